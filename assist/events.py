@@ -1,0 +1,209 @@
+"""Everything that happens in a call, as the log keeps it, the screens show it and the incident record folds it.
+
+An event's place in its call is its number `n` (made by the session, counting from 0): (call, n) is its id for ever.
+Inputs (what was heard, what people did) and outputs (signals, level, prompts) are both kept, so that a stored call can
+be judged again with other rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from audio.events import Gap, Hypothesis, SpeechActivity, Trouble, Utterance
+from detectors.signals import LevelChange, Severity, Signal
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """A call began. The only wall-clock time in a call's log is `started_at`."""
+
+    at_ms: int
+    call: str
+    agent: str
+    team: str
+    queue: str
+    caller: str
+    """How the caller is shown, such as "…0142"; never a full number."""
+    started_at: str
+    """ISO 8601 with offset."""
+    source: str
+    speakers: tuple[str, ...]
+    versions: Mapping[str, str]
+    """playbook, rules, recogniser, model, assist."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRaised:
+    """A detector found something (first time for this key, or settled after being provisional)."""
+
+    at_ms: int
+    signal: Signal
+
+
+@dataclass(frozen=True, slots=True)
+class SignalWithdrawn:
+    """The words a provisional signal stood on did not settle."""
+
+    at_ms: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOption:
+    """One Plan B option as offered in this call."""
+
+    id: str
+    title: str
+    worth: str
+    """What it is worth to the customer, or how often it was accepted here."""
+    authority: str
+    """"yours" or "ask"."""
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PromptShown:
+    """A prompt took the one place on the agent's screen."""
+
+    at_ms: int
+    id: str
+    """Unique in the call, such as "p3"."""
+    play: str
+    """Id of the play in the playbook."""
+    step: str
+    """The method step it serves; empty when none."""
+    title: str
+    say: str
+    why: tuple[str, ...]
+    """Short plain lines: quoted words with their place, measured rise."""
+    tier: Severity
+    signals: tuple[str, ...]
+    """Keys of the signals it answers."""
+    avoid: str = ""
+    """What not to say now; empty when nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptEnded:
+    """A prompt left its place. `how`: used, acted (heard in the agent's words), dismissed, wrong, expired, superseded, withdrawn, ended."""
+
+    at_ms: int
+    id: str
+    how: str
+    words: str = ""
+    """acted only: the agent's words that showed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptsWaiting:
+    """The at most two prompts waiting as one-line chips."""
+
+    at_ms: int
+    titles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOffered:
+    """The Plan B options on the agent's screen, best first; empty takes them away."""
+
+    at_ms: int
+    options: tuple[PlanOption, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepTicked:
+    """A step of the chosen method was done (or, by hand, undone)."""
+
+    at_ms: int
+    step: str
+    done: bool
+    by: str
+    """"words" or "hand"."""
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """The recovery clock (Tschohl's 60 seconds): "started", "met" or "missed" or "stopped"."""
+
+    at_ms: int
+    what: str
+    limit_ms: int
+    took_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUpNoted:
+    """A promise made in the call, or one typed in."""
+
+    at_ms: int
+    id: str
+    what: str
+    due: str
+    """As said or typed: "by Friday", or an ISO date."""
+    owner: str
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something a person did at a screen.
+
+    what: seen, used, dismissed, wrong (target: prompt id); plan-offered, plan-accepted, plan-refused (target: option id);
+    step (target: step id, detail: done|undone); help; help-answered; claim; resolve; message (detail: text); pause;
+    resume; note (detail: text); outcome (detail); root-cause (detail); contest (detail: text); hang-up.
+    """
+
+    at_ms: int
+    who: str
+    role: str
+    what: str
+    target: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRaised:
+    """Supervisors were alerted."""
+
+    at_ms: int
+    id: str
+    tier: Severity
+    reason: str
+    """A quote or measured values."""
+    signals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The call is over. reason: hang-up, end-of-recording, interrupted, failed."""
+
+    at_ms: int
+    reason: str
+    accounted_ms: Mapping[str, int] = field(default_factory=dict)
+    """Where the time of each channel went: "customer.speech", "customer.silence", "customer.lost", ..."""
+
+
+Event = (
+    CallStarted
+    | Utterance
+    | Hypothesis
+    | SpeechActivity
+    | Gap
+    | Trouble
+    | SignalRaised
+    | SignalWithdrawn
+    | LevelChange
+    | PromptShown
+    | PromptEnded
+    | PromptsWaiting
+    | PlanOffered
+    | StepTicked
+    | Recovery
+    | FollowUpNoted
+    | Action
+    | AlertRaised
+    | CallEnded
+)
+"""Hypothesis and SpeechActivity go to the screens only; everything else is appended to the log."""

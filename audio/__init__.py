@@ -1,0 +1,1 @@
+"""Sound in, words out: call sources, voice activity, recognisers, acoustic measures. Imports no sibling."""

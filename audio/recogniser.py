@@ -1,0 +1,42 @@
+"""The protocol every recogniser speaks: audio of one utterance in, words out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from audio.events import Pcm, Word
+
+
+class Decoding(Protocol):
+    """One utterance being recognised. Its methods are called by one worker at a time, in order.
+
+    Word times are milliseconds since the first sample given to `extend`.
+    """
+
+    def extend(self, pcm: Pcm) -> None:
+        """Take the next samples of the utterance (16 kHz float32)."""
+        ...
+
+    def hypothesis(self) -> tuple[Word, ...]:
+        """The words of what was given so far; may be costly."""
+        ...
+
+    def final(self) -> tuple[Word, ...]:
+        """The best words for the whole utterance. Ends the decoding and frees what it held."""
+        ...
+
+
+class Recogniser(Protocol):
+    """A loaded model, shared by all channels and calls; safe to use from several threads."""
+
+    name: str
+    """For people and records, such as "faster-whisper base.en (CPU, int8)"."""
+    version: str
+    """Identifies the exact weights, for the incident record."""
+    embedded: bool
+    """True for the recogniser that needs no download and hears less well."""
+
+    def begin(self, *, phrases: Sequence[str] = ()) -> Decoding:
+        """Start an utterance; `phrases` are words worth expecting (playbook and rules)."""
+        ...

@@ -1,0 +1,164 @@
+"""What the detectors say: signals with their evidence, and the window of the recent past they judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Protocol
+
+from audio.events import Hypothesis, Speaker, Utterance, VoiceMeasure
+
+CUSTOMER_SIGNALS = (
+    "swearing",
+    "derogatory",
+    "influence_claim",
+    "supervisor_demand",
+    "cancel_threat",
+    "legal_threat",
+    "regulator_threat",
+    "press_threat",
+    "review_threat",
+    "police",
+    "personal_threat",
+    "refund_chargeback",
+    "passed_around",
+    "time_pressure",
+    "vulnerable",
+    "giving_up",
+    "de_escalation",
+    "raised_voice",
+    "overlap",
+    "silence",
+    "negative_sentiment",
+    "fast_speech",
+    "monologue",
+    "repeated_request",
+)
+"""Stable ids of what is heard from the customer or in the conversation: rules, records, exports, labels."""
+
+AGENT_STEPS = (
+    "apology",
+    "empathy",
+    "repeat_back",
+    "question",
+    "alternative",
+    "ownership",
+    "remedy",
+    "callback_time",
+    "thanks",
+)
+"""Stable ids of recovery steps heard in the agent's words."""
+
+AGENT_MISSTEPS = ("defending", "blaming", "calm_down", "policy", "correcting", "passing_on")
+"""Stable ids of the known wrong moves heard in the agent's words."""
+
+SIGNAL_IDS = frozenset(CUSTOMER_SIGNALS + AGENT_STEPS + AGENT_MISSTEPS)
+
+
+class Severity(IntEnum):
+    """How much a signal asks of people."""
+
+    NOTE = 1
+    HELP = 2
+    URGENT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why a signal was raised: exact words and place, or measured values."""
+
+    start_ms: int
+    end_ms: int
+    quote: str = ""
+    """The exact words heard, as transcribed; empty for acoustic signals."""
+    utterance: str | None = None
+    """Id of the utterance the quote stands in."""
+    first_word: int = 0
+    """Index of the first quoted word in that utterance."""
+    last_word: int = -1
+    """Index of the last quoted word (inclusive); -1 where there is no quote."""
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """Physical values with the unit in the key: level_db, pitch_semitones, seconds, count ..."""
+    summary: str = ""
+    """Plain words for the screen where there is no quote, such as
+    "+8 dB and +5 semitones over this caller's normal, 2.1 s"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something worth knowing was heard."""
+
+    id: str
+    """One of SIGNAL_IDS."""
+    rule: str
+    """The rule or detector that fired, such as "influence.my-guy"."""
+    version: str
+    """Version of that rule file or detector."""
+    speaker: Speaker
+    at_ms: int
+    """When it was complete in the audio (the end of its evidence)."""
+    strength: float
+    """0..1: how sure and how strong."""
+    severity: Severity
+    evidence: Evidence
+    settled: bool = True
+    """False when raised on agreed words of an utterance that is still being spoken."""
+
+    @property
+    def key(self) -> str:
+        """The same finding has the same key, on provisional and on final words."""
+        place = self.evidence.utterance or str(self.evidence.start_ms)
+        return f"{self.rule}@{place}"
+
+
+class Level(StrEnum):
+    """How the call stands, judged from everything heard."""
+
+    CALM = "calm"
+    TENSE = "tense"
+    ESCALATED = "escalated"
+    RECOVERING = "recovering"
+
+
+@dataclass(frozen=True, slots=True)
+class LevelChange:
+    """The escalation level has changed, with the signals that carried it."""
+
+    at_ms: int
+    level: Level
+    before: Level
+    score: float
+    """0..100 after the change."""
+    because: tuple[Signal, ...]
+    """What contributed most, strongest first; for a step down, what brought it down (may be empty: time alone)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The recent past of a call as the detectors see it; immutable."""
+
+    now_ms: int
+    utterances: tuple[Utterance | Hypothesis, ...] = ()
+    """The last two minutes in order of start, both speakers; a hypothesis stands here until it settles."""
+    latest: Utterance | Hypothesis | None = None
+    """What has just changed, or None when only time has passed. Word detectors judge this one."""
+    voice: VoiceMeasure | None = None
+    """A measure that has just arrived, or None."""
+    speaking_since: Mapping[Speaker, int] = field(default_factory=dict)
+    """Speakers talking right now, with the time (ms) they began."""
+    last_speech_end: Mapping[Speaker, int] = field(default_factory=dict)
+    """When each silent speaker last stopped talking (ms)."""
+    held: bool = False
+    """The call is on hold or paused: silence means nothing."""
+
+
+class Detector(Protocol):
+    """A judge: one instance per call, fed every window in order. Small state of its own is allowed, clocks are not."""
+
+    name: str
+    version: str
+
+    def __call__(self, window: Window) -> Iterable[Signal]:
+        """Signals found in this window; the same finding may be returned again (same key) and is folded."""
+        ...
