@@ -86,7 +86,10 @@ class PromptShown:
 
 @dataclass(frozen=True, slots=True)
 class PromptEnded:
-    """A prompt left its place. `how`: used, acted (heard in the agent's words), dismissed, wrong, expired, superseded, withdrawn, ended."""
+    """A prompt left its place.
+
+    `how`: used, acted (heard in the agent's words), dismissed, wrong, expired, superseded, withdrawn, ended.
+    """
 
     at_ms: int
     id: str
@@ -150,9 +153,10 @@ class FollowUpNoted:
 class Action:
     """Something a person did at a screen.
 
-    what: seen, used, dismissed, wrong (target: prompt id); plan-offered, plan-accepted, plan-refused (target: option id);
-    step (target: step id, detail: done|undone); help; help-answered; claim; resolve; message (detail: text); pause;
-    resume; note (detail: text); outcome (detail); root-cause (detail); contest (detail: text); hang-up.
+    what: seen, used, dismissed, wrong (target: prompt id); plan-offered, plan-accepted, plan-refused (target: option
+    id); step (target: step id, detail: done|undone); help, help-answered, alert-seen, claim, resolve (target: alert
+    id); message, note, contest (detail: text); outcome, root-cause (detail); follow-up (target: id, detail: done|open);
+    pause; resume; hang-up.
     """
 
     at_ms: int

@@ -1,0 +1,407 @@
+"""The incident record: what a call's event log comes to, folded. Pure; the log is the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from assist.events import (
+    Action,
+    AlertRaised,
+    CallEnded,
+    CallStarted,
+    Event,
+    FollowUpNoted,
+    PlanOffered,
+    PromptEnded,
+    PromptShown,
+    Recovery,
+    SignalRaised,
+    SignalWithdrawn,
+    StepTicked,
+)
+from audio.events import Gap, Trouble, Utterance
+from detectors.signals import Level, LevelChange
+
+SCHEMA_VERSION = 1
+_RANK = {Level.CALM: 0, Level.RECOVERING: 1, Level.TENSE: 2, Level.ESCALATED: 3}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Line(_Part):
+    """One utterance of the transcript."""
+
+    id: str
+    speaker: str
+    start_ms: int
+    end_ms: int
+    text: str
+    words: list[tuple[str, int, int, float]] = Field(description="text, start ms, end ms, probability")
+
+
+class HeardSignal(_Part):
+    """A signal with its evidence."""
+
+    key: str
+    id: str
+    rule: str
+    version: str
+    speaker: str
+    at_ms: int
+    strength: float
+    severity: int
+    quote: str
+    summary: str
+    utterance: str | None
+    first_word: int
+    last_word: int
+    start_ms: int
+    end_ms: int
+    measured: dict[str, float]
+
+
+class LevelStep(_Part):
+    """The level from `at_ms` on, and what carried it there."""
+
+    at_ms: int
+    level: str
+    score: float
+    because: list[str] = Field(description="keys of signals")
+
+
+class PromptUse(_Part):
+    """A prompt and what was done with it: shown, seen and acted on are kept apart."""
+
+    id: str
+    play: str
+    step: str
+    title: str
+    say: str
+    why: list[str]
+    tier: int
+    signals: list[str]
+    shown_ms: int
+    seen_ms: int | None = None
+    ended_ms: int | None = None
+    how: str = ""
+    words: str = ""
+
+
+class PlanUse(_Part):
+    """A Plan B option that was on the agent's screen."""
+
+    id: str
+    title: str
+    worth: str
+    authority: str
+    cost: float
+    shown_ms: int
+    offered_ms: int | None = None
+    answer: str = Field("", description="accepted, refused, or empty")
+
+
+class StepDone(_Part):
+    """A step of the method, when it was done and by which words (or by hand)."""
+
+    step: str
+    at_ms: int
+    by: str
+    words: str
+
+
+class FollowUp(_Part):
+    """Something promised."""
+
+    id: str
+    what: str
+    due: str
+    owner: str
+    words: str
+    done: bool = False
+
+
+class Alert(_Part):
+    """An alert to supervisors and its life."""
+
+    id: str
+    at_ms: int
+    tier: int
+    reason: str
+    course: list[tuple[int, str, str]] = Field(default_factory=list, description="ms, what, who")
+
+
+class Note(_Part):
+    """A line of text somebody left."""
+
+    at_ms: int
+    who: str
+    text: str
+
+
+class Problem(_Part):
+    """A trouble of the call: sound lost, listening behind, a detector off."""
+
+    at_ms: int
+    code: str
+    text: str
+    cleared: bool
+
+
+class RecoveryTime(_Part):
+    """One run of the 60-second recovery clock."""
+
+    started_ms: int
+    limit_ms: int
+    result: str = Field("", description="met, missed or stopped")
+    took_ms: int | None = None
+
+
+class IncidentRecord(_Part):
+    """One finished call, whole."""
+
+    schema_version: int = SCHEMA_VERSION
+    call: str
+    agent: str
+    team: str
+    queue: str
+    caller: str
+    source: str
+    started_at: str
+    duration_ms: int
+    ended: str = Field(description="hang-up, end-of-recording, interrupted, failed")
+    level_reached: str
+    level_at_end: str
+    outcome: str
+    root_cause: str
+    recovery: list[RecoveryTime]
+    signals: list[HeardSignal]
+    levels: list[LevelStep]
+    prompts: list[PromptUse]
+    plan: list[PlanUse]
+    steps: list[StepDone]
+    follow_ups: list[FollowUp]
+    alerts: list[Alert]
+    notes: list[Note]
+    contested: str
+    transcript: list[Line]
+    troubles: list[Problem]
+    gaps_ms: int
+    accounted_ms: dict[str, int]
+    versions: dict[str, str]
+
+
+def fold(events: Iterable[Event]) -> IncidentRecord:
+    """The record of a call from its events, in order; a call cut short folds as well.
+
+    Raises:
+        ValueError: the events hold no CallStarted.
+    """
+    folding = _Folding()
+    for event in events:
+        folding.take(event)
+    return folding.record()
+
+
+class _Folding:
+    def __init__(self) -> None:
+        self.started: CallStarted | None = None
+        self.ended = CallEnded(0, "interrupted")
+        self.last_ms = 0
+        self.signals: dict[str, HeardSignal] = {}
+        self.levels: list[LevelStep] = []
+        self.prompts: dict[str, dict[str, Any]] = {}
+        self.plan: dict[str, dict[str, Any]] = {}
+        self.steps: dict[str, StepDone] = {}
+        self.follow_ups: dict[str, FollowUp] = {}
+        self.alerts: list[Alert] = []
+        self.notes: list[Note] = []
+        self.recovery: list[dict[str, Any]] = []
+        self.lines: list[Line] = []
+        self.troubles: list[Problem] = []
+        self.gaps_ms = 0
+        self.outcome = self.root_cause = self.contested = ""
+
+    def take(self, event: Event) -> None:
+        self.last_ms = max(self.last_ms, getattr(event, "at_ms", getattr(event, "end_ms", 0)))
+        match event:
+            case CallStarted():
+                self.started = event
+            case CallEnded():
+                self.ended = event
+            case Utterance():
+                words = [(word.text, word.start_ms, word.end_ms, round(word.probability, 3)) for word in event.words]
+                if words:
+                    self.lines.append(
+                        Line(
+                            id=event.id,
+                            speaker=event.speaker,
+                            start_ms=event.start_ms,
+                            end_ms=event.end_ms,
+                            text=event.text,
+                            words=words,
+                        )
+                    )
+            case SignalRaised(signal=signal):
+                evidence = signal.evidence
+                self.signals[signal.key] = HeardSignal(
+                    key=signal.key,
+                    id=signal.id,
+                    rule=signal.rule,
+                    version=signal.version,
+                    speaker=signal.speaker,
+                    at_ms=signal.at_ms,
+                    strength=round(signal.strength, 3),
+                    severity=signal.severity,
+                    quote=evidence.quote,
+                    summary=evidence.summary,
+                    utterance=evidence.utterance,
+                    first_word=evidence.first_word,
+                    last_word=evidence.last_word,
+                    start_ms=evidence.start_ms,
+                    end_ms=evidence.end_ms,
+                    measured=dict(evidence.measured),
+                )
+            case SignalWithdrawn():
+                self.signals.pop(event.key, None)
+            case LevelChange():
+                because = [signal.key for signal in event.because]
+                self.levels.append(
+                    LevelStep(at_ms=event.at_ms, level=event.level, score=round(event.score, 1), because=because)
+                )
+            case PromptShown():
+                self.prompts[event.id] = {
+                    "id": event.id,
+                    "play": event.play,
+                    "step": event.step,
+                    "title": event.title,
+                    "say": event.say,
+                    "why": list(event.why),
+                    "tier": event.tier,
+                    "signals": list(event.signals),
+                    "shown_ms": event.at_ms,
+                }
+            case PromptEnded():
+                if event.id in self.prompts:
+                    self.prompts[event.id] |= {"ended_ms": event.at_ms, "how": event.how, "words": event.words}
+            case PlanOffered():
+                for option in event.options:
+                    self.plan.setdefault(
+                        option.id,
+                        {
+                            "id": option.id,
+                            "title": option.title,
+                            "worth": option.worth,
+                            "authority": option.authority,
+                            "cost": option.cost,
+                            "shown_ms": event.at_ms,
+                        },
+                    )
+            case StepTicked():
+                if event.done:
+                    self.steps.setdefault(
+                        event.step, StepDone(step=event.step, at_ms=event.at_ms, by=event.by, words=event.words)
+                    )
+                else:
+                    self.steps.pop(event.step, None)
+            case Recovery(what="started"):
+                self.recovery.append({"started_ms": event.at_ms, "limit_ms": event.limit_ms})
+            case Recovery():
+                if self.recovery:
+                    result = self.recovery[-1].get("result") or event.what
+                    self.recovery[-1] |= {"result": result, "took_ms": event.took_ms}
+            case FollowUpNoted():
+                self.follow_ups[event.id] = FollowUp(
+                    id=event.id, what=event.what, due=event.due, owner=event.owner, words=event.words
+                )
+            case AlertRaised():
+                self.alerts.append(Alert(id=event.id, at_ms=event.at_ms, tier=event.tier, reason=event.reason))
+            case Action():
+                self.act(event)
+            case Trouble():
+                self.troubles.append(
+                    Problem(at_ms=event.at_ms, code=event.code, text=event.text, cleared=event.cleared)
+                )
+            case Gap():
+                self.gaps_ms += event.end_ms - event.start_ms
+            case _:
+                pass
+
+    def act(self, action: Action) -> None:
+        match action.what:
+            case "seen":
+                if action.target in self.prompts:
+                    self.prompts[action.target].setdefault("seen_ms", action.at_ms)
+            case "plan-offered" | "plan-accepted" | "plan-refused":
+                if action.target in self.plan:
+                    use = self.plan[action.target]
+                    use.setdefault("offered_ms", action.at_ms)
+                    if action.what != "plan-offered":
+                        use["answer"] = action.what.removeprefix("plan-")
+            case "note" | "message":
+                self.notes.append(Note(at_ms=action.at_ms, who=action.who, text=action.detail))
+            case "outcome":
+                self.outcome = action.detail
+            case "root-cause":
+                self.root_cause = action.detail
+            case "contest":
+                self.contested = action.detail or "contested"
+            case "follow-up":
+                known = self.follow_ups.get(action.target)
+                if known is not None:
+                    self.follow_ups[action.target] = known.model_copy(update={"done": action.detail == "done"})
+            case "alert-seen" | "claim" | "resolve" | "help-answered":
+                for alert in self.alerts:
+                    if alert.id == action.target or not action.target:
+                        alert.course.append((action.at_ms, action.what, action.who))
+            case _:
+                pass
+
+    def record(self) -> IncidentRecord:
+        if self.started is None:
+            raise ValueError("the events hold no CallStarted")
+        reached = max((Level(step.level) for step in self.levels), key=_RANK.__getitem__, default=Level.CALM)
+        at_end = Level(self.levels[-1].level) if self.levels else Level.CALM
+        return IncidentRecord(
+            call=self.started.call,
+            agent=self.started.agent,
+            team=self.started.team,
+            queue=self.started.queue,
+            caller=self.started.caller,
+            source=self.started.source,
+            started_at=self.started.started_at,
+            duration_ms=self.last_ms,
+            ended=self.ended.reason,
+            level_reached=reached,
+            level_at_end=at_end,
+            outcome=self.outcome or _outcome(reached, at_end),
+            root_cause=self.root_cause,
+            recovery=[RecoveryTime(**run) for run in self.recovery],
+            signals=sorted(self.signals.values(), key=lambda each: each.at_ms),
+            levels=self.levels,
+            prompts=[PromptUse(**use) for use in self.prompts.values()],
+            plan=[PlanUse(**use) for use in self.plan.values()],
+            steps=sorted(self.steps.values(), key=lambda each: each.at_ms),
+            follow_ups=list(self.follow_ups.values()),
+            alerts=self.alerts,
+            notes=self.notes,
+            contested=self.contested,
+            transcript=sorted(self.lines, key=lambda line: line.start_ms),
+            troubles=self.troubles,
+            gaps_ms=self.gaps_ms,
+            accounted_ms=dict(self.ended.accounted_ms),
+            versions=dict(self.started.versions),
+        )
+
+
+def _outcome(reached: Level, at_end: Level) -> str:
+    """In plain words where nobody has said better: only what was heard, never a verdict on a person."""
+    if reached in (Level.CALM, Level.RECOVERING):
+        return "calm throughout"
+    if at_end in (Level.CALM, Level.RECOVERING):
+        return "recovered"
+    return f"still {at_end} at the end"

@@ -1,0 +1,323 @@
+"""The event log and the incident records on SQLite: SQLAlchemy's only door.
+
+One writer thread owns the one connection that writes (WAL, synchronous=FULL). Whatever has queued up while the last
+commit ran goes into the next one (group commit), and a receipt is fulfilled only after COMMIT has returned: an event
+acknowledged is an event on disk. When the disk refuses, nothing is dropped: the batch waits, `on_trouble` says so, and
+writing is tried again on a fresh connection.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from assist.codec import decode, encode
+from assist.errors import AssistError
+from assist.events import Event
+
+SCHEMA_VERSION = 1
+RETRY_S = (0.2, 0.5, 1.0, 2.0)
+"""Waits between tries while the disk refuses; the last one repeats."""
+BATCH = 1_000
+"""At most this many writes in one commit."""
+
+_tables = MetaData()
+_calls = Table(
+    "calls",
+    _tables,
+    Column("call", String, primary_key=True),
+    Column("state", String, nullable=False),  # live, ended, interrupted
+    Column("started_at", String, nullable=False),
+    Column("agent", String, nullable=False),
+)
+_events = Table(
+    "events",
+    _tables,
+    Column("call", String, primary_key=True),
+    Column("n", Integer, primary_key=True),
+    Column("at_ms", Integer, nullable=False),
+    Column("type", String, nullable=False),
+    Column("body", Text, nullable=False),
+)
+_records = Table(
+    "records",
+    _tables,
+    Column("call", String, primary_key=True),
+    Column("schema_version", Integer, nullable=False),
+    Column("started_at", String, nullable=False, index=True),
+    Column("agent", String, nullable=False, index=True),
+    Column("level", String, nullable=False, index=True),
+    Column("body", Text, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCall:
+    """One line of the list of calls."""
+
+    call: str
+    state: str
+    started_at: str
+    agent: str
+
+
+class Store(Protocol):
+    """What the program needs of a store; `open_store` picks the adapter by URL."""
+
+    def begin(self, call: str, started_at: str, agent: str) -> Future[None]:
+        """Enter a call as live."""
+        ...
+
+    def append(self, call: str, n: int, event: Event) -> Future[None]:
+        """Append event number `n` of a call; the receipt is fulfilled when it is on disk."""
+        ...
+
+    def finish(self, call: str, state: str, record: dict[str, Any]) -> Future[None]:
+        """Close a call with its incident record; writing it again replaces it."""
+        ...
+
+    def events(self, call: str) -> list[tuple[int, Event]]:
+        """All stored events of a call, in order."""
+        ...
+
+    def calls(self, state: str | None = None) -> list[StoredCall]:
+        """Calls, newest first."""
+        ...
+
+    def record(self, call: str) -> dict[str, Any] | None:
+        """The incident record of a call."""
+        ...
+
+    def records(self, limit: int = 50) -> list[dict[str, Any]]:
+        """Incident records, newest first."""
+        ...
+
+    def close(self) -> None:
+        """Write what is waiting, then let go."""
+        ...
+
+
+def open_store(url: str, on_trouble: Callable[[str | None], None] | None = None) -> Store:
+    """Open the store behind a URL; `sqlite:///PATH` is built in.
+
+    `on_trouble` is called from the writer thread with one line when writing fails, and with None when it works again.
+
+    Raises:
+        AssistError: codes data-folder (cannot be created or written), store-failed, store-newer, store-unknown.
+    """
+    if not url.startswith("sqlite:///"):
+        raise AssistError("store-unknown", f"store URL {url!r}: expected sqlite:///PATH")
+    return SqliteStore(Path(url.removeprefix("sqlite:///")), on_trouble)
+
+
+@dataclass(slots=True)
+class _Write:
+    statement: Any
+    receipt: Future[None]
+
+
+class SqliteStore:
+    """The built-in adapter."""
+
+    def __init__(self, path: Path, on_trouble: Callable[[str | None], None] | None = None) -> None:
+        self.path = path
+        self._on_trouble = on_trouble or (lambda _: None)
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "ab"):  # says at once and plainly whether the folder can be written
+                pass
+            path.chmod(0o600)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise AssistError(
+                "data-folder", f"cannot write {path}: {reason}; choose a writable folder with --data"
+            ) from None
+        self._writer = self._engine()
+        self._reader = self._engine(read_only=True)
+        try:
+            with self._writer.begin() as connection:
+                self._prepare(connection)
+        except SQLAlchemyError as error:
+            raise AssistError("store-failed", f"cannot open {path}: {_reason(error)}") from None
+        self._thread = threading.Thread(target=self._write, name="store", daemon=True)
+        self._thread.start()
+
+    def begin(self, call: str, started_at: str, agent: str) -> Future[None]:
+        """Enter a call as live."""
+        row = {"call": call, "state": "live", "started_at": started_at, "agent": agent}
+        return self._put(upsert(_calls).values(**row).on_conflict_do_nothing())
+
+    def append(self, call: str, n: int, event: Event) -> Future[None]:
+        """Append event number `n`; the same (call, n) twice is written once."""
+        name, body = encode(event)
+        return self._put(
+            upsert(_events)
+            .values(call=call, n=n, at_ms=getattr(event, "at_ms", getattr(event, "start_ms", 0)), type=name, body=body)
+            .on_conflict_do_nothing()
+        )
+
+    def finish(self, call: str, state: str, record: dict[str, Any]) -> Future[None]:
+        """Close a call with its incident record."""
+        row = {
+            "schema_version": record["schema_version"],
+            "started_at": record["started_at"],
+            "agent": record["agent"],
+            "level": record["level_reached"],
+            "body": json.dumps(record, ensure_ascii=False, separators=(",", ":")),
+        }
+        self._put(upsert(_records).values(call=call, **row).on_conflict_do_update(index_elements=["call"], set_=row))
+        return self._put(update(_calls).where(_calls.c.call == call).values(state=state))
+
+    def events(self, call: str) -> list[tuple[int, Event]]:
+        """All stored events of a call, in order."""
+        query = select(_events.c.n, _events.c.type, _events.c.body).where(_events.c.call == call).order_by(_events.c.n)
+        with self._reader.connect() as connection:
+            return [(row.n, decode(row.type, row.body)) for row in connection.execute(query)]
+
+    def calls(self, state: str | None = None) -> list[StoredCall]:
+        """Calls, newest first."""
+        query = select(_calls).order_by(_calls.c.started_at.desc())
+        if state is not None:
+            query = query.where(_calls.c.state == state)
+        with self._reader.connect() as connection:
+            return [StoredCall(*row) for row in connection.execute(query)]
+
+    def record(self, call: str) -> dict[str, Any] | None:
+        """The incident record of a call."""
+        with self._reader.connect() as connection:
+            body = connection.execute(select(_records.c.body).where(_records.c.call == call)).scalar()
+        return None if body is None else json.loads(body)
+
+    def records(self, limit: int = 50) -> list[dict[str, Any]]:
+        """Incident records, newest first."""
+        query = select(_records.c.body).order_by(_records.c.started_at.desc()).limit(limit)
+        with self._reader.connect() as connection:
+            return [json.loads(body) for body in connection.execute(query).scalars()]
+
+    def close(self) -> None:
+        """Write what is waiting, then let go. While the disk refuses, one last try is made."""
+        self._closing.set()
+        self._queue.put(None)
+        self._thread.join()
+        self._writer.dispose()
+        self._reader.dispose()
+
+    def _engine(self, *, read_only: bool = False) -> Engine:
+        mode = "ro" if read_only else "rwc"
+        engine = create_engine(
+            f"sqlite:///file:{self.path}?mode={mode}&uri=true",
+            poolclass=NullPool if read_only else None,
+            connect_args={"check_same_thread": False, "timeout": 10},
+        )
+
+        @event.listens_for(engine, "connect")
+        def _pragmas(connection: Any, _: Any) -> None:
+            if not read_only:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+
+        return engine
+
+    def _prepare(self, connection: Connection) -> None:
+        found = connection.execute(text("PRAGMA user_version")).scalar() or 0
+        if found > SCHEMA_VERSION:
+            raise AssistError(
+                "store-newer",
+                f"{self.path} was written by a newer version (schema {found}, this one knows {SCHEMA_VERSION}); update",
+            )
+        _tables.create_all(connection)
+        connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
+
+    def _put(self, statement: Any) -> Future[None]:
+        receipt: Future[None] = Future()
+        self._queue.put(_Write(statement, receipt))
+        return receipt
+
+    def _write(self) -> None:
+        failures = 0
+        batch: list[_Write] = []
+        closing = False
+        while not (closing and not batch):
+            if not batch:
+                item = self._queue.get()
+                closing = closing or item is None
+                batch = [item] if item is not None else []
+            while len(batch) < BATCH and not self._queue.empty():
+                item = self._queue.get()
+                closing = closing or item is None
+                batch += [item] if item is not None else []
+            if not batch:
+                continue
+            error = self._commit(batch)
+            if error is None:
+                if failures:
+                    self._on_trouble(None)
+                failures = 0
+                for write in batch:
+                    write.receipt.set_result(None)
+                batch = []
+                continue
+            if failures == 0:
+                self._on_trouble(f"cannot write {self.path.name}: {error}; nothing is lost yet, trying again")
+            if closing and failures:
+                failed = AssistError("store-failed", f"could not write {self.path}: {error}")
+                for write in batch:
+                    write.receipt.set_exception(failed)
+                return
+            self._closing.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
+            failures += 1
+
+    def _commit(self, batch: list[_Write]) -> str | None:
+        """One transaction; the reason where the disk refused. A connection that failed is never used again."""
+        try:
+            with self._writer.begin() as connection:
+                for write in batch:
+                    connection.execute(write.statement)
+        except (OperationalError, OSError) as error:
+            self._writer.dispose()
+            return _reason(error)
+        except SQLAlchemyError as error:
+            if len(batch) > 1:  # one unwritable row must not keep the others from the disk
+                return next((reason for write in list(batch) if (reason := self._single(write, batch))), None)
+            batch.pop().receipt.set_exception(AssistError("store-failed", _reason(error)))
+        return None
+
+    def _single(self, write: _Write, batch: list[_Write]) -> str | None:
+        alone = [write]
+        reason = self._commit(alone)
+        if reason is None:
+            batch.remove(write)
+            for done in alone:
+                done.receipt.set_result(None)
+        return reason
+
+
+def _reason(error: BaseException) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

@@ -1,0 +1,189 @@
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from assist.codec import decode, encode
+from assist.errors import AssistError
+from assist.events import Action, CallStarted, SignalRaised
+from assist.store import open_store
+from audio.events import Speaker, Trouble, Utterance, Word
+from detectors.signals import Evidence, Severity, Signal
+
+STARTED = CallStarted(
+    0, "k1", "dana", "billing", "q", "…0142", "2026-11-24T10:00:00+00:00", "test", ("agent", "customer"), {"rules": "1"}
+)
+EVENTS = [
+    STARTED,
+    Utterance("c1", Speaker.CUSTOMER, 100, 900, (Word("my", 100, 200, 0.9), Word("guy", 210, 400, 0.8))),
+    SignalRaised(
+        900,
+        Signal(
+            "influence_claim",
+            "influence.my-guy",
+            "3",
+            Speaker.CUSTOMER,
+            900,
+            0.8,
+            Severity.HELP,
+            Evidence(100, 400, "my guy", "c1", 0, 1, {"level_db": 8.25}),
+        ),
+    ),
+    Action(1200, "dana", "agent", "used", "p1"),
+    Trouble(1300, "audio-lost", "the headset is gone"),
+]
+
+
+def url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'assist.db'}"
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_an_event_survives_its_json(event):
+    assert decode(*encode(event)) == event
+
+
+def test_an_unreadable_event_is_one_clear_line():
+    with pytest.raises(AssistError, match="Action event: at_ms"):
+        decode("Action", '{"who": "x", "role": "agent", "what": "used"}')
+    with pytest.raises(AssistError, match="'Nonsense' is not known"):
+        decode("Nonsense", "{}")
+
+
+def test_events_come_back_in_order_and_a_repeated_number_is_kept_once(tmp_path):
+    store = open_store(url(tmp_path))
+    store.begin("k1", STARTED.started_at, "dana")
+    for n, event in reversed(list(enumerate(EVENTS))):
+        store.append("k1", n, event)
+    store.append("k1", 1, EVENTS[4]).result(10)
+    assert store.events("k1") == list(enumerate(EVENTS))
+    assert [call.state for call in store.calls()] == ["live"]
+    store.close()
+
+
+def test_the_file_is_private_and_commits_are_full(tmp_path):
+    store = open_store(url(tmp_path))
+    assert (tmp_path / "assist.db").stat().st_mode & 0o077 == 0
+    with store._writer.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    store.close()
+
+
+def test_acknowledged_events_survive_kill_9(tmp_path):
+    writer = """
+import sys
+from assist.store import open_store
+from assist.events import Action
+store = open_store(sys.argv[1])
+store.begin("k1", "2026-11-24T10:00:00+00:00", "dana")
+for n in range(10_000):
+    store.append("k1", n, Action(n, "dana", "agent", "note", detail="x" * 100)).result()
+    print(n, flush=True)
+"""
+    for round_number in range(5):
+        folder = tmp_path / str(round_number)
+        process = subprocess.Popen(
+            [sys.executable, "-c", writer, url(folder)],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.getcwd()},
+        )
+        assert process.stdout is not None
+        acknowledged = [int(process.stdout.readline()) for _ in range(20 + 7 * round_number)]
+        process.send_signal(signal.SIGKILL)
+        acknowledged += [int(line) for line in process.stdout.read().split()]
+        process.wait()
+        process.stdout.close()
+        store = open_store(url(folder))
+        stored = [n for n, _ in store.events("k1")]
+        store.close()
+        assert stored[: len(acknowledged)] == acknowledged
+        assert len(stored) == len(set(stored))
+
+
+def test_a_locked_database_loses_nothing_and_says_so(tmp_path):
+    said: list[str | None] = []
+    store = open_store(url(tmp_path), said.append)
+    store.begin("k1", STARTED.started_at, "dana").result(10)
+    # A writer of another process holds the lock; the store's own wait is cut short so that the test need not be long.
+    with store._writer.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=50")
+    other = sqlite3.connect(tmp_path / "assist.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    receipts = [store.append("k1", n, event) for n, event in enumerate(EVENTS)]
+    while not said:
+        assert not any(receipt.done() for receipt in receipts)
+    other.execute("COMMIT")
+    other.close()
+    for receipt in receipts:
+        receipt.result(30)
+    assert "locked" in str(said[0]) and said[-1] is None
+    assert store.events("k1") == list(enumerate(EVENTS))
+    store.close()
+
+
+def test_a_full_disk_loses_nothing_and_says_so(tmp_path):
+    said: list[str | None] = []
+    store = open_store(url(tmp_path), said.append)
+    store.begin("k1", STARTED.started_at, "dana").result(10)
+    with store._writer.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    big = Action(0, "dana", "agent", "note", detail="x" * 50_000)
+    receipt = store.append("k1", 0, big)
+    while not said:
+        assert not receipt.done()
+    assert "full" in str(said[0])
+    receipt.result(30)  # a fresh connection has no such limit: the disk has space again
+    assert store.events("k1") == [(0, big)]
+    store.close()
+
+
+def test_a_row_that_cannot_be_written_keeps_no_other_from_the_disk(tmp_path):
+    store = open_store(url(tmp_path))
+    good = store.append("k1", 0, EVENTS[3])
+    bad = store.append("k1", None, EVENTS[3])  # type: ignore[arg-type]
+    also = store.append("k1", 1, EVENTS[4])
+    good.result(10)
+    also.result(10)
+    with pytest.raises(AssistError):
+        bad.result(10)
+    store.close()
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AssistError, match="choose a writable folder with --data"):
+        open_store(f"sqlite:///{tmp_path / 'file' / 'assist.db'}")
+
+
+def test_a_store_of_a_newer_version_is_refused(tmp_path):
+    connection = sqlite3.connect(tmp_path / "assist.db")
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(AssistError, match="newer version"):
+        open_store(url(tmp_path))
+
+
+def test_a_file_that_is_no_database_is_one_clear_line(tmp_path):
+    (tmp_path / "assist.db").write_bytes(b"this is a diary, not a database" * 50)
+    with pytest.raises(AssistError, match="not a database"):
+        open_store(url(tmp_path))
+
+
+def test_a_record_replaces_the_one_before(tmp_path):
+    store = open_store(url(tmp_path))
+    store.begin("k1", STARTED.started_at, "dana")
+    record = {"schema_version": 1, "started_at": STARTED.started_at, "agent": "dana", "level_reached": "calm"}
+    store.finish("k1", "ended", record)
+    store.finish("k1", "ended", {**record, "level_reached": "tense"}).result(10)
+    assert store.record("k1") == json.loads(json.dumps({**record, "level_reached": "tense"}))
+    assert store.record("k2") is None
+    assert len(store.records()) == 1
+    assert [call.state for call in store.calls("live")] == []
+    store.close()
