@@ -210,4 +210,6 @@ Event = (
     | AlertRaised
     | CallEnded
 )
-"""Hypothesis and SpeechActivity go to the screens only; everything else is appended to the log."""
+
+SCREEN_ONLY = (Hypothesis, SpeechActivity, PromptsWaiting)
+"""Of the moment: shown, not kept. Everything else is appended to the log."""

@@ -1,0 +1,72 @@
+"""What an admin can set, in one TOML file; everything has a safe default."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_config_path, user_data_path
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from assist.errors import AssistError
+
+APP = "call-assist"
+
+
+class Settings(BaseModel):
+    """Settings of one installation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Path = Field(default_factory=lambda: user_data_path(APP), description="where the store and models are kept")
+    host: str = Field(
+        "127.0.0.1", description="address the pages are served on; loopback only, no login is needed there"
+    )
+    port: int = Field(8765, ge=0, le=65535)
+    agent: str = Field("agent", min_length=1, max_length=60, description="name shown for the agent at this machine")
+    team: str = ""
+    experienced: bool = Field(False, description="fewer prompts for agents who want fewer")
+    supervisor: str = Field("your supervisor", description="who is asked when an option is above the agent's limit")
+    recogniser: Literal["auto", "whisper", "pocketsphinx"] = "auto"
+    model: str | None = Field(None, description="Whisper model by name (base.en) or folder")
+    playbook: str = Field("default", description="a shipped playbook's name, or a TOML file")
+    options: Path | None = Field(None, description="Plan B options, a TOML file; default: the shipped examples")
+    rules: list[Path] = Field(default_factory=list, description="rule files besides the shipped ones")
+    workers: int = Field(0, ge=0, description="recognition workers; 0: one per core")
+
+    @property
+    def store_url(self) -> str:
+        """URL of the event log."""
+        return f"sqlite:///{self.data / 'assist.db'}"
+
+    @property
+    def models_dir(self) -> Path:
+        """Folder of the recognition models."""
+        return self.data / "models"
+
+
+def load_settings(path: Path | None = None, **overrides: object) -> Settings:
+    """Settings from a TOML file (default: the user's own, where it exists), with command-line overrides on top.
+
+    Raises:
+        AssistError: code settings-invalid, naming file, key and what was expected.
+    """
+    chosen = path or user_config_path(APP) / "assist.toml"
+    given: dict[str, object] = {}
+    if path is not None or chosen.exists():
+        try:
+            given = tomllib.loads(chosen.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise AssistError("settings-invalid", f"{chosen}: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise AssistError("settings-invalid", f"{chosen}: not valid TOML: {error}") from None
+    given |= {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(Settings.model_fields)
+        hint = f"; known keys: {known}" if first["type"] == "extra_forbidden" else ""
+        raise AssistError("settings-invalid", f"{chosen}: {key}: {first['msg']}{hint}") from None
