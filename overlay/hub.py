@@ -1,0 +1,193 @@
+"""Rooms of keyed values, and the pages that watch them: snapshot first, then the latest of each key.
+
+Called on the event loop only, never waits: a page that reads slowly costs a call nothing but one reference per key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+
+from pydantic import BaseModel
+
+KEPT = {"line": 40, "heard": 20}
+"""Newest values kept in a room of the keys that begin with this word and a slash."""
+OUTBOX_BYTES = 1 << 20
+"""What a page may have waiting, in characters of JSON: a board of 500 calls fits, a page that stopped reading does not
+grow past it."""
+BEAT = '{"type":"beat"}'
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    body: str
+    """JSON, encoded once for all pages."""
+    said: float
+    """Reading of the hub's clock."""
+
+
+class Outbox:
+    """What one page has still to be sent: at most one frame per room and key, bounded in bytes."""
+
+    def __init__(self, clock: Callable[[], float], limit: int = OUTBOX_BYTES) -> None:
+        self.rooms: set[str] = set()
+        self.overfull = False
+        """The bound was passed: nothing more is taken, the page must be closed (4408) and will come back."""
+        self._clock = clock
+        self._limit = limit
+        self._size = 0
+        self._resets: dict[str, None] = {}
+        self._waiting: dict[tuple[str, str], _Value | None] = {}
+        self._delivered: set[tuple[str, str]] = set()
+        """Keys the page knows: only those are dropped by a frame, others are just taken back."""
+        self._ready = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Return when there is something to send, or the outbox is overfull."""
+        await self._ready.wait()
+
+    def take(self) -> str:
+        """Everything waiting, as one websocket message (a JSON array of frames); the outbox is empty afterwards."""
+        now = self._clock()
+        frames = [json.dumps({"type": "reset", "room": room}) for room in self._resets]
+        for place, value in self._waiting.items():
+            room, key = json.dumps(place[0]), json.dumps(place[1])
+            if value is None:
+                self._delivered.discard(place)
+                frames.append(f'{{"type":"drop","room":{room},"key":{key}}}')
+            else:
+                self._delivered.add(place)
+                age = max(0, round((now - value.said) * 1000))
+                frames.append(f'{{"type":"set","room":{room},"key":{key},"age":{age},"body":{value.body}}}')
+        self._resets = {}
+        self._waiting = {}
+        self._size = 0
+        self._ready.clear()
+        return f"[{','.join(frames) or BEAT}]"
+
+    @property
+    def waiting(self) -> int:
+        """Frames waiting."""
+        return len(self._waiting)
+
+    def _put(self, room: str, key: str, value: _Value | None) -> None:
+        if self.overfull:
+            return
+        place = (room, key)
+        before = self._waiting.get(place)
+        self._size -= len(before.body) if before is not None else 0
+        if value is None and place not in self._delivered:
+            self._waiting.pop(place, None)
+            return
+        self._waiting[place] = value
+        self._size += len(value.body) if value is not None else 0
+        if self._size > self._limit:
+            self.overfull = True
+            self._waiting = {}
+        self._ready.set()
+
+    def _reset(self, room: str) -> None:
+        self._resets[room] = None
+        self._delivered = {place for place in self._delivered if place[0] != room}
+        for place in [place for place in self._waiting if place[0] == room]:
+            value = self._waiting.pop(place)
+            self._size -= len(value.body) if value is not None else 0
+        self._ready.set()
+
+
+@dataclass(slots=True)
+class _Room:
+    values: dict[str, _Value] = field(default_factory=dict)
+    pages: set[Outbox] = field(default_factory=set)
+
+
+class Hub:
+    """All rooms. A room exists while it holds a value or is watched."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._rooms: dict[str, _Room] = {}
+
+    def show(self, room: str, key: str, message: BaseModel) -> None:
+        """Make `message` the value of `key`; the same value again is not sent again."""
+        place = self._rooms.setdefault(room, _Room())
+        body = message.model_dump_json()
+        before = place.values.get(key)
+        if before is not None and before.body == body:
+            return
+        value = _Value(body, self._clock())
+        place.values[key] = value
+        for page in place.pages:
+            page._put(room, key, value)
+        if before is None:
+            self._trim(room, place, key)
+
+    def drop(self, room: str, key: str) -> None:
+        """Take `key` away; nothing happens where it is not there."""
+        place = self._rooms.get(room)
+        if place is None or place.values.pop(key, None) is None:
+            return
+        for page in place.pages:
+            page._put(room, key, None)
+        self._sweep(room, place)
+
+    def clear(self, room: str) -> None:
+        """Take every key away: the next call of an agent begins with an empty room."""
+        for key in self.snapshot(room):
+            self.drop(room, key)
+
+    def snapshot(self, room: str) -> dict[str, str]:
+        """The values of a room by key, each as JSON, in the order in which the keys came."""
+        place = self._rooms.get(room)
+        return {key: value.body for key, value in place.values.items()} if place else {}
+
+    def watchers(self, room: str) -> int:
+        """How many pages watch a room."""
+        place = self._rooms.get(room)
+        return len(place.pages) if place else 0
+
+    def open(self, *rooms: str, limit: int = OUTBOX_BYTES) -> Outbox:
+        """An outbox for a page that has come, with the snapshots of its rooms in it."""
+        page = Outbox(self._clock, limit)
+        for room in rooms:
+            self.watch(page, room)
+        return page
+
+    def watch(self, page: Outbox, room: str) -> None:
+        """The page sees this room too: its snapshot first, then what comes."""
+        place = self._rooms.setdefault(room, _Room())
+        place.pages.add(page)
+        page.rooms.add(room)
+        page._reset(room)
+        for key, value in place.values.items():
+            page._put(room, key, value)
+
+    def unwatch(self, page: Outbox, room: str) -> None:
+        """The page no longer sees this room."""
+        page.rooms.discard(room)
+        page._reset(room)
+        place = self._rooms.get(room)
+        if place is not None:
+            place.pages.discard(page)
+            self._sweep(room, place)
+
+    def close(self, page: Outbox) -> None:
+        """The page has gone."""
+        for room in tuple(page.rooms):
+            self.unwatch(page, room)
+
+    def _trim(self, room: str, place: _Room, key: str) -> None:
+        kind, slash, _ = key.partition("/")
+        limit = KEPT.get(kind)
+        if not slash or limit is None:
+            return
+        same = [each for each in place.values if each.startswith(f"{kind}/")]
+        for old in same[: len(same) - limit]:
+            self.drop(room, old)
+
+    def _sweep(self, room: str, place: _Room) -> None:
+        if not place.values and not place.pages:
+            self._rooms.pop(room, None)

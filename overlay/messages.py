@@ -1,0 +1,428 @@
+"""The contract between the server and its pages: everything that is sent either way, and its JSON Schema.
+
+Server to page: one websocket text message is a JSON array of frames. A frame is one of
+    {"type": "reset", "room": R}                                  forget what you know of this room
+    {"type": "set", "room": R, "key": K, "age": ms, "body": {}}   the newest value of K, said `age` ms ago
+    {"type": "drop", "room": R, "key": K}                         K is gone
+    {"type": "beat"}                                              the server is alive (at least every 2 s)
+    {"type": "refused", "text": "..."}                            what you did was not accepted, in one plain line
+Page to server: first {"ticket": "..."}, then one `Do` per message.
+
+Rooms and their keys:
+    agent/<agent id>  call, health, level, prompt, next, plan, steps, clock, line/<utterance>, notice/<kind>, ended
+    board             row/<call>, alert/<call>-<alert>, quality
+    call/<call id>    call, health, level, line/<utterance>, heard/<n>
+A key that is absent is shown as its empty state: no `prompt` is the normal state of a calm call. The newest 40 lines
+and the newest 20 heard signals of a room are kept (overlay.hub).
+
+Times ending in _ms are call time (milliseconds since the call began) unless said otherwise; `at_ms` is the call time at
+which the message was made, from which a page runs its clocks on.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+Level = Literal["calm", "tense", "escalated", "recovering"]
+Tier = Literal["note", "help", "urgent"]
+Name = Annotated[str, Field(min_length=1, max_length=120)]
+"""An id or a person's name as pages may send it."""
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# ---- server to page: what a room's key holds ----
+
+
+class Call(_Message):
+    """`call`: who is on the line, and what hears them."""
+
+    call: str = Field("", description="empty while waiting for a call")
+    agent: str
+    team: str = ""
+    queue: str = ""
+    caller: str = Field("", description='how the caller is shown, such as "…0142"; never a full number')
+    state: Literal["waiting", "live", "ended"]
+    at_ms: int = 0
+    recogniser: str = Field("", description='what hears, such as "faster-whisper base.en (CPU, int8)"')
+    embedded: bool = Field(False, description="the recogniser that needs no download and hears less well")
+    advice: str = Field("", description="one plain line: how to get the better recogniser; empty when in use")
+
+
+class Health(_Message):
+    """`health`: how well the call is heard. Sent at every change, and at least every two seconds of a live call."""
+
+    state: Literal["starting", "ok", "behind", "lost", "paused"]
+    lag_ms: int = Field(0, description="how late settled words are")
+    at_ms: int = 0
+    text: str = Field("", description='one plain line where there is trouble, such as "No sound from the caller"')
+    speakers: list[Literal["agent", "customer", "unknown"]] = Field(
+        default=["agent", "customer"], description="who is heard"
+    )
+
+
+class LevelNow(_Message):
+    """`level`: how the call stands."""
+
+    level: Level
+    score: float = Field(ge=0, le=100)
+    at_ms: int
+    course: list[tuple[int, float]] = Field(
+        default=[], description="(ms, score 0..100) of about the last five minutes, oldest first; at most 120 points"
+    )
+
+
+class Prompt(_Message):
+    """`prompt`: the one prompt on the agent's screen; the key is dropped when it leaves."""
+
+    id: str
+    label: str = Field(description='what was heard, such as "Influence claim"')
+    title: str
+    say: str = Field(description="the line to say, without quotation marks")
+    why: list[str] = Field(default=[], description="short plain lines: quoted words with their time, measured rise")
+    tier: Tier
+    avoid: str = Field("", description="what not to say now")
+    shown_at_ms: int
+    dwell_ms: int = Field(0, description="how long it is meant to stay; 0: until acted on")
+
+
+class Next(_Message):
+    """`next`: at most two prompts waiting as one-line chips."""
+
+    titles: list[str] = Field(max_length=2)
+
+
+class PlanOption(_Message):
+    """One Plan B option, in the order of its key 1-3."""
+
+    id: str
+    title: str
+    worth: str = Field("", description="what it is worth to the customer, or how often it was accepted here")
+    authority: Literal["yours", "ask"]
+    who: str = Field("", description="who is asked, where authority is ask")
+    state: Literal["", "offered", "asked", "allowed", "denied", "accepted", "refused"] = ""
+
+
+class Plan(_Message):
+    """`plan`: the Plan B options on screen."""
+
+    options: list[PlanOption] = Field(max_length=3)
+
+
+class Step(_Message):
+    """One step of the chosen method."""
+
+    id: str
+    title: str
+    done: bool = False
+    current: bool = False
+
+
+class Steps(_Message):
+    """`steps`: the method and how far it has come."""
+
+    method: str
+    steps: list[Step] = Field(max_length=8)
+    words: str = Field("", description="the agent's words that ticked the last step")
+    ticked: str = Field("", description="title of the step those words ticked")
+
+
+class Clock(_Message):
+    """`clock`: the recovery clock; shown as a ring only while running."""
+
+    running: bool
+    limit_ms: int
+    started_at_ms: int
+    at_ms: int
+    result: Literal["", "met", "missed", "stopped"] = ""
+
+
+class Line(_Message):
+    """`line/<utterance id>`: one utterance of the transcript, both rooms."""
+
+    speaker: Literal["agent", "customer", "unknown"]
+    start_ms: int
+    settled: str = Field("", description="words that will not change any more")
+    tentative: str = Field("", description="words that still may")
+    marks: list[tuple[int, int]] = Field(
+        default=[], description="[start, end) offsets in `settled`, in Unicode code points, of phrases that fired"
+    )
+    final: bool = Field(False, description="the whole utterance has settled")
+
+
+class Notice(_Message):
+    """`notice/<kind>`: something a person has done that the agent should know; one of each kind at a time."""
+
+    kind: Literal["message", "reading", "handled", "answer", "trouble"]
+    text: str
+    who: str = ""
+    at_ms: int = 0
+
+
+class Ended(_Message):
+    """`ended`: the call is over and its record is there."""
+
+    record: str = Field(description="id of the record, for /review/<record>")
+    summary: str = Field("", description='one plain line, such as "Recovered in 58 s"')
+    at_ms: int = 0
+
+
+class Row(_Message):
+    """`row/<call>` of the board: one live call."""
+
+    call: str
+    agent: str
+    team: str = ""
+    level: Level
+    score: float = 0
+    course: list[float] = Field(default=[], description="scores 0..100 evenly over the last five minutes, at most 60")
+    why: str = Field("", description='what carried the level, such as "Influence claim, raised voice"')
+    quote: str = Field("", description="the words, without quotation marks")
+    in_use: str = Field("", description="the step or prompt in use")
+    plan: str = Field("", description='Plan B so far, such as "Fee waived, offered"')
+    health: Literal["starting", "ok", "behind", "lost", "paused"] = "ok"
+    lag_ms: int = 0
+    at_ms: int = Field(0, description="call time now: how long the call has lasted")
+    since_ms: int = Field(0, description="call time at which this level began: keeps the order within a level stable")
+    handled_by: str = Field("", description="supervisor who has claimed it")
+
+
+class Alert(_Message):
+    """`alert/<call>-<alert>` of the board: somebody is needed."""
+
+    id: str
+    call: str
+    agent: str
+    team: str = ""
+    kind: Literal["escalated", "help", "ask"]
+    tier: Tier = "help"
+    level: Level = "escalated"
+    title: str = Field("", description='ask: what is asked, such as "Dana offers one month free (£34)"')
+    reason: str = Field(description="a quote with its quotation marks, or measured values")
+    quote: str = Field("", description="the part of `reason` that was said, to underlay; empty when none")
+    state: Literal["raised", "seen", "claimed", "resolved"]
+    by: str = Field("", description="who has it")
+    raised_ms: int
+    at_ms: int
+
+
+class Quality(_Message):
+    """`quality`: this site's own measured quality, today."""
+
+    median_ms: int | None = Field(None, description="end of the words to card drawn; None before any")
+    p95_ms: int | None = None
+    wrong: int = 0
+    shown: int = 0
+    calls: dict[Level, int] = Field(default={}, description="live calls at each level")
+
+
+class Heard(_Message):
+    """`heard/<n>` of a call room: one signal with its evidence."""
+
+    at_ms: int
+    label: str
+    evidence: str
+    rule: str = Field("", description='rule and version, such as "influence.my-guy v3"')
+
+
+Message = (
+    Call
+    | Health
+    | LevelNow
+    | Prompt
+    | Next
+    | Plan
+    | Steps
+    | Clock
+    | Line
+    | Notice
+    | Ended
+    | Row
+    | Alert
+    | Quality
+    | Heard
+)
+
+
+# ---- page to server: what a person has done ----
+
+
+class _Do(_Message):
+    call: Name
+
+
+class DoPrompt(_Do):
+    """The agent has seen or answered a prompt. `seen`: it was drawn on a visible page."""
+
+    do: Literal["prompt"]
+    prompt: Name
+    what: Literal["seen", "used", "dismissed", "wrong"]
+
+
+class DoPlan(_Do):
+    """A Plan B option: offered to the customer, asked of the supervisor, and the customer's answer."""
+
+    do: Literal["plan"]
+    option: Name
+    what: Literal["offered", "asked", "accepted", "refused"]
+
+
+class DoStep(_Do):
+    """A step ticked, or unticked, by hand."""
+
+    do: Literal["step"]
+    step: Name
+    done: bool
+
+
+class DoHelp(_Do):
+    """The agent asks for a supervisor."""
+
+    do: Literal["help"]
+
+
+class DoPause(_Do):
+    """The agent pauses listening (a card number) or resumes it."""
+
+    do: Literal["pause"]
+    on: bool
+
+
+class DoNote(_Do):
+    """The agent's note on a call that is live or has just ended."""
+
+    do: Literal["note"]
+    text: Text
+
+
+class DoAlert(_Do):
+    """Supervisor: an alert was seen, is claimed, is resolved."""
+
+    do: Literal["alert"]
+    alert: Name
+    what: Literal["seen", "claim", "resolve"]
+
+
+class DoAnswer(_Do):
+    """Supervisor: answer to a request for an option over the agent's limit."""
+
+    do: Literal["answer"]
+    alert: Name
+    allow: bool
+
+
+class DoTell(_Do):
+    """Supervisor: a message to the agent's screen."""
+
+    do: Literal["tell"]
+    text: Annotated[str, Field(min_length=1, max_length=280)]
+
+
+class DoWatch(_Do):
+    """Supervisor: begins or stops reading along; `on: false` is also sent for a page that goes away."""
+
+    do: Literal["watch"]
+    on: bool
+
+
+Do = Annotated[
+    DoPrompt | DoPlan | DoStep | DoHelp | DoPause | DoNote | DoAlert | DoAnswer | DoTell | DoWatch,
+    Field(discriminator="do"),
+]
+AGENT_DOES = (DoPrompt, DoPlan, DoStep, DoHelp, DoPause, DoNote)
+SUPERVISOR_DOES = (DoAlert, DoAnswer, DoTell, DoWatch)
+DO: TypeAdapter[DoPrompt | DoPlan | DoStep | DoHelp | DoPause | DoNote | DoAlert | DoAnswer | DoTell | DoWatch] = (
+    TypeAdapter(Do)
+)
+
+
+# ---- records, over REST ----
+
+
+class Filters(_Message):
+    """What the review page searches for; empty means any. Query parameters of GET /api/records."""
+
+    words: str = Field("", max_length=200, description="free text over transcripts")
+    level: Literal["", "calm", "tense", "escalated", "recovering"] = Field("", description="level reached")
+    days: int = Field(0, ge=0, le=3650, description="calls of the last so many days; 0: all")
+    agent: str = Field("", max_length=120)
+    team: str = Field("", max_length=120)
+    signal: str = Field("", max_length=60, description="signal id")
+    outcome: str = Field("", max_length=120)
+    marks: Literal["", "unreviewed", "reviewed", "wrong", "contested"] = ""
+    order: Literal["newest", "worst"] = "newest"
+    offset: int = Field(0, ge=0)
+    limit: int = Field(50, ge=1, le=200)
+
+
+class RecordSummary(_Message):
+    """One line of the review page's list."""
+
+    id: str
+    title: str = Field(description="what the call was about where somebody has said it, else agent and time")
+    agent: str
+    team: str = ""
+    started_at: str = Field(description="ISO 8601 with offset")
+    duration_ms: int
+    level_reached: Level
+    outcome: str = ""
+    ended: str = ""
+    signals: int = 0
+    prompts: int = 0
+    wrong: int = 0
+    reviewed: bool = False
+    contested: bool = False
+
+
+class Mark(_Message):
+    """A reviewer's verdict on a signal (its key) or a prompt (its id)."""
+
+    kind: Literal["signal", "prompt"]
+    target: Annotated[str, Field(min_length=1, max_length=200)]
+    verdict: Literal["right", "wrong", "clear"] = Field(description="clear takes the mark away")
+
+
+class RecordNote(_Message):
+    """Something a reviewer or the agent adds to a finished call."""
+
+    kind: Literal["comment", "missed", "contest", "outcome", "root-cause"]
+    text: Text
+    at_ms: int | None = Field(None, ge=0, description="the place in the call it belongs to; missed: where")
+
+
+class RecordView(_Message):
+    """One record as the review page draws it: GET /api/records/<id>."""
+
+    id: str
+    record: dict[str, Any] = Field(description="the incident record, JSON")
+    marks: list[Mark] = []
+    seen_by: list[tuple[str, str]] = Field(default=[], description="(who, ISO 8601 time)")
+    notes: list[tuple[str, str, str, int | None]] = Field(default=[], description="(who, kind, text, ms) by reviewers")
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of the whole contract: `$defs` holds every message, `properties` says where each one stands."""
+    sent: TypeAdapter[Any] = TypeAdapter(Message)
+    parts = {
+        "body": sent.json_schema(ref_template="#/$defs/{model}"),
+        "do": DO.json_schema(ref_template="#/$defs/{model}"),
+        "filters": Filters.model_json_schema(ref_template="#/$defs/{model}"),
+        "mark": Mark.model_json_schema(ref_template="#/$defs/{model}"),
+        "note": RecordNote.model_json_schema(ref_template="#/$defs/{model}"),
+        "record": RecordView.model_json_schema(ref_template="#/$defs/{model}"),
+        "summary": RecordSummary.model_json_schema(ref_template="#/$defs/{model}"),
+    }
+    definitions: dict[str, Any] = {}
+    for part in parts.values():
+        definitions |= part.pop("$defs", {})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Messages between the screens and their server",
+        "properties": parts,
+        "$defs": definitions,
+    }
