@@ -1,0 +1,275 @@
+"""A recorded call as a call source: WAV, FLAC, OGG, MP3 of any rate, in real time or faster. The door to soundfile."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import re
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import soundfile
+
+from audio.errors import AudioError
+from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker, Trouble
+from audio.resampling import Frames, Resampling, repaired
+from audio.source import Arrival
+
+EXPECTED = "expected a WAV, FLAC, OGG or MP3 file with one or two channels"
+RATES = (4_000, 768_000)
+"""Hz. Below, there is no intelligible speech; above, the header is damaged."""
+BLOCK_MS = 500
+"""Read at a time: memory stays the same for a call of any length."""
+COMPARED_S = 30
+"""How much of a stereo file is compared to see whether its channels differ at all."""
+SAME_DB = -30.0
+"""Channels whose difference is this far under their sum hold the same sound. Two parties differ by about 0 dB even
+with strong crosstalk; one channel copied into two cancels exactly, also through OGG and MP3 of 32 to 128 kbit/s."""
+HEALED_MS = 5_000
+"""Clean sound after which damaged samples are over."""
+UNKNOWN_LENGTH = 2**60
+"""libsndfile's count for a header without a length is near 2**63."""
+
+SAME_CHANNELS = (
+    "Both channels hold the same mixed sound: tone measures are off. Record one party per channel to have them."
+)
+STREAMED_BYTES = 0x7FFF_0000
+"""A WAV header's length from here up is the placeholder of a program that could not go back to fill it in."""
+
+
+class Clock(Protocol):
+    """What pacing needs."""
+
+    def now(self) -> float:
+        """Seconds, monotonic."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after this long."""
+        ...
+
+
+class RealClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Seconds, monotonic."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after this long."""
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A checked recording. Iterating reads it from its beginning, each time anew."""
+
+    path: Path
+    rate: int
+    """Hz, of the file."""
+    channels: int
+    """1 or 2, of the file."""
+    speakers: tuple[Speaker, ...]
+    duration_ms: int | None
+    """None where the file's header does not say (a stream saved as it came)."""
+    speed: float
+    """1 is real time, math.inf as fast as it is consumed."""
+    chunk_ms: int
+    clock: Clock
+    same_channels: bool
+    """A two-channel file with the same mixed sound in both: treated as mono."""
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+    async def __aiter__(self) -> AsyncIterator[Arrival]:
+        """The chunks, each no sooner than its last sample would have been spoken at this speed.
+
+        Deadlines count from the start, so a slow consumer is caught up with, and no error adds up.
+        """
+        started = self.clock.now()
+        for arrival in self._arrivals():
+            if isinstance(arrival, Chunk) and math.isfinite(self.speed):
+                wait = started + arrival.end_ms / 1000 / self.speed - self.clock.now()
+                if wait > 0:
+                    await self.clock.sleep(wait)
+            else:
+                await asyncio.sleep(0)
+            yield arrival
+
+    def _arrivals(self) -> Iterator[Arrival]:
+        if self.same_channels:
+            yield Trouble(0, "audio-mixed", SAME_CHANNELS)
+        size = self.chunk_ms * SAMPLE_RATE // 1000
+        pending = np.zeros((0, len(self.speakers)), np.float32)
+        at_ms = 0
+        for piece in self._resampled():
+            if isinstance(piece, Trouble):
+                yield piece
+                continue
+            pending = np.concatenate([pending, piece])
+            while len(pending) >= size:
+                yield self._chunk(at_ms, pending[:size])
+                pending = pending[size:]
+                at_ms += self.chunk_ms
+        if len(pending):
+            yield self._chunk(at_ms, pending)
+
+    def _chunk(self, at_ms: int, frames: Frames) -> Chunk:
+        columns: list[Pcm] = [np.ascontiguousarray(frames[:, i]) for i in range(len(self.speakers))]
+        return Chunk(at_ms, dict(zip(self.speakers, columns, strict=True)))
+
+    def _resampled(self) -> Iterator[Frames | Trouble]:
+        """16 kHz frames, one column per speaker."""
+        resampling = Resampling(self.rate, len(self.speakers))
+        read = 0
+        broken_at: int | None = None
+        with _opened(self.path) as file:
+            promised = _promised(file)
+            for frames in _blocks(file):
+                frames, bad = repaired(frames)
+                at_ms = read * 1000 // self.rate
+                if bad and broken_at is None:
+                    yield Trouble(at_ms, "audio-damaged", f"{self.name} holds impossible samples: silence instead.")
+                if bad:
+                    broken_at = at_ms
+                elif broken_at is not None and at_ms - broken_at >= HEALED_MS:
+                    yield Trouble(at_ms, "audio-damaged", f"{self.name}: samples are sound again.", cleared=True)
+                    broken_at = None
+                read += len(frames)
+                if self.channels != len(self.speakers):
+                    frames = frames.mean(axis=1, keepdims=True)
+                yield resampling.push(frames)
+        yield resampling.finish()
+        if promised is not None and read < promised - self.rate // 10:
+            yield Trouble(
+                read * 1000 // self.rate,
+                "audio-cut-short",
+                f"{self.name} ends before its header says: the copy is incomplete; what is there was used.",
+            )
+
+
+def open_recording(
+    path: str | Path,
+    *,
+    agent_channel: int | None = 0,
+    mono: Speaker = Speaker.UNKNOWN,
+    speed: float = 1.0,
+    chunk_ms: int = 100,
+    clock: Clock | None = None,
+) -> Recording:
+    """Check a recording and make it a call source.
+
+    `agent_channel` says which channel of a two-channel file is the agent (0 left, 1 right); None means that both
+    parties are mixed in both. `mono` says whose voice a one-channel file holds.
+    Raises AudioError: audio-missing, audio-empty, audio-unreadable, audio-channels, audio-setting.
+    """
+    path = Path(path)
+    if agent_channel not in (0, 1, None):
+        raise AudioError("audio-setting", f"The agent's channel is {agent_channel}; expected 0 (left) or 1 (right).")
+    if not speed > 0:
+        raise AudioError("audio-setting", f"The speed is {speed}; expected a number above 0, such as 1, or max.")
+    if chunk_ms <= 0:
+        raise AudioError("audio-setting", f"The chunk length is {chunk_ms} ms; expected more than 0.")
+    _check_file(path)
+    with _opened(path) as file:
+        rate, channels, frames = file.samplerate, file.channels, file.frames
+    if channels > 2:
+        raise AudioError(
+            "audio-channels",
+            f"{path} has {channels} channels; expected one, or two with one party each. Export one per party.",
+        )
+    if not RATES[0] <= rate <= RATES[1]:
+        raise AudioError(
+            "audio-unreadable",
+            f"{path} says it has {rate} samples a second; expected {RATES[0]} to {RATES[1]}. Export it again as WAV.",
+        )
+    with _opened(path) as file:
+        if next(_blocks(file), None) is None:
+            raise AudioError("audio-empty", f"{path} holds no sound that can be read; {EXPECTED}.")
+    same = channels == 2 and agent_channel is not None and _same_channels(path)
+    if channels == 1 or agent_channel is None or same:
+        speakers: tuple[Speaker, ...] = (mono if channels == 1 else Speaker.UNKNOWN,)
+    elif agent_channel == 0:
+        speakers = (Speaker.AGENT, Speaker.CUSTOMER)
+    else:
+        speakers = (Speaker.CUSTOMER, Speaker.AGENT)
+    duration_ms = frames * 1000 // rate if frames < UNKNOWN_LENGTH else None
+    return Recording(path, rate, channels, speakers, duration_ms, speed, chunk_ms, clock or RealClock(), same)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if not path.exists():
+            raise AudioError("audio-missing", f"There is no file {path}; {EXPECTED}.")
+        if not path.is_file():
+            raise AudioError("audio-missing", f"{path} is not a file; {EXPECTED}.")
+        if path.stat().st_size == 0:
+            raise AudioError("audio-empty", f"{path} is empty (0 bytes); {EXPECTED}.")
+    except OSError as error:
+        raise AudioError("audio-missing", f"{path} cannot be opened: {error.strerror or 'not allowed'}.") from None
+
+
+def _opened(path: Path) -> soundfile.SoundFile:
+    try:
+        return soundfile.SoundFile(path)
+    except (soundfile.SoundFileError, OSError, TypeError, ValueError):
+        reason = "it may not be read" if not _readable(path) else "it is not sound this program knows"
+        raise AudioError("audio-unreadable", f"{path} cannot be used: {reason}; {EXPECTED}.") from None
+
+
+def _readable(path: Path) -> bool:
+    try:
+        path.open("rb").close()
+    except OSError:
+        return False
+    return True
+
+
+def _blocks(file: soundfile.SoundFile) -> Iterator[Frames]:
+    """The file in pieces up to its end, or up to where it breaks."""
+    size = file.samplerate * BLOCK_MS // 1000
+    whole = True
+    while whole:
+        block: Frames = np.full((size, file.channels), np.nan, np.float32)
+        try:
+            count = len(file.read(out=block))
+        except soundfile.SoundFileError:
+            # A FLAC without a length (saved as it streamed) fails at its end, a torn one at the tear, both only
+            # after part of the block was decoded: keep that part.
+            count = int(np.count_nonzero(~np.isnan(block).all(axis=1)))
+            whole = False
+        if not count:
+            return
+        yield block[:count]
+
+
+def _same_channels(path: Path) -> bool:
+    """Whether two channels hold the same sound: then neither is one party's alone."""
+    together = apart = 0.0
+    with _opened(path) as file:
+        for block in itertools.islice(_blocks(file), COMPARED_S * 1000 // BLOCK_MS):
+            both = repaired(block)[0].astype(np.float64)
+            together += float(np.sum((both[:, 0] + both[:, 1]) ** 2))
+            apart += float(np.sum((both[:, 0] - both[:, 1]) ** 2))
+    return together > 0 and apart < together * 10 ** (SAME_DB / 10)
+
+
+def _promised(file: soundfile.SoundFile) -> int | None:
+    """Frames the header promises; None where it does not say.
+
+    libsndfile corrects the count of a WAV file that is too short and notes the promise beside it.
+    """
+    noted = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
+    if noted:
+        promised, there = int(noted[1]), int(noted[2])
+        return file.frames * promised // there if there and promised < STREAMED_BYTES else None
+    return file.frames if file.frames < UNKNOWN_LENGTH else None

@@ -1,0 +1,34 @@
+"""The protocol of every call source: a recording, two devices, later a telephone system's media stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from audio.events import Chunk, Gap, Speaker, Trouble
+
+Arrival = Chunk | Gap | Trouble
+"""What a source yields: sound, the note that some of it was silence put in the place of lost sound, trouble."""
+
+
+class CallSource(Protocol):
+    """One call's sound, chunk by chunk, all speakers on one sample clock that starts at 0."""
+
+    @property
+    def name(self) -> str:
+        """For people and records, such as a file's name."""
+        ...
+
+    @property
+    def speakers(self) -> tuple[Speaker, ...]:
+        """Who is in every chunk's channels."""
+        ...
+
+    @property
+    def duration_ms(self) -> int | None:
+        """How long the call is, or None while nobody can know."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[Arrival]:
+        """The chunks in order; ends with the call."""
+        ...
