@@ -1,0 +1,61 @@
+"""How much a person can be asked to look at in a call: the attention budget of the agent's one prompt place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from detectors.signals import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionSettings:
+    """Limits on prompts. Defaults: the market study's "attention" row (one card, 3 help cards a call, 60 s a rule)."""
+
+    per_minute: int = 2
+    """Prompts of any tier below urgent in any 60 seconds."""
+    help_per_call: int = 6
+    """Help cards in one call. Ajoxi's median is 1 and its range 0-3 in an ordinary call; a call that escalates,
+    recovers and escalates again needs both runs, hence twice that."""
+    cooldown_ms: int = 60_000
+    """The same topic comes back after this at the earliest, urgent ones too (de-duplicated)."""
+    gap_ms: int = 8_000
+    """Two prompts below urgent are at least this far apart: a card must stay long enough to be read."""
+
+
+class AttentionBudget:
+    """Who asks for attention must be allowed first and spend afterwards. Pure: time is an argument.
+
+    Urgent prompts pass every limit but their own topic's cool-down, and they do not use the budget up.
+    """
+
+    def __init__(self, settings: AttentionSettings | None = None) -> None:
+        self.settings = settings or AttentionSettings()
+        self._spent: list[int] = []
+        self._help = 0
+        self._topics: dict[str, int] = {}
+
+    def allows(self, topic: str, tier: Severity, now_ms: int) -> bool:
+        """May a prompt about `topic` (a play or rule id) be shown now?"""
+        limits = self.settings
+        last = self._topics.get(topic)
+        if last is not None and now_ms - last < limits.cooldown_ms:
+            return False
+        if tier is Severity.URGENT:
+            return True
+        if tier is Severity.HELP and self._help >= limits.help_per_call:
+            return False
+        if self._spent and now_ms - self._spent[-1] < limits.gap_ms:
+            return False
+        return self.spent(now_ms) < limits.per_minute
+
+    def spend(self, topic: str, tier: Severity, now_ms: int) -> None:
+        """A prompt about `topic` was shown at `now_ms`."""
+        self._topics[topic] = now_ms
+        if tier is Severity.URGENT:
+            return
+        self._spent = [at for at in self._spent if now_ms - at < 60_000] + [now_ms]
+        self._help += tier is Severity.HELP
+
+    def spent(self, now_ms: int) -> int:
+        """Prompts below urgent shown in the last 60 seconds."""
+        return sum(now_ms - at < 60_000 for at in self._spent)
