@@ -23,6 +23,7 @@ BEAT = '{"type":"beat"}'
 
 @dataclass(frozen=True, slots=True)
 class _Value:
+    message: BaseModel
     body: str
     """JSON, encoded once for all pages."""
     said: float
@@ -39,6 +40,7 @@ class Outbox:
         self._clock = clock
         self._limit = limit
         self._size = 0
+        self._said = ""
         self._resets: dict[str, None] = {}
         self._waiting: dict[tuple[str, str], _Value | None] = {}
         self._delivered: set[tuple[str, str]] = set()
@@ -53,6 +55,9 @@ class Outbox:
         """Everything waiting, as one websocket message (a JSON array of frames); the outbox is empty afterwards."""
         now = self._clock()
         frames = [json.dumps({"type": "reset", "room": room}) for room in self._resets]
+        if self._said:
+            frames.append(self._said)
+            self._said = ""
         for place, value in self._waiting.items():
             room, key = json.dumps(place[0]), json.dumps(place[1])
             if value is None:
@@ -67,6 +72,11 @@ class Outbox:
         self._size = 0
         self._ready.clear()
         return f"[{','.join(frames) or BEAT}]"
+
+    def say(self, frame: str) -> None:
+        """A frame for this page alone, outside any room; the last one said wins."""
+        self._said = frame
+        self._ready.set()
 
     @property
     def waiting(self) -> int:
@@ -118,7 +128,7 @@ class Hub:
         before = place.values.get(key)
         if before is not None and before.body == body:
             return
-        value = _Value(body, self._clock())
+        value = _Value(message, body, self._clock())
         place.values[key] = value
         for page in place.pages:
             page._put(room, key, value)
@@ -143,6 +153,12 @@ class Hub:
         """The values of a room by key, each as JSON, in the order in which the keys came."""
         place = self._rooms.get(room)
         return {key: value.body for key, value in place.values.items()} if place else {}
+
+    def latest(self, room: str, key: str) -> BaseModel | None:
+        """The value of one key as it was shown, or None."""
+        place = self._rooms.get(room)
+        value = place.values.get(key) if place else None
+        return value.message if value else None
 
     def watchers(self, room: str) -> int:
         """How many pages watch a room."""

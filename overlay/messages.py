@@ -1,6 +1,7 @@
 """The contract between the server and its pages: everything that is sent either way, and its JSON Schema.
 
 Server to page: one websocket text message is a JSON array of frames. A frame is one of
+    {"type": "hello", "who": W, "role": "agent", "room": R, "beat_ms": B}   first of all: who you are to the server
     {"type": "reset", "room": R}                                  forget what you know of this room
     {"type": "set", "room": R, "key": K, "age": ms, "body": {}}   the newest value of K, said `age` ms ago
     {"type": "drop", "room": R, "key": K}                         K is gone
@@ -25,11 +26,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-Level = Literal["calm", "tense", "escalated", "recovering"]
+from overlay.records import Filters, Level, Mark, RecordNote, RecordSummary, RecordView, Text
+
 Tier = Literal["note", "help", "urgent"]
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 """An id or a person's name as pages may send it."""
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
 class _Message(BaseModel):
@@ -339,70 +340,6 @@ SUPERVISOR_DOES = (DoAlert, DoAnswer, DoTell, DoWatch)
 DO: TypeAdapter[DoPrompt | DoPlan | DoStep | DoHelp | DoPause | DoNote | DoAlert | DoAnswer | DoTell | DoWatch] = (
     TypeAdapter(Do)
 )
-
-
-# ---- records, over REST ----
-
-
-class Filters(_Message):
-    """What the review page searches for; empty means any. Query parameters of GET /api/records."""
-
-    words: str = Field("", max_length=200, description="free text over transcripts")
-    level: Literal["", "calm", "tense", "escalated", "recovering"] = Field("", description="level reached")
-    days: int = Field(0, ge=0, le=3650, description="calls of the last so many days; 0: all")
-    agent: str = Field("", max_length=120)
-    team: str = Field("", max_length=120)
-    signal: str = Field("", max_length=60, description="signal id")
-    outcome: str = Field("", max_length=120)
-    marks: Literal["", "unreviewed", "reviewed", "wrong", "contested"] = ""
-    order: Literal["newest", "worst"] = "newest"
-    offset: int = Field(0, ge=0)
-    limit: int = Field(50, ge=1, le=200)
-
-
-class RecordSummary(_Message):
-    """One line of the review page's list."""
-
-    id: str
-    title: str = Field(description="what the call was about where somebody has said it, else agent and time")
-    agent: str
-    team: str = ""
-    started_at: str = Field(description="ISO 8601 with offset")
-    duration_ms: int
-    level_reached: Level
-    outcome: str = ""
-    ended: str = ""
-    signals: int = 0
-    prompts: int = 0
-    wrong: int = 0
-    reviewed: bool = False
-    contested: bool = False
-
-
-class Mark(_Message):
-    """A reviewer's verdict on a signal (its key) or a prompt (its id)."""
-
-    kind: Literal["signal", "prompt"]
-    target: Annotated[str, Field(min_length=1, max_length=200)]
-    verdict: Literal["right", "wrong", "clear"] = Field(description="clear takes the mark away")
-
-
-class RecordNote(_Message):
-    """Something a reviewer or the agent adds to a finished call."""
-
-    kind: Literal["comment", "missed", "contest", "outcome", "root-cause"]
-    text: Text
-    at_ms: int | None = Field(None, ge=0, description="the place in the call it belongs to; missed: where")
-
-
-class RecordView(_Message):
-    """One record as the review page draws it: GET /api/records/<id>."""
-
-    id: str
-    record: dict[str, Any] = Field(description="the incident record, JSON")
-    marks: list[Mark] = []
-    seen_by: list[tuple[str, str]] = Field(default=[], description="(who, ISO 8601 time)")
-    notes: list[tuple[str, str, str, int | None]] = Field(default=[], description="(who, kind, text, ms) by reviewers")
 
 
 def schema() -> dict[str, Any]:

@@ -1,0 +1,138 @@
+"""Who is at a page, what a page may see and do, and the single-use tickets that carry this to its websocket."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from time import monotonic
+from typing import Literal
+from urllib.parse import urlsplit
+
+from overlay.errors import OverlayError
+
+Role = Literal["agent", "supervisor", "qa", "admin"]
+TICKET_LIFE_S = 30.0
+TICKETS_WAITING = 10_000
+"""More than this many unused tickets and the oldest go: asking for tickets cannot fill the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person at a page."""
+
+    who: str
+    """Agent id, or the name of a supervisor or reviewer."""
+    role: Role
+
+
+Identify = Callable[[Mapping[str, str]], Identity | None]
+"""Identity from the headers of a request (lower-case names), as a login or a reverse proxy in front vouches for it;
+None where nobody is logged in. Headers that a browser could set itself must have been removed by that proxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenSettings:
+    """How the screens are served."""
+
+    agent: str = "agent"
+    """Agent id of /agent where the address names none (no login)."""
+    supervisor: str = "Supervisor"
+    """Name of whoever opens the board (no login)."""
+    reviewer: str = "Reviewer"
+    """Name of whoever opens the review page (no login)."""
+    identify: Identify | None = None
+    """None: no login, whoever reaches the loopback address is believed."""
+    hosts: tuple[str, ...] = ()
+    """Names, besides the loopback ones, under which browsers call this server; port included where it is not 80/443."""
+    beat_s: float = 2.0
+    """Heartbeat; a page greys out after three of them."""
+    send_limit_s: float = 10.0
+    """A page that takes longer to take one message is closed (4408) and may come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What a ticket stands for."""
+
+    identity: Identity
+    room: str
+
+
+@dataclass
+class Tickets:
+    """Single-use tickets: fetched over HTTP with the page's identity, spent as the websocket's first message."""
+
+    clock: Callable[[], float] = monotonic
+    _open: dict[str, tuple[float, Pass]] = field(default_factory=dict)
+
+    def issue(self, entry: Pass) -> str:
+        """A ticket of 192 random bits, good once and for 30 s."""
+        while len(self._open) >= TICKETS_WAITING:
+            del self._open[next(iter(self._open))]
+        ticket = secrets.token_urlsafe(24)
+        self._open[ticket] = (self.clock() + TICKET_LIFE_S, entry)
+        return ticket
+
+    def spend(self, ticket: str) -> Pass | None:
+        """What the ticket stands for; None where it is unknown, spent or too old."""
+        until, entry = self._open.pop(ticket, (0.0, None))
+        return entry if self.clock() < until else None
+
+
+def admit(settings: ScreenSettings, headers: Mapping[str, str], page: str, who: str) -> Pass:
+    """What a page that asks for `page` ("agent" or "board") as `who` (may be empty) is let into.
+
+    Raises:
+        OverlayError: login-needed or forbidden.
+    """
+    if settings.identify is None:
+        if page == "agent":
+            return Pass(Identity(who or settings.agent, "agent"), f"agent/{who or settings.agent}")
+        return Pass(Identity(who or settings.supervisor, "supervisor"), "board")
+    identity = settings.identify(headers)
+    if identity is None:
+        raise OverlayError("login-needed", "Log in first, then open this page again.")
+    if page == "agent" and identity.role in ("agent", "admin"):
+        agent = (who or identity.who) if identity.role == "admin" else identity.who
+        return Pass(identity, f"agent/{agent}")
+    if page == "board" and identity.role in ("supervisor", "admin"):
+        return Pass(identity, "board")
+    raise OverlayError("forbidden", f"This page is not for {identity.role}s; ask an admin for the role you need.")
+
+
+def reviewer(settings: ScreenSettings, headers: Mapping[str, str]) -> Identity:
+    """Who reads records.
+
+    Raises:
+        OverlayError: login-needed.
+    """
+    if settings.identify is None:
+        return Identity(settings.reviewer, "qa")
+    identity = settings.identify(headers)
+    if identity is None:
+        raise OverlayError("login-needed", "Log in first, then open this page again.")
+    return identity
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_known_host(settings: ScreenSettings, host: str) -> bool:
+    """Whether a Host header names this server: a foreign name that resolves to loopback (DNS rebinding) does not."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return is_loopback(name) or host in settings.hosts
+
+
+def is_own_origin(origin: str | None, host: str) -> bool:
+    """Whether a request that changes something comes from a page of this server; a missing Origin does not."""
+    return origin is not None and origin in (f"http://{host}", f"https://{host}")

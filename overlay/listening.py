@@ -1,0 +1,115 @@
+"""The port: one uvicorn server inside the running event loop. The one door to uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+
+from overlay.errors import OverlayError
+from overlay.identity import ScreenSettings, is_loopback
+
+WS_BYTES = 65_536
+PING_S = 5.0
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the program around it; uvicorn's own would raise SIGTERM again and skip what follows."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+@asynccontextmanager
+async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 8765) -> AsyncIterator[str]:
+    """Serve while the block runs; yields the address, such as "http://127.0.0.1:8765". Port 0 takes a free one.
+
+    Raises:
+        OverlayError: port-in-use, address-unknown, or login-needed for an address beyond this machine without login.
+    """
+    settings: ScreenSettings = app.state.settings
+    if not is_loopback(host) and settings.identify is None:
+        raise OverlayError(
+            "login-needed",
+            f"{host} can be reached from outside and no login is set up: serve on 127.0.0.1, or configure a login.",
+        )
+    listener = _listen(host, port)
+    config = uvicorn.Config(
+        app,
+        ws="websockets-sansio",
+        ws_max_size=WS_BYTES,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
+        ws_per_message_deflate=False,
+        http="h11",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = _Server(config)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        up = asyncio.create_task(server.up.wait())
+        await asyncio.wait((up, running), return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+        if running.done():
+            running.result()
+            raise OverlayError("not-started", "The screens could not be served; see the log.")
+        shown = f"[{host}]" if ":" in host else host
+        yield f"http://{shown}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await asyncio.shield(running)
+        listener.close()
+
+
+async def serve(
+    app: Starlette, host: str = "127.0.0.1", port: int = 8765, *, ready: Callable[[str], None] | None = None
+) -> None:
+    """Serve until cancelled; `ready` is told the address. Raises as `serving` does."""
+    async with serving(app, host, port) as address:
+        if ready is not None:
+            ready(address)
+        await asyncio.Event().wait()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise OverlayError("address-unknown", f"{host} is no address of this machine; use 127.0.0.1.") from error
+    listener = socket.socket(family, kind, protocol)
+    if sys.platform != "win32":  # there it would let two programs share the port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise OverlayError(
+                "port-in-use", f"Port {port} is in use: stop what runs there, or choose another one with --port."
+            ) from error
+        if error.errno == errno.EACCES:
+            raise OverlayError("port-forbidden", f"Port {port} needs rights: choose one from 1024 up.") from error
+        raise OverlayError("address-unknown", f"{host} is no address of this machine; use 127.0.0.1.") from error
+    listener.setblocking(False)
+    return listener
