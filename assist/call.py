@@ -44,7 +44,10 @@ class LiveCall:
     session: Session
     publish: Callable[[int | None, Event], None]
     """Called in order with every event and, where the log keeps it, its number in the call."""
+    pulse: Callable[[], None] = lambda: None
+    """Called once a second of call time: screens that show how things stand even when nothing happens."""
     _number: int = 0
+    _next_pulse_ms: int = 0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _hang_up: bool = False
     _ended: bool = False
@@ -119,6 +122,9 @@ class LiveCall:
             for heard in ears.push(item):
                 self._say(self.session.hear(heard))
             self._say(self.session.tick(item.end_ms))
+            if item.end_ms >= self._next_pulse_ms:
+                self._next_pulse_ms = item.end_ms + 1000
+                self.pulse()
         else:
             self._say(self.session.hear(item))
 

@@ -154,8 +154,9 @@ class Action:
     """Something a person did at a screen.
 
     what: seen, used, dismissed, wrong (target: prompt id); plan-offered, plan-accepted, plan-refused (target: option
-    id); step (target: step id, detail: done|undone); help, help-answered, alert-seen, claim, resolve (target: alert
-    id); message, note, contest (detail: text); outcome, root-cause (detail); follow-up (target: id, detail: done|open);
+    id); plan-asked (target: option id, detail: its title); plan-answered (target: alert id, detail: allowed|denied);
+    step (target: step id, detail: done|undone); help; alert-seen, claim, resolve (target: alert id); watch, unwatch;
+    message, note, contest (detail: text); outcome, root-cause (detail); follow-up (target: id, detail: done|open);
     pause; resume; hang-up.
     """
 
@@ -177,6 +178,10 @@ class AlertRaised:
     reason: str
     """A quote or measured values."""
     signals: tuple[str, ...]
+    kind: str = "escalated"
+    """escalated, help (the agent asked), ask (permission for an option above the agent's limit)."""
+    target: str = ""
+    """ask: the id of the option."""
 
 
 @dataclass(frozen=True, slots=True)

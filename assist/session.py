@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from detectors.escalation import Escalation
-
 from assist.coach import Coach
 from assist.events import Action, AlertRaised, CallEnded, CallStarted, Event, SignalRaised, SignalWithdrawn
 from audio.events import Gap, Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure
+from detectors.escalation import Escalation
 from detectors.signals import Detector, Level, LevelChange, Severity, Signal, Window
 
 MEMORY_MS = 120_000
@@ -88,7 +87,9 @@ class Session:
         events: list[Event] = [action]
         match action.what:
             case "help":
-                events += self._alert_for((), Severity.HELP, action.detail or "The agent asks for help", anew=True)
+                events += self._ask("help", action.detail or f"{action.who} asks for help")
+            case "plan-asked":
+                events += self._ask("ask", f"{action.who} asks to give: {action.detail}", action.target)
             case "resolve":
                 self._alert = None
             case "pause":
@@ -167,20 +168,23 @@ class Session:
             self._alert = None
         return events
 
-    def _alert_for(
-        self, signals: Sequence[Signal], tier: Severity, reason: str = "", *, anew: bool = False
-    ) -> list[Event]:
-        """One open alert per call; a second one only when it asks for more, or a person asks."""
-        if self._alert is not None and self._alert.tier >= tier and not anew:
+    def _alert_for(self, signals: Sequence[Signal], tier: Severity) -> list[Event]:
+        """One open alert per call, and a second one only when it asks for more."""
+        if self._alert is not None and self._alert.tier >= tier:
             return []
-        if not reason:
-            reasons = [f"“{each.evidence.quote}”" if each.evidence.quote else each.evidence.summary for each in signals]
-            reason = ", ".join(dict.fromkeys(text for text in reasons[:3] if text)) or "The call has escalated"
-        self._alerts += 1
-        self._alert = AlertRaised(
-            self.now_ms, f"a{self._alerts}", tier, reason, tuple(signal.key for signal in signals)
-        )
+        reasons = [f"“{each.evidence.quote}”" if each.evidence.quote else each.evidence.summary for each in signals]
+        reason = ", ".join(dict.fromkeys(text for text in reasons[:3] if text)) or "The call has escalated"
+        keys = tuple(signal.key for signal in signals)
+        self._alert = AlertRaised(self.now_ms, self._alert_id(), tier, reason, keys)
         return [self._alert]
+
+    def _ask(self, kind: str, reason: str, target: str = "") -> list[Event]:
+        """What a person asks for is always an alert of its own."""
+        return [AlertRaised(self.now_ms, self._alert_id(), Severity.HELP, reason, (), kind, target)]
+
+    def _alert_id(self) -> str:
+        self._alerts += 1
+        return f"a{self._alerts}"
 
     def _forget(self) -> None:
         horizon = self.now_ms - MEMORY_MS

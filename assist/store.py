@@ -13,7 +13,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,8 +26,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    case,
     create_engine,
     event,
+    exists,
+    insert,
     select,
     text,
     update,
@@ -71,9 +74,27 @@ _records = Table(
     Column("schema_version", Integer, nullable=False),
     Column("started_at", String, nullable=False, index=True),
     Column("agent", String, nullable=False, index=True),
+    Column("team", String, nullable=False),
     Column("level", String, nullable=False, index=True),
+    Column("outcome", String, nullable=False),
+    Column("contested", Integer, nullable=False),
+    Column("signal_ids", String, nullable=False),  # " swearing raised_voice ": LIKE finds whole ids
     Column("body", Text, nullable=False),
 )
+_reviews = Table(
+    "reviews",  # append-only: what people said about a finished call, and that they looked at it
+    _tables,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("call", String, nullable=False, index=True),
+    Column("at", String, nullable=False),  # ISO 8601
+    Column("who", String, nullable=False),
+    Column("kind", String, nullable=False),  # looked, signal, prompt, comment, missed, contest, outcome, root-cause
+    Column("target", String, nullable=False),
+    Column("text", Text, nullable=False),  # a verdict (right, wrong, clear) or words
+    Column("at_ms", Integer),
+)
+_SPOKEN = "CREATE VIRTUAL TABLE IF NOT EXISTS spoken USING fts5(call UNINDEXED, words)"
+_WORST = case({"escalated": 3, "tense": 2, "recovering": 1}, value=_records.c.level, else_=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +105,39 @@ class StoredCall:
     state: str
     started_at: str
     agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Something said about a finished call, or the note that somebody looked at it."""
+
+    at: str
+    who: str
+    kind: str
+    target: str = ""
+    text: str = ""
+    at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordQuery:
+    """Which records; empty means any."""
+
+    words: str = ""
+    level: str = ""
+    since: str = ""
+    """ISO 8601: calls that began then or later."""
+    agent: str = ""
+    team: str = ""
+    signal: str = ""
+    outcome: str = ""
+    contested: bool = False
+    reviewed: bool | None = None
+    wrong: bool = False
+    """Only those with something marked wrong."""
+    worst_first: bool = False
+    offset: int = 0
+    limit: int = 50
 
 
 class Store(Protocol):
@@ -101,6 +155,10 @@ class Store(Protocol):
         """Close a call with its incident record; writing it again replaces it."""
         ...
 
+    def flush(self) -> Future[None]:
+        """A receipt for everything put in so far."""
+        ...
+
     def events(self, call: str) -> list[tuple[int, Event]]:
         """All stored events of a call, in order."""
         ...
@@ -113,8 +171,16 @@ class Store(Protocol):
         """The incident record of a call."""
         ...
 
-    def records(self, limit: int = 50) -> list[dict[str, Any]]:
-        """Incident records, newest first."""
+    def records(self, query: RecordQuery) -> list[dict[str, Any]]:
+        """Incident records that fit, newest (or worst) first."""
+        ...
+
+    def review(self, call: str, review: Review) -> Future[None]:
+        """Append what somebody said about a finished call, or that they looked."""
+        ...
+
+    def reviews(self, call: str) -> list[Review]:
+        """All reviews of a call, oldest first."""
         ...
 
     def close(self) -> None:
@@ -189,11 +255,22 @@ class SqliteStore:
             "schema_version": record["schema_version"],
             "started_at": record["started_at"],
             "agent": record["agent"],
+            "team": record["team"],
             "level": record["level_reached"],
+            "outcome": record["outcome"],
+            "contested": int(bool(record["contested"])),
+            "signal_ids": f" {' '.join(sorted({signal['id'] for signal in record['signals']}))} ",
             "body": json.dumps(record, ensure_ascii=False, separators=(",", ":")),
         }
+        words = " ".join(line["text"] for line in record["transcript"])
         self._put(upsert(_records).values(call=call, **row).on_conflict_do_update(index_elements=["call"], set_=row))
+        self._put(text("DELETE FROM spoken WHERE call = :call").bindparams(call=call))
+        self._put(text("INSERT INTO spoken(call, words) VALUES (:call, :words)").bindparams(call=call, words=words))
         return self._put(update(_calls).where(_calls.c.call == call).values(state=state))
+
+    def flush(self) -> Future[None]:
+        """A receipt for everything put in so far: one writer, so what is queued last is written last."""
+        return self._put(text("SELECT 1"))
 
     def events(self, call: str) -> list[tuple[int, Event]]:
         """All stored events of a call, in order."""
@@ -215,11 +292,44 @@ class SqliteStore:
             body = connection.execute(select(_records.c.body).where(_records.c.call == call)).scalar()
         return None if body is None else json.loads(body)
 
-    def records(self, limit: int = 50) -> list[dict[str, Any]]:
-        """Incident records, newest first."""
-        query = select(_records.c.body).order_by(_records.c.started_at.desc()).limit(limit)
+    def records(self, query: RecordQuery) -> list[dict[str, Any]]:
+        """Incident records that fit, newest (or worst) first."""
+        wanted = select(_records.c.body)
+        for column, value in (("level", query.level), ("agent", query.agent), ("team", query.team)):
+            if value:
+                wanted = wanted.where(_records.c[column] == value)
+        if query.since:
+            wanted = wanted.where(_records.c.started_at >= query.since)
+        if query.outcome:
+            wanted = wanted.where(_records.c.outcome.contains(query.outcome, autoescape=True))
+        if query.signal:
+            wanted = wanted.where(_records.c.signal_ids.contains(f" {query.signal} ", autoescape=True))
+        if query.contested:
+            wanted = wanted.where(_records.c.contested == 1)
+        if query.reviewed is not None:
+            said = exists().where(_reviews.c.call == _records.c.call, _reviews.c.kind != "looked")
+            wanted = wanted.where(said if query.reviewed else ~said)
+        if query.wrong:
+            wanted = wanted.where(exists().where(_reviews.c.call == _records.c.call, _reviews.c.text == "wrong"))
+        if query.words:
+            phrase = '"' + query.words.replace('"', " ") + '"'  # a phrase, never the query language of FTS5
+            found = text("records.call IN (SELECT call FROM spoken WHERE spoken MATCH :phrase)")
+            wanted = wanted.where(found.bindparams(phrase=phrase))
+        order = [_WORST.desc()] if query.worst_first else []
+        wanted = wanted.order_by(*order, _records.c.started_at.desc()).offset(query.offset).limit(query.limit)
         with self._reader.connect() as connection:
-            return [json.loads(body) for body in connection.execute(query).scalars()]
+            return [json.loads(body) for body in connection.execute(wanted).scalars()]
+
+    def review(self, call: str, review: Review) -> Future[None]:
+        """Append what somebody said about a finished call, or that they looked."""
+        return self._put(insert(_reviews).values(call=call, **asdict(review)))
+
+    def reviews(self, call: str) -> list[Review]:
+        """All reviews of a call, oldest first."""
+        columns = [_reviews.c[field.name] for field in fields(Review)]
+        query = select(*columns).where(_reviews.c.call == call).order_by(_reviews.c.n)
+        with self._reader.connect() as connection:
+            return [Review(*row) for row in connection.execute(query)]
 
     def close(self) -> None:
         """Write what is waiting, then let go. While the disk refuses, one last try is made."""
@@ -253,6 +363,7 @@ class SqliteStore:
                 f"{self.path} was written by a newer version (schema {found}, this one knows {SCHEMA_VERSION}); update",
             )
         _tables.create_all(connection)
+        connection.execute(text(_SPOKEN))
         connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
 
     def _put(self, statement: Any) -> Future[None]:

@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import sqlite3
@@ -11,7 +10,7 @@ import pytest
 from assist.codec import decode, encode
 from assist.errors import AssistError
 from assist.events import Action, CallStarted, SignalRaised
-from assist.store import open_store
+from assist.store import RecordQuery, Review, open_store
 from audio.events import Speaker, Trouble, Utterance, Word
 from detectors.signals import Evidence, Severity, Signal
 
@@ -78,7 +77,7 @@ def test_the_file_is_private_and_commits_are_full(tmp_path):
 def test_acknowledged_events_survive_kill_9(tmp_path):
     writer = """
 import sys
-from assist.store import open_store
+from assist.store import RecordQuery, Review, open_store
 from assist.events import Action
 store = open_store(sys.argv[1])
 store.begin("k1", "2026-11-24T10:00:00+00:00", "dana")
@@ -176,14 +175,60 @@ def test_a_file_that_is_no_database_is_one_clear_line(tmp_path):
         open_store(url(tmp_path))
 
 
+RECORD = {
+    "schema_version": 1,
+    "started_at": STARTED.started_at,
+    "agent": "dana",
+    "team": "billing",
+    "level_reached": "calm",
+    "outcome": "calm throughout",
+    "contested": "",
+    "signals": [],
+    "transcript": [{"text": "the engineer never came"}],
+}
+
+
 def test_a_record_replaces_the_one_before(tmp_path):
     store = open_store(url(tmp_path))
     store.begin("k1", STARTED.started_at, "dana")
-    record = {"schema_version": 1, "started_at": STARTED.started_at, "agent": "dana", "level_reached": "calm"}
-    store.finish("k1", "ended", record)
-    store.finish("k1", "ended", {**record, "level_reached": "tense"}).result(10)
-    assert store.record("k1") == json.loads(json.dumps({**record, "level_reached": "tense"}))
+    store.finish("k1", "ended", RECORD)
+    store.finish("k1", "ended", {**RECORD, "level_reached": "tense"}).result(10)
+    assert store.record("k1") == {**RECORD, "level_reached": "tense"}
     assert store.record("k2") is None
-    assert len(store.records()) == 1
+    assert len(store.records(RecordQuery(words="engineer"))) == 1
     assert [call.state for call in store.calls("live")] == []
+    store.close()
+
+
+def test_records_are_found_by_what_is_asked(tmp_path):
+    store = open_store(url(tmp_path))
+    for n, (level, signal, words) in enumerate(
+        [("calm", "silence", "hello"), ("escalated", "swearing", "call my guy"), ("tense", "police", 'a "quote" AND')]
+    ):
+        record = {
+            **RECORD,
+            "call": f"k{n}",
+            "started_at": f"2026-11-2{n}T10:00:00+00:00",
+            "level_reached": level,
+            "signals": [{"id": signal}],
+            "transcript": [{"text": words}],
+        }
+        store.finish(f"k{n}", "ended", record).result(10)
+
+    def found(**wanted):
+        return [record["call"] for record in store.records(RecordQuery(**wanted))]
+
+    assert found() == ["k2", "k1", "k0"]
+    assert found(worst_first=True) == ["k1", "k2", "k0"]
+    assert found(words="my guy") == ["k1"]
+    assert found(words='quote" AND') == ["k2"]  # the query language of the index is not open to the page
+    assert found(words='"') == [] and found(words="guy my") == []
+    assert found(signal="swearing") == ["k1"] and found(signal="swear") == []
+    assert found(since="2026-11-21") == ["k2", "k1"]
+    assert found(level="tense") == ["k2"]
+    assert found(limit=1, offset=1) == ["k1"]
+    store.review("k1", Review("2026-11-24T11:00:00", "Q", "signal", "key", "wrong"))
+    store.review("k0", Review("2026-11-24T11:00:00", "Q", "looked")).result(10)
+    assert found(reviewed=True) == ["k1"] and found(reviewed=False) == ["k2", "k0"] and found(wrong=True) == ["k1"]
+    assert store.reviews("k1") == [Review("2026-11-24T11:00:00", "Q", "signal", "key", "wrong", None)]
     store.close()
