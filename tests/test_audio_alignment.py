@@ -16,7 +16,7 @@ OPENED = 100.0
 
 
 class Line:
-    """Both devices and the listener. Each sample's value is the time it was spoken, over 4000: its place can be read."""
+    """Both devices and the listener. A sample's value is the time it was spoken, over 4000: its place can be read."""
 
     SCALE = 4000.0
 
