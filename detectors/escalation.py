@@ -164,10 +164,9 @@ class Escalation:
         if after is now:
             self.level, self._since_ms = now, since_ms
             return None
-        if after is not self.level:
-            self._since_ms = self._now_ms
-        self.level = after
         del self._steps[first:]
+        if after is not self.level:
+            self._enter(after)
         return LevelChange(self._now_ms, after, now, round(self.score, 1), self._because(after, now))
 
     def tick(self, now_ms: int) -> LevelChange | None:
@@ -193,9 +192,12 @@ class Escalation:
         if after is self.level:
             return None
         change = LevelChange(self._now_ms, after, self.level, round(self.score, 1), self._because(after, self.level))
+        self._enter(after)
+        return change
+
+    def _enter(self, after: Level) -> None:
         self._steps = [*self._steps[-3:], (self.level, self._since_ms, frozenset(self._found))]
         self.level, self._since_ms = after, self._now_ms
-        return change
 
     def _because(self, after: Level, before: Level) -> tuple[Signal, ...]:
         rising = after is Level.ESCALATED or (after is Level.TENSE and before is Level.CALM)

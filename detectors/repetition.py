@@ -61,7 +61,9 @@ class Repetition:
     """
 
     likeness: float = 0.6
-    """Shared content words over those of the shorter request."""
+    """Shared content words over those of the shorter request ..."""
+    overall: float = 0.33
+    """... and over those of both: a long new request may mention the same account."""
     least_shared: int = 2
     least_gap_ms: int = 8_000
     name: str = "repeated_request"
@@ -120,7 +122,9 @@ class Repetition:
         shared = len(about & request.about)
         shorter = min(len(about), len(request.about))
         apart = latest.start_ms - request.end_ms >= self.least_gap_ms
-        return apart and shared >= self.least_shared and shared >= self.likeness * shorter
+        both = len(about | request.about)
+        alike = shared >= self.likeness * shorter and shared >= self.overall * both
+        return apart and alike and shared >= self.least_shared
 
 
 def _line(utterance: Utterance | Hypothesis) -> str:

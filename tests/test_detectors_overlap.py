@@ -1,0 +1,66 @@
+from audio.events import Speaker, Utterance, Word
+from detectors.overlap import Overlap
+from detectors.signals import Window
+
+A, C = Speaker.AGENT, Speaker.CUSTOMER
+
+
+def said(name, who, start_ms, end_ms, words=6):
+    step = (end_ms - start_ms) / words
+    parts = tuple(Word("word", round(start_ms + i * step), round(start_ms + (i + 1) * step)) for i in range(words))
+    return Utterance(name, who, start_ms, end_ms, parts)
+
+
+def judged(turns, detector=None):
+    """Findings of a call given as turns, each judged when it ends."""
+    detector = detector or Overlap()
+    found = []
+    for latest in sorted(turns, key=lambda each: each.end_ms):
+        known = tuple(sorted((t for t in turns if t.end_ms <= latest.end_ms), key=lambda t: t.start_ms))
+        found += detector(Window(latest.end_ms, known, latest))
+    return found
+
+
+def breaking_in(times, shared_ms=1500, words=6):
+    turns = []
+    for n in range(times):
+        at = 10_000 * n
+        turns.append(said(f"a{n}", A, at, at + 5000, 12))
+        turns.append(said(f"c{n}", C, at + 5000 - shared_ms, at + 8000, words))
+    return turns
+
+
+def test_breaking_in_three_times_within_a_minute_is_found_with_count_and_seconds():
+    assert judged(breaking_in(2)) == []
+    (signal,) = judged(breaking_in(3))
+    assert signal.id == "overlap" and signal.speaker is C
+    assert signal.evidence.measured == {"count": 3.0, "seconds": 4.5}
+    assert "3 times" in signal.evidence.summary and "4.5 s" in signal.evidence.summary
+
+
+def test_more_of_the_same_is_the_same_finding_with_newer_measures():
+    signals = judged(breaking_in(5))
+    assert [signal.evidence.measured["count"] for signal in signals] == [3.0, 4.0, 5.0]
+    assert len({signal.key for signal in signals}) == 1
+    assert [signal.at_ms for signal in signals] == sorted({signal.at_ms for signal in signals})
+
+
+def test_listening_signals_and_short_overruns_are_no_interruptions():
+    assert judged(breaking_in(6, words=2)) == []
+    assert judged(breaking_in(6, shared_ms=400)) == []
+
+
+def test_the_agent_breaking_in_is_not_the_customers_doing():
+    swapped = [Utterance(t.id, A if t.speaker is C else C, t.start_ms, t.end_ms, t.words) for t in breaking_in(5)]
+    assert judged(swapped) == []
+
+
+def test_starting_together_is_no_interruption():
+    together = [said(f"{who}{n}", who, 10_000 * n, 10_000 * n + 4000) for n in range(5) for who in (A, C)]
+    assert judged(together) == []
+
+
+def test_interruptions_minutes_apart_are_ordinary():
+    far = [t for n in range(5) for t in (said(f"a{n}", A, 90_000 * n, 90_000 * n + 5000, 12),
+                                         said(f"c{n}", C, 90_000 * n + 3500, 90_000 * n + 8000))]  # fmt: skip
+    assert judged(far) == []

@@ -1,0 +1,72 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.events import Speaker, Utterance, Word
+from detectors.pace import Pace, pace, syllables
+from detectors.signals import Window
+
+TEXT = "i have been waiting for my order and nobody has called me about it"
+
+
+@pytest.mark.parametrize(
+    ("word", "count"),
+    [("I", 1), ("called", 1), ("waited", 2), ("order", 2), ("table", 2), ("time", 1), ("customer", 3), ("times", 1),
+     ("changes", 2), ("8", 1), ("you're", 1)],
+)  # fmt: skip
+def test_syllables(word, count):
+    assert syllables(word) == count
+
+
+@given(st.text())
+def test_every_word_has_a_syllable(word):
+    assert syllables(word) >= 1
+
+
+def said(number, rate, text=TEXT, who=Speaker.CUSTOMER, pause_ms=0):
+    """The text at `rate` syllables per second, with a pause after its first word."""
+    words, at = [], number * 20_000.0
+    for n, each in enumerate(text.split()):
+        long = syllables(each) * 1000 / rate
+        words.append(Word(each, round(at), round(at + long)))
+        at += long + (pause_ms if n == 0 else 0)
+    return Utterance(f"c{number}", who, number * 20_000, round(at), tuple(words))
+
+
+def judged(utterances):
+    detector = Pace()
+    return [signal for each in utterances for signal in detector(Window(each.end_ms, (each,), each))]
+
+
+def test_pace_leaves_pauses_out():
+    assert pace(said(0, 4.0).words)[0] == pytest.approx(4.0, abs=0.05)
+    assert pace(said(0, 4.0, pause_ms=5000).words)[0] == pytest.approx(4.0, abs=0.05)
+    assert pace(()) == (0.0, 0)
+
+
+def test_a_third_faster_than_before_is_found_with_both_values():
+    usual = [said(n, 4.2) for n in range(5)]
+    (signal,) = judged([*usual, said(6, 5.9)])
+    measured = signal.evidence.measured
+    assert measured["syllables_per_s"] == pytest.approx(5.9, abs=0.1)
+    assert measured["usual_syllables_per_s"] == pytest.approx(4.2, abs=0.1)
+    assert "faster than before" in signal.evidence.summary
+
+
+def test_a_fast_talker_is_not_fast_for_themselves():
+    assert judged([said(n, 6.5) for n in range(9)]) == []
+
+
+def test_without_earlier_speech_nothing_is_fast():
+    assert judged([said(n, 7.5) for n in range(1)] + [said(n, 3.0 + n) for n in range(2, 5)]) == []
+
+
+def test_short_answers_and_slow_talkers_are_not_judged():
+    usual = [said(n, 4.0) for n in range(5)]
+    assert judged([*usual, said(6, 7.0, "yes that is right")]) == []
+    assert judged([*[said(n, 2.8) for n in range(5)], said(6, 4.2)]) == []
+
+
+def test_the_agents_pace_is_never_measured():
+    agent = [said(n, 4.0, who=Speaker.AGENT) for n in range(5)]
+    assert judged([*agent, said(6, 6.5, who=Speaker.AGENT)]) == []

@@ -1,0 +1,38 @@
+from audio.events import Speaker, Utterance, Word
+from detectors.signals import Severity, Window
+from detectors.silence import Silence
+
+A, C = Speaker.AGENT, Speaker.CUSTOMER
+
+
+def quiet(now_ms, stopped, *, speaking=None, held=False, utterances=()):
+    return list(Silence()(Window(now_ms, utterances, None, None, speaking or {}, stopped, held)))
+
+
+def test_dead_air_is_noted_at_eight_seconds_and_again_at_twenty():
+    stopped = {A: 30_000, C: 28_000}
+    assert quiet(37_900, stopped) == []
+    (eight,) = quiet(38_000, stopped)
+    assert (eight.rule, eight.at_ms, eight.severity) == ("silence.8s", 38_000, Severity.NOTE)
+    assert eight.evidence.measured == {"seconds": 8.0}
+    assert "8 s" in eight.evidence.summary
+    assert [signal.rule for signal in quiet(50_500, stopped)] == ["silence.8s", "silence.20s"]
+
+
+def test_one_silence_is_one_finding_and_the_next_another():
+    keys = {signal.key for now in range(38_000, 45_000, 500) for signal in quiet(now, {A: 30_000, C: 28_000})}
+    assert len(keys) == 1
+    (later,) = quiet(80_000, {A: 71_000, C: 28_000})
+    assert later.key not in keys
+
+
+def test_no_silence_while_somebody_speaks_or_is_on_hold_or_nobody_has_spoken_yet():
+    assert quiet(60_000, {A: 30_000}, speaking={C: 29_000}) == []
+    assert quiet(60_000, {A: 30_000, C: 29_000}, held=True) == []
+    assert quiet(60_000, {}) == []
+
+
+def test_words_count_as_speech_even_where_voice_activity_missed_them():
+    words = (Word("hello", 35_000, 36_000),)
+    utterance = Utterance("c1", C, 35_000, 36_000, words)
+    assert quiet(40_000, {A: 30_000, C: 28_000}, utterances=(utterance,)) == []
