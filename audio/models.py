@@ -60,6 +60,8 @@ MANIFEST = "manifest.json"
 VERIFIED = ".verified.json"
 """Beside the model: which file (inode, time, size) had which checksum when it was last read through."""
 READ_BYTES = 1 << 20
+_digests_read: dict[Path, dict[str, list[object]]] = {}
+"""The same for this process, by folder."""
 
 Progress = Callable[[str, int, int], None]
 """Hears (file, bytes so far of all files, bytes of all files)."""
@@ -163,7 +165,7 @@ def verify_model(folder: Path) -> str:
         with (folder / "model.bin").open("rb") as weights:
             _check_weights(weights, folder, fix)
         entries = _entries(folder, fix)
-        digests = _remembered_digests(folder, {"model.bin", *entries})
+        digests = _remembered_digests(folder, {"model.bin", *entries}, keep=bool(entries))
         for name, expected in entries.items():
             if digests.get(name) != expected:
                 raise AudioError("model-corrupt", f"{folder / name} is damaged or missing (wrong checksum). {fix}")
@@ -227,14 +229,16 @@ def _entries(folder: Path, fix: str) -> dict[str, str]:
         raise AudioError("model-corrupt", f"{path} is damaged. {fix}") from None
 
 
-def _remembered_digests(folder: Path, names: set[str]) -> dict[str, str]:
-    """SHA-256 of each file that is there; a file that has not changed since is not read again."""
-    try:
-        known = json.loads((folder / VERIFIED).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    if not isinstance(known, dict):
-        known = {}
+def _remembered_digests(folder: Path, names: set[str], *, keep: bool) -> dict[str, str]:
+    """SHA-256 of each file that is there; a file that has not changed since is not read again.
+
+    `keep` writes them beside the model for the next start; nothing is written into a folder of the person's own.
+    """
+    known = _digests_read.get(folder, {})
+    if keep and not known:
+        with contextlib.suppress(OSError, ValueError):
+            read = json.loads((folder / VERIFIED).read_text(encoding="utf-8"))
+            known = read if isinstance(read, dict) else {}
     fresh: dict[str, list[object]] = {}
     for name in sorted(names):
         path = folder / name
@@ -246,9 +250,10 @@ def _remembered_digests(folder: Path, names: set[str]) -> dict[str, str]:
                 fresh[name] = kept
             else:
                 fresh[name] = [*mark, _digests(path)[0]]
-    if fresh != known:
+    if keep and fresh != known:
         with contextlib.suppress(OSError):  # a folder that may not be written to is read through each time
             (folder / VERIFIED).write_text(json.dumps(fresh), encoding="utf-8")
+    _digests_read[folder] = fresh
     return {name: str(values[3]) for name, values in fresh.items()}
 
 

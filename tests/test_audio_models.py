@@ -244,6 +244,7 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     own = folder(tmp_path / "own")
     assert find_model(str(own), models_dir=tmp_path) == own
     assert verify_model(own) == hashlib.sha256(FILES["model.bin"]).hexdigest()
+    assert {path.name for path in own.iterdir()} == set(FILES)  # nothing is written into it
 
 
 @pytest.mark.parametrize(
@@ -274,9 +275,11 @@ def test_a_change_after_fetching_is_noticed_and_no_change_is_not_read_again(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = fetch_model("base.en", tmp_path)
-    monkeypatch.setattr("audio.models._digests", lambda path: pytest.fail(f"read {path} again"))
-    verify_model(path)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("audio.models._digests", lambda path: pytest.fail(f"read {path} again"))
+        verify_model(path)
+        patch.setattr("audio.models._digests_read", {})  # the next start of the program
+        verify_model(path)
     body = bytearray(FILES["model.bin"])
     body[5000] ^= 1
     (path / "model.bin").write_bytes(body)
