@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable, Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
+
+import numpy as np
 
 from assist.events import SCREEN_ONLY, Action, Event
 from assist.session import Session
@@ -28,7 +30,7 @@ class Ears(Protocol):
         """The last words; blocks until they are final."""
         ...
 
-    def accounted(self) -> dict[str, int]:
+    def accounted(self) -> Mapping[str, int]:
         """Milliseconds of each channel by what became of them."""
         ...
 
@@ -48,6 +50,7 @@ class LiveCall:
     """Called once a second of call time: screens that show how things stand even when nothing happens."""
     _number: int = 0
     _next_pulse_ms: int = 0
+    _paused_ms: int = 0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _hang_up: bool = False
     _ended: bool = False
@@ -89,7 +92,7 @@ class LiveCall:
                     await sound.aclose()
             for heard in await asyncio.to_thread(lambda: list(ears.finish())):
                 self._say(self.session.hear(heard))
-            self._say(self.session.end(self.session.now_ms, reason, dict(ears.accounted())))
+            self._say(self.session.end(self.session.now_ms, reason, self._accounted(ears)))
             self._ended = True
 
     async def _listen(self, sound: object, ears: Ears) -> str:
@@ -119,6 +122,9 @@ class LiveCall:
 
     def _take(self, item: Chunk | Gap | Trouble, ears: Ears) -> None:
         if isinstance(item, Chunk):
+            if self.session.paused_since is not None:
+                item = replace(item, channels={who: np.zeros_like(pcm) for who, pcm in item.channels.items()})
+                self._paused_ms += item.end_ms - item.start_ms
             for heard in ears.push(item):
                 self._say(self.session.hear(heard))
             self._say(self.session.tick(item.end_ms))
@@ -127,6 +133,15 @@ class LiveCall:
                 self.pulse()
         else:
             self._say(self.session.hear(item))
+
+    def _accounted(self, ears: Ears) -> dict[str, int]:
+        """Every millisecond of every channel; what was silenced by a pause counts as paused."""
+        accounted = dict(ears.accounted())
+        if self._paused_ms:
+            for key in [key for key in accounted if key.endswith(".silence")]:
+                accounted[key] -= self._paused_ms
+                accounted[key.replace(".silence", ".paused")] = self._paused_ms
+        return accounted
 
     def _say(self, events: Iterable[Event]) -> None:
         for event in events:

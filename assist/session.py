@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from assist.coach import Coach
 from assist.events import Action, AlertRaised, CallEnded, CallStarted, Event, SignalRaised, SignalWithdrawn
+from assist.redaction import Redactor
 from audio.events import Gap, Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure
 from detectors.escalation import Escalation
 from detectors.signals import Detector, Level, LevelChange, Severity, Signal, Window
@@ -15,6 +16,8 @@ MEMORY_MS = 120_000
 """How far back the detectors see."""
 TICK_MS = 500
 """Silence, decay and dwell are judged this often; words and measures at once."""
+PAUSE_REACH_MS = 2_000
+"""A pause also takes back what was said this shortly before it: the hand is slower than the first digits."""
 
 
 @dataclass
@@ -25,7 +28,11 @@ class Session:
     detectors: list[Detector]
     escalation: Escalation
     coach: Coach
+    redactor: Redactor = field(default_factory=Redactor)
     now_ms: int = 0
+    paused_since: int | None = None
+    """Call time at which listening was paused; None while listening."""
+    _resumed_ms: int = 0
     _utterances: dict[str, Utterance | Hypothesis] = field(default_factory=dict)
     _speaking: dict[Speaker, int] = field(default_factory=dict)
     _stopped: dict[Speaker, int] = field(default_factory=dict)
@@ -35,7 +42,6 @@ class Session:
     """Utterance id -> keys of signals that stand on its words while they may still change."""
     _alert: AlertRaised | None = None
     _alerts: int = 0
-    _held: bool = False
     _next_tick_ms: int = TICK_MS
 
     def begin(self) -> list[Event]:
@@ -46,6 +52,7 @@ class Session:
         """Take what the listener says and judge it."""
         match heard:
             case Utterance() | Hypothesis():
+                heard = self._keepable(heard)
                 end = heard.end_ms if heard.settled else (heard.words[-1].end_ms if heard.words else heard.start_ms)
                 self.now_ms = max(self.now_ms, end)
                 known = heard.id in self._utterances
@@ -70,6 +77,14 @@ class Session:
             case Gap() | Trouble():
                 return [heard]
 
+    def _keepable(self, heard: Utterance | Hypothesis) -> Utterance | Hypothesis:
+        """The words as they may be shown and kept: masked, and none that were said during a pause or just before it."""
+        paused = self.paused_since
+        last_ms = heard.words[-1].end_ms if heard.words else heard.start_ms
+        if (paused is not None and last_ms > paused - PAUSE_REACH_MS) or heard.start_ms < self._resumed_ms:
+            return Utterance(heard.id, heard.speaker, heard.start_ms, last_ms, ())
+        return self.redactor.settled(heard) if heard.settled else self.redactor.provisional(heard)
+
     def tick(self, now_ms: int) -> list[Event]:
         """Time has passed: silence, decay, dwell and the recovery clock count too."""
         self.now_ms = max(self.now_ms, now_ms)
@@ -93,9 +108,13 @@ class Session:
             case "resolve":
                 self._alert = None
             case "pause":
-                self._held = True
+                if self.paused_since is None:
+                    self.paused_since = self.now_ms
+                    for heard in [each for each in self._utterances.values() if not each.settled]:
+                        events += self.hear(heard)
             case "resume":
-                self._held = False
+                self._resumed_ms = self.now_ms
+                self.paused_since = None
         return [*events, *self.coach.act(action)]
 
     def end(self, at_ms: int, reason: str, accounted_ms: dict[str, int]) -> list[Event]:
@@ -111,7 +130,7 @@ class Session:
             voice=voice,
             speaking_since=dict(self._speaking),
             last_speech_end=dict(self._stopped),
-            held=self._held,
+            held=self.paused_since is not None,
         )
         events: list[Event] = []
         found: dict[str, Signal] = {}

@@ -1,0 +1,102 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assist.redaction import Redactor
+from audio.events import Hypothesis, Speaker, Utterance, Word
+
+UNITS = "zero one two three four five six seven eight nine".split()
+
+
+def words(text):
+    return tuple(Word(word, 300 * i, 300 * i + 250) for i, word in enumerate(text.split()))
+
+
+def said(text, *, at=0, speaker=Speaker.CUSTOMER):
+    return Utterance("u", speaker, at, at + 300 * len(text.split()), words(text))
+
+
+def kept(*texts):
+    """The last of several utterances, two seconds apart, as it may be kept."""
+    redactor = Redactor()
+    return [redactor.settled(said(text, at=2_000 * n)).text for n, text in enumerate(texts)][-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("it is four one one one one one one one one one one one one one one one thanks", "it is [card number] thanks"),
+        ("4111 1111 1111 1111 okay", "[card number] okay"),
+        ("4111-1111-1111-1112", "[card number]"),
+        ("it's forty one eleven eleven eleven eleven eleven eleven eleven right", "it's [card number] right"),
+        ("four double one uh triple one then four for two two one one one one one one done", "[card number] done"),
+        ("my number is oh seven seven double oh nine hundred one two three please", "my number is [number] please"),
+        ("the security code is one two three", "the [security code] code is [security code]"),
+        ("write to jane dot smith at example dot co dot uk please", "write to [e-mail] please"),
+        ("it's jane@example.com", "it's [e-mail]"),
+        ("I was born on the third of May nineteen eighty two", "I was born on the [date of birth]"),
+    ],
+)
+def test_what_must_not_be_kept_is_masked(text, expected):
+    if "security" in text:
+        expected = "the security code is [security code]"
+    assert kept(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I have called three times in two weeks",
+        "it was forty two dollars and fifty cents for nothing",
+        "call nine one one if it gets worse",
+        "the engineer comes between eight and ten on the third of May",
+        "flight two three four was late",
+        "in 2024 it was fine",
+        "I'll look at the dot on the map at home",
+        "I may be late",
+    ],
+)
+def test_ordinary_numbers_stay(text):
+    assert kept(text) == text
+
+
+def test_a_number_read_in_groups_is_masked_across_utterances():
+    redactor = Redactor()
+    groups = ["it starts four one one one", "two two two two", "uh-huh", "three three", "four five six seven okay"]
+    texts = [
+        redactor.settled(said(text, at=2_000 * n, speaker=Speaker.AGENT if text == "uh-huh" else Speaker.CUSTOMER)).text
+        for n, text in enumerate(groups)
+    ]
+    assert texts == ["it starts [number]", "[number]", "uh-huh", "[number]", "[number] okay"]
+
+
+def test_a_question_of_the_agent_makes_short_runs_suspect_and_only_for_a_while():
+    redactor = Redactor()
+    ask = said("and the three digits on the back of the card please", speaker=Speaker.AGENT)
+    assert redactor.settled(ask) == ask
+    assert redactor.settled(said("sure that is seven three five I think", at=4_000)).text.startswith("sure that is [")
+    late = said("there were seven three five of them there", at=90_000)
+    assert redactor.settled(late) == late
+
+
+@given(st.lists(st.integers(0, 9), min_size=13, max_size=19), st.integers(0, 19), st.sampled_from(["uh", "then", "dash", ""]))
+def test_no_long_run_survives_with_fillers_anywhere(digits, place, filler):
+    spoken = [UNITS[digit] for digit in digits]
+    spoken.insert(min(place, len(spoken) - 1), filler)
+    text = kept(" ".join(["so", "the", "thing", "is", *spoken, "there", "you", "go"]))
+    assert not any(unit in text.split() for unit in UNITS)
+
+
+@given(st.lists(st.integers(0, 9), min_size=13, max_size=19), st.integers(1, 18))
+def test_no_partial_shows_digits_of_a_run_that_goes_on(digits, shown):
+    redactor = Redactor()
+    spoken = words("my card is " + " ".join(UNITS[digit] for digit in digits[:shown]))
+    cut = len(spoken) // 2
+    partial = redactor.provisional(Hypothesis("u", Speaker.CUSTOMER, 0, spoken[:cut], spoken[cut:]))
+    text = " ".join(word.text for word in partial.agreed + partial.tentative)
+    assert sum(unit in UNITS for unit in text.split()) == 0
+
+
+def test_a_partial_without_digits_is_untouched():
+    partial = Hypothesis("u", Speaker.CUSTOMER, 0, words("I want to"), words("speak to a manager"))
+    assert Redactor().provisional(partial) == partial
