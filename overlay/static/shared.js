@@ -1,0 +1,153 @@
+// What all screens draw with. Text only ever enters the page as text: there is no markup from strings here.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(node, props, kids) {
+  for (const [name, value] of Object.entries(props ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "value") node.value = value;
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...kids.flat().filter((kid) => kid !== null && kid !== undefined && kid !== false));
+  return node;
+}
+
+export const h = (tag, props, ...kids) => fill(document.createElement(tag), props, kids);
+export const s = (tag, props, ...kids) => fill(document.createElementNS(SVG, tag), props, kids);
+export const find = (id) => document.getElementById(id);
+
+// Writes only what has changed: an untouched node keeps focus, hover and selection, and costs no layout.
+export function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+export function put(node, name, value) {
+  if (value === null || value === undefined || value === false) {
+    if (node.hasAttribute(name)) node.removeAttribute(name);
+  } else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+}
+
+export function clock(ms) {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const two = (n) => String(n).padStart(2, "0");
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${two(minutes)}:${two(seconds % 60)}`
+    : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
+}
+export function span(ms) {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+export const lag = (ms) => (ms < 950 || (ms < 3000 && ms % 1000) ? (ms / 1000).toFixed(1) : Math.round(ms / 1000)) + " s";
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+export const plain = (id) => capital(id.replaceAll("_", " ").replaceAll("-", " "));
+export const many = (n, one, more = one + "s") => `${n} ${n === 1 ? one : more}`;
+
+const ICONS = {
+  calm: ["M8 1.8a6.2 6.2 0 1 0 0 12.4A6.2 6.2 0 0 0 8 1.8z", "M5.2 8.2l2 2 3.7-4"],
+  tense: ["M8 1.6 14.4 8 8 14.4 1.6 8z", "M8 5.2v3.4M8 10.6v.2"],
+  escalated: ["M8 1.4 15.2 14H.8z", "M8 5.6v4M8 11.8v.2"],
+  recovering: ["M8 1.8a6.2 6.2 0 1 0 0 12.4A6.2 6.2 0 0 0 8 1.8z", "M8 4.8v6M5.4 8.4 8 11l2.6-2.6"],
+};
+export function icon(level) {
+  const [shape, sign] = ICONS[level] ?? ICONS.calm;
+  const solid = level === "escalated";
+  return s("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" },
+    s("path", { d: shape, fill: solid ? "currentColor" : "none", stroke: "currentColor", "stroke-width": 1.5, "stroke-linejoin": "round" }),
+    s("path", { d: sign, fill: "none", stroke: solid ? "var(--panel)" : "currentColor", "stroke-width": 1.7, "stroke-linecap": "round" }));
+}
+export function chip(level, text = capital(level)) {
+  return h("span", { class: `chip ${level}` }, icon(level), text);
+}
+
+// Scores 0..100, evenly spaced or as [time, score]; drawn once per change, stretched by its viewBox.
+export function spark(points, width, height) {
+  const svg = s("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
+  redraw(svg, points, width, height);
+  return svg;
+}
+export function redraw(svg, points, width, height) {
+  const timed = points.length > 0 && Array.isArray(points[0]);
+  const first = timed ? points[0][0] : 0;
+  const wide = timed ? Math.max(1, points.at(-1)[0] - first) : Math.max(1, points.length - 1);
+  const y = (score) => (height - 3 - (Math.min(100, Math.max(0, score)) / 100) * (height - 6)).toFixed(1);
+  const path = points.map((point, i) => {
+    const [at, score] = timed ? [point[0] - first, point[1]] : [i, point];
+    return `${i ? "L" : "M"}${((at / wide) * width).toFixed(1)} ${y(score)}`;
+  }).join("");
+  if (svg.dataset.path === path && svg.childNodes.length) return;
+  svg.dataset.path = path;
+  svg.replaceChildren(
+    s("line", { x1: 0, x2: width, y1: y(40), y2: y(40) }),
+    s("path", { d: path || `M0 ${y(0)}` }));
+}
+
+// "Heard at 04:09: “my guy”": the quoted words are underlaid. Curly quotes only, which the server writes.
+export function quoted(text) {
+  return text.split(/(“[^”]*”)/u).filter(Boolean)
+    .map((part) => (part.startsWith("“") ? h("mark", {}, part) : part));
+}
+
+// One transcript line; offsets are in code points, as the server counts.
+export function words(line) {
+  const points = [...(line.settled ?? "")];
+  const marks = [...(line.marks ?? [])].sort((a, b) => a[0] - b[0]);
+  const parts = [];
+  let at = 0;
+  for (const [from, to] of marks) {
+    if (from < at) continue;
+    parts.push(points.slice(at, from).join(""), h("mark", {}, points.slice(from, to).join("")));
+    at = to;
+  }
+  parts.push(points.slice(at).join(""));
+  if (line.tentative) parts.push(line.settled ? " " : "", h("i", {}, line.tentative));
+  return parts.filter((part) => part !== "");
+}
+
+// Keeps a list of transcript lines in step with the room; stays at the newest unless the reader has scrolled up.
+export function transcript(list, box, names) {
+  const shown = new Map();
+  return (values) => {
+    const lines = [...values].filter(([key]) => key.startsWith("line/"))
+      .sort((a, b) => a[1].body.start_ms - b[1].body.start_ms);
+    const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 24;
+    const alive = new Set();
+    let changed = false;
+    lines.forEach(([key, value], place) => {
+      alive.add(key);
+      let entry = shown.get(key);
+      if (!entry) {
+        entry = { node: h("li", {}, h("span", { class: "who" }), h("span", {})), body: null };
+        shown.set(key, entry);
+      }
+      if (entry.body !== value.body) {
+        entry.body = value.body;
+        write(entry.node.firstChild, names(value.body.speaker));
+        entry.node.lastChild.replaceChildren(...words(value.body));
+        changed = true;
+      }
+      if (list.children[place] !== entry.node) list.insertBefore(entry.node, list.children[place] ?? null);
+    });
+    for (const [key, entry] of shown) {
+      if (!alive.has(key)) {
+        entry.node.remove();
+        shown.delete(key);
+      }
+    }
+    if (changed && atEnd) box.scrollTop = box.scrollHeight;
+  };
+}
+
+// Single keys, never while somebody types and never with a modifier that belongs to the browser.
+export function keys(target, actions) {
+  target.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+    if (typing) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (action && action(event) !== false) event.preventDefault();
+  });
+}

@@ -1,0 +1,81 @@
+"""A real server and a real browser around a hub, for tests and pictures; nothing here is a stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright.async_api import Browser, Page, async_playwright
+
+from overlay.hub import Hub
+from overlay.identity import Identity, ScreenSettings
+from overlay.listening import serving
+from overlay.messages import Do
+from overlay.records import Records
+from overlay.server import create_app
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@dataclass
+class Stage:
+    browser: Browser
+    hub: Hub
+    url: str
+    done: list[tuple[Identity, Do]] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    """Whatever a page wrote to its console or threw: must stay empty."""
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def desk(self, who: Identity, do: Do) -> None:
+        async with self._changed:
+            self.done.append((who, do))
+            self._changed.notify_all()
+
+    async def until(self, met: Callable[[list[tuple[Identity, Do]]], bool]) -> None:
+        """Wait for something done at a page."""
+        async with asyncio.timeout(10), self._changed:
+            await self._changed.wait_for(lambda: met(self.done))
+
+    async def doing(self, **wanted: Any) -> None:
+        def fits(do: Do) -> bool:
+            return all(getattr(do, name, None) == value for name, value in wanted.items())
+
+        await self.until(lambda done: any(fits(do) for _, do in done))
+
+    async def page(self, path: str, *, width: int = 380, height: int = 760, dark: bool = False) -> Page:
+        context = await self.browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", reduced_motion="reduce"
+        )
+        page = await context.new_page()
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        await page.goto(self.url + path)
+        return page
+
+
+@asynccontextmanager
+async def stage(
+    *, records: Records | None = None, beat_s: float = 2.0, hub: Hub | None = None, port: int = 0
+) -> AsyncIterator[Stage]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        here = Stage(browser, hub or Hub(), "")
+        app = create_app(here.hub, here.desk, records, ScreenSettings(beat_s=beat_s, supervisor="Maria"))
+        async with serving(app, port=port) as here.url:
+            yield here
+        await browser.close()
+
+
+def play(scene: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(90):
+            await scene()
+
+    asyncio.run(limited())
