@@ -1,29 +1,33 @@
 """`assist eval`: how good the signals and the level are on labelled material, with confidence intervals.
 
-Proportions carry Wilson's 95 % interval, F1 a bootstrap's, rates per hour Byar's approximation to the exact Poisson
-interval. Each utterance (or turn) counts once per signal: found and labelled is a hit, found only a false alarm,
+Each utterance (or turn) counts once per signal: found and labelled is a hit, found only a false alarm,
 labelled only a miss.
 """
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Protocol
 
-import numpy as np
-
-from assist.evaluation_cases import Case, Clip, LabelledCall
+from assist.evaluation_cases import Case, Clip, Labelled, LabelledCall
+from assist.evaluation_figures import (
+    Evaluation,
+    Example,
+    LevelFigures,
+    SignalFigures,
+    f1,
+    percentile,
+    rate,
+    wilson,
+)
 from assist.events import Event, PromptShown, SignalRaised, SignalWithdrawn
 from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Utterance, Word
-from detectors.signals import SIGNAL_IDS, Detector, Level, LevelChange, Signal, Window
+from detectors.signals import CUSTOMER_SIGNALS, Detector, Level, LevelChange, Signal, Window
 
-Z = 1.959964
-"""Normal quantile of a two-sided 95 % interval."""
 PARTIAL_MS = 1_000
 """A call's words become known in such steps while a turn is spoken, as a streaming recogniser gives them ..."""
 AGREED_LAG_MS = 1_000
@@ -31,94 +35,19 @@ AGREED_LAG_MS = 1_000
 SETTLE_MS = 700
 """... and they settle this long after the turn's end."""
 TICK_MS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A measured value with its 95 % confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class SignalFigures:
-    """How one signal did. Precision, recall and F1 are None where nothing was labelled with it."""
-
-    id: str
-    labelled: int
-    hits: int
-    false: int
-    missed: int
-    precision: Figure | None
-    recall: Figure | None
-    f1: Figure | None
-    false_per_10k_words: Figure
-    false_per_hour: Figure | None
-    """None where the material has no times."""
-    delay_median_s: float | None = None
-    """From the end of the words or sound it stands on to its being raised; calls only."""
-    delay_p95_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LevelFigures:
-    """How the escalation level and the prompts did on whole calls."""
-
-    calm_calls: int
-    calm_hours: float
-    false_tense: int
-    false_escalations: int
-    false_prompts: int
-    false_escalations_per_hour: Figure
-    false_prompts_per_hour: Figure
-    escalating_calls: int
-    noticed: int
-    """Escalating calls whose level rose at all, not earlier than `EARLY_S` before the labelled moment."""
-    escalated: int
-    """... and reached "escalated"."""
-    recovered: int
-    """Of those, calls that came down again."""
-    delay_median_s: float | None
-    """From the first cue's labelled completion to the first change of level."""
-    delay_p95_s: float | None
-    late: int
-    """Delays over 5 s, the goal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One thing that went wrong, to look at."""
-
-    what: str
-    """missed or false."""
-    signal: str
-    text: str
-    place: str = ""
-    because: str = ""
-    """The words or values the false alarm stood on, with its rule."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """The result of one run."""
-
-    source: str
-    kind: str
-    """utterances, calls or audio."""
-    units: int
-    """Utterances, turns or clips judged."""
-    words: int
-    hours: float | None
-    signals: tuple[SignalFigures, ...]
-    level: LevelFigures | None = None
-    examples: tuple[Example, ...] = ()
-    marks: int = 0
-    """Cases that came from people's marks in calls."""
-    notes: tuple[str, ...] = ()
-
-
+SHAPE_SIGNALS = frozenset(
+    (
+        "raised_voice",
+        "overlap",
+        "silence",
+        "negative_sentiment",
+        "fast_speech",
+        "monologue",
+        "repeated_request",
+    )
+)
+"""Signals that are not in any one utterance's words."""
+WORD_SIGNALS = frozenset(CUSTOMER_SIGNALS) - SHAPE_SIGNALS
 EARLY_S = 2.0
 """A change of level this little before the labelled moment is a prompt answer, not a false alarm."""
 
@@ -149,23 +78,20 @@ class _Tallies:
 
     by_id: dict[str, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
     examples: list[Example] = field(default_factory=list)
+    empty: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Units in which a signal was looked for and is not labelled: without any it has no precision."""
     units: int = 0
     words: int = 0
 
-    def count(
-        self,
-        text: str,
-        labels: Iterable[str],
-        judged: Iterable[str] | None,
-        found: dict[str, str],
-        place: str = "",
-    ) -> None:
+    def count(self, item: Labelled, text: str, asked: Iterable[str], found: dict[str, str], place: str = "") -> None:
         """One unit: what it is labelled with against what was found in it (id -> what it stood on)."""
-        asked = SIGNAL_IDS if judged is None else frozenset(judged)
-        wanted = set(labels)
+        wanted = set(item.labels) - set(item.unsure)
+        asked = (set(asked) | wanted) - set(item.unsure)
         self.units += 1
         self.words += len(text.split())
-        for signal in sorted((wanted | found.keys()) & (asked | wanted)):
+        for signal in asked - wanted:
+            self.empty[signal] += 1
+        for signal in sorted((wanted | found.keys()) & asked):
             tally = self.by_id[signal]
             if signal in wanted and signal in found:
                 tally.hits += 1
@@ -188,9 +114,11 @@ class _Tallies:
                     hits=tally.hits,
                     false=tally.false,
                     missed=tally.missed,
-                    precision=wilson(tally.hits, found) if labelled and found else None,
+                    precision=wilson(tally.hits, found) if labelled and found and self.empty[signal] else None,
                     recall=wilson(tally.hits, labelled) if labelled else None,
-                    f1=f1(tally.hits, tally.false, tally.missed, self.units) if labelled else None,
+                    f1=f1(tally.hits, tally.false, tally.missed, self.units)
+                    if labelled and self.empty[signal]
+                    else None,
                     false_per_10k_words=rate(tally.false, self.words / 10_000),
                     false_per_hour=None if hours is None else rate(tally.false, hours),
                     delay_median_s=median(tally.delays) if tally.delays else None,
@@ -203,9 +131,11 @@ class _Tallies:
 def evaluate_cases(cases: Sequence[Case], build: Callable[[], Sequence[Detector]], source: str) -> Evaluation:
     """Judge single utterances, each with fresh detectors and nothing before it."""
     tallies = _Tallies()
+    usual = _looked_for(cases)
     for case in cases:
         found = _found_in(_utterance("u0", case.who, case.text), build())
-        tallies.count(case.text, case.labels, case.judged, found, f"{case.call} {case.at_s or ''}".strip())
+        asked = usual if case.judged is None else case.judged
+        tallies.count(case, case.text, asked, found, f"{case.call} {case.at_s or ''}".strip())
     return Evaluation(
         source=source,
         kind="utterances",
@@ -227,6 +157,8 @@ def evaluate_clips(
     """Judge the words of clips labelled for word signals, as a recogniser hears them; each is the customer's."""
     tallies = _Tallies()
     end_ms = 0
+    items = [Case(text="-", labels=clip.signals) for clip in clips if clip.signals is not None]
+    usual = _looked_for(items)
     for clip in clips:
         if clip.signals is None:
             continue
@@ -234,7 +166,8 @@ def evaluate_clips(
         length_ms = words[-1].end_ms if words else 0
         utterance = Utterance("u0", Speaker.CUSTOMER, 0, length_ms, words)
         found = _found_in(utterance, build()) if words else {}
-        tallies.count(utterance.text, clip.signals, None, found, clip.path.name)
+        item = Case(text=utterance.text or "-", labels=clip.signals)
+        tallies.count(item, utterance.text, usual, found, clip.path.name)
         end_ms += length_ms
     hours = end_ms / 3_600_000
     return Evaluation(
@@ -252,10 +185,11 @@ def evaluate_calls(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall]
     """Play whole calls, turn by turn in call time, to a fresh session each, and compare what came out."""
     tallies = _Tallies()
     courses: list[tuple[LabelledCall, list[Event]]] = []
+    usual = _looked_for(turn for call in calls for turn in call.turns)
     for call in calls:
         events = play(call, begin(call))
         courses.append((call, events))
-        _count_call(call, events, tallies)
+        _count_call(call, events, tallies, usual)
     hours = sum(_hours(call) for call in calls)
     return Evaluation(
         source=source,
@@ -313,6 +247,11 @@ def _utterance(name: str, speaker: Speaker, text: str, start_ms: int = 0, end_ms
     return Utterance(name, speaker, start_ms, end_ms, words)
 
 
+def _looked_for(items: Iterable[Labelled]) -> frozenset[str]:
+    """Where the material does not say: the word signals of customers, and whatever is labelled anywhere in it."""
+    return WORD_SIGNALS.union(*(item.labels for item in items))
+
+
 def _found_in(utterance: Utterance, detectors: Sequence[Detector]) -> dict[str, str]:
     window = Window(now_ms=utterance.end_ms, utterances=(utterance,), latest=utterance)
     found: dict[str, str] = {}
@@ -322,7 +261,7 @@ def _found_in(utterance: Utterance, detectors: Sequence[Detector]) -> dict[str, 
     return found
 
 
-def _count_call(call: LabelledCall, events: Sequence[Event], tallies: _Tallies) -> None:
+def _count_call(call: LabelledCall, events: Sequence[Event], tallies: _Tallies, usual: frozenset[str]) -> None:
     standing: dict[str, SignalRaised] = {}
     for event in events:
         if isinstance(event, SignalRaised):
@@ -338,8 +277,8 @@ def _count_call(call: LabelledCall, events: Sequence[Event], tallies: _Tallies) 
         if signal.id in call.turns[number].labels:
             tallies.by_id[signal.id].delays.append((raised.at_ms - signal.at_ms) / 1000)
     for number, turn in enumerate(call.turns):
-        place = f"{call.call} {turn.start:.1f} s"
-        tallies.count(turn.text, turn.labels, turn.judged, by_turn[number], place)
+        asked = next((ids for ids in (turn.judged, call.judged) if ids is not None), usual)
+        tallies.count(turn, turn.text, asked, by_turn[number], f"{call.call} {turn.start:.1f} s")
 
 
 def _turn_of(call: LabelledCall, signal: Signal) -> int:
@@ -403,54 +342,3 @@ def _level(courses: Sequence[tuple[LabelledCall, list[Event]]]) -> LevelFigures:
 
 def _hours(call: LabelledCall) -> float:
     return max(turn.end_ms for turn in call.turns) / 3_600_000
-
-
-def wilson(hits: int, of: int) -> Figure:
-    """A proportion with Wilson's score interval (Wilson 1927)."""
-    if of == 0:
-        return Figure(math.nan, 0.0, 1.0)
-    share = hits / of
-    centre = (share + Z * Z / (2 * of)) / (1 + Z * Z / of)
-    half = Z / (1 + Z * Z / of) * math.sqrt(share * (1 - share) / of + Z * Z / (4 * of * of))
-    return Figure(share, max(0.0, centre - half), min(1.0, centre + half))
-
-
-def f1(hits: int, false: int, missed: int, units: int) -> Figure:
-    """F1 with a percentile bootstrap over units (2,000 resamples, fixed seed, so that a rerun gives the same).
-
-    Resampling units that are each a hit, a false alarm, a miss or nothing is drawing from a multinomial.
-    """
-    value = 2 * hits / (2 * hits + false + missed) if hits + false + missed else math.nan
-    counts = np.array([hits, false, missed, max(units - hits - false - missed, 0)], dtype=np.float64)
-    if counts.sum() == 0:
-        return Figure(value, 0.0, 1.0)
-    drawn = np.random.default_rng(1).multinomial(int(counts.sum()), counts / counts.sum(), size=2_000)
-    below = 2 * drawn[:, 0] + drawn[:, 1] + drawn[:, 2]
-    scores = 2 * drawn[below > 0, 0] / below[below > 0]
-    low, high = np.percentile(scores, [2.5, 97.5]) if len(scores) else (0.0, 1.0)
-    return Figure(value, float(low), float(high))
-
-
-def rate(count: int, exposure: float) -> Figure:
-    """Events per unit of exposure with Byar's approximation to the exact Poisson interval (Breslow & Day 1987)."""
-    if exposure <= 0:
-        return Figure(math.nan, math.nan, math.nan)
-    low = count * (1 - 1 / (9 * count) - Z / (3 * math.sqrt(count))) ** 3 if count else 0.0
-    more = count + 1
-    high = more * (1 - 1 / (9 * more) + Z / (3 * math.sqrt(more))) ** 3
-    return Figure(count / exposure, low / exposure, high / exposure)
-
-
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """Percentile by linear interpolation; None of nothing."""
-    return float(np.percentile(values, share)) if values else None
-
-
-def iter_notes(evaluation: Evaluation) -> Iterator[str]:
-    """Plain sentences that belong under the figures."""
-    yield from evaluation.notes
-    small = [row.id for row in evaluation.signals if 0 < row.labelled < 30]
-    if small:
-        yield f"Fewer than 30 labelled examples, read the intervals and not the values: {', '.join(small)}."
-    if evaluation.marks:
-        yield f"{evaluation.marks} of the cases come from people's marks in calls."

@@ -1,10 +1,10 @@
 """Labelled material for `assist eval`: single utterances, whole calls, clips of audio; and a reviewer's marks as cases.
 
-Utterances are JSON lines `{"speaker", "text", "labels": [...]}`. An optional `judged` lists the signals somebody has
-looked at; without it a case is labelled for every signal. Calls are JSON lines, one JSON object or a JSON list of
-`{"call", "turns": [{"speaker", "text", "start", "end"?, "labels"?}], "escalates_at"?}`, times in seconds. Audio is a
-folder with a table (CSV or TSV with a header) of `path`, `speaker`, `label`, optionally `signals` (ids of word signals,
-separated by spaces).
+Utterances are JSON lines `{"speaker", "text", "labels": [...]}`. Calls are JSON lines, one JSON object or a JSON list
+of `{"call", "turns": [{"speaker", "text", "start", "end"?, "labels"?}], "escalates_at"?}`, times in seconds. `judged`
+(of an utterance, a turn or a call) may list the signals somebody has looked for; without it these are the word signals
+and whatever is labelled anywhere in the same material. Audio is a folder with a table (CSV or TSV with a header) of
+`path`, `speaker`, `label`, optionally `signals` (ids of word signals, separated by spaces).
 """
 
 from __future__ import annotations
@@ -36,23 +36,28 @@ def _known(labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return labels
 
 
-class _Labelled(BaseModel):
+class Labelled(BaseModel):
+    """Words somebody has labelled."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     speaker: Literal["agent", "customer", "unknown"] = "customer"
     text: Annotated[str, Field(min_length=1)]
     labels: tuple[str, ...] = ()
     judged: tuple[str, ...] | None = None
-    """Signals this is labelled for; None: all."""
+    """Signals somebody has looked for here; None: the call's, else the word signals and all that is labelled at all."""
+    unsure: tuple[str, ...] = ()
+    """Signals on which good people disagree here: counted neither way."""
 
-    _labels_known = field_validator("labels", "judged")(_known)
+    _labels_known = field_validator("labels", "judged", "unsure")(_known)
 
     @property
     def who(self) -> Speaker:
+        """Who said it."""
         return Speaker(self.speaker)
 
 
-class Case(_Labelled):
+class Case(Labelled):
     """One utterance with what should be heard in it."""
 
     mark: Mark | None = None
@@ -61,7 +66,7 @@ class Case(_Labelled):
     at_s: float | None = None
 
 
-class Turn(_Labelled):
+class Turn(Labelled):
     """One turn of a labelled call; times in seconds since the call began."""
 
     start: Annotated[float, Field(ge=0)]
@@ -94,6 +99,10 @@ class LabelledCall(BaseModel):
     turns: Annotated[tuple[Turn, ...], Field(min_length=1)]
     escalates_at: float | None = None
     """Seconds at which the first cue of the escalation is complete; None: the call stays calm."""
+    judged: tuple[str, ...] | None = None
+    """For turns that do not say it themselves."""
+
+    _judged_known = field_validator("judged")(_known)
 
     @model_validator(mode="after")
     def _in_order(self) -> LabelledCall:

@@ -8,7 +8,7 @@ from html import escape
 
 from rich.table import Table
 
-from assist.evaluation import Evaluation, Figure, LevelFigures, SignalFigures, iter_notes
+from assist.evaluation_figures import Evaluation, Figure, LevelFigures, SignalFigures, iter_notes
 
 _ROW = 26
 _LEFT = 150

@@ -16,21 +16,21 @@ from audio.events import Speaker, Utterance
 from detectors.signals import Evidence, Severity, Signal, Window
 
 _SUBJECT = """
-accident accidentally account accused alarm alert arrears attack block blocked broke broken cancel canceled
-cancelled cancelling cancellation cancels charge charged charges charging claim claims collision complain
-complained complaint complaints criminal cut damage damaged damages dead death debt debts declined default
-defect defects delay delayed delays denied deny died difficulties disconnected dispute disputed disputes
-emergency error errors fail failed failing failure fault fee fees fire forget forgot fraud fraudulent hell hurt
-illegal injury interrupt isolation issue issues kill leave limited limitation lose losing loss lost low miss
-missed missing no nope number pay penalty poor problem problems refuse refused reject rejected risk scam sick
-sorry steal stolen stop stopped stuck suspend suspended theft thief trouble unpaid urgent victim virus wait
-warning wrong thank thanks please yes okay ok help helped helping like well sure care dear security secure
-interest interests share shares save saved free credit trust trusted value values support supported bonus
-benefit benefits
+accident accidentally account alarm alert arrears attack benefit benefits block blocked bonus broke broken
+cancel canceled cancellation cancelled cancelling cancels care charge charged charges charging claim claims
+collision complain complained complaint complaints credit cut damage damaged damages dead dear death debt debts
+declined default defect defects delay delayed delays denied deny die died difficulties disconnected dispute
+disputed disputes emergency error errors fault fee fees fire forget forgot fraud fraudulent free help helped
+helping hurt injury interest interests interrupt isolation issue issues kill leave like limitation limited lose
+losing loss lost low miss missed missing mistake mistakes no nope number ok okay pay penalty please problem
+problems reject rejected risk save saved secure security share shares sick sorry stolen stop stopped stuck
+support supported sure suspend suspended thank thanks theft trouble troubles trust trusted unpaid urgent value
+values victim virus wait warning well wrong wth yes
 """
 SUBJECT_WORDS = frozenset(_SUBJECT.split())
 """Words of the service call's subject and its politeness, neutral here. Collected from the 27 request kinds of the
-Bitext customer-support set by looking at what VADER reads into plain requests ("cancel my order" scores -0.25)."""
+Bitext customer-support set by looking at what VADER reads into plain requests: untouched it finds 391 of 7,445 of
+them (no complaints, no swearing) at -0.4 or lower."""
 
 
 @lru_cache(maxsize=1)
@@ -53,10 +53,11 @@ def compound(text: str) -> float:
 class Sentiment:
     """Fires when the customer's words of the last seconds, taken together, are clearly negative.
 
-    `threshold`: measured on the airline tweets and the Bitext requests, see tests/data/README.md.
+    `threshold`: on one half of the Airline Sentiment tweets and on plain Bitext requests; at -0.4 it finds about a fifth
+    of the negative tweets with 94 % precision. A weak voice: hence a note, and support only.
     """
 
-    threshold: float = -0.5
+    threshold: float = -0.4
     memory_ms: int = 20_000
     least_words: int = 6
     name: str = "negative_sentiment"

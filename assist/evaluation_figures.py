@@ -1,0 +1,153 @@
+"""What an evaluation says: figures with 95 % confidence intervals, and how they are reckoned.
+
+Proportions carry Wilson's interval, F1 a bootstrap's, rates per hour or per 10,000 words Byar's approximation to the
+exact Poisson interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Z = 1.959964
+"""Normal quantile of a two-sided 95 % interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measured value with its 95 % confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class SignalFigures:
+    """How one signal did. Precision, recall and F1 are None where nothing was labelled with it."""
+
+    id: str
+    labelled: int
+    hits: int
+    false: int
+    missed: int
+    precision: Figure | None
+    recall: Figure | None
+    f1: Figure | None
+    false_per_10k_words: Figure
+    false_per_hour: Figure | None
+    """None where the material has no times."""
+    delay_median_s: float | None = None
+    """From the end of the words or sound it stands on to its being raised; calls only."""
+    delay_p95_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LevelFigures:
+    """How the escalation level and the prompts did on whole calls."""
+
+    calm_calls: int
+    calm_hours: float
+    false_tense: int
+    false_escalations: int
+    false_prompts: int
+    false_escalations_per_hour: Figure
+    false_prompts_per_hour: Figure
+    escalating_calls: int
+    noticed: int
+    """Escalating calls whose level rose at all, not earlier than `EARLY_S` before the labelled moment."""
+    escalated: int
+    """... and reached "escalated"."""
+    recovered: int
+    """Of those, calls that came down again."""
+    delay_median_s: float | None
+    """From the first cue's labelled completion to the first change of level."""
+    delay_p95_s: float | None
+    late: int
+    """Delays over 5 s, the goal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One thing that went wrong, to look at."""
+
+    what: str
+    """missed or false."""
+    signal: str
+    text: str
+    place: str = ""
+    because: str = ""
+    """The words or values the false alarm stood on, with its rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The result of one run."""
+
+    source: str
+    kind: str
+    """utterances, calls or audio."""
+    units: int
+    """Utterances, turns or clips judged."""
+    words: int
+    hours: float | None
+    signals: tuple[SignalFigures, ...]
+    level: LevelFigures | None = None
+    examples: tuple[Example, ...] = ()
+    marks: int = 0
+    """Cases that came from people's marks in calls."""
+    notes: tuple[str, ...] = ()
+
+
+def wilson(hits: int, of: int) -> Figure:
+    """A proportion with Wilson's score interval (Wilson 1927)."""
+    if of == 0:
+        return Figure(math.nan, 0.0, 1.0)
+    share = hits / of
+    centre = (share + Z * Z / (2 * of)) / (1 + Z * Z / of)
+    half = Z / (1 + Z * Z / of) * math.sqrt(share * (1 - share) / of + Z * Z / (4 * of * of))
+    return Figure(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def f1(hits: int, false: int, missed: int, units: int) -> Figure:
+    """F1 with a percentile bootstrap over units (2,000 resamples, fixed seed, so that a rerun gives the same).
+
+    Resampling units that are each a hit, a false alarm, a miss or nothing is drawing from a multinomial.
+    """
+    value = 2 * hits / (2 * hits + false + missed) if hits + false + missed else math.nan
+    counts = np.array([hits, false, missed, max(units - hits - false - missed, 0)], dtype=np.float64)
+    if counts.sum() == 0:
+        return Figure(value, 0.0, 1.0)
+    drawn = np.random.default_rng(1).multinomial(int(counts.sum()), counts / counts.sum(), size=2_000)
+    below = 2 * drawn[:, 0] + drawn[:, 1] + drawn[:, 2]
+    scores = 2 * drawn[below > 0, 0] / below[below > 0]
+    low, high = np.percentile(scores, [2.5, 97.5]) if len(scores) else (0.0, 1.0)
+    return Figure(value, min(float(low), value), max(float(high), value))
+
+
+def rate(count: int, exposure: float) -> Figure:
+    """Events per unit of exposure with Byar's approximation to the exact Poisson interval (Breslow & Day 1987)."""
+    if exposure <= 0:
+        return Figure(math.nan, math.nan, math.nan)
+    low = count * (1 - 1 / (9 * count) - Z / (3 * math.sqrt(count))) ** 3 if count else 0.0
+    more = count + 1
+    high = more * (1 - 1 / (9 * more) + Z / (3 * math.sqrt(more))) ** 3
+    return Figure(count / exposure, low / exposure, high / exposure)
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """Percentile by linear interpolation; None of nothing."""
+    return float(np.percentile(values, share)) if values else None
+
+
+def iter_notes(evaluation: Evaluation) -> Iterator[str]:
+    """Plain sentences that belong under the figures."""
+    yield from evaluation.notes
+    small = [row.id for row in evaluation.signals if 0 < row.labelled < 30]
+    if small:
+        yield f"Fewer than 30 labelled examples, read the intervals and not the values: {', '.join(small)}."
+    if evaluation.marks:
+        yield f"{evaluation.marks} of the cases come from people's marks in calls."

@@ -1,0 +1,290 @@
+import io
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from assist.errors import AssistError
+from assist.evaluation import evaluate_cases, evaluate_clips
+from assist.evaluation_cases import (
+    Case,
+    Clip,
+    case_from_mark,
+    case_line,
+    is_calls,
+    read_calls,
+    read_cases,
+    read_clips,
+)
+from assist.evaluation_figures import f1, iter_notes, percentile, rate, wilson
+from assist.evaluation_report import page, tables
+from audio.events import Speaker, Word
+from detectors.signals import Evidence, Severity, Signal
+
+
+class Spotter:
+    """Finds a supervisor demand in any customer's utterance with the word "manager", right or wrong."""
+
+    name, version = "spotter", "1"
+
+    def __call__(self, window):
+        latest = window.latest
+        places = [n for n, word in enumerate(latest.words) if "manager" in word.text] if latest else []
+        if latest is not None and latest.speaker is Speaker.CUSTOMER and places:
+            n = places[0]
+            word = latest.words[n]
+            evidence = Evidence(word.start_ms, word.end_ms, word.text, latest.id, n, n)
+            yield Signal(
+                "supervisor_demand", "spotter.manager", "1", latest.speaker, word.end_ms, 0.9, Severity.HELP, evidence
+            )
+
+
+def build():
+    return [Spotter()]
+
+
+def lines(tmp_path, *values, name="cases.jsonl"):
+    path = tmp_path / name
+    path.write_text("\n".join(v if isinstance(v, str) else json.dumps(v) for v in values) + "\n", encoding="utf-8")
+    return path
+
+
+CASES = [
+    {"speaker": "customer", "text": "get me your manager now", "labels": ["supervisor_demand"]},
+    {"speaker": "customer", "text": "my manager told me to call you", "labels": []},
+    {"speaker": "customer", "text": "let me talk to whoever is in charge", "labels": ["supervisor_demand"]},
+    {"speaker": "agent", "text": "I will ask my manager", "labels": []},
+    {"speaker": "customer", "text": "what time do you open", "labels": []},
+]
+
+
+# --- figures
+
+
+def test_wilson_matches_the_published_values():
+    # Newcombe 1998, table I, method 3 (score without continuity correction).
+    for hits, of, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)]:
+        figure = wilson(hits, of)
+        assert (figure.low, figure.high) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
+
+
+def test_rates_match_the_exact_poisson_interval():
+    # Exact 95 % limits for counts 0, 5 and 10 (Garwood 1936).
+    for count, low, high in [(0, 0.0, 3.69), (5, 1.62, 11.67), (10, 4.80, 18.39)]:
+        figure = rate(count, 2.0)
+        assert figure.value == count / 2
+        assert figure.low == pytest.approx(low / 2, abs=0.05)
+        assert figure.high == pytest.approx(high / 2, abs=0.05)
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 300), st.integers(0, 3000))
+def test_intervals_hold_their_values(hits, false, missed, nothing):
+    figures = [wilson(hits, hits + false), f1(hits, false, missed, hits + false + missed + nothing)]
+    for figure in figures:
+        if not math.isnan(figure.value):
+            assert 0.0 <= figure.low <= figure.value + 1e-9 and figure.value - 1e-9 <= figure.high <= 1.0
+
+
+def test_more_material_gives_narrower_intervals():
+    small, large = f1(9, 1, 1, 30), f1(900, 100, 100, 3000)
+    assert small.value == large.value == 0.9
+    assert large.high - large.low < (small.high - small.low) / 5
+
+
+def test_percentile():
+    assert percentile([], 95) is None
+    assert percentile([1.0, 2.0, 3.0], 50) == 2.0
+
+
+# --- utterances
+
+
+def test_hits_misses_and_false_alarms_are_counted_per_signal(tmp_path):
+    result = evaluate_cases(read_cases(lines(tmp_path, *CASES)), build, "my cases")
+    (row,) = result.signals
+    assert (row.id, row.labelled, row.hits, row.false, row.missed) == ("supervisor_demand", 2, 1, 1, 1)
+    assert (row.precision.value, row.recall.value, row.f1.value) == (0.5, 0.5, 0.5)
+    assert result.words == sum(len(case["text"].split()) for case in CASES)
+    assert row.false_per_10k_words.value == pytest.approx(1 / result.words * 10_000)
+    assert row.false_per_hour is None
+    assert {(e.what, e.text) for e in result.examples} == {
+        ("false", CASES[1]["text"]),
+        ("missed", CASES[2]["text"]),
+    }
+    assert any("30 labelled examples" in note for note in iter_notes(result))
+
+
+def test_without_labels_only_the_false_alarms_are_told(tmp_path):
+    result = evaluate_cases(read_cases(lines(tmp_path, CASES[1], CASES[4])), build, "calm")
+    (row,) = result.signals
+    assert (row.false, row.precision, row.recall, row.f1) == (1, None, None, None)
+
+
+def test_what_nobody_looked_for_or_agrees_on_does_not_count(tmp_path):
+    judged = {**CASES[1], "judged": ["swearing"]}
+    unsure = {**CASES[1], "unsure": ["supervisor_demand"]}
+    assert evaluate_cases(read_cases(lines(tmp_path, judged, unsure)), build, "x").signals == ()
+
+
+# --- marks
+
+
+def test_a_reviewers_marks_become_cases_that_count(tmp_path):
+    wrong = case_from_mark("wrong", "supervisor_demand", Speaker.CUSTOMER, CASES[1]["text"], call="c7", at_ms=61_500)
+    missed = case_from_mark("missed", "supervisor_demand", Speaker.CUSTOMER, CASES[2]["text"])
+    right = case_from_mark("right", "supervisor_demand", Speaker.CUSTOMER, CASES[0]["text"])
+    path = lines(tmp_path, *(case_line(case) for case in (wrong, missed, right)))
+    read = read_cases(path)
+    assert read == [wrong, missed, right]
+    result = evaluate_cases(read, build, "marks")
+    (row,) = result.signals
+    assert (row.hits, row.false, row.missed, result.marks) == (1, 1, 1, 3)
+    assert any("3 of the cases come from people" in note for note in iter_notes(result))
+
+
+# --- audio
+
+
+def test_clips_are_judged_by_the_words_a_recogniser_hears(tmp_path):
+    heard = {"a.wav": "get me a manager", "b.wav": "hello there", "c.wav": ""}
+    for name in heard:
+        (tmp_path / name).write_bytes(b"")
+    table = lines(
+        tmp_path,
+        "path\tspeaker\tlabel\tsignals",
+        "a.wav\tann\traised\tsupervisor_demand",
+        "b.wav\tann\tcalm\t",
+        "c.wav\tbob\tcalm\tsupervisor_demand",
+        name="labels.tsv",
+    )
+    clips = read_clips(tmp_path, table)
+    assert clips[0] == Clip(path=tmp_path / "a.wav", speaker="ann", label="raised", signals=("supervisor_demand",))
+
+    def transcribe(path):
+        return [Word(text, 400 * n, 400 * n + 400) for n, text in enumerate(heard[path.name].split())]
+
+    result = evaluate_clips(clips, build, transcribe, "clips")
+    (row,) = result.signals
+    assert (row.hits, row.false, row.missed) == (1, 0, 1)
+    assert result.hours == pytest.approx(2.4 / 3600)
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"speaker": "customer", "text": "a", "labels": ["shouting"]}', "'shouting' is not a signal"),
+        ('{"speaker": "caller", "text": "a"}', "speaker: Input should be 'agent', 'customer' or 'unknown'"),
+        ('{"speaker": "agent"}', "text: Field required"),
+        ('{"speaker": "agent", ', "not valid JSON"),
+        ('["agent"]', "expected a JSON object"),
+        ('{"text": ""}', "text: String should have at least 1 character"),
+    ],
+)
+def test_a_bad_case_is_one_line_with_file_and_line(tmp_path, text, expected):
+    path = lines(tmp_path, CASES[0], "", text)
+    with pytest.raises(AssistError) as error:
+        read_cases(path)
+    said = str(error.value)
+    assert said.startswith(f"{path}, line 3: ") and expected in said and "\n" not in said
+    assert error.value.code == "eval-input"
+
+
+TURN = {"speaker": "customer", "text": "hello", "start": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ({"call": "x", "turns": []}, "turns: "),
+        ({"call": "x", "turns": [{**TURN, "start": 5}, TURN]}, "turns must be in order of start"),
+        ({"call": "x", "turns": [{**TURN, "end": 0.5}]}, "turns.0: end (0.5) must come after start (1.0)"),
+        ({"call": "x", "turns": [{**TURN, "labels": ["rage"]}]}, "turns.0.labels: 'rage' is not a signal"),
+        ({"turns": [TURN]}, "call: Field required"),
+    ],
+)
+def test_a_bad_call_is_one_line_with_its_place(tmp_path, call, expected):
+    path = lines(tmp_path, {"call": "ok", "turns": [TURN]}, call, name="calls.jsonl")
+    with pytest.raises(AssistError, match=r"calls\.jsonl, line 2: ") as error:
+        read_calls(path)
+    assert expected in str(error.value)
+
+
+def test_missing_files_and_folders_without_calls(tmp_path):
+    for reader in (read_cases, read_calls):
+        with pytest.raises(AssistError, match="cannot be read: No such file"):
+            reader(tmp_path / "none.jsonl")
+    with pytest.raises(AssistError, match=r"expected \*\.json"):
+        read_calls(tmp_path)
+    binary = tmp_path / "sound.jsonl"
+    binary.write_bytes(b"\xff\xfe\x00RIFF")
+    with pytest.raises(AssistError, match="expected UTF-8 text"):
+        read_cases(binary)
+
+
+def test_bad_tables(tmp_path):
+    with pytest.raises(AssistError, match=r"line 1: expected a header .* missing: label"):
+        read_clips(tmp_path, lines(tmp_path, "path,speaker", "a.wav,ann", name="t.csv"))
+    with pytest.raises(AssistError, match=r"t\.csv, line 2: no such audio file"):
+        read_clips(tmp_path, lines(tmp_path, "path,speaker,label", "a.wav,ann,calm", name="t.csv"))
+
+
+def test_calls_are_told_from_utterances(tmp_path):
+    assert is_calls(lines(tmp_path, {"call": "x", "turns": [TURN]}, name="a.jsonl"))
+    assert not is_calls(lines(tmp_path, *CASES, name="b.jsonl"))
+
+
+def test_one_call_a_list_or_lines_are_all_read(tmp_path):
+    call = {"call": "x", "turns": [TURN], "escalates_at": 1.5}
+    one = read_calls(lines(tmp_path, json.dumps(call, indent=1), name="a.json"))
+    many = read_calls(lines(tmp_path, json.dumps([call, call]), name="b.json"))
+    assert one[0] == many[1] == read_calls(lines(tmp_path, call, name="c.jsonl"))[0]
+    assert len(read_calls(tmp_path)) == 4
+    with pytest.raises(AssistError, match=r"d\.json, line 1: not valid JSON"):
+        read_calls(lines(tmp_path, '{"call": }', name="d.json"))
+
+
+# --- report
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.opened, self.texts = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.opened.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_the_page_is_self_contained_escapes_what_was_said_and_shows_the_figures(tmp_path):
+    nasty = Case(text="<script>alert('manager')</script> & manager", labels=())
+    cases = [*read_cases(lines(tmp_path, *CASES)), nasty]
+    html = page([evaluate_cases(cases, build, "cases <b>"), evaluate_cases(cases[:1], build, "one")])
+    tags = Tags()
+    tags.feed(html)
+    names = [tag for tag, _ in tags.opened]
+    assert "script" not in names and names.count("svg") >= 3
+    assert not [a for _, attrs in tags.opened for a in attrs if a in ("src", "href", "onload")]
+    assert not re.search(r"https?://|url\(", html)
+    text = " ".join(tags.texts)
+    assert "<script>alert('manager')</script> & manager" in text and "cases <b>" in text
+    assert "supervisor_demand" in text and "0.333" in text
+
+
+def test_the_table_shows_every_signal_with_its_interval(tmp_path):
+    result = evaluate_cases(read_cases(lines(tmp_path, *CASES)), build, "my cases")
+    console = Console(width=160, record=True, file=io.StringIO())
+    for each in tables(result):
+        console.print(each)
+    text = console.export_text()
+    assert "supervisor_demand" in text and "0.500 [0.09–0.91]" in text and "my cases: 5 utterances" in text
