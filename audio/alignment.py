@@ -116,6 +116,15 @@ class Alignment:
         """The streams that deliver nothing, or nothing that may be used."""
         return tuple(speaker for speaker, stream in self._streams.items() if stream.muted or self._dead(stream, now))
 
+    def muted(self, speaker: Speaker) -> str | None:
+        """The code for which a stream is muted."""
+        return self._streams[speaker].muted
+
+    def wanted_s(self, speaker: Speaker) -> float:
+        """Seconds of sound a stream lacks for the next chunk; 0 while nothing is expected of it."""
+        stream = self._streams[speaker]
+        return 0.0 if stream.muted else max(self._chunk - len(stream.pending), 0) / SAMPLE_RATE
+
     def push(self, speaker: Speaker, pcm: Pcm, at: float, *, dropped: int = 0) -> None:
         """Take a block (16 kHz) that was complete at `at`, after `dropped` samples that are known to be lost."""
         stream = self._streams[speaker]

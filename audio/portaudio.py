@@ -1,0 +1,138 @@
+"""Sound inputs through PortAudio: listing and recording. The door to sounddevice, which starts PortAudio on import."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from audio.errors import AudioError
+from audio.resampling import Frames
+
+BLOCK_S = 0.02
+"""Seconds per block; must stay far under the time a chunk waits for a late stream."""
+INSTALL = {
+    "linux": "install it (Debian, Ubuntu: sudo apt install libportaudio2 libasound2-plugins; "
+    "Fedora: sudo dnf install portaudio alsa-plugins-pulseaudio).",
+    "darwin": "install it (brew install portaudio).",
+}
+
+OnBlock = Callable[[Frames, float], None]
+"""Hears (frames of shape (frames, channels), seconds of time.monotonic() at which they were complete)."""
+
+_environment = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An input as PortAudio lists it."""
+
+    index: int
+    name: str
+    host_api: str
+    channels: int
+    rate: float
+    """Hz, its own."""
+    default: bool
+
+
+def _library() -> Any:
+    try:
+        import sounddevice
+    except OSError:
+        fix = INSTALL.get(sys.platform, "reinstall the sounddevice package.")
+        raise AudioError("portaudio-missing", f"Live calls need the PortAudio library: {fix}") from None
+    return sounddevice
+
+
+def inputs() -> tuple[Input, ...]:
+    """All inputs. Raises AudioError portaudio-missing."""
+    sound = _library()
+    systems = sound.query_hostapis()
+    default = sound.default.device[0]
+    return tuple(
+        Input(
+            device["index"],
+            device["name"],
+            systems[device["hostapi"]]["name"],
+            device["max_input_channels"],
+            device["default_samplerate"],
+            device["index"] == default,
+        )
+        for device in sound.query_devices()
+        if device["max_input_channels"] > 0
+    )
+
+
+class InputStream:
+    """An input being recorded. Blocks come in PortAudio's own thread.
+
+    Raises AudioError device-failed where the device cannot be opened.
+    """
+
+    def __init__(self, index: int, *, rate: int, channels: int, on_block: OnBlock, pulse_source: str = "") -> None:
+        sound = _library()
+
+        def heard(frames: Frames, count: int, when: object, status: object) -> None:
+            on_block(frames.copy(), time.monotonic())
+
+        # ALSA's Pulse plugin has one device; which source it records from is said in the environment, which it reads
+        # when a stream is opened. This is how one process records two sources without a file in the user's home.
+        with _environment, _variable("PULSE_SOURCE", pulse_source):
+            stream = None
+            try:
+                stream = sound.InputStream(
+                    device=index,
+                    samplerate=rate,
+                    channels=channels,
+                    dtype="float32",
+                    blocksize=round(rate * BLOCK_S),
+                    callback=heard,
+                )
+                stream.start()
+            except (sound.PortAudioError, ValueError) as error:
+                if stream is not None:
+                    stream.close(ignore_errors=True)
+                reason = str(error).splitlines()[0]
+                raise AudioError("device-failed", f"The device cannot be opened ({reason}): is it in use?") from None
+        self._stream = stream
+
+    @property
+    def active(self) -> bool:
+        """Whether it still records; False after the sound server died."""
+        return bool(self._stream.active)
+
+    def close(self) -> None:
+        """Stop recording at once."""
+        sound = _library()
+        with contextlib.suppress(sound.PortAudioError):
+            self._stream.abort(ignore_errors=True)
+            self._stream.close(ignore_errors=True)
+
+
+def restart() -> None:
+    """Start PortAudio anew: the only way to a sound server that was restarted. Close every stream first."""
+    sound = _library()
+    with contextlib.suppress(sound.PortAudioError):
+        sound._terminate()
+    with contextlib.suppress(sound.PortAudioError):
+        sound._initialize()
+
+
+@contextlib.contextmanager
+def _variable(name: str, value: str) -> Any:
+    before = os.environ.get(name)
+    if value:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        if value and before is None:
+            del os.environ[name]
+        elif value and before is not None:
+            os.environ[name] = before

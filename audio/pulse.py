@@ -1,0 +1,106 @@
+"""PulseAudio and PipeWire's Pulse server: their sources, and from which of them this process really records.
+
+The door to pulsectl; Linux only. When the sound a stream records from disappears (a headset is unplugged), the
+server moves the stream to another source, often the agent's microphone, and tells nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class PulseUnreachable(Exception):
+    """There is no such server (any more), or it refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class PulseSource:
+    """Something to record from."""
+
+    name: str
+    """Unique on the server, such as alsa_input.usb-headset.mono."""
+    description: str
+    rate: int
+    """Hz."""
+    channels: int
+    monitor: bool
+    """It carries what is played to an output: the far end."""
+    default: bool
+    """A monitor: of the default output. Otherwise: the default input."""
+
+
+class PulseServer:
+    """The user's sound server. Usable from several threads, one at a time; connects again after it was restarted."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: Any = None
+
+    def sources(self) -> tuple[PulseSource, ...]:
+        """All there are. Raises PulseUnreachable."""
+
+        def ask(pulse: Any) -> tuple[PulseSource, ...]:
+            server = pulse.server_info()
+            defaults = (server.default_source_name, f"{server.default_sink_name}.monitor")
+            return tuple(
+                PulseSource(
+                    source.name,
+                    source.description,
+                    source.sample_spec.rate,
+                    source.sample_spec.channels,
+                    # 2**32 - 1 where the source is no monitor.
+                    source.monitor_of_sink < 2**32 - 1,
+                    source.name in defaults,
+                )
+                for source in pulse.source_list()
+            )
+
+        return self._ask(ask)
+
+    def recorded(self) -> dict[int, str]:
+        """Each stream this process records, by number, and the name of its source now. Raises PulseUnreachable."""
+
+        def ask(pulse: Any) -> dict[int, str]:
+            names = {source.index: source.name for source in pulse.source_list()}
+            mine = str(os.getpid())
+            return {
+                output.index: names.get(output.source, "")
+                for output in pulse.source_output_list()
+                if output.proplist.get("application.process.id") == mine
+            }
+
+        return self._ask(ask)
+
+    def close(self) -> None:
+        """Leave the server."""
+        with self._lock:
+            self._drop()
+
+    def _ask(self, question: Callable[[Any], T]) -> T:
+        if sys.platform != "linux":
+            raise PulseUnreachable
+        import pulsectl
+
+        with self._lock:
+            try:
+                if self._connection is None:
+                    connection = pulsectl.Pulse("call-assist", connect=False)
+                    # No timeout here: with one, pulsectl always waits for all of it.
+                    connection.connect(autospawn=False)
+                    self._connection = connection
+                return question(self._connection)
+            except (pulsectl.PulseError, OSError) as error:
+                self._drop()
+                raise PulseUnreachable from error
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
