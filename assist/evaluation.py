@@ -206,11 +206,11 @@ def evaluate_calls(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall]
 def play(call: LabelledCall, judge: Judge) -> list[Event]:
     """Everything a session says about a call whose words arrive as a streaming recogniser gives them.
 
-    After the last turn 10 s of silence follow.
+    The call ends 5 s after the last turn.
     """
     events: list[Event] = []
     now = 0
-    ends_ms = max(turn.end_ms for turn in call.turns) + 10_000
+    ends_ms = max(turn.end_ms for turn in call.turns) + 5_000
     for at_ms, heard in [*_heard(call), (ends_ms, None)]:
         while now + TICK_MS <= at_ms:
             now += TICK_MS

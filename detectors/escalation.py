@@ -108,6 +108,10 @@ class EscalationSettings:
     """Everything that only supports, without the voice: below `tense_up`."""
     without_words_most: float = 50.0
     """Below `escalated_up`: without words nobody is alerted."""
+    one_kind_most: float = 50.0
+    """What supports does not carry one kind of cue past `escalated_up`: bad sentiment is often those very words."""
+    cue_least: float = 6.0
+    """Points under which a finding no longer counts as a kind of cue of its own."""
     words_least: float = 20.0
     """Word points under which the call counts as one without words: one mild word is not a word cue."""
     urgent_score: float = 85.0
@@ -238,9 +242,12 @@ class Escalation:
         words = self._diminished(at.words)
         voice = self._voice()
         support = min(self._diminished(at.support), at.support_most)
-        score = words + voice + support
+        core = words + voice
+        score = core + support
         if words < at.words_least:
             score = min(score, at.without_words_most)
+        elif self._breadth() < 2:
+            score = min(score, max(core, at.one_kind_most))
         urgent = max((self._fade(s) for s in self._found.values() if self._is_urgent(s)), default=0.0)
         return max(min(score, 100.0), at.urgent_score * urgent)
 
@@ -257,6 +264,14 @@ class Escalation:
             points * share
             for best in places.values()
             for points, share in zip(sorted(best.values(), reverse=True), shares, strict=False)
+        )
+
+    def _breadth(self) -> int:
+        """Kinds of cue still standing: different word signals, and the raised voice."""
+        kinds = {s.id for s in self._found.values() if s.id in self.settings.words or s.id == "raised_voice"}
+        return sum(
+            any(s.id == kind and self._points(s) >= self.settings.cue_least for s in self._found.values())
+            for kind in kinds
         )
 
     def _voice(self) -> float:

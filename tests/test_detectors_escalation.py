@@ -113,6 +113,14 @@ def test_support_alone_changes_nothing():
     assert course(Escalation(), everything, 61_000) == []
 
 
+def test_support_does_not_carry_one_word_to_escalated_but_two_kinds_of_cue_it_does():
+    support = [found(name, 9000, strength=1.0) for name in SUPPORT_WEIGHTS]
+    one = [*support, found("swearing", 10_000, strength=1.0)]
+    assert set(levels(course(Escalation(), one, 20_000))) == {Level.TENSE}
+    two = [*one, found("time_pressure", 11_000, Severity.NOTE)]
+    assert levels(course(Escalation(), two, 20_000)) == [Level.TENSE, Level.ESCALATED]
+
+
 @pytest.mark.parametrize("name", ["personal_threat", "vulnerable"])
 def test_urgent_words_escalate_at_once(name):
     change = Escalation().hear((found(name, 8000, Severity.URGENT, 0.7),), 8200)
