@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from audio.events import Speaker
 from detectors.signals import Evidence, Severity, Signal, Window
+
+_ANNOUNCED = re.compile(
+    r"\b(?:(?:one|just a|give me a|a) (?:moment|second|sec|minute)|bear with me|hold on|hang on|take your time"
+    r"|(?:let me|i'll|i will|i'm going to) (?:just |quickly )?(?:look|check|see|find|get|pull|bring|grab|fetch)"
+    r"|while (?:i|you|we|it|that))\b"
+)
 
 
 @dataclass(slots=True)
@@ -14,7 +21,8 @@ class Silence:
     """Fires once when dead air reaches each of its steps; a new silence starts anew.
 
     8 s is where silence on a line is felt as a fault rather than as work (contact-centre practice calls anything past
-    some 5-10 s "dead air"); at 20 s it is worth another look. Both steps only ever note it.
+    some 5-10 s "dead air"); at 20 s it is worth another look. Both steps only ever note it. After "one moment, let me
+    check" both know why nobody speaks: only the second step counts then.
     """
 
     steps_ms: tuple[int, ...] = (8_000, 20_000)
@@ -26,11 +34,14 @@ class Silence:
         if window.held or window.speaking_since or not window.last_speech_end:
             return
         quiet_since = max(window.last_speech_end.values())
-        for utterance in window.utterances:
+        announced = False
+        for utterance in window.utterances[-4:]:
+            spoken = " ".join(word.text for word in utterance.words[-14:]).lower().replace("’", "'")
+            announced = _ANNOUNCED.search(spoken) is not None
             last = utterance.end_ms if utterance.settled else (utterance.words[-1].end_ms if utterance.words else 0)
             quiet_since = max(quiet_since, last)
         quiet_ms = window.now_ms - quiet_since
-        for step_ms in self.steps_ms:
+        for step_ms in self.steps_ms[announced:]:
             if quiet_ms >= step_ms:
                 yield Signal(
                     id="silence",

@@ -1,3 +1,5 @@
+import pytest
+
 from audio.events import Speaker, Utterance, Word
 from detectors.signals import Severity, Window
 from detectors.silence import Silence
@@ -36,3 +38,25 @@ def test_words_count_as_speech_even_where_voice_activity_missed_them():
     words = (Word("hello", 35_000, 36_000),)
     utterance = Utterance("c1", C, 35_000, 36_000, words)
     assert quiet(40_000, {A: 30_000, C: 28_000}, utterances=(utterance,)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thank you, let me look that up for you.",
+        "One moment please",
+        "bear with me a second",
+        "Hang on, I’ll get a pen",
+    ],
+)
+def test_an_announced_wait_is_no_dead_air_until_it_is_long(text):
+    words = tuple(Word(each, 20_000, 20_500) for each in text.split())
+    before = Utterance("c1", C, 10_000, 11_000, (Word("Yes.", 10_000, 11_000),))
+    announced = (before, Utterance("a1", A, 20_000, 20_500, words))
+    assert quiet(35_000, {A: 20_500, C: 11_000}, utterances=announced) == []
+    (late,) = quiet(41_000, {A: 20_500, C: 11_000}, utterances=announced)
+    assert late.rule == "silence.20s"
+    assert quiet(35_000, {A: 20_500, C: 31_000}, utterances=announced) == []
+    assert quiet(
+        41_000, {A: 20_500, C: 31_000}, utterances=(announced[1], Utterance("c2", C, 30_000, 31_000, before.words))
+    )
