@@ -27,7 +27,9 @@ from overlay.messages import (
     SUPERVISOR_DOES,
     Call,
     Do,
+    DoNote,
     DoWatch,
+    Ended,
     schema,
 )
 from overlay.records import Filters, Mark, RecordNote, Records, RecordSummary, RecordView
@@ -269,12 +271,20 @@ class _Screens:
                 self._permit(entry, do)
                 if isinstance(do, DoWatch):
                     self._watch(page, do)
-                await self.desk(entry.identity, do)
+                await self._do(entry, do)
             except (ValidationError, OverlayError) as error:
                 page.say(json.dumps({"type": "refused", "text": _line(error)}))
             except Exception as error:  # the page stays open: the call's own state is not the page's to end
                 log.error("the desk failed on %s: %s", type(do).__name__, type(error).__name__)
                 page.say(json.dumps({"type": "refused", "text": "That did not work; it has been logged."}))
+
+    async def _do(self, entry: Pass, do: Do) -> None:
+        """To the desk; a note on a call that is over goes to its record."""
+        ended = self.hub.latest(entry.room, "ended")
+        if isinstance(do, DoNote) and isinstance(ended, Ended) and self._records is not None:
+            await self._records.note(entry.identity, ended.record, RecordNote(kind="comment", text=do.text))
+            return
+        await self.desk(entry.identity, do)
 
     def _permit(self, entry: Pass, do: Do) -> None:
         """Identity decides what may be done, and an agent's page acts on that agent's call only."""

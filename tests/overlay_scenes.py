@@ -41,8 +41,12 @@ PROMPT = Prompt(
 PLAN = Plan(
     options=[
         PlanOption(id="fee", title="Waive the late fee", worth="worth £12 to them", authority="yours"),
-        PlanOption(id="engineer", title="Engineer tomorrow, 8–10", worth="accepted 7 times in 10 here", authority="yours"),
-        PlanOption(id="month", title="One month free", worth="worth £34, over your limit", authority="ask", who="Maria"),
+        PlanOption(
+            id="engineer", title="Engineer tomorrow, 8–10", worth="accepted 7 times in 10 here", authority="yours"
+        ),
+        PlanOption(
+            id="month", title="One month free", worth="worth £34, over your limit", authority="ask", who="Maria"
+        ),
     ]
 )
 STEPS = Steps(
@@ -89,7 +93,9 @@ def calm(hub: Hub) -> None:
     hub.show(ROOM, "level", LevelNow(level="calm", score=10, at_ms=41_000, course=COURSE[:3]))
     hub.show(ROOM, "steps", Steps(method="J.E.R.K.", steps=[step.model_copy(update={"done": False, "current": False}) for step in STEPS.steps]))  # fmt: skip
     hub.show(ROOM, "line/a1", Line(speaker="agent", start_ms=1000, settled="Good morning, Dana speaking.", final=True))
-    hub.show(ROOM, "line/c1", Line(speaker="customer", start_ms=4000, settled="Hello, it’s about an", tentative="engineer"))
+    hub.show(
+        ROOM, "line/c1", Line(speaker="customer", start_ms=4000, settled="Hello, it’s about an", tentative="engineer")
+    )
 
 
 def escalated(hub: Hub) -> None:
@@ -119,7 +125,9 @@ def notices(hub: Hub) -> None:
     options = [option.model_copy(update={"state": state}) for option, state in zip(PLAN.options, ("offered", "accepted", "allowed"), strict=True)]  # fmt: skip
     hub.show(ROOM, "plan", Plan(options=options))
     hub.show(ROOM, "notice/reading", Notice(kind="reading", text="Maria is reading along", who="Maria"))
-    hub.show(ROOM, "notice/message", Notice(kind="message", text="You may give her the month. I’ll sign it.", who="Maria"))
+    hub.show(
+        ROOM, "notice/message", Notice(kind="message", text="You may give her the month. I’ll sign it.", who="Maria")
+    )
 
 
 def board(hub: Hub, calls: int = 7) -> None:
@@ -168,9 +176,23 @@ def alerts(hub: Hub) -> None:
 def reading(hub: Hub) -> None:
     """The live transcript a supervisor may open."""
     hub.show("call/c1", "call", call())
-    hub.show("call/c1", "line/a6", Line(speaker="agent", start_ms=230_000, settled="Thank you for waiting. Which visit was missed?"))
+    hub.show(
+        "call/c1",
+        "line/a6",
+        Line(speaker="agent", start_ms=230_000, settled="Thank you for waiting. Which visit was missed?"),
+    )
     for name, line in LINES.items():
         hub.show("call/c1", f"line/{name}", line)
-    hub.show("call/c1", "heard/1", Heard(at_ms=91_000, label="passed around", evidence="“third time”", rule="passed.times v2"))
+    hub.show(
+        "call/c1",
+        "heard/1",
+        Heard(at_ms=91_000, label="passed around", evidence="“third time”", rule="passed.times v2"),
+    )
     hub.show("call/c1", "heard/2", Heard(at_ms=247_000, label="raised voice", evidence="+8 dB and +5 semitones, 2.1 s"))
-    hub.show("call/c1", "heard/3", Heard(at_ms=249_000, label="influence claim", evidence="“I’m going to call my guy”", rule="influence.my-guy v3"))
+    hub.show(
+        "call/c1",
+        "heard/3",
+        Heard(
+            at_ms=249_000, label="influence claim", evidence="“I’m going to call my guy”", rule="influence.my-guy v3"
+        ),
+    )

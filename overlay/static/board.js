@@ -33,6 +33,13 @@ function draw(changed) {
   drawRows(changed);
   drawNeeds();
   drawPane();
+  drawTimes();
+}
+
+function drawTimes() {
+  for (const row of rows.values()) write(row.cells.time, clock(running(row)));
+  drawWaits();
+  drawTime();
 }
 
 function drawState() {
@@ -191,7 +198,6 @@ function drawNeeds() {
   find("needs-head").hidden = open.length === 0;
   write(quiet, rows.size ? "All quiet. Nobody needs you." : "No calls yet. They show here by themselves.");
   document.title = open.some(([, value]) => free(value.body)) ? `(${open.filter(([, value]) => free(value.body)).length}) Live calls` : "Live calls";
-  drawWaits();
 }
 
 function makeCard(value, first) {
@@ -210,9 +216,9 @@ function makeCard(value, first) {
     : it.kind === "help" ? h("span", { class: "chip tense" }, "Asks for help") : chip(it.level);
   const time = h("span", {});
   const reason = it.reason.split(/(“[^”]*”)/u).filter(Boolean).map((part) => (part.startsWith("“") && free(it) ? h("mark", {}, part) : part));
-  const node = h("li", { class: `need ${it.kind} ${it.tier} ${free(it) ? "free" : "taken"}`, "data-alert": `${it.call}-${it.id}` },
+  const node = h("li", { class: `need of-${it.kind} ${it.tier} ${free(it) ? "free" : "taken"}`, "data-alert": `${it.call}-${it.id}` },
     label,
-    h("div", { class: "what" }, h("b", {}, it.title || [it.agent, it.team].filter(Boolean).join(" · "), it.title ? "" : time), h("p", {}, reason)),
+    h("div", { class: "what" }, h("b", {}, it.title || [it.agent, it.team].filter(Boolean).join(" · "), it.title ? "" : time), h("p", {}, it.reason === it.title ? [it.agent, it.team].filter(Boolean).join(" · ") : reason)),
     since, h("div", { class: "does" }, does));
   return { node, since, time };
 }
@@ -300,9 +306,7 @@ body.addEventListener("pointermove", () => (pointerAt = performance.now()));
 body.addEventListener("pointerleave", () => { pointerAt = -Infinity; sort(); });
 document.addEventListener("visibilitychange", () => draw(new Set()));
 setInterval(() => {
-  for (const row of rows.values()) write(row.cells.time, clock(running(row)));
-  drawWaits();
-  drawTime();
+  drawTimes();
   drawState();
   sort();
 }, 500);

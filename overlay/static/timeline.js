@@ -1,0 +1,63 @@
+// One call on one time axis: level, both voices, signals, prompts. Everything drawn here also stands in words below it.
+
+import { clock, h, many, s } from "./shared.js";
+
+const W = 1000;
+const H = 154; // user units; rows below
+const LEVEL = [4, 38];
+const CALLER = 55;
+const AGENT = 82;
+const SIGNALS = 107;
+const PROMPTS = 129;
+const GOOD = ["de_escalation", "apology", "empathy", "repeat_back", "question", "alternative", "ownership", "remedy", "callback_time", "thanks"];
+const TAKEN = ["used", "acted"];
+
+export function timeline(record, agent, jump) {
+  const whole = Math.max(1, record.duration_ms);
+  const x = (ms) => Math.min(W, Math.max(0, (ms / whole) * W));
+  const at = (ms) => x(ms).toFixed(1);
+  const [top, bottom] = LEVEL;
+  const y = (score) => (bottom - (Math.min(100, Math.max(0, score)) / 100) * (bottom - top)).toFixed(1);
+
+  const levels = [{ at_ms: 0, level: "calm", score: 0 }, ...record.levels];
+  const bands = levels.map((step, i) => {
+    const until = levels[i + 1]?.at_ms ?? whole;
+    return s("rect", { class: step.level, x: at(step.at_ms), y: top, width: Math.max(0, x(until) - x(step.at_ms)).toFixed(1), height: bottom - top });
+  });
+  const score = levels.map((step, i) => `${i ? "L" : "M"}${at(step.at_ms)} ${y(step.score)}`).join("")
+    + `L${W} ${y(levels.at(-1).score)}`;
+
+  // A stroke per word, taller the longer the word: who spoke when, without a recording.
+  const voice = (speaker, middle) => record.transcript.filter((line) => line.speaker === speaker)
+    .flatMap((line) => line.words.length ? line.words.map(([text, from, to]) => [from, to, text.length]) : [[line.start_ms, line.end_ms, 4]])
+    .map(([from, to, size]) => { const tall = Math.min(11, 3 + size); return `M${at((from + to) / 2)} ${middle - tall}V${middle + tall}`; }).join("");
+  const mixed = record.transcript.some((line) => line.speaker === "unknown");
+
+  const dots = record.signals.map((signal) => s("path", {
+    class: `dot s${signal.severity}${GOOD.includes(signal.id) ? " good" : ""}`, d: `M${at(signal.at_ms)} ${SIGNALS}h.01`,
+  }));
+  const prompts = record.prompts.flatMap((prompt) => {
+    const end = Math.max(prompt.ended_ms ?? whole, prompt.shown_ms);
+    return [
+      s("path", { class: `prompt${TAKEN.includes(prompt.how) ? " taken" : ""}`, d: `M${at(prompt.shown_ms)} ${PROMPTS}H${Math.max(x(end), x(prompt.shown_ms) + 3).toFixed(1)}` }),
+      prompt.seen_ms != null && s("path", { class: "tick", d: `M${at(prompt.seen_ms)} ${PROMPTS - 6}v12` }),
+    ].filter(Boolean);
+  });
+  const here = s("path", { class: "here", d: "" });
+  const summary = `${many(record.levels.length, "change")} of level, ${many(record.signals.length, "signal")}, ${many(record.prompts.length, "prompt")} in ${clock(whole)}`;
+  const svg = s("svg", {
+    viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", role: "img", "aria-label": summary,
+    onclick: (event) => {
+      const box = svg.getBoundingClientRect();
+      jump(((event.clientX - box.left) / box.width) * whole);
+    },
+  }, bands, s("path", { class: "score", d: score }),
+    [CALLER, AGENT].map((middle) => s("path", { class: "rest", d: `M0 ${middle}H${W}` })),
+    s("path", { class: "voice", d: voice(mixed ? "unknown" : "customer", CALLER) }),
+    s("path", { class: "voice", d: voice("agent", AGENT) }), dots, prompts, here);
+  const node = h("section", { class: "panel timeline", "aria-label": "The call on one time axis" },
+    h("ol", { class: "names", "aria-hidden": "true" }, ["Level", mixed ? "Voices" : "Caller", agent, "Signals", "Prompts"].map((name) => h("li", {}, name))),
+    svg,
+    h("p", { class: "scale", "aria-hidden": "true" }, [0, 0.25, 0.5, 0.75, 1].map((part) => h("span", {}, clock(whole * part)))));
+  return { node, point: (ms) => here.setAttribute("d", `M${at(ms)} 0V${H}`) };
+}
