@@ -13,8 +13,9 @@ from pathlib import Path
 from statistics import median
 from typing import Protocol
 
-from assist.evaluation_cases import Case, Clip, Labelled, LabelledCall
+from assist.evaluation_cases import Case, Clip, Labelled, LabelledCall, is_calls, read_calls, read_cases
 from assist.evaluation_figures import (
+    Course,
     Evaluation,
     Example,
     LevelFigures,
@@ -199,8 +200,22 @@ def evaluate_calls(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall]
         hours=hours,
         signals=tallies.figures(hours),
         level=_level(courses),
+        courses=tuple(_course(call, events) for call, events in courses),
         examples=tuple(tallies.examples),
     )
+
+
+def evaluate_file(
+    path: Path, build: Callable[[], Sequence[Detector]], begin: Callable[[LabelledCall], Judge]
+) -> Evaluation:
+    """Whatever a file (or a folder of calls) holds: whole calls or single utterances.
+
+    Raises:
+        AssistError: code eval-input, naming file, line and what was expected.
+    """
+    if is_calls(path):
+        return evaluate_calls(read_calls(path), begin, path.name)
+    return evaluate_cases(read_cases(path), build, path.name)
 
 
 def play(call: LabelledCall, judge: Judge) -> list[Event]:
@@ -338,6 +353,11 @@ def _level(courses: Sequence[tuple[LabelledCall, list[Event]]]) -> LevelFigures:
         delay_p95_s=percentile(delays, 95),
         late=sum(delay > 5.0 for delay in delays),
     )
+
+
+def _course(call: LabelledCall, events: Sequence[Event]) -> Course:
+    changes = tuple((e.at_ms / 1000, e.level.value) for e in events if isinstance(e, LevelChange))
+    return Course(call.call, _hours(call) * 3600, call.escalates_at, changes)
 
 
 def _hours(call: LabelledCall) -> float:

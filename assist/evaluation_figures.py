@@ -84,6 +84,17 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Course:
+    """How the level of one call went."""
+
+    call: str
+    length_s: float
+    escalates_at: float | None
+    levels: tuple[tuple[float, str], ...]
+    """Second and level of each change; before the first it is calm."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """The result of one run."""
 
@@ -96,6 +107,7 @@ class Evaluation:
     hours: float | None
     signals: tuple[SignalFigures, ...]
     level: LevelFigures | None = None
+    courses: tuple[Course, ...] = ()
     examples: tuple[Example, ...] = ()
     marks: int = 0
     """Cases that came from people's marks in calls."""

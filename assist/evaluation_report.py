@@ -8,10 +8,10 @@ from html import escape
 
 from rich.table import Table
 
-from assist.evaluation_figures import Evaluation, Figure, LevelFigures, SignalFigures, iter_notes
+from assist.evaluation_figures import Course, Evaluation, Figure, LevelFigures, SignalFigures, iter_notes
 
 _ROW = 26
-_LEFT = 150
+_LEFT = 180
 _WIDE = 420
 _EXAMPLES = 60
 _STYLE = """
@@ -29,6 +29,8 @@ svg { max-width: 100%; height: auto }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif }
 svg .soft { fill: var(--soft) }
 .a { stroke: var(--a); fill: var(--a) } .b { stroke: var(--b); fill: var(--b) } .grid { stroke: var(--line) }
+.mark { stroke: var(--ink); stroke-width: 2 }
+.l-calm { fill: #b9c7d6 } .l-tense { fill: #e2b13c } .l-escalated { fill: #c4452f } .l-recovering { fill: #5d9ac7 }
 """
 
 
@@ -90,6 +92,7 @@ def _section(evaluation: Evaluation) -> str:
             for name, value in _level_rows(evaluation.level)
         )
         parts.append(f"<h3>Escalation level</h3><table>{rows}</table>")
+        parts.append(_strips(evaluation.courses))
     timed = evaluation.hours is not None
     heads = ["labelled", "hits", "false", "missed", "precision", "recall", "F1", "false per 10,000 words"]
     heads += ["false per hour", "delay in s, median / p95"] if timed else []
@@ -183,6 +186,34 @@ def _bars(rows: Sequence[SignalFigures]) -> str:
         parts.append(_interval(scaled, y, "b", f"{row.id}: {_rate(figure)} false alarms per 10,000 words"))
     plot = _svg(len(shown), "".join(parts), "False alarms per 10,000 words with 95 % intervals")
     return f"<h3>False alarms per 10,000 words</h3>{plot}"
+
+
+def _strips(courses: Sequence[Course]) -> str:
+    """One strip per call: its level over time, with a mark at the labelled moment."""
+    if not courses:
+        return ""
+    longest = max(course.length_s for course in courses) or 1.0
+    parts = [_axis(len(courses), [longest * part for part in (0, 0.25, 0.5, 0.75, 1.0)], longest, " s")]
+    for number, course in enumerate(courses):
+        y = 20 + number * _ROW
+        parts.append(f'<text x="0" y="{y + 12}">{escape(course.call[:22])}</text>')
+        steps = [(0.0, "calm"), *course.levels]
+        ends = [at for at, _ in steps[1:]] + [course.length_s]
+        for (at, level), until in zip(steps, ends, strict=True):
+            x, wide = _LEFT + _WIDE * at / longest, _WIDE * max(until - at, 0.0) / longest
+            tip = f"{course.call}: {level} from {at:.1f} s"
+            band = f'<rect class="l-{escape(level)}" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="15"/>'
+            parts.append(f"<g><title>{escape(tip)}</title>{band}</g>")
+        if course.escalates_at is not None:
+            x = _LEFT + _WIDE * course.escalates_at / longest
+            parts.append(f'<path class="mark" d="M{x:.1f} {y - 3} v21"/>')
+    plot = _svg(len(courses), "".join(parts), "Level of each call over time")
+    names = ("calm", "tense", "escalated", "recovering")
+    legend = " ".join(
+        f'<svg width="14" height="12" aria-hidden="true"><rect class="l-{n}" width="12" height="12"/></svg> {n}'
+        for n in names
+    )
+    return f"<p>{legend}; the line marks the labelled first cue.</p>{plot}"
 
 
 def _interval(figure: Figure, y: float, kind: str, tip: str) -> str:

@@ -1,0 +1,43 @@
+"""Which detectors judge a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from detectors.monologue import Monologue
+from detectors.overlap import Overlap
+from detectors.pace import Pace
+from detectors.phrases import PhraseDetector
+from detectors.raised_voice import RaisedVoice
+from detectors.repetition import Repetition
+from detectors.rulebook import Rulebook
+from detectors.sentiment import Sentiment
+from detectors.signals import Detector
+from detectors.silence import Silence
+
+OF_THE_CONVERSATION: tuple[Callable[[], Detector], ...] = (
+    RaisedVoice,
+    Overlap,
+    Silence,
+    Pace,
+    Monologue,
+    Repetition,
+    Sentiment,
+)
+"""Everything that needs no rules; the words come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RosterSettings:
+    """What a deployment leaves out."""
+
+    off: frozenset[str] = frozenset()
+    """Names of detectors, such as "negative_sentiment" or "raised_voice"."""
+
+
+def build(rulebook: Rulebook, settings: RosterSettings | None = None) -> list[Detector]:
+    """Fresh detectors for one call: each keeps the state of its own call only."""
+    off = (settings or RosterSettings()).off
+    everyone: list[Detector] = [PhraseDetector(rulebook), *(make() for make in OF_THE_CONVERSATION)]
+    return [detector for detector in everyone if detector.name not in off]
