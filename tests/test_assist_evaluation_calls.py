@@ -1,0 +1,247 @@
+"""Whole labelled calls: how they are played, what is counted, and the course of the level on the written calls."""
+
+from pathlib import Path
+
+import pytest
+
+from assist.evaluation import AGREED_LAG_MS, PARTIAL_MS, SETTLE_MS, TICK_MS, evaluate_calls, evaluate_file, play
+from assist.evaluation_cases import LabelledCall, read_calls
+from assist.evaluation_report import page
+from assist.events import PromptShown, SignalRaised
+from audio.events import Hypothesis, Speaker, SpeechActivity, Utterance
+from detectors.escalation import Escalation
+from detectors.monologue import Monologue
+from detectors.overlap import Overlap
+from detectors.pace import Pace
+from detectors.repetition import Repetition
+from detectors.sentiment import Sentiment
+from detectors.signals import AGENT_STEPS, Evidence, Level, LevelChange, Severity, Signal, Window
+from detectors.silence import Silence
+
+CALLS = Path(__file__).parent / "data" / "calls"
+URGENT = {"personal_threat", "vulnerable"}
+
+
+class Reader:
+    """A perfect reader: raises what a turn is labelled with, when its words have settled."""
+
+    name, version = "reader", "1"
+
+    def __init__(self, call):
+        self.call = call
+
+    def __call__(self, window):
+        latest = window.latest
+        if latest is None or not latest.settled:
+            return
+        for label in self.call.turns[int(latest.id[1:])].labels:
+            severity = Severity.URGENT if label in URGENT else Severity.HELP
+            evidence = Evidence(latest.start_ms, latest.end_ms, latest.text, latest.id, 0, len(latest.words) - 1)
+            yield Signal(label, f"read.{label}", "1", latest.speaker, latest.end_ms, 0.9, severity, evidence)
+
+
+class Spotter:
+    """Takes every "manager" for a demand, also in words that are still coming."""
+
+    name, version = "spotter", "1"
+
+    def __call__(self, window):
+        latest = window.latest
+        for n, word in enumerate(latest.words if latest else ()):
+            if "manager" in word.text and latest.speaker is Speaker.CUSTOMER:
+                evidence = Evidence(word.start_ms, word.end_ms, word.text, latest.id, n, n)
+                yield Signal(
+                    "supervisor_demand", "spot", "1", latest.speaker, word.end_ms, 0.9, Severity.HELP, evidence,
+                    settled=latest.settled,
+                )  # fmt: skip
+                return
+
+
+class Judged:
+    """Detectors and the level of one call, without screens: what a session does with words and time."""
+
+    def __init__(self, detectors, prompts=False):
+        self.detectors, self.prompts = detectors, prompts
+        self.escalation = Escalation()
+        self.said, self.speaking, self.stopped, self.seen = {}, {}, {}, set()
+        self.now_ms = 0
+
+    def hear(self, heard):
+        if isinstance(heard, SpeechActivity):
+            if heard.speaking:
+                self.speaking[heard.speaker] = heard.at_ms
+            else:
+                self.speaking.pop(heard.speaker, None)
+                self.stopped[heard.speaker] = heard.at_ms
+            return []
+        self.said[heard.id] = heard
+        return self.judge(heard)
+
+    def tick(self, now_ms):
+        self.now_ms = now_ms
+        return self.judge(None)
+
+    def judge(self, latest):
+        known = tuple(sorted(self.said.values(), key=lambda each: each.start_ms))
+        window = Window(self.now_ms, known, latest, None, dict(self.speaking), dict(self.stopped))
+        found = [signal for detector in self.detectors for signal in detector(window)]
+        fresh = [signal for signal in found if signal.key not in self.seen]
+        self.seen |= {signal.key for signal in fresh}
+        events = [SignalRaised(self.now_ms, signal) for signal in fresh]
+        if self.prompts:
+            events += [
+                PromptShown(self.now_ms, f"p{n}", "play", "", "", "", (), Severity.HELP, (signal.key,))
+                for n, signal in enumerate(fresh)
+            ]
+        change = self.escalation.hear(found, self.now_ms)
+        return events + ([change] if change else [])
+
+
+def everyone(call):
+    return Judged([Reader(call), Overlap(), Silence(), Pace(), Monologue(), Repetition(), Sentiment()])
+
+
+def call(*turns, **rest):
+    return LabelledCall.model_validate({"call": "x", "turns": list(turns), **rest})
+
+
+def turn(start, text, speaker="customer", **rest):
+    return {"speaker": speaker, "text": text, "start": start, **rest}
+
+
+# --- playing
+
+
+class Log:
+    def __init__(self):
+        self.at = []
+
+    def hear(self, heard):
+        self.at.append((self.now, heard))
+        return []
+
+    def tick(self, now_ms):
+        self.now = now_ms
+        self.at.append((now_ms, None))
+        return []
+
+
+def test_a_call_is_played_as_a_streaming_recogniser_gives_it():
+    log = Log()
+    long = "one two three four five six seven eight nine ten"
+    play(call(turn(1.0, long, end=6.0), turn(5.0, "yes but", "agent", end=6.0)), log)
+    times = [at for at, _ in log.at]
+    assert times == sorted(times)
+    assert {at for at in range(TICK_MS, times[-1], TICK_MS)} <= set(times)
+    heard = [(at, h) for at, h in log.at if h is not None]
+    for at, each in heard:
+        if isinstance(each, Hypothesis):
+            assert each.agreed and each.agreed[-1].end_ms <= at - AGREED_LAG_MS
+            assert (at - each.start_ms) % PARTIAL_MS == 0
+        elif isinstance(each, Utterance):
+            assert at == each.end_ms + SETTLE_MS
+    assert [h.text for _, h in heard if isinstance(h, Utterance)] == [long, "yes but"]
+    assert [(at, h.speaker, h.speaking) for at, h in heard if isinstance(h, SpeechActivity)] == [
+        (1000, "customer", True),
+        (5000, "agent", True),
+        (6000, "customer", False),
+        (6000, "agent", False),
+    ]
+
+
+def test_a_turn_without_an_end_gets_one_from_its_words():
+    assert call(turn(1.0, "one two three four five six")).turns[0].end_ms == 1000 + round(6 / 2.7 * 1000)
+
+
+# --- counting
+
+
+def test_signals_of_calls_have_rates_per_hour_and_delays():
+    calls = [
+        call(
+            turn(0, "hello I am calling about my order and", labels=[]),
+            turn(5, "put me through to a manager please right now today", labels=["supervisor_demand"], end=12),
+            turn(20, "my manager asked me to", labels=[], end=36),
+        )
+    ]
+    result = evaluate_calls(calls, lambda _: Judged([Spotter()]), "one call")
+    (row,) = result.signals
+    assert (row.hits, row.false, row.missed) == (1, 1, 0)
+    assert result.hours == pytest.approx(0.01)
+    assert row.false_per_hour.value == pytest.approx(100)
+    # A word is agreed on a second after its end at the earliest, and known at the next step of one second.
+    assert 1.0 <= row.delay_median_s <= 2.0
+    assert row.delay_p95_s == row.delay_median_s
+
+
+def test_dead_air_belongs_to_the_labelled_turn_before_it():
+    calls = [
+        call(turn(0, "a b c", labels=["silence"]), turn(0.5, "well", "agent"), turn(14, "hello"), judged=["silence"])
+    ]
+    (row,) = evaluate_calls(calls, lambda _: Judged([Silence()]), "x").signals
+    assert (row.hits, row.false, row.missed) == (1, 0, 0)
+
+
+def test_the_level_is_judged_against_the_labelled_moment():
+    angry = ["swearing", "legal_threat"]
+    late = call(turn(0, "a b c"), turn(60, "d e f", labels=angry), escalates_at=50.0)
+    good = call(turn(0, "a b c"), turn(10, "d e f", labels=angry), turn(14, "so", labels=[]), escalates_at=11.0)
+    missed = call(turn(0, "a b c"), turn(10, "d e f"), escalates_at=11.0)
+    early = call(turn(0, "a b c", labels=angry), turn(100, "d e f"), escalates_at=101.0)
+    calm = call(turn(0, "a b c"), turn(3598, "d e f g h", labels=angry))
+    result = evaluate_calls([late, good, missed, early, calm], lambda c: Judged([Reader(c)], prompts=True), "x")
+    level = result.level
+    assert (level.calm_calls, level.escalating_calls) == (1, 4)
+    assert (level.noticed, level.escalated, level.late) == (2, 2, 1)
+    assert level.false_escalations == 2
+    assert level.calm_hours == pytest.approx(1.0, abs=0.001)
+    assert level.delay_median_s == pytest.approx((61.8 - 50 + 11.8 - 11) / 2, abs=0.1)
+
+
+def test_a_prompt_is_false_where_nothing_it_answers_is_labelled():
+    calm = call(turn(0, "get me a manager"), turn(10, "the manager", labels=["supervisor_demand"]), turn(3599, "a b"))
+    result = evaluate_calls([calm], lambda _: Judged([Spotter()], prompts=True), "x")
+    assert result.level.false_prompts == 1
+    assert result.level.false_prompts_per_hour.value == pytest.approx(1.0, abs=0.01)
+
+
+# --- the written calls
+
+
+@pytest.mark.parametrize("part", ["dev", "heldout"])
+def test_with_words_read_perfectly_the_level_follows_the_written_calls(part):
+    calls = read_calls(CALLS / part)
+    assert len(calls) >= 8
+    result = evaluate_calls(calls, everyone, part)
+    level = result.level
+    assert (level.false_escalations, level.late) == (0, 0)
+    assert level.noticed == level.escalated == level.escalating_calls >= 3
+    for labelled, course in zip(calls, result.courses, strict=True):
+        relieved = any("de_escalation" in turn.labels for turn in labelled.turns)
+        levels = [name for _, name in course.levels]
+        if labelled.escalates_at is None:
+            assert "escalated" not in levels
+        else:
+            assert ("recovering" in levels) == relieved, labelled.call
+
+
+def test_every_step_of_the_level_in_the_written_calls_is_explained():
+    for labelled in [*read_calls(CALLS / "dev"), *read_calls(CALLS / "heldout")]:
+        for event in play(labelled, everyone(labelled)):
+            if isinstance(event, LevelChange) and event.level in (Level.TENSE, Level.ESCALATED):
+                assert event.because and all(
+                    signal.evidence.quote or signal.evidence.summary for signal in event.because
+                )
+                assert not {signal.id for signal in event.because} & set(AGENT_STEPS)
+
+
+def test_a_file_says_itself_what_it_holds_and_the_page_shows_each_call(tmp_path):
+    result = evaluate_file(CALLS / "dev", list, everyone)
+    assert result.kind == "calls"
+    html = page([result])
+    assert html.count('class="mark"') == result.level.escalating_calls
+    for course in result.courses:
+        assert course.call[:22] in html
+    cases = tmp_path / "cases.jsonl"
+    cases.write_text('{"text": "hello", "labels": []}\n')
+    assert evaluate_file(cases, list, everyone).kind == "utterances"
