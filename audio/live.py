@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
@@ -67,18 +67,19 @@ class _Line:
         self._stream: portaudio.InputStream | None = None
         self._lock = Lock()
         self._heard = Event()
-        self._clear()
+        self.forget()
 
-    def _clear(self) -> None:
-        self._blocks: deque[_Block] = deque()
-        self._waiting = 0
-        self._dropped = 0
+    def forget(self) -> None:
+        """Throw away what waits."""
+        with self._lock:
+            self._blocks: deque[_Block] = deque()
+            self._waiting = 0
         self._resampling = Resampling(self.device.open_rate, 1)
 
     def open(self) -> None:
         """Record, and make sure from what. Raises AudioError device-failed."""
         self.close()
-        self._clear()
+        self.forget()
         self._heard.clear()
         known = self._recorded() or {}
         if self.device.pulse_source and not self._is_there():
@@ -142,15 +143,12 @@ class _Line:
 
     def _take_in(self, frames: Frames, at: float) -> None:
         with self._lock:
-            self._blocks.append(_Block(frames, at, self._dropped))
-            self._dropped = 0
+            self._blocks.append(_Block(frames, at, 0))
             self._waiting += len(frames)
             while self.waiting_s > QUEUE_S and len(self._blocks) > 1:
                 oldest = self._blocks.popleft()
-                lost = oldest.dropped + len(oldest.frames)
                 self._waiting -= len(oldest.frames)
-                next_one = self._blocks[0]
-                self._blocks[0] = _Block(next_one.frames, next_one.at, next_one.dropped + lost)
+                self._blocks[0] = replace(self._blocks[0], dropped=oldest.dropped + len(oldest.frames))
             enough = self.waiting_s >= self.wanted_s
         self._heard.set()
         if enough:
@@ -209,7 +207,10 @@ class LiveDevices:
             with contextlib.suppress(RuntimeError):  # the loop may end before the stream
                 loop.call_soon_threadsafe(self._woken.set)
 
+        # The call begins now: what was recorded while a model was being loaded is not part of it.
+        self._alignment = Alignment(self.speakers, opened_at=time.monotonic(), chunk_ms=self._chunk_ms)
         for line in self._lines:
+            line.forget()
             line.wake = wake
         try:
             while not self._closed.is_set():

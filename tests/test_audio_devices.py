@@ -243,9 +243,11 @@ def stop_all():
     for name in list(players):
         stop(name)
 
-async def listen(steps):
+async def listen(steps, linger):
     "Each step is a generator that yields until it has heard what it waits for."
     live = open_devices("agent_mic", "speaker.monitor")
+    while linger and not all(line.waiting_s >= 1.9 for line in live._lines):
+        await asyncio.sleep(0.02)
     async for arrival in live:
         if isinstance(arrival, Chunk):
             assert arrival.start_ms == ms(), "a seam in the clock"
@@ -259,9 +261,9 @@ async def listen(steps):
         else:
             notes.append(["trouble", arrival.at_ms, arrival.code, arrival.text, arrival.cleared])
 
-def go(steps, **marks):
+def go(steps, linger=False):
     try:
-        asyncio.run(asyncio.wait_for(listen(steps), 50))
+        asyncio.run(asyncio.wait_for(listen(steps, linger), 50))
     finally:
         stop_all()
     np.savez(f"{folder}/heard.npz", **{name: np.concatenate(pcm) for name, pcm in sound.items()})
@@ -309,9 +311,9 @@ def steps():
     play("customer", "speaker"); play("agent", "agent_mic_feed")
     while not (hears("agent", 2) and hears("customer", 2)): yield
     marks_seen["both"] = ms() - 2000
-go(steps())
+go(steps(), linger=True)
 """,
-    )
+    )  # the listener begins only when both queues are full: that is no trouble, the call begins then
     agent, customer = (heard[name][marks["both"] * 16 :] for name in ("agent", "customer"))
     assert level(agent, 1000) == pytest.approx(-10.5, abs=1)
     assert level(customer, 400) == pytest.approx(-10.5, abs=1)
