@@ -5,7 +5,8 @@ dwell). Words lead. Tone, sentiment and the shape of the conversation support wo
 that without words they make a call tense at most. How it adds up:
 
 - A finding keeps its weight for a while (`hold_ms`), then halves every `half_life_ms`.
-- Findings of one id in one utterance count once, further utterances of the same id count less and less.
+- Findings of one id in one utterance, or of several ids on the same words ("you fucking idiot"), count once; further
+  utterances of the same id count less and less.
 - Thanks, relief and the agent's recovery steps shrink everything heard before them.
 """
 
@@ -89,7 +90,7 @@ class EscalationSettings:
     words: Mapping[str, float] = field(default_factory=lambda: WORD_WEIGHTS)
     support: Mapping[str, float] = field(default_factory=lambda: SUPPORT_WEIGHTS)
     relief: Mapping[str, float] = field(default_factory=lambda: RELIEF)
-    note_share: float = 0.35
+    note_share: float = 0.33
     """Share of the weight that a finding of NOTE severity has: two mild ones of different kinds stay below tense."""
     repeat_shares: tuple[float, ...] = (1.0, 0.35, 0.2, 0.1)
     """Share of the strongest, second, third ... utterance of the same id; later ones add nothing."""
@@ -239,39 +240,42 @@ class Escalation:
 
     def _sum(self) -> float:
         at = self.settings
-        words = self._diminished(at.words)
-        voice = self._voice()
-        support = min(self._diminished(at.support), at.support_most)
+        cues = self._by_kind(at.words)
+        words, voice = self._diminished(cues), self._voice()
         core = words + voice
-        score = core + support
+        score = core + min(self._diminished(self._by_kind(at.support)), at.support_most)
+        kinds = sum(max(points) >= at.cue_least for points in cues.values()) + (voice >= at.cue_least)
         if words < at.words_least:
             score = min(score, at.without_words_most)
-        elif self._breadth() < 2:
+        elif kinds < 2:
             score = min(score, max(core, at.one_kind_most))
         urgent = max((self._fade(s) for s in self._found.values() if self._is_urgent(s)), default=0.0)
         return max(min(score, 100.0), at.urgent_score * urgent)
 
-    def _diminished(self, weights: Mapping[str, float]) -> float:
-        """Sum over the ids: one finding per utterance, then less and less for the same id."""
-        places: dict[str, dict[str, float]] = {}
-        for signal in self._found.values():
-            if signal.id in weights and self._weight(signal):
-                place = signal.evidence.utterance or signal.key
-                best = places.setdefault(signal.id, {})
-                best[place] = max(best.get(place, 0.0), self._points(signal))
+    def _by_kind(self, weights: Mapping[str, float]) -> dict[str, list[float]]:
+        """Points of each id, one per utterance; words that several ids were found in count for the weightiest only."""
+        found = [s for s in self._found.values() if s.id in weights and self._weight(s) > 0]
+        # Ordered by weight before fading, so that which of two findings counts does not change with time.
+        found.sort(key=lambda s: (-self._weight(s) * _sureness(s), s.at_ms, s.key))
+        spans: dict[str, list[tuple[int, int]]] = {}
+        best: dict[str, dict[str, float]] = {}
+        for signal in found:
+            evidence = signal.evidence
+            if evidence.utterance is not None and evidence.last_word >= evidence.first_word:
+                taken = spans.setdefault(evidence.utterance, [])
+                if any(evidence.first_word <= last and first <= evidence.last_word for first, last in taken):
+                    continue
+                taken.append((evidence.first_word, evidence.last_word))
+            best.setdefault(signal.id, {}).setdefault(evidence.utterance or signal.key, self._points(signal))
+        return {kind: list(places.values()) for kind, places in best.items()}
+
+    def _diminished(self, kinds: Mapping[str, list[float]]) -> float:
+        """Further utterances of the same id count less and less."""
         shares = self.settings.repeat_shares
         return sum(
             points * share
-            for best in places.values()
-            for points, share in zip(sorted(best.values(), reverse=True), shares, strict=False)
-        )
-
-    def _breadth(self) -> int:
-        """Kinds of cue still standing: different word signals, and the raised voice."""
-        kinds = {s.id for s in self._found.values() if s.id in self.settings.words or s.id == "raised_voice"}
-        return sum(
-            any(s.id == kind and self._points(s) >= self.settings.cue_least for s in self._found.values())
-            for kind in kinds
+            for each in kinds.values()
+            for points, share in zip(sorted(each, reverse=True), shares, strict=False)
         )
 
     def _voice(self) -> float:
@@ -289,7 +293,7 @@ class Escalation:
         return min(points, at.voice_single_most)
 
     def _points(self, signal: Signal) -> float:
-        return self._weight(signal) * (0.6 + 0.4 * min(max(signal.strength, 0.0), 1.0)) * self._fade(signal)
+        return self._weight(signal) * _sureness(signal) * self._fade(signal)
 
     def _weight(self, signal: Signal) -> float:
         at = self.settings
@@ -328,3 +332,8 @@ class Escalation:
         """Reliefs heard in the last minute, the newest first: what brought it down, if not time alone."""
         recent = [s for s in self._reliefs if self._now_ms - s.at_ms < self.settings.relief_once_ms]
         return tuple(reversed(recent[-5:]))
+
+
+def _sureness(signal: Signal) -> float:
+    """Share of the weight by the finding's strength; what was found at all counts for more than half."""
+    return 0.6 + 0.4 * min(max(signal.strength, 0.0), 1.0)

@@ -34,9 +34,9 @@ class Reader:
         latest = window.latest
         if latest is None or not latest.settled:
             return
-        for label in self.call.turns[int(latest.id[1:])].labels:
+        for n, label in enumerate(self.call.turns[int(latest.id[1:])].labels):
             severity = Severity.URGENT if label in URGENT else Severity.HELP
-            evidence = Evidence(latest.start_ms, latest.end_ms, latest.text, latest.id, 0, len(latest.words) - 1)
+            evidence = Evidence(latest.start_ms, latest.end_ms, latest.text, latest.id, n, n)
             yield Signal(label, f"read.{label}", "1", latest.speaker, latest.end_ms, 0.9, severity, evidence)
 
 

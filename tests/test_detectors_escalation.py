@@ -88,6 +88,26 @@ def test_a_second_demand_in_another_breath_escalates_but_two_rules_on_the_same_w
     assert levels(course(Escalation(), again, 16_000)) == [Level.TENSE, Level.ESCALATED]
 
 
+def test_two_kinds_found_in_the_same_words_are_one_cue():
+    def quoted(name, first, last):
+        signal = found(name, 5000, utterance="u1")
+        return replace(signal, evidence=replace(signal.evidence, first_word=first, last_word=last))
+
+    one_breath = Escalation()
+    one_breath.hear((quoted("swearing", 1, 1), quoted("derogatory", 0, 2)), 5000)
+    assert one_breath.level is Level.TENSE
+    two_things = Escalation()
+    two_things.hear((quoted("swearing", 1, 1), quoted("supervisor_demand", 4, 7)), 5000)
+    assert two_things.level is Level.ESCALATED
+
+
+def test_two_mild_words_of_different_kinds_change_nothing():
+    for one, other in zip(WORD_WEIGHTS, list(WORD_WEIGHTS)[1:], strict=False):
+        mild = [found(one, 1000, Severity.NOTE, 1.0), found(other, 3000, Severity.NOTE, 1.0)]
+        if "personal_threat" not in (one, other):
+            assert course(Escalation(), mild, 5000) == []
+
+
 def test_one_short_rise_of_the_voice_changes_nothing():
     assert course(Escalation(), [found("raised_voice", 10_000, strength=1.0, lasts_ms=2000)], 60_000) == []
 
@@ -220,13 +240,20 @@ def test_the_same_finding_on_later_words_is_refreshed_not_added():
     assert len(escalation.contributions()) == 1
 
 
+def quoted(name, at_ms, strength, severity, lasts_ms, first):
+    """Findings of one second are in one utterance, so that their words may overlap."""
+    signal = found(name, at_ms, severity, strength, f"u{at_ms // 1000}", lasts_ms)
+    return replace(signal, evidence=replace(signal.evidence, first_word=first, last_word=first + 1))
+
+
 signals = st.builds(
-    lambda name, at, strength, severity, lasts: found(name, at, severity, strength, lasts_ms=lasts),
+    quoted,
     st.sampled_from(sorted(SIGNAL_IDS)),
     st.integers(0, 120_000),
     st.floats(0, 1),
     st.sampled_from(list(Severity)),
     st.integers(0, 8000),
+    st.integers(0, 4),
 )
 calls = st.lists(signals, max_size=12)
 
