@@ -201,7 +201,7 @@ class Hub:
         if not slash or limit is None:
             return
         same = [each for each in place.values if each.startswith(f"{kind}/")]
-        for old in same[: len(same) - limit]:
+        for old in same[: max(0, len(same) - limit)]:
             self.drop(room, old)
 
     def _sweep(self, room: str, place: _Room) -> None:

@@ -1,5 +1,6 @@
 """What the screens are shown in tests and pictures: made-up calls, pushed through the real hub."""
 
+# ruff: noqa: E501 (made-up calls read better a line each)
 from __future__ import annotations
 
 from typing import Any
@@ -154,6 +155,12 @@ def board(hub: Hub, calls: int = 7) -> None:
             assert isinstance(shown, Row)
             counts[shown.level] += 1
     hub.show("board", "quality", Quality(median_ms=900, p95_ms=1400, wrong=2, shown=61, calls=counts))
+
+
+def last_row(hub: Hub, call: str) -> Row:
+    row = hub.latest("board", f"row/{call}")
+    assert isinstance(row, Row)
+    return row
 
 
 ALERTS = [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +27,21 @@ ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background
 class Stage:
     browser: Browser
     hub: Hub
-    url: str
+    records: Records | None
+    settings: ScreenSettings
+    url: str = ""
     done: list[tuple[Identity, Do]] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     """Whatever a page wrote to its console or threw: must stay empty."""
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _open: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def start(self, port: int = 0) -> None:
+        app = create_app(self.hub, self.desk, self.records, self.settings)
+        self.url = await self._open.enter_async_context(serving(app, port=port))
+
+    async def stop(self) -> None:
+        await self._open.aclose()
 
     async def desk(self, who: Identity, do: Do) -> None:
         async with self._changed:
@@ -69,18 +79,57 @@ class Stage:
 async def stage(
     *, records: Records | None = None, beat_s: float = 2.0, hub: Hub | None = None, port: int = 0
 ) -> AsyncIterator[Stage]:
+    async with _browser() as browser:
+        here = Stage(browser, hub or Hub(), records, ScreenSettings(beat_s=beat_s, supervisor="Maria"))
+        await here.start(port)
+        try:
+            yield here
+        finally:
+            for context in browser.contexts:
+                await context.close()
+            await here.stop()
+
+
+_shared: tuple[asyncio.Runner, Browser] | None = None
+"""While a file of tests runs: the loop and browser that all its scenes use."""
+
+
+@asynccontextmanager
+async def _browser() -> AsyncIterator[Browser]:
+    if _shared is not None:
+        yield _shared[1]
+        return
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        here = Stage(browser, hub or Hub(), "")
-        app = create_app(here.hub, here.desk, records, ScreenSettings(beat_s=beat_s, supervisor="Maria"))
-        async with serving(app, port=port) as here.url:
-            yield here
-        await browser.close()
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@contextmanager
+def one_browser() -> Iterator[None]:
+    """Start the browser once for all scenes inside."""
+    global _shared
+    with asyncio.Runner() as runner:
+        browsers = _browser()
+        browser = runner.run(browsers.__aenter__())
+        _shared = (runner, browser)
+        try:
+            yield
+        finally:
+            _shared = None
+            runner.run(browsers.__aexit__(None, None, None))
 
 
 def play(scene: Callable[[], Awaitable[None]]) -> None:
+    """Run a scene to its end; one that hangs fails."""
+
     async def limited() -> None:
         async with asyncio.timeout(90):
             await scene()
 
-    asyncio.run(limited())
+    if _shared is not None:
+        _shared[0].run(limited())
+    else:
+        asyncio.run(limited())

@@ -108,6 +108,7 @@ function drawHealth() {
   strip.className = `strip ${own ? "behind" : text ? state : ""}`;
   write(find("caller"), call && call.state !== "waiting" ? [call.queue || call.team, call.caller].filter(Boolean).map((part) => ` · ${part}`).join("") : "");
   const pause = find("pause").lastElementChild;
+  for (const id of ["help", "pause"]) find(id).disabled = call?.state !== "live";
   write(pause, health?.state === "paused" ? "Go on listening" : "Pause for card number");
   drawClocks();
 }

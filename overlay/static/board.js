@@ -104,14 +104,14 @@ function drawRows(changed) {
 
 function makeRow(call) {
   const two = () => [h("p", {}), h("p", {})];
-  const cells = { level: h("td", {}), agent: two(), course: spark([], 120, 28), why: two(), use: two(), hear: h("td", {}), time: h("td", {}) };
+  const name = h("button", { class: "name", "data-name": call });
+  const cells = { level: h("td", {}), agent: [name, h("p", { class: "second small" })], course: spark([], 120, 28), why: two(), use: two(), hear: h("td", {}), time: h("td", {}) };
   const node = h("tr", {
-    tabindex: 0, "data-call": call, "aria-selected": "false",
+    "data-call": call,
     onclick: () => choose(call),
     onkeydown: (event) => {
-      if (event.key === "Enter" || event.key === " ") { choose(call); event.preventDefault(); }
       const next = { ArrowDown: node.nextElementSibling, ArrowUp: node.previousElementSibling }[event.key];
-      if (next) { next.focus(); event.preventDefault(); }
+      if (next) { next.querySelector(".name").focus(); event.preventDefault(); }
     },
   }, cells.level, h("td", {}, cells.agent), h("td", {}, cells.course), h("td", {}, cells.why), h("td", {}, cells.use), cells.hear, cells.time);
   return { node, cells, body: null, at: 0, order: null };
@@ -127,7 +127,7 @@ function fillRow(row) {
     put(cells.course, "class", `spark ${it.level}`);
   }
   write(cells.agent[0], it.agent);
-  cells.agent[0].className = "name";
+  put(cells.agent[0], "aria-label", `${it.agent}: read along`);
   write(cells.agent[1], it.team);
   redraw(cells.course, it.course, 120, 28);
   write(cells.why[0], it.why || (it.level === "calm" ? "nothing heard that needs you" : ""));
@@ -250,7 +250,10 @@ function choose(call) {
 }
 
 function drawPane() {
-  for (const [call, row] of rows) put(row.node, "aria-selected", String(call === chosen));
+  for (const [call, row] of rows) {
+    row.node.classList.toggle("chosen", call === chosen);
+    put(row.cells.agent[0], "aria-pressed", String(call === chosen));
+  }
   find("choose").hidden = Boolean(chosen);
   find("reading").hidden = !chosen;
   if (!chosen) return;

@@ -51,7 +51,7 @@ function day(iso) {
   const date = new Date(iso);
   if (Number.isNaN(date.getTime())) return iso;
   const days = Math.round((new Date().setHours(0, 0, 0, 0) - new Date(date).setHours(0, 0, 0, 0)) / 86_400_000);
-  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   return `${days === 0 ? "today" : days === 1 ? "yesterday" : date.toLocaleDateString([], { day: "numeric", month: "short", year: days > 300 ? "numeric" : undefined })} ${time}`;
 }
 
@@ -95,7 +95,7 @@ function drawRecord() {
   axis = timeline(it, it.agent || "Agent", (ms) => goTo(ms));
   const summary = found.find((each) => each.id === open.id);
   const meta = [
-    [it.agent, it.team].filter(Boolean).join(", "), day(it.started_at), clock(it.duration_ms), it.caller && `caller ${it.caller}`, "no recording kept",
+    [it.agent, it.team].filter(Boolean).join(", "), day(it.started_at), `lasted ${clock(it.duration_ms)}`, it.caller && `caller ${it.caller}`, "no recording kept",
     ...Object.entries(it.versions ?? {}).map(([name, version]) => `${name} ${version}`),
   ].filter(Boolean).join(" · ");
   places = [];
@@ -108,6 +108,7 @@ function drawRecord() {
     ...it.troubles.filter((trouble) => !trouble.cleared).slice(0, 3).map((trouble) => h("p", { class: "flag" }, `${clock(trouble.at_ms)} ${trouble.text}`)),
     axis.node,
     h("section", { class: "panel", "aria-label": "Transcript" }, h("table", { class: "said" },
+      h("colgroup", {}, h("col", { class: "c-time" }), h("col", { class: "c-who" }), h("col", {}), h("col", { class: "c-cause" })),
       h("thead", { class: "visually-hidden" }, h("tr", {}, ["Time", "Who", "Words", "What it caused"].map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", { id: "said" }, drawLines(it)))));
   find("record").scrollTop = 0;
@@ -218,6 +219,12 @@ async function mark(word) {
   }
   open.marks = open.marks.filter((each) => each.kind !== place.kind || each.target !== place.target);
   if (said !== "clear") open.marks.push({ kind: place.kind, target: place.target, verdict: said });
+  const summary = found.find((each) => each.id === open.id);
+  if (summary) {
+    summary.wrong = open.marks.filter((each) => each.verdict === "wrong").length;
+    summary.reviewed = true;
+    drawList();
+  }
   for (const button of place.node.querySelectorAll(".verdict")) put(button, "aria-pressed", String(button.classList.contains(said)));
 }
 
@@ -295,4 +302,7 @@ find("view").value = named ? " newest" : localStorage.getItem("view") ?? "unrevi
 if (find("view").selectedIndex < 0) find("view").value = " newest";
 await search();
 if (named) await show(named, false);
-else if (found.length) await show(found[0].id, false);
+else if (found.length) {
+  await show(found[0].id, false);
+  history.replaceState(null, "", `/review/${encodeURIComponent(found[0].id)}${location.search}`);
+}

@@ -1,0 +1,433 @@
+"""The pages in a real browser, against the real server, with a scripted hub."""
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.async_api import Page, expect
+
+from overlay.hub import Hub
+from overlay.messages import Health, Line, Next, Notice, Plan, Prompt
+from tests import overlay_scenes as scenes
+from tests.overlay_records import Shelf
+from tests.overlay_stage import CHROMIUM, one_browser, play, stage
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_browser() -> Iterator[None]:
+    with one_browser():
+        yield
+
+
+ROOM = scenes.ROOM
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>&amp;\u202e{{7*7}}"
+
+
+async def place(page: Page, selector: str) -> tuple[float, float, float, float]:
+    box = await page.locator(selector).bounding_box()
+    assert box is not None, selector
+    return box["x"], box["y"], box["width"], box["height"]
+
+
+def test_the_overlay_shows_the_prompt_why_plan_steps_and_words() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            await expect(page.locator(".say")).to_have_text(
+                "“I’m Dana. This is mine now. Let me give you my direct line before we go on.”"
+            )
+            await expect(page.locator("#hearing")).to_have_text("Hearing both")
+            await expect(page.locator("#level")).to_have_text("Escalated")
+            await expect(page.locator(".why mark")).to_have_text("“I’m going to call my guy”")
+            await expect(page.locator("#plan li")).to_have_count(3)
+            await expect(page.locator("#plan .whose")).to_have_text(["yours to give", "yours to give", "asks Maria"])
+            await expect(page.locator("#steps [aria-pressed=true]")).to_have_text(["✓ Just calm", "✓ Empathize"])
+            await expect(page.locator("#lines i")).to_have_text("sort you out")
+            await expect(page.locator("#lines mark")).to_have_text("I’m going to call my guy")
+            await expect(page.locator("#ring text")).to_have_text(re.compile(r"^\d+$"))
+            await here.doing(do="prompt", prompt="p3", what="seen")
+            assert here.complaints == []
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("key", "wanted"),
+    [
+        ("u", {"do": "prompt", "prompt": "p3", "what": "used"}),
+        ("U", {"do": "prompt", "prompt": "p3", "what": "used"}),
+        ("Escape", {"do": "prompt", "prompt": "p3", "what": "dismissed"}),
+        ("w", {"do": "prompt", "prompt": "p3", "what": "wrong"}),
+        ("1", {"do": "plan", "option": "fee", "what": "offered"}),
+        ("2", {"do": "plan", "option": "engineer", "what": "offered"}),
+        ("3", {"do": "plan", "option": "month", "what": "asked"}),
+        ("h", {"do": "help"}),
+        ("p", {"do": "pause", "on": True}),
+    ],
+)
+def test_every_key_does_its_one_thing(key: str, wanted: dict[str, object]) -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            await page.locator(".say").wait_for()
+            await page.keyboard.press("Control+" + key)  # the browser's own: must do nothing here
+            await page.keyboard.press(key)
+            await here.doing(call="c1", **wanted)
+            assert len([do for _, do in here.done if getattr(do, "what", "") != "seen"]) == 1
+
+    play(scene)
+
+
+def test_clicks_do_the_same_and_the_customers_answer_is_kept() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.notices(here.hub)
+            page = await here.page("/agent/dana")
+            await page.get_by_role("button", name="Yes", exact=True).click()
+            await here.doing(do="plan", option="fee", what="accepted")
+            await page.get_by_role("button", name="One month free").click()  # allowed by Maria: may be offered now
+            await here.doing(do="plan", option="month", what="offered")
+            await page.get_by_role("button", name="Redirect").click()
+            await here.doing(do="step", step="redirect", done=True)
+            await expect(page.locator("#reading")).to_have_text("Maria is reading along")
+            await expect(page.locator(".notice")).to_contain_text("You may give her the month.")
+            await page.get_by_role("button", name="Read, take away").click()
+            await expect(page.locator(".notice")).to_have_count(0)
+
+    play(scene)
+
+
+def test_nothing_moves_when_things_arrive_and_the_focus_stays() -> None:
+    async def scene() -> None:
+        slots = ["#strip", "#level", "#card", "#next", "#plan", "#steps", ".talk", "footer"]
+        async with stage() as here:
+            scenes.calm(here.hub)
+            page = await here.page("/agent/dana")
+            await page.locator(".chip.calm").wait_for()
+            await page.locator("#size").focus()
+            before = [await place(page, slot) for slot in slots if slot != "#level"]
+            scenes.escalated(here.hub)
+            here.hub.show(
+                ROOM,
+                "prompt",
+                scenes.PROMPT.model_copy(
+                    update={
+                        "id": "long",
+                        "say": "word " * 60,
+                        "title": "title " * 30,
+                        "why": ["why " * 60] * 6,
+                        "avoid": "no " * 50,
+                    }
+                ),
+            )
+            here.hub.show(ROOM, "next", Next(titles=["next " * 40, "more"]))
+            here.hub.show(
+                ROOM,
+                "plan",
+                Plan(
+                    options=[
+                        each.model_copy(update={"title": "option " * 20, "worth": "worth " * 20})
+                        for each in scenes.PLAN.options
+                    ]
+                ),
+            )
+            here.hub.show(ROOM, "notice/message", Notice(kind="message", text="text " * 40, who="Maria"))
+            here.hub.show(ROOM, "health", scenes.health(state="behind", lag_ms=4000, text="late " * 50))
+            await page.locator(".notice").wait_for()
+            await expect(page.locator("#hearing")).to_have_text("Behind 4 s")
+            assert [await place(page, slot) for slot in slots if slot != "#level"] == before
+            assert await page.evaluate("document.activeElement.id") == "size"
+            wide = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+            assert wide[0] <= wide[1]
+            acts = await place(page, ".acts")
+            card = await place(page, "#card")
+            assert acts[1] + acts[3] <= card[1] + card[3]  # the answers stay inside whatever the text
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("health", "word", "text"),
+    [
+        (Health(state="starting"), "Getting ready", ""),
+        (Health(state="ok", speakers=["customer"]), "Hearing the caller", ""),
+        (Health(state="ok", speakers=["unknown"]), "Hearing one line", ""),
+        (Health(state="behind", lag_ms=6200), "Behind 6 s", "Words come late"),
+        (
+            Health(state="lost", text="No sound from the caller: check the headset."),
+            "Sound lost",
+            "No sound from the caller",
+        ),
+        (Health(state="paused"), "Paused", "Nothing is heard or kept"),
+    ],
+)
+def test_how_well_it_is_heard_is_said_honestly(health: Health, word: str, text: str) -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            here.hub.show(ROOM, "health", health)
+            page = await here.page("/agent/dana")
+            await expect(page.locator("#hearing")).to_have_text(word)
+            await expect(page.locator("#strip")).to_contain_text(text)
+
+    play(scene)
+
+
+def test_waiting_the_embedded_recogniser_and_the_end_of_a_call() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.waiting(here.hub)
+            page = await here.page("/agent/dana")
+            await expect(page.locator("#hearing")).to_have_text("Waiting for a call")
+            await expect(page.locator("#help")).to_be_disabled()
+            scenes.calm(here.hub)
+            here.hub.show(
+                ROOM,
+                "call",
+                scenes.call(embedded=True, advice="Built-in recogniser. Better: assist models fetch base.en"),
+            )
+            await expect(page.locator("#strip")).to_have_text(
+                "Built-in recogniser. Better: assist models fetch base.en"
+            )
+            await expect(page.locator("#card")).to_have_text("Nothing to do. Just listen.")
+            scenes.ended(here.hub)
+            await expect(page.locator("#card")).to_contain_text("Recovered in 58 s")
+            await page.get_by_label("Your note on this call").fill("u w 1 h p")  # typed, not pressed
+            await page.get_by_role("button", name="Keep note").click()
+            await here.doing(do="note", text="u w 1 h p")
+            assert {do.do for _, do in here.done} == {"prompt", "note"} or {do.do for _, do in here.done} == {"note"}
+
+    play(scene)
+
+
+def test_a_prompt_that_is_being_read_is_not_taken_away_unless_something_urgent_comes() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            calmer = scenes.PROMPT.model_copy(update={"id": "p4", "tier": "help", "title": "Say it back"})
+            page = await here.page("/agent/dana")
+            await page.locator(".say").hover()
+            here.hub.show(ROOM, "prompt", calmer)
+            here.hub.show(ROOM, "next", Next(titles=["barrier"]))
+            await expect(page.locator("#next")).to_have_text("Next: barrier")
+            await expect(page.locator(".title")).to_have_text("Be the person they can call")
+            await page.mouse.move(5, 5)
+            await expect(page.locator(".title")).to_have_text("Say it back")
+            await page.locator(".say").hover()
+            here.hub.drop(ROOM, "prompt")
+            here.hub.drop(ROOM, "next")
+            await expect(page.locator("#next")).to_have_text("")
+            await expect(page.locator(".title")).to_have_text("Say it back")
+            here.hub.show(
+                ROOM, "prompt", calmer.model_copy(update={"id": "p5", "tier": "urgent", "title": "Warn once"})
+            )
+            await expect(page.locator(".title")).to_have_text("Warn once")
+
+    play(scene)
+
+
+def test_a_silent_server_greys_the_page_and_a_lost_one_is_come_back_to_by_itself() -> None:
+    async def scene() -> None:
+        hub = Hub()
+        scenes.escalated(hub)
+        async with stage(hub=hub, beat_s=0.2) as here:
+            page = await here.page("/agent/dana")
+            await page.locator(".say").wait_for()
+            await page.context.set_offline(True)
+            await page.evaluate("0")
+            port = int(here.url.rsplit(":", 1)[1])
+            await here.stop()
+            await expect(page.locator("#hearing")).to_have_text("Not connected")
+            await expect(page.locator("#strip")).to_contain_text("Last heard")
+            await expect(page.locator("#overlay")).to_have_class("overlay stale")
+            await page.keyboard.press("u")
+            await expect(page.locator("#strip")).to_contain_text("that was not sent")
+            hub.show(ROOM, "prompt", scenes.PROMPT.model_copy(update={"id": "p9", "title": "Back again"}))
+            await page.context.set_offline(False)
+            await here.start(port)
+            await expect(page.locator(".title")).to_have_text("Back again", timeout=15_000)
+            await expect(page.locator("#overlay")).to_have_class("overlay")
+
+    play(scene)
+
+
+def test_words_full_of_markup_stay_words_on_every_page() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        for record in shelf.records.values():
+            record["root_cause"] = record["outcome"] = record["agent"] = HOSTILE
+            for line in record["transcript"]:
+                line["text"] = HOSTILE
+                line["words"] = [[HOSTILE, 0, 1, 1.0]]
+            for prompt in record["prompts"]:
+                prompt["title"] = HOSTILE
+            for note in record["notes"]:
+                note["text"] = HOSTILE
+        async with stage(records=shelf) as here:
+            scenes.escalated(here.hub)
+            here.hub.show(
+                ROOM,
+                "prompt",
+                Prompt(
+                    id=HOSTILE,
+                    label=HOSTILE,
+                    title=HOSTILE,
+                    say=HOSTILE,
+                    why=[f"“{HOSTILE}”"],
+                    tier="help",
+                    shown_at_ms=0,
+                ),
+            )
+            here.hub.show(
+                ROOM, "line/x", Line(speaker="customer", start_ms=1, settled=HOSTILE, tentative=HOSTILE, marks=[(0, 9)])
+            )
+            here.hub.show(ROOM, "notice/message", Notice(kind="message", text=HOSTILE, who=HOSTILE))
+            scenes.board(here.hub)
+            for alert in scenes.ALERTS:
+                here.hub.show(
+                    "board", f"alert/{alert.id}", alert.model_copy(update={"reason": f"“{HOSTILE}”", "agent": HOSTILE})
+                )
+            for path, spot in (("/agent/dana", ".say"), ("/board", ".need"), ("/review", "#said td")):
+                page = await here.page(path, width=1200)
+                await expect(page.locator(spot).filter(has_text="<script>").first).to_be_visible()
+                assert await page.title() != "owned"
+                assert await page.locator("img, body script, iframe").count() == 0
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_two_roles_at_once_see_their_own_and_each_other_act() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            scenes.board(here.hub)
+            scenes.alerts(here.hub)
+            scenes.reading(here.hub)
+            agent = await here.page("/agent/dana")
+            board = await here.page("/board", width=1440, height=900)
+            await expect(board.locator(".need")).to_have_count(3)
+            await here.doing(do="alert", alert="a2", what="seen")
+            await board.keyboard.press("c")
+            await here.doing(do="alert", call="c1", alert="a1", what="claim")
+            taken = scenes.ALERTS[0].model_copy(update={"state": "claimed", "by": "Maria"})
+            here.hub.show("board", "alert/c1-a1", taken)
+            await expect(board.locator('[data-alert="c1-a1"]')).to_contain_text("You are on it")
+            await board.get_by_role("button", name="Allow").click()
+            await here.doing(do="answer", call="c1", alert="a2", allow=True)
+            await board.get_by_role("button", name="Dana: read along").click()
+            await here.doing(do="watch", call="c1", on=True)
+            await expect(board.locator("#lines li").last).to_contain_text("sort you out")
+            await expect(board.locator("#heard li")).to_have_count(3)
+            await board.get_by_placeholder("One short line").fill("You may give her the month.")
+            await board.keyboard.press("Enter")
+            await here.doing(do="tell", call="c1", text="You may give her the month.")
+            here.hub.show(
+                ROOM, "notice/message", Notice(kind="message", text="You may give her the month.", who="Maria")
+            )
+            await expect(agent.locator(".notice")).to_contain_text("Maria: You may give her the month.")
+            await board.keyboard.press("Escape")  # leaves the box, then the call
+            await board.keyboard.press("Escape")
+            await here.doing(do="watch", call="c1", on=False)
+            assert {who.role for who, do in here.done if do.do in ("alert", "answer", "tell", "watch")} == {
+                "supervisor"
+            }
+
+    play(scene)
+
+
+def test_the_board_puts_the_worst_first_keeps_its_order_and_says_when_all_is_quiet() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            page = await here.page("/board", width=1440, height=900)
+            await expect(page.locator("#quiet")).to_contain_text("No calls yet")
+            scenes.board(here.hub)
+            await expect(page.locator("#quiet")).to_have_text("All quiet. Nobody needs you.")
+            names = page.locator("#rows .name")
+            first = ["Dana", "Tom", "Aisha", "Piotr", "Grace", "Luis", "Mei"]
+            await expect(names).to_have_count(7)
+            assert sorted(await names.all_text_contents()) == sorted(first)
+            levels = await page.locator("#rows .chip").all_text_contents()
+            assert levels == ["Escalated"] * 2 + ["Recovering"] + ["Tense"] * 3 + ["Calm"]
+            before = await names.all_text_contents()
+            row = scenes.last_row(here.hub, "c5")
+            here.hub.show("board", "row/c5", row.model_copy(update={"score": 99, "quote": "now"}))
+            await expect(page.locator('[data-call="c5"]')).to_contain_text("“now”")
+            assert await names.all_text_contents() == before
+            here.hub.show("board", "row/c7", scenes.last_row(here.hub, "c7").model_copy(update={"level": "escalated"}))
+            await expect(names.nth(2)).to_have_text("Mei")
+            await expect(page.locator('[data-call="c4"]')).to_contain_text("behind 4 s")
+
+    play(scene)
+
+
+def test_two_hundred_calls_fit_and_all_of_them_change() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub, 200)
+            page = await here.page("/board", width=1440, height=900)
+            await expect(page.locator("#rows tr")).to_have_count(200)
+            for n in range(1, 201):
+                row = scenes.last_row(here.hub, f"c{n}")
+                here.hub.show("board", f"row/c{n}", row.model_copy(update={"quote": f"turn {n}"}))
+            await expect(page.locator('[data-call="c200"]')).to_contain_text("turn 200")
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_a_record_is_reviewed_by_keyboard() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        async with stage(records=shelf) as here:
+            page = await here.page("/review", width=1440, height=900)
+            await expect(page.locator("#record h2")).to_have_text("Late fee after missed visits")
+            await expect(page.locator(".masked")).to_have_text("card number")
+            await expect(page.locator("#side")).to_contain_text("Dana")
+            for key in ("j", "r", "j", "j", "w"):
+                await page.keyboard.press(key)
+            await expect(page.locator(".verdict[aria-pressed=true]")).to_have_text(["Right", "Wrong"])
+            assert [(mark.kind, mark.target, mark.verdict) for _, mark in shelf.marks] == [
+                ("signal", "passed.times@u9", "right"),
+                ("signal", "tone@241000", "wrong"),
+            ]
+            await page.keyboard.press("w")
+            await expect(page.locator(".verdict[aria-pressed=true]")).to_have_text(["Right"])
+            await page.keyboard.press("n")
+            await expect(page.locator("#record h2")).to_have_text("Claim refused twice")
+            await expect(page.locator(".flag")).to_contain_text("Contested by Tom")
+            assert page.url.endswith("/review/2026-11-24-tom-1")
+            await page.go_back()
+            await expect(page.locator("#record h2")).to_have_text("Late fee after missed visits")
+            await page.get_by_label("Text").fill("Asked twice before.")
+            await page.get_by_role("button", name="Add").click()
+            await expect(page.locator("#side")).to_contain_text("Asked twice before.")
+            assert shelf.notes[0][2].text == "Asked twice before."
+            await page.get_by_label("Level reached").select_option("calm")
+            await expect(page.locator("#list li")).to_have_count(1)
+            await page.get_by_label("Search words").fill("nothing like this")
+            await expect(page.locator("#found")).to_contain_text("No call fits")
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_a_record_that_is_not_there_and_one_without_words_are_said_so() -> None:
+    async def scene() -> None:
+        async with stage(records=Shelf()) as here:
+            page = await here.page("/review/none", width=1440)
+            await expect(page.locator("#record")).to_contain_text("There is no record none")
+            page = await here.page("/review/2026-11-20-mei-1", width=1440)
+            await expect(page.locator("#record h2")).to_have_text("Line drops")
+        async with stage() as here:
+            page = await here.page("/review", width=1440)
+            await expect(page.locator("#found")).to_contain_text("No records are kept here")
+
+    play(scene)

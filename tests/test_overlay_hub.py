@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from overlay.hub import KEPT, Hub, Outbox
+from overlay.messages import DO, Call, LevelNow, Line, Next, schema
+
+
+def frames(page: Outbox) -> list[dict[str, Any]]:
+    return list(json.loads(page.take()))
+
+
+def values(said: list[dict[str, Any]]) -> dict[str, Any]:
+    return {frame["key"]: frame["body"] for frame in said if frame["type"] == "set"}
+
+
+def level(score: float) -> LevelNow:
+    return LevelNow(level="tense", score=score, at_ms=0)
+
+
+def test_a_page_that_joins_gets_a_reset_and_the_snapshot_and_then_what_comes() -> None:
+    hub = Hub()
+    hub.show("agent/a", "level", level(1))
+    page = hub.open("agent/a")
+    first = frames(page)
+    assert first[0] == {"type": "reset", "room": "agent/a"}
+    assert values(first)["level"]["score"] == 1
+    hub.show("agent/a", "level", level(2))
+    assert [frame["type"] for frame in frames(page)] == ["set"]
+
+
+def test_an_unread_page_holds_only_the_newest_of_each_key() -> None:
+    hub = Hub()
+    page = hub.open("board")
+    for n in range(1000):
+        hub.show("board", "quality", Next(titles=[str(n)]))
+        hub.show("board", f"row/{n % 3}", Next(titles=[str(n)]))
+    assert page.waiting == 4
+    assert values(frames(page))["quality"] == {"titles": ["999"]}
+
+
+def test_the_same_value_again_is_not_sent_again() -> None:
+    hub = Hub()
+    page = hub.open("board")
+    hub.show("board", "k", level(1))
+    page.take()
+    hub.show("board", "k", level(1))
+    assert page.waiting == 0
+
+
+def test_a_key_dropped_before_it_was_sent_leaves_nothing_and_afterwards_a_drop() -> None:
+    hub = Hub()
+    page = hub.open("board")
+    page.take()
+    hub.show("board", "k", level(1))
+    hub.drop("board", "k")
+    assert page.waiting == 0
+    hub.show("board", "k", level(1))
+    page.take()
+    hub.drop("board", "k")
+    assert frames(page) == [{"type": "drop", "room": "board", "key": "k"}]
+
+
+def test_only_the_newest_lines_of_a_room_stay_and_pages_are_told() -> None:
+    hub = Hub()
+    page = hub.open("agent/a")
+    for n in range(KEPT["line"] + 5):
+        hub.show("agent/a", f"line/{n}", Line(speaker="agent", start_ms=n))
+        page.take()
+    kept = hub.snapshot("agent/a")
+    assert list(kept) == [f"line/{n}" for n in range(5, KEPT["line"] + 5)]
+
+
+def test_a_page_too_far_behind_is_marked_and_grows_no_more() -> None:
+    hub = Hub()
+    page = hub.open("board", limit=10_000)
+    for n in range(1000):
+        hub.show("board", f"row/{n}", Next(titles=["x" * 100]))
+    assert page.overfull
+    assert page.waiting == 0
+
+
+def test_ages_come_from_the_hubs_clock() -> None:
+    now = [10.0]
+    hub = Hub(lambda: now[0])
+    hub.show("board", "k", level(1))
+    now[0] = 13.5
+    said = frames(hub.open("board"))
+    assert said[1]["age"] == 3500
+
+
+def test_rooms_of_other_agents_are_never_in_an_outbox_and_empty_rooms_go() -> None:
+    hub = Hub()
+    page = hub.open("agent/a")
+    hub.show("agent/b", "call", Call(agent="b", state="waiting"))
+    assert "agent/b" not in page.take()
+    assert hub.watchers("agent/a") == 1
+    hub.close(page)
+    hub.clear("agent/b")
+    assert hub._rooms == {}
+
+
+ACTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("show"), st.sampled_from("abc"), st.integers(0, 5)),
+        st.tuples(st.just("drop"), st.sampled_from("abc"), st.just(0)),
+        st.tuples(st.just("read"), st.just(""), st.just(0)),
+        st.tuples(st.just("join"), st.just(""), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ACTS)
+def test_whatever_happens_a_page_that_has_read_everything_knows_exactly_the_room(
+    acts: list[tuple[str, str, int]],
+) -> None:
+    hub = Hub()
+    page = hub.open("board")
+    known: dict[str, Any] = {}
+
+    def read() -> None:
+        for frame in frames(page):
+            match frame["type"]:
+                case "reset":
+                    known.clear()
+                case "set":
+                    known[frame["key"]] = frame["body"]
+                case "drop":
+                    known.pop(frame["key"])  # only what the page has is dropped
+
+    for what, key, value in acts:
+        match what:
+            case "show":
+                hub.show("board", key, level(value))
+            case "drop":
+                hub.drop("board", key)
+            case "read":
+                read()
+            case _:
+                hub.watch(page, "board")
+        assert page.waiting <= 3
+    read()
+    assert known == {key: json.loads(body) for key, body in hub.snapshot("board").items()}
+
+
+def test_waiting_wakes_on_a_message() -> None:
+    async def scene() -> None:
+        hub = Hub()
+        page = hub.open("board")
+        page.take()
+        waiting = asyncio.create_task(page.wait())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        hub.show("board", "k", level(1))
+        await waiting
+
+    asyncio.run(scene())
+
+
+def test_the_schema_names_every_message_and_refuses_what_the_contract_refuses() -> None:
+    whole = schema()
+    assert {"Prompt", "Row", "Alert", "DoPrompt", "DoAnswer", "Level"} - set(whole["$defs"]) <= {"Level"}
+    assert set(whole["properties"]) == {"body", "do", "filters", "mark", "note", "record", "summary"}
+    text = json.dumps(whole)
+    for name in {part.split('"')[0] for part in text.split("#/$defs/")[1:]}:
+        assert name in whole["$defs"]
+    assert DO.validate_json('{"do":"plan","call":"c","option":"x","what":"offered"}').call == "c"

@@ -1,0 +1,431 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+from websockets.asyncio.client import ClientConnection
+
+from overlay.errors import OverlayError
+from overlay.hub import Hub
+from overlay.identity import TICKET_LIFE_S, Identity, Pass, ScreenSettings, Tickets
+from overlay.listening import serving
+from overlay.messages import Call, Do, DoWatch, Ended, Next
+from overlay.server import STATIC, create_app
+from tests.overlay_records import Shelf
+
+LIVE = Call(call="c1", agent="dana", state="live")
+
+
+class House:
+    """A real server with a desk that writes down what it is told."""
+
+    def __init__(self, settings: ScreenSettings | None = None) -> None:
+        self.hub = Hub()
+        self.done: list[tuple[Identity, Do]] = []
+        self.shelf = Shelf()
+        self.settings = settings or ScreenSettings()
+        self.fails: Exception | None = None
+        self.url = ""
+        self.reading_ended = asyncio.Event()
+
+    async def desk(self, who: Identity, do: Do) -> None:
+        if self.fails is not None:
+            raise self.fails
+        self.done.append((who, do))
+        if isinstance(do, DoWatch) and not do.on:
+            self.reading_ended.set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[httpx.AsyncClient]:
+        app = create_app(self.hub, self.desk, self.shelf, self.settings)
+        async with serving(app, port=0) as self.url, httpx.AsyncClient(base_url=self.url) as client:
+            yield client
+
+    async def ticket(
+        self, client: httpx.AsyncClient, page: str = "agent", who: str = "dana", **headers: str
+    ) -> httpx.Response:
+        return await client.post("/api/ticket", json={"page": page, "who": who}, headers={"origin": self.url} | headers)
+
+    @asynccontextmanager
+    async def page(
+        self, client: httpx.AsyncClient, page: str = "agent", who: str = "dana", **headers: str
+    ) -> AsyncIterator[ClientConnection]:
+        ticket = (await self.ticket(client, page, who, **headers)).json()["ticket"]
+        async with self.socket() as live:
+            await live.send(json.dumps({"ticket": ticket}))
+            yield live
+
+    def socket(self, **more: Any) -> Any:
+        return websockets.connect(self.url.replace("http", "ws") + "/live", **({"origin": self.url} | more))
+
+
+def play(scene: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(30):
+            await scene()
+
+    asyncio.run(limited())
+
+
+async def frame(live: ClientConnection, kind: str) -> dict[str, Any]:
+    async for text in live:
+        for each in json.loads(text):
+            if each["type"] == kind:
+                return dict(each)
+    raise AssertionError(f"the server closed without {kind}")
+
+
+def test_a_page_is_told_who_it_is_then_the_room_then_what_changes() -> None:
+    async def scene() -> None:
+        house = House()
+        house.hub.show("agent/dana", "call", LIVE)
+        async with house.open() as client, house.page(client) as live:
+            assert (await frame(live, "hello"))["who"] == "dana"
+            assert (await frame(live, "set"))["body"]["call"] == "c1"
+            house.hub.show("agent/dana", "next", Next(titles=["x"]))
+            assert (await frame(live, "set"))["key"] == "next"
+            house.hub.drop("agent/dana", "next")
+            assert (await frame(live, "drop"))["key"] == "next"
+
+    play(scene)
+
+
+def test_a_heartbeat_comes_when_nothing_else_does() -> None:
+    async def scene() -> None:
+        house = House(ScreenSettings(beat_s=0.05))
+        async with house.open() as client, house.page(client) as live:
+            assert await frame(live, "beat")
+
+    play(scene)
+
+
+def test_what_is_done_reaches_the_desk_and_bad_messages_are_refused_in_one_line() -> None:
+    async def scene() -> None:
+        house = House()
+        house.hub.show("agent/dana", "call", LIVE)
+        async with house.open() as client, house.page(client) as live:
+            for bad in (
+                "no json",
+                "[]",
+                '{"do":"fly","call":"c1"}',
+                '{"do":"help","call":"c1","more":1}',
+                '{"do":"note","call":"c1","text":""}',
+            ):
+                await live.send(bad)
+                assert (await frame(live, "refused"))["text"].startswith("Not understood")
+            await live.send('{"do":"help","call":"other"}')
+            assert "no longer" in (await frame(live, "refused"))["text"]
+            await live.send('{"do":"alert","call":"c1","alert":"a1","what":"claim"}')
+            assert "board" in (await frame(live, "refused"))["text"]
+            await live.send('{"do":"prompt","call":"c1","prompt":"p1","what":"used"}')
+            house.fails = None
+            await live.send("bad again")
+            await frame(live, "refused")
+        assert [do.do for _, do in house.done] == ["prompt"]
+        assert house.done[0][0] == Identity("dana", "agent")
+
+    play(scene)
+
+
+def test_a_desk_that_refuses_is_quoted_and_one_that_breaks_is_not_and_the_page_stays() -> None:
+    async def scene() -> None:
+        house = House()
+        house.hub.show("agent/dana", "call", LIVE)
+        async with house.open() as client, house.page(client) as live:
+            house.fails = OverlayError("refused", "That option is used up.")
+            await live.send('{"do":"help","call":"c1"}')
+            assert (await frame(live, "refused"))["text"] == "That option is used up."
+            house.fails = RuntimeError("a caller's words")
+            await live.send('{"do":"help","call":"c1"}')
+            assert "words" not in (await frame(live, "refused"))["text"]
+
+    play(scene)
+
+
+def test_a_note_after_the_call_goes_to_its_record_under_the_agents_name() -> None:
+    async def scene() -> None:
+        house = House()
+        house.hub.show("agent/dana", "call", LIVE.model_copy(update={"state": "ended"}))
+        house.hub.show("agent/dana", "ended", Ended(record="2026-11-24-dana-1"))
+        async with house.open() as client, house.page(client) as live:
+            await live.send('{"do":"note","call":"c1","text":"Third visit."}')
+            await live.send("barrier")
+            await frame(live, "refused")
+        assert [(who.who, record, note.text) for who, record, note in house.shelf.notes] == [
+            ("dana", "2026-11-24-dana-1", "Third visit.")
+        ]
+        assert house.done == []
+
+    play(scene)
+
+
+def test_reading_along_is_one_call_at_a_time_and_ends_with_the_page() -> None:
+    async def scene() -> None:
+        house = House()
+        async with house.open() as client:
+            async with house.page(client, "board", "Maria") as live:
+                for call in ("c1", "c2"):
+                    await live.send(json.dumps({"do": "watch", "call": call, "on": True}))
+                await live.send("barrier")
+                await frame(live, "refused")
+                assert (house.hub.watchers("call/c1"), house.hub.watchers("call/c2")) == (0, 1)
+            await house.reading_ended.wait()
+        assert house.done[-1][1] == DoWatch(do="watch", call="c2", on=False)
+        assert house.hub.watchers("call/c2") == 0
+
+    play(scene)
+
+
+def test_tickets_are_good_once_and_for_thirty_seconds() -> None:
+    now = [0.0]
+    tickets = Tickets(lambda: now[0])
+    entry = Pass(Identity("dana", "agent"), "agent/dana")
+    first, second = tickets.issue(entry), tickets.issue(entry)
+    assert tickets.spend(first) == entry
+    assert tickets.spend(first) is None
+    now[0] = TICKET_LIFE_S
+    assert tickets.spend(second) is None
+
+
+@pytest.mark.parametrize("sent", ['{"ticket":"made-up"}', "x", "[]", '{"ticket":"a","more":1}'])
+def test_no_ticket_no_entry(sent: str) -> None:
+    async def scene() -> None:
+        house = House()
+        async with house.open(), house.socket() as live:
+            await live.send(sent)
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await live.recv()
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == 4401
+
+    play(scene)
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", None])
+def test_foreign_origins_get_neither_tickets_nor_sockets(origin: str | None) -> None:
+    async def scene() -> None:
+        house = House()
+        async with house.open() as client:
+            headers = {"origin": origin} if origin else {}
+            answer = await client.post("/api/ticket", json={"page": "board"}, headers=headers)
+            assert answer.status_code == 403
+            with pytest.raises(websockets.InvalidStatus) as refused:
+                async with house.socket(origin=origin):
+                    pass
+            assert refused.value.response.status_code == 403
+
+    play(scene)
+
+
+def test_a_foreign_name_for_this_machine_is_not_served() -> None:
+    async def scene() -> None:
+        house = House()
+        async with house.open() as client:
+            assert (await client.get("/api/records", headers={"host": "evil.example"})).status_code == 403
+            assert (await client.get("/api/records", headers={"host": "localhost:1"})).status_code == 200
+
+    play(scene)
+
+
+def test_every_answer_carries_the_strict_policy() -> None:
+    async def scene() -> None:
+        house = House()
+        async with house.open() as client:
+            for path in (
+                "/",
+                "/agent",
+                "/agent/dana",
+                "/board",
+                "/review",
+                "/review/x",
+                "/static/agent.js",
+                "/api/records",
+                "/nowhere",
+            ):
+                answer = await client.get(path)
+                assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'"), (
+                    path
+                )
+                assert answer.headers["x-content-type-options"] == "nosniff"
+            html = await client.get("/api/records/2026-11-24-dana-1/html")
+            assert "script-src" not in html.headers["content-security-policy"]
+            assert "sandbox" in html.headers["content-security-policy"]
+            for path in ("/static/../server.py", "/static/%2e%2e/server.py", "/static/..%2fserver.py"):
+                assert (await client.get(path)).status_code == 404
+
+    play(scene)
+
+
+def by_header(headers: Mapping[str, str]) -> Identity | None:
+    who, _, role = headers.get("x-user", "").partition(":")
+    return Identity(who, role) if who else None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("user", "page", "who", "status", "room"),
+    [
+        ("", "agent", "", 401, ""),
+        ("dana:agent", "agent", "", 200, "agent/dana"),
+        ("dana:agent", "agent", "tom", 200, "agent/dana"),
+        ("dana:agent", "board", "", 403, ""),
+        ("maria:supervisor", "board", "tom", 200, "board"),
+        ("maria:supervisor", "agent", "dana", 403, ""),
+        ("quinn:qa", "board", "", 403, ""),
+        ("root:admin", "agent", "tom", 200, "agent/tom"),
+    ],
+)
+def test_with_a_login_identity_decides_and_not_the_address(
+    user: str, page: str, who: str, status: int, room: str
+) -> None:
+    async def scene() -> None:
+        house = House(ScreenSettings(identify=by_header))
+        headers = {"x-user": user} if user else {}
+        async with house.open() as client:
+            answer = await house.ticket(client, page, who, **headers)
+            assert answer.status_code == status
+            if status == 200:
+                async with house.page(client, page, who, **headers) as live:
+                    assert (await frame(live, "hello"))["room"] == room
+
+    play(scene)
+
+
+def test_an_agent_sees_the_records_of_own_calls_only() -> None:
+    async def scene() -> None:
+        house = House(ScreenSettings(identify=by_header))
+        async with house.open() as client:
+            dana = {"x-user": "Dana:agent", "origin": house.url}
+            assert {each["agent"] for each in (await client.get("/api/records?agent=Tom", headers=dana)).json()} == {
+                "Dana"
+            }
+            assert (await client.get("/api/records/2026-11-24-dana-1", headers=dana)).status_code == 200
+            for path in ("", "/html", "/export"):
+                assert (await client.get(f"/api/records/2026-11-24-tom-1{path}", headers=dana)).status_code == 404
+            body = {"kind": "signal", "target": "x", "verdict": "right"}
+            assert (
+                await client.post("/api/records/2026-11-24-dana-1/marks", json=body, headers=dana)
+            ).status_code == 403
+            note = {"kind": "contest", "text": "I had said it."}
+            assert (
+                await client.post("/api/records/2026-11-24-tom-1/notes", json=note, headers=dana)
+            ).status_code == 404
+            assert (
+                await client.post("/api/records/2026-11-24-dana-1/notes", json=note, headers=dana)
+            ).status_code == 204
+            assert (await client.get("/api/records")).status_code == 401
+
+    play(scene)
+
+
+def test_bad_requests_for_records_get_one_clear_line() -> None:
+    async def scene() -> None:
+        house = House()
+        async with house.open() as client:
+            for path in ("/api/records?limit=0", "/api/records?level=angry", "/api/records?unknown=1"):
+                answer = await client.get(path)
+                assert answer.status_code == 400
+                assert answer.json()["text"].startswith("Not understood")
+            assert (await client.get("/api/records/none")).status_code == 404
+            origin = {"origin": house.url}
+            assert (await client.post("/api/records/x/marks", content=b"{", headers=origin)).status_code == 400
+            big = await client.post("/api/records/x/notes", content=b" " * 70_000, headers=origin)
+            assert big.json()["code"] == "too-large"
+
+    play(scene)
+
+
+def test_oversized_and_too_many_messages_close_the_page() -> None:
+    async def scene() -> None:
+        house = House()
+        house.hub.show("agent/dana", "call", LIVE)
+        async with house.open() as client:
+            for flood, code in ((["x" * 70_000], 1009), (['{"do":"help","call":"c1"}'] * 200, 4429)):
+                async with house.page(client) as live:
+                    await frame(live, "hello")
+                    with pytest.raises(websockets.ConnectionClosed) as closed:
+                        for text in flood:
+                            await live.send(text)
+                        while True:
+                            await live.recv()
+                    assert closed.value.rcvd is not None and closed.value.rcvd.code == code
+
+    play(scene)
+
+
+def test_a_page_that_never_reads_is_bounded_and_others_are_served() -> None:
+    async def scene() -> None:
+        house = House(ScreenSettings(send_limit_s=0.3))
+        house.hub.show("agent/dana", "call", LIVE)
+        async with house.open() as client:
+            ticket = (await house.ticket(client)).json()["ticket"]
+            slow = await house.socket(max_queue=1)
+            await slow.send(json.dumps({"ticket": ticket}))
+            slow.transport.pause_reading()
+            async with house.page(client) as live:
+                await frame(live, "set")
+                n = 0
+                while house.hub.watchers("agent/dana") > 1:  # until the slow page has been closed
+                    n += 1
+                    house.hub.show("agent/dana", "next", Next(titles=[f"{n} " + "x" * 200_000]))
+                    await frame(live, "set")
+                assert n > 1
+            slow.transport.abort()
+
+    play(scene)
+
+
+def test_a_port_in_use_an_unknown_address_and_an_open_door_are_one_clear_error() -> None:
+    async def scene() -> None:
+        app = create_app(Hub(), House().desk)
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            for host, port, code in (
+                ("127.0.0.1", taken.getsockname()[1], "port-in-use"),
+                ("0.0.0.0", 0, "login-needed"),
+                ("::", 0, "login-needed"),
+            ):
+                with pytest.raises(OverlayError) as refused:
+                    async with serving(app, host, port):
+                        pass
+                assert refused.value.code == code
+                assert "\n" not in str(refused.value)
+        open_app = create_app(Hub(), House().desk, settings=ScreenSettings(identify=by_header))
+        with pytest.raises(OverlayError) as refused:
+            async with serving(open_app, "192.0.2.1", 0):
+                pass
+        assert refused.value.code == "address-unknown"
+
+    play(scene)
+
+
+def test_pages_see_the_server_go_and_nothing_is_left_running() -> None:
+    async def scene() -> None:
+        house = House()
+        async with house.open() as client:
+            ticket = (await house.ticket(client)).json()["ticket"]
+            live = await house.socket()
+            await live.send(json.dumps({"ticket": ticket}))
+            await frame(live, "hello")
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            while True:
+                await live.recv()
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
+        assert len(asyncio.all_tasks()) <= 2
+
+    play(scene)
+
+
+def test_each_page_weighs_less_than_150_kb_with_everything_it_loads() -> None:
+    sizes = {path.name: path.stat().st_size for path in STATIC.iterdir()}
+    assert sum(sizes.values()) < 150_000, sizes
+    for path in STATIC.iterdir():
+        text = path.read_text(encoding="utf-8")
+        for never in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"):
+            assert never not in text.replace("http://www.w3.org/2000/svg", ""), (path.name, never)
