@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -82,6 +82,7 @@ def test_rates_match_the_exact_poisson_interval():
         assert figure.high == pytest.approx(high / 2, abs=0.05)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 300), st.integers(0, 3000))
 def test_intervals_hold_their_values(hits, false, missed, nothing):
     figures = [wilson(hits, hits + false), f1(hits, false, missed, hits + false + missed + nothing)]
