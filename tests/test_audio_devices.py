@@ -286,9 +286,14 @@ def level(pcm: np.ndarray, hz: float) -> float:
     return float(20 * np.log10(2 * abs(np.sum(pcm * window * wave)) / window.sum() + 1e-12))
 
 
-def worst_level(pcm: np.ndarray, hz: float) -> float:
-    """The loudest that one frequency is in any 50 ms."""
-    return max(level(pcm[i : i + 800], hz) for i in range(0, len(pcm) - 799, 400))
+def levels(pcm: np.ndarray, hz: float) -> list[float]:
+    """One frequency's level in each 50 ms: short, because a stream may be moved by playing it 1 % faster."""
+    return [level(pcm[i : i + 800], hz) for i in range(0, len(pcm) - 799, 400)]
+
+
+def is_heard(pcm: np.ndarray, hz: float) -> bool:
+    """At the level it is played, give or take 1 dB."""
+    return bool(np.median(levels(pcm, hz)) == pytest.approx(-10.5, abs=1))
 
 
 @needs_server
@@ -315,10 +320,10 @@ go(steps(), linger=True)
 """,
     )  # the listener begins only when both queues are full: that is no trouble, the call begins then
     agent, customer = (heard[name][marks["both"] * 16 :] for name in ("agent", "customer"))
-    assert level(agent, 1000) == pytest.approx(-10.5, abs=1)
-    assert level(customer, 400) == pytest.approx(-10.5, abs=1)
-    assert level(agent, 400) < QUIET_DB
-    assert level(customer, 1000) < QUIET_DB
+    assert is_heard(agent, 1000)
+    assert is_heard(customer, 400)
+    assert np.percentile(levels(agent, 400), 90) < QUIET_DB
+    assert np.percentile(levels(customer, 1000), 90) < QUIET_DB
     assert [note for note in notes if note[0] == "trouble"] == []
     assert all(note[3] <= marks["both"] for note in notes), "a gap in steady sound"
 
@@ -376,11 +381,11 @@ go(steps())
     customer, agent = heard["customer"], heard["agent"]
     # In any 50 ms of the whole call. One block of the agent's would be -25 dB; the customer's own tone, cut off in
     # the middle of a wave, is -49 dB here.
-    assert worst_level(customer, 1000) < -40
+    assert max(levels(customer, 1000)) < -40
     silent = customer[marks["told"] * 16 : marks["plugged"] * 16]
     assert not np.any(silent)
-    assert level(agent[marks["told"] * 16 : marks["plugged"] * 16], 1000) > -12  # the agent is heard throughout
-    assert level(customer[marks["back"] * 16 - 12800 :], 400) == pytest.approx(-10.5, abs=1)
+    assert np.percentile(levels(agent[marks["told"] * 16 : marks["plugged"] * 16], 1000), 10) > -14  # throughout
+    assert is_heard(customer[marks["back"] * 16 - 12800 :], 400)
     assert any(note[0] == "gap" and note[1] == "customer" and note[3] > marks["told"] for note in notes)
     codes = {(note[2], note[4]) for note in notes if note[0] == "trouble"}
     assert ("audio-swapped", False) in codes
@@ -413,8 +418,8 @@ go(steps())
     )
     assert marks["told"] - marks["killed"] <= 2500
     for name, own, other in (("agent", 1000, 400), ("customer", 400, 1000)):
-        assert level(heard[name][-12800:], own) == pytest.approx(-10.5, abs=1)
-        assert level(heard[name][-12800:], other) < QUIET_DB
+        assert is_heard(heard[name][-12800:], own)
+        assert np.median(levels(heard[name][-12800:], other)) < QUIET_DB
     for speaker in ("agent", "customer"):
         assert any(note[0] == "gap" and note[1] == speaker and note[3] > marks["killed"] for note in notes)
 
