@@ -25,6 +25,7 @@ table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 small, .soft { color: var(--soft) }
+th { font-weight: 600 } .wide { overflow-x: auto }
 svg { max-width: 100%; height: auto }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif }
 svg .soft { fill: var(--soft) }
@@ -36,18 +37,17 @@ svg .soft { fill: var(--soft) }
 
 def table(evaluation: Evaluation) -> Table:
     """The figures per signal for the terminal."""
-    hours = "" if evaluation.hours is None else f", {evaluation.hours:.2f} h"
-    title = f"{evaluation.source}: {evaluation.units:,} {evaluation.kind}, {evaluation.words:,} words{hours}"
-    out = Table(title=title, title_justify="left")
-    out.add_column("signal")
-    for name in ("labelled", "hits", "false", "missed", "precision", "recall", "F1", "false /10k words"):
-        out.add_column(name, justify="right")
+    out = Table(title=f"{evaluation.source}: {_extent(evaluation)}", title_justify="left")
+    out.add_column("signal", no_wrap=True)
     timed = evaluation.hours is not None
-    if timed:
-        out.add_column("false /h", justify="right")
-        out.add_column("delay s p50 / p95", justify="right")
+    exposure = ["false /h", "delay s p50 / p95"] if timed else ["false /10k words"]
+    for name in ("labelled", "hits", "false", "missed", "precision", "recall", "F1", *exposure):
+        out.add_column(name, justify="right", no_wrap=name not in exposure[1:])
     for row in evaluation.signals:
-        out.add_row(*_cells(row, timed))
+        cells = _cells(row, timed)
+        if timed:
+            cells.pop(8)
+        out.add_row(*cells)
     return out
 
 
@@ -81,11 +81,7 @@ def page(evaluations: Sequence[Evaluation], title: str = "How good the signals a
 
 
 def _section(evaluation: Evaluation) -> str:
-    hours = "" if evaluation.hours is None else f", {evaluation.hours:.2f} hours"
-    parts = [
-        f"<section><h2>{escape(evaluation.source)}</h2>",
-        f"<p>{evaluation.units:,} {escape(evaluation.kind)}, {evaluation.words:,} words{hours}.</p>",
-    ]
+    parts = [f"<section><h2>{escape(evaluation.source)}</h2>", f"<p>{_extent(evaluation)}.</p>"]
     if evaluation.level is not None:
         rows = "".join(
             f"<tr><th>{escape(name)}</th><td class=n>{escape(value)}</td></tr>"
@@ -97,19 +93,30 @@ def _section(evaluation: Evaluation) -> str:
     heads = ["labelled", "hits", "false", "missed", "precision", "recall", "F1", "false per 10,000 words"]
     heads += ["false per hour", "delay in s, median / p95"] if timed else []
     parts.append(
-        "<h3>Signals</h3><table><tr><th>signal</th>" + "".join(f"<th class=n>{h}</th>" for h in heads) + "</tr>"
+        "<h3>Signals</h3><div class=wide><table><tr><th>signal</th>"
+        + "".join(f"<th class=n>{h}</th>" for h in heads)
+        + "</tr>"
     )
     for row in evaluation.signals:
         name, *cells = _cells(row, timed)
         numbers = "".join(f"<td class=n>{escape(cell)}</td>" for cell in cells)
         parts.append(f"<tr><th>{escape(name)}</th>{numbers}</tr>")
-    parts.append("</table>")
+    parts.append("</table></div>")
     parts.append(_whiskers(evaluation.signals))
     parts.append(_bars(evaluation.signals))
     parts += [f"<p class=soft>{escape(note)}</p>" for note in iter_notes(evaluation)]
     parts.append(_examples(evaluation))
     parts.append("</section>")
     return "".join(parts)
+
+
+def _extent(evaluation: Evaluation) -> str:
+    units = {
+        "calls": f"{len(evaluation.courses):,} calls, {evaluation.units:,} turns",
+        "audio": f"{evaluation.units:,} clips",
+    }
+    hours = "" if evaluation.hours is None else f", {evaluation.hours:.2f} hours"
+    return f"{units.get(evaluation.kind, f'{evaluation.units:,} utterances')}, {evaluation.words:,} words{hours}"
 
 
 def _cells(row: SignalFigures, timed: bool) -> list[str]:
