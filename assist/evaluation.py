@@ -117,9 +117,7 @@ class _Tallies:
                     missed=tally.missed,
                     precision=wilson(tally.hits, found) if labelled and found and self.empty[signal] else None,
                     recall=wilson(tally.hits, labelled) if labelled else None,
-                    f1=f1(tally.hits, tally.false, tally.missed, self.units)
-                    if labelled and self.empty[signal]
-                    else None,
+                    f1=f1(tally.hits, tally.false, tally.missed) if labelled and self.empty[signal] else None,
                     false_per_10k_words=rate(tally.false, self.words / 10_000),
                     false_per_hour=None if hours is None else rate(tally.false, hours),
                     delay_median_s=median(tally.delays) if tally.delays else None,
