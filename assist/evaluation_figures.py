@@ -1,7 +1,7 @@
 """What an evaluation says: figures with 95 % confidence intervals, and how they are reckoned.
 
-Proportions carry Wilson's interval, F1 Goutte and Gaussier's, rates per hour or per 10,000 words Byar's approximation to the
-exact Poisson interval.
+Proportions carry Wilson's interval, F1 Goutte and Gaussier's, rates per hour or per 10,000 words Byar's approximation
+to the exact Poisson interval.
 """
 
 from __future__ import annotations

@@ -75,7 +75,8 @@ def page(evaluations: Sequence[Evaluation], title: str = "How good the signals a
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{body}"
-        "<p class=soft>95 % intervals: Wilson for precision and recall, Goutte and Gaussier for F1, Poisson (Byar) for rates.</p>"
+        "<p class=soft>95 % intervals: Wilson for precision and recall, Goutte and Gaussier for F1, "
+        "Poisson (Byar) for rates.</p>"
         "</body></html>\n"
     )
 
