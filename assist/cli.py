@@ -97,12 +97,28 @@ def replay(
     config: ConfigOption = None,
 ) -> None:
     """Take a recorded call through the whole path: words, signals, prompts, record."""
-    from assist.runs import run_recording
+    from assist.joining import Joining
+    from assist.runs import run_call
+    from audio.events import Speaker
 
     settings = load_settings(
         config, data=data, port=port, agent=agent, recogniser=recogniser, model=model, playbook=playbook
     )
-    run_recording(settings, console, recording, speed=_speed(speed), agent_channel=agent_channel, mono=mono)
+    if mono not in list(Speaker):
+        fail(f"--mono {mono}: expected one of {', '.join(Speaker)}", "mono-invalid")
+    if agent_channel not in (0, 1):
+        fail(f"--agent-channel {agent_channel}: expected 0 (left) or 1 (right)", "channel-invalid")
+    run_call(
+        settings,
+        console,
+        Joining(
+            recording=recording.absolute(),
+            speed=_speed(speed),
+            agent_channel=agent_channel,
+            mono=Speaker(mono),
+            agent=agent,
+        ),
+    )
 
 
 @app.command()
@@ -120,12 +136,13 @@ def listen(
     config: ConfigOption = None,
 ) -> None:
     """Listen to a live call on two devices of this machine, with the pages open; Ctrl-C hangs up."""
-    from assist.runs import run_devices
+    from assist.joining import Joining
+    from assist.runs import run_call
 
     settings = load_settings(
         config, data=data, port=port, agent=agent, recogniser=recogniser, model=model, playbook=playbook
     )
-    run_devices(settings, console, microphone, far_end)
+    run_call(settings, console, Joining(microphone=microphone, far_end=far_end, agent=agent))
 
 
 @app.command()

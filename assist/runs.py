@@ -17,7 +17,7 @@ from urllib.parse import quote
 from rich.console import Console
 
 from assist.desk import Desk
-from assist.events import Event
+from assist.joining import Joining, join, open_to_calls
 from assist.library import Library
 from assist.loading import load_hearing
 from assist.playbook import load_playbook
@@ -26,7 +26,6 @@ from assist.record_page import page
 from assist.service import Service
 from assist.settings import Settings
 from assist.terminal import Terminal
-from audio.events import Speaker
 from audio.source import CallSource
 from detectors.rulebook import load_rules
 from overlay.errors import OverlayError
@@ -87,45 +86,30 @@ def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bo
     _run(run)
 
 
-def run_recording(
-    settings: Settings, console: Console, recording: Path, *, speed: float, agent_channel: int, mono: str
-) -> None:
-    """A recorded call from a file."""
-    from audio.recording import open_recording
+def run_call(settings: Settings, console: Console, asked: Joining) -> None:
+    """A recorded call, or a live one on two devices; in the server that runs on this data folder, or by itself."""
 
     async def run() -> None:
-        try:
-            who = Speaker(mono)
-        except ValueError:
-            expected = ", ".join(Speaker)
-            raise OverlayError("mono-invalid", f"--mono {mono}: expected one of {expected}") from None
-        source = open_recording(recording, agent_channel=agent_channel, speed=speed, mono=who)
+        terminal = Terminal(console)
+        joining = asyncio.ensure_future(join(settings.data, asked, terminal.show))
+        with _on_stop(joining.cancel):
+            call = await joining
+        if call is not None:
+            console.print(f"The running server has the record: assist records show {call}", markup=False)
+            return
+        source = asked.source()
         async with program(settings, console, any_port=True) as service:
-            call = await _listen(service, source, console, in_step=math.isinf(speed))
-            _leave_record(service, call, console)
-
-    _run(run)
-
-
-def run_devices(settings: Settings, console: Console, microphone: str | None, far_end: str | None) -> None:
-    """A live call on two devices of this machine."""
-    from audio.devices import open_devices
-
-    async def run() -> None:
-        source = open_devices(agent=microphone, customer=far_end)
-        async with program(settings, console) as service:
-            console.print("Listening. Ctrl-C hangs up.")
-            call = await _listen(service, source, console)
+            call = await _listen(service, source, console, in_step=math.isinf(asked.speed))
             _leave_record(service, call, console)
 
     _run(run)
 
 
 def run_server(settings: Settings, console: Console) -> None:
-    """The pages, until stopped."""
+    """The pages, and every call that joins, until stopped."""
 
     async def run() -> None:
-        async with program(settings, console):
+        async with program(settings, console) as service, open_to_calls(service):
             await _until_stopped()
 
     _run(run)
@@ -135,13 +119,7 @@ async def _listen(
     service: Service, source: CallSource, console: Console, *, in_step: bool = False, caller: str = ""
 ) -> str:
     """One call with its lines in the terminal; Ctrl-C or SIGTERM hangs up and the record is still written."""
-    terminal = Terminal(console)
-
-    def show(_: str, event: Event) -> None:
-        terminal.show(event)
-
-    service.on_event = show
-    call, task = service.start(source, caller=caller, in_step=in_step)
+    call, task = service.start(source, caller=caller, in_step=in_step, listener=Terminal(console).show)
     with _on_stop(lambda: service.calls[call].hang_up() if call in service.calls else None):
         return await task
 

@@ -53,8 +53,6 @@ class Service:
     playbook: Playbook
     hub: Hub
     hearing: Hearing
-    on_event: Callable[[str, Event], None] | None = None
-    """Told every event (the terminal, a bench)."""
     address: str = ""
     """Where the pages are served."""
     store: Store = field(init=False)
@@ -99,8 +97,12 @@ class Service:
         queue: str = "",
         caller: str = "",
         in_step: bool = False,
+        listener: Callable[[Event], None] | None = None,
     ) -> tuple[str, asyncio.Task[str]]:
-        """Begin listening to a call. The task ends with the call's record written, and gives the call's id."""
+        """Begin listening to a call. The task ends with the call's record written, and gives the call's id.
+
+        `listener` is told every event as well (a terminal, a bench); it runs on the event loop and must be quick.
+        """
         loop = asyncio.get_running_loop()
         began = datetime.now(UTC).astimezone()
         call = f"{began:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
@@ -124,7 +126,7 @@ class Service:
         )
         profile = AgentProfile(name=started.agent, experienced=self.settings.experienced)
         session = Session(started, build(self.rulebook), Escalation(), Coach(self.playbook, agent=profile))
-        live = LiveCall(session, lambda number, event: self._publish(call, number, event))
+        live = LiveCall(session, lambda number, event: self._publish(call, number, event, listener))
         ears = self.hearing.listener(
             source.speakers,
             in_step=in_step,
@@ -178,12 +180,12 @@ class Service:
         record = fold(event for _, event in self.store.events(call))
         self.store.finish(call, "ended", record.model_dump(mode="json")).result()
 
-    def _publish(self, call: str, number: int | None, event: Event) -> None:
+    def _publish(self, call: str, number: int | None, event: Event, listener: Callable[[Event], None] | None) -> None:
         if number is not None:
             self.store.append(call, number, event)
         self.screens.show(call, event)
-        if self.on_event is not None:
-            self.on_event(call, event)
+        if listener is not None:
+            listener(event)
 
     def _store_trouble(self, line: str | None) -> None:
         for live in self.calls.values():
