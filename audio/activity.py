@@ -1,0 +1,186 @@
+"""Voice activity of one channel, streaming: Silero in 32 ms frames, and the onsets and endpoints read from it.
+
+The door to onnxruntime. The network is the one inside faster-whisper (silero_vad_v6.onnx, MIT licence): input 64
+samples of context and 512 new ones at 16 kHz, output the probability of speech, with a recurrent state per channel.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import deque
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio.errors import AudioError
+from audio.events import SAMPLE_RATE, Pcm
+from audio.tones import ToneGate
+
+FRAME = 512
+"""Samples per frame: 32 ms at 16 kHz, the network's own step."""
+CONTEXT = 64
+ONSET = 0.5
+OFFSET = 0.35
+"""Silero's own thresholds: speech begins at 0.5 and goes on while above 0.35."""
+ONSET_FRAMES = 3
+"""Successive frames before speech is believed (96 ms): clicks and single DTMF edges are shorter."""
+RESET_FRAMES = 30 * SAMPLE_RATE // FRAME
+"""After 30 s without a change the recurrent state is renewed: it can stick on steady noise."""
+QUIET_DB = -62.0
+"""Below this level (RMS, dB full scale) nothing is speech; mu-law's own idle noise is about -72 dB."""
+ABOVE_FLOOR_DB = 8.0
+"""Speech begins this far above the channel's noise floor: Silero alone passes a near-silent channel."""
+FLOOR_FRAMES = 10 * SAMPLE_RATE // FRAME
+FLOOR_NEEDS = 3 * SAMPLE_RATE // FRAME
+
+
+def decibel(power: float) -> float:
+    """Mean square as dB relative to full scale; silence is -120."""
+    return float(10 * np.log10(max(power, 1e-12)))
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The verdict on 32 ms."""
+
+    pcm: Pcm
+    """512 samples; the last frame of a call may be shorter."""
+    speech: float
+    """0..1"""
+    level_db: float
+
+
+@cache
+def _session() -> Any:
+    """The network, loaded once for all channels; `run` is safe from several threads."""
+    import onnxruntime
+
+    spec = importlib.util.find_spec("faster_whisper")
+    if spec is None or spec.origin is None:
+        raise AudioError("vad-missing", "faster-whisper is not installed whole: reinstall the program.")
+    path = Path(spec.origin).parent / "assets" / "silero_vad_v6.onnx"
+    options = onnxruntime.SessionOptions()
+    options.inter_op_num_threads = options.intra_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"], sess_options=options)
+    except Exception as error:  # onnxruntime raises its own types, all derived from Exception only
+        raise AudioError("vad-missing", f"{path.name} inside faster-whisper cannot be used: reinstall it.") from error
+
+
+class VoiceActivity:
+    """Frames of one channel with their probability of speech. Whole frames only, so chunk sizes change nothing."""
+
+    def __init__(self) -> None:
+        self._session = _session()
+        self._rest: Pcm = np.zeros(0, np.float32)
+        self._tones = ToneGate()
+        self._renew()
+
+    def _renew(self) -> None:
+        self._h: NDArray[np.float32] = np.zeros((1, 1, 128), np.float32)
+        self._c: NDArray[np.float32] = np.zeros((1, 1, 128), np.float32)
+        self._context: Pcm = np.zeros(CONTEXT, np.float32)
+        self._same = 0
+        self._speaking = False
+
+    def push(self, pcm: Pcm) -> list[Frame]:
+        """The frames that are complete with these samples."""
+        self._rest = np.concatenate([self._rest, pcm])
+        frames = []
+        while len(self._rest) >= FRAME:
+            frame, self._rest = self._rest[:FRAME], self._rest[FRAME:]
+            frames.append(self._judge(frame))
+        return frames
+
+    def flush(self) -> list[Frame]:
+        """The last incomplete frame, as silence."""
+        rest, self._rest = self._rest, np.zeros(0, np.float32)
+        return [Frame(rest, 0.0, -120.0)] if len(rest) else []
+
+    def _judge(self, pcm: Pcm) -> Frame:
+        tonal = self._tones.push(pcm)
+        if np.ptp(pcm) == 0:  # muted, or a hole filled with zeros: no need to ask
+            self._renew()
+            return Frame(pcm, 0.0, -120.0)
+        level = decibel(float(np.mean(np.square(pcm, dtype=np.float64))))
+        feed = {"input": np.concatenate([self._context, pcm])[None], "h": self._h, "c": self._c}
+        probability, self._h, self._c = self._session.run(None, feed)
+        self._context = pcm[-CONTEXT:]
+        speech = float(probability[0])
+        speaking = speech >= (OFFSET if self._speaking else ONSET)
+        self._same = self._same + 1 if speaking == self._speaking else 0
+        self._speaking = speaking
+        if self._same >= RESET_FRAMES:
+            self._renew()
+        return Frame(pcm, 0.0 if tonal or level < QUIET_DB else speech, level)
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """Speech began at this sample."""
+
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Speech ended at this sample."""
+
+    sample: int
+
+
+class Endpointer:
+    """Onsets and endpoints: speech starts after 96 ms above the threshold and ends after `endpoint_ms` below."""
+
+    def __init__(self, *, endpoint_ms: int = 400) -> None:
+        self._patience = endpoint_ms * SAMPLE_RATE // 1000
+        self._floor: deque[float] = deque(maxlen=FLOOR_FRAMES)
+        self._run = 0
+        self._at = 0
+        self.speaking = False
+        self.voiced = False
+        """Whether the last frame was speech."""
+        self.last_voiced = 0
+        """The sample after the last frame of speech."""
+
+    def push(self, frame: Frame) -> Onset | Endpoint | None:
+        """What this frame changes, if anything."""
+        start, self._at = self._at, self._at + len(frame.pcm)
+        if self.speaking:
+            self.voiced = frame.speech >= OFFSET
+            if self.voiced:
+                self.last_voiced = self._at
+            elif self._at - self.last_voiced >= self._patience:
+                return self.end()
+            return None
+        self.voiced = False
+        if frame.speech < OFFSET and frame.level_db > -120:
+            self._floor.append(frame.level_db)
+        if frame.speech < ONSET or frame.level_db < self._threshold():
+            self._run = 0
+            return None
+        self._run += 1
+        if self._run < ONSET_FRAMES:
+            return None
+        self.speaking = self.voiced = True
+        self.last_voiced = self._at
+        return Onset(start - (ONSET_FRAMES - 1) * FRAME)
+
+    def end(self) -> Endpoint | None:
+        """Speech is over, whatever follows: an endpoint, or the call's end."""
+        if not self.speaking:
+            return None
+        self.speaking = self.voiced = False
+        self._run = 0
+        return Endpoint(self.last_voiced)
+
+    def _threshold(self) -> float:
+        if len(self._floor) < FLOOR_NEEDS:
+            return -120.0
+        return float(np.percentile(self._floor, 10)) + ABOVE_FLOOR_DB

@@ -1,0 +1,98 @@
+"""The same words on both channels: one party's voice leaking into the other's line.
+
+Where both channels have the same three or more words within half a second, the channel that is more than 6 dB louder
+keeps them. An utterance that is the quieter one waits until the other channel's words for that time are known.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from audio.activity import Frame, decibel
+from audio.events import SAMPLE_RATE, Speaker, Utterance, Word
+from audio.settling import plain
+
+LOUDER_DB = 6.0
+WORDS = 3
+WITHIN_MS = 500
+KEEP = 60 * SAMPLE_RATE
+"""Samples for which levels are remembered."""
+UTTERANCES = 8
+
+
+class Crosstalk:
+    """Both channels of one call; a call with one channel passes through."""
+
+    def __init__(self, speakers: Sequence[Speaker]) -> None:
+        self._levels: dict[Speaker, deque[tuple[int, float]]] = {speaker: deque() for speaker in speakers}
+        self._at = dict.fromkeys(speakers, 0)
+        self._known: dict[Speaker, deque[Utterance]] = {speaker: deque(maxlen=UTTERANCES) for speaker in speakers}
+        self._held: dict[Speaker, deque[Utterance]] = {speaker: deque() for speaker in speakers}
+
+    def level(self, speaker: Speaker, frame: Frame) -> None:
+        """Take the level of a channel's next frame."""
+        levels = self._levels[speaker]
+        self._at[speaker] += len(frame.pcm)
+        levels.append((self._at[speaker], 10 ** (frame.level_db / 10)))
+        while levels[0][0] < self._at[speaker] - KEEP:
+            levels.popleft()
+
+    def hear(self, utterance: Utterance, pending_ms: Mapping[Speaker, int | None]) -> Iterator[Utterance]:
+        """Take a final utterance; `pending_ms` says when each channel's earliest undecided utterance began."""
+        self._held[utterance.speaker].append(utterance)
+        self._known[utterance.speaker].append(utterance)
+        for speaker in self._held:
+            yield from self._release(speaker, pending_ms)
+
+    def finish(self) -> Iterator[Utterance]:
+        """The call is over: what is still held."""
+        for speaker in self._held:
+            yield from self._release(speaker, {})
+
+    def _release(self, speaker: Speaker, pending_ms: Mapping[Speaker, int | None]) -> Iterator[Utterance]:
+        held = self._held[speaker]
+        while held:
+            utterance = held[0]
+            for other in self._levels:
+                if other is speaker or len(utterance.words) < WORDS or not self._quieter(utterance, other):
+                    continue
+                began = pending_ms.get(other)
+                if began is not None and began < utterance.end_ms + WITHIN_MS:
+                    return
+                utterance = self._without_echo(utterance, other)
+            held.popleft()
+            yield utterance
+
+    def _quieter(self, utterance: Utterance, other: Speaker) -> bool:
+        own, theirs = self._mean(utterance.speaker, utterance), self._mean(other, utterance)
+        return theirs - own > LOUDER_DB
+
+    def _mean(self, speaker: Speaker, span: Utterance) -> float:
+        begin, end = span.start_ms * SAMPLE_RATE // 1000, span.end_ms * SAMPLE_RATE // 1000
+        powers = [power for at, power in self._levels[speaker] if begin < at <= end]
+        return decibel(sum(powers) / len(powers)) if powers else -120.0
+
+    def _without_echo(self, utterance: Utterance, other: Speaker) -> Utterance:
+        said = [word for known in self._known[other] for word in known.words]
+        kept: list[Word] = []
+        at = 0
+        while at < len(utterance.words):
+            length = max((_alike(utterance.words[at:], said[start:]) for start in range(len(said))), default=0)
+            if length >= WORDS:
+                at += length
+            else:
+                kept.append(utterance.words[at])
+                at += 1
+        return replace(utterance, words=tuple(kept))
+
+
+def _alike(ours: Sequence[Word], theirs: Sequence[Word]) -> int:
+    """How many words both begin with, the same and at the same time."""
+    count = 0
+    for a, b in zip(ours, theirs, strict=False):
+        if plain(a.text) != plain(b.text) or abs(a.start_ms - b.start_ms) > WITHIN_MS:
+            break
+        count += 1
+    return count

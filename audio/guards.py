@@ -1,0 +1,103 @@
+"""Words a recogniser invents: signs of them in a decoded text.
+
+Whisper's own failure signs (no-speech probability, log probability, compression) where they mean something on a few
+seconds of telephone speech, and loops and crowding, which short windows bring out.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audio.events import Word
+from audio.settling import plain
+
+STOCK = frozenset(
+    (
+        "thank you",
+        "thanks for watching",
+        "thank you for watching",
+        "thank you very much",
+        "you",
+        "bye",
+        "bye bye",
+        "okay",
+        "so",
+        "the",
+        "please subscribe",
+    )
+)
+"""What Whisper models write on noise. Real in calls, so never dropped for the text alone."""
+
+
+SHORT_MS = 1000
+"""An utterance with 0.6 s of voice and the 0.4 s kept around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known about one decoding besides its words."""
+
+    tokens: int
+    voiced_ms: int
+    """Length of the sound given."""
+    mean_log_probability: float
+    no_speech: float
+    """0..1"""
+    cut: bool = False
+    """The text was stopped at the token cap."""
+
+
+def looping(words: Sequence[str]) -> bool:
+    """One word five times running, or a phrase of 2 to 8 words three times running over most of the text.
+
+    WhisperLiveKit's rule: repeats must cover at least 55 % of the words.
+    """
+    run = 1
+    for before, word in zip(words, words[1:], strict=False):
+        run = run + 1 if word == before else 1
+        if run >= 5:
+            return True
+    for size in range(2, 9):
+        for start in range(len(words) - 3 * size + 1):
+            phrase = words[start : start + size]
+            times = 1
+            while words[start + times * size : start + (times + 1) * size] == phrase:
+                times += 1
+            if times >= 3 and times * size >= 0.55 * len(words):
+                return True
+    return False
+
+
+def suspicion(text: str, evidence: Evidence) -> str | None:
+    """Why a text should be decoded again with the full window, or None."""
+    words = [plain(word) for word in text.split()]
+    if not words:
+        return None
+    if evidence.cut:
+        return "unending"
+    if evidence.tokens >= 8 and evidence.tokens > 9 * evidence.voiced_ms / 1000 + 4:
+        return "crowded"
+    if looping(words):
+        return "loop"
+    if evidence.tokens >= 20 and len(data := text.encode()) / len(zlib.compress(data)) > 2.4:
+        return "repetitive"
+    if evidence.no_speech > 0.6 and evidence.mean_log_probability < -0.7:
+        return "no-speech"
+    return None
+
+
+def believable(words: Sequence[Word], evidence: Evidence) -> tuple[Word, ...]:
+    """The words left when those that cannot have been said are taken out."""
+    if not words:
+        return ()
+    mean = sum(word.probability for word in words) / len(words)
+    text = " ".join(plain(word.text) for word in words)
+    if evidence.no_speech > 0.6 and evidence.mean_log_probability < -0.7:
+        return ()
+    if text in STOCK and (evidence.voiced_ms < SHORT_MS or mean < 0.5) and mean < 0.8:
+        return ()
+    if mean < 0.2:
+        return ()
+    return tuple(words)

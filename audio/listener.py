@@ -1,0 +1,254 @@
+"""Listening to one call: chunks in, everything heard out. Start reading here.
+
+Each channel is cut into utterances (audio/turns.py) by its own voice activity (audio/activity.py). While an utterance
+grows, its words are asked for every 0.6 s of speech and those that two answers agree on are marked (audio/settling.py);
+at its end the whole of it is decoded once more, and that is final.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from audio.activity import Frame, VoiceActivity
+from audio.crosstalk import Crosstalk
+from audio.events import (
+    SAMPLE_RATE,
+    Chunk,
+    CustomerAudio,
+    Heard,
+    Hypothesis,
+    Speaker,
+    SpeechActivity,
+    Trouble,
+    Utterance,
+    VoiceMeasure,
+    Word,
+)
+from audio.scheduling import Line, Scheduler, Task
+from audio.settling import Settling
+from audio.turns import Began, Ended, Step, Turns
+
+BEHIND_MS = 3000
+"""An answer outstanding this long is worth telling people about."""
+CAUGHT_UP_MS = 1000
+
+
+class Meter(Protocol):
+    """What measures the customer's voice (audio/voice.py)."""
+
+    def push(self, audio: CustomerAudio, speech: bool) -> Sequence[VoiceMeasure]:
+        """Take the customer's next sound and whether it is speech."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class _Open:
+    """An utterance between its beginning and its last words."""
+
+    id: str
+    start: int
+    task: Task
+    settling: Settling = field(default_factory=Settling)
+    end: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class _Channel:
+    speaker: Speaker
+    line: Line
+    activity: VoiceActivity = field(default_factory=VoiceActivity)
+    turns: Turns = field(default_factory=Turns)
+    open: _Open | None = None
+    waiting: list[_Open] = field(default_factory=list)
+    """Utterances whose last words are not known yet."""
+    begun: int = 0
+    speech: int = 0
+    """Samples in utterances that were transcribed or are about to be."""
+    failed: int = 0
+    samples: int = 0
+
+
+class Listener:
+    """The ears of one call.
+
+    `in_step` waits for each decode before the next sound is looked at, so that a recording gives the same events at any
+    speed. Otherwise nothing blocks: `wake` is called, from a worker thread, whenever `poll` would say something new; it
+    must return at once.
+    Utterances are the same either way.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        speakers: Sequence[Speaker],
+        *,
+        in_step: bool = False,
+        wake: Callable[[], None] | None = None,
+        phrases: Sequence[str] = (),
+        voice_meter: Meter | None = None,
+    ) -> None:
+        self._scheduler = scheduler
+        self._in_step = in_step
+        self._wake = wake or (lambda: None)
+        self._phrases = tuple(phrases)
+        self._meter = voice_meter
+        order = sorted(speakers, key=lambda speaker: speaker is Speaker.AGENT)  # the customer first
+        self._channels = {speaker: _Channel(speaker, scheduler.open(speaker)) for speaker in order}
+        self._crosstalk = Crosstalk(tuple(order))
+        self._answers: deque[tuple[_Channel, _Open, bool, tuple[Word, ...] | None]] = deque()
+        self._now_ms = 0
+        self._behind = False
+        self._failing = False
+        self._finished = False
+
+    def push(self, chunk: Chunk) -> list[Heard]:
+        """Take the next sound; says everything that is ready, also from earlier sound."""
+        self._now_ms = chunk.end_ms
+        heard: list[Heard] = []
+        stretch = 1 if self._in_step else self._scheduler.stretch()
+        for speaker, channel in self._channels.items():
+            pcm = chunk.channels.get(speaker)
+            if pcm is None:
+                continue
+            channel.samples += len(pcm)
+            for frame in channel.activity.push(pcm):
+                heard += self._frame(channel, frame, stretch)
+        heard += self._measure(chunk)
+        return heard + self.poll()
+
+    def poll(self) -> list[Heard]:
+        """What has become ready since."""
+        heard: list[Heard] = []
+        while self._answers:
+            heard += self._say(*self._answers.popleft())
+        heard += self._late()
+        return heard
+
+    def finish(self) -> list[Heard]:
+        """The call is over: blocks until its last words are final."""
+        if self._finished:
+            return []
+        self._finished = True
+        heard: list[Heard] = []
+        for channel in self._channels.values():
+            for frame in channel.activity.flush():
+                heard += self._frame(channel, frame, 1)
+            heard += self._steps(channel, channel.turns.finish())
+        lines = [channel.line for channel in self._channels.values()]
+        self._scheduler.wait(lines)
+        heard += self.poll()
+        heard += self._crosstalk.finish()
+        self._scheduler.shut(lines)
+        return heard
+
+    def accounted(self) -> Mapping[str, int]:
+        """Milliseconds of each channel by what became of them; per channel they add up to its length."""
+        found = {}
+        for speaker, channel in self._channels.items():
+            total = channel.samples * 1000 // SAMPLE_RATE
+            speech, failed = channel.speech * 1000 // SAMPLE_RATE, channel.failed * 1000 // SAMPLE_RATE
+            found[f"{speaker}.speech"] = speech
+            found[f"{speaker}.failed"] = failed
+            found[f"{speaker}.silence"] = total - speech - failed
+        return found
+
+    def _frame(self, channel: _Channel, frame: Frame, stretch: int) -> list[Heard]:
+        self._crosstalk.level(channel.speaker, frame)
+        return self._steps(channel, channel.turns.push(frame, stretch=stretch))
+
+    def _steps(self, channel: _Channel, steps: Iterator[Step]) -> list[Heard]:
+        heard: list[Heard] = []
+        for step in steps:
+            if isinstance(step, Began):
+                if step.start != step.heard:
+                    heard.append(SpeechActivity(channel.speaker, _ms(step.heard), True))
+                self._begin(channel, step)
+            elif channel.open is not None:
+                final = isinstance(step, Ended)
+                utterance = channel.open
+                if isinstance(step, Ended):
+                    utterance.end = step.end
+                    channel.speech += step.end - utterance.start
+                    channel.open = None
+                    if step.paused:
+                        heard.append(SpeechActivity(channel.speaker, _ms(channel.turns.samples), False))
+                self._scheduler.submit(utterance.task, step.pcm, final=final)
+                if self._in_step:
+                    self._scheduler.wait([channel.line])
+                    heard += self.poll()
+        return heard
+
+    def _begin(self, channel: _Channel, step: Began) -> None:
+        channel.begun += 1
+
+        def deliver(final: bool, words: tuple[Word, ...] | None) -> None:
+            self._answers.append((channel, utterance, final, words))
+            self._wake()
+
+        task = Task(channel.line, self._phrases, deliver)
+        utterance = _Open(f"{channel.speaker[0]}{channel.begun}", step.start, task)
+        channel.open = utterance
+        channel.waiting.append(utterance)
+
+    def _measure(self, chunk: Chunk) -> Sequence[VoiceMeasure]:
+        customer, agent = self._channels.get(Speaker.CUSTOMER), self._channels.get(Speaker.AGENT)
+        if self._meter is None or customer is None or agent is None:
+            return ()
+        audio = chunk.customer_audio(crosstalk=agent.turns.speaking)
+        return () if audio is None else self._meter.push(audio, customer.turns.speaking)
+
+    def _say(self, channel: _Channel, utterance: _Open, final: bool, words: tuple[Word, ...] | None) -> list[Heard]:
+        start = _ms(utterance.start)
+        if not final:
+            if words is None or utterance not in channel.waiting:
+                return []
+            utterance.settling.push(words)
+            agreed, tentative = utterance.settling.agreed, utterance.settling.tentative
+            return [
+                Hypothesis(utterance.id, channel.speaker, start, _shifted(agreed, start), _shifted(tentative, start))
+            ]
+        heard: list[Heard] = []
+        channel.waiting.remove(utterance)
+        length = utterance.end - utterance.start
+        if words is None:
+            channel.speech -= length
+            channel.failed += length
+            if not self._failing:
+                text = "Words of this call are being lost: the recogniser failed twice on the same speech."
+                heard.append(Trouble(self._now_ms, "transcriber-failed", text))
+            self._failing = True
+        elif self._failing:
+            self._failing = False
+            heard.append(Trouble(self._now_ms, "transcriber-failed", "The recogniser works again.", cleared=True))
+        said = Utterance(utterance.id, channel.speaker, start, _ms(utterance.end), _shifted(words or (), start))
+        pending = {speaker: _earliest(other) for speaker, other in self._channels.items()}
+        return heard + list(self._crosstalk.hear(said, pending))
+
+    def _late(self) -> list[Heard]:
+        if self._in_step:
+            return []
+        lag = self._scheduler.lag_ms(channel.line for channel in self._channels.values())
+        if not self._behind and lag >= BEHIND_MS:
+            self._behind = True
+            text = "Words come late: the machine is busy. Nothing is lost; fewer calls or a smaller model help."
+            return [Trouble(self._now_ms, "transcriber-behind", text, lag_ms=lag)]
+        if self._behind and lag < CAUGHT_UP_MS:
+            self._behind = False
+            return [Trouble(self._now_ms, "transcriber-behind", "Words are on time again.", cleared=True)]
+        return []
+
+
+def _ms(sample: int) -> int:
+    return sample * 1000 // SAMPLE_RATE
+
+
+def _shifted(words: Sequence[Word], by_ms: int) -> tuple[Word, ...]:
+    return tuple(replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms) for word in words)
+
+
+def _earliest(channel: _Channel) -> int | None:
+    """When the earliest utterance of this channel began whose last words are not known yet, in ms."""
+    return min((_ms(utterance.start) for utterance in channel.waiting), default=None)

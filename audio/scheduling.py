@@ -1,0 +1,351 @@
+"""One model, many calls: which utterance is decoded next, and the worker threads that do it.
+
+`Agenda` decides and reads no clock; `Scheduler` holds the threads. Earliest deadline first; one job per line (a channel
+of a call) at a time; a newer hop replaces the waiting one; finals are never dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from audio.events import Pcm, Speaker, Word
+from audio.recogniser import Decoding, Recogniser
+
+log = logging.getLogger(__name__)
+
+HOP_DUE_MS = 1200
+FINAL_DUE_MS = 500
+AGENT_LATER_MS = 500
+"""The customer's words are due this much before the agent's."""
+BATCH = 4
+"""Most utterances decoded together on a CPU; past 4 greedy decoding gains little."""
+GPU_BATCH = 16
+STRETCH_MS = 400
+"""Lateness behind deadlines from which hops come half as often; from 4 times that a quarter, from 10 times none."""
+HUNG_MS = 30_000
+"""A decode that takes longer is given up: 12 s of speech takes a small model about 5 s in a full window."""
+
+
+@dataclass(eq=False, slots=True)
+class Line:
+    """One channel of one call, as the agenda sees it."""
+
+    speaker: Speaker
+    finals: deque[Job] = field(default_factory=deque)
+    hop: Job | None = None
+    running: Job | None = None
+
+    @property
+    def next(self) -> Job | None:
+        """What it wants decoded next."""
+        if self.running is not None:
+            return None
+        return self.finals[0] if self.finals else self.hop
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits and nothing runs."""
+        return not self.finals and self.hop is None and self.running is None
+
+    def oldest_ms(self) -> int | None:
+        """When the oldest unanswered job was asked for."""
+        jobs = [job for job in (self.running, *self.finals, self.hop) if job is not None]
+        return min((job.asked_ms for job in jobs), default=None)
+
+
+@dataclass(eq=False, slots=True)
+class Task:
+    """One utterance being recognised: its sound so far and the decoding that has taken part of it.
+
+    The sound is kept until the end (12 s at most), so that a decoding that failed can be started again.
+    """
+
+    line: Line
+    phrases: tuple[str, ...]
+    deliver: Callable[[bool, tuple[Word, ...] | None], None]
+    """Called from a worker: whether these are its last words, and the words, or None where both tries failed."""
+    sound: list[Pcm] = field(default_factory=list)
+    decoding: Decoding | None = None
+    taken: int = 0
+    """Pieces of sound the decoding has."""
+
+    @property
+    def samples(self) -> int:
+        """Length of the sound so far."""
+        return sum(len(pcm) for pcm in self.sound)
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One decode asked for."""
+
+    task: Task
+    final: bool
+    asked_ms: int
+    due_ms: int
+    number: int
+    pieces: int
+    """How much of the task's sound it is about."""
+    tries: int = 0
+    started_ms: int = 0
+    batch: int = 0
+    """Jobs decoded together share it."""
+    abandoned: bool = False
+
+
+class Agenda:
+    """The order of work. Every method takes the time in milliseconds; nothing here blocks."""
+
+    def __init__(self, *, batch: int = BATCH) -> None:
+        self._lines: list[Line] = []
+        self._numbers = count()
+        self._batch = batch
+        self._late_ms = 0.0
+        self._late_at_ms = 0
+        self.running: list[Job] = []
+
+    def open(self, speaker: Speaker) -> Line:
+        """A channel joins."""
+        line = Line(speaker)
+        self._lines.append(line)
+        return line
+
+    def shut(self, line: Line) -> None:
+        """A channel leaves, with whatever it still wanted."""
+        if line in self._lines:
+            self._lines.remove(line)
+
+    def submit(self, task: Task, now_ms: int, *, final: bool) -> None:
+        """Ask for the words of a task's sound so far, or for its last words."""
+        due = now_ms + (FINAL_DUE_MS if final else HOP_DUE_MS)
+        if task.line.speaker is Speaker.AGENT:
+            due += AGENT_LATER_MS
+        job = Job(task, final, now_ms, due, next(self._numbers), len(task.sound))
+        line, waiting = task.line, task.line.hop
+        if final:
+            line.finals.append(job)
+            if waiting is not None and waiting.task is task:
+                line.hop = None
+            return
+        if waiting is not None and waiting.task is task:  # the newer covers the older, and inherits its place
+            job.asked_ms, job.due_ms, job.tries = waiting.asked_ms, waiting.due_ms, waiting.tries
+        line.hop = job
+
+    def take(self, now_ms: int) -> list[Job]:
+        """The most urgent job, with others that can share its batch; empty when there is nothing to do."""
+        waiting = sorted(
+            (job for line in self._lines if (job := line.next) is not None), key=lambda job: (job.due_ms, job.number)
+        )
+        if not waiting:
+            return []
+        head = waiting[0]
+        jobs = [head]
+        key = _batch_key(head)
+        if key is not None:
+            jobs += [job for job in waiting[1:] if _batch_key(job) == key][: self._batch - 1]
+        self._note_lateness(max(0, now_ms - head.due_ms), now_ms)
+        for job in jobs:
+            line = job.task.line
+            if job.final:
+                line.finals.popleft()
+            else:
+                line.hop = None
+            line.running = job
+            job.started_ms, job.batch = now_ms, head.number
+            job.tries += 1
+            self.running.append(job)
+        return jobs
+
+    def done(self, job: Job) -> None:
+        """A job is answered, or given up."""
+        self.running.remove(job)
+        job.task.line.running = None
+
+    def again(self, job: Job) -> None:
+        """After `done` of a decode that failed: put it back at its place, once, to begin anew."""
+        line = job.task.line
+        job.task.decoding, job.task.taken = None, 0
+        if job.tries >= 2:
+            return
+        retry = Job(job.task, job.final, job.asked_ms, job.due_ms, job.number, job.pieces, job.tries)
+        if job.final:
+            line.finals.appendleft(retry)
+        elif line.hop is None and not line.finals:
+            line.hop = retry
+
+    def hung(self, now_ms: int) -> list[Job]:
+        """Jobs that have run too long."""
+        return [job for job in self.running if now_ms - job.started_ms >= HUNG_MS]
+
+    def stretch(self, now_ms: int) -> int:
+        """How many times rarer hops should come: 1, 2, 4; 0 for finals only."""
+        waiting = [job for line in self._lines if (job := line.next) is not None]
+        late = max(self._faded(now_ms), *(now_ms - job.due_ms for job in waiting), 0.0)
+        return 1 if late < STRETCH_MS else 2 if late < 4 * STRETCH_MS else 4 if late < 10 * STRETCH_MS else 0
+
+    def _note_lateness(self, late_ms: int, now_ms: int) -> None:
+        self._late_ms = max(late_ms, self._faded(now_ms))
+        self._late_at_ms = now_ms
+
+    def _faded(self, now_ms: int) -> float:
+        """Recent lateness, halved every 2 s: hops come back step by step after a rush."""
+        return float(self._late_ms * 0.5 ** ((now_ms - self._late_at_ms) / 2000))
+
+
+def _batch_key(job: Job) -> Hashable | None:
+    """What jobs decoded together must share; None for a job that goes alone."""
+    key = getattr(job.task.decoding, "batch_key", None)
+    if job.final or job.tries or key is None:
+        return None
+    found: Hashable = key(job.task.samples)
+    return found
+
+
+class Scheduler:
+    """The workers around one recogniser, shared by all calls. Close it when the last call is over."""
+
+    def __init__(
+        self, recogniser: Recogniser, workers: int = 1, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.recogniser = recogniser
+        self._clock = clock
+        self._agenda = Agenda(batch=GPU_BATCH if getattr(recogniser, "on_gpu", False) else BATCH)
+        self._change = threading.Condition()
+        self._closed = False
+        self.replaced = 0
+        """Workers given up because a decode hung."""
+        for _ in range(max(1, workers)):
+            self._hire()
+        threading.Thread(target=self._supervise, name="recogniser-supervisor", daemon=True).start()
+
+    def now_ms(self) -> int:
+        """Milliseconds of the scheduler's own clock; only differences mean anything."""
+        return int(self._clock() * 1000)
+
+    def open(self, speaker: Speaker) -> Line:
+        """A channel joins."""
+        with self._change:
+            return self._agenda.open(speaker)
+
+    def shut(self, lines: Iterable[Line]) -> None:
+        """Channels leave."""
+        with self._change:
+            for line in lines:
+                self._agenda.shut(line)
+
+    def submit(self, task: Task, pcm: Pcm, *, final: bool) -> None:
+        """More sound of an utterance, and the wish for its words so far, or its last words."""
+        with self._change:
+            if len(pcm):
+                task.sound.append(pcm)
+            self._agenda.submit(task, self.now_ms(), final=final)
+            self._change.notify_all()
+
+    def stretch(self) -> int:
+        """How many times rarer hops should come: 1, 2, 4; 0 for finals only."""
+        with self._change:
+            return self._agenda.stretch(self.now_ms())
+
+    def lag_ms(self, lines: Iterable[Line]) -> int:
+        """How long the oldest unanswered wish of these channels has waited."""
+        with self._change:
+            asked = [ms for line in lines if (ms := line.oldest_ms()) is not None]
+            return self.now_ms() - min(asked) if asked else 0
+
+    def wait(self, lines: Sequence[Line]) -> None:
+        """Return when nothing of these channels waits or runs, and everything has been delivered."""
+        with self._change:
+            self._change.wait_for(lambda: self._closed or all(line.idle for line in lines))
+
+    def close(self) -> None:
+        """Stop the workers; what still waits is not decoded."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+
+    def inspect(self) -> None:
+        """Give up decodes that hang: their workers are replaced, their jobs put back once."""
+        with self._change:
+            hung = self._agenda.hung(self.now_ms())
+            for job in hung:
+                job.abandoned = True
+                self._failed(job)
+        for _ in {job.batch for job in hung}:
+            log.error("a decode has not come back for %d s; its worker is replaced", HUNG_MS // 1000)
+            self.replaced += 1
+            self._hire()
+
+    def _hire(self) -> None:
+        threading.Thread(target=self._work, name="recogniser-worker", daemon=True).start()
+
+    def _supervise(self) -> None:
+        while True:
+            with self._change:
+                if self._change.wait_for(lambda: self._closed, timeout=1.0):
+                    return
+            self.inspect()
+
+    def _work(self) -> None:
+        while True:
+            with self._change:
+                jobs: list[Job] = []
+                while not self._closed and not (jobs := self._agenda.take(self.now_ms())):
+                    self._change.wait()
+                if self._closed:
+                    return
+            try:
+                answers = self._decode(jobs)
+            except Exception as error:  # whatever a recogniser raises must not take other calls down
+                log.exception("a decode failed", exc_info=error)
+                for job in jobs:
+                    self._failed(job)
+            else:
+                for job, words in zip(jobs, answers, strict=True):
+                    self._answer(job, words)
+            if any(job.abandoned for job in jobs):
+                return  # replaced long ago
+
+    def _decode(self, jobs: list[Job]) -> list[tuple[Word, ...]]:
+        decodings: list[Any] = []
+        for job in jobs:
+            task = job.task
+            decoding = task.decoding
+            if decoding is None:
+                decoding = self.recogniser.begin(phrases=task.phrases)
+                taken = 0
+            else:
+                taken = task.taken
+            for pcm in task.sound[taken : job.pieces]:
+                decoding.extend(pcm)
+            if not job.abandoned:
+                task.decoding, task.taken = decoding, max(taken, job.pieces)
+            decodings.append(decoding)
+        if len(jobs) > 1:
+            together: list[tuple[Word, ...]] = self.recogniser.hypotheses(decodings)  # type: ignore[attr-defined]
+            return together
+        (job,) = jobs
+        return [decodings[0].final() if job.final else decodings[0].hypothesis()]
+
+    def _answer(self, job: Job, words: tuple[Word, ...] | None) -> None:
+        with self._change:
+            if job in self._agenda.running:
+                job.task.deliver(job.final, words)
+                self._agenda.done(job)
+                self._change.notify_all()
+
+    def _failed(self, job: Job) -> None:
+        with self._change:
+            if job not in self._agenda.running:
+                return  # given up before
+            if job.tries >= 2:
+                job.task.deliver(job.final, None)
+            self._agenda.done(job)
+            self._agenda.again(job)
+            self._change.notify_all()

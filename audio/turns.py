@@ -1,0 +1,129 @@
+"""One channel cut into utterances: where each begins and ends, and when its words are worth asking for again.
+
+No recogniser, no threads, no clock but the samples: frames in, steps out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from audio.activity import FRAME, Endpoint, Endpointer, Frame, Onset
+from audio.events import SAMPLE_RATE, Pcm
+
+MS = SAMPLE_RATE // 1000
+PRE_ROLL = 200 * MS
+"""Sound before the onset that belongs to the utterance: soft first consonants."""
+AFTER = 200 * MS
+"""Sound after the last frame of speech that belongs to it."""
+LONGEST = 12 * SAMPLE_RATE
+"""An utterance is cut here at the latest: longer windows are slower and get worse."""
+CUT_FROM = LONGEST - 3 * SAMPLE_RATE // 2
+"""From here on no hop is made, so that the cut can fall on the quietest frame of the last 1.5 s."""
+FIRST_HOP = 800 * MS
+HOP = 600 * MS
+"""New speech between two looks at an unfinished utterance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """An utterance began at `start`; its speaker was first heard at `heard`."""
+
+    start: int
+    heard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """More sound of the utterance; its words so far are worth asking for."""
+
+    pcm: Pcm
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The utterance ended at sample `end`; these are its last samples."""
+
+    pcm: Pcm
+    end: int
+    paused: bool
+    """False where it was cut in mid-speech for its length."""
+
+
+Step = Began | Hop | Ended
+
+
+class Turns:
+    """The utterances of one channel."""
+
+    def __init__(self) -> None:
+        self._ends = Endpointer()
+        self._kept: Pcm = np.zeros(0, np.float32)
+        """Samples not yet given out, the newest last; before an utterance only the pre-roll."""
+        self._marks: list[tuple[float, int]] = []
+        """(speech, end sample) of the frames since hops stopped."""
+        self._start = 0
+        self._fresh = 0
+        self._hopped = False
+        self.samples = 0
+        """Seen so far."""
+
+    @property
+    def speaking(self) -> bool:
+        """Whether an utterance is open."""
+        return self._ends.speaking
+
+    def push(self, frame: Frame, *, stretch: int = 1) -> Iterator[Step]:
+        """Take a frame. `stretch` makes hops that many times rarer; 0 makes none."""
+        was_speaking = self._ends.speaking
+        change = self._ends.push(frame)
+        self.samples += len(frame.pcm)
+        self._kept = np.concatenate([self._kept, frame.pcm])
+        if isinstance(change, Onset):
+            yield self._begin(change.sample)
+        elif isinstance(change, Endpoint):
+            yield self._end(change.sample + AFTER, paused=True)
+        elif not was_speaking:
+            self._kept = self._kept[-(PRE_ROLL + 4 * FRAME) :]
+        elif self._ends.speaking:
+            yield from self._grow(frame, stretch)
+
+    def finish(self) -> Iterator[Step]:
+        """The call is over."""
+        end = self._ends.end()
+        if end is not None:
+            yield self._end(end.sample + AFTER, paused=True)
+
+    def _begin(self, onset: int) -> Began:
+        kept_from = self.samples - len(self._kept)
+        self._start = max(kept_from, onset - PRE_ROLL)
+        self._kept = self._kept[self._start - kept_from :]
+        self._fresh = self.samples - onset
+        self._hopped = False
+        self._marks = []
+        return Began(self._start, onset)
+
+    def _grow(self, frame: Frame, stretch: int) -> Iterator[Step]:
+        length = self.samples - self._start
+        if self._ends.voiced:
+            self._fresh += len(frame.pcm)
+        if length > CUT_FROM:
+            self._marks.append((frame.speech, self.samples))
+            if length >= LONGEST:
+                cut = min(self._marks)[1]
+                yield self._end(cut, paused=False)
+                self._start = cut
+                self._fresh, self._hopped, self._marks = self.samples - cut, False, []
+                yield Began(cut, cut)
+        elif self._ends.voiced and stretch and self._fresh >= stretch * (HOP if self._hopped else FIRST_HOP):
+            self._fresh, self._hopped = 0, True
+            pcm, self._kept = self._kept, np.zeros(0, np.float32)
+            yield Hop(pcm)
+
+    def _end(self, end: int, *, paused: bool) -> Ended:
+        kept_from = self.samples - len(self._kept)
+        end = min(end, self.samples)
+        pcm, self._kept = self._kept[: end - kept_from], self._kept[end - kept_from :]
+        return Ended(pcm, end, paused)
