@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
+
 from assist.events import Action
 from assist.service import Service
+from assist.store import Review
 from overlay import messages
 from overlay.errors import OverlayError
 from overlay.identity import Identity
@@ -22,6 +26,10 @@ class Desk:
             OverlayError: code refused, shown on the page, when the call is over or not this agent's.
         """
         live = self._service.calls.get(what.call)
+        if live is None and isinstance(what, messages.DoNote) and self._service.store.record(what.call) is not None:
+            note = Review(datetime.now(UTC).isoformat(timespec="seconds"), who.who, "comment", "", what.text)
+            await asyncio.wrap_future(self._service.store.review(what.call, note))
+            return
         if live is None:
             raise OverlayError("refused", "That call is over; use its record instead.")
         if who.role == "agent" and live.session.started.agent != who.who:

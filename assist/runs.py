@@ -43,7 +43,6 @@ async def program(settings: Settings, console: Console, *, any_port: bool = Fals
     rulebook = load_rules(extra=settings.rules)
     playbook = load_playbook(settings.playbook, options=settings.options)
     hearing = load_hearing(settings, console)
-    console.print(f"Listening with: {hearing.line}", markup=False)
     service = Service(settings, rulebook, playbook, Hub(), hearing)
     for call in service.open():
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
