@@ -54,8 +54,8 @@ class WhisperRecogniser:
     """A loaded Whisper model; `begin` and `hypotheses` are safe from several threads.
 
     `device` "auto" takes a GPU when there is one (float16), otherwise the CPU (int8). `workers` decode at the same
-    time, one thread each. `encoder_window` "full" pads everything to 30 s, as faster-whisper does; "adaptive" uses the stored
-    floor, or 10 s. Raises AudioError: model-corrupt, model-wrong-family, model-memory, model-device.
+    time, one thread each. `encoder_window` "full" pads everything to 30 s, as faster-whisper does; "adaptive"
+    uses the stored floor, or 10 s. Raises AudioError: model-corrupt, model-wrong-family, model-memory, model-device.
     """
 
     embedded = False
@@ -217,7 +217,7 @@ class WhisperDecoding:
         return window_frames(self.spectrum.frames, floor=self._recogniser.floor, tail=tail)
 
     def batch_key(self, samples: int) -> Hashable:
-        """Decodings with equal keys, with so many samples taken, can share a batch: equal windows, equally long prompts."""
+        """Decodings with equal keys can share a batch: with so many samples, equal windows and equally long prompts."""
         window = window_frames(-(-samples // HOP), floor=self._recogniser.floor)
         return window, len(self.hint) if samples >= PHRASES_FROM else 0
 

@@ -1,0 +1,125 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from audio.activity import FRAME, Endpoint, Endpointer, Onset, VoiceActivity
+from audio.events import SAMPLE_RATE
+from audio.turns import LONGEST, Began, Ended, Hop, Turns
+
+DATA = Path(__file__).parent / "data"
+RATE = SAMPLE_RATE
+
+
+@pytest.fixture(scope="module")
+def customer():
+    return soundfile.read(DATA / "spoken-call.flac", dtype="float32")[0][:, 1].copy()
+
+
+def marks(pcm):
+    activity, ends = VoiceActivity(), Endpointer()
+    return [mark for frame in activity.push(pcm) if (mark := ends.push(frame)) is not None]
+
+
+def telephone(pcm):
+    """8 kHz mu-law and back (ITU-T G.711, the continuous curve)."""
+    low = np.clip(soxr.resample(pcm.astype(np.float32), RATE, 8000), -1, 1)
+    code = np.round(np.sign(low) * np.log1p(255 * np.abs(low)) / np.log(256) * 127) / 127
+    back = np.sign(code) * np.expm1(np.abs(code) * np.log(256)) / 255
+    return soxr.resample(back.astype(np.float32), 8000, RATE).astype(np.float32)
+
+
+def tone(seconds, *frequencies, level=0.3):
+    t = np.arange(int(seconds * RATE)) / RATE
+    return (level * np.mean([np.sin(2 * np.pi * f * t) for f in frequencies], axis=0)).astype(np.float32)
+
+
+def test_every_turn_has_an_onset_and_an_endpoint_near_its_words(customer):
+    found = marks(customer)
+    assert [type(mark) for mark in found] == [Onset, Endpoint] * 4
+    words = [(3.5, 6.4), (10.6, 14.1), (17.6, 19.5), (20.0, 22.5)]
+    assert len(found) // 2 == len(words)
+
+
+def test_the_same_marks_over_the_telephone(customer):
+    clean, phone = marks(customer), marks(telephone(customer))
+    assert [type(mark) for mark in phone] == [type(mark) for mark in clean]
+    assert all(abs(a.sample - b.sample) < 0.2 * RATE for a, b in zip(clean, phone, strict=True))
+
+
+def test_chunk_sizes_change_nothing(customer):
+    whole, pieces = VoiceActivity(), VoiceActivity()
+    together = [frame.speech for frame in whole.push(customer[: 8 * RATE])]
+    apart = []
+    for at in range(0, 8 * RATE, 777):
+        apart += [frame.speech for frame in pieces.push(customer[at : min(at + 777, 8 * RATE)])]
+    assert together == apart and max(together) > 0.9
+
+
+T = np.arange(20 * RATE) / RATE
+NOT_SPEECH = {
+    "zeros": np.zeros(20 * RATE, np.float32),
+    "constant": np.full(20 * RATE, 0.2, np.float32),
+    "ringback": tone(20, 440, 480) * ((T % 6) < 2),
+    "european ringback": tone(20, 425) * ((T % 5) < 1),
+    "busy": tone(20, 480, 620) * ((T % 1) < 0.5),
+    "fax": tone(20, 1100) * ((T % 3.5) < 0.5),
+    "hold chord": tone(20, 262, 330, 392, 523),
+    "dtmf": np.concatenate(
+        [np.pad(tone(0.1, a, b), (0, RATE // 10)) for a in (697, 770, 852, 941) for b in (1209, 1336, 1477)] * 4
+    ),
+    "hiss": np.random.default_rng(2).normal(0, 0.02, 20 * RATE).astype(np.float32),
+    "idle mu-law": np.random.default_rng(2).choice([0, 8 / 32768, -8 / 32768], 20 * RATE).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("name", NOT_SPEECH)
+def test_nothing_but_speech_is_speech(name):
+    assert marks(NOT_SPEECH[name]) == []
+    assert marks(telephone(NOT_SPEECH[name])) == []
+
+
+def test_speech_after_a_long_mute_is_heard_at_once(customer):
+    mute = np.zeros(40 * RATE, np.float32)
+    clean = marks(customer)[0].sample
+    first = marks(np.concatenate([mute, customer]))[0]
+    assert isinstance(first, Onset) and abs(first.sample - len(mute) - clean) <= 2 * FRAME
+
+
+def steps(pcm, stretch=1):
+    activity, turns = VoiceActivity(), Turns()
+    found = [step for frame in activity.push(pcm) for step in turns.push(frame, stretch=stretch)]
+    found += [step for frame in activity.flush() for step in turns.push(frame)]
+    return [*found, *turns.finish()]
+
+
+def test_utterances_hold_exactly_the_sound_between_their_ends(customer):
+    start, sound = None, []
+    seen = 0
+    for step in steps(customer):
+        if isinstance(step, Began):
+            start, sound = step.start, []
+        else:
+            sound.append(step.pcm)
+        if isinstance(step, Ended):
+            seen += 1
+            np.testing.assert_array_equal(np.concatenate(sound), customer[start : step.end])
+    assert seen == 4
+
+
+def test_hops_come_rarer_when_stretched_and_not_at_all_at_zero(customer):
+    count = {stretch: sum(isinstance(step, Hop) for step in steps(customer, stretch)) for stretch in (0, 1, 2)}
+    assert count[0] == 0 < count[2] < count[1]
+
+
+def test_endless_speech_is_cut_into_utterances_that_lose_nothing(customer):
+    speech = customer[marks(customer)[0].sample : marks(customer)[1].sample]
+    endless = np.tile(speech, 14)
+    found = [step for step in steps(endless) if not isinstance(step, Hop)]
+    begun = [step for step in found if isinstance(step, Began)]
+    ended = [step for step in found if isinstance(step, Ended)]
+    assert len(begun) == len(ended) >= 3
+    assert all(stop.end - go.start <= LONGEST for go, stop in zip(begun, ended, strict=True))
+    assert all(stop.end == go.start for stop, go in zip(ended, begun[1:], strict=False) if not stop.paused)

@@ -1,0 +1,217 @@
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio.events import SAMPLE_RATE, Chunk, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure
+from audio.listener import BEHIND_MS, Listener
+from audio.scheduling import HUNG_MS, Scheduler
+from audio.settling import plain
+from audio.whisper import WhisperRecogniser
+
+MODEL = Path(__file__).parent / "models" / "test-recogniser"
+DATA = Path(__file__).parent / "data"
+BOTH = (Speaker.AGENT, Speaker.CUSTOMER)
+
+
+@pytest.fixture(scope="module")
+def sound():
+    return soundfile.read(DATA / "spoken-call.flac", dtype="float32")[0].T.copy()
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return json.loads((DATA / "spoken-call.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def recogniser():
+    return WhisperRecogniser(MODEL, device="cpu", floor_frames=300)
+
+
+@pytest.fixture
+def scheduler(recogniser):
+    scheduler = Scheduler(recogniser, 1)
+    yield scheduler
+    scheduler.close()
+
+
+def chunks(sound, speakers=BOTH, size=1600):
+    for at in range(0, sound.shape[1], size):
+        yield Chunk(
+            at * 1000 // SAMPLE_RATE,
+            {who: pcm[at : at + size] for who, pcm in zip(speakers, sound, strict=True)},
+        )
+
+
+def listen(listener, sound, speakers=BOTH, size=1600):
+    heard = []
+    for chunk in chunks(sound, speakers, size):
+        heard += listener.push(chunk)
+    return heard + listener.finish()
+
+
+def lines(heard, who):
+    return [
+        [plain(word.text) for word in item.words]
+        for item in heard
+        if isinstance(item, Utterance) and item.speaker is who
+    ]
+
+
+def errors(said, wanted):
+    row = list(range(len(said) + 1))
+    for at, want in enumerate(wanted, start=1):
+        above, row = row, [at]
+        for column, word in enumerate(said, start=1):
+            row.append(min(above[column] + 1, row[-1] + 1, above[column - 1] + (word != want)))
+    return row[-1]
+
+
+def test_a_call_is_heard_word_for_word_on_both_channels(scheduler, sound, truth):
+    heard = listen(Listener(scheduler, BOTH, in_step=True), sound)
+    wrong = 0
+    for who in BOTH:
+        wanted = [plain(word["word"]) for word in truth if word["who"] == who]
+        wrong += errors([word for line in lines(heard, who) for word in line], wanted)
+    assert wrong <= 3, "of 62 words"
+    assert ["you", "people", "are", "useless"] in lines(heard, Speaker.CUSTOMER)
+
+
+def test_the_same_events_every_time_in_step_and_the_same_utterances_live(scheduler, sound):
+    first, second = (listen(Listener(scheduler, BOTH, in_step=True), sound) for _ in range(2))
+    assert first == second
+    live = listen(Listener(scheduler, BOTH), sound)
+    for who in BOTH:
+        assert lines(live, who) == lines(first, who)
+    assert any(isinstance(item, Hypothesis) and item.agreed for item in first)
+
+
+def test_words_agree_before_the_utterance_ends_and_hypotheses_belong_to_it(scheduler, sound):
+    heard = listen(Listener(scheduler, BOTH, in_step=True), sound)
+    final = {item.id: at for at, item in enumerate(heard) if isinstance(item, Utterance)}
+    early = [(at, item) for at, item in enumerate(heard) if isinstance(item, Hypothesis)]
+    assert early and all(at < final[item.id] for at, item in early)
+    kept = total = 0
+    for item in heard:
+        if isinstance(item, Utterance):
+            last = [other for _, other in early if other.id == item.id][-1:]
+            agreed = [plain(word.text) for other in last for word in other.agreed]
+            kept += sum(word in {plain(w.text) for w in item.words} for word in agreed)
+            total += len(agreed)
+    assert total > 25 and kept / total > 0.9
+
+
+def test_every_millisecond_is_accounted_for(scheduler, sound):
+    listener = Listener(scheduler, BOTH, in_step=True)
+    listen(listener, sound[:, :-777], size=1000)
+    found = listener.accounted()
+    length = (sound.shape[1] - 777) * 1000 // SAMPLE_RATE
+    for who in BOTH:
+        parts = {part: found[f"{who}.{part}"] for part in ("speech", "silence", "failed")}
+        assert sum(parts.values()) == length
+        assert parts["failed"] == 0 and 5000 < parts["speech"] < 15000
+
+
+def test_the_last_words_are_not_lost_when_the_call_is_cut_in_mid_speech(scheduler, sound, truth):
+    account = next(word for word in truth if word["word"] == "account.")
+    heard = listen(Listener(scheduler, BOTH, in_step=True), sound[:, : account["end_ms"] * 16])
+    assert lines(heard, Speaker.CUSTOMER)[-1][-3:] == ["cancel", "my", "account"]
+
+
+def test_a_mono_recording_has_one_channel(scheduler, sound):
+    mono = sound.sum(axis=0, keepdims=True)[:, : 8 * SAMPLE_RATE]
+    heard = listen(Listener(scheduler, (Speaker.UNKNOWN,), in_step=True), mono, (Speaker.UNKNOWN,))
+    assert lines(heard, Speaker.UNKNOWN)[0][:4] == ["thank", "you", "for", "calling"]
+    assert {item.speaker for item in heard if isinstance(item, SpeechActivity)} == {Speaker.UNKNOWN}
+
+
+def test_words_leaking_into_the_other_channel_stay_with_the_louder(scheduler, sound):
+    leaking = sound + 0.15 * sound[::-1]
+    clean = listen(Listener(scheduler, BOTH, in_step=True), sound)
+    heard = listen(Listener(scheduler, BOTH, in_step=True), leaking)
+    for who, other in (BOTH, BOTH[::-1]):
+        mine = [" ".join(line) for line in lines(heard, who) if line]
+        assert not [line for line in lines(clean, other) if " ".join(line) in mine]
+        kept = sum(" ".join(line) in mine for line in lines(clean, who))
+        assert kept == len(lines(clean, who)) and len(mine) <= kept + 1, "a leak may be misheard, once"
+
+
+class Meter:
+    def __init__(self):
+        self.given = []
+
+    def push(self, audio, speech):
+        self.given.append((audio, speech))
+        return [VoiceMeasure(audio.start_ms, 1000, -20.0, 0.0, 0.0, 0.0, 0.0)] if speech else []
+
+
+def test_the_voice_meter_gets_the_customers_sound_with_speech_and_crosstalk_marked(scheduler, sound):
+    meter = Meter()
+    heard = listen(Listener(scheduler, BOTH, in_step=True, voice_meter=meter), sound)
+    together = np.concatenate([audio.pcm for audio, _ in meter.given])
+    np.testing.assert_array_equal(together, sound[1])
+    assert any(speech for _, speech in meter.given) and any(audio.crosstalk for audio, _ in meter.given)
+    assert sum(isinstance(item, VoiceMeasure) for item in heard) == sum(speech for _, speech in meter.given)
+    mono = Meter()
+    listen(Listener(scheduler, (Speaker.UNKNOWN,), voice_meter=mono), sound[:1], (Speaker.UNKNOWN,))
+    assert mono.given == []
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Slow:
+    """The test recogniser behind a gate."""
+
+    name, version, embedded = "slow", "1", False
+
+    def __init__(self, recogniser, broken=False):
+        self.recogniser, self.gate, self.broken = recogniser, threading.Event(), broken
+
+    def begin(self, *, phrases=()):
+        self.gate.wait()
+        if self.broken:
+            raise RuntimeError("broken")
+        return self.recogniser.begin(phrases=phrases)
+
+
+def test_falling_behind_is_said_once_with_the_lag_and_all_words_come_after_all(recogniser, sound):
+    clock, slow, woken = Clock(), Slow(recogniser), threading.Event()
+    scheduler = Scheduler(slow, 1, clock=clock)
+    listener = Listener(scheduler, BOTH, wake=woken.set)
+    heard = []
+    for chunk in chunks(sound[:, : 16 * SAMPLE_RATE]):
+        clock.now = min(chunk.end_ms, HUNG_MS - 5000) / 1000
+        heard += listener.push(chunk)
+    assert not woken.is_set() and lines(heard, Speaker.CUSTOMER) == []
+    behind = [item for item in heard if isinstance(item, Trouble)]
+    assert [(item.code, item.cleared) for item in behind] == [("transcriber-behind", False)]
+    assert behind[0].lag_ms >= BEHIND_MS
+    slow.gate.set()
+    rest = listener.finish()
+    assert woken.is_set()
+    assert [(item.code, item.cleared) for item in rest if isinstance(item, Trouble)] == [("transcriber-behind", True)]
+    assert "i want my money back or i will cancel my account".split() in lines(rest, Speaker.CUSTOMER)
+    scheduler.close()
+
+
+def test_a_recogniser_that_fails_is_said_and_its_speech_accounted_as_failed(recogniser, sound, caplog):
+    slow = Slow(recogniser, broken=True)
+    slow.gate.set()
+    scheduler = Scheduler(slow, 1)
+    listener = Listener(scheduler, BOTH, in_step=True)
+    heard = listen(listener, sound)
+    trouble = [item for item in heard if isinstance(item, Trouble)]
+    assert [item.code for item in trouble] == ["transcriber-failed"]
+    assert [item.words for item in heard if isinstance(item, Utterance)] == [()] * 7
+    found = listener.accounted()
+    assert found["customer.speech"] == 0 < found["customer.failed"]
+    scheduler.close()

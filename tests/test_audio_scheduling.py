@@ -1,0 +1,221 @@
+import threading
+
+import numpy as np
+import pytest
+
+from audio.events import Speaker, Word
+from audio.scheduling import FINAL_DUE_MS, HUNG_MS, STRETCH_MS, Agenda, Scheduler, Task
+
+PIECE = np.zeros(1600, np.float32)
+
+
+def task(line, answers=None):
+    def deliver(final, words):
+        if answers is not None:
+            answers.append((final, words))
+
+    return Task(line, (), deliver, [PIECE])
+
+
+class KeyedDecoding:
+    """Only what the agenda asks of a decoding: what it can be batched with."""
+
+    def __init__(self, key):
+        self.key = key
+
+    def batch_key(self, samples):
+        return self.key
+
+
+def test_the_earliest_deadline_goes_first_and_the_customer_before_the_agent():
+    agenda = Agenda()
+    agent, customer, other = (agenda.open(who) for who in (Speaker.AGENT, Speaker.CUSTOMER, Speaker.CUSTOMER))
+    agenda.submit(task(agent), 0, final=False)
+    agenda.submit(task(customer), 10, final=False)
+    agenda.submit(task(other), 20, final=True)
+    order = [agenda.take(30)[0].task.line for _ in range(3)]
+    assert order == [other, customer, agent]
+
+
+def test_a_newer_hop_replaces_the_waiting_one_and_keeps_its_place():
+    agenda = Agenda()
+    line = agenda.open(Speaker.CUSTOMER)
+    one = task(line)
+    agenda.submit(one, 0, final=False)
+    one.sound.append(PIECE)
+    agenda.submit(one, 600, final=False)
+    (job,) = agenda.take(700)
+    assert (job.asked_ms, job.pieces) == (0, 2)
+    agenda.done(job)
+    assert agenda.take(700) == []
+
+
+def test_finals_are_never_dropped_and_come_in_order_while_their_hops_are():
+    agenda = Agenda()
+    line = agenda.open(Speaker.CUSTOMER)
+    tasks = [task(line) for _ in range(50)]
+    for at, one in enumerate(tasks):
+        agenda.submit(one, at, final=False)
+        agenda.submit(one, at, final=True)
+    done = []
+    while jobs := agenda.take(100):
+        done += [(job.task, job.final) for job in jobs]
+        for job in jobs:
+            agenda.done(job)
+    assert done == [(one, True) for one in tasks]
+
+
+def test_a_channel_is_decoded_by_one_worker_at_a_time():
+    agenda = Agenda()
+    line = agenda.open(Speaker.CUSTOMER)
+    agenda.submit(task(line), 0, final=True)
+    agenda.submit(task(line), 0, final=True)
+    (job,) = agenda.take(0)
+    assert agenda.take(0) == []
+    agenda.done(job)
+    assert agenda.take(0) != []
+
+
+def test_hops_that_fit_together_are_taken_as_one_batch_and_finals_alone():
+    agenda = Agenda(batch=3)
+    lines = [agenda.open(Speaker.CUSTOMER) for _ in range(6)]
+    for line, key in zip(lines, "aabaaa", strict=True):
+        one = task(line)
+        one.decoding = KeyedDecoding(key)
+        agenda.submit(one, 0, final=False)
+    first, second = agenda.take(0), agenda.take(0)
+    assert [job.task.line for job in first] == [lines[0], lines[1], lines[3]]
+    assert [job.task.line for job in second] == [lines[2]]
+    third = agenda.take(0)
+    assert [job.task.line for job in third] == [lines[4], lines[5]]
+
+
+def test_hops_stretch_when_work_is_late_and_come_back_afterwards():
+    agenda = Agenda()
+    line = agenda.open(Speaker.CUSTOMER)
+    agenda.submit(task(line), 0, final=True)
+    assert agenda.stretch(0) == 1
+    stretches = [agenda.stretch(FINAL_DUE_MS + times * STRETCH_MS) for times in (0, 1, 4, 10)]
+    assert stretches == [1, 2, 4, 0]
+    late = FINAL_DUE_MS + 10 * STRETCH_MS
+    (job,) = agenda.take(late)
+    agenda.done(job)
+    assert agenda.stretch(late) == 0
+    assert agenda.stretch(late + 60_000) == 1
+
+
+def test_a_failed_job_is_tried_once_more_from_the_beginning():
+    agenda = Agenda()
+    line = agenda.open(Speaker.CUSTOMER)
+    one = task(line)
+    one.decoding, one.taken = KeyedDecoding("a"), 1
+    agenda.submit(one, 0, final=True)
+    for _ in range(2):
+        (job,) = agenda.take(0)
+        agenda.done(job)
+        agenda.again(job)
+        assert (one.decoding, one.taken) == (None, 0)
+    assert agenda.take(0) == []
+
+
+class Faulty:
+    """A recogniser that fails or hangs where its sound says so, and otherwise hears how much it was given."""
+
+    name, version, embedded = "faulty", "1", False
+
+    def __init__(self):
+        self.release = threading.Event()
+        self.entered = threading.Event()
+        self.begun = 0
+
+    def begin(self, *, phrases=()):
+        self.begun += 1
+        return FaultyDecoding(self, self.begun)
+
+
+class FaultyDecoding:
+    def __init__(self, owner, number):
+        self.owner, self.number, self.samples, self.level = owner, number, 0, 0.0
+
+    def extend(self, pcm):
+        self.samples += len(pcm)
+        self.level = max(self.level, float(pcm.max()))
+
+    def hypothesis(self):
+        return self.final()
+
+    def final(self):
+        if self.level == 1.0:
+            raise RuntimeError("poison")
+        if self.level == 0.5 and self.number == 1:
+            raise RuntimeError("once")
+        if self.level == 0.25:
+            self.owner.entered.set()
+            self.owner.release.wait()
+        return (Word(str(self.samples), 0, 1),)
+
+
+@pytest.fixture
+def faulty():
+    recogniser = Faulty()
+    yield recogniser
+    recogniser.release.set()
+
+
+def run(scheduler, level, answers):
+    line = scheduler.open(Speaker.CUSTOMER)
+    one = task(line, answers)
+    one.sound.clear()
+    scheduler.submit(one, np.full(800, level, np.float32), final=False)
+    scheduler.submit(one, np.full(800, level, np.float32), final=True)
+    return line
+
+
+def finals(answers):
+    return [words for final, words in answers if final]
+
+
+def test_a_decode_that_raises_is_tried_again_with_all_of_its_sound(faulty, caplog):
+    scheduler, answers = Scheduler(faulty, 1), []
+    scheduler.wait([run(scheduler, 0.5, answers)])
+    assert finals(answers) == [(Word("1600", 0, 1),)]
+    scheduler.close()
+
+
+def test_a_poisoned_call_is_told_and_others_go_on(faulty, caplog):
+    scheduler, poisoned, well = Scheduler(faulty, 1), [], []
+    lines = [run(scheduler, 1.0, poisoned), run(scheduler, 0.1, well)]
+    scheduler.wait(lines)
+    assert finals(poisoned) == [None]
+    assert finals(well) == [(Word("1600", 0, 1),)]
+    scheduler.close()
+
+
+def test_a_hung_decode_is_noticed_its_worker_replaced_and_other_calls_go_on(faulty, caplog):
+    now = [0.0]
+    scheduler = Scheduler(faulty, 1, clock=lambda: now[0])
+    hung, well = [], []
+    first = run(scheduler, 0.25, hung)
+    assert faulty.entered.wait(10)
+    second = run(scheduler, 0.1, well)
+    while not first.idle:
+        faulty.entered.wait(10)
+        faulty.entered.clear()
+        now[0] += HUNG_MS / 1000
+        scheduler.inspect()
+    scheduler.wait([second])
+    assert finals(hung) == [None]
+    assert finals(well) == [(Word("1600", 0, 1),)]
+    assert scheduler.replaced >= 2
+    faulty.release.set()
+    assert finals(hung) == [None], "an answer that comes after all is not believed"
+    scheduler.close()
+
+
+def test_closing_frees_whoever_waits(faulty):
+    scheduler = Scheduler(faulty, 1)
+    line = run(scheduler, 0.25, [])
+    assert faulty.entered.wait(10)
+    scheduler.close()
+    scheduler.wait([line])
+    assert not line.idle

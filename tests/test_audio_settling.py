@@ -1,0 +1,67 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio.events import Word
+from audio.settling import Settling, plain
+
+
+def words(text):
+    return tuple(Word(word, 100 * i, 100 * i + 80) for i, word in enumerate(text.split()))
+
+
+def texts(found):
+    return " ".join(word.text for word in found)
+
+
+def test_words_are_agreed_when_two_hypotheses_begin_alike():
+    settling = Settling()
+    settling.push(words("I want my"))
+    assert settling.agreed == ()
+    settling.push(words("I want money back"))
+    assert texts(settling.agreed) == "I want"
+    assert texts(settling.tentative) == "money back"
+
+
+def test_case_and_punctuation_do_not_delay_agreement():
+    settling = Settling()
+    settling.push(words("my account"))
+    settling.push(words("My account, please"))
+    assert texts(settling.agreed) == "My account,"
+    assert plain("Account,") == plain("account")
+
+
+def test_a_genuine_repetition_is_kept():
+    settling = Settling()
+    settling.push(words("no no"))
+    settling.push(words("no no no"))
+    settling.push(words("no no no stop"))
+    assert texts(settling.agreed) == "no no no"
+    assert texts(settling.tentative) == "stop"
+
+
+def test_agreed_words_stay_and_the_rest_is_found_when_a_later_hypothesis_contradicts_them():
+    settling = Settling()
+    settling.push(words("the third time my am"))
+    settling.push(words("the third time my am calling"))
+    settling.push(words("the third time I am calling about"))
+    settling.push(words("the third time I am calling about this"))
+    assert texts(settling.agreed) == "the third time my am calling about"
+    assert texts(settling.tentative) == "this"
+
+
+@given(st.lists(st.lists(st.sampled_from("a b c d".split()), max_size=8), max_size=8))
+def test_agreed_words_only_grow(hypotheses):
+    settling = Settling()
+    before = ()
+    for hypothesis in hypotheses:
+        settling.push(words(" ".join(hypothesis)))
+        assert settling.agreed[: len(before)] == before
+        before = settling.agreed
+
+
+@given(st.lists(st.sampled_from("a b c d".split()), min_size=1, max_size=12))
+def test_a_sentence_heard_without_error_settles_whole(sentence):
+    settling = Settling()
+    for end in (*range(1, len(sentence) + 1), len(sentence)):
+        settling.push(words(" ".join(sentence[:end])))
+    assert texts(settling.agreed) == " ".join(sentence)

@@ -1,0 +1,191 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio.errors import AudioError
+from audio.events import SAMPLE_RATE, Word
+from audio.guards import Evidence, believable, looping, suspicion
+from audio.settling import plain
+from audio.whisper import FLOOR_FILE, WhisperRecogniser, stored_floor
+from audio.windows import BUCKETS, FULL, SAFE_FLOOR, TAIL, Spectrum, forbid_trap, window_frames
+
+MODEL = Path(__file__).parent / "models" / "test-recogniser"
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="module")
+def recogniser():
+    return WhisperRecogniser(MODEL, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def sentence():
+    """ "I want my money back or I will cancel my account." """
+    pcm = soundfile.read(DATA / "spoken-call.flac", dtype="float32")[0][:, 1]
+    words = [word for word in json.loads((DATA / "spoken-call.json").read_text()) if word["who"] == "customer"]
+    spoken = words[10:21]
+    start = spoken[0]["start_ms"] - 200
+    return pcm[start * 16 : (spoken[-1]["end_ms"] + 200) * 16].copy(), start, spoken
+
+
+def text(words):
+    return " ".join(plain(word.text) for word in words)
+
+
+SAID = "i want my money back or i will cancel my account"
+
+
+def heard(recogniser, pcm, **options):
+    decoding = recogniser.begin(**options)
+    decoding.extend(pcm)
+    return decoding.final()
+
+
+def test_a_sentence_is_heard_with_true_word_times(recogniser, sentence):
+    pcm, start, spoken = sentence
+    words = heard(recogniser, pcm)
+    assert text(words) == SAID
+    off = [abs(word.start_ms + start - true["start_ms"]) for word, true in zip(words, spoken, strict=True)]
+    assert np.median(off) < 200 and max(off) < 600
+    assert all(0 < word.probability <= 1 and word.start_ms <= word.end_ms for word in words)
+
+
+def test_a_short_window_hears_what_a_full_one_hears(sentence):
+    pcm, _, _ = sentence
+    short = WhisperRecogniser(MODEL, device="cpu", floor_frames=300)
+    full = WhisperRecogniser(MODEL, device="cpu", encoder_window="full")
+    assert (short.floor, full.floor) == (300, FULL)
+    assert text(heard(short, pcm)) == text(heard(full, pcm)) == SAID
+
+
+def test_expected_phrases_are_a_prompt_and_do_not_appear_unsaid(recogniser, sentence):
+    words = heard(recogniser, sentence[0], phrases=("speak to a supervisor", "lawyer", "refund"))
+    assert text(words) == SAID
+
+
+def test_utterances_decoded_together_are_heard_as_alone(recogniser, sentence):
+    pcm, _, _ = sentence
+    cuts = [pcm[: int(share * len(pcm))] for share in (0.5, 0.7, 0.9)]
+    alone, together = [], []
+    for cut in cuts:
+        decoding = recogniser.begin()
+        decoding.extend(cut)
+        alone.append(decoding.hypothesis())
+        again = recogniser.begin()
+        again.extend(cut)
+        together.append(again)
+    assert len({decoding.batch_key(1) for decoding in together}) == 1
+    assert [text(words) for words in recogniser.hypotheses(together)] == [text(words) for words in alone]
+    assert text(alone[-1]).startswith("i want my money back")
+
+
+def test_silence_and_nothing_at_all_have_no_words(recogniser):
+    assert heard(recogniser, np.zeros(3 * SAMPLE_RATE, np.float32)) == ()
+    assert heard(recogniser, np.zeros(0, np.float32)) == ()
+
+
+def test_frames_taken_in_pieces_are_those_of_the_whole(sentence):
+    pcm = sentence[0]
+    filters = np.random.default_rng(0).random((80, 201), np.float32)
+    whole, pieces = Spectrum(filters), Spectrum(filters)
+    whole.extend(pcm)
+    for at in range(0, len(pcm), 1234):
+        pieces.extend(pcm[at : at + 1234])
+        pieces.window(400)
+    np.testing.assert_allclose(whole.window(600), pieces.window(600), atol=1e-5)
+
+
+def test_mel_frames_are_those_of_faster_whisper(sentence):
+    from faster_whisper.feature_extractor import FeatureExtractor
+
+    pcm = sentence[0]
+    extractor = FeatureExtractor()
+    ours = Spectrum(extractor.mel_filters)
+    ours.extend(pcm)
+    count = len(pcm) // 160
+    theirs = extractor(np.pad(pcm, (0, 16000)))[:, 2:count]
+    np.testing.assert_allclose(ours.window(600)[:, 2:count], theirs, atol=2e-3)
+
+
+@pytest.mark.parametrize("n_mels", [80, 128])
+def test_no_window_falls_into_the_trap(n_mels):
+    for content in range(1, FULL):
+        for floor in (1, 300, SAFE_FLOOR, FULL):
+            frames = window_frames(content, floor=floor)
+            forbid_trap(frames, n_mels)
+            assert frames in BUCKETS and frames >= min(FULL, max(floor, content + TAIL))
+    for trap in (2 * n_mels - 1, 2 * n_mels):
+        with pytest.raises(ValueError, match="mel bands"):
+            forbid_trap(trap, n_mels)
+
+
+def test_the_floor_is_ten_seconds_until_one_is_stored(tmp_path):
+    assert WhisperRecogniser(MODEL, device="cpu").floor == 1000
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    (model / FLOOR_FILE).write_text('{"floor_frames": 400}')
+    assert WhisperRecogniser(model, device="cpu").floor == 400
+    for bad in ("", "{}", '{"floor_frames": "x"}', '{"floor_frames": 99999}', "[]"):
+        (model / FLOOR_FILE).write_text(bad)
+        assert stored_floor(model) is None
+
+
+def damaged(tmp_path, change):
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    change(model)
+    with pytest.raises(AudioError) as caught:
+        WhisperRecogniser(model, device="cpu")
+    assert "\n" not in str(caught.value)
+    return caught.value.code
+
+
+def test_a_damaged_model_is_one_clear_line(tmp_path):
+    weights = (MODEL / "model.bin").read_bytes()
+    assert damaged(tmp_path / "a", lambda m: (m / "model.bin").write_bytes(weights[:100_000])) == "model-corrupt"
+    assert damaged(tmp_path / "b", lambda m: (m / "tokenizer.json").write_text("{}")) == "model-corrupt"
+    assert damaged(tmp_path / "c", lambda m: (m / "config.json").write_text("{}")) == "model-wrong-family"
+    assert damaged(tmp_path / "d", lambda m: (m / "model.bin").unlink()) == "model-corrupt"
+
+
+EVIDENCE = Evidence(tokens=10, voiced_ms=4000, mean_log_probability=-0.2, no_speech=0.1)
+
+
+def test_loops_are_noticed_and_plain_insistence_is_not():
+    assert looping("no no no no no".split())
+    assert looping("i want my money i want my money i want my money".split())
+    assert not looping("no no no stop it now".split())
+    assert not looping("i want my money i want my money now please".split())
+
+
+def test_invented_texts_are_suspected():
+    def changed(**change):
+        from dataclasses import replace
+
+        return replace(EVIDENCE, **change)
+
+    assert suspicion("I want my money back", EVIDENCE) is None
+    assert suspicion("", changed(cut=True)) is None
+    assert suspicion("a text", changed(cut=True)) == "unending"
+    assert suspicion("one two three four", changed(tokens=30, voiced_ms=1000)) == "crowded"
+    assert suspicion("very " * 5, EVIDENCE) == "loop"
+    assert suspicion("so you know", changed(no_speech=0.9, mean_log_probability=-1.0)) == "no-speech"
+
+
+def test_stock_phrases_are_dropped_only_when_doubtful():
+    def said(line, probability):
+        return tuple(Word(word, 0, 100, probability) for word in line.split())
+
+    from dataclasses import replace
+
+    brief = replace(EVIDENCE, voiced_ms=800)
+    assert believable(said("Thank you.", 0.95), EVIDENCE)
+    assert believable(said("Thank you.", 0.95), brief)
+    assert not believable(said("Thank you.", 0.6), brief)
+    assert not believable(said("Thank you.", 0.4), EVIDENCE)
+    assert believable(said("Cancel it.", 0.6), brief)
+    assert not believable(said("Cancel it.", 0.1), EVIDENCE)
