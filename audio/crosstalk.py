@@ -22,9 +22,9 @@ LOUDER_DB = 6.0
 WORDS = 3
 WITHIN_MS = 500
 ALIKE = 0.86
-"""Correlation of the two channels' levels (dB per 32 ms, best within 0.26 s) from which they are the same sound. Between
-190 pairs of unrelated synthetic sentences at most 0.855, between a sentence and its telephone leak at -8 to -30 dB 0.90 in
-the median: about three leaks of four are found so, the others by their words."""
+"""Correlation of the two channels' levels (dB per 32 ms, best within 0.26 s) from which they are the same sound.
+Between 190 pairs of unrelated synthetic sentences at most 0.855; between a sentence and its telephone leak at -8 to
+-30 dB 0.90 in the median: about three leaks of four are found so, the others by their words."""
 LAG = 8
 """Frames either way."""
 KEEP = 60 * SAMPLE_RATE

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audio.activity import FRAME, Endpoint, Endpointer, Frame, Onset
+from audio.activity import FRAME, ONSET_WITHIN, Endpoint, Endpointer, Frame, Onset
 from audio.events import SAMPLE_RATE, Pcm
 
 MS = SAMPLE_RATE // 1000
@@ -86,7 +86,7 @@ class Turns:
         elif isinstance(change, Endpoint):
             yield self._end(change.sample + AFTER, paused=True)
         elif not was_speaking:
-            self._kept = self._kept[-(PRE_ROLL + 4 * FRAME) :]
+            self._kept = self._kept[-(PRE_ROLL + ONSET_WITHIN * FRAME) :]
         elif self._ends.speaking:
             yield from self._grow(frame, stretch)
 

@@ -46,7 +46,7 @@ def test_every_turn_has_an_onset_and_an_endpoint_near_its_words(customer):
 def test_the_same_marks_over_the_telephone(customer):
     clean, phone = marks(customer), marks(telephone(customer))
     assert [type(mark) for mark in phone] == [type(mark) for mark in clean]
-    assert all(abs(a.sample - b.sample) < 0.2 * RATE for a, b in zip(clean, phone, strict=True))
+    assert all(abs(a.sample - b.sample) < 0.35 * RATE for a, b in zip(clean, phone, strict=True))
 
 
 def test_chunk_sizes_change_nothing(customer):
