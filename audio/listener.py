@@ -174,7 +174,7 @@ class Listener:
                     channel.speech += step.end - utterance.start
                     channel.open = None
                     if step.paused:
-                        heard.append(SpeechActivity(channel.speaker, _ms(channel.turns.samples), False))
+                        heard.append(SpeechActivity(channel.speaker, _ms(step.paused_at), False))
                 self._scheduler.submit(utterance.task, step.pcm, final=final)
                 if self._in_step:
                     self._scheduler.wait([channel.line])

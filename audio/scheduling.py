@@ -303,7 +303,7 @@ class Scheduler:
             try:
                 answers = self._decode(jobs)
             except Exception as error:  # whatever a recogniser raises must not take other calls down
-                log.exception("a decode failed", exc_info=error)
+                log.error("a decode failed: %s", type(error).__name__)
                 for job in jobs:
                     self._failed(job)
             else:

@@ -50,6 +50,8 @@ class Ended:
     end: int
     paused: bool
     """False where it was cut in mid-speech for its length."""
+    paused_at: int
+    """The sample after the last speech."""
 
 
 Step = Began | Hop | Ended
@@ -84,7 +86,7 @@ class Turns:
         if isinstance(change, Onset):
             yield self._begin(change.sample)
         elif isinstance(change, Endpoint):
-            yield self._end(change.sample + AFTER, paused=True)
+            yield self._end(change.sample, paused=True)
         elif not was_speaking:
             self._kept = self._kept[-(PRE_ROLL + ONSET_WITHIN * FRAME) :]
         elif self._ends.speaking:
@@ -94,7 +96,7 @@ class Turns:
         """The call is over."""
         end = self._ends.end()
         if end is not None:
-            yield self._end(end.sample + AFTER, paused=True)
+            yield self._end(end.sample, paused=True)
 
     def _begin(self, onset: int) -> Began:
         kept_from = self.samples - len(self._kept)
@@ -122,8 +124,8 @@ class Turns:
             pcm, self._kept = self._kept, np.zeros(0, np.float32)
             yield Hop(pcm)
 
-    def _end(self, end: int, *, paused: bool) -> Ended:
+    def _end(self, speech_end: int, *, paused: bool) -> Ended:
         kept_from = self.samples - len(self._kept)
-        end = min(end, self.samples)
+        end = min(speech_end + AFTER, self.samples) if paused else speech_end
         pcm, self._kept = self._kept[: end - kept_from], self._kept[end - kept_from :]
-        return Ended(pcm, end, paused)
+        return Ended(pcm, end, paused, speech_end)
