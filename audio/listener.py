@@ -51,7 +51,7 @@ class _Open:
     id: str
     start: int
     task: Task
-    settling: Settling = field(default_factory=Settling)
+    settling: Settling
     end: int = 0
 
 
@@ -98,7 +98,7 @@ class Listener:
         order = sorted(speakers, key=lambda speaker: speaker is Speaker.AGENT)  # the customer first
         self._channels = {speaker: _Channel(speaker, scheduler.open(speaker)) for speaker in order}
         self._crosstalk = Crosstalk(tuple(order))
-        self._answers: deque[tuple[_Channel, _Open, bool, tuple[Word, ...] | None]] = deque()
+        self._answers: deque[tuple[_Channel, _Open, bool, int, tuple[Word, ...] | None]] = deque()
         self._now_ms = 0
         self._behind = False
         self._failing = False
@@ -184,12 +184,13 @@ class Listener:
     def _begin(self, channel: _Channel, step: Began) -> None:
         channel.begun += 1
 
-        def deliver(final: bool, words: tuple[Word, ...] | None) -> None:
-            self._answers.append((channel, utterance, final, words))
+        def deliver(final: bool, samples: int, words: tuple[Word, ...] | None) -> None:
+            self._answers.append((channel, utterance, final, samples, words))
             self._wake()
 
+        settling = Settling(trusting=not self._scheduler.recogniser.embedded)
         task = Task(channel.line, self._phrases, deliver)
-        utterance = _Open(f"{channel.speaker[0]}{channel.begun}", step.start, task)
+        utterance = _Open(f"{channel.speaker[0]}{channel.begun}", step.start, task, settling)
         channel.open = utterance
         channel.waiting.append(utterance)
 
@@ -200,12 +201,14 @@ class Listener:
         audio = chunk.customer_audio(crosstalk=agent.turns.speaking)
         return () if audio is None else self._meter.push(audio, customer.turns.speaking)
 
-    def _say(self, channel: _Channel, utterance: _Open, final: bool, words: tuple[Word, ...] | None) -> list[Heard]:
+    def _say(
+        self, channel: _Channel, utterance: _Open, final: bool, samples: int, words: tuple[Word, ...] | None
+    ) -> list[Heard]:
         start = _ms(utterance.start)
         if not final:
             if words is None or utterance not in channel.waiting:
                 return []
-            utterance.settling.push(words)
+            utterance.settling.push(words, heard_ms=_ms(samples))
             agreed, tentative = utterance.settling.agreed, utterance.settling.tentative
             return [
                 Hypothesis(utterance.id, channel.speaker, start, _shifted(agreed, start), _shifted(tentative, start))

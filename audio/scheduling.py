@@ -69,8 +69,9 @@ class Task:
 
     line: Line
     phrases: tuple[str, ...]
-    deliver: Callable[[bool, tuple[Word, ...] | None], None]
-    """Called from a worker: whether these are its last words, and the words, or None where both tries failed."""
+    deliver: Callable[[bool, int, tuple[Word, ...] | None], None]
+    """Called from a worker: whether these are its last words, how many samples they are about, and the words, or None
+    where both tries failed."""
     sound: list[Pcm] = field(default_factory=list)
     decoding: Decoding | None = None
     taken: int = 0
@@ -93,6 +94,8 @@ class Job:
     number: int
     pieces: int
     """How much of the task's sound it is about."""
+    samples: int = 0
+    """The same in samples."""
     tries: int = 0
     started_ms: int = 0
     batch: int = 0
@@ -127,7 +130,7 @@ class Agenda:
         due = now_ms + (FINAL_DUE_MS if final else HOP_DUE_MS)
         if task.line.speaker is Speaker.AGENT:
             due += AGENT_LATER_MS
-        job = Job(task, final, now_ms, due, next(self._numbers), len(task.sound))
+        job = Job(task, final, now_ms, due, next(self._numbers), len(task.sound), task.samples)
         line, waiting = task.line, task.line.hop
         if final:
             line.finals.append(job)
@@ -140,9 +143,9 @@ class Agenda:
 
     def take(self, now_ms: int) -> list[Job]:
         """The most urgent job, with others that can share its batch; empty when there is nothing to do."""
-        waiting = sorted(
-            (job for line in self._lines if (job := line.next) is not None), key=lambda job: (job.due_ms, job.number)
-        )
+        waiting = [job for line in self._lines if (job := line.next) is not None]
+        # A final that is late goes before any hop: hops lose their worth as they wait, finals do not.
+        waiting.sort(key=lambda job: (not (job.final and job.due_ms < now_ms), job.due_ms, job.number))
         if not waiting:
             return []
         head = waiting[0]
@@ -174,7 +177,7 @@ class Agenda:
         job.task.decoding, job.task.taken = None, 0
         if job.tries >= 2:
             return
-        retry = Job(job.task, job.final, job.asked_ms, job.due_ms, job.number, job.pieces, job.tries)
+        retry = Job(job.task, job.final, job.asked_ms, job.due_ms, job.number, job.pieces, job.samples, job.tries)
         if job.final:
             line.finals.appendleft(retry)
         elif line.hop is None and not line.finals:
@@ -336,7 +339,7 @@ class Scheduler:
     def _answer(self, job: Job, words: tuple[Word, ...] | None) -> None:
         with self._change:
             if job in self._agenda.running:
-                job.task.deliver(job.final, words)
+                job.task.deliver(job.final, job.samples, words)
                 self._agenda.done(job)
                 self._change.notify_all()
 
@@ -345,7 +348,7 @@ class Scheduler:
             if job not in self._agenda.running:
                 return  # given up before
             if job.tries >= 2:
-                job.task.deliver(job.final, None)
+                job.task.deliver(job.final, job.samples, None)
             self._agenda.done(job)
             self._agenda.again(job)
             self._change.notify_all()

@@ -10,7 +10,7 @@ PIECE = np.zeros(1600, np.float32)
 
 
 def task(line, answers=None):
-    def deliver(final, words):
+    def deliver(final, samples, words):
         if answers is not None:
             answers.append((final, words))
 
@@ -63,6 +63,17 @@ def test_finals_are_never_dropped_and_come_in_order_while_their_hops_are():
         for job in jobs:
             agenda.done(job)
     assert done == [(one, True) for one in tasks]
+
+
+def test_a_late_final_goes_before_hops_that_are_later_still():
+    agenda = Agenda()
+    hopping, ending = agenda.open(Speaker.CUSTOMER), agenda.open(Speaker.AGENT)
+    agenda.submit(task(hopping), 0, final=False)
+    agenda.submit(task(ending), 5000, final=True)
+    assert agenda.take(5100)[0].task.line is hopping
+    agenda.submit(task(hopping), 5100, final=False)
+    agenda.done(agenda.running[0])
+    assert agenda.take(9000)[0].final
 
 
 def test_a_channel_is_decoded_by_one_worker_at_a_time():

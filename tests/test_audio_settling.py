@@ -49,6 +49,17 @@ def test_agreed_words_stay_and_the_rest_is_found_when_a_later_hypothesis_contrad
     assert texts(settling.tentative) == "this"
 
 
+def test_a_sure_word_well_before_the_end_is_agreed_at_once_if_none_before_it_is_unsure():
+    sure, unsure = (lambda at: Word("yes", at, at + 80, 0.95)), (lambda at: Word("uh", at, at + 80, 0.5))
+    for trusting, expected in ((True, 2), (False, 0)):
+        settling = Settling(trusting=trusting)
+        settling.push((sure(0), sure(100), unsure(200), sure(300), sure(900)), heard_ms=1000)
+        assert len(settling.agreed) == expected
+    settling = Settling(trusting=True)
+    settling.push((sure(0), sure(900)), heard_ms=1000)
+    assert len(settling.agreed) == 1
+
+
 @given(st.lists(st.lists(st.sampled_from("a b c d".split()), max_size=8), max_size=8))
 def test_agreed_words_only_grow(hypotheses):
     settling = Settling()
