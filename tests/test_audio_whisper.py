@@ -189,3 +189,5 @@ def test_stock_phrases_are_dropped_only_when_doubtful():
     assert not believable(said("Thank you.", 0.4), EVIDENCE)
     assert believable(said("Cancel it.", 0.6), brief)
     assert not believable(said("Cancel it.", 0.1), EVIDENCE)
+    assert not believable(said("Urner.", 0.3), brief)
+    assert believable(said("Cancel it.", 0.3), EVIDENCE)
