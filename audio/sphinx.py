@@ -56,7 +56,7 @@ class SphinxRecogniser:
         self._change = threading.Condition()
 
     def begin(self, *, phrases: Sequence[str] = ()) -> SphinxDecoding:
-        """Start an utterance. `phrases` have no effect: the model knows their words and takes no hints per utterance."""
+        """Start an utterance. `phrases` have no effect: the model takes no hints for a single utterance."""
         return SphinxDecoding(self)
 
     def words_in(self, pcm: Pcm) -> tuple[Word, ...]:
@@ -67,6 +67,7 @@ class SphinxRecogniser:
         samples = np.clip(np.concatenate([silence, pcm, silence]), -1.0, 1.0)
         sound = (samples * 32767).astype("<i2").tobytes()
         with self._decoder() as decoder:
+            decoder.reinit_feat()  # forget the noise estimate of whoever spoke before
             decoder.start_utt()
             try:
                 decoder.process_raw(sound, full_utt=True)
@@ -145,10 +146,9 @@ def _new_decoder() -> Any:
 
 
 def _words(decoder: Any, duration_ms: int) -> tuple[Word, ...]:
-    """The decoder's segments as words, without fillers and pronunciation marks."""
+    """The decoder's segments as words with their posteriors, without fillers and pronunciation marks."""
     if decoder.hyp() is None:
         return ()
-    logmath = decoder.get_logmath()
     margin_ms = MARGIN * 1000 // SAMPLE_RATE
     words = []
     for segment in decoder.seg():
@@ -156,6 +156,6 @@ def _words(decoder: Any, duration_ms: int) -> tuple[Word, ...]:
             continue
         start = min(max(segment.start_frame * FRAME_MS - margin_ms, 0), duration_ms)
         end = min(max((segment.end_frame + 1) * FRAME_MS - margin_ms, start), duration_ms)
-        probability = min(max(float(logmath.exp(segment.prob)), 0.0), 1.0)
+        probability = min(max(float(segment.prob), 0.0), 1.0)
         words.append(Word(ALTERNATE.sub("", segment.word), start, end, probability))
     return tuple(words)

@@ -1,0 +1,90 @@
+"""The embedded recogniser on the demo call's real sound."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio.events import Pcm
+from audio.sphinx import SphinxRecogniser
+
+DEMO = Path(__file__).parent.parent / "assist" / "demo"
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> SphinxRecogniser:
+    return SphinxRecogniser()
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[Pcm]:
+    sound, _ = soundfile.read(DEMO / "call.ogg", dtype="float32")
+    written = json.loads((DEMO / "lines.json").read_text(encoding="utf-8"))
+    return [
+        sound[line["start_ms"] * 16 - 2000 : line["end_ms"] * 16 + 2000, int(line["speaker"] == "customer")].copy()
+        for line in written
+    ]
+
+
+def test_reused_decoder_hears_the_same_as_a_fresh_one(lines: list[Pcm]) -> None:
+    reused = SphinxRecogniser(decoders=1)
+    for line in lines[1:5]:
+        reused.words_in(line)
+    again = [reused.words_in(line) for line in lines[1:4]]
+    assert again == [SphinxRecogniser(decoders=1).words_in(line) for line in lines[1:4]]
+    assert all(again)
+
+
+def test_two_threads_at_once_hear_what_one_does(recogniser: SphinxRecogniser, lines: list[Pcm]) -> None:
+    some = [lines[0], lines[3], lines[5], lines[0], lines[3], lines[5]]
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(recogniser.words_in, some))
+    assert together == [recogniser.words_in(line) for line in some]
+
+
+def test_more_threads_than_decoders_wait_their_turn(lines: list[Pcm]) -> None:
+    narrow = SphinxRecogniser(decoders=1)
+    with ThreadPoolExecutor(4) as threads:
+        heard = list(threads.map(narrow.words_in, [lines[3]] * 4))
+    assert heard[0] and all(words == heard[0] for words in heard)
+
+
+def test_words_in_pieces_are_the_words_of_the_whole(recogniser: SphinxRecogniser, lines: list[Pcm]) -> None:
+    decoding = recogniser.begin(phrases=("call my guy",))
+    for at in range(0, len(lines[1]), 1600):
+        decoding.extend(lines[1][at : at + 1600])
+        if at == 32_000:
+            partial = decoding.hypothesis()
+    final = decoding.final()
+    assert final == recogniser.words_in(lines[1])
+    assert 0 < len(partial) < len(final)
+
+
+def test_word_times_are_ordered_and_inside_the_utterance(recogniser: SphinxRecogniser, lines: list[Pcm]) -> None:
+    words = recogniser.words_in(lines[2])
+    assert len(words) > 10
+    for word in words:
+        assert 0 <= word.start_ms < word.end_ms <= len(lines[2]) // 16
+        assert 0.0 <= word.probability <= 1.0
+        assert word.text == word.text.strip() and not set(word.text) & set("<>[]()+")
+    assert all(a.end_ms <= b.start_ms for a, b in zip(words, words[1:], strict=False))
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05, 7.0])
+def test_silence_holds_no_words(recogniser: SphinxRecogniser, seconds: float) -> None:
+    silence = np.zeros(int(seconds * 16_000), np.float32)
+    assert recogniser.words_in(silence) == ()
+    decoding = recogniser.begin()
+    decoding.extend(silence)
+    assert decoding.hypothesis() == ()
+    assert decoding.final() == ()
+
+
+def test_line_noise_holds_no_words(recogniser: SphinxRecogniser) -> None:
+    noise = (np.random.default_rng(0).standard_normal(7 * 16_000) * 10 ** (-60 / 20)).astype(np.float32)
+    assert recogniser.words_in(noise) == ()
