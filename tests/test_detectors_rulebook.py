@@ -1,0 +1,53 @@
+"""Rule files are read, and refused with one line that says where and what was expected."""
+
+import pytest
+
+from detectors.rulebook import RuleError, load_rules
+
+GOOD = """version = "1"
+owner = "me"
+language = "en"
+[[rule]]
+id = "a.b"
+signal = "police"
+phrases = ["blue [flashing] (light|lamp)"]
+fires = ["a blue flashing lamp"]
+"""
+
+
+def written(tmp_path, text):
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_of_ones_own_is_read_and_checked(tmp_path):
+    book = load_rules(written(tmp_path, GOOD))
+    assert [rule.id for rule in book.rules] == ["a.b"]
+    assert book.check() == []
+    broken = load_rules(written(tmp_path, GOOD.replace("a blue flashing lamp", "a red lamp")))
+    assert len(broken.check()) == 1
+    assert broken.version != book.version
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('signal = "police"', 'signal = "cops"', "signal: expected one of"),
+        ("(light|lamp)", "(light|lamp", "is not closed"),
+        ("(light|lamp)", "{nothing}", "no class"),
+        ('owner = "me"', "", "owner: expected"),
+        ("id =", "colour =", "expected"),
+        ("fires = [", "fires = [[", "not TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_place(tmp_path, old, new, says):
+    with pytest.raises(RuleError, match="own.toml") as refused:
+        load_rules(written(tmp_path, GOOD.replace(old, new)))
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(RuleError, match=r"none\.toml"):
+        load_rules(tmp_path / "none.toml")

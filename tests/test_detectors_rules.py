@@ -1,0 +1,37 @@
+"""The shipped rules do what their own examples say, for every signal that is heard in words."""
+
+import pytest
+
+from audio.events import Speaker
+from detectors.phrases import PhraseDetector
+from detectors.rulebook import load_rules
+from detectors.signals import AGENT_MISSTEPS, AGENT_STEPS, CUSTOMER_SIGNALS
+
+ACOUSTIC = {"raised_voice", "overlap", "silence", "negative_sentiment", "fast_speech", "monologue", "repeated_request"}
+
+
+@pytest.fixture(scope="module")
+def rulebook():
+    return load_rules()
+
+
+def test_every_example_in_the_rule_files_holds(rulebook):
+    assert rulebook.check() == []
+
+
+def test_every_signal_of_the_words_has_a_rule(rulebook):
+    wanted = (set(CUSTOMER_SIGNALS) - ACOUSTIC) | set(AGENT_STEPS + AGENT_MISSTEPS)
+    assert {rule.signal for rule in rulebook.rules} == wanted
+
+
+@pytest.mark.parametrize(
+    "text", ["Scunthorpe", "Essex", "assassin", "cocktail", "shitake mushrooms", "Penistone", "class assessment", "Dickens"]
+)
+def test_words_that_only_contain_a_swear_word_are_silent(rulebook, text):
+    assert PhraseDetector(rulebook).find(f"it is about the {text}", Speaker.CUSTOMER) == []
+
+
+def test_the_agents_steps_are_not_heard_from_the_customer(rulebook):
+    judge = PhraseDetector(rulebook)
+    assert {signal.id for signal in judge.find("please calm down", "agent")} == {"calm_down"}
+    assert judge.find("please calm down", "customer") == []
