@@ -234,7 +234,8 @@ def _rule(raw: dict[str, Any], source: str, version: str, classes: Mapping[str, 
 def compile_phrase(phrase: str, classes: Mapping[str, str]) -> tuple[re.Pattern[str], frozenset[str]]:
     """A phrase pattern as a regular expression over " word word word ", and its anchor words.
 
-    Words stand for themselves; `word*` for any ending; `*` for any word; (a|b c) for alternatives; [a] for what may be missing; `...` for
+    Words stand for themselves; `word*` for any ending; `*` for any word; (a|b c) for alternatives; [a] for what may be
+    missing; `...` for
     up to three words; {name} for a class; ^ and $ for the ends of what was said. Errors: ValueError in plain words.
     """
     for name in re.findall(r"\{([a-z_]+)\}", phrase):

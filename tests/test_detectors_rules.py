@@ -25,7 +25,8 @@ def test_every_signal_of_the_words_has_a_rule(rulebook):
 
 
 @pytest.mark.parametrize(
-    "text", ["Scunthorpe", "Essex", "assassin", "cocktail", "shitake mushrooms", "Penistone", "class assessment", "Dickens"]
+    "text",
+    ["Scunthorpe", "Essex", "assassin", "cocktail", "shitake mushrooms", "Penistone", "class assessment", "Dickens"],
 )
 def test_words_that_only_contain_a_swear_word_are_silent(rulebook, text):
     assert PhraseDetector(rulebook).find(f"it is about the {text}", Speaker.CUSTOMER) == []
