@@ -11,7 +11,7 @@ LEAST_LETTERS = 6
 """Shorter words have too many neighbours."""
 
 LEAST_TO_MEND = 8
-"""Of seven letters, everyday pairs differ by two edits: "pushing", "retired", "flowers" (seen in neutral airline tweets)."""
+"""Of seven letters, everyday pairs differ by two edits: "pushing", "retired", "flowers" (airline tweets)."""
 
 _SAME = (
     ("ph", "f"),
