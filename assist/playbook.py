@@ -132,13 +132,12 @@ def check_playbook(playbook: str | Path, *, options: Path | None = None) -> list
 
 def _load(playbook: str | Path, options: Path | None) -> tuple[Playbook | None, list[str]]:
     place, text = _read(playbook)
-    options_place, options_text = _read(options) if options is not None else _read("options")
     given = _parsed(place, text)
-    if "options" not in given:
+    digest = text
+    if options is not None or "options" not in given:
+        options_place, options_text = _read(options or "options")
         given["options"] = _parsed(options_place, options_text).get("options", [])
-        digest = text + options_text
-    else:
-        digest = text
+        digest += options_text
     try:
         book = Playbook.model_validate(given)
     except ValidationError as error:
