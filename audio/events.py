@@ -162,9 +162,7 @@ class VoiceMeasure:
     centroid: float
     """Mean natural log of the spectral centroid in Hz, 300-3400 Hz."""
     flux: float
-    """Mean spectral flux of amplitude-normalised spectra."""
-    balance_db: float
-    """Energy of 550-1000 Hz against 300-550 Hz, dB."""
+    """Mean change between successive spectra, each normalised to a sum of 1."""
 
 
 Heard = Hypothesis | Utterance | SpeechActivity | VoiceMeasure | Gap | Trouble

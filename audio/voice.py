@@ -1,0 +1,183 @@
+"""Physical measures of the customer's voice: level, pitch and spectral shape of voiced speech; no judgement.
+
+numpy only. 40 ms Hann windows every 20 ms, one FFT and one inverse each, in blocks of 0.2 s. Everything is measured
+inside 300-3400 Hz, so that a telephone line and a studio microphone give the same figures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio.events import SAMPLE_RATE, CustomerAudio, Pcm, VoiceMeasure
+
+FRAME = 640
+"""Samples: 40 ms."""
+HOP = 320
+"""Samples: 20 ms."""
+BLOCK = 10
+"""Hops: 0.2 s."""
+FFT = 1024
+PITCH_HZ = (70.0, 450.0)
+"""F0 of men's calm to women's shouted speech."""
+PERIODIC = 0.5
+"""Autocorrelation peak over the value at lag 0, above which a frame counts as voiced."""
+OVER_FLOOR_DB = 8.0
+UNDER_PEAK_DB = 22.0
+"""Frames further under the recent peak are trailing sounds, echo or somebody in the background."""
+FLOOR_RISE_DB = 0.01
+"""Per hop: the floor creeps up at 0.5 dB a second, and follows down at once."""
+PEAK_FALL_DB = 0.06
+"""Per hop: the recent peak falls 3 dB a second."""
+SILENT_DB = -75.0
+"""Under this nothing is speech, on any line."""
+LEAST_FRAMES = 20
+"""0.4 s of voiced speech."""
+MOST_FRAMES = 50
+"""1 s of voiced speech."""
+OLDEST_MS = 6_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    at_ms: int
+    level_db: float
+    pitch: float
+    centroid: float
+    flux: float
+
+
+class VoiceMeter:
+    """The measures of one customer's channel, fed in order."""
+
+    def __init__(self) -> None:
+        bins = np.fft.rfftfreq(FFT, 1 / SAMPLE_RATE)
+        self._window = np.hanning(FRAME).astype(np.float64)
+        correlation = np.fft.irfft(np.abs(np.fft.rfft(self._window, 2 * FFT)) ** 2)[: FFT // 2]
+        self._lags = np.arange(int(SAMPLE_RATE / PITCH_HZ[1]), int(SAMPLE_RATE / PITCH_HZ[0]) + 1)
+        self._lag_gain = correlation[0] / correlation[self._lags]
+        self._band = (bins >= 300) & (bins <= 3400)
+        self._frequencies = bins[self._band]
+        self._scale = 10 * math.log10(FFT * float(np.sum(self._window**2)) / 2)
+        self._pending: NDArray[np.float64] = np.zeros(0)
+        self._speech: deque[tuple[int, bool]] = deque()
+        self._position = 0
+        """Sample of the first pending one."""
+        self._floor_db = -60.0
+        self._peak_db = SILENT_DB
+        self._before: NDArray[np.float64] | None = None
+        self._frames: deque[_Frame] = deque(maxlen=MOST_FRAMES)
+
+    def push(self, audio: CustomerAudio, speech: bool | Sequence[bool] = True) -> list[VoiceMeasure]:
+        """Measure the next sound.
+
+        Args:
+            audio: the customer's next chunk, 16 kHz float32, any length, gapless.
+            speech: the product's voice activity for this chunk, or for equal parts of it; what is no speech is not
+                measured, nor is anything while both parties talk (`audio.crosstalk`).
+        """
+        start = audio.start_ms * SAMPLE_RATE // 1000
+        if self._position + len(self._pending) != start and abs(self._position + len(self._pending) - start) > FRAME:
+            self._pending, self._position, self._before = np.zeros(0), start, None
+        flags = [speech] if isinstance(speech, bool) else list(speech)
+        pcm = np.nan_to_num(np.asarray(audio.pcm, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+        parts = np.array_split(pcm, len(flags))
+        end = self._position + len(self._pending)
+        for part, flag in zip(parts, flags, strict=True):
+            end += len(part)
+            self._speech.append((end, flag and not audio.crosstalk))
+        self._pending = np.concatenate([self._pending, pcm])
+        measures: list[VoiceMeasure] = []
+        length = HOP * (BLOCK - 1) + FRAME
+        while len(self._pending) >= length:
+            measure = self._block(self._pending[:length])
+            if measure is not None:
+                measures.append(measure)
+            self._pending = self._pending[HOP * BLOCK :]
+            self._position += HOP * BLOCK
+        return measures
+
+    def _block(self, pcm: Pcm | NDArray[np.float64]) -> VoiceMeasure | None:
+        if not np.any(pcm):
+            self._before = None
+            self._forget_speech()
+            return None
+        frames = np.lib.stride_tricks.sliding_window_view(pcm, FRAME)[::HOP]
+        frames = (frames - frames.mean(axis=1, keepdims=True)) * self._window
+        spectra = np.abs(np.fft.rfft(frames, FFT, axis=1))
+        power = spectra**2
+        band = power[:, self._band]
+        energy = band.sum(axis=1) + 1e-12
+        levels = 10 * np.log10(energy) - self._scale
+        shaped = np.zeros_like(power)
+        shaped[:, self._band] = band
+        correlation = np.fft.irfft(shaped, axis=1)
+        inside = correlation[:, self._lags] * self._lag_gain / (correlation[:, :1] + 1e-12)
+        peaks, pitches = _first_peaks(inside, self._lags)
+        centroids = np.log((band * self._frequencies).sum(axis=1) / energy)
+        amplitudes = spectra[:, self._band]
+        amplitudes = amplitudes / (amplitudes.sum(axis=1, keepdims=True) + 1e-12)
+        found = False
+        for n in range(len(levels)):
+            now = self._position + n * HOP + FRAME // 2
+            level = float(levels[n])
+            self._floor_db = min(level, self._floor_db + FLOOR_RISE_DB) if level > SILENT_DB else self._floor_db
+            self._peak_db -= PEAK_FALL_DB
+            flux = float(np.abs(amplitudes[n] - self._before).sum()) if self._before is not None else math.nan
+            self._before = amplitudes[n]
+            voiced = (
+                peaks[n] > PERIODIC
+                and level > max(SILENT_DB, self._floor_db + OVER_FLOOR_DB)
+                and level > self._peak_db - UNDER_PEAK_DB
+                and self._is_speech(now)
+            )
+            if not voiced:
+                continue
+            self._peak_db = max(self._peak_db, level)
+            if math.isnan(flux):
+                continue
+            pitch = 12 * math.log2(SAMPLE_RATE / float(pitches[n]) / 100.0)
+            at_ms = now * 1000 // SAMPLE_RATE
+            self._frames.append(_Frame(at_ms, level, pitch, float(centroids[n]), flux))
+            found = True
+        return self._measure() if found else None
+
+    def _measure(self) -> VoiceMeasure | None:
+        now = self._frames[-1].at_ms
+        frames = [frame for frame in self._frames if frame.at_ms > now - OLDEST_MS]
+        if len(frames) < LEAST_FRAMES:
+            return None
+        count = len(frames)
+        return VoiceMeasure(
+            at_ms=now,
+            voiced_ms=count * HOP * 1000 // SAMPLE_RATE,
+            level_db=sum(frame.level_db for frame in frames) / count,
+            pitch_semitones=sum(frame.pitch for frame in frames) / count,
+            centroid=sum(frame.centroid for frame in frames) / count,
+            flux=sum(frame.flux for frame in frames) / count,
+        )
+
+    def _is_speech(self, sample: int) -> bool:
+        while len(self._speech) > 1 and self._speech[0][0] <= sample:
+            self._speech.popleft()
+        return bool(self._speech) and self._speech[0][1]
+
+    def _forget_speech(self) -> None:
+        end = self._position + HOP * BLOCK
+        while len(self._speech) > 1 and self._speech[0][0] <= end:
+            self._speech.popleft()
+
+
+def _first_peaks(inside: NDArray[np.float64], lags: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Each frame's autocorrelation peak, and its lag: the shortest within 90 % of the highest (no octave below)."""
+    highest = inside.max(axis=1)
+    rising = np.zeros_like(inside, dtype=bool)
+    rising[:, 1:-1] = (inside[:, 1:-1] >= inside[:, :-2]) & (inside[:, 1:-1] >= inside[:, 2:])
+    good = rising & (inside >= 0.9 * highest[:, None])
+    first = np.where(good.any(axis=1), good.argmax(axis=1), inside.argmax(axis=1))
+    return highest, lags[first]

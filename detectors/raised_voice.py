@@ -1,0 +1,203 @@
+"""Raised voice: louder, brighter and higher than this caller's own normal, in physical words; never an emotion's name.
+
+Every feature of the last second of voiced speech is set against a running baseline of the same caller. The baseline is
+Bayesian: it begins as a population prior with a wide predictive deviation, so that no special start mode is needed, and
+narrows within a few seconds of speech. It takes speech in late, lightly while the voice is up, and clipped, so that
+anger does not become the new normal; a small leak frees it from a bad start.
+
+It measures vocal effort. What the effort means must come from the words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from audio.events import Speaker, VoiceMeasure
+from detectors.signals import Evidence, Severity, Signal, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One measure: where calm callers lie, and what it counts."""
+
+    mean: float
+    between: float
+    """Standard deviation of callers' means."""
+    within: float
+    """Standard deviation of one caller's one-second windows."""
+    weight: float
+
+
+FEATURES: dict[str, Feature] = {
+    "level_db": Feature(-27.0, 12.0, 2.6, 0.32),
+    "centroid": Feature(6.45, 0.19, 0.12, 0.26),
+    "flux": Feature(0.60, 0.09, 0.055, 0.22),
+    "pitch_semitones": Feature(11.5, 3.2, 2.9, 0.20),
+}
+"""Rounded figures of calm speech in the telephone condition (three acted corpora and 38 natural channels: vendors' demo
+calls, IVR prompts); weights set by hand in steps of 0.02, not fitted."""
+
+CLIP = (-1.5, 4.0)
+"""z-scores beyond say no more."""
+SMOOTH_MS = 500.0
+"""Time constant of the score."""
+RAISED = 1.75
+"""Score at which a rise begins. Set on natural calm talk only (see assist/evaluation_tone.py), not on acted speech."""
+LOWERED = 1.05
+LEAST_MS = 600
+"""Raised speech before anything is said: one loud word is nothing."""
+REFRACTORY_MS = 15_000
+STRONG = 3.0
+"""Score of full strength."""
+MEMORY = 40.0
+"""Seconds of voiced speech the baseline remembers."""
+LATE_MS = 3_000
+"""Speech enters the baseline this late."""
+HUBER = 1.5
+"""Deviations are clipped to so many standard deviations on their way into the baseline."""
+LEAK = 0.15
+"""Weight with which raised speech still enters: frees the baseline from a bad start."""
+BREAK_MS = 6_000
+"""After this much without measures the smoothed score starts anew."""
+
+
+@dataclass(slots=True)
+class _Baseline:
+    """One feature of one caller."""
+
+    feature: Feature
+    weight: float = 0.0
+    """Seconds of speech taken in, faded."""
+    mean: float = 0.0
+    square: float = 0.0
+
+    @property
+    def normal(self) -> float:
+        """The caller's normal value: prior and what was heard, by their certainty."""
+        prior = self.feature.within**2 / self.feature.between**2
+        return (prior * self.feature.mean + self.weight * self.mean) / (prior + self.weight)
+
+    @property
+    def deviation(self) -> float:
+        """Predictive standard deviation of the next window: the caller's spread and the doubt about the normal."""
+        prior = self.feature.within**2 / self.feature.between**2
+        spread = (6.0 * self.feature.within**2 + self.weight * self.square) / (6.0 + self.weight)
+        return math.sqrt(spread + self.feature.within**2 / (prior + self.weight))
+
+    def take(self, value: float, weight: float, seconds: float) -> None:
+        """One more window."""
+        limit = HUBER * self.deviation
+        value = self.normal + min(limit, max(-limit, value - self.normal))
+        fade = math.exp(-seconds / MEMORY)
+        self.weight *= fade
+        total = self.weight + weight
+        if total <= 0:
+            return
+        off = value - self.mean
+        self.mean += off * weight / total
+        self.square += (off * (value - self.mean) - self.square) * weight / total
+        self.weight = total
+
+
+@dataclass
+class RaisedVoice:
+    """The judge of one caller's voice; a Detector. `score` and `raised` may be watched."""
+
+    name: str = "raised_voice"
+    version: str = "1"
+    score: float = 0.0
+    raised: bool = False
+    _baselines: dict[str, _Baseline] = field(
+        default_factory=lambda: {name: _Baseline(feature) for name, feature in FEATURES.items()}
+    )
+    _late: deque[tuple[VoiceMeasure, float]] = field(default_factory=deque)
+    _last_ms: int | None = None
+    _since_ms: int = 0
+    _up_ms: int = 0
+    """Raised speech in this rise."""
+    _spoken: Signal | None = None
+    _quiet_until_ms: int = 0
+
+    def __call__(self, window: Window) -> Iterable[Signal]:
+        """The rise that is going on, if it has lasted long enough; the same rise keeps its key."""
+        measure = window.voice
+        if measure is None:
+            return ()
+        gap = measure.at_ms - self._last_ms if self._last_ms is not None else BREAK_MS
+        self.judge(measure)
+        if not self.raised:
+            self._spoken = None
+            return ()
+        self._up_ms += min(gap, 400)
+        if self._up_ms < LEAST_MS or (self._spoken is None and measure.at_ms < self._quiet_until_ms):
+            return ()
+        if self._spoken is None:
+            self._quiet_until_ms = measure.at_ms + REFRACTORY_MS
+        self._spoken = self._signal(measure)
+        return (self._spoken,)
+
+    def judge(self, measure: VoiceMeasure) -> float:
+        """Score one measure against the caller's normal, then let older speech into the baseline."""
+        raw = 0.0
+        for name, baseline in self._baselines.items():
+            z = (float(getattr(measure, name)) - baseline.normal) / baseline.deviation
+            raw += baseline.feature.weight * min(CLIP[1], max(CLIP[0], z))
+        gap = measure.at_ms - self._last_ms if self._last_ms is not None else BREAK_MS
+        if gap >= BREAK_MS:
+            self.score = raw
+        else:
+            self.score += (raw - self.score) * (1 - math.exp(-gap / SMOOTH_MS))
+        self._last_ms = measure.at_ms
+        if not self.raised and self.score >= RAISED:
+            self.raised, self._since_ms, self._up_ms = True, measure.at_ms, 0
+        elif self.raised and self.score < LOWERED:
+            self.raised = False
+        self._late.append((measure, self.score))
+        while self._late and measure.at_ms - self._late[0][0].at_ms >= LATE_MS:
+            self._learn(*self._late.popleft())
+        return self.score
+
+    def _learn(self, measure: VoiceMeasure, score: float) -> None:
+        worst = max([score, *(later for _, later in self._late)])
+        share = 1.0 if worst < LOWERED else LEAK if worst >= RAISED else 0.5
+        for name, baseline in self._baselines.items():
+            baseline.take(float(getattr(measure, name)), 0.2 * share, 0.2)
+
+    def _signal(self, measure: VoiceMeasure) -> Signal:
+        change = {
+            name: float(getattr(measure, name)) - self._baselines[name].normal
+            for name in ("level_db", "pitch_semitones")
+        }
+        seconds = max(LEAST_MS, self._up_ms) / 1000
+        brighter = math.exp(measure.centroid - self._baselines["centroid"].normal) - 1
+        parts = []
+        if change["level_db"] >= 1.5:
+            parts.append(f"+{change['level_db']:.0f} dB")
+        if change["pitch_semitones"] >= 1.0:
+            parts.append(f"+{change['pitch_semitones']:.0f} semitones")
+        if brighter >= 0.08 or not parts:
+            parts.append("brighter")
+        listed = " and ".join(parts) if len(parts) < 3 else f"{parts[0]}, {parts[1]} and {parts[2]}"
+        return Signal(
+            id="raised_voice",
+            rule="tone.raised-voice",
+            version=self.version,
+            speaker=Speaker.CUSTOMER,
+            at_ms=measure.at_ms,
+            strength=min(1.0, max(0.0, (self.score - LOWERED) / (STRONG - LOWERED))),
+            severity=Severity.NOTE,
+            evidence=Evidence(
+                start_ms=self._since_ms,
+                end_ms=measure.at_ms,
+                measured={
+                    **{name: round(value, 1) for name, value in change.items()},
+                    "brighter_percent": round(100 * brighter, 1),
+                    "seconds": round(seconds, 1),
+                    "score": round(self.score, 2),
+                },
+                summary=f"{listed} over this caller's normal, {seconds:.1f} s",
+            ),
+        )
