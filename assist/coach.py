@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 from assist.events import (
@@ -22,6 +23,7 @@ from assist.planb import offered
 from assist.playbook import Play, Playbook, Step
 from audio.events import Speaker, Utterance
 from detectors.attention import AttentionBudget, AttentionSettings
+from detectors.escalation import WORD_WEIGHTS
 from detectors.signals import AGENT_STEPS, Level, LevelChange, Severity, Signal
 
 RECOVERY_MS = 60_000
@@ -32,6 +34,8 @@ STALE_MS = 5_000
 """A prompt that would come later than this after its signal is not shown."""
 STILL_MS = 1_500
 """Text is never swapped under the eye sooner than this."""
+SAID_MS = 8_000
+"""Long enough on screen to have been read and said: a new cue of the same tier may take its place."""
 NEXT_STEP_MS = 6_000
 """After a prompt has left an escalated call, the method's next step waits this long."""
 WAITING = 2
@@ -76,6 +80,8 @@ class Coach:
 
     def __post_init__(self) -> None:
         self._budget = AttentionBudget(EXPERIENCED if self.agent.experienced else None)
+        self._before = self._budget
+        """The budget before the prompt on screen: one that is withdrawn has cost nothing."""
         self._level = Level.CALM
         self._shown: PromptShown | None = None
         self._wish: _Wish | None = None
@@ -140,6 +146,7 @@ class Coach:
         self._waiting = [wish for wish in self._waiting if key not in {signal.key for signal in wish.signals}]
         if self._shown is not None and self._shown.signals and set(self._shown.signals) <= {key}:
             events += self._end(now_ms, "withdrawn")
+            self._budget = self._before
         if len(self._waiting) != before:
             events.append(self._chips(now_ms))
         return events
@@ -196,6 +203,9 @@ class Coach:
         return events
 
     def _step_heard(self, now_ms: int, signal: Signal) -> list[Event]:
+        """Recovery steps count from when the call has turned: "thank you for calling" ticks nothing."""
+        if self._level is Level.CALM:
+            return []
         events: list[Event] = []
         words = signal.evidence.quote
         for step in self.playbook.steps:
@@ -208,7 +218,7 @@ class Coach:
         return events
 
     def _answer_to(self, now_ms: int, signals: Sequence[Signal]) -> _Wish | None:
-        """The play that fits best: the most urgent, then the strongest signal, then the playbook's order."""
+        """The play that fits best: the most urgent, then the weightiest words (tone only supports), then the order."""
         best: tuple[tuple[float, ...], _Wish] | None = None
         for order, play in enumerate(self.playbook.plays):
             mine = tuple(signal for signal in signals if signal.id in play.signals)
@@ -220,7 +230,8 @@ class Coach:
                 continue
             if self._times.get(play.id, 0) >= play.most:
                 continue
-            rank = (float(tier), max(signal.strength for signal in mine), float(-order))
+            weight = max(WORD_WEIGHTS.get(signal.id, 0.0) * signal.strength for signal in mine)
+            rank = (float(tier), weight, float(-order))
             if best is None or rank > best[0]:
                 best = rank, self._from_play(play, mine, tier, now_ms)
         return best[1] if best is not None else None
@@ -239,15 +250,19 @@ class Coach:
         if self._shown is not None:
             if self._shown.play == wish.topic:
                 return events
-            higher = wish.tier > self._shown.tier
-            if not (higher and now_ms - self._shown.at_ms >= STILL_MS):
+            stood = now_ms - self._shown.at_ms
+            higher = wish.tier > self._shown.tier and stood >= STILL_MS
+            said = wish.tier == self._shown.tier and bool(wish.signals) and not again and stood >= SAID_MS
+            if not (higher or said):
                 return events + ([] if quiet else self._wait(now_ms, wish))
-            events += self._end(now_ms, "superseded")
         if not self._budget.allows(wish.topic, wish.tier, now_ms):
             return events + ([] if quiet else self._wait(now_ms, wish))
+        if self._shown is not None:
+            events += self._end(now_ms, "superseded")
         say = next((line for line in wish.say if line not in self._said), None)
         if say is None:
             return events
+        self._before = deepcopy(self._budget)
         self._said.add(say)
         self._times[wish.topic] = self._times.get(wish.topic, 0) + 1
         self._budget.spend(wish.topic, wish.tier, now_ms)

@@ -99,10 +99,6 @@ class Playbook(_Part):
         """The Plan B option of that id."""
         return next((option for option in self.options if option.id == wanted), None)
 
-    def phrases(self) -> tuple[str, ...]:
-        """Words worth expecting in the agent's mouth: none are needed, the method's words are ordinary ones."""
-        return ()
-
 
 def list_playbooks() -> list[str]:
     """Names of the shipped playbooks."""

@@ -131,7 +131,7 @@ class Service:
             source.speakers,
             in_step=in_step,
             wake=lambda: loop.call_soon_threadsafe(live.wake),
-            phrases=(*self.rulebook.phrases(), *self.playbook.phrases()),
+            phrases=(self.settings.expect,) if self.settings.expect else (),
         )
         live.pulse = lambda: self.screens.pulse(call, session.now_ms, session.escalation.score)
         self.store.begin(call, started.started_at, started.agent)

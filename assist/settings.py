@@ -30,6 +30,9 @@ class Settings(BaseModel):
     supervisor: str = Field("your supervisor", description="who is asked when an option is above the agent's limit")
     recogniser: Literal["auto", "whisper", "pocketsphinx"] = "auto"
     model: str | None = Field(None, description="Whisper model by name (base.en) or folder")
+    expect: str = Field(
+        "", max_length=200, description="a sentence of words Whisper should expect, such as product names"
+    )
     playbook: str = Field("default", description="a shipped playbook's name, or a TOML file")
     options: Path | None = Field(None, description="Plan B options, a TOML file; default: the shipped examples")
     rules: list[Path] = Field(default_factory=list, description="rule files besides the shipped ones")

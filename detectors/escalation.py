@@ -239,6 +239,17 @@ class Escalation:
         )
 
     def _sum(self) -> float:
+        """The score. What was heard saturates at 100 before relief shrinks it: a long quarrel can be calmed too."""
+        reliefs, self._reliefs = self._reliefs, ()
+        unrelieved = self._raw()
+        self._reliefs = reliefs
+        left = self._raw() / unrelieved if unrelieved > 0 else 0.0
+        score = min(unrelieved, 100.0) * left
+        urgent = max((self._fade(s) for s in self._found.values() if self._is_urgent(s)), default=0.0)
+        return max(score, self.settings.urgent_score * urgent)
+
+    def _raw(self) -> float:
+        """Everything added up under the caps for calls without words and with one kind of cue."""
         at = self.settings
         cues = self._by_kind(at.words)
         words, voice = self._diminished(cues), self._voice()
@@ -249,8 +260,7 @@ class Escalation:
             score = min(score, at.without_words_most)
         elif kinds < 2:
             score = min(score, max(core, at.one_kind_most))
-        urgent = max((self._fade(s) for s in self._found.values() if self._is_urgent(s)), default=0.0)
-        return max(min(score, 100.0), at.urgent_score * urgent)
+        return score
 
     def _by_kind(self, weights: Mapping[str, float]) -> dict[str, list[float]]:
         """Points of each id, one per utterance; words that several ids were found in count for the weightiest only."""
