@@ -215,7 +215,7 @@ def models_calibrate(
     from assist.loading import calibrate_with_table
 
     settings = load_settings(config, data=data)
-    console.print(calibrate_with_table(name, recordings or [], settings.models_dir))
+    console.print(calibrate_with_table(name, recordings or [], settings.models_dir, console))
 
 
 @records_app.command("list")
@@ -319,6 +319,93 @@ def playbook_check(
     if problems:
         fail(f"{len(problems)} problem(s) found; the running playbook stays in force", "playbook-invalid")
     console.print(f"playbooks ok; rules ok ({len(rulebook.rules)} rules, version {rulebook.version})")
+
+
+@playbook_app.command("new")
+def playbook_new(
+    base: Annotated[str, typer.Argument(help="A shipped playbook to start from (assist playbook list).")],
+    out: Annotated[Path, typer.Argument(help="The new TOML file.")],
+) -> None:
+    """Copy a shipped playbook, comments and all, to edit."""
+    from assist.playbook import copy_playbook
+
+    copy_playbook(base, out)
+    console.print(f"written: {out}; edit it, then: assist playbook check {out}", markup=False)
+
+
+@playbook_app.command("diff")
+def playbook_diff(before: str, after: str) -> None:
+    """What differs between two playbooks: steps, plays, options, lines."""
+    from assist.playbook import diff_playbooks, load_playbook
+
+    lines = diff_playbooks(load_playbook(before), load_playbook(after))
+    for line in lines:
+        console.print(line, markup=False)
+    if not lines:
+        console.print("no difference")
+
+
+@app.command("eval")
+def evaluate(
+    what: Annotated[
+        list[Path], typer.Argument(help="JSON lines of utterances or calls, folders of calls, or of audio (--labels).")
+    ],
+    labels: Annotated[
+        Path | None, typer.Option(help="Label table (path, speaker, label) of a folder of audio.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write a page with plots.")] = None,
+    rules: Annotated[list[Path] | None, typer.Option(help="Rule files besides the shipped ones.")] = None,
+    playbook: PlaybookOption = None,
+    recogniser: RecogniserOption = None,
+    model: ModelOption = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Measure the signals on labelled lines, calls or clips: precision, recall, F1, false alarms, delay."""
+    from assist.evaluating import run_evaluation
+
+    settings = load_settings(config, data=data, recogniser=recogniser, model=model, playbook=playbook)
+    run_evaluation(settings, console, what, labels=labels, html=html, rules=rules or [])
+
+
+@app.command()
+def followups(
+    data: DataOption = None,
+    ical: Annotated[Path | None, typer.Option(help="Also write them as an iCalendar file.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Open promises of finished calls, with owner and due day."""
+    from assist.promised import open_followups, write_calendar
+
+    store = _store(load_settings(config, data=data))
+    table = Table("Call", "What", "Due", "Day", "Owner")
+    found = open_followups(store)
+    store.close()
+    for each in found:
+        table.add_row(each.call, each.what, each.due, str(each.day or "–"), each.owner)
+    console.print(table)
+    if ical is not None:
+        write_calendar(found, ical)
+        console.print(f"written: {ical}", markup=False)
+
+
+@bench_app.command("live")
+def bench_live(
+    recording: Annotated[Path | None, typer.Argument(help="A two-channel recording; default: the demo call.")] = None,
+    recogniser: RecogniserOption = "pocketsphinx",
+    model: ModelOption = None,
+    data: DataOption = None,
+) -> None:
+    """From the end of the words that fire to the card in a real browser, in real time; cost and memory."""
+    import asyncio
+
+    from assist.bench_live import measure_live
+    from assist.runs import DEMO_SOUND
+    from audio.recording import open_recording
+
+    settings = load_settings(None, data=data, recogniser=recogniser, model=model)
+    source = open_recording(recording or DEMO_SOUND, agent_channel=0, speed=1.0)
+    console.print(asyncio.run(measure_live(settings, source, console)).table())
 
 
 def _speed(text: str) -> float:

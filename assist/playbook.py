@@ -126,6 +126,37 @@ def check_playbook(playbook: str | Path, *, options: Path | None = None) -> list
         return [str(error)]
 
 
+def copy_playbook(base: str, out: Path) -> None:
+    """A shipped playbook as a file of one's own.
+
+    Raises:
+        PlaybookError: codes playbook-unknown, playbook-exists, playbook-unwritable.
+    """
+    _, text = _read(base)
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise PlaybookError("playbook-exists", f"{out} is there already: choose another name") from None
+    except OSError as error:
+        raise PlaybookError("playbook-unwritable", f"{out}: {error.strerror}") from None
+
+
+def diff_playbooks(before: Playbook, after: Playbook) -> list[str]:
+    """What differs, one line each: parts gone or new, and every field that changed."""
+    lines = []
+    for kind in ("steps", "plays", "options"):
+        old = {part.id: part for part in getattr(before, kind)}
+        new = {part.id: part for part in getattr(after, kind)}
+        lines += [f"- {kind}.{each}" for each in old if each not in new]
+        lines += [f"+ {kind}.{each}" for each in new if each not in old]
+        for each in old.keys() & new.keys():
+            fields = type(old[each]).model_fields
+            changed = [f for f in fields if getattr(old[each], f) != getattr(new[each], f)]
+            lines += [f"~ {kind}.{each}.{f}: {getattr(old[each], f)} -> {getattr(new[each], f)}" for f in changed]
+    return sorted(lines, key=lambda line: line[2:])
+
+
 def _load(playbook: str | Path, options: Path | None) -> tuple[Playbook | None, list[str]]:
     place, text = _read(playbook)
     given = _parsed(place, text)

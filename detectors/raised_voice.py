@@ -160,6 +160,11 @@ class RaisedVoice:
             self._learn(*self._late.popleft())
         return self.score
 
+    def pause(self) -> None:
+        """The caller was away: the normal stays, the smoothed score begins anew."""
+        self._last_ms = None
+        self.raised = False
+
     def _learn(self, measure: VoiceMeasure, score: float) -> None:
         worst = max([score, *(later for _, later in self._late)])
         share = 1.0 if worst < LOWERED else LEAK if worst >= RAISED else 0.5
