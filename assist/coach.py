@@ -19,7 +19,7 @@ from assist.events import (
     StepTicked,
 )
 from assist.followups import promises
-from assist.planb import offered
+from assist.planb import ON_SCREEN, offered
 from assist.playbook import Play, Playbook, Step
 from audio.events import Speaker, Utterance
 from detectors.attention import AttentionBudget, AttentionSettings
@@ -304,10 +304,13 @@ class Coach:
         return [Recovery(now_ms, "missed" if self._missed else "met", RECOVERY_MS, took)]
 
     def _offer(self, now_ms: int) -> list[Event]:
-        """Plan B is there while the call is tense or worse, and taken away when it is calm."""
-        options: tuple[PlanOption, ...] = ()
-        if self._level is not Level.CALM:
-            options = offered(
+        """Plan B stays while the call is tense or worse: rows change only when one is answered, never under the eye."""
+        left = tuple(option for option in self._options if option.id not in self._answered)
+        options = left
+        if self._level is Level.CALM:
+            options = ()
+        elif self._level is not Level.RECOVERING and (not left or len(left) < len(self._options)):
+            ranked = offered(
                 self.playbook.options,
                 self.agent.role,
                 self._heard,
@@ -315,8 +318,8 @@ class Coach:
                 accepted_here=self.accepted_here,
                 today=self.today,
             )
-            if self._level is Level.RECOVERING and not self._options:
-                options = ()
+            known = {option.id for option in left}
+            options = (*left, *(option for option in ranked if option.id not in known))[:ON_SCREEN]
         if options == self._options:
             return []
         self._options = options

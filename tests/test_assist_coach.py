@@ -1,0 +1,252 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assist.coach import RECOVERY_MS, STALE_MS, AgentProfile, Coach
+from assist.events import (
+    Action,
+    FollowUpNoted,
+    PlanOffered,
+    PromptEnded,
+    PromptShown,
+    PromptsWaiting,
+    Recovery,
+    StepTicked,
+)
+from assist.playbook import load_playbook
+from audio.events import Speaker, Utterance, Word
+from detectors.signals import SIGNAL_IDS, Evidence, Level, LevelChange, Severity, Signal
+
+BOOK = load_playbook("default")
+
+
+def signal(name, at_ms, *, quote="the words", severity=Severity.HELP, settled=True, speaker=Speaker.CUSTOMER):
+    evidence = Evidence(at_ms - 500, at_ms, quote, f"u{at_ms}", 0, 1)
+    return Signal(name, f"rule.{name}", "1", speaker, at_ms, 0.9, severity, evidence, settled)
+
+
+def agent_signal(name, at_ms, quote):
+    return signal(name, at_ms, quote=quote, speaker=Speaker.AGENT)
+
+
+def coach(**profile):
+    return Coach(BOOK, agent=AgentProfile("Dana", **profile))
+
+
+def turn(subject, at_ms, level, before=Level.CALM, because=()):
+    return subject.level(LevelChange(at_ms, level, before, 60.0, tuple(because)))
+
+
+def of(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_a_calm_call_gets_no_card():
+    subject = coach()
+    assert of(subject.hear(1_000, [signal("swearing", 1_000)], None), PromptShown) == []
+
+
+def test_an_influence_claim_makes_the_agent_the_person_to_call():
+    subject = coach()
+    claim = signal("influence_claim", 10_000, quote="call my guy")
+    events = turn(subject, 10_000, Level.TENSE, because=[claim])
+    [prompt] = of(events, PromptShown)
+    assert prompt.play == "influence-claim"
+    assert prompt.say.startswith("I'm Dana.")
+    assert prompt.why == ("Heard at 00:09: “call my guy”",)
+    assert prompt.signals == (claim.key,)
+    assert len(of(events, PlanOffered)[0].options) == 3
+
+
+def test_words_lead_and_tone_only_supports():
+    subject = coach()
+    because = [signal("raised_voice", 9_000, quote=""), signal("supervisor_demand", 9_500)]
+    [prompt] = of(turn(subject, 10_000, Level.ESCALATED, because=because), PromptShown)
+    assert prompt.play == "supervisor-demand"
+
+
+def test_urgent_comes_in_a_calm_call_and_stays():
+    subject = coach()
+    [prompt] = of(subject.hear(1_000, [signal("vulnerable", 1_000, severity=Severity.URGENT)], None), PromptShown)
+    assert prompt.tier is Severity.URGENT
+    assert of(subject.tick(200_000), PromptEnded) == []
+    ended = subject.act(Action(201_000, "Dana", "agent", "used", prompt.id))
+    assert ended == [PromptEnded(201_000, prompt.id, "used")]
+
+
+def test_the_agents_own_words_tick_steps_and_end_the_prompt():
+    subject = coach()
+    turn(subject, 10_000, Level.TENSE, because=[signal("influence_claim", 10_000)])
+    events = subject.hear(14_000, [agent_signal("ownership", 14_000, "I will take care of it")], None)
+    assert of(events, StepTicked) == [StepTicked(14_000, "redirect", True, "words", "I will take care of it")]
+    [ended] = of(events, PromptEnded)
+    assert (ended.how, ended.words) == ("acted", "I will take care of it")
+
+
+def test_what_was_said_before_the_prompt_is_not_acting_on_it():
+    subject = coach()
+    turn(subject, 10_000, Level.TENSE, because=[signal("influence_claim", 10_000)])
+    assert of(subject.hear(10_500, [agent_signal("ownership", 9_000, "mine")], None), PromptEnded) == []
+
+
+def test_a_greeting_ticks_nothing():
+    subject = coach()
+    assert subject.hear(1_000, [agent_signal("thanks", 1_000, "thank you for calling")], None) == []
+
+
+def test_steps_by_hand_and_back():
+    subject = coach()
+    assert subject.act(Action(1, "Dana", "agent", "step", "plan-b", "done")) == [StepTicked(1, "plan-b", True, "hand")]
+    assert subject.act(Action(2, "Dana", "agent", "step", "plan-b", "undone")) == [
+        StepTicked(2, "plan-b", False, "hand")
+    ]
+    assert subject.act(Action(3, "Dana", "agent", "step", "no-such", "done")) == []
+
+
+def test_a_second_cue_waits_as_a_chip_and_is_never_shown_late():
+    subject = coach()
+    turn(subject, 10_000, Level.TENSE, because=[signal("influence_claim", 10_000)])
+    events = subject.hear(11_000, [signal("cancel_threat", 11_000)], None)
+    assert of(events, PromptsWaiting) == [PromptsWaiting(11_000, ("Ask before you offer",))]
+    late = subject.tick(11_000 + STALE_MS + 500)
+    assert PromptsWaiting(11_000 + STALE_MS + 500, ()) in late
+    assert of(late, PromptShown) == []
+
+
+def test_a_card_that_has_stood_long_enough_makes_room_for_a_new_cue():
+    subject = coach()
+    turn(subject, 10_000, Level.TENSE, because=[signal("passed_around", 10_000)])
+    events = subject.hear(19_000, [signal("influence_claim", 19_000)], None)
+    assert of(events, PromptEnded)[0].how == "superseded"
+    assert of(events, PromptShown)[0].play == "influence-claim"
+
+
+def test_a_withdrawn_signal_takes_its_prompt_along_and_costs_nothing():
+    subject = coach()
+    claim = signal("influence_claim", 10_000, settled=False)
+    [prompt] = of(turn(subject, 10_000, Level.TENSE, because=[claim]), PromptShown)
+    assert subject.withdraw(claim.key, 11_000) == [PromptEnded(11_000, prompt.id, "withdrawn")]
+    assert of(subject.hear(11_500, [signal("supervisor_demand", 11_500)], None), PromptShown)
+
+
+def test_a_help_prompt_leaves_after_its_time():
+    subject = coach()
+    [prompt] = of(turn(subject, 10_000, Level.TENSE, because=[signal("influence_claim", 10_000)]), PromptShown)
+    assert of(subject.tick(34_000), PromptEnded) == []
+    assert of(subject.tick(35_000), PromptEnded) == [PromptEnded(35_000, prompt.id, "expired")]
+
+
+def test_the_next_undone_step_is_prompted_while_escalated():
+    subject = coach()
+    turn(subject, 10_000, Level.ESCALATED, because=[signal("influence_claim", 10_000)])
+    subject.hear(
+        14_000, [agent_signal("apology", 14_000, "I am sorry"), agent_signal("empathy", 14_500, "I see")], None
+    )
+    subject.act(Action(15_000, "Dana", "agent", "dismissed", "p1"))
+    [prompt] = of(subject.tick(22_000), PromptShown)
+    assert prompt.play == "step-redirect"
+
+
+@pytest.mark.parametrize("ending", [Level.RECOVERING, Level.CALM])
+def test_the_recovery_clock_is_met_in_time(ending):
+    subject = coach()
+    assert of(turn(subject, 10_000, Level.ESCALATED), Recovery) == [Recovery(10_000, "started", RECOVERY_MS)]
+    met = turn(subject, 50_000, ending, Level.ESCALATED)
+    assert of(met, Recovery) == [Recovery(50_000, "met", RECOVERY_MS, 40_000)]
+
+
+def test_the_recovery_clock_is_missed_once_and_still_says_how_long_it_took():
+    subject = coach()
+    turn(subject, 10_000, Level.ESCALATED)
+    assert of(subject.tick(70_000), Recovery) == [Recovery(70_000, "missed", RECOVERY_MS, 60_000)]
+    assert of(subject.tick(80_000), Recovery) == []
+    assert of(turn(subject, 90_000, Level.RECOVERING, Level.ESCALATED), Recovery) == [
+        Recovery(90_000, "missed", RECOVERY_MS, 80_000)
+    ]
+
+
+def test_an_accepted_option_stops_the_clock_and_its_row_goes():
+    subject = coach()
+    events = turn(subject, 10_000, Level.ESCALATED, because=[signal("passed_around", 10_000)])
+    first, *others = of(events, PlanOffered)[0].options
+    events = subject.act(Action(20_000, "Dana", "agent", "plan-accepted", first.id))
+    assert of(events, Recovery) == [Recovery(20_000, "met", RECOVERY_MS, 10_000)]
+    rows = of(events, PlanOffered)[0].options
+    assert first.id not in [row.id for row in rows] and list(rows[:2]) == others
+
+
+def test_plan_b_rows_do_not_change_under_the_eye():
+    subject = coach()
+    turn(subject, 10_000, Level.TENSE, because=[signal("passed_around", 10_000)])
+    assert of(subject.hear(12_000, [signal("legal_threat", 12_000)], None), PlanOffered) == []
+
+
+def test_a_promise_becomes_a_follow_up():
+    words = tuple(Word(w, i * 100, i * 100 + 90) for i, w in enumerate("I will call you back tomorrow at ten".split()))
+    events = coach().hear(5_000, [], Utterance("a1", Speaker.AGENT, 0, 5_000, words))
+    [noted] = of(events, FollowUpNoted)
+    assert (noted.due, noted.owner) == ("tomorrow at ten", "Dana")
+
+
+def test_experienced_agents_get_fewer():
+    counts = []
+    for experienced in (False, True):
+        subject = coach(experienced=experienced)
+        shown = of(turn(subject, 10_000, Level.ESCALATED, because=[signal("influence_claim", 10_000)]), PromptShown)
+        for now in range(11_000, 200_000, 500):
+            ids = ("cancel_threat", "swearing", "legal_threat", "giving_up", "supervisor_demand")
+            heard = [signal(ids[now // 10_000 % 5], now)] if now % 10_000 == 0 else []
+            shown += of(subject.hear(now, heard, None) + subject.tick(now), PromptShown)
+        counts.append(len(shown))
+    assert 0 < counts[1] < counts[0]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("hear"), st.sampled_from(sorted(SIGNAL_IDS)), st.sampled_from(list(Severity))),
+        st.tuples(st.just("level"), st.sampled_from(list(Level)), st.none()),
+        st.tuples(st.just("act"), st.sampled_from(["used", "dismissed", "wrong", "plan-accepted"]), st.none()),
+        st.tuples(st.just("wait"), st.integers(1, 40), st.none()),
+    ),
+    max_size=60,
+)
+
+
+@settings(deadline=None)
+@given(STEPS)
+def test_whatever_happens_there_is_one_prompt_at_most_two_waiting_and_no_line_twice(steps):
+    subject = coach()
+    now, shown, said, level = 0, None, [], Level.CALM
+    events = []
+    for kind, what, more in steps:
+        now += 700
+        if kind == "hear":
+            who = Speaker.AGENT if what in {"apology", "empathy", "ownership"} else Speaker.CUSTOMER
+            events = subject.hear(now, [signal(what, now, severity=more, speaker=who)], None)
+        elif kind == "level":
+            events = subject.level(LevelChange(now, what, level, 50.0, ()))
+            level = what
+        elif kind == "act":
+            events = subject.act(Action(now, "Dana", "agent", what, shown or "late-fee"))
+        else:
+            events = []
+            for _ in range(what * 2):
+                now += 500
+                events += subject.tick(now)
+        for event in events:
+            match event:
+                case PromptShown():
+                    assert shown is None, "two prompts at once"
+                    shown = event.id
+                    assert event.say not in said
+                    said.append(event.say)
+                case PromptEnded():
+                    assert shown == event.id
+                    shown = None
+                case PromptsWaiting():
+                    assert len(event.titles) <= 2
+                case PlanOffered():
+                    assert len(event.options) <= 3
+                case _:
+                    pass
+    assert (shown is None) == (not [e for e in subject.end(now) if isinstance(e, PromptEnded)])

@@ -1,0 +1,160 @@
+from dataclasses import dataclass
+
+from assist.coach import AgentProfile, Coach
+from assist.events import Action, AlertRaised, CallEnded, CallStarted, PromptShown, SignalRaised, SignalWithdrawn
+from assist.playbook import load_playbook
+from assist.session import Session
+from audio.events import Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, Word
+from detectors.escalation import Escalation
+from detectors.phrases import PhraseDetector
+from detectors.rulebook import load_rules
+from detectors.signals import LevelChange, Window
+
+STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-24T10:00:00+00:00", "t", ("agent", "customer"), {})
+RULES, BOOK = load_rules(), load_playbook("default")
+
+
+@dataclass
+class Watching:
+    """Keeps the windows it was shown."""
+
+    name: str = "watching"
+    version: str = "1"
+
+    def __post_init__(self):
+        self.windows: list[Window] = []
+
+    def __call__(self, window):
+        self.windows.append(window)
+        return ()
+
+
+class Broken:
+    name, version = "broken", "1"
+
+    def __call__(self, window):
+        raise RuntimeError("the caller said something private")
+
+
+def session(*extra):
+    coach = Coach(BOOK, agent=AgentProfile("Dana"))
+    return Session(STARTED, [PhraseDetector(RULES), *extra], Escalation(), coach)
+
+
+def words(text, start_ms):
+    return tuple(Word(word, start_ms + 300 * i, start_ms + 300 * i + 250) for i, word in enumerate(text.split()))
+
+
+def said(text, start_ms=1_000, speaker=Speaker.CUSTOMER, name=None):
+    spoken = words(text, start_ms)
+    return Utterance(name or f"u{start_ms}", speaker, start_ms, spoken[-1].end_ms, spoken)
+
+
+def saying(text, start_ms=1_000, name=None):
+    return Hypothesis(name or f"u{start_ms}", Speaker.CUSTOMER, start_ms, words(text, start_ms), ())
+
+
+def of(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+CLAIM = "I am going to call my guy and he will take care of it"
+DEMAND = "I want to speak to your manager right now"
+
+
+def test_agreed_words_act_early_and_settle_under_the_same_key():
+    call = session()
+    [early] = of(call.hear(saying(CLAIM)), SignalRaised)
+    assert early.signal.id == "influence_claim" and not early.signal.settled
+    assert of(call.hear(saying(CLAIM + " okay")), SignalRaised) == []
+    [late] = of(call.hear(said(CLAIM + " okay")), SignalRaised)
+    assert late.signal.settled and late.signal.key == early.signal.key
+
+
+def test_a_correction_withdraws_the_signal_its_level_and_its_prompt():
+    call = session()
+    events = call.hear(saying(DEMAND)) + call.hear(saying(CLAIM, 6_000))
+    shown = of(events, PromptShown)
+    assert shown
+    events = call.hear(said("I am going to call by nine", 6_000)) + call.hear(said("I want to eat your mango", 1_000))
+    assert len(of(events, SignalWithdrawn)) >= 2
+    assert call.escalation.level == "calm"
+
+
+def test_two_cues_escalate_alert_once_and_are_explained():
+    call = session()
+    events = call.hear(said(CLAIM)) + call.hear(said(DEMAND, 8_000))
+    assert [change.level for change in of(events, LevelChange)] == ["tense", "escalated"]
+    [alert] = of(events, AlertRaised)
+    assert "manager" in alert.reason or "my guy" in alert.reason
+    assert of(call.hear(said("I will get my lawyer on this", 14_000)), AlertRaised) == []
+
+
+def test_help_and_permission_are_alerts_of_their_own():
+    call = session()
+    [help_wanted] = of(call.act(Action(0, "Dana", "agent", "help")), AlertRaised)
+    [asked] = of(call.act(Action(0, "Dana", "agent", "plan-asked", "month-credit", "One month free")), AlertRaised)
+    assert (help_wanted.kind, asked.kind, asked.target) == ("help", "ask", "month-credit")
+    assert help_wanted.id != asked.id
+
+
+def test_a_broken_detector_is_switched_off_visibly_and_the_call_goes_on():
+    call = session(Broken())
+    events = call.hear(said(CLAIM))
+    [trouble] = of(events, Trouble)
+    assert trouble.code == "detector-off:broken" and "private" not in trouble.text
+    assert of(events, SignalRaised)
+    assert of(call.hear(said(DEMAND, 8_000)), Trouble) == []
+
+
+def test_numbers_are_masked_before_detectors_screens_and_log():
+    watching = Watching()
+    call = session(watching)
+    spoken = said("four one one one one one one one one one one one one one one one thanks")
+    [utterance] = of(call.hear(spoken), Utterance)
+    assert utterance.text == "[card number] thanks"
+    assert all("one" not in word.text for word in watching.windows[-1].latest.words)
+
+
+def test_a_pause_takes_back_what_is_being_said_and_keeps_nothing_until_resumed():
+    call = session()
+    call.hear(saying("so my card number is", 10_000))
+    paused = call.act(Action(11_000, "Dana", "agent", "pause"))
+    assert of(paused, Utterance) == [Utterance("u10000", Speaker.CUSTOMER, 10_000, 11_450, ())]
+    assert call.hear(said("it is nine nine", 12_000)) == []
+    call.tick(30_000)
+    call.act(Action(30_000, "Dana", "agent", "resume"))
+    assert call.hear(said("still from before", 29_000)) == []
+    assert of(call.hear(said("and now go on", 31_000)), Utterance)
+
+
+def test_the_window_shows_who_is_speaking_and_forgets():
+    watching = Watching()
+    call = session(watching)
+    call.hear(SpeechActivity(Speaker.CUSTOMER, 500, True))
+    call.hear(said("hello there", 1_000))
+    assert watching.windows[-1].speaking_since == {Speaker.CUSTOMER: 500}
+    call.hear(SpeechActivity(Speaker.CUSTOMER, 1_600, False))
+    call.tick(200_000)
+    last = watching.windows[-1]
+    assert last.utterances == () and last.last_speech_end == {Speaker.CUSTOMER: 1_600}
+
+
+def test_the_same_call_gives_the_same_events():
+    def run():
+        call = session()
+        events = call.begin()
+        for item in (saying(CLAIM), said(CLAIM), said(DEMAND, 8_000), said("Thank you, that works for me", 20_000)):
+            events += call.hear(item) + call.tick(item.start_ms + 5_000)
+        return events + call.end(60_000, "hang-up", {})
+
+    first, second = run(), run()
+    assert first == second
+    assert isinstance(first[0], CallStarted) and isinstance(first[-1], CallEnded)
+
+
+def test_the_end_takes_the_prompt_down():
+    call = session()
+    call.hear(said(CLAIM))
+    ended = call.end(9_000, "hang-up", {"customer.speech": 1})
+    assert [type(event).__name__ for event in ended] == ["PromptEnded", "CallEnded"]
