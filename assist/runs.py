@@ -109,6 +109,7 @@ def run_server(settings: Settings, console: Console) -> None:
 
     async def run() -> None:
         async with program(settings, console) as service, open_to_calls(service):
+            console.print("Ready. Ctrl-C stops it.")
             await _until_stopped()
 
     _run(run)

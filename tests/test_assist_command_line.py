@@ -1,0 +1,247 @@
+"""The commands as people run them: real processes, real sound, real store, real recogniser."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+ROOT = Path(__file__).parent.parent
+DEMO = ROOT / "assist" / "demo" / "call.ogg"
+MODEL = ROOT / "tests" / "models" / "test-recogniser"
+ENV = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "COLUMNS": "200", "NO_COLOR": "1"}
+
+
+def assist(*arguments, home):
+    """Run the program; a traceback is never an answer."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "assist", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**ENV, "HOME": str(home), "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": ""},
+    )
+    assert "Traceback" not in answer.stderr + answer.stdout, answer.stderr
+    return answer
+
+
+def replay(recording, home, *more):
+    whisper = ("--recogniser", "whisper", "--model", MODEL)
+    return assist(
+        "replay", recording, "--speed", "max", "--port", "0", "--data", home / "data", *whisper, *more, home=home
+    )
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    answer = replay(DEMO, home, "--agent", "Dana")
+    assert answer.returncode == 0, answer.stderr
+    [record] = (home / "data" / "records").glob("*.json")
+    return home, answer, json.loads(record.read_text())
+
+
+def test_a_recorded_call_becomes_prompts_and_a_record(replayed):
+    _, answer, record = replayed
+    assert {"supervisor_demand", "raised_voice"} <= {each["id"] for each in record["signals"]}
+    levels = [step["level"] for step in record["levels"]]
+    assert levels[0] == "tense" and "escalated" in levels and levels[-1] in ("recovering", "calm")
+    assert record["prompts"] and all(prompt["how"] for prompt in record["prompts"])
+    assert record["agent"] == "Dana" and record["ended"] == "end-of-recording"
+    assert record["outcome"] == "recovered"
+    assert re.search(r"Incident record: .*\.html", answer.stdout)
+
+
+def test_the_record_matches_what_was_said_and_when(replayed):
+    _, _, record = replayed
+    script = json.loads((ROOT / "assist" / "demo" / "lines.json").read_text())
+    lines = script["lines"] if isinstance(script, dict) else script
+    demand = next(line for line in lines if "manager" in line["text"])
+    [heard] = [each for each in record["signals"] if each["id"] == "supervisor_demand"][:1]
+    assert demand["start_ms"] - 500 <= heard["start_ms"] <= heard["end_ms"] <= demand["end_ms"] + 700
+    raised = [line for line in lines if line.get("raised", 0) >= 0.7]
+    [tone] = [each for each in record["signals"] if each["id"] == "raised_voice"][:1]
+    assert raised[0]["start_ms"] <= tone["at_ms"] <= raised[-1]["end_ms"] + 1_000
+    assert tone["speaker"] == "customer" and tone["measured"]["level_db"] > 3
+
+
+def test_every_millisecond_is_accounted_for(replayed):
+    _, _, record = replayed
+    for who in ("agent", "customer"):
+        total = sum(ms for key, ms in record["accounted_ms"].items() if key.startswith(f"{who}."))
+        assert abs(total - soundfile.info(DEMO).duration * 1000) <= 20
+
+
+def test_the_same_recording_gives_the_same_record(replayed, tmp_path):
+    _, _, first = replayed
+    answer = replay(DEMO, tmp_path, "--agent", "Dana")
+    assert answer.returncode == 0
+    [record] = (tmp_path / "data" / "records").glob("*.json")
+    second = json.loads(record.read_text())
+    for each in (first, second):
+        for key in ("call", "started_at"):
+            each.pop(key, None)
+    assert first == second
+
+
+def test_records_are_listed_shown_and_exported(replayed, tmp_path):
+    home, _, record = replayed
+    data = home / "data"
+    listed = assist("records", "list", "--data", data, home=home)
+    call = re.search(r"\d{8}-\d{6}-[0-9a-f]{4}", listed.stdout)[0]
+    assert "escalated" in listed.stdout and "recovered" in listed.stdout
+    shown = assist("records", "show", call, "--data", data, home=home)
+    assert "Supervisor demand" in shown.stdout and "Call ended" in shown.stdout
+    for name in ("r.json", "r.html"):
+        assert assist("records", "export", call, "--out", tmp_path / name, "--data", data, home=home).returncode == 0
+    assert json.loads((tmp_path / "r.json").read_text())["call"] == call
+    assert "<mark>" in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("records", "show", "nope"), "no call 'nope'"),
+        (("records", "export", "nope"), "no record of call 'nope'"),
+        (("replay", "missing.wav"), "missing.wav"),
+        (("replay", "README.md"), "README.md"),
+        (("replay", str(DEMO), "--speed", "-1"), "expected a number above 0, or max"),
+        (("replay", str(DEMO), "--mono", "both"), "expected one of agent, customer, unknown"),
+        (("replay", str(DEMO), "--recogniser", "whisper", "--model", "gigantic"), "gigantic"),
+        (("replay", str(DEMO), "--recogniser", "parrot"), "recogniser"),
+        (("replay", str(DEMO), "--playbook", "no-such-book"), "expected one of default"),
+        (("listen", "--microphone", "no such device", "--far-end", "none such"), "device"),
+        (("models", "fetch", "gigantic"), "gigantic"),
+        (("eval", "README.md"), "README.md"),
+    ],
+    ids=lambda value: " ".join(map(str, value[:2])) if isinstance(value, tuple) else None,
+)
+def test_bad_input_is_one_clear_line(arguments, says, tmp_path):
+    data = ("--data", tmp_path / "data") if arguments[0] not in ("playbook",) else ()
+    answer = assist(*arguments, *data, home=tmp_path)
+    assert answer.returncode != 0
+    assert says in answer.stderr, answer.stderr
+    if answer.returncode == 1:
+        assert len(answer.stderr.strip().splitlines()) == 1, answer.stderr
+
+
+def written(path, pcm, rate, **how):
+    soundfile.write(path, pcm, rate, **how)
+    return path
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: written(p / "seven.wav", np.zeros((7 * 16_000, 2), np.float32), 16_000),
+        lambda p: written(p / "mulaw.wav", np.zeros((16_000, 2), np.float32), 8_000, subtype="ULAW"),
+        lambda p: written(p / "cd.flac", np.zeros((44_100 * 2, 2), np.float32), 44_100),
+        lambda p: written(p / "nan.wav", np.full((16_000, 2), np.nan, np.float32), 16_000, subtype="FLOAT"),
+        lambda p: written(p / "mono.wav", np.zeros(16_000, np.float32), 16_000),
+    ],
+    ids=["seven seconds", "8 kHz mu-law", "44.1 kHz", "not a number", "mono"],
+)
+def test_odd_sound_still_makes_a_record(make, tmp_path):
+    answer = replay(make(tmp_path), tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    [record] = (tmp_path / "data" / "records").glob("*.json")
+    assert json.loads(record.read_text())["transcript"] == []
+
+
+def test_an_empty_file_is_one_clear_line(tmp_path):
+    (tmp_path / "empty.wav").write_bytes(b"")
+    answer = replay(tmp_path / "empty.wav", tmp_path)
+    assert answer.returncode == 1 and "empty.wav" in answer.stderr and len(answer.stderr.splitlines()) == 1
+
+
+def test_a_data_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    answer = assist(
+        "serve", "--data", tmp_path / "file" / "data", "--port", "0", "--recogniser", "pocketsphinx", home=tmp_path
+    )
+    assert answer.returncode == 1 and "choose a writable folder" in answer.stderr
+
+
+def test_a_port_in_use_is_one_clear_line(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        answer = assist("serve", "--data", tmp_path, "--port", port, "--recogniser", "pocketsphinx", home=tmp_path)
+    assert answer.returncode == 1
+    assert f"Port {port} is in use" in answer.stderr and len(answer.stderr.strip().splitlines()) == 1
+
+
+def test_a_call_killed_in_the_middle_is_there_after_a_restart(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "assist", "replay", str(DEMO), "--speed", "20", "--port", "0", "--data", str(tmp_path)]
+        + ["--recogniser", "whisper", "--model", str(MODEL)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**ENV, "HOME": str(tmp_path)},
+    )
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if "Tense" in line or "Escalated" in line:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert any("Caller" in line for line in seen)
+    # The next program on this data folder finds the call, closes it, and keeps its record.
+    other = written(tmp_path / "short.wav", np.zeros((8_000, 2), np.float32), 16_000)
+    answer = replay_into(tmp_path, other)
+    assert "cut short earlier" in answer.stdout, answer.stdout
+    listed = assist("records", "list", "--data", tmp_path, home=tmp_path)
+    call = re.search(r"Call (\S+) was cut short", answer.stdout)[1]
+    assert call in listed.stdout
+    exported = json.loads(assist("records", "export", call, "--data", tmp_path, home=tmp_path).stdout)
+    assert exported["ended"] == "interrupted"
+    heard = [line for line in seen if "Caller" in line]
+    assert len(exported["transcript"]) >= len(heard)
+
+
+def replay_into(data, recording):
+    whisper = ("--recogniser", "whisper", "--model", MODEL)
+    return assist("replay", recording, "--speed", "max", "--port", "0", "--data", data, *whisper, home=data)
+
+
+def test_a_call_joins_a_running_server_and_sigterm_closes_it_properly(tmp_path):
+    server = subprocess.Popen(
+        [sys.executable, "-m", "assist", "serve", "--port", "0", "--data", str(tmp_path)]
+        + ["--recogniser", "whisper", "--model", str(MODEL)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**ENV, "HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+    )
+    assert server.stdout is not None
+    for line in server.stdout:
+        if line.startswith("Ready"):
+            break
+    recording = written(tmp_path / "short.wav", np.zeros((16_000, 2), np.float32), 16_000)
+    answer = replay_into(tmp_path, recording)
+    assert "The running server has the record" in answer.stdout
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(timeout=30) == 0
+    server.stdout.close()
+    assert "end-of-recording" in assist(
+        "records", "show", re.search(r"records show (\S+)", answer.stdout)[1], "--data", tmp_path, home=tmp_path
+    ).stdout.replace("(", "").replace(")", "")
+
+
+def test_playbooks_can_be_copied_compared_and_checked(tmp_path):
+    mine = tmp_path / "mine.toml"
+    assert assist("playbook", "new", "default", mine, home=tmp_path).returncode == 0
+    assert assist("playbook", "diff", "default", mine, home=tmp_path).stdout.strip() == "no difference"
+    mine.write_text(mine.read_text().replace('signals = ["swearing"]', 'signals = ["swaering"]'))
+    answer = assist("playbook", "check", mine, home=tmp_path)
+    assert answer.returncode == 1 and "'swaering' is none of the signals" in answer.stdout
