@@ -1,0 +1,96 @@
+"""The whole way: real sound, real recogniser, real server, a real browser."""
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from assist.bench_live import WATCH
+from assist.events import LevelChange, PromptShown, SignalRaised
+from assist.runs import DEMO_SOUND, program
+from assist.settings import Settings
+from audio.recording import open_recording
+
+MODEL = Path(__file__).parent / "models" / "test-recogniser"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)")
+
+
+async def play(data):
+    """The demo call, eight times faster than life, with the agent's page and the board open."""
+    from playwright.async_api import async_playwright
+
+    settings = Settings(data=data, port=0, agent="Dana", recogniser="whisper", model=str(MODEL))
+    events = []
+    async with program(settings, Console(quiet=True)) as service, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        complaints = []
+        agent = await browser.new_page()
+        board = await browser.new_page()
+        for page in (agent, board):
+            page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+        await agent.add_init_script(WATCH)
+        await agent.goto(f"{service.address}/agent/Dana")
+        await board.goto(f"{service.address}/board")
+        await agent.get_by_text("The next call shows here by itself.").wait_for()
+        call, task = service.start(open_recording(DEMO_SOUND, agent_channel=0, speed=8.0), listener=events.append)
+        alert = board.get_by_role("button", name="Claim").first
+        await alert.wait_for()
+        await alert.click()
+        await agent.get_by_text("Supervisor is on it").wait_for()
+        seen_row = await board.get_by_role("row").filter(has_text="Dana").first.inner_text()
+        await task
+        link = agent.get_by_role("link", name="Open record")
+        await link.wait_for()
+        drawn = await agent.evaluate("window.promptsSeen()")
+        transcript = await agent.locator("body").inner_text()
+        review = await browser.new_page()
+        await review.goto(f"{service.address}/review/{call}")
+        await review.get_by_text("speak to your manager").first.wait_for()
+        body = service.store.record(call)
+        await browser.close()
+    return events, drawn, body, transcript, seen_row, complaints
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    return asyncio.run(play(tmp_path_factory.mktemp("data")))
+
+
+def test_every_prompt_of_the_call_was_drawn_on_the_agents_page(played):
+    events, drawn, _, _, _, _ = played
+    shown = [event.id for event in events if isinstance(event, PromptShown)]
+    assert shown and set(drawn) == set(shown)
+
+
+def test_the_prompts_came_after_the_words_that_called_for_them(played):
+    events, _, _, _, _, _ = played
+    said = {event.signal.key: event.signal.at_ms for event in events if isinstance(event, SignalRaised)}
+    for prompt in (event for event in events if isinstance(event, PromptShown)):
+        for key in prompt.signals:
+            assert 0 <= prompt.at_ms - said[key] <= 5_000
+
+
+def test_the_board_saw_it_and_the_agent_saw_who_took_it(played):
+    _, _, body, _, row, _ = played
+    assert "Escalated" in row or "Tense" in row
+    moves = [what for alert in body["alerts"] for _, what, _ in alert["course"]]
+    assert "claim" in moves
+
+
+def test_the_record_holds_what_the_pages_showed(played):
+    events, _, body, _, _, _ = played
+    assert [use["id"] for use in body["prompts"]] == [e.id for e in events if isinstance(e, PromptShown)]
+    assert all(use["seen_ms"] is not None for use in body["prompts"])
+    levels = [event.level for event in events if isinstance(event, LevelChange)]
+    assert [step["level"] for step in body["levels"]] == levels
+    assert json.dumps(body)
+
+
+def test_no_page_complained(played):
+    assert played[-1] == []
