@@ -8,15 +8,28 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Protocol
 
 import uvicorn
-from starlette.applications import Starlette
 
 from overlay.errors import OverlayError
 from overlay.identity import ScreenSettings, is_loopback
 
 WS_BYTES = 65_536
 PING_S = 5.0
+
+
+class App(Protocol):
+    """What `overlay.server.create_app` makes: an ASGI application that carries its settings."""
+
+    @property
+    def state(self) -> Any:
+        """Holds `settings`, a ScreenSettings."""
+        ...
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection."""
+        ...
 
 
 class _Server(uvicorn.Server):
@@ -36,7 +49,7 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 8765) -> AsyncIterator[str]:
+async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncIterator[str]:
     """Serve while the block runs; yields the address, such as "http://127.0.0.1:8765". Port 0 takes a free one.
 
     Raises:
@@ -82,7 +95,7 @@ async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 8765) -> 
 
 
 async def serve(
-    app: Starlette, host: str = "127.0.0.1", port: int = 8765, *, ready: Callable[[str], None] | None = None
+    app: App, host: str = "127.0.0.1", port: int = 8765, *, ready: Callable[[str], None] | None = None
 ) -> None:
     """Serve until cancelled; `ready` is told the address. Raises as `serving` does."""
     async with serving(app, host, port) as address:
