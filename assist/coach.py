@@ -289,6 +289,9 @@ class Coach:
         return [self._chips(now_ms)]
 
     def _chips(self, now_ms: int) -> PromptsWaiting:
+        """Chips stand under a card, never alone: without a card what waits only waits for the attention budget."""
+        if self._shown is None:
+            return PromptsWaiting(now_ms, ())
         return PromptsWaiting(now_ms, tuple(wish.title for wish in self._waiting))
 
     def _end(self, now_ms: int, how: str, words: str = "") -> list[Event]:

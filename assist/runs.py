@@ -46,7 +46,8 @@ async def program(settings: Settings, console: Console, *, any_port: bool = Fals
     service = Service(settings, rulebook, playbook, Hub(), hearing)
     for call in service.open():
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
-    screens = ScreenSettings(agent=settings.agent, supervisor=settings.supervisor)
+    named = settings.supervisor != Settings.model_fields["supervisor"].default
+    screens = ScreenSettings(agent=settings.agent, supervisor=settings.supervisor if named else "Supervisor")
     app = create_app(service.hub, Desk(service).do, Library(service.store), screens)
     try:
         async with contextlib.AsyncExitStack() as stack:

@@ -271,6 +271,7 @@ class Screens:
             (starts[signal.evidence.first_word], starts[last] + len(words[last]))
             for signal in seen.signals.values()
             if signal.evidence.utterance == said.id
+            and signal.severity >= Severity.HELP
             and signal.evidence.first_word <= (last := min(signal.evidence.last_word, len(words) - 1))
         ]
         line = messages.Line(

@@ -121,7 +121,7 @@ class Service:
                 "playbook": self.playbook.version,
                 "rules": self.rulebook.version,
                 "recogniser": self.hearing.name,
-                "model": self.hearing.version,
+                "model": self.hearing.version[:24],
             },
         )
         profile = AgentProfile(name=started.agent, experienced=self.settings.experienced)

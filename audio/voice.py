@@ -119,7 +119,7 @@ class VoiceMeter:
         correlation = np.fft.irfft(shaped, axis=1)
         inside = correlation[:, self._lags] * self._lag_gain / (correlation[:, :1] + 1e-12)
         peaks, pitches = _first_peaks(inside, self._lags)
-        centroids = np.log((band * self._frequencies).sum(axis=1) / energy)
+        centroids = np.log(np.maximum((band * self._frequencies).sum(axis=1) / energy, 1.0))
         amplitudes = spectra[:, self._band]
         amplitudes = amplitudes / (amplitudes.sum(axis=1, keepdims=True) + 1e-12)
         found = False
@@ -174,10 +174,10 @@ class VoiceMeter:
 
 
 def _first_peaks(inside: NDArray[np.float64], lags: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Each frame's autocorrelation peak, and its lag: the shortest within 90 % of the highest (no octave below)."""
+    """Each frame's autocorrelation peak, and its lag: the shortest within 85 % of the highest (no octave below)."""
     highest = inside.max(axis=1)
     rising = np.zeros_like(inside, dtype=bool)
     rising[:, 1:-1] = (inside[:, 1:-1] >= inside[:, :-2]) & (inside[:, 1:-1] >= inside[:, 2:])
-    good = rising & (inside >= 0.9 * highest[:, None])
+    good = rising & (inside >= 0.85 * np.minimum(highest, 1.0)[:, None])
     first = np.where(good.any(axis=1), good.argmax(axis=1), inside.argmax(axis=1))
     return highest, lags[first]

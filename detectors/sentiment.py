@@ -92,7 +92,7 @@ class Sentiment:
                 quote=latest.text,
                 utterance=latest.id,
                 first_word=0,
-                last_word=len(latest.words) - 1,
+                last_word=-1,
                 measured={"compound": round(score, 3)},
                 summary=f"The last words are clearly negative (sentiment {score:+.2f} of -1..+1)",
             ),
