@@ -86,7 +86,12 @@ def test_a_call_cut_short_still_makes_a_record():
 
 
 def test_a_recovery_that_took_too_long_stays_missed():
-    events = [STARTED, Recovery(0, "started", 60_000), Recovery(60_000, "missed", 60_000), Recovery(90_000, "met", 60_000, 90_000)]
+    clock = [
+        Recovery(0, "started", 60_000),
+        Recovery(60_000, "missed", 60_000),
+        Recovery(90_000, "met", 60_000, 90_000),
+    ]
+    events = [STARTED, *clock]
     [run] = fold(events).recovery
     assert (run.result, run.took_ms) == ("missed", 90_000)
 

@@ -79,7 +79,10 @@ def test_a_question_of_the_agent_makes_short_runs_suspect_and_only_for_a_while()
     assert redactor.settled(late) == late
 
 
-@given(st.lists(st.integers(0, 9), min_size=13, max_size=19), st.integers(0, 19), st.sampled_from(["uh", "then", "dash", ""]))
+FILLERS = st.sampled_from(["uh", "then", "dash", ""])
+
+
+@given(st.lists(st.integers(0, 9), min_size=13, max_size=19), st.integers(0, 19), FILLERS)
 def test_no_long_run_survives_with_fillers_anywhere(digits, place, filler):
     spoken = [UNITS[digit] for digit in digits]
     spoken.insert(min(place, len(spoken) - 1), filler)
