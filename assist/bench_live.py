@@ -13,8 +13,7 @@ import resource
 import shutil
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -22,11 +21,11 @@ from rich.table import Table
 
 from assist.events import Event, PromptShown, SignalRaised
 from assist.runs import program
+from assist.service import Hearing, Service
 from assist.settings import Settings
 from audio.events import Chunk, Heard, Speaker
 from audio.source import Arrival, CallSource
 
-RECOGNISER_THREADS = ("recogniser-worker",)
 WATCH = """
 (() => {
   const seen = new Map();
@@ -50,6 +49,9 @@ class _Card:
     """The end of the words (or the measure) that fired, on the clock of the sound."""
     heard: float
     """Those words reached the session."""
+    judged: float
+    """The session was entered in the step that showed the card: later than `heard` where it was held back, for the
+    attention budget or because another card stood there."""
     published: float
     drawn: float | None = None
 
@@ -61,7 +63,10 @@ class LiveFigures:
     cards: list[_Card] = field(default_factory=list)
     call_s: float = 0.0
     cpu_s: float = 0.0
-    recognition_cpu_s: float = 0.0
+    listening_cpu_s: float = 0.0
+    """Voice activity and voice measures, on the event loop."""
+    judging_cpu_s: float = 0.0
+    """Everything else there: judging, log, screens, server."""
     peak_mib: float = 0.0
     browser: bool = False
     recogniser: str = ""
@@ -73,22 +78,26 @@ class LiveFigures:
         )
         parts = [
             ("recognition (words settled or agreed)", [c.heard - c.said for c in self.cards]),
-            ("judging (rules, level, coach)", [c.published - c.heard for c in self.cards]),
+            ("held back on purpose (one card at a time)", [c.judged - c.heard for c in self.cards]),
+            ("judging (rules, level, coach)", [c.published - c.judged for c in self.cards]),
         ]
         drawn = [card for card in self.cards if card.drawn is not None]
         where = "to the browser's page" if self.browser else "to a bare websocket (no browser here)"
         parts += [
             (f"delivery {where}", [c.drawn - c.published for c in drawn if c.drawn is not None]),
-            ("judging + delivery", [c.drawn - c.heard for c in drawn if c.drawn is not None]),
+            ("judging + delivery", [c.drawn - c.judged for c in drawn if c.drawn is not None]),
             ("all: words to card", [c.drawn - c.said for c in drawn if c.drawn is not None]),
         ]
         for name, seconds in parts:
             table.add_row(name, _ms(seconds, 0.5), _ms(seconds, 0.95), str(len(seconds)))
-        rest = self.cpu_s - self.recognition_cpu_s
+        recognising = self.cpu_s - self.listening_cpu_s - self.judging_cpu_s
         table.add_section()
         table.add_row("CPU-seconds per second of call", f"{self.cpu_s / self.call_s:.3f}", "", "")
-        table.add_row("  of which recognition", f"{self.recognition_cpu_s / self.call_s:.3f}", "", "")
-        table.add_row("  everything else (share of one core)", f"{100 * rest / self.call_s:.1f} %", "", "")
+        table.add_row("  recognition (its own threads)", f"{recognising / self.call_s:.3f}", "", "")
+        table.add_row("  voice activity and tone", f"{self.listening_cpu_s / self.call_s:.3f}", "", "")
+        table.add_row(
+            "  everything else (share of one core)", f"{100 * self.judging_cpu_s / self.call_s:.1f} %", "", ""
+        )
         table.add_row("peak memory of the program", f"{self.peak_mib:.0f} MiB", "", "")
         return table
 
@@ -108,7 +117,7 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
         figures.recogniser = service.hearing.name
         page = f"{service.address}/agent/{quote(settings.agent)}"
         async with _watching(page, service.address, settings.agent) as (drawn, figures.browser):
-            cpu, recognising = time.process_time(), _thread_cpu_s()
+            cpu, own = time.process_time(), time.thread_time()
             times: dict[str, float] = {}
             cards: dict[str, _Card] = {}
             entered = 0.0
@@ -121,23 +130,30 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
                 elif isinstance(event, PromptShown):
                     key = max((k for k in event.signals if k in said_ms), key=said_ms.__getitem__, default=None)
                     if key is not None:
-                        cards[event.id] = _Card(timed.began + said_ms[key] / 1000, times[key], now)
+                        cards[event.id] = _Card(timed.began + said_ms[key] / 1000, times[key], entered, now)
 
             said_ms: dict[str, int] = {}
+            ears = _timed_listening(service, figures)
             call, task = service.start(timed, listener=show)
             session = service.calls[call].session
-            plain_hear = session.hear
+            plain_hear, plain_tick = session.hear, session.tick
 
             def hear(heard: Heard) -> list[Event]:
                 nonlocal entered
                 entered = time.time()
                 return plain_hear(heard)
 
-            session.hear = hear  # type: ignore[method-assign]
+            def tick(now_ms: int) -> list[Event]:
+                nonlocal entered
+                entered = time.time()
+                return plain_tick(now_ms)
+
+            session.hear, session.tick = hear, tick  # type: ignore[method-assign]
             await task
             figures.call_s = timed.length_s
             figures.cpu_s = time.process_time() - cpu
-            figures.recognition_cpu_s = _thread_cpu_s() - recognising
+            figures.judging_cpu_s = time.thread_time() - own - figures.listening_cpu_s
+            service.hearing = ears
             for prompt, at in (await drawn()).items():
                 if prompt in cards:
                     cards[prompt].drawn = at
@@ -175,18 +191,26 @@ class _TimedSource:
             yield item
 
 
-def _thread_cpu_s() -> float:
-    """CPU seconds so far of the threads that recognise (Linux; elsewhere 0, and all is counted as the rest)."""
-    import threading
+def _timed_listening(service: Service, figures: LiveFigures) -> Hearing:
+    """Count the event loop's CPU time inside the listener; returns what stood there before."""
+    before = service.hearing
 
-    total = 0.0
-    for thread in threading.enumerate():
-        if thread.name in RECOGNISER_THREADS and thread.native_id is not None:
-            stat = Path(f"/proc/self/task/{thread.native_id}/stat")
-            if stat.exists():
-                parts = stat.read_text().rsplit(")", 1)[1].split()
-                total += (int(parts[11]) + int(parts[12])) / 100
-    return total
+    def listener(*arguments: Any, **named: Any) -> Any:
+        ears = before.listener(*arguments, **named)
+        plain = ears.push
+
+        def push(chunk: Chunk) -> Any:
+            began = time.thread_time()
+            try:
+                return plain(chunk)
+            finally:
+                figures.listening_cpu_s += time.thread_time() - began
+
+        ears.push = push  # type: ignore[method-assign]
+        return ears
+
+    service.hearing = replace(before, listener=listener)
+    return before
 
 
 @contextlib.asynccontextmanager

@@ -202,7 +202,7 @@ def test_a_record_replaces_the_one_before(tmp_path):
 
 def test_records_are_found_by_what_is_asked(tmp_path):
     store = open_store(url(tmp_path))
-    for n, (level, signal, words) in enumerate(
+    for n, (level, found_signal, words) in enumerate(
         [("calm", "silence", "hello"), ("escalated", "swearing", "call my guy"), ("tense", "police", 'a "quote" AND')]
     ):
         record = {
@@ -210,7 +210,7 @@ def test_records_are_found_by_what_is_asked(tmp_path):
             "call": f"k{n}",
             "started_at": f"2026-11-2{n}T10:00:00+00:00",
             "level_reached": level,
-            "signals": [{"id": signal}],
+            "signals": [{"id": found_signal}],
             "transcript": [{"text": words}],
         }
         store.finish(f"k{n}", "ended", record).result(10)
