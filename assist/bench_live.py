@@ -106,7 +106,7 @@ def _ms(seconds: list[float], share: float) -> str:
     if not seconds:
         return "–"
     ordered = sorted(seconds)
-    return f"{1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]:.0f} ms"
+    return f"{1000 * ordered[round(share * (len(ordered) - 1))]:.0f} ms"
 
 
 async def measure_live(settings: Settings, source: CallSource, console: Any) -> LiveFigures:

@@ -289,7 +289,8 @@ class LiveDevices:
 
     def _recorded(self, asked_at: float) -> tuple[float, dict[int, str]]:
         try:
-            return asked_at, self._server.recorded()
+            numbers = tuple(line.stream_number for line in self._lines if line.stream_number is not None)
+            return asked_at, self._server.sources_of(numbers)
         except PulseUnreachable:
             return asked_at, {}
 

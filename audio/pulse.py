@@ -6,6 +6,7 @@ server moves the stream to another source, often the agent's microphone, and tel
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -42,6 +43,8 @@ class PulseServer:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._connection: Any = None
+        self._names: dict[int, str] = {}
+        """Sources by their number, which the server never gives out again."""
 
     def sources(self) -> tuple[PulseSource, ...]:
         """All there are. Raises PulseUnreachable."""
@@ -68,15 +71,33 @@ class PulseServer:
         """Each stream this process records, by number, and the name of its source now. Raises PulseUnreachable."""
 
         def ask(pulse: Any) -> dict[int, str]:
-            names = {source.index: source.name for source in pulse.source_list()}
             mine = str(os.getpid())
             return {
-                output.index: names.get(output.source, "")
+                output.index: self._name(pulse, output.source)
                 for output in pulse.source_output_list()
                 if output.proplist.get("application.process.id") == mine
             }
 
         return self._ask(ask)
+
+    def sources_of(self, streams: tuple[int, ...]) -> dict[int, str]:
+        """The same for these streams only, at a fraction of the cost; a stream that has ended is left out."""
+
+        def ask(pulse: Any) -> dict[int, str]:
+            import pulsectl
+
+            now = {}
+            for stream in streams:
+                with contextlib.suppress(pulsectl.PulseIndexError):
+                    now[stream] = self._name(pulse, pulse.source_output_info(stream).source)
+            return now
+
+        return self._ask(ask)
+
+    def _name(self, pulse: Any, source: int) -> str:
+        if source not in self._names:
+            self._names = {listed.index: listed.name for listed in pulse.source_list()}
+        return self._names.get(source, "")
 
     def close(self) -> None:
         """Leave the server."""
@@ -102,5 +123,6 @@ class PulseServer:
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
+        self._names = {}
         if connection is not None:
             connection.close()
