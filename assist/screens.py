@@ -230,7 +230,7 @@ class Screens:
         return {
             "recogniser": self.hearing.name,
             "embedded": self.hearing.embedded,
-            "advice": self.hearing.line if self.hearing.embedded else "",
+            "advice": "Built-in recogniser. Better: assist models fetch base.en" if self.hearing.embedded else "",
         }
 
     def _call(self, seen: _Seen, state: str) -> messages.Call:
