@@ -102,7 +102,7 @@ class PhraseDetector:
                     evidence=Evidence(
                         start_ms=quoted[0].start_ms,
                         end_ms=quoted[-1].end_ms,
-                        quote=" ".join(word.text for word in quoted),
+                        quote=" ".join(word.text for word in quoted).strip(" .,;:!?"),
                         utterance=utterance,
                         first_word=max(0, first - len(earlier)),
                         last_word=last - len(earlier),

@@ -44,7 +44,7 @@ def test_evidence_is_exact(rulebook):
     [signal] = PhraseDetector(rulebook)(Window(0, (), said("hello I know where you live, OK?", at=500)))
     place = signal.evidence
     assert signal.severity is Severity.URGENT
-    assert (place.quote, place.first_word, place.last_word) == ("I know where you live,", 1, 5)
+    assert (place.quote, place.first_word, place.last_word) == ("I know where you live", 1, 5)
     assert (place.start_ms, place.end_ms, signal.at_ms) == (800, 2300, 2300)
 
 
