@@ -46,7 +46,7 @@ SMOOTH_MS = 500.0
 """Time constant of the score."""
 RAISED = 1.85
 """Score at which a rise begins. Set on natural calm talk (15 minutes of bank agents, 150 IVR prompts: no alarm left),
-not on acted speech; assist/evaluation_tone.py measures it."""
+not on acted speech; assist/evaluation/tone.py measures it."""
 LOWERED = 1.1
 LEAST_MS = 600
 """Raised speech before anything is said: one loud word is nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from assist.record import IncidentRecord
+from assist.records.record import IncidentRecord
 from overlay.errors import OverlayError
 from overlay.identity import Identity
 from overlay.records import Filters, Mark, RecordNote, RecordSummary, RecordView

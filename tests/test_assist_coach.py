@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assist.coach import RECOVERY_MS, STALE_MS, AgentProfile, Coach
+from assist.coach.coach import RECOVERY_MS, STALE_MS, AgentProfile, Coach
+from assist.coach.playbook import load_playbook
 from assist.events import (
     Action,
     FollowUpNoted,
@@ -13,7 +14,6 @@ from assist.events import (
     Recovery,
     StepTicked,
 )
-from assist.playbook import load_playbook
 from audio.events import Speaker, Utterance, Word
 from detectors.signals import SIGNAL_IDS, Evidence, Level, LevelChange, Severity, Signal
 

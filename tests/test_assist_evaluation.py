@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from assist.errors import AssistError
-from assist.evaluation import evaluate_cases, evaluate_clips
-from assist.evaluation_cases import (
+from assist.evaluation.cases import (
     Case,
     Clip,
     case_from_mark,
@@ -21,8 +20,9 @@ from assist.evaluation_cases import (
     read_cases,
     read_clips,
 )
-from assist.evaluation_figures import f1, iter_notes, percentile, rate, wilson
-from assist.evaluation_report import page, tables
+from assist.evaluation.figures import f1, iter_notes, percentile, rate, wilson
+from assist.evaluation.report import page, tables
+from assist.evaluation.scoring import evaluate_cases, evaluate_clips
 from audio.events import Speaker, Word
 from detectors.signals import Evidence, Severity, Signal
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from assist.evaluation import AGREED_LAG_MS, PARTIAL_MS, SETTLE_MS, TICK_MS, evaluate_calls, evaluate_file, play
-from assist.evaluation_cases import LabelledCall, read_calls
-from assist.evaluation_report import page
+from assist.evaluation.cases import LabelledCall, read_calls
+from assist.evaluation.report import page
+from assist.evaluation.scoring import AGREED_LAG_MS, PARTIAL_MS, SETTLE_MS, TICK_MS, evaluate_calls, evaluate_file, play
 from assist.events import PromptShown, SignalRaised
 from audio.events import Hypothesis, Speaker, SpeechActivity, Utterance
 from detectors.escalation import Escalation

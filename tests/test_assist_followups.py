@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from assist.followups import due_date, promises, to_icalendar
+from assist.coach.promises import due_date, promises, to_icalendar
 from audio.events import Speaker, Utterance, Word
 
 

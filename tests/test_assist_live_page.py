@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from assist.bench_live import WATCH
+from assist.bench.live import WATCH
 from assist.events import LevelChange, PromptShown, SignalRaised
-from assist.runs import DEMO_SOUND, program
+from assist.live.runs import DEMO_SOUND, program
 from assist.settings import Settings
 from audio.recording import open_recording
 

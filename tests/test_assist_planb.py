@@ -1,5 +1,5 @@
-from assist.planb import offered
-from assist.playbook import Option
+from assist.coach.planb import offered
+from assist.coach.playbook import Option
 
 
 def option(name, *, cost=5.0, value=10.0, agent=20.0, signals=(), expires=""):

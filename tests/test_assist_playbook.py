@@ -1,6 +1,6 @@
 import pytest
 
-from assist.playbook import (
+from assist.coach.playbook import (
     PlaybookError,
     check_playbook,
     copy_playbook,

@@ -13,8 +13,8 @@ from assist.events import (
     SignalWithdrawn,
     StepTicked,
 )
-from assist.record import IncidentRecord, fold
-from assist.record_page import clock, page
+from assist.records.page import clock, page
+from assist.records.record import IncidentRecord, fold
 from audio.events import Gap, Speaker, Trouble, Utterance, Word
 from detectors.signals import Evidence, Level, LevelChange, Severity, Signal
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assist.redaction import Redactor
+from assist.privacy.redaction import Redactor
 from audio.events import Hypothesis, Speaker, Utterance, Word
 
 UNITS = "zero one two three four five six seven eight nine".split()

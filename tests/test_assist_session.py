@@ -1,9 +1,9 @@
 from dataclasses import dataclass
 
-from assist.coach import AgentProfile, Coach
+from assist.coach.coach import AgentProfile, Coach
+from assist.coach.playbook import load_playbook
 from assist.events import Action, AlertRaised, CallEnded, CallStarted, PromptShown, SignalRaised, SignalWithdrawn
-from assist.playbook import load_playbook
-from assist.session import Session
+from assist.live.session import Session
 from audio.events import Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, Word
 from detectors.escalation import Escalation
 from detectors.phrases import PhraseDetector

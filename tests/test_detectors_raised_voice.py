@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from assist.evaluation_cases import Clip
-from assist.evaluation_tone import auc, in_condition, measures, natural_alarms, sound
+from assist.evaluation.cases import Clip
+from assist.evaluation.tone import auc, in_condition, measures, natural_alarms, sound
 from audio.events import VoiceMeasure
 from detectors.raised_voice import LEAST_MS, RAISED, RaisedVoice
 from detectors.signals import Severity, Window

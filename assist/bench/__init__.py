@@ -1,0 +1,1 @@
+"""This machine measured: tables from real runs."""

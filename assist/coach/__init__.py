@@ -1,0 +1,1 @@
+"""What the agent is offered: playbooks, the one prompt, Plan B, promises."""

@@ -1,0 +1,67 @@
+"""What every command shares: the application, its options, and one line for every expected error."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from assist.settings import Settings
+
+if TYPE_CHECKING:
+    from assist.store.store import Store
+
+app = typer.Typer(
+    help="Real-time assist for call centres: listens locally, notices a call turning, shows the next right line.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False)
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the store and the models.")]
+PortOption = Annotated[int | None, typer.Option("--port", help="Port of the pages on loopback (8765).")]
+AgentOption = Annotated[str | None, typer.Option("--agent", help="Name of the agent on this call.")]
+RecogniserOption = Annotated[str | None, typer.Option("--recogniser", help="auto, whisper or pocketsphinx.")]
+ModelOption = Annotated[str | None, typer.Option("--model", help="Whisper model: a name (base.en) or a folder.")]
+PlaybookOption = Annotated[str | None, typer.Option("--playbook", help="A shipped playbook's name or a TOML file.")]
+
+
+def group(name: str, help: str) -> typer.Typer:
+    """A group of commands under one word."""
+    sub = typer.Typer(help=help, no_args_is_help=True)
+    app.add_typer(sub, name=name)
+    return sub
+
+
+def fail(text: str, code: str = "") -> NoReturn:
+    """One line on stderr, exit code 1."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"[bold red]assist:[/] {text}" + (f" [dim]\\[{code}][/]" if code else ""), markup=True
+    )
+    sys.exit(1)
+
+
+def speed_of(text: str) -> float:
+    """`--speed`: times real time, or max."""
+    if text == "max":
+        return math.inf
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0
+    if not speed > 0:
+        fail(f"--speed {text}: expected a number above 0, or max", "speed-invalid")
+    return speed
+
+
+def store_of(settings: Settings) -> Store:
+    """The store of this installation."""
+    from assist.store.store import open_store
+
+    return open_store(settings.store_url)

@@ -1,0 +1,27 @@
+"""The `assist` command: every module of commands put under one application."""
+
+from __future__ import annotations
+
+import sys
+
+from assist.commands import calls, measuring, models, playbooks, records
+from assist.commands.app import app, fail
+from assist.errors import AssistError
+
+COMMANDS = (calls, models, records, playbooks, measuring)
+"""Importing one adds its commands to the application."""
+
+
+def main() -> None:
+    """Run the command; every expected error is one line on stderr and exit code 1."""
+    from assist.coach.playbook import PlaybookError
+    from audio.errors import AudioError
+    from detectors.rulebook import RuleError
+    from overlay.errors import OverlayError
+
+    try:
+        app()
+    except (AssistError, AudioError, PlaybookError, RuleError, OverlayError) as error:
+        fail(str(error), getattr(error, "code", ""))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,265 @@
+"""Labelled material for `assist eval`: single utterances, whole calls, clips of audio; and a reviewer's marks as cases.
+
+Utterances are JSON lines `{"speaker", "text", "labels": [...]}`. Calls are JSON lines, one JSON object or a JSON list
+of `{"call", "turns": [{"speaker", "text", "start", "end"?, "labels"?}], "escalates_at"?}`, times in seconds. `judged`
+(of an utterance, a turn or a call) may list the signals somebody has looked for; without it these are the word signals
+and whatever is labelled anywhere in the same material. Audio is a folder with a table (CSV or TSV with a header) of
+`path`, `speaker`, `label`, optionally `signals` (ids of word signals, separated by spaces).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from assist.errors import AssistError
+from assist.records.record import IncidentRecord
+from audio.events import Speaker
+from detectors.signals import SIGNAL_IDS
+
+WORDS_PER_S = 2.7
+"""Where a turn has no end: telephone talk runs at some 160 words a minute."""
+
+_Kind = TypeVar("_Kind", bound=BaseModel)
+Mark = Literal["right", "wrong", "missed"]
+
+
+def _known(labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    for label in labels or ():
+        if label not in SIGNAL_IDS:
+            raise ValueError(f"{label!r} is not a signal; the signals are {', '.join(sorted(SIGNAL_IDS))}")
+    return labels
+
+
+class Labelled(BaseModel):
+    """Words somebody has labelled."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    speaker: Literal["agent", "customer", "unknown"] = "customer"
+    text: Annotated[str, Field(min_length=1)]
+    labels: tuple[str, ...] = ()
+    judged: tuple[str, ...] | None = None
+    """Signals somebody has looked for here; None: the call's, else the word signals and all that is labelled at all."""
+    unsure: tuple[str, ...] = ()
+    """Signals on which good people disagree here: counted neither way."""
+
+    _labels_known = field_validator("labels", "judged", "unsure")(_known)
+
+    @property
+    def who(self) -> Speaker:
+        """Who said it."""
+        return Speaker(self.speaker)
+
+
+class Case(Labelled):
+    """One utterance with what should be heard in it."""
+
+    mark: Mark | None = None
+    """Set when a person's mark in a call made this case."""
+    call: str = ""
+    at_s: float | None = None
+
+
+class Turn(Labelled):
+    """One turn of a labelled call; times in seconds since the call began."""
+
+    start: Annotated[float, Field(ge=0)]
+    end: float | None = None
+
+    @model_validator(mode="after")
+    def _forward(self) -> Turn:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"end ({self.end}) must come after start ({self.start})")
+        return self
+
+    @property
+    def start_ms(self) -> int:
+        """When it begins."""
+        return round(self.start * 1000)
+
+    @property
+    def end_ms(self) -> int:
+        """When it ends: as labelled, or estimated from its words."""
+        end = self.end if self.end is not None else self.start + max(len(self.text.split()) / WORDS_PER_S, 0.4)
+        return round(end * 1000)
+
+
+class LabelledCall(BaseModel):
+    """A whole call, turn by turn."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    call: str
+    turns: Annotated[tuple[Turn, ...], Field(min_length=1)]
+    escalates_at: float | None = None
+    """Seconds at which the first cue of the escalation is complete; None: the call stays calm."""
+    judged: tuple[str, ...] | None = None
+    """For turns that do not say it themselves."""
+
+    _judged_known = field_validator("judged")(_known)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> LabelledCall:
+        starts = [turn.start for turn in self.turns]
+        if starts != sorted(starts):
+            raise ValueError("turns must be in order of start")
+        return self
+
+
+class Clip(BaseModel):
+    """One piece of labelled audio."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    path: Path
+    speaker: str = ""
+    """Whose voice; any name: the tone measures need several clips of one speaker."""
+    label: str = ""
+    """raised, calm, anger, neutral ..."""
+    signals: tuple[str, ...] | None = None
+    """Word signals that should be heard in it; None: not labelled for words."""
+
+    _signals_known = field_validator("signals")(_known)
+
+
+def read_cases(path: Path) -> list[Case]:
+    """Cases of a JSON-lines file.
+
+    Raises:
+        AssistError: code eval-input, naming file, line and what was expected.
+    """
+    return [_parsed(Case, value, path, line) for line, value in _json_lines(path)]
+
+
+def read_calls(path: Path) -> list[LabelledCall]:
+    """Calls of a JSON or JSON-lines file, or of every `*.json` and `*.jsonl` in a folder.
+
+    Raises:
+        AssistError: code eval-input, naming file, line and what was expected.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix in (".json", ".jsonl"))
+        if not files:
+            raise _bad(path, None, "expected *.json or *.jsonl files with labelled calls")
+        return [call for file in files for call in read_calls(file)]
+    if path.suffix != ".jsonl":
+        try:
+            whole = json.loads(_text(path))
+        except json.JSONDecodeError as error:
+            if path.suffix == ".json":
+                raise _bad(path, error.lineno, f"not valid JSON: {error.msg}") from None
+        else:
+            values = whole if isinstance(whole, list) else [whole]
+            return [_parsed(LabelledCall, value, path, number) for number, value in enumerate(values, 1)]
+    return [_parsed(LabelledCall, value, path, line) for line, value in _json_lines(path)]
+
+
+def is_calls(path: Path) -> bool:
+    """Whether a file holds whole calls rather than single utterances: its first object has "turns"."""
+    if path.is_dir() or path.suffix == ".json":
+        return True
+    return any("turns" in value for _, value in zip(range(1), (v for _, v in _json_lines(path)), strict=False))
+
+
+def read_clips(folder: Path, table: Path) -> list[Clip]:
+    """Clips named in a CSV or TSV table; paths are relative to the folder.
+
+    Raises:
+        AssistError: code eval-input, naming file, line and what was expected.
+    """
+    lines = _text(table).splitlines()
+    rows = csv.DictReader(lines, delimiter="\t" if lines and "\t" in lines[0] else ",")
+    missing = {"path", "label"} - set(rows.fieldnames or ())
+    if missing:
+        raise _bad(table, 1, f"expected a header with path, speaker, label; missing: {', '.join(sorted(missing))}")
+    clips = []
+    for row in rows:
+        values: dict[str, Any] = {key: value for key, value in row.items() if key and value is not None}
+        values["path"] = folder / (row["path"] or "")
+        if not values["path"].is_file():
+            raise _bad(table, rows.line_num, f"no such audio file: {values['path']}")
+        if "signals" in values:
+            values["signals"] = tuple(values["signals"].split())
+        clips.append(_parsed(Clip, values, table, rows.line_num))
+    return clips
+
+
+def case_from_mark(
+    mark: Mark, signal: str, speaker: Speaker, text: str, *, call: str = "", at_ms: int | None = None
+) -> Case:
+    """A reviewer's judgement of one signal on one utterance as a labelled case.
+
+    "right" and "missed" say that the signal is in these words, "wrong" that it is not; nothing is said about others.
+    """
+    labels = () if mark == "wrong" else (signal,)
+    at_s = None if at_ms is None else at_ms / 1000
+    return Case(speaker=speaker.value, text=text, labels=labels, judged=(signal,), mark=mark, call=call, at_s=at_s)
+
+
+def cases_from_record(record: IncidentRecord) -> list[Case]:
+    """What people said about the prompts of a finished call: "wrong" and "used" become cases on the words behind them.
+
+    Signals without words (tone, silence) give none.
+    """
+    signals = {signal.key: signal for signal in record.signals}
+    lines = {line.id: line for line in record.transcript}
+    cases = []
+    for prompt in record.prompts:
+        if prompt.how not in ("wrong", "used"):
+            continue
+        mark: Mark = "wrong" if prompt.how == "wrong" else "right"
+        for signal in (signals[key] for key in prompt.signals if key in signals):
+            line = lines.get(signal.utterance or "")
+            if line is not None and signal.id in SIGNAL_IDS:
+                who = Speaker(line.speaker)
+                cases.append(case_from_mark(mark, signal.id, who, line.text, call=record.call, at_ms=signal.at_ms))
+    return cases
+
+
+def case_line(case: Case) -> str:
+    """The case as one line of a JSON-lines file."""
+    return case.model_dump_json(exclude_none=True, exclude_defaults=False)
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise _bad(path, number, f"not valid JSON: {error.msg}") from None
+        if not isinstance(value, dict):
+            raise _bad(
+                path, number, 'expected a JSON object such as {"speaker": "customer", "text": "...", "labels": []}'
+            )
+        yield number, value
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise _bad(path, None, f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise _bad(path, None, "expected UTF-8 text") from None
+
+
+def _parsed(kind: type[_Kind], value: object, path: Path, line: int) -> _Kind:
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise _bad(path, line, f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _bad(path: Path, line: int | None, expected: str) -> AssistError:
+    place = f"{path}, line {line}" if line is not None else str(path)
+    return AssistError("eval-input", f"{place}: {expected}")

@@ -1,0 +1,91 @@
+"""`assist eval`, wired: the rules, detectors and coach in use, on whatever labelled data is named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from assist.coach.coach import AgentProfile, Coach
+from assist.coach.playbook import load_playbook
+from assist.errors import AssistError
+from assist.evaluation.cases import LabelledCall, read_clips
+from assist.evaluation.figures import Evaluation
+from assist.evaluation.report import page, tables
+from assist.evaluation.scoring import evaluate_clips, evaluate_file
+from assist.events import CallStarted
+from assist.live.session import Session
+from assist.settings import Settings
+from audio.events import Chunk, Speaker, Utterance, Word
+from detectors.escalation import Escalation
+from detectors.roster import build
+from detectors.rulebook import load_rules
+
+
+def run_evaluation(
+    settings: Settings,
+    console: Console,
+    what: Sequence[Path],
+    *,
+    labels: Path | None,
+    html: Path | None,
+    rules: Sequence[Path],
+) -> None:
+    """Measure, print the tables, and write the page where one is wanted.
+
+    Raises:
+        AssistError: code eval-input, naming file, line and what was expected.
+    """
+    rulebook = load_rules(extra=[*settings.rules, *rules] or None)
+    playbook = load_playbook(settings.playbook, options=settings.options)
+
+    def begin(call: LabelledCall) -> Session:
+        started = CallStarted(0, call.call, "agent", "", "", "", "", "eval", ("agent", "customer"), {})
+        coach = Coach(playbook, agent=AgentProfile("agent"))
+        return Session(started, build(rulebook), Escalation(), coach)
+
+    done: list[Evaluation] = []
+    for path in what:
+        if labels is None:
+            done.append(evaluate_file(path, lambda: build(rulebook), begin))
+            continue
+        clips = read_clips(path, labels)
+        if any(clip.label for clip in clips):
+            from assist.evaluation.tone import evaluate_tone
+
+            console.print(evaluate_tone(clips))
+        if any(clip.signals is not None for clip in clips):
+            done.append(evaluate_clips(clips, lambda: build(rulebook), _transcriber(settings, console), path.name))
+    for evaluation in done:
+        for table in tables(evaluation):
+            console.print(table)
+    if html is not None and done:
+        try:
+            html.write_text(page(done), encoding="utf-8")
+        except OSError as error:
+            raise AssistError("export-failed", f"cannot write {html}: {error.strerror}") from None
+        console.print(f"written: {html}", markup=False)
+
+
+def _transcriber(settings: Settings, console: Console):  # type: ignore[no-untyped-def]
+    from assist.live.loading import load_hearing
+    from audio.recording import open_recording
+
+    hearing = load_hearing(settings, console)
+
+    def transcribe(path: Path) -> list[Word]:
+        import asyncio
+
+        source = open_recording(path, speed=math.inf, mono=Speaker.CUSTOMER)
+        ears = hearing.listener(source.speakers, in_step=True, wake=lambda: None, phrases=())
+
+        async def listen() -> list[Word]:
+            heard = [each async for item in source if isinstance(item, Chunk) for each in ears.push(item)]
+            heard += list(ears.finish())
+            return [word for each in heard if isinstance(each, Utterance) for word in each.words]
+
+        return asyncio.run(listen())
+
+    return transcribe

@@ -1,0 +1,270 @@
+"""What an evaluation found, as a table for the terminal (rich) and as one self-contained HTML page with SVG plots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+from rich.table import Table
+
+from assist.evaluation.figures import Course, Evaluation, Figure, LevelFigures, SignalFigures, iter_notes
+
+_ROW = 26
+_LEFT = 180
+_WIDE = 420
+_EXAMPLES = 60
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d2430; --soft: #5c6675; --line: #d5dae2; --page: #fff;
+  --a: #1f5fbf; --b: #b3541e }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e9ef; --soft: #9aa5b5; --line: #39424f; --page: #14181e; --a: #7fb0ff; --b: #f0a070 } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); max-width: 72rem;
+  margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+small, .soft { color: var(--soft) }
+th { font-weight: 600 } .wide { overflow-x: auto }
+svg { max-width: 100%; height: auto }
+svg text { fill: var(--ink); font: 13px system-ui, sans-serif }
+svg .soft { fill: var(--soft) }
+.a { stroke: var(--a); fill: var(--a) } .b { stroke: var(--b); fill: var(--b) } .grid { stroke: var(--line) }
+.mark { stroke: var(--ink); stroke-width: 2 }
+.l-calm { fill: #b9c7d6 } .l-tense { fill: #e2b13c } .l-escalated { fill: #c4452f } .l-recovering { fill: #5d9ac7 }
+"""
+
+
+def table(evaluation: Evaluation) -> Table:
+    """The figures per signal for the terminal."""
+    out = Table(title=f"{evaluation.source}: {_extent(evaluation)}", title_justify="left")
+    out.add_column("signal", no_wrap=True)
+    timed = evaluation.hours is not None
+    exposure = ["false /h", "delay s p50 / p95"] if timed else ["false /10k words"]
+    for name in ("labelled", "hits", "false", "missed", "precision", "recall", "F1", *exposure):
+        out.add_column(name, justify="right", no_wrap=name not in exposure[1:])
+    for row in evaluation.signals:
+        cells = _cells(row, timed)
+        if timed:
+            cells.pop(8)
+        out.add_row(*cells)
+    return out
+
+
+def level_table(level: LevelFigures) -> Table:
+    """The figures of the escalation level for the terminal."""
+    out = Table(title="Escalation level", title_justify="left", show_header=False)
+    out.add_column("what")
+    out.add_column("figure", justify="right")
+    for name, value in _level_rows(level):
+        out.add_row(name, value)
+    return out
+
+
+def tables(evaluation: Evaluation) -> list[Table]:
+    """Everything for the terminal."""
+    level = [] if evaluation.level is None else [level_table(evaluation.level)]
+    return [table(evaluation), *level]
+
+
+def page(evaluations: Sequence[Evaluation], title: str = "How good the signals are") -> str:
+    """One HTML page without outside assets; everything that was read is escaped."""
+    body = "".join(_section(each) for each in evaluations)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{body}"
+        "<p class=soft>95 % intervals: Wilson for precision and recall, Goutte and Gaussier for F1, "
+        "Poisson (Byar) for rates.</p>"
+        "</body></html>\n"
+    )
+
+
+def _section(evaluation: Evaluation) -> str:
+    parts = [f"<section><h2>{escape(evaluation.source)}</h2>", f"<p>{_extent(evaluation)}.</p>"]
+    if evaluation.level is not None:
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td class=n>{escape(value)}</td></tr>"
+            for name, value in _level_rows(evaluation.level)
+        )
+        parts.append(f"<h3>Escalation level</h3><table>{rows}</table>")
+        parts.append(_strips(evaluation.courses))
+    timed = evaluation.hours is not None
+    heads = ["labelled", "hits", "false", "missed", "precision", "recall", "F1", "false per 10,000 words"]
+    heads += ["false per hour", "delay in s, median / p95"] if timed else []
+    parts.append(
+        "<h3>Signals</h3><div class=wide><table><tr><th>signal</th>"
+        + "".join(f"<th class=n>{h}</th>" for h in heads)
+        + "</tr>"
+    )
+    for row in evaluation.signals:
+        name, *cells = _cells(row, timed)
+        numbers = "".join(f"<td class=n>{escape(cell)}</td>" for cell in cells)
+        parts.append(f"<tr><th>{escape(name)}</th>{numbers}</tr>")
+    parts.append("</table></div>")
+    parts.append(_whiskers(evaluation.signals))
+    parts.append(_bars(evaluation.signals))
+    parts += [f"<p class=soft>{escape(note)}</p>" for note in iter_notes(evaluation)]
+    parts.append(_examples(evaluation))
+    parts.append("</section>")
+    return "".join(parts)
+
+
+def _extent(evaluation: Evaluation) -> str:
+    units = {
+        "calls": f"{len(evaluation.courses):,} calls, {evaluation.units:,} turns",
+        "audio": f"{evaluation.units:,} clips",
+    }
+    hours = "" if evaluation.hours is None else f", {evaluation.hours:.2f} hours"
+    return f"{units.get(evaluation.kind, f'{evaluation.units:,} utterances')}, {evaluation.words:,} words{hours}"
+
+
+def _cells(row: SignalFigures, timed: bool) -> list[str]:
+    cells = [row.id, f"{row.labelled:,}", f"{row.hits:,}", f"{row.false:,}", f"{row.missed:,}"]
+    cells += [_share(row.precision), _share(row.recall), _share(row.f1), _rate(row.false_per_10k_words)]
+    if timed:
+        delay = "–" if row.delay_median_s is None else f"{row.delay_median_s:.1f} / {row.delay_p95_s or 0:.1f}"
+        cells += [_rate(row.false_per_hour), delay]
+    return cells
+
+
+def _level_rows(level: LevelFigures) -> list[tuple[str, str]]:
+    delay = "–" if level.delay_median_s is None else f"{level.delay_median_s:.1f} / {level.delay_p95_s or 0:.1f}"
+    return [
+        ("calm calls", f"{level.calm_calls} ({level.calm_hours:.2f} h)"),
+        ("false escalations per calm hour", f"{_rate(level.false_escalations_per_hour)} ({level.false_escalations})"),
+        ("false prompts per calm hour", f"{_rate(level.false_prompts_per_hour)} ({level.false_prompts})"),
+        ("changes to tense without a labelled cause", f"{level.false_tense}"),
+        ("escalating calls", f"{level.escalating_calls}"),
+        ("... whose level rose", f"{level.noticed}"),
+        ("... to escalated", f"{level.escalated}"),
+        ("... and came down again", f"{level.recovered}"),
+        ("first cue to level change in s, median / p95", delay),
+        ("... over 5 s", f"{level.late}"),
+    ]
+
+
+def _share(figure: Figure | None) -> str:
+    if figure is None or math.isnan(figure.value):
+        return "–"
+    return f"{figure.value:.3f} [{figure.low:.2f}–{figure.high:.2f}]"
+
+
+def _rate(figure: Figure | None) -> str:
+    if figure is None or math.isnan(figure.value):
+        return "–"
+    return f"{figure.value:.2f} [{figure.low:.2f}–{figure.high:.2f}]"
+
+
+def _whiskers(rows: Sequence[SignalFigures]) -> str:
+    """Precision (blue, round) and recall (orange, square) of each labelled signal with their intervals."""
+    shown = [row for row in rows if row.recall is not None]
+    if not shown:
+        return ""
+    parts = [_axis(len(shown), [0, 0.25, 0.5, 0.75, 1.0], 1.0, "")]
+    for number, row in enumerate(shown):
+        y = 24 + number * _ROW
+        parts.append(f'<text x="0" y="{y + 9}">{escape(row.id)}</text>')
+        if row.precision is not None:
+            parts.append(_interval(row.precision, y, "a", f"{row.id}: precision {_share(row.precision)}"))
+        if row.recall is not None:
+            parts.append(_interval(row.recall, y + 9, "b", f"{row.id}: recall {_share(row.recall)}"))
+    legend = (
+        '<p><svg width="12" height="12" aria-hidden="true"><circle class="a" cx="6" cy="6" r="4"/></svg> precision '
+        '<svg width="12" height="12" aria-hidden="true"><rect class="b" x="2" y="2" width="8" height="8"/></svg> recall'
+        "</p>"
+    )
+    return legend + _svg(len(shown), "".join(parts), "Precision and recall per signal with 95 % intervals")
+
+
+def _bars(rows: Sequence[SignalFigures]) -> str:
+    """False alarms per 10,000 words with their intervals."""
+    shown = [row for row in rows if row.false]
+    if not shown:
+        return ""
+    most = max(row.false_per_10k_words.high for row in shown) or 1.0
+    ticks = [most * part for part in (0, 0.25, 0.5, 0.75, 1.0)]
+    parts = [_axis(len(shown), ticks, most, "")]
+    for number, row in enumerate(shown):
+        y = 28 + number * _ROW
+        figure = row.false_per_10k_words
+        scaled = Figure(figure.value / most, figure.low / most, figure.high / most)
+        parts.append(f'<text x="0" y="{y + 5}">{escape(row.id)}</text>')
+        parts.append(_interval(scaled, y, "b", f"{row.id}: {_rate(figure)} false alarms per 10,000 words"))
+    plot = _svg(len(shown), "".join(parts), "False alarms per 10,000 words with 95 % intervals")
+    return f"<h3>False alarms per 10,000 words</h3>{plot}"
+
+
+def _strips(courses: Sequence[Course]) -> str:
+    """One strip per call: its level over time, with a mark at the labelled moment."""
+    if not courses:
+        return ""
+    longest = max(course.length_s for course in courses) or 1.0
+    parts = [_axis(len(courses), [longest * part for part in (0, 0.25, 0.5, 0.75, 1.0)], longest, " s")]
+    for number, course in enumerate(courses):
+        y = 20 + number * _ROW
+        parts.append(f'<text x="0" y="{y + 12}">{escape(course.call[:22])}</text>')
+        steps = [(0.0, "calm"), *course.levels]
+        ends = [at for at, _ in steps[1:]] + [course.length_s]
+        for (at, level), until in zip(steps, ends, strict=True):
+            x, wide = _LEFT + _WIDE * at / longest, _WIDE * max(until - at, 0.0) / longest
+            tip = f"{course.call}: {level} from {at:.1f} s"
+            band = f'<rect class="l-{escape(level)}" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="15"/>'
+            parts.append(f"<g><title>{escape(tip)}</title>{band}</g>")
+        if course.escalates_at is not None:
+            x = _LEFT + _WIDE * course.escalates_at / longest
+            parts.append(f'<path class="mark" d="M{x:.1f} {y - 3} v21"/>')
+    plot = _svg(len(courses), "".join(parts), "Level of each call over time")
+    names = ("calm", "tense", "escalated", "recovering")
+    legend = " ".join(
+        f'<svg width="14" height="12" aria-hidden="true"><rect class="l-{n}" width="12" height="12"/></svg> {n}'
+        for n in names
+    )
+    return f"<p>{legend}; the line marks the labelled first cue.</p>{plot}"
+
+
+def _interval(figure: Figure, y: float, kind: str, tip: str) -> str:
+    low, value, high = (_LEFT + _WIDE * min(max(v, 0.0), 1.0) for v in (figure.low, figure.value, figure.high))
+    mark = (
+        f'<circle class="a" cx="{value:.1f}" cy="{y}" r="4"/>'
+        if kind == "a"
+        else f'<rect class="b" x="{value - 3.5:.1f}" y="{y - 3.5}" width="7" height="7"/>'
+    )
+    line = f'<line class="{kind}" x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke-width="1.5"/>'
+    return f"<g><title>{escape(tip)}</title>{line}{mark}</g>"
+
+
+def _axis(rows: int, ticks: Sequence[float], most: float, unit: str) -> str:
+    parts = []
+    for tick in ticks:
+        x = _LEFT + _WIDE * tick / most
+        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="14" y2="{24 + rows * _ROW}"/>')
+        parts.append(f'<text class="soft" x="{x:.1f}" y="10" text-anchor="middle">{tick:.3g}{unit}</text>')
+    return "".join(parts)
+
+
+def _svg(rows: int, inside: str, label: str) -> str:
+    high = 30 + rows * _ROW
+    wide = _LEFT + _WIDE + 30
+    return (
+        f'<svg viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" role="img" aria-label="{escape(label)}">'
+        f"{inside}</svg>"
+    )
+
+
+def _examples(evaluation: Evaluation) -> str:
+    if not evaluation.examples:
+        return ""
+    shown = evaluation.examples[:_EXAMPLES]
+    rows = "".join(
+        f"<tr><td>{escape(each.what)}</td><td>{escape(each.signal)}</td><td>{escape(each.text)}"
+        f"<br><small>{escape(each.because)} {escape(each.place)}</small></td></tr>"
+        for each in shown
+    )
+    left = len(evaluation.examples) - len(shown)
+    more = f"<p class=soft>... and {left} more.</p>" if left else ""
+    return (
+        f"<details><summary>What went wrong ({len(evaluation.examples)})</summary>"
+        f"<table><tr><th>what</th><th>signal</th><th>text</th></tr>{rows}</table>{more}</details>"
+    )

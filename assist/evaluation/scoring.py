@@ -1,0 +1,362 @@
+"""`assist eval`: how good the signals and the level are on labelled material, with confidence intervals.
+
+Each utterance (or turn) counts once per signal: found and labelled is a hit, found only a false alarm,
+labelled only a miss.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Protocol
+
+from assist.evaluation.cases import Case, Clip, Labelled, LabelledCall, is_calls, read_calls, read_cases
+from assist.evaluation.figures import (
+    Course,
+    Evaluation,
+    Example,
+    LevelFigures,
+    SignalFigures,
+    f1,
+    percentile,
+    rate,
+    wilson,
+)
+from assist.events import Event, PromptShown, SignalRaised, SignalWithdrawn
+from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Utterance, Word
+from detectors.signals import CUSTOMER_SIGNALS, Detector, Level, LevelChange, Signal, Window
+
+PARTIAL_MS = 1_000
+"""A call's words become known in such steps while a turn is spoken, as a streaming recogniser gives them ..."""
+AGREED_LAG_MS = 1_000
+"""... the last second of them not yet agreed on ..."""
+SETTLE_MS = 700
+"""... and they settle this long after the turn's end."""
+TICK_MS = 500
+SHAPE_SIGNALS = frozenset(
+    (
+        "raised_voice",
+        "overlap",
+        "silence",
+        "negative_sentiment",
+        "fast_speech",
+        "monologue",
+        "repeated_request",
+    )
+)
+"""Signals that are not in any one utterance's words."""
+WORD_SIGNALS = frozenset(CUSTOMER_SIGNALS) - SHAPE_SIGNALS
+EARLY_S = 2.0
+"""A change of level this little before the labelled moment is a prompt answer, not a false alarm."""
+
+
+class Judge(Protocol):
+    """What a call is played to: the live session of a call, or anything with its methods."""
+
+    def hear(self, heard: Heard) -> list[Event]:
+        """Take what a listener says."""
+        ...
+
+    def tick(self, now_ms: int) -> list[Event]:
+        """Time has passed."""
+        ...
+
+
+@dataclass(slots=True)
+class _Tally:
+    hits: int = 0
+    false: int = 0
+    missed: int = 0
+    delays: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Tallies:
+    """Counts while units are judged one by one."""
+
+    by_id: dict[str, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
+    examples: list[Example] = field(default_factory=list)
+    empty: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Units in which a signal was looked for and is not labelled: without any it has no precision."""
+    units: int = 0
+    words: int = 0
+
+    def count(self, item: Labelled, text: str, asked: Iterable[str], found: dict[str, str], place: str = "") -> None:
+        """One unit: what it is labelled with against what was found in it (id -> what it stood on)."""
+        wanted = set(item.labels) - set(item.unsure)
+        asked = (set(asked) | wanted) - set(item.unsure)
+        self.units += 1
+        self.words += len(text.split())
+        for signal in asked - wanted:
+            self.empty[signal] += 1
+        for signal in sorted((wanted | found.keys()) & asked):
+            tally = self.by_id[signal]
+            if signal in wanted and signal in found:
+                tally.hits += 1
+            elif signal in found:
+                tally.false += 1
+                self.examples.append(Example("false", signal, text, place, found[signal]))
+            else:
+                tally.missed += 1
+                self.examples.append(Example("missed", signal, text, place))
+
+    def figures(self, hours: float | None) -> tuple[SignalFigures, ...]:
+        rows = []
+        for signal, tally in sorted(self.by_id.items()):
+            labelled = tally.hits + tally.missed
+            found = tally.hits + tally.false
+            rows.append(
+                SignalFigures(
+                    id=signal,
+                    labelled=labelled,
+                    hits=tally.hits,
+                    false=tally.false,
+                    missed=tally.missed,
+                    precision=wilson(tally.hits, found) if labelled and found and self.empty[signal] else None,
+                    recall=wilson(tally.hits, labelled) if labelled else None,
+                    f1=f1(tally.hits, tally.false, tally.missed) if labelled and self.empty[signal] else None,
+                    false_per_10k_words=rate(tally.false, self.words / 10_000),
+                    false_per_hour=None if hours is None else rate(tally.false, hours),
+                    delay_median_s=median(tally.delays) if tally.delays else None,
+                    delay_p95_s=percentile(tally.delays, 95),
+                )
+            )
+        return tuple(rows)
+
+
+def evaluate_cases(cases: Sequence[Case], build: Callable[[], Sequence[Detector]], source: str) -> Evaluation:
+    """Judge single utterances, each with fresh detectors and nothing before it."""
+    tallies = _Tallies()
+    usual = _looked_for(cases)
+    for case in cases:
+        found = _found_in(_utterance("u0", case.who, case.text), build())
+        asked = usual if case.judged is None else case.judged
+        tallies.count(case, case.text, asked, found, f"{case.call} {case.at_s or ''}".strip())
+    return Evaluation(
+        source=source,
+        kind="utterances",
+        units=tallies.units,
+        words=tallies.words,
+        hours=None,
+        signals=tallies.figures(None),
+        examples=tuple(tallies.examples),
+        marks=sum(case.mark is not None for case in cases),
+    )
+
+
+def evaluate_clips(
+    clips: Sequence[Clip],
+    build: Callable[[], Sequence[Detector]],
+    transcribe: Callable[[Path], Sequence[Word]],
+    source: str,
+) -> Evaluation:
+    """Judge the words of clips labelled for word signals, as a recogniser hears them; each is the customer's."""
+    tallies = _Tallies()
+    end_ms = 0
+    items = [Case(text="-", labels=clip.signals) for clip in clips if clip.signals is not None]
+    usual = _looked_for(items)
+    for clip in clips:
+        if clip.signals is None:
+            continue
+        words = tuple(transcribe(clip.path))
+        length_ms = words[-1].end_ms if words else 0
+        utterance = Utterance("u0", Speaker.CUSTOMER, 0, length_ms, words)
+        found = _found_in(utterance, build()) if words else {}
+        item = Case(text=utterance.text or "-", labels=clip.signals)
+        tallies.count(item, utterance.text, usual, found, clip.path.name)
+        end_ms += length_ms
+    hours = end_ms / 3_600_000
+    return Evaluation(
+        source=source,
+        kind="audio",
+        units=tallies.units,
+        words=tallies.words,
+        hours=hours,
+        signals=tallies.figures(hours or None),
+        examples=tuple(tallies.examples),
+    )
+
+
+def evaluate_calls(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall], Judge], source: str) -> Evaluation:
+    """Play whole calls, turn by turn in call time, to a fresh session each, and compare what came out."""
+    tallies = _Tallies()
+    courses: list[tuple[LabelledCall, list[Event]]] = []
+    usual = _looked_for(turn for call in calls for turn in call.turns)
+    for call in calls:
+        events = play(call, begin(call))
+        courses.append((call, events))
+        _count_call(call, events, tallies, usual)
+    hours = sum(_hours(call) for call in calls)
+    return Evaluation(
+        source=source,
+        kind="calls",
+        units=tallies.units,
+        words=tallies.words,
+        hours=hours,
+        signals=tallies.figures(hours),
+        level=_level(courses),
+        courses=tuple(_course(call, events) for call, events in courses),
+        examples=tuple(tallies.examples),
+    )
+
+
+def evaluate_file(
+    path: Path, build: Callable[[], Sequence[Detector]], begin: Callable[[LabelledCall], Judge]
+) -> Evaluation:
+    """Whatever a file (or a folder of calls) holds: whole calls or single utterances.
+
+    Raises:
+        AssistError: code eval-input, naming file, line and what was expected.
+    """
+    if is_calls(path):
+        return evaluate_calls(read_calls(path), begin, path.name)
+    return evaluate_cases(read_cases(path), build, path.name)
+
+
+def play(call: LabelledCall, judge: Judge) -> list[Event]:
+    """Everything a session says about a call whose words arrive as a streaming recogniser gives them.
+
+    The call ends 5 s after the last turn.
+    """
+    events: list[Event] = []
+    now = 0
+    ends_ms = max(turn.end_ms for turn in call.turns) + 5_000
+    for at_ms, heard in [*_heard(call), (ends_ms, None)]:
+        while now + TICK_MS <= at_ms:
+            now += TICK_MS
+            events += judge.tick(now)
+        events += judge.tick(at_ms)
+        if heard is not None:
+            events += judge.hear(heard)
+    return events
+
+
+def _heard(call: LabelledCall) -> list[tuple[int, Heard]]:
+    stream: list[tuple[int, int, Heard]] = []
+    for number, turn in enumerate(call.turns):
+        name = f"t{number}"
+        whole = _utterance(name, turn.who, turn.text, turn.start_ms, turn.end_ms)
+        stream.append((whole.start_ms, 0, SpeechActivity(turn.who, whole.start_ms, True)))
+        for now in range(whole.start_ms + PARTIAL_MS, whole.end_ms, PARTIAL_MS):
+            agreed = tuple(word for word in whole.words if word.end_ms <= now - AGREED_LAG_MS)
+            tentative = tuple(word for word in whole.words if now - AGREED_LAG_MS < word.end_ms <= now)
+            if agreed:
+                stream.append((now, 1, Hypothesis(name, turn.who, whole.start_ms, agreed, tentative)))
+        stream.append((whole.end_ms, 2, SpeechActivity(turn.who, whole.end_ms, False)))
+        stream.append((whole.end_ms + SETTLE_MS, 3, whole))
+    return [(at_ms, heard) for at_ms, _, heard in sorted(stream, key=lambda each: each[:2])]
+
+
+def _utterance(name: str, speaker: Speaker, text: str, start_ms: int = 0, end_ms: int | None = None) -> Utterance:
+    """Words of a written text, given times in proportion to their letters."""
+    texts = text.split()
+    end_ms = end_ms if end_ms is not None else start_ms + round(len(texts) * 1000 / 2.7)
+    sizes = [len(each) + 1 for each in texts]
+    edges = [start_ms + round((end_ms - start_ms) * sum(sizes[:n]) / max(sum(sizes), 1)) for n in range(len(texts) + 1)]
+    words = tuple(Word(each, edges[n], edges[n + 1]) for n, each in enumerate(texts))
+    return Utterance(name, speaker, start_ms, end_ms, words)
+
+
+def _looked_for(items: Iterable[Labelled]) -> frozenset[str]:
+    """Where the material does not say: the word signals of customers, and whatever is labelled anywhere in it."""
+    return WORD_SIGNALS.union(*(item.labels for item in items))
+
+
+def _found_in(utterance: Utterance, detectors: Sequence[Detector]) -> dict[str, str]:
+    window = Window(now_ms=utterance.end_ms, utterances=(utterance,), latest=utterance)
+    found: dict[str, str] = {}
+    for detector in detectors:
+        for signal in detector(window):
+            found.setdefault(signal.id, f"{signal.evidence.quote or signal.evidence.summary} [{signal.rule}]")
+    return found
+
+
+def _count_call(call: LabelledCall, events: Sequence[Event], tallies: _Tallies, usual: frozenset[str]) -> None:
+    standing: dict[str, SignalRaised] = {}
+    for event in events:
+        if isinstance(event, SignalRaised):
+            standing.setdefault(event.signal.key, event)
+        elif isinstance(event, SignalWithdrawn):
+            standing.pop(event.key, None)
+    by_turn: dict[int, dict[str, str]] = defaultdict(dict)
+    for raised in standing.values():
+        signal = raised.signal
+        evidence = signal.evidence
+        number = _turn_of(call, signal)
+        by_turn[number].setdefault(signal.id, f"{evidence.quote or evidence.summary} [{signal.rule}]")
+        if signal.id in call.turns[number].labels:
+            tallies.by_id[signal.id].delays.append((raised.at_ms - signal.at_ms) / 1000)
+    for number, turn in enumerate(call.turns):
+        asked = next((ids for ids in (turn.judged, call.judged) if ids is not None), usual)
+        tallies.count(turn, turn.text, asked, by_turn[number], f"{call.call} {turn.start:.1f} s")
+
+
+def _turn_of(call: LabelledCall, signal: Signal) -> int:
+    """The turn a signal belongs to: that of its words; else the last one begun, a labelled one within 10 s first."""
+    if signal.evidence.utterance is not None:
+        return int(signal.evidence.utterance.removeprefix("t"))
+    begun = [n for n, turn in enumerate(call.turns) if turn.start_ms <= signal.at_ms] or [0]
+    near = [n for n in begun if signal.id in call.turns[n].labels and signal.at_ms - call.turns[n].end_ms <= 10_000]
+    return (near or begun)[-1]
+
+
+def _false_prompts(call: LabelledCall, events: Sequence[Event]) -> int:
+    """Prompts none of whose signals is labelled in the turn it was heard in."""
+    raised = {event.signal.key: event.signal for event in events if isinstance(event, SignalRaised)}
+    true = {key for key, signal in raised.items() if signal.id in call.turns[_turn_of(call, signal)].labels}
+    return sum(isinstance(event, PromptShown) and not true & set(event.signals) for event in events)
+
+
+def _level(courses: Sequence[tuple[LabelledCall, list[Event]]]) -> LevelFigures:
+    calm_hours = 0.0
+    counts: dict[str, int] = defaultdict(int)
+    delays: list[float] = []
+    for call, events in courses:
+        changes = [event for event in events if isinstance(event, LevelChange)]
+        if call.escalates_at is None:
+            calm_hours += _hours(call)
+            counts["calm"] += 1
+            counts["tense"] += sum(c.level is Level.TENSE and c.before is Level.CALM for c in changes)
+            counts["false"] += sum(c.level is Level.ESCALATED for c in changes)
+            counts["prompts"] += _false_prompts(call, events)
+            continue
+        counts["escalating"] += 1
+        up = [c for c in changes if c.level in (Level.TENSE, Level.ESCALATED)]
+        early = [c for c in up if c.at_ms / 1000 < call.escalates_at - EARLY_S]
+        counts["tense"] += len(early)
+        counts["false"] += sum(c.level is Level.ESCALATED for c in early)
+        timely = [c for c in up if c not in early]
+        if timely:
+            counts["noticed"] += 1
+            delays.append(timely[0].at_ms / 1000 - call.escalates_at)
+        if any(c.level is Level.ESCALATED for c in timely):
+            counts["escalated"] += 1
+            counts["recovered"] += any(c.level is Level.RECOVERING for c in changes)
+    return LevelFigures(
+        calm_calls=counts["calm"],
+        calm_hours=calm_hours,
+        false_tense=counts["tense"],
+        false_escalations=counts["false"],
+        false_prompts=counts["prompts"],
+        false_escalations_per_hour=rate(counts["false"], calm_hours),
+        false_prompts_per_hour=rate(counts["prompts"], calm_hours),
+        escalating_calls=counts["escalating"],
+        noticed=counts["noticed"],
+        escalated=counts["escalated"],
+        recovered=counts["recovered"],
+        delay_median_s=median(delays) if delays else None,
+        delay_p95_s=percentile(delays, 95),
+        late=sum(delay > 5.0 for delay in delays),
+    )
+
+
+def _course(call: LabelledCall, events: Sequence[Event]) -> Course:
+    changes = tuple((e.at_ms / 1000, e.level.value) for e in events if isinstance(e, LevelChange))
+    return Course(call.call, _hours(call) * 3600, call.escalates_at, changes)
+
+
+def _hours(call: LabelledCall) -> float:
+    return max(turn.end_ms for turn in call.turns) / 3_600_000

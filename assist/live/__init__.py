@@ -1,0 +1,1 @@
+"""A call as it happens: sound in, events out, and the program around it."""

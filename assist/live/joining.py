@@ -1,0 +1,145 @@
+"""Calls that join a running server: `listen` and `replay` hand theirs over, so that one model and one board serve all.
+
+A Unix socket in the data folder (mode 0600): whoever may read the store may join a call to it, nobody else. One line of
+JSON asks; the answers are the call's events, one per line, until the call ends. Closing the socket hangs up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from assist.errors import AssistError
+from assist.events import SCREEN_ONLY, Event
+from assist.live.service import Service
+from assist.store.codec import decode, encode
+from audio.errors import AudioError
+from audio.events import Speaker
+from audio.source import CallSource
+
+LONGEST_PATH = 100
+"""Bytes; a Unix socket's path has a limit of 108 on Linux and 104 on macOS. Longer ones are not joined."""
+LINE_BYTES = 1 << 20
+
+
+class Joining(BaseModel):
+    """What is asked of the running server: a recording, or two devices."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+    recording: Path | None = None
+    speed: float = Field(1.0, gt=0)
+    agent_channel: int = Field(0, ge=0, le=1)
+    mono: Speaker = Speaker.UNKNOWN
+    microphone: str | None = None
+    far_end: str | None = None
+    agent: str | None = None
+    caller: str = ""
+
+    def source(self) -> CallSource:
+        """The call source that is asked for.
+
+        Raises:
+            AudioError: the recording cannot be read, or a device is missing.
+        """
+        if self.recording is not None:
+            from audio.recording import open_recording
+
+            return open_recording(self.recording, agent_channel=self.agent_channel, speed=self.speed, mono=self.mono)
+        from audio.devices import open_devices
+
+        return open_devices(agent=self.microphone, customer=self.far_end)
+
+
+@contextlib.asynccontextmanager
+async def open_to_calls(service: Service) -> AsyncIterator[None]:
+    """Take calls handed over by other commands while the block runs."""
+    path = _path(service.settings.data)
+    if path is None or not hasattr(asyncio, "start_unix_server"):
+        yield
+        return
+    path.unlink(missing_ok=True)
+    server = await asyncio.start_unix_server(lambda r, w: _take(service, r, w), path=str(path), limit=LINE_BYTES)
+    path.chmod(0o600)
+    try:
+        yield
+    finally:
+        server.close()
+        path.unlink(missing_ok=True)
+
+
+async def join(data: Path, asked: Joining, show: Callable[[Event], None]) -> str | None:
+    """Hand a call to the server that runs on this data folder; its record's id, or None where no server runs.
+
+    Raises:
+        AssistError: code join-refused with the server's own line, or join-lost when it went away in mid-call.
+    """
+    path = _path(data)
+    if path is None or not path.exists():
+        return None
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(path), limit=LINE_BYTES)
+    except OSError:
+        return None
+    try:
+        writer.write(asked.model_dump_json().encode() + b"\n")
+        await writer.drain()
+        while line := await reader.readline():
+            answer: dict[str, Any] = json.loads(line)
+            if "refused" in answer:
+                raise AssistError("join-refused", answer["refused"])
+            if "ended" in answer:
+                return str(answer["ended"])
+            show(decode(answer["type"], answer["body"]))
+        raise AssistError("join-lost", "the running server went away in mid-call; what was heard is in its store")
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def say(answer: dict[str, Any]) -> None:
+        writer.write(json.dumps(answer).encode() + b"\n")
+
+    try:
+        asked = Joining.model_validate_json(await reader.readline())
+        source = asked.source()
+    except AudioError as error:
+        say({"refused": str(error)})
+        writer.close()
+        return
+    except ValueError as error:
+        say({"refused": f"not understood: {str(error).splitlines()[0]}"})
+        writer.close()
+        return
+
+    def tell(event: Event) -> None:
+        if not isinstance(event, SCREEN_ONLY):
+            name, body = encode(event)
+            say({"type": name, "body": body})
+
+    call, task = service.start(source, agent=asked.agent, caller=asked.caller, listener=tell)
+    gone = asyncio.create_task(reader.read())
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done() and call in service.calls:
+            service.calls[call].hang_up()
+        say({"ended": await task})
+        await writer.drain()
+    except OSError:
+        pass  # the command has gone; the call is recorded all the same
+    finally:
+        gone.cancel()
+        writer.close()
+
+
+def _path(data: Path) -> Path | None:
+    path = data / "serve.sock"
+    return path if len(bytes(path)) <= LONGEST_PATH else None

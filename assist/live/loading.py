@@ -1,0 +1,132 @@
+"""The recogniser, chosen, fetched where needed, loaded, and ready to give every call its listener."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from assist.live.service import Hearing
+from assist.settings import Settings
+from audio.errors import AudioError
+from audio.events import Chunk, Pcm, Speaker
+from audio.listener import Listener
+from audio.models import choose_recogniser, fetch_model, find_model
+from audio.recogniser import Recogniser
+from audio.recording import open_recording
+from audio.scheduling import Scheduler
+from audio.voice import VoiceMeter
+
+
+def load_hearing(settings: Settings, console: Console) -> Hearing:
+    """Choose and load the recogniser, saying in one line which it is.
+
+    Raises:
+        AudioError: an unknown, corrupt or wrong model, or no network where one was asked for by name.
+    """
+    choice = choose_recogniser(settings.recogniser, settings.model, settings.models_dir)
+    console.print(choice.line, markup=False, soft_wrap=True)
+    path, line = choice.path, choice.line
+    if choice.needs_download:
+        path = fetch_with_progress(str(choice.model), settings.models_dir, console)
+        line = f"Listening with Whisper {choice.model} from {path}"
+    workers = settings.workers or os.cpu_count() or 1
+    recogniser: Recogniser
+    if choice.kind == "whisper" and path is not None:
+        from audio.whisper import WhisperRecogniser
+
+        recogniser = WhisperRecogniser(path, workers=workers)
+    else:
+        from audio.sphinx import SphinxRecogniser
+
+        recogniser = SphinxRecogniser()
+    return ready(recogniser, line, workers)
+
+
+def ready(recogniser: Recogniser, line: str, workers: int) -> Hearing:
+    """A loaded recogniser behind one scheduler for all calls."""
+    scheduler = Scheduler(recogniser, workers)
+
+    def listener(
+        speakers: Sequence[Speaker], *, in_step: bool, wake: Callable[[], None], phrases: Sequence[str]
+    ) -> Listener:
+        clean = Speaker.CUSTOMER in speakers and Speaker.AGENT in speakers
+        meter = VoiceMeter() if clean else None
+        return Listener(scheduler, speakers, in_step=in_step, wake=wake, phrases=phrases, voice_meter=meter)
+
+    return Hearing(line, recogniser.name, recogniser.version, recogniser.embedded, listener, scheduler.close)
+
+
+def fetch_with_progress(name: str, models_dir: Path, console: Console) -> Path:
+    """Download a model with a progress bar; its checksums are verified on the way."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(name, total=None)
+
+        def show(file: str, done: int, total: int) -> None:
+            progress.update(task, description=file, completed=done, total=total)
+
+        return fetch_model(name, models_dir, show)
+
+
+def calibrate_with_table(name: str, recordings: Sequence[Path], models_dir: Path, console: Console) -> Table:
+    """Compare short recognition windows with full ones on recordings and keep the smallest safe floor beside the model.
+
+    Raises:
+        AudioError: an unknown or missing model, unreadable recordings, or no speech in them.
+    """
+    from audio.calibration import calibrate
+
+    path = find_model(name, models_dir=models_dir)
+    if path is None:
+        raise AudioError("model-missing", f"{name} is not on this machine: run assist models fetch {name} first.")
+    if not recordings:
+        raise AudioError(
+            "calibration-no-speech",
+            "Name recordings of your own calls: assist models calibrate NAME CALL.wav ... (a few minutes of speech).",
+        )
+    with Progress(TextColumn("comparing windows"), BarColumn(), console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        found = calibrate(
+            path,
+            [pcm for recording in recordings for pcm in _channels(recording)],
+            progress=lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    title = (
+        "too little speech to decide: nothing is changed (give at least 100 words)"
+        if found.floor_frames is None
+        else f"windows from {found.floor_frames / 100:g} s are kept as safe for this model"
+    )
+    table = Table("Shortest window", "Words", "Different", "Decoded again", "CPU", "Safe", title=title)
+    for row in found.rows:
+        table.add_row(
+            f"{row.floor_frames / 100:g} s",
+            str(row.words),
+            f"{100 * row.different:.1f} %",
+            f"{100 * row.retried:.1f} %",
+            f"{row.cpu_s:.1f} s",
+            "yes" if row.safe else "no",
+        )
+    return table
+
+
+def _channels(recording: Path) -> list[Pcm]:
+    """A whole recording, one array per channel."""
+    source = open_recording(recording, speed=math.inf)
+
+    async def read() -> list[Pcm]:
+        parts: dict[Speaker, list[Pcm]] = {}
+        async for item in source:
+            if isinstance(item, Chunk):
+                for speaker, pcm in item.channels.items():
+                    parts.setdefault(speaker, []).append(pcm)
+        return [np.concatenate(pcm) for pcm in parts.values()]
+
+    return asyncio.run(read())

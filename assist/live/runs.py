@@ -1,0 +1,165 @@
+"""What the commands run: one program with its pages, and a call (or none) in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import os
+import signal
+import sys
+import webbrowser
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from rich.console import Console
+
+from assist.coach.playbook import load_playbook
+from assist.live.joining import Joining, join, open_to_calls
+from assist.live.loading import load_hearing
+from assist.live.service import Service
+from assist.live.terminal import Terminal
+from assist.records.library import Library
+from assist.records.page import page
+from assist.records.record import IncidentRecord
+from assist.screens.desk import Desk
+from assist.settings import Settings
+from audio.source import CallSource
+from detectors.rulebook import load_rules
+from overlay.errors import OverlayError
+from overlay.hub import Hub
+from overlay.identity import ScreenSettings
+from overlay.listening import serving
+from overlay.server import create_app
+
+DEMO_SOUND = Path(__file__).parent.parent / "demo" / "call.ogg"
+
+
+@contextlib.asynccontextmanager
+async def program(settings: Settings, console: Console, *, any_port: bool = False) -> AsyncIterator[Service]:
+    """The whole program with its pages up; closed in order on the way out."""
+    rulebook = load_rules(extra=settings.rules)
+    playbook = load_playbook(settings.playbook, options=settings.options)
+    hearing = load_hearing(settings, console)
+    service = Service(settings, rulebook, playbook, Hub(), hearing)
+    for call in service.open():
+        console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
+    named = settings.supervisor != Settings.model_fields["supervisor"].default
+    screens = ScreenSettings(agent=settings.agent, supervisor=settings.supervisor if named else "Supervisor")
+    app = create_app(service.hub, Desk(service).do, Library(service.store), screens)
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                base = await stack.enter_async_context(serving(app, settings.host, settings.port))
+            except OverlayError as error:
+                if not any_port or error.code != "port-in-use":
+                    raise
+                base = await stack.enter_async_context(serving(app, settings.host, 0))
+            service.address = base
+            service.screens.waiting(settings.agent)
+            agent = quote(settings.agent)
+            console.print(f"Agent:  {base}/agent/{agent}\nBoard:  {base}/board\nReview: {base}/review", markup=False)
+            yield service
+            await service.hang_up()
+    finally:
+        await service.close()
+
+
+def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bool, browser: bool | None) -> None:
+    """The bundled sample call, from its real sound."""
+    from audio.recording import open_recording
+
+    async def run() -> None:
+        source = open_recording(DEMO_SOUND, agent_channel=0, speed=speed)
+        demo = settings.model_copy(update={"agent": "Dana", "team": "Billing"})
+        async with program(demo, console, any_port=any_port) as service:
+            if browser if browser is not None else _on_a_terminal():
+                webbrowser.open(f"{service.address}/agent/Dana")
+            call = await _listen(service, source, console, in_step=math.isinf(speed), caller="…0142")
+            _leave_record(service, call, console)
+            if _on_a_terminal():
+                console.print(f"Review it at {service.address}/review/{call} – Ctrl-C ends the program.", markup=False)
+                await _until_stopped()
+
+    _run(run)
+
+
+def run_call(settings: Settings, console: Console, asked: Joining) -> None:
+    """A recorded call, or a live one on two devices; in the server that runs on this data folder, or by itself."""
+
+    async def run() -> None:
+        terminal = Terminal(console)
+        joining = asyncio.ensure_future(join(settings.data, asked, terminal.show))
+        with _on_stop(joining.cancel):
+            call = await joining
+        if call is not None:
+            console.print(f"The running server has the record: assist records show {call}", markup=False)
+            return
+        source = asked.source()
+        async with program(settings, console, any_port=True) as service:
+            call = await _listen(service, source, console, in_step=math.isinf(asked.speed))
+            _leave_record(service, call, console)
+
+    _run(run)
+
+
+def run_server(settings: Settings, console: Console) -> None:
+    """The pages, and every call that joins, until stopped."""
+
+    async def run() -> None:
+        async with program(settings, console) as service, open_to_calls(service):
+            console.print("Ready. Ctrl-C stops it.")
+            await _until_stopped()
+
+    _run(run)
+
+
+async def _listen(
+    service: Service, source: CallSource, console: Console, *, in_step: bool = False, caller: str = ""
+) -> str:
+    """One call with its lines in the terminal; Ctrl-C or SIGTERM hangs up and the record is still written."""
+    call, task = service.start(source, caller=caller, in_step=in_step, listener=Terminal(console).show)
+    with _on_stop(lambda: service.calls[call].hang_up() if call in service.calls else None):
+        return await task
+
+
+def _leave_record(service: Service, call: str, console: Console) -> None:
+    """Write the record beside the store as JSON and HTML, and say where."""
+    body = service.store.record(call)
+    folder = service.settings.data / "records"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{call}.json").write_text(json.dumps(body, ensure_ascii=False, indent=2), encoding="utf-8")
+    out = folder / f"{call}.html"
+    out.write_text(page(IncidentRecord.model_validate(body)), encoding="utf-8")
+    console.print(f"Incident record: {out}", markup=False, soft_wrap=True)
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+@contextlib.contextmanager
+def _on_stop(stop: Callable[[], object]):  # type: ignore[no-untyped-def]
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
+            loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
+
+
+async def _until_stopped() -> None:
+    stopped = asyncio.Event()
+    with _on_stop(stopped.set):
+        await stopped.wait()
+
+
+def _run(main: Callable[[], Awaitable[None]]) -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    asyncio.run(main())  # type: ignore[arg-type]

@@ -1,0 +1,194 @@
+"""Composition root: owns the store, the model, the pages and the live calls; calls become tasks here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from assist.coach.coach import AgentProfile, Coach
+from assist.coach.playbook import Playbook
+from assist.events import Action, CallEnded, CallStarted, Event
+from assist.live.call import Ears, LiveCall
+from assist.live.session import Session
+from assist.records.record import fold
+from assist.screens.screens import Screens
+from assist.settings import Settings
+from assist.store.store import Store, open_store
+from audio.events import Trouble
+from audio.source import CallSource
+from detectors.escalation import Escalation
+from detectors.roster import build
+from detectors.rulebook import Rulebook
+from overlay.hub import Hub
+
+log = logging.getLogger("assist")
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """The loaded recogniser as the service needs it."""
+
+    line: str
+    """What is being used and how to get better, for the terminal and the pages."""
+    name: str
+    version: str
+    embedded: bool
+    listener: Callable[..., Ears]
+    """(speakers, in_step, wake, phrases) -> a listener of its own for one call."""
+    close: Callable[[], None]
+
+
+@dataclass
+class Service:
+    """Everything of one running program."""
+
+    settings: Settings
+    rulebook: Rulebook
+    playbook: Playbook
+    hub: Hub
+    hearing: Hearing
+    address: str = ""
+    """Where the pages are served."""
+    store: Store = field(init=False)
+    screens: Screens = field(init=False)
+    calls: dict[str, LiveCall] = field(default_factory=dict)
+    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def open(self) -> list[str]:
+        """Open the store; close calls that an earlier run left open. Returns their ids. Call it on the event loop."""
+        loop = asyncio.get_running_loop()
+
+        def on_trouble(line: str | None) -> None:
+            loop.call_soon_threadsafe(self._store_trouble, line)
+
+        self.store = open_store(self.settings.store_url, on_trouble)
+        self.screens = Screens(
+            self.hub,
+            self.settings.supervisor,
+            self.hearing,
+            self.playbook.method,
+            tuple((step.id, step.title) for step in self.playbook.steps),
+        )
+        interrupted = []
+        for stored in self.store.calls("live"):
+            events = self.store.events(stored.call)
+            last_n, last = events[-1] if events else (-1, None)
+            if not isinstance(last, CallEnded):
+                at_ms = max((getattr(event, "at_ms", getattr(event, "end_ms", 0)) for _, event in events), default=0)
+                self.store.append(stored.call, last_n + 1, CallEnded(at_ms, "interrupted")).result()
+            if events:
+                record = fold(event for _, event in self.store.events(stored.call))
+                self.store.finish(stored.call, "interrupted", record.model_dump(mode="json")).result()
+            interrupted.append(stored.call)
+        return interrupted
+
+    def start(
+        self,
+        source: CallSource,
+        *,
+        agent: str | None = None,
+        team: str | None = None,
+        queue: str = "",
+        caller: str = "",
+        in_step: bool = False,
+        listener: Callable[[Event], None] | None = None,
+    ) -> tuple[str, asyncio.Task[str]]:
+        """Begin listening to a call. The task ends with the call's record written, and gives the call's id.
+
+        `listener` is told every event as well (a terminal, a bench); it runs on the event loop and must be quick.
+        """
+        loop = asyncio.get_running_loop()
+        began = datetime.now(UTC).astimezone()
+        call = f"{began:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        started = CallStarted(
+            at_ms=0,
+            call=call,
+            agent=agent or self.settings.agent,
+            team=self.settings.team if team is None else team,
+            queue=queue,
+            caller=caller,
+            started_at=began.isoformat(timespec="seconds"),
+            source=source.name,
+            speakers=tuple(source.speakers),
+            versions={
+                "assist": version("call-assist"),
+                "playbook": self.playbook.version,
+                "rules": self.rulebook.version,
+                "recogniser": self.hearing.name,
+                "model": self.hearing.version[:24],
+            },
+        )
+        profile = AgentProfile(name=started.agent, experienced=self.settings.experienced)
+        session = Session(started, build(self.rulebook), Escalation(), Coach(self.playbook, agent=profile))
+        live = LiveCall(session, lambda number, event: self._publish(call, number, event, listener))
+        ears = self.hearing.listener(
+            source.speakers,
+            in_step=in_step,
+            wake=lambda: loop.call_soon_threadsafe(live.wake),
+            phrases=(self.settings.expect,) if self.settings.expect else (),
+        )
+        live.pulse = lambda: self.screens.pulse(call, session.now_ms, session.escalation.score)
+        self.store.begin(call, started.started_at, started.agent)
+        self.calls[call] = live
+        task = asyncio.create_task(self._live(call, live, source, ears), name=f"call {call}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return call, task
+
+    def act(self, call: str, action: Action) -> bool:
+        """A person did something about a live call; False when there is no such call."""
+        live = self.calls.get(call)
+        if live is None:
+            return False
+        live.act(action)
+        return True
+
+    async def hang_up(self) -> None:
+        """End every call and wait for the records."""
+        for live in list(self.calls.values()):
+            live.hang_up()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Hang up, then let go of the store and the model."""
+        await self.hang_up()
+        await asyncio.to_thread(self.store.close)
+        self.hearing.close()
+
+    async def _live(self, call: str, live: LiveCall, source: CallSource, ears: Ears) -> str:
+        """One guarded call: whatever happens to it, its record is written and no other call is touched."""
+        try:
+            await live.run(source, ears)
+        except Exception as error:
+            # The error's own text may hold what a caller said; its type and place do not.
+            log.error("call %s failed: %s", call, type(error).__name__)
+            raise
+        finally:
+            self.calls.pop(call, None)
+            await asyncio.shield(asyncio.to_thread(self._write_record, call))
+            self.screens.ended(call)
+        return call
+
+    def _write_record(self, call: str) -> None:
+        self.store.flush().result()
+        record = fold(event for _, event in self.store.events(call))
+        self.store.finish(call, "ended", record.model_dump(mode="json")).result()
+
+    def _publish(self, call: str, number: int | None, event: Event, listener: Callable[[Event], None] | None) -> None:
+        if number is not None:
+            self.store.append(call, number, event)
+        self.screens.show(call, event)
+        if listener is not None:
+            listener(event)
+
+    def _store_trouble(self, line: str | None) -> None:
+        for live in self.calls.values():
+            at_ms = live.session.now_ms
+            text = line or "writing to disk works again; everything is there"
+            live.trouble(Trouble(at_ms, "store-failed", text, cleared=line is None))

@@ -1,0 +1,212 @@
+"""One call, judged: what is heard and done goes in, events come out. Pure: time is an argument, nothing is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from assist.coach.coach import Coach
+from assist.events import Action, AlertRaised, CallEnded, CallStarted, Event, SignalRaised, SignalWithdrawn
+from assist.privacy.redaction import Redactor
+from audio.events import Gap, Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure
+from detectors.escalation import Escalation
+from detectors.signals import Detector, Level, LevelChange, Severity, Signal, Window
+
+MEMORY_MS = 120_000
+"""How far back the detectors see."""
+TICK_MS = 500
+"""Silence, decay and dwell are judged this often; words and measures at once."""
+PAUSE_REACH_MS = 2_000
+"""A pause also takes back what was said this shortly before it: the hand is slower than the first digits."""
+
+
+@dataclass
+class Session:
+    """The state of one call. Feed it in the order of call time; every method returns what happened because of it."""
+
+    started: CallStarted
+    detectors: list[Detector]
+    escalation: Escalation
+    coach: Coach
+    redactor: Redactor = field(default_factory=Redactor)
+    now_ms: int = 0
+    paused_since: int | None = None
+    """Call time at which listening was paused; None while listening."""
+    _resumed_ms: int = 0
+    _utterances: dict[str, Utterance | Hypothesis] = field(default_factory=dict)
+    _speaking: dict[Speaker, int] = field(default_factory=dict)
+    _stopped: dict[Speaker, int] = field(default_factory=dict)
+    _signals: dict[str, bool] = field(default_factory=dict)
+    """Keys raised so far, with whether their words have settled."""
+    _provisional: dict[str, set[str]] = field(default_factory=dict)
+    """Utterance id -> keys of signals that stand on its words while they may still change."""
+    _alert: AlertRaised | None = None
+    _alerts: int = 0
+    _next_tick_ms: int = TICK_MS
+
+    def begin(self) -> list[Event]:
+        """The first event of the call."""
+        return [self.started]
+
+    def hear(self, heard: Heard) -> list[Event]:
+        """Take what the listener says and judge it."""
+        match heard:
+            case Utterance() | Hypothesis():
+                heard = self._keepable(heard)
+                end = heard.end_ms if heard.settled else (heard.words[-1].end_ms if heard.words else heard.start_ms)
+                self.now_ms = max(self.now_ms, end)
+                known = heard.id in self._utterances
+                if heard.words:
+                    self._utterances[heard.id] = heard
+                else:
+                    self._utterances.pop(heard.id, None)
+                if heard.settled and not heard.words and not known:
+                    return []
+                return [heard, *self._judge(latest=heard)]
+            case VoiceMeasure():
+                self.now_ms = max(self.now_ms, heard.at_ms)
+                return self._judge(voice=heard)
+            case SpeechActivity():
+                self.now_ms = max(self.now_ms, heard.at_ms)
+                if heard.speaking:
+                    self._speaking[heard.speaker] = heard.at_ms
+                else:
+                    self._speaking.pop(heard.speaker, None)
+                    self._stopped[heard.speaker] = heard.at_ms
+                return [heard]
+            case Gap() | Trouble():
+                return [heard]
+
+    def _keepable(self, heard: Utterance | Hypothesis) -> Utterance | Hypothesis:
+        """The words as they may be shown and kept: masked, and none that were said during a pause or just before it."""
+        paused = self.paused_since
+        last_ms = heard.words[-1].end_ms if heard.words else heard.start_ms
+        if (paused is not None and last_ms > paused - PAUSE_REACH_MS) or heard.start_ms < self._resumed_ms:
+            return Utterance(heard.id, heard.speaker, heard.start_ms, last_ms, ())
+        return self.redactor.settled(heard) if heard.settled else self.redactor.provisional(heard)
+
+    def tick(self, now_ms: int) -> list[Event]:
+        """Time has passed: silence, decay, dwell and the recovery clock count too."""
+        self.now_ms = max(self.now_ms, now_ms)
+        if self.now_ms < self._next_tick_ms:
+            return []
+        self._next_tick_ms = self.now_ms - self.now_ms % TICK_MS + TICK_MS
+        self._forget()
+        events = self._judge()
+        events += self._changed(self.escalation.tick(self.now_ms))
+        events += self.coach.tick(self.now_ms)
+        return events
+
+    def act(self, action: Action) -> list[Event]:
+        """Somebody did something at a screen."""
+        events: list[Event] = [action]
+        match action.what:
+            case "help":
+                events += self._ask("help", action.detail or f"{action.who} asks for help")
+            case "plan-asked":
+                events += self._ask("ask", f"{action.who} asks to give: {action.detail}", action.target)
+            case "resolve":
+                self._alert = None
+            case "pause":
+                if self.paused_since is None:
+                    self.paused_since = self.now_ms
+                    for heard in [each for each in self._utterances.values() if not each.settled]:
+                        events += self.hear(heard)
+            case "resume":
+                self._resumed_ms = self.now_ms
+                self.paused_since = None
+        return [*events, *self.coach.act(action)]
+
+    def end(self, at_ms: int, reason: str, accounted_ms: dict[str, int]) -> list[Event]:
+        """The call is over: prompts leave the screen, the last event is written."""
+        self.now_ms = max(self.now_ms, at_ms)
+        return [*self.coach.end(self.now_ms), CallEnded(self.now_ms, reason, accounted_ms)]
+
+    def _judge(self, latest: Utterance | Hypothesis | None = None, voice: VoiceMeasure | None = None) -> list[Event]:
+        window = Window(
+            now_ms=self.now_ms,
+            utterances=tuple(sorted(self._utterances.values(), key=lambda each: each.start_ms)),
+            latest=latest,
+            voice=voice,
+            speaking_since=dict(self._speaking),
+            last_speech_end=dict(self._stopped),
+            held=self.paused_since is not None,
+        )
+        events: list[Event] = []
+        found: dict[str, Signal] = {}
+        for detector in list(self.detectors):
+            try:
+                for signal in detector(window):
+                    found.setdefault(signal.key, signal)
+            except Exception as error:  # one broken detector must not end a call: it is switched off, visibly
+                self.detectors.remove(detector)
+                text = f"detector {detector.name} stopped ({type(error).__name__}); the call goes on without it"
+                events.append(Trouble(self.now_ms, f"detector-off:{detector.name}", text))
+        if latest is not None:
+            events += self._withdraw(latest, found)
+        fresh = [signal for key, signal in found.items() if self._is_news(key, signal)]
+        for signal in fresh:
+            self._signals[signal.key] = signal.settled
+            events.append(SignalRaised(self.now_ms, signal))
+        if found:
+            events += self._changed(self.escalation.hear(tuple(found.values()), self.now_ms))
+        if fresh or (latest is not None and latest.settled):
+            utterance = latest if isinstance(latest, Utterance) else None
+            events += self.coach.hear(self.now_ms, fresh, utterance)
+        urgent = tuple(signal for signal in fresh if signal.severity is Severity.URGENT)
+        if urgent:
+            events += self._alert_for(urgent, Severity.URGENT)
+        return events
+
+    def _is_news(self, key: str, signal: Signal) -> bool:
+        settled = self._signals.get(key)
+        return settled is None or (signal.settled and not settled)
+
+    def _withdraw(self, latest: Utterance | Hypothesis, found: dict[str, Signal]) -> list[Event]:
+        """Take back what stood on words of this utterance that did not hold."""
+        events: list[Event] = []
+        provisional = {key for key, signal in found.items() if not signal.settled}
+        for key in self._provisional.get(latest.id, set()) - found.keys():
+            del self._signals[key]
+            events.append(SignalWithdrawn(self.now_ms, key))
+            events += self._changed(self.escalation.withdraw(key, self.now_ms))
+            events += self.coach.withdraw(key, self.now_ms)
+        if latest.settled:
+            self._provisional.pop(latest.id, None)
+        else:
+            self._provisional[latest.id] = provisional
+        return events
+
+    def _changed(self, change: LevelChange | None) -> list[Event]:
+        if change is None:
+            return []
+        events: list[Event] = [change, *self.coach.level(change)]
+        if change.level is Level.ESCALATED:
+            events += self._alert_for(change.because, Severity.HELP)
+        elif change.level is Level.CALM:
+            self._alert = None
+        return events
+
+    def _alert_for(self, signals: Sequence[Signal], tier: Severity) -> list[Event]:
+        """One open alert per call, and a second one only when it asks for more."""
+        if self._alert is not None and self._alert.tier >= tier:
+            return []
+        reasons = [f"“{each.evidence.quote}”" if each.evidence.quote else each.evidence.summary for each in signals]
+        reason = ", ".join(dict.fromkeys(text for text in reasons[:3] if text)) or "The call has escalated"
+        keys = tuple(signal.key for signal in signals)
+        self._alert = AlertRaised(self.now_ms, self._alert_id(), tier, reason, keys)
+        return [self._alert]
+
+    def _ask(self, kind: str, reason: str, target: str = "") -> list[Event]:
+        """What a person asks for is always an alert of its own."""
+        return [AlertRaised(self.now_ms, self._alert_id(), Severity.HELP, reason, (), kind, target)]
+
+    def _alert_id(self) -> str:
+        self._alerts += 1
+        return f"a{self._alerts}"
+
+    def _forget(self) -> None:
+        horizon = self.now_ms - MEMORY_MS
+        for key, utterance in list(self._utterances.items()):
+            if utterance.start_ms < horizon:
+                del self._utterances[key]

@@ -1,0 +1,102 @@
+"""A call line by line in the terminal, for those without a browser."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from assist.events import (
+    AlertRaised,
+    CallEnded,
+    CallStarted,
+    Event,
+    FollowUpNoted,
+    PlanOffered,
+    PromptEnded,
+    PromptShown,
+    Recovery,
+    SignalRaised,
+    SignalWithdrawn,
+    StepTicked,
+)
+from assist.records.page import clock, label
+from audio.events import Gap, Speaker, Trouble, Utterance
+from detectors.signals import Level, LevelChange, Severity
+
+COLOURS = {Level.CALM: "green", Level.TENSE: "yellow", Level.ESCALATED: "red", Level.RECOVERING: "blue"}
+ICONS = {Level.CALM: "●", Level.TENSE: "◆", Level.ESCALATED: "▲", Level.RECOVERING: "▼"}
+
+
+class Terminal:
+    """Prints what a person would want to follow; provisional words stay off it."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def show(self, event: Event) -> None:
+        """Print one event, or nothing where it says nothing to a reader."""
+        match event:
+            case CallStarted():
+                hearing = event.versions.get("recogniser", "")
+                self._line(
+                    0, "", f"[bold]Call with {escape(event.agent)}[/] · {escape(event.source)} · {escape(hearing)}"
+                )
+            case Utterance() if event.words:
+                who = {Speaker.AGENT: "Agent ", Speaker.CUSTOMER: "Caller", Speaker.UNKNOWN: "Voice "}[event.speaker]
+                style = "cyan" if event.speaker is Speaker.AGENT else "white"
+                self._line(event.start_ms, who, f"[{style}]{escape(event.text)}[/]")
+            case SignalRaised(signal=signal) if signal.settled:
+                why = f"“{signal.evidence.quote}”" if signal.evidence.quote else signal.evidence.summary
+                dim = "dim" if signal.severity is Severity.NOTE else "yellow"
+                self._line(
+                    signal.at_ms, "  heard", f"[{dim}]{label(signal.id)}[/]: {escape(why)} [dim]({signal.rule})[/]"
+                )
+            case SignalWithdrawn():
+                self._line(event.at_ms, "  heard", f"[dim]withdrawn: {escape(event.key)}[/]")
+            case LevelChange():
+                colour = COLOURS[event.level]
+                self._line(event.at_ms, "  level", f"[bold {colour}]{ICONS[event.level]} {event.level.capitalize()}[/]")
+            case PromptShown():
+                avoid = f" [dim]({escape(event.avoid)})[/]" if event.avoid else ""
+                self._line(
+                    event.at_ms, "▶ say", f"[bold]{escape(event.title)}[/] [bold]“{escape(event.say)}”[/]{avoid}"
+                )
+            case PromptEnded():
+                words = f": “{event.words}”" if event.words else ""
+                self._line(event.at_ms, "  prompt", f"[dim]{event.how}{escape(words)}[/]")
+            case PlanOffered() if event.options:
+                options = "  ".join(
+                    f"[bold]{n}[/] {escape(option.title)} [dim]({escape(option.worth)})[/]"
+                    for n, option in enumerate(event.options, 1)
+                )
+                self._line(event.at_ms, "  plan B", options)
+            case StepTicked() if event.done:
+                self._line(
+                    event.at_ms, "  ✓ step", f"[green]{label(event.step)}[/] “{escape(event.words or event.by)}”"
+                )
+            case Recovery():
+                took = f" after {event.took_ms / 1000:.0f} s" if event.took_ms else ""
+                self._line(
+                    event.at_ms, "  clock", f"[blue]recovery {event.what}{took}[/] (goal {event.limit_ms // 1000} s)"
+                )
+            case FollowUpNoted():
+                self._line(
+                    event.at_ms, "  promise", f"{escape(event.what)} · due {escape(event.due)} · {escape(event.owner)}"
+                )
+            case AlertRaised():
+                self._line(event.at_ms, "! alert", f"[red]supervisors: {escape(event.reason)}[/]")
+            case Trouble():
+                style = "dim" if event.cleared else "magenta"
+                self._line(event.at_ms, "  trouble", f"[{style}]{escape(event.text)}[/]")
+            case Gap():
+                self._line(event.start_ms, "  gap", f"{event.end_ms - event.start_ms} ms of sound never came")
+            case CallEnded():
+                self._line(event.at_ms, "", f"[bold]Call ended[/] ({event.reason})")
+            case _:
+                pass
+
+    def _line(self, at_ms: int, what: str, markup: str) -> None:
+        line = Text.assemble((f"{clock(at_ms)} ", "dim"), (f"{what:<10}", "dim"))
+        line.append_text(Text.from_markup(markup))
+        self.console.print(line)

@@ -1,0 +1,1 @@
+"""What is masked, kept and erased."""

@@ -1,0 +1,1 @@
+"""What is left of a call: the incident record, its pages and lists."""

@@ -1,0 +1,130 @@
+"""Finished calls for the review page: found, read, marked, noted. Every look is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from assist.records.page import clock, page
+from assist.records.record import IncidentRecord
+from assist.store.store import RecordQuery, Review, Store
+from overlay.errors import OverlayError
+from overlay.identity import Identity
+from overlay.records import Filters, Mark, RecordNote, RecordSummary, RecordView
+
+VERDICTS = ("signal", "prompt")
+
+
+class Library:
+    """The store behind the review page's protocol (overlay/records.py)."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def search(self, who: Identity, filters: Filters) -> list[RecordSummary]:
+        """The records that fit."""
+        since = ""
+        if filters.days:
+            since = (datetime.now(UTC) - timedelta(days=filters.days)).isoformat()
+        query = RecordQuery(
+            words=filters.words,
+            level=filters.level,
+            since=since,
+            agent=filters.agent,
+            team=filters.team,
+            signal=filters.signal,
+            outcome=filters.outcome,
+            contested=filters.marks == "contested",
+            reviewed={"reviewed": True, "unreviewed": False}.get(filters.marks),
+            wrong=filters.marks == "wrong",
+            worst_first=filters.order == "worst",
+            offset=filters.offset,
+            limit=filters.limit,
+        )
+        return await asyncio.to_thread(self._search, query)
+
+    async def get(self, who: Identity, record: str) -> RecordView:
+        """One record in full; that `who` has looked is kept."""
+        return await asyncio.to_thread(self._get, who, record)
+
+    async def mark(self, who: Identity, record: str, mark: Mark) -> None:
+        """A verdict on a signal or prompt."""
+        await self._add(record, Review(_now(), who.who, mark.kind, mark.target, mark.verdict))
+
+    async def note(self, who: Identity, record: str, note: RecordNote) -> None:
+        """A comment, a missed signal, a contest, the outcome or root cause."""
+        await self._add(record, Review(_now(), who.who, note.kind, "", note.text, note.at_ms))
+
+    async def html(self, who: Identity, record: str) -> str:
+        """The record as one self-contained page."""
+        body = await asyncio.to_thread(self._body, record)
+        return page(IncidentRecord.model_validate(body))
+
+    def _search(self, query: RecordQuery) -> list[RecordSummary]:
+        return [self._summary(IncidentRecord.model_validate(body)) for body in self._store.records(query)]
+
+    def _summary(self, record: IncidentRecord) -> RecordSummary:
+        reviews = self._store.reviews(record.call)
+        said = {review.kind: review.text for review in reviews}
+        cause = said.get("root-cause") or record.root_cause
+        verdicts = _verdicts(reviews)
+        return RecordSummary.model_validate(
+            {
+                "id": record.call,
+                "title": cause or f"{record.agent}, {clock(record.duration_ms)}",
+                "agent": record.agent,
+                "team": record.team,
+                "started_at": record.started_at,
+                "duration_ms": record.duration_ms,
+                "level_reached": record.level_reached,
+                "outcome": said.get("outcome") or record.outcome,
+                "ended": record.ended,
+                "signals": len(record.signals),
+                "prompts": len(record.prompts),
+                "wrong": sum(verdict == "wrong" for verdict in verdicts.values()),
+                "reviewed": any(review.kind != "looked" for review in reviews),
+                "contested": bool(record.contested) or "contest" in said,
+            }
+        )
+
+    def _get(self, who: Identity, record: str) -> RecordView:
+        body = self._body(record)
+        reviews = self._store.reviews(record)
+        self._store.review(record, Review(_now(), who.who, "looked")).result()
+        looks = {review.who: review.at for review in reviews if review.kind == "looked"} | {who.who: _now()}
+        return RecordView.model_validate(
+            {
+                "id": record,
+                "record": body,
+                "marks": [
+                    {"kind": kind, "target": target, "verdict": verdict}
+                    for (kind, target), verdict in _verdicts(reviews).items()
+                ],
+                "seen_by": list(looks.items()),
+                "notes": [
+                    (review.who, review.kind, review.text, review.at_ms)
+                    for review in reviews
+                    if review.kind not in (*VERDICTS, "looked")
+                ],
+            }
+        )
+
+    async def _add(self, record: str, review: Review) -> None:
+        await asyncio.to_thread(self._body, record)
+        await asyncio.wrap_future(self._store.review(record, review))
+
+    def _body(self, record: str) -> dict[str, object]:
+        body = self._store.record(record)
+        if body is None:
+            raise OverlayError("record-unknown", f"There is no record {record}; it may have been erased.")
+        return body
+
+
+def _verdicts(reviews: list[Review]) -> dict[tuple[str, str], str]:
+    """The last verdict on each signal and prompt."""
+    last = {(review.kind, review.target): review.text for review in reviews if review.kind in VERDICTS}
+    return {place: verdict for place, verdict in last.items() if verdict != "clear"}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

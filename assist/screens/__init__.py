@@ -1,0 +1,1 @@
+"""What each page sees of a call, and what people do there."""

@@ -1,0 +1,63 @@
+"""What people do at their screens, taken to the call it is about."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from assist.events import Action
+from assist.live.service import Service
+from assist.store.store import Review
+from overlay import messages
+from overlay.errors import OverlayError
+from overlay.identity import Identity
+
+
+class Desk:
+    """The one callback of the pages."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def do(self, who: Identity, what: messages.Do) -> None:
+        """Carry out one message of a page.
+
+        Raises:
+            OverlayError: code refused, shown on the page, when the call is over or not this agent's.
+        """
+        live = self._service.calls.get(what.call)
+        if live is None and isinstance(what, messages.DoNote) and self._service.store.record(what.call) is not None:
+            note = Review(datetime.now(UTC).isoformat(timespec="seconds"), who.who, "comment", "", what.text)
+            await asyncio.wrap_future(self._service.store.review(what.call, note))
+            return
+        if live is None:
+            raise OverlayError("refused", "That call is over; use its record instead.")
+        if who.role == "agent" and live.session.started.agent != who.who:
+            raise OverlayError("refused", "That call is another agent's.")
+        doing, target, detail = self._read(what)
+        live.act(Action(live.session.now_ms, who.who, who.role, doing, target, detail))
+
+    def _read(self, what: messages.Do) -> tuple[str, str, str]:
+        """What is done, to what, and with which words."""
+        match what:
+            case messages.DoPrompt():
+                return what.what, what.prompt, ""
+            case messages.DoPlan():
+                option = self._service.playbook.option(what.option)
+                return f"plan-{what.what}", what.option, option.title if option is not None else what.option
+            case messages.DoStep():
+                return "step", what.step, "done" if what.done else "undone"
+            case messages.DoHelp():
+                return "help", "", ""
+            case messages.DoPause():
+                return "pause" if what.on else "resume", "", ""
+            case messages.DoNote():
+                return "note", "", what.text
+            case messages.DoAlert():
+                return {"seen": "alert-seen"}.get(what.what, what.what), what.alert, ""
+            case messages.DoAnswer():
+                return "plan-answered", what.alert, "allowed" if what.allow else "denied"
+            case messages.DoTell():
+                return "message", "", what.text
+            case messages.DoWatch():
+                return "watch" if what.on else "unwatch", "", ""

@@ -1,0 +1,541 @@
+"""What each page sees of a call: events in, messages into the hub's rooms."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from assist.events import (
+    Action,
+    AlertRaised,
+    CallEnded,
+    CallStarted,
+    Event,
+    PlanOffered,
+    PromptEnded,
+    PromptShown,
+    PromptsWaiting,
+    Recovery,
+    SignalRaised,
+    SignalWithdrawn,
+    StepTicked,
+)
+from assist.records.page import clock, label
+from audio.events import Hypothesis, Trouble, Utterance
+from detectors.signals import Level, LevelChange, Severity, Signal
+from overlay import messages
+from overlay.hub import Hub
+
+DWELL_MS = {Severity.NOTE: 12_000, Severity.HELP: 25_000, Severity.URGENT: 0}
+"""How long a prompt is meant to stay: research/market 6d (notes 12 s, help 25 s, urgent until acted on)."""
+COURSE_MS = 300_000
+SOUND_TROUBLE = ("audio-lost", "audio-swapped")
+TIERS = {Severity.NOTE: "note", Severity.HELP: "help", Severity.URGENT: "urgent"}
+PLAN_STATE = {"plan-offered": "offered", "plan-asked": "asked", "plan-accepted": "accepted", "plan-refused": "refused"}
+
+
+class Hears(Protocol):
+    """The recogniser, as the pages speak of it."""
+
+    @property
+    def name(self) -> str:
+        """Such as "faster-whisper base.en (CPU, int8)"."""
+        ...
+
+    @property
+    def line(self) -> str:
+        """What is used, and how to get the better one."""
+        ...
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it is the one that needs no download."""
+        ...
+
+
+@dataclass
+class _Seen:
+    """What the screens remember of one live call."""
+
+    started: CallStarted
+    now_ms: int = 0
+    level: Level = Level.CALM
+    since_ms: int = 0
+    score: float = 0.0
+    course: deque[tuple[int, float]] = field(default_factory=deque)
+    why: str = ""
+    quote: str = ""
+    signals: dict[str, Signal] = field(default_factory=dict)
+    lines: dict[str, Utterance | Hypothesis] = field(default_factory=dict)
+    heard: int = 0
+    lag_ms: int = 0
+    sound_lost: str = ""
+    behind: str = ""
+    paused: bool = False
+    prompt: PromptShown | None = None
+    options: tuple[messages.PlanOption, ...] = ()
+    plan_states: dict[str, str] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+    ticked: tuple[str, str] = ("", "")
+    clock: messages.Clock | None = None
+    alerts: dict[str, messages.Alert] = field(default_factory=dict)
+    handled_by: str = ""
+
+    @property
+    def agent_room(self) -> str:
+        return f"agent/{self.started.agent}"
+
+    @property
+    def call_room(self) -> str:
+        return f"call/{self.started.call}"
+
+
+@dataclass
+class Screens:
+    """Keeps the rooms of all live calls up to date. Event loop only."""
+
+    hub: Hub
+    supervisor: str
+    hearing: Hears
+    method: str
+    steps: tuple[tuple[str, str], ...]
+    """(step id, title) of the chosen method, in order."""
+    _calls: dict[str, _Seen] = field(default_factory=dict)
+    _shown: int = 0
+    _wrong: int = 0
+    _delays_ms: deque[int] = field(default_factory=lambda: deque(maxlen=1000))
+
+    def waiting(self, agent: str) -> None:
+        """An agent's page while no call is on."""
+        room = f"agent/{agent}"
+        self.hub.clear(room)
+        self.hub.show(
+            room, "call", messages.Call.model_validate({"agent": agent, "state": "waiting", **self._recogniser()})
+        )
+
+    def show(self, call: str, event: Event) -> None:
+        """Let every page that should see this event see it."""
+        if isinstance(event, CallStarted):
+            self._begin(call, event)
+            return
+        seen = self._calls.get(call)
+        if seen is None:
+            return
+        match event:
+            case Utterance() | Hypothesis():
+                self._line(seen, event)
+            case SignalRaised(signal=signal):
+                seen.signals[signal.key] = signal
+                self._heard(seen, signal)
+                self._redraw(seen, signal.evidence.utterance)
+            case SignalWithdrawn():
+                withdrawn = seen.signals.pop(event.key, None)
+                if withdrawn is not None:
+                    self._redraw(seen, withdrawn.evidence.utterance)
+            case LevelChange():
+                self._level(seen, event)
+            case PromptShown():
+                self._prompt(seen, event)
+            case PromptEnded():
+                if seen.prompt is not None and seen.prompt.id == event.id:
+                    seen.prompt = None
+                    self.hub.drop(seen.agent_room, "prompt")
+                    self._row(seen)
+                if event.how == "wrong":
+                    self._wrong += 1
+                    self._quality()
+            case PromptsWaiting():
+                if event.titles:
+                    self.hub.show(seen.agent_room, "next", messages.Next(titles=list(event.titles[:2])))
+                else:
+                    self.hub.drop(seen.agent_room, "next")
+            case PlanOffered():
+                seen.options = tuple(
+                    messages.PlanOption(
+                        id=option.id,
+                        title=option.title,
+                        worth=option.worth,
+                        authority="yours" if option.authority == "yours" else "ask",
+                        who="" if option.authority == "yours" else self.supervisor,
+                    )
+                    for option in event.options[:3]
+                )
+                self._plan(seen)
+            case StepTicked():
+                (seen.done.add if event.done else seen.done.discard)(event.step)
+                if event.done and event.words:
+                    seen.ticked = (event.words, dict(self.steps).get(event.step, label(event.step)))
+                self._steps(seen)
+            case Recovery():
+                self._clock(seen, event)
+            case AlertRaised():
+                self._alert(seen, event)
+            case Trouble():
+                self._trouble(seen, event)
+            case Action():
+                self._action(seen, event)
+            case CallEnded():
+                seen.now_ms = max(seen.now_ms, event.at_ms)
+            case _:
+                pass
+
+    def pulse(self, call: str, now_ms: int, score: float) -> None:
+        """Once a second of call time: course, row and health go on even when nothing happens."""
+        seen = self._calls.get(call)
+        if seen is None:
+            return
+        seen.now_ms, seen.score = now_ms, score
+        if not seen.course or now_ms - seen.course[-1][0] >= 2_500:
+            seen.course.append((now_ms, round(score, 1)))
+        while seen.course and seen.course[0][0] < now_ms - COURSE_MS:
+            seen.course.popleft()
+        self._health(seen)
+        self._show_level(seen)
+        self._row(seen)
+
+    def delay(self, milliseconds: int) -> None:
+        """A measured time from the end of the words that fired to the card on its way to the page."""
+        self._delays_ms.append(milliseconds)
+        self._quality()
+
+    def ended(self, call: str) -> None:
+        """The record is written: the agent's page offers it, the board forgets the call."""
+        seen = self._calls.pop(call, None)
+        if seen is None:
+            return
+        for key in ("prompt", "next", "plan", "clock", "health"):
+            self.hub.drop(seen.agent_room, key)
+        self.hub.show(seen.agent_room, "call", self._call(seen, "ended"))
+        self.hub.show(seen.agent_room, "ended", messages.Ended(record=call, summary=_summary(seen), at_ms=seen.now_ms))
+        self.hub.drop("board", f"row/{call}")
+        for alert in seen.alerts:
+            self.hub.drop("board", f"alert/{call}-{alert}")
+        self.hub.clear(seen.call_room)
+        self._quality()
+
+    def _begin(self, call: str, started: CallStarted) -> None:
+        seen = _Seen(started)
+        self._calls[call] = seen
+        self.hub.clear(seen.agent_room)
+        for room in (seen.agent_room, seen.call_room):
+            self.hub.show(room, "call", self._call(seen, "live"))
+        self._health(seen, starting=True)
+        self._show_level(seen)
+        self._steps(seen)
+        self._row(seen)
+        self._quality()
+
+    def _recogniser(self) -> dict[str, str | bool]:
+        return {
+            "recogniser": self.hearing.name,
+            "embedded": self.hearing.embedded,
+            "advice": "Built-in recogniser. Better: assist models fetch base.en" if self.hearing.embedded else "",
+        }
+
+    def _call(self, seen: _Seen, state: str) -> messages.Call:
+        started = seen.started
+        return messages.Call.model_validate(
+            {
+                "call": started.call,
+                "agent": started.agent,
+                "team": started.team,
+                "queue": started.queue,
+                "caller": started.caller,
+                "state": state,
+                "at_ms": seen.now_ms,
+                **self._recogniser(),
+            }
+        )
+
+    def _line(self, seen: _Seen, said: Utterance | Hypothesis) -> None:
+        if said.settled:
+            seen.lag_ms = max(0, seen.now_ms - said.end_ms)
+        if said.settled and not said.words:
+            seen.lines.pop(said.id, None)
+            for room in (seen.agent_room, seen.call_room):
+                self.hub.drop(room, f"line/{said.id}")
+            return
+        seen.lines[said.id] = said
+        while len(seen.lines) > 60:
+            del seen.lines[next(iter(seen.lines))]
+        self._redraw(seen, said.id)
+
+    def _redraw(self, seen: _Seen, utterance: str | None) -> None:
+        said = seen.lines.get(utterance or "")
+        if said is None:
+            return
+        words = [word.text for word in said.words]
+        starts = [sum(len(word) + 1 for word in words[:n]) for n in range(len(words))]
+        marks = [
+            (starts[signal.evidence.first_word], starts[last] + len(words[last]))
+            for signal in seen.signals.values()
+            if signal.evidence.utterance == said.id
+            and signal.severity >= Severity.HELP
+            and signal.evidence.first_word <= (last := min(signal.evidence.last_word, len(words) - 1))
+        ]
+        line = messages.Line(
+            speaker=said.speaker.value,
+            start_ms=said.start_ms,
+            settled=" ".join(words),
+            tentative="" if isinstance(said, Utterance) else " ".join(word.text for word in said.tentative),
+            marks=sorted(set(marks)),
+            final=said.settled,
+        )
+        for room in (seen.agent_room, seen.call_room):
+            self.hub.show(room, f"line/{said.id}", line)
+
+    def _heard(self, seen: _Seen, signal: Signal) -> None:
+        seen.heard += 1
+        evidence = f"“{signal.evidence.quote}”" if signal.evidence.quote else signal.evidence.summary
+        heard = messages.Heard(
+            at_ms=signal.at_ms, label=label(signal.id), evidence=evidence, rule=f"{signal.rule} v{signal.version}"
+        )
+        self.hub.show(seen.call_room, f"heard/{seen.heard}", heard)
+
+    def _level(self, seen: _Seen, change: LevelChange) -> None:
+        seen.level, seen.since_ms, seen.score = change.level, change.at_ms, change.score
+        seen.now_ms = max(seen.now_ms, change.at_ms)
+        seen.course.append((change.at_ms, round(change.score, 1)))
+        if change.because:
+            seen.why = ", ".join(dict.fromkeys(label(signal.id) for signal in change.because[:3]))
+            seen.quote = next((s.evidence.quote for s in change.because if s.evidence.quote), "")
+        if change.level is Level.CALM:
+            seen.why = seen.quote = ""
+        self._show_level(seen)
+        self._row(seen)
+        self._quality()
+
+    def _show_level(self, seen: _Seen) -> None:
+        now = messages.LevelNow(
+            level=seen.level.value, score=_bounded(seen.score), at_ms=seen.now_ms, course=list(seen.course)[-120:]
+        )
+        for room in (seen.agent_room, seen.call_room):
+            self.hub.show(room, "level", now)
+
+    def _prompt(self, seen: _Seen, shown: PromptShown) -> None:
+        seen.prompt = shown
+        self._shown += 1
+        ids = [seen.signals[key].id for key in shown.signals if key in seen.signals]
+        self.hub.show(
+            seen.agent_room,
+            "prompt",
+            messages.Prompt.model_validate(
+                {
+                    "id": shown.id,
+                    "label": ", ".join(dict.fromkeys(label(each) for each in ids[:2])),
+                    "title": shown.title,
+                    "say": shown.say,
+                    "why": list(shown.why),
+                    "tier": TIERS[shown.tier],
+                    "avoid": shown.avoid,
+                    "shown_at_ms": shown.at_ms,
+                    "dwell_ms": DWELL_MS[shown.tier],
+                }
+            ),
+        )
+        self._steps(seen)
+        self._row(seen)
+        self._quality()
+
+    def _plan(self, seen: _Seen) -> None:
+        if not seen.options:
+            self.hub.drop(seen.agent_room, "plan")
+            return
+        options = [option.model_copy(update={"state": seen.plan_states.get(option.id, "")}) for option in seen.options]
+        self.hub.show(seen.agent_room, "plan", messages.Plan(options=options))
+        self._row(seen)
+
+    def _steps(self, seen: _Seen) -> None:
+        undone = [step for step, _ in self.steps if step not in seen.done]
+        wanted = seen.prompt.step if seen.prompt is not None and seen.prompt.step in undone else ""
+        current = wanted or (undone[0] if undone else "")
+        steps = [
+            messages.Step(id=step, title=title, done=step in seen.done, current=step == current)
+            for step, title in self.steps[:8]
+        ]
+        words, ticked = seen.ticked
+        self.hub.show(
+            seen.agent_room, "steps", messages.Steps(method=self.method, steps=steps, words=words, ticked=ticked)
+        )
+
+    def _clock(self, seen: _Seen, event: Recovery) -> None:
+        if event.what == "started":
+            seen.clock = messages.Clock(
+                running=True, limit_ms=event.limit_ms, started_at_ms=event.at_ms, at_ms=event.at_ms
+            )
+        elif seen.clock is not None:
+            result = seen.clock.result or event.what
+            seen.clock = messages.Clock.model_validate(
+                seen.clock.model_dump() | {"running": False, "result": result, "at_ms": event.at_ms}
+            )
+        if seen.clock is not None:
+            self.hub.show(seen.agent_room, "clock", seen.clock)
+
+    def _alert(self, seen: _Seen, raised: AlertRaised) -> None:
+        started = seen.started
+        signal = next((seen.signals[key] for key in raised.signals if key in seen.signals), None)
+        self._show_alert(
+            seen,
+            messages.Alert.model_validate(
+                {
+                    "id": raised.id,
+                    "call": started.call,
+                    "agent": started.agent,
+                    "team": started.team,
+                    "kind": raised.kind,
+                    "tier": TIERS[raised.tier],
+                    "level": seen.level.value,
+                    "title": raised.reason if raised.kind == "ask" else "",
+                    "reason": raised.reason,
+                    "quote": signal.evidence.quote if signal is not None else "",
+                    "state": "raised",
+                    "raised_ms": raised.at_ms,
+                    "at_ms": raised.at_ms,
+                }
+            ),
+        )
+
+    def _show_alert(self, seen: _Seen, alert: messages.Alert) -> None:
+        seen.alerts[alert.id] = alert
+        self.hub.show("board", f"alert/{alert.call}-{alert.id}", alert)
+
+    def _trouble(self, seen: _Seen, trouble: Trouble) -> None:
+        if trouble.code in SOUND_TROUBLE:
+            seen.sound_lost = "" if trouble.cleared else trouble.text
+            self._health(seen)
+        elif trouble.code == "transcriber-behind":
+            seen.behind = "" if trouble.cleared else trouble.text
+            seen.lag_ms = trouble.lag_ms
+            self._health(seen)
+        elif trouble.cleared:
+            self.hub.drop(seen.agent_room, "notice/trouble")
+        else:
+            notice = messages.Notice(kind="trouble", text=trouble.text, at_ms=trouble.at_ms)
+            self.hub.show(seen.agent_room, "notice/trouble", notice)
+
+    def _action(self, seen: _Seen, action: Action) -> None:
+        seen.now_ms = max(seen.now_ms, action.at_ms)
+        match action.what:
+            case "plan-offered" | "plan-asked" | "plan-accepted" | "plan-refused":
+                seen.plan_states[action.target] = PLAN_STATE[action.what]
+                self._plan(seen)
+            case "pause" | "resume":
+                seen.paused = action.what == "pause"
+                self._health(seen)
+            case "alert-seen" | "claim" | "resolve" | "plan-answered":
+                self._alert_moves(seen, action)
+            case "message":
+                self._notice(seen, "message", action, action.detail)
+            case "watch":
+                self._notice(seen, "reading", action, f"{action.who} is reading along")
+            case "unwatch":
+                self.hub.drop(seen.agent_room, "notice/reading")
+            case _:
+                pass
+
+    def _alert_moves(self, seen: _Seen, action: Action) -> None:
+        alert = seen.alerts.get(action.target)
+        if alert is None:
+            return
+        state = {"alert-seen": "seen", "claim": "claimed"}.get(action.what, "resolved")
+        if alert.state == "claimed" and state == "seen":
+            return
+        self._show_alert(seen, alert.model_copy(update={"state": state, "by": action.who, "at_ms": action.at_ms}))
+        if action.what == "claim":
+            seen.handled_by = action.who
+            self._notice(seen, "handled", action, f"{action.who} is on it")
+        elif action.what == "resolve" and seen.handled_by:
+            seen.handled_by = ""
+            self.hub.drop(seen.agent_room, "notice/handled")
+        elif action.what == "plan-answered":
+            allowed = action.detail == "allowed"
+            asked = next((option for option in seen.options if seen.plan_states.get(option.id) == "asked"), None)
+            if asked is not None:
+                seen.plan_states[asked.id] = "allowed" if allowed else "denied"
+                self._plan(seen)
+            answer = f"{action.who}: {'yes, give it' if allowed else 'not this time'}"
+            self._notice(seen, "answer", action, answer)
+        self._row(seen)
+
+    def _notice(self, seen: _Seen, kind: str, action: Action, text: str) -> None:
+        notice = messages.Notice.model_validate({"kind": kind, "text": text, "who": action.who, "at_ms": action.at_ms})
+        self.hub.show(seen.agent_room, f"notice/{kind}", notice)
+
+    def _health(self, seen: _Seen, *, starting: bool = False) -> None:
+        state, text = "ok", ""
+        if starting:
+            state = "starting"
+        elif seen.paused:
+            state, text = "paused", "Paused: nothing is heard or kept"
+        elif seen.sound_lost:
+            state, text = "lost", seen.sound_lost
+        elif seen.behind:
+            state, text = "behind", seen.behind
+        health = messages.Health.model_validate(
+            {
+                "state": state,
+                "lag_ms": seen.lag_ms,
+                "at_ms": seen.now_ms,
+                "text": text,
+                "speakers": list(seen.started.speakers),
+            }
+        )
+        for room in (seen.agent_room, seen.call_room):
+            self.hub.show(room, "health", health)
+
+    def _row(self, seen: _Seen) -> None:
+        started = seen.started
+        state = "paused" if seen.paused else "lost" if seen.sound_lost else "behind" if seen.behind else "ok"
+        given = [option.title for option in seen.options if seen.plan_states.get(option.id) == "accepted"]
+        offered = [option.title for option in seen.options if seen.plan_states.get(option.id) == "offered"]
+        plan = f"{given[0]}, accepted" if given else f"{offered[0]}, offered" if offered else ""
+        row = messages.Row.model_validate(
+            {
+                "call": started.call,
+                "agent": started.agent,
+                "team": started.team,
+                "level": seen.level.value,
+                "score": _bounded(seen.score),
+                "course": [score for _, score in list(seen.course)[-60:]],
+                "why": seen.why,
+                "quote": seen.quote,
+                "in_use": seen.prompt.title if seen.prompt is not None else "",
+                "plan": plan,
+                "health": state,
+                "lag_ms": seen.lag_ms,
+                "at_ms": seen.now_ms,
+                "since_ms": seen.since_ms,
+                "handled_by": seen.handled_by,
+            }
+        )
+        self.hub.show("board", f"row/{started.call}", row)
+
+    def _quality(self) -> None:
+        delays = sorted(self._delays_ms)
+        counts = {level.value: 0 for level in Level}
+        for seen in self._calls.values():
+            counts[seen.level.value] += 1
+        self.hub.show(
+            "board",
+            "quality",
+            messages.Quality.model_validate(
+                {
+                    "median_ms": delays[len(delays) // 2] if delays else None,
+                    "p95_ms": delays[min(len(delays) - 1, len(delays) * 95 // 100)] if delays else None,
+                    "wrong": self._wrong,
+                    "shown": self._shown,
+                    "calls": counts,
+                }
+            ),
+        )
+
+
+def _bounded(score: float) -> float:
+    return min(100.0, max(0.0, score))
+
+
+def _summary(seen: _Seen) -> str:
+    if seen.clock is not None and seen.clock.result == "met":
+        return f"Recovered in {(seen.clock.at_ms - seen.clock.started_at_ms) / 1000:.0f} s"
+    return f"{seen.level.value.capitalize()} at the end, {clock(seen.now_ms)}"

@@ -1,0 +1,80 @@
+"""The tables of the store, and how a store written by an earlier version becomes one of today's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, Text, text
+
+from assist.errors import AssistError
+
+TABLES = MetaData()
+calls = Table(
+    "calls",
+    TABLES,
+    Column("call", String, primary_key=True),
+    Column("state", String, nullable=False),  # live, ended, interrupted
+    Column("started_at", String, nullable=False),
+    Column("agent", String, nullable=False),
+)
+events = Table(
+    "events",
+    TABLES,
+    Column("call", String, primary_key=True),
+    Column("n", Integer, primary_key=True),
+    Column("at_ms", Integer, nullable=False),
+    Column("type", String, nullable=False),
+    Column("body", Text, nullable=False),
+)
+records = Table(
+    "records",
+    TABLES,
+    Column("call", String, primary_key=True),
+    Column("schema_version", Integer, nullable=False),
+    Column("started_at", String, nullable=False, index=True),
+    Column("agent", String, nullable=False, index=True),
+    Column("team", String, nullable=False),
+    Column("level", String, nullable=False, index=True),
+    Column("outcome", String, nullable=False),
+    Column("contested", Integer, nullable=False),
+    Column("signal_ids", String, nullable=False),  # " swearing raised_voice ": LIKE finds whole ids
+    Column("body", Text, nullable=False),
+)
+reviews = Table(
+    "reviews",  # append-only: what people said about a finished call, and that they looked at it
+    TABLES,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("call", String, nullable=False, index=True),
+    Column("at", String, nullable=False),  # ISO 8601
+    Column("who", String, nullable=False),
+    Column("kind", String, nullable=False),  # looked, signal, prompt, comment, missed, contest, outcome, root-cause
+    Column("target", String, nullable=False),
+    Column("text", Text, nullable=False),  # a verdict (right, wrong, clear) or words
+    Column("at_ms", Integer),
+)
+SPOKEN = "CREATE VIRTUAL TABLE IF NOT EXISTS spoken USING fts5(call UNINDEXED, words)"
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()
+"""Step n takes a store of schema n + 1 to n + 2. New tables need no step (they are created); changed ones do."""
+SCHEMA_VERSION = 1 + len(MIGRATIONS)
+
+
+def prepare(connection: Connection, path: Path) -> None:
+    """Create what is missing and migrate what is old, in the caller's transaction.
+
+    Raises:
+        AssistError: code store-newer.
+    """
+    found = connection.execute(text("PRAGMA user_version")).scalar() or 0
+    if found > SCHEMA_VERSION:
+        raise AssistError(
+            "store-newer",
+            f"{path} was written by a newer version (schema {found}, this one knows {SCHEMA_VERSION}); update",
+        )
+    if found:
+        for step in MIGRATIONS[found - 1 :]:
+            step(connection)
+    TABLES.create_all(connection)
+    connection.execute(text(SPOKEN))
+    connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
