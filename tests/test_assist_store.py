@@ -68,7 +68,7 @@ def test_events_come_back_in_order_and_a_repeated_number_is_kept_once(tmp_path):
 def test_the_file_is_private_and_commits_are_full(tmp_path):
     store = open_store(url(tmp_path))
     assert (tmp_path / "assist.db").stat().st_mode & 0o077 == 0
-    with store._writer.connect() as connection:
+    with store._engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     store.close()
@@ -110,7 +110,7 @@ def test_a_locked_database_loses_nothing_and_says_so(tmp_path):
     store = open_store(url(tmp_path), said.append)
     store.begin("k1", STARTED.started_at, "dana").result(10)
     # A writer of another process holds the lock; the store's own wait is cut short so that the test need not be long.
-    with store._writer.connect() as connection:
+    with store._engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout=50")
     other = sqlite3.connect(tmp_path / "assist.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -130,7 +130,7 @@ def test_a_full_disk_loses_nothing_and_says_so(tmp_path):
     said: list[str | None] = []
     store = open_store(url(tmp_path), said.append)
     store.begin("k1", STARTED.started_at, "dana").result(10)
-    with store._writer.connect() as connection:
+    with store._engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
     big = Action(0, "dana", "agent", "note", detail="x" * 50_000)

@@ -1,16 +1,11 @@
 """The event log and the incident records on SQLite: SQLAlchemy's only door.
 
-One writer thread owns the one connection that writes (WAL, synchronous=FULL). Whatever has queued up while the last
-commit ran goes into the next one (group commit), and a receipt is fulfilled only after COMMIT has returned: an event
-acknowledged is an event on disk. When the disk refuses, nothing is dropped: the batch waits, `on_trouble` says so, and
-writing is tried again on a fresh connection.
+One writer (assist/store/writer.py) owns the one connection that writes; readers open the file read-only.
 """
 
 from __future__ import annotations
 
 import json
-import queue
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, fields
@@ -29,18 +24,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from assist.errors import AssistError
 from assist.events import Event
 from assist.store import schema
 from assist.store.codec import decode, encode
-
-RETRY_S = (0.2, 0.5, 1.0, 2.0)
-"""Waits between tries while the disk refuses; the last one repeats."""
-BATCH = 1_000
-"""At most this many writes in one commit."""
+from assist.store.writer import BACKLOG_BYTES, Reserve, Writer, reason
 
 _WORST = case({"escalated": 3, "tense": 2, "recovering": 1}, value=schema.records.c.level, else_=0)
 
@@ -131,6 +122,15 @@ class Store(Protocol):
         """All reviews of a call, oldest first."""
         ...
 
+    @property
+    def behind(self) -> bool:
+        """So much waits to be written that no new call should begin."""
+        ...
+
+    def backup(self, out: Path) -> None:
+        """A consistent copy of everything acknowledged so far."""
+        ...
+
     def close(self) -> None:
         """Write what is waiting, then let go."""
         ...
@@ -149,53 +149,42 @@ def open_store(url: str, on_trouble: Callable[[str | None], None] | None = None)
     return SqliteStore(Path(url.removeprefix("sqlite:///")), on_trouble)
 
 
-@dataclass(slots=True)
-class _Write:
-    statement: Any
-    receipt: Future[None]
-
-
 class SqliteStore:
     """The built-in adapter."""
 
     def __init__(self, path: Path, on_trouble: Callable[[str | None], None] | None = None) -> None:
         self.path = path
-        self._on_trouble = on_trouble or (lambda _: None)
-        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
-        self._closing = threading.Event()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(path, "ab"):  # says at once and plainly whether the folder can be written
                 pass
             path.chmod(0o600)
         except OSError as error:
-            reason = error.strerror or str(error)
+            why = error.strerror or str(error)
             raise AssistError(
-                "data-folder", f"cannot write {path}: {reason}; choose a writable folder with --data"
+                "data-folder", f"cannot write {path}: {why}; choose a writable folder with --data"
             ) from None
-        self._writer = self._engine()
-        self._reader = self._engine(read_only=True)
+        self._engine = _engine(path)
+        self._reader = _engine(path, read_only=True)
         try:
-            with self._writer.begin() as connection:
+            with self._engine.begin() as connection:
                 schema.prepare(connection, path)
         except SQLAlchemyError as error:
-            raise AssistError("store-failed", f"cannot open {path}: {_reason(error)}") from None
-        self._thread = threading.Thread(target=self._write, name="store", daemon=True)
-        self._thread.start()
+            raise AssistError("store-failed", f"cannot open {path}: {reason(error)}") from None
+        reserve = Reserve(path.with_name(path.name + ".reserve"))
+        self._writer = Writer(self._engine, reserve, path.name, on_trouble or (lambda _: None))
 
     def begin(self, call: str, started_at: str, agent: str) -> Future[None]:
         """Enter a call as live."""
         row = {"call": call, "state": "live", "started_at": started_at, "agent": agent}
-        return self._put(upsert(schema.calls).values(**row).on_conflict_do_nothing())
+        return self._writer.put(upsert(schema.calls).values(**row).on_conflict_do_nothing())
 
     def append(self, call: str, n: int, event: Event) -> Future[None]:
         """Append event number `n`; the same (call, n) twice is written once."""
         name, body = encode(event)
-        return self._put(
-            upsert(schema.events)
-            .values(call=call, n=n, at_ms=getattr(event, "at_ms", getattr(event, "start_ms", 0)), type=name, body=body)
-            .on_conflict_do_nothing()
-        )
+        at_ms = getattr(event, "at_ms", getattr(event, "start_ms", 0))
+        row = {"call": call, "n": n, "at_ms": at_ms, "type": name, "body": body}
+        return self._writer.put(upsert(schema.events).values(**row).on_conflict_do_nothing(), len(body) + 100)
 
     def finish(self, call: str, state: str, record: dict[str, Any]) -> Future[None]:
         """Close a call with its incident record."""
@@ -211,16 +200,18 @@ class SqliteStore:
             "body": json.dumps(record, ensure_ascii=False, separators=(",", ":")),
         }
         words = " ".join(line["text"] for line in record["transcript"])
-        self._put(
+        self._writer.put(
             upsert(schema.records).values(call=call, **row).on_conflict_do_update(index_elements=["call"], set_=row)
         )
-        self._put(text("DELETE FROM spoken WHERE call = :call").bindparams(call=call))
-        self._put(text("INSERT INTO spoken(call, words) VALUES (:call, :words)").bindparams(call=call, words=words))
-        return self._put(update(schema.calls).where(schema.calls.c.call == call).values(state=state))
+        self._writer.put(text("DELETE FROM spoken WHERE call = :call").bindparams(call=call))
+        self._writer.put(
+            text("INSERT INTO spoken(call, words) VALUES (:call, :words)").bindparams(call=call, words=words)
+        )
+        return self._writer.put(update(schema.calls).where(schema.calls.c.call == call).values(state=state))
 
     def flush(self) -> Future[None]:
         """A receipt for everything put in so far: one writer, so what is queued last is written last."""
-        return self._put(text("SELECT 1"))
+        return self._writer.put(text("SELECT 1"))
 
     def events(self, call: str) -> list[tuple[int, Event]]:
         """All stored events of a call, in order."""
@@ -278,7 +269,7 @@ class SqliteStore:
 
     def review(self, call: str, review: Review) -> Future[None]:
         """Append what somebody said about a finished call, or that they looked."""
-        return self._put(insert(schema.reviews).values(call=call, **asdict(review)))
+        return self._writer.put(insert(schema.reviews).values(call=call, **asdict(review)))
 
     def reviews(self, call: str) -> list[Review]:
         """All reviews of a call, oldest first."""
@@ -287,93 +278,43 @@ class SqliteStore:
         with self._reader.connect() as connection:
             return [Review(*row) for row in connection.execute(query)]
 
+    @property
+    def behind(self) -> bool:
+        """So much waits to be written that no new call should begin."""
+        return self._writer.backlog_bytes > BACKLOG_BYTES
+
+    def backup(self, out: Path) -> None:
+        """A consistent copy of everything acknowledged so far, made while calls go on (VACUUM INTO).
+
+        Raises:
+            AssistError: code backup-failed.
+        """
+        try:
+            with self._reader.connect() as connection:
+                connection.execute(text("VACUUM INTO :out").bindparams(out=str(out)))
+            out.chmod(0o600)
+        except (SQLAlchemyError, OSError) as error:
+            raise AssistError("backup-failed", f"cannot write {out}: {reason(error)}") from None
+
     def close(self) -> None:
         """Write what is waiting, then let go. While the disk refuses, one last try is made."""
-        self._closing.set()
-        self._queue.put(None)
-        self._thread.join()
-        self._writer.dispose()
+        self._writer.close()
+        self._engine.dispose()
         self._reader.dispose()
 
-    def _engine(self, *, read_only: bool = False) -> Engine:
-        mode = "ro" if read_only else "rwc"
-        engine = create_engine(
-            f"sqlite:///file:{self.path}?mode={mode}&uri=true",
-            poolclass=NullPool if read_only else None,
-            connect_args={"check_same_thread": False, "timeout": 10},
-        )
 
-        @event.listens_for(engine, "connect")
-        def _pragmas(connection: Any, _: Any) -> None:
-            if not read_only:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
+def _engine(path: Path, *, read_only: bool = False) -> Engine:
+    mode = "ro" if read_only else "rwc"
+    engine = create_engine(
+        f"sqlite:///file:{path}?mode={mode}&uri=true",
+        poolclass=NullPool if read_only else None,
+        connect_args={"check_same_thread": False, "timeout": 10},
+    )
 
-        return engine
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _: Any) -> None:
+        if not read_only:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
 
-    def _put(self, statement: Any) -> Future[None]:
-        receipt: Future[None] = Future()
-        self._queue.put(_Write(statement, receipt))
-        return receipt
-
-    def _write(self) -> None:
-        failures = 0
-        batch: list[_Write] = []
-        closing = False
-        while not (closing and not batch):
-            if not batch:
-                item = self._queue.get()
-                closing = closing or item is None
-                batch = [item] if item is not None else []
-            while len(batch) < BATCH and not self._queue.empty():
-                item = self._queue.get()
-                closing = closing or item is None
-                batch += [item] if item is not None else []
-            if not batch:
-                continue
-            error = self._commit(batch)
-            if error is None:
-                if failures:
-                    self._on_trouble(None)
-                failures = 0
-                for write in batch:
-                    write.receipt.set_result(None)
-                batch = []
-                continue
-            if failures == 0:
-                self._on_trouble(f"cannot write {self.path.name}: {error}; nothing is lost yet, trying again")
-            if closing and failures:
-                failed = AssistError("store-failed", f"could not write {self.path}: {error}")
-                for write in batch:
-                    write.receipt.set_exception(failed)
-                return
-            self._closing.wait(RETRY_S[min(failures, len(RETRY_S) - 1)])
-            failures += 1
-
-    def _commit(self, batch: list[_Write]) -> str | None:
-        """One transaction; the reason where the disk refused. A connection that failed is never used again."""
-        try:
-            with self._writer.begin() as connection:
-                for write in batch:
-                    connection.execute(write.statement)
-        except (OperationalError, OSError) as error:
-            self._writer.dispose()
-            return _reason(error)
-        except SQLAlchemyError as error:
-            if len(batch) > 1:  # one unwritable row must not keep the others from the disk
-                return next((reason for write in list(batch) if (reason := self._single(write, batch))), None)
-            batch.pop().receipt.set_exception(AssistError("store-failed", _reason(error)))
-        return None
-
-    def _single(self, write: _Write, batch: list[_Write]) -> str | None:
-        alone = [write]
-        reason = self._commit(alone)
-        if reason is None:
-            batch.remove(write)
-            for done in alone:
-                done.receipt.set_result(None)
-        return reason
-
-
-def _reason(error: BaseException) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+    return engine

@@ -1,0 +1,193 @@
+"""The one thread that writes: group commit, receipts only after COMMIT, a reserve for a full disk.
+
+Whatever has queued up while the last commit ran goes into the next one. A receipt is fulfilled after COMMIT has
+returned on a connection with synchronous=FULL: an event acknowledged is an event on disk. When the disk refuses,
+nothing is dropped: the batch waits and is written again, whole, on a fresh connection, with a page that is dirty for
+certain (after a failed fsync nothing that the old connection believed can be trusted, and a COMMIT that finds nothing
+to write calls no fsync).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from assist.errors import AssistError
+from assist.store.schema import SCHEMA_VERSION
+
+RETRY_S = (0.2, 0.5, 1.0, 2.0)
+"""Waits between tries while the disk refuses; the last one repeats."""
+BATCH = 1_000
+"""At most this many writes in one commit."""
+RESERVE_BYTES = 4 << 20
+"""Kept free beside the database: given up when the disk is full, so that running calls can still be written for a
+while (an hour of 20 calls is about 4 MiB of events)."""
+BACKLOG_BYTES = 16 << 20
+"""So much waiting to be written means that no new call should begin."""
+
+
+@dataclass(slots=True)
+class Write:
+    """One statement and the receipt for it."""
+
+    statement: Any
+    receipt: Future[None]
+    size: int
+
+
+class Reserve:
+    """A file of zeros whose only use is to be removed when the disk is full."""
+
+    def __init__(self, path: Path, size: int = RESERVE_BYTES) -> None:
+        self._path = path
+        self._size = size
+
+    def keep(self) -> bool:
+        """Have it in place; False where there is no room for it."""
+        try:
+            if self._path.exists() and self._path.stat().st_size == self._size:
+                return True
+            with open(self._path, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, self._size) if hasattr(os, "posix_fallocate") else file.write(
+                    bytes(self._size)
+                )
+            self._path.chmod(0o600)
+        except OSError:
+            self.spend()
+            return False
+        return True
+
+    def spend(self) -> bool:
+        """Give it up; whether there was one."""
+        try:
+            self._path.unlink()
+        except OSError:
+            return False
+        return True
+
+
+class Writer:
+    """Takes statements from any thread, writes them in order from its own."""
+
+    def __init__(self, engine: Engine, reserve: Reserve, name: str, on_trouble: Callable[[str | None], None]) -> None:
+        self._engine = engine
+        self._reserve = reserve
+        self._name = name
+        self._on_trouble = on_trouble
+        self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._count = threading.Lock()
+        self._waiting = 0
+        reserve.keep()
+        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        self._thread.start()
+
+    @property
+    def backlog_bytes(self) -> int:
+        """About how much waits to be written."""
+        return self._waiting
+
+    def put(self, statement: Any, size: int = 200) -> Future[None]:
+        """Write this after everything put before; the receipt is fulfilled when it is on disk."""
+        receipt: Future[None] = Future()
+        with self._count:
+            self._waiting += size
+        self._queue.put(Write(statement, receipt, size))
+        return receipt
+
+    def close(self) -> None:
+        """Write what is waiting, then stop. While the disk refuses, one last try is made."""
+        self._closing.set()
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        failures = 0
+        batch: list[Write] = []
+        closing = False
+        while not (closing and not batch):
+            closing = self._gather(batch) or closing
+            if not batch:
+                continue
+            error = self._commit(batch, again=failures > 0)
+            if error is None:
+                self._acknowledge(batch)
+                batch = []
+                if failures:
+                    failures = 0
+                    self._reserve.keep()
+                    self._on_trouble(None)
+                continue
+            spent = "full" in error and self._reserve.spend()
+            if failures == 0:
+                reserve = "its reserve is in use: make room now" if spent else "nothing is lost yet, trying again"
+                self._on_trouble(f"cannot write {self._name}: {error}; {reserve}")
+            failures += 1
+            if closing and failures > 1:
+                failed = AssistError("store-failed", f"could not write {self._name}: {error}")
+                for write in batch:
+                    write.receipt.set_exception(failed)
+                return
+            if not spent:
+                self._closing.wait(RETRY_S[min(failures, len(RETRY_S)) - 1])
+
+    def _gather(self, batch: list[Write]) -> bool:
+        """Fill the batch with what waits; block only for an empty one. Whether the end was seen."""
+        closing = False
+        while len(batch) < BATCH and (not batch or not self._queue.empty()):
+            item = self._queue.get()
+            if item is None:
+                closing = True
+                break
+            batch.append(item)
+        return closing
+
+    def _acknowledge(self, writes: list[Write]) -> None:
+        with self._count:
+            self._waiting -= sum(write.size for write in writes)
+        for write in writes:
+            write.receipt.set_result(None)
+
+    def _commit(self, batch: list[Write], *, again: bool = False) -> str | None:
+        """One transaction; the reason where the disk refused. A connection that failed is never used again."""
+        try:
+            with self._engine.begin() as connection:
+                if again:
+                    connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
+                for write in batch:
+                    connection.execute(write.statement)
+        except (OperationalError, OSError) as error:
+            with contextlib.suppress(SQLAlchemyError):
+                self._engine.dispose()
+            return reason(error)
+        except SQLAlchemyError as error:
+            if len(batch) > 1:  # one unwritable row must not keep the others from the disk
+                return next((why for write in list(batch) if (why := self._single(write, batch))), None)
+            bad = batch.pop()
+            with self._count:
+                self._waiting -= bad.size
+            bad.receipt.set_exception(AssistError("store-failed", reason(error)))
+        return None
+
+    def _single(self, write: Write, batch: list[Write]) -> str | None:
+        alone = [write]
+        why = self._commit(alone)
+        if why is None:
+            batch.remove(write)
+            self._acknowledge(alone)
+        return why
+
+
+def reason(error: BaseException) -> str:
+    """What the database said, as one line."""
+    return str(getattr(error, "orig", None) or error).splitlines()[0]
