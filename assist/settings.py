@@ -10,8 +10,17 @@ from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assist.errors import AssistError
+from overlay.records import Question
 
 APP = "call-assist"
+
+
+REVIEW_FORM = [
+    Question(id="listened", text="Listened before answering"),
+    Question(id="owned", text="Took responsibility"),
+    Question(id="asked", text="Asked what would help"),
+    Question(id="remedy", text="Remedy fits the harm"),
+]
 
 
 class Settings(BaseModel):
@@ -36,6 +45,9 @@ class Settings(BaseModel):
     playbook: str = Field("default", description="a shipped playbook's name, or a TOML file")
     options: Path | None = Field(None, description="Plan B options, a TOML file; default: the shipped examples")
     rules: list[Path] = Field(default_factory=list, description="rule files besides the shipped ones")
+    review_form: list[Question] = Field(
+        default=REVIEW_FORM, description="questions that reviewers answer about a call; [] for none"
+    )
     workers: int = Field(0, ge=0, description="recognition workers; 0: one per core")
 
     @property

@@ -26,9 +26,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from overlay.records import Filters, Level, Mark, RecordNote, RecordSummary, RecordView, Text
+from overlay.records import Answer, Filters, Level, Mark, RecordNote, RecordSummary, RecordView, Text, Trends
 
 Tier = Literal["note", "help", "urgent"]
+HealthState = Literal["starting", "ok", "behind", "lost", "paused", "untranscribed"]
+"""untranscribed: there is sound and no recogniser to turn it into words."""
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 """An id or a person's name as pages may send it."""
 
@@ -58,7 +60,7 @@ class Call(_Message):
 class Health(_Message):
     """`health`: how well the call is heard. Sent at every change, and at least every two seconds of a live call."""
 
-    state: Literal["starting", "ok", "behind", "lost", "paused"]
+    state: HealthState
     lag_ms: int = Field(0, description="how late settled words are")
     at_ms: int = 0
     text: str = Field("", description='one plain line where there is trouble, such as "No sound from the caller"')
@@ -159,7 +161,9 @@ class Line(_Message):
 class Notice(_Message):
     """`notice/<kind>`: something a person has done that the agent should know; one of each kind at a time."""
 
-    kind: Literal["message", "reading", "handled", "answer", "trouble"]
+    kind: Literal["help", "message", "reading", "handled", "answer", "trouble"] = Field(
+        description="help: the agent has asked for a supervisor and nobody has taken it yet"
+    )
     text: str
     who: str = ""
     at_ms: int = 0
@@ -186,7 +190,7 @@ class Row(_Message):
     quote: str = Field("", description="the words, without quotation marks")
     in_use: str = Field("", description="the step or prompt in use")
     plan: str = Field("", description='Plan B so far, such as "Fee waived, offered"')
-    health: Literal["starting", "ok", "behind", "lost", "paused"] = "ok"
+    health: HealthState = "ok"
     lag_ms: int = 0
     at_ms: int = Field(0, description="call time now: how long the call has lasted")
     since_ms: int = Field(0, description="call time at which this level began: keeps the order within a level stable")
@@ -210,6 +214,11 @@ class Alert(_Message):
     by: str = Field("", description="who has it")
     raised_ms: int
     at_ms: int
+    to: str = Field("", description="whose turn it is while nobody has claimed it; empty: everybody's")
+    passes_at_ms: int = Field(0, description="call time at which it goes on to the next supervisor; 0: it does not")
+    passed: list[str] = Field(default=[], description="whose turn it was before, oldest first")
+    claimed_ms: int | None = Field(None, description="call time at which `by` took it")
+    action: str = Field("", description='the last thing done about it, such as "reading along", "wrote to Dana"')
 
 
 class Quality(_Message):
@@ -302,11 +311,12 @@ class DoNote(_Do):
 
 
 class DoAlert(_Do):
-    """Supervisor: an alert was seen, is claimed, is resolved."""
+    """Supervisor: an alert was seen, is claimed, is resolved (and how)."""
 
     do: Literal["alert"]
     alert: Name
     what: Literal["seen", "claim", "resolve"]
+    how: Literal["", "settled", "took over", "nothing needed"] = ""
 
 
 class DoAnswer(_Do):
@@ -346,6 +356,7 @@ def schema() -> dict[str, Any]:
     """JSON Schema of the whole contract: `$defs` holds every message, `properties` says where each one stands."""
     sent: TypeAdapter[Any] = TypeAdapter(Message)
     parts = {
+        "answer": Answer.model_json_schema(ref_template="#/$defs/{model}"),
         "body": sent.json_schema(ref_template="#/$defs/{model}"),
         "do": DO.json_schema(ref_template="#/$defs/{model}"),
         "filters": Filters.model_json_schema(ref_template="#/$defs/{model}"),
@@ -353,6 +364,7 @@ def schema() -> dict[str, Any]:
         "note": RecordNote.model_json_schema(ref_template="#/$defs/{model}"),
         "record": RecordView.model_json_schema(ref_template="#/$defs/{model}"),
         "summary": RecordSummary.model_json_schema(ref_template="#/$defs/{model}"),
+        "trends": Trends.model_json_schema(ref_template="#/$defs/{model}"),
     }
     definitions: dict[str, Any] = {}
     for part in parts.values():

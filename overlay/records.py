@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,10 +23,13 @@ class Filters(_Part):
     words: str = Field("", max_length=200, description="free text over transcripts")
     level: Literal["", "calm", "tense", "escalated", "recovering"] = Field("", description="level reached")
     days: int = Field(0, ge=0, le=3650, description="calls of the last so many days; 0: all")
+    since: Literal[""] | date = Field("", description="calls that began on this day or later, such as 2026-11-24")
+    until: Literal[""] | date = Field("", description="calls that began on this day or earlier")
     agent: str = Field("", max_length=120)
     team: str = Field("", max_length=120)
     signal: str = Field("", max_length=60, description="signal id")
     outcome: str = Field("", max_length=120)
+    root_cause: str = Field("", max_length=120, description="a part of it, whoever has said it")
     marks: Literal["", "unreviewed", "reviewed", "wrong", "contested"] = ""
     order: Literal["newest", "worst"] = "newest"
     offset: int = Field(0, ge=0)
@@ -43,6 +47,7 @@ class RecordSummary(_Part):
     duration_ms: int
     level_reached: Level
     outcome: str = ""
+    root_cause: str = ""
     ended: str = ""
     signals: int = 0
     prompts: int = 0
@@ -65,6 +70,65 @@ class RecordNote(_Part):
     kind: Literal["comment", "missed", "contest", "outcome", "root-cause"]
     text: Text
     at_ms: int | None = Field(None, ge=0, description="the place in the call it belongs to; missed: where")
+    signal: str = Field("", max_length=60, description="missed: the id of the signal that should have been there")
+
+
+class Question(_Part):
+    """One question of the form that reviewers fill in. People answer it; nothing is answered or added up by itself."""
+
+    id: Annotated[str, Field(min_length=1, max_length=60)]
+    text: Annotated[str, Field(min_length=1, max_length=200)]
+    answers: list[Annotated[str, Field(min_length=1, max_length=40)]] = Field(
+        default=["yes", "partly", "no", "does not apply"], min_length=2, max_length=8
+    )
+
+
+class Answer(_Part):
+    """A reviewer's answer to a question of the form; the newest one counts, an empty one takes it back."""
+
+    question: Annotated[str, Field(min_length=1, max_length=60)]
+    answer: str = Field(max_length=40)
+    who: str = Field("", description="filled in by the server")
+    at: str = Field("", description="ISO 8601, filled in by the server")
+
+
+class Recording(_Part):
+    """The sound that was kept of a call: GET /api/records/<id>/sound."""
+
+    duration_ms: int
+    kept_until: str = Field("", description="ISO 8601 date on which it is erased; empty where that is not set")
+    peaks: dict[str, list[float]] = Field(
+        default={}, description="speaker -> loudness 0..1 over the whole call, evenly spaced, at most 2000 values"
+    )
+
+
+class TrendsAsked(_Part):
+    """Query parameters of GET /api/trends."""
+
+    weeks: int = Field(12, ge=1, le=104)
+    team: str = Field("", max_length=120)
+
+
+class Week(_Part):
+    """What one week's calls came to. Counts of calls unless said otherwise."""
+
+    starts: str = Field(description="ISO 8601 date of its Monday")
+    calls: int = 0
+    tense: int = Field(0, description="reached tense and no more")
+    escalated: int = Field(0, description="reached escalated")
+    turned: int = Field(0, description="escalated, and no longer escalated or tense at the end")
+    within_60: int = Field(0, description="escalated, and the 60-second clock was met")
+    prompts: int = Field(0, description="prompts shown")
+    used: int = Field(0, description="prompts marked used or acted on")
+    wrong: int = Field(0, description="prompts marked wrong, by the agent or in review")
+
+
+class Trends(_Part):
+    """The last weeks, oldest first, and what the escalated calls of that time were about. Never about a person."""
+
+    weeks: list[Week]
+    root_causes: list[tuple[str, int]] = Field(default=[], description="most frequent first, at most ten")
+    signals: list[tuple[str, int]] = Field(default=[], description="signal id, calls it was heard in; at most twelve")
 
 
 class RecordView(_Part):
@@ -75,6 +139,9 @@ class RecordView(_Part):
     marks: list[Mark] = []
     seen_by: list[tuple[str, str]] = Field(default=[], description="(who, ISO 8601 time)")
     notes: list[tuple[str, str, str, int | None]] = Field(default=[], description="(who, kind, text, ms) by reviewers")
+    questions: list[Question] = Field(default=[], description="the form of this site")
+    answers: list[Answer] = Field(default=[], description="the newest answer to each question")
+    recording: Recording | None = Field(None, description="None where no sound was kept")
 
 
 class Records(Protocol):
@@ -94,6 +161,18 @@ class Records(Protocol):
 
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
         """A comment, a missed signal, a contest, the outcome or root cause."""
+        ...
+
+    async def answer(self, who: Identity, record: str, answer: Answer) -> None:
+        """An answer to a question of the form."""
+        ...
+
+    async def sound(self, who: Identity, record: str) -> tuple[bytes, str]:
+        """The kept sound and its media type; code sound-missing where none was kept or it has been erased."""
+        ...
+
+    async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
+        """What the last weeks came to."""
         ...
 
     async def html(self, who: Identity, record: str) -> str:

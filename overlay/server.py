@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from overlay.messages import (
     Ended,
     schema,
 )
-from overlay.records import Filters, Mark, RecordNote, Records, RecordSummary, RecordView
+from overlay.records import Answer, Filters, Mark, RecordNote, Records, RecordSummary, RecordView, TrendsAsked
 
 STATIC = Path(__file__).parent / "static"
 TICKET_WAIT_S = 5.0
@@ -41,11 +42,11 @@ DOES_PER_SECOND = 50
 BODY_BYTES = 65_536
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    "media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 RECORD_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; sandbox"
 """For a record as one self-contained page: its own style and nothing else, no scripts at all."""
-STATUS = {"login-needed": 401, "forbidden": 403, "record-unknown": 404, "records-missing": 404}
+STATUS = {"login-needed": 401, "forbidden": 403, "record-unknown": 404, "records-missing": 404, "sound-missing": 404}
 
 log = logging.getLogger(__name__)
 
@@ -90,11 +91,14 @@ def create_app(
         Route("/review/{record}", _page("review.html")),
         Route("/api/ticket", screens.ticket, methods=["POST"]),
         Route("/api/schema", screens.schema),
+        Route("/api/trends", screens.trends),
         Route("/api/records", screens.search),
         Route("/api/records/{record}", screens.record),
         Route("/api/records/{record}/html", screens.html),
         Route("/api/records/{record}/export", screens.export),
+        Route("/api/records/{record}/sound", screens.sound),
         Route("/api/records/{record}/marks", screens.mark, methods=["POST"]),
+        Route("/api/records/{record}/answers", screens.answer, methods=["POST"]),
         Route("/api/records/{record}/notes", screens.note, methods=["POST"]),
         WebSocketRoute("/live", screens.live),
         Mount("/static", StaticFiles(directory=STATIC)),
@@ -350,6 +354,28 @@ class _Screens:
         await records.mark(who, request.path_params["record"], Mark.model_validate_json(await _body(request)))
         return Response(status_code=204)
 
+    async def answer(self, request: Request) -> Response:
+        who, records = self._reader(request)
+        if who.role == "agent":
+            raise OverlayError("forbidden", "The form is a reviewer's; add a note instead.")
+        given = Answer.model_validate_json(await _body(request))
+        await records.answer(who, request.path_params["record"], given)
+        return Response(status_code=204)
+
+    async def sound(self, request: Request) -> Response:
+        who, records = self._reader(request)
+        if who.role == "agent":
+            await self._view(request)
+        sound, kind = await records.sound(who, request.path_params["record"])
+        return _ranged(sound, kind, request.headers.get("range", ""))
+
+    async def trends(self, request: Request) -> Response:
+        who, records = self._reader(request)
+        if who.role == "agent":
+            raise OverlayError("forbidden", "Trends are over all calls, for reviewers and supervisors.")
+        asked = TrendsAsked.model_validate(dict(request.query_params))
+        return Response((await records.trends(who, asked)).model_dump_json(), media_type="application/json")
+
     async def note(self, request: Request) -> Response:
         who, records = self._reader(request)
         note = RecordNote.model_validate_json(await _body(request))
@@ -371,6 +397,21 @@ class _Screens:
         if self._records is None:
             raise OverlayError("records-missing", "No records are kept here; start with a data folder.")
         return who, self._records
+
+
+def _ranged(content: bytes, kind: str, asked: str) -> Response:
+    """The part of `content` a player asks for (one range, RFC 9110), so that it can jump without reading it all."""
+    headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-store"}
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", asked)
+    if match is None or not any(match.groups()):
+        return Response(content, media_type=kind, headers=headers)
+    first, last = match.groups()
+    start = int(first) if first else max(0, len(content) - int(last))
+    end = min(int(last), len(content) - 1) if first and last else len(content) - 1
+    if start > end:
+        return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{len(content)}"})
+    headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
+    return Response(content[start : end + 1], 206, media_type=kind, headers=headers)
 
 
 async def _body(request: Request) -> bytes:

@@ -3,12 +3,25 @@
 # ruff: noqa: E501 (made-up calls read better a line each)
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 from assist.records.record import IncidentRecord
 from overlay.errors import OverlayError
 from overlay.identity import Identity
-from overlay.records import Filters, Mark, RecordNote, RecordSummary, RecordView
+from overlay.records import (
+    Answer,
+    Filters,
+    Mark,
+    Question,
+    Recording,
+    RecordNote,
+    RecordSummary,
+    RecordView,
+    Trends,
+    TrendsAsked,
+    Week,
+)
 
 TALK = [
     ("customer", 241_000, "All of them! Nobody has told me anything. Three visits!"),
@@ -111,6 +124,28 @@ def incident(**changes: Any) -> dict[str, Any]:
     return dumped
 
 
+QUESTIONS = [
+    Question(id="listened", text="Listened before answering"),
+    Question(id="owned", text="Took responsibility"),
+    Question(id="asked", text="Asked what would help"),
+    Question(id="remedy", text="Remedy fits the harm"),
+]
+
+
+def trends(weeks: int = 12) -> Trends:
+    """Made-up weeks in which fewer calls escalate and more of them turn."""
+    first = date(2026, 11, 23) - timedelta(weeks=weeks - 1)
+    return Trends(
+        weeks=[
+            Week(starts=(first + timedelta(weeks=n)).isoformat(), calls=400 + 9 * (n * 7 % 11), tense=61 - n % 5, escalated=34 - n - n % 3,
+                 turned=17 + n % 4, within_60=9 + n // 2 + n % 2, prompts=140 - n * 2, used=70 + n, wrong=11 - n // 2 + n % 3)
+            for n in range(weeks)
+        ],
+        root_causes=[("Late fee after missed visits", 61), ("Claim refused twice", 34), ("not said", 22), ("Parcel left outside", 17), ("Line drops", 9)],
+        signals=[("passed_around", 88), ("supervisor_demand", 61), ("raised_voice", 55), ("cancel_threat", 31), ("influence_claim", 12), ("legal_threat", 7)],
+    )  # fmt: skip
+
+
 class Shelf:
     """Five records and what reviewers did to them."""
 
@@ -127,6 +162,9 @@ class Shelf:
         self.marks: list[tuple[str, Mark]] = []
         self.notes: list[tuple[Identity, str, RecordNote]] = []
         self.asked: list[Filters] = []
+        self.answers: list[tuple[str, Answer]] = []
+        self.kept: dict[str, tuple[Recording, bytes]] = {}
+        """Record -> its recording and the sound, for those that have one."""
 
     async def search(self, who: Identity, filters: Filters) -> list[RecordSummary]:
         self.asked.append(filters)
@@ -136,18 +174,23 @@ class Shelf:
                           signals=len(it["signals"]), prompts=len(it["prompts"]), contested=bool(it["contested"]))
             for name, it in self.records.items()
             if filters.level in ("", it["level_reached"]) and filters.agent in ("", it["agent"])
+            and filters.root_cause.lower() in it["root_cause"].lower()
             and filters.words.lower() in " ".join(line["text"] for line in it["transcript"]).lower()
         ]  # fmt: skip
 
     async def get(self, who: Identity, record: str) -> RecordView:
         if record not in self.records:
             raise OverlayError("record-unknown", f"There is no record {record}; choose one from the list.")
+        answers = {answer.question: answer for name, answer in self.answers if name == record}
         marks = {(mark.kind, mark.target): mark for name, mark in self.marks if name == record}
         return RecordView(
             id=record,
             record=self.records[record],
             marks=[mark for mark in marks.values() if mark.verdict != "clear"],
             seen_by=[("Dana", "2026-11-24T10:25:00+00:00"), ("Maria", "2026-11-24T10:40:00+00:00")],
+            questions=QUESTIONS,
+            answers=[answer for answer in answers.values() if answer.answer],
+            recording=self.kept[record][0] if record in self.kept else None,
             notes=[(by.who, note.kind, note.text, note.at_ms) for by, name, note in self.notes if name == record],
         )
 
@@ -156,6 +199,17 @@ class Shelf:
 
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
         self.notes.append((who, record, note))
+
+    async def answer(self, who: Identity, record: str, answer: Answer) -> None:
+        self.answers.append((record, answer.model_copy(update={"who": who.who, "at": "2026-11-24T10:41:00+00:00"})))
+
+    async def sound(self, who: Identity, record: str) -> tuple[bytes, str]:
+        if record not in self.kept:
+            raise OverlayError("sound-missing", "No sound was kept of this call.")
+        return self.kept[record][1], "audio/wav"
+
+    async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
+        return trends(asked.weeks)
 
     async def html(self, who: Identity, record: str) -> str:
         await self.get(who, record)

@@ -17,6 +17,7 @@ from overlay.hub import Hub
 from overlay.identity import TICKET_LIFE_S, Identity, Pass, ScreenSettings, Tickets
 from overlay.listening import serving
 from overlay.messages import Call, Do, DoWatch, Ended, Next
+from overlay.records import Recording
 from overlay.server import STATIC, create_app
 from tests.overlay_records import Shelf
 
@@ -429,3 +430,46 @@ def test_each_page_weighs_less_than_150_kb_with_everything_it_loads() -> None:
         text = path.read_text(encoding="utf-8")
         for never in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"):
             assert never not in text.replace("http://www.w3.org/2000/svg", ""), (path.name, never)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "part"),
+    [
+        ("", 200, slice(0, 100)),
+        ("bytes=0-", 206, slice(0, 100)),
+        ("bytes=10-19", 206, slice(10, 20)),
+        ("bytes=90-200", 206, slice(90, 100)),
+        ("bytes=-5", 206, slice(95, 100)),
+        ("bytes=100-", 416, slice(0, 0)),
+        ("bytes=-", 200, slice(0, 100)),
+    ],
+)
+def test_kept_sound_is_given_in_the_parts_a_player_asks_for(asked: str, status: int, part: slice) -> None:
+    async def scene() -> None:
+        house = House()
+        sound = bytes(range(100))
+        house.shelf.kept["2026-11-24-dana-1"] = (Recording(duration_ms=1), sound)
+        async with house.open() as client:
+            answer = await client.get("/api/records/2026-11-24-dana-1/sound", headers={"range": asked} if asked else {})
+            assert (answer.status_code, answer.content) == (status, sound[part])
+            assert (await client.get("/api/records/2026-11-24-tom-1/sound")).status_code == 404
+
+    play(scene)
+
+
+def test_answers_and_trends_are_for_reviewers() -> None:
+    async def scene() -> None:
+        house = House(ScreenSettings(identify=by_header))
+        async with house.open() as client:
+            agent = {"x-user": "Dana:agent", "origin": house.url}
+            quinn = {"x-user": "Quinn:qa", "origin": house.url}
+            path = "/api/records/2026-11-24-dana-1/answers"
+            answer = {"question": "owned", "answer": "yes", "who": "somebody else"}
+            assert (await client.post(path, json=answer, headers=agent)).status_code == 403
+            assert (await client.post(path, json=answer, headers=quinn)).status_code == 204
+            assert house.shelf.answers[0][1].who == "Quinn"
+            assert (await client.get("/api/trends", headers=agent)).status_code == 403
+            assert len((await client.get("/api/trends?weeks=4", headers=quinn)).json()["weeks"]) == 4
+            assert (await client.get("/api/trends?weeks=0", headers=quinn)).status_code == 400
+
+    play(scene)

@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 
 from assist.records.page import clock, page
 from assist.records.record import IncidentRecord
+from assist.records.trends import Said, monday, trends
 from assist.store.store import RecordQuery, Review, Store
 from overlay.errors import OverlayError
 from overlay.identity import Identity
-from overlay.records import Filters, Mark, RecordNote, RecordSummary, RecordView
+from overlay.records import (
+    Answer,
+    Filters,
+    Mark,
+    Question,
+    RecordNote,
+    RecordSummary,
+    RecordView,
+    Trends,
+    TrendsAsked,
+)
 
 VERDICTS = ("signal", "prompt")
+ANSWER = "answer"
+MOST_RECORDS = 100_000
+"""Trends look at no more calls than this."""
 
 
 class Library:
     """The store behind the review page's protocol (overlay/records.py)."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, questions: Sequence[Question] = ()) -> None:
         self._store = store
+        self._questions = {question.id: question for question in questions}
 
     async def search(self, who: Identity, filters: Filters) -> list[RecordSummary]:
         """The records that fit."""
-        since = ""
+        since = filters.since.isoformat() if filters.since else ""
         if filters.days:
-            since = (datetime.now(UTC) - timedelta(days=filters.days)).isoformat()
+            since = max(since, (datetime.now(UTC) - timedelta(days=filters.days)).isoformat())
         query = RecordQuery(
             words=filters.words,
             level=filters.level,
             since=since,
+            before=(filters.until + timedelta(days=1)).isoformat() if filters.until else "",
             agent=filters.agent,
             team=filters.team,
             signal=filters.signal,
             outcome=filters.outcome,
+            root_cause=filters.root_cause,
             contested=filters.marks == "contested",
             reviewed={"reviewed": True, "unreviewed": False}.get(filters.marks),
             wrong=filters.marks == "wrong",
@@ -53,7 +71,24 @@ class Library:
 
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
         """A comment, a missed signal, a contest, the outcome or root cause."""
-        await self._add(record, Review(_now(), who.who, note.kind, "", note.text, note.at_ms))
+        await self._add(record, Review(_now(), who.who, note.kind, note.signal, note.text, note.at_ms))
+
+    async def answer(self, who: Identity, record: str, answer: Answer) -> None:
+        """An answer to a question of the form."""
+        question = self._questions.get(answer.question)
+        if question is None:
+            raise OverlayError("question-unknown", "That question is no longer on the form; load the page again.")
+        if answer.answer and answer.answer not in question.answers:
+            raise OverlayError("answer-unknown", f"Expected one of: {', '.join(question.answers)}.")
+        await self._add(record, Review(_now(), who.who, ANSWER, question.id, answer.answer))
+
+    async def sound(self, who: Identity, record: str) -> tuple[bytes, str]:
+        """No sound is kept."""
+        raise OverlayError("sound-missing", "No sound was kept of this call.")
+
+    async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
+        """What the last weeks came to."""
+        return await asyncio.to_thread(self._trends, asked)
 
     async def html(self, who: Identity, record: str) -> str:
         """The record as one self-contained page."""
@@ -78,6 +113,7 @@ class Library:
                 "duration_ms": record.duration_ms,
                 "level_reached": record.level_reached,
                 "outcome": said.get("outcome") or record.outcome,
+                "root_cause": cause,
                 "ended": record.ended,
                 "signals": len(record.signals),
                 "prompts": len(record.prompts),
@@ -104,10 +140,34 @@ class Library:
                 "notes": [
                     (review.who, review.kind, review.text, review.at_ms)
                     for review in reviews
-                    if review.kind not in (*VERDICTS, "looked")
+                    if review.kind not in (*VERDICTS, ANSWER, "looked")
                 ],
+                "questions": list(self._questions.values()),
+                "answers": self._answers(reviews),
             }
         )
+
+    def _answers(self, reviews: list[Review]) -> list[Answer]:
+        """The newest answer to each question that is still on the form."""
+        last = {review.target: review for review in reviews if review.kind == ANSWER}
+        return [
+            Answer(question=review.target, answer=review.text, who=review.who, at=review.at)
+            for review in last.values()
+            if review.text and review.target in self._questions
+        ]
+
+    def _trends(self, asked: TrendsAsked) -> Trends:
+        today = date.today()
+        since = monday(today) - timedelta(weeks=asked.weeks - 1)
+        records = self._store.records(RecordQuery(since=since.isoformat(), team=asked.team, limit=MOST_RECORDS))
+        said = {}
+        for record in records:
+            if record["level_reached"] in ("tense", "escalated"):
+                reviews = self._store.reviews(record["call"])
+                causes = [review.text for review in reviews if review.kind == "root-cause"]
+                marks = {target: verdict for (kind, target), verdict in _verdicts(reviews).items() if kind == "prompt"}
+                said[record["call"]] = Said(causes[-1] if causes else "", marks)
+        return trends(records, said, today, asked.weeks)
 
     async def _add(self, record: str, review: Review) -> None:
         await asyncio.to_thread(self._body, record)

@@ -54,7 +54,7 @@ class Desk:
             case messages.DoNote():
                 return "note", "", what.text
             case messages.DoAlert():
-                return {"seen": "alert-seen"}.get(what.what, what.what), what.alert, ""
+                return {"seen": "alert-seen"}.get(what.what, what.what), what.alert, what.how
             case messages.DoAnswer():
                 return "plan-answered", what.alert, "allowed" if what.allow else "denied"
             case messages.DoTell():

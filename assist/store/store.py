@@ -18,6 +18,7 @@ from sqlalchemy import (
     create_engine,
     event,
     exists,
+    func,
     insert,
     select,
     text,
@@ -66,10 +67,14 @@ class RecordQuery:
     level: str = ""
     since: str = ""
     """ISO 8601: calls that began then or later."""
+    before: str = ""
+    """ISO 8601: calls that began earlier than this."""
     agent: str = ""
     team: str = ""
     signal: str = ""
     outcome: str = ""
+    root_cause: str = ""
+    """A part of it, in the record or said in review."""
     contested: bool = False
     reviewed: bool | None = None
     wrong: bool = False
@@ -245,6 +250,16 @@ class SqliteStore:
                 wanted = wanted.where(schema.records.c[column] == value)
         if query.since:
             wanted = wanted.where(schema.records.c.started_at >= query.since)
+        if query.before:
+            wanted = wanted.where(schema.records.c.started_at < query.before)
+        if query.root_cause:
+            own = func.json_extract(schema.records.c.body, "$.root_cause")
+            said_cause = exists().where(
+                schema.reviews.c.call == schema.records.c.call,
+                schema.reviews.c.kind == "root-cause",
+                schema.reviews.c.text.contains(query.root_cause, autoescape=True),
+            )
+            wanted = wanted.where(said_cause | own.contains(query.root_cause, autoescape=True))
         if query.outcome:
             wanted = wanted.where(schema.records.c.outcome.contains(query.outcome, autoescape=True))
         if query.signal:

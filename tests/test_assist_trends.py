@@ -1,0 +1,91 @@
+"""Trends over finished calls: counted week by week, from stored records and what reviewers said about them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+
+import pytest
+
+from assist.records.library import Library
+from assist.records.trends import Said, trends
+from assist.settings import REVIEW_FORM
+from assist.store.store import open_store
+from overlay.errors import OverlayError
+from overlay.identity import Identity
+from overlay.records import Answer, Filters, Mark, RecordNote, TrendsAsked
+from tests.overlay_records import incident
+
+QUINN = Identity("Quinn", "qa")
+
+
+def test_calls_are_counted_in_the_week_they_began_in():
+    records = [
+        incident(call="a", started_at="2026-11-23T00:01:00+00:00"),
+        incident(call="b", started_at="2026-11-29T23:59:00+00:00", level_reached="tense"),
+        incident(call="c", started_at="2026-11-22T23:59:00+00:00", level_at_end="escalated", recovery=[]),
+        incident(call="d", started_at="2026-11-08T12:00:00+00:00"),
+    ]
+    found = trends(records, {}, date(2026, 11, 26), 2)
+    assert [(week.starts, week.calls, week.tense, week.escalated) for week in found.weeks] == [
+        ("2026-11-16", 1, 0, 1),
+        ("2026-11-23", 2, 1, 1),
+    ]
+    assert [(week.turned, week.within_60) for week in found.weeks] == [(0, 0), (1, 1)]
+    assert found.root_causes == [("Late fee after missed visits", 2)]
+    assert dict(found.signals)["influence_claim"] == 3
+
+
+def test_a_reviewers_word_counts_before_the_agents():
+    record = incident(call="a", started_at="2026-11-24T10:00:00+00:00")
+    plain = trends([record], {}, date(2026, 11, 24), 1).weeks[0]
+    said = {"a": Said("Rota", {"p2": "wrong", "p1": "right"})}
+    reviewed = trends([record], said, date(2026, 11, 24), 1)
+    assert (plain.prompts, plain.used, plain.wrong) == (3, 1, 0)
+    assert reviewed.weeks[0].wrong == 1
+    assert reviewed.root_causes == [("Rota", 1)]
+
+
+def test_the_library_keeps_answers_missed_signals_and_finds_by_cause_and_day(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    library = Library(store, REVIEW_FORM)
+
+    async def scene() -> None:
+        for call, day, cause in (("a", "2026-11-23", ""), ("b", "2026-11-24", "Late fee"), ("c", "2026-11-25", "")):
+            body = incident(call=call, started_at=f"{day}T10:00:00+00:00", root_cause=cause)
+            store.begin(call, body["started_at"], "Dana")
+            store.finish(call, "ended", body).result()
+        await library.note(QUINN, "c", RecordNote(kind="root-cause", text="A late fee again"))
+        await library.note(QUINN, "c", RecordNote(kind="missed", text="He swore", at_ms=9000, signal="swearing"))
+
+        async def found(**filters: object) -> list[str]:
+            asked = Filters.model_validate(filters)
+            return [summary.id for summary in await library.search(QUINN, asked)]
+
+        assert await found(root_cause="late fee") == ["c", "b"]
+        assert await found(since="2026-11-24", until="2026-11-24") == ["b"]
+        assert await found(until="2026-11-24") == ["b", "a"]
+
+        await library.answer(QUINN, "a", Answer(question="owned", answer="no"))
+        await library.answer(Identity("Rita", "qa"), "a", Answer(question="owned", answer="yes"))
+        await library.answer(QUINN, "a", Answer(question="remedy", answer="partly"))
+        await library.answer(QUINN, "a", Answer(question="remedy", answer=""))
+        view = await library.get(QUINN, "a")
+        assert [(each.question, each.answer, each.who) for each in view.answers] == [("owned", "yes", "Rita")]
+        assert [question.id for question in view.questions] == [question.id for question in REVIEW_FORM]
+        assert view.notes == []
+        for bad in (Answer(question="none", answer="yes"), Answer(question="owned", answer="maybe")):
+            with pytest.raises(OverlayError):
+                await library.answer(QUINN, "a", bad)
+        with pytest.raises(OverlayError) as missing:
+            await library.sound(QUINN, "a")
+        assert missing.value.code == "sound-missing"
+        await library.mark(QUINN, "a", Mark(kind="prompt", target="p2", verdict="wrong"))
+        counted = await library.trends(QUINN, TrendsAsked(weeks=104))
+        assert sum(week.calls for week in counted.weeks) == 3
+        assert sum(week.wrong for week in counted.weeks) == 1
+
+    try:
+        asyncio.run(scene())
+    finally:
+        store.close()
