@@ -66,11 +66,16 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Sound that never came; the source has put silence in its place so that time stays true."""
+    """A stretch of one channel of which no words can be had.
+
+    Lost sound never came: the source has put silence in its place, so that time stays true.
+    """
 
     speaker: Speaker
     start_ms: int
     end_ms: int
+    why: Literal["lost", "failed", "untranscribed"] = "lost"
+    """lost: never came; failed: the recogniser failed twice on it; untranscribed: there was no recogniser."""
 
 
 @dataclass(frozen=True, slots=True)

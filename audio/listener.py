@@ -8,7 +8,7 @@ at its end the whole of it is decoded once more, and that is final.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from audio.events import (
     SAMPLE_RATE,
     Chunk,
     CustomerAudio,
+    Gap,
     Heard,
     Hypothesis,
     Speaker,
@@ -65,10 +66,6 @@ class _Channel:
     waiting: list[_Open] = field(default_factory=list)
     """Utterances whose last words are not known yet."""
     begun: int = 0
-    speech: int = 0
-    """Samples in utterances that were transcribed or are about to be."""
-    failed: int = 0
-    samples: int = 0
 
 
 class Listener:
@@ -113,7 +110,6 @@ class Listener:
             pcm = chunk.channels.get(speaker)
             if pcm is None:
                 continue
-            channel.samples += len(pcm)
             for frame in channel.activity.push(pcm):
                 heard += self._frame(channel, frame, stretch)
         heard += self._measure(chunk)
@@ -144,17 +140,6 @@ class Listener:
         self._scheduler.shut(lines)
         return heard
 
-    def accounted(self) -> Mapping[str, int]:
-        """Milliseconds of each channel by what became of them; per channel they add up to its length."""
-        found = {}
-        for speaker, channel in self._channels.items():
-            total = channel.samples * 1000 // SAMPLE_RATE
-            speech, failed = channel.speech * 1000 // SAMPLE_RATE, channel.failed * 1000 // SAMPLE_RATE
-            found[f"{speaker}.speech"] = speech
-            found[f"{speaker}.failed"] = failed
-            found[f"{speaker}.silence"] = total - speech - failed
-        return found
-
     def _frame(self, channel: _Channel, frame: Frame, stretch: int) -> list[Heard]:
         self._crosstalk.level(channel.speaker, frame)
         return self._steps(channel, channel.turns.push(frame, stretch=stretch))
@@ -171,7 +156,6 @@ class Listener:
                 utterance = channel.open
                 if isinstance(step, Ended):
                     utterance.end = step.end
-                    channel.speech += step.end - utterance.start
                     channel.open = None
                     if step.paused:
                         heard.append(SpeechActivity(channel.speaker, _ms(step.paused_at), False))
@@ -215,10 +199,8 @@ class Listener:
             ]
         heard: list[Heard] = []
         channel.waiting.remove(utterance)
-        length = utterance.end - utterance.start
         if words is None:
-            channel.speech -= length
-            channel.failed += length
+            heard.append(Gap(channel.speaker, start, _ms(utterance.end), "failed"))
             if not self._failing:
                 text = "Words of this call are being lost: the recogniser failed twice on the same speech."
                 heard.append(Trouble(self._now_ms, "transcriber-failed", text))

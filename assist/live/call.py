@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
 from assist.events import SCREEN_ONLY, Action, Event
+from assist.live.accounting import Ledger
+from assist.live.resuming import shifted
 from assist.live.session import Session
+from audio.channels import ChannelWatch
 from audio.events import Chunk, Gap, Heard, Trouble
+
+STALLED_S = 3.0
+"""Without any sound for so long, people are told."""
+GIVEN_UP_S = 30.0
+"""Without any sound for so long, the call is ended as interrupted."""
 
 
 class Ears(Protocol):
@@ -30,10 +38,6 @@ class Ears(Protocol):
         """The last words; blocks until they are final."""
         ...
 
-    def accounted(self) -> Mapping[str, int]:
-        """Milliseconds of each channel by what became of them."""
-        ...
-
 
 @dataclass
 class LiveCall:
@@ -48,9 +52,19 @@ class LiveCall:
     """Called in order with every event and, where the log keeps it, its number in the call."""
     pulse: Callable[[], None] = lambda: None
     """Called once a second of call time: screens that show how things stand even when nothing happens."""
-    _number: int = 0
+    ledger: Ledger = field(default_factory=Ledger)
+    number: int = 0
+    """Of the next event: above 0 where a call that was cut short goes on."""
+    offset_ms: int = 0
+    """Call time at which this run's sound begins."""
+    stalled_s: float = STALLED_S
+    given_up_s: float = GIVEN_UP_S
+    cuts: int = 0
+    """Times this call was cut short before: keeps the utterances of each run apart."""
+    _watch: ChannelWatch = field(default_factory=ChannelWatch)
+    _stalled: bool = False
+    _end_ms: int = 0
     _next_pulse_ms: int = 0
-    _paused_ms: int = 0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _hang_up: bool = False
     _ended: bool = False
@@ -71,6 +85,10 @@ class LiveCall:
         if not self._ended:
             self._say([trouble])
 
+    def gap(self, gap: Gap) -> None:
+        """A stretch that nobody listened to, in the call's own time."""
+        self._say([gap])
+
     def hang_up(self) -> None:
         """End the call after the sound already taken."""
         self._hang_up = True
@@ -79,7 +97,8 @@ class LiveCall:
     async def run(self, source: AsyncIterable[Chunk | Gap | Trouble], ears: Ears) -> None:
         """Listen until the sound ends or somebody hangs up. The call is ended properly even when this is cancelled."""
         reason = "failed"
-        self._say(self.session.begin())
+        if self.number == 0:
+            self._say(self.session.begin())
         sound = aiter(source)
         try:
             reason = await self._listen(sound, ears)
@@ -91,21 +110,28 @@ class LiveCall:
                 with contextlib.suppress(Exception):
                     await sound.aclose()
             for heard in await asyncio.to_thread(lambda: list(ears.finish())):
-                self._say(self.session.hear(heard))
-            self._say(self.session.end(self.session.now_ms, reason, self._accounted(ears)))
+                self._hear(heard)
+            self._say(self.session.end(self.session.now_ms, reason, self.ledger.sums(self._end_ms)))
             self._ended = True
 
     async def _listen(self, sound: object, ears: Ears) -> str:
+        clock = asyncio.get_running_loop().time
         coming: asyncio.Task[Chunk | Gap | Trouble] = asyncio.ensure_future(anext(sound))  # type: ignore[call-overload]
         woken = asyncio.ensure_future(self._wake.wait())
         try:
+            last = clock()
             while not self._hang_up:
-                await asyncio.wait({coming, woken}, return_when=asyncio.FIRST_COMPLETED)
+                limit = (self.given_up_s if self._stalled else self.stalled_s) - (clock() - last)
+                await asyncio.wait({coming, woken}, timeout=max(0.0, limit), return_when=asyncio.FIRST_COMPLETED)
+                without_s = 0.0 if coming.done() else clock() - last
+                if without_s >= self.given_up_s:
+                    return "interrupted"
+                self._say(self._stall(without_s >= self.stalled_s))
                 if woken.done():
                     self._wake.clear()
                     woken = asyncio.ensure_future(self._wake.wait())
                     for heard in ears.poll():
-                        self._say(self.session.hear(heard))
+                        self._hear(heard)
                 if coming.done():
                     try:
                         item = coming.result()
@@ -113,6 +139,7 @@ class LiveCall:
                         return "end-of-recording"
                     coming = asyncio.ensure_future(anext(sound))  # type: ignore[call-overload]
                     self._take(item, ears)
+                    last = clock()
             return "hang-up"
         finally:
             for task in (coming, woken):
@@ -121,32 +148,40 @@ class LiveCall:
                     await task
 
     def _take(self, item: Chunk | Gap | Trouble, ears: Ears) -> None:
-        if isinstance(item, Chunk):
-            if self.session.paused_since is not None:
-                item = replace(item, channels={who: np.zeros_like(pcm) for who, pcm in item.channels.items()})
-                self._paused_ms += item.end_ms - item.start_ms
-            for heard in ears.push(item):
-                self._say(self.session.hear(heard))
-            self._say(self.session.tick(item.end_ms))
-            if item.end_ms >= self._next_pulse_ms:
-                self._next_pulse_ms = item.end_ms + 1000
-                self.pulse()
+        if not isinstance(item, Chunk):
+            self._hear(item)
+            return
+        if self.session.paused_since is not None:
+            item = replace(item, channels={who: np.zeros_like(pcm) for who, pcm in item.channels.items()})
         else:
-            self._say(self.session.hear(item))
+            for trouble in self._watch.push(item):
+                self._hear(trouble)
+        for heard in ears.push(item):
+            self._hear(heard)
+        self._end_ms = item.end_ms + self.offset_ms
+        self._say(self.session.tick(self._end_ms))
+        if self._end_ms >= self._next_pulse_ms:
+            self._next_pulse_ms = self._end_ms + 1000
+            self.pulse()
 
-    def _accounted(self, ears: Ears) -> dict[str, int]:
-        """Every millisecond of every channel; what was silenced by a pause counts as paused."""
-        accounted = dict(ears.accounted())
-        if self._paused_ms:
-            for key in [key for key in accounted if key.endswith(".silence")]:
-                accounted[key] -= self._paused_ms
-                accounted[key.replace(".silence", ".paused")] = self._paused_ms
-        return accounted
+    def _stall(self, stalled: bool) -> list[Trouble]:
+        """No sound of any kind is coming, or it comes again."""
+        if stalled == self._stalled:
+            return []
+        self._stalled = stalled
+        text = "No sound comes from the telephone system or the devices: check that the call is still there."
+        if not stalled:
+            text = "Sound comes again."
+        return [Trouble(self.session.now_ms, "audio-stalled", text, cleared=not stalled)]
+
+    def _hear(self, heard: Heard) -> None:
+        self._say(self.session.hear(shifted(heard, self.offset_ms, self.cuts) if self.offset_ms else heard))
 
     def _say(self, events: Iterable[Event]) -> None:
         for event in events:
+            self.ledger.take(event)
             if isinstance(event, SCREEN_ONLY):
                 self.publish(None, event)
             else:
-                self.publish(self._number, event)
-                self._number += 1
+                self.publish(self.number, event)
+                self.number += 1

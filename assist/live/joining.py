@@ -41,6 +41,8 @@ class Joining(BaseModel):
     far_end: str | None = None
     agent: str | None = None
     caller: str = ""
+    resume: str | None = None
+    """Id of the call to go on with, which was cut short."""
 
     def source(self) -> CallSource:
         """The call source that is asked for.
@@ -125,7 +127,15 @@ async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.
             name, body = encode(event)
             say({"type": name, "body": body})
 
-    call, task = service.start(source, agent=asked.agent, caller=asked.caller, listener=tell)
+    try:
+        if asked.resume is not None:
+            call, task = service.resume(asked.resume, source, listener=tell)
+        else:
+            call, task = service.start(source, agent=asked.agent, caller=asked.caller, listener=tell)
+    except AssistError as error:
+        say({"refused": str(error)})
+        writer.close()
+        return
     gone = asyncio.create_task(reader.read())
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)

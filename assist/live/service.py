@@ -13,14 +13,16 @@ from typing import Any
 
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import Playbook
+from assist.errors import AssistError
 from assist.events import Action, CallEnded, CallStarted, Event
 from assist.live.call import Ears, LiveCall
+from assist.live.resuming import rebuild
 from assist.live.session import Session
 from assist.records.record import fold
 from assist.screens.screens import Screens
 from assist.settings import Settings
 from assist.store.store import Store, open_store
-from audio.events import Trouble
+from audio.events import Gap, Trouble
 from audio.source import CallSource
 from detectors.escalation import Escalation
 from detectors.roster import build
@@ -28,6 +30,9 @@ from detectors.rulebook import Rulebook
 from overlay.hub import Hub
 
 log = logging.getLogger("assist")
+
+RESUME_S = 120
+"""A call that was cut short longer ago is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +107,12 @@ class Service:
         """Begin listening to a call. The task ends with the call's record written, and gives the call's id.
 
         `listener` is told every event as well (a terminal, a bench); it runs on the event loop and must be quick.
+
+        Raises:
+            AssistError: code store-behind.
         """
-        loop = asyncio.get_running_loop()
+        if self.store.behind:
+            raise AssistError("store-behind", "nothing can be written to disk now: no new call begins until it can")
         began = datetime.now(UTC).astimezone()
         call = f"{began:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         started = CallStarted(
@@ -124,9 +133,63 @@ class Service:
                 "model": self.hearing.version[:24],
             },
         )
+        live = LiveCall(self._session(started), lambda number, event: self._publish(call, number, event, listener))
+        self.store.begin(call, started.started_at, started.agent)
+        return call, self._begin(call, live, source, in_step=in_step)
+
+    def resume(
+        self,
+        call: str,
+        source: CallSource,
+        *,
+        listener: Callable[[Event], None] | None = None,
+        now: datetime | None = None,
+    ) -> tuple[str, asyncio.Task[str]]:
+        """Go on with a call that was cut short at most RESUME_S ago: its log is read, its time runs on.
+
+        Raises:
+            AssistError: codes resume-unknown, resume-not-cut-short, resume-late.
+        """
+        events = [event for _, event in self.store.events(call)]
+        if not events or not isinstance(events[0], CallStarted):
+            raise AssistError("resume-unknown", f"no call {call!r} in this store; see `assist records list`")
+        started, last = events[0], events[-1]
+        if call in self.calls or not isinstance(last, CallEnded) or last.reason != "interrupted":
+            raise AssistError("resume-not-cut-short", f"call {call} was not cut short: there is nothing to go on with")
+        away = (now or datetime.now(UTC)) - datetime.fromisoformat(started.started_at)
+        offset_ms = max(last.at_ms, round(away.total_seconds() * 1000))
+        if offset_ms - last.at_ms > RESUME_S * 1000:
+            raise AssistError("resume-late", f"call {call} was cut short more than {RESUME_S} s ago: begin a new one")
+        session = self._session(started)
+        rebuild(session, events)
+        session.now_ms = offset_ms
+        cuts = sum(isinstance(event, CallEnded) for event in events)
+        live = LiveCall(
+            session,
+            lambda number, event: self._publish(call, number, event, listener),
+            number=len(events),
+            offset_ms=offset_ms,
+            cuts=cuts,
+        )
+        self.store.reopen(call)
+        for event in events:
+            live.ledger.take(event)
+            self.screens.show(call, event)
+        task = self._begin(call, live, source, in_step=False)
+        for speaker in source.speakers:
+            live.gap(Gap(speaker, last.at_ms, offset_ms))
+        lost_s = round((offset_ms - last.at_ms) / 1000)
+        live.trouble(Trouble(offset_ms, "call-resumed", f"Listening again; the {lost_s} s before were not heard."))
+        return call, task
+
+    def _session(self, started: CallStarted) -> Session:
         profile = AgentProfile(name=started.agent, experienced=self.settings.experienced)
-        session = Session(started, build(self.rulebook), Escalation(), Coach(self.playbook, agent=profile))
-        live = LiveCall(session, lambda number, event: self._publish(call, number, event, listener))
+        return Session(started, build(self.rulebook), Escalation(), Coach(self.playbook, agent=profile))
+
+    def _begin(self, call: str, live: LiveCall, source: CallSource, *, in_step: bool) -> asyncio.Task[str]:
+        """Give the call its ears and its task."""
+        loop = asyncio.get_running_loop()
+        session = live.session
         ears = self.hearing.listener(
             source.speakers,
             in_step=in_step,
@@ -134,12 +197,11 @@ class Service:
             phrases=(self.settings.expect,) if self.settings.expect else (),
         )
         live.pulse = lambda: self.screens.pulse(call, session.now_ms, session.escalation.score)
-        self.store.begin(call, started.started_at, started.agent)
         self.calls[call] = live
         task = asyncio.create_task(self._live(call, live, source, ears), name=f"call {call}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return call, task
+        return task
 
     def act(self, call: str, action: Action) -> bool:
         """A person did something about a live call; False when there is no such call."""

@@ -90,7 +90,8 @@ class Terminal:
                 style = "dim" if event.cleared else "magenta"
                 self._line(event.at_ms, "  trouble", f"[{style}]{escape(event.text)}[/]")
             case Gap():
-                self._line(event.start_ms, "  gap", f"{event.end_ms - event.start_ms} ms of sound never came")
+                what = "of sound never came" if event.why == "lost" else f"of speech {event.why}"
+                self._line(event.start_ms, "  gap", f"{event.end_ms - event.start_ms} ms {what}")
             case CallEnded():
                 self._line(event.at_ms, "", f"[bold]Call ended[/] ({event.reason})")
             case _:

@@ -326,7 +326,7 @@ class _Folding:
                 self.troubles.append(
                     Problem(at_ms=event.at_ms, code=event.code, text=event.text, cleared=event.cleared)
                 )
-            case Gap():
+            case Gap() if event.why == "lost":
                 self.gaps_ms += event.end_ms - event.start_ms
             case _:
                 pass

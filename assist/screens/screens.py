@@ -30,7 +30,7 @@ from overlay.hub import Hub
 DWELL_MS = {Severity.NOTE: 12_000, Severity.HELP: 25_000, Severity.URGENT: 0}
 """How long a prompt is meant to stay: research/market 6d (notes 12 s, help 25 s, urgent until acted on)."""
 COURSE_MS = 300_000
-SOUND_TROUBLE = ("audio-lost", "audio-swapped")
+SOUND_TROUBLE = ("audio-lost", "audio-swapped", "audio-stalled", "channel-silent")
 TIERS = {Severity.NOTE: "note", Severity.HELP: "help", Severity.URGENT: "urgent"}
 PLAN_STATE = {"plan-offered": "offered", "plan-asked": "asked", "plan-accepted": "accepted", "plan-refused": "refused"}
 
@@ -70,7 +70,8 @@ class _Seen:
     lines: dict[str, Utterance | Hypothesis] = field(default_factory=dict)
     heard: int = 0
     lag_ms: int = 0
-    sound_lost: str = ""
+    sound_lost: dict[str, str] = field(default_factory=dict)
+    """Trouble code -> its line, while it lasts."""
     behind: str = ""
     paused: bool = False
     prompt: PromptShown | None = None
@@ -401,8 +402,10 @@ class Screens:
         self.hub.show("board", f"alert/{alert.call}-{alert.id}", alert)
 
     def _trouble(self, seen: _Seen, trouble: Trouble) -> None:
-        if trouble.code in SOUND_TROUBLE:
-            seen.sound_lost = "" if trouble.cleared else trouble.text
+        if trouble.code.split(":")[0] in SOUND_TROUBLE:
+            seen.sound_lost.pop(trouble.code, None)
+            if not trouble.cleared:
+                seen.sound_lost[trouble.code] = trouble.text
             self._health(seen)
         elif trouble.code == "transcriber-behind":
             seen.behind = "" if trouble.cleared else trouble.text
@@ -469,7 +472,7 @@ class Screens:
         elif seen.paused:
             state, text = "paused", "Paused: nothing is heard or kept"
         elif seen.sound_lost:
-            state, text = "lost", seen.sound_lost
+            state, text = "lost", next(iter(seen.sound_lost.values()))
         elif seen.behind:
             state, text = "behind", seen.behind
         health = messages.Health.model_validate(

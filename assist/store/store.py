@@ -91,6 +91,10 @@ class Store(Protocol):
         """Enter a call as live."""
         ...
 
+    def reopen(self, call: str) -> Future[None]:
+        """A call that was cut short is live again."""
+        ...
+
     def append(self, call: str, n: int, event: Event) -> Future[None]:
         """Append event number `n` of a call; the receipt is fulfilled when it is on disk."""
         ...
@@ -183,6 +187,10 @@ class SqliteStore:
         """Enter a call as live."""
         row = {"call": call, "state": "live", "started_at": started_at, "agent": agent}
         return self._writer.put(upsert(schema.calls).values(**row).on_conflict_do_nothing())
+
+    def reopen(self, call: str) -> Future[None]:
+        """A call that was cut short is live again."""
+        return self._writer.put(update(schema.calls).where(schema.calls.c.call == call).values(state="live"))
 
     def append(self, call: str, n: int, event: Event) -> Future[None]:
         """Append event number `n`; the same (call, n) twice is written once."""

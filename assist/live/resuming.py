@@ -1,0 +1,49 @@
+"""A call that was cut short goes on: its state is made again from its own log, its time runs on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from assist.events import Action, CallEnded, CallStarted, Event, SignalRaised
+from assist.live.session import TICK_MS, Session
+from audio.events import Gap, Heard, Hypothesis, SpeechActivity, Trouble, Utterance, VoiceMeasure, Word
+
+
+def rebuild(session: Session, events: Iterable[Event]) -> None:
+    """Bring a fresh session to where the log left off. What it says meanwhile has been said and is dropped.
+
+    Words and actions are judged again; signals that stood on sound (a raised voice) are taken as they were logged, for
+    the sound is gone.
+    """
+    for event in events:
+        at_ms = getattr(event, "at_ms", getattr(event, "end_ms", 0))
+        for now_ms in range(session.now_ms + TICK_MS, at_ms, TICK_MS):
+            session.tick(now_ms)
+        match event:
+            case Utterance():
+                session.hear(event)
+            case Action():
+                session.act(event)
+            case SignalRaised() if not event.signal.evidence.quote:
+                session.escalation.hear((event.signal,), at_ms)
+            case CallStarted() | CallEnded() | _:
+                session.now_ms = max(session.now_ms, at_ms)
+
+
+def shifted(heard: Heard, by_ms: int, run: int) -> Heard:
+    """What a listener that began in mid-call says, in the call's own time; utterance ids are kept apart by the run."""
+    match heard:
+        case Utterance() | Hypothesis():
+            moved = replace(heard, id=f"{heard.id}.{run}", start_ms=heard.start_ms + by_ms)
+            if isinstance(moved, Utterance):
+                return replace(moved, end_ms=moved.end_ms + by_ms, words=_words(moved.words, by_ms))
+            return replace(moved, agreed=_words(moved.agreed, by_ms), tentative=_words(moved.tentative, by_ms))
+        case Gap():
+            return replace(heard, start_ms=heard.start_ms + by_ms, end_ms=heard.end_ms + by_ms)
+        case SpeechActivity() | VoiceMeasure() | Trouble():
+            return replace(heard, at_ms=heard.at_ms + by_ms)
+
+
+def _words(words: tuple[Word, ...], by_ms: int) -> tuple[Word, ...]:
+    return tuple(replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms) for word in words)
