@@ -37,6 +37,35 @@ class Settings(BaseModel):
     team: str = ""
     experienced: bool = Field(False, description="fewer prompts for agents who want fewer")
     supervisor: str = Field("your supervisor", description="who is asked when an option is above the agent's limit")
+    outcomes: list[str] = Field(
+        default_factory=lambda: [
+            "solved in the call",
+            "remedy given",
+            "follow-up promised",
+            "handed over",
+            "customer still unhappy",
+            "customer hung up",
+        ],
+        description="what the wrap-up after a call offers as its outcome",
+    )
+    root_causes: list[str] = Field(
+        default_factory=lambda: [
+            "missed appointment",
+            "late or lost delivery",
+            "billing or charge",
+            "product or service fault",
+            "passed around",
+            "waited too long",
+            "earlier promise not kept",
+            "unclear information",
+            "policy the customer finds unfair",
+            "something else",
+        ],
+        description="what the wrap-up after a call offers as its root cause; the prevention report counts them",
+    )
+    reset_s: int = Field(
+        60, ge=0, le=600, description="seconds of quiet offered to the agent after an escalated call; 0: none"
+    )
     recogniser: Literal["auto", "whisper", "pocketsphinx"] = "auto"
     model: str | None = Field(None, description="Whisper model by name (base.en) or folder")
     expect: str = Field(

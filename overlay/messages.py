@@ -10,7 +10,8 @@ Server to page: one websocket text message is a JSON array of frames. A frame is
 Page to server: first {"ticket": "..."}, then one `Do` per message.
 
 Rooms and their keys:
-    agent/<agent id>  call, health, level, prompt, next, plan, steps, clock, line/<utterance>, notice/<kind>, ended
+    agent/<agent id>  call, health, level, prompt, next, plan, steps, clock, line/<utterance>, notice/<kind>, ended,
+                      wrapup
     board             row/<call>, alert/<call>-<alert>, quality
     call/<call id>    call, health, level, line/<utterance>, heard/<n>
 A key that is absent is shown as its empty state: no `prompt` is the normal state of a calm call. The newest 40 lines
@@ -177,6 +178,34 @@ class Ended(_Message):
     at_ms: int = 0
 
 
+class WrapUpFollowUp(_Message):
+    """Something promised in the call, as the wrap-up shows it."""
+
+    id: str
+    what: str
+    owner: str = ""
+    due: str = Field("", description='as it was said, such as "by Friday"')
+    day: str = Field("", description="the day that means, an ISO date; empty where it names none")
+    done: bool = False
+
+
+class WrapUp(_Message):
+    """`wrapup`: after the call, what is in its record so far and what the agent may add."""
+
+    call: str
+    outcome: str = ""
+    outcomes: list[str] = Field(default=[], description="what may be chosen; other words are accepted as well")
+    root_cause: str = ""
+    root_causes: list[str] = Field(default=[], description="what may be chosen; other words are accepted as well")
+    note: str = ""
+    contested: str = Field("", description="why the agent contests what the machine heard; empty: not contested")
+    follow_ups: list[WrapUpFollowUp] = []
+    reset_s: int = Field(
+        0, description="after a heavy call: seconds of quiet to offer; 0: none. Whether it is taken is never sent"
+    )
+    kept: bool = Field(False, description="the agent has kept a wrap-up of this call")
+
+
 class Row(_Message):
     """`row/<call>` of the board: one live call."""
 
@@ -252,6 +281,7 @@ Message = (
     | Line
     | Notice
     | Ended
+    | WrapUp
     | Row
     | Alert
     | Quality
@@ -310,6 +340,27 @@ class DoNote(_Do):
     text: Text
 
 
+class WrapUpFollowUpSet(_Message):
+    """What the agent says about one follow-up."""
+
+    id: Name
+    done: bool
+    day: Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\d)?$")] = Field(
+        "", description="ISO date; empty: as it was said"
+    )
+
+
+class DoWrapUp(_Do):
+    """The agent keeps the wrap-up of a call that has ended. What is unchanged may be sent again."""
+
+    do: Literal["wrap-up"]
+    outcome: str = Field("", max_length=120)
+    root_cause: str = Field("", max_length=120)
+    note: str = Field("", max_length=2000)
+    contested: str = Field("", max_length=2000, description="why; empty: not contested")
+    follow_ups: list[WrapUpFollowUpSet] = Field(default=[], max_length=50)
+
+
 class DoAlert(_Do):
     """Supervisor: an alert was seen, is claimed, is resolved (and how)."""
 
@@ -342,14 +393,14 @@ class DoWatch(_Do):
 
 
 Do = Annotated[
-    DoPrompt | DoPlan | DoStep | DoHelp | DoPause | DoNote | DoAlert | DoAnswer | DoTell | DoWatch,
+    DoPrompt | DoPlan | DoStep | DoHelp | DoPause | DoNote | DoWrapUp | DoAlert | DoAnswer | DoTell | DoWatch,
     Field(discriminator="do"),
 ]
-AGENT_DOES = (DoPrompt, DoPlan, DoStep, DoHelp, DoPause, DoNote)
+AGENT_DOES = (DoPrompt, DoPlan, DoStep, DoHelp, DoPause, DoNote, DoWrapUp)
 SUPERVISOR_DOES = (DoAlert, DoAnswer, DoTell, DoWatch)
-DO: TypeAdapter[DoPrompt | DoPlan | DoStep | DoHelp | DoPause | DoNote | DoAlert | DoAnswer | DoTell | DoWatch] = (
-    TypeAdapter(Do)
-)
+DO: TypeAdapter[
+    DoPrompt | DoPlan | DoStep | DoHelp | DoPause | DoNote | DoWrapUp | DoAlert | DoAnswer | DoTell | DoWatch
+] = TypeAdapter(Do)
 
 
 def schema() -> dict[str, Any]:

@@ -30,6 +30,7 @@ from overlay.messages import (
     Do,
     DoNote,
     DoWatch,
+    DoWrapUp,
     Ended,
     schema,
 )
@@ -298,6 +299,8 @@ class _Screens:
             return
         if not isinstance(do, AGENT_DOES):
             raise OverlayError("forbidden", "That is done on the supervisor's board.")
+        if isinstance(do, DoWrapUp):  # also of the call before this one: the desk sees whose it was
+            return
         current = self.hub.latest(entry.room, "call")
         if not isinstance(current, Call) or not current.call or current.call != do.call:
             raise OverlayError("call-over", "That call is no longer on this screen.")

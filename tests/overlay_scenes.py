@@ -24,6 +24,8 @@ from overlay.messages import (
     Row,
     Step,
     Steps,
+    WrapUp,
+    WrapUpFollowUp,
 )
 
 ROOM = "agent/dana"
@@ -119,6 +121,19 @@ def ended(hub: Hub) -> None:
     hub.show(ROOM, "call", call(state="ended", at_ms=566_000))
     hub.show(ROOM, "level", LevelNow(level="recovering", score=20, at_ms=566_000, course=[*COURSE, (400_000, 20.0)]))
     hub.show(ROOM, "ended", Ended(record="2026-11-24-dana-1", summary="Recovered in 58 s", at_ms=566_000))
+
+
+def wrapping(hub: Hub, **changes: Any) -> None:
+    ended(hub)
+    given = {
+        "call": "c1",
+        "outcome": "recovered",
+        "outcomes": ["solved in the call", "remedy given"],
+        "root_causes": ["missed appointment", "billing or charge"],
+        "follow_ups": [WrapUpFollowUp(id="f1", what="call you back", owner="Dana", due="by Friday", day="2026-11-27")],
+        "reset_s": 60,
+    }
+    hub.show(ROOM, "wrapup", WrapUp.model_validate(given | changes))
 
 
 def notices(hub: Hub) -> None:

@@ -18,7 +18,8 @@ from assist.events import Action, CallEnded, CallStarted, Event
 from assist.live.call import Ears, LiveCall
 from assist.live.resuming import rebuild
 from assist.live.session import Session
-from assist.records.record import fold
+from assist.records.record import IncidentRecord, fold
+from assist.records.wrapup import form
 from assist.screens.screens import Screens
 from assist.settings import Settings
 from assist.store.store import Store, open_store
@@ -233,14 +234,15 @@ class Service:
             raise
         finally:
             self.calls.pop(call, None)
-            await asyncio.shield(asyncio.to_thread(self._write_record, call))
-            self.screens.ended(call)
+            record = await asyncio.shield(asyncio.to_thread(self._write_record, call))
+            self.screens.ended(call, form(record, [], self.settings))
         return call
 
-    def _write_record(self, call: str) -> None:
+    def _write_record(self, call: str) -> IncidentRecord:
         self.store.flush().result()
         record = fold(event for _, event in self.store.events(call))
         self.store.finish(call, "ended", record.model_dump(mode="json")).result()
+        return record
 
     def _publish(self, call: str, number: int | None, event: Event, listener: Callable[[Event], None] | None) -> None:
         if number is not None:

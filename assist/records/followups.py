@@ -8,7 +8,8 @@ from pathlib import Path
 
 from assist.coach.promises import due_date, to_icalendar
 from assist.errors import AssistError
-from assist.records.record import IncidentRecord
+from assist.records.record import FollowUp, IncidentRecord
+from assist.records.wrapup import completed
 from assist.store.store import RecordQuery, Store
 
 
@@ -31,13 +32,18 @@ def open_followups(store: Store) -> list[OpenFollowUp]:
     found = []
     for body in store.records(RecordQuery(limit=100_000)):
         record = IncidentRecord.model_validate(body)
+        record = completed(record, store.reviews(record.call))
         said_on = datetime.fromisoformat(record.started_at).date()
         found += [
-            OpenFollowUp(record.call, each.id, each.what, each.due, due_date(each.due, said_on), each.owner)
+            OpenFollowUp(record.call, each.id, each.what, each.due, _day(each, said_on), each.owner)
             for each in record.follow_ups
             if not each.done
         ]
     return sorted(found, key=lambda each: (each.day or date.max, each.call))
+
+
+def _day(promise: FollowUp, said_on: date) -> date | None:
+    return date.fromisoformat(promise.day) if promise.day else due_date(promise.due, said_on)
 
 
 def write_calendar(followups: list[OpenFollowUp], out: Path) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from assist.records.page import clock, page
 from assist.records.record import IncidentRecord
 from assist.records.trends import Said, monday, trends
+from assist.records.wrapup import completed
 from assist.store.store import RecordQuery, Review, Store
 from overlay.errors import OverlayError
 from overlay.identity import Identity
@@ -93,7 +94,8 @@ class Library:
     async def html(self, who: Identity, record: str) -> str:
         """The record as one self-contained page."""
         body = await asyncio.to_thread(self._body, record)
-        return page(IncidentRecord.model_validate(body))
+        reviews = await asyncio.to_thread(self._store.reviews, record)
+        return page(completed(IncidentRecord.model_validate(body), reviews))
 
     def _search(self, query: RecordQuery) -> list[RecordSummary]:
         return [self._summary(IncidentRecord.model_validate(body)) for body in self._store.records(query)]
@@ -119,7 +121,7 @@ class Library:
                 "prompts": len(record.prompts),
                 "wrong": sum(verdict == "wrong" for verdict in verdicts.values()),
                 "reviewed": any(review.kind != "looked" for review in reviews),
-                "contested": bool(record.contested) or "contest" in said,
+                "contested": bool(said.get("contest", record.contested)),
             }
         )
 
@@ -127,11 +129,13 @@ class Library:
         body = self._body(record)
         reviews = self._store.reviews(record)
         self._store.review(record, Review(_now(), who.who, "looked")).result()
+        before = IncidentRecord.model_validate(body)
+        now = completed(before, reviews).model_copy(update={"notes": before.notes})
         looks = {review.who: review.at for review in reviews if review.kind == "looked"} | {who.who: _now()}
         return RecordView.model_validate(
             {
                 "id": record,
-                "record": body,
+                "record": now.model_dump(mode="json"),
                 "marks": [
                     {"kind": kind, "target": target, "verdict": verdict}
                     for (kind, target), verdict in _verdicts(reviews).items()
@@ -140,7 +144,7 @@ class Library:
                 "notes": [
                     (review.who, review.kind, review.text, review.at_ms)
                     for review in reviews
-                    if review.kind not in (*VERDICTS, ANSWER, "looked")
+                    if review.kind not in (*VERDICTS, ANSWER, "looked", "follow-up", "due") and review.text
                 ],
                 "questions": list(self._questions.values()),
                 "answers": self._answers(reviews),

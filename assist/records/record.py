@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from assist.coach.promises import due_date
 from assist.events import (
     Action,
     AlertRaised,
@@ -123,6 +125,7 @@ class FollowUp(_Part):
     owner: str
     words: str
     done: bool = False
+    day: str = Field("", description="the day `due` means, an ISO date; empty where it names none")
 
 
 class Alert(_Part):
@@ -316,7 +319,12 @@ class _Folding:
                     self.recovery[-1] |= {"result": result, "took_ms": event.took_ms}
             case FollowUpNoted():
                 self.follow_ups[event.id] = FollowUp(
-                    id=event.id, what=event.what, due=event.due, owner=event.owner, words=event.words
+                    id=event.id,
+                    what=event.what,
+                    due=event.due,
+                    owner=event.owner,
+                    words=event.words,
+                    day=_day(event.due, self.started),
                 )
             case AlertRaised():
                 self.alerts.append(Alert(id=event.id, at_ms=event.at_ms, tier=event.tier, reason=event.reason))
@@ -396,6 +404,11 @@ class _Folding:
             accounted_ms=dict(self.ended.accounted_ms),
             versions=dict(self.started.versions),
         )
+
+
+def _day(due: str, started: CallStarted | None) -> str:
+    day = due_date(due, datetime.fromisoformat(started.started_at).date()) if started is not None else None
+    return day.isoformat() if day is not None else ""
 
 
 def _outcome(reached: Level, at_end: Level) -> str:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 from assist.events import Action
 from assist.live.service import Service
+from assist.records.record import IncidentRecord
+from assist.records.wrapup import changes, form
 from assist.store.store import Review
 from overlay import messages
 from overlay.errors import OverlayError
@@ -26,6 +28,10 @@ class Desk:
             OverlayError: code refused, shown on the page, when the call is over or not this agent's.
         """
         live = self._service.calls.get(what.call)
+        if live is None and isinstance(what, messages.DoWrapUp):
+            agent, kept = await asyncio.to_thread(self._wrap_up, who, what)
+            self._service.screens.wrapped_up(agent, kept)
+            return
         if live is None and isinstance(what, messages.DoNote) and self._service.store.record(what.call) is not None:
             note = Review(datetime.now(UTC).isoformat(timespec="seconds"), who.who, "comment", "", what.text)
             await asyncio.wrap_future(self._service.store.review(what.call, note))
@@ -36,6 +42,22 @@ class Desk:
             raise OverlayError("refused", "That call is another agent's.")
         doing, target, detail = self._read(what)
         live.act(Action(live.session.now_ms, who.who, who.role, doing, target, detail))
+
+    def _wrap_up(self, who: Identity, said: messages.DoWrapUp) -> tuple[str, messages.WrapUp]:
+        """Keep what has changed; the agent whose call it was, and the wrap-up as it now stands."""
+        store = self._service.store
+        body = store.record(said.call)
+        if body is None:
+            raise OverlayError("refused", "There is no record of that call; it may have been erased.")
+        record = IncidentRecord.model_validate(body)
+        if who.role == "agent" and record.agent != who.who:
+            raise OverlayError("refused", "That call is another agent's.")
+        before = form(record, store.reviews(said.call), self._service.settings)
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        for receipt in [store.review(said.call, review) for review in changes(said, before, who.who, at)]:
+            receipt.result()
+        now = form(record, store.reviews(said.call), self._service.settings)
+        return record.agent, now.model_copy(update={"kept": True})
 
     def _read(self, what: messages.Do) -> tuple[str, str, str]:
         """What is done, to what, and with which words."""
@@ -61,3 +83,5 @@ class Desk:
                 return "message", "", what.text
             case messages.DoWatch():
                 return "watch" if what.on else "unwatch", "", ""
+            case messages.DoWrapUp():
+                raise OverlayError("refused", "The call is still on; wrap it up when it has ended.")

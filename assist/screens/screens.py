@@ -200,8 +200,8 @@ class Screens:
         self._delays_ms.append(milliseconds)
         self._quality()
 
-    def ended(self, call: str) -> None:
-        """The record is written: the agent's page offers it, the board forgets the call."""
+    def ended(self, call: str, wrapup: messages.WrapUp) -> None:
+        """The record is written: the agent's page offers it with its wrap-up, the board forgets the call."""
         seen = self._calls.pop(call, None)
         if seen is None:
             return
@@ -209,11 +209,18 @@ class Screens:
             self.hub.drop(seen.agent_room, key)
         self.hub.show(seen.agent_room, "call", self._call(seen, "ended"))
         self.hub.show(seen.agent_room, "ended", messages.Ended(record=call, summary=_summary(seen), at_ms=seen.now_ms))
+        self.hub.show(seen.agent_room, "wrapup", wrapup)
         self.hub.drop("board", f"row/{call}")
         for alert in seen.alerts:
             self.hub.drop("board", f"alert/{call}-{alert}")
         self.hub.clear(seen.call_room)
         self._quality()
+
+    def wrapped_up(self, agent: str, wrapup: messages.WrapUp) -> None:
+        """A wrap-up was kept: shown as it now stands, unless the agent is on the next call already."""
+        current = self.hub.latest(f"agent/{agent}", "call")
+        if isinstance(current, messages.Call) and current.call == wrapup.call:
+            self.hub.show(f"agent/{agent}", "wrapup", wrapup)
 
     def _begin(self, call: str, started: CallStarted) -> None:
         seen = _Seen(started)

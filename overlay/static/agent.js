@@ -3,6 +3,7 @@
 import { connect } from "./link.js";
 import { chip, clock, h, keys, put, quoted, redraw, s, span, spark, transcript, write, lag as seconds } from "./shared.js";
 import { popOut } from "./popout.js";
+import { drawWrapUp, leaveWrapUp } from "./wrapup.js";
 
 const HOLD_MS = 30_000; // longest that a prompt is kept for a pointer that rests on it
 const LONG_LINE = 96; // characters of a say-line above which it is set one size smaller
@@ -163,8 +164,20 @@ function drawCard() {
     }
   }
   holdingSince = 0;
-  if (prompt) return drawPrompt(prompt, value.at);
+  if (prompt) {
+    overlay.classList.remove("wrapping");
+    leaveWrapUp();
+    return drawPrompt(prompt, value.at);
+  }
   shown = null;
+  const wrapup = ended ? now("wrapup") : null;
+  overlay.classList.toggle("wrapping", wrapup !== null);
+  if (!ended && now("call")) leaveWrapUp();
+  if (wrapup) {
+    card.className = "card on";
+    card.dataset.shows = `wrapup ${wrapup.call}`;
+    return drawWrapUp(card, wrapup, ended, (what) => link.send(what) || say("Not connected: that was not sent."));
+  }
   const kind = ended ? `ended ${ended.record}` : `empty ${emptyText()}`;
   if (card.dataset.shows === kind) return;
   card.dataset.shows = kind;

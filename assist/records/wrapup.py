@@ -1,0 +1,88 @@
+"""After the call: the wrap-up of one screen, kept as reviews of the record and laid over it wherever it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assist.records.record import IncidentRecord, Note
+from assist.settings import Settings
+from assist.store.store import Review
+from detectors.signals import Level
+from overlay import messages
+
+KINDS = ("outcome", "root-cause", "note", "contest", "follow-up", "due")
+"""Kinds of review that a wrap-up writes; the last of a kind counts. follow-up: done or open; due: an ISO date."""
+
+
+def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentRecord:
+    """The record with what people have said since the call ended laid over what the call itself left."""
+    last = {(review.kind, review.target): review.text for review in reviews}
+    follow_ups = []
+    for each in record.follow_ups:
+        done, day = last.get(("follow-up", each.id)), last.get(("due", each.id))
+        changed = {"done": done == "done"} if done else {}
+        follow_ups.append(each.model_copy(update=changed | ({"day": day} if day else {})))
+    added = [review for review in reviews if review.kind == "comment"]
+    note = next((review for review in reversed(reviews) if review.kind == "note"), None)
+    if note is not None:
+        added.append(note)
+    return record.model_copy(
+        update={
+            "outcome": last.get(("outcome", "")) or record.outcome,
+            "root_cause": last.get(("root-cause", "")) or record.root_cause,
+            "contested": last.get(("contest", ""), record.contested),
+            "follow_ups": follow_ups,
+            "notes": [
+                *record.notes,
+                *(Note(at_ms=each.at_ms or record.duration_ms, who=each.who, text=each.text) for each in added),
+            ],
+        }
+    )
+
+
+def form(record: IncidentRecord, reviews: Sequence[Review], settings: Settings) -> messages.WrapUp:
+    """The wrap-up as the agent's page draws it."""
+    now = completed(record, reviews)
+    note = next((review.text for review in reversed(reviews) if review.kind == "note"), "")
+    return messages.WrapUp(
+        call=record.call,
+        outcome=now.outcome,
+        outcomes=settings.outcomes,
+        root_cause=now.root_cause,
+        root_causes=settings.root_causes,
+        note=note,
+        contested=now.contested,
+        follow_ups=[
+            messages.WrapUpFollowUp(
+                id=each.id, what=each.what, owner=each.owner, due=each.due, day=each.day, done=each.done
+            )
+            for each in now.follow_ups
+        ],
+        reset_s=settings.reset_s if record.level_reached == Level.ESCALATED else 0,
+        kept=any(review.kind in KINDS and review.who == record.agent for review in reviews),
+    )
+
+
+def changes(said: messages.DoWrapUp, before: messages.WrapUp, who: str, at: str) -> list[Review]:
+    """What a wrap-up says that was not so before; keeping the same twice writes nothing twice."""
+    found = []
+
+    def add(kind: str, target: str, now: str, was: str) -> None:
+        if now != was:
+            found.append(Review(at, who, kind, target, now))
+
+    if said.outcome.strip():
+        add("outcome", "", said.outcome.strip(), before.outcome)
+    if said.root_cause.strip():
+        add("root-cause", "", said.root_cause.strip(), before.root_cause)
+    if said.note.strip():
+        add("note", "", said.note.strip(), before.note)
+    add("contest", "", said.contested.strip(), before.contested)
+    known = {each.id: each for each in before.follow_ups}
+    for each in said.follow_ups:
+        was = known.get(each.id)
+        if was is not None:
+            add("follow-up", each.id, "done" if each.done else "open", "done" if was.done else "open")
+            if each.day:
+                add("due", each.id, each.day, was.day)
+    return found

@@ -1,0 +1,134 @@
+"""The wrap-up from the agent's page to the store, and laid over the record wherever that is shown."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from assist.records.followups import open_followups
+from assist.records.library import Library
+from assist.records.record import fold
+from assist.records.wrapup import changes, completed, form
+from assist.screens.desk import Desk
+from assist.settings import Settings
+from assist.store.store import Review, open_store
+from overlay.errors import OverlayError
+from overlay.hub import Hub
+from overlay.identity import Identity
+from overlay.messages import Call, DoWrapUp
+from overlay.records import Filters
+from tests.test_assist_record import CALL
+
+RECORD = fold(CALL)
+SETTINGS = Settings(data=Path("unused"))
+DANA = Identity("Dana", "agent")
+QA = Identity("Quinn", "qa")
+SAID = DoWrapUp.model_validate(
+    {
+        "do": "wrap-up",
+        "call": "k1",
+        "outcome": "remedy given",
+        "root_cause": "missed appointment",
+        "note": "Third visit was missed",
+        "contested": "I did not interrupt",
+        "follow_ups": [{"id": "f1", "done": False, "day": "2026-12-01"}],
+    }
+)
+
+
+class Shown:
+    """The screens of a service: which wrap-up went to whom."""
+
+    def __init__(self):
+        self.forms = []
+
+    def wrapped_up(self, agent, wrapup):
+        self.forms.append((agent, wrapup))
+
+
+class House:
+    """What the desk needs of a service, around a real store."""
+
+    def __init__(self, store):
+        self.store = store
+        self.calls = {}
+        self.settings = SETTINGS
+        self.screens = Shown()
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    store.begin("k1", RECORD.started_at, "Dana")
+    store.finish("k1", "ended", RECORD.model_dump(mode="json")).result(10)
+    yield store
+    store.close()
+
+
+def test_a_kept_wrap_up_is_in_the_record_the_list_and_the_follow_ups(store):
+    house = House(store)
+    asyncio.run(Desk(house).do(DANA, SAID))
+    [(agent, kept)] = house.screens.forms
+    assert agent == "Dana" and kept.kept and kept.root_cause == "missed appointment"
+
+    async def read():
+        library = Library(store)
+        return await library.search(QA, Filters()), await library.get(QA, "k1"), await library.html(QA, "k1")
+
+    [line], view, html = asyncio.run(read())
+    assert (line.outcome, line.title, line.contested) == ("remedy given", "missed appointment", True)
+    assert view.record["contested"] == "I did not interrupt"
+    assert ("Dana", "note", "Third visit was missed", None) in view.notes
+    assert view.record["follow_ups"][0]["day"] == "2026-12-01"
+    assert "Third visit was missed" in html and "I did not interrupt" in html
+    [promise] = open_followups(store)
+    assert str(promise.day) == "2026-12-01"
+
+
+def test_keeping_it_twice_writes_nothing_twice_and_the_last_word_counts(store):
+    house = House(store)
+    desk = Desk(house)
+    asyncio.run(desk.do(DANA, SAID))
+    before = store.reviews("k1")
+    asyncio.run(desk.do(DANA, SAID))
+    assert store.reviews("k1") == before
+    done = [{"id": "f1", "done": True}]
+    again = SAID.model_copy(update={"contested": "", "follow_ups": DoWrapUp.model_validate(
+        {"do": "wrap-up", "call": "k1", "follow_ups": done}).follow_ups})  # fmt: skip
+    asyncio.run(desk.do(DANA, again))
+    record = completed(RECORD, store.reviews("k1"))
+    assert record.contested == "" and record.follow_ups[0].done and open_followups(store) == []
+
+
+def test_an_empty_wrap_up_takes_nothing_away():
+    before = form(RECORD, [], SETTINGS)
+    assert changes(DoWrapUp(do="wrap-up", call="k1"), before, "Dana", "now") == []
+    assert before.follow_ups[0].day == "2026-11-27"  # "by Friday", said on a Tuesday
+
+
+def test_quiet_is_offered_after_an_escalated_call_only():
+    assert form(RECORD, [], SETTINGS).reset_s == 60
+    assert form(RECORD.model_copy(update={"level_reached": "tense"}), [], SETTINGS).reset_s == 0
+
+
+def test_another_agents_call_cannot_be_wrapped_up(store):
+    with pytest.raises(OverlayError, match="another agent's"):
+        asyncio.run(Desk(House(store)).do(Identity("Tom", "agent"), SAID))
+    with pytest.raises(OverlayError, match="no record"):
+        asyncio.run(Desk(House(store)).do(DANA, SAID.model_copy(update={"call": "k9"})))
+    assert store.reviews("k1") == []
+
+
+def test_the_form_goes_to_the_page_unless_the_next_call_is_on(store):
+    from assist.screens.screens import Screens
+
+    hub = Hub()
+    screens = Screens(hub, "Maria", hearing=None, method="", steps=())
+    kept = form(RECORD, [Review("t", "Dana", "outcome", "", "solved")], SETTINGS)
+    hub.show("agent/Dana", "call", Call(call="k1", agent="Dana", state="ended"))
+    screens.wrapped_up("Dana", kept)
+    assert hub.latest("agent/Dana", "wrapup") == kept
+    hub.clear("agent/Dana")
+    hub.show("agent/Dana", "call", Call(call="k2", agent="Dana", state="live"))
+    screens.wrapped_up("Dana", kept)
+    assert hub.latest("agent/Dana", "wrapup") is None

@@ -1,0 +1,95 @@
+"""The wrap-up after a call, in a real browser against the real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.async_api import expect
+
+from overlay.messages import DoWrapUp
+from tests import overlay_scenes as scenes
+from tests.overlay_stage import CHROMIUM, one_browser, play, stage
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_browser() -> Iterator[None]:
+    with one_browser():
+        yield
+
+
+def test_the_wrap_up_is_one_form_and_keeps_what_was_said() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.wrapping(here.hub)
+            page = await here.page("/agent/dana")
+            await page.get_by_label("Root cause").fill("missed appointment")
+            await page.get_by_label("Note").fill("Third visit missed")
+            await page.get_by_label("The machine got this wrong").check()
+            await page.get_by_label("What was wrong").fill("I did not interrupt")
+            await page.get_by_label("Done: call you back").check()
+            await page.get_by_label("Due: call you back").fill("2026-12-01")
+            await page.get_by_role("button", name="Keep", exact=True).click()
+            await here.doing(do="wrap-up")
+            [said] = [do for _, do in here.done if isinstance(do, DoWrapUp)]
+            assert said.model_dump() == {
+                "call": "c1",
+                "do": "wrap-up",
+                "outcome": "",
+                "root_cause": "missed appointment",
+                "note": "Third visit missed",
+                "contested": "I did not interrupt",
+                "follow_ups": [{"id": "f1", "done": True, "day": "2026-12-01"}],
+            }
+            scenes.wrapping(here.hub, kept=True)
+            await expect(page.get_by_role("status").filter(has_text="Kept in the record")).to_have_count(1)
+            await expect(page.get_by_label("Note")).to_have_value("Third visit missed")  # never drawn over
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_quiet_is_offered_after_a_heavy_call_only_and_never_sent() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.wrapping(here.hub)
+            page = await here.page("/agent/dana")
+            await page.get_by_role("button", name="Take a minute").click()
+            await expect(page.locator(".reset [role=timer]")).to_contain_text("s")
+            await page.get_by_role("button", name="Enough").click()
+            await expect(page.locator(".reset [role=timer]")).to_have_text("Good to have you back.")
+            assert here.done == []
+            scenes.wrapping(here.hub, call="c2", reset_s=0)
+            await expect(page.get_by_role("button", name="Take a minute")).to_have_count(0)
+
+    play(scene)
+
+
+def test_what_was_typed_is_kept_when_the_next_call_comes() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.wrapping(here.hub)
+            page = await here.page("/agent/dana")
+            await page.get_by_label("Note").fill("half a thought")
+            here.hub.clear(scenes.ROOM)
+            here.hub.show(scenes.ROOM, "call", scenes.call(call="c2"))
+            await here.doing(do="wrap-up", call="c1", note="half a thought")
+            await expect(page.locator("form.wrap")).to_have_count(0)
+            await expect(page.locator("#plan")).to_be_visible()
+
+    play(scene)
+
+
+def test_everything_fits_the_small_overlay_and_can_be_scrolled_to() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.wrapping(here.hub)
+            page = await here.page("/agent/dana", height=520)
+            keep = page.get_by_role("button", name="Keep", exact=True)
+            await keep.scroll_into_view_if_needed()
+            await expect(keep).to_be_in_viewport()
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    play(scene)
