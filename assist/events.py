@@ -154,9 +154,10 @@ class Action:
     """Something a person did at a screen.
 
     what: seen, used, dismissed, wrong (target: prompt id); plan-offered, plan-accepted, plan-refused (target: option
-    id); plan-asked (target: option id, detail: its title); plan-answered (target: alert id, detail: allowed|denied);
-    step (target: step id, detail: done|undone); help; alert-seen, claim, resolve (target: alert id); watch, unwatch;
-    message, note, contest (detail: text); outcome, root-cause (detail); follow-up (target: id, detail: done|open);
+    id); plan-asked (target: option id, detail: its title); plan-answered (target: alert id, detail: allowed|denied,
+    then words to the agent); step (target: step id, detail: done|undone); help; alert-seen, claim, release (target:
+    alert id); resolve (target: alert id, detail: its code, then a note); watch, unwatch; message, note, contest
+    (detail: text); outcome, root-cause (detail); follow-up (target: id, detail: done|open);
     pause; resume; hang-up.
     """
 
@@ -170,7 +171,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class AlertRaised:
-    """Supervisors were alerted."""
+    """Supervisors were alerted. The same id once more, while it is open: it has become more urgent."""
 
     at_ms: int
     id: str
@@ -182,6 +183,20 @@ class AlertRaised:
     """escalated, help (the agent asked), ask (permission for an option above the agent's limit)."""
     target: str = ""
     """ask: the id of the option."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertMoved:
+    """An alert went on without anybody's doing.
+
+    what: turn (who: the supervisor asked now), everyone (all were asked, nobody claimed it), queued (nobody has room or
+    is there), released (who: the supervisor whose claim ended, gone too long), calmed (the call calmed down unclaimed).
+    """
+
+    at_ms: int
+    id: str
+    what: str
+    who: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +228,7 @@ Event = (
     | FollowUpNoted
     | Action
     | AlertRaised
+    | AlertMoved
     | CallEnded
 )
 

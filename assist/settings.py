@@ -10,6 +10,7 @@ from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assist.errors import AssistError
+from assist.screens.alerts import TURN_S
 from overlay.records import Question
 
 APP = "call-assist"
@@ -21,6 +22,16 @@ REVIEW_FORM = [
     Question(id="asked", text="Asked what would help"),
     Question(id="remedy", text="Remedy fits the harm"),
 ]
+
+
+class AlertSettings(BaseModel):
+    """Who is asked when a call needs somebody: table [alerts] of the settings file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    turn_s: float = Field(TURN_S, ge=1, le=600, description="unclaimed for so long: the next supervisor is asked")
+    budget: int = Field(3, ge=1, le=50, description="open alerts of one supervisor; beyond it only urgent ones come")
+    order: list[str] = Field(default_factory=list, description="escalation list: names, who is asked first")
 
 
 class Settings(BaseModel):
@@ -77,6 +88,7 @@ class Settings(BaseModel):
     review_form: list[Question] = Field(
         default=REVIEW_FORM, description="questions that reviewers answer about a call; [] for none"
     )
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
     workers: int = Field(0, ge=0, description="recognition workers; 0: one per core")
 
     @property

@@ -12,7 +12,7 @@ Page to server: first {"ticket": "..."}, then one `Do` per message.
 Rooms and their keys:
     agent/<agent id>  call, health, level, prompt, next, plan, steps, clock, line/<utterance>, notice/<kind>, ended,
                       wrapup
-    board             row/<call>, alert/<call>-<alert>, quality
+    board             row/<call>, alert/<call>-<alert>, duty, quality
     call/<call id>    call, health, level, line/<utterance>, heard/<n>
 A key that is absent is shown as its empty state: no `prompt` is the normal state of a calm call. The newest 40 lines
 and the newest 20 heard signals of a room are kept (overlay.hub).
@@ -163,7 +163,7 @@ class Notice(_Message):
     """`notice/<kind>`: something a person has done that the agent should know; one of each kind at a time."""
 
     kind: Literal["help", "message", "reading", "handled", "answer", "trouble"] = Field(
-        description="help: the agent has asked for a supervisor and nobody has taken it yet"
+        description='help: how far the own request has come, such as "Asking Maria"; handled: who is on it'
     )
     text: str
     who: str = ""
@@ -224,10 +224,26 @@ class Row(_Message):
     at_ms: int = Field(0, description="call time now: how long the call has lasted")
     since_ms: int = Field(0, description="call time at which this level began: keeps the order within a level stable")
     handled_by: str = Field("", description="supervisor who has claimed it")
+    read_by: list[str] = Field(default=[], description="who is reading along, in the order in which they came")
+
+
+class AlertStep(_Message):
+    """One step in the life of an alert."""
+
+    at_ms: int = Field(description="call time")
+    what: Literal[
+        "raised", "raised-again", "turn", "everyone", "queued", "seen", "claimed", "released", "message", "reading",
+        "allowed", "denied", "resolved", "calmed",
+    ]  # fmt: skip
+    who: str = ""
 
 
 class Alert(_Message):
-    """`alert/<call>-<alert>` of the board: somebody is needed."""
+    """`alert/<call>-<alert>` of the board: somebody is needed. The key is dropped when the call ends.
+
+    Raised, it is one supervisor's turn at a time: that board rings it, the others show it quietly; at `passes_at_ms`
+    unclaimed it is the next one's, and after all have been asked everyone's. Anyone may claim it at any time.
+    """
 
     id: str
     call: str
@@ -240,14 +256,38 @@ class Alert(_Message):
     reason: str = Field(description="a quote with its quotation marks, or measured values")
     quote: str = Field("", description="the part of `reason` that was said, to underlay; empty when none")
     state: Literal["raised", "seen", "claimed", "resolved"]
-    by: str = Field("", description="who has it")
+    by: str = Field("", description="who has claimed or resolved it, or has seen it last")
+    waits: Literal["", "queued", "everyone"] = Field(
+        "", description="queued: until somebody has room for it; everyone: all were asked and nobody has claimed it"
+    )
     raised_ms: int
+    again: int = Field(0, description="how many more times the same thing was raised")
     at_ms: int
-    to: str = Field("", description="whose turn it is while nobody has claimed it; empty: everybody's")
+    to: str = Field("", description="whose turn it is while nobody has claimed it; empty: nobody's in particular")
     passes_at_ms: int = Field(0, description="call time at which it goes on to the next supervisor; 0: it does not")
     passed: list[str] = Field(default=[], description="whose turn it was before, oldest first")
     claimed_ms: int | None = Field(None, description="call time at which `by` took it")
     action: str = Field("", description='the last thing done about it, such as "reading along", "wrote to Dana"')
+    how: str = Field("", description='resolved only: how it ended, such as "took over", "answered", "calmed down"')
+    note: str = Field("", description="resolved only: the supervisor's words")
+    course: list[AlertStep] = Field(default=[], description="its newest steps, oldest first; at most 20")
+
+
+class OnDuty(_Message):
+    """One supervisor with the board open."""
+
+    who: str
+    open: int = Field(0, description="alerts claimed by or ringing for this person")
+    away: bool = Field(False, description="the board has been closed or lost since a moment; claims are kept meanwhile")
+
+
+class Duty(_Message):
+    """`duty` of the board: who can be asked, and what waits."""
+
+    people: list[OnDuty] = []
+    budget: int = Field(description="open alerts one person is asked for at once; urgent ones come all the same")
+    turn_ms: int = Field(description="how long one person is asked before the next one is, in real time")
+    queued: int = Field(0, description="alerts waiting until somebody has room")
 
 
 class Quality(_Message):
@@ -284,6 +324,7 @@ Message = (
     | WrapUp
     | Row
     | Alert
+    | Duty
     | Quality
     | Heard
 )
@@ -362,20 +403,25 @@ class DoWrapUp(_Do):
 
 
 class DoAlert(_Do):
-    """Supervisor: an alert was seen, is claimed, is resolved (and how)."""
+    """Supervisor: an alert was seen (drawn on a visible page), is claimed, given back, resolved (and how).
+
+    Refused in one line where somebody else has it.
+    """
 
     do: Literal["alert"]
     alert: Name
-    what: Literal["seen", "claim", "resolve"]
-    how: Literal["", "settled", "took over", "nothing needed"] = ""
+    what: Literal["seen", "claim", "release", "resolve"]
+    how: Literal["", "settled", "took over", "nothing needed"] = Field("", description="resolve only")
+    note: Annotated[str, Field(max_length=500)] = Field("", description="resolve only: a few words for the record")
 
 
 class DoAnswer(_Do):
-    """Supervisor: answer to a request for an option over the agent's limit."""
+    """Supervisor: answer to a request for an option over the agent's limit; resolves it."""
 
     do: Literal["answer"]
     alert: Name
     allow: bool
+    text: Annotated[str, Field(max_length=280)] = Field("", description="a few words to the agent with the answer")
 
 
 class DoTell(_Do):

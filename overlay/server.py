@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 Desk = Callable[[Identity, Do], Awaitable[None]]
 """Where what people do at the screens goes. Must be quick: one page's next message is read after it. An OverlayError it
 raises is shown on that page as its text."""
+Presence = Callable[[Identity, str, bool], None]
+"""Told when a page comes to a room (True) and when it goes (False); must be quick."""
 
 
 class _TicketAsk(BaseModel):
@@ -71,7 +73,11 @@ _SUMMARIES = TypeAdapter(list[RecordSummary])
 
 
 def create_app(
-    hub: Hub, desk: Desk, records: Records | None = None, settings: ScreenSettings | None = None
+    hub: Hub,
+    desk: Desk,
+    records: Records | None = None,
+    settings: ScreenSettings | None = None,
+    presence: Presence = lambda who, room, here: None,
 ) -> Starlette:
     """The application; serve it with overlay.listening.
 
@@ -80,9 +86,10 @@ def create_app(
         desk: What people do goes here.
         records: Finished calls; None: the review page says that there are none.
         settings: Names, login, heartbeat.
+        presence: Told who comes and goes.
     """
     chosen = settings or ScreenSettings()
-    screens = _Screens(hub, desk, records, chosen)
+    screens = _Screens(hub, desk, records, chosen, presence)
     routes = [
         Route("/", _page("home.html")),
         Route("/agent", _page("agent.html")),
@@ -183,8 +190,11 @@ _HEADERS = [
 class _Screens:
     """The endpoints."""
 
-    def __init__(self, hub: Hub, desk: Desk, records: Records | None, settings: ScreenSettings) -> None:
+    def __init__(
+        self, hub: Hub, desk: Desk, records: Records | None, settings: ScreenSettings, presence: Presence
+    ) -> None:
         self.hub = hub
+        self.presence = presence
         self.desk = desk
         self.settings = settings
         self.tickets = Tickets()
@@ -203,6 +213,7 @@ class _Screens:
         if entry is None:
             await _close(socket, 4401)
             return
+        self.presence(entry.identity, entry.room, True)
         page = self.hub.open(entry.room)
         sending = asyncio.create_task(self._send(socket, page, entry))
         receiving = asyncio.create_task(self._receive(socket, page, entry))
@@ -211,6 +222,7 @@ class _Screens:
         finally:
             rooms = set(page.rooms)
             self.hub.close(page)
+            self.presence(entry.identity, entry.room, False)
             for task in (sending, receiving):
                 task.cancel()
             ended = await asyncio.gather(sending, receiving, return_exceptions=True)

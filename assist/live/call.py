@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from assist.events import SCREEN_ONLY, Action, Event
+from assist.events import SCREEN_ONLY, Action, AlertMoved, Event
 from assist.live.accounting import Ledger
 from assist.live.resuming import shifted
 from assist.live.session import Session
@@ -88,6 +88,11 @@ class LiveCall:
     def gap(self, gap: Gap) -> None:
         """A stretch that nobody listened to, in the call's own time."""
         self._say([gap])
+
+    def moved(self, make: Callable[[int], AlertMoved]) -> None:
+        """An alert of this call went on; `make` is given the call time."""
+        if not self._ended:
+            self._say([make(self.session.now_ms)])
 
     def hang_up(self) -> None:
         """End the call after the sound already taken."""

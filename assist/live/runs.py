@@ -48,7 +48,9 @@ async def program(settings: Settings, console: Console, *, any_port: bool = Fals
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
     named = settings.supervisor != Settings.model_fields["supervisor"].default
     screens = ScreenSettings(agent=settings.agent, supervisor=settings.supervisor if named else "Supervisor")
-    app = create_app(service.hub, Desk(service).do, Library(service.store, settings.review_form), screens)
+    desk = Desk(service)
+    library = Library(service.store, settings.review_form)
+    app = create_app(service.hub, desk.do, library, screens, desk.presence)
     try:
         async with contextlib.AsyncExitStack() as stack:
             try:

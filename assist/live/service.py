@@ -14,12 +14,14 @@ from typing import Any
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import Playbook
 from assist.errors import AssistError
-from assist.events import Action, CallEnded, CallStarted, Event
+from assist.events import Action, AlertMoved, CallEnded, CallStarted, Event
 from assist.live.call import Ears, LiveCall
 from assist.live.resuming import rebuild
 from assist.live.session import Session
 from assist.records.record import IncidentRecord, fold
 from assist.records.wrapup import form
+from assist.screens.alerts import Rules
+from assist.screens.duty import Duty
 from assist.screens.screens import Screens
 from assist.settings import Settings
 from assist.store.store import Store, open_store
@@ -63,6 +65,7 @@ class Service:
     """Where the pages are served."""
     store: Store = field(init=False)
     screens: Screens = field(init=False)
+    duty: Duty = field(init=False)
     calls: dict[str, LiveCall] = field(default_factory=dict)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
@@ -80,7 +83,10 @@ class Service:
             self.hearing,
             self.playbook.method,
             tuple((step.id, step.title) for step in self.playbook.steps),
+            round(self.settings.alerts.turn_s * 1000),
         )
+        alerts = self.settings.alerts
+        self.duty = Duty(Rules(alerts.turn_s, alerts.budget, tuple(alerts.order)), self.hub, self._moved)
         interrupted = []
         for stored in self.store.calls("live"):
             events = self.store.events(stored.call)
@@ -221,6 +227,7 @@ class Service:
     async def close(self) -> None:
         """Hang up, then let go of the store and the model."""
         await self.hang_up()
+        self.duty.close()
         await asyncio.to_thread(self.store.close)
         self.hearing.close()
 
@@ -235,6 +242,7 @@ class Service:
         finally:
             self.calls.pop(call, None)
             record = await asyncio.shield(asyncio.to_thread(self._write_record, call))
+            self.duty.ended(call)
             self.screens.ended(call, form(record, [], self.settings))
         return call
 
@@ -248,8 +256,14 @@ class Service:
         if number is not None:
             self.store.append(call, number, event)
         self.screens.show(call, event)
+        self.duty.take(call, event)
         if listener is not None:
             listener(event)
+
+    def _moved(self, call: str, make: Callable[[int], AlertMoved]) -> None:
+        live = self.calls.get(call)
+        if live is not None:
+            live.moved(make)
 
     def _store_trouble(self, line: str | None) -> None:
         for live in self.calls.values():

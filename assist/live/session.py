@@ -41,6 +41,8 @@ class Session:
     _provisional: dict[str, set[str]] = field(default_factory=dict)
     """Utterance id -> keys of signals that stand on its words while they may still change."""
     _alert: AlertRaised | None = None
+    _asked: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(kind, target) -> id of what a person has asked for and nobody has answered: asking again is the same alert."""
     _alerts: int = 0
     _next_tick_ms: int = TICK_MS
 
@@ -105,8 +107,10 @@ class Session:
                 events += self._ask("help", action.detail or f"{action.who} asks for help")
             case "plan-asked":
                 events += self._ask("ask", f"{action.who} asks to give: {action.detail}", action.target)
-            case "resolve":
-                self._alert = None
+            case "resolve" | "plan-answered":
+                self._asked = {asked: alert for asked, alert in self._asked.items() if alert != action.target}
+                if self._alert is not None and self._alert.id == action.target:
+                    self._alert = None
             case "pause":
                 if self.paused_since is None:
                     self.paused_since = self.now_ms
@@ -188,17 +192,21 @@ class Session:
         return events
 
     def _alert_for(self, signals: Sequence[Signal], tier: Severity) -> list[Event]:
-        """One open alert per call, and a second one only when it asks for more."""
+        """One open alert per call, raised once more only when it has become more urgent."""
         if self._alert is not None and self._alert.tier >= tier:
             return []
         reasons = [f"“{each.evidence.quote}”" if each.evidence.quote else each.evidence.summary for each in signals]
         reason = ", ".join(dict.fromkeys(text for text in reasons[:3] if text)) or "The call has escalated"
         keys = tuple(signal.key for signal in signals)
-        self._alert = AlertRaised(self.now_ms, self._alert_id(), tier, reason, keys)
+        identifier = self._alert.id if self._alert is not None else self._alert_id()
+        self._alert = AlertRaised(self.now_ms, identifier, tier, reason, keys)
         return [self._alert]
 
     def _ask(self, kind: str, reason: str, target: str = "") -> list[Event]:
-        """What a person asks for is always an alert of its own."""
+        """What a person asks for is an alert of its own; asked again while it is open, it is the same one."""
+        if (kind, target) in self._asked:
+            return []
+        self._asked[kind, target] = f"a{self._alerts + 1}"
         return [AlertRaised(self.now_ms, self._alert_id(), Severity.HELP, reason, (), kind, target)]
 
     def _alert_id(self) -> str:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from assist.coach.promises import due_date
 from assist.events import (
     Action,
+    AlertMoved,
     AlertRaised,
     CallEnded,
     CallStarted,
@@ -135,7 +136,11 @@ class Alert(_Part):
     at_ms: int
     tier: int
     reason: str
+    kind: str = Field("escalated", description="escalated, help or ask")
     course: list[tuple[int, str, str]] = Field(default_factory=list, description="ms, what, who")
+    resolved_ms: int | None = None
+    how: str = Field("", description='how it was resolved, such as "took over"; empty when nobody said')
+    note: str = Field("", description="the supervisor's words at the end")
 
 
 class Note(_Part):
@@ -221,7 +226,7 @@ class _Folding:
         self.plan: dict[str, dict[str, Any]] = {}
         self.steps: dict[str, StepDone] = {}
         self.follow_ups: dict[str, FollowUp] = {}
-        self.alerts: list[Alert] = []
+        self.alerts: dict[str, Alert] = {}
         self.notes: list[Note] = []
         self.recovery: list[dict[str, Any]] = []
         self.lines: list[Line] = []
@@ -327,7 +332,9 @@ class _Folding:
                     day=_day(event.due, self.started),
                 )
             case AlertRaised():
-                self.alerts.append(Alert(id=event.id, at_ms=event.at_ms, tier=event.tier, reason=event.reason))
+                self.raise_alert(event)
+            case AlertMoved():
+                self.step_alert(event.id, event.at_ms, event.what, event.who)
             case Action():
                 self.act(event)
             case Trouble():
@@ -350,7 +357,12 @@ class _Folding:
                     use.setdefault("offered_ms", action.at_ms)
                     if action.what != "plan-offered":
                         use["answer"] = action.what.removeprefix("plan-")
-            case "note" | "message":
+            case "message":
+                for alert in list(self.alerts.values()):
+                    if _holder(alert) == action.who:
+                        self.step_alert(alert.id, action.at_ms, "message", action.who)
+                self.notes.append(Note(at_ms=action.at_ms, who=action.who, text=action.detail))
+            case "note":
                 self.notes.append(Note(at_ms=action.at_ms, who=action.who, text=action.detail))
             case "outcome":
                 self.outcome = action.detail
@@ -362,12 +374,32 @@ class _Folding:
                 known = self.follow_ups.get(action.target)
                 if known is not None:
                     self.follow_ups[action.target] = known.model_copy(update={"done": action.detail == "done"})
-            case "alert-seen" | "claim" | "resolve" | "help-answered":
-                for alert in self.alerts:
-                    if alert.id == action.target or not action.target:
-                        alert.course.append((action.at_ms, action.what, action.who))
+            case "alert-seen" | "claim" | "release":
+                self.step_alert(action.target, action.at_ms, action.what, action.who)
+            case "resolve" | "plan-answered":
+                answered = action.what == "plan-answered"
+                first, _, words = action.detail.partition(" " if answered else "\n")
+                how, step = ("answered", first) if answered else (first, "resolve")
+                ending = {"resolved_ms": action.at_ms, "how": how, "note": words}
+                self.step_alert(action.target, action.at_ms, step, action.who, ending)
             case _:
                 pass
+
+    def raise_alert(self, event: AlertRaised) -> None:
+        known = self.alerts.get(event.id)
+        if known is None:
+            self.alerts[event.id] = Alert(
+                id=event.id, at_ms=event.at_ms, tier=event.tier, reason=event.reason, kind=event.kind
+            )
+            return
+        self.alerts[event.id] = known.model_copy(update={"tier": event.tier, "reason": event.reason})
+        self.step_alert(event.id, event.at_ms, "raised-again", "")
+
+    def step_alert(self, name: str, at_ms: int, what: str, who: str, ending: dict[str, Any] | None = None) -> None:
+        known = self.alerts.get(name)
+        if known is not None:
+            course = [*known.course, (at_ms, what, who)]
+            self.alerts[name] = known.model_copy(update={"course": course, **(ending or {})})
 
     def record(self) -> IncidentRecord:
         if self.started is None:
@@ -395,7 +427,7 @@ class _Folding:
             plan=[PlanUse(**use) for use in self.plan.values()],
             steps=sorted(self.steps.values(), key=lambda each: each.at_ms),
             follow_ups=list(self.follow_ups.values()),
-            alerts=self.alerts,
+            alerts=list(self.alerts.values()),
             notes=self.notes,
             contested=self.contested,
             transcript=sorted(self.lines, key=lambda line: line.start_ms),
@@ -409,6 +441,14 @@ class _Folding:
 def _day(due: str, started: CallStarted | None) -> str:
     day = due_date(due, datetime.fromisoformat(started.started_at).date()) if started is not None else None
     return day.isoformat() if day is not None else ""
+
+
+def _holder(alert: Alert) -> str:
+    """Who has claimed it and neither given it back nor ended it."""
+    held = ""
+    for _, what, who in alert.course:
+        held = who if what == "claim" else "" if what in ("release", "released") else held
+    return "" if alert.resolved_ms is not None else held
 
 
 def _outcome(reached: Level, at_end: Level) -> str:

@@ -40,6 +40,10 @@ class Desk:
             raise OverlayError("refused", "That call is over; use its record instead.")
         if who.role == "agent" and live.session.started.agent != who.who:
             raise OverlayError("refused", "That call is another agent's.")
+        if isinstance(what, messages.DoAlert) and what.what != "seen":
+            self._service.duty.do(who.who, what.what, what.call, what.alert)
+        elif isinstance(what, messages.DoAnswer):
+            self._service.duty.do(who.who, "answer", what.call, what.alert)
         doing, target, detail = self._read(what)
         live.act(Action(live.session.now_ms, who.who, who.role, doing, target, detail))
 
@@ -59,6 +63,13 @@ class Desk:
         now = form(record, store.reviews(said.call), self._service.settings)
         return record.agent, now.model_copy(update={"kept": True})
 
+    def presence(self, who: Identity, room: str, here: bool) -> None:
+        """A page has come to a room or left it: supervisors are on duty while a board is open."""
+        if room == "board":
+            (self._service.duty.arrive if here else self._service.duty.leave)(who.who)
+        elif here and self._service.hub.latest(room, "call") is None:
+            self._service.screens.waiting(room.removeprefix("agent/"))
+
     def _read(self, what: messages.Do) -> tuple[str, str, str]:
         """What is done, to what, and with which words."""
         match what:
@@ -76,9 +87,10 @@ class Desk:
             case messages.DoNote():
                 return "note", "", what.text
             case messages.DoAlert():
-                return {"seen": "alert-seen"}.get(what.what, what.what), what.alert, what.how
+                ending = f"{what.how}\n{what.note}".strip() if what.what == "resolve" else ""
+                return {"seen": "alert-seen"}.get(what.what, what.what), what.alert, ending
             case messages.DoAnswer():
-                return "plan-answered", what.alert, "allowed" if what.allow else "denied"
+                return "plan-answered", what.alert, f"{'allowed' if what.allow else 'denied'} {what.text}".strip()
             case messages.DoTell():
                 return "message", "", what.text
             case messages.DoWatch():

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from assist.events import (
     Action,
+    AlertMoved,
     AlertRaised,
     CallEnded,
     CallStarted,
@@ -22,6 +23,7 @@ from assist.events import (
     StepTicked,
 )
 from assist.records.page import clock, label
+from assist.screens.cards import TIERS, Cards
 from audio.events import Hypothesis, Trouble, Utterance
 from detectors.signals import Level, LevelChange, Severity, Signal
 from overlay import messages
@@ -31,7 +33,6 @@ DWELL_MS = {Severity.NOTE: 12_000, Severity.HELP: 25_000, Severity.URGENT: 0}
 """How long a prompt is meant to stay: research/market 6d (notes 12 s, help 25 s, urgent until acted on)."""
 COURSE_MS = 300_000
 SOUND_TROUBLE = ("audio-lost", "audio-swapped", "audio-stalled", "channel-silent")
-TIERS = {Severity.NOTE: "note", Severity.HELP: "help", Severity.URGENT: "urgent"}
 PLAN_STATE = {"plan-offered": "offered", "plan-asked": "asked", "plan-accepted": "accepted", "plan-refused": "refused"}
 
 
@@ -59,6 +60,7 @@ class _Seen:
     """What the screens remember of one live call."""
 
     started: CallStarted
+    cards: Cards
     now_ms: int = 0
     level: Level = Level.CALM
     since_ms: int = 0
@@ -80,8 +82,7 @@ class _Seen:
     done: set[str] = field(default_factory=set)
     ticked: tuple[str, str] = ("", "")
     clock: messages.Clock | None = None
-    alerts: dict[str, messages.Alert] = field(default_factory=dict)
-    handled_by: str = ""
+    readers: list[str] = field(default_factory=list)
 
     @property
     def agent_room(self) -> str:
@@ -102,6 +103,8 @@ class Screens:
     method: str
     steps: tuple[tuple[str, str], ...]
     """(step id, title) of the chosen method, in order."""
+    turn_ms: int = 20_000
+    """How long one supervisor is asked about an alert before the next one is."""
     _calls: dict[str, _Seen] = field(default_factory=dict)
     _shown: int = 0
     _wrong: int = 0
@@ -171,7 +174,11 @@ class Screens:
             case Recovery():
                 self._clock(seen, event)
             case AlertRaised():
-                self._alert(seen, event)
+                because = [seen.signals[key].evidence for key in event.signals if key in seen.signals]
+                quote = because[0].quote if because else ""
+                self._show_alerts(seen, seen.cards.raised(event, seen.level, quote))
+            case AlertMoved():
+                self._show_alerts(seen, seen.cards.moved(event))
             case Trouble():
                 self._trouble(seen, event)
             case Action():
@@ -211,7 +218,7 @@ class Screens:
         self.hub.show(seen.agent_room, "ended", messages.Ended(record=call, summary=_summary(seen), at_ms=seen.now_ms))
         self.hub.show(seen.agent_room, "wrapup", wrapup)
         self.hub.drop("board", f"row/{call}")
-        for alert in seen.alerts:
+        for alert in seen.cards.open:
             self.hub.drop("board", f"alert/{call}-{alert}")
         self.hub.clear(seen.call_room)
         self._quality()
@@ -223,7 +230,7 @@ class Screens:
             self.hub.show(f"agent/{agent}", "wrapup", wrapup)
 
     def _begin(self, call: str, started: CallStarted) -> None:
-        seen = _Seen(started)
+        seen = _Seen(started, Cards(started, self.turn_ms))
         self._calls[call] = seen
         self.hub.clear(seen.agent_room)
         for room in (seen.agent_room, seen.call_room):
@@ -380,33 +387,38 @@ class Screens:
         if seen.clock is not None:
             self.hub.show(seen.agent_room, "clock", seen.clock)
 
-    def _alert(self, seen: _Seen, raised: AlertRaised) -> None:
-        started = seen.started
-        signal = next((seen.signals[key] for key in raised.signals if key in seen.signals), None)
-        self._show_alert(
-            seen,
-            messages.Alert.model_validate(
-                {
-                    "id": raised.id,
-                    "call": started.call,
-                    "agent": started.agent,
-                    "team": started.team,
-                    "kind": raised.kind,
-                    "tier": TIERS[raised.tier],
-                    "level": seen.level.value,
-                    "title": raised.reason if raised.kind == "ask" else "",
-                    "reason": raised.reason,
-                    "quote": signal.evidence.quote if signal is not None else "",
-                    "state": "raised",
-                    "raised_ms": raised.at_ms,
-                    "at_ms": raised.at_ms,
-                }
-            ),
-        )
+    def _show_alerts(self, seen: _Seen, alerts: list[messages.Alert]) -> None:
+        """The board shows what became of each alert, the agent's page who is asked for it and who has it."""
+        for alert in alerts:
+            self.hub.show("board", f"alert/{alert.call}-{alert.id}", alert)
+            if alert.kind != "escalated":
+                self._show_asked(seen, alert)
+        if alerts:
+            self._show_handled(seen)
+            self._row(seen)
 
-    def _show_alert(self, seen: _Seen, alert: messages.Alert) -> None:
-        seen.alerts[alert.id] = alert
-        self.hub.show("board", f"alert/{alert.call}-{alert.id}", alert)
+    def _show_asked(self, seen: _Seen, alert: messages.Alert) -> None:
+        """How far the agent's own request has come."""
+        text = ""
+        if alert.state == "seen":
+            text = f"{alert.by} has seen it"
+        elif alert.state == "raised":
+            waiting = {"everyone": "Everybody has been asked", "queued": "Waiting for a supervisor"}
+            text = f"Asking {alert.to}" if alert.to else waiting.get(alert.waits, "")
+        if text:
+            notice = messages.Notice(kind="help", text=text, who=alert.to or alert.by, at_ms=alert.at_ms)
+            self.hub.show(seen.agent_room, "notice/help", notice)
+        elif alert.state != "raised":
+            self.hub.drop(seen.agent_room, "notice/help")
+
+    def _show_handled(self, seen: _Seen) -> None:
+        held = next((alert for alert in seen.cards.open.values() if alert.state == "claimed"), None)
+        if held is None:
+            self.hub.drop(seen.agent_room, "notice/handled")
+            return
+        claimed_ms = next(step.at_ms for step in reversed(held.course) if step.what in ("claimed", "raised"))
+        notice = messages.Notice(kind="handled", text=f"{held.by} is on it", who=held.by, at_ms=claimed_ms)
+        self.hub.show(seen.agent_room, "notice/handled", notice)
 
     def _trouble(self, seen: _Seen, trouble: Trouble) -> None:
         if trouble.code.split(":")[0] in SOUND_TROUBLE:
@@ -433,39 +445,44 @@ class Screens:
             case "pause" | "resume":
                 seen.paused = action.what == "pause"
                 self._health(seen)
-            case "alert-seen" | "claim" | "resolve" | "plan-answered":
-                self._alert_moves(seen, action)
+            case "alert-seen" | "claim" | "release" | "resolve":
+                self._show_alerts(seen, seen.cards.done(action))
+            case "plan-answered":
+                self._answered(seen, action)
             case "message":
                 self._notice(seen, "message", action, action.detail)
+                self._show_alerts(seen, seen.cards.done(action))
             case "watch":
-                self._notice(seen, "reading", action, f"{action.who} is reading along")
+                seen.readers.append(action.who)
+                self._reading(seen)
+                self._show_alerts(seen, seen.cards.done(action))
             case "unwatch":
-                self.hub.drop(seen.agent_room, "notice/reading")
+                if action.who in seen.readers:
+                    seen.readers.remove(action.who)
+                self._reading(seen)
             case _:
                 pass
 
-    def _alert_moves(self, seen: _Seen, action: Action) -> None:
-        alert = seen.alerts.get(action.target)
-        if alert is None:
-            return
-        state = {"alert-seen": "seen", "claim": "claimed"}.get(action.what, "resolved")
-        if alert.state == "claimed" and state == "seen":
-            return
-        self._show_alert(seen, alert.model_copy(update={"state": state, "by": action.who, "at_ms": action.at_ms}))
-        if action.what == "claim":
-            seen.handled_by = action.who
-            self._notice(seen, "handled", action, f"{action.who} is on it")
-        elif action.what == "resolve" and seen.handled_by:
-            seen.handled_by = ""
-            self.hub.drop(seen.agent_room, "notice/handled")
-        elif action.what == "plan-answered":
-            allowed = action.detail == "allowed"
-            asked = next((option for option in seen.options if seen.plan_states.get(option.id) == "asked"), None)
-            if asked is not None:
-                seen.plan_states[asked.id] = "allowed" if allowed else "denied"
-                self._plan(seen)
-            answer = f"{action.who}: {'yes, give it' if allowed else 'not this time'}"
-            self._notice(seen, "answer", action, answer)
+    def _answered(self, seen: _Seen, action: Action) -> None:
+        answer, _, words = action.detail.partition(" ")
+        asked = next((option for option in seen.options if seen.plan_states.get(option.id) == "asked"), None)
+        if asked is not None:
+            seen.plan_states[asked.id] = answer
+            self._plan(seen)
+        text = "yes, give it" if answer == "allowed" else "not this time"
+        self._notice(seen, "answer", action, f"{action.who}: {text}" + (f". {words}" if words else ""))
+        self._show_alerts(seen, seen.cards.done(action))
+
+    def _reading(self, seen: _Seen) -> None:
+        """The agent sees who reads along, the boards too."""
+        names = list(dict.fromkeys(seen.readers))
+        if names:
+            verb = "is" if len(names) == 1 else "are"
+            text = f"{' and '.join(names)} {verb} reading along"
+            notice = messages.Notice(kind="reading", text=text, who=names[0], at_ms=seen.now_ms)
+            self.hub.show(seen.agent_room, "notice/reading", notice)
+        else:
+            self.hub.drop(seen.agent_room, "notice/reading")
         self._row(seen)
 
     def _notice(self, seen: _Seen, kind: str, action: Action, text: str) -> None:
@@ -516,7 +533,8 @@ class Screens:
                 "lag_ms": seen.lag_ms,
                 "at_ms": seen.now_ms,
                 "since_ms": seen.since_ms,
-                "handled_by": seen.handled_by,
+                "handled_by": seen.cards.handled_by,
+                "read_by": list(dict.fromkeys(seen.readers)),
             }
         )
         self.hub.show("board", f"row/{started.call}", row)

@@ -1,0 +1,57 @@
+"""A real service whose calls are silent lines: for what people do around a call, without any recogniser."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from assist.coach.playbook import load_playbook
+from assist.live.service import Hearing, Service
+from assist.settings import Settings
+from audio.events import Speaker
+from detectors.rulebook import load_rules
+from overlay.hub import Hub
+
+RULES, BOOK = load_rules(), load_playbook("default")
+
+
+class QuietLine:
+    """A call source on which nobody speaks and nobody hangs up."""
+
+    name = "quiet line"
+    speakers = (Speaker.AGENT, Speaker.CUSTOMER)
+    duration_ms = None
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield None
+
+
+class QuietEars:
+    """A listener to which nothing is said."""
+
+    def push(self, chunk: Any) -> list[Any]:
+        return []
+
+    def poll(self) -> list[Any]:
+        return []
+
+    def finish(self) -> list[Any]:
+        return []
+
+    def accounted(self) -> dict[str, int]:
+        return {}
+
+
+@asynccontextmanager
+async def quiet_service(data: Path, **settings: Any) -> AsyncIterator[Service]:
+    hearing = Hearing("nobody", "nobody", "0", False, lambda *_, **__: QuietEars(), lambda: None)
+    service = Service(Settings(data=data, **settings), RULES, BOOK, Hub(), hearing)
+    service.open()
+    try:
+        yield service
+    finally:
+        await service.close()

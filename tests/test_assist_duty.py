@@ -1,0 +1,124 @@
+"""Supervisors and an agent around one real call: what the boards and the agent's page show, what the record keeps."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assist.screens.desk import Desk
+from overlay import messages
+from overlay.errors import OverlayError
+from overlay.identity import Identity
+from tests.quiet_calls import QuietLine, quiet_service
+
+DANA, MARIA, TOM = Identity("Dana", "agent"), Identity("Maria", "supervisor"), Identity("Tom", "supervisor")
+
+
+def test_a_request_for_help_from_raised_to_resolved_on_every_page_and_in_the_record(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with quiet_service(tmp_path) as service:
+            desk, hub = Desk(service), service.hub
+            for who in (MARIA, TOM):
+                desk.presence(who, "board", True)
+            call, ended = service.start(QuietLine(), agent="Dana")
+            await asyncio.sleep(0)
+            do = lambda who, **what: desk.do(who, messages.DO.validate_python({"call": call, **what}))  # noqa: E731
+
+            def board() -> Any:
+                return hub.latest("board", f"alert/{call}-a1")
+
+            def notice(kind: str) -> str:
+                return getattr(hub.latest("agent/Dana", f"notice/{kind}"), "text", "")
+
+            await do(DANA, do="help")
+            await do(DANA, do="help")  # pressed twice: one alert
+            await asyncio.sleep(0)
+            assert (board().state, board().to, board().kind) == ("raised", "Maria", "help")
+            assert notice("help") == "Asking Maria"
+            assert hub.latest("board", f"alert/{call}-a2") is None
+            await do(MARIA, do="alert", alert="a1", what="seen")
+            assert notice("help") == "Maria has seen it"
+            await do(MARIA, do="alert", alert="a1", what="claim")
+            assert (board().state, board().by, board().to) == ("claimed", "Maria", "")
+            assert (notice("help"), notice("handled")) == ("", "Maria is on it")
+            row = hub.latest("board", f"row/{call}")
+            assert isinstance(row, messages.Row) and row.handled_by == "Maria"
+            with pytest.raises(OverlayError, match="Maria is on it already"):
+                await do(TOM, do="alert", alert="a1", what="claim")
+            await do(MARIA, do="watch", on=True)
+            await do(TOM, do="watch", on=True)
+            assert notice("reading") == "Maria and Tom are reading along"
+            await do(TOM, do="watch", on=False)
+            assert notice("reading") == "Maria is reading along"
+            await do(MARIA, do="tell", text="Offer the engineer.")
+            assert notice("message") == "Offer the engineer."
+            await do(MARIA, do="alert", alert="a1", what="resolve", how="took over", note="Took over.")
+            assert (board().state, board().how, board().note) == ("resolved", "took over", "Took over.")
+            assert notice("handled") == ""
+            steps = ["raised", "turn", "seen", "claimed", "reading", "message", "resolved"]
+            assert [step.what for step in board().course] == steps
+            duty = hub.latest("board", "duty")
+            assert isinstance(duty, messages.Duty) and [each.open for each in duty.people] == [0, 0]
+            service.calls[call].hang_up()
+            await ended
+            body = service.store.record(call)
+            assert body is not None
+            [alert] = body["alerts"]
+            assert (alert["kind"], alert["how"], alert["note"]) == ("help", "took over", "Took over.")
+            assert [what for _, what, _ in alert["course"]] == [
+                "turn", "alert-seen", "claim", "message", "resolve"]  # fmt: skip
+
+    asyncio.run(scene())
+
+
+def test_an_over_limit_request_is_answered_on_the_agents_page_and_can_be_asked_again(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with quiet_service(tmp_path) as service:
+            desk, hub = Desk(service), service.hub
+            desk.presence(MARIA, "board", True)
+            call, _ = service.start(QuietLine(), agent="Dana")
+            await asyncio.sleep(0)
+            do = lambda who, **what: desk.do(who, messages.DO.validate_python({"call": call, **what}))  # noqa: E731
+            await do(DANA, do="plan", option="month-credit", what="asked")
+            await asyncio.sleep(0)
+            await do(MARIA, do="answer", alert="a1", allow=False, text="Half a month is fine.")
+            notice = hub.latest("agent/Dana", "notice/answer")
+            assert getattr(notice, "text", "") == "Maria: not this time. Half a month is fine."
+            alert = hub.latest("board", f"alert/{call}-a1")
+            assert isinstance(alert, messages.Alert)
+            assert (alert.state, alert.how, alert.course[-1].what) == ("resolved", "answered", "denied")
+            with pytest.raises(OverlayError, match="over already"):
+                await do(MARIA, do="answer", alert="a1", allow=True)
+            await do(DANA, do="plan", option="month-credit", what="asked")
+            assert hub.latest("board", f"alert/{call}-a2") is not None
+
+    asyncio.run(scene())
+
+
+def test_time_moves_an_alert_to_the_next_supervisor_in_the_log_and_on_the_boards(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with quiet_service(tmp_path, alerts={"turn_s": 1.0}) as service:
+            desk, hub = Desk(service), service.hub
+            moved = asyncio.Event()
+            seen: list[str] = []
+
+            def listener(event: Any) -> None:
+                if type(event).__name__ == "AlertMoved":
+                    seen.append(f"{event.what} {event.who}".strip())
+                    if event.what == "everyone":
+                        moved.set()
+
+            for who in (MARIA, TOM):
+                desk.presence(who, "board", True)
+            call, _ = service.start(QuietLine(), agent="Dana", listener=listener)
+            await asyncio.sleep(0)
+            await desk.do(DANA, messages.DoHelp(do="help", call=call))
+            async with asyncio.timeout(20):
+                await moved.wait()
+            assert seen == ["turn Maria", "turn Tom", "everyone"]
+            assert getattr(hub.latest("agent/Dana", "notice/help"), "text", "") == "Everybody has been asked"
+
+    asyncio.run(scene())
