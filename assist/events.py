@@ -158,7 +158,7 @@ class Action:
     then words to the agent); step (target: step id, detail: done|undone); help; alert-seen, claim, release (target:
     alert id); resolve (target: alert id, detail: its code, then a note); watch, unwatch; message, note, contest
     (detail: text); outcome, root-cause (detail); follow-up (target: id, detail: done|open);
-    pause; resume; hang-up.
+    pause; resume; hang-up; consent (detail: granted|refused|unknown).
     """
 
     at_ms: int
@@ -200,6 +200,19 @@ class AlertMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentSet:
+    """What is known about consent from now on, and what the site's policy makes of it (assist/privacy/consent.py)."""
+
+    at_ms: int
+    consent: str
+    """unknown, granted, refused."""
+    by: str
+    """Who said so: settings, replay, demo, api, or a person's name."""
+    policy: str
+    """one-party, all-party, strict."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """The call is over. reason: hang-up, end-of-recording, interrupted, failed."""
 
@@ -229,6 +242,7 @@ Event = (
     | Action
     | AlertRaised
     | AlertMoved
+    | ConsentSet
     | CallEnded
 )
 

@@ -10,6 +10,7 @@ from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assist.errors import AssistError
+from assist.privacy.consent import Consent, ConsentPolicy
 from assist.screens.alerts import TURN_S
 from overlay.records import Question
 
@@ -89,6 +90,16 @@ class Settings(BaseModel):
         default=REVIEW_FORM, description="questions that reviewers answer about a call; [] for none"
     )
     alerts: AlertSettings = Field(default_factory=AlertSettings)
+    consent_policy: ConsentPolicy = Field(
+        ConsentPolicy.ALL_PARTY,
+        description="while consent is unknown: one-party keeps, all-party listens only, strict does neither",
+    )
+    consent: Consent = Field(
+        Consent.UNKNOWN, description="at the start of a live call; granted where an announcement has asked for it"
+    )
+    auto_pause: bool = Field(True, description="stop listening by itself when a card number or its code is asked for")
+    auto_pause_s: int = Field(60, ge=10, le=600, description="seconds after which such a pause ends by itself")
+    mask_names: bool = Field(False, description='also mask names after cues such as "my name is"')
     workers: int = Field(0, ge=0, description="recognition workers; 0: one per core")
 
     @property

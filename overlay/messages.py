@@ -10,10 +10,10 @@ Server to page: one websocket text message is a JSON array of frames. A frame is
 Page to server: first {"ticket": "..."}, then one `Do` per message.
 
 Rooms and their keys:
-    agent/<agent id>  call, health, level, prompt, next, plan, steps, clock, line/<utterance>, notice/<kind>, ended,
-                      wrapup
+    agent/<agent id>  call, health, consent, level, prompt, next, plan, steps, clock, line/<utterance>, notice/<kind>,
+                      ended, wrapup
     board             row/<call>, alert/<call>-<alert>, duty, quality
-    call/<call id>    call, health, level, line/<utterance>, heard/<n>
+    call/<call id>    call, health, consent, level, line/<utterance>, heard/<n>
 A key that is absent is shown as its empty state: no `prompt` is the normal state of a calm call. The newest 40 lines
 and the newest 20 heard signals of a room are kept (overlay.hub).
 
@@ -68,6 +68,15 @@ class Health(_Message):
     speakers: list[Literal["agent", "customer", "unknown"]] = Field(
         default=["agent", "customer"], description="who is heard"
     )
+
+
+class ConsentNow(_Message):
+    """`consent`: what is known about consent to the call, and what follows from it here."""
+
+    consent: Literal["unknown", "granted", "refused"]
+    by: str = Field("", description="who said so: settings, replay, demo, api, or a person's name")
+    heard: bool = Field(description="the call is listened to")
+    kept: bool = Field(description="the call is kept")
 
 
 class LevelNow(_Message):
@@ -173,7 +182,7 @@ class Notice(_Message):
 class Ended(_Message):
     """`ended`: the call is over and its record is there."""
 
-    record: str = Field(description="id of the record, for /review/<record>")
+    record: str = Field(description="id of the record, for /review/<record>; empty: nothing was kept")
     summary: str = Field("", description='one plain line, such as "Recovered in 58 s"')
     at_ms: int = 0
 
@@ -312,6 +321,7 @@ class Heard(_Message):
 Message = (
     Call
     | Health
+    | ConsentNow
     | LevelNow
     | Prompt
     | Next
@@ -372,6 +382,13 @@ class DoPause(_Do):
 
     do: Literal["pause"]
     on: bool
+
+
+class DoConsent(_Do):
+    """The agent says what the customer has said about consent; refused erases what was kept."""
+
+    do: Literal["consent"]
+    consent: Literal["granted", "refused"]
 
 
 class DoNote(_Do):
@@ -439,13 +456,35 @@ class DoWatch(_Do):
 
 
 Do = Annotated[
-    DoPrompt | DoPlan | DoStep | DoHelp | DoPause | DoNote | DoWrapUp | DoAlert | DoAnswer | DoTell | DoWatch,
+    DoPrompt
+    | DoPlan
+    | DoStep
+    | DoHelp
+    | DoPause
+    | DoConsent
+    | DoNote
+    | DoWrapUp
+    | DoAlert
+    | DoAnswer
+    | DoTell
+    | DoWatch,
     Field(discriminator="do"),
 ]
-AGENT_DOES = (DoPrompt, DoPlan, DoStep, DoHelp, DoPause, DoNote, DoWrapUp)
+AGENT_DOES = (DoPrompt, DoPlan, DoStep, DoHelp, DoPause, DoConsent, DoNote, DoWrapUp)
 SUPERVISOR_DOES = (DoAlert, DoAnswer, DoTell, DoWatch)
 DO: TypeAdapter[
-    DoPrompt | DoPlan | DoStep | DoHelp | DoPause | DoNote | DoWrapUp | DoAlert | DoAnswer | DoTell | DoWatch
+    DoPrompt
+    | DoPlan
+    | DoStep
+    | DoHelp
+    | DoPause
+    | DoConsent
+    | DoNote
+    | DoWrapUp
+    | DoAlert
+    | DoAnswer
+    | DoTell
+    | DoWatch
 ] = TypeAdapter(Do)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from assist.bench.live import WATCH
 from assist.events import LevelChange, PromptShown, SignalRaised
 from assist.live.runs import DEMO_SOUND, program
+from assist.privacy.consent import Consent
 from assist.settings import Settings
 from audio.recording import open_recording
 
@@ -38,7 +39,9 @@ async def play(data):
         await agent.goto(f"{service.address}/agent/Dana")
         await board.goto(f"{service.address}/board")
         await agent.get_by_text("The next call shows here by itself.").wait_for()
-        call, task = service.start(open_recording(DEMO_SOUND, agent_channel=0, speed=8.0), listener=events.append)
+        call, task = service.start(
+            open_recording(DEMO_SOUND, agent_channel=0, speed=8.0), consent=Consent.GRANTED, listener=events.append
+        )
         alert = board.get_by_role("button", name="Claim").first
         await alert.wait_for()
         await alert.click()

@@ -22,6 +22,7 @@ from rich.table import Table
 from assist.events import Event, PromptShown, SignalRaised
 from assist.live.runs import program
 from assist.live.service import Hearing, Service
+from assist.privacy.consent import Consent
 from assist.settings import Settings
 from audio.events import Chunk, Heard, Speaker
 from audio.source import Arrival, CallSource
@@ -134,7 +135,7 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
 
             said_ms: dict[str, int] = {}
             ears = _timed_listening(service, figures)
-            call, task = service.start(timed, listener=show)
+            call, task = service.start(timed, consent=Consent.GRANTED, consent_by="bench", listener=show)
             session = service.calls[call].session
             plain_hear, plain_tick = session.hear, session.tick
 

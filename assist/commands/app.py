@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from assist.privacy.consent import Consent
 from assist.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ PortOption = Annotated[int | None, typer.Option("--port", help="Port of the page
 AgentOption = Annotated[str | None, typer.Option("--agent", help="Name of the agent on this call.")]
 RecogniserOption = Annotated[str | None, typer.Option("--recogniser", help="auto, whisper or pocketsphinx.")]
 ModelOption = Annotated[str | None, typer.Option("--model", help="Whisper model: a name (base.en) or a folder.")]
+ConsentOption = Annotated[
+    Consent | None,
+    typer.Option(help="Consent to the call being kept. Default: the settings; a recording replayed counts as granted."),
+]
 PlaybookOption = Annotated[str | None, typer.Option("--playbook", help="A shipped playbook's name or a TOML file.")]
 
 

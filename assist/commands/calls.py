@@ -11,6 +11,7 @@ from rich.table import Table
 from assist.commands.app import (
     AgentOption,
     ConfigOption,
+    ConsentOption,
     DataOption,
     ModelOption,
     PlaybookOption,
@@ -49,6 +50,7 @@ def replay(
     ] = 0,
     mono: Annotated[str, typer.Option(help="Whose voice a mono file holds: unknown, customer or agent.")] = "unknown",
     agent: AgentOption = None,
+    consent: ConsentOption = None,
     recogniser: RecogniserOption = None,
     model: ModelOption = None,
     playbook: PlaybookOption = None,
@@ -77,6 +79,7 @@ def replay(
             agent_channel=agent_channel,
             mono=Speaker(mono),
             agent=agent,
+            consent=consent,
         ),
     )
 
@@ -88,6 +91,7 @@ def listen(
     ] = None,
     far_end: Annotated[str | None, typer.Option(help="What carries the customer: name or number.")] = None,
     agent: AgentOption = None,
+    consent: ConsentOption = None,
     recogniser: RecogniserOption = None,
     model: ModelOption = None,
     playbook: PlaybookOption = None,
@@ -102,7 +106,7 @@ def listen(
     settings = load_settings(
         config, data=data, port=port, agent=agent, recogniser=recogniser, model=model, playbook=playbook
     )
-    run_call(settings, console, Joining(microphone=microphone, far_end=far_end, agent=agent))
+    run_call(settings, console, Joining(microphone=microphone, far_end=far_end, agent=agent, consent=consent))
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Where the time of a call went: each channel's milliseconds by what became of them. A fold over the call's events.
 
-What overlaps counts once, as the gravest: paused before lost before failed before speech; the rest is silence.
+What overlaps counts once, as the gravest: withheld for want of consent, paused, lost, untranscribed, failed, speech;
+the rest is silence.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from assist.events import Action, CallStarted, Event
+from assist.events import Action, CallStarted, ConsentSet, Event
+from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from audio.events import Gap, Utterance
 
-ORDER = ("paused", "lost", "untranscribed", "failed", "speech")
-"""Gravest first; `Gap.why` names the second to the fourth."""
+ORDER = ("withheld", "paused", "lost", "untranscribed", "failed", "speech")
+"""Gravest first; `Gap.why` names the third to the fifth."""
 
 
 @dataclass
@@ -22,6 +24,7 @@ class Ledger:
     _ranges: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
     """Channel -> (start, end, rank in ORDER)."""
     _paused_at: int | None = None
+    _withheld_at: int | None = None
 
     def take(self, event: Event) -> None:
         """The next event of the call."""
@@ -32,6 +35,14 @@ class Ledger:
                 self._note(event.speaker, event.start_ms, event.end_ms, "speech")
             case Gap():
                 self._note(event.speaker, event.start_ms, event.end_ms, event.why)
+            case ConsentSet():
+                heard = Gate(ConsentPolicy(event.policy), Consent(event.consent)).heard
+                if not heard and self._withheld_at is None:
+                    self._withheld_at = event.at_ms
+                elif heard and self._withheld_at is not None:
+                    for speaker in self._ranges:
+                        self._note(speaker, self._withheld_at, event.at_ms, "withheld")
+                    self._withheld_at = None
             case Action(what="pause") if self._paused_at is None:
                 self._paused_at = event.at_ms
             case Action(what="resume") if self._paused_at is not None:
@@ -41,10 +52,11 @@ class Ledger:
 
     def sums(self, end_ms: int) -> dict[str, int]:
         """Milliseconds by "channel.what", such as "customer.speech", of a call that has lasted `end_ms`."""
-        pause = [] if self._paused_at is None else [(self._paused_at, end_ms, ORDER.index("paused"))]
+        still = ((self._withheld_at, "withheld"), (self._paused_at, "paused"))
+        going_on = [(since, end_ms, ORDER.index(what)) for since, what in still if since is not None]
         found: dict[str, int] = {}
         for speaker, ranges in self._ranges.items():
-            parts = _painted([*ranges, *pause], end_ms)
+            parts = _painted([*ranges, *going_on], end_ms)
             found |= {f"{speaker}.{what}": ms for what, ms in zip(ORDER, parts, strict=True) if ms or what == "speech"}
             found[f"{speaker}.silence"] = end_ms - sum(parts)
         return found

@@ -156,7 +156,7 @@ class LiveCall:
         if not isinstance(item, Chunk):
             self._hear(item)
             return
-        if self.session.paused_since is not None:
+        if self.session.deaf:
             item = replace(item, channels={who: np.zeros_like(pcm) for who, pcm in item.channels.items()})
         else:
             for trouble in self._watch.push(item):

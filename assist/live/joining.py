@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from assist.errors import AssistError
 from assist.events import SCREEN_ONLY, Event
 from assist.live.service import Service
+from assist.privacy.consent import Consent
 from assist.store.codec import decode, encode
 from audio.errors import AudioError
 from audio.events import Speaker
@@ -43,6 +44,19 @@ class Joining(BaseModel):
     caller: str = ""
     resume: str | None = None
     """Id of the call to go on with, which was cut short."""
+    consent: Consent | None = Field(
+        None, description="at the start; None: as the settings say, for a recording granted (who replays it has it)"
+    )
+
+    @property
+    def agreed(self) -> Consent | None:
+        """What is known about consent at the start; None leaves it to the settings."""
+        return Consent.GRANTED if self.consent is None and self.recording is not None else self.consent
+
+    @property
+    def agreed_by(self) -> str:
+        """Who says so."""
+        return "command line" if self.consent is not None else "replay" if self.recording is not None else "settings"
 
     def source(self) -> CallSource:
         """The call source that is asked for.
@@ -78,6 +92,8 @@ async def open_to_calls(service: Service) -> AsyncIterator[None]:
 
 async def join(data: Path, asked: Joining, show: Callable[[Event], None]) -> str | None:
     """Hand a call to the server that runs on this data folder; its record's id, or None where no server runs.
+
+    The id is empty where nothing was kept.
 
     Raises:
         AssistError: code join-refused with the server's own line, or join-lost when it went away in mid-call.
@@ -131,17 +147,26 @@ async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.
         if asked.resume is not None:
             call, task = service.resume(asked.resume, source, listener=tell)
         else:
-            call, task = service.start(source, agent=asked.agent, caller=asked.caller, listener=tell)
+            call, task = service.start(
+                source,
+                agent=asked.agent,
+                caller=asked.caller,
+                consent=asked.agreed,
+                consent_by=asked.agreed_by,
+                listener=tell,
+            )
     except AssistError as error:
         say({"refused": str(error)})
         writer.close()
         return
+    keeper = service.keepers[call]
     gone = asyncio.create_task(reader.read())
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done() and call in service.calls:
             service.calls[call].hang_up()
-        say({"ended": await task})
+        await task
+        say({"ended": call if keeper.kept else ""})
         await writer.drain()
     except OSError:
         pass  # the command has gone; the call is recorded all the same

@@ -21,6 +21,7 @@ from assist.live.joining import Joining, join, open_to_calls
 from assist.live.loading import load_hearing
 from assist.live.service import Service
 from assist.live.terminal import Terminal
+from assist.privacy.consent import Consent
 from assist.records.library import Library
 from assist.records.page import page
 from assist.records.record import IncidentRecord
@@ -34,6 +35,9 @@ from overlay.identity import ScreenSettings
 from overlay.listening import serving
 from overlay.server import create_app
 
+NOT_KEPT = (
+    "Nothing of this call was kept: consent to it was not given (--consent granted, or key C on the agent's page)."
+)
 DEMO_SOUND = Path(__file__).parent.parent / "demo" / "call.ogg"
 
 
@@ -79,7 +83,7 @@ def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bo
         async with program(demo, console, any_port=any_port) as service:
             if browser if browser is not None else _on_a_terminal():
                 webbrowser.open(f"{service.address}/agent/Dana")
-            call = await _listen(service, source, console, in_step=math.isinf(speed), caller="…0142")
+            call = await _listen(service, source, console, in_step=math.isinf(speed), caller="…0142", by="demo")
             _leave_record(service, call, console)
             if _on_a_terminal():
                 console.print(f"Review it at {service.address}/review/{call} – Ctrl-C ends the program.", markup=False)
@@ -97,11 +101,14 @@ def run_call(settings: Settings, console: Console, asked: Joining) -> None:
         with _on_stop(joining.cancel):
             call = await joining
         if call is not None:
-            console.print(f"The running server has the record: assist records show {call}", markup=False)
+            kept = f"The running server has the record: assist records show {call}"
+            console.print(kept if call else NOT_KEPT, markup=False)
             return
         source = asked.source()
         async with program(settings, console, any_port=True) as service:
-            call = await _listen(service, source, console, in_step=math.isinf(asked.speed))
+            call = await _listen(
+                service, source, console, in_step=math.isinf(asked.speed), consent=asked.agreed, by=asked.agreed_by
+            )
             _leave_record(service, call, console)
 
     _run(run)
@@ -119,10 +126,18 @@ def run_server(settings: Settings, console: Console) -> None:
 
 
 async def _listen(
-    service: Service, source: CallSource, console: Console, *, in_step: bool = False, caller: str = ""
+    service: Service,
+    source: CallSource,
+    console: Console,
+    *,
+    in_step: bool = False,
+    caller: str = "",
+    consent: Consent | None = Consent.GRANTED,
+    by: str,
 ) -> str:
     """One call with its lines in the terminal; Ctrl-C or SIGTERM hangs up and the record is still written."""
-    call, task = service.start(source, caller=caller, in_step=in_step, listener=Terminal(console).show)
+    show = Terminal(console).show
+    call, task = service.start(source, caller=caller, consent=consent, consent_by=by, in_step=in_step, listener=show)
     with _on_stop(lambda: service.calls[call].hang_up() if call in service.calls else None):
         return await task
 
@@ -130,6 +145,9 @@ async def _listen(
 def _leave_record(service: Service, call: str, console: Console) -> None:
     """Write the record beside the store as JSON and HTML, and say where."""
     body = service.store.record(call)
+    if body is None:
+        console.print(NOT_KEPT, markup=False, soft_wrap=True)
+        return
     folder = service.settings.data / "records"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{call}.json").write_text(json.dumps(body, ensure_ascii=False, indent=2), encoding="utf-8")

@@ -16,8 +16,11 @@ from assist.coach.playbook import Playbook
 from assist.errors import AssistError
 from assist.events import Action, AlertMoved, CallEnded, CallStarted, Event
 from assist.live.call import Ears, LiveCall
+from assist.live.keeping import Keeper
 from assist.live.resuming import rebuild
 from assist.live.session import Session
+from assist.privacy.autopause import AutoPause
+from assist.privacy.consent import Consent, Gate
 from assist.records.record import IncidentRecord, fold
 from assist.records.wrapup import form
 from assist.screens.alerts import Rules
@@ -67,6 +70,7 @@ class Service:
     screens: Screens = field(init=False)
     duty: Duty = field(init=False)
     calls: dict[str, LiveCall] = field(default_factory=dict)
+    keepers: dict[str, Keeper] = field(default_factory=dict)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def open(self) -> list[str]:
@@ -108,11 +112,14 @@ class Service:
         team: str | None = None,
         queue: str = "",
         caller: str = "",
+        consent: Consent | None = None,
+        consent_by: str = "settings",
         in_step: bool = False,
         listener: Callable[[Event], None] | None = None,
     ) -> tuple[str, asyncio.Task[str]]:
         """Begin listening to a call. The task ends with the call's record written, and gives the call's id.
 
+        `consent` is what is known about it at the start, and `consent_by` who says so; without it the settings decide.
         `listener` is told every event as well (a terminal, a bench); it runs on the event loop and must be quick.
 
         Raises:
@@ -140,8 +147,9 @@ class Service:
                 "model": self.hearing.version[:24],
             },
         )
-        live = LiveCall(self._session(started), lambda number, event: self._publish(call, number, event, listener))
-        self.store.begin(call, started.started_at, started.agent)
+        session = self._session(started)
+        session.gate = Gate(self.settings.consent_policy, consent or self.settings.consent, consent_by)
+        live = LiveCall(session, lambda number, event: self._publish(call, number, event, listener))
         return call, self._begin(call, live, source, in_step=in_step)
 
     def resume(
@@ -157,7 +165,8 @@ class Service:
         Raises:
             AssistError: codes resume-unknown, resume-not-cut-short, resume-late.
         """
-        events = [event for _, event in self.store.events(call)]
+        logged = self.store.events(call)
+        events = [event for _, event in logged]
         if not events or not isinstance(events[0], CallStarted):
             raise AssistError("resume-unknown", f"no call {call!r} in this store; see `assist records list`")
         started, last = events[0], events[-1]
@@ -174,7 +183,7 @@ class Service:
         live = LiveCall(
             session,
             lambda number, event: self._publish(call, number, event, listener),
-            number=len(events),
+            number=logged[-1][0] + 1,
             offset_ms=offset_ms,
             cuts=cuts,
         )
@@ -197,6 +206,7 @@ class Service:
         """Give the call its ears and its task."""
         loop = asyncio.get_running_loop()
         session = live.session
+        session.auto_pause = AutoPause(self.settings.auto_pause_s * 1000) if self.settings.auto_pause else None
         ears = self.hearing.listener(
             source.speakers,
             in_step=in_step,
@@ -204,7 +214,9 @@ class Service:
             phrases=(self.settings.expect,) if self.settings.expect else (),
         )
         live.pulse = lambda: self.screens.pulse(call, session.now_ms, session.escalation.score)
-        self.calls[call] = live
+        keeper = Keeper(self.store, call)
+        keeper.restore(session)
+        self.calls[call], self.keepers[call] = live, keeper
         task = asyncio.create_task(self._live(call, live, source, ears), name=f"call {call}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -241,9 +253,10 @@ class Service:
             raise
         finally:
             self.calls.pop(call, None)
-            record = await asyncio.shield(asyncio.to_thread(self._write_record, call))
+            kept = self.keepers.pop(call).kept
+            record = await asyncio.shield(asyncio.to_thread(self._write_record, call)) if kept else None
             self.duty.ended(call)
-            self.screens.ended(call, form(record, [], self.settings))
+            self.screens.ended(call, form(record, [], self.settings) if record is not None else None)
         return call
 
     def _write_record(self, call: str) -> IncidentRecord:
@@ -253,9 +266,12 @@ class Service:
         return record
 
     def _publish(self, call: str, number: int | None, event: Event, listener: Callable[[Event], None] | None) -> None:
-        if number is not None:
-            self.store.append(call, number, event)
-        self.screens.show(call, event)
+        latched = self.keepers[call].take(number, event) if number is not None else None
+        if latched is None:
+            self.screens.show(call, event)
+        else:  # a pause or a word about consent is acknowledged on the pages when it is on disk
+            loop = asyncio.get_running_loop()
+            latched.add_done_callback(lambda _: loop.call_soon_threadsafe(self.screens.show, call, event))
         self.duty.take(call, event)
         if listener is not None:
             listener(event)

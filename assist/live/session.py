@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from assist.coach.coach import Coach
-from assist.events import Action, AlertRaised, CallEnded, CallStarted, Event, SignalRaised, SignalWithdrawn
+from assist.events import (
+    Action,
+    AlertRaised,
+    CallEnded,
+    CallStarted,
+    ConsentSet,
+    Event,
+    SignalRaised,
+    SignalWithdrawn,
+)
+from assist.privacy.autopause import AutoPause
+from assist.privacy.consent import Consent, Gate
 from assist.privacy.redaction import Redactor
 from audio.events import Gap, Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure
 from detectors.escalation import Escalation
@@ -19,6 +30,9 @@ TICK_MS = 500
 PAUSE_REACH_MS = 2_000
 """A pause also takes back what was said this shortly before it: the hand is slower than the first digits."""
 
+AUTOMATIC = "call-assist"
+"""Who pauses where nobody did."""
+
 
 @dataclass
 class Session:
@@ -29,15 +43,23 @@ class Session:
     escalation: Escalation
     coach: Coach
     redactor: Redactor = field(default_factory=Redactor)
+    gate: Gate = field(default_factory=lambda: Gate(consent=Consent.GRANTED))
+    auto_pause: AutoPause | None = None
+    """Pauses by itself where a card number is asked for; None: only people pause."""
     now_ms: int = 0
     paused_since: int | None = None
     """Call time at which listening was paused; None while listening."""
     _resumed_ms: int = 0
+    _reach_ms: int = PAUSE_REACH_MS
+    _pause_ends_ms: int | None = None
+    """When a pause that began by itself ends by itself."""
     _utterances: dict[str, Utterance | Hypothesis] = field(default_factory=dict)
     _speaking: dict[Speaker, int] = field(default_factory=dict)
     _stopped: dict[Speaker, int] = field(default_factory=dict)
     _signals: dict[str, bool] = field(default_factory=dict)
     """Keys raised so far, with whether their words have settled."""
+    _stand_on: dict[str, tuple[str | None, int]] = field(default_factory=dict)
+    """Key -> the utterance it stands on, and when its words end."""
     _provisional: dict[str, set[str]] = field(default_factory=dict)
     """Utterance id -> keys of signals that stand on its words while they may still change."""
     _alert: AlertRaised | None = None
@@ -46,9 +68,14 @@ class Session:
     _alerts: int = 0
     _next_tick_ms: int = TICK_MS
 
+    @property
+    def deaf(self) -> bool:
+        """Nothing may be listened to now: a pause, or no consent."""
+        return self.paused_since is not None or not self.gate.heard
+
     def begin(self) -> list[Event]:
-        """The first event of the call."""
-        return [self.started]
+        """The first events of the call."""
+        return [self.started, self._consent_event()]
 
     def hear(self, heard: Heard) -> list[Event]:
         """Take what the listener says and judge it."""
@@ -64,7 +91,7 @@ class Session:
                     self._utterances.pop(heard.id, None)
                 if heard.settled and not heard.words and not known:
                     return []
-                return [heard, *self._judge(latest=heard)]
+                return [heard, *self._judge(latest=heard), *self._pause_for(heard)]
             case VoiceMeasure():
                 self.now_ms = max(self.now_ms, heard.at_ms)
                 return self._judge(voice=heard)
@@ -83,7 +110,8 @@ class Session:
         """The words as they may be shown and kept: masked, and none that were said during a pause or just before it."""
         paused = self.paused_since
         last_ms = heard.words[-1].end_ms if heard.words else heard.start_ms
-        if (paused is not None and last_ms > paused - PAUSE_REACH_MS) or heard.start_ms < self._resumed_ms:
+        held = paused is not None and last_ms > paused - self._reach_ms
+        if held or heard.start_ms < self._resumed_ms or not self.gate.heard:
             return Utterance(heard.id, heard.speaker, heard.start_ms, last_ms, ())
         return self.redactor.settled(heard) if heard.settled else self.redactor.provisional(heard)
 
@@ -94,7 +122,7 @@ class Session:
             return []
         self._next_tick_ms = self.now_ms - self.now_ms % TICK_MS + TICK_MS
         self._forget()
-        events = self._judge()
+        events = self._go_on() + self._judge()
         events += self._changed(self.escalation.tick(self.now_ms))
         events += self.coach.tick(self.now_ms)
         return events
@@ -112,19 +140,90 @@ class Session:
                 if self._alert is not None and self._alert.id == action.target:
                     self._alert = None
             case "pause":
-                if self.paused_since is None:
-                    self.paused_since = self.now_ms
-                    for heard in [each for each in self._utterances.values() if not each.settled]:
-                        events += self.hear(heard)
+                events += self._pause(PAUSE_REACH_MS)
+                self._pause_ends_ms = None
             case "resume":
-                self._resumed_ms = self.now_ms
-                self.paused_since = None
+                self._resume()
+            case "consent":
+                events += self._consent(Consent(action.detail), action.who)
         return [*events, *self.coach.act(action)]
 
     def end(self, at_ms: int, reason: str, accounted_ms: dict[str, int]) -> list[Event]:
         """The call is over: prompts leave the screen, the last event is written."""
         self.now_ms = max(self.now_ms, at_ms)
         return [*self.coach.end(self.now_ms), CallEnded(self.now_ms, reason, accounted_ms)]
+
+    def _pause(self, reach_ms: int) -> list[Event]:
+        """Stop listening, and take back what is being said and what was said this shortly before."""
+        if self.paused_since is not None:
+            return []
+        self.paused_since = self.now_ms
+        self._reach_ms = reach_ms
+        cut = self.now_ms - reach_ms
+        events: list[Event] = []
+        for heard in list(self._utterances.values()):
+            if isinstance(heard, Hypothesis):
+                events += self.hear(heard)
+            elif heard.words and heard.words[-1].end_ms > cut:
+                events += self._take_back(heard, cut)
+        return events
+
+    def _take_back(self, said: Utterance, cut_ms: int) -> list[Event]:
+        """A settled utterance without its words after `cut_ms`, and without what stood on them."""
+        words = tuple(word for word in said.words if word.end_ms <= cut_ms)
+        shorter = replace(said, words=words)
+        if words:
+            self._utterances[said.id] = shorter
+        else:
+            self._utterances.pop(said.id, None)
+        gone = [key for key, (name, end) in self._stand_on.items() if name == said.id and end > cut_ms]
+        return [shorter, *(event for key in gone for event in self._unsay(key))]
+
+    def _unsay(self, key: str) -> list[Event]:
+        """A signal whose words are taken back."""
+        self._signals.pop(key, None)
+        self._stand_on.pop(key, None)
+        events: list[Event] = [SignalWithdrawn(self.now_ms, key)]
+        events += self._changed(self.escalation.withdraw(key, self.now_ms))
+        return events + self.coach.withdraw(key, self.now_ms)
+
+    def _resume(self) -> None:
+        self._resumed_ms = self.now_ms
+        self.paused_since = None
+        self._pause_ends_ms = None
+
+    def _pause_for(self, heard: Utterance | Hypothesis) -> list[Event]:
+        """Pause by itself where a card number is about to be said."""
+        if self.auto_pause is None or self.deaf:
+            return []
+        reason = self.auto_pause.asks(heard)
+        if not reason:
+            return []
+        self._pause_ends_ms = self.now_ms + self.auto_pause.longest_ms
+        return [Action(self.now_ms, AUTOMATIC, "system", "pause", detail=reason), *self._pause(0)]
+
+    def _go_on(self) -> list[Event]:
+        """A pause that began by itself ends by itself, if nobody has ended it before."""
+        if self._pause_ends_ms is None or self.now_ms < self._pause_ends_ms:
+            return []
+        self._resume()
+        return [Action(self.now_ms, AUTOMATIC, "system", "resume")]
+
+    def _consent(self, consent: Consent, by: str) -> list[Event]:
+        """What is known about consent changes; where nothing may be heard any more, nothing stays in memory either."""
+        self.gate = replace(self.gate, consent=consent, by=by)
+        events: list[Event] = [self._consent_event()]
+        if not self.gate.heard:
+            for key in list(self._signals):
+                events += self._unsay(key)
+            for said in list(self._utterances.values()):
+                events.append(Utterance(said.id, said.speaker, said.start_ms, said.start_ms, ()))
+            self._utterances.clear()
+            self._provisional.clear()
+        return events
+
+    def _consent_event(self) -> ConsentSet:
+        return ConsentSet(self.now_ms, self.gate.consent, self.gate.by, self.gate.policy)
 
     def _judge(self, latest: Utterance | Hypothesis | None = None, voice: VoiceMeasure | None = None) -> list[Event]:
         window = Window(
@@ -151,6 +250,7 @@ class Session:
         fresh = [signal for key, signal in found.items() if self._is_news(key, signal)]
         for signal in fresh:
             self._signals[signal.key] = signal.settled
+            self._stand_on[signal.key] = (signal.evidence.utterance, signal.evidence.end_ms)
             events.append(SignalRaised(self.now_ms, signal))
         if found:
             events += self._changed(self.escalation.hear(tuple(found.values()), self.now_ms))
@@ -172,6 +272,7 @@ class Session:
         provisional = {key for key, signal in found.items() if not signal.settled}
         for key in self._provisional.get(latest.id, set()) - found.keys():
             del self._signals[key]
+            self._stand_on.pop(key, None)
             events.append(SignalWithdrawn(self.now_ms, key))
             events += self._changed(self.escalation.withdraw(key, self.now_ms))
             events += self.coach.withdraw(key, self.now_ms)

@@ -15,6 +15,7 @@ from assist.events import (
     AlertRaised,
     CallEnded,
     CallStarted,
+    ConsentSet,
     Event,
     FollowUpNoted,
     PlanOffered,
@@ -160,6 +161,15 @@ class Problem(_Part):
     cleared: bool
 
 
+class ConsentStep(_Part):
+    """What was known about consent from `at_ms` on, and who said so."""
+
+    at_ms: int
+    consent: str
+    by: str
+    policy: str
+
+
 class RecoveryTime(_Part):
     """One run of the 60-second recovery clock."""
 
@@ -201,6 +211,7 @@ class IncidentRecord(_Part):
     gaps_ms: int
     accounted_ms: dict[str, int]
     versions: dict[str, str]
+    consent: list[ConsentStep] = Field(default_factory=list, description="as it was set, in order")
 
 
 def fold(events: Iterable[Event]) -> IncidentRecord:
@@ -229,8 +240,9 @@ class _Folding:
         self.alerts: dict[str, Alert] = {}
         self.notes: list[Note] = []
         self.recovery: list[dict[str, Any]] = []
-        self.lines: list[Line] = []
+        self.lines: dict[str, Line] = {}
         self.troubles: list[Problem] = []
+        self.consent: list[ConsentStep] = []
         self.gaps_ms = 0
         self.outcome = self.root_cause = self.contested = ""
 
@@ -241,18 +253,21 @@ class _Folding:
                 self.started = event
             case CallEnded():
                 self.ended = event
+            case ConsentSet():
+                self.consent.append(
+                    ConsentStep(at_ms=event.at_ms, consent=event.consent, by=event.by, policy=event.policy)
+                )
             case Utterance():
                 words = [(word.text, word.start_ms, word.end_ms, round(word.probability, 3)) for word in event.words]
+                self.lines.pop(event.id, None)  # said again: a pause has shortened it
                 if words:
-                    self.lines.append(
-                        Line(
-                            id=event.id,
-                            speaker=event.speaker,
-                            start_ms=event.start_ms,
-                            end_ms=event.end_ms,
-                            text=event.text,
-                            words=words,
-                        )
+                    self.lines[event.id] = Line(
+                        id=event.id,
+                        speaker=event.speaker,
+                        start_ms=event.start_ms,
+                        end_ms=event.end_ms,
+                        text=event.text,
+                        words=words,
                     )
             case SignalRaised(signal=signal):
                 evidence = signal.evidence
@@ -430,11 +445,12 @@ class _Folding:
             alerts=list(self.alerts.values()),
             notes=self.notes,
             contested=self.contested,
-            transcript=sorted(self.lines, key=lambda line: line.start_ms),
+            transcript=sorted(self.lines.values(), key=lambda line: line.start_ms),
             troubles=self.troubles,
             gaps_ms=self.gaps_ms,
             accounted_ms=dict(self.ended.accounted_ms),
             versions=dict(self.started.versions),
+            consent=self.consent,
         )
 
 

@@ -84,6 +84,8 @@ class Desk:
                 return "help", "", ""
             case messages.DoPause():
                 return "pause" if what.on else "resume", "", ""
+            case messages.DoConsent():
+                return "consent", "", what.consent
             case messages.DoNote():
                 return "note", "", what.text
             case messages.DoAlert():

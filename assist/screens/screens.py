@@ -12,6 +12,7 @@ from assist.events import (
     AlertRaised,
     CallEnded,
     CallStarted,
+    ConsentSet,
     Event,
     PlanOffered,
     PromptEnded,
@@ -22,6 +23,7 @@ from assist.events import (
     SignalWithdrawn,
     StepTicked,
 )
+from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.records.page import clock, label
 from assist.screens.cards import TIERS, Cards
 from audio.events import Hypothesis, Trouble, Utterance
@@ -76,6 +78,8 @@ class _Seen:
     """Trouble code -> its line, while it lasts."""
     behind: str = ""
     paused: bool = False
+    paused_by_itself: str = ""
+    gate: Gate = field(default_factory=Gate)
     prompt: PromptShown | None = None
     options: tuple[messages.PlanOption, ...] = ()
     plan_states: dict[str, str] = field(default_factory=dict)
@@ -183,6 +187,8 @@ class Screens:
                 self._trouble(seen, event)
             case Action():
                 self._action(seen, event)
+            case ConsentSet():
+                self._consent(seen, event)
             case CallEnded():
                 seen.now_ms = max(seen.now_ms, event.at_ms)
             case _:
@@ -207,16 +213,23 @@ class Screens:
         self._delays_ms.append(milliseconds)
         self._quality()
 
-    def ended(self, call: str, wrapup: messages.WrapUp) -> None:
-        """The record is written: the agent's page offers it with its wrap-up, the board forgets the call."""
+    def ended(self, call: str, wrapup: messages.WrapUp | None) -> None:
+        """The record is written: the agent's page offers it with its wrap-up, the board forgets the call.
+
+        None: nothing was kept of this call.
+        """
         seen = self._calls.pop(call, None)
         if seen is None:
             return
-        for key in ("prompt", "next", "plan", "clock", "health"):
+        for key in ("prompt", "next", "plan", "clock", "health", "consent"):
             self.hub.drop(seen.agent_room, key)
         self.hub.show(seen.agent_room, "call", self._call(seen, "ended"))
-        self.hub.show(seen.agent_room, "ended", messages.Ended(record=call, summary=_summary(seen), at_ms=seen.now_ms))
-        self.hub.show(seen.agent_room, "wrapup", wrapup)
+        if wrapup is not None:
+            ended = messages.Ended(record=call, summary=_summary(seen), at_ms=seen.now_ms)
+            self.hub.show(seen.agent_room, "wrapup", wrapup)
+        else:
+            ended = messages.Ended(record="", summary="Nothing was kept: no consent", at_ms=seen.now_ms)
+        self.hub.show(seen.agent_room, "ended", ended)
         self.hub.drop("board", f"row/{call}")
         for alert in seen.cards.open:
             self.hub.drop("board", f"alert/{call}-{alert}")
@@ -240,6 +253,22 @@ class Screens:
         self._steps(seen)
         self._row(seen)
         self._quality()
+
+    def _consent(self, seen: _Seen, event: ConsentSet) -> None:
+        seen.gate = Gate(ConsentPolicy(event.policy), Consent(event.consent), event.by)
+        now = messages.ConsentNow.model_validate(
+            {"consent": event.consent, "by": event.by, "heard": seen.gate.heard, "kept": seen.gate.kept}
+        )
+        for room in (seen.agent_room, seen.call_room):
+            self.hub.show(room, "consent", now)
+        if not seen.gate.heard:
+            for room in (seen.agent_room, seen.call_room):
+                for key in [key for key in self.hub.snapshot(room) if key.startswith(("line/", "heard/"))]:
+                    self.hub.drop(room, key)
+            seen.lines.clear()
+            seen.why = seen.quote = ""
+        self._health(seen)
+        self._row(seen)
 
     def _recogniser(self) -> dict[str, str | bool]:
         return {
@@ -444,6 +473,7 @@ class Screens:
                 self._plan(seen)
             case "pause" | "resume":
                 seen.paused = action.what == "pause"
+                seen.paused_by_itself = action.detail if seen.paused and action.role == "system" else ""
                 self._health(seen)
             case "alert-seen" | "claim" | "release" | "resolve":
                 self._show_alerts(seen, seen.cards.done(action))
@@ -495,6 +525,10 @@ class Screens:
             state = "starting"
         elif seen.paused:
             state, text = "paused", "Paused: nothing is heard or kept"
+            if seen.paused_by_itself:
+                text = f"Paused by itself: {seen.paused_by_itself}. P goes on"
+        elif not seen.gate.heard:
+            state, text = "paused", "Not listening: there is no consent to this call"
         elif seen.sound_lost:
             state, text = "lost", next(iter(seen.sound_lost.values()))
         elif seen.behind:

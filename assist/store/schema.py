@@ -53,6 +53,17 @@ reviews = Table(
     Column("text", Text, nullable=False),  # a verdict (right, wrong, clear) or words
     Column("at_ms", Integer),
 )
+gates = Table(
+    "gates",  # one row per call: what may be heard and kept of it; outlives the call's content
+    TABLES,
+    Column("call", String, primary_key=True),
+    Column("policy", String, nullable=False),
+    Column("consent", String, nullable=False),  # unknown, granted, refused
+    Column("by", String, nullable=False),
+    Column("paused_ms", Integer),  # call time of the pause that holds; NULL while listening
+    Column("paused_by", String, nullable=False),
+    Column("at", String, nullable=False, index=True),  # ISO 8601
+)
 SPOKEN = "CREATE VIRTUAL TABLE IF NOT EXISTS spoken USING fts5(call UNINDEXED, words)"
 
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()

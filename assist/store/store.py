@@ -6,7 +6,7 @@ One writer (assist/store/writer.py) owns the one connection that writes; readers
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -30,7 +30,7 @@ from sqlalchemy.pool import NullPool
 
 from assist.errors import AssistError
 from assist.events import Event
-from assist.store import schema
+from assist.store import erasing, schema
 from assist.store.codec import decode, encode
 from assist.store.writer import BACKLOG_BYTES, Reserve, Writer, reason
 
@@ -84,6 +84,20 @@ class RecordQuery:
     limit: int = 50
 
 
+@dataclass(frozen=True, slots=True)
+class StoredGate:
+    """What may be heard and kept of a call, as it was last latched."""
+
+    policy: str
+    consent: str
+    by: str
+    paused_ms: int | None = None
+    """Call time of the pause that holds; None while listening."""
+    paused_by: str = ""
+    at: str = ""
+    """ISO 8601."""
+
+
 class Store(Protocol):
     """What the program needs of a store; `open_store` picks the adapter by URL."""
 
@@ -129,6 +143,22 @@ class Store(Protocol):
 
     def reviews(self, call: str) -> list[Review]:
         """All reviews of a call, oldest first."""
+        ...
+
+    def latch(self, call: str, gate: StoredGate) -> Future[None]:
+        """Write what may be heard and kept of a call from now on; a pause is acknowledged after this receipt."""
+        ...
+
+    def gate(self, call: str) -> StoredGate | None:
+        """What was last latched for a call."""
+        ...
+
+    def scrub(self, call: str, numbers: Sequence[int]) -> Future[None]:
+        """Take single events out of a call's log; fulfilled when their bytes are gone."""
+        ...
+
+    def erase(self, calls: Sequence[str]) -> Future[None]:
+        """Take calls out of every table, the full-text index and the write-ahead log; their gates stay."""
         ...
 
     @property
@@ -301,6 +331,28 @@ class SqliteStore:
         with self._reader.connect() as connection:
             return [Review(*row) for row in connection.execute(query)]
 
+    def latch(self, call: str, gate: StoredGate) -> Future[None]:
+        """Write what may be heard and kept of a call from now on."""
+        row = asdict(gate)
+        return self._writer.put(
+            upsert(schema.gates).values(call=call, **row).on_conflict_do_update(index_elements=["call"], set_=row)
+        )
+
+    def gate(self, call: str) -> StoredGate | None:
+        """What was last latched for a call."""
+        columns = [schema.gates.c[field.name] for field in fields(StoredGate)]
+        with self._reader.connect() as connection:
+            row = connection.execute(select(*columns).where(schema.gates.c.call == call)).one_or_none()
+        return None if row is None else StoredGate(*row)
+
+    def scrub(self, call: str, numbers: Sequence[int]) -> Future[None]:
+        """Take single events out of a call's log; fulfilled when their bytes are gone."""
+        return self._writer.put(lambda connection: erasing.scrub(connection, call, numbers), wipe=True)
+
+    def erase(self, calls: Sequence[str]) -> Future[None]:
+        """Take calls out of every table, the full-text index and the write-ahead log; their gates stay."""
+        return self._writer.put(lambda connection: erasing.erase(connection, calls), wipe=True)
+
     @property
     def behind(self) -> bool:
         """So much waits to be written that no new call should begin."""
@@ -339,5 +391,6 @@ def _engine(path: Path, *, read_only: bool = False) -> Engine:
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA secure_delete=ON")  # what is taken out is overwritten, not just unlinked
 
     return engine

@@ -38,11 +38,13 @@ BACKLOG_BYTES = 16 << 20
 
 @dataclass(slots=True)
 class Write:
-    """One statement and the receipt for it."""
+    """One statement, or work to do with the writer's connection, and the receipt for it."""
 
     statement: Any
     receipt: Future[None]
     size: int
+    wipe: bool = False
+    """Empty the write-ahead log before the receipt: it holds copies of what this took out."""
 
 
 class Reserve:
@@ -97,12 +99,12 @@ class Writer:
         """About how much waits to be written."""
         return self._waiting
 
-    def put(self, statement: Any, size: int = 200) -> Future[None]:
+    def put(self, statement: Any, size: int = 200, *, wipe: bool = False) -> Future[None]:
         """Write this after everything put before; the receipt is fulfilled when it is on disk."""
         receipt: Future[None] = Future()
         with self._count:
             self._waiting += size
-        self._queue.put(Write(statement, receipt, size))
+        self._queue.put(Write(statement, receipt, size, wipe))
         return receipt
 
     def close(self) -> None:
@@ -165,7 +167,13 @@ class Writer:
                 if again:
                     connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
                 for write in batch:
-                    connection.execute(write.statement)
+                    if callable(write.statement):
+                        write.statement(connection)
+                    else:
+                        connection.execute(write.statement)
+            if any(write.wipe for write in batch):
+                with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                    connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
         except (OperationalError, OSError) as error:
             with contextlib.suppress(SQLAlchemyError):
                 self._engine.dispose()

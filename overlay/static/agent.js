@@ -66,6 +66,7 @@ function draw() {
     dismissedNotices = new Map();
   }
   drawHealth();
+  drawConsent();
   drawLevel();
   drawCard();
   drawNext();
@@ -112,6 +113,17 @@ function drawHealth() {
   for (const id of ["help", "pause"]) find(id).disabled = call?.state !== "live";
   write(pause, health?.state === "paused" ? "Go on listening" : "Pause for card number");
   drawClocks();
+}
+
+function drawConsent() {
+  const value = now("consent");
+  const place = find("consent");
+  const live = now("call")?.state === "live" && value;
+  put(place, "class", `consent ${live ? value.consent : ""}`);
+  for (const id of ["grant", "refuse"]) find(id).hidden = !live || (id === "grant") === (value.consent === "granted");
+  const what = value?.heard ? value.kept ? "this call is kept" : "heard, but not kept" : "not heard, not kept";
+  const said = { unknown: "Consent not known", granted: "Consent given", refused: "Consent refused" }[value?.consent];
+  write(find("agreed"), live ? `${said}: ${what}` : "");
 }
 
 function drawClocks() {
@@ -237,6 +249,10 @@ function drawEnded(ended) {
   const note = h("textarea", { "aria-label": "Your note on this call", placeholder: "Your note, if you want one", maxlength: 2000 });
   const state = h("span", { class: "second small", role: "status" });
   card.className = "card on";
+  if (!ended.record) {
+    card.replaceChildren(h("p", { class: "label" }, "Call ended"), h("h2", { class: "title" }, ended.summary));
+    return;
+  }
   card.replaceChildren(
     h("p", { class: "label" }, "Call ended"),
     h("h2", { class: "title" }, ended.summary || "The record is kept"),
@@ -338,6 +354,17 @@ function help() {
   find("help").classList.add("pressed");
   setTimeout(() => find("help").classList.remove("pressed"), 600);
 }
+// Refusing erases what was kept: after consent was given, it takes the key twice.
+let refusing = 0;
+function refuse() {
+  if (now("consent")?.consent === "granted" && performance.now() - refusing > 4000) {
+    refusing = performance.now();
+    return say("N again erases this call and stops listening.");
+  }
+  refusing = 0;
+  act({ do: "consent", consent: "refused" });
+}
+const grant = () => act({ do: "consent", consent: "granted" });
 const pause = () => act({ do: "pause", on: now("health")?.state !== "paused" });
 
 function fold(open) {
@@ -370,11 +397,13 @@ function size(step) {
 const actions = {
   u: () => answer("used"), w: () => answer("wrong"),
   Escape: () => (find("drawer").hidden ? answer("dismissed") : earlier()),
-  h: help, p: pause, e: earlier, 1: () => pick(0), 2: () => pick(1), 3: () => pick(2),
+  h: help, p: pause, c: grant, n: refuse, e: earlier, 1: () => pick(0), 2: () => pick(1), 3: () => pick(2),
 };
 keys(document, actions);
 find("help").addEventListener("click", help);
 find("pause").addEventListener("click", pause);
+find("grant").addEventListener("click", grant);
+find("refuse").addEventListener("click", refuse);
 find("earlier").addEventListener("click", earlier);
 find("fold").addEventListener("click", () => fold(find("talk-box").hidden));
 find("size").addEventListener("click", () => size(1));

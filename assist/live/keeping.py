@@ -1,0 +1,139 @@
+"""What of one call goes to disk: nothing without consent, and what a pause reaches back to is taken out again.
+
+The gate (consent, policy, pause) is latched in the store before a page hears of it, and read back when a call that was
+cut short goes on: a call that was paused is still paused, a consent refused is still refused.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from assist.events import (
+    Action,
+    AlertRaised,
+    CallStarted,
+    ConsentSet,
+    Event,
+    FollowUpNoted,
+    PromptEnded,
+    PromptShown,
+    SignalRaised,
+    StepTicked,
+)
+from assist.live.session import PAUSE_REACH_MS, Session
+from assist.privacy.consent import Consent, ConsentPolicy, Gate
+from assist.store.store import Store, StoredGate
+from audio.events import Utterance
+from detectors.signals import LevelChange
+
+RECENT = 400
+"""Events remembered for a pause to reach back to; 2 s of a call hold some tens."""
+
+
+@dataclass
+class Keeper:
+    """Stands between one call and the store."""
+
+    store: Store
+    call: str
+    gate: Gate = field(default_factory=Gate)
+    _paused_ms: int | None = None
+    _paused_by: str = ""
+    _started: tuple[int, CallStarted] | None = None
+    _begun: bool = False
+    _recent: deque[tuple[int, Event]] = field(default_factory=lambda: deque(maxlen=RECENT))
+
+    @property
+    def kept(self) -> bool:
+        """There is something of this call on disk."""
+        return self._begun
+
+    def restore(self, session: Session) -> None:
+        """Give a call that goes on the gate it had; one that is new keeps its own."""
+        stored = self.store.gate(self.call)
+        if stored is not None:
+            session.gate = Gate(ConsentPolicy(stored.policy), Consent(stored.consent), stored.by)
+            session.paused_since = stored.paused_ms
+            self._paused_ms, self._paused_by = stored.paused_ms, stored.paused_by
+            self._begun = bool(self.store.events(self.call))
+        self.gate = session.gate
+
+    def take(self, number: int, event: Event) -> Future[None] | None:
+        """Keep an event where that is allowed.
+
+        Returns:
+            For a pause, a resumption or a word about consent: the receipt to wait for before anybody is told.
+        """
+        match event:
+            case CallStarted():
+                self._started = (number, event)
+                if self.gate.kept:
+                    self._begin()
+                return None
+            case ConsentSet():
+                return self._consent(number, event)
+            case Action(what="pause" | "resume"):
+                return self._pause(number, event)
+        if self.gate.kept:
+            self.store.append(self.call, number, event)
+            self._recent.append((number, event))
+        return None
+
+    def _begin(self) -> None:
+        if self._started is not None:
+            number, started = self._started
+            self.store.begin(self.call, started.started_at, started.agent)
+            self.store.append(self.call, number, started)
+            self._begun = True
+
+    def _consent(self, number: int, event: ConsentSet) -> Future[None]:
+        self.gate = Gate(ConsentPolicy(event.policy), Consent(event.consent), event.by)
+        if self.gate.kept:
+            if not self._begun:
+                self._begin()
+            self.store.append(self.call, number, event)
+        elif self.gate.consent is Consent.REFUSED and self._begun:
+            self.store.erase([self.call])
+            self._begun = False
+            self._recent.clear()
+        return self._latch()
+
+    def _pause(self, number: int, action: Action) -> Future[None]:
+        if self.gate.kept:
+            self.store.append(self.call, number, action)
+        if action.what == "resume":
+            self._paused_ms, self._paused_by = None, ""
+        elif self._paused_ms is None:
+            self._paused_ms, self._paused_by = action.at_ms, action.who
+        latched = self._latch()
+        if action.what == "pause" and action.role != "system":
+            reached = [n for n, event in self._recent if _ends_ms(event) > action.at_ms - PAUSE_REACH_MS]
+            if reached:
+                return self.store.scrub(self.call, reached)
+        return latched
+
+    def _latch(self) -> Future[None]:
+        gate = StoredGate(
+            self.gate.policy,
+            self.gate.consent,
+            self.gate.by,
+            self._paused_ms,
+            self._paused_by,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        return self.store.latch(self.call, gate)
+
+
+def _ends_ms(event: Event) -> int:
+    """When the words an event carries were said, or -1 where it carries none."""
+    match event:
+        case Utterance() if event.words:
+            return event.words[-1].end_ms
+        case SignalRaised():
+            return event.signal.evidence.end_ms
+        case PromptShown() | AlertRaised() | StepTicked() | FollowUpNoted() | PromptEnded() | LevelChange():
+            return event.at_ms
+    return -1

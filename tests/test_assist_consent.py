@@ -1,0 +1,241 @@
+"""The gate of a call: what is heard, shown and written under each policy, and what is taken out again."""
+
+import asyncio
+
+import pytest
+
+from assist.events import Action, ConsentSet
+from assist.privacy.autopause import AutoPause
+from assist.privacy.consent import Consent, ConsentPolicy, Gate
+from audio.events import Speaker, Utterance
+from tests.scripted_call import hits, on_stage, open_service, said, saying
+
+CANARY = "marmalade"
+BEFORE, DURING, AFTER = "quicksilver", "zanzibar", "tangerine"
+
+
+def act(stage, what, detail="", role="agent"):
+    live = stage.service.calls[stage.call]
+    live.act(Action(live.session.now_ms, "Dana", role, what, detail=detail))
+
+
+@pytest.mark.parametrize(
+    ("policy", "consent", "heard", "kept"),
+    [
+        ("one-party", "unknown", True, True),
+        ("all-party", "unknown", True, False),
+        ("strict", "unknown", False, False),
+        *[(policy, "granted", True, True) for policy in ConsentPolicy],
+        *[(policy, "refused", False, False) for policy in ConsentPolicy],
+    ],
+)
+def test_what_is_heard_shown_and_written_follows_policy_and_consent(policy, consent, heard, kept, tmp_path):
+    gate = Gate(ConsentPolicy(policy), Consent(consent))
+    assert (gate.heard, gate.kept) == (heard, kept)
+
+    async def scene():
+        stage = await on_stage(tmp_path, consent_policy=policy, consent=consent)
+        await stage.hear(said(f"I want my {CANARY} and your manager right now", 0))
+        await stage.written()
+        shown = any(CANARY in body for body in stage.service.hub.snapshot("agent/Dana").values())
+        assert (stage.ears.silent_ms == 0, shown) == (heard, heard)
+        now = stage.shown("consent")
+        assert (now.consent, now.heard, now.kept) == (consent, heard, kept)
+        await stage.end()
+        ended = stage.shown("ended")
+        record = stage.service.store.record(stage.call)
+        assert bool(ended.record) == (record is not None) == kept
+        if record:
+            assert record["consent"] == [{"at_ms": 0, "consent": consent, "by": "settings", "policy": policy}]
+        else:
+            assert stage.service.store.calls() == [] and stage.service.store.events(stage.call) == []
+        assert stage.service.store.gate(stage.call).consent == consent
+        await stage.close()
+
+    asyncio.run(scene())
+    assert bool(hits(tmp_path, CANARY)) == kept
+
+
+def test_what_was_said_before_consent_is_not_kept_and_what_comes_after_is(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path)
+        await stage.hear(said(f"before {BEFORE}", 0))
+        act(stage, "consent", "granted")
+        await stage.hear(said(f"after {AFTER}", 1_000))
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        assert [line["text"] for line in record["transcript"]] == [f"after {AFTER}"]
+        assert [(step["consent"], step["by"]) for step in record["consent"]] == [("granted", "Dana")]
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, BEFORE) and hits(tmp_path, AFTER)
+
+
+def test_a_refusal_in_mid_call_erases_what_was_written_and_stops_listening(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted")
+        await stage.hear(said(f"I want my {CANARY} and your manager right now", 0))
+        await stage.written()
+        assert hits(tmp_path, CANARY)
+        act(stage, "consent", "refused")
+        await stage.written()
+        assert not hits(tmp_path, CANARY), "gone from the tables, the index and the write-ahead log"
+        room = stage.service.hub.snapshot("agent/Dana")
+        assert not any(CANARY in body for body in room.values()), "gone from the agent's page"
+        assert "prompt" not in room
+        await stage.hear(said(f"more {DURING}", 1_000))
+        assert stage.ears.silent_ms == 1_000
+        stage.ears.late = [said(f"late {DURING}", 2_000)]
+        await stage.hear(ms=500)
+        await stage.end()
+        assert stage.service.store.record(stage.call) is None
+        assert stage.service.store.gate(stage.call).by == "Dana"
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, CANARY, DURING)
+
+
+def test_a_customer_who_changes_their_mind_is_heard_from_then_on(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="refused")
+        await stage.hear(said(f"no {BEFORE}", 0))
+        act(stage, "consent", "granted")
+        await stage.hear(said(f"fine then {AFTER}", 1_000))
+        await stage.end()
+        assert [line["text"] for line in stage.service.store.record(stage.call)["transcript"]] == [f"fine then {AFTER}"]
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, BEFORE)
+
+
+def test_nothing_of_a_pause_nor_of_the_two_seconds_before_it_reaches_the_disk_or_a_page(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted", auto_pause=False)
+        early = said("I have been waiting for two weeks now " + BEFORE, 0)
+        await stage.hear(early, ms=4_000)
+        await stage.hear(said(f"well {DURING} is it", 4_500), ms=1_600)
+        await stage.hear(saying(f"and {CANARY}", 5_700), ms=400)
+        await stage.written()
+        assert hits(tmp_path, DURING), "it was written before the pause"
+        act(stage, "pause")
+        assert stage.shown("health").state != "paused", "not acknowledged before it is on disk"
+        await stage.written()
+        assert stage.shown("health").state == "paused"
+        assert stage.service.store.gate(stage.call).paused_ms == 6_250
+        assert not hits(tmp_path, DURING)
+        await stage.hear(said(f"it is {CANARY}", 6_100), ms=2_000)
+        stage.ears.late = [said(f"and {CANARY}", 5_700)]
+        await stage.hear(ms=1_000)
+        act(stage, "resume")
+        stage.ears.late = [said(f"then {CANARY}", 8_000)]
+        await stage.hear(said(f"thank you {AFTER}", 9_100), ms=1_000)
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        assert [line["text"] for line in record["transcript"]] == [early.text, f"thank you {AFTER}"]
+        rooms = [stage.service.hub.snapshot(room) for room in ("agent/Dana", "board", f"call/{stage.call}")]
+        assert not any(word in body for room in rooms for body in room.values() for word in (CANARY, DURING))
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, CANARY, DURING) and hits(tmp_path, BEFORE, AFTER)
+
+
+def test_words_longer_ago_than_the_reach_of_a_pause_stay_and_the_rest_of_the_sentence_goes(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted", auto_pause=False)
+        sentence = said(f"the fee is wrong and {BEFORE} so take this down it is {DURING}", 0)
+        await stage.hear(sentence, ms=5_000)
+        act(stage, "pause")
+        await stage.end()
+        [line] = stage.service.store.record(stage.call)["transcript"]
+        assert line["text"] == " ".join(word.text for word in sentence.words if word.end_ms <= 3_000)
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, DURING)
+
+
+def test_a_call_that_was_paused_when_the_program_died_is_still_paused_when_it_goes_on(tmp_path):
+    async def first():
+        stage = await on_stage(tmp_path, consent="granted")
+        await stage.hear(said("hello", 0))
+        act(stage, "pause")
+        await stage.written()
+        stage.task.cancel()  # no proper end: as after kill -9, the latch is all there is
+        await asyncio.gather(stage.task, return_exceptions=True)
+        await asyncio.to_thread(stage.service.store.close)
+        return stage.call
+
+    async def second(call):
+        from assist.live.keeping import Keeper
+        from assist.live.session import Session
+
+        service, _ = open_service(tmp_path)
+        session = Session(None, [], None, None)  # type: ignore[arg-type]
+        Keeper(service.store, call).restore(session)
+        assert session.deaf and session.paused_since == 1_000
+        assert session.gate.consent is Consent.GRANTED
+        await service.close()
+
+    asyncio.run(second(asyncio.run(first())))
+
+
+def test_listening_pauses_by_itself_for_a_card_number_and_goes_on_after_a_while(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted", auto_pause_s=10)
+        await stage.hear(said("Could you read me the long card number please", 0, Speaker.AGENT), ms=3_000)
+        await stage.written()
+        assert stage.shown("health").state == "paused" and "by itself" in stage.shown("health").text
+        await stage.hear(said(f"sure {CANARY}", 3_200), ms=9_000)
+        assert stage.ears.silent_ms == 9_000
+        await stage.hear(ms=1_500)
+        await stage.hear(said(f"is that all {AFTER}", 13_600), ms=1_500)
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        texts = [line["text"] for line in record["transcript"]]
+        assert texts == ["Could you read me the long card number please", f"is that all {AFTER}"]
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, CANARY)
+
+
+@pytest.mark.parametrize(
+    ("text", "who", "pauses"),
+    [
+        ("can I take the card number", Speaker.AGENT, True),
+        ("and what are the three digits on the back of the card", Speaker.AGENT, True),
+        ("could you give me the security code please", Speaker.AGENT, True),
+        ("please read out the sixteen digit card number", Speaker.AGENT, True),
+        ("go ahead and read me the long number across the front of the card", Speaker.AGENT, True),
+        ("okay my card number is", Speaker.CUSTOMER, True),
+        ("I already gave you my card number", Speaker.CUSTOMER, False),
+        ("you took the money from my card", Speaker.CUSTOMER, False),
+        ("I don't need your card number for that", Speaker.AGENT, False),
+        ("can I take your name and address", Speaker.AGENT, False),
+        ("what is your account number", Speaker.AGENT, False),
+        ("my credit card was stolen", Speaker.CUSTOMER, False),
+    ],
+)
+def test_only_a_request_or_an_announcement_pauses(text, who, pauses):
+    assert bool(AutoPause().asks(said(text, 0, who))) == pauses
+
+
+def test_consent_is_an_event_with_who_said_so(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, start={"consent": Consent.GRANTED, "consent_by": "demo"})
+        await stage.hear(said("hello", 0))
+        act(stage, "consent", "refused")
+        await stage.hear()
+        await stage.end()
+        told = [event for event in stage.heard if isinstance(event, ConsentSet)]
+        assert [(event.consent, event.by) for event in told] == [("granted", "demo"), ("refused", "Dana")]
+        assert not any(
+            isinstance(event, Utterance) and event.words for event in stage.heard[stage.heard.index(told[1]) :]
+        )
+        await stage.close()
+
+    asyncio.run(scene())
