@@ -31,6 +31,8 @@ announcements through 8 kHz mu-law, onsets are at most 64 and 294 ms late (95th 
 ONSET_FRAMES = 3
 ONSET_WITHIN = 6
 """Speech is believed after 3 frames of 6: clicks and single DTMF edges are shorter."""
+ENDPOINT = 400 * SAMPLE_RATE // 1000
+"""Samples without speech (400 ms) after which an utterance is over."""
 RESET_FRAMES = 30 * SAMPLE_RATE // FRAME
 """After 30 s without a change the recurrent state is renewed: it can stick on steady noise."""
 QUIET_DB = -62.0
@@ -139,10 +141,9 @@ class Endpoint:
 
 
 class Endpointer:
-    """Onsets and endpoints: speech starts with 3 frames of 6 and ends after `endpoint_ms` below."""
+    """Onsets and endpoints: speech starts with 3 frames of 6 and ends after so long without any."""
 
-    def __init__(self, *, endpoint_ms: int = 400) -> None:
-        self._patience = endpoint_ms * SAMPLE_RATE // 1000
+    def __init__(self) -> None:
         self._floor: deque[float] = deque(maxlen=FLOOR_FRAMES)
         self._recent: deque[int | None] = deque(maxlen=ONSET_WITHIN)
         """Where each of the last frames began, if it looked like speech."""
@@ -153,14 +154,14 @@ class Endpointer:
         self.last_voiced = 0
         """The sample after the last frame of speech."""
 
-    def push(self, frame: Frame) -> Onset | Endpoint | None:
-        """What this frame changes, if anything."""
+    def push(self, frame: Frame, *, patience: int = ENDPOINT) -> Onset | Endpoint | None:
+        """What this frame changes, if anything; speech ends after `patience` samples without any."""
         start, self._at = self._at, self._at + len(frame.pcm)
         if self.speaking:
             self.voiced = frame.speech >= OFFSET
             if self.voiced:
                 self.last_voiced = self._at
-            elif self._at - self.last_voiced >= self._patience:
+            elif self._at - self.last_voiced >= patience:
                 return self.end()
             return None
         self.voiced = False

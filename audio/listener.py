@@ -1,8 +1,9 @@
 """Listening to one call: chunks in, everything heard out. Start reading here.
 
 Each channel is cut into utterances (audio/turns.py) by its own voice activity (audio/activity.py). While an utterance
-grows, its words are asked for every 0.6 s of speech and those that two answers agree on are marked (audio/settling.py);
-at its end the whole of it is decoded once more, and that is final.
+grows, its words are asked for every 0.5 s of speech and at every pause; those that two answers agree on, or that one is
+sure of, are marked (audio/settling.py). At its end the whole of it is decoded once more, and that is final; the pause
+that became the end has mostly been decoded already.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from audio.events import (
     VoiceMeasure,
     Word,
 )
-from audio.scheduling import Line, Scheduler, Task
+from audio.scheduling import Answer, Line, Scheduler, Task
 from audio.settling import Settling
-from audio.turns import Began, Ended, Step, Turns
+from audio.turns import Began, Ended, Hop, Step, Turns
 
 BEHIND_MS = 3000
 """An answer outstanding this long is worth telling people about."""
@@ -95,7 +96,7 @@ class Listener:
         order = sorted(speakers, key=lambda speaker: speaker is Speaker.AGENT)  # the customer first
         self._channels = {speaker: _Channel(speaker, scheduler.open(speaker)) for speaker in order}
         self._crosstalk = Crosstalk(tuple(order))
-        self._answers: deque[tuple[_Channel, _Open, bool, int, tuple[Word, ...] | None]] = deque()
+        self._answers: deque[tuple[_Channel, _Open, Answer]] = deque()
         self._now_ms = 0
         self._behind = False
         self._failing = False
@@ -159,7 +160,8 @@ class Listener:
                     channel.open = None
                     if step.paused:
                         heard.append(SpeechActivity(channel.speaker, _ms(step.paused_at), False))
-                self._scheduler.submit(utterance.task, step.pcm, final=final)
+                paused = isinstance(step, Hop) and step.paused
+                self._scheduler.submit(utterance.task, step.pcm, final=final, paused=paused)
                 if self._in_step:
                     self._scheduler.wait([channel.line])
                     heard += self.poll()
@@ -168,8 +170,8 @@ class Listener:
     def _begin(self, channel: _Channel, step: Began) -> None:
         channel.begun += 1
 
-        def deliver(final: bool, samples: int, words: tuple[Word, ...] | None) -> None:
-            self._answers.append((channel, utterance, final, samples, words))
+        def deliver(answer: Answer) -> None:
+            self._answers.append((channel, utterance, answer))
             self._wake()
 
         settling = Settling(trusting=not self._scheduler.recogniser.embedded)
@@ -185,14 +187,12 @@ class Listener:
         audio = chunk.customer_audio(crosstalk=agent.turns.speaking)
         return () if audio is None else self._meter.push(audio, customer.turns.speaking)
 
-    def _say(
-        self, channel: _Channel, utterance: _Open, final: bool, samples: int, words: tuple[Word, ...] | None
-    ) -> list[Heard]:
-        start = _ms(utterance.start)
-        if not final:
+    def _say(self, channel: _Channel, utterance: _Open, answer: Answer) -> list[Heard]:
+        start, words = _ms(utterance.start), answer.words
+        if not answer.final:
             if words is None or utterance not in channel.waiting:
                 return []
-            utterance.settling.push(words, heard_ms=_ms(samples))
+            utterance.settling.push(words, heard_ms=_ms(answer.samples), paused=answer.paused)
             agreed, tentative = utterance.settling.agreed, utterance.settling.tentative
             return [
                 Hypothesis(utterance.id, channel.speaker, start, _shifted(agreed, start), _shifted(tentative, start))

@@ -11,7 +11,9 @@ from audio.events import Pcm, Word
 class Decoding(Protocol):
     """One utterance being recognised. Its methods are called by one worker at a time, in order.
 
-    Word times are milliseconds since the first sample given to `extend`.
+    Word times are milliseconds since the first sample given to `extend`. A decoding may have two more methods:
+    `close()`, asked instead of `hypothesis` when the speaker pauses, where that spares `final` its work; and
+    `batch_key(samples)`, equal for decodings that the recogniser's `hypotheses(decodings)` can take together.
     """
 
     def extend(self, pcm: Pcm) -> None:

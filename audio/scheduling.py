@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -60,6 +60,20 @@ class Line:
         return min((job.asked_ms for job in jobs), default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one decode that was asked for."""
+
+    final: bool
+    """Whether these are the utterance's last words."""
+    paused: bool
+    """Whether its speaker had paused: the words were said to their end."""
+    samples: int
+    """Length of the sound they are about."""
+    words: tuple[Word, ...] | None
+    """None where both tries failed."""
+
+
 @dataclass(eq=False, slots=True)
 class Task:
     """One utterance being recognised: its sound so far and the decoding that has taken part of it.
@@ -69,9 +83,8 @@ class Task:
 
     line: Line
     phrases: tuple[str, ...]
-    deliver: Callable[[bool, int, tuple[Word, ...] | None], None]
-    """Called from a worker: whether these are its last words, how many samples they are about, and the words, or None
-    where both tries failed."""
+    deliver: Callable[[Answer], None]
+    """Called from a worker."""
     sound: list[Pcm] = field(default_factory=list)
     decoding: Decoding | None = None
     taken: int = 0
@@ -96,6 +109,7 @@ class Job:
     """How much of the task's sound it is about."""
     samples: int = 0
     """The same in samples."""
+    paused: bool = False
     tries: int = 0
     started_ms: int = 0
     batch: int = 0
@@ -125,12 +139,12 @@ class Agenda:
         if line in self._lines:
             self._lines.remove(line)
 
-    def submit(self, task: Task, now_ms: int, *, final: bool) -> None:
-        """Ask for the words of a task's sound so far, or for its last words."""
+    def submit(self, task: Task, now_ms: int, *, final: bool, paused: bool = False) -> None:
+        """Ask for the words of a task's sound so far, or for its last words; `paused`: its speaker has paused."""
         due = now_ms + (FINAL_DUE_MS if final else HOP_DUE_MS)
         if task.line.speaker is Speaker.AGENT:
             due += AGENT_LATER_MS
-        job = Job(task, final, now_ms, due, next(self._numbers), len(task.sound), task.samples)
+        job = Job(task, final, now_ms, due, next(self._numbers), len(task.sound), task.samples, paused)
         line, waiting = task.line, task.line.hop
         if final:
             line.finals.append(job)
@@ -177,7 +191,7 @@ class Agenda:
         job.task.decoding, job.task.taken = None, 0
         if job.tries >= 2:
             return
-        retry = Job(job.task, job.final, job.asked_ms, job.due_ms, job.number, job.pieces, job.samples, job.tries)
+        retry = replace(job, started_ms=0, batch=0, abandoned=False)
         if job.final:
             line.finals.appendleft(retry)
         elif line.hop is None and not line.finals:
@@ -205,7 +219,7 @@ class Agenda:
 def _batch_key(job: Job) -> Hashable | None:
     """What jobs decoded together must share; None for a job that goes alone."""
     key = getattr(job.task.decoding, "batch_key", None)
-    if job.final or job.tries or key is None:
+    if job.final or job.paused or job.tries or key is None:
         return None
     found: Hashable = key(job.task.samples)
     return found
@@ -243,12 +257,12 @@ class Scheduler:
             for line in lines:
                 self._agenda.shut(line)
 
-    def submit(self, task: Task, pcm: Pcm, *, final: bool) -> None:
+    def submit(self, task: Task, pcm: Pcm, *, final: bool, paused: bool = False) -> None:
         """More sound of an utterance, and the wish for its words so far, or its last words."""
         with self._change:
             if len(pcm):
                 task.sound.append(pcm)
-            self._agenda.submit(task, self.now_ms(), final=final)
+            self._agenda.submit(task, self.now_ms(), final=final, paused=paused)
             self._change.notify_all()
 
     def stretch(self) -> int:
@@ -334,12 +348,15 @@ class Scheduler:
             together: list[tuple[Word, ...]] = self.recogniser.hypotheses(decodings)  # type: ignore[attr-defined]
             return together
         (job,) = jobs
-        return [decodings[0].final() if job.final else decodings[0].hypothesis()]
+        if job.final:
+            return [decodings[0].final()]
+        close = getattr(decodings[0], "close", None) if job.paused else None
+        return [close() if close is not None else decodings[0].hypothesis()]
 
     def _answer(self, job: Job, words: tuple[Word, ...] | None) -> None:
         with self._change:
             if job in self._agenda.running:
-                job.task.deliver(job.final, job.samples, words)
+                job.task.deliver(Answer(job.final, job.paused, job.samples, words))
                 self._agenda.done(job)
                 self._change.notify_all()
 
@@ -348,7 +365,7 @@ class Scheduler:
             if job not in self._agenda.running:
                 return  # given up before
             if job.tries >= 2:
-                job.task.deliver(job.final, job.samples, None)
+                job.task.deliver(Answer(job.final, job.paused, job.samples, None))
             self._agenda.done(job)
             self._agenda.again(job)
             self._change.notify_all()

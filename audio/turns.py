@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audio.activity import FRAME, ONSET_WITHIN, Endpoint, Endpointer, Frame, Onset
+from audio.activity import ENDPOINT, FRAME, ONSET_WITHIN, Endpoint, Endpointer, Frame, Onset
 from audio.events import SAMPLE_RATE, Pcm
 
 MS = SAMPLE_RATE // 1000
@@ -18,12 +18,14 @@ PRE_ROLL = 200 * MS
 """Sound before the onset that belongs to the utterance: soft first consonants."""
 AFTER = 200 * MS
 """Sound after the last frame of speech that belongs to it."""
+LONG = 8 * SAMPLE_RATE
+LONG_ENDPOINT = 200 * MS
+"""An utterance this long ends at a shorter pause than others, so that few have to be cut in mid-speech."""
 LONGEST = 12 * SAMPLE_RATE
 """An utterance is cut here at the latest: longer windows are slower and get worse."""
-CUT_FROM = LONGEST - 3 * SAMPLE_RATE // 2
-"""From here on no hop is made, so that the cut can fall on the quietest frame of the last 1.5 s."""
-FIRST_HOP = 800 * MS
-HOP = 600 * MS
+CUT_FROM = LONGEST - SAMPLE_RATE
+"""From here on no hop is made, so that the cut can fall on the quietest frame of the last second."""
+HOP = 500 * MS
 """New speech between two looks at an unfinished utterance."""
 
 
@@ -40,6 +42,8 @@ class Hop:
     """More sound of the utterance; its words so far are worth asking for."""
 
     pcm: Pcm
+    paused: bool = False
+    """The speaker has paused: if nothing follows, this was all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,6 @@ class Turns:
         """(speech, end sample) of the frames since hops stopped."""
         self._start = 0
         self._fresh = 0
-        self._hopped = False
         self.samples = 0
         """Seen so far."""
 
@@ -80,7 +83,8 @@ class Turns:
     def push(self, frame: Frame, *, stretch: int = 1) -> Iterator[Step]:
         """Take a frame. `stretch` makes hops that many times rarer; 0 makes none."""
         was_speaking = self._ends.speaking
-        change = self._ends.push(frame)
+        long = was_speaking and self.samples - self._start >= LONG
+        change = self._ends.push(frame, patience=LONG_ENDPOINT if long else ENDPOINT)
         self.samples += len(frame.pcm)
         self._kept = np.concatenate([self._kept, frame.pcm])
         if isinstance(change, Onset):
@@ -103,7 +107,6 @@ class Turns:
         self._start = max(kept_from, onset - PRE_ROLL)
         self._kept = self._kept[self._start - kept_from :]
         self._fresh = self.samples - onset
-        self._hopped = False
         self._marks = []
         return Began(self._start, onset)
 
@@ -117,15 +120,22 @@ class Turns:
                 cut = min(self._marks)[1]
                 yield self._end(cut, paused=False)
                 self._start = cut
-                self._fresh, self._hopped, self._marks = self.samples - cut, False, []
+                self._fresh, self._marks = self.samples - cut, []
                 yield Began(cut, cut)
-        elif self._ends.voiced and stretch and self._fresh >= stretch * (HOP if self._hopped else FIRST_HOP):
-            self._fresh, self._hopped = 0, True
+        elif self._ends.voiced and stretch and self._fresh >= stretch * HOP:
+            self._fresh = 0
             pcm, self._kept = self._kept, np.zeros(0, np.float32)
             yield Hop(pcm)
+        elif stretch and self._fresh and self.samples - self._ends.last_voiced >= AFTER:
+            self._fresh = 0
+            yield Hop(self._give(self._ends.last_voiced + AFTER), paused=True)
 
     def _end(self, speech_end: int, *, paused: bool) -> Ended:
-        kept_from = self.samples - len(self._kept)
-        end = min(speech_end + AFTER, self.samples) if paused else speech_end
-        pcm, self._kept = self._kept[: end - kept_from], self._kept[end - kept_from :]
-        return Ended(pcm, end, paused, speech_end)
+        end = max(self._start, min(speech_end + AFTER, self.samples)) if paused else speech_end
+        return Ended(self._give(end), end, paused, speech_end)
+
+    def _give(self, end: int) -> Pcm:
+        """The kept samples up to `end`, kept no longer."""
+        count = end - (self.samples - len(self._kept))
+        pcm, self._kept = self._kept[:count], self._kept[count:]
+        return pcm

@@ -115,10 +115,22 @@ class WhisperRecogniser:
                 decoding.words = believable(result.words, result.evidence)
         return [decoding.words for decoding in decodings]
 
+    def close(self, decoding: WhisperDecoding) -> tuple[Word, ...]:
+        """The words if nothing follows, decoded as an end is; kept for `final`."""
+        samples = decoding.spectrum.samples
+        (result,) = self.decode([decoding], decoding.window(FINAL_TAIL))
+        decoding.closed = (samples, result)
+        if result.suspicion is None:
+            decoding.words = believable(result.words, result.evidence)
+        return decoding.words
+
     def final(self, decoding: WhisperDecoding) -> tuple[Word, ...]:
         """The words of a whole utterance; a suspicious text is decoded again, once, with the full window."""
         frames = decoding.window(FINAL_TAIL)
-        (result,) = self.decode([decoding], frames)
+        if decoding.closed is not None and decoding.closed[0] == decoding.spectrum.samples:
+            result = decoding.closed[1]
+        else:
+            (result,) = self.decode([decoding], frames)
         if result.suspicion is not None and (frames < FULL or decoding.prompt):
             self.retries += 1
             decoding.hint = ()
@@ -204,6 +216,8 @@ class WhisperDecoding:
         self.hint = hint
         self.words: tuple[Word, ...] = ()
         """The latest hypothesis."""
+        self.closed: tuple[int, _Result] | None = None
+        """How many samples were decoded as if they were all, and what was found."""
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -228,6 +242,10 @@ class WhisperDecoding:
     def hypothesis(self) -> tuple[Word, ...]:
         """The words so far."""
         return self._recogniser.hypotheses([self])[0]
+
+    def close(self) -> tuple[Word, ...]:
+        """The words if nothing follows: `final` then costs nothing more."""
+        return self._recogniser.close(self) if self.spectrum.samples >= HOP else ()
 
     def final(self) -> tuple[Word, ...]:
         """The words of the whole utterance."""

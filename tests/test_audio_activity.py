@@ -114,6 +114,24 @@ def test_hops_come_rarer_when_stretched_and_not_at_all_at_zero(customer):
     assert count[0] == 0 < count[2] < count[1]
 
 
+def test_a_pause_gives_out_all_of_the_sound_so_that_the_end_has_nothing_to_add(customer):
+    found = steps(customer)
+    for before, step in zip(found, found[1:], strict=False):
+        if isinstance(step, Ended) and step.paused:
+            assert isinstance(before, Hop) and before.paused and len(step.pcm) == 0
+    assert sum(isinstance(step, Hop) and step.paused for step in found) >= 4
+    none = [step for step in steps(customer, stretch=0) if isinstance(step, Hop)]
+    assert none == []
+
+
+def test_a_long_utterance_ends_at_a_short_pause_instead_of_being_cut(customer):
+    speech = customer[marks(customer)[0].sample : marks(customer)[1].sample]
+    breath = np.random.default_rng(1).normal(0, 2e-4, 5 * FRAME * 3 // 2).astype(np.float32)
+    talk = np.tile(np.concatenate([speech, breath]), 12)
+    ended = [step for step in steps(talk) if isinstance(step, Ended)]
+    assert len(ended) >= 3 and all(step.paused for step in ended)
+
+
 def test_endless_speech_is_cut_into_utterances_that_lose_nothing(customer):
     speech = customer[marks(customer)[0].sample : marks(customer)[1].sample]
     endless = np.tile(speech, 14)

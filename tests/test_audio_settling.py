@@ -60,6 +60,21 @@ def test_a_sure_word_well_before_the_end_is_agreed_at_once_if_none_before_it_is_
     assert len(settling.agreed) == 1
 
 
+def test_a_followed_word_is_believed_sooner_and_every_word_in_a_pause():
+    hypothesis = (Word("refund", 0, 600, 0.95), Word("now", 650, 850, 0.75))
+    for heard_ms, paused, expected in ((780, False, 0), (820, False, 1), (1000, True, 2)):
+        settling = Settling(trusting=True)
+        settling.push(hypothesis, heard_ms=heard_ms, paused=paused)
+        assert len(settling.agreed) == expected
+
+
+def test_a_doubtful_word_does_not_hold_up_what_follows_for_ever():
+    for heard_ms, expected in ((1100, 0), (1300, 2)):
+        settling = Settling(trusting=True)
+        settling.push((Word("ombud", 0, 100, 0.2), Word("man", 150, 900, 0.95)), heard_ms=heard_ms)
+        assert len(settling.agreed) == expected
+
+
 @given(st.lists(st.lists(st.sampled_from("a b c d".split()), max_size=8), max_size=8))
 def test_agreed_words_only_grow(hypotheses):
     settling = Settling()

@@ -83,6 +83,21 @@ def test_utterances_decoded_together_are_heard_as_alone(recogniser, sentence):
     assert text(alone[-1]).startswith("i want my money back")
 
 
+def test_what_a_pause_has_decoded_is_not_decoded_again_at_the_end(recogniser, sentence, monkeypatch):
+    decoding = recogniser.begin()
+    decoding.extend(sentence[0])
+    paused = decoding.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(recogniser, "decode", None)
+        assert decoding.final() == paused
+    assert text(paused) == SAID
+    again = recogniser.begin()
+    again.extend(sentence[0][:16000])
+    again.close()
+    again.extend(sentence[0][16000:])
+    assert text(again.final()) == SAID
+
+
 def test_silence_and_nothing_at_all_have_no_words(recogniser):
     assert heard(recogniser, np.zeros(3 * SAMPLE_RATE, np.float32)) == ()
     assert heard(recogniser, np.zeros(0, np.float32)) == ()
