@@ -90,6 +90,9 @@ def listen(
         str | None, typer.Option(help="The agent's microphone: name or number (assist devices).")
     ] = None,
     far_end: Annotated[str | None, typer.Option(help="What carries the customer: name or number.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with this call, which was cut short less than two minutes ago.")
+    ] = None,
     agent: AgentOption = None,
     consent: ConsentOption = None,
     recogniser: RecogniserOption = None,
@@ -106,7 +109,8 @@ def listen(
     settings = load_settings(
         config, data=data, port=port, agent=agent, recogniser=recogniser, model=model, playbook=playbook
     )
-    run_call(settings, console, Joining(microphone=microphone, far_end=far_end, agent=agent, consent=consent))
+    joining = Joining(microphone=microphone, far_end=far_end, agent=agent, consent=consent, resume=resume)
+    run_call(settings, console, joining)
 
 
 @app.command()

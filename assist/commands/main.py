@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from assist.commands import calls, measuring, models, playbooks, records
+from assist.commands import backups, calls, measuring, models, playbooks, records
 from assist.commands.app import app, fail
 from assist.errors import AssistError
 
-COMMANDS = (calls, models, records, playbooks, measuring)
+COMMANDS = (calls, models, records, playbooks, measuring, backups)
 """Importing one adds its commands to the application."""
 
 

@@ -16,8 +16,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from assist.errors import AssistError
-from assist.events import SCREEN_ONLY, Event
-from assist.live.service import Service
+from assist.events import SCREEN_ONLY, CallStarted, Event
+from assist.live.service import RESUME_S, Service
 from assist.privacy.consent import Consent
 from assist.store.codec import decode, encode
 from audio.errors import AudioError
@@ -120,6 +120,41 @@ async def join(data: Path, asked: Joining, show: Callable[[Event], None]) -> str
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+async def join_and_stay(data: Path, asked: Joining, show: Callable[[Event], None]) -> str | None:
+    """The same, and where the server goes away in mid-call and comes back in time, go on with the call there.
+
+    A recording does not go on: nobody can say how much of it was heard.
+
+    Raises:
+        AssistError: codes join-refused, join-lost.
+    """
+    call = ""
+
+    def watch(event: Event) -> None:
+        nonlocal call
+        if isinstance(event, CallStarted):
+            call = event.call
+        show(event)
+
+    try:
+        return await join(data, asked, watch)
+    except AssistError as error:
+        if error.code != "join-lost" or not call or asked.recording is not None:
+            raise
+        lost = error
+    for _ in range(RESUME_S):
+        await asyncio.sleep(1.0)
+        try:
+            ended = await join(data, asked.model_copy(update={"resume": call}), watch)
+        except AssistError as error:
+            if error.code != "join-lost":
+                raise
+            continue
+        if ended is not None:
+            return ended
+    raise lost
 
 
 async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

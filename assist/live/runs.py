@@ -17,7 +17,7 @@ from urllib.parse import quote
 from rich.console import Console
 
 from assist.coach.playbook import load_playbook
-from assist.live.joining import Joining, join, open_to_calls
+from assist.live.joining import Joining, join_and_stay, open_to_calls
 from assist.live.loading import load_hearing
 from assist.live.service import Service
 from assist.live.terminal import Terminal
@@ -97,7 +97,7 @@ def run_call(settings: Settings, console: Console, asked: Joining) -> None:
 
     async def run() -> None:
         terminal = Terminal(console)
-        joining = asyncio.ensure_future(join(settings.data, asked, terminal.show))
+        joining = asyncio.ensure_future(join_and_stay(settings.data, asked, terminal.show))
         with _on_stop(joining.cancel):
             call = await joining
         if call is not None:
@@ -107,7 +107,13 @@ def run_call(settings: Settings, console: Console, asked: Joining) -> None:
         source = asked.source()
         async with program(settings, console, any_port=True) as service:
             call = await _listen(
-                service, source, console, in_step=math.isinf(asked.speed), consent=asked.agreed, by=asked.agreed_by
+                service,
+                source,
+                console,
+                in_step=math.isinf(asked.speed),
+                consent=asked.agreed,
+                by=asked.agreed_by,
+                resume=asked.resume,
             )
             _leave_record(service, call, console)
 
@@ -134,10 +140,16 @@ async def _listen(
     caller: str = "",
     consent: Consent | None = Consent.GRANTED,
     by: str,
+    resume: str | None = None,
 ) -> str:
     """One call with its lines in the terminal; Ctrl-C or SIGTERM hangs up and the record is still written."""
     show = Terminal(console).show
-    call, task = service.start(source, caller=caller, consent=consent, consent_by=by, in_step=in_step, listener=show)
+    if resume is not None:
+        call, task = service.resume(resume, source, listener=show)
+    else:
+        call, task = service.start(
+            source, caller=caller, consent=consent, consent_by=by, in_step=in_step, listener=show
+        )
     with _on_stop(lambda: service.calls[call].hang_up() if call in service.calls else None):
         return await task
 

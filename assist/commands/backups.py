@@ -1,0 +1,42 @@
+"""A copy of everything, and back: `assist backup`, `assist restore`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assist.commands.app import ConfigOption, DataOption, app, console, store_of
+from assist.settings import load_settings
+
+
+@app.command()
+def backup(
+    out: Annotated[Path, typer.Argument(help="The file to write; it must not exist yet.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Copy the store to one file, also while calls are live."""
+    from assist.store.backups import write_backup
+
+    store = store_of(load_settings(config, data=data))
+    try:
+        size = write_backup(store, out)
+    finally:
+        store.close()
+    console.print(f"written: {out} ({size / 1e6:.1f} MB); put it back with: assist restore {out}", markup=False)
+
+
+@app.command()
+def restore(
+    backup: Annotated[Path, typer.Argument(help="A file that assist backup wrote.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Put a backup in the place of the store; the store that is there is kept beside it under another name."""
+    from assist.store.backups import restore_backup
+
+    settings = load_settings(config, data=data)
+    kept = restore_backup(backup, settings.store_url)
+    console.print(f"restored from {backup}" + (f"; the former store is {kept}" if kept else ""), markup=False)

@@ -1,0 +1,94 @@
+"""Backups: one consistent file, checked before it is believed, put back without losing what it replaces."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from assist.errors import AssistError
+from assist.store.schema import SCHEMA_VERSION
+from assist.store.store import Store
+
+
+def write_backup(store: Store, out: Path) -> int:
+    """Copy the store to `out` and check the copy; its size in bytes.
+
+    Raises:
+        AssistError: codes backup-exists, backup-failed, backup-damaged.
+    """
+    if out.exists():
+        raise AssistError("backup-exists", f"{out} exists already: expected a new file's name")
+    part = out.with_name(out.name + ".part")
+    part.unlink(missing_ok=True)
+    store.backup(part)
+    check_backup(part)
+    try:
+        os.replace(part, out)
+    except OSError as error:
+        raise AssistError("backup-failed", f"cannot write {out}: {error.strerror or error}") from None
+    return out.stat().st_size
+
+
+def restore_backup(backup: Path, store_url: str) -> Path | None:
+    """Put a backup in the store's place; the path under which the store that was there is kept, if there was one.
+
+    Raises:
+        AssistError: codes backup-missing, backup-damaged, store-newer, store-in-use, restore-failed.
+    """
+    if not backup.is_file():
+        raise AssistError("backup-missing", f"there is no file {backup}: expected one that assist backup wrote")
+    check_backup(backup)
+    target = Path(store_url.removeprefix("sqlite:///"))
+    kept = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(target.name + ".restoring")
+        shutil.copyfile(backup, fresh)
+        fresh.chmod(0o600)
+        if target.exists():
+            _fold(target)
+            kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):%Y%m%dT%H%M%S}{target.suffix}")
+            os.replace(target, kept)
+        os.replace(fresh, target)
+    except OSError as error:
+        raise AssistError("restore-failed", f"cannot write {target}: {error.strerror or error}") from None
+    return kept
+
+
+def check_backup(path: Path) -> None:
+    """Whether this file is a whole store that this version can read.
+
+    Raises:
+        AssistError: codes backup-damaged, store-newer.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
+            [[verdict]] = connection.execute("PRAGMA integrity_check(1)").fetchall()
+            [[found]] = connection.execute("PRAGMA user_version").fetchall()
+            connection.execute("SELECT 1 FROM events, calls, records LIMIT 1").close()
+    except sqlite3.Error as error:
+        raise AssistError("backup-damaged", f"{path} is no whole store: {error}") from None
+    if verdict != "ok":
+        raise AssistError("backup-damaged", f"{path} is damaged: {verdict}")
+    if found > SCHEMA_VERSION:
+        raise AssistError("store-newer", f"{path} was written by a newer version (schema {found}); update first")
+
+
+def _fold(path: Path) -> None:
+    """Write the log of a store back into its file, so that moving the file moves everything; refuse one in use."""
+    try:
+        with closing(sqlite3.connect(path, timeout=0.5)) as connection:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            connection.execute("BEGIN EXCLUSIVE").close()
+            connection.rollback()
+            [[busy, *_]] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.DatabaseError as error:
+        if "locked" not in str(error):
+            return  # not readable at all: moved aside as it is
+        busy = 1
+    if busy:
+        raise AssistError("store-in-use", f"{path} is in use: stop assist serve and every call first")
