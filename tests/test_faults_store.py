@@ -120,9 +120,8 @@ def acknowledged_before_their_fsync(log):
             dirty = True
         elif ("fdatasync" in line or "fsync" in line) and re.search(r"\) += 0|resumed.*= 0", line):
             dirty = False
-        elif found := re.search(r'write\(1\S*, "ack (\d+)', line):
-            if dirty:
-                early.append(int(found[1]))
+        elif (found := re.search(r'write\(1\S*, "ack (\d+)', line)) and dirty:
+            early.append(int(found[1]))
     return early
 
 
