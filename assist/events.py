@@ -31,6 +31,8 @@ class CallStarted:
     speakers: tuple[str, ...]
     versions: Mapping[str, str]
     """playbook, rules, recogniser, model, assist."""
+    value: str = ""
+    """The customer's value as the phone system or CRM names it, such as "gold"; empty when unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class PlanOption:
     authority: str
     """"yours" or "ask"."""
     cost: float = 0.0
+    bring_in: str = ""
+    """Who is brought in where it is not the supervisor, such as security."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,38 @@ class PlanOffered:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanMoved:
+    """A Plan B option went on without a hand at its row.
+
+    what: offered, accepted (heard in the words); allowed, denied, expired (a request for it).
+    """
+
+    at_ms: int
+    option: str
+    what: str
+    by: str
+    """"words", the supervisor who answered, or "time"."""
+    words: str = ""
+    alert: str = ""
+    """Of a request: the id of its alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandOffNoted:
+    """Somebody else takes over or joins: what the customer has already said, so that they need not repeat it."""
+
+    at_ms: int
+    to: str
+    """"supervisor", a supervisor's name, or "another team"."""
+    said: tuple[tuple[int, str], ...]
+    """Call time in ms and the customer's own words, in order; abuse is left out."""
+    done: tuple[str, ...] = ()
+    """What was offered and promised so far, one plain line each."""
+    words: str = ""
+    """The agent's words that began it; empty where a person did it at a screen."""
+
+
+@dataclass(frozen=True, slots=True)
 class StepTicked:
     """A step of the chosen method was done (or, by hand, undone)."""
 
@@ -147,6 +183,8 @@ class FollowUpNoted:
     """As said or typed: "by Friday", or an ISO date."""
     owner: str
     words: str = ""
+    due_at: str = ""
+    """What that means, counted from the call: an ISO date, or date and time; empty where it names no day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +274,8 @@ Event = (
     | PromptEnded
     | PromptsWaiting
     | PlanOffered
+    | PlanMoved
+    | HandOffNoted
     | StepTicked
     | Recovery
     | FollowUpNoted

@@ -37,8 +37,7 @@ class AttentionBudget:
     def allows(self, topic: str, tier: Severity, now_ms: int) -> bool:
         """May a prompt about `topic` (a play or rule id) be shown now?"""
         limits = self.settings
-        last = self._topics.get(topic)
-        if last is not None and now_ms - last < limits.cooldown_ms:
+        if not self.cool(topic, now_ms):
             return False
         if tier is Severity.URGENT:
             return True
@@ -47,6 +46,11 @@ class AttentionBudget:
         if self._spent and now_ms - self._spent[-1] < limits.gap_ms:
             return False
         return self.spent(now_ms) < limits.per_minute
+
+    def cool(self, topic: str, now_ms: int) -> bool:
+        """Is the topic's last prompt long enough ago?"""
+        last = self._topics.get(topic)
+        return last is None or now_ms - last >= self.settings.cooldown_ms
 
     def spend(self, topic: str, tier: Severity, now_ms: int) -> None:
         """A prompt about `topic` was shown at `now_ms`."""

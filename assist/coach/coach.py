@@ -1,46 +1,38 @@
-"""The coach: from signals, level and what people do to one prompt, steps, Plan B, the clock and promises. Pure."""
+"""The coach: from signals, level and what people do to one prompt, steps, Plan B, the clock and promises. Pure.
+
+Each concern has its own small state (prompting, progress, clock, offers, story); here they are brought together.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
-from assist.coach.planb import ON_SCREEN, offered
-from assist.coach.playbook import Play, Playbook, Step
+from assist.coach.clock import RecoveryClock
+from assist.coach.due import due_at
+from assist.coach.offers import Offers
+from assist.coach.parts import Option, Play, Playbook, Step
+from assist.coach.planb import Caller
+from assist.coach.progress import Progress
 from assist.coach.promises import promises
-from assist.events import (
-    Action,
-    Event,
-    FollowUpNoted,
-    PlanOffered,
-    PlanOption,
-    PromptEnded,
-    PromptShown,
-    PromptsWaiting,
-    Recovery,
-    StepTicked,
-)
-from audio.events import Speaker, Utterance
-from detectors.attention import AttentionBudget, AttentionSettings
+from assist.coach.prompting import STALE_MS, PromptPlace, Wish
+from assist.coach.story import Story
+from assist.coach.words import found, is_said
+from assist.events import Action, Event, FollowUpNoted, HandOffNoted, PlanMoved
+from audio.events import Speaker, SpeechActivity, Utterance
 from detectors.escalation import WORD_WEIGHTS
 from detectors.signals import AGENT_STEPS, Level, LevelChange, Severity, Signal
 
-RECOVERY_MS = 60_000
-"""Tschohl's goal for turning a customer round, from the moment the call escalates."""
-DWELL_MS = {Severity.NOTE: 12_000, Severity.HELP: 25_000}
-"""A prompt leaves by itself after this; an urgent one stays until acted on (market study 6d)."""
-STALE_MS = 5_000
-"""A prompt that would come later than this after its signal is not shown."""
-STILL_MS = 1_500
-"""Text is never swapped under the eye sooner than this."""
-SAID_MS = 8_000
-"""Long enough on screen to have been read and said: a new cue of the same tier may take its place."""
 NEXT_STEP_MS = 6_000
 """After a prompt has left an escalated call, the method's next step waits this long."""
-WAITING = 2
-EXPERIENCED = AttentionSettings(per_minute=1, help_per_call=3, gap_ms=20_000)
-"""Fewer prompts for agents who want fewer: experts gain little from assistance (Brynjolfsson et al. 2025)."""
+LATELY_MS = 20_000
+"""How long a signal lends weight to the steps that fit it."""
+PROMISED_MS = 30_000
+"""A time that was named so shortly before a callback was accepted is the time of that callback."""
+TRANSFER = ("(transfer|transferring|put|putting|pass|passing) you [over|through|on] [to]",)
+JOINING = ("(get|getting|fetch|bring|bringing|ask|asking) [in] [you] my (manager|supervisor|team leader)",)
+"""What handing over sounds like in the agent's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +41,8 @@ class AgentProfile:
 
     name: str
     role: str = "agent"
+    """Whose limits count for Plan B."""
     experienced: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """A prompt that could be shown."""
-
-    topic: str
-    step: str
-    title: str
-    say: tuple[str, ...]
-    tier: Severity
-    acted_by: frozenset[str]
-    signals: tuple[Signal, ...]
-    wished_ms: int
-    avoid: str = ""
 
 
 @dataclass
@@ -75,48 +53,50 @@ class Coach:
     agent: AgentProfile
     accepted_here: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Plan B option -> (times accepted, times offered) at this site so far."""
-    today: str = ""
-    """ISO date of the call, for options that expire."""
+    caller: Caller = field(default_factory=Caller)
+    began: datetime | None = None
+    """When the call began, for due dates and for options that expire."""
 
     def __post_init__(self) -> None:
-        self._budget = AttentionBudget(EXPERIENCED if self.agent.experienced else None)
-        self._before = self._budget
-        """The budget before the prompt on screen: one that is withdrawn has cost nothing."""
+        today = self.began.date().isoformat() if self.began is not None else ""
+        self._place = PromptPlace(self.agent.name, experienced=self.agent.experienced)
+        self._progress = Progress(self.playbook)
+        self._clock = RecoveryClock()
+        self._offers = Offers(self.playbook, self.agent.role, self.accepted_here, self.caller, today)
+        self._story = Story()
         self._level = Level.CALM
-        self._shown: PromptShown | None = None
-        self._wish: _Wish | None = None
-        self._waiting: list[_Wish] = []
-        self._said: set[str] = set()
-        self._times: dict[str, int] = {}
-        self._done: set[str] = set()
-        self._heard: set[str] = set()
-        self._left_ms = 0
-        self._number = 0
-        self._promised = 0
-        self._options: tuple[PlanOption, ...] = ()
-        self._answered: set[str] = set()
-        self._clock_from: int | None = None
-        self._missed = False
+        self._heard: dict[str, dict[str, Signal]] = {}
+        """Signal id -> the findings of that id, by key."""
+        self._follow_ups: list[FollowUpNoted] = []
+        self._given: list[str] = []
+        """Titles of options accepted in this call."""
+        self._timed_ms = -PROMISED_MS
+        self._handed: set[str] = set()
 
     def hear(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
         """New signals, and the utterance that has just settled where there is one."""
-        events: list[Event] = []
         for signal in signals:
-            if signal.id in AGENT_STEPS:
-                events += self._step_heard(now_ms, signal)
-            else:
-                self._heard.add(signal.id)
+            self._heard.setdefault(signal.id, {})[signal.key] = signal
+        events: list[Event] = []
         if utterance is not None and utterance.speaker is Speaker.AGENT:
-            for promise in promises(utterance):
-                self._promised += 1
-                events.append(
-                    FollowUpNoted(
-                        now_ms, f"f{self._promised}", promise.what, promise.due, self.agent.name, promise.words
-                    )
-                )
+            events += self._agent_said(now_ms, signals, utterance)
+        elif utterance is not None:
+            self._story.hear(utterance, [each for known in self._heard.values() for each in known.values()])
+        turned = self._level is not Level.CALM
+        moved, accepted = self._offers.hear(now_ms, list(signals), utterance, turned=turned)
+        events += moved
+        if accepted:
+            events += self._accepted(now_ms, accepted)
         if wish := self._answer_to(now_ms, signals):
-            events += self._want(now_ms, wish)
-        return events + self._offer(now_ms)
+            events += self._place.want(wish, now_ms)
+        return events + self._offers.show(now_ms, self._level, self._ids())
+
+    def speech(self, activity: SpeechActivity) -> list[Event]:
+        """Somebody has begun to speak or has stopped: what waited for the agent's pause may come."""
+        if activity.speaker is not Speaker.AGENT:
+            return []
+        self._place.speaking(activity.at_ms if activity.speaking else None)
+        return [] if activity.speaking else self._place.tick(activity.at_ms)
 
     def level(self, change: LevelChange) -> list[Event]:
         """The level has changed: the clock, Plan B, and what no longer fits."""
@@ -124,227 +104,231 @@ class Coach:
         now_ms = change.at_ms
         events: list[Event] = []
         if change.level is Level.ESCALATED:
-            if self._clock_from is None:
-                self._clock_from, self._missed = now_ms, False
-                events.append(Recovery(now_ms, "started", RECOVERY_MS))
-        elif change.level in (Level.RECOVERING, Level.CALM):
-            events += self._stop_clock(now_ms)
+            events += self._clock.start(now_ms)
+        elif change.level is Level.TENSE:
+            events += self._clock.cancel(now_ms)
+        else:
+            events += self._clock.recovered(now_ms)
         if change.level is Level.CALM:
-            waiting, self._waiting = self._waiting, []
-            events += [PromptsWaiting(now_ms, ())] if waiting else []
-            if self._shown is not None and self._shown.tier is not Severity.URGENT:
-                events += self._end(now_ms, "expired")
-        self._heard |= {signal.id for signal in change.because}
+            events += self._place.clear(now_ms)
+        for signal in change.because:
+            self._heard.setdefault(signal.id, {})[signal.key] = signal
         if wish := self._answer_to(now_ms, change.because):
-            events += self._want(now_ms, wish)
-        return events + self._offer(now_ms)
+            events += self._place.want(wish, now_ms)
+        return events + self._offers.show(now_ms, self._level, self._ids())
 
     def withdraw(self, key: str, now_ms: int) -> list[Event]:
         """The words under a signal did not hold."""
-        events: list[Event] = []
-        before = len(self._waiting)
-        self._waiting = [wish for wish in self._waiting if key not in {signal.key for signal in wish.signals}]
-        if self._shown is not None and self._shown.signals and set(self._shown.signals) <= {key}:
-            events += self._end(now_ms, "withdrawn")
-            self._budget = self._before
-        if len(self._waiting) != before:
-            events.append(self._chips(now_ms))
-        return events
+        for known in self._heard.values():
+            known.pop(key, None)
+        return self._place.withdraw(key, now_ms)
+
+    def refuses(self, action: Action) -> str:
+        """Why this cannot be done now, in one plain line for the page that tried; empty where it can."""
+        if action.what.startswith("plan-") and action.what != "plan-answered":
+            return self._offers.refuses(action.target, action.what.removeprefix("plan-"))
+        if action.what == "plan-answered" and not self._offers.asked_by(action.target):
+            return "That request has run out or is answered already."
+        if action.what == "step" and self.playbook.step(action.target) is None:
+            return f"There is no step {action.target!r} in this call's playbook."
+        return ""
+
+    def asked(self, option: str, alert: str, now_ms: int) -> None:
+        """An option above the agent's limit was asked for, by an alert of this id."""
+        self._offers.ask(option, alert, now_ms)
 
     def act(self, action: Action) -> list[Event]:
         """Something was done at a screen."""
         now_ms = action.at_ms
+        events: list[Event] = []
         match action.what:
             case "used" | "dismissed" | "wrong":
-                if self._shown is not None and self._shown.id == action.target:
-                    return self._end(now_ms, action.what)
+                if self._place.shown is not None and self._place.shown.id == action.target:
+                    return self._place.end(now_ms, action.what)
             case "step":
-                done = action.detail != "undone"
-                if any(step.id == action.target for step in self.playbook.steps):
-                    (self._done.add if done else self._done.discard)(action.target)
-                    return [StepTicked(now_ms, action.target, done, "hand")]
+                events += self._progress.by_hand(now_ms, action.target, done=action.detail != "undone")
+            case "plan-offered":
+                self._offers.take_up(action.target, now_ms)
+                if (option := self.playbook.option(action.target)) is not None and option.say:
+                    events += self._place.want(self._from_option(option, now_ms), now_ms)
             case "plan-accepted":
-                self._answered.add(action.target)
-                return [*self._stop_clock(now_ms), *self._offer(now_ms)]
+                self._offers.answer(action.target)
+                events += self._accepted(now_ms, action.target)
             case "plan-refused":
-                self._answered.add(action.target)
-                return self._offer(now_ms)
-        return []
+                self._offers.answer(action.target)
+            case "plan-answered":
+                allowed = action.detail == "allowed"
+                events += self._offers.decide(action.target, action.who, allowed=allowed, now_ms=now_ms)
+                if allowed and any(isinstance(each, PlanMoved) and self._brings_in(each.option) for each in events):
+                    events += self._hand_off(now_ms, action.who)
+            case "claim":
+                events += self._hand_off(now_ms, action.who)
+        if action.what.startswith("plan-"):
+            events += self._offers.show(now_ms, self._level, self._ids())
+        return events
 
     def tick(self, now_ms: int) -> list[Event]:
-        """Time has passed: prompts leave, waiting ones come or go stale, the clock runs out."""
-        events: list[Event] = []
-        if self._clock_from is not None and not self._missed and now_ms - self._clock_from >= RECOVERY_MS:
-            self._missed = True
-            events.append(Recovery(now_ms, "missed", RECOVERY_MS, now_ms - self._clock_from))
-        if self._shown is not None:
-            dwell = DWELL_MS.get(self._shown.tier)
-            if dwell is not None and now_ms - self._shown.at_ms >= dwell:
-                events += self._end(now_ms, "expired")
-        fresh = [wish for wish in self._waiting if now_ms - wish.wished_ms <= STALE_MS]
-        if len(fresh) != len(self._waiting):
-            self._waiting = fresh
-            events.append(self._chips(now_ms))
-        if self._shown is None and self._waiting:
-            events += self._want(now_ms, self._waiting.pop(0), again=True)
-        due = self._shown is None and self._level is Level.ESCALATED and now_ms - self._left_ms >= NEXT_STEP_MS
-        if due and (step := self._next_step()):
-            events += self._want(now_ms, _from_step(step, now_ms), quiet=True)
+        """Time has passed: prompts leave, waiting ones come or go stale, requests and the clock run out."""
+        events: list[Event] = [*self._clock.tick(now_ms), *self._place.tick(now_ms), *self._offers.tick(now_ms)]
+        due = self._place.shown is None and now_ms - self._place.left_ms >= NEXT_STEP_MS
+        if due and self._level in (Level.ESCALATED, Level.RECOVERING):
+            lately = {
+                name
+                for name, known in self._heard.items()
+                if any(now_ms - signal.at_ms <= LATELY_MS for signal in known.values())
+            }
+            step = self._progress.next(self._level, lately)
+            if step is not None and self._place.could_show(f"step-{step.id}", step.say, now_ms):
+                events += self._place.want(_from_step(step, now_ms), now_ms, quiet=True)
         return events
 
     def end(self, now_ms: int) -> list[Event]:
         """The call is over."""
-        events = self._end(now_ms, "ended") if self._shown is not None else []
-        self._waiting = []
-        if self._clock_from is not None:
-            took = now_ms - self._clock_from
-            self._clock_from = None
-            events.append(Recovery(now_ms, "stopped", RECOVERY_MS, took))
-        return events
+        return [*self._place.end(now_ms, "ended"), *self._clock.cancel(now_ms)]
 
-    def _step_heard(self, now_ms: int, signal: Signal) -> list[Event]:
-        """Recovery steps count from when the call has turned: "thank you for calling" ticks nothing."""
-        if self._level is Level.CALM:
-            return []
+    def story(self) -> tuple[tuple[int, str], ...]:
+        """What the customer has said so far: call time in ms and their words."""
+        return self._story.told()
+
+    def _ids(self) -> set[str]:
+        return {name for name, known in self._heard.items() if known}
+
+    def _agent_said(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance) -> list[Event]:
         events: list[Event] = []
-        words = signal.evidence.quote
-        for step in self.playbook.steps:
-            if signal.settled and signal.id in step.ticked_by and step.id not in self._done:
-                self._done.add(step.id)
-                events.append(StepTicked(now_ms, step.id, True, "words", words))
-        wish, shown = self._wish, self._shown
-        if wish is not None and shown is not None and signal.id in wish.acted_by and signal.at_ms > shown.at_ms:
-            events += self._end(now_ms, "acted", words)
+        mine = [signal for signal in signals if signal.id in AGENT_STEPS and signal.settled]
+        if any(signal.id == "callback_time" for signal in mine):
+            self._timed_ms = now_ms
+        if self._level is not Level.CALM:
+            # Recovery steps count from when the call has turned: "thank you for calling" ticks nothing.
+            events += self._progress.heard(now_ms, mine, utterance)
+        events += self._acted(now_ms, mine, utterance)
+        for promise in promises(utterance):
+            events.append(self._promised(now_ms, promise.what, promise.due, promise.words))
+        for phrases, to in ((TRANSFER, "another team"), (JOINING, "supervisor")):
+            if self._level is not Level.CALM and (words := found(phrases, utterance)):
+                events += self._hand_off(now_ms, to, words)
         return events
 
-    def _answer_to(self, now_ms: int, signals: Sequence[Signal]) -> _Wish | None:
-        """The play that fits best: the most urgent, then the weightiest words (tone only supports), then the order."""
-        best: tuple[tuple[float, ...], _Wish] | None = None
+    def _acted(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance) -> list[Event]:
+        """The prompt on screen ends when what it asks for is heard after it was shown; its step is done with it."""
+        wish, shown = self._place.wish, self._place.shown
+        if wish is None or shown is None:
+            return []
+        since = replace(utterance, words=tuple(word for word in utterance.words if word.end_ms > shown.at_ms))
+        heard = [signal for signal in signals if signal.id in wish.acted_by and signal.at_ms > shown.at_ms]
+        words = next((signal.evidence.quote for signal in heard), "") or found(wish.words, since)
+        events: list[Event] = []
+        if not words and is_said(shown.say, since):
+            words = since.text
+        if words and wish.step and self._level is not Level.CALM:
+            events += self._progress.said(now_ms, wish.step, words)
+        return [*events, *self._place.end(now_ms, "acted", words)] if words else []
+
+    def _promised(self, now_ms: int, what: str, due: str, words: str) -> FollowUpNoted:
+        when = due_at(due, self.began) if self.began is not None else None
+        number = len(self._follow_ups) + 1
+        noted = FollowUpNoted(now_ms, f"f{number}", what, due, self.agent.name, words, when or "")
+        self._follow_ups.append(noted)
+        return noted
+
+    def _accepted(self, now_ms: int, option: str) -> list[Event]:
+        """The customer has taken it: the clock stops, and what needs a time of its own becomes a follow-up."""
+        events: list[Event] = [*self._clock.recovered(now_ms)]
+        given = self.playbook.option(option)
+        if given is not None:
+            self._given.append(given.title)
+            if given.timed and now_ms - self._timed_ms > PROMISED_MS and not self._follow_ups:
+                events.append(self._promised(now_ms, given.title, "", ""))
+        return events
+
+    def _brings_in(self, option: str) -> bool:
+        known = self.playbook.option(option)
+        return known is not None and bool(known.bring_in)
+
+    def _hand_off(self, now_ms: int, to: str, words: str = "") -> list[Event]:
+        told = self.story()
+        if to in self._handed or not told:
+            return []
+        self._handed.add(to)
+        done = [f"given: {title}" for title in self._given]
+        done += [f"promised: {each.what}{', ' if each.due else ''}{each.due}" for each in self._follow_ups]
+        return [HandOffNoted(now_ms, to, told, tuple(done), words)]
+
+    def _answer_to(self, now_ms: int, signals: Sequence[Signal]) -> Wish | None:
+        """The play that fits best: the most urgent, then the weightiest words (tone only supports), then the most
+        particular one, then the order in the file. What was said too long ago is not answered any more."""
+        recent = [signal for signal in signals if now_ms - signal.at_ms <= STALE_MS]
+        best: tuple[tuple[float, ...], Wish] | None = None
         for order, play in enumerate(self.playbook.plays):
-            mine = tuple(signal for signal in signals if signal.id in play.signals)
-            if not mine:
+            mine = tuple(s for s in recent if s.id in play.signals and s.severity >= play.from_severity)
+            if not mine or not self._may_come(play, mine, now_ms):
                 continue
-            urgent = any(signal.severity is Severity.URGENT for signal in mine)
-            tier = Severity.URGENT if urgent else play.severity
-            if not urgent and (self._level not in play.levels or self._level is Level.CALM):
-                continue
-            if self._times.get(play.id, 0) >= play.most:
-                continue
+            tier = Severity.URGENT if any(s.severity is Severity.URGENT for s in mine) else play.severity
             weight = max(WORD_WEIGHTS.get(signal.id, 0.0) * signal.strength for signal in mine)
-            rank = (float(tier), weight, float(-order))
+            particular = 2 * bool(play.after) + (play.at_least > 1)
+            rank = (float(tier), weight, float(play.from_severity), float(particular), float(-order))
             if best is None or rank > best[0]:
-                best = rank, self._from_play(play, mine, tier, now_ms)
+                best = rank, self._from_play(play, mine, tier)
         return best[1] if best is not None else None
 
-    def _from_play(self, play: Play, signals: tuple[Signal, ...], tier: Severity, now_ms: int) -> _Wish:
-        served = next((step for step in self.playbook.steps if step.id == play.step), None)
-        acted = frozenset(play.acted_by) | frozenset(served.ticked_by if served is not None else ())
-        return _Wish(play.id, play.step, play.title, tuple(play.say), tier, acted, signals, now_ms, play.avoid)
-
-    def _next_step(self) -> Step | None:
-        return next((step for step in self.playbook.steps if step.id not in self._done and step.say), None)
-
-    def _want(self, now_ms: int, wish: _Wish, *, again: bool = False, quiet: bool = False) -> list[Event]:
-        """Show it, make it wait, or let it go."""
-        events: list[Event] = [self._chips(now_ms)] if again else []
-        if self._shown is not None:
-            if self._shown.play == wish.topic:
-                return events
-            stood = now_ms - self._shown.at_ms
-            higher = wish.tier > self._shown.tier and stood >= STILL_MS
-            said = wish.tier == self._shown.tier and bool(wish.signals) and not again and stood >= SAID_MS
-            if not (higher or said):
-                return events + ([] if quiet else self._wait(now_ms, wish))
-        if not self._budget.allows(wish.topic, wish.tier, now_ms):
-            return events + ([] if quiet else self._wait(now_ms, wish))
-        if self._shown is not None:
-            events += self._end(now_ms, "superseded")
-        say = next((line for line in wish.say if line not in self._said), None)
-        if say is None:
-            return events
-        self._before = deepcopy(self._budget)
-        self._said.add(say)
-        self._times[wish.topic] = self._times.get(wish.topic, 0) + 1
-        self._budget.spend(wish.topic, wish.tier, now_ms)
-        self._number += 1
-        self._wish = wish
-        self._shown = PromptShown(
-            now_ms,
-            f"p{self._number}",
-            wish.topic,
-            wish.step,
-            wish.title,
-            say.format(agent=self.agent.name),
-            tuple(_why(signal) for signal in wish.signals[:2]),
-            wish.tier,
-            tuple(signal.key for signal in wish.signals),
-            wish.avoid,
+    def _may_come(self, play: Play, signals: Sequence[Signal], now_ms: int) -> bool:
+        urgent = any(signal.severity is Severity.URGENT for signal in signals)
+        if not urgent and (self._level not in play.levels or self._level is Level.CALM):
+            return False
+        often = sum(len(self._heard.get(name, ())) for name in play.signals)
+        return (
+            often >= play.at_least
+            and self._place.given.issuperset(play.after)
+            and self._place.times.get(play.id, 0) < play.most
+            and self._place.could_show(play.id, play.say, now_ms)
         )
-        return [*events, self._shown]
 
-    def _wait(self, now_ms: int, wish: _Wish) -> list[Event]:
-        if any(each.topic == wish.topic for each in self._waiting) or now_ms - wish.wished_ms > STALE_MS:
-            return []
-        self._waiting = sorted([*self._waiting, wish], key=lambda each: (-each.tier, each.wished_ms))[:WAITING]
-        return [self._chips(now_ms)]
+    def _from_play(self, play: Play, signals: tuple[Signal, ...], tier: Severity) -> Wish:
+        served = self.playbook.served(play)
+        acted = frozenset(play.acted_by) | frozenset(served.ticked_by if play.step and served is not None else ())
+        return Wish(
+            play.id,
+            served.id if served is not None else "",
+            play.title,
+            tuple(play.say),
+            tier,
+            signals,
+            max(signal.at_ms for signal in signals),
+            acted,
+            tuple(play.words),
+            play.avoid,
+        )
 
-    def _chips(self, now_ms: int) -> PromptsWaiting:
-        """Chips stand under a card, never alone: without a card what waits only waits for the attention budget."""
-        if self._shown is None:
-            return PromptsWaiting(now_ms, ())
-        return PromptsWaiting(now_ms, tuple(wish.title for wish in self._waiting))
-
-    def _end(self, now_ms: int, how: str, words: str = "") -> list[Event]:
-        shown, self._shown, self._wish = self._shown, None, None
-        self._left_ms = now_ms
-        return [PromptEnded(now_ms, shown.id, how, words)] if shown is not None else []
-
-    def _stop_clock(self, now_ms: int) -> list[Event]:
-        if self._clock_from is None:
-            return []
-        took = now_ms - self._clock_from
-        self._clock_from = None
-        return [Recovery(now_ms, "missed" if self._missed else "met", RECOVERY_MS, took)]
-
-    def _offer(self, now_ms: int) -> list[Event]:
-        """Plan B stays while the call is tense or worse: rows change only when one is answered, never under the eye."""
-        left = tuple(option for option in self._options if option.id not in self._answered)
-        options = left
-        if self._level is Level.CALM:
-            options = ()
-        elif self._level is not Level.RECOVERING and (not left or len(left) < len(self._options)):
-            ranked = offered(
-                self.playbook.options,
-                self.agent.role,
-                self._heard,
-                answered=self._answered,
-                accepted_here=self.accepted_here,
-                today=self.today,
-            )
-            known = {option.id for option in left}
-            options = (*left, *(option for option in ranked if option.id not in known))[:ON_SCREEN]
-        if options == self._options:
-            return []
-        self._options = options
-        return [PlanOffered(now_ms, options)]
+    def _from_option(self, option: Option, now_ms: int) -> Wish:
+        """The line that offers an option which the agent has taken up."""
+        serving = next((step for step in self.playbook.steps if "remedy" in step.ticked_by), None)
+        acted = frozenset({"callback_time"} if option.timed else {"remedy"})
+        return Wish(
+            f"offer-{option.id}",
+            serving.id if serving is not None else "",
+            "Offer it plainly, then wait",
+            tuple(option.say),
+            Severity.HELP,
+            (),
+            now_ms,
+            acted,
+            tuple(option.words),
+            called_for=True,
+        )
 
 
-def _from_step(step: Step, now_ms: int) -> _Wish:
-    return _Wish(
+def _from_step(step: Step, now_ms: int) -> Wish:
+    return Wish(
         f"step-{step.id}",
         step.id,
         step.prompt,
         tuple(step.say),
         Severity.HELP,
-        frozenset(step.ticked_by),
         (),
         now_ms,
+        frozenset(step.ticked_by),
+        tuple(step.words),
         step.avoid,
     )
 
 
-def _why(signal: Signal) -> str:
-    at = f"{signal.evidence.start_ms // 60_000:02d}:{signal.evidence.start_ms // 1000 % 60:02d}"
-    if signal.evidence.quote:
-        return f"Heard at {at}: “{signal.evidence.quote}”"
-    return f"{at}: {signal.evidence.summary}"

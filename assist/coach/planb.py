@@ -1,61 +1,88 @@
-"""Plan B: which of the playbook's options to put before this agent now, best first."""
+"""Plan B: which of the playbook's options to put before this agent now, best first. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from assist.coach.playbook import Option
+from assist.coach.parts import Option
 from assist.events import PlanOption
 
 ON_SCREEN = 3
+OVER_LIMIT = 1
+"""Rows of those three that may ask a supervisor: the front line gives what it may first (M2)."""
+TELLING = 5
+"""Offers from which "accepted 4 times in 5 here" says something."""
 
 
-def offered(
-    options: Sequence[Option],
-    role: str,
-    heard: Collection[str],
-    *,
-    answered: Collection[str] = (),
-    accepted_here: Mapping[str, tuple[int, int]] | None = None,
-    today: str = "",
-) -> tuple[PlanOption, ...]:
-    """At most three options: those the agent may grant first, then those that fit what was heard and worked here.
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What is known about who is on the line."""
 
-    Args:
-        options: the playbook's.
-        role: the agent's role; an option whose cost is over the role's limit asks a supervisor.
-        heard: signal ids of this call.
-        answered: options the customer has already answered in this call.
-        accepted_here: option id -> (times accepted, times offered) at this site.
-        today: ISO date; options that have expired by then are left out.
-    """
-    history = accepted_here or {}
+    value: str = ""
+    """As the phone system or CRM names it, such as "gold"; empty when unknown."""
+    used: Mapping[str, int] = field(default_factory=dict)
+    """Option id -> times this caller had it within the option's `per_days`."""
 
-    def rank(option: Option) -> tuple[float, ...]:
-        accepted, offers = history.get(option.id, (0, 0))
-        fits = sum(signal in heard for signal in option.signals)
-        # Laplace's rule: an option never offered counts as accepted every second time.
-        return (not _may(option, role), -min(fits, 1), -(accepted + 1) / (offers + 2), -(option.value - option.cost))
 
-    usable = [
-        option
-        for option in options
-        if option.id not in answered
-        and not (option.expires and today and option.expires < today)
-        and (not option.signals or any(signal in heard for signal in option.signals))
-    ]
-    return tuple(
-        PlanOption(
-            option.id, option.title, _worth(option, history), "yours" if _may(option, role) else "ask", option.cost
-        )
-        for option in sorted(usable, key=rank)[:ON_SCREEN]
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the options are chosen by."""
+
+    role: str
+    heard: Collection[str] = ()
+    """Signal ids of this call."""
+    about: Collection[str] = ()
+    """Ids of options whose reasons the customer has spoken of."""
+    answered: Collection[str] = ()
+    """Options that are through in this call: accepted, refused by the customer, denied by a supervisor."""
+    allowed: Mapping[str, str] = field(default_factory=dict)
+    """Option id -> who has allowed it in this call."""
+    accepted_here: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Option id -> (times accepted, times offered) at this site."""
+    caller: Caller = field(default_factory=Caller)
+    today: str = ""
+    """ISO date; options that have expired by then are left out. Empty: none has."""
+
+
+def offered(options: Sequence[Option], moment: Moment) -> tuple[PlanOption, ...]:
+    """At most three options: those the agent may grant now, then at most one to ask for; each kind best first."""
+    usable = sorted((option for option in options if fits(option, moment)), key=lambda each: _rank(each, moment))
+    mine = [option for option in usable if may_grant(option, moment)]
+    over = [option for option in usable if not may_grant(option, moment)][:OVER_LIMIT]
+    rows = [*mine[: ON_SCREEN - len(over)], *over]
+    return tuple(as_row(option, moment) for option in rows)
+
+
+def fits(option: Option, moment: Moment) -> bool:
+    """Whether the option's conditions hold now."""
+    return (
+        option.id not in moment.answered
+        and not (option.expires and moment.today and str(option.expires) < moment.today)
+        and (not option.signals or any(signal in moment.heard for signal in option.signals))
+        and (not option.reasons or option.id in moment.about)
+        and (not option.customers or moment.caller.value in option.customers)
+        and (not option.per_customer or moment.caller.used.get(option.id, 0) < option.per_customer)
     )
 
 
-def _may(option: Option, role: str) -> bool:
-    return option.cost <= option.limits.get(role, -1.0)
+def may_grant(option: Option, moment: Moment) -> bool:
+    """Whether the agent may grant it alone: its cost is within the role's limit, or a supervisor has allowed it."""
+    return option.id in moment.allowed or option.cost <= option.limits.get(moment.role, -1.0)
 
 
-def _worth(option: Option, history: Mapping[str, tuple[int, int]]) -> str:
-    accepted, offers = history.get(option.id, (0, 0))
-    return f"accepted {accepted} times in {offers} here" if offers >= 5 else option.worth
+def as_row(option: Option, moment: Moment) -> PlanOption:
+    """The option as it stands on the agent's screen."""
+    accepted, offers = moment.accepted_here.get(option.id, (0, 0))
+    worth = f"accepted {accepted} times in {offers} here" if offers >= TELLING else option.worth
+    if option.id in moment.allowed:
+        worth = f"{moment.allowed[option.id]} says yes"
+    authority = "yours" if may_grant(option, moment) else "ask"
+    return PlanOption(option.id, option.title, worth, authority, option.cost, option.bring_in)
+
+
+def _rank(option: Option, moment: Moment) -> tuple[float, ...]:
+    accepted, offers = moment.accepted_here.get(option.id, (0, 0))
+    fitting = bool(option.reasons) + any(signal in moment.heard for signal in option.signals)
+    # Laplace's rule: an option never offered counts as accepted every second time.
+    return (option.id not in moment.allowed, -fitting, -(accepted + 1) / (offers + 2), -(option.value - option.cost))

@@ -1,27 +1,31 @@
-"""A playbook: a method with its steps, the plays that answer signals, and the Plan B options. TOML, validated."""
+"""Playbooks from TOML: a file and what it includes become one playbook, or lines that say what is wrong and where.
+
+A file may `include` others (shipped ones by name, own ones by path) and `leave_out` parts of them; a part of its own
+with the id of an included one takes its place. So what all methods share (urgent plays, the abuse ladder) stands once.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from detectors.signals import AGENT_STEPS, SIGNAL_IDS, Level, Severity
+from assist.coach.checks import problems_of
+from assist.coach.parts import Option, Play, Playbook, Step
 
 SHIPPED = files("assist") / "playbooks"
-TITLE_WORDS = 6
-SAY_WORDS = 20
-"""Half a second of attention (market study 6d): title <= 6 words, line to say <= 20 words."""
-_PLACEHOLDER = re.compile(r"{(\w*)}")
-_KNOWN = {"agent"}
-_TIERS = {"note": Severity.NOTE, "help": Severity.HELP, "urgent": Severity.URGENT}
-
-Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
+TESTS = ".test.toml"
+"""A playbook's scripted conversations stand beside it: mine.toml, mine.test.toml."""
+_KINDS: dict[str, type[Step] | type[Play] | type[Option]] = {"steps": Step, "plays": Play, "options": Option}
+_HEAD = {"include", "leave_out", "id", "name", "release", "method", "about", *_KINDS}
+_NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)?")
 
 
 class PlaybookError(Exception):
@@ -32,82 +36,38 @@ class PlaybookError(Exception):
         self.code = code
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A table of a file, with the lines its keys stand on."""
+
+    table: dict[str, Any]
+    file: str
+    line: int = 0
+    keys: dict[str, int] = field(default_factory=dict)
+
+    def place(self, key: str = "") -> str:
+        line = self.keys.get(key, self.line)
+        return f"{self.file}:{line}" if line else self.file
 
 
-class Step(_Part):
-    """One step of the method."""
+@dataclass(slots=True)
+class _Gathered:
+    """A file with everything it includes."""
 
-    id: Id
-    title: str = Field(min_length=1, max_length=24, description="as it stands on the agent's screen")
-    looks_like: str = Field("", description="what doing it sounds like, in the agent's words")
-    ticked_by: list[str] = Field(default_factory=list, description="agent-side signals that tick it")
-    prompt: str = Field("", description="title of its prompt, at most six words; empty: the step is never prompted")
-    say: list[str] = Field(default_factory=list, description="lines to say, several so that it stays sincere")
-    avoid: str = ""
-
-
-class Play(_Part):
-    """An answer to signals at certain levels."""
-
-    id: Id
-    signals: list[str] = Field(min_length=1)
-    levels: list[Level] = Field(default_factory=lambda: [Level.TENSE, Level.ESCALATED])
-    step: str = Field("", description="the step it serves; its words tick it and end the prompt")
-    acted_by: list[str] = Field(default_factory=list, description="agent-side signals that end it as acted on")
-    tier: Literal["note", "help", "urgent"] = "help"
-    title: str = Field(min_length=1)
-    say: list[str] = Field(min_length=1)
-    avoid: str = ""
-    most: int = Field(3, ge=1, le=10, description="times in one call")
-
-    @property
-    def severity(self) -> Severity:
-        """The tier as the number the rest of the program uses."""
-        return _TIERS[self.tier]
-
-
-class Option(_Part):
-    """One Plan B option: something of value to give, who may give it, and when."""
-
-    id: Id
-    title: str = Field(min_length=1, max_length=40)
-    worth: str = Field(description='what it is worth to the customer, such as "worth £12 to them"')
-    value: float = Field(ge=0, description="to the customer, in the site's currency")
-    cost: float = Field(ge=0, description="to the organisation")
-    limits: dict[str, float] = Field(description="role -> highest cost it may grant alone; a role not named must ask")
-    signals: list[str] = Field(default_factory=list, description="offered first when these were heard")
-    bring_in: str = Field("", description="who is brought in, such as supervisor")
-    per_call: int = Field(1, ge=1, le=5)
-    expires: str = Field("", description="ISO date after which it is no longer offered")
-
-
-class Playbook(_Part):
-    """The whole of it."""
-
-    id: Id
-    name: str
-    release: str = Field(description="the team's own version, such as 1.4")
-    method: str = Field(description="as it stands above the steps on the agent's screen")
-    steps: list[Step] = Field(min_length=1, max_length=8)
-    plays: list[Play]
-    options: list[Option] = Field(default_factory=list)
-    version: str = ""
-
-    def option(self, wanted: str) -> Option | None:
-        """The Plan B option of that id."""
-        return next((option for option in self.options if option.id == wanted), None)
+    head: _Placed
+    parts: dict[str, dict[str, _Placed]]
+    digest: str
+    problems: list[str]
 
 
 def list_playbooks() -> list[str]:
     """Names of the shipped playbooks."""
-    names = (entry.name for entry in SHIPPED.iterdir())
-    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml") and name != "options.toml")
+    names = [entry.name for entry in SHIPPED.iterdir() if entry.is_file()]
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml") and not name.endswith(TESTS))
 
 
 def load_playbook(playbook: str | Path, *, options: Path | None = None) -> Playbook:
-    """A shipped playbook by name, or a TOML file; with the Plan B options of `options` or the shipped examples.
+    """A shipped playbook by name, or a TOML file; `options` takes the place of the Plan B options it has.
 
     Raises:
         PlaybookError: codes playbook-unknown, playbook-unreadable, playbook-invalid: the first problem, as a line.
@@ -126,13 +86,22 @@ def check_playbook(playbook: str | Path, *, options: Path | None = None) -> list
         return [str(error)]
 
 
+def digest_of(playbook: str | Path, *, options: Path | None = None) -> str:
+    """A fingerprint of the text of a playbook and of all it includes; changes when any of it does.
+
+    Raises:
+        PlaybookError: it, or something it includes, cannot be read.
+    """
+    return _gather(playbook, options).digest
+
+
 def copy_playbook(base: str, out: Path) -> None:
     """A shipped playbook as a file of one's own.
 
     Raises:
         PlaybookError: codes playbook-unknown, playbook-exists, playbook-unwritable.
     """
-    _, text = _read(base)
+    _, text = read_text(base)
     try:
         with out.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -142,41 +111,14 @@ def copy_playbook(base: str, out: Path) -> None:
         raise PlaybookError("playbook-unwritable", f"{out}: {error.strerror}") from None
 
 
-def diff_playbooks(before: Playbook, after: Playbook) -> list[str]:
-    """What differs, one line each: parts gone or new, and every field that changed."""
-    lines = []
-    for kind in ("steps", "plays", "options"):
-        old = {part.id: part for part in getattr(before, kind)}
-        new = {part.id: part for part in getattr(after, kind)}
-        lines += [f"- {kind}.{each}" for each in old if each not in new]
-        lines += [f"+ {kind}.{each}" for each in new if each not in old]
-        for each in old.keys() & new.keys():
-            fields = type(old[each]).model_fields
-            changed = [f for f in fields if getattr(old[each], f) != getattr(new[each], f)]
-            lines += [f"~ {kind}.{each}.{f}: {getattr(old[each], f)} -> {getattr(new[each], f)}" for f in changed]
-    return sorted(lines, key=lambda line: line[2:])
+def read_text(playbook: str | Path) -> tuple[str, str]:
+    """The name of a shipped playbook's or other file, for people, and its text.
 
-
-def _load(playbook: str | Path, options: Path | None) -> tuple[Playbook | None, list[str]]:
-    place, text = _read(playbook)
-    given = _parsed(place, text)
-    digest = text
-    if options is not None or "options" not in given:
-        options_place, options_text = _read(options or "options")
-        given["options"] = _parsed(options_place, options_text).get("options", [])
-        digest += options_text
-    try:
-        book = Playbook.model_validate(given)
-    except ValidationError as error:
-        return None, [_line(place, text, each) for each in error.errors(include_url=False)]
-    fingerprint = hashlib.sha256(digest.encode()).hexdigest()[:8]
-    book = book.model_copy(update={"version": f"{book.id} {book.release} ({fingerprint})"})
-    return book, [f"{place}: {problem}" for problem in _problems(book)]
-
-
-def _read(playbook: str | Path) -> tuple[str, str]:
+    Raises:
+        PlaybookError: codes playbook-unknown, playbook-unreadable.
+    """
     name = str(playbook)
-    if isinstance(playbook, str) and re.fullmatch(r"[a-z0-9-]+", name):
+    if isinstance(playbook, str) and _NAME.fullmatch(name):
         entry = SHIPPED / f"{name}.toml"
         if not entry.is_file():
             known = ", ".join(list_playbooks())
@@ -190,82 +132,141 @@ def _read(playbook: str | Path) -> tuple[str, str]:
         raise PlaybookError("playbook-unreadable", f"{name}: not a text file in UTF-8") from None
 
 
-def _parsed(place: str, text: str) -> dict[str, Any]:
+def parse(place: str, text: str) -> dict[str, Any]:
+    """TOML as a table.
+
+    Raises:
+        PlaybookError: code playbook-invalid, with the file and the parser's own line and column.
+    """
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PlaybookError("playbook-invalid", f"{place}: not valid TOML: {error}") from None
 
 
-def _line(place: str, text: str, error: Any) -> str:
-    """One problem as pydantic found it, with the line of the table it stands in."""
-    path = [str(part) for part in error["loc"]]
-    where = place
-    if len(path) > 1 and path[1].isdigit():
-        tables = [n for n, line in enumerate(text.splitlines(), 1) if line.strip() == f"[[{path[0]}]]"]
-        if int(path[1]) < len(tables):
-            where = f"{place}:{tables[int(path[1])]}"
-    return f"{where}: {'.'.join(path)}: {error['msg']}"
+def _load(playbook: str | Path, options: Path | None) -> tuple[Playbook | None, list[str]]:
+    gathered = _gather(playbook, options)
+    head, problems = gathered.head, gathered.problems
+    parts = {kind: list(found.values()) for kind, found in gathered.parts.items()}
+    given = {key: value for key, value in head.table.items() if key not in ("include", "leave_out", *_KINDS)}
+    given |= {kind: [placed.table for placed in found] for kind, found in parts.items()}
+    try:
+        book = Playbook.model_validate(given)
+    except ValidationError as error:
+        return None, [*problems, *(_line(head, parts, each) for each in error.errors(include_url=False))]
+    book = book.model_copy(update={"version": f"{book.id} {book.release} ({gathered.digest})"})
+    for kind, part, key, text in problems_of(book):
+        placed = gathered.parts.get(kind, {}).get(part, head)
+        where = f"{kind}.{part}" if part else ""
+        problems.append(f"{placed.place(key)}: {'.'.join(filter(None, (where, key)))}: {text}")
+    return book, problems
 
 
-def _problems(book: Playbook) -> list[str]:
-    found: list[str] = []
-    for kind, parts in (("steps", book.steps), ("plays", book.plays), ("options", book.options)):
-        ids = [part.id for part in parts]
-        found += [f"{kind}: {each!r} stands twice: expected every id once" for each in sorted(_twice(ids))]
-    steps = {step.id for step in book.steps}
-    said: list[str] = []
-    for step in book.steps:
-        where = f"steps.{step.id}"
-        found += _unknown(where, step.ticked_by, frozenset(AGENT_STEPS), "agent steps")
-        if not step.ticked_by and not step.say:
-            found.append(f"{where}: cannot be reached: expected ticked_by (agent steps) or lines to say")
-        if step.say and not step.prompt:
-            found.append(f"{where}: has lines to say but no prompt: expected a title of at most {TITLE_WORDS} words")
-        found += _words(where, step.prompt, step.say)
-        said += step.say
-    for play in book.plays:
-        where = f"plays.{play.id}"
-        found += _unknown(where, play.signals, SIGNAL_IDS, "signals")
-        found += _unknown(where, play.acted_by, frozenset(AGENT_STEPS), "agent steps")
-        if play.step and play.step not in steps:
-            found.append(f"{where}.step: no step {play.step!r}: expected one of {', '.join(sorted(steps))}")
-        if Level.CALM in play.levels and play.tier != "urgent" and len(play.levels) == 1:
-            found.append(f"{where}.levels: a calm call gets no card: expected tense, escalated or recovering as well")
-        found += _words(where, play.title, play.say)
-        said += play.say
-    found += [f"the line {line!r} stands twice: expected every line once" for line in sorted(_twice(said))]
-    for option in book.options:
-        where = f"options.{option.id}"
-        found += _unknown(where, option.signals, SIGNAL_IDS, "signals")
-        if not option.limits:
-            found.append(f"{where}.limits: nobody may grant it: expected a role, such as {{supervisor = 100}}")
-        elif max(option.limits.values()) < option.cost:
-            found.append(f"{where}.cost: {option.cost:g} is over every limit: raise one, or make it cost less")
-        if option.expires and not re.fullmatch(r"\d{4}-\d\d-\d\d", option.expires):
-            found.append(f"{where}.expires: {option.expires!r}: expected a date such as 2027-01-31")
-    return found
+def _gather(playbook: str | Path, options: Path | None) -> _Gathered:
+    gathered = _with_includes(playbook, ())
+    if options is not None:
+        other = _with_includes(options, ())
+        gathered.parts["options"] = other.parts["options"]
+        gathered.problems += other.problems
+        gathered.digest = hashlib.sha256((gathered.digest + other.digest).encode()).hexdigest()[:8]
+    return gathered
 
 
-def _twice(values: list[str]) -> set[str]:
-    return {value for value in values if values.count(value) > 1}
-
-
-def _unknown(where: str, given: list[str], known: frozenset[str], what: str) -> list[str]:
-    return [
-        f"{where}: {each!r} is none of the {what}: {', '.join(sorted(known))}" for each in given if each not in known
+def _with_includes(playbook: str | Path, above: tuple[str, ...]) -> _Gathered:
+    name, text = read_text(playbook)
+    if name in above:
+        raise PlaybookError("playbook-invalid", f"{above[-1]}: include: {name} includes itself: leave one of them out")
+    table = parse(name, text)
+    problems = []
+    parts: dict[str, dict[str, _Placed]] = {kind: {} for kind in _KINDS}
+    digest = hashlib.sha256(text.encode())
+    head = _Placed(table, name, 0, _key_lines(text.splitlines(), 0))
+    for other in _names(head, "include"):
+        included = _with_includes(_included(name, other), (*above, name))
+        digest.update(included.digest.encode())
+        problems += included.problems
+        for kind, found in included.parts.items():
+            for part, placed in found.items():
+                if part in parts[kind]:
+                    first = parts[kind][part].file
+                    problems.append(
+                        f"{head.place('include')}: {kind}.{part} is in {first} and in {placed.file}: "
+                        f"expected it once; include one of them, or write your own here"
+                    )
+                parts[kind][part] = placed
+    for wanted in _names(head, "leave_out"):
+        kind, _, part = wanted.partition(".")
+        if parts.get(kind, {}).pop(part, None) is None:
+            known = ", ".join(f"{kind}.{part}" for kind, found in parts.items() for part in found) or "no parts"
+            problems.append(
+                f"{head.place('leave_out')}: leave_out: {wanted!r} is not included: expected one of {known}"
+            )
+    own: dict[str, set[str]] = {kind: set() for kind in _KINDS}
+    for kind, placed in _tables(name, text, table):
+        part = str(placed.table.get("id", f"{kind} {len(own[kind]) + 1}"))
+        if part in own[kind]:
+            problems.append(f"{placed.place('id')}: {kind}: {part!r} stands twice: expected every id once")
+        own[kind].add(part)
+        parts[kind][part] = placed
+    problems += [
+        f"{head.place(key)}: {key}: unknown key: expected one of {', '.join(sorted(_HEAD))}"
+        for key in table
+        if key not in _HEAD
     ]
+    return _Gathered(
+        _Placed({key: value for key, value in table.items() if key in _HEAD}, name, 0, head.keys),
+        parts,
+        digest.hexdigest()[:8],
+        problems,
+    )
 
 
-def _words(where: str, title: str, lines: list[str]) -> list[str]:
-    found = []
-    if len(title.split()) > TITLE_WORDS:
-        found.append(f"{where}: title {title!r} has {len(title.split())} words: expected at most {TITLE_WORDS}")
-    for line in lines:
-        if len(line.split()) > SAY_WORDS:
-            found.append(f"{where}.say: {line!r} has {len(line.split())} words: expected at most {SAY_WORDS}")
-        for name in set(_PLACEHOLDER.findall(line)) - _KNOWN:
-            found.append(f"{where}.say: {{{name}}} is no placeholder: expected {{agent}}")
-        if "!" in line:
-            found.append(f"{where}.say: {line!r}: expected no exclamation mark")
+def _names(head: _Placed, key: str) -> list[str]:
+    names = head.table.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise PlaybookError("playbook-invalid", f"{head.place(key)}: {key}: expected a list of names in quotes")
+    return names
+
+
+def _included(name: str, other: str) -> str | Path:
+    """A shipped file by name, or a file beside the one that includes it."""
+    return other if _NAME.fullmatch(other) else Path(name).parent / other
+
+
+def _tables(name: str, text: str, table: dict[str, Any]) -> Iterator[tuple[str, _Placed]]:
+    lines = text.splitlines()
+    for kind in _KINDS:
+        starts = [n for n, line in enumerate(lines, 1) if line.strip() == f"[[{kind}]]"]
+        found = table.get(kind, [])
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise PlaybookError("playbook-invalid", f"{name}: {kind}: expected tables that begin with [[{kind}]]")
+        for n, each in enumerate(found):
+            start = starts[n] if n < len(starts) else 0
+            yield kind, _Placed(each, name, start, _key_lines(lines, start) if start else {})
+
+
+def _key_lines(lines: list[str], start: int) -> dict[str, int]:
+    """Key -> line number, from line `start` (the table's own; 0: the head of the file) to the next table."""
+    found: dict[str, int] = {}
+    for n, line in enumerate(lines[start:], start + 1):
+        if line.startswith("["):
+            break
+        if key := re.match(r"([A-Za-z_][\w-]*)\s*=", line):
+            found.setdefault(key[1], n)
     return found
+
+
+def _line(head: _Placed, parts: dict[str, list[_Placed]], error: Any) -> str:
+    """One problem as pydantic found it, at the line of its key."""
+    loc = [str(step) for step in error["loc"]]
+    placed, model, path = head, None, loc
+    if len(loc) > 1 and loc[0] in parts and loc[1].isdigit():
+        placed, model = parts[loc[0]][int(loc[1])], _KINDS[loc[0]]
+        path = [loc[0], str(placed.table.get("id", loc[1])), *loc[2:]]
+    key = loc[2] if model is not None and len(loc) > 2 else loc[0] if model is None else ""
+    text = error["msg"]
+    if error["type"] == "extra_forbidden" and model is not None:
+        text = f"unknown key: expected one of {', '.join(model.model_fields)}"
+    elif error["type"] == "missing":
+        text = "missing: expected it here"
+    return f"{placed.place(key)}: {'.'.join(path)}: {text}"

@@ -1,0 +1,44 @@
+"""The recovery clock: from escalation to a remedy accepted or the level coming down, against a goal of 60 seconds."""
+
+from __future__ import annotations
+
+from assist.events import Recovery
+
+RECOVERY_MS = 60_000
+"""Tschohl's goal for turning a customer round, from the moment the call escalates."""
+
+
+class RecoveryClock:
+    """One call's clock; it may run more than once."""
+
+    def __init__(self) -> None:
+        self._since: int | None = None
+        self._missed = False
+
+    def start(self, now_ms: int) -> list[Recovery]:
+        """The call has escalated."""
+        if self._since is not None:
+            return []
+        self._since, self._missed = now_ms, False
+        return [Recovery(now_ms, "started", RECOVERY_MS)]
+
+    def recovered(self, now_ms: int) -> list[Recovery]:
+        """A remedy was accepted, or the level came down."""
+        return self._stop(now_ms, "missed" if self._missed else "met")
+
+    def cancel(self, now_ms: int) -> list[Recovery]:
+        """The call is over, or had not escalated after all."""
+        return self._stop(now_ms, "stopped")
+
+    def tick(self, now_ms: int) -> list[Recovery]:
+        """Time has passed: the goal may be missed, once."""
+        if self._since is None or self._missed or now_ms - self._since <= RECOVERY_MS:
+            return []
+        self._missed = True
+        return [Recovery(now_ms, "missed", RECOVERY_MS, now_ms - self._since)]
+
+    def _stop(self, now_ms: int, what: str) -> list[Recovery]:
+        if self._since is None:
+            return []
+        since, self._since = self._since, None
+        return [Recovery(now_ms, what, RECOVERY_MS, now_ms - since)]

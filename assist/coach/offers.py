@@ -1,0 +1,166 @@
+"""The Plan B options of one call: on screen, offered, answered; asked of a supervisor, allowed, denied, run out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from assist.coach.parts import Option, Playbook
+from assist.coach.planb import ON_SCREEN, Caller, Moment, as_row, fits, may_grant, offered
+from assist.coach.words import found
+from assist.events import Event, PlanMoved, PlanOffered, PlanOption
+from audio.events import Speaker, Utterance
+from detectors.signals import Level, Signal
+
+REQUEST_MS = 90_000
+"""A request that no supervisor has answered by then has run out: the customer is on the line."""
+ANSWER_MS = 20_000
+"""Relief or thanks this shortly after an offer was heard count as its acceptance."""
+
+
+@dataclass(slots=True)
+class Offers:
+    """Which options stand where. The rows on screen change only when one of them is through, never under the eye."""
+
+    playbook: Playbook
+    role: str
+    accepted_here: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    caller: Caller = field(default_factory=Caller)
+    today: str = ""
+    rows: tuple[PlanOption, ...] = ()
+    _answered: set[str] = field(default_factory=set)
+    _about: set[str] = field(default_factory=set)
+    _asked: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Option -> (alert, when) of requests that wait for an answer."""
+    _allowed: dict[str, str] = field(default_factory=dict)
+    _offered_ms: dict[str, int] = field(default_factory=dict)
+
+    def refuses(self, option: str, what: str) -> str:
+        """Why a person may not do this with the option now, in one plain line; empty where they may.
+
+        what: offered, asked, accepted, refused.
+        """
+        known = self.playbook.option(option)
+        if known is None:
+            return f"There is no option {option!r} in this call's playbook."
+        if option in self._answered:
+            return f"{known.title}: that has been answered in this call."
+        if what == "asked":
+            if option in self._asked:
+                return f"{known.title}: that is asked already; the answer will stand here."
+            return f"{known.title}: that is yours to give." if may_grant(known, self._moment(())) else ""
+        if not may_grant(known, self._moment(())):
+            return f"{known.title}: that is above your limit; ask for it first."
+        return ""
+
+    def hear(
+        self, now_ms: int, signals: list[Signal], utterance: Utterance | None, *, turned: bool
+    ) -> tuple[list[Event], str]:
+        """What the words say about the options. Returns the events, and the option that was accepted, if any."""
+        events: list[Event] = []
+        if utterance is not None and utterance.speaker is not Speaker.AGENT:
+            self._about |= {o.id for o in self.playbook.options if o.reasons and found(o.reasons, utterance)}
+        if utterance is not None and utterance.speaker is Speaker.AGENT and turned:
+            for option in self.playbook.options:
+                if option.id in self._offered_ms or option.id in self._answered or not self._may_offer(option):
+                    continue
+                if words := found(option.words, utterance):
+                    self._offered_ms[option.id] = utterance.end_ms
+                    events.append(PlanMoved(now_ms, option.id, "offered", "words", words))
+        for signal in signals:
+            if signal.id == "de_escalation" and signal.settled and (option_id := self._last_offer(signal.at_ms)):
+                self._answered.add(option_id)
+                events.append(PlanMoved(now_ms, option_id, "accepted", "words", signal.evidence.quote))
+                return events, option_id
+        return events, ""
+
+    def take_up(self, option: str, now_ms: int) -> None:
+        """The agent offers it to the customer."""
+        self._offered_ms[option] = now_ms
+
+    def answer(self, option: str) -> None:
+        """The customer has accepted or refused it."""
+        self._answered.add(option)
+        self._asked.pop(option, None)
+
+    def ask(self, option: str, alert: str, now_ms: int) -> None:
+        """It was asked of a supervisor, by an alert of this id."""
+        self._asked[option] = (alert, now_ms)
+
+    def asked_by(self, alert: str) -> str:
+        """The option that an open request is about; empty where the request is answered, has run out, or never was."""
+        return next((option for option, (asked, _) in self._asked.items() if asked == alert), "")
+
+    def decide(self, alert: str, who: str, *, allowed: bool, now_ms: int) -> list[Event]:
+        """A supervisor has answered a request."""
+        option = self.asked_by(alert)
+        if not option:
+            return []
+        del self._asked[option]
+        if allowed:
+            self._allowed[option] = who
+        else:
+            self._answered.add(option)
+        return [PlanMoved(now_ms, option, "allowed" if allowed else "denied", who, "", alert)]
+
+    def tick(self, now_ms: int) -> list[Event]:
+        """Time has passed: requests run out."""
+        events: list[Event] = []
+        for option, (alert, asked_ms) in list(self._asked.items()):
+            if now_ms - asked_ms >= REQUEST_MS:
+                del self._asked[option]
+                events.append(PlanMoved(now_ms, option, "expired", "time", "", alert))
+        return events
+
+    def show(self, now_ms: int, level: Level, heard: set[str]) -> list[Event]:
+        """The rows as they should stand now; an event only where they change."""
+        moment = self._moment(heard)
+        left = tuple(self._renewed(row, moment) for row in self.rows if row.id not in self._answered)
+        if level is Level.CALM:
+            left = tuple(row for row in left if row.id in self._asked or row.id in self._allowed)
+        elif level is not Level.RECOVERING and len(left) < ON_SCREEN:
+            left = self._filled(left, offered(self.playbook.options, moment))
+        if left == self.rows:
+            return []
+        self.rows = left
+        return [PlanOffered(now_ms, left)]
+
+    def _filled(self, left: tuple[PlanOption, ...], ranked: tuple[PlanOption, ...]) -> tuple[PlanOption, ...]:
+        known = {row.id for row in left}
+        asks = any(row.authority == "ask" for row in left)
+        new = [row for row in ranked if row.id not in known and not (asks and row.authority == "ask")]
+        return (*left, *new)[:ON_SCREEN]
+
+    def _renewed(self, row: PlanOption, moment: Moment) -> PlanOption:
+        """The same row; one that was allowed meanwhile is the agent's to give."""
+        option = self.playbook.option(row.id)
+        if option is None or row.id not in self._allowed:
+            return row
+        return as_row(option, moment)
+
+    def _may_offer(self, option: Option) -> bool:
+        """Heard in the agent's words it counts where it is on screen, or theirs to give and its conditions hold."""
+        if any(row.id == option.id and row.authority == "yours" for row in self.rows):
+            return True
+        moment = self._moment(option.signals)
+        return may_grant(option, moment) and fits(option, moment)
+
+    def _last_offer(self, at_ms: int) -> str:
+        fresh = [
+            (offered_ms, option)
+            for option, offered_ms in self._offered_ms.items()
+            if option not in self._answered and 0 <= at_ms - offered_ms <= ANSWER_MS
+        ]
+        return max(fresh)[1] if fresh else ""
+
+    def _moment(self, heard: Collection[str]) -> Moment:
+        return Moment(
+            role=self.role,
+            heard=heard,
+            about=self._about,
+            answered=self._answered,
+            allowed=self._allowed,
+            accepted_here=self.accepted_here,
+            caller=self.caller,
+            today=self.today,
+        )

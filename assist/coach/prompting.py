@@ -1,0 +1,193 @@
+"""The one prompt place on the agent's screen: what may take it, what waits, when it is given up. Pure."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+from assist.coach.checks import AGENT
+from assist.events import Event, PromptEnded, PromptShown, PromptsWaiting
+from detectors.attention import AttentionBudget, AttentionSettings
+from detectors.signals import Severity, Signal
+
+DWELL_MS = {Severity.NOTE: 12_000, Severity.HELP: 25_000}
+"""A prompt leaves by itself after this; an urgent one stays until acted on (market study 6d)."""
+STALE_MS = 5_000
+"""A prompt that would come later than this after what it answers was said is not shown."""
+STILL_MS = 1_500
+"""Text is never swapped under the eye sooner than this."""
+SAID_MS = 8_000
+"""Long enough on screen to have been read and said: a new cue of the same tier may take its place."""
+HOLD_MS = 15_000
+"""While the agent speaks nothing but an urgent card comes, and none leaves by itself; for so long at most, because a
+noisy microphone looks like speech without end."""
+WAITING = 2
+"""Chips under the card (market study 6d)."""
+EXPERIENCED = AttentionSettings(per_minute=1, help_per_call=3, gap_ms=20_000)
+"""Fewer prompts for agents who want fewer: experts gain little from assistance (Brynjolfsson et al. 2025)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A prompt that could be shown."""
+
+    topic: str
+    """Id of the play, "step-ID" or "offer-ID": what cool-downs count by."""
+    step: str
+    title: str
+    say: tuple[str, ...]
+    tier: Severity
+    signals: tuple[Signal, ...]
+    since_ms: int
+    """When what it answers was said: it goes stale from then on."""
+    acted_by: frozenset[str] = frozenset()
+    words: tuple[str, ...] = ()
+    avoid: str = ""
+    called_for: bool = False
+    """The agent has asked for it (took up an option): no budget, no waiting."""
+
+
+class PromptPlace:
+    """One call's prompt place. Every method returns the events it caused."""
+
+    def __init__(self, agent: str, *, experienced: bool = False) -> None:
+        self.shown: PromptShown | None = None
+        self.wish: Wish | None = None
+        self.left_ms = 0
+        """When a prompt last left the place."""
+        self.given: set[str] = set()
+        """Topics of prompts that were acted on or used."""
+        self.times: dict[str, int] = {}
+        """Topic -> how often it was shown."""
+        self._agent = agent
+        self._budget = AttentionBudget(EXPERIENCED if experienced else None)
+        self._before = self._budget
+        """The budget before the prompt on screen: one that is withdrawn has cost nothing."""
+        self._waiting: list[Wish] = []
+        self._said: set[str] = set()
+        self._muted: set[str] = set()
+        self._speaking_since: int | None = None
+        self._number = 0
+
+    def could_show(self, topic: str, lines: tuple[str, ...] | list[str], now_ms: int) -> bool:
+        """Whether the topic has a line left that was not used, has cooled down, and was not called wrong."""
+        fresh = any(line not in self._said for line in lines)
+        return fresh and topic not in self._muted and self._budget.cool(topic, now_ms)
+
+    def speaking(self, since_ms: int | None) -> None:
+        """The agent has begun to speak, or (None) has stopped."""
+        self._speaking_since = since_ms
+
+    def want(self, wish: Wish, now_ms: int, *, quiet: bool = False) -> list[Event]:
+        """Show it, make it wait (not where `quiet`), or let it go."""
+        if now_ms - wish.since_ms > STALE_MS or (self.shown is not None and self.shown.play == wish.topic):
+            return []
+        say = next((line for line in wish.say if line not in self._said), None)
+        if say is None:
+            return []
+        if not wish.called_for and not self._is_free_for(wish, now_ms):
+            return [] if quiet else self._wait(wish, now_ms)
+        events = self.end(now_ms, "superseded")
+        if any(each.topic == wish.topic for each in self._waiting):
+            self._waiting = [each for each in self._waiting if each.topic != wish.topic]
+        self._before = deepcopy(self._budget)
+        self._budget.spend(wish.topic, wish.tier, now_ms)
+        self._said.add(say)
+        self.times[wish.topic] = self.times.get(wish.topic, 0) + 1
+        self._number += 1
+        self.wish = wish
+        self.shown = PromptShown(
+            now_ms,
+            f"p{self._number}",
+            wish.topic,
+            wish.step,
+            wish.title,
+            say.replace(AGENT, self._agent),
+            tuple(_why(signal) for signal in wish.signals[:2]),
+            wish.tier,
+            tuple(signal.key for signal in wish.signals),
+            wish.avoid,
+        )
+        return [*events, self.shown, *self._chips(now_ms, always=bool(self._waiting))]
+
+    def tick(self, now_ms: int) -> list[Event]:
+        """Time has passed: the card leaves, what waits comes or goes stale."""
+        events: list[Event] = []
+        if self.shown is not None and not self._held(now_ms):
+            dwell = DWELL_MS.get(self.shown.tier)
+            if dwell is not None and now_ms - self.shown.at_ms >= dwell:
+                events += self.end(now_ms, "expired")
+        fresh = [wish for wish in self._waiting if now_ms - wish.since_ms <= STALE_MS]
+        if len(fresh) != len(self._waiting):
+            self._waiting = fresh
+            events += self._chips(now_ms, always=True)
+        for wish in list(self._waiting):
+            if self.shown is None and self._is_free_for(wish, now_ms):
+                events += self.want(wish, now_ms)
+        return events
+
+    def withdraw(self, key: str, now_ms: int) -> list[Event]:
+        """The words under a signal did not hold: prompts that stood on it alone go."""
+        events: list[Event] = []
+        if self.shown is not None and self.shown.signals and set(self.shown.signals) <= {key}:
+            self.times[self.shown.play] -= 1
+            events += self.end(now_ms, "withdrawn")
+            self._budget = self._before
+        before = len(self._waiting)
+        self._waiting = [wish for wish in self._waiting if key not in {signal.key for signal in wish.signals}]
+        return events + (self._chips(now_ms, always=True) if len(self._waiting) != before else [])
+
+    def clear(self, now_ms: int) -> list[Event]:
+        """The call is calm again: nothing waits, and a card below urgent leaves."""
+        had, self._waiting = bool(self._waiting), []
+        events = self._chips(now_ms, always=had)
+        if self.shown is not None and self.shown.tier is not Severity.URGENT:
+            events += self.end(now_ms, "expired")
+        return events
+
+    def end(self, now_ms: int, how: str, words: str = "") -> list[Event]:
+        """The prompt leaves its place, if there is one."""
+        if self.shown is None:
+            return []
+        shown, self.shown, self.wish = self.shown, None, None
+        self.left_ms = now_ms
+        if how in ("acted", "used"):
+            self.given.add(shown.play)
+        elif how == "wrong":
+            self._muted.add(shown.play)
+        return [PromptEnded(now_ms, shown.id, how, words)]
+
+    def _held(self, now_ms: int) -> bool:
+        return self._speaking_since is not None and now_ms - self._speaking_since < HOLD_MS
+
+    def _is_free_for(self, wish: Wish, now_ms: int) -> bool:
+        if wish.tier is not Severity.URGENT and self._held(now_ms):
+            return False
+        if self.shown is not None:
+            stood = now_ms - self.shown.at_ms
+            higher = wish.tier > self.shown.tier and stood >= STILL_MS
+            said = wish.tier == self.shown.tier and bool(wish.signals) and stood >= SAID_MS
+            if not (higher or said):
+                return False
+        return self._budget.allows(wish.topic, wish.tier, now_ms)
+
+    def _wait(self, wish: Wish, now_ms: int) -> list[Event]:
+        if any(each.topic == wish.topic for each in self._waiting):
+            return []
+        before = self._waiting
+        self._waiting = sorted([*before, wish], key=lambda each: (-each.tier, -each.since_ms))[:WAITING]
+        return self._chips(now_ms, always=self._waiting != before)
+
+    def _chips(self, now_ms: int, *, always: bool) -> list[Event]:
+        """Chips stand under a card, never alone: without a card what waits only waits for its moment."""
+        if not always:
+            return []
+        titles = tuple(wish.title for wish in self._waiting) if self.shown is not None else ()
+        return [PromptsWaiting(now_ms, titles)]
+
+
+def _why(signal: Signal) -> str:
+    at = f"{signal.evidence.start_ms // 60_000:02d}:{signal.evidence.start_ms // 1000 % 60:02d}"
+    if signal.evidence.quote:
+        return f"Heard at {at}: “{signal.evidence.quote}”"
+    return f"{at}: {signal.evidence.summary}"

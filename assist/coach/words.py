@@ -1,0 +1,57 @@
+"""Phrases of a playbook found in what somebody said; and whether a suggested line was said, near enough."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from audio.events import Utterance
+from detectors import context
+from detectors.rulebook import compile_phrase
+
+SAID_SHARE = 0.6
+"""A suggested line counts as said when so many of its telling words were: nobody reads a card aloud word by word."""
+SAID_LEAST = 3
+"""Telling words a line needs before it can be recognised at all."""
+_SMALL = frozenset(
+    "a an and are at be but by can do for from have i if in is it me my not of on or our so than that the then there "
+    "this to up us was we what will with would you your".split()
+)
+
+
+@cache
+def pattern(phrase: str) -> re.Pattern[str]:
+    """A phrase pattern as a regular expression over plain words.
+
+    Raises:
+        ValueError: in plain words, what is wrong with it.
+    """
+    return compile_phrase(phrase, {})[0]
+
+
+def found(phrases: Iterable[str], utterance: Utterance) -> str:
+    """The words of the utterance that the first fitting phrase stands for, as they were heard; empty where none fits."""
+    heard = context.line([word.text for word in utterance.words])
+    for phrase in phrases:
+        match = pattern(phrase).search(heard.text)
+        if match is not None:
+            first = heard.text.count(" ", 0, match.start())
+            last = heard.text.count(" ", 0, match.end()) - 1
+            words = utterance.words[heard.origin[first] : heard.origin[last] + 1]
+            return " ".join(word.text for word in words).strip(" .,;:!?")
+    return ""
+
+
+def is_said(line: str, utterance: Utterance) -> bool:
+    """Whether the agent has said about this line."""
+    wanted = set(context.line(line.split()).tokens) - _SMALL
+    if len(wanted) < SAID_LEAST:
+        return False
+    spoken = set(context.line([word.text for word in utterance.words]).tokens)
+    return len(wanted & spoken) >= SAID_SHARE * len(wanted)
+
+
+def plain_tokens(text: str) -> Sequence[str]:
+    """The telling words of a text, in plain form."""
+    return [token for token in context.line(text.split()).tokens if token not in _SMALL]
