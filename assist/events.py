@@ -127,6 +127,7 @@ class PlanMoved:
 
     at_ms: int
     option: str
+    title: str
     what: str
     by: str
     """"words", the supervisor who answered, or "time"."""
@@ -228,7 +229,8 @@ class AlertMoved:
     """An alert went on without anybody's doing.
 
     what: turn (who: the supervisor asked now), everyone (all were asked, nobody claimed it), queued (nobody has room or
-    is there), released (who: the supervisor whose claim ended, gone too long), calmed (the call calmed down unclaimed).
+    is there), released (who: the supervisor whose claim ended, gone too long), calmed (the call calmed down unclaimed),
+    expired (a request that nobody answered in time).
     """
 
     at_ms: int

@@ -48,6 +48,7 @@ class Settings(BaseModel):
     agent: str = Field("agent", min_length=1, max_length=60, description="name shown for the agent at this machine")
     team: str = ""
     experienced: bool = Field(False, description="fewer prompts for agents who want fewer")
+    authority: str = Field("agent", min_length=1, description="whose Plan B limits count here: agent, senior, …")
     supervisor: str = Field("your supervisor", description="who is asked when an option is above the agent's limit")
     outcomes: list[str] = Field(
         default_factory=lambda: [

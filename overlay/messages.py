@@ -13,7 +13,7 @@ Rooms and their keys:
     agent/<agent id>  call, health, consent, level, prompt, next, plan, steps, clock, line/<utterance>, notice/<kind>,
                       ended, wrapup
     board             row/<call>, alert/<call>-<alert>, duty, quality
-    call/<call id>    call, health, consent, level, line/<utterance>, heard/<n>
+    call/<call id>    call, health, consent, level, line/<utterance>, heard/<n>, told
 A key that is absent is shown as its empty state: no `prompt` is the normal state of a calm call. The newest 40 lines
 and the newest 20 heard signals of a room are kept (overlay.hub).
 
@@ -242,7 +242,7 @@ class AlertStep(_Message):
     at_ms: int = Field(description="call time")
     what: Literal[
         "raised", "raised-again", "turn", "everyone", "queued", "seen", "claimed", "released", "message", "reading",
-        "allowed", "denied", "resolved", "calmed",
+        "allowed", "denied", "resolved", "calmed", "expired",
     ]  # fmt: skip
     who: str = ""
 
@@ -309,6 +309,16 @@ class Quality(_Message):
     calls: dict[Level, int] = Field(default={}, description="live calls at each level")
 
 
+class Told(_Message):
+    """`told` of a call room: what the customer has already said, for whoever takes over, so that nobody asks again."""
+
+    said: list[tuple[int, str]] = Field(description="call time in ms and the customer's own words, in order")
+    done: list[str] = Field(
+        default=[], description='what was given and promised so far, such as "given: Waive the fee"'
+    )
+    at_ms: int
+
+
 class Heard(_Message):
     """`heard/<n>` of a call room: one signal with its evidence."""
 
@@ -337,6 +347,7 @@ Message = (
     | Duty
     | Quality
     | Heard
+    | Told
 )
 
 

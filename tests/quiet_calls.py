@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assist.coach.playbook import load_playbook
+from assist.coach.shelf import Shelf
 from assist.live.service import Hearing, Service
 from assist.settings import Settings
 from audio.events import Speaker
@@ -49,7 +50,7 @@ class QuietEars:
 @asynccontextmanager
 async def quiet_service(data: Path, **settings: Any) -> AsyncIterator[Service]:
     hearing = Hearing("nobody", "nobody", "0", False, lambda *_, **__: QuietEars(), lambda: None)
-    service = Service(Settings(data=data, **settings), RULES, BOOK, Hub(), hearing)
+    service = Service(Settings(data=data, **settings), RULES, Shelf("default"), Hub(), hearing)
     service.open()
     try:
         yield service

@@ -2,8 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assist.coach.coach import RECOVERY_MS, STALE_MS, AgentProfile, Coach
+from assist.coach.clock import RECOVERY_MS
+from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
+from assist.coach.prompting import STALE_MS
 from assist.events import (
     Action,
     FollowUpNoted,
@@ -52,10 +54,10 @@ def test_an_influence_claim_makes_the_agent_the_person_to_call():
     events = turn(subject, 10_000, Level.TENSE, because=[claim])
     [prompt] = of(events, PromptShown)
     assert prompt.play == "influence-claim"
-    assert prompt.say.startswith("I'm Dana.")
+    assert prompt.say.startswith("I'm Dana,")
     assert prompt.why == ("Heard at 00:09: “call my guy”",)
     assert prompt.signals == (claim.key,)
-    assert len(of(events, PlanOffered)[0].options) == 3
+    assert [option.id for option in of(events, PlanOffered)[0].options] == ["direct-line", "named-callback"]
 
 
 def test_words_lead_and_tone_only_supports():
@@ -158,7 +160,8 @@ def test_the_recovery_clock_is_met_in_time(ending):
 def test_the_recovery_clock_is_missed_once_and_still_says_how_long_it_took():
     subject = coach()
     turn(subject, 10_000, Level.ESCALATED)
-    assert of(subject.tick(70_000), Recovery) == [Recovery(70_000, "missed", RECOVERY_MS, 60_000)]
+    assert of(subject.tick(70_000), Recovery) == []
+    assert of(subject.tick(70_500), Recovery) == [Recovery(70_500, "missed", RECOVERY_MS, 60_500)]
     assert of(subject.tick(80_000), Recovery) == []
     assert of(turn(subject, 90_000, Level.RECOVERING, Level.ESCALATED), Recovery) == [
         Recovery(90_000, "missed", RECOVERY_MS, 80_000)
@@ -177,8 +180,10 @@ def test_an_accepted_option_stops_the_clock_and_its_row_goes():
 
 def test_plan_b_rows_do_not_change_under_the_eye():
     subject = coach()
-    turn(subject, 10_000, Level.TENSE, because=[signal("passed_around", 10_000)])
-    assert of(subject.hear(12_000, [signal("legal_threat", 12_000)], None), PlanOffered) == []
+    [before] = of(turn(subject, 10_000, Level.TENSE, because=[signal("passed_around", 10_000)]), PlanOffered)
+    [after] = of(subject.hear(12_000, [signal("legal_threat", 12_000)], None), PlanOffered)
+    assert after.options[: len(before.options)] == before.options
+    assert of(subject.hear(14_000, [signal("cancel_threat", 14_000)], None), PlanOffered) == []
 
 
 def test_a_promise_becomes_a_follow_up():

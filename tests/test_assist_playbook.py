@@ -1,10 +1,10 @@
 import pytest
 
+from assist.coach.differences import diff_playbooks
 from assist.coach.playbook import (
     PlaybookError,
     check_playbook,
     copy_playbook,
-    diff_playbooks,
     list_playbooks,
     load_playbook,
 )
@@ -85,9 +85,12 @@ def test_a_sound_file_loads_with_a_version_that_follows_its_text(tmp_path):
         (("This is mine now.", "This is mine now!"), "expected no exclamation mark"),
         (('ticked_by = ["ownership"]\nprompt = "Own it"\nsay = ["I will see to it."]', ""), "cannot be reached"),
         (('prompt = "Own it"\n', ""), "has lines to say but no prompt"),
-        (('title = "Own it"', 'title = "Own it"\ncolour = "red"'), "steps.0.colour"),
+        (
+            ('title = "Own it"', 'title = "Own it"\ncolour = "red"'),
+            "steps.own.colour: unknown key: expected one of id,",
+        ),
         (('release = "1.0"', "release = 1"), "release"),
-        (("value = 12", "value = -1"), "options.0.value"),
+        (("value = 12", "value = -1"), "options.fee.value"),
     ],
 )
 def test_bad_input_is_one_line_with_its_place(change, says, tmp_path):
@@ -105,7 +108,7 @@ def test_a_problem_in_a_table_names_its_line(tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text(SOUND.replace('title = "Be the one"', 'title = "Be the one"\nwrong = 1'))
     line = SOUND.splitlines().index("[[plays]]") + 1
-    assert check_playbook(path)[0].startswith(f"{path}:{line}: plays.0.wrong")
+    assert check_playbook(path)[0].startswith(f"{path}:{line + 5}: plays.claim.wrong")
 
 
 @pytest.mark.parametrize("kind", ["steps", "plays", "options"])

@@ -98,7 +98,7 @@ def _play(
     if play.levels == [Level.CALM] and play.tier != "urgent":
         yield "levels", "cannot be reached: a calm call gets no card; expected tense, escalated or recovering as well"
     if play.least == "urgent" and play.tier != "urgent":
-        yield "least", "answers only urgent signals, but its tier is not urgent: expected tier = \"urgent\""
+        yield "least", 'answers only urgent signals, but its tier is not urgent: expected tier = "urgent"'
     yield from _words("title", play.title, play.say, play.avoid)
 
 

@@ -78,15 +78,18 @@ class Coach:
         for signal in signals:
             self._heard.setdefault(signal.id, {})[signal.key] = signal
         events: list[Event] = []
-        if utterance is not None and utterance.speaker is Speaker.AGENT:
-            events += self._agent_said(now_ms, signals, utterance)
-        elif utterance is not None:
+        theirs = utterance is not None and utterance.speaker is not Speaker.AGENT
+        said = None if theirs else utterance
+        mine = [signal for signal in signals if signal.id in AGENT_STEPS and signal.settled]
+        if mine or said is not None:
+            events += self._agent_said(now_ms, mine, said)
+        if utterance is not None and theirs:
             self._story.hear(utterance, [each for known in self._heard.values() for each in known.values()])
         turned = self._level is not Level.CALM
-        moved, accepted = self._offers.hear(now_ms, list(signals), utterance, turned=turned)
-        events += moved
-        if accepted:
-            events += self._accepted(now_ms, accepted)
+        for moved in self._offers.hear(now_ms, signals, utterance, turned=turned):
+            events.append(moved)
+            if moved.what == "accepted":
+                events += self._accepted(now_ms, moved.option)
         if wish := self._answer_to(now_ms, signals):
             events += self._place.want(wish, now_ms)
         return events + self._offers.show(now_ms, self._level, self._ids())
@@ -157,7 +160,7 @@ class Coach:
             case "plan-refused":
                 self._offers.answer(action.target)
             case "plan-answered":
-                allowed = action.detail == "allowed"
+                allowed = action.detail.startswith("allowed")
                 events += self._offers.decide(action.target, action.who, allowed=allowed, now_ms=now_ms)
                 if allowed and any(isinstance(each, PlanMoved) and self._brings_in(each.option) for each in events):
                     events += self._hand_off(now_ms, action.who)
@@ -193,15 +196,17 @@ class Coach:
     def _ids(self) -> set[str]:
         return {name for name, known in self._heard.items() if known}
 
-    def _agent_said(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance) -> list[Event]:
+    def _agent_said(self, now_ms: int, mine: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
+        """The agent's settled signals, and the utterance where one has just settled."""
         events: list[Event] = []
-        mine = [signal for signal in signals if signal.id in AGENT_STEPS and signal.settled]
         if any(signal.id == "callback_time" for signal in mine):
             self._timed_ms = now_ms
         if self._level is not Level.CALM:
             # Recovery steps count from when the call has turned: "thank you for calling" ticks nothing.
             events += self._progress.heard(now_ms, mine, utterance)
         events += self._acted(now_ms, mine, utterance)
+        if utterance is None:
+            return events
         for promise in promises(utterance):
             events.append(self._promised(now_ms, promise.what, promise.due, promise.words))
         for phrases, to in ((TRANSFER, "another team"), (JOINING, "supervisor")):
@@ -209,17 +214,17 @@ class Coach:
                 events += self._hand_off(now_ms, to, words)
         return events
 
-    def _acted(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance) -> list[Event]:
+    def _acted(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
         """The prompt on screen ends when what it asks for is heard after it was shown; its step is done with it."""
         wish, shown = self._place.wish, self._place.shown
         if wish is None or shown is None:
             return []
-        since = replace(utterance, words=tuple(word for word in utterance.words if word.end_ms > shown.at_ms))
         heard = [signal for signal in signals if signal.id in wish.acted_by and signal.at_ms > shown.at_ms]
-        words = next((signal.evidence.quote for signal in heard), "") or found(wish.words, since)
+        words = next((signal.evidence.quote for signal in heard), "")
+        if not words and utterance is not None:
+            since = replace(utterance, words=tuple(word for word in utterance.words if word.end_ms > shown.at_ms))
+            words = found(wish.words, since) or (since.text if is_said(shown.say, since) else "")
         events: list[Event] = []
-        if not words and is_said(shown.say, since):
-            words = since.text
         if words and wish.step and self._level is not Level.CALM:
             events += self._progress.said(now_ms, wish.step, words)
         return [*events, *self._place.end(now_ms, "acted", words)] if words else []
@@ -256,7 +261,8 @@ class Coach:
 
     def _answer_to(self, now_ms: int, signals: Sequence[Signal]) -> Wish | None:
         """The play that fits best: the most urgent, then the weightiest words (tone only supports), then the most
-        particular one, then the order in the file. What was said too long ago is not answered any more."""
+        particular one, then the order in the file. What was said too long ago is not answered any more.
+        """
         recent = [signal for signal in signals if now_ms - signal.at_ms <= STALE_MS]
         best: tuple[tuple[float, ...], Wish] | None = None
         for order, play in enumerate(self.playbook.plays):
@@ -330,5 +336,3 @@ def _from_step(step: Step, now_ms: int) -> Wish:
         tuple(step.words),
         step.avoid,
     )
-
-

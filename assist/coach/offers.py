@@ -1,8 +1,8 @@
-"""The Plan B options of one call: on screen, offered, answered; asked of a supervisor, allowed, denied, run out. Pure."""
+"""The Plan B options of one call: on screen, offered, answered; asked of a supervisor, allowed, run out. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from assist.coach.parts import Option, Playbook
@@ -54,10 +54,10 @@ class Offers:
         return ""
 
     def hear(
-        self, now_ms: int, signals: list[Signal], utterance: Utterance | None, *, turned: bool
-    ) -> tuple[list[Event], str]:
-        """What the words say about the options. Returns the events, and the option that was accepted, if any."""
-        events: list[Event] = []
+        self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None, *, turned: bool
+    ) -> list[PlanMoved]:
+        """What the words say about the options: offered by the agent; accepted, when relief follows shortly."""
+        events: list[PlanMoved] = []
         if utterance is not None and utterance.speaker is not Speaker.AGENT:
             self._about |= {o.id for o in self.playbook.options if o.reasons and found(o.reasons, utterance)}
         if utterance is not None and utterance.speaker is Speaker.AGENT and turned:
@@ -66,13 +66,14 @@ class Offers:
                     continue
                 if words := found(option.words, utterance):
                     self._offered_ms[option.id] = utterance.end_ms
-                    events.append(PlanMoved(now_ms, option.id, "offered", "words", words))
+                    events.append(PlanMoved(now_ms, option.id, option.title, "offered", "words", words))
         for signal in signals:
-            if signal.id == "de_escalation" and signal.settled and (option_id := self._last_offer(signal.at_ms)):
-                self._answered.add(option_id)
-                events.append(PlanMoved(now_ms, option_id, "accepted", "words", signal.evidence.quote))
-                return events, option_id
-        return events, ""
+            if signal.id == "de_escalation" and signal.settled:
+                for option_id in self._open_offers(signal.at_ms):
+                    self._answered.add(option_id)
+                    quote = signal.evidence.quote
+                    events.append(PlanMoved(now_ms, option_id, self._title(option_id), "accepted", "words", quote))
+        return events
 
     def take_up(self, option: str, now_ms: int) -> None:
         """The agent offers it to the customer."""
@@ -101,15 +102,16 @@ class Offers:
             self._allowed[option] = who
         else:
             self._answered.add(option)
-        return [PlanMoved(now_ms, option, "allowed" if allowed else "denied", who, "", alert)]
+        what = "allowed" if allowed else "denied"
+        return [PlanMoved(now_ms, option, self._title(option), what, who, "", alert)]
 
-    def tick(self, now_ms: int) -> list[Event]:
+    def tick(self, now_ms: int) -> list[PlanMoved]:
         """Time has passed: requests run out."""
-        events: list[Event] = []
+        events: list[PlanMoved] = []
         for option, (alert, asked_ms) in list(self._asked.items()):
             if now_ms - asked_ms >= REQUEST_MS:
                 del self._asked[option]
-                events.append(PlanMoved(now_ms, option, "expired", "time", "", alert))
+                events.append(PlanMoved(now_ms, option, self._title(option), "expired", "time", "", alert))
         return events
 
     def show(self, now_ms: int, level: Level, heard: set[str]) -> list[Event]:
@@ -145,13 +147,16 @@ class Offers:
         moment = self._moment(option.signals)
         return may_grant(option, moment) and fits(option, moment)
 
-    def _last_offer(self, at_ms: int) -> str:
-        fresh = [
-            (offered_ms, option)
+    def _open_offers(self, at_ms: int) -> list[str]:
+        return [
+            option
             for option, offered_ms in self._offered_ms.items()
             if option not in self._answered and 0 <= at_ms - offered_ms <= ANSWER_MS
         ]
-        return max(fresh)[1] if fresh else ""
+
+    def _title(self, option: str) -> str:
+        known = self.playbook.option(option)
+        return known.title if known is not None else option
 
     def _moment(self, heard: Collection[str]) -> Moment:
         return Moment(

@@ -5,27 +5,58 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime
 
+from assist.coach.due import WHEN, due_day
 from audio.events import Speaker, Utterance
+from detectors import context
+from detectors.context import Line
 
-_WHEN = (
-    r"(?:(?:by |on |before |this |next )?(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)"
-    r"|(?:by )?(?:tomorrow|tonight|today|end of (?:the )?(?:day|week))|(?:by )?next week"
-    r"|(?:within|in) (?:the next )?(?:\w+ )?(?:an? )?(?:minutes?|hours?|days?|weeks?))"
+REACH = 18
+"""Words from the promise to its time: "I'll send you the form with everything on it by post by Friday"."""
+_WHO = (
+    r"(?:i|we|someone|somebody|one of (?:us|my colleagues)|(?:our|my|the|an?) (?:\w+ )?"
+    r"(?:engineer|technician|team|manager|supervisor|colleague|driver|office|department|courier|specialist|refund|"
+    r"credit|parcel|replacement|letter))"
 )
-_HOUR = (
-    r"(?: (?:morning|afternoon|evening))?"
-    r"(?: (?:at|by|before|after|between) [\w' ]{2,24}?(?= (?:to|and i|so|if|would|okay|is|does|for)\b|[.,?]|$))?"
+_WILL = r"(?:will|shall|am going to|are going to|is going to)"
+_HOW = (
+    r"(?:(?:personally|also|then|definitely|certainly|myself|just|make sure (?:to|that i|that we|i|we|that)|"
+    r"(?:have|get|ask|arrange for|arrange) (?:someone|somebody|our \w+|an? \w+|the \w+|my \w+)(?: to)?|be|"
+    r"(?:be )?able to) )*"
 )
-_PROMISE = re.compile(
-    r"\b(?:i(?:'ll| will| am going to|'m going to)|we(?:'ll| will)|(?:our|an|the) (?:engineer|technician|team|manager|"
-    r"supervisor) will)\s+(?:\w+\s+){0,3}?"
-    r"(?P<what>(?:call|ring|phone|e-?mail|text|write to|send|get back to|come|visit|contact|follow up|update|refund|"
-    r"credit|have|make sure|check)\b[^.?]*?)\s*(?P<when>" + _WHEN + _HOUR + r")",
-    re.IGNORECASE,
+_CONTACT = (
+    r"(?:call|calling|ring|phone|email|e mail|text|message|write to|contact|get back to|come back to|get in touch with|"
+    r"update|inform|let|keep) you"
 )
-_DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+_DOING = (
+    r"(?:send|sending|post|ship|come|visit|follow|refund|credit|have|check|chase|book|replace|repair|fix|sort|resolve|"
+    r"deliver|arrange|process|finish|look|speak|cancel|pay|transfer|put|escalate|confirm|call|ring|email|write|get|"
+    r"issue|return|waive|do|make sure|be there|be with you|be on your|arrive|take care|see to|go out)"
+)
+_ACTIVE = (
+    rf"(?:(?P<who>{_WHO}) {_WILL} {_HOW}|let me {_HOW}|and (?:will |then )?(?={_CONTACT})"
+    rf"|(?!(?:they|he|she|who|you|it|that|not) )\w+ will (?={_CONTACT}))"
+    rf"(?P<does>{_CONTACT}|{_DOING})\b"
+)
+_FOR_YOU = (
+    rf"(?:you {_WILL} (?:have|get|receive|hear|see|be contacted)|expect (?:my|our|a) (?:call|email|letter)"
+    rf"|(?:it|that|this|your [\w ]{{2,24}}?|the [\w ]{{2,24}}?) {_WILL} be (?:with you|there|"
+    rf"on (?:your|its|the)|done|fixed|ready|delivered|sorted|back|credited|refunded|processed|shipped|repaired|"
+    rf"replaced|working))"
+)
+_BEGINS = re.compile(rf"(?<= )(?:{_ACTIVE}|{_FOR_YOU})")
+_ENDS = re.compile(
+    rf" (?:{_WHO} {_WILL}|and (?:will |then )?{_CONTACT}|you {_WILL}|does that|is that|would that|do you|would you|"
+    rf"can you|could you|what|which|if you|let me|okay|alright|because|and i (?:can|have|am)|but)\b"
+)
+_HOLD = re.compile(r"in (?:a|one|just a|two) (?:moment|second|sec|minute|minutes)\b|right away|straight away|right now")
+"""Said before putting somebody on hold: not a promise for later."""
+_CONTACT_ALONE = re.compile(
+    r"(?:call|calling|ring|phone|email|e mail|text|message|write to|get back to|come back to|get in touch with) you\b"
+    r"(?! (?:through|that|what|how|why|an|a))"
+)
+"""What counts as a promise even without a time: M3 and M6 want one for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,48 +65,47 @@ class Promise:
 
     what: str
     due: str
+    """As it was said; empty where a callback was promised without a time."""
     words: str
 
 
 def promises(utterance: Utterance) -> list[Promise]:
-    """Promises with a time in an agent's utterance; a customer's words and questions promise nothing."""
+    """Promises in an agent's utterance: with a time, or to call or write back; others and questions promise nothing."""
     if utterance.speaker is not Speaker.AGENT:
         return []
-    found = []
-    for sentence in re.split(r"(?<=[.?!])\s+", utterance.text):
-        if sentence.rstrip().endswith("?") or re.match(
-            r"(?i)\s*(?:shall|should|would|can|may|could) (?:i|we)\b", sentence
-        ):
+    heard = context.line([word.text for word in utterance.words])
+    found: list[Promise] = []
+    reached = 0
+    while begin := _BEGINS.search(heard.text, reached):
+        reached = begin.end()
+        first = heard.text.count(" ", 0, begin.start()) - 1
+        goes_on = heard.tokens[first] == "and" and not found
+        if goes_on or context.negated(heard, first) or context.reported(heard, first) or _is_asked(heard, first):
             continue
-        for match in _PROMISE.finditer(sentence):
-            what = re.sub(r"\s+", " ", match["what"]).strip(" ,")
-            found.append(Promise(what, re.sub(r"\s+", " ", match["when"]).strip(" ,"), match[0].strip()))
+        stop = _stop(heard, begin)
+        when = WHEN.search(heard.text, begin.end(), stop)
+        contact = _CONTACT_ALONE.match(heard.text, begin.start("does")) if begin["does"] else None
+        if _HOLD.search(heard.text, begin.start(), stop) or (when is None and contact is None):
+            continue
+        reached = when.end() if when is not None else stop
+        mine = begin["does"] and begin["who"] in ("i", "we", None)
+        what_from = begin.start("does") if mine else begin.start()
+        what = _words(utterance, heard, what_from, when.start() if when is not None else stop)
+        due = _words(utterance, heard, when.start(), when.end()) if when is not None else ""
+        found.append(Promise(what, due, _words(utterance, heard, begin.start(), reached)))
     return found
 
 
 def due_date(due: str, said_on: date) -> date | None:
     """The day a due time means, counted from the day it was said; None where it names no day."""
-    text = due.casefold()
-    if "today" in text or "tonight" in text or "end of the day" in text or "hour" in text or "minute" in text:
-        return said_on
-    if "tomorrow" in text:
-        return said_on + timedelta(days=1)
-    for number, name in enumerate(_DAYS):
-        if name in text:
-            ahead = (number - said_on.weekday()) % 7 or 7
-            return said_on + timedelta(days=ahead)
-    if "end of the week" in text or "end of week" in text:
-        return said_on + timedelta(days=(4 - said_on.weekday()) % 7)
-    if "week" in text:
-        return said_on + timedelta(days=7)
-    return None
+    return due_day(due, said_on)
 
 
 def to_icalendar(followups: Sequence[tuple[str, str, str, date]], stamp: str) -> str:
-    """Open follow-ups as an iCalendar file (RFC 5545): all-day to-dos.
+    """Open follow-ups as an iCalendar file (RFC 5545): to-dos.
 
     Args:
-        followups: (unique id, what, owner, due day) of each.
+        followups: (unique id, what, owner, due) of each; due is a day, or a moment with its offset from UTC.
         stamp: when it was made, as 20261124T101500Z.
     """
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//call-assist//follow-ups//EN"]
@@ -84,11 +114,39 @@ def to_icalendar(followups: Sequence[tuple[str, str, str, date]], stamp: str) ->
             "BEGIN:VTODO",
             f"UID:{uid}@call-assist",
             f"DTSTAMP:{stamp}",
-            f"DUE;VALUE=DATE:{due:%Y%m%d}",
+            f"DUE:{due.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+            if isinstance(due, datetime)
+            else f"DUE;VALUE=DATE:{due:%Y%m%d}",
             f"SUMMARY:{_escaped(what)} ({_escaped(owner)})",
+            "STATUS:NEEDS-ACTION",
             "END:VTODO",
         ]
     return "".join(folded + "\r\n" for line in [*lines, "END:VCALENDAR"] for folded in _folded(line))
+
+
+def _stop(heard: Line, begin: re.Match[str]) -> int:
+    """How far a promise may reach: to the next sentence or clause, at most REACH words; a place in the plain text."""
+    text = heard.text
+    stop = len(text) - 1
+    if (cut := _ENDS.search(text, begin.end())) is not None:
+        stop = cut.start()
+    first = text.count(" ", 0, begin.start()) - 1
+    last = min([token for token in heard.opens if token > first] + [first + REACH + 4, len(heard.tokens)])
+    return min(stop, len(" ".join(heard.tokens[:last])) + 1)
+
+
+def _words(utterance: Utterance, heard: Line, start: int, end: int) -> str:
+    """The words as they were heard that stand behind a stretch of the plain text."""
+    first = heard.text.count(" ", 0, start) - 1
+    last = heard.text.count(" ", 0, len(heard.text[:end].rstrip()))
+    if last <= first:
+        return ""
+    words = utterance.words[heard.origin[first] : heard.origin[last - 1] + 1]
+    return " ".join(word.text for word in words).strip(" .,;:!?")
+
+
+def _is_asked(heard: Line, at: int) -> bool:
+    return at > 0 and heard.tokens[at - 1] in ("shall", "should", "would", "can", "could", "may", "if", "think")
 
 
 def _escaped(text: str) -> str:

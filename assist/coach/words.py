@@ -31,7 +31,7 @@ def pattern(phrase: str) -> re.Pattern[str]:
 
 
 def found(phrases: Iterable[str], utterance: Utterance) -> str:
-    """The words of the utterance that the first fitting phrase stands for, as they were heard; empty where none fits."""
+    """The words that the first fitting phrase stands for, as they were heard; empty where none fits."""
     heard = context.line([word.text for word in utterance.words])
     for phrase in phrases:
         match = pattern(phrase).search(heard.text)

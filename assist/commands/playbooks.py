@@ -63,7 +63,8 @@ def playbook_new(
 @playbook_app.command("diff")
 def playbook_diff(before: str, after: str) -> None:
     """What differs between two playbooks: steps, plays, options, lines."""
-    from assist.coach.playbook import diff_playbooks, load_playbook
+    from assist.coach.differences import diff_playbooks
+    from assist.coach.playbook import load_playbook
 
     lines = diff_playbooks(load_playbook(before), load_playbook(after))
     for line in lines:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from rich.console import Console
 
-from assist.coach.playbook import load_playbook
+from assist.coach.shelf import Shelf
 from assist.live.joining import Joining, join_and_stay, open_to_calls
 from assist.live.loading import load_hearing
 from assist.live.service import Service
@@ -45,9 +45,9 @@ DEMO_SOUND = Path(__file__).parent.parent / "demo" / "call.ogg"
 async def program(settings: Settings, console: Console, *, any_port: bool = False) -> AsyncIterator[Service]:
     """The whole program with its pages up; closed in order on the way out."""
     rulebook = load_rules(extra=settings.rules)
-    playbook = load_playbook(settings.playbook, options=settings.options)
+    playbooks = Shelf(settings.playbook, settings.options)
     hearing = load_hearing(settings, console)
-    service = Service(settings, rulebook, playbook, Hub(), hearing)
+    service = Service(settings, rulebook, playbooks, Hub(), hearing)
     for call in service.open():
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
     named = settings.supervisor != Settings.model_fields["supervisor"].default

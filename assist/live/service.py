@@ -12,7 +12,10 @@ from importlib.metadata import version
 from typing import Any
 
 from assist.coach.coach import AgentProfile, Coach
-from assist.coach.playbook import Playbook
+from assist.coach.history import CALLS, History
+from assist.coach.parts import Playbook
+from assist.coach.planb import Caller
+from assist.coach.shelf import Shelf
 from assist.errors import AssistError
 from assist.events import Action, AlertMoved, CallEnded, CallStarted, Event
 from assist.live.call import Ears, LiveCall
@@ -27,7 +30,7 @@ from assist.screens.alerts import Rules
 from assist.screens.duty import Duty
 from assist.screens.screens import Screens
 from assist.settings import Settings
-from assist.store.store import Store, open_store
+from assist.store.store import RecordQuery, Store, open_store
 from audio.events import Gap, Trouble
 from audio.source import CallSource
 from detectors.escalation import Escalation
@@ -61,7 +64,7 @@ class Service:
 
     settings: Settings
     rulebook: Rulebook
-    playbook: Playbook
+    playbooks: Shelf
     hub: Hub
     hearing: Hearing
     address: str = ""
@@ -69,6 +72,8 @@ class Service:
     store: Store = field(init=False)
     screens: Screens = field(init=False)
     duty: Duty = field(init=False)
+    history: History = field(default_factory=History)
+    """What Plan B came to in the finished calls."""
     calls: dict[str, LiveCall] = field(default_factory=dict)
     keepers: dict[str, Keeper] = field(default_factory=dict)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -85,8 +90,7 @@ class Service:
             self.hub,
             self.settings.supervisor,
             self.hearing,
-            self.playbook.method,
-            tuple((step.id, step.title) for step in self.playbook.steps),
+            *_method(self.playbooks.book),
             round(self.settings.alerts.turn_s * 1000),
         )
         alerts = self.settings.alerts
@@ -102,6 +106,7 @@ class Service:
                 record = fold(event for _, event in self.store.events(stored.call))
                 self.store.finish(stored.call, "interrupted", record.model_dump(mode="json")).result()
             interrupted.append(stored.call)
+        self.history.take(self.store.records(RecordQuery(limit=CALLS)))
         return interrupted
 
     def start(
@@ -112,21 +117,26 @@ class Service:
         team: str | None = None,
         queue: str = "",
         caller: str = "",
+        value: str = "",
         consent: Consent | None = None,
         consent_by: str = "settings",
         in_step: bool = False,
         listener: Callable[[Event], None] | None = None,
     ) -> tuple[str, asyncio.Task[str]]:
-        """Begin listening to a call. The task ends with the call's record written, and gives the call's id.
+        """Begin listening to a call, with the playbook as its file says now.
 
-        `consent` is what is known about it at the start, and `consent_by` who says so; without it the settings decide.
-        `listener` is told every event as well (a terminal, a bench); it runs on the event loop and must be quick.
+        The task ends with the call's record written, and gives the call's id. `value` is the customer's, as the phone
+        system or CRM names it. `consent` is what is known about it at the start, and `consent_by` who says so; without
+        it the settings decide. `listener` is told every event as well (a terminal, a bench); it runs on the event loop
+        and must be quick.
 
         Raises:
             AssistError: code store-behind.
         """
         if self.store.behind:
             raise AssistError("store-behind", "nothing can be written to disk now: no new call begins until it can")
+        playbook, problem = self.playbooks.take()
+        self.screens.method, self.screens.steps = _method(playbook)
         began = datetime.now(UTC).astimezone()
         call = f"{began:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         started = CallStarted(
@@ -141,16 +151,21 @@ class Service:
             speakers=tuple(source.speakers),
             versions={
                 "assist": version("call-assist"),
-                "playbook": self.playbook.version,
+                "playbook": playbook.version,
                 "rules": self.rulebook.version,
                 "recogniser": self.hearing.name,
                 "model": self.hearing.version[:24],
             },
+            value=value,
         )
         session = self._session(started)
         session.gate = Gate(self.settings.consent_policy, consent or self.settings.consent, consent_by)
         live = LiveCall(session, lambda number, event: self._publish(call, number, event, listener))
-        return call, self._begin(call, live, source, in_step=in_step)
+        task = self._begin(call, live, source, in_step=in_step)
+        if problem:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(live.trouble, Trouble(0, "playbook-kept", problem))
+        return call, task
 
     def resume(
         self,
@@ -199,8 +214,12 @@ class Service:
         return call, task
 
     def _session(self, started: CallStarted) -> Session:
-        profile = AgentProfile(name=started.agent, experienced=self.settings.experienced)
-        return Session(started, build(self.rulebook), Escalation(), Coach(self.playbook, agent=profile))
+        playbook, began = self.playbooks.book, datetime.fromisoformat(started.started_at)
+        profile = AgentProfile(started.agent, self.settings.authority, self.settings.experienced)
+        used = self.history.used_by(started.caller, playbook.options, began.date())
+        caller = Caller(started.value, used)
+        coach = Coach(playbook, profile, self.history.accepted_here(), caller, began)
+        return Session(started, build(self.rulebook), Escalation(), coach)
 
     def _begin(self, call: str, live: LiveCall, source: CallSource, *, in_step: bool) -> asyncio.Task[str]:
         """Give the call its ears and its task."""
@@ -255,6 +274,8 @@ class Service:
             self.calls.pop(call, None)
             kept = self.keepers.pop(call).kept
             record = await asyncio.shield(asyncio.to_thread(self._write_record, call)) if kept else None
+            if record is not None:
+                self.history.take([record.model_dump()])
             self.duty.ended(call)
             self.screens.ended(call, form(record, [], self.settings) if record is not None else None)
         return call
@@ -286,3 +307,8 @@ class Service:
             at_ms = live.session.now_ms
             text = line or "writing to disk works again; everything is there"
             live.trouble(Trouble(at_ms, "store-failed", text, cleared=line is None))
+
+
+def _method(playbook: Playbook) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The method's name and its steps (id, title), as the agent's page shows them."""
+    return playbook.method, tuple((step.id, step.title) for step in playbook.steps)

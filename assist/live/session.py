@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from assist.coach.coach import Coach
 from assist.events import (
     Action,
+    AlertMoved,
     AlertRaised,
     CallEnded,
     CallStarted,
     ConsentSet,
     Event,
+    PlanMoved,
     SignalRaised,
     SignalWithdrawn,
 )
@@ -102,7 +104,7 @@ class Session:
                 else:
                     self._speaking.pop(heard.speaker, None)
                     self._stopped[heard.speaker] = heard.at_ms
-                return [heard]
+                return [heard, *self.coach.speech(heard)]
             case Gap() | Trouble():
                 return [heard]
 
@@ -124,8 +126,16 @@ class Session:
         self._forget()
         events = self._go_on() + self._judge()
         events += self._changed(self.escalation.tick(self.now_ms))
-        events += self.coach.tick(self.now_ms)
+        for event in self.coach.tick(self.now_ms):
+            events.append(event)
+            if isinstance(event, PlanMoved) and event.what == "expired":
+                self._over(event.alert)
+                events.append(AlertMoved(self.now_ms, event.alert, "expired"))
         return events
+
+    def refuses(self, action: Action) -> str:
+        """Why a person cannot do this now, in one plain line; empty where they can. Ask before `act`."""
+        return self.coach.refuses(action)
 
     def act(self, action: Action) -> list[Event]:
         """Somebody did something at a screen."""
@@ -134,11 +144,11 @@ class Session:
             case "help":
                 events += self._ask("help", action.detail or f"{action.who} asks for help")
             case "plan-asked":
-                events += self._ask("ask", f"{action.who} asks to give: {action.detail}", action.target)
+                for asked in self._ask("ask", f"{action.who} asks to give: {action.detail}", action.target):
+                    events.append(asked)
+                    self.coach.asked(action.target, asked.id, self.now_ms)
             case "resolve" | "plan-answered":
-                self._asked = {asked: alert for asked, alert in self._asked.items() if alert != action.target}
-                if self._alert is not None and self._alert.id == action.target:
-                    self._alert = None
+                self._over(action.target)
             case "pause":
                 events += self._pause(PAUSE_REACH_MS)
                 self._pause_ends_ms = None
@@ -303,7 +313,13 @@ class Session:
         self._alert = AlertRaised(self.now_ms, identifier, tier, reason, keys)
         return [self._alert]
 
-    def _ask(self, kind: str, reason: str, target: str = "") -> list[Event]:
+    def _over(self, alert: str) -> None:
+        """An alert has been dealt with: the same thing may be asked again, the call may alert again."""
+        self._asked = {asked: known for asked, known in self._asked.items() if known != alert}
+        if self._alert is not None and self._alert.id == alert:
+            self._alert = None
+
+    def _ask(self, kind: str, reason: str, target: str = "") -> list[AlertRaised]:
         """What a person asks for is an alert of its own; asked again while it is open, it is the same one."""
         if (kind, target) in self._asked:
             return []

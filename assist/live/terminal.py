@@ -12,6 +12,8 @@ from assist.events import (
     CallStarted,
     Event,
     FollowUpNoted,
+    HandOffNoted,
+    PlanMoved,
     PlanOffered,
     PromptEnded,
     PromptShown,
@@ -71,6 +73,13 @@ class Terminal:
                     for n, option in enumerate(event.options, 1)
                 )
                 self._line(event.at_ms, "  plan B", options)
+            case PlanMoved():
+                words = f" “{escape(event.words)}”" if event.words else f" ({escape(event.by)})"
+                self._line(event.at_ms, "  plan B", f"{escape(event.title)} {event.what}{words}")
+            case HandOffNoted():
+                self._line(event.at_ms, "  hand-off", f"to {escape(event.to)}; the customer has said:")
+                for at_ms, text in event.said:
+                    self._line(at_ms, "", f"[dim]“{escape(text)}”[/]")
             case StepTicked() if event.done:
                 self._line(
                     event.at_ms, "  ✓ step", f"[green]{label(event.step)}[/] “{escape(event.words or event.by)}”"
@@ -81,9 +90,8 @@ class Terminal:
                     event.at_ms, "  clock", f"[blue]recovery {event.what}{took}[/] (goal {event.limit_ms // 1000} s)"
                 )
             case FollowUpNoted():
-                self._line(
-                    event.at_ms, "  promise", f"{escape(event.what)} · due {escape(event.due)} · {escape(event.owner)}"
-                )
+                due = escape(event.due) or "no time named"
+                self._line(event.at_ms, "  promise", f"{escape(event.what)} · due {due} · {escape(event.owner)}")
             case AlertRaised():
                 self._line(event.at_ms, "! alert", f"[red]supervisors: {escape(event.reason)}[/]")
             case Trouble():

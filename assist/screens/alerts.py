@@ -129,6 +129,11 @@ class Alerts:
             del self._cases[call, case.id]
         return [Move(call, case.id, "calmed") for case in over] + self._drain(now_s)
 
+    def expired(self, call: str, alert: str, now_s: float) -> list[Move]:
+        """A request that nobody answered in time has run out."""
+        self._cases.pop((call, alert), None)
+        return self._drain(now_s)
+
     def ended(self, call: str, now_s: float) -> list[Move]:
         """The call is over, and its alerts with it."""
         for case in self._of(call):

@@ -70,6 +70,7 @@ class Cards:
             "queued": quiet | {"waits": "queued"},
             "released": {"state": "raised", "by": "", "claimed_ms": None},
             "calmed": quiet | {"state": "resolved", "how": "calmed down", "waits": ""},
+            "expired": quiet | {"state": "resolved", "how": "ran out", "waits": ""},
         }[event.what]  # type: ignore[assignment]
         return [self._step(alert, event.at_ms, event.what, event.who, **more)]
 

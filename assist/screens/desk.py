@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+from assist.coach.parts import Playbook
 from assist.events import Action
 from assist.live.service import Service
 from assist.records.record import IncidentRecord
@@ -40,12 +41,15 @@ class Desk:
             raise OverlayError("refused", "That call is over; use its record instead.")
         if who.role == "agent" and live.session.started.agent != who.who:
             raise OverlayError("refused", "That call is another agent's.")
+        doing, target, detail = self._read(what, live.session.coach.playbook)
+        action = Action(live.session.now_ms, who.who, who.role, doing, target, detail)
+        if reason := live.session.refuses(action):
+            raise OverlayError("refused", reason)
         if isinstance(what, messages.DoAlert) and what.what != "seen":
             self._service.duty.do(who.who, what.what, what.call, what.alert)
         elif isinstance(what, messages.DoAnswer):
             self._service.duty.do(who.who, "answer", what.call, what.alert)
-        doing, target, detail = self._read(what)
-        live.act(Action(live.session.now_ms, who.who, who.role, doing, target, detail))
+        live.act(action)
 
     def _wrap_up(self, who: Identity, said: messages.DoWrapUp) -> tuple[str, messages.WrapUp]:
         """Keep what has changed; the agent whose call it was, and the wrap-up as it now stands."""
@@ -70,13 +74,13 @@ class Desk:
         elif here and self._service.hub.latest(room, "call") is None:
             self._service.screens.waiting(room.removeprefix("agent/"))
 
-    def _read(self, what: messages.Do) -> tuple[str, str, str]:
+    def _read(self, what: messages.Do, playbook: Playbook) -> tuple[str, str, str]:
         """What is done, to what, and with which words."""
         match what:
             case messages.DoPrompt():
                 return what.what, what.prompt, ""
             case messages.DoPlan():
-                option = self._service.playbook.option(what.option)
+                option = playbook.option(what.option)
                 return f"plan-{what.what}", what.option, option.title if option is not None else what.option
             case messages.DoStep():
                 return "step", what.step, "done" if what.done else "undone"

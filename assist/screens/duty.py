@@ -37,6 +37,8 @@ class Duty:
         match event:
             case AlertRaised():
                 self._go_on(self._alerts.raised(call, event.id, event.kind, event.tier, self._loop.time()))
+            case AlertMoved(what="expired"):
+                self._go_on(self._alerts.expired(call, event.id, self._loop.time()))
             case LevelChange(level=Level.CALM):
                 self._go_on(self._alerts.calmed(call, self._loop.time()))
             case _:

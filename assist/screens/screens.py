@@ -14,6 +14,8 @@ from assist.events import (
     CallStarted,
     ConsentSet,
     Event,
+    HandOffNoted,
+    PlanMoved,
     PlanOffered,
     PromptEnded,
     PromptShown,
@@ -63,6 +65,9 @@ class _Seen:
 
     started: CallStarted
     cards: Cards
+    method: str
+    steps: tuple[tuple[str, str], ...]
+    """(step id, title) of the call's method, in order."""
     now_ms: int = 0
     level: Level = Level.CALM
     since_ms: int = 0
@@ -106,7 +111,7 @@ class Screens:
     hearing: Hears
     method: str
     steps: tuple[tuple[str, str], ...]
-    """(step id, title) of the chosen method, in order."""
+    """(step id, title) of the method that the next call begins with, in order."""
     turn_ms: int = 20_000
     """How long one supervisor is asked about an alert before the next one is."""
     _calls: dict[str, _Seen] = field(default_factory=dict)
@@ -165,15 +170,20 @@ class Screens:
                         title=option.title,
                         worth=option.worth,
                         authority="yours" if option.authority == "yours" else "ask",
-                        who="" if option.authority == "yours" else self.supervisor,
+                        who="" if option.authority == "yours" else _asked(option.bring_in, self.supervisor),
                     )
                     for option in event.options[:3]
                 )
                 self._plan(seen)
+            case PlanMoved():
+                self._plan_moved(seen, event)
+            case HandOffNoted():
+                told = messages.Told(said=list(event.said), done=list(event.done), at_ms=event.at_ms)
+                self.hub.show(seen.call_room, "told", told)
             case StepTicked():
                 (seen.done.add if event.done else seen.done.discard)(event.step)
                 if event.done and event.words:
-                    seen.ticked = (event.words, dict(self.steps).get(event.step, label(event.step)))
+                    seen.ticked = (event.words, dict(seen.steps).get(event.step, label(event.step)))
                 self._steps(seen)
             case Recovery():
                 self._clock(seen, event)
@@ -243,7 +253,7 @@ class Screens:
             self.hub.show(f"agent/{agent}", "wrapup", wrapup)
 
     def _begin(self, call: str, started: CallStarted) -> None:
-        seen = _Seen(started, Cards(started, self.turn_ms))
+        seen = _Seen(started, Cards(started, self.turn_ms), self.method, self.steps)
         self._calls[call] = seen
         self.hub.clear(seen.agent_room)
         for room in (seen.agent_room, seen.call_room):
@@ -390,17 +400,27 @@ class Screens:
         self.hub.show(seen.agent_room, "plan", messages.Plan(options=options))
         self._row(seen)
 
+    def _plan_moved(self, seen: _Seen, moved: PlanMoved) -> None:
+        """What was heard about an option, or a request that ran out, stands on its row."""
+        seen.plan_states[moved.option] = "" if moved.what == "expired" else moved.what
+        if moved.what == "expired":
+            text = "Nobody has answered: offer what is yours, or ask again"
+            self.hub.show(
+                seen.agent_room, "notice/answer", messages.Notice(kind="answer", text=text, at_ms=moved.at_ms)
+            )
+        self._plan(seen)
+
     def _steps(self, seen: _Seen) -> None:
-        undone = [step for step, _ in self.steps if step not in seen.done]
+        undone = [step for step, _ in seen.steps if step not in seen.done]
         wanted = seen.prompt.step if seen.prompt is not None and seen.prompt.step in undone else ""
         current = wanted or (undone[0] if undone else "")
         steps = [
             messages.Step(id=step, title=title, done=step in seen.done, current=step == current)
-            for step, title in self.steps[:8]
+            for step, title in seen.steps[:8]
         ]
         words, ticked = seen.ticked
         self.hub.show(
-            seen.agent_room, "steps", messages.Steps(method=self.method, steps=steps, words=words, ticked=ticked)
+            seen.agent_room, "steps", messages.Steps(method=seen.method, steps=steps, words=words, ticked=ticked)
         )
 
     def _clock(self, seen: _Seen, event: Recovery) -> None:
@@ -495,10 +515,6 @@ class Screens:
 
     def _answered(self, seen: _Seen, action: Action) -> None:
         answer, _, words = action.detail.partition(" ")
-        asked = next((option for option in seen.options if seen.plan_states.get(option.id) == "asked"), None)
-        if asked is not None:
-            seen.plan_states[asked.id] = answer
-            self._plan(seen)
         text = "yes, give it" if answer == "allowed" else "not this time"
         self._notice(seen, "answer", action, f"{action.who}: {text}" + (f". {words}" if words else ""))
         self._show_alerts(seen, seen.cards.done(action))
@@ -591,6 +607,11 @@ class Screens:
                 }
             ),
         )
+
+
+def _asked(bring_in: str, supervisor: str) -> str:
+    """Who is asked for an option: the supervisor by name, or whom it brings in."""
+    return supervisor if bring_in in ("", "supervisor") else bring_in
 
 
 def _bounded(score: float) -> float:

@@ -1,0 +1,206 @@
+"""When something is due: what "by Friday", "within the hour", "tomorrow morning at ten" mean on the call's calendar.
+
+Text here is plain (detectors.context): lower case, contractions open, "4pm" and "1030" as tokens. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time, timedelta
+
+from detectors import context
+
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+MONTHS = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+)  # fmt: skip
+_NUMBERS = {
+    "a": 1, "an": 1, "the": 1, "one": 1, "two": 2, "couple": 2, "three": 3, "few": 3, "four": 4, "five": 5, "six": 6,
+    "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "fifteen": 15, "twenty": 20,
+    "thirty": 30, "forty": 40, "sixty": 60, "seventy": 70, "ninety": 90,
+}  # fmt: skip
+_ORDINALS = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
+    "sixteenth seventeenth eighteenth nineteenth twentieth"
+).split()
+_END_OF = {"morning": time(12), "lunchtime": time(13), "afternoon": time(18), "evening": time(21), "night": time(21)}
+"""By when a part of the day is over."""
+
+_NUM = r"(?:twenty (?:four|five)|forty (?:eight|five)|seventy two|" + "|".join(_NUMBERS) + r"|\d{1,2})"
+_HOUR = (
+    r"(?:(?:half past|(?:a )?quarter (?:past|to)) (?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+    r"|noon|midday|midnight|lunchtime|\d{1,2}(?:am|pm)|\d{3,4}(?:am|pm)?"
+    r"|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|1[0-9]|2[0-4])"
+    r"(?: thirty| fifteen| forty five)?)"
+    r"(?: oclock)?(?: (?:am|pm|a m|p m|in the (?:morning|afternoon|evening)|sharp))?"
+)
+_PART = r"(?: (?:morning|afternoon|evening|night|lunchtime))?"
+_AT = rf"(?: (?:at|by|before|after|around|about|between) {_HOUR}(?: and {_HOUR})?)?"
+_DAY = rf"(?:{'|'.join(DAYS)})"
+_ORDINAL = (
+    rf"(?:twenty (?:{'|'.join(_ORDINALS[:9])})|thirty first|{'|'.join(_ORDINALS)}|thirtieth|\d{{1,2}}(?:st|nd|rd|th)?)"
+)
+_MONTH = rf"(?:{'|'.join(MONTHS)})"
+WHEN = re.compile(
+    rf"(?:(?:first thing |by the end of |by |on |before |this |next |coming |until |no later than )*"
+    rf"(?:{_DAY}(?: next week)?|the day after tomorrow|tomorrow|tonight|today){_PART}{_AT}"
+    rf"|(?:by |before |later )?this (?:morning|afternoon|evening|week){_AT}"
+    rf"|(?:by |at |before )?(?:the )?(?:end|close) of (?:the |this |next )?(?:day|week|month|business|play)"
+    rf"(?: today| tomorrow| on {_DAY}| {_DAY})?"
+    rf"|(?:within|in|inside) (?:the )?(?:next )?(?:half an hour|hour|(?:{_NUM}|a few|a couple of) (?:to {_NUM} )?"
+    rf"(?:working |business )?(?:minutes?|hours?|days?|weeks?)(?: and a half)?)"
+    rf"|next (?:week|month)"
+    rf"|(?:by|on|before) (?:the {_ORDINAL}(?: of {_MONTH})?|{_MONTH} (?:the )?{_ORDINAL}){_AT}"
+    rf"|(?:by|at|before|around|about) {_HOUR}"
+    rf"(?: (?:tomorrow|today|tonight|on {_DAY}|this (?:morning|afternoon|evening)){_PART})?)"
+    rf"(?= |$)"
+)
+"""An expression of time that makes a promise checkable."""
+
+
+def due_at(due: str, said: datetime) -> str:
+    """What a due time means, counted from when it was said: an ISO date or date and time; empty where it names none."""
+    text = " ".join(context.line(due.split()).tokens)
+    span = _span(text, said)
+    if span is not None:
+        return span
+    day = _day(text, said.date())
+    hour = _hour(text)
+    if hour is None and day is not None:
+        hour = next((over for part, over in _END_OF.items() if re.search(rf"\b{part}\b|to{part}\b", text)), None)
+        if "first thing" in text:
+            hour = time(9)
+    if day is None and hour is not None:
+        day = said.date()
+        if datetime.combine(day, hour, said.tzinfo) <= said:
+            day += timedelta(days=1)
+    if day is None:
+        return ""
+    return day.isoformat() if hour is None else datetime.combine(day, hour, said.tzinfo).isoformat(timespec="minutes")
+
+
+def due_day(due: str, said_on: date) -> date | None:
+    """The day a due time means; None where it names none."""
+    found = due_at(due, datetime.combine(said_on, time(9)))
+    return date.fromisoformat(found[:10]) if found else None
+
+
+def _span(text: str, said: datetime) -> str | None:
+    """Such as "within two hours", "in the next three working days": counted on from now."""
+    found = re.search(
+        r"\b(?:within|in|inside)\b(?P<count>.*?)(?P<working>working |business )?\b(?P<unit>minute|hour|day|week)s?\b"
+        r"(?P<half> and a half)?",
+        text,
+    )
+    if found is None:
+        return None
+    counts = re.findall(rf"\b{_NUM}\b", found["count"].replace("the next", "").replace("half an", "half"))
+    many = _number(counts[-1]) if counts else 1
+    amount = 0.5 if "half" in found["count"] else many + (0.5 if found["half"] else 0)
+    if found["unit"] in ("minute", "hour"):
+        minutes = amount * (60 if found["unit"] == "hour" else 1)
+        if found["unit"] == "hour" and amount >= 24 and amount % 24 == 0:
+            return (said + timedelta(hours=amount)).date().isoformat()
+        return (said + timedelta(minutes=minutes)).isoformat(timespec="minutes")
+    day = said.date()
+    if found["unit"] == "week":
+        return (day + timedelta(weeks=amount)).isoformat()
+    left = round(amount)
+    while left > 0:
+        day += timedelta(days=1)
+        left -= not (found["working"] and day.weekday() >= 5)
+    return day.isoformat()
+
+
+def _number(text: str) -> int:
+    return sum(int(word) if word.isdigit() else _NUMBERS[word] for word in text.split())
+
+
+def _day(text: str, today: date) -> date | None:
+    if "day after tomorrow" in text:
+        return today + timedelta(days=2)
+    if "tomorrow" in text:
+        return today + timedelta(days=1)
+    for number, name in enumerate(DAYS):
+        if re.search(rf"\b{name}\b", text):
+            ahead = (number - today.weekday()) % 7 or 7
+            week_on = "next week" in text or re.search(rf"\bnext {name}", text)
+            if week_on and number > today.weekday():
+                ahead += 7
+            return today + timedelta(days=ahead)
+    if re.search(r"\b(today|tonight|this (morning|afternoon|evening))\b", text):
+        return today
+    if re.search(r"(end|close) of (the |this )?(day|business|play)\b", text):
+        return today
+    if re.search(r"end of (the |this )?week|this week", text):
+        return today + timedelta(days=(4 - today.weekday()) % 7)
+    if re.search(r"end of (the |this )?month", text):
+        return (today.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+    if "end of next week" in text:
+        return today + timedelta(days=11 - today.weekday())
+    if "next week" in text:
+        return today + timedelta(days=7)
+    if "next month" in text:
+        return (today.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return _date(text, today)
+
+
+def _date(text: str, today: date) -> date | None:
+    """Such as "the fifth of december", "march the 3rd", "the tenth": the next such day."""
+    found = re.search(_ORDINAL + r"\b(?! oclock)", text)
+    month = next((n for n, name in enumerate(MONTHS, 1) if re.search(rf"\b{name}\b", text)), None)
+    if found is None or not (month or re.search(rf"\bthe {_ORDINAL}\b", text)):
+        return None
+    number = _ordinal(found[0])
+    for months_on in range(13):
+        year, index = divmod(today.year * 12 + today.month - 1 + months_on, 12)
+        if month is not None and index + 1 != month:
+            continue
+        try:
+            day = date(year, index + 1, number)
+        except ValueError:
+            continue
+        if day > today:
+            return day
+    return None
+
+
+def _ordinal(text: str) -> int:
+    if digits := re.match(r"\d+", text):
+        return int(digits[0])
+    if text in ("thirtieth", "thirty first"):
+        return 31 if text.endswith("first") else 30
+    tens, _, ones = text.rpartition(" ")
+    return (20 if tens else 0) + _ORDINALS.index(ones) + 1
+
+
+def _hour(text: str) -> time | None:
+    found = re.search(rf"\b(?:at|by|before|after|around|about|between) (?P<hour>{_HOUR})(?= |$)", text)
+    if found is None:
+        return None
+    said = found["hour"]
+    if said.startswith(("noon", "midday")):
+        return time(12)
+    if said.startswith("lunchtime"):
+        return time(13)
+    if said.startswith("midnight"):
+        return time(23, 59)
+    minute = 30 if "half past" in said or "thirty" in said else 15 if "fifteen" in said or "quarter past" in said else 0
+    minute = 45 if "forty five" in said or "quarter to" in said else minute
+    words = [word for word in said.split() if 1 <= _NUMBERS.get(word, 0) <= 12 and word not in ("a", "an", "the")]
+    if digits := re.match(r"\d+", said):
+        number = int(digits[0])
+        hour, minute = (number // 100, number % 100) if number >= 100 else (number, minute)
+    else:
+        hour = _NUMBERS[words[0]]
+    hour -= "quarter to" in said
+    if hour > 23 or minute > 59:
+        return None
+    later = re.search(r"\d+pm|\b(pm|p m)\b|afternoon|evening|tonight|night", text)
+    earlier = re.search(r"\d+am|\b(am|a m)\b|morning", text)
+    if hour < 12 and (later or (not earlier and hour < 8)):
+        hour += 12
+    if hour == 12 and re.search(r"\d+am|\bam\b", text):
+        hour = 0
+    return time(hour, minute)
