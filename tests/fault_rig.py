@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assist.coach.playbook import load_playbook
+from assist.coach.shelf import Shelf
 from assist.live.service import Hearing, Service
 from assist.settings import Settings
 from audio.events import Chunk, Speaker, Utterance, Word
@@ -31,7 +31,6 @@ LINES = (
     "okay thank you that sounds fair",
 )
 RULES = load_rules()
-BOOK = load_playbook("default")
 
 
 class Ears:
@@ -85,7 +84,7 @@ def hearing(every: int = 5) -> Hearing:
 
 def service(folder: Path, every: int = 5) -> Service:
     """A whole program on this folder, with scripted ears. Call `open` on an event loop."""
-    return Service(Settings(data=folder, consent="granted"), RULES, BOOK, Hub(), hearing(every))
+    return Service(Settings(data=folder, consent="granted"), RULES, Shelf("default"), Hub(), hearing(every))
 
 
 def acknowledging(one: Service, tell: Callable[[str, int], None]) -> None:

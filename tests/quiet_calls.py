@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from assist.coach.playbook import load_playbook
 from assist.coach.shelf import Shelf
 from assist.live.service import Hearing, Service
 from assist.settings import Settings
@@ -16,7 +15,7 @@ from audio.events import Speaker
 from detectors.rulebook import load_rules
 from overlay.hub import Hub
 
-RULES, BOOK = load_rules(), load_playbook("default")
+RULES = load_rules()
 
 
 class QuietLine:

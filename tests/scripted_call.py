@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from assist.coach.playbook import load_playbook
+from assist.coach.shelf import Shelf
 from assist.events import Event
 from assist.live.service import Hearing, Service
 from assist.settings import Settings
@@ -15,7 +15,7 @@ from audio.events import Chunk, Heard, Hypothesis, Speaker, Utterance, Word
 from detectors.rulebook import load_rules
 from overlay.hub import Hub
 
-RULES, BOOK = load_rules(), load_playbook("default")
+RULES = load_rules()
 SPEAKERS = (Speaker.AGENT, Speaker.CUSTOMER)
 
 
@@ -123,7 +123,7 @@ class Stage:
 def open_service(data, **settings):
     ears = Ears()
     hearing = Hearing("", "scripted", "1", False, lambda speakers, **_: ears, lambda: None)
-    service = Service(Settings(data=data, agent="Dana", **settings), RULES, BOOK, Hub(), hearing)
+    service = Service(Settings(data=data, agent="Dana", **settings), RULES, Shelf("default"), Hub(), hearing)
     service.open()
     return service, ears
 
