@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from assist.errors import AssistError
 from assist.privacy.consent import Consent, ConsentPolicy
 from assist.screens.alerts import TURN_S
+from overlay.identity import Role
 from overlay.records import Question
 
 APP = "call-assist"
@@ -33,6 +35,20 @@ class AlertSettings(BaseModel):
     turn_s: float = Field(TURN_S, ge=1, le=600, description="unclaimed for so long: the next supervisor is asked")
     budget: int = Field(3, ge=1, le=50, description="open alerts of one supervisor; beyond it only urgent ones come")
     order: list[str] = Field(default_factory=list, description="escalation list: names, who is asked first")
+
+
+class LoginSettings(BaseModel):
+    """How people are known: table [login] of the settings file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    by: Literal["none", "users", "proxy"] = Field(
+        "none", description="none: loopback only; users: assist users add; proxy: a reverse proxy's identity header"
+    )
+    header: str = Field("", description='proxy: the header that names the person, such as "X-Remote-User"')
+    roles_header: str = Field("", description="proxy: the header that names their groups, separated by commas")
+    roles: dict[str, Role] = Field(default_factory=dict, description="proxy: group -> role; the first that fits")
+    role: Role | None = Field(None, description="proxy: role of those in none of these groups; default: not let in")
 
 
 class Settings(BaseModel):
@@ -90,6 +106,13 @@ class Settings(BaseModel):
     review_form: list[Question] = Field(
         default=REVIEW_FORM, description="questions that reviewers answer about a call; [] for none"
     )
+    login: LoginSettings = Field(default_factory=LoginSettings)
+    hosts: list[str] = Field(default_factory=list, description="names under which browsers reach this server")
+    proxies: list[str] = Field(
+        default_factory=list, description="addresses or networks of the reverse proxies in front, which end TLS"
+    )
+    certificate: Path | None = Field(None, description="TLS certificate with its chain (PEM)")
+    certificate_key: Path | None = Field(None, description="key of the certificate (PEM, readable by its owner only)")
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     consent_policy: ConsentPolicy = Field(
         ConsentPolicy.ALL_PARTY,
@@ -102,6 +125,21 @@ class Settings(BaseModel):
     auto_pause_s: int = Field(60, ge=10, le=600, description="seconds after which such a pause ends by itself")
     mask_names: bool = Field(False, description='also mask names after cues such as "my name is"')
     workers: int = Field(0, ge=0, description="recognition workers; 0: one per core")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Settings:
+        if self.login.by == "proxy" and not (self.login.header and self.proxies):
+            raise ValueError('login by proxy needs login.header (such as "X-Remote-User") and the proxies\' addresses')
+        if (self.certificate is None) != (self.certificate_key is None):
+            raise ValueError("certificate and certificate_key belong together")
+        for proxy in self.proxies:
+            try:
+                ip_network(proxy, strict=False)
+            except ValueError:
+                raise ValueError(
+                    f"proxies: {proxy!r} is no address or network, such as 127.0.0.1 or 10.0.0.0/24"
+                ) from None
+        return self
 
     @property
     def store_url(self) -> str:
@@ -137,4 +175,5 @@ def load_settings(path: Path | None = None, **overrides: object) -> Settings:
         key = ".".join(str(part) for part in first["loc"])
         known = ", ".join(Settings.model_fields)
         hint = f"; known keys: {known}" if first["type"] == "extra_forbidden" else ""
-        raise AssistError("settings-invalid", f"{chosen}: {key}: {first['msg']}{hint}") from None
+        where = f"{chosen}: {key}" if key else str(chosen)
+        raise AssistError("settings-invalid", f"{where}: {first['msg'].removeprefix('Value error, ')}{hint}") from None

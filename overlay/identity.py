@@ -5,12 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from time import monotonic
 from typing import Literal
 from urllib.parse import urlsplit
-
-from overlay.errors import OverlayError
 
 Role = Literal["agent", "supervisor", "qa", "admin"]
 TICKET_LIFE_S = 30.0
@@ -27,9 +25,9 @@ class Identity:
     role: Role
 
 
-Identify = Callable[[Mapping[str, str]], Identity | None]
-"""Identity from the headers of a request (lower-case names), as a login or a reverse proxy in front vouches for it;
-None where nobody is logged in. Headers that a browser could set itself must have been removed by that proxy."""
+Identify = Callable[[Mapping[str, str], str], Identity | None]
+"""Identity from the headers of a request (lower-case names) and the address it came from, as a reverse proxy in front
+vouches for it; None where nobody is logged in. Headers that a browser could set itself must have been removed there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +41,36 @@ class ScreenSettings:
     reviewer: str = "Reviewer"
     """Name of whoever opens the review page (no login)."""
     identify: Identify | None = None
-    """None: no login, whoever reaches the loopback address is believed."""
+    """A reverse proxy's word for who it is. None, and no accounts either: no login, whoever reaches the loopback
+    address is believed."""
     hosts: tuple[str, ...] = ()
     """Names, besides the loopback ones, under which browsers call this server; port included where it is not 80/443."""
+    proxies: tuple[str, ...] = ()
+    """Addresses or networks of reverse proxies in front, which end TLS and are believed about where a request comes
+    from."""
+    certificate: tuple[str, str] | None = None
+    """Files of the TLS certificate (with its chain) and its key."""
     beat_s: float = 2.0
     """Heartbeat; a page greys out after three of them."""
     send_limit_s: float = 10.0
     """A page that takes longer to take one message is closed (4408) and may come back."""
+    noted: Callable[[str, str, str], None] = lambda who, what, detail: None
+    """Told who has logged in or out (what: login, login-failed, logout) and from where; must be quick."""
+    vouched_s: float = 600.0
+    """A page let in on a proxy's word comes back for a new ticket after so long (closed with 1012)."""
+
+    @property
+    def secure(self) -> bool:
+        """Browsers reach this server through TLS, here or in a proxy in front."""
+        return self.certificate is not None or bool(self.proxies)
+
+    def is_trusted(self, peer: str) -> bool:
+        """Whether an address is one of the declared proxies."""
+        try:
+            address = ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in ip_network(each, strict=False) for each in self.proxies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +79,8 @@ class Pass:
 
     identity: Identity
     room: str
+    session: str = ""
+    """The session it was fetched with; empty where sessions are not this server's."""
 
 
 @dataclass
@@ -81,41 +104,6 @@ class Tickets:
         return entry if self.clock() < until else None
 
 
-def admit(settings: ScreenSettings, headers: Mapping[str, str], page: str, who: str) -> Pass:
-    """What a page that asks for `page` ("agent" or "board") as `who` (may be empty) is let into.
-
-    Raises:
-        OverlayError: login-needed or forbidden.
-    """
-    if settings.identify is None:
-        if page == "agent":
-            return Pass(Identity(who or settings.agent, "agent"), f"agent/{who or settings.agent}")
-        return Pass(Identity(who or settings.supervisor, "supervisor"), "board")
-    identity = settings.identify(headers)
-    if identity is None:
-        raise OverlayError("login-needed", "Log in first, then open this page again.")
-    if page == "agent" and identity.role in ("agent", "admin"):
-        agent = (who or identity.who) if identity.role == "admin" else identity.who
-        return Pass(identity, f"agent/{agent}")
-    if page == "board" and identity.role in ("supervisor", "admin"):
-        return Pass(identity, "board")
-    raise OverlayError("forbidden", f"This page is not for {identity.role}s; ask an admin for the role you need.")
-
-
-def reviewer(settings: ScreenSettings, headers: Mapping[str, str]) -> Identity:
-    """Who reads records.
-
-    Raises:
-        OverlayError: login-needed.
-    """
-    if settings.identify is None:
-        return Identity(settings.reviewer, "qa")
-    identity = settings.identify(headers)
-    if identity is None:
-        raise OverlayError("login-needed", "Log in first, then open this page again.")
-    return identity
-
-
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach the address."""
     try:
@@ -133,6 +121,6 @@ def is_known_host(settings: ScreenSettings, host: str) -> bool:
     return is_loopback(name) or host in settings.hosts
 
 
-def is_own_origin(origin: str | None, host: str) -> bool:
+def is_own_origin(origin: str | None, host: str, *, secure: bool) -> bool:
     """Whether a request that changes something comes from a page of this server; a missing Origin does not."""
-    return origin is not None and origin in (f"http://{host}", f"https://{host}")
+    return origin is not None and origin == f"{'https' if secure else 'http'}://{host}"

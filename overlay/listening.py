@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import uvicorn
@@ -24,7 +26,7 @@ class App(Protocol):
 
     @property
     def state(self) -> Any:
-        """Holds `settings`, a ScreenSettings."""
+        """Holds `settings` (ScreenSettings), `open` (no login is needed) and `check` (refuses undeclared routes)."""
         ...
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -53,17 +55,19 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncI
     """Serve while the block runs; yields the address, such as "http://127.0.0.1:8765". Port 0 takes a free one.
 
     Raises:
-        OverlayError: port-in-use, address-unknown, or login-needed for an address beyond this machine without login.
+        OverlayError: port-in-use, address-unknown; login-needed or tls-needed for an address beyond this machine;
+            certificate-unusable, key-readable; route-undeclared.
     """
     settings: ScreenSettings = app.state.settings
-    if not is_loopback(host) and settings.identify is None:
-        raise OverlayError(
-            "login-needed",
-            f"{host} can be reached from outside and no login is set up: serve on 127.0.0.1, or configure a login.",
-        )
+    app.state.check()
+    _refuse_open_doors(host, settings, app.state.open)
+    certificate, key = settings.certificate or (None, None)
     listener = _listen(host, port)
     config = uvicorn.Config(
         app,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+        proxy_headers=False,  # who is believed about that stands in overlay.access
         ws="websockets-sansio",
         ws_max_size=WS_BYTES,
         ws_ping_interval=PING_S,
@@ -87,7 +91,7 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncI
             running.result()
             raise OverlayError("not-started", "The screens could not be served; see the log.")
         shown = f"[{host}]" if ":" in host else host
-        yield f"http://{shown}:{listener.getsockname()[1]}"
+        yield f"{'https' if certificate else 'http'}://{shown}:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         await asyncio.shield(running)
@@ -102,6 +106,33 @@ async def serve(
         if ready is not None:
             ready(address)
         await asyncio.Event().wait()
+
+
+def _refuse_open_doors(host: str, settings: ScreenSettings, no_login: bool) -> None:
+    if not is_loopback(host):
+        if no_login:
+            raise OverlayError(
+                "login-needed",
+                f"{host} can be reached from outside and no login is set up: serve on 127.0.0.1, or configure a login.",
+            )
+        if not settings.secure:
+            raise OverlayError(
+                "tls-needed",
+                f"{host} can be reached from outside without TLS: set a certificate, or declare the reverse proxy in "
+                "front that has one.",
+            )
+    if settings.certificate is None:
+        return
+    certificate, key = (Path(name) for name in settings.certificate)
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+        mode = key.stat().st_mode
+    except (OSError, ssl.SSLError) as error:
+        raise OverlayError(
+            "certificate-unusable", f"{certificate} and {key} are no certificate with its key (PEM): {error.strerror}"
+        ) from None
+    if sys.platform != "win32" and mode & 0o077:
+        raise OverlayError("key-readable", f"{key} can be read by others: chmod 600 it, and consider a new key.")
 
 
 def _listen(host: str, port: int) -> socket.socket:

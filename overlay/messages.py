@@ -27,7 +27,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from overlay.records import Answer, Filters, Level, Mark, RecordNote, RecordSummary, RecordView, Text, Trends
+from overlay.records import (
+    Answer,
+    Filters,
+    Level,
+    Mark,
+    RecordNote,
+    RecordSummary,
+    RecordView,
+    SavedView,
+    Text,
+    Trends,
+)
 
 Tier = Literal["note", "help", "urgent"]
 HealthState = Literal["starting", "ok", "behind", "lost", "paused", "untranscribed"]
@@ -511,6 +522,7 @@ def schema() -> dict[str, Any]:
         "note": RecordNote.model_json_schema(ref_template="#/$defs/{model}"),
         "record": RecordView.model_json_schema(ref_template="#/$defs/{model}"),
         "summary": RecordSummary.model_json_schema(ref_template="#/$defs/{model}"),
+        "view": SavedView.model_json_schema(ref_template="#/$defs/{model}"),
         "trends": Trends.model_json_schema(ref_template="#/$defs/{model}"),
     }
     definitions: dict[str, Any] = {}

@@ -131,6 +131,18 @@ class Trends(_Part):
     signals: list[tuple[str, int]] = Field(default=[], description="signal id, calls it was heard in; at most twelve")
 
 
+class ViewName(_Part):
+    """The name of a saved search."""
+
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+
+
+class SavedView(ViewName):
+    """A search somebody has saved for themselves."""
+
+    filters: Filters
+
+
 class RecordView(_Part):
     """One record as the review page draws it: GET /api/records/<id>."""
 
@@ -176,5 +188,25 @@ class Records(Protocol):
         ...
 
     async def html(self, who: Identity, record: str) -> str:
-        """The record as one self-contained HTML page."""
+        """The record as one self-contained HTML page; that it was exported is kept."""
+        ...
+
+    async def export(self, who: Identity, record: str) -> dict[str, Any]:
+        """The incident record as JSON; that it was exported is kept."""
+        ...
+
+    async def agent_of(self, record: str) -> str:
+        """Whose call it was; not a look."""
+        ...
+
+    async def views(self, who: Identity) -> list[SavedView]:
+        """The searches this person has saved, by name."""
+        ...
+
+    async def save_view(self, who: Identity, view: SavedView) -> None:
+        """Save a search; one of the same name is replaced. Code too-many beyond what one person may save."""
+        ...
+
+    async def delete_view(self, who: Identity, name: str) -> None:
+        """Forget a saved search; code view-unknown."""
         ...

@@ -18,6 +18,7 @@ from overlay.records import (
     RecordNote,
     RecordSummary,
     RecordView,
+    SavedView,
     Trends,
     TrendsAsked,
     Week,
@@ -162,6 +163,7 @@ class Shelf:
         self.marks: list[tuple[str, Mark]] = []
         self.notes: list[tuple[Identity, str, RecordNote]] = []
         self.asked: list[Filters] = []
+        self.saved: dict[tuple[str, str], Filters] = {}
         self.answers: list[tuple[str, Answer]] = []
         self.kept: dict[str, tuple[Recording, bytes]] = {}
         """Record -> its recording and the sound, for those that have one."""
@@ -210,6 +212,26 @@ class Shelf:
 
     async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
         return trends(asked.weeks)
+
+    async def export(self, who: Identity, record: str) -> dict[str, Any]:
+        return dict((await self.get(who, record)).record)
+
+    async def agent_of(self, record: str) -> str:
+        return str((await self.get(Identity("", "admin"), record)).record["agent"])
+
+    async def views(self, who: Identity) -> list[SavedView]:
+        return [
+            SavedView(name=name, filters=filters)
+            for (by, name), filters in sorted(self.saved.items(), key=str)
+            if by == who.who
+        ]
+
+    async def save_view(self, who: Identity, view: SavedView) -> None:
+        self.saved[who.who, view.name] = view.filters
+
+    async def delete_view(self, who: Identity, name: str) -> None:
+        if self.saved.pop((who.who, name), None) is None:
+            raise OverlayError("view-unknown", f"There is no saved search {name}.")
 
     async def html(self, who: Identity, record: str) -> str:
         await self.get(who, record)

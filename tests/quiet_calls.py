@@ -49,7 +49,9 @@ class QuietEars:
 @asynccontextmanager
 async def quiet_service(data: Path, **settings: Any) -> AsyncIterator[Service]:
     hearing = Hearing("nobody", "nobody", "0", False, lambda *_, **__: QuietEars(), lambda: None)
-    service = Service(Settings(data=data, **settings), RULES, Shelf("default"), Hub(), hearing)
+    service = Service(
+        Settings(data=data, **({"consent": "granted"} | settings)), RULES, Shelf("default"), Hub(), hearing
+    )
     service.open()
     try:
         yield service

@@ -167,7 +167,7 @@ def test_waiting_wakes_on_a_message() -> None:
 def test_the_schema_names_every_message_and_refuses_what_the_contract_refuses() -> None:
     whole = schema()
     assert {"Prompt", "Row", "Alert", "DoPrompt", "DoAnswer", "Level"} - set(whole["$defs"]) <= {"Level"}
-    parts = {"answer", "body", "do", "filters", "mark", "note", "record", "summary", "trends"}
+    parts = {"answer", "body", "do", "filters", "mark", "note", "record", "summary", "trends", "view"}
     assert set(whole["properties"]) == parts
     text = json.dumps(whole)
     for name in {part.split('"')[0] for part in text.split("#/$defs/")[1:]}:

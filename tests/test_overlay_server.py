@@ -59,7 +59,7 @@ class House:
         self, client: httpx.AsyncClient, page: str = "agent", who: str = "dana", **headers: str
     ) -> AsyncIterator[ClientConnection]:
         ticket = (await self.ticket(client, page, who, **headers)).json()["ticket"]
-        async with self.socket() as live:
+        async with self.socket(additional_headers=headers) as live:
             await live.send(json.dumps({"ticket": ticket}))
             yield live
 
@@ -263,7 +263,8 @@ def test_every_answer_carries_the_strict_policy() -> None:
     play(scene)
 
 
-def by_header(headers: Mapping[str, str]) -> Identity | None:
+def by_header(headers: Mapping[str, str], peer: str) -> Identity | None:
+    assert peer == "127.0.0.1"
     who, _, role = headers.get("x-user", "").partition(":")
     return Identity(who, role) if who else None  # type: ignore[arg-type]
 
@@ -397,11 +398,14 @@ def test_a_port_in_use_an_unknown_address_and_an_open_door_are_one_clear_error()
                         pass
                 assert refused.value.code == code
                 assert "\n" not in str(refused.value)
-        open_app = create_app(Hub(), House().desk, settings=ScreenSettings(identify=by_header))
-        with pytest.raises(OverlayError) as refused:
-            async with serving(open_app, "192.0.2.1", 0):
-                pass
-        assert refused.value.code == "address-unknown"
+        for settings, code in (
+            (ScreenSettings(identify=by_header), "tls-needed"),
+            (ScreenSettings(identify=by_header, proxies=("192.0.2.7",)), "address-unknown"),
+        ):
+            with pytest.raises(OverlayError) as refused:
+                async with serving(create_app(Hub(), House().desk, settings=settings), "192.0.2.1", 0):
+                    pass
+            assert refused.value.code == code
 
     play(scene)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from assist.commands import backups, calls, measuring, models, playbooks, records
+from assist.commands import backups, calls, measuring, models, people, playbooks, records
 from assist.commands.app import app, fail
 from assist.errors import AssistError
 
-COMMANDS = (calls, models, records, playbooks, measuring, backups)
+COMMANDS = (calls, models, records, playbooks, people, measuring, backups)
 """Importing one adds its commands to the application."""
 
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from rich.console import Console
 
+from assist.access.door import open_door
 from assist.coach.shelf import Shelf
 from assist.live.joining import Joining, join_and_stay, open_to_calls
 from assist.live.loading import load_hearing
@@ -31,7 +32,6 @@ from audio.source import CallSource
 from detectors.rulebook import load_rules
 from overlay.errors import OverlayError
 from overlay.hub import Hub
-from overlay.identity import ScreenSettings
 from overlay.listening import serving
 from overlay.server import create_app
 
@@ -50,13 +50,14 @@ async def program(settings: Settings, console: Console, *, any_port: bool = Fals
     service = Service(settings, rulebook, playbooks, Hub(), hearing)
     for call in service.open():
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
-    named = settings.supervisor != Settings.model_fields["supervisor"].default
-    screens = ScreenSettings(agent=settings.agent, supervisor=settings.supervisor if named else "Supervisor")
-    desk = Desk(service)
-    library = Library(service.store, settings.review_form)
-    app = create_app(service.hub, desk.do, library, screens, desk.presence)
     try:
+        door = open_door(settings, service.store.people)
+        desk = Desk(service, door.audit)
+        library = Library(service.store, settings.review_form, door.audit)
+        app = create_app(service.hub, desk.do, library, door.screens, desk.presence, door.accounts, door.logins)
         async with contextlib.AsyncExitStack() as stack:
+            fresh = asyncio.create_task(door.keep_fresh())
+            stack.callback(fresh.cancel)
             try:
                 base = await stack.enter_async_context(serving(app, settings.host, settings.port))
             except OverlayError as error:

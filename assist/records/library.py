@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
+from assist.access.audit import Audit
 from assist.records.page import clock, page
 from assist.records.record import IncidentRecord
 from assist.records.trends import Said, monday, trends
@@ -21,12 +22,14 @@ from overlay.records import (
     RecordNote,
     RecordSummary,
     RecordView,
+    SavedView,
     Trends,
     TrendsAsked,
 )
 
 VERDICTS = ("signal", "prompt")
 ANSWER = "answer"
+MOST_VIEWS = 50
 MOST_RECORDS = 100_000
 """Trends look at no more calls than this."""
 
@@ -34,8 +37,9 @@ MOST_RECORDS = 100_000
 class Library:
     """The store behind the review page's protocol (overlay/records.py)."""
 
-    def __init__(self, store: Store, questions: Sequence[Question] = ()) -> None:
+    def __init__(self, store: Store, questions: Sequence[Question] = (), audit: Audit | None = None) -> None:
         self._store = store
+        self._audit = audit
         self._questions = {question.id: question for question in questions}
 
     async def search(self, who: Identity, filters: Filters) -> list[RecordSummary]:
@@ -60,11 +64,15 @@ class Library:
             offset=filters.offset,
             limit=filters.limit,
         )
+        if self._audit is not None:
+            self._audit.note(who.who, who.role, "search")
         return await asyncio.to_thread(self._search, query)
 
     async def get(self, who: Identity, record: str) -> RecordView:
         """One record in full; that `who` has looked is kept."""
-        return await asyncio.to_thread(self._get, who, record)
+        view = await asyncio.to_thread(self._get, who, record)
+        await self._noted(who, "look", record)
+        return view
 
     async def mark(self, who: Identity, record: str, mark: Mark) -> None:
         """A verdict on a signal or prompt."""
@@ -95,7 +103,42 @@ class Library:
         """The record as one self-contained page."""
         body = await asyncio.to_thread(self._body, record)
         reviews = await asyncio.to_thread(self._store.reviews, record)
+        await self._noted(who, "export", record)
         return page(completed(IncidentRecord.model_validate(body), reviews))
+
+    async def export(self, who: Identity, record: str) -> dict[str, object]:
+        """The incident record as JSON, with what reviewers have said."""
+        body = await asyncio.to_thread(self._body, record)
+        reviews = await asyncio.to_thread(self._store.reviews, record)
+        await self._noted(who, "export", record)
+        return completed(IncidentRecord.model_validate(body), reviews).model_dump(mode="json")
+
+    async def agent_of(self, record: str) -> str:
+        """Whose call it was; not a look."""
+        return str((await asyncio.to_thread(self._body, record))["agent"])
+
+    async def views(self, who: Identity) -> list[SavedView]:
+        """The searches this person has saved."""
+        rows = await asyncio.to_thread(self._store.people.views, who.who)
+        return [SavedView(name=name, filters=Filters.model_validate_json(filters)) for name, filters in rows]
+
+    async def save_view(self, who: Identity, view: SavedView) -> None:
+        """Save a search under a name."""
+        known = {each.name for each in await self.views(who)}
+        if len(known | {view.name}) > MOST_VIEWS:
+            raise OverlayError("too-many", f"{MOST_VIEWS} searches are saved already; delete one first.")
+        filters = view.filters.model_dump_json(exclude_defaults=True)
+        await asyncio.wrap_future(self._store.people.save_view(who.who, view.name, filters))
+
+    async def delete_view(self, who: Identity, name: str) -> None:
+        """Forget a saved search."""
+        if name not in {each.name for each in await self.views(who)}:
+            raise OverlayError("view-unknown", f"There is no saved search {name}.")
+        await asyncio.wrap_future(self._store.people.delete_view(who.who, name))
+
+    async def _noted(self, who: Identity, what: str, record: str) -> None:
+        if self._audit is not None:
+            await asyncio.wrap_future(self._audit.note(who.who, who.role, what, record))
 
     def _search(self, query: RecordQuery) -> list[RecordSummary]:
         return [self._summary(IncidentRecord.model_validate(body)) for body in self._store.records(query)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+from assist.access.audit import Audit
 from assist.coach.parts import Playbook
 from assist.events import Action
 from assist.live.service import Service
@@ -19,8 +20,9 @@ from overlay.identity import Identity
 class Desk:
     """The one callback of the pages."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, audit: Audit | None = None) -> None:
         self._service = service
+        self._audit = audit
 
     async def do(self, who: Identity, what: messages.Do) -> None:
         """Carry out one message of a page.
@@ -49,6 +51,8 @@ class Desk:
             self._service.duty.do(who.who, what.what, what.call, what.alert)
         elif isinstance(what, messages.DoAnswer):
             self._service.duty.do(who.who, "answer", what.call, what.alert)
+        if self._audit is not None and isinstance(what, messages.DoWatch) and what.on:
+            self._audit.note(who.who, who.role, "read-along", what.call)
         live.act(action)
 
     def _wrap_up(self, who: Identity, said: messages.DoWrapUp) -> tuple[str, messages.WrapUp]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import Column, Connection, Float, Integer, MetaData, String, Table, Text, text
 
 from assist.errors import AssistError
 
@@ -63,6 +63,50 @@ gates = Table(
     Column("paused_ms", Integer),  # call time of the pause that holds; NULL while listening
     Column("paused_by", String, nullable=False),
     Column("at", String, nullable=False, index=True),  # ISO 8601
+)
+users = Table(
+    "users",
+    TABLES,
+    Column("name", String, primary_key=True),
+    Column("role", String, nullable=False),  # agent, supervisor, qa, admin
+    Column("password", String, nullable=False),  # argon2id, with its salt and parameters
+    Column("version", Integer, nullable=False),  # grows with every change of password or role
+    Column("changed_at", String, nullable=False),  # ISO 8601
+)
+logins = Table(
+    "logins",  # sessions of browsers, so that a restart logs nobody out
+    TABLES,
+    Column("key", String, primary_key=True),  # SHA-256 of what the browser holds
+    Column("who", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("began_at", Float, nullable=False),  # epoch seconds
+    Column("active_at", Float, nullable=False),
+)
+views = Table(
+    "views",  # searches people have saved for themselves
+    TABLES,
+    Column("who", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("filters", Text, nullable=False),  # JSON
+)
+audit = Table(
+    "audit",  # append-only: who looked at what; each row is sealed together with the one before
+    TABLES,
+    Column("n", Integer, primary_key=True),
+    Column("at", String, nullable=False),  # ISO 8601
+    Column("who", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("what", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("detail", String, nullable=False),
+    Column("seal", String, nullable=False),
+)
+audit_head = Table(
+    "audit_head",  # one row: how long the audit log is, sealed, so that its end cannot be cut off
+    TABLES,
+    Column("one", Integer, primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("seal", String, nullable=False),
 )
 SPOKEN = "CREATE VIRTUAL TABLE IF NOT EXISTS spoken USING fts5(call UNINDEXED, words)"
 

@@ -32,6 +32,7 @@ from assist.errors import AssistError
 from assist.events import Event
 from assist.store import erasing, schema
 from assist.store.codec import decode, encode
+from assist.store.people import People
 from assist.store.writer import BACKLOG_BYTES, Reserve, Writer, reason
 
 _WORST = case({"escalated": 3, "tense": 2, "recovering": 1}, value=schema.records.c.level, else_=0)
@@ -159,6 +160,11 @@ class Store(Protocol):
 
     def erase(self, calls: Sequence[str]) -> Future[None]:
         """Take calls out of every table, the full-text index and the write-ahead log; their gates stay."""
+        ...
+
+    @property
+    def people(self) -> People:
+        """Users, logins, saved searches and the audit log."""
         ...
 
     @property
@@ -352,6 +358,11 @@ class SqliteStore:
     def erase(self, calls: Sequence[str]) -> Future[None]:
         """Take calls out of every table, the full-text index and the write-ahead log; their gates stay."""
         return self._writer.put(lambda connection: erasing.erase(connection, calls), wipe=True)
+
+    @property
+    def people(self) -> People:
+        """Users, logins, saved searches and the audit log."""
+        return People(self._writer, self._reader)
 
     @property
     def behind(self) -> bool:

@@ -45,6 +45,7 @@ export function connect(page, who, draw) {
         signal: AbortSignal.timeout(5000),
       });
       const said = await answer.json();
+      if (said.code === "login-needed") location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
       if (!answer.ok) {
         link.trouble = said.text ?? "";
         change("refused");

@@ -1,0 +1,164 @@
+"""Local users: names, roles, passwords as argon2id. The one door to argon2."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from datetime import UTC, datetime
+from typing import get_args
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from assist.errors import AssistError
+from assist.store.people import People, StoredLogin, StoredUser
+from overlay.identity import Identity, Role
+from overlay.sessions import Kept
+
+ROLES: tuple[Role, ...] = get_args(Role)
+SHORTEST = 12
+"""Characters of a password; length is what counts (NIST SP 800-63B), so there are no other rules."""
+_HASHER = PasswordHasher()  # RFC 9106's second recommendation: 64 MiB, 3 passes, 4 lanes
+_NOBODY = _HASHER.hash("nobody")
+"""Verified for unknown names, so that they take as long as known ones."""
+
+
+class Accounts:
+    """The users as the login sees them (overlay.sessions.Accounts); `refresh` reads them from the store."""
+
+    def __init__(self, people: People) -> None:
+        self._people = people
+        self._users: dict[str, StoredUser] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over what another command has changed. Reads the store: call it in a thread."""
+        self._users = {_folded(user.name): user for user in self._people.users()}
+
+    @property
+    def empty(self) -> bool:
+        """Nobody may log in."""
+        return not self._users
+
+    def standing(self, who: str) -> tuple[Identity, int] | None:
+        """The person as of the last refresh."""
+        user = self._users.get(_folded(who))
+        return None if user is None else (Identity(user.name, user.role), user.version)  # type: ignore[arg-type]
+
+    def verify(self, who: str, password: str) -> bool:
+        """Whether that is the password; takes a tenth of a second whether the name is known or not."""
+        user = self._users.get(_folded(who))
+        try:
+            _HASHER.verify(_NOBODY if user is None else user.password, _normal(password))
+        except (VerificationError, InvalidHashError):
+            return False
+        return user is not None
+
+
+class Logins:
+    """Sessions that outlive a restart (overlay.sessions.Shelf)."""
+
+    def __init__(self, people: People) -> None:
+        self._people = people
+
+    def load(self) -> list[Kept]:
+        """All that were kept; a clock set back counts as no time."""
+        now = time.time()
+        return [
+            Kept(each.key, each.who, each.version, max(0.0, now - each.began_at), max(0.0, now - each.active_at))
+            for each in self._people.logins()
+        ]
+
+    def keep(self, session: Kept) -> None:
+        """Keep it as it is now."""
+        now = time.time()
+        began, active = now - session.age_s, now - session.idle_s
+        self._people.keep_login(StoredLogin(session.key, session.who, session.version, began, active))
+
+    def forget(self, key: str) -> None:
+        """It is over."""
+        self._people.forget_login(key)
+
+
+def add_user(people: People, name: str, role: str, password: str) -> None:
+    """Add a user.
+
+    Raises:
+        AssistError: codes user-exists, user-invalid, role-invalid, password-weak.
+    """
+    name = unicodedata.normalize("NFC", name).strip()
+    if not 0 < len(name) <= 60 or not name.isprintable():
+        raise AssistError("user-invalid", "a user's name has 1 to 60 printable characters")
+    if _find(people, name) is not None:
+        raise AssistError("user-exists", f"there is a user {name} already; see `assist users list`")
+    people.put_user(StoredUser(name, _role(role), _hashed(name, password), 1, _now())).result()
+
+
+def set_password(people: People, name: str, password: str) -> None:
+    """Give a user another password; their open pages are closed.
+
+    Raises:
+        AssistError: codes user-unknown, password-weak.
+    """
+    user = _known(people, name)
+    hashed = _hashed(user.name, password)
+    people.put_user(StoredUser(user.name, user.role, hashed, user.version + 1, _now())).result()
+
+
+def set_role(people: People, name: str, role: str) -> None:
+    """Give a user another role; their open pages are closed.
+
+    Raises:
+        AssistError: codes user-unknown, role-invalid.
+    """
+    user = _known(people, name)
+    people.put_user(StoredUser(user.name, _role(role), user.password, user.version + 1, _now())).result()
+
+
+def remove_user(people: People, name: str) -> str:
+    """Take a user out; their name as it was written.
+
+    Raises:
+        AssistError: code user-unknown.
+    """
+    user = _known(people, name)
+    people.remove_user(user.name).result()
+    return user.name
+
+
+def _find(people: People, name: str) -> StoredUser | None:
+    return next((user for user in people.users() if _folded(user.name) == _folded(name)), None)
+
+
+def _known(people: People, name: str) -> StoredUser:
+    user = _find(people, name)
+    if user is None:
+        raise AssistError("user-unknown", f"there is no user {name}; see `assist users list`")
+    return user
+
+
+def _role(role: str) -> str:
+    if role not in ROLES:
+        raise AssistError("role-invalid", f"{role!r} is no role: expected one of {', '.join(ROLES)}")
+    return role
+
+
+def _hashed(name: str, password: str) -> str:
+    password = _normal(password)
+    if len(password) < SHORTEST or len(set(password)) < 5 or _folded(name) == _folded(password):
+        raise AssistError(
+            "password-weak", f"a password has at least {SHORTEST} characters, 5 different ones, and is not the name"
+        )
+    return _HASHER.hash(password)
+
+
+def _normal(password: str) -> str:
+    return unicodedata.normalize("NFKC", password)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip().casefold()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,126 @@
+"""The audit log: who looked at what, did what, changed what. Append-only and sealed in a chain.
+
+Each row's seal is an HMAC-SHA256 over the row and the seal before it, the head's one over the length and the last seal.
+The key lies beside the database, not in it: whoever can change the database alone cannot change, drop, add or reorder a
+row without `verify` finding it. Against somebody who holds the key as well, or puts back an older copy of everything,
+note the printed head elsewhere from time to time.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hmac
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from assist.errors import AssistError
+from assist.store.people import AuditEntry, AuditRow, People, Seals
+
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check of the whole log came to."""
+
+    rows: int
+    head: str
+    """Seal of the last row, to be noted elsewhere."""
+    problem: str = ""
+    """Empty when every seal holds; otherwise one line with the first place that does not."""
+
+
+class Audit:
+    """Writes the log of one installation."""
+
+    def __init__(self, people: People, key: bytes) -> None:
+        self._people = people
+        self._key = key
+
+    def note(self, who: str, role: str, what: str, target: str = "", detail: str = "") -> Future[None]:
+        """Append an entry.
+
+        `what`: look, export, sound, read-along, search (of records); login, login-failed, logout; user-added,
+        user-removed, user-role, user-password; erase, settings, and whatever else people do to what is kept.
+        """
+        entry = AuditEntry(datetime.now(UTC).isoformat(timespec="milliseconds"), who, role, what, target, detail)
+        return self._people.note(entry, seals(self._key))
+
+    def by_command(self, what: str, target: str = "", detail: str = "") -> None:
+        """Something done on the command line, by the user of this system; on disk when this returns."""
+        self.note(getpass.getuser(), "command", what, target, detail).result()
+
+    def verify(self) -> Verdict:
+        """Check every seal."""
+        return verify(self._people.audit(), self._people.audit_head(), self._key)
+
+
+def open_audit(people: People, data: Path) -> Audit:
+    """The audit log of a data folder; its key is made on first use.
+
+    Raises:
+        AssistError: codes key-readable, key-weak, key-missing.
+    """
+    path = data / "audit.key"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    else:
+        with os.fdopen(handle, "wb") as file:
+            if people.audit_head() is not None:
+                path.unlink()
+                raise AssistError(
+                    "key-missing", f"{path} is missing, and the audit log cannot go on without it: put it back"
+                )
+            file.write(secrets.token_bytes(KEY_BYTES))
+    if sys.platform != "win32" and path.stat().st_mode & 0o077:
+        raise AssistError("key-readable", f"{path} can be read by others: chmod 600 it")
+    key = path.read_bytes()
+    if len(key) < KEY_BYTES or len(set(key)) < 8:
+        raise AssistError("key-weak", f"{path} is no key: expected {KEY_BYTES} random bytes; put the right one back")
+    return Audit(people, key)
+
+
+def seals(key: bytes) -> Seals:
+    """The seals of a key."""
+    return Seals(
+        lambda before, n, entry: _hmac(key, ["row", before, n, *astuple(entry)]),
+        lambda n, last: _hmac(key, ["head", n, last]),
+    )
+
+
+def verify(rows: Iterable[AuditRow], head: tuple[int, str] | None, key: bytes) -> Verdict:
+    """Check a chain of rows against its head."""
+    sealed = seals(key)
+    count, before = 0, ""
+    for row in rows:
+        count += 1
+        if row.n != count:
+            return Verdict(count, before, f"entry {count} is missing or out of order")
+        if not hmac.compare_digest(_ascii(row.seal), sealed.row(before, row.n, row.entry).encode()):
+            return Verdict(count, before, f"entry {count} was changed, or the one before it was")
+        before = row.seal
+    if head is None:
+        return Verdict(count, before, "the head of the log is missing" if count else "")
+    if head[0] != count:
+        return Verdict(count, before, f"{head[0]} entries were written, {count} are there")
+    if not hmac.compare_digest(_ascii(head[1]), sealed.head(count, before).encode()):
+        return Verdict(count, before, "the head of the log was changed")
+    return Verdict(count, before)
+
+
+def _ascii(seal: str) -> bytes:
+    return seal.encode("utf-8", "surrogatepass")
+
+
+def _hmac(key: bytes, parts: list[object]) -> str:
+    text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
+    return hmac.new(key, text.encode(), "sha256").hexdigest()

@@ -1,0 +1,79 @@
+"""The way in as the settings describe it: no login on loopback, local users, or a reverse proxy's word."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+
+from assist.access.accounts import Accounts, Logins
+from assist.access.audit import Audit, open_audit
+from assist.access.proxy import by_header
+from assist.errors import AssistError
+from assist.settings import Settings
+from assist.store.people import People
+from overlay.identity import ScreenSettings
+
+REFRESH_S = 2.0
+"""What `assist users` changes is known to a running server this soon; with its heartbeat, a removed user's pages are
+closed within 5 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the server needs to know people."""
+
+    screens: ScreenSettings
+    audit: Audit
+    accounts: Accounts | None
+    logins: Logins | None
+
+    async def keep_fresh(self) -> None:
+        """Follow what other commands change, until cancelled."""
+        while self.accounts is not None:
+            await asyncio.sleep(REFRESH_S)
+            await asyncio.to_thread(self.accounts.refresh)
+
+
+def open_door(settings: Settings, people: People) -> Door:
+    """Build it.
+
+    Raises:
+        AssistError: codes login-empty, key-readable, key-weak, key-missing.
+    """
+    audit = open_audit(people, settings.data)
+    login = settings.login
+    accounts = logins = identify = None
+    if login.by == "users":
+        accounts, logins = Accounts(people), Logins(people)
+        if accounts.empty:
+            raise AssistError("login-empty", "nobody can log in yet: assist users add NAME --role admin")
+    elif login.by == "proxy":
+        identify = by_header(login.header, login.roles_header, login.roles, login.role, settings.proxies)
+    certificate = None
+    if settings.certificate is not None and settings.certificate_key is not None:
+        certificate = (str(settings.certificate), str(settings.certificate_key))
+
+    def noted(who: str, what: str, detail: str) -> None:
+        audit.note(who, "", what, "", detail)
+
+    named = settings.supervisor != Settings.model_fields["supervisor"].default
+    screens = ScreenSettings(
+        agent=settings.agent,
+        supervisor=settings.supervisor if named else "Supervisor",
+        identify=identify,
+        hosts=tuple(settings.hosts),
+        proxies=tuple(settings.proxies),
+        certificate=certificate,
+        noted=noted,
+    )
+    _note_settings(settings, people, audit)
+    return Door(screens, audit, accounts, logins)
+
+
+def _note_settings(settings: Settings, people: People, audit: Audit) -> None:
+    """A start with other settings than the last time is in the audit log, by a digest of them."""
+    digest = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
+    last = people.last_noted("settings")
+    if last is None or last.detail != digest:
+        audit.note("", "program", "settings", "", digest)

@@ -1,0 +1,43 @@
+"""People as a reverse proxy in front names them, in headers that only it can set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address, ip_network
+
+from overlay.identity import Identify, Identity, Role
+
+
+def by_header(
+    header: str, roles_header: str, roles: Mapping[str, Role], role: Role | None, proxies: Sequence[str]
+) -> Identify:
+    """An `identify` for overlay.identity.ScreenSettings.
+
+    Args:
+        header: The one that names the person.
+        roles_header: The one that names groups, separated by commas; empty where there is none.
+        roles: Group -> role; the first row that fits counts.
+        role: Where no row fits; None: not let in.
+        proxies: Addresses or networks whose word counts; from anywhere else nobody is logged in.
+    """
+    networks = [ip_network(proxy, strict=False) for proxy in proxies]
+
+    def identify(headers: Mapping[str, str], peer: str) -> Identity | None:
+        try:
+            trusted = any(ip_address(peer) in network for network in networks)
+        except ValueError:
+            return None
+        who = _one(headers, header)
+        if not trusted or not who or len(who) > 120 or not who.isprintable():
+            return None
+        groups = {group.strip() for group in _one(headers, roles_header).split(",")} if roles_header else set()
+        given = next((each for group, each in roles.items() if group in groups), role)
+        return None if given is None else Identity(who, given)
+
+    return identify
+
+
+def _one(headers: Mapping[str, str], name: str) -> str:
+    """The header's value; empty where it is there twice: one of them may be the browser's own."""
+    given = headers.getlist(name) if hasattr(headers, "getlist") else [headers.get(name.lower(), "")]
+    return str(given[0]).strip() if len(given) == 1 else ""

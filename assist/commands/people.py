@@ -1,0 +1,127 @@
+"""Users, and the log of who looked at what."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from assist.commands.app import ConfigOption, DataOption, app, console, fail, group, store_of
+from assist.settings import load_settings
+
+users_app = group("users", "People who may log in: add, list, remove, passwd, role.")
+StdinOption = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
+]
+RoleOption = Annotated[str, typer.Option(help="agent, supervisor, qa or admin.")]
+
+
+@users_app.command("add")
+def users_add(
+    name: Annotated[str, typer.Argument(help="An agent's name is the one their calls carry (--agent).")],
+    role: RoleOption,
+    password_stdin: StdinOption = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Add a user; the password is asked for."""
+    from assist.access.accounts import add_user
+    from assist.access.audit import open_audit
+
+    settings = load_settings(config, data=data)
+    store = store_of(settings)
+    audit = open_audit(store.people, settings.data)
+    add_user(store.people, name, role, _password(password_stdin))
+    audit.by_command("user-added", name, role)
+    store.close()
+    console.print(f"{name} can log in as {role}", markup=False)
+
+
+@users_app.command("list")
+def users_list(data: DataOption = None, config: ConfigOption = None) -> None:
+    """Everyone who may log in."""
+    store = store_of(load_settings(config, data=data))
+    table = Table("Name", "Role", "Changed")
+    for user in store.people.users():
+        table.add_row(user.name, user.role, user.changed_at)
+    store.close()
+    console.print(table)
+
+
+@users_app.command("remove")
+def users_remove(name: str, data: DataOption = None, config: ConfigOption = None) -> None:
+    """Take a user out; their open pages are closed within seconds."""
+    from assist.access.accounts import remove_user
+    from assist.access.audit import open_audit
+
+    settings = load_settings(config, data=data)
+    store = store_of(settings)
+    name = remove_user(store.people, name)
+    open_audit(store.people, settings.data).by_command("user-removed", name)
+    store.close()
+    console.print(f"{name} can no longer log in", markup=False)
+
+
+@users_app.command("passwd")
+def users_passwd(
+    name: str, password_stdin: StdinOption = False, data: DataOption = None, config: ConfigOption = None
+) -> None:
+    """Give a user another password; their open pages are closed within seconds."""
+    from assist.access.accounts import set_password
+    from assist.access.audit import open_audit
+
+    settings = load_settings(config, data=data)
+    store = store_of(settings)
+    set_password(store.people, name, _password(password_stdin))
+    open_audit(store.people, settings.data).by_command("user-password", name)
+    store.close()
+    console.print(f"{name} has another password", markup=False)
+
+
+@users_app.command("role")
+def users_role(name: str, role: str, data: DataOption = None, config: ConfigOption = None) -> None:
+    """Give a user another role; their open pages are closed within seconds."""
+    from assist.access.accounts import set_role
+    from assist.access.audit import open_audit
+
+    settings = load_settings(config, data=data)
+    store = store_of(settings)
+    set_role(store.people, name, role)
+    open_audit(store.people, settings.data).by_command("user-role", name, role)
+    store.close()
+    console.print(f"{name} is {role} now", markup=False)
+
+
+@app.command()
+def audit(
+    limit: Annotated[int, typer.Option(min=1, help="Show the newest so many entries.")] = 50,
+    verify: Annotated[bool, typer.Option("--verify", help="Check every seal of the whole log as well.")] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Who looked at what: the audit log, oldest of the newest first."""
+    from assist.access.audit import open_audit
+
+    settings = load_settings(config, data=data)
+    store = store_of(settings)
+    log = open_audit(store.people, settings.data)
+    table = Table("No.", "When (UTC)", "Who", "Role", "What", "Of", "")
+    for row in store.people.audit(newest=limit):
+        entry = row.entry
+        table.add_row(str(row.n), entry.at[:19], entry.who, entry.role, entry.what, entry.target, entry.detail)
+    verdict = log.verify() if verify else None
+    store.close()
+    console.print(table)
+    if verdict is None:
+        return
+    if verdict.problem:
+        fail(f"the audit log does not hold: {verdict.problem}", "audit-broken")
+    console.print(f"{verdict.rows} entries, every seal holds; head {verdict.head[:16]} (note it elsewhere)")
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))

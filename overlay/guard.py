@@ -1,0 +1,189 @@
+"""Before any endpoint: known host, own origin, the right role; after it: the headers every answer carries."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import ValidationError
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from overlay.access import ROUTES, WITHOUT_LOGIN, Access, roles_of
+from overlay.errors import OverlayError
+from overlay.identity import Identity, ScreenSettings, is_known_host, is_own_origin
+
+STATIC = Path(__file__).parent / "static"
+BODY_BYTES = 65_536
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; "
+    "media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+STATUS = {
+    "login-needed": 401,
+    "not-vouched": 401,
+    "forbidden": 403,
+    "record-unknown": 404,
+    "records-missing": 404,
+    "sound-missing": 404,
+    "view-unknown": 404,
+}
+HEADERS = [
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+    (b"cache-control", b"no-cache"),
+]
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class DeclaredRoute(Route):
+    """A route whose endpoint is reached by the roles of the table only."""
+
+
+def route(access: Access, place: str, endpoint: Endpoint, *, page: bool = False) -> DeclaredRoute:
+    """A route of `overlay.access.ROUTES`, such as "GET /board". A `page` sends whoever is not logged in to the login.
+
+    Raises:
+        OverlayError: route-undeclared.
+    """
+    roles = roles_of(place)
+    method, _, path = place.partition(" ")
+
+    async def entered(request: Request) -> Response:
+        identity = access.identity(request.headers, peer_of(request))
+        if roles != WITHOUT_LOGIN and not access.open:
+            if identity is None:
+                if page and access.sessions is not None:
+                    return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
+                raise access.unknown
+            if identity.role not in roles:
+                raise OverlayError("forbidden", f"This is not for the role {identity.role}; ask an admin for another.")
+        if access.sessions is not None and page:
+            access.sessions.touch(access.sessions.key(access.token(request.headers)))
+        request.state.who = identity
+        return await endpoint(request)
+
+    return DeclaredRoute(path, entered, methods=[method])
+
+
+def check_declared(routes: Iterable[BaseRoute]) -> None:
+    """Every route stands in the table and is entered through it, and every row has its route.
+
+    Raises:
+        OverlayError: route-undeclared, naming the first one.
+    """
+    found = set()
+    for each in routes:
+        if isinstance(each, WebSocketRoute):
+            place = f"WS {each.path}"
+        elif isinstance(each, Mount):
+            place = f"GET {each.path}"
+        elif isinstance(each, DeclaredRoute):
+            place = f"{next(iter((each.methods or set()) - {'HEAD'}))} {each.path}"
+        else:
+            place = f"{getattr(each, 'path', each)} (not a declared route)"
+        roles_of(place)
+        found.add(place)
+    for place in ROUTES.keys() - found:
+        raise OverlayError("route-undeclared", f"{place} stands in overlay.access.ROUTES and is not served.")
+
+
+def peer_of(connection: HTTPConnection) -> str:
+    """The address at the other end of the socket."""
+    return connection.client.host if connection.client is not None else ""
+
+
+def who_of(request: Request, otherwise: str) -> Identity:
+    """Who asks; where no login is set up, a reviewer of the given name."""
+    who: Identity | None = request.state.who
+    return who if who is not None else Identity(otherwise, "qa")
+
+
+def static_page(name: str) -> Endpoint:
+    """An endpoint that answers with a file of the pages."""
+
+    async def endpoint(request: Request) -> Response:
+        return FileResponse(STATIC / name, headers={"Cache-Control": "no-cache"})
+
+    return endpoint
+
+
+async def body_of(request: Request) -> bytes:
+    """The body, at most 64 KiB.
+
+    Raises:
+        OverlayError: too-large.
+    """
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > BODY_BYTES:
+            raise OverlayError("too-large", "At most 64 KiB can be sent at once.")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """An OverlayError as JSON, with its status."""
+    code = error.code if isinstance(error, OverlayError) else "refused"
+    return JSONResponse({"code": code, "text": str(error)}, STATUS.get(code, 400))
+
+
+async def invalid(request: Request, error: Exception) -> Response:
+    """Something that does not fit the contract."""
+    return JSONResponse({"code": "invalid", "text": line(error)}, 400)
+
+
+def line(error: Exception) -> str:
+    """What was wrong with a message, in one line without its content."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"Not understood: {place or 'message'}: {first['msg']}"
+    return str(error)
+
+
+class Guard:
+    """Known host names only, own origin only where something changes, and the headers every answer carries."""
+
+    def __init__(self, app: ASGIApp, settings: ScreenSettings) -> None:
+        self.app = app
+        self.settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve or refuse one connection."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get("host", "")
+        changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
+        secure = self.settings.secure
+        own = is_own_origin(headers.get("origin"), host, secure=secure)
+        if not is_known_host(self.settings, host) or (changes and not own):
+            if scope["type"] == "websocket":
+                await receive()
+                await send({"type": "websocket.close", "code": 4403})
+            else:
+                await PlainTextResponse("This address or origin is not served here.", 403)(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = {name.lower() for name, _ in message["headers"]}
+                more: list[Any] = [(b"strict-transport-security", b"max-age=31536000")] if secure else []
+                for name, value in [*HEADERS, *more]:
+                    if name not in given:
+                        message["headers"].append((name, value))
+            await send(message)
+
+        await self.app(scope, receive, guarded)

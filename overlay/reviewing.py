@@ -1,0 +1,149 @@
+"""Finished calls over HTTP: search, one record in full, marks, answers, notes, sound, trends, saved views."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import TypeAdapter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from overlay.errors import OverlayError
+from overlay.guard import body_of, who_of
+from overlay.identity import Identity
+from overlay.records import (
+    Answer,
+    Filters,
+    Mark,
+    RecordNote,
+    Records,
+    RecordSummary,
+    RecordView,
+    SavedView,
+    TrendsAsked,
+    ViewName,
+)
+
+RECORD_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; sandbox"
+"""For a record as one self-contained page: its own style and nothing else, no scripts at all."""
+_SUMMARIES = TypeAdapter(list[RecordSummary])
+_VIEWS = TypeAdapter(list[SavedView])
+
+
+class Reviewing:
+    """The endpoints of the review page. Which roles reach them stands in overlay.access; here an agent is kept to the
+    own calls.
+    """
+
+    def __init__(self, records: Records | None, reviewer: str) -> None:
+        self._records = records
+        self._reviewer = reviewer
+
+    async def search(self, request: Request) -> Response:
+        """GET /api/records."""
+        who, records = self._reader(request)
+        filters = Filters.model_validate(dict(request.query_params))
+        if who.role == "agent":
+            filters = filters.model_copy(update={"agent": who.who})
+        found = await records.search(who, filters)
+        return Response(_SUMMARIES.dump_json(found), media_type="application/json")
+
+    async def record(self, request: Request) -> Response:
+        """GET /api/records/{record}."""
+        return Response((await self._view(request)).model_dump_json(), media_type="application/json")
+
+    async def export(self, request: Request) -> Response:
+        """GET /api/records/{record}/export: the incident record as a JSON file."""
+        who, records = self._reader(request)
+        await self._own(request)
+        name = request.path_params["record"]
+        body = await records.export(who, name)
+        file = "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
+        return JSONResponse(body, headers={"Content-Disposition": f'attachment; filename="call-{file}.json"'})
+
+    async def html(self, request: Request) -> Response:
+        """GET /api/records/{record}/html: the record as one page."""
+        who, records = self._reader(request)
+        await self._own(request)
+        text = await records.html(who, request.path_params["record"])
+        return Response(text, media_type="text/html", headers={"Content-Security-Policy": RECORD_POLICY})
+
+    async def sound(self, request: Request) -> Response:
+        """GET /api/records/{record}/sound, whole or a range of it."""
+        who, records = self._reader(request)
+        sound, kind = await records.sound(who, request.path_params["record"])
+        return _ranged(sound, kind, request.headers.get("range", ""))
+
+    async def mark(self, request: Request) -> Response:
+        """POST /api/records/{record}/marks."""
+        who, records = self._reader(request)
+        await records.mark(who, request.path_params["record"], Mark.model_validate_json(await body_of(request)))
+        return Response(status_code=204)
+
+    async def answer(self, request: Request) -> Response:
+        """POST /api/records/{record}/answers."""
+        who, records = self._reader(request)
+        await records.answer(who, request.path_params["record"], Answer.model_validate_json(await body_of(request)))
+        return Response(status_code=204)
+
+    async def note(self, request: Request) -> Response:
+        """POST /api/records/{record}/notes."""
+        who, records = self._reader(request)
+        note = RecordNote.model_validate_json(await body_of(request))
+        await self._own(request)
+        await records.note(who, request.path_params["record"], note)
+        return Response(status_code=204)
+
+    async def trends(self, request: Request) -> Response:
+        """GET /api/trends."""
+        who, records = self._reader(request)
+        asked = TrendsAsked.model_validate(dict(request.query_params))
+        return Response((await records.trends(who, asked)).model_dump_json(), media_type="application/json")
+
+    async def views(self, request: Request) -> Response:
+        """GET /api/views: the searches this person has saved."""
+        who, records = self._reader(request)
+        return Response(_VIEWS.dump_json(await records.views(who)), media_type="application/json")
+
+    async def save_view(self, request: Request) -> Response:
+        """POST /api/views: save a search under a name; the same name again replaces it."""
+        who, records = self._reader(request)
+        await records.save_view(who, SavedView.model_validate_json(await body_of(request)))
+        return Response(status_code=204)
+
+    async def delete_view(self, request: Request) -> Response:
+        """POST /api/views/delete."""
+        who, records = self._reader(request)
+        await records.delete_view(who, ViewName.model_validate_json(await body_of(request)).name)
+        return Response(status_code=204)
+
+    async def _view(self, request: Request) -> RecordView:
+        who, records = self._reader(request)
+        await self._own(request)
+        return await records.get(who, request.path_params["record"])
+
+    async def _own(self, request: Request) -> None:
+        """An agent sees that agent's own calls; others are as if they were not there, and no look is noted."""
+        who, records = self._reader(request)
+        if who.role == "agent" and await records.agent_of(request.path_params["record"]) != who.who:
+            raise OverlayError("record-unknown", "There is no such record; choose one from the list.")
+
+    def _reader(self, request: Request) -> tuple[Identity, Records]:
+        if self._records is None:
+            raise OverlayError("records-missing", "No records are kept here; start with a data folder.")
+        return who_of(request, self._reviewer), self._records
+
+
+def _ranged(content: bytes, kind: str, asked: str) -> Response:
+    """The part of `content` a player asks for (one range, RFC 9110), so that it can jump without reading it all."""
+    headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-store"}
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", asked)
+    if match is None or not any(match.groups()):
+        return Response(content, media_type=kind, headers=headers)
+    first, last = match.groups()
+    start = int(first) if first else max(0, len(content) - int(last))
+    end = min(int(last), len(content) - 1) if first and last else len(content) - 1
+    if start > end:
+        return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{len(content)}"})
+    headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
+    return Response(content[start : end + 1], 206, media_type=kind, headers=headers)

@@ -1,0 +1,227 @@
+"""Users, the audit log and the way in, with the real store, the real hashing and the real command."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from assist.access.accounts import Accounts, Logins, add_user, remove_user, set_password, set_role
+from assist.access.audit import Audit, open_audit, verify
+from assist.access.door import open_door
+from assist.access.proxy import by_header
+from assist.errors import AssistError
+from assist.settings import LoginSettings, Settings, load_settings
+from assist.store.people import AuditEntry, AuditRow
+from assist.store.store import SqliteStore, Store, open_store
+from overlay.identity import Identity
+from overlay.sessions import Sessions
+
+PASSWORD = "four unlikely words"
+
+
+@pytest.fixture
+def store(tmp_path: Path):  # type: ignore[no-untyped-def]
+    made = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    yield made
+    made.close()
+
+
+def code_of(act) -> str:  # type: ignore[no-untyped-def]
+    with pytest.raises(AssistError) as refused:
+        act()
+    assert "\n" not in str(refused.value)
+    return refused.value.code
+
+
+def test_users_are_added_known_by_any_spelling_of_their_name_changed_and_removed(store: Store) -> None:
+    add_user(store.people, "Zoë", "agent", PASSWORD)
+    accounts = Accounts(store.people)
+    assert accounts.standing("zoe\u0308 ") == (Identity("Zoë", "agent"), 1)
+    assert accounts.verify("ZOË", PASSWORD)
+    assert not accounts.verify("Zoë", PASSWORD + " ") and not accounts.verify("nobody", PASSWORD)
+    set_role(store.people, "zoë", "qa")
+    set_password(store.people, "zoë", "another long password")
+    assert accounts.standing("Zoë") == (Identity("Zoë", "agent"), 1)  # until the next refresh
+    accounts.refresh()
+    assert accounts.standing("Zoë") == (Identity("Zoë", "qa"), 3)
+    assert accounts.verify("Zoë", "another long password") and not accounts.verify("Zoë", PASSWORD)
+    assert remove_user(store.people, "ZOË") == "Zoë"
+    accounts.refresh()
+    assert accounts.empty and accounts.standing("Zoë") is None
+
+
+def test_what_is_no_user_no_role_and_no_password_is_refused_in_one_line(store: Store) -> None:
+    people = store.people
+    add_user(people, "Dana", "agent", PASSWORD)
+    assert code_of(lambda: add_user(people, "dana", "agent", PASSWORD)) == "user-exists"
+    assert code_of(lambda: add_user(people, " ", "agent", PASSWORD)) == "user-invalid"
+    assert code_of(lambda: add_user(people, "Tom", "boss", PASSWORD)) == "role-invalid"
+    for weak in ("", "short", "aaaaaaaaaaaaaaaa"):
+        assert code_of(lambda weak=weak: add_user(people, "Tom", "agent", weak)) == "password-weak"
+    assert code_of(lambda: add_user(people, "Tom Tom Tommy", "agent", "tom tom tommy")) == "password-weak"
+    assert code_of(lambda: set_role(people, "Tom", "qa")) == "user-unknown"
+    assert [user.password.split("$")[1] for user in people.users()] == ["argon2id"]
+
+
+def test_a_restart_logs_nobody_out_and_removing_a_user_does(store: Store) -> None:
+    add_user(store.people, "Dana", "agent", PASSWORD)
+    token = Sessions(Accounts(store.people), Logins(store.people)).begin("Dana")
+    assert token
+    store.flush().result()
+    restarted = Sessions(Accounts(store.people), Logins(store.people))
+    assert restarted.who(token) == Identity("Dana", "agent")
+    remove_user(store.people, "Dana")
+    assert Sessions(Accounts(store.people), Logins(store.people)).who(token) is None
+    assert store.people.logins() == []
+
+
+def filled(store: Store, data: Path, count: int) -> tuple[Audit, list[AuditRow]]:
+    audit = open_audit(store.people, data)
+    receipts = [audit.note(f"p{n % 7}", "qa", "look", f"call-{n % 13}", "ü“”" * (n % 2)) for n in range(count)]
+    receipts[-1].result()
+    return audit, list(store.people.audit())
+
+
+def test_a_thousand_changes_to_the_audit_log_are_all_found(store: Store, tmp_path: Path) -> None:
+    audit, rows = filled(store, tmp_path, 40)
+    head, key = store.people.audit_head(), (tmp_path / "audit.key").read_bytes()
+    assert audit.verify().problem == "" and audit.verify().rows == 40
+    chance = random.Random(7)
+    for _ in range(1_000):
+        changed = list(rows)
+        place = chance.randrange(len(rows))
+        match chance.choice(("flip", "delete", "swap", "double", "cut", "move", "forge")):
+            case "flip":  # one bit of one character of one field
+                row = changed[place]
+                name = chance.choice(("at", "who", "role", "what", "target", "detail", "seal", "n"))
+                if name == "n":
+                    changed[place] = AuditRow(row.n ^ 1 << chance.randrange(8), row.entry, row.seal)
+                else:
+                    text = row.seal if name == "seal" else getattr(row.entry, name)
+                    at = chance.randrange(len(text)) if text else 0
+                    text = text[:at] + chr(ord(text[at]) ^ 1 << chance.randrange(7)) + text[at + 1 :] if text else "x"
+                    fields = {
+                        each: getattr(row.entry, each) for each in ("at", "who", "role", "what", "target", "detail")
+                    }
+                    if name == "seal":
+                        changed[place] = AuditRow(row.n, row.entry, text)
+                    else:
+                        changed[place] = AuditRow(row.n, AuditEntry(**(fields | {name: text})), row.seal)
+            case "delete":
+                del changed[place]
+            case "swap":
+                other = (place + 1 + chance.randrange(len(rows) - 1)) % len(rows)
+                changed[place], changed[other] = changed[other], changed[place]
+            case "double":
+                changed.insert(place, changed[place])
+            case "cut":
+                changed = changed[:place]
+            case "move":  # renumbered so that the gap does not show
+                del changed[place]
+                changed = [AuditRow(n + 1, row.entry, row.seal) for n, row in enumerate(changed)]
+            case _:  # sealed with another key
+                forged = AuditEntry("2026-11-26T00:00:00+00:00", "nobody", "", "look")
+                from assist.access.audit import seals
+
+                before = changed[place - 1].seal if place else ""
+                changed[place] = AuditRow(place + 1, forged, seals(bytes(32)).row(before, place + 1, forged))
+        assert verify(changed, head, key).problem, place
+    assert verify(rows, None, key).problem and verify([], head, key).problem
+    assert verify(rows, (40, "0" * 64), key).problem == "the head of the log was changed"
+
+
+def test_a_row_changed_in_the_database_file_is_found_by_the_command(store: SqliteStore, tmp_path: Path) -> None:
+    filled(store, tmp_path, 5)
+    store.close()
+    with sqlite3.connect(tmp_path / "assist.db") as connection:
+        connection.execute("UPDATE audit SET who = 'somebody else' WHERE n = 3")
+    told = command("audit", "--verify", "--data", str(tmp_path))
+    assert told.returncode == 1 and "entry 3 was changed" in told.stderr
+
+
+def test_the_log_goes_on_over_restarts_and_not_without_its_key(tmp_path: Path) -> None:
+    for _ in range(2):
+        store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+        filled(store, tmp_path, 3)
+        store.close()
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    assert open_audit(store.people, tmp_path).verify().rows == 6
+    key = tmp_path / "audit.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    good = key.read_bytes()
+    key.chmod(0o644)
+    assert code_of(lambda: open_audit(store.people, tmp_path)) == "key-readable"
+    key.chmod(0o600)
+    for bad in (b"", bytes(32), good[:16]):
+        key.write_bytes(bad)
+        assert code_of(lambda: open_audit(store.people, tmp_path)) == "key-weak"
+    key.unlink()
+    assert code_of(lambda: open_audit(store.people, tmp_path)) == "key-missing"
+    store.close()
+
+
+def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: Store, tmp_path: Path) -> None:
+    users = Settings(data=tmp_path, login=LoginSettings(by="users"))
+    assert code_of(lambda: open_door(users, store.people)) == "login-empty"
+    add_user(store.people, "Root", "admin", PASSWORD)
+    assert open_door(users, store.people).accounts is not None
+    file = tmp_path / "assist.toml"
+    for text in (
+        '[login]\nby = "proxy"',
+        '[login]\nby = "proxy"\nheader = "X-User"',
+        'certificate = "a.pem"',
+        'proxies = ["everywhere"]',
+        '[login]\nby = "proxy"\nheader = "X-User"\nrole = "boss"',
+    ):
+        file.write_text(text)
+        assert code_of(lambda: load_settings(file)) == "settings-invalid"
+    file.write_text('proxies = ["10.0.0.0/24"]\n[login]\nby = "proxy"\nheader = "X-User"\nrole = "agent"')
+    assert open_door(load_settings(file, data=tmp_path), store.people).screens.identify is not None
+
+
+def test_a_header_counts_from_the_declared_proxy_only_and_roles_follow_the_table() -> None:
+    identify = by_header("X-User", "X-Groups", {"leads": "supervisor", "floor": "agent"}, None, ["10.0.0.0/24"])
+    given = {"x-user": "Dana", "x-groups": "everyone, floor"}
+    assert identify(given, "10.0.0.7") == Identity("Dana", "agent")
+    assert identify(given | {"x-groups": "floor,leads"}, "10.0.0.7") == Identity("Dana", "supervisor")
+    for headers, peer in (
+        (given, "10.0.1.7"),
+        (given, "127.0.0.1"),
+        (given, ""),
+        (given | {"x-groups": "leadsfloor"}, "10.0.0.7"),
+        (given | {"x-user": ""}, "10.0.0.7"),
+        (given | {"x-user": "a\nb"}, "10.0.0.7"),
+    ):
+        assert identify(headers, peer) is None
+
+
+def test_settings_that_differ_from_the_last_start_are_in_the_audit_log(store: Store, tmp_path: Path) -> None:
+    for settings in (Settings(data=tmp_path), Settings(data=tmp_path), Settings(data=tmp_path, team="Billing")):
+        open_door(settings, store.people)
+        store.flush().result()
+    assert [row.entry.what for row in store.people.audit()] == ["settings", "settings"]
+
+
+def command(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    run = [sys.executable, "-m", "assist", *arguments]
+    return subprocess.run(run, input=stdin, capture_output=True, text=True, env=os.environ | {"COLUMNS": "160"})
+
+
+def test_users_on_the_command_line_and_what_they_leave_in_the_audit_log(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path))
+    added = command("users", "add", "Dana", "--role", "agent", "--password-stdin", *data, stdin=PASSWORD + "\n")
+    assert added.returncode == 0 and "Dana can log in as agent" in added.stdout
+    assert command("users", "role", "Dana", "supervisor", *data).returncode == 0
+    listed = command("users", "list", *data).stdout
+    assert "Dana" in listed and "supervisor" in listed
+    refused = command("users", "remove", "Tom", *data)
+    assert refused.returncode == 1 and "there is no user Tom" in refused.stderr
+    told = command("audit", "--verify", *data).stdout
+    assert "user-added" in told and "user-role" in told and "2 entries, every seal holds" in told
+    assert PASSWORD not in (tmp_path / "assist.db").read_bytes().decode("latin-1")
