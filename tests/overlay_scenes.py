@@ -10,6 +10,7 @@ from overlay.messages import (
     Alert,
     Call,
     Clock,
+    ConsentNow,
     Ended,
     Health,
     Heard,
@@ -116,7 +117,7 @@ def escalated(hub: Hub) -> None:
 
 def ended(hub: Hub) -> None:
     escalated(hub)
-    for key in ("prompt", "next", "clock"):
+    for key in ("prompt", "next", "clock", "plan", "health"):
         hub.drop(ROOM, key)
     hub.show(ROOM, "call", call(state="ended", at_ms=566_000))
     hub.show(ROOM, "level", LevelNow(level="recovering", score=20, at_ms=566_000, course=[*COURSE, (400_000, 20.0)]))
@@ -144,6 +145,75 @@ def notices(hub: Hub) -> None:
     hub.show(
         ROOM, "notice/message", Notice(kind="message", text="You may give her the month. I’ll sign it.", who="Maria")
     )
+
+
+def recovering(hub: Hub) -> None:
+    escalated(hub)
+    hub.drop(ROOM, "prompt")
+    hub.drop(ROOM, "next")
+    hub.show(ROOM, "call", call(at_ms=312_000))
+    hub.show(ROOM, "health", health(at_ms=312_000))
+    hub.show(ROOM, "level", LevelNow(level="recovering", score=41, at_ms=312_000, course=[*COURSE, (312_000, 41.0)]))
+    hub.show(
+        ROOM,
+        "clock",
+        Clock(running=False, limit_ms=60_000, started_at_ms=NOW - 21_500, at_ms=NOW + 16_500, result="met"),
+    )
+    hub.show(ROOM, "plan", Plan(options=[PLAN.options[0].model_copy(update={"state": "accepted"}), *PLAN.options[1:]]))
+    hub.show(
+        ROOM,
+        "steps",
+        STEPS.model_copy(
+            update={
+                "steps": [step.model_copy(update={"done": True, "current": False}) for step in STEPS.steps],
+                "words": "I’ll take the fee off now",
+                "ticked": "Plan B",
+            }
+        ),
+    )
+
+
+def helped(hub: Hub) -> None:
+    escalated(hub)
+    hub.show(ROOM, "notice/help", Notice(kind="help", text="Asking Maria", who="Maria", at_ms=NOW - 6_000))
+
+
+def consent(hub: Hub, said: str = "unknown") -> None:
+    calm(hub)
+    now = {"consent": said, "heard": said != "refused", "kept": said == "granted", "by": "settings"}
+    hub.show(ROOM, "consent", ConsentNow.model_validate(now))
+
+
+def behind(hub: Hub) -> None:
+    escalated(hub)
+    hub.show(ROOM, "health", health(state="behind", lag_ms=6_200))
+
+
+def lost(hub: Hub) -> None:
+    escalated(hub)
+    hub.drop(ROOM, "prompt")
+    hub.drop(ROOM, "next")
+    hub.show(ROOM, "health", health(state="lost", text="No sound from the caller: check the headset."))
+
+
+def paused(hub: Hub) -> None:
+    escalated(hub)
+    hub.drop(ROOM, "prompt")
+    hub.drop(ROOM, "next")
+    hub.show(ROOM, "health", health(state="paused"))
+
+
+def untranscribed(hub: Hub) -> None:
+    calm(hub)
+    for key in ("line/a1", "line/c1"):
+        hub.drop(ROOM, key)
+    hub.show(ROOM, "health", health(state="untranscribed", at_ms=41_000))
+
+
+def embedded(hub: Hub) -> None:
+    calm(hub)
+    hub.show(ROOM, "call", call(at_ms=41_000, embedded=True, recogniser="pocketsphinx en-us (embedded)",
+                                advice="Built-in recogniser. Better: assist models fetch base.en"))  # fmt: skip
 
 
 def board(hub: Hub, calls: int = 7) -> None:

@@ -65,6 +65,7 @@ class Stage:
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
         )
+        context.set_default_timeout(15_000)
         page = await context.new_page()
         page.on(
             "console",
@@ -91,7 +92,7 @@ async def stage(
 
 
 _shared: tuple[asyncio.Runner, Browser] | None = None
-"""While a file of tests runs: the loop and browser that all its scenes use."""
+"""While tests run: the loop and browser that all their scenes use."""
 
 
 @asynccontextmanager
@@ -109,8 +110,11 @@ async def _browser() -> AsyncIterator[Browser]:
 
 @contextmanager
 def one_browser() -> Iterator[None]:
-    """Start the browser once for all scenes inside."""
+    """Start the browser once for all scenes inside; nested, the outer one is used."""
     global _shared
+    if _shared is not None:
+        yield
+        return
     with asyncio.Runner() as runner:
         browsers = _browser()
         browser = runner.run(browsers.__aenter__())

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.async_api import Page, expect
@@ -13,16 +12,12 @@ from overlay.hub import Hub
 from overlay.messages import Health, Line, Next, Notice, Plan, Prompt
 from tests import overlay_scenes as scenes
 from tests.overlay_records import Shelf
-from tests.overlay_stage import CHROMIUM, one_browser, play, stage
+from tests.overlay_stage import CHROMIUM, play, stage
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_browser() -> Iterator[None]:
-    with one_browser():
-        yield
-
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium"),
+    pytest.mark.usefixtures("shared_browser"),
+]
 
 ROOM = scenes.ROOM
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>&amp;\u202e{{7*7}}"
@@ -68,6 +63,7 @@ def test_the_overlay_shows_the_prompt_why_plan_steps_and_words() -> None:
         ("2", {"do": "plan", "option": "engineer", "what": "offered"}),
         ("3", {"do": "plan", "option": "month", "what": "asked"}),
         ("h", {"do": "help"}),
+        ("H", {"do": "help"}),
         ("p", {"do": "pause", "on": True}),
     ],
 )
@@ -104,6 +100,138 @@ def test_clicks_do_the_same_and_the_customers_answer_is_kept() -> None:
     play(scene)
 
 
+def test_the_same_key_keeps_the_customers_answer_and_shift_with_it_a_no() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.notices(here.hub)  # 1 is offered, 2 accepted, 3 allowed
+            page = await here.page("/agent/dana")
+            await page.locator(".notice").wait_for()
+            await page.keyboard.press("1")
+            await here.doing(do="plan", option="fee", what="accepted")
+            await page.keyboard.press("Shift+Digit1")
+            await here.doing(do="plan", option="fee", what="refused")
+            await page.keyboard.press("3")
+            await here.doing(do="plan", option="month", what="offered")
+            for key in ("2", "Shift+Digit2", "Shift+Digit3"):  # nothing to answer there
+                await page.keyboard.press(key)
+            await page.keyboard.press("r")
+            await expect(page.locator(".notice")).to_have_count(0)
+            await page.keyboard.press("h")
+            await here.doing(do="help")
+            assert len([do for _, do in here.done if do.do == "plan"]) == 3
+
+    play(scene)
+
+
+def test_a_key_meant_for_what_stood_there_before_does_nothing() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            await page.locator(".say").wait_for()
+            urgent = scenes.PROMPT.model_copy(update={"id": "p4", "title": "Warn once"})
+            other = scenes.PLAN.options[0].model_copy(update={"id": "late", "title": "Another option"})
+            # In one go, between two frames: what is drawn and what is pressed cannot come in another order.
+            await page.evaluate("""() => {
+                window.pressed = new MutationObserver(() => {
+                    for (const code of ['KeyU', 'Digit1'])
+                        document.dispatchEvent(new KeyboardEvent('keydown', {code, key: code.slice(-1)}));
+                    window.pressed.disconnect();
+                });
+                window.pressed.observe(document.getElementById('plan'), {childList: true, subtree: true});
+            }""")
+            here.hub.show(ROOM, "prompt", urgent)
+            here.hub.show(ROOM, "plan", Plan(options=[other]))
+            await expect(page.locator(".title")).to_have_text("Warn once")
+            await expect(page.locator("#strip")).to_have_text("Row 1 has just changed: press again if you mean it.")
+            await page.keyboard.press("1")
+            await here.doing(do="plan", option="late", what="offered")
+            assert {do.what for _, do in here.done if do.do == "prompt"} == {"seen"}
+
+    play(scene)
+
+
+def test_what_is_on_screen_shifts_nothing_through_a_whole_call() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.waiting(here.hub)
+            page = await here.page("/agent/dana", height=800)
+            await expect(page.locator("#hearing")).to_have_text("Waiting for a call")
+            await page.evaluate("""() => {
+                window.shifts = [];
+                new PerformanceObserver((list) => {
+                    for (const entry of list.getEntries()) for (const source of entry.sources)
+                        window.shifts.push([entry.value, source.node?.nodeName, source.node?.className ?? source.node?.textContent]);
+                }).observe({type: 'layout-shift', buffered: true});
+            }""")
+            course = (scenes.calm, scenes.escalated, scenes.notices, scenes.helped, scenes.behind, scenes.lost, scenes.paused,
+                      scenes.recovering)  # fmt: skip
+            for act in course:
+                act(here.hub)
+                at_ms = here.hub.latest(ROOM, "health").model_dump()["at_ms"]  # type: ignore[union-attr]
+                mark = f"barrier {act.__name__}"
+                here.hub.show(ROOM, "line/barrier", Line(speaker="agent", start_ms=at_ms, settled=mark))
+                await expect(page.locator("#lines li").filter(has_text=mark)).to_have_count(1)
+                await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            shifts = await page.evaluate("window.shifts")
+            assert [shift for shift in shifts if "LI" not in shift[1]] == []
+
+    play(scene)
+
+
+def test_size_side_and_keys_are_remembered_and_single_keys_can_be_turned_off() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana", width=900)
+            await page.locator(".say").wait_for()
+            await page.keyboard.press("v")
+            for button in ("Text size", "Side of the page", "Side of the page", "Single keys"):
+                await page.get_by_role("button", name=button).click()
+            await page.keyboard.press("Escape")
+            await page.reload()
+            await page.locator(".say").wait_for()
+            assert await page.evaluate("document.documentElement.className") == "text-l side-right"
+            assert (await place(page, "#overlay"))[0] > 400
+            await page.keyboard.press("u")
+            await page.keyboard.press("Escape")  # still leaves what is open, and answers
+            await here.doing(do="prompt", what="dismissed")
+            assert "used" not in {do.what for _, do in here.done if do.do == "prompt"}
+
+    play(scene)
+
+
+def test_the_overlay_goes_into_a_window_of_its_own_and_comes_back() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana", width=900)
+            await page.locator(".say").wait_for()
+            await page.evaluate("delete window.documentPictureInPicture; window.documentPictureInPicture = undefined")
+            async with page.expect_popup() as small:
+                await page.keyboard.press("o")
+            window = await small.value
+            await expect(window.locator(".say")).to_be_visible()
+            await window.keyboard.press("u")
+            await here.doing(do="prompt", what="used")
+            await window.close()
+            ontop = await here.page("/agent/dana", width=900)
+            await ontop.locator(".say").wait_for()
+            await ontop.get_by_role("button", name="How this window looks").click()
+            async with ontop.context.expect_page() as opened:
+                await ontop.get_by_role("button", name="Keep on top").click()
+            floating = await opened.value
+            await expect(floating.locator(".say")).to_be_visible()
+            await expect(floating.locator("#away")).to_have_count(0)
+            await floating.keyboard.press("w")
+            await here.doing(do="prompt", what="wrong")
+            await ontop.get_by_role("button", name="Bring it back").click()
+            await expect(ontop.locator(".say")).to_be_visible()
+            assert here.complaints == []
+
+    play(scene)
+
+
 def test_nothing_moves_when_things_arrive_and_the_focus_stays() -> None:
     async def scene() -> None:
         slots = ["#strip", "#level", "#card", "#next", "#plan", "#steps", ".talk", "footer"]
@@ -111,7 +239,7 @@ def test_nothing_moves_when_things_arrive_and_the_focus_stays() -> None:
             scenes.calm(here.hub)
             page = await here.page("/agent/dana")
             await page.locator(".chip.calm").wait_for()
-            await page.locator("#size").focus()
+            await page.locator("#view").focus()
             before = [await place(page, slot) for slot in slots if slot != "#level"]
             scenes.escalated(here.hub)
             here.hub.show(
@@ -143,7 +271,7 @@ def test_nothing_moves_when_things_arrive_and_the_focus_stays() -> None:
             await page.locator(".notice").wait_for()
             await expect(page.locator("#hearing")).to_have_text("Behind 4 s")
             assert [await place(page, slot) for slot in slots if slot != "#level"] == before
-            assert await page.evaluate("document.activeElement.id") == "size"
+            assert await page.evaluate("document.activeElement.id") == "view"
             wide = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
             assert wide[0] <= wide[1]
             acts = await place(page, ".acts")
@@ -176,6 +304,25 @@ def test_how_well_it_is_heard_is_said_honestly(health: Health, word: str, text: 
             page = await here.page("/agent/dana")
             await expect(page.locator("#hearing")).to_have_text(word)
             await expect(page.locator("#strip")).to_contain_text(text)
+
+    play(scene)
+
+
+def test_consent_is_asked_for_kept_and_taken_back_by_key() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.consent(here.hub)
+            page = await here.page("/agent/dana")
+            await expect(page.locator("#agreed")).to_have_text("Consent not known: heard, but not kept")
+            await page.keyboard.press("c")
+            await here.doing(do="consent", consent="granted")
+            scenes.consent(here.hub, "granted")
+            await expect(page.locator("#agreed")).to_have_text("Consent given: this call is kept")
+            await page.keyboard.press("n")
+            await expect(page.locator("#strip")).to_have_text("N again erases this call and stops listening.")
+            await page.keyboard.press("n")
+            await here.doing(do="consent", consent="refused")
+            assert [do.consent for _, do in here.done if do.do == "consent"] == ["granted", "refused"]
 
     play(scene)
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.async_api import expect
 
 from overlay.messages import DoWrapUp
 from tests import overlay_scenes as scenes
-from tests.overlay_stage import CHROMIUM, one_browser, play, stage
+from tests.overlay_stage import CHROMIUM, play, stage
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_browser() -> Iterator[None]:
-    with one_browser():
-        yield
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium"),
+    pytest.mark.usefixtures("shared_browser"),
+]
 
 
 def test_the_wrap_up_is_one_form_and_keeps_what_was_said() -> None:

@@ -7,11 +7,11 @@ const FIRST_WAIT_MS = 500;
  * @param page "agent" or "board"
  * @param who id or name from the address, may be empty
  * @param draw called after every message and every change of state
- * @returns link: rooms (Map room -> Map key -> {body, at}), state, heardAt, me, connections (so far), send(do), room(name)
+ * @returns link: rooms (Map room -> Map key -> {body, at}), state, heardAt, me, connections (so far), send(do), room(name), check()
  *   state: "connecting" | "live" | "stale" | "refused"; `at` and `heardAt` are readings of performance.now().
  */
 export function connect(page, who, draw) {
-  const link = { rooms: new Map(), state: "connecting", heardAt: null, me: null, refusal: "", connections: 0, send, room, trouble: "" };
+  const link = { rooms: new Map(), state: "connecting", heardAt: null, me: null, refusal: "", connections: 0, send, room, trouble: "", check };
   let socket = null;
   let tries = 0;
   let timer = 0;
@@ -106,8 +106,8 @@ export function connect(page, who, draw) {
     if (changed.size || was !== "live") draw(changed);
   }
 
-  // What is old must look old: after three missed heartbeats everything greys, after five the line is given up.
-  setInterval(() => {
+  // What is old must look old, whoever's timer says so: after three missed heartbeats everything greys, after five the line is given up.
+  function check() {
     const now = performance.now();
     if (link.state === "live" && now - link.heardAt > 3 * beat) change("stale");
     if (socket && now - Math.max(link.heardAt ?? 0, openedAt) > 5 * beat) {
@@ -117,7 +117,8 @@ export function connect(page, who, draw) {
       old.close();
       again();
     }
-  }, 250);
+  }
+  setInterval(check, 250);
 
   const atOnce = () => {
     if (!socket && timer && document.visibilityState === "visible") {

@@ -1,18 +1,24 @@
 // A window of its own: always on top where the browser has Document Picture-in-Picture, a small window elsewhere.
 
+const NAME = "call-assist-overlay";
+const FIRST = { width: 380, height: 780 };
+const saved = () => JSON.parse(localStorage.getItem("window") ?? "null") ?? FIRST;
+const keep = (view) => localStorage.setItem("window", JSON.stringify({ width: view.innerWidth, height: view.innerHeight }));
+
 /**
  * @param overlay the element that moves; the same nodes, so nothing restarts
  * @param away what stands in its place meanwhile, with a button #back
- * @param listen called with the new window's document, for its keys
+ * @param listen called with the new window's document and the window itself: its keys, its timers
  */
 export async function popOut(overlay, away, listen) {
-  const saved = JSON.parse(localStorage.getItem("window") ?? "null") ?? { width: 380, height: 760 };
+  const { width, height } = saved();
   if (!window.documentPictureInPicture) {
-    open(location.href, "call-assist-overlay", `popup,width=${saved.width},height=${saved.height}`);
+    const left = localStorage.getItem("side") === "side-left" ? 0 : Math.max(0, screen.availWidth - width);
+    open(location.href, NAME, `popup,width=${width},height=${height},left=${left},top=0`);
     return;
   }
   if (documentPictureInPicture.window) return;
-  const pip = await documentPictureInPicture.requestWindow(saved);
+  const pip = await documentPictureInPicture.requestWindow({ width, height });
   const page = pip.document;
   page.documentElement.lang = "en";
   page.documentElement.className = document.documentElement.className;
@@ -27,12 +33,16 @@ export async function popOut(overlay, away, listen) {
   overlay.replaceWith(home);
   page.body.append(overlay);
   away.hidden = false;
-  listen(page);
-  const back = () => pip.close();
-  away.querySelector("button").addEventListener("click", back, { once: true });
+  listen(page, pip);
+  away.querySelector("button").addEventListener("click", () => pip.close(), { once: true });
   pip.addEventListener("pagehide", () => {
-    localStorage.setItem("window", JSON.stringify({ width: pip.innerWidth, height: pip.innerHeight }));
+    keep(pip);
     home.replaceWith(overlay);
     away.hidden = true;
   });
+}
+
+/** In the small window: remember its size. */
+export function inItsOwnWindow() {
+  if (window.name === NAME) addEventListener("resize", () => keep(window));
 }

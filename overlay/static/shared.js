@@ -138,16 +138,19 @@ export function transcript(list, box, names) {
   };
 }
 
-// Single keys, never while somebody types and never with a modifier that belongs to the browser.
-export function keys(target, actions) {
+// Single keys, never while somebody types and never with a modifier that belongs to the browser. Digits by their place
+// on the keyboard: "1", and "Shift+1" whatever the layout writes there.
+export function keys(target, actions, on = () => true) {
   target.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !on() && event.key !== "Escape") return;
     const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
     if (typing) {
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    const digit = /^(?:Digit|Numpad)(\d)$/u.exec(event.code)?.[1];
+    const name = digit ? `${event.shiftKey ? "Shift+" : ""}${digit}` : event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const action = actions[name];
     if (action && action(event) !== false) event.preventDefault();
   });
 }

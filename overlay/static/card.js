@@ -1,0 +1,158 @@
+// The one place for the one prompt: what to say, why, and what the agent answers. Fixed in height, whatever stands in it.
+
+import { clock, h, quoted } from "./shared.js";
+import { drawWrapUp, leaveWrapUp } from "./wrapup.js";
+
+const HOLD_MS = 30_000; // longest that a prompt is kept for a pointer or the focus that rests on it
+const SIZES = ["", "long", "longer"]; // of the say-line: the largest in which all of it can be seen
+const OLD_AFTER_MS = 10_000; // past its dwell time: greyed, in case nobody takes it away
+const SWAP_MS = 500; // a key pressed sooner after one prompt took another's place was meant for the other
+const HOW = { used: "used", dismissed: "not now", wrong: "wrong" };
+
+export function card({ find, overlay, now, room, stale, act, announce, say, send }) {
+  const slot = find("card");
+  const history = []; // prompts since this page was opened, newest first
+  const seen = new Set();
+  let shown = null; // the prompt drawn now
+  let holdingSince = 0;
+  let over = false; // the pointer or the focus rests on it
+  let swappedAt = -Infinity;
+
+  function draw() {
+    const value = room().get("prompt");
+    const prompt = value?.body ?? null;
+    const ended = now("ended");
+    if (shown && prompt?.id !== shown.id) {
+      const entry = history.find((each) => each.id === shown.id);
+      // What is being read is not taken away under the eye; something urgent still takes its place.
+      if (over && !entry?.how && prompt?.tier !== "urgent" && !ended && !stale()) {
+        holdingSince ||= performance.now();
+        if (performance.now() - holdingSince < HOLD_MS) return;
+      }
+    }
+    holdingSince = 0;
+    const wrapup = prompt || !ended ? null : now("wrapup");
+    overlay.classList.toggle("wrapping", wrapup !== null);
+    if (prompt || !ended && now("call")) leaveWrapUp();
+    if (prompt) return drawPrompt(prompt, value.at);
+    shown = null;
+    if (wrapup) {
+      slot.className = "card on";
+      slot.dataset.shows = `wrapup ${wrapup.call}`;
+      return drawWrapUp(slot, wrapup, ended, (what) => send(what) || say("Not connected: that was not sent."));
+    }
+    const kind = ended ? `ended ${ended.record}` : `empty ${emptyText()}`;
+    if (slot.dataset.shows === kind) return;
+    slot.dataset.shows = kind;
+    if (ended) return drawEnded(ended);
+    slot.className = "card empty";
+    slot.replaceChildren(h("p", {}, emptyText()));
+  }
+
+  function emptyText() {
+    const call = now("call");
+    const health = now("health")?.state;
+    if (!call || call.state === "waiting") return "The next call shows here by itself.";
+    if (call.state === "ended") return "";
+    if (health === "paused") return "Paused. Nothing is heard or kept.";
+    if (health === "lost" || health === "untranscribed") return "Nothing can be heard now. You are on your own for a moment; H asks for help.";
+    return "Nothing to do. Just listen.";
+  }
+
+  function drawPrompt(prompt, at) {
+    if (shown?.id !== prompt.id) {
+      if (shown) swappedAt = performance.now();
+      if (!history.some((each) => each.id === prompt.id)) {
+        history.unshift({ ...prompt, how: "" });
+        announce(`${prompt.tier === "urgent" ? "Urgent. " : ""}${prompt.title}. Say: ${prompt.say}`, prompt.tier === "urgent");
+      }
+    }
+    shown = prompt;
+    const key = `prompt ${JSON.stringify(prompt)}`;
+    if (slot.dataset.shows !== key) {
+      slot.dataset.shows = key;
+      slot.className = `card on ${prompt.tier}`;
+      const tier = { urgent: "urgent", note: "a note" }[prompt.tier];
+      const button = (name, text, what) => h("button", { "aria-keyshortcuts": name === "Esc" ? "Escape" : name, onclick: () => answer(what, true) }, h("kbd", { "aria-hidden": "true" }, name), text);
+      slot.replaceChildren(
+        h("p", { class: "label", title: prompt.label }, [prompt.label, tier].filter(Boolean).join(" · ")),
+        h("h2", { class: "title", title: prompt.title }, prompt.title),
+        h("p", { class: "say" }, `“${prompt.say}”`),
+        h("div", { class: "why" }, prompt.why.map((line) => h("p", { title: line }, ...quoted(line)))),
+        prompt.avoid && h("p", { class: "avoid", title: prompt.avoid }, `Rather not: ${prompt.avoid}`),
+        h("div", { class: "acts" }, button("U", "Used", "used"), button("Esc", "Not now", "dismissed"), button("W", "Wrong", "wrong")));
+      fit();
+    }
+    slot.classList.toggle("old", prompt.dwell_ms > 0 && performance.now() - at > prompt.dwell_ms + OLD_AFTER_MS);
+    noteSeen();
+  }
+
+  function fit() {
+    const say = slot.querySelector(".say");
+    if (!say) return;
+    for (const size of SIZES) {
+      say.className = `say ${size}`;
+      if (say.scrollHeight <= say.clientHeight + 1) return;
+    }
+  }
+
+  function noteSeen() {
+    if (!shown || seen.has(shown.id) || document.visibilityState !== "visible" && !overlay.ownerDocument.hasFocus()) return;
+    const call = now("call")?.call;
+    if (call && send({ do: "prompt", call, prompt: shown.id, what: "seen" })) seen.add(shown.id);
+  }
+
+  function answer(what, clicked = false) {
+    if (!shown || !clicked && performance.now() - swappedAt < SWAP_MS) return;
+    const entry = history.find((each) => each.id === shown.id);
+    if (entry) entry.how = what;
+    over = false;
+    act({ do: "prompt", prompt: shown.id, what });
+    draw();
+  }
+
+  function drawEnded(ended) {
+    const note = h("textarea", { "aria-label": "Your note on this call", placeholder: "Your note, if you want one", maxlength: 2000 });
+    const state = h("span", { class: "second small", role: "status" });
+    slot.className = "card on";
+    if (!ended.record) {
+      slot.replaceChildren(h("p", { class: "label" }, "Call ended"), h("h2", { class: "title", title: ended.summary }, ended.summary));
+      return;
+    }
+    slot.replaceChildren(
+      h("p", { class: "label" }, "Call ended"),
+      h("h2", { class: "title", title: ended.summary }, ended.summary || "The record is kept"),
+      note,
+      h("div", { class: "acts" },
+        h("button", { class: "btn", onclick: () => {
+          if (!note.value.trim()) return;
+          act({ do: "note", text: note.value.trim() });
+          note.value = "";
+          state.textContent = "Note kept";
+        } }, "Keep note"),
+        h("a", { class: "btn", href: `/review/${encodeURIComponent(ended.record)}`, target: "_blank", rel: "noopener" }, "Open record"),
+        state));
+  }
+
+  function drawHistory(drawer) {
+    drawer.replaceChildren(h("h2", {}, "Earlier prompts"), history.length
+      ? h("ol", {}, history.map((each) => h("li", {},
+        h("p", { class: "small second" }, [clock(each.shown_at_ms), each.label, HOW[each.how]].filter(Boolean).join(" · ")),
+        h("p", {}, h("b", {}, each.title)), h("p", {}, `“${each.say}”`), each.why.map((line) => h("p", { class: "small second" }, ...quoted(line))))))
+      : h("p", { class: "second" }, "None in this call since this page was opened."));
+  }
+
+  function forget() {
+    history.length = 0;
+    seen.clear();
+    shown = null;
+  }
+
+  const rest = (on) => () => { over = on; if (!on) draw(); };
+  slot.addEventListener("pointerenter", rest(true));
+  slot.addEventListener("pointerleave", rest(false));
+  slot.addEventListener("focusin", rest(true));
+  slot.addEventListener("focusout", rest(false));
+  new ResizeObserver(fit).observe(slot);
+  return { draw, answer, noteSeen, drawHistory, forget };
+}

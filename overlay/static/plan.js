@@ -1,0 +1,102 @@
+// Plan B by its keys 1-3, and the method's steps. Rows keep their place; each key does what its row says.
+
+import { h, write } from "./shared.js";
+
+const FRESH_MS = 700; // a key pressed sooner after another option came to its row was meant for the one before
+
+export function planAndSteps({ find, now, act, say }) {
+  const rows = ["", "", ""]; // option ids by key
+  const changed = [-Infinity, -Infinity, -Infinity];
+
+  function draw() {
+    drawPlan();
+    drawSteps();
+  }
+
+  function drawPlan() {
+    const options = now("plan")?.options ?? [];
+    const list = find("plan");
+    const key = JSON.stringify(options);
+    find("plan-head").classList.toggle("none", options.length === 0);
+    if (list.dataset.shows === key) return;
+    list.dataset.shows = key;
+    rows.forEach((id, i) => {
+      const next = options[i]?.id ?? "";
+      if (id && next && id !== next) changed[i] = performance.now();
+      rows[i] = next;
+    });
+    refill(list, options.map((option, i) => {
+      const asked = option.who || "your supervisor";
+      const [word, tone] = {
+        yours: ["yours to give", "calm"], ask: [`asks ${asked}`, "tense"], offered: ["offered", "recovering"],
+        asked: [`asked ${asked}`, "tense"], allowed: [`${asked} says yes`, "calm"], denied: [`${asked} says no`, "escalated"],
+        accepted: ["✓ accepted", "calm"], refused: ["not wanted", "third"],
+      }[option.state || option.authority];
+      const reply = (what, keys, text) => h("button", { class: "btn", "data-key": `${option.id} ${what}`, "aria-keyshortcuts": keys.replace("⇧", "Shift+"), onclick: () => act({ do: "plan", option: option.id, what }) }, h("kbd", { "aria-hidden": "true" }, keys), text);
+      return h("li", { class: option.state },
+        h("kbd", { "aria-hidden": "true" }, String(i + 1)),
+        h("button", { class: "pick", "data-key": option.id, "aria-keyshortcuts": String(i + 1), title: option.title, onclick: () => offer(option) }, option.title),
+        h("span", { class: `whose ${tone}` }, word),
+        h("p", { class: "worth", title: option.worth }, option.state === "offered"
+          ? [h("span", { class: "they" }, "They said"), reply("accepted", String(i + 1), "Yes"), reply("refused", `⇧${i + 1}`, "No")] : option.worth));
+    }));
+  }
+
+  // The same key again keeps the customer's answer: 1 offers, then 1 is yes and Shift+1 is no.
+  function pick(i) {
+    const option = known(i);
+    if (!option) return false;
+    if (option.state === "offered") act({ do: "plan", option: option.id, what: "accepted" });
+    else offer(option);
+    return true;
+  }
+
+  function refuse(i) {
+    const option = known(i);
+    if (option?.state !== "offered") return false;
+    act({ do: "plan", option: option.id, what: "refused" });
+    return true;
+  }
+
+  function known(i) {
+    const option = now("plan")?.options[i];
+    if (!option) return null;
+    if (performance.now() - changed[i] < FRESH_MS) {
+      say(`Row ${i + 1} has just changed: press again if you mean it.`);
+      changed[i] = -Infinity;
+      return null;
+    }
+    return option;
+  }
+
+  function offer(option) {
+    const free = option.authority === "yours" || option.state === "allowed";
+    if (["", "allowed", "refused"].includes(option.state)) act({ do: "plan", option: option.id, what: free ? "offered" : "asked" });
+  }
+
+  function drawSteps() {
+    const value = now("steps");
+    write(find("method"), value?.method ?? "");
+    const list = find("steps");
+    const key = JSON.stringify(value?.steps ?? []);
+    if (list.dataset.shows !== key) {
+      list.dataset.shows = key;
+      refill(list, (value?.steps ?? []).map((step) => h("li", {}, h("button", {
+        "data-key": step.id, "aria-pressed": String(step.done), "aria-current": step.current ? "step" : null, title: step.title,
+        onclick: () => act({ do: "step", step: step.id, done: !step.done }),
+      }, step.done ? "✓ " : "", step.title))));
+      const current = list.querySelector("[aria-current]")?.parentNode;
+      if (current) list.scrollLeft = current.offsetLeft - list.offsetLeft - (list.clientWidth - current.offsetWidth) / 2;
+    }
+    write(find("ticked"), value?.words ? `“${value.words}” ticked ${value.ticked}` : "");
+  }
+
+  // New rows, with the focus where it was.
+  function refill(list, items) {
+    const focused = list.contains(list.ownerDocument.activeElement) ? list.ownerDocument.activeElement.dataset.key : null;
+    list.replaceChildren(...items);
+    if (focused) (list.querySelector(`[data-key="${CSS.escape(focused)}"]`) ?? list.querySelector("button"))?.focus({ preventScroll: true });
+  }
+
+  return { draw, pick, refuse };
+}
