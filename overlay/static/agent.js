@@ -128,7 +128,8 @@ function drawConsent(value) {
   const place = find("consent");
   place.hidden = false;
   put(place, "class", `consent ${value.consent}`);
-  for (const id of ["grant", "refuse"]) find(id).hidden = (id === "grant") === (value.consent === "granted");
+  find("grant").hidden = value.consent === "granted";
+  find("refuse").hidden = value.consent === "refused";
   const what = value.heard ? value.kept ? "this call is kept" : "heard, but not kept" : "not heard, not kept";
   const said = { unknown: "Consent not known", granted: "Consent given", refused: "Consent refused" }[value.consent];
   write(find("agreed"), `${said}: ${what}`);
