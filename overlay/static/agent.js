@@ -193,8 +193,7 @@ function drawNext() {
 }
 
 function drawNotices() {
-  const body = (kind) => now(`notice/${kind}`);
-  write(find("reading"), [body("handled")?.text, body("reading")?.text].filter(Boolean).join(" · "));
+  write(find("reading"), now("notice/reading")?.text ?? "");
   const open = [...room()].filter(([key, value]) => ["notice/message", "notice/answer", "notice/trouble"].includes(key)
     && readNotices.get(key) !== JSON.stringify(value.body));
   const place = find("notices");
