@@ -225,6 +225,7 @@ class Service:
         """Give the call its ears and its task."""
         loop = asyncio.get_running_loop()
         session = live.session
+        session.redactor.names = self.settings.mask_names
         session.auto_pause = AutoPause(self.settings.auto_pause_s * 1000) if self.settings.auto_pause else None
         ears = self.hearing.listener(
             source.speakers,

@@ -7,14 +7,17 @@ Spoken or written digits are read as runs ("double five", "forty one eleven", "4
   number or a date of birth;
 - an utterance that is nothing but three or more digits: a longer number read in groups, joined across utterances;
 - a run of four or more at the very end of an utterance, and digits that carry one on: it may not be over yet;
-- e-mail addresses, spoken or written.
-In provisional words a run of digits at the end is held back until it is settled.
+- runs close together that come to eleven digits or more: a number that was corrected on the way;
+- three digits or more of a number that was masked a moment ago, whoever says them: the agent reads them back;
+- e-mail addresses, spoken or written; names after a cue, where the site asks for that.
+In provisional words every run of three digits and more is masked, and any digits at the end are held back until they
+are settled. How much it catches and how much it masks for nothing: assist/evaluation/masking.py measures it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
@@ -44,12 +47,18 @@ _HOMOPHONES = {"for": "4", "to": "2", "too": "2", "won": "1", "ate": "8", "owe":
 _FILLERS = frozenset(
     "uh um er erm hmm and then dash hyphen space minus okay ok so the that's thats yeah yes it's".split()
 )
+_INTERJECTIONS = frozenset(("oh", "o", "owe"))
+"""A zero only beside another digit."""
 _REPEATS = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
 _MONTHS = frozenset(
     "january february march april may june july august september october november december jan feb mar apr jun jul aug"
     " sep sept oct nov dec".split()
 )
-_ORDINAL = re.compile(r"^(?:\d{1,2}(?:st|nd|rd|th)|first|second|third|\w+th|\w+ieth|\w+first|\w+second|\w+third)$")
+_ORDINAL = re.compile(
+    r"^(?:\d{1,2}(?:st|nd|rd|th)|(?:twenty|thirty)?-?(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)"
+    r"|tenth|eleventh|twelfth|(?:thir|four|fif|six|seven|eigh|nine)teenth|twentieth|thirtieth)$"
+)
+_YEAR = re.compile(r"^(?:19|20)\d\d$")
 _DIGITS = re.compile(r"^[\d][\d\-./() ]*$|^\(\d+\)$")
 _CUES: tuple[tuple[str, int, re.Pattern[str]], ...] = tuple(
     (kind, least, re.compile("|".join(patterns)))
@@ -93,6 +102,17 @@ _CUES: tuple[tuple[str, int, re.Pattern[str]], ...] = tuple(
 """What was asked for or announced, the smallest run of digits then masked, and the words that say so."""
 
 _DOMAIN_ENDS = frozenset("com net org uk edu gov io de fr eu info biz us ca au".split())
+_NAME_CUES = re.compile(
+    r"\b(?:my|the|his|her|first|last|full|sur|maiden) ?name(?:'s| is| was)(?: (?:uh|um|er))?$"
+    r"|\b(?:this is|speaking with|speaking to|i'm called|it's under)$|\bname on (?:the|my) \w+ is$"
+)
+_AFTER_A_NAME = frozenset(
+    "and i i'm from calling speaking the a an my not i'd i've on at here is was it's so that your you with in for to"
+    " ridiculous unacceptable about wrong right what how just really very no yes".split()
+)
+"""Words that end a name, or show that there is none."""
+LONGEST_NAME = 3
+"""Words."""
 _NOT_A_NAME = frozenset("is it's its my mail email e-mail address the to at on you me".split())
 
 
@@ -101,27 +121,39 @@ class _Run:
     first: int
     last: int
     """Index of the last word (inclusive)."""
-    digits: int
+    number: str
+
+    @property
+    def digits(self) -> int:
+        """How many."""
+        return len(self.number)
 
 
 @dataclass
 class Redactor:
     """Masks one call's words; remembers what was asked for and which digits may be carried on."""
 
+    names: bool = False
+    """Names after cues such as "my name is" are masked too."""
     masked: int = 0
     """How many places have been masked in settled words."""
     _cues: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Kind -> (smallest run to mask, call time in ms until which it holds)."""
     _open: dict[Speaker, int] = field(default_factory=dict)
     """Speaker -> until when (ms) digits may be carried on."""
+    _masked: list[tuple[int, str]] = field(default_factory=list)
+    """(until when in ms, digits) of what was masked: in memory only, to know it again when it is read back."""
 
     def settled(self, utterance: Utterance) -> Utterance:
         """The utterance as it may be kept."""
         words, spans = self._mask(utterance.words, utterance.speaker, utterance.start_ms)
         self._note_cues(utterance.words, utterance.end_ms)
+        runs = _runs(utterance.words)
         if spans:
             self.masked += len(spans)
-        runs = _runs(utterance.words)
+            hidden = "".join(run.number for run in runs if any(first <= run.first <= last for first, last in spans))
+            until = utterance.end_ms + CARRY_MS
+            self._masked = [each for each in self._masked if each[0] > utterance.end_ms] + [(until, hidden)]
         ends = bool(runs) and _only_fillers(utterance.words, runs[-1].last + 1, len(utterance.words))
         if ends and runs[-1].digits >= 3:
             self._open[utterance.speaker] = utterance.end_ms + CARRY_MS
@@ -134,11 +166,13 @@ class Redactor:
         both = hypothesis.agreed + hypothesis.tentative
         runs = _runs(both)
         shown = len(both)
-        if runs and _only_fillers(both, runs[-1].last + 1, len(both)):
+        if runs and _only_fillers(both, runs[-1].last + 1, len(both), {*_REPEATS, *_INTERJECTIONS}):
             shown = runs[-1].first
-        agreed, _ = self._mask(hypothesis.agreed[:shown], hypothesis.speaker, hypothesis.start_ms)
+        elif both and _plain(both[-1]) in {*_REPEATS, *_INTERJECTIONS}:
+            shown = len(both) - 1
+        agreed, _ = self._mask(hypothesis.agreed[:shown], hypothesis.speaker, hypothesis.start_ms, least=3)
         left = hypothesis.tentative[: max(0, shown - len(hypothesis.agreed))]
-        joined, spans = self._mask(both[:shown], hypothesis.speaker, hypothesis.start_ms)
+        joined, spans = self._mask(both[:shown], hypothesis.speaker, hypothesis.start_ms, least=3)
         if any(span[0] < len(hypothesis.agreed) <= span[1] for span in spans):
             return replace(hypothesis, agreed=joined, tentative=())  # a masked place that straddles the two
         tentative = joined[len(agreed) :] if spans else left
@@ -151,15 +185,23 @@ class Redactor:
                 self._cues[kind] = (least, now_ms + CUE_MS)
 
     def _mask(
-        self, words: tuple[Word, ...], speaker: Speaker, start_ms: int
+        self, words: tuple[Word, ...], speaker: Speaker, start_ms: int, least: int = 9
     ) -> tuple[tuple[Word, ...], list[tuple[int, int]]]:
-        """The words with masked places as one word each, and those places as word indexes before masking."""
+        """The words with masked places as one word each, and those places as word indexes before masking.
+
+        `least` is the number of digits from which a run is masked whatever stands around it.
+        """
         text = " ".join(_plain(word) for word in words)
-        live = {kind: least for kind, (least, until) in self._cues.items() if start_ms <= until}
-        live |= {kind: least for kind, least, pattern in _CUES if pattern.search(text)}
+        live = {kind: few for kind, (few, until) in self._cues.items() if start_ms <= until}
+        live |= {kind: few for kind, few, pattern in _CUES if pattern.search(text)}
         runs = _runs(words)
         alone = len(runs) > 0 and sum(run.digits for run in runs) >= 3 and _nothing_else(words, runs)
         carried = start_ms <= self._open.get(speaker, -1)
+        whole = bool(runs) and _nothing_else(words, runs)
+        known = "".join(number for until, number in self._masked if start_ms <= until)
+        long = _corrected(runs)
+        if SENSITIVE & live.keys() and sum(run.digits for run in runs) >= 4:
+            long |= set(range(len(runs)))  # a card is being said: digits torn apart by misheard words are its own
         spans: list[tuple[int, int, str]] = []
         for number, run in enumerate(runs):
             kind = ""
@@ -167,16 +209,25 @@ class Redactor:
             at_start = number == 0 and _only_fillers(words, 0, run.first)
             if run.digits >= 13:
                 kind = "card number"
-            elif run.digits >= 9 or alone or (at_end and run.digits >= 4) or (carried and at_start):
+            elif (
+                run.digits >= least
+                or alone
+                or number in long
+                or (at_end and run.digits >= 4 and not _is_year(words, run))
+                or (carried and at_start and (run.digits >= 2 or whole))
+                or (run.digits >= 3 and run.number in known)
+            ):
                 kind = "number"
-            for cue, least in live.items():
-                if run.digits >= least and cue != "date of birth":
+            for cue, few in live.items():
+                if run.digits >= few and cue != "date of birth":
                     kind = cue if kind in ("", "number") else kind
             if kind:
                 spans.append((run.first, run.last, kind))
         if "date of birth" in live:
             spans += _dates(words, runs)
         spans += _addresses(words)
+        if self.names:
+            spans += _names(words)
         return _replaced(words, spans)
 
 
@@ -188,18 +239,20 @@ def _runs(words: Sequence[Word]) -> list[_Run]:
     """Runs of digits, spoken or written; fillers inside a run belong to it, fillers around it do not."""
     runs: list[_Run] = []
     first = last = -1
-    digits = 0
+    number = ""
     repeat = 1
     for index, word in enumerate(words):
         text = _plain(word)
         value = _value(text)
+        if text in _INTERJECTIONS and not (first >= 0 and last == index - 1) and not _digit_follows(words, index):
+            value = None
         if value is None and first >= 0 and text in _HOMOPHONES and _digit_follows(words, index):
             value = _HOMOPHONES[text]
         if value is not None:
             if first < 0:
                 first = index
-            after_tens = digits and last == index - 1 and text in _UNITS and _plain(words[last]) in _TENS
-            digits += 0 if after_tens else len(value) * repeat
+            after_tens = number and last == index - 1 and text in _UNITS and _plain(words[last]) in _TENS
+            number = number[:-1] + value if after_tens else number + value * repeat
             last = index
             repeat = 1
         elif text in _REPEATS:
@@ -207,17 +260,41 @@ def _runs(words: Sequence[Word]) -> list[_Run]:
             first = index if first < 0 and _digit_follows(words, index) else first
         elif first >= 0 and text in _FILLERS:
             continue
-        elif all(_value(part) is not None for part in text.split("-")) and "-" in text:  # "forty-one"
+        elif "-" in text and all(_value(part) is not None for part in text.split("-")):  # "forty-one"
             first = index if first < 0 else first
-            digits += 2
+            tens, *units = (_value(part) or "" for part in text.split("-"))
+            number += tens[:-1] + "".join(units) if text.split("-")[0] in _TENS else tens + "".join(units)
             last = index
         else:
-            if first >= 0 and digits:
-                runs.append(_Run(first, last, digits))
-            first, last, digits, repeat = -1, -1, 0, 1
-    if first >= 0 and digits:
-        runs.append(_Run(first, last, digits))
+            if first >= 0 and number:
+                runs.append(_Run(first, last, number))
+            first, last, number, repeat = -1, -1, "", 1
+    if first >= 0 and number:
+        runs.append(_Run(first, last, number))
     return runs
+
+
+SENSITIVE = {"card number", "security code"}
+CORRECTION_WORDS = 3
+"""At most so many other words between the parts of a number that was corrected ("one, no sorry, two")."""
+CORRECTED_DIGITS = 11
+
+
+def _corrected(runs: Sequence[_Run]) -> set[int]:
+    """Indexes of runs that belong to one long number with a word or two between."""
+    chain: list[int] = []
+    found: set[int] = set()
+    for index, run in enumerate(runs):
+        if chain and run.first - runs[chain[-1]].last - 1 > CORRECTION_WORDS:
+            chain = []
+        chain.append(index)
+        if sum(runs[each].digits for each in chain) >= CORRECTED_DIGITS and len(chain) > 1:
+            found |= set(chain)
+    return found
+
+
+def _is_year(words: Sequence[Word], run: _Run) -> bool:
+    return run.first == run.last and bool(_YEAR.match(_plain(words[run.first])))
 
 
 def _value(text: str) -> str | None:
@@ -229,11 +306,12 @@ def _value(text: str) -> str | None:
 
 
 def _digit_follows(words: Sequence[Word], index: int) -> bool:
-    return index + 1 < len(words) and _value(_plain(words[index + 1])) is not None
+    follows = _plain(words[index + 1]) if index + 1 < len(words) else ""
+    return _value(follows) is not None or (follows in _REPEATS and _digit_follows(words, index + 1))
 
 
-def _only_fillers(words: Sequence[Word], begin: int, end: int) -> bool:
-    return all(_plain(word) in _FILLERS for word in words[begin:end])
+def _only_fillers(words: Sequence[Word], begin: int, end: int, also: Container[str] = ()) -> bool:
+    return all(_plain(word) in _FILLERS or _plain(word) in also for word in words[begin:end])
 
 
 def _nothing_else(words: Sequence[Word], runs: Sequence[_Run]) -> bool:
@@ -251,8 +329,14 @@ def _dates(words: Sequence[Word], runs: Sequence[_Run]) -> list[tuple[int, int, 
             spans[-1] = (spans[-1][0], index, "date of birth")
         else:
             spans.append((index, index, "date of birth"))
-    lone = ("may", "march", "second")
-    return [span for span in spans if span[0] != span[1] or _plain(words[span[0]]) not in lone]
+    return [span for span in spans if _is_date(words[span[0] : span[1] + 1])]
+
+
+def _is_date(words: Sequence[Word]) -> bool:
+    """More than a small number, a lone month or a lone ordinal."""
+    digits = sum(run.digits for run in _runs(words))
+    named = any(_plain(word) in _MONTHS or _ORDINAL.match(_plain(word)) for word in words)
+    return digits >= 3 or (named and len(words) > 1)
 
 
 def _addresses(words: Sequence[Word]) -> list[tuple[int, int, str]]:
@@ -260,7 +344,7 @@ def _addresses(words: Sequence[Word]) -> list[tuple[int, int, str]]:
     spans: list[tuple[int, int, str]] = []
     texts = [_plain(word) for word in words]
     for index, text in enumerate(texts):
-        if "@" in text:
+        if re.search(r"\w@\w", text):
             spans.append((index, index, "e-mail"))
         if text != "at":
             continue
@@ -279,6 +363,21 @@ def _addresses(words: Sequence[Word]) -> list[tuple[int, int, str]]:
             first -= 1
         if first < index:
             spans.append((first, last, "e-mail"))
+    return spans
+
+
+def _names(words: Sequence[Word]) -> list[tuple[int, int, str]]:
+    """What follows a cue, as far as it can be a name."""
+    texts = [_plain(word) for word in words]
+    spans: list[tuple[int, int, str]] = []
+    for index in range(1, len(texts)):
+        if not _NAME_CUES.search(" ".join(texts[max(0, index - 5) : index])) or texts[index] in _FILLERS:
+            continue
+        last = index
+        while last < min(len(texts), index + LONGEST_NAME) and texts[last] not in _AFTER_A_NAME:
+            last += 1
+        if last > index:
+            spans.append((index, last - 1, "name"))
     return spans
 
 
