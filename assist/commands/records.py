@@ -29,23 +29,24 @@ def records_list(
 ) -> None:
     """Finished calls, newest first."""
     from assist.records.page import clock
-    from assist.records.record import IncidentRecord
     from assist.store.store import RecordQuery
 
     store = store_of(load_settings(config, data=data))
-    table = Table("Call", "Started", "Agent", "Level reached", "Outcome", "Signals", "Length")
-    for body in store.records(RecordQuery(limit=limit)):
-        record = IncidentRecord.model_validate(body)
-        table.add_row(
-            record.call,
-            record.started_at[:19],
-            record.agent,
-            record.level_reached,
-            record.outcome,
-            str(len(record.signals)),
-            clock(record.duration_ms),
-        )
+    found = store.digests(RecordQuery(limit=limit))
+    said = store.said([digest["call"] for digest in found])
     store.close()
+    table = Table("Call", "Started", "Agent", "Level reached", "Outcome", "Signals", "Length")
+    for digest in found:
+        outcomes = [review.text for review in said.get(digest["call"], ()) if review.kind == "outcome"]
+        table.add_row(
+            digest["call"],
+            digest["started_at"][:19],
+            digest["agent"],
+            digest["level_reached"],
+            outcomes[-1] if outcomes else digest["outcome"],
+            str(sum(signal["times"] for signal in digest["signals"])),
+            clock(digest["duration_ms"]),
+        )
     console.print(table)
 
 
@@ -66,33 +67,71 @@ def records_show(call: str, data: DataOption = None, config: ConfigOption = None
 
 @records_app.command("export")
 def records_export(
-    call: str,
+    calls: Annotated[list[str] | None, typer.Argument(help="Ids of calls; none: all that fit.")] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="File to write; .json or .html. Default: stdout, JSON.")
+        Path | None, typer.Option("--out", help="File (.json, .csv, .html) or folder to write. Default: stdout.")
     ] = None,
+    form: Annotated[str, typer.Option("--format", help="json, csv or html; default: by the name of --out.")] = "",
+    since: Annotated[str, typer.Option(help="First day, such as 2026-11-01.")] = "",
+    until: Annotated[str, typer.Option(help="Last day.")] = "",
+    team: Annotated[str, typer.Option(help="Calls of this team only.")] = "",
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """One record as JSON or HTML."""
-    from assist.records.page import page
-    from assist.records.record import IncidentRecord
+    """Records as JSON, CSV (a row per call; `assist records columns`) or pages; one, several, or by date."""
+    from assist.records.export import FORMATS, chosen, day, export, span, text_of
+
+    if form and form not in FORMATS:
+        fail(f"--format {form}: expected one of {', '.join(FORMATS)}", "export-format")
+    query = span(day(since, "--since"), day(until, "--until"), team)
+    store = store_of(load_settings(config, data=data))
+    try:
+        records = chosen(store, calls or [], query)
+    finally:
+        store.close()
+    if out is None:
+        if form == "html" and len(records) != 1:
+            fail("a page holds one record: name one call, or a folder with --out", "export-format")
+        typer.echo(text_of(records, form or "json"), nl=False)
+        return
+    files = export(records, out, form)
+    console.print(f"written: {out}" + (f" ({files} files)" if files != 1 else ""), markup=False)
+
+
+@records_app.command("columns")
+def records_columns() -> None:
+    """The columns of the CSV and what they mean."""
+    from assist.records.export import COLUMNS
+
+    table = Table("Column", "What it holds")
+    for column in COLUMNS:
+        table.add_row(column.name, column.meaning)
+    console.print(table)
+
+
+@records_app.command("schema")
+def records_schema() -> None:
+    """JSON Schema of the incident record (also assist/records/record.schema.json)."""
+    from assist.records.record import record_schema
+
+    typer.echo(json.dumps(record_schema(), indent=2))
+
+
+@records_app.command("verify")
+def records_verify(
+    call: str,
+    record: Annotated[Path | None, typer.Option(help="Verify this exported record (JSON).")] = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Whether the event log of a call is still the one its record was made from."""
+    from assist.records.seal import verified
 
     store = store_of(load_settings(config, data=data))
-    body = store.record(call)
-    store.close()
-    if body is None:
-        fail(f"no record of call {call!r}; see `assist records list`", "record-unknown")
-    if out is None:
-        typer.echo(json.dumps(body, ensure_ascii=False, indent=2))
-        return
-    if out.suffix not in (".json", ".html"):
-        fail(f"--out {out}: expected a name that ends in .json or .html", "export-format")
-    text = page(IncidentRecord.model_validate(body)) if out.suffix == ".html" else json.dumps(body, indent=2)
     try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        fail(f"cannot write {out}: {error.strerror}", "export-failed")
-    console.print(f"written: {out}")
+        console.print(verified(store, call, record), markup=False)
+    finally:
+        store.close()
 
 
 @app.command()

@@ -25,7 +25,7 @@ from assist.live.terminal import Terminal
 from assist.privacy.consent import Consent
 from assist.records.library import Library
 from assist.records.page import page
-from assist.records.record import IncidentRecord
+from assist.records.record import read_record
 from assist.screens.desk import Desk
 from assist.settings import Settings
 from audio.source import CallSource
@@ -165,7 +165,7 @@ def _leave_record(service: Service, call: str, console: Console) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{call}.json").write_text(json.dumps(body, ensure_ascii=False, indent=2), encoding="utf-8")
     out = folder / f"{call}.html"
-    out.write_text(page(IncidentRecord.model_validate(body)), encoding="utf-8")
+    out.write_text(page(read_record(body or {})), encoding="utf-8")
     console.print(f"Incident record: {out}", markup=False, soft_wrap=True)
 
 

@@ -25,11 +25,13 @@ from assist.live.session import Session
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import Consent, Gate
 from assist.records.record import IncidentRecord, fold
+from assist.records.seal import seal
 from assist.records.wrapup import form
 from assist.screens.alerts import Rules
 from assist.screens.duty import Duty
 from assist.screens.screens import Screens
 from assist.settings import Settings
+from assist.store.codec import decode
 from assist.store.store import RecordQuery, Store, open_store
 from audio.events import Gap, Trouble
 from audio.source import CallSource
@@ -103,7 +105,7 @@ class Service:
                 at_ms = max((getattr(event, "at_ms", getattr(event, "end_ms", 0)) for _, event in events), default=0)
                 self.store.append(stored.call, last_n + 1, CallEnded(at_ms, "interrupted")).result()
             if events:
-                record = fold(event for _, event in self.store.events(stored.call))
+                record = self._fold(stored.call)
                 self.store.finish(stored.call, "interrupted", record.model_dump(mode="json")).result()
             interrupted.append(stored.call)
         self.history.take(self.store.records(RecordQuery(limit=CALLS)))
@@ -283,9 +285,15 @@ class Service:
 
     def _write_record(self, call: str) -> IncidentRecord:
         self.store.flush().result()
-        record = fold(event for _, event in self.store.events(call))
+        record = self._fold(call)
         self.store.finish(call, "ended", record.model_dump(mode="json")).result()
         return record
+
+    def _fold(self, call: str) -> IncidentRecord:
+        """The record of a call from its stored log, sealed over it."""
+        rows = self.store.log(call)
+        record = fold(decode(name, body) for _, name, body in rows)
+        return record.model_copy(update={"seal": seal(call, rows)})
 
     def _publish(self, call: str, number: int | None, event: Event, listener: Callable[[Event], None] | None) -> None:
         latched = self.keepers[call].take(number, event) if number is not None else None

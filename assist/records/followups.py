@@ -8,8 +8,6 @@ from pathlib import Path
 
 from assist.coach.promises import due_date, to_icalendar
 from assist.errors import AssistError
-from assist.records.record import FollowUp, IncidentRecord
-from assist.records.wrapup import completed
 from assist.store.store import RecordQuery, Store
 
 
@@ -30,20 +28,18 @@ class OpenFollowUp:
 def open_followups(store: Store) -> list[OpenFollowUp]:
     """All open follow-ups, the earliest day first."""
     found = []
-    for body in store.records(RecordQuery(limit=100_000)):
-        record = IncidentRecord.model_validate(body)
-        record = completed(record, store.reviews(record.call))
-        said_on = datetime.fromisoformat(record.started_at).date()
-        found += [
-            OpenFollowUp(record.call, each.id, each.what, each.due, _day(each, said_on), each.owner)
-            for each in record.follow_ups
-            if not each.done
-        ]
+    said = store.said()
+    for digest in store.digests(RecordQuery(limit=100_000)):
+        last = {(review.kind, review.target): review.text for review in said.get(digest["call"], ())}
+        said_on = datetime.fromisoformat(digest["started_at"]).date()
+        for each in digest["follow_ups"]:
+            state = last.get(("follow-up", each["id"]))
+            if state == "done" or (each["done"] and state != "open"):
+                continue
+            due = last.get(("due", each["id"])) or each.get("day", "")
+            day = date.fromisoformat(due) if due else due_date(each["due"], said_on)
+            found.append(OpenFollowUp(digest["call"], each["id"], each["what"], each["due"], day, each["owner"]))
     return sorted(found, key=lambda each: (each.day or date.max, each.call))
-
-
-def _day(promise: FollowUp, said_on: date) -> date | None:
-    return date.fromisoformat(promise.day) if promise.day else due_date(promise.due, said_on)
 
 
 def write_calendar(followups: list[OpenFollowUp], out: Path) -> None:

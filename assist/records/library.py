@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from assist.access.audit import Audit
 from assist.records.page import clock, page
-from assist.records.record import IncidentRecord
+from assist.records.record import read_record
 from assist.records.trends import Said, monday, trends
-from assist.records.wrapup import completed
+from assist.records.wrapup import VERDICTS, completed
 from assist.store.store import RecordQuery, Review, Store
 from overlay.errors import OverlayError
 from overlay.identity import Identity
@@ -27,7 +28,6 @@ from overlay.records import (
     TrendsAsked,
 )
 
-VERDICTS = ("signal", "prompt")
 ANSWER = "answer"
 MOST_VIEWS = 50
 MOST_RECORDS = 100_000
@@ -104,14 +104,14 @@ class Library:
         body = await asyncio.to_thread(self._body, record)
         reviews = await asyncio.to_thread(self._store.reviews, record)
         await self._noted(who, "export", record)
-        return page(completed(IncidentRecord.model_validate(body), reviews))
+        return page(completed(read_record(body), reviews))
 
     async def export(self, who: Identity, record: str) -> dict[str, object]:
         """The incident record as JSON, with what reviewers have said."""
         body = await asyncio.to_thread(self._body, record)
         reviews = await asyncio.to_thread(self._store.reviews, record)
         await self._noted(who, "export", record)
-        return completed(IncidentRecord.model_validate(body), reviews).model_dump(mode="json")
+        return completed(read_record(body), reviews).model_dump(mode="json")
 
     async def agent_of(self, record: str) -> str:
         """Whose call it was; not a look."""
@@ -141,38 +141,15 @@ class Library:
             await asyncio.wrap_future(self._audit.note(who.who, who.role, what, record))
 
     def _search(self, query: RecordQuery) -> list[RecordSummary]:
-        return [self._summary(IncidentRecord.model_validate(body)) for body in self._store.records(query)]
-
-    def _summary(self, record: IncidentRecord) -> RecordSummary:
-        reviews = self._store.reviews(record.call)
-        said = {review.kind: review.text for review in reviews}
-        cause = said.get("root-cause") or record.root_cause
-        verdicts = _verdicts(reviews)
-        return RecordSummary.model_validate(
-            {
-                "id": record.call,
-                "title": cause or f"{record.agent}, {clock(record.duration_ms)}",
-                "agent": record.agent,
-                "team": record.team,
-                "started_at": record.started_at,
-                "duration_ms": record.duration_ms,
-                "level_reached": record.level_reached,
-                "outcome": said.get("outcome") or record.outcome,
-                "root_cause": cause,
-                "ended": record.ended,
-                "signals": len(record.signals),
-                "prompts": len(record.prompts),
-                "wrong": sum(verdict == "wrong" for verdict in verdicts.values()),
-                "reviewed": any(review.kind != "looked" for review in reviews),
-                "contested": bool(said.get("contest", record.contested)),
-            }
-        )
+        found = self._store.digests(query)
+        said = self._store.said([digest["call"] for digest in found])
+        return [_summary(digest, said.get(digest["call"], [])) for digest in found]
 
     def _get(self, who: Identity, record: str) -> RecordView:
         body = self._body(record)
         reviews = self._store.reviews(record)
         self._store.review(record, Review(_now(), who.who, "looked")).result()
-        before = IncidentRecord.model_validate(body)
+        before = read_record(body)
         now = completed(before, reviews).model_copy(update={"notes": before.notes})
         looks = {review.who: review.at for review in reviews if review.kind == "looked"} | {who.who: _now()}
         return RecordView.model_validate(
@@ -206,14 +183,12 @@ class Library:
     def _trends(self, asked: TrendsAsked) -> Trends:
         today = date.today()
         since = monday(today) - timedelta(weeks=asked.weeks - 1)
-        records = self._store.records(RecordQuery(since=since.isoformat(), team=asked.team, limit=MOST_RECORDS))
+        records = self._store.digests(RecordQuery(since=since.isoformat(), team=asked.team, limit=MOST_RECORDS))
         said = {}
-        for record in records:
-            if record["level_reached"] in ("tense", "escalated"):
-                reviews = self._store.reviews(record["call"])
-                causes = [review.text for review in reviews if review.kind == "root-cause"]
-                marks = {target: verdict for (kind, target), verdict in _verdicts(reviews).items() if kind == "prompt"}
-                said[record["call"]] = Said(causes[-1] if causes else "", marks)
+        for call, reviews in self._store.said().items():
+            causes = [review.text for review in reviews if review.kind == "root-cause"]
+            marks = {target: verdict for (kind, target), verdict in _verdicts(reviews).items() if kind == "prompt"}
+            said[call] = Said(causes[-1] if causes else "", marks)
         return trends(records, said, today, asked.weeks)
 
     async def _add(self, record: str, review: Review) -> None:
@@ -227,7 +202,32 @@ class Library:
         return body
 
 
-def _verdicts(reviews: list[Review]) -> dict[tuple[str, str], str]:
+def _summary(digest: Mapping[str, Any], reviews: Sequence[Review]) -> RecordSummary:
+    """One line of the list: the digest of a record, and what was said about the call afterwards."""
+    said = {review.kind: review.text for review in reviews}
+    cause = said.get("root-cause") or digest["root_cause"]
+    return RecordSummary.model_validate(
+        {
+            "id": digest["call"],
+            "title": cause or f"{digest['agent']}, {clock(digest['duration_ms'])}",
+            "agent": digest["agent"],
+            "team": digest["team"],
+            "started_at": digest["started_at"],
+            "duration_ms": digest["duration_ms"],
+            "level_reached": digest["level_reached"],
+            "outcome": said.get("outcome") or digest["outcome"],
+            "root_cause": cause,
+            "ended": digest["ended"],
+            "signals": sum(signal["times"] for signal in digest["signals"]),
+            "prompts": len(digest["prompts"]),
+            "wrong": sum(verdict == "wrong" for verdict in _verdicts(reviews).values()),
+            "reviewed": bool(reviews),
+            "contested": bool(said.get("contest", digest["contested"])),
+        }
+    )
+
+
+def _verdicts(reviews: Sequence[Review]) -> dict[tuple[str, str], str]:
     """The last verdict on each signal and prompt."""
     last = {(review.kind, review.target): review.text for review in reviews if review.kind in VERDICTS}
     return {place: verdict for place, verdict in last.items() if verdict != "clear"}

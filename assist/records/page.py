@@ -5,20 +5,53 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from assist.records.record import IncidentRecord
+from assist.records.record import IncidentRecord, PlanUse, PromptUse
 
 STYLE = """
-:root{color-scheme:light dark;--ink:#16202b;--second:#51606f;--line:#dfe3e8;--ground:#fff;--mark:#ffe08a}
-@media (prefers-color-scheme:dark){:root{--ink:#edf1f5;--second:#b3bfca;--line:#2b3642;--ground:#182029;--mark:#5a4300}}
+:root{color-scheme:light dark;--ink:#16202b;--second:#51606f;--line:#dfe3e8;--ground:#fff;--soft:#f4f6f8;--mark:#ffe08a}
+@media (prefers-color-scheme:dark){:root{--ink:#edf1f5;--second:#b3bfca;--line:#2b3642;--ground:#182029;--soft:#202b36;
+--mark:#5a4300}}
+*{box-sizing:border-box}
 body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--ground);max-width:60rem;margin:2rem auto;
-padding:0 1rem}
+padding:0 1rem;overflow-wrap:anywhere}
 h1{font-size:1.5rem;margin:0}h2{font-size:1.05rem;margin:1.6rem 0 .4rem}p{margin:.3rem 0}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1.2rem;margin:1rem 0;padding:.7rem 1rem;
+background:var(--soft);border-radius:8px}dt{color:var(--second)}dd{margin:0}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line)}
-th{font-weight:600;color:var(--second)}.second{color:var(--second)}td.t{white-space:nowrap;font-variant-numeric:tabular-nums}
+th{font-weight:600;color:var(--second)}.second{color:var(--second)}
+td.t{white-space:nowrap;font-variant-numeric:tabular-nums;width:4.2rem}
+.flag{padding:.4rem .8rem;border-left:4px solid #d99a00;background:var(--soft)}
 mark{background:none;color:inherit;border-bottom:3px solid #d99a00}
-@media print{body{margin:0;max-width:none;color:#000;background:#fff}h2{break-after:avoid}tr{break-inside:avoid}}
+.small{font-size:.87rem}
+@page{size:A4;margin:16mm 14mm 18mm}
+@media print{:root{color-scheme:light;--ink:#000;--second:#444;--line:#bbb;--ground:#fff;--soft:#f4f4f4}
+body{margin:0;max-width:none;padding:0;font-size:10.5pt}h2{break-after:avoid}tr,dl,.flag{break-inside:avoid}
+thead{display:table-header-group}}
 """
+WORDS = {
+    "alert-seen": "saw the alert",
+    "claim": "took the call on",
+    "resolve": "closed the alert",
+    "release": "gave it back",
+    "released": "it went back to the others",
+    "raised-again": "it was raised again",
+    "turn": "was asked first",
+    "everyone": "everybody was asked",
+    "queued": "nobody was free",
+    "calmed": "the call calmed down by itself",
+    "allowed": "allowed it",
+    "denied": "did not allow it",
+    "watch": "began to read along",
+    "unwatch": "stopped reading along",
+    "message": "wrote to the agent",
+    "plan-answered": "answered the request",
+    "help": "asked for a supervisor",
+    "pause": "paused listening",
+    "resume": "went on listening",
+    "hang-up": "hung up",
+}
+"""What people did, in words."""
 
 
 def clock(ms: int) -> str:
@@ -36,15 +69,16 @@ def label(identifier: str) -> str:
 def page(record: IncidentRecord) -> str:
     """The whole page."""
     title = f"Call {record.call} · {record.agent}"
-    head = f"<h1>{escape(title)}</h1>" + _lines(
-        f"{record.started_at} · {clock(record.duration_ms)} · {record.team or 'no team'}"
-        f" · caller {record.caller or '–'}",
-        f"Level reached: {record.level_reached} · at the end: {record.level_at_end} · outcome: {record.outcome}"
-        f" · ended: {record.ended}",
-    )
     parts = [
-        head,
-        _recovery(record),
+        f"<h1>{escape(title)}</h1>",
+        _lines(
+            f"{record.started_at} · {clock(record.duration_ms)} · {record.team or 'no team'}"
+            f" · caller {record.caller or '–'} · ended: {record.ended}"
+        ),
+        f'<p class="flag">Contested by {escape(record.agent)}: {escape(record.contested)}</p>'
+        if record.contested
+        else "",
+        _facts(record),
         _table(
             "What was heard",
             ("At", "Signal", "Why", "Rule"),
@@ -55,26 +89,27 @@ def page(record: IncidentRecord) -> str:
         ),
         _table(
             "Level",
-            ("At", "Level", "Score"),
-            [(clock(step.at_ms), step.level, f"{step.score:.0f}") for step in record.levels],
+            ("At", "Level", "Score", "Because of"),
+            [
+                (clock(step.at_ms), label(step.level), f"{step.score:.0f}", _because(record, step.because))
+                for step in record.levels
+            ],
         ),
         _table(
             "Prompts",
             ("At", "Prompt", "Line", "What was done"),
-            [
-                (clock(p.shown_ms), p.title, f"“{p.say}”", p.how + (f": “{p.words}”" if p.words else ""))
-                for p in record.prompts
-            ],
+            [(clock(p.shown_ms), p.title, f"“{p.say}”", _done(p)) for p in record.prompts],
         ),
         _table(
             "Plan B",
-            ("At", "Option", "Worth", "Answer"),
+            ("At", "Option", "Worth", "Whose", "What came of it"),
             [
                 (
                     clock(p.offered_ms if p.offered_ms is not None else p.shown_ms),
                     p.title,
                     p.worth,
-                    p.answer or ("offered" if p.offered_ms is not None else "on screen, not offered"),
+                    "the agent's" if p.authority == "yours" else f"asked{f', {p.permission}' if p.permission else ''}",
+                    _given(p),
                 )
                 for p in record.plan
             ],
@@ -82,18 +117,42 @@ def page(record: IncidentRecord) -> str:
         _table(
             "Steps done",
             ("At", "Step", "By"),
-            [(clock(s.at_ms), label(s.step), f"“{s.words}”" if s.words else s.by) for s in record.steps],
+            [(clock(s.at_ms), label(s.step), f"“{s.words}”" if s.words else f"by {s.by}") for s in record.steps],
         ),
         _table(
             "Follow-ups",
             ("What", "Due", "Owner", ""),
-            [(f.what, f.due, f.owner, "done" if f.done else "open") for f in record.follow_ups],
+            [
+                (f.what, f.due + (f" ({f.day})" if f.day else ""), f.owner, "done" if f.done else "open")
+                for f in record.follow_ups
+            ],
         ),
         _table(
-            "Notes",
-            ("At", "Who", "Note"),
-            [(clock(n.at_ms), n.who, n.text) for n in record.notes]
-            + ([("", record.agent, f"Contested: {record.contested}")] if record.contested else []),
+            "Alerts to supervisors",
+            ("At", "Reason", "What became of it"),
+            [
+                (
+                    clock(alert.at_ms),
+                    alert.reason,
+                    ", ".join(f"{clock(ms)} {who} {WORDS.get(what, what)}" for ms, what, who in alert.course)
+                    or "nobody took it",
+                )
+                for alert in record.alerts
+            ],
+        ),
+        _table(
+            "What people did",
+            ("At", "Who", "What"),
+            [
+                (clock(d.at_ms), f"{d.who} ({d.role})", WORDS.get(d.what, d.what) + (f": {d.text}" if d.text else ""))
+                for d in record.actions
+            ],
+        ),
+        _table("Notes", ("At", "Who", "Note"), [(clock(n.at_ms), n.who, n.text) for n in record.notes]),
+        _table(
+            "Marks of reviewers",
+            ("On", "Mark", "Who"),
+            [(f"{mark.kind} {mark.target}", mark.verdict, f"{mark.who}, {mark.at[:10]}") for mark in record.marks],
         ),
         _table(
             "Trouble",
@@ -101,11 +160,74 @@ def page(record: IncidentRecord) -> str:
             [(clock(t.at_ms), t.text, "over" if t.cleared else "") for t in record.troubles],
         ),
         _transcript(record),
-        "<h2>Versions</h2>" + _lines(" · ".join(f"{key} {value}" for key, value in record.versions.items())),
+        "<h2>How this record was made</h2>" + _made(record),
     ]
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width">'
         f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
+    )
+
+
+def _contested(record: IncidentRecord) -> str:
+    if not record.contested:
+        return ""
+    return f'<p class="flag">Contested by {escape(record.agent)}: {escape(record.contested)}</p>'
+
+
+def _facts(record: IncidentRecord) -> str:
+    given = ", ".join(use.title for use in record.plan if use.answer == "accepted")
+    facts = [
+        ("Outcome", record.outcome),
+        ("Root cause", record.root_cause or "not said"),
+        ("Level", f"reached {record.level_reached}, {record.level_at_end} at the end"),
+        ("Recovery", _recovery(record)),
+        ("Given", given or "nothing"),
+        ("Wrapped up", f"by {record.wrap_up.who}, {record.wrap_up.at}" if record.wrap_up else "not yet"),
+    ]
+    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(text)}</dd>' for name, text in facts if text)}</dl>"
+
+
+def _because(record: IncidentRecord, keys: Sequence[str]) -> str:
+    ids = {signal.key: signal.id for signal in record.signals}
+    return ", ".join(dict.fromkeys(label(ids[key]) for key in keys if key in ids))
+
+
+def _done(prompt: PromptUse) -> str:
+    read = "seen" if prompt.seen_ms is not None else "not seen"
+    words = f": “{prompt.words}”" if prompt.words else ""
+    return f"{read}, {prompt.how or 'open when the call was cut short'}{words}"
+
+
+def _given(use: PlanUse) -> str:
+    if use.answer == "accepted":
+        after = "the call did not calm down after it" if use.calmed_after_ms is None else "the call was calmer already"
+        if use.calmed_after_ms:
+            after = f"calmer {use.calmed_after_ms / 1000:.0f} s later"
+        return f"accepted (cost {use.cost:g}); {after}"
+    return use.answer or ("offered, no answer noted" if use.offered_ms is not None else "on screen, not offered")
+
+
+def _made(record: IncidentRecord) -> str:
+    masked = ", ".join(f"{count} × {kind}" for kind, count in record.redactions.items())
+    pauses = ", ".join(
+        f"{clock(each.from_ms)} to {clock(each.to_ms) if each.to_ms is not None else 'the end'}"
+        for each in record.pauses
+    )
+    heard = ", ".join(f"{what.replace('.', ' ')} {clock(ms)}" for what, ms in record.accounted_ms.items())
+    seal = f"{record.seal.events} events, sha256 {record.seal.sha256}" if record.seal else ""
+    return (
+        '<div class="small">'
+        + _lines(
+            " · ".join(f"{key} {value}" for key, value in record.versions.items()),
+            f"Masked before it was kept: {masked or 'nothing'}",
+            f"Paused, nothing heard or kept: {pauses}" if pauses else "",
+            f"Time of each channel: {heard}" if heard else "",
+            f"Sound that never came: {record.gaps_ms / 1000:.1f} s" if record.gaps_ms else "",
+            f"Event log: {seal}" if seal else "",
+            f"Schema {record.schema_version}",
+        )
+        + "</div>"
     )
 
 
@@ -113,10 +235,9 @@ def _recovery(record: IncidentRecord) -> str:
     lines = []
     for run in record.recovery:
         took = f"{run.took_ms / 1000:.0f} s" if run.took_ms else "no end heard"
-        lines.append(
-            f"Recovery from {clock(run.started_ms)}: {run.result or 'open'}, {took} (goal {run.limit_ms // 1000} s)"
-        )
-    return _lines(*lines)
+        goal = run.limit_ms / 1000
+        lines.append(f"from {clock(run.started_ms)}: {run.result or 'not ended'}, {took} (goal {goal:.0f} s)")
+    return "; ".join(lines)
 
 
 def _transcript(record: IncidentRecord) -> str:
@@ -147,9 +268,11 @@ def _lines(*lines: str) -> str:
 def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     if not rows:
         return ""
-    cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    cells = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
     body = "".join(
-        "<tr>" + "".join(f"<td{' class=t' if i == 0 else ''}>{escape(c)}</td>" for i, c in enumerate(row)) + "</tr>"
+        "<tr>"
+        + "".join(f"<td{' class=t' if i == 0 and head[0] == 'At' else ''}>{escape(c)}</td>" for i, c in enumerate(row))
+        + "</tr>"
         for row in rows
     )
-    return f"<h2>{escape(title)}</h2><table><tr>{cells}</tr>{body}</table>"
+    return f"<h2>{escape(title)}</h2><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assist.coach.promises import due_date
+from assist.errors import AssistError
 from assist.events import (
     Action,
     AlertMoved,
@@ -29,12 +31,16 @@ from assist.events import (
 from audio.events import Gap, Trouble, Utterance
 from detectors.signals import Level, LevelChange
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: Plan B with its answers and outcome, what people did, pauses, wrap-up, marks, redactions, the log's seal."""
+KEPT_OF_AGENTS = ("help", "pause", "resume", "hang-up", "contest", "outcome", "root-cause", "follow-up")
+"""What an agent does that stands nowhere else in the record."""
+_MASK = re.compile(r"\[([a-z][a-z -]*)\]")
 _RANK = {Level.CALM: 0, Level.RECOVERING: 1, Level.TENSE: 2, Level.ESCALATED: 3}
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
 
 
 class Line(_Part):
@@ -92,8 +98,11 @@ class PromptUse(_Part):
     shown_ms: int
     seen_ms: int | None = None
     ended_ms: int | None = None
-    how: str = ""
-    words: str = ""
+    how: str = Field(
+        "", description="used, acted, dismissed, wrong, expired, superseded, withdrawn, ended; empty: cut short"
+    )
+    words: str = Field("", description="acted: the agent's words that showed it")
+    avoid: str = Field("", description="what it said not to say")
 
 
 class PlanUse(_Part):
@@ -106,7 +115,14 @@ class PlanUse(_Part):
     cost: float
     shown_ms: int
     offered_ms: int | None = None
+    asked_ms: int | None = Field(None, description="when a supervisor was asked for it")
+    permission: str = Field("", description="allowed, denied, or empty where nobody was asked or nobody answered")
+    answered_ms: int | None = Field(None, description="when the customer answered")
     answer: str = Field("", description="accepted, refused, or empty")
+    calmed_after_ms: int | None = Field(
+        None,
+        description="what an accepted one came to: ms until the call was recovering or calm; null: it never was",
+    )
 
 
 class StepDone(_Part):
@@ -142,6 +158,7 @@ class Alert(_Part):
     resolved_ms: int | None = None
     how: str = Field("", description='how it was resolved, such as "took over"; empty when nobody said')
     note: str = Field("", description="the supervisor's words at the end")
+    target: str = Field("", description="ask: the id of the Plan B option")
 
 
 class Note(_Part):
@@ -150,6 +167,48 @@ class Note(_Part):
     at_ms: int
     who: str
     text: str
+
+
+class Deed(_Part):
+    """What a person did about the call: supervisors, and the agent besides prompts, steps and Plan B."""
+
+    at_ms: int
+    who: str
+    role: str
+    what: str
+    target: str = ""
+    text: str = ""
+
+
+class Pause(_Part):
+    """Nothing was heard or kept meanwhile."""
+
+    from_ms: int
+    to_ms: int | None = Field(None, description="null: until the end")
+
+
+class WrapUp(_Part):
+    """That somebody wrapped the call up afterwards; what was said is in the record's own fields."""
+
+    at: str = Field(description="ISO 8601")
+    who: str
+
+
+class Judgement(_Part):
+    """A reviewer's verdict on a signal (its key) or prompt (its id), the last one on each."""
+
+    kind: str
+    target: str
+    verdict: str = Field(description="right, wrong")
+    who: str
+    at: str
+
+
+class Seal(_Part):
+    """The hash chain over the call's event log: a later change of either can be seen (assist records verify)."""
+
+    events: int
+    sha256: str = Field(description="hex; of the chain's last link (assist/records/seal.py)")
 
 
 class Problem(_Part):
@@ -205,13 +264,47 @@ class IncidentRecord(_Part):
     follow_ups: list[FollowUp]
     alerts: list[Alert]
     notes: list[Note]
-    contested: str
+    contested: str = Field(description="why the agent contests what the machine heard; empty: not contested")
     transcript: list[Line]
     troubles: list[Problem]
     gaps_ms: int
-    accounted_ms: dict[str, int]
+    accounted_ms: dict[str, int] = Field(description="speaker.what became of it -> ms")
     versions: dict[str, str]
     consent: list[ConsentStep] = Field(default_factory=list, description="as it was set, in order")
+    withdrawn: int = Field(0, description="signals taken back because their words did not settle")
+    actions: list[Deed] = Field(default_factory=list)
+    pauses: list[Pause] = Field(default_factory=list)
+    redactions: dict[str, int] = Field(default_factory=dict, description="what was masked -> in how many places")
+    wrap_up: WrapUp | None = None
+    marks: list[Judgement] = Field(default_factory=list)
+    seal: Seal | None = None
+
+
+def read_record(body: Mapping[str, Any]) -> IncidentRecord:
+    """A stored or exported record, of this version or an earlier one.
+
+    Raises:
+        AssistError: codes record-newer, record-unreadable.
+    """
+    version = body.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise AssistError(
+            "record-newer", f"a record of schema {version}: this program knows up to {SCHEMA_VERSION}; update it"
+        )
+    try:
+        return IncidentRecord.model_validate({**body, "schema_version": SCHEMA_VERSION})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise AssistError("record-unreadable", f"not an incident record: {place}: {first['msg']}") from None
+
+
+def record_schema() -> dict[str, Any]:
+    """JSON Schema of the record as it is written."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **IncidentRecord.model_json_schema(mode="serialization"),
+    }
 
 
 def fold(events: Iterable[Event]) -> IncidentRecord:
@@ -243,6 +336,9 @@ class _Folding:
         self.lines: dict[str, Line] = {}
         self.troubles: list[Problem] = []
         self.consent: list[ConsentStep] = []
+        self.withdrawn = 0
+        self.actions: list[Deed] = []
+        self.pauses: list[Pause] = []
         self.gaps_ms = 0
         self.outcome = self.root_cause = self.contested = ""
 
@@ -290,7 +386,7 @@ class _Folding:
                     measured=dict(evidence.measured),
                 )
             case SignalWithdrawn():
-                self.signals.pop(event.key, None)
+                self.withdrawn += self.signals.pop(event.key, None) is not None
             case LevelChange():
                 because = [signal.key for signal in event.because]
                 self.levels.append(
@@ -307,6 +403,7 @@ class _Folding:
                     "tier": event.tier,
                     "signals": list(event.signals),
                     "shown_ms": event.at_ms,
+                    "avoid": event.avoid,
                 }
             case PromptEnded():
                 if event.id in self.prompts:
@@ -362,6 +459,17 @@ class _Folding:
                 pass
 
     def act(self, action: Action) -> None:
+        if action.role != "agent" or action.what in KEPT_OF_AGENTS:
+            self.actions.append(
+                Deed(
+                    at_ms=action.at_ms,
+                    who=action.who,
+                    role=action.role,
+                    what=action.what,
+                    target=action.target,
+                    text=action.detail,
+                )
+            )
         match action.what:
             case "seen":
                 if action.target in self.prompts:
@@ -371,7 +479,16 @@ class _Folding:
                     use = self.plan[action.target]
                     use.setdefault("offered_ms", action.at_ms)
                     if action.what != "plan-offered":
-                        use["answer"] = action.what.removeprefix("plan-")
+                        use |= {"answer": action.what.removeprefix("plan-"), "answered_ms": action.at_ms}
+            case "plan-asked":
+                if action.target in self.plan:
+                    self.plan[action.target].setdefault("asked_ms", action.at_ms)
+            case "pause":
+                if not self.pauses or self.pauses[-1].to_ms is not None:
+                    self.pauses.append(Pause(from_ms=action.at_ms))
+            case "resume":
+                if self.pauses and self.pauses[-1].to_ms is None:
+                    self.pauses[-1] = self.pauses[-1].model_copy(update={"to_ms": action.at_ms})
             case "message":
                 for alert in list(self.alerts.values()):
                     if _holder(alert) == action.who:
@@ -397,6 +514,8 @@ class _Folding:
                 how, step = ("answered", first) if answered else (first, "resolve")
                 ending = {"resolved_ms": action.at_ms, "how": how, "note": words}
                 self.step_alert(action.target, action.at_ms, step, action.who, ending)
+                if answered and action.target in self.alerts and self.alerts[action.target].target in self.plan:
+                    self.plan[self.alerts[action.target].target]["permission"] = first
             case _:
                 pass
 
@@ -404,7 +523,12 @@ class _Folding:
         known = self.alerts.get(event.id)
         if known is None:
             self.alerts[event.id] = Alert(
-                id=event.id, at_ms=event.at_ms, tier=event.tier, reason=event.reason, kind=event.kind
+                id=event.id,
+                at_ms=event.at_ms,
+                tier=event.tier,
+                reason=event.reason,
+                kind=event.kind,
+                target=event.target,
             )
             return
         self.alerts[event.id] = known.model_copy(update={"tier": event.tier, "reason": event.reason})
@@ -439,7 +563,7 @@ class _Folding:
             signals=sorted(self.signals.values(), key=lambda each: each.at_ms),
             levels=self.levels,
             prompts=[PromptUse(**use) for use in self.prompts.values()],
-            plan=[PlanUse(**use) for use in self.plan.values()],
+            plan=[self.planned(use) for use in self.plan.values()],
             steps=sorted(self.steps.values(), key=lambda each: each.at_ms),
             follow_ups=list(self.follow_ups.values()),
             alerts=list(self.alerts.values()),
@@ -451,7 +575,24 @@ class _Folding:
             accounted_ms=dict(self.ended.accounted_ms),
             versions=dict(self.started.versions),
             consent=self.consent,
+            withdrawn=self.withdrawn,
+            actions=self.actions,
+            pauses=self.pauses,
+            redactions=_redactions(self.lines.values()),
         )
+
+    def planned(self, use: dict[str, Any]) -> PlanUse:
+        """A Plan B option with what came of it: when the call came down after it was accepted."""
+        calmed = None
+        if use.get("answer") == "accepted":
+            since = use["answered_ms"]
+            below = [step.at_ms for step in self.levels if step.level in (Level.RECOVERING, Level.CALM)]
+            before = [step.level for step in self.levels if step.at_ms <= since]
+            if before and before[-1] in (Level.RECOVERING, Level.CALM):
+                calmed = 0
+            else:
+                calmed = next((at_ms - since for at_ms in below if at_ms >= since), None)
+        return PlanUse(**use, calmed_after_ms=calmed)
 
 
 def _day(due: str, started: CallStarted | None) -> str:
@@ -465,6 +606,16 @@ def _holder(alert: Alert) -> str:
     for _, what, who in alert.course:
         held = who if what == "claim" else "" if what in ("release", "released") else held
     return "" if alert.resolved_ms is not None else held
+
+
+def _redactions(lines: Iterable[Line]) -> dict[str, int]:
+    """How often each kind of mask stands in the transcript (assist/privacy/redaction.py writes "[card number]")."""
+    found: dict[str, int] = {}
+    for line in lines:
+        for text, *_ in line.words:
+            if mask := _MASK.search(text):
+                found[mask[1]] = found.get(mask[1], 0) + 1
+    return found
 
 
 def _outcome(reached: Level, at_end: Level) -> str:

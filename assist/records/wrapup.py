@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assist.records.record import IncidentRecord, Note
+from assist.records.record import IncidentRecord, Judgement, Note, WrapUp
 from assist.settings import Settings
 from assist.store.store import Review
 from detectors.signals import Level
@@ -12,6 +12,10 @@ from overlay import messages
 
 KINDS = ("outcome", "root-cause", "note", "contest", "follow-up", "due")
 """Kinds of review that a wrap-up writes; the last of a kind counts. follow-up: done or open; due: an ISO date."""
+
+
+VERDICTS = ("signal", "prompt")
+"""Kinds of review that are a verdict: right, wrong, or clear (taken back)."""
 
 
 def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentRecord:
@@ -26,8 +30,16 @@ def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentReco
     note = next((review for review in reversed(reviews) if review.kind == "note"), None)
     if note is not None:
         added.append(note)
+    kept = [review for review in reviews if review.kind in KINDS and review.who == record.agent]
+    marks = {(review.kind, review.target): review for review in reviews if review.kind in VERDICTS}
     return record.model_copy(
         update={
+            "wrap_up": WrapUp(at=kept[-1].at, who=kept[-1].who) if kept else record.wrap_up,
+            "marks": [
+                Judgement(kind=each.kind, target=each.target, verdict=each.text, who=each.who, at=each.at)
+                for each in marks.values()
+                if each.text != "clear"
+            ],
             "outcome": last.get(("outcome", "")) or record.outcome,
             "root_cause": last.get(("root-cause", "")) or record.root_cause,
             "contested": last.get(("contest", ""), record.contested),

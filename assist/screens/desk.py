@@ -9,7 +9,7 @@ from assist.access.audit import Audit
 from assist.coach.parts import Playbook
 from assist.events import Action
 from assist.live.service import Service
-from assist.records.record import IncidentRecord
+from assist.records.record import read_record
 from assist.records.wrapup import changes, form
 from assist.store.store import Review
 from overlay import messages
@@ -61,7 +61,7 @@ class Desk:
         body = store.record(said.call)
         if body is None:
             raise OverlayError("refused", "There is no record of that call; it may have been erased.")
-        record = IncidentRecord.model_validate(body)
+        record = read_record(body)
         if who.role == "agent" and record.agent != who.who:
             raise OverlayError("refused", "That call is another agent's.")
         before = form(record, store.reviews(said.call), self._service.settings)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import Column, Connection, Float, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import Column, Connection, Float, Integer, MetaData, String, Table, Text, insert, select, text
 
 from assist.errors import AssistError
+from assist.store.digest import digest_of
 
 TABLES = MetaData()
 calls = Table(
@@ -39,6 +41,12 @@ records = Table(
     Column("outcome", String, nullable=False),
     Column("contested", Integer, nullable=False),
     Column("signal_ids", String, nullable=False),  # " swearing raised_voice ": LIKE finds whole ids
+    Column("body", Text, nullable=False),
+)
+digests = Table(
+    "digests",  # the small part of a record that lists and counts read (assist/store/digest.py)
+    TABLES,
+    Column("call", String, primary_key=True),
     Column("body", Text, nullable=False),
 )
 reviews = Table(
@@ -109,10 +117,20 @@ audit_head = Table(
     Column("seal", String, nullable=False),
 )
 SPOKEN = "CREATE VIRTUAL TABLE IF NOT EXISTS spoken USING fts5(call UNINDEXED, words)"
+DIGEST_GONE = """CREATE TRIGGER IF NOT EXISTS digest_gone AFTER DELETE ON records
+BEGIN DELETE FROM digests WHERE call = OLD.call; END"""
 
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()
 """Step n takes a store of schema n + 1 to n + 2. New tables need no step (they are created); changed ones do."""
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
+
+
+def _digest_old(connection: Connection) -> None:
+    """Digests of records that have none: those of an earlier version."""
+    missing = select(records.c.call).where(records.c.call.not_in(select(digests.c.call)))
+    for call in connection.execute(missing).scalars().all():
+        body = json.loads(connection.execute(select(records.c.body).where(records.c.call == call)).scalar_one())
+        connection.execute(insert(digests).values(call=call, body=json.dumps(digest_of(body), ensure_ascii=False)))
 
 
 def prepare(connection: Connection, path: Path) -> None:
@@ -132,4 +150,6 @@ def prepare(connection: Connection, path: Path) -> None:
             step(connection)
     TABLES.create_all(connection)
     connection.execute(text(SPOKEN))
+    connection.execute(text(DIGEST_GONE))
+    _digest_old(connection)
     connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))

@@ -14,11 +14,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import (
     Engine,
-    case,
     create_engine,
     event,
-    exists,
-    func,
     insert,
     select,
     text,
@@ -32,10 +29,11 @@ from assist.errors import AssistError
 from assist.events import Event
 from assist.store import erasing, schema
 from assist.store.codec import decode, encode
+from assist.store.digest import digest_of
 from assist.store.people import People
+from assist.store.searching import RecordQuery as RecordQuery
+from assist.store.searching import matching
 from assist.store.writer import BACKLOG_BYTES, Reserve, Writer, reason
-
-_WORST = case({"escalated": 3, "tense": 2, "recovering": 1}, value=schema.records.c.level, else_=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +56,6 @@ class Review:
     target: str = ""
     text: str = ""
     at_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RecordQuery:
-    """Which records; empty means any."""
-
-    words: str = ""
-    level: str = ""
-    since: str = ""
-    """ISO 8601: calls that began then or later."""
-    before: str = ""
-    """ISO 8601: calls that began earlier than this."""
-    agent: str = ""
-    team: str = ""
-    signal: str = ""
-    outcome: str = ""
-    root_cause: str = ""
-    """A part of it, in the record or said in review."""
-    contested: bool = False
-    reviewed: bool | None = None
-    wrong: bool = False
-    """Only those with something marked wrong."""
-    worst_first: bool = False
-    offset: int = 0
-    limit: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +99,10 @@ class Store(Protocol):
         """All stored events of a call, in order."""
         ...
 
+    def log(self, call: str) -> list[tuple[int, str, str]]:
+        """The same as they stand on disk: number, type, JSON."""
+        ...
+
     def calls(self, state: str | None = None) -> list[StoredCall]:
         """Calls, newest first."""
         ...
@@ -136,6 +113,10 @@ class Store(Protocol):
 
     def records(self, query: RecordQuery) -> list[dict[str, Any]]:
         """Incident records that fit, newest (or worst) first."""
+        ...
+
+    def digests(self, query: RecordQuery) -> list[dict[str, Any]]:
+        """The digests of the records that fit (assist/store/digest.py), newest (or worst) first."""
         ...
 
     def review(self, call: str, review: Review) -> Future[None]:
@@ -160,6 +141,10 @@ class Store(Protocol):
 
     def erase(self, calls: Sequence[str]) -> Future[None]:
         """Take calls out of every table, the full-text index and the write-ahead log; their gates stay."""
+        ...
+
+    def said(self, calls: Sequence[str] | None = None) -> dict[str, list[Review]]:
+        """What was said about these calls (None: about any), oldest first; without mere looks."""
         ...
 
     @property
@@ -248,9 +233,15 @@ class SqliteStore:
             "signal_ids": f" {' '.join(sorted({signal['id'] for signal in record['signals']}))} ",
             "body": json.dumps(record, ensure_ascii=False, separators=(",", ":")),
         }
+        digest = json.dumps(digest_of({**record, "call": call}), ensure_ascii=False, separators=(",", ":"))
         words = " ".join(line["text"] for line in record["transcript"])
         self._writer.put(
             upsert(schema.records).values(call=call, **row).on_conflict_do_update(index_elements=["call"], set_=row)
+        )
+        self._writer.put(
+            upsert(schema.digests)
+            .values(call=call, body=digest)
+            .on_conflict_do_update(index_elements=["call"], set_={"body": digest})
         )
         self._writer.put(text("DELETE FROM spoken WHERE call = :call").bindparams(call=call))
         self._writer.put(
@@ -264,13 +255,17 @@ class SqliteStore:
 
     def events(self, call: str) -> list[tuple[int, Event]]:
         """All stored events of a call, in order."""
+        return [(n, decode(name, body)) for n, name, body in self.log(call)]
+
+    def log(self, call: str) -> list[tuple[int, str, str]]:
+        """The same as they stand on disk: number, type, JSON."""
         query = (
             select(schema.events.c.n, schema.events.c.type, schema.events.c.body)
             .where(schema.events.c.call == call)
             .order_by(schema.events.c.n)
         )
         with self._reader.connect() as connection:
-            return [(row.n, decode(row.type, row.body)) for row in connection.execute(query)]
+            return [(row.n, row.type, row.body) for row in connection.execute(query)]
 
     def calls(self, state: str | None = None) -> list[StoredCall]:
         """Calls, newest first."""
@@ -288,43 +283,14 @@ class SqliteStore:
 
     def records(self, query: RecordQuery) -> list[dict[str, Any]]:
         """Incident records that fit, newest (or worst) first."""
-        wanted = select(schema.records.c.body)
-        for column, value in (("level", query.level), ("agent", query.agent), ("team", query.team)):
-            if value:
-                wanted = wanted.where(schema.records.c[column] == value)
-        if query.since:
-            wanted = wanted.where(schema.records.c.started_at >= query.since)
-        if query.before:
-            wanted = wanted.where(schema.records.c.started_at < query.before)
-        if query.root_cause:
-            own = func.json_extract(schema.records.c.body, "$.root_cause")
-            said_cause = exists().where(
-                schema.reviews.c.call == schema.records.c.call,
-                schema.reviews.c.kind == "root-cause",
-                schema.reviews.c.text.contains(query.root_cause, autoescape=True),
-            )
-            wanted = wanted.where(said_cause | own.contains(query.root_cause, autoescape=True))
-        if query.outcome:
-            wanted = wanted.where(schema.records.c.outcome.contains(query.outcome, autoescape=True))
-        if query.signal:
-            wanted = wanted.where(schema.records.c.signal_ids.contains(f" {query.signal} ", autoescape=True))
-        if query.contested:
-            wanted = wanted.where(schema.records.c.contested == 1)
-        if query.reviewed is not None:
-            said = exists().where(schema.reviews.c.call == schema.records.c.call, schema.reviews.c.kind != "looked")
-            wanted = wanted.where(said if query.reviewed else ~said)
-        if query.wrong:
-            wanted = wanted.where(
-                exists().where(schema.reviews.c.call == schema.records.c.call, schema.reviews.c.text == "wrong")
-            )
-        if query.words:
-            phrase = '"' + query.words.replace('"', " ") + '"'  # a phrase, never the query language of FTS5
-            found = text("records.call IN (SELECT call FROM spoken WHERE spoken MATCH :phrase)")
-            wanted = wanted.where(found.bindparams(phrase=phrase))
-        order = [_WORST.desc()] if query.worst_first else []
-        wanted = wanted.order_by(*order, schema.records.c.started_at.desc()).offset(query.offset).limit(query.limit)
+        wanted = matching(schema.records.c.body, query)
         with self._reader.connect() as connection:
             return [json.loads(body) for body in connection.execute(wanted).scalars()]
+
+    def digests(self, query: RecordQuery) -> list[dict[str, Any]]:
+        """The digests of the records that fit, newest (or worst) first."""
+        with self._reader.connect() as connection:
+            return [json.loads(body) for body in connection.execute(matching(schema.digests.c.body, query)).scalars()]
 
     def review(self, call: str, review: Review) -> Future[None]:
         """Append what somebody said about a finished call, or that they looked."""
@@ -358,6 +324,18 @@ class SqliteStore:
     def erase(self, calls: Sequence[str]) -> Future[None]:
         """Take calls out of every table, the full-text index and the write-ahead log; their gates stay."""
         return self._writer.put(lambda connection: erasing.erase(connection, calls), wipe=True)
+
+    def said(self, calls: Sequence[str] | None = None) -> dict[str, list[Review]]:
+        """What was said about these calls (None: about any), oldest first; without mere looks."""
+        columns = [schema.reviews.c[field.name] for field in fields(Review)]
+        query = select(schema.reviews.c.call, *columns).where(schema.reviews.c.kind != "looked")
+        if calls is not None:
+            query = query.where(schema.reviews.c.call.in_(calls))
+        found: dict[str, list[Review]] = {}
+        with self._reader.connect() as connection:
+            for call, *row in connection.execute(query.order_by(schema.reviews.c.n)):
+                found.setdefault(call, []).append(Review(*row))
+        return found
 
     @property
     def people(self) -> People:

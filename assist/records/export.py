@@ -1,0 +1,178 @@
+"""Records taken out of the store: one or many, as JSON, as CSV (a row per call), or as pages."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from assist.errors import AssistError
+from assist.records.page import page
+from assist.records.record import IncidentRecord, read_record
+from assist.records.wrapup import completed
+from assist.store.store import RecordQuery, Store
+
+FORMATS = ("json", "csv", "html")
+MOST = 100_000
+DONE = ("used", "acted")
+
+
+def day(text: str, option: str) -> date | None:
+    """A day given on the command line; None where it is empty.
+
+    Raises:
+        AssistError: code day-invalid.
+    """
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise AssistError("day-invalid", f"{option} {text}: expected a day such as 2026-11-24") from None
+
+
+def span(since: date | None, until: date | None, team: str = "", limit: int = MOST) -> RecordQuery:
+    """The query for calls that began on these days, both included."""
+    return RecordQuery(
+        since=since.isoformat() if since else "",
+        before=(until + timedelta(days=1)).isoformat() if until else "",
+        team=team,
+        limit=limit,
+    )
+
+
+def chosen(store: Store, calls: Sequence[str], query: RecordQuery) -> list[IncidentRecord]:
+    """These calls' records, or all that fit; with what was said afterwards laid over them.
+
+    Raises:
+        AssistError: code record-unknown.
+    """
+    bodies = []
+    for call in calls:
+        body = store.record(call)
+        if body is None:
+            raise AssistError("record-unknown", f"no record of call {call!r}; see `assist records list`")
+        bodies.append(body)
+    records = [read_record(body) for body in (bodies if calls else store.records(query))]
+    said = store.said([record.call for record in records] if calls else None)
+    return [completed(record, said.get(record.call, ())) for record in records]
+
+
+def export(records: Sequence[IncidentRecord], out: Path, form: str) -> int:
+    """Write them to one file, or one file each into a folder; how many files.
+
+    Raises:
+        AssistError: codes export-format, export-failed.
+    """
+    chosen_form = form or out.suffix.removeprefix(".")
+    folder = out.is_dir() or (not out.suffix and bool(form))
+    if chosen_form not in FORMATS:
+        raise AssistError("export-format", f"--out {out}: expected a name that ends in .json, .csv or .html")
+    if not folder and chosen_form == "html" and len(records) != 1:
+        raise AssistError("export-format", f"--out {out}: a page holds one record: name a folder and --format html")
+    try:
+        if not folder:
+            out.write_text(text_of(records, chosen_form), encoding="utf-8", newline="")
+            return 1
+        out.mkdir(parents=True, exist_ok=True)
+        for record in records:
+            (out / f"{record.call}.{chosen_form}").write_text(
+                text_of([record], chosen_form), encoding="utf-8", newline=""
+            )
+    except OSError as error:
+        raise AssistError("export-failed", f"cannot write {out}: {error.strerror}") from None
+    return len(records)
+
+
+def text_of(records: Sequence[IncidentRecord], form: str) -> str:
+    """One record as a JSON object or a page, many as a JSON array; any number as CSV."""
+    if form == "csv":
+        return to_csv(records)
+    if form == "html":
+        return page(records[0])
+    bodies = [record.model_dump(mode="json") for record in records]
+    return json.dumps(bodies[0] if len(bodies) == 1 else bodies, ensure_ascii=False, indent=2) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the CSV."""
+
+    name: str
+    meaning: str
+    value: Callable[[IncidentRecord], str | int | float]
+
+
+def _seconds(ms: int | None) -> float | str:
+    return "" if ms is None else round(ms / 1000, 1)
+
+
+def _clock(record: IncidentRecord) -> tuple[str, float | str]:
+    """The first run of the 60-second clock that was met, else the last."""
+    if not record.recovery:
+        return "", ""
+    run = next((run for run in record.recovery if run.result == "met"), record.recovery[-1])
+    return run.result or "no end heard", _seconds(run.took_ms)
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("call", "id of the call", lambda r: r.call),
+    Column("started_at", "ISO 8601 with offset", lambda r: r.started_at),
+    Column("agent", "who took the call", lambda r: r.agent),
+    Column("team", "team of the agent", lambda r: r.team),
+    Column("queue", "queue the call came from", lambda r: r.queue),
+    Column("duration_s", "seconds", lambda r: _seconds(r.duration_ms)),
+    Column("ended", "hang-up, end-of-recording, interrupted, failed", lambda r: r.ended),
+    Column("level_reached", "calm, recovering, tense, escalated", lambda r: r.level_reached),
+    Column("level_at_end", "as above", lambda r: r.level_at_end),
+    Column("outcome", "as wrapped up or reviewed, else as heard", lambda r: r.outcome),
+    Column("root_cause", "as wrapped up or reviewed", lambda r: r.root_cause),
+    Column("contested", "why the agent contests the record; empty: not contested", lambda r: r.contested),
+    Column(
+        "signals",
+        "ids of what was heard from the customer, each once",
+        lambda r: " ".join(dict.fromkeys(s.id for s in r.signals if s.speaker != "agent")),
+    ),
+    Column("prompts", "prompts shown", lambda r: len(r.prompts)),
+    Column(
+        "prompts_seen", "of these, drawn on a visible page", lambda r: sum(p.seen_ms is not None for p in r.prompts)
+    ),
+    Column("prompts_done", "of these, marked used or acted on", lambda r: sum(p.how in DONE for p in r.prompts)),
+    Column("prompts_wrong", "of these, marked wrong by the agent", lambda r: sum(p.how == "wrong" for p in r.prompts)),
+    Column("steps", "ids of the method's steps done", lambda r: " ".join(s.step for s in r.steps)),
+    Column(
+        "offered",
+        "Plan B offered to the customer",
+        lambda r: "; ".join(p.title for p in r.plan if p.offered_ms is not None),
+    ),
+    Column("accepted", "of these, accepted", lambda r: "; ".join(p.title for p in r.plan if p.answer == "accepted")),
+    Column("cost", "cost of what was accepted", lambda r: sum(p.cost for p in r.plan if p.answer == "accepted")),
+    Column("recovery", "60-second clock: met, missed, stopped; empty: never started", lambda r: _clock(r)[0]),
+    Column("recovery_s", "seconds the recovery took", lambda r: _clock(r)[1]),
+    Column("follow_ups_open", "promises not marked done", lambda r: sum(not f.done for f in r.follow_ups)),
+    Column("alerts", "alerts to supervisors", lambda r: len(r.alerts)),
+    Column("masked", "places masked in the transcript", lambda r: sum(r.redactions.values())),
+    Column("troubles", "codes of troubles, each once", lambda r: " ".join(dict.fromkeys(t.code for t in r.troubles))),
+    Column("playbook", "version of the playbook", lambda r: r.versions.get("playbook", "")),
+    Column("rules", "version of the word rules", lambda r: r.versions.get("rules", "")),
+    Column("sha256", "seal of the event log (assist records verify)", lambda r: r.seal.sha256 if r.seal else ""),
+)
+
+
+def to_csv(records: Iterable[IncidentRecord]) -> str:
+    """One row per call, RFC 4180; text that a spreadsheet would run as a formula is defused."""
+    out = io.StringIO()
+    rows = csv.writer(out)
+    rows.writerow([column.name for column in COLUMNS])
+    for record in records:
+        rows.writerow([_cell(column.value(record)) for column in COLUMNS])
+    return out.getvalue()
+
+
+def _cell(value: str | int | float) -> str | int | float:
+    """A cell that begins with =, +, -, @, tab or return is a formula to a spreadsheet: an apostrophe makes it text."""
+    if isinstance(value, str) and value.lstrip(" ")[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
+        return "'" + value
+    return value
