@@ -45,25 +45,21 @@ def problems_of(book: Playbook) -> Iterator[Problem]:
             seen[line] = f"{kind}.{part.id}"
 
 
-def problems_with_rules(book: Playbook, rulebook: Rulebook) -> list[str]:
+def problems_with_rules(book: Playbook, rulebook: Rulebook) -> Iterator[Problem]:
     """What only the rules can tell: examples that do not tick their step, lines that would be heard as a misstep."""
     judge = PhraseDetector(rulebook)
-    problems = []
     for step in book.steps:
         for example in step.examples:
             heard = {signal.id for signal in judge.find(example, Speaker.AGENT)}
             if not heard & set(step.ticked_by) and not found(step.words, spoken(example)):
                 wanted = ", ".join([*step.ticked_by, *step.words])
-                problems.append(f"{book.id}: steps.{step.id}.examples: {example!r} does not tick it: expected {wanted}")
+                yield "steps", step.id, "examples", f"{example!r} does not tick it: expected {wanted}"
     for kind, part in [("steps", step) for step in book.steps] + [("plays", play) for play in book.plays]:
         for line in part.say:
             for signal in judge.find(line, Speaker.AGENT):
                 if signal.id in AGENT_MISSTEPS:
-                    problems.append(
-                        f"{book.id}: {kind}.{part.id}.say: {line!r} would be heard as {signal.id} "
-                        f"({signal.evidence.quote!r}): say it another way"
-                    )
-    return problems
+                    text = f"{line!r} would be heard as {signal.id} ({signal.evidence.quote!r}): say it another way"
+                    yield kind, part.id, "say", text
 
 
 def spoken(text: str, speaker: Speaker = Speaker.AGENT) -> Utterance:

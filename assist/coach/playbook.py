@@ -17,8 +17,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from assist.coach.checks import problems_of
+from assist.coach.checks import problems_of, problems_with_rules
 from assist.coach.parts import Option, Play, Playbook, Step
+from detectors.rulebook import Rulebook
 
 SHIPPED = files("assist") / "playbooks"
 TESTS = ".test.toml"
@@ -78,10 +79,13 @@ def load_playbook(playbook: str | Path, *, options: Path | None = None) -> Playb
     return book
 
 
-def check_playbook(playbook: str | Path, *, options: Path | None = None) -> list[str]:
-    """Every problem as one line that names file, line or key, and what was expected; empty when it is sound."""
+def check_playbook(playbook: str | Path, *, options: Path | None = None, rules: Rulebook | None = None) -> list[str]:
+    """Every problem as one line that names file, line or key, and what was expected; empty when it is sound.
+
+    With `rules` also what only they can tell: examples that do not tick their step, lines heard as a misstep.
+    """
     try:
-        return _load(playbook, options)[1]
+        return _load(playbook, options, rules)[1]
     except PlaybookError as error:
         return [str(error)]
 
@@ -144,7 +148,9 @@ def parse(place: str, text: str) -> dict[str, Any]:
         raise PlaybookError("playbook-invalid", f"{place}: not valid TOML: {error}") from None
 
 
-def _load(playbook: str | Path, options: Path | None) -> tuple[Playbook | None, list[str]]:
+def _load(
+    playbook: str | Path, options: Path | None, rules: Rulebook | None = None
+) -> tuple[Playbook | None, list[str]]:
     gathered = _gather(playbook, options)
     head, problems = gathered.head, gathered.problems
     parts = {kind: list(found.values()) for kind, found in gathered.parts.items()}
@@ -155,7 +161,8 @@ def _load(playbook: str | Path, options: Path | None) -> tuple[Playbook | None, 
     except ValidationError as error:
         return None, [*problems, *(_line(head, parts, each) for each in error.errors(include_url=False))]
     book = book.model_copy(update={"version": f"{book.id} {book.release} ({gathered.digest})"})
-    for kind, part, key, text in problems_of(book):
+    found = [*problems_of(book), *(problems_with_rules(book, rules) if rules is not None else ())]
+    for kind, part, key, text in found:
         placed = gathered.parts.get(kind, {}).get(part, head)
         where = f"{kind}.{part}" if part else ""
         problems.append(f"{placed.place(key)}: {'.'.join(filter(None, (where, key)))}: {text}")

@@ -1,4 +1,4 @@
-"""Playbooks: list, check, new, diff."""
+"""Playbooks: list, show, new, check, diff, test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from assist.commands.app import (
     group,
 )
 
-playbook_app = group("playbook", "Playbooks: list, check, show what differs.")
+playbook_app = group("playbook", "Playbooks: list, show, copy, check, compare, try on written calls.")
+
+OptionsOption = Annotated[Path | None, typer.Option("--options", help="Plan B options instead of the playbook's own.")]
 
 
 @playbook_app.command("list")
@@ -22,27 +24,41 @@ def playbook_list() -> None:
     """The shipped playbooks."""
     from assist.coach.playbook import list_playbooks, load_playbook
 
-    table = Table("Name", "Method", "Version")
+    table = Table("Name", "Method", "Version", "When to choose it")
     for name in list_playbooks():
         book = load_playbook(name)
-        table.add_row(name, book.name, book.version)
+        table.add_row(name, book.name, book.version, book.about)
     console.print(table)
+
+
+@playbook_app.command("show")
+def playbook_show(
+    playbook: Annotated[str, typer.Argument(help="A playbook's name or file.")], options: OptionsOption = None
+) -> None:
+    """One playbook as a person reads it: steps, what is said when, what can be given."""
+    from assist.coach.playbook import load_playbook
+    from assist.coach.reading import lines_of
+
+    for line in lines_of(load_playbook(playbook, options=options)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @playbook_app.command("check")
 def playbook_check(
     playbook: Annotated[list[str] | None, typer.Argument(help="Playbook names or files; default: all shipped.")] = None,
     rules: Annotated[list[Path] | None, typer.Option("--rules", help="Rule files to check as well.")] = None,
+    options: OptionsOption = None,
 ) -> None:
-    """Check playbooks and rules: keys, limits, reachable steps, and the examples inside every rule file."""
+    """Check playbooks and rules: keys, limits, reachable steps, and the examples inside every file."""
     from assist.coach.playbook import check_playbook, list_playbooks
     from detectors.rulebook import load_rules
 
-    problems = [line for name in (playbook or list_playbooks()) for line in check_playbook(name)]
     rulebook = load_rules(rules or None)
+    names = playbook or list_playbooks()
+    problems = [line for name in names for line in check_playbook(name, options=options, rules=rulebook)]
     problems += rulebook.check()
-    for line in problems:
-        console.print(line, markup=False)
+    for line in dict.fromkeys(problems):
+        console.print(line, markup=False, soft_wrap=True)
     if problems:
         fail(f"{len(problems)} problem(s) found; the running playbook stays in force", "playbook-invalid")
     console.print(f"playbooks ok; rules ok ({len(rulebook.rules)} rules, version {rulebook.version})")
@@ -62,12 +78,48 @@ def playbook_new(
 
 @playbook_app.command("diff")
 def playbook_diff(before: str, after: str) -> None:
-    """What differs between two playbooks: steps, plays, options, lines."""
+    """What differs between two playbooks, with what they include: steps, plays, options, lines."""
     from assist.coach.differences import diff_playbooks
     from assist.coach.playbook import load_playbook
 
     lines = diff_playbooks(load_playbook(before), load_playbook(after))
     for line in lines:
-        console.print(line, markup=False)
+        console.print(line, markup=False, soft_wrap=True)
     if not lines:
         console.print("no difference")
+
+
+@playbook_app.command("test")
+def playbook_test(
+    playbook: Annotated[list[str] | None, typer.Argument(help="Playbook names or files; default: all shipped.")] = None,
+    script: Annotated[Path | None, typer.Option(help="Written calls; default: NAME.test.toml beside it.")] = None,
+    rules: Annotated[list[Path] | None, typer.Option("--rules", help="Rule files besides the shipped ones.")] = None,
+    options: OptionsOption = None,
+    show: Annotated[bool, typer.Option("--show", help="Also show what was said and what came of it.")] = False,
+) -> None:
+    """Try playbooks on their written calls: what is prompted, ticked, offered, promised at each turn."""
+    from assist.coach.playbook import list_playbooks, load_playbook
+    from assist.coach.reading import course_of
+    from assist.coach.trial import conversations, play
+    from detectors.rulebook import load_rules
+
+    rulebook = load_rules(extra=rules or None)
+    calls = turns = misses = 0
+    for name in playbook or list_playbooks():
+        book = load_playbook(name, options=options)
+        place, written = conversations(name, script)
+        for call in written:
+            calls += 1
+            if show:
+                console.print(f"{place}: {call.name}", style="bold", markup=False)
+            for number, outcome in enumerate(play(book, rulebook, call), 1):
+                turns += 1
+                misses += len(outcome.misses)
+                for line in course_of(outcome) if show else ():
+                    console.print(line, markup=False, highlight=False, soft_wrap=True)
+                for miss in outcome.misses:
+                    said = outcome.turn.says or outcome.turn.does or "waiting"
+                    console.print(f"{place}: {call.name}: turn {number} ({said}): {miss}", markup=False, soft_wrap=True)
+    if misses:
+        fail(f"{misses} of the expectations in {calls} written calls did not come", "playbook-test")
+    console.print(f"{calls} written calls, {turns} turns: all as expected")

@@ -1,0 +1,244 @@
+"""Scripted conversations: a playbook tried on written calls, through the real rules, detectors, level and coach.
+
+They stand beside the playbook (mine.toml, mine.test.toml). Words are spoken at an ordinary pace, ticks come as they do
+in a live call; what is measured from sound (a raised voice) is written as `hears`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from assist.coach.coach import AgentProfile, Coach
+from assist.coach.parts import Playbook
+from assist.coach.planb import Caller
+from assist.coach.playbook import SHIPPED, TESTS, PlaybookError, parse, read_text
+from assist.events import (
+    Action,
+    CallStarted,
+    Event,
+    FollowUpNoted,
+    HandOffNoted,
+    PlanMoved,
+    PlanOffered,
+    PromptEnded,
+    PromptShown,
+    Recovery,
+    SignalRaised,
+    StepTicked,
+)
+from assist.live.session import TICK_MS, Session
+from audio.events import Speaker, SpeechActivity, Utterance, Word
+from detectors.escalation import Escalation
+from detectors.roster import build
+from detectors.rulebook import Rulebook
+from detectors.signals import SIGNAL_IDS, Evidence, Level, LevelChange, Severity, Signal, Window
+
+WORD_MS = 330
+"""About three words a second: telephone talk."""
+SETTLED_MS = 500
+"""After the last word until it settles."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Expected(_Part):
+    """What must come of a turn, until the next one begins. Ids are those of the playbook."""
+
+    prompt: str = Field("", description="id of the play, or step-ID, or offer-ID, whose prompt is shown")
+    no_prompt: bool = Field(False, description="no prompt is shown")
+    acted: str = Field("", description="id whose prompt ends because it was acted on")
+    steps: list[str] = Field(default_factory=list, description="steps that are ticked")
+    level: Level | None = Field(None, description="the level at the end of the turn")
+    signals: list[str] = Field(default_factory=list, description="signals that are heard")
+    options: list[str] = Field(default_factory=list, description="Plan B options on screen at the end of the turn")
+    offered: str = Field("", description="option that was heard being offered")
+    accepted: str = Field("", description="option that was heard being accepted")
+    promise: str = Field("", description="a promise is noted that is due then, as said")
+    hand_off: str = Field("", description="a hand-off to this place is noted")
+    clock: str = Field("", description="the recovery clock: started, met, missed, stopped")
+
+
+class Turn(_Part):
+    """Somebody says something, or does something at the agent's screen, or time passes."""
+
+    who: Literal["agent", "customer"] = "customer"
+    says: str = ""
+    hears: list[str] = Field(default_factory=list, description="signals measured from sound while it is said")
+    does: str = Field("", description='instead of words, at the screen: "plan-offered late-fee", "used", "dismissed"')
+    after_s: float = Field(0.6, ge=0, le=600, description="seconds of silence before it")
+    expect: Expected = Field(default_factory=Expected)
+
+
+class Conversation(_Part):
+    """One written call."""
+
+    name: str = Field(min_length=1)
+    role: str = "agent"
+    experienced: bool = False
+    value: str = Field("", description="the customer's value")
+    turns: list[Turn] = Field(min_length=1)
+
+
+class _Script(_Part):
+    calls: list[Conversation] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One turn as it went."""
+
+    turn: Turn
+    events: tuple[Event, ...]
+    misses: tuple[str, ...]
+    """What was expected and did not come, in plain lines."""
+
+
+def conversations(playbook: str | Path, script: Path | None = None) -> tuple[str, list[Conversation]]:
+    """The scripted conversations of a playbook, from the file beside it or the one given; with the file's name.
+
+    Raises:
+        PlaybookError: codes playbook-untested (there is none), playbook-invalid (it cannot be used).
+    """
+    beside = str(playbook).removesuffix(".toml")
+    try:
+        place, text = read_text(script) if script is not None else _beside(beside)
+    except PlaybookError:
+        raise PlaybookError(
+            "playbook-untested",
+            f"no scripted conversations of {playbook}: expected {script or f'{beside}{TESTS}'}",
+        ) from None
+    try:
+        found = _Script.model_validate(parse(place, text)).calls
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise PlaybookError("playbook-invalid", f"{place}: {where}: {first['msg']}") from None
+    unknown = {name for call in found for turn in call.turns for name in turn.hears} - SIGNAL_IDS
+    if unknown:
+        known = ", ".join(sorted(SIGNAL_IDS))
+        raise PlaybookError("playbook-invalid", f"{place}: hears: {min(unknown)!r}: expected one of {known}")
+    return place, found
+
+
+def _beside(name: str) -> tuple[str, str]:
+    shipped = SHIPPED / f"{name}{TESTS}"
+    if "/" not in name and shipped.is_file():
+        return f"{name}{TESTS}", shipped.read_text(encoding="utf-8")
+    return read_text(Path(f"{name}{TESTS}"))
+
+
+def play(book: Playbook, rules: Rulebook, call: Conversation) -> list[Outcome]:
+    """Take one conversation through rules, detectors, level and coach."""
+    stage = _Stage(book, rules, call)
+    return [stage.take(turn, number) for number, turn in enumerate(call.turns)]
+
+
+@dataclass
+class _Sounds:
+    """Stands for what is measured from sound: raises what the script says is heard."""
+
+    name: str = "scripted"
+    version: str = "1"
+    coming: list[Signal] = field(default_factory=list)
+
+    def __call__(self, window: Window) -> Iterable[Signal]:
+        ready, self.coming = self.coming, []
+        return ready
+
+
+class _Stage:
+    def __init__(self, book: Playbook, rules: Rulebook, call: Conversation) -> None:
+        began = datetime.fromisoformat("2026-11-24T10:00:00+00:00")
+        started = CallStarted(
+            0, "scripted", "Dana", "", "", "", began.isoformat(), "script", ("agent", "customer"), {}, call.value
+        )
+        self.sounds = _Sounds()
+        profile = AgentProfile("Dana", call.role, call.experienced)
+        coach = Coach(book, profile, caller=Caller(call.value), began=began)
+        self.session = Session(started, [self.sounds, *build(rules)], Escalation(), coach)
+        self.now_ms = 0
+        self.level = Level.CALM
+        self.options: list[str] = []
+        self.prompts: dict[str, str] = {}
+        """Prompt id -> play, of all that were shown."""
+        self.shown = ""
+
+    def take(self, turn: Turn, number: int) -> Outcome:
+        events = list(self._run(turn, number))
+        for event in events:
+            match event:
+                case LevelChange():
+                    self.level = event.level
+                case PlanOffered():
+                    self.options = [option.id for option in event.options]
+                case PromptShown():
+                    self.prompts[event.id], self.shown = event.play, event.id
+                case _:
+                    pass
+        return Outcome(turn, tuple(events), tuple(self._misses(turn.expect, events)))
+
+    def _run(self, turn: Turn, number: int) -> Iterator[Event]:
+        yield from self._pass(round(turn.after_s * 1000))
+        if turn.does:
+            what, _, target = turn.does.partition(" ")
+            action = Action(self.now_ms, "Dana", "agent", what, target or self.shown)
+            yield from self.session.act(action)
+        if not turn.says:
+            return
+        speaker, start = Speaker(turn.who), self.now_ms
+        texts = turn.says.split()
+        words = tuple(
+            Word(text, start + WORD_MS * n, start + WORD_MS * n + WORD_MS - 60) for n, text in enumerate(texts)
+        )
+        yield from self.session.hear(SpeechActivity(speaker, start, True))
+        yield from self._pass(WORD_MS * len(words))
+        self.sounds.coming = [_measured(name, self.now_ms) for name in turn.hears]
+        yield from self.session.hear(SpeechActivity(speaker, self.now_ms, False))
+        yield from self._pass(SETTLED_MS)
+        said = Utterance(f"{speaker.value[0]}{number}", speaker, start, start + WORD_MS * len(words), words)
+        yield from self.session.hear(said)
+        yield from self._pass(TICK_MS)
+
+    def _pass(self, milliseconds: int) -> Iterator[Event]:
+        until = self.now_ms + milliseconds
+        while self.now_ms + TICK_MS <= until:
+            self.now_ms += TICK_MS
+            yield from self.session.tick(self.now_ms)
+        self.now_ms = until
+
+    def _misses(self, wanted: Expected, events: list[Event]) -> Iterator[str]:
+        shown = [event.play for event in events if isinstance(event, PromptShown)]
+        acted = [self.prompts[e.id] for e in events if isinstance(e, PromptEnded) and e.how == "acted"]
+        moved = [(event.what, event.option) for event in events if isinstance(event, PlanMoved)]
+        came: dict[str, tuple[list[str], list[str]]] = {
+            "prompt": ([wanted.prompt], shown),
+            "prompt acted on": ([wanted.acted], acted),
+            "step": (wanted.steps, [event.step for event in events if isinstance(event, StepTicked) and event.done]),
+            "signal": (wanted.signals, [event.signal.id for event in events if isinstance(event, SignalRaised)]),
+            "level": ([wanted.level or ""], [self.level]),
+            "option on screen": (wanted.options, self.options),
+            "option offered": ([wanted.offered], [option for what, option in moved if what == "offered"]),
+            "option accepted": ([wanted.accepted], [option for what, option in moved if what == "accepted"]),
+            "promise due": ([wanted.promise], [event.due for event in events if isinstance(event, FollowUpNoted)]),
+            "hand-off to": ([wanted.hand_off], [event.to for event in events if isinstance(event, HandOffNoted)]),
+            "clock": ([wanted.clock], [event.what for event in events if isinstance(event, Recovery)]),
+        }
+        for what, (expected, found) in came.items():
+            for each in expected:
+                if each and each not in found:
+                    yield f"{what}: expected {each}, there was {', '.join(found) or 'none'}"
+        if wanted.no_prompt and shown:
+            yield f"prompt: expected none, there was {', '.join(shown)}"
+
+
+def _measured(name: str, at_ms: int) -> Signal:
+    evidence = Evidence(at_ms - 1_000, at_ms, summary="written in the script", measured={"seconds": 1.0})
+    return Signal(name, f"script.{name}", "1", Speaker.CUSTOMER, at_ms, 0.9, Severity.NOTE, evidence)
