@@ -31,11 +31,16 @@ class AttentionBudget:
     def __init__(self, settings: AttentionSettings | None = None) -> None:
         self.settings = settings or AttentionSettings()
         self._spent: list[int] = []
+        self._quiet: list[int] = []
         self._help = 0
         self._topics: dict[str, int] = {}
 
-    def allows(self, topic: str, tier: Severity, now_ms: int) -> bool:
-        """May a prompt about `topic` (a play or rule id) be shown now?"""
+    def allows(self, topic: str, tier: Severity, now_ms: int, *, quiet: bool = False) -> bool:
+        """May a prompt about `topic` (a play or rule id) be shown now?
+
+        `quiet`: it is the coach's own idea, nothing was said that calls for it. It must fit beside everything else;
+        what was said need not care for it.
+        """
         limits = self.settings
         if not self.cool(topic, now_ms):
             return False
@@ -43,19 +48,23 @@ class AttentionBudget:
             return True
         if tier is Severity.HELP and self._help >= limits.help_per_call:
             return False
-        if self._spent and now_ms - self._spent[-1] < limits.gap_ms:
+        others = self._spent + (self._quiet if quiet else [])
+        if others and now_ms - max(others) < limits.gap_ms:
             return False
-        return self.spent(now_ms) < limits.per_minute
+        return sum(now_ms - at < 60_000 for at in others) < limits.per_minute
 
     def cool(self, topic: str, now_ms: int) -> bool:
         """Is the topic's last prompt long enough ago?"""
         last = self._topics.get(topic)
         return last is None or now_ms - last >= self.settings.cooldown_ms
 
-    def spend(self, topic: str, tier: Severity, now_ms: int) -> None:
+    def spend(self, topic: str, tier: Severity, now_ms: int, *, quiet: bool = False) -> None:
         """A prompt about `topic` was shown at `now_ms`."""
         self._topics[topic] = now_ms
         if tier is Severity.URGENT:
+            return
+        if quiet:
+            self._quiet = [at for at in self._quiet if now_ms - at < 60_000] + [now_ms]
             return
         self._spent = [at for at in self._spent if now_ms - at < 60_000] + [now_ms]
         self._help += tier is Severity.HELP

@@ -30,6 +30,10 @@ LATELY_MS = 20_000
 """How long a signal lends weight to the steps that fit it."""
 PROMISED_MS = 30_000
 """A time that was named so shortly before a callback was accepted is the time of that callback."""
+UNSETTLED_MS = 4_000
+"""So long the next step waits for the agent's last words to settle: they may be that step."""
+SETTLING_MS = 3_000
+"""After an escalation the words that caused it settle: what they tell may still change the Plan B rows."""
 TRANSFER = ("(transfer|transferring|put|putting|pass|passing) you [over|through|on] [to]",)
 JOINING = ("(get|getting|fetch|bring|bringing|ask|asking) [in] [you] my (manager|supervisor|team leader)",)
 """What handing over sounds like in the agent's words."""
@@ -65,6 +69,9 @@ class Coach:
         self._offers = Offers(self.playbook, self.agent.role, self.accepted_here, self.caller, today)
         self._story = Story()
         self._level = Level.CALM
+        self._escalated_ms = -SETTLING_MS - 1
+        self._unsettled_ms: int | None = None
+        """When the agent stopped saying what has not settled yet."""
         self._heard: dict[str, dict[str, Signal]] = {}
         """Signal id -> the findings of that id, by key."""
         self._follow_ups: list[FollowUpNoted] = []
@@ -92,14 +99,16 @@ class Coach:
                 events += self._accepted(now_ms, moved.option)
         if wish := self._answer_to(now_ms, signals):
             events += self._place.want(wish, now_ms)
-        return events + self._offers.show(now_ms, self._level, self._ids())
+        return events + self._show_plan(now_ms, anew=0 <= now_ms - self._escalated_ms <= SETTLING_MS)
 
     def speech(self, activity: SpeechActivity) -> list[Event]:
         """Somebody has begun to speak or has stopped: what waited for the agent's pause may come."""
-        if activity.speaker is not Speaker.AGENT:
-            return []
-        self._place.speaking(activity.at_ms if activity.speaking else None)
-        return [] if activity.speaking else self._place.tick(activity.at_ms)
+        events: list[Event] = self._place.forget("silence", activity.at_ms) if activity.speaking else []
+        if activity.speaker is Speaker.AGENT:
+            self._unsettled_ms = None if activity.speaking else activity.at_ms
+            self._place.speaking(activity.at_ms if activity.speaking else None)
+            events += [] if activity.speaking else self._place.tick(activity.at_ms)
+        return events
 
     def level(self, change: LevelChange) -> list[Event]:
         """The level has changed: the clock, Plan B, and what no longer fits."""
@@ -108,6 +117,7 @@ class Coach:
         events: list[Event] = []
         if change.level is Level.ESCALATED:
             events += self._clock.start(now_ms)
+            self._escalated_ms = now_ms
         elif change.level is Level.TENSE:
             events += self._clock.cancel(now_ms)
         else:
@@ -118,7 +128,7 @@ class Coach:
             self._heard.setdefault(signal.id, {})[signal.key] = signal
         if wish := self._answer_to(now_ms, change.because):
             events += self._place.want(wish, now_ms)
-        return events + self._offers.show(now_ms, self._level, self._ids())
+        return events + self._show_plan(now_ms, anew=change.level is Level.ESCALATED)
 
     def withdraw(self, key: str, now_ms: int) -> list[Event]:
         """The words under a signal did not hold."""
@@ -167,14 +177,16 @@ class Coach:
             case "claim":
                 events += self._hand_off(now_ms, action.who)
         if action.what.startswith("plan-"):
-            events += self._offers.show(now_ms, self._level, self._ids())
+            events += self._show_plan(now_ms)
         return events
 
     def tick(self, now_ms: int) -> list[Event]:
         """Time has passed: prompts leave, waiting ones come or go stale, requests and the clock run out."""
         events: list[Event] = [*self._clock.tick(now_ms), *self._place.tick(now_ms), *self._offers.tick(now_ms)]
         due = self._place.shown is None and now_ms - self._place.left_ms >= NEXT_STEP_MS
-        if due and self._level in (Level.ESCALATED, Level.RECOVERING):
+        if self._unsettled_ms is not None and now_ms - self._unsettled_ms < UNSETTLED_MS:
+            due = False
+        if due and not self._alone() and self._level in (Level.ESCALATED, Level.RECOVERING):
             lately = {
                 name
                 for name, known in self._heard.items()
@@ -193,12 +205,22 @@ class Coach:
         """What the customer has said so far: call time in ms and their words."""
         return self._story.told()
 
+    def _alone(self) -> bool:
+        """A play that comes before everything else has been shown."""
+        return any(play.alone and self._place.times.get(play.id) for play in self.playbook.plays)
+
+    def _show_plan(self, now_ms: int, *, anew: bool = False) -> list[Event]:
+        level = Level.CALM if self._alone() else self._level
+        return self._offers.show(now_ms, level, self._ids(), anew=anew)
+
     def _ids(self) -> set[str]:
         return {name for name, known in self._heard.items() if known}
 
     def _agent_said(self, now_ms: int, mine: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
         """The agent's settled signals, and the utterance where one has just settled."""
         events: list[Event] = []
+        if utterance is not None:
+            self._unsettled_ms = None
         if any(signal.id == "callback_time" for signal in mine):
             self._timed_ms = now_ms
         if self._level is not Level.CALM:
@@ -227,7 +249,11 @@ class Coach:
         events: list[Event] = []
         if words and wish.step and self._level is not Level.CALM:
             events += self._progress.said(now_ms, wish.step, words)
-        return [*events, *self._place.end(now_ms, "acted", words)] if words else []
+        if words:
+            return [*events, *self._place.end(now_ms, "acted", words)]
+        if wish.topic == f"step-{wish.step}" and self._progress.is_done(wish.step):
+            return self._place.end(now_ms, "withdrawn")  # it was said just before the card came
+        return []
 
     def _promised(self, now_ms: int, what: str, due: str, words: str) -> FollowUpNoted:
         when = due_at(due, self.began) if self.began is not None else None
@@ -260,26 +286,27 @@ class Coach:
         return [HandOffNoted(now_ms, to, told, tuple(done), words)]
 
     def _answer_to(self, now_ms: int, signals: Sequence[Signal]) -> Wish | None:
-        """The play that fits best: the most urgent, then the weightiest words (tone only supports), then the most
-        particular one, then the order in the file. What was said too long ago is not answered any more.
+        """The play that fits best: the most urgent, words before tone, the more particular, then the order in the file.
+
+        What was said too long ago is not answered any more.
         """
         recent = [signal for signal in signals if now_ms - signal.at_ms <= STALE_MS]
-        best: tuple[tuple[float, ...], Wish] | None = None
+        best: tuple[tuple[int, ...], Wish] | None = None
         for order, play in enumerate(self.playbook.plays):
             mine = tuple(s for s in recent if s.id in play.signals and s.severity >= play.from_severity)
             if not mine or not self._may_come(play, mine, now_ms):
                 continue
             tier = Severity.URGENT if any(s.severity is Severity.URGENT for s in mine) else play.severity
-            weight = max(WORD_WEIGHTS.get(signal.id, 0.0) * signal.strength for signal in mine)
+            words = any(signal.id in WORD_WEIGHTS for signal in mine)
             particular = 2 * bool(play.after) + (play.at_least > 1)
-            rank = (float(tier), weight, float(play.from_severity), float(particular), float(-order))
+            rank = (tier, words, play.from_severity, particular, -order)
             if best is None or rank > best[0]:
                 best = rank, self._from_play(play, mine, tier)
         return best[1] if best is not None else None
 
     def _may_come(self, play: Play, signals: Sequence[Signal], now_ms: int) -> bool:
         urgent = any(signal.severity is Severity.URGENT for signal in signals)
-        if not urgent and (self._level not in play.levels or self._level is Level.CALM):
+        if not urgent and (self._level not in play.levels or self._level is Level.CALM or self._alone()):
             return False
         often = sum(len(self._heard.get(name, ())) for name in play.signals)
         return (

@@ -20,7 +20,10 @@ ANSWER_MS = 20_000
 
 @dataclass(slots=True)
 class Offers:
-    """Which options stand where. The rows on screen change only when one of them is through, never under the eye."""
+    """Which options stand where.
+
+    The rows on screen change only when one of them is through or the call escalates, never under the eye.
+    """
 
     playbook: Playbook
     role: str
@@ -114,18 +117,23 @@ class Offers:
                 events.append(PlanMoved(now_ms, option, self._title(option), "expired", "time", "", alert))
         return events
 
-    def show(self, now_ms: int, level: Level, heard: set[str]) -> list[Event]:
-        """The rows as they should stand now; an event only where they change."""
+    def show(self, now_ms: int, level: Level, heard: set[str], *, anew: bool = False) -> list[Event]:
+        """The rows as they should stand now, chosen `anew` but for those in use; an event only where they change."""
         moment = self._moment(heard)
         left = tuple(self._renewed(row, moment) for row in self.rows if row.id not in self._answered)
+        if anew:
+            left = tuple(row for row in left if self._in_use(row.id))
         if level is Level.CALM:
-            left = tuple(row for row in left if row.id in self._asked or row.id in self._allowed)
+            left = tuple(row for row in left if self._in_use(row.id))
         elif level is not Level.RECOVERING and len(left) < ON_SCREEN:
             left = self._filled(left, offered(self.playbook.options, moment))
         if left == self.rows:
             return []
         self.rows = left
         return [PlanOffered(now_ms, left)]
+
+    def _in_use(self, option: str) -> bool:
+        return option in self._asked or option in self._allowed or option in self._offered_ms
 
     def _filled(self, left: tuple[PlanOption, ...], ranked: tuple[PlanOption, ...]) -> tuple[PlanOption, ...]:
         known = {row.id for row in left}

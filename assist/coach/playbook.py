@@ -2,6 +2,7 @@
 
 A file may `include` others (shipped ones by name, own ones by path) and `leave_out` parts of them; a part of its own
 with the id of an included one takes its place. So what all methods share (urgent plays, the abuse ladder) stands once.
+What stands first goes first where several plays answer: a file's own parts, then those of its includes in their order.
 """
 
 from __future__ import annotations
@@ -209,12 +210,17 @@ def _with_includes(playbook: str | Path, above: tuple[str, ...]) -> _Gathered:
                 f"{head.place('leave_out')}: leave_out: {wanted!r} is not included: expected one of {known}"
             )
     own: dict[str, set[str]] = {kind: set() for kind in _KINDS}
+    mine: dict[str, dict[str, _Placed]] = {kind: {} for kind in _KINDS}
     for kind, placed in _tables(name, text, table):
         part = str(placed.table.get("id", f"{kind} {len(own[kind]) + 1}"))
         if part in own[kind]:
             problems.append(f"{placed.place('id')}: {kind}: {part!r} stands twice: expected every id once")
         own[kind].add(part)
-        parts[kind][part] = placed
+        mine[kind][part] = placed
+    parts = {
+        kind: mine[kind] | {part: placed for part, placed in found.items() if part not in own[kind]}
+        for kind, found in parts.items()
+    }
     problems += [
         f"{head.place(key)}: {key}: unknown key: expected one of {', '.join(sorted(_HEAD))}"
         for key in table

@@ -37,6 +37,10 @@ class Progress:
             return []
         return [self._tick(now_ms, step, "words", words)]
 
+    def is_done(self, step: str) -> bool:
+        """Whether it is ticked."""
+        return step in self._done
+
     def by_hand(self, now_ms: int, step: str, *, done: bool) -> list[StepTicked]:
         """A person ticked a step, or took its tick back."""
         if self._playbook.step(step) is None:

@@ -46,6 +46,11 @@ class Wish:
     called_for: bool = False
     """The agent has asked for it (took up an option): no budget, no waiting."""
 
+    @property
+    def quiet(self) -> bool:
+        """The coach's own idea (a step, a note): whatever answers words goes before it."""
+        return not self.called_for and (not self.signals or self.tier is Severity.NOTE)
+
 
 class PromptPlace:
     """One call's prompt place. Every method returns the events it caused."""
@@ -91,7 +96,7 @@ class PromptPlace:
         if any(each.topic == wish.topic for each in self._waiting):
             self._waiting = [each for each in self._waiting if each.topic != wish.topic]
         self._before = deepcopy(self._budget)
-        self._budget.spend(wish.topic, wish.tier, now_ms)
+        self._budget.spend(wish.topic, wish.tier, now_ms, quiet=wish.quiet)
         self._said.add(say)
         self.times[wish.topic] = self.times.get(wish.topic, 0) + 1
         self._number += 1
@@ -137,6 +142,12 @@ class PromptPlace:
         self._waiting = [wish for wish in self._waiting if key not in {signal.key for signal in wish.signals}]
         return events + (self._chips(now_ms, always=True) if len(self._waiting) != before else [])
 
+    def forget(self, signal: str, now_ms: int) -> list[Event]:
+        """What waits because of this signal alone has become pointless."""
+        before = len(self._waiting)
+        self._waiting = [wish for wish in self._waiting if {each.id for each in wish.signals} != {signal}]
+        return self._chips(now_ms, always=len(self._waiting) != before)
+
     def clear(self, now_ms: int) -> list[Event]:
         """The call is calm again: nothing waits, and a card below urgent leaves."""
         had, self._waiting = bool(self._waiting), []
@@ -163,13 +174,13 @@ class PromptPlace:
     def _is_free_for(self, wish: Wish, now_ms: int) -> bool:
         if wish.tier is not Severity.URGENT and self._held(now_ms):
             return False
-        if self.shown is not None:
+        if self.shown is not None and self.wish is not None:
             stood = now_ms - self.shown.at_ms
-            higher = wish.tier > self.shown.tier and stood >= STILL_MS
-            said = wish.tier == self.shown.tier and bool(wish.signals) and stood >= SAID_MS
-            if not (higher or said):
+            higher = wish.tier > self.shown.tier or (self.wish.quiet and not wish.quiet)
+            said = wish.tier == self.shown.tier and not wish.quiet and stood >= SAID_MS
+            if not ((higher and stood >= STILL_MS) or said):
                 return False
-        return self._budget.allows(wish.topic, wish.tier, now_ms)
+        return self._budget.allows(wish.topic, wish.tier, now_ms, quiet=wish.quiet)
 
     def _wait(self, wish: Wish, now_ms: int) -> list[Event]:
         if any(each.topic == wish.topic for each in self._waiting):

@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pytest
+
+from assist.coach.playbook import PlaybookError, check_playbook, list_playbooks, load_playbook
+from assist.coach.reading import course_of, lines_of
+from assist.coach.trial import conversations, play
+from detectors.rulebook import load_rules
+
+RULES = load_rules()
+
+SCRIPT = """
+[[calls]]
+name = "one"
+
+[[calls.turns]]
+says = "I'm going to call my guy and he will take care of it."
+expect = { prompt = "influence-claim", level = "tense" }
+
+[[calls.turns]]
+who = "agent"
+says = "I will take care of this myself."
+expect = { prompt = "refund", acted = "influence-claim", promise = "by Friday" }
+"""
+
+
+@pytest.mark.parametrize("name", list_playbooks())
+def test_the_written_calls_of_every_shipped_playbook_go_as_expected(name):
+    book = load_playbook(name)
+    place, calls = conversations(name)
+    misses = [
+        f"{place}: {call.name}: {outcome.turn.says}: {miss}"
+        for call in calls
+        for outcome in play(book, RULES, call)
+        for miss in outcome.misses
+    ]
+    assert misses == []
+
+
+@pytest.mark.parametrize("name", list_playbooks())
+def test_every_shipped_playbook_is_sound_with_the_rules(name):
+    assert check_playbook(name, rules=RULES) == []
+
+
+def test_what_does_not_come_is_said_in_plain_lines(tmp_path):
+    script = tmp_path / "mine.test.toml"
+    script.write_text(SCRIPT)
+    _, [call] = conversations(tmp_path / "mine.toml")
+    first, second = play(load_playbook("default"), RULES, call)
+    assert first.misses == ()
+    assert second.misses == (
+        "prompt: expected refund, there was none",
+        "promise due: expected by Friday, there was none",
+    )
+    lines = [line for outcome in (first, second) for line in course_of(outcome)]
+    assert "    level tense (42)" in lines
+    assert any(line.startswith("    ▶ influence-claim: [Be the person they can call]") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("name =", "nam ="), "calls.0.name: Field required"),
+        (('who = "agent"', 'who = "robot"'), "calls.0.turns.1.who"),
+        (("prompt = ", "promt = "), "calls.0.turns.0.expect.promt: Extra inputs are not permitted"),
+        (('who = "agent"', 'hears = ["shouting"]'), "'shouting': expected one of"),
+        (("[[calls]]", "[[calls"), "not valid TOML"),
+    ],
+)
+def test_a_bad_script_is_refused_with_its_place(change, says, tmp_path):
+    script = tmp_path / "bad.test.toml"
+    assert change[0] in SCRIPT
+    script.write_text(SCRIPT.replace(*change, 1))
+    with pytest.raises(PlaybookError) as caught:
+        conversations(tmp_path / "bad.toml")
+    assert str(caught.value).startswith(str(script)) and says in str(caught.value)
+
+
+def test_a_playbook_without_written_calls_says_where_they_belong(tmp_path):
+    with pytest.raises(PlaybookError, match=r"expected .*mine\.test\.toml"):
+        conversations(tmp_path / "mine.toml")
+    with pytest.raises(PlaybookError, match=r"expected .*gone\.toml"):
+        conversations("default", Path(tmp_path / "gone.toml"))
+
+
+def test_a_playbook_reads_as_a_person_would_want_it():
+    text = "\n".join(lines_of(load_playbook("jerk")))
+    assert "1 Just calm yourself – a slow, low answer" in text
+    assert "influence_claim (tense, escalated, recovering) → Redirect" in text
+    assert "Waive the fee – worth 12 to them; costs 4 (agent up to 20, senior up to 50, supervisor up to 200)" in text
