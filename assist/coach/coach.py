@@ -298,7 +298,7 @@ class Coach:
                 continue
             tier = Severity.URGENT if any(s.severity is Severity.URGENT for s in mine) else play.severity
             words = any(signal.id in WORD_WEIGHTS for signal in mine)
-            particular = 2 * bool(play.after) + (play.at_least > 1)
+            particular = 2 * self.playbook.rung(play) + (play.at_least > 1)
             rank = (tier, words, play.from_severity, particular, -order)
             if best is None or rank > best[0]:
                 best = rank, self._from_play(play, mine, tier)

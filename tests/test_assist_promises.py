@@ -1,0 +1,161 @@
+"""Promises in many phrasings. DEV lines were looked at while the patterns were written; HELD_OUT lines were written
+before they were first run, and nothing was changed because of one of them."""
+
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assist.coach.due import DAYS, due_at, due_day
+from assist.coach.promises import promises
+from audio.events import Speaker, Utterance, Word
+
+NOW = datetime.fromisoformat("2026-11-24T10:00:00+00:00")
+"""A Tuesday."""
+
+DEV = [
+    ("I'll call you back by Friday.", ["by Friday"]),
+    ("i will call you back tomorrow afternoon", ["tomorrow afternoon"]),
+    ("I will send an engineer to you tomorrow morning at nine o'clock.", ["tomorrow morning at nine o'clock"]),
+    ("we'll email you within two hours", ["within two hours"]),
+    ("I'll get back to you by the end of the day", ["by the end of the day"]),
+    ("our engineer will come on monday", ["on monday"]),
+    ("I will refund the charge today", ["today"]),
+    ("you will have it by Friday", ["by Friday"]),
+    ("You'll hear from me by noon tomorrow.", ["by noon tomorrow"]),
+    ("the refund will be on your account within five working days", ["within five working days"]),
+    (
+        "i will send an engineer to you tomorrow morning at nine o'clock high will call you back tomorrow afternoon",
+        ["tomorrow morning at nine o'clock", "tomorrow afternoon"],
+    ),
+    ("I'll have someone call you tomorrow at ten, does that work?", ["tomorrow at ten"]),
+    ("let me call you back in an hour", ["in an hour"]),
+    ("I'll call you back.", [""]),
+    (
+        "We're going to send a technician out on Thursday between nine and eleven",
+        ["on Thursday between nine and eleven"],
+    ),
+    ("I'm going to make sure it's fixed by tomorrow", ["by tomorrow"]),
+    ("I'll follow up with you next week", ["next week"]),
+    ("Somebody will get in touch with you within 48 hours", ["within 48 hours"]),
+    ("I'll send you the form today and call you on Friday", ["today", "on Friday"]),
+    ("Shall I call you back tomorrow?", []),
+    ("Would you like me to call you tomorrow?", []),
+    ("You called us yesterday.", []),
+    ("I will look into it.", []),
+    ("They were supposed to come on Monday.", []),
+    ("I'll put you on hold for a minute", []),
+    ("I will be back with you in a moment", []),
+    ("I'll check that right now", []),
+    ("They said someone will call you on Monday", []),
+    ("I can't promise I will have it by Friday", []),
+    ("I could call you tomorrow", []),
+    ("Will you be home tomorrow?", []),
+]
+
+HELD_OUT = [
+    ("I'm going to ring you at half past two tomorrow.", ["at half past two tomorrow"]),
+    ("Okay so what happens now is I will email you the confirmation within the hour.", ["within the hour"]),
+    ("We will replace the router by Wednesday.", ["by Wednesday"]),
+    ("My supervisor will call you this afternoon.", ["this afternoon"]),
+    ("I'll personally follow up with the warehouse first thing tomorrow.", ["first thing tomorrow"]),
+    ("You'll get a call from me on Monday at eleven.", ["on Monday at eleven"]),
+    ("The technician will be there tomorrow between eight and ten.", ["tomorrow between eight and ten"]),
+    ("I will credit your account by the end of the week.", ["by the end of the week"]),
+    ("we shall write to you in the next three working days", ["in the next three working days"]),
+    ("I'll text you before six o'clock.", ["before six o'clock"]),
+    ("Your parcel will be with you on the third of December.", ["on the third of December"]),
+    ("I am going to have our billing team look at it today.", ["today"]),
+    ("I'll get back to you.", [""]),
+    ("I will speak to the depot and then I'll ring you back around four.", ["around four"]),
+    ("A colleague will phone you next Tuesday morning.", ["next Tuesday morning"]),
+    ("I'll chase this up for you by close of business.", ["by close of business"]),
+    ("What time tomorrow suits you?", []),
+    ("It will be fine.", []),
+    ("If you call us tomorrow we can look at it.", []),
+    ("The engineer should have come on Monday.", []),
+    ("I'll just bring up your account now.", []),
+    ("Did they say when they will deliver?", []),
+    ("He said he will call me back on Friday.", []),
+    ("I will need your order number.", []),
+]
+
+
+def said(text, speaker=Speaker.AGENT):
+    words = tuple(Word(word, 100 * i, 100 * i + 90) for i, word in enumerate(text.split()))
+    return Utterance("a1", speaker, 0, 100 * len(words), words)
+
+
+@pytest.mark.parametrize(("text", "due"), DEV)
+def test_promises_of_the_dev_lines(text, due):
+    found = promises(said(text))
+    assert [each.due for each in found] == due
+    assert all(each.words in text for each in found), "the words are those that were said"
+
+
+def test_promises_of_the_held_out_lines():
+    """Measured, not tuned: all 24 lines came out as wanted when they were first run."""
+    right = [text for text, due in HELD_OUT if [each.due for each in promises(said(text))] == due]
+    assert len(right) >= 22, [text for text, _ in HELD_OUT if text not in right]
+
+
+def test_the_customer_promises_nothing():
+    assert all(promises(said(text, Speaker.CUSTOMER)) == [] for text, _ in DEV + HELD_OUT)
+
+
+@pytest.mark.parametrize(
+    ("due", "means"),
+    [
+        ("by Friday", "2026-11-27"),
+        ("on tuesday", "2026-12-01"),
+        ("next Tuesday", "2026-12-01"),
+        ("next Friday", "2026-12-04"),
+        ("within the hour", "2026-11-24T11:00+00:00"),
+        ("in half an hour", "2026-11-24T10:30+00:00"),
+        ("in an hour and a half", "2026-11-24T11:30+00:00"),
+        ("tomorrow morning at ten", "2026-11-25T10:00+00:00"),
+        ("tomorrow at four", "2026-11-25T16:00+00:00"),
+        ("at half past three", "2026-11-24T15:30+00:00"),
+        ("by quarter to five", "2026-11-24T16:45+00:00"),
+        ("by 10:30", "2026-11-24T10:30+00:00"),
+        ("by nine o'clock", "2026-11-25T09:00+00:00"),
+        ("at 4pm tomorrow", "2026-11-25T16:00+00:00"),
+        ("first thing tomorrow", "2026-11-25T09:00+00:00"),
+        ("this afternoon", "2026-11-24T18:00+00:00"),
+        ("within two working days", "2026-11-26"),
+        ("within five working days", "2026-12-01"),
+        ("in the next 48 hours", "2026-11-26"),
+        ("in a couple of days", "2026-11-26"),
+        ("by the end of the day", "2026-11-24"),
+        ("by the end of the week", "2026-11-27"),
+        ("by the end of next week", "2026-12-04"),
+        ("by the end of the month", "2026-11-30"),
+        ("the day after tomorrow", "2026-11-26"),
+        ("by the fifth of December", "2026-12-05"),
+        ("by the 5th", "2026-12-05"),
+        ("next week", "2026-12-01"),
+        ("soon", ""),
+        ("", ""),
+    ],
+)
+def test_what_a_due_time_means(due, means):
+    assert due_at(due, NOW) == means
+
+
+def test_working_days_skip_the_weekend():
+    friday = datetime.fromisoformat("2026-11-27T16:00:00+00:00")
+    assert due_at("within two working days", friday) == "2026-12-01"
+    assert due_at("in two days", friday) == "2026-11-29"
+
+
+@given(st.sampled_from(DAYS), st.datetimes(datetime(2026, 1, 1), datetime(2030, 1, 1)))
+def test_a_weekday_is_the_next_one_and_never_today(day, said_at):
+    found = due_day(f"by {day}", said_at.date())
+    assert found is not None and found.weekday() == DAYS.index(day) and 1 <= (found - said_at.date()).days <= 7
+
+
+@given(st.text(max_size=60), st.datetimes(datetime(2026, 1, 1), datetime(2030, 1, 1)))
+def test_whatever_is_said_a_due_time_is_a_date_or_nothing(text, said_at):
+    found = due_at(text, said_at)
+    assert found == "" or datetime.fromisoformat(found)

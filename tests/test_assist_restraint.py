@@ -1,0 +1,277 @@
+"""The prompt place is restrained whatever happens: one prompt, two chips, nothing late, nothing twice, nothing while
+the agent speaks."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assist.coach.coach import AgentProfile, Coach
+from assist.coach.parts import Play
+from assist.coach.playbook import load_playbook
+from assist.coach.prompting import HOLD_MS, STALE_MS
+from assist.events import Action, PlanOffered, PromptEnded, PromptShown, PromptsWaiting, StepTicked
+from audio.events import Speaker, SpeechActivity, Utterance, Word
+from detectors.signals import AGENT_STEPS, SIGNAL_IDS, Evidence, Level, LevelChange, Severity, Signal
+
+BOOK = load_playbook("default")
+
+
+def signal(name, at_ms, *, severity=Severity.HELP, settled=True, heard_ms=None):
+    speaker = Speaker.AGENT if name in AGENT_STEPS else Speaker.CUSTOMER
+    at = at_ms if heard_ms is None else heard_ms
+    evidence = Evidence(at - 500, at, f"words of {name}", f"u{at}", 0, 2)
+    return Signal(name, f"rule.{name}", "1", speaker, at, 0.9, severity, evidence, settled)
+
+
+def said(text, start_ms, speaker=Speaker.AGENT):
+    words = tuple(Word(word, start_ms + 300 * n, start_ms + 300 * n + 250) for n, word in enumerate(text.split()))
+    return Utterance(f"u{start_ms}", speaker, start_ms, words[-1].end_ms, words)
+
+
+def coach(book=BOOK, **profile):
+    return Coach(book, AgentProfile("Dana", **profile))
+
+
+def turned(level=Level.ESCALATED, at_ms=1_000, book=BOOK):
+    subject = coach(book)
+    subject.level(LevelChange(at_ms, level, Level.CALM, 60.0, ()))
+    return subject
+
+
+def of(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def speaking(subject, at_ms, on, speaker=Speaker.AGENT):
+    return subject.speech(SpeechActivity(speaker, at_ms, on))
+
+
+def test_while_the_agent_speaks_a_card_waits_and_comes_at_the_pause():
+    subject = turned()
+    speaking(subject, 9_000, True)
+    held = subject.hear(10_000, [signal("cancel_threat", 10_000)], None)
+    assert of(held, PromptShown) == [] and of(subject.tick(11_000), PromptShown) == []
+    [prompt] = of(speaking(subject, 12_000, False), PromptShown)
+    assert prompt.play == "cancel-threat"
+
+
+def test_what_waited_too_long_for_the_agents_pause_is_not_shown():
+    subject = turned()
+    speaking(subject, 9_000, True)
+    subject.hear(10_000, [signal("cancel_threat", 10_000)], None)
+    assert of(speaking(subject, 10_500 + STALE_MS, False), PromptShown) == []
+
+
+def test_an_urgent_card_does_not_wait_for_a_pause():
+    subject = turned()
+    speaking(subject, 9_000, True)
+    assert of(subject.hear(10_000, [signal("personal_threat", 10_000, severity=Severity.URGENT)], None), PromptShown)
+
+
+def test_a_microphone_that_never_falls_silent_does_not_hold_cards_for_ever():
+    subject = turned()
+    speaking(subject, 2_000, True)
+    assert of(subject.hear(2_000 + HOLD_MS, [signal("cancel_threat", 2_000 + HOLD_MS)], None), PromptShown)
+
+
+def test_a_card_does_not_leave_by_itself_while_it_is_being_read_out():
+    subject = turned()
+    subject.hear(10_000, [signal("cancel_threat", 10_000)], None)
+    speaking(subject, 33_000, True)
+    assert of(subject.tick(36_000), PromptEnded) == []
+    assert of(speaking(subject, 37_000, False), PromptEnded)
+
+
+def test_what_was_said_long_ago_is_not_answered():
+    subject = turned()
+    late = subject.hear(20_000, [signal("cancel_threat", 20_000, heard_ms=20_000 - STALE_MS - 1)], None)
+    assert of(late, PromptShown) == [] == of(late, PromptsWaiting)
+
+
+def test_saying_the_line_in_ones_own_order_is_acting_on_it():
+    subject = turned(Level.TENSE)
+    [prompt] = of(subject.hear(10_000, [signal("review_threat", 10_000)], None), PromptShown)
+    assert prompt.say == "You can write what you like. I would like to give it a better ending."
+    events = subject.hear(15_000, [], said("well I would like to write a better ending to this with you", 11_000))
+    [ended] = of(events, PromptEnded)
+    assert ended.how == "acted"
+
+
+def test_an_unrelated_sentence_is_not():
+    subject = turned(Level.TENSE)
+    subject.hear(10_000, [signal("review_threat", 10_000)], None)
+    assert of(subject.hear(15_000, [], said("let me open your account", 11_000)), PromptEnded) == []
+
+
+def test_a_steps_own_words_tick_it_and_are_kept():
+    subject = turned()
+    [ticked] = of(subject.hear(5_000, [], said("please go on", 4_000)), StepTicked)
+    assert (ticked.step, ticked.by, ticked.words) == ("just-calm", "words", "go on")
+
+
+def test_a_step_that_has_just_been_said_is_not_prompted_before_its_words_settle():
+    subject = turned()
+    speaking(subject, 8_000, True)
+    speaking(subject, 10_000, False)
+    assert of(subject.tick(10_500), PromptShown) == []
+    subject.hear(11_000, [], said("please go on", 9_000))
+    [prompt] = of(subject.tick(11_500), PromptShown)
+    assert prompt.play == "step-empathize"
+
+
+def test_the_next_step_is_the_one_that_fits_what_was_just_heard():
+    subject = turned()
+    subject.hear(5_000, [signal("negative_sentiment", 5_000)], None)
+    [prompt] = of(subject.act(Action(6_000, "Dana", "agent", "dismissed", "p1")), PromptEnded)
+    assert prompt.how == "dismissed"
+    [prompt] = of(subject.tick(13_000), PromptShown)
+    assert prompt.play == "step-empathize", "feelings were heard: understanding goes before an apology"
+
+
+def test_a_cue_takes_the_place_of_a_step_that_nothing_called_for():
+    subject = turned()
+    [step] = of(subject.tick(8_000), PromptShown)
+    assert step.play.startswith("step-")
+    events = subject.hear(10_000, [signal("cancel_threat", 10_000)], None)
+    assert [event.how for event in of(events, PromptEnded)] == ["superseded"]
+    assert of(events, PromptShown)[0].play == "cancel-threat"
+
+
+def test_what_was_marked_wrong_does_not_come_again_in_this_call():
+    subject = turned()
+    [prompt] = of(subject.hear(10_000, [signal("cancel_threat", 10_000)], None), PromptShown)
+    subject.act(Action(12_000, "Dana", "agent", "wrong", prompt.id))
+    for at in range(100_000, 400_000, 100_000):
+        assert of(subject.hear(at, [signal("cancel_threat", at)], None), PromptShown) == []
+
+
+def test_the_abuse_ladder_goes_up_only_when_the_rung_below_was_really_said():
+    subject = turned(Level.TENSE)
+    shown = []
+    for at in (10_000, 80_000, 150_000):
+        shown += of(subject.hear(at, [signal("derogatory", at)], None), PromptShown)
+        subject.act(Action(at + 5_000, "Dana", "agent", "dismissed", shown[-1].id))
+    assert [prompt.play for prompt in shown] == ["derogatory", "abuse-warning", "abuse-warning"]
+    subject = turned(Level.TENSE)
+    shown = []
+    for at in (10_000, 80_000, 150_000, 220_000):
+        shown += of(subject.hear(at, [signal("derogatory", at)], None), PromptShown)
+        subject.act(Action(at + 5_000, "Dana", "agent", "used", shown[-1].id))
+    assert [prompt.play for prompt in shown] == [
+        "derogatory", "abuse-warning", "abuse-second-warning", "abuse-hang-up",
+    ]  # fmt: skip
+
+
+def test_after_a_crisis_nothing_else_is_offered_but_what_is_urgent():
+    subject = turned(Level.TENSE)
+    subject.hear(5_000, [signal("passed_around", 5_000)], None)
+    events = subject.hear(10_000, [signal("vulnerable", 10_000, severity=Severity.URGENT)], None)
+    assert [prompt.play for prompt in of(events, PromptShown)] == ["crisis"]
+    assert of(events, PlanOffered)[-1].options == ()
+    subject.act(Action(12_000, "Dana", "agent", "used", of(events, PromptShown)[0].id))
+    subject.level(LevelChange(13_000, Level.ESCALATED, Level.TENSE, 90.0, ()))
+    later = subject.hear(30_000, [signal("cancel_threat", 30_000)], None)
+    for now in range(30_500, 80_000, 500):
+        later += subject.tick(now)
+    assert of(later, PromptShown) == []
+
+
+def test_silence_that_is_over_is_not_answered():
+    subject = turned()
+    subject.hear(10_000, [signal("cancel_threat", 10_000)], None)
+    subject.hear(12_000, [signal("silence", 12_000, severity=Severity.NOTE)], None)
+    over = speaking(subject, 12_500, True, Speaker.CUSTOMER)
+    assert of(over, PromptsWaiting) == [PromptsWaiting(12_500, ())]
+
+
+@pytest.mark.parametrize("word", ["title", "say", "avoid"])
+def test_the_names_of_calls_and_people_never_stand_in_a_shipped_playbook(word):
+    for play in BOOK.plays:
+        assert isinstance(play, Play)
+        value = getattr(play, word)
+        for text in value if isinstance(value, list) else [value]:
+            assert "Dana" not in text
+
+
+HAPPENINGS = st.lists(
+    st.one_of(
+        st.tuples(st.just("hear"), st.sampled_from(sorted(SIGNAL_IDS)), st.sampled_from(list(Severity))),
+        st.tuples(st.just("late"), st.sampled_from(sorted(SIGNAL_IDS)), st.integers(0, 20_000)),
+        st.tuples(st.just("withdraw"), st.none(), st.none()),
+        st.tuples(st.just("level"), st.sampled_from(list(Level)), st.none()),
+        st.tuples(st.just("speak"), st.sampled_from(list(Speaker)), st.booleans()),
+        st.tuples(st.just("say"), st.sampled_from(["I am sorry", "please go on", "I can waive the fee"]), st.none()),
+        st.tuples(
+            st.just("act"),
+            st.sampled_from(["used", "dismissed", "wrong", "plan-offered", "plan-accepted", "plan-refused"]),
+            st.sampled_from(["late-fee", "direct-line", "named-callback", "nothing"]),
+        ),
+        st.tuples(st.just("wait"), st.integers(1, 60), st.none()),
+    ),
+    max_size=80,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(HAPPENINGS, st.booleans(), st.sampled_from(["default", "sixty-seconds", "send", "turn-around"]))
+def test_whatever_happens_the_place_is_restrained(happenings, experienced, name):
+    subject = Coach(load(name), AgentProfile("Dana", experienced=experienced))
+    now, level, speaks_since = 10_000, Level.CALM, None
+    shown, said_lines, raised, known = None, set(), {}, []
+    for kind, what, more in happenings:
+        now += 700
+        events = []
+        if kind in ("hear", "late"):
+            new = signal(what, now, severity=more if kind == "hear" else Severity.HELP,
+                         heard_ms=now if kind == "hear" else now - more)  # fmt: skip
+            raised[new.key] = new.at_ms
+            known.append(new.key)
+            events = subject.hear(now, [new], None)
+        elif kind == "withdraw" and known:
+            events = subject.withdraw(known.pop(), now)
+        elif kind == "level":
+            events, level = subject.level(LevelChange(now, what, level, 50.0, ())), what
+        elif kind == "speak":
+            if what is Speaker.AGENT:
+                speaks_since = (speaks_since if speaks_since is not None else now) if more else None
+            events = subject.speech(SpeechActivity(what, now, more))
+        elif kind == "say":
+            events = subject.hear(now, [], said(what, now - 1_000))
+        elif kind == "act":
+            target = shown.id if shown and not what.startswith("plan") else more
+            events = subject.act(Action(now, "Dana", "agent", what, target))
+        elif kind == "wait":
+            for _ in range(what):
+                now += 500
+                events += [(now, event) for event in subject.tick(now)]
+        for at, event in [each if isinstance(each, tuple) else (now, each) for each in events]:
+            match event:
+                case PromptShown():
+                    assert shown is None, "two prompts at once"
+                    shown = event
+                    assert event.say not in said_lines, "a line twice"
+                    said_lines.add(event.say)
+                    assert len(event.say.split()) <= 20 and len(event.title.split()) <= 6
+                    if event.signals:
+                        newest = max(raised[key] for key in event.signals)
+                        assert at - newest <= STALE_MS, "a prompt that comes too late"
+                    asked_for = event.play.startswith("offer-")
+                    if event.tier is not Severity.URGENT and not asked_for and speaks_since is not None:
+                        assert at - speaks_since >= HOLD_MS, "a card while the agent speaks"
+                    if not asked_for and event.tier is not Severity.URGENT:
+                        assert level is not Level.CALM, "a card in a calm call"
+                case PromptEnded():
+                    assert shown is not None and shown.id == event.id
+                    shown = None
+                case PromptsWaiting():
+                    assert len(event.titles) <= 2
+                    assert not event.titles or shown is not None, "chips without a card"
+                case PlanOffered():
+                    assert len(event.options) <= 3
+                    assert sum(option.authority == "ask" for option in event.options) <= 1
+                case _:
+                    pass
+
+
+def load(name, cache={}):  # noqa: B006
+    return cache.setdefault(name, load_playbook(name))
