@@ -123,6 +123,9 @@ class Settings(BaseModel):
     )
     auto_pause: bool = Field(True, description="stop listening by itself when a card number or its code is asked for")
     auto_pause_s: int = Field(60, ge=10, le=600, description="seconds after which such a pause ends by itself")
+    payment_pages: list[str] = Field(
+        default_factory=list, description="origins whose pages may pause listening with the gate key (POST /api/gate)"
+    )
     mask_names: bool = Field(False, description='also mask names after cues such as "my name is"')
     workers: int = Field(0, ge=0, description="recognition workers; 0: one per core")
 

@@ -43,6 +43,8 @@ ROUTES: dict[str, frozenset[Role]] = {
     "GET /api/views": REVIEWERS,
     "POST /api/views": REVIEWERS,
     "POST /api/views/delete": REVIEWERS,
+    "POST /api/gate": WITHOUT_LOGIN,  # opens to the installation's key only
+    "OPTIONS /api/gate": WITHOUT_LOGIN,
     "WS /live": WITHOUT_LOGIN,  # opens to a ticket only, which is fetched with an identity
 }
 """Method and path -> roles let in. What each of them then sees is narrowed by identity: an agent's own calls only."""

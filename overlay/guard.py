@@ -18,6 +18,8 @@ from overlay.errors import OverlayError
 from overlay.identity import Identity, ScreenSettings, is_known_host, is_own_origin
 
 STATIC = Path(__file__).parent / "static"
+KEYED = "/api/gate"
+"""Opened by a key that no browser sends by itself (overlay/gate.py): foreign origins are judged there."""
 BODY_BYTES = 65_536
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; "
@@ -26,7 +28,9 @@ POLICY = (
 STATUS = {
     "login-needed": 401,
     "not-vouched": 401,
+    "key-needed": 401,
     "forbidden": 403,
+    "call-unknown": 404,
     "record-unknown": 404,
     "records-missing": 404,
     "sound-missing": 404,
@@ -168,7 +172,8 @@ class Guard:
         host = headers.get("host", "")
         changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
         secure = self.settings.secure
-        own = is_own_origin(headers.get("origin"), host, secure=secure)
+        keyed = scope["type"] == "http" and scope["path"] == KEYED
+        own = keyed or is_own_origin(headers.get("origin"), host, secure=secure)
         if not is_known_host(self.settings, host) or (changes and not own):
             if scope["type"] == "websocket":
                 await receive()

@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from overlay.access import Access
 from overlay.errors import OverlayError
+from overlay.gate import Gateway
 from overlay.guard import STATIC, Guard, check_declared, invalid, refused, route, static_page
 from overlay.hub import Hub
 from overlay.identity import ScreenSettings
@@ -32,6 +33,7 @@ def create_app(
     presence: Presence = lambda who, room, here: None,
     accounts: Accounts | None = None,
     shelf: Shelf | None = None,
+    gateway: Gateway | None = None,
 ) -> Starlette:
     """The application; serve it with overlay.listening.
 
@@ -43,12 +45,14 @@ def create_app(
         presence: Told who comes and goes.
         accounts: Who may log in with a password here; None: nobody does.
         shelf: Where sessions outlive a restart.
+        gateway: Pause, resume and consent from outside; None: nobody may.
     """
     chosen = settings or ScreenSettings()
     access = Access(chosen, Sessions(accounts, shelf) if accounts is not None else None)
     live = Live(hub, desk, records, access, presence)
     review = Reviewing(records, chosen.reviewer)
     login = Login(access, accounts)
+    gate = gateway or Gateway(None, "")
     pages = {
         "GET /": "home.html",
         "GET /agent": "agent.html",
@@ -62,6 +66,8 @@ def create_app(
         "POST /login": login.enter,
         "POST /logout": login.leave,
         "GET /api/me": login.me,
+        "POST /api/gate": gate.ask,
+        "OPTIONS /api/gate": gate.may,
         "POST /api/ticket": live.ticket,
         "GET /api/schema": _schema,
         "GET /api/trends": review.trends,

@@ -40,6 +40,8 @@ class Keeper:
     store: Store
     call: str
     gate: Gate = field(default_factory=Gate)
+    latched: Future[None] | None = None
+    """Fulfilled when the last pause, resumption or word about consent is on disk."""
     _paused_ms: int | None = None
     _paused_by: str = ""
     _started: tuple[int, CallStarted] | None = None
@@ -74,9 +76,11 @@ class Keeper:
                     self._begin()
                 return None
             case ConsentSet():
-                return self._consent(number, event)
+                self.latched = self._consent(number, event)
+                return self.latched
             case Action(what="pause" | "resume"):
-                return self._pause(number, event)
+                self.latched = self._pause(number, event)
+                return self.latched
         if self.gate.kept:
             self.store.append(self.call, number, event)
             self._recent.append((number, event))

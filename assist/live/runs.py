@@ -23,6 +23,7 @@ from assist.live.loading import load_hearing
 from assist.live.service import Service
 from assist.live.terminal import Terminal
 from assist.privacy.consent import Consent
+from assist.privacy.control import Control, gate_key
 from assist.records.library import Library
 from assist.records.page import page
 from assist.records.record import read_record
@@ -31,6 +32,7 @@ from assist.settings import Settings
 from audio.source import CallSource
 from detectors.rulebook import load_rules
 from overlay.errors import OverlayError
+from overlay.gate import Gateway
 from overlay.hub import Hub
 from overlay.listening import serving
 from overlay.server import create_app
@@ -54,7 +56,10 @@ async def program(settings: Settings, console: Console, *, any_port: bool = Fals
         door = open_door(settings, service.store.people)
         desk = Desk(service, door.audit)
         library = Library(service.store, settings.review_form, door.audit)
-        app = create_app(service.hub, desk.do, library, door.screens, desk.presence, door.accounts, door.logins)
+        gateway = Gateway(Control(service).do, gate_key(settings.data), settings.payment_pages)
+        app = create_app(
+            service.hub, desk.do, library, door.screens, desk.presence, door.accounts, door.logins, gateway
+        )
         async with contextlib.AsyncExitStack() as stack:
             fresh = asyncio.create_task(door.keep_fresh())
             stack.callback(fresh.cancel)
