@@ -18,7 +18,7 @@ import numpy as np
 from audio.activity import VoiceActivity
 from audio.errors import AudioError
 from audio.events import Pcm
-from audio.measuring import word_errors
+from audio.scoring import word_errors
 from audio.settling import plain
 from audio.turns import Ended, Turns
 from audio.whisper import FLOOR_FILE, WhisperRecogniser

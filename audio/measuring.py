@@ -1,38 +1,25 @@
-"""How late words are and what they cost: the same recording as many calls at once, at the pace of real time.
-
-Every figure is from the true end of a word in the recording to the moment the listener said it, over the words that
-were heard rightly in the end.
-"""
+"""How late words are and what they cost: the same recording as many calls at once, at the pace of real time."""
 
 from __future__ import annotations
 
 import resource
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from audio.events import SAMPLE_RATE, Chunk, Hypothesis, Pcm, Speaker, Utterance, Word
+from audio.events import SAMPLE_RATE, Chunk, Hypothesis, Pcm, Speaker, Utterance
 from audio.listener import Listener
 from audio.recogniser import Recogniser
 from audio.scheduling import Scheduler
-from audio.settling import plain
+from audio.scoring import NOTHING, Score, SpokenWord, State, score
 
 CHUNK = SAMPLE_RATE // 10
-NEAR_MS = 1500
-"""A word said this far from its true place is another word."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpokenWord:
-    """A word of the recording, with its exact place."""
-
-    speaker: Speaker
-    text: str
-    start_ms: int
-    end_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,111 +27,172 @@ class Load:
     """What so many calls at once cost, and how late their words were."""
 
     calls: int
+    words: int
+    """Spoken, over all calls."""
     error_rate: float
-    """Word error rate of the final text over all calls: substitutions, insertions, deletions by words spoken."""
-    settled_ms: tuple[int, int]
-    """Median and 95th percentile from a word's end until two hypotheses agree on it, or its utterance is final."""
-    final_ms: tuple[int, int]
-    """The same, to its utterance being final."""
+    """Word error rate of the final text: substitutions, insertions, deletions by words spoken."""
     shown_ms: tuple[int, int]
-    """The same, to its first appearance at its place, provisional or not."""
+    """Median and 95th percentile from a word's end to its first appearance, provisional or not; over the words that
+    were right in the end, as the next."""
+    settled_ms: tuple[int, int]
+    """The same, to when it was settled for good."""
+    withdrawn: int
+    """Times a rightly settled word was taken back."""
     cpu_per_audio: float
     """CPU seconds per second of one call (all its channels)."""
-    real_time_factor: float
+    cores: float
     """CPU seconds of all calls per second of wall time."""
     peak_mib: float
     """Largest resident memory of the process so far."""
 
 
+def load_of(calls: int, total: Score, *, cpu_s: float, wall_s: float, audio_s: float, peak_mib: float) -> Load:
+    """The figures of `calls` calls of `audio_s` seconds each."""
+    return Load(
+        calls,
+        total.words,
+        total.errors / max(1, total.words),
+        spread(total.shown_ms),
+        spread(total.settled_ms),
+        total.withdrawn,
+        cpu_s / (audio_s * calls),
+        cpu_s / wall_s,
+        peak_mib,
+    )
+
+
+def spread(values: Sequence[int]) -> tuple[int, int]:
+    """Median and 95th percentile."""
+    if not values:
+        return 0, 0
+    return int(np.median(values)), int(np.percentile(values, 95))
+
+
+@dataclass
+class Transcript:
+    """What a listener has said of each channel, kept as the states that `score` compares."""
+
+    states: dict[Speaker, list[State]] = field(default_factory=dict)
+    utterances: list[Utterance] = field(default_factory=list)
+    """Those that are final."""
+    _latest: dict[str, Hypothesis | Utterance] = field(default_factory=dict)
+
+    def note(self, at_ms: int, heard: Sequence[object]) -> None:
+        """Take what the listener said at this moment."""
+        fresh = [item for item in heard if isinstance(item, Hypothesis | Utterance)]
+        for item in fresh:
+            self._latest[item.id] = item
+            if isinstance(item, Utterance):
+                self.utterances.append(item)
+        for speaker in {item.speaker for item in fresh}:
+            said = [item for item in self._latest.values() if item.speaker is speaker]
+            said.sort(key=lambda item: item.start_ms)
+            settled = tuple(word.text for item in said for word in item.words)
+            tentative = tuple(word.text for item in said if isinstance(item, Hypothesis) for word in item.tentative)
+            self.states.setdefault(speaker, []).append(State(at_ms, settled, tentative))
+
+    def spoken(self) -> list[SpokenWord]:
+        """The final words as if they were the truth, in order of time."""
+        words = [
+            SpokenWord(item.speaker, word.text, word.start_ms, word.end_ms)
+            for item in self.utterances
+            for word in item.words
+        ]
+        return sorted(words, key=lambda word: word.start_ms)
+
+    def score(self, words: Sequence[SpokenWord]) -> Score:
+        """Held against the words spoken, over all channels."""
+        total = NOTHING
+        for speaker in {word.speaker for word in words} | self.states.keys():
+            spoken = [word for word in words if word.speaker is speaker]
+            total += score(spoken, self.states.get(speaker, []))
+        return total
+
+
 @dataclass
 class _Ear:
-    """One call while it runs: what it said and when, in ms since its own beginning."""
+    """One call while it runs."""
 
     listener: Listener
     began: float
-    said: list[tuple[int, Hypothesis | Utterance]] = field(default_factory=list)
+    transcript: Transcript = field(default_factory=Transcript)
+    place: int = 0
+
+    def note(self, heard: Sequence[object]) -> None:
+        self.transcript.note(round((time.monotonic() - self.began) * 1000), heard)
+
+    def due(self, length: int) -> float:
+        """When the next sound has been spoken."""
+        return self.began + min(self.place + CHUNK, length) / SAMPLE_RATE
+
+    def finish(self) -> None:
+        self.note(self.listener.finish())
 
 
 def measure(
     recogniser: Recogniser,
     sound: Mapping[Speaker, Pcm],
-    words: Sequence[SpokenWord],
+    words: Sequence[SpokenWord] | None,
     *,
     calls: int,
     workers: int,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Load:
-    """Play `sound` as so many calls at once, staggered over one second, in real time."""
+    """Play `sound` as so many calls at once, staggered over one second, in real time.
+
+    Without `words` each call's own final words stand for the truth: lateness means something then, errors do not.
+    """
     scheduler = Scheduler(recogniser, workers)
     changed = threading.Event()
     length = max(len(pcm) for pcm in sound.values())
     cpu, wall = time.process_time(), time.monotonic()
     ears = [_Ear(Listener(scheduler, tuple(sound), wake=changed.set), wall + number / calls) for number in range(calls)]
-    places = [0] * calls
-    while any(place < length for place in places):
-        now = time.monotonic()
-        waits = []
-        for number, ear in enumerate(ears):
-            place = places[number]
-            due = ear.began + min(place + CHUNK, length) / SAMPLE_RATE
-            if place < length and now >= due:
-                pieces = {who: pcm[place : place + CHUNK] for who, pcm in sound.items()}
-                _note(ear, ear.listener.push(Chunk(place * 1000 // SAMPLE_RATE, pieces)))
-                places[number] = place + CHUNK
-                due += CHUNK / SAMPLE_RATE
-            else:
-                _note(ear, ear.listener.poll())
-            if places[number] < length:
-                waits.append(due)
-        progress(sum(places) / (length * calls))
-        changed.wait(max(0.0, min(waits, default=0.0) - time.monotonic()))
-        changed.clear()
-    for ear in ears:
-        _note(ear, ear.listener.finish())
+    with ThreadPoolExecutor(calls) as hanging_up:
+        while talking := [ear for ear in ears if ear.place < length]:
+            changed.wait(max(0.0, min(ear.due(length) for ear in talking) - time.monotonic()))
+            changed.clear()
+            for ear in talking:
+                if time.monotonic() < ear.due(length):
+                    ear.note(ear.listener.poll())
+                    continue
+                pieces = {who: pcm[ear.place : ear.place + CHUNK] for who, pcm in sound.items()}
+                ear.note(ear.listener.push(Chunk(ear.place * 1000 // SAMPLE_RATE, pieces)))
+                ear.place += CHUNK
+                if ear.place >= length:
+                    hanging_up.submit(ear.finish)  # blocks until its last words are final
+            progress(sum(min(ear.place, length) for ear in ears) / (length * calls))
     scheduler.close()
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
-    settled, final, shown, errors = [], [], [], 0
+    total = NOTHING
     for ear in ears:
-        errors += _errors(ear.said, words)
-        for word in words:
-            at = _moments(word, ear.said)
-            if at is not None:
-                shown.append(at[0] - word.end_ms)
-                settled.append(at[1] - word.end_ms)
-                final.append(at[2] - word.end_ms)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    seconds = length / SAMPLE_RATE
-    return Load(
-        calls,
-        errors / max(1, len(words) * calls),
-        _spread(settled),
-        _spread(final),
-        _spread(shown),
-        cpu / (seconds * calls),
-        cpu / wall,
-        peak,
-    )
+        total += ear.transcript.score(ear.transcript.spoken() if words is None else words)
+    return load_of(calls, total, cpu_s=cpu, wall_s=wall, audio_s=length / SAMPLE_RATE, peak_mib=peak_mib())
 
 
-def capacity(
-    recogniser: Recogniser,
-    sound: Mapping[Speaker, Pcm],
-    words: Sequence[SpokenWord],
-    *,
-    workers: int,
-    limit_ms: int = 1000,
-    most: int = 64,
-) -> list[Load]:
+def peak_mib() -> float:
+    """Largest resident memory of this process so far, MiB.
+
+    On Linux not from getrusage, which there begins with the peak of the process that started this one.
+    """
+    if sys.platform == "linux":
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def capacity(measured: Callable[[int], Load], *, limit_ms: int = 1000, most: int = 64) -> list[Load]:
     """Loads measured on the way to the largest number of calls whose settled words stay within the limit at p95.
 
-    Doubled until the limit is passed, then halved in between. The answer is the largest `calls` of a load within it.
+    `measured` measures so many calls. Doubled until the limit is passed, then halved in between. The answer is the
+    largest `calls` of a load within it.
     """
     loads: list[Load] = []
     good, bad, calls = 0, most + 1, 1
     while bad - good > 1:
-        load = measure(recogniser, sound, words, calls=calls, workers=workers)
+        load = measured(calls)
         loads.append(load)
-        if load.settled_ms[1] <= limit_ms:
+        if within(load, limit_ms):
             good = calls
         else:
             bad = calls
@@ -154,55 +202,6 @@ def capacity(
     return loads
 
 
-def _note(ear: _Ear, heard: Sequence[object]) -> None:
-    at = round((time.monotonic() - ear.began) * 1000)
-    ear.said += [(at, item) for item in heard if isinstance(item, Hypothesis | Utterance)]
-
-
-def _moments(word: SpokenWord, said: Sequence[tuple[int, Hypothesis | Utterance]]) -> tuple[int, int, int] | None:
-    """When the word was first shown, settled, and final; None where it was not heard."""
-    final = next(
-        (
-            (at, item)
-            for at, item in said
-            if isinstance(item, Utterance) and item.speaker is word.speaker and _holds(item.words, word)
-        ),
-        None,
-    )
-    if final is None:
-        return None
-    earlier = [(at, item) for at, item in said if isinstance(item, Hypothesis) and item.id == final[1].id]
-    shown = next((at for at, item in earlier if _holds((*item.agreed, *item.tentative), word)), final[0])
-    settled = next((at for at, item in earlier if _holds(item.agreed, word)), final[0])
-    return shown, settled, final[0]
-
-
-def _holds(words: Sequence[Word], wanted: SpokenWord) -> bool:
-    text = plain(wanted.text)
-    return any(plain(word.text) == text and abs(word.start_ms - wanted.start_ms) < NEAR_MS for word in words)
-
-
-def _errors(said: Sequence[tuple[int, Hypothesis | Utterance]], words: Sequence[SpokenWord]) -> int:
-    count = 0
-    for speaker in {word.speaker for word in words}:
-        wanted = [plain(word.text) for word in words if word.speaker is speaker]
-        finals = [item for _, item in said if isinstance(item, Utterance) and item.speaker is speaker]
-        heard = [plain(word.text) for item in sorted(finals, key=lambda item: item.start_ms) for word in item.words]
-        count += word_errors(heard, wanted)
-    return count
-
-
-def word_errors(heard: Sequence[str], wanted: Sequence[str]) -> int:
-    """Substitutions, insertions and deletions between two texts (Levenshtein)."""
-    row = list(range(len(heard) + 1))
-    for number, want in enumerate(wanted, start=1):
-        above, row = row, [number]
-        for column, word in enumerate(heard, start=1):
-            row.append(min(above[column] + 1, row[-1] + 1, above[column - 1] + (word != want)))
-    return row[-1]
-
-
-def _spread(values: Sequence[int]) -> tuple[int, int]:
-    if not values:
-        return 0, 0
-    return int(np.median(values)), int(np.percentile(values, 95))
+def within(load: Load, limit_ms: int) -> bool:
+    """Whether 95 of 100 words were settled in time; a load that heard nothing never is."""
+    return load.error_rate < 1 and load.settled_ms[1] <= limit_ms

@@ -150,7 +150,7 @@ class WhisperRecogniser:
             encoded,
             prompts,
             beam_size=1,
-            max_length=len(prompts[0]) + max(caps),
+            max_length=longest(len(prompts[0]), max(caps)),
             suppress_blank=True,
             suppress_tokens=[-1],
             return_scores=True,
@@ -252,6 +252,14 @@ class WhisperDecoding:
         if self.spectrum.samples < HOP:
             return ()
         return self._recogniser.final(self)
+
+
+def longest(prompt: int, tokens: int) -> int:
+    """The `max_length` with which CTranslate2 generates up to so many tokens after a prompt.
+
+    It generates at most half of `max_length`, as Whisper does, and no more than the prompt leaves of it.
+    """
+    return max(2 * tokens, prompt + tokens)
 
 
 def _load_error(folder: Path, device: str, error: Exception) -> AudioError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import shutil
 import time
 from collections.abc import AsyncIterator
@@ -25,6 +24,7 @@ from assist.live.service import Hearing, Service
 from assist.privacy.consent import Consent
 from assist.settings import Settings
 from audio.events import Chunk, Heard, Speaker
+from audio.measuring import peak_mib
 from audio.source import Arrival, CallSource
 
 WATCH = """
@@ -159,7 +159,7 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
                 if prompt in cards:
                     cards[prompt].drawn = at
             figures.cards = list(cards.values())
-    figures.peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    figures.peak_mib = peak_mib()
     return figures
 
 

@@ -15,6 +15,7 @@ from assist.commands.app import (
     RecogniserOption,
     app,
     console,
+    fail,
     group,
 )
 from assist.settings import load_settings
@@ -62,3 +63,149 @@ def bench_live(
     settings = load_settings(None, data=data, recogniser=recogniser, model=model)
     source = open_recording(recording or DEMO_SOUND, agent_channel=0, speed=1.0)
     console.print(asyncio.run(measure_live(settings, source, console)).table())
+
+
+RecordingArgument = Annotated[Path | None, typer.Argument(help="A recorded call; default: the sample call.")]
+ReferenceOption = Annotated[
+    Path | None, typer.Option(help="JSON with the words spoken and their times; without it the model's own transcript.")
+]
+SecondsOption = Annotated[float | None, typer.Option(help="Play only the first seconds of the recording.")]
+WindowOption = Annotated[
+    float | None, typer.Option(help="Shortest recognition window in seconds; default: as calibrated, otherwise 10.")
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+WorkersOption = Annotated[int | None, typer.Option(help="Recognition workers; default: one per core.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")]
+
+
+@bench_app.command("listen")
+def bench_listen(
+    recording: RecordingArgument = None,
+    calls: Annotated[str, typer.Option(help="Numbers of simultaneous calls.")] = "1,2,4,8",
+    reference: ReferenceOption = None,
+    agent_channel: Annotated[int, typer.Option(help="Which channel is the agent: 0 left, 1 right.")] = 0,
+    seconds: SecondsOption = None,
+    window: WindowOption = None,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+    peers: Annotated[bool, typer.Option(help="Also the same through other programs, where installed.")] = False,
+    peer: Annotated[
+        list[str] | None, typer.Option(help="Where one is installed, as MODULE=PYTHON; implies --peers.")
+    ] = None,
+    json: JsonOption = None,
+    recogniser: RecogniserOption = None,
+    model: ModelOption = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """How late words are, how right, and what they cost, with so many calls at once in real time."""
+    from assist.bench.ears import choose_ears
+    from assist.bench.listening import compare, write_json
+    from assist.bench.material import load_material
+    from assist.bench.peers.running import peers_named
+    from assist.bench.tables import listen_table
+
+    settings = load_settings(config, data=data, recogniser=recogniser, model=model, workers=workers)
+    counts = _counts(calls)
+    named = peers_named(peer) if peers or peer else None
+    material = load_material(recording, reference, agent_channel=agent_channel, seconds=seconds)
+    ears = choose_ears(settings, console, device=device, window_s=window)
+    found = compare(console, material, ears, counts, peers=named)
+    console.print(listen_table(found))
+    if json is not None:
+        write_json(json, found)
+
+
+@bench_app.command("capacity")
+def bench_capacity(
+    recording: RecordingArgument = None,
+    limit: Annotated[float, typer.Option(help="Seconds within which 95 of 100 words must be settled.")] = 1.0,
+    most: Annotated[int, typer.Option(help="Do not try more calls than this.")] = 64,
+    reference: ReferenceOption = None,
+    agent_channel: Annotated[int, typer.Option(help="Which channel is the agent: 0 left, 1 right.")] = 0,
+    seconds: SecondsOption = 30,
+    window: WindowOption = None,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+    recogniser: RecogniserOption = None,
+    model: ModelOption = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """How many calls at once this machine carries with its words settled in time."""
+    from assist.bench.ears import choose_ears
+    from assist.bench.listening import find_capacity
+    from assist.bench.material import load_material
+    from assist.bench.tables import capacity_line, capacity_table
+
+    settings = load_settings(config, data=data, recogniser=recogniser, model=model, workers=workers)
+    if not (limit > 0 and most > 0):
+        fail(f"--limit {limit:g} --most {most}: expected numbers above 0", "limit-invalid")
+    material = load_material(recording, reference, agent_channel=agent_channel, seconds=seconds)
+    ears = choose_ears(settings, console, device=device, window_s=window)
+    name, loads = find_capacity(console, material, ears, limit_ms=round(limit * 1000), most=most)
+    console.print(capacity_table(name, loads))
+    console.print(capacity_line(loads, round(limit * 1000)), style="bold")
+
+
+@bench_app.command("shapes")
+def bench_shapes(
+    shape: Annotated[list[str] | None, typer.Argument(help="tiny, base, small; default: all three.")] = None,
+    calls: Annotated[str, typer.Option(help="Numbers of simultaneous calls.")] = "1",
+    limit: Annotated[
+        float,
+        typer.Option(help="Also find the most calls with 95 of 100 words settled within these seconds; 0: do not."),
+    ] = 1.5,
+    most: Annotated[int, typer.Option(help="Do not try more calls than this.")] = 64,
+    seconds: SecondsOption = 20,
+    window: WindowOption = None,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
+) -> None:
+    """What Whisper models cost on this machine, before one is fetched: true shapes, random weights, no words."""
+    from assist.bench.material import load_material
+    from assist.bench.shapes import measure_shapes
+
+    measure_shapes(
+        console,
+        load_material(seconds=seconds),
+        shape or ["tiny", "base", "small"],
+        _counts(calls),
+        limit_ms=round(limit * 1000),
+        most=most,
+        window_s=window,
+        device=device,
+        workers=workers,
+    )
+
+
+@bench_app.command("endurance")
+def bench_endurance(
+    recording: RecordingArgument = None,
+    hours: Annotated[float, typer.Option(help="Length of the call.")] = 1.0,
+    pause: Annotated[float, typer.Option(help="Seconds of silence each time the recording is over.")] = 0.0,
+    window: WindowOption = None,
+    workers: WorkersOption = None,
+    recogniser: RecogniserOption = None,
+    model: ModelOption = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """One long call, as fast as it goes: does its memory grow?"""
+    from assist.bench.ears import choose_ears
+    from assist.bench.endurance import endure
+    from assist.bench.material import load_material
+
+    settings = load_settings(config, data=data, recogniser=recogniser, model=model, workers=workers)
+    ears = choose_ears(settings, console, window_s=window)
+    console.print(endure(console, load_material(recording), ears, hours=hours, pause_s=pause).table())
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError:
+        counts = [0]
+    if min(counts) < 1:
+        fail(f"--calls {text}: expected numbers from 1, such as 1,2,4,8", "calls-invalid")
+    return counts

@@ -1,0 +1,118 @@
+"""The recogniser a bench measures, described so that a fresh process can load it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from assist.errors import AssistError
+from assist.live.loading import fetch_with_progress
+from assist.settings import Settings
+from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker
+from audio.listener import Listener
+from audio.measuring import CHUNK, Load, Transcript, measure
+from audio.models import choose_recogniser
+from audio.recogniser import Recogniser
+from audio.scheduling import Scheduler
+from audio.scoring import SpokenWord
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ears:
+    """Which recogniser, and how it is run."""
+
+    folder: Path | None
+    """Of the Whisper model; None: the embedded recogniser."""
+    workers: int
+    device: Device = "auto"
+    floor_frames: int | None = None
+    """Shortest window, 10 ms each; None: as calibrated."""
+    junk: bool = False
+    """A model of random weights (audio/shapes.py): what it says is replaced, what it costs is real."""
+
+    def load(self, *, full_windows: bool = False) -> Recogniser:
+        """Raises AudioError: the model's own."""
+        if self.folder is None:
+            from audio.sphinx import SphinxRecogniser
+
+            return SphinxRecogniser()
+        if self.junk:
+            from audio.shapes import ShapeRecogniser
+
+            return ShapeRecogniser(
+                self.folder, workers=self.workers, device=self.device, floor_frames=self.floor_frames
+            )
+        from audio.whisper import WhisperRecogniser
+
+        window: Literal["adaptive", "full"] = "full" if full_windows else "adaptive"
+        return WhisperRecogniser(
+            self.folder,
+            workers=self.workers,
+            device=self.device,
+            encoder_window=window,
+            floor_frames=self.floor_frames,
+        )
+
+
+def choose_ears(settings: Settings, console: Console, *, device: str = "auto", window_s: float | None = None) -> Ears:
+    """The recogniser of these settings, fetched where needed, with a line saying which it is.
+
+    Raises AudioError: the model's own, no-network; AssistError: device-invalid, window-invalid.
+    """
+    choice = choose_recogniser(settings.recogniser, settings.model, settings.models_dir)
+    console.print(choice.line, markup=False, soft_wrap=True)
+    folder = choice.path
+    if choice.needs_download:
+        folder = fetch_with_progress(str(choice.model), settings.models_dir, console)
+    found = folder if choice.kind == "whisper" else None
+    return checked_ears(found, workers=settings.workers, device=device, window_s=window_s)
+
+
+def checked_ears(folder: Path | None, *, workers: int, device: str, window_s: float | None) -> Ears:
+    """A model's folder with the options as typed. Raises AssistError device-invalid, window-invalid."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise AssistError("device-invalid", f"--device {device}: expected auto, cpu or cuda.")
+    if window_s is not None and not 1 <= window_s <= 30:
+        raise AssistError("window-invalid", f"--window {window_s:g}: expected seconds from 1 to 30.")
+    return Ears(
+        folder,
+        workers or os.cpu_count() or 1,
+        device,  # type: ignore[arg-type]
+        None if window_s is None else round(window_s * 100),
+    )
+
+
+def measure_ears(
+    ears: Ears,
+    sound: Mapping[Speaker, Pcm],
+    words: Sequence[SpokenWord] | None,
+    calls: int,
+    *,
+    progress: Callable[[float], None],
+) -> tuple[str, Load]:
+    """The recogniser's name, and so many calls at once; for a process of its own."""
+    recogniser = ears.load()
+    load = measure(recogniser, sound, words, calls=calls, workers=ears.workers, progress=progress)
+    return recogniser.name, load
+
+
+def transcribe(ears: Ears, sound: Mapping[Speaker, Pcm], *, progress: Callable[[float], None]) -> list[SpokenWord]:
+    """What the same model says of the recording with full windows and all the time it wants."""
+    scheduler = Scheduler(ears.load(full_windows=True), ears.workers)
+    listener = Listener(scheduler, tuple(sound), in_step=True)
+    transcript = Transcript()
+    length = max(len(pcm) for pcm in sound.values())
+    for place in range(0, length, CHUNK):
+        pieces = {who: pcm[place : place + CHUNK] for who, pcm in sound.items()}
+        transcript.note(0, listener.push(Chunk(place * 1000 // SAMPLE_RATE, pieces)))
+        progress(place / length)
+    transcript.note(0, listener.finish())
+    scheduler.close()
+    return transcript.spoken()

@@ -1,0 +1,211 @@
+"""`assist bench listen` and `assist bench capacity`: words and their cost under load, beside other programs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from assist.bench.alone import alone
+from assist.bench.ears import Ears, measure_ears, transcribe
+from assist.bench.material import Material
+from assist.bench.peers.running import PEERS, measure_peer, python_of, variable
+from assist.errors import AssistError
+from audio.measuring import Load, capacity
+
+OURS = "call-assist"
+BUSY = 0.25
+"""Share of the cores in use by others above which figures are not to be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One system under one load."""
+
+    system: str
+    load: Load | None
+    trouble: str = ""
+    """Why there are no figures."""
+
+
+@dataclass
+class Comparison:
+    """Everything measured in one run."""
+
+    material: Material
+    ears: Ears
+    recogniser: str = ""
+    reference: str = ""
+    """Where the true words come from."""
+    rows: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    busy: float = 0.0
+    """Load average per core before the first run: what others were doing."""
+
+    def of(self, system: str) -> list[Load]:
+        """A system's loads, in the order measured."""
+        return [row.load for row in self.rows if row.system == system and row.load is not None]
+
+
+def compare(
+    console: Console,
+    material: Material,
+    ears: Ears,
+    counts: Sequence[int],
+    *,
+    peers: Mapping[str, Path] | None = None,
+) -> Comparison:
+    """Each number of calls through this program and, where `peers` is given, through every peer installed.
+
+    `peers` maps a peer's module to the Python it is installed in; those not named are looked for in their environment
+    variable and in this Python.
+    """
+    found = Comparison(material, ears, busy=busy())
+    known = material.words
+    pythons = {}
+    if peers is not None:
+        if ears.folder is None:
+            raise AssistError(
+                "peers-need-whisper", "--peers: the others run Whisper models only; give one with --model."
+            )
+        pythons = {peer: python_of(peer, peers) for peer in PEERS}
+    with steps(console) as step:
+        if known is None:
+            spoken = tuple(step("full-window transcript, as reference", alone, transcribe, ears, material.sound))
+            if not spoken:
+                raise AssistError("bench-no-words", f"{material.name}: no word was heard in it; give a recorded call.")
+            material = found.material = replace(material, words=spoken)
+            found.reference = "this model's own transcript with full windows and all the time it wants"
+        else:
+            found.reference = "the words spoken, with their true times"
+        assert material.words is not None
+        for calls in counts:
+            what = f"{OURS}, {counted(calls)}"
+            found.recogniser, load = step(what, alone, measure_ears, ears, material.sound, material.words, calls)
+            found.rows.append(Row(OURS, load))
+        for peer, python in pythons.items():
+            if python is None:
+                found.notes.append(
+                    f"{peer.name} is not installed: pip install {peer.package} in an environment of its own, then "
+                    f"--peer {peer.module}=PYTHON (or {variable(peer)})"
+                )
+                continue
+            assert ears.folder is not None
+            for calls in counts:
+                try:
+                    load = step(
+                        f"{peer.name}, {counted(calls)}",
+                        measure_peer,
+                        peer,
+                        python,
+                        ears.folder,
+                        material.sound,
+                        material.words,
+                        calls=calls,
+                    )
+                except AssistError as error:
+                    found.rows.append(Row(peer.name, None, f"{counted(calls)}: {error}"))
+                    break
+                found.rows.append(Row(peer.name, load))
+            found.notes.append(f"{peer.name}: {peer.settings}")
+    return found
+
+
+def find_capacity(
+    console: Console, material: Material, ears: Ears, *, limit_ms: int, most: int
+) -> tuple[str, list[Load]]:
+    """The recogniser's name, and the loads on the way to the largest this machine carries in time."""
+    name = ""
+    with steps(console) as step:
+
+        def measured(calls: int) -> Load:
+            nonlocal name
+            load: Load
+            name, load = step(counted(calls), alone, measure_ears, ears, material.sound, material.words, calls)
+            return load
+
+        loads = capacity(measured, limit_ms=limit_ms, most=most)
+    return name, loads
+
+
+def verdicts(found: Comparison) -> list[str]:
+    """This program against the best streaming peer: the one with least CPU, at each number of calls."""
+    lines = []
+    for ours in found.of(OURS):
+        others = [
+            (load, peer.name)
+            for peer in PEERS
+            if peer.streaming
+            for load in found.of(peer.name)
+            if load.calls == ours.calls and load.cpu_per_audio
+        ]
+        if others:
+            cheap = min(others, key=lambda other: other[0].cpu_per_audio)
+            soon = min(others, key=lambda other: other[0].settled_ms[1])
+            right = min(others, key=lambda other: other[0].error_rate)
+            lines.append(
+                f"{counted(ours.calls)}, against the best streaming peer in each: "
+                f"CPU {ours.cpu_per_audio / cheap[0].cpu_per_audio:.2f} of {cheap[1]}, "
+                f"settled (95 %) {ours.settled_ms[1] / max(1, soon[0].settled_ms[1]):.2f} of {soon[1]}, "
+                f"word errors {100 * ours.error_rate:.1f} % against {100 * right[0].error_rate:.1f} % of {right[1]}"
+            )
+    return lines
+
+
+def write_json(path: Path, found: Comparison) -> None:
+    """The comparison, for a program to read. Raises AssistError where it cannot be written."""
+    body: dict[str, Any] = {
+        "recording": found.material.name,
+        "seconds": found.material.seconds,
+        "reference": found.reference,
+        "recogniser": found.recogniser,
+        "workers": found.ears.workers,
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "busy_before": found.busy,
+        "rows": [
+            {"system": row.system, "trouble": row.trouble, **(asdict(row.load) if row.load else {})}
+            for row in found.rows
+        ],
+        "notes": [*found.notes, *verdicts(found)],
+    }
+    try:
+        path.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise AssistError("json-unwritable", f"--json {path}: {error.strerror or error}.") from None
+
+
+@contextlib.contextmanager
+def steps(console: Console) -> Iterator[Callable[..., Any]]:
+    """A function that runs a step with its own bar, as `step(what, function, argument ...)`."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+
+        def step(what: str, work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+            task = bars.add_task(what, total=1.0)
+            answer = work(*arguments, **named, progress=lambda share: bars.update(task, completed=share))
+            bars.update(task, completed=1.0)
+            return answer
+
+        yield step
+
+
+def busy() -> float:
+    """Load average per core: what this machine is doing already."""
+    try:
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    except (AttributeError, OSError):
+        return 0.0
+
+
+def counted(count: int) -> str:
+    """So many calls, in words."""
+    return f"{count} call" + "s" * (count != 1)
