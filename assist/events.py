@@ -134,6 +134,7 @@ class PlanMoved:
     words: str = ""
     alert: str = ""
     """Of a request: the id of its alert."""
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

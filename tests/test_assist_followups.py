@@ -1,75 +1,91 @@
-from datetime import date
+from datetime import date, datetime
 
+import icalendar
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from assist.coach.promises import due_date, promises, to_icalendar
-from audio.events import Speaker, Utterance, Word
+from assist.coach.promises import to_icalendar
+from assist.errors import AssistError
+from assist.events import CallEnded, CallStarted, FollowUpNoted
+from assist.records.followups import mark, open_followups, write_calendar
+from assist.records.record import fold
+from assist.store.store import open_store
+
+STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-24T10:00:00+00:00", "t", ("agent", "customer"), {})
+CALL_BACK = FollowUpNoted(5_000, "f1", "call you back", "tomorrow at ten", "Dana", "words", "2026-11-25T10:00+00:00")
+ENGINEER = FollowUpNoted(6_000, "f2", "send an engineer", "by Friday", "Lee", "words", "2026-11-27")
+SOME_TIME = FollowUpNoted(7_000, "f3", "call you back", "", "Dana", "words")
 
 
-def said(text, speaker=Speaker.AGENT):
-    words = tuple(Word(word, 100 * i, 100 * i + 90) for i, word in enumerate(text.split()))
-    return Utterance("a1", speaker, 0, 100 * len(words), words)
+@pytest.fixture
+def store(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    store.begin("k1", STARTED.started_at, "Dana").result()
+    record = fold([STARTED, SOME_TIME, ENGINEER, CALL_BACK, CallEnded(9_000, "hang-up")])
+    store.finish("k1", "ended", record.model_dump(mode="json")).result()
+    yield store
+    store.close()
 
 
-@pytest.mark.parametrize(
-    ("text", "due"),
-    [
-        ("I'll call you back by Friday.", "by Friday"),
-        ("i will call you back tomorrow afternoon", "tomorrow afternoon"),
-        ("I will send an engineer to you tomorrow morning at nine o'clock.", "tomorrow morning at nine o'clock"),
-        ("we'll email you within two hours", "within two hours"),
-        ("I'll get back to you by the end of the day", None),
-        ("our engineer will come on monday", "on monday"),
-        ("I will refund the charge today", "today"),
-    ],
+def test_open_ones_come_in_the_order_they_are_due(store):
+    found = open_followups(store)
+    assert [(each.name, str(each.day), each.owner) for each in found] == [
+        ("k1/f1", "2026-11-25", "Dana"),
+        ("k1/f2", "2026-11-27", "Lee"),
+        ("k1/f3", "None", "Dana"),
+    ]
+    assert found[0].at == datetime.fromisoformat("2026-11-25T10:00:00+00:00") and found[1].at is None
+
+
+def test_done_ones_leave_the_list_and_come_back_when_reopened(store):
+    mark(store, ["k1/f1"], "lee", done=True)
+    assert [each.id for each in open_followups(store)] == ["f2", "f3"]
+    mark(store, ["k1/f1"], "lee", done=False)
+    assert [each.id for each in open_followups(store)] == ["f1", "f2", "f3"]
+    assert [(review.who, review.text) for review in store.reviews("k1")] == [("lee", "done"), ("lee", "open")]
+
+
+@pytest.mark.parametrize("name", ["f1", "k1/f9", "k2/f1", ""])
+def test_one_that_is_not_there_is_refused_and_nothing_is_marked(store, name):
+    with pytest.raises(AssistError, match="expected CALL/ID"):
+        mark(store, ["k1/f1", name], "lee", done=True)
+    assert len(open_followups(store)) == 3
+
+
+def test_the_calendar_is_read_by_an_icalendar_library(store, tmp_path):
+    write_calendar(open_followups(store), tmp_path / "out.ics")
+    calendar = icalendar.Calendar.from_ical((tmp_path / "out.ics").read_bytes())
+    first, second = calendar.walk("VTODO")
+    assert (str(first["SUMMARY"]), first.decoded("DUE")) == (
+        "call you back (Dana)", datetime.fromisoformat("2026-11-25T10:00:00+00:00"),
+    )  # fmt: skip
+    assert (str(second["SUMMARY"]), second.decoded("DUE")) == ("send an engineer (Lee)", date(2026, 11, 27))
+    assert first["UID"] != second["UID"] and str(first["STATUS"]) == "NEEDS-ACTION"
+    assert calendar.errors == [] and first.errors == []
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=120),
+            st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20),
+            st.dates(date(2026, 1, 1), date(2030, 1, 1)),
+        ),
+        max_size=5,
+    )
 )
-def test_a_promise_with_a_time_is_caught(text, due):
-    found = promises(said(text))
-    assert len(found) == 1
-    assert due is None or found[0].due == due
+def test_any_words_make_a_valid_calendar_with_short_lines(todos):
+    given_ = [(f"k-{n}", what, owner, due) for n, (what, owner, due) in enumerate(todos)]
+    text = to_icalendar(given_, "20261124T101500Z")
+    assert all(len(line.encode()) <= 75 for line in text.split("\r\n"))
+    calendar = icalendar.Calendar.from_ical(text)
+    assert [(str(todo["SUMMARY"]), todo.decoded("DUE")) for todo in calendar.walk("VTODO")] == [
+        (f"{what} ({owner})", due) for what, owner, due in todos
+    ]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Shall I call you back tomorrow?",
-        "Would you like me to call you tomorrow?",
-        "You called us yesterday.",
-        "I will look into it.",
-        "They were supposed to come on Monday.",
-    ],
-)
-def test_questions_and_vague_words_promise_nothing(text):
-    assert promises(said(text)) == []
-
-
-def test_the_customer_promises_nothing():
-    assert promises(said("I will call you back tomorrow", Speaker.CUSTOMER)) == []
-
-
-@pytest.mark.parametrize(
-    ("due", "day"),
-    [
-        ("today", date(2026, 11, 24)),
-        ("within two hours", date(2026, 11, 24)),
-        ("tomorrow at ten", date(2026, 11, 25)),
-        ("by Friday", date(2026, 11, 27)),
-        ("on tuesday", date(2026, 12, 1)),
-        ("next week", date(2026, 12, 1)),
-        ("soon", None),
-    ],
-)
-def test_due_days_count_from_the_call(due, day):
-    assert due_date(due, date(2026, 11, 24)) == day
-
-
-def test_the_calendar_is_folded_and_escaped():
-    what = "call Zoë; bring the file, " + "and read it " * 10
-    text = to_icalendar([("k1-f1", what, "Dana", date(2026, 11, 27))], "20261124T101500Z")
-    lines = text.split("\r\n")
-    assert all(len(line.encode()) <= 75 for line in lines)
-    unfolded = text.replace("\r\n ", "").split("\r\n")
-    [summary] = [line for line in unfolded if line.startswith("SUMMARY:")]
-    assert "Zoë\\; bring the file\\," in summary and summary.endswith("(Dana)")
-    assert "DUE;VALUE=DATE:20261127" in unfolded
-    assert unfolded[0] == "BEGIN:VCALENDAR" and unfolded[-2:] == ["END:VCALENDAR", ""]
+def test_a_moment_is_written_in_utc():
+    there = datetime.fromisoformat("2026-11-25T10:00:00+02:00")
+    text = to_icalendar([("k", "call", "Dana", there)], "20261124T101500Z")
+    assert "DUE:20261125T080000Z" in text

@@ -69,13 +69,13 @@ class Offers:
                     continue
                 if words := found(option.words, utterance):
                     self._offered_ms[option.id] = utterance.end_ms
-                    events.append(PlanMoved(now_ms, option.id, option.title, "offered", "words", words))
+                    events.append(self._moved(now_ms, option.id, "offered", "words", words))
         for signal in signals:
             if signal.id == "de_escalation" and signal.settled:
                 for option_id in self._open_offers(signal.at_ms):
                     self._answered.add(option_id)
                     quote = signal.evidence.quote
-                    events.append(PlanMoved(now_ms, option_id, self._title(option_id), "accepted", "words", quote))
+                    events.append(self._moved(now_ms, option_id, "accepted", "words", quote))
         return events
 
     def take_up(self, option: str, now_ms: int) -> None:
@@ -106,7 +106,7 @@ class Offers:
         else:
             self._answered.add(option)
         what = "allowed" if allowed else "denied"
-        return [PlanMoved(now_ms, option, self._title(option), what, who, "", alert)]
+        return [self._moved(now_ms, option, what, who, alert=alert)]
 
     def tick(self, now_ms: int) -> list[PlanMoved]:
         """Time has passed: requests run out."""
@@ -114,7 +114,7 @@ class Offers:
         for option, (alert, asked_ms) in list(self._asked.items()):
             if now_ms - asked_ms >= REQUEST_MS:
                 del self._asked[option]
-                events.append(PlanMoved(now_ms, option, self._title(option), "expired", "time", "", alert))
+                events.append(self._moved(now_ms, option, "expired", "time", alert=alert))
         return events
 
     def show(self, now_ms: int, level: Level, heard: set[str], *, anew: bool = False) -> list[Event]:
@@ -162,9 +162,10 @@ class Offers:
             if option not in self._answered and 0 <= at_ms - offered_ms <= ANSWER_MS
         ]
 
-    def _title(self, option: str) -> str:
+    def _moved(self, now_ms: int, option: str, what: str, by: str, words: str = "", alert: str = "") -> PlanMoved:
         known = self.playbook.option(option)
-        return known.title if known is not None else option
+        title, cost = (known.title, known.cost) if known is not None else (option, 0.0)
+        return PlanMoved(now_ms, option, title, what, by, words, alert, cost)
 
     def _moment(self, heard: Collection[str]) -> Moment:
         return Moment(

@@ -136,19 +136,29 @@ def records_verify(
 
 @app.command()
 def followups(
-    data: DataOption = None,
+    done: Annotated[list[str] | None, typer.Option("--done", help="Mark this one (CALL/ID) done.")] = None,
+    reopen: Annotated[list[str] | None, typer.Option("--reopen", help="Mark this one (CALL/ID) open again.")] = None,
+    owner: Annotated[str, typer.Option(help="Those of this person only.")] = "",
     ical: Annotated[Path | None, typer.Option(help="Also write them as an iCalendar file.")] = None,
+    data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Open promises of finished calls, with owner and due day."""
-    from assist.records.followups import open_followups, write_calendar
+    """Open promises of finished calls, with owner and due day; mark them done."""
+    import getpass
+
+    from assist.records.followups import mark, open_followups, write_calendar
 
     store = store_of(load_settings(config, data=data))
-    table = Table("Call", "What", "Due", "Day", "Owner")
-    found = open_followups(store)
-    store.close()
+    try:
+        mark(store, done or [], getpass.getuser(), done=True)
+        mark(store, reopen or [], getpass.getuser(), done=False)
+        found = [each for each in open_followups(store) if owner in ("", each.owner)]
+    finally:
+        store.close()
+    table = Table("Follow-up", "What", "Due", "Means", "Owner")
     for each in found:
-        table.add_row(each.call, each.what, each.due, str(each.day or "–"), each.owner)
+        means = f"{each.at:%Y-%m-%d %H:%M}" if each.at is not None else str(each.day or "–")
+        table.add_row(each.name, each.what, each.due or "no time named", means, each.owner)
     console.print(table)
     if ical is not None:
         write_calendar(found, ical)

@@ -108,7 +108,7 @@ class Service:
                 record = self._fold(stored.call)
                 self.store.finish(stored.call, "interrupted", record.model_dump(mode="json")).result()
             interrupted.append(stored.call)
-        self.history.take(self.store.records(RecordQuery(limit=CALLS)))
+        self.history.take(self.store.digests(RecordQuery(limit=CALLS)))
         return interrupted
 
     def start(

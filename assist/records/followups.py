@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from assist.coach.promises import due_date, to_icalendar
 from assist.errors import AssistError
-from assist.store.store import RecordQuery, Store
+from assist.store.store import RecordQuery, Review, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,13 @@ class OpenFollowUp:
     day: date | None
     """The day that means, counted from the day of the call."""
     owner: str
+    at: datetime | None = None
+    """The moment, where an hour was named."""
+
+    @property
+    def name(self) -> str:
+        """What `mark` knows it by."""
+        return f"{self.call}/{self.id}"
 
 
 def open_followups(store: Store) -> list[OpenFollowUp]:
@@ -36,19 +44,42 @@ def open_followups(store: Store) -> list[OpenFollowUp]:
             state = last.get(("follow-up", each["id"]))
             if state == "done" or (each["done"] and state != "open"):
                 continue
-            due = last.get(("due", each["id"])) or each.get("day", "")
+            corrected = last.get(("due", each["id"]), "")
+            due = corrected or each.get("day", "")
             day = date.fromisoformat(due) if due else due_date(each["due"], said_on)
-            found.append(OpenFollowUp(digest["call"], each["id"], each["what"], each["due"], day, each["owner"]))
-    return sorted(found, key=lambda each: (each.day or date.max, each.call))
+            moment = "" if corrected else each.get("at", "")
+            at = datetime.fromisoformat(moment) if moment else None
+            found.append(OpenFollowUp(digest["call"], each["id"], each["what"], each["due"], day, each["owner"], at))
+    return sorted(found, key=lambda each: (each.day or date.max, each.at is None, str(each.at), each.call))
+
+
+def mark(store: Store, names: Sequence[str], who: str, *, done: bool) -> None:
+    """Mark follow-ups (`OpenFollowUp.name`) done, or open again; kept as what somebody said about the call.
+
+    Raises:
+        AssistError: code followup-unknown, before anything is marked.
+    """
+    wanted = []
+    for name in names:
+        call, _, identifier = name.rpartition("/")
+        record = store.record(call) if call else None
+        if record is None or all(each["id"] != identifier for each in record.get("follow_ups", ())):
+            raise AssistError(
+                "followup-unknown", f"no follow-up {name!r}: expected CALL/ID as `assist followups` lists them"
+            )
+        wanted.append((call, identifier))
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    for call, identifier in wanted:
+        store.review(call, Review(at, who, "follow-up", identifier, "done" if done else "open")).result()
 
 
 def write_calendar(followups: list[OpenFollowUp], out: Path) -> None:
-    """Those with a day, as an iCalendar file.
+    """Those with a day or a moment, as an iCalendar file.
 
     Raises:
         AssistError: code export-failed.
     """
-    dated = [(f"{f.call}-{f.id}", f.what, f.owner, f.day) for f in followups if f.day is not None]
+    dated = [(f"{f.call}-{f.id}", f.what, f.owner, f.at or f.day) for f in followups if f.day is not None]
     try:
         out.write_bytes(to_icalendar(dated, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}").encode())
     except OSError as error:

@@ -128,6 +128,11 @@ def page(record: IncidentRecord) -> str:
             ],
         ),
         _table(
+            "What the customer had said when somebody took over",
+            ("At", "Words", "To"),
+            [(clock(at_ms), f"“{text}”", h.to) for h in record.hand_offs for at_ms, text in h.said],
+        ),
+        _table(
             "Alerts to supervisors",
             ("At", "Reason", "What became of it"),
             [

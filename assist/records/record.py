@@ -20,6 +20,8 @@ from assist.events import (
     ConsentSet,
     Event,
     FollowUpNoted,
+    HandOffNoted,
+    PlanMoved,
     PlanOffered,
     PromptEnded,
     PromptShown,
@@ -116,9 +118,10 @@ class PlanUse(_Part):
     shown_ms: int
     offered_ms: int | None = None
     asked_ms: int | None = Field(None, description="when a supervisor was asked for it")
-    permission: str = Field("", description="allowed, denied, or empty where nobody was asked or nobody answered")
+    permission: str = Field("", description="allowed, denied, expired (nobody answered), or empty: nobody was asked")
     answered_ms: int | None = Field(None, description="when the customer answered")
     answer: str = Field("", description="accepted, refused, or empty")
+    heard: str = Field("", description="the words that showed the offer or the answer; empty: said by hand")
     calmed_after_ms: int | None = Field(
         None,
         description="what an accepted one came to: ms until the call was recovering or calm; null: it never was",
@@ -144,6 +147,17 @@ class FollowUp(_Part):
     words: str
     done: bool = False
     day: str = Field("", description="the day `due` means, an ISO date; empty where it names none")
+    at: str = Field("", description="the moment `due` means where it names an hour, ISO 8601; empty where it does not")
+
+
+class HandOff(_Part):
+    """Somebody took over or joined: what the customer had already said by then."""
+
+    at_ms: int
+    to: str
+    said: list[tuple[int, str]] = Field(description="call time in ms and the customer's own words, in order")
+    done: list[str] = Field(description="what was given and promised so far")
+    words: str = Field("", description="the agent's words that began it; empty: done at a screen")
 
 
 class Alert(_Part):
@@ -274,6 +288,7 @@ class IncidentRecord(_Part):
     withdrawn: int = Field(0, description="signals taken back because their words did not settle")
     actions: list[Deed] = Field(default_factory=list)
     pauses: list[Pause] = Field(default_factory=list)
+    hand_offs: list[HandOff] = Field(default_factory=list)
     redactions: dict[str, int] = Field(default_factory=dict, description="what was masked -> in how many places")
     wrap_up: WrapUp | None = None
     marks: list[Judgement] = Field(default_factory=list)
@@ -339,6 +354,7 @@ class _Folding:
         self.withdrawn = 0
         self.actions: list[Deed] = []
         self.pauses: list[Pause] = []
+        self.hand_offs: list[HandOff] = []
         self.gaps_ms = 0
         self.outcome = self.root_cause = self.contested = ""
 
@@ -421,6 +437,14 @@ class _Folding:
                             "shown_ms": event.at_ms,
                         },
                     )
+            case PlanMoved():
+                self.move_plan(event)
+            case HandOffNoted():
+                self.hand_offs.append(
+                    HandOff(
+                        at_ms=event.at_ms, to=event.to, said=list(event.said), done=list(event.done), words=event.words
+                    )
+                )
             case StepTicked():
                 if event.done:
                     self.steps.setdefault(
@@ -441,7 +465,8 @@ class _Folding:
                     due=event.due,
                     owner=event.owner,
                     words=event.words,
-                    day=_day(event.due, self.started),
+                    day=event.due_at[:10] or _day(event.due, self.started),
+                    at=event.due_at if "T" in event.due_at else "",
                 )
             case AlertRaised():
                 self.raise_alert(event)
@@ -519,6 +544,21 @@ class _Folding:
             case _:
                 pass
 
+    def move_plan(self, moved: PlanMoved) -> None:
+        """What was heard about an option, and requests that ran out; what is done by hand is an action."""
+        use = self.plan.get(moved.option)
+        if use is None:
+            use = {"id": moved.option, "title": moved.title, "worth": "", "authority": "yours"}
+            use = self.plan[moved.option] = use | {"cost": moved.cost, "shown_ms": moved.at_ms}
+        match moved.what:
+            case "offered":
+                use.setdefault("offered_ms", moved.at_ms)
+                use["heard"] = moved.words
+            case "accepted":
+                use |= {"answer": "accepted", "answered_ms": moved.at_ms, "heard": moved.words}
+            case "expired":
+                use["permission"] = "expired"
+
     def raise_alert(self, event: AlertRaised) -> None:
         known = self.alerts.get(event.id)
         if known is None:
@@ -577,6 +617,7 @@ class _Folding:
             consent=self.consent,
             withdrawn=self.withdrawn,
             actions=self.actions,
+            hand_offs=self.hand_offs,
             pauses=self.pauses,
             redactions=_redactions(self.lines.values()),
         )

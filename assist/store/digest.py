@@ -15,6 +15,7 @@ WHOLE = (
     "duration_ms",
     "agent",
     "team",
+    "caller",
     "ended",
     "level_reached",
     "level_at_end",
@@ -27,7 +28,7 @@ PARTS = {
     "prompts": ("id", "play", "step", "title", "how"),
     "plan": ("id", "title", "cost", "offered_ms", "answer", "calmed_after_ms"),
     "steps": ("step",),
-    "follow_ups": ("id", "what", "due", "day", "owner", "done"),
+    "follow_ups": ("id", "what", "due", "day", "at", "owner", "done"),
 }
 
 

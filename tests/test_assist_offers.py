@@ -1,0 +1,180 @@
+"""Plan B in a live call: from the agent's page through desk, session and coach to the supervisor's board and back."""
+
+import asyncio
+
+import pytest
+
+from assist.coach.offers import REQUEST_MS
+from assist.events import PlanMoved, PlanOffered, PromptShown, Recovery
+from assist.screens.desk import Desk
+from audio.events import Speaker
+from overlay import messages
+from overlay.errors import OverlayError
+from overlay.identity import Identity
+from tests.scripted_call import on_stage, said
+
+DANA, MARIA = Identity("Dana", "agent"), Identity("Maria", "supervisor")
+
+
+def of(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+async def escalated(tmp_path, **settings):
+    stage = await on_stage(tmp_path, consent="granted", **settings)
+    await stage.hear(said("I want to cancel my contract today", 1_000), ms=3_000)
+    await stage.hear(said("and I will leave a one star review", 4_000), ms=3_000)
+    return stage, Desk(stage.service)
+
+
+def states(stage):
+    plan = stage.shown("plan")
+    return {option.id: (option.authority, option.state) for option in plan.options} if plan else {}
+
+
+def run(scenario):
+    asyncio.run(scenario())
+
+
+def plan(stage, option, what):
+    return messages.DoPlan(call=stage.call, do="plan", option=option, what=what)
+
+
+def board(stage):
+    return [
+        alert for alert in (stage.service.hub.latest("board", f"alert/{stage.call}-a{n}") for n in range(1, 6)) if alert
+    ]
+
+
+def test_above_the_limit_is_asked_allowed_offered_and_accepted(tmp_path):
+    async def scenario():
+        stage, desk = await escalated(tmp_path)
+        assert states(stage)["month-credit"] == ("ask", "")
+        with pytest.raises(OverlayError, match="above your limit; ask for it first"):
+            await desk.do(DANA, plan(stage, "month-credit", "offered"))
+        await desk.do(DANA, plan(stage, "month-credit", "asked"))
+        assert states(stage)["month-credit"] == ("ask", "asked")
+        with pytest.raises(OverlayError, match="asked already"):
+            await desk.do(DANA, plan(stage, "month-credit", "asked"))
+        [ask] = [alert for alert in board(stage) if alert.kind == "ask"]
+        assert ask.title == "Dana asks to give: One month free"
+        await desk.do(MARIA, messages.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=True))
+        assert states(stage)["month-credit"] == ("yours", "allowed")
+        assert stage.shown("notice/answer").text == "Maria: yes, give it"
+        with pytest.raises(OverlayError, match="run out or is answered already"):
+            await desk.do(MARIA, messages.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=False))
+        await desk.do(DANA, plan(stage, "month-credit", "offered"))
+        [offer] = [prompt for prompt in of(stage.heard, PromptShown) if prompt.play == "offer-month-credit"]
+        assert offer.say == "The next month is on us. You will see it on your next bill."
+        await desk.do(DANA, plan(stage, "month-credit", "accepted"))
+        assert of(stage.heard, Recovery)[-1].what == "met"
+        assert "month-credit" not in states(stage)
+        with pytest.raises(OverlayError, match="has been answered in this call"):
+            await desk.do(DANA, plan(stage, "month-credit", "offered"))
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        [use] = [use for use in record["plan"] if use["id"] == "month-credit"]
+        assert (use["permission"], use["answer"]) == ("allowed", "accepted")
+        assert stage.service.history.accepted_here()["month-credit"] == (1, 1)
+        await stage.close()
+
+    run(scenario)
+
+
+def test_a_request_that_nobody_answers_runs_out_and_may_be_asked_again(tmp_path):
+    async def scenario():
+        stage, desk = await escalated(tmp_path)
+        await desk.do(DANA, plan(stage, "month-credit", "asked"))
+        [ask] = [alert for alert in board(stage) if alert.kind == "ask"]
+        for second in range(REQUEST_MS // 1000 + 1):
+            angry = [said("I will leave a one star review", 7_000 + 1000 * second)] if second % 40 == 30 else []
+            await stage.hear(*angry, ms=1_000)
+        [gone] = of(stage.heard, PlanMoved)
+        assert (gone.option, gone.what, gone.alert) == ("month-credit", "expired", ask.id)
+        assert states(stage)["month-credit"] == ("ask", "")
+        assert stage.shown("notice/answer").text.startswith("Nobody has answered")
+        [after] = [alert for alert in board(stage) if alert.id == ask.id]
+        assert (after.state, after.how) == ("resolved", "ran out")
+        with pytest.raises(OverlayError, match="run out or is answered already"):
+            await desk.do(MARIA, messages.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=True))
+        await desk.do(DANA, plan(stage, "month-credit", "asked"))
+        assert states(stage)["month-credit"] == ("ask", "asked")
+        await stage.end()
+        await stage.close()
+
+    run(scenario)
+
+
+def test_denied_it_leaves_and_the_answer_says_by_whom(tmp_path):
+    async def scenario():
+        stage, desk = await escalated(tmp_path)
+        await desk.do(DANA, plan(stage, "month-credit", "asked"))
+        [ask] = [alert for alert in board(stage) if alert.kind == "ask"]
+        answer = messages.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=False, text="try the visit")
+        await desk.do(MARIA, answer)
+        assert "month-credit" not in states(stage)
+        assert stage.shown("notice/answer").text == "Maria: not this time. try the visit"
+        await stage.end()
+        await stage.close()
+
+    run(scenario)
+
+
+def test_a_senior_agent_gives_what_another_must_ask_for(tmp_path):
+    async def scenario():
+        stage, _ = await escalated(tmp_path, authority="senior")
+        assert states(stage)["month-credit"] == ("yours", "")
+        await stage.end()
+        await stage.close()
+
+    run(scenario)
+
+
+def test_what_is_said_is_noted_without_a_click(tmp_path):
+    async def scenario():
+        stage, _ = await escalated(tmp_path)
+        await stage.hear(said("I can call you back tomorrow at ten myself", 8_000, Speaker.AGENT), ms=6_000)
+        assert states(stage)["named-callback"] == ("yours", "offered")
+        await stage.hear(said("okay thank you that helps", 14_000), ms=5_000)
+        assert [(e.option, e.what) for e in of(stage.heard, PlanMoved)] == [
+            ("named-callback", "offered"),
+            ("named-callback", "accepted"),
+        ]
+        await stage.end()
+        [use] = [use for use in stage.service.store.record(stage.call)["plan"] if use["id"] == "named-callback"]
+        assert (use["answer"], use["heard"]) == ("accepted", "thank you")
+        await stage.close()
+
+    run(scenario)
+
+
+def test_a_supervisor_who_takes_over_sees_what_the_customer_has_said(tmp_path):
+    async def scenario():
+        stage, desk = await escalated(tmp_path)
+        [alert] = [alert for alert in board(stage) if alert.kind == "escalated"]
+        await desk.do(MARIA, messages.DoAlert(call=stage.call, do="alert", alert=alert.id, what="claim"))
+        told = stage.service.hub.latest(f"call/{stage.call}", "told")
+        assert [text for _, text in told.said] == ["I want to cancel my contract today"]
+        await stage.end()
+        [handed] = stage.service.store.record(stage.call)["hand_offs"]
+        assert (handed["to"], handed["said"][0][1]) == ("Maria", "I want to cancel my contract today")
+        await stage.close()
+
+    run(scenario)
+
+
+def test_what_worked_in_earlier_calls_is_read_from_the_store(tmp_path):
+    async def scenario():
+        for _ in range(5):
+            stage, desk = await escalated(tmp_path)
+            await desk.do(DANA, plan(stage, "named-callback", "offered"))
+            await desk.do(DANA, plan(stage, "named-callback", "accepted"))
+            await stage.end()
+            await stage.close()
+        stage, _ = await escalated(tmp_path)
+        [row] = [row for row in of(stage.heard, PlanOffered)[-1].options if row.id == "named-callback"]
+        assert row.worth == "accepted 5 times in 5 here"
+        await stage.end()
+        await stage.close()
+
+    run(scenario)
