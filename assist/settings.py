@@ -37,6 +37,16 @@ class AlertSettings(BaseModel):
     order: list[str] = Field(default_factory=list, description="escalation list: names, who is asked first")
 
 
+class KeepSettings(BaseModel):
+    """How many days each kind of data stays: table [keep] of the settings file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    transcript_days: int = Field(180, ge=1, le=3650, description="words: events, transcript, quotes")
+    review_days: int = Field(365, ge=1, le=3650, description="the record and what reviewers wrote about it")
+    consent_days: int = Field(400, ge=1, le=3650, description="that there was a call, and what was known about consent")
+
+
 class LoginSettings(BaseModel):
     """How people are known: table [login] of the settings file."""
 
@@ -114,6 +124,7 @@ class Settings(BaseModel):
     certificate: Path | None = Field(None, description="TLS certificate with its chain (PEM)")
     certificate_key: Path | None = Field(None, description="key of the certificate (PEM, readable by its owner only)")
     alerts: AlertSettings = Field(default_factory=AlertSettings)
+    keep: KeepSettings = Field(default_factory=KeepSettings)
     consent_policy: ConsentPolicy = Field(
         ConsentPolicy.ALL_PARTY,
         description="while consent is unknown: one-party keeps, all-party listens only, strict does neither",

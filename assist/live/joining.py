@@ -19,6 +19,7 @@ from assist.errors import AssistError
 from assist.events import SCREEN_ONLY, CallStarted, Event
 from assist.live.service import RESUME_S, Service
 from assist.privacy.consent import Consent
+from assist.privacy.retention import erase
 from assist.store.codec import decode, encode
 from audio.errors import AudioError
 from audio.events import Speaker
@@ -73,6 +74,14 @@ class Joining(BaseModel):
         return open_devices(agent=self.microphone, customer=self.far_end)
 
 
+class Erasing(BaseModel):
+    """Calls to be erased, asked of the running server: it alone writes while it runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    erase: list[str] = Field(min_length=1)
+
+
 @contextlib.asynccontextmanager
 async def open_to_calls(service: Service) -> AsyncIterator[None]:
     """Take calls handed over by other commands while the block runs."""
@@ -122,6 +131,30 @@ async def join(data: Path, asked: Joining, show: Callable[[Event], None]) -> str
             await writer.wait_closed()
 
 
+async def erase_there(data: Path, calls: list[str]) -> bool:
+    """Have the running server erase calls; False where none runs on this data folder.
+
+    Raises:
+        AssistError: code erase-refused, with the server's own line.
+    """
+    path = _path(data)
+    if path is None or not path.exists():
+        return False
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(path), limit=LINE_BYTES)
+    except OSError:
+        return False
+    try:
+        writer.write(Erasing(erase=calls).model_dump_json().encode() + b"\n")
+        await writer.drain()
+        answer: dict[str, Any] = json.loads(await reader.readline() or b'{"refused": "the server went away"}')
+    finally:
+        writer.close()
+    if "refused" in answer:
+        raise AssistError("erase-refused", answer["refused"])
+    return True
+
+
 async def join_and_stay(data: Path, asked: Joining, show: Callable[[Event], None]) -> str | None:
     """The same, and where the server goes away in mid-call and comes back in time, go on with the call there.
 
@@ -161,8 +194,13 @@ async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.
     def say(answer: dict[str, Any]) -> None:
         writer.write(json.dumps(answer).encode() + b"\n")
 
+    line = await reader.readline()
+    if line.startswith(b'{"erase"'):
+        await _erase(service, line, say)
+        writer.close()
+        return
     try:
-        asked = Joining.model_validate_json(await reader.readline())
+        asked = Joining.model_validate_json(line)
         source = asked.source()
     except AudioError as error:
         say({"refused": str(error)})
@@ -208,6 +246,18 @@ async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.
     finally:
         gone.cancel()
         writer.close()
+
+
+async def _erase(service: Service, line: bytes, say: Callable[[dict[str, Any]], None]) -> None:
+    try:
+        calls = Erasing.model_validate_json(line).erase
+        live = [call for call in calls if call in service.calls]
+        if live:
+            raise AssistError("call-live", f"call {live[0]} is live: hang up first, or refuse consent on its page")
+        await asyncio.to_thread(erase, service.store, service.settings.data, calls)
+        say({"erased": calls})
+    except (AssistError, ValueError) as error:
+        say({"refused": str(error)})
 
 
 def _path(data: Path) -> Path | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import math
 import os
 import signal
 import sys
 import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,6 +26,7 @@ from assist.live.service import Service
 from assist.live.terminal import Terminal
 from assist.privacy.consent import Consent
 from assist.privacy.control import Control, gate_key
+from assist.privacy.retention import purge
 from assist.records.library import Library
 from assist.records.page import page
 from assist.records.record import read_record
@@ -37,6 +40,9 @@ from overlay.hub import Hub
 from overlay.listening import serving
 from overlay.server import create_app
 
+log = logging.getLogger("assist")
+
+DAY_S = 86_400
 NOT_KEPT = (
     "Nothing of this call was kept: consent to it was not given (--consent granted, or key C on the agent's page)."
 )
@@ -130,11 +136,33 @@ def run_server(settings: Settings, console: Console) -> None:
     """The pages, and every call that joins, until stopped."""
 
     async def run() -> None:
-        async with program(settings, console) as service, open_to_calls(service):
+        async with program(settings, console) as service, open_to_calls(service), purging(service):
             console.print("Ready. Ctrl-C stops it.")
             await _until_stopped()
 
     _run(run)
+
+
+@contextlib.asynccontextmanager
+async def purging(service: Service) -> AsyncIterator[None]:
+    """While the block runs, what is past its time is taken out: at once, then daily."""
+
+    async def daily() -> None:
+        while True:
+            settings = service.settings
+            try:
+                await asyncio.to_thread(purge, service.store, settings.keep, settings.data, datetime.now(UTC))
+            except Exception as error:  # the calls go on; `assist doctor` says what is overdue
+                log.error("the retention run failed: %s", type(error).__name__)
+            await asyncio.sleep(DAY_S)
+
+    task = asyncio.create_task(daily())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def _listen(

@@ -26,6 +26,19 @@ def erase(connection: Connection, calls: Sequence[str]) -> None:
     connection.execute(text("INSERT INTO spoken(spoken) VALUES ('optimize')"))
 
 
+def forget(connection: Connection, calls: Sequence[str]) -> None:
+    """Take the last row of calls out: that they were, and what was known about consent."""
+    for call in calls:
+        connection.execute(delete(schema.gates).where(schema.gates.c.call == call))
+
+
+def strip(connection: Connection, call: str) -> None:
+    """Take a call's words out: its events and its place in the full-text index."""
+    connection.execute(delete(schema.events).where(schema.events.c.call == call))
+    connection.execute(text("DELETE FROM spoken WHERE call = :call").bindparams(call=call))
+    connection.execute(text("INSERT INTO spoken(spoken) VALUES ('optimize')"))
+
+
 def scrub(connection: Connection, call: str, numbers: Sequence[int]) -> None:
     """Take single events out of a call's log: what was said just before a pause."""
     for n in numbers:

@@ -72,6 +72,14 @@ gates = Table(
     Column("paused_by", String, nullable=False),
     Column("at", String, nullable=False, index=True),  # ISO 8601
 )
+holds = Table(
+    "holds",  # calls that must not be erased, by whom and why
+    TABLES,
+    Column("call", String, primary_key=True),
+    Column("by", String, nullable=False),
+    Column("why", String, nullable=False),
+    Column("at", String, nullable=False),  # ISO 8601
+)
 users = Table(
     "users",
     TABLES,

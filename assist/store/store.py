@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from sqlalchemy import (
     Engine,
     create_engine,
+    delete,
     event,
     insert,
     select,
@@ -69,6 +70,17 @@ class StoredGate:
     """Call time of the pause that holds; None while listening."""
     paused_by: str = ""
     at: str = ""
+    """ISO 8601."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A call that must not be erased."""
+
+    call: str
+    by: str
+    why: str
+    at: str
     """ISO 8601."""
 
 
@@ -141,6 +153,30 @@ class Store(Protocol):
 
     def erase(self, calls: Sequence[str]) -> Future[None]:
         """Take calls out of every table, the full-text index and the write-ahead log; their gates stay."""
+        ...
+
+    def strip(self, call: str, record: dict[str, Any]) -> Future[None]:
+        """Take a call's words out and put a record without them in the old one's place."""
+        ...
+
+    def forget(self, calls: Sequence[str]) -> Future[None]:
+        """Take the gates of calls out."""
+        ...
+
+    def gates_before(self, at: str) -> list[str]:
+        """Calls whose gate was last set before a time (ISO 8601, UTC) and of which nothing else is kept."""
+        ...
+
+    def hold(self, hold: Hold) -> Future[None]:
+        """Keep a call from being erased."""
+        ...
+
+    def release(self, call: str) -> Future[None]:
+        """End the hold of a call."""
+        ...
+
+    def holds(self) -> list[Hold]:
+        """All holds."""
         ...
 
     def said(self, calls: Sequence[str] | None = None) -> dict[str, list[Review]]:
@@ -324,6 +360,38 @@ class SqliteStore:
     def erase(self, calls: Sequence[str]) -> Future[None]:
         """Take calls out of every table, the full-text index and the write-ahead log; their gates stay."""
         return self._writer.put(lambda connection: erasing.erase(connection, calls), wipe=True)
+
+    def strip(self, call: str, record: dict[str, Any]) -> Future[None]:
+        """Take a call's words out and put a record without them in the old one's place."""
+        self.finish(call, "ended", record)
+        return self._writer.put(lambda connection: erasing.strip(connection, call), wipe=True)
+
+    def forget(self, calls: Sequence[str]) -> Future[None]:
+        """Take the gates of calls out."""
+        return self._writer.put(lambda connection: erasing.forget(connection, calls), wipe=True)
+
+    def gates_before(self, at: str) -> list[str]:
+        """Calls whose gate was last set before a time (ISO 8601, UTC) and of which nothing else is kept."""
+        kept = select(schema.calls.c.call)
+        query = select(schema.gates.c.call).where(schema.gates.c.at < at, schema.gates.c.call.not_in(kept))
+        with self._reader.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    def hold(self, hold: Hold) -> Future[None]:
+        """Keep a call from being erased."""
+        row = asdict(hold)
+        return self._writer.put(
+            upsert(schema.holds).values(**row).on_conflict_do_update(index_elements=["call"], set_=row)
+        )
+
+    def release(self, call: str) -> Future[None]:
+        """End the hold of a call."""
+        return self._writer.put(delete(schema.holds).where(schema.holds.c.call == call))
+
+    def holds(self) -> list[Hold]:
+        """All holds."""
+        with self._reader.connect() as connection:
+            return [Hold(*row) for row in connection.execute(select(schema.holds).order_by(schema.holds.c.call))]
 
     def said(self, calls: Sequence[str] | None = None) -> dict[str, list[Review]]:
         """What was said about these calls (None: about any), oldest first; without mere looks."""

@@ -1,0 +1,190 @@
+"""What is kept of whom, handed out and taken out; how long it stays; how well the masking works."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from assist.commands.app import ConfigOption, DataOption, console, fail, group, store_of
+from assist.settings import Settings, load_settings
+
+privacy_app = group("privacy", "One call's or customer's data: export, erase, hold, release; measure the masking.")
+retention_app = group("retention", "How long data stays: show, run.")
+CallsArgument = Annotated[list[str] | None, typer.Argument(help="Ids of calls (assist records list).")]
+CustomerOption = Annotated[
+    str | None, typer.Option("--customer", help='All calls of a customer, by the key shown, such as "…0142".')
+]
+
+
+def _calls(settings: Settings, calls: list[str] | None, customer: str | None) -> list[str]:
+    from assist.privacy.retention import of_customer
+
+    if bool(calls) == (customer is not None):
+        fail("name calls, or --customer KEY", "calls-missing")
+    if calls:
+        return calls
+    store = store_of(settings)
+    found = of_customer(store, customer or "")
+    store.close()
+    if not found:
+        fail(f"no call of a customer {customer!r} is kept", "customer-unknown")
+    return found
+
+
+@privacy_app.command("export")
+def privacy_export(
+    calls: CallsArgument = None,
+    customer: CustomerOption = None,
+    out: Annotated[Path, typer.Option("--out", help="The zip file to write; it must not exist yet.")] = Path(
+        "export.zip"
+    ),
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Everything that is kept of calls or of a customer, as one zip file of JSON."""
+    from assist.access.audit import open_audit
+    from assist.privacy.retention import export
+
+    settings = load_settings(config, data=data)
+    chosen = _calls(settings, calls, customer)
+    store = store_of(settings)
+    try:
+        written = export(store, chosen, out)
+        for call in chosen:
+            open_audit(store.people, settings.data).by_command("export", call)
+    finally:
+        store.close()
+    console.print(f"written: {out} ({written} calls)", markup=False)
+
+
+@privacy_app.command("erase")
+def privacy_erase(
+    calls: CallsArgument = None,
+    customer: CustomerOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Take calls out for good: tables, full-text index, write-ahead log, record files. Also while the server runs."""
+    from assist.access.audit import open_audit
+    from assist.live.joining import erase_there
+    from assist.privacy.retention import erase
+
+    settings = load_settings(config, data=data)
+    chosen = _calls(settings, calls, customer)
+    if not yes:
+        typer.confirm(
+            f"Erase {len(chosen)} call(s) for good: {', '.join(chosen[:5])}{' …' if len(chosen) > 5 else ''}?",
+            abort=True,
+        )
+    there = asyncio.run(erase_there(settings.data, chosen))
+    store = store_of(settings)
+    try:
+        if not there:
+            erase(store, settings.data, chosen)
+        for call in chosen:
+            open_audit(store.people, settings.data).by_command("erase", call)
+    finally:
+        store.close()
+    console.print(f"erased: {len(chosen)} call(s); copies in your own backups and exports are yours to remove")
+
+
+@privacy_app.command("hold")
+def privacy_hold(
+    call: str,
+    why: Annotated[str, typer.Option(help="Why, such as a case number.")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Keep a call from being erased or purged until it is released."""
+    import getpass
+
+    from assist.access.audit import open_audit
+    from assist.store.store import Hold
+
+    settings = load_settings(config, data=data)
+    store = store_of(settings)
+    store.hold(Hold(call, getpass.getuser(), why, datetime.now(UTC).isoformat(timespec="seconds"))).result()
+    open_audit(store.people, settings.data).by_command("hold", call, why)
+    store.close()
+    console.print(f"{call} is on hold: {why}", markup=False)
+
+
+@privacy_app.command("release")
+def privacy_release(call: str, data: DataOption = None, config: ConfigOption = None) -> None:
+    """End the hold of a call."""
+    from assist.access.audit import open_audit
+
+    settings = load_settings(config, data=data)
+    store = store_of(settings)
+    store.release(call).result()
+    open_audit(store.people, settings.data).by_command("release", call)
+    store.close()
+    console.print(f"{call} is no longer on hold", markup=False)
+
+
+@privacy_app.command("measure")
+def privacy_measure(
+    spoken: Annotated[int, typer.Option(help="Also read that many card numbers aloud (needs flite).")] = 0,
+) -> None:
+    """How much of generated numbers the masking catches, with 95 % intervals; also read aloud, if asked."""
+    from assist.evaluation.masking import held_out, measure, tuned
+
+    table = Table("Set", "Kind", "Masked whole", "95 % from", "Provisional leaks")
+    for name, cases in (("tuned", tuned()), ("held out", held_out())):
+        for each in measure(cases):
+            table.add_row(
+                name, each.kind, f"{each.whole}/{each.cases}", f"{100 * each.share.low:.1f} %", str(each.partial_leaks)
+            )
+    console.print(table)
+    if spoken:
+        from assist.evaluation.spoken_masking import measure_spoken
+        from audio.sphinx import SphinxRecogniser
+
+        found = measure_spoken(SphinxRecogniser(decoders=1), spoken)
+        console.print(
+            f"read aloud: {found.none_left}/{found.numbers} with no digit word left "
+            f"(95 % from {100 * found.none_share.low:.1f} %), {found.few_left} with fewer than four; "
+            f"{found.seen} of {found.said} recognised digit words left in sight"
+        )
+
+
+@retention_app.command("show")
+def retention_show(data: DataOption = None, config: ConfigOption = None) -> None:
+    """What is kept for how long, what is due, what is on hold."""
+    from assist.privacy.retention import due
+
+    settings = load_settings(config, data=data)
+    store = store_of(settings)
+    found = due(store, settings.keep, datetime.now(UTC))
+    holds = store.holds()
+    store.close()
+    keep = settings.keep
+    table = Table("Kind", "Kept for", "Due now")
+    table.add_row("words: events, transcript, quotes", f"{keep.transcript_days} days", str(len(found.words)))
+    table.add_row("record and reviews", f"{keep.review_days} days", str(len(found.records)))
+    table.add_row("consent row of a call", f"{keep.consent_days} days", str(len(found.gates)))
+    table.add_row("audit log", "not shortened", "–")
+    console.print(table)
+    for hold in holds:
+        console.print(f"on hold: {hold.call} ({hold.by}, {hold.at[:10]}): {hold.why}", markup=False)
+
+
+@retention_app.command("run")
+def retention_run(data: DataOption = None, config: ConfigOption = None) -> None:
+    """Take out what is due now; `assist serve` does so by itself every day."""
+    from assist.privacy.retention import purge
+
+    settings = load_settings(config, data=data)
+    store = store_of(settings)
+    found = purge(store, settings.keep, settings.data, datetime.now(UTC))
+    store.close()
+    console.print(
+        f"taken out: words of {len(found.words)} calls, {len(found.records)} records, {len(found.gates)} consent rows; "
+        f"{len(found.held)} kept on hold"
+    )

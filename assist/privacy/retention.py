@@ -1,0 +1,159 @@
+"""How long each kind of data stays, what is due, and how it goes: by age, by call, by customer; a hold stops all of it.
+
+Three ages of a finished call, counted from its beginning: its words go first (events, transcript, quotes; the record
+stays as figures, levels and what people wrote), then the record with everything said about it, then the one row that
+says that there was a call and what was known about consent. The audit log is a sealed chain and is not shortened here.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from assist.errors import AssistError
+from assist.settings import KeepSettings
+from assist.store.store import RecordQuery, Store
+
+PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is past its time at one moment; nothing of a call on hold is ever in it."""
+
+    words: tuple[str, ...]
+    """Calls whose words are to go."""
+    records: tuple[str, ...]
+    """Calls to be erased whole."""
+    gates: tuple[str, ...]
+    """Calls whose consent row is to go as well."""
+    held: tuple[str, ...]
+    """Calls that would be among them, but are on hold."""
+
+
+def due(store: Store, keep: KeepSettings, now: datetime) -> Due:
+    """What is past its time.
+
+    Args:
+        store: The store.
+        keep: Days for each kind.
+        now: With its time zone.
+    """
+    holds = {hold.call for hold in store.holds()}
+    words: list[str] = []
+    whole: list[str] = []
+    held: list[str] = []
+    for record in _records(store):
+        age = now - datetime.fromisoformat(record["started_at"])
+        if age > timedelta(days=keep.review_days):
+            found = whole
+        elif age > timedelta(days=keep.transcript_days) and record["transcript"]:
+            found = words
+        else:
+            continue
+        (held if record["call"] in holds else found).append(record["call"])
+    oldest = (now - timedelta(days=keep.consent_days)).astimezone(UTC).isoformat(timespec="seconds")
+    gates = [call for call in store.gates_before(oldest) if call not in holds]
+    return Due(tuple(words), tuple(whole), tuple(gates), tuple(held))
+
+
+def purge(store: Store, keep: KeepSettings, data: Path, now: datetime) -> Due:
+    """Take out what is due; returns when its bytes are gone. What was taken out."""
+    found = due(store, keep, now)
+    for call in found.words:
+        record = store.record(call)
+        if record is not None:
+            store.strip(call, stripped(record))
+    if found.words:
+        _remove_files(data, found.words)
+    if found.records:
+        erase(store, data, found.records)
+    store.forget(found.gates).result()
+    return found
+
+
+def stripped(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without anybody's words: figures, levels, prompts and what reviewers wrote stay."""
+    out = json.loads(json.dumps(record))
+    out["transcript"] = []
+    blank: dict[str, dict[str, Any]] = {
+        "signals": {"quote": ""},
+        "prompts": {"why": [], "words": ""},
+        "steps": {"words": ""},
+        "follow_ups": {"words": ""},
+        "alerts": {"reason": ""},
+    }
+    for part, fields in blank.items():
+        for each in out.get(part, []):
+            each.update({key: value for key, value in fields.items() if key in each})
+    return out  # type: ignore[no-any-return]
+
+
+def erase(store: Store, data: Path, calls: Sequence[str]) -> None:
+    """Take whole calls out of the store and the record files beside it; returns when their bytes are gone.
+
+    Raises:
+        AssistError: code on-hold, naming the first one that is.
+    """
+    held = {hold.call: hold for hold in store.holds()}
+    for call in calls:
+        if call in held:
+            hold = held[call]
+            raise AssistError("on-hold", f"call {call} is on hold ({hold.by}: {hold.why}); release it first")
+    store.erase(calls).result()
+    _remove_files(data, calls)
+
+
+def of_customer(store: Store, key: str) -> list[str]:
+    """Calls of a customer, by the key the telephone system gave (as it is shown, such as "…0142")."""
+    return [record["call"] for record in _records(store) if record["caller"] == key]
+
+
+def export(store: Store, calls: Sequence[str], out: Path) -> int:
+    """Everything that is kept of these calls, as one zip file of JSON; how many calls were written.
+
+    Raises:
+        AssistError: codes export-failed, call-unknown.
+    """
+    written = 0
+    try:
+        with zipfile.ZipFile(out, "x", zipfile.ZIP_DEFLATED) as archive:
+            out.chmod(0o600)
+            for call in calls:
+                record, log = store.record(call), store.log(call)
+                gate = store.gate(call)
+                if record is None and not log and gate is None:
+                    raise AssistError("call-unknown", f"nothing is kept of a call {call!r}; see `assist records list`")
+                parts: dict[str, Any] = {
+                    "record": record,
+                    "events": [{"n": n, "type": name, "body": json.loads(body)} for n, name, body in log],
+                    "reviews": [asdict(review) for review in store.reviews(call)],
+                    "consent": asdict(gate) if gate is not None else None,
+                }
+                for name, part in parts.items():
+                    archive.writestr(f"{call}/{name}.json", json.dumps(part, ensure_ascii=False, indent=1))
+                written += 1
+    except OSError as error:
+        raise AssistError("export-failed", f"cannot write {out}: {error.strerror or error}") from None
+    except AssistError:
+        out.unlink(missing_ok=True)
+        raise
+    return written
+
+
+def _records(store: Store) -> Iterator[dict[str, Any]]:
+    offset = 0
+    while page := store.records(RecordQuery(offset=offset, limit=PAGE)):
+        yield from page
+        offset += len(page)
+
+
+def _remove_files(data: Path, calls: Sequence[str]) -> None:
+    for call in calls:
+        for path in (data / "records").glob(f"{call}.*"):
+            path.unlink(missing_ok=True)

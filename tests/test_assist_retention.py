@@ -1,0 +1,150 @@
+"""What is kept goes: by age, by call, by customer; a hold stops it; nothing of it is left in any file."""
+
+import asyncio
+import json
+import zipfile
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from assist.commands.main import app
+from assist.errors import AssistError
+from assist.live.joining import erase_there, open_to_calls
+from assist.privacy.consent import Consent
+from assist.privacy.retention import due, erase, export, of_customer, purge
+from assist.settings import KeepSettings
+from assist.store.store import Hold, RecordQuery, Review
+from tests.scripted_call import hits, on_stage, said
+
+KEEP = KeepSettings()
+CANARY, OTHER = "quicksilver", "tangerine"
+
+
+async def calls(stage_of, data):
+    """Two calls, with a review, and their files."""
+    stage = await stage_of(data)
+    made = []
+    for word, caller in ((CANARY, "…0142"), (OTHER, "…0199")):
+        source = type(stage.source)()
+        call, task = stage.service.start(source, caller=caller, consent=Consent.GRANTED)
+        stage.ears.script = [said(f"I want my {word} and your manager right now", 0)]
+        stage.ears.turn.clear()
+        source.play(3_000)
+        await stage.ears.turn.wait()
+        source.stop()
+        await task
+        stage.service.store.review(call, Review("2026-01-01", "Q", "comment", "", f"about {word}")).result()
+        (data / "records").mkdir(exist_ok=True)
+        for end in ("json", "html"):
+            (data / "records" / f"{call}.{end}").write_text(f"said {word}")
+        made.append(call)
+    await stage.end()
+    return stage, made
+
+
+def on_two_calls(tmp_path, check):
+    async def run():
+        stage, made = await calls(on_stage, tmp_path)
+        try:
+            await asyncio.to_thread(check, stage.service.store, *made)
+        finally:
+            await stage.close()
+
+    asyncio.run(run())
+
+
+def later(days):
+    return datetime.now(UTC) + timedelta(days=days)
+
+
+def test_an_erased_call_is_in_no_file_and_the_other_one_is_whole(tmp_path):
+    def check(store, one, two):
+        assert of_customer(store, "…0142") == [one] and hits(tmp_path, CANARY)
+        assert store.records(RecordQuery(words=CANARY))
+        erase(store, tmp_path, [one])
+        assert not hits(tmp_path, CANARY)
+        assert store.record(one) is None and store.events(one) == [] and store.reviews(one) == []
+        assert store.record(two) and store.records(RecordQuery(words=OTHER))
+        assert store.gate(one).consent == "granted"
+
+    on_two_calls(tmp_path, check)
+    assert not hits(tmp_path, CANARY) and hits(tmp_path, OTHER)
+
+
+def test_words_go_first_then_the_record_then_the_consent_row(tmp_path):
+    def check(store, one, two):
+        assert due(store, KEEP, later(179)).words == ()
+        assert set(purge(store, KEEP, tmp_path, later(181)).words) == {one, two}
+        assert hits(tmp_path, CANARY) == {("assist.db", CANARY)}, "the reviewer's own comment stays"
+        record = store.record(one)
+        assert record["transcript"] == [] and record["signals"] and record["signals"][0]["quote"] == ""
+        assert store.events(one) == [] and store.reviews(one)
+        assert purge(store, KEEP, tmp_path, later(182)).words == ()
+        assert set(purge(store, KEEP, tmp_path, later(366)).records) == {one, two}
+        assert not hits(tmp_path, CANARY) and store.gate(one) is not None
+        assert {one, two} <= set(purge(store, KEEP, tmp_path, later(401)).gates)
+        assert store.gate(one) is None
+
+    on_two_calls(tmp_path, check)
+
+
+def test_a_call_on_hold_is_neither_purged_nor_erased_until_it_is_released(tmp_path):
+    def check(store, one, two):
+        store.hold(Hold(one, "legal", "case 7", "2026-01-01")).result()
+        found = purge(store, KEEP, tmp_path, later(366))
+        assert (found.records, found.held) == ((two,), (one,))
+        with pytest.raises(AssistError, match="on hold \\(legal: case 7\\); release it first"):
+            erase(store, tmp_path, [one])
+        assert hits(tmp_path, CANARY)
+        store.release(one).result()
+        assert purge(store, KEEP, tmp_path, later(366)).records == (one,)
+        assert not hits(tmp_path, CANARY)
+
+    on_two_calls(tmp_path, check)
+
+
+def test_an_export_holds_everything_of_the_call_and_nothing_of_another(tmp_path):
+    def check(store, one, two):
+        assert export(store, [one], tmp_path / "out.zip") == 1
+        with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+            parts = {name: json.loads(archive.read(name)) for name in archive.namelist()}
+        assert set(parts) == {f"{one}/{part}.json" for part in ("record", "events", "reviews", "consent")}
+        assert CANARY in json.dumps(parts) and OTHER not in json.dumps(parts)
+        assert parts[f"{one}/events.json"][0]["type"] == "CallStarted"
+        with pytest.raises(AssistError, match="nothing is kept of a call 'nope'"):
+            export(store, ["nope"], tmp_path / "none.zip")
+        assert not (tmp_path / "none.zip").exists()
+
+    on_two_calls(tmp_path, check)
+
+
+def test_the_running_server_erases_when_it_is_asked_and_never_a_live_call(tmp_path):
+    async def run():
+        stage, (one, _) = await calls(on_stage, tmp_path)
+        live, task = stage.service.start(type(stage.source)(), consent=Consent.GRANTED)
+        async with open_to_calls(stage.service):
+            assert await erase_there(tmp_path, [one])
+            with pytest.raises(AssistError, match="is live"):
+                await erase_there(tmp_path, [live])
+        assert not await erase_there(tmp_path, [one]), "no server is there any more"
+        assert not hits(tmp_path, CANARY)
+        await stage.close()
+
+    asyncio.run(run())
+
+
+def test_the_commands(tmp_path):
+    from typer.testing import CliRunner
+
+    on_two_calls(tmp_path, lambda store, *made: None)
+    run = lambda *line: CliRunner().invoke(app, [*line, "--data", str(tmp_path)])  # noqa: E731
+    assert "180 days" in run("retention", "show").output
+    assert "taken out: words of 0 calls" in run("retention", "run").output.replace("\n", " ")
+    out = tmp_path / "out.zip"
+    assert run("privacy", "export", "--customer", "…0142", "--out", str(out)).exit_code == 0 and out.exists()
+    out.unlink()
+    answer = run("privacy", "erase", "--customer", "…0142", "--yes")
+    assert answer.exit_code == 0 and "erased: 1 call(s)" in answer.output
+    assert not hits(tmp_path, CANARY)
+    audit = run("audit", "list")
+    assert "erase" in audit.output or audit.exit_code == 2  # the command's name is the audit log's own business
