@@ -130,3 +130,147 @@ def test_copying_never_overwrites(tmp_path):
     copy_playbook("default", tmp_path / "mine.toml")
     with pytest.raises(PlaybookError, match="is there already"):
         copy_playbook("default", tmp_path / "mine.toml")
+
+
+SHARED = """
+[[plays]]
+id = "swear"
+signals = ["swearing"]
+title = "Let it pass"
+say = ["I hear you."]
+"""
+
+
+@pytest.fixture
+def team(tmp_path):
+    (tmp_path / "shared.toml").write_text(SHARED)
+    path = tmp_path / "team.toml"
+    path.write_text('include = ["shared.toml"]\n' + SOUND)
+    return path
+
+
+def plays(path):
+    return {play.id: play for play in load_playbook(path).plays}
+
+
+def test_an_include_brings_its_parts_after_the_files_own(team):
+    assert check_playbook(team) == []
+    assert list(plays(team)) == ["claim", "swear"]
+
+
+def test_a_part_of_ones_own_takes_the_place_of_an_included_one(team):
+    team.write_text(team.read_text() + SHARED.replace("I hear you.", "I am with you."))
+    assert check_playbook(team) == []
+    assert plays(team)["swear"].say == ["I am with you."]
+
+
+def test_an_included_part_can_be_left_out(team):
+    team.write_text('leave_out = ["plays.swear"]\n' + team.read_text())
+    assert check_playbook(team) == [] and list(plays(team)) == ["claim"]
+
+
+def test_the_version_and_the_difference_see_into_includes(team):
+    before = load_playbook(team)
+    shared = team.parent / "shared.toml"
+    shared.write_text(SHARED.replace("I hear you.", "I am with you."))
+    after = load_playbook(team)
+    assert before.version != after.version
+    assert diff_playbooks(before, after) == ["~ plays.swear.say: ['I hear you.'] -> ['I am with you.']"]
+
+
+def test_a_problem_in_an_included_file_names_that_file_and_line(team):
+    shared = team.parent / "shared.toml"
+    shared.write_text(SHARED.replace('["swearing"]', '["swering"]'))
+    [problem] = check_playbook(team)
+    line = SHARED.splitlines().index('signals = ["swearing"]') + 1
+    assert problem.startswith(
+        f"{shared}:{line}: plays.swear.signals: 'swering' is none of the signals: expected one of"
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        ('include = ["gone.toml"]', "No such file"),
+        ('include = ["shared/gone"]', "no playbook 'shared/gone': expected one of"),
+        ('include = ["team.toml"]', "includes itself"),
+        ('include = "shared.toml"', "expected a list of names in quotes"),
+        ('include = ["shared.toml", "twin.toml"]', "expected it once; include one of them"),
+        ('include = ["shared.toml"]\nleave_out = ["plays.swaer"]', "'plays.swaer' is not included: expected one of"),
+        ('incldue = ["shared.toml"]', "incldue: unknown key: expected one of about, id, include"),
+    ],
+)
+def test_a_bad_include_is_refused_with_its_place(team, head, says):
+    (team.parent / "twin.toml").write_text(SHARED)
+    team.write_text(f"{head}\n{SOUND}")
+    problems = check_playbook(team)
+    assert any(says in line and ".toml" in line for line in problems), problems
+
+
+STEP = 'id = "own"\ntitle = "Own it"'
+PLAY = 'id = "claim"\nsignals = ["influence_claim"]'
+OPTION = 'id = "fee"'
+
+
+@pytest.mark.parametrize(
+    ("after", "added", "says"),
+    [
+        (STEP, 'after = ["gone"]', "steps.own.after: no step 'gone': expected one of own"),
+        (STEP, 'after = ["own"]', "'own' waits for itself"),
+        (STEP, 'levels = ["calm"]', "cannot be reached: a calm call gets no card"),
+        (STEP, 'levels = ["furious"]', "steps.own.levels.0"),
+        (STEP, 'words = ["(open"]', "'(open' is no phrase: ( is not closed"),
+        (STEP, 'fits = ["anger"]', "'anger' is none of the signals"),
+        (STEP, 'avoid = "see to it"', "'see to it' is what not to say, but 'I will see to it.' says it"),
+        (PLAY, 'after = ["claim"]', "'claim' waits for itself"),
+        (PLAY, 'after = ["gone"]', "plays.claim.after: no play 'gone'"),
+        (PLAY, 'levels = ["calm"]', "a calm call gets no card"),
+        (PLAY, 'least = "urgent"', "answers only urgent signals, but its tier is not urgent"),
+        (PLAY, "at_least = 0", "plays.claim.at_least"),
+        (OPTION, 'reasons = ["a|b"]', "options.fee.reasons: 'a|b' is no phrase: | stands outside ( )"),
+        (OPTION, 'signals = ["anger"]', "options.fee.signals: 'anger' is none of the signals"),
+        (OPTION, 'expires = "some day"', "options.fee.expires"),
+        (OPTION, 'say = ["One month free!"]', "expected no exclamation mark"),
+    ],
+)
+def test_what_contradicts_itself_or_cannot_be_reached_is_refused_at_its_line(tmp_path, after, added, says):
+    path = tmp_path / "bad.toml"
+    assert after in SOUND
+    text = SOUND.replace(after, f"{after}\n{added}", 1)
+    path.write_text(text)
+    problems = check_playbook(path)
+    assert any(says in line for line in problems), problems
+    line = text.splitlines().index(added) + 1
+    assert any(each.startswith(f"{path}:{line}: ") for each in problems), problems
+
+
+def test_steps_that_wait_for_each_other_are_refused(tmp_path):
+    path = tmp_path / "circle.toml"
+    second = STEP.replace("own", "other").replace("Own it", "Other") + '\nafter = ["own"]\nticked_by = ["apology"]\n'
+    path.write_text(SOUND.replace(STEP, f'{STEP}\nafter = ["other"]') + "\n[[steps]]\n" + second)
+    assert sum("waits for itself" in line for line in check_playbook(path)) == 2
+
+
+def test_with_the_rules_examples_and_lines_are_tried(tmp_path):
+    from detectors.rulebook import load_rules
+
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        SOUND.replace(STEP, STEP + '\nexamples = ["I will see to it", "good morning"]').replace(
+            "This is mine now.", "That is our policy."
+        )
+    )
+    first, second = check_playbook(path, rules=load_rules())
+    assert "steps.own.examples: 'good morning' does not tick it: expected ownership" in first
+    assert "plays.claim.say" in second and "would be heard as policy" in second
+
+
+def test_every_method_has_steps_plays_of_its_own_and_enough_to_give():
+    for name in list_playbooks():
+        book = load_playbook(name)
+        assert 4 <= len(book.steps) <= 6 and book.about
+        assert 5 <= len(book.options) <= 10, "M2: five to ten things to give"
+        for step in book.steps:
+            assert len(step.say) >= 3 and step.examples and step.looks_like and step.avoid, f"{name}: {step.id}"
+        for play in book.plays:
+            assert len(play.say) >= 2 and play.avoid, f"{name}: {play.id}"

@@ -88,3 +88,35 @@ def test_a_playbook_reads_as_a_person_would_want_it():
     assert "1 Just calm yourself – a slow, low answer" in text
     assert "influence_claim (tense, escalated, recovering) → Redirect" in text
     assert "Waive the fee – worth 12 to them; costs 4 (agent up to 20, senior up to 50, supervisor up to 200)" in text
+
+
+def test_a_whole_call_comes_to_exactly_these_events():
+    _, [call, *_] = conversations("default")
+    outcomes = play(load_playbook("default"), RULES, call)
+    lines = [line.strip() for outcome in outcomes for line in course_of(outcome)]
+    kept = [line for line in lines if not line.startswith(("heard", "agent:", "customer:"))]
+    assert [line.split("] “")[0] for line in kept] == WHOLE
+
+
+WHOLE = [
+    "level tense (42)",
+    "▶ influence-claim: [Be the person they can call",
+    "plan B: Engineer at a fixed time, Your direct line, Call back at their time",
+    "✓ redirect “I will take care of”",
+    "p1 acted: “I will take care of”",
+    "level escalated (88)",
+    "clock started",
+    "▶ supervisor-demand: [Own it, offer both ways",
+    "plan B: Engineer at a fixed time, Your direct line, Supervisor joins this call",
+    "✓ just-calm “I'm so sorry”",
+    "✓ empathize “I understand how”",
+    "✓ plan-b “I can waive”",
+    "p2 acted: “I can waive”",
+    "promise: call you back, due tomorrow at ten 2026-11-25T10:00+00:00",
+    "late-fee offered “waive the late fee”",
+    "named-callback offered “call you back tomorrow”",
+    "level recovering (24)",
+    "clock met",
+    "late-fee accepted “Thank you”",
+    "named-callback accepted “Thank you”",
+]
