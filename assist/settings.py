@@ -75,6 +75,8 @@ class Settings(BaseModel):
     team: str = ""
     experienced: bool = Field(False, description="fewer prompts for agents who want fewer")
     authority: str = Field("agent", min_length=1, description="whose Plan B limits count here: agent, senior, …")
+    authorities: dict[str, str] = Field(default_factory=dict, description="agent -> authority, where it is another")
+    experienced_agents: list[str] = Field(default_factory=list, description="agents for whom experienced is true")
     supervisor: str = Field("your supervisor", description="who is asked when an option is above the agent's limit")
     outcomes: list[str] = Field(
         default_factory=lambda: [

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from overlay.hub import Hub
-from overlay.messages import Health, Line, Next, Notice, Plan, Prompt
+from overlay.messages import Health, Line, Next, Notice, Plan, Prompt, Told
 from tests import overlay_scenes as scenes
 from tests.overlay_records import Shelf
 from tests.overlay_stage import CHROMIUM, play, stage
@@ -473,6 +473,10 @@ def test_two_roles_at_once_see_their_own_and_each_other_act() -> None:
             await here.doing(do="watch", call="c1", on=True)
             await expect(board.locator("#lines li").last).to_contain_text("sort you out")
             await expect(board.locator("#heard li")).to_have_count(3)
+            await expect(board.locator("#said-box")).to_be_hidden()
+            told = Told(said=[(12_000, "Nobody came on Monday.")], done=["promised: call you back, by Friday"], at_ms=1)
+            here.hub.show("call/c1", "told", told)
+            await expect(board.locator("#said li")).to_have_text(["00:12 “Nobody came on Monday.”", told.done[0]])
             await board.get_by_placeholder("One short line").fill("You may give her the month.")
             await board.keyboard.press("Enter")
             await here.doing(do="tell", call="c1", text="You may give her the month.")

@@ -93,6 +93,8 @@ def listen(
     resume: Annotated[
         str | None, typer.Option(help="Go on with this call, which was cut short less than two minutes ago.")
     ] = None,
+    caller: Annotated[str, typer.Option(help="How the caller is shown, such as …0142: for Plan B's limits.")] = "",
+    value: Annotated[str, typer.Option(help="The customer's value, such as gold: for Plan B's conditions.")] = "",
     agent: AgentOption = None,
     consent: ConsentOption = None,
     recogniser: RecogniserOption = None,
@@ -109,7 +111,15 @@ def listen(
     settings = load_settings(
         config, data=data, port=port, agent=agent, recogniser=recogniser, model=model, playbook=playbook
     )
-    joining = Joining(microphone=microphone, far_end=far_end, agent=agent, consent=consent, resume=resume)
+    joining = Joining(
+        microphone=microphone,
+        far_end=far_end,
+        agent=agent,
+        consent=consent,
+        resume=resume,
+        caller=caller,
+        value=value,
+    )
     run_call(settings, console, joining)
 
 

@@ -43,6 +43,8 @@ class Joining(BaseModel):
     far_end: str | None = None
     agent: str | None = None
     caller: str = ""
+    value: str = Field("", max_length=40)
+    """The customer's, as the phone system or CRM names it."""
     resume: str | None = None
     """Id of the call to go on with, which was cut short."""
     consent: Consent | None = Field(
@@ -224,6 +226,7 @@ async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.
                 source,
                 agent=asked.agent,
                 caller=asked.caller,
+                value=asked.value,
                 consent=asked.agreed,
                 consent_by=asked.agreed_by,
                 listener=tell,

@@ -123,6 +123,8 @@ def run_call(settings: Settings, console: Console, asked: Joining) -> None:
                 source,
                 console,
                 in_step=math.isinf(asked.speed),
+                caller=asked.caller,
+                value=asked.value,
                 consent=asked.agreed,
                 by=asked.agreed_by,
                 resume=asked.resume,
@@ -172,6 +174,7 @@ async def _listen(
     *,
     in_step: bool = False,
     caller: str = "",
+    value: str = "",
     consent: Consent | None = Consent.GRANTED,
     by: str,
     resume: str | None = None,
@@ -182,7 +185,7 @@ async def _listen(
         call, task = service.resume(resume, source, listener=show)
     else:
         call, task = service.start(
-            source, caller=caller, consent=consent, consent_by=by, in_step=in_step, listener=show
+            source, caller=caller, value=value, consent=consent, consent_by=by, in_step=in_step, listener=show
         )
     with _on_stop(lambda: service.calls[call].hang_up() if call in service.calls else None):
         return await task

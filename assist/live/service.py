@@ -217,7 +217,9 @@ class Service:
 
     def _session(self, started: CallStarted) -> Session:
         playbook, began = self.playbooks.book, datetime.fromisoformat(started.started_at)
-        profile = AgentProfile(started.agent, self.settings.authority, self.settings.experienced)
+        settings, agent = self.settings, started.agent
+        authority = settings.authorities.get(agent, settings.authority)
+        profile = AgentProfile(agent, authority, settings.experienced or agent in settings.experienced_agents)
         used = self.history.used_by(started.caller, playbook.options, began.date())
         caller = Caller(started.value, used)
         coach = Coach(playbook, profile, self.history.accepted_here(), caller, began)

@@ -40,6 +40,7 @@ WORDS = {
     "everyone": "everybody was asked",
     "queued": "nobody was free",
     "calmed": "the call calmed down by itself",
+    "expired": "nobody answered in time",
     "allowed": "allowed it",
     "denied": "did not allow it",
     "watch": "began to read along",

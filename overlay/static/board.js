@@ -282,7 +282,19 @@ function drawPane() {
     list.replaceChildren(...heard.map((it) => h("li", {}, `${clock(it.at_ms)} ${it.label}, ${it.evidence}`, it.rule ? ` · rule ${it.rule}` : "")),
       heard.length ? "" : h("li", {}, "Nothing so far."));
   }
+  drawSaid(room.get("told")?.body);
   drawTime();
+}
+
+/** What the customer has said up to a hand-off, in their own words, and what was given and promised. */
+function drawSaid(told) {
+  find("said-box").hidden = !told;
+  const list = find("said");
+  const key = JSON.stringify(told ?? null);
+  if (list.dataset.shows === key) return;
+  list.dataset.shows = key;
+  list.replaceChildren(...(told?.said ?? []).map(([at, text]) => h("li", {}, `${clock(at)} “${text}”`)),
+    ...(told?.done ?? []).map((text) => h("li", { class: "second" }, text)));
 }
 
 function drawTime() {
