@@ -15,9 +15,9 @@ from pydantic import BaseModel
 
 KEPT = {"line": 40, "heard": 20}
 """Newest values kept in a room of the keys that begin with this word and a slash."""
-OUTBOX_BYTES = 1 << 20
-"""What a page may have waiting, in characters of JSON: a board of 500 calls fits, a page that stopped reading does not
-grow past it."""
+OUTBOX_BYTES = 256 << 10
+"""What a page may have waiting besides the snapshot it came for, in characters of JSON: a page that stopped reading
+does not grow past it."""
 BEAT = '{"type":"beat"}'
 
 
@@ -40,6 +40,8 @@ class Outbox:
         self._clock = clock
         self._limit = limit
         self._size = 0
+        self._snapshot = 0
+        """Of the size, what a snapshot brought: a board of any number of calls can be joined."""
         self._said = ""
         self._resets: dict[str, None] = {}
         self._waiting: dict[tuple[str, str], _Value | None] = {}
@@ -69,7 +71,7 @@ class Outbox:
                 frames.append(f'{{"type":"set","room":{room},"key":{key},"age":{age},"body":{value.body}}}')
         self._resets = {}
         self._waiting = {}
-        self._size = 0
+        self._size = self._snapshot = 0
         self._ready.clear()
         return f"[{','.join(frames) or BEAT}]"
 
@@ -94,7 +96,7 @@ class Outbox:
             return
         self._waiting[place] = value
         self._size += len(value.body) if value is not None else 0
-        if self._size > self._limit:
+        if self._size > self._limit + self._snapshot:
             self.overfull = True
             self._waiting = {}
         self._ready.set()
@@ -178,6 +180,7 @@ class Hub:
         place.pages.add(page)
         page.rooms.add(room)
         page._reset(room)
+        page._snapshot += sum(len(value.body) for value in place.values.values())
         for key, value in place.values.items():
             page._put(room, key, value)
 

@@ -38,6 +38,8 @@ DOES_PER_SECOND = 50
 """More from one page than any pair of hands can do: it is closed (4429)."""
 PAGES_OF_ONE = 20
 """Open pages of one person who has logged in; the next one is closed (4429)."""
+AGAIN_EACH_MS, AGAIN_LEAST_MS, AGAIN_MOST_MS = 10, 500, 10_000
+"""Pages that lose the server come back at a random moment within so long: 10 ms for each open page."""
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +138,7 @@ class Live:
             "role": entry.identity.role,
             "room": entry.room,
             "beat_ms": round(settings.beat_s * 1000),
+            "again_ms": min(AGAIN_MOST_MS, max(AGAIN_LEAST_MS, AGAIN_EACH_MS * self._pages.total())),
         }
         text = f"[{json.dumps(hello)}]"
         while True:

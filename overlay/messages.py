@@ -1,7 +1,9 @@
 """The contract between the server and its pages: everything that is sent either way, and its JSON Schema.
 
 Server to page: one websocket text message is a JSON array of frames. A frame is one of
-    {"type": "hello", "who": W, "role": "agent", "room": R, "beat_ms": B}   first of all: who you are to the server
+    {"type": "hello", "who": W, "role": "agent", "room": R, "beat_ms": B, "again_ms": A}
+                                                                  first of all: who you are to the server; when the line
+                                                                  is lost, come back at a random moment within A ms
     {"type": "reset", "room": R}                                  forget what you know of this room
     {"type": "set", "room": R, "key": K, "age": ms, "body": {}}   the newest value of K, said `age` ms ago
     {"type": "drop", "room": R, "key": K}                         K is gone

@@ -85,6 +85,20 @@ def test_a_page_too_far_behind_is_marked_and_grows_no_more() -> None:
     assert page.waiting == 0
 
 
+def test_a_snapshot_of_any_size_can_be_joined_and_what_comes_on_top_is_bounded() -> None:
+    hub = Hub()
+    for n in range(1000):
+        hub.show("board", f"row/{n}", Next(titles=["x" * 100]))
+    page = hub.open("board", limit=10_000)
+    assert not page.overfull
+    for n in range(1000):  # the same keys again take no more room
+        hub.show("board", f"row/{n}", Next(titles=["y" * 100]))
+    assert not page.overfull and len(frames(page)) == 1001
+    for n in range(200):
+        hub.show("board", f"row/{n}", Next(titles=["z" * 100]))
+    assert page.overfull
+
+
 def test_ages_come_from_the_hubs_clock() -> None:
     now = [10.0]
     hub = Hub(lambda: now[0])

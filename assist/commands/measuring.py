@@ -65,6 +65,19 @@ def bench_live(
     console.print(asyncio.run(measure_live(settings, source, console)).table())
 
 
+@bench_app.command("screens")
+def bench_screens(
+    pages: Annotated[int, typer.Option(min=1, help="Open pages at once.")] = 1_000,
+    calls: Annotated[int, typer.Option(min=1, help="Calls on the board.")] = 200,
+) -> None:
+    """How soon the pages have what the server says, and what an open page costs."""
+    import asyncio
+
+    from assist.bench.screens import measure_screens
+
+    console.print(asyncio.run(measure_screens(pages, calls)).table())
+
+
 RecordingArgument = Annotated[Path | None, typer.Argument(help="A recorded call; default: the sample call.")]
 ReferenceOption = Annotated[
     Path | None, typer.Option(help="JSON with the words spoken and their times; without it the model's own transcript.")

@@ -1,7 +1,7 @@
 // The road to the server: a ticket, a websocket, the newest value of every key; comes back by itself.
 
 const LONGEST_WAIT_MS = 30_000;
-const FIRST_WAIT_MS = 500;
+const FIRST_WAIT_MS = 500; // until the server has said how far to spread
 
 /**
  * @param page "agent" or "board"
@@ -16,6 +16,7 @@ export function connect(page, who, draw) {
   let tries = 0;
   let timer = 0;
   let beat = 2000;
+  let first = FIRST_WAIT_MS;
   let openedAt = 0;
 
   function room(name) {
@@ -70,7 +71,7 @@ export function connect(page, who, draw) {
   // Full jitter: a thousand pages that lose one server do not come back at one moment.
   function again() {
     if (timer) return;
-    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** tries);
+    const longest = Math.min(LONGEST_WAIT_MS, first * 2 ** tries);
     tries += 1;
     timer = setTimeout(open, Math.random() * longest);
   }
@@ -85,6 +86,7 @@ export function connect(page, who, draw) {
         link.me = frame;
         link.connections += 1;
         beat = frame.beat_ms;
+        first = frame.again_ms;
         tries = 0;
       } else if (frame.type === "reset") {
         for (const key of room(frame.room).keys()) changed.add(`${frame.room} ${key}`);
