@@ -1,0 +1,382 @@
+"""Calls under fault: cut short and gone on with, sound that stops coming, dead channels, clocks that jump, load."""
+
+import asyncio
+import gc
+import os
+import resource
+import time
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assist.errors import AssistError
+from assist.events import Action, CallStarted, ConsentSet
+from assist.live.accounting import ORDER, Ledger, accounted
+from assist.live.service import RESUME_S
+from audio.channels import SILENT_MS, ChannelWatch
+from audio.events import Chunk, Gap, Speaker, Trouble, Utterance
+from tests.fault_rig import BOTH, SILENCE, Sound, acknowledging, in_a_child, killed_after, service
+
+STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
+
+
+def speech(start, end, speaker=Speaker.CUSTOMER):
+    return Utterance(f"c{start}", speaker, start, end, ())
+
+
+def action(at, what):
+    return Action(at, "Dana", "agent", what)
+
+
+@st.composite
+def histories(draw):
+    """A call's log as far as it says where time went, and how long the call was."""
+    events, at = [STARTED], 0
+    paused = False
+    for _ in range(draw(st.integers(0, 12))):
+        at += draw(st.integers(0, 900))
+        length = draw(st.integers(0, 1500))
+        who = draw(st.sampled_from(BOTH))
+        match draw(st.sampled_from(["speech", "lost", "failed", "untranscribed", "pause", "granted", "refused"])):
+            case "speech":
+                events.append(speech(at, at + length, who))
+            case "pause":
+                events.append(action(at, "resume" if paused else "pause"))
+                paused = not paused
+            case ("granted" | "refused") as consent:
+                events.append(ConsentSet(at, consent, "Dana", "all-party"))
+            case why:
+                events.append(Gap(who, at, at + length, why))
+    return events, at + draw(st.integers(0, 2000))
+
+
+def painted_by_the_millisecond(events, end_ms):
+    """The slow and obvious way: one label for each millisecond of each channel."""
+    cells = {who: ["silence"] * end_ms for who in ("agent", "customer")}
+
+    def paint(who, start, end, what):
+        for ms in range(max(0, start), min(end, end_ms)):
+            if cells[who][ms] == "silence" or ORDER.index(what) < ORDER.index(cells[who][ms]):
+                cells[who][ms] = what
+
+    since = {"paused": None, "withheld": None}
+    for event in events:
+        match event:
+            case Utterance():
+                paint(event.speaker, event.start_ms, event.end_ms, "speech")
+            case Gap():
+                paint(event.speaker, event.start_ms, event.end_ms, event.why)
+            case Action(what="pause") if since["paused"] is None:
+                since["paused"] = event.at_ms
+            case ConsentSet(consent="refused") if since["withheld"] is None:
+                since["withheld"] = event.at_ms
+            case Action(what="resume") | ConsentSet(consent="granted"):
+                what = "paused" if isinstance(event, Action) else "withheld"
+                if since[what] is not None:
+                    for who in cells:
+                        paint(who, since[what], event.at_ms, what)
+                since[what] = None
+    for what, at in since.items():
+        if at is not None:
+            for who in cells:
+                paint(who, at, end_ms, what)
+    return {(who, what): cells[who].count(what) for who in cells for what in (*ORDER, "silence")}
+
+
+@given(histories())
+def test_every_millisecond_of_every_channel_has_one_account(history):
+    events, end_ms = history
+    sums = accounted(events, end_ms)
+    wanted = painted_by_the_millisecond(events, end_ms)
+    assert {key: sums.get(f"{key[0]}.{key[1]}", 0) for key in wanted} == wanted
+    for who in ("agent", "customer"):
+        assert sum(ms for key, ms in sums.items() if key.startswith(f"{who}.")) == end_ms
+
+
+def test_an_account_can_be_asked_for_in_the_middle_of_a_pause():
+    ledger = Ledger()
+    for event in (STARTED, action(1_000, "pause")):
+        ledger.take(event)
+    assert ledger.sums(3_000)["customer.paused"] == 2_000
+    assert ledger.sums(5_000) == {
+        "agent.paused": 4_000, "agent.speech": 0, "agent.silence": 1_000,
+        "customer.paused": 4_000, "customer.speech": 0, "customer.silence": 1_000,
+    }  # fmt: skip
+
+
+def cut_short(folder, acknowledgements=30, first=lambda one, call: None):
+    """The id of a call whose process was killed."""
+
+    def work(pipe):
+        async def run():
+            one = service(folder)
+            one.open()
+            acknowledging(one, lambda call, n: os.write(pipe, f"{call} {n}\n".encode()))
+            call, task = one.start(Sound(), agent="Dana")
+            await asyncio.sleep(0)
+            first(one, call)
+            await task
+
+        asyncio.run(run())
+
+    child, reading = in_a_child(work)
+    return killed_after(child, reading, acknowledgements)[0].split()[0]
+
+
+def test_a_call_that_was_cut_short_goes_on_where_its_log_left_off(tmp_path):
+    call = cut_short(tmp_path)
+
+    async def run():
+        one = service(tmp_path)
+        assert one.open() == [call]
+        before = [event for _, event in one.store.events(call)]
+        same, task = one.resume(call, Sound(60))
+        assert same == call
+        live = one.calls[call]
+        assert live.session.escalation.level.value == before_level(before)
+        await task
+        after = one.store.events(call)
+        assert [n for n, _ in after] == list(range(len(after)))
+        assert [event for _, event in after][: len(before)] == before
+        record = one.store.record(call)
+        await one.close()
+        return before, [event for _, event in after], record
+
+    before, after, record = asyncio.run(run())
+    resumed = after[len(before) :]
+    [trouble] = [event for event in resumed if isinstance(event, Trouble) and event.code == "call-resumed"]
+    gaps = [event for event in resumed if isinstance(event, Gap)]
+    assert {gap.speaker for gap in gaps} == set(BOTH)
+    assert all(gap.start_ms == before[-1].at_ms and gap.end_ms == trouble.at_ms for gap in gaps)
+    said = [event for event in resumed if isinstance(event, Utterance)]
+    assert said and all(event.start_ms >= trouble.at_ms for event in said)
+    ids = [event.id for event in after if isinstance(event, Utterance)]
+    assert len(ids) == len(set(ids))
+    assert record["ended"] == "end-of-recording"
+    end_ms = trouble.at_ms + 6_000
+    for who in BOTH:
+        parts = {key: ms for key, ms in record["accounted_ms"].items() if key.startswith(f"{who}.")}
+        assert sum(parts.values()) == end_ms and parts.get(f"{who}.lost", 0) == gaps[0].end_ms - gaps[0].start_ms
+
+
+def before_level(events):
+    levels = [event.level.value for event in events if type(event).__name__ == "LevelChange"]
+    return levels[-1] if levels else "calm"
+
+
+def test_a_call_that_was_paused_when_it_was_cut_short_is_still_paused(tmp_path):
+    call = cut_short(tmp_path, 3, lambda one, call: one.act(call, action(0, "pause")))
+
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        _, task = one.resume(call, Sound(20))
+        assert one.calls[call].session.paused_since is not None
+        await task
+        words = [event for _, event in one.store.events(call) if isinstance(event, Utterance) and event.words]
+        await one.close()
+        return words
+
+    assert asyncio.run(run()) == []
+
+
+def test_only_a_call_that_was_cut_short_a_moment_ago_goes_on(tmp_path):
+    call = cut_short(tmp_path)
+
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        later = datetime.now(UTC) + timedelta(seconds=RESUME_S + 60)
+        for asked, now, code in (
+            ("nobody", None, "resume-unknown"),
+            (call, later, "resume-late"),
+        ):
+            with pytest.raises(AssistError) as error:
+                one.resume(asked, Sound(1), now=now)
+            assert error.value.code == code
+        ended, task = one.start(Sound(1))
+        await task
+        with pytest.raises(AssistError) as error:
+            one.resume(ended, Sound(1))
+        assert error.value.code == "resume-not-cut-short"
+        await one.close()
+
+    asyncio.run(run())
+
+
+def test_a_clock_that_was_set_back_gives_no_negative_time(tmp_path):
+    call = cut_short(tmp_path)
+
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        _, task = one.resume(call, Sound(10), now=datetime.now(UTC) - timedelta(hours=1))
+        await task
+        events = [event for _, event in one.store.events(call)]
+        times = [getattr(event, "at_ms", getattr(event, "start_ms", 0)) for event in events]
+        assert min(times) >= 0
+        gaps = [event for event in events if isinstance(event, Gap)]
+        assert all(gap.end_ms >= gap.start_ms for gap in gaps)
+        await one.close()
+
+    asyncio.run(run())
+
+
+class Stalling(Sound):
+    """Sound that stops coming after three chunks, and comes again when it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.go_on = asyncio.Event()
+
+    async def __aiter__(self):
+        for n in range(3):
+            yield Chunk(n * 100, {who: SILENCE for who in BOTH})
+        await self.go_on.wait()
+        self.go_on.clear()
+        yield Chunk(300, {who: SILENCE for who in BOTH})
+        await self.go_on.wait()
+
+
+def test_sound_that_stops_coming_is_told_and_at_last_given_up(tmp_path):
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        source, told = Stalling(), []
+
+        def hear(event):
+            if isinstance(event, Trouble):
+                told.append((event.code, event.cleared))
+                if told == [("audio-stalled", False)]:
+                    source.go_on.set()
+
+        call, task = one.start(source, listener=hear)
+        live = one.calls[call]
+        live.stalled_s, live.given_up_s = 0.02, 0.2
+        await task
+        record = one.store.record(call)
+        await one.close()
+        return told, record
+
+    told, record = asyncio.run(run())
+    assert told == [("audio-stalled", False), ("audio-stalled", True), ("audio-stalled", False)]
+    assert record["ended"] == "interrupted"
+
+
+def chunks(seconds, agent, customer):
+    """Ten a second; each side a function of the second -> RMS level."""
+    rng = np.random.default_rng(3)
+    for n in range(seconds * 10):
+        sound = {
+            who: (level(n / 10) * rng.standard_normal(1600)).astype(np.float32)
+            for who, level in ((Speaker.AGENT, agent), (Speaker.CUSTOMER, customer))
+        }
+        yield Chunk(n * 100, sound)
+
+
+def watched(*parts):
+    watch = ChannelWatch()
+    return [(trouble.at_ms, trouble.code, trouble.cleared) for chunk in chunks(*parts) for trouble in watch.push(chunk)]
+
+
+def test_a_channel_without_any_sound_while_the_other_side_speaks_is_told_within_twelve_seconds():
+    [(at_ms, code, cleared)] = watched(20, lambda _: 0.1, lambda second: 0.0 if second >= 3 else 0.01)
+    assert code == "channel-silent:customer" and not cleared
+    assert 3_000 + SILENT_MS <= at_ms <= 3_000 + SILENT_MS + 2_000
+
+
+def test_a_channel_that_comes_back_is_told():
+    found = watched(30, lambda second: 0.0 if 2 <= second < 20 else 0.01, lambda _: 0.1)
+    assert [(code, cleared) for _, code, cleared in found] == [
+        ("channel-silent:agent", False), ("channel-silent:agent", True)
+    ]  # fmt: skip
+
+
+def test_a_quiet_line_a_silent_call_and_hold_music_are_no_dead_channel():
+    quiet = 10 ** (-75 / 20)  # the noise of a good line
+    assert watched(120, lambda _: 0.1, lambda _: quiet) == []
+    assert watched(120, lambda _: 0.0, lambda _: 0.0) == []
+    assert watched(120, lambda second: 0.2 if second % 40 < 30 else 0.01, lambda second: 0.1 * (second % 9 < 6)) == []
+
+
+def test_one_call_that_fails_touches_no_other(tmp_path):
+    class Broken(Sound):
+        async def __aiter__(self):
+            yield Chunk(0, {who: SILENCE for who in BOTH})
+            raise RuntimeError("the gateway sent nonsense")
+
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        bad, failing = one.start(Broken(), agent="Bo")
+        good, fine = one.start(Sound(50), agent="Dana")
+        with pytest.raises(RuntimeError):
+            await failing
+        await fine
+        records = one.store.record(bad), one.store.record(good)
+        await one.close()
+        return records
+
+    bad, good = asyncio.run(run())
+    assert bad["ended"] == "failed" and good["ended"] == "end-of-recording"
+    assert len(good["transcript"]) == 10
+
+
+@pytest.mark.slow
+def test_a_hundred_calls_of_plumbing_lose_nothing_and_cost_little(tmp_path):
+    """100 calls x 2 channels x 100 ms for 60 s of call time each, as fast as it goes."""
+
+    async def run():
+        one = service(tmp_path, every=30)
+        one.open()
+        cpu = time.process_time()
+        tasks = [one.start(Sound(600), agent=f"agent {n}") for n in range(100)]
+        await asyncio.gather(*(task for _, task in tasks))
+        cpu = time.process_time() - cpu
+        for call, _ in tasks:
+            numbers = [n for n, _ in one.store.events(call)]
+            assert numbers == list(range(len(numbers)))
+            assert len(one.store.record(call)["transcript"]) == 20
+        await one.close()
+        return cpu
+
+    cpu = asyncio.run(run())
+    mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"100 calls of 60 s: {cpu:.1f} CPU-s = {100 * cpu / 60:.0f} % of one core in real time, {mib:.0f} MiB")
+
+
+@pytest.mark.slow
+def test_the_memory_of_a_twelve_hour_call_is_flat(tmp_path):
+    """12 h of call time through session, coach, log and screens; resident memory after each hour."""
+    sizes = []
+
+    def resident_mib():
+        gc.collect()
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE") / (1 << 20)
+
+    class Hours(Sound):
+        async def __aiter__(self):
+            for n in range(12 * 36_000):
+                yield Chunk(n * 100, {who: SILENCE for who in BOTH})
+                if n % 100 == 0:
+                    await asyncio.sleep(0)
+                if n % 36_000 == 0:
+                    sizes.append(resident_mib())
+
+    async def run():
+        one = service(tmp_path, every=50)
+        one.open()
+        _, task = one.start(Hours())
+        await task
+        await one.close()
+
+    asyncio.run(run())
+    slope = float(
+        np.median([(b - a) / (j - i) for i, a in enumerate(sizes) for j, b in enumerate(sizes) if 1 <= i < j])
+    )
+    print(f"12 h call: {sizes[1]:.0f} MiB after 1 h, {sizes[-1]:.0f} MiB after 11 h; {slope:.2f} MiB an hour")
+    assert slope <= 0.5
