@@ -114,7 +114,10 @@ class Keeper:
             self._paused_ms, self._paused_by = action.at_ms, action.who
         latched = self._latch()
         if action.what == "pause" and action.role != "system":
-            reached = [n for n, event in self._recent if _ends_ms(event) > action.at_ms - PAUSE_REACH_MS]
+            since_ms = action.at_ms - PAUSE_REACH_MS
+            reached = [
+                n for n, event in self._recent if (ends_ms := _ends_ms(event)) is not None and ends_ms > since_ms
+            ]
             if reached:
                 return self.store.scrub(self.call, reached)
         return latched
@@ -131,13 +134,15 @@ class Keeper:
         return self.store.latch(self.call, gate)
 
 
-def _ends_ms(event: Event) -> int:
-    """When the words an event carries were said, or -1 where it carries none."""
+def _ends_ms(event: Event) -> int | None:
+    """When the words an event carries were said, or None where it carries none."""
     match event:
         case Utterance() if event.words:
             return event.words[-1].end_ms
+        case AlertRaised(kind="help" | "ask"):
+            return None  # a person asked; nobody is quoted
         case SignalRaised():
             return event.signal.evidence.end_ms
         case PromptShown() | AlertRaised() | StepTicked() | FollowUpNoted() | PromptEnded() | LevelChange():
             return event.at_ms
-    return -1
+    return None
