@@ -41,6 +41,9 @@ HOSTILE_LINES = [
     b"\xff\xfe\x00\n",
     b'{"recording": "\\ud800"}\n',
     b"x" * (LINE_BYTES + 10) + b"\n",
+    b'{"erase": 3}\n',
+    b'{"erase": [[]]}\n',
+    b'{"erase"\n',
     b'{"microphone": "\\u0000", "far_end": "x"}\n',
 ]
 

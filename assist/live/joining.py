@@ -196,12 +196,12 @@ async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.
     def say(answer: dict[str, Any]) -> None:
         writer.write(json.dumps(answer).encode() + b"\n")
 
-    line = await reader.readline()
-    if line.startswith(b'{"erase"'):
-        await _erase(service, line, say)
-        writer.close()
-        return
     try:
+        line = await reader.readline()
+        if line.startswith(b'{"erase"'):
+            await _erase(service, line, say)
+            writer.close()
+            return
         asked = Joining.model_validate_json(line)
         source = asked.source()
     except AudioError as error:
@@ -259,8 +259,10 @@ async def _erase(service: Service, line: bytes, say: Callable[[dict[str, Any]], 
             raise AssistError("call-live", f"call {live[0]} is live: hang up first, or refuse consent on its page")
         await asyncio.to_thread(erase, service.store, service.settings.data, calls)
         say({"erased": calls})
-    except (AssistError, ValueError) as error:
+    except AssistError as error:
         say({"refused": str(error)})
+    except ValueError as error:
+        say({"refused": f"not understood: {str(error).splitlines()[0]}"})
 
 
 def _path(data: Path) -> Path | None:
