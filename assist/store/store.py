@@ -221,7 +221,7 @@ class SqliteStore:
     def __init__(self, path: Path, on_trouble: Callable[[str | None], None] | None = None) -> None:
         self.path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with open(path, "ab"):  # says at once and plainly whether the folder can be written
                 pass
             path.chmod(0o600)

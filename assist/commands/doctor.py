@@ -1,0 +1,44 @@
+"""Whether this installation is sound."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from assist.commands.app import ConfigOption, DataOption, ModelOption, PortOption, RecogniserOption, app, console
+from assist.settings import load_settings
+
+COLOURS = {"ok": "green", "warning": "yellow", "bad": "bold red"}
+
+
+@app.command()
+def doctor(
+    json_: Annotated[bool, typer.Option("--json", help="The findings as a JSON list.")] = False,
+    recogniser: RecogniserOption = None,
+    model: ModelOption = None,
+    port: PortOption = None,
+    host: Annotated[str | None, typer.Option(help="Address the pages are to be served on.")] = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Check this installation line by line; exit code 1 where something is bad. Changes and fetches nothing."""
+    from assist.doctor import Finding, Level, examine
+
+    settings = load_settings(config, data=data, recogniser=recogniser, model=model, port=port, host=host)
+    findings: list[Finding] = []
+    for finding in examine(settings):
+        findings.append(finding)
+        if not json_:
+            mark = f"[{COLOURS[finding.level]}]{finding.level:<8}[/]"
+            console.print(f"{mark} [bold]{finding.check:<12}[/] {escape(finding.text)}", soft_wrap=True)
+    bad = sum(finding.level is Level.BAD for finding in findings)
+    if json_:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
+    else:
+        warnings = sum(finding.level is Level.WARNING for finding in findings)
+        console.print(f"{len(findings)} checks: {bad} bad, {warnings} warnings")
+    raise typer.Exit(1 if bad else 0)

@@ -1,0 +1,47 @@
+"""Whether a store on disk is sound: read only, without the program's own connections, also while a server runs."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from assist.store.schema import SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """What was found."""
+
+    schema: int = 0
+    """0: there is no store yet, or it cannot be read."""
+    newest: int = SCHEMA_VERSION
+    calls: int = 0
+    live: int = 0
+    """Calls marked live: of a running server, or cut short since."""
+    latest: str = ""
+    """When the newest call began, ISO 8601."""
+    problem: str = ""
+    """One line; empty where the store is sound."""
+
+
+def check_store(path: Path) -> StoreState:
+    """Every page and index of the database file, its schema, and how many calls it holds."""
+    if not path.exists():
+        return StoreState()
+    connection = None
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+        schema = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        found = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+        if found != ["ok"]:
+            return StoreState(schema, problem=f"damaged: {found[0]}")
+        calls, live, latest = connection.execute(
+            "SELECT count(*), coalesce(sum(state = 'live'), 0), coalesce(max(started_at), '') FROM calls"
+        ).fetchone()
+    except sqlite3.Error as error:
+        return StoreState(problem=f"cannot be read: {error}")
+    finally:
+        if connection is not None:
+            connection.close()
+    return StoreState(schema, calls=calls, live=live, latest=latest)

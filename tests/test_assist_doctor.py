@@ -1,0 +1,187 @@
+"""`assist doctor` on sound and on broken installations; the model, the sound and the store are real."""
+
+import json
+import os
+import shutil
+import socket
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from assist import doctor
+from assist.commands.main import app
+from assist.doctor import Level, examine
+from assist.events import CallStarted
+from assist.records.record import fold
+from assist.settings import Settings
+from assist.store.store import open_store
+
+MODEL = Path(__file__).parent / "models" / "test-recogniser"
+STARTED = CallStarted(0, "k1", "dana", "", "", "…0142", "", "test", ("agent", "customer"), {})
+
+
+@pytest.fixture(autouse=True)
+def no_recognising(monkeypatch):
+    """The two tests about the recogniser bring it back; it costs seconds."""
+    monkeypatch.setattr(doctor, "_listen", lambda choice: ["thank", "you", "for", "calling"])
+
+
+def settings_of(tmp_path, **more):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return Settings(data=tmp_path / "data", **{"port": port, "recogniser": "whisper", "model": str(MODEL)} | more)
+
+
+def with_a_call(settings, started_at):
+    from dataclasses import replace
+
+    store = open_store(settings.store_url)
+    started = replace(STARTED, started_at=started_at.isoformat(timespec="seconds"))
+    store.begin("k1", started.started_at, "dana")
+    store.append("k1", 0, started)
+    store.finish("k1", "ended", fold([started]).model_dump(mode="json")).result()
+    store.close()
+
+
+def levels(settings):
+    return {finding.check: finding for finding in examine(settings)}
+
+
+def test_a_fresh_installation_has_nothing_bad(tmp_path):
+    found = levels(settings_of(tmp_path))
+    assert not [finding for finding in found.values() if finding.level is Level.BAD], found
+    assert not (tmp_path / "data").exists(), "nothing is changed"
+
+
+def test_an_installation_in_use_has_nothing_bad(tmp_path):
+    settings = settings_of(tmp_path)
+    with_a_call(settings, datetime.now(UTC))
+    found = levels(settings)
+    assert not [finding for finding in found.values() if finding.level is Level.BAD], found
+    assert "1 calls" in found["database"].text and found["data folder"].level is Level.OK
+
+
+def damaged(settings, tmp_path):
+    with_a_call(settings, datetime.now(UTC))
+    path = settings.data / "assist.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    data = bytearray(path.read_bytes())
+    data[4096:12288] = os.urandom(8192)
+    path.write_bytes(data)
+
+
+def from_the_future(settings, tmp_path):
+    with_a_call(settings, datetime.now(UTC) + timedelta(days=2))
+
+
+def newer(settings, tmp_path):
+    with_a_call(settings, datetime.now(UTC))
+    with sqlite3.connect(settings.data / "assist.db") as connection:
+        connection.execute("PRAGMA user_version=999")
+    connection.close()
+
+
+def readable_by_all(settings, tmp_path):
+    with_a_call(settings, datetime.now(UTC))
+    settings.data.chmod(0o755)
+    (settings.data / "assist.db").chmod(0o644)
+
+
+def overdue(settings, tmp_path):
+    with_a_call(settings, datetime.now(UTC) - timedelta(days=400))
+
+
+def audit_changed(settings, tmp_path):
+    from assist.access.audit import open_audit
+
+    with_a_call(settings, datetime.now(UTC))
+    store = open_store(settings.store_url)
+    open_audit(store.people, settings.data).note("Q", "qa", "look", "k1").result()
+    store.close()
+    with sqlite3.connect(settings.data / "assist.db") as connection:
+        connection.execute("UPDATE audit SET who = 'nobody'")
+    connection.close()
+
+
+def nothing(settings, tmp_path):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("breaking", "more", "check", "level", "says"),
+    [
+        (damaged, {}, "database", "bad", "assist restore"),
+        (newer, {}, "database", "bad", "update the program"),
+        (from_the_future, {}, "clock", "bad", "set the clock"),
+        (readable_by_all, {}, "data folder", "bad", "chmod 700"),
+        (overdue, {}, "retention", "warning", "assist retention run"),
+        (audit_changed, {}, "audit log", "bad", "was changed"),
+        (nothing, {"host": "0.0.0.0"}, "login", "bad", "needs a login"),
+        (nothing, {"consent_policy": "one-party"}, "consent", "warning", "have counsel confirm"),
+        (nothing, {"consent": "granted"}, "consent", "warning", "announcement"),
+        (nothing, {"auto_pause": False}, "pause", "warning", "people forget"),
+        (nothing, {"model": "base.en"}, "model", "bad", "assist models fetch"),
+        (nothing, {"recogniser": "pocketsphinx", "model": None}, "model", "warning", "assist models fetch base.en"),
+    ],
+)
+def test_what_is_broken_is_named_with_what_to_do(breaking, more, check, level, says, tmp_path):
+    settings = settings_of(tmp_path, **more)
+    breaking(settings, tmp_path)
+    found = levels(settings)[check]
+    assert (found.level, says in found.text) == (level, True), found
+
+
+def test_a_port_in_use_and_a_full_disk(tmp_path, monkeypatch):
+    settings = settings_of(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", settings.port))
+        taken.listen()
+        assert "choose another" in levels(settings)["port"].text
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(1, 1, 50 << 20))
+    assert "make room now" in levels(settings)["disk space"].text
+
+
+def test_a_model_with_one_flipped_byte_is_bad(tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    weights = model / "model.bin"
+    import hashlib
+
+    entry = {"size": weights.stat().st_size, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    (model / "manifest.json").write_text(json.dumps({"name": "t", "files": {"model.bin": entry}}))
+    assert levels(settings_of(tmp_path, model=str(model)))["model"].level is Level.OK
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 1
+    weights.write_bytes(data)
+    found = levels(settings_of(tmp_path, model=str(model)))["model"]
+    assert found.level is Level.BAD and "wrong checksum" in found.text
+
+
+def test_a_check_that_breaks_is_a_finding_and_the_others_still_run(tmp_path, monkeypatch):
+    def broken(settings):
+        raise ValueError("no")
+
+    monkeypatch.setattr(doctor, "_clock", broken)
+    found = levels(settings_of(tmp_path))
+    assert found["clock"].level is Level.BAD and "network" in found
+
+
+def test_the_recogniser_is_really_tried(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    found = levels(settings_of(tmp_path))["recogniser"]
+    assert found.level is Level.OK, found
+
+
+def test_the_command_says_it_as_lines_and_as_json_with_its_exit_code(tmp_path):
+    data = ["--data", str(tmp_path / "data"), "--recogniser", "whisper", "--model", str(MODEL)]
+    good = CliRunner().invoke(app, ["doctor", "--port", "0", "--json", *data])
+    findings = json.loads(good.output)
+    assert good.exit_code == 0 and {"check", "level", "text"} == set(findings[0])
+    bad = CliRunner().invoke(app, ["doctor", "--port", "0", "--host", "0.0.0.0", *data])
+    assert bad.exit_code == 1 and "1 bad" in bad.output
