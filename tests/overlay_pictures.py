@@ -73,7 +73,35 @@ AGENT = [
     Picture("agent-view", "/agent/dana", scenes.escalated, before=_pressing("v")),
     Picture("agent-wrap-up", "/agent/dana", scenes.wrapping),
 ]
-PICTURES = [*AGENT]
+
+
+async def _read_along(here: Stage, page: Page) -> None:
+    await page.get_by_role("button", name="Dana: read along").click()
+    await page.locator("#lines li").last.wait_for()
+
+
+async def _done(here: Stage, page: Page) -> None:
+    await page.get_by_role("button", name="Done").click()
+
+
+def _whole_board(hub: Hub) -> None:
+    scenes.board(hub, 30)
+    scenes.alerts(hub)
+    scenes.reading(hub)
+
+
+WIDE = {"width": 1440, "height": 900}
+BOARD = [
+    Picture("board", "/board", _whole_board, **WIDE, before=_read_along),
+    Picture("board-dark", "/board", _whole_board, **WIDE, dark=True),
+    Picture("board-quiet", "/board", scenes.board, **WIDE),
+    Picture("board-no-calls", "/board", lambda hub: None, **WIDE),
+    Picture("board-many", "/board", scenes.many_alerts, **WIDE),
+    Picture("board-done", "/board", _whole_board, **WIDE, before=_done),
+    Picture("board-200-calls", "/board", lambda hub: scenes.board(hub, 200), **WIDE),
+    Picture("board-narrow", "/board", _whole_board, width=720, height=900),
+]
+PICTURES = [*AGENT, *BOARD]
 
 
 async def draw(picture: Picture) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 from overlay.hub import Hub
 from overlay.messages import (
     Alert,
+    AlertStep,
     Call,
     Clock,
     ConsentNow,
+    Duty,
     Ended,
     Health,
     Heard,
@@ -18,6 +20,7 @@ from overlay.messages import (
     Line,
     Next,
     Notice,
+    OnDuty,
     Plan,
     PlanOption,
     Prompt,
@@ -248,20 +251,38 @@ def last_row(hub: Hub, call: str) -> Row:
     return row
 
 
+DUTY = Duty(people=[OnDuty(who="Maria", open=3), OnDuty(who="Olu", open=1), OnDuty(who="Sam", away=True)], budget=3,
+            turn_ms=20_000)  # fmt: skip
 ALERTS = [
     Alert(id="a1", call="c1", agent="Dana", team="Billing", kind="escalated", tier="urgent",
           reason="“I’m going to call my guy”, third contact this week, voice +8 dB over own normal",
-          state="raised", raised_ms=NOW - 11_000, at_ms=NOW),
+          state="seen", by="Maria", to="Maria", passed=["Olu"], passes_at_ms=NOW + 9_000, raised_ms=NOW - 31_000, at_ms=NOW,
+          course=[AlertStep(at_ms=NOW - 31_000, what="raised"), AlertStep(at_ms=NOW - 31_000, what="turn", who="Olu"),
+                  AlertStep(at_ms=NOW - 11_000, what="turn", who="Maria"), AlertStep(at_ms=NOW - 9_000, what="seen", who="Maria")]),
     Alert(id="a2", call="c1", agent="Dana", team="Billing", kind="ask", title="Dana offers one month free (£34)",
-          reason="over her limit of £20, customer value high, used once this year", state="raised",
-          raised_ms=NOW - 4_000, at_ms=NOW),
+          reason="over her limit of £20, customer value high, used once this year", state="raised", to="Maria",
+          passes_at_ms=NOW + 16_000, raised_ms=NOW - 4_000, at_ms=NOW),
     Alert(id="a1", call="c2", agent="Tom", team="Claims", kind="escalated", reason="“You people are useless, I want your manager”",
-          state="claimed", by="Maria", raised_ms=618_000, at_ms=698_000),
+          state="claimed", by="Maria", raised_ms=618_000, claimed_ms=631_000, action="reading along", at_ms=698_000),
 ]  # fmt: skip
 
 
 def alerts(hub: Hub) -> None:
+    hub.show("board", "duty", DUTY)
     for alert in ALERTS:
+        hub.show("board", f"alert/{alert.call}-{alert.id}", alert)
+
+
+def many_alerts(hub: Hub) -> None:
+    """More than one person can look at: the least urgent are counted."""
+    board(hub, 30)
+    alerts(hub)
+    for n in range(8, 17):
+        row = last_row(hub, f"c{n}")
+        tier: Any = "help" if n % 3 else "note"
+        alert = Alert(id="a1", call=row.call, agent=row.agent, team=row.team, kind="escalated", tier=tier, level="escalated",
+                      reason=f"“{row.quote or 'I want your manager'}”", state="raised", to="Olu", passes_at_ms=row.at_ms + 12_000,
+                      raised_ms=row.at_ms - 8_000, at_ms=row.at_ms)  # fmt: skip
         hub.show("board", f"alert/{alert.call}-{alert.id}", alert)
 
 

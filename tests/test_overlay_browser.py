@@ -464,10 +464,13 @@ def test_two_roles_at_once_see_their_own_and_each_other_act() -> None:
             await here.doing(do="alert", alert="a2", what="seen")
             await board.keyboard.press("c")
             await here.doing(do="alert", call="c1", alert="a1", what="claim")
-            taken = scenes.ALERTS[0].model_copy(update={"state": "claimed", "by": "Maria"})
+            taken = scenes.ALERTS[0].model_copy(
+                update={"state": "claimed", "by": "Maria", "to": "", "claimed_ms": scenes.NOW}
+            )
             here.hub.show("board", "alert/c1-a1", taken)
-            await expect(board.locator('[data-alert="c1-a1"]')).to_contain_text("You are on it")
-            await board.get_by_role("button", name="Allow").click()
+            await expect(board.locator('[data-alert="c1-a1"]')).to_contain_text("You are on it, 0 s")
+            await board.get_by_role("button", name="Allow").focus()
+            await board.keyboard.press("a")
             await here.doing(do="answer", call="c1", alert="a2", allow=True)
             await board.get_by_role("button", name="Dana: read along").click()
             await here.doing(do="watch", call="c1", on=True)
@@ -519,12 +522,106 @@ def test_the_board_puts_the_worst_first_keeps_its_order_and_says_when_all_is_qui
     play(scene)
 
 
+def test_an_alerts_life_is_on_its_card_and_its_keys_work_there() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.alerts(here.hub)
+            page = await here.page("/board", width=1440, height=900)
+            first = page.locator('[data-alert="c1-a1"]')
+            await expect(first).to_contain_text("your turn, goes on in")
+            await expect(first).to_contain_text("Olu asked before")
+            await expect(page.locator("#duty")).to_contain_text("Maria (you) · has 3 of 3")
+            gone_on = scenes.ALERTS[0].model_copy(
+                update={"to": "Olu", "passed": ["Maria"], "state": "raised", "by": ""}
+            )
+            here.hub.show("board", "alert/c1-a1", gone_on)
+            await expect(first).to_contain_text("Olu’s turn, goes on in")
+            await expect(first).to_contain_text("you asked before")
+            others = scenes.ALERTS[0].model_copy(
+                update={
+                    "state": "claimed",
+                    "by": "Olu",
+                    "to": "",
+                    "claimed_ms": scenes.NOW - 5000,
+                    "action": "wrote to Dana",
+                }
+            )
+            here.hub.show("board", "alert/c1-a1", others)
+            await expect(first).to_contain_text("Olu is on it, 5 s")
+            await expect(first).to_contain_text("wrote to Dana")
+            await expect(first.get_by_role("button")).to_have_text(["LookL"])
+            mine = page.locator('[data-alert="c2-a1"]')
+            await mine.get_by_role("button", name="Give back").focus()
+            await page.keyboard.press("g")
+            await here.doing(do="alert", call="c2", what="release")
+            await page.keyboard.press("d")
+            await expect(mine.get_by_role("button")).to_have_count(4)
+            await page.keyboard.press("Escape")
+            await expect(mine.get_by_role("button")).to_have_count(3)
+            await mine.get_by_role("button", name="Done").click()
+            await mine.get_by_role("button", name="Took over").click()
+            await here.doing(do="alert", call="c2", alert="a1", what="resolve", how="took over")
+            over = scenes.ALERTS[2].model_copy(update={"state": "resolved", "how": "took over"})
+            here.hub.show("board", "alert/c2-a1", over)
+            for alert in ("c1-a1", "c1-a2"):
+                here.hub.drop("board", f"alert/{alert}")
+            await expect(page.locator("#quiet")).to_have_text(
+                "All quiet. Nobody needs you. Last: Tom, took over by you."
+            )
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_more_alerts_than_a_person_can_look_at_are_counted_by_tier() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.many_alerts(here.hub)
+            page = await here.page("/board", width=1440, height=900)
+            await expect(page.locator(".need")).to_have_count(6)
+            await expect(page.locator("#more")).to_contain_text("and 6 more calls: 3 help, 3 note.")
+            assert await page.locator(".need").first.get_attribute("data-alert") == "c1-a1"
+            await page.get_by_role("button", name="Show them").click()
+            await expect(page.locator(".need")).to_have_count(12)
+            await page.get_by_role("button", name="Show fewer").click()
+            await expect(page.locator(".need")).to_have_count(6)
+
+    play(scene)
+
+
+def test_the_board_is_worked_by_keyboard_alone() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.reading(here.hub)
+            page = await here.page("/board", width=1440, height=900)
+            names = page.locator("#rows .name")
+            await expect(names).to_have_count(7)
+            assert await page.locator('#rows .name[tabindex="0"]').count() == 1
+            for key in ("j", "j", "ArrowDown", "k"):
+                await page.keyboard.press(key)
+            await expect(names.nth(1)).to_be_focused()
+            calls = [await row.get_attribute("data-call") for row in await page.locator("#rows .row").all()]
+            await page.keyboard.press("Enter")
+            await here.doing(do="watch", call=calls[1], on=True)
+            await page.keyboard.press("m")
+            await page.keyboard.type("j c m")
+            await page.keyboard.press("Enter")
+            await here.doing(do="tell", call=calls[1], text="j c m")
+            await page.keyboard.press("Escape")
+            await page.keyboard.press("Escape")
+            await here.doing(do="watch", call=calls[1], on=False)
+
+    play(scene)
+
+
 def test_two_hundred_calls_fit_and_all_of_them_change() -> None:
     async def scene() -> None:
         async with stage() as here:
             scenes.board(here.hub, 200)
             page = await here.page("/board", width=1440, height=900)
-            await expect(page.locator("#rows tr")).to_have_count(200)
+            await expect(page.locator("#rows .row")).to_have_count(200)
             for n in range(1, 201):
                 row = scenes.last_row(here.hub, f"c{n}")
                 here.hub.show("board", f"row/c{n}", row.model_copy(update={"quote": f"turn {n}"}))

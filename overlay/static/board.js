@@ -1,45 +1,44 @@
 // The supervisor's board: what needs somebody first, then every call, worst first, and one call read along.
 
 import { connect } from "./link.js";
-import { chip, clock, find, h, keys, many, put, redraw, span, spark, transcript, write, lag as seconds } from "./shared.js";
+import { needs } from "./needs.js";
+import { pane } from "./pane.js";
+import { chip, clock, find, h, keys, many, put, redraw, span, spark, write, lag as seconds } from "./shared.js";
 
 const WORST_FIRST = ["escalated", "recovering", "tense", "calm"];
-const CARDS = 6; // more alerts than this are counted, not shown: a board full of alerts helps nobody
 const STILL_MS = 1500; // rows do not move under a pointer that has just moved
+const HEARING = { starting: "starting", lost: "sound lost", paused: "paused", untranscribed: "no words" };
+const HEARING_TONE = { ok: "calm", behind: "tense", lost: "escalated", untranscribed: "escalated" };
 
-const who = new URLSearchParams(location.search).get("name") ?? "";
 const rows = new Map(); // call -> {node, cells, body, at, order}
-const cards = new Map(); // key -> {node, body}
-const seen = new Set();
 const body = find("rows");
 let order = 0;
-let chosen = "";
-let watching = ""; // connection and call: a new connection asks again
 let pointerAt = -Infinity;
-let waiting = false; // a sort is due
+let sortDue = false;
+let tabbed = null; // the one row that Tab comes to
 
-const link = connect("board", who, draw);
+const link = connect("board", new URLSearchParams(location.search).get("name") ?? "", draw);
 const board = () => link.room("board");
-const lines = transcript(find("lines"), find("talk"), (speaker) =>
-  ({ agent: rows.get(chosen)?.body.agent ?? "Agent", customer: "Caller" })[speaker] ?? "Voice");
-
 const running = (value) => value.body.at_ms + (link.state === "live" ? performance.now() - value.at : 0);
 const act = (message) => link.send(message) || write(find("state"), "Not connected: that was not sent.");
+const reading = pane({ link, board, running, row: (call) => rows.get(call)?.body, chosen: markChosen });
+const wanted = needs({ link, board, running, act, choose: reading.choose, calls: () => rows.size });
 
 function draw(changed) {
   document.body.classList.toggle("stale", link.state !== "live" && link.heardAt !== null);
   drawState();
-  drawTop();
   drawRows(changed);
-  drawNeeds();
-  drawPane();
+  drawTop();
+  drawDuty();
+  wanted.draw();
+  reading.draw();
   drawTimes();
 }
 
 function drawTimes() {
   for (const row of rows.values()) write(row.cells.time, clock(running(row)));
-  drawWaits();
-  drawTime();
+  wanted.drawTimes();
+  reading.drawTime();
 }
 
 function drawState() {
@@ -53,13 +52,8 @@ function drawState() {
 function drawTop() {
   const quality = board().get("quality")?.body;
   const calls = { escalated: 0, tense: 0, recovering: 0, calm: 0 };
-  for (const [key, value] of board()) if (key.startsWith("row/")) calls[value.body.level] += 1;
-  const place = find("counts");
-  const key = JSON.stringify(calls);
-  if (place.dataset.shows !== key) {
-    place.dataset.shows = key;
-    place.replaceChildren(...Object.entries(calls).filter(([, n]) => n).map(([level, n]) => chip(level, `${n} ${level}`)));
-  }
+  for (const row of rows.values()) calls[row.body.level] += 1;
+  fill(find("counts"), calls, () => Object.entries(calls).filter(([, n]) => n).map(([level, n]) => chip(level, `${n} ${level}`)));
   const parts = [];
   if (quality?.median_ms != null) {
     parts.push(`Word to card here today: ${(quality.median_ms / 1000).toFixed(1)} s`
@@ -69,55 +63,69 @@ function drawTop() {
   write(find("quality"), parts.join("   ·   "));
 }
 
+function drawDuty() {
+  const duty = board().get("duty")?.body;
+  find("duty-head").hidden = !duty?.people.length;
+  fill(find("duty"), duty ?? null, () => [
+    ...(duty?.people ?? []).map((one) => h("li", {}, h("b", {}, one.who), one.who === link.me?.who ? " (you)" : "", ` · ${one.away ? "away" : one.open ? `has ${one.open} of ${duty.budget}` : "free"}`)),
+    duty?.queued ? h("li", {}, `${many(duty.queued, "call")} waiting until somebody is free`) : "",
+  ].filter(Boolean));
+}
+
+// New content only where what it says has changed.
+function fill(place, value, make) {
+  const key = JSON.stringify(value);
+  if (place.dataset.shows === key) return;
+  place.dataset.shows = key;
+  place.replaceChildren(...make());
+}
+
 // ---- all calls ----
 
 function drawRows(changed) {
-  let resort = false;
-  for (const [key, value] of board()) {
-    if (!key.startsWith("row/")) continue;
-    const call = value.body.call;
+  const touched = changed.size ? [...changed].filter((each) => each.startsWith("board row/")).map((each) => each.slice(10)) : [];
+  for (const call of touched) {
+    const value = board().get(`row/${call}`);
     let row = rows.get(call);
+    if (!value) {
+      row?.node.remove();
+      rows.delete(call);
+      continue;
+    }
     if (!row) {
       row = makeRow(call);
       rows.set(call, row);
-      resort = true;
+      sortDue = true;
     }
     if (row.body === value.body) continue;
     if (row.body?.level !== value.body.level) {
       row.order = null;
-      resort = true;
+      sortDue = true;
     }
     row.body = value.body;
     row.at = value.at;
     fillRow(row);
   }
-  for (const [call, row] of rows) {
-    if (board().has(`row/${call}`)) continue;
-    row.node.remove();
-    rows.delete(call);
+  if (touched.length) {
+    for (const id of ["calls", "all-head", "legend"]) find(id).hidden = rows.size === 0;
+    put(find("calls"), "aria-rowcount", String(rows.size + 1));
+    if (!rows.has(tabbed)) tabStop(body.firstElementChild?.dataset.call ?? [...rows.keys()][0]);
   }
-  find("calls").hidden = rows.size === 0;
-  find("all-head").hidden = rows.size === 0;
-  if (resort) waiting = true;
   sort();
 }
 
 function makeRow(call) {
-  const two = () => [h("p", {}), h("p", {})];
-  const name = h("button", { class: "name", "data-name": call });
-  const cells = { level: h("td", {}), agent: [name, h("p", { class: "second small" })], course: spark([], 120, 28), why: two(), use: two(), hear: h("td", {}), time: h("td", {}) };
-  const node = h("tr", {
-    "data-call": call,
-    onclick: () => choose(call),
-    onkeydown: (event) => {
-      const next = { ArrowDown: node.nextElementSibling, ArrowUp: node.previousElementSibling }[event.key];
-      if (next) { next.querySelector(".name").focus(); event.preventDefault(); }
-    },
-  }, cells.level, h("td", {}, cells.agent), h("td", {}, cells.course), h("td", {}, cells.why), h("td", {}, cells.use), cells.hear, cells.time);
+  const line = (extra = "") => h("span", { class: `line ${extra}` });
+  const cell = (...inside) => h("span", { role: "cell" }, inside);
+  const name = h("button", { class: "name", "data-name": call, tabindex: "-1", "aria-pressed": "false" });
+  const cells = { level: cell(), name, team: line("second small"), course: spark([], 120, 28), why: line(), quote: line("second small"), use: line(), plan: line("second small"), hear: cell(), time: cell() };
+  const node = h("div", {
+    role: "row", class: "row", "data-call": call,
+    onclick: () => reading.choose(call),
+    onfocusin: () => tabStop(call),
+  }, cells.level, cell(name, cells.team), cell(cells.course), cell(cells.why, cells.quote), cell(cells.use, cells.plan), cells.hear, cells.time);
   return { node, cells, body: null, at: 0, order: null };
 }
-
-const HEARING = { starting: "starting", lost: "sound lost", paused: "paused" };
 
 function fillRow(row) {
   const { cells, body: it } = row;
@@ -126,24 +134,25 @@ function fillRow(row) {
     cells.level.replaceChildren(chip(it.level));
     put(cells.course, "class", `spark ${it.level}`);
   }
-  write(cells.agent[0], it.agent);
-  put(cells.agent[0], "aria-label", `${it.agent}: read along`);
-  write(cells.agent[1], it.team);
+  write(cells.name, it.agent);
+  put(cells.name, "aria-label", `${it.agent}: read along`);
+  write(cells.team, it.team);
   redraw(cells.course, it.course, 120, 28);
-  write(cells.why[0], it.why || (it.level === "calm" ? "nothing heard that needs you" : ""));
-  cells.why[0].className = it.why ? "" : "second small";
-  write(cells.why[1], it.quote ? `“${it.quote}”` : "");
-  write(cells.use[0], it.in_use || "–");
-  write(cells.use[1], it.handled_by ? `${it.handled_by} is on it` : it.plan);
-  for (const pair of [cells.why, cells.use]) put(pair[0].parentNode, "title", pair.map((p) => p.textContent).filter(Boolean).join(" · "));
+  write(cells.why, it.why || (it.level === "calm" ? "nothing heard that needs you" : ""));
+  put(cells.why, "class", `line ${it.why ? "" : "second small"}`);
+  write(cells.quote, it.quote ? `“${it.quote}”` : "");
+  write(cells.use, it.in_use || "–");
+  write(cells.plan, it.handled_by ? `${it.handled_by === link.me?.who ? "You are" : `${it.handled_by} is`} on it` : it.plan);
+  put(cells.why.parentNode, "title", [it.why, it.quote && `“${it.quote}”`].filter(Boolean).join(" · ") || null);
+  put(cells.use.parentNode, "title", [it.in_use, it.plan].filter(Boolean).join(" · ") || null);
   write(cells.hear, it.health === "ok" ? seconds(it.lag_ms) : it.health === "behind" ? `behind ${Math.round(it.lag_ms / 1000)} s` : HEARING[it.health]);
-  cells.hear.className = { ok: "calm", behind: "tense", lost: "escalated" }[it.health] ?? "second";
+  put(cells.hear, "class", HEARING_TONE[it.health] ?? "second");
 }
 
 // Worst level first; within a level who came to it first stays first, however the scores move.
 function sort() {
-  if (!waiting || performance.now() - pointerAt < STILL_MS) return;
-  waiting = false;
+  if (!sortDue || performance.now() - pointerAt < STILL_MS) return;
+  sortDue = false;
   const fresh = [...rows.values()].filter((row) => row.order === null);
   fresh.sort((a, b) => (b.body.at_ms - b.body.since_ms) - (a.body.at_ms - a.body.since_ms) || (a.body.call < b.body.call ? -1 : 1));
   for (const row of fresh) row.order = order++;
@@ -156,166 +165,36 @@ function sort() {
   if (focused?.closest?.("#rows") && document.activeElement !== focused) focused.focus({ preventScroll: true });
 }
 
-// ---- needs somebody ----
-
-const free = (alert) => alert.state === "raised" || alert.state === "seen";
-const rank = (alert) => (free(alert) ? 0 : 1) * 4 + { urgent: 0, help: 1, note: 2 }[alert.tier];
-
-function drawNeeds() {
-  const open = [...board()].filter(([key, value]) => key.startsWith("alert/") && value.body.state !== "resolved")
-    .sort((a, b) => rank(a[1].body) - rank(b[1].body) || (a[1].at - a[1].body.at_ms + a[1].body.raised_ms) - (b[1].at - b[1].body.at_ms + b[1].body.raised_ms));
-  const visible = open.slice(0, CARDS);
-  const first = visible.find(([, value]) => free(value.body) && value.body.kind !== "ask")?.[0];
-  const list = find("needs");
-  const keep = new Set();
-  visible.forEach(([key, value], i) => {
-    keep.add(key);
-    let card = cards.get(key);
-    const face = JSON.stringify([value.body, key === first, link.me?.who]);
-    if (!card || card.face !== face) {
-      const made = makeCard(value, key === first);
-      const refocus = card?.node.contains(document.activeElement);
-      card?.node.replaceWith(made.node);
-      if (refocus) made.node.querySelector("button")?.focus();
-      card = { ...made, face };
-      cards.set(key, card);
-    }
-    card.value = value;
-    if (list.children[i] !== card.node) list.insertBefore(card.node, list.children[i] ?? null);
-    noteSeen(key, value.body);
-  });
-  for (const [key, card] of cards) {
-    if (!keep.has(key)) { card.node.remove(); cards.delete(key); }
-  }
-  let more = list.querySelector(".more");
-  if (open.length > CARDS) {
-    more ??= h("li", { class: "more" });
-    write(more, `and ${many(open.length - CARDS, "more call")}, as soon as one of these is done`);
-    list.append(more);
-  } else more?.remove();
-  const quiet = find("quiet");
-  quiet.hidden = open.length > 0;
-  find("needs-head").hidden = open.length === 0;
-  write(quiet, rows.size ? "All quiet. Nobody needs you." : "No calls yet. They show here by themselves.");
-  document.title = open.some(([, value]) => free(value.body)) ? `(${open.filter(([, value]) => free(value.body)).length}) Live calls` : "Live calls";
+function tabStop(call) {
+  put(rows.get(tabbed)?.cells.name ?? document.createElement("i"), "tabindex", "-1");
+  tabbed = call;
+  if (rows.has(call)) put(rows.get(call).cells.name, "tabindex", "0");
 }
 
-function makeCard(value, first) {
-  const it = value.body;
-  const mine = it.by === link.me?.who;
-  const since = h("span", { class: "since" });
-  const claim = () => act({ do: "alert", call: it.call, alert: it.id, what: "claim" });
-  const button = (text, does, main = false) => h("button", { class: `btn${main ? " main" : ""}`, onclick: does }, text);
-  const does = it.kind === "ask" && free(it)
-    ? [button("Refuse", () => act({ do: "answer", call: it.call, alert: it.id, allow: false })),
-       button("Allow", () => act({ do: "answer", call: it.call, alert: it.id, allow: true }), true)]
-    : free(it)
-      ? [h("button", { class: "btn main", onclick: claim, "aria-keyshortcuts": first ? "C" : null }, "Claim", first ? h("kbd", {}, "C") : "")]
-      : [button("Look", () => choose(it.call)), mine && button("Resolved", () => act({ do: "alert", call: it.call, alert: it.id, what: "resolve" }))];
-  const label = it.kind === "ask" ? h("span", { class: "chip tense" }, "Asks you")
-    : it.kind === "help" ? h("span", { class: "chip tense" }, "Asks for help") : chip(it.level);
-  const time = h("span", {});
-  const reason = it.reason.split(/(“[^”]*”)/u).filter(Boolean).map((part) => (part.startsWith("“") && free(it) ? h("mark", {}, part) : part));
-  const node = h("li", { class: `need of-${it.kind} ${it.tier} ${free(it) ? "free" : "taken"}`, "data-alert": `${it.call}-${it.id}` },
-    label,
-    h("div", { class: "what" }, h("b", {}, it.title || [it.agent, it.team].filter(Boolean).join(" · "), it.title ? "" : time), h("p", {}, it.reason === it.title ? [it.agent, it.team].filter(Boolean).join(" · ") : reason)),
-    since, h("div", { class: "does" }, does));
-  return { node, since, time };
+function move(step) {
+  const inside = document.activeElement.closest?.("#rows .row");
+  const next = inside ? (step > 0 ? inside.nextElementSibling : inside.previousElementSibling) : rows.get(tabbed)?.node ?? body.firstElementChild;
+  next?.querySelector(".name").focus();
+  next?.scrollIntoView({ block: "nearest" });
+  return Boolean(next);
 }
 
-function drawWaits() {
-  for (const card of cards.values()) {
-    const it = card.value.body;
-    const at = running(card.value);
-    write(card.since, it.kind === "ask" && free(it) ? "" : free(it) ? `unclaimed ${span(at - it.raised_ms)}`
-      : `${it.by === link.me?.who ? "You are" : `${it.by || "Somebody"} is`} on it, ${span(at - it.raised_ms)}`);
-    write(card.time, ` · ${clock(at)}`);
+function markChosen(before, now) {
+  for (const call of [before, now]) {
+    const row = rows.get(call);
+    if (!row) continue;
+    row.node.classList.toggle("chosen", call === now);
+    put(row.cells.name, "aria-pressed", String(call === now));
   }
 }
 
-function noteSeen(key, alert) {
-  if (alert.state !== "raised" || seen.has(key) || document.visibilityState !== "visible") return;
-  if (link.send({ do: "alert", call: alert.call, alert: alert.id, what: "seen" })) seen.add(key);
-}
-
-// ---- one call ----
-
-function choose(call) {
-  if (chosen === call) return;
-  if (chosen) link.send({ do: "watch", call: chosen, on: false });
-  chosen = call;
-  watching = "";
-  write(find("told"), "");
-  drawPane();
-}
-
-function drawPane() {
-  for (const [call, row] of rows) {
-    row.node.classList.toggle("chosen", call === chosen);
-    put(row.cells.agent[0], "aria-pressed", String(call === chosen));
-  }
-  find("choose").hidden = Boolean(chosen);
-  find("reading").hidden = !chosen;
-  if (!chosen) return;
-  const asked = `${link.connections} ${chosen}`;
-  if (watching !== asked && link.send({ do: "watch", call: chosen, on: true })) watching = asked;
-  const room = link.room(`call/${chosen}`);
-  const row = rows.get(chosen)?.body;
-  const call = room.get("call")?.body;
-  const agent = row?.agent ?? call?.agent ?? "the agent";
-  const level = find("pane-level");
-  const shows = row?.level ?? "over";
-  if (level.dataset.level !== shows) {
-    level.dataset.level = shows;
-    level.replaceChildren(row ? chip(row.level) : h("span", { class: "chip none" }, "Call over"));
-  }
-  write(find("pane-who"), [agent, row?.team ?? call?.team].filter(Boolean).join(" · "));
-  write(find("pane-sees"), row ? `${agent} sees: “${link.me?.who} is reading along”` : "");
-  write(find("tell-head"), `To ${agent}’s screen`);
-  if (!find("told").dataset.sent) write(find("told"), `${agent} sees your name`);
-  lines(room);
-  const heard = [...room].filter(([key]) => key.startsWith("heard/")).map(([, value]) => value.body).sort((a, b) => b.at_ms - a.at_ms);
-  const list = find("heard");
-  const key = JSON.stringify(heard);
-  if (list.dataset.shows !== key) {
-    list.dataset.shows = key;
-    list.replaceChildren(...heard.map((it) => h("li", {}, `${clock(it.at_ms)} ${it.label}, ${it.evidence}`, it.rule ? ` · rule ${it.rule}` : "")),
-      heard.length ? "" : h("li", {}, "Nothing so far."));
-  }
-  drawSaid(room.get("told")?.body);
-  drawTime();
-}
-
-/** What the customer has said up to a hand-off, in their own words, and what was given and promised. */
-function drawSaid(told) {
-  find("said-box").hidden = !told;
-  const list = find("said");
-  const key = JSON.stringify(told ?? null);
-  if (list.dataset.shows === key) return;
-  list.dataset.shows = key;
-  list.replaceChildren(...(told?.said ?? []).map(([at, text]) => h("li", {}, `${clock(at)} “${text}”`)),
-    ...(told?.done ?? []).map((text) => h("li", { class: "second" }, text)));
-}
-
-function drawTime() {
-  const row = rows.get(chosen);
-  write(find("pane-time"), row ? clock(running(row)) : "");
-}
-
-find("tell").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const text = find("text").value.trim();
-  if (!text || !chosen) return;
-  const sent = link.send({ do: "tell", call: chosen, text });
-  find("told").dataset.sent = sent ? "1" : "";
-  write(find("told"), sent ? "Sent" : "Not connected: that was not sent.");
-  if (sent) find("text").value = "";
-  setTimeout(() => { find("told").dataset.sent = ""; drawPane(); }, 3000);
-});
-find("leave").addEventListener("click", () => choose(""));
 keys(document, {
-  c: () => { const button = document.querySelector('#needs [aria-keyshortcuts="C"]'); button?.click(); return Boolean(button); },
-  Escape: () => { choose(""); },
+  c: wanted.claimFirst,
+  j: () => move(1), k: () => move(-1),
+  ArrowDown: () => Boolean(document.activeElement.closest?.("#rows")) && move(1),
+  ArrowUp: () => Boolean(document.activeElement.closest?.("#rows")) && move(-1),
+  m: () => { if (!reading.call()) return false; find("text").focus(); return true; },
+  Escape: () => { if (!wanted.leave()) reading.choose(""); },
 });
 body.addEventListener("pointermove", () => (pointerAt = performance.now()));
 body.addEventListener("pointerleave", () => { pointerAt = -Infinity; sort(); });

@@ -1,0 +1,166 @@
+// Who needs somebody: one card per alert, with whose turn it is, who has it, and what can be done about it now.
+
+import { chip, clock, find, h, many, span, write } from "./shared.js";
+
+const CARDS = 6; // more alerts than this are counted, not shown, until somebody asks for them
+const TIERS = ["urgent", "help", "note"];
+const ENDS = ["settled", "took over", "nothing needed"];
+const ASKS = { ask: "Asks you", help: "Asks for help" };
+
+export const isFree = (alert) => alert.state === "raised" || alert.state === "seen";
+
+export function needs({ link, board, running, act, choose, calls }) {
+  const cards = new Map(); // key -> {node, face, since, time, value}
+  const seen = new Set();
+  const told = new Set();
+  let ending = ""; // key of the alert whose end is being chosen
+  let all = false;
+
+  const me = () => link.me?.who;
+  const mineNow = (alert) => isFree(alert) && (alert.to === me() || alert.waits === "everyone" || !alert.to && !alert.waits);
+  const began = (value) => value.at - value.body.at_ms + value.body.raised_ms;
+  const rank = (alert) => (isFree(alert) ? 0 : alert.by === me() ? 8 : 16) + (mineNow(alert) ? 0 : 4) + TIERS.indexOf(alert.tier);
+
+  function draw() {
+    const alerts = [...board()].filter(([key]) => key.startsWith("alert/"));
+    const open = alerts.filter(([, value]) => value.body.state !== "resolved")
+      .sort((a, b) => rank(a[1].body) - rank(b[1].body) || began(a[1]) - began(b[1]));
+    const visible = all ? open : open.slice(0, CARDS);
+    const first = visible.find(([, value]) => isFree(value.body) && value.body.kind !== "ask")?.[0];
+    const list = find("needs");
+    const keep = new Set();
+    visible.forEach(([key, value], i) => {
+      keep.add(key);
+      let card = cards.get(key);
+      const face = JSON.stringify([{ ...value.body, at_ms: 0, course: 0 }, key === first, me(), key === ending]);
+      if (!card || card.face !== face) {
+        const made = makeCard(key, value, key === first);
+        const had = card?.node.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+        card?.node.replaceWith(made.node);
+        if (had) (made.node.querySelector(`[data-key="${had}"]`) ?? made.node.querySelector("button"))?.focus();
+        card = { ...made, face };
+        cards.set(key, card);
+      }
+      card.value = value;
+      if (list.children[i] !== card.node) list.insertBefore(card.node, list.children[i] ?? null);
+      noteSeen(key, value.body);
+      announce(key, value.body);
+    });
+    for (const [key, card] of cards) {
+      if (!keep.has(key)) { card.node.remove(); cards.delete(key); }
+    }
+    drawMore(open.slice(CARDS).map(([, value]) => value.body));
+    drawQuiet(open, alerts);
+  }
+
+  // Rolled up: how many more, by how much they need somebody.
+  function drawMore(rest) {
+    const place = find("more");
+    place.hidden = rest.length === 0;
+    const tiers = TIERS.map((tier) => [rest.filter((alert) => alert.tier === tier).length, tier]).filter(([n]) => n).map(([n, tier]) => `${n} ${tier}`);
+    const key = `${tiers} ${all}`;
+    if (place.dataset.shows === key) return;
+    place.dataset.shows = key;
+    const text = all ? "Show fewer" : "Show them";
+    place.replaceChildren(all ? "" : `and ${many(rest.length, "more call")}: ${tiers.join(", ")}. `, h("button", { class: "btn", onclick: () => { all = !all; draw(); } }, text));
+  }
+
+  function drawQuiet(open, alerts) {
+    const waiting = open.filter(([, value]) => isFree(value.body)).length;
+    document.title = waiting ? `(${waiting}) Live calls` : "Live calls";
+    find("quiet").hidden = open.length > 0;
+    find("needs-head").hidden = open.length === 0;
+    if (open.length) return;
+    const over = alerts.map(([, value]) => value.body).filter((alert) => alert.how).sort((a, b) => b.at_ms - a.at_ms)[0];
+    write(find("quiet"), calls()
+      ? ["All quiet. Nobody needs you.", over && `Last: ${over.agent}, ${over.how}${over.by ? ` by ${over.by === me() ? "you" : over.by}` : ""}.`].filter(Boolean).join(" ")
+      : "No calls yet. They show here by themselves.");
+  }
+
+  function makeCard(key, value, first) {
+    const it = value.body;
+    const mine = it.by === me();
+    const send = (what, more = {}) => act({ do: "alert", call: it.call, alert: it.id, what, ...more });
+    const button = (letter, text, does, kind = "") => h("button", { class: `btn ${kind}`, "data-key": letter, "aria-keyshortcuts": letter.toUpperCase(), onclick: does },
+      text, h("kbd", { "aria-hidden": "true" }, letter.toUpperCase()));
+    const answer = (allow) => () => act({ do: "answer", call: it.call, alert: it.id, allow });
+    const look = button("l", "Look", () => choose(it.call));
+    const does = key === ending
+      ? [...ENDS.map((how, i) => button(String(i + 1), how[0].toUpperCase() + how.slice(1), () => { ending = ""; send("resolve", { how }); })), button("b", "Back", () => { ending = ""; draw(); })]
+      : it.kind === "ask" && (isFree(it) || mine) ? [button("r", "Refuse", answer(false)), button("a", "Allow", answer(true), mineNow(it) || mine ? "main" : "")]
+      : isFree(it) ? [look, button("c", "Claim", () => send("claim"), `${mineNow(it) ? "main" : ""}${first ? " first" : ""}`)]
+      : mine ? [look, button("g", "Give back", () => send("release")), button("d", "Done", () => { ending = key; draw(); }, "main")]
+      : [look];
+    const label = ASKS[it.kind] ? h("span", { class: "chip tense" }, ASKS[it.kind]) : chip(it.level);
+    const time = h("span", {});
+    const since = h("p", { class: "since" });
+    const turn = h("p", { class: "since small" });
+    const person = [it.agent, it.team].filter(Boolean).join(" · ");
+    const reason = it.reason === it.title ? [person] : it.reason.split(/(“[^”]*”)/u).filter(Boolean).map((part) => (part.startsWith("“") && isFree(it) ? h("mark", {}, part) : part));
+    const node = h("li", {
+      class: `need of-${it.kind} ${it.tier} ${isFree(it) ? mineNow(it) ? "free mine" : "free" : "taken"}${key === ending ? " ending" : ""}`, "data-alert": `${it.call}-${it.id}`, "aria-label": `${it.agent}: ${it.kind === "ask" ? it.title : it.level}`,
+      onkeydown: (event) => {
+        if (event.ctrlKey || event.metaKey || event.altKey) return;
+        const target = node.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
+        if (!target) return;
+        event.preventDefault();
+        event.stopPropagation();
+        target.click();
+      },
+    },
+    h("div", { class: "label" }, label, it.tier === "urgent" && h("span", { class: "escalated small" }, "urgent")),
+    h("div", { class: "what" }, h("b", {}, it.title || person, it.title ? "" : time), h("p", {}, reason, it.again ? ` · ${it.again + 1} times` : "")),
+    h("div", { class: "life" }, since, turn), h("div", { class: "does" }, does));
+    return { node, since, turn, time, first };
+  }
+
+  function drawTimes() {
+    for (const card of cards.values()) {
+      const it = card.value.body;
+      const at = running(card.value);
+      const name = it.by === me() ? "You are" : `${it.by || "Somebody"} is`;
+      write(card.since, isFree(it) ? `waiting ${span(at - it.raised_ms)}` : `${name} on it, ${span(at - (it.claimed_ms ?? it.raised_ms))}`);
+      write(card.turn, isFree(it) ? turnText(it, at) : [it.action, it.kind === "ask" && it.by !== me() ? "answers it" : ""].filter(Boolean).join(" · "));
+      write(card.time, ` · ${clock(at)}`);
+    }
+  }
+
+  // Whose turn it is, whose it was, and when it goes on.
+  function turnText(it, at) {
+    const left = it.passes_at_ms > at ? `, goes on in ${span(it.passes_at_ms - at + 999)}` : "";
+    const before = it.passed.filter((who) => who !== it.to);
+    const asked = before.length ? ` · ${before.map((who) => (who === me() ? "you" : who)).join(", ")} asked before` : "";
+    const seenBy = it.state === "seen" && it.by ? ` · ${it.by === me() ? "you have" : `${it.by} has`} seen it` : "";
+    if (it.to) return (it.to === me() ? `your turn${left}` : `${it.to}’s turn${left}`) + asked + seenBy;
+    if (it.waits === "everyone") return `everybody has been asked${seenBy}`;
+    if (it.waits === "queued") return "waits until somebody is free";
+    return seenBy.replace(" · ", "");
+  }
+
+  function noteSeen(key, alert) {
+    if (alert.state !== "raised" || seen.has(key) || document.visibilityState !== "visible") return;
+    if (link.send({ do: "alert", call: alert.call, alert: alert.id, what: "seen" })) seen.add(key);
+  }
+
+  function announce(key, alert) {
+    const turn = `${key} ${alert.to} ${alert.waits}`;
+    if (!mineNow(alert) || told.has(turn)) return;
+    told.add(turn);
+    write(find("announce"), `${alert.agent} needs somebody: ${alert.title || alert.reason}`);
+  }
+
+  function claimFirst() {
+    const card = [...cards.values()].find((each) => each.first);
+    card?.node.querySelector('[data-key="c"]')?.click();
+    return Boolean(card);
+  }
+
+  function leave() {
+    if (!ending) return false;
+    ending = "";
+    draw();
+    return true;
+  }
+
+  return { draw, drawTimes, claimFirst, leave };
+}

@@ -1,0 +1,90 @@
+// One call read along: its words, what was heard, what supervisors have done, and a line to the agent's screen.
+
+import { chip, clock, find, h, transcript, write } from "./shared.js";
+
+const DONE = {
+  raised: "raised", "raised-again": "raised again", turn: "asked", everyone: "everybody asked", queued: "waits until somebody is free", seen: "seen", claimed: "claimed",
+  released: "given back", message: "wrote to the agent", reading: "reads along", allowed: "allowed", denied: "refused", resolved: "resolved", calmed: "calmed down by itself",
+};
+
+export function pane({ link, board, running, row, chosen }) {
+  let call = "";
+  let watching = ""; // connection and call: a new connection asks again
+  const lines = transcript(find("lines"), find("talk"), (speaker) => ({ agent: row(call)?.agent ?? "Agent", customer: "Caller" })[speaker] ?? "Voice");
+
+  function choose(next) {
+    if (call === next) return;
+    if (call) link.send({ do: "watch", call, on: false });
+    const before = call;
+    call = next;
+    watching = "";
+    write(find("told"), "");
+    chosen(before, call);
+    draw();
+  }
+
+  function draw() {
+    find("choose").hidden = Boolean(call);
+    find("reading").hidden = !call;
+    if (!call) return;
+    const asked = `${link.connections} ${call}`;
+    if (watching !== asked && link.send({ do: "watch", call, on: true })) watching = asked;
+    const room = link.room(`call/${call}`);
+    const it = row(call);
+    const known = room.get("call")?.body;
+    const agent = it?.agent ?? known?.agent ?? "the agent";
+    const level = find("pane-level");
+    const shows = it?.level ?? "over";
+    if (level.dataset.level !== shows) {
+      level.dataset.level = shows;
+      level.replaceChildren(it ? chip(it.level) : h("span", { class: "chip none" }, "Call over"));
+    }
+    write(find("pane-who"), [agent, it?.team ?? known?.team].filter(Boolean).join(" · "));
+    write(find("pane-sees"), it ? `${agent} sees: “${link.me?.who} is reading along”` : "");
+    write(find("tell-head"), `To ${agent}’s screen`);
+    if (!find("told").dataset.sent) write(find("told"), `${agent} sees your name`);
+    lines(room);
+    const heard = [...room].filter(([key]) => key.startsWith("heard/")).map(([, value]) => value.body).sort((a, b) => b.at_ms - a.at_ms);
+    fill(find("heard"), heard, () => heard.length
+      ? heard.map((one) => h("li", {}, `${clock(one.at_ms)} ${one.label}, ${one.evidence}`, one.rule ? ` · rule ${one.rule}` : ""))
+      : [h("li", {}, "Nothing so far.")]);
+    const told = room.get("told")?.body; // up to a hand-off: in the customer's own words, and what was given and promised
+    find("said-box").hidden = !told;
+    fill(find("said"), told ?? null, () => [
+      ...(told?.said ?? []).map(([at, text]) => h("li", {}, `${clock(at)} “${text}”`)),
+      ...(told?.done ?? []).map((text) => h("li", { class: "second" }, text)),
+    ]);
+    const life = [...board()].filter(([, value]) => value.body.call === call && value.body.course)
+      .filter(([key]) => key.startsWith("alert/"))
+      .flatMap(([, value]) => value.body.course.filter((step) => step.what !== "raised" || step.who === "").map((step) => ({ ...step })))
+      .sort((a, b) => a.at_ms - b.at_ms);
+    find("life-box").hidden = life.length === 0;
+    fill(find("life"), life, () => life.map((step) => h("li", {}, `${clock(step.at_ms)} ${step.who ? `${step.who} ` : ""}${DONE[step.what] ?? step.what}`)));
+    drawTime();
+  }
+
+  function fill(place, value, make) {
+    const key = JSON.stringify(value);
+    if (place.dataset.shows === key) return;
+    place.dataset.shows = key;
+    place.replaceChildren(...make());
+  }
+
+  function drawTime() {
+    const value = board().get(`row/${call}`);
+    write(find("pane-time"), value ? clock(running(value)) : "");
+  }
+
+  find("tell").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = find("text").value.trim();
+    if (!text || !call) return;
+    const sent = link.send({ do: "tell", call, text });
+    find("told").dataset.sent = sent ? "1" : "";
+    write(find("told"), sent ? "Sent" : "Not connected: that was not sent.");
+    if (sent) find("text").value = "";
+    setTimeout(() => { find("told").dataset.sent = ""; draw(); }, 3000);
+  });
+  find("leave").addEventListener("click", () => choose(""));
+  return { choose, draw, drawTime, call: () => call };
+}
