@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian
 
 
 async def play(data):
-    """The demo call, eight times faster than life, with the agent's page and the board open."""
+    """The demo call, six times faster than life, with the agent's page and the board open."""
     from playwright.async_api import async_playwright
 
     settings = Settings(data=data, port=0, agent="Dana", recogniser="whisper", model=str(MODEL))
@@ -40,13 +40,13 @@ async def play(data):
         await board.goto(f"{service.address}/board")
         await agent.get_by_text("The next call shows here by itself.").wait_for()
         call, task = service.start(
-            open_recording(DEMO_SOUND, agent_channel=0, speed=8.0), consent=Consent.GRANTED, listener=events.append
+            open_recording(DEMO_SOUND, agent_channel=0, speed=6.0), consent=Consent.GRANTED, listener=events.append
         )
         alert = board.get_by_role("button", name="Claim").first
         await alert.wait_for()
+        seen_row = await board.locator(".need").filter(has_text="Dana").first.inner_text()
         await alert.click()
         await agent.get_by_text("Supervisor is on it").wait_for()
-        seen_row = await board.get_by_role("row").filter(has_text="Dana").first.inner_text()
         await task
         link = agent.get_by_role("link", name="Open record")
         await link.wait_for()
