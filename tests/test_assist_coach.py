@@ -1,3 +1,5 @@
+from datetime import datetime
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -255,3 +257,45 @@ def test_whatever_happens_there_is_one_prompt_at_most_two_waiting_and_no_line_tw
                 case _:
                     pass
     assert (shown is None) == (not [e for e in subject.end(now) if isinstance(e, PromptEnded)])
+
+
+def agent_says(subject, text, at_ms):
+    words = tuple(Word(w, at_ms + i * 100, at_ms + i * 100 + 90) for i, w in enumerate(text.split()))
+    said = Utterance(f"a{at_ms}", Speaker.AGENT, at_ms, at_ms + 5_000, words)
+    return of(subject.hear(at_ms + 5_000, [], said), FollowUpNoted)
+
+
+def test_a_promise_said_again_is_the_same_one_and_takes_the_time_that_is_named_later():
+    subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    [first] = agent_says(subject, "I will call you back", 1_000)
+    assert (first.id, first.due, first.due_at) == ("f1", "", "")
+    [timed] = agent_says(subject, "so I will call you back tomorrow at ten", 10_000)
+    assert (timed.id, timed.due, timed.due_at) == ("f1", "tomorrow at ten", "2026-11-25T10:00+00:00")
+    assert agent_says(subject, "as I said I will call you back tomorrow at ten", 20_000) == []
+    [other] = agent_says(subject, "and I will send you the form by Friday", 30_000)
+    assert (other.id, other.due_at) == ("f2", "2026-11-27")
+
+
+def test_a_callback_that_was_accepted_without_a_time_asks_for_one():
+    subject = coach()
+    turn(subject, 10_000, Level.ESCALATED)
+    events = subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback"))
+    [prompt] = of(events, PromptShown)
+    assert (prompt.title, prompt.say) == ("Name the day and hour", "Which day and which hour? I write it down now.")
+    assert of(events, FollowUpNoted)[0].what == "Call back at their time"
+    named = agent_signal("callback_time", 25_000, "call you on Monday")
+    assert of(subject.hear(25_000, [named], None), PromptEnded)[0].how == "acted"
+
+
+def test_where_the_time_was_named_nothing_is_asked():
+    subject = coach()
+    turn(subject, 10_000, Level.ESCALATED)
+    subject.hear(15_000, [agent_signal("callback_time", 15_000, "call you on Monday")], None)
+    events = subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback"))
+    assert of(events, PromptShown) == [] == of(events, FollowUpNoted)
+
+
+def test_an_escalation_that_is_taken_back_stops_the_clock():
+    subject = coach()
+    turn(subject, 10_000, Level.ESCALATED, Level.TENSE)
+    assert of(turn(subject, 12_000, Level.TENSE, Level.ESCALATED), Recovery)[0].what == "stopped"

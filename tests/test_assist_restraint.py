@@ -255,7 +255,7 @@ def test_whatever_happens_the_place_is_restrained(happenings, experienced, name)
                     if event.signals:
                         newest = max(raised[key] for key in event.signals)
                         assert at - newest <= STALE_MS, "a prompt that comes too late"
-                    asked_for = event.play.startswith("offer-")
+                    asked_for = event.play.startswith(("offer-", "then-"))
                     if event.tier is not Severity.URGENT and not asked_for and speaks_since is not None:
                         assert at - speaks_since >= HOLD_MS, "a card while the agent speaks"
                     if not asked_for and event.tier is not Severity.URGENT:

@@ -102,7 +102,8 @@ def _option(option: Option) -> Iterator[tuple[str, str]]:
     yield from _unknown("signals", option.signals, SIGNAL_IDS, "signals")
     yield from _phrases("reasons", option.reasons)
     yield from _phrases("words", option.words)
-    yield from _lines(option.say)
+    yield from _lines("say", option.say)
+    yield from _lines("then", option.then)
     if not option.limits:
         yield "limits", "nobody may grant it: expected a role, such as { supervisor = 100 }"
     elif max(option.limits.values()) < option.cost:
@@ -142,17 +143,17 @@ def _unknown(key: str, given: Sequence[str], known: frozenset[str], what: str) -
 def _words(key: str, title: str, lines: Sequence[str], avoid: str) -> Iterator[tuple[str, str]]:
     if len(title.split()) > TITLE_WORDS:
         yield key, f"title {title!r} has {len(title.split())} words: expected at most {TITLE_WORDS}"
-    yield from _lines(lines)
+    yield from _lines("say", lines)
     for line in lines:
         if avoid and avoid.casefold() in line.casefold():
             yield "avoid", f"{avoid!r} is what not to say, but {line!r} says it: change one of them"
 
 
-def _lines(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _lines(key: str, lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
         if len(line.split()) > SAY_WORDS:
-            yield "say", f"{line!r} has {len(line.split())} words: expected at most {SAY_WORDS}"
+            yield key, f"{line!r} has {len(line.split())} words: expected at most {SAY_WORDS}"
         if odd := re.search(r"{\w*}?|}", line.replace(AGENT, "")):
-            yield "say", f"{odd[0]} is no placeholder: expected {AGENT}"
+            yield key, f"{odd[0]} is no placeholder: expected {AGENT}"
         if "!" in line:
-            yield "say", f"{line!r}: expected no exclamation mark"
+            yield key, f"{line!r}: expected no exclamation mark"

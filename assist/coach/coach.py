@@ -18,7 +18,7 @@ from assist.coach.progress import Progress
 from assist.coach.promises import promises
 from assist.coach.prompting import STALE_MS, PromptPlace, Wish
 from assist.coach.story import Story
-from assist.coach.words import found, is_said
+from assist.coach.words import alike, found, is_said
 from assist.events import Action, Event, FollowUpNoted, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
 from detectors.escalation import WORD_WEIGHTS
@@ -75,6 +75,7 @@ class Coach:
         self._heard: dict[str, dict[str, Signal]] = {}
         """Signal id -> the findings of that id, by key."""
         self._follow_ups: list[FollowUpNoted] = []
+        self._promises = 0
         self._given: list[str] = []
         """Titles of options accepted in this call."""
         self._timed_ms = -PROMISED_MS
@@ -96,7 +97,7 @@ class Coach:
         for moved in self._offers.hear(now_ms, signals, utterance, turned=turned):
             events.append(moved)
             if moved.what == "accepted":
-                events += self._accepted(now_ms, moved.option)
+                events += self._accepted(now_ms, moved.option, by_hand=False)
         if wish := self._answer_to(now_ms, signals):
             events += self._place.want(wish, now_ms)
         return events + self._show_plan(now_ms, anew=0 <= now_ms - self._escalated_ms <= SETTLING_MS)
@@ -166,7 +167,7 @@ class Coach:
                     events += self._place.want(self._from_option(option, now_ms), now_ms)
             case "plan-accepted":
                 self._offers.answer(action.target)
-                events += self._accepted(now_ms, action.target)
+                events += self._accepted(now_ms, action.target, by_hand=True)
             case "plan-refused":
                 self._offers.answer(action.target)
             case "plan-answered":
@@ -230,7 +231,7 @@ class Coach:
         if utterance is None:
             return events
         for promise in promises(utterance):
-            events.append(self._promised(now_ms, promise.what, promise.due, promise.words))
+            events += self._promised(now_ms, promise.what, promise.due, promise.words)
         for phrases, to in ((TRANSFER, "another team"), (JOINING, "supervisor")):
             if self._level is not Level.CALM and (words := found(phrases, utterance)):
                 events += self._hand_off(now_ms, to, words)
@@ -255,21 +256,35 @@ class Coach:
             return self._place.end(now_ms, "withdrawn")  # it was said just before the card came
         return []
 
-    def _promised(self, now_ms: int, what: str, due: str, words: str) -> FollowUpNoted:
-        when = due_at(due, self.began) if self.began is not None else None
-        number = len(self._follow_ups) + 1
-        noted = FollowUpNoted(now_ms, f"f{number}", what, due, self.agent.name, words, when or "")
+    def _promised(self, now_ms: int, what: str, due: str, words: str) -> list[Event]:
+        """Note it, once: said again it is the same one, and a time that is named later is its time."""
+        when = due_at(due, self.began) if self.began is not None else ""
+        same = next((each for each in self._follow_ups if alike(each.what, what)), None)
+        if same is not None and (not due or when == same.due_at):
+            return []
+        if same is not None and not same.due:
+            self._follow_ups.remove(same)
+            noted = replace(same, at_ms=now_ms, due=due, words=words, due_at=when)
+        else:
+            self._promises += 1
+            noted = FollowUpNoted(now_ms, f"f{self._promises}", what, due, self.agent.name, words, when)
         self._follow_ups.append(noted)
-        return noted
+        return [noted]
 
-    def _accepted(self, now_ms: int, option: str) -> list[Event]:
+    def _accepted(self, now_ms: int, option: str, *, by_hand: bool) -> list[Event]:
         """The customer has taken it: the clock stops, and what needs a time of its own becomes a follow-up."""
         events: list[Event] = [*self._clock.recovered(now_ms)]
         given = self.playbook.option(option)
         if given is not None:
             self._given.append(given.title)
-            if given.timed and now_ms - self._timed_ms > PROMISED_MS and not self._follow_ups:
-                events.append(self._promised(now_ms, given.title, "", ""))
+            timeless = given.timed and now_ms - self._timed_ms > PROMISED_MS
+            if timeless:
+                events += self._promised(now_ms, given.title, "", "")
+            if given.then and (timeless or not given.timed):
+                title = "Name the day and hour" if given.timed else "Say what happens now"
+                acted = frozenset({"callback_time"})
+                wish = Wish(f"then-{option}", "", title, tuple(given.then), Severity.HELP, (), now_ms, acted)
+                events += self._place.want(replace(wish, called_for=by_hand), now_ms)
         return events
 
     def _brings_in(self, option: str) -> bool:

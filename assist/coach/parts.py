@@ -93,6 +93,9 @@ class Option(_Part):
     bring_in: str = Field("", description="who is brought in, such as supervisor or security; empty: the supervisor")
     timed: bool = Field(False, description="it needs a day and an hour: a callback at a set time")
     say: list[str] = Field(default_factory=list, description="lines that offer it, shown when the agent takes it up")
+    then: list[str] = Field(
+        default_factory=list, description="lines for when it was accepted; of a timed one where no time was named yet"
+    )
     words: Phrases = Field(default_factory=list, description="phrases in the agent's words that offer it")
 
 

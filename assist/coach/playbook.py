@@ -101,19 +101,23 @@ def digest_of(playbook: str | Path, *, options: Path | None = None) -> str:
 
 
 def copy_playbook(base: str, out: Path) -> None:
-    """A shipped playbook as a file of one's own.
+    """A shipped playbook as a file of one's own, with its written calls beside it.
 
     Raises:
         PlaybookError: codes playbook-unknown, playbook-exists, playbook-unwritable.
     """
-    _, text = read_text(base)
-    try:
-        with out.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise PlaybookError("playbook-exists", f"{out} is there already: choose another name") from None
-    except OSError as error:
-        raise PlaybookError("playbook-unwritable", f"{out}: {error.strerror}") from None
+    copies = {out: read_text(base)[1]}
+    written_calls = SHIPPED / f"{base}{TESTS}"
+    if written_calls.is_file():
+        copies[Path(str(out).removesuffix(".toml") + TESTS)] = written_calls.read_text(encoding="utf-8")
+    for path, text in copies.items():
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            raise PlaybookError("playbook-exists", f"{path} is there already: choose another name") from None
+        except OSError as error:
+            raise PlaybookError("playbook-unwritable", f"{path}: {error.strerror}") from None
 
 
 def read_text(playbook: str | Path) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from assist.coach.words import plain_tokens
+from assist.coach.words import alike
 from audio.events import Utterance, Word
 from detectors.signals import Signal
 
@@ -20,8 +20,6 @@ WORDS = 24
 """A longer sentence is cut, with its end marked."""
 TELLING = 2.0
 """Points a sentence needs; one plain fact has them."""
-ALIKE = 0.6
-"""Share of words in common from which a sentence says the same again."""
 _ABUSE = frozenset({"swearing", "derogatory"})
 _FACT = re.compile(
     r"\b(not|never|nobody|nothing|no one|none|still|again|twice|only|broken|wrong|late|lost|missing|charged|paid|"
@@ -68,7 +66,7 @@ class Story:
         """The telling sentences in order, each with its call time in ms; what was said twice stands once."""
         chosen: list[_Sentence] = []
         for sentence in sorted(self._sentences, key=lambda each: (-each.points, each.at_ms)):
-            if len(chosen) < SENTENCES and not any(_alike(sentence.text, other.text) for other in chosen):
+            if len(chosen) < SENTENCES and not any(alike(sentence.text, other.text) for other in chosen):
                 chosen.append(sentence)
         return tuple((each.at_ms, each.text) for each in sorted(chosen, key=lambda each: each.at_ms))
 
@@ -92,8 +90,3 @@ def _points(text: str) -> float:
 def _cut(text: str) -> str:
     words = text.split()
     return text if len(words) <= WORDS else " ".join(words[:WORDS]) + " …"
-
-
-def _alike(one: str, other: str) -> bool:
-    first, second = set(plain_tokens(one)), set(plain_tokens(other))
-    return bool(first and second) and len(first & second) >= ALIKE * min(len(first), len(second))

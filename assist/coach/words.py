@@ -14,6 +14,8 @@ SAID_SHARE = 0.6
 """A suggested line counts as said when so many of its telling words were: nobody reads a card aloud word by word."""
 SAID_LEAST = 3
 """Telling words a line needs before it can be recognised at all."""
+ALIKE = 0.6
+"""Share of words in common from which a text says the same as another."""
 _SMALL = frozenset(
     "a an and are at be but by can do for from have i if in is it me my not of on or our so than that the then there "
     "this to up us was we what will with would you your".split()
@@ -50,6 +52,12 @@ def is_said(line: str, utterance: Utterance) -> bool:
         return False
     spoken = set(context.line([word.text for word in utterance.words]).tokens)
     return len(wanted & spoken) >= SAID_SHARE * len(wanted)
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two texts say the same: most of the telling words of the shorter one stand in the other."""
+    first, second = set(plain_tokens(one)), set(plain_tokens(other))
+    return bool(first and second) and len(first & second) >= ALIKE * min(len(first), len(second))
 
 
 def plain_tokens(text: str) -> Sequence[str]:

@@ -69,7 +69,7 @@ def playbook_new(
     base: Annotated[str, typer.Argument(help="A shipped playbook to start from (assist playbook list).")],
     out: Annotated[Path, typer.Argument(help="The new TOML file.")],
 ) -> None:
-    """Copy a shipped playbook, comments and all, to edit."""
+    """Copy a shipped playbook, comments, written calls and all, to edit."""
     from assist.coach.playbook import copy_playbook
 
     copy_playbook(base, out)
