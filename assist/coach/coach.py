@@ -18,6 +18,7 @@ from assist.coach.progress import Progress
 from assist.coach.promises import promises
 from assist.coach.prompting import STALE_MS, PromptPlace, Wish
 from assist.coach.story import Story
+from assist.coach.turns import CustomerTurn
 from assist.coach.words import alike, found, is_said
 from assist.events import Action, Event, FollowUpNoted, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
@@ -30,8 +31,6 @@ LATELY_MS = 20_000
 """How long a signal lends weight to the steps that fit it."""
 PROMISED_MS = 30_000
 """A time that was named so shortly before a callback was accepted is the time of that callback."""
-UNSETTLED_MS = 4_000
-"""So long the next step waits for the agent's last words to settle: they may be that step."""
 SETTLING_MS = 3_000
 """After an escalation the words that caused it settle: what they tell may still change the Plan B rows."""
 TRANSFER = ("(transfer|transferring|put|putting|pass|passing) you [over|through|on] [to]",)
@@ -68,10 +67,9 @@ class Coach:
         self._clock = RecoveryClock()
         self._offers = Offers(self.playbook, self.agent.role, self.accepted_here, self.caller, today)
         self._story = Story()
+        self._turn = CustomerTurn()
         self._level = Level.CALM
         self._escalated_ms = -SETTLING_MS - 1
-        self._unsettled_ms: int | None = None
-        """When the agent stopped saying what has not settled yet."""
         self._heard: dict[str, dict[str, Signal]] = {}
         """Signal id -> the findings of that id, by key."""
         self._follow_ups: list[FollowUpNoted] = []
@@ -104,11 +102,10 @@ class Coach:
 
     def speech(self, activity: SpeechActivity) -> list[Event]:
         """Somebody has begun to speak or has stopped: what waited for the agent's pause may come."""
+        self._turn.take(activity)
         events: list[Event] = self._place.forget("silence", activity.at_ms) if activity.speaking else []
         if activity.speaker is Speaker.AGENT:
-            self._unsettled_ms = None if activity.speaking else activity.at_ms
-            self._place.speaking(activity.at_ms if activity.speaking else None)
-            events += [] if activity.speaking else self._place.tick(activity.at_ms)
+            (self._place.speaking if activity.speaking else self._place.paused)(activity.at_ms)
         return events
 
     def level(self, change: LevelChange) -> list[Event]:
@@ -185,8 +182,6 @@ class Coach:
         """Time has passed: prompts leave, waiting ones come or go stale, requests and the clock run out."""
         events: list[Event] = [*self._clock.tick(now_ms), *self._place.tick(now_ms), *self._offers.tick(now_ms)]
         due = self._place.shown is None and now_ms - self._place.left_ms >= NEXT_STEP_MS
-        if self._unsettled_ms is not None and now_ms - self._unsettled_ms < UNSETTLED_MS:
-            due = False
         if due and not self._alone() and self._level in (Level.ESCALATED, Level.RECOVERING):
             lately = {
                 name
@@ -220,8 +215,6 @@ class Coach:
     def _agent_said(self, now_ms: int, mine: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
         """The agent's settled signals, and the utterance where one has just settled."""
         events: list[Event] = []
-        if utterance is not None:
-            self._unsettled_ms = None
         if any(signal.id == "callback_time" for signal in mine):
             self._timed_ms = now_ms
         if self._level is not Level.CALM:
@@ -230,6 +223,9 @@ class Coach:
         events += self._acted(now_ms, mine, utterance)
         if utterance is None:
             return events
+        done = {signal.id for signal in mine}
+        events += self._place.settled(now_ms, lambda wish: bool(done & wish.acted_by or found(wish.words, utterance)))
+        events += self._place.tick(now_ms)
         for promise in promises(utterance):
             events += self._promised(now_ms, promise.what, promise.due, promise.words)
         for phrases, to in ((TRANSFER, "another team"), (JOINING, "supervisor")):
@@ -305,7 +301,7 @@ class Coach:
 
         What was said too long ago is not answered any more.
         """
-        recent = [signal for signal in signals if now_ms - signal.at_ms <= STALE_MS]
+        recent = [signal for signal in signals if now_ms - self._turn.ripe_ms(signal, now_ms) <= STALE_MS]
         best: tuple[tuple[int, ...], Wish] | None = None
         for order, play in enumerate(self.playbook.plays):
             mine = tuple(s for s in recent if s.id in play.signals and s.severity >= play.from_severity)
@@ -316,7 +312,7 @@ class Coach:
             particular = 2 * self.playbook.rung(play) + (play.at_least > 1)
             rank = (tier, words, play.from_severity, particular, -order)
             if best is None or rank > best[0]:
-                best = rank, self._from_play(play, mine, tier)
+                best = rank, replace(self._from_play(play, mine, tier, now_ms), place=order)
         return best[1] if best is not None else None
 
     def _may_come(self, play: Play, signals: Sequence[Signal], now_ms: int) -> bool:
@@ -331,7 +327,7 @@ class Coach:
             and self._place.could_show(play.id, play.say, now_ms)
         )
 
-    def _from_play(self, play: Play, signals: tuple[Signal, ...], tier: Severity) -> Wish:
+    def _from_play(self, play: Play, signals: tuple[Signal, ...], tier: Severity, now_ms: int) -> Wish:
         served = self.playbook.served(play)
         acted = frozenset(play.acted_by) | frozenset(served.ticked_by if play.step and served is not None else ())
         return Wish(
@@ -341,7 +337,7 @@ class Coach:
             tuple(play.say),
             tier,
             signals,
-            max(signal.at_ms for signal in signals),
+            max(self._turn.ripe_ms(signal, now_ms) for signal in signals),
             acted,
             tuple(play.words),
             play.avoid,
