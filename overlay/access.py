@@ -32,6 +32,7 @@ ROUTES: dict[str, frozenset[Role]] = {
     "GET /api/schema": ALL,
     "GET /api/me": ALL,
     "GET /api/trends": REVIEWERS,
+    "GET /report": REVIEWERS,
     "GET /api/records": ALL,
     "GET /api/records/{record}": ALL,
     "GET /api/records/{record}/html": ALL,

@@ -109,6 +109,14 @@ class TrendsAsked(_Part):
     team: str = Field("", max_length=120)
 
 
+class ReportAsked(_Part):
+    """Query parameters of GET /report."""
+
+    since: Literal[""] | date = Field("", description="first day; default: twelve weeks before the last")
+    until: Literal[""] | date = Field("", description="last day; default: today")
+    team: str = Field("", max_length=120)
+
+
 class Week(_Part):
     """What one week's calls came to. Counts of calls unless said otherwise."""
 
@@ -185,6 +193,10 @@ class Records(Protocol):
 
     async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
         """What the last weeks came to."""
+        ...
+
+    async def report(self, who: Identity, asked: ReportAsked) -> str:
+        """The prevention report as one self-contained HTML page."""
         ...
 
     async def html(self, who: Identity, record: str) -> str:

@@ -19,6 +19,7 @@ from overlay.records import (
     Records,
     RecordSummary,
     RecordView,
+    ReportAsked,
     SavedView,
     TrendsAsked,
     ViewName,
@@ -99,6 +100,13 @@ class Reviewing:
         who, records = self._reader(request)
         asked = TrendsAsked.model_validate(dict(request.query_params))
         return Response((await records.trends(who, asked)).model_dump_json(), media_type="application/json")
+
+    async def report(self, request: Request) -> Response:
+        """GET /report: the prevention report as one page."""
+        who, records = self._reader(request)
+        asked = ReportAsked.model_validate(dict(request.query_params))
+        text = await records.report(who, asked)
+        return Response(text, media_type="text/html", headers={"Content-Security-Policy": RECORD_POLICY})
 
     async def views(self, request: Request) -> Response:
         """GET /api/views: the searches this person has saved."""

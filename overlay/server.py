@@ -71,6 +71,7 @@ def create_app(
         "POST /api/ticket": live.ticket,
         "GET /api/schema": _schema,
         "GET /api/trends": review.trends,
+        "GET /report": review.report,
         "GET /api/views": review.views,
         "POST /api/views": review.save_view,
         "POST /api/views/delete": review.delete_view,

@@ -8,8 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from assist.access.audit import Audit
+from assist.errors import AssistError
+from assist.records import report_page
 from assist.records.page import clock, page
 from assist.records.record import read_record
+from assist.records.reporting import report_of
 from assist.records.trends import Said, monday, trends
 from assist.records.wrapup import VERDICTS, completed
 from assist.store.store import RecordQuery, Review, Store
@@ -23,6 +26,7 @@ from overlay.records import (
     RecordNote,
     RecordSummary,
     RecordView,
+    ReportAsked,
     SavedView,
     Trends,
     TrendsAsked,
@@ -98,6 +102,16 @@ class Library:
     async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
         """What the last weeks came to."""
         return await asyncio.to_thread(self._trends, asked)
+
+    async def report(self, who: Identity, asked: ReportAsked) -> str:
+        """The prevention report as a page."""
+        try:
+            found = await asyncio.to_thread(
+                report_of, self._store, asked.since or None, asked.until or None, asked.team.strip()
+            )
+        except AssistError as error:
+            raise OverlayError(error.code, f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
+        return report_page.page(found)
 
     async def html(self, who: Identity, record: str) -> str:
         """The record as one self-contained page."""

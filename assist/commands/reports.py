@@ -1,0 +1,83 @@
+"""What all calls come to: the prevention report, and calls of the past judged again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assist.commands.app import ConfigOption, DataOption, ModelOption, RecogniserOption, app, console, fail, store_of
+from assist.settings import load_settings
+
+
+@app.command()
+def report(
+    since: Annotated[str, typer.Option(help="First day, such as 2026-11-01. Default: twelve weeks ago.")] = "",
+    until: Annotated[str, typer.Option(help="Last day. Default: today.")] = "",
+    team: Annotated[str, typer.Option(help="This team's calls only (from five agents up).")] = "",
+    html: Annotated[Path | None, typer.Option(help="Also write a page with plots.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON instead of tables.")] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Prevention: what went wrong, how often, what it cost, what worked, week by week. No agent is named or ranked."""
+    from assist.records.export import day
+    from assist.records.report_page import tables
+    from assist.records.reporting import figures, report_of, write_page
+
+    first, last = day(since, "--since"), day(until, "--until")
+    store = store_of(load_settings(config, data=data))
+    try:
+        found = report_of(store, first, last, team)
+    finally:
+        store.close()
+    if html is not None:
+        write_page(found, html)
+    if as_json:
+        typer.echo(json.dumps(figures(found), indent=2))
+        return
+    for part in tables(found):
+        console.print(part)
+    if html is not None:
+        console.print(f"written: {html}", markup=False)
+
+
+@app.command()
+def backtest(
+    what: Annotated[
+        list[str] | None, typer.Argument(help="Ids of stored calls, or recordings (stereo, agent left); none: by date.")
+    ] = None,
+    playbook: Annotated[str, typer.Option(help="The new playbook: a shipped one's name or a TOML file.")] = "",
+    rules: Annotated[list[Path] | None, typer.Option(help="Rule files to try besides the shipped ones.")] = None,
+    old: Annotated[str, typer.Option(help="The playbook to compare with. Default: the one in the settings.")] = "",
+    since: Annotated[str, typer.Option(help="First day of stored calls.")] = "",
+    until: Annotated[str, typer.Option(help="Last day of stored calls.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many stored calls, the newest.")] = 200,
+    html: Annotated[Path | None, typer.Option(help="Also write a page.")] = None,
+    recogniser: RecogniserOption = None,
+    model: ModelOption = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Judge calls of the past with a new playbook or new rules: which prompts would come, go or move."""
+    from assist.coach.playbook import load_playbook
+    from assist.evaluation.backtest import Judges
+    from assist.evaluation.backtest_run import run_backtest, spanning
+    from detectors.rulebook import load_rules
+
+    if not playbook and not rules:
+        fail("nothing to try: give --playbook, --rules, or both", "backtest-empty")
+    settings = load_settings(config, data=data, recogniser=recogniser, model=model)
+    before = Judges(load_playbook(old or settings.playbook, options=settings.options), load_rules(extra=settings.rules))
+    after = Judges(
+        load_playbook(playbook or old or settings.playbook, options=settings.options),
+        load_rules(extra=[*settings.rules, *(rules or [])]),
+    )
+    store = store_of(settings)
+    try:
+        query = spanning(since, until, limit)
+        run_backtest(settings, store, console, what or [], old=before, new=after, query=query, html=html)
+    finally:
+        store.close()

@@ -1,0 +1,205 @@
+"""A back-test as a command: calls from the store or from sound, tables for the terminal, a page to keep."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from assist.errors import AssistError
+from assist.evaluation.backtest import CallChanges, Judges, compare
+from assist.events import Event
+from assist.records.export import span
+from assist.records.page import STYLE, clock, label
+from assist.settings import Settings
+from assist.store.store import RecordQuery, Review, Store
+
+KINDS = ("gained", "lost", "moved", "reworded", "kept")
+Marks = dict[str, str]
+
+
+def stored_calls(store: Store, calls: Sequence[str], query: RecordQuery) -> list[tuple[str, list[Event], Marks]]:
+    """(call, its log, marks of its prompts) of these calls, or of all that fit; the oldest first.
+
+    Raises:
+        AssistError: code record-unknown.
+    """
+    names = list(calls) or [digest["call"] for digest in reversed(store.digests(query))]
+    said = store.said(None if not calls else names)
+    found = []
+    for name in names:
+        events = [event for _, event in store.events(name)]
+        if events:
+            found.append((name, events, _marks(store, name, said.get(name, []))))
+        elif calls:
+            raise AssistError("record-unknown", f"no log of call {name!r} in this store; see `assist records list`")
+    return found
+
+
+def _marks(store: Store, call: str, reviews: Sequence[Review]) -> Marks:
+    """What reviewers say counts over what the agent said with W."""
+    record = store.record(call) or {}
+    marks = {use["id"]: "wrong" for use in record.get("prompts", ()) if use.get("how") == "wrong"}
+    for review in reviews:
+        if review.kind == "prompt":
+            marks[review.target] = review.text
+    return {prompt: mark for prompt, mark in marks.items() if mark in ("right", "wrong")}
+
+
+def heard_calls(
+    settings: Settings, recordings: Sequence[Path], console: Console
+) -> list[tuple[str, list[Event], Marks]]:
+    """The same from recorded sound, heard by the recogniser into a store that is thrown away."""
+    from assist.live.runs import program
+    from audio.recording import open_recording
+
+    async def hear(folder: Path) -> list[tuple[str, list[Event], Marks]]:
+        found = []
+        quiet = settings.model_copy(update={"data": folder, "port": 0, "host": "127.0.0.1"})
+        async with program(quiet, Console(quiet=True), any_port=True) as service:
+            for recording in recordings:
+                source = open_recording(recording, agent_channel=0, speed=float("inf"))
+                call, task = service.start(source, in_step=True)
+                await task
+                log = [event for _, event in service.store.events(call)]
+                empty: Marks = {}
+                found.append((recording.name, log, empty))
+        return found
+
+    console.print(f"Listening to {len(recordings)} recording(s) …", style="dim")
+    with tempfile.TemporaryDirectory(prefix="call-assist-") as folder:
+        return asyncio.run(hear(Path(folder)))
+
+
+def run_backtest(
+    settings: Settings,
+    store: Store,
+    console: Console,
+    what: Sequence[str],
+    *,
+    old: Judges,
+    new: Judges,
+    query: RecordQuery,
+    html: Path | None,
+) -> list[CallChanges]:
+    """Judge the calls twice, print what changes, and write the page.
+
+    Raises:
+        AssistError: codes record-unknown, backtest-empty, export-failed.
+    """
+    recordings = [Path(each) for each in what if Path(each).suffix and Path(each).exists()]
+    calls = [each for each in what if Path(each) not in recordings]
+    found = heard_calls(settings, recordings, console) if recordings else []
+    if calls or not recordings:
+        found += stored_calls(store, calls, query)
+    if not found:
+        raise AssistError("backtest-empty", "no stored call fits: name calls, recordings, or an earlier --since")
+    results = [
+        compare(name, events, old, new, marks)
+        for name, events, marks in track(found, "Judging", console=console, transient=True)
+    ]
+    console.print(f"old: {old.playbook.version}, rules {old.rulebook.version}", markup=False)
+    console.print(f"new: {new.playbook.version}, rules {new.rulebook.version}", markup=False)
+    for table in tables(results):
+        console.print(table)
+    if html is not None:
+        try:
+            html.write_text(page(results, old, new), encoding="utf-8")
+        except OSError as error:
+            raise AssistError("export-failed", f"cannot write {html}: {error.strerror}") from None
+        console.print(f"written: {html}", markup=False)
+    return results
+
+
+def totals(results: Sequence[CallChanges]) -> list[tuple[str, ...]]:
+    """Per kind: prompts, of these marked right and wrong."""
+    return [
+        (kind, *(str(sum(each.count(kind, mark) for each in results)) for mark in (None, "right", "wrong")))
+        for kind in KINDS
+    ]
+
+
+def _details(each: CallChanges) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for change in each.changes:
+        if change.what == "kept":
+            continue
+        when = clock(change.at_ms)
+        if change.what == "moved" and change.before_ms is not None:
+            when = f"{clock(change.before_ms)} → {when}"
+        rows.append((when, change.what, change.play, change.title, change.mark))
+    return rows
+
+
+def _signals(results: Sequence[CallChanges]) -> list[tuple[str, ...]]:
+    gained, lost = Counter[str](), Counter[str]()
+    for each in results:
+        gained.update(each.signals_gained)
+        lost.update(each.signals_lost)
+    return [(label(name), f"+{gained[name]}", f"-{lost[name]}") for name in sorted(gained | lost)]
+
+
+HEAD = ("Prompts", "All", "Marked right", "Marked wrong")
+CALL_HEAD = ("At", "What", "Play", "Title", "Marked")
+
+
+def tables(results: Sequence[CallChanges]) -> list[Table]:
+    """Per call what changes, then the totals."""
+    shown = []
+    for each in results:
+        if rows := _details(each):
+            shown.append(_table(f"Call {each.call}", CALL_HEAD, rows))
+    if signals := _signals(results):
+        shown.append(_table("Signals", ("Signal", "Gained", "Lost"), signals))
+    same = sum(not _details(each) for each in results)
+    shown.append(_table(f"{len(results)} calls, {same} of them unchanged", HEAD, totals(results)))
+    return shown
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Table:
+    table = Table(*head, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def page(results: Sequence[CallChanges], old: Judges, new: Judges) -> str:
+    """The same as one page; everything is escaped."""
+    parts = [
+        "<h1>Back-test</h1>",
+        f'<p class="second">old: {escape(old.playbook.version)}, rules {escape(old.rulebook.version)}</p>',
+        f'<p class="second">new: {escape(new.playbook.version)}, rules {escape(new.rulebook.version)}</p>',
+        _html("All calls", HEAD, totals(results)),
+        _html("Signals", ("Signal", "Gained", "Lost"), _signals(results)),
+    ]
+    parts += [_html(f"Call {each.call}", CALL_HEAD, _details(each)) for each in results]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Back-test</title>'
+        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
+    )
+
+
+def _html(title: str, head: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
+    if not rows:
+        return ""
+    cells = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<h2>{escape(title)}</h2><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def spanning(since: str, until: str, limit: int) -> RecordQuery:
+    """The stored calls of these days.
+
+    Raises:
+        AssistError: code day-invalid.
+    """
+    from assist.records.export import day
+
+    return span(day(since, "--since"), day(until, "--until"), limit=limit)

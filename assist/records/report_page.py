@@ -1,0 +1,235 @@
+"""The prevention report for people: tables in the terminal, and one HTML page with drawn plots and no script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from assist.records.page import label
+from assist.records.report import LEAST_AGENTS, OptionTally, PlayTally, Report, StepTally, Tally
+
+_WIDE, _HIGH, _LEFT, _ROW = 720, 190, 210, 24
+_LEVELS = (("escalated", "Escalated"), ("tense", "Tense, no more"), ("calm", "Calm"))
+_NOTES = (
+    "Calls are counted, never people. Teams are shown from five agents up; smaller ones are pooled or left out.",
+    "What stands beside each other need not be cause and effect: a step may be left out because a call went well.",
+)
+STYLE = """
+:root{color-scheme:light dark;--ink:#16202b;--second:#51606f;--line:#dfe3e8;--ground:#fff;--soft:#f4f6f8;
+--escalated:#c4452f;--tense:#e2b13c;--calm:#b9c7d6;--accent:#1c5fa8}
+@media (prefers-color-scheme:dark){:root{--ink:#edf1f5;--second:#b3bfca;--line:#2b3642;--ground:#182029;--soft:#202b36;
+--escalated:#e06b57;--tense:#d9ab3f;--calm:#51667a;--accent:#8fbdf3}}
+*{box-sizing:border-box}
+body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--ground);max-width:66rem;margin:2rem auto;
+padding:0 1rem}
+h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .4rem}p{margin:.3rem 0}
+.second,caption{color:var(--second)}
+.facts{display:flex;flex-wrap:wrap;gap:.6rem;margin:1rem 0;padding:0;list-style:none}
+.facts li{padding:.6rem 1rem;background:var(--soft);border-radius:8px}.facts b{display:block;font-size:1.35rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}
+th{font-weight:600;color:var(--second)}td.n,th.n{text-align:right;white-space:nowrap}
+svg{display:block;max-width:100%;height:auto;margin:.4rem 0}svg text{fill:var(--second);font:12px system-ui,sans-serif}
+svg .ink{fill:var(--ink)}.escalated{fill:var(--escalated)}.tense{fill:var(--tense)}.calm{fill:var(--calm)}
+.rate{fill:none;stroke:var(--accent);stroke-width:2}.dot{fill:var(--accent)}.grid{stroke:var(--line)}
+@page{size:A4;margin:15mm}
+@media print{body{margin:0;max-width:none;padding:0;font-size:10pt}h2{break-after:avoid}tr,svg{break-inside:avoid}}
+"""
+
+
+def share(part: int, whole: int) -> str:
+    """A share in percent; a dash where there is nothing to share."""
+    return f"{100 * part / whole:.0f} %" if whole else "–"
+
+
+def _span(report: Report) -> str:
+    first = report.since.isoformat() if report.since else next(iter(report.weeks), report.until.isoformat())
+    return f"{first} to {report.until.isoformat()}" + (f", team {report.team}" if report.team else "")
+
+
+def _facts(report: Report) -> list[tuple[str, str]]:
+    total = report.total
+    return [
+        ("calls", str(total.calls)),
+        ("escalated", f"{total.escalated} ({share(total.escalated, total.calls)})"),
+        ("calmer again at the end", share(total.turned, total.escalated)),
+        ("within 60 seconds", share(total.within_60, total.escalated)),
+        ("cost of what was given", f"{total.cost:g}"),
+        ("open promises", str(report.open_follow_ups)),
+    ]
+
+
+Rows = list[tuple[str, ...]]
+CAUSES = "Root causes of tense and escalated calls"
+TALLY = ("Calls", "Tense", "Escalated", "Calmer again", "Within 60 s", "Given", "Cost")
+"""Columns of a table of tallies, after the first."""
+
+
+def _tally(name: str, tally: Tally) -> tuple[str, ...]:
+    return (
+        name,
+        str(tally.calls),
+        str(tally.tense),
+        str(tally.escalated),
+        share(tally.turned, tally.escalated),
+        share(tally.within_60, tally.escalated),
+        str(tally.given),
+        f"{tally.cost:g}",
+    )
+
+
+def _tallies(tallies: Mapping[str, Tally]) -> Rows:
+    return [_tally(name or "no team", tally) for name, tally in tallies.items()]
+
+
+def _option(each: OptionTally) -> tuple[str, ...]:
+    after = "–" if each.median_s is None else f"{each.median_s:g} s"
+    calmed = share(each.calmed, each.accepted)
+    return each.title, str(each.shown), str(each.offered), str(each.accepted), calmed, after, f"{each.cost:g}"
+
+
+def _play(each: PlayTally) -> tuple[str, ...]:
+    return each.title, str(each.shown), share(each.done, each.shown), share(each.wrong, each.shown)
+
+
+def _step(each: StepTally) -> tuple[str, ...]:
+    return label(each.id), str(each.done), share(each.turned_with, each.done), share(each.turned_without, each.left)
+
+
+def parts(report: Report) -> list[tuple[str, tuple[str, ...], Rows]]:
+    """Title, head and rows of each table, for terminal and page alike; empty ones are left out."""
+    signals: Rows = [
+        (label(name), str(calls), str(escalated), share(escalated, calls))
+        for name, (calls, escalated) in report.signals.items()
+    ]
+    every: list[tuple[str, tuple[str, ...], Rows]] = [
+        (CAUSES, ("Root cause", *TALLY), _tallies(report.causes)),
+        ("Signs that were heard", ("Signal", "Calls", "Escalated", "Share"), signals),
+        (
+            "Plan B: what was given and what came of it",
+            ("Option", "On screen", "Offered", "Accepted", "Calmed", "After (median)", "Cost"),
+            [_option(each) for each in report.options],
+        ),
+        (
+            "Steps in escalated calls",
+            ("Step", "Done", "Calmer again with it", "without it"),
+            [_step(each) for each in report.steps],
+        ),
+        (
+            "Prompts",
+            ("Prompt", "Shown", "Used or acted on", "Wrong"),
+            [_play(each) for each in report.plays],
+        ),
+        ("Teams", ("Team", *TALLY), _tallies(report.teams)),
+        ("Week by week", ("Week of", *TALLY), _tallies(report.weeks)),
+    ]
+    return [part for part in every if part[2]]
+
+
+def tables(report: Report) -> list[RenderableType]:
+    """Everything for the terminal."""
+    facts = " · ".join(f"[bold]{value}[/] {name}" for name, value in _facts(report))
+    shown: list[RenderableType] = [f"[bold]Prevention report[/] {_span(report)}", facts]
+    for title, head, rows in parts(report):
+        table = Table(title=title, title_justify="left")
+        for number, name in enumerate(head):
+            table.add_column(name, justify="right" if number else "left")
+        for row in rows:
+            table.add_row(*row)
+        shown.append(table)
+    if report.left_out:
+        shown.append(f"{report.left_out} team(s) of fewer than {LEAST_AGENTS} agents are not shown")
+    return shown
+
+
+def page(report: Report) -> str:
+    """The whole page; everything that was said or typed is escaped."""
+    facts = "".join(f"<li><b>{escape(value)}</b>{escape(name)}</li>" for name, value in _facts(report))
+    causes = [(name, tally.escalated, tally.tense) for name, tally in report.causes.items()]
+    plots = {CAUSES: _bars(causes[:12])}
+    sections = [
+        f"<h2>Calls by week, and how many of the escalated were calmer within 60 s</h2>{_columns(report.weeks)}"
+    ]
+    for title, head, rows in parts(report):
+        sections.append(f"<h2>{escape(title)}</h2>{plots.get(title, '')}{_table(head, rows)}")
+    if report.left_out:
+        sections.append(
+            f'<p class="second">{report.left_out} team(s) of fewer than {LEAST_AGENTS} agents are not shown.</p>'
+        )
+    notes = "".join(f'<p class="second">{note}</p>' for note in _NOTES)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Prevention report</title>'
+        '<meta name="viewport" content="width=device-width">'
+        f"<style>{STYLE}</style></head><body><h1>Prevention report</h1><p>{escape(_span(report))}</p>"
+        f'<ul class="facts">{facts}</ul>{"".join(sections)}{notes}</body></html>'
+    )
+
+
+def _table(head: Sequence[str], rows: Rows) -> str:
+    cells = "".join(f'<th scope="col"{" class=n" if n else ""}>{escape(name)}</th>' for n, name in enumerate(head))
+    body = "".join(
+        "<tr>" + "".join(f"<td{' class=n' if n else ''}>{escape(cell)}</td>" for n, cell in enumerate(row)) + "</tr>"
+        for row in rows
+    )
+    return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _columns(weeks: Mapping[str, Tally]) -> str:
+    """A column per week, stacked by the level reached; a line for the share calmed within 60 s, 0 to 100 %."""
+    most = max((tally.calls for tally in weeks.values()), default=0) or 1
+    step = (_WIDE - 60) / max(1, len(weeks))
+    wide = min(46.0, step * 0.7)
+    every = max(1, round(len(weeks) / 12))
+    shapes = [f'<line class="grid" x1="30" x2="{_WIDE - 30}" y1="{_HIGH - 30}" y2="{_HIGH - 30}"/>']
+    dots = []
+    for n, (week, tally) in enumerate(weeks.items()):
+        x, y = 30 + step * (n + 0.5), float(_HIGH - 30)
+        calm = tally.calls - tally.tense - tally.escalated
+        for (kind, _), count in zip(_LEVELS, (tally.escalated, tally.tense, calm), strict=True):
+            high = count / most * (_HIGH - 50)
+            y -= high
+            shapes.append(
+                f'<rect class="{kind}" x="{x - wide / 2:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"/>'
+            )
+        if tally.escalated:
+            dots.append((x, _HIGH - 30 - tally.within_60 / tally.escalated * (_HIGH - 50)))
+        if n % every == 0:
+            shapes.append(f'<text x="{x:.1f}" y="{_HIGH - 12}" text-anchor="middle">{escape(week[5:])}</text>')
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
+    shapes.append(f'<polyline class="rate" points="{line}"/>')
+    shapes += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in dots]
+    shapes.append(f'<text x="0" y="24">{most}</text><text x="{_WIDE - 26}" y="24">100 %</text>')
+    keys = "".join(
+        f'<rect class="{kind}" x="{30 + 130 * n}" y="{_HIGH}" width="12" height="12"/>'
+        f'<text x="{48 + 130 * n}" y="{_HIGH + 10}">{name}</text>'
+        for n, (kind, name) in enumerate(_LEVELS)
+    )
+    keys += (
+        f'<line class="rate" x1="420" x2="440" y1="{_HIGH + 6}" y2="{_HIGH + 6}"/>'
+        f'<text x="446" y="{_HIGH + 10}">calmer within 60 s, of the escalated</text>'
+    )
+    return _svg(_HIGH + 20, "Calls by week and level reached", "".join(shapes) + keys)
+
+
+def _bars(rows: Sequence[tuple[str, int, int]]) -> str:
+    """A bar per name: escalated, then tense calls."""
+    most = max((first + second for _, first, second in rows), default=0) or 1
+    shapes = []
+    for n, (name, first, second) in enumerate(rows):
+        y = n * _ROW
+        scale = (_WIDE - _LEFT - 60) / most
+        shapes.append(
+            f'<text class="ink" x="{_LEFT - 8}" y="{y + 16}" text-anchor="end">{escape(name[:34])}</text>'
+            f'<rect class="escalated" x="{_LEFT}" y="{y + 4}" width="{first * scale:.1f}" height="{_ROW - 8}"/>'
+            f'<rect class="tense" x="{_LEFT + first * scale:.1f}" y="{y + 4}" width="{second * scale:.1f}"'
+            f' height="{_ROW - 8}"/>'
+            f'<text x="{_LEFT + (first + second) * scale + 6:.1f}" y="{y + 16}">{first + second}</text>'
+        )
+    return _svg(max(1, len(rows)) * _ROW, "Root causes, escalated and tense calls", "".join(shapes))
+
+
+def _svg(high: float, name: str, inside: str) -> str:
+    return f'<svg role="img" aria-label="{escape(name)}" viewBox="0 0 {_WIDE} {high:g}" width="{_WIDE}">{inside}</svg>'

@@ -1,0 +1,172 @@
+"""The prevention report: counts by hand against the program's, and nothing about a person in any form of it."""
+
+import asyncio
+import json
+import re
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assist.errors import AssistError
+from assist.records.library import Library
+from assist.records.report import LEAST_AGENTS, POOLED, report
+from assist.records.report_page import page, tables
+from assist.records.reporting import figures, report_of
+from assist.store.digest import digest_of
+from assist.store.store import Review, open_store
+from overlay.errors import OverlayError
+from overlay.identity import Identity
+from overlay.records import ReportAsked
+from tests.made_records import made_records
+
+UNTIL = date(2026, 11, 29)
+QA = Identity("Quinn", "qa")
+
+
+def call(n=1, agent="Dana", team="Billing", level="escalated", end="recovering", day="2026-11-24", **more):
+    given = {
+        "call": f"k{n}",
+        "agent": agent,
+        "team": team,
+        "started_at": f"{day}T10:00:00+00:00",
+        "level_reached": level,
+        "level_at_end": end,
+        "root_cause": "",
+        "recovery": [],
+        "signals": [],
+        "prompts": [],
+        "plan": [],
+        "steps": [],
+        "follow_ups": [],
+    }
+    return given | more
+
+
+def test_what_went_wrong_what_it_cost_and_what_worked():
+    fee = {"id": "fee", "title": "Waive the fee", "cost": 4.0, "offered_ms": 1, "answer": "accepted"}
+    calls = [
+        call(1, recovery=[{"result": "met"}], plan=[fee | {"calmed_after_ms": 8_000}], steps=[{"step": "empathize"}],
+             signals=[{"id": "swearing", "speaker": "customer"}, {"id": "apology", "speaker": "agent"}],
+             prompts=[{"id": "p1", "play": "a", "title": "A", "how": "acted"}]),
+        call(2, end="escalated", plan=[fee | {"calmed_after_ms": None}, fee | {"id": "visit", "answer": "refused"}],
+             root_cause="billing", prompts=[{"id": "p1", "play": "a", "title": "A", "how": "wrong"}]),
+        call(3, level="tense", end="calm", day="2026-11-16", signals=[{"id": "swearing", "speaker": "customer"}],
+             prompts=[{"id": "p1", "play": "a", "title": "A", "how": "expired"}],
+             follow_ups=[{"id": "f1", "done": False}, {"id": "f2", "done": False}]),
+        call(4, level="calm", end="calm"),
+        call(5, day="2026-01-01"),
+    ]  # fmt: skip
+    said = {
+        "k1": [Review("t", "Q", "root-cause", "", "missed appointment"), Review("t", "Q", "prompt", "p1", "wrong")],
+        "k2": [Review("t", "Q", "prompt", "p1", "right")],
+        "k3": [Review("t", "D", "follow-up", "f1", "done")],
+    }
+    found = report(calls, said, since=date(2026, 11, 9), until=UNTIL)
+    total = found.total
+    assert (total.calls, total.tense, total.escalated, total.turned, total.within_60) == (4, 1, 2, 1, 1)
+    assert (total.given, total.cost) == (2, 8.0)
+    assert {name: (each.escalated, each.cost) for name, each in found.causes.items()} == {
+        "billing": (1, 4.0),
+        "missed appointment": (1, 4.0),
+        "not said": (0, 0.0),
+    }
+    assert found.signals == {"swearing": (2, 1)}
+    option, visit = found.options
+    assert (option.offered, option.accepted, option.calmed, option.median_s, option.cost) == (2, 2, 1, 8.0, 8.0)
+    assert (visit.refused, visit.accepted, visit.median_s) == (1, 0, None)
+    [play] = found.plays
+    assert (play.shown, play.done, play.wrong) == (3, 1, 1)  # what a reviewer says counts over what the agent said
+    [step] = found.steps
+    assert (step.done, step.turned_with, step.left, step.turned_without) == (1, 1, 1, 0)
+    assert list(found.weeks) == ["2026-11-09", "2026-11-16", "2026-11-23"]
+    assert [week.calls for week in found.weeks.values()] == [0, 1, 3]
+    assert found.open_follow_ups == 1
+
+
+def crew(team, many, first=0):
+    return [call(first + n, agent=f"{team} {n}", team=team) for n in range(many)]
+
+
+def test_a_small_team_is_pooled_and_cannot_be_had_by_subtraction():
+    calls = crew("Large", 7) + crew("Middle", 5, 100) + crew("Small", 2, 200)
+    found = report(calls, {}, since=None, until=UNTIL)
+    assert set(found.teams) == {"Large", POOLED}  # Small alone would be the total less the two others
+    assert found.teams[POOLED].calls == 7 and found.left_out == 0
+    found = report(crew("Small", 2), {}, since=None, until=UNTIL)
+    assert found.teams == {} and found.left_out == 1
+    with pytest.raises(AssistError, match="fewer than 5 agents"):
+        report(calls, {}, since=None, until=UNTIL, team="Small")
+    with pytest.raises(AssistError, match="expected one of: Large, Middle, Small"):
+        report(calls, {}, since=None, until=UNTIL, team="Smal")
+    assert report(calls, {}, since=None, until=UNTIL, team="Middle").total.calls == 5
+
+
+@given(st.dictionaries(st.sampled_from("ABCDEFG"), st.integers(1, 9), min_size=1))
+def test_no_shown_team_and_no_difference_stands_for_fewer_than_five(sizes):
+    calls = [each for n, (team, many) in enumerate(sizes.items()) for each in crew(team, many, n * 100)]
+    found = report(calls, {}, since=None, until=UNTIL)
+    shown = set(found.teams) - {POOLED}
+    hidden = sum(many for team, many in sizes.items() if team not in shown)
+    assert all(sizes[team] >= LEAST_AGENTS for team in shown)
+    assert hidden == 0 or hidden >= LEAST_AGENTS or not shown
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    store = open_store(f"sqlite:///{tmp_path_factory.mktemp('site') / 'assist.db'}")
+    for body in made_records(300, weeks=8):
+        store.begin(body["call"], body["started_at"], body["agent"])
+        store.finish(body["call"], "ended", body)
+    store.flush().result(30)
+    yield store
+    store.close()
+
+
+def test_no_form_of_the_report_names_an_agent(site):
+    found = report_of(site, date(2026, 6, 1), date(2026, 8, 1))
+    assert found.total.calls == 300 and len(found.teams) == 4
+    texts = [page(found), json.dumps(figures(found)), "".join(map(str, tables(found)))]
+    for text in texts:
+        assert not re.search(r"agent \d", text)
+
+
+def test_the_page_is_self_contained_escaped_and_drawn(site):
+    site.review("k000001", Review("t", "Q", "root-cause", "", "<script>alert(1)</script>")).result(10)
+    calls = [digest_of(body) | {"level_reached": "escalated"} for body in made_records(20, weeks=3)]
+    said = {"k000001": [Review("t", "Q", "root-cause", "", "<script>alert(1)</script>")]}
+    html = page(report(calls, said, since=date(2026, 6, 1), until=date(2026, 6, 22)))
+    assert "<script" not in html and "&lt;script" in html
+    assert "src=" not in html and "href=" not in html and "url(" not in html
+    assert html.count("<svg") == 2 and 'class="rate"' in html
+
+
+def test_an_empty_span_is_a_report_too(site):
+    found = report_of(site, date(2020, 1, 1), date(2020, 1, 31))
+    assert found.total.calls == 0 and "Prevention report" in page(found)
+    with pytest.raises(AssistError, match="swap them"):
+        report_of(site, date(2021, 1, 1), date(2020, 1, 1))
+
+
+def test_the_review_page_gives_the_report(site):
+    library = Library(site)
+    asked = ReportAsked(since="2026-06-01", until="2026-08-01")
+    assert "Prevention report" in asyncio.run(library.report(QA, asked))
+    with pytest.raises(OverlayError, match="No calls of team 'nobody'"):
+        asyncio.run(library.report(QA, ReportAsked(since="2026-06-01", until="2026-08-01", team="nobody")))
+
+
+def test_lists_and_counts_read_no_whole_record(site, monkeypatch):
+    def whole(*_):
+        raise AssertionError("a whole record was read")
+
+    monkeypatch.setattr(site, "records", whole)
+    monkeypatch.setattr(site, "record", whole)
+    from overlay.records import Filters, TrendsAsked
+
+    library = Library(site)
+    found = asyncio.run(library.search(QA, Filters(order="worst", words="engineer")))
+    assert len(found) == 50 and found[0].level_reached == "escalated"
+    asyncio.run(library.trends(QA, TrendsAsked()))
+    report_of(site, date(2026, 6, 1), date(2026, 8, 1))
