@@ -1,0 +1,167 @@
+"""Calls of the past judged again: nothing changes where nothing was changed, and what was changed is found."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from assist.coach.playbook import copy_playbook, load_playbook
+from assist.errors import AssistError
+from assist.evaluation.backtest import Judges, compare, judge
+from assist.evaluation.backtest_run import page, run_backtest, tables
+from assist.events import Action, CallEnded, CallStarted, PromptEnded, PromptShown, SignalRaised
+from assist.records.record import fold
+from assist.settings import Settings
+from assist.store.store import RecordQuery, Review, open_store
+from audio.events import Speaker, Utterance, Word
+from detectors.rulebook import load_rules
+from detectors.signals import Evidence, Severity, Signal
+
+STARTED = CallStarted(
+    0, "k1", "Dana", "Billing", "", "…0142", "2026-11-24T10:00:00+00:00", "test", ("agent", "customer"), {}
+)
+SAID = [
+    ("agent", 1_000, "thank you for calling this is Dana"),
+    ("customer", 5_000, "this is the third time I have called and nobody has helped me"),
+    ("customer", 11_000, "this is bullshit what the hell is wrong with you"),
+    ("customer", 17_000, "I am going to call my guy and he will take care of it"),
+    ("agent", 24_000, "I am so sorry this happened I understand how you feel"),
+    ("customer", 30_000, "I want to speak to your manager right now"),
+]
+
+
+def utterance(n, who, start_ms, text):
+    words = text.split()
+    spoken = tuple(Word(word, start_ms + 300 * i, start_ms + 300 * i + 250, 0.95) for i, word in enumerate(words))
+    return Utterance(f"u{n}", Speaker(who), start_ms, start_ms + 300 * len(words), spoken)
+
+
+LOUD = Signal("raised_voice", "tone.raised-voice", "1", Speaker.CUSTOMER, 14_000, 0.9, Severity.HELP,
+              Evidence(12_000, 14_000, measured={"level_db": 9.0}, summary="+9 dB"))  # fmt: skip
+INPUTS = [STARTED, *(utterance(n, *line) for n, line in enumerate(SAID)), SignalRaised(14_000, LOUD),
+          CallEnded(40_000, "hang-up")]  # fmt: skip
+OLD = Judges(load_playbook("default"), load_rules())
+
+
+def with_prompts(events):
+    """The log of the call as it would have been stored: inputs and what was shown."""
+    shown = [e for e in judge(events, OLD) if isinstance(e, (PromptShown, PromptEnded))]
+    return [*events[:-1], *shown, events[-1]]
+
+
+LOG = with_prompts(INPUTS)
+PROMPTS = [event for event in LOG if isinstance(event, PromptShown)]
+
+
+def without(book, play):
+    return book.model_copy(update={"plays": [each for each in book.plays if each.id != play]})
+
+
+def swapped(book, play):
+    return book.model_copy(update={"plays": [play if each.id == play.id else each for each in book.plays]})
+
+
+def test_the_same_judges_change_nothing():
+    assert len(PROMPTS) >= 2
+    found = compare("k1", LOG, OLD, OLD)
+    assert [change.what for change in found.changes] == ["kept"] * len(PROMPTS)
+    assert found.signals_gained == found.signals_lost == ()
+    assert judge(LOG, OLD) == judge(LOG, OLD)
+
+
+def test_signals_that_stood_on_sound_are_taken_as_they_were_heard():
+    heard = [event.signal for event in judge(LOG, OLD) if isinstance(event, SignalRaised)]
+    assert LOUD in heard and "swearing" in {signal.id for signal in heard}
+    with pytest.raises(ValueError):
+        judge([], OLD)
+
+
+def test_a_play_taken_out_is_lost_with_its_mark_and_another_may_come():
+    play = PROMPTS[0].play
+    new = Judges(without(OLD.playbook, play), OLD.rulebook)
+    found = compare("k1", LOG, OLD, new, {PROMPTS[0].id: "wrong"})
+    lost = [change for change in found.changes if change.what == "lost" and change.play == play]
+    assert [change.mark for change in lost] == ["wrong"]
+    assert found.count("lost", "wrong") == 1 and found.count("lost", "right") == 0
+    back = compare("k1", LOG, new, OLD, {PROMPTS[0].id: "wrong"})
+    gained = [change for change in back.changes if change.what == "gained" and change.play == play]
+    assert gained and gained[0].mark == "wrong" and gained[0].before_ms is None
+
+
+def test_another_line_is_reworded_and_a_later_one_has_moved():
+    book = OLD.playbook
+    first = next(play for play in book.plays if play.id == PROMPTS[0].play)
+    lines = first.model_copy(update={"say": ["I hear you. Let me put this right."]})
+    new = Judges(
+        book.model_copy(update={"plays": [lines if p.id == first.id else p for p in book.plays]}), OLD.rulebook
+    )
+    assert compare("k1", LOG, OLD, new).changes[0].what == "reworded"
+    late = first.model_copy(update={"at_least": 2})
+    again = replace(utterance(9, "customer", 20_500, SAID[1][2]), id="u9")
+    log = [*LOG[:5], again, *LOG[5:]]
+    new = Judges(swapped(book, late), OLD.rulebook)
+    kinds = {change.what for change in compare("k1", log, OLD, new).changes if change.play == first.id}
+    assert kinds & {"moved", "lost"}
+
+
+def test_what_people_did_to_a_prompt_goes_to_the_same_prompt_of_the_new_run():
+    first = PROMPTS[0]
+    log = [*LOG, Action(first.at_ms + 700, "Dana", "agent", "used", first.id)]
+    log.sort(key=lambda event: getattr(event, "at_ms", getattr(event, "start_ms", 0)))
+    new = Judges(without(OLD.playbook, PROMPTS[-1].play), OLD.rulebook)
+    used = [event for event in judge(log, new) if isinstance(event, PromptEnded) and event.how == "used"]
+    assert len(used) == 1
+
+
+def test_new_rules_gain_signals(tmp_path):
+    rules = tmp_path / "mine.toml"
+    rules.write_text(
+        'version = "1"\nowner = "quality"\nlanguage = "en"\n[[rule]]\nid = "mine.third"\nsignal = "giving_up"\n'
+        'severity = "help"\nphrases = ["third time"]\nfires = ["this is the third time"]\nsilent = ["hello"]\n'
+    )
+    new = Judges(OLD.playbook, load_rules(extra=[rules]))
+    assert "giving_up" in compare("k1", LOG, OLD, new).signals_gained
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    store.begin("k1", STARTED.started_at, "Dana")
+    for n, event in enumerate(LOG):
+        store.append("k1", n, event)
+    store.finish("k1", "ended", fold(LOG).model_dump(mode="json"))
+    store.review("k1", Review("t", "Quinn", "prompt", PROMPTS[0].id, "right")).result(10)
+    yield store
+    store.close()
+
+
+def test_the_command_prints_tables_and_writes_a_page(store, tmp_path):
+    out = tmp_path / "back.html"
+    new = Judges(without(OLD.playbook, PROMPTS[0].play), OLD.rulebook)
+    console = Console(record=True, width=160, file=open(tmp_path / "out.txt", "w"))  # noqa: SIM115
+    settings = Settings(data=tmp_path)
+    [found] = run_backtest(settings, store, console, [], old=OLD, new=new, query=RecordQuery(limit=10), html=out)
+    console.file.close()
+    assert found.count("lost", "right") == 1
+    assert "Call k1" in console.export_text() and "lost" in out.read_text()
+    with pytest.raises(AssistError, match="no log of call 'nope'"):
+        run_backtest(settings, store, Console(quiet=True), ["nope"], old=OLD, new=new, query=RecordQuery(), html=None)
+    with pytest.raises(AssistError, match="no stored call fits"):
+        query = RecordQuery(since="2030-01-01")
+        run_backtest(settings, store, Console(quiet=True), [], old=OLD, new=new, query=query, html=None)
+
+
+def test_the_page_escapes_what_a_playbook_says():
+    book = OLD.playbook.model_copy(update={"version": "<script>"})
+    found = compare("k1", LOG, OLD, Judges(without(book, PROMPTS[0].play), OLD.rulebook))
+    html = page([replace(found, call="<b>k1")], OLD, Judges(book, OLD.rulebook))
+    assert "<script" not in html and "<b>k1" not in html
+    assert len(tables([found])) >= 2
+
+
+def test_a_copied_playbook_changes_nothing_but_its_version(tmp_path):
+    mine = tmp_path / "mine.toml"
+    copy_playbook("default", Path(mine))
+    found = compare("k1", LOG, OLD, Judges(load_playbook(mine), OLD.rulebook))
+    assert {change.what for change in found.changes} == {"kept"}
