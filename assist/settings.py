@@ -126,6 +126,10 @@ class Settings(BaseModel):
     certificate: Path | None = Field(None, description="TLS certificate with its chain (PEM)")
     certificate_key: Path | None = Field(None, description="key of the certificate (PEM, readable by its owner only)")
     alerts: AlertSettings = Field(default_factory=AlertSettings)
+    internal_queues: list[str] = Field(
+        default_factory=list,
+        description="queues whose callers are colleagues (help desk, HR): no voice is measured there",
+    )
     keep: KeepSettings = Field(default_factory=KeepSettings)
     consent_policy: ConsentPolicy = Field(
         ConsentPolicy.ALL_PARTY,

@@ -55,10 +55,15 @@ def ready(recogniser: Recogniser, line: str, workers: int) -> Hearing:
     scheduler = Scheduler(recogniser, workers)
 
     def listener(
-        speakers: Sequence[Speaker], *, in_step: bool, wake: Callable[[], None], phrases: Sequence[str]
+        speakers: Sequence[Speaker],
+        *,
+        in_step: bool,
+        wake: Callable[[], None],
+        phrases: Sequence[str],
+        tone: bool = True,
     ) -> Listener:
         clean = Speaker.CUSTOMER in speakers and Speaker.AGENT in speakers
-        meter = VoiceMeter() if clean else None
+        meter = VoiceMeter() if clean and tone else None
         return Listener(scheduler, speakers, in_step=in_step, wake=wake, phrases=phrases, voice_meter=meter)
 
     return Hearing(line, recogniser.name, recogniser.version, recogniser.embedded, listener, scheduler.close)

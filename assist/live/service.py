@@ -56,7 +56,7 @@ class Hearing:
     version: str
     embedded: bool
     listener: Callable[..., Ears]
-    """(speakers, in_step, wake, phrases) -> a listener of its own for one call."""
+    """(speakers, in_step, wake, phrases, tone) -> a listener of its own for one call; tone: measure the voice."""
     close: Callable[[], None]
 
 
@@ -236,6 +236,7 @@ class Service:
             in_step=in_step,
             wake=lambda: loop.call_soon_threadsafe(live.wake),
             phrases=(self.settings.expect,) if self.settings.expect else (),
+            tone=session.started.queue not in self.settings.internal_queues,
         )
         live.pulse = lambda: self.screens.pulse(call, session.now_ms, session.escalation.score)
         keeper = Keeper(self.store, call)

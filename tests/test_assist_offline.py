@@ -1,0 +1,125 @@
+"""Nothing leaves this machine while a call is on; what is installed and loaded is what was pinned."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from audio import models
+from audio.errors import AudioError
+from audio.models import verify_model
+
+ROOT = Path(__file__).parent.parent
+CALL = ROOT / "tests" / "data" / "spoken-call.flac"
+MODEL = ROOT / "tests" / "models" / "test-recogniser"
+WATCHED = """
+import sys, json
+seen = []
+def hook(event, arguments):
+    if event in ("socket.connect", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname", "socket.bind"):
+        where = arguments[0] if event.startswith("socket.get") else arguments[1]
+        seen.append([event, str(where[0] if isinstance(where, tuple) else where)])
+sys.addaudithook(hook)
+from assist.commands.main import main
+out, sys.argv = sys.argv[1], ["assist", *sys.argv[2:]]
+try:
+    main()
+except SystemExit as end:
+    code = end.code
+else:
+    code = 0
+open(out, "w").write(json.dumps(seen))
+sys.exit(code)
+"""
+
+
+def watched(tmp_path, *line):
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": ""}
+    env.pop("HF_HUB_OFFLINE", None)
+    out = tmp_path / "seen.json"
+    command = [sys.executable, "-c", WATCHED, str(out), *map(str, line)]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=240, env=env)
+    assert answer.returncode == 0, answer.stderr
+    return [(event, where) for event, where in json.loads(out.read_text())]
+
+
+def local(where):
+    return where in ("127.0.0.1", "::1", "localhost", "None", "") or where.startswith("/")
+
+
+def test_a_whole_call_with_its_pages_up_reaches_no_address_beyond_this_machine(tmp_path):
+    seen = watched(
+        tmp_path, "replay", CALL, "--speed", "max", "--port", "0", "--data", tmp_path / "data",
+        "--recogniser", "whisper", "--model", MODEL,
+    )  # fmt: skip
+    assert ("socket.bind", "127.0.0.1") in seen, "the pages were up, and the watch sees sockets"
+    assert [each for each in seen if not local(each[1])] == []
+    assert list((tmp_path / "data" / "records").glob("*.json")), "there was a call"
+
+
+def test_the_watch_would_see_a_socket_that_goes_out(tmp_path):
+    code = WATCHED.replace("    main()\n", "    import socket; socket.socket().connect_ex(('192.0.2.1', 9))\n")
+    out = tmp_path / "seen.json"
+    subprocess.run(
+        [sys.executable, "-c", "import socket\nsocket.setdefaulttimeout(0.01)\n" + code, str(out)], check=True
+    )
+    assert not all(local(where) for _, where in json.loads(out.read_text()))
+
+
+def test_a_model_with_one_flipped_byte_is_refused_and_an_untouched_one_is_read_through_once(tmp_path, monkeypatch):
+    import hashlib
+
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    files = {p.name: {"sha256": hashlib.sha256(p.read_bytes()).hexdigest()} for p in model.iterdir() if p.is_file()}
+    (model / "manifest.json").write_text(json.dumps({"name": "t", "files": files}))
+    verify_model(model)
+    read = []
+    real = models._digests
+    monkeypatch.setattr(models, "_digests", lambda path: read.append(path.name) or real(path))
+    verify_model(model)
+    assert read == [], "same inode, time and size: not read again"
+    for name in ("model.bin", "tokenizer.json"):
+        path = model / name
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(AudioError, match="wrong checksum|damaged"):
+            verify_model(model)
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    assert verify_model(model) == files["model.bin"]["sha256"]
+
+
+def test_nothing_is_loaded_that_can_hold_code():
+    sources = [
+        path for package in ("assist", "audio", "detectors", "overlay") for path in (ROOT / package).rglob("*.py")
+    ]
+    loading = re.compile(r"\bpickle\b|\btorch\.load|\bjoblib\b|\bmarshal\b|shell=True")
+    assert [path.name for path in sources if loading.search(path.read_text(encoding="utf-8"))] == []
+
+
+def locked():
+    """Name -> version of the lock file, each with its hashes."""
+    found = {}
+    for block in re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text()):
+        name, version = re.match(r"([A-Za-z0-9._-]+)==([^ ;\\]+)", block).groups()
+        assert "--hash=sha256:" in block, f"{name} has no hash"
+        found[canonicalize_name(name)] = version
+    return found
+
+
+def test_the_lock_file_pins_every_dependency_with_hashes_and_is_in_step_with_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = locked()
+    for wanted in map(Requirement, project["dependencies"]):
+        version = pins.get(canonicalize_name(wanted.name))
+        assert version and wanted.specifier.contains(version), f"{wanted}: locked {version}; make the lock file again"
