@@ -16,6 +16,7 @@ from pathlib import Path
 from audio.errors import AudioError
 
 INFO_TIMEOUT_S = 10.0
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 @dataclass(frozen=True, slots=True)
