@@ -16,8 +16,19 @@ _FORMS = {
     "apologize": "apologise", "apologizing": "apologising", "supervisors": "supervisor", "favour": "favor",
     "goddammit": "goddamn", "goddamned": "goddamn", "fuckin": "fucking", "bullshitting": "bullshit",
 }  # fmt: skip
+_SPLIT_NOT = re.compile(r"(?:do|did|does|is|was|were|are|have|has|had|would|could|should|ca)n|can")
+_SPLIT = {"ve": "have", "m": "am", "ll": "will", "re": "are"}
+_SPLIT_AFTER = frozenset("i you we they he she it who that there".split())
+_CENSORED = re.compile(
+    r"[\"']?[\[(<{*](?:expletive|bleep(?:ed|ing)?|beep|censored|profanity|swear(?:ing|s)?|curse|redacted expletive)"
+    r"(?: deleted)?[\])>}*][.,!?\"']*|[*#@$%&!?]*[*#@$%&][*#@$%&!?]{2,}[.,!?]*"
+)
+"""How transcripts take a swear word out: [expletive], (bleep), ****, #$%!."""
 _BARE_NOT = re.compile(r"(do|did|does|is|was|were|are|have|has|had|would|could|should)nt")
-_IS = frozenset(["it", "that", "he", "she", "what", "who", "there", "here", "where", "how", "this", "everything"])
+_IS = frozenset(
+    """it that he she what who there here where how this everything everyone everybody nobody someone
+    somebody""".split()
+)
 _ENDINGS = (("n't", " not"), ("'m", " am"), ("'re", " are"), ("'ve", " have"), ("'ll", " will"), ("'d", " would"))
 _MASKED = (
     (re.compile(r"f[*#@\-_]{2,}(ing|in|ed|er|s)?|f[*#@]ck(ing|ed|er|s)?"), "fuck"),
@@ -37,6 +48,40 @@ _CONDITION = frozenset(["if", "unless", "whether", "suppose"])
 _ASKING = frozenset("do does did is are was can could would should will may what how when where why who which".split())
 
 
+_SUBJECT = frozenset(["i", "we", "he", "she", "they"])
+_ANY_SUBJECT = _SUBJECT.union("you it that this there nobody somebody someone everybody".split())
+_JOINING = frozenset(["and", "or", "so", "then"])
+_PARTING = frozenset("but because cos although though however otherwise until till unless except".split())
+_HOLDS_ON = frozenset(
+    """and or so then if when while whether that than as who whom what which where why how because but though
+    although am is are was were do does did have has had can could will would shall should may might must not
+    before after since once until till unless cos like""".split()
+)
+"""After these a subject pronoun does not begin a clause of its own: "do you know who I am", "if I", "can I"."""
+SMALL_WORDS = frozenset(
+    """and but so well okay ok oh ah right yes yeah yep um uh er erm hm now alright just then please look listen no nah
+    mate sir love madam ma actually honestly seriously sorry hello hi hey fine like you know i mean""".split()
+)
+"""What may stand before a phrase that opens a clause."""
+CLOSING_WORDS = frozenset(
+    """please now then okay ok mate sir love madam right thanks thank you today immediately alright will
+    anyway though so um uh yeah""".split()
+)
+"""What may stand after a phrase that closes one."""
+_AFTER_IS = frozenset(
+    """a an the on in at your my our one not very so really been got gone going coming too all just always never friends
+    married still no here there such being dead dying tomorrow today tonight high ill pregnant disabled autistic deaf
+    blind stupid useless broken""".split()
+)
+_FILLERS = frozenset("um uh er erm uhm hmm hm mm eh uhh umm".split())
+_NUMBERS = frozenset("zero oh one two three four five six seven eight nine ten".split())
+_INTERJECTED = frozenset(
+    """i you we he she they it that this these there get put give let just no thanks thank please what who why how
+    seriously listen look manager supervisor hang wait stop not my your""".split()
+)
+"""After "no" these begin something new: "no I want ..." denies nothing that follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """Words in plain form, with the index of the heard word each came from."""
@@ -46,17 +91,17 @@ class Line:
     """For each token, the index of its word."""
     opens: frozenset[int]
     """Tokens that begin a sentence, where punctuation says so."""
-
-    @property
-    def text(self) -> str:
-        """Every token between single spaces, one before and one after."""
-        return f" {' '.join(self.tokens)} "
+    clause: tuple[int, ...]
+    """For each token, where its clause begins: after a comma, before "but", before "and I", before a new subject."""
 
 
 def plain(word: str) -> list[str]:
     """One heard word as lower-case tokens: contractions opened, masks lifted, hyphens split."""
-    word = word.lower().replace("’", "'").strip(' .,!?;:"()[]…“”')
-    if any(mark in word for mark in "*#@") or word.startswith("f--"):
+    word = word.lower().replace("’", "'")
+    if _CENSORED.fullmatch(word):
+        return ["expletive"]
+    word = word.strip(' .,!?;:"()[]…“”')
+    if any(mark in word for mark in "*#@") or word.startswith(("f--", "s--")):
         for pattern, meant in _MASKED:
             if found := pattern.fullmatch(word):
                 ending = next((group for group in found.groups() if group), "")
@@ -85,30 +130,116 @@ def line(words: Sequence[str]) -> Line:
     tokens: list[str] = []
     origin: list[int] = []
     opens = {0}
+    commas: set[int] = set()
     for index, word in enumerate(words):
-        for token in plain(word):
-            if (
-                token == "t"
-                and tokens
-                and re.fullmatch(r"(?:do|did|does|is|was|have|had|would|could|should|ca)n", tokens[-1])
-            ):
+        after = plain(words[index + 1])[:1] if index + 1 < len(words) else []
+        for token in plain(word) + (["is"] if _is_left_out(word, after) else []):
+            if tokens and token == "t" and _SPLIT_NOT.fullmatch(tokens[-1]):
                 tokens[-1] = tokens[-1][:-1] if tokens[-1] != "can" else "can"
                 token = "not"
+            elif tokens and (full := _SPLIT.get(token)) and tokens[-1] in _SPLIT_AFTER:
+                token = full
             tokens.append(token)
             origin.append(index)
-        if word.rstrip("\"'”)").endswith((".", "?", "!")):
+        bare = word.rstrip("\"'”)]")
+        if bare.endswith((".", "?", "!", "…")):
             opens.add(len(tokens))
-    return Line(tuple(tokens), tuple(origin), frozenset(opens))
+        elif bare.endswith((",", ";", ":", "-", "–", "—")):
+            commas.add(len(tokens))
+    kept = _smooth(tokens)
+    place = {old: new for new, old in enumerate(kept)}
+    opens, commas = (
+        {place[min(k for k in kept if k >= at)] for at in each if at <= kept[-1]} if kept else set()
+        for each in (opens, commas)
+    )
+    tokens = [tokens[index] for index in kept]
+    return Line(
+        tuple(tokens),
+        tuple(origin[index] for index in kept),
+        frozenset(opens | {0}),
+        _clauses(tokens, opens | commas),
+    )
+
+
+def _is_left_out(word: str, after: Sequence[str]) -> bool:
+    """Whether the 's of a noun is an "is" ("my cousin's on your board") and not a possessive."""
+    noun = word.lower().replace("’", "'")
+    return noun.endswith("'s") and noun[:-2] not in _IS and bool(_AFTER_IS.intersection(after))
+
+
+def _smooth(tokens: Sequence[str]) -> list[int]:
+    """Indices of the tokens that stay when fillers ("uh") and stuttered words ("can I can I") are left out."""
+    kept: list[int] = []
+    for index, token in enumerate(tokens):
+        if token in _FILLERS:
+            continue
+        kept.append(index)
+        for size in (1, 2, 3):
+            said = [tokens[each] for each in kept[-2 * size :]]
+            if len(said) == 2 * size and said[:size] == said[size:] and not _NUMBERS.intersection(said):
+                del kept[-size:]
+                break
+    return kept
+
+
+def _clauses(tokens: Sequence[str], marked: set[int]) -> tuple[int, ...]:
+    out: list[int] = []
+    start = 0
+    for index, token in enumerate(tokens):
+        before = tokens[index - 1] if index else ""
+        after = tokens[index + 1] if index + 1 < len(tokens) else ""
+        if (
+            index in marked
+            or token in _PARTING
+            or (token in _JOINING and after in _ANY_SUBJECT)
+            or (token in _SUBJECT and before not in _HOLDS_ON and index - start > 1)
+        ):
+            start = index
+        out.append(start)
+    return tuple(out)
+
+
+def edges(heard: Line) -> tuple[list[bool], list[bool]]:
+    """For each token: whether it opens its clause, and whether it closes it; small words may stand before and after."""
+    size = len(heard.tokens)
+    opens, closes = [True] * size, [True] * size
+    for at in range(size):
+        start = heard.clause[at]
+        opens[at] = at == start or (opens[at - 1] and heard.tokens[at - 1] in SMALL_WORDS)
+    for at in range(size - 2, -1, -1):
+        after = at + 1
+        closes[at] = heard.clause[after] == after or (closes[after] and heard.tokens[after] in CLOSING_WORDS)
+    return opens, closes
 
 
 def negated(heard: Line, at: int) -> bool:
-    """A negation in the four words before `at`, in the same sentence."""
-    return any(token in _NEGATION for token in _before(heard, at, 4))
+    """An odd number of denials in the five words before `at`, in the same clause.
+
+    Questions that begin with a denial ("why can't I", "won't you") and a "no" that answers deny nothing.
+    """
+    start = max(heard.clause[at], at - 5)
+    denials = 0
+    for index in range(start, at):
+        token, before = heard.tokens[index], heard.tokens[max(0, index - 2) : index]
+        after = heard.tokens[index + 1] if index + 1 < len(heard.tokens) else ""
+        asks = token == "not" and (after in ("you", "i", "we", "anyone", "anybody", "just", "only") or "why" in before)
+        answers = token == "no" and after in _INTERJECTED
+        denials += token in _NEGATION and not asks and not answers
+    return denials % 2 == 1
 
 
 def reported(heard: Line, at: int) -> bool:
-    """Someone else's words: a teller and a verb of telling in the eight words before `at`."""
-    before = _before(heard, at, 8)
+    """Someone else's words: a teller and a verb of telling in the eight words before `at`.
+
+    They must be in the same sentence, and no "and I", "but", "because" may stand between.
+    """
+    start = max([opening for opening in heard.opens if opening <= at], default=0)
+    first = max(start, at - 8)
+    for index in range(at, first, -1):
+        if heard.clause[min(index, at)] == index and heard.tokens[index] in _JOINING | _PARTING:
+            first = index
+            break
+    before = heard.tokens[first:at]
     return any(
         token in _TELLING and any(teller in _TELLER for teller in before[max(0, index - 3) : index])
         for index, token in enumerate(before)
@@ -116,16 +247,20 @@ def reported(heard: Line, at: int) -> bool:
 
 
 def conditional(heard: Line, at: int) -> bool:
-    """An "if" in the six words before `at`."""
+    """An "if" in the six words before `at`, in the same clause."""
     return any(token in _CONDITION for token in _before(heard, at, 6))
 
 
 def asked(heard: Line, at: int) -> bool:
-    """The sentence begins as a question does."""
-    before = _before(heard, at, 6)
-    return bool(before) and before[0] in _ASKING
+    """The clause begins as a question does."""
+    before = heard.tokens[heard.clause[at] : at + 1]
+    words = [token for token in before if token not in SMALL_WORDS]
+    return bool(words) and words[0] in _ASKING
 
 
 def _before(heard: Line, at: int, most: int) -> tuple[str, ...]:
-    start = max([opening for opening in heard.opens if opening <= at], default=0)
-    return heard.tokens[max(start, at - most) : at]
+    return heard.tokens[max(heard.clause[at], at - most) : at]
+
+
+POLICIES = {"negated": negated, "reported": reported, "conditional": conditional, "asked": asked}
+"""What a rule may be silent on."""

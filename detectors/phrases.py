@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
 from detectors import context
 from detectors.context import Line
+from detectors.phrasing import CLOSES, OPENS, Phrase
 from detectors.rulebook import Rule, Rulebook
 from detectors.signals import Evidence, Signal, Window
 from detectors.sounds import Sounds
@@ -19,12 +21,8 @@ STRADDLE_WORDS = 8
 LEAST_PROBABILITY = 0.3
 """A phrase whose words the recogniser believed less on average is no evidence; severe rules are exempt."""
 
-_SAYS = {
-    "negated": context.negated,
-    "reported": context.reported,
-    "conditional": context.conditional,
-    "asked": context.asked,
-}
+LEAST_EXACT = 2
+"""A phrase with a misheard word needs so many words that were heard as they are."""
 
 
 class PhraseDetector:
@@ -37,15 +35,11 @@ class PhraseDetector:
         self.version = rulebook.version
         self._sounds = Sounds(rulebook.literals())
         self._rules = rulebook.rules
+        self._by_id = {rule.id: rule for rule in rulebook.rules}
         self._last: dict[str, tuple[str, int]] = {}
-        self._by_word: dict[str, list[tuple[int, int]]] = {}
-        self._always: list[tuple[int, int]] = []
-        for number, rule in enumerate(rulebook.rules):
-            for which, anchors in enumerate(rule.anchors):
-                for word in anchors:
-                    self._by_word.setdefault(word, []).append((number, which))
-                if not anchors:
-                    self._always.append((number, which))
+        self._misheard = frozenset(token for forms in rulebook.misheard.values() for f in forms for token in f.split())
+        self._exact = _Index(self._rules, loose=False)
+        self._loose = _Index(self._rules, loose=True)
 
     def __call__(self, window: Window) -> Iterable[Signal]:
         """Signals in the latest utterance or hypothesis, and in what it completes of the one before."""
@@ -61,7 +55,7 @@ class PhraseDetector:
         return self._judge(words, (), Speaker(speaker), "text", True)
 
     def _warm(self, signal: Signal) -> bool:
-        rule = next(rule for rule in self._rules if rule.id == signal.rule)
+        rule = self._by_id[signal.rule]
         key, at = self._last.get(rule.id, ("", -(10**9)))
         if key != signal.key and 0 <= signal.at_ms - at < rule.cool_down_ms:
             return False
@@ -83,66 +77,138 @@ class PhraseDetector:
         everything = (*earlier, *words)
         heard = context.line([word.text for word in everything])
         signals: dict[str, Signal] = {}
-        for reading in self._readings(heard):
-            for rule, first, last in self._matches(reading, speaker):
-                if last < len(earlier) or rule.id in signals:
-                    continue
-                quoted = everything[first : last + 1]
-                sure = sum(word.probability for word in quoted) / len(quoted)
-                if sure < LEAST_PROBABILITY and rule.severity < 3:
-                    continue
-                signals[rule.id] = Signal(
-                    id=rule.signal,
-                    rule=rule.id,
-                    version=rule.version,
-                    speaker=speaker,
-                    at_ms=quoted[-1].end_ms,
-                    strength=round(rule.strength * (0.5 + 0.5 * sure), 3),
-                    severity=rule.severity,
-                    evidence=Evidence(
-                        start_ms=quoted[0].start_ms,
-                        end_ms=quoted[-1].end_ms,
-                        quote=" ".join(word.text for word in quoted).strip(" .,;:!?"),
-                        utterance=utterance,
-                        first_word=max(0, first - len(earlier)),
-                        last_word=last - len(earlier),
-                    ),
-                    settled=settled,
-                )
+        for rule, first, last in self._found(heard, speaker):
+            if last < len(earlier) or rule.id in signals:
+                continue
+            quoted = everything[first : last + 1]
+            sure = sum(word.probability for word in quoted) / len(quoted)
+            if sure < LEAST_PROBABILITY and rule.severity < 3:
+                continue
+            signals[rule.id] = Signal(
+                id=rule.signal,
+                rule=rule.id,
+                version=rule.version,
+                speaker=speaker,
+                at_ms=quoted[-1].end_ms,
+                strength=round(rule.strength * (0.5 + 0.5 * sure), 3),
+                severity=rule.severity,
+                evidence=Evidence(
+                    start_ms=quoted[0].start_ms,
+                    end_ms=quoted[-1].end_ms,
+                    quote=" ".join(word.text for word in quoted).strip(" .,;:!?"),
+                    utterance=utterance,
+                    first_word=max(0, first - len(earlier)),
+                    last_word=last - len(earlier),
+                ),
+                settled=settled,
+            )
         return list(signals.values())
 
-    def _readings(self, heard: Line) -> Iterable[Line]:
-        """The words as heard, and, where it differs, with split and misheard words mended."""
-        yield heard
+    def _found(self, heard: Line, speaker: Speaker) -> Iterable[tuple[Rule, int, int]]:
+        """Rule, first and last heard word: in the words as heard, then with misheard and split words mended."""
+        yield from self._matches(heard, speaker, self._exact)
+        if self._misheard.intersection(heard.tokens):
+            yield from self._matches(heard, speaker, self._loose)
+        mended = self._mended(heard)
+        if mended is not None:
+            yield from self._matches(mended, speaker, self._exact)
+
+    def _mended(self, heard: Line) -> Line | None:
+        """The words with split and misheard ones brought back to those the rules know; None where there are none."""
         tokens: list[str] = []
-        origin: list[int] = []
+        kept: list[int] = []
         skip = False
-        for (one, two), place in zip(pairwise((*heard.tokens, "")), heard.origin, strict=False):
+        for index, (one, two) in enumerate(pairwise((*heard.tokens, ""))):
             if skip:
                 skip = False
                 continue
             joined = self._sounds.joined(one, two)
             skip = joined is not None
             tokens.append(joined or self._sounds.nearest(one) or one)
-            origin.append(place)
-        if tuple(tokens) != heard.tokens:
-            yield Line(tuple(tokens), tuple(origin), frozenset([0]))
+            kept.append(index)
+        if tuple(tokens) == heard.tokens:
+            return None
+        place = {old: new for new, old in enumerate(kept)}
+        return Line(
+            tuple(tokens),
+            tuple(heard.origin[index] for index in kept),
+            frozenset(place[index] for index in heard.opens if index in place),
+            tuple(place.get(heard.clause[index], 0) for index in kept),
+        )
 
-    def _matches(self, heard: Line, speaker: Speaker) -> Iterable[tuple[Rule, int, int]]:
-        text = heard.text
-        wanted = {place for token in set(heard.tokens) for place in self._by_word.get(token, ())}
+    def _matches(self, heard: Line, speaker: Speaker, index: _Index) -> Iterable[tuple[Rule, int, int]]:
+        text = marked(heard)
+        who = Speaker.CUSTOMER if speaker is Speaker.UNKNOWN else speaker
         done: set[int] = set()
-        for number, which in sorted(wanted.union(self._always)):
+        for number, which in index.candidates(heard.tokens):
             rule = self._rules[number]
-            if number in done or rule.speaker is not (Speaker.CUSTOMER if speaker is Speaker.UNKNOWN else speaker):
+            if number in done or rule.speaker is not who:
                 continue
-            for found in rule.patterns[which].finditer(text):
-                first = text.count(" ", 0, found.start())
-                last = text.count(" ", 0, found.end()) - 1
-                if any(_SAYS[policy](heard, first) for policy in rule.silent_when):
+            phrase = rule.patterns[which]
+            pattern = phrase.loose if index.loose else phrase.exact
+            assert pattern is not None
+            for found in pattern.finditer(text):
+                first, last = _span(text, found)
+                if index.loose and not self._near_enough(heard.tokens[first : last + 1]):
                     continue
-                if any(unless.search(text) for unless in rule.unless):
+                if phrase.gapped and any(place in heard.opens for place in range(first + 1, last + 1)):
+                    continue
+                if any(context.POLICIES[policy](heard, first) for policy in rule.silent_when):
+                    continue
+                if any(_excepted(unless, heard, text, first, last) for unless in rule.unless):
                     continue
                 done.add(number)
                 yield rule, heard.origin[first], heard.origin[last]
                 break
+
+    def _near_enough(self, tokens: Sequence[str]) -> bool:
+        misheard = sum(token in self._misheard for token in tokens)
+        return 0 < misheard <= 2 and len(tokens) - misheard >= LEAST_EXACT
+
+
+class _Index:
+    """Which patterns can match at all, by the words they need."""
+
+    def __init__(self, rules: Sequence[Rule], *, loose: bool) -> None:
+        self.loose = loose
+        self._by_word: dict[str, list[tuple[int, int]]] = {}
+        self._always: list[tuple[int, int]] = []
+        for number, rule in enumerate(rules):
+            for which, phrase in enumerate(rule.patterns):
+                if loose and phrase.loose is None:
+                    continue
+                anchors = phrase.loose_anchors if loose else phrase.anchors
+                for word in anchors:
+                    self._by_word.setdefault(word, []).append((number, which))
+                if not anchors:
+                    self._always.append((number, which))
+
+    def candidates(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
+        """Numbers of rule and pattern, in order."""
+        wanted = {place for token in set(tokens) for place in self._by_word.get(token, ())}
+        return sorted(wanted.union(self._always))
+
+
+def marked(heard: Line) -> str:
+    """Every token between single spaces, with marks on those that open or close a clause."""
+    opens, closes = context.edges(heard)
+    tokens = (
+        f"{OPENS if opening else ''}{token}{CLOSES if closing else ''}"
+        for token, opening, closing in zip(heard.tokens, opens, closes, strict=True)
+    )
+    return f" {' '.join(tokens)} "
+
+
+def _span(text: str, found: re.Match[str]) -> tuple[int, int]:
+    """First and last token of a match."""
+    return text.count(" ", 0, found.start()), text.count(" ", 0, found.end()) - 1
+
+
+def _excepted(unless: Phrase, heard: Line, text: str, first: int, last: int) -> bool:
+    """The exception overlaps the match, or stands in one clause with it."""
+    own = {heard.clause[first], heard.clause[last]}
+    for found in unless.exact.finditer(text):
+        start, end = _span(text, found)
+        if (start <= last and first <= end) or own.intersection(heard.clause[start : end + 1]):
+            return True
+    return False

@@ -7,18 +7,16 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from audio.events import Speaker
-from detectors.context import plain
+from detectors.context import POLICIES, plain
+from detectors.phrasing import Phrase, compile_phrase
 from detectors.signals import SIGNAL_IDS, Severity
 
 SHIPPED = Path(__file__).parent / "rules"
-GAP_WORDS = 3
-"""What "..." stands for: at most so many words."""
-
-_POLICIES = ("negated", "reported", "conditional", "asked")
 _KEYS = {
     "id",
     "signal",
@@ -28,12 +26,14 @@ _KEYS = {
     "phrases",
     "unless",
     "cool_down_s",
+    "owner",
+    "review_by",
     "silent_when",
     "fires",
     "silent",
 }
-_HEAD = {"version", "owner", "language", "rule"}
-_PARTS = re.compile(r"\s*(\.\.\.|\(|\)|\||\[|\]|\{[a-z_]+\}|\^|\$|[^\s()|\[\]{}^$]+)")
+_HEAD = {"version", "owner", "language", "review_by", "rule"}
+_WORD_LISTS = ("classes.toml", "misheard.toml")
 
 
 class RuleError(Exception):
@@ -52,16 +52,19 @@ class Rule:
     severity: Severity
     strength: float
     phrases: tuple[str, ...]
-    patterns: tuple[re.Pattern[str], ...]
-    anchors: tuple[frozenset[str], ...]
-    """For each pattern, words of which one must have been heard; empty: any words will do."""
-    unless: tuple[re.Pattern[str], ...]
+    patterns: tuple[Phrase, ...]
+    unless: tuple[Phrase, ...]
+    """Exceptions: each silences what it overlaps, or what stands in the same clause."""
     silent_when: frozenset[str]
-    """Of negated, reported, conditional, asked."""
+    """Of detectors.context.POLICIES."""
     cool_down_ms: int
     fires: tuple[str, ...]
     silent: tuple[str, ...]
     version: str
+    owner: str
+    """Who answers for it."""
+    review_by: date | None
+    """When somebody should look at it again."""
     source: str
     """File and line, for people."""
 
@@ -71,6 +74,8 @@ class Rulebook:
     """All rules in force."""
 
     rules: tuple[Rule, ...]
+    misheard: Mapping[str, tuple[str, ...]]
+    """For a word, in plain tokens, what recognisers are known to write instead."""
     version: str
     """First 12 hex digits of SHA-256 over the files."""
 
@@ -102,31 +107,43 @@ class Rulebook:
 
     def literals(self) -> frozenset[str]:
         """Every word that some pattern needs."""
-        return frozenset(word for rule in self.rules for anchors in rule.anchors for word in anchors)
+        return frozenset(word for rule in self.rules for phrase in rule.patterns for word in phrase.anchors)
+
+    def overdue(self, today: date) -> list[Rule]:
+        """Rules whose review date has passed."""
+        return [rule for rule in self.rules if rule.review_by is not None and rule.review_by < today]
 
 
 def load_rules(paths: Sequence[Path] | Path | None = None, *, extra: Sequence[Path] | Path | None = None) -> Rulebook:
-    """The rules of the given files or folders (default: those shipped), and those of `extra` after them."""
+    """The rules of the given files or folders (default: those shipped), and those of `extra` after them.
+
+    A `classes.toml` (named lists of words) or `misheard.toml` (what recognisers write for a word) in a folder adds to
+    the shipped one.
+    """
     files = _files(paths if paths else SHIPPED) + _files(extra or ())
-    classes = _classes(SHIPPED / "classes.toml")
-    for file in files:
-        if file.name == "classes.toml":
-            classes |= _classes(file)
+    words: dict[str, dict[str, tuple[str, ...]]] = {}
     digest = hashlib.sha256()
+    for name in _WORD_LISTS:
+        words[name] = {}
+        for file in dict.fromkeys([SHIPPED / name, *(each for each in files if each.name == name)]):
+            words[name] |= _word_lists(file)
+            digest.update(_text(file).encode())
+    classes = {name: f"({'|'.join(members)})" for name, members in words["classes.toml"].items()}
+    misheard = {word: _plain_forms(forms) for word, forms in words["misheard.toml"].items()}
     rules: list[Rule] = []
     seen: dict[str, str] = {}
-    for file in [SHIPPED / "classes.toml", *files]:
-        digest.update(_text(file).encode())
-        if file.name == "classes.toml":
+    for file in files:
+        if file.name in _WORD_LISTS:
             continue
-        for rule in _rules(file, classes):
+        digest.update(_text(file).encode())
+        for rule in _rules(file, classes, misheard):
             if rule.id in seen:
                 raise RuleError(
                     f"{rule.source}: id: {rule.id!r} is taken by {seen[rule.id]}; expected an id of its own"
                 )
             seen[rule.id] = rule.source
             rules.append(rule)
-    return Rulebook(tuple(rules), digest.hexdigest()[:12])
+    return Rulebook(tuple(rules), misheard, digest.hexdigest()[:12])
 
 
 def _files(paths: Sequence[Path] | Path) -> list[Path]:
@@ -150,35 +167,60 @@ def _toml(file: Path) -> dict[str, Any]:
         raise RuleError(f"{file}: not TOML: {error}") from None
 
 
-def _classes(file: Path) -> dict[str, str]:
+def _word_lists(file: Path) -> dict[str, tuple[str, ...]]:
     found = {}
     for name, words in _toml(file).items():
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise RuleError(f"{file}: {name}: expected a list of words")
-        found[name] = "(" + "|".join(words) + ")"
+        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+            raise RuleError(f"{file}:{_line_of(file, name)}: {name}: expected a list of words")
+        found[name] = tuple(words)
     return found
 
 
-def _rules(file: Path, classes: Mapping[str, str]) -> list[Rule]:
+def _plain_forms(forms: Sequence[str]) -> tuple[str, ...]:
+    return tuple(" ".join(token for word in form.split() for token in plain(word)) for form in forms)
+
+
+def _line_of(file: Path, key: str, start: int = 1) -> int:
+    """The line on which a key stands, from line `start` to the next rule; `start` where it does not."""
+    for number, line in enumerate(_text(file).splitlines()[start - 1 :], start):
+        if number > start and line.strip() == "[[rule]]":
+            break
+        if re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
+            return number
+    return start
+
+
+def _rules(file: Path, classes: Mapping[str, str], misheard: Mapping[str, tuple[str, ...]]) -> list[Rule]:
     data = _toml(file)
+
+    def wrong(name: str, expected: str) -> RuleError:
+        return RuleError(f"{file}:{_line_of(file, name)}: {name}: {expected}")
+
     for name in data.keys() - _HEAD:
-        raise RuleError(f"{file}: {name}: unknown; expected one of {', '.join(sorted(_HEAD))}")
+        raise wrong(name, f"unknown; expected one of {', '.join(sorted(_HEAD))}")
     for name in ("version", "owner", "language"):
         if not isinstance(data.get(name), str):
-            raise RuleError(f"{file}: {name}: expected a text at the head of the file")
+            raise wrong(name, "expected a text at the head of the file")
+    if type(data.get("review_by", date.min)) is not date:
+        raise wrong("review_by", "expected a date such as 2027-01-31")
     if not isinstance(data.get("rule"), list):
-        raise RuleError(f"{file}: rule: expected at least one [[rule]]")
+        raise wrong("rule", "expected at least one [[rule]]")
     starts = [n for n, text in enumerate(_text(file).splitlines(), 1) if text.strip() == "[[rule]]"]
     places = starts + [starts[-1] if starts else 1] * len(data["rule"])
-    return [
-        _rule(raw, f"{file.name}:{place}", data["version"], classes)
-        for raw, place in zip(data["rule"], places, strict=False)
-    ]
+    return [_rule(raw, file, place, data, classes, misheard) for raw, place in zip(data["rule"], places, strict=False)]
 
 
-def _rule(raw: dict[str, Any], source: str, version: str, classes: Mapping[str, str]) -> Rule:
+def _rule(
+    raw: dict[str, Any],
+    file: Path,
+    place: int,
+    head: Mapping[str, Any],
+    classes: Mapping[str, str],
+    misheard: Mapping[str, tuple[str, ...]],
+) -> Rule:
     def wrong(name: str, expected: str) -> RuleError:
-        return RuleError(f"{source}: {raw.get('id', 'rule')}: {name}: expected {expected}")
+        line = _line_of(file, name, place)
+        return RuleError(f"{file.name}:{line}: {raw.get('id', 'rule')}: {name}: expected {expected}")
 
     for name in raw.keys() - _KEYS:
         raise wrong(name, f"one of {', '.join(sorted(_KEYS))}")
@@ -196,6 +238,10 @@ def _rule(raw: dict[str, Any], source: str, version: str, classes: Mapping[str, 
     cool = raw.get("cool_down_s", 0)
     if isinstance(cool, bool) or not isinstance(cool, int) or cool < 0:
         raise wrong("cool_down_s", "whole seconds, 0 or more")
+    if not isinstance(raw.get("owner", ""), str):
+        raise wrong("owner", "a name")
+    if type(raw.get("review_by", date.min)) is not date:
+        raise wrong("review_by", "a date such as 2027-01-31")
     for name in ("phrases", "unless", "silent_when", "fires", "silent"):
         if not isinstance(raw.get(name, []), list) or not all(isinstance(text, str) for text in raw.get(name, [])):
             raise wrong(name, "a list of texts")
@@ -203,13 +249,13 @@ def _rule(raw: dict[str, Any], source: str, version: str, classes: Mapping[str, 
         if not raw.get(name):
             raise wrong(name, "at least one text")
     for name in raw.get("silent_when", []):
-        if name not in _POLICIES:
-            raise wrong("silent_when", f"only {', '.join(_POLICIES)}")
-    compiled = []
-    for name in ("phrases", "unless"):
+        if name not in POLICIES:
+            raise wrong("silent_when", f"only {', '.join(POLICIES)}")
+    compiled: dict[str, list[Phrase]] = {"phrases": [], "unless": []}
+    for name, phrases in compiled.items():
         for phrase in raw.get(name, []):
             try:
-                compiled.append((name, *compile_phrase(phrase, classes)))
+                phrases.append(compile_phrase(phrase, classes, misheard if name == "phrases" else {}))
             except ValueError as error:
                 raise wrong(name, f"a phrase pattern; {phrase!r}: {error}") from None
     return Rule(
@@ -219,79 +265,14 @@ def _rule(raw: dict[str, Any], source: str, version: str, classes: Mapping[str, 
         severity=Severity[raw.get("severity", "note").upper()],
         strength=float(strength),
         phrases=tuple(raw["phrases"]),
-        patterns=tuple(pattern for name, pattern, _ in compiled if name == "phrases"),
-        anchors=tuple(anchors for name, _, anchors in compiled if name == "phrases"),
-        unless=tuple(pattern for name, pattern, _ in compiled if name == "unless"),
+        patterns=tuple(compiled["phrases"]),
+        unless=tuple(compiled["unless"]),
         silent_when=frozenset(raw.get("silent_when", [])),
         cool_down_ms=cool * 1000,
         fires=tuple(raw["fires"]),
         silent=tuple(raw.get("silent", [])),
-        version=version,
-        source=source,
+        version=head["version"],
+        owner=raw.get("owner", head["owner"]),
+        review_by=raw.get("review_by", head.get("review_by")),
+        source=f"{file.name}:{place}",
     )
-
-
-def compile_phrase(phrase: str, classes: Mapping[str, str]) -> tuple[re.Pattern[str], frozenset[str]]:
-    """A phrase pattern as a regular expression over " word word word ", and its anchor words.
-
-    Words stand for themselves; `word*` for any ending; `*` for any word; (a|b c) for alternatives; [a] for what may be
-    missing; `...` for
-    up to three words; {name} for a class; ^ and $ for the ends of what was said. Errors: ValueError in plain words.
-    """
-    for name in re.findall(r"\{([a-z_]+)\}", phrase):
-        if name not in classes:
-            raise ValueError(f"no class {{{name}}} in classes.toml")
-    phrase = re.sub(r"\{([a-z_]+)\}", lambda found: classes[found[1]], phrase)
-    parts = _PARTS.findall(phrase)
-    if "".join(parts) != re.sub(r"\s", "", phrase):
-        raise ValueError("a { or } has no partner")
-    out: list[str] = []
-    open_: list[str] = []
-    outside: list[frozenset[str]] = []
-    group: list[set[str]] = []
-    for part in parts:
-        if part in "([" and part:
-            open_.append(part)
-            out.append("(?:")
-            if len(open_) == 1:
-                group = [set()]
-        elif part in ")]":
-            if not open_ or open_.pop() != {")": "(", "]": "["}[part]:
-                raise ValueError(f"{part} has no partner")
-            out.append(")" if part == ")" else ")?")
-            if not open_ and part == ")" and all(group):
-                outside.append(frozenset(word for words in group for word in words))
-        elif part == "|":
-            if not open_:
-                raise ValueError("| stands outside ( )")
-            out.append("|")
-            if len(open_) == 1:
-                group.append(set())
-        elif part == "...":
-            out.append(rf"(?: \S+){{0,{GAP_WORDS}}}?")
-        elif part == "^":
-            out.append(r"\A(?: (?:and|but|so|well|okay|ok|oh|right|yes|yeah|um|uh|now|alright))*")
-        elif part == "$":
-            out.append(r"(?= $)")
-        else:
-            if part == "*":
-                out.append(r" \S+")
-                continue
-            words = plain(part.rstrip("*"))
-            if not words:
-                raise ValueError(f"{part!r} is no word")
-            star = part.endswith("*")
-            out.append("".join(f" {word}" for word in words) + (r"\w*" if star else ""))
-            if open_ and "[" not in open_:
-                group[-1] |= {"*"} if star else set(words)
-            elif not open_ and not star:
-                outside.append(frozenset(words[:1]))
-    if open_:
-        raise ValueError(f"{open_[-1]} is not closed")
-    usable = [words for words in outside if words and "*" not in words]
-    anchors = (
-        min(usable, key=lambda words: (-max(map(len, words)) if len(words) == 1 else 0, len(words)))
-        if usable
-        else frozenset()
-    )
-    return re.compile("".join(out) + "(?= )"), anchors
