@@ -55,9 +55,10 @@ _PARTING = frozenset("but because cos although though however otherwise until ti
 _HOLDS_ON = frozenset(
     """and or so then if when while whether that than as who whom what which where why how because but though
     although am is are was were do does did have has had can could will would shall should may might must not
-    before after since once until till unless cos like""".split()
+    before after since once until till unless cos like think thought know knew believe promise promised say said mean
+    suppose guess hope sure wish feel swear bet thing one person time way reason""".split()
 )
-"""After these a subject pronoun does not begin a clause of its own: "do you know who I am", "if I", "can I"."""
+"""After these a subject pronoun does not begin a clause of its own: "who I am", "if I", "can I", "not think I will"."""
 SMALL_WORDS = frozenset(
     """and but so well okay ok oh ah right yes yeah yep um uh er erm hm now alright just then please look listen no nah
     mate sir love madam ma actually honestly seriously sorry hello hi hey fine like you know i mean""".split()
@@ -93,6 +94,11 @@ class Line:
     """Tokens that begin a sentence, where punctuation says so."""
     clause: tuple[int, ...]
     """For each token, where its clause begins: after a comma, before "but", before "and I", before a new subject."""
+
+    @property
+    def text(self) -> str:
+        """Every token between single spaces, one before and one after."""
+        return f" {' '.join(self.tokens)} "
 
 
 def plain(word: str) -> list[str]:

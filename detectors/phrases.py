@@ -9,7 +9,7 @@ from itertools import pairwise
 from audio.events import Hypothesis, Speaker, Utterance, Word
 from detectors import context
 from detectors.context import Line
-from detectors.phrasing import CLOSES, OPENS, Phrase
+from detectors.phrasing import Phrase, marked
 from detectors.rulebook import Rule, Rulebook
 from detectors.signals import Evidence, Signal, Window
 from detectors.sounds import Sounds
@@ -187,16 +187,6 @@ class _Index:
         """Numbers of rule and pattern, in order."""
         wanted = {place for token in set(tokens) for place in self._by_word.get(token, ())}
         return sorted(wanted.union(self._always))
-
-
-def marked(heard: Line) -> str:
-    """Every token between single spaces, with marks on those that open or close a clause."""
-    opens, closes = context.edges(heard)
-    tokens = (
-        f"{OPENS if opening else ''}{token}{CLOSES if closing else ''}"
-        for token, opening, closing in zip(heard.tokens, opens, closes, strict=True)
-    )
-    return f" {' '.join(tokens)} "
 
 
 def _span(text: str, found: re.Match[str]) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from detectors.context import plain
+from detectors.context import Line, edges, plain
 
 GAP_WORDS = 3
 """What "..." stands for: at most so many words."""
@@ -52,6 +52,16 @@ def compile_phrase(phrase: str, classes: Mapping[str, str], misheard: Mapping[st
     if words & misheard.keys():
         loose, loose_anchors, _ = _compiled(parts, misheard)
     return Phrase(exact, loose, anchors, loose_anchors, "..." in parts)
+
+
+def marked(heard: Line) -> str:
+    """Every token between single spaces, with marks on those that open or close a clause."""
+    opens, closes = edges(heard)
+    tokens = (
+        f"{OPENS if opening else ''}{token}{CLOSES if closing else ''}"
+        for token, opening, closing in zip(heard.tokens, opens, closes, strict=True)
+    )
+    return f" {' '.join(tokens)} "
 
 
 def _filled(phrase: str, classes: Mapping[str, str]) -> str:

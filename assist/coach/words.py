@@ -8,7 +8,7 @@ from functools import cache
 
 from audio.events import Utterance
 from detectors import context
-from detectors.rulebook import compile_phrase
+from detectors.phrasing import compile_phrase, marked
 
 SAID_SHARE = 0.6
 """A suggested line counts as said when so many of its telling words were: nobody reads a card aloud word by word."""
@@ -24,22 +24,23 @@ _SMALL = frozenset(
 
 @cache
 def pattern(phrase: str) -> re.Pattern[str]:
-    """A phrase pattern as a regular expression over plain words.
+    """A phrase pattern as a regular expression over marked words.
 
     Raises:
         ValueError: in plain words, what is wrong with it.
     """
-    return compile_phrase(phrase, {})[0]
+    return compile_phrase(phrase, {}, {}).exact
 
 
 def found(phrases: Iterable[str], utterance: Utterance) -> str:
     """The words that the first fitting phrase stands for, as they were heard; empty where none fits."""
     heard = context.line([word.text for word in utterance.words])
+    text = marked(heard)
     for phrase in phrases:
-        match = pattern(phrase).search(heard.text)
+        match = pattern(phrase).search(text)
         if match is not None:
-            first = heard.text.count(" ", 0, match.start())
-            last = heard.text.count(" ", 0, match.end()) - 1
+            first = text.count(" ", 0, match.start())
+            last = text.count(" ", 0, match.end()) - 1
             words = utterance.words[heard.origin[first] : heard.origin[last] + 1]
             return " ".join(word.text for word in words).strip(" .,;:!?")
     return ""
