@@ -11,7 +11,6 @@ from typing import Literal
 from rich.console import Console
 
 from assist.errors import AssistError
-from assist.live.loading import fetch_with_progress
 from assist.settings import Settings
 from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker
 from audio.listener import Listener
@@ -70,6 +69,8 @@ def choose_ears(settings: Settings, console: Console, *, device: str = "auto", w
     console.print(choice.line, markup=False, soft_wrap=True)
     folder = choice.path
     if choice.needs_download:
+        from assist.live.loading import fetch_with_progress
+
         folder = fetch_with_progress(str(choice.model), settings.models_dir, console)
     found = folder if choice.kind == "whisper" else None
     return checked_ears(found, workers=settings.workers, device=device, window_s=window_s)

@@ -12,11 +12,11 @@ import numpy as np
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from assist.errors import AssistError
-from assist.live.runs import DEMO_SOUND
 from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker
 from audio.recording import open_recording
 from audio.scoring import SpokenWord
 
+DEMO_SOUND = Path(__file__).parent.parent / "demo" / "call.ogg"
 DEMO_WORDS = DEMO_SOUND.with_name("words.json")
 
 
