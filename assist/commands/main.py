@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import sys
 
-from assist.commands import backups, calls, doctor, measuring, models, people, playbooks, privacy, records, reports
+from assist.commands import (
+    backups,
+    calls,
+    doctor,
+    measuring,
+    models,
+    people,
+    playbooks,
+    privacy,
+    records,
+    reports,
+    schemas,
+)
 from assist.commands.app import app, fail
 from assist.errors import AssistError
 
-COMMANDS = (calls, models, records, reports, playbooks, people, privacy, measuring, backups, doctor)
+COMMANDS = (calls, models, records, reports, playbooks, people, privacy, measuring, backups, doctor, schemas)
 """Importing one adds its commands to the application."""
 
 

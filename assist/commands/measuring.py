@@ -222,3 +222,13 @@ def _counts(text: str) -> list[int]:
     if min(counts) < 1:
         fail(f"--calls {text}: expected numbers from 1, such as 1,2,4,8", "calls-invalid")
     return counts
+
+
+@bench_app.command("search")
+def bench_search(
+    records: Annotated[int, typer.Option(min=1, help="Records kept.")] = 10_000,
+) -> None:
+    """How soon a search of the review page is answered with many records kept."""
+    from assist.bench.searching import measure_search
+
+    console.print(measure_search(records).table())

@@ -53,10 +53,14 @@ def records_list(
 @records_app.command("show")
 def records_show(call: str, data: DataOption = None, config: ConfigOption = None) -> None:
     """One record in full."""
+    from assist.access.audit import open_audit
     from assist.live.terminal import Terminal
 
-    store = store_of(load_settings(config, data=data))
+    settings = load_settings(config, data=data)
+    store = store_of(settings)
     events = store.events(call)
+    if events:
+        open_audit(store.people, settings.data).by_command("look", call)
     store.close()
     if not events:
         fail(f"no call {call!r} in this store; see `assist records list`", "record-unknown")
@@ -79,14 +83,19 @@ def records_export(
     config: ConfigOption = None,
 ) -> None:
     """Records as JSON, CSV (a row per call; `assist records columns`) or pages; one, several, or by date."""
+    from assist.access.audit import open_audit
     from assist.records.export import FORMATS, chosen, day, export, span, text_of
 
     if form and form not in FORMATS:
         fail(f"--format {form}: expected one of {', '.join(FORMATS)}", "export-format")
     query = span(day(since, "--since"), day(until, "--until"), team)
-    store = store_of(load_settings(config, data=data))
+    settings = load_settings(config, data=data)
+    store = store_of(settings)
     try:
         records = chosen(store, calls or [], query)
+        audit = open_audit(store.people, settings.data)
+        for record in records:
+            audit.by_command("export", record.call)
     finally:
         store.close()
     if out is None:
