@@ -10,14 +10,16 @@ from urllib.parse import quote
 from pydantic import ValidationError
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from overlay.access import ROUTES, WITHOUT_LOGIN, Access, roles_of
 from overlay.errors import OverlayError
 from overlay.identity import Identity, ScreenSettings, is_known_host, is_own_origin
 
 STATIC = Path(__file__).parent / "static"
+LIVE = "/live"
 KEYED = "/api/gate"
 """Opened by a key that no browser sends by itself (overlay/gate.py): foreign origins are judged there."""
 BODY_BYTES = 65_536
@@ -85,11 +87,9 @@ def check_declared(routes: Iterable[BaseRoute]) -> None:
     Raises:
         OverlayError: route-undeclared, naming the first one.
     """
-    found = set()
+    found = {f"WS {LIVE}"}
     for each in routes:
-        if isinstance(each, WebSocketRoute):
-            place = f"WS {each.path}"
-        elif isinstance(each, Mount):
+        if isinstance(each, Mount):
             place = f"GET {each.path}"
         elif isinstance(each, DeclaredRoute):
             place = f"{next(iter((each.methods or set()) - {'HEAD'}))} {each.path}"
@@ -159,28 +159,41 @@ def line(error: Exception) -> str:
 class Guard:
     """Known host names only, own origin only where something changes, and the headers every answer carries."""
 
-    def __init__(self, app: ASGIApp, settings: ScreenSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ScreenSettings, live: Callable[[WebSocket], Awaitable[None]]) -> None:
         self.app = app
         self.settings = settings
+        self.live = live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or refuse one connection."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
+        served = self._serves(scope)
+        if scope["type"] == "websocket":
+            if served and scope["path"] == LIVE:
+                # Straight to it: a thousand open pages do not each hold the layers of routing and error pages.
+                await self.live(WebSocket(scope, receive, send))
+            else:
+                await receive()
+                await send({"type": "websocket.close", "code": 4403})
+            return
+        if not served:
+            await PlainTextResponse("This address or origin is not served here.", 403)(scope, receive, send)
+            return
+        await self._answer(scope, receive, send)
+
+    def _serves(self, scope: Scope) -> bool:
+        """Whether the request names this server and, where it changes something, comes from a page of this server."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
         changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
-        secure = self.settings.secure
         keyed = scope["type"] == "http" and scope["path"] == KEYED
-        own = keyed or is_own_origin(headers.get("origin"), host, secure=secure)
-        if not is_known_host(self.settings, host) or (changes and not own):
-            if scope["type"] == "websocket":
-                await receive()
-                await send({"type": "websocket.close", "code": 4403})
-            else:
-                await PlainTextResponse("This address or origin is not served here.", 403)(scope, receive, send)
-            return
+        own = keyed or is_own_origin(headers.get("origin"), host, secure=self.settings.secure)
+        return is_known_host(self.settings, host) and (own or not changes)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        secure = self.settings.secure
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":

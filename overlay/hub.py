@@ -33,6 +33,20 @@ class _Value:
 class Outbox:
     """What one page has still to be sent: at most one frame per room and key, bounded in bytes."""
 
+    __slots__ = (
+        "_clock",
+        "_delivered",
+        "_limit",
+        "_resets",
+        "_said",
+        "_size",
+        "_snapshot",
+        "_waiter",
+        "_waiting",
+        "overfull",
+        "rooms",
+    )
+
     def __init__(self, clock: Callable[[], float], limit: int = OUTBOX_BYTES) -> None:
         self.rooms: set[str] = set()
         self.overfull = False
@@ -47,11 +61,29 @@ class Outbox:
         self._waiting: dict[tuple[str, str], _Value | None] = {}
         self._delivered: set[tuple[str, str]] = set()
         """Keys the page knows: only those are dropped by a frame, others are just taken back."""
-        self._ready = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
 
-    async def wait(self) -> None:
-        """Return when there is something to send, or the outbox is overfull."""
-        await self._ready.wait()
+    @property
+    def ready(self) -> bool:
+        """There is something to send, or the outbox is overfull."""
+        return bool(self._waiting or self._resets or self._said or self.overfull)
+
+    async def wait(self, seconds: float) -> bool:
+        """Return when it is ready, or after so long; whether it is ready. For one waiter."""
+        if not self.ready:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            until = loop.call_later(seconds, self._wake)
+            try:
+                await self._waiter
+            finally:
+                until.cancel()
+                self._waiter = None
+        return self.ready
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def take(self) -> str:
         """Everything waiting, as one websocket message (a JSON array of frames); the outbox is empty afterwards."""
@@ -72,13 +104,12 @@ class Outbox:
         self._resets = {}
         self._waiting = {}
         self._size = self._snapshot = 0
-        self._ready.clear()
         return f"[{','.join(frames) or BEAT}]"
 
     def say(self, frame: str) -> None:
         """A frame for this page alone, outside any room; the last one said wins."""
         self._said = frame
-        self._ready.set()
+        self._wake()
 
     @property
     def waiting(self) -> int:
@@ -99,7 +130,7 @@ class Outbox:
         if self._size > self._limit + self._snapshot:
             self.overfull = True
             self._waiting = {}
-        self._ready.set()
+        self._wake()
 
     def _reset(self, room: str) -> None:
         self._resets[room] = None
@@ -107,7 +138,7 @@ class Outbox:
         for place in [place for place in self._waiting if place[0] == room]:
             value = self._waiting.pop(place)
             self._size -= len(value.body) if value is not None else 0
-        self._ready.set()
+        self._wake()
 
 
 @dataclass(slots=True)

@@ -95,6 +95,7 @@ class Live:
         self._pages[who] += 1
         self._presence(entry.identity, entry.room, True)
         page = self._hub.open(entry.room)
+        socket.scope["headers"].clear()  # a thousand open pages: nobody asks for them any more
         sending = asyncio.create_task(self._send(socket, page, entry))
         receiving = asyncio.create_task(self._receive(socket, page, entry))
         try:
@@ -149,12 +150,7 @@ class Live:
                 return 4408
             except (WebSocketDisconnect, RuntimeError):
                 return 0
-            try:
-                async with asyncio.timeout(settings.beat_s):
-                    await page.wait()
-                text = ""
-            except TimeoutError:
-                text = f"[{BEAT}]"
+            text = "" if await page.wait(settings.beat_s) else f"[{BEAT}]"
             if self._is_on_a_call(page, entry):
                 self._touch(entry)
             if not self._access.still(entry):

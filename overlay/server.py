@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, WebSocketRoute
+from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from overlay.access import Access
@@ -87,7 +87,6 @@ def create_app(
     routes = [
         *(route(access, place, static_page(name), page=True) for place, name in pages.items()),
         *(route(access, place, endpoint) for place, endpoint in endpoints.items()),
-        WebSocketRoute("/live", live.socket),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     handlers: Any = {OverlayError: refused, ValidationError: invalid}
@@ -95,7 +94,7 @@ def create_app(
     app.state.settings = chosen
     app.state.open = access.open
     app.state.check = lambda: check_declared(app.routes)
-    app.add_middleware(Guard, settings=chosen)
+    app.add_middleware(Guard, settings=chosen, live=live.socket)
     return app
 
 

@@ -164,16 +164,18 @@ def test_whatever_happens_a_page_that_has_read_everything_knows_exactly_the_room
     assert known == {key: json.loads(body) for key, body in hub.snapshot("board").items()}
 
 
-def test_waiting_wakes_on_a_message() -> None:
+def test_waiting_wakes_on_a_message_and_when_the_time_is_over() -> None:
     async def scene() -> None:
         hub = Hub()
         page = hub.open("board")
         page.take()
-        waiting = asyncio.create_task(page.wait())
+        assert not await page.wait(0.0)
+        waiting = asyncio.create_task(page.wait(60))
         await asyncio.sleep(0)
         assert not waiting.done()
         hub.show("board", "k", level(1))
-        await waiting
+        assert await waiting
+        assert await page.wait(60)  # still there
 
     asyncio.run(scene())
 

@@ -1,0 +1,144 @@
+"""Pages that are slow, silent, dead or many: bounded, cut, and no burden to the others."""
+
+# ruff: noqa: ASYNC110 (what is waited for happens in the server, which tells nobody)
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from typing import Any
+
+import pytest
+import websockets
+
+from assist.bench.screens import _crowd, _resident_kib, _server
+from overlay.hub import OUTBOX_BYTES, Hub
+from overlay.identity import ScreenSettings
+from overlay.messages import Line, Next
+from tests.test_overlay_server import LIVE, House, frame, play
+
+
+async def deaf_page(house: House, client: Any) -> Any:
+    """A page with a small receive buffer that never reads a byte after its ticket."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    host, port = house.url.removeprefix("http://").split(":")
+    await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+    ticket = (await house.ticket(client)).json()["ticket"]
+    page = await house.socket(sock=sock, max_queue=1, ping_interval=None)
+    await page.send(json.dumps({"ticket": ticket}))
+    page.transport.pause_reading()
+    return page
+
+
+def test_fifty_pages_that_never_read_are_cut_cost_little_and_slow_nobody() -> None:
+    async def scene() -> None:
+        house = House(ScreenSettings(send_limit_s=1.0))
+        house.hub.show("agent/dana", "call", LIVE)
+        async with house.open() as client:
+            deaf = [await deaf_page(house, client) for _ in range(50)]
+            async with house.page(client) as live:
+                await frame(live, "set")
+                before, n = _resident_kib(), 0
+                while house.hub.watchers("agent/dana") > 1:  # until all that do not read are gone
+                    n += 1
+                    line = Line(speaker="customer", start_ms=n, settled=f"{n} " + "x" * 20_000)
+                    house.hub.show("agent/dana", f"line/{n}", line)
+                    assert (await frame(live, "set"))["key"] == f"line/{n}"  # every one, in order, as ever
+                assert (_resident_kib() - before) / 1024 < 50 * 2 * OUTBOX_BYTES / 2**20
+            for page in deaf:
+                page.transport.abort()
+
+    play(scene)
+
+
+def test_what_a_slow_page_missed_is_in_its_next_snapshot() -> None:
+    async def scene() -> None:
+        house = House(ScreenSettings(send_limit_s=0.3))
+        house.hub.show("agent/dana", "call", LIVE)
+        async with house.open() as client:
+            deaf = await deaf_page(house, client)
+            n = 0
+            while house.hub.watchers("agent/dana") == 0:
+                await asyncio.sleep(0)
+            while house.hub.watchers("agent/dana"):
+                n += 1
+                house.hub.show("agent/dana", "next", Next(titles=[f"{n} " + "x" * 100_000]))
+                await asyncio.sleep(0)
+            deaf.transport.abort()
+            async with house.page(client) as live:
+                values: dict[str, Any] = {}
+                async for text in live:
+                    values |= {each["key"]: each["body"] for each in json.loads(text) if each["type"] == "set"}
+                    if "next" in values:
+                        break
+                assert values["next"]["titles"][0].startswith(f"{n} ")
+
+    play(scene)
+
+
+@pytest.mark.slow
+def test_a_page_that_is_gone_without_a_word_is_found_within_twelve_seconds() -> None:
+    async def scene() -> None:
+        house = House()
+        async with house.open() as client:
+            page = await deaf_page(house, client)
+            while house.hub.watchers("agent/dana") == 0:
+                await asyncio.sleep(0.01)
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            async with asyncio.timeout(12):
+                while house.hub.watchers("agent/dana"):
+                    await asyncio.sleep(0.05)
+            assert loop.time() - began > 4  # it was the unanswered ping
+            page.transport.abort()
+
+    play(scene)
+
+
+@pytest.mark.slow
+def test_a_thousand_pages_come_back_after_a_restart_within_thirty_seconds() -> None:
+    async def scene() -> None:
+        hub = Hub()
+        for n in range(1000):
+            hub.show(f"agent/crowd-{n}", "call", LIVE.model_copy(update={"agent": f"crowd-{n}"}))
+        first = _server(hub)
+        url = await first.__aenter__()
+        async with _crowd(url, "agent", 1000) as crowd:
+            await crowd.all_open()
+            await first.__aexit__(None, None, None)
+            async with asyncio.timeout(30), _server(hub, int(url.rsplit(":", 1)[1])):
+                await crowd.all_open()
+                for n in range(1000):  # and every one of them hears what is said now
+                    hub.show(f"agent/crowd-{n}", "next", Next(titles=["sent@1.0"]))
+                assert len(await crowd.delays(1000)) == 1000
+
+    asyncio.run(scene())
+
+
+def test_the_ping_interval_and_time_out_find_a_dead_peer_in_time() -> None:
+    from overlay.listening import PING_S
+
+    assert 2 * PING_S + 2 <= 12
+
+
+def test_pages_hear_the_end_of_the_server_as_a_restart_also_while_they_do_not_read() -> None:
+    async def scene() -> None:
+        house = House(ScreenSettings(send_limit_s=60))
+        house.hub.show("agent/dana", "call", LIVE)
+        async with house.open() as client:
+            deaf = await deaf_page(house, client)
+            live = await house.socket()
+            await live.send(json.dumps({"ticket": (await house.ticket(client)).json()["ticket"]}))
+            await frame(live, "set")
+            for n in range(40):
+                house.hub.show("agent/dana", f"line/{n}", Line(speaker="agent", start_ms=n, settled="x" * 20_000))
+                await frame(live, "set")
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            while True:
+                await live.recv()
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
+        deaf.transport.abort()
+
+    play(scene)
