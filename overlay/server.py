@@ -86,7 +86,7 @@ def create_app(
     }
     routes = [
         *(route(access, place, static_page(name), page=True) for place, name in pages.items()),
-        *(route(access, place, endpoint) for place, endpoint in endpoints.items()),
+        *(route(access, place, endpoint, page=place == "GET /report") for place, endpoint in endpoints.items()),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     handlers: Any = {OverlayError: refused, ValidationError: invalid}
