@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "assist": {"audio", "detectors", "overlay"},
 }
 DOORS = {
+    "cryptography": "assist/store/",
     "faster_whisper": "audio/",
     "ctranslate2": "audio/",
     "pocketsphinx": "audio/",

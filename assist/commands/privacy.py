@@ -91,7 +91,7 @@ def privacy_erase(
             open_audit(store.people, settings.data).by_command("erase", call)
     finally:
         store.close()
-    console.print(f"erased: {len(chosen)} call(s); copies in your own backups and exports are yours to remove")
+    console.print(f"erased: {len(chosen)} call(s); backups can no longer bring them back; exports are yours to remove")
 
 
 @privacy_app.command("hold")

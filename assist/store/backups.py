@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from assist.errors import AssistError
+from assist.store.keys import Keyring, open_copy
 from assist.store.schema import SCHEMA_VERSION
 from assist.store.store import Store
 
@@ -49,6 +50,7 @@ def restore_backup(backup: Path, store_url: str) -> Path | None:
         fresh = target.with_name(target.name + ".restoring")
         shutil.copyfile(backup, fresh)
         fresh.chmod(0o600)
+        open_copy(fresh, Keyring.beside(target))
         if target.exists():
             _fold(target)
             kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):%Y%m%dT%H%M%S}{target.suffix}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import (
+    Connection,
     Engine,
     create_engine,
     delete,
@@ -31,6 +32,7 @@ from assist.events import Event
 from assist.store import erasing, schema
 from assist.store.codec import decode, encode
 from assist.store.digest import digest_of
+from assist.store.keys import Keyring, seal_copy
 from assist.store.people import People
 from assist.store.searching import RecordQuery as RecordQuery
 from assist.store.searching import matching
@@ -358,13 +360,25 @@ class SqliteStore:
         return self._writer.put(lambda connection: erasing.scrub(connection, call, numbers), wipe=True)
 
     def erase(self, calls: Sequence[str]) -> Future[None]:
-        """Take calls out of every table, the full-text index and the write-ahead log; their gates stay."""
-        return self._writer.put(lambda connection: erasing.erase(connection, calls), wipe=True)
+        """Take calls out of every table, the full-text index and the write-ahead log, and out of every backup."""
+        keys = Keyring.beside(self.path)
+
+        def gone(connection: Connection) -> None:
+            keys.destroy(calls)
+            erasing.erase(connection, calls)
+
+        return self._writer.put(gone, wipe=True)
 
     def strip(self, call: str, record: dict[str, Any]) -> Future[None]:
         """Take a call's words out and put a record without them in the old one's place."""
         self.finish(call, "ended", record)
-        return self._writer.put(lambda connection: erasing.strip(connection, call), wipe=True)
+        keys = Keyring.beside(self.path)
+
+        def gone(connection: Connection) -> None:
+            keys.destroy([call])
+            erasing.strip(connection, call)
+
+        return self._writer.put(gone, wipe=True)
 
     def forget(self, calls: Sequence[str]) -> Future[None]:
         """Take the gates of calls out."""
@@ -418,6 +432,8 @@ class SqliteStore:
     def backup(self, out: Path) -> None:
         """A consistent copy of everything acknowledged so far, made while calls go on (VACUUM INTO).
 
+        What was said in a call stands in it under that call's own key, which stays in `keys.db` beside the store.
+
         Raises:
             AssistError: code backup-failed.
         """
@@ -425,6 +441,7 @@ class SqliteStore:
             with self._reader.connect() as connection:
                 connection.execute(text("VACUUM INTO :out").bindparams(out=str(out)))
             out.chmod(0o600)
+            seal_copy(out, Keyring.beside(self.path))
         except (SQLAlchemyError, OSError) as error:
             raise AssistError("backup-failed", f"cannot write {out}: {reason(error)}") from None
 

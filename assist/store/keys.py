@@ -1,0 +1,164 @@
+"""Per-call keys and sealed copies: a backup holds a call's words only under a key that is not in it.
+
+The keys stand in `keys.db` beside the store, which no backup includes. A call that is erased, or whose words are, loses
+its key, and with it every backup ever made loses that call: what was sealed under it cannot be opened by anybody. The
+live store is not sealed (its disk should be encrypted): sealing happens on the way into a backup, opening on the way
+back. The door to `cryptography`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from assist.errors import AssistError
+from assist.store.schema import SPOKEN
+
+KEY_BITS = 256
+NONCE_BYTES = 12
+MARK = "~"
+"""Begins a sealed text; JSON and a reviewer's verdicts never begin so."""
+SEALED = (("events", "body"), ("records", "body"), ("digests", "body"), ("reviews", "text"))
+"""Columns that hold what was said or written about a call."""
+
+
+class Keyring:
+    """The keys of one installation, in a file of their own. Where it fails: AssistError, code keys-failed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, AESGCM] = {}
+
+    @classmethod
+    def beside(cls, store: Path) -> Keyring:
+        """The keyring of the store in this file."""
+        return cls(store.with_name("keys.db"))
+
+    def seal(self, call: str, text: str) -> str:
+        """The text under the call's key, which is made where it is missing."""
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = self._key(call, make=True).encrypt(nonce, text.encode(), call.encode())  # type: ignore[union-attr]
+        return MARK + base64.b64encode(nonce + sealed).decode("ascii")
+
+    def open(self, call: str, text: str) -> str | None:
+        """The text as it was; None where its key is gone. A text that is not sealed is given back."""
+        if not text.startswith(MARK):
+            return text
+        key = self._key(call, make=False)
+        data = base64.b64decode(text[len(MARK) :])
+        if key is None:
+            return None
+        try:
+            return key.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], call.encode()).decode()
+        except InvalidTag:  # sealed under an earlier key of this call, which was destroyed
+            return None
+
+    def destroy(self, calls: Iterable[str]) -> None:
+        """Forget the keys of calls; on disk they are overwritten before this returns.
+
+        Raises:
+            OSError: they could not be; to be tried again, as any write of the store is.
+        """
+        if not self._path.exists():
+            return
+        try:
+            self._destroy(calls)
+        except AssistError as error:
+            raise OSError(str(error)) from None
+
+    def _destroy(self, calls: Iterable[str]) -> None:
+        with self._database() as database:
+            for call in calls:
+                self._known.pop(call, None)
+                database.execute("DELETE FROM keys WHERE call = ?", (call,))
+
+    def _key(self, call: str, *, make: bool) -> AESGCM | None:
+        if call not in self._known:
+            with self._database() as database:
+                row = database.execute("SELECT key FROM keys WHERE call = ?", (call,)).fetchone()
+                if row is None:
+                    if not make:
+                        return None
+                    row = (AESGCM.generate_key(KEY_BITS),)
+                    database.execute("INSERT INTO keys VALUES (?, ?)", (call, row[0]))
+            self._known[call] = AESGCM(row[0])
+        return self._known[call]
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        try:
+            if not self._path.exists():
+                os.close(os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600))
+            with closing(sqlite3.connect(self._path, timeout=10)) as database, database:
+                database.execute("PRAGMA secure_delete=ON")
+                database.execute("PRAGMA synchronous=FULL")
+                database.execute("CREATE TABLE IF NOT EXISTS keys (call TEXT PRIMARY KEY, key BLOB NOT NULL)")
+                yield database
+        except (sqlite3.Error, OSError) as error:
+            raise AssistError("keys-failed", f"{self._path}: {error}") from None
+
+
+def seal_copy(path: Path, keys: Keyring) -> None:
+    """Seal every call in a copy of the store, and take the full-text index out of it.
+
+    Raises:
+        AssistError: codes keys-failed, backup-failed.
+    """
+    try:
+        with closing(sqlite3.connect(path)) as copy:
+            copy.execute("PRAGMA secure_delete=ON")
+            with copy:
+                for table, column in SEALED:
+                    rows = copy.execute(f"SELECT rowid, call, {column} FROM {table}").fetchall()
+                    copy.executemany(
+                        f"UPDATE {table} SET {column} = ? WHERE rowid = ?",
+                        [(keys.seal(call, text), row) for row, call, text in rows],
+                    )
+                copy.execute("DROP TABLE spoken")
+            copy.execute("VACUUM")
+    except sqlite3.Error as error:
+        raise AssistError("backup-failed", f"cannot seal {path}: {error}") from None
+
+
+def open_copy(path: Path, keys: Keyring) -> list[str]:
+    """Open a sealed copy and make its full-text index again; calls whose keys are gone are taken out of it.
+
+    Returns:
+        Those calls.
+
+    Raises:
+        AssistError: codes keys-failed, backup-damaged.
+    """
+    gone: set[str] = set()
+    try:
+        with closing(sqlite3.connect(path)) as copy, copy:
+            for table, column in SEALED:
+                rows = copy.execute(
+                    f"SELECT rowid, call, {column} FROM {table} WHERE {column} LIKE '{MARK}%'"
+                ).fetchall()
+                for row, call, text in rows:
+                    plain = keys.open(call, text)
+                    if plain is None:
+                        gone.add(call)
+                    else:
+                        copy.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (plain, row))
+            for call in gone:
+                for table in (*(name for name, _ in SEALED), "calls"):
+                    copy.execute(f"DELETE FROM {table} WHERE call = ?", (call,))
+            copy.execute(SPOKEN)
+            indexed = {call for (call,) in copy.execute("SELECT call FROM spoken")}
+            for call, body in copy.execute("SELECT call, body FROM records").fetchall():
+                if call not in indexed:
+                    words = " ".join(line["text"] for line in json.loads(body)["transcript"])
+                    copy.execute("INSERT INTO spoken(call, words) VALUES (?, ?)", (call, words))
+    except sqlite3.Error as error:
+        raise AssistError("backup-damaged", f"{path} cannot be opened: {error}") from None
+    return sorted(gone)

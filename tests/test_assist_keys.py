@@ -1,0 +1,99 @@
+"""A call that was erased does not come back from an old backup: its words were under a key that is gone."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from assist.events import CallStarted
+from assist.records.record import fold
+from assist.store.backups import restore_backup, write_backup
+from assist.store.keys import Keyring
+from assist.store.store import RecordQuery, Review, open_store
+from audio.events import Speaker, Utterance, Word
+from tests.scripted_call import hits
+
+CANARY, OTHER = "quicksilver", "tangerine"
+
+
+def with_two_calls(folder):
+    store = open_store(f"sqlite:///{folder / 'assist.db'}")
+    for call, word in (("k1", CANARY), ("k2", OTHER)):
+        started = CallStarted(0, call, "dana", "", "", "", "2026-11-24T10:00:00+00:00", "t", ("customer",), {})
+        said = Utterance("c1", Speaker.CUSTOMER, 0, 900, (Word("my", 0, 300), Word(word, 300, 900)))
+        store.begin(call, started.started_at, "dana")
+        for n, event in enumerate((started, said)):
+            store.append(call, n, event)
+        store.finish(call, "ended", fold([started, said]).model_dump(mode="json"))
+        store.review(call, Review("2026-11-25", "Q", "comment", "", f"about {word}")).result()
+    return store
+
+
+def rows(folder):
+    with closing(sqlite3.connect(folder / "data" / "assist.db")) as connection:
+        return [
+            connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
+            for table in ("calls", "events", "records", "digests", "reviews", "spoken")
+        ]
+
+
+@pytest.fixture
+def store(tmp_path):
+    (tmp_path / "data").mkdir()
+    store = with_two_calls(tmp_path / "data")
+    write_backup(store, tmp_path / "old.backup")
+    yield store
+    store.close()
+
+
+def test_a_backup_holds_nobodys_words_in_the_clear_and_comes_back_whole(tmp_path, store):
+    assert not {name for name, _ in hits(tmp_path, CANARY, OTHER)} & {"old.backup", "keys.db"}
+    store.close()
+    before = rows(tmp_path)
+    restore_backup(tmp_path / "old.backup", f"sqlite:///{tmp_path / 'data' / 'assist.db'}")
+    assert rows(tmp_path) == before
+
+
+def test_an_old_backup_does_not_bring_an_erased_call_back(tmp_path, store):
+    store.erase(["k1"]).result()
+    store.close()
+    (tmp_path / "data" / "assist.db").unlink()
+    restore_backup(tmp_path / "old.backup", f"sqlite:///{tmp_path / 'data' / 'assist.db'}")
+    assert not hits(tmp_path, CANARY)
+    again = open_store(f"sqlite:///{tmp_path / 'data' / 'assist.db'}")
+    assert [call.call for call in again.calls()] == ["k2"]
+    assert again.record("k1") is None and again.reviews("k1") == []
+    assert len(again.records(RecordQuery(words=OTHER))) == 1 and len(again.events("k2")) == 2
+    again.close()
+
+
+def test_nor_words_whose_time_had_come_and_a_later_backup_has_a_key_of_its_own(tmp_path, store):
+    from assist.privacy.retention import stripped
+
+    store.strip("k1", stripped(store.record("k1"))).result()
+    write_backup(store, tmp_path / "new.backup")
+    keys = Keyring.beside(tmp_path / "data" / "assist.db")
+    for name, readable in (("old", False), ("new", True)):
+        with closing(sqlite3.connect(tmp_path / f"{name}.backup")) as copy:
+            [[body]] = copy.execute("SELECT body FROM records WHERE call = 'k1'").fetchall()
+        assert (keys.open("k1", body) is not None) == readable
+
+
+def test_without_the_keys_a_backup_is_nothing(tmp_path, store):
+    store.close()
+    (tmp_path / "data" / "keys.db").unlink()
+    restore_backup(tmp_path / "old.backup", f"sqlite:///{tmp_path / 'data' / 'assist.db'}")
+    assert rows(tmp_path)[:5] == [[], [], [], [], []]
+
+
+def test_a_sealed_text_is_its_calls_own_and_no_byte_of_it_can_be_changed(tmp_path):
+    keys = Keyring(tmp_path / "keys.db")
+    sealed = keys.seal("k1", "words")
+    assert Keyring(tmp_path / "keys.db").open("k1", sealed) == "words"
+    keys.seal("k2", "x")
+    assert keys.open("k2", sealed) is None
+    swapped = sealed[:-6] + ("A" if sealed[-6] != "A" else "B") + sealed[-5:]
+    assert keys.open("k1", swapped) is None
+    assert (tmp_path / "keys.db").stat().st_mode & 0o077 == 0
+    keys.destroy(["k1"])
+    assert keys.open("k1", sealed) is None and keys.open("k1", "plain") == "plain"
