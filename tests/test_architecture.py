@@ -42,10 +42,7 @@ WHOLE = {"sqlalchemy", "starlette", "typer", "ctranslate2"}
 PURE = [
     "detectors/*.py",
     "assist/live/session.py",
-    "assist/coach/coach.py",
-    "assist/steps.py",
-    "assist/coach/planb.py",
-    "assist/coach/playbook.py",
+    "assist/coach/*.py",
     "assist/records/record.py",
     "assist/events.py",
     "audio/events.py",

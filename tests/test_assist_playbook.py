@@ -184,7 +184,7 @@ def test_a_problem_in_an_included_file_names_that_file_and_line(team):
     [problem] = check_playbook(team)
     line = SHARED.splitlines().index('signals = ["swearing"]') + 1
     assert problem.startswith(
-        f"{shared}:{line}: plays.swear.signals: 'swering' is none of the signals: expected one of"
+        f"{shared}:{line}: plays.swear.signals: 'swering' is none of the signals: did you mean swearing?"
     )
 
 

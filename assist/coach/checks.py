@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -137,7 +138,9 @@ def _phrases(key: str, phrases: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _unknown(key: str, given: Sequence[str], known: frozenset[str], what: str) -> Iterator[tuple[str, str]]:
     for each in given:
         if each not in known:
-            yield key, f"{each!r} is none of the {what}: expected one of {', '.join(sorted(known))}"
+            near = difflib.get_close_matches(each, known, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            yield key, f"{each!r} is none of the {what}: {hint}expected one of {', '.join(sorted(known))}"
 
 
 def _words(key: str, title: str, lines: Sequence[str], avoid: str) -> Iterator[tuple[str, str]]:

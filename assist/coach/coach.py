@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from assist.coach.clock import RecoveryClock
 from assist.coach.due import due_at
@@ -254,7 +254,7 @@ class Coach:
 
     def _promised(self, now_ms: int, what: str, due: str, words: str) -> list[Event]:
         """Note it, once: said again it is the same one, and a time that is named later is its time."""
-        when = due_at(due, self.began) if self.began is not None else ""
+        when = due_at(due, self.began + timedelta(milliseconds=now_ms)) if self.began is not None else ""
         same = next((each for each in self._follow_ups if alike(each.what, what)), None)
         if same is not None and (not due or when == same.due_at):
             return []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from assist.commands.app import (
     ConfigOption,
@@ -164,7 +164,7 @@ def followups(
         found = [each for each in open_followups(store) if owner in ("", each.owner)]
     finally:
         store.close()
-    table = Table("Follow-up", "What", "Due", "Means", "Owner")
+    table = Table(Column("Follow-up", no_wrap=True), "What", "Due", "Means", "Owner")
     for each in found:
         means = f"{each.at:%Y-%m-%d %H:%M}" if each.at is not None else str(each.day or "–")
         table.add_row(each.name, each.what, each.due or "no time named", means, each.owner)
