@@ -150,6 +150,8 @@ class HandOffNoted:
     """What was offered and promised so far, one plain line each."""
     words: str = ""
     """The agent's words that began it; empty where a person did it at a screen."""
+    signals: tuple[str, ...] = ()
+    """Ids of what was heard from the customer that asks for help or more."""
 
 
 @dataclass(frozen=True, slots=True)

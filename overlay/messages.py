@@ -329,6 +329,7 @@ class Told(_Message):
     done: list[str] = Field(
         default=[], description='what was given and promised so far, such as "given: Waive the fee"'
     )
+    heard: list[str] = Field(default=[], description='what was heard, such as "Cancel threat"')
     at_ms: int
 
 

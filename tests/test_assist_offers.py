@@ -120,9 +120,10 @@ def test_denied_it_leaves_and_the_answer_says_by_whom(tmp_path):
     run(scenario)
 
 
-def test_a_senior_agent_gives_what_another_must_ask_for(tmp_path):
+@pytest.mark.parametrize("settings", [{"authority": "senior"}, {"authorities": {"Dana": "senior", "Lee": "agent"}}])
+def test_a_senior_agent_gives_what_another_must_ask_for(tmp_path, settings):
     async def scenario():
-        stage, _ = await escalated(tmp_path, authority="senior")
+        stage, _ = await escalated(tmp_path, **settings)
         assert states(stage)["month-credit"] == ("yours", "")
         await stage.end()
         await stage.close()
@@ -155,6 +156,7 @@ def test_a_supervisor_who_takes_over_sees_what_the_customer_has_said(tmp_path):
         await desk.do(MARIA, messages.DoAlert(call=stage.call, do="alert", alert=alert.id, what="claim"))
         told = stage.service.hub.latest(f"call/{stage.call}", "told")
         assert [text for _, text in told.said] == ["I want to cancel my contract today"]
+        assert told.heard == ["Cancel threat", "Review threat"]
         await stage.end()
         [handed] = stage.service.store.record(stage.call)["hand_offs"]
         assert (handed["to"], handed["said"][0][1]) == ("Maria", "I want to cancel my contract today")

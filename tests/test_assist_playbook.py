@@ -274,3 +274,13 @@ def test_every_method_has_steps_plays_of_its_own_and_enough_to_give():
             assert len(step.say) >= 3 and step.examples and step.looks_like and step.avoid, f"{name}: {step.id}"
         for play in book.plays:
             assert len(play.say) >= 2 and play.avoid, f"{name}: {play.id}"
+
+
+def test_other_options_take_the_place_of_those_the_playbook_has(tmp_path):
+    path = tmp_path / "ours.toml"
+    path.write_text(SOUND[SOUND.index("[[options]]") :])
+    book = load_playbook("default", options=path)
+    assert [option.id for option in book.options] == ["fee"]
+    assert book.version != load_playbook("default").version
+    path.write_text(path.read_text().replace("cost = 4", "cost = 40"))
+    assert check_playbook("default", options=path)[0].startswith(f"{path}:6: options.fee.cost: 40 is over every limit")

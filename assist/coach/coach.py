@@ -23,7 +23,7 @@ from assist.coach.words import alike, found, is_said
 from assist.events import Action, Event, FollowUpNoted, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
 from detectors.escalation import WORD_WEIGHTS
-from detectors.signals import AGENT_STEPS, Level, LevelChange, Severity, Signal
+from detectors.signals import AGENT_STEPS, CUSTOMER_SIGNALS, Level, LevelChange, Severity, Signal
 
 NEXT_STEP_MS = 6_000
 """After a prompt has left an escalated call, the method's next step waits this long."""
@@ -294,7 +294,12 @@ class Coach:
         self._handed.add(to)
         done = [f"given: {title}" for title in self._given]
         done += [f"promised: {each.what}{', ' if each.due else ''}{each.due}" for each in self._follow_ups]
-        return [HandOffNoted(now_ms, to, told, tuple(done), words)]
+        heard = tuple(
+            name
+            for name, known in self._heard.items()
+            if name in CUSTOMER_SIGNALS and any(signal.severity >= Severity.HELP for signal in known.values())
+        )
+        return [HandOffNoted(now_ms, to, told, tuple(done), words, heard)]
 
     def _answer_to(self, now_ms: int, signals: Sequence[Signal]) -> Wish | None:
         """The play that fits best: the most urgent, words before tone, the more particular, then the order in the file.

@@ -158,6 +158,7 @@ class HandOff(_Part):
     said: list[tuple[int, str]] = Field(description="call time in ms and the customer's own words, in order")
     done: list[str] = Field(description="what was given and promised so far")
     words: str = Field("", description="the agent's words that began it; empty: done at a screen")
+    signals: list[str] = Field(default_factory=list, description="ids of what was heard that asks for help or more")
 
 
 class Alert(_Part):
@@ -442,7 +443,12 @@ class _Folding:
             case HandOffNoted():
                 self.hand_offs.append(
                     HandOff(
-                        at_ms=event.at_ms, to=event.to, said=list(event.said), done=list(event.done), words=event.words
+                        at_ms=event.at_ms,
+                        to=event.to,
+                        said=list(event.said),
+                        done=list(event.done),
+                        words=event.words,
+                        signals=list(event.signals),
                     )
                 )
             case StepTicked():

@@ -178,7 +178,8 @@ class Screens:
             case PlanMoved():
                 self._plan_moved(seen, event)
             case HandOffNoted():
-                told = messages.Told(said=list(event.said), done=list(event.done), at_ms=event.at_ms)
+                heard = [label(name) for name in event.signals]
+                told = messages.Told(said=list(event.said), done=list(event.done), heard=heard, at_ms=event.at_ms)
                 self.hub.show(seen.call_room, "told", told)
             case StepTicked():
                 (seen.done.add if event.done else seen.done.discard)(event.step)

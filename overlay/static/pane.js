@@ -52,6 +52,7 @@ export function pane({ link, board, running, row, chosen }) {
     find("said-box").hidden = !told;
     fill(find("said"), told ?? null, () => [
       ...(told?.said ?? []).map(([at, text]) => h("li", {}, `${clock(at)} “${text}”`)),
+      ...(told?.heard?.length ? [h("li", { class: "second" }, `heard: ${told.heard.join(", ").toLowerCase()}`)] : []),
       ...(told?.done ?? []).map((text) => h("li", { class: "second" }, text)),
     ]);
     const life = [...board()].filter(([, value]) => value.body.call === call && value.body.course)
