@@ -2,7 +2,7 @@ from datetime import date, datetime
 
 import icalendar
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assist.coach.promises import to_icalendar
@@ -65,6 +65,7 @@ def test_the_calendar_is_read_by_an_icalendar_library(store, tmp_path):
     assert calendar.errors == [] and first.errors == []
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

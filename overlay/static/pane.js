@@ -4,7 +4,7 @@ import { chip, clock, find, h, transcript, write } from "./shared.js";
 
 const DONE = {
   raised: "raised", "raised-again": "raised again", turn: "asked", everyone: "everybody asked", queued: "waits until somebody is free", seen: "seen", claimed: "claimed",
-  released: "given back", message: "wrote to the agent", reading: "reads along", allowed: "allowed", denied: "refused", resolved: "resolved", calmed: "calmed down by itself",
+  released: "given back", message: "wrote to the agent", reading: "reads along", allowed: "allowed", denied: "refused", resolved: "resolved", calmed: "calmed down by itself", expired: "not answered in time",
 };
 
 export function pane({ link, board, running, row, chosen }) {
