@@ -120,3 +120,17 @@ def test_calm_agents_of_a_bank_rarely_sound_raised():
 
 def test_auc_counts_ties_half():
     assert auc([1.0, 2.0], [0.0, 1.0]) == pytest.approx(0.875)
+
+
+def test_the_course_over_minutes_counts_what_it_says():
+    from assist.evaluation.tone_course import course, table
+
+    calm = [replace(CALM, level_db=CALM.level_db + (n % 5 - 2) * 0.5) for n in range(100)]
+    loud = [replace(UP, level_db=UP.level_db + (n % 5 - 2) * 0.5) for n in range(200)]
+    found = course([calm], [loud], [calm, [*calm, *loud]])
+    assert 65 <= found.last_third[1] <= 68 and found.last_third[0] > 0.7 * found.last_third[1]
+    assert len(found.clears_s) == 1 and found.clears_s[0] <= 3.0
+    assert found.steps[1] == 1
+    assert found.alarms >= 1 and found.natural_s == pytest.approx(0.2 * 400)
+    assert course([[]], [[]], []).last_third == (0, 0)
+    assert table({"tel": found}).row_count == 1

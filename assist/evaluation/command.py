@@ -55,7 +55,8 @@ def run_evaluation(
         if any(clip.label for clip in clips):
             from assist.evaluation.tone import evaluate_tone
 
-            console.print(evaluate_tone(clips))
+            for each in evaluate_tone(clips):
+                console.print(each)
         if any(clip.signals is not None for clip in clips):
             done.append(evaluate_clips(clips, lambda: build(rulebook), _transcriber(settings, console), path.name))
     for evaluation in done:

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from assist.evaluation.cases import Clip
+from assist.evaluation.tone_course import course
+from assist.evaluation.tone_course import table as course_table
 from audio.events import SAMPLE_RATE, Chunk, CustomerAudio, Pcm, Speaker, VoiceMeasure
 from audio.recording import open_recording
 from audio.voice import VoiceMeter
@@ -27,6 +29,7 @@ from detectors.signals import Window
 
 RAISED = frozenset({"raised", "anger", "angry", "shout", "shouted", "shouting"})
 CALM = frozenset({"calm", "neutral", "sad", "sadness", "boredom", "bored"})
+NATURAL = frozenset({"natural"})
 CONDITIONS = ("tel", "agc", "norm")
 """tel: 300-3400 Hz, a handset tilt of +-8 dB and a gain of +-10 dB per speaker, noise at -60 dBov, mu-law.
 agc: the same behind automatic gain (+-20 dB). norm: every clip levelled, the worst case."""
@@ -55,17 +58,27 @@ def in_condition(pcm: Pcm, condition: str, speaker: str) -> Pcm:
     return _mu_law(out + noise).astype(np.float32)
 
 
-def evaluate_tone(clips: Sequence[Clip]) -> Table:
-    """A table of every condition: AUC against the speaker's own baseline and without, and what is found how soon."""
+def evaluate_tone(clips: Sequence[Clip]) -> list[Table]:
+    """Tables with a row for every condition: AUC against the speaker's own baseline and without, what is found how
+    soon; and the course over minutes (assist/evaluation/tone_course.py).
+    """
     table = Table(
         "Condition", "AUC, own baseline", "AUC, no baseline", "Stretches found", "Median raised speech", "Clips"
     )
+    courses = {}
     for condition in CONDITIONS:
-        measured = [
+        everything = [
             (clip.speaker, clip.label.casefold(), measures(in_condition(sound(clip.path), condition, clip.speaker)))
             for clip in clips
-            if clip.label.casefold() in RAISED | CALM
+            if clip.label.casefold() in RAISED | CALM | NATURAL
         ]
+        measured = [each for each in everything if each[1] not in NATURAL]
+        speakers = sorted({who for who, _, _ in measured})
+        courses[condition] = course(
+            [_speech_of(measured, each, CALM) for each in speakers],
+            [_speech_of(measured, each, RAISED) for each in speakers],
+            [clip for _, label, clip in everything if label in NATURAL],
+        )
         relative, absolute = _scores(measured, baseline=True), _scores(measured, baseline=False)
         found = _found(measured)
         times = sorted(each for each in found if each is not None)
@@ -77,7 +90,7 @@ def evaluate_tone(clips: Sequence[Clip]) -> Table:
             f"{times[len(times) // 2]:.1f} s" if times else "–",
             str(len(measured)),
         )
-    return table
+    return [table, course_table(courses)]
 
 
 def natural_alarms(recordings: Iterable[Path]) -> tuple[int, float]:
@@ -162,6 +175,10 @@ def _found(measured: _Measured) -> list[float | None]:
 
 def _play(judge: RaisedVoice, clips: Sequence[list[VoiceMeasure]]) -> list[float]:
     return [judge.judge(measure) for measure in _in_a_row(clips)]
+
+
+def _speech_of(measured: _Measured, speaker: str, labels: frozenset[str]) -> list[VoiceMeasure]:
+    return [measure for who, label, clip in measured if who == speaker and label in labels for measure in clip]
 
 
 def _in_a_row(clips: Sequence[list[VoiceMeasure]]) -> list[VoiceMeasure]:
