@@ -61,6 +61,15 @@ class Keyring:
         except InvalidTag:  # sealed under an earlier key of this call, which was destroyed
             return None
 
+    def fetch(self, calls: Iterable[str], *, make: bool) -> None:
+        """Have the keys of many calls at hand in one go; `make` those that are missing."""
+        wanted = set(calls) - self._known.keys()
+        with self._database() as database:
+            found = dict(database.execute("SELECT call, key FROM keys").fetchall())
+            fresh = {call: AESGCM.generate_key(KEY_BITS) for call in wanted - found.keys()} if make else {}
+            database.executemany("INSERT INTO keys VALUES (?, ?)", fresh.items())
+        self._known |= {call: AESGCM(key) for call, key in (found | fresh).items() if call in wanted}
+
     def destroy(self, calls: Iterable[str]) -> None:
         """Forget the keys of calls; on disk they are overwritten before this returns.
 
@@ -116,6 +125,8 @@ def seal_copy(path: Path, keys: Keyring) -> None:
         with closing(sqlite3.connect(path)) as copy:
             copy.execute("PRAGMA secure_delete=ON")
             with copy:
+                for table, _ in SEALED:
+                    keys.fetch((call for (call,) in copy.execute(f"SELECT DISTINCT call FROM {table}")), make=True)
                 for table, column in SEALED:
                     rows = copy.execute(f"SELECT rowid, call, {column} FROM {table}").fetchall()
                     copy.executemany(
@@ -140,6 +151,7 @@ def open_copy(path: Path, keys: Keyring) -> list[str]:
     gone: set[str] = set()
     try:
         with closing(sqlite3.connect(path)) as copy, copy:
+            keys.fetch((call for (call,) in copy.execute("SELECT DISTINCT call FROM events")), make=False)
             for table, column in SEALED:
                 rows = copy.execute(
                     f"SELECT rowid, call, {column} FROM {table} WHERE {column} LIKE '{MARK}%'"
