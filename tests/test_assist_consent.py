@@ -239,3 +239,18 @@ def test_consent_is_an_event_with_who_said_so(tmp_path):
         await stage.close()
 
     asyncio.run(scene())
+
+
+def test_the_terminal_says_what_is_kept_and_who_pauses():
+    from io import StringIO
+
+    from rich.console import Console
+
+    from assist.live.terminal import Terminal
+
+    out = StringIO()
+    terminal = Terminal(Console(file=out, width=200))
+    terminal.show(ConsentSet(0, "unknown", "settings", "all-party"))
+    terminal.show(Action(5_000, "call-assist", "system", "pause", detail="a card number or its code was asked for"))
+    assert "unknown (settings): heard, nothing is kept" in out.getvalue()
+    assert "by call-assist: a card number or its code was asked for" in out.getvalue()

@@ -7,9 +7,11 @@ from rich.markup import escape
 from rich.text import Text
 
 from assist.events import (
+    Action,
     AlertRaised,
     CallEnded,
     CallStarted,
+    ConsentSet,
     Event,
     FollowUpNoted,
     HandOffNoted,
@@ -22,6 +24,7 @@ from assist.events import (
     SignalWithdrawn,
     StepTicked,
 )
+from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.records.page import clock, label
 from audio.events import Gap, Speaker, Trouble, Utterance
 from detectors.signals import Level, LevelChange, Severity
@@ -44,6 +47,13 @@ class Terminal:
                 self._line(
                     0, "", f"[bold]Call with {escape(event.agent)}[/] · {escape(event.source)} · {escape(hearing)}"
                 )
+            case ConsentSet():
+                gate = Gate(ConsentPolicy(event.policy), Consent(event.consent))
+                what = "kept" if gate.kept else "heard, nothing is kept" if gate.heard else "not heard, nothing is kept"
+                self._line(event.at_ms, "consent", f"[dim]{event.consent} ({escape(event.by)}): {what}[/]")
+            case Action(what="pause" | "resume"):
+                why = f": {escape(event.detail)}" if event.detail else ""
+                self._line(event.at_ms, event.what, f"[dim]by {escape(event.who)}{why}[/]")
             case Utterance() if event.words:
                 who = {Speaker.AGENT: "Agent ", Speaker.CUSTOMER: "Caller", Speaker.UNKNOWN: "Voice "}[event.speaker]
                 style = "cyan" if event.speaker is Speaker.AGENT else "white"
