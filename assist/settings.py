@@ -145,6 +145,12 @@ class Settings(BaseModel):
     )
     mask_names: bool = Field(False, description='also mask names after cues such as "my name is"')
     workers: int = Field(0, ge=0, description="recognition workers; 0: one per core")
+    backfill_s: int = Field(
+        0,
+        ge=0,
+        le=3600,
+        description="seconds of speech per call held in memory without a recogniser, transcribed when one comes",
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Settings:

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import numpy as np
+
 from audio.activity import Frame, VoiceActivity
+from audio.agenda import Answer, Line, Task
 from audio.crosstalk import Crosstalk
 from audio.events import (
     SAMPLE_RATE,
@@ -22,6 +25,7 @@ from audio.events import (
     Gap,
     Heard,
     Hypothesis,
+    Pcm,
     Speaker,
     SpeechActivity,
     Trouble,
@@ -29,7 +33,7 @@ from audio.events import (
     VoiceMeasure,
     Word,
 )
-from audio.scheduling import Answer, Line, Scheduler, Task
+from audio.scheduling import Scheduler
 from audio.settling import Settling
 from audio.turns import Began, Ended, Hop, Step, Turns
 
@@ -76,6 +80,9 @@ class Listener:
     speed. Otherwise nothing blocks: `wake` is called, from a worker thread, whenever `poll` would say something new; it
     must return at once.
     Utterances are the same either way.
+
+    While there is no recogniser, what is said is a Gap "untranscribed"; the newest `backfill_ms` of speech are held in
+    memory and transcribed when one comes. Of too much, the agent's oldest goes first.
     """
 
     def __init__(
@@ -87,6 +94,7 @@ class Listener:
         wake: Callable[[], None] | None = None,
         phrases: Sequence[str] = (),
         voice_meter: Meter | None = None,
+        backfill_ms: int = 0,
     ) -> None:
         self._scheduler = scheduler
         self._in_step = in_step
@@ -100,13 +108,17 @@ class Listener:
         self._now_ms = 0
         self._behind = False
         self._failing = False
+        self._missing = False
+        self._backfill = backfill_ms * SAMPLE_RATE // 1000
+        self._held: list[tuple[_Channel, _Open, Pcm]] = []
+        """What was said while there was no recogniser, oldest first."""
         self._finished = False
 
     def push(self, chunk: Chunk) -> list[Heard]:
         """Take the next sound; says everything that is ready, also from earlier sound."""
         self._now_ms = chunk.end_ms
-        heard: list[Heard] = []
-        stretch = 1 if self._in_step else self._scheduler.stretch()
+        heard = self._presence()
+        stretch = 0 if self._missing else 1 if self._in_step else self._scheduler.stretch()
         for speaker, channel in self._channels.items():
             pcm = chunk.channels.get(speaker)
             if pcm is None:
@@ -134,6 +146,7 @@ class Listener:
             for frame in channel.activity.flush():
                 heard += self._frame(channel, frame, 1)
             heard += self._steps(channel, channel.turns.finish())
+        heard += self._drop_held(0)
         lines = [channel.line for channel in self._channels.values()]
         self._scheduler.wait(lines)
         heard += self.poll()
@@ -161,6 +174,10 @@ class Listener:
                     if step.paused:
                         heard.append(SpeechActivity(channel.speaker, _ms(step.paused_at), False))
                 paused = isinstance(step, Hop) and step.paused
+                if self._missing:
+                    if final:
+                        heard += self._hold(channel, utterance, step.pcm)
+                    continue
                 self._scheduler.submit(utterance.task, step.pcm, final=final, paused=paused)
                 if self._in_step:
                     self._scheduler.wait([channel.line])
@@ -174,7 +191,8 @@ class Listener:
             self._answers.append((channel, utterance, answer))
             self._wake()
 
-        settling = Settling(trusting=not self._scheduler.recogniser.embedded)
+        recogniser = self._scheduler.recogniser
+        settling = Settling(trusting=recogniser is not None and not recogniser.embedded)
         task = Task(channel.line, self._phrases, deliver)
         utterance = _Open(f"{channel.speaker[0]}{channel.begun}", step.start, task, settling)
         channel.open = utterance
@@ -211,6 +229,37 @@ class Listener:
         said = Utterance(utterance.id, channel.speaker, start, _ms(utterance.end), _shifted(words or (), start))
         pending = {speaker: _earliest(other) for speaker, other in self._channels.items()}
         return heard + list(self._crosstalk.hear(said, pending))
+
+    def _presence(self) -> list[Heard]:
+        """Whether there is a recogniser, told when that changes; what waited for one is handed over."""
+        missing = self._scheduler.missing
+        if bool(missing) == self._missing:
+            return []
+        self._missing = bool(missing)
+        if missing:
+            return [Trouble(self._now_ms, "transcriber-missing", missing)]
+        held, self._held = self._held, []
+        for channel, utterance, pcm in held:
+            self._scheduler.submit(utterance.task, pcm, final=True)
+            if self._in_step:
+                self._scheduler.wait([channel.line])
+        return [Trouble(self._now_ms, "transcriber-missing", "A recogniser is there: words are heard.", cleared=True)]
+
+    def _hold(self, channel: _Channel, utterance: _Open, pcm: Pcm) -> list[Heard]:
+        sound = np.concatenate([*utterance.task.sound, pcm])
+        utterance.task.sound.clear()
+        self._held.append((channel, utterance, sound))
+        return self._drop_held(self._backfill)
+
+    def _drop_held(self, most: int) -> list[Heard]:
+        """Let go of held sound until at most so many samples are left."""
+        heard: list[Heard] = []
+        while sum(len(pcm) for _, _, pcm in self._held) > most:
+            number = next((n for n, (who, _, _) in enumerate(self._held) if who.speaker is Speaker.AGENT), 0)
+            channel, utterance, _ = self._held.pop(number)
+            channel.waiting.remove(utterance)
+            heard.append(Gap(channel.speaker, _ms(utterance.start), _ms(utterance.end), "untranscribed"))
+        return heard
 
     def _late(self) -> list[Heard]:
         if self._in_step:

@@ -1,246 +1,61 @@
-"""One model, many calls: which utterance is decoded next, and the worker threads that do it.
-
-`Agenda` decides and reads no clock; `Scheduler` holds the threads. Earliest deadline first; one job per line (a channel
-of a call) at a time; a newer hop replaces the waiting one; finals are never dropped.
-"""
+"""One model, many calls: the worker threads that decode what the agenda (audio/agenda.py) puts first, supervised."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import count
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from audio.agenda import BATCH, GPU_BATCH, HUNG_MS, Agenda, Answer, Job, Line, Task
 from audio.events import Pcm, Speaker, Word
-from audio.recogniser import Decoding, Recogniser
+from audio.recogniser import Recogniser
 
 log = logging.getLogger(__name__)
 
-HOP_DUE_MS = 1200
-FINAL_DUE_MS = 500
-AGENT_LATER_MS = 500
-"""The customer's words are due this much before the agent's."""
-BATCH = 4
-"""Most utterances decoded together on a CPU; past 4 greedy decoding gains little."""
-GPU_BATCH = 16
-STRETCH_MS = 400
-"""Lateness behind deadlines from which hops come half as often; from 4 times that a quarter, from 10 times none."""
-HUNG_MS = 30_000
-"""A decode that takes longer is given up: 12 s of speech takes a small model about 5 s in a full window."""
-
-
-@dataclass(eq=False, slots=True)
-class Line:
-    """One channel of one call, as the agenda sees it."""
-
-    speaker: Speaker
-    finals: deque[Job] = field(default_factory=deque)
-    hop: Job | None = None
-    running: Job | None = None
-
-    @property
-    def next(self) -> Job | None:
-        """What it wants decoded next."""
-        if self.running is not None:
-            return None
-        return self.finals[0] if self.finals else self.hop
-
-    @property
-    def idle(self) -> bool:
-        """Nothing waits and nothing runs."""
-        return not self.finals and self.hop is None and self.running is None
-
-    def oldest_ms(self) -> int | None:
-        """When the oldest unanswered job was asked for."""
-        jobs = [job for job in (self.running, *self.finals, self.hop) if job is not None]
-        return min((job.asked_ms for job in jobs), default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of one decode that was asked for."""
-
-    final: bool
-    """Whether these are the utterance's last words."""
-    paused: bool
-    """Whether its speaker had paused: the words were said to their end."""
-    samples: int
-    """Length of the sound they are about."""
-    words: tuple[Word, ...] | None
-    """None where both tries failed."""
-
-
-@dataclass(eq=False, slots=True)
-class Task:
-    """One utterance being recognised: its sound so far and the decoding that has taken part of it.
-
-    The sound is kept until the end (12 s at most), so that a decoding that failed can be started again.
-    """
-
-    line: Line
-    phrases: tuple[str, ...]
-    deliver: Callable[[Answer], None]
-    """Called from a worker."""
-    sound: list[Pcm] = field(default_factory=list)
-    decoding: Decoding | None = None
-    taken: int = 0
-    """Pieces of sound the decoding has."""
-
-    @property
-    def samples(self) -> int:
-        """Length of the sound so far."""
-        return sum(len(pcm) for pcm in self.sound)
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """One decode asked for."""
-
-    task: Task
-    final: bool
-    asked_ms: int
-    due_ms: int
-    number: int
-    pieces: int
-    """How much of the task's sound it is about."""
-    samples: int = 0
-    """The same in samples."""
-    paused: bool = False
-    tries: int = 0
-    started_ms: int = 0
-    batch: int = 0
-    """Jobs decoded together share it."""
-    abandoned: bool = False
-
-
-class Agenda:
-    """The order of work. Every method takes the time in milliseconds; nothing here blocks."""
-
-    def __init__(self, *, batch: int = BATCH) -> None:
-        self._lines: list[Line] = []
-        self._numbers = count()
-        self._batch = batch
-        self._late_ms = 0.0
-        self._late_at_ms = 0
-        self.running: list[Job] = []
-
-    def open(self, speaker: Speaker) -> Line:
-        """A channel joins."""
-        line = Line(speaker)
-        self._lines.append(line)
-        return line
-
-    def shut(self, line: Line) -> None:
-        """A channel leaves, with whatever it still wanted."""
-        if line in self._lines:
-            self._lines.remove(line)
-
-    def submit(self, task: Task, now_ms: int, *, final: bool, paused: bool = False) -> None:
-        """Ask for the words of a task's sound so far, or for its last words; `paused`: its speaker has paused."""
-        due = now_ms + (FINAL_DUE_MS if final else HOP_DUE_MS)
-        if task.line.speaker is Speaker.AGENT:
-            due += AGENT_LATER_MS
-        job = Job(task, final, now_ms, due, next(self._numbers), len(task.sound), task.samples, paused)
-        line, waiting = task.line, task.line.hop
-        if final:
-            line.finals.append(job)
-            if waiting is not None and waiting.task is task:
-                line.hop = None
-            return
-        if waiting is not None and waiting.task is task:  # the newer covers the older, and inherits its place
-            job.asked_ms, job.due_ms, job.tries = waiting.asked_ms, waiting.due_ms, waiting.tries
-        line.hop = job
-
-    def take(self, now_ms: int) -> list[Job]:
-        """The most urgent job, with others that can share its batch; empty when there is nothing to do."""
-        waiting = [job for line in self._lines if (job := line.next) is not None]
-        # A final that is late goes before any hop: hops lose their worth as they wait, finals do not.
-        waiting.sort(key=lambda job: (not (job.final and job.due_ms < now_ms), job.due_ms, job.number))
-        if not waiting:
-            return []
-        head = waiting[0]
-        jobs = [head]
-        key = _batch_key(head)
-        if key is not None:
-            jobs += [job for job in waiting[1:] if _batch_key(job) == key][: self._batch - 1]
-        self._note_lateness(max(0, now_ms - head.due_ms), now_ms)
-        for job in jobs:
-            line = job.task.line
-            if job.final:
-                line.finals.popleft()
-            else:
-                line.hop = None
-            line.running = job
-            job.started_ms, job.batch = now_ms, head.number
-            job.tries += 1
-            self.running.append(job)
-        return jobs
-
-    def done(self, job: Job) -> None:
-        """A job is answered, or given up."""
-        self.running.remove(job)
-        job.task.line.running = None
-
-    def again(self, job: Job) -> None:
-        """After `done` of a decode that failed: put it back at its place, once, to begin anew."""
-        line = job.task.line
-        job.task.decoding, job.task.taken = None, 0
-        if job.tries >= 2:
-            return
-        retry = replace(job, started_ms=0, batch=0, abandoned=False)
-        if job.final:
-            line.finals.appendleft(retry)
-        elif line.hop is None and not line.finals:
-            line.hop = retry
-
-    def hung(self, now_ms: int) -> list[Job]:
-        """Jobs that have run too long."""
-        return [job for job in self.running if now_ms - job.started_ms >= HUNG_MS]
-
-    def stretch(self, now_ms: int) -> int:
-        """How many times rarer hops should come: 1, 2, 4; 0 for finals only."""
-        waiting = [job for line in self._lines if (job := line.next) is not None]
-        late = max(self._faded(now_ms), *(now_ms - job.due_ms for job in waiting), 0.0)
-        return 1 if late < STRETCH_MS else 2 if late < 4 * STRETCH_MS else 4 if late < 10 * STRETCH_MS else 0
-
-    def _note_lateness(self, late_ms: int, now_ms: int) -> None:
-        self._late_ms = max(late_ms, self._faded(now_ms))
-        self._late_at_ms = now_ms
-
-    def _faded(self, now_ms: int) -> float:
-        """Recent lateness, halved every 2 s: hops come back step by step after a rush."""
-        return float(self._late_ms * 0.5 ** ((now_ms - self._late_at_ms) / 2000))
-
-
-def _batch_key(job: Job) -> Hashable | None:
-    """What jobs decoded together must share; None for a job that goes alone."""
-    key = getattr(job.task.decoding, "batch_key", None)
-    if job.final or job.paused or job.tries or key is None:
-        return None
-    found: Hashable = key(job.task.samples)
-    return found
-
 
 class Scheduler:
-    """The workers around one recogniser, shared by all calls. Close it when the last call is over."""
+    """The workers around one recogniser, shared by all calls. Close it when the last call is over.
+
+    Without a recogniser `missing` says why: nothing can be asked for until one is adopted.
+    """
 
     def __init__(
-        self, recogniser: Recogniser, workers: int = 1, *, clock: Callable[[], float] = time.monotonic
+        self,
+        recogniser: Recogniser | None,
+        workers: int = 1,
+        *,
+        missing: str = "There is no recogniser.",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.recogniser = recogniser
         self._clock = clock
-        self._agenda = Agenda(batch=GPU_BATCH if getattr(recogniser, "on_gpu", False) else BATCH)
+        self._agenda = Agenda()
         self._change = threading.Condition()
         self._closed = False
+        self._workers = max(1, workers)
+        self._shift = 0
+        """Workers of an earlier shift go home after their decode."""
+        self._hanging = 0
+        """Workers of this shift that were given up and have not come back."""
         self.replaced = 0
         """Workers given up because a decode hung."""
-        for _ in range(max(1, workers)):
-            self._hire()
+        self.recogniser: Recogniser | None = None
+        self.missing = missing
+        """Why there is no recogniser, one plain line; empty while there is one."""
+        if recogniser is not None:
+            self.adopt(recogniser)
         threading.Thread(target=self._supervise, name="recogniser-supervisor", daemon=True).start()
+
+    def adopt(self, recogniser: Recogniser) -> None:
+        """Use this recogniser from now on, with workers of its own."""
+        with self._change:
+            self.recogniser, self.missing = recogniser, ""
+            self._agenda.batch = GPU_BATCH if getattr(recogniser, "on_gpu", False) else BATCH
+            self._shift, self._hanging = self._shift + 1, 0
+            self._change.notify_all()
+        for _ in range(self._workers):
+            self._hire()
 
     def now_ms(self) -> int:
         """Milliseconds of the scheduler's own clock; only differences mean anything."""
@@ -262,6 +77,9 @@ class Scheduler:
         with self._change:
             if len(pcm):
                 task.sound.append(pcm)
+            if self.recogniser is None:
+                task.deliver(Answer(final, paused, task.samples, None))
+                return
             self._agenda.submit(task, self.now_ms(), final=final, paused=paused)
             self._change.notify_all()
 
@@ -288,19 +106,34 @@ class Scheduler:
             self._change.notify_all()
 
     def inspect(self) -> None:
-        """Give up decodes that hang: their workers are replaced, their jobs put back once."""
+        """Give up decodes that hang: their workers are replaced, their jobs put back once.
+
+        A hung decode keeps its thread, and its share of the model, for good. So when two more hang than there are
+        workers (one utterance, tried twice, leaves two), the recogniser is given up until another is adopted.
+        """
         with self._change:
             hung = self._agenda.hung(self.now_ms())
             for job in hung:
                 job.abandoned = True
                 self._failed(job)
-        for _ in {job.batch for job in hung}:
+            batches = {job.batch for job in hung}
+            self._hanging += len(batches)
+            self.replaced += len(batches)
+            given_up = bool(batches) and self._hanging >= self._workers + 2
+            if given_up:
+                self.recogniser = None
+                self.missing = "The recogniser has stopped answering and is loaded anew; until then no words are heard."
+                self._shift += 1
+                for job in self._agenda.clear():
+                    job.task.deliver(Answer(job.final, job.paused, job.samples, None))
+                self._change.notify_all()
+        for _ in batches:
             log.error("a decode has not come back for %d s; its worker is replaced", HUNG_MS // 1000)
-            self.replaced += 1
-            self._hire()
+            if not given_up:
+                self._hire()
 
     def _hire(self) -> None:
-        threading.Thread(target=self._work, name="recogniser-worker", daemon=True).start()
+        threading.Thread(target=self._work, args=(self._shift,), name="recogniser-worker", daemon=True).start()
 
     def _supervise(self) -> None:
         while True:
@@ -309,16 +142,17 @@ class Scheduler:
                     return
             self.inspect()
 
-    def _work(self) -> None:
+    def _work(self, shift: int) -> None:
         while True:
             with self._change:
                 jobs: list[Job] = []
-                while not self._closed and not (jobs := self._agenda.take(self.now_ms())):
+                while self._on_duty(shift) and not (jobs := self._agenda.take(self.now_ms())):
                     self._change.wait()
-                if self._closed:
-                    return
+                recogniser = self.recogniser
+            if not jobs or recogniser is None:
+                return
             try:
-                answers = self._decode(jobs)
+                answers = self._decode(recogniser, jobs)
             except Exception as error:  # whatever a recogniser raises must not take other calls down
                 log.error("a decode failed: %s", type(error).__name__)
                 for job in jobs:
@@ -326,16 +160,21 @@ class Scheduler:
             else:
                 for job, words in zip(jobs, answers, strict=True):
                     self._answer(job, words)
-            if any(job.abandoned for job in jobs):
-                return  # replaced long ago
+            if any(job.abandoned for job in jobs):  # replaced long ago
+                with self._change:
+                    self._hanging -= shift == self._shift
+                return
 
-    def _decode(self, jobs: list[Job]) -> list[tuple[Word, ...]]:
+    def _on_duty(self, shift: int) -> bool:
+        return not self._closed and shift == self._shift and self.recogniser is not None
+
+    def _decode(self, recogniser: Recogniser, jobs: list[Job]) -> list[tuple[Word, ...]]:
         decodings: list[Any] = []
         for job in jobs:
             task = job.task
             decoding = task.decoding
             if decoding is None:
-                decoding = self.recogniser.begin(phrases=task.phrases)
+                decoding = recogniser.begin(phrases=task.phrases)
                 taken = 0
             else:
                 taken = task.taken
@@ -345,7 +184,7 @@ class Scheduler:
                 task.decoding, task.taken = decoding, max(taken, job.pieces)
             decodings.append(decoding)
         if len(jobs) > 1:
-            together: list[tuple[Word, ...]] = self.recogniser.hypotheses(decodings)  # type: ignore[attr-defined]
+            together: list[tuple[Word, ...]] = recogniser.hypotheses(decodings)  # type: ignore[attr-defined]
             return together
         (job,) = jobs
         if job.final:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -236,6 +237,43 @@ def test_a_call_joins_a_running_server_and_sigterm_closes_it_properly(tmp_path):
     assert "end-of-recording" in assist(
         "records", "show", re.search(r"records show (\S+)", answer.stdout)[1], "--data", tmp_path, home=tmp_path
     ).stdout.replace("(", "").replace(")", "")
+
+
+def test_a_server_without_a_model_takes_calls_says_so_and_listens_once_the_model_is_there(tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    weights = (model / "model.bin").read_bytes()
+    (model / "model.bin").write_bytes(weights[:1000])
+    server = subprocess.Popen(
+        [sys.executable, "-m", "assist", "serve", "--port", "0", "--data", str(tmp_path)]
+        + ["--recogniser", "whisper", "--model", str(model)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**ENV, "HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+    )
+    assert server.stdout is not None and server.stderr is not None
+    said = []
+    for line in server.stdout:
+        said.append(line)
+        if line.startswith("Ready"):
+            break
+    assert "damaged or incomplete" in said[0] and "calls are taken all the same" in said[0]
+
+    def call():
+        answer = assist("replay", DEMO, "--speed", "20", "--data", tmp_path, home=tmp_path)
+        record = re.search(r"records show (\S+)", answer.stdout)[1]
+        return json.loads(assist("records", "export", record, "--data", tmp_path, home=tmp_path).stdout)
+
+    without = call()
+    assert without["transcript"] == [] and without["accounted_ms"]["customer.untranscribed"] > 10_000
+    (model / "model.bin").write_bytes(weights)
+    assert "Listening with Whisper" in server.stderr.readline()
+    assert call()["transcript"]
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(timeout=30) == 0
+    server.stdout.close()
+    server.stderr.close()
 
 
 def test_playbooks_can_be_copied_compared_and_checked(tmp_path):

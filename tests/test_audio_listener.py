@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from audio.agenda import HUNG_MS
 from audio.events import SAMPLE_RATE, Chunk, Gap, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure
 from audio.listener import BEHIND_MS, Listener
-from audio.scheduling import HUNG_MS, Scheduler
+from audio.scheduling import Scheduler
 from audio.settling import plain
 from audio.whisper import WhisperRecogniser
 

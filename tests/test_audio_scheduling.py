@@ -3,8 +3,9 @@ import threading
 import numpy as np
 import pytest
 
+from audio.agenda import FINAL_DUE_MS, HUNG_MS, STRETCH_MS, Agenda, Task
 from audio.events import Speaker, Word
-from audio.scheduling import FINAL_DUE_MS, HUNG_MS, STRETCH_MS, Agenda, Scheduler, Task
+from audio.scheduling import Scheduler
 
 PIECE = np.zeros(1600, np.float32)
 

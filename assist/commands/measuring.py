@@ -232,3 +232,20 @@ def bench_search(
     from assist.bench.searching import measure_search
 
     console.print(measure_search(records).table())
+
+
+@bench_app.command("nonspeech")
+def bench_nonspeech(
+    recordings: Annotated[
+        list[Path] | None, typer.Argument(help="Recordings without speech: hold music, an empty office.")
+    ] = None,
+    recogniser: RecogniserOption = None,
+    model: ModelOption = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Words invented on tones, music, noise and silence: made here, and on recordings of your own."""
+    from assist.bench.nonspeech import nonspeech_table
+
+    settings = load_settings(config, data=data, recogniser=recogniser, model=model)
+    console.print(nonspeech_table(settings, recordings or [], console))

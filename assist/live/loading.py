@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from assist.live.reloading import Reloading, missing
 from assist.live.service import Hearing
 from assist.settings import Settings
 from audio.errors import AudioError
@@ -25,34 +26,76 @@ from audio.scheduling import Scheduler
 from audio.voice import VoiceMeter
 
 
-def load_hearing(settings: Settings, console: Console) -> Hearing:
+def load_hearing(settings: Settings, console: Console, *, patient: bool = False) -> Hearing:
     """Choose and load the recogniser, saying in one line which it is.
 
+    `patient`: where none can be loaded, say so, take calls without words, and try again until one can.
+
     Raises:
-        AudioError: an unknown, corrupt or wrong model, or no network where one was asked for by name.
+        AudioError: an unknown, corrupt or wrong model, no memory for it, or no network where one was asked for by name.
     """
+    workers = settings.workers or os.cpu_count() or 1
+    backfill_ms = settings.backfill_s * 1000
+    try:
+        recogniser, line = load_recogniser(settings, console)
+    except AudioError as error:
+        if not patient:
+            raise
+        console.print(f"{missing(error)} It is tried again.", markup=False, soft_wrap=True)
+        scheduler = Scheduler(None, workers, missing=missing(error))
+        hearing = heard_by(scheduler, missing(error), backfill_ms)
+    else:
+        scheduler = Scheduler(recogniser, workers)
+        hearing = heard_by(scheduler, line, backfill_ms)
+    if patient:
+        quiet = Console(quiet=True)
+        reloading = Reloading(hearing, scheduler, lambda: load_recogniser(settings, quiet))
+
+        def close() -> None:
+            reloading.close()
+            scheduler.close()
+
+        hearing.close = close
+    return hearing
+
+
+def load_recogniser(settings: Settings, console: Console) -> tuple[Recogniser, str]:
+    """The recogniser the settings ask for, and the line that tells of it.
+
+    With `auto` a Whisper model that cannot be loaded gives way to the embedded recogniser.
+
+    Raises:
+        AudioError: as `load_hearing`.
+    """
+    from audio.sphinx import SphinxRecogniser
+
     choice = choose_recogniser(settings.recogniser, settings.model, settings.models_dir)
     console.print(choice.line, markup=False, soft_wrap=True)
     path, line = choice.path, choice.line
     if choice.needs_download:
         path = fetch_with_progress(str(choice.model), settings.models_dir, console)
         line = f"Listening with Whisper {choice.model} from {path}"
-    workers = settings.workers or os.cpu_count() or 1
-    recogniser: Recogniser
-    if choice.kind == "whisper" and path is not None:
-        from audio.whisper import WhisperRecogniser
+    if choice.kind == "pocketsphinx" or path is None:
+        return SphinxRecogniser(), line
+    from audio.whisper import WhisperRecogniser
 
-        recogniser = WhisperRecogniser(path, workers=workers)
-    else:
-        from audio.sphinx import SphinxRecogniser
-
-        recogniser = SphinxRecogniser()
-    return ready(recogniser, line, workers)
+    try:
+        return WhisperRecogniser(path, workers=settings.workers or os.cpu_count() or 1), line
+    except AudioError as error:
+        if settings.recogniser == "whisper" or settings.model:
+            raise
+        line = f"Listening with the built-in PocketSphinx, which mishears more: {error}"
+        console.print(line, markup=False, soft_wrap=True)
+        return SphinxRecogniser(), line
 
 
 def ready(recogniser: Recogniser, line: str, workers: int) -> Hearing:
     """A loaded recogniser behind one scheduler for all calls."""
-    scheduler = Scheduler(recogniser, workers)
+    return heard_by(Scheduler(recogniser, workers), line)
+
+
+def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0) -> Hearing:
+    """What gives every call its listener at this scheduler."""
 
     def listener(
         speakers: Sequence[Speaker],
@@ -63,10 +106,20 @@ def ready(recogniser: Recogniser, line: str, workers: int) -> Hearing:
         tone: bool = True,
     ) -> Listener:
         clean = Speaker.CUSTOMER in speakers and Speaker.AGENT in speakers
-        meter = VoiceMeter() if clean and tone else None
-        return Listener(scheduler, speakers, in_step=in_step, wake=wake, phrases=phrases, voice_meter=meter)
+        return Listener(
+            scheduler,
+            speakers,
+            in_step=in_step,
+            wake=wake,
+            phrases=phrases,
+            voice_meter=VoiceMeter() if clean and tone else None,
+            backfill_ms=backfill_ms,
+        )
 
-    return Hearing(line, recogniser.name, recogniser.version, recogniser.embedded, listener, scheduler.close)
+    hearing = Hearing(line, "no recogniser", "", False, listener, scheduler.close)
+    if scheduler.recogniser is not None:
+        hearing.take(scheduler.recogniser, line)
+    return hearing
 
 
 def fetch_with_progress(name: str, models_dir: Path, console: Console) -> Path:
@@ -101,7 +154,7 @@ def calibrate_with_table(name: str, recordings: Sequence[Path], models_dir: Path
         task = progress.add_task("", total=None)
         found = calibrate(
             path,
-            [pcm for recording in recordings for pcm in _channels(recording)],
+            [pcm for recording in recordings for pcm in asyncio.run(channels_of(recording))],
             progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
     title = (
@@ -122,16 +175,11 @@ def calibrate_with_table(name: str, recordings: Sequence[Path], models_dir: Path
     return table
 
 
-def _channels(recording: Path) -> list[Pcm]:
+async def channels_of(recording: Path) -> list[Pcm]:
     """A whole recording, one array per channel."""
-    source = open_recording(recording, speed=math.inf)
-
-    async def read() -> list[Pcm]:
-        parts: dict[Speaker, list[Pcm]] = {}
-        async for item in source:
-            if isinstance(item, Chunk):
-                for speaker, pcm in item.channels.items():
-                    parts.setdefault(speaker, []).append(pcm)
-        return [np.concatenate(pcm) for pcm in parts.values()]
-
-    return asyncio.run(read())
+    parts: dict[Speaker, list[Pcm]] = {}
+    async for item in open_recording(recording, speed=math.inf):
+        if isinstance(item, Chunk):
+            for speaker, pcm in item.channels.items():
+                parts.setdefault(speaker, []).append(pcm)
+    return [np.concatenate(pcm) for pcm in parts.values()]

@@ -50,11 +50,16 @@ DEMO_SOUND = Path(__file__).parent.parent / "demo" / "call.ogg"
 
 
 @contextlib.asynccontextmanager
-async def program(settings: Settings, console: Console, *, any_port: bool = False) -> AsyncIterator[Service]:
-    """The whole program with its pages up; closed in order on the way out."""
+async def program(
+    settings: Settings, console: Console, *, any_port: bool = False, patient: bool = False
+) -> AsyncIterator[Service]:
+    """The whole program with its pages up; closed in order on the way out.
+
+    `patient`: it starts without a recogniser where none can be loaded.
+    """
     rulebook = load_rules(extra=settings.rules)
     playbooks = Shelf(settings.playbook, settings.options)
-    hearing = load_hearing(settings, console)
+    hearing = load_hearing(settings, console, patient=patient)
     service = Service(settings, rulebook, playbooks, Hub(), hearing)
     for call in service.open():
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
@@ -138,7 +143,7 @@ def run_server(settings: Settings, console: Console) -> None:
     """The pages, and every call that joins, until stopped."""
 
     async def run() -> None:
-        async with program(settings, console) as service, open_to_calls(service), purging(service):
+        async with program(settings, console, patient=True) as service, open_to_calls(service), purging(service):
             console.print("Ready. Ctrl-C stops it.")
             await _until_stopped()
 

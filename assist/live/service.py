@@ -34,6 +34,7 @@ from assist.settings import Settings
 from assist.store.codec import decode
 from assist.store.store import RecordQuery, Store, open_store
 from audio.events import Gap, Trouble
+from audio.recogniser import Recogniser
 from audio.source import CallSource
 from detectors.escalation import Escalation
 from detectors.roster import build
@@ -46,9 +47,9 @@ RESUME_S = 120
 """A call that was cut short longer ago is over."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hearing:
-    """The loaded recogniser as the service needs it."""
+    """The recogniser as the service needs it; another may take its place while calls go on."""
 
     line: str
     """What is being used and how to get better, for the terminal and the pages."""
@@ -58,6 +59,11 @@ class Hearing:
     listener: Callable[..., Ears]
     """(speakers, in_step, wake, phrases, tone) -> a listener of its own for one call; tone: measure the voice."""
     close: Callable[[], None]
+
+    def take(self, recogniser: Recogniser, line: str) -> None:
+        """This recogniser listens from now on."""
+        self.line, self.name, self.version = line, recogniser.name, recogniser.version
+        self.embedded = recogniser.embedded
 
 
 @dataclass

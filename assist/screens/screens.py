@@ -82,6 +82,8 @@ class _Seen:
     sound_lost: dict[str, str] = field(default_factory=dict)
     """Trouble code -> its line, while it lasts."""
     behind: str = ""
+    untranscribed: str = ""
+    """Why there is no recogniser; empty while there is one."""
     paused: bool = False
     paused_by_itself: str = ""
     gate: Gate = field(default_factory=Gate)
@@ -476,6 +478,10 @@ class Screens:
             if not trouble.cleared:
                 seen.sound_lost[trouble.code] = trouble.text
             self._health(seen)
+        elif trouble.code == "transcriber-missing":
+            seen.untranscribed = "" if trouble.cleared else trouble.text
+            self._health(seen)
+            self.hub.show(seen.agent_room, "call", self._call(seen, "live"))
         elif trouble.code == "transcriber-behind":
             seen.behind = "" if trouble.cleared else trouble.text
             seen.lag_ms = trouble.lag_ms
@@ -548,6 +554,8 @@ class Screens:
             state, text = "paused", "Not listening: there is no consent to this call"
         elif seen.sound_lost:
             state, text = "lost", next(iter(seen.sound_lost.values()))
+        elif seen.untranscribed:
+            state, text = "untranscribed", seen.untranscribed
         elif seen.behind:
             state, text = "behind", seen.behind
         health = messages.Health.model_validate(
@@ -564,7 +572,8 @@ class Screens:
 
     def _row(self, seen: _Seen) -> None:
         started = seen.started
-        state = "paused" if seen.paused else "lost" if seen.sound_lost else "behind" if seen.behind else "ok"
+        trouble = "untranscribed" if seen.untranscribed else "behind" if seen.behind else "ok"
+        state = "paused" if seen.paused else "lost" if seen.sound_lost else trouble
         given = [option.title for option in seen.options if seen.plan_states.get(option.id) == "accepted"]
         offered = [option.title for option in seen.options if seen.plan_states.get(option.id) == "offered"]
         plan = f"{given[0]}, accepted" if given else f"{offered[0]}, offered" if offered else ""

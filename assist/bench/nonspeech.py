@@ -1,0 +1,45 @@
+"""Words invented on sound without speech, as a table: the sounds of a telephone line, and recordings of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from assist.live.loading import channels_of, load_recogniser
+from assist.settings import Settings
+from audio.nonspeech import Invented, invented, synthetic, telephone
+
+
+def nonspeech_table(settings: Settings, recordings: Sequence[Path], console: Console) -> Table:
+    """Every word the recogniser hears in sounds that hold none.
+
+    Raises:
+        AudioError: no recogniser, or a recording that cannot be read.
+    """
+    recogniser, _ = load_recogniser(settings, console)
+    sounds = synthetic()
+    sounds |= {f"{name}, telephone": telephone(pcm) for name, pcm in sounds.items()}
+    own = {
+        f"{path.name} {number}": pcm for path in recordings for number, pcm in enumerate(asyncio.run(channels_of(path)))
+    }
+    with Progress(TextColumn("listening"), BarColumn(), console=console, transient=True) as progress:
+        task = progress.add_task("", total=1.0)
+        found = invented(recogniser, sounds | own, progress=lambda share: progress.update(task, completed=share))
+    table = Table("Sound", "Length", "Taken for speech", "Words", "Words a minute", title=recogniser.name)
+    for row in found:
+        table.add_row(*_cells(row))
+    table.add_section()
+    for name, rows in (("made here", found[: len(sounds)]), ("your recordings", found[len(sounds) :])):
+        if rows:
+            seconds, taken_s = sum(row.seconds for row in rows), sum(row.taken_s for row in rows)
+            table.add_row(*_cells(Invented(name, seconds, taken_s, sum(row.words for row in rows))))
+    return table
+
+
+def _cells(row: Invented) -> tuple[str, ...]:
+    return (row.name, f"{row.seconds:.0f} s", f"{row.taken_s:.1f} s", str(row.words), f"{row.per_minute:.2f}")

@@ -1,0 +1,181 @@
+"""Calls while there is no recogniser: what was said is untranscribed, or held until one comes."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from audio.agenda import HUNG_MS
+from audio.errors import AudioError
+from audio.events import Chunk, Gap, Speaker, Trouble, Utterance, Word
+from audio.listener import Listener
+from audio.scheduling import Scheduler
+
+DATA = Path(__file__).parent / "data"
+BOTH = (Speaker.AGENT, Speaker.CUSTOMER)
+
+
+class Counting:
+    """Hears how much sound it was given."""
+
+    name, version, embedded = "counting", "1", False
+
+    def begin(self, *, phrases=()):
+        return CountingDecoding()
+
+
+class CountingDecoding:
+    samples = 0
+
+    def extend(self, pcm):
+        self.samples += len(pcm)
+
+    def hypothesis(self):
+        return ()
+
+    def final(self):
+        return (Word(str(self.samples), 0, 1),)
+
+
+@pytest.fixture(scope="module")
+def chunks():
+    sound = soundfile.read(DATA / "spoken-call.flac", dtype="float32")[0].T.copy()
+    return [
+        Chunk(at // 16, dict(zip(BOTH, sound[:, at : at + 1600], strict=True))) for at in range(0, sound.shape[1], 1600)
+    ]
+
+
+def gaps(heard):
+    return [item for item in heard if isinstance(item, Gap)]
+
+
+def utterances(heard):
+    return [item for item in heard if isinstance(item, Utterance)]
+
+
+def pushed(listener, chunks):
+    return [item for chunk in chunks for item in listener.push(chunk)]
+
+
+def test_without_a_recogniser_every_utterance_is_a_gap_and_the_trouble_is_told_once(chunks):
+    scheduler = Scheduler(None, 1, missing="No model.")
+    listener = Listener(scheduler, BOTH)
+    heard = pushed(listener, chunks) + listener.finish()
+    assert [(item.code, item.text) for item in heard if isinstance(item, Trouble)] == [
+        ("transcriber-missing", "No model.")
+    ]
+    assert utterances(heard) == [] and {gap.why for gap in gaps(heard)} == {"untranscribed"}
+    assert [gap.speaker for gap in gaps(heard)].count(Speaker.CUSTOMER) == 4
+    scheduler.close()
+
+
+def test_a_recogniser_that_comes_in_mid_call_hears_the_rest_and_the_utterance_being_said(chunks):
+    scheduler = Scheduler(None, 1)
+    listener = Listener(scheduler, BOTH, in_step=True)
+    heard = pushed(listener, chunks[:60])  # the customer is speaking at 6 s
+    scheduler.adopt(Counting())
+    heard += pushed(listener, chunks[60:]) + listener.finish()
+    assert [item.cleared for item in heard if isinstance(item, Trouble)] == [False, True]
+    assert [gap.speaker for gap in gaps(heard)] == [Speaker.AGENT]
+    customer = [item for item in utterances(heard) if item.speaker is Speaker.CUSTOMER]
+    assert len(customer) == 4 and customer[0].start_ms < 6000 < customer[0].end_ms
+    assert int(customer[0].words[0].text) == (customer[0].end_ms - customer[0].start_ms) * 16
+    scheduler.close()
+
+
+def test_held_speech_is_transcribed_when_a_recogniser_comes(chunks):
+    scheduler = Scheduler(None, 1)
+    listener = Listener(scheduler, BOTH, in_step=True, backfill_ms=60_000)
+    heard = pushed(listener, chunks[:-1])
+    assert gaps(heard) == [] == utterances(heard)
+    scheduler.adopt(Counting())
+    heard += pushed(listener, chunks[-1:]) + listener.finish()
+    assert len(utterances(heard)) == 7 and gaps(heard) == []
+    scheduler.close()
+
+
+def test_of_too_much_held_speech_the_agents_oldest_goes_first(chunks):
+    scheduler = Scheduler(None, 1)
+    listener = Listener(scheduler, BOTH, backfill_ms=8_000)
+    during = gaps(pushed(listener, chunks))
+    assert during and during[0].speaker is Speaker.AGENT
+    after = gaps(listener.finish())
+    assert len(during) + len(after) == 7
+    assert sum(gap.end_ms - gap.start_ms for gap in after) <= 8_000
+    scheduler.close()
+
+
+class Hanging(Counting):
+    def __init__(self):
+        self.entered, self.release = threading.Semaphore(0), threading.Event()
+
+    def begin(self, *, phrases=()):
+        self.entered.release()
+        self.release.wait()
+        return CountingDecoding()
+
+
+def test_a_recogniser_that_only_hangs_is_given_up_and_another_takes_its_place(chunks, caplog):
+    now = [0.0]
+    hanging = Hanging()
+    scheduler = Scheduler(hanging, 1, clock=lambda: now[0])
+    listener = Listener(scheduler, BOTH)
+    heard = pushed(listener, chunks[:40])
+    for _ in range(3):  # the worker, and those hired in its place
+        assert hanging.entered.acquire(timeout=10)
+        now[0] += HUNG_MS / 1000
+        scheduler.inspect()
+    assert "stopped answering" in scheduler.missing
+    heard += pushed(listener, chunks[40:100])
+    scheduler.adopt(Counting())
+    heard += pushed(listener, chunks[100:]) + listener.finish()
+    assert {gap.why for gap in gaps(heard)} == {"failed", "untranscribed"}
+    assert utterances(heard)[-1].words
+    assert threading.active_count() < 20
+    hanging.release.set()
+    scheduler.close()
+
+
+def test_loading_is_tried_again_ever_later_until_it_works():
+    from assist.live.loading import heard_by
+    from assist.live.reloading import Reloading
+
+    scheduler = Scheduler(None, 1, missing="first")
+    hearing = heard_by(scheduler, "nothing")
+    tries, delays, ready = [], [], threading.Event()
+
+    def load():
+        tries.append(hearing.name)
+        if len(tries) < 9:
+            raise AudioError("model-corrupt", f"damaged {len(tries)}")
+        return Counting(), "Listening with counting"
+
+    def wait(seconds):
+        delays.append(seconds)
+        if not scheduler.missing:
+            ready.set()
+            return True
+        return False
+
+    Reloading(hearing, scheduler, load, wait=wait)
+    assert ready.wait(10)
+    assert delays == [1, 2, 4, 8, 16, 32, 60, 60, 60, 1]
+    assert (hearing.name, hearing.line, scheduler.missing) == ("counting", "Listening with counting", "")
+    scheduler.close()
+
+
+def test_sound_levels_need_no_recogniser(chunks):
+    class Meter:
+        given = 0
+
+        def push(self, audio, speech):
+            self.given += speech
+            return ()
+
+    meter, scheduler = Meter(), Scheduler(None, 1)
+    listener = Listener(scheduler, BOTH, voice_meter=meter)
+    pushed(listener, chunks)
+    listener.finish()
+    assert meter.given > 50
+    scheduler.close()

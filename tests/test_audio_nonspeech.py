@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from audio.nonspeech import invented, synthetic, telephone
+from audio.sphinx import SphinxRecogniser
+from audio.whisper import WhisperRecogniser
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module", params=["whisper", "pocketsphinx"])
+def recogniser(request):
+    if request.param == "pocketsphinx":
+        return SphinxRecogniser(decoders=1)
+    return WhisperRecogniser(HERE / "models" / "test-recogniser", device="cpu", floor_frames=300)
+
+
+def test_nothing_is_invented_on_the_sounds_of_a_line_without_a_speaker(recogniser):
+    sounds = synthetic(6.0)
+    sounds |= {f"{name}, telephone": telephone(pcm) for name, pcm in sounds.items()}
+    assert {found.name: found.words for found in invented(recogniser, sounds) if found.words} == {}
+
+
+def test_what_is_said_is_counted(recogniser):
+    customer = soundfile.read(HERE / "data" / "spoken-call.flac", dtype="float32")[0].T[1, : 8 * 16000].copy()
+    (found,) = invented(recogniser, {"a sentence": customer})
+    assert 8 <= found.words <= 12 and 2 < found.taken_s < 4
+    assert found.per_minute == found.words * 60 / 8
