@@ -82,6 +82,8 @@ class Task:
     decoding: Decoding | None = None
     taken: int = 0
     """Pieces of sound the decoding has."""
+    hung: int = 0
+    """Decodes of it that did not come back; after the second nothing more is asked."""
 
     @property
     def samples(self) -> int:
@@ -183,13 +185,22 @@ class Agenda:
         """After `done` of a decode that failed: put it back at its place, once, to begin anew."""
         line = job.task.line
         job.task.decoding, job.task.taken = None, 0
-        if job.tries >= 2:
+        if job.tries >= 2 or job.task.hung >= 2:
             return
         retry = replace(job, started_ms=0, batch=0, abandoned=False)
         if job.final:
             line.finals.appendleft(retry)
         elif line.hop is None and not line.finals:
             line.hop = retry
+
+    def forget(self, task: Task) -> list[Job]:
+        """Take away what waits for this task."""
+        line = task.line
+        jobs = [job for job in (*line.finals, line.hop) if job is not None and job.task is task]
+        line.finals = deque(job for job in line.finals if job.task is not task)
+        if line.hop is not None and line.hop.task is task:
+            line.hop = None
+        return jobs
 
     def clear(self) -> list[Job]:
         """Take away everything, waiting and running: nobody is left to do it."""

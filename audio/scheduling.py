@@ -77,7 +77,7 @@ class Scheduler:
         with self._change:
             if len(pcm):
                 task.sound.append(pcm)
-            if self.recogniser is None:
+            if self.recogniser is None or task.hung >= 2:
                 task.deliver(Answer(final, paused, task.samples, None))
                 return
             self._agenda.submit(task, self.now_ms(), final=final, paused=paused)
@@ -115,6 +115,7 @@ class Scheduler:
             hung = self._agenda.hung(self.now_ms())
             for job in hung:
                 job.abandoned = True
+                job.task.hung += 1
                 self._failed(job)
             batches = {job.batch for job in hung}
             self._hanging += len(batches)
@@ -203,8 +204,11 @@ class Scheduler:
         with self._change:
             if job not in self._agenda.running:
                 return  # given up before
-            if job.tries >= 2:
+            if job.tries >= 2 or job.task.hung >= 2:
                 job.task.deliver(Answer(job.final, job.paused, job.samples, None))
             self._agenda.done(job)
             self._agenda.again(job)
+            if job.task.hung >= 2:
+                for other in self._agenda.forget(job.task):
+                    other.task.deliver(Answer(other.final, other.paused, other.samples, None))
             self._change.notify_all()
