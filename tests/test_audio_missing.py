@@ -121,15 +121,15 @@ def test_a_recogniser_that_only_hangs_is_given_up_and_another_takes_its_place(ch
     hanging = Hanging()
     scheduler = Scheduler(hanging, 1, clock=lambda: now[0])
     listener = Listener(scheduler, BOTH)
-    heard = pushed(listener, chunks[:40])
+    heard = pushed(listener, chunks[:80])
     for _ in range(3):  # the worker, and those hired in its place
         assert hanging.entered.acquire(timeout=10)
         now[0] += HUNG_MS / 1000
         scheduler.inspect()
     assert "stopped answering" in scheduler.missing
-    heard += pushed(listener, chunks[40:100])
+    heard += pushed(listener, chunks[80:130])
     scheduler.adopt(Counting())
-    heard += pushed(listener, chunks[100:]) + listener.finish()
+    heard += pushed(listener, chunks[130:]) + listener.finish()
     assert {gap.why for gap in gaps(heard)} == {"failed", "untranscribed"}
     assert utterances(heard)[-1].words
     assert threading.active_count() < 20
