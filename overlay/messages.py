@@ -228,6 +228,29 @@ class WrapUp(_Message):
     kept: bool = Field(False, description="the agent has kept a wrap-up of this call")
 
 
+class PracticeStep(_Message):
+    """A step of the method after a practice call."""
+
+    title: str
+    done: bool
+    words: str = Field("", description="the trainee's words that showed it")
+    could_say: str = Field("", description="left: a line that would have done it")
+
+
+class Practice(_Message):
+    """`practice`: this is no real call. What the trainee may know, whether it is their turn, and the end's feedback."""
+
+    call: str
+    title: str
+    about: str = ""
+    aim: str = ""
+    turn: bool = Field(False, description="the customer waits for an answer")
+    over: bool = False
+    steps: list[PracticeStep] = []
+    missteps: list[str] = []
+    clock: str = Field("", description="how the 60-second clock went, in words")
+
+
 class Row(_Message):
     """`row/<call>` of the board: one live call."""
 
@@ -356,6 +379,7 @@ Message = (
     | Notice
     | Ended
     | WrapUp
+    | Practice
     | Row
     | Alert
     | Duty
@@ -421,6 +445,13 @@ class DoNote(_Do):
 
     do: Literal["note"]
     text: Text
+
+
+class DoSay(_Do):
+    """Practice: the trainee's answer to the customer, in text."""
+
+    do: Literal["say"]
+    text: Annotated[str, Field(min_length=1, max_length=600)]
 
 
 class WrapUpFollowUpSet(_Message):
@@ -489,13 +520,14 @@ Do = Annotated[
     | DoConsent
     | DoNote
     | DoWrapUp
+    | DoSay
     | DoAlert
     | DoAnswer
     | DoTell
     | DoWatch,
     Field(discriminator="do"),
 ]
-AGENT_DOES = (DoPrompt, DoPlan, DoStep, DoHelp, DoPause, DoConsent, DoNote, DoWrapUp)
+AGENT_DOES = (DoPrompt, DoPlan, DoStep, DoHelp, DoPause, DoConsent, DoNote, DoWrapUp, DoSay)
 SUPERVISOR_DOES = (DoAlert, DoAnswer, DoTell, DoWatch)
 DO: TypeAdapter[
     DoPrompt
@@ -506,6 +538,7 @@ DO: TypeAdapter[
     | DoConsent
     | DoNote
     | DoWrapUp
+    | DoSay
     | DoAlert
     | DoAnswer
     | DoTell

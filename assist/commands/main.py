@@ -12,6 +12,7 @@ from assist.commands import (
     models,
     people,
     playbooks,
+    practice,
     privacy,
     records,
     reports,
@@ -20,7 +21,7 @@ from assist.commands import (
 from assist.commands.app import app, fail
 from assist.errors import AssistError
 
-COMMANDS = (calls, models, records, reports, playbooks, people, privacy, measuring, backups, doctor, schemas)
+COMMANDS = (calls, models, records, reports, playbooks, practice, people, privacy, measuring, backups, doctor, schemas)
 """Importing one adds its commands to the application."""
 
 

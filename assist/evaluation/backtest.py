@@ -72,14 +72,15 @@ class CallChanges:
 
 
 @dataclass
-class _AsHeard:
-    """Gives the signals that stood on sound when they were heard."""
+class AsHeard:
+    """A detector that gives signals which stood on sound, when they were heard."""
 
     signals: list[Signal]
     name: str = "as-heard"
     version: str = "1"
 
     def __call__(self, window: Window) -> list[Signal]:
+        """Those whose time has come."""
         ready = [signal for signal in self.signals if signal.at_ms <= window.now_ms]
         self.signals = [signal for signal in self.signals if signal.at_ms > window.now_ms]
         return ready
@@ -102,7 +103,7 @@ def judge(events: Sequence[Event], judges: Judges) -> list[Event]:
         caller=Caller(started.value),
         began=datetime.fromisoformat(started.started_at),
     )
-    session = Session(started, [*detectors, _AsHeard(heard)], Escalation(), coach)
+    session = Session(started, [*detectors, AsHeard(heard)], Escalation(), coach)
     return _run(session, events)
 
 

@@ -105,5 +105,7 @@ class Desk:
                 return "message", "", what.text
             case messages.DoWatch():
                 return "watch" if what.on else "unwatch", "", ""
+            case messages.DoSay():
+                raise OverlayError("refused", "This is a real call: answer the customer aloud.")
             case messages.DoWrapUp():
                 raise OverlayError("refused", "The call is still on; wrap it up when it has ended.")

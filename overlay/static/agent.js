@@ -4,6 +4,7 @@ import { connect } from "./link.js";
 import { card as cardSlot } from "./card.js";
 import { planAndSteps } from "./plan.js";
 import { chip, clock, h, keys, put, redraw, s, span, spark, transcript, write, lag as seconds } from "./shared.js";
+import { drawPractice } from "./practice.js";
 import { inItsOwnWindow, popOut } from "./popout.js";
 
 const who = decodeURIComponent(location.pathname.split("/")[2] ?? "") || new URLSearchParams(location.search).get("agent") || "";
@@ -68,6 +69,7 @@ function draw() {
   drawNext();
   plan.draw();
   lines(room());
+  drawPractice(find("practice"), now("practice"), (what) => link.send(what) || (say("Not connected: that was not sent."), false));
   drawNotices();
 }
 

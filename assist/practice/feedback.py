@@ -1,0 +1,113 @@
+"""After a practice call: what was done with which words, what was left, and what could have been said. No score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from assist.coach.parts import Playbook
+from assist.events import Event, PromptEnded, PromptShown, Recovery, SignalRaised, StepTicked
+from assist.records.page import clock, label
+from audio.events import Speaker
+from detectors.signals import AGENT_MISSTEPS, Level, LevelChange
+
+
+@dataclass(frozen=True, slots=True)
+class StepSeen:
+    """A step of the method."""
+
+    title: str
+    done_ms: int | None
+    words: str
+    """The trainee's words that showed it; empty where it was left."""
+    could_say: str
+    """Left: a line that would have done it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What is told to the trainee, and to nobody else: it is not stored."""
+
+    steps: tuple[StepSeen, ...]
+    missteps: tuple[tuple[int, str, str], ...]
+    """(ms, which, the words)."""
+    clock: str
+    prompts: tuple[tuple[int, str, str, str], ...]
+    """(ms, title, line, what was done)."""
+    course: tuple[tuple[int, Level], ...]
+
+
+def feedback(events: Sequence[Event], playbook: Playbook) -> Feedback:
+    """Fold the events of a practice call."""
+    ticked: dict[str, StepTicked] = {}
+    ends: dict[str, PromptEnded] = {}
+    for event in events:
+        if isinstance(event, StepTicked):
+            if event.done:
+                ticked.setdefault(event.step, event)
+            else:
+                ticked.pop(event.step, None)
+        elif isinstance(event, PromptEnded):
+            ends[event.id] = event
+    steps = []
+    for step in playbook.steps:
+        tick = ticked.get(step.id)
+        done = tick.at_ms if tick else None
+        steps.append(StepSeen(step.title, done, tick.words if tick else "", "" if tick else (step.say or [""])[0]))
+    missteps = {
+        event.signal.key: (event.signal.at_ms, label(event.signal.id), event.signal.evidence.quote)
+        for event in events
+        if isinstance(event, SignalRaised)
+        and event.signal.id in AGENT_MISSTEPS
+        and event.signal.speaker is Speaker.AGENT
+    }
+    prompts = []
+    for event in events:
+        if isinstance(event, PromptShown):
+            end = ends.get(event.id)
+            how = {"acted": f"said: “{end.words}”", "used": "used"}.get(end.how, "not used") if end else "not used"
+            prompts.append((event.at_ms, event.title, event.say, how))
+    course = tuple((event.at_ms, event.level) for event in events if isinstance(event, LevelChange))
+    return Feedback(tuple(steps), tuple(missteps.values()), _clock(events), tuple(prompts), course)
+
+
+def _clock(events: Sequence[Event]) -> str:
+    runs = [event for event in events if isinstance(event, Recovery)]
+    if not runs:
+        return "the call did not escalate, so the 60-second clock never started"
+    started = runs[0].at_ms
+    for run in runs:
+        if run.what == "met":
+            took, goal = run.took_ms / 1000, run.limit_ms // 1000
+            return f"calmer {took:.0f} s after it escalated at {clock(started)} (goal {goal} s)"
+    ended = next((run for run in runs if run.what in ("missed", "stopped") and run.took_ms), None)
+    if ended is not None and ended.what == "missed":
+        return f"not calmer within {ended.limit_ms // 1000} s of {clock(started)}, when it escalated"
+    return f"the call escalated at {clock(started)} and ended before it was calmer"
+
+
+def tables(told: Feedback) -> list[RenderableType]:
+    """For the terminal."""
+    steps = Table("Step", "At", "Your words", "What could be said", title="The method", title_justify="left")
+    for step in told.steps:
+        if step.done_ms is None:
+            steps.add_row(step.title, "–", "", f"“{step.could_say}”" if step.could_say else "")
+        else:
+            steps.add_row(f"✓ {step.title}", clock(step.done_ms), f"“{step.words}”" if step.words else "by hand", "")
+    shown: list[RenderableType] = [steps, f"Recovery: {told.clock}."]
+    if told.missteps:
+        table = Table("At", "Heard", "Words", title="Tends to make it worse", title_justify="left")
+        for at_ms, what, words in told.missteps:
+            table.add_row(clock(at_ms), what, f"“{words}”")
+        shown.append(table)
+    if told.prompts:
+        table = Table("At", "Prompt", "Line", "You", title="What the overlay suggested", title_justify="left")
+        for at_ms, title, say, how in told.prompts:
+            table.add_row(clock(at_ms), title, f"“{say}”", how)
+        shown.append(table)
+    course = ", ".join(f"{clock(at_ms)} {level}" for at_ms, level in told.course) or "calm throughout"
+    shown.append(f"Level: {course}. This is about the steps, not about you: nothing of it is kept.")
+    return shown

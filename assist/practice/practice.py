@@ -1,0 +1,181 @@
+"""One practice call: the customer's written lines and the trainee's answers, judged as a real call is. Pure.
+
+Time is an argument, as in a session: with a microphone it is the sound's, in text every word takes 300 ms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from assist.coach.coach import AgentProfile, Coach
+from assist.coach.parts import Playbook
+from assist.evaluation.backtest import AsHeard
+from assist.events import Action, CallStarted, Event, SignalRaised
+from assist.live.session import TICK_MS, Session
+from assist.practice.script import DOING, Line, Script
+from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Utterance, Word
+from detectors.escalation import Escalation
+from detectors.roster import RosterSettings, build
+from detectors.rulebook import Rulebook
+from detectors.signals import Evidence, Severity, Signal
+
+WORD_MS = 300
+"""How long a written word takes to say: 200 words a minute, an upset caller's pace."""
+PAUSE_MS = 700
+"""Between two people's turns."""
+TURN_MS = 1_500
+"""Aloud: so long after the trainee's last words it is the customer's turn."""
+MOST_TURNS = 40
+"""A call that goes round in circles ends here."""
+
+
+@dataclass
+class Practice:
+    """Feed it in the order of call time; every method returns what happened because of it."""
+
+    script: Script
+    playbook: Playbook
+    rulebook: Rulebook
+    started: CallStarted
+    said: list[tuple[str, Line]] = field(default_factory=list)
+    """(utterance id, line) of every line the customer has said."""
+    over: bool = False
+    now_ms: int = 0
+
+    def __post_init__(self) -> None:
+        self._raised = AsHeard([])
+        detectors = build(self.rulebook, RosterSettings(off=frozenset({"raised_voice", "silence"})))
+        coach = Coach(
+            self.playbook, AgentProfile(self.started.agent), began=datetime.fromisoformat(self.started.started_at)
+        )
+        self.session = Session(self.started, [*detectors, self._raised], Escalation(), coach)
+        self.line: Line | None = None
+        """The customer's newest line."""
+        self._coming: tuple[int, Line] | None = None
+        self._speaking_until = 0
+        self._reply: set[str] = set()
+        self._so_far: set[str] = set()
+        self._replied_ms: int | None = None
+        self._talking = False
+        self._number = 0
+
+    @property
+    def listening(self) -> bool:
+        """It is the trainee's turn."""
+        return not self.over and self._coming is None and self.now_ms >= self._speaking_until
+
+    def begin(self) -> list[Event]:
+        """The call begins; the customer's first line is on its way."""
+        self._coming = (PAUSE_MS, self.script.lines[0])
+        return self.session.begin()
+
+    def advance(self, now_ms: int) -> list[Event]:
+        """Time has passed: the customer speaks when it is their turn."""
+        events: list[Event] = []
+        for tick in range(self.now_ms - self.now_ms % TICK_MS + TICK_MS, now_ms + 1, TICK_MS):
+            self.now_ms = tick
+            if self._coming is not None and tick >= self._coming[0]:
+                events += self._speak(*self._coming)
+            events += self._told(self.session.tick(tick))
+            quiet = self._replied_ms is not None and tick - self._replied_ms >= TURN_MS
+            if quiet and not self._talking and self.listening:
+                self._turn()
+        self.now_ms = max(self.now_ms, now_ms)
+        return events
+
+    def until_their_turn(self) -> list[Event]:
+        """Text: let the customer say their line to its end."""
+        events: list[Event] = []
+        while not self.listening and not self.over:
+            events += self.advance(self.now_ms + TICK_MS)
+        return events
+
+    def reply(self, text: str) -> list[Event]:
+        """Text: the trainee's answer, as if it had been said."""
+        words = text.split()
+        if not words or not self.listening:
+            return []
+        start = self.now_ms + PAUSE_MS
+        utterance = self._utterance(Speaker.AGENT, words, start)
+        events = self.advance(utterance.end_ms)
+        events += self._told(self.session.hear(utterance))
+        self._turn()
+        return events
+
+    def hear(self, heard: Heard) -> list[Event]:
+        """Aloud: what the recogniser heard on the trainee's microphone."""
+        if isinstance(heard, SpeechActivity) and heard.speaker is Speaker.AGENT:
+            self._talking = heard.speaking
+        if isinstance(heard, (Utterance, Hypothesis)) and heard.words and self._speaking_until <= heard.start_ms:
+            self._replied_ms = self.now_ms
+        return self._told(self.session.hear(heard))
+
+    def act(self, action: Action) -> list[Event]:
+        """Aloud or in text: something done at the overlay."""
+        return self._told(self.session.act(action))
+
+    def end(self, reason: str) -> list[Event]:
+        """The call is over."""
+        self.over = True
+        return self.session.end(self.now_ms, reason, {})
+
+    def _turn(self) -> None:
+        """The customer takes in what was said and answers."""
+        self._replied_ms = None
+        if self.line is None:
+            return
+        following = self.script.after(self.line, frozenset(self._reply), frozenset(self._so_far))
+        self._reply.clear()
+        if following is None or len(self.said) >= MOST_TURNS:
+            self.over = True
+        else:
+            self._coming = (self.now_ms + PAUSE_MS, following)
+
+    def _speak(self, start_ms: int, line: Line) -> list[Event]:
+        """The line is heard whole at its end, as settled words are."""
+        utterance = self._utterance(Speaker.CUSTOMER, line.say.split(), start_ms)
+        if self.now_ms < utterance.end_ms:
+            return []
+        self._coming = None
+        self._speaking_until = utterance.end_ms
+        self._reply.clear()
+        self.line = line
+        self.said.append((utterance.id, line))
+        if line.raised:
+            evidence = Evidence(start_ms, utterance.end_ms, summary="a raised voice, as the script has it")
+            self._raised.signals.append(
+                Signal(
+                    "raised_voice",
+                    "practice.raised",
+                    "1",
+                    utterance.speaker,
+                    utterance.end_ms,
+                    0.9,
+                    Severity.HELP,
+                    evidence,
+                )
+            )
+        events = self._told(self.session.hear(utterance))
+        if line.end:
+            self.over = True
+        return events
+
+    def _utterance(self, speaker: Speaker, words: list[str], start_ms: int) -> Utterance:
+        if speaker is Speaker.CUSTOMER:
+            name = f"c{len(self.said) + 1}"
+        else:
+            self._number += 1
+            name = f"a{self._number}"
+        spoken = tuple(
+            Word(word, start_ms + WORD_MS * i, start_ms + WORD_MS * (i + 1) - 20) for i, word in enumerate(words)
+        )
+        return Utterance(name, speaker, start_ms, start_ms + WORD_MS * len(words), spoken)
+
+    def _told(self, events: list[Event]) -> list[Event]:
+        """Notes what the trainee was heard doing."""
+        for event in events:
+            if isinstance(event, SignalRaised) and event.signal.id in DOING and event.signal.speaker is Speaker.AGENT:
+                self._reply.add(event.signal.id)
+                self._so_far.add(event.signal.id)
+        return events

@@ -1,0 +1,258 @@
+"""A practice call with a person in it: in the terminal, on the agent's page, or aloud. Nothing of it is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from rich.console import Console
+
+from assist.coach.playbook import load_playbook
+from assist.events import Action, CallStarted, Event, PromptsWaiting
+from assist.live.call import Ears
+from assist.live.terminal import Terminal
+from assist.practice.feedback import Feedback, feedback, tables
+from assist.practice.practice import Practice
+from assist.practice.script import Script, load_script
+from assist.screens.screens import Screens
+from assist.settings import Settings
+from audio.events import Chunk, Hypothesis, Speaker, SpeechActivity, Utterance
+from audio.source import CallSource
+from detectors.rulebook import load_rules
+from overlay import messages
+from overlay.errors import OverlayError
+from overlay.hub import Hub
+from overlay.identity import Identity, ScreenSettings
+from overlay.listening import serving
+from overlay.server import create_app
+
+CALL = "practice"
+
+
+@dataclass(frozen=True, slots=True)
+class _Typed:
+    """What the pages say is hearing."""
+
+    name: str = "practice"
+    line: str = ""
+    embedded: bool = False
+
+
+@dataclass
+class Room:
+    """One trainee's practice call and everybody who watches it."""
+
+    practice: Practice
+    agent: str
+    show: Callable[[Event], None]
+    hub: Hub = field(default_factory=Hub)
+    replies: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
+    """What the trainee has typed on the page and nobody has read yet."""
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        playbook = self.practice.playbook
+        steps = tuple((step.id, step.title) for step in playbook.steps)
+        self.screens = Screens(self.hub, "your supervisor", _Typed(), playbook.method, steps)
+
+    def publish(self, events: list[Event]) -> None:
+        """Let the terminal and the page see it."""
+        for event in events:
+            if not isinstance(event, (Hypothesis, SpeechActivity, PromptsWaiting)):
+                self.events.append(event)
+            self.screens.show(CALL, event)
+            self.show(event)
+        if events:
+            self.screens.pulse(CALL, self.practice.now_ms, self.practice.session.escalation.score)
+            self.draw()
+
+    def draw(self, told: Feedback | None = None) -> None:
+        """The practice part of the agent's page."""
+        script = self.practice.script
+        steps = told.steps if told is not None else ()
+        self.hub.show(
+            f"agent/{self.agent}",
+            "practice",
+            messages.Practice(
+                call=CALL,
+                title=script.title,
+                about=script.about,
+                aim=script.aim,
+                turn=self.practice.listening,
+                over=told is not None,
+                steps=[
+                    messages.PracticeStep(
+                        title=step.title, done=step.done_ms is not None, words=step.words, could_say=step.could_say
+                    )
+                    for step in steps
+                ],
+                missteps=[f"{what}: “{words}”" for _, what, words in told.missteps] if told is not None else [],
+                clock=told.clock if told is not None else "",
+            ),
+        )
+
+    async def desk(self, who: Identity, do: messages.Do) -> None:
+        """What the trainee does on the page."""
+        at_ms = self.practice.now_ms
+        match do:
+            case messages.DoSay():
+                if not self.practice.listening:
+                    raise OverlayError("refused", "The customer is speaking; it is your turn in a moment.")
+                self.replies.put_nowait(do.text)
+            case messages.DoPrompt():
+                self.publish(self.practice.act(Action(at_ms, who.who, "agent", do.what, do.prompt)))
+            case messages.DoPlan():
+                self.publish(self.practice.act(Action(at_ms, who.who, "agent", f"plan-{do.what}", do.option)))
+            case messages.DoStep():
+                detail = "done" if do.done else "undone"
+                self.publish(self.practice.act(Action(at_ms, who.who, "agent", "step", do.step, detail)))
+            case _:
+                raise OverlayError("refused", "This is practice: answer the customer.")
+
+    async def in_text(self, ask: Callable[[], Awaitable[str | None]]) -> None:
+        """Play it in text until it is over or the trainee leaves; `ask` gives their answer, None when they leave."""
+        practice = self.practice
+        self.publish(practice.begin())
+        reason = "hang-up"
+        while True:
+            self.publish(practice.until_their_turn())
+            if practice.over:
+                break
+            self.draw()
+            text = await ask()
+            if text is None:
+                reason = "interrupted"
+                break
+            self.publish(practice.reply(text))
+        self.publish(practice.end(reason))
+
+    async def aloud(self, source: CallSource, ears_of: Callable[..., Ears], *, in_step: bool = False) -> None:
+        """Play it aloud: the agent's channel of `source` is the trainee's voice; the other one is not heard."""
+        practice = self.practice
+        loop = asyncio.get_running_loop()
+        ears = ears_of((Speaker.AGENT,), in_step=in_step, wake=lambda: loop.call_soon(lambda: None), phrases=())
+        self.publish(practice.begin())
+        async for item in source:
+            if isinstance(item, Chunk):
+                if Speaker.AGENT in item.channels:
+                    item = replace(item, channels={Speaker.AGENT: item.channels[Speaker.AGENT]})
+                for heard in (*ears.push(item), *ears.poll()):
+                    self.publish(practice.hear(heard))
+                self.publish(practice.advance(item.end_ms))
+            else:
+                self.publish(practice.hear(item))
+            if practice.over:
+                break
+        for heard in await asyncio.to_thread(lambda: list(ears.finish())):
+            self.publish(practice.hear(heard))
+        self.publish(practice.end("hang-up" if practice.over else "interrupted"))
+
+
+def room_for(script: Script, settings: Settings, show: Callable[[Event], None]) -> Room:
+    """A practice call that has not begun."""
+    now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+    started = CallStarted(
+        0, CALL, settings.agent, settings.team, "Practice", script.caller, now, script.id, ("agent", "customer"), {}
+    )
+    playbook = load_playbook(settings.playbook, options=settings.options)
+    practice = Practice(script, playbook, load_rules(extra=settings.rules), started)
+    return Room(practice, settings.agent, show)
+
+
+@contextlib.asynccontextmanager
+async def page_of(room: Room, settings: Settings) -> AsyncIterator[str]:
+    """The agent's page for this practice call; yields its address."""
+    app = create_app(room.hub, room.desk, None, ScreenSettings(agent=room.agent))
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            base = await stack.enter_async_context(serving(app, "127.0.0.1", settings.port))
+        except OverlayError as error:
+            if error.code != "port-in-use":
+                raise
+            base = await stack.enter_async_context(serving(app, "127.0.0.1", 0))
+        yield f"{base}/agent/{quote(room.agent)}"
+
+
+def run_practice(
+    settings: Settings,
+    console: Console,
+    name: str,
+    *,
+    page: bool,
+    aloud: bool,
+    microphone: str | None = None,
+    far_end: str | None = None,
+    recording: Path | None = None,
+) -> None:
+    """One practice call from beginning to feedback.
+
+    Raises:
+        AssistError, PlaybookError, AudioError: the script, the playbook or the microphone cannot be used.
+    """
+    script = load_script(name)
+    terminal = Terminal(console)
+
+    def show(event: Event) -> None:
+        typed = not aloud and isinstance(event, Utterance) and event.speaker is Speaker.AGENT
+        if not typed:
+            terminal.show(event)
+
+    async def run() -> None:
+        room = room_for(script, settings, show)
+        console.print(f"[bold]{script.title}[/] {script.about}\n[dim]{script.aim}[/]")
+        async with contextlib.AsyncExitStack() as stack:
+            if page:
+                address = await stack.enter_async_context(page_of(room, settings))
+                console.print(f"Agent: {address}", markup=False)
+            if aloud:
+                await _aloud(room, settings, console, microphone, far_end, recording)
+            else:
+                if page:
+                    console.print("Answer on the page.", style="dim")
+                await room.in_text(room.replies.get if page else lambda: asyncio.to_thread(_line, console, "You: "))
+            told = feedback(room.events, room.practice.playbook)
+            room.draw(told)
+            for part in tables(told):
+                console.print(part)
+            if page:
+                console.print("The same is on the page; Enter closes it.")
+                await asyncio.to_thread(_line, console, "")
+
+    asyncio.run(run())
+
+
+def _line(console: Console, prompt: str) -> str | None:
+    try:
+        return console.input(prompt)
+    except EOFError:
+        return None
+
+
+async def _aloud(
+    room: Room,
+    settings: Settings,
+    console: Console,
+    microphone: str | None,
+    far_end: str | None,
+    recording: Path | None,
+) -> None:
+    from assist.live.loading import load_hearing
+
+    if recording is not None:
+        from audio.recording import open_recording
+
+        source: CallSource = open_recording(recording, speed=float("inf"), mono=Speaker.AGENT)
+    else:
+        from audio.devices import open_devices
+
+        source = open_devices(agent=microphone, customer=far_end)
+    hearing = load_hearing(settings, console)
+    try:
+        await room.aloud(source, hearing.listener, in_step=recording is not None)
+    finally:
+        hearing.close()

@@ -1,0 +1,38 @@
+// Practice: the trainee answers a written customer in text, and is told at the end which steps were done. No score.
+
+import { h, write } from "./shared.js";
+
+/**
+ * @param place the section of the overlay, @param practice the room's `practice` or null, @param say sends an answer
+ */
+export function drawPractice(place, practice, say) {
+  place.hidden = !practice;
+  if (!practice) return place.replaceChildren();
+  if (practice.over) {
+    if (place.dataset.shows === "over") return;
+    place.dataset.shows = "over";
+    place.classList.add("over");
+    return place.replaceChildren(
+      h("h2", {}, `Practice over: ${practice.title}`),
+      h("ul", {}, practice.steps.map((step) => h("li", {},
+        h("b", {}, step.done ? `✓ ${step.title}` : step.title), " ",
+        step.done ? (step.words ? `“${step.words}”` : "by hand") : step.could_say && h("span", { class: "second" }, `could be: “${step.could_say}”`)))),
+      h("p", { class: "second" }, `Recovery: ${practice.clock}.`),
+      practice.missteps.length > 0 && h("p", { class: "second" }, `Tends to make it worse: ${practice.missteps.join(", ")}`),
+      h("p", { class: "second small" }, "This is about the steps, not about you: nothing of it is kept."));
+  }
+  if (place.dataset.shows !== practice.call) {
+    place.dataset.shows = practice.call;
+    place.classList.remove("over");
+    const text = h("input", { type: "text", maxlength: 600, "aria-label": "Your answer", placeholder: "Say it in your words, then Enter", autocomplete: "off" });
+    place.replaceChildren(
+      h("p", { class: "small second", title: practice.aim }, `Practice. ${practice.about}`),
+      h("form", { onsubmit: (event) => {
+        event.preventDefault();
+        const said = text.value.trim();
+        if (said && say({ do: "say", call: practice.call, text: said })) text.value = "";
+      } }, text, h("button", { class: "btn main" }, "Say")),
+      h("p", { class: "small second", role: "status" }));
+  }
+  write(place.querySelector("[role=status]"), practice.turn ? "Your turn" : "The customer is speaking");
+}

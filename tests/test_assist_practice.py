@@ -1,0 +1,227 @@
+"""Practice: the customer softens or rises with what the trainee does, in text, on the page, and aloud."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from assist.coach.playbook import load_playbook
+from assist.errors import AssistError
+from assist.events import PromptShown, StepTicked
+from assist.live.loading import load_hearing
+from assist.practice.feedback import feedback, tables
+from assist.practice.practice import MOST_TURNS
+from assist.practice.run import page_of, room_for
+from assist.practice.script import list_scripts, load_script
+from assist.settings import Settings
+from audio.events import Speaker, Utterance
+from audio.recording import open_recording
+from overlay.errors import OverlayError
+from overlay.identity import Identity
+from overlay.messages import DoHelp, DoSay
+from tests.overlay_stage import ARGS, CHROMIUM
+
+ROOT = Path(__file__).parent.parent
+MODEL = ROOT / "tests" / "models" / "test-recogniser"
+SOFT = [
+    "I am so sorry this happened. I understand how you feel.",
+    "I will take care of it myself.",
+    "I can waive the fee right now.",
+    "I will call you back tomorrow at ten.",
+]
+HARD = ["Our records show that somebody was there.", "Please calm down.", "That is our policy.", "That is our policy."]
+
+
+def played(name, answers, **chosen):
+    """The room after these answers; who runs out of them leaves."""
+    left = list(answers)
+    room = room_for(load_script(name), Settings(data=Path("unused"), agent="Trainee", **chosen), lambda event: None)
+
+    async def ask():
+        return left.pop(0) if left else None
+
+    asyncio.run(room.in_text(ask))
+    return room
+
+
+def lines_of(room):
+    return [line.id for _, line in room.practice.said]
+
+
+@pytest.mark.parametrize("name", list_scripts())
+def test_every_shipped_call_can_be_turned_and_can_be_lost(name):
+    ends = [line for line in load_script(name).lines if line.end]
+    won = played(name, SOFT * 4)
+    lost = played(name, HARD * 6)
+    assert won.practice.over and lost.practice.over
+    assert not won.practice.line.raised and won.practice.line in ends
+    assert lost.practice.line in ends and lost.practice.line != won.practice.line
+    assert len(lines_of(lost)) != len(lines_of(won)) or lines_of(lost) != lines_of(won)
+
+
+def test_feedback_says_which_words_did_which_step_and_what_is_left():
+    room = played("missed-visit", [HARD[0], *SOFT])
+    told = feedback(room.events, room.practice.playbook)
+    words = {step.title: step.words for step in told.steps}
+    assert words["Just calm"] == "I am so sorry" and words["Empathize"] == "I understand how"
+    assert told.clock.startswith("calmer ") and told.prompts
+    room = played("missed-visit", HARD)
+    told = feedback(room.events, room.practice.playbook)
+    assert all(step.done_ms is None and step.could_say for step in told.steps)
+    assert ("Calm down", "calm down") in [(what, words) for _, what, words in told.missteps]
+    assert "calmer" in told.clock and "goal" not in told.clock
+    assert len(tables(told)) >= 4
+
+
+def test_a_call_that_never_escalates_has_no_clock():
+    room = played("missed-visit", SOFT)
+    told = feedback(room.events, room.practice.playbook)
+    assert "never started" in told.clock
+
+
+def test_who_leaves_is_told_as_well_and_the_same_answers_give_the_same_call():
+    room = played("charged-twice", HARD[:1])
+    assert len(room.practice.said) == 2 and room.events[-1].reason == "interrupted"
+    assert feedback(room.events, room.practice.playbook).steps
+    again = played("charged-twice", HARD[:1])
+    assert [event for event in again.events[1:]] == [event for event in room.events[1:]]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.sampled_from([*SOFT, *HARD, "hm", "I can't say", "What would help you?"]), max_size=MOST_TURNS + 5))
+def test_any_answers_come_to_an_end_and_time_runs_forward(answers):
+    room = played("passed-around", answers)
+    heard = [event for event in room.events if isinstance(event, Utterance)]
+    assert all(a.end_ms <= b.start_ms for a, b in zip(heard, heard[1:], strict=False))
+    assert len(room.practice.said) <= MOST_TURNS
+    assert {event.speaker for event in heard} <= {Speaker.AGENT, Speaker.CUSTOMER}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("to = \"tell\"", "to = \"tall\""), "no line 'tall'"),
+        (("did = [\"ownership\"]", "did = [\"owning\"]"), "'owning' is none of"),
+        (("end = true", "end = false"), "the call would never end"),
+        (("id = \"thanks\"", "id = \"who\""), "stands twice"),
+        (("[[line]]", "[[lines]]"), "line: Field required"),
+        (("raised = true", "raised = "), "not valid TOML"),
+        (("aim = ", "goal = "), "goal: Extra inputs"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)  # fmt: skip
+def test_a_script_that_does_not_hold_together_is_one_clear_line(change, says, tmp_path):
+    text = (ROOT / "assist" / "practice" / "calls" / "missed-visit.toml").read_text()
+    mine = tmp_path / "mine.toml"
+    mine.write_text(text.replace(*change))
+    with pytest.raises(AssistError, match=says) as caught:
+        load_script(str(mine))
+    assert (
+        "mine.toml" in str(caught.value) and "\n" not in str(caught.value).replace("\n", "", 0).split(": not valid")[0]
+    )
+
+
+def test_an_unknown_call_names_the_known_ones(tmp_path):
+    with pytest.raises(AssistError, match="expected charged-twice, missed-visit, passed-around, or a .toml file"):
+        load_script("nothing")
+    with pytest.raises(AssistError, match="No such file"):
+        load_script(str(tmp_path / "gone.toml"))
+
+
+def run(*arguments, home, said=""):
+    return subprocess.run(
+        [sys.executable, "-m", "assist", "practice", *map(str, arguments)],
+        input=said,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(home), "COLUMNS": "200", "NO_COLOR": "1",
+             "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": ""},
+    )  # fmt: skip
+
+
+def test_the_command_plays_a_call_in_text_and_stores_nothing(tmp_path):
+    data = tmp_path / "data"
+    answer = run("missed-visit", "--data", data, home=tmp_path, said="\n".join([HARD[0], *SOFT, ""]))
+    assert answer.returncode == 0, answer.stderr
+    for text in ("Caller    Hello. An engineer", "▲ Escalated", "▶ say", "✓ Empathize", "Recovery: calmer", "is kept"):
+        assert text in answer.stdout, text
+    assert not data.exists()
+    listed = run("--data", data, home=tmp_path)
+    assert "charged-twice" in listed.stdout
+    wrong = run("no-such", "--data", data, home=tmp_path)
+    assert wrong.returncode == 1 and len(wrong.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
+def test_the_trainee_can_answer_on_the_agents_page(tmp_path):
+    from playwright.async_api import async_playwright, expect
+
+    async def scene():
+        chosen = Settings(data=tmp_path, port=0, agent="Trainee")
+        room = room_for(load_script("missed-visit"), chosen, lambda event: None)
+        complaints = []
+        async with page_of(room, chosen) as address, async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+            page = await browser.new_page(viewport={"width": 380, "height": 760})
+            page.on("console", lambda each: complaints.append(each.text) if each.type == "error" else None)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            await page.goto(address)
+            playing = asyncio.create_task(room.in_text(room.replies.get))
+            field = page.get_by_label("Your answer")
+            for said in [HARD[0], *SOFT]:
+                await expect(page.locator("#practice [role=status]")).to_have_text("Your turn")
+                turns = len(room.practice.said)
+                await field.fill(said)
+                await field.press("Enter")
+                await expect(field).to_have_value("")
+                await expect(page.locator("#lines li")).to_have_count(min(2 * turns + 1, 40))
+            await asyncio.wait_for(playing, 20)
+            room.draw(feedback(room.events, room.practice.playbook))
+            await expect(page.locator("#practice")).to_contain_text("✓ Empathize “I understand how”")
+            await expect(page.locator("#practice")).to_contain_text("nothing of it is kept")
+            await browser.close()
+        return room, complaints
+
+    room, complaints = asyncio.run(scene())
+    assert complaints == []
+    assert any(isinstance(event, PromptShown) for event in room.events)
+
+
+def test_what_is_no_practice_is_refused(tmp_path):
+    room = room_for(load_script("missed-visit"), Settings(data=tmp_path, agent="Trainee"), lambda event: None)
+    who = Identity("Trainee", "agent")
+    room.publish(room.practice.begin())
+    with pytest.raises(OverlayError, match="your turn in a moment"):
+        asyncio.run(room.desk(who, DoSay(do="say", call="practice", text="hello")))
+    with pytest.raises(OverlayError, match="answer the customer"):
+        asyncio.run(room.desk(who, DoHelp(do="help", call="practice")))
+
+
+def test_aloud_the_trainees_own_words_move_the_call(tmp_path):
+    chosen = Settings(data=tmp_path, agent="Dana", recogniser="whisper", model=str(MODEL))
+    room = room_for(load_script("missed-visit"), chosen, lambda event: None)
+    hearing = load_hearing(chosen, Console(quiet=True))
+    try:
+        source = open_recording(ROOT / "assist" / "demo" / "call.ogg", agent_channel=0, speed=float("inf"))
+        asyncio.run(room.aloud(source, hearing.listener, in_step=True))
+    finally:
+        hearing.close()
+    heard = [event for event in room.events if isinstance(event, Utterance)]
+    theirs = {event.text for event in heard if event.speaker is Speaker.CUSTOMER}
+    assert theirs == {line.say for _, line in room.practice.said}  # the recording's other channel is not listened to
+    assert any("sorry" in event.text for event in heard if event.speaker is Speaker.AGENT)
+    assert len(room.practice.said) >= 3 and any(isinstance(event, StepTicked) for event in room.events)
+
+
+def test_the_shipped_playbooks_all_fit_practice():
+    for name in ("default", "six-steps"):
+        assert load_playbook(name).steps
+        room = played("charged-twice", SOFT, playbook=name)
+        assert any(step.done_ms is not None for step in feedback(room.events, room.practice.playbook).steps)
