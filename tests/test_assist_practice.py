@@ -69,7 +69,7 @@ def test_feedback_says_which_words_did_which_step_and_what_is_left():
     room = played("missed-visit", [HARD[0], *SOFT])
     told = feedback(room.events, room.practice.playbook)
     words = {step.title: step.words for step in told.steps}
-    assert words["Just calm"] == "I am so sorry" and words["Empathize"] == "I understand how"
+    assert words["Just calm"].startswith("I am so sorry") and words["Empathize"].startswith("I understand")
     assert told.clock.startswith("calmer ") and told.prompts
     room = played("missed-visit", HARD)
     told = feedback(room.events, room.practice.playbook)
@@ -184,7 +184,7 @@ def test_the_trainee_can_answer_on_the_agents_page(tmp_path):
                 await expect(page.locator("#lines li")).to_have_count(min(2 * turns + 1, 40))
             await asyncio.wait_for(playing, 20)
             room.draw(feedback(room.events, room.practice.playbook))
-            await expect(page.locator("#practice")).to_contain_text("✓ Empathize “I understand how”")
+            await expect(page.locator("#practice")).to_contain_text("✓ Empathize “I understand")
             await expect(page.locator("#practice")).to_contain_text("nothing of it is kept")
             await browser.close()
         return room, complaints
