@@ -17,6 +17,8 @@ HOP_DUE_MS = 1200
 FINAL_DUE_MS = 500
 AGENT_LATER_MS = 500
 """The customer's words are due this much before the agent's."""
+AGENT_WAITS_MS = 20_000
+"""So long the agent's last words give way to the customer's when the machine is behind."""
 BATCH = 4
 """Most utterances decoded together on a CPU; past 4 greedy decoding gains little."""
 GPU_BATCH = 16
@@ -154,8 +156,7 @@ class Agenda:
     def take(self, now_ms: int) -> list[Job]:
         """The most urgent job, with others that can share its batch; empty when there is nothing to do."""
         waiting = [job for line in self._lines if (job := line.next) is not None]
-        # A final that is late goes before any hop: hops lose their worth as they wait, finals do not.
-        waiting.sort(key=lambda job: (not (job.final and job.due_ms < now_ms), job.due_ms, job.number))
+        waiting.sort(key=lambda job: (_rank(job, now_ms), job.due_ms, job.number))
         if not waiting:
             return []
         head = waiting[0]
@@ -228,6 +229,17 @@ class Agenda:
     def _faded(self, now_ms: int) -> float:
         """Recent lateness, halved every 2 s: hops come back step by step after a rush."""
         return float(self._late_ms * 0.5 ** ((now_ms - self._late_at_ms) / 2000))
+
+
+def _rank(job: Job, now_ms: int) -> int:
+    """A final that is late goes before any hop: hops lose their worth as they wait, finals do not.
+
+    Of those the customer's go first, but the agent's do not wait for ever.
+    """
+    late_ms = now_ms - job.due_ms
+    if not job.final or late_ms <= 0:
+        return 2
+    return 1 if job.task.line.speaker is Speaker.AGENT and late_ms < AGENT_WAITS_MS else 0
 
 
 def _batch_key(job: Job) -> Hashable | None:
