@@ -79,6 +79,22 @@ def test_kill_9_in_eight_live_calls_loses_and_doubles_nothing(tmp_path):
     assert acknowledged >= 12 and interrupted >= 12
 
 
+def test_a_call_cut_short_before_its_first_event_is_no_call(tmp_path):
+    store = open_store(url(tmp_path))
+    store.begin("k1", "2026-11-26T10:00:00+00:00", "dana").result(10)
+    store.close()
+
+    async def run():
+        one = service(tmp_path)
+        cut_short = one.open()
+        calls = one.store.calls()
+        await one.close()
+        return cut_short, calls
+
+    for _ in range(2):
+        assert asyncio.run(run()) == ([], [])
+
+
 @pytest.mark.slow
 def test_two_hundred_kills_lose_and_double_nothing(tmp_path):
     acknowledged, interrupted = kills(tmp_path, 200, seed=2)

@@ -106,13 +106,15 @@ class Service:
         interrupted = []
         for stored in self.store.calls("live"):
             events = self.store.events(stored.call)
-            last_n, last = events[-1] if events else (-1, None)
+            if not events or not isinstance(events[0][1], CallStarted):  # cut short before its first event was kept
+                self.store.erase([stored.call]).result()
+                continue
+            last_n, last = events[-1]
             if not isinstance(last, CallEnded):
-                at_ms = max((getattr(event, "at_ms", getattr(event, "end_ms", 0)) for _, event in events), default=0)
+                at_ms = max(getattr(event, "at_ms", getattr(event, "end_ms", 0)) for _, event in events)
                 self.store.append(stored.call, last_n + 1, CallEnded(at_ms, "interrupted")).result()
-            if events:
-                record = self._fold(stored.call)
-                self.store.finish(stored.call, "interrupted", record.model_dump(mode="json")).result()
+            record = self._fold(stored.call)
+            self.store.finish(stored.call, "interrupted", record.model_dump(mode="json")).result()
             interrupted.append(stored.call)
         self.history.take(self.store.digests(RecordQuery(limit=CALLS)))
         return interrupted
