@@ -169,4 +169,7 @@ def test_lists_and_counts_read_no_whole_record(site, monkeypatch):
     found = asyncio.run(library.search(QA, Filters(order="worst", words="engineer")))
     assert len(found) == 50 and found[0].level_reached == "escalated"
     asyncio.run(library.trends(QA, TrendsAsked()))
+    asyncio.run(library.trends(QA, TrendsAsked(weeks=104, team="team 1")))
+    with pytest.raises(OverlayError, match="from 5 agents up"):
+        asyncio.run(library.trends(QA, TrendsAsked(weeks=104, team="nobody")))
     report_of(site, date(2026, 6, 1), date(2026, 8, 1))

@@ -12,6 +12,7 @@ from assist.errors import AssistError
 from assist.records import report_page
 from assist.records.page import clock, page
 from assist.records.record import read_record
+from assist.records.report import LEAST_AGENTS
 from assist.records.reporting import report_of
 from assist.records.trends import Said, monday, trends
 from assist.records.wrapup import VERDICTS, completed
@@ -198,6 +199,8 @@ class Library:
         today = date.today()
         since = monday(today) - timedelta(weeks=asked.weeks - 1)
         records = self._store.digests(RecordQuery(since=since.isoformat(), team=asked.team, limit=MOST_RECORDS))
+        if asked.team and len({record["agent"] for record in records}) < LEAST_AGENTS:
+            raise OverlayError("team-small", f"Figures of a team are shown from {LEAST_AGENTS} agents up.")
         said = {}
         for call, reviews in self._store.said().items():
             causes = [review.text for review in reviews if review.kind == "root-cause"]

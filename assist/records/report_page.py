@@ -201,7 +201,7 @@ def _columns(weeks: Mapping[str, Tally]) -> str:
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
     shapes.append(f'<polyline class="rate" points="{line}"/>')
     shapes += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in dots]
-    shapes.append(f'<text x="0" y="24">{most}</text><text x="{_WIDE - 26}" y="24">100 %</text>')
+    shapes.append(f'<text x="0" y="24">{most}</text><text x="{_WIDE}" y="14" text-anchor="end">100 %</text>')
     keys = "".join(
         f'<rect class="{kind}" x="{30 + 130 * n}" y="{_HIGH}" width="12" height="12"/>'
         f'<text x="{48 + 130 * n}" y="{_HIGH + 10}">{name}</text>'
