@@ -37,6 +37,14 @@ class Login:
         """GET /login: the form, or who is logged in and the way out."""
         return self._draw(request.state.who, _inside(request.query_params.get("next", "/")))
 
+    async def home(self, request: Request) -> Response:
+        """GET /: where to go, and the way out for whoever is logged in here."""
+        page = (STATIC / "home.html").read_text(encoding="utf-8")
+        if self._access.sessions is not None and request.state.who is not None:
+            out = f'<p><a href="/login">Log out</a> <span class="second">{escape(request.state.who.who)}</span></p>'
+            page = page.replace("</main>", f"{out}\n</main>")
+        return HTMLResponse(page)
+
     async def enter(self, request: Request) -> Response:
         """POST /login."""
         given = (await body_of(request)).decode("utf-8", "replace")

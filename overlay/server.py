@@ -54,7 +54,6 @@ def create_app(
     login = Login(access, accounts)
     gate = gateway or Gateway(None, "")
     pages = {
-        "GET /": "home.html",
         "GET /agent": "agent.html",
         "GET /agent/{agent}": "agent.html",
         "GET /board": "board.html",
@@ -62,6 +61,7 @@ def create_app(
         "GET /review/{record}": "review.html",
     }
     endpoints = {
+        "GET /": login.home,
         "GET /login": login.page,
         "POST /login": login.enter,
         "POST /logout": login.leave,
@@ -86,7 +86,10 @@ def create_app(
     }
     routes = [
         *(route(access, place, static_page(name), page=True) for place, name in pages.items()),
-        *(route(access, place, endpoint, page=place == "GET /report") for place, endpoint in endpoints.items()),
+        *(
+            route(access, place, endpoint, page=place in ("GET /", "GET /report"))
+            for place, endpoint in endpoints.items()
+        ),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     handlers: Any = {OverlayError: refused, ValidationError: invalid}

@@ -195,6 +195,7 @@ def test_logging_in_sets_a_cookie_no_script_can_read_and_goes_where_one_wanted_t
             assert (await client.get("/board")).status_code == 200
             assert (await client.get("/api/me")).json() == {"who": "Maria", "role": "supervisor", "login": "here"}
             assert "Maria (supervisor)" in (await client.get("/login")).text
+            assert '<a href="/login">Log out</a>' in (await client.get("/")).text
             assert (await client.post("/logout")).headers["location"] == "/login"
             assert (await client.get("/board")).status_code == 303
             assert here.noted == [("Maria", "login"), ("Maria", "logout")]
