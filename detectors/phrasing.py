@@ -1,7 +1,8 @@
 """The pattern language of the rule files, compiled to regular expressions over marked tokens.
 
-`(a | b)` one of, `[a]` optional, `...` up to three words, `*` any word, `charge*` any ending, `#` digits, `{name}` a
-class of classes.toml, `^` at the start of a clause (small words may stand before), `$` at the end of one.
+`(a | b)` one of, `[a]` optional, `...` up to three words, `....` up to eight, `*` any word, `charge*` any ending, `#`
+digits, `{name}` a class of classes.toml, `^` at the start of a clause (small words may stand before), `$` at the end
+of one.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from detectors.context import Line, edges, plain
 
 GAP_WORDS = 3
 """What "..." stands for: at most so many words."""
+WIDE_GAP_WORDS = 8
+"""What "...." stands for."""
 
 OPENS = "<"
 """Stands before a token that opens a clause (small words may come before it)."""
 CLOSES = ">"
 """Stands after a token that closes one."""
 _OPENS, _CLOSES = f"{OPENS}?", f"{CLOSES}?"
-_PARTS = re.compile(r"\s*(\.\.\.|\(|\)|\||\[|\]|\{[a-z_]+\}|\^|\$|[^\s()|\[\]{}^$]+)")
+_PARTS = re.compile(r"\s*(\.{4}|\.{3}|\(|\)|\||\[|\]|\{[a-z_]+\}|\^|\$|[^\s()|\[\]{}^$]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def compile_phrase(phrase: str, classes: Mapping[str, str], misheard: Mapping[st
     loose, loose_anchors = None, anchors
     if words & misheard.keys():
         loose, loose_anchors, _ = _compiled(parts, misheard)
-    return Phrase(exact, loose, anchors, loose_anchors, "..." in parts)
+    return Phrase(exact, loose, anchors, loose_anchors, bool({"...", "...."}.intersection(parts)))
 
 
 def marked(heard: Line) -> str:
@@ -101,8 +104,8 @@ def _compiled(
             out.append("|")
             if len(open_) == 1:
                 group.append(set())
-        elif part == "...":
-            out.append(rf"(?: \S+){{0,{GAP_WORDS}}}?")
+        elif part in ("...", "...."):
+            out.append(rf"(?: \S+){{0,{GAP_WORDS if part == '...' else WIDE_GAP_WORDS}}}?")
         elif part in ("^", "$"):
             out.append(f"(?= {OPENS})" if part == "^" else f"(?<={CLOSES})")
             if open_ and "[" not in open_:

@@ -17,6 +17,7 @@ from assist.commands.app import (
     console,
     fail,
     group,
+    store_of,
 )
 from assist.settings import load_settings
 
@@ -26,13 +27,17 @@ bench_app = group("bench", "Measure this machine: tables from real runs.")
 @app.command("eval")
 def evaluate(
     what: Annotated[
-        list[Path], typer.Argument(help="JSON lines of utterances or calls, folders of calls, or of audio (--labels).")
-    ],
+        list[Path] | None,
+        typer.Argument(help="JSON lines of utterances or calls, folders of either, or of audio (--labels)."),
+    ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Label table (path, speaker, label) of a folder of audio.")
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a page with plots.")] = None,
     rules: Annotated[list[Path] | None, typer.Option(help="Rule files besides the shipped ones.")] = None,
+    marks: Annotated[
+        bool, typer.Option("--marks", help="Also what people have marked right, wrong or missed in this store's calls.")
+    ] = False,
     playbook: PlaybookOption = None,
     recogniser: RecogniserOption = None,
     model: ModelOption = None,
@@ -42,8 +47,11 @@ def evaluate(
     """Measure the signals on labelled lines, calls or clips: precision, recall, F1, false alarms, delay."""
     from assist.evaluation.command import run_evaluation
 
+    if not what and not marks:
+        fail("nothing to measure: name labelled lines, calls or audio, or give --marks", "eval-input")
     settings = load_settings(config, data=data, recogniser=recogniser, model=model, playbook=playbook)
-    run_evaluation(settings, console, what, labels=labels, html=html, rules=rules or [])
+    store = store_of(settings) if marks else None
+    run_evaluation(settings, console, what or [], labels=labels, html=html, rules=rules or [], store=store)
 
 
 @bench_app.command("live")

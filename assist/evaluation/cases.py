@@ -129,11 +129,13 @@ class Clip(BaseModel):
 
 
 def read_cases(path: Path) -> list[Case]:
-    """Cases of a JSON-lines file.
+    """Cases of a JSON-lines file, or of every `*.jsonl` in a folder.
 
     Raises:
         AssistError: code eval-input, naming file, line and what was expected.
     """
+    if path.is_dir():
+        return [case for file in sorted(path.glob("*.jsonl")) for case in read_cases(file)]
     return [_parsed(Case, value, path, line) for line, value in _json_lines(path)]
 
 
@@ -161,8 +163,11 @@ def read_calls(path: Path) -> list[LabelledCall]:
 
 
 def is_calls(path: Path) -> bool:
-    """Whether a file holds whole calls rather than single utterances: its first object has "turns"."""
-    if path.is_dir() or path.suffix == ".json":
+    """Whether a file, or a folder's first one, holds whole calls and not utterances: its first object has "turns"."""
+    if path.is_dir():
+        lines = sorted(path.glob("*.jsonl"))
+        return not lines or any(path.glob("*.json")) or is_calls(lines[0])
+    if path.suffix == ".json":
         return True
     return any("turns" in value for _, value in zip(range(1), (v for _, v in _json_lines(path)), strict=False))
 

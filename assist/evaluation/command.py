@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -12,12 +13,14 @@ from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
 from assist.errors import AssistError
 from assist.evaluation.cases import LabelledCall, read_clips
-from assist.evaluation.figures import Evaluation
+from assist.evaluation.figures import Evaluation, iter_notes
+from assist.evaluation.marks import marked_cases
 from assist.evaluation.report import page, tables
-from assist.evaluation.scoring import evaluate_clips, evaluate_file
+from assist.evaluation.scoring import evaluate_cases, evaluate_clips, evaluate_file
 from assist.events import CallStarted
 from assist.live.session import Session
 from assist.settings import Settings
+from assist.store.store import Store
 from audio.events import Chunk, Speaker, Utterance, Word
 from detectors.escalation import Escalation
 from detectors.roster import build
@@ -32,8 +35,11 @@ def run_evaluation(
     labels: Path | None,
     html: Path | None,
     rules: Sequence[Path],
+    store: Store | None = None,
 ) -> None:
     """Measure, print the tables, and write the page where one is wanted.
+
+    `store`: also what people have marked in its calls.
 
     Raises:
         AssistError: code eval-input, naming file, line and what was expected.
@@ -59,7 +65,14 @@ def run_evaluation(
                 console.print(each)
         if any(clip.signals is not None for clip in clips):
             done.append(evaluate_clips(clips, lambda: build(rulebook), _transcriber(settings, console), path.name))
+    if store is not None:
+        cases, without = marked_cases(store)
+        note = f"{without} marks have no words behind them and are not counted." if without else ""
+        marked = evaluate_cases(cases, lambda: build(rulebook), "marks in the store")
+        done.append(replace(marked, notes=(note,) if note else ()))
     for evaluation in done:
+        for note in iter_notes(evaluation):
+            console.print(note, style="dim", markup=False)
         for table in tables(evaluation):
             console.print(table)
     if html is not None and done:

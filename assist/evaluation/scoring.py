@@ -49,6 +49,8 @@ SHAPE_SIGNALS = frozenset(
 )
 """Signals that are not in any one utterance's words."""
 WORD_SIGNALS = frozenset(CUSTOMER_SIGNALS) - SHAPE_SIGNALS
+REPEAT_MS = 60_000
+"""A rule is silent for its cool-down (at most this) after it has fired: the same signal said again is no miss."""
 EARLY_S = 2.0
 """A change of level this little before the labelled moment is a prompt answer, not a false alarm."""
 
@@ -282,15 +284,23 @@ def _count_call(call: LabelledCall, events: Sequence[Event], tallies: _Tallies, 
         elif isinstance(event, SignalWithdrawn):
             standing.pop(event.key, None)
     by_turn: dict[int, dict[str, str]] = defaultdict(dict)
+    raised_at: dict[str, list[int]] = defaultdict(list)
     for raised in standing.values():
         signal = raised.signal
         evidence = signal.evidence
         number = _turn_of(call, signal)
+        raised_at[signal.id].append(raised.at_ms)
         by_turn[number].setdefault(signal.id, f"{evidence.quote or evidence.summary} [{signal.rule}]")
         if signal.id in call.turns[number].labels:
             tallies.by_id[signal.id].delays.append((raised.at_ms - signal.at_ms) / 1000)
     for number, turn in enumerate(call.turns):
         asked = next((ids for ids in (turn.judged, call.judged) if ids is not None), usual)
+        again = {
+            name
+            for name in set(turn.labels) - by_turn[number].keys()
+            if any(0 <= turn.end_ms - at_ms <= REPEAT_MS for at_ms in raised_at[name])
+        }
+        turn = turn.model_copy(update={"unsure": (*turn.unsure, *again)})
         tallies.count(turn, turn.text, asked, by_turn[number], f"{call.call} {turn.start:.1f} s")
 
 
