@@ -280,6 +280,8 @@ def test_playbooks_can_be_copied_compared_and_checked(tmp_path):
     mine = tmp_path / "mine.toml"
     assert assist("playbook", "new", "default", mine, home=tmp_path).returncode == 0
     assert assist("playbook", "diff", "default", mine, home=tmp_path).stdout.strip() == "no difference"
-    mine.write_text(mine.read_text().replace('signals = ["swearing"]', 'signals = ["swaering"]'))
+    assert "all as expected" in assist("playbook", "test", mine, home=tmp_path).stdout
+    mine.write_text(mine.read_text().replace('fits = ["monologue"', 'fits = ["monolog"'))
     answer = assist("playbook", "check", mine, home=tmp_path)
-    assert answer.returncode == 1 and "'swaering' is none of the signals" in answer.stdout
+    assert answer.returncode == 1
+    assert "steps.empathize.fits: 'monolog' is none of the signals: did you mean monologue?" in answer.stdout
