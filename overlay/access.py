@@ -28,6 +28,7 @@ ROUTES: dict[str, frozenset[Role]] = {
     "GET /board": frozenset({"supervisor", "admin"}),
     "GET /review": ALL,  # an agent finds their own calls there
     "GET /review/{record}": ALL,
+    "GET /trends": REVIEWERS,
     "POST /api/ticket": frozenset({"agent", "supervisor", "admin"}),
     "GET /api/schema": ALL,
     "GET /api/me": ALL,

@@ -59,6 +59,7 @@ def create_app(
         "GET /board": "board.html",
         "GET /review": "review.html",
         "GET /review/{record}": "review.html",
+        "GET /trends": "trends.html",
     }
     endpoints = {
         "GET /": login.home,

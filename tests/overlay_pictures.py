@@ -18,7 +18,7 @@ from playwright.async_api import Page
 
 from overlay.hub import Hub
 from tests import overlay_scenes as scenes
-from tests.overlay_records import Shelf
+from tests.overlay_records import Shelf, recorded
 from tests.overlay_stage import Stage, one_browser, play, stage
 
 FOLDER = Path(__file__).parent.parent / "overlay" / "screenshots"
@@ -32,6 +32,8 @@ class Picture:
     width: int = 380
     height: int = 800
     dark: bool = False
+    recorded: bool = False
+    """The first record has a recording."""
     before: Callable[[Stage, Page], Awaitable[None]] | None = None
     """What is done at the page before the picture is taken."""
 
@@ -95,17 +97,38 @@ BOARD = [
     Picture("board", "/board", _whole_board, **WIDE, before=_read_along),
     Picture("board-dark", "/board", _whole_board, **WIDE, dark=True),
     Picture("board-quiet", "/board", scenes.board, **WIDE),
-    Picture("board-no-calls", "/board", lambda hub: None, **WIDE),
+    Picture("board-no-calls", "/board", scenes.nothing, **WIDE),
     Picture("board-many", "/board", scenes.many_alerts, **WIDE),
     Picture("board-done", "/board", _whole_board, **WIDE, before=_done),
     Picture("board-200-calls", "/board", lambda hub: scenes.board(hub, 200), **WIDE),
     Picture("board-narrow", "/board", _whole_board, width=720, height=900),
 ]
-PICTURES = [*AGENT, *BOARD]
+
+
+async def _marked(here: Stage, page: Page) -> None:
+    for key in ("j", "r", "j", "j", "w"):
+        await page.keyboard.press(key)
+    await page.get_by_role("radio", name="yes", exact=True).first.check()
+
+
+async def _record(here: Stage, page: Page) -> None:
+    await page.locator("#said tr").first.wait_for()
+
+
+REVIEW = [
+    Picture("review", "/review/2026-11-24-dana-1", scenes.nothing, **WIDE, before=_marked, recorded=True),
+    Picture("review-dark", "/review/2026-11-24-dana-1", scenes.nothing, **WIDE, dark=True, before=_record),
+    Picture("review-contested", "/review/2026-11-24-tom-1", scenes.nothing, **WIDE, before=_record),
+    Picture("review-no-words", "/review/2026-11-20-mei-1", scenes.nothing, **WIDE, before=_record),
+    Picture("review-narrow", "/review/2026-11-24-dana-1", scenes.nothing, width=720, height=1000, before=_record),
+    Picture("trends", "/trends", scenes.nothing, **WIDE),
+    Picture("home", "/", scenes.nothing, width=720, height=480),
+]
+PICTURES = [*AGENT, *BOARD, *REVIEW]
 
 
 async def draw(picture: Picture) -> None:
-    async with stage(records=Shelf(), beat_s=0.3) as here:
+    async with stage(records=recorded() if picture.recorded else Shelf(), beat_s=0.3) as here:
         picture.scene(here.hub)
         page = await here.page(picture.path, width=picture.width, height=picture.height, dark=picture.dark)
         await page.wait_for_load_state("networkidle")

@@ -3,8 +3,12 @@
 # ruff: noqa: E501 (made-up calls read better a line each)
 from __future__ import annotations
 
+import io
+import wave
 from datetime import date, timedelta
 from typing import Any
+
+import numpy as np
 
 from assist.records.record import IncidentRecord
 from overlay.errors import OverlayError
@@ -173,7 +177,7 @@ class Shelf:
         self.asked.append(filters)
         return [
             RecordSummary(id=name, title=it["root_cause"] or it["agent"], agent=it["agent"], team=it["team"], started_at=it["started_at"],
-                          duration_ms=it["duration_ms"], level_reached=it["level_reached"], outcome=it["outcome"], ended=it["ended"],
+                          duration_ms=it["duration_ms"], level_reached=it["level_reached"], outcome=it["outcome"], root_cause=it["root_cause"], ended=it["ended"],
                           signals=len(it["signals"]), prompts=len(it["prompts"]), contested=bool(it["contested"]))
             for name, it in self.records.items()
             if filters.level in ("", it["level_reached"]) and filters.agent in ("", it["agent"])
@@ -240,3 +244,29 @@ class Shelf:
     async def html(self, who: Identity, record: str) -> str:
         await self.get(who, record)
         return "<!doctype html><title>Call</title><style>p{color:green}</style><p>A record</p>"
+
+
+def recorded() -> Shelf:
+    """A shelf whose first record has its sound: a tone where somebody speaks, two channels of 8 kHz."""
+    shelf = Shelf()
+    record = shelf.records["2026-11-24-dana-1"]
+    rate, length_ms = 8000, record["duration_ms"]
+    frames = np.zeros((length_ms * rate // 1000, 2), np.int16)
+    peaks = {"agent": np.zeros(1000), "customer": np.zeros(1000)}
+    for line in record["transcript"]:
+        channel = 0 if line["speaker"] == "agent" else 1
+        for text, from_ms, to_ms, _ in line["words"]:
+            span = slice(from_ms * rate // 1000, to_ms * rate // 1000)
+            frames[span, channel] = 3000 * np.sin(np.arange(span.stop - span.start) * 0.2)
+            loud = 0.25 + 0.09 * min(8, len(text))
+            peaks[line["speaker"]][from_ms * 1000 // length_ms : to_ms * 1000 // length_ms + 1] = loud
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as out:
+        out.setnchannels(2)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes(frames.tobytes())
+    kept = Recording(duration_ms=length_ms, kept_until="2027-02-20",
+                     peaks={speaker: [round(float(v), 3) for v in values] for speaker, values in peaks.items()})  # fmt: skip
+    shelf.kept["2026-11-24-dana-1"] = (kept, sound.getvalue())
+    return shelf

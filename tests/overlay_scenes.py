@@ -90,6 +90,10 @@ def health(**changes: Any) -> Health:
     return Health(**({"state": "ok", "lag_ms": 700, "at_ms": NOW} | changes))
 
 
+def nothing(hub: Hub) -> None:
+    """No call at all."""
+
+
 def waiting(hub: Hub) -> None:
     hub.show(ROOM, "call", Call(agent="Dana", team="Billing", state="waiting"))
 

@@ -59,13 +59,18 @@ class Stage:
 
         await self.until(lambda done: any(fits(do) for _, do in done))
 
-    async def page(self, path: str, *, width: int = 380, height: int = 760, dark: bool = False) -> Page:
+    async def page(
+        self, path: str, *, width: int = 380, height: int = 760, dark: bool = False, script: str = ""
+    ) -> Page:
+        """A page of a context of its own; `script` runs in it before its own scripts."""
         context = await self.browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
         )
         context.set_default_timeout(15_000)
+        if script:
+            await context.add_init_script(script)
         page = await context.new_page()
         page.on(
             "console",

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from overlay.hub import Hub
-from overlay.messages import Health, Line, Next, Notice, Plan, Prompt, Told
+from overlay.identity import Identity
+from overlay.messages import Health, Heard, Line, Next, Notice, Plan, Prompt, Told
+from overlay.records import RecordNote
 from tests import overlay_scenes as scenes
-from tests.overlay_records import Shelf
+from tests.overlay_records import Shelf, recorded
 from tests.overlay_stage import CHROMIUM, play, stage
 
 pytestmark = [
@@ -21,6 +24,20 @@ pytestmark = [
 
 ROOM = scenes.ROOM
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>&amp;\u202e{{7*7}}"
+PAYLOADS = [
+    HOSTILE,
+    "<svg onload=document.title='owned'>", "<svg><script>document.title='owned'</script></svg>", "<body onload=document.title='owned'>",
+    "<iframe srcdoc='<script>parent.document.title=`owned`</script>'></iframe>", "<details open ontoggle=document.title='owned'>x",
+    "\"><img src=x onerror=document.title='owned'>", "'-document.title='owned'-'", "</textarea><script>document.title='owned'</script>",
+    "</style><script>document.title='owned'</script>", "</title><script>document.title='owned'</script>", "javascript:document.title='owned'",
+    "${document.title='owned'}", "{{constructor.constructor(`document.title='owned'`)()}}", "<math><mtext><img src=x onerror=document.title='owned'>",
+    "<a href=javascript:document.title='owned'>x</a>", "<style>@import 'javascript:document.title=1'</style>", "<meta http-equiv=refresh content='0;url=javascript:1'>",
+    "<form action=javascript:document.title='owned'><button>x", "<input autofocus onfocus=document.title='owned'>", "<img src=`x` onerror=document.title='owned'>",
+    "\u2028document.title='owned'\u2029", "<!--><img src=x onerror=document.title='owned'>-->", "<noscript><p title='</noscript><img src=x onerror=document.title=`owned`>'>",
+    "<scr\u0000ipt>document.title='owned'</scr\u0000ipt>", "\ufeff<img/src=x/onerror=document.title='owned'>", "“<mark>”<img src=x onerror=document.title='owned'>“",
+    "[card number]<img src=x onerror=document.title='owned'>", "=HYPERLINK(\"javascript:1\")", "%3Cscript%3Edocument.title='owned'%3C/script%3E",
+]  # fmt: skip
+"""What a caller, or a recogniser, might put into a transcript."""
 
 
 async def place(page: Page, selector: str) -> tuple[float, float, float, float]:
@@ -406,47 +423,130 @@ def test_a_silent_server_greys_the_page_and_a_lost_one_is_come_back_to_by_itself
 
 
 def test_words_full_of_markup_stay_words_on_every_page() -> None:
+    def hostile(value: Any, n: int) -> Any:
+        """Every text of a record replaced by a payload, what decides how it is drawn aside."""
+        if isinstance(value, dict):
+            fixed = (
+                "id",
+                "key",
+                "call",
+                "started_at",
+                "level",
+                "level_reached",
+                "level_at_end",
+                "speaker",
+                "utterance",
+                "signals",
+                "ended",
+            )
+            return {key: each if key in fixed else hostile(each, n + i) for i, (key, each) in enumerate(value.items())}
+        if isinstance(value, list):
+            return [hostile(each, n + 3 * i) for i, each in enumerate(value)]
+        return PAYLOADS[n % len(PAYLOADS)] if isinstance(value, str) else value
+
     async def scene() -> None:
         shelf = Shelf()
-        for record in shelf.records.values():
-            record["root_cause"] = record["outcome"] = record["agent"] = HOSTILE
-            for line in record["transcript"]:
-                line["text"] = HOSTILE
-                line["words"] = [[HOSTILE, 0, 1, 1.0]]
-            for prompt in record["prompts"]:
-                prompt["title"] = HOSTILE
-            for note in record["notes"]:
-                note["text"] = HOSTILE
+        for n, (name, record) in enumerate(shelf.records.items()):
+            shelf.records[name] = hostile(record, n)
+        shelf.notes = [
+            (Identity(text, "qa"), "2026-11-24-dana-1", RecordNote(kind="comment", text=text)) for text in PAYLOADS
+        ]
         async with stage(records=shelf) as here:
             scenes.escalated(here.hub)
-            here.hub.show(
-                ROOM,
-                "prompt",
-                Prompt(
-                    id=HOSTILE,
-                    label=HOSTILE,
-                    title=HOSTILE,
-                    say=HOSTILE,
-                    why=[f"“{HOSTILE}”"],
-                    tier="help",
-                    shown_at_ms=0,
-                ),
-            )
-            here.hub.show(
-                ROOM, "line/x", Line(speaker="customer", start_ms=1, settled=HOSTILE, tentative=HOSTILE, marks=[(0, 9)])
-            )
-            here.hub.show(ROOM, "notice/message", Notice(kind="message", text=HOSTILE, who=HOSTILE))
+            prompt = {
+                "id": HOSTILE,
+                "label": HOSTILE,
+                "title": HOSTILE,
+                "say": HOSTILE,
+                "avoid": HOSTILE,
+                "why": [f"“{text}”" for text in PAYLOADS],
+            }
+            here.hub.show(ROOM, "prompt", Prompt.model_validate(prompt | {"tier": "help", "shown_at_ms": 0}))
+            options = [
+                option.model_copy(update={"id": text, "title": text, "worth": text, "who": text})
+                for option, text in zip(scenes.PLAN.options, PAYLOADS, strict=False)
+            ]
+            here.hub.show(ROOM, "plan", Plan(options=options))
+            for kind in ("message", "help", "handled", "reading"):
+                here.hub.show(ROOM, f"notice/{kind}", Notice(kind=kind, text=HOSTILE, who=HOSTILE))  # type: ignore[arg-type]
             scenes.board(here.hub)
-            for alert in scenes.ALERTS:
-                here.hub.show(
-                    "board", f"alert/{alert.id}", alert.model_copy(update={"reason": f"“{HOSTILE}”", "agent": HOSTILE})
+            scenes.reading(here.hub)
+            for n, text in enumerate(PAYLOADS):
+                line = Line(
+                    speaker="customer", start_ms=n, settled=text, tentative=text, marks=[(0, min(9, len(text)))]
                 )
-            for path, spot in (("/agent/dana", ".say"), ("/board", ".need"), ("/review", "#said td")):
-                page = await here.page(path, width=1200)
-                await expect(page.locator(spot).filter(has_text="<script>").first).to_be_visible()
-                assert await page.title() != "owned"
-                assert await page.locator("img, body script, iframe").count() == 0
+                for room in (ROOM, "call/c1"):
+                    here.hub.show(room, f"line/x{n}", line)
+                here.hub.show("call/c1", f"heard/{n + 10}", Heard(at_ms=n, label=text, evidence=f"“{text}”", rule=text))
+                row = scenes.last_row(here.hub, "c1").model_copy(
+                    update={
+                        "call": f"x{n}",
+                        "agent": text,
+                        "team": text,
+                        "why": text,
+                        "quote": text,
+                        "in_use": text,
+                        "plan": text,
+                    }
+                )
+                here.hub.show("board", f"row/x{n}", row)
+            for alert in scenes.ALERTS:
+                changed = alert.model_copy(
+                    update={
+                        "reason": f"“{HOSTILE}”",
+                        "agent": HOSTILE,
+                        "team": HOSTILE,
+                        "action": HOSTILE,
+                        "passed": [HOSTILE],
+                    }
+                )
+                here.hub.show("board", f"alert/{alert.call}-{alert.id}", changed)
+
+            async def unharmed(page: Page) -> None:
+                await page.evaluate(
+                    "new Promise((done) => setTimeout(done))"
+                )  # what an image that fails would have started
+                assert "owned" not in await page.evaluate("document.title.replace(/[<>].*/s, '')")
+                assert await page.locator("img, body script, iframe, body style, [onerror], [onload]").count() == 0
+
+            agent = await here.page("/agent/dana", width=1200)
+            await expect(agent.locator(".say")).to_contain_text("<script>")
+            await expect(agent.locator("#lines li").filter(has_text="onerror")).not_to_have_count(0)
+            for key in ("e", "v"):
+                await agent.keyboard.press(key)
+            await unharmed(agent)
+            board = await here.page("/board", width=1200)
+            await expect(board.locator("#rows .row")).to_have_count(7 + len(PAYLOADS))
+            await board.locator("[data-call=c1]").click()
+            await expect(board.locator("#heard")).to_contain_text("<script>")
+            await unharmed(board)
+            review = await here.page("/review/2026-11-24-dana-1", width=1200)
+            await expect(review.locator("#side")).to_contain_text("<script>")
+            await expect(review.locator("#said")).to_contain_text("onerror")
+            await unharmed(review)
             assert here.complaints == []
+
+    play(scene)
+
+
+@pytest.mark.parametrize("path", ["/", "/agent/dana", "/board", "/review", "/trends", "/login"])
+def test_a_page_weighs_little(path: str) -> None:
+    async def scene() -> None:
+        async with stage(records=Shelf()) as here:
+            sizes: dict[str, int] = {}
+
+            async def weigh(route: Route) -> None:
+                answer = await route.fetch()
+                sizes[route.request.url] = len(await answer.body())
+                await route.fulfill(response=answer)
+
+            context = await here.browser.new_context()
+            await context.route(lambda url: "/api/" not in url, weigh)
+            page = await context.new_page()
+            await page.goto(here.url + path)
+            await page.wait_for_load_state("load")
+            assert len(sizes) > 2 or path == "/login"
+            assert sum(sizes.values()) < 150_000, sizes
 
     play(scene)
 
@@ -648,20 +748,106 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
             ]
             await page.keyboard.press("w")
             await expect(page.locator(".verdict[aria-pressed=true]")).to_have_text(["Right"])
+            await page.keyboard.press("m")
+            await page.keyboard.press("Escape")  # leaves the list of signals, not the record
+            await page.keyboard.press("m")
+            await page.get_by_label("Which signal").select_option("derogatory")
+            await page.get_by_role("button", name="Add").click()
+            await expect(page.locator("#side")).to_contain_text("Derogatory")
+            missed = shelf.notes[0][2]
+            assert (missed.kind, missed.signal, missed.at_ms) == ("missed", "derogatory", 241_000)
+            await page.get_by_role("group", name="Took responsibility").get_by_role("radio", name="partly").check()
+            await expect(page.locator(".form [role=status]")).to_have_text("Kept")
+            assert [(answer.question, answer.answer) for _, answer in shelf.answers] == [("owned", "partly")]
+            await page.locator("#record h2").click()
             await page.keyboard.press("n")
             await expect(page.locator("#record h2")).to_have_text("Claim refused twice")
             await expect(page.locator(".flag")).to_contain_text("Contested by Tom")
             assert page.url.endswith("/review/2026-11-24-tom-1")
-            await page.go_back()
+            await page.keyboard.press("b")
             await expect(page.locator("#record h2")).to_have_text("Late fee after missed visits")
-            await page.get_by_label("Text").fill("Asked twice before.")
-            await page.get_by_role("button", name="Add").click()
-            await expect(page.locator("#side")).to_contain_text("Asked twice before.")
-            assert shelf.notes[0][2].text == "Asked twice before."
+            await page.go_back()
+            await expect(page.locator("#record h2")).to_have_text("Claim refused twice")
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        shelf.records["2026-11-24-tom-1"]["root_cause"] = "=Claim, refused"
+        async with stage(records=shelf) as here:
+            page = await here.page("/review", width=1440, height=900)
+            await expect(page.locator("#list li")).to_have_count(5)
+            async with page.expect_download() as taken:
+                await page.get_by_role("button", name="Export list").click()
+            table = (await (await taken.value).path()).read_text(encoding="utf-8-sig").splitlines()
+            assert len(table) == 6
+            assert '"\'=Claim, refused"' in table[2]  # no spreadsheet takes it for a formula
+            await page.get_by_role("button", name="More", exact=True).click()
+            await page.get_by_label("Root cause", exact=True).fill("late fee")
+            await expect(page.locator("#list li")).to_have_count(1)
+            await page.get_by_label("From").fill("2026-11-01")
+            await page.get_by_role("button", name="Save view").click()
+            await page.get_by_label("Name of this view").fill("Late fees")
+            await page.keyboard.press("Enter")
+            await expect(page.locator("#view")).to_have_value("Late fees")
+            await page.reload()
+            await expect(page.get_by_label("Root cause", exact=True)).to_have_value("late fee")
+            await expect(page.locator("#list li")).to_have_count(1)
+            assert str(shelf.asked[-1].since) == "2026-11-01"
+            await page.get_by_role("button", name="Forget view").click()
+            await expect(page.locator("#list li")).to_have_count(5)
             await page.get_by_label("Level reached").select_option("calm")
             await expect(page.locator("#list li")).to_have_count(1)
+            await page.keyboard.press("Escape")
             await page.get_by_label("Search words").fill("nothing like this")
             await expect(page.locator("#found")).to_contain_text("No call fits")
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_a_word_that_is_clicked_is_heard_and_the_word_that_is_heard_is_marked() -> None:
+    async def scene() -> None:
+        async with stage(records=recorded()) as here:
+            page = await here.page("/review/2026-11-24-dana-1", width=1440, height=900)
+            word = page.locator(".w", has_text="guy").first
+            await word.click()
+            await expect(page.locator(".w.now")).to_have_count(1)
+            await expect(page.get_by_role("button", name="Pause")).to_be_visible()
+            await page.locator("#record h2").click()
+            await page.keyboard.press("Space")
+            await expect(page.get_by_role("button", name="Play")).to_be_visible()
+            spoken = await word.evaluate("(node) => Number(node.dataset.from) / 1000")
+            at = await page.evaluate("document.querySelector('audio').currentTime")
+            assert spoken <= at < spoken + 10
+            await page.get_by_role("button", name="Speed").click()
+            assert await page.evaluate("document.querySelector('audio').playbackRate") == 1.25
+            assert (await page.locator(".timeline .voice").first.get_attribute("d") or "").count("M") == 1000
+            assert here.complaints == []
+            silent = await here.page("/review/2026-11-24-tom-1", width=1440, height=900)
+            await silent.locator(".w", has_text="guy").first.click()
+            await expect(silent.locator("tr.current")).to_contain_text("call my guy")
+            await expect(silent.locator("audio")).to_have_count(0)
+
+    play(scene)
+
+
+def test_trends_are_plots_with_their_figures_beside_them() -> None:
+    async def scene() -> None:
+        async with stage(records=Shelf()) as here:
+            page = await here.page("/trends", width=1440, height=900)
+            await expect(page.locator(".plot")).to_have_count(5)
+            await expect(page.locator(".plot").first.locator("rect.escalated")).to_have_count(
+                13
+            )  # 12 weeks and the key
+            await page.get_by_text("As a table").first.click()
+            await expect(page.locator("table").first.locator("tbody tr")).to_have_count(12)
+            await page.locator("[name=weeks]").select_option("4 weeks")
+            await expect(page.locator(".plot").first.locator("rect.escalated")).to_have_count(5)
+            await expect(page.locator(".bars li").first).to_contain_text("Late fee after missed visits")
             assert here.complaints == []
 
     play(scene)

@@ -19,7 +19,8 @@ export function needs({ link, board, running, act, choose, calls }) {
   const me = () => link.me?.who;
   const mineNow = (alert) => isFree(alert) && (alert.to === me() || alert.waits === "everyone" || !alert.to && !alert.waits);
   const began = (value) => value.at - value.body.at_ms + value.body.raised_ms;
-  const rank = (alert) => (isFree(alert) ? 0 : alert.by === me() ? 8 : 16) + (mineNow(alert) ? 0 : 4) + TIERS.indexOf(alert.tier);
+  // Mine to answer, then what I have, then what another is asked for, then what another has.
+  const rank = (alert) => (mineNow(alert) ? 0 : isFree(alert) ? 8 : alert.by === me() ? 4 : 12) + TIERS.indexOf(alert.tier);
 
   function draw() {
     const alerts = [...board()].filter(([key]) => key.startsWith("alert/"));

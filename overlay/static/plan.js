@@ -77,6 +77,7 @@ export function planAndSteps({ find, now, act, say }) {
   function drawSteps() {
     const value = now("steps");
     write(find("method"), value?.method ?? "");
+    find("method").classList.toggle("gone", !value?.method);
     const list = find("steps");
     const key = JSON.stringify(value?.steps ?? []);
     if (list.dataset.shows !== key) {

@@ -3,16 +3,21 @@
 import { clock, h, many, s } from "./shared.js";
 
 const W = 1000;
-const H = 154; // user units; rows below
+const H = 176; // user units; rows below
 const LEVEL = [4, 38];
 const CALLER = 55;
 const AGENT = 82;
 const SIGNALS = 107;
 const PROMPTS = 129;
+const STEPS = 151;
 const GOOD = ["de_escalation", "apology", "empathy", "repeat_back", "question", "alternative", "ownership", "remedy", "callback_time", "thanks"];
 const TAKEN = ["used", "acted"];
 
-export function timeline(record, agent, jump) {
+/**
+ * @param peaks speaker -> loudness 0..1, evenly over the call, where sound was kept; otherwise the words stand for it
+ * @param jump called with the time in ms that was clicked
+ */
+export function timeline(record, agent, peaks, jump) {
   const whole = Math.max(1, record.duration_ms);
   const x = (ms) => Math.min(W, Math.max(0, (ms / whole) * W));
   const at = (ms) => x(ms).toFixed(1);
@@ -28,7 +33,10 @@ export function timeline(record, agent, jump) {
     + `L${W} ${y(levels.at(-1).score)}`;
 
   // A stroke per word, taller the longer the word: who spoke when, without a recording.
-  const voice = (speaker, middle) => record.transcript.filter((line) => line.speaker === speaker)
+  const voice = (speaker, middle) => peaks[speaker] ? peaks[speaker].map((loud, i, all) => {
+    const tall = Math.max(0.4, Math.min(1, loud) * 11);
+    return `M${((i / all.length) * W).toFixed(1)} ${(middle - tall).toFixed(1)}V${(middle + tall).toFixed(1)}`;
+  }).join("") : record.transcript.filter((line) => line.speaker === speaker)
     .flatMap((line) => line.words.length ? line.words.map(([text, from, to]) => [from, to, text.length]) : [[line.start_ms, line.end_ms, 4]])
     .map(([from, to, size]) => { const tall = Math.min(11, 3 + size); return `M${at((from + to) / 2)} ${middle - tall}V${middle + tall}`; }).join("");
   const mixed = record.transcript.some((line) => line.speaker === "unknown");
@@ -43,8 +51,9 @@ export function timeline(record, agent, jump) {
       prompt.seen_ms != null && s("path", { class: "tick", d: `M${at(prompt.seen_ms)} ${PROMPTS - 6}v12` }),
     ].filter(Boolean);
   });
+  const steps = record.steps.map((step) => s("path", { class: "step", d: `M${at(step.at_ms)} ${STEPS - 6}v12` }));
   const here = s("path", { class: "here", d: "" });
-  const summary = `${many(record.levels.length, "change")} of level, ${many(record.signals.length, "signal")}, ${many(record.prompts.length, "prompt")} in ${clock(whole)}`;
+  const summary = `${many(record.levels.length, "change")} of level, ${many(record.signals.length, "signal")}, ${many(record.prompts.length, "prompt")}, ${many(record.steps.length, "step")} in ${clock(whole)}`;
   const svg = s("svg", {
     viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", role: "img", "aria-label": summary,
     onclick: (event) => {
@@ -54,9 +63,9 @@ export function timeline(record, agent, jump) {
   }, bands, s("path", { class: "score", d: score }),
     [CALLER, AGENT].map((middle) => s("path", { class: "rest", d: `M0 ${middle}H${W}` })),
     s("path", { class: "voice", d: voice(mixed ? "unknown" : "customer", CALLER) }),
-    s("path", { class: "voice", d: voice("agent", AGENT) }), dots, prompts, here);
-  const node = h("section", { class: "panel timeline", "aria-label": "The call on one time axis" },
-    h("ol", { class: "names", "aria-hidden": "true" }, ["Level", mixed ? "Voices" : "Caller", agent, "Signals", "Prompts"].map((name) => h("li", {}, name))),
+    s("path", { class: "voice", d: voice("agent", AGENT) }), dots, prompts, steps, here);
+  const node = h("div", { class: "axis" },
+    h("ol", { class: "names", "aria-hidden": "true" }, ["Level", mixed ? "Voices" : "Caller", agent, "Signals", "Prompts", "Steps"].map((name) => h("li", {}, name))),
     svg,
     h("p", { class: "scale", "aria-hidden": "true" }, [0, 0.25, 0.5, 0.75, 1].map((part) => h("span", {}, clock(whole * part)))));
   return { node, point: (ms) => here.setAttribute("d", `M${at(ms)} 0V${H}`) };

@@ -1,0 +1,185 @@
+// One finished call: its time axis, its words with what they caused, its sound; and marks at the place itself.
+
+import { ask, at as path, day } from "./asking.js";
+import { player } from "./sound.js";
+import { capital, clock, find, h, plain, put } from "./shared.js";
+import { timeline } from "./timeline.js";
+
+const MASKED = /(\[[a-z][a-z -]*\]|[█▇•*]{2,})/u; // what redaction leaves in a transcript
+const HOW = { used: "used", acted: "said in the agent’s words", dismissed: "not now", wrong: "marked wrong by the agent", expired: "not used", superseded: "replaced", withdrawn: "taken back", ended: "open at the end" };
+
+export function record({ tell, marked, mayMark }) {
+  let open = null;
+  let places = []; // every signal and prompt that can be marked, in order of the page
+  let at = -1;
+  let axis = null;
+  let sound = null;
+
+  const verdict = (kind, target) => open.marks.find((mark) => mark.kind === kind && mark.target === target)?.verdict ?? "";
+
+  function draw(view, title) {
+    open = view;
+    at = -1;
+    places = [];
+    sound?.stop();
+    const it = open.record;
+    document.title = `Review · ${it.agent}`;
+    axis = timeline(it, it.agent || "Agent", open.recording?.peaks ?? {}, (ms) => { goTo(ms); sound?.seek(ms); });
+    sound = open.recording ? player(path(open.id, "/sound"), it, (ms) => axis.point(ms)) : null;
+    const kept = open.recording ? `recording kept${open.recording.kept_until ? ` until ${day(open.recording.kept_until).replace(/ [\d:]+$/u, "")}` : ""}` : "no recording kept";
+    const meta = [[it.agent, it.team].filter(Boolean).join(", "), day(it.started_at), `lasted ${clock(it.duration_ms)}`, it.caller && `caller ${it.caller}`, kept].filter(Boolean).join(" · ");
+    const versions = Object.entries(it.versions ?? {}).map(([name, version]) => `${name} ${version}`).join(" · ");
+    const contest = open.notes.filter((note) => note[1] === "contest").at(-1)?.[2] || it.contested;
+    const flag = (text) => h("p", { class: "flag" }, text);
+    find("record").replaceChildren(
+      h("h2", {}, title || it.root_cause || `${it.agent}, ${clock(it.duration_ms)}`),
+      h("p", { class: "second" }, meta),
+      versions && h("details", { class: "second small" }, h("summary", {}, "Versions"), versions),
+      contest ? flag(`Contested by ${it.agent}: ${contest}`) : "",
+      it.ended === "interrupted" ? flag("This call was cut short; what was heard until then is all here.") : "",
+      ...it.troubles.filter((trouble) => !trouble.cleared).slice(0, 3).map((trouble) => flag(`${clock(trouble.at_ms)} ${trouble.text}`)),
+      h("section", { class: "panel timeline", "aria-label": "The call on one time axis" }, axis.node, sound?.node ?? ""),
+      h("section", { class: "panel", "aria-label": "Transcript" }, h("table", { class: "said" },
+        h("colgroup", {}, h("col", { class: "c-time" }), h("col", { class: "c-who" }), h("col", {}), h("col", { class: "c-cause" })),
+        h("thead", { class: "visually-hidden" }, h("tr", {}, ["Time", "Who", "Words", "What it caused"].map((name) => h("th", { scope: "col" }, name)))),
+        h("tbody", { id: "said", onclick: hear }, drawLines(it)))));
+    sound?.follow(find("said"));
+    find("record").scrollTop = 0;
+  }
+
+  // A click on a word plays from there; without a recording it only points there.
+  function hear(event) {
+    const word = event.target.closest("[data-from]");
+    if (!word) return;
+    const ms = Number(word.dataset.from);
+    axis.point(ms);
+    current(word.closest("tr"));
+    sound?.seek(ms, true);
+  }
+
+  // Each line with what it caused: signals on their words or at their time, the prompts they led to, steps, Plan B.
+  function drawLines(it) {
+    const causes = it.transcript.map(() => []);
+    const order = it.transcript.map((line, i) => [line, i]);
+    const lineAt = (ms, speaker) => {
+      const fit = order.filter(([line]) => line.start_ms <= ms && (!speaker || line.speaker === speaker));
+      return fit.length ? fit.at(-1)[1] : order.length ? 0 : -1;
+    };
+    const loose = [];
+    const add = (i, node) => (i >= 0 ? causes[i] : loose).push(node);
+    const placed = new Set();
+    for (const signal of it.signals) {
+      const own = order.find(([line]) => line.id === signal.utterance)?.[1] ?? lineAt(signal.at_ms, signal.speaker === "unknown" ? "" : signal.speaker);
+      add(own, () => cause("signal", signal.key, signal.at_ms, [plain(signal.id), signal.summary && `, ${signal.summary}`]));
+      for (const prompt of it.prompts) {
+        if (placed.has(prompt.id) || !prompt.signals.includes(signal.key)) continue;
+        placed.add(prompt.id);
+        add(own, () => promptCause(prompt, Math.max(0, prompt.shown_ms - signal.at_ms)));
+      }
+    }
+    for (const prompt of it.prompts) if (!placed.has(prompt.id)) add(lineAt(prompt.shown_ms), () => promptCause(prompt, null));
+    for (const step of it.steps) add(lineAt(step.at_ms, step.by === "words" ? "agent" : ""), () => h("p", { class: "cause" }, `ticked ${plain(step.step)}${step.by === "hand" ? ", by hand" : ""}`));
+    for (const option of it.plan) {
+      if (option.offered_ms != null) add(lineAt(option.offered_ms), () => h("p", { class: "cause" }, `Plan B: ${option.title}, ${option.answer || "offered"}`));
+    }
+    for (const [, kind, text, ms] of open.notes) {
+      if (kind === "missed" && ms != null) add(lineAt(ms), () => h("p", { class: "cause" }, `missed here: ${text}`));
+    }
+    const rows = it.transcript.map((line, i) => {
+      const row = h("tr", { "data-ms": line.start_ms },
+        h("td", {}, h("button", { class: "when", "data-from": line.start_ms, "aria-label": `${open.recording ? "Hear from" : "Show"} ${clock(line.start_ms)}` }, clock(line.start_ms))), h("td", {}, { agent: it.agent, customer: "Caller" }[line.speaker] ?? "Voice"),
+        h("td", {}, spoken(it, line)));
+      row.append(h("td", {}, causes[i].map((make) => make())));
+      return row;
+    });
+    if (loose.length || !rows.length) rows.push(h("tr", { "data-ms": 0 }, h("td", {}), h("td", {}), h("td", { class: "second" }, "No words were recognised."), h("td", {}, loose.map((make) => make()))));
+    return rows;
+  }
+
+  function promptCause(prompt, after) {
+    const how = HOW[prompt.how] ?? prompt.how;
+    const later = after === null ? "" : `, shown ${(after / 1000).toFixed(1)} s later`;
+    return cause("prompt", prompt.id, prompt.shown_ms, [`→ “${prompt.title}”${later}${how ? `, ${how}` : ""}`, prompt.seen_ms == null ? ", not seen" : ""], prompt.say);
+  }
+
+  function cause(kind, target, ms, text, title = null) {
+    const place = { kind, target, ms };
+    const button = (word) => h("button", {
+      class: `verdict ${word}`, "aria-pressed": String(verdict(kind, target) === word),
+      "aria-label": `${capital(word)}: ${text.join("").slice(0, 80)}`, onclick: () => { goto(places.indexOf(place)); mark(word); },
+    }, capital(word));
+    place.node = h("div", { class: "cause", title }, h("span", {}, text), mayMark() && h("div", { class: "does" }, button("right"), button("wrong")));
+    places.push(place);
+    return place.node;
+  }
+
+  function spoken(it, line) {
+    if (!line.words.length) return masked(line.text);
+    const hit = new Set(it.signals.filter((signal) => signal.utterance === line.id && signal.last_word >= 0)
+      .flatMap((signal) => line.words.map((_, i) => i).filter((i) => i >= signal.first_word && i <= signal.last_word)));
+    const parts = [];
+    let run = null; // the underlaid phrase being filled
+    line.words.forEach(([text, from, to], i) => {
+      const word = h("span", { class: "w", "data-from": from, "data-to": to }, ...masked(text));
+      if (!hit.has(i)) {
+        run = null;
+        parts.push(i ? " " : "", word);
+      } else if (run) run.append(" ", word);
+      else {
+        run = h("mark", {}, word);
+        parts.push(i ? " " : "", run);
+      }
+    });
+    return parts;
+  }
+  const masked = (text) => text.split(MASKED).filter(Boolean)
+    .map((part) => (MASKED.test(part) ? h("span", { class: "masked" }, part.replace(/^\[|\]$/gu, "").replace(/^[█▇•*]+$/u, "masked")) : part));
+
+  // ---- marks, by key or click ----
+
+  function current(row) {
+    for (const each of find("said").rows) each.classList.toggle("current", each === row);
+  }
+
+  function goto(i) {
+    if (!places.length) return;
+    at = Math.max(0, Math.min(places.length - 1, i));
+    for (const place of places) place.node.classList.remove("at");
+    const place = places[at];
+    place.node.classList.add("at");
+    current(place.node.closest("tr"));
+    place.node.scrollIntoView({ block: "nearest" });
+    axis.point(place.ms);
+  }
+
+  function goTo(ms) {
+    const rows = [...find("said").rows];
+    const row = rows.filter((each) => Number(each.dataset.ms) <= ms).at(-1) ?? rows[0];
+    current(row);
+    row?.scrollIntoView({ block: "center" });
+    axis.point(ms);
+  }
+
+  async function mark(word) {
+    const place = places[at];
+    if (!place || !mayMark()) return;
+    const said = verdict(place.kind, place.target) === word ? "clear" : word;
+    try {
+      await ask(path(open.id, "/marks"), { kind: place.kind, target: place.target, verdict: said });
+    } catch (error) {
+      return tell(error);
+    }
+    open.marks = open.marks.filter((each) => each.kind !== place.kind || each.target !== place.target);
+    if (said !== "clear") open.marks.push({ kind: place.kind, target: place.target, verdict: said });
+    for (const button of place.node.querySelectorAll(".verdict")) put(button, "aria-pressed", String(button.classList.contains(said)));
+    marked();
+  }
+
+  /** Start of the line that is marked now, in ms; null where none is. */
+  function line() {
+    const row = find("said")?.querySelector(".current");
+    return row ? Number(row.dataset.ms) : null;
+  }
+
+  return { draw, mark, line, go: (step) => goto(at + step), play: () => Boolean(sound) && (sound.toggle(), true) };
+}

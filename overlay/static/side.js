@@ -1,0 +1,100 @@
+// Beside the record: what came of the call, the form people fill in, what was said about it, and what can be added.
+
+import { ask, at, day } from "./asking.js";
+import { capital, clock, h, plain, write } from "./shared.js";
+
+const ALERT = { "alert-seen": "seen", claim: "claimed", resolve: "resolved" };
+const ADDS = [["comment", "Comment"], ["missed", "Missed signal, at the marked line"], ["root-cause", "Root cause"], ["outcome", "Outcome"], ["contest", "Contest, as the agent"]];
+
+/**
+ * @param open the RecordView on screen; changed in place by what is added
+ * @param role who is reading; an agent has no form
+ * @param line gives the start of the marked line in ms, or null
+ */
+export function drawSide(side, { open, role, signals, line, redraw, changed }) {
+  const it = open.record;
+  side.hidden = false;
+  const part = (title, ...inside) => h("section", {}, h("h2", {}, title), ...inside);
+  const path = (what) => at(open.id, what);
+  side.replaceChildren(...[
+    part("Outcome", h("dl", {}, facts(open).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))),
+    it.follow_ups.length && part("Follow-ups", h("ul", {}, it.follow_ups.map((each) => h("li", {}, `${each.what}, ${[each.owner, each.due].filter(Boolean).join(", ")}`, h("span", { class: "second" }, each.done ? " · done" : " · open"))))),
+    role !== "agent" && open.questions.length && part("Review form", form()),
+    (it.notes.length || open.notes.length) && part("Notes", h("ul", {},
+      it.notes.map((note) => h("li", {}, h("b", {}, note.who), ` ${clock(note.at_ms)}: ${note.text}`)),
+      open.notes.map(([who, what, said, ms]) => h("li", {}, h("b", {}, who), what === "comment" ? "" : ` · ${plain(what)}`, ms == null ? "" : ` ${clock(ms)}`, `: ${said}`)))),
+    it.alerts.length && part("Supervisors", h("ul", {}, it.alerts.map((alert) => h("li", {}, `${clock(alert.at_ms)} ${alert.reason}`, h("p", { class: "second small" },
+      alert.course.map(([ms, what, who]) => `${clock(ms)} ${ALERT[what] ?? plain(what).toLowerCase()}${who ? ` by ${who}` : ""}`).join(", ") || "nobody took it"))))),
+    part("Add", adding()),
+    part("Keys", h("div", { class: "keys" }, [
+      [["J", "K"], "next, previous mark"], [["R", "W"], "right, wrong"], [["M"], "missed signal"], open.recording && [["Space"], "play, pause"], [["N", "B"], "next, previous call"], [["/"], "search"],
+    ].filter(Boolean).map(([letters, what]) => h("p", {}, letters.flatMap((letter) => [h("kbd", {}, letter), " "]), what)))),
+    open.seen_by.length && part("Seen by", h("p", { class: "second" }, open.seen_by.map(([who, when]) => `${who} ${day(when)}`).join(", "))),
+    part("Take away", h("p", { class: "row" },
+      h("a", { class: "btn", href: path("/html"), target: "_blank", rel: "noopener" }, "As a page"),
+      h("a", { class: "btn", href: path("/export"), download: "" }, "As JSON"))),
+  ].filter(Boolean));
+
+  function form() {
+    const state = h("p", { class: "second small", role: "status" });
+    return h("form", { class: "form" }, h("p", { class: "second small" }, "People answer this; nothing is answered or added up by itself."),
+      open.questions.map((question) => {
+        const given = open.answers.find((answer) => answer.question === question.id);
+        return h("fieldset", {}, h("legend", {}, question.text, given?.who ? h("span", { class: "second small" }, ` · ${given.who}`) : ""),
+          h("div", { class: "answers" }, question.answers.map((text) => {
+            const box = h("input", { type: "radio", name: question.id, value: text, onchange: () => answer(question.id, text, state) });
+            box.checked = given?.answer === text;
+            return h("label", {}, box, text);
+          })));
+      }), state);
+  }
+
+  async function answer(question, text, state) {
+    try {
+      await ask(path("/answers"), { question, answer: text });
+    } catch (error) {
+      return write(state, error.message);
+    }
+    open.answers = [...open.answers.filter((each) => each.question !== question), { question, answer: text, who: "You", at: "" }];
+    write(state, "Kept");
+    changed();
+  }
+
+  function adding() {
+    const kind = h("select", { id: "add-kind", "aria-label": "What to add", onchange: () => { signal.hidden = kind.value !== "missed"; } }, ADDS.map(([value, text]) => h("option", { value }, text)));
+    const signal = h("select", { id: "add-signal", "aria-label": "Which signal", hidden: true }, signals.map((value) => h("option", { value }, plain(value))));
+    const text = h("textarea", { rows: 2, maxlength: 2000, "aria-label": "Text" });
+    const state = h("span", { class: "second small", role: "status" });
+    return h("form", {
+      onsubmit: async (event) => {
+        event.preventDefault();
+        const missed = kind.value === "missed";
+        const said = text.value.trim() || (missed ? plain(signal.value) : "");
+        if (!said) return;
+        const body = { kind: kind.value, text: said, at_ms: missed ? line() : null, signal: missed ? signal.value : "" };
+        try {
+          await ask(path("/notes"), body);
+        } catch (error) {
+          return write(state, error.message);
+        }
+        open.notes.push(["You", body.kind, body.text, body.at_ms]);
+        changed();
+        redraw();
+      },
+    }, kind, signal, text, h("p", { class: "row" }, h("button", { class: "btn" }, "Add"), state));
+  }
+}
+
+function facts({ record: it, notes }) {
+  const last = (kind) => notes.filter((note) => note[1] === kind).at(-1)?.[2];
+  const run = it.recovery.find((each) => each.result === "met") ?? it.recovery.at(-1);
+  const given = it.plan.filter((option) => option.answer === "accepted").map((option) => option.title);
+  const offered = it.plan.filter((option) => option.offered_ms != null).length;
+  return [
+    ["Result", last("outcome") || capital(it.outcome)],
+    run && ["Recovery", run.took_ms ? `${Math.round(run.took_ms / 1000)} s, ${run.result} (goal ${run.limit_ms / 1000} s)` : `goal ${run.limit_ms / 1000} s, ${run.result || "no end heard"}`],
+    ["Given", given.join(", ") || (offered ? `${offered} offered, none accepted` : "nothing")],
+    ["Root cause", last("root-cause") || it.root_cause || "not said yet"],
+    ["At the end", capital(it.level_at_end)],
+  ].filter(Boolean);
+}
