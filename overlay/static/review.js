@@ -138,7 +138,7 @@ async function show(id, push = true) {
     find("record").replaceChildren(h("h2", {}, "This record is not here"), h("p", { class: "second" }, error.message));
     return;
   }
-  if (push) history.pushState(null, "", `/review/${encodeURIComponent(id)}${location.search}`);
+  if (push) history.pushState({ listed: true }, "", `/review/${encodeURIComponent(id)}${location.search}`);
   drawn.draw(open, found.find((each) => each.id === id)?.title);
   side();
   for (const button of find("list").querySelectorAll("[data-record]")) {
@@ -195,10 +195,10 @@ function named() {
 
 me = await ask("/api/me").catch(() => me) ?? me;
 for (const id of ["keep", "trends", "report"]) find(id).hidden = me.role === "agent";
-await loadViews(named() ? "All, newest first" : localStorage.getItem("view") ?? BUILT_IN[0][0]);
+await loadViews(named() && !history.state?.listed ? "All, newest first" : localStorage.getItem("view") ?? BUILT_IN[0][0]);
 await useView();
 if (named()) await show(named(), false);
 else if (found.length) {
   await show(found[0].id, false);
-  history.replaceState(null, "", `/review/${encodeURIComponent(found[0].id)}${location.search}`);
+  history.replaceState({ listed: true }, "", `/review/${encodeURIComponent(found[0].id)}${location.search}`);
 }
