@@ -26,10 +26,10 @@ export function planAndSteps({ find, now, act, say }) {
       rows[i] = next;
     });
     refill(list, options.map((option, i) => {
-      const asked = option.who || "your supervisor";
+      const named = option.who && !option.who.startsWith("your ") ? option.who : ""; // the title needs the room more
       const [word, tone] = {
-        yours: ["yours to give", "calm"], ask: [`asks ${asked}`, "tense"], offered: ["offered", "recovering"],
-        asked: [`asked ${asked}`, "tense"], allowed: [`${asked} says yes`, "calm"], denied: [`${asked} says no`, "escalated"],
+        yours: ["yours to give", "calm"], ask: [named ? `asks ${named}` : "ask first", "tense"], offered: ["offered", "recovering"],
+        asked: [`asked ${named}`.trim(), "tense"], allowed: [named ? `${named} says yes` : "allowed", "calm"], denied: [named ? `${named} says no` : "not allowed", "escalated"],
         accepted: ["✓ accepted", "calm"], refused: ["not wanted", "third"],
       }[option.state || option.authority];
       const reply = (what, keys, text) => h("button", { class: "btn", "data-key": `${option.id} ${what}`, "aria-keyshortcuts": keys.replace("⇧", "Shift+"), onclick: () => act({ do: "plan", option: option.id, what }) }, h("kbd", { "aria-hidden": "true" }, keys), text);
