@@ -88,3 +88,8 @@ def test_silence_holds_no_words(recogniser: SphinxRecogniser, seconds: float) ->
 def test_line_noise_holds_no_words(recogniser: SphinxRecogniser) -> None:
     noise = (np.random.default_rng(0).standard_normal(7 * 16_000) * 10 ** (-60 / 20)).astype(np.float32)
     assert recogniser.words_in(noise) == ()
+
+
+def test_words_of_complaints_that_the_model_lacks_are_heard(recogniser: SphinxRecogniser) -> None:
+    sound, _ = soundfile.read(Path(__file__).parent / "data" / "calling-ofcom.flac", dtype="float32")
+    assert "calling ofcom" in " ".join(word.text for word in recogniser.words_in(sound))
