@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from assist.access.accounts import Accounts, Logins, add_user, remove_user, set_password, set_role
-from assist.access.audit import Audit, open_audit, verify
+from assist.access.audit import Audit, open_audit, seals, verify
 from assist.access.door import open_door
 from assist.access.proxy import by_header
 from assist.errors import AssistError
@@ -127,11 +127,13 @@ def test_a_thousand_changes_to_the_audit_log_are_all_found(store: Store, tmp_pat
                 changed = [AuditRow(n + 1, row.entry, row.seal) for n, row in enumerate(changed)]
             case _:  # sealed with another key
                 forged = AuditEntry("2026-11-26T00:00:00+00:00", "nobody", "", "look")
-                from assist.access.audit import seals
-
                 before = changed[place - 1].seal if place else ""
                 changed[place] = AuditRow(place + 1, forged, seals(bytes(32)).row(before, place + 1, forged))
         assert verify(changed, head, key).problem, place
+    other = [AuditRow(n, AuditEntry("", "x", "", "look"), "") for n in range(1, 41)]
+    for n, row in enumerate(other):  # another log sealed with the same key: its rows are at home nowhere else
+        other[n] = AuditRow(row.n, row.entry, seals(key).row(other[n - 1].seal if n else "", row.n, row.entry))
+    assert all(verify(rows[:n] + other[n : n + 1] + rows[n + 1 :], head, key).problem for n in range(40))
     assert verify(rows, None, key).problem and verify([], head, key).problem
     assert verify(rows, (40, "0" * 64), key).problem == "the head of the log was changed"
 
