@@ -1,5 +1,7 @@
 """Rule files are read, and refused with one line that says where and what was expected."""
 
+from datetime import date
+
 import pytest
 
 from detectors.rulebook import RuleError, load_rules
@@ -28,6 +30,17 @@ def test_a_file_of_ones_own_is_read_and_checked(tmp_path):
     broken = load_rules(written(tmp_path, GOOD.replace("a blue flashing lamp", "a red lamp")))
     assert len(broken.check()) == 1
     assert broken.version != book.version
+
+
+def test_rules_past_their_review_date_are_known_with_their_owner(tmp_path):
+    book = load_rules(written(tmp_path, GOOD.replace('language = "en"', 'language = "en"\nreview_by = 2026-01-31')))
+    assert [(rule.id, rule.owner) for rule in book.overdue(date(2026, 2, 1))] == [("a.b", "me")]
+    assert book.overdue(date(2026, 1, 31)) == []
+
+
+def test_an_error_names_the_line_of_its_key(tmp_path):
+    with pytest.raises(RuleError, match=r"own\.toml:7: a\.b: phrases: expected a phrase pattern"):
+        load_rules(written(tmp_path, GOOD.replace("(light|lamp)", "(light|lamp")))
 
 
 @pytest.mark.parametrize(

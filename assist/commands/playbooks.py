@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,8 @@ def playbook_check(
         console.print(line, markup=False, soft_wrap=True)
     if problems:
         fail(f"{len(problems)} problem(s) found; the running playbook stays in force", "playbook-invalid")
+    for rule in rulebook.overdue(date.today()):
+        console.print(f"{rule.source}: {rule.id}: review was due on {rule.review_by} ({rule.owner})", markup=False)
     console.print(f"playbooks ok; rules ok ({len(rulebook.rules)} rules, version {rulebook.version})")
 
 
