@@ -48,7 +48,7 @@ SMOOTH_MS = 500.0
 RAISED = 1.85
 """Score at which a rise begins. Set on natural calm talk (15 minutes of bank agents, 150 IVR prompts: no alarm left),
 not on acted speech; assist/evaluation/tone.py measures it."""
-LOWERED = 1.1
+LOWERED = 0.9
 LEAST_MS = 600
 """Raised speech before anything is said: one loud word is nothing."""
 REFRACTORY_MS = 15_000
@@ -62,10 +62,10 @@ HUBER = 1.5
 """Deviations are clipped to so many standard deviations on their way into the baseline."""
 CALM_BELOW = 0.8
 UP_FROM = 1.3
-HALFWAY = 0.3
-LEAK = 0.05
+HALFWAY = 0.2
+LEAK = 0.03
 """Weight with which speech enters the baseline: whole below a score of CALM_BELOW, HALFWAY between, LEAK from UP_FROM.
-The leak frees the baseline from a bad start; three times as much, and of 40 s of anger the last third was found half as
+The leak frees the baseline from a bad start; five times as much, and of 40 s of anger the last third was found half as
 often (assist/evaluation/tone_course.py, acted clips) at the same alarms on natural talk."""
 BREAK_MS = 6_000
 """After this much without measures the smoothed score starts anew."""
