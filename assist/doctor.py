@@ -336,17 +336,18 @@ def _pause(settings: Settings) -> Iterator[Finding]:
 def _retention(settings: Settings) -> Iterator[Finding]:
     keep = settings.keep
     days = f"words {keep.transcript_days} days, records {keep.review_days}, consent {keep.consent_days}"
-    text = f"{days}; sound is never kept"
+    sound = f"recordings are on: sound kept {keep.audio_days} days where consent is granted, encrypted"
+    text = f"{days}; {sound if settings.recordings else 'recordings are off: sound is not kept'}"
     if not _store(settings).schema:
         yield _ok("retention", text)
         return
     store = open_store(settings.store_url)
     try:
-        found = due(store, keep, datetime.now(UTC))
+        found = due(store, keep, datetime.now(UTC), settings.data)
         holds = len(store.holds())
     finally:
         store.close()
-    count = len({*found.words, *found.records})
+    count = len({*found.words, *found.records, *found.sounds})
     held = f"; {holds} calls on hold" if holds else ""
     if count:
         yield _warning("retention", f"{text}; {count} calls are past it: assist retention run (serve does it daily)")

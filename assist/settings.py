@@ -43,6 +43,7 @@ class KeepSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     transcript_days: int = Field(180, ge=1, le=3650, description="words: events, transcript, quotes")
+    audio_days: int = Field(90, ge=1, le=3650, description="recordings; they go with the words at the latest")
     review_days: int = Field(365, ge=1, le=3650, description="the record and what reviewers wrote about it")
     consent_days: int = Field(400, ge=1, le=3650, description="that there was a call, and what was known about consent")
 
@@ -143,6 +144,7 @@ class Settings(BaseModel):
     payment_pages: list[str] = Field(
         default_factory=list, description="origins whose pages may pause listening with the gate key (POST /api/gate)"
     )
+    recordings: bool = Field(False, description="keep the sound of calls, encrypted, where consent is granted")
     mask_names: bool = Field(False, description='also mask names after cues such as "my name is"')
     workers: int = Field(0, ge=0, description="recognition workers; 0: one per core")
     backfill_s: int = Field(

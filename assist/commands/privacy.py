@@ -46,7 +46,7 @@ def privacy_export(
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Everything that is kept of calls or of a customer, as one zip file of JSON."""
+    """Everything that is kept of calls or of a customer, as one zip file of JSON, and of WAV where sound is kept."""
     from assist.access.audit import open_audit
     from assist.privacy.retention import export
 
@@ -54,7 +54,7 @@ def privacy_export(
     chosen = _calls(settings, calls, customer)
     store = store_of(settings)
     try:
-        written = export(store, chosen, out)
+        written = export(store, chosen, out, settings.data)
         for call in chosen:
             open_audit(store.people, settings.data).by_command("export", call)
     finally:
@@ -161,11 +161,14 @@ def retention_show(data: DataOption = None, config: ConfigOption = None) -> None
 
     settings = load_settings(config, data=data)
     store = store_of(settings)
-    found = due(store, settings.keep, datetime.now(UTC))
+    found = due(store, settings.keep, datetime.now(UTC), settings.data)
     holds = store.holds()
     store.close()
     keep = settings.keep
     table = Table("Kind", "Kept for", "Due now")
+    table.add_row(
+        "sound", f"{keep.audio_days} days" if settings.recordings else "not kept (recordings)", str(len(found.sounds))
+    )
     table.add_row("words: events, transcript, quotes", f"{keep.transcript_days} days", str(len(found.words)))
     table.add_row("record and reviews", f"{keep.review_days} days", str(len(found.records)))
     table.add_row("consent row of a call", f"{keep.consent_days} days", str(len(found.gates)))
@@ -185,6 +188,6 @@ def retention_run(data: DataOption = None, config: ConfigOption = None) -> None:
     found = purge(store, settings.keep, settings.data, datetime.now(UTC))
     store.close()
     console.print(
-        f"taken out: words of {len(found.words)} calls, {len(found.records)} records, {len(found.gates)} consent rows; "
-        f"{len(found.held)} kept on hold"
+        f"taken out: words of {len(found.words)} calls, {len(found.sounds)} recordings, {len(found.records)} records, "
+        f"{len(found.gates)} consent rows; {len(found.held)} kept on hold"
     )

@@ -14,6 +14,7 @@ from assist.events import SCREEN_ONLY, Action, AlertMoved, Event
 from assist.live.accounting import Ledger
 from assist.live.resuming import shifted
 from assist.live.session import Session
+from assist.privacy.recordings import Tape
 from audio.channels import ChannelWatch
 from audio.events import Chunk, Gap, Heard, Trouble
 
@@ -61,6 +62,8 @@ class LiveCall:
     given_up_s: float = GIVEN_UP_S
     cuts: int = 0
     """Times this call was cut short before: keeps the utterances of each run apart."""
+    tape: Tape | None = None
+    """Keeps the sound; None: it is not kept."""
     _watch: ChannelWatch = field(default_factory=ChannelWatch)
     _stalled: bool = False
     _end_ms: int = 0
@@ -116,6 +119,8 @@ class LiveCall:
                     await sound.aclose()
             for heard in await asyncio.to_thread(lambda: list(ears.finish())):
                 self._hear(heard)
+            if self.tape is not None:
+                self._say(self.tape.finish())
             self._say(self.session.end(self.session.now_ms, reason, self.ledger.sums(self._end_ms)))
             self._ended = True
 
@@ -161,6 +166,8 @@ class LiveCall:
         else:
             for trouble in self._watch.push(item):
                 self._hear(trouble)
+        if self.tape is not None:
+            self._say(self.tape.push(item, self.offset_ms, self.session.gate.consent, deaf=self.session.deaf))
         for heard in ears.push(item):
             self._hear(heard)
         self._end_ms = item.end_ms + self.offset_ms
@@ -185,6 +192,8 @@ class LiveCall:
     def _say(self, events: Iterable[Event]) -> None:
         for event in events:
             self.ledger.take(event)
+            if self.tape is not None:
+                self.tape.take(event)
             if isinstance(event, SCREEN_ONLY):
                 self.publish(None, event)
             else:

@@ -32,6 +32,7 @@ from assist.records.page import page
 from assist.records.record import read_record
 from assist.screens.desk import Desk
 from assist.settings import Settings
+from assist.store.sounds import Recordings
 from audio.source import CallSource
 from detectors.rulebook import load_rules
 from overlay.errors import OverlayError
@@ -66,7 +67,7 @@ async def program(
     try:
         door = open_door(settings, service.store.people)
         desk = Desk(service, door.audit)
-        library = Library(service.store, settings.review_form, door.audit)
+        library = Library(service.store, settings.review_form, door.audit, Recordings(settings.data), settings.keep)
         gateway = Gateway(Control(service).do, gate_key(settings.data), settings.payment_pages)
         app = create_app(
             service.hub, desk.do, library, door.screens, desk.presence, door.accounts, door.logins, gateway

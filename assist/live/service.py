@@ -24,6 +24,7 @@ from assist.live.resuming import rebuild
 from assist.live.session import Session
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import Consent, Gate
+from assist.privacy.recordings import Tape
 from assist.records.record import IncidentRecord, fold
 from assist.records.seal import seal
 from assist.records.wrapup import form
@@ -32,6 +33,7 @@ from assist.screens.duty import Duty
 from assist.screens.screens import Screens
 from assist.settings import Settings
 from assist.store.codec import decode
+from assist.store.sounds import Recordings
 from assist.store.store import RecordQuery, Store, open_store
 from audio.events import Gap, Trouble
 from audio.recogniser import Recogniser
@@ -247,6 +249,8 @@ class Service:
             tone=session.started.queue not in self.settings.internal_queues,
         )
         live.pulse = lambda: self.screens.pulse(call, session.now_ms, session.escalation.score)
+        if self.settings.recordings:
+            live.tape = Tape(Recordings(self.settings.data), call, tuple(source.speakers))
         keeper = Keeper(self.store, call)
         keeper.restore(session)
         self.calls[call], self.keepers[call] = live, keeper

@@ -49,6 +49,7 @@ _FILLERS = frozenset(
 )
 _INTERJECTIONS = frozenset(("oh", "o", "owe"))
 """A zero only beside another digit."""
+_MASKED = re.compile(r"^\[[a-z][a-z -]*\]$")
 _REPEATS = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
 _MONTHS = frozenset(
     "january february march april may june july august september october november december jan feb mar apr jun jul aug"
@@ -229,6 +230,11 @@ class Redactor:
         if self.names:
             spans += _names(words)
         return _replaced(words, spans)
+
+
+def is_masked(word: Word) -> bool:
+    """Whether a word of a settled utterance stands for what was masked there; its times are those of all of it."""
+    return _MASKED.match(word.text) is not None
 
 
 def _plain(word: Word) -> str:

@@ -1,6 +1,7 @@
 """How long each kind of data stays, what is due, and how it goes: by age, by call, by customer; a hold stops all of it.
 
-Three ages of a finished call, counted from its beginning: its words go first (events, transcript, quotes; the record
+Four ages of a finished call, counted from its beginning: its sound goes first, where it was kept, with its words at the
+latest; then its words (events, transcript, quotes; the record
 stays as figures, levels and what people wrote), then the record with everything said about it, then the one row that
 says that there was a call and what was known about consent. The audit log is a sealed chain and is not shortened here.
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 from assist.errors import AssistError
 from assist.settings import KeepSettings
+from assist.store.sounds import Recordings
 from assist.store.store import RecordQuery, Store
 
 PAGE = 200
@@ -34,15 +36,18 @@ class Due:
     """Calls whose consent row is to go as well."""
     held: tuple[str, ...]
     """Calls that would be among them, but are on hold."""
+    sounds: tuple[str, ...] = ()
+    """Calls whose recordings are to go: too old, or left over from a call that is not there any more."""
 
 
-def due(store: Store, keep: KeepSettings, now: datetime) -> Due:
+def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = None) -> Due:
     """What is past its time.
 
     Args:
         store: The store.
         keep: Days for each kind.
         now: With its time zone.
+        data: The data folder, where recordings are looked for as well.
     """
     holds = {hold.call for hold in store.holds()}
     words: list[str] = []
@@ -59,12 +64,17 @@ def due(store: Store, keep: KeepSettings, now: datetime) -> Due:
         (held if record["call"] in holds else found).append(record["call"])
     oldest = (now - timedelta(days=keep.consent_days)).astimezone(UTC).isoformat(timespec="seconds")
     gates = [call for call in store.gates_before(oldest) if call not in holds]
-    return Due(tuple(words), tuple(whole), tuple(gates), tuple(held))
+    sounds = _sounds(store, keep, now, data) if data is not None else []
+    held += [call for call in sounds if call in holds and call not in held]
+    return Due(
+        tuple(words), tuple(whole), tuple(gates), tuple(held), tuple(call for call in sounds if call not in holds)
+    )
 
 
 def purge(store: Store, keep: KeepSettings, data: Path, now: datetime) -> Due:
     """Take out what is due; returns when its bytes are gone. What was taken out."""
-    found = due(store, keep, now)
+    found = due(store, keep, now, data)
+    Recordings(data).remove(found.sounds)
     for call in found.words:
         record = store.record(call)
         if record is not None:
@@ -114,8 +124,10 @@ def of_customer(store: Store, key: str) -> list[str]:
     return [record["call"] for record in _records(store) if record["caller"] == key]
 
 
-def export(store: Store, calls: Sequence[str], out: Path) -> int:
+def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = None) -> int:
     """Everything that is kept of these calls, as one zip file of JSON; how many calls were written.
+
+    With the data folder also their recordings, as WAV.
 
     Raises:
         AssistError: codes export-failed, call-unknown.
@@ -137,6 +149,9 @@ def export(store: Store, calls: Sequence[str], out: Path) -> int:
                 }
                 for name, part in parts.items():
                     archive.writestr(f"{call}/{name}.json", json.dumps(part, ensure_ascii=False, indent=1))
+                sound = Recordings(data).sound(call) if data is not None else None
+                if sound is not None:
+                    archive.writestr(f"{call}/sound.wav", sound.wav())
                 written += 1
     except OSError as error:
         raise AssistError("export-failed", f"cannot write {out}: {error.strerror or error}") from None
@@ -153,7 +168,17 @@ def _records(store: Store) -> Iterator[dict[str, Any]]:
         offset += len(page)
 
 
+def _sounds(store: Store, keep: KeepSettings, now: datetime, data: Path) -> list[str]:
+    """Recordings past their time."""
+    oldest = now - timedelta(days=min(keep.audio_days, keep.transcript_days))
+    began = {stored.call: stored.started_at for stored in store.calls()}
+    return [
+        call for call in Recordings(data).calls() if call not in began or datetime.fromisoformat(began[call]) < oldest
+    ]
+
+
 def _remove_files(data: Path, calls: Sequence[str]) -> None:
+    Recordings(data).remove(calls)
     for call in calls:
         for path in (data / "records").glob(f"{call}.*"):
             path.unlink(missing_ok=True)

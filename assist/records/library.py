@@ -16,6 +16,8 @@ from assist.records.report import LEAST_AGENTS
 from assist.records.reporting import report_of
 from assist.records.trends import Said, monday, trends
 from assist.records.wrapup import VERDICTS, completed
+from assist.settings import KeepSettings
+from assist.store.sounds import RATE, Recordings, Sound
 from assist.store.store import RecordQuery, Review, Store
 from overlay.errors import OverlayError
 from overlay.identity import Identity
@@ -24,6 +26,7 @@ from overlay.records import (
     Filters,
     Mark,
     Question,
+    Recording,
     RecordNote,
     RecordSummary,
     RecordView,
@@ -42,8 +45,19 @@ MOST_RECORDS = 100_000
 class Library:
     """The store behind the review page's protocol (overlay/records.py)."""
 
-    def __init__(self, store: Store, questions: Sequence[Question] = (), audit: Audit | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        questions: Sequence[Question] = (),
+        audit: Audit | None = None,
+        recordings: Recordings | None = None,
+        keep: KeepSettings | None = None,
+    ) -> None:
         self._store = store
+        self._recordings = recordings
+        self._keep = keep or KeepSettings()
+        self._heard: dict[str, str] = {}
+        """Who -> the call they heard last: a player asks many times for parts of one."""
         self._audit = audit
         self._questions = {question.id: question for question in questions}
 
@@ -97,8 +111,14 @@ class Library:
         await self._add(record, Review(_now(), who.who, ANSWER, question.id, answer.answer))
 
     async def sound(self, who: Identity, record: str) -> tuple[bytes, str]:
-        """No sound is kept."""
-        raise OverlayError("sound-missing", "No sound was kept of this call.")
+        """The sound that was kept, as WAV; that `who` has asked for it is kept."""
+        sound = await asyncio.to_thread(self._sound, record)
+        if sound is None:
+            raise OverlayError("sound-missing", "No sound was kept of this call, or it has been erased.")
+        if self._heard.get(who.who) != record:
+            await self._noted(who, "sound", record)
+            self._heard[who.who] = record
+        return await asyncio.to_thread(sound.wav), "audio/wav"
 
     async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
         """What the last weeks came to."""
@@ -183,8 +203,21 @@ class Library:
                 ],
                 "questions": list(self._questions.values()),
                 "answers": self._answers(reviews),
+                "recording": self._recording(record, before.started_at, before.duration_ms),
             }
         )
+
+    def _sound(self, record: str) -> Sound | None:
+        return self._recordings.sound(record) if self._recordings is not None else None
+
+    def _recording(self, record: str, started_at: str, duration_ms: int) -> Recording | None:
+        sound = self._sound(record)
+        if sound is None:
+            return None
+        days = min(self._keep.audio_days, self._keep.transcript_days)
+        until = datetime.fromisoformat(started_at).date() + timedelta(days=days)
+        whole = Sound(sound.speakers, sound.samples[: duration_ms * RATE // 1000])
+        return Recording(duration_ms=duration_ms, kept_until=until.isoformat(), peaks=whole.peaks())
 
     def _answers(self, reviews: list[Review]) -> list[Answer]:
         """The newest answer to each question that is still on the form."""

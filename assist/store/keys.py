@@ -24,6 +24,8 @@ from assist.store.schema import SPOKEN
 
 KEY_BITS = 256
 NONCE_BYTES = 12
+SEAL_BYTES = NONCE_BYTES + 16
+"""What sealing adds: nonce and tag."""
 MARK = "~"
 """Begins a sealed text; JSON and a reviewer's verdicts never begin so."""
 SEALED = (("events", "body"), ("records", "body"), ("digests", "body"), ("reviews", "text"))
@@ -44,22 +46,29 @@ class Keyring:
 
     def seal(self, call: str, text: str) -> str:
         """The text under the call's key, which is made where it is missing."""
+        return MARK + base64.b64encode(self.lock(call, text.encode(), call.encode())).decode("ascii")
+
+    def lock(self, call: str, data: bytes, about: bytes) -> bytes:
+        """Bytes under the call's key, which is made where it is missing; they open only with the same `about`."""
         nonce = os.urandom(NONCE_BYTES)
-        sealed = self._key(call, make=True).encrypt(nonce, text.encode(), call.encode())  # type: ignore[union-attr]
-        return MARK + base64.b64encode(nonce + sealed).decode("ascii")
+        return nonce + self._key(call, make=True).encrypt(nonce, data, about)  # type: ignore[union-attr]
+
+    def unlock(self, call: str, sealed: bytes, about: bytes) -> bytes | None:
+        """The bytes as they were; None where their key is gone, or they are not those that were sealed."""
+        key = self._key(call, make=False)
+        if key is None:
+            return None
+        try:
+            return key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], about)
+        except InvalidTag:  # also: sealed under an earlier key of this call, which was destroyed
+            return None
 
     def open(self, call: str, text: str) -> str | None:
         """The text as it was; None where its key is gone. A text that is not sealed is given back."""
         if not text.startswith(MARK):
             return text
-        key = self._key(call, make=False)
-        data = base64.b64decode(text[len(MARK) :])
-        if key is None:
-            return None
-        try:
-            return key.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], call.encode()).decode()
-        except InvalidTag:  # sealed under an earlier key of this call, which was destroyed
-            return None
+        plain = self.unlock(call, base64.b64decode(text[len(MARK) :]), call.encode())
+        return None if plain is None else plain.decode()
 
     def fetch(self, calls: Iterable[str], *, make: bool) -> None:
         """Have the keys of many calls at hand in one go; `make` those that are missing."""

@@ -1,0 +1,331 @@
+"""Kept recordings: off by default; encrypted; silent wherever something might stand that must not be kept."""
+
+import asyncio
+import io
+import os
+import re
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+from playwright.async_api import expect
+
+from assist.events import Action
+from assist.privacy.redaction import is_masked
+from assist.privacy.retention import due, erase, export, purge
+from assist.records.library import Library
+from assist.settings import KeepSettings
+from assist.store.keys import Keyring
+from assist.store.sounds import DECODED, RATE, Recordings, SoundFile, mu_law
+from assist.store.store import open_store
+from audio.events import SAMPLE_RATE, Chunk, Speaker, Utterance
+from overlay.hub import Hub
+from overlay.identity import ScreenSettings
+from overlay.listening import serving
+from overlay.server import create_app
+from tests.overlay_stage import CHROMIUM, play
+from tests.overlay_stage import stage as pages
+from tests.scripted_call import SPEAKERS, on_stage, said
+from tests.test_assist_retention import later
+
+AGENT, CUSTOMER = 0, 1
+CARD = "four one one one one one one one one one one one one one one one"
+"""16 digits, 300 ms each."""
+STEP = 1 / 32
+"""Half of the largest step of mu-law, as a part of the sample."""
+
+
+def heard_sound(seconds):
+    """What both lines carry, shape (samples, 2): never silent, different on each."""
+    t = np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE
+    return np.stack([0.3 * np.sin(2760 * t) + 0.05, 0.5 * np.sin(1510 * t + t * t) + 0.05], axis=1).astype(np.float32)
+
+
+async def hear(stage, seconds, script=None):
+    """So many seconds of the call; `script`: second -> what is said to have been heard with its sound."""
+    for _ in range(seconds):
+        at = stage.source.end_ms // 1000
+        stage.ears.script = (script or {}).get(at, [])
+        stage.ears.turn.clear()
+        sound = heard_sound(at + 1)[at * SAMPLE_RATE :]
+        stage.source._sound.put_nowait(Chunk(at * 1000, {who: sound[:, n] for n, who in enumerate(SPEAKERS)}))
+        stage.source.end_ms += 1000
+        await stage.ears.turn.wait()
+        await asyncio.sleep(0)
+
+
+def act(stage, what, detail=""):
+    live = stage.service.calls[stage.call]
+    live.act(Action(live.session.now_ms, "Dana", "agent", what, detail=detail))
+
+
+def on_a_call(tmp_path, scene, **settings):
+    async def run():
+        settings_ = {"consent": "granted", "auto_pause": False, "recordings": True} | settings
+        stage = await on_stage(tmp_path, **settings_)
+        await scene(stage)
+        await stage.close()
+
+    asyncio.run(run())
+
+
+def talk(start_ms, text="i have been waiting for two weeks now", speaker=Speaker.CUSTOMER):
+    return said(text, start_ms, speaker)
+
+
+def played(tmp_path, call):
+    """The kept sound as a player hears it, shape (samples, 2)."""
+    samples, rate = soundfile.read(io.BytesIO(Recordings(tmp_path).sound(call).wav()), dtype="float32")
+    assert rate == RATE
+    return samples
+
+
+def at(sound, from_ms, to_ms, channel=CUSTOMER):
+    return sound[from_ms * RATE // 1000 : to_ms * RATE // 1000, channel]
+
+
+def test_a_call_is_kept_sealed_and_comes_back_as_it_was_except_for_what_is_masked(tmp_path):
+    number = said(f"it is {CARD} thanks a lot", 4_000)
+
+    async def scene(stage):
+        script = {2: [talk(0)], 9: [talk(4_000, "one moment let me write this down please", Speaker.AGENT), number]}
+        await hear(stage, 45, script)
+        path = Recordings(tmp_path).path(stage.call)
+        assert path.stat().st_size > 10 * RATE, "what has waited long enough is on disk while the call goes on"
+        await stage.end()
+        [line] = [each for each in stage.service.store.record(stage.call)["transcript"] if "[" in each["text"]]
+        assert line["text"] == "it is [card number] thanks a lot"
+        true, kept = heard_sound(45), played(tmp_path, stage.call)
+        assert len(kept) == 45 * RATE
+        for channel, from_ms, to_ms in ((CUSTOMER, 0, 2_350), (CUSTOMER, 4_000, 4_300), (CUSTOMER, 9_700, 10_250)):
+            difference = np.abs(at(kept, from_ms, to_ms, channel) - at(true, from_ms, to_ms, channel))
+            assert np.all(difference <= STEP * np.abs(at(true, from_ms, to_ms, channel)) + 0.001)
+        first, last = number.words[2].start_ms, number.words[17].end_ms
+        for channel in (AGENT, CUSTOMER):
+            assert not at(kept, first - 250, last + 250, channel).any(), "on both lines: one may be heard on the other"
+        assert at(kept, 4_000, first - 260, AGENT).any()
+        assert not at(kept, 12_000, 45_000).any(), "sound without words is not kept"
+        on_disk = path.read_bytes()
+        assert os.name == "nt" or (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+        canary = at(true, 500, 510)
+        codes = mu_law(canary).tobytes()
+        assert codes in mu_law(at(true, 0, 2_000)).tobytes(), "the pattern is one that would be found"
+        both = Recordings(tmp_path).sound(stage.call).samples[8_000:8_160].tobytes()
+        assert both in Recordings(tmp_path).sound(stage.call).wav()
+        for plain in (codes, both, canary.tobytes(), (canary * 32767).astype("<i2").tobytes(), b"\xff" * 32):
+            assert plain not in on_disk
+
+    on_a_call(tmp_path, scene)
+
+
+def test_nothing_is_kept_unless_it_is_switched_on(tmp_path):
+    async def scene(stage):
+        await hear(stage, 35, {2: [talk(0)]})
+        await stage.end()
+        assert stage.service.store.record(stage.call) and not (tmp_path / "recordings").exists()
+        with pytest.raises(Exception, match="No sound was kept"):
+            await Library(stage.service.store, (), None, Recordings(tmp_path)).sound(None, stage.call)
+
+    on_a_call(tmp_path, scene, recordings=False)
+
+
+@pytest.mark.parametrize("policy", ["one-party", "all-party", "strict"])
+def test_unknown_consent_is_no_consent_to_a_recording_whatever_the_policy(policy, tmp_path):
+    async def scene(stage):
+        await hear(stage, 35, {2: [talk(0)]})
+        act(stage, "consent", "granted")
+        await hear(stage, 3, {37: [talk(35_100)]})
+        await stage.end()
+        kept = played(tmp_path, stage.call)
+        assert not kept[: 35 * RATE].any() and at(kept, 35_100, 37_000).any()
+
+    on_a_call(tmp_path, scene, consent="unknown", consent_policy=policy)
+
+
+def test_a_refusal_deletes_the_recording_at_once_and_with_its_key(tmp_path):
+    async def scene(stage):
+        await hear(stage, 35, {2: [talk(0)]})
+        path = Recordings(tmp_path).path(stage.call)
+        before = path.read_bytes()
+        act(stage, "consent", "refused")
+        assert not path.exists()
+        await stage.written()
+        path.write_bytes(before)
+        assert Recordings(tmp_path).sound(stage.call) is None, "a copy cannot be opened any more"
+        path.unlink()
+        await hear(stage, 35, {37: [talk(35_100)]})
+        await stage.end()
+        assert not path.exists()
+
+    on_a_call(tmp_path, scene)
+
+
+def test_a_pause_by_hand_is_silence_with_the_two_seconds_before_it(tmp_path):
+    async def scene(stage):
+        await hear(stage, 6, {2: [talk(0)], 5: [talk(3_000)]})
+        act(stage, "pause")
+        await hear(stage, 4, {8: [talk(6_500)]})
+        act(stage, "resume")
+        await hear(stage, 4, {13: [talk(10_500)]})
+        await stage.end()
+        kept = played(tmp_path, stage.call)
+        assert at(kept, 0, 2_500).any() and at(kept, 3_000, 3_900).any() and at(kept, 10_500, 12_000).any()
+        assert not kept[4 * RATE : 10 * RATE].any()
+
+    on_a_call(tmp_path, scene)
+
+
+def test_speech_whose_words_do_not_come_in_time_or_at_all_is_silence(tmp_path):
+    async def scene(stage):
+        nothing = Utterance("c2", Speaker.CUSTOMER, 3_000, 5_000, ())
+        await hear(stage, 40, {2: [talk(0)], 6: [nothing], 39: [talk(7_000)]})
+        await stage.end()
+        kept = played(tmp_path, stage.call)
+        assert at(kept, 0, 2_500).any() and not at(kept, 3_000, 40_000).any()
+
+    on_a_call(tmp_path, scene)
+
+
+def test_a_call_cut_short_keeps_its_whole_seconds_and_what_was_torn_is_dropped(tmp_path):
+    speech = mu_law(heard_sound(1))
+    recordings = Recordings(tmp_path)
+    file = SoundFile(recordings.path("k1"), recordings.keys, "k1", SPEAKERS)
+    for _ in range(3):
+        file.append(speech)
+    file.close()
+    whole = recordings.path("k1").read_bytes()
+    recordings.path("k1").write_bytes(whole[:-100])
+    assert np.array_equal(recordings.sound("k1").samples, np.concatenate([speech, speech]))
+    again = SoundFile(recordings.path("k1"), recordings.keys, "k1", SPEAKERS)
+    assert again.frames == 2
+    again.append(speech)
+    again.close()
+    mended = recordings.path("k1").read_bytes()
+    assert len(mended) == len(whole) and mended != whole, "no nonce is used twice"
+    assert np.array_equal(recordings.sound("k1").samples, np.concatenate([speech] * 3))
+
+
+def test_seconds_that_are_swapped_moved_to_another_call_or_changed_are_not_played(tmp_path):
+    recordings = Recordings(tmp_path)
+    for call in ("k1", "k2"):
+        file = SoundFile(recordings.path(call), recordings.keys, call, SPEAKERS)
+        for second in np.split(mu_law(heard_sound(2)), 2):
+            file.append(second)
+        file.close()
+    line, _, sealed = recordings.path("k1").read_bytes().partition(b"\n")
+    half = len(sealed) // 2
+    recordings.path("k1").write_bytes(line + b"\n" + sealed[half:] + sealed[:half])
+    assert recordings.sound("k1") is None
+    changed = bytes([sealed[0] ^ 1]) + sealed[1:]
+    recordings.path("k1").write_bytes(line + b"\n" + changed)
+    kept = DECODED[recordings.sound("k1").samples]
+    assert not kept[:RATE].any() and kept[RATE:].any()
+    recordings.path("k2").write_bytes(line + b"\n" + sealed)
+    assert recordings.sound("k2") is None
+
+
+def test_a_recording_goes_after_its_days_with_its_call_and_with_its_key(tmp_path):
+    async def scene(stage):
+        await hear(stage, 4, {2: [talk(0)]})
+        await stage.end()
+        await asyncio.to_thread(check, stage.service.store, stage.call)
+
+    def check(store, call):
+        recordings, keep = Recordings(tmp_path), KeepSettings()
+        path = recordings.path(call)
+        sealed = path.read_bytes()
+        export(store, [call], tmp_path / "all.zip", tmp_path)
+        assert f"{call}/sound.wav".encode() in (tmp_path / "all.zip").read_bytes()
+        assert due(store, keep, later(89), tmp_path).sounds == ()
+        assert purge(store, keep, tmp_path, later(91)).sounds == (call,) and not path.exists()
+        assert store.record(call)["transcript"], "the words stay longer"
+        path.write_bytes(sealed)
+        assert due(store, KeepSettings(audio_days=300), later(181), tmp_path).sounds == (call,), "not after the words"
+        other = recordings.path("left-over")
+        other.write_bytes(sealed)
+        assert purge(store, keep, tmp_path, later(1)).sounds == ("left-over",) and not other.exists()
+        erase(store, tmp_path, [call])
+        assert not path.exists()
+        path.write_bytes(sealed)
+        assert recordings.sound(call) is None, "its key is gone with it"
+
+    on_a_call(tmp_path, scene)
+
+
+def test_a_disk_that_refuses_ends_the_recording_and_not_the_call(tmp_path):
+    (tmp_path / "recordings").write_text("in the way")
+
+    async def scene(stage):
+        await hear(stage, 35, {2: [talk(0)]})
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        assert len(record["transcript"]) == 1
+        assert [trouble["code"] for trouble in record["troubles"]] == ["recording-failed"]
+
+    on_a_call(tmp_path, scene)
+
+
+def test_reviewers_get_it_in_parts_and_as_a_waveform(tmp_path):
+    async def scene(stage):
+        await hear(stage, 4, {2: [talk(0)]})
+        await stage.end()
+        library = Library(stage.service.store, (), None, Recordings(tmp_path), KeepSettings())
+        app = create_app(Hub(), None, library, ScreenSettings())
+        async with serving(app, port=0) as base, httpx.AsyncClient(base_url=base) as client:
+            address = f"/api/records/{stage.call}"
+            view = (await client.get(address)).json()["recording"]
+            assert view["duration_ms"] == 4_000 and view["kept_until"] > later(88).date().isoformat()
+            assert max(view["peaks"]["customer"][:600]) > 0.4 and not any(view["peaks"]["customer"][760:])
+            assert not any(view["peaks"]["agent"])
+            whole = await client.get(f"{address}/sound")
+            part = await client.get(f"{address}/sound", headers={"Range": "bytes=58-1057"})
+            assert (whole.status_code, part.status_code, whole.headers["content-type"]) == (200, 206, "audio/wav")
+            assert part.content == whole.content[58:1058] and len(whole.content) == 58 + 4 * RATE * 2
+            Keyring.beside(tmp_path / "assist.db").destroy([stage.call])
+            gone = await client.get(f"{address}/sound")
+            assert gone.status_code == 404 and gone.json()["code"] == "sound-missing"
+            assert (await client.get(address)).json()["recording"] is None
+
+    on_a_call(tmp_path, scene)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
+@pytest.mark.usefixtures("shared_browser")
+def test_the_review_page_plays_what_was_kept(tmp_path):
+    made = []
+
+    async def call(stage):
+        await hear(stage, 10, {4: [talk(2_000)]})
+        await stage.end()
+        made.append(stage.call)
+
+    on_a_call(tmp_path, call)
+
+    async def scene():
+        store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+        library = Library(store, (), None, Recordings(tmp_path))
+        async with pages(records=library) as here:
+            page = await here.page(f"/review/{made[0]}", width=1440, height=900)
+            await page.locator(".w", has_text="waiting").first.click()
+            await expect(page.locator(".player .second").first).to_have_text(re.compile("0:04$"))
+            assert await page.evaluate("document.querySelector('audio').duration") == 10
+            assert here.complaints == []
+        store.close()
+
+    play(scene)
+
+
+@given(st.lists(st.floats(-1, 1, width=32), min_size=1))
+def test_mu_law_is_within_half_a_step(samples):
+    pcm = np.array(samples, np.float32)
+    decoded = DECODED[mu_law(pcm)] / 32767
+    assert np.all(np.abs(decoded - pcm) <= STEP * 1.1 * np.abs(pcm) + 0.02 * (np.abs(pcm) > 0.98) + 0.0002)
+
+
+def test_what_stands_in_brackets_is_masked():
+    [word] = said("[laughter]", 0).words
+    assert is_masked(word), "a recogniser's own brackets are silenced too"
+    assert not any(is_masked(word) for word in said("number 4 card-number (number) []", 0).words)
