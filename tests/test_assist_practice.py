@@ -79,10 +79,12 @@ def test_feedback_says_which_words_did_which_step_and_what_is_left():
     assert len(tables(told)) >= 4
 
 
-def test_a_call_that_never_escalates_has_no_clock():
+def test_a_call_that_is_kept_calm_has_no_clock_and_its_steps_count():
     room = played("missed-visit", SOFT)
     told = feedback(room.events, room.practice.playbook)
     assert "never started" in told.clock
+    words = {step.title: step.words for step in told.steps}
+    assert words["Just calm"].startswith("I am so sorry") and words["Plan B"]
 
 
 def test_who_leaves_is_told_as_well_and_the_same_answers_give_the_same_call():

@@ -59,6 +59,8 @@ class Coach:
     caller: Caller = field(default_factory=Caller)
     began: datetime | None = None
     """When the call began, for due dates and for options that expire."""
+    practising: bool = False
+    """Steps count from the first word: whoever keeps a practice call calm has done them too."""
 
     def __post_init__(self) -> None:
         today = self.began.date().isoformat() if self.began is not None else ""
@@ -217,7 +219,7 @@ class Coach:
         events: list[Event] = []
         if any(signal.id == "callback_time" for signal in mine):
             self._timed_ms = now_ms
-        if self._level is not Level.CALM:
+        if self.practising or self._level is not Level.CALM:
             # Recovery steps count from when the call has turned: "thank you for calling" ticks nothing.
             events += self._progress.heard(now_ms, mine, utterance)
         events += self._acted(now_ms, mine, utterance)

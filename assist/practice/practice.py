@@ -47,7 +47,10 @@ class Practice:
         self._raised = AsHeard([])
         detectors = build(self.rulebook, RosterSettings(off=frozenset({"raised_voice", "silence"})))
         coach = Coach(
-            self.playbook, AgentProfile(self.started.agent), began=datetime.fromisoformat(self.started.started_at)
+            self.playbook,
+            AgentProfile(self.started.agent),
+            began=datetime.fromisoformat(self.started.started_at),
+            practising=True,
         )
         self.session = Session(self.started, [*detectors, self._raised], Escalation(), coach)
         self.line: Line | None = None
