@@ -12,12 +12,17 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from playwright.async_api import expect
+from typer.testing import CliRunner
 
+from assist.commands.main import app
+from assist.doctor import examine
 from assist.events import Action
+from assist.privacy.consent import Consent
+from assist.privacy.recordings import Tape
 from assist.privacy.redaction import is_masked
 from assist.privacy.retention import due, erase, export, purge
 from assist.records.library import Library
-from assist.settings import KeepSettings
+from assist.settings import KeepSettings, load_settings
 from assist.store.keys import Keyring
 from assist.store.sounds import DECODED, RATE, Recordings, SoundFile, mu_law
 from assist.store.store import open_store
@@ -26,6 +31,7 @@ from overlay.hub import Hub
 from overlay.identity import ScreenSettings
 from overlay.listening import serving
 from overlay.server import create_app
+from tests.fault_rig import in_a_child
 from tests.overlay_stage import CHROMIUM, play
 from tests.overlay_stage import stage as pages
 from tests.scripted_call import SPEAKERS, on_stage, said
@@ -121,6 +127,22 @@ def test_a_call_is_kept_sealed_and_comes_back_as_it_was_except_for_what_is_maske
     on_a_call(tmp_path, scene)
 
 
+def test_words_between_two_parts_of_a_number_may_be_misheard_digits_and_are_silence(tmp_path):
+    number = said("my card number is four one one one one one marmalade jam one one one one one one one ok", 0)
+
+    async def scene(stage):
+        await hear(stage, 7, {6: [number]})
+        await stage.end()
+        [line] = stage.service.store.record(stage.call)["transcript"]
+        assert line["text"] == "my card number is [card number] marmalade jam [card number] ok"
+        kept = played(tmp_path, stage.call)
+        first, last = number.words[4].start_ms, number.words[-2].end_ms
+        assert not kept[(first - 250) * RATE // 1000 : (last + 250) * RATE // 1000].any()
+        assert at(kept, 0, first - 260).any()
+
+    on_a_call(tmp_path, scene)
+
+
 def test_nothing_is_kept_unless_it_is_switched_on(tmp_path):
     async def scene(stage):
         await hear(stage, 35, {2: [talk(0)]})
@@ -208,6 +230,42 @@ def test_a_call_cut_short_keeps_its_whole_seconds_and_what_was_torn_is_dropped(t
     assert np.array_equal(recordings.sound("k1").samples, np.concatenate([speech] * 3))
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_program_that_dies_keeps_all_but_the_last_half_minute_and_a_call_that_goes_on_keeps_its_own_time(tmp_path):
+    def tape_of_talk(offset_ms):
+        tape = Tape(Recordings(tmp_path), "k1", SPEAKERS)
+        for second in range(40):
+            tape.take(talk(offset_ms + second * 1_000, "so"))
+            sound = heard_sound(1)
+            chunk = Chunk(second * 1_000, {who: sound[:, n] for n, who in enumerate(SPEAKERS)})
+            assert tape.push(chunk, offset_ms, Consent.GRANTED, deaf=False) == []
+        return tape
+
+    child, pipe = in_a_child(lambda _: None if tape_of_talk(0) else None)
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(pipe)
+    assert len(played(tmp_path, "k1")) == 10 * RATE
+    assert tape_of_talk(60_000).finish() == []
+    kept = played(tmp_path, "k1")
+    assert len(kept) == 100 * RATE and not kept[10 * RATE : 60 * RATE].any()
+    for second in (0, 9, 60, 99):
+        word = (second * 1_000, second * 1_000 + 250)
+        assert at(kept, *word).any() and not at(kept, *word, AGENT).any()
+
+
+def test_an_admin_is_told_whether_sound_is_kept_and_for_how_long(tmp_path):
+    on = tmp_path / "on.toml"
+    on.write_text("recordings = true\n[keep]\naudio_days = 33\n")
+    run = lambda *line: CliRunner().invoke(app, [*line, "--data", str(tmp_path)]).output  # noqa: E731
+    assert "33 days" in run("retention", "show", "--config", str(on))
+    off = tmp_path / "off.toml"
+    off.write_text("")
+    assert "not kept" in run("retention", "show", "--config", str(off))
+    for config, says in ((on, "recordings are on: sound kept 33 days"), (off, "recordings are off: sound is not kept")):
+        [found] = [each for each in examine(load_settings(config, data=tmp_path)) if each.check == "retention"]
+        assert says in found.text
+
+
 def test_seconds_that_are_swapped_moved_to_another_call_or_changed_are_not_played(tmp_path):
     recordings = Recordings(tmp_path)
     for call in ("k1", "k2"):
@@ -273,8 +331,8 @@ def test_reviewers_get_it_in_parts_and_as_a_waveform(tmp_path):
         await hear(stage, 4, {2: [talk(0)]})
         await stage.end()
         library = Library(stage.service.store, (), None, Recordings(tmp_path), KeepSettings())
-        app = create_app(Hub(), None, library, ScreenSettings())
-        async with serving(app, port=0) as base, httpx.AsyncClient(base_url=base) as client:
+        served = create_app(Hub(), None, library, ScreenSettings())
+        async with serving(served, port=0) as base, httpx.AsyncClient(base_url=base) as client:
             address = f"/api/records/{stage.call}"
             view = (await client.get(address)).json()["recording"]
             assert view["duration_ms"] == 4_000 and view["kept_until"] > later(88).date().isoformat()

@@ -62,7 +62,7 @@ def heard_calls(
 
     async def hear(folder: Path) -> list[tuple[str, list[Event], Marks]]:
         found = []
-        quiet = settings.model_copy(update={"data": folder, "port": 0, "host": "127.0.0.1"})
+        quiet = settings.model_copy(update={"data": folder, "port": 0, "host": "127.0.0.1", "recordings": False})
         async with program(quiet, Console(quiet=True), any_port=True) as service:
             for recording in recordings:
                 source = open_recording(recording, agent_channel=0, speed=float("inf"))
