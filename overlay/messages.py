@@ -13,7 +13,7 @@ Page to server: first {"ticket": "..."}, then one `Do` per message.
 
 Rooms and their keys:
     agent/<agent id>  call, health, consent, level, prompt, next, plan, steps, clock, line/<utterance>, notice/<kind>,
-                      ended, wrapup
+                      ended, wrapup, practice
     board             row/<call>, alert/<call>-<alert>, duty, quality
     call/<call id>    call, health, consent, level, line/<utterance>, heard/<n>, told
 A key that is absent is shown as its empty state: no `prompt` is the normal state of a calm call. The newest 40 lines
