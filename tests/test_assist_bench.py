@@ -148,17 +148,34 @@ def load(calls, *, cpu, late, errors=0.0, peak=100.0):
     return Load(calls, 100, errors, (100, 200), (late // 2, late), 0, cpu, 0.5, peak)
 
 
-def test_the_verdict_takes_the_best_streaming_peer_in_each_figure():
+def verdict_of(*rows):
     found = Comparison(load_material(CALL, WORDS), Ears(MODEL, 2))
-    found.rows = [
-        Row("call-assist", load(2, cpu=0.1, late=1000)),
-        Row("WhisperLive", load(2, cpu=1.0, late=4000)),
-        Row("WhisperLiveKit", load(2, cpu=0.5, late=8000, errors=0.3)),
-        Row("wyoming-faster-whisper", load(2, cpu=0.05, late=3000)),
-    ]
-    (line,) = verdicts(found)
+    found.rows = [Row(system, each) for system, each in rows]
+    return verdicts(found)
+
+
+def test_the_verdict_takes_the_best_streaming_peer_in_each_figure():
+    (line,) = verdict_of(
+        ("call-assist", load(2, cpu=0.1, late=1000)),
+        ("WhisperLive", load(2, cpu=1.0, late=4000)),
+        ("WhisperLiveKit", load(2, cpu=0.5, late=8000, errors=0.3)),
+        ("wyoming-faster-whisper", load(2, cpu=0.05, late=3000)),
+    )
     assert "CPU 0.20 of WhisperLiveKit" in line and "settled (95 %) 0.25 of WhisperLive," in line
     assert "0.0 % against 0.0 % of WhisperLive" in line
+
+
+def test_the_cost_of_a_peer_that_fell_behind_is_not_compared():
+    one, two = verdict_of(
+        ("call-assist", load(1, cpu=0.1, late=1000)),
+        ("call-assist", load(2, cpu=0.1, late=1000)),
+        ("WhisperLive", load(1, cpu=1.0, late=4000)),
+        ("WhisperLive", load(2, cpu=0.2, late=4000, errors=0.5)),
+        ("WhisperLiveKit", load(1, cpu=2.0, late=4000)),
+        ("WhisperLiveKit", load(2, cpu=0.3, late=9000)),
+    )
+    assert "CPU 0.10 of WhisperLive" in one
+    assert "none keeps up" in two and "CPU" not in two
 
 
 def test_the_capacity_is_told_in_one_sentence():
