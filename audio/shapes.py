@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,15 +77,14 @@ class ShapeRecogniser(WhisperRecogniser):
         return super().decode(decodings, frames)
 
     def encoder_ms(self, frames: int, *, times: int = 5) -> float:
-        """Wall milliseconds of one encoding of so many frames, the fastest of some."""
-        import time
-
+        """Milliseconds of one encoding of so many frames, the fastest of some: of CPU time, on a GPU of the clock."""
+        clock = time.perf_counter if self.on_gpu else time.process_time
         mel = np.random.default_rng(2).standard_normal((1, self._model.n_mels, frames)).astype(np.float32)
         best = float("inf")
         for _ in range(times):
-            began = time.perf_counter()
+            began = clock()
             self._model.encode(self._storage(mel), to_cpu=True)
-            best = min(best, 1000 * (time.perf_counter() - began))
+            best = min(best, 1000 * (clock() - began))
         return best
 
 

@@ -47,7 +47,7 @@ def measure_shapes(
         "Random weights: the cost and the lateness are real, the words are not "
         f"({TOKENS_PER_S:g} tokens per second of speech are decoded, the pace of talk)."
     )
-    encoder = Table("Encoder, one at a time", *(f"{frames // 100} s" for frames in WINDOWS))
+    encoder = Table("Encoder, one at a time (CPU ms; on a GPU ms)", *(f"{frames // 100} s" for frames in WINDOWS))
     loads = load_table(f"{material.seconds:.0f} s of {material.name} as so many calls at once, in real time")
     answers = []
     with tempfile.TemporaryDirectory() as folder, steps(console) as step:
@@ -77,7 +77,7 @@ def measure_shapes(
 
 
 def encoder_times(ears: Ears, *, progress: Callable[[float], None]) -> list[float]:
-    """Wall milliseconds of each window's encoding; for a process of its own."""
+    """Milliseconds of each window's encoding; for a process of its own."""
     recogniser = ears.load()
     assert isinstance(recogniser, ShapeRecogniser)
     return [recogniser.encoder_ms(frames) for frames in WINDOWS]
