@@ -302,6 +302,7 @@ def test_a_damaged_backup_is_refused_and_the_store_stays(tmp_path):
         restore_backup(out, url(tmp_path))
     with pytest.raises(AssistError, match="there is no file"):
         restore_backup(tmp_path / "none.db", url(tmp_path))
+    assert not list(tmp_path.glob("*.restoring"))  # refused before anything was written
     again = open_store(url(tmp_path))
     assert len(again.events("k1")) == 200
     again.close()
