@@ -42,9 +42,6 @@ class QuietEars:
     def finish(self) -> list[Any]:
         return []
 
-    def accounted(self) -> dict[str, int]:
-        return {}
-
 
 @asynccontextmanager
 async def quiet_service(data: Path, **settings: Any) -> AsyncIterator[Service]:

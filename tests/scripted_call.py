@@ -82,9 +82,6 @@ class Ears:
     def finish(self):
         return self.poll()
 
-    def accounted(self):
-        return {}
-
 
 @dataclass
 class Stage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from assist.events import Action, CallEnded, CallStarted, Event, SignalRaised
+from assist.events import Action, Event, SignalRaised
 from assist.live.session import TICK_MS, Session
 from audio.events import Gap, Heard, Hypothesis, SpeechActivity, Trouble, Utterance, VoiceMeasure, Word
 
@@ -27,7 +27,7 @@ def rebuild(session: Session, events: Iterable[Event]) -> None:
                 session.act(event)
             case SignalRaised() if not event.signal.evidence.quote:
                 session.escalation.hear((event.signal,), at_ms)
-            case CallStarted() | CallEnded() | _:
+            case _:
                 session.now_ms = max(session.now_ms, at_ms)
 
 
