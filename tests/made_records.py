@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from assist.records.record import fold
+from assist.records.folding import fold
 from tests.test_assist_record import CALL
 
 CAUSES = ["missed appointment", "billing or charge", "waited too long", "passed around"]

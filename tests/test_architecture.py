@@ -43,6 +43,7 @@ PURE = [
     "detectors/*.py",
     "assist/live/session.py",
     "assist/coach/*.py",
+    "assist/records/folding.py",
     "assist/records/record.py",
     "assist/events.py",
     "audio/events.py",

@@ -11,7 +11,7 @@ from assist.errors import AssistError
 from assist.evaluation.backtest import Judges, compare, judge
 from assist.evaluation.backtest_run import page, run_backtest, tables
 from assist.events import Action, CallEnded, CallStarted, PromptEnded, PromptShown, SignalRaised
-from assist.records.record import fold
+from assist.records.folding import fold
 from assist.settings import Settings
 from assist.store.store import RecordQuery, Review, open_store
 from audio.events import Speaker, Utterance, Word

@@ -15,7 +15,7 @@ from assist import doctor
 from assist.commands.main import app
 from assist.doctor import Level, examine
 from assist.events import CallStarted
-from assist.records.record import fold
+from assist.records.folding import fold
 from assist.settings import Settings
 from assist.store.store import open_store
 

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from assist.events import CallStarted
-from assist.records.record import fold
+from assist.records.folding import fold
 from assist.store.backups import restore_backup, write_backup
 from assist.store.keys import Keyring
 from assist.store.store import RecordQuery, Review, open_store

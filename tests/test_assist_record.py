@@ -13,8 +13,9 @@ from assist.events import (
     SignalWithdrawn,
     StepTicked,
 )
+from assist.records.folding import fold
 from assist.records.page import clock, page
-from assist.records.record import IncidentRecord, fold
+from assist.records.record import IncidentRecord
 from audio.events import Gap, Speaker, Trouble, Utterance, Word
 from detectors.signals import Evidence, Level, LevelChange, Severity, Signal
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from assist.errors import AssistError
 from assist.events import Action, AlertRaised, PlanOffered, PlanOption, PromptShown
 from assist.records.export import COLUMNS, chosen, export, span, to_csv
+from assist.records.folding import fold
 from assist.records.page import page
-from assist.records.record import SCHEMA_VERSION, IncidentRecord, fold, read_record, record_schema
+from assist.records.record import SCHEMA_VERSION, IncidentRecord, read_record, record_schema
 from assist.records.seal import seal, verified
 from assist.records.wrapup import completed
 from assist.store.codec import decode, encode

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from assist.records.folding import fold
 from assist.records.followups import open_followups
 from assist.records.library import Library
-from assist.records.record import fold
 from assist.records.wrapup import changes, completed, form
 from assist.screens.desk import Desk
 from assist.settings import Settings

@@ -19,8 +19,8 @@ from rich.progress import track
 from rich.table import Table
 
 from assist.events import CallEnded, CallStarted, Event, SignalRaised
+from assist.records.folding import fold
 from assist.records.library import Library
-from assist.records.record import fold
 from assist.store.store import Review, open_store
 from audio.events import Speaker, Utterance, Word
 from detectors.signals import CUSTOMER_SIGNALS, Evidence, Level, LevelChange, Severity, Signal

@@ -25,7 +25,8 @@ from assist.live.session import Session
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import Consent, Gate
 from assist.privacy.recordings import Tape
-from assist.records.record import IncidentRecord, fold
+from assist.records.folding import fold
+from assist.records.record import IncidentRecord
 from assist.records.seal import seal
 from assist.records.wrapup import form
 from assist.screens.alerts import Rules

@@ -1,0 +1,405 @@
+"""What a call's event log comes to, folded into the incident record. Pure; the log is the truth."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from assist.coach.promises import due_date
+from assist.events import (
+    Action,
+    AlertMoved,
+    AlertRaised,
+    CallEnded,
+    CallStarted,
+    ConsentSet,
+    Event,
+    FollowUpNoted,
+    HandOffNoted,
+    PlanMoved,
+    PlanOffered,
+    PromptEnded,
+    PromptShown,
+    Recovery,
+    SignalRaised,
+    SignalWithdrawn,
+    StepTicked,
+)
+from assist.records.record import (
+    Alert,
+    ConsentStep,
+    Deed,
+    FollowUp,
+    HandOff,
+    HeardSignal,
+    IncidentRecord,
+    LevelStep,
+    Line,
+    Note,
+    Pause,
+    PlanUse,
+    Problem,
+    PromptUse,
+    RecoveryTime,
+    StepDone,
+)
+from audio.events import Gap, Trouble, Utterance
+from detectors.signals import Level, LevelChange
+
+KEPT_OF_AGENTS = ("help", "pause", "resume", "hang-up", "contest", "outcome", "root-cause", "follow-up")
+"""What an agent does that stands nowhere else in the record."""
+_MASK = re.compile(r"\[([a-z][a-z -]*)\]")
+_RANK = {Level.CALM: 0, Level.RECOVERING: 1, Level.TENSE: 2, Level.ESCALATED: 3}
+
+
+def fold(events: Iterable[Event]) -> IncidentRecord:
+    """The record of a call from its events, in order; a call cut short folds as well.
+
+    Raises:
+        ValueError: the events hold no CallStarted.
+    """
+    folding = _Folding()
+    for event in events:
+        folding.take(event)
+    return folding.record()
+
+
+class _Folding:
+    def __init__(self) -> None:
+        self.started: CallStarted | None = None
+        self.ended = CallEnded(0, "interrupted")
+        self.last_ms = 0
+        self.signals: dict[str, HeardSignal] = {}
+        self.levels: list[LevelStep] = []
+        self.prompts: dict[str, dict[str, Any]] = {}
+        self.plan: dict[str, dict[str, Any]] = {}
+        self.steps: dict[str, StepDone] = {}
+        self.follow_ups: dict[str, FollowUp] = {}
+        self.alerts: dict[str, Alert] = {}
+        self.notes: list[Note] = []
+        self.recovery: list[dict[str, Any]] = []
+        self.lines: dict[str, Line] = {}
+        self.troubles: list[Problem] = []
+        self.consent: list[ConsentStep] = []
+        self.withdrawn = 0
+        self.actions: list[Deed] = []
+        self.pauses: list[Pause] = []
+        self.hand_offs: list[HandOff] = []
+        self.gaps_ms = 0
+        self.outcome = self.root_cause = self.contested = ""
+
+    def take(self, event: Event) -> None:
+        self.last_ms = max(self.last_ms, getattr(event, "at_ms", getattr(event, "end_ms", 0)))
+        match event:
+            case CallStarted():
+                self.started = event
+            case CallEnded():
+                self.ended = event
+            case ConsentSet():
+                self.consent.append(
+                    ConsentStep(at_ms=event.at_ms, consent=event.consent, by=event.by, policy=event.policy)
+                )
+            case Utterance():
+                words = [(word.text, word.start_ms, word.end_ms, round(word.probability, 3)) for word in event.words]
+                self.lines.pop(event.id, None)  # said again: a pause has shortened it
+                if words:
+                    self.lines[event.id] = Line(
+                        id=event.id,
+                        speaker=event.speaker,
+                        start_ms=event.start_ms,
+                        end_ms=event.end_ms,
+                        text=event.text,
+                        words=words,
+                    )
+            case SignalRaised(signal=signal):
+                evidence = signal.evidence
+                self.signals[signal.key] = HeardSignal(
+                    key=signal.key,
+                    id=signal.id,
+                    rule=signal.rule,
+                    version=signal.version,
+                    speaker=signal.speaker,
+                    at_ms=signal.at_ms,
+                    strength=round(signal.strength, 3),
+                    severity=signal.severity,
+                    quote=evidence.quote,
+                    summary=evidence.summary,
+                    utterance=evidence.utterance,
+                    first_word=evidence.first_word,
+                    last_word=evidence.last_word,
+                    start_ms=evidence.start_ms,
+                    end_ms=evidence.end_ms,
+                    measured=dict(evidence.measured),
+                )
+            case SignalWithdrawn():
+                self.withdrawn += self.signals.pop(event.key, None) is not None
+            case LevelChange():
+                because = [signal.key for signal in event.because]
+                self.levels.append(
+                    LevelStep(at_ms=event.at_ms, level=event.level, score=round(event.score, 1), because=because)
+                )
+            case PromptShown():
+                self.prompts[event.id] = {
+                    "id": event.id,
+                    "play": event.play,
+                    "step": event.step,
+                    "title": event.title,
+                    "say": event.say,
+                    "why": list(event.why),
+                    "tier": event.tier,
+                    "signals": list(event.signals),
+                    "shown_ms": event.at_ms,
+                    "avoid": event.avoid,
+                }
+            case PromptEnded():
+                if event.id in self.prompts:
+                    self.prompts[event.id] |= {"ended_ms": event.at_ms, "how": event.how, "words": event.words}
+            case PlanOffered():
+                for option in event.options:
+                    self.plan.setdefault(
+                        option.id,
+                        {
+                            "id": option.id,
+                            "title": option.title,
+                            "worth": option.worth,
+                            "authority": option.authority,
+                            "cost": option.cost,
+                            "shown_ms": event.at_ms,
+                        },
+                    )
+            case PlanMoved():
+                self.move_plan(event)
+            case HandOffNoted():
+                self.hand_offs.append(
+                    HandOff(
+                        at_ms=event.at_ms,
+                        to=event.to,
+                        said=list(event.said),
+                        done=list(event.done),
+                        words=event.words,
+                        signals=list(event.signals),
+                    )
+                )
+            case StepTicked():
+                if event.done:
+                    self.steps.setdefault(
+                        event.step, StepDone(step=event.step, at_ms=event.at_ms, by=event.by, words=event.words)
+                    )
+                else:
+                    self.steps.pop(event.step, None)
+            case Recovery(what="started"):
+                self.recovery.append({"started_ms": event.at_ms, "limit_ms": event.limit_ms})
+            case Recovery():
+                if self.recovery:
+                    result = self.recovery[-1].get("result") or event.what
+                    self.recovery[-1] |= {"result": result, "took_ms": event.took_ms}
+            case FollowUpNoted():
+                self.follow_ups[event.id] = FollowUp(
+                    id=event.id,
+                    what=event.what,
+                    due=event.due,
+                    owner=event.owner,
+                    words=event.words,
+                    day=event.due_at[:10] or _day(event.due, self.started),
+                    at=event.due_at if "T" in event.due_at else "",
+                )
+            case AlertRaised():
+                self.raise_alert(event)
+            case AlertMoved():
+                self.step_alert(event.id, event.at_ms, event.what, event.who)
+            case Action():
+                self.act(event)
+            case Trouble():
+                self.troubles.append(
+                    Problem(at_ms=event.at_ms, code=event.code, text=event.text, cleared=event.cleared)
+                )
+            case Gap() if event.why == "lost":
+                self.gaps_ms += event.end_ms - event.start_ms
+            case _:
+                pass
+
+    def act(self, action: Action) -> None:
+        if action.role != "agent" or action.what in KEPT_OF_AGENTS:
+            self.actions.append(
+                Deed(
+                    at_ms=action.at_ms,
+                    who=action.who,
+                    role=action.role,
+                    what=action.what,
+                    target=action.target,
+                    text=action.detail,
+                )
+            )
+        match action.what:
+            case "seen":
+                if action.target in self.prompts:
+                    self.prompts[action.target].setdefault("seen_ms", action.at_ms)
+            case "plan-offered" | "plan-accepted" | "plan-refused":
+                if action.target in self.plan:
+                    use = self.plan[action.target]
+                    use.setdefault("offered_ms", action.at_ms)
+                    if action.what != "plan-offered":
+                        use |= {"answer": action.what.removeprefix("plan-"), "answered_ms": action.at_ms}
+            case "plan-asked":
+                if action.target in self.plan:
+                    self.plan[action.target].setdefault("asked_ms", action.at_ms)
+            case "pause":
+                if not self.pauses or self.pauses[-1].to_ms is not None:
+                    self.pauses.append(Pause(from_ms=action.at_ms))
+            case "resume":
+                if self.pauses and self.pauses[-1].to_ms is None:
+                    self.pauses[-1] = self.pauses[-1].model_copy(update={"to_ms": action.at_ms})
+            case "message":
+                for alert in list(self.alerts.values()):
+                    if _holder(alert) == action.who:
+                        self.step_alert(alert.id, action.at_ms, "message", action.who)
+                self.notes.append(Note(at_ms=action.at_ms, who=action.who, text=action.detail))
+            case "note":
+                self.notes.append(Note(at_ms=action.at_ms, who=action.who, text=action.detail))
+            case "outcome":
+                self.outcome = action.detail
+            case "root-cause":
+                self.root_cause = action.detail
+            case "contest":
+                self.contested = action.detail or "contested"
+            case "follow-up":
+                known = self.follow_ups.get(action.target)
+                if known is not None:
+                    self.follow_ups[action.target] = known.model_copy(update={"done": action.detail == "done"})
+            case "alert-seen" | "claim" | "release":
+                self.step_alert(action.target, action.at_ms, action.what, action.who)
+            case "resolve" | "plan-answered":
+                answered = action.what == "plan-answered"
+                first, _, words = action.detail.partition(" " if answered else "\n")
+                how, step = ("answered", first) if answered else (first, "resolve")
+                ending = {"resolved_ms": action.at_ms, "how": how, "note": words}
+                self.step_alert(action.target, action.at_ms, step, action.who, ending)
+                if answered and action.target in self.alerts and self.alerts[action.target].target in self.plan:
+                    self.plan[self.alerts[action.target].target]["permission"] = first
+            case _:
+                pass
+
+    def move_plan(self, moved: PlanMoved) -> None:
+        """What was heard about an option, and requests that ran out; what is done by hand is an action."""
+        use = self.plan.get(moved.option)
+        if use is None:
+            use = {"id": moved.option, "title": moved.title, "worth": "", "authority": "yours"}
+            use = self.plan[moved.option] = use | {"cost": moved.cost, "shown_ms": moved.at_ms}
+        match moved.what:
+            case "offered":
+                use.setdefault("offered_ms", moved.at_ms)
+                use["heard"] = moved.words
+            case "accepted":
+                use |= {"answer": "accepted", "answered_ms": moved.at_ms, "heard": moved.words}
+            case "expired":
+                use["permission"] = "expired"
+
+    def raise_alert(self, event: AlertRaised) -> None:
+        known = self.alerts.get(event.id)
+        if known is None:
+            self.alerts[event.id] = Alert(
+                id=event.id,
+                at_ms=event.at_ms,
+                tier=event.tier,
+                reason=event.reason,
+                kind=event.kind,
+                target=event.target,
+            )
+            return
+        self.alerts[event.id] = known.model_copy(update={"tier": event.tier, "reason": event.reason})
+        self.step_alert(event.id, event.at_ms, "raised-again", "")
+
+    def step_alert(self, name: str, at_ms: int, what: str, who: str, ending: dict[str, Any] | None = None) -> None:
+        known = self.alerts.get(name)
+        if known is not None:
+            course = [*known.course, (at_ms, what, who)]
+            self.alerts[name] = known.model_copy(update={"course": course, **(ending or {})})
+
+    def record(self) -> IncidentRecord:
+        if self.started is None:
+            raise ValueError("the events hold no CallStarted")
+        reached = max((Level(step.level) for step in self.levels), key=_RANK.__getitem__, default=Level.CALM)
+        at_end = Level(self.levels[-1].level) if self.levels else Level.CALM
+        return IncidentRecord(
+            call=self.started.call,
+            agent=self.started.agent,
+            team=self.started.team,
+            queue=self.started.queue,
+            caller=self.started.caller,
+            source=self.started.source,
+            started_at=self.started.started_at,
+            duration_ms=self.last_ms,
+            ended=self.ended.reason,
+            level_reached=reached,
+            level_at_end=at_end,
+            outcome=self.outcome or _outcome(reached, at_end),
+            root_cause=self.root_cause,
+            recovery=[RecoveryTime(**run) for run in self.recovery],
+            signals=sorted(self.signals.values(), key=lambda each: each.at_ms),
+            levels=self.levels,
+            prompts=[PromptUse(**use) for use in self.prompts.values()],
+            plan=[self.planned(use) for use in self.plan.values()],
+            steps=sorted(self.steps.values(), key=lambda each: each.at_ms),
+            follow_ups=list(self.follow_ups.values()),
+            alerts=list(self.alerts.values()),
+            notes=self.notes,
+            contested=self.contested,
+            transcript=sorted(self.lines.values(), key=lambda line: line.start_ms),
+            troubles=self.troubles,
+            gaps_ms=self.gaps_ms,
+            accounted_ms=dict(self.ended.accounted_ms),
+            versions=dict(self.started.versions),
+            consent=self.consent,
+            withdrawn=self.withdrawn,
+            actions=self.actions,
+            hand_offs=self.hand_offs,
+            pauses=self.pauses,
+            redactions=_redactions(self.lines.values()),
+        )
+
+    def planned(self, use: dict[str, Any]) -> PlanUse:
+        """A Plan B option with what came of it: when the call came down after it was accepted."""
+        calmed = None
+        if use.get("answer") == "accepted":
+            since = use["answered_ms"]
+            below = [step.at_ms for step in self.levels if step.level in (Level.RECOVERING, Level.CALM)]
+            before = [step.level for step in self.levels if step.at_ms <= since]
+            if before and before[-1] in (Level.RECOVERING, Level.CALM):
+                calmed = 0
+            else:
+                calmed = next((at_ms - since for at_ms in below if at_ms >= since), None)
+        return PlanUse(**use, calmed_after_ms=calmed)
+
+
+def _day(due: str, started: CallStarted | None) -> str:
+    day = due_date(due, datetime.fromisoformat(started.started_at).date()) if started is not None else None
+    return day.isoformat() if day is not None else ""
+
+
+def _holder(alert: Alert) -> str:
+    """Who has claimed it and neither given it back nor ended it."""
+    held = ""
+    for _, what, who in alert.course:
+        held = who if what == "claim" else "" if what in ("release", "released") else held
+    return "" if alert.resolved_ms is not None else held
+
+
+def _redactions(lines: Iterable[Line]) -> dict[str, int]:
+    """How often each kind of mask stands in the transcript (assist/privacy/redaction.py writes "[card number]")."""
+    found: dict[str, int] = {}
+    for line in lines:
+        for text, *_ in line.words:
+            if mask := _MASK.search(text):
+                found[mask[1]] = found.get(mask[1], 0) + 1
+    return found
+
+
+def _outcome(reached: Level, at_end: Level) -> str:
+    """In plain words where nobody has said better: only what was heard, never a verdict on a person."""
+    if reached in (Level.CALM, Level.RECOVERING):
+        return "calm throughout"
+    if at_end in (Level.CALM, Level.RECOVERING):
+        return "recovered"
+    return f"still {at_end} at the end"
