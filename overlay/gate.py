@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from overlay.doing import Name
 from overlay.errors import OverlayError
 from overlay.guard import body_of
-from overlay.messages import Name
 
 
 class GateAsk(BaseModel):

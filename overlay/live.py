@@ -14,23 +14,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from overlay.access import Access
+from overlay.doing import AGENT_DOES, DO, SUPERVISOR_DOES, Do, DoAlert, DoNote, DoPrompt, DoWatch, DoWrapUp
 from overlay.errors import OverlayError
 from overlay.guard import body_of, line, peer_of
 from overlay.hub import BEAT, Hub, Outbox
 from overlay.identity import Identity, Pass, Tickets
-from overlay.messages import (
-    AGENT_DOES,
-    DO,
-    SUPERVISOR_DOES,
-    Call,
-    Do,
-    DoAlert,
-    DoNote,
-    DoPrompt,
-    DoWatch,
-    DoWrapUp,
-    Ended,
-)
+from overlay.messages import Call, Ended
 from overlay.records import RecordNote, Records
 
 TICKET_WAIT_S = 5.0

@@ -12,6 +12,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from overlay.access import Access
+from overlay.contract import schema
 from overlay.errors import OverlayError
 from overlay.gate import Gateway
 from overlay.guard import STATIC, Guard, check_declared, invalid, refused, route, static_page
@@ -19,7 +20,6 @@ from overlay.hub import Hub
 from overlay.identity import ScreenSettings
 from overlay.live import Desk, Live, Presence
 from overlay.login import Login
-from overlay.messages import schema
 from overlay.records import Records
 from overlay.reviewing import Reviewing
 from overlay.sessions import Accounts, Sessions, Shelf

@@ -11,10 +11,10 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright
 
+from overlay.doing import Do
 from overlay.hub import Hub
 from overlay.identity import Identity, ScreenSettings
 from overlay.listening import serving
-from overlay.messages import Do
 from overlay.records import Records
 from overlay.server import create_app
 

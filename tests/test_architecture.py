@@ -49,6 +49,8 @@ PURE = [
     "audio/events.py",
     "assist/screens/alerts.py",
     "assist/screens/cards.py",
+    "overlay/contract.py",
+    "overlay/doing.py",
     "overlay/messages.py",
     "overlay/records.py",
     "overlay/access.py",

@@ -17,7 +17,7 @@ from assist.settings import Settings
 from assist.store.schema import TABLES
 from audio import voice
 from audio.events import Chunk, CustomerAudio, Speaker, VoiceMeasure
-from overlay.messages import schema
+from overlay.contract import schema
 from tests.scripted_call import Source, open_service
 
 SPEECH = Path(__file__).parent / "data" / "spoken-call.flac"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from assist.screens.desk import Desk
-from overlay import messages
+from overlay import doing, messages
 from overlay.errors import OverlayError
 from overlay.identity import Identity
 from tests.quiet_calls import QuietLine, quiet_service
@@ -25,7 +25,7 @@ def test_a_request_for_help_from_raised_to_resolved_on_every_page_and_in_the_rec
                 desk.presence(who, "board", True)
             call, ended = service.start(QuietLine(), agent="Dana")
             await asyncio.sleep(0)
-            do = lambda who, **what: desk.do(who, messages.DO.validate_python({"call": call, **what}))  # noqa: E731
+            do = lambda who, **what: desk.do(who, doing.DO.validate_python({"call": call, **what}))  # noqa: E731
 
             def board() -> Any:
                 return hub.latest("board", f"alert/{call}-a1")
@@ -81,7 +81,7 @@ def test_an_over_limit_request_is_answered_once_and_on_the_agents_page(tmp_path:
             desk.presence(MARIA, "board", True)
             call, _ = service.start(QuietLine(), agent="Dana")
             await asyncio.sleep(0)
-            do = lambda who, **what: desk.do(who, messages.DO.validate_python({"call": call, **what}))  # noqa: E731
+            do = lambda who, **what: desk.do(who, doing.DO.validate_python({"call": call, **what}))  # noqa: E731
             await do(DANA, do="plan", option="month-credit", what="asked")
             await asyncio.sleep(0)
             await do(MARIA, do="answer", alert="a1", allow=False, text="Half a month is fine.")
@@ -115,7 +115,7 @@ def test_time_moves_an_alert_to_the_next_supervisor_in_the_log_and_on_the_boards
                 desk.presence(who, "board", True)
             call, _ = service.start(QuietLine(), agent="Dana", listener=listener)
             await asyncio.sleep(0)
-            await desk.do(DANA, messages.DoHelp(do="help", call=call))
+            await desk.do(DANA, doing.DoHelp(do="help", call=call))
             async with asyncio.timeout(20):
                 await moved.wait()
             assert seen == ["turn Maria", "turn Tom", "everyone"]

@@ -8,7 +8,7 @@ from assist.coach.offers import REQUEST_MS
 from assist.events import PlanMoved, PlanOffered, PromptShown, Recovery
 from assist.screens.desk import Desk
 from audio.events import Speaker
-from overlay import messages
+from overlay import doing
 from overlay.errors import OverlayError
 from overlay.identity import Identity
 from tests.scripted_call import on_stage, said
@@ -37,7 +37,7 @@ def run(scenario):
 
 
 def plan(stage, option, what):
-    return messages.DoPlan(call=stage.call, do="plan", option=option, what=what)
+    return doing.DoPlan(call=stage.call, do="plan", option=option, what=what)
 
 
 def board(stage):
@@ -58,11 +58,11 @@ def test_above_the_limit_is_asked_allowed_offered_and_accepted(tmp_path):
             await desk.do(DANA, plan(stage, "month-credit", "asked"))
         [ask] = [alert for alert in board(stage) if alert.kind == "ask"]
         assert ask.title == "Dana asks to give: One month free"
-        await desk.do(MARIA, messages.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=True))
+        await desk.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=True))
         assert states(stage)["month-credit"] == ("yours", "allowed")
         assert stage.shown("notice/answer").text == "Maria: yes, give it"
         with pytest.raises(OverlayError, match="run out or is answered already"):
-            await desk.do(MARIA, messages.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=False))
+            await desk.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=False))
         await desk.do(DANA, plan(stage, "month-credit", "offered"))
         [offer] = [prompt for prompt in of(stage.heard, PromptShown) if prompt.play == "offer-month-credit"]
         assert offer.say == "The next month is on us. You will see it on your next bill."
@@ -96,7 +96,7 @@ def test_a_request_that_nobody_answers_runs_out_and_may_be_asked_again(tmp_path)
         [after] = [alert for alert in board(stage) if alert.id == ask.id]
         assert (after.state, after.how) == ("resolved", "ran out")
         with pytest.raises(OverlayError, match="run out or is answered already"):
-            await desk.do(MARIA, messages.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=True))
+            await desk.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=True))
         await desk.do(DANA, plan(stage, "month-credit", "asked"))
         assert states(stage)["month-credit"] == ("ask", "asked")
         await stage.end()
@@ -110,7 +110,7 @@ def test_denied_it_leaves_and_the_answer_says_by_whom(tmp_path):
         stage, desk = await escalated(tmp_path)
         await desk.do(DANA, plan(stage, "month-credit", "asked"))
         [ask] = [alert for alert in board(stage) if alert.kind == "ask"]
-        answer = messages.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=False, text="try the visit")
+        answer = doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=False, text="try the visit")
         await desk.do(MARIA, answer)
         assert "month-credit" not in states(stage)
         assert stage.shown("notice/answer").text == "Maria: not this time. try the visit"
@@ -153,7 +153,7 @@ def test_a_supervisor_who_takes_over_sees_what_the_customer_has_said(tmp_path):
     async def scenario():
         stage, desk = await escalated(tmp_path)
         [alert] = [alert for alert in board(stage) if alert.kind == "escalated"]
-        await desk.do(MARIA, messages.DoAlert(call=stage.call, do="alert", alert=alert.id, what="claim"))
+        await desk.do(MARIA, doing.DoAlert(call=stage.call, do="alert", alert=alert.id, what="claim"))
         told = stage.service.hub.latest(f"call/{stage.call}", "told")
         assert [text for _, text in told.said] == ["I want to cancel my contract today"]
         assert told.heard == ["Cancel threat", "Review threat"]

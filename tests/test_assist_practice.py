@@ -22,9 +22,9 @@ from assist.practice.script import list_scripts, load_script
 from assist.settings import Settings
 from audio.events import Speaker, Utterance
 from audio.recording import open_recording
+from overlay.doing import DoHelp, DoSay
 from overlay.errors import OverlayError
 from overlay.identity import Identity
-from overlay.messages import DoHelp, DoSay
 from tests.overlay_stage import ARGS, CHROMIUM
 
 ROOT = Path(__file__).parent.parent

@@ -12,10 +12,11 @@ from assist.records.wrapup import changes, completed, form
 from assist.screens.desk import Desk
 from assist.settings import Settings
 from assist.store.store import Review, open_store
+from overlay.doing import DoWrapUp
 from overlay.errors import OverlayError
 from overlay.hub import Hub
 from overlay.identity import Identity
-from overlay.messages import Call, DoWrapUp
+from overlay.messages import Call
 from overlay.records import Filters
 from tests.test_assist_record import CALL
 

@@ -19,9 +19,9 @@ from assist.settings import load_settings
 from audio.errors import AudioError
 from audio.recording import open_recording
 from detectors.rulebook import RuleError, load_rules
+from overlay.doing import DO
 from overlay.errors import OverlayError
 from overlay.identity import Identity
-from overlay.messages import DO
 from tests.fault_rig import Sound, service
 
 FILES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from assist.commands.main import main as assist_main
 from assist.screens.desk import Desk
-from overlay import messages
+from overlay import contract, doing, messages
 from overlay.guard import STATIC
 from overlay.hub import Hub
 from overlay.identity import Identity
@@ -42,7 +42,7 @@ def check(hub: Hub) -> set[str]:
 
 def test_every_message_says_in_its_docstring_which_key_it_is() -> None:
     assert len(KEYS) == len(get_args(messages.Message))
-    listed = set(re.findall(r"[a-z]+", messages.__doc__.split("Rooms and their keys:")[1].split("A key that")[0]))  # type: ignore[union-attr]
+    listed = set(re.findall(r"[a-z]+", contract.__doc__.split("Rooms and their keys:")[1].split("A key that")[0]))  # type: ignore[union-attr]
     assert set(KEYS) <= listed, set(KEYS) - listed
 
 
@@ -62,7 +62,7 @@ def test_what_a_real_call_shows_fits_the_contract(tmp_path: Path) -> None:
                 (maria, {"do": "tell", "text": "Well done."}),
                 (maria, {"do": "alert", "alert": "a1", "what": "resolve", "how": "settled"}),
             ):
-                await desk.do(who, messages.DO.validate_python(what | {"call": call}))
+                await desk.do(who, doing.DO.validate_python(what | {"call": call}))
                 await asyncio.sleep(0)
                 shown |= check(service.hub)
             service.calls[call].hang_up()
@@ -82,7 +82,7 @@ def test_the_scenes_of_the_browser_tests_fit_the_contract() -> None:
 
 
 def test_what_the_pages_send_is_what_the_contract_takes() -> None:
-    taken = set(messages.schema()["properties"]["do"]["discriminator"]["mapping"])
+    taken = set(contract.schema()["properties"]["do"]["discriminator"]["mapping"])
     sent = set()
     for path in STATIC.glob("*.js"):
         sent |= set(re.findall(r"\bdo: \"([a-z-]+)\"", path.read_text(encoding="utf-8")))
@@ -96,6 +96,6 @@ def test_the_published_schema_is_whole(capsys: Any, monkeypatch: Any) -> None:
     except SystemExit as ended:
         assert ended.code in (0, None)
     whole = json.loads(capsys.readouterr().out)
-    assert whole == json.loads(json.dumps(messages.schema()))
+    assert whole == json.loads(json.dumps(contract.schema()))
     for name in {part.split('"')[0] for part in json.dumps(whole).split("#/$defs/")[1:]}:
         assert name in whole["$defs"]

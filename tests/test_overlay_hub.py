@@ -7,8 +7,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from overlay.contract import schema
+from overlay.doing import DO
 from overlay.hub import KEPT, Hub, Outbox
-from overlay.messages import DO, Call, LevelNow, Line, Next, schema
+from overlay.messages import Call, LevelNow, Line, Next
 
 
 def frames(page: Outbox) -> list[dict[str, Any]]:

@@ -12,11 +12,12 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from overlay.doing import Do, DoWatch
 from overlay.errors import OverlayError
 from overlay.hub import Hub
 from overlay.identity import TICKET_LIFE_S, Identity, Pass, ScreenSettings, Tickets
 from overlay.listening import serving
-from overlay.messages import Call, Do, DoWatch, Ended, Next
+from overlay.messages import Call, Ended, Next
 from overlay.records import Recording
 from overlay.server import STATIC, create_app
 from tests.overlay_records import Shelf

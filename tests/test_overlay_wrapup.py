@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from overlay.messages import DoWrapUp
+from overlay.doing import DoWrapUp
 from tests import overlay_scenes as scenes
 from tests.overlay_stage import CHROMIUM, play, stage
 

@@ -19,10 +19,11 @@ from typing import Any
 
 from rich.table import Table
 
+from overlay.doing import Do
 from overlay.hub import Hub
 from overlay.identity import Identity
 from overlay.listening import serving
-from overlay.messages import Alert, Call, Do, LevelNow, Prompt, Row
+from overlay.messages import Alert, Call, LevelNow, Prompt, Row
 from overlay.server import create_app
 
 DRAWN = """

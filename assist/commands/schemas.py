@@ -14,6 +14,6 @@ schema_app = group("schema", "JSON Schema of what is sent: messages.")
 @schema_app.command("messages")
 def schema_messages() -> None:
     """Everything that goes between the pages and their server (also GET /api/schema)."""
-    from overlay.messages import schema
+    from overlay.contract import schema
 
     typer.echo(json.dumps(schema(), indent=2))

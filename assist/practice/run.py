@@ -24,7 +24,7 @@ from assist.settings import Settings
 from audio.events import Chunk, Hypothesis, Speaker, SpeechActivity, Utterance
 from audio.source import CallSource
 from detectors.rulebook import load_rules
-from overlay import messages
+from overlay import doing, messages
 from overlay.errors import OverlayError
 from overlay.hub import Hub
 from overlay.identity import Identity, ScreenSettings
@@ -96,19 +96,19 @@ class Room:
             ),
         )
 
-    async def desk(self, who: Identity, do: messages.Do) -> None:
+    async def desk(self, who: Identity, do: doing.Do) -> None:
         """What the trainee does on the page."""
         at_ms = self.practice.now_ms
         match do:
-            case messages.DoSay():
+            case doing.DoSay():
                 if not self.practice.listening:
                     raise OverlayError("refused", "The customer is speaking; it is your turn in a moment.")
                 self.replies.put_nowait(do.text)
-            case messages.DoPrompt():
+            case doing.DoPrompt():
                 self.publish(self.practice.act(Action(at_ms, who.who, "agent", do.what, do.prompt)))
-            case messages.DoPlan():
+            case doing.DoPlan():
                 self.publish(self.practice.act(Action(at_ms, who.who, "agent", f"plan-{do.what}", do.option)))
-            case messages.DoStep():
+            case doing.DoStep():
                 detail = "done" if do.done else "undone"
                 self.publish(self.practice.act(Action(at_ms, who.who, "agent", "step", do.step, detail)))
             case _:

@@ -8,7 +8,7 @@ from assist.records.record import IncidentRecord, Judgement, Note, WrapUp
 from assist.settings import Settings
 from assist.store.store import Review
 from detectors.signals import Level
-from overlay import messages
+from overlay import doing, messages
 
 KINDS = ("outcome", "root-cause", "note", "contest", "follow-up", "due")
 """Kinds of review that a wrap-up writes; the last of a kind counts. follow-up: done or open; due: an ISO date."""
@@ -75,7 +75,7 @@ def form(record: IncidentRecord, reviews: Sequence[Review], settings: Settings) 
     )
 
 
-def changes(said: messages.DoWrapUp, before: messages.WrapUp, who: str, at: str) -> list[Review]:
+def changes(said: doing.DoWrapUp, before: messages.WrapUp, who: str, at: str) -> list[Review]:
     """What a wrap-up says that was not so before; keeping the same twice writes nothing twice."""
     found = []
 

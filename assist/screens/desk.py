@@ -12,7 +12,7 @@ from assist.live.service import Service
 from assist.records.record import read_record
 from assist.records.wrapup import changes, form
 from assist.store.store import Review
-from overlay import messages
+from overlay import doing, messages
 from overlay.errors import OverlayError
 from overlay.identity import Identity
 
@@ -24,18 +24,18 @@ class Desk:
         self._service = service
         self._audit = audit
 
-    async def do(self, who: Identity, what: messages.Do) -> None:
+    async def do(self, who: Identity, what: doing.Do) -> None:
         """Carry out one message of a page.
 
         Raises:
             OverlayError: code refused, shown on the page, when the call is over or not this agent's.
         """
         live = self._service.calls.get(what.call)
-        if live is None and isinstance(what, messages.DoWrapUp):
+        if live is None and isinstance(what, doing.DoWrapUp):
             agent, kept = await asyncio.to_thread(self._wrap_up, who, what)
             self._service.screens.wrapped_up(agent, kept)
             return
-        if live is None and isinstance(what, messages.DoNote) and self._service.store.record(what.call) is not None:
+        if live is None and isinstance(what, doing.DoNote) and self._service.store.record(what.call) is not None:
             note = Review(datetime.now(UTC).isoformat(timespec="seconds"), who.who, "comment", "", what.text)
             await asyncio.wrap_future(self._service.store.review(what.call, note))
             return
@@ -43,19 +43,19 @@ class Desk:
             raise OverlayError("refused", "That call is over; use its record instead.")
         if who.role == "agent" and live.session.started.agent != who.who:
             raise OverlayError("refused", "That call is another agent's.")
-        doing, target, detail = self._read(what, live.session.coach.playbook)
-        action = Action(live.session.now_ms, who.who, who.role, doing, target, detail)
+        done, target, detail = self._read(what, live.session.coach.playbook)
+        action = Action(live.session.now_ms, who.who, who.role, done, target, detail)
         if reason := live.session.refuses(action):
             raise OverlayError("refused", reason)
-        if isinstance(what, messages.DoAlert) and what.what != "seen":
+        if isinstance(what, doing.DoAlert) and what.what != "seen":
             self._service.duty.do(who.who, what.what, what.call, what.alert)
-        elif isinstance(what, messages.DoAnswer):
+        elif isinstance(what, doing.DoAnswer):
             self._service.duty.do(who.who, "answer", what.call, what.alert)
-        if self._audit is not None and isinstance(what, messages.DoWatch) and what.on:
+        if self._audit is not None and isinstance(what, doing.DoWatch) and what.on:
             self._audit.note(who.who, who.role, "read-along", what.call)
         live.act(action)
 
-    def _wrap_up(self, who: Identity, said: messages.DoWrapUp) -> tuple[str, messages.WrapUp]:
+    def _wrap_up(self, who: Identity, said: doing.DoWrapUp) -> tuple[str, messages.WrapUp]:
         """Keep what has changed; the agent whose call it was, and the wrap-up as it now stands."""
         store = self._service.store
         body = store.record(said.call)
@@ -78,34 +78,34 @@ class Desk:
         elif here and self._service.hub.latest(room, "call") is None:
             self._service.screens.waiting(room.removeprefix("agent/"))
 
-    def _read(self, what: messages.Do, playbook: Playbook) -> tuple[str, str, str]:
+    def _read(self, what: doing.Do, playbook: Playbook) -> tuple[str, str, str]:
         """What is done, to what, and with which words."""
         match what:
-            case messages.DoPrompt():
+            case doing.DoPrompt():
                 return what.what, what.prompt, ""
-            case messages.DoPlan():
+            case doing.DoPlan():
                 option = playbook.option(what.option)
                 return f"plan-{what.what}", what.option, option.title if option is not None else what.option
-            case messages.DoStep():
+            case doing.DoStep():
                 return "step", what.step, "done" if what.done else "undone"
-            case messages.DoHelp():
+            case doing.DoHelp():
                 return "help", "", ""
-            case messages.DoPause():
+            case doing.DoPause():
                 return "pause" if what.on else "resume", "", ""
-            case messages.DoConsent():
+            case doing.DoConsent():
                 return "consent", "", what.consent
-            case messages.DoNote():
+            case doing.DoNote():
                 return "note", "", what.text
-            case messages.DoAlert():
+            case doing.DoAlert():
                 ending = f"{what.how}\n{what.note}".strip() if what.what == "resolve" else ""
                 return {"seen": "alert-seen"}.get(what.what, what.what), what.alert, ending
-            case messages.DoAnswer():
+            case doing.DoAnswer():
                 return "plan-answered", what.alert, f"{'allowed' if what.allow else 'denied'} {what.text}".strip()
-            case messages.DoTell():
+            case doing.DoTell():
                 return "message", "", what.text
-            case messages.DoWatch():
+            case doing.DoWatch():
                 return "watch" if what.on else "unwatch", "", ""
-            case messages.DoSay():
+            case doing.DoSay():
                 raise OverlayError("refused", "This is a real call: answer the customer aloud.")
-            case messages.DoWrapUp():
+            case doing.DoWrapUp():
                 raise OverlayError("refused", "The call is still on; wrap it up when it has ended.")
