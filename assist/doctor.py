@@ -24,7 +24,7 @@ from assist.privacy.control import KEY_FILE
 from assist.privacy.retention import due
 from assist.settings import Settings
 from assist.store.checking import StoreState, check_store
-from assist.store.store import open_store
+from assist.store.store import open_reader
 from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker
 from audio.models import Choice, choose_recogniser, verify_model
@@ -144,6 +144,11 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 def _store(settings: Settings) -> StoreState:
     return check_store(settings.data / "assist.db")
+
+
+def _readable(settings: Settings) -> bool:
+    state = _store(settings)
+    return state.schema == state.newest
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
@@ -338,10 +343,10 @@ def _retention(settings: Settings) -> Iterator[Finding]:
     days = f"words {keep.transcript_days} days, records {keep.review_days}, consent {keep.consent_days}"
     sound = f"recordings are on: sound kept {keep.audio_days} days where consent is granted, encrypted"
     text = f"{days}; {sound if settings.recordings else 'recordings are off: sound is not kept'}"
-    if not _store(settings).schema:
+    if not _readable(settings):
         yield _ok("retention", text)
         return
-    store = open_store(settings.store_url)
+    store = open_reader(settings.store_url)
     try:
         found = due(store, keep, datetime.now(UTC), settings.data)
         holds = len(store.holds())
@@ -358,10 +363,10 @@ def _retention(settings: Settings) -> Iterator[Finding]:
 def _audit(settings: Settings) -> Iterator[Finding]:
     from assist.access.audit import open_audit
 
-    if not _store(settings).schema or not (settings.data / "audit.key").exists():
+    if not _readable(settings) or not (settings.data / "audit.key").exists():
         yield _ok("audit log", "empty so far")
         return
-    store = open_store(settings.store_url)
+    store = open_reader(settings.store_url)
     try:
         verdict = open_audit(store.people, settings.data).verify()
     except AssistError as error:

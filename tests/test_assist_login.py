@@ -16,6 +16,8 @@ import websockets
 
 from assist.access.accounts import add_user, remove_user
 from assist.access.audit import open_audit
+from assist.commands.app import store_of
+from assist.settings import Settings
 from assist.store.store import open_store
 
 MODEL = Path(__file__).parent / "models" / "test-recogniser"
@@ -55,6 +57,7 @@ def test_a_served_site_with_users_from_login_to_revocation_and_shutdown(tmp_path
         store = open_store(f"sqlite:///{data / 'assist.db'}")
         for name, role in (("Dana", "agent"), ("Maria", "supervisor")):
             add_user(store.people, name, role, PASSWORD)
+        store.close()
         config = tmp_path / "assist.toml"
         config.write_text('[login]\nby = "users"\n')
         arguments = ["serve", "--config", config, "--data", data, "--port", "0"]
@@ -75,18 +78,19 @@ def test_a_served_site_with_users_from_login_to_revocation_and_shutdown(tmp_path
             assert (await maria.post("/login", data={"who": "Maria", "password": "wrong"})).status_code == 401
             await maria.get("/api/records/20260101-000000-beef")
             agent, board = await page(url, dana, "agent"), await page(url, maria, "board")
-            remove_user(store.people, "Dana")
+            beside = store_of(Settings(data=data))
+            await asyncio.to_thread(remove_user, beside.people, "Dana")
             assert await closed_with(agent) == 4401
             assert (await dana.get("/api/me")).status_code == 401
             process.send_signal(signal.SIGTERM)
             assert await closed_with(board) == 1012
         await process.wait()
         assert process.returncode == 0
-        audit = open_audit(store.people, data)
-        told = [(row.entry.who, row.entry.what) for row in store.people.audit()]
+        audit = open_audit(beside.people, data)
+        told = [(row.entry.who, row.entry.what) for row in beside.people.audit()]
         assert {("dana", "login"), ("Maria", "login"), ("Maria", "login-failed"), ("", "settings")} <= set(told)
         assert audit.verify().problem == ""
-        store.close()
+        beside.close()
 
     async def limited() -> None:
         async with asyncio.timeout(60):

@@ -9,7 +9,6 @@ import pytest
 
 from assist.commands.main import app
 from assist.errors import AssistError
-from assist.live.joining import erase_there, open_to_calls
 from assist.privacy.consent import Consent
 from assist.privacy.retention import due, erase, export, of_customer, purge
 from assist.settings import KeepSettings
@@ -116,21 +115,6 @@ def test_an_export_holds_everything_of_the_call_and_nothing_of_another(tmp_path)
         assert not (tmp_path / "none.zip").exists()
 
     on_two_calls(tmp_path, check)
-
-
-def test_the_running_server_erases_when_it_is_asked_and_never_a_live_call(tmp_path):
-    async def run():
-        stage, (one, _) = await calls(on_stage, tmp_path)
-        live, task = stage.service.start(type(stage.source)(), consent=Consent.GRANTED)
-        async with open_to_calls(stage.service):
-            assert await erase_there(tmp_path, [one])
-            with pytest.raises(AssistError, match="is live"):
-                await erase_there(tmp_path, [live])
-        assert not await erase_there(tmp_path, [one]), "no server is there any more"
-        assert not hits(tmp_path, CANARY)
-        await stage.close()
-
-    asyncio.run(run())
 
 
 def test_the_commands(tmp_path):

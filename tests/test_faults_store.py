@@ -270,13 +270,18 @@ def test_a_backup_made_while_calls_go_on_comes_back_whole(tmp_path):
         assert write_backup(one.store, out) > 0
         with pytest.raises(AssistError, match="exists already"):
             write_backup(one.store, out)
-        with pytest.raises(AssistError, match="in use"):
+        with pytest.raises(AssistError, match="written by another"):
             restore_backup(out, url(folder))
         await task
         await one.close()
         return call, acknowledged
 
     call, acknowledged = asyncio.run(run())
+    with closing(sqlite3.connect(folder / "assist.db")) as reading:
+        reading.execute("BEGIN")
+        reading.execute("SELECT count(*) FROM events").fetchall()
+        with pytest.raises(AssistError, match="in use"):
+            restore_backup(out, url(folder))
     kept = restore_backup(out, url(folder))
     store = open_store(url(folder))
     assert store.events(call)[: len(acknowledged)] == acknowledged

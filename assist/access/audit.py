@@ -50,7 +50,12 @@ class Audit:
         `what`: look, export, sound, read-along, search (of records); login, login-failed, logout; user-added,
         user-removed, user-role, user-password; erase, settings, and whatever else people do to what is kept.
         """
-        entry = AuditEntry(datetime.now(UTC).isoformat(timespec="milliseconds"), who, role, what, target, detail)
+        return self.append(
+            AuditEntry(datetime.now(UTC).isoformat(timespec="milliseconds"), who, role, what, target, detail)
+        )
+
+    def append(self, entry: AuditEntry) -> Future[None]:
+        """Append an entry that is made already."""
         return self._people.note(entry, seals(self._key))
 
     def by_command(self, what: str, target: str = "", detail: str = "") -> None:

@@ -66,7 +66,12 @@ def speed_of(text: str) -> float:
 
 
 def store_of(settings: Settings) -> Store:
-    """The store of this installation."""
+    """The store of this installation; while another program has it, that program writes what is written here."""
+    from assist.live.writing import store_beside
+    from assist.store.owner import StoreInUse
     from assist.store.store import open_store
 
-    return open_store(settings.store_url)
+    try:
+        return open_store(settings.store_url)
+    except StoreInUse as in_use:
+        return store_beside(settings.store_url, in_use)

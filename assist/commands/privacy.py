@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -72,7 +71,6 @@ def privacy_erase(
 ) -> None:
     """Take calls out for good: tables, full-text index, write-ahead log, record files. Also while the server runs."""
     from assist.access.audit import open_audit
-    from assist.live.joining import erase_there
     from assist.privacy.retention import erase
 
     settings = load_settings(config, data=data)
@@ -82,11 +80,9 @@ def privacy_erase(
             f"Erase {len(chosen)} call(s) for good: {', '.join(chosen[:5])}{' …' if len(chosen) > 5 else ''}?",
             abort=True,
         )
-    there = asyncio.run(erase_there(settings.data, chosen))
     store = store_of(settings)
     try:
-        if not there:
-            erase(store, settings.data, chosen)
+        erase(store, settings.data, chosen)
         for call in chosen:
             open_audit(store.people, settings.data).by_command("erase", call)
     finally:

@@ -1,7 +1,8 @@
 """Calls that join a running server: `listen` and `replay` hand theirs over, so that one model and one board serve all.
 
 A Unix socket in the data folder (mode 0600): whoever may read the store may join a call to it, nobody else. One line of
-JSON asks; the answers are the call's events, one per line, until the call ends. Closing the socket hangs up.
+JSON asks; the answers are the call's events, one per line, until the call ends. Closing the socket hangs up. By it
+other commands also have the program write for them (assist/live/writing.py).
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from assist.errors import AssistError
 from assist.events import SCREEN_ONLY, CallStarted, Event
 from assist.live.service import RESUME_S, Service
+from assist.live.writing import BEGINS, LINE_BYTES, socket_of, write
 from assist.privacy.consent import Consent
-from assist.privacy.retention import erase
 from assist.store.codec import decode, encode
 from audio.errors import AudioError
 from audio.events import Speaker
 from audio.source import CallSource
 
-LONGEST_PATH = 100
-"""Bytes; a Unix socket's path has a limit of 108 on Linux and 104 on macOS. Longer ones are not joined."""
-LINE_BYTES = 1 << 20
+ALONE = (
+    "another assist program hears one call by itself on this data folder and takes no others: wait until it ends, or "
+    "run `assist serve`, which takes many"
+)
 
 
 class Joining(BaseModel):
@@ -76,23 +78,18 @@ class Joining(BaseModel):
         return open_devices(agent=self.microphone, customer=self.far_end)
 
 
-class Erasing(BaseModel):
-    """Calls to be erased, asked of the running server: it alone writes while it runs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    erase: list[str] = Field(min_length=1)
-
-
 @contextlib.asynccontextmanager
-async def open_to_calls(service: Service) -> AsyncIterator[None]:
-    """Take calls handed over by other commands while the block runs."""
-    path = _path(service.settings.data)
+async def open_to_calls(service: Service, *, joins: bool = True) -> AsyncIterator[None]:
+    """While the block runs, take calls handed over by other commands, and write what they ask.
+
+    `joins`: a program that hears one call and ends with it takes no others.
+    """
+    path = socket_of(service.settings.data)
     if path is None or not hasattr(asyncio, "start_unix_server"):
         yield
         return
     path.unlink(missing_ok=True)
-    server = await asyncio.start_unix_server(lambda r, w: _take(service, r, w), path=str(path), limit=LINE_BYTES)
+    server = await asyncio.start_unix_server(lambda r, w: _take(service, r, w, joins), path=str(path), limit=LINE_BYTES)
     path.chmod(0o600)
     try:
         yield
@@ -109,7 +106,7 @@ async def join(data: Path, asked: Joining, show: Callable[[Event], None]) -> str
     Raises:
         AssistError: code join-refused with the server's own line, or join-lost when it went away in mid-call.
     """
-    path = _path(data)
+    path = socket_of(data)
     if path is None or not path.exists():
         return None
     try:
@@ -131,30 +128,6 @@ async def join(data: Path, asked: Joining, show: Callable[[Event], None]) -> str
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
-
-
-async def erase_there(data: Path, calls: list[str]) -> bool:
-    """Have the running server erase calls; False where none runs on this data folder.
-
-    Raises:
-        AssistError: code erase-refused, with the server's own line.
-    """
-    path = _path(data)
-    if path is None or not path.exists():
-        return False
-    try:
-        reader, writer = await asyncio.open_unix_connection(str(path), limit=LINE_BYTES)
-    except OSError:
-        return False
-    try:
-        writer.write(Erasing(erase=calls).model_dump_json().encode() + b"\n")
-        await writer.drain()
-        answer: dict[str, Any] = json.loads(await reader.readline() or b'{"refused": "the server went away"}')
-    finally:
-        writer.close()
-    if "refused" in answer:
-        raise AssistError("erase-refused", answer["refused"])
-    return True
 
 
 async def join_and_stay(data: Path, asked: Joining, show: Callable[[Event], None]) -> str | None:
@@ -192,14 +165,20 @@ async def join_and_stay(data: Path, asked: Joining, show: Callable[[Event], None
     raise lost
 
 
-async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _take(
+    service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, joins: bool = True
+) -> None:
     def say(answer: dict[str, Any]) -> None:
         writer.write(json.dumps(answer).encode() + b"\n")
 
     try:
         line = await reader.readline()
-        if line.startswith(b'{"erase"'):
-            await _erase(service, line, say)
+        if line.startswith(BEGINS):
+            say(await write(service, line))
+            writer.close()
+            return
+        if not joins:
+            say({"refused": ALONE})
             writer.close()
             return
         asked = Joining.model_validate_json(line)
@@ -249,22 +228,3 @@ async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.
     finally:
         gone.cancel()
         writer.close()
-
-
-async def _erase(service: Service, line: bytes, say: Callable[[dict[str, Any]], None]) -> None:
-    try:
-        calls = Erasing.model_validate_json(line).erase
-        live = [call for call in calls if call in service.calls]
-        if live:
-            raise AssistError("call-live", f"call {live[0]} is live: hang up first, or refuse consent on its page")
-        await asyncio.to_thread(erase, service.store, service.settings.data, calls)
-        say({"erased": calls})
-    except AssistError as error:
-        say({"refused": str(error)})
-    except ValueError as error:
-        say({"refused": f"not understood: {str(error).splitlines()[0]}"})
-
-
-def _path(data: Path) -> Path | None:
-    path = data / "serve.sock"
-    return path if len(bytes(path)) <= LONGEST_PATH else None

@@ -52,11 +52,11 @@ DEMO_SOUND = Path(__file__).parent.parent / "demo" / "call.ogg"
 
 @contextlib.asynccontextmanager
 async def program(
-    settings: Settings, console: Console, *, any_port: bool = False, patient: bool = False
+    settings: Settings, console: Console, *, any_port: bool = False, patient: bool = False, joins: bool = False
 ) -> AsyncIterator[Service]:
     """The whole program with its pages up; closed in order on the way out.
 
-    `patient`: it starts without a recogniser where none can be loaded.
+    `patient`: it starts without a recogniser where none can be loaded. `joins`: it takes calls of other commands.
     """
     rulebook = load_rules(extra=settings.rules)
     playbooks = Shelf(settings.playbook, settings.options)
@@ -81,6 +81,7 @@ async def program(
                 if not any_port or error.code != "port-in-use":
                     raise
                 base = await stack.enter_async_context(serving(app, settings.host, 0))
+            await stack.enter_async_context(open_to_calls(service, joins=joins))
             service.address = base
             service.screens.waiting(settings.agent)
             agent = quote(settings.agent)
@@ -144,7 +145,7 @@ def run_server(settings: Settings, console: Console) -> None:
     """The pages, and every call that joins, until stopped."""
 
     async def run() -> None:
-        async with program(settings, console, patient=True) as service, open_to_calls(service), purging(service):
+        async with program(settings, console, patient=True, joins=True) as service, purging(service):
             console.print("Ready. Ctrl-C stops it.")
             await _until_stopped()
 

@@ -268,6 +268,11 @@ class Service:
         live.act(action)
         return True
 
+    @property
+    def live(self) -> tuple[str, ...]:
+        """Calls that go on now."""
+        return tuple(self.calls)
+
     async def hang_up(self) -> None:
         """End every call and wait for the records."""
         for live in list(self.calls.values()):

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from assist.errors import AssistError
 from assist.store.keys import Keyring, open_copy
+from assist.store.owner import Owner
 from assist.store.schema import SCHEMA_VERSION
-from assist.store.store import Store
+from assist.store.store import Store, path_of
 
 
 def write_backup(store: Store, out: Path) -> int:
@@ -43,21 +44,26 @@ def restore_backup(backup: Path, store_url: str) -> Path | None:
     if not backup.is_file():
         raise AssistError("backup-missing", f"there is no file {backup}: expected one that assist backup wrote")
     check_backup(backup)
-    target = Path(store_url.removeprefix("sqlite:///"))
-    kept = None
+    target = path_of(store_url)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_name(target.name + ".restoring")
-        shutil.copyfile(backup, fresh)
-        fresh.chmod(0o600)
-        open_copy(fresh, Keyring.beside(target))
-        if target.exists():
-            _fold(target)
-            kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):%Y%m%dT%H%M%S}{target.suffix}")
-            os.replace(target, kept)
-        os.replace(fresh, target)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with closing(Owner(target)):
+            return _put_back(backup, target)
     except OSError as error:
         raise AssistError("restore-failed", f"cannot write {target}: {error.strerror or error}") from None
+
+
+def _put_back(backup: Path, target: Path) -> Path | None:
+    kept = None
+    fresh = target.with_name(target.name + ".restoring")
+    shutil.copyfile(backup, fresh)
+    fresh.chmod(0o600)
+    open_copy(fresh, Keyring.beside(target))
+    if target.exists():
+        _fold(target)
+        kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):%Y%m%dT%H%M%S}{target.suffix}")
+        os.replace(target, kept)
+    os.replace(fresh, target)
     return kept
 
 
@@ -81,7 +87,7 @@ def check_backup(path: Path) -> None:
 
 
 def _fold(path: Path) -> None:
-    """Write the log of a store back into its file, so that moving the file moves everything; refuse one in use."""
+    """Write the log of a store back into its file, so that moving the file moves everything; refuse one being read."""
     try:
         with closing(sqlite3.connect(path, timeout=0.5)) as connection:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from assist.store import schema
-from assist.store.writer import Writer
+from assist.store.writer import Writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Seals:
 class People:
     """Rows of people: reads on the spot, writes through the one writer."""
 
-    def __init__(self, writer: Writer, reader: Engine) -> None:
+    def __init__(self, writer: Writing, reader: Engine) -> None:
         self._writer = writer
         self._reader = reader
 
@@ -140,9 +140,6 @@ class People:
         """Append to the audit log; rows and head change in one transaction."""
 
         def append(connection: Connection) -> None:
-            # An erasing statement that erases nothing takes the write lock before the last row is read: another
-            # process that appends at the same time waits.
-            connection.execute(delete(schema.audit).where(schema.audit.c.n < 0))
             last = select(schema.audit.c.n, schema.audit.c.seal).order_by(schema.audit.c.n.desc()).limit(1)
             before = connection.execute(last).one_or_none()
             n, seal = (before.n + 1, before.seal) if before is not None else (1, "")

@@ -1,6 +1,7 @@
 """The event log and the incident records on SQLite: SQLAlchemy's only door.
 
-One writer (assist/store/writer.py) owns the one connection that writes; readers open the file read-only.
+One writer (assist/store/writer.py) owns the one connection that writes, and one process may have it
+(assist/store/owner.py); readers open the file read-only.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ from assist.store import erasing, schema
 from assist.store.codec import decode, encode
 from assist.store.digest import digest_of
 from assist.store.keys import Keyring, seal_copy
+from assist.store.owner import Owner
 from assist.store.people import People
 from assist.store.searching import RecordQuery as RecordQuery
 from assist.store.searching import matching
-from assist.store.writer import BACKLOG_BYTES, Reserve, Writer, reason
+from assist.store.writer import BACKLOG_BYTES, NoWriter, Reserve, Writer, Writing, reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +212,31 @@ def open_store(url: str, on_trouble: Callable[[str | None], None] | None = None)
     `on_trouble` is called from the writer thread with one line when writing fails, and with None when it works again.
 
     Raises:
-        AssistError: codes data-folder (cannot be created or written), store-failed, store-newer, store-unknown.
+        AssistError: codes data-folder (cannot be created or written), store-failed, store-newer, store-unknown;
+            store-in-use (StoreInUse) where another program has it open.
+    """
+    return SqliteStore(path_of(url), on_trouble)
+
+
+def open_reader(url: str) -> Store:
+    """Open the store behind a URL for reading only, also while another program writes it.
+
+    Raises:
+        AssistError: codes store-unknown, store-missing, store-failed, store-other (its schema is not this version's);
+            store-read-only from whatever would write.
+    """
+    return ReadOnlyStore(path_of(url))
+
+
+def path_of(url: str) -> Path:
+    """The file behind a store's URL.
+
+    Raises:
+        AssistError: code store-unknown.
     """
     if not url.startswith("sqlite:///"):
         raise AssistError("store-unknown", f"store URL {url!r}: expected sqlite:///PATH")
-    return SqliteStore(Path(url.removeprefix("sqlite:///")), on_trouble)
+    return Path(url.removeprefix("sqlite:///"))
 
 
 class SqliteStore:
@@ -232,15 +254,20 @@ class SqliteStore:
             raise AssistError(
                 "data-folder", f"cannot write {path}: {why}; choose a writable folder with --data"
             ) from None
+        self._owner = Owner(path)
         self._engine = _engine(path)
         self._reader = _engine(path, read_only=True)
         try:
             with self._engine.begin() as connection:
                 schema.prepare(connection, path)
         except SQLAlchemyError as error:
+            self._owner.close()
             raise AssistError("store-failed", f"cannot open {path}: {reason(error)}") from None
+        except AssistError:
+            self._owner.close()
+            raise
         reserve = Reserve(path.with_name(path.name + ".reserve"))
-        self._writer = Writer(self._engine, reserve, path.name, on_trouble or (lambda _: None))
+        self._writer: Writing = Writer(self._engine, reserve, path.name, on_trouble or (lambda _: None))
 
     def begin(self, call: str, started_at: str, agent: str) -> Future[None]:
         """Enter a call as live."""
@@ -449,6 +476,32 @@ class SqliteStore:
         """Write what is waiting, then let go. While the disk refuses, one last try is made."""
         self._writer.close()
         self._engine.dispose()
+        self._reader.dispose()
+        self._owner.close()
+
+
+class ReadOnlyStore(SqliteStore):
+    """The same store where nothing can be written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reader = _engine(path, read_only=True)
+        self._writer = NoWriter(path)
+        if not path.exists():
+            raise AssistError("store-missing", f"there is no store {path} yet: it is made at the first call")
+        try:
+            with self._reader.connect() as connection:
+                found = connection.execute(text("PRAGMA user_version")).scalar()
+        except SQLAlchemyError as error:
+            raise AssistError("store-failed", f"cannot read {path}: {reason(error)}") from None
+        if found != schema.SCHEMA_VERSION:
+            raise AssistError(
+                "store-other",
+                f"{path} has schema {found}, this version reads {schema.SCHEMA_VERSION}: use the version that wrote it",
+            )
+
+    def close(self) -> None:
+        """Let go."""
         self._reader.dispose()
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -76,6 +76,41 @@ class Reserve:
         except OSError:
             return False
         return True
+
+
+class Writing(Protocol):
+    """What a store puts its statements to."""
+
+    @property
+    def backlog_bytes(self) -> int:
+        """About how much waits to be written."""
+        ...
+
+    def put(self, statement: Any, size: int = 200, *, wipe: bool = False) -> Future[None]:
+        """Write this after everything put before; the receipt is fulfilled when it is on disk."""
+        ...
+
+    def close(self) -> None:
+        """Write what is waiting, then stop."""
+        ...
+
+
+class NoWriter:
+    """In the place of the writer where a store is open for reading only."""
+
+    backlog_bytes = 0
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def put(self, statement: Any, size: int = 200, *, wipe: bool = False) -> Future[None]:
+        """Nothing is written: AssistError, code store-read-only."""
+        raise AssistError(
+            "store-read-only", f"{self._path} is open for reading only: stop the program that writes it, then do this"
+        )
+
+    def close(self) -> None:
+        """Nothing waits."""
 
 
 class Writer:

@@ -1,0 +1,196 @@
+"""One program writes a store: beside a real server, commands read for themselves and have it write."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from assist.commands.app import store_of
+from assist.errors import AssistError
+from assist.events import CallEnded, CallStarted, FollowUpNoted
+from assist.live.joining import Joining, join, open_to_calls
+from assist.live.writing import socket_of
+from assist.privacy.retention import erase, purge
+from assist.records.record import fold
+from assist.settings import Settings
+from assist.store.store import Hold, StoredGate, open_reader, open_store
+from tests.fault_rig import Sound, service
+
+ROOT = Path(__file__).parent.parent
+MODEL = ROOT / "tests" / "models" / "test-recogniser"
+ENV = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "COLUMNS": "200", "NO_COLOR": "1"}
+NOW = datetime.now(UTC)
+LINES = (
+    ("users", "add", "Maria", "--role", "supervisor", "--password-stdin"),
+    ("users", "passwd", "Maria", "--password-stdin"),
+    ("users", "role", "Maria", "qa"),
+    ("users", "list"),
+    ("users", "add", "Dana", "--role", "agent", "--password-stdin"),
+    ("users", "remove", "Dana"),
+    ("privacy", "hold", "k1", "--why", "case 7"),
+    ("privacy", "hold", "k2", "--why", "case 8"),
+    ("privacy", "release", "k2"),
+    ("privacy", "erase", "k2", "--yes"),
+    ("privacy", "export", "k1", "--out", "OUT/export.zip"),
+    ("records", "list"),
+    ("records", "show", "k1"),
+    ("followups", "--done", "k1/f1"),
+    ("retention", "show"),
+    ("retention", "run"),
+    ("backup", "OUT/copy.db"),
+    ("report",),
+    ("audit", "--verify"),
+    ("doctor", "--port", "0"),
+)
+COMMANDS = """
+import json, sys
+opened = []
+def hook(event, arguments):
+    if event == "sqlite3.connect":
+        opened.append(str(arguments[0]))
+sys.addaudithook(hook)
+from typer.testing import CliRunner
+from assist.commands.main import app
+data, out, lines = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+said = []
+for line in lines:
+    line = [each.replace("OUT", out) for each in line]
+    answer = CliRunner().invoke(app, [*line, "--data", data], input="correct horse battery\\n")
+    said.append([answer.exit_code, answer.output, repr(answer.exception)])
+print(json.dumps([said, opened]))
+"""
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A folder with three finished calls."""
+    folder = tmp_path / "data"
+    store = open_store(Settings(data=folder).store_url)
+    for call in ("k1", "k2", "k3"):
+        started = CallStarted(0, call, "Dana", "", "", "", NOW.isoformat(), "t", ("agent", "customer"), {})
+        promised = FollowUpNoted(1_000, "f1", "call you back", "tomorrow", "Dana", "words")
+        store.begin(call, started.started_at, "Dana")
+        events = (started, promised, CallEnded(9_000, "hang-up"))
+        for n, event in enumerate(events):
+            store.append(call, n, event)
+        record = fold(events)
+        store.latch(call, StoredGate("one-party", "granted", "Dana", at=NOW.isoformat()))
+        store.finish(call, "ended", record.model_dump(mode="json")).result()
+    store.close()
+    return folder
+
+
+@pytest.fixture
+def server(data):
+    """A real server on it."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "assist", "serve", "--port", "0", "--data", str(data)]
+        + ["--recogniser", "whisper", "--model", str(MODEL)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**ENV, "HOME": str(data), "PYTHONUNBUFFERED": "1"},
+    )
+    assert server.stdout is not None
+    assert any(line.startswith("Ready") for line in server.stdout)
+    yield server
+    server.kill()
+    server.wait()
+    server.stdout.close()
+
+
+def commands(data, out, lines):
+    """[exit code, output, exception] of each, all from one other process, and the databases that it opened."""
+    answer = subprocess.run(
+        [sys.executable, "-c", COMMANDS, str(data), str(out), json.dumps(lines)],
+        capture_output=True, text=True, timeout=120, env={**ENV, "HOME": str(data)},
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    said, opened = json.loads(answer.stdout)
+    return said, [each for each in opened if "assist.db" in each]
+
+
+def test_every_command_works_beside_a_running_server_and_none_opens_its_store_for_writing(data, server, tmp_path):
+    said, opened = commands(data, tmp_path, LINES)
+    failed = [(line, *each) for line, each in zip(LINES, said, strict=True) if each[0] and line[0] != "doctor"]
+    assert not failed
+    assert opened and all("mode=ro" in each for each in opened)
+    assert "every seal holds" in said[-2][1]
+    reader = open_reader(Settings(data=data).store_url)
+    assert [(user.name, user.role) for user in reader.people.users()] == [("Maria", "qa")]
+    assert [hold.call for hold in reader.holds()] == ["k1"] and {each.call for each in reader.calls()} == {"k1", "k3"}
+    assert [(review.kind, review.text) for review in reader.reviews("k1")] == [("follow-up", "done")]
+    noted = {f"{row.entry.what} {row.entry.target}" for row in reader.people.audit()}
+    assert {"user-added Maria", "user-removed Dana", "hold k1", "erase k2", "export k1"} <= noted
+    reader.close()
+
+    beside = store_of(Settings(data=data))
+    with pytest.raises(AssistError, match="on hold"):
+        erase(beside, data, ["k1"])
+    with pytest.raises(AssistError, match="open for reading only"):
+        beside.begin("k9", NOW.isoformat(), "Dana")
+    assert purge(beside, Settings(data=data).keep, data, NOW + timedelta(days=366)).records == ("k3",)
+    assert purge(beside, Settings(data=data).keep, data, NOW + timedelta(days=401)).gates == ("k2", "k3")
+    assert [each.call for each in beside.calls()] == ["k1"]
+    beside.close()
+
+    second = subprocess.run(
+        [sys.executable, "-m", "assist", "serve", "--port", "0", "--data", str(data), "--recogniser", "pocketsphinx"],
+        capture_output=True, text=True, timeout=60, env={**ENV, "HOME": str(data)},
+    )  # fmt: skip
+    assert second.returncode == 1 and "Traceback" not in second.stderr
+    assert f"is being written by another assist program (process {server.pid}): stop that one first" in second.stderr
+    server.kill()
+    server.wait()
+    open_store(Settings(data=data).store_url).close()  # the lock went with the process, though its socket is there
+    assert socket_of(data).exists()
+
+
+def test_a_program_that_cannot_be_asked_is_named_and_one_that_hears_a_single_call_writes_but_takes_no_other(data):
+    settings = Settings(data=data)
+
+    async def scene():
+        one = service(data)
+        one.open()
+        with pytest.raises(AssistError, match=f"written by another assist program \\(process {os.getpid()}\\)"):
+            store_of(settings)  # no socket: there is nobody to ask
+        async with open_to_calls(one, joins=False):
+            with pytest.raises(AssistError, match="run `assist serve`, which takes many"):
+                await join(data, Joining(microphone="m", far_end="f"), lambda event: None)
+            beside = store_of(settings)
+            await asyncio.to_thread(lambda: beside.hold(Hold("k1", "legal", "case 7", "2026-01-01")).result())
+            live, task = one.start(Sound())
+            with pytest.raises(AssistError, match="is live: hang up first"):
+                await asyncio.to_thread(beside.erase, [live])
+            one.calls[live].hang_up()
+            await task
+            beside.close()
+        assert [hold.why for hold in one.store.holds()] == ["case 7"]
+        await one.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'{"write": "drop"}\n', b'{"write": "hold"}\n', b'{"write": "note", "entry": 1, "more": 2}\n', b'{"write"\n'],
+)
+def test_what_is_no_write_is_refused_in_one_line_and_nothing_is_written(data, line):
+    from assist.live.writing import write
+
+    one = service(data)
+
+    async def scene():
+        one.open()
+        before = (data / "assist.db-wal").read_bytes()
+        answer = await write(one, line)
+        assert answer["refused"].startswith("not understood: ") and "\n" not in answer["refused"]
+        one.store.flush().result()
+        assert (data / "assist.db-wal").read_bytes() == before
+        await one.close()
+
+    asyncio.run(scene())
