@@ -16,7 +16,7 @@ from assist.events import CallEnded, CallStarted, FollowUpNoted
 from assist.live.joining import Joining, join, open_to_calls
 from assist.live.writing import socket_of
 from assist.privacy.retention import erase, purge
-from assist.records.record import fold
+from assist.records.folding import fold
 from assist.settings import Settings
 from assist.store.store import Hold, StoredGate, open_reader, open_store
 from tests.fault_rig import Sound, service
