@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from audio.events import Hypothesis, Speaker, Utterance
+from detectors.nods import is_nod
 from detectors.signals import Evidence, Severity, Signal, Window
 
 
@@ -15,13 +16,13 @@ class Monologue:
 
     least_ms: int = 45_000
     nod_words: int = 3
-    """The agent's turns of at most this many words ("I see, right") do not end the run."""
+    """The agent's turns of at most this many words, or of more that only nod ("yeah, okay, I see"), do not end it."""
     pause_ms: int = 6_000
     """A pause of both sides this long ends it."""
     talk_share: float = 0.6
     """At least this share of the run is speech of the customer's."""
     name: str = "monologue"
-    version: str = "1"
+    version: str = "2"
     _start_ms: int = -1
     _talk_ms: int = 0
     _end_ms: int = -1
@@ -33,7 +34,7 @@ class Monologue:
         if latest is None or not latest.words:
             return
         if latest.speaker is Speaker.AGENT:
-            if len(latest.words) > self.nod_words:
+            if len(latest.words) > self.nod_words and not is_nod(latest.words):
                 self._start_ms = -1
             return
         if latest.speaker is not Speaker.CUSTOMER:

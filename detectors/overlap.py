@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from audio.events import Hypothesis, Speaker, Utterance
+from detectors.nods import is_nod
 from detectors.signals import Evidence, Severity, Signal, Window
 
 _Span = tuple[int, int]
@@ -28,9 +29,9 @@ class Overlap:
     into_turn_ms: int = 500
     """The agent has been talking at least this long."""
     least_words: int = 3
-    """Fewer are listening signals."""
+    """Fewer are listening signals; so are more that only nod ("yeah, okay, right, sure")."""
     name: str = "overlap"
-    version: str = "1"
+    version: str = "2"
     _seen: dict[str, _Span] = field(default_factory=dict)
     """Utterance id -> double talk of each interruption, newest last."""
     _episode_ms: int = -1
@@ -43,7 +44,7 @@ class Overlap:
             return
         agent = [_span(each) for each in window.utterances if each.speaker is Speaker.AGENT and each.words]
         for utterance in window.utterances:
-            if utterance.speaker is Speaker.CUSTOMER and len(utterance.words) >= self.least_words:
+            if self._takes_the_word(utterance):
                 start, end = _span(utterance)
                 for agent_start, agent_end in agent:
                     shared = min(end, agent_end) - start
@@ -77,6 +78,10 @@ class Overlap:
                 summary=f"Talked over the agent {len(spans)} times in {within:.0f} s ({seconds:.1f} s of double talk)",
             ),
         )
+
+    def _takes_the_word(self, utterance: Utterance | Hypothesis) -> bool:
+        words = utterance.words
+        return utterance.speaker is Speaker.CUSTOMER and len(words) >= self.least_words and not is_nod(words)
 
 
 def _span(utterance: Utterance | Hypothesis) -> _Span:

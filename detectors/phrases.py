@@ -11,7 +11,7 @@ from detectors import context
 from detectors.context import Line
 from detectors.phrasing import Phrase, marked
 from detectors.rulebook import Rule, Rulebook
-from detectors.signals import Evidence, Signal, Window
+from detectors.signals import Evidence, Severity, Signal, Window
 from detectors.sounds import Sounds
 
 STRADDLE_MS = 2000
@@ -22,6 +22,12 @@ LEAST_PROBABILITY = 0.15
 """A phrase whose words the recogniser believed less on average is no evidence; severe rules are exempt. pocketsphinx
 gives right words 0.2 on the telephone band: at 0.3 a quarter of what it
 heard rightly was lost, with no false hit less."""
+
+WAIT_WORDS = 2
+"""So many words must have followed a phrase before it is acted on in an unfinished sentence ("my lawyer" ... "sent you
+the form"), and it must hold with them, agreed on or not. Urgent phrases wait for nothing. Of 1,129 phrases found in the
+beginnings of the development lines and rule examples, cut after every word, 151 were not in the whole line; with one
+word after them 17 of 663, with two 5 of 434, with three 2 of 299."""
 
 LEAST_EXACT = 2
 """A phrase with a misheard word needs so many words that were heard as they are."""
@@ -48,8 +54,32 @@ class PhraseDetector:
         latest = window.latest
         if latest is None or not latest.words:
             return []
-        found = self._judge(latest.words, self._earlier(window, latest), latest.speaker, latest.id, latest.settled)
+        earlier = self._earlier(window, latest)
+        found = self._judge(latest.words, earlier, latest.speaker, latest.id, latest.settled)
+        self._forget(latest.id, found)
+        if isinstance(latest, Hypothesis):
+            found = self._ripe(found, latest, earlier)
         return [signal for signal in found if self._warm(signal)]
+
+    def _ripe(self, found: list[Signal], latest: Hypothesis, earlier: Sequence[Word]) -> list[Signal]:
+        """Those that what follows will hardly change, and those that have been raised already."""
+        waiting = {each.rule for each in found if each.severity < Severity.URGENT and not self._is_out(each)}
+        if not waiting:
+            return found
+        words = (*latest.agreed, *latest.tentative)
+        later = self._judge(words, earlier, latest.speaker, latest.id, False)
+        followed = {each.rule for each in later if len(words) - 1 - each.evidence.last_word >= WAIT_WORDS}
+        return [each for each in found if each.rule not in waiting - followed]
+
+    def _is_out(self, signal: Signal) -> bool:
+        return self._last.get(signal.rule, ("", 0))[0] == signal.key
+
+    def _forget(self, utterance: str, found: Sequence[Signal]) -> None:
+        """What was raised on words of this utterance that did not hold has not been said: it cools nothing down."""
+        keys = {signal.key for signal in found}
+        gone = [rule for rule, (key, _) in self._last.items() if key == f"{rule}@{utterance}" and key not in keys]
+        for rule in gone:
+            del self._last[rule]
 
     def find(self, text: str, speaker: Speaker | str = Speaker.CUSTOMER) -> list[Signal]:
         """Signals in one written line; times are counted at 300 ms a word."""

@@ -6,14 +6,21 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from audio.events import Speaker
+from audio.events import Hypothesis, Speaker, Utterance
+from detectors.nods import is_nod
 from detectors.signals import Evidence, Severity, Signal, Window
 
 _ANNOUNCED = re.compile(
     r"\b(?:(?:one|just a|give me a|a) (?:moment|second|sec|minute)|bear with me|hold on|hang on|take your time"
     r"|(?:let me|i'll|i will|i'm going to) (?:just |quickly )?(?:look|check|see|find|get|pull|bring|grab|fetch)"
-    r"|while (?:i|you|we|it|that))\b"
+    r"|while (?:i|you|we) (?:just |quickly )?(?:wait|look|check|see|find|get|pull|bring|grab|fetch|do (?:that|this|it)"
+    r"|open|search|read|go|put|load|try|type|transfer|plug|unplug|restart|run|update|process|write|ask|speak)"
+    r"|while (?:it|that|this|the \w+|my \w+) (?:is |'s )?(?:load|open|com(?:e|ing)|restart|updat|boot|sav|search|runn?"
+    r"|process|refresh|think|connect|go(?:es|ing) through|catch)\w*)\b"
 )
+"""Only what is going to be done now is announced: "while you did nothing" is a complaint."""
+NOD_MS = 5_000
+"""A nod ("okay, thanks") that begins so soon after an announced wait answers it and changes nothing."""
 
 
 @dataclass(slots=True)
@@ -27,7 +34,7 @@ class Silence:
 
     steps_ms: tuple[int, ...] = (8_000, 20_000)
     name: str = "silence"
-    version: str = "1"
+    version: str = "2"
 
     def __call__(self, window: Window) -> Iterable[Signal]:
         """The step reached, measured from the last end of speech of either side."""
@@ -35,11 +42,13 @@ class Silence:
             return
         quiet_since = max(window.last_speech_end.values())
         announced = False
-        for utterance in window.utterances[-4:]:
-            spoken = " ".join(word.text for word in utterance.words[-14:]).lower().replace("’", "'")
-            announced = _ANNOUNCED.search(spoken) is not None
-            last = utterance.end_ms if utterance.settled else (utterance.words[-1].end_ms if utterance.words else 0)
-            quiet_since = max(quiet_since, last)
+        announced_ms = -NOD_MS - 1
+        for utterance in window.utterances[-6:]:
+            nods = announced and is_nod(utterance.words) and utterance.start_ms - announced_ms <= NOD_MS
+            announced = nods or _announces(utterance)
+            if announced:
+                announced_ms = _end_ms(utterance)
+            quiet_since = max(quiet_since, _end_ms(utterance))
         quiet_ms = window.now_ms - quiet_since
         for step_ms in self.steps_ms[announced:]:
             if quiet_ms >= step_ms:
@@ -58,3 +67,14 @@ class Silence:
                         summary=f"Nobody has spoken for {step_ms // 1000} s",
                     ),
                 )
+
+
+def _announces(utterance: Utterance | Hypothesis) -> bool:
+    spoken = " ".join(word.text for word in utterance.words[-14:]).lower().replace("’", "'")
+    return _ANNOUNCED.search(spoken) is not None
+
+
+def _end_ms(utterance: Utterance | Hypothesis) -> int:
+    if utterance.settled:
+        return utterance.end_ms
+    return utterance.words[-1].end_ms if utterance.words else 0

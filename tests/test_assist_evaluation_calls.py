@@ -187,14 +187,19 @@ def test_the_level_is_judged_against_the_labelled_moment():
     late = call(turn(0, "a b c"), turn(60, "d e f", labels=angry), escalates_at=50.0)
     good = call(turn(0, "a b c"), turn(10, "d e f", labels=angry), turn(14, "so", labels=[]), escalates_at=11.0)
     missed = call(turn(0, "a b c"), turn(10, "d e f"), escalates_at=11.0)
-    early = call(turn(0, "a b c", labels=angry), turn(100, "d e f"), escalates_at=101.0)
+    far_too_early = call(turn(0, "a b c", labels=angry), turn(200, "d e f"), escalates_at=201.0)
+    early = call(turn(0, "a b c", labels=angry), turn(30, "d e f"), escalates_at=31.0)
     calm = call(turn(0, "a b c"), turn(3598, "d e f g h", labels=angry))
-    result = evaluate_calls([late, good, missed, early, calm], lambda c: Judged([Reader(c)], prompts=True), "x")
+    result = evaluate_calls(
+        [late, good, missed, far_too_early, early, calm], lambda c: Judged([Reader(c)], prompts=True), "x"
+    )
     level = result.level
-    assert (level.calm_calls, level.escalating_calls) == (1, 4)
-    assert (level.noticed, level.escalated, level.late) == (2, 2, 1)
+    assert (level.calm_calls, level.escalating_calls) == (1, 5)
+    assert (level.noticed, level.early, level.escalated, level.late) == (3, 1, 3, 1)
+    assert level.early_median_s == level.early_most_s == pytest.approx(31 - 1.8, abs=0.1)
+    # Of the calm call and of the one that escalated three minutes before its first cue.
     assert level.false_escalations == 2
-    assert level.calm_hours == pytest.approx(1.0, abs=0.001)
+    assert level.calm_hours == pytest.approx(1.0 + (48 + 9 + 9 + 199 + 29) / 3600, abs=0.001)
     assert level.delay_median_s == pytest.approx((61.8 - 50 + 11.8 - 11) / 2, abs=0.1)
 
 
@@ -203,6 +208,14 @@ def test_a_prompt_is_false_where_nothing_it_answers_is_labelled():
     result = evaluate_calls([calm], lambda _: Judged([Spotter()], prompts=True), "x")
     assert result.level.false_prompts == 1
     assert result.level.false_prompts_per_hour.value == pytest.approx(1.0, abs=0.01)
+    assert result.level.false_prompt_causes == (("spot", 1),)
+
+
+def test_a_false_prompt_before_the_first_cue_of_an_escalating_call_counts():
+    calls = [call(turn(0, "get me a manager"), turn(100, "sue you", labels=["legal_threat"]), escalates_at=101)]
+    level = evaluate_calls(calls, lambda _: Judged([Spotter()], prompts=True), "x").level
+    assert (level.false_prompts, level.noticed) == (1, 0)
+    assert level.calm_hours == pytest.approx(99 / 3600)
 
 
 # --- the written calls

@@ -5,10 +5,12 @@ from detectors.signals import Window
 A, C = Speaker.AGENT, Speaker.CUSTOMER
 
 
-def said(name, who, start_s, end_s, words=20):
-    step = (end_s - start_s) * 1000 / words
+def said(name, who, start_s, end_s, words=20, text=""):
+    texts = text.split() or ["word"] * words
+    step = (end_s - start_s) * 1000 / len(texts)
     parts = tuple(
-        Word("word", round(start_s * 1000 + i * step), round(start_s * 1000 + (i + 1) * step)) for i in range(words)
+        Word(each, round(start_s * 1000 + i * step), round(start_s * 1000 + (i + 1) * step))
+        for i, each in enumerate(texts)
     )
     return Utterance(name, who, start_s * 1000, end_s * 1000, parts)
 
@@ -29,6 +31,14 @@ def test_fifty_seconds_with_nods_only_are_a_monologue():
     (signal,) = judged(turns)
     assert signal.evidence.measured == {"seconds": 50.0} and "50 s" in signal.evidence.summary
     assert (signal.evidence.start_ms, signal.at_ms) == (4000, 54_000)
+
+
+def test_a_nod_of_several_words_does_not_end_the_run():
+    def run(nod):
+        return judged([said("c1", C, 0, 30), said("a1", A, 30, 32, text=nod), said("c2", C, 32, 60)])
+
+    assert [s.evidence.measured for s in run("yeah, okay, right, I see")] == [{"seconds": 60.0}]
+    assert run("I will send one today") == []
 
 
 def test_an_answer_of_the_agents_ends_the_run():

@@ -1,3 +1,5 @@
+import pytest
+
 from audio.events import Speaker, Utterance, Word
 from detectors.overlap import Overlap
 from detectors.signals import Window
@@ -5,9 +7,10 @@ from detectors.signals import Window
 A, C = Speaker.AGENT, Speaker.CUSTOMER
 
 
-def said(name, who, start_ms, end_ms, words=6):
-    step = (end_ms - start_ms) / words
-    parts = tuple(Word("word", round(start_ms + i * step), round(start_ms + (i + 1) * step)) for i in range(words))
+def said(name, who, start_ms, end_ms, words=6, text=""):
+    texts = text.split() or ["word"] * words
+    step = (end_ms - start_ms) / len(texts)
+    parts = tuple(Word(t, round(start_ms + i * step), round(start_ms + (i + 1) * step)) for i, t in enumerate(texts))
     return Utterance(name, who, start_ms, end_ms, parts)
 
 
@@ -21,12 +24,12 @@ def judged(turns, detector=None):
     return found
 
 
-def breaking_in(times, shared_ms=1500, words=6):
+def breaking_in(times, shared_ms=1500, words=6, text=""):
     turns = []
     for n in range(times):
         at = 10_000 * n
         turns.append(said(f"a{n}", A, at, at + 5000, 12))
-        turns.append(said(f"c{n}", C, at + 5000 - shared_ms, at + 8000, words))
+        turns.append(said(f"c{n}", C, at + 5000 - shared_ms, at + 8000, words, text))
     return turns
 
 
@@ -48,6 +51,21 @@ def test_more_of_the_same_is_the_same_finding_with_newer_measures():
 def test_listening_signals_and_short_overruns_are_no_interruptions():
     assert judged(breaking_in(6, words=2)) == []
     assert judged(breaking_in(6, shared_ms=400)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "nods"),
+    [
+        ("yeah okay right sure", True),
+        ("oh okay, I see, I see, thank you", True),
+        ("mm-hm, yes, that's right, of course", True),
+        ("no no no no", False),
+        ("yeah but you said Monday", False),
+        ("I know, I know, I know", False),
+    ],
+)
+def test_nods_of_several_words_are_no_interruptions(text, nods):
+    assert bool(judged(breaking_in(4, text=text))) != nods
 
 
 def test_the_agent_breaking_in_is_not_the_customers_doing():

@@ -54,6 +54,21 @@ def test_a_third_faster_than_before_is_found_with_both_values():
     assert "faster than before" in signal.evidence.summary
 
 
+def test_fast_speech_does_not_become_the_usual():
+    usual = [said(n, 4.2) for n in range(4)]
+    fast = [said(n, 5.9) for n in range(4, 14)]
+    assert len(judged([*usual, *fast])) == 10
+    creeping = [said(n, min(4.2 + 0.15 * (n - 3), 6.0)) for n in range(4, 20)]
+    assert judged([*usual, *creeping])[-1].at_ms == creeping[-1].end_ms
+
+
+def test_who_began_by_spelling_slowly_is_not_fast_for_ever():
+    slow = [said(n, 3.0) for n in range(4)]
+    signals = judged([*slow, *(said(n, 5.0) for n in range(4, 40))])
+    assert 0 < len(signals) <= 21
+    assert signals[-1].at_ms < 30 * 20_000
+
+
 def test_a_fast_talker_is_not_fast_for_themselves():
     assert judged([said(n, 6.5) for n in range(9)]) == []
 

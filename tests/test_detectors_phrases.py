@@ -24,10 +24,10 @@ def said(text, id="c1", at=0, probability=1.0):
 
 def test_the_key_is_the_same_on_provisional_and_final_words(rulebook):
     judge = PhraseDetector(rulebook)
-    early = Hypothesis("c1", Speaker.CUSTOMER, 0, words("i want your manager"), ())
-    final = said("i want your manager now")
+    early = Hypothesis("c1", Speaker.CUSTOMER, 0, words("i want your manager on the"), ())
+    final = said("i want your manager on the phone")
     [one] = judge(Window(1200, (early,), early))
-    [two] = [s for s in judge(Window(1500, (final,), final)) if s.id == "supervisor_demand"]
+    [two] = [s for s in judge(Window(2100, (final,), final)) if s.id == "supervisor_demand"]
     assert one.key == two.key
     assert not one.settled and two.settled
 
@@ -69,3 +69,73 @@ def test_cool_down_holds_a_second_finding_back(rulebook):
         one = said("get me your manager", f"c{number}", at)
         found.append(len(list(judge(Window(at, (), one)))))
     assert found == [1, 0, 1]
+
+
+# --- unfinished sentences
+
+
+def growing(judge, text, *, tentative=0, upto=None):
+    """What is raised while a sentence comes word by word, the last ones not agreed on: rule -> words heard by then."""
+    heard, raised = words(text), {}
+    for n in range(1, (upto or len(heard)) + 1):
+        agreed = heard[: max(0, n - tentative)]
+        latest = Hypothesis("c1", Speaker.CUSTOMER, 0, agreed, heard[len(agreed) : n])
+        for signal in judge(Window(heard[n - 1].end_ms, (latest,), latest)) if agreed else ():
+            assert not signal.settled
+            raised.setdefault(signal.rule, n)
+    return raised
+
+
+@pytest.mark.parametrize("tentative", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my lawyer is buying the flat for me so it's in her name",
+        "i've had it for six weeks and it works",
+        "i know someone who bought the same one",
+        "your manager was very helpful yesterday",
+    ],
+)
+def test_half_a_sentence_is_not_acted_on_where_the_rest_makes_it_harmless(rulebook, text, tentative):
+    judge = PhraseDetector(rulebook)
+    assert [s for s in judge.find(text) if s.severity >= Severity.HELP] == []
+    assert growing(judge, text, tentative=tentative) == {}
+
+
+def test_it_is_acted_on_when_two_words_have_followed_whether_agreed_or_not(rulebook):
+    text = "get me your manager because this is not on"
+    for tentative in (0, 1, 2):
+        assert growing(PhraseDetector(rulebook), text, tentative=tentative)["supervisor.demand"] == 6
+    # Words that are not agreed on never make a finding of their own.
+    assert growing(PhraseDetector(rulebook), text, tentative=3)["supervisor.demand"] == 7
+
+
+def test_a_finished_sentence_is_acted_on_at_once(rulebook):
+    judge = PhraseDetector(rulebook)
+    assert growing(judge, "get me your manager") == {}
+    final = said("get me your manager")
+    assert "supervisor.demand" in {s.rule for s in judge(Window(final.end_ms, (final,), final))}
+
+
+@pytest.mark.parametrize("text", ["i know where you live", "i am going to kill myself"])
+def test_what_is_urgent_waits_for_nothing(rulebook, text):
+    raised = growing(PhraseDetector(rulebook), text)
+    assert raised and set(raised.values()) == {len(text.split())}
+
+
+def test_what_was_raised_stands_though_unagreed_words_come_and_go(rulebook):
+    judge = PhraseDetector(rulebook)
+    agreed, more = words("get me your manager"), words("get me your manager now please")[4:]
+    for tentative, expected in (((), 0), (more, 1), ((), 1), (more[:1], 1)):
+        latest = Hypothesis("c1", Speaker.CUSTOMER, 0, agreed, tentative)
+        assert len(list(judge(Window(1800, (latest,), latest)))) == expected
+
+
+def test_what_did_not_hold_cools_nothing_down(rulebook):
+    judge = PhraseDetector(rulebook)
+    mistaken = Hypothesis("c1", Speaker.CUSTOMER, 0, words("get me your manager now please"), ())
+    assert [s.rule for s in judge(Window(1800, (mistaken,), mistaken))] == ["supervisor.demand"]
+    settled = said("get me your banana now please")
+    assert list(judge(Window(1800, (settled,), settled))) == []
+    later = said("get me your manager", "c2", 10_000)
+    assert [s.rule for s in judge(Window(12_000, (settled, later), later))] == ["supervisor.demand"]

@@ -60,3 +60,39 @@ def test_an_announced_wait_is_no_dead_air_until_it_is_long(text):
     assert quiet(
         41_000, {A: 20_500, C: 31_000}, utterances=(announced[1], Utterance("c2", C, 30_000, 31_000, before.words))
     )
+
+
+def line(name, who, start_ms, text):
+    words = tuple(Word(each, start_ms + 300 * n, start_ms + 300 * n + 300) for n, each in enumerate(text.split()))
+    return Utterance(name, who, start_ms, words[-1].end_ms, words)
+
+
+@pytest.mark.parametrize("nod", ["Okay.", "okay thank you", "Yeah, that's fine, thanks.", "Sure, go ahead."])
+@pytest.mark.parametrize("who", [A, C])
+def test_a_nod_to_an_announced_wait_does_not_end_it(nod, who):
+    said = (line("a1", A, 20_000, "let me look that up"), line("n1", who, 22_500, nod))
+    end = said[-1].end_ms
+    assert quiet(end + 15_000, {A: 21_500, C: end}, utterances=said) == []
+    assert [s.rule for s in quiet(end + 20_000, {A: 21_500, C: end}, utterances=said)] == ["silence.20s"]
+
+
+def test_an_answer_that_is_no_nod_ends_the_announced_wait():
+    said = (line("a1", A, 20_000, "let me look that up"), line("c1", C, 22_500, "okay and what about Monday"))
+    assert [s.rule for s in quiet(33_000, {A: 21_500, C: 24_000}, utterances=said)] == ["silence.8s"]
+
+
+@pytest.mark.parametrize(
+    ("text", "announces"),
+    [
+        ("I'll stay with you while it loads", True),
+        ("stay on the line while I check with them", True),
+        ("have a look at the label while we wait", True),
+        ("I sat here for an hour while you did nothing", False),
+        ("nobody told me anything while it was broken", False),
+        ("we paid for it while you people went on holiday", False),
+    ],
+)
+def test_only_what_is_about_to_be_done_announces_a_wait(text, announces):
+    said = (line("x1", A, 20_000, text),)
+    found = quiet(said[0].end_ms + 9_000, {A: said[0].end_ms}, utterances=said)
+    assert [s.rule for s in found] == ([] if announces else ["silence.8s"])

@@ -47,7 +47,10 @@ class SignalFigures:
 
 @dataclass(frozen=True, slots=True)
 class LevelFigures:
-    """How the escalation level and the prompts did on whole calls."""
+    """How the escalation level and the prompts did on whole calls.
+
+    False is what came in calm time: in calm calls, and before the first cue of the others unless it was early.
+    """
 
     calm_calls: int
     calm_hours: float
@@ -56,15 +59,22 @@ class LevelFigures:
     false_prompts: int
     false_escalations_per_hour: Figure
     false_prompts_per_hour: Figure
+    false_prompt_causes: tuple[tuple[str, int], ...]
+    """Rules (or the play, where no signal was behind it) and how many false prompts stood on them, most first."""
     escalating_calls: int
     noticed: int
-    """Escalating calls whose level rose at all, not earlier than `EARLY_S` before the labelled moment."""
+    """Escalating calls whose level rose, in time or early, and stood at the labelled moment or rose after it."""
+    early: int
+    """Of those, calls whose level had risen before the labelled moment and stood until then."""
+    early_median_s: float | None
+    early_most_s: float | None
+    """How early."""
     escalated: int
     """... and reached "escalated"."""
     recovered: int
     """Of those, calls that came down again."""
     delay_median_s: float | None
-    """From the first cue's labelled completion to the first change of level."""
+    """From the first cue's labelled completion to the first change of level, where that was not early."""
     delay_p95_s: float | None
     late: int
     """Delays over 5 s, the goal."""

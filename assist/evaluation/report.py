@@ -131,13 +131,17 @@ def _cells(row: SignalFigures, timed: bool) -> list[str]:
 
 def _level_rows(level: LevelFigures) -> list[tuple[str, str]]:
     delay = "–" if level.delay_median_s is None else f"{level.delay_median_s:.1f} / {level.delay_p95_s or 0:.1f}"
+    early = "–" if level.early_median_s is None else f"{level.early_median_s:.0f} / {level.early_most_s or 0:.0f}"
+    missed = level.escalating_calls - level.noticed
     return [
-        ("calm calls", f"{level.calm_calls} ({level.calm_hours:.2f} h)"),
+        ("calm calls (calm hours, with those before the first cue)", f"{level.calm_calls} ({level.calm_hours:.2f} h)"),
         ("false escalations per calm hour", f"{_rate(level.false_escalations_per_hour)} ({level.false_escalations})"),
         ("false prompts per calm hour", f"{_rate(level.false_prompts_per_hour)} ({level.false_prompts})"),
+        *((f"... on {cause}", f"{count}") for cause, count in level.false_prompt_causes),
         ("changes to tense without a labelled cause", f"{level.false_tense}"),
         ("escalating calls", f"{level.escalating_calls}"),
-        ("... whose level rose", f"{level.noticed}"),
+        ("... whose level rose in time / early / never", f"{level.noticed - level.early} / {level.early} / {missed}"),
+        ("... how early in s, median / most", early),
         ("... to escalated", f"{level.escalated}"),
         ("... and came down again", f"{level.recovered}"),
         ("first cue to level change in s, median / p95", delay),

@@ -18,16 +18,16 @@ from assist.evaluation.figures import (
     Course,
     Evaluation,
     Example,
-    LevelFigures,
     SignalFigures,
     f1,
     percentile,
     rate,
     wilson,
 )
-from assist.events import Event, PromptShown, SignalRaised, SignalWithdrawn
+from assist.evaluation.levels import level_figures
+from assist.events import Event, SignalRaised, SignalWithdrawn
 from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Utterance, Word
-from detectors.signals import CUSTOMER_SIGNALS, Detector, Level, LevelChange, Signal, Window
+from detectors.signals import CUSTOMER_SIGNALS, Detector, LevelChange, Signal, Window
 
 PARTIAL_MS = 1_000
 """A call's words become known in such steps while a turn is spoken, as a streaming recogniser gives them ..."""
@@ -51,8 +51,6 @@ SHAPE_SIGNALS = frozenset(
 WORD_SIGNALS = frozenset(CUSTOMER_SIGNALS) - SHAPE_SIGNALS
 REPEAT_MS = 60_000
 """A rule is silent for its cool-down (at most this) after it has fired: the same signal said again is no miss."""
-EARLY_S = 2.0
-"""A change of level this little before the labelled moment is a prompt answer, not a false alarm."""
 
 
 class Judge(Protocol):
@@ -199,7 +197,7 @@ def evaluate_calls(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall]
         words=tallies.words,
         hours=hours,
         signals=tallies.figures(hours),
-        level=_level(courses),
+        level=level_figures(courses, _turn_of),
         courses=tuple(_course(call, events) for call, events in courses),
         examples=tuple(tallies.examples),
     )
@@ -311,56 +309,6 @@ def _turn_of(call: LabelledCall, signal: Signal) -> int:
     begun = [n for n, turn in enumerate(call.turns) if turn.start_ms <= signal.at_ms] or [0]
     near = [n for n in begun if signal.id in call.turns[n].labels and signal.at_ms - call.turns[n].end_ms <= 10_000]
     return (near or begun)[-1]
-
-
-def _false_prompts(call: LabelledCall, events: Sequence[Event]) -> int:
-    """Prompts none of whose signals is labelled in the turn it was heard in."""
-    raised = {event.signal.key: event.signal for event in events if isinstance(event, SignalRaised)}
-    true = {key for key, signal in raised.items() if signal.id in call.turns[_turn_of(call, signal)].labels}
-    return sum(isinstance(event, PromptShown) and not true & set(event.signals) for event in events)
-
-
-def _level(courses: Sequence[tuple[LabelledCall, list[Event]]]) -> LevelFigures:
-    calm_hours = 0.0
-    counts: dict[str, int] = defaultdict(int)
-    delays: list[float] = []
-    for call, events in courses:
-        changes = [event for event in events if isinstance(event, LevelChange)]
-        if call.escalates_at is None:
-            calm_hours += _hours(call)
-            counts["calm"] += 1
-            counts["tense"] += sum(c.level is Level.TENSE and c.before is Level.CALM for c in changes)
-            counts["false"] += sum(c.level is Level.ESCALATED for c in changes)
-            counts["prompts"] += _false_prompts(call, events)
-            continue
-        counts["escalating"] += 1
-        up = [c for c in changes if c.level in (Level.TENSE, Level.ESCALATED)]
-        early = [c for c in up if c.at_ms / 1000 < call.escalates_at - EARLY_S]
-        counts["tense"] += len(early)
-        counts["false"] += sum(c.level is Level.ESCALATED for c in early)
-        timely = [c for c in up if c not in early]
-        if timely:
-            counts["noticed"] += 1
-            delays.append(timely[0].at_ms / 1000 - call.escalates_at)
-        if any(c.level is Level.ESCALATED for c in timely):
-            counts["escalated"] += 1
-            counts["recovered"] += any(c.level is Level.RECOVERING for c in changes)
-    return LevelFigures(
-        calm_calls=counts["calm"],
-        calm_hours=calm_hours,
-        false_tense=counts["tense"],
-        false_escalations=counts["false"],
-        false_prompts=counts["prompts"],
-        false_escalations_per_hour=rate(counts["false"], calm_hours),
-        false_prompts_per_hour=rate(counts["prompts"], calm_hours),
-        escalating_calls=counts["escalating"],
-        noticed=counts["noticed"],
-        escalated=counts["escalated"],
-        recovered=counts["recovered"],
-        delay_median_s=median(delays) if delays else None,
-        delay_p95_s=percentile(delays, 95),
-        late=sum(delay > 5.0 for delay in delays),
-    )
 
 
 def _course(call: LabelledCall, events: Sequence[Event]) -> Course:

@@ -1,0 +1,103 @@
+"""How the escalation level and the prompts did on whole calls: false, early, in time, missed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from assist.evaluation.cases import LabelledCall
+from assist.evaluation.figures import LevelFigures, percentile, rate
+from assist.events import Event, PromptShown, SignalRaised
+from detectors.signals import Level, LevelChange, Signal
+
+EARLY_S = 2.0
+"""A change of level this little before the labelled moment is a prompt answer."""
+EARLY_MOST_S = 60.0
+"""A change before the labelled moment is early if the level stands until then; longer before it is a false alarm."""
+LATE_S = 5.0
+"""The goal: from the first cue to the change of level."""
+
+TurnOf = Callable[[LabelledCall, Signal], int]
+
+
+def level_figures(courses: Sequence[tuple[LabelledCall, list[Event]]], turn_of: TurnOf) -> LevelFigures:
+    """Count over whole calls. Calm time is that of calm calls, and that before the first cue of the others."""
+    calm_hours = 0.0
+    counts: Counter[str] = Counter()
+    causes: Counter[str] = Counter()
+    delays: list[float] = []
+    early: list[float] = []
+    for call, events in courses:
+        changes = [event for event in events if isinstance(event, LevelChange)]
+        cue_s = call.escalates_at
+        calm_s = max(turn.end_ms for turn in call.turns) / 1000 if cue_s is None else max(cue_s - EARLY_S, 0.0)
+        calm_hours += calm_s / 3600
+        before = [change for change in changes if cue_s is None or change.at_ms / 1000 < calm_s]
+        rise = _standing(before) if cue_s is not None else None
+        early_s = cue_s - rise.at_ms / 1000 if cue_s is not None and rise is not None else 0.0
+        if early_s > EARLY_MOST_S:
+            rise = None
+        false = [change for change in before if rise is None or change.at_ms < rise.at_ms]
+        counts["tense"] += sum(c.level is Level.TENSE and c.before is Level.CALM for c in false)
+        counts["false"] += sum(c.level is Level.ESCALATED for c in false)
+        causes.update(_false_prompts(call, events, turn_of, round(calm_s * 1000) if cue_s is not None else None))
+        if cue_s is None:
+            counts["calm"] += 1
+            continue
+        counts["escalating"] += 1
+        timely = [c for c in changes if c not in before and c.level in (Level.TENSE, Level.ESCALATED)]
+        if rise is not None:
+            early.append(early_s)
+        elif timely:
+            counts["in time"] += 1
+            delays.append(timely[0].at_ms / 1000 - cue_s)
+        own = [*timely, *(c for c in before if rise is not None and c.at_ms >= rise.at_ms)]
+        if any(c.level is Level.ESCALATED for c in own):
+            counts["escalated"] += 1
+            counts["recovered"] += any(c.level is Level.RECOVERING for c in changes)
+    prompts = sum(causes.values())
+    return LevelFigures(
+        calm_calls=counts["calm"],
+        calm_hours=calm_hours,
+        false_tense=counts["tense"],
+        false_escalations=counts["false"],
+        false_prompts=prompts,
+        false_escalations_per_hour=rate(counts["false"], calm_hours),
+        false_prompts_per_hour=rate(prompts, calm_hours),
+        false_prompt_causes=tuple(causes.most_common()),
+        escalating_calls=counts["escalating"],
+        noticed=counts["in time"] + len(early),
+        early=len(early),
+        early_median_s=median(early) if early else None,
+        early_most_s=max(early, default=None),
+        escalated=counts["escalated"],
+        recovered=counts["recovered"],
+        delay_median_s=median(delays) if delays else None,
+        delay_p95_s=percentile(delays, 95),
+        late=sum(delay > LATE_S for delay in delays),
+    )
+
+
+def _standing(changes: Sequence[LevelChange]) -> LevelChange | None:
+    """The change since which the level has not been calm; None where it is calm at the end."""
+    since: LevelChange | None = None
+    for change in changes:
+        if change.level is Level.CALM:
+            since = None
+        elif since is None:
+            since = change
+    return since
+
+
+def _false_prompts(call: LabelledCall, events: Sequence[Event], turn_of: TurnOf, until_ms: int | None) -> list[str]:
+    """What each prompt stood on none of whose signals is labelled in the turn it was heard in: rules, or the play."""
+    raised = {event.signal.key: event.signal for event in events if isinstance(event, SignalRaised)}
+    true = {key for key, signal in raised.items() if signal.id in call.turns[turn_of(call, signal)].labels}
+    return [
+        ", ".join(sorted({raised[key].rule for key in event.signals if key in raised})) or event.play
+        for event in events
+        if isinstance(event, PromptShown)
+        and not true & set(event.signals)
+        and (until_ms is None or event.at_ms < until_ms)
+    ]
