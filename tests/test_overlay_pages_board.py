@@ -1,0 +1,148 @@
+"""The board in a real browser, against the real server, with a scripted hub."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests import overlay_scenes as scenes
+from tests.overlay_stage import CHROMIUM, play, stage
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium"),
+    pytest.mark.usefixtures("shared_browser"),
+]
+
+
+def test_the_board_puts_the_worst_first_keeps_its_order_and_says_when_all_is_quiet() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            page = await here.page("/board", width=1440, height=900)
+            await expect(page.locator("#quiet")).to_contain_text("No calls yet")
+            scenes.board(here.hub)
+            await expect(page.locator("#quiet")).to_have_text("All quiet. Nobody needs you.")
+            names = page.locator("#rows .name")
+            first = ["Dana", "Tom", "Aisha", "Piotr", "Grace", "Luis", "Mei"]
+            await expect(names).to_have_count(7)
+            assert sorted(await names.all_text_contents()) == sorted(first)
+            levels = await page.locator("#rows .chip").all_text_contents()
+            assert levels == ["Escalated"] * 2 + ["Recovering"] + ["Tense"] * 3 + ["Calm"]
+            before = await names.all_text_contents()
+            row = scenes.last_row(here.hub, "c5")
+            here.hub.show("board", "row/c5", row.model_copy(update={"score": 99, "quote": "now"}))
+            await expect(page.locator('[data-call="c5"]')).to_contain_text("“now”")
+            assert await names.all_text_contents() == before
+            here.hub.show("board", "row/c7", scenes.last_row(here.hub, "c7").model_copy(update={"level": "escalated"}))
+            await expect(names.nth(2)).to_have_text("Mei")
+            await expect(page.locator('[data-call="c4"]')).to_contain_text("behind 4 s")
+
+    play(scene)
+
+
+def test_an_alerts_life_is_on_its_card_and_its_keys_work_there() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.alerts(here.hub)
+            page = await here.page("/board", width=1440, height=900)
+            first = page.locator('[data-alert="c1-a1"]')
+            await expect(first).to_contain_text("your turn, goes on in")
+            await expect(first).to_contain_text("Olu asked before")
+            await expect(page.locator("#duty")).to_contain_text("Maria (you) · has 3 of 3")
+            gone_on = scenes.ALERTS[0].model_copy(
+                update={"to": "Olu", "passed": ["Maria"], "state": "raised", "by": ""}
+            )
+            here.hub.show("board", "alert/c1-a1", gone_on)
+            await expect(first).to_contain_text("Olu’s turn, goes on in")
+            await expect(first).to_contain_text("you asked before")
+            others = scenes.ALERTS[0].model_copy(
+                update={
+                    "state": "claimed",
+                    "by": "Olu",
+                    "to": "",
+                    "claimed_ms": scenes.NOW - 5000,
+                    "action": "wrote to Dana",
+                }
+            )
+            here.hub.show("board", "alert/c1-a1", others)
+            await expect(first).to_contain_text("Olu is on it, 5 s")
+            await expect(first).to_contain_text("wrote to Dana")
+            await expect(first.get_by_role("button")).to_have_text(["LookL"])
+            mine = page.locator('[data-alert="c2-a1"]')
+            await mine.get_by_role("button", name="Give back").focus()
+            await page.keyboard.press("g")
+            await here.doing(do="alert", call="c2", what="release")
+            await page.keyboard.press("d")
+            await expect(mine.get_by_role("button")).to_have_count(4)
+            await page.keyboard.press("Escape")
+            await expect(mine.get_by_role("button")).to_have_count(3)
+            await mine.get_by_role("button", name="Done").click()
+            await mine.get_by_role("button", name="Took over").click()
+            await here.doing(do="alert", call="c2", alert="a1", what="resolve", how="took over")
+            over = scenes.ALERTS[2].model_copy(update={"state": "resolved", "how": "took over"})
+            here.hub.show("board", "alert/c2-a1", over)
+            for alert in ("c1-a1", "c1-a2"):
+                here.hub.drop("board", f"alert/{alert}")
+            await expect(page.locator("#quiet")).to_have_text(
+                "All quiet. Nobody needs you. Last: Tom, took over by you."
+            )
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_more_alerts_than_a_person_can_look_at_are_counted_by_tier() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.many_alerts(here.hub)
+            page = await here.page("/board", width=1440, height=900)
+            await expect(page.locator(".need")).to_have_count(6)
+            await expect(page.locator("#more")).to_contain_text("and 6 more calls: 3 help, 3 note.")
+            assert await page.locator(".need").first.get_attribute("data-alert") == "c1-a1"
+            await page.get_by_role("button", name="Show them").click()
+            await expect(page.locator(".need")).to_have_count(12)
+            await page.get_by_role("button", name="Show fewer").click()
+            await expect(page.locator(".need")).to_have_count(6)
+
+    play(scene)
+
+
+def test_the_board_is_worked_by_keyboard_alone() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.reading(here.hub)
+            page = await here.page("/board", width=1440, height=900)
+            names = page.locator("#rows .name")
+            await expect(names).to_have_count(7)
+            assert await page.locator('#rows .name[tabindex="0"]').count() == 1
+            for key in ("j", "j", "ArrowDown", "k"):
+                await page.keyboard.press(key)
+            await expect(names.nth(1)).to_be_focused()
+            calls = [await row.get_attribute("data-call") for row in await page.locator("#rows .row").all()]
+            await page.keyboard.press("Enter")
+            await here.doing(do="watch", call=calls[1], on=True)
+            await page.keyboard.press("m")
+            await page.keyboard.type("j c m")
+            await page.keyboard.press("Enter")
+            await here.doing(do="tell", call=calls[1], text="j c m")
+            await page.keyboard.press("Escape")
+            await page.keyboard.press("Escape")
+            await here.doing(do="watch", call=calls[1], on=False)
+
+    play(scene)
+
+
+def test_two_hundred_calls_fit_and_all_of_them_change() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub, 200)
+            page = await here.page("/board", width=1440, height=900)
+            await expect(page.locator("#rows .row")).to_have_count(200)
+            for n in range(1, 201):
+                row = scenes.last_row(here.hub, f"c{n}")
+                here.hub.show("board", f"row/c{n}", row.model_copy(update={"quote": f"turn {n}"}))
+            await expect(page.locator('[data-call="c200"]')).to_contain_text("turn 200")
+            assert here.complaints == []
+
+    play(scene)

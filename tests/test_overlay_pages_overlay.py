@@ -1,0 +1,403 @@
+"""The agent's overlay in a real browser, against the real server, with a scripted hub."""
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Page, expect
+
+from overlay.hub import Hub
+from overlay.messages import Health, Line, Next, Notice, Plan
+from tests import overlay_scenes as scenes
+from tests.overlay_stage import CHROMIUM, play, stage
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium"),
+    pytest.mark.usefixtures("shared_browser"),
+]
+
+ROOM = scenes.ROOM
+
+
+async def place(page: Page, selector: str) -> tuple[float, float, float, float]:
+    box = await page.locator(selector).bounding_box()
+    assert box is not None, selector
+    return box["x"], box["y"], box["width"], box["height"]
+
+
+def test_the_overlay_shows_the_prompt_why_plan_steps_and_words() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            await expect(page.locator(".say")).to_have_text(
+                "“I’m Dana. This is mine now. Let me give you my direct line before we go on.”"
+            )
+            await expect(page.locator("#hearing")).to_have_text("Hearing both")
+            await expect(page.locator("#level")).to_have_text("Escalated")
+            await expect(page.locator(".why mark")).to_have_text("“I’m going to call my guy”")
+            await expect(page.locator("#plan li")).to_have_count(3)
+            await expect(page.locator("#plan .whose")).to_have_text(["yours to give", "yours to give", "asks Maria"])
+            await expect(page.locator("#steps [aria-pressed=true]")).to_have_text(["✓ Just calm", "✓ Empathize"])
+            await expect(page.locator("#lines i")).to_have_text("sort you out")
+            await expect(page.locator("#lines mark")).to_have_text("I’m going to call my guy")
+            await expect(page.locator("#ring text")).to_have_text(re.compile(r"^\d+$"))
+            await here.doing(do="prompt", prompt="p3", what="seen")
+            assert here.complaints == []
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("key", "wanted"),
+    [
+        ("u", {"do": "prompt", "prompt": "p3", "what": "used"}),
+        ("U", {"do": "prompt", "prompt": "p3", "what": "used"}),
+        ("Escape", {"do": "prompt", "prompt": "p3", "what": "dismissed"}),
+        ("w", {"do": "prompt", "prompt": "p3", "what": "wrong"}),
+        ("1", {"do": "plan", "option": "fee", "what": "offered"}),
+        ("2", {"do": "plan", "option": "engineer", "what": "offered"}),
+        ("3", {"do": "plan", "option": "month", "what": "asked"}),
+        ("h", {"do": "help"}),
+        ("H", {"do": "help"}),
+        ("p", {"do": "pause", "on": True}),
+    ],
+)
+def test_every_key_does_its_one_thing(key: str, wanted: dict[str, object]) -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            await page.locator(".say").wait_for()
+            await page.keyboard.press("Control+" + key)  # the browser's own: must do nothing here
+            await page.keyboard.press(key)
+            await here.doing(call="c1", **wanted)
+            assert len([do for _, do in here.done if getattr(do, "what", "") != "seen"]) == 1
+
+    play(scene)
+
+
+def test_clicks_do_the_same_and_the_customers_answer_is_kept() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.notices(here.hub)
+            page = await here.page("/agent/dana")
+            await page.get_by_role("button", name="Yes", exact=True).click()
+            await here.doing(do="plan", option="fee", what="accepted")
+            await page.get_by_role("button", name="One month free").click()  # allowed by Maria: may be offered now
+            await here.doing(do="plan", option="month", what="offered")
+            await page.get_by_role("button", name="Redirect").click()
+            await here.doing(do="step", step="redirect", done=True)
+            await expect(page.locator("#reading")).to_have_text("Maria is reading along")
+            await expect(page.locator(".notice")).to_contain_text("You may give her the month.")
+            await page.get_by_role("button", name="Read, take away").click()
+            await expect(page.locator(".notice")).to_have_count(0)
+
+    play(scene)
+
+
+def test_the_same_key_keeps_the_customers_answer_and_shift_with_it_a_no() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.notices(here.hub)  # 1 is offered, 2 accepted, 3 allowed
+            page = await here.page("/agent/dana")
+            await page.locator(".notice").wait_for()
+            await page.keyboard.press("1")
+            await here.doing(do="plan", option="fee", what="accepted")
+            await page.keyboard.press("Shift+Digit1")
+            await here.doing(do="plan", option="fee", what="refused")
+            await page.keyboard.press("3")
+            await here.doing(do="plan", option="month", what="offered")
+            for key in ("2", "Shift+Digit2", "Shift+Digit3"):  # nothing to answer there
+                await page.keyboard.press(key)
+            await page.keyboard.press("r")
+            await expect(page.locator(".notice")).to_have_count(0)
+            await page.keyboard.press("h")
+            await here.doing(do="help")
+            assert len([do for _, do in here.done if do.do == "plan"]) == 3
+
+    play(scene)
+
+
+def test_a_key_meant_for_what_stood_there_before_does_nothing() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            await page.locator(".say").wait_for()
+            urgent = scenes.PROMPT.model_copy(update={"id": "p4", "title": "Warn once"})
+            other = scenes.PLAN.options[0].model_copy(update={"id": "late", "title": "Another option"})
+            # In one go, between two frames: what is drawn and what is pressed cannot come in another order.
+            await page.evaluate("""() => {
+                window.pressed = new MutationObserver(() => {
+                    for (const code of ['KeyU', 'Digit1'])
+                        document.dispatchEvent(new KeyboardEvent('keydown', {code, key: code.slice(-1)}));
+                    window.pressed.disconnect();
+                });
+                window.pressed.observe(document.getElementById('plan'), {childList: true, subtree: true});
+            }""")
+            here.hub.show(ROOM, "prompt", urgent)
+            here.hub.show(ROOM, "plan", Plan(options=[other]))
+            await expect(page.locator(".title")).to_have_text("Warn once")
+            await expect(page.locator("#strip")).to_have_text("Row 1 has just changed: press again if you mean it.")
+            await page.keyboard.press("1")
+            await here.doing(do="plan", option="late", what="offered")
+            assert {do.what for _, do in here.done if do.do == "prompt"} == {"seen"}
+
+    play(scene)
+
+
+def test_what_is_on_screen_shifts_nothing_through_a_whole_call() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.waiting(here.hub)
+            page = await here.page("/agent/dana", height=800)
+            await expect(page.locator("#hearing")).to_have_text("Waiting for a call")
+            await page.evaluate("""() => {
+                window.shifts = [];
+                new PerformanceObserver((list) => {
+                    for (const entry of list.getEntries()) for (const source of entry.sources)
+                        window.shifts.push([entry.value, source.node?.nodeName, source.node?.className ?? source.node?.textContent]);
+                }).observe({type: 'layout-shift', buffered: true});
+            }""")
+            course = (scenes.calm, scenes.escalated, scenes.notices, scenes.helped, scenes.behind, scenes.lost, scenes.paused,
+                      scenes.recovering)  # fmt: skip
+            for act in course:
+                act(here.hub)
+                at_ms = here.hub.latest(ROOM, "health").model_dump()["at_ms"]  # type: ignore[union-attr]
+                mark = f"barrier {act.__name__}"
+                here.hub.show(ROOM, "line/barrier", Line(speaker="agent", start_ms=at_ms, settled=mark))
+                await expect(page.locator("#lines li").filter(has_text=mark)).to_have_count(1)
+                await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            shifts = await page.evaluate("window.shifts")
+            assert [shift for shift in shifts if "LI" not in shift[1]] == []
+
+    play(scene)
+
+
+def test_size_side_and_keys_are_remembered_and_single_keys_can_be_turned_off() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana", width=900)
+            await page.locator(".say").wait_for()
+            await page.keyboard.press("v")
+            for button in ("Text size", "Side of the page", "Side of the page", "Single keys"):
+                await page.get_by_role("button", name=button).click()
+            await page.keyboard.press("Escape")
+            await page.reload()
+            await page.locator(".say").wait_for()
+            assert await page.evaluate("document.documentElement.className") == "text-l side-right"
+            assert (await place(page, "#overlay"))[0] > 400
+            await page.keyboard.press("u")
+            await page.keyboard.press("Escape")  # still leaves what is open, and answers
+            await here.doing(do="prompt", what="dismissed")
+            assert "used" not in {do.what for _, do in here.done if do.do == "prompt"}
+
+    play(scene)
+
+
+def test_the_overlay_goes_into_a_window_of_its_own_and_comes_back() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana", width=900)
+            await page.locator(".say").wait_for()
+            await page.evaluate("delete window.documentPictureInPicture; window.documentPictureInPicture = undefined")
+            async with page.expect_popup() as small:
+                await page.keyboard.press("o")
+            window = await small.value
+            await expect(window.locator(".say")).to_be_visible()
+            await window.keyboard.press("u")
+            await here.doing(do="prompt", what="used")
+            await window.close()
+            ontop = await here.page("/agent/dana", width=900)
+            await ontop.locator(".say").wait_for()
+            await ontop.get_by_role("button", name="How this window looks").click()
+            async with ontop.context.expect_page() as opened:
+                await ontop.get_by_role("button", name="Keep on top").click()
+            floating = await opened.value
+            await expect(floating.locator(".say")).to_be_visible()
+            await expect(floating.locator("#away")).to_have_count(0)
+            await floating.keyboard.press("w")
+            await here.doing(do="prompt", what="wrong")
+            await ontop.get_by_role("button", name="Bring it back").click()
+            await expect(ontop.locator(".say")).to_be_visible()
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_nothing_moves_when_things_arrive_and_the_focus_stays() -> None:
+    async def scene() -> None:
+        slots = ["#strip", "#level", "#card", "#next", "#plan", "#steps", ".talk", "footer"]
+        async with stage() as here:
+            scenes.calm(here.hub)
+            page = await here.page("/agent/dana")
+            await page.locator(".chip.calm").wait_for()
+            await page.locator("#view").focus()
+            before = [await place(page, slot) for slot in slots if slot != "#level"]
+            scenes.escalated(here.hub)
+            here.hub.show(
+                ROOM,
+                "prompt",
+                scenes.PROMPT.model_copy(
+                    update={
+                        "id": "long",
+                        "say": "word " * 60,
+                        "title": "title " * 30,
+                        "why": ["why " * 60] * 6,
+                        "avoid": "no " * 50,
+                    }
+                ),
+            )
+            here.hub.show(ROOM, "next", Next(titles=["next " * 40, "more"]))
+            here.hub.show(
+                ROOM,
+                "plan",
+                Plan(
+                    options=[
+                        each.model_copy(update={"title": "option " * 20, "worth": "worth " * 20})
+                        for each in scenes.PLAN.options
+                    ]
+                ),
+            )
+            here.hub.show(ROOM, "notice/message", Notice(kind="message", text="text " * 40, who="Maria"))
+            here.hub.show(ROOM, "health", scenes.health(state="behind", lag_ms=4000, text="late " * 50))
+            await page.locator(".notice").wait_for()
+            await expect(page.locator("#hearing")).to_have_text("Behind 4 s")
+            assert [await place(page, slot) for slot in slots if slot != "#level"] == before
+            assert await page.evaluate("document.activeElement.id") == "view"
+            wide = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+            assert wide[0] <= wide[1]
+            acts = await place(page, ".acts")
+            card = await place(page, "#card")
+            assert acts[1] + acts[3] <= card[1] + card[3]  # the answers stay inside whatever the text
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("health", "word", "text"),
+    [
+        (Health(state="starting"), "Getting ready", ""),
+        (Health(state="ok", speakers=["customer"]), "Hearing the caller", ""),
+        (Health(state="ok", speakers=["unknown"]), "Hearing one line", ""),
+        (Health(state="behind", lag_ms=6200), "Behind 6 s", "Words come late"),
+        (
+            Health(state="lost", text="No sound from the caller: check the headset."),
+            "Sound lost",
+            "No sound from the caller",
+        ),
+        (Health(state="paused"), "Paused", "Nothing is heard or kept"),
+    ],
+)
+def test_how_well_it_is_heard_is_said_honestly(health: Health, word: str, text: str) -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            here.hub.show(ROOM, "health", health)
+            page = await here.page("/agent/dana")
+            await expect(page.locator("#hearing")).to_have_text(word)
+            await expect(page.locator("#strip")).to_contain_text(text)
+
+    play(scene)
+
+
+def test_consent_is_asked_for_kept_and_taken_back_by_key() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.consent(here.hub)
+            page = await here.page("/agent/dana")
+            await expect(page.locator("#agreed")).to_have_text("Consent not known: heard, but not kept")
+            await page.keyboard.press("c")
+            await here.doing(do="consent", consent="granted")
+            scenes.consent(here.hub, "granted")
+            await expect(page.locator("#agreed")).to_have_text("Consent given: this call is kept")
+            await page.keyboard.press("n")
+            await expect(page.locator("#strip")).to_have_text("N again erases this call and stops listening.")
+            await page.keyboard.press("n")
+            await here.doing(do="consent", consent="refused")
+            assert [do.consent for _, do in here.done if do.do == "consent"] == ["granted", "refused"]
+
+    play(scene)
+
+
+def test_waiting_the_embedded_recogniser_and_the_end_of_a_call() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.waiting(here.hub)
+            page = await here.page("/agent/dana")
+            await expect(page.locator("#hearing")).to_have_text("Waiting for a call")
+            await expect(page.locator("#help")).to_be_disabled()
+            scenes.calm(here.hub)
+            here.hub.show(
+                ROOM,
+                "call",
+                scenes.call(embedded=True, advice="Built-in recogniser. Better: assist models fetch base.en"),
+            )
+            await expect(page.locator("#strip")).to_have_text(
+                "Built-in recogniser. Better: assist models fetch base.en"
+            )
+            await expect(page.locator("#card")).to_have_text("Nothing to do. Just listen.")
+            scenes.ended(here.hub)
+            await expect(page.locator("#card")).to_contain_text("Recovered in 58 s")
+            await page.get_by_label("Your note on this call").fill("u w 1 h p")  # typed, not pressed
+            await page.get_by_role("button", name="Keep note").click()
+            await here.doing(do="note", text="u w 1 h p")
+            assert {do.do for _, do in here.done} == {"prompt", "note"} or {do.do for _, do in here.done} == {"note"}
+
+    play(scene)
+
+
+def test_a_prompt_that_is_being_read_is_not_taken_away_unless_something_urgent_comes() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            calmer = scenes.PROMPT.model_copy(update={"id": "p4", "tier": "help", "title": "Say it back"})
+            page = await here.page("/agent/dana")
+            await page.locator(".say").hover()
+            here.hub.show(ROOM, "prompt", calmer)
+            here.hub.show(ROOM, "next", Next(titles=["barrier"]))
+            await expect(page.locator("#next")).to_have_text("Next: barrier")
+            await expect(page.locator(".title")).to_have_text("Be the person they can call")
+            await page.mouse.move(5, 5)
+            await expect(page.locator(".title")).to_have_text("Say it back")
+            await page.locator(".say").hover()
+            here.hub.drop(ROOM, "prompt")
+            here.hub.drop(ROOM, "next")
+            await expect(page.locator("#next")).to_have_text("")
+            await expect(page.locator(".title")).to_have_text("Say it back")
+            here.hub.show(
+                ROOM, "prompt", calmer.model_copy(update={"id": "p5", "tier": "urgent", "title": "Warn once"})
+            )
+            await expect(page.locator(".title")).to_have_text("Warn once")
+
+    play(scene)
+
+
+def test_a_silent_server_greys_the_page_and_a_lost_one_is_come_back_to_by_itself() -> None:
+    async def scene() -> None:
+        hub = Hub()
+        scenes.escalated(hub)
+        async with stage(hub=hub, beat_s=0.2) as here:
+            page = await here.page("/agent/dana")
+            await page.locator(".say").wait_for()
+            await page.context.set_offline(True)
+            await page.evaluate("0")
+            port = int(here.url.rsplit(":", 1)[1])
+            await here.stop()
+            await expect(page.locator("#hearing")).to_have_text("Not connected")
+            await expect(page.locator("#strip")).to_contain_text("Last heard")
+            await expect(page.locator("#overlay")).to_have_class("overlay stale")
+            await page.keyboard.press("u")
+            await expect(page.locator("#strip")).to_contain_text("that was not sent")
+            hub.show(ROOM, "prompt", scenes.PROMPT.model_copy(update={"id": "p9", "title": "Back again"}))
+            await page.context.set_offline(False)
+            await here.start(port)
+            await expect(page.locator(".title")).to_have_text("Back again", timeout=15_000)
+            await expect(page.locator("#overlay")).to_have_class("overlay")
+
+    play(scene)

@@ -1,0 +1,150 @@
+"""Review and trends in a real browser, against the real server, with made-up records."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests.overlay_records import Shelf, recorded
+from tests.overlay_stage import CHROMIUM, play, stage
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium"),
+    pytest.mark.usefixtures("shared_browser"),
+]
+
+
+def test_a_record_is_reviewed_by_keyboard() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        async with stage(records=shelf) as here:
+            page = await here.page("/review", width=1440, height=900)
+            await expect(page.locator("#record h2")).to_have_text("Late fee after missed visits")
+            await expect(page.locator(".masked")).to_have_text("card number")
+            await expect(page.locator("#side")).to_contain_text("Dana")
+            for key in ("j", "r", "j", "j", "w"):
+                await page.keyboard.press(key)
+            await expect(page.locator(".verdict[aria-pressed=true]")).to_have_text(["Right", "Wrong"])
+            assert [(mark.kind, mark.target, mark.verdict) for _, mark in shelf.marks] == [
+                ("signal", "passed.times@u9", "right"),
+                ("signal", "tone@241000", "wrong"),
+            ]
+            await page.keyboard.press("w")
+            await expect(page.locator(".verdict[aria-pressed=true]")).to_have_text(["Right"])
+            await page.keyboard.press("m")
+            await page.keyboard.press("Escape")  # leaves the list of signals, not the record
+            await page.keyboard.press("m")
+            await page.get_by_label("Which signal").select_option("derogatory")
+            await page.get_by_role("button", name="Add").click()
+            await expect(page.locator("#side")).to_contain_text("Derogatory")
+            missed = shelf.notes[0][2]
+            assert (missed.kind, missed.signal, missed.at_ms) == ("missed", "derogatory", 241_000)
+            await page.get_by_role("group", name="Took responsibility").get_by_role("radio", name="partly").check()
+            await expect(page.locator(".form [role=status]")).to_have_text("Kept")
+            assert [(answer.question, answer.answer) for _, answer in shelf.answers] == [("owned", "partly")]
+            await page.locator("#record h2").click()
+            await page.keyboard.press("n")
+            await expect(page.locator("#record h2")).to_have_text("Claim refused twice")
+            await expect(page.locator(".flag")).to_contain_text("Contested by Tom")
+            assert page.url.endswith("/review/2026-11-24-tom-1")
+            await page.keyboard.press("b")
+            await expect(page.locator("#record h2")).to_have_text("Late fee after missed visits")
+            await page.go_back()
+            await expect(page.locator("#record h2")).to_have_text("Claim refused twice")
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        shelf.records["2026-11-24-tom-1"]["root_cause"] = "=Claim, refused"
+        async with stage(records=shelf) as here:
+            page = await here.page("/review", width=1440, height=900)
+            await expect(page.locator("#list li")).to_have_count(5)
+            async with page.expect_download() as taken:
+                await page.get_by_role("button", name="Export list").click()
+            table = (await (await taken.value).path()).read_text(encoding="utf-8-sig").splitlines()
+            assert len(table) == 6
+            assert '"\'=Claim, refused"' in table[2]  # no spreadsheet takes it for a formula
+            await page.get_by_role("button", name="More", exact=True).click()
+            await page.get_by_label("Root cause", exact=True).fill("late fee")
+            await expect(page.locator("#list li")).to_have_count(1)
+            await page.get_by_label("From").fill("2026-11-01")
+            await page.get_by_role("button", name="Save view").click()
+            await page.get_by_label("Name of this view").fill("Late fees")
+            await page.keyboard.press("Enter")
+            await expect(page.locator("#view")).to_have_value("Late fees")
+            await page.reload()
+            await expect(page.get_by_label("Root cause", exact=True)).to_have_value("late fee")
+            await expect(page.locator("#list li")).to_have_count(1)
+            assert str(shelf.asked[-1].since) == "2026-11-01"
+            await page.get_by_role("button", name="Forget view").click()
+            await expect(page.locator("#list li")).to_have_count(5)
+            await page.get_by_label("Level reached").select_option("calm")
+            await expect(page.locator("#list li")).to_have_count(1)
+            await page.keyboard.press("Escape")
+            await page.get_by_label("Search words").fill("nothing like this")
+            await expect(page.locator("#found")).to_contain_text("No call fits")
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_a_word_that_is_clicked_is_heard_and_the_word_that_is_heard_is_marked() -> None:
+    async def scene() -> None:
+        async with stage(records=recorded()) as here:
+            page = await here.page("/review/2026-11-24-dana-1", width=1440, height=900)
+            word = page.locator(".w", has_text="guy").first
+            await word.click()
+            await expect(page.locator(".w.now")).to_have_count(1)
+            await expect(page.get_by_role("button", name="Pause")).to_be_visible()
+            await page.locator("#record h2").click()
+            await page.keyboard.press("Space")
+            await expect(page.get_by_role("button", name="Play")).to_be_visible()
+            spoken = await word.evaluate("(node) => Number(node.dataset.from) / 1000")
+            at = await page.evaluate("document.querySelector('audio').currentTime")
+            assert spoken <= at < spoken + 10
+            await page.get_by_role("button", name="Speed").click()
+            assert await page.evaluate("document.querySelector('audio').playbackRate") == 1.25
+            assert (await page.locator(".timeline .voice").first.get_attribute("d") or "").count("M") == 1000
+            assert here.complaints == []
+            silent = await here.page("/review/2026-11-24-tom-1", width=1440, height=900)
+            await silent.locator(".w", has_text="guy").first.click()
+            await expect(silent.locator("tr.current")).to_contain_text("call my guy")
+            await expect(silent.locator("audio")).to_have_count(0)
+
+    play(scene)
+
+
+def test_trends_are_plots_with_their_figures_beside_them() -> None:
+    async def scene() -> None:
+        async with stage(records=Shelf()) as here:
+            page = await here.page("/trends", width=1440, height=900)
+            await expect(page.locator(".plot")).to_have_count(5)
+            await expect(page.locator(".plot").first.locator("rect.escalated")).to_have_count(
+                13
+            )  # 12 weeks and the key
+            await page.get_by_text("As a table").first.click()
+            await expect(page.locator("table").first.locator("tbody tr")).to_have_count(12)
+            await page.locator("[name=weeks]").select_option("4 weeks")
+            await expect(page.locator(".plot").first.locator("rect.escalated")).to_have_count(5)
+            await expect(page.locator(".bars li").first).to_contain_text("Late fee after missed visits")
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_a_record_that_is_not_there_and_one_without_words_are_said_so() -> None:
+    async def scene() -> None:
+        async with stage(records=Shelf()) as here:
+            page = await here.page("/review/none", width=1440)
+            await expect(page.locator("#record")).to_contain_text("There is no record none")
+            page = await here.page("/review/2026-11-20-mei-1", width=1440)
+            await expect(page.locator("#record h2")).to_have_text("Line drops")
+        async with stage() as here:
+            page = await here.page("/review", width=1440)
+            await expect(page.locator("#found")).to_contain_text("No records are kept here")
+
+    play(scene)
