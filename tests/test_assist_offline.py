@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from audio import models
 from audio.errors import AudioError
 from audio.models import verify_model
+from tests.audit_lock import Verdict, verdict
 
 ROOT = Path(__file__).parent.parent
 CALL = ROOT / "tests" / "data" / "spoken-call.flac"
@@ -123,3 +124,25 @@ def test_the_lock_file_pins_every_dependency_with_hashes_and_is_in_step_with_the
     for wanted in map(Requirement, project["dependencies"]):
         version = pins.get(canonicalize_name(wanted.name))
         assert version and wanted.specifier.contains(version), f"{wanted}: locked {version}; make the lock file again"
+
+
+def test_an_audit_that_audited_nothing_is_no_result():
+    def report(**parts):
+        found = {"vulns": [{"id": "PYSEC-1"}]}, {"vulns": []}, {"skip_reason": "not found on PyPI"}
+        kinds = dict(zip(("bad", "sound", "skipped"), found, strict=True))
+        return {"dependencies": [{"name": name, "version": "1", **kinds[kind]} for name, kind in parts.items()]}
+
+    known, nothing = report(jinja2="bad"), report(jinja2="skipped")
+    both = report(a="sound", b="sound")
+    assert verdict(known, both) == Verdict(0, "2 of 2 parts audited, no known vulnerability")
+    assert verdict(known, report(a="sound", b="bad")) == Verdict(1, "2 of 2 parts audited, 1 known: b 1 PYSEC-1")
+    for control, found, why in (
+        (nothing, report(a="skipped", b="skipped"), "it answers nothing"),  # as where the index is a bare mirror
+        (report(jinja2="sound"), both, "it answers nothing"),
+        (None, both, "no vulnerability database can be reached (no route)"),
+        (known, None, "no vulnerability database can be reached (no route)"),
+        (known, report(a="sound", b="skipped"), "1 of 2 parts audited; the database does not know b"),
+        (known, {"dependencies": []}, "0 of 0"),
+    ):
+        answer = verdict(control, found, "no route")
+        assert answer.code == 2 and answer.line.startswith("NOT AUDITED") and why in answer.line
