@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal, Protocol
 
@@ -164,6 +166,18 @@ class RecordView(_Part):
     recording: Recording | None = Field(None, description="None where no sound was kept")
 
 
+@dataclass(frozen=True, slots=True)
+class Playable:
+    """Sound that is read in parts, as a player asks for them."""
+
+    kind: str
+    """Its media type."""
+    size: int
+    """Bytes."""
+    part: Callable[[int, int], bytes]
+    """(from, to (exclusive)) -> these bytes. Runs in a thread; OSError where it has been taken away meanwhile."""
+
+
 class Records(Protocol):
     """Finished calls, for review. An OverlayError with code record-unknown where there is none of that id."""
 
@@ -187,8 +201,8 @@ class Records(Protocol):
         """An answer to a question of the form."""
         ...
 
-    async def sound(self, who: Identity, record: str) -> tuple[bytes, str]:
-        """The kept sound and its media type; code sound-missing where none was kept or it has been erased."""
+    async def sound(self, who: Identity, record: str) -> Playable:
+        """The kept sound; code sound-missing where none was kept or it has been erased."""
         ...
 
     async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:

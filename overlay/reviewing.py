@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
 
 from pydantic import TypeAdapter
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from overlay.errors import OverlayError
 from overlay.guard import body_of, who_of
@@ -15,6 +17,7 @@ from overlay.records import (
     Answer,
     Filters,
     Mark,
+    Playable,
     RecordNote,
     Records,
     RecordSummary,
@@ -27,6 +30,8 @@ from overlay.records import (
 
 RECORD_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; sandbox"
 """For a record as one self-contained page: its own style and nothing else, no scripts at all."""
+PART_BYTES = 256 << 10
+"""Sound is read and sent so much at a time: 8 s of two channels."""
 _SUMMARIES = TypeAdapter(list[RecordSummary])
 _VIEWS = TypeAdapter(list[SavedView])
 
@@ -72,8 +77,8 @@ class Reviewing:
     async def sound(self, request: Request) -> Response:
         """GET /api/records/{record}/sound, whole or a range of it."""
         who, records = self._reader(request)
-        sound, kind = await records.sound(who, request.path_params["record"])
-        return _ranged(sound, kind, request.headers.get("range", ""))
+        sound = await records.sound(who, request.path_params["record"])
+        return _ranged(sound, request.headers.get("range", ""))
 
     async def mark(self, request: Request) -> Response:
         """POST /api/records/{record}/marks."""
@@ -142,16 +147,24 @@ class Reviewing:
         return who_of(request, self._reviewer), self._records
 
 
-def _ranged(content: bytes, kind: str, asked: str) -> Response:
-    """The part of `content` a player asks for (one range, RFC 9110), so that it can jump without reading it all."""
+def _ranged(sound: Playable, asked: str) -> Response:
+    """The part of `sound` a player asks for (one range, RFC 9110), so that it can jump without reading it all."""
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-store"}
     match = re.fullmatch(r"bytes=(\d*)-(\d*)", asked)
-    if match is None or not any(match.groups()):
-        return Response(content, media_type=kind, headers=headers)
-    first, last = match.groups()
-    start = int(first) if first else max(0, len(content) - int(last))
-    end = min(int(last), len(content) - 1) if first and last else len(content) - 1
-    if start > end:
-        return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{len(content)}"})
-    headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
-    return Response(content[start : end + 1], 206, media_type=kind, headers=headers)
+    start, end, status = 0, sound.size, 200
+    if match is not None and any(match.groups()):
+        first, last = match.groups()
+        start = int(first) if first else max(0, sound.size - int(last))
+        end = min(int(last) + 1, sound.size) if first and last else sound.size
+        if start >= end:
+            return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{sound.size}"})
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{sound.size}"
+        status = 206
+    headers["Content-Length"] = str(end - start)
+    return StreamingResponse(_parts(sound, start, end), status, media_type=sound.kind, headers=headers)
+
+
+async def _parts(sound: Playable, start: int, end: int) -> AsyncIterator[bytes]:
+    """No more is read ahead than the player takes."""
+    for place in range(start, end, PART_BYTES):
+        yield await asyncio.to_thread(sound.part, place, min(place + PART_BYTES, end))

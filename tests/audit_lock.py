@@ -1,7 +1,7 @@
-"""Whether a known vulnerability stands in requirements.lock: `python -m tests.audit_lock` (needs `pip install pip-audit`).
+"""Whether a known vulnerability stands in requirements.lock: `python -m tests.audit_lock` (pip install pip-audit).
 
-pip-audit asks a vulnerability database about every part. Where the index is a mirror without that database, it skips all
-of them and still ends with "No known vulnerabilities found" and exit code 0. Here that is no result: a control, a
+pip-audit asks a vulnerability database about every part. Where the index is a mirror without that database, it skips
+all of them and still ends with "No known vulnerabilities found" and exit code 0. Here that is no result: a control, a
 version known for years to be vulnerable, must be found first, and every part must have been answered for.
 
     --service osv|pypi   the database to ask; --osv-url URL for a copy of OSV's of your own
@@ -43,8 +43,8 @@ def verdict(control: dict[str, Any] | None, report: dict[str, Any] | None, error
     if not any(each.get("vulns") for each in control["dependencies"]):
         return Verdict(
             2,
-            f"NOT AUDITED: the database that was asked does not know {CONTROL}, which is vulnerable: it answers nothing "
-            "(a package mirror without vulnerability data?); try --service osv where api.osv.dev can be reached",
+            f"NOT AUDITED: the database that was asked does not know {CONTROL}, which is vulnerable: it answers "
+            "nothing (a package mirror without such data?); try --service osv where api.osv.dev can be reached",
         )
     parts = report["dependencies"]
     holes = [(each["name"], each["version"], hole["id"]) for each in parts for hole in each.get("vulns", ())]

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,9 +83,10 @@ def hearing(every: int = 5) -> Hearing:
     return Hearing("rig", "rig", "0", False, lambda *_, **__: Ears(every), lambda: None)
 
 
-def service(folder: Path, every: int = 5) -> Service:
+def service(folder: Path, every: int = 5, **settings: Any) -> Service:
     """A whole program on this folder, with scripted ears. Call `open` on an event loop."""
-    return Service(Settings(data=folder, consent="granted"), RULES, Shelf("default"), Hub(), hearing(every))
+    chosen = Settings(data=folder, **({"consent": "granted"} | settings))
+    return Service(chosen, RULES, Shelf("default"), Hub(), hearing(every))
 
 
 def acknowledging(one: Service, tell: Callable[[str, int], None]) -> None:

@@ -17,6 +17,7 @@ from overlay.records import (
     Answer,
     Filters,
     Mark,
+    Playable,
     Question,
     Recording,
     RecordNote,
@@ -210,10 +211,11 @@ class Shelf:
     async def answer(self, who: Identity, record: str, answer: Answer) -> None:
         self.answers.append((record, answer.model_copy(update={"who": who.who, "at": "2026-11-24T10:41:00+00:00"})))
 
-    async def sound(self, who: Identity, record: str) -> tuple[bytes, str]:
+    async def sound(self, who: Identity, record: str) -> Playable:
         if record not in self.kept:
             raise OverlayError("sound-missing", "No sound was kept of this call.")
-        return self.kept[record][1], "audio/wav"
+        sound = self.kept[record][1]
+        return Playable("audio/wav", len(sound), lambda start, end: sound[start:end])
 
     async def report(self, who: Identity, asked: ReportAsked) -> str:
         return "<p>nothing yet</p>"

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.async_api import expect
 from typer.testing import CliRunner
@@ -17,8 +17,6 @@ from typer.testing import CliRunner
 from assist.commands.main import app
 from assist.doctor import examine
 from assist.events import Action
-from assist.privacy.consent import Consent
-from assist.privacy.recordings import Tape
 from assist.privacy.redaction import is_masked
 from assist.privacy.retention import due, erase, export, purge
 from assist.records.library import Library
@@ -31,7 +29,6 @@ from overlay.hub import Hub
 from overlay.identity import ScreenSettings
 from overlay.listening import serving
 from overlay.server import create_app
-from tests.fault_rig import in_a_child
 from tests.overlay_stage import CHROMIUM, play
 from tests.overlay_stage import stage as pages
 from tests.scripted_call import SPEAKERS, on_stage, said
@@ -63,15 +60,19 @@ async def hear(stage, seconds, script=None):
         await asyncio.sleep(0)
 
 
+async def written(stage):
+    """Whatever was put to the recording so far has been done."""
+    await asyncio.gather(*map(asyncio.wrap_future, stage.service.calls[stage.call].tape._reel._done))
+
+
 def act(stage, what, detail=""):
     live = stage.service.calls[stage.call]
     live.act(Action(live.session.now_ms, "Dana", "agent", what, detail=detail))
 
 
-def on_a_call(tmp_path, scene, **settings):
+def on_a_call(tmp_path, scene, **chosen):
     async def run():
-        settings_ = {"consent": "granted", "auto_pause": False, "recordings": True} | settings
-        stage = await on_stage(tmp_path, **settings_)
+        stage = await on_stage(tmp_path, **({"consent": "granted", "auto_pause": False, "recordings": True} | chosen))
         await scene(stage)
         await stage.close()
 
@@ -84,7 +85,7 @@ def talk(start_ms, text="i have been waiting for two weeks now", speaker=Speaker
 
 def played(tmp_path, call):
     """The kept sound as a player hears it, shape (samples, 2)."""
-    samples, rate = soundfile.read(io.BytesIO(Recordings(tmp_path).sound(call).wav()), dtype="float32")
+    samples, rate = soundfile.read(io.BytesIO(Recordings(tmp_path).open(call).wav()), dtype="float32")
     assert rate == RATE
     return samples
 
@@ -103,6 +104,7 @@ def test_a_call_is_kept_sealed_and_comes_back_as_it_was_except_for_what_is_maske
             18: [talk(16_000)],
         }
         await hear(stage, 45, script)
+        await written(stage)
         path = Recordings(tmp_path).path(stage.call)
         assert path.stat().st_size > 10 * RATE, "what has waited long enough is on disk while the call goes on"
         await stage.end()
@@ -123,8 +125,8 @@ def test_a_call_is_kept_sealed_and_comes_back_as_it_was_except_for_what_is_maske
         canary = at(true, 500, 510)
         codes = mu_law(canary).tobytes()
         assert codes in mu_law(at(true, 0, 2_000)).tobytes(), "the pattern is one that would be found"
-        both = Recordings(tmp_path).sound(stage.call).samples[8_000:8_160].tobytes()
-        assert both in Recordings(tmp_path).sound(stage.call).wav()
+        both = Recordings(tmp_path).open(stage.call).samples()[8_000:8_160].tobytes()
+        assert both in Recordings(tmp_path).open(stage.call).wav()
         for plain in (codes, both, canary.tobytes(), (canary * 32767).astype("<i2").tobytes(), b"\xff" * 32):
             assert plain not in on_disk
 
@@ -175,13 +177,15 @@ def test_unknown_consent_is_no_consent_to_a_recording_whatever_the_policy(policy
 def test_a_refusal_deletes_the_recording_at_once_and_with_its_key(tmp_path):
     async def scene(stage):
         await hear(stage, 35, {2: [talk(0)]})
+        await written(stage)
         path = Recordings(tmp_path).path(stage.call)
         before = path.read_bytes()
         act(stage, "consent", "refused")
+        await written(stage)
         assert not path.exists()
         await stage.written()
         path.write_bytes(before)
-        assert Recordings(tmp_path).sound(stage.call) is None, "a copy cannot be opened any more"
+        assert Recordings(tmp_path).open(stage.call) is None, "a copy cannot be opened any more"
         path.unlink()
         await hear(stage, 35, {37: [talk(35_100)]})
         await stage.end()
@@ -225,37 +229,14 @@ def test_a_call_cut_short_keeps_its_whole_seconds_and_what_was_torn_is_dropped(t
     file.close()
     whole = recordings.path("k1").read_bytes()
     recordings.path("k1").write_bytes(whole[:-100])
-    assert np.array_equal(recordings.sound("k1").samples, np.concatenate([speech, speech]))
+    assert np.array_equal(recordings.open("k1").samples(), np.concatenate([speech, speech]))
     again = SoundFile(recordings.path("k1"), recordings.keys, "k1", SPEAKERS)
     assert again.frames == 2
     again.append(speech)
     again.close()
     mended = recordings.path("k1").read_bytes()
     assert len(mended) == len(whole) and mended != whole, "no nonce is used twice"
-    assert np.array_equal(recordings.sound("k1").samples, np.concatenate([speech] * 3))
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_program_that_dies_keeps_all_but_the_last_half_minute_and_a_call_that_goes_on_keeps_its_own_time(tmp_path):
-    def tape_of_talk(offset_ms):
-        tape = Tape(Recordings(tmp_path), "k1", SPEAKERS)
-        for second in range(40):
-            tape.take(talk(offset_ms + second * 1_000, "so"))
-            sound = heard_sound(1)
-            chunk = Chunk(second * 1_000, {who: sound[:, n] for n, who in enumerate(SPEAKERS)})
-            assert tape.push(chunk, offset_ms, Consent.GRANTED, deaf=False) == []
-        return tape
-
-    child, pipe = in_a_child(lambda _: None if tape_of_talk(0) else None)
-    assert os.waitpid(child, 0)[1] == 0
-    os.close(pipe)
-    assert len(played(tmp_path, "k1")) == 10 * RATE
-    assert tape_of_talk(60_000).finish() == []
-    kept = played(tmp_path, "k1")
-    assert len(kept) == 100 * RATE and not kept[10 * RATE : 60 * RATE].any()
-    for second in (0, 9, 60, 99):
-        word = (second * 1_000, second * 1_000 + 250)
-        assert at(kept, *word).any() and not at(kept, *word, AGENT).any()
+    assert np.array_equal(recordings.open("k1").samples(), np.concatenate([speech] * 3))
 
 
 def test_an_admin_is_told_whether_sound_is_kept_and_for_how_long(tmp_path):
@@ -281,13 +262,13 @@ def test_seconds_that_are_swapped_moved_to_another_call_or_changed_are_not_playe
     line, _, sealed = recordings.path("k1").read_bytes().partition(b"\n")
     half = len(sealed) // 2
     recordings.path("k1").write_bytes(line + b"\n" + sealed[half:] + sealed[:half])
-    assert recordings.sound("k1") is None
+    assert recordings.open("k1") is None
     changed = bytes([sealed[0] ^ 1]) + sealed[1:]
     recordings.path("k1").write_bytes(line + b"\n" + changed)
-    kept = DECODED[recordings.sound("k1").samples]
+    kept = DECODED[recordings.open("k1").samples()]
     assert not kept[:RATE].any() and kept[RATE:].any()
     recordings.path("k2").write_bytes(line + b"\n" + sealed)
-    assert recordings.sound("k2") is None
+    assert recordings.open("k2") is None
 
 
 def test_a_recording_goes_after_its_days_with_its_call_and_with_its_key(tmp_path):
@@ -313,7 +294,7 @@ def test_a_recording_goes_after_its_days_with_its_call_and_with_its_key(tmp_path
         erase(store, tmp_path, [call])
         assert not path.exists()
         path.write_bytes(sealed)
-        assert recordings.sound(call) is None, "its key is gone with it"
+        assert recordings.open(call) is None, "its key is gone with it"
 
     on_a_call(tmp_path, scene)
 
@@ -379,6 +360,34 @@ def test_the_review_page_plays_what_was_kept(tmp_path):
         store.close()
 
     play(scene)
+
+
+@given(
+    st.integers(1, 3),
+    st.lists(st.integers(0, 255), min_size=1, max_size=3),
+    st.tuples(st.integers(0, 100_000), st.integers(0, 100_000)),
+    st.integers(0, 3_500),
+)
+@settings(max_examples=60)
+def test_any_part_is_the_same_part_of_the_whole_and_the_peaks_are_those_of_all_of_it(
+    tmp_path_factory, seconds, codes, part, duration_ms
+):
+    folder = tmp_path_factory.mktemp("sound")
+    recordings = Recordings(folder)
+    file = SoundFile(recordings.path("k1"), recordings.keys, "k1", SPEAKERS)
+    samples = np.resize(np.array(codes, np.uint8), (seconds * RATE, 2))
+    for second in np.split(samples, seconds):
+        file.append(second)
+    file.close()
+    sound = recordings.open("k1")
+    whole = sound.wav()
+    assert len(whole) == sound.size and np.array_equal(sound.samples(), samples)
+    assert sound.wav(*part) == whole[part[0] : part[1]]
+    length = min(duration_ms * RATE // 1000, len(samples))
+    step = max(1, -(-length // 7))
+    loud = np.abs(DECODED[samples[:length]].astype(np.float32)) / 32768
+    wanted = [[float(loud[at : at + step, n].max()) for at in range(0, length, step)] for n in (0, 1)]
+    assert [list(each) for each in sound.peaks(duration_ms, 7).values()] == [pytest.approx(w, abs=6e-4) for w in wanted]
 
 
 @given(st.lists(st.floats(-1, 1, width=32), min_size=1))

@@ -120,7 +120,7 @@ class LiveCall:
             for heard in await asyncio.to_thread(lambda: list(ears.finish())):
                 self._hear(heard)
             if self.tape is not None:
-                self._say(self.tape.finish())
+                self._say(await self.tape.finish())
             self._say(self.session.end(self.session.now_ms, reason, self.ledger.sums(self._end_ms)))
             self._ended = True
 

@@ -9,12 +9,14 @@ granted consent.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from assist.errors import AssistError
 from assist.events import Action, ConsentSet, Event
 from assist.live.session import PAUSE_REACH_MS
 from assist.privacy.consent import Consent
@@ -34,9 +36,63 @@ NEAR_MS = 2_000
 other words, which nothing can mask. Of 80 card numbers read aloud (flite's four voices, embedded recogniser, half
 asked for) sound was left of 32 with MASKED_MS alone; of 3 with 1.5 s, as with 2, 3 and 4: those misheard as a whole."""
 FOREVER = 1 << 62
+MOST_WAITING = 60
+"""Seconds of sound that may wait for a slow disk (2 MB); then no more of the call is kept."""
 
 Span = tuple[int, int]
 """From and to, in ms of call time."""
+
+
+class Reel:
+    """The recording of one call on disk: key, sealing and writing, all on one thread that is not the event loop's."""
+
+    def __init__(self, recordings: Recordings, call: str, speakers: tuple[Speaker, ...]) -> None:
+        self._recordings, self._call, self._speakers = recordings, call, speakers
+        self._file: SoundFile | None = None
+        self._thread = ThreadPoolExecutor(1, "sound")
+        self._done: deque[Future[None]] = deque()
+
+    def append(self, second: int, frame: MuLaw) -> None:
+        """Write a second in its place; seconds that were left out before it are silence."""
+        self._done.append(self._thread.submit(self._append, second, frame))
+
+    def discard(self) -> None:
+        """Delete the recording, after what was put before."""
+        self._done.append(self._thread.submit(self._discard))
+
+    def failure(self) -> Exception | None:
+        """What went wrong with anything put so far, or that too much waits."""
+        while self._done and self._done[0].done():
+            error = self._done.popleft().exception()
+            if error is not None:
+                return error if isinstance(error, Exception) else OSError(str(error))
+        return OSError("the disk is too slow") if len(self._done) > MOST_WAITING else None
+
+    async def close(self) -> Exception | None:
+        """Have it on disk; what went wrong."""
+        self._done.append(self._thread.submit(self._close))
+        self._thread.shutdown(wait=False)
+        await asyncio.wait([asyncio.wrap_future(future) for future in self._done])
+        return self.failure()
+
+    def _append(self, second: int, frame: MuLaw) -> None:
+        if self._file is None:
+            self._file = SoundFile(self._recordings.path(self._call), self._recordings.keys, self._call, self._speakers)
+        while self._file.frames < second:
+            self._file.append(np.full(frame.shape, SILENT, np.uint8))
+        if self._file.frames == second:  # a call that goes on may begin in the second that was its last
+            self._file.append(frame)
+
+    def _discard(self) -> None:
+        with contextlib.suppress(OSError):
+            if self._file is not None:
+                self._file.close()
+        self._file = None
+        self._recordings.remove([self._call])
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 @dataclass
@@ -55,11 +111,13 @@ class Tape:
     _end: int = 0
     """Samples of call time so far."""
     _next: int = 0
-    """The next second to be written."""
+    """The next second to be written; those before the first that was held are silence."""
     _agreed: bool = False
     """Consent has been granted, so that there is something to write."""
-    _file: SoundFile | None = None
     _failed: bool = False
+
+    def __post_init__(self) -> None:
+        self._reel = Reel(self.recordings, self.call, self.speakers)
 
     def push(self, chunk: Chunk, offset_ms: int, consent: Consent, *, deaf: bool) -> list[Trouble]:
         """Take the next sound; what has waited long enough is written. Trouble where it cannot be, once."""
@@ -68,9 +126,12 @@ class Tape:
         pcm = np.stack([chunk.channels[who] for who in self.speakers], axis=1)
         self._end = start + len(pcm)
         if consent is Consent.GRANTED and not deaf and not self._failed:
-            self._agreed = True
+            if not self._agreed:
+                self._agreed, self._next = True, max(self._next, start // RATE)
             self._hold(start, mu_law(pcm))
-        return self._write((self._end * 1000 // RATE - HOLD_MS) // FRAME_MS)
+        self._write((self._end * 1000 // RATE - HOLD_MS) // FRAME_MS)
+        error = self._reel.failure()
+        return self._fail(error) if error is not None and not self._failed else []
 
     def take(self, event: Event) -> None:
         """Learn from what happened what may be kept."""
@@ -86,17 +147,12 @@ class Tape:
             case ConsentSet(consent=Consent.REFUSED):
                 self._discard()
 
-    def finish(self) -> list[Trouble]:
-        """The call is over and every word is known: write the rest."""
-        troubles = self._write(-(-self._end // RATE))
-        try:
-            if self._file is not None:
-                self._file.close()
-        except OSError as error:
-            troubles += self._fail(error)
-        self._file = None
+    async def finish(self) -> list[Trouble]:
+        """The call is over and every word is known: write the rest; returns when it is on disk."""
+        self._write(-(-self._end // RATE))
         self._held.clear()
-        return troubles
+        error = await self._reel.close()
+        return self._fail(error) if error is not None and not self._failed else []
 
     def _hold(self, start: int, samples: MuLaw) -> None:
         while len(samples):
@@ -115,25 +171,18 @@ class Tape:
         masked = [(word.start_ms - MASKED_MS, word.end_ms + MASKED_MS) for word in said.words if is_masked(word)]
         self._said[said.id] = (self.speakers.index(said.speaker), kept, masked)
 
-    def _write(self, before: int) -> list[Trouble]:
-        """Write every second before this one."""
-        if not self._agreed or self._failed or before <= self._next:
-            return []
-        try:
-            if self._file is None:
-                self._file = SoundFile(self.recordings.path(self.call), self.recordings.keys, self.call, self.speakers)
-                self._next = self._file.frames
-            while self._next < before:
-                self._file.append(self._cleared(self._next))
-                self._held.pop(self._next, None)
-                self._next += 1
-        except (OSError, AssistError) as error:
-            return self._fail(error)
+    def _write(self, before: int) -> None:
+        """Have every second before this one written."""
+        if not self._agreed or self._failed:
+            return
+        while self._next < before:
+            self._reel.append(self._next, self._cleared(self._next))
+            self._held.pop(self._next, None)
+            self._next += 1
         long_ago = self._next * FRAME_MS - 2 * HOLD_MS
         self._said = {
             name: said for name, said in self._said.items() if any(to > long_ago for _, to in (*said[1], *said[2]))
         }
-        return []
 
     def _cleared(self, second: int) -> MuLaw:
         """A second with everything silenced that may not be kept."""
@@ -157,12 +206,8 @@ class Tape:
 
     def _discard(self) -> None:
         """Consent was refused: nothing stays. The key goes with the call in the store, should the file not go."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.close()
-        with contextlib.suppress(OSError):
-            self.recordings.remove([self.call])
-        self._file, self._next, self._agreed = None, 0, False
+        self._reel.discard()
+        self._agreed = False
         self._held.clear()
         self._said.clear()
 

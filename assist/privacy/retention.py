@@ -22,6 +22,8 @@ from assist.store.sounds import Recordings
 from assist.store.store import RecordQuery, Store
 
 PAGE = 200
+PART_BYTES = 1 << 20
+"""Sound is opened and written so much at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +151,11 @@ def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = No
                 }
                 for name, part in parts.items():
                     archive.writestr(f"{call}/{name}.json", json.dumps(part, ensure_ascii=False, indent=1))
-                sound = Recordings(data).sound(call) if data is not None else None
+                sound = Recordings(data).open(call) if data is not None else None
                 if sound is not None:
-                    archive.writestr(f"{call}/sound.wav", sound.wav())
+                    with archive.open(f"{call}/sound.wav", "w", force_zip64=True) as file:
+                        for start in range(0, sound.size, PART_BYTES):
+                            file.write(sound.wav(start, start + PART_BYTES))
                 written += 1
     except OSError as error:
         raise AssistError("export-failed", f"cannot write {out}: {error.strerror or error}") from None

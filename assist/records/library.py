@@ -17,7 +17,7 @@ from assist.records.reporting import report_of
 from assist.records.trends import Said, monday, trends
 from assist.records.wrapup import VERDICTS, completed
 from assist.settings import KeepSettings
-from assist.store.sounds import RATE, Recordings, Sound
+from assist.store.sounds import KeptSound, Recordings
 from assist.store.store import RecordQuery, Review, Store
 from overlay.errors import OverlayError
 from overlay.identity import Identity
@@ -25,6 +25,7 @@ from overlay.records import (
     Answer,
     Filters,
     Mark,
+    Playable,
     Question,
     Recording,
     RecordNote,
@@ -110,7 +111,7 @@ class Library:
             raise OverlayError("answer-unknown", f"Expected one of: {', '.join(question.answers)}.")
         await self._add(record, Review(_now(), who.who, ANSWER, question.id, answer.answer))
 
-    async def sound(self, who: Identity, record: str) -> tuple[bytes, str]:
+    async def sound(self, who: Identity, record: str) -> Playable:
         """The sound that was kept, as WAV; that `who` has asked for it is kept."""
         sound = await asyncio.to_thread(self._sound, record)
         if sound is None:
@@ -118,7 +119,7 @@ class Library:
         if self._heard.get(who.who) != record:
             await self._noted(who, "sound", record)
             self._heard[who.who] = record
-        return await asyncio.to_thread(sound.wav), "audio/wav"
+        return Playable("audio/wav", sound.size, sound.wav)
 
     async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
         """What the last weeks came to."""
@@ -207,8 +208,8 @@ class Library:
             }
         )
 
-    def _sound(self, record: str) -> Sound | None:
-        return self._recordings.sound(record) if self._recordings is not None else None
+    def _sound(self, record: str) -> KeptSound | None:
+        return self._recordings.open(record) if self._recordings is not None else None
 
     def _recording(self, record: str, started_at: str, duration_ms: int) -> Recording | None:
         sound = self._sound(record)
@@ -216,8 +217,7 @@ class Library:
             return None
         days = min(self._keep.audio_days, self._keep.transcript_days)
         until = datetime.fromisoformat(started_at).date() + timedelta(days=days)
-        whole = Sound(sound.speakers, sound.samples[: duration_ms * RATE // 1000])
-        return Recording(duration_ms=duration_ms, kept_until=until.isoformat(), peaks=whole.peaks())
+        return Recording(duration_ms=duration_ms, kept_until=until.isoformat(), peaks=sound.peaks(duration_ms))
 
     def _answers(self, reviews: list[Review]) -> list[Answer]:
         """The newest answer to each question that is still on the form."""

@@ -41,43 +41,89 @@ def _table() -> NDArray[np.int16]:
 
 DECODED = _table()
 """Code -> 16-bit sample."""
-_SORTED = np.argsort(DECODED, kind="stable").astype(np.uint8)
-_EDGES = (DECODED[_SORTED].astype(np.float32)[1:] + DECODED[_SORTED].astype(np.float32)[:-1]) / 2
 
 
-def mu_law(pcm: NDArray[np.float32]) -> MuLaw:
-    """Float32 sound in [-1, 1] as mu-law, each sample the nearest code; same shape."""
-    codes = _SORTED[np.searchsorted(_EDGES, np.clip(pcm, -1, 1) * 32767)]
+def _codes() -> NDArray[np.uint8]:
+    order = np.argsort(DECODED, kind="stable").astype(np.uint8)
+    values = DECODED[order].astype(np.float32)
+    codes = order[np.searchsorted((values[1:] + values[:-1]) / 2, np.arange(-32768, 32768, dtype=np.float32))]
     codes[codes == 0x7F] = SILENT  # the other zero
     return codes
 
 
+_CODES = _codes()
+"""16-bit sample + 32768 -> the nearest code: looked up, since this runs on the event loop for all sound of a call."""
+
+
+def mu_law(pcm: NDArray[np.float32]) -> MuLaw:
+    """Float32 sound in [-1, 1] as mu-law, each sample the nearest code; same shape."""
+    return _CODES[np.rint(np.clip(pcm, -1, 1) * 32767).astype(np.int32) + 32768]
+
+
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """The sound of one call."""
+class KeptSound:
+    """The kept sound of one call, opened second by second: no more is read and opened than is asked for."""
 
+    call: str
+    path: Path
+    keys: Keyring
     speakers: tuple[str, ...]
-    samples: MuLaw
+    frames: int
+    """Whole seconds in the file."""
 
-    def wav(self) -> bytes:
-        """As a WAV file in mu-law, one channel for each speaker."""
-        data, channels = self.samples.tobytes(), len(self.speakers)
+    @property
+    def size(self) -> int:
+        """Bytes of the WAV file that `wav` gives (mu-law, one channel for each speaker)."""
+        return len(self._head()) + self.frames * RATE * len(self.speakers)
+
+    def wav(self, start: int = 0, end: int | None = None) -> bytes:
+        """The bytes `start` to `end` (exclusive) of it. A damaged second is silence.
+
+        Raises:
+            OSError: the recording has been taken away meanwhile.
+        """
+        end = self.size if end is None else min(end, self.size)
+        head, second = self._head(), RATE * len(self.speakers)
+        first, last = max(0, start - len(head)) // second, -(-max(0, end - len(head)) // second)
+        sound = self.samples(first, last).tobytes()
+        begin = len(head) + first * second
+        return head[start:end] + sound[max(0, start - begin) : max(0, end - begin)]
+
+    def samples(self, first: int = 0, last: int | None = None) -> MuLaw:
+        """The seconds `first` to `last` (exclusive), shape (samples, channels)."""
+        last = self.frames if last is None else min(last, self.frames)
+        line = _line(self.speakers)
+        size, about = _frame_bytes(self.speakers), _about(self.call, line)
+        out = np.full((max(0, last - first), RATE, len(self.speakers)), SILENT, np.uint8)
+        with open(self.path, "rb") as file:
+            file.seek(len(line) + first * size)
+            for n, frame in enumerate(out, first):
+                plain = self.keys.unlock(self.call, file.read(size), about + str(n).encode())
+                if plain is not None:
+                    frame[:] = np.frombuffer(plain, np.uint8).reshape(frame.shape)
+        return out.reshape(-1, len(self.speakers))
+
+    def peaks(self, duration_ms: int, most: int = 1000) -> dict[str, list[float]]:
+        """Speaker -> loudest sample 0..1 of each of at most `most` equal stretches of the call."""
+        length = min(duration_ms * RATE // 1000, self.frames * RATE)
+        step = max(1, -(-length // most))
+        found = np.zeros((-(-length // step), len(self.speakers)), np.int32)
+        for second in range(-(-length // RATE)):
+            begin = second * RATE
+            loud = np.abs(DECODED[self.samples(second, second + 1)].astype(np.int32))[: length - begin]
+            starts = np.unique(np.maximum(np.arange(begin // step, -(-(begin + len(loud)) // step)) * step - begin, 0))
+            place = begin // step
+            part = np.maximum.reduceat(loud, starts, axis=0)
+            found[place : place + len(part)] = np.maximum(found[place : place + len(part)], part)
+        return {who: [round(float(v) / 32768, 3) for v in found[:, n]] for n, who in enumerate(self.speakers)}
+
+    def _head(self) -> bytes:
+        channels, samples = len(self.speakers), self.frames * RATE
         form = struct.pack("<HHIIHHH", MU_LAW, channels, RATE, RATE * channels, channels, 8, 0)
-        fact = struct.pack("<I", len(self.samples))
-        data += b"\0" * (len(data) % 2)
-        body = b"WAVE" + b"".join(
-            name + struct.pack("<I", len(part)) + part for name, part in ((b"fmt ", form), (b"fact", fact))
-        )
-        body += b"data" + struct.pack("<I", self.samples.size) + data
-        return b"RIFF" + struct.pack("<I", len(body)) + body
-
-    def peaks(self, most: int = 1000) -> dict[str, list[float]]:
-        """Speaker -> loudest sample 0..1 of each of at most `most` equal stretches."""
-        length = max(1, -(-len(self.samples) // most))
-        starts = np.arange(0, len(self.samples), length)
-        loud = np.abs(DECODED[self.samples].astype(np.float32)) / 32768
-        found = np.maximum.reduceat(loud, starts, axis=0) if len(starts) else loud
-        return {who: [round(float(v), 3) for v in found[:, n]] for n, who in enumerate(self.speakers)}
+        parts = ((b"fmt ", form), (b"fact", struct.pack("<I", samples)))
+        body = b"WAVE" + b"".join(name + struct.pack("<I", len(part)) + part for name, part in parts)
+        body += b"data" + struct.pack("<I", samples * channels)
+        return b"RIFF" + struct.pack("<I", len(body) + samples * channels) + body
 
 
 class SoundFile:
@@ -146,30 +192,28 @@ class Recordings:
         for call in calls:
             self.path(call).unlink(missing_ok=True)
 
-    def sound(self, call: str) -> Sound | None:
-        """The sound of a call; None where there is none or its key is gone. A damaged second is silence.
+    def open(self, call: str) -> KeptSound | None:
+        """The sound of a call; None where there is none, its key is gone or not one second of it can be opened.
 
         Raises:
             AssistError: code keys-failed.
         """
+        path = self.path(call)
         try:
-            data = self.path(call).read_bytes()
+            with open(path, "rb") as file:
+                line = file.readline(200)
+                if not line.startswith(FORMAT.encode()):
+                    return None
+                speakers = tuple(line.decode("ascii", "replace").removeprefix(FORMAT).strip().split(","))
+                size, about, keys = _frame_bytes(speakers), _about(call, line), self.keys
+                frames = (os.fstat(file.fileno()).st_size - len(line)) // size
+                sealed = (file.read(size) for _ in range(frames))
+                whole = any(
+                    keys.unlock(call, each, about + str(n).encode()) is not None for n, each in enumerate(sealed)
+                )
         except OSError:
             return None
-        line, _, sealed = data.partition(b"\n")
-        line += b"\n"
-        if not line.startswith(FORMAT.encode()):
-            return None
-        speakers = tuple(line.decode("ascii", "replace").removeprefix(FORMAT).strip().split(","))
-        size, about, keys = _frame_bytes(speakers), _about(call, line), self.keys
-        out = np.full((len(sealed) // size, RATE, len(speakers)), SILENT, np.uint8)
-        opened = 0
-        for n, frame in enumerate(out):
-            plain = keys.unlock(call, sealed[n * size : (n + 1) * size], about + str(n).encode())
-            if plain is not None:
-                frame[:] = np.frombuffer(plain, np.uint8).reshape(frame.shape)
-                opened += 1
-        return Sound(speakers, out.reshape(-1, len(speakers))) if opened else None
+        return KeptSound(call, path, keys, speakers, frames) if whole else None
 
 
 def _line(speakers: Sequence[str]) -> bytes:
