@@ -34,6 +34,9 @@ def kept(*texts):
         ("the security code is one two three", "the [security code] code is [security code]"),
         ("write to jane dot smith at example dot co dot uk please", "write to [e-mail] please"),
         ("it's jane@example.com", "it's [e-mail]"),
+        ("four or eight seven coal fired for four seven seven four four two four on it", "[number] on it"),
+        ("so one five nine they'd want six five page for all seven seven seven to one", "so [number]"),
+        ("two sexual double want four to five on three two three seven eight six online", "[number] online"),
         ("I was born on the third of May nineteen eighty two", "I was born on the [date of birth]"),
     ],
 )
@@ -54,6 +57,9 @@ def test_what_must_not_be_kept_is_masked(text, expected):
         "in 2024 it was fine",
         "I'll look at the dot on the map at home",
         "I may be late",
+        "two of us flew at seven on the third and one came back at ten",
+        "one or two people and then three or four more of them in line nine",
+        "the bill went from forty to fifty and then to sixty in two or three months",
     ],
 )
 def test_ordinary_numbers_stay(text):
@@ -103,3 +109,31 @@ def test_no_partial_shows_digits_of_a_run_that_goes_on(digits, shown):
 def test_a_partial_without_digits_is_untouched():
     partial = Hypothesis("u", Speaker.CUSTOMER, 0, words("I want to"), words("speak to a manager"))
     assert Redactor().provisional(partial) == partial
+
+
+def provisional(text, redactor=None):
+    """Every provisional text while it grows word by word, two words of it tentative."""
+    redactor, spoken = redactor or Redactor(), words(text)
+    for n in range(1, len(spoken) + 1):
+        cut = max(0, n - 2)
+        partial = redactor.provisional(Hypothesis("u", Speaker.CUSTOMER, 0, spoken[:cut], spoken[cut:n]))
+        yield " ".join(word.text for word in partial.agreed + partial.tentative)
+
+
+def test_a_number_torn_apart_by_misheard_words_does_not_show_while_it_is_being_said():
+    for text in provisional(
+        "bill gates oh shit you know one one page six zero nine six zero five seven five six thanks"
+    ):
+        assert sum(unit in UNITS for unit in text.split()) < 3, text
+
+
+def test_an_address_is_held_back_while_it_is_being_said_and_nothing_else_for_long():
+    said_so_far = list(provisional("send it to kate dot b at example dot co dot uk would you"))
+    assert said_so_far[3] == "send it to kate" and said_so_far[-1] == "send it to [e-mail] would you"
+    assert all("dot b" not in text and "example" not in text for text in said_so_far)
+    redactor = Redactor()
+    redactor.settled(said("what is your e-mail address", speaker=Speaker.AGENT))
+    assert set(provisional("k a t e b at example", redactor)) == {""}
+    redactor.settled(said("kate dot b at example dot com", at=3_000))
+    assert list(provisional("and I want my money", redactor))[-1] == "and I want my money"
+    assert list(provisional("I was at home when it came"))[-1] == "I was at home when it came"

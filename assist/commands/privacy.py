@@ -127,6 +127,9 @@ def privacy_release(call: str, data: DataOption = None, config: ConfigOption = N
 @privacy_app.command("measure")
 def privacy_measure(
     spoken: Annotated[int, typer.Option(help="Also read that many card numbers aloud (needs flite).")] = 0,
+    unseen: Annotated[
+        bool, typer.Option("--unseen", help="By voices it was not tuned on (festival, festvox-kdlpc16k, espeak-ng).")
+    ] = False,
 ) -> None:
     """How much of generated numbers the masking catches, with 95 % intervals; also read aloud, if asked."""
     from assist.evaluation.masking import held_out, measure, tuned
@@ -139,14 +142,15 @@ def privacy_measure(
             )
     console.print(table)
     if spoken:
-        from assist.evaluation.spoken_masking import measure_spoken
+        from assist.evaluation.spoken_masking import UNSEEN, VOICES, measure_spoken
         from audio.sphinx import SphinxRecogniser
 
-        found = measure_spoken(SphinxRecogniser(decoders=1), spoken)
+        found = measure_spoken(SphinxRecogniser(decoders=1), spoken, voices=UNSEEN if unseen else VOICES)
         console.print(
             f"read aloud: {found.none_left}/{found.numbers} with no digit word left "
             f"(95 % from {100 * found.none_share.low:.1f} %), {found.few_left} with fewer than four; "
-            f"{found.seen} of {found.said} recognised digit words left in sight"
+            f"{found.seen} of {found.said} recognised digit words left in sight; "
+            f"{found.partial_leaks} provisional texts with three of them"
         )
 
 

@@ -46,7 +46,7 @@ class Masked:
     """Cases of which no secret word was left."""
     share: Figure
     partial_leaks: int
-    """Provisional texts that showed three or more secret digits."""
+    """Provisional texts that showed three or more secret digits, or words of an e-mail address."""
     forms: dict[str, tuple[int, int]]
     """Form -> (whole, cases)."""
 
@@ -114,7 +114,7 @@ def _play(case: Case) -> tuple[bool, int]:
         said = _said(f"u{n}", speaker, text, at)
         hidden = [(at + WORD_MS * i, word[1:]) for i, word in enumerate(text.split()) if word.startswith(SECRET)]
         secret = {start for start, _ in hidden}
-        figures = {start for start, word in hidden if bears_digits(word)}
+        figures = {start for start, word in hidden if bears_digits(word) or case.kind == "e-mail"}
         for shown in range(1, len(said.words) + 1):
             cut = max(0, shown - 2)
             partial = Hypothesis(said.id, speaker, at, said.words[:cut], said.words[cut:shown])

@@ -1,7 +1,9 @@
 """Card numbers read aloud to a recogniser: how much of them is still seen after the redactor.
 
-Voices are flite's (`apt install flite`): synthetic, clear, American and Scottish English. A recogniser that mishears
-writes other words than digits, which nothing can mask; what counts here is whether digits are left.
+Voices are flite's (`apt install flite`): synthetic, clear, American and Scottish English; the redactor was tuned on
+what the embedded recogniser made of them. The unseen ones were not looked at while it was written: festival's and
+espeak-ng's (`apt install festival festvox-kdlpc16k espeak-ng`). A recogniser that mishears writes other words than
+digits, which nothing can mask; what counts here is whether digits are left.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import random
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +24,15 @@ from assist.errors import AssistError
 from assist.evaluation.figures import Figure, wilson
 from assist.evaluation.masking import bears_digits, card, digits, doubled, groups, pairs
 from assist.privacy.redaction import Redactor
-from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker, Utterance, Word
+from audio.events import SAMPLE_RATE, Chunk, Hypothesis, Pcm, Speaker, Utterance, Word
 from audio.listener import Listener
 from audio.recogniser import Recogniser
 from audio.recording import open_recording
 from audio.scheduling import Scheduler
 
-VOICES = ("slt", "rms", "awb", "kal16")
+VOICES = ("flite:slt", "flite:rms", "flite:awb", "flite:kal16")
+UNSEEN = ("festival:ked_diphone", "espeak-ng:en-us+f3", "espeak-ng:en-gb", "espeak-ng:en-us+m3")
+"""Voices as program:name."""
 LEAK = 4
 """Digit-bearing words in sight that make a leak worth the name: a group of a card."""
 
@@ -55,28 +59,38 @@ class Spoken:
     """Of those, left in sight."""
     with_cue: tuple[int, int]
     """(none left, numbers) where the agent had asked for the card."""
+    partial_leaks: int
+    """Provisional texts with three digit-bearing words and more in sight, all numbers together."""
 
 
 def measure_spoken(
-    recogniser: Recogniser, numbers: int, *, seed: int = 3, progress: Callable[[int], None] = lambda _: None
+    recogniser: Recogniser,
+    numbers: int,
+    *,
+    voices: Sequence[str] = VOICES,
+    seed: int = 3,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Spoken:
     """Read that many card numbers to the recogniser, half of them after the agent's question.
 
     Raises:
-        AssistError: code flite-missing.
+        AssistError: code voice-missing.
     """
-    if shutil.which("flite") is None:
-        raise AssistError("flite-missing", "flite reads the numbers aloud and is not here: apt install flite")
+    missing = sorted(
+        {program for program, _ in (voice.split(":") for voice in voices) if shutil.which(program) is None}
+    )
+    if missing:
+        raise AssistError("voice-missing", f"numbers are read aloud by {missing[0]}, which is not here: apt install it")
     scheduler = Scheduler(recogniser, 1)
-    none = few = said = seen = cued = cued_none = 0
+    none = few = said = seen = cued = cued_none = leaks = 0
     try:
-        for n, (voice, text) in enumerate(_texts(numbers, random.Random(seed))):
+        for n, (voice, text) in enumerate(_texts(numbers, voices, random.Random(seed))):
             redactor = Redactor()
             asked = n % 2 == 0
             if asked:
                 redactor.settled(_QUESTION)
-            before, after = _digits_seen(scheduler, redactor, spoken(voice, text))
-            said, seen = said + before, seen + after
+            before, after, partial = _digits_seen(scheduler, redactor, spoken(voice, text))
+            said, seen, leaks = said + before, seen + after, leaks + partial
             none += after == 0
             few += after < LEAK
             cued += asked
@@ -84,10 +98,11 @@ def measure_spoken(
             progress(n + 1)
     finally:
         scheduler.close()
-    return Spoken(numbers, none, wilson(none, numbers), few, wilson(few, numbers), said, seen, (cued_none, cued))
+    shares = wilson(none, numbers), wilson(few, numbers)
+    return Spoken(numbers, none, shares[0], few, shares[1], said, seen, (cued_none, cued), leaks)
 
 
-def _texts(numbers: int, rng: random.Random) -> Iterator[tuple[str, str]]:
+def _texts(numbers: int, voices: Sequence[str], rng: random.Random) -> Iterator[tuple[str, str]]:
     before = ["", "sure, it is", "my card number is", "okay, so"]
     after = ["", "thank you", "is that right"]
     for n in range(numbers):
@@ -97,15 +112,21 @@ def _texts(numbers: int, rng: random.Random) -> Iterator[tuple[str, str]]:
             ", ".join(digits(part) for part in groups(number)),
             doubled(number),
             pairs(number),
-        ][n // len(VOICES) % 4]
-        yield VOICES[n % len(VOICES)], f"{rng.choice(before)} {body}. {rng.choice(after)}".strip()
+        ][n // len(voices) % 4]
+        yield voices[n % len(voices)], f"{rng.choice(before)} {body}. {rng.choice(after)}".strip()
 
 
 def spoken(voice: str, text: str) -> Pcm:
-    """The text as sound, with a second of silence after it."""
+    """The text as sound, with a second of silence after it. `voice`: program:name."""
+    program, _, name = voice.partition(":")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "said.wav"
-        subprocess.run(["flite", "-voice", voice, "-t", text, "-o", str(path)], check=True, capture_output=True)
+        command = {
+            "flite": ["flite", "-voice", name, "-t", text, "-o", str(path)],
+            "espeak-ng": ["espeak-ng", "-v", name, "-s", "150", "-w", str(path), text],
+            "festival": ["text2wave", "-eval", f"(voice_{name})", "-o", str(path)],
+        }[program]
+        subprocess.run(command, input=text.encode(), check=True, capture_output=True)
         pcm = asyncio.run(_read(path))
     loud = float(np.abs(pcm).max()) or 1.0
     return np.concatenate([pcm * (0.5 / loud), np.zeros(SAMPLE_RATE, np.float32)]).astype(np.float32)
@@ -116,15 +137,23 @@ async def _read(path: Path) -> Pcm:
     return np.concatenate([item.channels[Speaker.CUSTOMER] async for item in source if isinstance(item, Chunk)])
 
 
-def _digits_seen(scheduler: Scheduler, redactor: Redactor, pcm: Pcm) -> tuple[int, int]:
-    """Digit-bearing words recognised, and how many of them the redactor left."""
+def _digits_seen(scheduler: Scheduler, redactor: Redactor, pcm: Pcm) -> tuple[int, int, int]:
+    """Digit-bearing words recognised, how many of them the redactor left, and provisional texts that show three."""
     listener = Listener(scheduler, (Speaker.CUSTOMER,), in_step=True)
     heard = []
     for start in range(0, len(pcm), 1600):
         heard += listener.push(Chunk(start * 1000 // SAMPLE_RATE, {Speaker.CUSTOMER: pcm[start : start + 1600]}))
     heard += listener.finish()
-    before = after = 0
-    for utterance in (each for each in heard if isinstance(each, Utterance)):
-        before += sum(bears_digits(word.text) for word in utterance.words)
-        after += sum(bears_digits(word.text) for word in redactor.settled(utterance).words)
-    return before, after
+    before = after = leaks = 0
+    for each in heard:
+        if isinstance(each, Utterance):
+            before += _digit_words(each.words)
+            after += _digit_words(redactor.settled(each).words)
+        elif isinstance(each, Hypothesis):
+            shown = redactor.provisional(each)
+            leaks += _digit_words(shown.agreed + shown.tentative) >= 3
+    return before, after, leaks
+
+
+def _digit_words(words: Sequence[Word]) -> int:
+    return sum(bears_digits(word.text) for word in words)

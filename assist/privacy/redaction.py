@@ -8,18 +8,34 @@ Spoken or written digits are read as runs ("double five", "forty one eleven", "4
 - an utterance that is nothing but three or more digits: a longer number read in groups, joined across utterances;
 - a run of four or more at the very end of an utterance, and digits that carry one on: it may not be over yet;
 - runs close together that come to eleven digits or more: a number that was corrected on the way;
+- a stretch of eight digits and more that is digits for the most part, with the words between them: recognisers mishear
+  some digits of a number as other words ("four seven coal fired four seven");
 - three digits or more of a number that was masked a moment ago, whoever says them: the agent reads them back;
 - e-mail addresses, spoken or written; names after a cue, where the site asks for that.
 In provisional words every run of three digits and more is masked, and any digits at the end are held back until they
-are settled. How much it catches and how much it masks for nothing: assist/evaluation/masking.py measures it.
+are settled; so is what may become an e-mail address: after somebody spoke of e-mail, around a spoken "dot", and the
+last words from "at" on. How much it catches and how much it masks for nothing: assist/evaluation/masking.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from assist.privacy.numbers import (
+    FILLERS,
+    INTERJECTIONS,
+    REPEATS,
+    TORN_DIGITS,
+    Run,
+    corrected,
+    nothing_else,
+    only_fillers,
+    plain,
+    runs_of,
+    torn,
+)
 from audio.events import Hypothesis, Speaker, Utterance, Word
 
 CUE_MS = 30_000
@@ -27,30 +43,7 @@ CUE_MS = 30_000
 CARRY_MS = 30_000
 """How long digits at the end of an utterance wait to be carried on by the same speaker."""
 
-_UNITS = {
-    word: str(value)
-    for value, words in enumerate(
-        ["zero oh o nought", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-    )
-    for word in words.split()
-}
-_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_SPOKEN = (
-    _UNITS
-    | {word: str(10 + i) for i, word in enumerate(_TEENS)}
-    | {word: f"{2 + i}0" for i, word in enumerate(_TENS)}
-    | {"hundred": "00", "thousand": "000"}
-)
-_HOMOPHONES = {"for": "4", "to": "2", "too": "2", "won": "1", "ate": "8", "owe": "0", "fore": "4", "tree": "3"}
-"""Digits only between digits: recognisers write them so."""
-_FILLERS = frozenset(
-    "uh um er erm hmm and then dash hyphen space minus okay ok so the that's thats yeah yes it's".split()
-)
-_INTERJECTIONS = frozenset(("oh", "o", "owe"))
-"""A zero only beside another digit."""
 _MASKED = re.compile(r"^\[[a-z][a-z -]*\]$")
-_REPEATS = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
 _MONTHS = frozenset(
     "january february march april may june july august september october november december jan feb mar apr jun jul aug"
     " sep sept oct nov dec".split()
@@ -60,7 +53,6 @@ _ORDINAL = re.compile(
     r"|tenth|eleventh|twelfth|(?:thir|four|fif|six|seven|eigh|nine)teenth|twentieth|thirtieth)$"
 )
 _YEAR = re.compile(r"^(?:19|20)\d\d$")
-_DIGITS = re.compile(r"^[\d][\d\-./() ]*$|^\(\d+\)$")
 _CUES: tuple[tuple[str, int, re.Pattern[str]], ...] = tuple(
     (kind, least, re.compile("|".join(patterns)))
     for kind, least, *patterns in (
@@ -102,6 +94,10 @@ _CUES: tuple[tuple[str, int, re.Pattern[str]], ...] = tuple(
 )
 """What was asked for or announced, the smallest run of digits then masked, and the words that say so."""
 
+EMAIL_MS = 10_000
+"""After somebody spoke of e-mail, provisional words wait so long to be settled."""
+_EMAIL_CUE = re.compile(r"\be ?-?mail|\b(?:gmail|hotmail|outlook|icloud|yahoo)\b")
+_ADDRESS_MARKS = frozenset(("dot", "underscore"))
 _DOMAIN_ENDS = frozenset("com net org uk edu gov io de fr eu info biz us ca au".split())
 _NAME_CUES = re.compile(
     r"\b(?:my|the|his|her|first|last|full|sur|maiden) ?name(?:'s| is| was)(?: (?:uh|um|er))?$"
@@ -117,19 +113,6 @@ LONGEST_NAME = 3
 _NOT_A_NAME = frozenset("is it's its my mail email e-mail address the to at on you me".split())
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    first: int
-    last: int
-    """Index of the last word (inclusive)."""
-    number: str
-
-    @property
-    def digits(self) -> int:
-        """How many."""
-        return len(self.number)
-
-
 @dataclass
 class Redactor:
     """Masks one call's words; remembers what was asked for and which digits may be carried on."""
@@ -140,6 +123,8 @@ class Redactor:
     """How many places have been masked in settled words."""
     _cues: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Kind -> (smallest run to mask, call time in ms until which it holds)."""
+    _email_until: int = -1
+    """Until when (ms) provisional words are held back: somebody has spoken of e-mail."""
     _open: dict[Speaker, int] = field(default_factory=dict)
     """Speaker -> until when (ms) digits may be carried on."""
     _masked: list[tuple[int, str]] = field(default_factory=list)
@@ -149,28 +134,31 @@ class Redactor:
         """The utterance as it may be kept."""
         words, spans = self._mask(utterance.words, utterance.speaker, utterance.start_ms)
         self._note_cues(utterance.words, utterance.end_ms)
-        runs = _runs(utterance.words)
+        runs = runs_of(utterance.words)
         if spans:
             self.masked += len(spans)
             hidden = "".join(run.number for run in runs if any(first <= run.first <= last for first, last in spans))
             until = utterance.end_ms + CARRY_MS
             self._masked = [each for each in self._masked if each[0] > utterance.end_ms] + [(until, hidden)]
-        ends = bool(runs) and _only_fillers(utterance.words, runs[-1].last + 1, len(utterance.words))
+        ends = bool(runs) and only_fillers(utterance.words, runs[-1].last + 1, len(utterance.words))
         if ends and runs[-1].digits >= 3:
             self._open[utterance.speaker] = utterance.end_ms + CARRY_MS
-        elif any(_plain(word) not in _FILLERS for word in utterance.words):
+        elif any(plain(word) not in FILLERS for word in utterance.words):
             self._open.pop(utterance.speaker, None)
         return replace(utterance, words=words) if spans else utterance
 
     def provisional(self, hypothesis: Hypothesis) -> Hypothesis:
         """The hypothesis as it may be shown: digits at its end wait until they are settled."""
         both = hypothesis.agreed + hypothesis.tentative
-        runs = _runs(both)
+        runs = runs_of(both)
         shown = len(both)
-        if runs and _only_fillers(both, runs[-1].last + 1, len(both), {*_REPEATS, *_INTERJECTIONS}):
+        if runs and only_fillers(both, runs[-1].last + 1, len(both), {*REPEATS, *INTERJECTIONS}):
             shown = runs[-1].first
-        elif both and _plain(both[-1]) in {*_REPEATS, *_INTERJECTIONS}:
+        elif both and plain(both[-1]) in {*REPEATS, *INTERJECTIONS}:
             shown = len(both) - 1
+        for first, last in torn(both, 3):
+            shown = first if first < shown <= last else shown
+        shown = min(shown, self._address_begins(both, hypothesis.start_ms))
         agreed, _ = self._mask(hypothesis.agreed[:shown], hypothesis.speaker, hypothesis.start_ms, least=3)
         left = hypothesis.tentative[: max(0, shown - len(hypothesis.agreed))]
         joined, spans = self._mask(both[:shown], hypothesis.speaker, hypothesis.start_ms, least=3)
@@ -179,8 +167,29 @@ class Redactor:
         tentative = joined[len(agreed) :] if spans else left
         return replace(hypothesis, agreed=agreed, tentative=tentative)
 
+    def _address_begins(self, words: Sequence[Word], start_ms: int) -> int:
+        """Index of the word from which on an e-mail address may be on its way; len(words) where none is."""
+        if start_ms <= self._email_until:
+            return 0
+        texts = [plain(word) for word in words]
+        end = len(texts)
+        whole = [(first, last) for first, last, _ in _addresses(words) if last < end - 1]
+        said = max((last for _, last in whole), default=-1)
+        cue = next((index + 1 for index, text in enumerate(texts) if index > said and _EMAIL_CUE.search(text)), end)
+        at = next((index for index in range(max(0, end - 3), end) if texts[index] == "at"), end)
+        mark = next((index for index, text in enumerate(texts) if index > said and text in _ADDRESS_MARKS), end)
+        if mark < end:
+            before = next((index for index in range(mark, max(0, mark - 4), -1) if texts[index] == "at"), mark)
+            mark = _name_begins(texts, before)
+        begins = min(cue, at, mark)
+        return next((first for first, last in whole if first < begins <= last), begins)
+
     def _note_cues(self, words: Sequence[Word], now_ms: int) -> None:
-        text = " ".join(_plain(word) for word in words)
+        text = " ".join(plain(word) for word in words)
+        if _EMAIL_CUE.search(text) and not _addresses(words):
+            self._email_until = now_ms + EMAIL_MS
+        elif _addresses(words):
+            self._email_until = -1
         for kind, least, pattern in _CUES:
             if pattern.search(text):
                 self._cues[kind] = (least, now_ms + CUE_MS)
@@ -192,22 +201,23 @@ class Redactor:
 
         `least` is the number of digits from which a run is masked whatever stands around it.
         """
-        text = " ".join(_plain(word) for word in words)
+        text = " ".join(plain(word) for word in words)
         live = {kind: few for kind, (few, until) in self._cues.items() if start_ms <= until}
         live |= {kind: few for kind, few, pattern in _CUES if pattern.search(text)}
-        runs = _runs(words)
-        alone = len(runs) > 0 and sum(run.digits for run in runs) >= 3 and _nothing_else(words, runs)
+        runs = runs_of(words)
+        alone = len(runs) > 0 and sum(run.digits for run in runs) >= 3 and nothing_else(words, runs)
         carried = start_ms <= self._open.get(speaker, -1)
-        whole = bool(runs) and _nothing_else(words, runs)
+        whole = bool(runs) and nothing_else(words, runs)
         known = "".join(number for until, number in self._masked if start_ms <= until)
-        long = _corrected(runs)
-        if SENSITIVE & live.keys() and sum(run.digits for run in runs) >= 4:
+        long = corrected(runs)
+        if SENSITIVE & live.keys() and sum(run.digits for run in runs) >= min(least, 4):
             long |= set(range(len(runs)))  # a card is being said: digits torn apart by misheard words are its own
-        spans: list[tuple[int, int, str]] = []
+        name = "card number" if SENSITIVE & live.keys() else "number"
+        spans = [(first, last, name) for first, last in torn(words, min(least, TORN_DIGITS))]
         for number, run in enumerate(runs):
             kind = ""
-            at_end = number == len(runs) - 1 and _only_fillers(words, run.last + 1, len(words))
-            at_start = number == 0 and _only_fillers(words, 0, run.first)
+            at_end = number == len(runs) - 1 and only_fillers(words, run.last + 1, len(words))
+            at_start = number == 0 and only_fillers(words, 0, run.first)
             if run.digits >= 13:
                 kind = "card number"
             elif (
@@ -237,98 +247,17 @@ def is_masked(word: Word) -> bool:
     return _MASKED.match(word.text) is not None
 
 
-def _plain(word: Word) -> str:
-    return word.text.casefold().strip(".,!?;:\"'“”…")
-
-
-def _runs(words: Sequence[Word]) -> list[_Run]:
-    """Runs of digits, spoken or written; fillers inside a run belong to it, fillers around it do not."""
-    runs: list[_Run] = []
-    first = last = -1
-    number = ""
-    repeat = 1
-    for index, word in enumerate(words):
-        text = _plain(word)
-        value = _value(text)
-        if text in _INTERJECTIONS and not (first >= 0 and last == index - 1) and not _digit_follows(words, index):
-            value = None
-        if value is None and first >= 0 and text in _HOMOPHONES and _digit_follows(words, index):
-            value = _HOMOPHONES[text]
-        if value is not None:
-            if first < 0:
-                first = index
-            after_tens = number and last == index - 1 and text in _UNITS and _plain(words[last]) in _TENS
-            number = number[:-1] + value if after_tens else number + value * repeat
-            last = index
-            repeat = 1
-        elif text in _REPEATS:
-            repeat = _REPEATS[text]
-            first = index if first < 0 and _digit_follows(words, index) else first
-        elif first >= 0 and text in _FILLERS:
-            continue
-        elif "-" in text and all(_value(part) is not None for part in text.split("-")):  # "forty-one"
-            first = index if first < 0 else first
-            tens, *units = (_value(part) or "" for part in text.split("-"))
-            number += tens[:-1] + "".join(units) if text.split("-")[0] in _TENS else tens + "".join(units)
-            last = index
-        else:
-            if first >= 0 and number:
-                runs.append(_Run(first, last, number))
-            first, last, number, repeat = -1, -1, "", 1
-    if first >= 0 and number:
-        runs.append(_Run(first, last, number))
-    return runs
-
-
 SENSITIVE = {"card number", "security code"}
-CORRECTION_WORDS = 3
-"""At most so many other words between the parts of a number that was corrected ("one, no sorry, two")."""
-CORRECTED_DIGITS = 11
 
 
-def _corrected(runs: Sequence[_Run]) -> set[int]:
-    """Indexes of runs that belong to one long number with a word or two between."""
-    chain: list[int] = []
-    found: set[int] = set()
-    for index, run in enumerate(runs):
-        if chain and run.first - runs[chain[-1]].last - 1 > CORRECTION_WORDS:
-            chain = []
-        chain.append(index)
-        if sum(runs[each].digits for each in chain) >= CORRECTED_DIGITS and len(chain) > 1:
-            found |= set(chain)
-    return found
+def _is_year(words: Sequence[Word], run: Run) -> bool:
+    return run.first == run.last and bool(_YEAR.match(plain(words[run.first])))
 
 
-def _is_year(words: Sequence[Word], run: _Run) -> bool:
-    return run.first == run.last and bool(_YEAR.match(_plain(words[run.first])))
-
-
-def _value(text: str) -> str | None:
-    if text in _SPOKEN:
-        return _SPOKEN[text]
-    if _DIGITS.match(text):
-        return "".join(character for character in text if character.isdigit())
-    return None
-
-
-def _digit_follows(words: Sequence[Word], index: int) -> bool:
-    follows = _plain(words[index + 1]) if index + 1 < len(words) else ""
-    return _value(follows) is not None or (follows in _REPEATS and _digit_follows(words, index + 1))
-
-
-def _only_fillers(words: Sequence[Word], begin: int, end: int, also: Container[str] = ()) -> bool:
-    return all(_plain(word) in _FILLERS or _plain(word) in also for word in words[begin:end])
-
-
-def _nothing_else(words: Sequence[Word], runs: Sequence[_Run]) -> bool:
-    inside = {index for run in runs for index in range(run.first, run.last + 1)}
-    return all(index in inside or _plain(word) in _FILLERS for index, word in enumerate(words))
-
-
-def _dates(words: Sequence[Word], runs: Sequence[_Run]) -> list[tuple[int, int, str]]:
+def _dates(words: Sequence[Word], runs: Sequence[Run]) -> list[tuple[int, int, str]]:
     """Months, ordinals and digits, as far as they stand together (at most one small word between)."""
     parts = {index for run in runs for index in range(run.first, run.last + 1)}
-    parts |= {i for i, word in enumerate(words) if _plain(word) in _MONTHS or _ORDINAL.match(_plain(word))}
+    parts |= {i for i, word in enumerate(words) if plain(word) in _MONTHS or _ORDINAL.match(plain(word))}
     spans: list[tuple[int, int, str]] = []
     for index in sorted(parts):
         if spans and index - spans[-1][1] <= 2:
@@ -340,15 +269,15 @@ def _dates(words: Sequence[Word], runs: Sequence[_Run]) -> list[tuple[int, int, 
 
 def _is_date(words: Sequence[Word]) -> bool:
     """More than a small number, a lone month or a lone ordinal."""
-    digits = sum(run.digits for run in _runs(words))
-    named = any(_plain(word) in _MONTHS or _ORDINAL.match(_plain(word)) for word in words)
+    digits = sum(run.digits for run in runs_of(words))
+    named = any(plain(word) in _MONTHS or _ORDINAL.match(plain(word)) for word in words)
     return digits >= 3 or (named and len(words) > 1)
 
 
 def _addresses(words: Sequence[Word]) -> list[tuple[int, int, str]]:
     """E-mail addresses: written ones, and "jane dot smith at example dot com"."""
     spans: list[tuple[int, int, str]] = []
-    texts = [_plain(word) for word in words]
+    texts = [plain(word) for word in words]
     for index, text in enumerate(texts):
         if re.search(r"\w@\w", text):
             spans.append((index, index, "e-mail"))
@@ -364,20 +293,26 @@ def _addresses(words: Sequence[Word]) -> list[tuple[int, int, str]]:
             last = end + 1
             while last + 2 < len(texts) and texts[last + 1] == "dot" and texts[last + 2] in _DOMAIN_ENDS:
                 last += 2
-        first = index
-        while first > 0 and index - first < 8 and texts[first - 1] not in _NOT_A_NAME:
-            first -= 1
+        first = _name_begins(texts, index)
         if first < index:
             spans.append((first, last, "e-mail"))
     return spans
 
 
+def _name_begins(texts: Sequence[str], index: int) -> int:
+    """Where the part of an address begins that stands before this word."""
+    first = index
+    while first > 0 and index - first < 8 and texts[first - 1] not in _NOT_A_NAME:
+        first -= 1
+    return first
+
+
 def _names(words: Sequence[Word]) -> list[tuple[int, int, str]]:
     """What follows a cue, as far as it can be a name."""
-    texts = [_plain(word) for word in words]
+    texts = [plain(word) for word in words]
     spans: list[tuple[int, int, str]] = []
     for index in range(1, len(texts)):
-        if not _NAME_CUES.search(" ".join(texts[max(0, index - 5) : index])) or texts[index] in _FILLERS:
+        if not _NAME_CUES.search(" ".join(texts[max(0, index - 5) : index])) or texts[index] in FILLERS:
             continue
         last = index
         while last < min(len(texts), index + LONGEST_NAME) and texts[last] not in _AFTER_A_NAME:
