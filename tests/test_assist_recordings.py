@@ -135,14 +135,14 @@ def test_a_call_is_kept_sealed_and_comes_back_as_it_was_except_for_what_is_maske
 
 def test_words_close_to_a_number_may_be_misheard_digits_and_are_silence(tmp_path):
     number = said(
-        "you asked me for it and so my card number is four one one one one one marmalade jam one one one one", 0
+        "you asked me for it and so my card number is four one one one one one one one one one marmalade jam", 0
     )
 
     async def scene(stage):
         await hear(stage, 9, {8: [number]})
         await stage.end()
         [line] = stage.service.store.record(stage.call)["transcript"]
-        assert line["text"] == "you asked me for it and so my card number is [card number] marmalade jam [card number]"
+        assert line["text"] == "you asked me for it and so my card number is [card number] marmalade jam"
         kept = played(tmp_path, stage.call)
         first = number.words[11].start_ms
         assert not kept[(first - 2_000) * RATE // 1000 :].any() and at(kept, 0, first - 2_010).any()
