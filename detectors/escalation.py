@@ -7,7 +7,8 @@ that without words they make a call tense at most. How it adds up:
 - A finding keeps its weight for a while (`hold_ms`), then halves every `half_life_ms`.
 - Findings of one id in one utterance, or of several ids on the same words ("you fucking idiot"), count once; further
   utterances of the same id count less and less.
-- Thanks, relief and the agent's recovery steps shrink everything heard before them.
+- Thanks, relief and the agent's recovery steps shrink everything heard before them, unless the customer says the same
+  again after them: then they have not worked.
 """
 
 from __future__ import annotations
@@ -141,6 +142,8 @@ class Escalation:
         self._found: dict[str, Signal] = {}
         self._reliefs: tuple[Signal, ...] = ()
         """Those of the findings that calm, in order of time."""
+        self._again: dict[str, int] = {}
+        """Cue id -> when the customer last said it."""
         self._now_ms = 0
         self._since_ms = 0
         self._steps: list[tuple[Level, int, frozenset[str]]] = []
@@ -190,6 +193,11 @@ class Escalation:
         self._found = {key: signal for key, signal in self._found.items() if signal.at_ms > horizon}
         reliefs = [signal for signal in self._found.values() if signal.id in self.settings.relief]
         self._reliefs = tuple(sorted(reliefs, key=lambda signal: (signal.at_ms, signal.key)))
+        self._again = {}
+        for signal in self._found.values():
+            theirs = signal.speaker is not Speaker.AGENT and signal.severity >= Severity.HELP
+            if theirs and signal.id in self.settings.words:
+                self._again[signal.id] = max(signal.at_ms, self._again.get(signal.id, 0))
         self.score = self._sum()
 
     def _judge(self) -> LevelChange | None:
@@ -323,7 +331,7 @@ class Escalation:
         counted: dict[str, int] = {}
         for relief in self._reliefs:
             said_later = relief.at_ms > signal.at_ms and relief.evidence.utterance != signal.evidence.utterance
-            if not said_later:
+            if not said_later or relief.at_ms < self._again.get(signal.id, 0):
                 continue
             if relief.at_ms - counted.get(relief.id, -at.relief_once_ms) >= at.relief_once_ms:
                 counted[relief.id] = relief.at_ms

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
 from detectors import context
 from detectors.context import Line
+from detectors.courtesy import is_friendly
+from detectors.nods import is_nod
 from detectors.phrasing import Phrase, marked
 from detectors.rulebook import Rule, Rulebook
 from detectors.signals import Evidence, Severity, Signal, Window
@@ -23,11 +26,16 @@ LEAST_PROBABILITY = 0.15
 gives right words 0.2 on the telephone band: at 0.3 a quarter of what it
 heard rightly was lost, with no false hit less."""
 
+CONNECTING = frozenset("to of for from about with on in at by who that which if".split())
+"""After these the object is still to come ("cancel my subscription" ... "to your newsletter"): two words more."""
 WAIT_WORDS = 2
 """So many words must have followed a phrase before it is acted on in an unfinished sentence ("my lawyer" ... "sent you
 the form"), and it must hold with them, agreed on or not. Urgent phrases wait for nothing. Of 1,129 phrases found in the
 beginnings of the development lines and rule examples, cut after every word, 151 were not in the whole line; with one
 word after them 17 of 663, with two 5 of 434, with three 2 of 299."""
+
+FRIENDLY_MS = 20_000
+"""A cue below urgent among friendly words without a complaint, of this long, is worth a note only."""
 
 LEAST_EXACT = 2
 """A phrase with a misheard word needs so many words that were heard as they are."""
@@ -44,7 +52,8 @@ class PhraseDetector:
         self._sounds = Sounds(rulebook.literals())
         self._rules = rulebook.rules
         self._by_id = {rule.id: rule for rule in rulebook.rules}
-        self._last: dict[str, tuple[str, int]] = {}
+        self._last: dict[str, tuple[str, int, Severity]] = {}
+        """Of each rule: the key last raised, when its words ended, and how severe it was."""
         self._misheard = frozenset(token for forms in rulebook.misheard.values() for f in forms for token in f.split())
         self._exact = _Index(self._rules, loose=False)
         self._loose = _Index(self._rules, loose=True)
@@ -59,7 +68,8 @@ class PhraseDetector:
         self._forget(latest.id, found)
         if isinstance(latest, Hypothesis):
             found = self._ripe(found, latest, earlier)
-        return [signal for signal in found if self._warm(signal)]
+        found = self._among_friends(found, window, latest)
+        return [signal for signal in found if self._warm(signal, window)]
 
     def _ripe(self, found: list[Signal], latest: Hypothesis, earlier: Sequence[Word]) -> list[Signal]:
         """Those that what follows will hardly change, and those that have been raised already."""
@@ -68,16 +78,33 @@ class PhraseDetector:
             return found
         words = (*latest.agreed, *latest.tentative)
         later = self._judge(words, earlier, latest.speaker, latest.id, False)
-        followed = {each.rule for each in later if len(words) - 1 - each.evidence.last_word >= WAIT_WORDS}
+        followed = {each.rule for each in later if _is_followed(words, each.evidence.last_word)}
         return [each for each in found if each.rule not in waiting - followed]
 
+    def _among_friends(self, found: list[Signal], window: Window, latest: Utterance | Hypothesis) -> list[Signal]:
+        """What the customer says in a friendly way is noted, not acted on, unless it is urgent."""
+        if latest.speaker is Speaker.AGENT or not any(signal.severity is Severity.HELP for signal in found):
+            return found
+        since = latest.start_ms - FRIENDLY_MS
+        words = [
+            word.text
+            for each in window.utterances
+            if each.speaker is latest.speaker and each.id != latest.id
+            for word in each.words
+            if since <= word.start_ms < latest.start_ms
+        ]
+        said = context.line([*words, *(word.text for word in latest.words)])
+        if not is_friendly(" ".join(said.tokens)):
+            return found
+        return [replace(each, severity=Severity.NOTE) if each.severity is Severity.HELP else each for each in found]
+
     def _is_out(self, signal: Signal) -> bool:
-        return self._last.get(signal.rule, ("", 0))[0] == signal.key
+        return signal.rule in self._last and self._last[signal.rule][0] == signal.key
 
     def _forget(self, utterance: str, found: Sequence[Signal]) -> None:
         """What was raised on words of this utterance that did not hold has not been said: it cools nothing down."""
         keys = {signal.key for signal in found}
-        gone = [rule for rule, (key, _) in self._last.items() if key == f"{rule}@{utterance}" and key not in keys]
+        gone = [rule for rule, (key, *_) in self._last.items() if key == f"{rule}@{utterance}" and key not in keys]
         for rule in gone:
             del self._last[rule]
 
@@ -86,13 +113,16 @@ class PhraseDetector:
         words = [Word(word, 300 * n, 300 * n + 300) for n, word in enumerate(text.split())]
         return self._judge(words, (), Speaker(speaker), "text", True)
 
-    def _warm(self, signal: Signal) -> bool:
+    def _warm(self, signal: Signal, window: Window) -> bool:
+        """Not held back: the rule has cooled down, it is more severe now, or it is said again after an answer."""
         rule = self._by_id[signal.rule]
-        key, at = self._last.get(rule.id, ("", -(10**9)))
-        if key != signal.key and 0 <= signal.at_ms - at < rule.cool_down_ms:
+        key, at, severity = self._last.get(rule.id, ("", -(10**9), Severity.NOTE))
+        if key == signal.key:
+            return True
+        cooling = 0 <= signal.at_ms - at < rule.cool_down_ms and signal.severity <= severity
+        if cooling and not _answered(signal, at, window):
             return False
-        if key != signal.key:
-            self._last[rule.id] = (signal.key, signal.at_ms)
+        self._last[rule.id] = (signal.key, signal.at_ms, signal.severity)
         return True
 
     @staticmethod
@@ -219,6 +249,22 @@ class _Index:
         """Numbers of rule and pattern, in order."""
         wanted = {place for token in set(tokens) for place in self._by_word.get(token, ())}
         return sorted(wanted.union(self._always))
+
+
+def _is_followed(words: Sequence[Word], last: int) -> bool:
+    """Whether enough words come after the one of this index for what is said to be clear."""
+    after = words[last + 1 :]
+    connects = bool(after) and after[0].text.lower() in CONNECTING
+    return len(after) >= WAIT_WORDS * (2 if connects else 1)
+
+
+def _answered(signal: Signal, since_ms: int, window: Window) -> bool:
+    """Whether the agent has said more than "I see" between this finding of the customer's and the one before."""
+    return signal.speaker is not Speaker.AGENT and any(
+        each.speaker is Speaker.AGENT and each.start_ms >= since_ms and not is_nod(each.words)
+        for each in window.utterances
+        if each.words and each.words[-1].end_ms <= signal.at_ms
+    )
 
 
 def _span(text: str, found: re.Match[str]) -> tuple[int, int]:

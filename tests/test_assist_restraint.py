@@ -206,6 +206,27 @@ def test_silence_that_is_over_is_not_answered():
     assert of(over, PromptsWaiting) == [PromptsWaiting(12_500, ())]
 
 
+@pytest.mark.parametrize(
+    ("name", "at_ms", "level", "shown"),
+    [
+        ("silence", 39_000, Level.TENSE, True),
+        ("silence", 42_000, Level.TENSE, False),
+        ("fast_speech", 42_000, Level.TENSE, False),
+        ("policy", 42_000, Level.TENSE, True),
+        ("swearing", 42_000, Level.TENSE, True),
+    ],
+)
+def test_what_only_supports_makes_no_prompt_long_after_the_cue(name, at_ms, level, shown):
+    subject = coach()
+    subject.level(LevelChange(10_000, level, Level.CALM, 60.0, (signal("influence_claim", 10_000),)))
+    for now in range(10_500, at_ms, 500):
+        for prompt in of(subject.tick(now), PromptShown):
+            subject.act(Action(now, "Dana", "agent", "used", prompt.id))
+    severity = Severity.HELP if name == "swearing" else Severity.NOTE
+    events = subject.hear(at_ms, [signal(name, at_ms, severity=severity)], None)
+    assert bool([p for p in of(events, PromptShown) if p.signals == (f"rule.{name}@u{at_ms}",)]) is shown
+
+
 @pytest.mark.parametrize("word", ["title", "say", "avoid"])
 def test_the_names_of_calls_and_people_never_stand_in_a_shipped_playbook(word):
     for play in BOOK.plays:

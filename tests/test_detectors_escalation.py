@@ -180,6 +180,30 @@ def test_words_said_in_the_same_breath_as_a_thank_you_are_not_shrunk_by_it():
     assert escalation.level is Level.TENSE
 
 
+@pytest.mark.parametrize(
+    ("again", "level"),
+    [
+        (found("influence_claim", 12_000), Level.ESCALATED),
+        (found("influence_claim", 12_000, Severity.NOTE), Level.TENSE),
+        (found("cancel_threat", 12_000, Severity.NOTE), Level.TENSE),
+    ],
+)
+def test_what_is_pressed_again_after_an_answer_escalates(again, level):
+    """M8: "I'll call my guy", an understanding answer, and still "I play golf with your director"."""
+    escalation = Escalation()
+    course(escalation, [found("influence_claim", 5000), found("empathy", 8000), again], 13_000)
+    assert escalation.level is level
+
+
+def test_a_relief_counts_again_when_nothing_is_said_after_it():
+    said = [found("swearing", 1000), found("apology", 4000), found("swearing", 8000)]
+    escalation = Escalation()
+    course(escalation, said, 9000)
+    before = escalation.score
+    escalation.hear((found("remedy", 10_000),), 10_000)
+    assert escalation.score < before
+
+
 def test_a_new_cue_while_recovering_escalates_again_but_a_rise_of_the_voice_does_not():
     angry = [found("supervisor_demand", 1000), found("swearing", 2000), found("de_escalation", 15_000, strength=1.0)]
     calmed = Escalation()

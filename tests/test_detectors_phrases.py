@@ -24,8 +24,8 @@ def said(text, id="c1", at=0, probability=1.0):
 
 def test_the_key_is_the_same_on_provisional_and_final_words(rulebook):
     judge = PhraseDetector(rulebook)
-    early = Hypothesis("c1", Speaker.CUSTOMER, 0, words("i want your manager on the"), ())
-    final = said("i want your manager on the phone")
+    early = Hypothesis("c1", Speaker.CUSTOMER, 0, words("i want your manager today and"), ())
+    final = said("i want your manager today and now")
     [one] = judge(Window(1200, (early,), early))
     [two] = [s for s in judge(Window(2100, (final,), final)) if s.id == "supervisor_demand"]
     assert one.key == two.key
@@ -60,6 +60,24 @@ def test_unsure_words_weigh_less_and_very_unsure_ones_nothing(rulebook):
 
     assert heard(1.0)[0] > heard(0.6)[0]
     assert heard(0.1) == []
+
+
+def line(text, id, at, who=Speaker.CUSTOMER):
+    heard = words(text, at)
+    return Utterance(id, who, at, heard[-1].end_ms, heard)
+
+
+@pytest.mark.parametrize(
+    ("answer", "raised"),
+    [("I will see what I can do", 2), ("okay, I see", 1), ("", 1)],
+)
+def test_said_again_after_an_answer_is_a_finding_of_its_own(rulebook, answer, raised):
+    judge = PhraseDetector(rulebook)
+    turns = [line("get me your manager", "c1", 0)]
+    turns += [line(answer, "a1", 5_000, Speaker.AGENT)] if answer else []
+    turns += [line("I want your manager", "c2", 10_000)]
+    found = [s for n, turn in enumerate(turns) for s in judge(Window(turn.end_ms, tuple(turns[: n + 1]), turn))]
+    assert [s.rule for s in found if s.speaker is Speaker.CUSTOMER] == ["supervisor.demand"] * raised
 
 
 def test_cool_down_holds_a_second_finding_back(rulebook):
@@ -110,6 +128,12 @@ def test_it_is_acted_on_when_two_words_have_followed_whether_agreed_or_not(ruleb
     assert growing(PhraseDetector(rulebook), text, tentative=3)["supervisor.demand"] == 7
 
 
+def test_what_connects_announces_that_the_object_is_still_to_come(rulebook):
+    text = "help me to cancel my subscription to your company newsletter"
+    assert PhraseDetector(rulebook).find(text) == []
+    assert growing(PhraseDetector(rulebook), text) == {}
+
+
 def test_a_finished_sentence_is_acted_on_at_once(rulebook):
     judge = PhraseDetector(rulebook)
     assert growing(judge, "get me your manager") == {}
@@ -139,3 +163,53 @@ def test_what_did_not_hold_cools_nothing_down(rulebook):
     assert list(judge(Window(1800, (settled,), settled))) == []
     later = said("get me your manager", "c2", 10_000)
     assert [s.rule for s in judge(Window(12_000, (settled, later), later))] == ["supervisor.demand"]
+
+
+# --- friendly talk
+
+
+def severities(rulebook, *turns):
+    """Severity of each finding of the last turn, by rule."""
+    said = tuple(line(text, f"c{n}", 4_000 * n) for n, text in enumerate(turns))
+    judge = PhraseDetector(rulebook)
+    found = [list(judge(Window(each.end_ms, said[: n + 1], each))) for n, each in enumerate(said)][-1]
+    return {s.rule: s.severity for s in found if s.id != "de_escalation"}
+
+
+@pytest.mark.parametrize(
+    ("turns", "severity"),
+    [
+        (["Oh lovely, that's very kind of you.", "I was going to call my lawyer about it"], Severity.NOTE),
+        (["I was going to call my lawyer about it"], Severity.HELP),
+        (["Great. You've lost it again.", "I was going to call my lawyer about it"], Severity.HELP),
+        (["No thank you.", "I was going to call my lawyer about it"], Severity.HELP),
+        (["you absolute legend, that's brilliant", "get me your manager, I want to thank you both"], Severity.NOTE),
+    ],
+)
+def test_a_cue_among_friendly_words_is_only_noted(rulebook, turns, severity):
+    found = severities(rulebook, *turns)
+    assert found and set(found.values()) == {severity}
+
+
+def test_friendly_words_do_not_soften_what_is_urgent(rulebook):
+    for text in ("thanks, that's lovely, but I am going to kill myself", "thanks mate. I know where you live"):
+        assert Severity.URGENT in severities(rulebook, text).values()
+
+
+def test_friendly_words_of_long_ago_and_of_the_agent_do_not_count(rulebook):
+    judge = PhraseDetector(rulebook)
+    early = line("oh lovely, thank you so much", "c1", 0)
+    agent = line("lovely, thank you so much", "a1", 28_000, Speaker.AGENT)
+    late = line("I will call my lawyer about it", "c2", 32_000)
+    found = judge(Window(late.end_ms, (early, agent, late), late))
+    assert {s.severity for s in found} == {Severity.HELP}
+
+
+def test_a_note_among_friendly_words_does_not_cool_the_real_demand_down(rulebook):
+    judge = PhraseDetector(rulebook)
+    said = (
+        line("lovely, get me your manager, I want to thank you", "c1", 0),
+        line("get me your manager", "c2", 30_000),
+    )
+    found = [s for n, each in enumerate(said) for s in judge(Window(each.end_ms, said[: n + 1], each))]
+    assert [s.severity for s in found if s.rule == "supervisor.demand"] == [Severity.NOTE, Severity.HELP]

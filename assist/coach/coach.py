@@ -22,13 +22,16 @@ from assist.coach.turns import CustomerTurn
 from assist.coach.words import alike, found, is_said
 from assist.events import Action, Event, FollowUpNoted, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
-from detectors.escalation import WORD_WEIGHTS
-from detectors.signals import AGENT_STEPS, CUSTOMER_SIGNALS, Level, LevelChange, Severity, Signal
+from detectors.escalation import SUPPORT_WEIGHTS, WORD_WEIGHTS
+from detectors.signals import AGENT_MISSTEPS, AGENT_STEPS, CUSTOMER_SIGNALS, Level, LevelChange, Severity, Signal
 
 NEXT_STEP_MS = 6_000
 """After a prompt has left an escalated call, the method's next step waits this long."""
 LATELY_MS = 20_000
 """How long a signal lends weight to the steps that fit it."""
+LONE_MS = 30_000
+"""In a tense call silence, pace, sentiment and the like make a prompt only so long after a word cue or a raised voice:
+by then the call has calmed by half, and what only supports no longer supports anything."""
 PROMISED_MS = 30_000
 """A time that was named so shortly before a callback was accepted is the time of that callback."""
 SETTLING_MS = 3_000
@@ -326,6 +329,8 @@ class Coach:
         urgent = any(signal.severity is Severity.URGENT for signal in signals)
         if not urgent and (self._level not in play.levels or self._level is Level.CALM or self._alone()):
             return False
+        if self._level is Level.TENSE and not self._is_supported(signals):
+            return False
         often = sum(len(self._heard.get(name, ())) for name in play.signals)
         return (
             often >= play.at_least
@@ -333,6 +338,19 @@ class Coach:
             and self._place.times.get(play.id, 0) < play.most
             and self._place.could_show(play.id, play.say, now_ms)
         )
+
+    def _is_supported(self, signals: Sequence[Signal]) -> bool:
+        """Whether one of these is a cue or of the agent's words, or comes shortly after a cue."""
+        if not all(signal.id in SUPPORT_WEIGHTS and signal.id not in AGENT_MISSTEPS for signal in signals):
+            return True
+        cues = [*WORD_WEIGHTS, "raised_voice"]
+        said = [
+            signal.at_ms
+            for name in cues
+            for signal in self._heard.get(name, {}).values()
+            if signal.severity >= Severity.HELP or name == "raised_voice"
+        ]
+        return bool(said) and max(signal.at_ms for signal in signals) - max(said) <= LONE_MS
 
     def _from_play(self, play: Play, signals: tuple[Signal, ...], tier: Severity, now_ms: int) -> Wish:
         served = self.playbook.served(play)

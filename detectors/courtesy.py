@@ -1,0 +1,50 @@
+"""Whether somebody talks in a friendly way without complaining: then a cue is most likely a turn of phrase.
+
+"Lovely. My wife wrote to the press once, she's fierce." threatens nobody. Friendly words alone are not enough ("Great.
+Wonderful. You've lost it again."): nothing in the same stretch may complain.
+"""
+
+from __future__ import annotations
+
+import re
+
+_FRIENDLY = re.compile(
+    r"""\b(?:
+    (?<!no\ )(?:thanks|thank\ you)(?!\ for\ nothing)|thankful|cheers|ta
+    |lovely|great|brilliant|perfect|wonderful|fantastic
+    |excellent|super|superb|smashing|marvellous|terrific|splendid|awesome|amazing|cracking|delighted|impressed|gorgeous
+    |fabulous|haha|ha|joking|kidding
+    |phew|glad|happy\ days|well\ done|fair\ enough|no\ (?:rush|hurry|worries|bother|panic)
+    |no\ problem|makes\ sense|much\ better|feel\ better|a\ relief|good\ to\ (?:hear|know)|good\ stuff|oh\ good
+    |that\ is\ (?:very\ |so\ |really\ )?(?:kind|nice|good|fair|fine|generous|quick|helpful|decent)
+    |so\ kind|(?:good|kind|nice|decent)\ of\ you|you\ (?:little\ )?beauty|i\ appreciate|love\ (?:it|that|them|you)
+    |you\ are\ (?:a\ |an\ |too\ |so\ |very\ |really\ |all\ so\ )?(?:\w+\ )?
+     (?:star|angel|legend|genius|gem|love|lifesaver|good|kind|quick|helpful|sweet)
+    |made\ my\ day|god\ bless|bless\ (?:you|him|her|them)|touch\ wood|fingers\ crossed|lucky\ me
+    )\b""",
+    re.VERBOSE,
+)
+_COMPLAINS = re.compile(
+    r"""\b(?:
+    still|again|nobody|no\ one|nothing\ (?:happens|has|is)|never\ (?:again|once|even|came|called|heard)|unacceptable
+    |ridiculous|disgrace\w*|disgusting|a\ joke|pathetic|appalling|outrageous|shocking|shambles|incompetent|worst|fed\ up
+    |sick\ (?:of|and\ tired)
+    |had\ enough|enough\ is|had\ it\ with|last\ straw|fobb?ed|robb\w+|rip\ off|ripp\w+\ off|liars?
+    |lied|lying|cheat\w*|overcharg\w+|wrong|refus\w+|ignor\w+|furious|angry|disappointed|unhappy|frustrat\w+
+    |not\ (?:good\ enough|happy|paying|having|on)|i\ (?:do\ not\ care|demand|insist)
+    |i\ want\ (?:to\ (?:speak|talk|complain|cancel)|my|your|a|an|somebody|someone|it)
+    |(?:been|kept\ me|left\ me|am)\ waiting|waited|on\ hold|how\ (?:dare|many\ times|much\ longer|hard)
+    |why\ (?:is|are|do|does|did|have|has|can|will|should|would|not)|what\ (?:is\ the\ point|do\ you\ mean|am\ i)
+    |you\ (?:people|lot|guys|said|told|promised|keep|kept|never)\ (?:are\ (?:all|the|just|a)|not|me|it|this|that|to)
+    |you\ (?:did|do|have|can|will|would|could|should)\ not|you\ (?:keep|kept|never|charged|lost|broke|ruined|call\ this)
+    |you\ have\ (?:lost|charged|broken|taken|ruined|cost|wasted|just|got\ to\ be)
+    |(?:second|third|fourth|fifth|\d+(?:th|rd|nd))\ time|(?:two|three|four|five|six)\ times|so\ you\ (?:can|are|do)
+    |do\ not\ (?:you|tell\ me|give\ me|talk)|let\ me\ tell\ you|listen\ to\ me|right\ now|or\ else|otherwise
+    )\b""",
+    re.VERBOSE,
+)
+
+
+def is_friendly(text: str) -> bool:
+    """Whether plain words (lower case, contractions opened, no punctuation) are friendly and complain of nothing."""
+    return _FRIENDLY.search(text) is not None and _COMPLAINS.search(text) is None
