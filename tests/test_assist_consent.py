@@ -1,14 +1,19 @@
 """The gate of a call: what is heard, shown and written under each policy, and what is taken out again."""
 
 import asyncio
+import os
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from assist.errors import AssistError
 from assist.events import Action, ConsentSet
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from audio.events import Speaker, Utterance
-from tests.scripted_call import hits, on_stage, open_service, said, saying
+from tests.fault_rig import Sound, in_a_child, killed_after
+from tests.fault_rig import service as fault_service
+from tests.scripted_call import Source, Stage, hits, on_stage, open_service, said, saying
 
 CANARY = "marmalade"
 BEFORE, DURING, AFTER = "quicksilver", "zanzibar", "tangerine"
@@ -181,6 +186,90 @@ def test_a_call_that_was_paused_when_the_program_died_is_still_paused_when_it_go
         await service.close()
 
     asyncio.run(second(asyncio.run(first())))
+
+
+def test_a_pause_takes_back_what_boards_and_readers_were_shown_of_the_words_before_it(tmp_path):
+    threat = f"I want your manager now {DURING}"
+
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted", auto_pause=False)
+        hub, rooms = stage.service.hub, ("agent/Dana", "board", f"call/{stage.call}")
+
+        def quoted():
+            shown = [(room, key, body) for room in rooms for key, body in hub.snapshot(room).items()]
+            return {f"{room}/{key.split('/')[0]}" for room, key, body in shown if "your manager" in body}
+
+        await stage.hear(said("I have been waiting for three weeks and nobody called", 0), ms=5_000)
+        await stage.hear(said(threat, 5_200), ms=1_600)
+        act(stage, "claim", role="supervisor")
+        await stage.written()
+        here = f"call/{stage.call}"
+        assert {"board/alert", "board/row", f"{here}/heard", f"{here}/told", f"{here}/line"} <= quoted()
+        act(stage, "pause")
+        await stage.written()
+        assert quoted() == set()
+        [alert] = [hub.latest("board", key) for key in hub.snapshot("board") if key.startswith("alert/")]
+        assert (alert.state, alert.quote) == ("raised", "nobody called"), "it stands on what was said earlier"
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        assert "your manager" not in str(record) and "three weeks" in str(record)
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, DURING, "your manager")
+
+
+def cut_short_while_paused(folder, pause):
+    """A call without consent to being kept, in a process that is killed."""
+
+    def work(pipe):
+        async def run():
+            one = fault_service(folder, consent="unknown")
+            one.open()
+            call, task = one.start(Sound(), agent="Dana")
+            await asyncio.sleep(0)
+            if pause:
+                one.calls[call].act(Action(one.calls[call].session.now_ms, "Dana", "agent", "pause"))
+            await asyncio.wrap_future(one.keepers[call].latched)
+            os.write(pipe, f"{call}\n".encode())
+            await task
+
+        asyncio.run(run())
+
+    [call] = killed_after(*in_a_child(work), 1)
+    return call
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("pause", [True, False])
+def test_a_call_that_was_not_kept_goes_on_paused_as_it_was_and_is_still_not_kept(pause, tmp_path):
+    call = cut_short_while_paused(tmp_path, pause)
+
+    async def scene():
+        service, ears = open_service(tmp_path)
+        assert service.calls == {} and service.store.events(call) == []
+        source, heard = Source(), []
+        _, task = service.resume(call, source, agent="Dana", listener=heard.append)
+        stage = Stage(service, ears, source, call, task, heard)
+        await stage.hear(said(f"my number {CANARY}", 0))
+        await stage.written()
+        assert service.calls[call].session.deaf == pause
+        assert (stage.shown("health").state, stage.ears.silent_ms) == (("paused", 1_000) if pause else ("ok", 0))
+        shown = any(CANARY in body for body in service.hub.snapshot("agent/Dana").values())
+        assert shown != pause
+        act(stage, "resume")
+        await stage.hear(said(f"hello {AFTER}", 1_200))
+        await stage.end()
+        assert any(isinstance(event, Utterance) and AFTER in event.text for event in heard)
+        assert service.store.record(call) is None and service.store.gate(call).consent == "unknown"
+        with pytest.raises(AssistError, match="no call"):
+            service.resume("20260101-000000-beef", Source())
+        with pytest.raises(AssistError, match="began more than 12 h ago"):
+            service.resume(call, Source(), now=datetime.now(UTC) + timedelta(days=1))
+        await service.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, CANARY, AFTER)
 
 
 def test_listening_pauses_by_itself_for_a_card_number_and_goes_on_after_a_while(tmp_path):

@@ -202,6 +202,10 @@ class Coach:
         """The call is over."""
         return [*self._place.end(now_ms, "ended"), *self._clock.cancel(now_ms)]
 
+    def forget(self, since_ms: int) -> None:
+        """What was said after this has been taken back: nobody who takes over reads it."""
+        self._story.forget(since_ms)
+
     def story(self) -> tuple[tuple[int, str], ...]:
         """What the customer has said so far: call time in ms and their words."""
         return self._story.told()

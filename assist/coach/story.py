@@ -39,6 +39,7 @@ _EMPTY = re.compile(r"\b(thanks?|thank you|hello|hi|goodbye|bye|okay|works for m
 @dataclass(frozen=True, slots=True)
 class _Sentence:
     at_ms: int
+    end_ms: int
     text: str
     points: float
 
@@ -60,7 +61,11 @@ class Story:
             text = " ".join(word.text for word in words)
             points = _points(text) + (1.5 if inside else 0.0)
             if points >= TELLING and not _EMPTY.search(text):
-                self._sentences.append(_Sentence(words[0].start_ms, _cut(text), points))
+                self._sentences.append(_Sentence(words[0].start_ms, words[-1].end_ms, _cut(text), points))
+
+    def forget(self, since_ms: int) -> None:
+        """What was said after this is not told any more: it was taken back."""
+        self._sentences = [sentence for sentence in self._sentences if sentence.end_ms <= since_ms]
 
     def told(self) -> tuple[tuple[int, str], ...]:
         """The telling sentences in order, each with its call time in ms; what was said twice stands once."""

@@ -199,7 +199,7 @@ async def _take(
 
     try:
         if asked.resume is not None:
-            call, task = service.resume(asked.resume, source, listener=tell)
+            call, task = service.resume(asked.resume, source, agent=asked.agent, listener=tell)
         else:
             call, task = service.start(
                 source,

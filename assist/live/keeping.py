@@ -18,6 +18,8 @@ from assist.events import (
     ConsentSet,
     Event,
     FollowUpNoted,
+    HandOffNoted,
+    PlanMoved,
     PromptEnded,
     PromptShown,
     SignalRaised,
@@ -144,5 +146,7 @@ def _ends_ms(event: Event) -> int | None:
         case SignalRaised():
             return event.signal.evidence.end_ms
         case PromptShown() | AlertRaised() | StepTicked() | FollowUpNoted() | PromptEnded() | LevelChange():
+            return event.at_ms
+        case PlanMoved() | HandOffNoted():
             return event.at_ms
     return None

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -21,9 +21,9 @@ from assist.events import Action, AlertMoved, CallEnded, CallStarted, Event
 from assist.live.call import Ears, LiveCall
 from assist.live.keeping import Keeper
 from assist.live.resuming import rebuild
-from assist.live.session import Session
+from assist.live.session import AUTOMATIC, Session
 from assist.privacy.autopause import AutoPause
-from assist.privacy.consent import Consent, Gate
+from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.privacy.recordings import Tape
 from assist.records.folding import fold
 from assist.records.record import IncidentRecord
@@ -48,6 +48,8 @@ log = logging.getLogger("assist")
 
 RESUME_S = 120
 """A call that was cut short longer ago is over."""
+UNKEPT_S = 12 * 3600
+"""When a call that was not kept was cut short, nobody can say; one that began longer ago is over."""
 
 
 @dataclass(slots=True)
@@ -152,25 +154,8 @@ class Service:
         self.screens.method, self.screens.steps = _method(playbook)
         began = datetime.now(UTC).astimezone()
         call = f"{began:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        started = CallStarted(
-            at_ms=0,
-            call=call,
-            agent=agent or self.settings.agent,
-            team=self.settings.team if team is None else team,
-            queue=queue,
-            caller=caller,
-            started_at=began.isoformat(timespec="seconds"),
-            source=source.name,
-            speakers=tuple(source.speakers),
-            versions={
-                "assist": version("call-assist"),
-                "playbook": playbook.version,
-                "rules": self.rulebook.version,
-                "recogniser": self.hearing.name,
-                "model": self.hearing.version[:24],
-            },
-            value=value,
-        )
+        started = self._started(call, began, source, agent or self.settings.agent)
+        started = replace(started, team=started.team if team is None else team, queue=queue, caller=caller, value=value)
         session = self._session(started)
         session.gate = Gate(self.settings.consent_policy, consent or self.settings.consent, consent_by)
         live = LiveCall(session, lambda number, event: self._publish(call, number, event, listener))
@@ -185,16 +170,23 @@ class Service:
         call: str,
         source: CallSource,
         *,
+        agent: str | None = None,
         listener: Callable[[Event], None] | None = None,
         now: datetime | None = None,
     ) -> tuple[str, asyncio.Task[str]]:
         """Go on with a call that was cut short at most RESUME_S ago: its log is read, its time runs on.
+
+        Of a call that was not kept there is no log; what was latched of it (consent, a pause) still holds, and whose it
+        is must be said (`agent`).
 
         Raises:
             AssistError: codes resume-unknown, resume-not-cut-short, resume-late.
         """
         logged = self.store.events(call)
         events = [event for _, event in logged]
+        latched = self.store.gate(call) if not events and call not in self.calls else None
+        if latched is not None and not Gate(ConsentPolicy(latched.policy), Consent(latched.consent)).kept:
+            return self._resume_unkept(call, source, agent, listener, now)
         if not events or not isinstance(events[0], CallStarted):
             raise AssistError("resume-unknown", f"no call {call!r} in this store; see `assist records list`")
         started, last = events[0], events[-1]
@@ -224,7 +216,64 @@ class Service:
             live.gap(Gap(speaker, last.at_ms, offset_ms))
         lost_s = round((offset_ms - last.at_ms) / 1000)
         live.trouble(Trouble(offset_ms, "call-resumed", f"Listening again; the {lost_s} s before were not heard."))
+        self._still_paused(live)
         return call, task
+
+    def _resume_unkept(
+        self,
+        call: str,
+        source: CallSource,
+        agent: str | None,
+        listener: Callable[[Event], None] | None,
+        now: datetime | None,
+    ) -> tuple[str, asyncio.Task[str]]:
+        began = datetime.strptime(call[:15], "%Y%m%d-%H%M%S").astimezone()
+        offset_ms = max(0, round(((now or datetime.now(UTC)) - began).total_seconds() * 1000))
+        if offset_ms > UNKEPT_S * 1000:
+            raise AssistError("resume-late", f"call {call} began more than {UNKEPT_S // 3600} h ago: begin a new one")
+        session = self._session(self._started(call, began, source, agent or self.settings.agent))
+        session.now_ms = offset_ms
+        live = LiveCall(
+            session,
+            lambda number, event: self._publish(call, number, event, listener),
+            offset_ms=offset_ms,
+            cuts=1,
+        )
+        task = self._begin(call, live, source, in_step=False)
+
+        def begun() -> None:
+            for speaker in source.speakers:
+                live.gap(Gap(speaker, 0, offset_ms))
+            self._still_paused(live)
+
+        asyncio.get_running_loop().call_soon(begun)
+        return call, task
+
+    def _still_paused(self, live: LiveCall) -> None:
+        """A call that was paused when it was cut short: pages and accounts are told that it still is."""
+        if live.session.paused_since is not None:
+            text = "the call was paused when the program was cut short"
+            live.act(Action(live.session.now_ms, AUTOMATIC, "system", "pause", detail=text))
+
+    def _started(self, call: str, began: datetime, source: CallSource, agent: str) -> CallStarted:
+        return CallStarted(
+            at_ms=0,
+            call=call,
+            agent=agent,
+            team=self.settings.team,
+            queue="",
+            caller="",
+            started_at=began.isoformat(timespec="seconds"),
+            source=source.name,
+            speakers=tuple(source.speakers),
+            versions={
+                "assist": version("call-assist"),
+                "playbook": self.playbooks.book.version,
+                "rules": self.rulebook.version,
+                "recogniser": self.hearing.name,
+                "model": self.hearing.version[:24],
+            },
+        )
 
     def _session(self, started: CallStarted) -> Session:
         playbook, began = self.playbooks.book, datetime.fromisoformat(started.started_at)

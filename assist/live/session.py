@@ -170,6 +170,8 @@ class Session:
         self.paused_since = self.now_ms
         self._reach_ms = reach_ms
         cut = self.now_ms - reach_ms
+        if reach_ms:
+            self.coach.forget(cut)
         events: list[Event] = []
         for heard in list(self._utterances.values()):
             if isinstance(heard, Hypothesis):
@@ -230,6 +232,7 @@ class Session:
                 events.append(Utterance(said.id, said.speaker, said.start_ms, said.start_ms, ()))
             self._utterances.clear()
             self._provisional.clear()
+            self.coach.forget(-1)
         return events
 
     def _consent_event(self) -> ConsentSet:

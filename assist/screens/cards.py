@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from assist.events import Action, AlertMoved, AlertRaised, CallStarted
-from detectors.signals import Level, Severity
+from detectors.signals import Level, Severity, Signal
 from overlay import messages
 
 TIERS = {Severity.NOTE: "note", Severity.HELP: "help", Severity.URGENT: "urgent"}
@@ -13,6 +13,7 @@ STEPS_SHOWN = 20
 BY_HOLDER = {"message": ("message", "wrote to {agent}"), "watch": ("reading", "reading along")}
 """What whoever has claimed an alert does in its call counts as done about the alert."""
 
+TAKEN_BACK = "The words heard here were taken back"
 OUT_OF_TURN = {"to": "", "passes_at_ms": 0, "waits": ""}
 
 
@@ -25,6 +26,8 @@ class Cards:
     """How long one supervisor's turn lasts."""
     open: dict[str, messages.Alert] = field(default_factory=dict)
     """All alerts of the call by id, resolved ones too, until it ends."""
+    stand_on: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Alert -> keys of the signals it was raised for."""
 
     @property
     def handled_by(self) -> str:
@@ -33,6 +36,7 @@ class Cards:
 
     def raised(self, event: AlertRaised, level: Level, quote: str) -> list[messages.Alert]:
         """Somebody is needed, or needed more."""
+        self.stand_on[event.id] = event.signals
         known = self.open.get(event.id)
         if known is not None:
             more = {"tier": TIERS[event.tier], "reason": event.reason, "quote": quote, "level": level.value}
@@ -56,6 +60,20 @@ class Cards:
             }
         )
         return [self._step(alert, event.at_ms, "raised", "")]
+
+    def unsaid(self, key: str, left: dict[str, Signal]) -> list[messages.Alert]:
+        """The words under a signal were taken back: no alert quotes them any more. `left`: the signals that stand."""
+        changed = []
+        for name, keys in self.stand_on.items():
+            if key in keys:
+                self.stand_on[name] = keys = tuple(each for each in keys if each in left)
+                evidence = [left[each].evidence for each in keys]
+                quotes = [each.quote for each in evidence if each.quote]
+                reason = ", ".join(f"“{each.quote}”" if each.quote else each.summary for each in evidence[:3])
+                more = {"reason": reason or TAKEN_BACK, "quote": quotes[0] if quotes else ""}
+                self.open[name] = self.open[name].model_copy(update=more)
+                changed.append(self.open[name])
+        return changed
 
     def moved(self, event: AlertMoved) -> list[messages.Alert]:
         """The alert went on by itself."""

@@ -78,6 +78,9 @@ class _Seen:
     signals: dict[str, Signal] = field(default_factory=dict)
     lines: dict[str, Utterance | Hypothesis] = field(default_factory=dict)
     heard: int = 0
+    places: dict[str, list[int]] = field(default_factory=dict)
+    """Signal key -> its numbers among what was heard."""
+    told: messages.Told | None = None
     lag_ms: int = 0
     sound_lost: dict[str, str] = field(default_factory=dict)
     """Trouble code -> its line, while it lasts."""
@@ -147,7 +150,7 @@ class Screens:
             case SignalWithdrawn():
                 withdrawn = seen.signals.pop(event.key, None)
                 if withdrawn is not None:
-                    self._redraw(seen, withdrawn.evidence.utterance)
+                    self._unsay(seen, event.key, withdrawn)
             case LevelChange():
                 self._level(seen, event)
             case PromptShown():
@@ -182,6 +185,7 @@ class Screens:
             case HandOffNoted():
                 heard = [label(name) for name in event.signals]
                 told = messages.Told(said=list(event.said), done=list(event.done), heard=heard, at_ms=event.at_ms)
+                seen.told = told
                 self.hub.show(seen.call_room, "told", told)
             case StepTicked():
                 (seen.done.add if event.done else seen.done.discard)(event.step)
@@ -308,6 +312,9 @@ class Screens:
     def _line(self, seen: _Seen, said: Utterance | Hypothesis) -> None:
         if said.settled:
             seen.lag_ms = max(0, seen.now_ms - said.end_ms)
+        before = seen.lines.get(said.id)
+        if before is not None and before.settled and len(said.words) < len(before.words):
+            self._untell(seen, said.start_ms)
         if said.settled and not said.words:
             seen.lines.pop(said.id, None)
             for room in (seen.agent_room, seen.call_room):
@@ -317,6 +324,26 @@ class Screens:
         while len(seen.lines) > 60:
             del seen.lines[next(iter(seen.lines))]
         self._redraw(seen, said.id)
+
+    def _unsay(self, seen: _Seen, key: str, withdrawn: Signal) -> None:
+        """The words under a signal were taken back: nothing that is shown quotes them."""
+        self._redraw(seen, withdrawn.evidence.utterance)
+        for place in seen.places.pop(key, ()):
+            self.hub.drop(seen.call_room, f"heard/{place}")
+        self._show_alerts(seen, seen.cards.unsaid(key, seen.signals))
+        if seen.quote and seen.quote == withdrawn.evidence.quote:
+            seen.quote = ""
+            self._row(seen)
+
+    def _untell(self, seen: _Seen, since_ms: int) -> None:
+        """Words were taken back: whoever takes over does not read them, and no ticked step shows them."""
+        if seen.told is not None:
+            said = [line for line in seen.told.said if line[0] < since_ms]
+            seen.told = seen.told.model_copy(update={"said": said})
+            self.hub.show(seen.call_room, "told", seen.told)
+        if seen.ticked != ("", ""):
+            seen.ticked = ("", "")
+            self._steps(seen)
 
     def _redraw(self, seen: _Seen, utterance: str | None) -> None:
         said = seen.lines.get(utterance or "")
@@ -348,6 +375,7 @@ class Screens:
         heard = messages.Heard(
             at_ms=signal.at_ms, label=label(signal.id), evidence=evidence, rule=f"{signal.rule} v{signal.version}"
         )
+        seen.places.setdefault(signal.key, []).append(seen.heard)
         self.hub.show(seen.call_room, f"heard/{seen.heard}", heard)
 
     def _level(self, seen: _Seen, change: LevelChange) -> None:
