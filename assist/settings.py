@@ -146,7 +146,13 @@ class Settings(BaseModel):
     )
     recordings: bool = Field(False, description="keep the sound of calls, encrypted, where consent is granted")
     mask_names: bool = Field(False, description='also mask names after cues such as "my name is"')
-    workers: int = Field(0, ge=0, description="recognition workers; 0: one per core")
+    workers: int = Field(0, ge=0, description="utterances recognised at the same time; 0: one per core")
+    processes: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="processes they are shared among, each with the model in memory; 0: two, one on a GPU",
+    )
     backfill_s: int = Field(
         0,
         ge=0,

@@ -24,8 +24,9 @@ BATCH = 4
 GPU_BATCH = 16
 STRETCH_MS = 400
 """Lateness behind deadlines from which hops come half as often; from 4 times that a quarter, from 10 times none."""
-HUNG_MS = 30_000
-"""A decode that takes longer is given up: 12 s of speech takes a small model about 5 s in a full window."""
+HUNG_MS = (10_000, 30_000)
+"""A decode is given up after ten times the slowest of the last 50, but never before the first of these, and always
+after the second: 12 s of speech takes a small model about 5 s in a full window."""
 
 
 @dataclass(eq=False, slots=True)
@@ -84,8 +85,8 @@ class Task:
     decoding: Decoding | None = None
     taken: int = 0
     """Pieces of sound the decoding has."""
-    hung: int = 0
-    """Decodes of it that did not come back; after the second nothing more is asked."""
+    lost: int = 0
+    """Processes lost while they decoded it; after the second nothing more is asked."""
 
     @property
     def samples(self) -> int:
@@ -109,9 +110,8 @@ class Job:
     paused: bool = False
     tries: int = 0
     started_ms: int = 0
-    batch: int = 0
-    """Jobs decoded together share it."""
-    abandoned: bool = False
+    seat: object = None
+    """Who decodes it."""
 
 
 class Agenda:
@@ -124,6 +124,7 @@ class Agenda:
         """Most jobs taken together."""
         self._late_ms = 0.0
         self._late_at_ms = 0
+        self._took_ms: deque[int] = deque(maxlen=50)
         self.running: list[Job] = []
 
     def open(self, speaker: Speaker) -> Line:
@@ -153,11 +154,19 @@ class Agenda:
             job.asked_ms, job.due_ms, job.tries = waiting.asked_ms, waiting.due_ms, waiting.tries
         line.hop = job
 
-    def take(self, now_ms: int) -> list[Job]:
-        """The most urgent job, with others that can share its batch; empty when there is nothing to do."""
+    def take(self, now_ms: int, seat: object = None) -> list[Job]:
+        """The most urgent job for this seat, with others that can share its batch; empty when there is nothing to do.
+
+        A seat's own are the utterances whose beginning it has heard, and those that nobody has. With none of them
+        waiting it takes last words from a busy seat: the whole utterance is decoded for them in any case. What an
+        earlier failure has touched is decoded alone, so that a second one takes nothing else with it.
+        """
+        here = [job for job in self.running if job.seat is seat]
         waiting = [job for line in self._lines if (job := line.next) is not None]
+        own = [job for job in waiting if _home(job) in (None, seat)]
+        waiting = own or [job for job in waiting if job.final]
         waiting.sort(key=lambda job: (_rank(job, now_ms), job.due_ms, job.number))
-        if not waiting:
+        if not waiting or any(job.task.lost for job in here) or (waiting[0].task.lost and here):
             return []
         head = waiting[0]
         jobs = [head]
@@ -172,23 +181,25 @@ class Agenda:
             else:
                 line.hop = None
             line.running = job
-            job.started_ms, job.batch = now_ms, head.number
+            job.started_ms, job.seat = now_ms, seat
             job.tries += 1
             self.running.append(job)
         return jobs
 
-    def done(self, job: Job) -> None:
-        """A job is answered, or given up."""
+    def done(self, job: Job, now_ms: int | None = None) -> None:
+        """A job is given up, or answered at `now_ms`."""
         self.running.remove(job)
         job.task.line.running = None
+        if now_ms is not None:
+            self._took_ms.append(now_ms - job.started_ms)
 
     def again(self, job: Job) -> None:
         """After `done` of a decode that failed: put it back at its place, once, to begin anew."""
         line = job.task.line
         job.task.decoding, job.task.taken = None, 0
-        if job.tries >= 2 or job.task.hung >= 2:
+        if job.tries >= 2 or job.task.lost >= 2:
             return
-        retry = replace(job, started_ms=0, batch=0, abandoned=False)
+        retry = replace(job, started_ms=0, seat=None)
         if job.final:
             line.finals.appendleft(retry)
         elif line.hop is None and not line.finals:
@@ -214,7 +225,9 @@ class Agenda:
 
     def hung(self, now_ms: int) -> list[Job]:
         """Jobs that have run too long."""
-        return [job for job in self.running if now_ms - job.started_ms >= HUNG_MS]
+        least, most = HUNG_MS
+        allowed = min(most, max(least, 10 * max(self._took_ms))) if self._took_ms else most
+        return [job for job in self.running if now_ms - job.started_ms >= allowed]
 
     def stretch(self, now_ms: int) -> int:
         """How many times rarer hops should come: 1, 2, 4; 0 for finals only."""
@@ -240,6 +253,11 @@ def _rank(job: Job, now_ms: int) -> int:
     if not job.final or late_ms <= 0:
         return 2
     return 1 if job.task.line.speaker is Speaker.AGENT and late_ms < AGENT_WAITS_MS else 0
+
+
+def _home(job: Job) -> object:
+    """The seat that has heard the beginning of it, where only one can go on."""
+    return getattr(job.task.decoding, "home", None)
 
 
 def _batch_key(job: Job) -> Hashable | None:

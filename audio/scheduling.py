@@ -1,4 +1,8 @@
-"""One model, many calls: the worker threads that decode what the agenda (audio/agenda.py) puts first, supervised."""
+"""One model, many calls: the workers that decode what the agenda (audio/agenda.py) puts first, supervised.
+
+A worker is a thread of this program. It decodes here, or has a process of the recogniser (audio/processes.py) decode;
+such a process may crash or hang: its utterance is decoded once more, elsewhere, and the process is started anew.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,24 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from audio.agenda import BATCH, GPU_BATCH, HUNG_MS, Agenda, Answer, Job, Line, Task
+from audio.agenda import BATCH, GPU_BATCH, Agenda, Answer, Job, Line, Task
+from audio.errors import AudioError
 from audio.events import Pcm, Speaker, Word
+from audio.processes import Pool, WorkerLost, WorkerProcess
 from audio.recogniser import Recogniser
 
 log = logging.getLogger(__name__)
+
+FIRST_S, LONGEST_S = 1.0, 60.0
+"""Seconds between tries to start a process that cannot be started or never answers: doubled after each."""
+BARREN = 3
+"""Children in a row that ended before their first answer, after which a process counts as down."""
 
 
 class Scheduler:
     """The workers around one recogniser, shared by all calls. Close it when the last call is over.
 
+    `workers` threads decode with a recogniser of this process; a Pool brings its own number.
     Without a recogniser `missing` says why: nothing can be asked for until one is adopted.
     """
 
@@ -34,12 +46,10 @@ class Scheduler:
         self._change = threading.Condition()
         self._closed = False
         self._workers = max(1, workers)
-        self._shift = 0
-        """Workers of an earlier shift go home after their decode."""
-        self._hanging = 0
-        """Workers of this shift that were given up and have not come back."""
-        self.replaced = 0
-        """Workers given up because a decode hung."""
+        self._down: set[WorkerProcess] = set()
+        """Processes that cannot be started at present."""
+        self.lost = 0
+        """Processes that crashed, or were ended because a decode hung."""
         self.recogniser: Recogniser | None = None
         self.missing = missing
         """Why there is no recogniser, one plain line; empty while there is one."""
@@ -48,14 +58,17 @@ class Scheduler:
         threading.Thread(target=self._supervise, name="recogniser-supervisor", daemon=True).start()
 
     def adopt(self, recogniser: Recogniser) -> None:
-        """Use this recogniser from now on, with workers of its own."""
+        """Use this recogniser from now on, with workers of its own; it is closed with the scheduler."""
+        seats: list[Recogniser] = [recogniser] * self._workers
+        if isinstance(recogniser, Pool):
+            seats = [process for process in recogniser.processes for _ in range(process.threads)]
         with self._change:
             self.recogniser, self.missing = recogniser, ""
             self._agenda.batch = GPU_BATCH if getattr(recogniser, "on_gpu", False) else BATCH
-            self._shift, self._hanging = self._shift + 1, 0
+            self._down.clear()
             self._change.notify_all()
-        for _ in range(self._workers):
-            self._hire()
+        for seat in seats:
+            threading.Thread(target=self._work, args=(recogniser, seat), name="recogniser-worker", daemon=True).start()
 
     def now_ms(self) -> int:
         """Milliseconds of the scheduler's own clock; only differences mean anything."""
@@ -77,7 +90,7 @@ class Scheduler:
         with self._change:
             if len(pcm):
                 task.sound.append(pcm)
-            if self.recogniser is None or task.hung >= 2:
+            if self.recogniser is None or task.lost >= 2:
                 task.deliver(Answer(final, paused, task.samples, None))
                 return
             self._agenda.submit(task, self.now_ms(), final=final, paused=paused)
@@ -104,37 +117,21 @@ class Scheduler:
         with self._change:
             self._closed = True
             self._change.notify_all()
+            recogniser = self.recogniser
+        if isinstance(recogniser, Pool):
+            recogniser.close()
 
     def inspect(self) -> None:
-        """Give up decodes that hang: their workers are replaced, their jobs put back once.
+        """End the processes in which a decode hangs: the rest is as if they had crashed.
 
-        A hung decode keeps its thread, and its share of the model, for good. So when two more hang than there are
-        workers (one utterance, tried twice, leaves two), the recogniser is given up until another is adopted.
+        What hangs in this program's own process cannot be ended.
         """
         with self._change:
-            hung = self._agenda.hung(self.now_ms())
-            for job in hung:
-                job.abandoned = True
-                job.task.hung += 1
-                self._failed(job)
-            batches = {job.batch for job in hung}
-            self._hanging += len(batches)
-            self.replaced += len(batches)
-            given_up = bool(batches) and self._hanging >= self._workers + 2
-            if given_up:
-                self.recogniser = None
-                self.missing = "The recogniser has stopped answering and is loaded anew; until then no words are heard."
-                self._shift += 1
-                for job in self._agenda.clear():
-                    job.task.deliver(Answer(job.final, job.paused, job.samples, None))
-                self._change.notify_all()
-        for _ in batches:
-            log.error("a decode has not come back for %d s; its worker is replaced", HUNG_MS // 1000)
-            if not given_up:
-                self._hire()
-
-    def _hire(self) -> None:
-        threading.Thread(target=self._work, args=(self._shift,), name="recogniser-worker", daemon=True).start()
+            hung = {job.seat for job in self._agenda.hung(self.now_ms())}
+        for seat in hung:
+            if isinstance(seat, WorkerProcess):
+                log.error("a decode does not come back; its process is ended")
+                seat.kill()
 
     def _supervise(self) -> None:
         while True:
@@ -143,49 +140,84 @@ class Scheduler:
                     return
             self.inspect()
 
-    def _work(self, shift: int) -> None:
+    def _work(self, recogniser: Recogniser, seat: Recogniser) -> None:
         while True:
             with self._change:
                 jobs: list[Job] = []
-                while self._on_duty(shift) and not (jobs := self._agenda.take(self.now_ms())):
+                while self._on_duty(recogniser) and not (jobs := self._agenda.take(self.now_ms(), seat)):
                     self._change.wait()
-                recogniser = self.recogniser
-            if not jobs or recogniser is None:
+            if not jobs:
                 return
             try:
-                answers = self._decode(recogniser, jobs)
+                answers = self._decode(seat, jobs)
+            except WorkerLost as loss:
+                if not self._on_duty(recogniser):
+                    return
+                for job in jobs:
+                    job.task.lost += 1
+                    self._failed(job)
+                if isinstance(seat, WorkerProcess):
+                    self._revive(recogniser, seat, loss)
             except Exception as error:  # whatever a recogniser raises must not take other calls down
-                log.error("a decode failed: %s", type(error).__name__)
+                log.error("a decode failed: %s", error if str(error).isidentifier() else type(error).__name__)
                 for job in jobs:
                     self._failed(job)
             else:
                 for job, words in zip(jobs, answers, strict=True):
                     self._answer(job, words)
-            if any(job.abandoned for job in jobs):  # replaced long ago
-                with self._change:
-                    self._hanging -= shift == self._shift
-                return
 
-    def _on_duty(self, shift: int) -> bool:
-        return not self._closed and shift == self._shift and self.recogniser is not None
+    def _on_duty(self, recogniser: Recogniser) -> bool:
+        return not self._closed and self.recogniser is recogniser
 
-    def _decode(self, recogniser: Recogniser, jobs: list[Job]) -> list[tuple[Word, ...]]:
+    def _revive(self, recogniser: Recogniser, seat: WorkerProcess, loss: WorkerLost) -> None:
+        """Start a lost process again; one that never answers, ever later. All of them down: the recogniser is gone."""
+        delay = 0.0 if loss.barren < 2 else min(FIRST_S * 2 ** (loss.barren - 2), LONGEST_S)
+        why = "its processes end before they answer" if loss.barren >= BARREN else ""
+        log.error("a process of the recogniser is gone; it is started again")
+        with self._change:
+            self.lost += 1
+        while True:
+            with self._change:
+                if why:
+                    self._down.add(seat)
+                    self._give_up_if_all_are_down(why)
+                if self._change.wait_for(lambda: not self._on_duty(recogniser), timeout=delay):
+                    return
+            try:
+                seat.revive()
+            except AudioError as error:
+                log.error("%s", error)
+                why, delay = str(error), min(max(FIRST_S, 2 * delay), LONGEST_S)
+                continue
+            with self._change:
+                self._down.discard(seat)
+                if self._on_duty(recogniser):
+                    return
+            seat.close()
+            return
+
+    def _give_up_if_all_are_down(self, why: str) -> None:
+        recogniser = self.recogniser
+        if not isinstance(recogniser, Pool) or not self._down.issuperset(recogniser.processes):
+            return
+        self.recogniser = None
+        self.missing = f"The recogniser is loaded anew; until then no words are heard: {why}"
+        for job in self._agenda.clear():
+            job.task.deliver(Answer(job.final, job.paused, job.samples, None))
+        self._change.notify_all()
+
+    def _decode(self, seat: Recogniser, jobs: list[Job]) -> list[tuple[Word, ...]]:
         decodings: list[Any] = []
         for job in jobs:
             task = job.task
-            decoding = task.decoding
-            if decoding is None:
-                decoding = recogniser.begin(phrases=task.phrases)
-                taken = 0
-            else:
-                taken = task.taken
-            for pcm in task.sound[taken : job.pieces]:
-                decoding.extend(pcm)
-            if not job.abandoned:
-                task.decoding, task.taken = decoding, max(taken, job.pieces)
-            decodings.append(decoding)
+            if task.decoding is None or getattr(task.decoding, "home", seat) is not seat:
+                task.decoding, task.taken = seat.begin(phrases=task.phrases), 0
+            for pcm in task.sound[task.taken : job.pieces]:
+                task.decoding.extend(pcm)
+            task.taken = max(task.taken, job.pieces)
+            decodings.append(task.decoding)
         if len(jobs) > 1:
-            together: list[tuple[Word, ...]] = recogniser.hypotheses(decodings)  # type: ignore[attr-defined]
+            together: list[tuple[Word, ...]] = seat.hypotheses(decodings)  # type: ignore[attr-defined]
             return together
         (job,) = jobs
         if job.final:
@@ -197,18 +229,18 @@ class Scheduler:
         with self._change:
             if job in self._agenda.running:
                 job.task.deliver(Answer(job.final, job.paused, job.samples, words))
-                self._agenda.done(job)
+                self._agenda.done(job, self.now_ms())
                 self._change.notify_all()
 
     def _failed(self, job: Job) -> None:
         with self._change:
             if job not in self._agenda.running:
                 return  # given up before
-            if job.tries >= 2 or job.task.hung >= 2:
+            if job.tries >= 2 or job.task.lost >= 2:
                 job.task.deliver(Answer(job.final, job.paused, job.samples, None))
             self._agenda.done(job)
             self._agenda.again(job)
-            if job.task.hung >= 2:
+            if job.task.lost >= 2:
                 for other in self._agenda.forget(job.task):
                     other.task.deliver(Answer(other.final, other.paused, other.samples, None))
             self._change.notify_all()

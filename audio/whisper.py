@@ -20,7 +20,7 @@ from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Pcm, Word
 from audio.guards import Evidence, believable, suspicion
 from audio.models import verify_model
-from audio.windows import FULL, HOP, SAFE_FLOOR, TAIL, Spectrum, forbid_trap, window_frames
+from audio.windows import FULL, HOP, PHRASES_FROM, SAFE_FLOOR, TAIL, Spectrum, batch_key, forbid_trap, window_frames
 
 FLOOR_FILE = "encoder-window.json"
 """Beside the model: the smallest safe window, written by its calibration."""
@@ -28,8 +28,6 @@ FINAL_TAIL = 300
 """Frames of silence behind a whole utterance: decoded once, so it may cost more."""
 PHRASE_TOKENS = 24
 """At most so many tokens of expected phrases: longer lists make models invent them (faster-whisper #731, #853)."""
-PHRASES_FROM = 1 * SAMPLE_RATE
-"""Samples of speech before phrases are given to the model: on less they are heard in anything."""
 FRAME_MS = 20
 """One encoder position."""
 
@@ -50,6 +48,14 @@ def stored_floor(folder: Path) -> int | None:
     return floor if isinstance(floor, int) and 0 < floor <= FULL else None
 
 
+def gpu_present() -> bool:
+    """Whether CTranslate2 can use a GPU here."""
+    import ctranslate2
+
+    count: int = ctranslate2.get_cuda_device_count()
+    return count > 0
+
+
 class WhisperRecogniser:
     """A loaded Whisper model; `begin` and `hypotheses` are safe from several threads.
 
@@ -62,7 +68,7 @@ class WhisperRecogniser:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | str,
         *,
         workers: int = 1,
         device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -70,6 +76,7 @@ class WhisperRecogniser:
         floor_frames: int | None = None,
         language: str = "en",
     ) -> None:
+        folder = Path(folder)
         self.version = verify_model(folder)
         self.folder = folder
         import ctranslate2
@@ -79,7 +86,7 @@ class WhisperRecogniser:
 
         self._storage = ctranslate2.StorageView.from_array
         if device == "auto":
-            device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+            device = "cuda" if gpu_present() else "cpu"
         compute = "float16" if device == "cuda" else "int8"
         try:
             self._model = ctranslate2.models.Whisper(
@@ -232,8 +239,7 @@ class WhisperDecoding:
 
     def batch_key(self, samples: int) -> Hashable:
         """Decodings with equal keys can share a batch: with so many samples, equal windows and equally long prompts."""
-        window = window_frames(-(-samples // HOP), floor=self._recogniser.floor)
-        return window, len(self.hint) if samples >= PHRASES_FROM else 0
+        return batch_key(samples, self._recogniser.floor, len(self.hint))
 
     def extend(self, pcm: Pcm) -> None:
         """Take the next samples."""

@@ -6,10 +6,12 @@ log10, clamped to 8 below the window's maximum, (x + 4) / 4.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from audio.events import Pcm
+from audio.events import SAMPLE_RATE, Pcm
 
 HOP = 160
 FFT = 400
@@ -22,6 +24,8 @@ TAIL = 128
 (futo-org/whisper-acft issue 5 measured it; whisper.cpp #1951)."""
 SAFE_FLOOR = 1000
 """Shortest window of a model that has not been calibrated: 10 s."""
+PHRASES_FROM = 1 * SAMPLE_RATE
+"""Samples of speech before phrases are given to the model: on less they are heard in anything."""
 QUIET = -10.0
 """log10 of the smallest mel power, 1e-10: digital silence."""
 
@@ -30,6 +34,11 @@ def window_frames(content: int, *, floor: int, tail: int = TAIL) -> int:
     """The window for so many frames of sound: the smallest bucket that holds it and the silent tail."""
     wanted = max(floor, content + tail)
     return next((bucket for bucket in BUCKETS if bucket >= wanted), FULL)
+
+
+def batch_key(samples: int, floor: int, hint: Hashable) -> Hashable:
+    """Equal for utterances that can be decoded together: equal windows, and the same hint where it is given yet."""
+    return window_frames(-(-samples // HOP), floor=floor), hint if samples >= PHRASES_FROM else None
 
 
 def forbid_trap(frames: int, n_mels: int) -> None:

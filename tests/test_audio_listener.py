@@ -179,7 +179,7 @@ def test_falling_behind_is_said_once_with_the_lag_and_all_words_come_after_all(r
     listener = Listener(scheduler, BOTH, wake=woken.set)
     heard = []
     for chunk in chunks(sound[:, : 16 * SAMPLE_RATE]):
-        clock.now = min(chunk.end_ms, HUNG_MS - 5000) / 1000
+        clock.now = min(chunk.end_ms, HUNG_MS[0] - 5000) / 1000
         heard += listener.push(chunk)
     assert not woken.is_set() and lines(heard, Speaker.CUSTOMER) == []
     behind = [item for item in heard if isinstance(item, Trouble)]

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from audio.agenda import HUNG_MS
 from audio.errors import AudioError
 from audio.events import Chunk, Gap, Speaker, Trouble, Utterance, Word
 from audio.listener import Listener
@@ -103,37 +102,6 @@ def test_of_too_much_held_speech_the_agents_oldest_goes_first(chunks):
     after = gaps(listener.finish())
     assert len(during) + len(after) == 7
     assert sum(gap.end_ms - gap.start_ms for gap in after) <= 8_000
-    scheduler.close()
-
-
-class Hanging(Counting):
-    def __init__(self):
-        self.entered, self.release = threading.Semaphore(0), threading.Event()
-
-    def begin(self, *, phrases=()):
-        self.entered.release()
-        self.release.wait()
-        return CountingDecoding()
-
-
-def test_a_recogniser_that_only_hangs_is_given_up_and_another_takes_its_place(chunks, caplog):
-    now = [0.0]
-    hanging = Hanging()
-    scheduler = Scheduler(hanging, 1, clock=lambda: now[0])
-    listener = Listener(scheduler, BOTH)
-    heard = pushed(listener, chunks[:80])
-    for _ in range(3):  # the worker, and those hired in its place
-        assert hanging.entered.acquire(timeout=10)
-        now[0] += HUNG_MS / 1000
-        scheduler.inspect()
-    assert "stopped answering" in scheduler.missing
-    heard += pushed(listener, chunks[80:130])
-    scheduler.adopt(Counting())
-    heard += pushed(listener, chunks[130:]) + listener.finish()
-    assert {gap.why for gap in gaps(heard)} == {"failed", "untranscribed"}
-    assert utterances(heard)[-1].words
-    assert threading.active_count() < 20
-    hanging.release.set()
     scheduler.close()
 
 

@@ -203,25 +203,52 @@ def test_a_poisoned_call_is_told_and_others_go_on(faulty, caplog):
     scheduler.close()
 
 
-def test_a_hung_decode_is_noticed_its_worker_replaced_and_other_calls_go_on(faulty, caplog):
-    now = [0.0]
-    scheduler = Scheduler(faulty, 1, clock=lambda: now[0])
-    hung, well = [], []
-    first = run(scheduler, 0.25, hung)
-    assert faulty.entered.wait(10)
-    second = run(scheduler, 0.1, well)
-    while not first.idle:
-        faulty.entered.wait(10)
-        faulty.entered.clear()
-        now[0] += HUNG_MS / 1000
-        scheduler.inspect()
-    scheduler.wait([second])
-    assert finals(hung) == [None]
-    assert finals(well) == [(Word("1600", 0, 1),)]
-    assert scheduler.replaced == 2 and not scheduler.missing
-    faulty.release.set()
-    assert finals(hung) == [None], "an answer that comes after all is not believed"
-    scheduler.close()
+def test_what_a_process_was_lost_over_is_decoded_alone_and_twice_at_most():
+    agenda, seat, other = Agenda(), object(), object()
+    lines = [agenda.open(Speaker.CUSTOMER) for _ in range(3)]
+    tasks = [task(line) for line in lines]
+    for number, one in enumerate(tasks):
+        agenda.submit(one, number, final=True)
+    (poison,) = agenda.take(10, seat)
+    poison.task.lost += 1
+    agenda.done(poison)
+    agenda.again(poison)
+    (first,) = agenda.take(10, other)  # alone in an idle seat
+    assert first.task is poison.task and agenda.take(10, other) == []
+    (well,) = agenda.take(10, seat)
+    assert well.task is tasks[1]
+    poison.task.lost += 1
+    agenda.done(first)
+    agenda.again(first)
+    assert agenda.take(10, other)[0].task is tasks[2], "the third try is never"
+
+
+def test_a_seat_goes_on_with_what_it_has_heard_and_takes_last_words_from_a_busy_one():
+    agenda, seat, other = Agenda(), object(), object()
+    lines = [agenda.open(Speaker.CUSTOMER) for _ in range(2)]
+    hopping, ending = task(lines[0]), task(lines[1])
+    for one in (hopping, ending):
+        one.decoding = KeyedDecoding(None)
+        one.decoding.home = seat
+    agenda.submit(hopping, 0, final=False)
+    assert agenda.take(0, other) == []
+    agenda.submit(ending, 0, final=True)
+    assert agenda.take(0, other)[0].task is ending
+    assert agenda.take(0, seat)[0].task is hopping
+
+
+def test_a_decode_hangs_when_it_takes_far_longer_than_others_did():
+    agenda = Agenda()
+    line = agenda.open(Speaker.CUSTOMER)
+    least, most = HUNG_MS
+    for took_ms, allowed_ms in ((300, least), (2000, 20_000), (9000, most)):
+        agenda.submit(task(line), 0, final=True)
+        (job,) = agenda.take(0)
+        agenda.done(job, took_ms)
+        agenda.submit(task(line), 0, final=True)
+        (job,) = agenda.take(0)
+        assert agenda.hung(allowed_ms - 1) == [] and agenda.hung(allowed_ms) == [job]
+        agenda.done(job)
 
 
 def test_closing_frees_whoever_waits(faulty):

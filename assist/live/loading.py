@@ -20,10 +20,15 @@ from audio.errors import AudioError
 from audio.events import Chunk, Pcm, Speaker
 from audio.listener import Listener
 from audio.models import choose_recogniser, fetch_model, find_model
+from audio.processes import Pool
 from audio.recogniser import Recogniser
 from audio.recording import open_recording
 from audio.scheduling import Scheduler
 from audio.voice import VoiceMeter
+from audio.worker import Model
+
+PROCESSES = 2
+"""On a CPU: while one is started again, the other goes on."""
 
 
 def load_hearing(settings: Settings, console: Console, *, patient: bool = False) -> Hearing:
@@ -34,22 +39,21 @@ def load_hearing(settings: Settings, console: Console, *, patient: bool = False)
     Raises:
         AudioError: an unknown, corrupt or wrong model, no memory for it, or no network where one was asked for by name.
     """
-    workers = settings.workers or os.cpu_count() or 1
     backfill_ms = settings.backfill_s * 1000
     try:
-        recogniser, line = load_recogniser(settings, console)
+        recogniser, line = load_recogniser(settings, console, apart=True)
     except AudioError as error:
         if not patient:
             raise
         console.print(f"{missing(error)} It is tried again.", markup=False, soft_wrap=True)
-        scheduler = Scheduler(None, workers, missing=missing(error))
+        scheduler = Scheduler(None, missing=missing(error))
         hearing = heard_by(scheduler, missing(error), backfill_ms)
     else:
-        scheduler = Scheduler(recogniser, workers)
+        scheduler = Scheduler(recogniser)
         hearing = heard_by(scheduler, line, backfill_ms)
     if patient:
         quiet = Console(quiet=True)
-        reloading = Reloading(hearing, scheduler, lambda: load_recogniser(settings, quiet))
+        reloading = Reloading(hearing, scheduler, lambda: load_recogniser(settings, quiet, apart=True))
 
         def close() -> None:
             reloading.close()
@@ -59,34 +63,40 @@ def load_hearing(settings: Settings, console: Console, *, patient: bool = False)
     return hearing
 
 
-def load_recogniser(settings: Settings, console: Console) -> tuple[Recogniser, str]:
+def load_recogniser(settings: Settings, console: Console, *, apart: bool = False) -> tuple[Recogniser, str]:
     """The recogniser the settings ask for, and the line that tells of it.
 
-    With `auto` a Whisper model that cannot be loaded gives way to the embedded recogniser.
+    `apart`: in processes of its own, as calls need it. With `auto` a Whisper model that cannot be loaded gives way to
+    the embedded recogniser.
 
     Raises:
         AudioError: as `load_hearing`.
     """
-    from audio.sphinx import SphinxRecogniser
+    from audio.whisper import gpu_present
 
+    workers = settings.workers or os.cpu_count() or 1
     choice = choose_recogniser(settings.recogniser, settings.model, settings.models_dir)
     console.print(choice.line, markup=False, soft_wrap=True)
     path, line = choice.path, choice.line
     if choice.needs_download:
         path = fetch_with_progress(str(choice.model), settings.models_dir, console)
         line = f"Listening with Whisper {choice.model} from {path}"
-    if choice.kind == "pocketsphinx" or path is None:
-        return SphinxRecogniser(), line
-    from audio.whisper import WhisperRecogniser
-
+    processes = settings.processes or (1 if choice.kind == "whisper" and gpu_present() else min(PROCESSES, workers))
+    threads = max(1, workers // processes)
+    sphinx = Model("audio.sphinx:SphinxRecogniser", {"decoders": max(2, 4 // processes) if apart else 4})
+    model = sphinx
+    if choice.kind == "whisper" and path is not None:
+        model = Model(
+            "audio.whisper:WhisperRecogniser", {"folder": str(path), "workers": threads if apart else workers}
+        )
     try:
-        return WhisperRecogniser(path, workers=settings.workers or os.cpu_count() or 1), line
+        return (Pool(model, processes, threads) if apart else model.load()), line
     except AudioError as error:
-        if settings.recogniser == "whisper" or settings.model:
+        if model is sphinx or settings.recogniser == "whisper" or settings.model:
             raise
         line = f"Listening with the built-in PocketSphinx, which mishears more: {error}"
         console.print(line, markup=False, soft_wrap=True)
-        return SphinxRecogniser(), line
+        return (Pool(sphinx, processes, threads) if apart else sphinx.load()), line
 
 
 def ready(recogniser: Recogniser, line: str, workers: int) -> Hearing:

@@ -1,0 +1,201 @@
+"""The child process around one recogniser: `main`, started and watched by audio/processes.py.
+
+It reads its standard input: a line of JSON, the Model, then one per Request, each followed by the sound it tells of
+(float32, native order). It writes one line of JSON per answer: first Facts, or the code and text of an AudioError, then
+Replies. It ends when its input does, so it never outlives its parent.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import IO, Any
+
+import numpy as np
+
+from audio.errors import AudioError
+from audio.events import Pcm, Word
+from audio.recogniser import Decoding, Recogniser
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """How a recogniser is loaded, in whichever process: as "module:callable" and its arguments."""
+
+    loader: str
+    options: Mapping[str, str | int | None]
+
+    def load(self) -> Recogniser:
+        """Raises AudioError: the recogniser's own."""
+        module, name = self.loader.split(":")
+        recogniser: Recogniser = getattr(importlib.import_module(module), name)(**self.options)
+        return recogniser
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One decoding in a request: begun if its number is new, then given its new sound."""
+
+    number: int
+    phrases: tuple[str, ...]
+    sound: Pcm
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is wanted of some decodings."""
+
+    number: int
+    what: str
+    """hypothesis (of one or several together), close, final."""
+    parts: tuple[Part, ...]
+    dropped: tuple[int, ...]
+    """Decodings nobody asks about any more."""
+
+    def write(self, to: IO[bytes]) -> None:
+        """Raises OSError."""
+        parts = [(part.number, part.phrases, len(part.sound)) for part in self.parts]
+        to.write(_line([self.number, self.what, parts, self.dropped]))
+        for part in self.parts:
+            to.write(np.ascontiguousarray(part.sound, np.float32).tobytes())
+        to.flush()
+
+    @classmethod
+    def read(cls, source: IO[bytes]) -> Request:
+        """Raises ValueError at the end, or where it is cut short."""
+        number, what, parts, dropped = json.loads(source.readline())
+        read = tuple(Part(at, tuple(phrases), _sound(source, samples)) for at, phrases, samples in parts)
+        return cls(number, what, read, tuple(dropped))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The first answer: what was loaded."""
+
+    name: str
+    version: str
+    embedded: bool
+    on_gpu: bool
+    floor: int | None
+    """Shortest window in frames; None: nothing can be decoded together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to one request."""
+
+    number: int
+    words: tuple[tuple[Word, ...], ...] | None
+    """Of each part; None where the recogniser raised."""
+    error: str
+    cpu_s: float
+    """CPU time of this process so far."""
+
+    def write(self, to: IO[bytes]) -> None:
+        """Raises OSError."""
+        words = None
+        if self.words is not None:
+            words = [
+                [(word.text, word.start_ms, word.end_ms, word.probability) for word in part] for part in self.words
+            ]
+        to.write(_line([self.number, words, self.error, self.cpu_s]))
+        to.flush()
+
+    @classmethod
+    def read(cls, source: IO[bytes]) -> Reply:
+        """Raises ValueError at the end, or where it is cut short."""
+        number, words, error, cpu_s = json.loads(source.readline())
+        if words is not None:
+            words = tuple(tuple(Word(*word) for word in part) for part in words)
+        return cls(number, words, error, cpu_s)
+
+
+def main() -> None:
+    """Load, then answer until there is nothing more to read."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C is for the parent to act on
+    asked: IO[bytes] = sys.stdin.buffer
+    said: IO[bytes] = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not garble the answers
+    wanted = json.loads(asked.readline())
+    try:
+        recogniser = Model(wanted["loader"], wanted["options"]).load()
+    except AudioError as error:
+        said.write(_line({"code": error.code, "text": str(error)}))
+        said.flush()
+        return
+    said.write(_line(asdict(facts_of(recogniser))))
+    said.flush()
+    desk = _Desk(recogniser, said)
+    with ThreadPoolExecutor(wanted["threads"]) as pool:
+        while True:
+            try:
+                request = Request.read(asked)
+            except (OSError, ValueError):
+                os._exit(0)  # at once: nobody waits for what is still being decoded
+            pool.submit(desk.serve, request)
+
+
+def facts_of(recogniser: Recogniser) -> Facts:
+    """What its parent has to know of a recogniser."""
+    on_gpu, floor = getattr(recogniser, "on_gpu", False), getattr(recogniser, "floor", None)
+    return Facts(recogniser.name, recogniser.version, recogniser.embedded, on_gpu, floor)
+
+
+class _Desk:
+    def __init__(self, recogniser: Recogniser, said: IO[bytes]) -> None:
+        self._recogniser, self._said = recogniser, said
+        self._decodings: dict[int, Decoding] = {}
+        self._lock = threading.Lock()
+
+    def serve(self, request: Request) -> None:
+        """Never raises: what a recogniser raises is told."""
+        words, error = None, ""
+        try:
+            words = self._words(request)
+        except Exception as raised:
+            error = type(raised).__name__
+            for part in request.parts:
+                self._decodings.pop(part.number, None)
+        with self._lock:
+            Reply(request.number, words, error, time.process_time()).write(self._said)
+
+    def _words(self, request: Request) -> tuple[tuple[Word, ...], ...]:
+        for number in request.dropped:
+            self._decodings.pop(number, None)
+        decodings: list[Any] = []
+        for part in request.parts:
+            decoding = self._decodings.get(part.number)
+            if decoding is None:
+                decoding = self._decodings[part.number] = self._recogniser.begin(phrases=part.phrases)
+            if len(part.sound):
+                decoding.extend(part.sound)
+            decodings.append(decoding)
+        if len(decodings) > 1:
+            together: Callable[..., list[tuple[Word, ...]]] = self._recogniser.hypotheses  # type: ignore[attr-defined]
+            return tuple(together(decodings))
+        (decoding,) = decodings
+        if request.what == "final":
+            self._decodings.pop(request.parts[0].number, None)
+            return (decoding.final(),)
+        if request.what == "close":
+            return (getattr(decoding, "close", decoding.hypothesis)(),)
+        return (decoding.hypothesis(),)
+
+
+def _line(content: object) -> bytes:
+    return json.dumps(content).encode() + b"\n"
+
+
+def _sound(source: IO[bytes], samples: int) -> Pcm:
+    data = source.read(4 * samples)
+    if len(data) != 4 * samples:
+        raise ValueError("cut short")
+    return np.frombuffer(data, np.float32)

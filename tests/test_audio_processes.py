@@ -1,0 +1,199 @@
+"""Recognition in processes of its own: killed, stopped, poisoned and starved ones, with real signals."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio.agenda import HUNG_MS, Task
+from audio.errors import AudioError
+from audio.events import Chunk, Gap, Speaker, Utterance
+from audio.listener import Listener
+from audio.processes import COMMAND, Pool, WorkerProcess
+from audio.scheduling import Scheduler
+from audio.settling import plain
+from audio.worker import Model
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "tests" / "models" / "test-recogniser"
+DATA = ROOT / "tests" / "data"
+BOTH = (Speaker.AGENT, Speaker.CUSTOMER)
+WHISPER = Model("audio.whisper:WhisperRecogniser", {"folder": str(FOLDER), "device": "cpu", "floor_frames": 300})
+DEADLY = Model("tests.recogniser_faults:Deadly", {})
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """Children find `tests`."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@pytest.fixture(scope="module")
+def chunks():
+    sound = soundfile.read(DATA / "spoken-call.flac", dtype="float32")[0].T.copy()
+    return [
+        Chunk(at // 16, dict(zip(BOTH, sound[:, at : at + 1600], strict=True))) for at in range(0, sound.shape[1], 1600)
+    ]
+
+
+def texts(heard):
+    return [(item.speaker, [plain(word.text) for word in item.words]) for item in heard if isinstance(item, Utterance)]
+
+
+def listen(scheduler, chunks, at=None, deed=lambda: None):
+    """Everything heard; `deed` is done once the chunk number `at` has been pushed."""
+    listener = Listener(scheduler, BOTH)
+    heard = []
+    for number, chunk in enumerate(chunks):
+        heard += listener.push(chunk)
+        if number == at:
+            deed()
+    return sorted(texts(heard + listener.finish())), heard
+
+
+@pytest.fixture(scope="module")
+def undisturbed(chunks):
+    scheduler = Scheduler(WHISPER.load(), 1)
+    said, _ = listen(scheduler, chunks)
+    scheduler.close()
+    return said
+
+
+def gone(pid):
+    """A descriptor that is readable once this process has ended."""
+    return os.pidfd_open(pid)
+
+
+def ended(descriptor, within_s=30):
+    ready, _, _ = select.select([descriptor], [], [], within_s)
+    os.close(descriptor)
+    return bool(ready)
+
+
+def asked(scheduler, level, answers):
+    """An utterance of that loudness, its last words asked for."""
+    line = scheduler.open(Speaker.CUSTOMER)
+    task = Task(line, (), lambda answer: answers.append(answer.words))
+    scheduler.submit(task, np.full(800, level, np.float32), final=True)
+    return line
+
+
+def test_processes_hear_what_one_model_here_hears(chunks, undisturbed):
+    scheduler = Scheduler(Pool(WHISPER, 2))
+    said, _ = listen(scheduler, chunks)
+    assert said == undisturbed and len(said) == 7
+    assert scheduler.recogniser.cpu_s > 0 and scheduler.recogniser.name == WHISPER.load().name
+    scheduler.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
+def test_processes_that_die_while_they_decode_lose_no_word(chunks, undisturbed, how, caplog):
+    pool = Pool(WHISPER, 2)
+    scheduler = Scheduler(pool)
+    first = [process.pid for process in pool.processes]
+    for pid in first:
+        os.kill(pid, signal.SIGSTOP)  # so that what is asked next is surely under way when they die
+
+    def die():
+        for pid in first:
+            os.kill(pid, how)
+            os.kill(pid, signal.SIGCONT)
+
+    said, heard = listen(scheduler, chunks, at=60, deed=die)
+    assert said == undisturbed
+    assert not [item for item in heard if isinstance(item, Gap)]
+    assert scheduler.lost == 2 and not scheduler.missing
+    assert {process.pid for process in pool.processes}.isdisjoint(first)
+    scheduler.close()
+
+
+def test_a_process_that_hangs_is_ended_and_its_words_come_after_all(chunks, undisturbed, caplog):
+    now = [0.0]
+    pool = Pool(WHISPER, 1)
+    scheduler = Scheduler(pool, clock=lambda: now[0])
+    stopped = pool.processes[0].pid
+    descriptor = gone(stopped)
+    os.kill(stopped, signal.SIGSTOP)
+
+    def time_passes():
+        now[0] += HUNG_MS[1] / 1000
+        scheduler.inspect()
+
+    said, _ = listen(scheduler, chunks, at=60, deed=time_passes)
+    assert said == undisturbed and ended(descriptor)
+    assert scheduler.lost == 1
+    scheduler.close()
+
+
+def test_speech_that_ends_two_processes_is_given_up_and_others_go_on(caplog):
+    pool = Pool(DEADLY, 2)
+    scheduler, poisoned, well = Scheduler(pool), [], []
+    scheduler.wait([asked(scheduler, 0.1, well)])
+    lines = [asked(scheduler, 1.0, poisoned), *(asked(scheduler, 0.1, well) for _ in range(5))]
+    scheduler.wait(lines)
+    assert poisoned == [None]
+    assert [words[0].text for words in well] == ["800"] * 6
+    assert scheduler.lost == 2
+    scheduler.wait([asked(scheduler, 0.1, well)])
+    assert well[-1] is not None
+    scheduler.close()
+
+
+def test_a_recogniser_that_raises_in_its_process_loses_only_that_decode(caplog):
+    scheduler, bad, well = Scheduler(Pool(DEADLY, 1)), [], []
+    scheduler.wait([asked(scheduler, -0.5, bad), asked(scheduler, 0.1, well)])
+    assert bad == [None] and well[0] is not None and scheduler.lost == 0
+    assert "ValueError" in caplog.text
+    scheduler.close()
+
+
+def test_processes_that_never_answer_are_given_up_and_said_so(caplog):
+    scheduler, answers = Scheduler(Pool(DEADLY, 1)), []
+    for _ in range(2):
+        scheduler.wait([asked(scheduler, 1.0, answers)])
+    assert answers == [None, None]
+    assert "no words are heard" in scheduler.missing and scheduler.recogniser is None
+    scheduler.adopt(Pool(DEADLY, 1))
+    scheduler.wait([asked(scheduler, 0.1, answers)])
+    assert answers[-1] is not None and not scheduler.missing
+    scheduler.close()
+
+
+def test_a_child_ends_with_its_parent_even_in_the_middle_of_a_decode():
+    script = (
+        "import numpy, sys\nfrom audio.processes import WorkerProcess\nfrom tests.test_audio_processes import WHISPER\n"
+        "one = WorkerProcess(WHISPER)\ndecoding = one.begin()\ndecoding.extend(numpy.zeros(160000, 'float32'))\n"
+        "print(one.pid, flush=True)\nwhile True: decoding.hypothesis()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT) as parent:
+        descriptor = gone(int(parent.stdout.readline()))
+        parent.kill()
+    assert ended(descriptor)
+
+
+def test_a_child_holds_neither_sockets_nor_files_of_its_parent(tmp_path):
+    with (tmp_path / "own").open("w") as own:
+        one = WorkerProcess(DEADLY)
+        held = {os.readlink(link) for link in Path(f"/proc/{one.pid}/fd").iterdir()}
+        one.close()
+        assert own.name not in held and not any(name.startswith("socket:") for name in held)
+
+
+def test_a_model_that_cannot_be_loaded_is_told_in_its_own_line(tmp_path):
+    with pytest.raises(AudioError) as error:
+        Pool(Model(WHISPER.loader, {"folder": str(tmp_path)}), 2)
+    assert error.value.code == "model-corrupt" and str(tmp_path) in str(error.value)
+
+
+def test_too_little_memory_for_a_model_is_told_in_one_line(capfd):
+    limited = ("prlimit", f"--as={220 << 20}", *COMMAND)
+    with pytest.raises(AudioError) as error:
+        WorkerProcess(WHISPER, command=limited)
+    assert error.value.code == "model-memory" and "smaller model" in str(error.value)
