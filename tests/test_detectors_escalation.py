@@ -191,7 +191,8 @@ def test_words_said_in_the_same_breath_as_a_thank_you_are_not_shrunk_by_it():
 def test_what_is_pressed_again_after_an_answer_escalates(again, level):
     """M8: "I'll call my guy", an understanding answer, and still "I play golf with your director"."""
     escalation = Escalation()
-    course(escalation, [found("influence_claim", 5000), found("empathy", 8000), again], 13_000)
+    answers = [found("apology", 7000), found("empathy", 8000), found("ownership", 9000)]
+    course(escalation, [found("influence_claim", 5000), *answers, again], 13_000)
     assert escalation.level is level
 
 
