@@ -22,6 +22,7 @@ from detectors.rulebook import RuleError, load_rules
 from overlay.doing import DO
 from overlay.errors import OverlayError
 from overlay.identity import Identity
+from tests import fuzz, fuzz_targets
 from tests.fault_rig import Sound, service
 
 FILES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -41,9 +42,11 @@ HOSTILE_LINES = [
     b"\xff\xfe\x00\n",
     b'{"recording": "\\ud800"}\n',
     b"x" * (LINE_BYTES + 10) + b"\n",
-    b'{"erase": 3}\n',
-    b'{"erase": [[]]}\n',
-    b'{"erase"\n',
+    b'{"write": 3}\n',
+    b'{"write": "erase", "calls": [[]]}\n',
+    b'{"write": "erase", "calls": []}\n',
+    b'{"write": "hold", "hold": {"call": "k1"}}\n',
+    b'{"write"\n',
     b'{"microphone": "\\u0000", "far_end": "x"}\n',
 ]
 
@@ -180,3 +183,17 @@ def test_a_playbook_that_cannot_be_read_is_one_clear_line(tmp_path, name):
     with pytest.raises(PlaybookError) as error:
         load_playbook(tmp_path / name)
     assert str(tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize("target", fuzz.TARGETS)
+def test_what_fuzzing_has_found_and_begins_with_is_read_as_promised(target):
+    assert fuzz_targets.replay(target) >= 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", fuzz.TARGETS)
+def test_a_minute_of_fuzzing_finds_nothing(target):
+    pytest.importorskip("atheris", reason="needs atheris: pip install atheris")
+    inputs, found = fuzz.run(target, 60)
+    print(f"\n{target}: {inputs} inputs")
+    assert inputs and not found, found

@@ -31,6 +31,10 @@ FILLERS = frozenset(
 INTERJECTIONS = frozenset(("oh", "o", "owe"))
 """A zero only beside another digit."""
 REPEATS = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
+_EDGES = re.compile(r"^[^\w(£$€+]+|[^\w)%]+$")
+"""What may stand around written digits and is not part of them; an amount or a percentage stays one."""
+GLUED_DIGITS = 9
+"""A written word with so many digits is a number whatever stands between them ("x4111.1111,1111")."""
 _DIGITS = re.compile(r"^[\d][\d\-./() ]*$|^\(\d+\)$")
 
 
@@ -73,6 +77,8 @@ def runs_of(words: Sequence[Word]) -> list[Run]:
             value = None
         if value is None and first >= 0 and text in _HOMOPHONES and _digit_follows(words, index):
             value = _HOMOPHONES[text]
+        if value is None and ((first >= 0 and last == index - 1) or _digit_follows(words, index)):
+            value = _glued(text)
         if value is not None:
             if first < 0:
                 first = index
@@ -160,9 +166,20 @@ def corrected(runs: Sequence[Run]) -> set[int]:
 def _value(text: str) -> str | None:
     if text in _SPOKEN:
         return _SPOKEN[text]
-    if _DIGITS.match(text):
-        return "".join(character for character in text if character.isdigit())
+    found = _figures(text)
+    if found and (len(found) >= GLUED_DIGITS or _DIGITS.match(_EDGES.sub("", text))):
+        return found
     return None
+
+
+def _glued(text: str) -> str | None:
+    """The digits of a written word that holds others too ("4111x"): a part of the number it stands beside."""
+    found = _figures(text)
+    return found if len(found) > 1 else None
+
+
+def _figures(text: str) -> str:
+    return "".join(character for character in text if character.isdigit())
 
 
 def _digit_follows(words: Sequence[Word], index: int) -> bool:

@@ -159,13 +159,10 @@ class Redactor:
         for first, last in torn(both, 3):
             shown = first if first < shown <= last else shown
         shown = min(shown, self._address_begins(both, hypothesis.start_ms))
-        agreed, _ = self._mask(hypothesis.agreed[:shown], hypothesis.speaker, hypothesis.start_ms, least=3)
-        left = hypothesis.tentative[: max(0, shown - len(hypothesis.agreed))]
-        joined, spans = self._mask(both[:shown], hypothesis.speaker, hypothesis.start_ms, least=3)
-        if any(span[0] < len(hypothesis.agreed) <= span[1] for span in spans):
-            return replace(hypothesis, agreed=joined, tentative=())  # a masked place that straddles the two
-        tentative = joined[len(agreed) :] if spans else left
-        return replace(hypothesis, agreed=agreed, tentative=tentative)
+        words, spans = self._mask(both[:shown], hypothesis.speaker, hypothesis.start_ms, least=3)
+        agreed = min(len(hypothesis.agreed), shown)
+        agreed -= sum(min(last, agreed - 1) - first for first, last in spans if first < agreed)
+        return replace(hypothesis, agreed=words[:agreed], tentative=words[agreed:])
 
     def _address_begins(self, words: Sequence[Word], start_ms: int) -> int:
         """Index of the word from which on an e-mail address may be on its way; len(words) where none is."""
