@@ -114,6 +114,13 @@ class Access:
             return forwarded.rsplit(",", 1)[-1].strip()
         return peer
 
+    def client(self, headers: Mapping[str, str], peer: str) -> str:
+        """Whose requests are counted together: a person's, else an address's; empty where nobody logs in."""
+        if self.open:
+            return ""
+        identity = self.identity(headers, peer)
+        return f"who {identity.who}" if identity is not None else f"from {self.address(headers, peer)}"
+
     def admit(self, identity: Identity | None, page: str, who: str, session: str = "") -> Pass:
         """What a page that asks for `page` ("agent" or "board") as `who` (may be empty) is let into.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from starlette.websockets import WebSocket
 
 from overlay.access import ROUTES, WITHOUT_LOGIN, Access, roles_of
 from overlay.errors import OverlayError
-from overlay.identity import Identity, ScreenSettings, is_known_host, is_own_origin
+from overlay.identity import Identity, is_known_host, is_own_origin
+from overlay.rates import REQUESTS_A_SECOND, Rates
 
 STATIC = Path(__file__).parent / "static"
 LIVE = "/live"
@@ -28,6 +30,7 @@ POLICY = (
     "media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 STATUS = {
+    "too-large": 413,
     "login-needed": 401,
     "not-vouched": 401,
     "key-needed": 401,
@@ -159,17 +162,20 @@ def line(error: Exception) -> str:
 class Guard:
     """Known host names only, own origin only where something changes, and the headers every answer carries."""
 
-    def __init__(self, app: ASGIApp, settings: ScreenSettings, live: Callable[[WebSocket], Awaitable[None]]) -> None:
+    def __init__(self, app: ASGIApp, access: Access, live: Callable[[WebSocket], Awaitable[None]]) -> None:
         self.app = app
-        self.settings = settings
+        self.access = access
+        self.settings = access.settings
         self.live = live
+        self.rates = Rates()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or refuse one connection."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        served = self._serves(scope)
+        wait_s = self._wait_s(scope)
+        served = wait_s == 0 and self._serves(scope)
         if scope["type"] == "websocket":
             if served and scope["path"] == LIVE:
                 # Straight to it: a thousand open pages do not each hold the layers of routing and error pages.
@@ -178,10 +184,20 @@ class Guard:
                 await receive()
                 await send({"type": "websocket.close", "code": 4403})
             return
+        if wait_s > 0:
+            more = {"Retry-After": str(math.ceil(wait_s))}
+            text = f"More than {REQUESTS_A_SECOND} requests in one second: wait for the next one."
+            await JSONResponse({"code": "too-many", "text": text}, 429, more)(scope, receive, send)
+            return
         if not served:
             await PlainTextResponse("This address or origin is not served here.", 403)(scope, receive, send)
             return
         await self._answer(scope, receive, send)
+
+    def _wait_s(self, scope: Scope) -> float:
+        connection = HTTPConnection(scope)
+        client = self.access.client(connection.headers, peer_of(connection))
+        return self.rates.wait_s(client) if client else 0.0
 
     def _serves(self, scope: Scope) -> bool:
         """Whether the request names this server and, where it changes something, comes from a page of this server."""

@@ -98,7 +98,7 @@ def create_app(
     app.state.settings = chosen
     app.state.open = access.open
     app.state.check = lambda: check_declared(app.routes)
-    app.add_middleware(Guard, settings=chosen, live=live.socket)
+    app.add_middleware(Guard, access=access, live=live.socket)
     return app
 
 
