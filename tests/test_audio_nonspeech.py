@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
-from audio.nonspeech import invented, synthetic, telephone
+from audio.line_sounds import beeps, synthetic
+from audio.nonspeech import invented, telephone
 from audio.sphinx import SphinxRecogniser
 from audio.whisper import WhisperRecogniser
 
@@ -18,9 +20,15 @@ def recogniser(request):
 
 
 def test_nothing_is_invented_on_the_sounds_of_a_line_without_a_speaker(recogniser):
-    sounds = synthetic(6.0)
+    sounds = synthetic(5.0)
     sounds |= {f"{name}, telephone": telephone(pcm) for name, pcm in sounds.items()}
     assert {found.name: found.words for found in invented(recogniser, sounds) if found.words} == {}
+
+
+def test_beeps_that_pass_for_speech_give_no_words(recogniser):
+    beep, chime = beeps(15, seed=101)["beeps"], beeps(20, seed=103)["chimes"]
+    found = invented(recogniser, {"beeps": telephone(beep), "chimes": np.clip(4 * chime, -1, 1)})
+    assert all(each.taken_s > 0.5 and not each.words for each in found)
 
 
 def test_what_is_said_is_counted(recogniser):

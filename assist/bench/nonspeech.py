@@ -12,7 +12,8 @@ from rich.table import Table
 
 from assist.live.loading import channels_of, load_recogniser
 from assist.settings import Settings
-from audio.nonspeech import Invented, invented, synthetic, telephone
+from audio.line_sounds import synthetic
+from audio.nonspeech import Invented, invented, telephone
 
 
 def nonspeech_table(settings: Settings, recordings: Sequence[Path], console: Console) -> Table:
