@@ -1,7 +1,8 @@
-"""Whether somebody talks in a friendly way without complaining: then a cue is most likely a turn of phrase.
+"""How somebody talks around a cue: friendly, complaining, or saying what they are going to do.
 
-"Lovely. My wife wrote to the press once, she's fierce." threatens nobody. Friendly words alone are not enough ("Great.
-Wonderful. You've lost it again."): nothing in the same stretch may complain.
+"Lovely. My wife wrote to the press once, she's fierce." threatens nobody, and neither does "my lawyer is Mrs Osei".
+Friendly words alone are not enough ("Great. Wonderful. You've lost it again."): nothing near them may complain. All
+texts are plain words: lower case, contractions opened, no punctuation.
 """
 
 from __future__ import annotations
@@ -31,20 +32,45 @@ _COMPLAINS = re.compile(
     |sick\ (?:of|and\ tired)
     |had\ enough|enough\ is|had\ it\ with|last\ straw|fobb?ed|robb\w+|rip\ off|ripp\w+\ off|liars?
     |lied|lying|cheat\w*|overcharg\w+|wrong|refus\w+|ignor\w+|furious|angry|disappointed|unhappy|frustrat\w+
+    |unbelievable|catastrophe|disaster|terrible|awful|hopeless|useless\ (?:lot|people|company)
     |not\ (?:good\ enough|happy|paying|having|on)|i\ (?:do\ not\ care|demand|insist)
     |i\ want\ (?:to\ (?:speak|talk|complain|cancel)|my|your|a|an|somebody|someone|it)
-    |(?:been|kept\ me|left\ me|am)\ waiting|waited|on\ hold|how\ (?:dare|many\ times|much\ longer|hard)
+    |(?:been|kept\ me|left\ me|am)\ waiting|waited|on\ hold|how\ (?:dare|many\ times|much\ longer|hard|can\ you)
     |why\ (?:is|are|do|does|did|have|has|can|will|should|would|not)|what\ (?:is\ the\ point|do\ you\ mean|am\ i)
     |you\ (?:people|lot|guys|said|told|promised|keep|kept|never)\ (?:are\ (?:all|the|just|a)|not|me|it|this|that|to)
     |you\ (?:did|do|have|can|will|would|could|should)\ not|you\ (?:keep|kept|never|charged|lost|broke|ruined|call\ this)
-    |you\ have\ (?:lost|charged|broken|taken|ruined|cost|wasted|just|got\ to\ be)
+    |you\ have\ (?:lost|charged|broken|taken|ruined|cost|wasted|blocked|closed|stopped|cancelled|given\ me|sent\ me|cut
+     |left|killed|sold|just|got\ to\ be)
     |(?:second|third|fourth|fifth|\d+(?:th|rd|nd))\ time|(?:two|three|four|five|six)\ times|so\ you\ (?:can|are|do)
+    |(?:did|has|have|does|is|was)\ not\ (?:come|arrived?|turn\w*|work\w*|been|show\w*|here|there|got|had|called|good)
     |do\ not\ (?:you|tell\ me|give\ me|talk)|let\ me\ tell\ you|listen\ to\ me|right\ now|or\ else|otherwise
+    |compensat\w+|(?:transferred|passed|bounced|fobbed)\ me|i\ have\ tried\ the
+    |(?:have|am)\ been\ (?:sent|passed|on\ to|trying|told|bounced|calling|ringing|through)
+    )\b""",
+    re.VERBOSE,
+)
+_INTENDS = re.compile(
+    r"""\b(?:
+    (?:i|we)\ (?:will|shall|may|might|must|have\ to|am\ going\ to|are\ going\ to|am\ about\ to|am\ ready\ to
+     |(?:am|are)\ (?:just\ |now\ )?(?:calling|reporting|taking|ringing|phoning|writing|going|suing|posting|putting
+      |leaving|talking|contacting|filing|getting|telling|tweeting|hanging|done))
+    |you\ (?:will|are\ going\ to|can)\ (?:hear|be\ hearing|read|see|expect|explain|tell|talk|deal)|see\ you\ in
+    |(?:sue|report)\ you|take\ (?:you|this|it)\ to|(?:lawyers?|solicitors?|attorneys?|barristers?)\ will|or\ (?:i|my)
     )\b""",
     re.VERBOSE,
 )
 
 
 def is_friendly(text: str) -> bool:
-    """Whether plain words (lower case, contractions opened, no punctuation) are friendly and complain of nothing."""
-    return _FRIENDLY.search(text) is not None and _COMPLAINS.search(text) is None
+    """Whether the words are friendly and complain of nothing."""
+    return _FRIENDLY.search(text) is not None and not complains(text)
+
+
+def complains(text: str) -> bool:
+    """Whether the words complain of something, or accuse somebody."""
+    return _COMPLAINS.search(text) is not None
+
+
+def intends(text: str) -> bool:
+    """Whether the speaker says what they, or their lawyer, are going to do."""
+    return _INTENDS.search(text) is not None

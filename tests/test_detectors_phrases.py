@@ -179,10 +179,10 @@ def severities(rulebook, *turns):
 @pytest.mark.parametrize(
     ("turns", "severity"),
     [
-        (["Oh lovely, that's very kind of you.", "I was going to call my lawyer about it"], Severity.NOTE),
-        (["I was going to call my lawyer about it"], Severity.HELP),
-        (["Great. You've lost it again.", "I was going to call my lawyer about it"], Severity.HELP),
-        (["No thank you.", "I was going to call my lawyer about it"], Severity.HELP),
+        (["Oh lovely, that's very kind of you.", "I will call my lawyer about it"], Severity.NOTE),
+        (["I will call my lawyer about it"], Severity.HELP),
+        (["Great. You've lost it again.", "I will call my lawyer about it"], Severity.HELP),
+        (["No thank you.", "I will call my lawyer about it"], Severity.HELP),
         (["you absolute legend, that's brilliant", "get me your manager, I want to thank you both"], Severity.NOTE),
     ],
 )
@@ -213,3 +213,20 @@ def test_a_note_among_friendly_words_does_not_cool_the_real_demand_down(rulebook
     )
     found = [s for n, each in enumerate(said) for s in judge(Window(each.end_ms, said[: n + 1], each))]
     assert [s.severity for s in found if s.rule == "supervisor.demand"] == [Severity.NOTE, Severity.HELP]
+
+
+@pytest.mark.parametrize(
+    ("turns", "severity"),
+    [
+        (["my lawyer is Mrs Smith, she handles our sale"], Severity.NOTE),
+        (["you never sent it", "my lawyer is Mrs Smith, she handles our sale"], Severity.HELP),
+        (["my lawyer will be in touch"], Severity.HELP),
+        (["I will report you to the ombudsman"], Severity.HELP),
+        (["the members say we should report them to the regulator"], Severity.NOTE),
+        (["this damn thing", "my lawyer is Mrs Smith and you are a liar"], Severity.HELP),
+        (["get me your manager"], Severity.HELP),
+    ],
+)
+def test_what_is_only_mentioned_is_noted(rulebook, turns, severity):
+    found = severities(rulebook, *turns)
+    assert found and max(found.values()) is severity
