@@ -47,6 +47,10 @@ WORD_WEIGHTS: Mapping[str, float] = MappingProxyType(
 strong cue alone is past `tense_up` and below `escalated_up`, any two cues (36 + 30) are past `escalated_up`.
 `vulnerable` asks for care, not for de-escalation: alone it changes nothing unless it is urgent."""
 
+MILD_CUES = frozenset(("swearing", "time_pressure"))
+"""Ids whose notes are cues of their own: mild swearing and being in a hurry. A note of any other id is something that
+was asked for or only mentioned ("my lawyer is Mrs Osei"): it adds its points but is no second kind of cue."""
+
 SUPPORT_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
         "negative_sentiment": 12.0,
@@ -263,12 +267,19 @@ class Escalation:
         words, voice = self._diminished(cues), self._voice()
         core = words + voice
         score = core + min(self._diminished(self._by_kind(at.support)), at.support_most)
-        kinds = sum(max(points) >= at.cue_least for points in cues.values()) + (voice >= at.cue_least)
+        clear = {kind: points for kind, points in cues.items() if kind in self._clear()}
+        kinds = sum(max(points) >= at.cue_least for points in clear.values()) + (voice >= at.cue_least)
         if words < at.words_least:
             score = min(score, at.without_words_most)
         elif kinds < 2:
-            score = min(score, max(core, at.one_kind_most))
+            score = min(score, max(self._diminished(clear) + voice, at.one_kind_most))
         return score
+
+    def _clear(self) -> set[str]:
+        """Ids that were more than noted, or are never more than a note: what was only mentioned is no second cue."""
+        return {
+            signal.id for signal in self._found.values() if signal.severity >= Severity.HELP or signal.id in MILD_CUES
+        }
 
     def _by_kind(self, weights: Mapping[str, float]) -> dict[str, list[float]]:
         """Points of each id, one per utterance; words that several ids were found in count for the weightiest only."""

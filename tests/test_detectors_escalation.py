@@ -181,6 +181,21 @@ def test_words_said_in_the_same_breath_as_a_thank_you_are_not_shrunk_by_it():
 
 
 @pytest.mark.parametrize(
+    ("second", "level"),
+    [
+        (found("legal_threat", 5000, Severity.NOTE), Level.TENSE),
+        (found("legal_threat", 5000), Level.ESCALATED),
+        (found("swearing", 5000, Severity.NOTE), Level.ESCALATED),
+    ],
+)
+def test_what_was_only_mentioned_is_no_second_cue(second, level):
+    support = [found("negative_sentiment", 5500), found("overlap", 6000)]
+    escalation = Escalation()
+    course(escalation, [found("supervisor_demand", 4000), second, *support], 7000)
+    assert escalation.level is level
+
+
+@pytest.mark.parametrize(
     ("again", "level"),
     [
         (found("influence_claim", 12_000), Level.ESCALATED),
