@@ -164,8 +164,8 @@ class VoiceMeasure:
     """Mean level of the voiced frames, dB relative to full scale."""
     pitch_semitones: float
     """Mean F0 of the voiced frames, semitones relative to 100 Hz."""
-    centroid: float
-    """Mean natural log of the spectral centroid in Hz, 300-3400 Hz."""
+    balance_db: float
+    """Mean of the levels in 650-950 and 950-1400 Hz over those in 300-450 and 450-650 Hz."""
     flux: float
     """Mean change between successive spectra, each normalised to a sum of 1."""
 

@@ -41,6 +41,10 @@ LEAST_FRAMES = 20
 MOST_FRAMES = 50
 """1 s of voiced speech."""
 OLDEST_MS = 6_000
+BALANCE_HZ = (300.0, 450.0, 650.0, 950.0, 1400.0)
+"""Edges of the two lower and the two upper bands of the balance: where the first formant of vowels lies when spoken
+softly, and where it and the second lie when the mouth is wide open. A handset's slow tilt moves it less than it moves
+a centroid over the whole band."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class _Frame:
     at_ms: int
     level_db: float
     pitch: float
-    centroid: float
+    balance: float
     flux: float
 
 
@@ -62,7 +66,7 @@ class VoiceMeter:
         self._lags = np.arange(int(SAMPLE_RATE / PITCH_HZ[1]), int(SAMPLE_RATE / PITCH_HZ[0]) + 1)
         self._lag_gain = correlation[0] / correlation[self._lags]
         self._band = (bins >= 300) & (bins <= 3400)
-        self._frequencies = bins[self._band]
+        self._balance = np.searchsorted(bins, BALANCE_HZ)
         self._scale = 10 * math.log10(FFT * float(np.sum(self._window**2)) / 2)
         self._pending: NDArray[np.float64] = np.zeros(0)
         self._speech: deque[tuple[int, bool]] = deque()
@@ -119,7 +123,8 @@ class VoiceMeter:
         correlation = np.fft.irfft(shaped, axis=1)
         inside = correlation[:, self._lags] * self._lag_gain / (correlation[:, :1] + 1e-12)
         peaks, pitches = _first_peaks(inside, self._lags)
-        centroids = np.log(np.maximum((band * self._frequencies).sum(axis=1) / energy, 1.0))
+        parts = 10 * np.log10(np.add.reduceat(power, self._balance, axis=1)[:, :4] + 1e-12)
+        balances = (parts[:, 2] + parts[:, 3] - parts[:, 0] - parts[:, 1]) / 2
         amplitudes = spectra[:, self._band]
         amplitudes = amplitudes / (amplitudes.sum(axis=1, keepdims=True) + 1e-12)
         found = False
@@ -143,7 +148,7 @@ class VoiceMeter:
                 continue
             pitch = 12 * math.log2(SAMPLE_RATE / float(pitches[n]) / 100.0)
             at_ms = now * 1000 // SAMPLE_RATE
-            self._frames.append(_Frame(at_ms, level, pitch, float(centroids[n]), flux))
+            self._frames.append(_Frame(at_ms, level, pitch, float(balances[n]), flux))
             found = True
         return self._measure() if found else None
 
@@ -158,7 +163,7 @@ class VoiceMeter:
             voiced_ms=count * HOP * 1000 // SAMPLE_RATE,
             level_db=sum(frame.level_db for frame in frames) / count,
             pitch_semitones=sum(frame.pitch for frame in frames) / count,
-            centroid=sum(frame.centroid for frame in frames) / count,
+            balance_db=sum(frame.balance for frame in frames) / count,
             flux=sum(frame.flux for frame in frames) / count,
         )
 

@@ -1,17 +1,22 @@
-"""The raised-voice detector over minutes: long anger, the way back to calm, a phone moved closer, calm talk.
+"""The raised-voice detector over whole calls: how soon it speaks, long anger, the way back to calm, a phone moved
+closer, and how often it alarms on talk that is not raised.
 
-`assist eval FOLDER --labels TABLE` prints it below the table of clips. Clips labelled "natural" are whole stretches of
-one calm caller's ordinary talk: false alarms are counted on those, never on acted speech, which hides them.
+Calls are put together from a speaker's clips and go over one telephone line (assist/evaluation/tone_lines.py), so that
+what is measured is what a call would bring. False alarms are counted on clips labelled "natural" (a calm caller's
+ordinary talk); acted neutral speech hides them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import random
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-from rich.table import Table
+import numpy as np
 
-from audio.events import VoiceMeasure
+from assist.evaluation.tone_lines import in_condition, measures
+from audio.events import SAMPLE_RATE, Pcm, VoiceMeasure
 from detectors.raised_voice import RaisedVoice
 from detectors.signals import Window
 
@@ -20,96 +25,143 @@ MEASURE_S = 0.2
 CALM_S = 20.0
 """Calm speech before anything else."""
 ANGER_S = 40.0
+OUTBURST = 4
+"""Raised clips in a row, for what is found and how soon."""
 STEP_DB = 8.0
 """A telephone moved closer, or a gateway that turns its gain up."""
+PAUSE_S = (0.2, 0.6)
+"""Between clips."""
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """One speaker's clips, by how they are spoken."""
+
+    speaker: str
+    calm: Sequence[Pcm] = ()
+    raised: Sequence[Pcm] = ()
+    """Of any level."""
+    levels: dict[str, Sequence[Pcm]] = field(default_factory=dict)
+    """The raised ones whose label says so: shouted, moderate."""
+    talk: dict[str, Sequence[Pcm]] = field(default_factory=dict)
+    """What must not alarm, by kind: natural, lively."""
+
+
+@dataclass(slots=True)
 class Course:
-    """Figures of one condition."""
+    """Figures of one condition, over all speakers."""
 
-    last_third: tuple[int, int]
+    third: list[int] = field(default_factory=lambda: [0, 0])
     """Measures judged raised, of all, in the last third of 40 s of raised speech."""
-    clears_s: tuple[float, ...]
-    """For each speaker, calm speech until the voice no longer counts as raised."""
-    steps: tuple[int, int]
+    clears_s: list[float] = field(default_factory=list)
+    """Calm time until the voice no longer counts as raised."""
+    steps: list[int] = field(default_factory=lambda: [0, 0])
     """Speakers whose calm talk alarmed after a gain step of 8 dB, of all."""
-    alarms: int
-    """On natural talk."""
-    natural_s: float
+    found: dict[str, list[float | None]] = field(default_factory=dict)
+    """Raised speech in seconds until the alarm (None: none came), by level of anger."""
+    talk: dict[str, list[float]] = field(default_factory=dict)
+    """Alarms and hours of measured speech, by kind of talk that is not raised."""
 
 
-def course(
-    calm: Sequence[Sequence[VoiceMeasure]],
-    raised: Sequence[Sequence[VoiceMeasure]],
-    natural: Sequence[Sequence[VoiceMeasure]],
-) -> Course:
-    """Play each speaker's calm and raised speech (one sequence each, same order), and each natural stretch."""
-    up = late = stepped = tried = alarms = 0
-    clears: list[float] = []
-    for quiet, loud in zip(calm, raised, strict=True):
-        before, anger = _of(quiet, CALM_S), _of(loud, ANGER_S)
-        if before and anger:
-            judge = RaisedVoice()
-            states = _states(judge, [*before, *anger])
-            third = states[len(before) + 2 * len(anger) // 3 :]
-            up, late = up + sum(third), late + len(third)
-            back = _states(judge, before, start_ms=_length_ms([*before, *anger]))
-            clears.append(MEASURE_S * (back.index(False) if False in back else len(back)))
-        if before:
-            tried += 1
-            shifted = [replace(measure, level_db=measure.level_db + STEP_DB) for measure in before]
-            plain = _alarms([*before, *before])
-            stepped += _alarms([*before, *shifted]) > plain
-    for talk in natural:
-        alarms += _alarms(talk)
-    seconds = MEASURE_S * sum(len(talk) for talk in natural)
-    return Course((up, late), tuple(sorted(clears)), (stepped, tried), alarms, seconds)
-
-
-def table(courses: dict[str, Course]) -> Table:
-    """One row for each condition."""
-    out = Table(
-        "Condition", "Last third of 40 s", "Calm again, median / 90 %", "Alarms after +8 dB", "Alarms on natural talk"
-    )
-    for condition, found in courses.items():
-        clears = found.clears_s
-        hours = found.natural_s / 3600
-        natural = f"{found.alarms} in {hours:.2f} h" if found.natural_s else "no clips labelled natural"
-        out.add_row(
-            condition,
-            f"{found.last_third[0] / found.last_third[1]:.0%}" if found.last_third[1] else "–",
-            f"{clears[len(clears) // 2]:.1f} / {clears[int(0.9 * (len(clears) - 1))]:.1f} s" if clears else "–",
-            f"{found.steps[0]} of {found.steps[1]} callers",
-            natural,
-        )
+def course(voices: Iterable[Voice], condition: str) -> Course:
+    """Put each speaker's calls together, over this condition's lines, and play them."""
+    out = Course()
+    for voice in voices:
+        chance = random.Random(zlib.crc32(voice.speaker.encode()))
+        calm = _string(voice.calm, CALM_S, chance)
+        if calm and voice.raised:
+            _long_anger(out, voice, condition, calm, chance)
+            for level, clips in {"any": voice.raised, **voice.levels}.items():
+                _outbursts(out.found.setdefault(level, []), voice, condition, calm, clips, chance)
+        halves = (calm, _string(voice.calm, CALM_S, chance)) if calm else _halves(voice.talk.get("natural", ()))
+        if halves:
+            out.steps[0] += _alarms_louder(halves, voice, condition)
+            out.steps[1] += 1
+        talk = dict(voice.talk)
+        if len(voice.calm) > 1:
+            talk["acted calm"] = voice.calm
+        for kind, clips in talk.items():
+            heard = measures(in_condition(_string(clips, 0, chance), condition, voice.speaker))
+            total = out.talk.setdefault(kind, [0.0, 0.0])
+            total[0] += alarms_in(heard)
+            total[1] += MEASURE_S * len(heard) / 3600
     return out
 
 
-def _of(measures: Sequence[VoiceMeasure], seconds: float) -> list[VoiceMeasure]:
-    """Exactly so much voiced speech, the same again where there is less; empty where there is next to none."""
-    wanted = int(seconds / MEASURE_S)
-    if len(measures) * MEASURE_S < 2.0:
-        return []
-    return [measures[n % len(measures)] for n in range(wanted)]
-
-
-def _timed(measures: Sequence[VoiceMeasure], start_ms: int = 0) -> list[VoiceMeasure]:
-    return [replace(measure, at_ms=start_ms + 200 * (n + 1)) for n, measure in enumerate(measures)]
-
-
-def _length_ms(measures: Sequence[VoiceMeasure]) -> int:
-    return 200 * len(measures)
-
-
-def _states(judge: RaisedVoice, measures: Sequence[VoiceMeasure], start_ms: int = 0) -> list[bool]:
-    found = []
-    for measure in _timed(measures, start_ms):
-        judge(Window(measure.at_ms, voice=measure))
-        found.append(judge.raised)
-    return found
-
-
-def _alarms(measures: Sequence[VoiceMeasure]) -> int:
+def alarms_in(heard: Sequence[VoiceMeasure]) -> int:
+    """How often the detector speaks; the same rise counts once."""
     judge = RaisedVoice()
-    return len({signal.key for m in _timed(measures) for signal in judge(Window(m.at_ms, voice=m))})
+    return len({signal.key for m in heard for signal in judge(Window(m.at_ms, voice=m))})
+
+
+def _long_anger(out: Course, voice: Voice, condition: str, calm: Sequence[Pcm], chance: random.Random) -> None:
+    anger, again = _string(voice.raised, ANGER_S, chance), _string(voice.calm, CALM_S, chance)
+    start, end = _seconds(calm), _seconds(calm) + _seconds(anger)
+    judge, since = RaisedVoice(), end - (end - start) / 3
+    clear: float | None = None
+    for measure in measures(in_condition([*calm, *anger, *again], condition, voice.speaker)):
+        judge(Window(measure.at_ms, voice=measure))
+        at = measure.at_ms / 1000
+        if since <= at < end:
+            out.third[0] += judge.raised
+            out.third[1] += 1
+        elif at >= end and clear is None and not judge.raised:
+            clear = at - end
+    out.clears_s.append(clear if clear is not None else _seconds(again))
+
+
+def _outbursts(
+    found: list[float | None],
+    voice: Voice,
+    condition: str,
+    calm: Sequence[Pcm],
+    clips: Sequence[Pcm],
+    chance: random.Random,
+) -> None:
+    for first in range(0, len(clips) - OUTBURST + 1, OUTBURST):
+        anger = _string(clips[first : first + OUTBURST], 0, chance)
+        judge, spoken, when = RaisedVoice(), 0, None
+        for measure in measures(in_condition([*calm, *anger], condition, voice.speaker)):
+            raised = measure.at_ms / 1000 >= _seconds(calm)
+            spoken += raised
+            if judge(Window(measure.at_ms, voice=measure)) and raised:
+                when = MEASURE_S * spoken
+                break
+        found.append(when)
+
+
+def _string(clips: Sequence[Pcm], seconds: float, chance: random.Random) -> list[Pcm]:
+    """Clips with pauses between them: so much speech, again from the beginning where there is less; 0: each once."""
+    order = list(clips)
+    chance.shuffle(order)
+    out: list[Pcm] = []
+    spoken = 0.0
+    while order and (spoken < seconds or (not seconds and len(out) < 2 * len(order))):
+        clip = order[len(out) // 2 % len(order)]
+        out += [clip, np.zeros(int(chance.uniform(*PAUSE_S) * SAMPLE_RATE), dtype=np.float32)]
+        spoken += len(clip) / SAMPLE_RATE
+    return out
+
+
+def _halves(clips: Sequence[Pcm]) -> tuple[list[Pcm], list[Pcm]] | None:
+    whole = np.concatenate(list(clips)) if clips else np.zeros(0, dtype=np.float32)
+    middle = len(whole) // 2
+    return ([whole[:middle]], [whole[middle:]]) if middle >= CALM_S / 2 * SAMPLE_RATE else None
+
+
+def _alarms_louder(halves: tuple[list[Pcm], list[Pcm]], voice: Voice, condition: str) -> bool:
+    """Whether the second half alarms more often when it comes 8 dB louder."""
+    before, after = halves
+    louder = [part * np.float32(10 ** (STEP_DB / 20)) for part in after]
+    plain, stepped = ([*before, *then] for then in (after, louder))
+    return _alarms(in_condition(stepped, condition, voice.speaker)) > _alarms(
+        in_condition(plain, condition, voice.speaker)
+    )
+
+
+def _seconds(parts: Sequence[Pcm]) -> float:
+    return sum(len(part) for part in parts) / SAMPLE_RATE
+
+
+def _alarms(pcm: Pcm) -> int:
+    return alarms_in(measures(pcm))
