@@ -23,7 +23,7 @@ from assist.privacy.consent import Consent, ConsentPolicy
 from assist.privacy.control import KEY_FILE
 from assist.privacy.retention import due
 from assist.settings import Settings
-from assist.store.checking import StoreState, check_store
+from assist.store.checking import StoreState, check_store, encrypted
 from assist.store.store import open_reader
 from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker
@@ -63,6 +63,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     checks: tuple[tuple[str, Callable[[Settings], Iterator[Finding]]], ...] = (
         ("data folder", _folder),
         ("disk space", _disk),
+        ("encryption", _encryption),
         ("database", _database),
         ("recogniser", _recogniser),
         ("devices", _devices),
@@ -140,6 +141,19 @@ def _disk(settings: Settings) -> Iterator[Finding]:
         yield _warning("disk space", f"{text}: make room, or shorten what is kept ([keep] in the settings)")
     else:
         yield _ok("disk space", text)
+
+
+def _encryption(settings: Settings) -> Iterator[Finding]:
+    place = next(each for each in (settings.data, *settings.data.absolute().parents) if each.exists())
+    found = encrypted(place)
+    if found:
+        yield _ok("encryption", f"{place} is on an encrypted disk (dm-crypt)")
+    elif found is None:
+        yield _warning(
+            "encryption", f"see by hand that the disk under {place} is encrypted: the database itself is not"
+        )
+    else:
+        yield _warning("encryption", f"the disk under {place} is not encrypted, and the database itself is not either")
 
 
 def _store(settings: Settings) -> StoreState:
@@ -341,6 +355,7 @@ def _pause(settings: Settings) -> Iterator[Finding]:
 def _retention(settings: Settings) -> Iterator[Finding]:
     keep = settings.keep
     days = f"words {keep.transcript_days} days, records {keep.review_days}, consent {keep.consent_days}"
+    days += f", audit log {keep.audit_days}"
     sound = f"recordings are on: sound kept {keep.audio_days} days where consent is granted, encrypted"
     text = f"{days}; {sound if settings.recordings else 'recordings are off: sound is not kept'}"
     if not _readable(settings):

@@ -46,6 +46,7 @@ class KeepSettings(BaseModel):
     audio_days: int = Field(90, ge=1, le=3650, description="recordings; they go with the words at the latest")
     review_days: int = Field(365, ge=1, le=3650, description="the record and what reviewers wrote about it")
     consent_days: int = Field(400, ge=1, le=3650, description="that there was a call, and what was known about consent")
+    audit_days: int = Field(400, ge=1, le=3650, description="who looked at what and did what: the audit log")
 
 
 class LoginSettings(BaseModel):

@@ -7,6 +7,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from assist.access.audit import Audit, open_audit, seals, verify
 from assist.access.door import open_door
 from assist.access.proxy import by_header
 from assist.errors import AssistError
-from assist.settings import LoginSettings, Settings, load_settings
+from assist.privacy.retention import purge
+from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
 from assist.store.people import AuditEntry, AuditRow
-from assist.store.store import SqliteStore, Store, open_store
+from assist.store.store import Hold, SqliteStore, Store, open_store
 from overlay.identity import Identity
 from overlay.sessions import Sessions
 
@@ -136,6 +138,29 @@ def test_a_thousand_changes_to_the_audit_log_are_all_found(store: Store, tmp_pat
     assert all(verify(rows[:n] + other[n : n + 1] + rows[n + 1 :], head, key).problem for n in range(40))
     assert verify(rows, None, key).problem and verify([], head, key).problem
     assert verify(rows, (40, "0" * 64), key).problem == "the head of the log was changed"
+
+
+def test_the_log_loses_its_oldest_entries_and_is_still_a_chain_that_cannot_be_shortened_by_hand(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    audit, _ = filled(store, tmp_path, 20)
+    key = (tmp_path / "audit.key").read_bytes()
+    times = [row.entry.at for row in store.people.audit()]
+    for days, gone, held in ((399, 0, ()), (401, 11, ("call-11",)), (401, 19, ())):  # the newest entry always stays
+        if held:
+            store.hold(Hold("call-11", "legal", "case 7", "2026-01-01")).result()
+        purge(store, KeepSettings(), tmp_path, datetime.fromisoformat(max(times)) + timedelta(days=days))
+        assert [row.n for row in store.people.audit()] == list(range(gone + 1, 21)), (days, held)
+        assert audit.verify().problem == "" and audit.verify().rows == 20
+        for call in held:
+            store.release(call).result()
+    audit.note("Q", "qa", "look", "k9").result()
+    rows, head, cut = list(store.people.audit()), store.people.audit_head(), store.people.audit_cut()
+    assert verify(rows, head, key, cut).problem == "" and cut is not None
+    assert "missing" in verify(rows[1:], head, key, cut).problem
+    for forged in (None, (20, rows[0].seal, cut[2]), (19, "0" * 64, cut[2]), (18, cut[1], cut[2])):
+        assert verify(rows[1:] if forged and forged[0] == 20 else rows, head, key, forged).problem
+    assert verify([], head, key, (21, rows[-1].seal, cut[2])).problem
 
 
 def test_a_row_changed_in_the_database_file_is_found_by_the_command(store: SqliteStore, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from assist.doctor import Level, examine
 from assist.events import CallStarted
 from assist.records.folding import fold
 from assist.settings import Settings
+from assist.store.checking import encrypted
 from assist.store.store import open_store
 
 MODEL = Path(__file__).parent / "models" / "test-recogniser"
@@ -185,3 +186,17 @@ def test_the_command_says_it_as_lines_and_as_json_with_its_exit_code(tmp_path):
     assert good.exit_code == 0 and {"check", "level", "text"} == set(findings[0])
     bad = CliRunner().invoke(app, ["doctor", "--port", "0", "--host", "0.0.0.0", *data])
     assert bad.exit_code == 1 and "1 bad" in bad.output
+
+
+def test_a_disk_is_called_encrypted_where_a_layer_under_it_is(tmp_path):
+    number = tmp_path.stat().st_dev
+    device = tmp_path / "sys" / f"{os.major(number)}:{os.minor(number)}"
+    assert encrypted(tmp_path, tmp_path / "sys") is None
+    (device / "slaves" / "vda" / "slaves").mkdir(parents=True)
+    assert encrypted(tmp_path, tmp_path / "sys") is False
+    under = device / "slaves" / "vda" / "slaves" / "dm-0" / "dm"
+    under.mkdir(parents=True)
+    (under / "uuid").write_text("LVM-x")
+    assert encrypted(tmp_path, tmp_path / "sys") is False
+    (under / "uuid").write_text("CRYPT-LUKS2-x")
+    assert encrypted(tmp_path, tmp_path / "sys") is True

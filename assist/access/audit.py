@@ -2,7 +2,8 @@
 
 Each row's seal is an HMAC-SHA256 over the row and the seal before it, the head's one over the length and the last seal.
 The key lies beside the database, not in it: whoever can change the database alone cannot change, drop, add or reorder a
-row without `verify` finding it. Against somebody who holds the key as well, or puts back an older copy of everything,
+row without `verify` finding it. Retention takes out the oldest rows; where the log begins then is sealed too.
+Against somebody who holds the key as well, or puts back an older copy of everything,
 note the printed head elsewhere from time to time.
 """
 
@@ -14,7 +15,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import Future
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ class Verdict:
     """What a check of the whole log came to."""
 
     rows: int
+    """Entries ever made, those taken out since included."""
     head: str
     """Seal of the last row, to be noted elsewhere."""
     problem: str = ""
@@ -62,9 +64,13 @@ class Audit:
         """Something done on the command line, by the user of this system; on disk when this returns."""
         self.note(getpass.getuser(), "command", what, target, detail).result()
 
+    def shorten(self, before: str, held: Collection[str]) -> Future[None]:
+        """Take out the entries before a time (ISO 8601, UTC), up to the first that is about a call on hold."""
+        return self._people.shorten_audit(before, held, seals(self._key))
+
     def verify(self) -> Verdict:
         """Check every seal."""
-        return verify(self._people.audit(), self._people.audit_head(), self._key)
+        return verify(self._people.audit(), self._people.audit_head(), self._key, self._people.audit_cut())
 
 
 def open_audit(people: People, data: Path) -> Audit:
@@ -99,13 +105,18 @@ def seals(key: bytes) -> Seals:
     return Seals(
         lambda before, n, entry: _hmac(key, ["row", before, n, *astuple(entry)]),
         lambda n, last: _hmac(key, ["head", n, last]),
+        lambda n, last: _hmac(key, ["cut", n, last]),
     )
 
 
-def verify(rows: Iterable[AuditRow], head: tuple[int, str] | None, key: bytes) -> Verdict:
-    """Check a chain of rows against its head."""
+def verify(
+    rows: Iterable[AuditRow], head: tuple[int, str] | None, key: bytes, cut: tuple[int, str, str] | None = None
+) -> Verdict:
+    """Check a chain of rows against its head, from its beginning or from where it was shortened."""
     sealed = seals(key)
-    count, before = 0, ""
+    count, before, seal = cut or (0, "", "")
+    if cut is not None and not hmac.compare_digest(_ascii(seal), sealed.cut(count, before).encode()):
+        return Verdict(count, before, "where the log begins was changed")
     for row in rows:
         count += 1
         if row.n != count:

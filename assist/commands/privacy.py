@@ -172,7 +172,7 @@ def retention_show(data: DataOption = None, config: ConfigOption = None) -> None
     table.add_row("words: events, transcript, quotes", f"{keep.transcript_days} days", str(len(found.words)))
     table.add_row("record and reviews", f"{keep.review_days} days", str(len(found.records)))
     table.add_row("consent row of a call", f"{keep.consent_days} days", str(len(found.gates)))
-    table.add_row("audit log", "not shortened", "–")
+    table.add_row("audit log", f"{keep.audit_days} days", f"{found.audit} entries" if found.audit else "0")
     console.print(table)
     for hold in holds:
         console.print(f"on hold: {hold.call} ({hold.by}, {hold.at[:10]}): {hold.why}", markup=False)
@@ -189,5 +189,5 @@ def retention_run(data: DataOption = None, config: ConfigOption = None) -> None:
     store.close()
     console.print(
         f"taken out: words of {len(found.words)} calls, {len(found.sounds)} recordings, {len(found.records)} records, "
-        f"{len(found.gates)} consent rows; {len(found.held)} kept on hold"
+        f"{len(found.gates)} consent rows, {found.audit} old entries of the audit log; {len(found.held)} kept on hold"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
@@ -99,7 +99,15 @@ class Forget(_Ask):
     calls: list[str]
 
 
-Ask = PutUser | RemoveUser | Note | PutHold | Release | PutReview | Erase | Strip | Forget
+class Shorten(_Ask):
+    """Take the oldest entries of the audit log out."""
+
+    write: Literal["shorten"] = "shorten"
+    before: str
+    held: list[str]
+
+
+Ask = PutUser | RemoveUser | Note | PutHold | Release | PutReview | Erase | Strip | Forget | Shorten
 ASK: TypeAdapter[Ask] = TypeAdapter(Annotated[Ask, Field(discriminator="write")])
 BEGINS = b'{"write"'
 """How a line that asks for a write begins."""
@@ -147,6 +155,9 @@ async def _carry_out(owning: Owning, ask: Ask) -> None:
         case Note():
             audit = await asyncio.to_thread(open_audit, store.people, data)
             receipt = audit.append(ask.entry)
+        case Shorten():
+            audit = await asyncio.to_thread(open_audit, store.people, data)
+            receipt = audit.shorten(ask.before, ask.held)
         case PutHold():
             receipt = store.hold(ask.hold)
         case Release():
@@ -223,6 +234,9 @@ class _PeopleBeside(People):
 
     def note(self, entry: AuditEntry, seals: Seals) -> Future[None]:
         return _asked(self._at, Note(entry=entry))
+
+    def shorten_audit(self, before: str, held: Collection[str], seals: Seals) -> Future[None]:
+        return _asked(self._at, Shorten(before=before, held=sorted(held)))
 
 
 def _asked(at: Path, ask: Ask) -> Future[None]:

@@ -3,7 +3,8 @@
 Four ages of a finished call, counted from its beginning: its sound goes first, where it was kept, with its words at the
 latest; then its words (events, transcript, quotes; the record
 stays as figures, levels and what people wrote), then the record with everything said about it, then the one row that
-says that there was a call and what was known about consent. The audit log is a sealed chain and is not shortened here.
+says that there was a call and what was known about consent. The audit log loses its oldest entries by their own age, up
+to the first that is about a call on hold; what is left is still a sealed chain.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from assist.access.audit import open_audit
 from assist.errors import AssistError
 from assist.settings import KeepSettings
 from assist.store.sounds import Recordings
@@ -40,6 +42,8 @@ class Due:
     """Calls that would be among them, but are on hold."""
     sounds: tuple[str, ...] = ()
     """Calls whose recordings are to go: too old, or left over from a call that is not there any more."""
+    audit: int = 0
+    """Entries of the audit log that are too old, those kept for a call on hold included."""
 
 
 def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = None) -> Due:
@@ -64,12 +68,16 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         else:
             continue
         (held if record["call"] in holds else found).append(record["call"])
-    oldest = (now - timedelta(days=keep.consent_days)).astimezone(UTC).isoformat(timespec="seconds")
-    gates = [call for call in store.gates_before(oldest) if call not in holds]
+    gates = [call for call in store.gates_before(_before(now, keep.consent_days)) if call not in holds]
     sounds = _sounds(store, keep, now, data) if data is not None else []
     held += [call for call in sounds if call in holds and call not in held]
     return Due(
-        tuple(words), tuple(whole), tuple(gates), tuple(held), tuple(call for call in sounds if call not in holds)
+        tuple(words),
+        tuple(whole),
+        tuple(gates),
+        tuple(held),
+        tuple(call for call in sounds if call not in holds),
+        store.people.audit_before(_before(now, keep.audit_days)),
     )
 
 
@@ -86,7 +94,15 @@ def purge(store: Store, keep: KeepSettings, data: Path, now: datetime) -> Due:
     if found.records:
         erase(store, data, found.records)
     store.forget(found.gates).result()
+    if found.audit:
+        held = {hold.call for hold in store.holds()}
+        open_audit(store.people, data).shorten(_before(now, keep.audit_days), held).result()
     return found
+
+
+def _before(now: datetime, days: int) -> str:
+    """The time so many days ago, as the store writes times."""
+    return (now - timedelta(days=days)).astimezone(UTC).isoformat(timespec="seconds")
 
 
 def stripped(record: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,3 +46,22 @@ def check_store(path: Path) -> StoreState:
         if connection is not None:
             connection.close()
     return StoreState(schema, calls=calls, live=live, latest=latest)
+
+
+def encrypted(place: Path, devices: Path = Path("/sys/dev/block")) -> bool | None:
+    """Whether the disk under a folder is encrypted with dm-crypt; None where that cannot be seen (no Linux, a network
+    disk, a file system that encrypts by itself).
+    """
+    number = place.stat().st_dev
+    device = devices / f"{os.major(number)}:{os.minor(number)}" if hasattr(os, "major") else devices / "none"
+    if not device.exists():
+        return None
+    layers = [device]
+    while layers:
+        layer = layers.pop()
+        kind = layer / "dm" / "uuid"
+        if kind.exists() and kind.read_text().startswith("CRYPT-"):
+            return True
+        under = layer / "slaves"
+        layers += sorted(under.iterdir()) if under.is_dir() else []
+    return False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, fields
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy import Connection, Engine, delete, func, insert, inspect, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from assist.store import schema
@@ -66,6 +66,8 @@ class Seals:
     """(seal of the row before, number, entry) -> seal."""
     head: Callable[[int, str], str]
     """(number, seal of the last row) -> seal."""
+    cut: Callable[[int, str], str]
+    """(number, seal of the last row taken out) -> seal."""
 
 
 class People:
@@ -151,6 +153,44 @@ class People:
             )
 
         return self._writer.put(append)
+
+    def shorten_audit(self, before: str, held: Collection[str], seals: Seals) -> Future[None]:
+        """Take the oldest entries out: those before a time (ISO 8601, UTC), up to the first about a call on hold.
+
+        The newest entry always stays. Where the log begins now is sealed.
+        """
+
+        def shorten(connection: Connection) -> None:
+            table = schema.audit
+            stays = (table.c.at >= before) | table.c.target.in_(held)
+            first = connection.execute(select(func.min(table.c.n)).where(stays)).scalar()
+            last = connection.execute(select(func.max(table.c.n))).scalar()
+            until = (last if first is None else first) or 0
+            gone = connection.execute(select(table.c.n, table.c.seal).where(table.c.n == until - 1)).one_or_none()
+            if gone is None:
+                return
+            connection.execute(delete(table).where(table.c.n <= gone.n))
+            cut = {"one": 1, "n": gone.n, "before": gone.seal, "seal": seals.cut(gone.n, gone.seal)}
+            connection.execute(
+                upsert(schema.audit_cut).values(**cut).on_conflict_do_update(index_elements=["one"], set_=cut)
+            )
+
+        return self._writer.put(shorten, wipe=True)
+
+    def audit_before(self, at: str) -> int:
+        """How many entries were made before a time (ISO 8601, UTC)."""
+        wanted = select(func.count()).select_from(schema.audit).where(schema.audit.c.at < at)
+        with self._reader.connect() as connection:
+            return int(connection.execute(wanted).scalar_one())
+
+    def audit_cut(self) -> tuple[int, str, str] | None:
+        """Number and seal of the last entry taken out, and the seal over both; None where the log is whole."""
+        table = schema.audit_cut
+        with self._reader.connect() as connection:
+            if table.name not in inspect(connection).get_table_names():  # of an earlier version, read only
+                return None
+            row = connection.execute(select(table.c.n, table.c.before, table.c.seal)).one_or_none()
+        return None if row is None else (row.n, row.before, row.seal)
 
     def audit_head(self) -> tuple[int, str] | None:
         """Number and seal of the head; None where nothing was ever noted."""

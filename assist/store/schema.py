@@ -124,6 +124,14 @@ audit_head = Table(
     Column("n", Integer, nullable=False),
     Column("seal", String, nullable=False),
 )
+audit_cut = Table(
+    "audit_cut",  # one row: where the audit log begins after its oldest entries were taken out
+    TABLES,
+    Column("one", Integer, primary_key=True),
+    Column("n", Integer, nullable=False),  # number of the last entry taken out
+    Column("before", String, nullable=False),  # its seal, on which the next entry's stands
+    Column("seal", String, nullable=False),  # over both
+)
 SPOKEN = "CREATE VIRTUAL TABLE IF NOT EXISTS spoken USING fts5(call UNINDEXED, words)"
 DIGEST_GONE = """CREATE TRIGGER IF NOT EXISTS digest_gone AFTER DELETE ON records
 BEGIN DELETE FROM digests WHERE call = OLD.call; END"""
