@@ -86,7 +86,7 @@ class Task:
     taken: int = 0
     """Pieces of sound the decoding has."""
     lost: int = 0
-    """Processes lost while they decoded it; after the second nothing more is asked."""
+    """Processes lost over it since its last answer; after the second nothing more is asked."""
 
     @property
     def samples(self) -> int:

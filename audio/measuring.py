@@ -43,7 +43,7 @@ class Load:
     cores: float
     """CPU seconds of all calls per second of wall time."""
     peak_mib: float
-    """Largest resident memory of the process so far."""
+    """Largest resident memory so far, of this process and the recogniser's together."""
 
 
 def load_of(calls: int, total: Score, *, cpu_s: float, wall_s: float, audio_s: float, peak_mib: float) -> Load:
@@ -145,7 +145,7 @@ def measure(
     scheduler = Scheduler(recogniser, workers)
     changed = threading.Event()
     length = max(len(pcm) for pcm in sound.values())
-    cpu, wall = time.process_time(), time.monotonic()
+    cpu, wall = _cpu_s(recogniser), time.monotonic()
     ears = [_Ear(Listener(scheduler, tuple(sound), wake=changed.set), wall + number / calls) for number in range(calls)]
     with ThreadPoolExecutor(calls) as hanging_up:
         while talking := [ear for ear in ears if ear.place < length]:
@@ -161,22 +161,29 @@ def measure(
                 if ear.place >= length:
                     hanging_up.submit(ear.finish)  # blocks until its last words are final
             progress(sum(min(ear.place, length) for ear in ears) / (length * calls))
+    cpu, wall, peak = _cpu_s(recogniser) - cpu, time.monotonic() - wall, peak_mib(*getattr(recogniser, "pids", ()))
     scheduler.close()
-    cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     total = NOTHING
     for ear in ears:
         total += ear.transcript.score(ear.transcript.spoken() if words is None else words)
-    return load_of(calls, total, cpu_s=cpu, wall_s=wall, audio_s=length / SAMPLE_RATE, peak_mib=peak_mib())
+    return load_of(calls, total, cpu_s=cpu, wall_s=wall, audio_s=length / SAMPLE_RATE, peak_mib=peak)
 
 
-def peak_mib() -> float:
-    """Largest resident memory of this process so far, MiB.
+def _cpu_s(recogniser: Recogniser) -> float:
+    """CPU seconds so far, of this process and the recogniser's."""
+    spent: float = getattr(recogniser, "cpu_s", 0.0)
+    return time.process_time() + spent
+
+
+def peak_mib(*pids: int) -> float:
+    """Largest resident memory of this process so far and, on Linux, of its children `pids`, MiB.
 
     On Linux not from getrusage, which there begins with the peak of the process that started this one.
     """
     if sys.platform == "linux":
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+        files = [Path("/proc") / str(one) / "status" for one in ("self", *pids)]
+        texts = [path.read_text(encoding="ascii", errors="replace") for path in files if path.exists()]
+        return sum(int(text.split("VmHWM:")[1].split()[0]) for text in texts) / 1024
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 

@@ -247,6 +247,13 @@ class RemoteDecoding:
             self._process.drop(self)
 
 
+def default_processes(may_use_gpu: bool) -> int:
+    """Two on a CPU, so that one goes on while the other is started again; one on a GPU."""
+    from audio.whisper import gpu_present
+
+    return 1 if may_use_gpu and gpu_present() else 2
+
+
 class Pool:
     """Several children with one model each: the recogniser that a live program uses.
 
@@ -270,6 +277,11 @@ class Pool:
     def cpu_s(self) -> float:
         """CPU seconds of all children so far."""
         return sum(process.cpu_s for process in self.processes)
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the children there are now."""
+        return [process.pid for process in self.processes]
 
     def begin(self, *, phrases: Sequence[str] = ()) -> RemoteDecoding:
         """Start an utterance in the first child."""

@@ -228,6 +228,7 @@ class Scheduler:
     def _answer(self, job: Job, words: tuple[Word, ...] | None) -> None:
         with self._change:
             if job in self._agenda.running:
+                job.task.lost = 0
                 job.task.deliver(Answer(job.final, job.paused, job.samples, words))
                 self._agenda.done(job, self.now_ms())
                 self._change.notify_all()

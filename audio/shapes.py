@@ -66,10 +66,10 @@ def make_shape(name: str, folder: Path) -> Path:
 class ShapeRecogniser(WhisperRecogniser):
     """A model of random weights that works as hard as a real one of its shape."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
+    def __init__(self, folder: Path | str, **options: Any) -> None:
         super().__init__(folder, **options)
         self._model: Any = _Paced(self._model)
-        self.name = self.name.replace(folder.name, f"{folder.name} shape, random weights")
+        self.name = self.name.replace(self.folder.name, f"{self.folder.name} shape, random weights")
 
     def decode(self, decodings: Sequence[WhisperDecoding], frames: int) -> Any:
         """As always, with the lengths of speech made known to the model."""

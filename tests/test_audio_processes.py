@@ -5,6 +5,8 @@ import select
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -197,3 +199,61 @@ def test_too_little_memory_for_a_model_is_told_in_one_line(capfd):
     with pytest.raises(AudioError) as error:
         WorkerProcess(WHISPER, command=limited)
     assert error.value.code == "model-memory" and "smaller model" in str(error.value)
+
+
+class Killer:
+    """Kills or stops one process after another, every 2 s, each when the one before is there again."""
+
+    def __init__(self, pool, deeds):
+        self.pool, self.deeds, self.revived_s = pool, list(deeds), []
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        for number, deed in enumerate(self.deeds):
+            process = self.pool.processes[number % 2]
+            life, at = process.life, time.monotonic()
+            os.kill(process.pid, deed)
+            while deed == signal.SIGKILL and (process.life == life or not process.alive):
+                if self.over.wait(0.01):
+                    return
+            if deed == signal.SIGKILL:
+                self.revived_s.append(time.monotonic() - at)
+            if self.over.wait(2.0):
+                return
+        self.over.set()
+
+
+@pytest.mark.slow
+def test_fifty_killed_and_ten_stopped_processes_lose_no_word(undisturbed, chunks, caplog, capsys):
+    """Four calls at a time at the pace of real time. A stopped process is noticed after 10 s."""
+    pool = Pool(WHISPER, 2)
+    scheduler = Scheduler(pool)
+    killer = Killer(pool, [signal.SIGKILL] * 50 + [signal.SIGSTOP] * 10)
+    began, number, calls, failed, differing, waits_ms = time.monotonic(), 0, 0, 0, 0, []
+    while not killer.over.is_set():
+        listeners = [Listener(scheduler, BOTH) for _ in range(4)]
+        said = [[] for _ in listeners]
+        for chunk in chunks:
+            number += 1
+            killer.thread.join(max(0.0, began + number / 10 - time.monotonic()))
+            for items, listener in zip(said, listeners, strict=True):
+                items += listener.push(chunk)
+                waits_ms.append(scheduler.lag_ms(channel.line for channel in listener._channels.values()))
+        for items, listener in zip(said, listeners, strict=True):
+            items += listener.finish()
+            calls += 1
+            failed += sum(isinstance(item, Gap) for item in items)
+            differing += sorted(texts(items)) != undisturbed
+    killer.over.set()
+    killer.thread.join()
+    scheduler.close()
+    with capsys.disabled():
+        print(
+            f"\n{scheduler.lost} processes lost; of {calls} calls {differing} with other words, {failed} ranges failed;"
+            f" there again after {np.median(killer.revived_s):.2f} s (at most {max(killer.revived_s):.2f}); "
+            f"oldest unanswered wish: p95 {np.percentile(waits_ms, 95):.0f} ms, at most {max(waits_ms)} ms"
+        )
+    assert scheduler.lost >= 50 and max(killer.revived_s) < 5
+    assert failed == 0 and differing == 0

@@ -16,9 +16,11 @@ from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker
 from audio.listener import Listener
 from audio.measuring import CHUNK, Load, Transcript, measure
 from audio.models import choose_recogniser
+from audio.processes import Pool, default_processes
 from audio.recogniser import Recogniser
 from audio.scheduling import Scheduler
 from audio.scoring import SpokenWord
+from audio.worker import Model
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -35,29 +37,28 @@ class Ears:
     """Shortest window, 10 ms each; None: as calibrated."""
     junk: bool = False
     """A model of random weights (audio/shapes.py): what it says is replaced, what it costs is real."""
+    processes: int = 2
+
+    def model(self, *, workers: int, full_windows: bool = False) -> Model:
+        """How it is loaded, to decode so many utterances at the same time."""
+        if self.folder is None:
+            return Model("audio.sphinx:SphinxRecogniser", {})
+        options: dict[str, str | int | None] = {"folder": str(self.folder), "workers": workers, "device": self.device}
+        options["floor_frames"] = self.floor_frames
+        if self.junk:
+            return Model("audio.shapes:ShapeRecogniser", options)
+        options["encoder_window"] = "full" if full_windows else "adaptive"
+        return Model("audio.whisper:WhisperRecogniser", options)
 
     def load(self, *, full_windows: bool = False) -> Recogniser:
-        """Raises AudioError: the model's own."""
-        if self.folder is None:
-            from audio.sphinx import SphinxRecogniser
+        """In this process. Raises AudioError: the model's own."""
+        return self.model(workers=self.workers, full_windows=full_windows).load()
 
-            return SphinxRecogniser()
-        if self.junk:
-            from audio.shapes import ShapeRecogniser
-
-            return ShapeRecogniser(
-                self.folder, workers=self.workers, device=self.device, floor_frames=self.floor_frames
-            )
-        from audio.whisper import WhisperRecogniser
-
-        window: Literal["adaptive", "full"] = "full" if full_windows else "adaptive"
-        return WhisperRecogniser(
-            self.folder,
-            workers=self.workers,
-            device=self.device,
-            encoder_window=window,
-            floor_frames=self.floor_frames,
-        )
+    def apart(self) -> Pool:
+        """In processes of its own, as calls are heard. Raises AudioError: the model's own."""
+        processes = min(self.processes, self.workers)
+        threads = self.workers // processes
+        return Pool(self.model(workers=threads), processes, threads)
 
 
 def choose_ears(settings: Settings, console: Console, *, device: str = "auto", window_s: float | None = None) -> Ears:
@@ -73,10 +74,10 @@ def choose_ears(settings: Settings, console: Console, *, device: str = "auto", w
 
         folder = fetch_with_progress(str(choice.model), settings.models_dir, console)
     found = folder if choice.kind == "whisper" else None
-    return checked_ears(found, workers=settings.workers, device=device, window_s=window_s)
+    return checked_ears(found, workers=settings.workers, processes=settings.processes, device=device, window_s=window_s)
 
 
-def checked_ears(folder: Path | None, *, workers: int, device: str, window_s: float | None) -> Ears:
+def checked_ears(folder: Path | None, *, workers: int, processes: int = 0, device: str, window_s: float | None) -> Ears:
     """A model's folder with the options as typed. Raises AssistError device-invalid, window-invalid."""
     if device not in ("auto", "cpu", "cuda"):
         raise AssistError("device-invalid", f"--device {device}: expected auto, cpu or cuda.")
@@ -87,6 +88,7 @@ def checked_ears(folder: Path | None, *, workers: int, device: str, window_s: fl
         workers or os.cpu_count() or 1,
         device,  # type: ignore[arg-type]
         None if window_s is None else round(window_s * 100),
+        processes=processes or default_processes(folder is not None and device != "cpu"),
     )
 
 
@@ -99,7 +101,7 @@ def measure_ears(
     progress: Callable[[float], None],
 ) -> tuple[str, Load]:
     """The recogniser's name, and so many calls at once; for a process of its own."""
-    recogniser = ears.load()
+    recogniser = ears.apart()
     load = measure(recogniser, sound, words, calls=calls, workers=ears.workers, progress=progress)
     return recogniser.name, load
 

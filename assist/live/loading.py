@@ -20,15 +20,12 @@ from audio.errors import AudioError
 from audio.events import Chunk, Pcm, Speaker
 from audio.listener import Listener
 from audio.models import choose_recogniser, fetch_model, find_model
-from audio.processes import Pool
+from audio.processes import Pool, default_processes
 from audio.recogniser import Recogniser
 from audio.recording import open_recording
 from audio.scheduling import Scheduler
 from audio.voice import VoiceMeter
 from audio.worker import Model
-
-PROCESSES = 2
-"""On a CPU: while one is started again, the other goes on."""
 
 
 def load_hearing(settings: Settings, console: Console, *, patient: bool = False) -> Hearing:
@@ -72,8 +69,6 @@ def load_recogniser(settings: Settings, console: Console, *, apart: bool = False
     Raises:
         AudioError: as `load_hearing`.
     """
-    from audio.whisper import gpu_present
-
     workers = settings.workers or os.cpu_count() or 1
     choice = choose_recogniser(settings.recogniser, settings.model, settings.models_dir)
     console.print(choice.line, markup=False, soft_wrap=True)
@@ -81,7 +76,7 @@ def load_recogniser(settings: Settings, console: Console, *, apart: bool = False
     if choice.needs_download:
         path = fetch_with_progress(str(choice.model), settings.models_dir, console)
         line = f"Listening with Whisper {choice.model} from {path}"
-    processes = settings.processes or (1 if choice.kind == "whisper" and gpu_present() else min(PROCESSES, workers))
+    processes = min(workers, settings.processes or default_processes(choice.kind == "whisper"))
     threads = max(1, workers // processes)
     sphinx = Model("audio.sphinx:SphinxRecogniser", {"decoders": max(2, 4 // processes) if apart else 4})
     model = sphinx
