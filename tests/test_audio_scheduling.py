@@ -130,6 +130,47 @@ def test_a_failed_job_is_tried_once_more_from_the_beginning():
     assert agenda.take(0) == []
 
 
+def test_a_minute_at_half_the_speed_that_is_needed_loses_no_last_words_and_is_caught_up_within_the_next():
+    """8 calls, one worker: their last words alone take it 2 s per second for a minute, then 0.5 s. Time is counted."""
+    agenda, lines = Agenda(), []
+    for _ in range(8):
+        lines += [agenda.open(Speaker.AGENT), agenda.open(Speaker.CUSTOMER)]
+    talking: list[Task | None] = [None] * 8
+    wanted, answered, hops, most_held, caught_up_at = set(), set(), 0, 0, None
+    running, free_at = [], 0.0
+    for now in range(0, 120_000, 100):
+        while free_at <= now:
+            for job in running:
+                agenda.done(job)
+                answered |= {job.task} if job.final else set()
+                hops += not job.final
+            running = agenda.take(now)
+            if not running:
+                break
+            speed = 2.0 if now < 60_000 else 0.5
+            free_at = max(free_at, now) + max(job.samples for job in running) / 16 / 8 * speed
+        for call in range(8):
+            turn = (now + 500 * call) // 4000  # each speaks for 4 s, by turns
+            at = (now + 500 * call) % 4000
+            if at == 0 or talking[call] is None:
+                talking[call] = task(lines[2 * call + turn % 2])
+                wanted.add(talking[call])
+            talking[call].sound.append(PIECE)
+            if at == 3900:
+                agenda.submit(talking[call], now, final=True)
+            elif at % 500 == 400 and (stretch := agenda.stretch(now)) and at % (500 * stretch) == 400:
+                agenda.submit(talking[call], now, final=False)
+        held = sum(job.task.samples for line in lines for job in line.finals) * 4
+        most_held = max(most_held, held)
+        lag_ms = max((now - ms for line in lines if (ms := line.oldest_ms()) is not None), default=0)
+        if caught_up_at is None and now > 60_000 and lag_ms < 1000:
+            caught_up_at = now
+    assert len(wanted - answered) <= 16, "all but those still being said"
+    assert most_held <= 100 << 20
+    assert caught_up_at is not None and caught_up_at <= 120_000
+    assert hops > 0
+
+
 class Faulty:
     """A recogniser that fails or hangs where its sound says so, and otherwise hears how much it was given."""
 
