@@ -148,12 +148,9 @@ def _encryption(settings: Settings) -> Iterator[Finding]:
     found = encrypted(place)
     if found:
         yield _ok("encryption", f"{place} is on an encrypted disk (dm-crypt)")
-    elif found is None:
-        yield _warning(
-            "encryption", f"see by hand that the disk under {place} is encrypted: the database itself is not"
-        )
-    else:
-        yield _warning("encryption", f"the disk under {place} is not encrypted, and the database itself is not either")
+        return
+    seen = "it cannot be seen whether the disk is encrypted" if found is None else "no encryption of the disk is seen"
+    yield _warning("encryption", f"{seen} under {place}: see by hand, for the database itself is not")
 
 
 def _store(settings: Settings) -> StoreState:

@@ -128,7 +128,7 @@ def privacy_release(call: str, data: DataOption = None, config: ConfigOption = N
 def privacy_measure(
     spoken: Annotated[int, typer.Option(help="Also read that many card numbers aloud (needs flite).")] = 0,
     unseen: Annotated[
-        bool, typer.Option("--unseen", help="By voices it was not tuned on (festival, festvox-kdlpc16k, espeak-ng).")
+        bool, typer.Option("--unseen", help="By a voice it was not tuned on (needs festival and festvox-kdlpc16k).")
     ] = False,
 ) -> None:
     """How much of generated numbers the masking catches, with 95 % intervals; also read aloud, if asked."""
