@@ -81,6 +81,12 @@ _INTERJECTED = frozenset(
     seriously listen look manager supervisor hang wait stop not my your""".split()
 )
 """After "no" these begin something new: "no I want ..." denies nothing that follows."""
+_DENIES_NOTHING = {
+    "not": frozenset("hesitate afraid scared only joking kidding bluffing messing above beyond shy alone".split()),
+    "no": frozenset("choice option alternative doubt wonder hesitation joke qualms problem mistake".split()),
+    "never": frozenset(["mind", "hesitate"]),
+}
+"""After each denial, words that turn it: "I will not hesitate to sue", "no choice but to leave"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +227,8 @@ def edges(heard: Line) -> tuple[list[bool], list[bool]]:
 def negated(heard: Line, at: int) -> bool:
     """An odd number of denials in the five words before `at`, in the same clause.
 
-    Questions that begin with a denial ("why can't I", "won't you") and a "no" that answers deny nothing.
+    Questions that begin with a denial ("why can't I", "won't you"), a "no" that answers and a denial that warns or is
+    turned ("don't make me", "won't hesitate to") deny nothing.
     """
     start = max(heard.clause[at], at - 5)
     denials = 0
@@ -230,8 +237,14 @@ def negated(heard: Line, at: int) -> bool:
         after = heard.tokens[index + 1] if index + 1 < len(heard.tokens) else ""
         asks = token == "not" and (after in ("you", "i", "we", "anyone", "anybody", "just", "only") or "why" in before)
         answers = token == "no" and after in _INTERJECTED
-        denials += token in _NEGATION and not asks and not answers
+        turned = after in _DENIES_NOTHING.get(token, ()) or (token == "not" and _dares(heard.tokens[index + 1 : index + 3]))
+        denials += token in _NEGATION and not asks and not answers and not turned
     return denials % 2 == 1
+
+
+def _dares(after: Sequence[str]) -> bool:
+    """What stands after a "not" that warns: "don't make me call the police", "you don't want me to"."""
+    return len(after) == 2 and after[0] in ("make", "want", "force") and after[1] in ("me", "us")
 
 
 def reported(heard: Line, at: int) -> bool:
