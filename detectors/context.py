@@ -237,7 +237,9 @@ def negated(heard: Line, at: int) -> bool:
         after = heard.tokens[index + 1] if index + 1 < len(heard.tokens) else ""
         asks = token == "not" and (after in ("you", "i", "we", "anyone", "anybody", "just", "only") or "why" in before)
         answers = token == "no" and after in _INTERJECTED
-        turned = after in _DENIES_NOTHING.get(token, ()) or (token == "not" and _dares(heard.tokens[index + 1 : index + 3]))
+        turned = after in _DENIES_NOTHING.get(token, ()) or (
+            token == "not" and _dares(heard.tokens[index + 1 : index + 3])
+        )
         denials += token in _NEGATION and not asks and not answers and not turned
     return denials % 2 == 1
 

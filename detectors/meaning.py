@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio.events import Speaker, Utterance, Word
+from detectors.phrases import PhraseDetector
 from detectors.signals import CUSTOMER_SIGNALS, Evidence, Severity, Signal, Window
 
 HEADS = Path(__file__).parent / "meanings" / "heads.npz"
@@ -24,6 +25,10 @@ LEAST_WORDS = 3
 """Shorter sentences mean too little on their own."""
 MOST_WORDS = 24
 """Longer stretches without a full stop are cut: the mean over many words says little about any of them."""
+COOL_DOWN_MS = 60_000
+"""A signal of the rules or of a meaning is not raised by a meaning again so soon."""
+STRENGTH = 0.6
+"""Less than any rule of the same signal: likeness is no proof."""
 SELF_HARM = "self-harm"
 """A head of its own, which raises `vulnerable`: here a miss is worse than a question too many."""
 
@@ -80,25 +85,35 @@ def sentences(words: Sequence[Word]) -> list[tuple[int, int]]:
 
 
 class MeaningDetector:
-    """Judges settled sentences by their meaning; one instance per call."""
+    """The phrase rules, and settled sentences judged by their meaning where the rules heard nothing; one per call."""
 
-    name = "meaning"
+    name = "phrases"
+    """Whoever leaves out the words leaves out both."""
 
-    def __init__(self, encode: Encode, heads: Heads) -> None:
+    def __init__(self, phrases: PhraseDetector, encode: Encode, heads: Heads) -> None:
         """`encode`: sentences to unit vectors."""
-        self.version = heads.version
+        self.version = phrases.version
+        self._phrases = phrases
         self._encode = encode
         self._heads = heads
+        self._last: dict[str, int] = {}
 
     def __call__(self, window: Window) -> Iterable[Signal]:
-        """Signals in the utterance that has just settled; provisional words are left alone."""
+        """What the rules find, and what the latest utterance, once settled, sounds like besides."""
+        found = list(self._phrases(window))
+        for signal in found:
+            self._last[signal.id] = signal.at_ms
         latest = window.latest
-        if not isinstance(latest, Utterance) or not latest.words:
-            return []
-        return self._judge(latest.words, latest.speaker, latest.id)
+        if not isinstance(latest, Utterance):
+            return found
+        for signal in self._judge(latest.words, latest.speaker, latest.id):
+            if signal.at_ms - self._last.get(signal.id, -COOL_DOWN_MS) >= COOL_DOWN_MS:
+                self._last[signal.id] = signal.at_ms
+                found.append(signal)
+        return found
 
     def find(self, text: str, speaker: Speaker | str = Speaker.CUSTOMER) -> list[Signal]:
-        """Signals in one written line; times are counted at 300 ms a word."""
+        """What one written line sounds like, whatever the rules say; times are counted at 300 ms a word."""
         words = [Word(word, 300 * n, 300 * n + 300) for n, word in enumerate(text.split())]
         return self._judge(words, Speaker(speaker), "text")
 
@@ -108,22 +123,22 @@ class MeaningDetector:
             return []
         vectors = self._encode([" ".join(word.text for word in words[first : last + 1]) for first, last in places])
         scores = vectors @ self._heads.weights.T + self._heads.bias
-        agent = speaker is Speaker.AGENT
         signals: dict[int, Signal] = {}
         for (first, last), vector, row in zip(places, vectors, scores, strict=True):
-            for head in np.flatnonzero(row >= self._heads.least):
+            for head in map(int, np.flatnonzero(row >= self._heads.least)):
                 name = self._heads.names[head]
-                if (name == SELF_HARM or name in CUSTOMER_SIGNALS) is agent or head in signals:
+                of_customer = name == SELF_HARM or name in CUSTOMER_SIGNALS
+                if of_customer is (speaker is Speaker.AGENT) or head in signals:
                     continue
                 likeness = self._heads.vectors[head] @ vector
                 closest = int(likeness.argmax())
                 signals[head] = Signal(
                     id="vulnerable" if name == SELF_HARM else name,
                     rule=f"meaning.{name}",
-                    version=self.version,
+                    version=self._heads.version,
                     speaker=speaker,
                     at_ms=words[last].end_ms,
-                    strength=0.6,
+                    strength=STRENGTH,
                     severity=Severity.HELP if name == SELF_HARM else Severity.NOTE,
                     evidence=Evidence(
                         start_ms=words[first].start_ms,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from detectors.meaning import MeaningDetector, shipped_heads
 from detectors.monologue import Monologue
 from detectors.overlap import Overlap
 from detectors.pace import Pace
@@ -12,6 +13,7 @@ from detectors.phrases import PhraseDetector
 from detectors.raised_voice import RaisedVoice
 from detectors.repetition import Repetition
 from detectors.rulebook import Rulebook
+from detectors.sentences import installed_encoder
 from detectors.sentiment import Sentiment
 from detectors.signals import Detector
 from detectors.silence import Silence
@@ -34,10 +36,19 @@ class RosterSettings:
 
     off: frozenset[str] = frozenset()
     """Names of detectors, such as "negative_sentiment" or "raised_voice"."""
+    meaning: bool = False
+    """Also judge what sentences sound like (the extra `meaning`)."""
 
 
 def build(rulebook: Rulebook, settings: RosterSettings | None = None) -> list[Detector]:
-    """Fresh detectors for one call: each keeps the state of its own call only."""
-    off = (settings or RosterSettings()).off
-    everyone: list[Detector] = [PhraseDetector(rulebook), *(make() for make in OF_THE_CONVERSATION)]
-    return [detector for detector in everyone if detector.name not in off]
+    """Fresh detectors for one call: each keeps the state of its own call only.
+
+    Raises:
+        MeaningMissing: meanings are asked for and their model is not installed.
+    """
+    settings = settings or RosterSettings()
+    words: Detector = PhraseDetector(rulebook)
+    if settings.meaning:
+        words = MeaningDetector(PhraseDetector(rulebook), installed_encoder(), shipped_heads())
+    everyone: list[Detector] = [words, *(make() for make in OF_THE_CONVERSATION)]
+    return [detector for detector in everyone if detector.name not in settings.off]

@@ -3,8 +3,8 @@
 Each head is a logistic regression on the sentence's vector. It is taught with the lines under tests/data/words that
 TAUGHT names and with the examples inside the rule files; lines of other signals count a third. CALM.txt holds ordinary
 lines, one a line: every other one is taught as calm, the rest sets the threshold, so that a head of the customer's adds
-no more than ALLOWED false hits per 10,000 of its words. The shipped heads used 40,536 words of neutral tweets to airlines
-(Twitter US Airline Sentiment) as CALM.txt; of the agent's side there is no ordinary text: least = AGENT_LEAST.
+no more than ALLOWED false hits per 10,000 of its words. The shipped heads used 40,536 words of neutral tweets to
+airlines (Twitter US Airline Sentiment) as CALM.txt; of the agent's side there was no ordinary text.
 """
 
 import json
@@ -20,12 +20,24 @@ from detectors.rulebook import load_rules
 from detectors.sentences import installed_encoder
 
 WORDS = Path(__file__).parent / "data" / "words"
-TAUGHT = ("dev", "dev2", "dev3", "heldout", "heldout2", "blind/a.jsonl", "blind/a-self-harm.jsonl", "blind/b.jsonl", "blind/b-self-harm.jsonl")
-ALLOWED = {SELF_HARM: 3.0}
+TAUGHT = (
+    "dev",
+    "dev2",
+    "dev3",
+    "heldout",
+    "heldout2",
+    "blind/a.jsonl",
+    "blind/a-self-harm.jsonl",
+    "blind/b.jsonl",
+    "blind/b-self-harm.jsonl",
+    "blind/c.jsonl",
+    "blind/c-self-harm.jsonl",
+)
+ALLOWED = {SELF_HARM: 5.0}
 """False hits per 10,000 words of calm talk; all others:"""
 ALLOWED_ELSE = 1.0
-LEAST = 0.5
-AGENT_LEAST = 0.5
+LEAST = 1.5
+"""No head but self-harm's fires below this: of 0.5, 1.0 and 1.5 the best on the third blind batch."""
 ALIKE = 0.3
 """The weight of lines that were written for other signals, and of calm ones."""
 WANTED = 3.0
@@ -97,9 +109,9 @@ def teach(calm, taught=TAUGHT):
             weight = np.r_[weight, np.full(len(calm_taught), ALIKE)]
         beta, bias = regression(x, y, weight)
         allowed = round(words / 10_000 * ALLOWED.get(name, ALLOWED_ELSE))
-        least = AGENT_LEAST
+        least = LEAST
         if of_customer:
-            least = max(np.sort(calm_kept @ beta + bias)[-allowed - 1], -1.5 if name == SELF_HARM else LEAST)
+            least = max(np.sort(calm_kept @ beta + bias)[-allowed - 1], 0.0 if name == SELF_HARM else LEAST)
         held = [n for n in mine if name in known[n][2]]
         held = held[:: max(1, len(held) // EXAMPLES)][:EXAMPLES]
         out["weights"].append(beta)

@@ -26,7 +26,6 @@ DOORS = {
     "pulsectl": "audio/",
     "soundfile": "audio/",
     "soxr": "audio/",
-    "onnxruntime": "audio/",
     "huggingface_hub": "audio/",
     "vaderSentiment": "detectors/",
     "sqlalchemy": "assist/store/",
@@ -38,6 +37,11 @@ DOORS = {
 """One file of that place may import the library; the store, the commands and the endpoints do so in each of
 their files. CTranslate2 has two: models run in whisper.py, random ones are written in its format by shapes.py.
 """
+TWO_MODELS = {
+    "onnxruntime": ["audio/", "detectors/sentences.py"],
+    "tokenizers": ["audio/", "detectors/sentences.py"],
+}
+"""One for each of two models: of what is heard, and, optional, of what a sentence means."""
 WHOLE = {"sqlalchemy", "starlette", "typer", "ctranslate2"}
 PURE = [
     "detectors/*.py",
@@ -86,6 +90,15 @@ def test_each_outside_library_has_one_door(library):
     ]
     assert all(user.startswith(DOORS[library]) for user in users), f"{library} is imported by {users}"
     assert library in WHOLE or len(users) <= 1, f"{library} is imported by {users}"
+
+
+@pytest.mark.parametrize("library", TWO_MODELS)
+def test_a_library_of_two_models_has_a_door_for_each(library):
+    users = [
+        str(path.relative_to(ROOT)) for path in FILES if any(name.split(".")[0] == library for name in imports(path))
+    ]
+    assert len(users) == len(TWO_MODELS[library])
+    assert all(user.startswith(door) for user, door in zip(sorted(users), TWO_MODELS[library], strict=True))
 
 
 def test_pure_files_read_no_clock():

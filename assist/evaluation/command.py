@@ -23,7 +23,7 @@ from assist.settings import Settings
 from assist.store.store import Store
 from audio.events import Chunk, Speaker, Utterance, Word
 from detectors.escalation import Escalation
-from detectors.roster import build
+from detectors.roster import RosterSettings, build
 from detectors.rulebook import load_rules
 
 
@@ -45,17 +45,18 @@ def run_evaluation(
         AssistError: code eval-input, naming file, line and what was expected.
     """
     rulebook = load_rules(extra=[*settings.rules, *rules] or None)
+    heard = RosterSettings(meaning=settings.meaning)
     playbook = load_playbook(settings.playbook, options=settings.options)
 
     def begin(call: LabelledCall) -> Session:
         started = CallStarted(0, call.call, "agent", "", "", "", "", "eval", ("agent", "customer"), {})
         coach = Coach(playbook, agent=AgentProfile("agent"))
-        return Session(started, build(rulebook), Escalation(), coach)
+        return Session(started, build(rulebook, heard), Escalation(), coach)
 
     done: list[Evaluation] = []
     for path in what:
         if labels is None:
-            done.append(evaluate_file(path, lambda: build(rulebook), begin))
+            done.append(evaluate_file(path, lambda: build(rulebook, heard), begin))
             continue
         clips = read_clips(path, labels)
         if any(clip.label for clip in clips):
@@ -64,11 +65,13 @@ def run_evaluation(
             for each in evaluate_tone(clips):
                 console.print(each)
         if any(clip.signals is not None for clip in clips):
-            done.append(evaluate_clips(clips, lambda: build(rulebook), _transcriber(settings, console), path.name))
+            done.append(
+                evaluate_clips(clips, lambda: build(rulebook, heard), _transcriber(settings, console), path.name)
+            )
     if store is not None:
         cases, without = marked_cases(store)
         note = f"{without} marks have no words behind them and are not counted." if without else ""
-        marked = evaluate_cases(cases, lambda: build(rulebook), "marks in the store")
+        marked = evaluate_cases(cases, lambda: build(rulebook, heard), "marks in the store")
         done.append(replace(marked, notes=(note,) if note else ()))
     for evaluation in done:
         for note in iter_notes(evaluation):

@@ -34,6 +34,7 @@ from assist.screens.desk import Desk
 from assist.settings import Settings
 from assist.store.sounds import Recordings
 from audio.source import CallSource
+from detectors.roster import RosterSettings, build
 from detectors.rulebook import load_rules
 from overlay.errors import OverlayError
 from overlay.gate import Gateway
@@ -59,6 +60,7 @@ async def program(
     `patient`: it starts without a recogniser where none can be loaded. `joins`: it takes calls of other commands.
     """
     rulebook = load_rules(extra=settings.rules)
+    build(rulebook, RosterSettings(meaning=settings.meaning))
     playbooks = Shelf(settings.playbook, settings.options)
     hearing = load_hearing(settings, console, patient=patient)
     service = Service(settings, rulebook, playbooks, Hub(), hearing)

@@ -40,7 +40,7 @@ from audio.events import Gap, Trouble
 from audio.recogniser import Recogniser
 from audio.source import CallSource
 from detectors.escalation import Escalation
-from detectors.roster import build
+from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook
 from overlay.hub import Hub
 
@@ -283,7 +283,7 @@ class Service:
         used = self.history.used_by(started.caller, playbook.options, began.date())
         caller = Caller(started.value, used)
         coach = Coach(playbook, profile, self.history.accepted_here(), caller, began)
-        return Session(started, build(self.rulebook), Escalation(), coach)
+        return Session(started, build(self.rulebook, RosterSettings(meaning=settings.meaning)), Escalation(), coach)
 
     def _begin(self, call: str, live: LiveCall, source: CallSource, *, in_step: bool) -> asyncio.Task[str]:
         """Give the call its ears and its task."""
