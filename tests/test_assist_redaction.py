@@ -34,6 +34,7 @@ def kept(*texts):
         ("the security code is one two three", "the [security code] code is [security code]"),
         ("write to jane dot smith at example dot co dot uk please", "write to [e-mail] please"),
         ("it's jane@example.com", "it's [e-mail]"),
+        ("it is x4111.1111,1111-1111 thanks", "it is [card number] thanks"),
         ("four or eight seven coal fired for four seven seven four four two four on it", "[number] on it"),
         ("so one five nine they'd want six five page for all seven seven seven to one", "so [number]"),
         ("two sexual double want four to five on three two three seven eight six online", "[number] online"),
