@@ -45,6 +45,15 @@ heard with it; before, none as one word and 4 in parts ("trust pilot", "f t c").
 LEAST = 0.05
 """A word less probable was not said: of what is heard in 25 stretches of recorded announcements and 68 single words
 (synthetic voices), all on the telephone band, it takes out 50 of 218 wrong words and none of 61 right ones."""
+NARROW = 1e-6
+"""Share of the energy above 4 kHz under which the sound came over a telephone (-60 dB)."""
+LINE_NOISE = 0.03
+"""White noise put under telephone sound, as a share of its root mean square: the model was made from wide-band speech
+and takes an empty upper band for something. Words wrong without and with it: 87 words of recorded prompts and 130 of
+synthetic voices (set on) 93 and 78 %, 48 and 40 %; 114 and 129 others 89 and 81 %, 55 and 51 %. Of 61 held-out lines
+with a signal 17 are noticed instead of 12, with as many false ones. It costs words of the demo's lines through a
+telephone (34 and 42 %), which were chosen for what is heard without it, and wide-band speech (7 and 11 %): that gets
+none."""
 ALTERNATE = re.compile(r"\(\d+\)$")
 """Marks a word's second, third ... pronunciation, such as "read(2)"."""
 
@@ -79,7 +88,7 @@ class SphinxRecogniser:
         try:
             _start(decoder)
             try:
-                decoder.process_raw(_raw(np.concatenate([silence, pcm, silence])), full_utt=True)
+                decoder.process_raw(_raw(np.concatenate([silence, filled(pcm), silence])), full_utt=True)
             finally:
                 decoder.end_utt()
             return _words(decoder, len(pcm) * 1000 // SAMPLE_RATE)
@@ -142,7 +151,7 @@ class SphinxDecoding:
                 return self._heard
             _start(self._running)
             self._new = [np.zeros(MARGIN, np.float32), *self._pieces]
-        self._running.process_raw(_raw(np.concatenate(self._new)), full_utt=False)
+        self._running.process_raw(_raw(filled(np.concatenate(self._new))), full_utt=False)
         self._new = []
         self._heard = _words(self._running, sum(map(len, self._pieces)) * 1000 // SAMPLE_RATE)
         return self._heard
@@ -197,6 +206,15 @@ def _new_decoder() -> Any:
 def _start(decoder: Any) -> None:
     decoder.reinit_feat()  # forget the noise and level estimates of whoever spoke before
     decoder.start_utt()
+
+
+def filled(pcm: Pcm) -> Pcm:
+    """Telephone sound with a little noise in all of the model's band; other sound as it is."""
+    power = np.abs(np.fft.rfft(pcm * np.hanning(len(pcm)))) ** 2
+    if power[len(power) // 2 :].sum() > NARROW * power.sum():
+        return pcm
+    noise = np.random.default_rng(0).standard_normal(len(pcm), np.float32)
+    return pcm + noise * np.float32(LINE_NOISE * np.sqrt(np.mean(np.square(pcm, dtype=np.float64))))
 
 
 def _raw(pcm: Pcm) -> bytes:

@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from audio.events import Pcm
-from audio.sphinx import SphinxRecogniser
+from audio.nonspeech import telephone
+from audio.sphinx import LINE_NOISE, SphinxRecogniser, filled
 
 DEMO = Path(__file__).parent.parent / "assist" / "demo"
 
@@ -93,3 +94,12 @@ def test_line_noise_holds_no_words(recogniser: SphinxRecogniser) -> None:
 def test_words_of_complaints_that_the_model_lacks_are_heard(recogniser: SphinxRecogniser) -> None:
     sound, _ = soundfile.read(Path(__file__).parent / "data" / "calling-ofcom.flac", dtype="float32")
     assert "calling ofcom" in " ".join(word.text for word in recogniser.words_in(sound))
+
+
+def test_only_telephone_sound_gets_noise_in_the_band_it_lacks(lines: list[Pcm]) -> None:
+    for line in lines[:4]:
+        assert filled(line) is line
+        narrow = telephone(line[: len(line) // 2 * 2])
+        added = filled(narrow) - narrow
+        assert np.std(added) / np.sqrt(np.mean(narrow**2)) == pytest.approx(LINE_NOISE, rel=0.02)
+    assert not np.any(filled(np.zeros(8000, np.float32)))
