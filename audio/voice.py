@@ -65,7 +65,7 @@ class VoiceMeter:
         correlation = np.fft.irfft(np.abs(np.fft.rfft(self._window, 2 * FFT)) ** 2)[: FFT // 2]
         self._lags = np.arange(int(SAMPLE_RATE / PITCH_HZ[1]), int(SAMPLE_RATE / PITCH_HZ[0]) + 1)
         self._lag_gain = correlation[0] / correlation[self._lags]
-        self._band = (bins >= 300) & (bins <= 3400)
+        self._band = slice(*np.searchsorted(bins, (300.0, 3400.0)))
         self._balance = np.searchsorted(bins, BALANCE_HZ)
         self._scale = 10 * math.log10(FFT * float(np.sum(self._window**2)) / 2)
         self._pending: NDArray[np.float64] = np.zeros(0)
@@ -121,20 +121,22 @@ class VoiceMeter:
         shaped = np.zeros_like(power)
         shaped[:, self._band] = band
         correlation = np.fft.irfft(shaped, axis=1)
-        inside = correlation[:, self._lags] * self._lag_gain / (correlation[:, :1] + 1e-12)
+        inside = correlation[:, self._lags[0] : self._lags[-1] + 1] * self._lag_gain / (correlation[:, :1] + 1e-12)
         peaks, pitches = _first_peaks(inside, self._lags)
         parts = 10 * np.log10(np.add.reduceat(power, self._balance, axis=1)[:, :4] + 1e-12)
         balances = (parts[:, 2] + parts[:, 3] - parts[:, 0] - parts[:, 1]) / 2
         amplitudes = spectra[:, self._band]
         amplitudes = amplitudes / (amplitudes.sum(axis=1, keepdims=True) + 1e-12)
+        first = self._before if self._before is not None else np.full(amplitudes.shape[1], math.nan)
+        self._before = amplitudes[-1]
+        fluxes = np.abs(np.diff(amplitudes, axis=0, prepend=first[None])).sum(axis=1)
         found = False
         for n in range(len(levels)):
             now = self._position + n * HOP + FRAME // 2
             level = float(levels[n])
             self._floor_db = min(level, self._floor_db + FLOOR_RISE_DB) if level > SILENT_DB else self._floor_db
             self._peak_db -= PEAK_FALL_DB
-            flux = float(np.abs(amplitudes[n] - self._before).sum()) if self._before is not None else math.nan
-            self._before = amplitudes[n]
+            flux = float(fluxes[n])
             voiced = (
                 peaks[n] > PERIODIC
                 and level > max(SILENT_DB, self._floor_db + OVER_FLOOR_DB)

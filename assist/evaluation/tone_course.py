@@ -58,7 +58,7 @@ class Course:
     steps: list[int] = field(default_factory=lambda: [0, 0])
     """Speakers whose calm talk alarmed after a gain step of 8 dB, of all."""
     found: dict[str, list[float | None]] = field(default_factory=dict)
-    """Raised speech in seconds until the alarm (None: none came), by level of anger."""
+    """Raised speech in seconds until the alarm (None: none came), by level of anger; "any" where labels say none."""
     talk: dict[str, list[float]] = field(default_factory=dict)
     """Alarms and hours of measured speech, by kind of talk that is not raised."""
 
@@ -71,7 +71,7 @@ def course(voices: Iterable[Voice], condition: str) -> Course:
         calm = _string(voice.calm, CALM_S, chance)
         if calm and voice.raised:
             _long_anger(out, voice, condition, calm, chance)
-            for level, clips in {"any": voice.raised, **voice.levels}.items():
+            for level, clips in (voice.levels or {"any": voice.raised}).items():
                 _outbursts(out.found.setdefault(level, []), voice, condition, calm, clips, chance)
         halves = (calm, _string(voice.calm, CALM_S, chance)) if calm else _halves(voice.talk.get("natural", ()))
         if halves:
