@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from playwright.async_api import expect
 from typer.testing import CliRunner
@@ -362,32 +362,26 @@ def test_the_review_page_plays_what_was_kept(tmp_path):
     play(scene)
 
 
-@given(
-    st.integers(1, 3),
-    st.lists(st.integers(0, 255), min_size=1, max_size=3),
-    st.tuples(st.integers(0, 100_000), st.integers(0, 100_000)),
-    st.integers(0, 3_500),
-)
-@settings(max_examples=60)
-def test_any_part_is_the_same_part_of_the_whole_and_the_peaks_are_those_of_all_of_it(
-    tmp_path_factory, seconds, codes, part, duration_ms
-):
-    folder = tmp_path_factory.mktemp("sound")
-    recordings = Recordings(folder)
+def test_any_part_is_the_same_part_of_the_whole_and_the_peaks_are_those_of_all_of_it(tmp_path):
+    recordings, chance = Recordings(tmp_path), np.random.default_rng(1)
     file = SoundFile(recordings.path("k1"), recordings.keys, "k1", SPEAKERS)
-    samples = np.resize(np.array(codes, np.uint8), (seconds * RATE, 2))
-    for second in np.split(samples, seconds):
+    samples = chance.integers(0, 256, (3 * RATE, 2), np.uint8)
+    for second in np.split(samples, 3):
         file.append(second)
     file.close()
     sound = recordings.open("k1")
     whole = sound.wav()
     assert len(whole) == sound.size and np.array_equal(sound.samples(), samples)
-    assert sound.wav(*part) == whole[part[0] : part[1]]
-    length = min(duration_ms * RATE // 1000, len(samples))
-    step = max(1, -(-length // 7))
-    loud = np.abs(DECODED[samples[:length]].astype(np.float32)) / 32768
-    wanted = [[float(loud[at : at + step, n].max()) for at in range(0, length, step)] for n in (0, 1)]
-    assert [list(each) for each in sound.peaks(duration_ms, 7).values()] == [pytest.approx(w, abs=6e-4) for w in wanted]
+    edges = [0, 1, 57, 58, 59, 58 + 2 * RATE, 57 + 4 * RATE, len(whole) - 1, len(whole), len(whole) + 9]
+    for start, end in [(start, end) for start in edges for end in edges] + chance.integers(0, 96_100, (60, 2)).tolist():
+        assert sound.wav(start, end) == whole[start:end], (start, end)
+    for duration_ms in (0, 1, 999, 1_000, 1_001, 2_345, 3_000, 9_000):
+        length = min(duration_ms * RATE // 1000, len(samples))
+        step = max(1, -(-length // 7))
+        loud = np.abs(DECODED[samples[:length]].astype(np.float32)) / 32768
+        for n, found in enumerate(sound.peaks(duration_ms, 7).values()):
+            wanted = [float(loud[at : at + step, n].max()) for at in range(0, length, step)]
+            assert found == pytest.approx(wanted, abs=6e-4), duration_ms
 
 
 @given(st.lists(st.floats(-1, 1, width=32), min_size=1))
