@@ -35,7 +35,7 @@ _COMPLAINS = re.compile(
     |unbelievable|catastrophe|disaster|terrible|awful|hopeless|useless\ (?:lot|people|company)
     |not\ (?:good\ enough|happy|paying|having|on)|i\ (?:do\ not\ care|demand|insist)
     |i\ want\ (?:to\ (?:speak|talk|complain|cancel)|my|your|a|an|somebody|someone|it)
-    |(?:been|kept\ me|left\ me|am)\ waiting|waited|on\ hold|how\ (?:dare|many\ times|much\ longer|hard|can\ you)
+    |(?:been|kept\ me|left\ me)\ waiting|waited|on\ hold|how\ (?:dare|many\ times|much\ longer|hard|can\ you)
     |why\ (?:is|are|do|does|did|have|has|can|will|should|would|not)|what\ (?:is\ the\ point|do\ you\ mean|am\ i)
     |you\ (?:people|lot|guys|said|told|promised|keep|kept|never)\ (?:are\ (?:all|the|just|a)|not|me|it|this|that|to)
     |you\ (?:did|do|have|can|will|would|could|should)\ not|you\ (?:keep|kept|never|charged|lost|broke|ruined|call\ this)
@@ -44,7 +44,7 @@ _COMPLAINS = re.compile(
     |(?:second|third|fourth|fifth|\d+(?:th|rd|nd))\ time|(?:two|three|four|five|six)\ times|so\ you\ (?:can|are|do)
     |(?:did|has|have|does|is|was)\ not\ (?:come|arrived?|turn\w*|work\w*|been|show\w*|here|there|got|had|called|good)
     |do\ not\ (?:you|tell\ me|give\ me|talk)|let\ me\ tell\ you|listen\ to\ me|right\ now|or\ else|otherwise
-    |compensat\w+|(?:transferred|passed|bounced|fobbed)\ me|i\ have\ tried\ the
+    |(?:transferred|passed|bounced|fobbed)\ me|i\ have\ tried\ the
     |(?:have|am)\ been\ (?:sent|passed|on\ to|trying|told|bounced|calling|ringing|through)
     )\b""",
     re.VERBOSE,
@@ -53,8 +53,10 @@ _INTENDS = re.compile(
     r"""\b(?:
     (?:i|we)\ (?:will|shall|may|might|must|have\ to|am\ going\ to|are\ going\ to|am\ about\ to|am\ ready\ to
      |(?:am|are)\ (?:just\ |now\ )?(?:calling|reporting|taking|ringing|phoning|writing|going|suing|posting|putting
-      |leaving|talking|contacting|filing|getting|telling|tweeting|hanging|done))
+      |leaving|doing|talking|contacting|filing|getting|telling|tweeting|hanging|done))
     |you\ (?:will|are\ going\ to|can)\ (?:hear|be\ hearing|read|see|expect|explain|tell|talk|deal)|see\ you\ in
+    |(?:give|get|pay|fetch|bring)\ (?:me|us|my)|(?:would\ like|wish|want|need)\ to\ (?:cancel|close|leave|end)
+    |(?<!i\ )(?<!to\ )(?<!me\ )(?:cancel|close)\ (?:my|our|this|it|everything)
     |(?:sue|report)\ you|take\ (?:you|this|it)\ to|(?:lawyers?|solicitors?|attorneys?|barristers?)\ will|or\ (?:i|my)
     )\b""",
     re.VERBOSE,

@@ -38,7 +38,8 @@ FRIENDLY_MS = 20_000
 """A cue below urgent among friendly words without a complaint, of this long, is worth a note only."""
 COMPLAINT_MS = 40_000
 MENTIONED = frozenset(
-    ("legal_threat", "regulator_threat", "press_threat", "review_threat", "police", "passed_around", "giving_up")
+    """legal_threat regulator_threat press_threat review_threat police passed_around giving_up refund_chargeback
+    cancel_threat""".split()
 )
 """People speak of these in calm calls too ("my lawyer is Mrs Osei"): they are worth more than a note only where the
 customer says what they are going to do, swears, or has complained in the last `COMPLAINT_MS`. With friendliness this

@@ -225,6 +225,10 @@ def test_a_note_among_friendly_words_does_not_cool_the_real_demand_down(rulebook
         (["the members say we should report them to the regulator"], Severity.NOTE),
         (["this damn thing", "my lawyer is Mrs Smith and you are a liar"], Severity.HELP),
         (["get me your manager"], Severity.HELP),
+        (["how do I get a refund for this"], Severity.NOTE),
+        (["you keep charging me", "how do I get a refund for this"], Severity.HELP),
+        (["give me my money back"], Severity.HELP),
+        (["I want to cancel my contract"], Severity.HELP),
     ],
 )
 def test_what_is_only_mentioned_is_noted(rulebook, turns, severity):
