@@ -10,6 +10,7 @@ from rich.console import Console
 
 from assist.bench.live import WATCH
 from assist.coach.prompting import SAID_MS, STALE_MS
+from assist.coach.turns import TURN_MS
 from assist.events import LevelChange, PromptEnded, PromptShown, SignalRaised
 from assist.live.runs import DEMO_SOUND, program
 from assist.privacy.consent import Consent
@@ -75,15 +76,16 @@ def test_every_prompt_of_the_call_was_drawn_on_the_agents_page(played):
 def test_the_prompts_came_after_the_words_that_called_for_them(played):
     events, _, _, _, _, _ = played
     said: dict[str, int] = {}
+    replaced = {event.at_ms for event in events if isinstance(event, PromptEnded) and event.how == "superseded"}
     for event in events:
         if isinstance(event, SignalRaised):  # as first raised: settled words may put the same finding a little later
             said.setdefault(event.signal.key, event.signal.at_ms)
-    replaced = {event.at_ms for event in events if isinstance(event, PromptEnded) and event.how == "superseded"}
-    for prompt in (event for event in events if isinstance(event, PromptShown)):
-        # One that takes the place of another waits until that could be read, while the customer is still speaking.
-        latest = SAID_MS if prompt.at_ms in replaced else STALE_MS
-        for key in prompt.signals:
-            assert 0 <= prompt.at_ms - said[key] <= latest
+        if isinstance(event, PromptShown):
+            # Words are acted on when what follows cannot change them: at the latest when their turn is over.
+            # One that takes the place of another waits until that could be read, while the customer is still speaking.
+            latest = SAID_MS if event.at_ms in replaced else STALE_MS
+            for key in event.signals:
+                assert said[key] <= event.at_ms <= said[key] + TURN_MS + latest
 
 
 def test_the_board_saw_it_and_the_agent_saw_who_took_it(played):

@@ -11,7 +11,6 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import IO
 
 from assist.errors import AssistError
 
@@ -30,40 +29,46 @@ class Owner:
             StoreInUse: code store-in-use, naming the process that has it.
         """
         path = store.with_name(store.name + ".lock")
-        self._file: IO[str] = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         if not _locked(self._file):
-            by = self._file.read().strip()
-            self._file.close()
+            by = os.read(self._file, 20).decode(errors="replace").strip()
+            self.close()
             raise StoreInUse(
                 "store-in-use",
                 f"{store} is being written by another assist program{f' (process {by})' if by.isdigit() else ''}: "
                 "stop that one first, or choose another folder with --data",
             )
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        os.truncate(self._file, 0)
+        os.write(self._file, str(os.getpid()).encode())
 
     def close(self) -> None:
         """Let go."""
-        self._file.close()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __del__(self) -> None:
+        """A store that was never closed lets go as well."""
+        if hasattr(self, "_file"):
+            self.close()
 
 
 if sys.platform == "win32":
     import msvcrt
 
-    def _locked(file: IO[str]) -> bool:
+    def _locked(file: int) -> bool:
         with contextlib.suppress(OSError):
-            file.seek(1 << 20)  # a place far behind the process id, which stays readable
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            file.seek(0)
+            os.lseek(file, 1 << 20, os.SEEK_SET)  # a place far behind the process id, which stays readable
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+            os.lseek(file, 0, os.SEEK_SET)
             return True
-        file.seek(0)
+        os.lseek(file, 0, os.SEEK_SET)
         return False
 
 else:
     import fcntl
 
-    def _locked(file: IO[str]) -> bool:
+    def _locked(file: int) -> bool:
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
