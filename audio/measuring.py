@@ -145,7 +145,7 @@ def measure(
     scheduler = Scheduler(recogniser, workers)
     changed = threading.Event()
     length = max(len(pcm) for pcm in sound.values())
-    cpu, wall = _cpu_s(recogniser), time.monotonic()
+    cpu, wall = cpu_s(recogniser), time.monotonic()
     ears = [_Ear(Listener(scheduler, tuple(sound), wake=changed.set), wall + number / calls) for number in range(calls)]
     with ThreadPoolExecutor(calls) as hanging_up:
         while talking := [ear for ear in ears if ear.place < length]:
@@ -161,7 +161,7 @@ def measure(
                 if ear.place >= length:
                     hanging_up.submit(ear.finish)  # blocks until its last words are final
             progress(sum(min(ear.place, length) for ear in ears) / (length * calls))
-    cpu, wall, peak = _cpu_s(recogniser) - cpu, time.monotonic() - wall, peak_mib(*getattr(recogniser, "pids", ()))
+    cpu, wall, peak = cpu_s(recogniser) - cpu, time.monotonic() - wall, peak_mib(*getattr(recogniser, "pids", ()))
     scheduler.close()
     total = NOTHING
     for ear in ears:
@@ -169,7 +169,7 @@ def measure(
     return load_of(calls, total, cpu_s=cpu, wall_s=wall, audio_s=length / SAMPLE_RATE, peak_mib=peak)
 
 
-def _cpu_s(recogniser: Recogniser) -> float:
+def cpu_s(recogniser: Recogniser | None) -> float:
     """CPU seconds so far, of this process and the recogniser's."""
     spent: float = getattr(recogniser, "cpu_s", 0.0)
     return time.process_time() + spent

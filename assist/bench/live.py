@@ -24,7 +24,7 @@ from assist.live.service import Hearing, Service
 from assist.privacy.consent import Consent
 from assist.settings import Settings
 from audio.events import Chunk, Heard, Speaker
-from audio.measuring import peak_mib
+from audio.measuring import cpu_s, peak_mib
 from audio.source import Arrival, CallSource
 
 WATCH = """
@@ -94,12 +94,12 @@ class LiveFigures:
         recognising = self.cpu_s - self.listening_cpu_s - self.judging_cpu_s
         table.add_section()
         table.add_row("CPU-seconds per second of call", f"{self.cpu_s / self.call_s:.3f}", "", "")
-        table.add_row("  recognition (its own threads)", f"{recognising / self.call_s:.3f}", "", "")
+        table.add_row("  recognition", f"{recognising / self.call_s:.3f}", "", "")
         table.add_row("  voice activity and tone", f"{self.listening_cpu_s / self.call_s:.3f}", "", "")
         table.add_row(
             "  everything else (share of one core)", f"{100 * self.judging_cpu_s / self.call_s:.1f} %", "", ""
         )
-        table.add_row("peak memory of the program", f"{self.peak_mib:.0f} MiB", "", "")
+        table.add_row("peak memory of the program and its recogniser", f"{self.peak_mib:.0f} MiB", "", "")
         return table
 
 
@@ -118,7 +118,7 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
         figures.recogniser = service.hearing.name
         page = f"{service.address}/agent/{quote(settings.agent)}"
         async with _watching(page, service.address, settings.agent) as (drawn, figures.browser):
-            cpu, own = time.process_time(), time.thread_time()
+            cpu, own = cpu_s(service.hearing.recogniser()), time.thread_time()
             times: dict[str, float] = {}
             cards: dict[str, _Card] = {}
             entered = 0.0
@@ -152,14 +152,14 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
             session.hear, session.tick = hear, tick  # type: ignore[method-assign]
             await task
             figures.call_s = timed.length_s
-            figures.cpu_s = time.process_time() - cpu
+            figures.cpu_s = cpu_s(service.hearing.recogniser()) - cpu
+            figures.peak_mib = peak_mib(*getattr(service.hearing.recogniser(), "pids", ()))
             figures.judging_cpu_s = time.thread_time() - own - figures.listening_cpu_s
             service.hearing = ears
             for prompt, at in (await drawn()).items():
                 if prompt in cards:
                     cards[prompt].drawn = at
             figures.cards = list(cards.values())
-    figures.peak_mib = peak_mib()
     return figures
 
 

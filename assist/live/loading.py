@@ -121,7 +121,7 @@ def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0) -> Hearing:
             backfill_ms=backfill_ms,
         )
 
-    hearing = Hearing(line, "no recogniser", "", False, listener, scheduler.close)
+    hearing = Hearing(line, "no recogniser", "", False, listener, scheduler.close, lambda: scheduler.recogniser)
     if scheduler.recogniser is not None:
         hearing.take(scheduler.recogniser, line)
     return hearing

@@ -64,6 +64,8 @@ class Hearing:
     listener: Callable[..., Ears]
     """(speakers, in_step, wake, phrases, tone) -> a listener of its own for one call; tone: measure the voice."""
     close: Callable[[], None]
+    recogniser: Callable[[], Recogniser | None] = lambda: None
+    """What listens now."""
 
     def take(self, recogniser: Recogniser, line: str) -> None:
         """This recogniser listens from now on."""
