@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from audio.events import Word
+
 _FORMS = {
     "can't": "can not", "cant": "can not", "cannot": "can not", "won't": "will not", "wont": "will not",
     "ain't": "is not", "gonna": "going to", "wanna": "want to", "gotta": "got to", "lemme": "let me",
@@ -135,6 +137,11 @@ def plain(word: str) -> list[str]:
             piece = piece[:-2] + (" is" if piece[:-2] in _IS else "")
         out += re.sub(r"[^a-z0-9 ]", "", piece).split()
     return out
+
+
+def written(text: str) -> list[Word]:
+    """The words of one written line as if heard, 300 ms each."""
+    return [Word(word, 300 * n, 300 * n + 300) for n, word in enumerate(text.split())]
 
 
 def line(words: Sequence[str]) -> Line:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio.events import Speaker, Utterance, Word
+from detectors import context
 from detectors.phrases import PhraseDetector
 from detectors.signals import CUSTOMER_SIGNALS, Evidence, Severity, Signal, Window
 
@@ -114,8 +115,7 @@ class MeaningDetector:
 
     def find(self, text: str, speaker: Speaker | str = Speaker.CUSTOMER) -> list[Signal]:
         """What one written line sounds like, whatever the rules say; times are counted at 300 ms a word."""
-        words = [Word(word, 300 * n, 300 * n + 300) for n, word in enumerate(text.split())]
-        return self._judge(words, Speaker(speaker), "text")
+        return self._judge(context.written(text), Speaker(speaker), "text")
 
     def _judge(self, words: Sequence[Word], speaker: Speaker, utterance: str) -> list[Signal]:
         places = sentences(words)

@@ -129,8 +129,7 @@ class PhraseDetector:
 
     def find(self, text: str, speaker: Speaker | str = Speaker.CUSTOMER) -> list[Signal]:
         """Signals in one written line; times are counted at 300 ms a word."""
-        words = [Word(word, 300 * n, 300 * n + 300) for n, word in enumerate(text.split())]
-        return self._judge(words, (), Speaker(speaker), "text", True)
+        return self._judge(context.written(text), (), Speaker(speaker), "text", True)
 
     def _warm(self, signal: Signal, window: Window) -> bool:
         """Not held back: the rule has cooled down, it is more severe now, or it is said again after an answer."""

@@ -47,8 +47,7 @@ def build(rulebook: Rulebook, settings: RosterSettings | None = None) -> list[De
         MeaningMissing: meanings are asked for and their model is not installed.
     """
     settings = settings or RosterSettings()
-    words: Detector = PhraseDetector(rulebook)
-    if settings.meaning:
-        words = MeaningDetector(PhraseDetector(rulebook), installed_encoder(), shipped_heads())
+    phrases = PhraseDetector(rulebook)
+    words = MeaningDetector(phrases, installed_encoder(), shipped_heads()) if settings.meaning else phrases
     everyone: list[Detector] = [words, *(make() for make in OF_THE_CONVERSATION)]
     return [detector for detector in everyone if detector.name not in settings.off]
