@@ -76,22 +76,24 @@ def load_recogniser(settings: Settings, console: Console, *, apart: bool = False
     if choice.needs_download:
         path = fetch_with_progress(str(choice.model), settings.models_dir, console)
         line = f"Listening with Whisper {choice.model} from {path}"
-    processes = min(workers, settings.processes or default_processes(choice.kind == "whisper"))
-    threads = max(1, workers // processes)
-    sphinx = Model("audio.sphinx:SphinxRecogniser", {"decoders": max(2, 4 // processes) if apart else 4})
+    processes = min(workers, settings.processes or default_processes(choice.kind == "whisper")) if apart else 1
+    threads = workers // processes
+    sphinx = Model("audio.sphinx:SphinxRecogniser", {"decoders": max(2, 4 // processes)})
     model = sphinx
     if choice.kind == "whisper" and path is not None:
-        model = Model(
-            "audio.whisper:WhisperRecogniser", {"folder": str(path), "workers": threads if apart else workers}
-        )
+        model = Model("audio.whisper:WhisperRecogniser", {"folder": str(path), "workers": threads})
+
+    def start(model: Model) -> Recogniser:
+        return Pool(model, processes, threads) if apart else model.load()
+
     try:
-        return (Pool(model, processes, threads) if apart else model.load()), line
+        return start(model), line
     except AudioError as error:
         if model is sphinx or settings.recogniser == "whisper" or settings.model:
             raise
         line = f"Listening with the built-in PocketSphinx, which mishears more: {error}"
         console.print(line, markup=False, soft_wrap=True)
-        return (Pool(sphinx, processes, threads) if apart else sphinx.load()), line
+        return start(sphinx), line
 
 
 def ready(recogniser: Recogniser, line: str, workers: int) -> Hearing:
