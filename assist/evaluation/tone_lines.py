@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audio.events import SAMPLE_RATE, Chunk, CustomerAudio, Pcm, Speaker, VoiceMeasure
-from audio.recording import open_recording
+from assist.live.loading import channels_of
+from audio.events import SAMPLE_RATE, CustomerAudio, Pcm, VoiceMeasure
 from audio.voice import VoiceMeter
 
 CONDITIONS = ("tel", "agc", "norm")
@@ -47,13 +47,7 @@ def measures(pcm: Pcm) -> list[VoiceMeasure]:
 
 def sound(path: Path) -> Pcm:
     """A whole recording as one channel, 16 kHz."""
-    source = open_recording(path, speed=math.inf, mono=Speaker.CUSTOMER)
-
-    async def read() -> Pcm:
-        parts = [item.channels for item in [each async for each in source] if isinstance(item, Chunk)]
-        return np.concatenate([np.mean(list(channels.values()), axis=0) for channels in parts]).astype(np.float32)
-
-    return asyncio.run(read())
+    return np.asarray(np.mean(asyncio.run(channels_of(path)), axis=0), np.float32)
 
 
 def _in_band(pcm: Pcm, tilt: float, gain: float) -> _Signal:
