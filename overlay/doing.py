@@ -135,25 +135,7 @@ class DoWatch(_Do):
     on: bool
 
 
-Do = Annotated[
-    DoPrompt
-    | DoPlan
-    | DoStep
-    | DoHelp
-    | DoPause
-    | DoConsent
-    | DoNote
-    | DoWrapUp
-    | DoSay
-    | DoAlert
-    | DoAnswer
-    | DoTell
-    | DoWatch,
-    Field(discriminator="do"),
-]
-AGENT_DOES = (DoPrompt, DoPlan, DoStep, DoHelp, DoPause, DoConsent, DoNote, DoWrapUp, DoSay)
-SUPERVISOR_DOES = (DoAlert, DoAnswer, DoTell, DoWatch)
-DO: TypeAdapter[
+_AnyDo = (
     DoPrompt
     | DoPlan
     | DoStep
@@ -167,4 +149,8 @@ DO: TypeAdapter[
     | DoAnswer
     | DoTell
     | DoWatch
-] = TypeAdapter(Do)
+)
+Do = Annotated[_AnyDo, Field(discriminator="do")]
+AGENT_DOES = (DoPrompt, DoPlan, DoStep, DoHelp, DoPause, DoConsent, DoNote, DoWrapUp, DoSay)
+SUPERVISOR_DOES = (DoAlert, DoAnswer, DoTell, DoWatch)
+DO: TypeAdapter[_AnyDo] = TypeAdapter(Do)
