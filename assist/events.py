@@ -265,6 +265,26 @@ class CallEnded:
     """Where the time of each channel went: "customer.speech", "customer.silence", "customer.lost", ..."""
 
 
+@dataclass(frozen=True, slots=True)
+class TranscribedLate:
+    """What had been untranscribed when the call ended was transcribed after it: what follows in the log is of that.
+
+    Its utterances and what was found in them come with the times at which they were said, and the level's whole course
+    as it would have been with these words. Nobody was prompted or alerted in the call because of them.
+    """
+
+    at_ms: int
+    """The end of the call."""
+    ranges: tuple[tuple[str, int, int], ...]
+    """(speaker, from, to) in ms."""
+    after_s: int
+    """How long after the call's end that was."""
+    accounted_ms: Mapping[str, int]
+    """Where the time of each channel went, as CallEnded said it before."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """The recogniser and the model that heard it, and the rules that judged."""
+
+
 Event = (
     CallStarted
     | Utterance
@@ -289,6 +309,7 @@ Event = (
     | AlertMoved
     | ConsentSet
     | CallEnded
+    | TranscribedLate
 )
 
 SCREEN_ONLY = (Hypothesis, SpeechActivity, PromptsWaiting)

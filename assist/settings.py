@@ -163,6 +163,15 @@ class Settings(BaseModel):
         le=3600,
         description="seconds of speech per call held in memory without a recogniser, transcribed when one comes",
     )
+    backfill_ended_s: int = Field(
+        1800,
+        ge=0,
+        le=36_000,
+        description="the same of all calls that have ended together, 32 kB a second; 0: nothing of them",
+    )
+    backfill_wait_s: int = Field(
+        3600, ge=1, le=86_400, description="how long after a call's end its speech waits for a recogniser"
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Settings:

@@ -24,6 +24,8 @@ BATCH = 4
 GPU_BATCH = 16
 STRETCH_MS = 400
 """Lateness behind deadlines from which hops come half as often; from 4 times that a quarter, from 10 times none."""
+LATER_MS = 1_000_000_000
+"""What nobody waits for is due at some far time: it makes nothing late."""
 HUNG_MS = (10_000, 30_000)
 """A decode is given up after ten times the slowest of the last 50, but never before the first of these, and always
 after the second: 12 s of speech takes a small model about 5 s in a full window."""
@@ -119,6 +121,8 @@ class Agenda:
 
     def __init__(self, *, batch: int = BATCH) -> None:
         self._lines: list[Line] = []
+        self.later = Line(Speaker.UNKNOWN)
+        """Speech of calls that are over: one utterance at a time, and only where nothing of a live call waits."""
         self._numbers = count()
         self.batch = batch
         """Most jobs taken together."""
@@ -143,6 +147,8 @@ class Agenda:
         due = now_ms + (FINAL_DUE_MS if final else HOP_DUE_MS)
         if task.line.speaker is Speaker.AGENT:
             due += AGENT_LATER_MS
+        if task.line is self.later:
+            due += LATER_MS
         job = Job(task, final, now_ms, due, next(self._numbers), len(task.sound), task.samples, paused)
         line, waiting = task.line, task.line.hop
         if final:
@@ -159,12 +165,15 @@ class Agenda:
 
         A seat's own are the utterances whose beginning it has heard, and those that nobody has. With none of them
         waiting it takes last words from a busy seat: the whole utterance is decoded for them in any case. What an
-        earlier failure has touched is decoded alone, so that a second one takes nothing else with it.
+        earlier failure has touched is decoded alone, so that a second one takes nothing else with it. What nobody waits
+        for comes when there is nothing else to do.
         """
         here = [job for job in self.running if job.seat is seat]
         waiting = [job for line in self._lines if (job := line.next) is not None]
         own = [job for job in waiting if _home(job) in (None, seat)]
         waiting = own or [job for job in waiting if job.final]
+        if not waiting and (job := self.later.next) is not None:
+            waiting = [job]
         waiting.sort(key=lambda job: (_rank(job, now_ms), job.due_ms, job.number))
         if not waiting or any(job.task.lost for job in here) or (waiting[0].task.lost and here):
             return []
@@ -216,9 +225,10 @@ class Agenda:
 
     def clear(self) -> list[Job]:
         """Take away everything, waiting and running: nobody is left to do it."""
-        jobs = [*self.running, *(job for line in self._lines for job in (*line.finals, line.hop) if job is not None)]
+        lines = [*self._lines, self.later]
+        jobs = [*self.running, *(job for line in lines for job in (*line.finals, line.hop) if job is not None)]
         self.running = []
-        for line in self._lines:
+        for line in lines:
             line.finals.clear()
             line.hop = line.running = None
         return jobs

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audio.activity import Frame, VoiceActivity
 from audio.agenda import Answer, Line, Task
@@ -40,6 +41,26 @@ from audio.turns import Began, Ended, Hop, Step, Turns
 BEHIND_MS = 3000
 """An answer outstanding this long is worth telling people about."""
 CAUGHT_UP_MS = 1000
+WHOLE = 32768
+"""Full scale of sound that is held: 16 bits a sample, half of what the recogniser takes."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Owed:
+    """An utterance whose call is over and whose words are not known: there was no recogniser."""
+
+    id: str
+    """As its Utterance would have had."""
+    speaker: Speaker
+    start_ms: int
+    end_ms: int
+    sound: NDArray[np.int16]
+    """Shape (samples,), 16 kHz."""
+
+    @property
+    def pcm(self) -> Pcm:
+        """The sound as a recogniser takes it."""
+        return _pcm(self.sound)
 
 
 class Meter(Protocol):
@@ -82,7 +103,8 @@ class Listener:
     Utterances are the same either way.
 
     While there is no recogniser, what is said is a Gap "untranscribed"; the newest `backfill_ms` of speech are held in
-    memory and transcribed when one comes. Of too much, the agent's oldest goes first.
+    memory and transcribed when one comes. Of too much, the agent's oldest goes first. What is still held when the call
+    ends, or has not been transcribed yet, is a Gap as well, and is handed to `owe`.
     """
 
     def __init__(
@@ -95,6 +117,7 @@ class Listener:
         phrases: Sequence[str] = (),
         voice_meter: Meter | None = None,
         backfill_ms: int = 0,
+        owe: Callable[[Owed], None] | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._in_step = in_step
@@ -110,8 +133,11 @@ class Listener:
         self._failing = False
         self._missing = False
         self._backfill = backfill_ms * SAMPLE_RATE // 1000
-        self._held: list[tuple[_Channel, _Open, Pcm]] = []
+        self._owe = owe
+        self._held: list[tuple[_Channel, _Open, NDArray[np.int16]]] = []
         """What was said while there was no recogniser, oldest first."""
+        self._backlog: list[tuple[_Channel, _Open]] = []
+        """What was held and has been handed to the recogniser since."""
         self._finished = False
 
     def push(self, chunk: Chunk) -> list[Heard]:
@@ -137,7 +163,7 @@ class Listener:
         return heard
 
     def finish(self) -> list[Heard]:
-        """The call is over: blocks until its last words are final."""
+        """The call is over: blocks until its last words are final, but for those that are owed."""
         if self._finished:
             return []
         self._finished = True
@@ -146,10 +172,14 @@ class Listener:
             for frame in channel.activity.flush():
                 heard += self._frame(channel, frame, 1)
             heard += self._steps(channel, channel.turns.finish())
-        heard += self._drop_held(0)
+        if self._owe is not None:
+            for channel, utterance in self._backlog:
+                if self._scheduler.withdraw(utterance.task):
+                    self._held.append((channel, utterance, _kept(utterance.task.sound)))
         lines = [channel.line for channel in self._channels.values()]
         self._scheduler.wait(lines)
         heard += self.poll()
+        heard += self._drop_held(0, self._owe)
         heard += self._crosstalk.finish()
         self._scheduler.shut(lines)
         return heard
@@ -215,6 +245,9 @@ class Listener:
             return [
                 Hypothesis(utterance.id, channel.speaker, start, _shifted(agreed, start), _shifted(tentative, start))
             ]
+        if words is None and self._scheduler.missing and utterance.task.lost < 2:  # nobody has tried it
+            utterance.task.decoding, utterance.task.taken = None, 0
+            return [*self._presence(), *self._hold(channel, utterance, np.zeros(0, np.float32))]
         heard: list[Heard] = []
         channel.waiting.remove(utterance)
         if words is None:
@@ -239,26 +272,32 @@ class Listener:
         if missing:
             return [Trouble(self._now_ms, "transcriber-missing", missing)]
         held, self._held = self._held, []
-        for channel, utterance, pcm in held:
-            self._scheduler.submit(utterance.task, pcm, final=True)
+        self._backlog = [each for each in self._backlog if each[1] in each[0].waiting]
+        for channel, utterance, sound in held:
+            self._backlog.append((channel, utterance))
+            self._scheduler.submit(utterance.task, _pcm(sound), final=True)
             if self._in_step:
                 self._scheduler.wait([channel.line])
         return [Trouble(self._now_ms, "transcriber-missing", "A recogniser is there: words are heard.", cleared=True)]
 
     def _hold(self, channel: _Channel, utterance: _Open, pcm: Pcm) -> list[Heard]:
-        sound = np.concatenate([*utterance.task.sound, pcm])
+        self._held.append((channel, utterance, _kept([*utterance.task.sound, pcm])))
         utterance.task.sound.clear()
-        self._held.append((channel, utterance, sound))
         return self._drop_held(self._backfill)
 
-    def _drop_held(self, most: int) -> list[Heard]:
-        """Let go of held sound until at most so many samples are left."""
+    def _drop_held(self, most: int, owe: Callable[[Owed], None] | None = None) -> list[Heard]:
+        """Let go of held sound, or hand it on, until at most so many samples are left."""
         heard: list[Heard] = []
         while sum(len(pcm) for _, _, pcm in self._held) > most:
             number = next((n for n, (who, _, _) in enumerate(self._held) if who.speaker is Speaker.AGENT), 0)
-            channel, utterance, _ = self._held.pop(number)
+            channel, utterance, sound = self._held.pop(number)
             channel.waiting.remove(utterance)
-            heard.append(Gap(channel.speaker, _ms(utterance.start), _ms(utterance.end), "untranscribed"))
+            start, end = _ms(utterance.start), _ms(utterance.end)
+            heard.append(Gap(channel.speaker, start, end, "untranscribed"))
+            if utterance.settling.agreed or utterance.settling.tentative:  # what was shown of it does not stand
+                heard.append(Utterance(utterance.id, channel.speaker, start, end, ()))
+            if owe is not None:
+                owe(Owed(utterance.id, channel.speaker, start, end, sound))
         return heard
 
     def _late(self) -> list[Heard]:
@@ -277,6 +316,14 @@ class Listener:
 
 def _ms(sample: int) -> int:
     return sample * 1000 // SAMPLE_RATE
+
+
+def _kept(pieces: Sequence[Pcm]) -> NDArray[np.int16]:
+    return np.clip((np.concatenate(pieces) * WHOLE).round(), -WHOLE, WHOLE - 1).astype(np.int16)
+
+
+def _pcm(sound: NDArray[np.int16]) -> Pcm:
+    return sound.astype(np.float32) / np.float32(WHOLE)
 
 
 def _shifted(words: Sequence[Word], by_ms: int) -> tuple[Word, ...]:

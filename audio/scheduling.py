@@ -96,6 +96,20 @@ class Scheduler:
             self._agenda.submit(task, self.now_ms(), final=final, paused=paused)
             self._change.notify_all()
 
+    def later(self, pcm: Pcm, phrases: tuple[str, ...], told: Callable[[tuple[Word, ...] | None], None]) -> None:
+        """Have a whole utterance decoded when no live call has anything to decode.
+
+        `told` is called with its words, from a worker; with None where they cannot be had, or there is no recogniser.
+        """
+        with self._change:
+            line = self._agenda.later
+        self.submit(Task(line, phrases, lambda answer: told(answer.words)), pcm, final=True)
+
+    def withdraw(self, task: Task) -> bool:
+        """Ask no more for the words of this task; False where its last words are known or being decoded."""
+        with self._change:
+            return any(job.final for job in self._agenda.forget(task))
+
     def stretch(self) -> int:
         """How many times rarer hops should come: 1, 2, 4; 0 for finals only."""
         with self._change:

@@ -3,9 +3,11 @@
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
+from audio.agenda import Task
 from audio.errors import AudioError
 from audio.events import Chunk, Gap, Speaker, Trouble, Utterance, Word
 from audio.listener import Listener
@@ -13,6 +15,7 @@ from audio.scheduling import Scheduler
 
 DATA = Path(__file__).parent / "data"
 BOTH = (Speaker.AGENT, Speaker.CUSTOMER)
+CHUNK = np.zeros(1600, np.float32)
 
 
 class Counting:
@@ -146,4 +149,60 @@ def test_sound_levels_need_no_recogniser(chunks):
     pushed(listener, chunks)
     listener.finish()
     assert meter.given > 50
+    scheduler.close()
+
+
+class Gated(Counting):
+    """Decodes one utterance for each permit."""
+
+    def __init__(self):
+        self.permits, self.asked = threading.Semaphore(0), threading.Semaphore(0)
+
+    def begin(self, *, phrases=()):
+        decoding = super().begin(phrases=phrases)
+        final = decoding.final
+
+        def later():
+            self.asked.release()
+            assert self.permits.acquire(timeout=10)
+            return final()
+
+        decoding.final = later
+        return decoding
+
+
+def test_a_call_that_ends_hands_over_what_has_not_been_transcribed_yet_and_does_not_wait_for_it(chunks):
+    scheduler, recogniser, owed = Scheduler(None, 1), Gated(), []
+    listener = Listener(scheduler, BOTH, backfill_ms=60_000, owe=owed.append)
+    heard = pushed(listener, chunks[:-1])
+    scheduler.adopt(recogniser)
+    heard += pushed(listener, chunks[-1:])
+    recogniser.permits.release()
+    assert recogniser.asked.acquire(timeout=10) and recogniser.asked.acquire(timeout=10)
+    wait = scheduler.wait  # one is done, one is being decoded: that one is waited for
+    scheduler.wait = lambda lines: (recogniser.permits.release(), wait(lines))
+    heard += listener.finish()
+    assert len(owed) == 5 and len(utterances(heard)) == 2
+    assert sorted((each.start_ms, each.end_ms) for each in owed) == sorted(
+        (gap.start_ms, gap.end_ms) for gap in gaps(heard)
+    )
+    assert all(len(each.sound) == len(each.pcm) == (each.end_ms - each.start_ms) * 16 for each in owed)
+    scheduler.close()
+
+
+def test_speech_of_ended_calls_is_decoded_only_when_no_live_call_waits():
+    scheduler, recogniser, order, done = Scheduler(None, 1), Gated(), [], threading.Event()
+    said = []
+    scheduler.later(CHUNK, (), said.append)
+    assert said == [None]  # there is no recogniser
+    scheduler.adopt(recogniser)
+    for _ in range(3):
+        scheduler.later(CHUNK, (), lambda words: (order.append("later"), done.set() if len(order) == 5 else None))
+    assert recogniser.asked.acquire(timeout=10)
+    line = scheduler.open(Speaker.CUSTOMER)
+    for _ in range(2):
+        scheduler.submit(Task(line, (), lambda answer: order.append("live")), CHUNK, final=True)
+    recogniser.permits.release(5)
+    assert done.wait(10) and order == ["later", "live", "live", "later", "later"]
+    assert scheduler.stretch() == 1
     scheduler.close()

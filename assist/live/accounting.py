@@ -1,7 +1,7 @@
 """Where the time of a call went: each channel's milliseconds by what became of them. A fold over the call's events.
 
-What overlaps counts once, as the gravest: withheld for want of consent, paused, lost, untranscribed, failed, speech;
-the rest is silence.
+What overlaps counts once, as the gravest: withheld for want of consent, paused, lost, untranscribed, failed,
+transcribed after the call, speech; the rest is silence.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from assist.events import Action, CallStarted, ConsentSet, Event
+from assist.events import Action, CallStarted, ConsentSet, Event, TranscribedLate
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from audio.events import Gap, Utterance
 
-ORDER = ("withheld", "paused", "lost", "untranscribed", "failed", "speech")
+ORDER = ("withheld", "paused", "lost", "untranscribed", "failed", "transcribed-late", "speech")
 """Gravest first; `Gap.why` names the third to the fifth."""
 
 
@@ -43,6 +43,12 @@ class Ledger:
                     for speaker in self._ranges:
                         self._note(speaker, self._withheld_at, event.at_ms, "withheld")
                     self._withheld_at = None
+            case TranscribedLate():
+                for speaker, start, end in event.ranges:
+                    ranges, gap = self._ranges.get(speaker, []), (start, end, ORDER.index("untranscribed"))
+                    if gap in ranges:
+                        ranges.remove(gap)
+                    self._note(speaker, start, end, "transcribed-late")
             case Action(what="pause") if self._paused_at is None:
                 self._paused_at = event.at_ms
             case Action(what="resume") if self._paused_at is not None:

@@ -17,6 +17,7 @@ from assist.live.session import Session
 from assist.privacy.recordings import Tape
 from audio.channels import ChannelWatch
 from audio.events import Chunk, Gap, Heard, Trouble
+from audio.listener import Owed
 
 STALLED_S = 3.0
 """Without any sound for so long, people are told."""
@@ -64,6 +65,10 @@ class LiveCall:
     """Times this call was cut short before: keeps the utterances of each run apart."""
     tape: Tape | None = None
     """Keeps the sound; None: it is not kept."""
+    owed: list[Owed] = field(default_factory=list)
+    """Speech without words when the call ended, in the call's own time; none of it from where nothing may be kept."""
+    _closed: list[tuple[int, int]] = field(default_factory=list)
+    """(from, to) in ms of call time: paused, or without consent to be heard and kept."""
     _watch: ChannelWatch = field(default_factory=ChannelWatch)
     _stalled: bool = False
     _end_ms: int = 0
@@ -96,6 +101,13 @@ class LiveCall:
         """An alert of this call went on; `make` is given the call time."""
         if not self._ended:
             self._say([make(self.session.now_ms)])
+
+    def owe(self, owed: Owed) -> None:
+        """Take speech whose words the listener does not know as the call ends."""
+        start_ms, end_ms = owed.start_ms + self.offset_ms, owed.end_ms + self.offset_ms
+        if not any(start_ms < closed_to and closed_from < end_ms for closed_from, closed_to in self._closed):
+            name = f"{owed.id}.{self.cuts}" if self.offset_ms else owed.id
+            self.owed.append(replace(owed, id=name, start_ms=start_ms, end_ms=end_ms))
 
     def hang_up(self) -> None:
         """End the call after the sound already taken."""
@@ -166,6 +178,8 @@ class LiveCall:
         else:
             for trouble in self._watch.push(item):
                 self._hear(trouble)
+        if self.session.deaf or not self.session.gate.kept:
+            self._close(item.start_ms + self.offset_ms, item.end_ms + self.offset_ms)
         if self.tape is not None:
             self._say(self.tape.push(item, self.offset_ms, self.session.gate.consent, deaf=self.session.deaf))
         for heard in ears.push(item):
@@ -175,6 +189,11 @@ class LiveCall:
         if self._end_ms >= self._next_pulse_ms:
             self._next_pulse_ms = self._end_ms + 1000
             self.pulse()
+
+    def _close(self, start_ms: int, end_ms: int) -> None:
+        if self._closed and self._closed[-1][1] >= start_ms:
+            start_ms = self._closed.pop()[0]
+        self._closed.append((start_ms, end_ms))
 
     def _stall(self, stalled: bool) -> list[Trouble]:
         """No sound of any kind is coming, or it comes again."""

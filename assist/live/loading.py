@@ -18,7 +18,7 @@ from assist.live.service import Hearing
 from assist.settings import Settings
 from audio.errors import AudioError
 from audio.events import Chunk, Pcm, Speaker
-from audio.listener import Listener
+from audio.listener import Listener, Owed
 from audio.models import choose_recogniser, fetch_model, find_model
 from audio.processes import Pool, default_processes
 from audio.recogniser import Recogniser
@@ -111,6 +111,7 @@ def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0) -> Hearing:
         wake: Callable[[], None],
         phrases: Sequence[str],
         tone: bool = True,
+        owe: Callable[[Owed], None] | None = None,
     ) -> Listener:
         clean = Speaker.CUSTOMER in speakers and Speaker.AGENT in speakers
         return Listener(
@@ -121,9 +122,19 @@ def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0) -> Hearing:
             phrases=phrases,
             voice_meter=VoiceMeter() if clean and tone else None,
             backfill_ms=backfill_ms,
+            owe=owe,
         )
 
-    hearing = Hearing(line, "no recogniser", "", False, listener, scheduler.close, lambda: scheduler.recogniser)
+    hearing = Hearing(
+        line,
+        "no recogniser",
+        "",
+        False,
+        listener,
+        scheduler.close,
+        lambda: scheduler.recogniser,
+        scheduler.later,
+    )
     if scheduler.recogniser is not None:
         hearing.take(scheduler.recogniser, line)
     return hearing

@@ -61,5 +61,6 @@ class Reloading:
                 continue
             self._hearing.take(recogniser, line)
             self._scheduler.adopt(recogniser)
+            self._hearing.arrived()
             log.warning("%s", line)
             delay = FIRST_S

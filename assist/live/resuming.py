@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from assist.events import Action, Event, SignalRaised
@@ -11,7 +11,13 @@ from audio.events import Gap, Heard, Hypothesis, SpeechActivity, Trouble, Uttera
 
 
 def rebuild(session: Session, events: Iterable[Event]) -> None:
-    """Bring a fresh session to where the log left off. What it says meanwhile has been said and is dropped.
+    """Bring a fresh session to where the log left off. What it says meanwhile has been said and is dropped."""
+    for _ in judged(session, events):
+        pass
+
+
+def judged(session: Session, events: Iterable[Event]) -> Iterator[tuple[Event | None, list[Event]]]:
+    """Judge a log again in a fresh session: each event, or None where time has passed, with what is said because of it.
 
     Words and actions are judged again; signals that stood on sound (a raised voice) are taken as they were logged, for
     the sound is gone.
@@ -19,14 +25,15 @@ def rebuild(session: Session, events: Iterable[Event]) -> None:
     for event in events:
         at_ms = getattr(event, "at_ms", getattr(event, "end_ms", 0))
         for now_ms in range(session.now_ms + TICK_MS, at_ms, TICK_MS):
-            session.tick(now_ms)
+            yield None, session.tick(now_ms)
         match event:
             case Utterance():
-                session.hear(event)
+                yield event, session.hear(event)
             case Action():
-                session.act(event)
+                yield event, session.act(event)
             case SignalRaised() if not event.signal.evidence.quote:
-                session.escalation.hear((event.signal,), at_ms)
+                change = session.escalation.hear((event.signal,), at_ms)
+                yield event, [change] if change is not None else []
             case _:
                 session.now_ms = max(session.now_ms, at_ms)
 

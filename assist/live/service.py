@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from assist.coach.planb import Caller
 from assist.coach.shelf import Shelf
 from assist.errors import AssistError
 from assist.events import Action, AlertMoved, CallEnded, CallStarted, Event
+from assist.live.arrears import Arrears, add_late
 from assist.live.call import Ears, LiveCall
 from assist.live.keeping import Keeper
 from assist.live.resuming import rebuild
@@ -36,7 +38,7 @@ from assist.settings import Settings
 from assist.store.codec import decode
 from assist.store.sounds import Recordings
 from assist.store.store import RecordQuery, Store, open_store
-from audio.events import Gap, Trouble
+from audio.events import Gap, Pcm, Trouble, Utterance, Word
 from audio.recogniser import Recogniser
 from audio.source import CallSource
 from detectors.escalation import Escalation
@@ -62,10 +64,15 @@ class Hearing:
     version: str
     embedded: bool
     listener: Callable[..., Ears]
-    """(speakers, in_step, wake, phrases, tone) -> a listener of its own for one call; tone: measure the voice."""
+    """(speakers, in_step, wake, phrases, tone, owe) -> a listener of its own for one call; tone: measure the voice;
+    owe: takes the speech whose words are not known when the call ends."""
     close: Callable[[], None]
     recogniser: Callable[[], Recogniser | None] = lambda: None
     """What listens now."""
+    later: Callable[[Pcm, tuple[str, ...], Callable[[tuple[Word, ...] | None], None]], None] = lambda *_: None
+    """Have a whole utterance decoded where no live call has anything to decode (audio/scheduling.py)."""
+    arrived: Callable[[], None] = lambda: None
+    """Called, from any thread, when a recogniser has come where there was none."""
 
     def take(self, recogniser: Recogniser, line: str) -> None:
         """This recogniser listens from now on."""
@@ -87,6 +94,7 @@ class Service:
     store: Store = field(init=False)
     screens: Screens = field(init=False)
     duty: Duty = field(init=False)
+    arrears: Arrears = field(init=False)
     history: History = field(default_factory=History)
     """What Plan B came to in the finished calls."""
     calls: dict[str, LiveCall] = field(default_factory=dict)
@@ -124,6 +132,20 @@ class Service:
             self.store.finish(stored.call, "interrupted", record.model_dump(mode="json")).result()
             interrupted.append(stored.call)
         self.history.take(self.store.digests(RecordQuery(limit=CALLS)))
+        self.arrears = Arrears(
+            lambda *asked: self.hearing.later(*asked),
+            lambda: self.hearing.recogniser() is not None,
+            self._add_late,
+            phrases=self._phrases,
+            most_s=self.settings.backfill_ended_s,
+            wait_s=self.settings.backfill_wait_s,
+        )
+
+        def arrived() -> None:
+            with contextlib.suppress(RuntimeError):  # the program has ended
+                loop.call_soon_threadsafe(self.arrears.go)
+
+        self.hearing.arrived = arrived
         return interrupted
 
     def start(
@@ -210,6 +232,7 @@ class Service:
             cuts=cuts,
         )
         self.store.reopen(call)
+        self.arrears.forget([call])
         for event in events:
             live.ledger.take(event)
             self.screens.show(call, event)
@@ -285,19 +308,21 @@ class Service:
         used = self.history.used_by(started.caller, playbook.options, began.date())
         caller = Caller(started.value, used)
         coach = Coach(playbook, profile, self.history.accepted_here(), caller, began)
-        return Session(started, build(self.rulebook, RosterSettings(meaning=settings.meaning)), Escalation(), coach)
+        session = Session(started, build(self.rulebook, RosterSettings(meaning=settings.meaning)), Escalation(), coach)
+        session.redactor.names = settings.mask_names
+        session.auto_pause = AutoPause(settings.auto_pause_s * 1000) if settings.auto_pause else None
+        return session
 
     def _begin(self, call: str, live: LiveCall, source: CallSource, *, in_step: bool) -> asyncio.Task[str]:
         """Give the call its ears and its task."""
         loop = asyncio.get_running_loop()
         session = live.session
-        session.redactor.names = self.settings.mask_names
-        session.auto_pause = AutoPause(self.settings.auto_pause_s * 1000) if self.settings.auto_pause else None
         ears = self.hearing.listener(
             source.speakers,
             in_step=in_step,
             wake=lambda: loop.call_soon_threadsafe(live.wake),
-            phrases=(self.settings.expect,) if self.settings.expect else (),
+            phrases=self._phrases,
+            owe=live.owe,
             tone=session.started.queue not in self.settings.internal_queues,
         )
         live.pulse = lambda: self.screens.pulse(call, session.now_ms, session.escalation.score)
@@ -333,6 +358,7 @@ class Service:
     async def close(self) -> None:
         """Hang up, then let go of the store and the model."""
         await self.hang_up()
+        await self.arrears.close()
         self.duty.close()
         await asyncio.to_thread(self.store.close)
         self.hearing.close()
@@ -353,6 +379,8 @@ class Service:
                 self.history.take([record.model_dump()])
             self.duty.ended(call)
             self.screens.ended(call, form(record, [], self.settings) if record is not None else None)
+            if record is not None:
+                self.arrears.take(call, live.owed)
         return call
 
     def _write_record(self, call: str) -> IncidentRecord:
@@ -360,6 +388,19 @@ class Service:
         record = self._fold(call)
         self.store.finish(call, "ended", record.model_dump(mode="json")).result()
         return record
+
+    def forget(self, calls: Sequence[str]) -> None:
+        """These calls are being erased: nothing of them stays in memory."""
+        self.arrears.forget(calls)
+
+    async def _add_late(self, call: str, said: Sequence[Utterance], after_s: int) -> None:
+        """Words of an ended call have come."""
+        heard = {"recogniser": self.hearing.name, "model": self.hearing.version[:24], "rules": self.rulebook.version}
+        await add_late(self.store, self._session, call, said, after_s, heard, lambda: self.arrears.closed)
+
+    @property
+    def _phrases(self) -> tuple[str, ...]:
+        return (self.settings.expect,) if self.settings.expect else ()
 
     def _fold(self, call: str) -> IncidentRecord:
         """The record of a call from its stored log, sealed over it."""

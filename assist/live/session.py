@@ -52,6 +52,8 @@ class Session:
     paused_since: int | None = None
     """Call time at which listening was paused; None while listening."""
     _resumed_ms: int = 0
+    _kept_from_ms: int = 0
+    """Since when what is said may be kept; words from before it that come later are not."""
     _reach_ms: int = PAUSE_REACH_MS
     _pause_ends_ms: int | None = None
     """When a pause that began by itself ends by itself."""
@@ -113,7 +115,8 @@ class Session:
         paused = self.paused_since
         last_ms = heard.words[-1].end_ms if heard.words else heard.start_ms
         held = paused is not None and last_ms > paused - self._reach_ms
-        if held or heard.start_ms < self._resumed_ms or not self.gate.heard:
+        before = heard.settled and self.gate.kept and last_ms <= self._kept_from_ms
+        if held or before or heard.start_ms < self._resumed_ms or not self.gate.heard:
             return Utterance(heard.id, heard.speaker, heard.start_ms, last_ms, ())
         return self.redactor.settled(heard) if heard.settled else self.redactor.provisional(heard)
 
@@ -223,7 +226,10 @@ class Session:
 
     def _consent(self, consent: Consent, by: str) -> list[Event]:
         """What is known about consent changes; where nothing may be heard any more, nothing stays in memory either."""
+        kept = self.gate.kept
         self.gate = replace(self.gate, consent=consent, by=by)
+        if self.gate.kept and not kept:
+            self._kept_from_ms = self.now_ms
         events: list[Event] = [self._consent_event()]
         if not self.gate.heard:
             for key in list(self._signals):

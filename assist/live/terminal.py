@@ -23,6 +23,7 @@ from assist.events import (
     SignalRaised,
     SignalWithdrawn,
     StepTicked,
+    TranscribedLate,
 )
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.records.page import clock, label
@@ -110,6 +111,9 @@ class Terminal:
             case Gap():
                 what = "of sound never came" if event.why == "lost" else f"of speech {event.why}"
                 self._line(event.start_ms, "  gap", f"{event.end_ms - event.start_ms} ms {what}")
+            case TranscribedLate():
+                after = f"{-(-event.after_s // 60)} min after the call"
+                self._line(event.at_ms, "  late", f"[bold]Transcribed {after}[/], nobody was prompted:")
             case CallEnded():
                 self._line(event.at_ms, "", f"[bold]Call ended[/] ({event.reason})")
             case _:

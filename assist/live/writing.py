@@ -124,6 +124,10 @@ class Owning(Protocol):
         """Calls that go on now."""
         ...
 
+    def forget(self, calls: Sequence[str]) -> None:
+        """These calls are being erased: nothing of them stays in memory."""
+        ...
+
 
 def socket_of(data: Path) -> Path | None:
     """The socket of the program that has this data folder; None where the path is too long for one."""
@@ -165,6 +169,7 @@ async def _carry_out(owning: Owning, ask: Ask) -> None:
         case PutReview():
             receipt = store.review(ask.call, ask.review)
         case Strip():
+            owning.forget([ask.call])
             receipt = store.strip(ask.call, ask.record)
         case Forget():
             receipt = store.forget(ask.calls)
@@ -173,6 +178,7 @@ async def _carry_out(owning: Owning, ask: Ask) -> None:
             if live:
                 raise AssistError("call-live", f"call {live[0]} is live: hang up first, or refuse consent on its page")
             await asyncio.to_thread(erase, store, data, ask.calls)
+            owning.forget(ask.calls)
             return
     await asyncio.wrap_future(receipt)
 

@@ -26,6 +26,7 @@ from assist.events import (
     SignalRaised,
     SignalWithdrawn,
     StepTicked,
+    TranscribedLate,
 )
 from assist.records.record import (
     Alert,
@@ -35,6 +36,7 @@ from assist.records.record import (
     HandOff,
     HeardSignal,
     IncidentRecord,
+    LateRange,
     LevelStep,
     Line,
     Note,
@@ -73,6 +75,10 @@ class _Folding:
         self.last_ms = 0
         self.signals: dict[str, HeardSignal] = {}
         self.levels: list[LevelStep] = []
+        self.late: TranscribedLate | None = None
+        """Behind it stands what was transcribed after the call."""
+        self.late_ranges: list[LateRange] = []
+        self.levels_late: list[LevelStep] = []
         self.prompts: dict[str, dict[str, Any]] = {}
         self.plan: dict[str, dict[str, Any]] = {}
         self.steps: dict[str, StepDone] = {}
@@ -97,6 +103,12 @@ class _Folding:
                 self.started = event
             case CallEnded():
                 self.ended = event
+            case TranscribedLate():
+                self.late, self.levels_late = event, []
+                self.late_ranges += [
+                    LateRange(speaker=speaker, start_ms=start_ms, end_ms=end_ms, after_s=event.after_s)
+                    for speaker, start_ms, end_ms in event.ranges
+                ]
             case ConsentSet():
                 self.consent.append(
                     ConsentStep(at_ms=event.at_ms, consent=event.consent, by=event.by, policy=event.policy)
@@ -137,7 +149,7 @@ class _Folding:
                 self.withdrawn += self.signals.pop(event.key, None) is not None
             case LevelChange():
                 because = [signal.key for signal in event.because]
-                self.levels.append(
+                (self.levels if self.late is None else self.levels_late).append(
                     LevelStep(at_ms=event.at_ms, level=event.level, score=round(event.score, 1), because=because)
                 )
             case PromptShown():
@@ -320,8 +332,9 @@ class _Folding:
     def record(self) -> IncidentRecord:
         if self.started is None:
             raise ValueError("the events hold no CallStarted")
-        reached = max((Level(step.level) for step in self.levels), key=_RANK.__getitem__, default=Level.CALM)
-        at_end = Level(self.levels[-1].level) if self.levels else Level.CALM
+        levels = [*self.levels, *self.levels_late]
+        reached = max((Level(step.level) for step in levels), key=_RANK.__getitem__, default=Level.CALM)
+        at_end = Level(levels[-1].level) if levels else Level.CALM
         return IncidentRecord(
             call=self.started.call,
             agent=self.started.agent,
@@ -349,8 +362,11 @@ class _Folding:
             transcript=sorted(self.lines.values(), key=lambda line: line.start_ms),
             troubles=self.troubles,
             gaps_ms=self.gaps_ms,
-            accounted_ms=dict(self.ended.accounted_ms),
-            versions=dict(self.started.versions),
+            accounted_ms=dict((self.late or self.ended).accounted_ms),
+            versions=dict(self.started.versions)
+            | {f"late {name}": version for name, version in (self.late.versions.items() if self.late else ())},
+            transcribed_late=self.late_ranges,
+            levels_late=self.levels_late,
             consent=self.consent,
             withdrawn=self.withdrawn,
             actions=self.actions,

@@ -97,6 +97,14 @@ def page(record: IncidentRecord) -> str:
             ],
         ),
         _table(
+            "Level with the words that were transcribed after the call",
+            ("At", "Level", "Score", "Because of"),
+            [
+                (clock(step.at_ms), label(step.level), f"{step.score:.0f}", _because(record, step.because))
+                for step in record.levels_late
+            ],
+        ),
+        _table(
             "Prompts",
             ("At", "Prompt", "Line", "What was done"),
             [(clock(p.shown_ms), p.title, f"“{p.say}”", _done(p)) for p in record.prompts],
@@ -229,12 +237,21 @@ def _made(record: IncidentRecord) -> str:
             f"Masked before it was kept: {masked or 'nothing'}",
             f"Paused, nothing heard or kept: {pauses}" if pauses else "",
             f"Time of each channel: {heard}" if heard else "",
+            f"Transcribed after the call, nobody was prompted: {_late(record)}" if record.transcribed_late else "",
             f"Sound that never came: {record.gaps_ms / 1000:.1f} s" if record.gaps_ms else "",
             f"Event log: {seal}" if seal else "",
             f"Schema {record.schema_version}",
         )
         + "</div>"
     )
+
+
+def _late(record: IncidentRecord) -> str:
+    ranges = [
+        f"{each.speaker} {clock(each.start_ms)} to {clock(each.end_ms)}, {-(-each.after_s // 60)} min after its end"
+        for each in record.transcribed_late
+    ]
+    return "; ".join(ranges)
 
 
 def _recovery(record: IncidentRecord) -> str:
@@ -253,16 +270,21 @@ def _transcript(record: IncidentRecord) -> str:
         if signal.utterance:
             marked.setdefault(signal.utterance, set()).update(range(signal.first_word, signal.last_word + 1))
             caused.setdefault(signal.utterance, []).append(label(signal.id))
+    late = {(each.speaker, each.start_ms, each.end_ms) for each in record.transcribed_late}
     rows = []
     for line in record.transcript:
         words = [
             f"<mark>{escape(word[0])}</mark>" if i in marked.get(line.id, ()) else escape(word[0])
             for i, word in enumerate(line.words)
         ]
+        notes = [
+            *(["transcribed after the call"] if (line.speaker, line.start_ms, line.end_ms) in late else []),
+            *caused.get(line.id, []),
+        ]
         who = record.agent if line.speaker == "agent" else "Caller" if line.speaker == "customer" else "Voice"
         rows.append(
             f'<tr><td class="t">{clock(line.start_ms)}</td><td>{escape(who)}</td><td>{" ".join(words)}</td>'
-            f'<td class="second">{escape(", ".join(dict.fromkeys(caused.get(line.id, []))))}</td></tr>'
+            f'<td class="second">{escape(", ".join(dict.fromkeys(notes)))}</td></tr>'
         )
     return f"<h2>Transcript</h2><table>{''.join(rows)}</table>"
 

@@ -216,6 +216,15 @@ class ConsentStep(_Part):
     policy: str
 
 
+class LateRange(_Part):
+    """Speech that was untranscribed when the call ended and has been transcribed since."""
+
+    speaker: str
+    start_ms: int
+    end_ms: int
+    after_s: int = Field(description="how long after the call's end")
+
+
 class RecoveryTime(_Part):
     """One run of the 60-second recovery clock."""
 
@@ -262,6 +271,12 @@ class IncidentRecord(_Part):
     actions: list[Deed] = Field(default_factory=list)
     pauses: list[Pause] = Field(default_factory=list)
     hand_offs: list[HandOff] = Field(default_factory=list)
+    transcribed_late: list[LateRange] = Field(default_factory=list)
+    levels_late: list[LevelStep] = Field(
+        default_factory=list,
+        description="the level's course judged again with the words transcribed late; `levels` is what pages showed. "
+        "`level_reached` is the higher of both, `level_at_end` is of this one",
+    )
     redactions: dict[str, int] = Field(default_factory=dict, description="what was masked -> in how many places")
     wrap_up: WrapUp | None = None
     marks: list[Judgement] = Field(default_factory=list)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
+    func,
     insert,
     select,
     text,
@@ -105,6 +106,13 @@ class Store(Protocol):
 
     def finish(self, call: str, state: str, record: dict[str, Any]) -> Future[None]:
         """Close a call with its incident record; writing it again replaces it."""
+        ...
+
+    def amend(self, call: str, after: int, events: Sequence[tuple[int, Event]], record: dict[str, Any]) -> Future[None]:
+        """Add to the log of a finished call behind event number `after`, and put a new record in the old one's place.
+
+        Both at once; neither where the log has changed meanwhile: the call was erased, or goes on.
+        """
         ...
 
     def flush(self) -> Future[None]:
@@ -280,39 +288,31 @@ class SqliteStore:
 
     def append(self, call: str, n: int, event: Event) -> Future[None]:
         """Append event number `n`; the same (call, n) twice is written once."""
-        name, body = encode(event)
-        at_ms = getattr(event, "at_ms", getattr(event, "start_ms", 0))
-        row = {"call": call, "n": n, "at_ms": at_ms, "type": name, "body": body}
-        return self._writer.put(upsert(schema.events).values(**row).on_conflict_do_nothing(), len(body) + 100)
+        row = _row(call, n, event)
+        return self._writer.put(
+            upsert(schema.events).values(**row).on_conflict_do_nothing(), len(str(row["body"])) + 100
+        )
 
     def finish(self, call: str, state: str, record: dict[str, Any]) -> Future[None]:
         """Close a call with its incident record."""
-        row = {
-            "schema_version": record["schema_version"],
-            "started_at": record["started_at"],
-            "agent": record["agent"],
-            "team": record["team"],
-            "level": record["level_reached"],
-            "outcome": record["outcome"],
-            "contested": int(bool(record["contested"])),
-            "signal_ids": f" {' '.join(sorted({signal['id'] for signal in record['signals']}))} ",
-            "body": json.dumps(record, ensure_ascii=False, separators=(",", ":")),
-        }
-        digest = json.dumps(digest_of({**record, "call": call}), ensure_ascii=False, separators=(",", ":"))
-        words = " ".join(line["text"] for line in record["transcript"])
-        self._writer.put(
-            upsert(schema.records).values(call=call, **row).on_conflict_do_update(index_elements=["call"], set_=row)
-        )
-        self._writer.put(
-            upsert(schema.digests)
-            .values(call=call, body=digest)
-            .on_conflict_do_update(index_elements=["call"], set_={"body": digest})
-        )
-        self._writer.put(text("DELETE FROM spoken WHERE call = :call").bindparams(call=call))
-        self._writer.put(
-            text("INSERT INTO spoken(call, words) VALUES (:call, :words)").bindparams(call=call, words=words)
-        )
+        for statement in _filing(call, record):
+            self._writer.put(statement)
         return self._writer.put(update(schema.calls).where(schema.calls.c.call == call).values(state=state))
+
+    def amend(self, call: str, after: int, events: Sequence[tuple[int, Event]], record: dict[str, Any]) -> Future[None]:
+        """Add to the log of a finished call, and put a new record in the old one's place."""
+        rows = [_row(call, n, event) for n, event in events]
+        last = select(func.max(schema.events.c.n)).where(schema.events.c.call == call)
+        state = select(schema.calls.c.state).where(schema.calls.c.call == call)
+
+        def write(connection: Connection) -> None:
+            if connection.execute(last).scalar() != after or connection.execute(state).scalar() in (None, "live"):
+                return
+            connection.execute(insert(schema.events), rows)
+            for statement in _filing(call, record):
+                connection.execute(statement)
+
+        return self._writer.put(write, sum(len(str(row["body"])) + 100 for row in rows))
 
     def flush(self) -> Future[None]:
         """A receipt for everything put in so far: one writer, so what is queued last is written last."""
@@ -503,6 +503,37 @@ class ReadOnlyStore(SqliteStore):
     def close(self) -> None:
         """Let go."""
         self._reader.dispose()
+
+
+def _row(call: str, n: int, event: Event) -> dict[str, Any]:
+    name, body = encode(event)
+    at_ms = getattr(event, "at_ms", getattr(event, "start_ms", 0))
+    return {"call": call, "n": n, "at_ms": at_ms, "type": name, "body": body}
+
+
+def _filing(call: str, record: dict[str, Any]) -> list[Any]:
+    """The statements that put a record, its digest and its words in the place of what was there."""
+    row = {
+        "schema_version": record["schema_version"],
+        "started_at": record["started_at"],
+        "agent": record["agent"],
+        "team": record["team"],
+        "level": record["level_reached"],
+        "outcome": record["outcome"],
+        "contested": int(bool(record["contested"])),
+        "signal_ids": f" {' '.join(sorted({signal['id'] for signal in record['signals']}))} ",
+        "body": json.dumps(record, ensure_ascii=False, separators=(",", ":")),
+    }
+    digest = json.dumps(digest_of({**record, "call": call}), ensure_ascii=False, separators=(",", ":"))
+    words = " ".join(line["text"] for line in record["transcript"])
+    return [
+        upsert(schema.records).values(call=call, **row).on_conflict_do_update(index_elements=["call"], set_=row),
+        upsert(schema.digests)
+        .values(call=call, body=digest)
+        .on_conflict_do_update(index_elements=["call"], set_={"body": digest}),
+        text("DELETE FROM spoken WHERE call = :call").bindparams(call=call),
+        text("INSERT INTO spoken(call, words) VALUES (:call, :words)").bindparams(call=call, words=words),
+    ]
 
 
 def _engine(path: Path, *, read_only: bool = False) -> Engine:

@@ -1,0 +1,291 @@
+"""Speech of calls that have ended which no recogniser was there to transcribe: it gets its words when one comes.
+
+The path: 1. at the end of a call its listener hands over what it still holds (audio/listener.py); the record says
+"untranscribed" of it, as of now. 2. The sound stays here, in memory only, until a recogniser is there, its time is up,
+too much of it is held, or the call is erased. 3. One utterance at a time is decoded, where no live call has anything to
+decode. 4. The call's log is judged again with these words at the times they were said (`heard_late`): masked, paused
+and refused as live ones. 5. Words, findings, promises and the level's course are added to the log behind a
+TranscribedLate, and the record is folded and sealed again; both at once, and only where the call is still there.
+
+Whatever ends the program loses the sound and nothing else: the record goes on saying "untranscribed".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from assist.coach.words import alike
+from assist.events import (
+    CallEnded,
+    CallStarted,
+    Event,
+    FollowUpNoted,
+    SignalRaised,
+    SignalWithdrawn,
+    TranscribedLate,
+)
+from assist.live.accounting import accounted
+from assist.live.resuming import judged
+from assist.live.session import Session
+from assist.records.folding import fold
+from assist.records.seal import seal
+from assist.store.codec import decode, encode
+from assist.store.store import Store
+from audio.events import SAMPLE_RATE, Pcm, Utterance, Word
+from audio.listener import Owed
+from detectors.signals import LevelChange
+
+log = logging.getLogger("assist")
+
+Words = tuple[Word, ...] | None
+Decode = Callable[[Pcm, tuple[str, ...], Callable[[Words], None]], None]
+"""Have a whole utterance decoded in the background (audio/scheduling.py); None: it cannot be, or not now."""
+
+
+@dataclass(eq=False, slots=True)
+class Ended:
+    """One ended call and what it is owed."""
+
+    call: str
+    ended_s: float
+    """On the event loop's clock."""
+    owed: list[Owed]
+    said: list[Utterance]
+    """What has been transcribed since, in call time."""
+
+
+class Arrears:
+    """The speech of all ended calls that waits for a recogniser. Event loop only."""
+
+    def __init__(
+        self,
+        decode: Decode,
+        ready: Callable[[], bool],
+        add: Callable[[str, Sequence[Utterance], int], Awaitable[None]],
+        *,
+        phrases: tuple[str, ...] = (),
+        most_s: int,
+        wait_s: int,
+    ) -> None:
+        """`ready` says whether there is a recogniser; `add` puts what an ended call said into its log and record.
+
+        At most `most_s` seconds of speech are held, of no call longer than `wait_s` seconds after its end.
+        """
+        self._decode, self._ready, self._add, self._phrases = decode, ready, add, phrases
+        self._most = most_s * SAMPLE_RATE
+        self._wait_s = wait_s
+        self._calls: list[Ended] = []
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+        self.closed = False
+        """Whether the program ends."""
+
+    @property
+    def samples(self) -> int:
+        """Of sound held now."""
+        return sum(len(owed.sound) for ended in self._calls for owed in ended.owed)
+
+    def take(self, call: str, owed: Sequence[Owed]) -> None:
+        """A call has ended, its record is written, and it still owes the words of this."""
+        if owed:
+            self._calls.append(Ended(call, self._loop.time(), sorted(owed, key=lambda each: each.start_ms), []))
+            self._loop.call_later(self._wait_s, self._expire)
+            self._shrink()
+            self.go()
+
+    def forget(self, calls: Sequence[str]) -> None:
+        """These calls are erased, or live again: their sound is let go of."""
+        self._calls = [ended for ended in self._calls if ended.call not in calls]
+
+    def go(self) -> None:
+        """There may be a recogniser now: go on."""
+        if self._calls and self._ready() and (self._task is None or self._task.done()):
+            self._task = self._loop.create_task(self._work(), name="arrears")
+
+    async def idle(self) -> None:
+        """Wait until nothing more can be done now."""
+        while self._task is not None and not self._task.done():
+            await asyncio.wait([self._task])
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        self.closed = True
+        self._calls.clear()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _work(self) -> None:
+        while self._calls and self._ready():
+            ended = self._calls[0]
+            while ended.owed and ended in self._calls:
+                owed = ended.owed[0]
+                words = await self._words_of(owed)
+                if words is None and not self._ready():
+                    return
+                if owed in ended.owed:  # not let go of meanwhile for want of room
+                    ended.owed.remove(owed)
+                if words is not None:
+                    ended.said.append(_utterance(owed, words))
+            if ended not in self._calls:
+                continue
+            self._calls.remove(ended)
+            if ended.said:
+                try:
+                    await self._add(ended.call, ended.said, round(self._loop.time() - ended.ended_s))
+                except Exception as error:  # the others go on; the record still says what it said
+                    log.error("call %s could not be transcribed late: %s", ended.call, type(error).__name__)
+
+    async def _words_of(self, owed: Owed) -> Words:
+        answer: asyncio.Future[Words] = self._loop.create_future()
+
+        def tell(words: Words) -> None:
+            if not answer.done():
+                answer.set_result(words)
+
+        def told(words: Words) -> None:
+            with contextlib.suppress(RuntimeError):  # the program has ended
+                self._loop.call_soon_threadsafe(tell, words)
+
+        self._decode(owed.pcm, self._phrases, told)
+        return await answer
+
+    def _expire(self) -> None:
+        now_s = self._loop.time()
+        self._calls = [ended for ended in self._calls if now_s - ended.ended_s < self._wait_s]
+
+    def _shrink(self) -> None:
+        """Of too much, the longest ended call's goes first, and of that the agent's."""
+        while self.samples > self._most:
+            owed = self._calls[0].owed
+            owed.pop(next((n for n, each in enumerate(owed) if each.speaker == "agent"), 0))
+            if not owed:
+                self._calls.pop(0)
+
+
+async def add_late(
+    store: Store,
+    session_of: Callable[[CallStarted], Session],
+    call: str,
+    said: Sequence[Utterance],
+    after_s: int,
+    versions: dict[str, str],
+    over: Callable[[], bool],
+) -> list[Event]:
+    """Put what an ended call said into its log, and a new record in the old one's place; what was added.
+
+    Nothing is added where the call has been erased or goes on again, or where nothing may be kept of these words.
+    """
+    rows = await asyncio.to_thread(store.log, call)
+    logged = [decode(name, body) for _, name, body in rows]
+    if not logged or not isinstance(logged[0], CallStarted) or store.record(call) is None:
+        return []
+    started, last = logged[0], rows[-1][0]
+    events = await asyncio.to_thread(
+        heard_late, lambda: session_of(started), logged, said, after_s=after_s, versions=versions, over=over
+    )
+    if not events:
+        return []
+    numbered = list(enumerate(events, last + 1))
+    sealed = seal(call, [*rows, *((n, *encode(event)) for n, event in numbered)])
+    record = fold([*logged, *events]).model_copy(update={"seal": sealed})
+    await asyncio.wrap_future(store.amend(call, last, numbered, record.model_dump(mode="json")))
+    return events
+
+
+def heard_late(
+    session: Callable[[], Session],
+    logged: Sequence[Event],
+    late: Sequence[Utterance],
+    *,
+    after_s: int,
+    versions: dict[str, str],
+    over: Callable[[], bool] = lambda: False,
+) -> list[Event]:
+    """What words that came after the call add to its log; empty where nothing of them may be kept.
+
+    Args:
+        session: Gives a fresh one for this call.
+        logged: The call's log.
+        late: What was said, unmasked, with its true times.
+        after_s: How long after the call's end this is, in seconds.
+        versions: The recogniser, its model and the rules.
+        over: Asked now and then whether to give up.
+    """
+    ids = {said.id for said in late}
+    said: dict[str, Utterance] = {}
+    taken_back = False
+    signals: dict[str, SignalRaised] = {}
+    promises: list[tuple[str, FollowUpNoted]] = []
+    course: list[LevelChange] = []
+    promised = [event for event in logged if isinstance(event, FollowUpNoted)]
+
+    def known(promise: FollowUpNoted) -> bool:
+        return any(alike(each.what, promise.what) for each in promised)
+
+    for cause, events in judged(session(), _in_time(logged, late)):
+        if over():
+            return []
+        for event in events:
+            match event:
+                case Utterance() if event.id in ids:
+                    taken_back = taken_back or event.id in said
+                    said[event.id] = event
+                case SignalRaised(signal=signal) if signal.evidence.utterance in ids:
+                    signals[signal.key] = event
+                case SignalWithdrawn():
+                    signals.pop(event.key, None)
+                case FollowUpNoted() if isinstance(cause, Utterance) and cause.id in ids and not known(event):
+                    promises.append((cause.id, event))
+                case LevelChange():
+                    course.append(event)
+    silent = {each.id for each in late if not each.words}
+    kept = {name: each for name, each in said.items() if each.words}
+    if taken_back:  # by a pause: what stood on it has never been
+        left = [replace(each, words=kept[each.id].words) if each.id in kept else each for each in late]
+        left = [each for each in left if each.id in silent or each.id in kept]
+        return heard_late(session, logged, left, after_s=after_s, versions=versions, over=over)
+    ranges = [each for each in late if each.id in silent or each.id in kept]
+    if not ranges:
+        return []
+    ended = next(event for event in reversed(logged) if isinstance(event, CallEnded))
+    marker = TranscribedLate(
+        ended.at_ms,
+        tuple((each.speaker.value, each.start_ms, each.end_ms) for each in ranges),
+        after_s,
+        {},
+        versions,
+    )
+    whole_ms = sum(ms for name, ms in ended.accounted_ms.items() if name.startswith(f"{ranges[0].speaker}."))
+    sums = accounted([*logged, *kept.values(), marker], whole_ms)
+
+    return [
+        replace(marker, accounted_ms=sums),
+        *sorted(kept.values(), key=lambda each: each.start_ms),
+        *sorted(signals.values(), key=lambda each: each.at_ms),
+        *(replace(each, id=f"late-{each.id}") for name, each in promises if name in kept),
+        *course,
+    ]
+
+
+def _in_time(logged: Sequence[Event], late: Sequence[Utterance]) -> list[Event]:
+    """The log with the late words where they ended."""
+    waiting = sorted(late, key=lambda each: each.end_ms)
+    merged: list[Event] = []
+    for event in logged:
+        at_ms = getattr(event, "at_ms", getattr(event, "end_ms", 0))
+        while waiting and waiting[0].end_ms <= at_ms:
+            merged.append(waiting.pop(0))
+        merged.append(event)
+    return [*merged, *waiting]
+
+
+def _utterance(owed: Owed, words: tuple[Word, ...]) -> Utterance:
+    start = owed.start_ms
+    moved = tuple(replace(word, start_ms=word.start_ms + start, end_ms=word.end_ms + start) for word in words)
+    return Utterance(owed.id, owed.speaker, start, owed.end_ms, moved)

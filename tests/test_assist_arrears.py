@@ -1,0 +1,320 @@
+"""Speech of ended calls that no recogniser was there for: its words come late, where nothing forbids it."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from assist.coach.shelf import Shelf
+from assist.events import Action, CallEnded, CallStarted, FollowUpNoted, TranscribedLate
+from assist.live.arrears import Arrears, heard_late
+from assist.live.loading import heard_by
+from assist.live.service import Service
+from assist.live.writing import Erase, write
+from assist.records.page import page
+from assist.records.record import read_record
+from assist.records.seal import verified
+from assist.settings import Settings
+from assist.store.store import Review
+from audio.events import Chunk, Gap, Speaker
+from audio.listener import Owed
+from audio.scheduling import Scheduler
+from audio.whisper import WhisperRecogniser
+from detectors.rulebook import load_rules
+from overlay.hub import Hub
+from tests.scripted_call import said
+
+MODEL = Path(__file__).parent / "models" / "test-recogniser"
+SOUND = soundfile.read(Path(__file__).parent / "data" / "spoken-call.flac", dtype="float32")[0].T.copy()
+BOTH = (Speaker.AGENT, Speaker.CUSTOMER)
+RULES = load_rules()
+
+
+@pytest.fixture(scope="module")
+def recogniser():
+    return WhisperRecogniser(MODEL, device="cpu", floor_frames=300)
+
+
+class Spoken:
+    """The spoken call, as fast as it is taken; `acts` are done on the way: at (ms) -> what to do."""
+
+    name, speakers, duration_ms = "spoken", BOTH, None
+
+    def __init__(self, acts):
+        self._acts = dict(acts)
+
+    async def __aiter__(self):
+        for at in range(0, SOUND.shape[1], 1600):
+            if (act := self._acts.pop(at // 16, None)) is not None:
+                act()
+            yield Chunk(at // 16, dict(zip(BOTH, SOUND[:, at : at + 1600], strict=True)))
+            await asyncio.sleep(0)
+
+
+class Program:
+    """A whole service, without a recogniser until one comes."""
+
+    def __init__(self, data, recogniser=None, **settings):
+        self.settings = Settings(data=data, **({"consent": "granted", "agent": "Dana", "backfill_s": 60} | settings))
+        self.scheduler = Scheduler(recogniser)
+        self.hearing = heard_by(self.scheduler, "none", self.settings.backfill_s * 1000)
+        self.service = Service(self.settings, RULES, Shelf("default"), Hub(), self.hearing)
+        self.service.open()
+        self.store, self.arrears = self.service.store, self.service.arrears
+
+    async def call(self, acts=()):
+        """The id of a call that has ended; `acts`: at (ms) -> (what, detail) of the agent."""
+
+        def doing(what, detail):
+            def do():
+                (live,) = self.service.calls.values()
+                live.act(Action(live.session.now_ms, "Dana", "agent", what, detail=detail))
+
+            return do
+
+        call, task = self.service.start(Spoken({at: doing(*act) for at, act in dict(acts).items()}), in_step=True)
+        await task
+        return call
+
+    async def come(self, recogniser):
+        """A recogniser is there, and all that can be done with it has been done."""
+        self.hearing.take(recogniser, "there")
+        self.scheduler.adopt(recogniser)
+        self.hearing.arrived()
+        await asyncio.sleep(0)
+        await self.arrears.idle()
+
+
+@asynccontextmanager
+async def program(data, recogniser=None, **settings):
+    one = Program(data, recogniser, **settings)
+    try:
+        yield one
+    finally:
+        await one.service.close()
+
+
+@pytest.fixture(scope="module")
+def in_time(recogniser, tmp_path_factory):
+    """The record of the same call heard while it went on."""
+
+    async def scene():
+        async with program(tmp_path_factory.mktemp("live"), recogniser) as one:
+            return one.store.record(await one.call())
+
+    return asyncio.run(scene())
+
+
+def words(record):
+    return [(line["speaker"], word[:3]) for line in record["transcript"] for word in line["words"]]
+
+
+def found(record):
+    return {(signal["id"], signal["quote"], signal["at_ms"]) for signal in record["signals"] if signal["quote"]}
+
+
+def test_a_call_without_a_recogniser_has_its_words_in_the_record_when_one_comes(recogniser, in_time, tmp_path):
+    async def scene():
+        async with program(tmp_path) as one:
+            call = await one.call()
+            before = one.store.record(call)
+            assert before["transcript"] == [] and before["accounted_ms"]["customer.untranscribed"] > 8_000
+            page_before = one.service.hub.snapshot("agent/Dana"), one.service.hub.snapshot("board")
+            exported = tmp_path / "exported.json"
+            exported.write_text(json.dumps(before))
+            one.store.review(call, Review("2026-11-27T10:00:00+00:00", "Maria", "comment", "", "No words?"))
+            await one.come(recogniser)
+            now = one.store.record(call)
+            assert words(now) == words(in_time) and len(words(now)) > 40
+            assert found(now) == found(in_time)
+            assert now["level_reached"] == in_time["level_reached"] and now["levels"] == before["levels"]
+            assert now["prompts"] == now["alerts"] == []
+            assert (one.service.hub.snapshot("agent/Dana"), one.service.hub.snapshot("board")) == page_before
+            late = {(each["speaker"], each["start_ms"], each["end_ms"]) for each in now["transcribed_late"]}
+            assert len(late) == 7 and "customer.untranscribed" not in now["accounted_ms"]
+            assert now["accounted_ms"]["customer.transcribed-late"] == before["accounted_ms"]["customer.untranscribed"]
+            assert now["duration_ms"] == before["duration_ms"] and now["versions"]["late recogniser"] == recogniser.name
+            assert [each.text for each in one.store.reviews(call)] == ["No words?"]
+            assert "unchanged since the record was made" in verified(one.store, call)
+            assert "words transcribed late" in verified(one.store, call, exported)
+            shown = page(read_record(now))
+            assert "transcribed after the call" in shown and "nobody was prompted" in shown
+            assert one.arrears.samples == 0
+
+    asyncio.run(scene())
+
+
+def test_erased_in_between_nothing_is_heard_any_more(recogniser, tmp_path):
+    async def scene():
+        async with program(tmp_path) as one:
+            gone, stays = await one.call(), await one.call()
+            held = one.arrears.samples
+            assert (await write(one.service, Erase(calls=[gone]).model_dump_json().encode())) == {"written": True}
+            assert one.arrears.samples == held // 2
+            await one.come(recogniser)
+            assert one.store.events(gone) == [] and one.store.record(gone) is None
+            assert one.store.record(stays)["transcript"]
+
+    asyncio.run(scene())
+
+
+def test_a_log_that_was_erased_or_goes_on_is_not_added_to(tmp_path):
+    async def scene():
+        async with program(tmp_path) as one:
+            call = await one.call()
+            record, log = one.store.record(call), one.store.log(call)
+            late = [(log[-1][0] + 1, said("never written", 0))]
+            one.store.reopen(call)
+            await asyncio.wrap_future(one.store.amend(call, log[-1][0], late, record))
+            assert one.store.log(call) == log
+            one.store.erase([call])
+            await asyncio.wrap_future(one.store.amend(call, log[-1][0], late, record))
+            assert one.store.log(call) == [] and one.store.record(call) is None
+
+    asyncio.run(scene())
+
+
+def test_a_program_that_ends_first_loses_the_sound_and_still_says_untranscribed(recogniser, tmp_path):
+    async def scene():
+        one = Program(tmp_path)
+        call = await one.call()
+        before = one.store.record(call)
+        one.hearing.take(recogniser, "there")
+        one.scheduler.adopt(recogniser)
+        one.hearing.arrived()
+        await asyncio.sleep(0)  # it has begun to listen
+        await one.service.close()
+        assert one.arrears.samples == 0
+        return call, before
+
+    call, before = asyncio.run(scene())
+
+    async def again():
+        async with program(tmp_path) as one:
+            assert one.store.record(call) == before
+
+    asyncio.run(again())
+
+
+def test_what_was_said_before_consent_or_around_a_pause_is_not_filled(recogniser, in_time, tmp_path):
+    consent_ms, pause_ms, resume_ms = 7_000, 16_000, 19_000
+
+    async def scene():
+        async with program(tmp_path, consent="unknown") as one:
+            call = await one.call(
+                {consent_ms: ("consent", "granted"), pause_ms: ("pause", ""), resume_ms: ("resume", "")}
+            )
+            await one.come(recogniser)
+            return one.store.record(call)
+
+    record = asyncio.run(scene())
+    spans = [(start, end) for _, (_, start, end) in words(record)]
+    assert spans and all(start >= consent_ms for start, _ in spans)
+    assert all(end <= pause_ms - 2_000 or start >= resume_ms for start, end in spans)
+    assert {(word[0], word[1][0]) for word in words(record)} <= {(word[0], word[1][0]) for word in words(in_time)}
+    assert record["accounted_ms"]["customer.untranscribed"] > 0 < record["accounted_ms"]["customer.transcribed-late"]
+
+
+STARTED = CallStarted(0, "k", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
+
+
+def late(tmp_path, logged, *utterances):
+    """What late words add to a log."""
+
+    async def scene():
+        async with program(tmp_path) as one:
+            gaps = [Gap(each.speaker, each.start_ms, each.end_ms, "untranscribed") for each in utterances]
+            ended = CallEnded(60_000, "hang-up", {"agent.silence": 60_000, "customer.silence": 60_000})
+            log = [STARTED, *sorted([*logged, *gaps], key=lambda each: getattr(each, "at_ms", 0)), ended]
+            return heard_late(lambda: one.service._session(STARTED), log, utterances, after_s=60, versions={})
+
+    return asyncio.run(scene())
+
+
+def texts(events):
+    return [event.text for event in events if getattr(event, "text", "")]
+
+
+def test_late_words_are_masked_and_stop_where_a_card_number_was_asked_for(tmp_path):
+    events = late(
+        tmp_path,
+        [],
+        said("my number is 4111 1111 1111 1111 thanks", 0),
+        said("can you read me the card number please", 10_000, Speaker.AGENT),
+        said("four one one one", 14_000),
+    )
+    assert texts(events) == ["my number is [card number] thanks", "can you read me the card number please"]
+    (marker,) = (event for event in events if isinstance(event, TranscribedLate))
+    assert [at for _, at, _ in marker.ranges] == [0, 10_000]
+    assert marker.accounted_ms["customer.untranscribed"] > 0
+
+
+def test_what_a_pause_by_hand_reaches_back_to_is_cut_off_with_all_that_stood_on_it(tmp_path):
+    words = said("well then listen to me now i want to speak to your manager", 0)
+    events = late(tmp_path, [Action(words.end_ms + 100, "Dana", "agent", "pause")], words)
+    assert texts(events) == ["well then listen to me now"]
+    assert [type(event).__name__ for event in events] == ["TranscribedLate", "Utterance"]
+
+
+def test_a_promise_heard_late_is_a_follow_up_unless_it_is_known(tmp_path):
+    promise = said("I will call you back on Friday", 0, Speaker.AGENT)
+    (noted,) = (event for event in late(tmp_path, [], promise) if isinstance(event, FollowUpNoted))
+    assert noted.id.startswith("late-") and "Friday" in noted.due
+    assert not any(isinstance(event, FollowUpNoted) for event in late(tmp_path, [noted], promise))
+
+
+def owed(seconds, start_ms=0, speaker=Speaker.CUSTOMER):
+    return Owed(
+        f"{speaker[0]}{start_ms}", speaker, start_ms, start_ms + 1000 * seconds, np.zeros(16_000 * seconds, "i2")
+    )
+
+
+def test_of_too_much_the_oldest_calls_goes_first_and_what_is_too_old_goes_too():
+    async def scene():
+        def held(arrears):
+            return {ended.call: [each.id for each in ended.owed] for ended in arrears._calls}
+
+        arrears = Arrears(lambda *_: None, lambda: False, None, most_s=6, wait_s=3600)
+        arrears.take("k1", [owed(2, 0), owed(2, 2_000, Speaker.AGENT), owed(2, 4_000)])
+        arrears.take("k2", [owed(1)])
+        assert held(arrears) == {"k1": ["c0", "c4000"], "k2": ["c0"]}
+        arrears.take("k3", [owed(5)])
+        assert held(arrears) == {"k2": ["c0"], "k3": ["c0"]}
+        arrears.take("k4", [owed(7)])
+        assert held(arrears) == {}
+        brief = Arrears(lambda *_: None, lambda: False, None, most_s=6, wait_s=0)
+        brief.take("k1", [owed(2)])
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert brief.samples == 0
+
+    asyncio.run(scene())
+
+
+def test_what_the_recogniser_fails_on_stays_untranscribed_and_one_that_goes_away_is_waited_for():
+    async def scene():
+        there, answers, added = True, [None, (), "gone", ()], []
+
+        def decode(pcm, phrases, told):
+            nonlocal there
+            answer = answers.pop(0)
+            there = answer != "gone"
+            told(None if answer == "gone" else answer)
+
+        async def add(call, said, after_s):
+            added.append((call, [each.start_ms for each in said]))
+
+        arrears = Arrears(decode, lambda: there, add, most_s=60, wait_s=60)
+        arrears.take("k1", [owed(1, 0), owed(1, 1_000), owed(1, 2_000)])
+        await arrears.idle()
+        assert added == [] and arrears.samples == 16_000
+        there = True
+        arrears.go()
+        await arrears.idle()
+        assert added == [("k1", [1_000, 2_000])]
+
+    asyncio.run(scene())
