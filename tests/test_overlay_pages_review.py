@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.overlay_records import Shelf, recorded
+from tests.overlay_records import Shelf, incident, recorded
 from tests.overlay_stage import CHROMIUM, play, stage
 
 pytestmark = [
@@ -138,7 +138,14 @@ def test_trends_are_plots_with_their_figures_beside_them() -> None:
 
 def test_a_record_that_is_not_there_and_one_without_words_are_said_so() -> None:
     async def scene() -> None:
-        async with stage(records=Shelf()) as here:
+        shelf = Shelf()
+        line = incident()["transcript"][2]
+        late = {"speaker": line["speaker"], "start_ms": line["start_ms"], "end_ms": line["end_ms"], "after_s": 600}
+        shelf.records["late"] = incident(call="late", transcribed_late=[late])
+        async with stage(records=shelf) as here:
+            page = await here.page("/review/late", width=1440)
+            await expect(page.locator(".flag")).to_contain_text("1 utterance transcribed after the call: nobody was")
+            await expect(page.locator("#said tr", has_text="transcribed after the call")).to_have_count(1)
             page = await here.page("/review/none", width=1440)
             await expect(page.locator("#record")).to_contain_text("There is no record none")
             page = await here.page("/review/2026-11-20-mei-1", width=1440)

@@ -40,8 +40,8 @@ class History:
                         self._had.setdefault(caller, []).append((option, day))
 
     def accepted_here(self) -> dict[str, tuple[int, int]]:
-        """Option -> (times accepted, times offered)."""
-        return {option: (self._accepted.get(option, 0), many) for option, many in self._offered.items()}
+        """Option -> (times accepted, times offered). Any thread."""
+        return {option: (self._accepted.get(option, 0), many) for option, many in list(self._offered.items())}
 
     def used_by(self, caller: str, options: Sequence[Option], today: date) -> dict[str, int]:
         """Option -> times this caller had it within the option's `per_days`."""

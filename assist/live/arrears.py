@@ -217,6 +217,9 @@ def heard_late(
         versions: The recogniser, its model and the rules.
         over: Asked now and then whether to give up.
     """
+    ended = next((event for event in reversed(logged) if isinstance(event, CallEnded)), None)
+    if ended is None:  # when it ended, nothing of it was to be kept any more
+        return []
     ids = {said.id for said in late}
     said: dict[str, Utterance] = {}
     taken_back = False
@@ -253,7 +256,6 @@ def heard_late(
     ranges = [each for each in late if each.id in silent or each.id in kept]
     if not ranges:
         return []
-    ended = next(event for event in reversed(logged) if isinstance(event, CallEnded))
     marker = TranscribedLate(
         ended.at_ms,
         tuple((each.speaker.value, each.start_ms, each.end_ms) for each in ranges),

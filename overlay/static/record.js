@@ -2,7 +2,7 @@
 
 import { ask, at as path, day } from "./asking.js";
 import { player } from "./sound.js";
-import { capital, clock, find, h, plain, put } from "./shared.js";
+import { capital, clock, find, h, many, plain, put } from "./shared.js";
 import { timeline } from "./timeline.js";
 
 const MASKED = /(\[[a-z][a-z -]*\]|[█▇•*]{2,})/u; // what redaction leaves in a transcript
@@ -38,6 +38,7 @@ export function record({ tell, marked, mayMark }) {
       contest ? flag(`Contested by ${it.agent}: ${contest}`) : "",
       it.ended === "interrupted" ? flag("This call was cut short; what was heard until then is all here.") : "",
       ...it.troubles.filter((trouble) => !trouble.cleared).slice(0, 3).map((trouble) => flag(`${clock(trouble.at_ms)} ${trouble.text}`)),
+      it.transcribed_late?.length ? flag(`${many(it.transcribed_late.length, "utterance")} transcribed after the call: nobody was prompted. With these words counted the level reached ${it.level_reached}.`) : "",
       h("section", { class: "panel timeline", "aria-label": "The call on one time axis" }, axis.node, sound?.node ?? ""),
       h("section", { class: "panel", "aria-label": "Transcript" }, h("table", { class: "said" },
         h("colgroup", {}, h("col", { class: "c-time" }), h("col", { class: "c-who" }), h("col", {}), h("col", { class: "c-cause" })),
@@ -85,11 +86,13 @@ export function record({ tell, marked, mayMark }) {
     for (const [, kind, text, ms] of open.notes) {
       if (kind === "missed" && ms != null) add(lineAt(ms), () => h("p", { class: "cause" }, `missed here: ${text}`));
     }
+    const late = new Set((it.transcribed_late ?? []).map((each) => `${each.speaker} ${each.start_ms}`));
     const rows = it.transcript.map((line, i) => {
       const row = h("tr", { "data-ms": line.start_ms },
         h("td", {}, h("button", { class: "when", "data-from": line.start_ms, "aria-label": `${open.recording ? "Hear from" : "Show"} ${clock(line.start_ms)}` }, clock(line.start_ms))), h("td", {}, { agent: it.agent, customer: "Caller" }[line.speaker] ?? "Voice"),
         h("td", {}, spoken(it, line)));
-      row.append(h("td", {}, causes[i].map((make) => make())));
+      const after = late.has(`${line.speaker} ${line.start_ms}`) ? h("p", { class: "cause" }, "transcribed after the call") : "";
+      row.append(h("td", {}, after, causes[i].map((make) => make())));
       return row;
     });
     if (loose.length || !rows.length) rows.push(h("tr", { "data-ms": 0 }, h("td", {}), h("td", {}), h("td", { class: "second" }, "No words were recognised."), h("td", {}, loose.map((make) => make()))));
