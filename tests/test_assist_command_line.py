@@ -239,14 +239,15 @@ def test_a_call_joins_a_running_server_and_sigterm_closes_it_properly(tmp_path):
     ).stdout.replace("(", "").replace(")", "")
 
 
-def test_a_server_without_a_model_takes_calls_says_so_and_listens_once_the_model_is_there(tmp_path):
+def test_a_server_without_a_model_takes_calls_says_so_and_hears_them_once_the_model_is_there(tmp_path):
+    (tmp_path / "assist.toml").write_text("backfill_s = 300")
     model = tmp_path / "model"
     shutil.copytree(MODEL, model)
     weights = (model / "model.bin").read_bytes()
     (model / "model.bin").write_bytes(weights[:1000])
     server = subprocess.Popen(
         [sys.executable, "-m", "assist", "serve", "--port", "0", "--data", str(tmp_path)]
-        + ["--recogniser", "whisper", "--model", str(model)],
+        + ["--recogniser", "whisper", "--model", str(model), "--config", str(tmp_path / "assist.toml")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -260,16 +261,22 @@ def test_a_server_without_a_model_takes_calls_says_so_and_listens_once_the_model
             break
     assert "damaged or incomplete" in said[0] and "calls are taken all the same" in said[0]
 
+    def record(call):
+        return json.loads(assist("records", "export", call, "--data", tmp_path, home=tmp_path).stdout)
+
     def call():
         answer = assist("replay", DEMO, "--speed", "20", "--data", tmp_path, home=tmp_path)
-        record = re.search(r"records show (\S+)", answer.stdout)[1]
-        return json.loads(assist("records", "export", record, "--data", tmp_path, home=tmp_path).stdout)
+        return re.search(r"records show (\S+)", answer.stdout)[1]
 
-    without = call()
+    first = call()
+    without = record(first)
     assert without["transcript"] == [] and without["accounted_ms"]["customer.untranscribed"] > 10_000
     (model / "model.bin").write_bytes(weights)
     assert "Listening with Whisper" in server.stderr.readline()
-    assert call()["transcript"]
+    assert f"call {first}: 17 utterances transcribed after it" in server.stderr.readline()
+    heard = record(call())["transcript"]
+    late = record(first)["transcript"]
+    assert [line["start_ms"] for line in late] == [line["start_ms"] for line in heard] != []
     server.send_signal(signal.SIGTERM)
     assert server.wait(timeout=30) == 0
     server.stdout.close()

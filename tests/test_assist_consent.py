@@ -77,6 +77,22 @@ def test_what_was_said_before_consent_is_not_kept_and_what_comes_after_is(tmp_pa
     assert not hits(tmp_path, BEFORE) and hits(tmp_path, AFTER)
 
 
+def test_words_from_before_consent_that_come_after_it_are_not_kept(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path)
+        await stage.hear(ms=5_000)
+        act(stage, "consent", "granted")
+        stage.ears.late = [said(f"before {BEFORE}", 1_000), said(f"on its way {AFTER} {AFTER}", 4_000)]
+        await stage.hear()
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        assert [line["text"] for line in record["transcript"]] == [f"on its way {AFTER} {AFTER}"]
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, BEFORE) and hits(tmp_path, AFTER)
+
+
 def test_a_refusal_in_mid_call_erases_what_was_written_and_stops_listening(tmp_path):
     async def scene():
         stage = await on_stage(tmp_path, consent="granted")

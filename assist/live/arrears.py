@@ -138,6 +138,7 @@ class Arrears:
             if ended.said:
                 try:
                     await self._add(ended.call, ended.said, round(self._loop.time() - ended.ended_s))
+                    log.warning("call %s: %d utterances transcribed after it", ended.call, len(ended.said))
                 except Exception as error:  # the others go on; the record still says what it said
                     log.error("call %s could not be transcribed late: %s", ended.call, type(error).__name__)
 
