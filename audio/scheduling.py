@@ -167,6 +167,8 @@ class Scheduler:
             except WorkerLost as loss:
                 if not self._on_duty(recogniser):
                     return
+                with self._change:
+                    self.lost += 1
                 for job in jobs:
                     job.task.lost += 1
                     self._failed(job)
@@ -188,8 +190,6 @@ class Scheduler:
         delay = 0.0 if loss.barren < 2 else min(FIRST_S * 2 ** (loss.barren - 2), LONGEST_S)
         why = "its processes end before they answer" if loss.barren >= BARREN else ""
         log.error("a process of the recogniser is gone; it is started again")
-        with self._change:
-            self.lost += 1
         while True:
             with self._change:
                 if why:
