@@ -254,6 +254,11 @@ def default_processes(may_use_gpu: bool) -> int:
     return 1 if may_use_gpu and gpu_present() else 2
 
 
+def embedded_model(processes: int) -> Model:
+    """The embedded recogniser as one of so many processes loads it: four decoders among them, two in each at least."""
+    return Model("audio.sphinx:SphinxRecogniser", {"decoders": max(2, 4 // processes)})
+
+
 class Pool:
     """Several children with one model each: the recogniser that a live program uses.
 

@@ -16,7 +16,7 @@ from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker
 from audio.listener import Listener
 from audio.measuring import CHUNK, Load, Transcript, measure
 from audio.models import choose_recogniser
-from audio.processes import Pool, default_processes
+from audio.processes import Pool, default_processes, embedded_model
 from audio.recogniser import Recogniser
 from audio.scheduling import Scheduler
 from audio.scoring import SpokenWord
@@ -39,10 +39,10 @@ class Ears:
     """A model of random weights (audio/shapes.py): what it says is replaced, what it costs is real."""
     processes: int = 2
 
-    def model(self, *, workers: int, full_windows: bool = False) -> Model:
-        """How it is loaded, to decode so many utterances at the same time."""
+    def model(self, *, workers: int, full_windows: bool = False, processes: int = 1) -> Model:
+        """How each of so many processes loads it, to decode so many utterances at the same time."""
         if self.folder is None:
-            return Model("audio.sphinx:SphinxRecogniser", {})
+            return embedded_model(processes)
         options: dict[str, str | int | None] = {"folder": str(self.folder), "workers": workers, "device": self.device}
         options["floor_frames"] = self.floor_frames
         if self.junk:
@@ -58,7 +58,7 @@ class Ears:
         """In processes of its own, as calls are heard. Raises AudioError: the model's own."""
         processes = min(self.processes, self.workers)
         threads = self.workers // processes
-        return Pool(self.model(workers=threads), processes, threads)
+        return Pool(self.model(workers=threads, processes=processes), processes, threads)
 
 
 def choose_ears(settings: Settings, console: Console, *, device: str = "auto", window_s: float | None = None) -> Ears:

@@ -20,7 +20,7 @@ from audio.errors import AudioError
 from audio.events import Chunk, Pcm, Speaker
 from audio.listener import Listener, Owed
 from audio.models import choose_recogniser, fetch_model, find_model
-from audio.processes import Pool, default_processes
+from audio.processes import Pool, default_processes, embedded_model
 from audio.recogniser import Recogniser
 from audio.recording import open_recording
 from audio.scheduling import Scheduler
@@ -78,7 +78,7 @@ def load_recogniser(settings: Settings, console: Console, *, apart: bool = False
         line = f"Listening with Whisper {choice.model} from {path}"
     processes = min(workers, settings.processes or default_processes(choice.kind == "whisper")) if apart else 1
     threads = workers // processes
-    sphinx = Model("audio.sphinx:SphinxRecogniser", {"decoders": max(2, 4 // processes)})
+    sphinx = embedded_model(processes)
     model = sphinx
     if choice.kind == "whisper" and path is not None:
         model = Model("audio.whisper:WhisperRecogniser", {"folder": str(path), "workers": threads})
