@@ -222,7 +222,8 @@ class AlertRaised:
     """A quote or measured values."""
     signals: tuple[str, ...]
     kind: str = "escalated"
-    """escalated, help (the agent asked), ask (permission for an option above the agent's limit)."""
+    """escalated, help (the agent asked), ask (permission for an option above the agent's limit), late (about words that
+    were transcribed after the call)."""
     target: str = ""
     """ask: the id of the option."""
 

@@ -18,6 +18,7 @@ from assist.live.writing import Erase, write
 from assist.records.page import page
 from assist.records.record import read_record
 from assist.records.seal import verified
+from assist.screens.desk import Desk
 from assist.settings import Settings
 from assist.store.store import Review
 from audio.events import Chunk, Gap, Speaker
@@ -25,8 +26,12 @@ from audio.listener import Owed
 from audio.scheduling import Scheduler
 from audio.whisper import WhisperRecogniser
 from detectors.rulebook import load_rules
+from overlay import doing
+from overlay.errors import OverlayError
 from overlay.hub import Hub
+from overlay.identity import Identity
 from tests.scripted_call import said
+from tests.scripted_call import words as spoken
 
 MODEL = Path(__file__).parent / "models" / "test-recogniser"
 SOUND = soundfile.read(Path(__file__).parent / "data" / "spoken-call.flac", dtype="float32")[0].T.copy()
@@ -217,6 +222,85 @@ def test_what_was_said_before_consent_or_around_a_pause_is_not_filled(recogniser
     assert all(end <= pause_ms - 2_000 or start >= resume_ms for start, end in spans)
     assert {(word[0], word[1][0]) for word in words(record)} <= {(word[0], word[1][0]) for word in words(in_time)}
     assert record["accounted_ms"]["customer.untranscribed"] > 0 < record["accounted_ms"]["customer.transcribed-late"]
+
+
+class Says:
+    """Hears the same words in every utterance."""
+
+    name, version, embedded = "says", "1", False
+
+    def __init__(self, text):
+        self._words = spoken(text, 0)
+
+    def begin(self, *, phrases=()):
+        return self
+
+    def extend(self, pcm):
+        pass
+
+    def final(self):
+        return self._words
+
+
+MARIA, TOM = Identity("Maria", "supervisor"), Identity("Tom", "supervisor")
+
+
+def test_something_urgent_heard_late_rings_supervisors_until_one_has_ended_it(tmp_path):
+    async def scene():
+        async with program(tmp_path) as one:
+            desk, hub = Desk(one.service), one.service.hub
+            for who in (MARIA, TOM):
+                desk.presence(who, "board", True)
+            call = await one.call()
+            agents_page = hub.snapshot("agent/Dana")
+            before = one.store.record(call)
+            await one.come(Says("i am going to kill myself"))
+
+            def board():
+                return hub.latest("board", f"alert/{call}-late")
+
+            def do(who, **what):
+                return desk.do(who, doing.DO.validate_python({"call": call, "do": "alert", "alert": "late", **what}))
+
+            await asyncio.sleep(0)
+            assert (board().kind, board().tier, board().to, board().state) == ("late", "urgent", "Maria", "raised")
+            assert "kill myself" in board().reason and "over" in board().reason
+            assert hub.snapshot("agent/Dana") == agents_page
+            await do(MARIA, what="seen")
+            await do(MARIA, what="claim")
+            assert (board().state, board().by) == ("claimed", "Maria")
+            with pytest.raises(OverlayError, match="Maria is on it already"):
+                await do(TOM, what="claim")
+            with pytest.raises(OverlayError, match="That call is over"):
+                await desk.do(MARIA, doing.DO.validate_python({"call": call, "do": "tell", "text": "Hello?"}))
+            await do(MARIA, what="resolve", how="settled", note="Called back.")
+            assert board() is None
+            with pytest.raises(OverlayError, match="That call is over"):
+                await do(TOM, what="claim")
+            await one.service.hang_up()
+            (alert,) = one.store.record(call)["alerts"]
+            assert [step[1:] for step in alert["course"]] == [
+                ["turn", "Maria"], ["alert-seen", "Maria"], ["claim", "Maria"], ["resolve", "Maria"]
+            ]  # fmt: skip
+            assert (alert["kind"], alert["note"], alert["at_ms"]) == ("late", "Called back.", before["duration_ms"])
+            assert one.store.record(call)["duration_ms"] == before["duration_ms"]
+            assert "unchanged" in verified(one.store, call)
+
+    asyncio.run(scene())
+
+
+def test_an_alert_about_a_call_that_is_erased_leaves_the_boards(tmp_path):
+    async def scene():
+        async with program(tmp_path) as one:
+            call = await one.call()
+            await one.come(Says("i am going to kill myself"))
+            assert one.service.hub.latest("board", f"alert/{call}-late") is not None
+            await write(one.service, Erase(calls=[call]).model_dump_json().encode())
+            assert one.service.hub.latest("board", f"alert/{call}-late") is None
+            await one.service.hang_up()
+            assert one.store.events(call) == []
+
+    asyncio.run(scene())
 
 
 STARTED = CallStarted(0, "k", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})

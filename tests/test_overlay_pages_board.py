@@ -86,6 +86,11 @@ def test_an_alerts_life_is_on_its_card_and_its_keys_work_there() -> None:
             await expect(page.locator("#quiet")).to_have_text(
                 "All quiet. Nobody needs you. Last: Tom, took over by you."
             )
+            said = {"kind": "late", "call": "gone", "id": "late", "reason": "Said in a call that is over: “I give up”"}
+            here.hub.show("board", "alert/gone-late", scenes.ALERTS[0].model_copy(update=said))
+            late = page.locator('[data-alert="gone-late"]')
+            await expect(late).to_contain_text("Heard late")
+            await expect(late.get_by_role("link", name="Open record")).to_have_attribute("href", "/review/gone")
             assert here.complaints == []
 
     play(scene)

@@ -14,7 +14,16 @@ from datetime import datetime
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.parts import Playbook
 from assist.coach.planb import Caller
-from assist.events import Action, CallEnded, CallStarted, Event, PromptEnded, PromptShown, SignalRaised
+from assist.events import (
+    Action,
+    CallEnded,
+    CallStarted,
+    Event,
+    PromptEnded,
+    PromptShown,
+    SignalRaised,
+    TranscribedLate,
+)
 from assist.live.session import TICK_MS, Session
 from audio.events import Hypothesis, Utterance
 from detectors.escalation import Escalation
@@ -161,6 +170,12 @@ def _run(session: Session, events: Sequence[Event]) -> list[Event]:
     return said
 
 
+def _of_the_call(events: Sequence[Event]) -> list[Event]:
+    """Without what came after its end, but for words that were transcribed late."""
+    after = next((n for n, event in enumerate(events) if isinstance(event, TranscribedLate)), len(events))
+    return [*events[:after], *(event for event in events[after:] if isinstance(event, Utterance))]
+
+
 def compare(
     call: str,
     events: Sequence[Event],
@@ -177,6 +192,7 @@ def compare(
         new: What is to be tried.
         marks: Id of a stored prompt -> right or wrong.
     """
+    events = _of_the_call(events)
     before, after = judge(events, old), judge(events, new)
     stored = [event for event in events if isinstance(event, PromptShown)]
     was = [event for event in before if isinstance(event, PromptShown)]

@@ -178,7 +178,7 @@ async def add_late(
     versions: dict[str, str],
     over: Callable[[], bool],
 ) -> list[Event]:
-    """Put what an ended call said into its log, and a new record in the old one's place; what was added.
+    """Put what an ended call said into its log, and a new record in the old one's place; its start and what was added.
 
     Nothing is added where the call has been erased or goes on again, or where nothing may be kept of these words.
     """
@@ -186,17 +186,31 @@ async def add_late(
     logged = [decode(name, body) for _, name, body in rows]
     if not logged or not isinstance(logged[0], CallStarted) or store.record(call) is None:
         return []
-    started, last = logged[0], rows[-1][0]
+    started = logged[0]
     events = await asyncio.to_thread(
         heard_late, lambda: session_of(started), logged, said, after_s=after_s, versions=versions, over=over
     )
     if not events:
         return []
+    await _amend(store, call, rows, logged, events)
+    return [started, *events]
+
+
+async def add_after(store: Store, call: str, event: Event) -> None:
+    """Put what happened about a call after its end into its log and its record."""
+    rows = await asyncio.to_thread(store.log, call)
+    if rows:
+        await _amend(store, call, rows, [decode(name, body) for _, name, body in rows], [event])
+
+
+async def _amend(
+    store: Store, call: str, rows: Sequence[tuple[int, str, str]], logged: Sequence[Event], events: Sequence[Event]
+) -> None:
+    last = rows[-1][0]
     numbered = list(enumerate(events, last + 1))
     sealed = seal(call, [*rows, *((n, *encode(event)) for n, event in numbered)])
     record = fold([*logged, *events]).model_copy(update={"seal": sealed})
     await asyncio.wrap_future(store.amend(call, last, numbered, record.model_dump(mode="json")))
-    return events
 
 
 def heard_late(

@@ -18,8 +18,8 @@ from assist.coach.parts import Playbook
 from assist.coach.planb import Caller
 from assist.coach.shelf import Shelf
 from assist.errors import AssistError
-from assist.events import Action, AlertMoved, CallEnded, CallStarted, Event
-from assist.live.arrears import Arrears, add_late
+from assist.events import Action, AlertMoved, CallEnded, CallStarted, Event, SignalRaised, TranscribedLate
+from assist.live.arrears import Arrears, add_after, add_late
 from assist.live.call import Ears, LiveCall
 from assist.live.keeping import Keeper
 from assist.live.resuming import rebuild
@@ -33,6 +33,7 @@ from assist.records.seal import seal
 from assist.records.wrapup import form
 from assist.screens.alerts import Rules
 from assist.screens.duty import Duty
+from assist.screens.late import LateAlerts
 from assist.screens.screens import Screens
 from assist.settings import Settings
 from assist.store.codec import decode
@@ -44,6 +45,7 @@ from audio.source import CallSource
 from detectors.escalation import Escalation
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook
+from detectors.signals import Level, LevelChange
 from overlay.hub import Hub
 
 log = logging.getLogger("assist")
@@ -95,11 +97,14 @@ class Service:
     screens: Screens = field(init=False)
     duty: Duty = field(init=False)
     arrears: Arrears = field(init=False)
+    late: LateAlerts = field(init=False)
     history: History = field(default_factory=History)
     """What Plan B came to in the finished calls."""
     calls: dict[str, LiveCall] = field(default_factory=dict)
     keepers: dict[str, Keeper] = field(default_factory=dict)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    _amending: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the log of an ended call grows."""
 
     def open(self) -> list[str]:
         """Open the store; close calls that an earlier run left open. Returns their ids. Call it on the event loop."""
@@ -146,6 +151,7 @@ class Service:
                 loop.call_soon_threadsafe(self.arrears.go)
 
         self.hearing.arrived = arrived
+        self.late = LateAlerts(self.hub, self.duty, self.screens.turn_ms, self._keep_after)
         return interrupted
 
     def start(
@@ -360,6 +366,7 @@ class Service:
         await self.hang_up()
         await self.arrears.close()
         self.duty.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self.store.close)
         self.hearing.close()
 
@@ -392,11 +399,27 @@ class Service:
     def forget(self, calls: Sequence[str]) -> None:
         """These calls are being erased: nothing of them stays in memory."""
         self.arrears.forget(calls)
+        self.late.forget(calls)
 
     async def _add_late(self, call: str, said: Sequence[Utterance], after_s: int) -> None:
         """Words of an ended call have come."""
         heard = {"recogniser": self.hearing.name, "model": self.hearing.version[:24], "rules": self.rulebook.version}
-        await add_late(self.store, self._session, call, said, after_s, heard, lambda: self.arrears.closed)
+        async with self._amending:
+            added = await add_late(self.store, self._session, call, said, after_s, heard, lambda: self.arrears.closed)
+        if added and isinstance(added[0], CallStarted):
+            end_ms = max(event.at_ms for event in added if isinstance(event, TranscribedLate))
+            levels = [event.level for event in added if isinstance(event, LevelChange)]
+            found = [event for event in added if isinstance(event, SignalRaised)]
+            self.late.heard(added[0], levels[-1] if levels else Level.CALM, end_ms + after_s * 1000, found)
+
+    def _keep_after(self, call: str, event: Event) -> None:
+        async def keep() -> None:
+            async with self._amending:
+                await add_after(self.store, call, event)
+
+        task = asyncio.create_task(keep())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     @property
     def _phrases(self) -> tuple[str, ...]:
@@ -423,6 +446,8 @@ class Service:
         live = self.calls.get(call)
         if live is not None:
             live.moved(make)
+        else:
+            self.late.moved(call, make)
 
     def _store_trouble(self, line: str | None) -> None:
         for live in self.calls.values():

@@ -97,7 +97,8 @@ class _Folding:
         self.outcome = self.root_cause = self.contested = ""
 
     def take(self, event: Event) -> None:
-        self.last_ms = max(self.last_ms, getattr(event, "at_ms", getattr(event, "end_ms", 0)))
+        if self.late is None:
+            self.last_ms = max(self.last_ms, getattr(event, "at_ms", getattr(event, "end_ms", 0)))
         match event:
             case CallStarted():
                 self.started = event

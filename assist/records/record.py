@@ -140,7 +140,7 @@ class Alert(_Part):
     at_ms: int
     tier: int
     reason: str
-    kind: str = Field("escalated", description="escalated, help or ask")
+    kind: str = Field("escalated", description="escalated, help, ask, or late: about words transcribed late")
     course: list[tuple[int, str, str]] = Field(default_factory=list, description="ms, what, who")
     resolved_ms: int | None = None
     how: str = Field("", description='how it was resolved, such as "took over"; empty when nobody said')

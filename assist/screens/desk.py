@@ -39,6 +39,13 @@ class Desk:
             note = Review(datetime.now(UTC).isoformat(timespec="seconds"), who.who, "comment", "", what.text)
             await asyncio.wrap_future(self._service.store.review(what.call, note))
             return
+        late = self._service.late
+        if live is None and isinstance(what, doing.DoAlert) and late.has(what.call):
+            if what.what != "seen":
+                self._service.duty.do(who.who, what.what, what.call, what.alert)
+            done, target, detail = self._read(what, self._service.playbooks.book)
+            late.act(what.call, Action(late.now_ms(what.call), who.who, who.role, done, target, detail))
+            return
         if live is None:
             raise OverlayError("refused", "That call is over; use its record instead.")
         if who.role == "agent" and live.session.started.agent != who.who:

@@ -5,7 +5,7 @@ import { chip, clock, find, h, many, span, write } from "./shared.js";
 const CARDS = 6; // more alerts than this are counted, not shown, until somebody asks for them
 const TIERS = ["urgent", "help", "note"];
 const ENDS = ["settled", "took over", "nothing needed"];
-const ASKS = { ask: "Asks you", help: "Asks for help" };
+const ASKS = { ask: "Asks you", help: "Asks for help", late: "Heard late" };
 
 export const isFree = (alert) => alert.state === "raised" || alert.state === "seen";
 
@@ -85,7 +85,9 @@ export function needs({ link, board, running, act, choose, calls }) {
     const button = (letter, text, does, kind = "") => h("button", { class: `btn ${kind}`, "data-key": letter, "aria-keyshortcuts": letter.toUpperCase(), onclick: does },
       text, h("kbd", { "aria-hidden": "true" }, letter.toUpperCase()));
     const answer = (allow) => () => act({ do: "answer", call: it.call, alert: it.id, allow });
-    const look = button("l", "Look", () => choose(it.call));
+    const look = it.kind === "late"
+      ? h("a", { class: "btn", href: `/review/${encodeURIComponent(it.call)}`, target: "_blank", rel: "noopener", "data-key": "l", "aria-keyshortcuts": "L" }, "Open record", h("kbd", { "aria-hidden": "true" }, "L"))
+      : button("l", "Look", () => choose(it.call));
     const does = key === ending
       ? [...ENDS.map((how, i) => button(String(i + 1), how[0].toUpperCase() + how.slice(1), () => { ending = ""; send("resolve", { how }); })), button("b", "Back", () => { ending = ""; draw(); })]
       : it.kind === "ask" && (isFree(it) || mine) ? [button("r", "Refuse", answer(false)), button("a", "Allow", answer(true), mineNow(it) || mine ? "main" : "")]
@@ -122,7 +124,7 @@ export function needs({ link, board, running, act, choose, calls }) {
       const name = it.by === me() ? "You are" : `${it.by || "Somebody"} is`;
       write(card.since, isFree(it) ? `waiting ${span(at - it.raised_ms)}` : `${name} on it, ${span(at - (it.claimed_ms ?? it.raised_ms))}`);
       write(card.turn, isFree(it) ? turnText(it, at) : [it.action, it.kind === "ask" && it.by !== me() ? "answers it" : ""].filter(Boolean).join(" · "));
-      write(card.time, ` · ${clock(at)}`);
+      write(card.time, it.kind === "late" ? "" : ` · ${clock(at)}`);
     }
   }
 
