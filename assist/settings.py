@@ -158,16 +158,16 @@ class Settings(BaseModel):
         description="processes they are shared among, each with the model in memory; 0: two, one on a GPU",
     )
     backfill_s: int = Field(
-        0,
+        300,
         ge=0,
         le=3600,
         description="seconds of speech per call held in memory without a recogniser, transcribed when one comes",
     )
-    backfill_ended_s: int = Field(
-        1800,
+    backfill_total_s: int = Field(
+        3600,
         ge=0,
-        le=36_000,
-        description="the same of all calls that have ended together, 32 kB a second; 0: nothing of them",
+        le=360_000,
+        description="the same of all calls together, those that have ended included: 32 kB a second",
     )
     backfill_wait_s: int = Field(
         3600, ge=1, le=86_400, description="how long after a call's end its speech waits for a recogniser"

@@ -34,6 +34,7 @@ from audio.events import (
     VoiceMeasure,
     Word,
 )
+from audio.owed import Owed, Room, as_heard, held
 from audio.scheduling import Scheduler
 from audio.settling import Settling
 from audio.turns import Began, Ended, Hop, Step, Turns
@@ -41,26 +42,6 @@ from audio.turns import Began, Ended, Hop, Step, Turns
 BEHIND_MS = 3000
 """An answer outstanding this long is worth telling people about."""
 CAUGHT_UP_MS = 1000
-WHOLE = 32768
-"""Full scale of sound that is held: 16 bits a sample, half of what the recogniser takes."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Owed:
-    """An utterance whose call is over and whose words are not known: there was no recogniser."""
-
-    id: str
-    """As its Utterance would have had."""
-    speaker: Speaker
-    start_ms: int
-    end_ms: int
-    sound: NDArray[np.int16]
-    """Shape (samples,), 16 kHz."""
-
-    @property
-    def pcm(self) -> Pcm:
-        """The sound as a recogniser takes it."""
-        return _pcm(self.sound)
 
 
 class Meter(Protocol):
@@ -103,8 +84,9 @@ class Listener:
     Utterances are the same either way.
 
     While there is no recogniser, what is said is a Gap "untranscribed"; the newest `backfill_ms` of speech are held in
-    memory and transcribed when one comes. Of too much, the agent's oldest goes first. What is still held when the call
-    ends, or has not been transcribed yet, is a Gap as well, and is handed to `owe`.
+    memory, as far as there is `room` beside what other calls hold, and transcribed when one comes. Of too much, the
+    agent's oldest goes first. What is still held when the call ends, or has not been transcribed yet, is a Gap as well,
+    and is handed to `owe`.
     """
 
     def __init__(
@@ -117,6 +99,7 @@ class Listener:
         phrases: Sequence[str] = (),
         voice_meter: Meter | None = None,
         backfill_ms: int = 0,
+        room: Room | None = None,
         owe: Callable[[Owed], None] | None = None,
     ) -> None:
         self._scheduler = scheduler
@@ -133,6 +116,7 @@ class Listener:
         self._failing = False
         self._missing = False
         self._backfill = backfill_ms * SAMPLE_RATE // 1000
+        self._room = room or Room(self._backfill)
         self._owe = owe
         self._held: list[tuple[_Channel, _Open, NDArray[np.int16]]] = []
         """What was said while there was no recogniser, oldest first."""
@@ -175,7 +159,7 @@ class Listener:
         if self._owe is not None:
             for channel, utterance in self._backlog:
                 if self._scheduler.withdraw(utterance.task):
-                    self._held.append((channel, utterance, _kept(utterance.task.sound)))
+                    self._held.append((channel, utterance, held(utterance.task.sound)))
         lines = [channel.line for channel in self._channels.values()]
         self._scheduler.wait(lines)
         heard += self.poll()
@@ -271,24 +255,29 @@ class Listener:
         self._missing = bool(missing)
         if missing:
             return [Trouble(self._now_ms, "transcriber-missing", missing)]
-        held, self._held = self._held, []
+        before, self._held = self._held, []
+        self._room.note(self, 0)
         self._backlog = [each for each in self._backlog if each[1] in each[0].waiting]
-        for channel, utterance, sound in held:
+        for channel, utterance, sound in before:
             self._backlog.append((channel, utterance))
-            self._scheduler.submit(utterance.task, _pcm(sound), final=True)
+            self._scheduler.submit(utterance.task, as_heard(sound), final=True)
             if self._in_step:
                 self._scheduler.wait([channel.line])
         return [Trouble(self._now_ms, "transcriber-missing", "A recogniser is there: words are heard.", cleared=True)]
 
     def _hold(self, channel: _Channel, utterance: _Open, pcm: Pcm) -> list[Heard]:
-        self._held.append((channel, utterance, _kept([*utterance.task.sound, pcm])))
+        self._held.append((channel, utterance, held([*utterance.task.sound, pcm])))
         utterance.task.sound.clear()
         return self._drop_held(self._backfill)
 
     def _drop_held(self, most: int, owe: Callable[[Owed], None] | None = None) -> list[Heard]:
         """Let go of held sound, or hand it on, until at most so many samples are left."""
         heard: list[Heard] = []
-        while sum(len(pcm) for _, _, pcm in self._held) > most:
+        while self._held:
+            holding = sum(len(sound) for _, _, sound in self._held)
+            full = self._room.note(self, holding)
+            if holding <= most and not full:
+                break
             number = next((n for n, (who, _, _) in enumerate(self._held) if who.speaker is Speaker.AGENT), 0)
             channel, utterance, sound = self._held.pop(number)
             channel.waiting.remove(utterance)
@@ -298,6 +287,8 @@ class Listener:
                 heard.append(Utterance(utterance.id, channel.speaker, start, end, ()))
             if owe is not None:
                 owe(Owed(utterance.id, channel.speaker, start, end, sound))
+        if not self._held:
+            self._room.note(self, 0)
         return heard
 
     def _late(self) -> list[Heard]:
@@ -316,14 +307,6 @@ class Listener:
 
 def _ms(sample: int) -> int:
     return sample * 1000 // SAMPLE_RATE
-
-
-def _kept(pieces: Sequence[Pcm]) -> NDArray[np.int16]:
-    return np.clip((np.concatenate(pieces) * WHOLE).round(), -WHOLE, WHOLE - 1).astype(np.int16)
-
-
-def _pcm(sound: NDArray[np.int16]) -> Pcm:
-    return sound.astype(np.float32) / np.float32(WHOLE)
 
 
 def _shifted(words: Sequence[Word], by_ms: int) -> tuple[Word, ...]:

@@ -35,8 +35,8 @@ from assist.records.folding import fold
 from assist.records.seal import seal
 from assist.store.codec import decode, encode
 from assist.store.store import Store
-from audio.events import SAMPLE_RATE, Pcm, Utterance, Word
-from audio.listener import Owed
+from audio.events import Pcm, Utterance, Word
+from audio.owed import Owed, Room, as_heard
 from detectors.signals import LevelChange
 
 log = logging.getLogger("assist")
@@ -68,15 +68,15 @@ class Arrears:
         add: Callable[[str, Sequence[Utterance], int], Awaitable[None]],
         *,
         phrases: tuple[str, ...] = (),
-        most_s: int,
+        room: Room,
         wait_s: int,
     ) -> None:
         """`ready` says whether there is a recogniser; `add` puts what an ended call said into its log and record.
 
-        At most `most_s` seconds of speech are held, of no call longer than `wait_s` seconds after its end.
+        What is held shares its `room` with live calls, and stays at most `wait_s` seconds after its call's end.
         """
         self._decode, self._ready, self._add, self._phrases = decode, ready, add, phrases
-        self._most = most_s * SAMPLE_RATE
+        self._room = room
         self._wait_s = wait_s
         self._calls: list[Ended] = []
         self._loop = asyncio.get_running_loop()
@@ -94,12 +94,13 @@ class Arrears:
         if owed:
             self._calls.append(Ended(call, self._loop.time(), sorted(owed, key=lambda each: each.start_ms), []))
             self._loop.call_later(self._wait_s, self._expire)
-            self._shrink()
+            self._fit()
             self.go()
 
     def forget(self, calls: Sequence[str]) -> None:
         """These calls are erased, or live again: their sound is let go of."""
         self._calls = [ended for ended in self._calls if ended.call not in calls]
+        self._fit()
 
     def go(self) -> None:
         """There may be a recogniser now: go on."""
@@ -115,6 +116,7 @@ class Arrears:
         """Let go of everything."""
         self.closed = True
         self._calls.clear()
+        self._fit()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -130,6 +132,7 @@ class Arrears:
                     return
                 if owed in ended.owed:  # not let go of meanwhile for want of room
                     ended.owed.remove(owed)
+                    self._fit()
                 if words is not None:
                     ended.said.append(_utterance(owed, words))
             if ended not in self._calls:
@@ -153,16 +156,17 @@ class Arrears:
             with contextlib.suppress(RuntimeError):  # the program has ended
                 self._loop.call_soon_threadsafe(tell, words)
 
-        self._decode(owed.pcm, self._phrases, told)
+        self._decode(as_heard(owed.sound), self._phrases, told)
         return await answer
 
     def _expire(self) -> None:
         now_s = self._loop.time()
         self._calls = [ended for ended in self._calls if now_s - ended.ended_s < self._wait_s]
+        self._fit()
 
-    def _shrink(self) -> None:
+    def _fit(self) -> None:
         """Of too much, the longest ended call's goes first, and of that the agent's."""
-        while self.samples > self._most:
+        while self._room.note(self, self.samples) and self.samples:
             owed = self._calls[0].owed
             owed.pop(next((n for n, each in enumerate(owed) if each.speaker == "agent"), 0))
             if not owed:

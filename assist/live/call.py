@@ -17,7 +17,7 @@ from assist.live.session import Session
 from assist.privacy.recordings import Tape
 from audio.channels import ChannelWatch
 from audio.events import Chunk, Gap, Heard, Trouble
-from audio.listener import Owed
+from audio.owed import Owed
 
 STALLED_S = 3.0
 """Without any sound for so long, people are told."""

@@ -17,9 +17,10 @@ from assist.live.reloading import Reloading, missing
 from assist.live.service import Hearing
 from assist.settings import Settings
 from audio.errors import AudioError
-from audio.events import Chunk, Pcm, Speaker
-from audio.listener import Listener, Owed
+from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker
+from audio.listener import Listener
 from audio.models import choose_recogniser, fetch_model, find_model
+from audio.owed import Owed, Room
 from audio.processes import Pool, default_processes, embedded_model
 from audio.recogniser import Recogniser
 from audio.recording import open_recording
@@ -36,7 +37,7 @@ def load_hearing(settings: Settings, console: Console, *, patient: bool = False)
     Raises:
         AudioError: an unknown, corrupt or wrong model, no memory for it, or no network where one was asked for by name.
     """
-    backfill_ms = settings.backfill_s * 1000
+    backfill_ms, room = settings.backfill_s * 1000, Room(settings.backfill_total_s * SAMPLE_RATE)
     try:
         recogniser, line = load_recogniser(settings, console, apart=True)
     except AudioError as error:
@@ -44,10 +45,10 @@ def load_hearing(settings: Settings, console: Console, *, patient: bool = False)
             raise
         console.print(f"{missing(error)} It is tried again.", markup=False, soft_wrap=True)
         scheduler = Scheduler(None, missing=missing(error))
-        hearing = heard_by(scheduler, missing(error), backfill_ms)
+        hearing = heard_by(scheduler, missing(error), backfill_ms, room)
     else:
         scheduler = Scheduler(recogniser)
-        hearing = heard_by(scheduler, line, backfill_ms)
+        hearing = heard_by(scheduler, line, backfill_ms, room)
     if patient:
         quiet = Console(quiet=True)
         reloading = Reloading(hearing, scheduler, lambda: load_recogniser(settings, quiet, apart=True))
@@ -101,8 +102,9 @@ def ready(recogniser: Recogniser, line: str, workers: int) -> Hearing:
     return heard_by(Scheduler(recogniser, workers), line)
 
 
-def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0) -> Hearing:
-    """What gives every call its listener at this scheduler."""
+def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: Room | None = None) -> Hearing:
+    """What gives every call its listener at this scheduler; without a recogniser they share the room."""
+    room = room or Room(0)
 
     def listener(
         speakers: Sequence[Speaker],
@@ -122,6 +124,7 @@ def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0) -> Hearing:
             phrases=phrases,
             voice_meter=VoiceMeter() if clean and tone else None,
             backfill_ms=backfill_ms,
+            room=room,
             owe=owe,
         )
 
@@ -134,6 +137,7 @@ def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0) -> Hearing:
         scheduler.close,
         lambda: scheduler.recogniser,
         scheduler.later,
+        room=room,
     )
     if scheduler.recogniser is not None:
         hearing.take(scheduler.recogniser, line)

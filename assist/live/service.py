@@ -40,6 +40,7 @@ from assist.store.codec import decode
 from assist.store.sounds import Recordings
 from assist.store.store import RecordQuery, Store, open_store
 from audio.events import Gap, Pcm, Trouble, Utterance, Word
+from audio.owed import Room
 from audio.recogniser import Recogniser
 from audio.source import CallSource
 from detectors.escalation import Escalation
@@ -73,6 +74,8 @@ class Hearing:
     """What listens now."""
     later: Callable[[Pcm, tuple[str, ...], Callable[[tuple[Word, ...] | None], None]], None] = lambda *_: None
     """Have a whole utterance decoded where no live call has anything to decode (audio/scheduling.py)."""
+    room: Room = field(default_factory=lambda: Room(0))
+    """For speech that waits for a recogniser."""
     arrived: Callable[[], None] = lambda: None
     """Called, from any thread, when a recogniser has come where there was none."""
 
@@ -142,7 +145,7 @@ class Service:
             lambda: self.hearing.recogniser() is not None,
             self._add_late,
             phrases=self._phrases,
-            most_s=self.settings.backfill_ended_s,
+            room=self.hearing.room,
             wait_s=self.settings.backfill_wait_s,
         )
 
