@@ -37,14 +37,6 @@ RESET_FRAMES = 30 * SAMPLE_RATE // FRAME
 """After 30 s without a change the recurrent state is renewed: it can stick on steady noise."""
 QUIET_DB = -62.0
 """Below this level (RMS, dB full scale) nothing is speech; mu-law's own idle noise is about -72 dB."""
-LINE_DB = -63.0
-LINE_HERTZ = (300, 3400)
-"""A little telephone-band noise is added to what the network hears: it has not learnt what speech by telephone out of
-digital silence is, and missed half of the words that are said alone. Of 32 such words by four synthetic voices, mu-law:
-out of digital silence 60 of 128 are found without and 119 with it, at six levels of word and noise 621 and 720 of 768
-(chosen on these; -66 dB: 690, -60: 729, but quiet words in noise 97 of 128 instead of 100). On sound it was not chosen
-on: six other synthetic voices 1048 and 1142 of 1152, words cut from human speech (TESS) 243 and 257 of 258. Noise up to
-8 kHz does harm; wideband sound is heard as before."""
 ABOVE_FLOOR_DB = 8.0
 """Speech begins this far above the channel's noise floor: Silero alone passes a near-silent channel."""
 FLOOR_FRAMES = 10 * SAMPLE_RATE // FRAME
@@ -54,16 +46,6 @@ FLOOR_NEEDS = 3 * SAMPLE_RATE // FRAME
 def decibel(power: float) -> float:
     """Mean square as dB relative to full scale; silence is -120."""
     return float(10 * np.log10(max(power, 1e-12)))
-
-
-@cache
-def _line_noise() -> Pcm:
-    """Four seconds that go round without a seam: always the same, so that a recording gives the same events."""
-    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(125 * FRAME))
-    hertz = np.fft.rfftfreq(125 * FRAME, 1 / SAMPLE_RATE)
-    spectrum[(hertz < LINE_HERTZ[0]) | (hertz > LINE_HERTZ[1])] = 0
-    noise = np.fft.irfft(spectrum, 125 * FRAME)
-    return np.asarray(noise * 10 ** (LINE_DB / 20) / noise.std(), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +85,6 @@ class VoiceActivity:
         self._session = _session()
         self._rest: Pcm = np.zeros(0, np.float32)
         self._tones = ToneGate()
-        self._noise = _line_noise()
-        self._noise_at = 0
         self._renew()
 
     def _renew(self) -> None:
@@ -134,11 +114,9 @@ class VoiceActivity:
             self._renew()
             return Frame(pcm, 0.0, -120.0)
         level = decibel(float(np.mean(np.square(pcm, dtype=np.float64))))
-        heard = pcm + self._noise[self._noise_at : self._noise_at + FRAME]
-        self._noise_at = (self._noise_at + FRAME) % len(self._noise)
-        feed = {"input": np.concatenate([self._context, heard])[None], "h": self._h, "c": self._c}
+        feed = {"input": np.concatenate([self._context, pcm])[None], "h": self._h, "c": self._c}
         probability, self._h, self._c = self._session.run(None, feed)
-        self._context = heard[-CONTEXT:]
+        self._context = pcm[-CONTEXT:]
         speech = float(probability[0])
         speaking = speech >= (OFFSET if self._speaking else ONSET)
         self._same = self._same + 1 if speaking == self._speaking else 0
