@@ -116,9 +116,7 @@ class Settings(BaseModel):
     )
     playbook: str = Field("default", description="a shipped playbook's name, or a TOML file")
     options: Path | None = Field(None, description="Plan B options, a TOML file; default: the shipped examples")
-    meaning: bool = Field(
-        False, description="also judge what sentences sound like; needs `pip install 'call-assist[meaning]'`"
-    )
+    meaning: bool = Field(True, description="judge words by the sentence model too, not by the phrase rules alone")
     rules: list[Path] = Field(default_factory=list, description="rule files besides the shipped ones")
     review_form: list[Question] = Field(
         default=REVIEW_FORM, description="questions that reviewers answer about a call; [] for none"

@@ -1,151 +1,233 @@
-"""What a sentence sounds like: signals for wordings that no phrase rule foresees, by a sentence embedding.
+"""Cues and steps by what a sentence means: the phrase rules and a taught sentence model, each mending the other.
 
-Optional (the extra `meaning`, off by default). For each signal a linear head on the sentence's vector says how much it
-is like the lines the signal was taught with; the closest of those lines is the evidence. The heads were made by
-`tests/teach_meanings.py`, which says from which lines, and how their thresholds were set.
+The model hears what no list of phrases foresees, and doubts a shipped rule where its words mean something else ("my
+lawyer sent the form"). Rules of a deployment's own are never doubted. The evidence is the words that carried the score,
+quoted.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import exp, inf
 
-import numpy as np
-from numpy.typing import NDArray
-
-from audio.events import Speaker, Utterance, Word
+from audio.events import Hypothesis, Speaker, Utterance, Word
 from detectors import context
-from detectors.phrases import PhraseDetector
-from detectors.signals import CUSTOMER_SIGNALS, Evidence, Severity, Signal, Window
+from detectors.phrases import STRADDLE_MS, PhraseDetector
+from detectors.sentences import Reading, SentenceModel, Threshold
+from detectors.signals import AGENT_MISSTEPS, AGENT_STEPS, Evidence, Severity, Signal, Window
 
-HEADS = Path(__file__).parent / "meanings" / "heads.npz"
-LEAST_WORDS = 3
-"""Shorter sentences mean too little on their own."""
-MOST_WORDS = 24
-"""Longer stretches without a full stop are cut: the mean over many words says little about any of them."""
+MOST_WORDS = 48
+"""Longer utterances are read in stretches of this many words ..."""
+HOP_WORDS = 32
+"""... beginning this far apart: the model was taught on lines of up to 60 words."""
+AGENT_SIGNALS = frozenset(AGENT_STEPS + AGENT_MISSTEPS)
+LEAST_WORDS = 2
+EARLIER_WORDS = 16
+"""So many words of what the speaker said just before are read along: sentences run over pauses."""
+STEP_WORDS = 6
+"""An unfinished utterance is read again after so many agreed words more."""
+UNFINISHED = 1.5
+"""So much surer the model must be of an unfinished utterance."""
+QUOTE_SHARE = 0.7
+"""The quote grows around its strongest word until it holds this share of what spoke for the signal ..."""
+QUOTE_WORDS = 9
+"""... or has this many words."""
 COOL_DOWN_MS = 60_000
-"""A signal of the rules or of a meaning is not raised by a meaning again so soon."""
-STRENGTH = 0.6
-"""Less than any rule of the same signal: likeness is no proof."""
-SELF_HARM = "self-harm"
-"""A head of its own, which raises `vulnerable`: here a miss is worse than a question too many."""
+"""What the rules or the model have raised is not raised by the model again so soon, unless it is more severe."""
+COMPLAINT = "complaint"
+"""A label that is no signal: the caller is displeased. It tells what is meant from what is only mentioned."""
+SELF_HARM = "self_harm"
+"""A label of its own, which raises `vulnerable`: it is noted at less than any other, as a miss is worse here."""
 
-Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+
+STEPS_AGAINST = frozenset(
+    """cancel_threat refund_chargeback legal_threat regulator_threat press_threat review_threat police passed_around
+    giving_up derogatory""".split()
+)
+"""People speak of these in calm calls too: the model alone acts on them only where the caller is displeased as well."""
+DISPLEASED_MS = 40_000
+"""A complaint counts so long."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heads:
-    """One linear head a row."""
+class Meant:
+    """One label heard in a stretch of words."""
 
-    names: tuple[str, ...]
-    weights: NDArray[np.float32]
-    """Heads x dimensions."""
-    bias: NDArray[np.float32]
-    least: NDArray[np.float32]
-    """A head's score counts from here on."""
-    examples: tuple[tuple[str, ...], ...]
-    """For each head, lines it was taught with ..."""
-    vectors: tuple[NDArray[np.float32], ...]
-    """... and their unit vectors."""
-    version: str
-
-
-@lru_cache(maxsize=1)
-def shipped_heads() -> Heads:
-    """The heads beside this file."""
-    with np.load(HEADS) as stored:
-        told = json.loads(str(stored["told"]))
-        scaled = stored["vectors"].astype(np.float32)
-        vectors = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
-        ends = np.cumsum([len(lines) for lines in told["examples"]])[:-1]
-        return Heads(
-            tuple(told["names"]),
-            stored["weights"],
-            stored["bias"],
-            stored["least"],
-            tuple(tuple(lines) for lines in told["examples"]),
-            tuple(np.split(vectors, ends)),
-            told["version"],
-        )
-
-
-def sentences(words: Sequence[Word]) -> list[tuple[int, int]]:
-    """First and last word of each sentence: to a full stop or question mark, at most `MOST_WORDS`."""
-    out: list[tuple[int, int]] = []
-    first = 0
-    for at, word in enumerate(words):
-        ends = word.text.rstrip("\"'”)]").endswith((".", "?", "!", "…"))
-        if ends or at - first + 1 == MOST_WORDS or at == len(words) - 1:
-            if at - first + 1 >= LEAST_WORDS:
-                out.append((first, at))
-            first = at + 1
-    return out
+    score: float
+    first: int
+    """First and last word of the quote."""
+    last: int
 
 
 class MeaningDetector:
-    """The phrase rules, and settled sentences judged by their meaning where the rules heard nothing; one per call."""
+    """The words of a call, judged by rules and model together; one per call."""
 
     name = "phrases"
     """Whoever leaves out the words leaves out both."""
 
-    def __init__(self, phrases: PhraseDetector, encode: Encode, heads: Heads) -> None:
-        """`encode`: sentences to unit vectors."""
+    def __init__(self, phrases: PhraseDetector, model: SentenceModel) -> None:
         self.version = phrases.version
         self._phrases = phrases
-        self._encode = encode
-        self._heads = heads
-        self._last: dict[str, int] = {}
+        self._model = model
+        self._last: dict[str, tuple[str, int, Severity]] = {}
+        """Of each signal: the key last raised, when, and how severe it was."""
+        self._displeased_ms = -DISPLEASED_MS
+        """When the caller was last displeased."""
+        self._read: tuple[str, int, dict[str, Meant]] = ("", 0, {})
+        """The utterance last read, how many of its words, and what was heard in them."""
 
     def __call__(self, window: Window) -> Iterable[Signal]:
-        """What the rules find, and what the latest utterance, once settled, sounds like besides."""
-        found = list(self._phrases(window))
-        for signal in found:
-            self._last[signal.id] = signal.at_ms
+        """What rules and model find in the latest utterance or hypothesis."""
         latest = window.latest
-        if not isinstance(latest, Utterance):
-            return found
-        for signal in self._judge(latest.words, latest.speaker, latest.id):
-            if signal.at_ms - self._last.get(signal.id, -COOL_DOWN_MS) >= COOL_DOWN_MS:
-                self._last[signal.id] = signal.at_ms
-                found.append(signal)
+        by_rules = list(self._phrases(window))
+        if latest is None or not latest.words:
+            return by_rules
+        meant = self._meant(latest, _earlier(window, latest), pressing=bool(by_rules))
+        found = list(self._confirmed(by_rules, meant, settled=latest.settled))
+        if self._complaint(meant) >= self._model.thresholds[COMPLAINT].least:
+            self._displeased_ms = latest.words[-1].end_ms
+        displeased = latest.words[0].start_ms - self._displeased_ms < DISPLEASED_MS
+        by_meaning = self._signals(meant, latest, displeased=displeased)
+        found += [signal for signal in _graver(by_meaning, found) if self._is_due(signal)]
+        for signal in found:
+            self._last[signal.id] = (signal.key, signal.at_ms, signal.severity)
         return found
 
     def find(self, text: str, speaker: Speaker | str = Speaker.CUSTOMER) -> list[Signal]:
-        """What one written line sounds like, whatever the rules say; times are counted at 300 ms a word."""
-        return self._judge(context.written(text), Speaker(speaker), "text")
+        """What one written line says, by rules and model; times are counted at 300 ms a word."""
+        words, who = context.written(text), Speaker(speaker)
+        meant = self._hear(words, (), who)
+        found = list(self._confirmed(self._phrases.find(text, who), meant, settled=True))
+        displeased = self._complaint(meant) >= self._model.thresholds[COMPLAINT].least
+        line = Utterance("text", who, 0, words[-1].end_ms if words else 0, tuple(words))
+        return found + _graver(self._signals(meant, line, displeased=displeased), found)
 
-    def _judge(self, words: Sequence[Word], speaker: Speaker, utterance: str) -> list[Signal]:
-        places = sentences(words)
-        if not places:
-            return []
-        vectors = self._encode([" ".join(word.text for word in words[first : last + 1]) for first, last in places])
-        scores = vectors @ self._heads.weights.T + self._heads.bias
-        signals: dict[int, Signal] = {}
-        for (first, last), vector, row in zip(places, vectors, scores, strict=True):
-            for head in map(int, np.flatnonzero(row >= self._heads.least)):
-                name = self._heads.names[head]
-                of_customer = name == SELF_HARM or name in CUSTOMER_SIGNALS
-                if of_customer is (speaker is Speaker.AGENT) or head in signals:
+    def _meant(self, latest: Utterance | Hypothesis, earlier: Sequence[Word], *, pressing: bool) -> dict[str, Meant]:
+        """What the latest words say; unfinished ones are read every few words, or where a rule has found something."""
+        name, count, meant = self._read
+        words = latest.words
+        grown = len(words) - (count if name == latest.id else 0)
+        if latest.settled or grown >= STEP_WORDS or (pressing and grown > 0) or grown < 0:
+            meant = self._hear(words, earlier, latest.speaker)
+            self._read = (latest.id, len(words), meant)
+            return meant
+        return meant if name == latest.id else {}
+
+    def _hear(self, words: Sequence[Word], earlier: Sequence[Word], speaker: Speaker) -> dict[str, Meant]:
+        """Each label's highest score over the stretches, and the words behind it."""
+        if len(words) < LEAST_WORDS:
+            return {}
+        best: dict[str, Meant] = {}
+        for first in range(0, max(1, len(words) - MOST_WORDS + HOP_WORDS), HOP_WORDS):
+            before = earlier if first == 0 else ()
+            stretch = words[first : first + MOST_WORDS]
+            reading = self._model([word.text for word in (*before, *stretch)])
+            for row, label in enumerate(self._model.labels):
+                if (label in AGENT_SIGNALS) is not (speaker is Speaker.AGENT):
                     continue
-                likeness = self._heads.vectors[head] @ vector
-                closest = int(likeness.argmax())
-                signals[head] = Signal(
-                    id="vulnerable" if name == SELF_HARM else name,
-                    rule=f"meaning.{name}",
-                    version=self._heads.version,
-                    speaker=speaker,
-                    at_ms=words[last].end_ms,
-                    strength=STRENGTH,
-                    severity=Severity.HELP if name == SELF_HARM else Severity.NOTE,
-                    evidence=Evidence(
-                        start_ms=words[first].start_ms,
-                        end_ms=words[last].end_ms,
-                        utterance=utterance,
-                        measured={"closeness": round(float(likeness[closest]), 2)},
-                        summary=f"sounds like “{self._heads.examples[head][closest]}”",
-                    ),
-                )
-        return list(signals.values())
+                score = float(reading.scores[row])
+                if label not in best or score > best[label].score:
+                    start, end = _quote(reading, row, len(before))
+                    best[label] = Meant(score, first + start, first + end)
+        return best
+
+    def _confirmed(self, by_rules: Iterable[Signal], meant: dict[str, Meant], *, settled: bool) -> Iterable[Signal]:
+        """What rules found, as far as the model hears it too.
+
+        What it hears less clearly is noted only, what it does not hear is dropped; of an unfinished utterance both wait
+        for the end. Urgent findings are never dropped: unheard by the model, they are noted.
+        """
+        for signal in by_rules:
+            urgent = signal.severity is Severity.URGENT
+            label = SELF_HARM if urgent and signal.id == "vulnerable" else signal.id
+            if label not in meant or not self._phrases.is_shipped(signal.rule):
+                yield signal
+                continue
+            score, threshold = meant[label].score, self._model.thresholds[label]
+            if score >= (threshold.doubt if urgent else threshold.least):
+                yield signal
+            elif settled and (urgent or score >= threshold.doubt):
+                yield replace(signal, severity=Severity.NOTE)
+
+    def _complaint(self, meant: dict[str, Meant]) -> float:
+        return meant[COMPLAINT].score if COMPLAINT in meant else -inf
+
+    def _is_due(self, signal: Signal) -> bool:
+        key, at_ms, severity = self._last.get(signal.id, ("", -COOL_DOWN_MS, Severity.NOTE))
+        return key == signal.key or signal.at_ms - at_ms >= COOL_DOWN_MS or signal.severity > severity
+
+    def _signals(self, meant: dict[str, Meant], said: Utterance | Hypothesis, *, displeased: bool) -> Iterable[Signal]:
+        """Labels over their thresholds as signals, the surest first; `vulnerable` once, in its graver form.
+
+        `displeased`: the caller has complained, here or shortly before.
+        """
+        raised: set[str] = set()
+        margin = 0.0 if said.settled else UNFINISHED
+        for label, heard in sorted(meant.items(), key=lambda each: (each[0] != SELF_HARM, -each[1].score)):
+            signal = "vulnerable" if label == SELF_HARM else label
+            threshold, score = self._model.thresholds[label], heard.score - margin
+            if label == COMPLAINT or signal in raised or score < threshold.least:
+                continue
+            severity = _severity(label, score, threshold, displeased=displeased)
+            if severity is Severity.NOTE and not said.settled:
+                continue
+            raised.add(signal)
+            quoted = said.words[heard.first : heard.last + 1]
+            yield Signal(
+                id=signal,
+                rule=f"meaning.{label}",
+                version=self._model.version,
+                speaker=said.speaker,
+                at_ms=quoted[-1].end_ms,
+                strength=round(1 / (1 + exp(-heard.score)), 3),
+                severity=severity,
+                evidence=Evidence(
+                    start_ms=quoted[0].start_ms,
+                    end_ms=quoted[-1].end_ms,
+                    quote=" ".join(word.text for word in quoted).strip(" .,;:!?"),
+                    utterance=said.id,
+                    first_word=heard.first,
+                    last_word=heard.last,
+                    measured={"score": round(heard.score, 2)},
+                ),
+                settled=said.settled,
+            )
+
+
+def _graver(signals: Iterable[Signal], found: Sequence[Signal]) -> list[Signal]:
+    """Those of ids that were not found yet, or only less gravely."""
+    known = {signal.id: signal.severity for signal in sorted(found, key=lambda each: each.severity)}
+    return [signal for signal in signals if signal.severity > known.get(signal.id, 0)]
+
+
+def _severity(label: str, score: float, threshold: Threshold, *, displeased: bool) -> Severity:
+    """How much a label over its threshold asks of people."""
+    if score >= threshold.urgent:
+        return Severity.URGENT
+    sure = score >= threshold.sure and (displeased or label not in STEPS_AGAINST)
+    return Severity.HELP if sure else Severity.NOTE
+
+
+def _quote(reading: Reading, row: int, before: int) -> tuple[int, int]:
+    """First and last word, counted after the first `before` ones, around the one that speaks loudest for the label."""
+    parts = reading.parts[row, before:].clip(min=0)
+    first = last = int(parts.argmax())
+    wanted = float(parts.sum()) * QUOTE_SHARE
+    while float(parts[first : last + 1].sum()) < wanted and last - first + 1 < QUOTE_WORDS:
+        left = float(parts[first - 1]) if first > 0 else -1.0
+        right = float(parts[last + 1]) if last + 1 < len(parts) else -1.0
+        if left > right:
+            first -= 1
+        else:
+            last += 1
+    return first, last
+
+
+def _earlier(window: Window, latest: Utterance | Hypothesis) -> Sequence[Word]:
+    """The end of what the same speaker said just before."""
+    for one in reversed(window.utterances):
+        if one.id != latest.id and one.speaker is latest.speaker and one.start_ms <= latest.start_ms and one.words:
+            near = latest.words[0].start_ms - one.words[-1].end_ms <= STRADDLE_MS
+            return one.words[-EARLIER_WORDS:] if near else ()
+    return ()

@@ -127,6 +127,10 @@ class PhraseDetector:
         for rule in gone:
             del self._last[rule]
 
+    def is_shipped(self, rule: str) -> bool:
+        """Whether the rule of this id is one of those that come with the program."""
+        return self._by_id[rule].shipped
+
     def find(self, text: str, speaker: Speaker | str = Speaker.CUSTOMER) -> list[Signal]:
         """Signals in one written line; times are counted at 300 ms a word."""
         return self._judge(context.written(text), (), Speaker(speaker), "text", True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from detectors.meaning import MeaningDetector, shipped_heads
+from detectors.meaning import MeaningDetector
 from detectors.monologue import Monologue
 from detectors.overlap import Overlap
 from detectors.pace import Pace
@@ -13,7 +13,7 @@ from detectors.phrases import PhraseDetector
 from detectors.raised_voice import RaisedVoice
 from detectors.repetition import Repetition
 from detectors.rulebook import Rulebook
-from detectors.sentences import installed_encoder
+from detectors.sentences import shipped_model
 from detectors.sentiment import Sentiment
 from detectors.signals import Detector
 from detectors.silence import Silence
@@ -36,18 +36,14 @@ class RosterSettings:
 
     off: frozenset[str] = frozenset()
     """Names of detectors, such as "negative_sentiment" or "raised_voice"."""
-    meaning: bool = False
-    """Also judge what sentences sound like (the extra `meaning`)."""
+    meaning: bool = True
+    """Judge words by the sentence model too, not by the phrase rules alone."""
 
 
 def build(rulebook: Rulebook, settings: RosterSettings | None = None) -> list[Detector]:
-    """Fresh detectors for one call: each keeps the state of its own call only.
-
-    Raises:
-        MeaningMissing: meanings are asked for and their model is not installed.
-    """
+    """Fresh detectors for one call: each keeps the state of its own call only."""
     settings = settings or RosterSettings()
     phrases = PhraseDetector(rulebook)
-    words = MeaningDetector(phrases, installed_encoder(), shipped_heads()) if settings.meaning else phrases
+    words = MeaningDetector(phrases, shipped_model()) if settings.meaning else phrases
     everyone: list[Detector] = [words, *(make() for make in OF_THE_CONVERSATION)]
     return [detector for detector in everyone if detector.name not in settings.off]

@@ -67,6 +67,8 @@ class Rule:
     """When somebody should look at it again."""
     source: str
     """File and line, for people."""
+    shipped: bool = False
+    """Not of a deployment's own files: the sentence model may doubt it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,4 +277,5 @@ def _rule(
         owner=raw.get("owner", head["owner"]),
         review_by=raw.get("review_by", head.get("review_by")),
         source=f"{file.name}:{place}",
+        shipped=file.parent == SHIPPED,
     )

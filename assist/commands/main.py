@@ -30,12 +30,11 @@ def main() -> None:
     from assist.coach.playbook import PlaybookError
     from audio.errors import AudioError
     from detectors.rulebook import RuleError
-    from detectors.sentences import MeaningMissing
     from overlay.errors import OverlayError
 
     try:
         app()
-    except (AssistError, AudioError, MeaningMissing, PlaybookError, RuleError, OverlayError) as error:
+    except (AssistError, AudioError, PlaybookError, RuleError, OverlayError) as error:
         fail(str(error), getattr(error, "code", ""))
     except KeyboardInterrupt:
         sys.exit(130)

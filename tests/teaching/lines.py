@@ -1,0 +1,100 @@
+"""What the sentence model is taught with: lines of speech written for this project, each with the labels that hold.
+
+tests/data/words/taught/*.txt is `who|labels|text` (c: customer, a: agent; `-` for no label), every label given. They are
+by authors who had seen neither rules nor other lines of this project; see the README beside them. To these come the
+project's other labelled lines and rule examples at half weight (only the labels somebody looked for), and the turns of
+three sets of written calls. tests/data/words/independent/b*.jsonl and all data the README calls held out is left out.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from assist.evaluation.cases import read_cases
+from detectors.meaning import AGENT_SIGNALS, COMPLAINT, SELF_HARM
+from detectors.rulebook import load_rules
+
+DATA = Path(__file__).parent.parent / "data"
+SMALL = ("dev", "dev2", "dev3", "heldout", "heldout2", "blind")
+CALLS = ("dev", "dev2", "heldout2")
+OF_AGENT = tuple(sorted(AGENT_SIGNALS))
+OF_CUSTOMER = (
+    *sorted({rule.signal for rule in load_rules().rules} - AGENT_SIGNALS),
+    SELF_HARM,
+    COMPLAINT,
+)
+LABELS = (*OF_CUSTOMER, *OF_AGENT)
+
+
+@dataclass(frozen=True)
+class Line:
+    text: str
+    agent: bool
+    source: str
+    """Author or file: what is held out together."""
+    holds: dict[str, bool]
+    """Labels somebody has looked for."""
+    calm: bool = False
+    """Said in a call in which nobody escalates."""
+    weight: float = 1.0
+
+
+def taught():
+    """All lines."""
+    return [*_authored(), *_judged(), *_examples(), *_calls()]
+
+
+def _authored():
+    for path in sorted((DATA / "words" / "taught").glob("*.txt")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            who, labels, text = line.split("|")
+            held = set() if labels == "-" else set(labels.split(","))
+            if SELF_HARM in held:
+                held.add("vulnerable")
+            asked = OF_CUSTOMER if who == "c" else OF_AGENT
+            yield Line(
+                text, who == "a", path.stem, {name: name in held for name in asked}, path.stem.startswith("calm")
+            )
+
+
+def _judged():
+    for folder in (*SMALL, "independent"):
+        for path in sorted((DATA / "words" / folder).glob("a*.jsonl" if folder == "independent" else "*.jsonl")):
+            for case in read_cases(path):
+                agent = case.speaker == "agent"
+                asked = set(OF_AGENT if agent else OF_CUSTOMER) - {SELF_HARM, COMPLAINT}
+                if case.judged is not None:
+                    asked &= {*case.judged, *case.labels}
+                holds = {name: name in case.labels for name in asked - set(case.unsure)}
+                if "vulnerable" in holds and (not holds["vulnerable"] or "self-harm" in path.name):
+                    holds[SELF_HARM] = holds["vulnerable"]
+                yield Line(case.text, agent, "a" if folder == "independent" else "old", holds,
+                           weight=1.0 if folder == "independent" else 0.5)  # fmt: skip
+
+
+def _examples():
+    for rule in load_rules().rules:
+        names = [rule.signal, SELF_HARM] if rule.id == "vulnerable.self-harm" else [rule.signal]
+        for text in rule.fires:
+            yield Line(text, rule.speaker == "agent", "rules", dict.fromkeys(names, True), weight=0.5)
+        for text in rule.silent:
+            yield Line(text, rule.speaker == "agent", "rules", {names[-1]: False}, weight=0.5)
+
+
+def _calls():
+    """Customers' turns, and those agents' turns somebody has labelled."""
+    for folder in CALLS:
+        for path in sorted((DATA / "calls" / folder).glob("*.json*")):
+            raw = path.read_text(encoding="utf-8")
+            for call in map(json.loads, raw.splitlines() if path.suffix == ".jsonl" else [raw]):
+                calm = call.get("escalates_at") is None
+                for turn in call["turns"]:
+                    held, agent = set(turn.get("labels") or ()), turn["speaker"] == "agent"
+                    if agent:
+                        holds = dict.fromkeys(held & AGENT_SIGNALS, True)
+                    elif calm and not held:
+                        holds = dict.fromkeys(OF_CUSTOMER, False)
+                    else:
+                        holds = {name: name in held for name in OF_CUSTOMER if name not in (SELF_HARM, COMPLAINT)}
+                    if holds:
+                        yield Line(turn["text"], agent, "calls", holds, calm)
