@@ -72,8 +72,8 @@ class MeaningDetector:
         self._model = model
         self._last: dict[str, tuple[str, int, Severity]] = {}
         """Of each signal: the key last raised, when, and how severe it was."""
-        self._displeased_ms = -DISPLEASED_MS
-        """When the caller was last displeased."""
+        self._complaints: list[tuple[int, float]] = []
+        """When the caller's latest words were read, and how much of a complaint was in them."""
         self._read: tuple[str, int, dict[str, Meant]] = ("", 0, {})
         """The utterance last read, how many of its words, and what was heard in them."""
 
@@ -85,10 +85,7 @@ class MeaningDetector:
             return by_rules
         meant = self._meant(latest, _earlier(window, latest), pressing=bool(by_rules))
         found = list(self._confirmed(by_rules, meant, settled=latest.settled))
-        if self._complaint(meant) >= self._model.thresholds[COMPLAINT].least:
-            self._displeased_ms = latest.words[-1].end_ms
-        displeased = latest.words[0].start_ms - self._displeased_ms < DISPLEASED_MS
-        by_meaning = self._signals(meant, latest, displeased=displeased)
+        by_meaning = self._signals(meant, latest, self._lately(meant, latest.words))
         found += [signal for signal in _graver(by_meaning, found) if self._is_due(signal)]
         for signal in found:
             self._last[signal.id] = (signal.key, signal.at_ms, signal.severity)
@@ -99,9 +96,8 @@ class MeaningDetector:
         words, who = context.written(text), Speaker(speaker)
         meant = self._hear(words, (), who)
         found = list(self._confirmed(self._phrases.find(text, who), meant, settled=True))
-        displeased = self._complaint(meant) >= self._model.thresholds[COMPLAINT].least
         line = Utterance("text", who, 0, words[-1].end_ms if words else 0, tuple(words))
-        return found + _graver(self._signals(meant, line, displeased=displeased), found)
+        return found + _graver(self._signals(meant, line, _complaint(meant)), found)
 
     def _meant(self, latest: Utterance | Hypothesis, earlier: Sequence[Word], *, pressing: bool) -> dict[str, Meant]:
         """What the latest words say; unfinished ones are read every few words, or where a rule has found something."""
@@ -136,32 +132,37 @@ class MeaningDetector:
         """What rules found, as far as the model hears it too.
 
         What it hears less clearly is noted only, what it does not hear is dropped; of an unfinished utterance both wait
-        for the end. Urgent findings are never dropped: unheard by the model, they are noted.
+        for the end. Urgent findings are never dropped: unheard by the model, they are noted. Steps against the firm are
+        believed of whoever plainly complains in the same breath.
         """
+        complains = _complaint(meant) >= self._model.thresholds[COMPLAINT].sure
         for signal in by_rules:
             urgent = signal.severity is Severity.URGENT
             label = SELF_HARM if urgent and signal.id == "vulnerable" else signal.id
-            if label not in meant or not self._phrases.is_shipped(signal.rule):
+            believed = complains and label in STEPS_AGAINST
+            if believed or label not in meant or not self._phrases.is_shipped(signal.rule):
                 yield signal
                 continue
             score, threshold = meant[label].score, self._model.thresholds[label]
-            if score >= (threshold.doubt if urgent else threshold.least):
+            if score >= (threshold.doubt if urgent else threshold.agree):
                 yield signal
             elif settled and (urgent or score >= threshold.doubt):
                 yield replace(signal, severity=Severity.NOTE)
 
-    def _complaint(self, meant: dict[str, Meant]) -> float:
-        return meant[COMPLAINT].score if COMPLAINT in meant else -inf
+    def _lately(self, meant: dict[str, Meant], words: Sequence[Word]) -> float:
+        """The strongest complaint of the caller's, in these words or shortly before."""
+        self._complaints.append((words[-1].end_ms, _complaint(meant)))
+        since_ms = words[0].start_ms - DISPLEASED_MS
+        self._complaints = [each for each in self._complaints if each[0] > since_ms]
+        return max(score for _, score in self._complaints)
 
     def _is_due(self, signal: Signal) -> bool:
         key, at_ms, severity = self._last.get(signal.id, ("", -COOL_DOWN_MS, Severity.NOTE))
         return key == signal.key or signal.at_ms - at_ms >= COOL_DOWN_MS or signal.severity > severity
 
-    def _signals(self, meant: dict[str, Meant], said: Utterance | Hypothesis, *, displeased: bool) -> Iterable[Signal]:
-        """Labels over their thresholds as signals, the surest first; `vulnerable` once, in its graver form.
-
-        `displeased`: the caller has complained, here or shortly before.
-        """
+    def _signals(self, meant: dict[str, Meant], said: Utterance | Hypothesis, complaint: float) -> Iterable[Signal]:
+        """Labels over their thresholds as signals, the surest first; `vulnerable` once, in its graver form."""
+        displeased = complaint >= self._model.thresholds[COMPLAINT].least
         raised: set[str] = set()
         margin = 0.0 if said.settled else UNFINISHED
         for label, heard in sorted(meant.items(), key=lambda each: (each[0] != SELF_HARM, -each[1].score)):
@@ -193,6 +194,10 @@ class MeaningDetector:
                 ),
                 settled=said.settled,
             )
+
+
+def _complaint(meant: dict[str, Meant]) -> float:
+    return meant[COMPLAINT].score if COMPLAINT in meant else -inf
 
 
 def _graver(signals: Iterable[Signal], found: Sequence[Signal]) -> list[Signal]:

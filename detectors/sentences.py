@@ -35,6 +35,8 @@ class Threshold:
     """Clear enough to act on."""
     doubt: float
     """Below this, a shipped phrase rule that fired is taken to have matched words that mean something else."""
+    agree: float
+    """From here on, such a rule is taken at its word; between the two it is noted only."""
     urgent: float = inf
     """Clear enough to call for help at once."""
 

@@ -42,8 +42,17 @@ It takes two to three working days.|I've sent it again just now.|Do you have the
 
 def lines(folder: Path, half: str) -> Iterator[str]:
     """The customers' lines of one half, each once."""
+    yield from _half(_texts(folder), half)
+
+
+def requests(folder: Path, half: str) -> Iterator[str]:
+    """The requests to support among them."""
+    yield from _half(_requests(folder), half)
+
+
+def _half(texts: Iterator[str], half: str) -> Iterator[str]:
     seen: set[str] = set()
-    for text in _texts(folder):
+    for text in texts:
         text = _said(text)
         key = re.sub(r"\W+", " ", text.lower()).strip()
         if len(key.split()) < 3 or key in seen:
@@ -59,6 +68,10 @@ def _texts(folder: Path) -> Iterator[str]:
             sure = float(row["airline_sentiment_confidence"] or 0) >= LEAST_SURE
             if row["airline_sentiment"] in ("neutral", "positive") and sure:
                 yield row["text"]
+    yield from _requests(folder)
+
+
+def _requests(folder: Path) -> Iterator[str]:
     for path in sorted((folder / "bitext").glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):

@@ -251,8 +251,8 @@ def in_use(call):
 
 
 def test_the_rules_in_use_notice_the_written_escalations_and_leave_the_calm_calls_alone():
-    """A floor under what is measured (see README): 53 of 53 noticed, 4 later than 5 s, 35 false prompts in 1.6 h of
-    calm talk most of which is near misses, when this was written (15 before the word rules were last widened)."""
+    """A floor under what is measured (see README): 53 of 53 noticed, 5 later than 5 s, 23 false prompts in 1.6 h of
+    calm talk most of which is near misses, when this was written (4 and 35 by the phrase rules alone)."""
     parts = ["dev", "dev2", "heldout2", "heldout3"]
     calls = [call for part in parts for call in read_calls(CALLS / part)]
     level = evaluate_calls(calls, in_use, "written calls").level
@@ -261,7 +261,7 @@ def test_the_rules_in_use_notice_the_written_escalations_and_leave_the_calm_call
     assert level.late <= 6
     assert level.delay_median_s <= 2.0
     assert level.false_escalations <= 15
-    assert level.false_prompts <= 42
+    assert level.false_prompts <= 28
 
 
 def test_every_step_of_the_level_in_the_written_calls_is_explained():

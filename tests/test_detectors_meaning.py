@@ -13,7 +13,7 @@ from detectors.rulebook import Rulebook, load_rules
 from detectors.sentences import shipped_model
 from detectors.signals import SIGNAL_IDS, Severity, Window
 
-VEILED = "my grandchildren would do better if grandpa quietly left this world"
+VEILED = "I just don't see the point in waking up any more if I'm honest"
 ORDINARY = "so then we drove down to the coast with the dog and had our lunch by the harbour and it was lovely "
 
 
@@ -95,20 +95,34 @@ def test_what_the_rules_heard_is_not_raised_twice(judge):
     assert [signal.id for signal in found].count("supervisor_demand") == 1
 
 
-def test_a_shipped_rule_is_doubted_and_a_deployments_own_is_not(model, rules):
-    """The rule must fire by itself, or nothing is tried here."""
-    text = "thanks so much the manager signed the form for my new desk so could you put the supervisor down as contact"
-    own = Rulebook(tuple(replace(rule, shipped=False) for rule in rules.rules), rules.misheard, rules.version)
-    texts = (text, "my solicitor will see you in court he said to the other fellow in the film last night")
-    for each in texts:
-        alone = {(s.id, s.severity) for s in PhraseDetector(rules).find(each)}
-        kept = {(s.id, s.severity) for s in MeaningDetector(PhraseDetector(own), model).find(each)}
-        assert alone <= kept
-    assert any(
-        {(s.id, s.severity) for s in PhraseDetector(rules).find(each)}
-        - {(s.id, s.severity) for s in MeaningDetector(PhraseDetector(rules), model).find(each)}
-        for each in texts
-    )
+@pytest.mark.parametrize(
+    ("text", "rule", "left"),
+    [
+        ("And could I speak to whoever manages the parking, it's a van.", "supervisor.demand", []),
+        ("It's by the shed. I don't want anyone to break their neck on it.", "threat.personal", [Severity.NOTE]),
+        (
+            "She'd had enough by the end. She was ready to go, she said so herself, she was ninety four.",
+            "vulnerable.self-harm",
+            [Severity.NOTE],
+        ),
+    ],
+)
+def test_a_shipped_rule_is_doubted_and_a_deployments_own_is_not(model, rules, text, rule, left):
+    """Urgent ones are noted all the same."""
+
+    def found(book):
+        return [each.severity for each in MeaningDetector(PhraseDetector(book), model).find(text) if each.rule == rule]
+
+    own = Rulebook(tuple(replace(each, shipped=False) for each in rules.rules), rules.misheard, rules.version)
+    alone = [each.severity for each in PhraseDetector(rules).find(text) if each.rule == rule]
+    assert alone, "the rule fires by itself, or nothing is tried here"
+    assert found(own) == alone
+    assert found(rules) == left
+
+
+def test_what_is_said_with_a_complaint_is_believed_of_a_rule(judge):
+    """The model alone takes "I want to cancel" for business as usual."""
+    assert "cancel_threat" in ids(judge.find("I was charged twice and nobody called me back. I want to cancel."))
 
 
 def test_a_meaning_is_not_raised_again_within_its_cool_down(judge):
@@ -127,14 +141,13 @@ def test_a_cue_at_the_end_of_a_very_long_turn_is_heard(judge):
     assert signal.at_ms > 300 * 2 * MOST_WORDS
 
 
-def test_a_sentence_that_runs_over_a_pause_is_read_as_one(judge):
-    first = said("honestly if I were not here any more", name="u1")
-    (before,) = first.utterances
-    whole = said("nobody would even notice would they", before.end_ms + 900, name="u2", before=(before,))
-    alone = said("nobody would even notice would they", before.end_ms + 60_000, name="u3", before=(before,))
-    fresh = MeaningDetector(judge._phrases, judge._model)
-    assert not any(signal.rule == f"meaning.{SELF_HARM}" for signal in fresh(alone))
-    assert any(signal.rule == f"meaning.{SELF_HARM}" for signal in judge(whole))
+def test_a_sentence_that_runs_over_a_pause_is_read_as_one(judge, model, rules):
+    begun, rest = "everybody who follows me online", "is going to hear how you treat people"
+    (before,) = said(begun, name="u1").utterances
+    soon = said(rest, before.end_ms + 900, name="u2", before=(before,))
+    late = said(rest, before.end_ms + 60_000, name="u3", before=(before,))
+    assert "review_threat" in ids(judge(soon))
+    assert "review_threat" not in ids(MeaningDetector(PhraseDetector(rules), model)(late))
 
 
 def test_a_clear_finding_does_not_wait_for_the_end_of_the_turn(judge):

@@ -1,10 +1,10 @@
-"""`python -m tests.teaching.fit OUT TEXT`: thresholds of each label, from OUT/scores.npz; detectors/meanings/labels.json.
+"""`python -m tests.teaching.fit OUT TEXT`: each label's thresholds (detectors/meanings/labels.json).
 
-`least` and `doubt` make the F1 of rules and model together on the authors' lines highest, each scored by a network that
-had seen nothing of that author. Half of those lines hold something, of a call's far fewer: so no label is heard more
-than NOTED times in 10,000 words of calm talk, and `sure` allows no more than ACTED. Calm talk is the customers' turns of
-written calm calls and lines that only sound like trouble (out of fold), and ordinary lines of TEXT (the development half
-of tests/calm_talk.py, by the folds' networks; not taught). Of the agent's side only NOTED's written turns exist.
+`least` and `doubt` make the F1 of rules and model together highest on the authors' lines (OUT/scores.npz), each scored
+by a network that had seen nothing of that author. Half of those lines hold something, of a call's far fewer. So no
+customer's label is heard more often in calm talk than NOTED, nor acted on more often than ACTED, and only where PRECISE
+among the authors' lines. Calm talk is the turns of written calm calls (out of fold) and ordinary lines of TEXT (the
+development half of tests/calm_talk.py, which is what false prompts are counted on; the tweets among it are not taught).
 """
 
 import json
@@ -19,59 +19,82 @@ from detectors.meaning import COMPLAINT, SELF_HARM
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
 from detectors.sentences import FOLDER
+from detectors.signals import AGENT_STEPS
 from tests.calm_talk import lines as ordinary
 from tests.teaching.lines import LABELS, OF_CUSTOMER, taught
 from tests.teaching.teach import FOLDS, School, targets
 
-NOTED, ACTED = 4.0, 1.0
-"""Hits in 10,000 words of calm talk."""
-FREE = frozenset((COMPLAINT, "de_escalation"))
-"""Heard in ordinary talk rightly: thanks, mild displeasure."""
+NOTED, ACTED = (10.0, 8.0), (3.0, 0.0)
+"""Hits in 10,000 words of the calls and of the ordinary lines."""
+PRECISE, CAREFUL, CLEAR = 0.88, 0.78, 0.9
+"""Precision of what is acted on; of what is acted on but urgent only from PRECISE on; of a plain complaint."""
+MARGIN = 1.3
+"""Added to `sure` but for self-harm: turns cut short or joined score higher than whole lines. Without it the
+development half had 2.0 false prompts an hour, with 0.8 1.4, with 1.3 1.1, and no written call was noticed later."""
+URGENT = frozenset((SELF_HARM, "personal_threat"))
+FREE = frozenset((COMPLAINT, "de_escalation", "swearing"))
+"""Heard in ordinary talk rightly."""
+NOTES = frozenset(("swearing", "de_escalation", *AGENT_STEPS))
+"""Never acted on by the model alone: how bad a swear word is, the rules know."""
+NEVER = 99.0
 DOUBTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95)
 """Quantiles of all scores that are tried as `doubt`."""
 
 
-def fitted(scores, lines, calm_scores, calm_words):
-    """Label -> thresholds."""
-    rules = PhraseDetector(load_rules())
+def fitted(scores, lines, talk):
+    """Label -> thresholds. `scores`: lines x labels, out of fold; `talk`: scores of ordinary lines, and their words."""
     wanted, asked = targets([line.holds for line in lines])
     known = ~np.isnan(scores[:, 0])
-    by_rule = np.zeros(wanted.shape, bool)
-    for n in np.flatnonzero(known):
-        for signal in rules.find(lines[n].text, Speaker.AGENT if lines[n].agent else Speaker.CUSTOMER):
-            by_rule[n, LABELS.index(signal.id)] = True
-            if signal.rule == "vulnerable.self-harm":
-                by_rule[n, LABELS.index(SELF_HARM)] = True
+    ruled = _ruled(lines, known)
     calm = known & np.array([line.calm and not line.agent for line in lines])
     words = np.array([len(line.text.split()) for line in lines])
-    out, total = {}, np.zeros(3)
+    out = {}
     for row, name in enumerate(LABELS):
         mine = known & (asked[:, row] > 0)
-        score, holds, ruled = scores[mine, row], wanted[mine, row] > 0, by_rule[mine, row]
-        f1, least, doubt = max(
-            (_f1((score >= at) | (ruled & (score >= low)), holds), at, low)
-            for low in (-99.0, *np.quantile(score, DOUBTS))
-            for at in np.unique(np.quantile(score, np.linspace(0.3, 1, 300)))
+        score, holds, by_rule = scores[mine, row], wanted[mine, row] > 0, ruled[mine, row]
+        _, free, doubt = max(
+            (_f1((score >= at) | (by_rule & (score >= low)), holds), at, low)
+            for low in (NEVER * -1, *np.quantile(score, DOUBTS))
+            for at in np.unique(np.quantile(score, np.linspace(0.3, 1, 400)))
             if at >= low
         )
-        sure = least
+        least = sure = free
+        urgent = None
         if name in OF_CUSTOMER and name not in FREE:
             quiet = calm & (asked[:, row] > 0) & (wanted[:, row] == 0)
-            for some, count in ((scores[quiet, row], words[quiet].sum()), (calm_scores[:, row], calm_words)):
-                least = max(least, _above(some, count, NOTED))
-                sure = max(sure, least, _above(some, count, ACTED))
-        found = (score >= least) | (ruled & (score >= doubt))
-        clear = score >= sure
-        out[name] = {"least": round(float(least), 2), "sure": round(float(sure), 2), "doubt": round(float(doubt), 2)}
-        if name not in (SELF_HARM, COMPLAINT):
-            total += (found & holds).sum(), (found & ~holds).sum(), (~found & holds).sum()
-        print(
-            f"{name:18} {int(holds.sum()):4}  rules {_f1(ruled, holds):.2f}  both, free {f1:.2f}"
-            f"  F1 {_f1(found, holds):.2f} P {(found & holds).sum() / max(1, found.sum()):.2f}"
-            f" R {(found & holds).sum() / holds.sum():.2f}  sure P {(clear & holds).sum() / max(1, clear.sum()):.2f}"
-            f" R {(clear & holds).sum() / holds.sum():.2f}  {out[name]}"
-        )
-    print("all: found %d, false %d, missed %d, F1 %.3f" % (*total, 2 * total[0] / (2 * total[0] + total[1] + total[2])))
+            for some, count, n in ((scores[quiet, row], words[quiet].sum(), 0), (talk[0][:, row], talk[1], 1)):
+                least = max(least, _above(some, count, NOTED[n]))
+                sure = max(sure, least, _above(some, count, ACTED[n]))
+            sure = max(sure, _precise(score, holds, PRECISE))
+            if name in URGENT:
+                urgent, sure = sure, min(sure, max(least, _precise(score, holds, CAREFUL)))
+            if name == SELF_HARM:
+                least = free
+            else:
+                sure += MARGIN
+        if name == COMPLAINT:
+            sure = _precise(score, holds, CLEAR)
+        if name in NOTES:
+            sure = NEVER
+        told = {"least": least, "sure": sure, "doubt": doubt, "agree": max(doubt, min(free, 0.0))}
+        out[name] = {key: round(float(value), 2) for key, value in told.items()}
+        if urgent is not None:
+            out[name]["urgent"] = round(float(max(urgent, sure)), 2)
+        found = (score >= least) | (by_rule & (score >= doubt))
+        alone, both = _f1(by_rule, holds), _f1(found, holds)
+        print(f"{name:18} {int(holds.sum()):4} lines  F1 of rules {alone:.2f}, of both {both:.2f}")
+    return out
+
+
+def _ruled(lines, known):
+    """What the phrase rules find."""
+    rules = PhraseDetector(load_rules())
+    out = np.zeros((len(lines), len(LABELS)), bool)
+    for n in np.flatnonzero(known):
+        for signal in rules.find(lines[n].text, Speaker.AGENT if lines[n].agent else Speaker.CUSTOMER):
+            out[n, LABELS.index(signal.id)] = True
+            if signal.rule == "vulnerable.self-harm":
+                out[n, LABELS.index(SELF_HARM)] = True
     return out
 
 
@@ -81,20 +104,26 @@ def _f1(found, holds):
 
 def _above(scores, words, per):
     """The score that so many per 10,000 words lie above."""
-    return float(np.sort(scores)[-1 - max(1, round(words / 10_000 * per))])
+    return float(np.sort(scores)[-1 - round(words / 10_000 * per)])
+
+
+def _precise(score, holds, least):
+    """The lowest score from which on lines are right this often."""
+    order = np.argsort(-score)
+    right = np.cumsum(holds[order]) / np.arange(1, len(order) + 1)
+    return float(score[order][np.flatnonzero(right >= least)[-1]])
 
 
 if __name__ == "__main__":
-    out, known = Path(sys.argv[1]), taught()
-    calm = list(ordinary(Path(sys.argv[2]), "dev"))
+    out, text = Path(sys.argv[1]), Path(sys.argv[2])
+    known = taught(text)
+    said = list(ordinary(text, "dev"))
     school = School(known)
-    networks = []
+    heard = []
     for number in range(len(FOLDS)):
         network = school.fresh()
         network.load_state_dict(torch.load(out / f"fold{number}.pt"))
-        networks.append(school.scores(network.eval(), calm))
-    told = fitted(
-        np.load(out / "scores.npz")["scores"], known, sum(networks) / len(networks), sum(len(e.split()) for e in calm)
-    )
-    text = json.dumps({"version": "2", "labels": told}, indent=1)
-    (FOLDER / "labels.json").write_text(text + "\n", encoding="utf-8")
+        heard.append(school.scores(network.eval(), said))
+    talk = sum(heard) / len(heard), sum(len(each.split()) for each in said)
+    told = json.dumps({"version": "2", "labels": fitted(np.load(out / "scores.npz")["scores"], known, talk)}, indent=1)
+    (FOLDER / "labels.json").write_text(told + "\n", encoding="utf-8")

