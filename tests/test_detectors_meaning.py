@@ -141,13 +141,15 @@ def test_a_cue_at_the_end_of_a_very_long_turn_is_heard(judge):
     assert signal.at_ms > 300 * 2 * MOST_WORDS
 
 
-def test_a_sentence_that_runs_over_a_pause_is_read_as_one(judge, model, rules):
+def test_a_sentence_that_runs_over_a_pause_is_read_as_one(model):
+    """Without any rules, which look over pauses by themselves."""
     begun, rest = "everybody who follows me online", "is going to hear how you treat people"
     (before,) = said(begun, name="u1").utterances
     soon = said(rest, before.end_ms + 900, name="u2", before=(before,))
     late = said(rest, before.end_ms + 60_000, name="u3", before=(before,))
-    assert "review_threat" in ids(judge(soon))
-    assert "review_threat" not in ids(MeaningDetector(PhraseDetector(rules), model)(late))
+    none = Rulebook((), {}, "none")
+    assert "review_threat" in ids(MeaningDetector(PhraseDetector(none), model)(soon))
+    assert "review_threat" not in ids(MeaningDetector(PhraseDetector(none), model)(late))
 
 
 def test_a_clear_finding_does_not_wait_for_the_end_of_the_turn(judge):
