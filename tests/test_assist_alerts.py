@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assist.screens.alerts import AWAY_S, LEFT_S, TURN_S, Alerts, Move, Rules
@@ -139,6 +139,16 @@ STEPS = st.lists(
 )
 
 
+@example(
+    [
+        ("arrive", "Ann", "c1"),
+        ("raise", "Ann", "c1"),
+        ("urgent", "Ann", "c2"),
+        ("arrive", "Bob", "c1"),
+        ("wait", "Ann", "c1"),
+    ],
+    1,
+)
 @settings(max_examples=300, deadline=None)
 @given(STEPS, st.integers(1, 3))
 def test_whatever_happens_no_alert_is_forgotten_and_no_one_is_asked_beyond_the_budget(

@@ -185,7 +185,7 @@ class Alerts:
                 for case in [case for case in self._cases.values() if case.by == who]:
                     case.by, case.asked = "", {who}
                     moves += [Move(case.call, case.id, "released", who), *self._ask(case, now_s)]
-        for case in list(self._cases.values()):
+        for case in sorted(self._cases.values(), key=lambda each: -each.tier):  # urgent ones first: they take the room
             if case.turn and (now_s - case.turn_since_s >= self.rules.turn_s or not self._present(case.turn, now_s)):
                 moves += self._ask(case, now_s)
         return moves + self._drain(now_s)
