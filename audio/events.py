@@ -6,8 +6,8 @@ Sound everywhere is float32 in [-1, 1] at 16 kHz, one 1-D array per speaker.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -103,6 +103,11 @@ class Word:
     end_ms: int
     probability: float = 1.0
     """0..1, the recogniser's own."""
+
+
+def shifted_words(words: Sequence[Word], by_ms: int) -> tuple[Word, ...]:
+    """The same words so much later."""
+    return tuple(replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms) for word in words)
 
 
 @dataclass(frozen=True, slots=True)

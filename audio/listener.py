@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -32,7 +32,7 @@ from audio.events import (
     Trouble,
     Utterance,
     VoiceMeasure,
-    Word,
+    shifted_words,
 )
 from audio.owed import Owed, Room, as_heard, held
 from audio.scheduling import Scheduler
@@ -227,7 +227,9 @@ class Listener:
             utterance.settling.push(words, heard_ms=_ms(answer.samples), paused=answer.paused)
             agreed, tentative = utterance.settling.agreed, utterance.settling.tentative
             return [
-                Hypothesis(utterance.id, channel.speaker, start, _shifted(agreed, start), _shifted(tentative, start))
+                Hypothesis(
+                    utterance.id, channel.speaker, start, shifted_words(agreed, start), shifted_words(tentative, start)
+                )
             ]
         if words is None and self._scheduler.missing and utterance.task.lost < 2:  # nobody has tried it
             utterance.task.decoding, utterance.task.taken = None, 0
@@ -243,7 +245,7 @@ class Listener:
         elif self._failing:
             self._failing = False
             heard.append(Trouble(self._now_ms, "transcriber-failed", "The recogniser works again.", cleared=True))
-        said = Utterance(utterance.id, channel.speaker, start, _ms(utterance.end), _shifted(words or (), start))
+        said = Utterance(utterance.id, channel.speaker, start, _ms(utterance.end), shifted_words(words or (), start))
         pending = {speaker: _earliest(other) for speaker, other in self._channels.items()}
         return heard + list(self._crosstalk.hear(said, pending))
 
@@ -307,10 +309,6 @@ class Listener:
 
 def _ms(sample: int) -> int:
     return sample * 1000 // SAMPLE_RATE
-
-
-def _shifted(words: Sequence[Word], by_ms: int) -> tuple[Word, ...]:
-    return tuple(replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms) for word in words)
 
 
 def _earliest(channel: _Channel) -> int | None:

@@ -13,15 +13,14 @@ from math import exp, inf
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
 from detectors import context
-from detectors.phrases import STRADDLE_MS, PhraseDetector
+from detectors.phrases import COMPLAINT_MS, MENTIONED, PhraseDetector, just_before
 from detectors.sentences import Reading, SentenceModel, Threshold
-from detectors.signals import AGENT_MISSTEPS, AGENT_STEPS, Evidence, Severity, Signal, Window
+from detectors.signals import AGENT_SIGNALS, Evidence, Severity, Signal, Window
 
 MOST_WORDS = 48
 """Longer utterances are read in stretches of this many words ..."""
 HOP_WORDS = 32
 """... beginning this far apart: the model was taught on lines of up to 60 words."""
-AGENT_SIGNALS = frozenset(AGENT_STEPS + AGENT_MISSTEPS)
 LEAST_WORDS = 2
 EARLIER_WORDS = 16
 """So many words of what the speaker said just before are read along: sentences run over pauses."""
@@ -39,15 +38,8 @@ COMPLAINT = "complaint"
 """A label that is no signal: the caller is displeased. It tells what is meant from what is only mentioned."""
 SELF_HARM = "self_harm"
 """A label of its own, which raises `vulnerable`: it is noted at less than any other, as a miss is worse here."""
-
-
-STEPS_AGAINST = frozenset(
-    """cancel_threat refund_chargeback legal_threat regulator_threat press_threat review_threat police passed_around
-    giving_up derogatory""".split()
-)
+STEPS_AGAINST = MENTIONED | {"derogatory"}
 """People speak of these in calm calls too: the model alone acts on them only where the caller is displeased as well."""
-DISPLEASED_MS = 40_000
-"""A complaint counts so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +75,7 @@ class MeaningDetector:
         by_rules = list(self._phrases(window))
         if latest is None or not latest.words:
             return by_rules
-        meant = self._meant(latest, _earlier(window, latest), pressing=bool(by_rules))
+        meant = self._meant(latest, just_before(window, latest, EARLIER_WORDS), pressing=bool(by_rules))
         found = list(self._confirmed(by_rules, meant, settled=latest.settled))
         by_meaning = self._signals(meant, latest, self._lately(meant, latest.words))
         found += [signal for signal in _graver(by_meaning, found) if self._is_due(signal)]
@@ -152,7 +144,7 @@ class MeaningDetector:
     def _lately(self, meant: dict[str, Meant], words: Sequence[Word]) -> float:
         """The strongest complaint of the caller's, in these words or shortly before."""
         self._complaints.append((words[-1].end_ms, _complaint(meant)))
-        since_ms = words[0].start_ms - DISPLEASED_MS
+        since_ms = words[0].start_ms - COMPLAINT_MS
         self._complaints = [each for each in self._complaints if each[0] > since_ms]
         return max(score for _, score in self._complaints)
 
@@ -227,12 +219,3 @@ def _quote(reading: Reading, row: int, before: int) -> tuple[int, int]:
         else:
             last += 1
     return first, last
-
-
-def _earlier(window: Window, latest: Utterance | Hypothesis) -> Sequence[Word]:
-    """The end of what the same speaker said just before."""
-    for one in reversed(window.utterances):
-        if one.id != latest.id and one.speaker is latest.speaker and one.start_ms <= latest.start_ms and one.words:
-            near = latest.words[0].start_ms - one.words[-1].end_ms <= STRADDLE_MS
-            return one.words[-EARLIER_WORDS:] if near else ()
-    return ()

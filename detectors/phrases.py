@@ -71,7 +71,7 @@ class PhraseDetector:
         latest = window.latest
         if latest is None or not latest.words:
             return []
-        earlier = self._earlier(window, latest)
+        earlier = just_before(window, latest, STRADDLE_WORDS)
         found = self._judge(latest.words, earlier, latest.speaker, latest.id, latest.settled)
         self._forget(latest.id, found)
         if isinstance(latest, Hypothesis):
@@ -146,14 +146,6 @@ class PhraseDetector:
             return False
         self._last[rule.id] = (signal.key, signal.at_ms, signal.severity)
         return True
-
-    @staticmethod
-    def _earlier(window: Window, latest: Utterance | Hypothesis) -> Sequence[Word]:
-        for one in reversed(window.utterances):
-            if one.id != latest.id and one.speaker is latest.speaker and one.start_ms <= latest.start_ms and one.words:
-                near = latest.words[0].start_ms - one.words[-1].end_ms <= STRADDLE_MS
-                return one.words[-STRADDLE_WORDS:] if near else ()
-        return ()
 
     def _judge(
         self, words: Sequence[Word], earlier: Sequence[Word], speaker: Speaker, utterance: str, settled: bool
@@ -271,6 +263,15 @@ class _Index:
         """Numbers of rule and pattern, in order."""
         wanted = {place for token in set(tokens) for place in self._by_word.get(token, ())}
         return sorted(wanted.union(self._always))
+
+
+def just_before(window: Window, latest: Utterance | Hypothesis, most: int) -> Sequence[Word]:
+    """The last words of what the same speaker said before the latest, where the pause between is short."""
+    for one in reversed(window.utterances):
+        if one.id != latest.id and one.speaker is latest.speaker and one.start_ms <= latest.start_ms and one.words:
+            near = latest.words[0].start_ms - one.words[-1].end_ms <= STRADDLE_MS
+            return one.words[-most:] if near else ()
+    return ()
 
 
 def _is_followed(words: Sequence[Word], last: int) -> bool:

@@ -53,7 +53,10 @@ AGENT_STEPS = (
 AGENT_MISSTEPS = ("defending", "blaming", "calm_down", "policy", "correcting", "passing_on")
 """Stable ids of the known wrong moves heard in the agent's words."""
 
-SIGNAL_IDS = frozenset(CUSTOMER_SIGNALS + AGENT_STEPS + AGENT_MISSTEPS)
+AGENT_SIGNALS = frozenset(AGENT_STEPS + AGENT_MISSTEPS)
+"""Everything heard in the agent's words."""
+
+SIGNAL_IDS = AGENT_SIGNALS.union(CUSTOMER_SIGNALS)
 
 
 class Severity(IntEnum):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
-from detectors.meaning import AGENT_SIGNALS, COMPLAINT, MOST_WORDS, SELF_HARM, MeaningDetector
+from detectors.meaning import COMPLAINT, MOST_WORDS, SELF_HARM, MeaningDetector
 from detectors.phrases import PhraseDetector
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook, load_rules
 from detectors.sentences import shipped_model
-from detectors.signals import SIGNAL_IDS, Severity, Window
+from detectors.signals import AGENT_SIGNALS, SIGNAL_IDS, Severity, Window
 
 VEILED = "I just don't see the point in waking up any more if I'm honest"
 ORDINARY = "so then we drove down to the coast with the dog and had our lunch by the harbour and it was lovely "

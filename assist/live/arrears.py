@@ -35,7 +35,7 @@ from assist.records.folding import fold
 from assist.records.seal import seal
 from assist.store.codec import decode, encode
 from assist.store.store import Store
-from audio.events import Pcm, Utterance, Word
+from audio.events import Pcm, Utterance, Word, shifted_words
 from audio.owed import Owed, Room, as_heard
 from detectors.signals import LevelChange
 
@@ -307,6 +307,4 @@ def _in_time(logged: Sequence[Event], late: Sequence[Utterance]) -> list[Event]:
 
 
 def _utterance(owed: Owed, words: tuple[Word, ...]) -> Utterance:
-    start = owed.start_ms
-    moved = tuple(replace(word, start_ms=word.start_ms + start, end_ms=word.end_ms + start) for word in words)
-    return Utterance(owed.id, owed.speaker, start, owed.end_ms, moved)
+    return Utterance(owed.id, owed.speaker, owed.start_ms, owed.end_ms, shifted_words(words, owed.start_ms))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from assist.events import Action, Event, SignalRaised
 from assist.live.session import TICK_MS, Session
-from audio.events import Gap, Heard, Hypothesis, SpeechActivity, Trouble, Utterance, VoiceMeasure, Word
+from audio.events import Gap, Heard, Hypothesis, SpeechActivity, Trouble, Utterance, VoiceMeasure, shifted_words
 
 
 def rebuild(session: Session, events: Iterable[Event]) -> None:
@@ -44,13 +44,11 @@ def shifted(heard: Heard, by_ms: int, run: int) -> Heard:
         case Utterance() | Hypothesis():
             moved = replace(heard, id=f"{heard.id}.{run}", start_ms=heard.start_ms + by_ms)
             if isinstance(moved, Utterance):
-                return replace(moved, end_ms=moved.end_ms + by_ms, words=_words(moved.words, by_ms))
-            return replace(moved, agreed=_words(moved.agreed, by_ms), tentative=_words(moved.tentative, by_ms))
+                return replace(moved, end_ms=moved.end_ms + by_ms, words=shifted_words(moved.words, by_ms))
+            return replace(
+                moved, agreed=shifted_words(moved.agreed, by_ms), tentative=shifted_words(moved.tentative, by_ms)
+            )
         case Gap():
             return replace(heard, start_ms=heard.start_ms + by_ms, end_ms=heard.end_ms + by_ms)
         case SpeechActivity() | VoiceMeasure() | Trouble():
             return replace(heard, at_ms=heard.at_ms + by_ms)
-
-
-def _words(words: tuple[Word, ...], by_ms: int) -> tuple[Word, ...]:
-    return tuple(replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms) for word in words)

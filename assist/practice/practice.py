@@ -13,12 +13,12 @@ from assist.coach.parts import Playbook
 from assist.evaluation.backtest import AsHeard
 from assist.events import Action, CallStarted, Event, SignalRaised
 from assist.live.session import TICK_MS, Session
-from assist.practice.script import DOING, Line, Script
+from assist.practice.script import Line, Script
 from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Utterance, Word
 from detectors.escalation import Escalation
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook
-from detectors.signals import Evidence, Severity, Signal
+from detectors.signals import AGENT_SIGNALS, Evidence, Severity, Signal
 
 WORD_MS = 300
 """How long a written word takes to say: 200 words a minute, an upset caller's pace."""
@@ -178,7 +178,11 @@ class Practice:
     def _told(self, events: list[Event]) -> list[Event]:
         """Notes what the trainee was heard doing."""
         for event in events:
-            if isinstance(event, SignalRaised) and event.signal.id in DOING and event.signal.speaker is Speaker.AGENT:
+            if (
+                isinstance(event, SignalRaised)
+                and event.signal.id in AGENT_SIGNALS
+                and event.signal.speaker is Speaker.AGENT
+            ):
                 self._reply.add(event.signal.id)
                 self._so_far.add(event.signal.id)
         return events

@@ -10,11 +10,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from assist.errors import AssistError
-from detectors.signals import AGENT_MISSTEPS, AGENT_STEPS
+from detectors.signals import AGENT_SIGNALS
 
 SHIPPED = files("assist.practice") / "calls"
-DOING = frozenset(AGENT_STEPS + AGENT_MISSTEPS)
-"""What a branch may ask for: recovery steps and known wrong moves, as heard in the trainee's words."""
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
 
 
@@ -117,8 +115,8 @@ def problems_of(script: Script) -> list[str]:
         for branch in line.branches:
             if branch.to not in ids:
                 found.append(f"line {line.id}: to: no line {branch.to!r}: expected one of {', '.join(ids)}")
-            for each in sorted({*branch.did, *branch.has_done} - DOING):
-                found.append(f"line {line.id}: {each!r} is none of: {', '.join(sorted(DOING))}")
+            for each in sorted({*branch.did, *branch.has_done} - AGENT_SIGNALS):
+                found.append(f"line {line.id}: {each!r} is none of: {', '.join(sorted(AGENT_SIGNALS))}")
         if line.end and line.branches:
             found.append(f"line {line.id}: ends the call and branches: expected one of the two")
     return found or _unreachable(script)

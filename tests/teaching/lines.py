@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assist.evaluation.cases import read_cases
-from detectors.meaning import AGENT_SIGNALS, COMPLAINT, SELF_HARM
+from detectors.meaning import COMPLAINT, SELF_HARM
 from detectors.rulebook import load_rules
+from detectors.signals import AGENT_SIGNALS
 from tests.calm_talk import requests
 
 DATA = Path(__file__).parent.parent / "data"
