@@ -39,7 +39,6 @@ class _Typed:
     """What the pages say is hearing."""
 
     name: str = "practice"
-    line: str = ""
     embedded: bool = False
 
 

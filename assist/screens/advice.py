@@ -1,0 +1,165 @@
+"""What the coach gives the agent of one call, as the agent's page shows it: prompt, Plan B, steps, recovery clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from assist.coach.prompting import DWELL_MS
+from assist.events import PlanMoved, PlanOffered, PromptEnded, PromptShown, PromptsWaiting, Recovery, StepTicked
+from assist.records.page import label
+from assist.screens.cards import TIERS
+from assist.screens.rooms import Rooms
+from detectors.signals import Signal
+from overlay import messages
+
+
+@dataclass
+class Advice:
+    """Nobody but the agent sees it whole; the board's row says what of it is in use."""
+
+    rooms: Rooms
+    method: str
+    steps: tuple[tuple[str, str], ...]
+    """(step id, title), in order."""
+    supervisor: str
+    """Who is asked for an option that names nobody else."""
+    clock: messages.Clock | None = None
+    _prompt: PromptShown | None = None
+    _options: tuple[messages.PlanOption, ...] = ()
+    _plan_states: dict[str, str] = field(default_factory=dict)
+    _done: set[str] = field(default_factory=set)
+    _ticked: tuple[str, str] = ("", "")
+    """The agent's words that ticked the last step, and its title."""
+
+    @property
+    def in_use(self) -> str:
+        """The prompt on screen, for the board."""
+        return self._prompt.title if self._prompt is not None else ""
+
+    @property
+    def plan(self) -> str:
+        """How far Plan B has come, for the board."""
+        for state in ("accepted", "offered"):
+            for option in self._options:
+                if self._plan_states.get(option.id) == state:
+                    return f"{option.title}, {state}"
+        return ""
+
+    def shown(self, prompt: PromptShown, signals: Mapping[str, Signal]) -> None:
+        """A prompt comes; `signals`: what stands, by key."""
+        self._prompt = prompt
+        names = [label(signals[key].id) for key in prompt.signals if key in signals]
+        self._show(
+            "prompt",
+            messages.Prompt.model_validate(
+                {
+                    "id": prompt.id,
+                    "label": ", ".join(dict.fromkeys(names[:2])),
+                    "title": prompt.title,
+                    "say": prompt.say,
+                    "why": list(prompt.why),
+                    "tier": TIERS[prompt.tier],
+                    "avoid": prompt.avoid,
+                    "shown_at_ms": prompt.at_ms,
+                    "dwell_ms": DWELL_MS.get(prompt.tier, 0),
+                }
+            ),
+        )
+        self.show_steps()
+
+    def ended(self, event: PromptEnded) -> bool:
+        """A prompt goes; whether it was the one on screen."""
+        if self._prompt is None or self._prompt.id != event.id:
+            return False
+        self._prompt = None
+        self.rooms.hub.drop(self.rooms.agent, "prompt")
+        return True
+
+    def waiting(self, event: PromptsWaiting) -> None:
+        """What comes next."""
+        if event.titles:
+            self._show("next", messages.Next(titles=list(event.titles[:2])))
+        else:
+            self.rooms.hub.drop(self.rooms.agent, "next")
+
+    def offered(self, event: PlanOffered) -> None:
+        """Plan B is on screen, or leaves it."""
+        self._options = tuple(
+            messages.PlanOption(
+                id=option.id,
+                title=option.title,
+                worth=option.worth,
+                authority="yours" if option.authority == "yours" else "ask",
+                who="" if option.authority == "yours" else self._asked(option.bring_in),
+            )
+            for option in event.options[:3]
+        )
+        self._show_plan()
+
+    def moved(self, event: PlanMoved) -> None:
+        """What was heard about an option, or a request that ran out, stands on its row."""
+        self._plan_states[event.option] = "" if event.what == "expired" else event.what
+        if event.what == "expired":
+            text = "Nobody has answered: offer what is yours, or ask again"
+            self._show("notice/answer", messages.Notice(kind="answer", text=text, at_ms=event.at_ms))
+        self._show_plan()
+
+    def chosen(self, option: str, state: str) -> None:
+        """The agent has offered an option, asked for it, or noted the customer's answer."""
+        self._plan_states[option] = state
+        self._show_plan()
+
+    def ticked(self, event: StepTicked) -> None:
+        """A step of the method is done, or is not."""
+        (self._done.add if event.done else self._done.discard)(event.step)
+        if event.done and event.words:
+            self._ticked = (event.words, dict(self.steps).get(event.step, label(event.step)))
+        self.show_steps()
+
+    def untick_words(self) -> None:
+        """Words were taken back: no ticked step shows them."""
+        if self._ticked != ("", ""):
+            self._ticked = ("", "")
+            self.show_steps()
+
+    def recovery(self, event: Recovery) -> None:
+        """The recovery clock starts or ends."""
+        if event.what == "started":
+            self.clock = messages.Clock(
+                running=True, limit_ms=event.limit_ms, started_at_ms=event.at_ms, at_ms=event.at_ms
+            )
+        elif self.clock is not None:
+            result = self.clock.result or event.what
+            self.clock = messages.Clock.model_validate(
+                self.clock.model_dump() | {"running": False, "result": result, "at_ms": event.at_ms}
+            )
+        if self.clock is not None:
+            self._show("clock", self.clock)
+
+    def show_steps(self) -> None:
+        """The method's steps, the one that is wanted now marked."""
+        undone = [step for step, _ in self.steps if step not in self._done]
+        wanted = self._prompt.step if self._prompt is not None and self._prompt.step in undone else ""
+        current = wanted or (undone[0] if undone else "")
+        steps = [
+            messages.Step(id=step, title=title, done=step in self._done, current=step == current)
+            for step, title in self.steps[:8]
+        ]
+        words, ticked = self._ticked
+        self._show("steps", messages.Steps(method=self.method, steps=steps, words=words, ticked=ticked))
+
+    def _asked(self, bring_in: str) -> str:
+        return self.supervisor if bring_in in ("", "supervisor") else bring_in
+
+    def _show_plan(self) -> None:
+        if not self._options:
+            self.rooms.hub.drop(self.rooms.agent, "plan")
+            return
+        options = [
+            option.model_copy(update={"state": self._plan_states.get(option.id, "")}) for option in self._options
+        ]
+        self._show("plan", messages.Plan(options=options))
+
+    def _show(self, key: str, message: messages.Message) -> None:
+        self.rooms.hub.show(self.rooms.agent, key, message)
