@@ -20,7 +20,9 @@ from assist.errors import AssistError
 from assist.privacy.retention import purge
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
 from assist.store.people import AuditEntry, AuditRow
-from assist.store.store import Hold, SqliteStore, Store, open_store
+from assist.store.rows import Hold
+from assist.store.sqlite import SqliteStore
+from assist.store.store import Store, open_store
 from overlay.identity import Identity
 from overlay.sessions import Sessions
 

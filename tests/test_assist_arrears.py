@@ -20,7 +20,7 @@ from assist.records.record import read_record
 from assist.records.seal import verified
 from assist.screens.desk import Desk
 from assist.settings import Settings
-from assist.store.store import Review
+from assist.store.rows import Review
 from audio.events import Chunk, Gap, Speaker
 from audio.owed import Owed, Room
 from audio.scheduling import Scheduler

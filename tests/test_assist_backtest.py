@@ -13,7 +13,9 @@ from assist.evaluation.backtest_run import page, run_backtest, tables
 from assist.events import Action, CallEnded, CallStarted, PromptEnded, PromptShown, SignalRaised
 from assist.records.folding import fold
 from assist.settings import Settings
-from assist.store.store import RecordQuery, Review, open_store
+from assist.store.rows import Review
+from assist.store.searching import RecordQuery
+from assist.store.store import open_store
 from audio.events import Speaker, Utterance, Word
 from detectors.rulebook import load_rules
 from detectors.signals import Evidence, Severity, Signal

@@ -9,7 +9,9 @@ from assist.events import CallStarted
 from assist.records.folding import fold
 from assist.store.backups import restore_backup, write_backup
 from assist.store.keys import Keyring
-from assist.store.store import RecordQuery, Review, open_store
+from assist.store.rows import Review
+from assist.store.searching import RecordQuery
+from assist.store.store import open_store
 from audio.events import Speaker, Utterance, Word
 from tests.scripted_call import hits
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from assist.commands.main import app
 from assist.evaluation.marks import marked_cases
 from assist.records.library import Library
-from assist.store.store import Review
+from assist.store.rows import Review
 from overlay.identity import Identity
 from overlay.records import Mark, RecordNote
 from tests.scripted_call import on_stage, said

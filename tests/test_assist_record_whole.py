@@ -19,7 +19,9 @@ from assist.records.record import SCHEMA_VERSION, IncidentRecord, read_record, r
 from assist.records.seal import seal, verified
 from assist.records.wrapup import completed
 from assist.store.codec import decode, encode
-from assist.store.store import RecordQuery, Review, open_store
+from assist.store.rows import Review
+from assist.store.searching import RecordQuery
+from assist.store.store import open_store
 from audio.events import Speaker, Utterance, Word
 from detectors.signals import Level, LevelChange, Severity
 from tests.test_assist_record import CALL, OPTION, signal

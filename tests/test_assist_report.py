@@ -15,7 +15,8 @@ from assist.records.report import LEAST_AGENTS, POOLED, report
 from assist.records.report_page import page, tables
 from assist.records.reporting import figures, report_of
 from assist.store.digest import digest_of
-from assist.store.store import Review, open_store
+from assist.store.rows import Review
+from assist.store.store import open_store
 from overlay.errors import OverlayError
 from overlay.identity import Identity
 from overlay.records import ReportAsked

@@ -12,7 +12,8 @@ from assist.errors import AssistError
 from assist.privacy.consent import Consent
 from assist.privacy.retention import due, erase, export, of_customer, purge
 from assist.settings import KeepSettings
-from assist.store.store import Hold, RecordQuery, Review
+from assist.store.rows import Hold, Review
+from assist.store.searching import RecordQuery
 from tests.scripted_call import hits, on_stage, said
 
 KEEP = KeepSettings()

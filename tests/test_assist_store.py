@@ -10,7 +10,9 @@ import pytest
 from assist.errors import AssistError
 from assist.events import Action, CallStarted, SignalRaised
 from assist.store.codec import decode, encode
-from assist.store.store import RecordQuery, Review, open_store
+from assist.store.rows import Review
+from assist.store.searching import RecordQuery
+from assist.store.store import open_store
 from audio.events import Speaker, Trouble, Utterance, Word
 from detectors.signals import Evidence, Severity, Signal
 
@@ -77,7 +79,9 @@ def test_the_file_is_private_and_commits_are_full(tmp_path):
 def test_acknowledged_events_survive_kill_9(tmp_path):
     writer = """
 import sys
-from assist.store.store import RecordQuery, Review, open_store
+from assist.store.rows import Review
+from assist.store.searching import RecordQuery
+from assist.store.store import open_store
 from assist.events import Action
 store = open_store(sys.argv[1])
 store.begin("k1", "2026-11-24T10:00:00+00:00", "dana")

@@ -11,7 +11,8 @@ from assist.records.library import Library
 from assist.records.wrapup import changes, completed, form
 from assist.screens.desk import Desk
 from assist.settings import Settings
-from assist.store.store import Review, open_store
+from assist.store.rows import Review
+from assist.store.store import open_store
 from overlay.doing import DoWrapUp
 from overlay.errors import OverlayError
 from overlay.hub import Hub

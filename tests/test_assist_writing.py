@@ -18,7 +18,8 @@ from assist.live.writing import socket_of
 from assist.privacy.retention import erase, purge
 from assist.records.folding import fold
 from assist.settings import Settings
-from assist.store.store import Hold, StoredGate, open_reader, open_store
+from assist.store.rows import Hold, StoredGate
+from assist.store.store import open_reader, open_store
 from tests.fault_rig import Sound, service
 
 ROOT = Path(__file__).parent.parent

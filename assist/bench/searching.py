@@ -21,7 +21,8 @@ from rich.table import Table
 from assist.events import CallEnded, CallStarted, Event, SignalRaised
 from assist.records.folding import fold
 from assist.records.library import Library
-from assist.store.store import Review, open_store
+from assist.store.rows import Review
+from assist.store.store import open_store
 from audio.events import Speaker, Utterance, Word
 from detectors.signals import CUSTOMER_SIGNALS, Evidence, Level, LevelChange, Severity, Signal
 from overlay.identity import Identity

@@ -101,7 +101,7 @@ def privacy_hold(
     import getpass
 
     from assist.access.audit import open_audit
-    from assist.store.store import Hold
+    from assist.store.rows import Hold
 
     settings = load_settings(config, data=data)
     store = store_of(settings)

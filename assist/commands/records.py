@@ -29,7 +29,7 @@ def records_list(
 ) -> None:
     """Finished calls, newest first."""
     from assist.records.page import clock
-    from assist.store.store import RecordQuery
+    from assist.store.searching import RecordQuery
 
     store = store_of(load_settings(config, data=data))
     found = store.digests(RecordQuery(limit=limit))

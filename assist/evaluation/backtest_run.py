@@ -19,7 +19,9 @@ from assist.events import Event
 from assist.records.export import span
 from assist.records.page import STYLE, clock, label
 from assist.settings import Settings
-from assist.store.store import RecordQuery, Review, Store
+from assist.store.rows import Review
+from assist.store.searching import RecordQuery
+from assist.store.store import Store
 
 KINDS = ("gained", "lost", "moved", "reworded", "kept")
 Marks = dict[str, str]

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from assist.evaluation.cases import Case, Mark, case_from_mark
 from assist.records.record import IncidentRecord, Line
-from assist.store.store import RecordQuery, Review, Store
+from assist.store.rows import Review
+from assist.store.searching import RecordQuery
+from assist.store.store import Store
 from audio.events import Speaker
 from detectors.signals import SIGNAL_IDS
 

@@ -27,7 +27,8 @@ from assist.events import (
 )
 from assist.live.session import PAUSE_REACH_MS, Session
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
-from assist.store.store import Store, StoredGate
+from assist.store.rows import StoredGate
+from assist.store.store import Store
 from audio.events import Utterance
 from detectors.signals import LevelChange
 

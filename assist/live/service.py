@@ -37,8 +37,9 @@ from assist.screens.late import LateAlerts
 from assist.screens.screens import Screens
 from assist.settings import Settings
 from assist.store.codec import decode
+from assist.store.searching import RecordQuery
 from assist.store.sounds import Recordings
-from assist.store.store import RecordQuery, Store, open_store
+from assist.store.store import Store, open_store
 from audio.events import Gap, Pcm, Trouble, Utterance, Word
 from audio.owed import Room
 from audio.recogniser import Recogniser

@@ -22,7 +22,9 @@ from assist.privacy.retention import erase
 from assist.settings import Settings
 from assist.store.owner import StoreInUse
 from assist.store.people import AuditEntry, People, Seals, StoredUser
-from assist.store.store import Hold, ReadOnlyStore, Review, Store, path_of
+from assist.store.rows import Hold, Review
+from assist.store.sqlite import ReadOnlyStore
+from assist.store.store import Store, path_of
 
 LONGEST_PATH = 100
 """Bytes; a Unix socket's path has a limit of 108 on Linux and 104 on macOS. A longer one is not used."""

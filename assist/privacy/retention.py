@@ -20,8 +20,9 @@ from typing import Any
 from assist.access.audit import open_audit
 from assist.errors import AssistError
 from assist.settings import KeepSettings
+from assist.store.searching import RecordQuery
 from assist.store.sounds import Recordings
-from assist.store.store import RecordQuery, Store
+from assist.store.store import Store
 
 PAGE = 200
 PART_BYTES = 1 << 20

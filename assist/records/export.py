@@ -14,7 +14,8 @@ from assist.errors import AssistError
 from assist.records.page import page
 from assist.records.record import IncidentRecord, read_record
 from assist.records.wrapup import completed
-from assist.store.store import RecordQuery, Store
+from assist.store.searching import RecordQuery
+from assist.store.store import Store
 
 FORMATS = ("json", "csv", "html")
 MOST = 100_000

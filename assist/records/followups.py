@@ -9,7 +9,9 @@ from pathlib import Path
 
 from assist.coach.promises import due_date, to_icalendar
 from assist.errors import AssistError
-from assist.store.store import RecordQuery, Review, Store
+from assist.store.rows import Review
+from assist.store.searching import RecordQuery
+from assist.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)

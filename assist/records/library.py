@@ -17,8 +17,10 @@ from assist.records.reporting import report_of
 from assist.records.trends import Said, monday, trends
 from assist.records.wrapup import VERDICTS, completed
 from assist.settings import KeepSettings
+from assist.store.rows import Review
+from assist.store.searching import RecordQuery
 from assist.store.sounds import KeptSound, Recordings
-from assist.store.store import RecordQuery, Review, Store
+from assist.store.store import Store
 from overlay.errors import OverlayError
 from overlay.identity import Identity
 from overlay.records import (

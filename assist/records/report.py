@@ -15,7 +15,7 @@ from typing import Any
 
 from assist.errors import AssistError
 from assist.records.trends import NOT_SAID, monday
-from assist.store.store import Review
+from assist.store.rows import Review
 
 LEAST_AGENTS = 5
 """Aggregates of fewer people are figures about persons."""

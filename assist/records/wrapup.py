@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from assist.records.record import IncidentRecord, Judgement, Note, WrapUp
 from assist.settings import Settings
-from assist.store.store import Review
+from assist.store.rows import Review
 from detectors.signals import Level
 from overlay import doing, messages
 

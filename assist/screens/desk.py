@@ -11,7 +11,7 @@ from assist.events import Action
 from assist.live.service import Service
 from assist.records.record import read_record
 from assist.records.wrapup import changes, form
-from assist.store.store import Review
+from assist.store.rows import Review
 from overlay import doing, messages
 from overlay.errors import OverlayError
 from overlay.identity import Identity

@@ -1,0 +1,52 @@
+"""What is kept of a call besides its log and its record, one row each. Plain types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCall:
+    """One line of the list of calls."""
+
+    call: str
+    state: str
+    started_at: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Something said about a finished call, or the note that somebody looked at it."""
+
+    at: str
+    who: str
+    kind: str
+    target: str = ""
+    text: str = ""
+    at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGate:
+    """What may be heard and kept of a call, as it was last latched."""
+
+    policy: str
+    consent: str
+    by: str
+    paused_ms: int | None = None
+    """Call time of the pause that holds; None while listening."""
+    paused_by: str = ""
+    at: str = ""
+    """ISO 8601."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A call that must not be erased."""
+
+    call: str
+    by: str
+    why: str
+    at: str
+    """ISO 8601."""

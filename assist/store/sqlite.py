@@ -1,0 +1,349 @@
+"""The built-in store: the event log and the incident records in one SQLite file.
+
+One writer (assist/store/writer.py) owns the one connection that writes, and one process may have it
+(assist/store/owner.py); readers open the file read-only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from assist.errors import AssistError
+from assist.events import Event
+from assist.store import erasing, schema
+from assist.store.codec import decode, encode
+from assist.store.digest import digest_of
+from assist.store.keys import Keyring, seal_copy
+from assist.store.owner import Owner
+from assist.store.people import People
+from assist.store.rows import Hold, Review, StoredCall, StoredGate
+from assist.store.searching import RecordQuery, matching
+from assist.store.writer import BACKLOG_BYTES, NoWriter, Reserve, Writer, Writing, reason
+
+
+class SqliteStore:
+    """A `Store` (assist/store/store.py) on a file that this program alone writes."""
+
+    def __init__(self, path: Path, on_trouble: Callable[[str | None], None] | None = None) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with open(path, "ab"):  # says at once and plainly whether the folder can be written
+                pass
+            path.chmod(0o600)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise AssistError(
+                "data-folder", f"cannot write {path}: {why}; choose a writable folder with --data"
+            ) from None
+        self._owner = Owner(path)
+        self._engine = _engine(path)
+        self._reader = _engine(path, read_only=True)
+        try:
+            with self._engine.begin() as connection:
+                schema.prepare(connection, path)
+        except SQLAlchemyError as error:
+            self._owner.close()
+            raise AssistError("store-failed", f"cannot open {path}: {reason(error)}") from None
+        except AssistError:
+            self._owner.close()
+            raise
+        reserve = Reserve(path.with_name(path.name + ".reserve"))
+        self._writer: Writing = Writer(self._engine, reserve, path.name, on_trouble or (lambda _: None))
+
+    def begin(self, call: str, started_at: str, agent: str) -> Future[None]:
+        """Enter a call as live."""
+        row = {"call": call, "state": "live", "started_at": started_at, "agent": agent}
+        return self._writer.put(upsert(schema.calls).values(**row).on_conflict_do_nothing())
+
+    def reopen(self, call: str) -> Future[None]:
+        """A call that was cut short is live again."""
+        return self._writer.put(update(schema.calls).where(schema.calls.c.call == call).values(state="live"))
+
+    def append(self, call: str, n: int, event: Event) -> Future[None]:
+        """Append event number `n`; the same (call, n) twice is written once."""
+        row = _row(call, n, event)
+        return self._writer.put(
+            upsert(schema.events).values(**row).on_conflict_do_nothing(), len(str(row["body"])) + 100
+        )
+
+    def finish(self, call: str, state: str, record: dict[str, Any]) -> Future[None]:
+        """Close a call with its incident record."""
+        for statement in _filing(call, record):
+            self._writer.put(statement)
+        return self._writer.put(update(schema.calls).where(schema.calls.c.call == call).values(state=state))
+
+    def amend(self, call: str, after: int, events: Sequence[tuple[int, Event]], record: dict[str, Any]) -> Future[None]:
+        """Add to the log of a finished call, and put a new record in the old one's place."""
+        rows = [_row(call, n, event) for n, event in events]
+        last = select(func.max(schema.events.c.n)).where(schema.events.c.call == call)
+        state = select(schema.calls.c.state).where(schema.calls.c.call == call)
+
+        def write(connection: Connection) -> None:
+            if connection.execute(last).scalar() != after or connection.execute(state).scalar() in (None, "live"):
+                return
+            connection.execute(insert(schema.events), rows)
+            for statement in _filing(call, record):
+                connection.execute(statement)
+
+        return self._writer.put(write, sum(len(str(row["body"])) + 100 for row in rows))
+
+    def flush(self) -> Future[None]:
+        """A receipt for everything put in so far: one writer, so what is queued last is written last."""
+        return self._writer.put(text("SELECT 1"))
+
+    def events(self, call: str) -> list[tuple[int, Event]]:
+        """All stored events of a call, in order."""
+        return [(n, decode(name, body)) for n, name, body in self.log(call)]
+
+    def log(self, call: str) -> list[tuple[int, str, str]]:
+        """The same as they stand on disk: number, type, JSON."""
+        query = (
+            select(schema.events.c.n, schema.events.c.type, schema.events.c.body)
+            .where(schema.events.c.call == call)
+            .order_by(schema.events.c.n)
+        )
+        with self._reader.connect() as connection:
+            return [(row.n, row.type, row.body) for row in connection.execute(query)]
+
+    def calls(self, state: str | None = None) -> list[StoredCall]:
+        """Calls, newest first."""
+        query = select(schema.calls).order_by(schema.calls.c.started_at.desc())
+        if state is not None:
+            query = query.where(schema.calls.c.state == state)
+        with self._reader.connect() as connection:
+            return [StoredCall(*row) for row in connection.execute(query)]
+
+    def record(self, call: str) -> dict[str, Any] | None:
+        """The incident record of a call."""
+        with self._reader.connect() as connection:
+            body = connection.execute(select(schema.records.c.body).where(schema.records.c.call == call)).scalar()
+        return None if body is None else json.loads(body)
+
+    def records(self, query: RecordQuery) -> list[dict[str, Any]]:
+        """Incident records that fit, newest (or worst) first."""
+        wanted = matching(schema.records.c.body, query)
+        with self._reader.connect() as connection:
+            return [json.loads(body) for body in connection.execute(wanted).scalars()]
+
+    def digests(self, query: RecordQuery) -> list[dict[str, Any]]:
+        """The digests of the records that fit, newest (or worst) first."""
+        with self._reader.connect() as connection:
+            return [json.loads(body) for body in connection.execute(matching(schema.digests.c.body, query)).scalars()]
+
+    def review(self, call: str, review: Review) -> Future[None]:
+        """Append what somebody said about a finished call, or that they looked."""
+        return self._writer.put(insert(schema.reviews).values(call=call, **asdict(review)))
+
+    def reviews(self, call: str) -> list[Review]:
+        """All reviews of a call, oldest first."""
+        columns = [schema.reviews.c[field.name] for field in fields(Review)]
+        query = select(*columns).where(schema.reviews.c.call == call).order_by(schema.reviews.c.n)
+        with self._reader.connect() as connection:
+            return [Review(*row) for row in connection.execute(query)]
+
+    def latch(self, call: str, gate: StoredGate) -> Future[None]:
+        """Write what may be heard and kept of a call from now on."""
+        row = asdict(gate)
+        return self._writer.put(
+            upsert(schema.gates).values(call=call, **row).on_conflict_do_update(index_elements=["call"], set_=row)
+        )
+
+    def gate(self, call: str) -> StoredGate | None:
+        """What was last latched for a call."""
+        columns = [schema.gates.c[field.name] for field in fields(StoredGate)]
+        with self._reader.connect() as connection:
+            row = connection.execute(select(*columns).where(schema.gates.c.call == call)).one_or_none()
+        return None if row is None else StoredGate(*row)
+
+    def scrub(self, call: str, numbers: Sequence[int]) -> Future[None]:
+        """Take single events out of a call's log; fulfilled when their bytes are gone."""
+        return self._writer.put(lambda connection: erasing.scrub(connection, call, numbers), wipe=True)
+
+    def erase(self, calls: Sequence[str]) -> Future[None]:
+        """Take calls out of every table, the full-text index and the write-ahead log, and out of every backup."""
+        keys = Keyring.beside(self.path)
+
+        def gone(connection: Connection) -> None:
+            keys.destroy(calls)
+            erasing.erase(connection, calls)
+
+        return self._writer.put(gone, wipe=True)
+
+    def strip(self, call: str, record: dict[str, Any]) -> Future[None]:
+        """Take a call's words out and put a record without them in the old one's place."""
+        self.finish(call, "ended", record)
+        keys = Keyring.beside(self.path)
+
+        def gone(connection: Connection) -> None:
+            keys.destroy([call])
+            erasing.strip(connection, call)
+
+        return self._writer.put(gone, wipe=True)
+
+    def forget(self, calls: Sequence[str]) -> Future[None]:
+        """Take the gates of calls out."""
+        return self._writer.put(lambda connection: erasing.forget(connection, calls), wipe=True)
+
+    def gates_before(self, at: str) -> list[str]:
+        """Calls whose gate was last set before a time (ISO 8601, UTC) and of which nothing else is kept."""
+        kept = select(schema.calls.c.call)
+        query = select(schema.gates.c.call).where(schema.gates.c.at < at, schema.gates.c.call.not_in(kept))
+        with self._reader.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    def hold(self, hold: Hold) -> Future[None]:
+        """Keep a call from being erased."""
+        row = asdict(hold)
+        return self._writer.put(
+            upsert(schema.holds).values(**row).on_conflict_do_update(index_elements=["call"], set_=row)
+        )
+
+    def release(self, call: str) -> Future[None]:
+        """End the hold of a call."""
+        return self._writer.put(delete(schema.holds).where(schema.holds.c.call == call))
+
+    def holds(self) -> list[Hold]:
+        """All holds."""
+        with self._reader.connect() as connection:
+            return [Hold(*row) for row in connection.execute(select(schema.holds).order_by(schema.holds.c.call))]
+
+    def said(self, calls: Sequence[str] | None = None) -> dict[str, list[Review]]:
+        """What was said about these calls (None: about any), oldest first; without mere looks."""
+        columns = [schema.reviews.c[field.name] for field in fields(Review)]
+        query = select(schema.reviews.c.call, *columns).where(schema.reviews.c.kind != "looked")
+        if calls is not None:
+            query = query.where(schema.reviews.c.call.in_(calls))
+        found: dict[str, list[Review]] = {}
+        with self._reader.connect() as connection:
+            for call, *row in connection.execute(query.order_by(schema.reviews.c.n)):
+                found.setdefault(call, []).append(Review(*row))
+        return found
+
+    @property
+    def people(self) -> People:
+        """Users, logins, saved searches and the audit log."""
+        return People(self._writer, self._reader)
+
+    @property
+    def behind(self) -> bool:
+        """So much waits to be written that no new call should begin."""
+        return self._writer.backlog_bytes > BACKLOG_BYTES
+
+    def backup(self, out: Path) -> None:
+        """A consistent copy of everything acknowledged so far, made while calls go on (VACUUM INTO).
+
+        What was said in a call stands in it under that call's own key, which stays in `keys.db` beside the store.
+
+        Raises:
+            AssistError: code backup-failed.
+        """
+        try:
+            with self._reader.connect() as connection:
+                connection.execute(text("VACUUM INTO :out").bindparams(out=str(out)))
+            out.chmod(0o600)
+            seal_copy(out, Keyring.beside(self.path))
+        except (SQLAlchemyError, OSError) as error:
+            raise AssistError("backup-failed", f"cannot write {out}: {reason(error)}") from None
+
+    def close(self) -> None:
+        """Write what is waiting, then let go. While the disk refuses, one last try is made."""
+        self._writer.close()
+        self._engine.dispose()
+        self._reader.dispose()
+        self._owner.close()
+
+
+class ReadOnlyStore(SqliteStore):
+    """The same store where nothing can be written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reader = _engine(path, read_only=True)
+        self._writer = NoWriter(path)
+        if not path.exists():
+            raise AssistError("store-missing", f"there is no store {path} yet: it is made at the first call")
+        try:
+            with self._reader.connect() as connection:
+                found = connection.execute(text("PRAGMA user_version")).scalar()
+        except SQLAlchemyError as error:
+            raise AssistError("store-failed", f"cannot read {path}: {reason(error)}") from None
+        if found != schema.SCHEMA_VERSION:
+            raise AssistError(
+                "store-other",
+                f"{path} has schema {found}, this version reads {schema.SCHEMA_VERSION}: use the version that wrote it",
+            )
+
+    def close(self) -> None:
+        """Let go."""
+        self._reader.dispose()
+
+
+def _row(call: str, n: int, event: Event) -> dict[str, Any]:
+    name, body = encode(event)
+    at_ms = getattr(event, "at_ms", getattr(event, "start_ms", 0))
+    return {"call": call, "n": n, "at_ms": at_ms, "type": name, "body": body}
+
+
+def _filing(call: str, record: dict[str, Any]) -> list[Any]:
+    """The statements that put a record, its digest and its words in the place of what was there."""
+    row = {
+        "schema_version": record["schema_version"],
+        "started_at": record["started_at"],
+        "agent": record["agent"],
+        "team": record["team"],
+        "level": record["level_reached"],
+        "outcome": record["outcome"],
+        "contested": int(bool(record["contested"])),
+        "signal_ids": f" {' '.join(sorted({signal['id'] for signal in record['signals']}))} ",
+        "body": json.dumps(record, ensure_ascii=False, separators=(",", ":")),
+    }
+    digest = json.dumps(digest_of({**record, "call": call}), ensure_ascii=False, separators=(",", ":"))
+    words = " ".join(line["text"] for line in record["transcript"])
+    return [
+        upsert(schema.records).values(call=call, **row).on_conflict_do_update(index_elements=["call"], set_=row),
+        upsert(schema.digests)
+        .values(call=call, body=digest)
+        .on_conflict_do_update(index_elements=["call"], set_={"body": digest}),
+        text("DELETE FROM spoken WHERE call = :call").bindparams(call=call),
+        text("INSERT INTO spoken(call, words) VALUES (:call, :words)").bindparams(call=call, words=words),
+    ]
+
+
+def _engine(path: Path, *, read_only: bool = False) -> Engine:
+    mode = "ro" if read_only else "rwc"
+    engine = create_engine(
+        f"sqlite:///file:{path}?mode={mode}&uri=true",
+        poolclass=NullPool if read_only else None,
+        connect_args={"check_same_thread": False, "timeout": 10},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _: Any) -> None:
+        if not read_only:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA secure_delete=ON")  # what is taken out is overwritten, not just unlinked
+
+    return engine
