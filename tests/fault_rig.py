@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from assist.coach.shelf import Shelf
-from assist.live.service import Hearing, Service
+from assist.live.hearing import Hearing
+from assist.live.service import Service
 from assist.settings import Settings
 from audio.events import Chunk, Speaker, Utterance, Word
 from detectors.rulebook import load_rules

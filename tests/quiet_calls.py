@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from assist.coach.shelf import Shelf
-from assist.live.service import Hearing, Service
+from assist.live.hearing import Hearing
+from assist.live.service import Service
 from assist.settings import Settings
 from audio.events import Speaker
 from detectors.rulebook import load_rules

@@ -9,7 +9,8 @@ import numpy as np
 
 from assist.coach.shelf import Shelf
 from assist.events import Event
-from assist.live.service import Hearing, Service
+from assist.live.hearing import Hearing
+from assist.live.service import Service
 from assist.settings import Settings
 from audio.events import Chunk, Heard, Hypothesis, Speaker, Utterance, Word
 from detectors.rulebook import load_rules
@@ -117,10 +118,12 @@ class Stage:
         await self.service.close()
 
 
-def open_service(data, **settings):
+def open_service(data, playbooks=None, **settings):
     ears = Ears()
     hearing = Hearing("", "scripted", "1", False, lambda speakers, **_: ears, lambda: None)
-    service = Service(Settings(data=data, agent="Dana", **settings), RULES, Shelf("default"), Hub(), hearing)
+    service = Service(
+        Settings(data=data, agent="Dana", **settings), RULES, playbooks or Shelf("default"), Hub(), hearing
+    )
     service.open()
     return service, ears
 

@@ -11,7 +11,8 @@ import soundfile
 
 from assist.coach.shelf import Shelf
 from assist.events import Action, CallEnded, CallStarted, FollowUpNoted, TranscribedLate
-from assist.live.arrears import Arrears, heard_late
+from assist.live.arrears import Arrears
+from assist.live.late_words import heard_late
 from assist.live.loading import heard_by
 from assist.live.service import Service
 from assist.live.writing import Erase, write
@@ -69,7 +70,7 @@ class Program:
         self.hearing = heard_by(self.scheduler, "none", self.settings.backfill_s * 1000, Room(16_000 * 600))
         self.service = Service(self.settings, RULES, Shelf("default"), Hub(), self.hearing)
         self.service.open()
-        self.store, self.arrears = self.service.store, self.service.arrears
+        self.store, self.arrears = self.service.store, self.service.after.arrears
 
     async def call(self, acts=()):
         """The id of a call that has ended; `acts`: at (ms) -> (what, detail) of the agent."""
@@ -314,7 +315,7 @@ def late(tmp_path, logged, *utterances):
             gaps = [Gap(each.speaker, each.start_ms, each.end_ms, "untranscribed") for each in utterances]
             ended = CallEnded(60_000, "hang-up", {"agent.silence": 60_000, "customer.silence": 60_000})
             log = [STARTED, *sorted([*logged, *gaps], key=lambda each: getattr(each, "at_ms", 0)), ended]
-            return heard_late(lambda: one.service._session(STARTED), log, utterances, after_s=60, versions={})
+            return heard_late(lambda: one.service.outset.session(STARTED), log, utterances, after_s=60, versions={})
 
     return asyncio.run(scene())
 

@@ -73,8 +73,7 @@ def test_without_a_sound_first_reading_there_is_no_shelf(tmp_path):
 
 def test_the_running_program_reads_it_at_each_call_and_keeps_the_version_in_the_record(tmp_path, mine):
     async def scenario():
-        stage = await on_stage(tmp_path / "data", consent="granted")
-        stage.service.playbooks = Shelf(mine)
+        stage = await on_stage(tmp_path / "data", playbooks=Shelf(mine), consent="granted")
         await stage.end()
         versions, steps = [], []
         first = mine.read_text()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from assist.errors import AssistError
 from assist.events import Action, CallStarted, ConsentSet
 from assist.live.accounting import ORDER, Ledger, accounted
-from assist.live.service import RESUME_S
+from assist.live.resuming import RESUME_S
 from audio.channels import SILENT_MS, ChannelWatch
 from audio.events import Chunk, Gap, Speaker, Trouble, Utterance
 from tests.fault_rig import BOTH, SILENCE, Sound, acknowledging, in_a_child, killed_after, service
@@ -168,7 +168,7 @@ def before_level(events):
 
 
 def test_a_call_that_was_paused_when_it_was_cut_short_is_still_paused(tmp_path):
-    call = cut_short(tmp_path, 3, lambda one, call: one.act(call, action(0, "pause")))
+    call = cut_short(tmp_path, 3, lambda one, call: one.calls[call].act(action(0, "pause")))
 
     async def run():
         one = service(tmp_path)

@@ -19,8 +19,9 @@ from urllib.parse import quote
 from rich.table import Table
 
 from assist.events import Event, PromptShown, SignalRaised
+from assist.live.hearing import Hearing
 from assist.live.runs import program
-from assist.live.service import Hearing, Service
+from assist.live.service import Service
 from assist.privacy.consent import Consent
 from assist.settings import Settings
 from audio.events import Chunk, Heard, Speaker

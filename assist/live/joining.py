@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from assist.errors import AssistError
 from assist.events import SCREEN_ONLY, CallStarted, Event
-from assist.live.service import RESUME_S, Service
+from assist.live.resuming import RESUME_S
+from assist.live.service import Service
 from assist.live.writing import BEGINS, LINE_BYTES, socket_of, write
 from assist.privacy.consent import Consent
 from assist.store.codec import decode, encode

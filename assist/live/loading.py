@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from assist.live.hearing import Hearing
 from assist.live.reloading import Reloading, missing
-from assist.live.service import Hearing
 from assist.settings import Settings
 from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from assist.live.service import Hearing
+from assist.live.hearing import Hearing
 from audio.errors import AudioError
 from audio.recogniser import Recogniser
 from audio.scheduling import Scheduler

@@ -4,10 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 
-from assist.events import Action, Event, SignalRaised
+from assist.errors import AssistError
+from assist.events import Action, CallEnded, CallStarted, Event, SignalRaised
 from assist.live.session import TICK_MS, Session
 from audio.events import Gap, Heard, Hypothesis, SpeechActivity, Trouble, Utterance, VoiceMeasure, shifted_words
+
+RESUME_S = 120
+"""A call that was cut short longer ago is over."""
+UNKEPT_S = 12 * 3600
+"""When a call that was not kept was cut short, nobody can say; one that began longer ago is over."""
+
+
+def resumes_ms(started: CallStarted, cut: CallEnded, now: datetime) -> int:
+    """The call time at which a call that was cut short there goes on.
+
+    Raises:
+        AssistError: code resume-late.
+    """
+    away = now - datetime.fromisoformat(started.started_at)
+    offset_ms = max(cut.at_ms, round(away.total_seconds() * 1000))
+    if offset_ms - cut.at_ms > RESUME_S * 1000:
+        raise AssistError(
+            "resume-late", f"call {started.call} was cut short more than {RESUME_S} s ago: begin a new one"
+        )
+    return offset_ms
+
+
+def resumes_unkept_ms(call: str, began: datetime, now: datetime) -> int:
+    """The same for a call of which only its beginning is known.
+
+    Raises:
+        AssistError: code resume-late.
+    """
+    offset_ms = max(0, round((now - began).total_seconds() * 1000))
+    if offset_ms > UNKEPT_S * 1000:
+        raise AssistError("resume-late", f"call {call} began more than {UNKEPT_S // 3600} h ago: begin a new one")
+    return offset_ms
 
 
 def rebuild(session: Session, events: Iterable[Event]) -> None:

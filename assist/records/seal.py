@@ -17,7 +17,7 @@ from assist.records.record import Seal, read_record
 from assist.store.store import Store
 
 LATE = TranscribedLate.__name__
-"""The event behind which a finished log may grow (assist/live/arrears.py)."""
+"""The event behind which a finished log may grow (assist/live/late_words.py)."""
 
 
 def seal(call: str, rows: Iterable[tuple[int, str, str]]) -> Seal:

@@ -39,7 +39,7 @@ class Desk:
             note = Review(datetime.now(UTC).isoformat(timespec="seconds"), who.who, "comment", "", what.text)
             await asyncio.wrap_future(self._service.store.review(what.call, note))
             return
-        late = self._service.late
+        late = self._service.after.late
         if live is None and isinstance(what, doing.DoAlert) and late.has(what.call):
             if what.what != "seen":
                 self._service.duty.do(who.who, what.what, what.call, what.alert)

@@ -1,0 +1,92 @@
+"""What a call begins with: its id, who and what is in it, and a fresh session to judge it."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+
+from assist.coach.coach import AgentProfile, Coach
+from assist.coach.history import History
+from assist.coach.planb import Caller
+from assist.coach.shelf import Shelf
+from assist.events import CallStarted
+from assist.live.hearing import Hearing
+from assist.live.session import Session
+from assist.privacy.autopause import AutoPause
+from assist.settings import Settings
+from audio.source import CallSource
+from detectors.escalation import Escalation
+from detectors.roster import RosterSettings, build
+from detectors.rulebook import Rulebook
+
+_BEGAN = "%Y%m%d-%H%M%S"
+
+
+def new_id(began: datetime) -> str:
+    """An id for a call that begins now."""
+    return f"{began:{_BEGAN}}-{secrets.token_hex(2)}"
+
+
+def began_at(call: str) -> datetime:
+    """When the call with this id began: all that is known of one that was not kept."""
+    return datetime.strptime(call[:15], _BEGAN).astimezone()
+
+
+@dataclass(frozen=True)
+class Outset:
+    """Everything that the beginning of a call depends on."""
+
+    settings: Settings
+    rulebook: Rulebook
+    playbooks: Shelf
+    history: History
+
+    def started(
+        self,
+        call: str,
+        began: datetime,
+        source: CallSource,
+        hearing: Hearing,
+        *,
+        agent: str | None = None,
+        team: str | None = None,
+        queue: str = "",
+        caller: str = "",
+        value: str = "",
+    ) -> CallStarted:
+        """The first event of the call; agent and team are those of the settings where nobody says otherwise."""
+        return CallStarted(
+            at_ms=0,
+            call=call,
+            agent=agent or self.settings.agent,
+            team=self.settings.team if team is None else team,
+            queue=queue,
+            caller=caller,
+            started_at=began.isoformat(timespec="seconds"),
+            source=source.name,
+            speakers=tuple(source.speakers),
+            versions={
+                "assist": version("call-assist"),
+                "playbook": self.playbooks.book.version,
+                "rules": self.rulebook.version,
+                "recogniser": hearing.name,
+                "model": hearing.version[:24],
+            },
+            value=value,
+        )
+
+    def session(self, started: CallStarted) -> Session:
+        """Judges and coaches the call that begins so; with the playbook as it was read last."""
+        playbook, began = self.playbooks.book, datetime.fromisoformat(started.started_at)
+        settings, agent = self.settings, started.agent
+        authority = settings.authorities.get(agent, settings.authority)
+        profile = AgentProfile(agent, authority, settings.experienced or agent in settings.experienced_agents)
+        used = self.history.used_by(started.caller, playbook.options, began.date())
+        caller = Caller(started.value, used)
+        coach = Coach(playbook, profile, self.history.accepted_here(), caller, began)
+        session = Session(started, build(self.rulebook, RosterSettings(meaning=settings.meaning)), Escalation(), coach)
+        session.redactor.names = settings.mask_names
+        session.auto_pause = AutoPause(settings.auto_pause_s * 1000) if settings.auto_pause else None
+        return session

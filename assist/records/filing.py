@@ -1,0 +1,42 @@
+"""The record of a call, made from its log as it stands in the store and sealed over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assist.events import CallEnded, CallStarted
+from assist.records.folding import fold
+from assist.records.record import IncidentRecord
+from assist.records.seal import seal
+from assist.store.codec import decode
+from assist.store.store import Store
+
+
+def record_of(call: str, rows: Sequence[tuple[int, str, str]]) -> IncidentRecord:
+    """The record that a log comes to; `rows`: (number, type, JSON) of its events, in order."""
+    record = fold(decode(name, body) for _, name, body in rows)
+    return record.model_copy(update={"seal": seal(call, rows)})
+
+
+def file_record(store: Store, call: str, state: str) -> IncidentRecord:
+    """Close a call in this state with its record; blocks until both are on disk."""
+    record = record_of(call, store.log(call))
+    store.finish(call, state, record.model_dump(mode="json")).result()
+    return record
+
+
+def close_interrupted(store: Store) -> list[str]:
+    """Close the calls that an earlier run of the program left open; their ids."""
+    interrupted = []
+    for stored in store.calls("live"):
+        events = store.events(stored.call)
+        if not events or not isinstance(events[0][1], CallStarted):  # cut short before its first event was kept
+            store.erase([stored.call]).result()
+            continue
+        last_n, last = events[-1]
+        if not isinstance(last, CallEnded):
+            at_ms = max(getattr(event, "at_ms", getattr(event, "end_ms", 0)) for _, event in events)
+            store.append(stored.call, last_n + 1, CallEnded(at_ms, "interrupted")).result()
+        file_record(store, stored.call, "interrupted")
+        interrupted.append(stored.call)
+    return interrupted
