@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from assist.evaluation.masking import held_out, measure, measure_talk, tuned
+from assist.evaluation.masking import measure, measure_talk
+from assist.evaluation.masking_cases import held_out, tuned
 from assist.privacy.redaction import Redactor
 from audio.events import Speaker, Utterance
 from overlay.identity import ScreenSettings

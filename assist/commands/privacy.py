@@ -132,7 +132,8 @@ def privacy_measure(
     ] = False,
 ) -> None:
     """How much of generated numbers the masking catches, with 95 % intervals; also read aloud, if asked."""
-    from assist.evaluation.masking import held_out, measure, tuned
+    from assist.evaluation.masking import measure
+    from assist.evaluation.masking_cases import held_out, tuned
 
     table = Table("Set", "Kind", "Masked whole", "95 % from", "Provisional leaks")
     for name, cases in (("tuned", tuned()), ("held out", held_out())):

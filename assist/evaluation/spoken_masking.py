@@ -23,7 +23,7 @@ import numpy as np
 
 from assist.errors import AssistError
 from assist.evaluation.figures import Figure, wilson
-from assist.evaluation.masking import bears_digits, card, digits, doubled, groups, pairs
+from assist.evaluation.spoken_numbers import bears_digits, card, digits, doubled, groups, pairs
 from assist.privacy.redaction import Redactor
 from audio.events import SAMPLE_RATE, Chunk, Hypothesis, Pcm, Speaker, Utterance, Word
 from audio.listener import Listener
