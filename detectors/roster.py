@@ -13,7 +13,7 @@ from detectors.phrases import PhraseDetector
 from detectors.raised_voice import RaisedVoice
 from detectors.repetition import Repetition
 from detectors.rulebook import Rulebook
-from detectors.sentences import shipped_model
+from detectors.sentences import FOLDER, SentenceModel, shipped_model
 from detectors.sentiment import Sentiment
 from detectors.signals import Detector
 from detectors.silence import Silence
@@ -40,10 +40,30 @@ class RosterSettings:
     """Judge words by the sentence model too, not by the phrase rules alone."""
 
 
+class ModelError(Exception):
+    """The sentence model cannot be used; the text says what to do."""
+
+    code = "meaning-model"
+
+
 def build(rulebook: Rulebook, settings: RosterSettings | None = None) -> list[Detector]:
-    """Fresh detectors for one call: each keeps the state of its own call only."""
+    """Fresh detectors for one call: each keeps the state of its own call only.
+
+    Raises:
+        ModelError: the sentence model's files are damaged or missing.
+    """
     settings = settings or RosterSettings()
     phrases = PhraseDetector(rulebook)
-    words = MeaningDetector(phrases, shipped_model()) if settings.meaning else phrases
+    words = MeaningDetector(phrases, _model()) if settings.meaning else phrases
     everyone: list[Detector] = [words, *(make() for make in OF_THE_CONVERSATION)]
     return [detector for detector in everyone if detector.name not in settings.off]
+
+
+def _model() -> SentenceModel:
+    try:
+        return shipped_model()
+    except Exception as error:  # of the runtime, of a file, of what stands in it: whatever a damaged file gives
+        raise ModelError(
+            f"the sentence model in {FOLDER} is damaged ({type(error).__name__}): install call-assist again, or set "
+            "meaning = false in the settings to go on with the phrase rules alone"
+        ) from error

@@ -1,8 +1,15 @@
+import shutil
+import sys
+
 import pytest
 
+from assist.commands.main import main
+from assist.live import runs
 from audio.events import Speaker, Utterance, VoiceMeasure, Word
-from detectors.roster import RosterSettings, build
-from detectors.rulebook import load_rules
+from detectors import roster
+from detectors.roster import ModelError, RosterSettings, build
+from detectors.rulebook import Rulebook, load_rules
+from detectors.sentences import FOLDER, SentenceModel
 from detectors.signals import SIGNAL_IDS, Window
 
 
@@ -46,3 +53,33 @@ def test_time_and_sound_alone_without_any_words_are_fine(rulebook):
     measure = VoiceMeasure(1000, 800, -20.0, 12.0, 7.0, 0.2)
     for window in (Window(0), Window(5000), Window(5000, voice=measure)):
         assert [signal for detector in build(rulebook) for signal in detector(window)] == []
+
+
+def damaged(folder, file, share):
+    """Loads a copy of the shipped sentence model of which only that share of one file is left; None: not even that."""
+    shutil.copytree(FOLDER, folder, dirs_exist_ok=True)
+    whole = (folder / file).read_bytes()
+    (folder / file).unlink()
+    if share is not None:
+        (folder / file).write_bytes(whole[: int(len(whole) * share)])
+    return lambda: SentenceModel(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "share"),
+    [("model.onnx", 0.5), ("model.onnx", 0), ("model.onnx", None), ("vocab.txt.gz", 0.5), ("labels.json", 0.5)],
+)
+def test_a_damaged_sentence_model_is_an_error_of_its_own(file, share, tmp_path, monkeypatch):
+    monkeypatch.setattr(roster, "shipped_model", damaged(tmp_path, file, share))
+    with pytest.raises(ModelError, match=r"install call-assist again, or set meaning = false"):
+        build(Rulebook((), {}, "none"))
+
+
+def test_a_damaged_sentence_model_is_one_clear_line_at_the_start(rulebook, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(roster, "shipped_model", damaged(tmp_path, "model.onnx", 0.5))
+    monkeypatch.setattr(runs, "load_rules", lambda **_: rulebook)
+    monkeypatch.setattr(sys, "argv", ["assist", "serve", "--data", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capfd.readouterr().err
+    assert ended.value.code == 1 and len(told.splitlines()) == 1 and "damaged" in told, told

@@ -29,12 +29,13 @@ def main() -> None:
     """Run the command; every expected error is one line on stderr and exit code 1."""
     from assist.coach.playbook import PlaybookError
     from audio.errors import AudioError
+    from detectors.roster import ModelError
     from detectors.rulebook import RuleError
     from overlay.errors import OverlayError
 
     try:
         app()
-    except (AssistError, AudioError, PlaybookError, RuleError, OverlayError) as error:
+    except (AssistError, AudioError, ModelError, PlaybookError, RuleError, OverlayError) as error:
         fail(str(error), getattr(error, "code", ""))
     except KeyboardInterrupt:
         sys.exit(130)
