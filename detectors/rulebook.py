@@ -1,4 +1,4 @@
-"""Rules as data: what to listen for, read from TOML, compiled, and checked against the examples in the same file."""
+"""Rules as data: what to listen for, read from TOML and compiled."""
 
 from __future__ import annotations
 
@@ -80,20 +80,6 @@ class Rulebook:
     """For a word, in plain tokens, what recognisers are known to write instead."""
     version: str
     """First 12 hex digits of SHA-256 over the files."""
-
-    def check(self) -> list[str]:
-        """Every example that does not do what it should, one line each; empty when all is well."""
-        from detectors.phrases import PhraseDetector
-
-        judge = PhraseDetector(self)
-        problems = []
-        for rule in self.rules:
-            for wanted, examples in ((True, rule.fires), (False, rule.silent)):
-                for text in examples:
-                    if any(signal.rule == rule.id for signal in judge.find(text, rule.speaker)) != wanted:
-                        says = "should fire but is silent" if wanted else "should be silent but fires"
-                        problems.append(f"{rule.source}: {rule.id}: {says} on {text!r}")
-        return problems
 
     def phrases(self) -> Sequence[str]:
         """Words worth expecting: the plain phrases of the customer's rules, without alternatives or gaps."""

@@ -3,6 +3,7 @@
 import pytest
 
 from audio.events import Speaker
+from detectors.examples import failing
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
 from detectors.signals import AGENT_SIGNALS, CUSTOMER_SIGNALS
@@ -16,7 +17,7 @@ def rulebook():
 
 
 def test_every_example_in_the_rule_files_holds(rulebook):
-    assert rulebook.check() == []
+    assert failing(rulebook) == []
 
 
 def test_every_signal_of_the_words_has_a_rule(rulebook):
