@@ -315,3 +315,13 @@ Event = (
 
 SCREEN_ONLY = (Hypothesis, SpeechActivity, PromptsWaiting)
 """Of the moment: shown, not kept. Everything else is appended to the log."""
+
+
+def done_ms(event: Event) -> int:
+    """The call time at which it has happened: the end of what lasts, the moment of everything else."""
+    match event:
+        case Utterance() | Gap():
+            return event.end_ms
+        case Hypothesis():
+            return event.start_ms
+    return event.at_ms

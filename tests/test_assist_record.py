@@ -14,8 +14,9 @@ from assist.events import (
     StepTicked,
 )
 from assist.records.folding import fold
-from assist.records.page import clock, page
+from assist.records.page import page
 from assist.records.record import IncidentRecord
+from assist.wording import clock
 from audio.events import Gap, Speaker, Trouble, Utterance, Word
 from detectors.signals import Evidence, Level, LevelChange, Severity, Signal
 

@@ -28,8 +28,8 @@ def records_list(
     limit: Annotated[int, typer.Option(min=1)] = 20, data: DataOption = None, config: ConfigOption = None
 ) -> None:
     """Finished calls, newest first."""
-    from assist.records.page import clock
     from assist.store.searching import RecordQuery
+    from assist.wording import clock
 
     store = store_of(load_settings(config, data=data))
     found = store.digests(RecordQuery(limit=limit))

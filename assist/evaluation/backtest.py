@@ -23,6 +23,7 @@ from assist.events import (
     PromptShown,
     SignalRaised,
     TranscribedLate,
+    done_ms,
 )
 from assist.live.session import TICK_MS, Session
 from audio.events import Hypothesis, Utterance
@@ -142,7 +143,7 @@ class _Prompts:
 
 
 def _run(session: Session, events: Sequence[Event]) -> list[Event]:
-    end_ms = max((getattr(event, "at_ms", getattr(event, "end_ms", 0)) for event in events), default=0)
+    end_ms = max((done_ms(event) for event in events), default=0)
     coming = sorted((e for e in events if isinstance(e, Utterance) and e.words), key=lambda each: each.start_ms)
     actions = [event for event in events if isinstance(event, Action)]
     prompts = _Prompts({event.id: event.play for event in events if isinstance(event, PromptShown)})

@@ -17,11 +17,12 @@ from assist.errors import AssistError
 from assist.evaluation.backtest import CallChanges, Judges, compare
 from assist.events import Event
 from assist.records.export import span
-from assist.records.page import STYLE, clock, label
+from assist.records.page import STYLE
 from assist.settings import Settings
 from assist.store.rows import Review
 from assist.store.searching import RecordQuery
 from assist.store.store import Store
+from assist.wording import clock, label
 
 KINDS = ("gained", "lost", "moved", "reworded", "kept")
 Marks = dict[str, str]

@@ -18,7 +18,6 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from assist.errors import AssistError
-from assist.records.record import IncidentRecord
 from audio.events import Speaker
 from detectors.signals import SIGNAL_IDS
 
@@ -205,26 +204,6 @@ def case_from_mark(
     labels = () if mark == "wrong" else (signal,)
     at_s = None if at_ms is None else at_ms / 1000
     return Case(speaker=speaker.value, text=text, labels=labels, judged=(signal,), mark=mark, call=call, at_s=at_s)
-
-
-def cases_from_record(record: IncidentRecord) -> list[Case]:
-    """What people said about the prompts of a finished call: "wrong" and "used" become cases on the words behind them.
-
-    Signals without words (tone, silence) give none.
-    """
-    signals = {signal.key: signal for signal in record.signals}
-    lines = {line.id: line for line in record.transcript}
-    cases = []
-    for prompt in record.prompts:
-        if prompt.how not in ("wrong", "used"):
-            continue
-        mark: Mark = "wrong" if prompt.how == "wrong" else "right"
-        for signal in (signals[key] for key in prompt.signals if key in signals):
-            line = lines.get(signal.utterance or "")
-            if line is not None and signal.id in SIGNAL_IDS:
-                who = Speaker(line.speaker)
-                cases.append(case_from_mark(mark, signal.id, who, line.text, call=record.call, at_ms=signal.at_ms))
-    return cases
 
 
 def case_line(case: Case) -> str:

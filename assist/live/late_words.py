@@ -15,6 +15,7 @@ from assist.events import (
     SignalRaised,
     SignalWithdrawn,
     TranscribedLate,
+    done_ms,
 )
 from assist.live.accounting import accounted
 from assist.live.resuming import judged
@@ -149,7 +150,7 @@ def _in_time(logged: Sequence[Event], late: Sequence[Utterance]) -> list[Event]:
     waiting = sorted(late, key=lambda each: each.end_ms)
     merged: list[Event] = []
     for event in logged:
-        at_ms = getattr(event, "at_ms", getattr(event, "end_ms", 0))
+        at_ms = done_ms(event)
         while waiting and waiting[0].end_ms <= at_ms:
             merged.append(waiting.pop(0))
         merged.append(event)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from assist.errors import AssistError
-from assist.events import Action, CallEnded, CallStarted, Event, SignalRaised
+from assist.events import Action, CallEnded, CallStarted, Event, SignalRaised, done_ms
 from assist.live.session import TICK_MS, Session
 from audio.events import Gap, Heard, Hypothesis, SpeechActivity, Trouble, Utterance, VoiceMeasure, shifted_words
 
@@ -57,7 +57,7 @@ def judged(session: Session, events: Iterable[Event]) -> Iterator[tuple[Event | 
     the sound is gone.
     """
     for event in events:
-        at_ms = getattr(event, "at_ms", getattr(event, "end_ms", 0))
+        at_ms = done_ms(event)
         for now_ms in range(session.now_ms + TICK_MS, at_ms, TICK_MS):
             yield None, session.tick(now_ms)
         match event:

@@ -26,7 +26,7 @@ from assist.events import (
     TranscribedLate,
 )
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
-from assist.records.page import clock, label
+from assist.wording import clock, label
 from audio.events import Gap, Speaker, Trouble, Utterance
 from detectors.signals import Level, LevelChange, Severity
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from assist.coach.parts import Playbook
 from assist.events import Event, PromptEnded, PromptShown, Recovery, SignalRaised, StepTicked
-from assist.records.page import clock, label
+from assist.wording import clock, label
 from audio.events import Speaker
 from detectors.signals import AGENT_MISSTEPS, Level, LevelChange
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from assist.errors import AssistError
 from assist.records.page import page
 from assist.records.record import IncidentRecord, read_record
+from assist.records.trends import DONE
 from assist.records.wrapup import completed
 from assist.store.searching import RecordQuery
 from assist.store.store import Store
 
 FORMATS = ("json", "csv", "html")
 MOST = 100_000
-DONE = ("used", "acted")
 
 
 def day(text: str, option: str) -> date | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assist.events import CallEnded, CallStarted
+from assist.events import CallEnded, CallStarted, done_ms
 from assist.records.folding import fold
 from assist.records.record import IncidentRecord
 from assist.records.seal import seal
@@ -35,7 +35,7 @@ def close_interrupted(store: Store) -> list[str]:
             continue
         last_n, last = events[-1]
         if not isinstance(last, CallEnded):
-            at_ms = max(getattr(event, "at_ms", getattr(event, "end_ms", 0)) for _, event in events)
+            at_ms = max(done_ms(event) for _, event in events)
             store.append(stored.call, last_n + 1, CallEnded(at_ms, "interrupted")).result()
         file_record(store, stored.call, "interrupted")
         interrupted.append(stored.call)

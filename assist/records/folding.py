@@ -27,6 +27,7 @@ from assist.events import (
     SignalWithdrawn,
     StepTicked,
     TranscribedLate,
+    done_ms,
 )
 from assist.records.record import (
     Alert,
@@ -53,6 +54,7 @@ from detectors.signals import Level, LevelChange
 KEPT_OF_AGENTS = ("help", "pause", "resume", "hang-up", "contest", "outcome", "root-cause", "follow-up")
 """What an agent does that stands nowhere else in the record."""
 _MASK = re.compile(r"\[([a-z][a-z -]*)\]")
+_CALMER = (Level.CALM, Level.RECOVERING)
 _RANK = {Level.CALM: 0, Level.RECOVERING: 1, Level.TENSE: 2, Level.ESCALATED: 3}
 
 
@@ -98,7 +100,7 @@ class _Folding:
 
     def take(self, event: Event) -> None:
         if self.late is None:
-            self.last_ms = max(self.last_ms, getattr(event, "at_ms", getattr(event, "end_ms", 0)))
+            self.last_ms = max(self.last_ms, done_ms(event))
         match event:
             case CallStarted():
                 self.started = event
@@ -381,9 +383,9 @@ class _Folding:
         calmed = None
         if use.get("answer") == "accepted":
             since = use["answered_ms"]
-            below = [step.at_ms for step in self.levels if step.level in (Level.RECOVERING, Level.CALM)]
+            below = [step.at_ms for step in self.levels if step.level in _CALMER]
             before = [step.level for step in self.levels if step.at_ms <= since]
-            if before and before[-1] in (Level.RECOVERING, Level.CALM):
+            if before and before[-1] in _CALMER:
                 calmed = 0
             else:
                 calmed = next((at_ms - since for at_ms in below if at_ms >= since), None)
@@ -415,8 +417,8 @@ def _redactions(lines: Iterable[Line]) -> dict[str, int]:
 
 def _outcome(reached: Level, at_end: Level) -> str:
     """In plain words where nobody has said better: only what was heard, never a verdict on a person."""
-    if reached in (Level.CALM, Level.RECOVERING):
+    if reached in _CALMER:
         return "calm throughout"
-    if at_end in (Level.CALM, Level.RECOVERING):
+    if at_end in _CALMER:
         return "recovered"
     return f"still {at_end} at the end"

@@ -10,7 +10,7 @@ from typing import Any
 from assist.access.audit import Audit
 from assist.errors import AssistError
 from assist.records import report_page
-from assist.records.page import clock, page
+from assist.records.page import page
 from assist.records.record import read_record
 from assist.records.report import LEAST_AGENTS
 from assist.records.reporting import report_of
@@ -21,6 +21,7 @@ from assist.store.rows import Review
 from assist.store.searching import RecordQuery
 from assist.store.sounds import KeptSound, Recordings
 from assist.store.store import Store
+from assist.wording import clock
 from overlay.errors import OverlayError
 from overlay.identity import Identity
 from overlay.records import (

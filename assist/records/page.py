@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from assist.records.record import IncidentRecord, PlanUse, PromptUse
+from assist.wording import clock, label
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#16202b;--second:#51606f;--line:#dfe3e8;--ground:#fff;--soft:#f4f6f8;--mark:#ffe08a}
@@ -53,18 +54,6 @@ WORDS = {
     "hang-up": "hung up",
 }
 """What people did, in words."""
-
-
-def clock(ms: int) -> str:
-    """Call time as mm:ss (h:mm:ss from an hour on)."""
-    seconds = ms // 1000
-    hours, rest = divmod(seconds, 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60:02d}:{rest % 60:02d}"
-
-
-def label(identifier: str) -> str:
-    """A signal id for people: "influence_claim" -> "Influence claim"."""
-    return identifier.replace("_", " ").capitalize()
 
 
 def page(record: IncidentRecord) -> str:
@@ -181,12 +170,6 @@ def page(record: IncidentRecord) -> str:
         '<meta name="viewport" content="width=device-width">'
         f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
     )
-
-
-def _contested(record: IncidentRecord) -> str:
-    if not record.contested:
-        return ""
-    return f'<p class="flag">Contested by {escape(record.agent)}: {escape(record.contested)}</p>'
 
 
 def _facts(record: IncidentRecord) -> str:

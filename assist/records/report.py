@@ -14,15 +14,12 @@ from statistics import median
 from typing import Any
 
 from assist.errors import AssistError
-from assist.records.trends import NOT_SAID, monday
+from assist.records.trends import CALMER, DONE, NOT_SAID, monday
 from assist.store.rows import Review
 
 LEAST_AGENTS = 5
 """Aggregates of fewer people are figures about persons."""
 POOLED = "other teams"
-DONE = ("used", "acted")
-CALM = ("calm", "recovering")
-Counts = Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -51,7 +48,7 @@ class Tally:
         self.cost += sum(use.get("cost", 0.0) for use in accepted)
         if call["level_reached"] == "escalated":
             self.escalated += 1
-            self.turned += call["level_at_end"] in CALM
+            self.turned += call["level_at_end"] in CALMER
             self.within_60 += any(run.get("result") == "met" for run in call["recovery"])
 
 
@@ -171,7 +168,7 @@ def report(
             escalated.update(heard)
             mine = [step["step"] for step in call["steps"]]
             steps += [step for step in mine if step not in steps]
-            done.append((frozenset(mine), call["level_at_end"] in CALM))
+            done.append((frozenset(mine), call["level_at_end"] in CALMER))
         _count_options(options, call)
         _count_plays(plays, call, last)
         result.open_follow_ups += sum(_is_open(each, last) for each in call["follow_ups"])

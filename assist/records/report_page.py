@@ -8,8 +8,8 @@ from html import escape
 from rich.console import RenderableType
 from rich.table import Table
 
-from assist.records.page import label
 from assist.records.report import LEAST_AGENTS, OptionTally, PlayTally, Report, StepTally, Tally
+from assist.wording import label
 
 _WIDE, _HIGH, _LEFT, _ROW = 720, 190, 210, 24
 _LEVELS = (("escalated", "Escalated"), ("tense", "Tense, no more"), ("calm", "Calm"))

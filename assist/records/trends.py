@@ -10,7 +10,10 @@ from typing import Any
 
 from overlay.records import Trends, Week
 
-USED = ("used", "acted")
+DONE = ("used", "acted")
+"""How a prompt ended that was of use."""
+CALMER = ("calm", "recovering")
+"""Levels at the end of a call that has turned."""
 MOST_CAUSES = 10
 MOST_SIGNALS = 12
 NOT_SAID = "not said"
@@ -53,12 +56,12 @@ def trends(records: Iterable[Mapping[str, Any]], said: Mapping[str, Said], today
             count[reached] += 1
             signals.update({signal["id"] for signal in record["signals"] if signal["speaker"] != "agent"})
         if reached == "escalated":
-            count["turned"] += record["level_at_end"] in ("calm", "recovering")
+            count["turned"] += record["level_at_end"] in CALMER
             count["within_60"] += any(run["result"] == "met" for run in record["recovery"])
             causes[heard.root_cause or record["root_cause"] or NOT_SAID] += 1
         for prompt in record["prompts"]:
             count["prompts"] += 1
-            count["used"] += prompt["how"] in USED
+            count["used"] += prompt["how"] in DONE
             count["wrong"] += heard.prompts.get(prompt["id"], prompt["how"]) == "wrong"
     return Trends(
         weeks=[Week(starts=day.isoformat(), **count) for day, count in counts.items()],

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from assist.coach.prompting import DWELL_MS
 from assist.events import PlanMoved, PlanOffered, PromptEnded, PromptShown, PromptsWaiting, Recovery, StepTicked
-from assist.records.page import label
 from assist.screens.cards import TIERS
 from assist.screens.rooms import Rooms
+from assist.wording import label
 from detectors.signals import Signal
 from overlay import messages
 

@@ -25,12 +25,12 @@ from assist.events import (
     StepTicked,
 )
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
-from assist.records.page import clock, label
 from assist.screens.advice import Advice
 from assist.screens.cards import Cards
 from assist.screens.listening import Hears, Listening, recogniser_of
 from assist.screens.rooms import Rooms
 from assist.screens.transcript import Transcript
+from assist.wording import clock, label
 from audio.events import Hypothesis, Trouble, Utterance
 from detectors.signals import Level, LevelChange
 from overlay import messages

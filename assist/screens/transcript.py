@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from assist.events import HandOffNoted
-from assist.records.page import label
 from assist.screens.rooms import Rooms
+from assist.wording import label
 from audio.events import Hypothesis, Utterance
 from detectors.signals import Severity, Signal
 from overlay import messages
