@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assist.coach.promises import to_icalendar
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, FollowUpNoted
 from assist.records.folding import fold
 from assist.records.followups import mark, open_followups, write_calendar
+from assist.records.icalendar import to_icalendar
 from assist.store.store import open_store
 
 STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-24T10:00:00+00:00", "t", ("agent", "customer"), {})

@@ -1,26 +1,27 @@
 """The coach: from signals, level and what people do to one prompt, steps, Plan B, the clock and promises. Pure.
 
-Each concern has its own small state (prompting, progress, clock, offers, story); here they are brought together.
+Each concern has its own small state (prompting, progress, clock, offers, follow_ups, story); here they come together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from assist.coach.clock import RecoveryClock
-from assist.coach.due import due_at
+from assist.coach.follow_ups import FollowUps
 from assist.coach.offers import Offers
-from assist.coach.parts import Option, Play, Playbook, Step
+from assist.coach.parts import Play, Playbook
 from assist.coach.planb import Caller
 from assist.coach.progress import Progress
 from assist.coach.promises import promises
 from assist.coach.prompting import STALE_MS, PromptPlace, Wish
 from assist.coach.story import Story
 from assist.coach.turns import CustomerTurn
-from assist.coach.words import alike, found, is_said
-from assist.events import Action, Event, FollowUpNoted, HandOffNoted, PlanMoved
+from assist.coach.wishes import after_option, from_option, from_play, from_step
+from assist.coach.words import found, is_said
+from assist.events import Action, Event, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
 from detectors.escalation import SUPPORT_WEIGHTS, WORD_WEIGHTS
 from detectors.signals import AGENT_MISSTEPS, AGENT_STEPS, CUSTOMER_SIGNALS, Level, LevelChange, Severity, Signal
@@ -77,8 +78,7 @@ class Coach:
         self._escalated_ms = -SETTLING_MS - 1
         self._heard: dict[str, dict[str, Signal]] = {}
         """Signal id -> the findings of that id, by key."""
-        self._follow_ups: list[FollowUpNoted] = []
-        self._promises = 0
+        self._follow_ups = FollowUps(self.agent.name, self.began)
         self._given: list[str] = []
         """Titles of options accepted in this call."""
         self._timed_ms = -PROMISED_MS
@@ -166,7 +166,7 @@ class Coach:
             case "plan-offered":
                 self._offers.take_up(action.target, now_ms)
                 if (option := self.playbook.option(action.target)) is not None and option.say:
-                    events += self._place.want(self._from_option(option, now_ms), now_ms)
+                    events += self._place.want(from_option(self.playbook, option, now_ms), now_ms)
             case "plan-accepted":
                 self._offers.answer(action.target)
                 events += self._accepted(now_ms, action.target, by_hand=True)
@@ -195,7 +195,7 @@ class Coach:
             }
             step = self._progress.next(self._level, lately)
             if step is not None and self._place.could_show(f"step-{step.id}", step.say, now_ms):
-                events += self._place.want(_from_step(step, now_ms), now_ms, quiet=True)
+                events += self._place.want(from_step(step, now_ms), now_ms, quiet=True)
         return events
 
     def end(self, now_ms: int) -> list[Event]:
@@ -236,7 +236,7 @@ class Coach:
         events += self._place.settled(now_ms, lambda wish: bool(done & wish.acted_by or found(wish.words, utterance)))
         events += self._place.tick(now_ms)
         for promise in promises(utterance):
-            events += self._promised(now_ms, promise.what, promise.due, promise.words)
+            events += self._follow_ups.note(now_ms, promise.what, promise.due, promise.words)
         for phrases, to in ((TRANSFER, "another team"), (JOINING, "supervisor")):
             if self._level is not Level.CALM and (words := found(phrases, utterance)):
                 events += self._hand_off(now_ms, to, words)
@@ -261,21 +261,6 @@ class Coach:
             return self._place.end(now_ms, "withdrawn")  # it was said just before the card came
         return []
 
-    def _promised(self, now_ms: int, what: str, due: str, words: str) -> list[Event]:
-        """Note it, once: said again it is the same one, and a time that is named later is its time."""
-        when = due_at(due, self.began + timedelta(milliseconds=now_ms)) if self.began is not None else ""
-        same = next((each for each in self._follow_ups if alike(each.what, what)), None)
-        if same is not None and (not due or when == same.due_at):
-            return []
-        if same is not None and not same.due:
-            self._follow_ups.remove(same)
-            noted = replace(same, at_ms=now_ms, due=due, words=words, due_at=when)
-        else:
-            self._promises += 1
-            noted = FollowUpNoted(now_ms, f"f{self._promises}", what, due, self.agent.name, words, when)
-        self._follow_ups.append(noted)
-        return [noted]
-
     def _accepted(self, now_ms: int, option: str, *, by_hand: bool) -> list[Event]:
         """The customer has taken it: the clock stops, and what needs a time of its own becomes a follow-up."""
         events: list[Event] = [*self._clock.recovered(now_ms)]
@@ -284,12 +269,9 @@ class Coach:
             self._given.append(given.title)
             timeless = given.timed and now_ms - self._timed_ms > PROMISED_MS
             if timeless:
-                events += self._promised(now_ms, given.title, "", "")
+                events += self._follow_ups.note(now_ms, given.title, "", "")
             if given.then and (timeless or not given.timed):
-                title = "Name the day and hour" if given.timed else "Say what happens now"
-                acted = frozenset({"callback_time"})
-                wish = Wish(f"then-{option}", "", title, tuple(given.then), Severity.HELP, (), now_ms, acted)
-                events += self._place.want(replace(wish, called_for=by_hand), now_ms)
+                events += self._place.want(after_option(given, now_ms, called_for=by_hand), now_ms)
         return events
 
     def _brings_in(self, option: str) -> bool:
@@ -301,8 +283,7 @@ class Coach:
         if to in self._handed or not told:
             return []
         self._handed.add(to)
-        done = [f"given: {title}" for title in self._given]
-        done += [f"promised: {each.what}{', ' if each.due else ''}{each.due}" for each in self._follow_ups]
+        done = [*(f"given: {title}" for title in self._given), *self._follow_ups.told()]
         heard = tuple(
             name
             for name, known in self._heard.items()
@@ -326,7 +307,8 @@ class Coach:
             particular = 2 * self.playbook.rung(play) + (play.at_least > 1)
             rank = (tier, words, play.from_severity, particular, -order)
             if best is None or rank > best[0]:
-                best = rank, replace(self._from_play(play, mine, tier, now_ms), place=order)
+                since_ms = max(self._turn.ripe_ms(signal, now_ms) for signal in mine)
+                best = rank, from_play(self.playbook, play, mine, tier, since_ms, order)
         return best[1] if best is not None else None
 
     def _may_come(self, play: Play, signals: Sequence[Signal], now_ms: int) -> bool:
@@ -355,51 +337,3 @@ class Coach:
             if signal.severity >= Severity.HELP or name == "raised_voice"
         ]
         return bool(said) and max(signal.at_ms for signal in signals) - max(said) <= LONE_MS
-
-    def _from_play(self, play: Play, signals: tuple[Signal, ...], tier: Severity, now_ms: int) -> Wish:
-        served = self.playbook.served(play)
-        acted = frozenset(play.acted_by) | frozenset(served.ticked_by if play.step and served is not None else ())
-        return Wish(
-            play.id,
-            served.id if served is not None else "",
-            play.title,
-            tuple(play.say),
-            tier,
-            signals,
-            max(self._turn.ripe_ms(signal, now_ms) for signal in signals),
-            acted,
-            tuple(play.words),
-            play.avoid,
-        )
-
-    def _from_option(self, option: Option, now_ms: int) -> Wish:
-        """The line that offers an option which the agent has taken up."""
-        serving = next((step for step in self.playbook.steps if "remedy" in step.ticked_by), None)
-        acted = frozenset({"callback_time"} if option.timed else {"remedy"})
-        return Wish(
-            f"offer-{option.id}",
-            serving.id if serving is not None else "",
-            "Offer it plainly, then wait",
-            tuple(option.say),
-            Severity.HELP,
-            (),
-            now_ms,
-            acted,
-            tuple(option.words),
-            called_for=True,
-        )
-
-
-def _from_step(step: Step, now_ms: int) -> Wish:
-    return Wish(
-        f"step-{step.id}",
-        step.id,
-        step.prompt,
-        tuple(step.say),
-        Severity.HELP,
-        (),
-        now_ms,
-        frozenset(step.ticked_by),
-        tuple(step.words),
-        step.avoid,
-    )

@@ -1,13 +1,11 @@
-"""Promises heard in the agent's words become follow-ups with a due time as said; open ones export as iCalendar."""
+"""Promises heard in the agent's words, with their due time as it was said. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 
-from assist.coach.due import WHEN, due_day
+from assist.coach.due import WHEN
 from audio.events import Speaker, Utterance
 from detectors import context
 from detectors.context import Line
@@ -96,34 +94,6 @@ def promises(utterance: Utterance) -> list[Promise]:
     return found
 
 
-def due_date(due: str, said_on: date) -> date | None:
-    """The day a due time means, counted from the day it was said; None where it names no day."""
-    return due_day(due, said_on)
-
-
-def to_icalendar(followups: Sequence[tuple[str, str, str, date]], stamp: str) -> str:
-    """Open follow-ups as an iCalendar file (RFC 5545): to-dos.
-
-    Args:
-        followups: (unique id, what, owner, due) of each; due is a day, or a moment with its offset from UTC.
-        stamp: when it was made, as 20261124T101500Z.
-    """
-    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//call-assist//follow-ups//EN"]
-    for uid, what, owner, due in followups:
-        lines += [
-            "BEGIN:VTODO",
-            f"UID:{uid}@call-assist",
-            f"DTSTAMP:{stamp}",
-            f"DUE:{due.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-            if isinstance(due, datetime)
-            else f"DUE;VALUE=DATE:{due:%Y%m%d}",
-            f"SUMMARY:{_escaped(what)} ({_escaped(owner)})",
-            "STATUS:NEEDS-ACTION",
-            "END:VTODO",
-        ]
-    return "".join(folded + "\r\n" for line in [*lines, "END:VCALENDAR"] for folded in _folded(line))
-
-
 def _stop(heard: Line, begin: re.Match[str]) -> int:
     """How far a promise may reach: to the next sentence or clause, at most REACH words; a place in the plain text."""
     text = heard.text
@@ -147,19 +117,3 @@ def _words(utterance: Utterance, heard: Line, start: int, end: int) -> str:
 
 def _is_asked(heard: Line, at: int) -> bool:
     return at > 0 and heard.tokens[at - 1] in ("shall", "should", "would", "can", "could", "may", "if", "think")
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\;,])", r"\\\1", text).replace("\n", "\\n")
-
-
-def _folded(line: str) -> list[str]:
-    """RFC 5545, 3.1: at most 75 octets a line; further ones begin with a space."""
-    parts, rest = [], line
-    while len(rest.encode()) > 73:
-        cut = 73
-        while len(rest[:cut].encode()) > 73:
-            cut -= 1
-        parts.append(rest[:cut])
-        rest = " " + rest[cut:]
-    return [*parts, rest]

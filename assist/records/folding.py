@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from assist.coach.promises import due_date
+from assist.coach.due import due_day
 from assist.events import (
     Action,
     AlertMoved,
@@ -393,7 +393,7 @@ class _Folding:
 
 
 def _day(due: str, started: CallStarted | None) -> str:
-    day = due_date(due, datetime.fromisoformat(started.started_at).date()) if started is not None else None
+    day = due_day(due, datetime.fromisoformat(started.started_at).date()) if started is not None else None
     return day.isoformat() if day is not None else ""
 
 

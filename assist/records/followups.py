@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from assist.coach.promises import due_date, to_icalendar
+from assist.coach.due import due_day
 from assist.errors import AssistError
+from assist.records.icalendar import to_icalendar
 from assist.store.rows import Review
 from assist.store.searching import RecordQuery
 from assist.store.store import Store
@@ -48,7 +49,7 @@ def open_followups(store: Store) -> list[OpenFollowUp]:
                 continue
             corrected = last.get(("due", each["id"]), "")
             due = corrected or each.get("day", "")
-            day = date.fromisoformat(due) if due else due_date(each["due"], said_on)
+            day = date.fromisoformat(due) if due else due_day(each["due"], said_on)
             moment = "" if corrected else each.get("at", "")
             at = datetime.fromisoformat(moment) if moment else None
             found.append(OpenFollowUp(digest["call"], each["id"], each["what"], each["due"], day, each["owner"], at))
