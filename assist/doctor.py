@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from assist.errors import AssistError
+from assist.live.writing import socket_of
 from assist.privacy.consent import Consent, ConsentPolicy
 from assist.privacy.control import KEY_FILE
 from assist.privacy.retention import due
@@ -96,10 +97,15 @@ def _bad(check: str, text: str) -> Finding:
     return Finding(check, Level.BAD, text)
 
 
+def _standing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(each for each in (folder, *folder.absolute().parents) if each.exists())
+
+
 def _folder(settings: Settings) -> Iterator[Finding]:
     data = settings.data
     if not data.exists():
-        parent = next(each for each in data.absolute().parents if each.exists())
+        parent = _standing(data)
         if not os.access(parent, os.W_OK):
             yield _bad("data folder", f"{data} is not there and {parent} cannot be written: choose one with --data")
         else:
@@ -132,7 +138,7 @@ def _folder(settings: Settings) -> Iterator[Finding]:
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:
-    place = next(each for each in (settings.data, *settings.data.absolute().parents) if each.exists())
+    place = _standing(settings.data)
     free = shutil.disk_usage(place).free
     text = f"{free / 1e9:.1f} GB free at {place}"
     if free < LEAST_BYTES:
@@ -144,7 +150,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 
 def _encryption(settings: Settings) -> Iterator[Finding]:
-    place = next(each for each in (settings.data, *settings.data.absolute().parents) if each.exists())
+    place = _standing(settings.data)
     found = encrypted(place)
     if found:
         yield _ok("encryption", f"{place} is on an encrypted disk (dm-crypt)")
@@ -282,8 +288,8 @@ def _port(settings: Settings) -> Iterator[Finding]:
 
 
 def _server_runs(data: Path) -> bool:
-    path = data / "serve.sock"
-    if not hasattr(socket, "AF_UNIX") or not path.exists():
+    path = socket_of(data)
+    if path is None or not hasattr(socket, "AF_UNIX") or not path.exists():
         return False
     with socket.socket(socket.AF_UNIX) as probe:
         try:

@@ -87,6 +87,11 @@ class Evidence:
     """Plain words for the screen where there is no quote, such as
     "+8 dB and +5 semitones over this caller's normal, 2.1 s"."""
 
+    @property
+    def in_words(self) -> str:
+        """For people: the words that were heard, in quotation marks, or what was measured."""
+        return f"“{self.quote}”" if self.quote else self.summary
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import unicodedata
-from datetime import UTC, datetime
 from typing import get_args
 
 from argon2 import PasswordHasher
@@ -12,6 +11,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from assist.errors import AssistError
 from assist.store.people import People, StoredLogin, StoredUser
+from assist.store.rows import stamp
 from overlay.identity import Identity, Role
 from overlay.sessions import Kept
 
@@ -91,7 +91,7 @@ def add_user(people: People, name: str, role: str, password: str) -> None:
         raise AssistError("user-invalid", "a user's name has 1 to 60 printable characters")
     if _find(people, name) is not None:
         raise AssistError("user-exists", f"there is a user {name} already; see `assist users list`")
-    people.put_user(StoredUser(name, _role(role), _hashed(name, password), 1, _now())).result()
+    people.put_user(StoredUser(name, _role(role), _hashed(name, password), 1, stamp())).result()
 
 
 def set_password(people: People, name: str, password: str) -> None:
@@ -102,7 +102,7 @@ def set_password(people: People, name: str, password: str) -> None:
     """
     user = _known(people, name)
     hashed = _hashed(user.name, password)
-    people.put_user(StoredUser(user.name, user.role, hashed, user.version + 1, _now())).result()
+    people.put_user(StoredUser(user.name, user.role, hashed, user.version + 1, stamp())).result()
 
 
 def set_role(people: People, name: str, role: str) -> None:
@@ -112,7 +112,7 @@ def set_role(people: People, name: str, role: str) -> None:
         AssistError: codes user-unknown, role-invalid.
     """
     user = _known(people, name)
-    people.put_user(StoredUser(user.name, _role(role), user.password, user.version + 1, _now())).result()
+    people.put_user(StoredUser(user.name, _role(role), user.password, user.version + 1, stamp())).result()
 
 
 def remove_user(people: People, name: str) -> str:
@@ -158,7 +158,3 @@ def _normal(password: str) -> str:
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip().casefold()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -101,11 +101,11 @@ def privacy_hold(
     import getpass
 
     from assist.access.audit import open_audit
-    from assist.store.rows import Hold
+    from assist.store.rows import Hold, stamp
 
     settings = load_settings(config, data=data)
     store = store_of(settings)
-    store.hold(Hold(call, getpass.getuser(), why, datetime.now(UTC).isoformat(timespec="seconds"))).result()
+    store.hold(Hold(call, getpass.getuser(), why, stamp())).result()
     open_audit(store.people, settings.data).by_command("hold", call, why)
     store.close()
     console.print(f"{call} is on hold: {why}", markup=False)

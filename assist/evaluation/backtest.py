@@ -27,10 +27,10 @@ from assist.events import (
 )
 from assist.live.session import TICK_MS, Session
 from audio.events import Hypothesis, Utterance
+from detectors.as_heard import AsHeard
 from detectors.escalation import Escalation
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook
-from detectors.signals import Signal, Window
 
 OF_SOUND = frozenset({"raised_voice", "overlap", "silence", "monologue"})
 """Detectors (and the signals of the same name) that judge sound or speech activity, which are not in the log."""
@@ -79,21 +79,6 @@ class CallChanges:
     def count(self, what: str, mark: str | None = None) -> int:
         """How many prompts of this kind (and this mark)."""
         return sum(each.what == what and mark in (None, each.mark) for each in self.changes)
-
-
-@dataclass
-class AsHeard:
-    """A detector that gives signals which stood on sound, when they were heard."""
-
-    signals: list[Signal]
-    name: str = "as-heard"
-    version: str = "1"
-
-    def __call__(self, window: Window) -> list[Signal]:
-        """Those whose time has come."""
-        ready = [signal for signal in self.signals if signal.at_ms <= window.now_ms]
-        self.signals = [signal for signal in self.signals if signal.at_ms > window.now_ms]
-        return ready
 
 
 def judge(events: Sequence[Event], judges: Judges) -> list[Event]:

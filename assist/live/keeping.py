@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from assist.events import (
     Action,
@@ -27,7 +26,7 @@ from assist.events import (
 )
 from assist.live.session import PAUSE_REACH_MS, Session
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
-from assist.store.rows import StoredGate
+from assist.store.rows import StoredGate, stamp
 from assist.store.store import Store
 from audio.events import Utterance
 from detectors.signals import LevelChange
@@ -132,7 +131,7 @@ class Keeper:
             self.gate.by,
             self._paused_ms,
             self._paused_by,
-            datetime.now(UTC).isoformat(timespec="seconds"),
+            stamp(),
         )
         return self.store.latch(self.call, gate)
 

@@ -315,7 +315,7 @@ class Session:
         """One open alert per call, raised once more only when it has become more urgent."""
         if self._alert is not None and self._alert.tier >= tier:
             return []
-        reasons = [f"“{each.evidence.quote}”" if each.evidence.quote else each.evidence.summary for each in signals]
+        reasons = [each.evidence.in_words for each in signals]
         reason = ", ".join(dict.fromkeys(text for text in reasons[:3] if text)) or "The call has escalated"
         keys = tuple(signal.key for signal in signals)
         identifier = self._alert.id if self._alert is not None else self._alert_id()

@@ -60,10 +60,11 @@ class Terminal:
                 style = "cyan" if event.speaker is Speaker.AGENT else "white"
                 self._line(event.start_ms, who, f"[{style}]{escape(event.text)}[/]")
             case SignalRaised(signal=signal) if signal.settled:
-                why = f"“{signal.evidence.quote}”" if signal.evidence.quote else signal.evidence.summary
                 dim = "dim" if signal.severity is Severity.NOTE else "yellow"
                 self._line(
-                    signal.at_ms, "  heard", f"[{dim}]{label(signal.id)}[/]: {escape(why)} [dim]({signal.rule})[/]"
+                    signal.at_ms,
+                    "  heard",
+                    f"[{dim}]{label(signal.id)}[/]: {escape(signal.evidence.in_words)} [dim]({signal.rule})[/]",
                 )
             case SignalWithdrawn():
                 self._line(event.at_ms, "  heard", f"[dim]withdrawn: {escape(event.key)}[/]")

@@ -10,11 +10,11 @@ from datetime import datetime
 
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.parts import Playbook
-from assist.evaluation.backtest import AsHeard
 from assist.events import Action, CallStarted, Event, SignalRaised
 from assist.live.session import TICK_MS, Session
 from assist.practice.script import Line, Script
 from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Utterance, Word
+from detectors.as_heard import AsHeard
 from detectors.escalation import Escalation
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook

@@ -13,13 +13,14 @@ import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from assist.access.audit import open_audit
 from assist.errors import AssistError
 from assist.settings import KeepSettings
+from assist.store.rows import stamp
 from assist.store.searching import RecordQuery
 from assist.store.sounds import Recordings
 from assist.store.store import Store
@@ -69,7 +70,7 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         else:
             continue
         (held if record["call"] in holds else found).append(record["call"])
-    gates = [call for call in store.gates_before(_before(now, keep.consent_days)) if call not in holds]
+    gates = [call for call in store.gates_before(stamp(now - timedelta(days=keep.consent_days))) if call not in holds]
     sounds = _sounds(store, keep, now, data) if data is not None else []
     held += [call for call in sounds if call in holds and call not in held]
     return Due(
@@ -78,7 +79,7 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         tuple(gates),
         tuple(held),
         tuple(call for call in sounds if call not in holds),
-        store.people.audit_before(_before(now, keep.audit_days)),
+        store.people.audit_before(stamp(now - timedelta(days=keep.audit_days))),
     )
 
 
@@ -97,13 +98,8 @@ def purge(store: Store, keep: KeepSettings, data: Path, now: datetime) -> Due:
     store.forget(found.gates).result()
     if found.audit:
         held = {hold.call for hold in store.holds()}
-        open_audit(store.people, data).shorten(_before(now, keep.audit_days), held).result()
+        open_audit(store.people, data).shorten(stamp(now - timedelta(days=keep.audit_days)), held).result()
     return found
-
-
-def _before(now: datetime, days: int) -> str:
-    """The time so many days ago, as the store writes times."""
-    return (now - timedelta(days=days)).astimezone(UTC).isoformat(timespec="seconds")
 
 
 def stripped(record: dict[str, Any]) -> dict[str, Any]:

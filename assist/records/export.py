@@ -15,11 +15,10 @@ from assist.records.page import page
 from assist.records.record import IncidentRecord, read_record
 from assist.records.trends import DONE
 from assist.records.wrapup import completed
-from assist.store.searching import RecordQuery
+from assist.store.searching import EVERY, RecordQuery
 from assist.store.store import Store
 
 FORMATS = ("json", "csv", "html")
-MOST = 100_000
 
 
 def day(text: str, option: str) -> date | None:
@@ -34,7 +33,7 @@ def day(text: str, option: str) -> date | None:
         raise AssistError("day-invalid", f"{option} {text}: expected a day such as 2026-11-24") from None
 
 
-def span(since: date | None, until: date | None, team: str = "", limit: int = MOST) -> RecordQuery:
+def span(since: date | None, until: date | None, team: str = "", limit: int = EVERY) -> RecordQuery:
     """The query for calls that began on these days, both included."""
     return RecordQuery(
         since=since.isoformat() if since else "",

@@ -10,8 +10,8 @@ from pathlib import Path
 from assist.coach.due import due_day
 from assist.errors import AssistError
 from assist.records.icalendar import to_icalendar
-from assist.store.rows import Review
-from assist.store.searching import RecordQuery
+from assist.store.rows import Review, stamp
+from assist.store.searching import EVERY, RecordQuery
 from assist.store.store import Store
 
 
@@ -40,7 +40,7 @@ def open_followups(store: Store) -> list[OpenFollowUp]:
     """All open follow-ups, the earliest day first."""
     found = []
     said = store.said()
-    for digest in store.digests(RecordQuery(limit=100_000)):
+    for digest in store.digests(RecordQuery(limit=EVERY)):
         last = {(review.kind, review.target): review.text for review in said.get(digest["call"], ())}
         said_on = datetime.fromisoformat(digest["started_at"]).date()
         for each in digest["follow_ups"]:
@@ -71,7 +71,7 @@ def mark(store: Store, names: Sequence[str], who: str, *, done: bool) -> None:
                 "followup-unknown", f"no follow-up {name!r}: expected CALL/ID as `assist followups` lists them"
             )
         wanted.append((call, identifier))
-    at = datetime.now(UTC).isoformat(timespec="seconds")
+    at = stamp()
     for call, identifier in wanted:
         store.review(call, Review(at, who, "follow-up", identifier, "done" if done else "open")).result()
 

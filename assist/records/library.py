@@ -17,8 +17,8 @@ from assist.records.reporting import report_of
 from assist.records.trends import Said, monday, trends
 from assist.records.wrapup import VERDICTS, completed
 from assist.settings import KeepSettings
-from assist.store.rows import Review
-from assist.store.searching import RecordQuery
+from assist.store.rows import Review, stamp
+from assist.store.searching import EVERY, RecordQuery
 from assist.store.sounds import KeptSound, Recordings
 from assist.store.store import Store
 from assist.wording import clock
@@ -42,8 +42,6 @@ from overlay.records import (
 
 ANSWER = "answer"
 MOST_VIEWS = 50
-MOST_RECORDS = 100_000
-"""Trends look at no more calls than this."""
 
 
 class Library:
@@ -99,11 +97,11 @@ class Library:
 
     async def mark(self, who: Identity, record: str, mark: Mark) -> None:
         """A verdict on a signal or prompt."""
-        await self._add(record, Review(_now(), who.who, mark.kind, mark.target, mark.verdict))
+        await self._add(record, Review(stamp(), who.who, mark.kind, mark.target, mark.verdict))
 
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
         """A comment, a missed signal, a contest, the outcome or root cause."""
-        await self._add(record, Review(_now(), who.who, note.kind, note.signal, note.text, note.at_ms))
+        await self._add(record, Review(stamp(), who.who, note.kind, note.signal, note.text, note.at_ms))
 
     async def answer(self, who: Identity, record: str, answer: Answer) -> None:
         """An answer to a question of the form."""
@@ -112,7 +110,7 @@ class Library:
             raise OverlayError("question-unknown", "That question is no longer on the form; load the page again.")
         if answer.answer and answer.answer not in question.answers:
             raise OverlayError("answer-unknown", f"Expected one of: {', '.join(question.answers)}.")
-        await self._add(record, Review(_now(), who.who, ANSWER, question.id, answer.answer))
+        await self._add(record, Review(stamp(), who.who, ANSWER, question.id, answer.answer))
 
     async def sound(self, who: Identity, record: str) -> Playable:
         """The sound that was kept, as WAV; that `who` has asked for it is kept."""
@@ -187,10 +185,10 @@ class Library:
     def _get(self, who: Identity, record: str) -> RecordView:
         body = self._body(record)
         reviews = self._store.reviews(record)
-        self._store.review(record, Review(_now(), who.who, "looked")).result()
+        self._store.review(record, Review(stamp(), who.who, "looked")).result()
         before = read_record(body)
         now = completed(before, reviews).model_copy(update={"notes": before.notes})
-        looks = {review.who: review.at for review in reviews if review.kind == "looked"} | {who.who: _now()}
+        looks = {review.who: review.at for review in reviews if review.kind == "looked"} | {who.who: stamp()}
         return RecordView.model_validate(
             {
                 "id": record,
@@ -234,7 +232,7 @@ class Library:
     def _trends(self, asked: TrendsAsked) -> Trends:
         today = date.today()
         since = monday(today) - timedelta(weeks=asked.weeks - 1)
-        records = self._store.digests(RecordQuery(since=since.isoformat(), team=asked.team, limit=MOST_RECORDS))
+        records = self._store.digests(RecordQuery(since=since.isoformat(), team=asked.team, limit=EVERY))
         if asked.team and len({record["agent"] for record in records}) < LEAST_AGENTS:
             raise OverlayError("team-small", f"Figures of a team are shown from {LEAST_AGENTS} agents up.")
         said = {}
@@ -284,7 +282,3 @@ def _verdicts(reviews: Sequence[Review]) -> dict[tuple[str, str], str]:
     """The last verdict on each signal and prompt."""
     last = {(review.kind, review.target): review.text for review in reviews if review.kind in VERDICTS}
     return {place: verdict for place, verdict in last.items() if verdict != "clear"}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -69,7 +69,7 @@ class Cards:
                 self.stand_on[name] = keys = tuple(each for each in keys if each in left)
                 evidence = [left[each].evidence for each in keys]
                 quotes = [each.quote for each in evidence if each.quote]
-                reason = ", ".join(f"“{each.quote}”" if each.quote else each.summary for each in evidence[:3])
+                reason = ", ".join(each.in_words for each in evidence[:3])
                 more = {"reason": reason or TAKEN_BACK, "quote": quotes[0] if quotes else ""}
                 self.open[name] = self.open[name].model_copy(update=more)
                 changed.append(self.open[name])

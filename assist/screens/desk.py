@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 
 from assist.access.audit import Audit
 from assist.coach.parts import Playbook
@@ -11,7 +10,7 @@ from assist.events import Action
 from assist.live.service import Service
 from assist.records.record import read_record
 from assist.records.wrapup import changes, form
-from assist.store.rows import Review
+from assist.store.rows import Review, stamp
 from overlay import doing, messages
 from overlay.errors import OverlayError
 from overlay.identity import Identity
@@ -36,7 +35,7 @@ class Desk:
             self._service.screens.wrapped_up(agent, kept)
             return
         if live is None and isinstance(what, doing.DoNote) and self._service.store.record(what.call) is not None:
-            note = Review(datetime.now(UTC).isoformat(timespec="seconds"), who.who, "comment", "", what.text)
+            note = Review(stamp(), who.who, "comment", "", what.text)
             await asyncio.wrap_future(self._service.store.review(what.call, note))
             return
         late = self._service.after.late
@@ -72,7 +71,7 @@ class Desk:
         if who.role == "agent" and record.agent != who.who:
             raise OverlayError("refused", "That call is another agent's.")
         before = form(record, store.reviews(said.call), self._service.settings)
-        at = datetime.now(UTC).isoformat(timespec="seconds")
+        at = stamp()
         for receipt in [store.review(said.call, review) for review in changes(said, before, who.who, at)]:
             receipt.result()
         now = form(record, store.reviews(said.call), self._service.settings)

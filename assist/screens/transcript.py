@@ -49,9 +49,11 @@ class Transcript:
         self.signals[signal.key] = signal
         self._heard += 1
         self._places.setdefault(signal.key, []).append(self._heard)
-        evidence = f"“{signal.evidence.quote}”" if signal.evidence.quote else signal.evidence.summary
         heard = messages.Heard(
-            at_ms=signal.at_ms, label=label(signal.id), evidence=evidence, rule=f"{signal.rule} v{signal.version}"
+            at_ms=signal.at_ms,
+            label=label(signal.id),
+            evidence=signal.evidence.in_words,
+            rule=f"{signal.rule} v{signal.version}",
         )
         self.rooms.hub.show(self.rooms.call, f"heard/{self._heard}", heard)
         self._draw(signal.evidence.utterance)

@@ -9,6 +9,8 @@ from sqlalchemy import Select, case, exists, func, select, text
 
 from assist.store.schema import digests, records, reviews
 
+EVERY = 100_000
+"""A limit for where all records are wanted: more are not held in memory at once."""
 _WORST = case({"escalated": 3, "tense": 2, "recovering": 1}, value=records.c.level, else_=0)
 
 
