@@ -1,5 +1,12 @@
 """The one error type of the roof: every bad input becomes a clear line with a stable code."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class AssistError(Exception):
     """Something asked of the program cannot be done.
@@ -11,3 +18,9 @@ class AssistError(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """Where outside input does not fit first (keys and places, dotted; empty: as a whole), and why."""
+    first = error.errors(include_url=False)[0]
+    return ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")

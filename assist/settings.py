@@ -10,7 +10,7 @@ from typing import Literal
 from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from assist.errors import AssistError
+from assist.errors import AssistError, first_problem
 from assist.privacy.consent import Consent, ConsentPolicy
 from assist.screens.alerts import TURN_S
 from overlay.identity import Role
@@ -216,9 +216,8 @@ def load_settings(path: Path | None = None, **overrides: object) -> Settings:
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(Settings.model_fields)
-        hint = f"; known keys: {known}" if first["type"] == "extra_forbidden" else ""
+        key, why = first_problem(error)
+        unknown = error.errors(include_url=False)[0]["type"] == "extra_forbidden"
+        hint = f"; known keys: {', '.join(Settings.model_fields)}" if unknown else ""
         where = f"{chosen}: {key}" if key else str(chosen)
-        raise AssistError("settings-invalid", f"{where}: {first['msg'].removeprefix('Value error, ')}{hint}") from None
+        raise AssistError("settings-invalid", f"{where}: {why}{hint}") from None

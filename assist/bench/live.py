@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 from rich.table import Table
 
+from assist.bench.browser import page_at
 from assist.events import Event, PromptShown, SignalRaised
 from assist.live.hearing import Hearing
 from assist.live.runs import program
@@ -218,33 +218,21 @@ def _timed_listening(service: Service, figures: LiveFigures) -> Hearing:
 @contextlib.asynccontextmanager
 async def _watching(page: str, address: str, agent: str) -> AsyncIterator[tuple[Any, bool]]:
     """Watch the agent's page: a function giving prompt id -> epoch seconds drawn, and whether it is a browser."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    try:
-        from playwright.async_api import async_playwright
-    except ImportError:
-        chromium = None
-    if chromium is None:
-        async with _bare_page(address, agent) as seen:
+    async with page_at(page, WATCH) as tab:
+        if tab is None:
+            async with _bare_page(address, agent) as seen:
 
-            async def arrived() -> dict[str, float]:
-                return seen
+                async def arrived() -> dict[str, float]:
+                    return seen
 
-            yield arrived, False
-        return
-    async with async_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-        browser = await playwright.chromium.launch(executable_path=chromium, args=flags)
-        tab = await browser.new_page()
-        await tab.add_init_script(WATCH)
-        await tab.goto(page)
-        await tab.wait_for_load_state("networkidle")
+                yield arrived, False
+            return
 
         async def drawn() -> dict[str, float]:
             found: dict[str, float] = await tab.evaluate("window.promptsSeen()")
             return {prompt: at / 1000 for prompt, at in found.items()}
 
         yield drawn, True
-        await browser.close()
 
 
 @contextlib.asynccontextmanager

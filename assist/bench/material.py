@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from assist.errors import AssistError
+from assist.errors import AssistError, first_problem
 from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker
 from audio.recording import open_recording
 from audio.scoring import SpokenWord
@@ -89,9 +89,8 @@ def _words(path: Path) -> tuple[SpokenWord, ...]:
     except OSError as error:
         raise AssistError("reference-invalid", f"{path}: {error.strerror or error}; expected {shape}.") from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise AssistError("reference-invalid", f"{path}: {where}: {first['msg']}; expected {shape}.") from None
+        where, why = first_problem(error)
+        raise AssistError("reference-invalid", f"{path}: {where or 'the file'}: {why}; expected {shape}.") from None
     if not found:
         raise AssistError("reference-invalid", f"{path} holds no word; expected {shape}.")
     spoken = [SpokenWord(each.who, each.word, each.start_ms, each.end_ms) for each in found]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import shutil
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ from typing import Any
 
 from rich.table import Table
 
+from assist.bench.browser import page_at
 from overlay.doing import Do
 from overlay.hub import Hub
 from overlay.identity import Identity
@@ -174,29 +174,15 @@ async def _crowd(url: str, kind: str, count: int) -> AsyncIterator[_Crowd]:
 
 async def _drawn() -> list[float]:
     """Delays of prompts to one real page, from the event to the frame in which it is drawn; empty without a browser."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    try:
-        from playwright.async_api import async_playwright
-    except ImportError:
-        chromium = None
-    if chromium is None:
-        return []
     drawn: list[float] = []
     hub = Hub()
     hub.show("agent/bench", "call", Call(call="c", agent="bench", state="live"))
-    async with _server(hub) as url, async_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-        browser = await playwright.chromium.launch(executable_path=chromium, args=flags)
-        page = await browser.new_page()
-        await page.add_init_script(DRAWN)
-        await page.goto(f"{url}/agent/bench")
-        await page.wait_for_load_state("networkidle")
-        for n in range(2 * ROUNDS + 1):
+    async with _server(hub) as url, page_at(f"{url}/agent/bench", DRAWN) as page:
+        for n in range(2 * ROUNDS + 1) if page is not None else ():
             prompt = _prompt(f"d{n}")
             sent = time.time()
             hub.show("agent/bench", "prompt", prompt)
             drawn.append(await page.evaluate(f"window.promptDrawn('{prompt.id}')") - 1000 * sent)
-        await browser.close()
     return drawn[1:]  # the first one waits for the fonts
 
 

@@ -6,8 +6,8 @@ in a live call; what is measured from sound (a raised voice) is written as `hear
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from assist.coach.coach import AgentProfile, Coach
 from assist.coach.parts import Playbook
 from assist.coach.planb import Caller
 from assist.coach.playbook import SHIPPED, TESTS, PlaybookError, parse, read_text
+from assist.errors import first_problem
 from assist.events import (
     Action,
     CallStarted,
@@ -34,10 +35,11 @@ from assist.events import (
 )
 from assist.live.session import TICK_MS, Session
 from audio.events import Speaker, SpeechActivity, Utterance, Word
+from detectors.as_heard import AsHeard
 from detectors.escalation import Escalation
 from detectors.roster import build
 from detectors.rulebook import Rulebook
-from detectors.signals import SIGNAL_IDS, Evidence, Level, LevelChange, Severity, Signal, Window
+from detectors.signals import SIGNAL_IDS, Evidence, Level, LevelChange, Severity, Signal
 
 WORD_MS = 330
 """About three words a second: telephone talk."""
@@ -118,9 +120,8 @@ def conversations(playbook: str | Path, script: Path | None = None) -> tuple[str
     try:
         found = _Script.model_validate(parse(place, text)).calls
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise PlaybookError("playbook-invalid", f"{place}: {where}: {first['msg']}") from None
+        where, why = first_problem(error)
+        raise PlaybookError("playbook-invalid", f"{place}: {where}: {why}") from None
     unknown = {name for call in found for turn in call.turns for name in turn.hears} - SIGNAL_IDS
     if unknown:
         known = ", ".join(sorted(SIGNAL_IDS))
@@ -141,26 +142,14 @@ def play(book: Playbook, rules: Rulebook, call: Conversation) -> list[Outcome]:
     return [stage.take(turn, number) for number, turn in enumerate(call.turns)]
 
 
-@dataclass
-class _Sounds:
-    """Stands for what is measured from sound: raises what the script says is heard."""
-
-    name: str = "scripted"
-    version: str = "1"
-    coming: list[Signal] = field(default_factory=list)
-
-    def __call__(self, window: Window) -> Iterable[Signal]:
-        ready, self.coming = self.coming, []
-        return ready
-
-
 class _Stage:
     def __init__(self, book: Playbook, rules: Rulebook, call: Conversation) -> None:
         began = datetime.fromisoformat("2026-11-24T10:00:00+00:00")
         started = CallStarted(
             0, "scripted", "Dana", "", "", "", began.isoformat(), "script", ("agent", "customer"), {}, call.value
         )
-        self.sounds = _Sounds()
+        self.sounds = AsHeard([])
+        """What is measured from sound: the script says what is heard."""
         profile = AgentProfile("Dana", call.role, call.experienced)
         coach = Coach(book, profile, caller=Caller(call.value), began=began)
         self.session = Session(started, [self.sounds, *build(rules)], Escalation(), coach)
@@ -200,7 +189,7 @@ class _Stage:
         )
         yield from self.session.hear(SpeechActivity(speaker, start, True))
         yield from self._pass(WORD_MS * len(words))
-        self.sounds.coming = [_measured(name, self.now_ms) for name in turn.hears]
+        self.sounds.signals += [_measured(name, self.now_ms) for name in turn.hears]
         yield from self.session.hear(SpeechActivity(speaker, self.now_ms, False))
         yield from self._pass(SETTLED_MS)
         said = Utterance(f"{speaker.value[0]}{number}", speaker, start, start + WORD_MS * len(words), words)

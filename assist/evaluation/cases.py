@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from assist.errors import AssistError
+from assist.errors import AssistError, first_problem
 from audio.events import Speaker
 from detectors.signals import SIGNAL_IDS
 
@@ -239,9 +239,8 @@ def _parsed(kind: type[_Kind], value: object, path: Path, line: int) -> _Kind:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise _bad(path, line, f"{where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}") from None
+        where, why = first_problem(error)
+        raise _bad(path, line, f"{where}: {why}" if where else why) from None
 
 
 def _bad(path: Path, line: int | None, expected: str) -> AssistError:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from assist.errors import AssistError
+from assist.errors import AssistError, first_problem
 from detectors.signals import AGENT_SIGNALS
 
 SHIPPED = files("assist.practice") / "calls"
@@ -97,9 +97,8 @@ def load_script(name: str) -> Script:
     except tomllib.TOMLDecodeError as error:
         raise AssistError("practice-invalid", f"{name}: not valid TOML: {error}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise AssistError("practice-invalid", f"{name}: {place}: {first['msg']}") from None
+        where, why = first_problem(error)
+        raise AssistError("practice-invalid", f"{name}: {where}: {why}") from None
     if problems := problems_of(script):
         raise AssistError("practice-invalid", f"{name}: {problems[0]}")
     return script

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from assist.errors import AssistError
+from assist.errors import AssistError, first_problem
 from assist.events import Event
 
 EVENT_TYPES: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Event)}
@@ -47,7 +47,6 @@ def decode(name: str, body: str) -> Event:
     try:
         event: Event = _adapter(name).validate_json(body)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise AssistError("event-unreadable", f"stored {name} event: {place}: {first['msg']}") from None
+        place, why = first_problem(error)
+        raise AssistError("event-unreadable", f"stored {name} event: {place}: {why}") from None
     return event
