@@ -118,6 +118,29 @@ def test_a_refusal_in_mid_call_erases_what_was_written_and_stops_listening(tmp_p
     assert not hits(tmp_path, CANARY, DURING)
 
 
+def test_a_refusal_leaves_nobody_who_reads_along_with_words_from_long_before(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted")
+        await stage.hear(said(f"my order of {CANARY} never came on Monday and I want your manager right now", 0))
+        await stage.hear(said("I am so sorry let me transfer you to them", 8_000, Speaker.AGENT))
+        await stage.hear(ms=180_000)
+        await stage.written()
+        pages = ("agent/Dana", f"call/{stage.call}", "board")
+
+        def shown(word):
+            snapshots = [stage.service.hub.snapshot(room) for room in pages]
+            return {key for room in snapshots for key, body in room.items() if word in body}
+
+        assert "told" in shown(CANARY) and "steps" in shown("so sorry")
+        act(stage, "consent", "refused")
+        await stage.written()
+        assert shown(CANARY) == shown("so sorry") == set()
+        await stage.end()
+        await stage.close()
+
+    asyncio.run(scene())
+
+
 def test_a_customer_who_changes_their_mind_is_heard_from_then_on(tmp_path):
     async def scene():
         stage = await on_stage(tmp_path, consent="refused")

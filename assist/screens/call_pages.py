@@ -179,6 +179,7 @@ class CallPages:
         self.rooms.show("consent", messages.ConsentNow.model_validate(now))
         if not gate.heard:
             self.transcript.clear()
+            self.advice.untick_words()
             self._why = self._quote = ""
         self._show_health()
         self._show_row()

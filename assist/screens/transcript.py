@@ -77,9 +77,10 @@ class Transcript:
         """There is no consent: no words stay on the pages."""
         for room in (self.rooms.agent, self.rooms.call):
             for key in self.rooms.hub.snapshot(room):
-                if key.startswith(("line/", "heard/")):
+                if key == "told" or key.startswith(("line/", "heard/")):
                     self.rooms.hub.drop(room, key)
         self._lines.clear()
+        self._told = None
 
     def _untell(self, since_ms: int) -> None:
         """Whoever takes over does not read what was taken back."""
