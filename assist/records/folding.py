@@ -29,8 +29,9 @@ from assist.events import (
     TranscribedLate,
     done_ms,
 )
+from assist.records.alert_courses import AlertCourses
+from assist.records.plan_uses import CALMER, PlanUses
 from assist.records.record import (
-    Alert,
     ConsentStep,
     Deed,
     FollowUp,
@@ -42,7 +43,6 @@ from assist.records.record import (
     Line,
     Note,
     Pause,
-    PlanUse,
     Problem,
     PromptUse,
     RecoveryTime,
@@ -54,7 +54,6 @@ from detectors.signals import Level, LevelChange
 KEPT_OF_AGENTS = ("help", "pause", "resume", "hang-up", "contest", "outcome", "root-cause", "follow-up")
 """What an agent does that stands nowhere else in the record."""
 _MASK = re.compile(r"\[([a-z][a-z -]*)\]")
-_CALMER = (Level.CALM, Level.RECOVERING)
 _RANK = {Level.CALM: 0, Level.RECOVERING: 1, Level.TENSE: 2, Level.ESCALATED: 3}
 
 
@@ -82,10 +81,10 @@ class _Folding:
         self.late_ranges: list[LateRange] = []
         self.levels_late: list[LevelStep] = []
         self.prompts: dict[str, dict[str, Any]] = {}
-        self.plan: dict[str, dict[str, Any]] = {}
+        self.plan = PlanUses()
         self.steps: dict[str, StepDone] = {}
         self.follow_ups: dict[str, FollowUp] = {}
-        self.alerts: dict[str, Alert] = {}
+        self.alerts = AlertCourses()
         self.notes: list[Note] = []
         self.recovery: list[dict[str, Any]] = []
         self.lines: dict[str, Line] = {}
@@ -172,20 +171,9 @@ class _Folding:
                 if event.id in self.prompts:
                     self.prompts[event.id] |= {"ended_ms": event.at_ms, "how": event.how, "words": event.words}
             case PlanOffered():
-                for option in event.options:
-                    self.plan.setdefault(
-                        option.id,
-                        {
-                            "id": option.id,
-                            "title": option.title,
-                            "worth": option.worth,
-                            "authority": option.authority,
-                            "cost": option.cost,
-                            "shown_ms": event.at_ms,
-                        },
-                    )
+                self.plan.shown(event)
             case PlanMoved():
-                self.move_plan(event)
+                self.plan.moved(event)
             case HandOffNoted():
                 self.hand_offs.append(
                     HandOff(
@@ -221,9 +209,9 @@ class _Folding:
                     at=event.due_at if "T" in event.due_at else "",
                 )
             case AlertRaised():
-                self.raise_alert(event)
+                self.alerts.raised(event)
             case AlertMoved():
-                self.step_alert(event.id, event.at_ms, event.what, event.who)
+                self.alerts.step(event.id, event.at_ms, event.what, event.who)
             case Action():
                 self.act(event)
             case Trouble():
@@ -251,15 +239,8 @@ class _Folding:
             case "seen":
                 if action.target in self.prompts:
                     self.prompts[action.target].setdefault("seen_ms", action.at_ms)
-            case "plan-offered" | "plan-accepted" | "plan-refused":
-                if action.target in self.plan:
-                    use = self.plan[action.target]
-                    use.setdefault("offered_ms", action.at_ms)
-                    if action.what != "plan-offered":
-                        use |= {"answer": action.what.removeprefix("plan-"), "answered_ms": action.at_ms}
-            case "plan-asked":
-                if action.target in self.plan:
-                    self.plan[action.target].setdefault("asked_ms", action.at_ms)
+            case "plan-offered" | "plan-asked" | "plan-accepted" | "plan-refused":
+                self.plan.done(action)
             case "pause":
                 if not self.pauses or self.pauses[-1].to_ms is not None:
                     self.pauses.append(Pause(from_ms=action.at_ms))
@@ -267,9 +248,7 @@ class _Folding:
                 if self.pauses and self.pauses[-1].to_ms is None:
                     self.pauses[-1] = self.pauses[-1].model_copy(update={"to_ms": action.at_ms})
             case "message":
-                for alert in list(self.alerts.values()):
-                    if _holder(alert) == action.who:
-                        self.step_alert(alert.id, action.at_ms, "message", action.who)
+                self.alerts.wrote(action)
                 self.notes.append(Note(at_ms=action.at_ms, who=action.who, text=action.detail))
             case "note":
                 self.notes.append(Note(at_ms=action.at_ms, who=action.who, text=action.detail))
@@ -284,53 +263,13 @@ class _Folding:
                 if known is not None:
                     self.follow_ups[action.target] = known.model_copy(update={"done": action.detail == "done"})
             case "alert-seen" | "claim" | "release":
-                self.step_alert(action.target, action.at_ms, action.what, action.who)
+                self.alerts.step(action.target, action.at_ms, action.what, action.who)
             case "resolve" | "plan-answered":
-                answered = action.what == "plan-answered"
-                first, _, words = action.detail.partition(" " if answered else "\n")
-                how, step = ("answered", first) if answered else (first, "resolve")
-                ending = {"resolved_ms": action.at_ms, "how": how, "note": words}
-                self.step_alert(action.target, action.at_ms, step, action.who, ending)
-                if answered and action.target in self.alerts and self.alerts[action.target].target in self.plan:
-                    self.plan[self.alerts[action.target].target]["permission"] = first
+                option, answer = self.alerts.ended(action)
+                if option:
+                    self.plan.answered(option, answer)
             case _:
                 pass
-
-    def move_plan(self, moved: PlanMoved) -> None:
-        """What was heard about an option, and requests that ran out; what is done by hand is an action."""
-        use = self.plan.get(moved.option)
-        if use is None:
-            use = {"id": moved.option, "title": moved.title, "worth": "", "authority": "yours"}
-            use = self.plan[moved.option] = use | {"cost": moved.cost, "shown_ms": moved.at_ms}
-        match moved.what:
-            case "offered":
-                use.setdefault("offered_ms", moved.at_ms)
-                use["heard"] = moved.words
-            case "accepted":
-                use |= {"answer": "accepted", "answered_ms": moved.at_ms, "heard": moved.words}
-            case "expired":
-                use["permission"] = "expired"
-
-    def raise_alert(self, event: AlertRaised) -> None:
-        known = self.alerts.get(event.id)
-        if known is None:
-            self.alerts[event.id] = Alert(
-                id=event.id,
-                at_ms=event.at_ms,
-                tier=event.tier,
-                reason=event.reason,
-                kind=event.kind,
-                target=event.target,
-            )
-            return
-        self.alerts[event.id] = known.model_copy(update={"tier": event.tier, "reason": event.reason})
-        self.step_alert(event.id, event.at_ms, "raised-again", "")
-
-    def step_alert(self, name: str, at_ms: int, what: str, who: str, ending: dict[str, Any] | None = None) -> None:
-        known = self.alerts.get(name)
-        if known is not None:
-            course = [*known.course, (at_ms, what, who)]
-            self.alerts[name] = known.model_copy(update={"course": course, **(ending or {})})
 
     def record(self) -> IncidentRecord:
         if self.started is None:
@@ -356,10 +295,10 @@ class _Folding:
             signals=sorted(self.signals.values(), key=lambda each: each.at_ms),
             levels=self.levels,
             prompts=[PromptUse(**use) for use in self.prompts.values()],
-            plan=[self.planned(use) for use in self.plan.values()],
+            plan=self.plan.uses(self.levels),
             steps=sorted(self.steps.values(), key=lambda each: each.at_ms),
             follow_ups=list(self.follow_ups.values()),
-            alerts=list(self.alerts.values()),
+            alerts=list(self.alerts.alerts.values()),
             notes=self.notes,
             contested=self.contested,
             transcript=sorted(self.lines.values(), key=lambda line: line.start_ms),
@@ -378,31 +317,10 @@ class _Folding:
             redactions=_redactions(self.lines.values()),
         )
 
-    def planned(self, use: dict[str, Any]) -> PlanUse:
-        """A Plan B option with what came of it: when the call came down after it was accepted."""
-        calmed = None
-        if use.get("answer") == "accepted":
-            since = use["answered_ms"]
-            below = [step.at_ms for step in self.levels if step.level in _CALMER]
-            before = [step.level for step in self.levels if step.at_ms <= since]
-            if before and before[-1] in _CALMER:
-                calmed = 0
-            else:
-                calmed = next((at_ms - since for at_ms in below if at_ms >= since), None)
-        return PlanUse(**use, calmed_after_ms=calmed)
-
 
 def _day(due: str, started: CallStarted | None) -> str:
     day = due_day(due, datetime.fromisoformat(started.started_at).date()) if started is not None else None
     return day.isoformat() if day is not None else ""
-
-
-def _holder(alert: Alert) -> str:
-    """Who has claimed it and neither given it back nor ended it."""
-    held = ""
-    for _, what, who in alert.course:
-        held = who if what == "claim" else "" if what in ("release", "released") else held
-    return "" if alert.resolved_ms is not None else held
 
 
 def _redactions(lines: Iterable[Line]) -> dict[str, int]:
@@ -417,8 +335,8 @@ def _redactions(lines: Iterable[Line]) -> dict[str, int]:
 
 def _outcome(reached: Level, at_end: Level) -> str:
     """In plain words where nobody has said better: only what was heard, never a verdict on a person."""
-    if reached in _CALMER:
+    if reached in CALMER:
         return "calm throughout"
-    if at_end in _CALMER:
+    if at_end in CALMER:
         return "recovered"
     return f"still {at_end} at the end"
