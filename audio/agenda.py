@@ -95,6 +95,13 @@ class Task:
         """Length of the sound so far."""
         return sum(len(pcm) for pcm in self.sound)
 
+    def release(self) -> None:
+        """Nobody asks about it any more: let go of its sound, its decoding and whoever waited for it.
+
+        Left to the collector of cycles, which comes once in half an hour of talk, ended utterances pile up.
+        """
+        self.sound, self.decoding, self.deliver = [], None, _nobody
+
 
 @dataclass(eq=False, slots=True)
 class Job:
@@ -252,6 +259,10 @@ class Agenda:
     def _faded(self, now_ms: int) -> float:
         """Recent lateness, halved every 2 s: hops come back step by step after a rush."""
         return float(self._late_ms * 0.5 ** ((now_ms - self._late_at_ms) / 2000))
+
+
+def _nobody(answer: Answer) -> None:
+    """Nobody is told."""
 
 
 def _rank(job: Job, now_ms: int) -> int:

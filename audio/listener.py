@@ -236,6 +236,7 @@ class Listener:
             return [*self._presence(), *self._hold(channel, utterance, np.zeros(0, np.float32))]
         heard: list[Heard] = []
         channel.waiting.remove(utterance)
+        utterance.task.release()
         if words is None:
             heard.append(Gap(channel.speaker, start, _ms(utterance.end), "failed"))
             if not self._failing:
@@ -283,6 +284,7 @@ class Listener:
             number = next((n for n, (who, _, _) in enumerate(self._held) if who.speaker is Speaker.AGENT), 0)
             channel, utterance, sound = self._held.pop(number)
             channel.waiting.remove(utterance)
+            utterance.task.release()
             start, end = _ms(utterance.start), _ms(utterance.end)
             heard.append(Gap(channel.speaker, start, end, "untranscribed"))
             if utterance.settling.agreed or utterance.settling.tentative:  # what was shown of it does not stand

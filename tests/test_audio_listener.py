@@ -1,12 +1,14 @@
+import gc
 import json
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from audio.agenda import HUNG_MS
+from audio.agenda import HUNG_MS, Task
 from audio.events import SAMPLE_RATE, Chunk, Gap, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure
 from audio.listener import BEHIND_MS, Listener
 from audio.scheduling import Scheduler
@@ -70,6 +72,43 @@ def errors(said, wanted):
         for column, word in enumerate(said, start=1):
             row.append(min(above[column] + 1, row[-1] + 1, above[column - 1] + (word != want)))
     return row[-1]
+
+
+class Counted:
+    """A recogniser whose decodings can be looked for afterwards."""
+
+    def __init__(self, recogniser):
+        self.embedded = recogniser.embedded
+        self.name, self.version = recogniser.name, recogniser.version
+        self._recogniser = recogniser
+        self.begun = []
+
+    def begin(self, *, phrases=()):
+        decoding = self._recogniser.begin(phrases=phrases)
+        self.begun.append(weakref.ref(decoding))
+        return decoding
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_an_utterance_is_let_go_of_when_its_words_are_known_without_waiting_for_the_collector(
+    recogniser, sound, missing
+):
+    counted = Counted(recogniser)
+    scheduler = Scheduler(None if missing else counted, 1)
+    listener = Listener(scheduler, BOTH, in_step=True)
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(each, Task) for each in gc.get_objects())
+        ended = sum(isinstance(item, (Utterance, Gap)) for chunk in chunks(sound) for item in listener.push(chunk))
+        held = sum(isinstance(each, Task) for each in gc.get_objects()) - before
+        decodings = sum(ref() is not None for ref in counted.begun)
+    finally:
+        gc.enable()
+        listener.finish()
+        scheduler.close()
+    assert ended >= 7 and (len(counted.begun) >= 7 or missing)
+    assert decodings == 0 and held <= 1  # the worker remembers its last task
 
 
 def test_a_call_is_heard_word_for_word_on_both_channels(scheduler, sound, truth):
