@@ -37,6 +37,15 @@ RESET_FRAMES = 30 * SAMPLE_RATE // FRAME
 """After 30 s without a change the recurrent state is renewed: it can stick on steady noise."""
 QUIET_DB = -62.0
 """Below this level (RMS, dB full scale) nothing is speech; mu-law's own idle noise is about -72 dB."""
+LINE_DB = -63.0
+LINE_HERTZ = (300, 3400)
+"""A little telephone-band noise is added to what the network hears where the channel is silent: it has not learnt what
+speech by telephone out of digital silence is, and missed half of the words that are said alone. Of 32 such words by
+four synthetic voices, mu-law, 60 of 128 are found without and 119 with it (chosen on these). On sound it was not chosen
+on: six other synthetic voices 147 and 188 of 192, words cut from human speech (TESS) 30 and 43 of 43. Noise up to 8 kHz
+does harm; -60 dB lets more of noise pass for speech."""
+LINE_FRAMES = SAMPLE_RATE // FRAME
+"""For so long (1 s) after silence: a channel that has noise of its own is heard as it is."""
 ABOVE_FLOOR_DB = 8.0
 """Speech begins this far above the channel's noise floor: Silero alone passes a near-silent channel."""
 FLOOR_FRAMES = 10 * SAMPLE_RATE // FRAME
@@ -46,6 +55,16 @@ FLOOR_NEEDS = 3 * SAMPLE_RATE // FRAME
 def decibel(power: float) -> float:
     """Mean square as dB relative to full scale; silence is -120."""
     return float(10 * np.log10(max(power, 1e-12)))
+
+
+@cache
+def _line_noise() -> Pcm:
+    """Four seconds that go round without a seam: always the same, so that a recording gives the same events."""
+    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(125 * FRAME))
+    hertz = np.fft.rfftfreq(125 * FRAME, 1 / SAMPLE_RATE)
+    spectrum[(hertz < LINE_HERTZ[0]) | (hertz > LINE_HERTZ[1])] = 0
+    noise = np.fft.irfft(spectrum, 125 * FRAME)
+    return np.asarray(noise * 10 ** (LINE_DB / 20) / noise.std(), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +104,10 @@ class VoiceActivity:
         self._session = _session()
         self._rest: Pcm = np.zeros(0, np.float32)
         self._tones = ToneGate()
+        self._noise = _line_noise()
+        self._noise_at = 0
+        self._since_silence = 0
+        """Frames since the channel was last silent."""
         self._renew()
 
     def _renew(self) -> None:
@@ -112,11 +135,17 @@ class VoiceActivity:
         tonal = self._tones.push(pcm)
         if np.ptp(pcm) == 0:  # muted, or a hole filled with zeros: no need to ask
             self._renew()
+            self._since_silence = 0
             return Frame(pcm, 0.0, -120.0)
         level = decibel(float(np.mean(np.square(pcm, dtype=np.float64))))
-        feed = {"input": np.concatenate([self._context, pcm])[None], "h": self._h, "c": self._c}
+        self._since_silence = 0 if level < QUIET_DB else self._since_silence + 1
+        heard = pcm
+        if self._since_silence < LINE_FRAMES:
+            heard = pcm + self._noise[self._noise_at : self._noise_at + FRAME]
+            self._noise_at = (self._noise_at + FRAME) % len(self._noise)
+        feed = {"input": np.concatenate([self._context, heard])[None], "h": self._h, "c": self._c}
         probability, self._h, self._c = self._session.run(None, feed)
-        self._context = pcm[-CONTEXT:]
+        self._context = heard[-CONTEXT:]
         speech = float(probability[0])
         speaking = speech >= (OFFSET if self._speaking else ONSET)
         self._same = self._same + 1 if speaking == self._speaking else 0

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from audio.events import Word
 from audio.settling import plain
-from audio.steadiness import STEADY
 
 STOCK = frozenset(
     (
@@ -58,8 +57,8 @@ class Evidence:
     """0..1"""
     cut: bool = False
     """The text was stopped at the token cap."""
-    steady: float = 0.0
-    """Share of the sound in lines that stand still (audio/steadiness.py)."""
+    tonal: bool = False
+    """Nobody speaks in the sound: a beep, a held note (audio/steadiness.py)."""
 
 
 def looping(words: Sequence[str]) -> bool:
@@ -86,7 +85,7 @@ def looping(words: Sequence[str]) -> bool:
 def suspicion(text: str, evidence: Evidence) -> str | None:
     """Why a text should be decoded again with the full window, or None."""
     words = [plain(word) for word in text.split()]
-    if not words or evidence.steady >= STEADY:  # a tone: nothing will be believed, so nothing is worth 30 s
+    if not words or evidence.tonal:  # a tone: nothing will be believed, so nothing is worth 30 s
         return None
     if evidence.cut:
         return "unending"
@@ -103,7 +102,7 @@ def suspicion(text: str, evidence: Evidence) -> str | None:
 
 def believable(words: Sequence[Word], evidence: Evidence) -> tuple[Word, ...]:
     """The words left when those that cannot have been said are taken out."""
-    if not words or evidence.steady >= STEADY:
+    if not words or evidence.tonal:
         return ()
     mean = sum(word.probability for word in words) / len(words)
     text = " ".join(plain(word.text) for word in words)

@@ -196,7 +196,7 @@ class WhisperRecogniser:
                 mean_log_probability=answer.scores[0] * len(tokens) / (len(tokens) + 1),
                 no_speech=answer.no_speech_prob,
                 cut=len(tokens) >= cap,
-                steady=decodings[index].steadiness.share,
+                tonal=decodings[index].steadiness.tonal,
             )
             results.append(_Result(words.get(index, ()), suspicion(self._tokens.decode(tokens), evidence), evidence))
         return results

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 import soundfile
 import soxr
 
-from audio.activity import FRAME, Endpoint, Endpointer, Onset, VoiceActivity
+from audio.activity import FRAME, LINE_FRAMES, Endpoint, Endpointer, Onset, VoiceActivity
 from audio.events import SAMPLE_RATE
 from audio.turns import LONGEST, Began, Ended, Hop, Turns
 
@@ -14,8 +15,13 @@ RATE = SAMPLE_RATE
 
 
 @pytest.fixture(scope="module")
-def customer():
-    return soundfile.read(DATA / "spoken-call.flac", dtype="float32")[0][:, 1].copy()
+def spoken():
+    return soundfile.read(DATA / "spoken-call.flac", dtype="float32")[0].T.copy()
+
+
+@pytest.fixture(scope="module")
+def customer(spoken):
+    return spoken[1]
 
 
 def marks(pcm):
@@ -47,6 +53,28 @@ def test_the_same_marks_over_the_telephone(customer):
     clean, phone = marks(customer), marks(telephone(customer))
     assert [type(mark) for mark in phone] == [type(mark) for mark in clean]
     assert all(abs(a.sample - b.sample) < 0.35 * RATE for a, b in zip(clean, phone, strict=True))
+
+
+def test_one_word_out_of_silence_is_heard_by_telephone(spoken):
+    """An answer said alone: every longer word of a call, cut out and put into digital silence."""
+    silence = np.zeros(2 * RATE, np.float32)
+    words = [
+        word for word in json.loads((DATA / "spoken-call.json").read_text()) if word["end_ms"] - word["start_ms"] >= 200
+    ]
+    found = 0
+    for word in words:
+        said = spoken[int(word["who"] == "customer"), word["start_ms"] * 16 : word["end_ms"] * 16]
+        found += any(isinstance(mark, Onset) for mark in marks(telephone(np.concatenate([silence, said, silence]))))
+    assert len(words) == 38 and found >= 35  # 20 without noise
+
+
+def test_a_channel_with_noise_of_its_own_is_heard_as_it_is(customer, monkeypatch):
+    noise = np.random.default_rng(3).normal(0, 10 ** (-50 / 20), 8 * RATE).astype(np.float32)
+    noisy = customer[: 8 * RATE] + noise
+    heard = [frame.speech for frame in VoiceActivity().push(noisy)]
+    monkeypatch.setattr("audio.activity.LINE_FRAMES", 0)
+    alone = [frame.speech for frame in VoiceActivity().push(noisy)]
+    assert heard[LINE_FRAMES:] == pytest.approx(alone[LINE_FRAMES:], abs=0.02) and max(heard) > 0.9
 
 
 def test_chunk_sizes_change_nothing(customer):

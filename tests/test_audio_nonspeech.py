@@ -27,7 +27,9 @@ def test_nothing_is_invented_on_the_sounds_of_a_line_without_a_speaker(recognise
 
 def test_beeps_that_pass_for_speech_give_no_words(recogniser):
     beep, chime = beeps(15, seed=101)["beeps"], beeps(20, seed=103)["chimes"]
-    found = invented(recogniser, {"beeps": telephone(beep), "chimes": np.clip(4 * chime, -1, 1)})
+    sung = beeps(15, seed=101)["a vowel, sung"]
+    sounds = {"beeps": telephone(beep), "chimes": np.clip(4 * chime, -1, 1), "sung": telephone(sung)}
+    found = invented(recogniser, sounds)
     assert all(each.taken_s > 0.5 and not each.words for each in found)
 
 

@@ -31,6 +31,26 @@ def test_beeps_and_ringtones_are_steady(name: str, level: float) -> None:
     assert share(telephone(sound * np.float32(level))) >= STEADY
 
 
+def test_a_vowel_sung_on_and_on_is_nobody_speaking_though_its_pitch_swings() -> None:
+    held = 0
+    for seed in range(401, 411):
+        steadiness = Steadiness()
+        steadiness.extend(telephone(beeps(4.0, seed=seed)["a vowel, sung"]))
+        held += steadiness.tonal and steadiness.share < STEADY
+    assert held >= 8
+
+
+def test_words_said_alone_and_sentences_are_somebody_speaking() -> None:
+    call, _ = soundfile.read(CALL, dtype="float32")
+    said = json.loads(CALL.with_suffix(".json").read_text(encoding="utf-8"))
+    for before, word in zip(said, said[1:], strict=False):
+        for start in (word["start_ms"], before["start_ms"]):
+            sound = call[start * 16 : word["end_ms"] * 16, int(word["who"] == "customer")]
+            steadiness = Steadiness()
+            steadiness.extend(telephone(sound))
+            assert not steadiness.tonal
+
+
 def test_voices_are_not_steady_quiet_or_loud_or_beside_a_hum() -> None:
     call, _ = soundfile.read(CALL, dtype="float32")
     said = json.loads(CALL.with_suffix(".json").read_text(encoding="utf-8"))
