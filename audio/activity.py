@@ -43,7 +43,7 @@ LINE_HERTZ = (300, 3400)
 speech by telephone out of digital silence is, and missed half of the words that are said alone. Of 32 such words by
 four synthetic voices, mu-law, 60 of 128 are found without and 119 with it (chosen on these). On sound it was not chosen
 on: six other synthetic voices 147 and 188 of 192, words cut from human speech (TESS) 30 and 43 of 43. Noise up to 8 kHz
-does harm; -60 dB lets more of noise pass for speech."""
+does harm."""
 LINE_FRAMES = SAMPLE_RATE // FRAME
 """For so long (1 s) after silence: a channel that has noise of its own is heard as it is."""
 ABOVE_FLOOR_DB = 8.0
