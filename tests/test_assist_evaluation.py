@@ -14,7 +14,6 @@ from assist.evaluation.cases import (
     Case,
     Clip,
     case_from_mark,
-    case_line,
     is_calls,
     read_calls,
     read_cases,
@@ -140,7 +139,7 @@ def test_a_reviewers_marks_become_cases_that_count(tmp_path):
     wrong = case_from_mark("wrong", "supervisor_demand", Speaker.CUSTOMER, CASES[1]["text"], call="c7", at_ms=61_500)
     missed = case_from_mark("missed", "supervisor_demand", Speaker.CUSTOMER, CASES[2]["text"])
     right = case_from_mark("right", "supervisor_demand", Speaker.CUSTOMER, CASES[0]["text"])
-    path = lines(tmp_path, *(case_line(case) for case in (wrong, missed, right)))
+    path = lines(tmp_path, *(case.model_dump_json(exclude_none=True) for case in (wrong, missed, right)))
     read = read_cases(path)
     assert read == [wrong, missed, right]
     result = evaluate_cases(read, build, "marks")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import websockets
 
-from assist.bench.screens import _resident_kib
+from assist.bench.figures import resident_mib
 from overlay import rates
 from overlay.messages import Call, Next
 from overlay.rates import REQUESTS_A_SECOND, Rates
@@ -134,7 +134,7 @@ def test_a_flood_of_everything_at_once_reaches_nobody_else(monkeypatch: pytest.M
                 return sorted(delay for each in delays.values() for delay in each)
 
             talk.n = 0  # type: ignore[attr-defined]
-            calm, before = await talk(5), _resident_kib()
+            calm, before = await talk(5), resident_mib()
             floods: list[Any] = [
                 *(asyncio.create_task(requests(flooding)) for _ in range(4)),
                 asyncio.create_task(passwords()),
@@ -142,7 +142,7 @@ def test_a_flood_of_everything_at_once_reaches_nobody_else(monkeypatch: pytest.M
                 asyncio.create_task(messages(flooding, "x" * 70_000)),
             ]
             busy = await talk(20)
-            grown = (_resident_kib() - before) / 1024
+            grown = resident_mib() - before
             quiet_me = (await browsers[0].get("/api/me")).json()["who"]
             over.set()
             await asyncio.gather(*floods)

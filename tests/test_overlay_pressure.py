@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import websockets
 
-from assist.bench.screens import _crowd, _resident_kib, _server
+from assist.bench.figures import resident_mib
+from assist.bench.screens import _crowd, _server
 from audio.events import Chunk, Speaker
 from overlay.hub import OUTBOX_BYTES
 from overlay.identity import ScreenSettings
@@ -59,13 +60,13 @@ def test_fifty_pages_that_never_read_are_cut_cost_little_and_slow_nobody() -> No
             deaf = [await deaf_page(house, client) for _ in range(50)]
             async with house.page(client) as live:
                 await frame(live, "set")
-                before, held, n = _resident_kib(), sockets(), 0
+                before, held, n = resident_mib(), sockets(), 0
                 while house.hub.watchers("agent/dana") > 1:  # until all that do not read are gone
                     n += 1
                     line = Words(speaker="customer", start_ms=n, settled=f"{n} " + "x" * 20_000)
                     house.hub.show("agent/dana", f"line/{n}", line)
                     assert (await frame(live, "set"))["key"] == f"line/{n}"  # every one, in order, as ever
-                assert (_resident_kib() - before) / 1024 < 50 * 2 * OUTBOX_BYTES / 2**20
+                assert resident_mib() - before < 50 * 2 * OUTBOX_BYTES / 2**20
                 while sockets() > held - 50:  # cut on the server's side too, although they never took the rest
                     await asyncio.sleep(0.02)
             for page in deaf:
@@ -176,7 +177,7 @@ def test_a_thousand_pages_come_back_after_a_restart_within_thirty_seconds_and_tw
                 for n in range(1000):  # and every one of them hears what is said now
                     hub.show(f"agent/crowd-{n}", "next", Next(titles=["sent@1.0"]))
                 assert len(await crowd.delays(1000)) == 1000
-                resident = _resident_kib() / 1024
+                resident = resident_mib()
         over.set()
         await asyncio.gather(watching, *(task for _, task in calls))
         records = [one.store.record(call) for call, _ in calls]

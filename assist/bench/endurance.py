@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -16,11 +13,12 @@ from rich.table import Table
 
 from assist.bench.alone import alone
 from assist.bench.ears import Ears
+from assist.bench.figures import resident_mib
 from assist.bench.listening import steps
 from assist.bench.material import Material
 from audio.events import SAMPLE_RATE, Chunk, Utterance
 from audio.listener import Listener
-from audio.measuring import CHUNK, peak_mib
+from audio.measuring import CHUNK
 from audio.scheduling import Scheduler
 from audio.voice import VoiceMeter
 
@@ -105,11 +103,3 @@ def _chunks(material: Material, pause_s: float) -> Iterator[Chunk]:
     places = itertools.cycle(range(0, length, CHUNK))
     for number, place in enumerate(places):
         yield Chunk(number * 100, {who: pcm[place : place + CHUNK] for who, pcm in looped.items()})
-
-
-def resident_mib() -> float:
-    """Memory of this process in RAM now; where the system does not say, its peak so far."""
-    if sys.platform == "linux":
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-    return peak_mib()

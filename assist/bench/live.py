@@ -18,6 +18,7 @@ from urllib.parse import quote
 from rich.table import Table
 
 from assist.bench.browser import page_at
+from assist.bench.figures import at_share
 from assist.events import Event, PromptShown, SignalRaised
 from assist.live.hearing import Hearing
 from assist.live.runs import program
@@ -91,7 +92,8 @@ class LiveFigures:
             ("all: words to card", [c.drawn - c.said for c in drawn if c.drawn is not None]),
         ]
         for name, seconds in parts:
-            table.add_row(name, _ms(seconds, 0.5), _ms(seconds, 0.95), str(len(seconds)))
+            ms = [1000 * each for each in seconds]
+            table.add_row(name, at_share(ms, 0.5), at_share(ms, 0.95), str(len(ms)))
         recognising = self.cpu_s - self.listening_cpu_s - self.judging_cpu_s
         table.add_section()
         table.add_row("CPU-seconds per second of call", f"{self.cpu_s / self.call_s:.3f}", "", "")
@@ -102,13 +104,6 @@ class LiveFigures:
         )
         table.add_row("peak memory of the program and its recogniser", f"{self.peak_mib:.0f} MiB", "", "")
         return table
-
-
-def _ms(seconds: list[float], share: float) -> str:
-    if not seconds:
-        return "–"
-    ordered = sorted(seconds)
-    return f"{1000 * ordered[round(share * (len(ordered) - 1))]:.0f} ms"
 
 
 async def measure_live(settings: Settings, source: CallSource, console: Any) -> LiveFigures:

@@ -19,6 +19,7 @@ from typing import Any
 from rich.table import Table
 
 from assist.bench.browser import page_at
+from assist.bench.figures import at_share, resident_mib
 from overlay.doing import Do
 from overlay.hub import Hub
 from overlay.identity import Identity
@@ -67,7 +68,7 @@ class ScreenFigures:
         table = Table("What", "Median", "95 %", "99 %")
 
         def row(what: str, delays: list[float]) -> None:
-            table.add_row(what, *(_share(delays, share) for share in (0.5, 0.95, 0.99)))
+            table.add_row(what, *(at_share(delays, share) for share in (0.5, 0.95, 0.99)))
 
         row("event -> drawn, one browser page", self.drawn_ms)
         row(f"one alert -> all of {self.pages} open boards", self.boards_ms)
@@ -102,11 +103,11 @@ async def _overlays(figures: ScreenFigures, pages: int) -> None:
         hub.show(room, "level", LevelNow(level="calm", score=0, at_ms=0))
     async with contextlib.AsyncExitStack() as first:
         url = await first.enter_async_context(_server(hub))
-        before, began = _resident_kib(), time.monotonic()
+        before, began = resident_mib(), time.monotonic()
         async with _crowd(url, "agent", pages) as crowd:
             await crowd.all_open()
             figures.connected_s = time.monotonic() - began
-            figures.page_kib = (_resident_kib() - before) / pages
+            figures.page_kib = 1024 * (resident_mib() - before) / pages
             for n in range(ROUNDS):
                 for page in range(pages):
                     hub.show(f"agent/crowd-{page}", "prompt", _prompt(f"p{n}"))
@@ -216,15 +217,3 @@ def _alert(n: int) -> Alert:
 def _prompt(name: str) -> Prompt:
     return Prompt(id=name, label="Influence claim", title="Be the person they can call", say="I am Dana. This is mine.",
                   why=[f"sent@{time.time():.6f}"], tier="help", shown_at_ms=0)  # fmt: skip
-
-
-def _resident_kib() -> float:
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * 4.0
-
-
-def _share(delays: list[float], share: float) -> str:
-    if not delays:
-        return "–"
-    ordered = sorted(delays)
-    return f"{ordered[round(share * (len(ordered) - 1))]:.0f} ms"

@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.progress import track
 from rich.table import Table
 
+from assist.bench.figures import at_share
 from assist.events import CallEnded, CallStarted, Event, SignalRaised
 from assist.records.folding import fold
 from assist.records.library import Library
@@ -67,15 +68,8 @@ class SearchFigures:
         """For the terminal."""
         table = Table(f"Search of {self.records} records", "Found (at most 50)", "Median", "95 %")
         for name, times in [*self.searches.items(), ("all of them", sum(self.searches.values(), []))]:
-            table.add_row(
-                name, str(self.found.get(name, "")), *(f"{_share(times, share):.0f} ms" for share in (0.5, 0.95))
-            )
+            table.add_row(name, str(self.found.get(name, "")), *(at_share(times, share) for share in (0.5, 0.95)))
         return table
-
-    @property
-    def p95_ms(self) -> float:
-        """Of all searches."""
-        return _share(sum(self.searches.values(), []), 0.95)
 
 
 def measure_search(records: int, rounds: int = 20) -> SearchFigures:
@@ -140,8 +134,3 @@ def _reviews(chance: random.Random) -> Iterator[Review]:
         yield Review(at, "Quinn", "root-cause", "", chance.choice(CAUSES) or "other")
     if chance.random() < 0.02:
         yield Review(at, "Dana", "contest", "", "It came after I had said it.")
-
-
-def _share(times: list[float], share: float) -> float:
-    ordered = sorted(times)
-    return ordered[round(share * (len(ordered) - 1))]

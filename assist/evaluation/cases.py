@@ -206,11 +206,6 @@ def case_from_mark(
     return Case(speaker=speaker.value, text=text, labels=labels, judged=(signal,), mark=mark, call=call, at_s=at_s)
 
 
-def case_line(case: Case) -> str:
-    """The case as one line of a JSON-lines file."""
-    return case.model_dump_json(exclude_none=True, exclude_defaults=False)
-
-
 def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(_text(path).splitlines(), 1):
         if not line.strip():
