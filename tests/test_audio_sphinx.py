@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
-from audio.events import Pcm
+from audio.events import Pcm, Word
 from audio.nonspeech import telephone
-from audio.sphinx import LINE_NOISE, SphinxRecogniser, filled
+from audio.sphinx import LINE_NOISE, LONGEST_MS, UNSURE, SphinxRecogniser, believed, filled
 
 DEMO = Path(__file__).parent.parent / "assist" / "demo"
 
@@ -89,6 +91,34 @@ def test_silence_holds_no_words(recogniser: SphinxRecogniser, seconds: float) ->
 def test_line_noise_holds_no_words(recogniser: SphinxRecogniser) -> None:
     noise = (np.random.default_rng(0).standard_normal(7 * 16_000) * 10 ** (-60 / 20)).astype(np.float32)
     assert recogniser.words_in(noise) == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ([("i'm", 220, 490, 0.10)], []),  # in 2.3 s of many people talking
+        ([("refer", 20, 310, 0.07), ("to", 310, 490, 0.18)], []),  # in a ringtone
+        ([("wait", 140, 1990, 0.13)], []),
+        ([("and", 10, 1220, 1.0), ("no", 1300, 1500, 0.4)], ["no"]),
+        ([("i'm", 220, 490, 0.10), ("done", 500, 900, 0.2)], ["i'm", "done"]),
+    ],
+)
+def test_what_nobody_can_have_said_is_taken_out(words: list[tuple[str, int, int, float]], kept: list[str]) -> None:
+    assert [word.text for word in believed([Word(*word) for word in words], 2300)] == kept
+
+
+def test_an_unsure_answer_that_takes_up_all_of_the_speech_stands() -> None:
+    answer = Word("yes", 10, 330, 0.14)
+    assert believed([answer], 590) == (answer,)
+    assert believed([answer], 900) == ()
+
+
+@given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 3000), st.floats(0, 1)), max_size=6))
+def test_no_sure_word_of_a_possible_length_is_lost(found: list[tuple[int, int, float]]) -> None:
+    words = [Word("word", start, start + length, probability) for start, length, probability in found]
+    kept = believed(words, 9000)
+    sure = [word for word in words if word.probability >= UNSURE and word.end_ms - word.start_ms <= LONGEST_MS]
+    assert set(sure) <= set(kept) <= set(words)
 
 
 def test_words_of_complaints_that_the_model_lacks_are_heard(recogniser: SphinxRecogniser) -> None:
