@@ -24,8 +24,8 @@ from assist.events import (
     SignalRaised,
     StepTicked,
 )
-from assist.live.session import PAUSE_REACH_MS, Session
-from assist.privacy.consent import Consent, ConsentPolicy, Gate
+from assist.live.session import Session
+from assist.privacy.consent import PAUSE_REACH_MS, Consent, ConsentPolicy, Gate
 from assist.store.rows import StoredGate, stamp
 from assist.store.store import Store
 from audio.events import Utterance

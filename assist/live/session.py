@@ -19,7 +19,7 @@ from assist.events import (
     SignalWithdrawn,
 )
 from assist.privacy.autopause import AutoPause
-from assist.privacy.consent import Consent, Gate
+from assist.privacy.consent import PAUSE_REACH_MS, Consent, Gate
 from assist.privacy.redaction import Redactor
 from audio.events import Gap, Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure
 from detectors.escalation import Escalation
@@ -29,8 +29,6 @@ MEMORY_MS = 120_000
 """How far back the detectors see."""
 TICK_MS = 500
 """Silence, decay and dwell are judged this often; words and measures at once."""
-PAUSE_REACH_MS = 2_000
-"""A pause also takes back what was said this shortly before it: the hand is slower than the first digits."""
 
 AUTOMATIC = "call-assist"
 """Who pauses where nobody did."""

@@ -15,6 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+PAUSE_REACH_MS = 2_000
+"""A pause also takes back what was said this shortly before it: the hand is slower than the first digits."""
+
 
 class Consent(StrEnum):
     """What is known about the parties' consent."""

@@ -18,8 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from assist.events import Action, ConsentSet, Event
-from assist.live.session import PAUSE_REACH_MS
-from assist.privacy.consent import Consent
+from assist.privacy.consent import PAUSE_REACH_MS, Consent
 from assist.privacy.redaction import is_masked
 from assist.store.sounds import RATE, SILENT, MuLaw, Recordings, SoundFile, mu_law
 from audio.events import Chunk, Speaker, Trouble, Utterance
