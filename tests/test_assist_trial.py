@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from assist.coach.playbook import PlaybookError, check_playbook, list_playbooks, load_playbook
-from assist.coach.reading import course_of, lines_of
-from assist.coach.trial import conversations, play
+from assist.coach.reading import lines_of
+from assist.evaluation.trial import conversations, course_of, play
 from detectors.rulebook import load_rules
 
 RULES = load_rules()

@@ -1,23 +1,10 @@
-"""A playbook, and a written call through it, as lines for people to read."""
+"""A playbook as lines for people to read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from assist.coach.parts import Option, Playbook
-from assist.coach.trial import Outcome
-from assist.events import (
-    FollowUpNoted,
-    HandOffNoted,
-    PlanMoved,
-    PlanOffered,
-    PromptEnded,
-    PromptShown,
-    Recovery,
-    SignalRaised,
-    StepTicked,
-)
-from detectors.signals import LevelChange
 
 
 def lines_of(book: Playbook) -> Iterator[str]:
@@ -59,33 +46,3 @@ def _option(option: Option) -> str:
     when += [f"at most {option.per_customer} in {option.per_days} days"] if option.per_customer else []
     when += [f"until {option.expires}"] if option.expires else []
     return f"{option.title} – {option.worth}; costs {option.cost:g} ({limits}){'; ' if when else ''}{'; '.join(when)}"
-
-
-def course_of(outcome: Outcome) -> Iterator[str]:
-    """What was said in a turn, and what came of it."""
-    turn = outcome.turn
-    yield f"{turn.who}: {turn.says}" if turn.says else f"({turn.does or f'{turn.after_s:g} s pass'})"
-    for event in outcome.events:
-        match event:
-            case SignalRaised(signal=signal) if signal.settled:
-                yield f"    heard {signal.id} “{signal.evidence.quote or signal.evidence.summary}”"
-            case LevelChange():
-                yield f"    level {event.level} ({event.score:.0f})"
-            case PromptShown():
-                yield f"    ▶ {event.play}: [{event.title}] “{event.say}”"
-            case PromptEnded():
-                yield f"    {event.id} {event.how}{f': “{event.words}”' if event.words else ''}"
-            case StepTicked():
-                yield f"    ✓ {event.step} “{event.words}”"
-            case PlanOffered():
-                yield f"    plan B: {', '.join(option.title for option in event.options) or 'taken away'}"
-            case PlanMoved():
-                yield f"    {event.option} {event.what} “{event.words}”"
-            case FollowUpNoted():
-                yield f"    promise: {event.what}, due {event.due or 'no time named'} {event.due_at}"
-            case HandOffNoted():
-                yield f"    hand-off to {event.to}: {' / '.join(text for _, text in event.said)}"
-            case Recovery():
-                yield f"    clock {event.what}"
-            case _:
-                pass

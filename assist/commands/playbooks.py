@@ -103,8 +103,7 @@ def playbook_test(
 ) -> None:
     """Try playbooks on their written calls: what is prompted, ticked, offered, promised at each turn."""
     from assist.coach.playbook import list_playbooks, load_playbook
-    from assist.coach.reading import course_of
-    from assist.coach.trial import conversations, play
+    from assist.evaluation.trial import conversations, course_of, play
     from detectors.rulebook import load_rules
 
     rulebook = load_rules(extra=rules or None)

@@ -228,6 +228,36 @@ class _Stage:
             yield f"prompt: expected none, there was {', '.join(shown)}"
 
 
+def course_of(outcome: Outcome) -> Iterator[str]:
+    """What was said in a turn, and what came of it."""
+    turn = outcome.turn
+    yield f"{turn.who}: {turn.says}" if turn.says else f"({turn.does or f'{turn.after_s:g} s pass'})"
+    for event in outcome.events:
+        match event:
+            case SignalRaised(signal=signal) if signal.settled:
+                yield f"    heard {signal.id} “{signal.evidence.quote or signal.evidence.summary}”"
+            case LevelChange():
+                yield f"    level {event.level} ({event.score:.0f})"
+            case PromptShown():
+                yield f"    ▶ {event.play}: [{event.title}] “{event.say}”"
+            case PromptEnded():
+                yield f"    {event.id} {event.how}{f': “{event.words}”' if event.words else ''}"
+            case StepTicked():
+                yield f"    ✓ {event.step} “{event.words}”"
+            case PlanOffered():
+                yield f"    plan B: {', '.join(option.title for option in event.options) or 'taken away'}"
+            case PlanMoved():
+                yield f"    {event.option} {event.what} “{event.words}”"
+            case FollowUpNoted():
+                yield f"    promise: {event.what}, due {event.due or 'no time named'} {event.due_at}"
+            case HandOffNoted():
+                yield f"    hand-off to {event.to}: {' / '.join(text for _, text in event.said)}"
+            case Recovery():
+                yield f"    clock {event.what}"
+            case _:
+                pass
+
+
 def _measured(name: str, at_ms: int) -> Signal:
     evidence = Evidence(at_ms - 1_000, at_ms, summary="written in the script", measured={"seconds": 1.0})
     return Signal(name, f"script.{name}", "1", Speaker.CUSTOMER, at_ms, 0.9, Severity.NOTE, evidence)
