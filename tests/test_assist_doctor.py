@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from assist import doctor
 from assist.commands.main import app
-from assist.doctor import Level, examine
+from assist.doctor import hearing, machine
+from assist.doctor.examine import examine
+from assist.doctor.finding import Level
 from assist.events import CallStarted
 from assist.records.folding import fold
 from assist.settings import Settings
@@ -27,7 +28,7 @@ STARTED = CallStarted(0, "k1", "dana", "", "", "…0142", "", "test", ("agent", 
 @pytest.fixture(autouse=True)
 def no_recognising(monkeypatch):
     """The two tests about the recogniser bring it back; it costs seconds."""
-    monkeypatch.setattr(doctor, "_listen", lambda choice: ["thank", "you", "for", "calling"])
+    monkeypatch.setattr(hearing, "_listen", lambda choice: ["thank", "you", "for", "calling"])
 
 
 def settings_of(tmp_path, **more):
@@ -168,7 +169,7 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_still_run(tmp_path, mon
     def broken(settings):
         raise ValueError("no")
 
-    monkeypatch.setattr(doctor, "_clock", broken)
+    monkeypatch.setattr(machine, "clock", broken)
     found = levels(settings_of(tmp_path))
     assert found["clock"].level is Level.BAD and "network" in found
 

@@ -15,7 +15,7 @@ from playwright.async_api import expect
 from typer.testing import CliRunner
 
 from assist.commands.main import app
-from assist.doctor import examine
+from assist.doctor.examine import examine
 from assist.events import Action
 from assist.privacy.redaction import is_masked
 from assist.privacy.retention import due, erase, export, purge

@@ -26,7 +26,8 @@ def doctor(
     config: ConfigOption = None,
 ) -> None:
     """Check this installation line by line; exit code 1 where something is bad. Changes and fetches nothing."""
-    from assist.doctor import Finding, Level, examine
+    from assist.doctor.examine import examine
+    from assist.doctor.finding import Finding, Level
 
     settings = load_settings(config, data=data, recogniser=recogniser, model=model, port=port, host=host)
     findings: list[Finding] = []

@@ -1,0 +1,93 @@
+"""The checks of what is kept: consent, pauses, retention, the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from assist.doctor.finding import Finding, bad, ok, warning
+from assist.doctor.machine import store_state
+from assist.errors import AssistError
+from assist.privacy.consent import Consent, ConsentPolicy
+from assist.privacy.retention import due
+from assist.settings import Settings
+from assist.store.store import open_reader
+
+
+def consent(settings: Settings) -> Iterator[Finding]:
+    """What is heard and kept while consent is not known."""
+    policy, start = settings.consent_policy, settings.consent
+    unknown = {
+        ConsentPolicy.ONE_PARTY: "heard and kept",
+        ConsentPolicy.ALL_PARTY: "heard, nothing kept",
+        ConsentPolicy.STRICT: "not heard, nothing kept",
+    }[policy]
+    text = f"policy {policy}: while consent is unknown a call is {unknown}; live calls start as {start}"
+    if start is Consent.GRANTED:
+        yield warning("consent", f"{text}. Every call counts as agreed: is there an announcement that asks?")
+    elif policy is ConsentPolicy.ONE_PARTY:
+        yield warning("consent", f"{text}. Many places ask for everybody's consent: have counsel confirm")
+    else:
+        yield ok("consent", text)
+
+
+def pause(settings: Settings) -> Iterator[Finding]:
+    """Listening stops for card numbers."""
+    names = "masked after cues" if settings.mask_names else "not masked"
+    if settings.auto_pause:
+        yield ok(
+            "pause",
+            f"by itself for card numbers ({settings.auto_pause_s} s at most), by key P and by API; names {names}",
+        )
+    else:
+        yield warning("pause", f"only by hand and API: auto_pause is off, and people forget; names {names}")
+
+
+def retention(settings: Settings) -> Iterator[Finding]:
+    """Nothing is kept past its time."""
+    keep = settings.keep
+    days = f"words {keep.transcript_days} days, records {keep.review_days}, consent {keep.consent_days}"
+    days += f", audit log {keep.audit_days}"
+    sound = f"recordings are on: sound kept {keep.audio_days} days where consent is granted, encrypted"
+    text = f"{days}; {sound if settings.recordings else 'recordings are off: sound is not kept'}"
+    if not _readable(settings):
+        yield ok("retention", text)
+        return
+    store = open_reader(settings.store_url)
+    try:
+        found = due(store, keep, datetime.now(UTC), settings.data)
+        holds = len(store.holds())
+    finally:
+        store.close()
+    count = len({*found.words, *found.records, *found.sounds})
+    held = f"; {holds} calls on hold" if holds else ""
+    if count:
+        yield warning("retention", f"{text}; {count} calls are past it: assist retention run (serve does it daily)")
+    else:
+        yield ok("retention", f"{text}{held}; nothing is overdue")
+
+
+def audit(settings: Settings) -> Iterator[Finding]:
+    """Every seal of the audit log holds."""
+    from assist.access.audit import open_audit
+
+    if not _readable(settings) or not (settings.data / "audit.key").exists():
+        yield ok("audit log", "empty so far")
+        return
+    store = open_reader(settings.store_url)
+    try:
+        verdict = open_audit(store.people, settings.data).verify()
+    except AssistError as error:
+        yield bad("audit log", str(error))
+        return
+    finally:
+        store.close()
+    if verdict.problem:
+        yield bad("audit log", f"{verdict.problem}: somebody or something changed it; keep a copy and find out")
+    else:
+        yield ok("audit log", f"{verdict.rows} entries, every seal holds")
+
+
+def _readable(settings: Settings) -> bool:
+    state = store_state(settings)
+    return state.schema == state.newest

@@ -1,0 +1,119 @@
+"""The checks of the machine and the store on it: folder, disk, database, clock."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from assist.doctor.finding import Finding, bad, ok, warning
+from assist.privacy.control import KEY_FILE
+from assist.settings import Settings
+from assist.store.checking import StoreState, check_store, encrypted
+
+LOW_BYTES = 2 << 30
+LEAST_BYTES = 200 << 20
+"""A day of 20 calls is about 10 MB of events; a model is up to 3 GB."""
+
+
+def _standing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(each for each in (folder, *folder.absolute().parents) if each.exists())
+
+
+def folder(settings: Settings) -> Iterator[Finding]:
+    """The data folder is there, can be written, and is its owner's only."""
+    data = settings.data
+    if not data.exists():
+        parent = _standing(data)
+        if not os.access(parent, os.W_OK):
+            yield bad("data folder", f"{data} is not there and {parent} cannot be written: choose one with --data")
+        else:
+            yield ok("data folder", f"{data} will be made at the first start")
+        return
+    if not os.access(data, os.W_OK | os.X_OK):
+        yield bad("data folder", f"{data} cannot be written: change its rights, or choose another with --data")
+        return
+    if sys.platform == "win32":
+        yield ok("data folder", f"{data}; check by hand that only the program's user may read it")
+        return
+    kept = [data, *(path for path in data.iterdir() if path.name.startswith("assist.db") or path.suffix == ".key")]
+    kept += [path for path in (data / KEY_FILE,) if path.exists()]
+    records = data / "records"
+    kept += [records] if records.exists() else []
+    mine = os.getuid()
+    foreign = [path for path in kept if path.stat().st_uid not in (mine, 0)]
+    # A folder nobody else may enter keeps what is in it.
+    shut = data.stat().st_mode & 0o077 == 0
+    open_ = [path for path in kept if path.stat().st_mode & 0o077 and not (shut and path != data)]
+    if foreign:
+        yield bad("data folder", f"{foreign[0]} belongs to another user: chown it")
+    elif any(path.is_file() for path in open_):
+        names = ", ".join(path.name for path in open_ if path.is_file())
+        yield bad("data folder", f"{names} in {data} can be read by others: chmod 700 {data}")
+    elif open_:
+        yield warning("data folder", f"others may list {open_[0]}: chmod 700 {data}")
+    else:
+        yield ok("data folder", f"{data}, its owner's only")
+
+
+def disk(settings: Settings) -> Iterator[Finding]:
+    """There is room."""
+    place = _standing(settings.data)
+    free = shutil.disk_usage(place).free
+    text = f"{free / 1e9:.1f} GB free at {place}"
+    if free < LEAST_BYTES:
+        yield bad("disk space", f"{text}: make room now, calls cannot be written for long")
+    elif free < LOW_BYTES:
+        yield warning("disk space", f"{text}: make room, or shorten what is kept ([keep] in the settings)")
+    else:
+        yield ok("disk space", text)
+
+
+def encryption(settings: Settings) -> Iterator[Finding]:
+    """The disk is encrypted."""
+    place = _standing(settings.data)
+    found = encrypted(place)
+    if found:
+        yield ok("encryption", f"{place} is on an encrypted disk (dm-crypt)")
+        return
+    seen = "it cannot be seen whether the disk is encrypted" if found is None else "no encryption of the disk is seen"
+    yield warning("encryption", f"{seen} under {place}: see by hand, for the database itself is not")
+
+
+def store_state(settings: Settings) -> StoreState:
+    """What stands on disk, read without opening it as the program does."""
+    return check_store(settings.data / "assist.db")
+
+
+def database(settings: Settings) -> Iterator[Finding]:
+    """The store is whole and of this version."""
+    state = store_state(settings)
+    if state.problem:
+        yield bad("database", f"assist.db {state.problem}; put the last backup back: assist restore FILE")
+    elif state.schema > state.newest:
+        yield bad("database", f"schema {state.schema} is newer than this program's {state.newest}: update the program")
+    elif not state.schema:
+        yield ok("database", "none yet; it is made at the first call")
+    else:
+        older = f", brought to {state.newest} at the next start" if state.schema < state.newest else ""
+        live = f"; {state.live} marked live" if state.live else ""
+        version = f"SQLite {sqlite3.sqlite_version}"
+        yield ok("database", f"sound: {state.calls} calls{live}, schema {state.schema}{older}, {version}")
+
+
+def clock(settings: Settings) -> Iterator[Finding]:
+    """The clock is right."""
+    now = datetime.now(UTC)
+    program = datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC)
+    latest = store_state(settings).latest
+    if latest and datetime.fromisoformat(latest) > now + timedelta(minutes=5):
+        yield bad("clock", f"the newest call began {latest}, after now ({now:%Y-%m-%d %H:%M} UTC): set the clock")
+    elif program > now + timedelta(days=1):
+        yield bad("clock", f"it says {now:%Y-%m-%d %H:%M} UTC, before this program was installed: set the clock")
+    else:
+        yield ok("clock", f"{now:%Y-%m-%d %H:%M} UTC; retention and audit go by it")

@@ -1,0 +1,89 @@
+"""The checks of the pages: their files, the port, who gets in, what goes out."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from assist.doctor.finding import Finding, bad, ok
+from assist.live.writing import socket_of
+from assist.settings import Settings
+from overlay.guard import STATIC
+from overlay.identity import is_loopback
+
+
+def pages(settings: Settings) -> Iterator[Finding]:
+    """Every file that a page asks for is there."""
+    wanted = set()
+    for page in STATIC.glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        wanted |= set(re.findall(r'(?:src|href)="/static/([^"]+)"', text))
+    for script in STATIC.glob("*.js"):
+        wanted |= set(re.findall(r'from "\./([^"]+)"', script.read_text(encoding="utf-8")))
+    missing = sorted(name for name in wanted if not (STATIC / name).is_file())
+    if missing or not wanted:
+        yield bad("pages", f"{', '.join(missing) or 'all files'} missing in {STATIC}: install the program again")
+    else:
+        yield ok("pages", f"{len(wanted)} files of the pages are there")
+
+
+def port(settings: Settings) -> Iterator[Finding]:
+    """The port is free, or this program's own server has it."""
+    if _server_runs(settings.data):
+        yield ok("port", f"a server runs on this data folder (port {settings.port} by the settings)")
+        return
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[
+            0
+        ]
+        with socket.socket(family, kind, protocol) as listener:
+            if sys.platform != "win32":
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+    except OSError as error:
+        why = error.strerror or str(error)
+        yield bad("port", f"{settings.host}:{settings.port} cannot be served ({why}): choose another with --port")
+    else:
+        yield ok("port", f"{settings.host}:{settings.port} is free")
+
+
+def login(settings: Settings) -> Iterator[Finding]:
+    """Whoever can reach the pages is known."""
+    by = settings.login.by
+    if is_loopback(settings.host):
+        if by == "none":
+            yield ok("login", "none: the pages are served to this machine only, and whoever uses it is believed")
+        else:
+            yield ok("login", f"by {by}, served to this machine only")
+    elif by == "none":
+        yield bad(
+            "login", f"{settings.host} can be reached from outside and needs a login: [login] by = ..., or loopback"
+        )
+    elif settings.certificate is None and not settings.proxies:
+        yield bad("login", "passwords would cross the network in the clear: set certificate, or name your TLS proxy")
+    else:
+        yield ok("login", f"by {by}, on {settings.host}")
+
+
+def network(settings: Settings) -> Iterator[Finding]:
+    """What leaves this machine."""
+    if os.environ.get("HF_HUB_OFFLINE") == "1" or settings.recogniser == "pocketsphinx":
+        yield ok("network", "nothing goes out")
+    else:
+        yield ok("network", "nothing goes out but a model you ask for; HF_HUB_OFFLINE=1 rules that out as well")
+
+
+def _server_runs(data: Path) -> bool:
+    path = socket_of(data)
+    if path is None or not hasattr(socket, "AF_UNIX") or not path.exists():
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
