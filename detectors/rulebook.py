@@ -94,8 +94,13 @@ class Rulebook:
         )
 
     def literals(self) -> frozenset[str]:
-        """Every word that some pattern needs."""
-        return frozenset(word for rule in self.rules for phrase in rule.patterns for word in phrase.anchors)
+        """Every word that some pattern of a polite rule needs.
+
+        Without swearing and insults: everyday words sound like them ("shouting", "shutting", "screening"), and how
+        recognisers write them is listed (misheard.toml).
+        """
+        polite = (rule for rule in self.rules if rule.signal not in ("swearing", "derogatory"))
+        return frozenset(word for rule in polite for phrase in rule.patterns for word in phrase.anchors)
 
     def overdue(self, today: date) -> list[Rule]:
         """Rules whose review date has passed."""
