@@ -209,6 +209,15 @@ def test_the_level_is_judged_against_the_labelled_moment():
     assert level.delay_median_s == pytest.approx((61.8 - 50 + 11.8 - 11) / 2, abs=0.1)
 
 
+def test_what_comes_of_the_turn_with_the_cue_before_its_end_is_neither_early_nor_false():
+    asked = call(turn(10, "get me a manager" + " now" * 30, labels=["police"]))
+    turned = asked.model_copy(update={"escalates_at": asked.turns[0].end_ms / 1000})
+    level = evaluate_calls([turned], lambda _: Judged([Spotter()], prompts=True), "x").level
+    assert (level.noticed, level.early, level.false_prompts, level.late) == (1, 0, 0, 0)
+    assert level.calm_hours == pytest.approx(10 / 3600)
+    assert level.delay_median_s == 0
+
+
 def test_a_prompt_is_false_where_nothing_it_answers_is_labelled():
     calm = call(turn(0, "get me a manager"), turn(10, "the manager", labels=["supervisor_demand"]), turn(3599, "a b"))
     result = evaluate_calls([calm], lambda _: Judged([Spotter()], prompts=True), "x")
@@ -251,7 +260,7 @@ def in_use(call):
 
 
 def test_the_rules_in_use_notice_the_written_escalations_and_leave_the_calm_calls_alone():
-    """A floor under what is measured (see README): 53 of 53 noticed, 5 later than 5 s, 23 false prompts in 1.6 h of
+    """A floor under what is measured (see README): 53 of 53 noticed, 5 later than 5 s, some 20 false prompts in 1.6 h of
     calm talk most of which is near misses, when this was written (4 and 35 by the phrase rules alone)."""
     parts = ["dev", "dev2", "heldout2", "heldout3"]
     calls = [call for part in parts for call in read_calls(CALLS / part)]

@@ -12,7 +12,7 @@ from assist.events import Event, PromptShown, SignalRaised
 from detectors.signals import Level, LevelChange, Signal
 
 EARLY_S = 2.0
-"""A change of level this little before the labelled moment is a prompt answer."""
+"""A change of level this little before the labelled moment is a prompt answer, and so is any in that turn."""
 EARLY_MOST_S = 60.0
 """A change before the labelled moment is early if the level stands until then; longer before it is a false alarm."""
 LATE_S = 5.0
@@ -31,7 +31,7 @@ def level_figures(courses: Sequence[tuple[LabelledCall, list[Event]]], turn_of: 
     for call, events in courses:
         changes = [event for event in events if isinstance(event, LevelChange)]
         cue_s = call.escalates_at
-        calm_s = max(turn.end_ms for turn in call.turns) / 1000 if cue_s is None else max(cue_s - EARLY_S, 0.0)
+        calm_s = max(turn.end_ms for turn in call.turns) / 1000 if cue_s is None else _turns_s(call, cue_s)
         calm_hours += calm_s / 3600
         before = [change for change in changes if cue_s is None or change.at_ms / 1000 < calm_s]
         rise = _standing(before) if cue_s is not None else None
@@ -51,7 +51,7 @@ def level_figures(courses: Sequence[tuple[LabelledCall, list[Event]]], turn_of: 
             early.append(early_s)
         elif timely:
             counts["in time"] += 1
-            delays.append(timely[0].at_ms / 1000 - cue_s)
+            delays.append(max(timely[0].at_ms / 1000 - cue_s, 0.0))
         own = [*timely, *(c for c in before if rise is not None and c.at_ms >= rise.at_ms)]
         if any(c.level is Level.ESCALATED for c in own):
             counts["escalated"] += 1
@@ -77,6 +77,12 @@ def level_figures(courses: Sequence[tuple[LabelledCall, list[Event]]], turn_of: 
         delay_p95_s=percentile(delays, 95),
         late=sum(delay > LATE_S for delay in delays),
     )
+
+
+def _turns_s(call: LabelledCall, cue_s: float) -> float:
+    """From when on the call may be taken to turn: the begin of the customer's turn in which the cue lies."""
+    theirs = [turn for turn in call.turns if turn.speaker == "customer" and turn.end_ms >= round(cue_s * 1000)]
+    return max(min(cue_s - EARLY_S, *(turn.start for turn in theirs if turn.start <= cue_s), cue_s), 0.0)
 
 
 def _standing(changes: Sequence[LevelChange]) -> LevelChange | None:
