@@ -341,3 +341,14 @@ def test_what_waits_takes_its_turn_when_the_card_has_been_read():
     subject.hear(15_000, [signal("supervisor_demand", 15_000)], None)
     [prompt] = of(subject.tick(18_500), PromptShown)
     assert prompt.play == "supervisor-demand"
+
+
+@pytest.mark.parametrize("cue", ["", "legal_threat"])
+def test_in_a_tense_call_what_is_only_noted_makes_a_prompt_after_a_clear_cue_only(cue):
+    """Several notes may make a call tense: the supervisor sees it, the agent is left alone."""
+    subject = turned(Level.TENSE)
+    if cue:
+        [prompt] = of(subject.hear(5_000, [signal(cue, 5_000)], None), PromptShown)
+        subject.act(Action(6_000, "Dana", "agent", "dismissed", prompt.id))
+    noted = subject.hear(20_000, [signal("cancel_threat", 20_000, severity=Severity.NOTE)], None)
+    assert [event.play for event in of(noted, PromptShown)] == (["cancel-threat"] if cue else [])

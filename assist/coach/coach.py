@@ -23,7 +23,7 @@ from assist.coach.wishes import after_option, from_option, from_play, from_step
 from assist.coach.words import found, is_said
 from assist.events import Action, Event, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
-from detectors.escalation import SUPPORT_WEIGHTS, WORD_WEIGHTS
+from detectors.escalation import MILD_CUES, SUPPORT_WEIGHTS, WORD_WEIGHTS
 from detectors.signals import AGENT_MISSTEPS, AGENT_STEPS, CUSTOMER_SIGNALS, Level, LevelChange, Severity, Signal
 
 NEXT_STEP_MS = 6_000
@@ -31,8 +31,8 @@ NEXT_STEP_MS = 6_000
 LATELY_MS = 20_000
 """How long a signal lends weight to the steps that fit it."""
 LONE_MS = 30_000
-"""In a tense call silence, pace, sentiment and the like make a prompt only so long after a word cue or a raised voice:
-by then the call has calmed by half, and what only supports no longer supports anything."""
+"""In a tense call silence, pace, sentiment and what is only noted make a prompt only so long after a clear word cue or
+a raised voice: by then the call has calmed by half, and what only supports no longer supports anything."""
 PROMISED_MS = 30_000
 """A time that was named so shortly before a callback was accepted is the time of that callback."""
 SETTLING_MS = 3_000
@@ -326,8 +326,16 @@ class Coach:
         )
 
     def _is_supported(self, signals: Sequence[Signal]) -> bool:
-        """Whether one of these is a cue or of the agent's words, or comes shortly after a cue."""
-        if not all(signal.id in SUPPORT_WEIGHTS and signal.id not in AGENT_MISSTEPS for signal in signals):
+        """Whether one of these is a clear cue or of the agent's words, or comes shortly after a cue.
+
+        What is only noted, or supports, never makes a prompt by itself: several such may make a call tense.
+        """
+        if any(
+            signal.id in AGENT_MISSTEPS
+            or signal.id in MILD_CUES
+            or (signal.id not in SUPPORT_WEIGHTS and signal.severity >= Severity.HELP)
+            for signal in signals
+        ):
             return True
         cues = [*WORD_WEIGHTS, "raised_voice"]
         said = [

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from assist.coach.words import alike
 from audio.events import Utterance, Word
-from detectors.signals import Signal
+from detectors.signals import Severity, Signal
 
 SENTENCES = 5
 """A supervisor reads so many while joining."""
@@ -20,7 +20,6 @@ WORDS = 24
 """A longer sentence is cut, with its end marked."""
 TELLING = 2.0
 """Points a sentence needs; one plain fact has them."""
-_ABUSE = frozenset({"swearing", "derogatory"})
 _FACT = re.compile(
     r"\b(not|never|nobody|nothing|no one|none|still|again|twice|only|broken|wrong|late|lost|missing|charged|paid|"
     r"refund|bill|fee|waited|waiting|promised|told|cancelled|delivered|ordered|\w+n't)\b",
@@ -56,7 +55,7 @@ class Story:
         for first, words in _sentences_of(utterance.words):
             last = first + len(words) - 1
             inside = [s for s in mine if s.evidence.first_word <= last and s.evidence.last_word >= first]
-            if any(signal.id in _ABUSE for signal in inside):
+            if any(map(_is_abuse, inside)):
                 continue
             text = " ".join(word.text for word in words)
             points = _points(text) + (1.5 if inside else 0.0)
@@ -74,6 +73,11 @@ class Story:
             if len(chosen) < SENTENCES and not any(alike(sentence.text, other.text) for other in chosen):
                 chosen.append(sentence)
         return tuple((each.at_ms, each.text) for each in sorted(chosen, key=lambda each: each.at_ms))
+
+
+def _is_abuse(signal: Signal) -> bool:
+    """Swear words of any kind, and plain insults; what only may be one is told."""
+    return signal.id == "swearing" or (signal.id == "derogatory" and signal.severity >= Severity.HELP)
 
 
 def _sentences_of(words: tuple[Word, ...]) -> Iterable[tuple[int, list[Word]]]:
