@@ -26,7 +26,7 @@ EARLIER_WORDS = 16
 """So many words of what the speaker said just before are read along: sentences run over pauses."""
 STEP_WORDS = 6
 """An unfinished utterance is read again after so many agreed words more."""
-UNFINISHED = 1.5
+UNFINISHED = 2.5
 """So much surer the model must be of an unfinished utterance."""
 QUOTE_SHARE = 0.7
 """The quote grows around its strongest word until it holds this share of what spoke for the signal ..."""
@@ -38,7 +38,7 @@ COMPLAINT = "complaint"
 """A label that is no signal: the caller is displeased. It tells what is meant from what is only mentioned."""
 SELF_HARM = "self_harm"
 """A label of its own, which raises `vulnerable`: it is noted at less than any other, as a miss is worse here."""
-STEPS_AGAINST = MENTIONED | {"derogatory"}
+STEPS_AGAINST = MENTIONED | {"derogatory", "personal_threat"}
 """People speak of these in calm calls too: the model alone acts on them only where the caller is displeased as well."""
 
 
@@ -47,9 +47,27 @@ class Meant:
     """One label heard in a stretch of words."""
 
     score: float
+    reading: Reading
+    row: int
+    """The label's place in the reading."""
+    earlier: int
+    """So many words of the reading were said before the utterance."""
     first: int
-    """First and last word of the quote."""
-    last: int
+    """Where in the utterance the stretch begins."""
+
+    def quote(self) -> tuple[int, int]:
+        """First and last word of the utterance around the one that speaks loudest for the label."""
+        parts = self.reading.parts[self.row, self.earlier :].clip(min=0)
+        first = last = int(parts.argmax())
+        wanted = float(parts.sum()) * QUOTE_SHARE
+        while float(parts[first : last + 1].sum()) < wanted and last - first + 1 < QUOTE_WORDS:
+            left = float(parts[first - 1]) if first > 0 else -1.0
+            right = float(parts[last + 1]) if last + 1 < len(parts) else -1.0
+            if left > right:
+                first -= 1
+            else:
+                last += 1
+        return self.first + first, self.first + last
 
 
 class MeaningDetector:
@@ -116,8 +134,7 @@ class MeaningDetector:
                     continue
                 score = float(reading.scores[row])
                 if label not in best or score > best[label].score:
-                    start, end = _quote(reading, row, len(before))
-                    best[label] = Meant(score, first + start, first + end)
+                    best[label] = Meant(score, reading, row, len(before), first)
         return best
 
     def _confirmed(self, by_rules: Iterable[Signal], meant: dict[str, Meant], *, settled: bool) -> Iterable[Signal]:
@@ -125,9 +142,12 @@ class MeaningDetector:
 
         What it hears less clearly is noted only, what it does not hear is dropped; of an unfinished utterance both wait
         for the end. Urgent findings are never dropped: unheard by the model, they are noted. Steps against the firm are
-        believed of whoever plainly complains in the same breath.
+        believed of whoever plainly complains in the same breath, or takes another such step.
         """
-        complains = _complaint(meant) >= self._model.thresholds[COMPLAINT].sure
+        by_rules = list(by_rules)
+        steps = {each.id for each in by_rules if each.id in STEPS_AGAINST and each.id in meant}
+        heard = {each for each in steps if meant[each].score >= self._model.thresholds[each].agree}
+        complains = _complaint(meant) >= self._model.thresholds[COMPLAINT].sure or (len(steps) > 1 and bool(heard))
         for signal in by_rules:
             urgent = signal.severity is Severity.URGENT
             label = SELF_HARM if urgent and signal.id == "vulnerable" else signal.id
@@ -135,7 +155,8 @@ class MeaningDetector:
             if believed or label not in meant or not self._phrases.is_shipped(signal.rule):
                 yield signal
                 continue
-            score, threshold = meant[label].score, self._model.thresholds[label]
+            threshold = self._model.thresholds[label]
+            score = meant[label].score - (0.0 if settled else UNFINISHED)
             if score >= (threshold.doubt if urgent else threshold.agree):
                 yield signal
             elif settled and (urgent or score >= threshold.doubt):
@@ -162,11 +183,12 @@ class MeaningDetector:
             threshold, score = self._model.thresholds[label], heard.score - margin
             if label == COMPLAINT or signal in raised or score < threshold.least:
                 continue
-            severity = _severity(label, score, threshold, displeased=displeased)
+            severity = _severity(score, threshold, acts=displeased or label not in STEPS_AGAINST)
             if severity is Severity.NOTE and not said.settled:
                 continue
             raised.add(signal)
-            quoted = said.words[heard.first : heard.last + 1]
+            first, last = heard.quote()
+            quoted = said.words[first : last + 1]
             yield Signal(
                 id=signal,
                 rule=f"meaning.{label}",
@@ -180,8 +202,8 @@ class MeaningDetector:
                     end_ms=quoted[-1].end_ms,
                     quote=" ".join(word.text for word in quoted).strip(" .,;:!?"),
                     utterance=said.id,
-                    first_word=heard.first,
-                    last_word=heard.last,
+                    first_word=first,
+                    last_word=last,
                     measured={"score": round(heard.score, 2)},
                 ),
                 settled=said.settled,
@@ -198,24 +220,8 @@ def _graver(signals: Iterable[Signal], found: Sequence[Signal]) -> list[Signal]:
     return [signal for signal in signals if signal.severity > known.get(signal.id, 0)]
 
 
-def _severity(label: str, score: float, threshold: Threshold, *, displeased: bool) -> Severity:
+def _severity(score: float, threshold: Threshold, *, acts: bool) -> Severity:
     """How much a label over its threshold asks of people."""
     if score >= threshold.urgent:
         return Severity.URGENT
-    sure = score >= threshold.sure and (displeased or label not in STEPS_AGAINST)
-    return Severity.HELP if sure else Severity.NOTE
-
-
-def _quote(reading: Reading, row: int, before: int) -> tuple[int, int]:
-    """First and last word, counted after the first `before` ones, around the one that speaks loudest for the label."""
-    parts = reading.parts[row, before:].clip(min=0)
-    first = last = int(parts.argmax())
-    wanted = float(parts.sum()) * QUOTE_SHARE
-    while float(parts[first : last + 1].sum()) < wanted and last - first + 1 < QUOTE_WORDS:
-        left = float(parts[first - 1]) if first > 0 else -1.0
-        right = float(parts[last + 1]) if last + 1 < len(parts) else -1.0
-        if left > right:
-            first -= 1
-        else:
-            last += 1
-    return first, last
+    return Severity.HELP if acts and score >= threshold.sure else Severity.NOTE

@@ -19,7 +19,7 @@ def test_marks_made_on_the_review_page_are_counted_by_eval(tmp_path):
     async def scenario():
         stage = await on_stage(tmp_path, consent="granted")
         await stage.hear(said("get me your manager right now", 1_000), ms=4_000)
-        await stage.hear(said("my aunt will hear of this from me", 6_000), ms=4_000)
+        await stage.hear(said("the tie your boss wears was a gift from me", 6_000), ms=4_000)
         await stage.end()
         library = Library(stage.service.store)
         signals = stage.service.store.record(stage.call)["signals"]
@@ -32,7 +32,7 @@ def test_marks_made_on_the_review_page_are_counted_by_eval(tmp_path):
         cases, without = marked_cases(store)
         assert [(case.mark, case.text, case.labels, case.judged) for case in cases] == [
             ("wrong", "get me your manager right now", (), ("supervisor_demand",)),
-            ("missed", "my aunt will hear of this from me", ("influence_claim",), ("influence_claim",)),
+            ("missed", "the tie your boss wears was a gift from me", ("influence_claim",), ("influence_claim",)),
         ]
         assert without == 1
         store.close()
@@ -45,7 +45,7 @@ def test_marks_made_on_the_review_page_are_counted_by_eval(tmp_path):
     assert "marks in the store: 2 utterances" in result.output
     assert "1 marks have no words" in result.output
     text = page.read_text()
-    assert "my aunt will hear of this from me" in text and "get me your manager right now" in text
+    assert "the tie your boss wears was a gift from me" in text and "get me your manager right now" in text
 
 
 def test_a_cleared_mark_says_nothing_and_a_reviewer_overrules_the_agent(tmp_path):

@@ -52,6 +52,10 @@ def ids(signals):
     return {signal.id for signal in signals}
 
 
+def acted(signals):
+    return {signal.id for signal in signals if signal.severity >= Severity.HELP}
+
+
 def test_every_signal_of_the_rules_has_a_label_and_ordered_thresholds(model, rules):
     assert set(model.labels) == {SELF_HARM, COMPLAINT, *(rule.signal for rule in rules.rules)}
     assert set(model.labels) - {SELF_HARM, COMPLAINT} <= SIGNAL_IDS
@@ -98,8 +102,13 @@ def test_what_the_rules_heard_is_not_raised_twice(judge):
 @pytest.mark.parametrize(
     ("text", "rule", "left"),
     [
-        ("And could I speak to whoever manages the parking, it's a van.", "supervisor.demand", []),
-        ("It's by the shed. I don't want anyone to break their neck on it.", "threat.personal", [Severity.NOTE]),
+        ("they've made me team leader so i need my title changed on the email thing", "supervisor.demand", []),
+        ("And could I speak to whoever manages the parking, it's a van.", "supervisor.demand", [Severity.NOTE]),
+        (
+            "I'll be coming down there about three to pick up the parcel, is the back door open?",
+            "threat.personal",
+            [Severity.NOTE],
+        ),
         (
             "She'd had enough by the end. She was ready to go, she said so herself, she was ninety four.",
             "vulnerable.self-harm",
@@ -122,7 +131,8 @@ def test_a_shipped_rule_is_doubted_and_a_deployments_own_is_not(model, rules, te
 
 def test_what_is_said_with_a_complaint_is_believed_of_a_rule(judge):
     """The model alone takes "I want to cancel" for business as usual."""
-    assert "cancel_threat" in ids(judge.find("I was charged twice and nobody called me back. I want to cancel."))
+    assert "cancel_threat" in acted(judge.find("I've rung four times about this, I want to cancel."))
+    assert "cancel_threat" not in acted(judge.find("I'm ringing because I want to cancel."))
 
 
 def test_a_meaning_is_not_raised_again_within_its_cool_down(judge):
@@ -143,7 +153,7 @@ def test_a_cue_at_the_end_of_a_very_long_turn_is_heard(judge):
 
 def test_a_sentence_that_runs_over_a_pause_is_read_as_one(model):
     """Without any rules, which look over pauses by themselves."""
-    begun, rest = "everybody who follows me online", "is going to hear how you treat people"
+    begun, rest = "everyone in my facebook group", "will be told what you did to us"
     (before,) = said(begun, name="u1").utterances
     soon = said(rest, before.end_ms + 900, name="u2", before=(before,))
     late = said(rest, before.end_ms + 60_000, name="u3", before=(before,))

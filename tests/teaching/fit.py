@@ -3,8 +3,9 @@
 `least` and `doubt` make the F1 of rules and model together highest on the authors' lines (OUT/scores.npz), each scored
 by a network that had seen nothing of that author. Half of those lines hold something, of a call's far fewer. So no
 customer's label is heard more often in calm talk than NOTED, nor acted on more often than ACTED, and only where PRECISE
-among the authors' lines. Calm talk is the turns of written calm calls (out of fold) and ordinary lines of TEXT (the
-development half of tests/calm_talk.py, which is what false prompts are counted on; the tweets among it are not taught).
+among the authors' lines; so are an agent's steps ticked. Calm talk is lines said in calm calls (out of fold) and
+ordinary lines of TEXT (the development half of tests/calm_talk.py, which is what false prompts are counted on; the
+tweets among it are not taught), as the network that is shipped hears them.
 """
 
 import json
@@ -22,23 +23,28 @@ from detectors.sentences import FOLDER
 from detectors.signals import AGENT_STEPS
 from tests.calm_talk import lines as ordinary
 from tests.teaching.lines import LABELS, OF_CUSTOMER, taught
-from tests.teaching.teach import FOLDS, School, targets
+from tests.teaching.teach import School, targets
 
 NOTED, ACTED = (10.0, 8.0), (3.0, 0.0)
 """Hits in 10,000 words of the calls and of the ordinary lines."""
 ASKED = (25.0, 15.0)
 """The same for notes of a manager asked for, of which 95 of 100 should be found."""
-PRECISE, CAREFUL, CLEAR = 0.88, 0.78, 0.9
+PRECISE, CAREFUL, CLEAR = 0.88, 0.78, 0.8
 """Precision of what is acted on; of what is acted on but urgent only from PRECISE on; of a plain complaint."""
 MARGIN = 1.3
 """Added to `sure` but for self-harm: turns cut short or joined score higher than whole lines. Without it the
 development half had 2.0 false prompts an hour, with 0.8 1.4, with 1.3 1.1, and no written call was noticed later."""
+AGREED = 1.0
+"""From here on a customer's rule is taken at its word: of the authors' lines that keeps 8 of 10 that are right and 1 of
+9 others. With 0 the written near-miss calls had 16 false prompts, with 1 (and KEPT) 13; none was noticed later."""
 URGENT = frozenset((SELF_HARM, "personal_threat"))
 FREE = frozenset((COMPLAINT, "de_escalation", "swearing"))
 """Heard in ordinary talk rightly."""
 NOTES = frozenset(("swearing", "de_escalation", *AGENT_STEPS))
 """Never acted on by the model alone: how bad a swear word is, the rules know."""
 NEVER = 99.0
+KEPT = 0.87
+"""So many of the threats the rules find rightly stay urgent, and one in seven of the others; the rest is noted."""
 DOUBTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95)
 """Quantiles of all scores that are tried as `doubt`."""
 
@@ -69,16 +75,23 @@ def fitted(scores, lines, talk):
                 sure = max(sure, least, _above(some, count, ACTED[n]))
             sure = max(sure, _precise(score, holds, PRECISE))
             if name in URGENT:
-                urgent, sure = sure, min(sure, max(least, _precise(score, holds, CAREFUL)))
+                urgent = sure
+            if name == SELF_HARM:
+                sure = min(sure, max(least, _precise(score, holds, CAREFUL)))
+            if name == "personal_threat":
+                doubt = max(doubt, float(np.quantile(score[by_rule & holds], 1 - KEPT)))
             if name == SELF_HARM:
                 least = free
             else:
                 sure += MARGIN
         if name == COMPLAINT:
             sure = _precise(score, holds, CLEAR)
+        if name in AGENT_STEPS:
+            least = max(least, _precise(score, holds, PRECISE))
         if name in NOTES:
             sure = NEVER
-        told = {"least": least, "sure": sure, "doubt": doubt, "agree": max(doubt, min(free, 0.0))}
+        agree = max(doubt, AGREED) if name in OF_CUSTOMER and name not in FREE else max(doubt, min(free, 0.0))
+        told = {"least": least, "sure": sure, "doubt": doubt, "agree": agree}
         out[name] = {key: round(float(value), 2) for key, value in told.items()}
         if urgent is not None:
             out[name]["urgent"] = round(float(max(urgent, sure)), 2)
@@ -121,11 +134,8 @@ if __name__ == "__main__":
     known = taught(text)
     said = list(ordinary(text, "dev"))
     school = School(known)
-    heard = []
-    for number in range(len(FOLDS)):
-        network = school.fresh()
-        network.load_state_dict(torch.load(out / f"fold{number}.pt"))
-        heard.append(school.scores(network.eval(), said))
-    talk = sum(heard) / len(heard), sum(len(each.split()) for each in said)
-    told = json.dumps({"version": "2", "labels": fitted(np.load(out / "scores.npz")["scores"], known, talk)}, indent=1)
+    network = school.fresh()
+    network.load_state_dict(torch.load(out / "taught.pt"))
+    talk = school.scores(network.eval(), said), sum(len(each.split()) for each in said)
+    told = json.dumps({"version": "3", "labels": fitted(np.load(out / "scores.npz")["scores"], known, talk)}, indent=1)
     (FOLDER / "labels.json").write_text(told + "\n", encoding="utf-8")

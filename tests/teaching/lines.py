@@ -4,7 +4,7 @@ tests/data/words/taught/*.txt is `who|labels|text` (c: customer, a: agent; `-` f
 were written for this project by authors who had seen neither rules nor other lines of it. To these come the project's
 other labelled lines and rule examples at half weight (only the labels somebody looked for), the turns of three sets of
 written calls, and as ordinary business a half of Bitext's requests (CDLA-Sharing-1.0; not kept here). Left out is all
-that only measures: tests/data/words/independent/b* and c*, tests/data/calls/heldout3 and independent.
+that only measures: tests/data/words/independent/b*, c* and d*, tests/data/calls/heldout3 and independent.
 """
 
 import json
@@ -42,6 +42,7 @@ class Line:
     calm: bool = False
     """Said in a call in which nobody escalates."""
     weight: float = 1.0
+    """How often it is taken in an epoch."""
 
 
 def taught(text):

