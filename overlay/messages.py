@@ -307,7 +307,9 @@ class Duty(_Message):
 class Quality(_Message):
     """`quality`: this site's own measured quality, today."""
 
-    median_ms: int | None = Field(None, description="end of the words to card drawn; None before any")
+    median_ms: int | None = Field(
+        None, description="end of what was heard to its card, the agent's own words waited for; None before any"
+    )
     p95_ms: int | None = None
     wrong: int = 0
     shown: int = 0

@@ -13,6 +13,7 @@ from overlay import doing, messages
 from overlay.errors import OverlayError
 from overlay.identity import Identity
 from tests.quiet_calls import QuietLine, quiet_service
+from tests.scripted_call import on_stage, said
 
 DANA, MARIA, TOM = Identity("Dana", "agent"), Identity("Maria", "supervisor"), Identity("Tom", "supervisor")
 
@@ -122,3 +123,19 @@ def test_time_moves_an_alert_to_the_next_supervisor_in_the_log_and_on_the_boards
             assert getattr(hub.latest("agent/Dana", "notice/help"), "text", "") == "Everybody has been asked"
 
     asyncio.run(scene())
+
+
+def test_the_board_says_how_long_cards_took_after_the_words_they_answer(tmp_path: Path) -> None:
+    async def scene() -> tuple[Any, list[Any], list[Any]]:
+        stage = await on_stage(tmp_path, consent="granted")
+        await stage.hear(said("get me your manager right now", 1_000), ms=4_000)
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        after = stage.service.hub.latest("board", "quality")
+        stage.service.store.close()
+        return after, record["prompts"], record["signals"]
+
+    after, prompts, signals = asyncio.run(scene())
+    [prompt] = prompts
+    heard = [each for each in signals if each["id"] == "supervisor_demand"]
+    assert after.median_ms == after.p95_ms == prompt["shown_ms"] - heard[-1]["end_ms"] > 0

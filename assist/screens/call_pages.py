@@ -129,6 +129,11 @@ class CallPages:
         self._show_level()
         self._show_row()
 
+    def delays_ms(self, prompt: PromptShown) -> list[int]:
+        """How long after the end of what a prompt answers its card came; nothing for a step that answers nothing."""
+        ends = [known.evidence.end_ms for key in prompt.signals if (known := self.transcript.signals.get(key))]
+        return [max(prompt.at_ms - max(ends), 0)] if ends else []
+
     def end(self, wrapup: messages.WrapUp | None) -> None:
         """The agent's page offers the record with its wrap-up (None: nothing was kept), the board forgets the call."""
         for key in ("prompt", "next", "plan", "clock", "health", "consent"):

@@ -33,6 +33,7 @@ class Screens:
     _shown: int = 0
     _wrong: int = 0
     _delays_ms: deque[int] = field(default_factory=lambda: deque(maxlen=1000))
+    """From the end of what a prompt answers to its card, of the last prompts."""
 
     def waiting(self, agent: str) -> None:
         """An agent's page while no call is on."""
@@ -52,6 +53,7 @@ class Screens:
         match event:
             case PromptShown():
                 self._shown += 1
+                self._delays_ms.extend(pages.delays_ms(event))
                 self._quality()
             case PromptEnded(how="wrong"):
                 self._wrong += 1
@@ -65,11 +67,6 @@ class Screens:
         """Once a second of call time: course, row and health go on even when nothing happens."""
         if (pages := self._calls.get(call)) is not None:
             pages.pulse(now_ms, score)
-
-    def delay(self, milliseconds: int) -> None:
-        """A measured time from the end of the words that fired to the card on its way to the page."""
-        self._delays_ms.append(milliseconds)
-        self._quality()
 
     def ended(self, call: str, wrapup: messages.WrapUp | None) -> None:
         """The call is over and its record written; None: nothing was kept of it."""
