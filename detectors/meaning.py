@@ -146,8 +146,9 @@ class MeaningDetector:
         """
         by_rules = list(by_rules)
         steps = {each.id for each in by_rules if each.id in STEPS_AGAINST and each.id in meant}
-        heard = {each for each in steps if meant[each].score >= self._model.thresholds[each].agree}
-        complains = _complaint(meant) >= self._model.thresholds[COMPLAINT].sure or (len(steps) > 1 and bool(heard))
+        complains = _complaint(meant) >= self._model.thresholds[COMPLAINT].sure or (
+            len(steps) > 1 and any(meant[each].score >= self._model.thresholds[each].agree for each in steps)
+        )
         for signal in by_rules:
             urgent = signal.severity is Severity.URGENT
             label = SELF_HARM if urgent and signal.id == "vulnerable" else signal.id

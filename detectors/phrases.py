@@ -57,7 +57,7 @@ class PhraseDetector:
     def __init__(self, rulebook: Rulebook) -> None:
         """Index the rules by speaker and anchor word."""
         self.version = rulebook.version
-        self._sounds = Sounds(rulebook.literals())
+        self._sounds = Sounds(rulebook.mendable())
         self._rules = rulebook.rules
         self._by_id = {rule.id: rule for rule in rulebook.rules}
         self._last: dict[str, tuple[str, int, Severity]] = {}

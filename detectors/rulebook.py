@@ -93,7 +93,7 @@ class Rulebook:
             )
         )
 
-    def literals(self) -> frozenset[str]:
+    def mendable(self) -> frozenset[str]:
         """Every word that some pattern of a polite rule needs.
 
         Without swearing and insults: everyday words sound like them ("shouting", "shutting", "screening"), and how

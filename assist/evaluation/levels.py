@@ -31,7 +31,7 @@ def level_figures(courses: Sequence[tuple[LabelledCall, list[Event]]], turn_of: 
     for call, events in courses:
         changes = [event for event in events if isinstance(event, LevelChange)]
         cue_s = call.escalates_at
-        calm_s = max(turn.end_ms for turn in call.turns) / 1000 if cue_s is None else _turns_s(call, cue_s)
+        calm_s = max(turn.end_ms for turn in call.turns) / 1000 if cue_s is None else _calm_until_s(call, cue_s)
         calm_hours += calm_s / 3600
         before = [change for change in changes if cue_s is None or change.at_ms / 1000 < calm_s]
         rise = _standing(before) if cue_s is not None else None
@@ -79,10 +79,11 @@ def level_figures(courses: Sequence[tuple[LabelledCall, list[Event]]], turn_of: 
     )
 
 
-def _turns_s(call: LabelledCall, cue_s: float) -> float:
+def _calm_until_s(call: LabelledCall, cue_s: float) -> float:
     """From when on the call may be taken to turn: the begin of the customer's turn in which the cue lies."""
     theirs = [turn for turn in call.turns if turn.speaker == "customer" and turn.end_ms >= round(cue_s * 1000)]
-    return max(min(cue_s - EARLY_S, *(turn.start for turn in theirs if turn.start <= cue_s), cue_s), 0.0)
+    begins = (turn.start for turn in theirs if turn.start <= cue_s)
+    return max(min((cue_s - EARLY_S, *begins)), 0.0)
 
 
 def _standing(changes: Sequence[LevelChange]) -> LevelChange | None:

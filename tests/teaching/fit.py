@@ -68,7 +68,8 @@ def fitted(scores, lines, talk):
         )
         least = sure = free
         urgent = None
-        if name in OF_CUSTOMER and name not in FREE:
+        calling = name in OF_CUSTOMER and name not in FREE
+        if calling:
             quiet = calm & (asked[:, row] > 0) & (wanted[:, row] == 0)
             for some, count, n in ((scores[quiet, row], words[quiet].sum(), 0), (talk[0][:, row], talk[1], 1)):
                 least = max(least, _above(some, count, (ASKED if name == "supervisor_demand" else NOTED)[n]))
@@ -77,20 +78,18 @@ def fitted(scores, lines, talk):
             if name in URGENT:
                 urgent = sure
             if name == SELF_HARM:
-                sure = min(sure, max(least, _precise(score, holds, CAREFUL)))
-            if name == "personal_threat":
-                doubt = max(doubt, float(np.quantile(score[by_rule & holds], 1 - KEPT)))
-            if name == SELF_HARM:
-                least = free
+                sure, least = min(sure, max(least, _precise(score, holds, CAREFUL))), free
             else:
                 sure += MARGIN
+            if name == "personal_threat":
+                doubt = max(doubt, float(np.quantile(score[by_rule & holds], 1 - KEPT)))
         if name == COMPLAINT:
             sure = _precise(score, holds, CLEAR)
         if name in AGENT_STEPS:
             least = max(least, _precise(score, holds, PRECISE))
         if name in NOTES:
             sure = NEVER
-        agree = max(doubt, AGREED) if name in OF_CUSTOMER and name not in FREE else max(doubt, min(free, 0.0))
+        agree = max(doubt, AGREED if calling else min(free, 0.0))
         told = {"least": least, "sure": sure, "doubt": doubt, "agree": agree}
         out[name] = {key: round(float(value), 2) for key, value in told.items()}
         if urgent is not None:
