@@ -11,6 +11,8 @@ import asyncio
 import time
 from typing import Any
 
+import numpy as np
+
 from tests import overlay_scenes as scenes
 from tests.overlay_records import Shelf
 from tests.overlay_stage import Stage, one_browser, play, stage
@@ -47,11 +49,6 @@ FRAMES = """(seconds) => new Promise((done) => {
 })"""
 
 
-def at(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[round(share * (len(ordered) - 1))]
-
-
 async def event_to_drawn(here: Stage) -> None:
     scenes.escalated(here.hub)
     page = await here.page("/agent/dana", height=800)
@@ -67,7 +64,7 @@ async def event_to_drawn(here: Stage) -> None:
     drawn: dict[str, float] = await page.evaluate("Object.fromEntries(window.drawn)")
     took = [drawn[n] - shown[n] for n in shown if drawn.get(n)]
     print(f"event -> drawn, agent's page, {len(took)} of {EVENTS} prompts:")
-    print(f"  median {at(took, 0.5):.0f} ms, p95 {at(took, 0.95):.0f} ms, most {max(took):.0f} ms")
+    print(f"  median {np.quantile(took, 0.5):.0f} ms, p95 {np.quantile(took, 0.95):.0f} ms, most {max(took):.0f} ms")
 
 
 async def board_frames(here: Stage) -> None:
@@ -105,7 +102,8 @@ async def board_frames(here: Stage) -> None:
     print(f"board of {CALLS} calls, {updates} rows changed in {SECONDS} s: {len(gaps)} frames")
     print(f"  main thread a frame, ms: {parts}")
     print(
-        f"  between frames: median {at(gaps, 0.5):.1f} ms, p95 {at(gaps, 0.95):.1f} ms; over 50 ms: {len(seen['long'])}"
+        f"  between frames: median {np.quantile(gaps, 0.5):.1f} ms, p95 {np.quantile(gaps, 0.95):.1f} ms;"
+        f" over 50 ms: {len(seen['long'])}"
     )
 
 

@@ -16,6 +16,7 @@ from websockets.asyncio.server import serve
 from assist.bench.alone import alone
 from assist.bench.ears import Ears
 from assist.bench.endurance import Endurance, endure
+from assist.bench.figures import at_share
 from assist.bench.listening import Comparison, Row, compare, verdicts
 from assist.bench.material import load_material
 from assist.bench.peers.peer import Feed
@@ -207,6 +208,12 @@ def test_a_long_call_is_played_over_and_over():
 
 
 @pytest.mark.slow
+def test_how_late_is_told_as_a_share_of_all():
+    assert at_share([30.0, 10.0, 20.0], 0.5) == "20 ms"
+    assert at_share([30.0, 10.0, 20.0], 0.95) == "29 ms"
+    assert at_share([], 0.5) == "–"
+
+
 def test_memory_is_flat_over_a_long_call():
     """Two hours of dense talk."""
     found = endure(QUIET, load_material(CALL, WORDS), Ears(MODEL, 2, "cpu", 300), hours=2, pause_s=0)

@@ -157,9 +157,9 @@ def rate(count: int, exposure: float) -> Figure:
     return Figure(count / exposure, low / exposure, high / exposure)
 
 
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """Percentile by linear interpolation; None of nothing."""
-    return float(np.percentile(values, share)) if values else None
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """What so many percent of the values are no higher than, by linear interpolation; None of nothing."""
+    return float(np.percentile(values, percent)) if values else None
 
 
 def iter_notes(evaluation: Evaluation) -> Iterator[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from assist.events import CallStarted, Event, PromptEnded, PromptShown
 from assist.screens.advice import Advice
 from assist.screens.call_pages import CallPages
@@ -97,7 +99,7 @@ class Screens:
 
     def _quality(self) -> None:
         """How the machine does, for the board."""
-        delays = sorted(self._delays_ms)
+        median_ms, p95_ms = np.percentile(self._delays_ms, (50, 95)).round() if self._delays_ms else (None, None)
         counts = {level.value: 0 for level in Level}
         for pages in self._calls.values():
             counts[pages.level.value] += 1
@@ -106,8 +108,8 @@ class Screens:
             "quality",
             messages.Quality.model_validate(
                 {
-                    "median_ms": delays[len(delays) // 2] if delays else None,
-                    "p95_ms": delays[min(len(delays) - 1, len(delays) * 95 // 100)] if delays else None,
+                    "median_ms": median_ms,
+                    "p95_ms": p95_ms,
                     "wrong": self._wrong,
                     "shown": self._shown,
                     "calls": counts,
