@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from audio import portaudio
 from audio.errors import AudioError
-from audio.live import LiveDevices
 from audio.pulse import PulseServer, PulseUnreachable
 
 FAR_END = re.compile(
@@ -106,18 +105,6 @@ def list_devices() -> tuple[Device, ...]:
         ),
         *devices,
     )
-
-
-def open_devices(
-    agent: str | int | None = None, customer: str | int | None = None, *, chunk_ms: int = 100
-) -> LiveDevices:
-    """Open both parties' devices, each by name, part of a name or number; None takes the likely one.
-
-    Raises AudioError: portaudio-missing, device-missing, device-ambiguous, device-no-far-end, device-same,
-    device-failed.
-    """
-    microphone, far_end = choose_devices(list_devices(), agent=agent, customer=customer)
-    return LiveDevices(microphone, far_end, chunk_ms=chunk_ms)
 
 
 def choose_devices(

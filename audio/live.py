@@ -16,20 +16,17 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Event, Lock
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audio import portaudio
 from audio.alignment import START_S, Alignment
+from audio.devices import Device, choose_devices, list_devices
 from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Pcm, Speaker
 from audio.pulse import PulseServer, PulseUnreachable
 from audio.resampling import Frames, Resampling, repaired
 from audio.source import Arrival
-
-if TYPE_CHECKING:
-    from audio.devices import Device
 
 QUEUE_S = 2.0
 """Sound that waits for a busy listener; older sound is dropped."""
@@ -327,3 +324,15 @@ class LiveDevices:
             except AudioError:
                 return False
         return line.delivers()
+
+
+def open_devices(
+    agent: str | int | None = None, customer: str | int | None = None, *, chunk_ms: int = 100
+) -> LiveDevices:
+    """Open both parties' devices, each by name, part of a name or number; None takes the likely one.
+
+    Raises AudioError: portaudio-missing, device-missing, device-ambiguous, device-no-far-end, device-same,
+    device-failed.
+    """
+    microphone, far_end = choose_devices(list_devices(), agent=agent, customer=customer)
+    return LiveDevices(microphone, far_end, chunk_ms=chunk_ms)

@@ -2,6 +2,8 @@
 
 import ast
 import sys
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,7 @@ PURE = [
 CLOCKS = {"time", "random", "asyncio", "socket", "threading"}
 
 
+@cache
 def imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -78,6 +81,7 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             found.add(node.module or "")
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
@@ -87,8 +91,13 @@ def test_imports_point_the_right_way(path):
     siblings = {name.split(".")[0] for name in imports(path)} & set(PACKAGES) - {package}
     assert siblings <= MAY_IMPORT[package], f"{path.name} imports {siblings - MAY_IMPORT[package]}"
     if package == "detectors":
-        from_audio = {name for name in imports(path) if name.split(".")[0] == "audio"}
+        from_audio = {".".join(name.split(".")[:2]) for name in imports(path) if name.split(".")[0] == "audio"}
         assert from_audio <= {"audio.events"}, "detectors know only the plain types of audio"
+
+
+def test_no_two_files_import_each_other_not_even_by_way_of_others():
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in FILES}
+    TopologicalSorter({name: imports(path) & modules.keys() for name, path in modules.items()}).prepare()
 
 
 @pytest.mark.parametrize("library", DOORS)

@@ -210,7 +210,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 LISTEN = """
 import asyncio, json, subprocess, sys
 import numpy as np
-from audio.devices import open_devices
+from audio.live import open_devices
 from audio.events import Chunk, Gap, Speaker, Trouble
 
 folder = sys.argv[1]
@@ -427,7 +427,7 @@ go(steps())
 @needs_server
 def test_a_device_that_is_not_there_is_one_line(server: Server) -> None:
     script = """
-from audio.devices import open_devices
+from audio.live import open_devices
 from audio.errors import AudioError
 for agent, customer in (("agent_mic", "nothing"), ("agent_mic", "agent_mic"), ("agent_mic", "pulse")):
     try:

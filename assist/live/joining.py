@@ -74,7 +74,7 @@ class Joining(BaseModel):
             from audio.recording import open_recording
 
             return open_recording(self.recording, agent_channel=self.agent_channel, speed=self.speed, mono=self.mono)
-        from audio.devices import open_devices
+        from audio.live import open_devices
 
         return open_devices(agent=self.microphone, customer=self.far_end)
 

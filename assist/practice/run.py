@@ -247,7 +247,7 @@ async def _aloud(
 
         source: CallSource = open_recording(recording, speed=float("inf"), mono=Speaker.AGENT)
     else:
-        from audio.devices import open_devices
+        from audio.live import open_devices
 
         source = open_devices(agent=microphone, customer=far_end)
     hearing = load_hearing(settings, console)
