@@ -207,13 +207,13 @@ def test_a_long_call_is_played_over_and_over():
     assert abs(growing.slope - 2.0) < 1e-6
 
 
-@pytest.mark.slow
 def test_how_late_is_told_as_a_share_of_all():
     assert at_share([30.0, 10.0, 20.0], 0.5) == "20 ms"
     assert at_share([30.0, 10.0, 20.0], 0.95) == "29 ms"
     assert at_share([], 0.5) == "–"
 
 
+@pytest.mark.slow
 def test_memory_is_flat_over_a_long_call():
     """Two hours of dense talk."""
     found = endure(QUIET, load_material(CALL, WORDS), Ears(MODEL, 2, "cpu", 300), hours=2, pause_s=0)
