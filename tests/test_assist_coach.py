@@ -62,6 +62,12 @@ def test_an_influence_claim_makes_the_agent_the_person_to_call():
     assert [option.id for option in of(events, PlanOffered)[0].options] == ["direct-line", "named-callback"]
 
 
+def test_what_was_heard_after_an_hour_is_told_as_on_the_call_s_clock():
+    claim = signal("influence_claim", 3_912_500, quote="call my guy")
+    [prompt] = of(turn(coach(), 3_912_500, Level.TENSE, because=[claim]), PromptShown)
+    assert prompt.why == ("Heard at 1:05:12: “call my guy”",)
+
+
 def test_words_lead_and_tone_only_supports():
     subject = coach()
     because = [signal("raised_voice", 9_000, quote=""), signal("supervisor_demand", 9_500)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from assist.coach.checks import AGENT
 from assist.events import Event, PromptEnded, PromptShown, PromptsWaiting
+from assist.wording import clock
 from detectors.attention import AttentionBudget, AttentionSettings
 from detectors.signals import Severity, Signal
 
@@ -219,7 +220,5 @@ class PromptPlace:
 
 
 def _why(signal: Signal) -> str:
-    at = f"{signal.evidence.start_ms // 60_000:02d}:{signal.evidence.start_ms // 1000 % 60:02d}"
-    if signal.evidence.quote:
-        return f"Heard at {at}: “{signal.evidence.quote}”"
-    return f"{at}: {signal.evidence.summary}"
+    at, evidence = clock(signal.evidence.start_ms), signal.evidence
+    return f"Heard at {at}: “{evidence.quote}”" if evidence.quote else f"{at}: {evidence.summary}"

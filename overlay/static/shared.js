@@ -36,7 +36,7 @@ export function clock(ms) {
 }
 export function span(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
-  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  return seconds < 60 ? `${seconds} s` : clock(ms).replace(/^0/u, "");
 }
 export const lag = (ms) => (ms < 950 || (ms < 3000 && ms % 1000) ? (ms / 1000).toFixed(1) : Math.round(ms / 1000)) + " s";
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
