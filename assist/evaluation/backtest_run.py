@@ -17,7 +17,7 @@ from assist.errors import AssistError
 from assist.evaluation.backtest import CallChanges, Judges, compare
 from assist.events import Event
 from assist.records.export import span
-from assist.records.page import STYLE
+from assist.records.sheet import section, sheet
 from assist.settings import Settings
 from assist.store.rows import Review
 from assist.store.searching import RecordQuery
@@ -179,22 +179,11 @@ def page(results: Sequence[CallChanges], old: Judges, new: Judges) -> str:
         "<h1>Back-test</h1>",
         f'<p class="second">old: {escape(old.playbook.version)}, rules {escape(old.rulebook.version)}</p>',
         f'<p class="second">new: {escape(new.playbook.version)}, rules {escape(new.rulebook.version)}</p>',
-        _html("All calls", HEAD, totals(results)),
-        _html("Signals", ("Signal", "Gained", "Lost"), _signals(results)),
+        section("All calls", HEAD, totals(results)),
+        section("Signals", ("Signal", "Gained", "Lost"), _signals(results)),
     ]
-    parts += [_html(f"Call {each.call}", CALL_HEAD, _details(each)) for each in results]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Back-test</title>'
-        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
-    )
-
-
-def _html(title: str, head: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:
-    if not rows:
-        return ""
-    cells = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<h2>{escape(title)}</h2><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
+    parts += [section(f"Call {each.call}", CALL_HEAD, _details(each)) for each in results]
+    return sheet("Back-test", "".join(parts))
 
 
 def spanning(since: str, until: str, limit: int) -> RecordQuery:

@@ -9,29 +9,20 @@ from html import escape
 from rich.table import Table
 
 from assist.evaluation.figures import Course, Evaluation, Figure, LevelFigures, SignalFigures, iter_notes
+from assist.records.sheet import sheet
 
 _ROW = 26
 _LEFT = 180
 _WIDE = 420
 _EXAMPLES = 60
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1d2430; --soft: #5c6675; --line: #d5dae2; --page: #fff;
-  --a: #1f5fbf; --b: #b3541e }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e9ef; --soft: #9aa5b5; --line: #39424f; --page: #14181e; --a: #7fb0ff; --b: #f0a070 } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); max-width: 72rem;
-  margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-small, .soft { color: var(--soft) }
-th { font-weight: 600 } .wide { overflow-x: auto }
-svg { max-width: 100%; height: auto }
-svg text { fill: var(--ink); font: 13px system-ui, sans-serif }
-svg .soft { fill: var(--soft) }
-.a { stroke: var(--a); fill: var(--a) } .b { stroke: var(--b); fill: var(--b) } .grid { stroke: var(--line) }
-.mark { stroke: var(--ink); stroke-width: 2 }
-.l-calm { fill: #b9c7d6 } .l-tense { fill: #e2b13c } .l-escalated { fill: #c4452f } .l-recovering { fill: #5d9ac7 }
+:root{--a:#1f5fbf;--b:#b3541e}@media (prefers-color-scheme:dark){:root{--a:#7fb0ff;--b:#f0a070}}
+body{max-width:74rem}h2{font-size:1.25rem}h3{font-size:1.05rem}table{margin:1rem 0}
+th,td{padding:.3rem .6rem}small{color:var(--second)}
+svg{max-width:100%;height:auto}svg text{fill:var(--ink);font:13px system-ui,sans-serif}svg .second{fill:var(--second)}
+.a{stroke:var(--a);fill:var(--a)}.b{stroke:var(--b);fill:var(--b)}.grid{stroke:var(--line)}
+.mark{stroke:var(--ink);stroke-width:2}
+.l-calm{fill:#b9c7d6}.l-tense{fill:#e2b13c}.l-escalated{fill:#c4452f}.l-recovering{fill:#5d9ac7}
 """
 
 
@@ -69,16 +60,9 @@ def tables(evaluation: Evaluation) -> list[Table]:
 
 def page(evaluations: Sequence[Evaluation], title: str = "How good the signals are") -> str:
     """One HTML page without outside assets; everything that was read is escaped."""
-    body = "".join(_section(each) for each in evaluations)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{body}"
-        "<p class=soft>95 % intervals: Wilson for precision and recall, Goutte and Gaussier for F1, "
-        "Poisson (Byar) for rates.</p>"
-        "</body></html>\n"
-    )
+    sections = "".join(_section(each) for each in evaluations)
+    how = "95 % intervals: Wilson for precision and recall, Goutte and Gaussier for F1, Poisson (Byar) for rates."
+    return sheet(title, f"<h1>{escape(title)}</h1>{sections}<p class=second>{how}</p>", style=_STYLE)
 
 
 def _section(evaluation: Evaluation) -> str:
@@ -105,7 +89,7 @@ def _section(evaluation: Evaluation) -> str:
     parts.append("</table></div>")
     parts.append(_whiskers(evaluation.signals))
     parts.append(_bars(evaluation.signals))
-    parts += [f"<p class=soft>{escape(note)}</p>" for note in iter_notes(evaluation)]
+    parts += [f"<p class=second>{escape(note)}</p>" for note in iter_notes(evaluation)]
     parts.append(_examples(evaluation))
     parts.append("</section>")
     return "".join(parts)
@@ -244,7 +228,7 @@ def _axis(rows: int, ticks: Sequence[float], most: float, unit: str) -> str:
     for tick in ticks:
         x = _LEFT + _WIDE * tick / most
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="14" y2="{24 + rows * _ROW}"/>')
-        parts.append(f'<text class="soft" x="{x:.1f}" y="10" text-anchor="middle">{tick:.3g}{unit}</text>')
+        parts.append(f'<text class="second" x="{x:.1f}" y="10" text-anchor="middle">{tick:.3g}{unit}</text>')
     return "".join(parts)
 
 
@@ -267,7 +251,7 @@ def _examples(evaluation: Evaluation) -> str:
         for each in shown
     )
     left = len(evaluation.examples) - len(shown)
-    more = f"<p class=soft>... and {left} more.</p>" if left else ""
+    more = f"<p class=second>... and {left} more.</p>" if left else ""
     return (
         f"<details><summary>What went wrong ({len(evaluation.examples)})</summary>"
         f"<table><tr><th>what</th><th>signal</th><th>text</th></tr>{rows}</table>{more}</details>"

@@ -6,29 +6,17 @@ from collections.abc import Sequence
 from html import escape
 
 from assist.records.record import IncidentRecord, PlanUse, PromptUse
+from assist.records.sheet import section, sheet
 from assist.wording import clock, label
 
 STYLE = """
-:root{color-scheme:light dark;--ink:#16202b;--second:#51606f;--line:#dfe3e8;--ground:#fff;--soft:#f4f6f8;--mark:#ffe08a}
-@media (prefers-color-scheme:dark){:root{--ink:#edf1f5;--second:#b3bfca;--line:#2b3642;--ground:#182029;--soft:#202b36;
---mark:#5a4300}}
-*{box-sizing:border-box}
-body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--ground);max-width:60rem;margin:2rem auto;
-padding:0 1rem;overflow-wrap:anywhere}
-h1{font-size:1.5rem;margin:0}h2{font-size:1.05rem;margin:1.6rem 0 .4rem}p{margin:.3rem 0}
+:root{--mark:#ffe08a}@media (prefers-color-scheme:dark){:root{--mark:#5a4300}}
+body{overflow-wrap:anywhere}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1.2rem;margin:1rem 0;padding:.7rem 1rem;
 background:var(--soft);border-radius:8px}dt{color:var(--second)}dd{margin:0}
-table{border-collapse:collapse;width:100%}
-th,td{text-align:left;vertical-align:top;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line)}
-th{font-weight:600;color:var(--second)}.second{color:var(--second)}
-td.t{white-space:nowrap;font-variant-numeric:tabular-nums;width:4.2rem}
 .flag{padding:.4rem .8rem;border-left:4px solid #d99a00;background:var(--soft)}
 mark{background:none;color:inherit;border-bottom:3px solid #d99a00}
 .small{font-size:.87rem}
-@page{size:A4;margin:16mm 14mm 18mm}
-@media print{:root{color-scheme:light;--ink:#000;--second:#444;--line:#bbb;--ground:#fff;--soft:#f4f4f4}
-body{margin:0;max-width:none;padding:0;font-size:10.5pt}h2{break-after:avoid}tr,dl,.flag{break-inside:avoid}
-thead{display:table-header-group}}
 """
 WORDS = {
     "alert-seen": "saw the alert",
@@ -69,7 +57,7 @@ def page(record: IncidentRecord) -> str:
         if record.contested
         else "",
         _facts(record),
-        _table(
+        section(
             "What was heard",
             ("At", "Signal", "Why", "Rule"),
             [
@@ -77,7 +65,7 @@ def page(record: IncidentRecord) -> str:
                 for s in record.signals
             ],
         ),
-        _table(
+        section(
             "Level",
             ("At", "Level", "Score", "Because of"),
             [
@@ -85,7 +73,7 @@ def page(record: IncidentRecord) -> str:
                 for step in record.levels
             ],
         ),
-        _table(
+        section(
             "Level with the words that were transcribed after the call",
             ("At", "Level", "Score", "Because of"),
             [
@@ -93,12 +81,12 @@ def page(record: IncidentRecord) -> str:
                 for step in record.levels_late
             ],
         ),
-        _table(
+        section(
             "Prompts",
             ("At", "Prompt", "Line", "What was done"),
             [(clock(p.shown_ms), p.title, f"“{p.say}”", _done(p)) for p in record.prompts],
         ),
-        _table(
+        section(
             "Plan B",
             ("At", "Option", "Worth", "Whose", "What came of it"),
             [
@@ -112,12 +100,12 @@ def page(record: IncidentRecord) -> str:
                 for p in record.plan
             ],
         ),
-        _table(
+        section(
             "Steps done",
             ("At", "Step", "By"),
             [(clock(s.at_ms), label(s.step), f"“{s.words}”" if s.words else f"by {s.by}") for s in record.steps],
         ),
-        _table(
+        section(
             "Follow-ups",
             ("What", "Due", "Owner", ""),
             [
@@ -125,12 +113,12 @@ def page(record: IncidentRecord) -> str:
                 for f in record.follow_ups
             ],
         ),
-        _table(
+        section(
             "What the customer had said when somebody took over",
             ("At", "Words", "To"),
             [(clock(at_ms), f"“{text}”", h.to) for h in record.hand_offs for at_ms, text in h.said],
         ),
-        _table(
+        section(
             "Alerts to supervisors",
             ("At", "Reason", "What became of it"),
             [
@@ -143,7 +131,7 @@ def page(record: IncidentRecord) -> str:
                 for alert in record.alerts
             ],
         ),
-        _table(
+        section(
             "What people did",
             ("At", "Who", "What"),
             [
@@ -151,13 +139,13 @@ def page(record: IncidentRecord) -> str:
                 for d in record.actions
             ],
         ),
-        _table("Notes", ("At", "Who", "Note"), [(clock(n.at_ms), n.who, n.text) for n in record.notes]),
-        _table(
+        section("Notes", ("At", "Who", "Note"), [(clock(n.at_ms), n.who, n.text) for n in record.notes]),
+        section(
             "Marks of reviewers",
             ("On", "Mark", "Who"),
             [(f"{mark.kind} {mark.target}", mark.verdict, f"{mark.who}, {mark.at[:10]}") for mark in record.marks],
         ),
-        _table(
+        section(
             "Trouble",
             ("At", "What", ""),
             [(clock(t.at_ms), t.text, "over" if t.cleared else "") for t in record.troubles],
@@ -165,11 +153,7 @@ def page(record: IncidentRecord) -> str:
         _transcript(record),
         "<h2>How this record was made</h2>" + _made(record),
     ]
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        '<meta name="viewport" content="width=device-width">'
-        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
-    )
+    return sheet(title, "".join(parts), style=STYLE)
 
 
 def _facts(record: IncidentRecord) -> str:
@@ -274,16 +258,3 @@ def _transcript(record: IncidentRecord) -> str:
 
 def _lines(*lines: str) -> str:
     return "".join(f'<p class="second">{escape(line)}</p>' for line in lines if line)
-
-
-def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    if not rows:
-        return ""
-    cells = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{' class=t' if i == 0 and head[0] == 'At' else ''}>{escape(c)}</td>" for i, c in enumerate(row))
-        + "</tr>"
-        for row in rows
-    )
-    return f"<h2>{escape(title)}</h2><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from assist.records.report import LEAST_AGENTS, OptionTally, PlayTally, Report, StepTally, Tally
+from assist.records.sheet import sheet, table
 from assist.wording import label
 
 _WIDE, _HIGH, _LEFT, _ROW = 720, 190, 210, 24
@@ -18,25 +19,14 @@ _NOTES = (
     "What stands beside each other need not be cause and effect: a step may be left out because a call went well.",
 )
 STYLE = """
-:root{color-scheme:light dark;--ink:#16202b;--second:#51606f;--line:#dfe3e8;--ground:#fff;--soft:#f4f6f8;
---escalated:#c4452f;--tense:#e2b13c;--calm:#b9c7d6;--accent:#1c5fa8}
-@media (prefers-color-scheme:dark){:root{--ink:#edf1f5;--second:#b3bfca;--line:#2b3642;--ground:#182029;--soft:#202b36;
---escalated:#e06b57;--tense:#d9ab3f;--calm:#51667a;--accent:#8fbdf3}}
-*{box-sizing:border-box}
-body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--ground);max-width:66rem;margin:2rem auto;
-padding:0 1rem}
-h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .4rem}p{margin:.3rem 0}
-.second,caption{color:var(--second)}
+:root{--escalated:#c4452f;--tense:#e2b13c;--calm:#b9c7d6;--accent:#1c5fa8}
+@media (prefers-color-scheme:dark){:root{--escalated:#e06b57;--tense:#d9ab3f;--calm:#51667a;--accent:#8fbdf3}}
+body{max-width:66rem}h2{font-size:1.1rem;margin:2rem 0 .4rem}
 .facts{display:flex;flex-wrap:wrap;gap:.6rem;margin:1rem 0;padding:0;list-style:none}
 .facts li{padding:.6rem 1rem;background:var(--soft);border-radius:8px}.facts b{display:block;font-size:1.35rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}
-th{font-weight:600;color:var(--second)}td.n,th.n{text-align:right;white-space:nowrap}
 svg{display:block;max-width:100%;height:auto;margin:.4rem 0}svg text{fill:var(--second);font:12px system-ui,sans-serif}
 svg .ink{fill:var(--ink)}.escalated{fill:var(--escalated)}.tense{fill:var(--tense)}.calm{fill:var(--calm)}
 .rate{fill:none;stroke:var(--accent);stroke-width:2}.dot{fill:var(--accent)}.grid{stroke:var(--line)}
-@page{size:A4;margin:15mm}
-@media print{body{margin:0;max-width:none;padding:0;font-size:10pt}h2{break-after:avoid}tr,svg{break-inside:avoid}}
 """
 
 
@@ -154,27 +144,18 @@ def page(report: Report) -> str:
         f"<h2>Calls by week, and how many of the escalated were calmer within 60 s</h2>{_columns(report.weeks)}"
     ]
     for title, head, rows in parts(report):
-        sections.append(f"<h2>{escape(title)}</h2>{plots.get(title, '')}{_table(head, rows)}")
+        figures = table(head, rows, figures=True)
+        sections.append(f"<h2>{escape(title)}</h2>{plots.get(title, '')}<div class=wide>{figures}</div>")
     if report.left_out:
         sections.append(
             f'<p class="second">{report.left_out} team(s) of fewer than {LEAST_AGENTS} agents are not shown.</p>'
         )
     notes = "".join(f'<p class="second">{note}</p>' for note in _NOTES)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Prevention report</title>'
-        '<meta name="viewport" content="width=device-width">'
-        f"<style>{STYLE}</style></head><body><h1>Prevention report</h1><p>{escape(_span(report))}</p>"
-        f'<ul class="facts">{facts}</ul>{"".join(sections)}{notes}</body></html>'
+    body = (
+        f"<h1>Prevention report</h1><p>{escape(_span(report))}</p>"
+        f'<ul class="facts">{facts}</ul>{"".join(sections)}{notes}'
     )
-
-
-def _table(head: Sequence[str], rows: Rows) -> str:
-    cells = "".join(f'<th scope="col"{" class=n" if n else ""}>{escape(name)}</th>' for n, name in enumerate(head))
-    body = "".join(
-        "<tr>" + "".join(f"<td{' class=n' if n else ''}>{escape(cell)}</td>" for n, cell in enumerate(row)) + "</tr>"
-        for row in rows
-    )
-    return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
+    return sheet("Prevention report", body, style=STYLE)
 
 
 def _columns(weeks: Mapping[str, Tally]) -> str:
