@@ -17,6 +17,8 @@ import soundfile
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "assist" / "demo" / "call.ogg"
 MODEL = ROOT / "tests" / "models" / "test-recogniser"
+AGENT = "Dana [/B]"
+"""Brackets in what is printed are brackets."""
 ENV = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "COLUMNS": "200", "NO_COLOR": "1"}
 
 
@@ -43,7 +45,7 @@ def replay(recording, home, *more):
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    answer = replay(DEMO, home, "--agent", "Dana")
+    answer = replay(DEMO, home, "--agent", AGENT)
     assert answer.returncode == 0, answer.stderr
     [record] = (home / "data" / "records").glob("*.json")
     return home, answer, json.loads(record.read_text())
@@ -55,7 +57,7 @@ def test_a_recorded_call_becomes_prompts_and_a_record(replayed):
     levels = [step["level"] for step in record["levels"]]
     assert levels[0] == "tense" and "escalated" in levels and levels[-1] in ("recovering", "calm")
     assert record["prompts"] and all(prompt["how"] for prompt in record["prompts"])
-    assert record["agent"] == "Dana" and record["ended"] == "end-of-recording"
+    assert record["agent"] == AGENT and record["ended"] == "end-of-recording"
     assert record["outcome"] == "recovered"
     assert re.search(r"Incident record: .*\.html", answer.stdout)
 
@@ -82,7 +84,7 @@ def test_every_millisecond_is_accounted_for(replayed):
 
 def test_the_same_recording_gives_the_same_record(replayed, tmp_path):
     _, _, first = replayed
-    answer = replay(DEMO, tmp_path, "--agent", "Dana")
+    answer = replay(DEMO, tmp_path, "--agent", AGENT)
     assert answer.returncode == 0
     [record] = (tmp_path / "data" / "records").glob("*.json")
     second = json.loads(record.read_text())
@@ -97,7 +99,7 @@ def test_records_are_listed_shown_and_exported(replayed, tmp_path):
     data = home / "data"
     listed = assist("records", "list", "--data", data, home=home)
     call = re.search(r"\d{8}-\d{6}-[0-9a-f]{4}", listed.stdout)[0]
-    assert "escalated" in listed.stdout and "recovered" in listed.stdout
+    assert "escalated" in listed.stdout and "recovered" in listed.stdout and AGENT in listed.stdout
     shown = assist("records", "show", call, "--data", data, home=home)
     assert "Supervisor demand" in shown.stdout and "Call ended" in shown.stdout
     for name in ("r.json", "r.html"):
@@ -109,7 +111,7 @@ def test_records_are_listed_shown_and_exported(replayed, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("records", "show", "nope"), "no call 'nope'"),
+        (("records", "show", "no[/pe] [bold]"), "no call 'no[/pe] [bold]'"),
         (("records", "export", "nope"), "no record of call 'nope'"),
         (("replay", "missing.wav"), "missing.wav"),
         (("replay", "README.md"), "README.md"),

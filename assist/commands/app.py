@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from assist.privacy.consent import Consent
 from assist.settings import Settings
@@ -22,7 +23,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False)
+console = Console(highlight=False, markup=False, emoji=False)
+"""What is printed may be anybody's words: brackets in it are brackets, never colours."""
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the store and the models.")]
@@ -47,7 +49,7 @@ def group(name: str, help: str) -> typer.Typer:
 def fail(text: str, code: str = "") -> NoReturn:
     """One line on stderr, exit code 1."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"[bold red]assist:[/] {text}" + (f" [dim]\\[{code}][/]" if code else ""), markup=True
+        Text.assemble(("assist:", "bold red"), f" {text}", (f" [{code}]" if code else "", "dim"))
     )
     sys.exit(1)
 

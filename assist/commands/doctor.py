@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from assist.commands.app import ConfigOption, DataOption, ModelOption, PortOption, RecogniserOption, app, console
 from assist.settings import load_settings
@@ -34,8 +34,8 @@ def doctor(
     for finding in examine(settings):
         findings.append(finding)
         if not json_:
-            mark = f"[{COLOURS[finding.level]}]{finding.level:<8}[/]"
-            console.print(f"{mark} [bold]{finding.check:<12}[/] {escape(finding.text)}", soft_wrap=True)
+            mark, check = (f"{finding.level:<8} ", COLOURS[finding.level]), (f"{finding.check:<12} ", "bold")
+            console.print(Text.assemble(mark, check, finding.text), soft_wrap=True)
     bad = sum(finding.level is Level.BAD for finding in findings)
     if json_:
         typer.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from rich.console import Console
+from rich.text import Text
 
 from assist.coach.playbook import load_playbook
 from assist.events import Action, CallStarted, Event, PromptsWaiting
@@ -203,7 +204,7 @@ def run_practice(
 
     async def run() -> None:
         room = room_for(script, settings, show)
-        console.print(f"[bold]{script.title}[/] {script.about}\n[dim]{script.aim}[/]")
+        console.print(Text.assemble((script.title, "bold"), f" {script.about}\n", (script.aim, "dim")))
         async with contextlib.AsyncExitStack() as stack:
             if page:
                 address = await stack.enter_async_context(page_of(room, settings))

@@ -7,6 +7,7 @@ from html import escape
 
 from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from assist.records.report import LEAST_AGENTS, OptionTally, PlayTally, Report, StepTally, Tally
 from assist.records.sheet import sheet, table
@@ -121,8 +122,8 @@ def parts(report: Report) -> list[tuple[str, tuple[str, ...], Rows]]:
 
 def tables(report: Report) -> list[RenderableType]:
     """Everything for the terminal."""
-    facts = " · ".join(f"[bold]{value}[/] {name}" for name, value in _facts(report))
-    shown: list[RenderableType] = [f"[bold]Prevention report[/] {_span(report)}", facts]
+    facts = Text(" · ").join(Text.assemble((value, "bold"), f" {name}") for name, value in _facts(report))
+    shown: list[RenderableType] = [Text.assemble(("Prevention report", "bold"), f" {_span(report)}"), facts]
     for title, head, rows in parts(report):
         table = Table(title=title, title_justify="left")
         for number, name in enumerate(head):
