@@ -53,12 +53,12 @@ def privacy_export(
     chosen = _calls(settings, calls, customer)
     store = store_of(settings)
     try:
-        written = export(store, chosen, out, settings.data)
+        export(store, chosen, out, settings.data)
         for call in chosen:
             open_audit(store.people, settings.data).by_command("export", call)
     finally:
         store.close()
-    console.print(f"written: {out} ({written} calls)", markup=False)
+    console.print(f"written: {out} ({len(chosen)} calls)", markup=False)
 
 
 @privacy_app.command("erase")
@@ -101,13 +101,17 @@ def privacy_hold(
     import getpass
 
     from assist.access.audit import open_audit
+    from assist.privacy.retention import check_known
     from assist.store.rows import Hold, stamp
 
     settings = load_settings(config, data=data)
     store = store_of(settings)
-    store.hold(Hold(call, getpass.getuser(), why, stamp())).result()
-    open_audit(store.people, settings.data).by_command("hold", call, why)
-    store.close()
+    try:
+        check_known(store, [call])
+        store.hold(Hold(call, getpass.getuser(), why, stamp())).result()
+        open_audit(store.people, settings.data).by_command("hold", call, why)
+    finally:
+        store.close()
     console.print(f"{call} is on hold: {why}", markup=False)
 
 
@@ -118,9 +122,13 @@ def privacy_release(call: str, data: DataOption = None, config: ConfigOption = N
 
     settings = load_settings(config, data=data)
     store = store_of(settings)
-    store.release(call).result()
-    open_audit(store.people, settings.data).by_command("release", call)
-    store.close()
+    try:
+        if call not in {hold.call for hold in store.holds()}:
+            fail(f"call {call} is not on hold; see `assist retention show`", "hold-unknown")
+        store.release(call).result()
+        open_audit(store.people, settings.data).by_command("release", call)
+    finally:
+        store.close()
     console.print(f"{call} is no longer on hold", markup=False)
 
 
@@ -168,7 +176,9 @@ def retention_show(data: DataOption = None, config: ConfigOption = None) -> None
     keep = settings.keep
     table = Table("Kind", "Kept for", "Due now")
     table.add_row(
-        "sound", f"{keep.audio_days} days" if settings.recordings else "not kept (recordings)", str(len(found.sounds))
+        "sound",
+        f"{keep.audio_days} days" if settings.recordings else "not kept (recordings = false)",
+        str(len(found.sounds)),
     )
     table.add_row("words: events, transcript, quotes", f"{keep.transcript_days} days", str(len(found.words)))
     table.add_row("record and reviews", f"{keep.review_days} days", str(len(found.records)))

@@ -20,7 +20,7 @@ from assist.commands.app import (
 )
 from assist.settings import load_settings
 
-records_app = group("records", "Incident records: list, show, export.")
+records_app = group("records", "Incident records: list, show, export, verify; columns of the CSV, JSON Schema.")
 
 
 @records_app.command("list")
@@ -52,16 +52,19 @@ def records_list(
 
 @records_app.command("show")
 def records_show(call: str, data: DataOption = None, config: ConfigOption = None) -> None:
-    """One record in full."""
+    """A call line by line, as its log has it."""
     from assist.access.audit import open_audit
     from assist.live.terminal import Terminal
 
     settings = load_settings(config, data=data)
     store = store_of(settings)
     events = store.events(call)
+    left = store.record(call) is not None
     if events:
         open_audit(store.people, settings.data).by_command("look", call)
     store.close()
+    if left and not events:
+        fail(f"the words of call {call} are no longer kept; its record is: assist records export {call}", "log-erased")
     if not events:
         fail(f"no call {call!r} in this store; see `assist records list`", "record-unknown")
     terminal = Terminal(console)

@@ -1,10 +1,10 @@
 """How long each kind of data stays, what is due, and how it goes: by age, by call, by customer; a hold stops all of it.
 
 Four ages of a finished call, counted from its beginning: its sound goes first, where it was kept, with its words at the
-latest; then its words (events, transcript, quotes; the record
-stays as figures, levels and what people wrote), then the record with everything said about it, then the one row that
-says that there was a call and what was known about consent. The audit log loses its oldest entries by their own age, up
-to the first that is about a call on hold; what is left is still a sealed chain.
+latest; then its words (events, transcript, quotes; the record stays as figures, levels and what people wrote), then the
+record with everything said about it, then the one row that says that there was a call and what was known about consent.
+The audit log loses its oldest entries by their own age, up to the first that is about a call on hold; what is left is
+still a sealed chain.
 """
 
 from __future__ import annotations
@@ -123,8 +123,9 @@ def erase(store: Store, data: Path, calls: Sequence[str]) -> None:
     """Take whole calls out of the store and the record files beside it; returns when their bytes are gone.
 
     Raises:
-        AssistError: code on-hold, naming the first one that is.
+        AssistError: code call-unknown or on-hold, naming the first one that is.
     """
+    check_known(store, calls)
     held = {hold.call: hold for hold in store.holds()}
     for call in calls:
         if call in held:
@@ -134,28 +135,37 @@ def erase(store: Store, data: Path, calls: Sequence[str]) -> None:
     _remove_files(data, calls)
 
 
+def check_known(store: Store, calls: Sequence[str]) -> None:
+    """Refuse ids that nothing is kept of: a mistyped one must not pass for erased, or for held.
+
+    Raises:
+        AssistError: code call-unknown, naming the first one.
+    """
+    for call in calls:
+        if store.record(call) is None and not store.log(call) and store.gate(call) is None:
+            raise AssistError("call-unknown", f"nothing is kept of a call {call!r}; see `assist records list`")
+
+
 def of_customer(store: Store, key: str) -> list[str]:
     """Calls of a customer, by the key the telephone system gave (as it is shown, such as "…0142")."""
     return [record["call"] for record in _records(store) if record["caller"] == key]
 
 
-def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = None) -> int:
-    """Everything that is kept of these calls, as one zip file of JSON; how many calls were written.
+def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = None) -> None:
+    """Everything that is kept of these calls, as one zip file of JSON.
 
     With the data folder also their recordings, as WAV.
 
     Raises:
         AssistError: codes export-failed, call-unknown.
     """
-    written = 0
+    check_known(store, calls)
     try:
         with zipfile.ZipFile(out, "x", zipfile.ZIP_DEFLATED) as archive:
             out.chmod(0o600)
             for call in calls:
                 record, log = store.record(call), store.log(call)
                 gate = store.gate(call)
-                if record is None and not log and gate is None:
-                    raise AssistError("call-unknown", f"nothing is kept of a call {call!r}; see `assist records list`")
                 parts: dict[str, Any] = {
                     "record": record,
                     "events": [{"n": n, "type": name, "body": json.loads(body)} for n, name, body in log],
@@ -169,13 +179,8 @@ def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = No
                     with archive.open(f"{call}/sound.wav", "w", force_zip64=True) as file:
                         for start in range(0, sound.size, PART_BYTES):
                             file.write(sound.wav(start, start + PART_BYTES))
-                written += 1
     except OSError as error:
         raise AssistError("export-failed", f"cannot write {out}: {error.strerror or error}") from None
-    except AssistError:
-        out.unlink(missing_ok=True)
-        raise
-    return written
 
 
 def _records(store: Store) -> Iterator[dict[str, Any]]:
