@@ -19,6 +19,7 @@ from assist.bench.ears import Ears, measure_ears, transcribe
 from assist.bench.material import Material
 from assist.bench.peers.running import PEERS, measure_peer, python_of, variable
 from assist.errors import AssistError
+from assist.files import write_file
 from audio.measuring import Load, capacity
 
 OURS = "call-assist"
@@ -193,10 +194,7 @@ def write_json(path: Path, found: Comparison) -> None:
         ],
         "notes": [*found.notes, *verdicts(found)],
     }
-    try:
-        path.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise AssistError("json-unwritable", f"--json {path}: {error.strerror or error}.") from None
+    write_file(path, json.dumps(body, indent=1) + "\n")
 
 
 @contextlib.contextmanager

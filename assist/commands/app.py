@@ -26,7 +26,10 @@ app = typer.Typer(
 console = Console(highlight=False, markup=False, emoji=False)
 """What is printed may be anybody's words: brackets in it are brackets, never colours."""
 
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="Settings file (TOML). Default: assist.toml in the user's configuration folder."),
+]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the store and the models.")]
 PortOption = Annotated[int | None, typer.Option("--port", help="Port of the pages on loopback (8765).")]
 AgentOption = Annotated[str | None, typer.Option("--agent", help="Name of the agent on this call.")]
@@ -36,6 +39,7 @@ ConsentOption = Annotated[
     Consent | None,
     typer.Option(help="Consent to the call being kept. Default: the settings; a recording replayed counts as granted."),
 ]
+CallArgument = Annotated[str, typer.Argument(help="Id of a call (assist records list).")]
 PlaybookOption = Annotated[str | None, typer.Option("--playbook", help="A shipped playbook's name or a TOML file.")]
 
 

@@ -51,7 +51,11 @@ def evaluate(
         fail("nothing to measure: name labelled lines, calls or audio, or give --marks", "eval-input")
     settings = load_settings(config, data=data, recogniser=recogniser, model=model, playbook=playbook)
     store = store_of(settings) if marks else None
-    run_evaluation(settings, console, what or [], labels=labels, html=html, rules=rules or [], store=store)
+    try:
+        run_evaluation(settings, console, what or [], labels=labels, html=html, rules=rules or [], store=store)
+    finally:
+        if store is not None:
+            store.close()
 
 
 @bench_app.command("live")

@@ -16,6 +16,7 @@ from assist.commands.app import (
 )
 from assist.settings import load_settings
 
+NameArgument = Annotated[str, typer.Argument(help="A model's name, such as base.en (assist models list).")]
 models_app = group("models", "Recognition models: list, fetch ahead of time, calibrate.")
 
 
@@ -33,7 +34,7 @@ def models_list(data: DataOption = None, config: ConfigOption = None) -> None:
 
 
 @models_app.command("fetch")
-def models_fetch(name: str, data: DataOption = None, config: ConfigOption = None) -> None:
+def models_fetch(name: NameArgument, data: DataOption = None, config: ConfigOption = None) -> None:
     """Download a model ahead of time, with its checksums verified."""
     from assist.live.loading import fetch_with_progress
 
@@ -44,8 +45,10 @@ def models_fetch(name: str, data: DataOption = None, config: ConfigOption = None
 
 @models_app.command("calibrate")
 def models_calibrate(
-    name: str,
-    recordings: Annotated[list[Path] | None, typer.Argument(help="Your own recordings.")] = None,
+    name: NameArgument,
+    recordings: Annotated[
+        list[Path] | None, typer.Argument(help="Your own calls: some minutes of speech, at least 100 words.")
+    ] = None,
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:

@@ -15,13 +15,14 @@ users_app = group("users", "People who may log in: add, list, remove, passwd, ro
 StdinOption = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
 ]
-RoleOption = Annotated[str, typer.Option(help="agent, supervisor, qa or admin.")]
+UserArgument = Annotated[str, typer.Argument(help="A user's name (assist users list).")]
+ROLES = "agent, supervisor, qa or admin."
 
 
 @users_app.command("add")
 def users_add(
     name: Annotated[str, typer.Argument(help="An agent's name is the one their calls carry (--agent).")],
-    role: RoleOption,
+    role: Annotated[str, typer.Option(help=ROLES)],
     password_stdin: StdinOption = False,
     data: DataOption = None,
     config: ConfigOption = None,
@@ -51,7 +52,7 @@ def users_list(data: DataOption = None, config: ConfigOption = None) -> None:
 
 
 @users_app.command("remove")
-def users_remove(name: str, data: DataOption = None, config: ConfigOption = None) -> None:
+def users_remove(name: UserArgument, data: DataOption = None, config: ConfigOption = None) -> None:
     """Take a user out; their open pages are closed within seconds."""
     from assist.access.accounts import remove_user
     from assist.access.audit import open_audit
@@ -66,7 +67,7 @@ def users_remove(name: str, data: DataOption = None, config: ConfigOption = None
 
 @users_app.command("passwd")
 def users_passwd(
-    name: str, password_stdin: StdinOption = False, data: DataOption = None, config: ConfigOption = None
+    name: UserArgument, password_stdin: StdinOption = False, data: DataOption = None, config: ConfigOption = None
 ) -> None:
     """Give a user another password; their open pages are closed within seconds."""
     from assist.access.accounts import set_password
@@ -81,7 +82,12 @@ def users_passwd(
 
 
 @users_app.command("role")
-def users_role(name: str, role: str, data: DataOption = None, config: ConfigOption = None) -> None:
+def users_role(
+    name: UserArgument,
+    role: Annotated[str, typer.Argument(help=ROLES)],
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
     """Give a user another role; their open pages are closed within seconds."""
     from assist.access.accounts import set_role
     from assist.access.audit import open_audit
@@ -101,7 +107,7 @@ def audit(
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Who looked at what: the audit log, oldest of the newest first."""
+    """Who looked at what and changed what: the newest entries of the audit log, in order of time."""
     from assist.access.audit import open_audit
 
     settings = load_settings(config, data=data)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from assist.commands.app import ConfigOption, DataOption, console, fail, group, store_of
+from assist.commands.app import CallArgument, ConfigOption, DataOption, console, fail, group, store_of
 from assist.settings import Settings, load_settings
 
 privacy_app = group("privacy", "One call's or customer's data: export, erase, hold, release; measure the masking.")
@@ -92,7 +92,7 @@ def privacy_erase(
 
 @privacy_app.command("hold")
 def privacy_hold(
-    call: str,
+    call: CallArgument,
     why: Annotated[str, typer.Option(help="Why, such as a case number.")],
     data: DataOption = None,
     config: ConfigOption = None,
@@ -116,7 +116,7 @@ def privacy_hold(
 
 
 @privacy_app.command("release")
-def privacy_release(call: str, data: DataOption = None, config: ConfigOption = None) -> None:
+def privacy_release(call: CallArgument, data: DataOption = None, config: ConfigOption = None) -> None:
     """End the hold of a call."""
     from assist.access.audit import open_audit
 
@@ -136,7 +136,10 @@ def privacy_release(call: str, data: DataOption = None, config: ConfigOption = N
 def privacy_measure(
     spoken: Annotated[int, typer.Option(help="Also read that many card numbers aloud (needs flite).")] = 0,
     unseen: Annotated[
-        bool, typer.Option("--unseen", help="By a voice it was not tuned on (needs festival and festvox-kdlpc16k).")
+        bool,
+        typer.Option(
+            "--unseen", help="With --spoken: by a voice it was not tuned on (needs festival and festvox-kdlpc16k)."
+        ),
     ] = False,
 ) -> None:
     """How much of generated numbers the masking catches, with 95 % intervals; also read aloud, if asked."""

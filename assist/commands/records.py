@@ -10,6 +10,7 @@ import typer
 from rich.table import Column, Table
 
 from assist.commands.app import (
+    CallArgument,
     ConfigOption,
     DataOption,
     app,
@@ -25,7 +26,9 @@ records_app = group("records", "Incident records: list, show, export, verify; co
 
 @records_app.command("list")
 def records_list(
-    limit: Annotated[int, typer.Option(min=1)] = 20, data: DataOption = None, config: ConfigOption = None
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    data: DataOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """Finished calls, newest first."""
     from assist.store.searching import RecordQuery
@@ -51,7 +54,7 @@ def records_list(
 
 
 @records_app.command("show")
-def records_show(call: str, data: DataOption = None, config: ConfigOption = None) -> None:
+def records_show(call: CallArgument, data: DataOption = None, config: ConfigOption = None) -> None:
     """A call line by line, as its log has it."""
     from assist.access.audit import open_audit
     from assist.live.terminal import Terminal
@@ -131,7 +134,7 @@ def records_schema() -> None:
 
 @records_app.command("verify")
 def records_verify(
-    call: str,
+    call: CallArgument,
     record: Annotated[Path | None, typer.Option(help="Verify this exported record (JSON).")] = None,
     data: DataOption = None,
     config: ConfigOption = None,

@@ -16,6 +16,7 @@ from rich.table import Table
 from assist.errors import AssistError
 from assist.evaluation.backtest import CallChanges, Judges, compare
 from assist.events import Event
+from assist.files import write_file
 from assist.records.export import span
 from assist.records.sheet import section, sheet
 from assist.settings import Settings
@@ -113,10 +114,7 @@ def run_backtest(
     for table in tables(results):
         console.print(table)
     if html is not None:
-        try:
-            html.write_text(page(results, old, new), encoding="utf-8")
-        except OSError as error:
-            raise AssistError("export-failed", f"cannot write {html}: {error.strerror}") from None
+        write_file(html, page(results, old, new))
         console.print(f"written: {html}", markup=False)
     return results
 

@@ -11,13 +11,13 @@ from rich.console import Console
 
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
-from assist.errors import AssistError
 from assist.evaluation.cases import LabelledCall, read_clips
 from assist.evaluation.figures import Evaluation, iter_notes
 from assist.evaluation.marks import marked_cases
 from assist.evaluation.report import page, tables
 from assist.evaluation.scoring import evaluate_cases, evaluate_clips, evaluate_file
 from assist.events import CallStarted
+from assist.files import write_file
 from assist.live.session import Session
 from assist.settings import Settings
 from assist.store.store import Store
@@ -42,7 +42,7 @@ def run_evaluation(
     `store`: also what people have marked in its calls.
 
     Raises:
-        AssistError: code eval-input, naming file, line and what was expected.
+        AssistError: codes eval-input, naming file, line and what was expected; export-failed.
     """
     rulebook = load_rules(extra=[*settings.rules, *rules] or None)
     heard = RosterSettings(meaning=settings.meaning)
@@ -79,10 +79,7 @@ def run_evaluation(
         for table in tables(evaluation):
             console.print(table)
     if html is not None and done:
-        try:
-            html.write_text(page(done), encoding="utf-8")
-        except OSError as error:
-            raise AssistError("export-failed", f"cannot write {html}: {error.strerror}") from None
+        write_file(html, page(done))
         console.print(f"written: {html}", markup=False)
 
 

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from assist.errors import AssistError
+from assist.files import write_file
 from assist.records.page import page
 from assist.records.record import IncidentRecord, read_record
 from assist.records.trends import DONE
@@ -72,17 +73,11 @@ def export(records: Sequence[IncidentRecord], out: Path, form: str) -> int:
         raise AssistError("export-format", f"--out {out}: expected a name that ends in .json, .csv or .html")
     if not folder and chosen_form == "html" and len(records) != 1:
         raise AssistError("export-format", f"--out {out}: a page holds one record: name a folder and --format html")
-    try:
-        if not folder:
-            out.write_text(text_of(records, chosen_form), encoding="utf-8", newline="")
-            return 1
-        out.mkdir(parents=True, exist_ok=True)
-        for record in records:
-            (out / f"{record.call}.{chosen_form}").write_text(
-                text_of([record], chosen_form), encoding="utf-8", newline=""
-            )
-    except OSError as error:
-        raise AssistError("export-failed", f"cannot write {out}: {error.strerror}") from None
+    if not folder:
+        write_file(out, text_of(records, chosen_form))
+        return 1
+    for record in records:
+        write_file(out / f"{record.call}.{chosen_form}", text_of([record], chosen_form), make_folder=True)
     return len(records)
 
 

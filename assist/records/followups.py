@@ -9,6 +9,7 @@ from pathlib import Path
 
 from assist.coach.due import due_day
 from assist.errors import AssistError
+from assist.files import write_file
 from assist.records.icalendar import to_icalendar
 from assist.store.rows import Review, stamp
 from assist.store.searching import EVERY, RecordQuery
@@ -83,7 +84,4 @@ def write_calendar(followups: list[OpenFollowUp], out: Path) -> None:
         AssistError: code export-failed.
     """
     dated = [(f"{f.call}-{f.id}", f.what, f.owner, f.at or f.day) for f in followups if f.day is not None]
-    try:
-        out.write_bytes(to_icalendar(dated, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}").encode())
-    except OSError as error:
-        raise AssistError("export-failed", f"cannot write {out}: {error.strerror}") from None
+    write_file(out, to_icalendar(dated, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"))

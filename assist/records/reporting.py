@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assist.errors import AssistError
+from assist.files import write_file
 from assist.records.export import span
 from assist.records.report import Report, report
 from assist.records.report_page import page
@@ -47,7 +48,4 @@ def write_page(found: Report, out: Path) -> None:
     Raises:
         AssistError: code export-failed.
     """
-    try:
-        out.write_text(page(found), encoding="utf-8")
-    except OSError as error:
-        raise AssistError("export-failed", f"cannot write {out}: {error.strerror}") from None
+    write_file(out, page(found))
