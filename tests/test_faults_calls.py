@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from assist.errors import AssistError
 from assist.events import Action, CallStarted, ConsentSet
 from assist.live.accounting import ORDER, Ledger, accounted
+from assist.live.joining import Joining, join_and_stay, open_to_calls
 from assist.live.resuming import RESUME_S
 from audio.channels import SILENT_MS, ChannelWatch
 from audio.events import Chunk, Gap, Speaker, Trouble, Utterance
@@ -302,12 +303,13 @@ def test_a_quiet_line_a_silent_call_and_hold_music_are_no_dead_channel():
     assert watched(120, lambda second: 0.2 if second % 40 < 30 else 0.01, lambda second: 0.1 * (second % 9 < 6)) == []
 
 
-def test_one_call_that_fails_touches_no_other(tmp_path):
-    class Broken(Sound):
-        async def __aiter__(self):
-            yield Chunk(0, {who: SILENCE for who in BOTH})
-            raise RuntimeError("the gateway sent nonsense")
+class Broken(Sound):
+    async def __aiter__(self):
+        yield Chunk(0, {who: SILENCE for who in BOTH})
+        raise RuntimeError("the gateway sent nonsense")
 
+
+def test_one_call_that_fails_touches_no_other(tmp_path):
     async def run():
         one = service(tmp_path)
         one.open()
@@ -323,6 +325,26 @@ def test_one_call_that_fails_touches_no_other(tmp_path):
     bad, good = asyncio.run(run())
     assert bad["ended"] == "failed" and good["ended"] == "end-of-recording"
     assert len(good["transcript"]) == 10
+
+
+def test_a_call_that_fails_in_the_server_is_told_to_its_command_in_one_line_without_what_was_said(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Joining, "source", lambda asked: Broken())
+
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        problems = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+        async with open_to_calls(one):
+            with pytest.raises(AssistError, match=r"call .* failed \(RuntimeError\); what was heard") as caught:
+                await join_and_stay(tmp_path, Joining(microphone="1"), lambda event: None)
+        await one.close()
+        return caught.value, problems
+
+    told, problems = asyncio.run(run())
+    assert told.code == "join-refused" and "nonsense" not in str(told) and problems == []
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def run_evaluation(
         console.print(f"written: {html}", markup=False)
 
 
-def _transcriber(settings: Settings, console: Console):  # type: ignore[no-untyped-def]
+def _transcriber(settings: Settings, console: Console) -> Callable[[Path], list[Word]]:
     from assist.live.loading import load_hearing
     from audio.recording import open_recording
 

@@ -53,13 +53,10 @@ class Spoken:
     none_share: Figure
     few_left: int
     """Numbers of which fewer than LEAK digit-bearing words were left in sight."""
-    few_share: Figure
     said: int
     """Digit-bearing words recognised, all numbers together."""
     seen: int
     """Of those, left in sight."""
-    with_cue: tuple[int, int]
-    """(none left, numbers) where the agent had asked for the card."""
     partial_leaks: int
     """Provisional texts with three digit-bearing words and more in sight, all numbers together."""
 
@@ -83,24 +80,20 @@ def measure_spoken(
     if missing:
         raise AssistError("voice-missing", f"numbers are read aloud by {missing[0]}, which is not here: apt install it")
     scheduler = Scheduler(recogniser, 1)
-    none = few = said = seen = cued = cued_none = leaks = 0
+    none = few = said = seen = leaks = 0
     try:
         for n, (voice, text) in enumerate(_texts(numbers, voices, random.Random(seed))):
             redactor = Redactor()
-            asked = n % 2 == 0
-            if asked:
+            if n % 2 == 0:
                 redactor.settled(_QUESTION)
             before, after, partial = _digits_seen(scheduler, redactor, spoken(voice, text))
             said, seen, leaks = said + before, seen + after, leaks + partial
             none += after == 0
             few += after < LEAK
-            cued += asked
-            cued_none += asked and after == 0
             progress(n + 1)
     finally:
         scheduler.close()
-    shares = wilson(none, numbers), wilson(few, numbers)
-    return Spoken(numbers, none, shares[0], few, shares[1], said, seen, (cued_none, cued), leaks)
+    return Spoken(numbers, none, wilson(none, numbers), few, said, seen, leaks)
 
 
 def _texts(numbers: int, voices: Sequence[str], rng: random.Random) -> Iterator[tuple[str, str]]:

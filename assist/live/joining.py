@@ -166,9 +166,9 @@ async def join_and_stay(data: Path, asked: Joining, show: Callable[[Event], None
     raise lost
 
 
-async def _take(
-    service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, joins: bool = True
-) -> None:
+async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, joins: bool) -> None:
+    """Answer one connection: write what a command asks, or take its call until that ends."""
+
     def say(answer: dict[str, Any]) -> None:
         writer.write(json.dumps(answer).encode() + b"\n")
 
@@ -176,56 +176,59 @@ async def _take(
         line = await reader.readline()
         if line.startswith(BEGINS):
             say(await write(service, line))
-            writer.close()
-            return
-        if not joins:
+        elif joins:
+            call, task = _begin(service, Joining.model_validate_json(line), say)
+            say({"ended": await _to_its_end(service, call, task, reader)})
+        else:
             say({"refused": ALONE})
-            writer.close()
-            return
-        asked = Joining.model_validate_json(line)
-        source = asked.source()
-    except AudioError as error:
+        await writer.drain()
+    except (AssistError, AudioError) as error:
         say({"refused": str(error)})
-        writer.close()
-        return
     except ValueError as error:
         say({"refused": f"not understood: {str(error).splitlines()[0]}"})
+    except OSError:
+        pass  # the command has gone; the call is recorded all the same
+    finally:
         writer.close()
-        return
 
+
+def _begin(service: Service, asked: Joining, say: Callable[[dict[str, Any]], None]) -> tuple[str, asyncio.Task[str]]:
     def tell(event: Event) -> None:
         if not isinstance(event, SCREEN_ONLY):
             name, body = encode(event)
             say({"type": name, "body": body})
 
-    try:
-        if asked.resume is not None:
-            call, task = service.resume(asked.resume, source, agent=asked.agent, listener=tell)
-        else:
-            call, task = service.start(
-                source,
-                agent=asked.agent,
-                caller=asked.caller,
-                value=asked.value,
-                consent=asked.agreed,
-                consent_by=asked.agreed_by,
-                listener=tell,
-            )
-    except AssistError as error:
-        say({"refused": str(error)})
-        writer.close()
-        return
+    source = asked.source()
+    if asked.resume is not None:
+        return service.resume(asked.resume, source, agent=asked.agent, listener=tell)
+    return service.start(
+        source,
+        agent=asked.agent,
+        caller=asked.caller,
+        value=asked.value,
+        consent=asked.agreed,
+        consent_by=asked.agreed_by,
+        listener=tell,
+    )
+
+
+async def _to_its_end(service: Service, call: str, task: asyncio.Task[str], reader: asyncio.StreamReader) -> str:
+    """Wait until the call is over, hung up where its command goes away; its record's id, empty where none was kept.
+
+    Raises:
+        AssistError: code call-failed. What the failure says of itself may hold a caller's words.
+    """
     keeper = service.keepers[call]
     gone = asyncio.create_task(reader.read())
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done() and call in service.calls:
             service.calls[call].hang_up()
-        await task
-        say({"ended": call if keeper.kept else ""})
-        await writer.drain()
-    except OSError:
-        pass  # the command has gone; the call is recorded all the same
+        await asyncio.wait({task})
     finally:
         gone.cancel()
-        writer.close()
+    if (failure := task.exception()) is not None:
+        raise AssistError(
+            "call-failed", f"call {call} failed ({type(failure).__name__}); what was heard is in the store"
+        )
+    return call if keeper.kept else ""

@@ -11,9 +11,10 @@ import os
 import signal
 import sys
 import webbrowser
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from rich.console import Console
@@ -210,7 +211,7 @@ def _leave_record(service: Service, call: str, console: Console) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{call}.json").write_text(json.dumps(body, ensure_ascii=False, indent=2), encoding="utf-8")
     out = folder / f"{call}.html"
-    out.write_text(page(read_record(body or {})), encoding="utf-8")
+    out.write_text(page(read_record(body)), encoding="utf-8")
     console.print(f"Incident record: {out}", markup=False, soft_wrap=True)
 
 
@@ -219,7 +220,7 @@ def _on_a_terminal() -> bool:
 
 
 @contextlib.contextmanager
-def _on_stop(stop: Callable[[], object]):  # type: ignore[no-untyped-def]
+def _on_stop(stop: Callable[[], object]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
@@ -238,6 +239,6 @@ async def _until_stopped() -> None:
         await stopped.wait()
 
 
-def _run(main: Callable[[], Awaitable[None]]) -> None:
+def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    asyncio.run(main())  # type: ignore[arg-type]
+    asyncio.run(main())
