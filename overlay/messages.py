@@ -305,7 +305,7 @@ class Duty(_Message):
 
 
 class Quality(_Message):
-    """`quality`: this site's own measured quality, today."""
+    """`quality`: this site's own measured quality, since the program was started; delays of its last 1,000 prompts."""
 
     median_ms: int | None = Field(
         None, description="end of what was heard to its card, the agent's own words waited for; None before any"

@@ -56,7 +56,7 @@ function drawTop() {
   fill(find("counts"), calls, () => Object.entries(calls).filter(([, n]) => n).map(([level, n]) => chip(level, `${n} ${level}`)));
   const parts = [];
   if (quality?.median_ms != null) {
-    parts.push(`Word to card here today: ${(quality.median_ms / 1000).toFixed(1)} s`
+    parts.push(`Word to card here: ${(quality.median_ms / 1000).toFixed(1)} s`
       + (quality.p95_ms != null ? `, 19 in 20 under ${(quality.p95_ms / 1000).toFixed(1)} s` : ""));
   }
   if (quality?.shown) parts.push(`Wrong prompts: ${quality.wrong} of ${quality.shown}`);
