@@ -13,23 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from platformdirs import user_data_dir
-
 from audio import hub
 from audio.errors import AudioError
-from audio.hub import can_download
-
-__all__ = [
-    "DEFAULT_MODEL",
-    "KNOWN_MODELS",
-    "Choice",
-    "can_download",
-    "choose_recogniser",
-    "default_models_dir",
-    "fetch_model",
-    "find_model",
-    "verify_model",
-]
 
 KNOWN_MODELS = {
     "tiny.en": "Systran/faster-whisper-tiny.en",
@@ -65,11 +50,6 @@ _digests_read: dict[Path, dict[str, list[object]]] = {}
 
 Progress = Callable[[str, int, int], None]
 """Hears (file, bytes so far of all files, bytes of all files)."""
-
-
-def default_models_dir() -> Path:
-    """Where models are kept unless the settings say otherwise."""
-    return Path(user_data_dir("call-assist")) / "models"
 
 
 def find_model(name_or_folder: str, *, models_dir: Path) -> Path | None:
@@ -287,7 +267,7 @@ def choose_recogniser(
     model: str | None,
     models_dir: Path,
     *,
-    reachable: Callable[[], bool] = can_download,
+    reachable: Callable[[], bool] = hub.can_download,
 ) -> Choice:
     """Whisper when a model is on disk or can be downloaded, otherwise the built-in recogniser; or as told.
 

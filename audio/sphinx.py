@@ -27,8 +27,6 @@ from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Pcm, Word
 from audio.steadiness import Steadiness
 
-__all__ = ["SphinxRecogniser"]
-
 FRAME_MS = 10
 """Milliseconds per frame of the acoustic model (frate 100)."""
 MARGIN = SAMPLE_RATE // 5

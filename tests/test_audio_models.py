@@ -15,12 +15,11 @@ from pathlib import Path
 import pytest
 
 from audio.errors import AudioError
+from audio.hub import can_download
 from audio.models import (
     DEFAULT_MODEL,
     KNOWN_MODELS,
-    can_download,
     choose_recogniser,
-    default_models_dir,
     fetch_model,
     find_model,
     verify_model,
@@ -339,10 +338,6 @@ def test_models_of_other_programs_are_found(tmp_path: Path) -> None:
     refs.mkdir()
     (refs / "main").write_text("abc")
     assert find_model("base.en", models_dir=tmp_path / "models") == snapshot
-
-
-def test_models_live_in_the_users_data_folder() -> None:
-    assert default_models_dir().parts[-2:] == ("call-assist", "models")
 
 
 TEST_MODEL = Path(__file__).parent.parent / ".." / "shared" / "models" / "model"

@@ -55,7 +55,7 @@ def devices(settings: Settings) -> Iterator[Finding]:
     try:
         devices = list_devices()
     except AudioError as error:
-        yield warning("devices", f"{error} (recordings and telephone systems work without)")
+        yield warning("devices", f"{error} (replaying recordings works without)")
         return
     microphones = [device for device in devices if not device.far_end]
     far_ends = [device for device in devices if device.far_end]

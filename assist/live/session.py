@@ -288,11 +288,7 @@ class Session:
         events: list[Event] = []
         provisional = {key for key, signal in found.items() if not signal.settled}
         for key in self._provisional.get(latest.id, set()) - found.keys():
-            del self._signals[key]
-            self._stand_on.pop(key, None)
-            events.append(SignalWithdrawn(self.now_ms, key))
-            events += self._changed(self.escalation.withdraw(key, self.now_ms))
-            events += self.coach.withdraw(key, self.now_ms)
+            events += self._unsay(key)
         if latest.settled:
             self._provisional.pop(latest.id, None)
         else:
