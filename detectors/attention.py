@@ -9,7 +9,7 @@ from detectors.signals import Severity
 
 @dataclass(frozen=True, slots=True)
 class AttentionSettings:
-    """Limits on prompts. Defaults: the market study's "attention" row (one card, 3 help cards a call, 60 s a rule)."""
+    """Limits on prompts. Defaults: the market study's row "attention" (one card, 60 s a rule), but for help cards."""
 
     per_minute: int = 2
     """Prompts of any tier below urgent in any 60 seconds."""
@@ -68,7 +68,3 @@ class AttentionBudget:
             return
         self._spent = [at for at in self._spent if now_ms - at < 60_000] + [now_ms]
         self._help += tier is Severity.HELP
-
-    def spent(self, now_ms: int) -> int:
-        """Prompts below urgent shown in the last 60 seconds."""
-        return sum(now_ms - at < 60_000 for at in self._spent)

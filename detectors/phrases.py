@@ -23,8 +23,8 @@ STRADDLE_WORDS = 8
 """So many words of what the speaker said before the pause are looked at."""
 LEAST_PROBABILITY = 0.15
 """A phrase whose words the recogniser believed less on average is no evidence; severe rules are exempt. pocketsphinx
-gives right words 0.2 on the telephone band: at 0.3 a quarter of what it
-heard rightly was lost, with no false hit less."""
+gives right words 0.2 on the telephone band: at 0.3 a quarter of what it heard rightly was lost, with no false hit
+less."""
 
 CONNECTING = frozenset("to of for from about with on in at by who that which if".split())
 """After these the object is still to come ("cancel my subscription" ... "to your newsletter"): two words more."""

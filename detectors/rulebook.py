@@ -81,18 +81,6 @@ class Rulebook:
     version: str
     """First 12 hex digits of SHA-256 over the files."""
 
-    def phrases(self) -> Sequence[str]:
-        """Words worth expecting: the plain phrases of the customer's rules, without alternatives or gaps."""
-        return tuple(
-            dict.fromkeys(
-                phrase
-                for rule in self.rules
-                if rule.speaker is Speaker.CUSTOMER
-                for phrase in rule.phrases
-                if re.fullmatch(r"[a-z' ]+", phrase)
-            )
-        )
-
     def mendable(self) -> frozenset[str]:
         """Every word that some pattern of a polite rule needs.
 

@@ -7,7 +7,7 @@ import errno
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -152,16 +152,6 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncI
         server.should_exit = True
         await asyncio.shield(running)
         listener.close()
-
-
-async def serve(
-    app: App, host: str = "127.0.0.1", port: int = 8765, *, ready: Callable[[str], None] | None = None
-) -> None:
-    """Serve until cancelled; `ready` is told the address. Raises as `serving` does."""
-    async with serving(app, host, port) as address:
-        if ready is not None:
-            ready(address)
-        await asyncio.Event().wait()
 
 
 def _refuse_open_doors(host: str, settings: ScreenSettings, no_login: bool) -> None:

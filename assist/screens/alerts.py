@@ -17,7 +17,7 @@ from detectors.signals import Severity
 from overlay.errors import OverlayError
 
 TURN_S = 20.0
-"""Unclaimed for this long: the next supervisor (the brief of the board; research/market 6d)."""
+"""Unclaimed for this long: the next supervisor is asked. Chosen, not measured."""
 AWAY_S = 5.0
 """A board gone for this long is not asked any more: long enough for a reload or a reconnect."""
 LEFT_S = 60.0
