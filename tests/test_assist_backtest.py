@@ -17,6 +17,7 @@ from assist.store.rows import Review
 from assist.store.searching import RecordQuery
 from assist.store.store import open_store
 from audio.events import Speaker, Utterance, Word
+from detectors.roster import ModelError
 from detectors.rulebook import load_rules
 from detectors.signals import Evidence, Severity, Signal
 
@@ -152,6 +153,13 @@ def test_the_command_prints_tables_and_writes_a_page(store, tmp_path):
     with pytest.raises(AssistError, match="no stored call fits"):
         query = RecordQuery(since="2030-01-01")
         run_backtest(settings, store, Console(quiet=True), [], old=OLD, new=new, query=query, html=None)
+
+
+def test_without_the_sentence_model_in_the_settings_no_call_is_judged_by_it(monkeypatch):
+    monkeypatch.setattr("detectors.roster.shipped_model", lambda: 1 / 0)
+    with pytest.raises(ModelError):
+        judge(LOG, OLD)
+    assert judge(LOG, replace(OLD, meaning=False))
 
 
 def test_the_page_escapes_what_a_playbook_says():

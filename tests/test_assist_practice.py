@@ -22,6 +22,7 @@ from assist.practice.script import list_scripts, load_script
 from assist.settings import Settings
 from audio.events import Speaker, Utterance
 from audio.recording import open_recording
+from detectors.roster import ModelError
 from overlay.doing import DoHelp, DoSay
 from overlay.errors import OverlayError
 from overlay.identity import Identity
@@ -204,6 +205,14 @@ def test_what_is_no_practice_is_refused(tmp_path):
         asyncio.run(room.desk(who, DoSay(do="say", call="practice", text="hello")))
     with pytest.raises(OverlayError, match="answer the customer"):
         asyncio.run(room.desk(who, DoHelp(do="help", call="practice")))
+
+
+def test_without_the_sentence_model_in_the_settings_practice_is_not_judged_by_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("detectors.roster.shipped_model", lambda: 1 / 0)
+    chosen = Settings(data=tmp_path, agent="Trainee")
+    with pytest.raises(ModelError):
+        room_for(load_script("missed-visit"), chosen, lambda event: None)
+    room_for(load_script("missed-visit"), chosen.model_copy(update={"meaning": False}), lambda event: None)
 
 
 def test_aloud_the_trainees_own_words_move_the_call(tmp_path):

@@ -2,9 +2,9 @@
 
 Each row's seal is an HMAC-SHA256 over the row and the seal before it, the head's one over the length and the last seal.
 The key lies beside the database, not in it: whoever can change the database alone cannot change, drop, add or reorder a
-row without `verify` finding it. Retention takes out the oldest rows; where the log begins then is sealed too.
-Against somebody who holds the key as well, or puts back an older copy of everything,
-note the printed head elsewhere from time to time.
+row without `verify` finding it. Retention takes out the oldest rows; where the log begins then is sealed too. Against
+somebody who holds the key as well, or puts back an older copy of everything, note the printed head elsewhere from time
+to time.
 """
 
 from __future__ import annotations

@@ -70,10 +70,15 @@ def backtest(
     if not playbook and not rules:
         fail("nothing to try: give --playbook, --rules, or both", "backtest-empty")
     settings = load_settings(config, data=data, recogniser=recogniser, model=model)
-    before = Judges(load_playbook(old or settings.playbook, options=settings.options), load_rules(extra=settings.rules))
+    before = Judges(
+        load_playbook(old or settings.playbook, options=settings.options),
+        load_rules(extra=settings.rules),
+        settings.meaning,
+    )
     after = Judges(
         load_playbook(playbook or old or settings.playbook, options=settings.options),
         load_rules(extra=[*settings.rules, *(rules or [])]),
+        settings.meaning,
     )
     store = store_of(settings)
     try:

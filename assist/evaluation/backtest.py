@@ -49,6 +49,8 @@ class Judges:
 
     playbook: Playbook
     rulebook: Rulebook
+    meaning: bool = True
+    """By the sentence model too, as the settings have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def judge(events: Sequence[Event], judges: Judges) -> list[Event]:
     if started is None:
         raise ValueError("the events hold no CallStarted")
     heard = [e.signal for e in events if isinstance(e, SignalRaised) and e.signal.id in OF_SOUND]
-    detectors = build(judges.rulebook, RosterSettings(off=OF_SOUND))
+    detectors = build(judges.rulebook, RosterSettings(off=OF_SOUND, meaning=judges.meaning))
     coach = Coach(
         judges.playbook,
         AgentProfile(started.agent),

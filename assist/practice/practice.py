@@ -38,6 +38,8 @@ class Practice:
     playbook: Playbook
     rulebook: Rulebook
     started: CallStarted
+    meaning: bool = True
+    """Judged by the sentence model too, as the settings have it."""
     said: list[tuple[str, Line]] = field(default_factory=list)
     """(utterance id, line) of every line the customer has said."""
     over: bool = False
@@ -45,7 +47,9 @@ class Practice:
 
     def __post_init__(self) -> None:
         self._raised = AsHeard([])
-        detectors = build(self.rulebook, RosterSettings(off=frozenset({"raised_voice", "silence"})))
+        detectors = build(
+            self.rulebook, RosterSettings(off=frozenset({"raised_voice", "silence"}), meaning=self.meaning)
+        )
         coach = Coach(
             self.playbook,
             AgentProfile(self.started.agent),

@@ -60,9 +60,10 @@ class Reserve:
             if self._path.exists() and self._path.stat().st_size == self._size:
                 return True
             with open(self._path, "wb") as file:
-                os.posix_fallocate(file.fileno(), 0, self._size) if hasattr(os, "posix_fallocate") else file.write(
-                    bytes(self._size)
-                )
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, self._size)
+                else:
+                    file.write(bytes(self._size))
             self._path.chmod(0o600)
         except OSError:
             self.spend()
