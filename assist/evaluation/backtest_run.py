@@ -20,7 +20,7 @@ from assist.files import write_file
 from assist.records.export import span
 from assist.records.sheet import section, sheet
 from assist.settings import Settings
-from assist.store.rows import Review
+from assist.store.rows import Review, last_said
 from assist.store.searching import RecordQuery
 from assist.store.store import Store
 from assist.wording import clock, label
@@ -51,9 +51,7 @@ def _marks(store: Store, call: str, reviews: Sequence[Review]) -> Marks:
     """What reviewers say counts over what the agent said with W."""
     record = store.record(call) or {}
     marks = {use["id"]: "wrong" for use in record.get("prompts", ()) if use.get("how") == "wrong"}
-    for review in reviews:
-        if review.kind == "prompt":
-            marks[review.target] = review.text
+    marks |= {target: said for (kind, target), said in last_said(reviews).items() if kind == "prompt"}
     return {prompt: mark for prompt, mark in marks.items() if mark in ("right", "wrong")}
 
 

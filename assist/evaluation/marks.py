@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from assist.evaluation.cases import Case, Mark, case_from_mark
-from assist.records.record import IncidentRecord, Line
+from assist.records.record import IncidentRecord, Line, read_record
 from assist.store.rows import Review
-from assist.store.searching import RecordQuery
+from assist.store.searching import EVERY, RecordQuery
 from assist.store.store import Store
 from audio.events import Speaker
 from detectors.signals import SIGNAL_IDS
@@ -22,11 +22,11 @@ def marked_cases(store: Store) -> tuple[list[Case], int]:
     said = store.said()
     cases: list[Case] = []
     without = 0
-    for digest in store.digests(RecordQuery(limit=1_000_000)):
+    for digest in store.digests(RecordQuery(limit=EVERY)):
         body = store.record(digest["call"])
         if body is None:
             continue
-        found, lost = cases_of(IncidentRecord.model_validate(body), said.get(digest["call"], ()))
+        found, lost = cases_of(read_record(body), said.get(digest["call"], ()))
         cases += found
         without += lost
     return cases, without

@@ -11,7 +11,7 @@ from assist.coach.due import due_day
 from assist.errors import AssistError
 from assist.files import write_file
 from assist.records.icalendar import to_icalendar
-from assist.store.rows import Review, stamp
+from assist.store.rows import Review, last_said, stamp
 from assist.store.searching import EVERY, RecordQuery
 from assist.store.store import Store
 
@@ -42,7 +42,7 @@ def open_followups(store: Store) -> list[OpenFollowUp]:
     found = []
     said = store.said()
     for digest in store.digests(RecordQuery(limit=EVERY)):
-        last = {(review.kind, review.target): review.text for review in said.get(digest["call"], ())}
+        last = last_said(said.get(digest["call"], ()))
         said_on = datetime.fromisoformat(digest["started_at"]).date()
         for each in digest["follow_ups"]:
             state = last.get(("follow-up", each["id"]))

@@ -17,7 +17,7 @@ from assist.records.reporting import report_of
 from assist.records.trends import Said, monday, trends
 from assist.records.wrapup import VERDICTS, completed
 from assist.settings import KeepSettings
-from assist.store.rows import Review, stamp
+from assist.store.rows import Review, last_said, stamp
 from assist.store.searching import EVERY, RecordQuery
 from assist.store.sounds import KeptSound, Recordings
 from assist.store.store import Store
@@ -280,5 +280,5 @@ def _summary(digest: Mapping[str, Any], reviews: Sequence[Review]) -> RecordSumm
 
 def _verdicts(reviews: Sequence[Review]) -> dict[tuple[str, str], str]:
     """The last verdict on each signal and prompt."""
-    last = {(review.kind, review.target): review.text for review in reviews if review.kind in VERDICTS}
+    last = last_said(review for review in reviews if review.kind in VERDICTS)
     return {place: verdict for place, verdict in last.items() if verdict != "clear"}

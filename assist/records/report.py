@@ -15,7 +15,7 @@ from typing import Any
 
 from assist.errors import AssistError
 from assist.records.trends import CALMER, DONE, NOT_SAID, monday
-from assist.store.rows import Review
+from assist.store.rows import Review, last_said
 
 LEAST_AGENTS = 5
 """Aggregates of fewer people are figures about persons."""
@@ -157,7 +157,7 @@ def report(
     done: list[tuple[frozenset[str], bool]] = []
     for call in chosen:
         reviews = said.get(call["call"], ())
-        last = {(review.kind, review.target): review.text for review in reviews}
+        last = last_said(reviews)
         result.total.take(call)
         weeks[monday(_day(call)).isoformat()].take(call)
         if call["level_reached"] in ("tense", "escalated"):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from assist.records.record import IncidentRecord, Judgement, Note, WrapUp
 from assist.settings import Settings
-from assist.store.rows import Review
+from assist.store.rows import Review, last_said
 from detectors.signals import Level
 from overlay import doing, messages
 
@@ -20,7 +20,7 @@ VERDICTS = ("signal", "prompt")
 
 def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentRecord:
     """The record with what people have said since the call ended laid over what the call itself left."""
-    last = {(review.kind, review.target): review.text for review in reviews}
+    last = last_said(reviews)
     follow_ups = []
     for each in record.follow_ups:
         done, day = last.get(("follow-up", each.id)), last.get(("due", each.id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -31,6 +32,11 @@ class Review:
     target: str = ""
     text: str = ""
     at_ms: int | None = None
+
+
+def last_said(reviews: Iterable[Review]) -> dict[tuple[str, str], str]:
+    """(kind, target) -> what was said last; of reviews in the order in which they were written."""
+    return {(review.kind, review.target): review.text for review in reviews}
 
 
 @dataclass(frozen=True, slots=True)
