@@ -17,10 +17,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from assist.bench.alone import alone
 from assist.bench.ears import Ears, measure_ears, transcribe
 from assist.bench.material import Material
+from assist.bench.peers.peer import Peer
 from assist.bench.peers.running import PEERS, measure_peer, python_of, variable
 from assist.errors import AssistError
 from assist.files import write_file
 from audio.measuring import Load, capacity
+
+Step = Callable[..., Any]
+"""Runs a step of a bench with its own bar, as `step(what, function, argument ...)`; gives what the function gives."""
 
 OURS = "call-assist"
 BUSY = 0.25
@@ -97,31 +101,28 @@ def compare(
             found.recogniser, load = step(what, alone, measure_ears, ears, material.sound, material.words, calls)
             found.rows.append(Row(OURS, load))
         for peer, python in pythons.items():
-            if python is None:
+            if python is not None:
+                _add_peer(found, step, peer, python, counts)
+            else:
                 found.notes.append(
                     f"{peer.name} is not installed: pip install {peer.package} in an environment of its own, then "
                     f"--peer {peer.module}=PYTHON (or {variable(peer)})"
                 )
-                continue
-            assert ears.folder is not None
-            for calls in counts:
-                try:
-                    load = step(
-                        f"{peer.name}, {counted(calls)}",
-                        measure_peer,
-                        peer,
-                        python,
-                        ears.folder,
-                        material.sound,
-                        material.words,
-                        calls=calls,
-                    )
-                except AssistError as error:
-                    found.rows.append(Row(peer.name, None, f"{counted(calls)}: {error}"))
-                    break
-                found.rows.append(Row(peer.name, load))
-            found.notes.append(f"{peer.name}: {peer.settings}")
     return found
+
+
+def _add_peer(found: Comparison, step: Step, peer: Peer, python: Path, counts: Sequence[int]) -> None:
+    """One peer's rows, up to the first number of calls that it fails at, and how it was set."""
+    material, folder = found.material, found.ears.folder
+    for calls in counts:
+        what = f"{peer.name}, {counted(calls)}"
+        try:
+            load = step(what, measure_peer, peer, python, folder, material.sound, material.words, calls=calls)
+        except AssistError as error:
+            found.rows.append(Row(peer.name, None, f"{counted(calls)}: {error}"))
+            break
+        found.rows.append(Row(peer.name, load))
+    found.notes.append(f"{peer.name}: {peer.settings}")
 
 
 def find_capacity(
@@ -198,8 +199,8 @@ def write_json(path: Path, found: Comparison) -> None:
 
 
 @contextlib.contextmanager
-def steps(console: Console) -> Iterator[Callable[..., Any]]:
-    """A function that runs a step with its own bar, as `step(what, function, argument ...)`."""
+def steps(console: Console) -> Iterator[Step]:
+    """While the block runs, a `Step`."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bars:
 

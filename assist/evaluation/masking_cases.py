@@ -76,10 +76,10 @@ def tuned(seed: int = 1) -> Iterator[Case]:
         yield cased("four segments", *(_secret(digits(part)) for part in four))
         expiry = f"{rng.randrange(1, 13):02d}{rng.randrange(26, 32)}"
         yield cased("with its expiry", _secret(f"{digits(number)} {digits(expiry)}"))
-    yield from _other_kinds(rng)
+    yield from _tuned_kinds(rng)
 
 
-def _other_kinds(rng: random.Random) -> Iterator[Case]:
+def _tuned_kinds(rng: random.Random) -> Iterator[Case]:
     for n in range(120):
         code = random_digits(rng, 4 if n % 5 == 0 else 3)
         spoken = _secret([digits(code), digits(code, "oh"), " ".join(code), code][n % 4])
@@ -142,6 +142,19 @@ def _other_kinds(rng: random.Random) -> Iterator[Case]:
 def held_out(seed: int = 2) -> Iterator[Case]:
     """300 cards in 10 forms, 60 codes, bank, social-security and telephone numbers each, 40 addresses, 40 births."""
     rng = random.Random(seed)
+    for kind in (
+        _held_out_cards,
+        _held_out_codes,
+        _held_out_banks,
+        _held_out_social_security,
+        _held_out_telephones,
+        _held_out_addresses,
+        _held_out_births,
+    ):
+        yield from kind(rng)
+
+
+def _held_out_cards(rng: random.Random) -> Iterator[Case]:
     openings = [
         "right so if you want to write this down",
         "I have it in front of me one second",
@@ -188,6 +201,9 @@ def held_out(seed: int = 2) -> Iterator[Case]:
             ),
         )
         yield one("letters said for oh", _secret(digits(number).replace("zero", "o")))
+
+
+def _held_out_codes(rng: random.Random) -> Iterator[Case]:
     for n in range(60):
         code = random_digits(rng, 3)
         turns = [
@@ -204,6 +220,9 @@ def held_out(seed: int = 2) -> Iterator[Case]:
             ((C, f"and on the back of the card it says {_secret(' '.join(code))}"),),
         ][n % 3]
         yield Case("security code", f"form {n % 3}", turns)
+
+
+def _held_out_banks(rng: random.Random) -> Iterator[Case]:
     for n in range(60):
         account, sort = (
             random_digits(rng, 8),
@@ -219,6 +238,9 @@ def held_out(seed: int = 2) -> Iterator[Case]:
             ((C, f"routing number {_secret(digits(account + '1'))}"),),
         ][n % 3]
         yield Case("bank", f"form {n % 3}", turns)
+
+
+def _held_out_social_security(rng: random.Random) -> Iterator[Case]:
     for n in range(60):
         number = random_digits(rng, 9)
         turns = [
@@ -233,6 +255,9 @@ def held_out(seed: int = 2) -> Iterator[Case]:
             ),
         ][n % 3]
         yield Case("social security", f"form {n % 3}", turns)
+
+
+def _held_out_telephones(rng: random.Random) -> Iterator[Case]:
     for n in range(60):
         number = "07" + random_digits(rng, 9)
         turns = [
@@ -245,6 +270,9 @@ def held_out(seed: int = 2) -> Iterator[Case]:
             ((C, f"plus {_secret(pairs('44' + number[1:]))} mobile"),),
         ][n % 3]
         yield Case("telephone", f"form {n % 3}", turns)
+
+
+def _held_out_addresses(rng: random.Random) -> Iterator[Case]:
     for n in range(40):
         name, number = rng.choice(["kate", "tom", "ravi", "nina"]), str(rng.randrange(10, 99))
         text = [
@@ -253,6 +281,9 @@ def held_out(seed: int = 2) -> Iterator[Case]:
             f"{name} dot b at example dot co dot uk",
         ][n % 3]
         yield Case("e-mail", f"form {n % 3}", ((C, f"send it to {_secret(text)} would you"),))
+
+
+def _held_out_births(rng: random.Random) -> Iterator[Case]:
     for n in range(40):
         day, year = rng.randrange(1, 29), rng.randrange(1945, 2004)
         month = rng.choice("January February April July September December".split())

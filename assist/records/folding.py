@@ -49,7 +49,7 @@ from assist.records.record import (
     StepDone,
 )
 from audio.events import Gap, Trouble, Utterance
-from detectors.signals import Level, LevelChange
+from detectors.signals import Level, LevelChange, Signal
 
 KEPT_OF_AGENTS = ("help", "pause", "resume", "hang-up", "contest", "outcome", "root-cause", "follow-up")
 """What an agent does that stands nowhere else in the record."""
@@ -116,37 +116,11 @@ class _Folding:
                     ConsentStep(at_ms=event.at_ms, consent=event.consent, by=event.by, policy=event.policy)
                 )
             case Utterance():
-                words = [(word.text, word.start_ms, word.end_ms, round(word.probability, 3)) for word in event.words]
                 self.lines.pop(event.id, None)  # said again: a pause has shortened it
-                if words:
-                    self.lines[event.id] = Line(
-                        id=event.id,
-                        speaker=event.speaker,
-                        start_ms=event.start_ms,
-                        end_ms=event.end_ms,
-                        text=event.text,
-                        words=words,
-                    )
+                if event.words:
+                    self.lines[event.id] = _line(event)
             case SignalRaised(signal=signal):
-                evidence = signal.evidence
-                self.signals[signal.key] = HeardSignal(
-                    key=signal.key,
-                    id=signal.id,
-                    rule=signal.rule,
-                    version=signal.version,
-                    speaker=signal.speaker,
-                    at_ms=signal.at_ms,
-                    strength=round(signal.strength, 3),
-                    severity=signal.severity,
-                    quote=evidence.quote,
-                    summary=evidence.summary,
-                    utterance=evidence.utterance,
-                    first_word=evidence.first_word,
-                    last_word=evidence.last_word,
-                    start_ms=evidence.start_ms,
-                    end_ms=evidence.end_ms,
-                    measured=dict(evidence.measured),
-                )
+                self.signals[signal.key] = _heard(signal)
             case SignalWithdrawn():
                 self.withdrawn += self.signals.pop(event.key, None) is not None
             case LevelChange():
@@ -155,18 +129,7 @@ class _Folding:
                     LevelStep(at_ms=event.at_ms, level=event.level, score=round(event.score, 1), because=because)
                 )
             case PromptShown():
-                self.prompts[event.id] = {
-                    "id": event.id,
-                    "play": event.play,
-                    "step": event.step,
-                    "title": event.title,
-                    "say": event.say,
-                    "why": list(event.why),
-                    "tier": event.tier,
-                    "signals": list(event.signals),
-                    "shown_ms": event.at_ms,
-                    "avoid": event.avoid,
-                }
+                self.prompts[event.id] = _shown(event)
             case PromptEnded():
                 if event.id in self.prompts:
                     self.prompts[event.id] |= {"ended_ms": event.at_ms, "how": event.how, "words": event.words}
@@ -175,16 +138,7 @@ class _Folding:
             case PlanMoved():
                 self.plan.moved(event)
             case HandOffNoted():
-                self.hand_offs.append(
-                    HandOff(
-                        at_ms=event.at_ms,
-                        to=event.to,
-                        said=list(event.said),
-                        done=list(event.done),
-                        words=event.words,
-                        signals=list(event.signals),
-                    )
-                )
+                self.hand_offs.append(_hand_off(event))
             case StepTicked():
                 if event.done:
                     self.steps.setdefault(
@@ -316,6 +270,62 @@ class _Folding:
             pauses=self.pauses,
             redactions=_redactions(self.lines.values()),
         )
+
+
+def _line(said: Utterance) -> Line:
+    words = [(word.text, word.start_ms, word.end_ms, round(word.probability, 3)) for word in said.words]
+    return Line(
+        id=said.id, speaker=said.speaker, start_ms=said.start_ms, end_ms=said.end_ms, text=said.text, words=words
+    )
+
+
+def _heard(signal: Signal) -> HeardSignal:
+    evidence = signal.evidence
+    return HeardSignal(
+        key=signal.key,
+        id=signal.id,
+        rule=signal.rule,
+        version=signal.version,
+        speaker=signal.speaker,
+        at_ms=signal.at_ms,
+        strength=round(signal.strength, 3),
+        severity=signal.severity,
+        quote=evidence.quote,
+        summary=evidence.summary,
+        utterance=evidence.utterance,
+        first_word=evidence.first_word,
+        last_word=evidence.last_word,
+        start_ms=evidence.start_ms,
+        end_ms=evidence.end_ms,
+        measured=dict(evidence.measured),
+    )
+
+
+def _shown(prompt: PromptShown) -> dict[str, Any]:
+    """A PromptUse as it begins; how it ends is added later."""
+    return {
+        "id": prompt.id,
+        "play": prompt.play,
+        "step": prompt.step,
+        "title": prompt.title,
+        "say": prompt.say,
+        "why": list(prompt.why),
+        "tier": prompt.tier,
+        "signals": list(prompt.signals),
+        "shown_ms": prompt.at_ms,
+        "avoid": prompt.avoid,
+    }
+
+
+def _hand_off(noted: HandOffNoted) -> HandOff:
+    return HandOff(
+        at_ms=noted.at_ms,
+        to=noted.to,
+        said=list(noted.said),
+        done=list(noted.done),
+        words=noted.words,
+        signals=list(noted.signals),
+    )
 
 
 def _day(due: str, started: CallStarted | None) -> str:
