@@ -100,7 +100,7 @@ class Recording(_Part):
     duration_ms: int
     kept_until: str = Field("", description="ISO 8601 date on which it is erased; empty where that is not set")
     peaks: dict[str, list[float]] = Field(
-        default={}, description="speaker -> loudness 0..1 over the whole call, evenly spaced, at most 2000 values"
+        default={}, description="speaker -> loudness 0..1 over the whole call, evenly spaced, at most 1000 values"
     )
 
 

@@ -9,13 +9,14 @@ from rich.console import Console
 from assist.coach.playbook import copy_playbook, load_playbook
 from assist.errors import AssistError
 from assist.evaluation.backtest import Judges, compare, judge
-from assist.evaluation.backtest_run import page, run_backtest, tables
+from assist.evaluation.backtest_run import heard_calls, page, run_backtest, tables
 from assist.events import Action, CallEnded, CallStarted, PromptEnded, PromptShown, SignalRaised
 from assist.records.folding import fold
 from assist.settings import Settings
 from assist.store.rows import Review
 from assist.store.searching import RecordQuery
 from assist.store.store import open_store
+from audio.errors import AudioError
 from audio.events import Speaker, Utterance, Word
 from detectors.roster import ModelError
 from detectors.rulebook import load_rules
@@ -44,6 +45,7 @@ LOUD = Signal("raised_voice", "tone.raised-voice", "1", Speaker.CUSTOMER, 14_000
               Evidence(12_000, 14_000, measured={"level_db": 9.0}, summary="+9 dB"))  # fmt: skip
 INPUTS = [STARTED, *(utterance(n, *line) for n, line in enumerate(SAID)), SignalRaised(14_000, LOUD),
           CallEnded(40_000, "hang-up")]  # fmt: skip
+ROOT = Path(__file__).parent.parent
 OLD = Judges(load_playbook("default"), load_rules())
 
 
@@ -150,6 +152,10 @@ def test_the_command_prints_tables_and_writes_a_page(store, tmp_path):
     assert "Call k1" in console.export_text() and "lost" in out.read_text()
     with pytest.raises(AssistError, match="no log of call 'nope'"):
         run_backtest(settings, store, Console(quiet=True), ["nope"], old=OLD, new=new, query=RecordQuery(), html=None)
+    with pytest.raises(AudioError, match="There is no file nope.wav"):
+        run_backtest(
+            settings, store, Console(quiet=True), ["nope.wav"], old=OLD, new=new, query=RecordQuery(), html=None
+        )
     with pytest.raises(AssistError, match="no stored call fits"):
         query = RecordQuery(since="2030-01-01")
         run_backtest(settings, store, Console(quiet=True), [], old=OLD, new=new, query=query, html=None)
@@ -160,6 +166,15 @@ def test_without_the_sentence_model_in_the_settings_no_call_is_judged_by_it(monk
     with pytest.raises(ModelError):
         judge(LOG, OLD)
     assert judge(LOG, replace(OLD, meaning=False))
+
+
+def test_a_recording_is_heard_and_judged_twice_as_a_stored_call_is(store, tmp_path):
+    settings = Settings(data=tmp_path, recogniser="whisper", model=str(ROOT / "tests" / "models" / "test-recogniser"))
+    recording = ROOT / "tests" / "data" / "spoken-call.flac"
+    [(name, log, _)] = heard_calls(settings, [recording], Console(quiet=True))
+    assert name == recording.name and any(isinstance(event, Utterance) for event in log)
+    assert compare(name, log, OLD, OLD).call == name
+    assert {each["call"] for each in store.digests(RecordQuery())} == {"k1"}, "nothing of it is kept"
 
 
 def test_the_page_escapes_what_a_playbook_says():

@@ -72,7 +72,6 @@ class CallChanges:
     """One call, judged twice."""
 
     call: str
-    duration_ms: int
     changes: tuple[Change, ...]
     signals_gained: tuple[str, ...] = ()
     """Ids, once per finding."""
@@ -203,7 +202,6 @@ def compare(
     keys = [{e.signal.key: e.signal.id for e in run if isinstance(e, SignalRaised)} for run in (before, after)]
     return CallChanges(
         call,
-        max((getattr(event, "at_ms", 0) for event in events), default=0),
         tuple(sorted(changes, key=lambda change: change.at_ms)),
         tuple(sorted(keys[1][key] for key in keys[1].keys() - keys[0].keys())),
         tuple(sorted(keys[0][key] for key in keys[0].keys() - keys[1].keys())),

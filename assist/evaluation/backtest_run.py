@@ -17,7 +17,8 @@ from assist.errors import AssistError
 from assist.evaluation.backtest import CallChanges, Judges, compare
 from assist.events import Event
 from assist.files import write_file
-from assist.records.export import span
+from assist.privacy.consent import Consent
+from assist.records.export import day, span
 from assist.records.sheet import section, sheet
 from assist.settings import Settings
 from assist.store.rows import Review, last_said
@@ -58,21 +59,26 @@ def _marks(store: Store, call: str, reviews: Sequence[Review]) -> Marks:
 def heard_calls(
     settings: Settings, recordings: Sequence[Path], console: Console
 ) -> list[tuple[str, list[Event], Marks]]:
-    """The same from recorded sound, heard by the recogniser into a store that is thrown away."""
+    """The same from recorded sound, heard by the recogniser into a store that is thrown away.
+
+    Raises:
+        AudioError: one of them cannot be read.
+    """
     from assist.live.runs import program
     from audio.recording import open_recording
+
+    sources = [open_recording(each, agent_channel=0, speed=float("inf")) for each in recordings]
 
     async def hear(folder: Path) -> list[tuple[str, list[Event], Marks]]:
         found = []
         quiet = settings.model_copy(update={"data": folder, "port": 0, "host": "127.0.0.1", "recordings": False})
         async with program(quiet, Console(quiet=True), any_port=True) as service:
-            for recording in recordings:
-                source = open_recording(recording, agent_channel=0, speed=float("inf"))
-                call, task = service.start(source, in_step=True)
+            for source in sources:
+                call, task = service.start(source, in_step=True, consent=Consent.GRANTED, consent_by="back-test")
                 await task
                 log = [event for _, event in service.store.events(call)]
                 empty: Marks = {}
-                found.append((recording.name, log, empty))
+                found.append((source.name, log, empty))
         return found
 
     console.print(f"Listening to {len(recordings)} recording(s) …", style="dim")
@@ -95,9 +101,10 @@ def run_backtest(
 
     Raises:
         AssistError: codes record-unknown, backtest-empty, export-failed.
+        AudioError: a recording (what has an ending is one) cannot be read.
     """
-    recordings = [Path(each) for each in what if Path(each).suffix and Path(each).exists()]
-    calls = [each for each in what if Path(each) not in recordings]
+    recordings = [Path(each) for each in what if Path(each).suffix]
+    calls = [each for each in what if not Path(each).suffix]
     found = heard_calls(settings, recordings, console) if recordings else []
     if calls or not recordings:
         found += stored_calls(store, calls, query)
@@ -188,6 +195,4 @@ def spanning(since: str, until: str, limit: int) -> RecordQuery:
     Raises:
         AssistError: code day-invalid.
     """
-    from assist.records.export import day
-
     return span(day(since, "--since"), day(until, "--until"), limit=limit)
