@@ -122,7 +122,7 @@ def load_rules(paths: Sequence[Path] | Path | None = None, *, extra: Sequence[Pa
                 raise RuleError(
                     f"{rule.source}: id: {rule.id!r} is taken by {seen[rule.id]}; expected an id of its own"
                 )
-            seen[rule.id] = rule.source
+            seen[rule.id] = f"the shipped {rule.source}" if rule.shipped else rule.source
             rules.append(rule)
     return Rulebook(tuple(rules), misheard, digest.hexdigest()[:12])
 

@@ -146,7 +146,7 @@ def test_the_page_is_self_contained_escaped_and_drawn(site):
 def test_an_empty_span_is_a_report_too(site):
     found = report_of(site, date(2020, 1, 1), date(2020, 1, 31))
     assert found.total.calls == 0 and "Prevention report" in page(found)
-    with pytest.raises(AssistError, match="swap them"):
+    with pytest.raises(AssistError, match="give an earlier first or a later last one"):
         report_of(site, date(2021, 1, 1), date(2020, 1, 1))
 
 

@@ -62,6 +62,12 @@ def test_a_wrong_file_is_refused_with_its_place(tmp_path, old, new, says):
     assert "\n" not in str(refused.value)
 
 
+def test_a_rule_with_the_id_of_a_shipped_one_is_told_which(tmp_path):
+    taken = load_rules().rules[0]
+    with pytest.raises(RuleError, match=rf"own\.toml:\d+: id: '{taken.id}' is taken by the shipped {taken.source};"):
+        load_rules(extra=written(tmp_path, GOOD.replace('id = "a.b"', f'id = "{taken.id}"')))
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(RuleError, match=r"none\.toml"):
         load_rules(tmp_path / "none.toml")

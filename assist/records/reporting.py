@@ -27,7 +27,10 @@ def report_of(store: Store, since: date | None, until: date | None, team: str = 
     last = until or date.today()
     first = since or last - timedelta(weeks=WEEKS)
     if first > last:
-        raise AssistError("span-invalid", f"the first day {first} is after the last day {last}: swap them")
+        raise AssistError(
+            "span-invalid",
+            f"the first day {first} is after the last day {last}: give an earlier first or a later last one",
+        )
     calls = store.digests(span(first, last))
     return report(calls, store.said(), since=first, until=last, team=team)
 
