@@ -39,4 +39,7 @@ def restore(
 
     settings = load_settings(config, data=data)
     kept = restore_backup(backup, settings.store_url)
-    console.print(f"restored from {backup}" + (f"; the former store is {kept}" if kept else ""), markup=False)
+    console.print(f"restored from {backup}", markup=False)
+    if kept is not None:
+        text = f"The former store is {kept}: retention and erasure do not reach it; delete it when you are sure."
+        console.print(text, markup=False, soft_wrap=True)
