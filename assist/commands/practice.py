@@ -28,7 +28,9 @@ def practice(
     page: Annotated[bool, typer.Option("--page", help="Answer on the agent's page instead of the terminal.")] = False,
     aloud: Annotated[bool, typer.Option("--aloud", help="Answer into the microphone.")] = False,
     microphone: Annotated[str | None, typer.Option(help="The microphone: name or number (assist devices).")] = None,
-    far_end: Annotated[str | None, typer.Option(help="As in `assist listen`; it is not listened to.")] = None,
+    far_end: Annotated[
+        str | None, typer.Option(help="As in `assist listen`: it must be there, and is not listened to.")
+    ] = None,
     recording: Annotated[Path | None, typer.Option(help="Take the trainee's voice from this file instead.")] = None,
     agent: AgentOption = "Trainee",
     playbook: PlaybookOption = None,

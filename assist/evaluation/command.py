@@ -81,6 +81,8 @@ def run_evaluation(
     if html is not None and done:
         write_file(html, page(done))
         console.print(f"written: {html}", markup=False)
+    elif html is not None:
+        console.print("no page is written: it shows word signals and levels, and nothing here is labelled with them")
 
 
 def _transcriber(settings: Settings, console: Console) -> Callable[[Path], list[Word]]:
