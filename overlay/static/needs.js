@@ -7,7 +7,7 @@ const TIERS = ["urgent", "help", "note"];
 const ENDS = ["settled", "took over", "nothing needed"];
 const ASKS = { ask: "Asks you", help: "Asks for help", late: "Heard late" };
 
-export const isFree = (alert) => alert.state === "raised" || alert.state === "seen";
+const isFree = (alert) => alert.state === "raised" || alert.state === "seen";
 
 export function needs({ link, board, running, act, choose, calls }) {
   const cards = new Map(); // key -> {node, face, since, time, value}

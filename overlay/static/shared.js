@@ -49,7 +49,7 @@ const ICONS = {
   escalated: ["M8 1.4 15.2 14H.8z", "M8 5.6v4M8 11.8v.2"],
   recovering: ["M8 1.8a6.2 6.2 0 1 0 0 12.4A6.2 6.2 0 0 0 8 1.8z", "M8 4.8v6M5.4 8.4 8 11l2.6-2.6"],
 };
-export function icon(level) {
+function icon(level) {
   const [shape, sign] = ICONS[level] ?? ICONS.calm;
   const solid = level === "escalated";
   return s("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" },
