@@ -80,7 +80,8 @@ class Evidence:
     first_word: int = 0
     """Index of the first quoted word in that utterance."""
     last_word: int = -1
-    """Index of the last quoted word (inclusive); -1 where there is no quote."""
+    """Index of the last quoted word (inclusive); -1 where no words are to be marked: there is no quote, or the quote is
+    a whole line whose mood was judged, no phrase in it."""
     measured: Mapping[str, float] = field(default_factory=dict)
     """Physical values with the unit in the key: level_db, pitch_semitones, seconds, count ..."""
     summary: str = ""
