@@ -12,23 +12,42 @@ import pytest
 from typer.testing import CliRunner
 
 from assist.commands.main import app
-from assist.doctor import hearing, machine
+from assist.doctor import hearing, judging, machine
 from assist.doctor.examine import examine
 from assist.doctor.finding import Level
 from assist.events import CallStarted
 from assist.records.folding import fold
 from assist.settings import Settings
+from assist.store.backups import restore_backup, write_backup
 from assist.store.checking import encrypted
 from assist.store.store import open_store
+from detectors import roster
+from detectors.rulebook import Rulebook, load_rules
+from detectors.sentences import FOLDER, SentenceModel
 
 MODEL = Path(__file__).parent / "models" / "test-recogniser"
+RULE = """
+version = "1"
+owner = "me"
+language = "en"
+[[rule]]
+id = "own.blue-shed"
+signal = "cancel_threat"
+speaker = "customer"
+severity = "help"
+strength = 0.8
+phrases = ["blue shed"]
+fires = ["I go to the blue shed"]
+silent = ["I go home"]
+"""
 STARTED = CallStarted(0, "k1", "dana", "", "", "…0142", "", "test", ("agent", "customer"), {})
 
 
 @pytest.fixture(autouse=True)
 def no_recognising(monkeypatch):
-    """The two tests about the recogniser bring it back; it costs seconds."""
+    """The test about the recogniser brings it and the shipped rules back; they cost seconds."""
     monkeypatch.setattr(hearing, "_listen", lambda choice: ["thank", "you", "for", "calling"])
+    monkeypatch.setattr(judging, "load_rules", lambda extra: load_rules(extra) if extra else Rulebook((), {}, "none"))
 
 
 def settings_of(tmp_path, **more):
@@ -111,6 +130,31 @@ def audit_changed(settings, tmp_path):
     connection.close()
 
 
+def restored_over(settings, tmp_path):
+    with_a_call(settings, datetime.now(UTC))
+    store = open_store(settings.store_url)
+    write_backup(store, tmp_path / "old.backup")
+    store.close()
+    restore_backup(tmp_path / "old.backup", settings.store_url)
+
+
+def own_rules(settings, tmp_path, text=RULE):
+    settings.rules.append(tmp_path / "own.toml")
+    settings.rules[0].write_text(text)
+
+
+def rules_of_no_use(settings, tmp_path):
+    own_rules(settings, tmp_path, RULE.replace("cancel_threat", "canceling"))
+
+
+def rules_that_do_not_fire(settings, tmp_path):
+    own_rules(settings, tmp_path, RULE.replace('fires = ["', 'fires = ["good morning", "'))
+
+
+def rules_not_looked_at(settings, tmp_path):
+    own_rules(settings, tmp_path, RULE.replace("[[rule]]", "review_by = 2020-01-31\n[[rule]]"))
+
+
 def nothing(settings, tmp_path):
     pass
 
@@ -124,6 +168,13 @@ def nothing(settings, tmp_path):
         (readable_by_all, {}, "data folder", "bad", "chmod 700"),
         (overdue, {}, "retention", "warning", "assist retention run"),
         (audit_changed, {}, "audit log", "bad", "was changed"),
+        (restored_over, {}, "put aside", "warning", "0 days ago"),
+        (rules_of_no_use, {}, "rules", "bad", "own.blue-shed: signal: expected one of"),
+        (rules_of_no_use, {}, "playbook", "warning", "before they are mended"),
+        (rules_that_do_not_fire, {}, "rules", "warning", "should fire but is silent on 'good morning'"),
+        (rules_not_looked_at, {}, "rules", "warning", "own.blue-shed"),
+        (nothing, {"playbook": "no-such"}, "playbook", "bad", "no-such"),
+        (nothing, {"meaning": False}, "sentences", "ok", "phrase rules judge alone"),
         (nothing, {"host": "0.0.0.0"}, "login", "bad", "needs a login"),
         (nothing, {"consent_policy": "one-party"}, "consent", "warning", "have counsel confirm"),
         (nothing, {"consent": "granted"}, "consent", "warning", "announcement"),
@@ -165,6 +216,15 @@ def test_a_model_with_one_flipped_byte_is_bad(tmp_path):
     assert found.level is Level.BAD and "wrong checksum" in found.text
 
 
+def test_a_damaged_sentence_model_is_bad(tmp_path, monkeypatch):
+    folder = tmp_path / "meanings"
+    shutil.copytree(FOLDER, folder)
+    (folder / "model.onnx").write_bytes(b"no model")
+    monkeypatch.setattr(roster, "shipped_model", lambda: SentenceModel(folder))
+    found = levels(settings_of(tmp_path))["sentences"]
+    assert found.level is Level.BAD and "install call-assist again" in found.text
+
+
 def test_a_check_that_breaks_is_a_finding_and_the_others_still_run(tmp_path, monkeypatch):
     def broken(settings):
         raise ValueError("no")
@@ -176,8 +236,13 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_still_run(tmp_path, mon
 
 def test_the_recogniser_is_really_tried(tmp_path, monkeypatch):
     monkeypatch.undo()
-    found = levels(settings_of(tmp_path))["recogniser"]
-    assert found.level is Level.OK, found
+    found = levels(settings_of(tmp_path))
+    assert {found[each].level for each in ("recogniser", "rules", "sentences", "playbook")} == {Level.OK}, found
+
+
+def test_the_version_is_said():
+    said = CliRunner().invoke(app, ["--version"])
+    assert said.exit_code == 0 and said.output.startswith("call-assist ")
 
 
 def test_the_command_says_it_as_lines_and_as_json_with_its_exit_code(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -41,6 +42,21 @@ ConsentOption = Annotated[
 ]
 CallArgument = Annotated[str, typer.Argument(help="Id of a call (assist records list).")]
 PlaybookOption = Annotated[str | None, typer.Option("--playbook", help="A shipped playbook's name or a TOML file.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"call-assist {version('call-assist')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version_: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and end.")
+    ] = False,
+) -> None:
+    """What stands before a command's name."""
 
 
 def group(name: str, help: str) -> typer.Typer:

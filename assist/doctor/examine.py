@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from assist.doctor import hearing, keeping, machine, serving
+from assist.doctor import hearing, judging, keeping, machine, serving
 from assist.doctor.finding import Finding, Level
 from assist.settings import Settings
 
@@ -16,8 +16,12 @@ def examine(settings: Settings) -> Iterator[Finding]:
         ("disk space", machine.disk),
         ("encryption", machine.encryption),
         ("database", machine.database),
+        ("put aside", machine.put_aside),
         ("recogniser", hearing.recogniser),
         ("devices", hearing.devices),
+        ("rules", judging.rules),
+        ("sentences", judging.sentences),
+        ("playbook", judging.playbook),
         ("pages", serving.pages),
         ("port", serving.port),
         ("clock", machine.clock),

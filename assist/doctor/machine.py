@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sqlite3
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from assist.doctor.finding import Finding, bad, ok, warning
 from assist.privacy.control import KEY_FILE
 from assist.settings import Settings
+from assist.store.backups import put_aside as put_aside_stores
 from assist.store.checking import StoreState, check_store, encrypted
 
 LOW_BYTES = 2 << 30
@@ -104,6 +106,22 @@ def database(settings: Settings) -> Iterator[Finding]:
         live = f"; {state.live} marked live" if state.live else ""
         version = f"SQLite {sqlite3.sqlite_version}"
         yield ok("database", f"sound: {state.calls} calls{live}, schema {state.schema}{older}, {version}")
+
+
+def put_aside(settings: Settings) -> Iterator[Finding]:
+    """No store that a restore has put aside lies there with calls nobody takes out of it."""
+    found = put_aside_stores(settings.data)
+    if not found:
+        yield ok("put aside", "no store that a restore has put aside")
+        return
+    path, since = found[0]
+    days = (datetime.now(UTC) - since).days
+    names = " ".join(shlex.quote(str(each)) for each, _ in found)
+    yield warning(
+        "put aside",
+        f"{len(found)} former stores, put aside by assist restore, the oldest {days} days ago ({path.name}): retention "
+        f"and erasure do not reach them; delete them when you are sure: rm {names}",
+    )
 
 
 def clock(settings: Settings) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from assist.store.keys import Keyring, open_copy
 from assist.store.owner import Owner
 from assist.store.schema import SCHEMA_VERSION
 from assist.store.store import Store, path_of
+
+ASIDE = "%Y%m%dT%H%M%S"
+"""When a store was put aside (UTC), in its name: assist.before-20261127T120000.db."""
 
 
 def write_backup(store: Store, out: Path) -> int:
@@ -61,10 +64,20 @@ def _put_back(backup: Path, target: Path) -> Path | None:
     open_copy(fresh, Keyring.beside(target))
     if target.exists():
         _fold(target)
-        kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):%Y%m%dT%H%M%S}{target.suffix}")
+        kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):{ASIDE}}{target.suffix}")
         os.replace(target, kept)
     os.replace(fresh, target)
     return kept
+
+
+def put_aside(data: Path) -> list[tuple[Path, datetime]]:
+    """Stores that restores have put aside in this folder, with when; oldest first."""
+    found = []
+    for path in data.glob("*.before-*.db"):
+        with suppress(ValueError):  # a name that no restore has given
+            when = datetime.strptime(path.stem.rpartition(".before-")[2], ASIDE)
+            found.append((path, when.replace(tzinfo=UTC)))
+    return sorted(found, key=lambda each: each[1])
 
 
 def check_backup(path: Path) -> None:
