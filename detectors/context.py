@@ -38,6 +38,7 @@ _MASKED = (
     (re.compile(r"b[*#@i]+[*#@t]*ch(es)?|b\*{3,}"), "bitch"),
     (re.compile(r"(?:a[*#@s]+)h[o*]le(s)?"), "asshole"),
     (re.compile(r"c[*#@]+t(s)?|c\*{3,}"), "cunt"),
+    (re.compile(r"[a-z]+[*#]{2,}[a-z]*"), "expletive"),
 )
 _NEGATION = frozenset(["not", "never", "no", "nobody", "without", "neither", "nor"])
 _TELLERS = (

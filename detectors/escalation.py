@@ -53,6 +53,7 @@ was asked for or only mentioned ("my lawyer is Mrs Osei"): it adds its points bu
 
 SUPPORT_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
+        "complaint": 17.0,
         "negative_sentiment": 12.0,
         "overlap": 12.0,
         "repeated_request": 12.0,

@@ -35,7 +35,9 @@ QUOTE_WORDS = 9
 COOL_DOWN_MS = 60_000
 """What the rules or the model have raised is not raised by the model again so soon, unless it is more severe."""
 COMPLAINT = "complaint"
-"""A label that is no signal: the caller is displeased. It tells what is meant from what is only mentioned."""
+"""The caller is displeased. It tells what is meant from what is only mentioned, and supports other cues ..."""
+PLAINLY = 2.0
+"""... where it is this much surer than it must be for the former."""
 SELF_HARM = "self_harm"
 """A label of its own, which raises `vulnerable`: it is noted at less than any other, as a miss is worse here."""
 STEPS_AGAINST = MENTIONED | {"derogatory", "personal_threat"}
@@ -140,9 +142,9 @@ class MeaningDetector:
     def _confirmed(self, by_rules: Iterable[Signal], meant: dict[str, Meant], *, settled: bool) -> Iterable[Signal]:
         """What rules found, as far as the model hears it too.
 
-        What it hears less clearly is noted only, what it does not hear is dropped; of an unfinished utterance both wait
-        for the end. Urgent findings are never dropped: unheard by the model, they are noted. Steps against the firm are
-        believed of whoever plainly complains in the same breath, or takes another such step.
+        What it hears less clearly is noted only, what it does not hear is dropped (self-harm never is); of an
+        unfinished utterance both wait for the end. Steps against the firm are believed of whoever plainly complains in
+        the same breath, or takes another such step.
         """
         by_rules = list(by_rules)
         steps = {each.id for each in by_rules if each.id in STEPS_AGAINST and each.id in meant}
@@ -150,17 +152,17 @@ class MeaningDetector:
             len(steps) > 1 and any(meant[each].score >= self._model.thresholds[each].agree for each in steps)
         )
         for signal in by_rules:
-            urgent = signal.severity is Severity.URGENT
-            label = SELF_HARM if urgent and signal.id == "vulnerable" else signal.id
+            despair = signal.severity is Severity.URGENT and signal.id == "vulnerable"
+            label = SELF_HARM if despair else signal.id
             believed = complains and label in STEPS_AGAINST
             if believed or label not in meant or not self._phrases.is_shipped(signal.rule):
                 yield signal
                 continue
             threshold = self._model.thresholds[label]
             score = meant[label].score - (0.0 if settled else UNFINISHED)
-            if score >= (threshold.doubt if urgent else threshold.agree):
+            if score >= threshold.agree:
                 yield signal
-            elif settled and (urgent or score >= threshold.doubt):
+            elif settled and (despair or score >= threshold.doubt):
                 yield replace(signal, severity=Severity.NOTE)
 
     def _lately(self, meant: dict[str, Meant], words: Sequence[Word]) -> float:
@@ -182,9 +184,12 @@ class MeaningDetector:
         for label, heard in sorted(meant.items(), key=lambda each: (each[0] != SELF_HARM, -each[1].score)):
             signal = "vulnerable" if label == SELF_HARM else label
             threshold, score = self._model.thresholds[label], heard.score - margin
-            if label == COMPLAINT or signal in raised or score < threshold.least:
+            least = threshold.sure + PLAINLY if label == COMPLAINT else threshold.least
+            if signal in raised or score < least:
                 continue
-            severity = _severity(score, threshold, acts=displeased or label not in STEPS_AGAINST)
+            severity = _severity(
+                score, threshold, acts=label != COMPLAINT and (displeased or label not in STEPS_AGAINST)
+            )
             if severity is Severity.NOTE and not said.settled:
                 continue
             raised.add(signal)

@@ -31,6 +31,7 @@ CUSTOMER_SIGNALS = (
     "overlap",
     "silence",
     "negative_sentiment",
+    "complaint",
     "fast_speech",
     "monologue",
     "repeated_request",

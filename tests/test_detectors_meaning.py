@@ -103,21 +103,21 @@ def test_what_the_rules_heard_is_not_raised_twice(judge):
     ("text", "rule", "left"),
     [
         ("they've made me team leader so i need my title changed on the email thing", "supervisor.demand", []),
-        ("And could I speak to whoever manages the parking, it's a van.", "supervisor.demand", [Severity.NOTE]),
+        ("And could I speak to whoever manages the parking, it's a van.", "supervisor.demand", []),
         (
             "I'll be coming down there about three to pick up the parcel, is the back door open?",
             "threat.personal",
-            [Severity.NOTE],
+            [],
         ),
         (
-            "She'd had enough by the end. She was ready to go, she said so herself, she was ninety four.",
+            "She was ready to go, she said so herself, and then the taxi came.",
             "vulnerable.self-harm",
             [Severity.NOTE],
         ),
     ],
 )
 def test_a_shipped_rule_is_doubted_and_a_deployments_own_is_not(model, rules, text, rule, left):
-    """Urgent ones are noted all the same."""
+    """A hint of self-harm is noted all the same."""
 
     def found(book):
         return [each.severity for each in MeaningDetector(PhraseDetector(book), model).find(text) if each.rule == rule]
@@ -133,6 +133,15 @@ def test_what_is_said_with_a_complaint_is_believed_of_a_rule(judge):
     """The model alone takes "I want to cancel" for business as usual."""
     assert "cancel_threat" in acted(judge.find("I've rung four times about this, I want to cancel."))
     assert "cancel_threat" not in acted(judge.find("I'm ringing because I want to cancel."))
+
+
+def test_a_plain_complaint_is_noted_once_the_sentence_is_over(judge):
+    text = "This is the third time I've been promised a call and nobody has bothered to ring me."
+    (complaint,) = [each for each in judge(said(text)) if each.id == COMPLAINT]
+    assert complaint.severity is Severity.NOTE
+    assert complaint.evidence.quote in text
+    assert COMPLAINT not in ids(judge(saying(text, name="u2")))
+    assert COMPLAINT not in ids(judge.find("My number has changed, could you make a note of the new one?"))
 
 
 def test_a_meaning_is_not_raised_again_within_its_cool_down(judge):

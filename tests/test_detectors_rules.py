@@ -8,7 +8,16 @@ from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
 from detectors.signals import AGENT_SIGNALS, CUSTOMER_SIGNALS
 
-ACOUSTIC = {"raised_voice", "overlap", "silence", "negative_sentiment", "fast_speech", "monologue", "repeated_request"}
+ACOUSTIC = {
+    "raised_voice",
+    "overlap",
+    "silence",
+    "negative_sentiment",
+    "complaint",
+    "fast_speech",
+    "monologue",
+    "repeated_request",
+}
 
 
 @pytest.fixture(scope="module")

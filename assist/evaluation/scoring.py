@@ -42,12 +42,13 @@ SHAPE_SIGNALS = frozenset(
         "overlap",
         "silence",
         "negative_sentiment",
+        "complaint",
         "fast_speech",
         "monologue",
         "repeated_request",
     )
 )
-"""Signals that are not in any one utterance's words."""
+"""Signals that are not in any one utterance's words, or only support others: judged where labels name them."""
 WORD_SIGNALS = frozenset(CUSTOMER_SIGNALS) - SHAPE_SIGNALS
 REPEAT_MS = 60_000
 """A rule is silent for its cool-down (at most this) after it has fired: the same signal said again is no miss."""

@@ -29,12 +29,12 @@ NOTED, ACTED = (10.0, 8.0), (3.0, 0.0)
 """Hits in 10,000 words of the calls and of the ordinary lines."""
 ASKED = (25.0, 15.0)
 """The same for notes of a manager asked for, of which 95 of 100 should be found."""
-PRECISE, CAREFUL, CLEAR = 0.88, 0.78, 0.8
+PRECISE, CAREFUL, CLEAR = 0.88, 0.85, 0.88
 """Precision of what is acted on; of what is acted on but urgent only from PRECISE on; of a plain complaint."""
 MARGIN = 1.3
 """Added to `sure` but for self-harm: turns cut short or joined score higher than whole lines. Without it the
 development half had 2.0 false prompts an hour, with 0.8 1.4, with 1.3 1.1, and no written call was noticed later."""
-AGREED = 1.0
+AGREED = 2.0
 """From here on a customer's rule is taken at its word: of the authors' lines that keeps 8 of 10 that are right and 1 of
 9 others. With 0 the written near-miss calls had 16 false prompts, with 1 (and KEPT) 13; none was noticed later."""
 URGENT = frozenset((SELF_HARM, "personal_threat"))
@@ -43,8 +43,8 @@ FREE = frozenset((COMPLAINT, "de_escalation", "swearing"))
 NOTES = frozenset(("swearing", "de_escalation", *AGENT_STEPS))
 """Never acted on by the model alone: how bad a swear word is, the rules know."""
 NEVER = 99.0
-KEPT = 0.87
-"""So many of the threats the rules find rightly stay urgent, and one in seven of the others; the rest is noted."""
+KEPT = 0.92
+"""So much of what is urgent and the rules find rightly stays so; the rest is noted or, but for self-harm, dropped."""
 DOUBTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95)
 """Quantiles of all scores that are tried as `doubt`."""
 
@@ -81,8 +81,6 @@ def fitted(scores, lines, talk):
                 sure, least = min(sure, max(least, _precise(score, holds, CAREFUL))), free
             else:
                 sure += MARGIN
-            if name == "personal_threat":
-                doubt = max(doubt, float(np.quantile(score[by_rule & holds], 1 - KEPT)))
         if name == COMPLAINT:
             sure = _precise(score, holds, CLEAR)
         if name in AGENT_STEPS:
@@ -90,6 +88,8 @@ def fitted(scores, lines, talk):
         if name in NOTES:
             sure = NEVER
         agree = max(doubt, AGREED if calling else min(free, 0.0))
+        if name in URGENT:
+            agree = max(doubt, float(np.quantile(score[by_rule & holds], 1 - KEPT)))
         told = {"least": least, "sure": sure, "doubt": doubt, "agree": agree}
         out[name] = {key: round(float(value), 2) for key, value in told.items()}
         if urgent is not None:
@@ -136,5 +136,5 @@ if __name__ == "__main__":
     network = school.fresh()
     network.load_state_dict(torch.load(out / "taught.pt"))
     talk = school.scores(network.eval(), said), sum(len(each.split()) for each in said)
-    told = json.dumps({"version": "3", "labels": fitted(np.load(out / "scores.npz")["scores"], known, talk)}, indent=1)
+    told = json.dumps({"version": "4", "labels": fitted(np.load(out / "scores.npz")["scores"], known, talk)}, indent=1)
     (FOLDER / "labels.json").write_text(told + "\n", encoding="utf-8")

@@ -1,0 +1,40 @@
+"""What teaches the sentence model: well formed, and nothing of it is measured on."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from assist.evaluation.cases import read_cases
+from tests.teaching.lines import DATA, OF_AGENT, OF_CUSTOMER
+
+TAUGHT = sorted((DATA / "words" / "taught").glob("*.txt"))
+
+
+def plain(text: str) -> str:
+    return " ".join(re.findall(r"[a-z0-9']+", text.lower().replace("’", "'")))
+
+
+def told(path: Path) -> list[list[str]]:
+    return [line.split("|") for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("path", TAUGHT, ids=lambda path: path.stem)
+def test_every_line_says_who_what_holds_and_what_was_said(path: Path) -> None:
+    known = {"c": {*OF_CUSTOMER, "-"}, "a": {*OF_AGENT, "-"}}
+    for line in told(path):
+        assert len(line) == 3 and line[2].strip(), line
+        assert {label.removeprefix("?") for label in line[1].split(",")} <= known[line[0]], line
+
+
+def test_nothing_that_is_measured_on_is_taught() -> None:
+    measured = {
+        plain(case.text) for path in (DATA / "words" / "independent").glob("[bcd]*.jsonl") for case in read_cases(path)
+    }
+    for folder in ("heldout3", "independent"):
+        for path in (DATA / "calls" / folder).glob("*.jsonl"):
+            for call in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+                measured |= {plain(turn["text"]) for turn in call["turns"]}
+    both = [line for path in TAUGHT for line in told(path) if plain(line[2]) in measured]
+    assert not both
