@@ -36,7 +36,7 @@ COOL_DOWN_MS = 60_000
 """What the rules or the model have raised is not raised by the model again so soon, unless it is more severe."""
 COMPLAINT = "complaint"
 """The caller is displeased. It tells what is meant from what is only mentioned, and supports other cues ..."""
-PLAINLY = 2.0
+PLAINLY = 2.5
 """... where it is this much surer than it must be for the former."""
 SELF_HARM = "self_harm"
 """A label of its own, which raises `vulnerable`: it is noted at less than any other, as a miss is worse here."""

@@ -29,12 +29,12 @@ NOTED, ACTED = (10.0, 8.0), (3.0, 0.0)
 """Hits in 10,000 words of the calls and of the ordinary lines."""
 ASKED = (25.0, 15.0)
 """The same for notes of a manager asked for, of which 95 of 100 should be found."""
-PRECISE, CAREFUL, CLEAR = 0.88, 0.85, 0.88
+PRECISE, CAREFUL, CLEAR = 0.88, 0.85, 0.86
 """Precision of what is acted on; of what is acted on but urgent only from PRECISE on; of a plain complaint."""
 MARGIN = 1.3
 """Added to `sure` but for self-harm: turns cut short or joined score higher than whole lines. Without it the
 development half had 2.0 false prompts an hour, with 0.8 1.4, with 1.3 1.1, and no written call was noticed later."""
-AGREED = 2.0
+AGREED = 1.5
 """From here on a customer's rule is taken at its word: of the authors' lines that keeps 8 of 10 that are right and 1 of
 9 others. With 0 the written near-miss calls had 16 false prompts, with 1 (and KEPT) 13; none was noticed later."""
 URGENT = frozenset((SELF_HARM, "personal_threat"))
