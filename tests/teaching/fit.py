@@ -36,9 +36,9 @@ MARGIN = 1.3
 development half had 2.0 false prompts an hour, with 0.8 1.4, with 1.3 1.1, and no written call was noticed later (the
 model of version 3)."""
 AGREED = 1.5
-"""From here on a customer's rule is taken at its word: of the authors' lines that keeps 77 of 100 that are right and 9 of
-100 others. With 2 the playbooks' written calls no longer went as expected, with 1 two sets of near misses had 13 false
-prompts instead of 12."""
+"""From here on a customer's rule is taken at its word: of the authors' lines that keeps 77 of 100 that are right and 9
+of 100 others. With 2 the playbooks' written calls no longer went as expected, with 1 two sets of near misses had 13
+false prompts instead of 12."""
 URGENT = frozenset((SELF_HARM, "personal_threat"))
 FREE = frozenset((COMPLAINT, "de_escalation", "swearing"))
 """Heard in ordinary talk rightly."""
