@@ -9,7 +9,7 @@ from typing import Protocol
 
 from audio.events import Hypothesis, Speaker, Utterance, VoiceMeasure
 
-CUSTOMER_SIGNALS = (
+CUSTOMER_WORDS = (
     "swearing",
     "derogatory",
     "influence_claim",
@@ -27,6 +27,11 @@ CUSTOMER_SIGNALS = (
     "vulnerable",
     "giving_up",
     "de_escalation",
+)
+"""Stable ids of what a customer's words say by themselves; each has rules and can be labelled in a single line."""
+
+CUSTOMER_SIGNALS = (
+    *CUSTOMER_WORDS,
     "raised_voice",
     "overlap",
     "silence",

@@ -27,7 +27,7 @@ from assist.evaluation.figures import (
 from assist.evaluation.levels import level_figures
 from assist.events import Event, SignalRaised, SignalWithdrawn
 from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Utterance, Word
-from detectors.signals import CUSTOMER_SIGNALS, Detector, LevelChange, Signal, Window
+from detectors.signals import CUSTOMER_WORDS, Detector, LevelChange, Signal, Window
 
 PARTIAL_MS = 1_000
 """A call's words become known in such steps while a turn is spoken, as a streaming recogniser gives them ..."""
@@ -36,20 +36,6 @@ AGREED_LAG_MS = 1_000
 SETTLE_MS = 700
 """... and they settle this long after the turn's end."""
 TICK_MS = 500
-SHAPE_SIGNALS = frozenset(
-    (
-        "raised_voice",
-        "overlap",
-        "silence",
-        "negative_sentiment",
-        "complaint",
-        "fast_speech",
-        "monologue",
-        "repeated_request",
-    )
-)
-"""Signals that are not in any one utterance's words, or only support others: judged where labels name them."""
-WORD_SIGNALS = frozenset(CUSTOMER_SIGNALS) - SHAPE_SIGNALS
 REPEAT_MS = 60_000
 """A rule is silent for its cool-down (at most this) after it has fired: the same signal said again is no miss."""
 
@@ -263,7 +249,7 @@ def _utterance(name: str, speaker: Speaker, text: str, start_ms: int = 0, end_ms
 
 def _looked_for(items: Iterable[Labelled]) -> frozenset[str]:
     """Where the material does not say: the word signals of customers, and whatever is labelled anywhere in it."""
-    return WORD_SIGNALS.union(*(item.labels for item in items))
+    return frozenset(CUSTOMER_WORDS).union(*(item.labels for item in items))
 
 
 def _found_in(utterance: Utterance, detectors: Sequence[Detector]) -> dict[str, str]:

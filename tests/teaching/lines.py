@@ -55,13 +55,11 @@ def _authored():
     for path in sorted((DATA / "words" / "taught").glob("*.txt")):
         for line in path.read_text(encoding="utf-8").splitlines():
             who, labels, text = line.split("|")
-            told = set() if labels == "-" else set(labels.split(","))
-            if SELF_HARM in told or f"?{SELF_HARM}" in told:
-                told.add("vulnerable" if SELF_HARM in told else "?vulnerable")
-            held = {label for label in told if not label.startswith("?")}
+            told = set(labels.split(","))
+            told |= {label.replace(SELF_HARM, "vulnerable") for label in told}
             asked = [label for label in (OF_CUSTOMER if who == "c" else OF_AGENT) if f"?{label}" not in told]
             yield Line(
-                text, who == "a", path.stem, {name: name in held for name in asked}, path.stem.startswith("calm")
+                text, who == "a", path.stem, {name: name in told for name in asked}, path.stem.startswith("calm")
             )
 
 
