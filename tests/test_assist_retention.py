@@ -12,7 +12,8 @@ from assist.errors import AssistError
 from assist.privacy.consent import Consent
 from assist.privacy.retention import due, erase, export, of_customer, purge
 from assist.settings import KeepSettings
-from assist.store.rows import Hold, Review
+from assist.store.backups import restore_backup, write_backup
+from assist.store.rows import Hold, Review, stamp
 from assist.store.searching import RecordQuery
 from assist.store.store import open_store
 from tests.scripted_call import hits, on_stage, said
@@ -102,6 +103,26 @@ def test_a_call_on_hold_is_neither_purged_nor_erased_until_it_is_released(tmp_pa
         assert not hits(tmp_path, CANARY)
 
     on_two_calls(tmp_path, check)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_store_put_aside_by_a_restore_goes_with_its_last_words_unless_it_holds_a_call(tmp_path, held):
+    url = f"sqlite:///{tmp_path / 'assist.db'}"
+
+    def restored(store, one, two):
+        if held:
+            store.hold(Hold(one, "A", stamp(), "a claim")).result()
+        write_backup(store, tmp_path / "old.backup")
+
+    on_two_calls(tmp_path, restored)
+    former = restore_backup(tmp_path / "old.backup", url)
+    store = open_store(url)
+    try:
+        assert purge(store, KEEP, tmp_path, later(179)).stores == () and former.exists()
+        assert purge(store, KEEP, tmp_path, later(181)).stores == (() if held else (former,))
+    finally:
+        store.close()
+    assert former.exists() is held
 
 
 def test_an_export_holds_everything_of_the_call_and_nothing_of_another(tmp_path):

@@ -41,5 +41,8 @@ def restore(
     kept = restore_backup(backup, settings.store_url)
     console.print(f"restored from {backup}", markup=False)
     if kept is not None:
-        text = f"The former store is {kept}: retention and erasure do not reach it; delete it when you are sure."
+        text = (
+            f"The former store is {kept}: erasure does not reach it, and retention removes it only after "
+            f"{settings.keep.transcript_days} days; delete it when you are sure."
+        )
         console.print(text, markup=False, soft_wrap=True)

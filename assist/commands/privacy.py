@@ -187,6 +187,7 @@ def retention_show(data: DataOption = None, config: ConfigOption = None) -> None
     table.add_row("record and reviews", f"{keep.review_days} days", str(len(found.records)))
     table.add_row("consent row of a call", f"{keep.consent_days} days", str(len(found.gates)))
     table.add_row("audit log", f"{keep.audit_days} days", f"{found.audit} entries" if found.audit else "0")
+    table.add_row("store put aside by a restore", f"{keep.transcript_days} days", str(len(found.stores)))
     console.print(table)
     for hold in holds:
         console.print(f"on hold: {hold.call} ({hold.by}, {hold.at[:10]}): {hold.why}", markup=False)
@@ -203,5 +204,6 @@ def retention_run(data: DataOption = None, config: ConfigOption = None) -> None:
     store.close()
     console.print(
         f"taken out: words of {len(found.words)} calls, {len(found.sounds)} recordings, {len(found.records)} records, "
-        f"{len(found.gates)} consent rows, {found.audit} old entries of the audit log; {len(found.held)} kept on hold"
+        f"{len(found.gates)} consent rows, {found.audit} old entries of the audit log, {len(found.stores)} stores put "
+        f"aside by a restore; {len(found.held)} kept on hold"
     )

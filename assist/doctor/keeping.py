@@ -61,8 +61,11 @@ def retention(settings: Settings) -> Iterator[Finding]:
         store.close()
     count = len({*found.words, *found.records, *found.sounds})
     held = f"; {holds} calls on hold" if holds else ""
-    if count:
-        yield warning("retention", f"{text}; {count} calls are past it: assist retention run (serve does it daily)")
+    if count or found.stores:
+        former = f" and {len(found.stores)} former stores" if found.stores else ""
+        yield warning(
+            "retention", f"{text}; {count} calls{former} are past it: assist retention run (serve does it daily)"
+        )
     else:
         yield ok("retention", f"{text}{held}; nothing is overdue")
 

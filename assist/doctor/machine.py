@@ -109,7 +109,7 @@ def database(settings: Settings) -> Iterator[Finding]:
 
 
 def put_aside(settings: Settings) -> Iterator[Finding]:
-    """No store that a restore has put aside lies there with calls nobody takes out of it."""
+    """No store that a restore has put aside lies there with calls that erasure does not reach."""
     found = put_aside_stores(settings.data)
     if not found:
         yield ok("put aside", "no store that a restore has put aside")
@@ -119,8 +119,9 @@ def put_aside(settings: Settings) -> Iterator[Finding]:
     names = " ".join(shlex.quote(str(each)) for each, _ in found)
     yield warning(
         "put aside",
-        f"{len(found)} former stores, put aside by assist restore, the oldest {days} days ago ({path.name}): retention "
-        f"and erasure do not reach them; delete them when you are sure: rm {names}",
+        f"{len(found)} former stores, put aside by assist restore, the oldest {days} days ago ({path.name}): erasure "
+        f"does not reach them, and retention removes one only after {settings.keep.transcript_days} days, never one with "
+        f"a call on hold; delete them when you are sure: rm {names}",
     )
 
 

@@ -4,7 +4,7 @@ Four ages of a finished call, counted from its beginning: its sound goes first, 
 latest; then its words (events, transcript, quotes; the record stays as figures, levels and what people wrote), then the
 record with everything said about it, then the one row that says that there was a call and what was known about consent.
 The audit log loses its oldest entries by their own age, up to the first that is about a call on hold; what is left is
-still a sealed chain.
+still a sealed chain. A store that a restore has put aside goes whole when all words in it are past their time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 from assist.access.audit import open_audit
 from assist.errors import AssistError
 from assist.settings import KeepSettings
+from assist.store.backups import holds_a_call, put_aside
 from assist.store.rows import stamp
 from assist.store.searching import RecordQuery
 from assist.store.sounds import Recordings
@@ -46,6 +47,8 @@ class Due:
     """Calls whose recordings are to go: too old, or left over from a call that is not there any more."""
     audit: int = 0
     """Entries of the audit log that are too old, those kept for a call on hold included."""
+    stores: tuple[Path, ...] = ()
+    """Stores put aside by a restore, so long ago that no word in them may stay."""
 
 
 def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = None) -> Due:
@@ -55,7 +58,7 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         store: The store.
         keep: Days for each kind.
         now: With its time zone.
-        data: The data folder, where recordings are looked for as well.
+        data: The data folder, where recordings and stores put aside are looked for as well.
     """
     holds = {hold.call for hold in store.holds()}
     words: list[str] = []
@@ -80,6 +83,7 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         tuple(held),
         tuple(call for call in sounds if call not in holds),
         store.people.audit_before(stamp(now - timedelta(days=keep.audit_days))),
+        tuple(_put_aside(data, now - timedelta(days=keep.transcript_days))) if data is not None else (),
     )
 
 
@@ -99,6 +103,8 @@ def purge(store: Store, keep: KeepSettings, data: Path, now: datetime) -> Due:
     if found.audit:
         held = {hold.call for hold in store.holds()}
         open_audit(store.people, data).shorten(stamp(now - timedelta(days=keep.audit_days)), held).result()
+    for path in found.stores:
+        path.unlink(missing_ok=True)
     return found
 
 
@@ -197,6 +203,13 @@ def _sounds(store: Store, keep: KeepSettings, now: datetime, data: Path) -> list
     return [
         call for call in Recordings(data).calls() if call not in began or datetime.fromisoformat(began[call]) < oldest
     ]
+
+
+def _put_aside(data: Path, before: datetime) -> Iterator[Path]:
+    """Stores put aside before then; one with a call on hold stays, as every hold stays good."""
+    for path, when in put_aside(data):
+        if when < before and not holds_a_call(path):
+            yield path
 
 
 def _remove_files(data: Path, calls: Sequence[str]) -> None:

@@ -80,6 +80,15 @@ def put_aside(data: Path) -> list[tuple[Path, datetime]]:
     return sorted(found, key=lambda each: each[1])
 
 
+def holds_a_call(path: Path) -> bool:
+    """Whether a call in this store is on hold; one that cannot be read holds none."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
+            return connection.execute("SELECT 1 FROM holds LIMIT 1").fetchone() is not None
+    except sqlite3.Error:
+        return False
+
+
 def check_backup(path: Path) -> None:
     """Whether this file is a whole store that this version can read.
 
