@@ -100,6 +100,16 @@ def test_no_two_files_import_each_other_not_even_by_way_of_others():
     TopologicalSorter({name: imports(path) & modules.keys() for name, path in modules.items()}).prepare()
 
 
+def test_the_rooms_of_the_roof_know_each_other_one_way_only():
+    rooms = {}
+    for path in FILES:
+        room, *inside = path.relative_to(ROOT / "assist").parts if path.is_relative_to(ROOT / "assist") else ("",)
+        if inside:
+            known = {name.split(".")[1] for name in imports(path) if name.startswith("assist.")}
+            rooms.setdefault(room, set()).update(known - {room})
+    TopologicalSorter({room: known & rooms.keys() for room, known in rooms.items()}).prepare()
+
+
 @pytest.mark.parametrize("library", DOORS)
 def test_each_outside_library_has_one_door(library):
     users = [

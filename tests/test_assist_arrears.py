@@ -12,6 +12,7 @@ import soundfile
 from assist.coach.shelf import Shelf
 from assist.events import Action, CallEnded, CallStarted, FollowUpNoted, TranscribedLate
 from assist.live.arrears import Arrears
+from assist.live.desk import Desk
 from assist.live.late_words import heard_late
 from assist.live.loading import heard_by
 from assist.live.service import Service
@@ -19,7 +20,6 @@ from assist.live.writing import Erase, write
 from assist.records.page import page
 from assist.records.record import read_record
 from assist.records.seal import verified
-from assist.screens.desk import Desk
 from assist.settings import Settings
 from assist.store.rows import Review
 from audio.events import Chunk, Gap, Speaker

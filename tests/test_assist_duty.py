@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from assist.screens.desk import Desk
+from assist.live.desk import Desk
 from overlay import doing, messages
 from overlay.errors import OverlayError
 from overlay.identity import Identity

@@ -6,7 +6,7 @@ import pytest
 
 from assist.coach.offers import REQUEST_MS
 from assist.events import PlanMoved, PlanOffered, PromptShown, Recovery
-from assist.screens.desk import Desk
+from assist.live.desk import Desk
 from audio.events import Speaker
 from overlay import doing
 from overlay.errors import OverlayError

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from assist.live.desk import Desk
 from assist.records.folding import fold
 from assist.records.followups import open_followups
 from assist.records.library import Library
 from assist.records.wrapup import changes, completed, form
-from assist.screens.desk import Desk
 from assist.settings import Settings
 from assist.store.rows import Review
 from assist.store.store import open_store

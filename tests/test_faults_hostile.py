@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from assist.coach.playbook import PlaybookError, load_playbook
 from assist.errors import AssistError
+from assist.live.desk import Desk
 from assist.live.joining import LINE_BYTES, open_to_calls
-from assist.screens.desk import Desk
 from assist.settings import load_settings
 from audio.errors import AudioError
 from audio.recording import open_recording

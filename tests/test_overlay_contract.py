@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, TypeAdapter
 
 from assist.commands.main import main as assist_main
-from assist.screens.desk import Desk
+from assist.live.desk import Desk
 from overlay import contract, doing, messages
 from overlay.guard import STATIC
 from overlay.hub import Hub

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from assist.errors import AssistError
-from assist.privacy.control import Control, gate_key
+from assist.live.gates import Gates
+from assist.privacy.gate_key import gate_key
 from overlay.gate import Gateway
 from overlay.listening import serving
 from overlay.server import create_app
@@ -20,7 +21,7 @@ PAGE = "https://pay.example"
 def play(scene, tmp_path, **settings):
     async def run():
         stage = await on_stage(tmp_path, **{"consent": "granted", "auto_pause": False} | settings)
-        app = create_app(stage.service.hub, None, gateway=Gateway(Control(stage.service).do, KEY, [PAGE]))
+        app = create_app(stage.service.hub, None, gateway=Gateway(Gates(stage.service).do, KEY, [PAGE]))
         async with serving(app, port=0) as base, httpx.AsyncClient(base_url=base) as client:
             await scene(stage, client)
         await stage.end()

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from assist.doctor.finding import Finding, bad, ok, warning
-from assist.privacy.control import KEY_FILE
+from assist.privacy.gate_key import KEY_FILE
 from assist.settings import Settings
 from assist.store.backups import put_aside as put_aside_stores
 from assist.store.checking import StoreState, check_store, encrypted
@@ -120,8 +120,8 @@ def put_aside(settings: Settings) -> Iterator[Finding]:
     yield warning(
         "put aside",
         f"{len(found)} former stores, put aside by assist restore, the oldest {days} days ago ({path.name}): erasure "
-        f"does not reach them, and retention removes one only after {settings.keep.transcript_days} days, never one with "
-        f"a call on hold; delete them when you are sure: rm {names}",
+        f"does not reach them, and retention removes one only after {settings.keep.transcript_days} days, never one "
+        f"with a call on hold; delete them when you are sure: rm {names}",
     )
 
 

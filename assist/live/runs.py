@@ -21,17 +21,18 @@ from rich.console import Console
 
 from assist.access.door import open_door
 from assist.coach.shelf import Shelf
+from assist.live.desk import Desk
+from assist.live.gates import Gates
 from assist.live.joining import Joining, join_and_stay, open_to_calls
 from assist.live.loading import load_hearing
 from assist.live.service import Service
 from assist.live.terminal import Terminal
 from assist.privacy.consent import Consent
-from assist.privacy.control import Control, gate_key
+from assist.privacy.gate_key import gate_key
 from assist.privacy.retention import purge
 from assist.records.library import Library
 from assist.records.page import page
 from assist.records.record import read_record
-from assist.screens.desk import Desk
 from assist.settings import Settings
 from assist.store.sounds import Recordings
 from audio.source import CallSource
@@ -71,7 +72,7 @@ async def program(
         door = open_door(settings, service.store.people)
         desk = Desk(service, door.audit)
         library = Library(service.store, settings.review_form, door.audit, Recordings(settings.data), settings.keep)
-        gateway = Gateway(Control(service).do, gate_key(settings.data), settings.payment_pages)
+        gateway = Gateway(Gates(service).do, gate_key(settings.data), settings.payment_pages)
         app = create_app(
             service.hub, desk.do, library, door.screens, desk.presence, door.accounts, door.logins, gateway
         )
