@@ -113,6 +113,7 @@ def test_records_are_listed_shown_and_exported(replayed, tmp_path):
     [
         (("records", "show", "no[/pe] [bold]"), "no call 'no[/pe] [bold]'"),
         (("records", "export", "nope"), "no record of call 'nope'"),
+        (("records", "list", "--data", "mistyped"), "there is no folder mistyped"),
         (("replay", "missing.wav"), "missing.wav"),
         (("replay", "README.md"), "README.md"),
         (("replay", str(DEMO), "--speed", "-1"), "expected a number above 0, or max"),
@@ -127,7 +128,7 @@ def test_records_are_listed_shown_and_exported(replayed, tmp_path):
     ids=lambda value: " ".join(map(str, value[:2])) if isinstance(value, tuple) else None,
 )
 def test_bad_input_is_one_clear_line(arguments, says, tmp_path):
-    data = ("--data", tmp_path / "data") if arguments[0] not in ("playbook",) else ()
+    data = () if "--data" in arguments or arguments[0] == "playbook" else ("--data", tmp_path)
     answer = assist(*arguments, *data, home=tmp_path)
     assert answer.returncode != 0
     assert says in answer.stderr, answer.stderr

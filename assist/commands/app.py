@@ -87,12 +87,20 @@ def speed_of(text: str) -> float:
     return speed
 
 
-def store_of(settings: Settings) -> Store:
-    """The store of this installation; while another program has it, that program writes what is written here."""
+def store_of(settings: Settings, *, begins: bool = False) -> Store:
+    """The store of this installation; while another program has it, that program writes what is written here.
+
+    A folder that is not there is begun only by what an installation begins with: the name may be mistyped.
+    """
     from assist.live.writing import store_beside
     from assist.store.owner import StoreInUse
-    from assist.store.store import open_store
+    from assist.store.store import open_store, path_of
 
+    folder = path_of(settings.store_url).parent
+    if not begins and not folder.exists():
+        fail(
+            f"there is no folder {folder}: expected the data folder of serve, or of a call heard before", "data-folder"
+        )
     try:
         return open_store(settings.store_url)
     except StoreInUse as in_use:

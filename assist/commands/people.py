@@ -32,7 +32,7 @@ def users_add(
     from assist.access.audit import open_audit
 
     settings = load_settings(config, data=data)
-    store = store_of(settings)
+    store = store_of(settings, begins=True)
     audit = open_audit(store.people, settings.data)
     add_user(store.people, name, role, _password(password_stdin))
     audit.by_command("user-added", name, role)
