@@ -10,7 +10,7 @@ from assist.coach.playbook import copy_playbook, load_playbook
 from assist.errors import AssistError
 from assist.evaluation.backtest import Judges, compare, judge
 from assist.evaluation.backtest_run import heard_calls, page, run_backtest, tables
-from assist.events import Action, CallEnded, CallStarted, PromptEnded, PromptShown, SignalRaised
+from assist.events import Action, CallEnded, CallStarted, PlanOffered, PromptEnded, PromptShown, SignalRaised
 from assist.records.folding import fold
 from assist.settings import Settings
 from assist.store.rows import Review
@@ -165,7 +165,17 @@ def test_without_the_sentence_model_in_the_settings_no_call_is_judged_by_it(monk
     monkeypatch.setattr("detectors.roster.shipped_model", lambda: 1 / 0)
     with pytest.raises(ModelError):
         judge(LOG, OLD)
-    assert judge(LOG, replace(OLD, meaning=False))
+    assert judge(LOG, replace(OLD, settings=Settings(meaning=False)))
+
+
+def test_an_agents_own_limits_and_wishes_count_as_they_would_in_a_call():
+    def asked(settings):
+        found = judge(INPUTS, replace(OLD, settings=settings))
+        return {option.authority for event in found if isinstance(event, PlanOffered) for option in event.options}
+
+    assert "yours" in asked(Settings()) and asked(Settings(authorities={"Dana": "trainee"})) == {"ask"}
+    few = judge(INPUTS, replace(OLD, settings=Settings(experienced_agents=["Dana"])))
+    assert sum(isinstance(event, PromptShown) for event in few) < len(PROMPTS)
 
 
 def test_a_recording_is_heard_and_judged_twice_as_a_stored_call_is(store, tmp_path):

@@ -215,6 +215,11 @@ def test_without_the_sentence_model_in_the_settings_practice_is_not_judged_by_it
     room_for(load_script("missed-visit"), chosen.model_copy(update={"meaning": False}), lambda event: None)
 
 
+def test_the_trainees_own_limits_count():
+    room = room_for(load_script("missed-visit"), Settings(authorities={"Ann": "lead"}, agent="Ann"), lambda event: None)
+    assert room.practice.session.coach.agent.role == "lead"
+
+
 def test_aloud_the_trainees_own_words_move_the_call(tmp_path):
     chosen = Settings(data=tmp_path, agent="Dana", recogniser="whisper", model=str(MODEL))
     room = room_for(load_script("missed-visit"), chosen, lambda event: None)

@@ -73,12 +73,12 @@ def backtest(
     before = Judges(
         load_playbook(old or settings.playbook, options=settings.options),
         load_rules(extra=settings.rules),
-        settings.meaning,
+        settings,
     )
     after = Judges(
         load_playbook(playbook or old or settings.playbook, options=settings.options),
         load_rules(extra=[*settings.rules, *(rules or [])]),
-        settings.meaning,
+        settings,
     )
     store = store_of(settings)
     try:

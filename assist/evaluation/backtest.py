@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from assist.coach.coach import AgentProfile, Coach
+from assist.coach.coach import Coach
 from assist.coach.parts import Playbook
 from assist.coach.planb import Caller
 from assist.events import (
@@ -25,7 +25,9 @@ from assist.events import (
     TranscribedLate,
     done_ms,
 )
+from assist.live.outset import profile_of
 from assist.live.session import TICK_MS, Session
+from assist.settings import Settings
 from audio.events import Hypothesis, Utterance
 from detectors.as_heard import AsHeard
 from detectors.escalation import Escalation
@@ -49,8 +51,8 @@ class Judges:
 
     playbook: Playbook
     rulebook: Rulebook
-    meaning: bool = True
-    """By the sentence model too, as the settings have it."""
+    settings: Settings = field(default_factory=Settings)
+    """Whether the sentence model judges too, whose limits count in an agent's calls, and how many prompts they want."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,10 @@ def judge(events: Sequence[Event], judges: Judges) -> list[Event]:
     if started is None:
         raise ValueError("the events hold no CallStarted")
     heard = [e.signal for e in events if isinstance(e, SignalRaised) and e.signal.id in OF_SOUND]
-    detectors = build(judges.rulebook, RosterSettings(off=OF_SOUND, meaning=judges.meaning))
+    detectors = build(judges.rulebook, RosterSettings(off=OF_SOUND, meaning=judges.settings.meaning))
     coach = Coach(
         judges.playbook,
-        AgentProfile(started.agent),
+        profile_of(judges.settings, started.agent),
         caller=Caller(started.value),
         began=datetime.fromisoformat(started.started_at),
     )

@@ -34,6 +34,12 @@ def began_at(call: str) -> datetime:
     return datetime.strptime(call[:15], _BEGAN).astimezone()
 
 
+def profile_of(settings: Settings, agent: str) -> AgentProfile:
+    """What the coach knows of an agent: whose limits count in their calls, and whether they want fewer prompts."""
+    authority = settings.authorities.get(agent, settings.authority)
+    return AgentProfile(agent, authority, settings.experienced or agent in settings.experienced_agents)
+
+
 @dataclass(frozen=True)
 class Outset:
     """Everything that the beginning of a call depends on."""
@@ -80,12 +86,10 @@ class Outset:
     def session(self, started: CallStarted) -> Session:
         """Judges and coaches the call that begins so; with the playbook as it was read last."""
         playbook, began = self.playbooks.book, datetime.fromisoformat(started.started_at)
-        settings, agent = self.settings, started.agent
-        authority = settings.authorities.get(agent, settings.authority)
-        profile = AgentProfile(agent, authority, settings.experienced or agent in settings.experienced_agents)
         used = self.history.used_by(started.caller, playbook.options, began.date())
         caller = Caller(started.value, used)
-        coach = Coach(playbook, profile, self.history.accepted_here(), caller, began)
+        settings = self.settings
+        coach = Coach(playbook, profile_of(settings, started.agent), self.history.accepted_here(), caller, began)
         session = Session(started, build(self.rulebook, RosterSettings(meaning=settings.meaning)), Escalation(), coach)
         session.redactor.names = settings.mask_names
         session.auto_pause = AutoPause(settings.auto_pause_s * 1000) if settings.auto_pause else None

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from assist.coach.coach import AgentProfile, Coach
+from assist.coach.coach import Coach
 from assist.coach.parts import Playbook
 from assist.events import Action, CallStarted, Event, SignalRaised
+from assist.live.outset import profile_of
 from assist.live.session import TICK_MS, Session
 from assist.practice.script import Line, Script
+from assist.settings import Settings
 from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Utterance, Word
 from detectors.as_heard import AsHeard
 from detectors.escalation import Escalation
@@ -38,8 +40,8 @@ class Practice:
     playbook: Playbook
     rulebook: Rulebook
     started: CallStarted
-    meaning: bool = True
-    """Judged by the sentence model too, as the settings have it."""
+    settings: Settings = field(default_factory=Settings)
+    """Whether the sentence model judges too, whose limits count in the trainee's calls, how many prompts they want."""
     said: list[tuple[str, Line]] = field(default_factory=list)
     """(utterance id, line) of every line the customer has said."""
     over: bool = False
@@ -48,11 +50,11 @@ class Practice:
     def __post_init__(self) -> None:
         self._raised = AsHeard([])
         detectors = build(
-            self.rulebook, RosterSettings(off=frozenset({"raised_voice", "silence"}), meaning=self.meaning)
+            self.rulebook, RosterSettings(off=frozenset({"raised_voice", "silence"}), meaning=self.settings.meaning)
         )
         coach = Coach(
             self.playbook,
-            AgentProfile(self.started.agent),
+            profile_of(self.settings, self.started.agent),
             began=datetime.fromisoformat(self.started.started_at),
             practising=True,
         )

@@ -160,7 +160,7 @@ def room_for(script: Script, settings: Settings, show: Callable[[Event], None]) 
         0, CALL, settings.agent, settings.team, "Practice", script.caller, now, script.id, ("agent", "customer"), {}
     )
     playbook = load_playbook(settings.playbook, options=settings.options)
-    practice = Practice(script, playbook, load_rules(extra=settings.rules), started, settings.meaning)
+    practice = Practice(script, playbook, load_rules(extra=settings.rules), started, settings)
     return Room(practice, settings.agent, show)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from assist.coach.due import due_day
 from assist.errors import AssistError
@@ -37,6 +38,12 @@ class OpenFollowUp:
         return f"{self.call}/{self.id}"
 
 
+def is_open(promise: Mapping[str, Any], last: Mapping[tuple[str, str], str]) -> bool:
+    """Whether a record's promise is still to be kept: as somebody said last (`last_said`), else as the call ended."""
+    said = last.get(("follow-up", promise["id"]))
+    return said == "open" if said else not promise.get("done", False)
+
+
 def open_followups(store: Store) -> list[OpenFollowUp]:
     """All open follow-ups, the earliest day first."""
     found = []
@@ -45,8 +52,7 @@ def open_followups(store: Store) -> list[OpenFollowUp]:
         last = last_said(said.get(digest["call"], ()))
         said_on = datetime.fromisoformat(digest["started_at"]).date()
         for each in digest["follow_ups"]:
-            state = last.get(("follow-up", each["id"]))
-            if state == "done" or (each["done"] and state != "open"):
+            if not is_open(each, last):
                 continue
             corrected = last.get(("due", each["id"]), "")
             due = corrected or each.get("day", "")

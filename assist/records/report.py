@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from assist.errors import AssistError
+from assist.records.followups import is_open
 from assist.records.trends import CALMER, DONE, NOT_SAID, monday
 from assist.store.rows import Review, last_said
 
@@ -171,7 +172,7 @@ def report(
             done.append((frozenset(mine), call["level_at_end"] in CALMER))
         _count_options(options, call)
         _count_plays(plays, call, last)
-        result.open_follow_ups += sum(_is_open(each, last) for each in call["follow_ups"])
+        result.open_follow_ups += sum(is_open(each, last) for each in call["follow_ups"])
     result.causes = dict(sorted(causes.items(), key=lambda item: (-item[1].escalated, -item[1].calls, item[0])))
     result.signals = {name: (count, escalated[name]) for name, count in signals.most_common()}
     result.options = sorted(options.values(), key=lambda each: (-each.accepted, -each.offered, each.id))
@@ -246,11 +247,6 @@ def _count_plays(plays: dict[str, PlayTally], call: Mapping[str, Any], last: Map
         tally.done += prompt.get("how") in DONE
         mark = last.get(("prompt", prompt["id"]))
         tally.wrong += (prompt.get("how") if mark in (None, "clear") else mark) == "wrong"
-
-
-def _is_open(promise: Mapping[str, Any], last: Mapping[tuple[str, str], str]) -> bool:
-    said = last.get(("follow-up", promise["id"]))
-    return said == "open" if said else not promise.get("done", False)
 
 
 def _step(step: str, done: Sequence[tuple[frozenset[str], bool]]) -> StepTally:
