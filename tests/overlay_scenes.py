@@ -238,7 +238,7 @@ def board(hub: Hub, calls: int = 7) -> None:
         name = agent if n < 7 else f"{agent} {n // 7 + 1}"
         row = Row(call=f"c{n + 1}", agent=name, team=team, level=level, score=course[-1], course=course, why=why,
                   quote=quote, in_use=in_use, plan=plan, health=state, lag_ms=lag, at_ms=at, since_ms=at - 30_000 + n * 7,
-                  handled_by="Maria" if agent == "Tom" else "")  # fmt: skip
+                  handled_by="Maria" if agent == "Tom" else "", read_by=["Olu"] if agent == "Piotr" else [])  # fmt: skip
         hub.show("board", f"row/{row.call}", row)
     counts: dict[Any, int] = {"escalated": 0, "tense": 0, "recovering": 0, "calm": 0}
     for key in hub.snapshot("board"):

@@ -35,6 +35,7 @@ def test_the_board_puts_the_worst_first_keeps_its_order_and_says_when_all_is_qui
             here.hub.show("board", "row/c7", scenes.last_row(here.hub, "c7").model_copy(update={"level": "escalated"}))
             await expect(names.nth(2)).to_have_text("Mei")
             await expect(page.locator('[data-call="c4"]')).to_contain_text("behind 4 s")
+            await expect(page.locator('[data-call="c4"]')).to_contain_text("Olu reading along")
 
     play(scene)
 

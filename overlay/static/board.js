@@ -127,6 +127,14 @@ function makeRow(call) {
   return { node, cells, body: null, at: 0, order: null };
 }
 
+// Who has taken the call, or is reading along: nobody need go there a second time.
+function colleagues(it) {
+  const me = link.me?.who;
+  if (it.handled_by) return `${it.handled_by === me ? "You are" : `${it.handled_by} is`} on it`;
+  const [first, ...more] = it.read_by.filter((who) => who !== me);
+  return first ? `${[first, more.length ? `${more.length} more` : ""].filter(Boolean).join(" and ")} reading along` : "";
+}
+
 function fillRow(row) {
   const { cells, body: it } = row;
   if (cells.level.dataset.level !== it.level) {
@@ -142,7 +150,7 @@ function fillRow(row) {
   put(cells.why, "class", `line ${it.why ? "" : "second small"}`);
   write(cells.quote, it.quote ? `“${it.quote}”` : "");
   write(cells.use, it.in_use || "–");
-  write(cells.plan, it.handled_by ? `${it.handled_by === link.me?.who ? "You are" : `${it.handled_by} is`} on it` : it.plan);
+  write(cells.plan, colleagues(it) || it.plan);
   put(cells.why.parentNode, "title", [it.why, it.quote && `“${it.quote}”`].filter(Boolean).join(" · ") || null);
   put(cells.use.parentNode, "title", [it.in_use, it.plan].filter(Boolean).join(" · ") || null);
   write(cells.hear, it.health === "ok" ? seconds(it.lag_ms) : it.health === "behind" ? `behind ${Math.round(it.lag_ms / 1000)} s` : HEARING[it.health]);
