@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from assist.records.record import IncidentRecord, PlanUse, PromptUse
+from assist.records.record import Alert, IncidentRecord, LevelStep, PlanUse, PromptUse
 from assist.records.sheet import section, sheet
 from assist.wording import clock, label
 
@@ -47,113 +47,29 @@ WORDS = {
 def page(record: IncidentRecord) -> str:
     """The whole page."""
     title = f"Call {record.call} · {record.agent}"
-    parts = [
-        f"<h1>{escape(title)}</h1>",
-        _lines(
-            f"{record.started_at} · {clock(record.duration_ms)} · {record.team or 'no team'}"
-            f" · caller {record.caller or '–'} · ended: {record.ended}"
-        ),
-        f'<p class="flag">Contested by {escape(record.agent)}: {escape(record.contested)}</p>'
-        if record.contested
-        else "",
+    parts = (
+        _head(title, record),
         _facts(record),
-        section(
-            "What was heard",
-            ("At", "Signal", "Why", "Rule"),
-            [
-                (clock(s.at_ms), label(s.id), f"“{s.quote}”" if s.quote else s.summary, f"{s.rule} v{s.version}")
-                for s in record.signals
-            ],
-        ),
-        section(
-            "Level",
-            ("At", "Level", "Score", "Because of"),
-            [
-                (clock(step.at_ms), label(step.level), f"{step.score:.0f}", _because(record, step.because))
-                for step in record.levels
-            ],
-        ),
-        section(
-            "Level with the words that were transcribed after the call",
-            ("At", "Level", "Score", "Because of"),
-            [
-                (clock(step.at_ms), label(step.level), f"{step.score:.0f}", _because(record, step.because))
-                for step in record.levels_late
-            ],
-        ),
-        section(
-            "Prompts",
-            ("At", "Prompt", "Line", "What was done"),
-            [(clock(p.shown_ms), p.title, f"“{p.say}”", _done(p)) for p in record.prompts],
-        ),
-        section(
-            "Plan B",
-            ("At", "Option", "Worth", "Whose", "What came of it"),
-            [
-                (
-                    clock(p.offered_ms if p.offered_ms is not None else p.shown_ms),
-                    p.title,
-                    p.worth,
-                    "the agent's" if p.authority == "yours" else f"asked{f', {p.permission}' if p.permission else ''}",
-                    _given(p),
-                )
-                for p in record.plan
-            ],
-        ),
-        section(
-            "Steps done",
-            ("At", "Step", "By"),
-            [(clock(s.at_ms), label(s.step), f"“{s.words}”" if s.words else f"by {s.by}") for s in record.steps],
-        ),
-        section(
-            "Follow-ups",
-            ("What", "Due", "Owner", ""),
-            [
-                (f.what, f.due + (f" ({f.day})" if f.day else ""), f.owner, "done" if f.done else "open")
-                for f in record.follow_ups
-            ],
-        ),
-        section(
-            "What the customer had said when somebody took over",
-            ("At", "Words", "To"),
-            [(clock(at_ms), f"“{text}”", h.to) for h in record.hand_offs for at_ms, text in h.said],
-        ),
-        section(
-            "Alerts to supervisors",
-            ("At", "Reason", "What became of it"),
-            [
-                (
-                    clock(alert.at_ms),
-                    alert.reason,
-                    ", ".join(f"{clock(ms)} {who} {WORDS.get(what, what)}" for ms, what, who in alert.course)
-                    or "nobody took it",
-                )
-                for alert in record.alerts
-            ],
-        ),
-        section(
-            "What people did",
-            ("At", "Who", "What"),
-            [
-                (clock(d.at_ms), f"{d.who} ({d.role})", WORDS.get(d.what, d.what) + (f": {d.text}" if d.text else ""))
-                for d in record.actions
-            ],
-        ),
-        section("Notes", ("At", "Who", "Note"), [(clock(n.at_ms), n.who, n.text) for n in record.notes]),
-        section(
-            "Marks of reviewers",
-            ("On", "Mark", "Who"),
-            [(f"{mark.kind} {mark.target}", mark.verdict, f"{mark.who}, {mark.at[:10]}") for mark in record.marks],
-        ),
-        section(
-            "Trouble",
-            ("At", "What", ""),
-            [(clock(t.at_ms), t.text, "over" if t.cleared else "") for t in record.troubles],
-        ),
+        _judged(record),
+        _advised(record),
+        _left_to_do(record),
+        _by_people(record),
         _transcript(record),
         "<h2>How this record was made</h2>" + _made(record),
-    ]
+    )
     return sheet(title, "".join(parts), style=STYLE)
+
+
+def _head(title: str, record: IncidentRecord) -> str:
+    contested = f"Contested by {escape(record.agent)}: {escape(record.contested)}"
+    return (
+        f"<h1>{escape(title)}</h1>"
+        + _lines(
+            f"{record.started_at} · {clock(record.duration_ms)} · {record.team or 'no team'}"
+            f" · caller {record.caller or '–'} · ended: {record.ended}"
+        )
+        + (f'<p class="flag">{contested}</p>' if record.contested else "")
+    )
 
 
 def _facts(record: IncidentRecord) -> str:
@@ -167,6 +83,80 @@ def _facts(record: IncidentRecord) -> str:
         ("Wrapped up", f"by {record.wrap_up.who}, {record.wrap_up.at}" if record.wrap_up else "not yet"),
     ]
     return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(text)}</dd>' for name, text in facts if text)}</dl>"
+
+
+def _judged(record: IncidentRecord) -> str:
+    """What was heard, and what level came of it."""
+    heard = [
+        (clock(s.at_ms), label(s.id), f"“{s.quote}”" if s.quote else s.summary, f"{s.rule} v{s.version}")
+        for s in record.signals
+    ]
+    return (
+        section("What was heard", ("At", "Signal", "Why", "Rule"), heard)
+        + _levels("Level", record, record.levels)
+        + _levels("Level with the words that were transcribed after the call", record, record.levels_late)
+    )
+
+
+def _levels(title: str, record: IncidentRecord, levels: Sequence[LevelStep]) -> str:
+    rows = [(clock(s.at_ms), label(s.level), f"{s.score:.0f}", _because(record, s.because)) for s in levels]
+    return section(title, ("At", "Level", "Score", "Because of"), rows)
+
+
+def _advised(record: IncidentRecord) -> str:
+    """What the agent was shown, and did."""
+    prompts = [(clock(p.shown_ms), p.title, f"“{p.say}”", _done(p)) for p in record.prompts]
+    plan = [
+        (
+            clock(p.offered_ms if p.offered_ms is not None else p.shown_ms),
+            p.title,
+            p.worth,
+            "the agent's" if p.authority == "yours" else f"asked{f', {p.permission}' if p.permission else ''}",
+            _given(p),
+        )
+        for p in record.plan
+    ]
+    steps = [(clock(s.at_ms), label(s.step), f"“{s.words}”" if s.words else f"by {s.by}") for s in record.steps]
+    return (
+        section("Prompts", ("At", "Prompt", "Line", "What was done"), prompts)
+        + section("Plan B", ("At", "Option", "Worth", "Whose", "What came of it"), plan)
+        + section("Steps done", ("At", "Step", "By"), steps)
+    )
+
+
+def _left_to_do(record: IncidentRecord) -> str:
+    """What was promised, and what whoever took over was told."""
+    promised = [
+        (f.what, f.due + (f" ({f.day})" if f.day else ""), f.owner, "done" if f.done else "open")
+        for f in record.follow_ups
+    ]
+    told = [(clock(at_ms), f"“{text}”", h.to) for h in record.hand_offs for at_ms, text in h.said]
+    return section("Follow-ups", ("What", "Due", "Owner", ""), promised) + section(
+        "What the customer had said when somebody took over", ("At", "Words", "To"), told
+    )
+
+
+def _by_people(record: IncidentRecord) -> str:
+    """What supervisors, agents and reviewers did and said, and what went wrong."""
+    alerts = [(clock(a.at_ms), a.reason, _course(a) or "nobody took it") for a in record.alerts]
+    did = [
+        (clock(d.at_ms), f"{d.who} ({d.role})", WORDS.get(d.what, d.what) + (f": {d.text}" if d.text else ""))
+        for d in record.actions
+    ]
+    notes = [(clock(n.at_ms), n.who, n.text) for n in record.notes]
+    marks = [(f"{mark.kind} {mark.target}", mark.verdict, f"{mark.who}, {mark.at[:10]}") for mark in record.marks]
+    troubles = [(clock(t.at_ms), t.text, "over" if t.cleared else "") for t in record.troubles]
+    return (
+        section("Alerts to supervisors", ("At", "Reason", "What became of it"), alerts)
+        + section("What people did", ("At", "Who", "What"), did)
+        + section("Notes", ("At", "Who", "Note"), notes)
+        + section("Marks of reviewers", ("On", "Mark", "Who"), marks)
+        + section("Trouble", ("At", "What", ""), troubles)
+    )
+
+
+def _course(alert: Alert) -> str:
+    return ", ".join(f"{clock(ms)} {who} {WORDS.get(what, what)}" for ms, what, who in alert.course)
 
 
 def _because(record: IncidentRecord, keys: Sequence[str]) -> str:
