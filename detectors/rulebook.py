@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -203,6 +203,37 @@ def _rule(
         line = _line_of(file, name, place)
         return RuleError(f"{file.name}:{line}: {raw.get('id', 'rule')}: {name}: expected {expected}")
 
+    _check(raw, wrong)
+    compiled: dict[str, list[Phrase]] = {"phrases": [], "unless": []}
+    for name, phrases in compiled.items():
+        for phrase in raw.get(name, []):
+            try:
+                phrases.append(compile_phrase(phrase, classes, misheard if name == "phrases" else {}))
+            except ValueError as error:
+                raise wrong(name, f"a phrase pattern; {phrase!r}: {error}") from None
+    return Rule(
+        id=raw["id"],
+        signal=raw["signal"],
+        speaker=Speaker(raw.get("speaker", "customer")),
+        severity=Severity[raw.get("severity", "note").upper()],
+        strength=float(raw.get("strength", 0.8)),
+        phrases=tuple(raw["phrases"]),
+        patterns=tuple(compiled["phrases"]),
+        unless=tuple(compiled["unless"]),
+        silent_when=frozenset(raw.get("silent_when", [])),
+        cool_down_ms=raw.get("cool_down_s", 0) * 1000,
+        fires=tuple(raw["fires"]),
+        silent=tuple(raw.get("silent", [])),
+        version=head["version"],
+        owner=raw.get("owner", head["owner"]),
+        review_by=raw.get("review_by", head.get("review_by")),
+        source=f"{file.name}:{place}",
+        shipped=file.parent == SHIPPED,
+    )
+
+
+def _check(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError]) -> None:
+    """Raise what is wrong with a rule as it was written, all but its phrases' patterns."""
     for name in raw.keys() - _KEYS:
         raise wrong(name, f"one of {', '.join(sorted(_KEYS))}")
     if not isinstance(raw.get("id"), str):
@@ -232,29 +263,3 @@ def _rule(
     for name in raw.get("silent_when", []):
         if name not in POLICIES:
             raise wrong("silent_when", f"only {', '.join(POLICIES)}")
-    compiled: dict[str, list[Phrase]] = {"phrases": [], "unless": []}
-    for name, phrases in compiled.items():
-        for phrase in raw.get(name, []):
-            try:
-                phrases.append(compile_phrase(phrase, classes, misheard if name == "phrases" else {}))
-            except ValueError as error:
-                raise wrong(name, f"a phrase pattern; {phrase!r}: {error}") from None
-    return Rule(
-        id=raw["id"],
-        signal=raw["signal"],
-        speaker=Speaker(raw.get("speaker", "customer")),
-        severity=Severity[raw.get("severity", "note").upper()],
-        strength=float(strength),
-        phrases=tuple(raw["phrases"]),
-        patterns=tuple(compiled["phrases"]),
-        unless=tuple(compiled["unless"]),
-        silent_when=frozenset(raw.get("silent_when", [])),
-        cool_down_ms=cool * 1000,
-        fires=tuple(raw["fires"]),
-        silent=tuple(raw.get("silent", [])),
-        version=head["version"],
-        owner=raw.get("owner", head["owner"]),
-        review_by=raw.get("review_by", head.get("review_by")),
-        source=f"{file.name}:{place}",
-        shipped=file.parent == SHIPPED,
-    )
