@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assist.evaluation.cases import read_cases
-from tests.teaching.lines import DATA, OF_AGENT, OF_CUSTOMER
+from tests.teaching.lines import DATA, HELD_BACK, OF_AGENT, OF_CUSTOMER, in_talk, talk
 
 TAUGHT = sorted((DATA / "words" / "taught").glob("*.txt"))
 
@@ -28,9 +28,22 @@ def test_every_line_says_who_what_holds_and_what_was_said(path: Path) -> None:
         assert {label.removeprefix("?") for label in line[1].split(",")} <= known[line[0]], line
 
 
+def test_talk_is_said_by_one_of_two() -> None:
+    for path in sorted((DATA / "words" / "talk").glob("*.txt")):
+        for line in filter(None, path.read_text(encoding="utf-8").splitlines()):
+            who, _, text = line.partition("|")
+            assert who in ("A", "B") and text.strip() and "|" not in text, (path.name, line)
+
+
+def test_what_is_held_back_is_not_taught() -> None:
+    held = {text for _, text in talk(DATA / "words" / "talk" / f"{HELD_BACK}.txt")}
+    assert held
+    assert HELD_BACK not in {line.source for line in in_talk()}
+
+
 def test_nothing_that_is_measured_on_is_taught() -> None:
     measured = {
-        plain(case.text) for path in (DATA / "words" / "independent").glob("[bcd]*.jsonl") for case in read_cases(path)
+        plain(case.text) for path in (DATA / "words" / "independent").glob("[b-f]*.jsonl") for case in read_cases(path)
     }
     for folder in ("heldout3", "independent"):
         for path in (DATA / "calls" / folder).glob("*.jsonl"):

@@ -3,9 +3,10 @@
 `least` and `doubt` make the F1 of rules and model together highest on the authors' lines (OUT/scores.npz), each scored
 by a network that had seen nothing of that author. Half of those lines hold something, of a call's far fewer. So no
 customer's label is heard more often in calm talk than NOTED, nor acted on more often than ACTED, and only where PRECISE
-among the authors' lines; so are an agent's steps ticked. Calm talk is lines said in calm calls (out of fold) and
-ordinary lines of TEXT (the development half of tests/calm_talk.py, which is what false prompts are counted on; the
-tweets among it are not taught), as the network that is shipped hears them.
+among the authors' lines; so are an agent's steps ticked. Calm talk is lines said in calm calls (out of fold), ordinary
+lines of TEXT (the development half of tests/calm_talk.py, which is what false prompts are counted on; the tweets among
+it are not taught) and telephone talk that was not taught (HELD_BACK), the latter two as the network that is shipped
+hears them.
 """
 
 import json
@@ -22,19 +23,25 @@ from detectors.rulebook import load_rules
 from detectors.sentences import FOLDER
 from detectors.signals import AGENT_STEPS
 from tests.calm_talk import lines as ordinary
-from tests.teaching.lines import LABELS, OF_CUSTOMER, taught
+from tests.teaching.lines import DATA, HELD_BACK, LABELS, OF_AGENT, OF_CUSTOMER, talk, taught
 from tests.teaching.teach import School, targets
 
-NOTED, ACTED = (10.0, 8.0), (3.0, 0.0)
-"""Hits in 10,000 words of the calls and of the ordinary lines."""
-ASKED = (25.0, 15.0)
+NOTED, ACTED = (10.0, 8.0, 2.0), (3.0, 0.0, 0.0)
+"""Hits in 10,000 words of the calls, of the ordinary lines and of the telephone talk."""
+ASKED = (25.0, 15.0, 1.0)
 """The same for notes of a manager asked for, of which 95 of 100 should be found."""
+MOVES = 2.0
+"""The same for an agent's wrong moves, in the telephone talk."""
 PRECISE, CAREFUL, CLEAR = 0.88, 0.85, 0.86
 """Precision of what is acted on; of what is acted on but urgent only from PRECISE on; of a plain complaint."""
-MARGIN = 1.3
-"""Added to `sure` but for self-harm: turns cut short or joined score higher than whole lines. Without it the
-development half had 2.0 false prompts an hour, with 0.8 1.4, with 1.3 1.1, and no written call was noticed later (the
-model of version 3)."""
+TICKED = 0.8
+"""Precision of an agent's steps among the authors' lines, of which half were written to be taken for one."""
+LOWER = 0.5
+"""The shipped network (version 5) has learnt from more lines that hold nothing than those whose scores these are, and
+scores lower: on an author whom none of them had seen, its F1 was best with thresholds so much lower."""
+MARGIN = 0.8
+"""Added to `sure` but for self-harm: turns cut short or joined score higher than whole lines. With 0.8 and 1.3 the
+development calls and the development half of ordinary talk came out alike, and telephone talk had no prompt more."""
 AGREED = 1.5
 """From here on a customer's rule is taken at its word: of the authors' lines that keeps 77 of 100 that are right and 9
 of 100 others. With 2 the playbooks' written calls no longer went as expected, with 1 two sets of near misses had 13
@@ -51,8 +58,11 @@ DOUBTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95)
 """Quantiles of all scores that are tried as `doubt`."""
 
 
-def fitted(scores, lines, talk):
-    """Label -> thresholds. `scores`: lines x labels, out of fold; `talk`: scores of ordinary lines, and their words."""
+def fitted(scores, lines, ordinary, talk):
+    """Label -> thresholds.
+
+    `scores`: lines x labels, out of fold; `ordinary`, `talk`: scores of ordinary lines and of talk, and their words.
+    """
     wanted, asked = targets([line.holds for line in lines])
     known = ~np.isnan(scores[:, 0])
     ruled = _ruled(lines, known)
@@ -68,25 +78,31 @@ def fitted(scores, lines, talk):
             for at in np.unique(np.quantile(score, np.linspace(0.3, 1, 400)))
             if at >= low
         )
+        free -= LOWER
         least = sure = free
         urgent = None
         calling = name in OF_CUSTOMER and name not in FREE
         if calling:
             quiet = calm & (asked[:, row] > 0) & (wanted[:, row] == 0)
-            for some, count, n in ((scores[quiet, row], words[quiet].sum(), 0), (talk[0][:, row], talk[1], 1)):
+            calls = scores[quiet, row], words[quiet].sum()
+            for n, (some, count) in enumerate((calls, *((each[0][:, row], each[1]) for each in (ordinary, talk)))):
                 least = max(least, _above(some, count, (ASKED if name == "supervisor_demand" else NOTED)[n]))
                 sure = max(sure, least, _above(some, count, ACTED[n]))
             sure = max(sure, _precise(score, holds, PRECISE))
             if name in URGENT:
                 urgent = sure
             if name == SELF_HARM:
-                sure, least = min(sure, max(least, _precise(score, holds, CAREFUL))), free
+                sure = min(sure, max(least, _precise(score, holds, CAREFUL)))
+                least = max(free, _above(talk[0][:, row], talk[1], NOTED[-1]))
             else:
                 sure += MARGIN
         if name == COMPLAINT:
             sure = _precise(score, holds, CLEAR)
         if name in AGENT_STEPS:
-            least = max(least, _precise(score, holds, PRECISE))
+            least = max(least, _precise(score, holds, TICKED) - LOWER)
+        elif not calling and name in OF_AGENT:
+            least = max(least, _above(talk[0][:, row], talk[1], MOVES))
+            sure = max(sure, least)
         if name in NOTES:
             sure = NEVER
         agree = max(doubt, AGREED if calling else min(free, 0.0))
@@ -133,10 +149,14 @@ def _precise(score, holds, least):
 if __name__ == "__main__":
     out, text = Path(sys.argv[1]), Path(sys.argv[2])
     known = taught(text)
-    said = list(ordinary(text, "dev"))
     school = School(known)
     network = school.fresh()
     network.load_state_dict(torch.load(out / "taught.pt"))
-    talk = school.scores(network.eval(), said), sum(len(each.split()) for each in said)
-    told = json.dumps({"version": "4", "labels": fitted(np.load(out / "scores.npz")["scores"], known, talk)}, indent=1)
+    network.eval()
+    spoken = [said for _, said in talk(DATA / "words" / "talk" / f"{HELD_BACK}.txt")]
+    calm = [
+        (school.scores(network, said), sum(len(each.split()) for each in said))
+        for said in (list(ordinary(text, "dev")), spoken)
+    ]
+    told = json.dumps({"version": "5", "labels": fitted(np.load(out / "scores.npz")["scores"], known, *calm)}, indent=1)
     (FOLDER / "labels.json").write_text(told + "\n", encoding="utf-8")
