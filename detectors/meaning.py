@@ -24,6 +24,10 @@ HOP_WORDS = 32
 LEAST_WORDS = 2
 EARLIER_WORDS = 16
 """So many words of what the speaker said just before are read along: sentences run over pauses."""
+AROUND_WORDS = 8
+"""What a rule found is also read by itself, in its sentence and at most so many words on either side: a long complaint
+drowns a short threat."""
+ENDS = (".", "?", "!")
 STEP_WORDS = 6
 """An unfinished utterance is read again after so many agreed words more."""
 UNFINISHED = 2.5
@@ -36,7 +40,7 @@ COOL_DOWN_MS = 60_000
 """What the rules or the model have raised is not raised by the model again so soon, unless it is more severe."""
 COMPLAINT = "complaint"
 """The caller is displeased. It tells what is meant from what is only mentioned, and supports other cues ..."""
-PLAINLY = 2.5
+PLAINLY = 1.5
 """... where it is this much surer than it must be for the former."""
 SELF_HARM = "self_harm"
 """A label of its own, which raises `vulnerable`: it is noted at less than any other, as a miss is worse here."""
@@ -96,7 +100,7 @@ class MeaningDetector:
         if latest is None or not latest.words:
             return by_rules
         meant = self._meant(latest, just_before(window, latest, EARLIER_WORDS), pressing=bool(by_rules))
-        found = list(self._confirmed(by_rules, meant, settled=latest.settled))
+        found = list(self._confirmed(by_rules, meant, latest.words, settled=latest.settled))
         by_meaning = self._signals(meant, latest, self._lately(meant, latest.words))
         found += [signal for signal in _graver(by_meaning, found) if self._is_due(signal)]
         for signal in found:
@@ -107,7 +111,7 @@ class MeaningDetector:
         """What one written line says, by rules and model; times are counted at 300 ms a word."""
         words, who = context.written(text), Speaker(speaker)
         meant = self._hear(words, (), who)
-        found = list(self._confirmed(self._phrases.find(text, who), meant, settled=True))
+        found = list(self._confirmed(self._phrases.find(text, who), meant, words, settled=True))
         line = Utterance("text", who, 0, words[-1].end_ms if words else 0, tuple(words))
         return found + _graver(self._signals(meant, line, _complaint(meant)), found)
 
@@ -139,8 +143,10 @@ class MeaningDetector:
                     best[label] = Meant(score, reading, row, len(before), first)
         return best
 
-    def _confirmed(self, by_rules: Iterable[Signal], meant: dict[str, Meant], *, settled: bool) -> Iterable[Signal]:
-        """What rules found, as far as the model hears it too.
+    def _confirmed(
+        self, by_rules: Iterable[Signal], meant: dict[str, Meant], words: Sequence[Word], *, settled: bool
+    ) -> Iterable[Signal]:
+        """What rules found, as far as the model hears it too, in all of these words or by itself.
 
         What it hears less clearly is noted only, what it does not hear is dropped (self-harm never is); of an
         unfinished utterance both wait for the end. Steps against the firm are believed of whoever plainly complains in
@@ -152,6 +158,7 @@ class MeaningDetector:
             len(steps) > 1 and any(meant[each].score >= self._model.thresholds[each].agree for each in steps)
         )
         for signal in by_rules:
+            near = _near(words, signal.evidence.first_word, signal.evidence.last_word)
             despair = signal.severity is Severity.URGENT and signal.id == "vulnerable"
             label = SELF_HARM if despair else signal.id
             believed = complains and label in STEPS_AGAINST
@@ -159,7 +166,10 @@ class MeaningDetector:
                 yield signal
                 continue
             threshold = self._model.thresholds[label]
-            score = meant[label].score - (0.0 if settled else UNFINISHED)
+            score = meant[label].score
+            if score < threshold.agree and len(near) >= LEAST_WORDS:
+                score = max(score, self._hear(near, (), signal.speaker)[label].score)
+            score -= 0.0 if settled else UNFINISHED
             if score >= threshold.agree:
                 yield signal
             elif settled and (despair or score >= threshold.doubt):
@@ -218,6 +228,16 @@ class MeaningDetector:
 
 def _complaint(meant: dict[str, Meant]) -> float:
     return meant[COMPLAINT].score if COMPLAINT in meant else -inf
+
+
+def _near(words: Sequence[Word], first: int, last: int) -> Sequence[Word]:
+    """These words and what is said around them in the same sentence."""
+    begin, end = first, last + 1
+    while begin > max(0, first - AROUND_WORDS) and words[begin - 1].text[-1:] not in ENDS:
+        begin -= 1
+    while end < min(len(words), last + 1 + AROUND_WORDS) and words[end - 1].text[-1:] not in ENDS:
+        end += 1
+    return words[begin:end]
 
 
 def _graver(signals: Iterable[Signal], found: Sequence[Signal]) -> list[Signal]:

@@ -32,7 +32,7 @@ ASKED = (25.0, 15.0, 1.0)
 """The same for notes of a manager asked for, of which 95 of 100 should be found."""
 MOVES = 2.0
 """The same for an agent's wrong moves, in the telephone talk."""
-PRECISE, CAREFUL, CLEAR = 0.88, 0.85, 0.86
+PRECISE, CAREFUL, CLEAR = 0.88, 0.85, 0.82
 """Precision of what is acted on; of what is acted on but urgent only from PRECISE on; of a plain complaint."""
 TICKED = 0.8
 """Precision of an agent's steps among the authors' lines, of which half were written to be taken for one."""
@@ -79,6 +79,7 @@ def fitted(scores, lines, ordinary, talk):
             if at >= low
         )
         free -= LOWER
+        doubt = min(free, doubt - LOWER if name in OF_AGENT else doubt)
         least = sure = free
         urgent = None
         calling = name in OF_CUSTOMER and name not in FREE
