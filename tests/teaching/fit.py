@@ -46,6 +46,8 @@ AGREED = 1.5
 """From here on a customer's rule is taken at its word: of the authors' lines that keeps 77 of 100 that are right and 9
 of 100 others. With 2 the playbooks' written calls no longer went as expected, with 1 two sets of near misses had 13
 false prompts instead of 12."""
+HINT, HINTED = 0.8, 5.0
+"""A hint of self-harm is noted at so much less than what makes F1 highest, up to so often in 10,000 words of talk."""
 URGENT = frozenset((SELF_HARM, "personal_threat"))
 FREE = frozenset((COMPLAINT, "de_escalation", "swearing"))
 """Heard in ordinary talk rightly."""
@@ -94,7 +96,7 @@ def fitted(scores, lines, ordinary, talk):
                 urgent = sure
             if name == SELF_HARM:
                 sure = min(sure, max(least, _precise(score, holds, CAREFUL)))
-                least = max(free, _above(talk[0][:, row], talk[1], NOTED[-1]))
+                least = max(free - HINT, _above(talk[0][:, row], talk[1], HINTED))
             else:
                 sure += MARGIN
         if name == COMPLAINT:
