@@ -45,7 +45,7 @@ development calls and the development half of ordinary talk came out alike, and 
 AGREED = 1.5
 """From here on a customer's rule is taken at its word: of the authors' lines that keeps 77 of 100 that are right and 9
 of 100 others. With 2 the playbooks' written calls no longer went as expected, with 1 two sets of near misses had 13
-false prompts instead of 12."""
+false prompts instead of 12. All seen with version 4."""
 HINT, HINTED = 0.8, 5.0
 """A hint of self-harm is noted at so much less than what makes F1 highest, up to so often in 10,000 words of talk."""
 URGENT = frozenset((SELF_HARM, "personal_threat"))
