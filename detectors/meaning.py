@@ -158,7 +158,6 @@ class MeaningDetector:
             len(steps) > 1 and any(meant[each].score >= self._model.thresholds[each].agree for each in steps)
         )
         for signal in by_rules:
-            near = _near(words, signal.evidence.first_word, signal.evidence.last_word)
             despair = signal.severity is Severity.URGENT and signal.id == "vulnerable"
             label = SELF_HARM if despair else signal.id
             believed = complains and label in STEPS_AGAINST
@@ -167,8 +166,10 @@ class MeaningDetector:
                 continue
             threshold = self._model.thresholds[label]
             score = meant[label].score
-            if score < threshold.agree and len(near) >= LEAST_WORDS:
-                score = max(score, self._hear(near, (), signal.speaker)[label].score)
+            if score < threshold.agree:
+                near = _near(words, signal.evidence.first_word, signal.evidence.last_word)
+                if LEAST_WORDS <= len(near) < len(words) + meant[label].earlier:  # else it is what has been read
+                    score = max(score, self._hear(near, (), signal.speaker)[label].score)
             score -= 0.0 if settled else UNFINISHED
             if score >= threshold.agree:
                 yield signal

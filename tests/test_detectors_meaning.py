@@ -135,6 +135,12 @@ def test_what_is_said_with_a_complaint_is_believed_of_a_rule(judge):
     assert "cancel_threat" not in acted(judge.find("I'm ringing because I want to cancel."))
 
 
+def test_a_long_complaint_does_not_drown_what_a_rule_found_in_the_next_sentence(judge):
+    text = "An engineer was supposed to come on Monday and nobody came, I waited all day. I'm going to call my guy."
+    (claim,) = [each for each in judge.find(text) if each.id == "influence_claim"]
+    assert claim.severity >= Severity.HELP and claim.rule == "influence.my-guy"
+
+
 def test_a_plain_complaint_is_noted_once_the_sentence_is_over(judge):
     text = "This is the third time I've been promised a call and nobody has bothered to ring me."
     (complaint,) = [each for each in judge(said(text)) if each.id == COMPLAINT]

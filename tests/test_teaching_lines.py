@@ -8,6 +8,7 @@ import pytest
 
 from assist.evaluation.cases import read_cases
 from tests.teaching.lines import DATA, HELD_BACK, OF_AGENT, OF_CUSTOMER, in_talk, talk
+from tests.telephone_talk import calls
 
 TAUGHT = sorted((DATA / "words" / "taught").glob("*.txt"))
 
@@ -51,3 +52,13 @@ def test_nothing_that_is_measured_on_is_taught() -> None:
                 measured |= {plain(turn["text"]) for turn in call["turns"]}
     both = [line for path in TAUGHT for line in told(path) if plain(line[2]) in measured]
     assert not both
+
+
+def test_a_conversation_is_two_calls_either_speaker_once_the_customer(tmp_path: Path) -> None:
+    (tmp_path / "2010.txt").write_text("A|This is Archie.|fp\nB|Hi, Archie.|fp\nB|I'm Sharon.|fp\n")
+    first, second = calls(tmp_path)
+    assert [(turn["speaker"], turn["text"]) for turn in first["turns"]] == [
+        ("customer", "This is Archie."),
+        ("agent", "Hi, Archie. I'm Sharon."),
+    ]
+    assert [turn["speaker"] for turn in second["turns"]] == ["agent", "customer"]

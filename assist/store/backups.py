@@ -83,7 +83,7 @@ def put_aside(data: Path) -> list[tuple[Path, datetime]]:
 def holds_a_call(path: Path) -> bool:
     """Whether a call in this store is on hold; one that cannot be read holds none."""
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
+        with closing(_unchanged(path)) as connection:
             return connection.execute("SELECT 1 FROM holds LIMIT 1").fetchone() is not None
     except sqlite3.Error:
         return False
@@ -96,7 +96,7 @@ def check_backup(path: Path) -> None:
         AssistError: codes backup-damaged, store-newer.
     """
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
+        with closing(_unchanged(path)) as connection:
             [[verdict]] = connection.execute("PRAGMA integrity_check(1)").fetchall()
             [[found]] = connection.execute("PRAGMA user_version").fetchall()
             connection.execute("SELECT 1 FROM events, calls, records LIMIT 1").close()
@@ -106,6 +106,11 @@ def check_backup(path: Path) -> None:
         raise AssistError("backup-damaged", f"{path} is damaged: {verdict}")
     if found > SCHEMA_VERSION:
         raise AssistError("store-newer", f"{path} was written by a newer version (schema {found}); update first")
+
+
+def _unchanged(path: Path) -> sqlite3.Connection:
+    """Opened to be read, leaving nothing beside the file."""
+    return sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
 
 
 def _fold(path: Path) -> None:

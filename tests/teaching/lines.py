@@ -84,13 +84,14 @@ def _authored():
             told |= {label.replace(SELF_HARM, "vulnerable") for label in told}
             asked = [label for label in (OF_CUSTOMER if who == "c" else OF_AGENT) if f"?{label}" not in told]
             holds = {name: name in told for name in asked}
-            yield Line(text, who == "a", path.stem, holds, path.stem.startswith("calm"))
+            said = Line(text, who == "a", path.stem, holds, path.stem.startswith("calm"))
+            yield said
             if path.stem.startswith("turns"):
                 if who in before:
                     earlier = before[who]
                     both = {name: held or earlier.holds[name] for name, held in holds.items()}
                     yield replace(earlier, text=f"{earlier.text} {text}", holds=both, weight=0.5)
-                before[who] = Line(text, who == "a", path.stem, holds)
+                before[who] = said
 
 
 def in_talk():
