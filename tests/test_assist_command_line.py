@@ -98,7 +98,7 @@ def test_records_are_listed_shown_and_exported(replayed, tmp_path):
     home, _, record = replayed
     data = home / "data"
     listed = assist("records", "list", "--data", data, home=home)
-    call = re.search(r"\d{8}-\d{6}-[0-9a-f]{4}", listed.stdout)[0]
+    call = re.search(r"\d{8}-\d{6}-[0-9a-f]{8}", listed.stdout)[0]
     assert "escalated" in listed.stdout and "recovered" in listed.stdout and AGENT in listed.stdout
     shown = assist("records", "show", call, "--data", data, home=home)
     assert "Supervisor demand" in shown.stdout and "Call ended" in shown.stdout

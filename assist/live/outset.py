@@ -25,8 +25,8 @@ _BEGAN = "%Y%m%d-%H%M%S"
 
 
 def new_id(began: datetime) -> str:
-    """An id for a call that begins now."""
-    return f"{began:{_BEGAN}}-{secrets.token_hex(2)}"
+    """An id for a call that begins now; long, as of a second call of the same id the store would keep nothing."""
+    return f"{began:{_BEGAN}}-{secrets.token_hex(4)}"
 
 
 def began_at(call: str) -> datetime:
