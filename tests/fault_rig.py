@@ -7,10 +7,11 @@ can be loaded, killed and starved without paying for recognition. Everything els
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
-import signal
-import sys
 from collections.abc import AsyncIterator, Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -102,34 +103,35 @@ def acknowledging(one: Service, tell: Callable[[str, int], None]) -> None:
     one.store.append = told  # type: ignore[method-assign]
 
 
-def in_a_child(work: Callable[[int], None]) -> tuple[int, int]:
-    """Run `work(pipe)` in a forked process; its id and the pipe's reading end. Fork only while no thread runs."""
+def in_a_child(work: Callable[..., None], *args: Any) -> tuple[BaseProcess, int]:
+    """Run `work(*args, pipe)`, a function of a module, in a process that can be killed; it and the pipe's reading end.
+
+    The process is forked from one that has no thread and no model. In a fork of the test's own process the threads of a
+    recogniser that an earlier test loaded are missing, and the process ends as soon as that recogniser is let go of.
+    """
+    clean = multiprocessing.get_context("forkserver")
+    clean.set_forkserver_preload([work.__module__])
     reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            os.close(reading)
-            work(writing)
-            code = 0
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
-    os.close(writing)
+    with Connection(writing, readable=False) as pipe:
+        child = clean.Process(target=_work, args=(work, args, pipe), daemon=True)
+        child.start()
     return child, reading
 
 
-def killed_after(child: int, reading: int, acknowledgements: int) -> list[str]:
+def _work(work: Callable[..., None], args: tuple[Any, ...], pipe: Connection) -> None:
+    work(*args, pipe.fileno())
+
+
+def killed_after(child: BaseProcess, reading: int, acknowledgements: int) -> list[str]:
     """Read so many lines, kill -9, and return every line that came out."""
     said = b""
     while said.count(b"\n") < acknowledgements:
         part = os.read(reading, 65536)
-        if not part:
-            break
+        assert part, f"the process ended by itself; it said {said!r}"
         said += part
-    os.kill(child, signal.SIGKILL)
+    child.kill()
     while part := os.read(reading, 65536):
         said += part
     os.close(reading)
-    os.waitpid(child, 0)
+    child.join()
     return said.decode().rpartition("\n")[0].splitlines()

@@ -258,31 +258,27 @@ def test_a_pause_takes_back_what_boards_and_readers_were_shown_of_the_words_befo
     assert not hits(tmp_path, DURING, "your manager")
 
 
-def cut_short_while_paused(folder, pause):
-    """A call without consent to being kept, in a process that is killed."""
+def listen_without_consent(folder, pause, pipe):
+    """A call without consent to being kept, and without end; a line with its id once its pause is in the notes."""
 
-    def work(pipe):
-        async def run():
-            one = fault_service(folder, consent="unknown")
-            one.open()
-            call, task = one.start(Sound(), agent="Dana")
-            await asyncio.sleep(0)
-            if pause:
-                one.calls[call].act(Action(one.calls[call].session.now_ms, "Dana", "agent", "pause"))
-            await asyncio.wrap_future(one.keepers[call].latched)
-            os.write(pipe, f"{call}\n".encode())
-            await task
+    async def run():
+        one = fault_service(folder, consent="unknown")
+        one.open()
+        call, task = one.start(Sound(), agent="Dana")
+        await asyncio.sleep(0)
+        if pause:
+            one.calls[call].act(Action(one.calls[call].session.now_ms, "Dana", "agent", "pause"))
+        await asyncio.wrap_future(one.keepers[call].latched)
+        os.write(pipe, f"{call}\n".encode())
+        await task
 
-        asyncio.run(run())
-
-    [call] = killed_after(*in_a_child(work), 1)
-    return call
+    asyncio.run(run())
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("pause", [True, False])
 def test_a_call_that_was_not_kept_goes_on_paused_as_it_was_and_is_still_not_kept(pause, tmp_path):
-    call = cut_short_while_paused(tmp_path, pause)
+    [call] = killed_after(*in_a_child(listen_without_consent, tmp_path, pause), 1)
 
     async def scene():
         service, ears = open_service(tmp_path)

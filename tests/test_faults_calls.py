@@ -108,23 +108,25 @@ def test_an_account_can_be_asked_for_in_the_middle_of_a_pause():
     }  # fmt: skip
 
 
-def cut_short(folder, acknowledgements=30, first=lambda one, call: None):
+def listen(folder, paused, pipe):
+    """A call without end; a line for every acknowledged event."""
+
+    async def run():
+        one = service(folder)
+        one.open()
+        acknowledging(one, lambda call, n: os.write(pipe, f"{call} {n}\n".encode()))
+        call, task = one.start(Sound(), agent="Dana")
+        await asyncio.sleep(0)
+        if paused:
+            one.calls[call].act(action(0, "pause"))
+        await task
+
+    asyncio.run(run())
+
+
+def cut_short(folder, acknowledgements=30, paused=False):
     """The id of a call whose process was killed."""
-
-    def work(pipe):
-        async def run():
-            one = service(folder)
-            one.open()
-            acknowledging(one, lambda call, n: os.write(pipe, f"{call} {n}\n".encode()))
-            call, task = one.start(Sound(), agent="Dana")
-            await asyncio.sleep(0)
-            first(one, call)
-            await task
-
-        asyncio.run(run())
-
-    child, reading = in_a_child(work)
-    return killed_after(child, reading, acknowledgements)[0].split()[0]
+    return killed_after(*in_a_child(listen, folder, paused), acknowledgements)[0].split()[0]
 
 
 def test_a_call_that_was_cut_short_goes_on_where_its_log_left_off(tmp_path):
@@ -169,7 +171,7 @@ def before_level(events):
 
 
 def test_a_call_that_was_paused_when_it_was_cut_short_is_still_paused(tmp_path):
-    call = cut_short(tmp_path, 3, lambda one, call: one.calls[call].act(action(0, "pause")))
+    call = cut_short(tmp_path, 3, paused=True)
 
     async def run():
         one = service(tmp_path)

@@ -43,18 +43,38 @@ class Talking:
             await asyncio.sleep(0)
 
 
+def record(folder, pipe):
+    """A recorded call without end; a line for every acknowledged event."""
+
+    async def run():
+        one = service(folder, recordings=True)
+        one.open()
+        acknowledging(one, lambda call, n: os.write(pipe, f"{call} {n}\n".encode()))
+        await one.start(Talking(), agent="Dana")[1]
+
+    asyncio.run(run())
+
+
+def record_and_pause(folder, pipe):
+    """A recorded call that is paused after a minute; a line when that is in the notes."""
+
+    async def run():
+        one = service(folder, recordings=True)
+        one.open()
+        sound = Talking(mark=600)
+        call, task = one.start(sound, agent="Dana")
+        await sound.marked.wait()
+        one.calls[call].act(Action(60_000, "Dana", "agent", "pause"))
+        await asyncio.wrap_future(one.keepers[call].latched)
+        os.write(pipe, f"{call}\n".encode())
+        await task
+
+    asyncio.run(run())
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_kill_9_loses_no_more_than_the_last_half_minute_of_sound_and_the_call_goes_on_in_its_own_time(tmp_path):
-    def work(pipe):
-        async def run():
-            one = service(tmp_path, recordings=True)
-            one.open()
-            acknowledging(one, lambda call, n: os.write(pipe, f"{call} {n}\n".encode()))
-            await one.start(Talking(), agent="Dana")[1]
-
-        asyncio.run(run())
-
-    call = killed_after(*in_a_child(work), 400)[0].split()[0]
+    call = killed_after(*in_a_child(record, tmp_path), 400)[0].split()[0]
     frames = Recordings(tmp_path).open(call).frames
 
     async def resume():
@@ -85,21 +105,7 @@ def test_kill_9_loses_no_more_than_the_last_half_minute_of_sound_and_the_call_go
 
 
 def test_a_call_killed_while_paused_keeps_no_sound_until_somebody_lets_it_go_on(tmp_path):
-    def work(pipe):
-        async def run():
-            one = service(tmp_path, recordings=True)
-            one.open()
-            sound = Talking(mark=600)
-            call, task = one.start(sound, agent="Dana")
-            await sound.marked.wait()
-            one.calls[call].act(Action(60_000, "Dana", "agent", "pause"))
-            await asyncio.wrap_future(one.keepers[call].latched)
-            os.write(pipe, f"{call}\n".encode())
-            await task
-
-        asyncio.run(run())
-
-    [call] = killed_after(*in_a_child(work), 1)
+    [call] = killed_after(*in_a_child(record_and_pause, tmp_path), 1)
 
     async def resume():
         one = service(tmp_path, recordings=True)

@@ -51,7 +51,7 @@ def kills(folder, rounds, seed):
     dice = random.Random(seed)
     acknowledged, interrupted = 0, 0
     for _ in range(rounds):
-        child, reading = in_a_child(lambda pipe: listen_until_killed(folder, pipe))
+        child, reading = in_a_child(listen_until_killed, folder)
         told = [line.split() for line in killed_after(child, reading, dice.randint(1, 300))]
         acknowledged += len(told)
 
