@@ -119,10 +119,10 @@ class EscalationSettings:
     """What supports does not carry one kind of cue past `escalated_up`: bad sentiment is often those very words."""
     cue_least: float = 6.0
     """Points under which a finding no longer counts as a kind of cue of its own."""
-    noted_most: float = 29.0
-    """What is only noted and what supports add up to no more than this, below `tense_up`, where there is no clear cue,
-    no plain complaint and no raised voice: several things half heard are still only half heard. Set on 23 telephone
-    conversations between strangers (Switchboard), where notes made 13 of 21 false rises, and on calls/dev2."""
+    noted_most: float = 17.0
+    """What is only noted and what supports add up to no more than this, below `tense_down`, where there is no clear
+    cue, no plain complaint and no raised voice: several things half heard are still only half heard. In 23 telephone
+    conversations between strangers (Switchboard) notes made 13 of 21 false rises, and kept a call tense for minutes."""
     words_least: float = 20.0
     """Word points under which the call counts as one without words: one mild word is not a word cue."""
     urgent_score: float = 85.0
