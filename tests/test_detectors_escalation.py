@@ -210,6 +210,30 @@ def test_a_complaint_alone_is_no_cue_and_carries_one_that_was_only_noted(heard, 
     assert escalation.level is level
 
 
+NOTED = [found(name, at, Severity.NOTE) for at, name in enumerate(("legal_threat", "police", "cancel_threat"), 4000)]
+
+
+@pytest.mark.parametrize(
+    ("also", "level"),
+    [
+        ([found("negative_sentiment", 5000), found("monologue", 5500)], Level.CALM),
+        ([found("complaint", 5000)], Level.TENSE),
+        ([found("time_pressure", 5000)], Level.TENSE),
+    ],
+)
+def test_what_is_only_noted_is_no_cue_however_much_there_is_of_it(also, level):
+    escalation = Escalation()
+    course(escalation, [*NOTED, *also], 7000)
+    assert escalation.level is level
+
+
+def test_a_call_stays_tense_no_longer_than_something_clear_was_said():
+    moods = [found("negative_sentiment", at) for at in range(10_000, 240_000, 20_000)]
+    changes = course(Escalation(), [found("supervisor_demand", 5000), *moods], 240_000)
+    assert levels(changes) == [Level.TENSE, Level.CALM]
+    assert changes[1].at_ms < 160_000
+
+
 @pytest.mark.parametrize(
     ("again", "level"),
     [
