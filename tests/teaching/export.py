@@ -1,4 +1,7 @@
-"""`python -m tests.teaching.export OUT`: OUT/taught.pt (from teach) as detectors/meanings/model.onnx, in 8 bits."""
+"""`python -m tests.teaching.export OUT [upset]`: OUT/taught.pt (from teach) as a network of detectors/meanings, 8 bits.
+
+With `upset` its row for that label alone, as upset.onnx; without, all the other rows, as model.onnx.
+"""
 
 import sys
 import warnings
@@ -24,9 +27,11 @@ class One(nn.Module):
         return scores[0], parts[0]
 
 
-def export(out):
-    """Write the model beside the detectors."""
+def export(out, upset):
+    """Write one of the two networks beside the detectors."""
     weights = {name: value.float() for name, value in torch.load(out / "taught.pt").items()}
+    for name in ("ask.weight", "say.weight", "bias"):
+        weights[name] = weights[name][-1:] if upset else weights[name][:-1]
     weights["pos.weight"] = weights["pos.weight"][: MOST_TOKENS + 2]
     network = Network(len(weights["word.weight"]), len(weights["bias"]), places=MOST_TOKENS + 2)
     network.load_state_dict(weights)
@@ -38,8 +43,10 @@ def export(out):
             output_names=["scores", "parts"], dynamic_axes={"ids": {0: "n"}, "parts": {1: "n"}},
             opset_version=17, dynamo=False,
         )  # fmt: skip
-    quantize_dynamic(str(whole), str(FOLDER / "model.onnx"), weight_type=QuantType.QInt8, per_channel=True)
+    quantize_dynamic(
+        str(whole), str(FOLDER / f"{'upset' if upset else 'model'}.onnx"), weight_type=QuantType.QInt8, per_channel=True
+    )
 
 
 if __name__ == "__main__":
-    export(Path(sys.argv[1]))
+    export(Path(sys.argv[1]), sys.argv[2:] == ["upset"])

@@ -5,7 +5,7 @@ by a network that had seen nothing of that author. Half of those lines hold some
 customer's label is heard more often in calm talk than NOTED, nor acted on more often than ACTED, and only where PRECISE
 among the authors' lines; so are an agent's steps ticked. Calm talk is lines said in calm calls (out of fold), ordinary
 lines of TEXT (the development half of tests/calm_talk.py, which is what false prompts are counted on; the tweets among
-it are not taught) and telephone talk that was not taught (HELD_BACK), the latter two as the network that is shipped
+it are not taught) and telephone talk that was not taught (HELD_TALK), the latter two as the network that is shipped
 hears them.
 """
 
@@ -17,13 +17,13 @@ import numpy as np
 import torch
 
 from audio.events import Speaker
-from detectors.meaning import COMPLAINT, SELF_HARM
+from detectors.meaning import COMPLAINT, SELF_HARM, UPSET
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
 from detectors.sentences import FOLDER
 from detectors.signals import AGENT_STEPS
 from tests.calm_talk import lines as ordinary
-from tests.teaching.lines import DATA, HELD_BACK, LABELS, OF_AGENT, OF_CUSTOMER, talk, taught
+from tests.teaching.lines import DATA, HELD_TALK, LABELS, OF_AGENT, OF_CUSTOMER, talk, taught
 from tests.teaching.teach import School, targets
 
 NOTED, ACTED = (10.0, 8.0, 2.0), (3.0, 0.0, 0.0)
@@ -48,6 +48,10 @@ of 100 others. With 2 the playbooks' written calls no longer went as expected, w
 false prompts instead of 12. All seen with version 4."""
 HINT, HINTED = 0.8, 5.0
 """A hint of self-harm is noted at so much less than what makes F1 highest, up to so often in 10,000 words of talk."""
+UPSET_FROM, NOTED_FROM = 4.0, 3.0
+"""Chosen by hand, on tests/data/calls/dev3, 23 + 14 telephone conversations between strangers and the ordinary lines:
+by itself it then hears the turn in 22 of 48 calls within 5 s (with 4.5 in 17) and in 20 more later, in no calm call of
+2.6 h, and adds 7 rises in 10 h of strangers' talk (6) and 8 in 15.7 h of ordinary lines (5)."""
 URGENT = frozenset((SELF_HARM, "personal_threat"))
 FREE = frozenset((COMPLAINT, "de_escalation", "swearing"))
 """Heard in ordinary talk rightly."""
@@ -108,6 +112,8 @@ def fitted(scores, lines, ordinary, talk):
             sure = max(sure, least)
         if name in NOTES:
             sure = NEVER
+        if name == UPSET:
+            least, sure = NOTED_FROM, UPSET_FROM
         agree = max(doubt, AGREED if calling else min(free, 0.0))
         if name in URGENT:
             agree = max(doubt, float(np.quantile(score[by_rule & holds], 1 - KEPT)))
@@ -156,10 +162,11 @@ if __name__ == "__main__":
     network = school.fresh()
     network.load_state_dict(torch.load(out / "taught.pt"))
     network.eval()
-    spoken = [said for _, said in talk(DATA / "words" / "talk" / f"{HELD_BACK}.txt")]
+    spoken = [said for _, said in talk(DATA / "words" / "talk" / f"{HELD_TALK}.txt")]
     calm = [
         (school.scores(network, said), sum(len(each.split()) for each in said))
         for said in (list(ordinary(text, "dev")), spoken)
     ]
-    told = json.dumps({"version": "5", "labels": fitted(np.load(out / "scores.npz")["scores"], known, *calm)}, indent=1)
-    (FOLDER / "labels.json").write_text(told + "\n", encoding="utf-8")
+    labels = fitted(np.load(out / "scores.npz")["scores"], known, *calm)
+    told = {"version": "6", "networks": ["model.onnx", "upset.onnx"], "labels": labels}
+    (FOLDER / "labels.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

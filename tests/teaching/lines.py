@@ -5,10 +5,12 @@ tests/data/words/taught/*.txt is `who|labels|text` (c: customer, a: agent; `-` f
 `heard-*` are some of their lines as a recogniser heard them; those of `turns-*` follow each other in calls, and are
 taught once more with what the same speaker said just before. tests/data/words/talk/*.txt is telephone talk of people
 who do not serve each other, `A|text`, written for this project too: in none of it is anything that a customer's cue or
-an agent's wrong move could be. To these come the project's other labelled lines and rule examples at half weight (only
-the labels somebody looked for), the turns of three sets of written calls, and as ordinary business a half of Bitext's
-requests (CDLA-Sharing-1.0; not kept here). Left out is all that only measures: tests/data/words/independent/b* to f*,
-tests/data/calls/heldout3 and independent.
+an agent's wrong move could be. tests/data/words/upset/*.txt is calls (`ordinary-*`: single turns), `who|degree|text`:
+how upset with the firm a customer is in each turn (0 not, 1 a grumble, 2 so that somebody should know, 3 rage). To
+these come the project's other labelled lines and rule examples at half weight (only the labels somebody looked for),
+the turns of three sets of written calls, and as ordinary business a half of Bitext's requests (CDLA-Sharing-1.0; not
+kept here). Left out is all that only measures: tests/data/words/independent/b* to f*, tests/data/calls/heldout3 and
+independent; and tests/data/calls/dev3.
 """
 
 import json
@@ -16,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assist.evaluation.cases import read_cases
-from detectors.meaning import COMPLAINT, SELF_HARM
+from detectors.meaning import COMPLAINT, SELF_HARM, UPSET
 from detectors.rulebook import load_rules
 from detectors.signals import AGENT_SIGNALS, AGENT_STEPS
 from tests.calm_talk import requests
@@ -29,10 +31,13 @@ OF_CUSTOMER = (
     *sorted({rule.signal for rule in load_rules().rules} - AGENT_SIGNALS),
     SELF_HARM,
     COMPLAINT,
+    UPSET,
 )
+SOUGHT = frozenset(OF_CUSTOMER) - {SELF_HARM, COMPLAINT, UPSET}
+"""What whoever labels a customer's line looks for."""
 UNLABELLED = {"swearing", "de_escalation", COMPLAINT}
 """Nobody has marked friendly swearing, thanks and mild displeasure in the calm calls."""
-LABELS = (*OF_CUSTOMER, *OF_AGENT)
+LABELS = (*(name for name in OF_CUSTOMER if name != UPSET), *OF_AGENT, UPSET)
 NEVER_IN_TALK = (
     tuple(name for name in OF_CUSTOMER if name not in ("swearing", "de_escalation")),
     tuple(name for name in OF_AGENT if name not in AGENT_STEPS),
@@ -40,8 +45,11 @@ NEVER_IN_TALK = (
 """What of a customer's and of an agent's cannot be in talk between people who do not serve each other: people do ask,
 thank and swear there."""
 TALK_WEIGHTS = 0.5, 0.25
-HELD_BACK = "talk-7"
-"""Not taught: thresholds are set on what the network hears in it."""
+GRUMBLE, UPSET_FROM, GRUMBLE_WEIGHT = 1, 2, 0.6
+"""Degrees of being upset; a grumble is none, but near."""
+HELD_TALK = "talk-7"
+HELD_BACK = frozenset((HELD_TALK, "upset-7"))
+"""Not taught: thresholds are set on what the network hears in them."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class Line:
 
 def taught(text):
     """All lines; `text`: the folder that holds Bitext."""
-    return [*_authored(), *in_talk(), *_judged(), *_examples(), *_calls(), *_requests(text)]
+    return [*_authored(), *in_talk(), *in_calls(), *_judged(), *_examples(), *_calls(), *_requests(text)]
 
 
 def talk(path):
@@ -83,6 +91,8 @@ def _authored():
             told = set(labels.split(","))
             told |= {label.replace(SELF_HARM, "vulnerable") for label in told}
             asked = [label for label in (OF_CUSTOMER if who == "c" else OF_AGENT) if f"?{label}" not in told]
+            if told != {"-"} and UPSET in asked:
+                asked.remove(UPSET)  # whoever wants or threatens something may be upset or not
             holds = {name: name in told for name in asked}
             said = Line(text, who == "a", path.stem, holds, path.stem.startswith("calm"))
             yield said
@@ -97,11 +107,30 @@ def _authored():
 def in_talk():
     """Said as a customer and as an agent; every other line with what the same speaker said before."""
     for path in sorted((DATA / "words" / "talk").glob("*.txt")):
-        for _, text in talk(path) if path.stem != HELD_BACK else ():
+        for _, text in talk(path) if path.stem not in HELD_BACK else ():
             for agent in (False, True):
                 yield Line(
                     text, agent, path.stem, dict.fromkeys(NEVER_IN_TALK[agent], False), weight=TALK_WEIGHTS[agent]
                 )
+
+
+def graded(path):
+    """One file of graded calls: (call, degree, text) of each customer's turn."""
+    call = 0
+    for line in path.read_text(encoding="utf-8").splitlines():
+        who, _, rest = line.partition("|")
+        degree, _, text = rest.partition("|")
+        call += not line
+        if who == "c":
+            yield call, int(degree), text
+
+
+def in_calls():
+    """How upset customers are in each turn of a call."""
+    for path in sorted((DATA / "words" / "upset").glob("*.txt")):
+        for _, degree, text in graded(path) if path.stem not in HELD_BACK else ():
+            weight = GRUMBLE_WEIGHT if degree == GRUMBLE else 1.0
+            yield Line(text, False, path.stem, {UPSET: degree >= UPSET_FROM}, weight=weight)
 
 
 def _judged():
@@ -109,7 +138,7 @@ def _judged():
         for path in sorted((DATA / "words" / folder).glob("a*.jsonl" if folder == "independent" else "*.jsonl")):
             for case in read_cases(path):
                 agent = case.speaker == "agent"
-                asked = set(OF_AGENT if agent else OF_CUSTOMER) - {SELF_HARM, COMPLAINT}
+                asked = set(OF_AGENT if agent else SOUGHT)
                 if case.judged is not None:
                     asked &= {*case.judged, *case.labels}
                 holds = {name: name in case.labels for name in asked - set(case.unsure)}
@@ -142,7 +171,7 @@ def _calls():
                     elif calm and not held:
                         holds = dict.fromkeys(set(OF_CUSTOMER) - UNLABELLED, False)
                     else:
-                        holds = {name: name in held for name in OF_CUSTOMER if name not in (SELF_HARM, COMPLAINT)}
+                        holds = {name: name in held for name in SOUGHT}
                     if holds:
                         yield Line(turn["text"], agent, "calls", holds, calm)
 
