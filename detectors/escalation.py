@@ -2,7 +2,8 @@
 
 The score (0..100) is a pure function of the findings known and of the time; only the level has a memory (hysteresis and
 dwell). Words lead. Tone, sentiment and the shape of the conversation support words or each other and are capped, so
-that without words they make a call tense at most. How it adds up:
+that without words they make a call tense at most. However much was only noted makes no call tense where nothing clear
+was said. How it adds up:
 
 - A finding keeps its weight for a while (`hold_ms`), then halves every `half_life_ms`.
 - Findings of one id in one utterance, or of several ids on the same words ("you fucking idiot"), count once; further
@@ -39,6 +40,7 @@ WORD_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "giving_up": _FIRM,
         "passed_around": _FIRM,
         "refund_chargeback": _FIRM,
+        "upset": _FIRM,
         "time_pressure": 30.0,
         "vulnerable": 20.0,
     }

@@ -15,7 +15,7 @@ from audio.events import Hypothesis, Speaker, Utterance, Word
 from detectors import context
 from detectors.phrases import COMPLAINT_MS, MENTIONED, PhraseDetector, just_before
 from detectors.sentences import Reading, SentenceModel, Threshold
-from detectors.signals import AGENT_SIGNALS, Evidence, Severity, Signal, Window
+from detectors.signals import AGENT_SIGNALS, CUSTOMER_WORDS, Evidence, Severity, Signal, Window
 
 MOST_WORDS = 48
 """Longer utterances are read in stretches of this many words ..."""
@@ -42,8 +42,14 @@ COMPLAINT = "complaint"
 """The caller is displeased. It tells what is meant from what is only mentioned, and supports other cues ..."""
 PLAINLY = 1.5
 """... where it is this much surer than it must be for the former."""
+UPSET = "upset"
+"""The caller is upset with the firm (sarcasm, scorn, an accusation, despair ...), in whatever words: a cue of its own
+where no other is clear in the same words."""
+TWICE_MS = 60_000
+"""Noted twice within this time it is clear."""
 SELF_HARM = "self_harm"
 """A label of its own, which raises `vulnerable`: it is noted at less than any other, as a miss is worse here."""
+CUES = frozenset(CUSTOMER_WORDS) - {"de_escalation"}
 STEPS_AGAINST = MENTIONED | {"derogatory", "personal_threat"}
 """People speak of these in calm calls too: the model alone acts on them only where the caller is displeased as well."""
 
@@ -90,6 +96,8 @@ class MeaningDetector:
         """Of each signal: the key last raised, when, and how severe it was."""
         self._complaints: list[tuple[int, float]] = []
         """When the caller's latest words were read, and how much of a complaint was in them."""
+        self._upset: tuple[str, int] = ("", -TWICE_MS)
+        """The utterance in which the caller was last heard to be upset, and when."""
         self._read: tuple[str, int, dict[str, Meant]] = ("", 0, {})
         """The utterance last read, how many of its words, and what was heard in them."""
 
@@ -101,8 +109,8 @@ class MeaningDetector:
             return by_rules
         meant = self._meant(latest, just_before(window, latest, EARLIER_WORDS), pressing=bool(by_rules))
         found = list(self._confirmed(by_rules, meant, latest.words, settled=latest.settled))
-        by_meaning = self._signals(meant, latest, self._lately(meant, latest.words))
-        found += [signal for signal in _graver(by_meaning, found) if self._is_due(signal)]
+        by_meaning = [self._twice(each) for each in self._signals(meant, latest, self._lately(meant, latest.words))]
+        found += [signal for signal in _added(by_meaning, found) if self._is_due(signal)]
         for signal in found:
             self._last[signal.id] = (signal.key, signal.at_ms, signal.severity)
         return found
@@ -113,7 +121,7 @@ class MeaningDetector:
         meant = self._hear(words, (), who)
         found = list(self._confirmed(self._phrases.find(text, who), meant, words, settled=True))
         line = Utterance("text", who, 0, words[-1].end_ms if words else 0, tuple(words))
-        return found + _graver(self._signals(meant, line, _complaint(meant)), found)
+        return found + _added(self._signals(meant, line, _complaint(meant)), found)
 
     def _meant(self, latest: Utterance | Hypothesis, earlier: Sequence[Word], *, pressing: bool) -> dict[str, Meant]:
         """What the latest words say; unfinished ones are read every few words, or where a rule has found something."""
@@ -183,6 +191,14 @@ class MeaningDetector:
         self._complaints = [each for each in self._complaints if each[0] > since_ms]
         return max(score for _, score in self._complaints)
 
+    def _twice(self, signal: Signal) -> Signal:
+        """The signal; upset, where it was noted shortly before as well, as a clear cue."""
+        if signal.id != UPSET:
+            return signal
+        (before, at_ms), self._upset = self._upset, (signal.key, signal.at_ms)
+        again = before != signal.key and signal.at_ms - at_ms <= TWICE_MS
+        return replace(signal, severity=max(signal.severity, Severity.HELP)) if again else signal
+
     def _is_due(self, signal: Signal) -> bool:
         key, at_ms, severity = self._last.get(signal.id, ("", -COOL_DOWN_MS, Severity.NOTE))
         return key == signal.key or signal.at_ms - at_ms >= COOL_DOWN_MS or signal.severity > severity
@@ -241,10 +257,12 @@ def _near(words: Sequence[Word], first: int, last: int) -> Sequence[Word]:
     return words[begin:end]
 
 
-def _graver(signals: Iterable[Signal], found: Sequence[Signal]) -> list[Signal]:
-    """Those of ids that were not found yet, or only less gravely."""
+def _added(signals: Iterable[Signal], found: Sequence[Signal]) -> list[Signal]:
+    """Those of ids that were not found yet, or only less gravely; `upset` where nothing says what it is."""
     known = {signal.id: signal.severity for signal in sorted(found, key=lambda each: each.severity)}
-    return [signal for signal in signals if signal.severity > known.get(signal.id, 0)]
+    new = [signal for signal in signals if signal.severity > known.get(signal.id, 0)]
+    clear = any(each.severity >= Severity.HELP and each.id in CUES for each in (*found, *new))
+    return [signal for signal in new if signal.id != UPSET or not clear]
 
 
 def _severity(score: float, threshold: Threshold, *, acts: bool) -> Severity:

@@ -1,9 +1,10 @@
 """How likely each signal is in what was said, by a small taught sentence model (ONNX, on the processor).
 
-The network is all-MiniLM-L6-v2's encoder (Wang et al. 2020, Reimers & Gurevych 2019; Apache-2.0), taught further on
-lines written for this project, with one attention over the words and one linear score for each signal, stored in 8
-bits. Its vocabulary is the part of BERT's (Devlin et al. 2018; Apache-2.0) that English calls need; other words are
-spelled from pieces. `tests/teaching` says how it was taught. Nothing is downloaded at run time.
+It is two networks, one for all signals but `upset` and one for that. Each is all-MiniLM-L6-v2's encoder (Wang et al.
+2020, Reimers & Gurevych 2019; Apache-2.0), taught further on lines written for this project, with one attention over
+the words and one linear score for each signal, stored in 8 bits. Their vocabulary is the part of BERT's (Devlin et al.
+2018; Apache-2.0) that English calls need; other words are spelled from pieces. `tests/teaching` says how they were
+taught. Nothing is downloaded at run time.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class SentenceModel:
     """Reads texts word by word; stateless, may be shared by all calls of a process."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
-        """Load model, vocabulary and labels; one thread, as calls are many and sentences short."""
+        """Load networks, vocabulary and labels; one thread, as calls are many and sentences short."""
         import onnxruntime
         from tokenizers import BertWordPieceTokenizer
 
@@ -68,14 +69,16 @@ class SentenceModel:
         self._tokenizer.enable_truncation(MOST_TOKENS)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        self._networks = [
+            onnxruntime.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
+            for name in told["networks"]
+        ]
 
     def __call__(self, words: Sequence[str]) -> Reading:
         """Read one text of at least one word, in any case, with or without punctuation."""
         coded = self._tokenizer.encode([word.replace("’", "'") for word in words], is_pretokenized=True)
-        scores, tokens = self._session.run(None, {"ids": np.array(coded.ids, np.int64)})
+        read = [network.run(None, {"ids": np.array(coded.ids, np.int64)}) for network in self._networks]
+        scores, tokens = (np.concatenate(each) for each in zip(*read, strict=True))
         parts = np.zeros((len(self.labels), len(words)), np.float32)
         for token, word in enumerate(coded.word_ids):
             if word is not None:

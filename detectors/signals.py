@@ -37,6 +37,7 @@ CUSTOMER_SIGNALS = (
     "silence",
     "negative_sentiment",
     "complaint",
+    "upset",
     "fast_speech",
     "monologue",
     "repeated_request",

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
-from detectors.meaning import COMPLAINT, MOST_WORDS, SELF_HARM, MeaningDetector
+from detectors.meaning import COMPLAINT, MOST_WORDS, SELF_HARM, TWICE_MS, UPSET, MeaningDetector
 from detectors.phrases import PhraseDetector
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook, load_rules
-from detectors.sentences import shipped_model
+from detectors.sentences import Reading, Threshold, shipped_model
 from detectors.signals import AGENT_SIGNALS, SIGNAL_IDS, Severity, Window
 
 VEILED = "I just don't see the point in waking up any more if I'm honest"
@@ -57,7 +57,7 @@ def acted(signals):
 
 
 def test_every_signal_of_the_rules_has_a_label_and_ordered_thresholds(model, rules):
-    assert set(model.labels) == {SELF_HARM, COMPLAINT, *(rule.signal for rule in rules.rules)}
+    assert set(model.labels) == {SELF_HARM, COMPLAINT, UPSET, *(rule.signal for rule in rules.rules)}
     assert set(model.labels) - {SELF_HARM, COMPLAINT} <= SIGNAL_IDS
     for name, threshold in model.thresholds.items():
         assert threshold.doubt <= threshold.least <= threshold.sure, name
@@ -148,6 +148,46 @@ def test_a_plain_complaint_is_noted_once_the_sentence_is_over(judge):
     assert complaint.evidence.quote in text
     assert COMPLAINT not in ids(judge(saying(text, name="u2")))
     assert COMPLAINT not in ids(judge.find("My number has changed, could you make a note of the new one?"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Three weeks I have sat here without hot water and you are reading me a script?",
+        "So you took my money, you lost my parcel, and now you want me to prove it?",
+    ],
+)
+def test_whoever_is_upset_is_heard_to_be_in_whatever_words(judge, text):
+    (upset,) = [each for each in judge(said(text)) if each.id == UPSET]
+    assert upset.severity is Severity.HELP and upset.evidence.quote in text
+    assert UPSET not in ids(judge.find("I stayed in all day for my brother and he never even rang the bell."))
+
+
+def test_that_somebody_is_upset_is_not_raised_beside_what_says_more(judge):
+    text = "So you took my money, you lost my parcel, and now you want me to prove it? I want to speak to your manager."
+    assert acted(judge.find(text)) >= {"supervisor_demand"}
+    assert UPSET not in ids(judge.find(text))
+
+
+def test_upset_twice_within_a_minute_is_clear(rules):
+    """With a model that hears just enough of it for a note."""
+
+    class Wearily:
+        version, labels = "t", (UPSET, COMPLAINT)
+        thresholds = dict.fromkeys(labels, Threshold(least=1.0, sure=3.0, doubt=-9.0, agree=0.0))
+
+        def __call__(self, words):
+            return Reading(np.array([2.0, -9.0], np.float32), np.ones((2, len(words)), np.float32))
+
+    def course(second_ms):
+        judge = MeaningDetector(PhraseDetector(Rulebook((), {}, "none")), Wearily())
+        return [
+            [each.severity for each in judge(said("we know how this goes", at_ms, name=f"u{at_ms}"))]
+            for at_ms in (0, second_ms)
+        ]
+
+    assert course(20_000) == [[Severity.NOTE], [Severity.HELP]]
+    assert course(TWICE_MS + 20_000) == [[Severity.NOTE], [Severity.NOTE]]
 
 
 def test_a_meaning_is_not_raised_again_within_its_cool_down(judge):
