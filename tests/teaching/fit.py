@@ -48,10 +48,9 @@ of 100 others. With 2 the playbooks' written calls no longer went as expected, w
 false prompts instead of 12. All seen with version 4."""
 HINT, HINTED = 0.8, 5.0
 """A hint of self-harm is noted at so much less than what makes F1 highest, up to so often in 10,000 words of talk."""
-UPSET_FROM, NOTED_FROM = 4.0, 3.0
-"""Chosen by hand, on tests/data/calls/dev3, 23 + 14 telephone conversations between strangers and the ordinary lines:
-by itself it then hears the turn in 22 of 48 calls within 5 s (with 4.5 in 17) and in 20 more later, in no calm call of
-2.6 h, and adds 7 rises in 10 h of strangers' talk (6) and 8 in 15.7 h of ordinary lines (5)."""
+UPSET_FROM, NOTED_FROM = 4.5, 3.0
+"""Chosen by hand on tests/data/calls/dev3 and the ordinary lines, with everything else that judges: with 4.5, 24 of the
+48 calls turn within 5 s and ordinary lines have 16 false prompts in 15.7 h; with 4.0, 27 and 21."""
 URGENT = frozenset((SELF_HARM, "personal_threat"))
 FREE = frozenset((COMPLAINT, "de_escalation", "swearing"))
 """Heard in ordinary talk rightly."""
