@@ -67,7 +67,14 @@ def damaged(folder, file, share):
 
 @pytest.mark.parametrize(
     ("file", "share"),
-    [("model.onnx", 0.5), ("model.onnx", 0), ("model.onnx", None), ("vocab.txt.gz", 0.5), ("labels.json", 0.5)],
+    [
+        ("model.onnx", 0.5),
+        ("model.onnx", 0),
+        ("model.onnx", None),
+        ("upset.onnx", None),
+        ("vocab.txt.gz", 0.5),
+        ("labels.json", 0.5),
+    ],
 )
 def test_a_damaged_sentence_model_is_an_error_of_its_own(file, share, tmp_path, monkeypatch):
     monkeypatch.setattr(roster, "shipped_model", damaged(tmp_path, file, share))

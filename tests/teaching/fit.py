@@ -48,7 +48,7 @@ of 100 others. With 2 the playbooks' written calls no longer went as expected, w
 false prompts instead of 12. All seen with version 4."""
 HINT, HINTED = 0.8, 5.0
 """A hint of self-harm is noted at so much less than what makes F1 highest, up to so often in 10,000 words of talk."""
-UPSET_FROM, NOTED_FROM = 4.5, 3.0
+UPSET_SURE, UPSET_LEAST = 4.5, 3.0
 """Chosen by hand on tests/data/calls/dev3 and the ordinary lines, with everything else that judges: with 4.5, 24 of the
 48 calls turn within 5 s and ordinary lines have 16 false prompts in 15.7 h; with 4.0, 27 and 21."""
 URGENT = frozenset((SELF_HARM, "personal_threat"))
@@ -112,7 +112,7 @@ def fitted(scores, lines, ordinary, talk):
         if name in NOTES:
             sure = NEVER
         if name == UPSET:
-            least, sure = NOTED_FROM, UPSET_FROM
+            least, sure = UPSET_LEAST, UPSET_SURE
         agree = max(doubt, AGREED if calling else min(free, 0.0))
         if name in URGENT:
             agree = max(doubt, float(np.quantile(score[by_rule & holds], 1 - KEPT)))

@@ -38,6 +38,7 @@ SOUGHT = frozenset(OF_CUSTOMER) - {SELF_HARM, COMPLAINT, UPSET}
 UNLABELLED = {"swearing", "de_escalation", COMPLAINT}
 """Nobody has marked friendly swearing, thanks and mild displeasure in the calm calls."""
 LABELS = (*(name for name in OF_CUSTOMER if name != UPSET), *OF_AGENT, UPSET)
+"""In the order of the two networks' scores."""
 NEVER_IN_TALK = (
     tuple(name for name in OF_CUSTOMER if name not in ("swearing", "de_escalation")),
     tuple(name for name in OF_AGENT if name not in AGENT_STEPS),
@@ -48,8 +49,9 @@ TALK_WEIGHTS = 0.5, 0.25
 GRUMBLE, UPSET_FROM, GRUMBLE_WEIGHT = 1, 2, 0.6
 """Degrees of being upset; a grumble is none, but near."""
 HELD_TALK = "talk-7"
+"""Not taught: thresholds are set on what the network hears in it."""
 HELD_BACK = frozenset((HELD_TALK, "upset-7"))
-"""Not taught: thresholds are set on what the network hears in them."""
+"""Not taught; `upset-7` is measured only."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def _authored():
             if path.stem.startswith("turns"):
                 if who in before:
                     earlier = before[who]
-                    both = {name: held or earlier.holds[name] for name, held in holds.items()}
+                    both = {name: holds[name] or earlier.holds[name] for name in holds.keys() & earlier.holds.keys()}
                     yield replace(earlier, text=f"{earlier.text} {text}", holds=both, weight=0.5)
                 before[who] = said
 
