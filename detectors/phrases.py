@@ -251,7 +251,7 @@ class _Index:
         self._always: list[tuple[int, int]] = []
         for number, rule in enumerate(rules):
             for which, phrase in enumerate(rule.patterns):
-                if loose and phrase.loose is None:
+                if loose and phrase.loose_source is None:
                     continue
                 anchors = phrase.loose_anchors if loose else phrase.anchors
                 for word in anchors:

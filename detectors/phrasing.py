@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from detectors.context import Line, edges, plain
 
@@ -28,16 +29,31 @@ _PARTS = re.compile(r"\s*(\.{4}|\.{3}|\(|\)|\||\[|\]|\{[a-z_]+\}|\^|\$|[^\s()|\[
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """One compiled pattern."""
+    """One pattern. Its expressions are compiled when first asked for: few are ever needed in one call."""
 
-    exact: re.Pattern[str]
-    loose: re.Pattern[str] | None
+    exact_source: str
+    loose_source: str | None
     """With the misheard forms of its words as well; None where there are none."""
     anchors: frozenset[str]
     """Words of which one must have been heard; empty: any words will do."""
     loose_anchors: frozenset[str]
     gapped: bool
     """It holds a gap, which must not run over the end of a sentence."""
+
+    @property
+    def exact(self) -> re.Pattern[str]:
+        """For words as they were heard."""
+        return _expression(self.exact_source)
+
+    @property
+    def loose(self) -> re.Pattern[str] | None:
+        """For misheard ones, where there are any."""
+        return None if self.loose_source is None else _expression(self.loose_source)
+
+
+@cache
+def _expression(source: str) -> re.Pattern[str]:
+    return re.compile(source)
 
 
 def compile_phrase(phrase: str, classes: Mapping[str, str], misheard: Mapping[str, tuple[str, ...]]) -> Phrase:
@@ -78,9 +94,8 @@ def _filled(phrase: str, classes: Mapping[str, str]) -> str:
     return phrase
 
 
-def _compiled(
-    parts: list[str], misheard: Mapping[str, tuple[str, ...]]
-) -> tuple[re.Pattern[str], frozenset[str], frozenset[str]]:
+def _compiled(parts: list[str], misheard: Mapping[str, tuple[str, ...]]) -> tuple[str, frozenset[str], frozenset[str]]:
+    """Source of the expression, anchors, and every word of it."""
     out: list[str] = []
     open_: list[str] = []
     outside: list[frozenset[str]] = []
@@ -131,7 +146,7 @@ def _compiled(
         raise ValueError(f"{open_[-1]} is not closed")
     usable = [words for words in outside if words and "*" not in words]
     anchors = min(usable, key=_commonness) if usable else frozenset()
-    return re.compile("".join(out) + "(?= )"), anchors, frozenset(every)
+    return "".join(out) + "(?= )", anchors, frozenset(every)
 
 
 def _any_of(forms: tuple[str, ...], ending: str) -> str:

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,12 @@ class Rulebook:
         polite = (rule for rule in self.rules if rule.signal not in ("swearing", "derogatory"))
         return frozenset(word for rule in polite for phrase in rule.patterns for word in phrase.anchors)
 
+    def prepare(self) -> None:
+        """Compile every pattern now, not while somebody is waiting."""
+        for rule in self.rules:
+            for phrase in (*rule.patterns, *rule.unless):
+                _ = phrase.exact, phrase.loose
+
     def overdue(self, today: date) -> list[Rule]:
         """Rules whose review date has passed."""
         return [rule for rule in self.rules if rule.review_by is not None and rule.review_by < today]
@@ -101,22 +108,27 @@ def load_rules(paths: Sequence[Path] | Path | None = None, *, extra: Sequence[Pa
     A `classes.toml` (named lists of words) or `misheard.toml` (what recognisers write for a word) in a folder adds to
     the shipped one.
     """
-    files = _files(paths if paths else SHIPPED) + _files(extra or ())
-    words: dict[str, dict[str, tuple[str, ...]]] = {}
+    files = [SHIPPED / name for name in _WORD_LISTS] + _files(paths if paths else SHIPPED) + _files(extra or ())
+    return _loaded(tuple((file, _text(file)) for file in files))
+
+
+@lru_cache(maxsize=8)
+def _loaded(files: tuple[tuple[Path, str], ...]) -> Rulebook:
+    """Those of these files, with what stands in them: read once per program as long as nothing changes."""
+    words: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in _WORD_LISTS}
     digest = hashlib.sha256()
     for name in _WORD_LISTS:
-        words[name] = {}
-        for file in dict.fromkeys([SHIPPED / name, *(each for each in files if each.name == name)]):
+        for file, text in dict.fromkeys(each for each in files if each[0].name == name):
             words[name] |= _word_lists(file)
-            digest.update(_text(file).encode())
+            digest.update(text.encode())
     classes = {name: f"({'|'.join(members)})" for name, members in words["classes.toml"].items()}
     misheard = {word: _plain_forms(forms) for word, forms in words["misheard.toml"].items()}
     rules: list[Rule] = []
     seen: dict[str, str] = {}
-    for file in files:
+    for file, text in files:
         if file.name in _WORD_LISTS:
             continue
-        digest.update(_text(file).encode())
+        digest.update(text.encode())
         for rule in _rules(file, classes, misheard):
             if rule.id in seen:
                 raise RuleError(

@@ -62,6 +62,8 @@ async def program(
     `patient`: it starts without a recogniser where none can be loaded. `joins`: it takes calls of other commands.
     """
     rulebook = load_rules(extra=settings.rules)
+    if joins:
+        rulebook.prepare()  # else the first words of many calls would wait for it
     build(rulebook, RosterSettings(meaning=settings.meaning))
     playbooks = Shelf(settings.playbook, settings.options)
     hearing = load_hearing(settings, console, patient=patient)
