@@ -12,10 +12,10 @@ from detectors import context
 from detectors.context import Line
 from detectors.courtesy import complains, intends, is_friendly
 from detectors.nods import is_nod
+from detectors.phrase_index import PhraseIndex
 from detectors.phrasing import Phrase, marked
 from detectors.rulebook import Rule, Rulebook
 from detectors.signals import Evidence, Severity, Signal, Window
-from detectors.sounds import Sounds
 
 STRADDLE_MS = 2000
 """A phrase may run over a pause of this length."""
@@ -55,16 +55,14 @@ class PhraseDetector:
     name = "phrases"
 
     def __init__(self, rulebook: Rulebook) -> None:
-        """Index the rules by speaker and anchor word."""
+        """One call's judge by these rules."""
         self.version = rulebook.version
-        self._sounds = Sounds(rulebook.mendable())
+        self._sounds, self._exact, self._loose = rulebook.sounds, rulebook.exact, rulebook.loose
         self._rules = rulebook.rules
         self._by_id = {rule.id: rule for rule in rulebook.rules}
         self._last: dict[str, tuple[str, int, Severity]] = {}
         """Of each rule: the key last raised, when its words ended, and how severe it was."""
         self._misheard = frozenset(token for forms in rulebook.misheard.values() for f in forms for token in f.split())
-        self._exact = _Index(self._rules, loose=False)
-        self._loose = _Index(self._rules, loose=True)
 
     def __call__(self, window: Window) -> Iterable[Signal]:
         """Signals in the latest utterance or hypothesis, and in what it completes of the one before."""
@@ -212,7 +210,7 @@ class PhraseDetector:
             tuple(place.get(heard.clause[index], 0) for index in kept),
         )
 
-    def _matches(self, heard: Line, speaker: Speaker, index: _Index) -> Iterable[tuple[Rule, int, int]]:
+    def _matches(self, heard: Line, speaker: Speaker, index: PhraseIndex) -> Iterable[tuple[Rule, int, int]]:
         text = marked(heard)
         who = Speaker.CUSTOMER if speaker is Speaker.UNKNOWN else speaker
         done: set[int] = set()
@@ -240,29 +238,6 @@ class PhraseDetector:
     def _near_enough(self, tokens: Sequence[str]) -> bool:
         misheard = sum(token in self._misheard for token in tokens)
         return 0 < misheard <= 2 and len(tokens) - misheard >= LEAST_EXACT
-
-
-class _Index:
-    """Which patterns can match at all, by the words they need."""
-
-    def __init__(self, rules: Sequence[Rule], *, loose: bool) -> None:
-        self.loose = loose
-        self._by_word: dict[str, list[tuple[int, int]]] = {}
-        self._always: list[tuple[int, int]] = []
-        for number, rule in enumerate(rules):
-            for which, phrase in enumerate(rule.patterns):
-                if loose and phrase.loose_source is None:
-                    continue
-                anchors = phrase.loose_anchors if loose else phrase.anchors
-                for word in anchors:
-                    self._by_word.setdefault(word, []).append((number, which))
-                if not anchors:
-                    self._always.append((number, which))
-
-    def candidates(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
-        """Numbers of rule and pattern, in order."""
-        wanted = {place for token in set(tokens) for place in self._by_word.get(token, ())}
-        return sorted(wanted.union(self._always))
 
 
 def just_before(window: Window, latest: Utterance | Hypothesis, most: int) -> Sequence[Word]:

@@ -8,14 +8,16 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from audio.events import Speaker
 from detectors.context import POLICIES, plain
+from detectors.phrase_index import PhraseIndex
 from detectors.phrasing import Phrase, compile_phrase
 from detectors.signals import SIGNAL_IDS, Severity
+from detectors.sounds import Sounds
 
 SHIPPED = Path(__file__).parent / "rules"
 _KEYS = {
@@ -72,9 +74,9 @@ class Rule:
     """Not of a deployment's own files: the sentence model may doubt it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rulebook:
-    """All rules in force."""
+    """All rules in force, and what every call looks them up by."""
 
     rules: tuple[Rule, ...]
     misheard: Mapping[str, tuple[str, ...]]
@@ -91,8 +93,24 @@ class Rulebook:
         polite = (rule for rule in self.rules if rule.signal not in ("swearing", "derogatory"))
         return frozenset(word for rule in polite for phrase in rule.patterns for word in phrase.anchors)
 
+    @cached_property
+    def exact(self) -> PhraseIndex:
+        """Patterns by the words they need."""
+        return PhraseIndex(self.rules, loose=False)
+
+    @cached_property
+    def loose(self) -> PhraseIndex:
+        """The same with what recognisers write for those words."""
+        return PhraseIndex(self.rules, loose=True)
+
+    @cached_property
+    def sounds(self) -> Sounds:
+        """What words of the rules may have been misheard as."""
+        return Sounds(self.mendable())
+
     def prepare(self) -> None:
-        """Compile every pattern now, not while somebody is waiting."""
+        """Compile and index every pattern now, not while somebody is waiting."""
+        _ = self.exact, self.loose, self.sounds
         for rule in self.rules:
             for phrase in (*rule.patterns, *rule.unless):
                 _ = phrase.exact, phrase.loose
