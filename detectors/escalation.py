@@ -274,7 +274,8 @@ class Escalation:
         words, voice = self._diminished(cues), self._voice()
         core = words + voice
         score = core + min(self._diminished(self._by_kind(at.support)), at.support_most)
-        clear = {kind: points for kind, points in cues.items() if kind in self._clear()}
+        said = self._clear()
+        clear = {kind: points for kind, points in cues.items() if kind in said}
         kinds = sum(max(points) >= at.cue_least for points in clear.values()) + (voice >= at.cue_least)
         if voice < at.cue_least and not self._is_carried():
             score = min(score, at.noted_most)

@@ -13,6 +13,7 @@ from math import exp, inf
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
 from detectors import context
+from detectors.exchange import NOWHERE, Exchange, exchange
 from detectors.phrases import COMPLAINT_MS, MENTIONED, PhraseDetector, just_before
 from detectors.sentences import Reading, SentenceModel, Threshold
 from detectors.signals import AGENT_SIGNALS, CUSTOMER_WORDS, Evidence, Severity, Signal, Window
@@ -92,6 +93,11 @@ class MeaningDetector:
         self.version = phrases.version
         self._phrases = phrases
         self._model = model
+        self._networks = {
+            agent: [each for each in model.networks if any((label in AGENT_SIGNALS) is agent for label in each.labels)]
+            for agent in (False, True)
+        }
+        """Those that know labels of the customer, and of the agent."""
         self._last: dict[str, tuple[str, int, Severity]] = {}
         """Of each signal: the key last raised, when, and how severe it was."""
         self._complaints: list[tuple[int, float]] = []
@@ -107,7 +113,7 @@ class MeaningDetector:
         by_rules = list(self._phrases(window))
         if latest is None or not latest.words:
             return by_rules
-        meant = self._meant(latest, just_before(window, latest, EARLIER_WORDS), pressing=bool(by_rules))
+        meant = self._meant(window, latest, pressing=bool(by_rules))
         found = list(self._confirmed(by_rules, meant, latest.words, settled=latest.settled))
         by_meaning = [self._twice(each) for each in self._signals(meant, latest, self._lately(meant, latest.words))]
         found += [signal for signal in _added(by_meaning, found) if self._is_due(signal)]
@@ -118,37 +124,45 @@ class MeaningDetector:
     def find(self, text: str, speaker: Speaker | str = Speaker.CUSTOMER) -> list[Signal]:
         """What one written line says, by rules and model; times are counted at 300 ms a word."""
         words, who = context.written(text), Speaker(speaker)
-        meant = self._hear(words, (), who)
+        meant = self._hear(words, who)
         found = list(self._confirmed(self._phrases.find(text, who), meant, words, settled=True))
         line = Utterance("text", who, 0, words[-1].end_ms if words else 0, tuple(words))
         return found + _added(self._signals(meant, line, _complaint(meant)), found)
 
-    def _meant(self, latest: Utterance | Hypothesis, earlier: Sequence[Word], *, pressing: bool) -> dict[str, Meant]:
+    def _meant(self, window: Window, latest: Utterance | Hypothesis, *, pressing: bool) -> dict[str, Meant]:
         """What the latest words say; unfinished ones are read every few words, or where a rule has found something."""
         name, count, meant = self._read
         words = latest.words
         grown = len(words) - (count if name == latest.id else 0)
         if latest.settled or grown >= STEP_WORDS or (pressing and grown > 0) or grown < 0:
-            meant = self._hear(words, earlier, latest.speaker)
+            earlier = just_before(window, latest, EARLIER_WORDS)
+            meant = self._hear(words, latest.speaker, [word.text for word in earlier], exchange(window, latest))
             self._read = (latest.id, len(words), meant)
             return meant
         return meant if name == latest.id else {}
 
-    def _hear(self, words: Sequence[Word], earlier: Sequence[Word], speaker: Speaker) -> dict[str, Meant]:
-        """Each label's highest score over the stretches, and the words behind it."""
+    def _hear(
+        self, words: Sequence[Word], speaker: Speaker, earlier: Sequence[str] = (), place: Exchange = NOWHERE
+    ) -> dict[str, Meant]:
+        """Each label's highest score over the stretches, and the words behind it.
+
+        `earlier`: what the speaker said just before, which belongs to the same sentence; `place`: where in the call.
+        """
         if len(words) < LEAST_WORDS:
             return {}
+        agent, texts = speaker is Speaker.AGENT, [word.text for word in words]
         best: dict[str, Meant] = {}
-        for first in range(0, max(1, len(words) - MOST_WORDS + HOP_WORDS), HOP_WORDS):
-            before = earlier if first == 0 else ()
-            stretch = words[first : first + MOST_WORDS]
-            reading = self._model([word.text for word in (*before, *stretch)])
-            for row, label in enumerate(self._model.labels):
-                if (label in AGENT_SIGNALS) is not (speaker is Speaker.AGENT):
-                    continue
-                score = float(reading.scores[row])
-                if label not in best or score > best[label].score:
-                    best[label] = Meant(score, reading, row, len(before), first)
+        for network in self._networks[agent]:
+            begun = place.turn if network.in_place else earlier
+            for first in range(0, max(1, len(words) - MOST_WORDS + HOP_WORDS), HOP_WORDS):
+                before = begun if first == 0 else ()
+                reading = network([*before, *texts[first : first + MOST_WORDS]], place)
+                for row, label in enumerate(network.labels):
+                    if (label in AGENT_SIGNALS) is not agent:
+                        continue
+                    score = float(reading.scores[row])
+                    if label not in best or score > best[label].score:
+                        best[label] = Meant(score, reading, row, len(before), first)
         return best
 
     def _confirmed(
@@ -177,7 +191,7 @@ class MeaningDetector:
             if score < threshold.agree:
                 near = _near(words, signal.evidence.first_word, signal.evidence.last_word)
                 if LEAST_WORDS <= len(near) < len(words) + meant[label].earlier:  # else it is what has been read
-                    score = max(score, self._hear(near, (), signal.speaker)[label].score)
+                    score = max(score, self._hear(near, signal.speaker)[label].score)
             score -= 0.0 if settled else UNFINISHED
             if score >= threshold.agree:
                 yield signal

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from detectors.rulebook import Rule
+from detectors.phrasing import Phrase
 
 
 class PhraseIndex:
-    """Which patterns can match at all, by the words they need."""
+    """Patterns by the words they need."""
 
-    def __init__(self, rules: Sequence[Rule], *, loose: bool) -> None:
-        """`loose`: those with misheard forms of their words only."""
+    def __init__(self, rules: Sequence[Sequence[Phrase]], *, loose: bool) -> None:
+        """The patterns of each rule; `loose`: those with misheard forms of their words only."""
         self.loose = loose
         self._by_word: dict[str, list[tuple[int, int]]] = {}
         self._always: list[tuple[int, int]] = []
-        for number, rule in enumerate(rules):
-            for which, phrase in enumerate(rule.patterns):
+        for number, patterns in enumerate(rules):
+            for which, phrase in enumerate(patterns):
                 if loose and phrase.loose_source is None:
                     continue
                 anchors = phrase.loose_anchors if loose else phrase.anchors

@@ -96,12 +96,12 @@ class Rulebook:
     @cached_property
     def exact(self) -> PhraseIndex:
         """Patterns by the words they need."""
-        return PhraseIndex(self.rules, loose=False)
+        return PhraseIndex([rule.patterns for rule in self.rules], loose=False)
 
     @cached_property
     def loose(self) -> PhraseIndex:
         """The same with what recognisers write for those words."""
-        return PhraseIndex(self.rules, loose=True)
+        return PhraseIndex([rule.patterns for rule in self.rules], loose=True)
 
     @cached_property
     def sounds(self) -> Sounds:

@@ -1,10 +1,10 @@
 """How likely each signal is in what was said, by a small taught sentence model (ONNX, on the processor).
 
-It is two networks, one for all signals but `upset` and one for that. Each is all-MiniLM-L6-v2's encoder (Wang et al.
-2020, Reimers & Gurevych 2019; Apache-2.0), taught further on lines written for this project, with one attention over
-the words and one linear score for each signal, stored in 8 bits. Their vocabulary is the part of BERT's (Devlin et al.
-2018; Apache-2.0) that English calls need; other words are spelled from pieces. `tests/teaching` says how they were
-taught. Nothing is downloaded at run time.
+It is two networks: one for what is said, in any place, and one for how the caller is, which reads what both sides said
+just before as well. Each is all-MiniLM-L6-v2's encoder (Wang et al. 2020, Reimers & Gurevych 2019; Apache-2.0), taught
+further on lines written for this project, with one attention over the words and one linear score for each signal,
+stored in 8 bits. Their vocabulary is the part of BERT's (Devlin et al. 2018; Apache-2.0) that English calls need; other
+words are spelled from pieces. `tests/teaching` says how they were taught. Nothing is downloaded at run time.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.exchange import NOWHERE, Exchange
+
 FOLDER = Path(__file__).parent / "meanings"
 MOST_TOKENS = 96
-"""Longer texts are cut: none was taught. What is read at once has at most `meaning.MOST_WORDS` words."""
+"""Longer texts are cut: none was taught. What is read at once has at most `meaning.MOST_WORDS` words and what was said
+just before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,38 +55,68 @@ class Reading:
     """What each word adds to each score: labels x words."""
 
 
-class SentenceModel:
-    """Reads texts word by word; stateless, may be shared by all calls of a process."""
+class Network:
+    """Reads texts word by word; stateless."""
 
-    def __init__(self, folder: Path = FOLDER) -> None:
-        """Load networks, vocabulary and labels; one thread, as calls are many and sentences short."""
+    def __init__(self, path: Path, tokenizer: Any, labels: Sequence[str], *, in_place: bool) -> None:
+        """Load one; one thread, as calls are many and sentences short."""
         import onnxruntime
-        from tokenizers import BertWordPieceTokenizer
 
-        told = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
-        self.version: str = told["version"]
-        self.labels: tuple[str, ...] = tuple(told["labels"])
-        self.thresholds = {name: Threshold(**told["labels"][name]) for name in self.labels}
-        words = gzip.decompress((folder / "vocab.txt.gz").read_bytes()).decode("utf-8").split("\n")
-        self._tokenizer: Any = BertWordPieceTokenizer({word: n for n, word in enumerate(words) if word})
-        self._tokenizer.enable_truncation(MOST_TOKENS)
+        self.labels = tuple(labels)
+        self.in_place = in_place
+        """Whether it reads what was said before, too."""
+        self._tokenizer = tokenizer
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._networks = [
-            onnxruntime.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
-            for name in told["networks"]
-        ]
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def __call__(self, words: Sequence[str]) -> Reading:
+    def __call__(self, words: Sequence[str], place: Exchange = NOWHERE) -> Reading:
         """Read one text of at least one word, in any case, with or without punctuation."""
-        coded = self._tokenizer.encode([word.replace("’", "'") for word in words], is_pretokenized=True)
-        read = [network.run(None, {"ids": np.array(coded.ids, np.int64)}) for network in self._networks]
-        scores, tokens = (np.concatenate(each) for each in zip(*read, strict=True))
+        coded = self._code(words)
+        told = {"ids": np.array(coded.ids, np.int64)}
+        begins = 1
+        if self.in_place:
+            start, *text = coded.ids
+            before = [start]
+            for said in filter(None, (place.before, place.other)):
+                before += self._code(said).ids[1:]
+            begins = len(before)
+            told = {"ids": np.array(before + text, np.int64), "begins": np.array(begins, np.int64)}
+        scores, tokens = self._session.run(None, told)
         parts = np.zeros((len(self.labels), len(words)), np.float32)
-        for token, word in enumerate(coded.word_ids):
+        for token, word in enumerate(coded.word_ids, begins - 1):
             if word is not None:
                 parts[:, word] += tokens[:, token]
         return Reading(scores, parts)
+
+    def _code(self, words: Sequence[str]) -> Any:
+        return self._tokenizer.encode([word.replace("’", "'") for word in words], is_pretokenized=True)
+
+
+class SentenceModel:
+    """The networks with their thresholds; may be shared by all calls of a process."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        """Load networks, vocabulary and labels."""
+        from tokenizers import BertWordPieceTokenizer
+
+        told = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+        words = gzip.decompress((folder / "vocab.txt.gz").read_bytes()).decode("utf-8").split("\n")
+        tokenizer = BertWordPieceTokenizer({word: n for n, word in enumerate(words) if word})
+        tokenizer.enable_truncation(MOST_TOKENS)
+        self.version: str = told["version"]
+        self.networks = tuple(
+            Network(folder / each["file"], tokenizer, tuple(each["labels"]), in_place=each["in_place"])
+            for each in told["networks"]
+        )
+        self.thresholds = {
+            label: Threshold(**numbers) for each in told["networks"] for label, numbers in each["labels"].items()
+        }
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those of all networks."""
+        return tuple(self.thresholds)
 
 
 @lru_cache(maxsize=1)

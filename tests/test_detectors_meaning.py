@@ -6,14 +6,19 @@ import numpy as np
 import pytest
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
+from detectors.exchange import NOWHERE, Exchange
 from detectors.meaning import COMPLAINT, MOST_WORDS, SELF_HARM, TWICE_MS, UPSET, MeaningDetector
 from detectors.phrases import PhraseDetector
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook, load_rules
-from detectors.sentences import Reading, Threshold, shipped_model
+from detectors.sentences import Network, Reading, Threshold, shipped_model
 from detectors.signals import AGENT_SIGNALS, SIGNAL_IDS, Severity, Window
 
 VEILED = "I just don't see the point in waking up any more if I'm honest"
+UNHELPFUL = Exchange(
+    tuple("I had a plumber out and he said there's nothing wrong".split()),
+    tuple("It would be the meter then, but the meter was replaced so it can't be the meter.".split()),
+)
 ORDINARY = "so then we drove down to the coast with the dog and had our lunch by the harbour and it was lovely "
 
 
@@ -30,6 +35,12 @@ def rules():
 @pytest.fixture
 def judge(model, rules):
     return MeaningDetector(PhraseDetector(rules), model)
+
+
+def nothing(network, words):
+    return Reading(
+        np.full(len(network.labels), -9.0, np.float32), np.zeros((len(network.labels), len(words)), np.float32)
+    )
 
 
 def words_of(text, at_ms=0):
@@ -63,14 +74,30 @@ def test_every_signal_of_the_rules_has_a_label_and_ordered_thresholds(model, rul
         assert threshold.doubt <= threshold.least <= threshold.sure, name
 
 
-def test_words_add_up_to_the_score(model):
-    words = "I can't do this any more, I want somebody above you.".split()
-    reading, other = model(words), model(["hello", "there"])
-    assert reading.parts.shape == (len(model.labels), len(words))
+@pytest.mark.parametrize(("label", "place"), [("supervisor_demand", NOWHERE), (UPSET, NOWHERE), (UPSET, UNHELPFUL)])
+def test_words_add_up_to_the_score(model, label, place):
+    (network,) = [each for each in model.networks if label in each.labels]
+    words = "I can't do this any more, three weeks of excuses, I want somebody above you.".split()
+    reading, other = network(words, place), network(["hello", "there"], place)
+    assert reading.parts.shape == (len(network.labels), len(words))
     apart = reading.scores - reading.parts.sum(axis=1) - (other.scores - other.parts.sum(axis=1))
-    row = model.labels.index("supervisor_demand")
+    row = network.labels.index(label)
     assert reading.scores[row] > other.scores[row]
     assert np.abs(apart).max() < np.abs(reading.scores).max(), "the markers at both ends add little"
+
+
+def test_only_what_hears_how_a_caller_is_reads_what_was_said_before(model):
+    words = "So it's not the house and it's not the meter.".split()
+    changed = {each.in_place for each in model.networks if (each(words).scores != each(words, UNHELPFUL).scores).any()}
+    assert changed == {True}
+
+
+def test_an_agents_words_are_read_by_what_knows_of_agents_only(rules, model, monkeypatch):
+    read = []
+    monkeypatch.setattr(Network, "__call__", lambda self, words, place: read.append(self) or nothing(self, words))
+    judge = MeaningDetector(PhraseDetector(rules), model)
+    judge.find("That is what the system says here.", Speaker.AGENT)
+    assert [AGENT_SIGNALS.isdisjoint(each.labels) for each in read] == [False]
 
 
 def test_a_veiled_hint_is_heard_and_quoted(judge):
@@ -163,6 +190,27 @@ def test_whoever_is_upset_is_heard_to_be_in_whatever_words(judge, text):
     assert UPSET not in ids(judge.find("I stayed in all day for my brother and he never even rang the bell."))
 
 
+def test_what_is_harmless_elsewhere_is_heard_where_it_turns_a_call(judge):
+    """The customer's last words are the same; what both said before is not."""
+
+    def course(*before):
+        told, at_ms = [], 0
+        for number, (who, text) in enumerate([*before, (Speaker.CUSTOMER, "Send it. I can burn it.")]):
+            told.append(said(text, at_ms, who, f"u{number}", tuple(each.latest for each in told)))
+            at_ms = told[-1].now_ms + 500
+        return [each for each in judge(told[-1]) if each.id == UPSET]
+
+    (upset,) = course(
+        (Speaker.CUSTOMER, "Three weeks I've been sat here with no heating and two little ones."),
+        (Speaker.AGENT, "I can send you a leaflet about keeping warm."),
+    )
+    assert upset.severity is Severity.HELP and upset.evidence.quote in "Send it. I can burn it."
+    assert not course(
+        (Speaker.CUSTOMER, "I've ordered wood for the stove, do you do kindling as well?"),
+        (Speaker.AGENT, "We do, and there is a catalogue, too."),
+    )
+
+
 def test_that_somebody_is_upset_is_not_raised_beside_what_says_more(judge):
     text = "So you took my money, you lost my parcel, and now you want me to prove it? I want to speak to your manager."
     assert acted(judge.find(text)) >= {"supervisor_demand"}
@@ -173,10 +221,14 @@ def test_upset_twice_within_a_minute_is_clear(rules):
     """With a model that hears just enough of it for a note."""
 
     class Wearily:
-        version, labels = "t", (UPSET, COMPLAINT)
+        version, labels, in_place = "t", (UPSET, COMPLAINT), False
         thresholds = dict.fromkeys(labels, Threshold(least=1.0, sure=3.0, doubt=-9.0, agree=0.0))
 
-        def __call__(self, words):
+        @property
+        def networks(self):
+            return (self,)
+
+        def __call__(self, words, place):
             return Reading(np.array([2.0, -9.0], np.float32), np.ones((2, len(words)), np.float32))
 
     def course(second_ms):

@@ -71,7 +71,7 @@ def damaged(folder, file, share):
         ("model.onnx", 0.5),
         ("model.onnx", 0),
         ("model.onnx", None),
-        ("upset.onnx", None),
+        ("caller.onnx", None),
         ("vocab.txt.gz", 0.5),
         ("labels.json", 0.5),
     ],

@@ -7,8 +7,21 @@ from pathlib import Path
 import pytest
 
 from assist.evaluation.cases import read_cases
-from detectors.meaning import COMPLAINT, UPSET
-from tests.teaching.lines import DATA, HELD_BACK, OF_AGENT, OF_CUSTOMER, graded, in_calls, in_talk, taught
+from detectors.meaning import COMPLAINT
+from tests.teaching.lines import (
+    DATA,
+    HELD_BACK,
+    HELD_HARM,
+    OF_AGENT,
+    OF_CALLER,
+    OF_CUSTOMER,
+    graded,
+    hints,
+    in_calls,
+    in_talk,
+    of_callers,
+    taught,
+)
 from tests.telephone_talk import calls
 
 TAUGHT = sorted((DATA / "words" / "taught").glob("*.txt"))
@@ -19,7 +32,7 @@ def plain(text: str) -> str:
 
 
 def is_long(text: str) -> bool:
-    """More than what two authors of whole calls write alike by chance ("that's fine")."""
+    """More than what two authors write alike by chance ("that's fine", "you absolute donkey")."""
     return len(text.split()) > 8
 
 
@@ -50,29 +63,60 @@ def test_every_customers_turn_of_a_graded_call_has_a_degree() -> None:
         assert {degree for _, degree, _ in graded(path)} >= ({0} if path.stem.startswith("ordinary") else {0, 1, 2})
 
 
+def test_a_hint_of_self_harm_or_none_stands_before_a_line() -> None:
+    for path in sorted((DATA / "words" / "self-harm").glob("*.txt")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            kind, text = line.split("|")
+            assert kind in ("h", "-") and text.strip(), (path.name, line)
+
+
 def test_what_is_held_back_is_not_taught() -> None:
-    files = {path.stem for folder in ("talk", "upset") for path in (DATA / "words" / folder).glob("*.txt")}
+    folders = ("talk", "upset", "self-harm")
+    files = {path.stem for folder in folders for path in (DATA / "words" / folder).glob("*.txt")}
     assert files > HELD_BACK
-    assert {line.source for line in (*in_talk(), *in_calls())} == files - HELD_BACK
+    assert {line.source for line in (*in_talk(), *in_calls(), *hints())} == files - HELD_BACK
+    assert {line.source for line in hints(held=True)} == {HELD_HARM}
 
 
 def test_nothing_that_is_measured_on_is_taught() -> None:
     measured = {
-        plain(case.text) for path in (DATA / "words" / "independent").glob("[b-f]*.jsonl") for case in read_cases(path)
+        plain(case.text)
+        for path in (DATA / "words" / "independent").glob("[b-g]*.jsonl")
+        for case in read_cases(path)
+        if path.stem != "g" or is_long(case.text)
     }
     for folder in ("heldout3", "independent"):
         for path in (DATA / "calls" / folder).glob("*.jsonl"):
             for call in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
                 said = [turn["text"] for turn in call["turns"]]
-                measured |= {plain(text) for text in said if path.stem != "e" or is_long(text)}
+                measured |= {plain(text) for text in said if path.stem not in ("e", "f") or is_long(text)}
     both = [line for path in TAUGHT for line in told(path) if plain(line[2]) in measured]
     assert not both
+    hinted = [line.text for held in (False, True) for line in hints(held=held)]
+    assert not [text for text in hinted if is_long(text) and plain(text) in measured]
     turns = [text for path in (DATA / "words" / "upset").glob("*.txt") for _, _, text in graded(path)]
     assert not [text for text in turns if is_long(text) and plain(text) in measured]
 
 
 def test_all_that_is_taught_can_be_read(tmp_path: Path) -> None:
-    assert {UPSET, COMPLAINT} < {name for line in taught(tmp_path) for name in line.holds}
+    assert {"vulnerable", COMPLAINT} < {name for line in taught(tmp_path) for name in line.holds}
+    lines = list(of_callers(tmp_path))
+    assert {name for line in lines for name in line.holds} == set(OF_CALLER)
+    assert any(line.place.before and line.place.other for line in lines)
+
+
+def test_a_turn_is_taught_in_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "upset-1.txt"
+    path.write_text(
+        "a|-|Good morning, how can I help?\nc|0|It's about my bill.\na|-|I see nothing here.\nc|1|Mhm, okay.\n"
+        "a|-|It may be the meter.\nc|2|So nobody knows.\n\na|-|Hello, Robbie speaking.\nc|0|Hiya.\n"
+    )
+    first, second, third, other = graded(path)
+    assert first[0].other == tuple("Good morning, how can I help?".split()) and not first[0].before
+    assert second[1] == 1 and second[0].other == tuple("I see nothing here.".split())
+    assert third[0].other == tuple("I see nothing here. It may be the meter.".split()), "a nod takes no turn"
+    assert third[0].before == tuple("It's about my bill.".split())
+    assert other[0].other == tuple("Hello, Robbie speaking.".split()), "another call"
 
 
 def test_a_conversation_is_two_calls_either_speaker_once_the_customer(tmp_path: Path) -> None:

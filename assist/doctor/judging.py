@@ -49,7 +49,8 @@ def sentences(settings: Settings) -> Iterator[Finding]:
         yield bad("sentences", str(error))
         return
     model = shipped_model()
-    model(["hello"])
+    for network in model.networks:
+        network(["hello"])
     yield ok("sentences", f"the sentence model loads and reads: version {model.version}, {len(model.labels)} signals")
 
 

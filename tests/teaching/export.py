@@ -1,6 +1,6 @@
-"""`python -m tests.teaching.export OUT [upset]`: OUT/taught.pt (from teach) as a network of detectors/meanings, 8 bits.
+"""`python -m tests.teaching.export OUT [caller]`: OUT/taught.pt as detectors/meanings/model.onnx, 8 bits.
 
-With `upset` its row for that label alone, as upset.onnx; without, all the other rows, as model.onnx.
+With `caller` OUT/caller.pt as caller.onnx.
 """
 
 import sys
@@ -22,31 +22,34 @@ class One(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, ids):
-        scores, parts = self.network(ids[None])
+    def forward(self, ids, begins=None):
+        said = None if begins is None else (torch.arange(ids.shape[0]) >= begins)[None]
+        scores, parts = self.network(ids[None], said=said)
         return scores[0], parts[0]
 
 
-def export(out, upset):
+def export(out, name):
     """Write one of the two networks beside the detectors."""
-    weights = {name: value.float() for name, value in torch.load(out / "taught.pt").items()}
-    for name in ("ask.weight", "say.weight", "bias"):
-        weights[name] = weights[name][-1:] if upset else weights[name][:-1]
-    weights["pos.weight"] = weights["pos.weight"][: MOST_TOKENS + 2]
-    network = Network(len(weights["word.weight"]), len(weights["bias"]), places=MOST_TOKENS + 2)
+    placed = name == "caller"
+    weights = {key: value.float() for key, value in torch.load(out / f"{name}.pt").items()}
+    places = MOST_TOKENS * (3 if placed else 1) + 2
+    weights["pos.weight"] = weights["pos.weight"][:places]
+    network = Network(len(weights["word.weight"]), len(weights["bias"]), places=places)
     network.load_state_dict(weights)
     whole = out / "model.f32.onnx"
+    example = torch.tensor([2, 50, 60, 70, 80, 3])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            One(network).eval(), (torch.tensor([2, 50, 60, 70, 80, 3]),), str(whole), input_names=["ids"],
-            output_names=["scores", "parts"], dynamic_axes={"ids": {0: "n"}, "parts": {1: "n"}},
-            opset_version=17, dynamo=False,
+            One(network).eval(), (example, torch.tensor(2)) if placed else (example,), str(whole),
+            input_names=["ids", "begins"] if placed else ["ids"], output_names=["scores", "parts"],
+            dynamic_axes={"ids": {0: "n"}, "parts": {1: "n"}}, opset_version=17, dynamo=False,
         )  # fmt: skip
     quantize_dynamic(
-        str(whole), str(FOLDER / f"{'upset' if upset else 'model'}.onnx"), weight_type=QuantType.QInt8, per_channel=True
-    )
+        str(whole), str(FOLDER / ("caller.onnx" if placed else "model.onnx")), weight_type=QuantType.QInt8,
+        per_channel=True,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    export(Path(sys.argv[1]), sys.argv[2:] == ["upset"])
+    export(Path(sys.argv[1]), "caller" if sys.argv[2:] == ["caller"] else "taught")

@@ -1,4 +1,7 @@
-"""`python -m tests.teaching.fit OUT TEXT`: each label's thresholds (detectors/meanings/labels.json).
+"""`python -m tests.teaching.fit OUT TEXT [caller]`: each label's thresholds (detectors/meanings/labels.json).
+
+With `caller` those of the network that hears how a caller is, whose hints of self-harm are set on lines it has not
+learnt from; without, those of the other one:
 
 `least` and `doubt` make the F1 of rules and model together highest on the authors' lines (OUT/scores.npz), each scored
 by a network that had seen nothing of that author. Half of those lines hold something, of a call's far fewer. So no
@@ -9,6 +12,7 @@ it are not taught) and telephone talk that was not taught (HELD_TALK), the latte
 hears them.
 """
 
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -23,7 +27,19 @@ from detectors.rulebook import load_rules
 from detectors.sentences import FOLDER
 from detectors.signals import AGENT_STEPS
 from tests.calm_talk import lines as ordinary
-from tests.teaching.lines import DATA, HELD_TALK, LABELS, OF_AGENT, OF_CUSTOMER, talk, taught
+from tests.teaching.caller import CallerSchool, beginning
+from tests.teaching.lines import (
+    DATA,
+    HELD_TALK,
+    LABELS,
+    OF_AGENT,
+    OF_CALLER,
+    OF_CUSTOMER,
+    hints,
+    in_conversation,
+    talk,
+    taught,
+)
 from tests.teaching.teach import School, targets
 
 NOTED, ACTED = (10.0, 8.0, 2.0), (3.0, 0.0, 0.0)
@@ -32,26 +48,31 @@ ASKED = (25.0, 15.0, 1.0)
 """The same for notes of a manager asked for, of which 95 of 100 should be found."""
 MOVES = 2.0
 """The same for an agent's wrong moves, in the telephone talk."""
-PRECISE, CAREFUL, CLEAR = 0.88, 0.85, 0.82
-"""Precision of what is acted on; of what is acted on but urgent only from PRECISE on; of a plain complaint."""
+PRECISE, CLEAR = 0.88, 0.82
+"""Precision of what is acted on; of a plain complaint."""
 TICKED = 0.8
 """Precision of an agent's steps among the authors' lines, of which half were written to be taken for one."""
 LOWER = 0.5
 """The shipped network (version 5) has learnt from more lines that hold nothing than those whose scores these are, and
 scores lower: on an author whom none of them had seen, its F1 was best with thresholds so much lower."""
 MARGIN = 0.8
-"""Added to `sure` but for self-harm: turns cut short or joined score higher than whole lines. With 0.8 and 1.3 the
+"""Added to `sure`: turns cut short or joined score higher than whole lines. With 0.8 and 1.3 the
 development calls and the development half of ordinary talk came out alike, and telephone talk had no prompt more."""
 AGREED = 1.5
 """From here on a customer's rule is taken at its word: of the authors' lines that keeps 77 of 100 that are right and 9
 of 100 others. With 2 the playbooks' written calls no longer went as expected, with 1 two sets of near misses had 13
 false prompts instead of 12. All seen with version 4."""
-HINT, HINTED = 0.8, 5.0
-"""A hint of self-harm is noted at so much less than what makes F1 highest, up to so often in 10,000 words of talk."""
-UPSET_SURE, UPSET_LEAST = 4.5, 3.0
-"""Chosen by hand on tests/data/calls/dev3 and the ordinary lines, with everything else that judges: with 4.5, 24 of the
-48 calls turn within 5 s and ordinary lines have 16 false prompts in 15.7 h; with 4.0, 27 and 21."""
-URGENT = frozenset((SELF_HARM, "personal_threat"))
+HINTED = (3.0, 0.3)
+"""Hints of self-harm in 10,000 words of talk in which there are none: noted, and acted on. Acted on at 1, they made 4
+false prompts more in 6 hours of real telephone talk."""
+CALLED = 3.8
+"""Help is called from this score on, by hand: at 2.9 it was called 8 times in 15 h of ordinary lines."""
+RULE_PRECISE = 0.9
+"""A rule that finds one is taken at its word where of such lines so many are right; else it is noted."""
+UPSET_SURE, UPSET_LEAST = 3.5, 2.0
+"""Chosen by hand on tests/data/calls/dev3, the ordinary lines and some real telephone talk, with everything else that
+judges."""
+URGENT = frozenset(("personal_threat",))
 FREE = frozenset((COMPLAINT, "de_escalation", "swearing"))
 """Heard in ordinary talk rightly."""
 NOTES = frozenset(("swearing", "de_escalation", *AGENT_STEPS))
@@ -63,10 +84,10 @@ DOUBTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95)
 """Quantiles of all scores that are tried as `doubt`."""
 
 
-def fitted(scores, lines, ordinary, talk):
+def fitted(scores, lines, in_ordinary, in_talk):
     """Label -> thresholds.
 
-    `scores`: lines x labels, out of fold; `ordinary`, `talk`: scores of ordinary lines and of talk, and their words.
+    `scores`: lines x labels, out of fold; of ordinary lines and of talk: scores, and how many words.
     """
     wanted, asked = targets([line.holds for line in lines])
     known = ~np.isnan(scores[:, 0])
@@ -91,28 +112,24 @@ def fitted(scores, lines, ordinary, talk):
         if calling:
             quiet = calm & (asked[:, row] > 0) & (wanted[:, row] == 0)
             calls = scores[quiet, row], words[quiet].sum()
-            for n, (some, count) in enumerate((calls, *((each[0][:, row], each[1]) for each in (ordinary, talk)))):
+            for n, (some, count) in enumerate(
+                (calls, *((each[0][:, row], each[1]) for each in (in_ordinary, in_talk)))
+            ):
                 least = max(least, _above(some, count, (ASKED if name == "supervisor_demand" else NOTED)[n]))
                 sure = max(sure, least, _above(some, count, ACTED[n]))
             sure = max(sure, _precise(score, holds, PRECISE))
             if name in URGENT:
                 urgent = sure
-            if name == SELF_HARM:
-                sure = min(sure, max(least, _precise(score, holds, CAREFUL)))
-                least = max(free - HINT, _above(talk[0][:, row], talk[1], HINTED))
-            else:
-                sure += MARGIN
+            sure += MARGIN
         if name == COMPLAINT:
             sure = _precise(score, holds, CLEAR)
         if name in AGENT_STEPS:
             least = max(least, _precise(score, holds, TICKED) - LOWER)
         elif not calling and name in OF_AGENT:
-            least = max(least, _above(talk[0][:, row], talk[1], MOVES))
+            least = max(least, _above(in_talk[0][:, row], in_talk[1], MOVES))
             sure = max(sure, least)
         if name in NOTES:
             sure = NEVER
-        if name == UPSET:
-            least, sure = UPSET_LEAST, UPSET_SURE
         agree = max(doubt, AGREED if calling else min(free, 0.0))
         if name in URGENT:
             agree = max(doubt, float(np.quantile(score[by_rule & holds], 1 - KEPT)))
@@ -133,8 +150,6 @@ def _ruled(lines, known):
     for n in np.flatnonzero(known):
         for signal in rules.find(lines[n].text, Speaker.AGENT if lines[n].agent else Speaker.CUSTOMER):
             out[n, LABELS.index(signal.id)] = True
-            if signal.rule == "vulnerable.self-harm":
-                out[n, LABELS.index(SELF_HARM)] = True
     return out
 
 
@@ -154,8 +169,28 @@ def _precise(score, holds, least):
     return float(score[order][np.flatnonzero(right >= least)[-1]])
 
 
-if __name__ == "__main__":
-    out, text = Path(sys.argv[1]), Path(sys.argv[2])
+def of_caller(out):
+    """Thresholds of the network that hears how a caller is; `upset` by hand, see there."""
+    words = gzip.decompress((FOLDER / "vocab.txt.gz").read_bytes()).decode().split("\n")
+    school, network = CallerSchool(words), beginning(out, words).eval()
+    row = OF_CALLER.index(SELF_HARM)
+    told = list(hints(held=True))
+    score = school.scores(network, [(line.text.split(), line.place) for line in told])[:, row]
+    holds = np.array([line.holds[SELF_HARM] for line in told])
+    spoken = [(said.split(), place) for place, said in in_conversation(DATA / "words" / "talk" / f"{HELD_TALK}.txt")]
+    in_talk = school.scores(network, spoken)[:, row]
+    spoken_words = sum(len(said) for said, _ in spoken)
+    noted, acted = (_above(in_talk, spoken_words, per) for per in HINTED)
+    agree = _precise(score, holds, RULE_PRECISE)
+    numbers = {"least": noted, "sure": acted, "doubt": noted, "agree": agree, "urgent": max(acted, CALLED)}
+    return {
+        SELF_HARM: {key: round(value, 2) for key, value in numbers.items()},
+        UPSET: {"least": UPSET_LEAST, "sure": UPSET_SURE, "doubt": -9.0, "agree": 0.0},
+    }
+
+
+def main(out, text):
+    """Set the thresholds of the network that was taught in `out`, all but `upset` and self-harm."""
     known = taught(text)
     school = School(known)
     network = school.fresh()
@@ -166,6 +201,14 @@ if __name__ == "__main__":
         (school.scores(network, said), sum(len(each.split()) for each in said))
         for said in (list(ordinary(text, "dev")), spoken)
     ]
-    labels = fitted(np.load(out / "scores.npz")["scores"], known, *calm)
-    told = {"version": "6", "networks": ["model.onnx", "upset.onnx"], "labels": labels}
-    (FOLDER / "labels.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return fitted(np.load(out / "scores.npz")["scores"], known, *calm)
+
+
+if __name__ == "__main__":
+    path = FOLDER / "labels.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    if sys.argv[3:] == ["caller"]:
+        told["networks"][1]["labels"] = of_caller(Path(sys.argv[1]))
+    else:
+        told["networks"][0]["labels"] = main(Path(sys.argv[1]), Path(sys.argv[2]))
+    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

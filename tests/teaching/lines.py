@@ -6,11 +6,12 @@ tests/data/words/taught/*.txt is `who|labels|text` (c: customer, a: agent; `-` f
 taught once more with what the same speaker said just before. tests/data/words/talk/*.txt is telephone talk of people
 who do not serve each other, `A|text`, written for this project too: in none of it is anything that a customer's cue or
 an agent's wrong move could be. tests/data/words/upset/*.txt is calls (`ordinary-*`: single turns), `who|degree|text`:
-how upset with the firm a customer is in each turn (0 not, 1 a grumble, 2 so that somebody should know, 3 rage). To
-these come the project's other labelled lines and rule examples at half weight (only the labels somebody looked for),
-the turns of three sets of written calls, and as ordinary business a half of Bitext's requests (CDLA-Sharing-1.0; not
-kept here). Left out is all that only measures: tests/data/words/independent/b* to f*, tests/data/calls/heldout3 and
-independent; and tests/data/calls/dev3.
+how upset with the firm a customer is in each turn (0 not, 1 a grumble, 2 so that somebody should know, 3 rage).
+tests/data/words/self-harm/*.txt is `h|text` (a hint of it) and `-|text` (sounds like one only). To these come the
+project's other labelled lines and rule examples at half weight (only the labels somebody looked for), the turns of
+three sets of written calls, and as ordinary business a half of Bitext's requests (CDLA-Sharing-1.0; not kept here).
+Left out is all that only measures: tests/data/words/independent/b* to g*, tests/data/calls/heldout3 and independent;
+and tests/data/calls/dev3.
 """
 
 import json
@@ -18,6 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assist.evaluation.cases import read_cases
+from audio.events import Speaker
+from detectors.context import written
+from detectors.exchange import NOWHERE, Exchange, before_turn
 from detectors.meaning import COMPLAINT, SELF_HARM, UPSET
 from detectors.rulebook import load_rules
 from detectors.signals import AGENT_SIGNALS, AGENT_STEPS
@@ -37,8 +41,10 @@ SOUGHT = frozenset(OF_CUSTOMER) - {SELF_HARM, COMPLAINT, UPSET}
 """What whoever labels a customer's line looks for."""
 UNLABELLED = {"swearing", "de_escalation", COMPLAINT}
 """Nobody has marked friendly swearing, thanks and mild displeasure in the calm calls."""
-LABELS = (*(name for name in OF_CUSTOMER if name != UPSET), *OF_AGENT, UPSET)
-"""In the order of the two networks' scores."""
+OF_CALLER = (SELF_HARM, UPSET)
+"""How a caller is, in the order of the scores of caller.onnx ..."""
+LABELS = (*(name for name in OF_CUSTOMER if name not in OF_CALLER), *OF_AGENT)
+"""... and all else, in that of model.onnx."""
 NEVER_IN_TALK = (
     tuple(name for name in OF_CUSTOMER if name not in ("swearing", "de_escalation")),
     tuple(name for name in OF_AGENT if name not in AGENT_STEPS),
@@ -46,12 +52,18 @@ NEVER_IN_TALK = (
 """What of a customer's and of an agent's cannot be in talk between people who do not serve each other: people do ask,
 thank and swear there."""
 TALK_WEIGHTS = 0.5, 0.25
+PLACED_WEIGHT = 0.8
+"""The same, where its place is read too."""
 GRUMBLE, UPSET_FROM, GRUMBLE_WEIGHT = 1, 2, 0.6
 """Degrees of being upset; a grumble is none, but near."""
 HELD_TALK = "talk-7"
 """Not taught: thresholds are set on what the network hears in it."""
-HELD_BACK = frozenset((HELD_TALK, "upset-7"))
-"""Not taught; `upset-7` is measured only."""
+HELD_HARM = "self-harm-3"
+"""The same, for hints of self-harm."""
+HELD_BACK = frozenset((HELD_TALK, HELD_HARM, "upset-7", "upset-12"))
+"""Not taught; of the calls one author is measured only, some others are set aside for thresholds."""
+OTHER_WEIGHT = 0.3
+"""Single lines in which nothing of OF_CALLER is, where that is what is taught."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +78,23 @@ class Line:
     """Said in a call in which nobody escalates."""
     weight: float = 1.0
     """How often it is taken in an epoch."""
+    place: Exchange = NOWHERE
+    """What was said before it, where that is taught, too."""
 
 
 def taught(text):
-    """All lines; `text`: the folder that holds Bitext."""
-    return [*_authored(), *in_talk(), *in_calls(), *_judged(), *_examples(), *_calls(), *_requests(text)]
+    """All lines for the network that hears what is said; `text`: the folder that holds Bitext."""
+    return [*_authored(), *in_talk(), *_judged(), *_examples(), *_calls(), *_requests(text)]
+
+
+def of_callers(text):
+    """All lines for the network that hears how a caller is: turns in their places, and lines by themselves."""
+    alone = [line for line in (*_authored(), *_judged(), *_requests(text)) if not line.agent]
+    yield from (*in_calls(), *_in_talk_placed(), *hints())
+    for line in alone:
+        holds = {name: line.holds[name] for name in OF_CALLER if name in line.holds}
+        if holds:
+            yield replace(line, holds=holds, weight=1.0 if any(holds.values()) else OTHER_WEIGHT)
 
 
 def talk(path):
@@ -116,23 +140,52 @@ def in_talk():
                 )
 
 
+def _in_talk_placed():
+    for path in sorted((DATA / "words" / "talk").glob("*.txt")):
+        for place, text in in_conversation(path) if path.stem not in HELD_BACK else ():
+            yield Line(text, False, path.stem, dict.fromkeys(OF_CALLER, False), weight=PLACED_WEIGHT, place=place)
+
+
 def graded(path):
-    """One file of graded calls: (call, degree, text) of each customer's turn."""
-    call = 0
-    for line in path.read_text(encoding="utf-8").splitlines():
-        who, _, rest = line.partition("|")
-        degree, _, text = rest.partition("|")
-        call += not line
-        if who == "c":
-            yield call, int(degree), text
+    """One file of graded calls, or of single turns: (place, degree, text) of each customer's turn."""
+    apart = "\n" if path.stem.startswith("ordinary") else "\n\n"
+    for call in path.read_text(encoding="utf-8").strip().split(apart):
+        told = [line.split("|") for line in call.splitlines()]
+        placed = turns([(who, text) for who, _, text in told])
+        for (who, degree, _), (place, text) in zip(told, placed, strict=True):
+            if who == "c":
+                yield place, int(degree), text
+
+
+def turns(call):
+    """(place, text) of each turn of a call of (speaker, text)."""
+    said = []
+    for who, text in call:
+        speaker = Speaker.AGENT if who in ("a", "B") else Speaker.CUSTOMER
+        yield before_turn(said, speaker), text
+        said.append((speaker, written(text)))
+
+
+def in_conversation(path):
+    """One file of telephone talk: (place, text) of each turn."""
+    for call in path.read_text(encoding="utf-8").strip().split("\n\n"):
+        yield from turns([line.split("|", 1) for line in call.splitlines()])
 
 
 def in_calls():
     """How upset customers are in each turn of a call."""
     for path in sorted((DATA / "words" / "upset").glob("*.txt")):
-        for _, degree, text in graded(path) if path.stem not in HELD_BACK else ():
+        for place, degree, text in graded(path) if path.stem not in HELD_BACK else ():
             weight = GRUMBLE_WEIGHT if degree == GRUMBLE else 1.0
-            yield Line(text, False, path.stem, {UPSET: degree >= UPSET_FROM}, weight=weight)
+            yield Line(text, False, path.stem, {UPSET: degree >= UPSET_FROM}, weight=weight, place=place)
+
+
+def hints(*, held=False):
+    """Hints of self-harm and what only sounds like one; those that are taught, or those held back."""
+    for path in sorted((DATA / "words" / "self-harm").glob("*.txt")):
+        for line in path.read_text(encoding="utf-8").splitlines() if (path.stem in HELD_BACK) is held else ():
+            kind, text = line.split("|")
+            yield Line(text, False, path.stem, {SELF_HARM: kind == "h"})
 
 
 def _judged():

@@ -48,15 +48,19 @@ class Network(nn.Module):
         nn.init.zeros_(self.ask.weight)
         nn.init.normal_(self.say.weight, std=0.02)
 
-    def forward(self, ids, mask=None):
-        """Batch x tokens to scores (batch x labels) and what each token adds to them (batch x labels x tokens)."""
+    def forward(self, ids, mask=None, said=None):
+        """Batch x tokens to scores (batch x labels) and what each token adds to them (batch x labels x tokens).
+
+        `mask`: which tokens are there; `said`: which of them are scored, the others being what was said before.
+        """
         x = self.drop(self.norm(self.word(ids) + self.pos.weight[: ids.shape[1]] + self.kind))
         bias = None if mask is None else (1 - mask[:, None, None, :].to(x.dtype)) * FAR
         for layer in self.layers:
             x = layer(x, bias)
         attention = self.ask(x)
-        if mask is not None:
-            attention = attention + (1 - mask[..., None].to(x.dtype)) * FAR
+        scored = mask if said is None else said
+        if scored is not None:
+            attention = attention + (1 - scored[..., None].to(x.dtype)) * FAR
         parts = (attention.softmax(1) * self.say(self.drop(x))).transpose(1, 2)
         return parts.sum(-1) + self.bias, parts
 

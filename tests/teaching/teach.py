@@ -100,7 +100,7 @@ class School:
                 for agent in (False, True)}  # fmt: skip
         for _ in range(EPOCHS):
             for chosen in _batches([line for line in lines if draw.random() < line.weight], draw):
-                heard = [self._as_heard(line, calm[line.agent], draw) for line in chosen]
+                heard = [self._joined(line, calm[line.agent], draw) for line in chosen]
                 ids, mask = self._coded([text for text, _ in heard])
                 wanted, asked = (torch.tensor(each, device=DEVICE) for each in targets([holds for _, holds in heard]))
                 with torch.autocast(DEVICE, dtype=torch.bfloat16):
@@ -133,26 +133,14 @@ class School:
                 out[some] = network(*self._coded([texts[n] for n in some]))[0].float().cpu().numpy()
         return out
 
-    def _as_heard(self, line, calm, draw):
-        """A line as a recogniser may give it, perhaps beside another one."""
+    def _joined(self, line, calm, draw):
+        """A line, perhaps beside another one."""
         text, holds = line.text, line.holds
         if draw.random() < JOINED and len(text.split()) < 40 and calm:
             other = draw.choice(calm)
             text = f"{other.text} {text}" if draw.random() < 0.5 else f"{text} {other.text}"
             holds = {name: held for name, held in holds.items() if held or name in other.holds}
-        text = text.lower().replace("’", "'")
-        if draw.random() < PLAIN:
-            text = " ".join(re.sub(r"[^a-z0-9' ]+", " ", text).split())
-        lot = draw.random()
-        if lot < LOSSY:
-            text = " ".join([word for word in text.split() if draw.random() > LOST] or text.split())
-        if lot < FILLED:
-            words = text.split()
-            words.insert(draw.randrange(len(words) + 1), draw.choice(FILLERS))
-            text = " ".join(words)
-        if draw.random() < MISHEARD:
-            text = self._mishearing(text, draw)
-        return text, holds
+        return as_heard(text, self._mishearing, draw), holds
 
     def _coded(self, texts):
         rows = [coded.ids for coded in self._tokenizer.encode_batch([text.replace("’", "'") for text in texts])]
@@ -163,12 +151,30 @@ class School:
         return ids.to(DEVICE), mask.to(DEVICE)
 
 
+def as_heard(text, mishearing, draw):
+    """A text as a recogniser may give it."""
+    text = text.lower().replace("’", "'")
+    if draw.random() < PLAIN:
+        text = " ".join(re.sub(r"[^a-z0-9' ]+", " ", text).split())
+    lot = draw.random()
+    if lot < LOSSY:
+        text = " ".join([word for word in text.split() if draw.random() > LOST] or text.split())
+    if lot < FILLED:
+        words = text.split()
+        words.insert(draw.randrange(len(words) + 1), draw.choice(FILLERS))
+        text = " ".join(words)
+    if draw.random() < MISHEARD:
+        text = mishearing(text, draw)
+    return text
+
+
 def targets(holds):
     """What holds, and what somebody has looked for: lines x labels each."""
     wanted, asked = (np.zeros((len(holds), len(LABELS)), np.float32) for _ in range(2))
     for n, each in enumerate(holds):
         for name, held in each.items():
-            wanted[n, LABELS.index(name)], asked[n, LABELS.index(name)] = held, 1
+            if name in LABELS:
+                wanted[n, LABELS.index(name)], asked[n, LABELS.index(name)] = held, 1
     return wanted, asked
 
 
