@@ -67,6 +67,13 @@ class Meant:
     """So many words of the reading were said before the utterance."""
     first: int
     """Where in the utterance the stretch begins."""
+    in_place: bool
+    """What both sides said before was read as well."""
+
+    def is_said_now(self) -> bool:
+        """Whether what speaks for the label was said in the utterance, not in the words before it."""
+        parts = self.reading.parts[self.row].clip(min=0)
+        return float(parts[self.earlier :].sum()) >= float(parts[: self.earlier].sum())
 
     def quote(self) -> tuple[int, int]:
         """First and last word of the utterance around the one that speaks loudest for the label."""
@@ -156,13 +163,17 @@ class MeaningDetector:
             begun = place.turn if network.in_place else earlier
             for first in range(0, max(1, len(words) - MOST_WORDS + HOP_WORDS), HOP_WORDS):
                 before = begun if first == 0 else ()
-                reading = network([*before, *texts[first : first + MOST_WORDS]], place)
+                stretch = texts[first : first + MOST_WORDS]
+                reading, alone = network([*before, *stretch], place), None
                 for row, label in enumerate(network.labels):
                     if (label in AGENT_SIGNALS) is not agent:
                         continue
-                    score = float(reading.scores[row])
-                    if label not in best or score > best[label].score:
-                        best[label] = Meant(score, reading, row, len(before), first)
+                    meant = Meant(float(reading.scores[row]), reading, row, len(before), first, network.in_place)
+                    if network.in_place and before and not meant.is_said_now():
+                        alone = alone or network(stretch, place)
+                        meant = Meant(float(alone.scores[row]), alone, row, 0, first, network.in_place)
+                    if label not in best or meant.score > best[label].score:
+                        best[label] = meant
         return best
 
     def _confirmed(
@@ -190,7 +201,8 @@ class MeaningDetector:
             score = meant[label].score
             if score < threshold.agree:
                 near = _near(words, signal.evidence.first_word, signal.evidence.last_word)
-                if LEAST_WORDS <= len(near) < len(words) + meant[label].earlier:  # else it is what has been read
+                read_already = len(near) == len(words) + meant[label].earlier and not meant[label].in_place
+                if len(near) >= LEAST_WORDS and not read_already:
                     score = max(score, self._hear(near, signal.speaker)[label].score)
             score -= 0.0 if settled else UNFINISHED
             if score >= threshold.agree:

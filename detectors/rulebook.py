@@ -137,7 +137,7 @@ def _loaded(files: tuple[tuple[Path, str], ...]) -> Rulebook:
     digest = hashlib.sha256()
     for name in _WORD_LISTS:
         for file, text in dict.fromkeys(each for each in files if each[0].name == name):
-            words[name] |= _word_lists(file)
+            words[name] |= _word_lists(file, text)
             digest.update(text.encode())
     classes = {name: f"({'|'.join(members)})" for name, members in words["classes.toml"].items()}
     misheard = {word: _plain_forms(forms) for word, forms in words["misheard.toml"].items()}
@@ -147,7 +147,7 @@ def _loaded(files: tuple[tuple[Path, str], ...]) -> Rulebook:
         if file.name in _WORD_LISTS:
             continue
         digest.update(text.encode())
-        for rule in _rules(file, classes, misheard):
+        for rule in _rules(file, text, classes, misheard):
             if rule.id in seen:
                 raise RuleError(
                     f"{rule.source}: id: {rule.id!r} is taken by {seen[rule.id]}; expected an id of its own"
@@ -171,16 +171,16 @@ def _text(file: Path) -> str:
         raise RuleError(f"{file}: cannot be read ({error}); expected a rule file in UTF-8") from None
 
 
-def _toml(file: Path) -> dict[str, Any]:
+def _toml(file: Path, text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(_text(file))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RuleError(f"{file}: not TOML: {error}") from None
 
 
-def _word_lists(file: Path) -> dict[str, tuple[str, ...]]:
+def _word_lists(file: Path, text: str) -> dict[str, tuple[str, ...]]:
     found = {}
-    for name, words in _toml(file).items():
+    for name, words in _toml(file, text).items():
         if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
             raise RuleError(f"{file}:{_line_of(file, name)}: {name}: expected a list of words")
         found[name] = tuple(words)
@@ -201,8 +201,8 @@ def _line_of(file: Path, key: str, start: int = 1) -> int:
     return start
 
 
-def _rules(file: Path, classes: Mapping[str, str], misheard: Mapping[str, tuple[str, ...]]) -> list[Rule]:
-    data = _toml(file)
+def _rules(file: Path, text: str, classes: Mapping[str, str], misheard: Mapping[str, tuple[str, ...]]) -> list[Rule]:
+    data = _toml(file, text)
 
     def wrong(name: str, expected: str) -> RuleError:
         return RuleError(f"{file}:{_line_of(file, name)}: {name}: {expected}")
@@ -216,7 +216,7 @@ def _rules(file: Path, classes: Mapping[str, str], misheard: Mapping[str, tuple[
         raise wrong("review_by", "expected a date such as 2027-01-31")
     if not isinstance(data.get("rule"), list):
         raise wrong("rule", "expected at least one [[rule]]")
-    starts = [n for n, text in enumerate(_text(file).splitlines(), 1) if text.strip() == "[[rule]]"]
+    starts = [n for n, line in enumerate(text.splitlines(), 1) if line.strip() == "[[rule]]"]
     places = starts + [starts[-1] if starts else 1] * len(data["rule"])
     return [_rule(raw, file, place, data, classes, misheard) for raw, place in zip(data["rule"], places, strict=False)]
 

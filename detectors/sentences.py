@@ -25,8 +25,8 @@ from detectors.exchange import NOWHERE, Exchange
 
 FOLDER = Path(__file__).parent / "meanings"
 MOST_TOKENS = 96
-"""Longer texts are cut: none was taught. What is read at once has at most `meaning.MOST_WORDS` words and what was said
-just before."""
+"""Of longer texts the beginning is cut: none was taught. At once are read `meaning.MOST_WORDS` words and what was said just
+before, or fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +72,27 @@ class Network:
 
     def __call__(self, words: Sequence[str], place: Exchange = NOWHERE) -> Reading:
         """Read one text of at least one word, in any case, with or without punctuation."""
-        coded = self._code(words)
-        told = {"ids": np.array(coded.ids, np.int64)}
+        (start, *text), places = self._code(words)
+        told = {"ids": np.array([start, *text], np.int64)}
         begins = 1
         if self.in_place:
-            start, *text = coded.ids
             before = [start]
             for said in filter(None, (place.before, place.other)):
-                before += self._code(said).ids[1:]
+                before += self._code(said)[0][1:]
             begins = len(before)
             told = {"ids": np.array(before + text, np.int64), "begins": np.array(begins, np.int64)}
         scores, tokens = self._session.run(None, told)
         parts = np.zeros((len(self.labels), len(words)), np.float32)
-        for token, word in enumerate(coded.word_ids, begins - 1):
+        for token, word in enumerate(places, begins - 1):
             if word is not None:
                 parts[:, word] += tokens[:, token]
         return Reading(scores, parts)
 
-    def _code(self, words: Sequence[str]) -> Any:
-        return self._tokenizer.encode([word.replace("’", "'") for word in words], is_pretokenized=True)
+    def _code(self, words: Sequence[str]) -> tuple[list[int], list[int | None]]:
+        """Tokens between two marks, and of which word each is."""
+        coded = self._tokenizer.encode([word.replace("’", "'") for word in words], is_pretokenized=True)
+        over = max(0, len(coded.ids) - MOST_TOKENS)
+        return [coded.ids[0], *coded.ids[1 + over :]], [coded.word_ids[0], *coded.word_ids[1 + over :]]
 
 
 class SentenceModel:
@@ -103,7 +105,6 @@ class SentenceModel:
         told = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         words = gzip.decompress((folder / "vocab.txt.gz").read_bytes()).decode("utf-8").split("\n")
         tokenizer = BertWordPieceTokenizer({word: n for n, word in enumerate(words) if word})
-        tokenizer.enable_truncation(MOST_TOKENS)
         self.version: str = told["version"]
         self.networks = tuple(
             Network(folder / each["file"], tokenizer, tuple(each["labels"]), in_place=each["in_place"])

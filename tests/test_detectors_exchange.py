@@ -50,3 +50,14 @@ def test_nothing_of_what_comes_later_or_of_the_words_themselves():
     place = exchange(Window(6000, (agent, latest, later), latest), latest)
     assert place.other == ("It", "says", "completed.")
     assert not place.turn and not place.before
+
+
+def test_what_was_said_before_a_long_pause_is_over():
+    def one(name, at_ms, text):
+        words = words_of(text, at_ms)
+        return Utterance(name, C, at_ms, words[-1].end_ms, words)
+
+    long_ago, lately = one("u1", 0, "I was in all day."), one("u2", 9000, "Nobody came.")
+    latest = one("u3", lately.end_ms + 1500, "So what now?")
+    place = exchange(Window(latest.end_ms, (long_ago, lately, latest), latest), latest)
+    assert place.turn == ("Nobody", "came.") and not place.before

@@ -83,7 +83,7 @@ def test_words_add_up_to_the_score(model, label, place):
     apart = reading.scores - reading.parts.sum(axis=1) - (other.scores - other.parts.sum(axis=1))
     row = network.labels.index(label)
     assert reading.scores[row] > other.scores[row]
-    assert np.abs(apart).max() < np.abs(reading.scores).max(), "the markers at both ends add little"
+    assert np.abs(apart).max() < 0.7, "the markers at both ends add little"
 
 
 def test_only_what_hears_how_a_caller_is_reads_what_was_said_before(model):
@@ -190,24 +190,55 @@ def test_whoever_is_upset_is_heard_to_be_in_whatever_words(judge, text):
     assert UPSET not in ids(judge.find("I stayed in all day for my brother and he never even rang the bell."))
 
 
+def in_turn(judge, *told):
+    """What is found in the last of some utterances: (speaker, ms after the one before, text)."""
+    windows, at_ms = [], 0
+    for number, (who, pause_ms, text) in enumerate(told):
+        before = tuple(each.latest for each in windows)
+        windows.append(said(text, at_ms + pause_ms, who, f"u{number}", before))
+        at_ms = windows[-1].now_ms
+    return [list(judge(window)) for window in windows][-1]
+
+
+@pytest.mark.parametrize("pause_ms", [1000, 60_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I don't want to be here any more, I just want to sleep and never wake up.",
+        "Three weeks I have sat here without hot water and you are reading me a script?",
+    ],
+)
+def test_what_was_said_before_is_not_heard_again_in_the_next_words(judge, text, pause_ms):
+    first = (Speaker.CUSTOMER, 0, text)
+    assert ids(in_turn(judge, first)) & {"vulnerable", UPSET}
+    after = in_turn(judge, first, (Speaker.CUSTOMER, pause_ms, "The order number is four five six seven."))
+    assert not ids(after) & {"vulnerable", UPSET}
+
+
+def test_a_rule_is_taken_at_its_word_where_the_place_alone_speaks_against_it(judge):
+    lost = (Speaker.AGENT, 0, "Haha, so your team lost again, did they?")
+    found = in_turn(judge, lost, (Speaker.CUSTOMER, 500, "I feel like killing myself"))
+    assert Severity.URGENT in {each.severity for each in found if each.id == "vulnerable"}
+
+
 def test_what_is_harmless_elsewhere_is_heard_where_it_turns_a_call(judge):
     """The customer's last words are the same; what both said before is not."""
 
-    def course(*before):
-        told, at_ms = [], 0
-        for number, (who, text) in enumerate([*before, (Speaker.CUSTOMER, "Send it. I can burn it.")]):
-            told.append(said(text, at_ms, who, f"u{number}", tuple(each.latest for each in told)))
-            at_ms = told[-1].now_ms + 500
-        return [each for each in judge(told[-1]) if each.id == UPSET]
+    def course(before, answer):
+        told = (
+            (Speaker.CUSTOMER, 0, before),
+            (Speaker.AGENT, 500, answer),
+            (Speaker.CUSTOMER, 500, "Send it. I can burn it."),
+        )
+        return [each for each in in_turn(judge, *told) if each.id == UPSET]
 
     (upset,) = course(
-        (Speaker.CUSTOMER, "Three weeks I've been sat here with no heating and two little ones."),
-        (Speaker.AGENT, "I can send you a leaflet about keeping warm."),
+        "Three weeks I've been sat here with no heating and two little ones.",
+        "I can send you a leaflet about keeping warm.",
     )
     assert upset.severity is Severity.HELP and upset.evidence.quote in "Send it. I can burn it."
     assert not course(
-        (Speaker.CUSTOMER, "I've ordered wood for the stove, do you do kindling as well?"),
-        (Speaker.AGENT, "We do, and there is a catalogue, too."),
+        "I've ordered wood for the stove, do you do kindling as well?", "We do, and there is a catalogue, too."
     )
 
 
@@ -267,6 +298,15 @@ def test_a_sentence_that_runs_over_a_pause_is_read_as_one(model):
     none = Rulebook((), {}, "none")
     assert "review_threat" in ids(MeaningDetector(PhraseDetector(none), model)(soon))
     assert "review_threat" not in ids(MeaningDetector(PhraseDetector(none), model)(late))
+
+
+def test_numbers_do_not_push_out_what_is_said_after_them(judge):
+    numbers = (
+        "02079460958, my email is j.smith-84@example.co.uk, and the order was 4471-9982-1173 placed on 12/03/2024 "
+    )
+    more = "for £1,249.99, the second was 5518-2290-7741-0093 and the third 5518-2290-7741-0094, and honestly "
+    found = judge.find(f"07700900123 or {numbers}{more}{VEILED}")
+    assert f"meaning.{SELF_HARM}" in {each.rule for each in found}
 
 
 def test_a_clear_finding_does_not_wait_for_the_end_of_the_turn(judge):

@@ -40,7 +40,7 @@ from tests.teaching.lines import (
     talk,
     taught,
 )
-from tests.teaching.teach import School, targets
+from tests.teaching.teach import DEVICE, School, targets
 
 NOTED, ACTED = (10.0, 8.0, 2.0), (3.0, 0.0, 0.0)
 """Hits in 10,000 words of the calls, of the ordinary lines and of the telephone talk."""
@@ -172,12 +172,13 @@ def _precise(score, holds, least):
 def of_caller(out):
     """Thresholds of the network that hears how a caller is; `upset` by hand, see there."""
     words = gzip.decompress((FOLDER / "vocab.txt.gz").read_bytes()).decode().split("\n")
-    school, network = CallerSchool(words), beginning(out, words).eval()
+    school, network = CallerSchool(words), beginning(out, words).eval().to(DEVICE)
     row = OF_CALLER.index(SELF_HARM)
     told = list(hints(held=True))
     score = school.scores(network, [(line.text.split(), line.place) for line in told])[:, row]
     holds = np.array([line.holds[SELF_HARM] for line in told])
-    spoken = [(said.split(), place) for place, said in in_conversation(DATA / "words" / "talk" / f"{HELD_TALK}.txt")]
+    path = DATA / "words" / "talk" / f"{HELD_TALK}.txt"
+    spoken = [([*place.turn, *said.split()], place) for place, said in in_conversation(path)]
     in_talk = school.scores(network, spoken)[:, row]
     spoken_words = sum(len(said) for said, _ in spoken)
     noted, acted = (_above(in_talk, spoken_words, per) for per in HINTED)

@@ -52,8 +52,9 @@ NEVER_IN_TALK = (
 """What of a customer's and of an agent's cannot be in talk between people who do not serve each other: people do ask,
 thank and swear there."""
 TALK_WEIGHTS = 0.5, 0.25
+"""How often a line of telephone talk is taken in an epoch, as a customer's and as an agent's ..."""
 PLACED_WEIGHT = 0.8
-"""The same, where its place is read too."""
+"""... and where what was said before it is read, too."""
 GRUMBLE, UPSET_FROM, GRUMBLE_WEIGHT = 1, 2, 0.6
 """Degrees of being upset; a grumble is none, but near."""
 HELD_TALK = "talk-7"
