@@ -25,8 +25,8 @@ from detectors.exchange import NOWHERE, Exchange
 
 FOLDER = Path(__file__).parent / "meanings"
 MOST_TOKENS = 96
-"""Of longer texts the beginning is cut: none was taught. At once are read `meaning.MOST_WORDS` words and what was said just
-before, or fewer."""
+"""Of longer texts the beginning is cut: none was taught. No more than `meaning.MOST_WORDS` words are read at once, and
+what was said just before."""
 
 
 @dataclass(frozen=True, slots=True)
