@@ -203,15 +203,12 @@ def in_turn(judge, *told):
 @pytest.mark.parametrize("pause_ms", [1000, 60_000])
 @pytest.mark.parametrize(
     "text",
-    [
-        "I don't want to be here any more, I just want to sleep and never wake up.",
-        "Three weeks I have sat here without hot water and you are reading me a script?",
-    ],
+    ["I don't want to be here any more, I just want to sleep and never wake up.", "So either he's lying or you are."],
 )
 def test_what_was_said_before_is_not_heard_again_in_the_next_words(judge, text, pause_ms):
-    first = (Speaker.CUSTOMER, 0, text)
-    assert ids(in_turn(judge, first)) & {"vulnerable", UPSET}
-    after = in_turn(judge, first, (Speaker.CUSTOMER, pause_ms, "The order number is four five six seven."))
+    call = ((Speaker.AGENT, 0, "How can I help?"), (Speaker.CUSTOMER, 500, text))
+    assert ids(in_turn(judge, *call)) & {"vulnerable", UPSET}
+    after = in_turn(judge, *call, (Speaker.CUSTOMER, pause_ms, "The order number is four five six seven."))
     assert not ids(after) & {"vulnerable", UPSET}
 
 
@@ -281,10 +278,10 @@ def test_a_meaning_is_not_raised_again_within_its_cool_down(judge):
     assert heard == [True, False, True]
 
 
-def test_a_cue_at_the_end_of_a_very_long_turn_is_heard(judge):
-    text = ORDINARY * 6 + "and now I want to talk to whoever is above you"
+def test_a_hint_at_the_end_of_a_very_long_turn_is_heard(judge):
+    text = ORDINARY * 6 + VEILED
     assert len(text.split()) > 2 * MOST_WORDS
-    (signal,) = [each for each in judge(said(text)) if each.id == "supervisor_demand"]
+    (signal,) = [each for each in judge(said(text)) if each.rule == f"meaning.{SELF_HARM}"]
     assert signal.evidence.first_word > 2 * MOST_WORDS
     assert signal.at_ms > 300 * 2 * MOST_WORDS
 
