@@ -149,17 +149,25 @@ class MeaningDetector:
         return meant if name == latest.id else {}
 
     def _hear(
-        self, words: Sequence[Word], speaker: Speaker, earlier: Sequence[str] = (), place: Exchange = NOWHERE
+        self,
+        words: Sequence[Word],
+        speaker: Speaker,
+        earlier: Sequence[str] = (),
+        place: Exchange = NOWHERE,
+        only: str | None = None,
     ) -> dict[str, Meant]:
         """Each label's highest score over the stretches, and the words behind it.
 
-        `earlier`: what the speaker said just before, which belongs to the same sentence; `place`: where in the call.
+        `earlier`: what the speaker said just before, which belongs to the same sentence; `place`: where in the call;
+        `only`: the one label that is wanted; other networks than its own are not asked.
         """
         if len(words) < LEAST_WORDS:
             return {}
         agent, texts = speaker is Speaker.AGENT, [word.text for word in words]
         best: dict[str, Meant] = {}
         for network in self._networks[agent]:
+            if only is not None and only not in network.labels:
+                continue
             begun = place.turn if network.in_place else earlier
             for first in range(0, max(1, len(words) - MOST_WORDS + HOP_WORDS), HOP_WORDS):
                 before = begun if first == 0 else ()
@@ -203,7 +211,7 @@ class MeaningDetector:
                 near = _near(words, signal.evidence.first_word, signal.evidence.last_word)
                 read_already = len(near) == len(words) + meant[label].earlier and not meant[label].in_place
                 if len(near) >= LEAST_WORDS and not read_already:
-                    score = max(score, self._hear(near, signal.speaker)[label].score)
+                    score = max(score, self._hear(near, signal.speaker, only=label)[label].score)
             score -= 0.0 if settled else UNFINISHED
             if score >= threshold.agree:
                 yield signal

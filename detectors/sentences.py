@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,38 +54,33 @@ class Reading:
     """What each word adds to each score: labels x words."""
 
 
-class Network:
-    """Reads texts word by word; stateless."""
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """Tokens of a text and of what was said before it."""
 
-    def __init__(self, path: Path, tokenizer: Any, labels: Sequence[str], *, in_place: bool) -> None:
-        """Load one; one thread, as calls are many and sentences short."""
-        import onnxruntime
+    ids: list[int]
+    begins: int
+    """The first token of the text itself."""
+    words: list[int | None]
+    """Of each token from the mark before that one on: which word of the text it is of."""
 
-        self.labels = tuple(labels)
-        self.in_place = in_place
-        """Whether it reads what was said before, too."""
-        self._tokenizer = tokenizer
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def __call__(self, words: Sequence[str], place: Exchange = NOWHERE) -> Reading:
-        """Read one text of at least one word, in any case, with or without punctuation."""
-        (start, *text), places = self._code(words)
-        told = {"ids": np.array([start, *text], np.int64)}
-        begins = 1
-        if self.in_place:
-            before = [start]
-            for said in filter(None, (place.before, place.other)):
-                before += self._code(said)[0][1:]
-            begins = len(before)
-            told = {"ids": np.array(before + text, np.int64), "begins": np.array(begins, np.int64)}
-        scores, tokens = self._session.run(None, told)
-        parts = np.zeros((len(self.labels), len(words)), np.float32)
-        for token, word in enumerate(places, begins - 1):
-            if word is not None:
-                parts[:, word] += tokens[:, token]
-        return Reading(scores, parts)
+class Coder:
+    """Words to tokens, as the networks were taught to read them."""
+
+    def __init__(self, vocabulary: Sequence[str]) -> None:
+        """`vocabulary`: each token in the place of its number."""
+        from tokenizers import BertWordPieceTokenizer
+
+        self._tokenizer = BertWordPieceTokenizer({word: n for n, word in enumerate(vocabulary) if word})
+
+    def __call__(self, words: Sequence[str], place: Exchange = NOWHERE) -> Coded:
+        """A text of at least one word, after what was said in its place by either side."""
+        (start, *text), of_words = self._code(words)
+        before = [start]
+        for said in filter(None, (place.before, place.other)):
+            before += self._code(said)[0][1:]
+        return Coded(before + text, len(before), of_words)
 
     def _code(self, words: Sequence[str]) -> tuple[list[int], list[int | None]]:
         """Tokens between two marks, and of which word each is."""
@@ -95,19 +89,45 @@ class Network:
         return [coded.ids[0], *coded.ids[1 + over :]], [coded.word_ids[0], *coded.word_ids[1 + over :]]
 
 
+class Network:
+    """Reads texts word by word; stateless."""
+
+    def __init__(self, path: Path, coder: Coder, labels: Sequence[str], *, in_place: bool) -> None:
+        """Load one; one thread, as calls are many and sentences short."""
+        import onnxruntime
+
+        self.labels = tuple(labels)
+        self.in_place = in_place
+        """Whether it reads what was said before, too."""
+        self._coder = coder
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, words: Sequence[str], place: Exchange = NOWHERE) -> Reading:
+        """Read one text of at least one word, in any case, with or without punctuation."""
+        coded = self._coder(words, place if self.in_place else NOWHERE)
+        told = {"ids": np.array(coded.ids, np.int64)}
+        if self.in_place:
+            told["begins"] = np.array(coded.begins, np.int64)
+        scores, tokens = self._session.run(None, told)
+        parts = np.zeros((len(self.labels), len(words)), np.float32)
+        for token, word in enumerate(coded.words, coded.begins - 1):
+            if word is not None:
+                parts[:, word] += tokens[:, token]
+        return Reading(scores, parts)
+
+
 class SentenceModel:
     """The networks with their thresholds; may be shared by all calls of a process."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         """Load networks, vocabulary and labels."""
-        from tokenizers import BertWordPieceTokenizer
-
         told = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
-        words = gzip.decompress((folder / "vocab.txt.gz").read_bytes()).decode("utf-8").split("\n")
-        tokenizer = BertWordPieceTokenizer({word: n for n, word in enumerate(words) if word})
+        coder = Coder(vocabulary(folder))
         self.version: str = told["version"]
         self.networks = tuple(
-            Network(folder / each["file"], tokenizer, tuple(each["labels"]), in_place=each["in_place"])
+            Network(folder / each["file"], coder, tuple(each["labels"]), in_place=each["in_place"])
             for each in told["networks"]
         )
         self.thresholds = {
@@ -118,6 +138,11 @@ class SentenceModel:
     def labels(self) -> tuple[str, ...]:
         """Those of all networks."""
         return tuple(self.thresholds)
+
+
+def vocabulary(folder: Path = FOLDER) -> list[str]:
+    """The tokens that the networks know, each in the place of its number."""
+    return gzip.decompress((folder / "vocab.txt.gz").read_bytes()).decode("utf-8").split("\n")
 
 
 @lru_cache(maxsize=1)

