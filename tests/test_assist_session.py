@@ -2,7 +2,17 @@ from dataclasses import dataclass
 
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
-from assist.events import Action, AlertRaised, CallEnded, CallStarted, PromptShown, SignalRaised, SignalWithdrawn
+from assist.events import (
+    Action,
+    AlertRaised,
+    CallEnded,
+    CallStarted,
+    PromptEnded,
+    PromptShown,
+    PromptsWaiting,
+    SignalRaised,
+    SignalWithdrawn,
+)
 from assist.live.session import Session
 from audio.events import Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, Word
 from detectors.escalation import Escalation
@@ -158,3 +168,15 @@ def test_the_end_takes_the_prompt_down():
     call.hear(said(CLAIM))
     ended = call.end(9_000, "hang-up", {"customer.speech": 1})
     assert [type(event).__name__ for event in ended] == ["PromptEnded", "CallEnded"]
+
+
+def test_a_second_cry_for_help_leaves_the_crisis_card_where_it_is():
+    call = session()
+    first = call.hear(said("I am going to kill myself tonight"))
+    [card] = of(first, PromptShown)
+    assert card.play == "crisis"
+    assert not any(waiting.titles for waiting in of(first, PromptsWaiting)), "nothing stands under it either"
+    for now_ms in range(3_500, 15_000, 500):
+        assert of(call.tick(now_ms), PromptEnded) == []
+    again = call.hear(said("I have the pills here and I want to die", 15_000))
+    assert of(again, SignalRaised) and not of(again, PromptEnded) and not of(again, PromptShown)

@@ -313,7 +313,9 @@ class Coach:
 
     def _may_come(self, play: Play, signals: Sequence[Signal], now_ms: int) -> bool:
         urgent = any(signal.severity is Severity.URGENT for signal in signals)
-        if not urgent and (self._level not in play.levels or self._level is Level.CALM or self._alone()):
+        if self._alone() and not (urgent and play.severity is Severity.URGENT):
+            return False
+        if not urgent and (self._level not in play.levels or self._level is Level.CALM):
             return False
         if self._level is Level.TENSE and not self._is_supported(signals):
             return False
