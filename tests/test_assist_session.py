@@ -1,5 +1,7 @@
 from dataclasses import dataclass
 
+import pytest
+
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
 from assist.events import (
@@ -60,8 +62,10 @@ def said(text, start_ms=1_000, speaker=Speaker.CUSTOMER, name=None):
     return Utterance(name or f"u{start_ms}", speaker, start_ms, spoken[-1].end_ms, spoken)
 
 
-def saying(text, start_ms=1_000, name=None):
-    return Hypothesis(name or f"u{start_ms}", Speaker.CUSTOMER, start_ms, words(text, start_ms), ())
+def saying(text, start_ms=1_000, name=None, tentative=""):
+    agreed = words(text, start_ms)
+    then = words(tentative, agreed[-1].end_ms + 50 if agreed else start_ms)
+    return Hypothesis(name or f"u{start_ms}", Speaker.CUSTOMER, start_ms, agreed, then)
 
 
 def of(events, kind):
@@ -136,6 +140,32 @@ def test_a_pause_takes_back_what_is_being_said_and_keeps_nothing_until_resumed()
     call.act(Action(30_000, "Dana", "agent", "resume"))
     assert call.hear(said("still from before", 29_000)) == []
     assert of(call.hear(said("and now go on", 31_000)), Utterance)
+
+
+@pytest.mark.parametrize("agreed", ["", "so"])
+def test_a_pause_takes_back_words_that_are_not_agreed_on_yet(agreed):
+    call = session()
+    private = "my mothers maiden name is Smith and Jones"
+    call.hear(saying(agreed, tentative=private))
+    call.tick(4_500)
+    gone = Utterance("u1000", Speaker.CUSTOMER, 1_000, 3_350 + 300 * bool(agreed), ())
+    assert of(call.act(Action(4_500, "Dana", "agent", "pause")), (Hypothesis, Utterance)) == [gone]
+    assert call.hear(saying(agreed, tentative=private + " from Leeds")) == [], "nor do they come again"
+
+
+def test_tentative_words_in_which_nothing_was_recognised_leave_the_page():
+    call = session()
+    nothing = Utterance("u1000", Speaker.CUSTOMER, 1_000, 3_000, ())
+    assert call.hear(nothing) == [], "nothing was shown"
+    call.hear(saying("", tentative="thank you for watching"))
+    assert of(call.hear(nothing), Utterance) == [nothing]
+
+
+def test_a_refusal_takes_back_words_that_are_not_agreed_on_yet():
+    call = session()
+    call.hear(saying("", tentative="thank you for watching"))
+    [gone] = of(call.act(Action(2_000, "Dana", "agent", "consent", detail="refused")), Utterance)
+    assert (gone.id, gone.words) == ("u1000", ())
 
 
 def test_the_window_shows_who_is_speaking_and_forgets():

@@ -56,6 +56,7 @@ class Session:
     _pause_ends_ms: int | None = None
     """When a pause that began by itself ends by itself."""
     _utterances: dict[str, Utterance | Hypothesis] = field(default_factory=dict)
+    """Of the last two minutes: settled words, and every hypothesis shown, also one that no words are agreed on yet."""
     _speaking: dict[Speaker, int] = field(default_factory=dict)
     _stopped: dict[Speaker, int] = field(default_factory=dict)
     _signals: dict[str, bool] = field(default_factory=dict)
@@ -87,7 +88,7 @@ class Session:
                 end = heard.end_ms if heard.settled else (heard.words[-1].end_ms if heard.words else heard.start_ms)
                 self.now_ms = max(self.now_ms, end)
                 known = heard.id in self._utterances
-                if heard.words:
+                if heard.words or not heard.settled:
                     self._utterances[heard.id] = heard
                 else:
                     self._utterances.pop(heard.id, None)
@@ -111,7 +112,8 @@ class Session:
     def _keepable(self, heard: Utterance | Hypothesis) -> Utterance | Hypothesis:
         """The words as they may be shown and kept: masked, and none that were said during a pause or just before it."""
         paused = self.paused_since
-        last_ms = heard.words[-1].end_ms if heard.words else heard.start_ms
+        words = heard.words if heard.settled else (*heard.agreed, *heard.tentative)
+        last_ms = words[-1].end_ms if words else heard.start_ms
         held = paused is not None and last_ms > paused - self._reach_ms
         before = heard.settled and self.gate.kept and last_ms <= self._kept_from_ms
         if held or before or heard.start_ms < self._resumed_ms or not self.gate.heard:
@@ -243,9 +245,10 @@ class Session:
         return ConsentSet(self.now_ms, self.gate.consent, self.gate.by, self.gate.policy)
 
     def _judge(self, latest: Utterance | Hypothesis | None = None, voice: VoiceMeasure | None = None) -> list[Event]:
+        spoken = (each for each in self._utterances.values() if each.words)
         window = Window(
             now_ms=self.now_ms,
-            utterances=tuple(sorted(self._utterances.values(), key=lambda each: each.start_ms)),
+            utterances=tuple(sorted(spoken, key=lambda each: each.start_ms)),
             latest=latest,
             voice=voice,
             speaking_since=dict(self._speaking),
