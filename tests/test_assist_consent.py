@@ -82,15 +82,33 @@ def test_words_from_before_consent_that_come_after_it_are_not_kept(tmp_path):
         stage = await on_stage(tmp_path)
         await stage.hear(ms=5_000)
         act(stage, "consent", "granted")
-        stage.ears.late = [said(f"before {BEFORE}", 1_000), said(f"on its way {AFTER} {AFTER}", 4_000)]
+        stage.ears.late = [said(f"before {BEFORE}", 1_000), said(f"my name is {BEFORE} and yes record {AFTER}", 4_000)]
         await stage.hear()
         await stage.end()
         record = stage.service.store.record(stage.call)
-        assert [line["text"] for line in record["transcript"]] == [f"on its way {AFTER} {AFTER}"]
+        assert [line["text"] for line in record["transcript"]] == [f"and yes record {AFTER}"], "cut where it was given"
         await stage.close()
 
     asyncio.run(scene())
     assert not hits(tmp_path, BEFORE) and hits(tmp_path, AFTER)
+
+
+def test_a_threat_from_before_consent_is_not_written_because_the_sentence_goes_on_after_it(tmp_path):
+    threat = f"I want your manager {BEFORE} right now"
+
+    async def scene():
+        stage = await on_stage(tmp_path)
+        await stage.hear(ms=3_000)
+        act(stage, "consent", "granted")
+        await stage.hear(saying(f"{threat} and yes you may record", 1_000))
+        await stage.hear(said(f"{threat} and yes you may record {AFTER}", 1_000))
+        await stage.end()
+        [line] = stage.service.store.record(stage.call)["transcript"]
+        assert line["text"] == f"and yes you may record {AFTER}"
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, BEFORE, "your manager") and hits(tmp_path, AFTER)
 
 
 def test_a_refusal_in_mid_call_erases_what_was_written_and_stops_listening(tmp_path):

@@ -21,7 +21,7 @@ from assist.events import (
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import PAUSE_REACH_MS, Consent, Gate
 from assist.privacy.redaction import Redactor
-from audio.events import Gap, Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure
+from audio.events import Gap, Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure, Word
 from detectors.escalation import Escalation
 from detectors.signals import Detector, Level, LevelChange, Severity, Signal, Window
 
@@ -51,7 +51,7 @@ class Session:
     """Call time at which listening was paused; None while listening."""
     _resumed_ms: int = 0
     _kept_from_ms: int = 0
-    """Since when what is said may be kept; words from before it that come later are not."""
+    """Since when what is said may be kept; words that began before it and come later are not."""
     _reach_ms: int = PAUSE_REACH_MS
     _pause_ends_ms: int | None = None
     """When a pause that began by itself ends by itself."""
@@ -110,15 +110,25 @@ class Session:
                 return [heard]
 
     def _keepable(self, heard: Utterance | Hypothesis) -> Utterance | Hypothesis:
-        """The words as they may be shown and kept: masked, and none that were said during a pause or just before it."""
+        """The words as they may be shown and kept: masked, none from a pause or just before it, none from before consent."""
         paused = self.paused_since
         words = heard.words if heard.settled else (*heard.agreed, *heard.tentative)
         last_ms = words[-1].end_ms if words else heard.start_ms
         held = paused is not None and last_ms > paused - self._reach_ms
-        before = heard.settled and self.gate.kept and last_ms <= self._kept_from_ms
-        if held or before or heard.start_ms < self._resumed_ms or not self.gate.heard:
+        if held or heard.start_ms < self._resumed_ms or not self.gate.heard:
             return Utterance(heard.id, heard.speaker, heard.start_ms, last_ms, ())
-        return self.redactor.settled(heard) if heard.settled else self.redactor.provisional(heard)
+        # Masked whole, cut afterwards: the words from before may be what tells that digits are a card's.
+        masked = self.redactor.settled(heard) if heard.settled else self.redactor.provisional(heard)
+        return self._agreed_to(masked) if self.gate.kept else masked
+
+    def _agreed_to(self, heard: Utterance | Hypothesis) -> Utterance | Hypothesis:
+        """Without the words that began before anything might be kept."""
+        since = self._kept_from_ms
+        if heard.start_ms >= since:
+            return heard
+        if heard.settled:
+            return replace(heard, words=_from(heard.words, since))
+        return replace(heard, agreed=_from(heard.agreed, since), tentative=_from(heard.tentative, since))
 
     def tick(self, now_ms: int) -> list[Event]:
         """Time has passed: silence, decay, dwell and the recovery clock count too."""
@@ -341,3 +351,7 @@ class Session:
         for key, utterance in list(self._utterances.items()):
             if utterance.start_ms < horizon:
                 del self._utterances[key]
+
+
+def _from(words: tuple[Word, ...], since_ms: int) -> tuple[Word, ...]:
+    return tuple(word for word in words if word.start_ms >= since_ms)
