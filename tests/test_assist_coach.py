@@ -139,6 +139,15 @@ def test_a_withdrawn_signal_takes_its_prompt_along_and_costs_nothing():
     assert of(subject.hear(11_500, [signal("supervisor_demand", 11_500)], None), PromptShown)
 
 
+def test_what_waits_for_two_findings_goes_on_waiting_for_the_one_that_stands():
+    subject = coach()
+    turn(subject, 10_000, Level.TENSE, because=[signal("influence_claim", 10_000)])
+    two = [signal("cancel_threat", 11_000), signal("cancel_threat", 11_200)]
+    assert of(subject.hear(11_200, two, None), PromptsWaiting) == [PromptsWaiting(11_200, ("Ask before you offer",))]
+    assert subject.withdraw(two[0].key, 11_500) == []
+    assert subject.withdraw(two[1].key, 11_600) == [PromptsWaiting(11_600, ())]
+
+
 def test_a_help_prompt_leaves_after_its_time():
     subject = coach()
     [prompt] = of(turn(subject, 10_000, Level.TENSE, because=[signal("influence_claim", 10_000)]), PromptShown)

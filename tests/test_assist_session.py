@@ -210,3 +210,15 @@ def test_a_second_cry_for_help_leaves_the_crisis_card_where_it_is():
         assert of(call.tick(now_ms), PromptEnded) == []
     again = call.hear(said("I have the pills here and I want to die", 15_000))
     assert of(again, SignalRaised) and not of(again, PromptEnded) and not of(again, PromptShown)
+
+
+def test_a_card_that_answers_two_findings_stays_with_one_and_goes_with_both():
+    call = session()
+    call.hear(said(DEMAND))
+    for now_ms in range(4_000, 29_000, 500):
+        call.tick(now_ms)
+    [card] = of(call.hear(saying("well fuck you then and all of you there", 29_000)), PromptShown)
+    assert len(card.signals) == 2
+    assert of(call.hear(saying("well fuck stew then and all of you there", 29_000)), PromptEnded) == []
+    [ended] = of(call.hear(said("well duck stew then and all of you there", 29_000)), PromptEnded)
+    assert (ended.id, ended.how) == (card.id, "withdrawn")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assist.coach.checks import AGENT
 from assist.events import Event, PromptEnded, PromptShown, PromptsWaiting
@@ -43,6 +43,7 @@ class Wish:
     say: tuple[str, ...]
     tier: Severity
     signals: tuple[Signal, ...]
+    """What it answers, as far as that still stands."""
     since_ms: int
     """When what it answers was said: it goes stale from then on."""
     acted_by: frozenset[str] = frozenset()
@@ -157,15 +158,19 @@ class PromptPlace:
         return events
 
     def withdraw(self, key: str, now_ms: int) -> list[Event]:
-        """The words under a signal did not hold: prompts that stood on it alone go."""
+        """The words under a signal did not hold: prompts that nothing else stands under go."""
         events: list[Event] = []
-        if self.shown is not None and self.shown.signals and set(self.shown.signals) <= {key}:
-            self.times[self.shown.play] -= 1
-            events += self.end(now_ms, "withdrawn")
-            self._budget = self._before
+        if self.wish is not None:
+            left = _without(self.wish, key)
+            if left is None:
+                self.times[self.wish.topic] -= 1
+                events += self.end(now_ms, "withdrawn")
+                self._budget = self._before
+            else:
+                self.wish = left
         before = len(self._waiting)
-        self._waiting = [wish for wish in self._waiting if key not in {signal.key for signal in wish.signals}]
-        return events + (self._chips(now_ms, always=True) if len(self._waiting) != before else [])
+        self._waiting = [left for wish in self._waiting if (left := _without(wish, key)) is not None]
+        return events + self._chips(now_ms, always=len(self._waiting) != before)
 
     def forget(self, signal: str, now_ms: int) -> list[Event]:
         """What waits because of this signal alone has become pointless."""
@@ -217,6 +222,12 @@ class PromptPlace:
             return []
         titles = tuple(wish.title for wish in self._waiting) if self.shown is not None else ()
         return [PromptsWaiting(now_ms, titles)]
+
+
+def _without(wish: Wish, key: str) -> Wish | None:
+    """The wish on the signals that still stand; None where it stood on this one alone."""
+    left = tuple(signal for signal in wish.signals if signal.key != key)
+    return replace(wish, signals=left) if left or not wish.signals else None
 
 
 def _why(signal: Signal) -> str:
