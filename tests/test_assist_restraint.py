@@ -308,6 +308,8 @@ def test_whatever_happens_the_place_is_restrained(happenings, experienced, name)
                         assert level is not Level.CALM, "a card in a calm call"
                 case PromptEnded():
                     assert shown is not None and shown.id == event.id
+                    if event.how == "withdrawn":
+                        said_lines.discard(shown.say)
                     shown = None
                 case PromptsWaiting():
                     assert len(event.titles) <= 2

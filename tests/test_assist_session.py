@@ -19,6 +19,7 @@ from assist.live.session import Session
 from audio.events import Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, Word
 from detectors.escalation import Escalation
 from detectors.phrases import PhraseDetector
+from detectors.roster import build
 from detectors.rulebook import load_rules
 from detectors.signals import LevelChange, Window
 
@@ -222,3 +223,28 @@ def test_a_card_that_answers_two_findings_stays_with_one_and_goes_with_both():
     assert of(call.hear(saying("well fuck stew then and all of you there", 29_000)), PromptEnded) == []
     [ended] = of(call.hear(said("well duck stew then and all of you there", 29_000)), PromptEnded)
     assert (ended.id, ended.how) == (card.id, "withdrawn")
+
+
+def test_a_card_whose_words_did_not_hold_has_cost_nothing_also_where_the_call_is_calm_again():
+    call = session()
+    [card] = of(call.hear(saying(DEMAND)), PromptShown)
+    events = call.hear(said("I want to speak to your mango right now"))
+    assert [(ended.id, ended.how) for ended in of(events, PromptEnded)] == [(card.id, "withdrawn")]
+    assert call.escalation.level == "calm"
+    for now_ms in range(4_000, 20_000, 500):
+        call.tick(now_ms)
+    [again] = of(call.hear(said("Get me your manager right now", 20_000)), PromptShown)
+    assert (again.play, again.say) == (card.play, card.say), "neither its cool-down nor its line is spent"
+
+
+def test_what_only_goes_under_another_key_leaves_level_and_card_as_they_are():
+    coach = Coach(BOOK, agent=AgentProfile("Dana"))
+    call = Session(STARTED, build(RULES), Escalation(), coach)
+    early = call.hear(saying("I'll report this theft to the"))
+    [before], [card] = of(early, SignalRaised), of(early, PromptShown)
+    late = call.hear(said("I'll report this theft to the police"))
+    [after], [gone] = of(late, SignalRaised), of(late, SignalWithdrawn)
+    assert (gone.key, after.signal.id) == (before.signal.key, before.signal.id) and after.signal.key != gone.key
+    assert of(late, (LevelChange, PromptEnded, PromptShown)) == []
+    [ended] = of(call.act(Action(4_000, "Dana", "agent", "pause")), PromptEnded)
+    assert (ended.id, ended.how) == (card.id, "withdrawn"), "it stands on the new one"

@@ -133,11 +133,11 @@ class Coach:
             events += self._place.want(wish, now_ms)
         return events + self._show_plan(now_ms, anew=change.level is Level.ESCALATED)
 
-    def withdraw(self, key: str, now_ms: int) -> list[Event]:
-        """The words under a signal did not hold."""
+    def withdraw(self, key: str, now_ms: int, instead: Sequence[Signal] = ()) -> list[Event]:
+        """The words under a signal did not hold; `instead`: the same finding under another key."""
         for known in self._heard.values():
             known.pop(key, None)
-        return self._place.withdraw(key, now_ms)
+        return self._place.withdraw(key, now_ms, instead)
 
     def refuses(self, action: Action) -> str:
         """Why this cannot be done now, in one plain line for the page that tried; empty where it can."""

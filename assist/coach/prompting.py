@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -74,10 +74,10 @@ class PromptPlace:
         """Topic -> how often it was shown."""
         self._agent = agent
         self._budget = AttentionBudget(EXPERIENCED if experienced else None)
-        self._before = self._budget
-        """The budget before the prompt on screen: one that is withdrawn has cost nothing."""
-        self._waiting: list[Wish] = []
         self._said: set[str] = set()
+        self._before = (self._budget, self._said, self.times)
+        """How these were before the prompt on screen: one that is withdrawn has cost nothing."""
+        self._waiting: list[Wish] = []
         self._muted: set[str] = set()
         self._speaking_since: int | None = None
         self._settles_by: int | None = None
@@ -121,7 +121,7 @@ class PromptPlace:
         events = self.end(now_ms, "superseded")
         if any(each.topic == wish.topic for each in self._waiting):
             self._waiting = [each for each in self._waiting if each.topic != wish.topic]
-        self._before = deepcopy(self._budget)
+        self._before = deepcopy((self._budget, self._said, self.times))
         self._budget.spend(wish.topic, wish.tier, now_ms, quiet=wish.quiet)
         self._said.add(say)
         self.times[wish.topic] = self.times.get(wish.topic, 0) + 1
@@ -157,19 +157,21 @@ class PromptPlace:
                 events += self.want(wish, now_ms)
         return events
 
-    def withdraw(self, key: str, now_ms: int) -> list[Event]:
-        """The words under a signal did not hold: prompts that nothing else stands under go."""
+    def withdraw(self, key: str, now_ms: int, instead: Sequence[Signal] = ()) -> list[Event]:
+        """The words under a signal did not hold: prompts that nothing else stands under go.
+
+        `instead`: the same finding under another key, for what answers it.
+        """
         events: list[Event] = []
         if self.wish is not None:
-            left = _without(self.wish, key)
+            left = _without(self.wish, key, instead)
             if left is None:
-                self.times[self.wish.topic] -= 1
                 events += self.end(now_ms, "withdrawn")
-                self._budget = self._before
+                self._budget, self._said, self.times = self._before
             else:
                 self.wish = left
         before = len(self._waiting)
-        self._waiting = [left for wish in self._waiting if (left := _without(wish, key)) is not None]
+        self._waiting = [left for wish in self._waiting if (left := _without(wish, key, instead)) is not None]
         return events + self._chips(now_ms, always=len(self._waiting) != before)
 
     def forget(self, signal: str, now_ms: int) -> list[Event]:
@@ -224,10 +226,12 @@ class PromptPlace:
         return [PromptsWaiting(now_ms, titles)]
 
 
-def _without(wish: Wish, key: str) -> Wish | None:
+def _without(wish: Wish, key: str, instead: Sequence[Signal]) -> Wish | None:
     """The wish on the signals that still stand; None where it stood on this one alone."""
-    left = tuple(signal for signal in wish.signals if signal.key != key)
-    return replace(wish, signals=left) if left or not wish.signals else None
+    if all(signal.key != key for signal in wish.signals):
+        return wish
+    left = {signal.key: signal for signal in (*wish.signals, *instead) if signal.key != key}
+    return replace(wish, signals=tuple(left.values())) if left else None
 
 
 def _why(signal: Signal) -> str:

@@ -59,10 +59,8 @@ class Session:
     """Of the last two minutes: settled words, and every hypothesis shown, also one that no words are agreed on yet."""
     _speaking: dict[Speaker, int] = field(default_factory=dict)
     _stopped: dict[Speaker, int] = field(default_factory=dict)
-    _signals: dict[str, bool] = field(default_factory=dict)
-    """Keys raised so far, with whether their words have settled."""
-    _stand_on: dict[str, tuple[str | None, int]] = field(default_factory=dict)
-    """Key -> the utterance it stands on, and when its words end."""
+    _signals: dict[str, Signal] = field(default_factory=dict)
+    """What was raised and stands, by key, as it was raised last."""
     _provisional: dict[str, set[str]] = field(default_factory=dict)
     """Utterance id -> keys of signals that stand on its words while they may still change."""
     _alert: AlertRaised | None = None
@@ -201,16 +199,22 @@ class Session:
             self._utterances[said.id] = shorter
         else:
             self._utterances.pop(said.id, None)
-        gone = [key for key, (name, end) in self._stand_on.items() if name == said.id and end > cut_ms]
+        standing = [(key, signal.evidence) for key, signal in self._signals.items()]
+        gone = [key for key, place in standing if place.utterance == said.id and place.end_ms > cut_ms]
         return [shorter, *(event for key in gone for event in self._unsay(key))]
 
-    def _unsay(self, key: str) -> list[Event]:
-        """A signal whose words are taken back."""
+    def _unsay(self, key: str, instead: Sequence[Signal] = ()) -> list[Event]:
+        """A signal whose words are taken back; `instead`: the same finding under another key.
+
+        Prompts go before the level falls: one that a calm call ends has cost something, one that is withdrawn has not.
+        """
         self._signals.pop(key, None)
-        self._stand_on.pop(key, None)
-        events: list[Event] = [SignalWithdrawn(self.now_ms, key)]
-        events += self._changed(self.escalation.withdraw(key, self.now_ms))
-        return events + self.coach.withdraw(key, self.now_ms)
+        events: list[Event] = []
+        if instead:
+            events += self._changed(self.escalation.hear(instead, self.now_ms))
+        events.append(SignalWithdrawn(self.now_ms, key))
+        events += self.coach.withdraw(key, self.now_ms, instead)
+        return events + self._changed(self.escalation.withdraw(key, self.now_ms))
 
     def _resume(self) -> None:
         self._resumed_ms = self.now_ms
@@ -275,13 +279,12 @@ class Session:
                 self.detectors.remove(detector)
                 text = f"detector {detector.name} stopped ({type(error).__name__}); the call goes on without it"
                 events.append(Trouble(self.now_ms, f"detector-off:{detector.name}", text))
-        if latest is not None:
-            events += self._withdraw(latest, found)
         fresh = [signal for key, signal in found.items() if self._is_news(key, signal)]
         for signal in fresh:
-            self._signals[signal.key] = signal.settled
-            self._stand_on[signal.key] = (signal.evidence.utterance, signal.evidence.end_ms)
+            self._signals[signal.key] = signal
             events.append(SignalRaised(self.now_ms, signal))
+        if latest is not None:
+            events += self._withdraw(latest, found)
         if found:
             events += self._changed(self.escalation.hear(tuple(found.values()), self.now_ms))
         if fresh or (latest is not None and latest.settled):
@@ -293,20 +296,29 @@ class Session:
         return events
 
     def _is_news(self, key: str, signal: Signal) -> bool:
-        settled = self._signals.get(key)
-        return settled is None or (signal.settled and not settled)
+        known = self._signals.get(key)
+        return known is None or (signal.settled and not known.settled)
 
     def _withdraw(self, latest: Utterance | Hypothesis, found: dict[str, Signal]) -> list[Event]:
         """Take back what stood on words of this utterance that did not hold."""
         events: list[Event] = []
         provisional = {key for key, signal in found.items() if not signal.settled}
-        for key in self._provisional.get(latest.id, set()) - found.keys():
-            events += self._unsay(key)
+        for key in sorted(self._provisional.get(latest.id, set()) - found.keys()):
+            events += self._unsay(key, self._instead_of(key, found))
         if latest.settled:
             self._provisional.pop(latest.id, None)
         else:
             self._provisional[latest.id] = provisional
         return events
+
+    def _instead_of(self, key: str, found: dict[str, Signal]) -> tuple[Signal, ...]:
+        """What else says of the same utterance what this signal did, and no less gravely."""
+        gone = self._signals.get(key)
+        if gone is None:
+            return ()
+        place = gone.evidence.utterance
+        alike = (signal for signal in found.values() if (signal.id, signal.evidence.utterance) == (gone.id, place))
+        return tuple(signal for signal in alike if signal.severity >= gone.severity)
 
     def _changed(self, change: LevelChange | None) -> list[Event]:
         if change is None:
