@@ -105,6 +105,27 @@ def test_two_cues_escalate_alert_once_and_are_explained():
     assert of(call.hear(said("I will get my lawyer on this", 14_000)), AlertRaised) == []
 
 
+def test_a_call_that_escalates_after_an_alert_was_taken_back_alerts_again():
+    call = session()
+    call.hear(said(DEMAND))
+    assert {alert.tier for alert in of(call.hear(saying("I will find you and kill you", 8_000)), AlertRaised)} == {2, 3}
+    events = call.hear(said("I will find the bill you sent", 8_000))
+    assert of(events, SignalWithdrawn) and call.escalation.level == "tense"
+    [alert] = of(call.hear(said(CLAIM, 14_000)), AlertRaised)
+    assert (alert.id, alert.tier) == ("a2", 2) and "my guy" in alert.reason
+
+
+def test_an_alert_whose_finding_goes_under_another_key_stays_one_alert():
+    call = Session(STARTED, build(RULES), Escalation(), Coach(BOOK, agent=AgentProfile("Dana")))
+    events = call.hear(saying(DEMAND)) + call.hear(saying("I'll report this theft to the", 8_000))
+    [alert] = of(events, AlertRaised)
+    assert of(call.hear(said("I want to speak to your mango right now")), AlertRaised) == [], "one of two still stands"
+    late = call.hear(said("I'll report this theft to the police", 8_000))
+    [found], [gone], [again] = of(late, SignalRaised), of(late, SignalWithdrawn), of(late, AlertRaised)
+    assert gone.key in alert.signals and again.id == alert.id
+    assert again.signals == (found.signal.key,) and "to the police" in again.reason
+
+
 def test_help_and_permission_are_alerts_of_their_own():
     call = session()
     [help_wanted] = of(call.act(Action(0, "Dana", "agent", "help")), AlertRaised)

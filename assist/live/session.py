@@ -212,6 +212,7 @@ class Session:
         events: list[Event] = []
         if instead:
             events += self._changed(self.escalation.hear(instead, self.now_ms))
+        events += self._alert_without(key, instead)
         events.append(SignalWithdrawn(self.now_ms, key))
         events += self.coach.withdraw(key, self.now_ms, instead)
         return events + self._changed(self.escalation.withdraw(key, self.now_ms))
@@ -334,12 +335,26 @@ class Session:
         """One open alert per call, raised once more only when it has become more urgent."""
         if self._alert is not None and self._alert.tier >= tier:
             return []
+        return [self._raise(self._alert.id if self._alert is not None else self._alert_id(), signals, tier)]
+
+    def _alert_without(self, key: str, instead: Sequence[Signal]) -> list[Event]:
+        """Where nothing stands any more that the open alert was raised for, what comes raises a new one.
+
+        The boards keep the old one, without its words, until somebody ends it.
+        """
+        alert = self._alert
+        if alert is None or key not in alert.signals or any(each in self._signals for each in alert.signals):
+            return []
+        if instead:
+            return [self._raise(alert.id, instead, alert.tier)]
+        self._alert = None
+        return []
+
+    def _raise(self, identifier: str, signals: Sequence[Signal], tier: Severity) -> AlertRaised:
         reasons = [each.evidence.in_words for each in signals]
         reason = ", ".join(dict.fromkeys(text for text in reasons[:3] if text)) or "The call has escalated"
-        keys = tuple(signal.key for signal in signals)
-        identifier = self._alert.id if self._alert is not None else self._alert_id()
-        self._alert = AlertRaised(self.now_ms, identifier, tier, reason, keys)
-        return [self._alert]
+        self._alert = AlertRaised(self.now_ms, identifier, tier, reason, tuple(signal.key for signal in signals))
+        return self._alert
 
     def _over(self, alert: str) -> None:
         """An alert has been dealt with: the same thing may be asked again, the call may alert again."""
