@@ -166,7 +166,7 @@ class Window:
     last_speech_end: Mapping[Speaker, int] = field(default_factory=dict)
     """When each silent speaker last stopped talking (ms)."""
     held: bool = False
-    """The call is on hold or paused: silence means nothing."""
+    """The call is on hold, paused or without consent: silence means nothing."""
 
 
 class Detector(Protocol):

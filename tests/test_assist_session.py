@@ -22,6 +22,7 @@ from detectors.phrases import PhraseDetector
 from detectors.roster import build
 from detectors.rulebook import load_rules
 from detectors.signals import LevelChange, Window
+from detectors.silence import Silence
 
 STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-24T10:00:00+00:00", "t", ("agent", "customer"), {})
 RULES, BOOK = load_rules(), load_playbook("default")
@@ -200,6 +201,31 @@ def test_the_window_shows_who_is_speaking_and_forgets():
     call.tick(200_000)
     last = watching.windows[-1]
     assert last.utterances == () and last.last_speech_end == {Speaker.CUSTOMER: 1_600}
+
+
+DEAF = [
+    (("pause", ""), ("resume", "")),
+    (("consent", "refused"), ("consent", "granted")),
+]
+
+
+@pytest.mark.parametrize(("stop", "go_on"), DEAF)
+def test_time_in_which_nobody_listened_is_no_silence(stop, go_on):
+    call = session(Silence())
+    call.hear(SpeechActivity(Speaker.CUSTOMER, 1_000, True))
+    call.hear(said("hello there how are you"))
+    call.hear(SpeechActivity(Speaker.CUSTOMER, 2_500, False))
+    what, detail = stop
+    events = call.act(Action(3_000, "Dana", "agent", what, detail=detail))
+    for now_ms in range(3_500, 33_500, 500):
+        events += call.tick(now_ms)
+    what, detail = go_on
+    events += call.act(Action(33_000, "Dana", "agent", what, detail=detail))
+    for now_ms in range(33_500, 41_000, 500):
+        events += call.tick(now_ms)
+    assert of(events, SignalRaised) == []
+    [quiet] = of(call.tick(41_000), SignalRaised)
+    assert (quiet.signal.evidence.start_ms, quiet.signal.rule) == (33_000, "silence.8s")
 
 
 def test_the_same_call_gives_the_same_events():

@@ -221,6 +221,11 @@ class Session:
         self._resumed_ms = self.now_ms
         self.paused_since = None
         self._pause_ends_ms = None
+        self._listen_again()
+
+    def _listen_again(self) -> None:
+        """Nobody knows how long it was quiet while nothing was listened to: that counts from now on."""
+        self._stopped = dict.fromkeys(self._stopped, self.now_ms)
 
     def _pause_for(self, heard: Utterance | Hypothesis) -> list[Event]:
         """Pause by itself where a card number is about to be said."""
@@ -241,10 +246,12 @@ class Session:
 
     def _consent(self, consent: Consent, by: str) -> list[Event]:
         """What is known about consent changes; where nothing may be heard any more, nothing stays in memory either."""
-        kept = self.gate.kept
+        heard, kept = self.gate.heard, self.gate.kept
         self.gate = replace(self.gate, consent=consent, by=by)
         if self.gate.kept and not kept:
             self._kept_from_ms = self.now_ms
+        if self.gate.heard and not heard:
+            self._listen_again()
         events: list[Event] = [self._consent_event()]
         if not self.gate.heard:
             for key in list(self._signals):
@@ -268,7 +275,7 @@ class Session:
             voice=voice,
             speaking_since=dict(self._speaking),
             last_speech_end=dict(self._stopped),
-            held=self.paused_since is not None,
+            held=self.deaf,
         )
         events: list[Event] = []
         found: dict[str, Signal] = {}
