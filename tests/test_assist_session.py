@@ -12,6 +12,7 @@ from assist.events import (
     PromptEnded,
     PromptShown,
     PromptsWaiting,
+    Recovery,
     SignalRaised,
     SignalWithdrawn,
 )
@@ -114,6 +115,14 @@ def test_a_call_that_escalates_after_an_alert_was_taken_back_alerts_again():
     assert of(events, SignalWithdrawn) and call.escalation.level == "tense"
     [alert] = of(call.hear(said(CLAIM, 14_000)), AlertRaised)
     assert (alert.id, alert.tier) == ("a2", 2) and "my guy" in alert.reason
+
+
+def test_an_escalation_that_is_taken_back_is_no_recovery():
+    call = session()
+    [started] = of(call.hear(saying("I will find you and kill you", 8_000)), Recovery)
+    events = call.hear(said("I will find the bill you sent", 8_000))
+    assert [(change.before, change.level) for change in of(events, LevelChange)] == [("escalated", "calm")]
+    assert (started.what, [clock.what for clock in of(events, Recovery)]) == ("started", ["stopped"])
 
 
 def test_an_alert_whose_finding_goes_under_another_key_stays_one_alert():

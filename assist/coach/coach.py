@@ -113,15 +113,18 @@ class Coach:
             (self._place.speaking if activity.speaking else self._place.paused)(activity.at_ms)
         return events
 
-    def level(self, change: LevelChange) -> list[Event]:
-        """The level has changed: the clock, Plan B, and what no longer fits."""
+    def level(self, change: LevelChange, *, withdrawn: bool = False) -> list[Event]:
+        """The level has changed: the clock, Plan B, and what no longer fits.
+
+        `withdrawn`: because words did not hold; a call that comes down by that has not been recovered.
+        """
         self._level = change.level
         now_ms = change.at_ms
         events: list[Event] = []
         if change.level is Level.ESCALATED:
             events += self._clock.start(now_ms)
             self._escalated_ms = now_ms
-        elif change.level is Level.TENSE:
+        elif withdrawn or change.level is Level.TENSE:
             events += self._clock.cancel(now_ms)
         else:
             events += self._clock.recovered(now_ms)

@@ -215,7 +215,7 @@ class Session:
         events += self._alert_without(key, instead)
         events.append(SignalWithdrawn(self.now_ms, key))
         events += self.coach.withdraw(key, self.now_ms, instead)
-        return events + self._changed(self.escalation.withdraw(key, self.now_ms))
+        return events + self._changed(self.escalation.withdraw(key, self.now_ms), withdrawn=True)
 
     def _resume(self) -> None:
         self._resumed_ms = self.now_ms
@@ -328,10 +328,10 @@ class Session:
         alike = (signal for signal in found.values() if (signal.id, signal.evidence.utterance) == (gone.id, place))
         return tuple(signal for signal in alike if signal.severity >= gone.severity)
 
-    def _changed(self, change: LevelChange | None) -> list[Event]:
+    def _changed(self, change: LevelChange | None, *, withdrawn: bool = False) -> list[Event]:
         if change is None:
             return []
-        events: list[Event] = [change, *self.coach.level(change)]
+        events: list[Event] = [change, *self.coach.level(change, withdrawn=withdrawn)]
         if change.level is Level.ESCALATED:
             events += self._alert_for(change.because, Severity.HELP)
         elif change.level is Level.CALM:
