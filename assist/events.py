@@ -213,8 +213,10 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class AlertRaised:
-    """Supervisors were alerted. The same id once more, while it is open: it has become more urgent, or what it stood on
-    is found under other keys."""
+    """Supervisors were alerted.
+
+    The same id once more, while it is open: it has become more urgent, or what it stood on is found under other keys.
+    """
 
     at_ms: int
     id: str

@@ -108,7 +108,7 @@ class Session:
                 return [heard]
 
     def _keepable(self, heard: Utterance | Hypothesis) -> Utterance | Hypothesis:
-        """The words as they may be shown and kept: masked, none from a pause or just before it, none from before consent."""
+        """The words as they may be shown and kept: masked, none from a pause or just before it or before consent."""
         paused = self.paused_since
         words = heard.words if heard.settled else (*heard.agreed, *heard.tentative)
         last_ms = words[-1].end_ms if words else heard.start_ms
