@@ -111,6 +111,29 @@ def test_a_threat_from_before_consent_is_not_written_because_the_sentence_goes_o
     assert not hits(tmp_path, BEFORE, "your manager") and hits(tmp_path, AFTER)
 
 
+def test_neither_a_hand_over_nor_an_alert_nor_a_pause_writes_what_was_said_before_consent(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path)
+        await stage.hear(said(f"my son {BEFORE} was in hospital on Tuesday and you charged me twice", 0), ms=5_000)
+        await stage.hear(said(f"this is fucking useless and you never called {DURING}", 5_000), ms=3_000)
+        act(stage, "consent", "granted")
+        demand = said(f"let me speak to your manager right now I will sue you {AFTER}", 8_100)
+        await stage.hear(demand, ms=500)
+        assert stage.service.calls[stage.call].session.escalation.level == "escalated", "what was said before counts"
+        act(stage, "pause")
+        act(stage, "resume")
+        await stage.hear(said(f"I waited three weeks for nothing {AFTER}", 12_000), ms=5_000)
+        act(stage, "claim", role="supervisor")
+        await stage.written()
+        log = stage.service.store.log(stage.call)
+        assert [body for _, kind, body in log if kind == "HandOffNoted" and AFTER in body]
+        await stage.end()
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, BEFORE, DURING, "fucking") and hits(tmp_path, AFTER)
+
+
 def test_a_refusal_in_mid_call_erases_what_was_written_and_stops_listening(tmp_path):
     async def scene():
         stage = await on_stage(tmp_path, consent="granted")

@@ -9,6 +9,8 @@ from assist.events import (
     AlertRaised,
     CallEnded,
     CallStarted,
+    FollowUpNoted,
+    HandOffNoted,
     PromptEnded,
     PromptShown,
     PromptsWaiting,
@@ -17,6 +19,7 @@ from assist.events import (
     SignalWithdrawn,
 )
 from assist.live.session import Session
+from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from audio.events import Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, Word
 from detectors.escalation import Escalation
 from detectors.phrases import PhraseDetector
@@ -198,6 +201,46 @@ def test_a_refusal_takes_back_words_that_are_not_agreed_on_yet():
     call.hear(saying("", tentative="thank you for watching"))
     [gone] = of(call.act(Action(2_000, "Dana", "agent", "consent", detail="refused")), Utterance)
     assert (gone.id, gone.words) == ("u1000", ())
+
+
+def unconsented():
+    call = session()
+    call.gate = Gate(ConsentPolicy.ALL_PARTY, Consent.UNKNOWN)
+    return call
+
+
+def test_level_and_alert_after_consent_rest_on_what_was_said_before_it_and_do_not_quote_it():
+    call = unconsented()
+    call.hear(said("this is fucking useless"))
+    call.act(Action(4_000, "Dana", "agent", "consent", detail="granted"))
+    events = call.hear(said(DEMAND, 5_000))
+    [change], [alert] = of(events, LevelChange), of(events, AlertRaised)
+    assert (change.level, [each.evidence.quote for each in change.because]) == ("escalated", ["speak to your manager"])
+    assert alert.reason == "“speak to your manager”"
+
+
+def test_a_card_that_waits_across_consent_does_not_quote_what_it_answers():
+    call = unconsented()
+    call.hear(SpeechActivity(Speaker.AGENT, 500, True))
+    events = call.hear(said(DEMAND)) + call.act(Action(3_400, "Dana", "agent", "consent", detail="granted"))
+    assert of(events, PromptShown) == []
+    call.hear(SpeechActivity(Speaker.AGENT, 3_500, False))
+    [card] = [event for now_ms in range(3_500, 7_000, 500) for event in of(call.tick(now_ms), PromptShown)]
+    assert card.why == ("00:01: said before consent",)
+
+
+def test_a_hand_over_tells_nothing_from_before_consent_and_a_promise_made_again_is_noted():
+    call, promise = unconsented(), "I will call you back by Friday"
+    [first] = of(call.hear(said(promise, 1_000, Speaker.AGENT)), FollowUpNoted)
+    call.hear(said("get me your manager I have waited three weeks", 4_000))
+    call.act(Action(8_000, "Dana", "agent", "consent", detail="granted"))
+    assert of(call.act(Action(8_000, "Sam", "supervisor", "claim")), HandOffNoted) == [], "there is nothing to tell"
+    call.hear(said("you charged me twice and nobody called", 9_000))
+    [told] = of(call.act(Action(12_000, "Sam", "supervisor", "claim")), HandOffNoted)
+    assert [words for _, words in told.said] == ["you charged me twice and nobody called"]
+    assert told.done == () and "supervisor_demand" not in told.signals
+    [again] = of(call.hear(said(promise, 13_000, Speaker.AGENT)), FollowUpNoted)
+    assert again.id != first.id
 
 
 def test_the_window_shows_who_is_speaking_and_forgets():

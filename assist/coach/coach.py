@@ -83,6 +83,7 @@ class Coach:
         """Titles of options accepted in this call."""
         self._timed_ms = -PROMISED_MS
         self._handed: set[str] = set()
+        self._consented_ms = -1
 
     def hear(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
         """New signals, and the utterance that has just settled where there is one."""
@@ -209,6 +210,13 @@ class Coach:
         """What was said after this has been taken back: nobody who takes over reads it."""
         self._story.forget(since_ms)
 
+    def consented(self, now_ms: int) -> None:
+        """Only from now on may be kept what is said: no hand-over tells and no card quotes what was said before."""
+        self._consented_ms = now_ms
+        self._story.forget(-1)
+        self._follow_ups.forget()
+        self._place.unquote()
+
     def story(self) -> tuple[tuple[int, str], ...]:
         """What the customer has said so far: call time in ms and their words."""
         return self._story.told()
@@ -290,7 +298,8 @@ class Coach:
         heard = tuple(
             name
             for name, known in self._heard.items()
-            if name in CUSTOMER_SIGNALS and any(signal.severity >= Severity.HELP for signal in known.values())
+            if name in CUSTOMER_SIGNALS
+            and any(each.severity >= Severity.HELP and each.at_ms > self._consented_ms for each in known.values())
         )
         return [HandOffNoted(now_ms, to, told, tuple(done), words, heard)]
 

@@ -35,6 +35,10 @@ class FollowUps:
         self._noted.append(noted)
         return [noted]
 
+    def forget(self) -> None:
+        """Nothing that was promised so far is told any more; promised again, it is noted anew."""
+        self._noted.clear()
+
     def told(self) -> list[str]:
         """One line each, for whoever takes over."""
         return [f"promised: {each.what}{', ' if each.due else ''}{each.due}" for each in self._noted]

@@ -180,6 +180,10 @@ class PromptPlace:
         self._waiting = [wish for wish in self._waiting if {each.id for each in wish.signals} != {signal}]
         return self._chips(now_ms, always=len(self._waiting) != before)
 
+    def unquote(self) -> None:
+        """What waits no longer says which words it answers."""
+        self._waiting = [replace(wish, signals=tuple(map(_unquoted, wish.signals))) for wish in self._waiting]
+
     def clear(self, now_ms: int) -> list[Event]:
         """The call is calm again: nothing waits, and a card below urgent leaves."""
         had, self._waiting = bool(self._waiting), []
@@ -232,6 +236,11 @@ def _without(wish: Wish, key: str, instead: Sequence[Signal]) -> Wish | None:
         return wish
     left = {signal.key: signal for signal in (*wish.signals, *instead) if signal.key != key}
     return replace(wish, signals=tuple(left.values())) if left else None
+
+
+def _unquoted(signal: Signal) -> Signal:
+    evidence = signal.evidence
+    return replace(signal, evidence=replace(evidence, quote="", summary=evidence.summary or "said before consent"))
 
 
 def _why(signal: Signal) -> str:

@@ -117,11 +117,16 @@ class Session:
             return Utterance(heard.id, heard.speaker, heard.start_ms, last_ms, ())
         # Masked whole, cut afterwards: the words from before may be what tells that digits are a card's.
         masked = self.redactor.settled(heard) if heard.settled else self.redactor.provisional(heard)
-        return self._agreed_to(masked) if self.gate.kept else masked
+        return self._agreed_to(masked)
+
+    @property
+    def _since_ms(self) -> int:
+        """Since when what is said may be kept, where it may; nothing that is written quotes what came before."""
+        return self._kept_from_ms if self.gate.kept else 0
 
     def _agreed_to(self, heard: Utterance | Hypothesis) -> Utterance | Hypothesis:
         """Without the words that began before anything might be kept."""
-        since = self._kept_from_ms
+        since = self._since_ms
         if heard.start_ms >= since:
             return heard
         if heard.settled:
@@ -193,7 +198,7 @@ class Session:
 
     def _take_back(self, said: Utterance, cut_ms: int) -> list[Event]:
         """A settled utterance without its words after `cut_ms`, and without what stood on them."""
-        words = tuple(word for word in said.words if word.end_ms <= cut_ms)
+        words = tuple(word for word in _from(said.words, self._since_ms) if word.end_ms <= cut_ms)
         shorter = replace(said, words=words)
         if words:
             self._utterances[said.id] = shorter
@@ -250,6 +255,7 @@ class Session:
         self.gate = replace(self.gate, consent=consent, by=by)
         if self.gate.kept and not kept:
             self._kept_from_ms = self.now_ms
+            self.coach.consented(self.now_ms)
         if self.gate.heard and not heard:
             self._listen_again()
         events: list[Event] = [self._consent_event()]
@@ -267,7 +273,7 @@ class Session:
         return ConsentSet(self.now_ms, self.gate.consent, self.gate.by, self.gate.policy)
 
     def _judge(self, latest: Utterance | Hypothesis | None = None, voice: VoiceMeasure | None = None) -> list[Event]:
-        spoken = (each for each in self._utterances.values() if each.words)
+        spoken = (each for each in map(self._agreed_to, self._utterances.values()) if each.words)
         window = Window(
             now_ms=self.now_ms,
             utterances=tuple(sorted(spoken, key=lambda each: each.start_ms)),
@@ -331,6 +337,9 @@ class Session:
     def _changed(self, change: LevelChange | None, *, withdrawn: bool = False) -> list[Event]:
         if change is None:
             return []
+        since = self._since_ms
+        because = tuple(signal for signal in change.because if not since or signal.evidence.end_ms > since)
+        change = replace(change, because=because)
         events: list[Event] = [change, *self.coach.level(change, withdrawn=withdrawn)]
         if change.level is Level.ESCALATED:
             events += self._alert_for(change.because, Severity.HELP)
