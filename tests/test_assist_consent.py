@@ -11,6 +11,7 @@ from assist.events import Action, ConsentSet
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from audio.events import Speaker, Utterance
+from detectors.signals import LevelChange
 from tests.fault_rig import Sound, in_a_child, killed_after
 from tests.fault_rig import service as fault_service
 from tests.scripted_call import Source, Stage, hits, on_stage, open_service, said, saying
@@ -297,6 +298,51 @@ def test_a_pause_takes_back_what_boards_and_readers_were_shown_of_the_words_befo
 
     asyncio.run(scene())
     assert not hits(tmp_path, DURING, "your manager")
+
+
+THREAT = f"I want your manager now {DURING}"
+
+
+def test_a_pause_takes_what_was_written_of_an_unfinished_utterance_long_before_it(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted", auto_pause=False)
+        await stage.hear(said("I have been waiting for three weeks and nobody called", 0), ms=5_000)
+        await stage.hear(saying(THREAT, 5_200), ms=3_000)
+        await stage.hear(saying(f"{THREAT} and that is what I think and now about the number", 5_200), ms=3_000)
+        await stage.written()
+        assert hits(tmp_path, "your manager")
+        act(stage, "pause")
+        await asyncio.wrap_future(stage.service.keepers[stage.call].latched)
+        assert not hits(tmp_path, "your manager"), "acknowledged when it is gone"
+        await stage.written()
+        assert stage.shown("health").state == "paused"
+        await stage.end()
+        levels = [event.level for _, event in stage.service.store.events(stage.call) if isinstance(event, LevelChange)]
+        assert levels[-1] != "escalated" and "your manager" not in str(stage.service.store.record(stage.call))
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, DURING, "your manager") and hits(tmp_path, "three weeks")
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_pause_by_itself_takes_what_was_written_of_the_utterance_in_which_a_card_is_said(resumed, tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted")
+        await stage.hear(saying(THREAT, 0), ms=3_000)
+        await stage.hear(saying(f"{THREAT} okay my card number is", 0), ms=1_000)
+        await stage.written()
+        assert hits(tmp_path, "your manager") and stage.shown("health").state == "paused"
+        if resumed:
+            act(stage, "resume")
+        stage.ears.late = [said(f"{THREAT} okay my card number is {CANARY}", 0)]
+        await stage.hear()
+        await stage.end()
+        assert "your manager" not in str(stage.service.store.record(stage.call))
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, CANARY, DURING, "your manager")
 
 
 def listen_without_consent(folder, pause, pipe):

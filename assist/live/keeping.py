@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from assist.events import (
     Action,
@@ -32,7 +32,7 @@ from audio.events import Utterance
 from detectors.signals import LevelChange
 
 RECENT = 400
-"""Events remembered for a pause to reach back to; 2 s of a call hold some tens."""
+"""Events remembered for a pause to reach back to; 2 s of a call hold some tens, an unfinished utterance a few more."""
 
 
 @dataclass
@@ -46,6 +46,7 @@ class Keeper:
     """Fulfilled when the last pause, resumption or word about consent is on disk."""
     _paused_ms: int | None = None
     _paused_by: str = ""
+    _resumed_ms: int = 0
     _started: tuple[int, CallStarted] | None = None
     _begun: bool = False
     _recent: deque[tuple[int, Event]] = field(default_factory=lambda: deque(maxlen=RECENT))
@@ -86,7 +87,22 @@ class Keeper:
         if self.gate.kept:
             self.store.append(self.call, number, event)
             self._recent.append((number, event))
+            if isinstance(event, Utterance) and not event.words:
+                self._take_back(event)
         return None
+
+    def _take_back(self, said: Utterance) -> None:
+        """What was written of an utterance while it was still being said goes where a pause takes its words."""
+        if self._paused_ms is None and said.start_ms >= self._resumed_ms:
+            return
+        reached = [(number, event) for number, event in self._recent if said.id in _utterances(event)]
+        if not reached:
+            return
+        self.latched = self.store.scrub(self.call, [number for number, _ in reached])
+        for number, event in reached:
+            if isinstance(event, LevelChange):  # the level's course stays, without these words
+                because = tuple(signal for signal in event.because if signal.evidence.utterance != said.id)
+                self.store.append(self.call, number, replace(event, because=because))
 
     def _begin(self) -> None:
         if self._started is not None:
@@ -111,7 +127,7 @@ class Keeper:
         if self.gate.kept:
             self.store.append(self.call, number, action)
         if action.what == "resume":
-            self._paused_ms, self._paused_by = None, ""
+            self._paused_ms, self._paused_by, self._resumed_ms = None, "", action.at_ms
         elif self._paused_ms is None:
             self._paused_ms, self._paused_by = action.at_ms, action.who
         latched = self._latch()
@@ -134,6 +150,18 @@ class Keeper:
             stamp(),
         )
         return self.store.latch(self.call, gate)
+
+
+def _utterances(event: Event) -> set[str]:
+    """Ids of the utterances whose words an event carries because of what was found in them."""
+    match event:
+        case SignalRaised():
+            return {event.signal.evidence.utterance or ""}
+        case LevelChange():
+            return {signal.evidence.utterance or "" for signal in event.because}
+        case PromptShown() | AlertRaised():
+            return {key.rpartition("@")[2] for key in event.signals}
+    return set()
 
 
 def _ends_ms(event: Event) -> int | None:

@@ -289,12 +289,16 @@ class Service:
         return (self.settings.expect,) if self.settings.expect else ()
 
     def _publish(self, call: str, listener: Callable[[Event], None] | None, number: int | None, event: Event) -> None:
-        latched = self.keepers[call].take(number, event) if number is not None else None
+        keeper = self.keepers[call]
+        latched = keeper.take(number, event) if number is not None else None
         if latched is None:
             self.screens.show(call, event)
-        else:  # a pause or a word about consent is acknowledged on the pages when it is on disk
+        else:
+            # A pause or a word about consent is acknowledged on the pages when it is on disk, and with it everything
+            # that was published because of it.
             loop = asyncio.get_running_loop()
-            latched.add_done_callback(lambda _: loop.call_soon_threadsafe(self.screens.show, call, event))
+            show = partial(loop.call_soon_threadsafe, self.screens.show, call, event)
+            loop.call_soon(lambda: (keeper.latched or latched).add_done_callback(lambda _: show()))
         self.duty.take(call, event)
         if listener is not None:
             listener(event)
