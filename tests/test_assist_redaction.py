@@ -39,6 +39,15 @@ def kept(*texts):
         ("so one five nine they'd want six five page for all seven seven seven to one", "so [number]"),
         ("two sexual double want four to five on three two three seven eight six online", "[number] online"),
         ("I was born on the third of May nineteen eighty two", "I was born on the [date of birth]"),
+        ("it is naught seven seven naught naught nine naught naught one two three thanks", "it is [number] thanks"),
+        ("4111,1111 1111,1111 ok thanks", "[card number] ok thanks"),
+        ("it is 0412,345 678,901 thanks", "it is [card number] thanks"),
+        ("12–34–56 and 1234–5678 thanks", "[card number] thanks"),
+        ("four ones four twos four threes four fours thanks", "[card number] thanks"),
+        ("my email is jane smith at acme dot ie", "my email is [e-mail]"),
+        ("my email is jane at w i d g e t s dot com thanks", "my email is [e-mail] thanks"),
+        ("it's jane smith eighty two at gmail", "it's [e-mail]"),
+        ("it's jane dot smith at acme dot co dot nz okay", "it's [e-mail] okay"),
     ],
 )
 def test_what_must_not_be_kept_is_masked(text, expected):
@@ -58,6 +67,12 @@ def test_what_must_not_be_kept_is_masked(text, expected):
         "in 2024 it was fine",
         "I'll look at the dot on the map at home",
         "I may be late",
+        "it cost me 1,000 and then 2,400",
+        "I have two ones and they took it",
+        "I had my stubborn two days",
+        "my email has a dot in it which you left out",
+        "I sent an email at nine and nobody called",
+        "look at outlook it does not work",
         "two of us flew at seven on the third and one came back at ten",
         "one or two people and then three or four more of them in line nine",
         "the bill went from forty to fifty and then to sixty in two or three months",
@@ -75,6 +90,56 @@ def test_a_number_read_in_groups_is_masked_across_utterances():
         for n, text in enumerate(groups)
     ]
     assert texts == ["it starts [number]", "[number]", "uh-huh", "[number]", "[number] okay"]
+
+
+def conversation(*turns):
+    """What is kept of each turn, two seconds apart; a turn that begins with "A:" is the agent's."""
+    redactor, texts = Redactor(), []
+    for n, turn in enumerate(turns):
+        speaker = Speaker.AGENT if turn.startswith("A:") else Speaker.CUSTOMER
+        texts.append(redactor.settled(said(turn.removeprefix("A:"), at=2_000 * n, speaker=speaker)).text)
+    return texts
+
+
+@pytest.mark.parametrize(
+    ("ask", "answers"),
+    [
+        ("can I take your account number", "four one seven two nine nine three eight"),
+        ("what's the sixteen digit card number", "forty eleven twelve thirteen nineteen ten ten ten"),
+        ("what is your pin", "seven three nine one"),
+        ("and your date of birth please", "three four eighty five"),
+    ],
+)
+def test_digits_that_are_said_one_by_one_are_masked_where_they_were_asked_for(ask, answers):
+    turns = [turn for word in answers.split() for turn in (word, f"A:{word}")]
+    assert all(text.startswith("[") for text in conversation(f"A:{ask}", *turns)[1:])
+
+
+def test_digits_alone_are_a_number_when_they_come_to_more_than_answers_do():
+    assert conversation("oh seven", "A:yes", "seven nine", "A:okay", "double one", "two") == [
+        "oh seven", "yes", "[number]", "okay", "[number]", "[number]",
+    ]  # fmt: skip
+    answers = ["two", "A:and rooms", "one", "A:and people", "four", "we were ten", "two", "A:and", "one"]
+    assert conversation(*answers) == [turn.removeprefix("A:") for turn in answers]
+
+
+def test_when_somebody_was_born_is_masked_however_it_is_asked():
+    assert conversation("A:and when were you born", "the twelfth of march eighty five")[-1] == "the [date of birth]"
+    assert conversation("I was born march twelfth nineteen eighty five") == ["I was born [date of birth]"]
+    since = "within twenty four to forty eight hours"
+    assert conversation("A:yes since she was born with a bad heart", since)[-1] == since
+
+
+@pytest.mark.parametrize(
+    ("turns", "kept_of_them"),
+    [
+        (["my email is jane dot smith", "at example dot com"], ["my email is [e-mail]", "[e-mail]"]),
+        (["my email is jane dot smith at", "example dot ie"], ["my email is [e-mail] at", "[e-mail]"]),
+        (["A:what's your email", "jane at yahoo", "it is a red dot app"], None),
+    ],
+)
+def test_an_address_is_masked_also_in_parts_and_only_until_it_is_whole(turns, kept_of_them):
+    assert conversation(*turns) == (kept_of_them or ["what's your email", "[e-mail]", "it is a red dot app"])
 
 
 def test_a_question_of_the_agent_makes_short_runs_suspect_and_only_for_a_while():

@@ -11,7 +11,7 @@ from audio.events import Word
 _UNITS = {
     word: str(value)
     for value, words in enumerate(
-        ["zero oh o nought", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+        ["zero oh o nought naught nil", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
     )
     for word in words.split()
 }
@@ -23,6 +23,8 @@ _SPOKEN = (
     | {word: f"{2 + i}0" for i, word in enumerate(_TENS)}
     | {"hundred": "00", "thousand": "000"}
 )
+_PLURALS = {f"{word}{'es' if word.endswith('x') else 's'}": value for word, value in _UNITS.items()} | {"zeroes": "0"}
+"""After how many of them: "four ones"."""
 _HOMOPHONES = {"for": "4", "to": "2", "too": "2", "won": "1", "ate": "8", "owe": "0", "fore": "4", "tree": "3"}
 """Digits only between digits: recognisers write them so."""
 FILLERS = frozenset(
@@ -35,7 +37,9 @@ _EDGES = re.compile(r"^[^\w(£$€+]+|[^\w)%]+$")
 """What may stand around written digits and is not part of them; an amount or a percentage stays one."""
 GLUED_DIGITS = 9
 """A written word with so many digits is a number whatever stands between them ("x4111.1111,1111")."""
-_DIGITS = re.compile(r"^[\d][\d\-./() ]*$|^\(\d+\)$")
+_DIGITS = re.compile(r"^[\d][\d\-\u2010-\u2015.,/() ]*$|^\(\d+\)$")
+_AMOUNT = re.compile(r"^\d{1,3}(?:,\d{3})+$")
+"""Thousands with commas are no number that somebody reads out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,9 @@ def runs_of(words: Sequence[Word]) -> list[Run]:
             number = number[:-1] + value if after_tens else number + value * repeat
             last = index
             repeat = 1
+        elif text in _PLURALS and number and last == index - 1 and plain(words[last]) in _UNITS:  # "four ones"
+            number = number[:-1] + _PLURALS[text] * int(number[-1])
+            last = index
         elif text in REPEATS:
             repeat = REPEATS[text]
             first = index if first < 0 and _digit_follows(words, index) else first
@@ -167,9 +174,13 @@ def _value(text: str) -> str | None:
     if text in _SPOKEN:
         return _SPOKEN[text]
     found = _figures(text)
-    if found and (len(found) >= GLUED_DIGITS or _DIGITS.match(_EDGES.sub("", text))):
+    if found and (len(found) >= GLUED_DIGITS or _is_written(_EDGES.sub("", text))):
         return found
     return None
+
+
+def _is_written(text: str) -> bool:
+    return _DIGITS.match(text) is not None and _AMOUNT.match(text) is None
 
 
 def _glued(text: str) -> str | None:

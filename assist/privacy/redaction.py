@@ -5,13 +5,16 @@ Spoken or written digits are read as runs ("double five", "forty one eleven", "4
 - 9 to 12: always (telephone, bank and social-security numbers);
 - shorter runs where either party has just spoken of a card, security code, PIN, bank, social-security or telephone
   number or a date of birth;
-- an utterance that is nothing but three or more digits: a longer number read in groups, joined across utterances;
+- an utterance that is nothing but digits, where a number has just been spoken of, or where they are three or more, or
+  come to four with what the same speaker said so shortly before: a longer number read in groups, joined across
+  utterances;
 - a run of four or more at the very end of an utterance, and digits that carry one on: it may not be over yet;
 - runs close together that come to eleven digits or more: a number that was corrected on the way;
 - a stretch of eight digits and more that is digits for the most part, with the words between them: recognisers mishear
   some digits of a number as other words ("four seven coal fired four seven");
 - three digits or more of a number that was masked a moment ago, whoever says them: the agent reads them back;
-- e-mail addresses, spoken or written; names after a cue, where the site asks for that.
+- e-mail addresses, spoken or written, and the parts of one where somebody has just spoken of e-mail; names after a cue,
+  where the site asks for that.
 In provisional words every run of three digits and more is masked, and any digits at the end are held back until they
 are settled; so is what may become an e-mail address: after somebody spoke of e-mail, around a spoken "dot", and the
 last words from "at" on. How much it catches and how much it masks for nothing: assist/evaluation/masking.py.
@@ -42,6 +45,9 @@ CUE_MS = 30_000
 """How long a spoken cue ("what's the card number?") makes short digit runs suspect, on both channels."""
 CARRY_MS = 30_000
 """How long digits at the end of an utterance wait to be carried on by the same speaker."""
+
+LEAST_ALONE = 4
+"""Digits that one speaker says in utterances of their own are a number from so many on; answers come to fewer."""
 
 _MASKED = re.compile(r"^\[[a-z][a-z -]*\]$")
 _MONTHS = frozenset(
@@ -89,7 +95,15 @@ _CUES: tuple[tuple[str, int, re.Pattern[str]], ...] = tuple(
             r"\b(?:mobile|cell|contact|callback) number",
             r"\b(?:call|reach|ring) (?:me|you) (?:back )?(?:on|at)\b",
         ),
-        ("date of birth", 1, r"\bdate of birth", r"\bborn (?:on|in)\b", r"\bbirth ?(?:day|date)\b", r"\bd ?o ?b\b"),
+        (
+            "date of birth",
+            1,
+            r"\bdate of birth",
+            r"\b(?:when|year|day|date) (?:\w+ ){1,4}born\b",
+            r"\bborn (?:(?:on|in|the)\b|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)",
+            r"\bbirth ?(?:day|date)\b",
+            r"\bd ?o ?b\b",
+        ),
     )
 )
 """What was asked for or announced, the smallest run of digits then masked, and the words that say so."""
@@ -98,7 +112,12 @@ EMAIL_MS = 10_000
 """After somebody spoke of e-mail, provisional words wait so long to be settled."""
 _EMAIL_CUE = re.compile(r"\be ?-?mail|\b(?:gmail|hotmail|outlook|icloud|yahoo)\b")
 _ADDRESS_MARKS = frozenset(("dot", "underscore"))
-_DOMAIN_ENDS = frozenset("com net org uk edu gov io de fr eu info biz us ca au".split())
+_DOMAIN_ENDS = frozenset("com net org uk edu gov io de fr eu info biz us ca au ie nz za nl ch es dk jp".split())
+_PROVIDERS = frozenset("gmail googlemail hotmail icloud protonmail".split())
+_ASKED_PROVIDERS = _PROVIDERS | {"outlook", "yahoo", "aol"}
+"""Said without their "dot com"; some only where somebody has spoken of mail."""
+DOMAIN_WORDS, ASKED_DOMAIN_WORDS = 8, 24
+"""So many words from "at" the "dot" of a domain may come; where e-mail is spoken of it may be spelled."""
 _NAME_CUES = re.compile(
     r"\b(?:my|the|his|her|first|last|full|sur|maiden) ?name(?:'s| is| was)(?: (?:uh|um|er))?$"
     r"|\b(?:this is|speaking with|speaking to|i'm called|it's under)$|\bname on (?:the|my) \w+ is$"
@@ -125,6 +144,8 @@ class Redactor:
     """Kind -> (smallest run to mask, call time in ms until which it holds)."""
     _email_until: int = -1
     """Until when (ms) provisional words are held back: somebody has spoken of e-mail."""
+    _alone: dict[Speaker, tuple[int, int]] = field(default_factory=dict)
+    """Speaker -> (digits of the last utterances that were nothing else, until when in ms they count)."""
     _open: dict[Speaker, int] = field(default_factory=dict)
     """Speaker -> until when (ms) digits may be carried on."""
     _masked: list[tuple[int, str]] = field(default_factory=list)
@@ -133,7 +154,7 @@ class Redactor:
     def settled(self, utterance: Utterance) -> Utterance:
         """The utterance as it may be kept."""
         words, spans = self._mask(utterance.words, utterance.speaker, utterance.start_ms)
-        self._note_cues(utterance.words, utterance.end_ms)
+        self._note_cues(utterance.words, utterance.start_ms, utterance.end_ms)
         runs = runs_of(utterance.words)
         if spans:
             self.masked += len(spans)
@@ -141,11 +162,24 @@ class Redactor:
             until = utterance.end_ms + CARRY_MS
             self._masked = [each for each in self._masked if each[0] > utterance.end_ms] + [(until, hidden)]
         ends = bool(runs) and only_fillers(utterance.words, runs[-1].last + 1, len(utterance.words))
-        if ends and runs[-1].digits >= 3:
-            self._open[utterance.speaker] = utterance.end_ms + CARRY_MS
+        until = utterance.end_ms + CARRY_MS
+        alone = self._digits_alone(utterance.words, runs, utterance.speaker, utterance.start_ms)
+        if alone:
+            self._alone[utterance.speaker] = alone, until
+        if ends and (runs[-1].digits >= 3 or alone >= LEAST_ALONE):
+            self._open[utterance.speaker] = until
         elif any(plain(word) not in FILLERS for word in utterance.words):
             self._open.pop(utterance.speaker, None)
+            if not alone:
+                self._alone.pop(utterance.speaker, None)
         return replace(utterance, words=words) if spans else utterance
+
+    def _digits_alone(self, words: Sequence[Word], runs: Sequence[Run], speaker: Speaker, start_ms: int) -> int:
+        """Digits of these words and of those before by the same speaker; 0 where they are not all that is said."""
+        if not runs or not nothing_else(words, runs):
+            return 0
+        before, until = self._alone.get(speaker, (0, -1))
+        return sum(run.digits for run in runs) + (before if start_ms <= until else 0)
 
     def provisional(self, hypothesis: Hypothesis) -> Hypothesis:
         """The hypothesis as it may be shown: digits at its end wait until they are settled."""
@@ -181,12 +215,13 @@ class Redactor:
         begins = min(cue, at, mark)
         return next((first for first, last in whole if first < begins <= last), begins)
 
-    def _note_cues(self, words: Sequence[Word], now_ms: int) -> None:
+    def _note_cues(self, words: Sequence[Word], start_ms: int, now_ms: int) -> None:
         text = " ".join(plain(word) for word in words)
-        if _EMAIL_CUE.search(text) and not _addresses(words):
-            self._email_until = now_ms + EMAIL_MS
-        elif _addresses(words):
+        addresses = _addresses(words, asked=start_ms <= self._email_until)
+        if any(_is_whole(words[first : last + 1]) for first, last, _ in addresses):
             self._email_until = -1
+        elif addresses or _EMAIL_CUE.search(text):
+            self._email_until = now_ms + EMAIL_MS
         for kind, least, pattern in _CUES:
             if pattern.search(text):
                 self._cues[kind] = (least, now_ms + CUE_MS)
@@ -202,9 +237,11 @@ class Redactor:
         live = {kind: few for kind, (few, until) in self._cues.items() if start_ms <= until}
         live |= {kind: few for kind, few, pattern in _CUES if pattern.search(text)}
         runs = runs_of(words)
-        alone = len(runs) > 0 and sum(run.digits for run in runs) >= 3 and nothing_else(words, runs)
         carried = start_ms <= self._open.get(speaker, -1)
         whole = bool(runs) and nothing_else(words, runs)
+        alone = whole and (
+            sum(run.digits for run in runs) >= 3 or self._digits_alone(words, runs, speaker, start_ms) >= LEAST_ALONE
+        )
         known = "".join(number for until, number in self._masked if start_ms <= until)
         long = corrected(runs)
         if SENSITIVE & live.keys() and sum(run.digits for run in runs) >= min(least, 4):
@@ -227,13 +264,13 @@ class Redactor:
             ):
                 kind = "number"
             for cue, few in live.items():
-                if run.digits >= few and cue != "date of birth":
+                if whole or (run.digits >= few and cue != "date of birth"):
                     kind = cue if kind in ("", "number") else kind
             if kind:
                 spans.append((run.first, run.last, kind))
         if "date of birth" in live:
             spans += _dates(words, runs)
-        spans += _addresses(words)
+        spans += _addresses(words, asked=start_ms <= self._email_until)
         if self.names:
             spans += _names(words)
         return _replaced(words, spans)
@@ -271,29 +308,66 @@ def _is_date(words: Sequence[Word]) -> bool:
     return digits >= 3 or (named and len(words) > 1)
 
 
-def _addresses(words: Sequence[Word]) -> list[tuple[int, int, str]]:
-    """E-mail addresses: written ones, and "jane dot smith at example dot com"."""
+def _addresses(words: Sequence[Word], *, asked: bool = False) -> list[tuple[int, int, str]]:
+    """E-mail addresses: written ones, and "jane dot smith at example dot com".
+
+    Where e-mail is spoken of (`asked`, or in these words) any domain will do, and so will a part of an address.
+    """
     spans: list[tuple[int, int, str]] = []
     texts = [plain(word) for word in words]
+    line = " ".join(texts)
+    providers = _ASKED_PROVIDERS if asked or "mail" in line else _PROVIDERS
+    asked = asked or _EMAIL_CUE.search(line) is not None
     for index, text in enumerate(texts):
         if re.search(r"\w@\w", text):
             spans.append((index, index, "e-mail"))
         if text != "at":
             continue
-        end = next((i for i in range(index + 2, min(index + 8, len(texts))) if texts[i] == "dot"), None)
-        if end is None or end + 1 >= len(texts) or texts[end + 1] not in _DOMAIN_ENDS | {"co", "ac"}:
-            written = index + 1 < len(texts) and re.fullmatch(r"[\w-]+(?:\.[\w-]+)*\.[a-z]{2,4}", texts[index + 1])
-            if not written:
-                continue
+        last = _domain_ends(texts, index, asked)
+        if last == index and index + 1 < len(texts) and texts[index + 1] in providers:
             last = index + 1
-        else:
-            last = end + 1
-            while last + 2 < len(texts) and texts[last + 1] == "dot" and texts[last + 2] in _DOMAIN_ENDS:
-                last += 2
         first = _name_begins(texts, index)
-        if first < index:
+        if last > index and (asked or first < index):
             spans.append((first, last, "e-mail"))
+    if asked and not spans:
+        spans += _part_of_address(texts)
     return spans
+
+
+def _domain_ends(texts: Sequence[str], at: int, asked: bool) -> int:
+    """Index of the last word of the domain that follows this "at"; that of the "at" where none does."""
+    reach = min(at + (ASKED_DOMAIN_WORDS if asked else DOMAIN_WORDS), len(texts) - 1)
+    dot = next((index for index in range(at + 2, reach) if texts[index] == "dot"), None)
+    if dot is not None and (asked or texts[dot + 1] in _DOMAIN_ENDS | {"co", "ac"}):
+        last = dot + 1
+        while last + 2 < len(texts) and texts[last + 1] == "dot":
+            if not asked and texts[last] not in ("co", "ac") and texts[last + 2] not in _DOMAIN_ENDS:
+                break
+            last += 2
+        while len(texts[last]) == 1 and last + 1 < len(texts) and len(texts[last + 1]) == 1:  # "dot u k"
+            last += 1
+        return last
+    follows = texts[at + 1] if at + 1 < len(texts) else ""
+    written = re.fullmatch(r"[\w-]+(?:\.[\w-]+)*\.[a-z]{2,4}", follows)
+    return at + 1 if written else at
+
+
+def _part_of_address(texts: Sequence[str]) -> list[tuple[int, int, str]]:
+    """What ends with a "dot" or "underscore" and one more word: "jane dot smith", "example dot com"."""
+    last = len(texts) - 1
+    while last > 0 and (texts[last] in FILLERS or texts[last] == "at"):
+        last -= 1
+    mark = last - 1
+    if mark < 0 or texts[mark] not in _ADDRESS_MARKS:
+        return []
+    while mark > 1 and texts[mark - 2] in _ADDRESS_MARKS:
+        mark -= 2
+    return [(_name_begins(texts, mark), last, "e-mail")]
+
+
+def _is_whole(words: Sequence[Word]) -> bool:
+    """Whether this is an address and not a part of one."""
+    return any(plain(word) == "at" or "@" in word.text for word in words)
 
 
 def _name_begins(texts: Sequence[str], index: int) -> int:
