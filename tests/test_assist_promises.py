@@ -1,6 +1,7 @@
 """Promises in many phrasings. DEV lines were looked at while the patterns were written; HELD_OUT lines were written
 before they were first run, and nothing was changed because of one of them."""
 
+import time
 from datetime import datetime
 
 import pytest
@@ -147,6 +148,29 @@ def test_working_days_skip_the_weekend():
     friday = datetime.fromisoformat("2026-11-27T16:00:00+00:00")
     assert due_at("within two working days", friday) == "2026-12-01"
     assert due_at("in two days", friday) == "2026-11-29"
+
+
+@pytest.fixture
+def in_london(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Europe/London")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("due", "said_at", "means"),
+    [
+        ("by monday at ten", "2026-10-23T15:00:00+01:00", "2026-10-26T10:00+00:00"),
+        ("by monday at ten", "2026-03-27T15:00:00+00:00", "2026-03-30T10:00+01:00"),
+        ("within five hours", "2026-10-24T23:00:00+01:00", "2026-10-25T03:00+00:00"),
+        ("by monday at ten", "2026-10-23T10:00:00-04:00", "2026-10-26T10:00-04:00"),
+        ("by noon", "2026-10-23T15:00:00+01:00", "2026-10-24T12:00+01:00"),
+    ],
+)
+def test_an_hour_is_the_clocks_own_also_after_they_were_changed(due, said_at, means, in_london):
+    assert due_at(due, datetime.fromisoformat(said_at)) == means
 
 
 @settings(deadline=None)

@@ -73,11 +73,26 @@ def due_at(due: str, said: datetime) -> str:
             hour = time(9)
     if day is None and hour is not None:
         day = said.date()
-        if datetime.combine(day, hour, said.tzinfo) <= said:
+        if _at(day, hour, said) <= said:
             day += timedelta(days=1)
     if day is None:
         return ""
-    return day.isoformat() if hour is None else datetime.combine(day, hour, said.tzinfo).isoformat(timespec="minutes")
+    return day.isoformat() if hour is None else _at(day, hour, said).isoformat(timespec="minutes")
+
+
+def _is_local(said: datetime) -> bool:
+    """Whether this machine's clocks showed that time; a call from elsewhere keeps the offset it was logged with."""
+    return said.tzinfo is not None and said.astimezone().utcoffset() == said.utcoffset()
+
+
+def _at(day: date, hour: time, said: datetime) -> datetime:
+    """That hour as the clocks will show it then: they may be changed between now and that day."""
+    return datetime.combine(day, hour).astimezone() if _is_local(said) else datetime.combine(day, hour, said.tzinfo)
+
+
+def _after(said: datetime, span: timedelta) -> datetime:
+    """So much time later, as the clocks will show it then."""
+    return (said + span).astimezone() if _is_local(said) else said + span
 
 
 def due_day(due: str, said_on: date) -> date | None:
@@ -101,8 +116,8 @@ def _span(text: str, said: datetime) -> str | None:
     if found["unit"] in ("minute", "hour"):
         minutes = amount * (60 if found["unit"] == "hour" else 1)
         if found["unit"] == "hour" and amount >= 24 and amount % 24 == 0:
-            return (said + timedelta(hours=amount)).date().isoformat()
-        return (said + timedelta(minutes=minutes)).isoformat(timespec="minutes")
+            return _after(said, timedelta(hours=amount)).date().isoformat()
+        return _after(said, timedelta(minutes=minutes)).isoformat(timespec="minutes")
     day = said.date()
     if found["unit"] == "week":
         return (day + timedelta(weeks=amount)).isoformat()
