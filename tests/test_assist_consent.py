@@ -269,6 +269,35 @@ def test_a_call_that_was_paused_when_the_program_died_is_still_paused_when_it_go
     asyncio.run(second(asyncio.run(first())))
 
 
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_only_a_pause_that_began_by_itself_ends_by_itself_after_the_program_died_in_it(by_itself, tmp_path):
+    async def first():
+        stage = await on_stage(tmp_path, consent="granted", auto_pause=by_itself)
+        await stage.hear(said("read me the long card number please", 0, Speaker.AGENT), ms=3_000)
+        if not by_itself:
+            act(stage, "pause")
+        await stage.written()
+        stage.task.cancel()
+        await asyncio.gather(stage.task, return_exceptions=True)
+        await asyncio.to_thread(stage.service.store.close)
+        return stage.call
+
+    async def second(call):
+        service, ears = open_service(tmp_path, auto_pause_s=10)
+        source, heard = Source(), []
+        _, task = service.resume(call, source, listener=heard.append)
+        stage = Stage(service, ears, source, call, task, heard)
+        session = service.calls[call].session
+        await stage.hear(ms=9_000)
+        assert session.deaf
+        await stage.hear(ms=2_000)
+        assert session.deaf == (not by_itself)
+        await stage.end()
+        await service.close()
+
+    asyncio.run(second(asyncio.run(first())))
+
+
 def test_a_pause_takes_back_what_boards_and_readers_were_shown_of_the_words_before_it(tmp_path):
     threat = f"I want your manager now {DURING}"
 

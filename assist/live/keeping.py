@@ -44,8 +44,9 @@ class Keeper:
     gate: Gate = field(default_factory=Gate)
     latched: Future[None] | None = None
     """Fulfilled when the last pause, resumption or word about consent is on disk."""
+    paused_by: str = ""
+    """Who paused; empty while listening."""
     _paused_ms: int | None = None
-    _paused_by: str = ""
     _resumed_ms: int = 0
     _started: tuple[int, CallStarted] | None = None
     _begun: bool = False
@@ -62,7 +63,7 @@ class Keeper:
         if stored is not None:
             session.gate = Gate(ConsentPolicy(stored.policy), Consent(stored.consent), stored.by)
             session.paused_since = stored.paused_ms
-            self._paused_ms, self._paused_by = stored.paused_ms, stored.paused_by
+            self._paused_ms, self.paused_by = stored.paused_ms, stored.paused_by
             self._begun = bool(self.store.events(self.call))
         self.gate = session.gate
 
@@ -127,9 +128,9 @@ class Keeper:
         if self.gate.kept:
             self.store.append(self.call, number, action)
         if action.what == "resume":
-            self._paused_ms, self._paused_by, self._resumed_ms = None, "", action.at_ms
+            self._paused_ms, self.paused_by, self._resumed_ms = None, "", action.at_ms
         elif self._paused_ms is None:
-            self._paused_ms, self._paused_by = action.at_ms, action.who
+            self._paused_ms, self.paused_by = action.at_ms, action.who
         latched = self._latch()
         if action.what == "pause" and action.role != "system":
             since_ms = action.at_ms - PAUSE_REACH_MS
@@ -146,7 +147,7 @@ class Keeper:
             self.gate.consent,
             self.gate.by,
             self._paused_ms,
-            self._paused_by,
+            self.paused_by,
             stamp(),
         )
         return self.store.latch(self.call, gate)

@@ -21,7 +21,6 @@ from assist.live.hearing import Hearing
 from assist.live.keeping import Keeper
 from assist.live.outset import Outset, began_at, new_id
 from assist.live.resuming import rebuild, resumes_ms, resumes_unkept_ms
-from assist.live.session import AUTOMATIC
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.privacy.recordings import Tape
 from assist.records.filing import close_interrupted, file_record
@@ -210,7 +209,8 @@ class Service:
         """A call that was paused when it was cut short: pages and accounts are told that it still is."""
         if live.session.paused_since is not None:
             text = "the call was paused when the program was cut short"
-            live.act(Action(live.session.now_ms, AUTOMATIC, "system", "pause", detail=text))
+            by = self.keepers[live.session.started.call].paused_by
+            live.act(Action(live.session.now_ms, by, "system", "pause", detail=text))
 
     def _begin(self, call: str, live: LiveCall, source: CallSource, *, in_step: bool) -> asyncio.Task[str]:
         """Give the call its ears and its task."""

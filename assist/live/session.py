@@ -168,6 +168,8 @@ class Session:
             case "pause":
                 events += self._pause(PAUSE_REACH_MS)
                 self._pause_ends_ms = None
+                if action.who == AUTOMATIC and self.auto_pause is not None:
+                    self._pause_ends_ms = self.now_ms + self.auto_pause.longest_ms
             case "resume":
                 self._resume()
             case "consent":
