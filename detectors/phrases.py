@@ -151,8 +151,8 @@ class PhraseDetector:
         everything = (*earlier, *words)
         heard = context.line([word.text for word in everything])
         signals: dict[str, Signal] = {}
-        for rule, first, last in self._found(heard, speaker):
-            if last < len(earlier) or rule.id in signals:
+        for rule, first, last in self._found(heard, speaker, len(earlier)):
+            if rule.id in signals:
                 continue
             quoted = everything[first : last + 1]
             sure = sum(word.probability for word in quoted) / len(quoted)
@@ -178,14 +178,17 @@ class PhraseDetector:
             )
         return list(signals.values())
 
-    def _found(self, heard: Line, speaker: Speaker) -> Iterable[tuple[Rule, int, int]]:
-        """Rule, first and last heard word: in the words as heard, then with misheard and split words mended."""
-        yield from self._matches(heard, speaker, self._exact)
+    def _found(self, heard: Line, speaker: Speaker, earlier: int) -> Iterable[tuple[Rule, int, int]]:
+        """Rule, first and last heard word: in the words as heard, then with misheard and split words mended.
+
+        What ends within the first `earlier` words was judged when they came.
+        """
+        yield from self._matches(heard, speaker, earlier, self._exact)
         if self._misheard.intersection(heard.tokens):
-            yield from self._matches(heard, speaker, self._loose)
+            yield from self._matches(heard, speaker, earlier, self._loose)
         mended = self._mended(heard)
         if mended is not None:
-            yield from self._matches(mended, speaker, self._exact)
+            yield from self._matches(mended, speaker, earlier, self._exact)
 
     def _mended(self, heard: Line) -> Line | None:
         """The words with split and misheard ones brought back to those the rules know; None where there are none."""
@@ -210,7 +213,9 @@ class PhraseDetector:
             tuple(place.get(heard.clause[index], 0) for index in kept),
         )
 
-    def _matches(self, heard: Line, speaker: Speaker, index: PhraseIndex) -> Iterable[tuple[Rule, int, int]]:
+    def _matches(
+        self, heard: Line, speaker: Speaker, earlier: int, index: PhraseIndex
+    ) -> Iterable[tuple[Rule, int, int]]:
         text = marked(heard)
         who = Speaker.CUSTOMER if speaker is Speaker.UNKNOWN else speaker
         done: set[int] = set()
@@ -223,6 +228,8 @@ class PhraseDetector:
             assert pattern is not None
             for found in pattern.finditer(text):
                 first, last = _span(text, found)
+                if heard.origin[last] < earlier:
+                    continue
                 if index.loose and not self._near_enough(heard.tokens[first : last + 1]):
                     continue
                 if phrase.gapped and any(place in heard.opens for place in range(first + 1, last + 1)):

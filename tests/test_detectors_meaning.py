@@ -212,6 +212,13 @@ def test_what_was_said_before_is_not_heard_again_in_the_next_words(judge, text, 
     assert not ids(after) & {"vulnerable", UPSET}
 
 
+def test_what_is_said_again_over_a_short_pause_is_acted_on(judge):
+    mentioned = (Speaker.CUSTOMER, 0, "thanks for that my lawyer will look at it")
+    assert "legal_threat" not in acted(in_turn(judge, mentioned))
+    meant = (Speaker.CUSTOMER, 900, "my lawyer will sue you this is a disgrace")
+    assert "legal_threat" in acted(in_turn(judge, mentioned, meant))
+
+
 def test_a_rule_is_taken_at_its_word_where_the_place_alone_speaks_against_it(judge):
     lost = (Speaker.AGENT, 0, "Haha, so your team lost again, did they?")
     found = in_turn(judge, lost, (Speaker.CUSTOMER, 500, "I feel like killing myself"))

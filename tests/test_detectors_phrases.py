@@ -40,6 +40,50 @@ def test_a_phrase_over_a_pause_is_heard_and_stands_in_the_later_utterance(rulebo
         assert [s.id for s in found if s.rule == "supervisor.demand"] == expected
 
 
+@pytest.mark.parametrize(
+    ("before", "text", "rule", "quote"),
+    [
+        (
+            "thanks for that my lawyer will look at it",
+            "my lawyer will sue you this is a disgrace",
+            "legal.threat",
+            "my lawyer will",
+        ),
+        (
+            "lovely thank you could I speak to your manager",
+            "no I want to speak to your manager this is ridiculous",
+            "supervisor.demand",
+            "speak to your manager",
+        ),
+        ("my sollicitor is Mrs Osei", "I will call my sollicitor now", "legal.threat", "my sollicitor"),
+    ],
+)
+def test_a_phrase_said_again_after_a_pause_is_heard_again(rulebook, before, text, rule, quote):
+    first = said(before)
+    second = said(text, "c2", first.end_ms + 900)
+    judge = PhraseDetector(rulebook)
+    assert {each.severity for each in judge(Window(first.end_ms, (first,), first))} <= {Severity.NOTE}
+    [again] = [s for s in judge(Window(second.end_ms, (first, second), second)) if s.rule == rule]
+    assert again.severity is Severity.HELP and again.evidence.quote == quote
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "quotes"),
+    [
+        ("could I speak to your manager look I want to", "speak to your manager today", ["speak to your manager"]),
+        ("could I speak to your manager look I want to speak", "to your manager", ["speak to your manager"]),
+        ("could I speak to your manager look I do not want to", "speak to your manager today", []),
+        ("could I speak to your manager look I do not want to speak", "to your manager", []),
+        ("could I speak to your manager", "about the bill", []),
+    ],
+)
+def test_what_is_said_again_over_a_pause_is_judged_with_the_words_before_it(rulebook, before, text, quotes):
+    first = said(before)
+    second = said(text, "c2", first.end_ms + 900)
+    found = PhraseDetector(rulebook)(Window(second.end_ms, (first, second), second))
+    assert [s.evidence.quote for s in found if s.rule == "supervisor.demand"] == quotes
+
+
 def test_evidence_is_exact(rulebook):
     [signal] = PhraseDetector(rulebook)(Window(0, (), said("hello I know where you live, OK?", at=500)))
     place = signal.evidence
