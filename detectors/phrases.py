@@ -183,15 +183,18 @@ class PhraseDetector:
 
         What ends within the first `earlier` words was judged when they came.
         """
-        yield from self._matches(heard, speaker, earlier, self._exact)
+        yield from self._matches(heard, heard.origin, speaker, earlier, self._exact)
         if self._misheard.intersection(heard.tokens):
-            yield from self._matches(heard, speaker, earlier, self._loose)
+            yield from self._matches(heard, heard.origin, speaker, earlier, self._loose)
         mended = self._mended(heard)
         if mended is not None:
-            yield from self._matches(mended, speaker, earlier, self._exact)
+            yield from self._matches(*mended, speaker, earlier, self._exact)
 
-    def _mended(self, heard: Line) -> Line | None:
-        """The words with split and misheard ones brought back to those the rules know; None where there are none."""
+    def _mended(self, heard: Line) -> tuple[Line, Sequence[int]] | None:
+        """The words with split and misheard ones brought back to those the rules know, and the last heard word of each.
+
+        None where there are none.
+        """
         tokens: list[str] = []
         kept: list[int] = []
         skip = False
@@ -206,16 +209,18 @@ class PhraseDetector:
         if tuple(tokens) == heard.tokens:
             return None
         place = {old: new for new, old in enumerate(kept)}
-        return Line(
+        mended = Line(
             tuple(tokens),
             tuple(heard.origin[index] for index in kept),
             frozenset(place[index] for index in heard.opens if index in place),
             tuple(place.get(heard.clause[index], 0) for index in kept),
         )
+        return mended, [heard.origin[after - 1] for after in (*kept[1:], len(heard.tokens))]
 
     def _matches(
-        self, heard: Line, speaker: Speaker, earlier: int, index: PhraseIndex
+        self, heard: Line, ends: Sequence[int], speaker: Speaker, earlier: int, index: PhraseIndex
     ) -> Iterable[tuple[Rule, int, int]]:
+        """Rule, first and last heard word; `ends`: the last one of each token."""
         text = marked(heard)
         who = Speaker.CUSTOMER if speaker is Speaker.UNKNOWN else speaker
         done: set[int] = set()
@@ -228,7 +233,7 @@ class PhraseDetector:
             assert pattern is not None
             for found in pattern.finditer(text):
                 first, last = _span(text, found)
-                if heard.origin[last] < earlier:
+                if ends[last] < earlier:
                     continue
                 if index.loose and not self._near_enough(heard.tokens[first : last + 1]):
                     continue
@@ -239,7 +244,7 @@ class PhraseDetector:
                 if any(_excepted(unless, heard, text, first, last) for unless in rule.unless):
                     continue
                 done.add(number)
-                yield rule, heard.origin[first], heard.origin[last]
+                yield rule, heard.origin[first], ends[last]
                 break
 
     def _near_enough(self, tokens: Sequence[str]) -> bool:

@@ -97,6 +97,31 @@ def test_split_and_misheard_words_are_found(rulebook, text):
     assert "supervisor_demand" in {s.id for s in PhraseDetector(rulebook).find(text)}
 
 
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("I want a re fund", "want a re fund"),
+        ("I want a full re fund today", "want a full re fund"),
+        ("I am talking to my soli citor.", "my soli citor"),
+    ],
+)
+def test_a_split_word_is_quoted_whole(rulebook, text, quote):
+    [signal] = PhraseDetector(rulebook).find(text)
+    place = signal.evidence
+    assert place.quote == quote
+    assert " ".join(text.split()[place.first_word : place.last_word + 1]).strip(".,") == quote
+    assert signal.at_ms == place.end_ms == 300 * (place.last_word + 1)
+
+
+def test_a_word_split_by_a_pause_is_heard_in_the_later_utterance(rulebook):
+    first = said("I will call my soli")
+    second = said("citor", "c2", first.end_ms + 900)
+    judge = PhraseDetector(rulebook)
+    assert list(judge(Window(first.end_ms, (first,), first))) == []
+    [signal] = judge(Window(second.end_ms, (first, second), second))
+    assert (signal.id, signal.evidence.quote, signal.evidence.first_word) == ("legal_threat", "my soli citor", 0)
+
+
 def test_unsure_words_weigh_less_and_very_unsure_ones_nothing(rulebook):
     def heard(probability):
         one = said("get me your manager", probability=probability)
