@@ -60,18 +60,27 @@ class PhraseDetector:
         self._sounds, self._exact, self._loose = rulebook.sounds, rulebook.exact, rulebook.loose
         self._rules = rulebook.rules
         self._by_id = {rule.id: rule for rule in rulebook.rules}
-        self._last: dict[str, tuple[str, int, Severity]] = {}
-        """Of each rule: the key last raised, when its words ended, and how severe it was."""
+        self._last: dict[str, Signal] = {}
+        """What each rule has raised last."""
         self._misheard = frozenset(token for forms in rulebook.misheard.values() for f in forms for token in f.split())
 
     def __call__(self, window: Window) -> Iterable[Signal]:
         """Signals in the latest utterance or hypothesis, and in what it completes of the one before."""
         latest = window.latest
-        if latest is None or not latest.words:
+        if latest is None:
             return []
+        found = self._heard(window, latest) if latest.words else []
+        self.stand(latest.id, found)
+        return found
+
+    def stand(self, utterance: str, raised: Iterable[Signal]) -> None:
+        """What stands on the words of this utterance now: whatever else was raised on them cools nothing down."""
+        self._last = {rule: each for rule, each in self._last.items() if each.evidence.utterance != utterance}
+        self._last |= {signal.rule: signal for signal in raised}
+
+    def _heard(self, window: Window, latest: Utterance | Hypothesis) -> list[Signal]:
         earlier = just_before(window, latest, STRADDLE_WORDS)
         found = self._judge(latest.words, earlier, latest.speaker, latest.id, latest.settled)
-        self._forget(latest.id, found)
         if isinstance(latest, Hypothesis):
             found = self._ripe(found, latest, earlier)
         found = self._weighed(found, window, latest)
@@ -116,14 +125,7 @@ class PhraseDetector:
         return " ".join(context.line([*words, *(word.text for word in latest.words)]).tokens)
 
     def _is_out(self, signal: Signal) -> bool:
-        return signal.rule in self._last and self._last[signal.rule][0] == signal.key
-
-    def _forget(self, utterance: str, found: Sequence[Signal]) -> None:
-        """What was raised on words of this utterance that did not hold has not been said: it cools nothing down."""
-        keys = {signal.key for signal in found}
-        gone = [rule for rule, (key, *_) in self._last.items() if key == f"{rule}@{utterance}" and key not in keys]
-        for rule in gone:
-            del self._last[rule]
+        return signal.rule in self._last and self._last[signal.rule].key == signal.key
 
     def is_shipped(self, rule: str) -> bool:
         """Whether the rule of this id is one of those that come with the program."""
@@ -135,15 +137,11 @@ class PhraseDetector:
 
     def _warm(self, signal: Signal, window: Window) -> bool:
         """Not held back: the rule has cooled down, it is more severe now, or it is said again after an answer."""
-        rule = self._by_id[signal.rule]
-        key, at, severity = self._last.get(rule.id, ("", -(10**9), Severity.NOTE))
-        if key == signal.key:
+        last = self._last.get(signal.rule)
+        if last is None or last.key == signal.key or signal.severity > last.severity:
             return True
-        cooling = 0 <= signal.at_ms - at < rule.cool_down_ms and signal.severity <= severity
-        if cooling and not _answered(signal, at, window):
-            return False
-        self._last[rule.id] = (signal.key, signal.at_ms, signal.severity)
-        return True
+        cooling = 0 <= signal.at_ms - last.at_ms < self._by_id[signal.rule].cool_down_ms
+        return not cooling or _answered(signal, last.at_ms, window)
 
     def _judge(
         self, words: Sequence[Word], earlier: Sequence[Word], speaker: Speaker, utterance: str, settled: bool

@@ -224,14 +224,26 @@ def test_what_was_raised_stands_though_unagreed_words_come_and_go(rulebook):
         assert len(list(judge(Window(1800, (latest,), latest)))) == expected
 
 
-def test_what_did_not_hold_cools_nothing_down(rulebook):
+@pytest.mark.parametrize("settled", ["get me your banana now please", ""])
+def test_what_did_not_hold_cools_nothing_down(rulebook, settled):
     judge = PhraseDetector(rulebook)
     mistaken = Hypothesis("c1", Speaker.CUSTOMER, 0, words("get me your manager now please"), ())
     assert [s.rule for s in judge(Window(1800, (mistaken,), mistaken))] == ["supervisor.demand"]
-    settled = said("get me your banana now please")
-    assert list(judge(Window(1800, (settled,), settled))) == []
+    final = Utterance("c1", Speaker.CUSTOMER, 0, 1800, words(settled))
+    assert list(judge(Window(1800, (final,), final))) == []
     later = said("get me your manager", "c2", 10_000)
-    assert [s.rule for s in judge(Window(12_000, (settled, later), later))] == ["supervisor.demand"]
+    assert [s.rule for s in judge(Window(12_000, (final, later), later))] == ["supervisor.demand"]
+
+
+def test_what_settles_as_a_note_cools_no_demand_down(rulebook):
+    judge = PhraseDetector(rulebook)
+    early = Hypothesis("c1", Speaker.CUSTOMER, 0, words("get me your manager so that"), ())
+    final = said("get me your manager so that I can thank you both, that was lovely")
+    later = said("get me your manager", "c2", 25_000)
+    found = [
+        [s for s in judge(Window(0, (each,), each)) if s.id == "supervisor_demand"] for each in (early, final, later)
+    ]
+    assert [[s.severity for s in each] for each in found] == [[Severity.HELP], [Severity.NOTE], [Severity.HELP]]
 
 
 # --- friendly talk
