@@ -90,6 +90,18 @@ class Meant:
         return self.first + first, self.first + last
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was heard in one utterance when it was judged last."""
+
+    end_ms: int
+    complaint: float
+    """How much of a complaint was in it."""
+    upset: Sequence[Signal]
+    raised: Sequence[Signal]
+    """By the rules or the model."""
+
+
 class MeaningDetector:
     """The words of a call, judged by rules and model together; one per call."""
 
@@ -105,12 +117,8 @@ class MeaningDetector:
             for agent in (False, True)
         }
         """Those that know labels of the customer, and of the agent."""
-        self._last: dict[str, tuple[str, int, Severity]] = {}
-        """Of each signal: the key last raised, when, and how severe it was."""
-        self._complaints: list[tuple[int, float]] = []
-        """When the caller's latest words were read, and how much of a complaint was in them."""
-        self._upset: tuple[str, int] = ("", -TWICE_MS)
-        """The utterance in which the caller was last heard to be upset, and when."""
+        self._judged: dict[str, Judged] = {}
+        """The utterances of late, by their ids."""
         self._read: tuple[str, int, dict[str, Meant]] = ("", 0, {})
         """The utterance last read, how many of its words, and what was heard in them."""
 
@@ -118,14 +126,23 @@ class MeaningDetector:
         """What rules and model find in the latest utterance or hypothesis."""
         latest = window.latest
         by_rules = list(self._phrases(window))
-        if latest is None or not latest.words:
+        if latest is None:
+            return by_rules
+        since_ms = latest.start_ms - max(COOL_DOWN_MS, COMPLAINT_MS, TWICE_MS)
+        self._judged = {
+            name: each for name, each in self._judged.items() if name != latest.id and each.end_ms > since_ms
+        }
+        if not latest.words:
             return by_rules
         meant = self._meant(window, latest, pressing=bool(by_rules))
-        found = list(self._confirmed(by_rules, meant, latest.words, settled=latest.settled))
-        by_meaning = [self._twice(each) for each in self._signals(meant, latest, self._lately(meant, latest.words))]
-        found += [signal for signal in _added(by_meaning, found) if self._is_due(signal)]
-        for signal in found:
-            self._last[signal.id] = (signal.key, signal.at_ms, signal.severity)
+        confirmed = list(self._confirmed(by_rules, meant, latest.words, settled=latest.settled))
+        self._phrases.stand(latest.id, confirmed)
+        by_meaning = list(self._signals(meant, latest, self._lately(meant, latest.words)))
+        added = _added([self._twice(each) for each in by_meaning], confirmed)
+        found = [*confirmed, *(signal for signal in added if self._is_due(signal))]
+        self._judged[latest.id] = Judged(
+            latest.words[-1].end_ms, _complaint(meant), [each for each in by_meaning if each.id == UPSET], found
+        )
         return found
 
     def find(self, text: str, speaker: Speaker | str = Speaker.CUSTOMER) -> list[Signal]:
@@ -220,22 +237,25 @@ class MeaningDetector:
 
     def _lately(self, meant: dict[str, Meant], words: Sequence[Word]) -> float:
         """The strongest complaint of the caller's, in these words or shortly before."""
-        self._complaints.append((words[-1].end_ms, _complaint(meant)))
         since_ms = words[0].start_ms - COMPLAINT_MS
-        self._complaints = [each for each in self._complaints if each[0] > since_ms]
-        return max(score for _, score in self._complaints)
+        before = (each.complaint for each in self._judged.values() if each.end_ms > since_ms)
+        return max([_complaint(meant), *before])
 
     def _twice(self, signal: Signal) -> Signal:
         """The signal; upset, where it was noted shortly before as well, as a clear cue."""
-        if signal.id != UPSET:
-            return signal
-        (before, at_ms), self._upset = self._upset, (signal.key, signal.at_ms)
-        again = before != signal.key and signal.at_ms - at_ms <= TWICE_MS
+        again = signal.id == UPSET and any(
+            signal.at_ms - upset.at_ms <= TWICE_MS for each in self._judged.values() for upset in each.upset
+        )
         return replace(signal, severity=max(signal.severity, Severity.HELP)) if again else signal
 
     def _is_due(self, signal: Signal) -> bool:
-        key, at_ms, severity = self._last.get(signal.id, ("", -COOL_DOWN_MS, Severity.NOTE))
-        return key == signal.key or signal.at_ms - at_ms >= COOL_DOWN_MS or signal.severity > severity
+        return not any(
+            known.id == signal.id
+            and signal.severity <= known.severity
+            and 0 <= signal.at_ms - known.at_ms < COOL_DOWN_MS
+            for each in self._judged.values()
+            for known in each.raised
+        )
 
     def _signals(self, meant: dict[str, Meant], said: Utterance | Hypothesis, complaint: float) -> Iterable[Signal]:
         """Labels over their thresholds as signals, the surest first; `vulnerable` once, in its graver form."""

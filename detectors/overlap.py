@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from audio.events import Hypothesis, Speaker, Utterance
 from detectors.nods import is_nod
@@ -31,9 +31,7 @@ class Overlap:
     least_words: int = 3
     """Fewer are listening signals; so are more that only nod ("yeah, okay, right, sure")."""
     name: str = "overlap"
-    version: str = "2"
-    _seen: dict[str, _Span] = field(default_factory=dict)
-    """Utterance id -> double talk of each interruption, newest last."""
+    version: str = "3"
     _episode_ms: int = -1
     _last_ms: int = -1
 
@@ -43,18 +41,18 @@ class Overlap:
         if latest is None or not latest.settled or not latest.words:
             return
         agent = [_span(each) for each in window.utterances if each.speaker is Speaker.AGENT and each.words]
+        seen: dict[str, _Span] = {}
         for utterance in window.utterances:
             if self._takes_the_word(utterance):
                 start, end = _span(utterance)
                 for agent_start, agent_end in agent:
                     shared = min(end, agent_end) - start
                     if start - agent_start >= self.into_turn_ms and shared >= self.least_ms:
-                        self._seen[utterance.id] = (start, start + shared)
+                        seen[utterance.id] = (start, start + shared)
         horizon = window.now_ms - self.memory_ms
-        self._seen = {key: span for key, span in self._seen.items() if span[1] > horizon}
-        if len(self._seen) < self.count:
+        spans = sorted(span for span in seen.values() if span[1] > horizon)
+        if len(spans) < self.count:
             return
-        spans = sorted(self._seen.values())
         newest = max(end for _, end in spans)
         if newest <= self._last_ms:
             return
@@ -80,8 +78,10 @@ class Overlap:
         )
 
     def _takes_the_word(self, utterance: Utterance | Hypothesis) -> bool:
+        """Once it has settled: until then it may be the agent's echo."""
         words = utterance.words
-        return utterance.speaker is Speaker.CUSTOMER and len(words) >= self.least_words and not is_nod(words)
+        ours = utterance.settled and utterance.speaker is Speaker.CUSTOMER
+        return ours and len(words) >= self.least_words and not is_nod(words)
 
 
 def _span(utterance: Utterance | Hypothesis) -> _Span:

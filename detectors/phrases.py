@@ -60,18 +60,27 @@ class PhraseDetector:
         self._sounds, self._exact, self._loose = rulebook.sounds, rulebook.exact, rulebook.loose
         self._rules = rulebook.rules
         self._by_id = {rule.id: rule for rule in rulebook.rules}
-        self._last: dict[str, tuple[str, int, Severity]] = {}
-        """Of each rule: the key last raised, when its words ended, and how severe it was."""
+        self._last: dict[str, Signal] = {}
+        """What each rule has raised last."""
         self._misheard = frozenset(token for forms in rulebook.misheard.values() for f in forms for token in f.split())
 
     def __call__(self, window: Window) -> Iterable[Signal]:
         """Signals in the latest utterance or hypothesis, and in what it completes of the one before."""
         latest = window.latest
-        if latest is None or not latest.words:
+        if latest is None:
             return []
+        found = self._heard(window, latest) if latest.words else []
+        self.stand(latest.id, found)
+        return found
+
+    def stand(self, utterance: str, raised: Iterable[Signal]) -> None:
+        """What stands on the words of this utterance now: whatever else was raised on them cools nothing down."""
+        self._last = {rule: each for rule, each in self._last.items() if each.evidence.utterance != utterance}
+        self._last |= {signal.rule: signal for signal in raised}
+
+    def _heard(self, window: Window, latest: Utterance | Hypothesis) -> list[Signal]:
         earlier = just_before(window, latest, STRADDLE_WORDS)
         found = self._judge(latest.words, earlier, latest.speaker, latest.id, latest.settled)
-        self._forget(latest.id, found)
         if isinstance(latest, Hypothesis):
             found = self._ripe(found, latest, earlier)
         found = self._weighed(found, window, latest)
@@ -116,14 +125,7 @@ class PhraseDetector:
         return " ".join(context.line([*words, *(word.text for word in latest.words)]).tokens)
 
     def _is_out(self, signal: Signal) -> bool:
-        return signal.rule in self._last and self._last[signal.rule][0] == signal.key
-
-    def _forget(self, utterance: str, found: Sequence[Signal]) -> None:
-        """What was raised on words of this utterance that did not hold has not been said: it cools nothing down."""
-        keys = {signal.key for signal in found}
-        gone = [rule for rule, (key, *_) in self._last.items() if key == f"{rule}@{utterance}" and key not in keys]
-        for rule in gone:
-            del self._last[rule]
+        return signal.rule in self._last and self._last[signal.rule].key == signal.key
 
     def is_shipped(self, rule: str) -> bool:
         """Whether the rule of this id is one of those that come with the program."""
@@ -135,15 +137,11 @@ class PhraseDetector:
 
     def _warm(self, signal: Signal, window: Window) -> bool:
         """Not held back: the rule has cooled down, it is more severe now, or it is said again after an answer."""
-        rule = self._by_id[signal.rule]
-        key, at, severity = self._last.get(rule.id, ("", -(10**9), Severity.NOTE))
-        if key == signal.key:
+        last = self._last.get(signal.rule)
+        if last is None or last.key == signal.key or signal.severity > last.severity:
             return True
-        cooling = 0 <= signal.at_ms - at < rule.cool_down_ms and signal.severity <= severity
-        if cooling and not _answered(signal, at, window):
-            return False
-        self._last[rule.id] = (signal.key, signal.at_ms, signal.severity)
-        return True
+        cooling = 0 <= signal.at_ms - last.at_ms < self._by_id[signal.rule].cool_down_ms
+        return not cooling or _answered(signal, last.at_ms, window)
 
     def _judge(
         self, words: Sequence[Word], earlier: Sequence[Word], speaker: Speaker, utterance: str, settled: bool
@@ -151,8 +149,8 @@ class PhraseDetector:
         everything = (*earlier, *words)
         heard = context.line([word.text for word in everything])
         signals: dict[str, Signal] = {}
-        for rule, first, last in self._found(heard, speaker):
-            if last < len(earlier) or rule.id in signals:
+        for rule, first, last in self._found(heard, speaker, len(earlier)):
+            if rule.id in signals:
                 continue
             quoted = everything[first : last + 1]
             sure = sum(word.probability for word in quoted) / len(quoted)
@@ -178,17 +176,23 @@ class PhraseDetector:
             )
         return list(signals.values())
 
-    def _found(self, heard: Line, speaker: Speaker) -> Iterable[tuple[Rule, int, int]]:
-        """Rule, first and last heard word: in the words as heard, then with misheard and split words mended."""
-        yield from self._matches(heard, speaker, self._exact)
+    def _found(self, heard: Line, speaker: Speaker, earlier: int) -> Iterable[tuple[Rule, int, int]]:
+        """Rule, first and last heard word: in the words as heard, then with misheard and split words mended.
+
+        What ends within the first `earlier` words was judged when they came.
+        """
+        yield from self._matches(heard, heard.origin, speaker, earlier, self._exact)
         if self._misheard.intersection(heard.tokens):
-            yield from self._matches(heard, speaker, self._loose)
+            yield from self._matches(heard, heard.origin, speaker, earlier, self._loose)
         mended = self._mended(heard)
         if mended is not None:
-            yield from self._matches(mended, speaker, self._exact)
+            yield from self._matches(*mended, speaker, earlier, self._exact)
 
-    def _mended(self, heard: Line) -> Line | None:
-        """The words with split and misheard ones brought back to those the rules know; None where there are none."""
+    def _mended(self, heard: Line) -> tuple[Line, Sequence[int]] | None:
+        """The words with split and misheard ones brought back to those the rules know, and the last heard word of each.
+
+        None where there are none.
+        """
         tokens: list[str] = []
         kept: list[int] = []
         skip = False
@@ -203,14 +207,18 @@ class PhraseDetector:
         if tuple(tokens) == heard.tokens:
             return None
         place = {old: new for new, old in enumerate(kept)}
-        return Line(
+        mended = Line(
             tuple(tokens),
             tuple(heard.origin[index] for index in kept),
             frozenset(place[index] for index in heard.opens if index in place),
             tuple(place.get(heard.clause[index], 0) for index in kept),
         )
+        return mended, [heard.origin[after - 1] for after in (*kept[1:], len(heard.tokens))]
 
-    def _matches(self, heard: Line, speaker: Speaker, index: PhraseIndex) -> Iterable[tuple[Rule, int, int]]:
+    def _matches(
+        self, heard: Line, ends: Sequence[int], speaker: Speaker, earlier: int, index: PhraseIndex
+    ) -> Iterable[tuple[Rule, int, int]]:
+        """Rule, first and last heard word; `ends`: the last one of each token."""
         text = marked(heard)
         who = Speaker.CUSTOMER if speaker is Speaker.UNKNOWN else speaker
         done: set[int] = set()
@@ -223,6 +231,8 @@ class PhraseDetector:
             assert pattern is not None
             for found in pattern.finditer(text):
                 first, last = _span(text, found)
+                if ends[last] < earlier:
+                    continue
                 if index.loose and not self._near_enough(heard.tokens[first : last + 1]):
                     continue
                 if phrase.gapped and any(place in heard.opens for place in range(first + 1, last + 1)):
@@ -232,7 +242,7 @@ class PhraseDetector:
                 if any(_excepted(unless, heard, text, first, last) for unless in rule.unless):
                     continue
                 done.add(number)
-                yield rule, heard.origin[first], heard.origin[last]
+                yield rule, heard.origin[first], ends[last]
                 break
 
     def _near_enough(self, tokens: Sequence[str]) -> bool:

@@ -212,6 +212,13 @@ def test_what_was_said_before_is_not_heard_again_in_the_next_words(judge, text, 
     assert not ids(after) & {"vulnerable", UPSET}
 
 
+def test_what_is_said_again_over_a_short_pause_is_acted_on(judge):
+    mentioned = (Speaker.CUSTOMER, 0, "thanks for that my lawyer will look at it")
+    assert "legal_threat" not in acted(in_turn(judge, mentioned))
+    meant = (Speaker.CUSTOMER, 900, "my lawyer will sue you this is a disgrace")
+    assert "legal_threat" in acted(in_turn(judge, mentioned, meant))
+
+
 def test_a_rule_is_taken_at_its_word_where_the_place_alone_speaks_against_it(judge):
     lost = (Speaker.AGENT, 0, "Haha, so your team lost again, did they?")
     found = in_turn(judge, lost, (Speaker.CUSTOMER, 500, "I feel like killing myself"))
@@ -245,29 +252,76 @@ def test_that_somebody_is_upset_is_not_raised_beside_what_says_more(judge):
     assert UPSET not in ids(judge.find(text))
 
 
-def test_upset_twice_within_a_minute_is_clear(rules):
-    """With a model that hears just enough of it for a note."""
+class ByWord:
+    """A model that hears something in four words only."""
 
-    class Wearily:
-        version, labels, in_place = "t", (UPSET, COMPLAINT), False
-        thresholds = dict.fromkeys(labels, Threshold(least=1.0, sure=3.0, doubt=-9.0, agree=0.0))
+    version, labels, in_place = "t", (UPSET, COMPLAINT, "legal_threat"), False
+    thresholds = dict.fromkeys(labels, Threshold(least=1.0, sure=3.0, doubt=-9.0, agree=0.0))
+    heard = {
+        "tired": (UPSET, 2.0),
+        "furious": (UPSET, 6.0),
+        "useless": (COMPLAINT, 9.0),
+        "court": ("legal_threat", 6.0),
+    }
 
-        @property
-        def networks(self):
-            return (self,)
+    @property
+    def networks(self):
+        return (self,)
 
-        def __call__(self, words, place):
-            return Reading(np.array([2.0, -9.0], np.float32), np.ones((2, len(words)), np.float32))
+    def __call__(self, words, place):
+        scores = dict.fromkeys(self.labels, -9.0) | dict(self.heard[word] for word in words if word in self.heard)
+        return Reading(np.array(list(scores.values()), np.float32), np.ones((3, len(words)), np.float32))
 
-    def course(second_ms):
-        judge = MeaningDetector(PhraseDetector(Rulebook((), {}, "none")), Wearily())
-        return [
-            [each.severity for each in judge(said("we know how this goes", at_ms, name=f"u{at_ms}"))]
-            for at_ms in (0, second_ms)
-        ]
 
-    assert course(20_000) == [[Severity.NOTE], [Severity.HELP]]
-    assert course(TWICE_MS + 20_000) == [[Severity.NOTE], [Severity.NOTE]]
+@pytest.fixture
+def by_word():
+    return MeaningDetector(PhraseDetector(Rulebook((), {}, "none")), ByWord())
+
+
+def course(judge, *told):
+    """Severities found in each: (utterance, ms, text; what is still being said ends in "-", no text: nothing was)."""
+    found = []
+    for name, at_ms, text in told:
+        words, open_ended = words_of(text.removesuffix("-"), at_ms), text.endswith("-")
+        latest = (
+            Hypothesis(name, Speaker.CUSTOMER, at_ms, words, ())
+            if open_ended
+            else Utterance(name, Speaker.CUSTOMER, at_ms, at_ms + 3_000, words)
+        )
+        found.append([each.severity for each in judge(Window(at_ms + 3_000, (latest,), latest))])
+    return found
+
+
+@pytest.mark.parametrize(("second_ms", "severity"), [(20_000, Severity.HELP), (TWICE_MS + 20_000, Severity.NOTE)])
+def test_upset_twice_within_a_minute_is_clear(by_word, second_ms, severity):
+    found = course(by_word, ("u1", 0, "I am tired"), ("u2", second_ms, "I am tired"))
+    assert found == [[Severity.NOTE], [severity]]
+
+
+@pytest.mark.parametrize("settled", ["", "right now I am really curious"])
+def test_upset_that_did_not_hold_is_not_the_first_time(by_word, settled):
+    found = course(
+        by_word, ("u1", 0, "right now I am really furious-"), ("u1", 0, settled), ("u2", 9_000, "I am tired")
+    )
+    assert found == [[Severity.HELP], [], [Severity.NOTE]]
+
+
+def test_upset_the_second_time_is_clear_however_often_it_is_read(by_word):
+    found = course(
+        by_word,
+        ("u1", 0, "I am tired"),
+        ("u2", 9_000, "right now I am really furious-"),
+        ("u2", 9_000, "right now I am really tired"),
+    )
+    assert found == [[Severity.NOTE], [Severity.HELP], [Severity.HELP]]
+
+
+@pytest.mark.parametrize("settled", ["", "all of it is plainly used less"])
+def test_a_complaint_that_did_not_hold_carries_no_other_cue(by_word, settled):
+    said, step = ("u1", 0, "all of it is plainly useless-"), ("u2", 9_000, "then to court")
+    assert course(by_word, said, ("u1", 0, "all of it is plainly useless"), step)[-1] == [Severity.HELP]
+    by_word = MeaningDetector(PhraseDetector(Rulebook((), {}, "none")), ByWord())
+    assert course(by_word, said, ("u1", 0, settled), step)[-1] == [Severity.NOTE]
 
 
 def test_a_meaning_is_not_raised_again_within_its_cool_down(judge):
@@ -276,6 +330,30 @@ def test_a_meaning_is_not_raised_again_within_its_cool_down(judge):
         for at_ms in (0, 20_000, 90_000)
     ]
     assert heard == [True, False, True]
+
+
+PARAPHRASE = "Fetch whoever is running this place and put them on the phone to me this minute"
+
+
+@pytest.mark.parametrize(
+    ("settled", "left"), [("", 0), ("I want to speak to your mango right now please", Severity.NOTE)]
+)
+def test_what_did_not_hold_cools_nothing_down(judge, settled, left):
+    mistaken = ("u1", 0, "I want to speak to your manager right now please-")
+    found = course(judge, mistaken, ("u1", 0, settled), ("u2", 20_000, PARAPHRASE))
+    assert [max(each, default=0) for each in found] == [Severity.HELP, left, Severity.HELP]
+
+
+def test_what_settles_in_other_words_of_the_same_meaning_stands(judge):
+    assert "supervisor_demand" in acted(judge(saying("I want to speak to your manager right now please")))
+    assert "supervisor_demand" in acted(judge(said(PARAPHRASE)))
+
+
+def test_a_rule_that_was_doubted_cools_nothing_down(judge):
+    asked = (Speaker.CUSTOMER, 0, "And could I speak to whoever manages the parking, it's a van.")
+    assert in_turn(judge, asked) == []
+    found = in_turn(judge, asked, (Speaker.CUSTOMER, 8_000, "I want to speak to your manager."))
+    assert "supervisor.demand" in {each.rule for each in found}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from audio.events import Speaker, Utterance, Word
+from audio.events import Hypothesis, Speaker, Utterance, Word
 from detectors.overlap import Overlap
 from detectors.signals import Window
 
@@ -82,3 +82,25 @@ def test_interruptions_minutes_apart_are_ordinary():
     far = [t for n in range(5) for t in (said(f"a{n}", A, 90_000 * n, 90_000 * n + 5000, 12),
                                          said(f"c{n}", C, 90_000 * n + 3500, 90_000 * n + 8000))]  # fmt: skip
     assert judged(far) == []
+
+
+def test_an_echo_of_the_agent_that_settles_without_words_is_no_interruption():
+    """It is found out when it settles, often after the agent's own words have settled."""
+
+    def heard(detector, times, echoes):
+        found, settled = [], []
+        for agent, customer in zip(breaking_in(times)[::2], breaking_in(times)[1::2], strict=True):
+            spoken = Hypothesis(customer.id, C, customer.start_ms, customer.words, ())
+            found += detector(Window(agent.end_ms, (*settled, agent, spoken), agent))
+            settled.append(agent)
+            if customer.id in echoes:
+                customer = Utterance(customer.id, C, customer.start_ms, customer.end_ms, ())
+            else:
+                settled.append(customer)
+            found += detector(Window(customer.end_ms, tuple(settled), customer))
+        return [signal.evidence.measured["count"] for signal in found]
+
+    assert heard(Overlap(), 4, {"c0", "c1", "c2", "c3"}) == []
+    assert heard(Overlap(), 3, {"c2"}) == []
+    assert heard(Overlap(), 4, {"c1"}) == [3.0]
+    assert heard(Overlap(), 3, set()) == [3.0]

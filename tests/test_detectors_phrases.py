@@ -40,6 +40,50 @@ def test_a_phrase_over_a_pause_is_heard_and_stands_in_the_later_utterance(rulebo
         assert [s.id for s in found if s.rule == "supervisor.demand"] == expected
 
 
+@pytest.mark.parametrize(
+    ("before", "text", "rule", "quote"),
+    [
+        (
+            "thanks for that my lawyer will look at it",
+            "my lawyer will sue you this is a disgrace",
+            "legal.threat",
+            "my lawyer will",
+        ),
+        (
+            "lovely thank you could I speak to your manager",
+            "no I want to speak to your manager this is ridiculous",
+            "supervisor.demand",
+            "speak to your manager",
+        ),
+        ("my sollicitor is Mrs Osei", "I will call my sollicitor now", "legal.threat", "my sollicitor"),
+    ],
+)
+def test_a_phrase_said_again_after_a_pause_is_heard_again(rulebook, before, text, rule, quote):
+    first = said(before)
+    second = said(text, "c2", first.end_ms + 900)
+    judge = PhraseDetector(rulebook)
+    assert {each.severity for each in judge(Window(first.end_ms, (first,), first))} <= {Severity.NOTE}
+    [again] = [s for s in judge(Window(second.end_ms, (first, second), second)) if s.rule == rule]
+    assert again.severity is Severity.HELP and again.evidence.quote == quote
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "quotes"),
+    [
+        ("could I speak to your manager look I want to", "speak to your manager today", ["speak to your manager"]),
+        ("could I speak to your manager look I want to speak", "to your manager", ["speak to your manager"]),
+        ("could I speak to your manager look I do not want to", "speak to your manager today", []),
+        ("could I speak to your manager look I do not want to speak", "to your manager", []),
+        ("could I speak to your manager", "about the bill", []),
+    ],
+)
+def test_what_is_said_again_over_a_pause_is_judged_with_the_words_before_it(rulebook, before, text, quotes):
+    first = said(before)
+    second = said(text, "c2", first.end_ms + 900)
+    found = PhraseDetector(rulebook)(Window(second.end_ms, (first, second), second))
+    assert [s.evidence.quote for s in found if s.rule == "supervisor.demand"] == quotes
+
+
 def test_evidence_is_exact(rulebook):
     [signal] = PhraseDetector(rulebook)(Window(0, (), said("hello I know where you live, OK?", at=500)))
     place = signal.evidence
@@ -51,6 +95,31 @@ def test_evidence_is_exact(rulebook):
 @pytest.mark.parametrize("text", ["get me your super visor", "give me a supervizor", "GET ME YOUR SUPERVISOR!"])
 def test_split_and_misheard_words_are_found(rulebook, text):
     assert "supervisor_demand" in {s.id for s in PhraseDetector(rulebook).find(text)}
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("I want a re fund", "want a re fund"),
+        ("I want a full re fund today", "want a full re fund"),
+        ("I am talking to my soli citor.", "my soli citor"),
+    ],
+)
+def test_a_split_word_is_quoted_whole(rulebook, text, quote):
+    [signal] = PhraseDetector(rulebook).find(text)
+    place = signal.evidence
+    assert place.quote == quote
+    assert " ".join(text.split()[place.first_word : place.last_word + 1]).strip(".,") == quote
+    assert signal.at_ms == place.end_ms == 300 * (place.last_word + 1)
+
+
+def test_a_word_split_by_a_pause_is_heard_in_the_later_utterance(rulebook):
+    first = said("I will call my soli")
+    second = said("citor", "c2", first.end_ms + 900)
+    judge = PhraseDetector(rulebook)
+    assert list(judge(Window(first.end_ms, (first,), first))) == []
+    [signal] = judge(Window(second.end_ms, (first, second), second))
+    assert (signal.id, signal.evidence.quote, signal.evidence.first_word) == ("legal_threat", "my soli citor", 0)
 
 
 def test_unsure_words_weigh_less_and_very_unsure_ones_nothing(rulebook):
@@ -155,14 +224,26 @@ def test_what_was_raised_stands_though_unagreed_words_come_and_go(rulebook):
         assert len(list(judge(Window(1800, (latest,), latest)))) == expected
 
 
-def test_what_did_not_hold_cools_nothing_down(rulebook):
+@pytest.mark.parametrize("settled", ["get me your banana now please", ""])
+def test_what_did_not_hold_cools_nothing_down(rulebook, settled):
     judge = PhraseDetector(rulebook)
     mistaken = Hypothesis("c1", Speaker.CUSTOMER, 0, words("get me your manager now please"), ())
     assert [s.rule for s in judge(Window(1800, (mistaken,), mistaken))] == ["supervisor.demand"]
-    settled = said("get me your banana now please")
-    assert list(judge(Window(1800, (settled,), settled))) == []
+    final = Utterance("c1", Speaker.CUSTOMER, 0, 1800, words(settled))
+    assert list(judge(Window(1800, (final,), final))) == []
     later = said("get me your manager", "c2", 10_000)
-    assert [s.rule for s in judge(Window(12_000, (settled, later), later))] == ["supervisor.demand"]
+    assert [s.rule for s in judge(Window(12_000, (final, later), later))] == ["supervisor.demand"]
+
+
+def test_what_settles_as_a_note_cools_no_demand_down(rulebook):
+    judge = PhraseDetector(rulebook)
+    early = Hypothesis("c1", Speaker.CUSTOMER, 0, words("get me your manager so that"), ())
+    final = said("get me your manager so that I can thank you both, that was lovely")
+    later = said("get me your manager", "c2", 25_000)
+    found = [
+        [s for s in judge(Window(0, (each,), each)) if s.id == "supervisor_demand"] for each in (early, final, later)
+    ]
+    assert [[s.severity for s in each] for each in found] == [[Severity.HELP], [Severity.NOTE], [Severity.HELP]]
 
 
 # --- friendly talk
