@@ -191,6 +191,8 @@ class Listener:
                 if self._missing:
                     if final:
                         heard += self._hold(channel, utterance, step.pcm)
+                    else:
+                        utterance.task.sound.append(step.pcm)
                     continue
                 self._scheduler.submit(utterance.task, step.pcm, final=final, paused=paused)
                 if self._in_step:

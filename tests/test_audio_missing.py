@@ -121,6 +121,19 @@ def test_what_calls_hold_together_has_its_bound_and_whoever_comes_last_gives_way
     scheduler.close()
 
 
+@pytest.mark.parametrize("length_ms", range(7_100, 7_700, 100))  # a line of the customer's ends at 7.17 s
+def test_the_last_utterance_is_owed_whole_however_soon_after_it_the_call_ends(chunks, length_ms):
+    scheduler, owed = Scheduler(None, 1), []
+    listener = Listener(scheduler, BOTH, backfill_ms=60_000, owe=owed.append)
+    heard = pushed(listener, chunks[: length_ms // 100]) + listener.finish()
+    assert [each.speaker for each in owed].count(Speaker.CUSTOMER) == 1
+    assert sorted((each.start_ms, each.end_ms) for each in owed) == sorted(
+        (gap.start_ms, gap.end_ms) for gap in gaps(heard)
+    )
+    assert all(len(each.sound) == (each.end_ms - each.start_ms) * 16 for each in owed)
+    scheduler.close()
+
+
 def test_loading_is_tried_again_ever_later_until_it_works():
     from assist.live.loading import heard_by
     from assist.live.reloading import Reloading
