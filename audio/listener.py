@@ -176,7 +176,7 @@ class Listener:
         heard: list[Heard] = []
         for step in steps:
             if isinstance(step, Began):
-                if step.start != step.heard:
+                if not step.continued:
                     heard.append(SpeechActivity(channel.speaker, _ms(step.heard), True))
                 self._begin(channel, step)
             elif channel.open is not None:

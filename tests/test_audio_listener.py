@@ -169,6 +169,15 @@ def test_words_leaking_into_the_other_channel_stay_with_the_louder(scheduler, so
         assert kept == len(lines(clean, who)) and len(mine) <= kept + 1, "a leak may be misheard, once"
 
 
+@pytest.mark.parametrize("start_ms", range(13_000, 14_500, 250))
+def test_sound_that_begins_in_mid_speech_is_somebody_who_speaks(sound, start_ms):
+    scheduler = Scheduler(None, 1)
+    sentence = sound[1:, start_ms * 16 : 16_500 * 16]
+    heard = listen(Listener(scheduler, (Speaker.CUSTOMER,)), sentence, (Speaker.CUSTOMER,))
+    assert [item.speaking for item in heard if isinstance(item, SpeechActivity)] == [True, False]
+    scheduler.close()
+
+
 class Meter:
     def __init__(self):
         self.given = []
