@@ -28,7 +28,7 @@ Between 190 pairs of unrelated synthetic sentences at most 0.855; between a sent
 LAG = 8
 """Frames either way."""
 KEEP = 60 * SAMPLE_RATE
-"""Samples for which levels are remembered."""
+"""Samples for which levels are remembered, beyond the oldest utterance whose last words are not known yet."""
 UTTERANCES = 8
 
 
@@ -41,12 +41,16 @@ class Crosstalk:
         self._known: dict[Speaker, deque[Utterance]] = {speaker: deque(maxlen=UTTERANCES) for speaker in speakers}
         self._held: dict[Speaker, deque[Utterance]] = {speaker: deque() for speaker in speakers}
 
-    def level(self, speaker: Speaker, frame: Frame) -> None:
-        """Take the level of a channel's next frame."""
+    def level(self, speaker: Speaker, frame: Frame, pending_ms: int | None = None) -> None:
+        """Take the level of a channel's next frame; `pending_ms`: the beginning of the earliest undecided utterance."""
         levels = self._levels[speaker]
         self._at[speaker] += len(frame.pcm)
         levels.append((self._at[speaker], 10 ** (frame.level_db / 10)))
-        while levels[0][0] < self._at[speaker] - KEEP:
+        began = [held[0].start_ms for held in self._held.values() if held]
+        if pending_ms is not None:
+            began.append(pending_ms)
+        oldest = min([self._at[speaker], *(ms * SAMPLE_RATE // 1000 for ms in began)])
+        while levels[0][0] < oldest - KEEP:
             levels.popleft()
 
     def hear(self, utterance: Utterance, pending_ms: Mapping[Speaker, int | None]) -> Iterator[Utterance]:

@@ -169,7 +169,8 @@ class Listener:
         return heard
 
     def _frame(self, channel: _Channel, frame: Frame, stretch: int) -> list[Heard]:
-        self._crosstalk.level(channel.speaker, frame)
+        pending = [ms for each in self._channels.values() if (ms := _earliest(each)) is not None]
+        self._crosstalk.level(channel.speaker, frame, min(pending, default=None))
         return self._steps(channel, channel.turns.push(frame, stretch=stretch))
 
     def _steps(self, channel: _Channel, steps: Iterator[Step]) -> list[Heard]:

@@ -98,6 +98,23 @@ def test_held_speech_is_transcribed_when_a_recogniser_comes(chunks):
     scheduler.close()
 
 
+def test_a_leak_that_is_transcribed_minutes_later_stays_with_the_louder_channel(chunks):
+    agent = np.concatenate([chunk.channels[Speaker.AGENT] for chunk in chunks[:40]])
+    agent = np.pad(agent, (0, 1600 * 1300))
+    scheduler = Scheduler(None, 1)
+    listener = Listener(scheduler, BOTH, in_step=True, backfill_ms=60_000)
+    for at in range(0, len(agent), 1600):
+        pcm = agent[at : at + 1600]
+        listener.push(Chunk(at // 16, {Speaker.AGENT: pcm, Speaker.CUSTOMER: 0.15 * pcm}))
+    scheduler.adopt(Counting())
+    said = utterances(listener.push(Chunk(len(agent) // 16, dict.fromkeys(BOTH, CHUNK))) + listener.finish())
+    assert sorted((each.speaker, bool(each.words)) for each in said) == [
+        (Speaker.AGENT, True),
+        (Speaker.CUSTOMER, False),
+    ]
+    scheduler.close()
+
+
 def test_of_too_much_held_speech_the_agents_oldest_goes_first(chunks):
     scheduler = Scheduler(None, 1)
     listener = Listener(scheduler, BOTH, backfill_ms=8_000)
