@@ -50,6 +50,9 @@ ABOVE_FLOOR_DB = 8.0
 """Speech begins this far above the channel's noise floor: Silero alone passes a near-silent channel."""
 FLOOR_FRAMES = 10 * SAMPLE_RATE // FRAME
 FLOOR_NEEDS = 3 * SAMPLE_RATE // FRAME
+SILENT_FRAMES = 10
+"""After so much digital silence (0.3 s) a channel has no noise of its own: what was loud before was ringback or music,
+and its floor is as unknown as when the call began."""
 
 
 def decibel(power: float) -> float:
@@ -174,6 +177,8 @@ class Endpointer:
 
     def __init__(self) -> None:
         self._floor: deque[float] = deque(maxlen=FLOOR_FRAMES)
+        self._silent = 0
+        """Frames of digital silence in a row, outside speech."""
         self._recent: deque[int | None] = deque(maxlen=ONSET_WITHIN)
         """Where each of the last frames began, if it looked like speech."""
         self._at = 0
@@ -194,7 +199,10 @@ class Endpointer:
                 return self.end()
             return None
         self.voiced = False
-        if frame.speech < OFFSET and frame.level_db > -120:
+        self._silent = self._silent + 1 if frame.level_db <= -120 else 0
+        if self._silent >= SILENT_FRAMES:
+            self._floor.clear()
+        elif not self._silent and frame.speech < OFFSET:
             self._floor.append(frame.level_db)
         like = frame.speech >= ONSET and frame.level_db >= self._threshold()
         self._recent.append(start if like else None)

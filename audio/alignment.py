@@ -15,8 +15,9 @@ import numpy as np
 from audio.events import SAMPLE_RATE, Chunk, Gap, Pcm, Speaker, Trouble
 from audio.source import Arrival
 
-HOLE_S = 0.120
-"""A chunk waits this long for a stream that is late, then goes out with silence in its place."""
+HOLE_S = 0.220
+"""A chunk waits this long for a stream that is late, then goes out with silence in its place. Resampling alone gives
+sound out up to 115 ms late, in bursts (8 and 96 kHz); the rest is for the device and the machine."""
 EARLY_S = 0.060
 """A stream further ahead of its arrival than this holds late sound whose place has gone out as silence: it is cut."""
 LATE_S = 2.0

@@ -1,7 +1,8 @@
 """The smallest window a Whisper model can be shown without hearing worse: measured on recordings, kept beside it.
 
 Short windows save most of the encoder's work, and some models lose words on them (CTranslate2 issue 2100). Each stretch
-of speech is decoded with a full 30 s window and with each shorter floor, and the words are compared.
+of speech is decoded with a full 30 s window and with each shorter floor, as if it went on (with less silence behind it,
+so in a shorter window) and as a whole, and the words are compared.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class WindowRow:
     words: int
     """Words heard with full windows."""
     different: float
-    """Words that differ, by words."""
+    """Words that differ, by words, provisional and final ones together."""
     retried: float
     """Share of utterances whose text looked invented and was decoded again."""
     cpu_s: float
@@ -88,14 +89,14 @@ def calibrate(
     for number, floor in enumerate(floors):
         recogniser.floor = floor
         before, cpu = recogniser.retries, time.process_time()
-        heard = [_words(recogniser, pcm) for pcm in speech]
+        heard = [words for pcm in speech for words in _words(recogniser, pcm)]
         cpu = time.process_time() - cpu
         wanted = wanted or heard
         count = sum(map(len, wanted))
         different = sum(word_errors(ours, full) for ours, full in zip(heard, wanted, strict=True)) / max(1, count)
         retried = (recogniser.retries - before) / len(speech)
         safe = safe and different <= SAFE_DIFFERENCE and (floor == FULL or retried <= SAFE_RETRIES)
-        rows.append(WindowRow(floor, count, different, retried, cpu, safe))
+        rows.append(WindowRow(floor, sum(map(len, wanted[1::2])), different, retried, cpu, safe))
         progress(number + 1, len(floors))
     floor_kept = min(row.floor_frames for row in rows if row.safe) if rows[0].safe else FULL
     if rows[0].words < ENOUGH_WORDS:
@@ -105,10 +106,12 @@ def calibrate(
     return Calibration(tuple(rows), floor_kept)
 
 
-def _words(recogniser: WhisperRecogniser, pcm: Pcm) -> list[str]:
+def _words(recogniser: WhisperRecogniser, pcm: Pcm) -> Iterator[list[str]]:
+    """Its provisional words, then its final ones."""
     decoding = recogniser.begin()
     decoding.extend(np.ascontiguousarray(pcm))
-    return [plain(word.text) for word in decoding.final()]
+    for words in (decoding.hypothesis(), decoding.final()):
+        yield [plain(word.text) for word in words]
 
 
 def _keep(model: Path, version: str, rows: Sequence[WindowRow], floor: int) -> None:

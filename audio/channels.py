@@ -9,7 +9,8 @@ import numpy as np
 from audio.events import Chunk, Speaker, Trouble
 
 DEAD = 10 ** (-90 / 20)
-"""Peak below which a sample is no sound: -90 dBFS, under the noise of any telephone line or microphone."""
+"""Half the distance between a chunk's extremes below which it is no sound: -90 dBFS, under the noise of any telephone
+line or microphone. Not its peak: A-law has no zero, and an idle line of it stands still at -72 dBFS."""
 SPEAKING = 10 ** (-45 / 20)
 """RMS above which the other side counts as speaking."""
 SILENT_MS = 10_000
@@ -34,7 +35,7 @@ class ChannelWatch:
         for who, pcm in chunk.channels.items():
             if who is Speaker.UNKNOWN:
                 continue
-            if len(pcm) and float(np.max(np.abs(pcm))) > DEAD:
+            if len(pcm) and float(np.ptp(pcm)) / 2 > DEAD:
                 self._dead_ms[who] = self._met_ms[who] = 0
                 if who in self._told:
                     self._told.discard(who)

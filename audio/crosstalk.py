@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audio.activity import FRAME, Frame, decibel
 from audio.events import SAMPLE_RATE, Speaker, Utterance, Word
@@ -25,10 +26,16 @@ ALIKE = 0.86
 """Correlation of the two channels' levels (dB per 32 ms, best within 0.26 s) from which they are the same sound.
 Between 190 pairs of unrelated synthetic sentences at most 0.855; between a sentence and its telephone leak at -8 to
 -30 dB 0.90 in the median: about three leaks of four are found so, the others by their words."""
+INSIDE, SOUND, FAINT_DB = 0.5, -6.8, 20.0
+"""And where both channels hold sound (mean squares above -68 dB, log10) their levels correlate so far: two parties who
+say something short at once begin and end together too. Not asked where the difference is so large: then too little of
+a leak is above that level, and nobody speaks so softly. Of 830 pairs of unlike bits of speech that begin and end
+together, 9 dB apart, 21 are taken for a leak instead of 95. Of 440 bits of five and more words leaking at -8 to -20 dB
+265 are found as before, of 368 shorter ones 265 instead of 272."""
 LAG = 8
 """Frames either way."""
 KEEP = 60 * SAMPLE_RATE
-"""Samples for which levels are remembered."""
+"""Samples for which levels are remembered, beyond the oldest utterance whose last words are not known yet."""
 UTTERANCES = 8
 
 
@@ -41,12 +48,16 @@ class Crosstalk:
         self._known: dict[Speaker, deque[Utterance]] = {speaker: deque(maxlen=UTTERANCES) for speaker in speakers}
         self._held: dict[Speaker, deque[Utterance]] = {speaker: deque() for speaker in speakers}
 
-    def level(self, speaker: Speaker, frame: Frame) -> None:
-        """Take the level of a channel's next frame."""
+    def level(self, speaker: Speaker, frame: Frame, pending_ms: int | None = None) -> None:
+        """Take the level of a channel's next frame; `pending_ms`: the beginning of the earliest undecided utterance."""
         levels = self._levels[speaker]
         self._at[speaker] += len(frame.pcm)
         levels.append((self._at[speaker], 10 ** (frame.level_db / 10)))
-        while levels[0][0] < self._at[speaker] - KEEP:
+        began = [held[0].start_ms for held in self._held.values() if held]
+        if pending_ms is not None:
+            began.append(pending_ms)
+        oldest = min([self._at[speaker], *(ms * SAMPLE_RATE // 1000 for ms in began)])
+        while levels[0][0] < oldest - KEEP:
             levels.popleft()
 
     def hear(self, utterance: Utterance, pending_ms: Mapping[Speaker, int | None]) -> Iterator[Utterance]:
@@ -94,13 +105,15 @@ class Crosstalk:
         own, theirs = (
             np.log10(np.array(self._powers(speaker, utterance)) + 1e-7) for speaker in (utterance.speaker, other)
         )
+        faint = self._mean(other, utterance) - self._mean(utterance.speaker, utterance) > FAINT_DB
         length = min(len(own), len(theirs))
         if length < 4 * LAG:
             return False
         for lag in range(-LAG, LAG + 1):
             a = own[max(0, lag) : length + min(0, lag)]
             b = theirs[max(0, -lag) : length + min(0, -lag)]
-            if a.std() > 0 and b.std() > 0 and np.corrcoef(a, b)[0, 1] >= ALIKE:
+            both = (a > SOUND) & (b > SOUND)
+            if _correlation(a, b) >= ALIKE and (faint or _correlation(a[both], b[both]) >= INSIDE):
                 return True
         return False
 
@@ -116,6 +129,11 @@ class Crosstalk:
                 kept.append(utterance.words[at])
                 at += 1
         return replace(utterance, words=tuple(kept))
+
+
+def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """0 where there is none: too few, or always the same."""
+    return float(np.corrcoef(a, b)[0, 1]) if len(a) > 3 and a.std() > 0 and b.std() > 0 else 0.0
 
 
 def _alike(ours: Sequence[Word], theirs: Sequence[Word]) -> int:

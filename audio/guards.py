@@ -45,6 +45,11 @@ below 1 of 467 / 3 of 44; noise or 8 talkers 10 and 15 dB below 6 of 354 / 31 of
 alone whole sentences are written at -1.2 to -1.8."""
 
 
+SURE = -0.5
+"""Mean log probability above which a model means its repetitions. An invented loop as sure as that seldom ends by
+itself: it is cut at the token cap, or crowded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known about one decoding besides its words."""
@@ -62,22 +67,18 @@ class Evidence:
 
 
 def looping(words: Sequence[str]) -> bool:
-    """One word five times running, or a phrase of 2 to 8 words three times running over most of the text.
+    """One word five times running, or a phrase of 2 to 8 words three times running, over most of the text.
 
     WhisperLiveKit's rule: repeats must cover at least 55 % of the words.
     """
-    run = 1
-    for before, word in zip(words, words[1:], strict=False):
-        run = run + 1 if word == before else 1
-        if run >= 5:
-            return True
-    for size in range(2, 9):
-        for start in range(len(words) - 3 * size + 1):
+    for size in range(1, 9):
+        least = 5 if size == 1 else 3
+        for start in range(len(words) - least * size + 1):
             phrase = words[start : start + size]
             times = 1
             while words[start + times * size : start + (times + 1) * size] == phrase:
                 times += 1
-            if times >= 3 and times * size >= 0.55 * len(words):
+            if times >= least and times * size >= 0.55 * len(words):
                 return True
     return False
 
@@ -98,6 +99,11 @@ def suspicion(text: str, evidence: Evidence) -> str | None:
     if evidence.no_speech > 0.6 and evidence.mean_log_probability < -0.7:
         return "no-speech"
     return None
+
+
+def insisted(doubt: str | None, evidence: Evidence) -> bool:
+    """Whether a text that repeats itself, also in a full window, was said so: "No, no, no, no, no"."""
+    return doubt in ("loop", "repetitive") and evidence.mean_log_probability > SURE
 
 
 def believable(words: Sequence[Word], evidence: Evidence) -> tuple[Word, ...]:

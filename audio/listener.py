@@ -169,14 +169,15 @@ class Listener:
         return heard
 
     def _frame(self, channel: _Channel, frame: Frame, stretch: int) -> list[Heard]:
-        self._crosstalk.level(channel.speaker, frame)
+        pending = [ms for each in self._channels.values() if (ms := _earliest(each)) is not None]
+        self._crosstalk.level(channel.speaker, frame, min(pending, default=None))
         return self._steps(channel, channel.turns.push(frame, stretch=stretch))
 
     def _steps(self, channel: _Channel, steps: Iterator[Step]) -> list[Heard]:
         heard: list[Heard] = []
         for step in steps:
             if isinstance(step, Began):
-                if step.start != step.heard:
+                if not step.continued:
                     heard.append(SpeechActivity(channel.speaker, _ms(step.heard), True))
                 self._begin(channel, step)
             elif channel.open is not None:
@@ -191,6 +192,8 @@ class Listener:
                 if self._missing:
                     if final:
                         heard += self._hold(channel, utterance, step.pcm)
+                    else:
+                        utterance.task.sound.append(step.pcm)
                     continue
                 self._scheduler.submit(utterance.task, step.pcm, final=final, paused=paused)
                 if self._in_step:

@@ -312,6 +312,8 @@ class LiveDevices:
 
     def _opened_again(self, line: _Line) -> bool:
         with self._opening:
+            if self._closed.is_set():
+                return True
             line.close()
             if all(not other.active for other in self._lines):
                 # PortAudio finds a restarted sound server, or a device that was plugged in, only when started anew;
@@ -323,7 +325,10 @@ class LiveDevices:
                 line.open()
             except AudioError:
                 return False
-        return line.delivers()
+            finally:
+                if self._closed.is_set():  # while it was being opened: `close` did not find it
+                    self._shut()
+        return self._closed.is_set() or line.delivers()
 
 
 def open_devices(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
 import re
 import time
@@ -25,8 +24,9 @@ RATES = (4_000, 768_000)
 """Hz. Below, there is no intelligible speech; above, the header is damaged."""
 BLOCK_MS = 500
 """Read at a time: memory stays the same for a call of any length."""
-COMPARED_S = 30
-"""How much of a stereo file is compared to see whether its channels differ at all."""
+COMPARED = 120
+"""Blocks, spread over a stereo file, that are compared to see whether its channels differ at all: both may begin with
+silence, or with the same ringback."""
 SAME_DB = -30.0
 """Channels whose difference is this far under their sum hold the same sound. Two parties differ by about 0 dB even
 with strong crosstalk; one channel copied into two cancels exactly, also through OGG and MP3 of 32 to 128 kbit/s."""
@@ -252,11 +252,26 @@ def _blocks(file: soundfile.SoundFile) -> Iterator[Frames]:
         yield block[:count]
 
 
+def _spread(file: soundfile.SoundFile) -> Iterator[Frames]:
+    """Pieces spread over the file, up to where it breaks; all of a short one, or one whose length is not known."""
+    size = file.samplerate * BLOCK_MS // 1000
+    step = file.frames // (COMPARED * size) * size if file.frames < UNKNOWN_LENGTH else 0
+    if step <= size:
+        yield from _blocks(file)
+        return
+    for number in range(COMPARED):
+        try:
+            file.seek(number * step)
+            yield file.read(size, dtype="float32")
+        except soundfile.SoundFileError:
+            return
+
+
 def _same_channels(path: Path) -> bool:
     """Whether two channels hold the same sound: then neither is one party's alone."""
     together = apart = 0.0
     with _opened(path) as file:
-        for block in itertools.islice(_blocks(file), COMPARED_S * 1000 // BLOCK_MS):
+        for block in _spread(file):
             both = repaired(block)[0].astype(np.float64)
             together += float(np.sum((both[:, 0] + both[:, 1]) ** 2))
             apart += float(np.sum((both[:, 0] - both[:, 1]) ** 2))

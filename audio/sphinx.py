@@ -9,7 +9,8 @@ voices before it became a rule here:
 - On the demo's lines: without the second, flat search and with at most 3000 active states per frame, 4.3 % words wrong
   at half the CPU time of the default settings (4.7 %).
 - A decoder is 90 MB. So decoders are pooled, made on demand up to a bound: memory does not grow with the number of
-  calls. An utterance for which none is free has no provisional words, only final ones.
+  calls. An utterance for which none is free has no provisional words, only final ones: for these one decoder is kept
+  from the running passes, which hold theirs for as long as somebody speaks.
 """
 
 from __future__ import annotations
@@ -75,11 +76,11 @@ class SphinxRecogniser:
     embedded = True
 
     def __init__(self, *, decoders: int = 4) -> None:
-        """`decoders` bounds how many utterances are decoded at once, 90 MB each."""
+        """`decoders` bounds how many utterances have provisional words at once; with one more, 90 MB each."""
         self.name = "pocketsphinx en-us (embedded)"
         self.version = f"pocketsphinx {_installed_version()} en-us"
         self._free: list[Any] = [_new_decoder()]
-        self._unmade = max(decoders, 1) - 1
+        self._unmade = max(decoders, 1)
         self._change = threading.Condition()
 
     def begin(self, *, phrases: Sequence[str] = ()) -> SphinxDecoding:
@@ -103,11 +104,14 @@ class SphinxRecogniser:
             self.give_back(decoder)
 
     def borrow(self, *, wait: bool) -> Any:
-        """A decoder to use alone until `give_back`; None where none is free and `wait` is False."""
+        """A decoder to use alone until `give_back`.
+
+        Without `wait` the last one is left to those who wait, who need it only for a moment: None where no other is.
+        """
         with self._change:
+            if not wait and len(self._free) + self._unmade < 2:
+                return None
             while not self._free and not self._unmade:
-                if not wait:
-                    return None
                 self._change.wait()
             if self._free:
                 return self._free.pop()

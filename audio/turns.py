@@ -35,6 +35,8 @@ class Began:
 
     start: int
     heard: int
+    continued: bool = False
+    """The one before was cut in mid-speech."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class Turns:
                 yield self._end(cut, paused=False)
                 self._start = cut
                 self._fresh, self._marks = self.samples - cut, []
-                yield Began(cut, cut)
+                yield Began(cut, cut, continued=True)
         elif self._ends.voiced and stretch and self._fresh >= stretch * HOP:
             self._fresh = 0
             pcm, self._kept = self._kept, np.zeros(0, np.float32)

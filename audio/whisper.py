@@ -19,7 +19,7 @@ import numpy as np
 
 from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Pcm, Word
-from audio.guards import Evidence, believable, suspicion
+from audio.guards import Evidence, believable, insisted, suspicion
 from audio.memory import give_back
 from audio.models import verify_model
 from audio.steadiness import Steadiness
@@ -151,7 +151,7 @@ class WhisperRecogniser:
             self.retries += 1
             decoding.hint = ()
             (result,) = self.decode([decoding], FULL)
-        if result.suspicion is not None:
+        if result.suspicion is not None and not insisted(result.suspicion, result.evidence):
             return ()
         return believable(result.words, result.evidence)
 

@@ -129,6 +129,15 @@ def test_speech_after_a_long_mute_is_heard_at_once(customer):
     assert isinstance(first, Onset) and abs(first.sample - len(mute) - clean) <= 2 * FRAME
 
 
+@pytest.mark.parametrize("name", ["ringback", "european ringback", "hold chord"])
+def test_who_answers_after_ringback_or_music_on_a_clean_line_is_heard_at_once(customer, name):
+    speech = 0.5 * customer[: 8 * RATE]
+    clean = marks(speech)
+    heard = marks(np.concatenate([NOT_SPEECH[name], np.zeros(RATE, np.float32), speech]))
+    assert [type(mark) for mark in heard] == [Onset, Endpoint]
+    assert abs(heard[0].sample - 21 * RATE - clean[0].sample) <= 2 * FRAME
+
+
 def steps(pcm, stretch=1):
     activity, turns = VoiceActivity(), Turns()
     found = [step for frame in activity.push(pcm) for step in turns.push(frame, stretch=stretch)]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from audio.alignment import HOLE_S, Alignment
 from audio.events import Chunk, Gap, Speaker, Trouble
+from audio.resampling import Resampling
 
 AGENT, CUSTOMER = Speaker.AGENT, Speaker.CUSTOMER
 BLOCK_S = 0.02
@@ -145,6 +146,21 @@ def test_one_device_late_in_a_burst_is_silence_and_then_in_its_place() -> None:
     [gap] = line.gaps(CUSTOMER)
     assert gap[0] == 2000
     assert 2200 <= gap[1] <= 2500
+
+
+@pytest.mark.parametrize("rate", [8000, 48000, 96000])
+def test_a_device_of_another_rate_may_be_as_late_as_any(rate: int) -> None:
+    """Blocks of 40 ms, up to 60 ms late, and what resampling keeps back: once its filter is full nothing is lost."""
+    line, resampling, random = Line(), Resampling(rate, 1), np.random.default_rng(0)
+    late = np.maximum.accumulate([0.04 * (i + 1) + random.uniform(0, 0.06) for i in range(500)])
+    for at, speaker in sorted([(0.02 * (i + 1), AGENT) for i in range(1000)] + [(float(at), CUSTOMER) for at in late]):
+        if speaker is AGENT:
+            line.say(AGENT, at)
+        else:
+            sound = resampling.push(np.full((rate // 25, 1), 0.1, np.float32))[:, 0]
+            line.alignment.push(CUSTOMER, sound, OPENED + at)
+        line.ask(at)
+    assert [gap for gap in line.gaps(CUSTOMER) if gap[0] >= 1000] == []
 
 
 def test_blocks_dropped_on_the_way_are_silence_of_exactly_their_length() -> None:

@@ -34,6 +34,19 @@ def test_the_smallest_safe_window_is_kept_beside_the_model(model, sound):
     assert all(floor < found.floor_frames for floor in unsafe)
 
 
+def test_every_window_that_is_called_safe_has_been_tried(model, sound, monkeypatch):
+    shown = set()
+    decode = WhisperRecogniser.decode
+
+    def watched(recogniser, decodings, frames):
+        shown.add(frames)
+        return decode(recogniser, decodings, frames)
+
+    monkeypatch.setattr(WhisperRecogniser, "decode", watched)
+    found = calibrate(model, [sound[1, 20 * 16_000 : 21 * 16_000]])
+    assert shown == {row.floor_frames for row in found.rows}
+
+
 def test_too_few_words_change_nothing(model, sound):
     found = calibrate(model, [sound[1]])
     assert found.floor_frames is None and stored_floor(model) is None

@@ -6,6 +6,7 @@ a process of its own (PortAudio reads its environment once), and waits for what 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -19,11 +20,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from audio import live
 from audio.devices import Device, choose_devices
 from audio.errors import AudioError
 from audio.events import Speaker
 from audio.live import QUEUE_S, _Line
-from audio.pulse import PulseServer
+from audio.pulse import PulseServer, PulseUnreachable
 
 ROOT = Path(__file__).parent.parent
 QUIET_DB = -60.0
@@ -115,6 +117,37 @@ def test_only_what_had_arrived_before_the_question_is_taken() -> None:
         line._take_in(np.zeros((320, 1), np.float32), 10.0 + i)
     assert [block.at for block in line.take(12.5)] == [10.0, 11.0, 12.0]
     assert len(line.take(99.0)) == 7
+
+
+class NoPulse:
+    def recorded(self) -> dict[int, str]:
+        raise PulseUnreachable
+
+    def close(self) -> None:
+        pass
+
+
+def test_no_device_records_after_the_call_ended_while_it_was_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Stream] = []
+
+    class Stream:
+        def __init__(self, index: int, **settings: object) -> None:
+            self.active = True
+            opened.append(self)
+            if len(opened) > 2:  # the call ends before the device is open again
+                asyncio.run(call.close())
+
+        def close(self) -> None:
+            self.active = False
+
+    monkeypatch.setattr(live.portaudio, "InputStream", Stream)
+    monkeypatch.setattr(live.portaudio, "restart", lambda: None)
+    monkeypatch.setattr(live, "PulseServer", NoPulse)
+    call = live.LiveDevices(device(0, "microphone", pulse_source=""), device(1, "far end", pulse_source=""))
+    assert [stream.active for stream in opened] == [True, True]
+    for line in call._lines:
+        assert call._opened_again(line)
+    assert [stream.active for stream in opened] == [False, False, False]
 
 
 def python(script: str, environment: dict[str, str], *arguments: str, timeout: float = 60) -> str:

@@ -8,9 +8,23 @@ import numpy as np
 import pytest
 import soundfile
 
+from audio.activity import FRAME, Frame, decibel
 from audio.agenda import HUNG_MS, Task
-from audio.events import SAMPLE_RATE, Chunk, Gap, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure
+from audio.crosstalk import Crosstalk
+from audio.events import (
+    SAMPLE_RATE,
+    Chunk,
+    Gap,
+    Hypothesis,
+    Speaker,
+    SpeechActivity,
+    Trouble,
+    Utterance,
+    VoiceMeasure,
+    Word,
+)
 from audio.listener import BEHIND_MS, Listener
+from audio.nonspeech import telephone
 from audio.scheduling import Scheduler
 from audio.settling import plain
 from audio.whisper import WhisperRecogniser
@@ -167,6 +181,45 @@ def test_words_leaking_into_the_other_channel_stay_with_the_louder(scheduler, so
         assert not [line for line in lines(clean, other) if " ".join(line) in mine]
         kept = sum(" ".join(line) in mine for line in lines(clean, who))
         assert kept == len(lines(clean, who)) and len(mine) <= kept + 1, "a leak may be misheard, once"
+
+
+def bits(sound, truth, who):
+    """Every three words that are said in a row, equally loud."""
+    words = [word for word in truth if word["who"] == who]
+    for first, last in zip(words, words[2:], strict=False):
+        if last["end_ms"] - first["start_ms"] < 1800:
+            pcm = sound[BOTH.index(who), first["start_ms"] * 16 : last["end_ms"] * 16]
+            yield pcm * np.float32(0.1 / np.sqrt(np.mean(np.square(pcm))))
+
+
+def is_a_leak(customer, agent):
+    """Whether what the customer says while the agent says something is taken for the agent's."""
+    length = max(len(customer), len(agent))
+    crosstalk = Crosstalk(BOTH)
+    for who, pcm in zip(BOTH, (agent, customer), strict=True):
+        pcm = np.pad(pcm, (3200, 3200 + length - len(pcm)))
+        for at in range(0, len(pcm) - FRAME + 1, FRAME):
+            frame = pcm[at : at + FRAME]
+            crosstalk.level(who, Frame(frame, 0.0, decibel(float(np.mean(np.square(frame, dtype=np.float64))))))
+    words = (Word("cancel", 500, 700), Word("it", 800, 900))
+    [said] = crosstalk.hear(Utterance("c1", Speaker.CUSTOMER, 0, (length + 6400) // 16, words), {})
+    return not said.words
+
+
+def test_who_says_something_short_while_the_other_does_is_no_leak(sound, truth):
+    agents, customers = list(bits(sound, truth, "agent")), list(bits(sound, truth, "customer"))
+    pairs = [(theirs, own) for own in agents for theirs in customers if abs(len(own) - len(theirs)) < 4000][:200]
+    assert len(pairs) == 200 and sum(is_a_leak(0.35 * theirs, own) for theirs, own in pairs) <= 15
+    assert len(agents) == 25 and sum(is_a_leak(0.2 * telephone(own), own) for own in agents) >= 21
+
+
+@pytest.mark.parametrize("start_ms", range(13_000, 14_500, 250))
+def test_sound_that_begins_in_mid_speech_is_somebody_who_speaks(sound, start_ms):
+    scheduler = Scheduler(None, 1)
+    sentence = sound[1:, start_ms * 16 : 16_500 * 16]
+    heard = listen(Listener(scheduler, (Speaker.CUSTOMER,)), sentence, (Speaker.CUSTOMER,))
+    assert [item.speaking for item in heard if isinstance(item, SpeechActivity)] == [True, False]
+    scheduler.close()
 
 
 class Meter:

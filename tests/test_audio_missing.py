@@ -98,6 +98,23 @@ def test_held_speech_is_transcribed_when_a_recogniser_comes(chunks):
     scheduler.close()
 
 
+def test_a_leak_that_is_transcribed_minutes_later_stays_with_the_louder_channel(chunks):
+    agent = np.concatenate([chunk.channels[Speaker.AGENT] for chunk in chunks[:40]])
+    agent = np.pad(agent, (0, 1600 * 1300))
+    scheduler = Scheduler(None, 1)
+    listener = Listener(scheduler, BOTH, in_step=True, backfill_ms=60_000)
+    for at in range(0, len(agent), 1600):
+        pcm = agent[at : at + 1600]
+        listener.push(Chunk(at // 16, {Speaker.AGENT: pcm, Speaker.CUSTOMER: 0.15 * pcm}))
+    scheduler.adopt(Counting())
+    said = utterances(listener.push(Chunk(len(agent) // 16, dict.fromkeys(BOTH, CHUNK))) + listener.finish())
+    assert sorted((each.speaker, bool(each.words)) for each in said) == [
+        (Speaker.AGENT, True),
+        (Speaker.CUSTOMER, False),
+    ]
+    scheduler.close()
+
+
 def test_of_too_much_held_speech_the_agents_oldest_goes_first(chunks):
     scheduler = Scheduler(None, 1)
     listener = Listener(scheduler, BOTH, backfill_ms=8_000)
@@ -118,6 +135,19 @@ def test_what_calls_hold_together_has_its_bound_and_whoever_comes_last_gives_way
     assert not room.note("a third", 0) and room.note("a third", 16 * 12_000)
     first.finish(), second.finish()
     assert not room.note("a third", 16 * 12_000)
+    scheduler.close()
+
+
+@pytest.mark.parametrize("length_ms", range(7_100, 7_700, 100))  # a line of the customer's ends at 7.17 s
+def test_the_last_utterance_is_owed_whole_however_soon_after_it_the_call_ends(chunks, length_ms):
+    scheduler, owed = Scheduler(None, 1), []
+    listener = Listener(scheduler, BOTH, backfill_ms=60_000, owe=owed.append)
+    heard = pushed(listener, chunks[: length_ms // 100]) + listener.finish()
+    assert [each.speaker for each in owed].count(Speaker.CUSTOMER) == 1
+    assert sorted((each.start_ms, each.end_ms) for each in owed) == sorted(
+        (gap.start_ms, gap.end_ms) for gap in gaps(heard)
+    )
+    assert all(len(each.sound) == (each.end_ms - each.start_ms) * 16 for each in owed)
     scheduler.close()
 
 

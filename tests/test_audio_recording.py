@@ -133,6 +133,17 @@ def test_two_copies_of_one_mix_are_not_two_parties(tmp_path: Path, subtype: str)
     assert set(next(a for a in arrivals if isinstance(a, Chunk)).channels) == {Speaker.UNKNOWN}
 
 
+@pytest.mark.parametrize(("name", "rest_s"), [("call.wav", 60), ("call.wav", 180), ("call.flac", 180)])
+def test_a_call_is_known_by_all_of_it_not_by_how_it_begins(tmp_path: Path, name: str, rest_s: int) -> None:
+    path = tmp_path / name
+    ringback, parties = tone(440, 31, 8000), stereo(8000, rest_s)
+    soundfile.write(path, np.concatenate([np.stack([ringback, ringback], axis=1), parties]), 8000)
+    assert open_recording(path).speakers == (Speaker.AGENT, Speaker.CUSTOMER)
+    mix = parties.mean(axis=1)
+    soundfile.write(path, np.concatenate([np.zeros((31 * 8000, 2)), np.stack([mix, mix], axis=1)]), 8000)
+    assert open_recording(path).speakers == (Speaker.UNKNOWN,)
+
+
 def test_crosstalk_of_6_db_still_is_two_parties(tmp_path: Path) -> None:
     path = tmp_path / "call.wav"
     clean = stereo(16000)

@@ -57,6 +57,21 @@ def test_more_threads_than_decoders_wait_their_turn(lines: list[Pcm]) -> None:
     assert heard[0] and all(words == heard[0] for words in heard)
 
 
+def test_last_words_do_not_wait_for_others_to_stop_speaking(lines: list[Pcm]) -> None:
+    narrow = SphinxRecogniser(decoders=2)
+    first, second, third = speaking = [narrow.begin() for _ in range(3)]
+    for decoding in speaking:
+        decoding.extend(lines[3])
+    assert first.hypothesis() == second.hypothesis() != () == third.hypothesis()
+    with ThreadPoolExecutor(1) as thread:
+        last = thread.submit(third.final)
+        try:
+            words = last.result(timeout=60)
+        finally:
+            first.final()  # so that the thread comes to its end
+    assert words == narrow.words_in(lines[3])
+
+
 def test_words_in_pieces_are_the_words_of_the_whole(recogniser: SphinxRecogniser, lines: list[Pcm]) -> None:
     decoding = recogniser.begin(phrases=("call my guy",))
     for at in range(0, len(lines[1]), 1600):

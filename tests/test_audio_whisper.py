@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import soundfile
 
 from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Word
-from audio.guards import Evidence, believable, looping, suspicion
+from audio.guards import Evidence, believable, insisted, looping, suspicion
 from audio.settling import plain
 from audio.whisper import FLOOR_FILE, WhisperRecogniser, stored_floor
 from audio.windows import BUCKETS, FULL, SAFE_FLOOR, TAIL, Spectrum, forbid_trap, window_frames
@@ -175,12 +176,25 @@ def test_loops_are_noticed_and_plain_insistence_is_not():
     assert looping("i want my money i want my money i want my money".split())
     assert not looping("no no no stop it now".split())
     assert not looping("i want my money i want my money now please".split())
+    assert not looping("no no no no no i want to cancel my contract and i want a manager".split())
+
+
+def test_who_says_one_word_over_and_over_is_heard(recogniser):
+    pcm = soundfile.read(DATA / "spoken-call.flac", dtype="float32")[0][:, 1]
+    [this] = [word for word in json.loads((DATA / "spoken-call.json").read_text()) if word["word"] == "this."]
+    word = np.pad(pcm[(this["start_ms"] - 20) * 16 : (this["end_ms"] + 40) * 16], (0, 1600))
+    said = heard(recogniser, np.concatenate([np.zeros(3200, np.float32), *[word] * 6]))
+    assert len(said) >= 5 and {plain(each.text) for each in said} == {"this"}
+
+
+def test_a_repetition_is_believed_only_of_a_model_that_is_sure_and_for_nothing_else():
+    assert insisted("loop", EVIDENCE) and insisted("repetitive", EVIDENCE)
+    assert not insisted("loop", replace(EVIDENCE, mean_log_probability=-0.6))
+    assert not any(insisted(doubt, EVIDENCE) for doubt in (None, "unending", "crowded", "no-speech"))
 
 
 def test_invented_texts_are_suspected():
     def changed(**change):
-        from dataclasses import replace
-
         return replace(EVIDENCE, **change)
 
     assert suspicion("I want my money back", EVIDENCE) is None
@@ -194,8 +208,6 @@ def test_invented_texts_are_suspected():
 def test_stock_phrases_are_dropped_only_when_doubtful():
     def said(line, probability):
         return tuple(Word(word, 0, 100, probability) for word in line.split())
-
-    from dataclasses import replace
 
     brief = replace(EVIDENCE, voiced_ms=800)
     assert believable(said("Thank you.", 0.95), EVIDENCE)

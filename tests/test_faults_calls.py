@@ -6,9 +6,11 @@ import os
 import resource
 import time
 from datetime import UTC, datetime, timedelta
+from math import inf
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +21,7 @@ from assist.live.joining import Joining, join_and_stay, open_to_calls
 from assist.live.resuming import RESUME_S
 from audio.channels import SILENT_MS, ChannelWatch
 from audio.events import Chunk, Gap, Speaker, Trouble, Utterance
+from audio.recording import open_recording
 from tests.fault_rig import BOTH, SILENCE, Sound, acknowledging, in_a_child, killed_after, service
 
 STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
@@ -289,6 +292,20 @@ def test_a_channel_without_any_sound_while_the_other_side_speaks_is_told_within_
     [(at_ms, code, cleared)] = watched(20, lambda _: 0.1, lambda second: 0.0 if second >= 3 else 0.01)
     assert code == "channel-silent:customer" and not cleared
     assert 3_000 + SILENT_MS <= at_ms <= 3_000 + SILENT_MS + 2_000
+
+
+def test_an_idle_line_of_a_law_that_has_no_zero_is_a_dead_channel(tmp_path):
+    sound = np.zeros((8_000 * 13, 2))
+    sound[:, 0] = 0.1 * np.random.default_rng(1).standard_normal(len(sound))
+    soundfile.write(tmp_path / "call.wav", sound, 8_000, subtype="ALAW")
+    watch = ChannelWatch()
+
+    async def troubles():
+        source = open_recording(tmp_path / "call.wav", speed=inf)
+        return [trouble async for chunk in source for trouble in watch.push(chunk)]
+
+    told = asyncio.run(troubles())[0]
+    assert told.code == "channel-silent:customer" and not told.cleared
 
 
 def test_a_channel_that_comes_back_is_told():
