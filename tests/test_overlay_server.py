@@ -337,6 +337,8 @@ def test_bad_requests_for_records_get_one_clear_line() -> None:
             assert (await client.get("/api/records/none")).status_code == 404
             origin = {"origin": house.url}
             assert (await client.post("/api/records/x/marks", content=b"{", headers=origin)).status_code == 400
+            beyond = {"kind": "missed", "text": "there", "at_ms": 1 << 63}  # no number that a row could hold
+            assert (await client.post("/api/records/x/notes", json=beyond, headers=origin)).status_code == 400
             big = await client.post("/api/records/x/notes", content=b" " * 70_000, headers=origin)
             assert big.json()["code"] == "too-large"
 

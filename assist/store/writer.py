@@ -138,6 +138,7 @@ class Writer:
     def put(self, statement: Any, size: int = 200, *, wipe: bool = False) -> Future[None]:
         """Write this after everything put before; the receipt is fulfilled when it is on disk."""
         receipt: Future[None] = Future()
+        receipt.set_running_or_notify_cancel()  # whoever stops waiting for it does not stop the write
         with self._count:
             self._waiting += size
         self._queue.put(Write(statement, receipt, size, wipe))
@@ -210,11 +211,11 @@ class Writer:
             if any(write.wipe for write in batch):
                 with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                     connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
-        except (OperationalError, OSError) as error:
+        except (OperationalError, OSError, MemoryError) as error:
             with contextlib.suppress(SQLAlchemyError):
                 self._engine.dispose()
             return reason(error)
-        except SQLAlchemyError as error:
+        except Exception as error:  # the driver's own too: a number or a text that no row takes is none of SQLAlchemy's
             if len(batch) > 1:  # one unwritable row must not keep the others from the disk
                 return next((why for write in list(batch) if (why := self._single(write, batch))), None)
             bad = batch.pop()
@@ -234,4 +235,4 @@ class Writer:
 
 def reason(error: BaseException) -> str:
     """What the database said, as one line."""
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+    return (str(getattr(error, "orig", None) or error) or type(error).__name__).splitlines()[0]
