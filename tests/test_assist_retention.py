@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 import zipfile
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -71,6 +73,51 @@ def test_an_erased_call_is_in_no_file_and_the_other_one_is_whole(tmp_path):
 
     on_two_calls(tmp_path, check)
     assert not hits(tmp_path, CANARY) and hits(tmp_path, OTHER)
+
+
+def in_store(folder, word):
+    return {name for name, _ in hits(folder, word) if name.startswith("assist.db")}
+
+
+@contextmanager
+def a_reader(folder):
+    """Somebody in the middle of reading the store, as a backup is."""
+    with closing(sqlite3.connect(f"file:{folder / 'assist.db'}?mode=ro", uri=True)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM calls").fetchall()
+        yield
+
+
+def test_erased_is_said_when_the_log_is_empty_and_nothing_else_waits_for_whoever_reads(tmp_path):
+    def check(store, one, two):
+        with a_reader(tmp_path):
+            erased = store.erase([one])
+            for _ in range(3):
+                store.flush().result(10)
+            assert not erased.done() and in_store(tmp_path, CANARY)
+        erased.result(10)
+        assert not in_store(tmp_path, CANARY)
+
+    on_two_calls(tmp_path, check)
+
+
+def test_who_waits_is_told_why_and_the_next_run_wipes_what_this_one_could_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("assist.store.writer.WIPE_TOLD", 1)
+    url, calls, told = f"sqlite:///{tmp_path / 'assist.db'}", [], []
+    on_two_calls(tmp_path, lambda store, *made: calls.extend(made))
+    store = open_store(url, told.append)
+    with a_reader(tmp_path):
+        erased = store.erase(calls)
+        while not told:
+            assert not erased.done()
+        assert told == ["what was taken out is still in assist.db-wal: somebody reads it; trying again"]
+        store.close()
+        with pytest.raises(AssistError, match="which somebody reads"):
+            erased.result()
+    assert in_store(tmp_path, CANARY)
+    store = open_store(url)
+    assert not in_store(tmp_path, CANARY)
+    store.close()
 
 
 def test_words_go_first_then_the_record_then_the_consent_row(tmp_path):
