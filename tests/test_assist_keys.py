@@ -7,6 +7,7 @@ import pytest
 
 from assist.events import CallStarted
 from assist.records.folding import fold
+from assist.store import sqlite
 from assist.store.backups import restore_backup, write_backup
 from assist.store.keys import Keyring
 from assist.store.rows import Review
@@ -18,17 +19,14 @@ from tests.scripted_call import hits
 CANARY, OTHER = "quicksilver", "tangerine"
 
 
-def with_two_calls(folder):
-    store = open_store(f"sqlite:///{folder / 'assist.db'}")
-    for call, word in (("k1", CANARY), ("k2", OTHER)):
-        started = CallStarted(0, call, "dana", "", "", "", "2026-11-24T10:00:00+00:00", "t", ("customer",), {})
-        said = Utterance("c1", Speaker.CUSTOMER, 0, 900, (Word("my", 0, 300), Word(word, 300, 900)))
-        store.begin(call, started.started_at, "dana")
-        for n, event in enumerate((started, said)):
-            store.append(call, n, event)
-        store.finish(call, "ended", fold([started, said]).model_dump(mode="json"))
-        store.review(call, Review("2026-11-25", "Q", "comment", "", f"about {word}")).result()
-    return store
+def with_a_call(store, call, word):
+    started = CallStarted(0, call, "dana", "", "", "", "2026-11-24T10:00:00+00:00", "t", ("customer",), {})
+    said = Utterance("c1", Speaker.CUSTOMER, 0, 900, (Word("my", 0, 300), Word(word, 300, 900)))
+    store.begin(call, started.started_at, "dana")
+    for n, event in enumerate((started, said)):
+        store.append(call, n, event)
+    store.finish(call, "ended", fold([started, said]).model_dump(mode="json"))
+    store.review(call, Review("2026-11-25", "Q", "comment", "", f"about {word}")).result()
 
 
 def rows(folder):
@@ -42,7 +40,9 @@ def rows(folder):
 @pytest.fixture
 def store(tmp_path):
     (tmp_path / "data").mkdir()
-    store = with_two_calls(tmp_path / "data")
+    store = open_store(f"sqlite:///{tmp_path / 'data' / 'assist.db'}")
+    with_a_call(store, "k1", CANARY)
+    with_a_call(store, "k2", OTHER)
     write_backup(store, tmp_path / "old.backup")
     yield store
     store.close()
@@ -69,6 +69,21 @@ def test_an_old_backup_does_not_bring_an_erased_call_back(tmp_path, store):
     again.close()
 
 
+def test_nor_does_one_that_was_being_made_while_the_call_was_erased(tmp_path, store, monkeypatch):
+    sealing = sqlite.seal_copy
+
+    def erased_before(copy, keys):
+        store.erase(["k1"]).result()
+        sealing(copy, keys)
+
+    monkeypatch.setattr(sqlite, "seal_copy", erased_before)
+    write_backup(store, tmp_path / "new.backup")
+    store.close()
+    restore_backup(tmp_path / "new.backup", f"sqlite:///{tmp_path / 'data' / 'assist.db'}")
+    assert not hits(tmp_path, CANARY)
+    assert [call for call, *_ in rows(tmp_path)[0]] == ["k2"]
+
+
 def test_nor_words_whose_time_had_come_and_a_later_backup_has_a_key_of_its_own(tmp_path, store):
     from assist.privacy.retention import stripped
 
@@ -79,6 +94,20 @@ def test_nor_words_whose_time_had_come_and_a_later_backup_has_a_key_of_its_own(t
         with closing(sqlite3.connect(tmp_path / f"{name}.backup")) as copy:
             [[body]] = copy.execute("SELECT body FROM records WHERE call = 'k1'").fetchall()
         assert (keys.open("k1", body) is not None) == readable
+
+
+def test_a_call_that_began_while_a_backup_was_being_made_is_not_in_it(tmp_path, store, monkeypatch):
+    fetching = sqlite.fetch_keys
+
+    def begun_after(path, keys):
+        fetching(path, keys)
+        with_a_call(store, "k3", "marmalade")
+
+    monkeypatch.setattr(sqlite, "fetch_keys", begun_after)
+    write_backup(store, tmp_path / "new.backup")
+    with closing(sqlite3.connect(tmp_path / "new.backup")) as copy:
+        assert [call for (call,) in copy.execute("SELECT call FROM calls ORDER BY 1")] == ["k1", "k2"]
+    assert {name for name, _ in hits(tmp_path, "marmalade")} <= {"assist.db", "assist.db-wal"}
 
 
 def test_without_the_keys_a_backup_is_nothing(tmp_path, store):

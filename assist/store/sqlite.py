@@ -34,7 +34,7 @@ from assist.events import Event
 from assist.store import erasing, schema
 from assist.store.codec import decode, encode
 from assist.store.digest import digest_of
-from assist.store.keys import Keyring, seal_copy
+from assist.store.keys import Keyring, fetch_keys, seal_copy
 from assist.store.owner import Owner
 from assist.store.people import People
 from assist.store.rows import Hold, Review, StoredCall, StoredGate
@@ -257,13 +257,15 @@ class SqliteStore:
         What was said in a call stands in it under that call's own key, which stays in `keys.db` beside the store.
 
         Raises:
-            AssistError: code backup-failed.
+            AssistError: codes backup-failed, keys-failed.
         """
+        keys = Keyring.beside(self.path)
+        fetch_keys(self.path, keys)
         try:
             with self._reader.connect() as connection:
                 connection.execute(text("VACUUM INTO :out").bindparams(out=str(out)))
             out.chmod(0o600)
-            seal_copy(out, Keyring.beside(self.path))
+            seal_copy(out, keys)
         except (SQLAlchemyError, OSError) as error:
             raise AssistError("backup-failed", f"cannot write {out}: {reason(error)}") from None
 
