@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+from assist.errors import AssistError
 from assist.events import CallStarted
 from assist.records.folding import fold
 from assist.store import sqlite
@@ -108,6 +109,43 @@ def test_a_call_that_began_while_a_backup_was_being_made_is_not_in_it(tmp_path, 
     with closing(sqlite3.connect(tmp_path / "new.backup")) as copy:
         assert [call for (call,) in copy.execute("SELECT call FROM calls ORDER BY 1")] == ["k1", "k2"]
     assert {name for name, _ in hits(tmp_path, "marmalade")} <= {"assist.db", "assist.db-wal"}
+
+
+def test_a_backup_that_fails_leaves_nobodys_words_and_none_were_ever_on_its_disk(tmp_path, store, monkeypatch):
+    away = tmp_path / "away"
+    away.mkdir()
+
+    def full(copy, keys):
+        assert CANARY.encode() in copy.read_bytes() and copy.parent == tmp_path / "data"
+        assert copy.stat().st_mode & 0o077 == 0
+        assert list(away.iterdir()) == []
+        raise AssistError("backup-failed", "the disk is full")
+
+    monkeypatch.setattr(sqlite, "seal_copy", full)
+    with pytest.raises(AssistError, match="the disk is full"):
+        write_backup(store, away / "new.backup")
+    assert list(away.iterdir()) == []
+    assert {name for name, _ in hits(tmp_path, CANARY)} <= {"assist.db", "assist.db-wal"}
+
+
+def test_a_copy_that_would_take_the_room_of_live_calls_is_refused(tmp_path, store, monkeypatch):
+    monkeypatch.setattr(sqlite, "ROOM_BYTES", 1 << 60)
+    with pytest.raises(AssistError, match="make room"):
+        write_backup(store, tmp_path / "new.backup")
+    assert not list(tmp_path.glob("new.backup*"))
+
+
+def test_what_a_killed_backup_or_restore_left_beside_the_store_goes_when_it_is_opened(tmp_path, store):
+    url, data = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data"
+    store.close()
+    for name in ("assist.db.copying-17", "assist.db.restoring", "assist.db.restoring-journal"):
+        (data / name).write_text(f"my {CANARY}")
+    open_store(url).close()
+    assert {name for name, _ in hits(tmp_path, CANARY)} == {"assist.db"}
+    (data / "keys.db").write_text("no keys")
+    with pytest.raises(AssistError, match=r"keys\.db"):
+        restore_backup(tmp_path / "old.backup", url)
+    assert not list(data.glob("*.restoring*"))
 
 
 def test_without_the_keys_a_backup_is_nothing(tmp_path, store):

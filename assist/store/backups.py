@@ -13,6 +13,7 @@ from assist.errors import AssistError
 from assist.store.keys import Keyring, open_copy
 from assist.store.owner import Owner
 from assist.store.schema import SCHEMA_VERSION
+from assist.store.sqlite import RESTORING, remove_copies
 from assist.store.store import Store, path_of
 
 ASIDE = "%Y%m%dT%H%M%S"
@@ -28,13 +29,16 @@ def write_backup(store: Store, out: Path) -> int:
     if out.exists():
         raise AssistError("backup-exists", f"{out} exists already: expected a new file's name")
     part = out.with_name(out.name + ".part")
-    part.unlink(missing_ok=True)
-    store.backup(part)
-    check_backup(part)
     try:
+        part.unlink(missing_ok=True)
+        store.backup(part)
+        check_backup(part)
         os.replace(part, out)
     except OSError as error:
         raise AssistError("backup-failed", f"cannot write {out}: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            part.unlink()
     return out.stat().st_size
 
 
@@ -58,15 +62,19 @@ def restore_backup(backup: Path, store_url: str) -> Path | None:
 
 def _put_back(backup: Path, target: Path) -> Path | None:
     kept = None
-    fresh = target.with_name(target.name + ".restoring")
-    shutil.copyfile(backup, fresh)
-    fresh.chmod(0o600)
-    open_copy(fresh, Keyring.beside(target))
-    if target.exists():
-        _fold(target)
-        kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):{ASIDE}}{target.suffix}")
-        os.replace(target, kept)
-    os.replace(fresh, target)
+    remove_copies(target)
+    fresh = target.with_name(target.name + RESTORING)
+    try:
+        shutil.copyfile(backup, fresh)
+        fresh.chmod(0o600)
+        open_copy(fresh, Keyring.beside(target))
+        if target.exists():
+            _fold(target)
+            kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):{ASIDE}}{target.suffix}")
+            os.replace(target, kept)
+        os.replace(fresh, target)
+    finally:
+        remove_copies(target)
     return kept
 
 

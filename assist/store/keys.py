@@ -153,6 +153,8 @@ def seal_copy(path: Path, keys: Keyring) -> None:
     """
     try:
         with closing(sqlite3.connect(path)) as copy:
+            # A journal would hold what is sealed here; a copy that fails is thrown away, not rolled back.
+            copy.execute("PRAGMA journal_mode=OFF")
             copy.execute("PRAGMA secure_delete=ON")
             with copy:
                 for table, _ in SEALED:
