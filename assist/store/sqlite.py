@@ -135,6 +135,11 @@ class SqliteStore:
         with self._reader.connect() as connection:
             return [(row.n, row.type, row.body) for row in connection.execute(query)]
 
+    def logged(self) -> set[str]:
+        """Calls of which there are events."""
+        with self._reader.connect() as connection:
+            return set(connection.execute(select(schema.events.c.call).distinct()).scalars())
+
     def calls(self, state: str | None = None) -> list[StoredCall]:
         """Calls, newest first."""
         query = select(schema.calls).order_by(schema.calls.c.started_at.desc())
@@ -201,11 +206,12 @@ class SqliteStore:
 
     def strip(self, call: str, record: dict[str, Any]) -> Future[None]:
         """Take a call's words out and put a record without them in the old one's place."""
-        self.finish(call, "ended", record)
         keys = Keyring.beside(self.path)
 
         def gone(connection: Connection) -> None:
             keys.destroy([call])
+            for statement in _filing(call, record):
+                connection.execute(statement)
             erasing.strip(connection, call)
 
         return self._writer.put(gone, wipe=True)
