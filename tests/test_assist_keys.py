@@ -11,7 +11,7 @@ from assist.records.folding import fold
 from assist.store import sqlite
 from assist.store.backups import restore_backup, write_backup
 from assist.store.keys import Keyring
-from assist.store.rows import Review
+from assist.store.rows import Hold, Review, StoredGate, stamp
 from assist.store.searching import RecordQuery
 from assist.store.store import open_store
 from audio.events import Speaker, Utterance, Word
@@ -133,6 +133,26 @@ def test_a_copy_that_would_take_the_room_of_live_calls_is_refused(tmp_path, stor
     with pytest.raises(AssistError, match="make room"):
         write_backup(store, tmp_path / "new.backup")
     assert not list(tmp_path.glob("new.backup*"))
+
+
+def test_a_restore_keeps_what_was_decided_since_the_backup(tmp_path, store):
+    url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
+    agreed, refused = (StoredGate("all-party", consent, "dana", at=stamp()) for consent in ("granted", "refused"))
+    for call in ("k1", "k2"):
+        store.latch(call, agreed).result()
+    released, held = Hold("k1", "legal", "case 7", stamp()), Hold("k2", "legal", "case 8", stamp())
+    store.hold(released).result()
+    write_backup(store, tmp_path / "new.backup")
+    store.release("k1").result()
+    store.hold(held).result()
+    store.latch("k2", refused).result()
+    store.latch("k3", refused).result()
+    store.close()
+    restore_backup(tmp_path / "new.backup", url)
+    again = open_store(url)
+    assert again.holds() == [released, held], "one more is safe, one less is not"
+    assert [again.gate(call) for call in ("k1", "k2", "k3")] == [agreed, refused, refused]
+    again.close()
 
 
 def test_what_a_killed_backup_or_restore_left_beside_the_store_goes_when_it_is_opened(tmp_path, store):
