@@ -119,6 +119,7 @@ def test_what_is_done_reaches_the_desk_and_bad_messages_are_refused_in_one_line(
                 '{"do":"fly","call":"c1"}',
                 '{"do":"help","call":"c1","more":1}',
                 '{"do":"note","call":"c1","text":""}',
+                '{"do":"wrap-up","call":"c1","follow_ups":[{"id":"f1","done":false,"day":"2026-02-30"}]}',
             ):
                 await live.send(bad)
                 assert (await frame(live, "refused"))["text"].startswith("Not understood")
