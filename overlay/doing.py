@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from overlay.records import Text
 
@@ -78,12 +79,18 @@ class DoSay(_Do):
     text: Annotated[str, Field(min_length=1, max_length=600)]
 
 
+def _real_day(text: str) -> str:
+    if text:
+        date.fromisoformat(text)
+    return text
+
+
 class WrapUpFollowUpSet(_Said):
     """What the agent says about one follow-up."""
 
     id: Name
     done: bool
-    day: Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\d)?$")] = Field(
+    day: Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\d)?$"), AfterValidator(_real_day)] = Field(
         "", description="ISO date; empty: as it was said"
     )
 

@@ -71,7 +71,9 @@ class RecordNote(_Part):
 
     kind: Literal["comment", "missed", "contest", "outcome", "root-cause"]
     text: Text
-    at_ms: int | None = Field(None, ge=0, description="the place in the call it belongs to; missed: where")
+    at_ms: int | None = Field(
+        None, ge=0, le=86_400_000, description="the place in the call it belongs to; missed: where"
+    )
     signal: str = Field("", max_length=60, description="missed: the id of the signal that should have been there")
 
 

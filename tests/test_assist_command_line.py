@@ -62,6 +62,13 @@ def test_a_recorded_call_becomes_prompts_and_a_record(replayed):
     assert re.search(r"Incident record: .*\.html", answer.stdout)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+def test_record_files_are_their_owners_only(replayed):
+    home, _, _ = replayed
+    folder = home / "data" / "records"
+    assert [path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())] == [0o700, 0o600, 0o600]
+
+
 def test_the_record_matches_what_was_said_and_when(replayed):
     _, _, record = replayed
     script = json.loads((ROOT / "assist" / "demo" / "lines.json").read_text())

@@ -10,6 +10,7 @@ from assist.events import CallEnded, CallStarted, FollowUpNoted
 from assist.records.folding import fold
 from assist.records.followups import mark, open_followups, write_calendar
 from assist.records.icalendar import to_icalendar
+from assist.store.rows import Review
 from assist.store.store import open_store
 
 STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-24T10:00:00+00:00", "t", ("agent", "customer"), {})
@@ -44,6 +45,17 @@ def test_done_ones_leave_the_list_and_come_back_when_reopened(store):
     mark(store, ["k1/f1"], "lee", done=False)
     assert [each.id for each in open_followups(store)] == ["f1", "f2", "f3"]
     assert [(review.who, review.text) for review in store.reviews("k1")] == [("lee", "done"), ("lee", "open")]
+
+
+def test_a_day_that_is_none_hides_no_promise(store, tmp_path):
+    store.review("k1", Review("2026-11-24T11:00:00+00:00", "Dana", "due", "f1", "2026-02-30")).result()
+    assert [(each.id, str(each.day)) for each in open_followups(store)] == [
+        ("f2", "2026-11-27"),
+        ("f3", "None"),
+        ("f1", "None"),
+    ]
+    write_calendar(open_followups(store), tmp_path / "out.ics")
+    assert len(icalendar.Calendar.from_ical((tmp_path / "out.ics").read_bytes()).walk("VTODO")) == 1
 
 
 @pytest.mark.parametrize("name", ["f1", "k1/f9", "k2/f1", ""])

@@ -5,11 +5,13 @@ from contextlib import closing
 
 import pytest
 
+from assist.errors import AssistError
 from assist.events import CallStarted
 from assist.records.folding import fold
+from assist.store import sqlite
 from assist.store.backups import restore_backup, write_backup
 from assist.store.keys import Keyring
-from assist.store.rows import Review
+from assist.store.rows import Hold, Review, StoredGate, stamp
 from assist.store.searching import RecordQuery
 from assist.store.store import open_store
 from audio.events import Speaker, Utterance, Word
@@ -18,17 +20,14 @@ from tests.scripted_call import hits
 CANARY, OTHER = "quicksilver", "tangerine"
 
 
-def with_two_calls(folder):
-    store = open_store(f"sqlite:///{folder / 'assist.db'}")
-    for call, word in (("k1", CANARY), ("k2", OTHER)):
-        started = CallStarted(0, call, "dana", "", "", "", "2026-11-24T10:00:00+00:00", "t", ("customer",), {})
-        said = Utterance("c1", Speaker.CUSTOMER, 0, 900, (Word("my", 0, 300), Word(word, 300, 900)))
-        store.begin(call, started.started_at, "dana")
-        for n, event in enumerate((started, said)):
-            store.append(call, n, event)
-        store.finish(call, "ended", fold([started, said]).model_dump(mode="json"))
-        store.review(call, Review("2026-11-25", "Q", "comment", "", f"about {word}")).result()
-    return store
+def with_a_call(store, call, word):
+    started = CallStarted(0, call, "dana", "", "", "", "2026-11-24T10:00:00+00:00", "t", ("customer",), {})
+    said = Utterance("c1", Speaker.CUSTOMER, 0, 900, (Word("my", 0, 300), Word(word, 300, 900)))
+    store.begin(call, started.started_at, "dana")
+    for n, event in enumerate((started, said)):
+        store.append(call, n, event)
+    store.finish(call, "ended", fold([started, said]).model_dump(mode="json"))
+    store.review(call, Review("2026-11-25", "Q", "comment", "", f"about {word}")).result()
 
 
 def rows(folder):
@@ -42,7 +41,9 @@ def rows(folder):
 @pytest.fixture
 def store(tmp_path):
     (tmp_path / "data").mkdir()
-    store = with_two_calls(tmp_path / "data")
+    store = open_store(f"sqlite:///{tmp_path / 'data' / 'assist.db'}")
+    with_a_call(store, "k1", CANARY)
+    with_a_call(store, "k2", OTHER)
     write_backup(store, tmp_path / "old.backup")
     yield store
     store.close()
@@ -69,6 +70,21 @@ def test_an_old_backup_does_not_bring_an_erased_call_back(tmp_path, store):
     again.close()
 
 
+def test_nor_does_one_that_was_being_made_while_the_call_was_erased(tmp_path, store, monkeypatch):
+    sealing = sqlite.seal_copy
+
+    def erased_before(copy, keys):
+        store.erase(["k1"]).result()
+        sealing(copy, keys)
+
+    monkeypatch.setattr(sqlite, "seal_copy", erased_before)
+    write_backup(store, tmp_path / "new.backup")
+    store.close()
+    restore_backup(tmp_path / "new.backup", f"sqlite:///{tmp_path / 'data' / 'assist.db'}")
+    assert not hits(tmp_path, CANARY)
+    assert [call for call, *_ in rows(tmp_path)[0]] == ["k2"]
+
+
 def test_nor_words_whose_time_had_come_and_a_later_backup_has_a_key_of_its_own(tmp_path, store):
     from assist.privacy.retention import stripped
 
@@ -79,6 +95,77 @@ def test_nor_words_whose_time_had_come_and_a_later_backup_has_a_key_of_its_own(t
         with closing(sqlite3.connect(tmp_path / f"{name}.backup")) as copy:
             [[body]] = copy.execute("SELECT body FROM records WHERE call = 'k1'").fetchall()
         assert (keys.open("k1", body) is not None) == readable
+
+
+def test_a_call_that_began_while_a_backup_was_being_made_is_not_in_it(tmp_path, store, monkeypatch):
+    fetching = sqlite.fetch_keys
+
+    def begun_after(path, keys):
+        fetching(path, keys)
+        with_a_call(store, "k3", "marmalade")
+
+    monkeypatch.setattr(sqlite, "fetch_keys", begun_after)
+    write_backup(store, tmp_path / "new.backup")
+    with closing(sqlite3.connect(tmp_path / "new.backup")) as copy:
+        assert [call for (call,) in copy.execute("SELECT call FROM calls ORDER BY 1")] == ["k1", "k2"]
+    assert {name for name, _ in hits(tmp_path, "marmalade")} <= {"assist.db", "assist.db-wal"}
+
+
+def test_a_backup_that_fails_leaves_nobodys_words_and_none_were_ever_on_its_disk(tmp_path, store, monkeypatch):
+    away = tmp_path / "away"
+    away.mkdir()
+
+    def full(copy, keys):
+        assert CANARY.encode() in copy.read_bytes() and copy.parent == tmp_path / "data"
+        assert copy.stat().st_mode & 0o077 == 0
+        assert list(away.iterdir()) == []
+        raise AssistError("backup-failed", "the disk is full")
+
+    monkeypatch.setattr(sqlite, "seal_copy", full)
+    with pytest.raises(AssistError, match="the disk is full"):
+        write_backup(store, away / "new.backup")
+    assert list(away.iterdir()) == []
+    assert {name for name, _ in hits(tmp_path, CANARY)} <= {"assist.db", "assist.db-wal"}
+
+
+def test_a_copy_that_would_take_the_room_of_live_calls_is_refused(tmp_path, store, monkeypatch):
+    monkeypatch.setattr(sqlite, "ROOM_BYTES", 1 << 60)
+    with pytest.raises(AssistError, match="make room"):
+        write_backup(store, tmp_path / "new.backup")
+    assert not list(tmp_path.glob("new.backup*"))
+
+
+def test_a_restore_keeps_what_was_decided_since_the_backup(tmp_path, store):
+    url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
+    agreed, refused = (StoredGate("all-party", consent, "dana", at=stamp()) for consent in ("granted", "refused"))
+    for call in ("k1", "k2"):
+        store.latch(call, agreed).result()
+    released, held = Hold("k1", "legal", "case 7", stamp()), Hold("k2", "legal", "case 8", stamp())
+    store.hold(released).result()
+    write_backup(store, tmp_path / "new.backup")
+    store.release("k1").result()
+    store.hold(held).result()
+    store.latch("k2", refused).result()
+    store.latch("k3", refused).result()
+    store.close()
+    restore_backup(tmp_path / "new.backup", url)
+    again = open_store(url)
+    assert again.holds() == [released, held], "one more is safe, one less is not"
+    assert [again.gate(call) for call in ("k1", "k2", "k3")] == [agreed, refused, refused]
+    again.close()
+
+
+def test_what_a_killed_backup_or_restore_left_beside_the_store_goes_when_it_is_opened(tmp_path, store):
+    url, data = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data"
+    store.close()
+    for name in ("assist.db.copying-17", "assist.db.restoring", "assist.db.restoring-journal"):
+        (data / name).write_text(f"my {CANARY}")
+    open_store(url).close()
+    assert {name for name, _ in hits(tmp_path, CANARY)} == {"assist.db"}
+    (data / "keys.db").write_text("no keys")
+    with pytest.raises(AssistError, match=r"keys\.db"):
+        restore_backup(tmp_path / "old.backup", url)
+    assert not list(data.glob("*.restoring*"))
 
 
 def test_without_the_keys_a_backup_is_nothing(tmp_path, store):

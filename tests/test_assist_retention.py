@@ -2,20 +2,25 @@
 
 import asyncio
 import json
+import sqlite3
 import zipfile
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from assist.commands.main import app
 from assist.errors import AssistError
+from assist.events import CallEnded, CallStarted, HandOffNoted, PlanMoved, PlanOffered, PlanOption
 from assist.privacy.consent import Consent
-from assist.privacy.retention import due, erase, export, of_customer, purge
+from assist.privacy.retention import due, erase, export, of_customer, purge, stripped
+from assist.records.filing import file_record
 from assist.settings import KeepSettings
 from assist.store.backups import restore_backup, write_backup
 from assist.store.rows import Hold, Review, stamp
 from assist.store.searching import RecordQuery
 from assist.store.store import open_store
+from audio.events import Speaker, Utterance, Word
 from tests.scripted_call import hits, on_stage, said
 
 KEEP = KeepSettings()
@@ -73,6 +78,51 @@ def test_an_erased_call_is_in_no_file_and_the_other_one_is_whole(tmp_path):
     assert not hits(tmp_path, CANARY) and hits(tmp_path, OTHER)
 
 
+def in_store(folder, word):
+    return {name for name, _ in hits(folder, word) if name.startswith("assist.db")}
+
+
+@contextmanager
+def a_reader(folder):
+    """Somebody in the middle of reading the store, as a backup is."""
+    with closing(sqlite3.connect(f"file:{folder / 'assist.db'}?mode=ro", uri=True)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM calls").fetchall()
+        yield
+
+
+def test_erased_is_said_when_the_log_is_empty_and_nothing_else_waits_for_whoever_reads(tmp_path):
+    def check(store, one, two):
+        with a_reader(tmp_path):
+            erased = store.erase([one])
+            for _ in range(3):
+                store.flush().result(10)
+            assert not erased.done() and in_store(tmp_path, CANARY)
+        erased.result(10)
+        assert not in_store(tmp_path, CANARY)
+
+    on_two_calls(tmp_path, check)
+
+
+def test_who_waits_is_told_why_and_the_next_run_wipes_what_this_one_could_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("assist.store.writer.WIPE_TOLD", 1)
+    url, calls, told = f"sqlite:///{tmp_path / 'assist.db'}", [], []
+    on_two_calls(tmp_path, lambda store, *made: calls.extend(made))
+    store = open_store(url, told.append)
+    with a_reader(tmp_path):
+        erased = store.erase(calls)
+        while not told:
+            assert not erased.done()
+        assert told == ["what was taken out is still in assist.db-wal: somebody reads it; trying again"]
+        store.close()
+        with pytest.raises(AssistError, match="which somebody reads"):
+            erased.result()
+    assert in_store(tmp_path, CANARY)
+    store = open_store(url)
+    assert not in_store(tmp_path, CANARY)
+    store.close()
+
+
 def test_words_go_first_then_the_record_then_the_consent_row(tmp_path):
     def check(store, one, two):
         assert due(store, KEEP, later(179)).words == ()
@@ -88,6 +138,56 @@ def test_words_go_first_then_the_record_then_the_consent_row(tmp_path):
         assert store.gate(one) is None
 
     on_two_calls(tmp_path, check)
+
+
+def handed_over(store, *, heard):
+    """A call of half a year ago whose words were handed over and accepted; `heard`: they are in its transcript too."""
+    started = CallStarted(0, "k1", "dana", "", "", "", stamp(later(-181)), "t", ("agent", "customer"), {})
+    events = [
+        started,
+        *([Utterance("c1", Speaker.CUSTOMER, 0, 900, (Word(CANARY, 0, 900),))] if heard else []),
+        PlanOffered(1_000, (PlanOption("refund", "Refund", "", "yours"),)),
+        PlanMoved(2_000, "refund", "Refund", "accepted", "words", f"yes {CANARY}"),
+        HandOffNoted(3_000, "Sam", ((0, f"my {CANARY}"),), (f"promised: {CANARY}",), f"a colleague for {CANARY}"),
+        CallEnded(4_000, "hang-up"),
+    ]
+    store.begin("k1", started.started_at, "dana")
+    for n, event in enumerate(events):
+        store.append("k1", n, event)
+    store.flush().result(10)
+    record = file_record(store, "k1", "ended").model_dump(mode="json")
+    assert record["plan"][0]["heard"] and record["hand_offs"][0]["said"] and bool(record["transcript"]) == heard
+    return record
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_words_that_were_handed_over_or_showed_an_answer_go_too_also_where_nothing_was_transcribed(tmp_path, heard):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    handed_over(store, heard=heard)
+    assert purge(store, KEEP, tmp_path, later(0)).words == ("k1",)
+    assert not hits(tmp_path, CANARY)
+    assert store.record("k1")["plan"][0]["answer"] == "accepted" and store.record("k1")["hand_offs"][0]["to"] == "Sam"
+    assert due(store, KEEP, later(0)).words == ()
+    store.close()
+
+
+def test_words_left_in_a_record_by_an_earlier_version_are_due(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    record = handed_over(store, heard=True)
+    store.erase(["k1"])
+    store.finish("k1", "ended", {**record, "transcript": []}).result(10)
+    assert purge(store, KEEP, tmp_path, later(0)).words == ("k1",)
+    assert not hits(tmp_path, CANARY)
+    store.close()
+
+
+def test_words_go_from_the_record_and_from_the_log_at_once_or_from_neither(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    record = handed_over(store, heard=True)
+    with pytest.raises(AssistError):
+        store.strip("k1", stripped(record) | {"schema_version": 1 << 63}).result(10)
+    assert store.record("k1") == record and len(store.events("k1")) == 6
+    store.close()
 
 
 def test_a_call_on_hold_is_neither_purged_nor_erased_until_it_is_released(tmp_path):

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import sqlite3
@@ -10,7 +11,7 @@ import pytest
 from assist.errors import AssistError
 from assist.events import Action, CallStarted, SignalRaised
 from assist.store.codec import decode, encode
-from assist.store.rows import Review
+from assist.store.rows import Hold, Review
 from assist.store.searching import RecordQuery
 from assist.store.store import open_store
 from audio.events import Speaker, Trouble, Utterance, Word
@@ -156,6 +157,49 @@ def test_a_row_that_cannot_be_written_keeps_no_other_from_the_disk(tmp_path):
     also.result(10)
     with pytest.raises(AssistError):
         bad.result(10)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda store: store.review("k1", Review("2026-11-24", "Q", "missed", at_ms=1 << 63)),
+        lambda store: store.hold(Hold("k1", "Q", "case \udcff", "2026-11-24")),
+        lambda store: store._writer.put(lambda connection: [][0]),
+    ],
+    ids=["number", "text", "work"],
+)
+def test_what_the_driver_itself_refuses_keeps_no_other_from_the_disk(tmp_path, odd):
+    store = open_store(url(tmp_path))
+    good = store.append("k1", 0, EVENTS[3])
+    bad = odd(store)
+    also = store.append("k1", 1, EVENTS[4])
+    good.result(10)
+    also.result(10)
+    with pytest.raises(AssistError, match="[a-z]{4}"):
+        bad.result(10)
+    store.close()
+
+
+def test_whoever_stops_waiting_for_a_receipt_stops_no_write(tmp_path):
+    store = open_store(url(tmp_path))
+    other = sqlite3.connect(tmp_path / "assist.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+
+    async def page_that_goes():
+        receipt = store.append("k1", 0, EVENTS[3])
+        waiting = asyncio.ensure_future(asyncio.wrap_future(receipt))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        other.execute("COMMIT")
+        return receipt
+
+    receipt = asyncio.run(page_that_goes())
+    other.close()
+    store.append("k1", 1, EVENTS[4]).result(30)
+    assert receipt.done() and not receipt.cancelled()
+    assert [n for n, _ in store.events("k1")] == [0, 1]
     store.close()
 
 

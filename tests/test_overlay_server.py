@@ -119,6 +119,7 @@ def test_what_is_done_reaches_the_desk_and_bad_messages_are_refused_in_one_line(
                 '{"do":"fly","call":"c1"}',
                 '{"do":"help","call":"c1","more":1}',
                 '{"do":"note","call":"c1","text":""}',
+                '{"do":"wrap-up","call":"c1","follow_ups":[{"id":"f1","done":false,"day":"2026-02-30"}]}',
             ):
                 await live.send(bad)
                 assert (await frame(live, "refused"))["text"].startswith("Not understood")
@@ -337,6 +338,8 @@ def test_bad_requests_for_records_get_one_clear_line() -> None:
             assert (await client.get("/api/records/none")).status_code == 404
             origin = {"origin": house.url}
             assert (await client.post("/api/records/x/marks", content=b"{", headers=origin)).status_code == 400
+            beyond = {"kind": "missed", "text": "there", "at_ms": 1 << 63}  # no number that a row could hold
+            assert (await client.post("/api/records/x/notes", json=beyond, headers=origin)).status_code == 400
             big = await client.post("/api/records/x/notes", content=b" " * 70_000, headers=origin)
             assert big.json()["code"] == "too-large"
 

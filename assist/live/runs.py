@@ -205,16 +205,22 @@ async def _listen(
 
 
 def _leave_record(service: Service, call: str, console: Console) -> None:
-    """Write the record beside the store as JSON and HTML, and say where."""
+    """Write the record beside the store as JSON and HTML, for the store's owner only, and say where."""
     body = service.store.record(call)
     if body is None:
         console.print(NOT_KEPT, markup=False, soft_wrap=True)
         return
     folder = service.settings.data / "records"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{call}.json").write_text(json.dumps(body, ensure_ascii=False, indent=2), encoding="utf-8")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)  # one that an earlier version made
     out = folder / f"{call}.html"
-    out.write_text(page(read_record(body)), encoding="utf-8")
+    texts = {
+        folder / f"{call}.json": json.dumps(body, ensure_ascii=False, indent=2),
+        out: page(read_record(body)),
+    }
+    for path, text in texts.items():
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
     console.print(f"Incident record: {out}", markup=False, soft_wrap=True)
 
 

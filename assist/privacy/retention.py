@@ -61,6 +61,7 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         data: The data folder, where recordings and stores put aside are looked for as well.
     """
     holds = {hold.call for hold in store.holds()}
+    logged = store.logged()
     words: list[str] = []
     whole: list[str] = []
     held: list[str] = []
@@ -68,7 +69,7 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         age = now - datetime.fromisoformat(record["started_at"])
         if age > timedelta(days=keep.review_days):
             found = whole
-        elif age > timedelta(days=keep.transcript_days) and record["transcript"]:
+        elif age > timedelta(days=keep.transcript_days) and (record["call"] in logged or stripped(record) != record):
             found = words
         else:
             continue
@@ -115,9 +116,11 @@ def stripped(record: dict[str, Any]) -> dict[str, Any]:
     blank: dict[str, dict[str, Any]] = {
         "signals": {"quote": ""},
         "prompts": {"why": [], "words": ""},
+        "plan": {"heard": ""},
         "steps": {"words": ""},
         "follow_ups": {"words": ""},
         "alerts": {"reason": ""},
+        "hand_offs": {"said": [], "done": [], "words": ""},
     }
     for part, fields in blank.items():
         for each in out.get(part, []):

@@ -56,11 +56,19 @@ def open_followups(store: Store) -> list[OpenFollowUp]:
                 continue
             corrected = last.get(("due", each["id"]), "")
             due = corrected or each.get("day", "")
-            day = date.fromisoformat(due) if due else due_day(each["due"], said_on)
+            day = _read(due) if due else due_day(each["due"], said_on)
             moment = "" if corrected else each.get("at", "")
             at = datetime.fromisoformat(moment) if moment else None
             found.append(OpenFollowUp(digest["call"], each["id"], each["what"], each["due"], day, each["owner"], at))
     return sorted(found, key=lambda each: (each.day or date.max, each.at is None, str(each.at), each.call))
+
+
+def _read(day: str) -> date | None:
+    """A stored day; None where it is none, such as 30 February: earlier versions took those."""
+    try:
+        return date.fromisoformat(day)
+    except ValueError:
+        return None
 
 
 def mark(store: Store, names: Sequence[str], who: str, *, done: bool) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from assist.errors import AssistError
 from assist.store.keys import Keyring, open_copy
 from assist.store.owner import Owner
-from assist.store.schema import SCHEMA_VERSION
+from assist.store.schema import SCHEMA_VERSION, gates, holds
+from assist.store.sqlite import RESTORING, remove_copies
 from assist.store.store import Store, path_of
 
 ASIDE = "%Y%m%dT%H%M%S"
@@ -28,13 +29,16 @@ def write_backup(store: Store, out: Path) -> int:
     if out.exists():
         raise AssistError("backup-exists", f"{out} exists already: expected a new file's name")
     part = out.with_name(out.name + ".part")
-    part.unlink(missing_ok=True)
-    store.backup(part)
-    check_backup(part)
     try:
+        part.unlink(missing_ok=True)
+        store.backup(part)
+        check_backup(part)
         os.replace(part, out)
     except OSError as error:
         raise AssistError("backup-failed", f"cannot write {out}: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            part.unlink()
     return out.stat().st_size
 
 
@@ -52,22 +56,46 @@ def restore_backup(backup: Path, store_url: str) -> Path | None:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with closing(Owner(target)):
             return _put_back(backup, target)
-    except OSError as error:
-        raise AssistError("restore-failed", f"cannot write {target}: {error.strerror or error}") from None
+    except (OSError, sqlite3.Error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise AssistError("restore-failed", f"cannot write {target}: {why}") from None
 
 
 def _put_back(backup: Path, target: Path) -> Path | None:
     kept = None
-    fresh = target.with_name(target.name + ".restoring")
-    shutil.copyfile(backup, fresh)
-    fresh.chmod(0o600)
-    open_copy(fresh, Keyring.beside(target))
-    if target.exists():
-        _fold(target)
-        kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):{ASIDE}}{target.suffix}")
-        os.replace(target, kept)
-    os.replace(fresh, target)
+    remove_copies(target)
+    fresh = target.with_name(target.name + RESTORING)
+    try:
+        shutil.copyfile(backup, fresh)
+        fresh.chmod(0o600)
+        open_copy(fresh, Keyring.beside(target))
+        if target.exists():
+            _fold(target)
+            _carry_over(target, fresh)
+            kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):{ASIDE}}{target.suffix}")
+            os.replace(target, kept)
+        os.replace(fresh, target)
+    finally:
+        remove_copies(target)
     return kept
+
+
+def _carry_over(former: Path, fresh: Path) -> None:
+    """What was decided since the backup still holds: holds, and the newest word about consent of each call."""
+    for table in (holds, gates):
+        names = [f'"{column.name}"' for column in table.columns]
+        try:
+            with closing(_unchanged(former)) as reading:
+                rows = reading.execute(f"SELECT {', '.join(names)} FROM {table.name}").fetchall()
+        except sqlite3.Error:
+            continue  # not readable: there is nothing to carry over
+        with closing(sqlite3.connect(fresh)) as writing, writing:
+            newer = ", ".join(f"{name} = excluded.{name}" for name in names)
+            writing.executemany(
+                f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
+                f"ON CONFLICT (call) DO UPDATE SET {newer} WHERE excluded.at >= {table.name}.at",
+                rows,
+            )
 
 
 def put_aside(data: Path) -> list[tuple[Path, datetime]]:

@@ -79,6 +79,10 @@ class Keyring:
             database.executemany("INSERT INTO keys VALUES (?, ?)", fresh.items())
         self._known |= {call: AESGCM(key) for call, key in (found | fresh).items() if call in wanted}
 
+    def at_hand(self, call: str) -> bool:
+        """The call's key was fetched or made before; it is used as it was then."""
+        return call in self._known
+
     def destroy(self, calls: Iterable[str]) -> None:
         """Forget the keys of calls; on disk they are overwritten before this returns.
 
@@ -124,18 +128,38 @@ class Keyring:
             raise AssistError("keys-failed", f"{self._path}: {error}") from None
 
 
+def fetch_keys(store: Path, keys: Keyring) -> None:
+    """Have the keys of every call in a store at hand, made where they are missing.
+
+    Raises:
+        AssistError: codes keys-failed, backup-failed.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=10)) as reading:
+            calls = {call for table, _ in SEALED for (call,) in reading.execute(f"SELECT DISTINCT call FROM {table}")}
+    except sqlite3.Error as error:
+        raise AssistError("backup-failed", f"cannot read {store}: {error}") from None
+    keys.fetch(calls, make=True)
+
+
 def seal_copy(path: Path, keys: Keyring) -> None:
     """Seal every call in a copy of the store, and take the full-text index out of it.
+
+    The keys are those at hand since before the copy was made (`fetch_keys`): under a key made now, a call that was
+    erased since would stay readable. A call that has none began since, and is taken out.
 
     Raises:
         AssistError: codes keys-failed, backup-failed.
     """
     try:
         with closing(sqlite3.connect(path)) as copy:
+            # A journal would hold what is sealed here; a copy that fails is thrown away, not rolled back.
+            copy.execute("PRAGMA journal_mode=OFF")
             copy.execute("PRAGMA secure_delete=ON")
             with copy:
                 for table, _ in SEALED:
-                    keys.fetch((call for (call,) in copy.execute(f"SELECT DISTINCT call FROM {table}")), make=True)
+                    calls = [call for (call,) in copy.execute(f"SELECT DISTINCT call FROM {table}")]
+                    _take_out(copy, (call for call in calls if not keys.at_hand(call)))
                 for table, column in SEALED:
                     rows = copy.execute(f"SELECT rowid, call, {column} FROM {table}").fetchall()
                     copy.executemany(
@@ -171,9 +195,7 @@ def open_copy(path: Path, keys: Keyring) -> list[str]:
                         gone.add(call)
                     else:
                         copy.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (plain, row))
-            for call in gone:
-                for table in (*(name for name, _ in SEALED), "calls"):
-                    copy.execute(f"DELETE FROM {table} WHERE call = ?", (call,))
+            _take_out(copy, gone)
             copy.execute(SPOKEN)
             indexed = {call for (call,) in copy.execute("SELECT call FROM spoken")}
             for call, body in copy.execute("SELECT call, body FROM records").fetchall():
@@ -183,3 +205,9 @@ def open_copy(path: Path, keys: Keyring) -> list[str]:
     except sqlite3.Error as error:
         raise AssistError("backup-damaged", f"{path} cannot be opened: {error}") from None
     return sorted(gone)
+
+
+def _take_out(copy: sqlite3.Connection, calls: Iterable[str]) -> None:
+    for call in calls:
+        for table in (*(name for name, _ in SEALED), "calls"):
+            copy.execute(f"DELETE FROM {table} WHERE call = ?", (call,))

@@ -7,6 +7,8 @@ One writer (assist/store/writer.py) owns the one connection that writes, and one
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, fields
@@ -34,12 +36,17 @@ from assist.events import Event
 from assist.store import erasing, schema
 from assist.store.codec import decode, encode
 from assist.store.digest import digest_of
-from assist.store.keys import Keyring, seal_copy
+from assist.store.keys import Keyring, fetch_keys, seal_copy
 from assist.store.owner import Owner
 from assist.store.people import People
 from assist.store.rows import Hold, Review, StoredCall, StoredGate
 from assist.store.searching import RecordQuery, matching
 from assist.store.writer import BACKLOG_BYTES, NoWriter, Reserve, Writer, Writing, reason
+
+COPYING, RESTORING = ".copying", ".restoring"
+"""Ends of the names of copies beside the store whose words are not sealed yet, or no longer."""
+ROOM_BYTES = 64 << 20
+"""Left free by a copy beside the store: live calls are written there too."""
 
 
 class SqliteStore:
@@ -58,6 +65,7 @@ class SqliteStore:
                 "data-folder", f"cannot write {path}: {why}; choose a writable folder with --data"
             ) from None
         self._owner = Owner(path)
+        remove_copies(path)
         self._engine = _engine(path)
         self._reader = _engine(path, read_only=True)
         try:
@@ -127,6 +135,11 @@ class SqliteStore:
         with self._reader.connect() as connection:
             return [(row.n, row.type, row.body) for row in connection.execute(query)]
 
+    def logged(self) -> set[str]:
+        """Calls of which there are events."""
+        with self._reader.connect() as connection:
+            return set(connection.execute(select(schema.events.c.call).distinct()).scalars())
+
     def calls(self, state: str | None = None) -> list[StoredCall]:
         """Calls, newest first."""
         query = select(schema.calls).order_by(schema.calls.c.started_at.desc())
@@ -193,11 +206,12 @@ class SqliteStore:
 
     def strip(self, call: str, record: dict[str, Any]) -> Future[None]:
         """Take a call's words out and put a record without them in the old one's place."""
-        self.finish(call, "ended", record)
         keys = Keyring.beside(self.path)
 
         def gone(connection: Connection) -> None:
             keys.destroy([call])
+            for statement in _filing(call, record):
+                connection.execute(statement)
             erasing.strip(connection, call)
 
         return self._writer.put(gone, wipe=True)
@@ -254,18 +268,34 @@ class SqliteStore:
     def backup(self, out: Path) -> None:
         """A consistent copy of everything acknowledged so far, made while calls go on (VACUUM INTO).
 
-        What was said in a call stands in it under that call's own key, which stays in `keys.db` beside the store.
+        What was said in a call stands in it under that call's own key, which stays in `keys.db` beside the store. Until
+        it is sealed the copy lies beside the store as well, so that no other disk ever holds words in the clear.
 
         Raises:
-            AssistError: code backup-failed.
+            AssistError: codes backup-failed, keys-failed.
         """
+        keys = Keyring.beside(self.path)
+        fetch_keys(self.path, keys)
+        copy = self.path.with_name(f"{self.path.name}{COPYING}-{os.getpid()}")
         try:
+            room = shutil.disk_usage(copy.parent).free
+            needed = 2 * self.path.stat().st_size + ROOM_BYTES
+            if room < needed:
+                raise AssistError(
+                    "backup-failed",
+                    f"{needed >> 20} MiB are needed for the copy in {copy.parent}, {room >> 20} are free: make room",
+                )
+            os.close(os.open(copy, os.O_CREAT | os.O_WRONLY, 0o600))
             with self._reader.connect() as connection:
-                connection.execute(text("VACUUM INTO :out").bindparams(out=str(out)))
-            out.chmod(0o600)
-            seal_copy(out, Keyring.beside(self.path))
+                connection.execute(text("VACUUM INTO :copy").bindparams(copy=str(copy)))
+            seal_copy(copy, keys)
+            shutil.move(copy, out)
+            with open(out, "rb+") as written:
+                os.fsync(written.fileno())
         except (SQLAlchemyError, OSError) as error:
             raise AssistError("backup-failed", f"cannot write {out}: {reason(error)}") from None
+        finally:
+            copy.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Write what is waiting, then let go. While the disk refuses, one last try is made."""
@@ -298,6 +328,13 @@ class ReadOnlyStore(SqliteStore):
     def close(self) -> None:
         """Let go."""
         self._reader.dispose()
+
+
+def remove_copies(store: Path) -> None:
+    """Remove what a backup or a restore that was killed has left beside a store; for whoever owns it."""
+    for end in (COPYING, RESTORING):
+        for left in store.parent.glob(f"{store.name}{end}*"):
+            left.unlink(missing_ok=True)
 
 
 def _row(call: str, n: int, event: Event) -> dict[str, Any]:

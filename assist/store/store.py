@@ -53,6 +53,10 @@ class Store(Protocol):
         """The same as they stand on disk: number, type, JSON."""
         ...
 
+    def logged(self) -> set[str]:
+        """Calls of which there are events."""
+        ...
+
     def calls(self, state: str | None = None) -> list[StoredCall]:
         """Calls, newest first."""
         ...
@@ -94,7 +98,7 @@ class Store(Protocol):
         ...
 
     def strip(self, call: str, record: dict[str, Any]) -> Future[None]:
-        """Take a call's words out and put a record without them in the old one's place."""
+        """Take a call's words out and put a record without them in the old one's place; both at once."""
         ...
 
     def forget(self, calls: Sequence[str]) -> Future[None]:

@@ -5,6 +5,9 @@ returned on a connection with synchronous=FULL: an event acknowledged is an even
 nothing is dropped: the batch waits and is written again, whole, on a fresh connection, with a page that is dirty for
 certain (after a failed fsync nothing that the old connection believed can be trusted, and a COMMIT that finds nothing
 to write calls no fsync).
+
+What was taken out for good leaves copies in the write-ahead log, which can be emptied only while nobody reads an older
+state of the store. Its receipt waits until that was done; nothing else waits for it.
 """
 
 from __future__ import annotations
@@ -34,6 +37,12 @@ RESERVE_BYTES = 4 << 20
 while (an hour of 20 calls is about 4 MiB of events)."""
 BACKLOG_BYTES = 16 << 20
 """So much waiting to be written means that no new call should begin."""
+WIPE_AGAIN_S = 0.2
+"""Between tries to empty the write-ahead log while somebody reads the store."""
+WIPE_BUSY_MS = 100
+"""One try stands in the way of what is to be written for so long at most."""
+WIPE_TOLD = 20
+"""After so many tries it is told as trouble: receipts are waiting, a pause among them perhaps."""
 
 
 @dataclass(slots=True)
@@ -126,7 +135,12 @@ class Writer:
         self._closing = threading.Event()
         self._count = threading.Lock()
         self._waiting = 0
+        self._unwiped: list[Write] = [Write(None, Future(), 0, wipe=True)]
+        """Committed, but copies of what they took out are still in the write-ahead log. The first stands for what an
+        earlier run took out and could not wipe."""
+        self._wipes = 0
         reserve.keep()
+        self._wipe()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
@@ -138,6 +152,7 @@ class Writer:
     def put(self, statement: Any, size: int = 200, *, wipe: bool = False) -> Future[None]:
         """Write this after everything put before; the receipt is fulfilled when it is on disk."""
         receipt: Future[None] = Future()
+        receipt.set_running_or_notify_cancel()  # whoever stops waiting for it does not stop the write
         with self._count:
             self._waiting += size
         self._queue.put(Write(statement, receipt, size, wipe))
@@ -150,12 +165,18 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
+        self._write_all()
+        self._wipe()
+        self._fail(self._unwiped, f"what was taken out is still in {self._name}-wal, which somebody reads")
+
+    def _write_all(self) -> None:
         failures = 0
         batch: list[Write] = []
         closing = False
         while not (closing and not batch):
             closing = self._gather(batch) or closing
             if not batch:
+                self._wipe()
                 continue
             error = self._commit(batch, again=failures > 0)
             if error is None:
@@ -172,18 +193,23 @@ class Writer:
                 self._on_trouble(f"cannot write {self._name}: {error}; {reserve}")
             failures += 1
             if closing and failures > 1:
-                failed = AssistError("store-failed", f"could not write {self._name}: {error}")
-                for write in batch:
-                    write.receipt.set_exception(failed)
+                self._fail(batch, f"could not write {self._name}: {error}")
                 return
             if not spent:
                 self._closing.wait(RETRY_S[min(failures, len(RETRY_S)) - 1])
 
     def _gather(self, batch: list[Write]) -> bool:
-        """Fill the batch with what waits; block only for an empty one. Whether the end was seen."""
+        """Fill the batch with what waits; block only for an empty one, and not for long while something is to be wiped.
+
+        Returns:
+            Whether the end was seen.
+        """
         closing = False
         while len(batch) < BATCH and (not batch or not self._queue.empty()):
-            item = self._queue.get()
+            try:
+                item = self._queue.get(timeout=WIPE_AGAIN_S if self._unwiped else None)
+            except queue.Empty:
+                break
             if item is None:
                 closing = True
                 break
@@ -193,8 +219,46 @@ class Writer:
     def _acknowledge(self, writes: list[Write]) -> None:
         with self._count:
             self._waiting -= sum(write.size for write in writes)
+        self._unwiped += [write for write in writes if write.wipe]
+        self._wipe()
         for write in writes:
+            if not write.wipe:
+                write.receipt.set_result(None)
+
+    def _fail(self, writes: list[Write], why: str) -> None:
+        for write in writes:
+            write.receipt.set_exception(AssistError("store-failed", why))
+
+    def _wipe(self) -> None:
+        """Empty the write-ahead log where that is due and can be done now; then its receipts are fulfilled."""
+        if not self._unwiped:
+            return
+        why = self._emptied()
+        if why is not None:
+            self._wipes += 1
+            if self._wipes == WIPE_TOLD:
+                self._on_trouble(f"what was taken out is still in {self._name}-wal: {why}; trying again")
+            return
+        wiped, self._unwiped = self._unwiped, []
+        told, self._wipes = self._wipes >= WIPE_TOLD, 0
+        if told:
+            self._on_trouble(None)
+        for write in wiped:
             write.receipt.set_result(None)
+
+    def _emptied(self) -> str | None:
+        """One try to empty the write-ahead log; the reason where it was not emptied."""
+        try:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                patience_ms = connection.execute(text("PRAGMA busy_timeout")).scalar_one()
+                connection.execute(text(f"PRAGMA busy_timeout={WIPE_BUSY_MS}"))
+                busy, *_ = connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).one()
+                connection.execute(text(f"PRAGMA busy_timeout={patience_ms}"))
+        except (SQLAlchemyError, OSError) as error:
+            with contextlib.suppress(SQLAlchemyError):
+                self._engine.dispose()
+            return reason(error)
+        return "somebody reads it" if busy else None
 
     def _commit(self, batch: list[Write], *, again: bool = False) -> str | None:
         """One transaction; the reason where the disk refused. A connection that failed is never used again."""
@@ -207,14 +271,11 @@ class Writer:
                         write.statement(connection)
                     else:
                         connection.execute(write.statement)
-            if any(write.wipe for write in batch):
-                with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                    connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
-        except (OperationalError, OSError) as error:
+        except (OperationalError, OSError, MemoryError) as error:
             with contextlib.suppress(SQLAlchemyError):
                 self._engine.dispose()
             return reason(error)
-        except SQLAlchemyError as error:
+        except Exception as error:  # the driver's own too: a number or a text that no row takes is none of SQLAlchemy's
             if len(batch) > 1:  # one unwritable row must not keep the others from the disk
                 return next((why for write in list(batch) if (why := self._single(write, batch))), None)
             bad = batch.pop()
@@ -234,4 +295,4 @@ class Writer:
 
 def reason(error: BaseException) -> str:
     """What the database said, as one line."""
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+    return (str(getattr(error, "orig", None) or error) or type(error).__name__).splitlines()[0]
