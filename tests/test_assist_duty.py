@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from assist.live.desk import Desk
+from assist.screens.cards import STEPS_SHOWN
 from overlay import doing, messages
 from overlay.errors import OverlayError
 from overlay.identity import Identity
@@ -73,6 +74,32 @@ def test_a_request_for_help_from_raised_to_resolved_on_every_page_and_in_the_rec
                 "turn", "alert-seen", "claim", "message", "resolve"]  # fmt: skip
 
     asyncio.run(scene())
+
+
+def test_however_much_its_holder_does_in_a_call_the_agents_page_says_who_is_on_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        async with quiet_service(tmp_path) as service:
+            desk, hub = Desk(service), service.hub
+            desk.presence(MARIA, "board", True)
+            call, _ = service.start(QuietLine(), agent="Dana")
+            await asyncio.sleep(0)
+            do = lambda who, **what: desk.do(who, doing.DO.validate_python({"call": call, **what}))  # noqa: E731
+            await do(DANA, do="help")
+            await do(MARIA, do="alert", alert="a1", what="claim")
+            for n in range(2 * STEPS_SHOWN):
+                await do(MARIA, do="watch", on=n % 2 == 0)
+                await do(MARIA, do="tell", text=f"Line {n}.")
+            board: Any = hub.latest("board", f"alert/{call}-a1")
+            assert len(board.course) == STEPS_SHOWN and board.course[0].what != "claimed"
+            assert getattr(hub.latest("agent/Dana", "notice/handled"), "text", "") == "Maria is on it"
+            await do(MARIA, do="alert", alert="a1", what="release")
+            row: Any = hub.latest("board", f"row/{call}")
+            assert (row.handled_by, hub.latest("agent/Dana", "notice/handled")) == ("", None)
+
+    asyncio.run(scene())
+    assert not caplog.records
 
 
 def test_an_over_limit_request_is_answered_once_and_on_the_agents_page(tmp_path: Path) -> None:

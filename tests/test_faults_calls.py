@@ -19,6 +19,7 @@ from assist.live.joining import Joining, join_and_stay, open_to_calls
 from assist.live.resuming import RESUME_S
 from audio.channels import SILENT_MS, ChannelWatch
 from audio.events import Chunk, Gap, Speaker, Trouble, Utterance
+from overlay.hub import Hub
 from tests.fault_rig import BOTH, SILENCE, Sound, acknowledging, in_a_child, killed_after, service
 
 STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
@@ -226,6 +227,55 @@ def test_a_clock_that_was_set_back_gives_no_negative_time(tmp_path):
         await one.close()
 
     asyncio.run(run())
+
+
+class Torn(Hub):
+    """A board on which no row can be drawn."""
+
+    def show(self, room, key, message):
+        if key.startswith("row/"):
+            raise RuntimeError("i want to speak to your manager")
+        super().show(room, key, message)
+
+
+def test_a_page_that_cannot_be_drawn_costs_a_call_neither_its_end_nor_an_event(tmp_path, caplog):
+    async def run(hub):
+        one = service(tmp_path / type(hub).__name__)
+        one.hub = hub
+        one.open()
+        call, task = one.start(Sound(200), agent="Dana")
+        await task
+        logged, record = one.store.events(call), one.store.record(call)
+        await one.close()
+        assert [n for n, _ in logged] == list(range(len(logged)))
+        return [event for _, event in logged[1:]], record["ended"]
+
+    torn, whole = asyncio.run(run(Torn())), asyncio.run(run(Hub()))
+    assert torn == whole and torn[1] == "end-of-recording"
+    assert "pages were not drawn: RuntimeError" in caplog.text and "your manager" not in caplog.text
+
+
+def test_an_event_after_one_that_could_not_be_told_has_a_number_of_its_own(tmp_path):
+    def listener(event):
+        if isinstance(event, Action) and event.detail == "first":
+            raise RuntimeError
+
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        call, task = one.start(Sound(), agent="Dana", listener=listener)
+        await asyncio.sleep(0)
+        live = one.calls[call]
+        with pytest.raises(RuntimeError):
+            live.act(Action(0, "Dana", "agent", "note", detail="first"))
+        live.act(Action(0, "Dana", "agent", "note", detail="second"))
+        live.hang_up()
+        await task
+        said = [event.detail for _, event in one.store.events(call) if isinstance(event, Action)]
+        await one.close()
+        return said
+
+    assert asyncio.run(run()) == ["first", "second"]
 
 
 class Stalling(Sound):

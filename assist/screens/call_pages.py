@@ -283,7 +283,7 @@ class CallPages:
         if held is None:
             self.hub.drop(self.rooms.agent, "notice/handled")
             return
-        claimed_ms = next(step.at_ms for step in reversed(held.course) if step.what in ("claimed", "raised"))
+        claimed_ms = held.claimed_ms if held.claimed_ms is not None else held.raised_ms
         self._notice("handled", f"{held.by} is on it", held.by, claimed_ms)
 
     def _show_readers(self) -> None:

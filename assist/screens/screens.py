@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import traceback
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +21,19 @@ from assist.screens.transcript import Transcript
 from detectors.signals import Level, LevelChange
 from overlay import messages
 from overlay.hub import Hub
+
+log = logging.getLogger("assist")
+
+
+@contextlib.contextmanager
+def _harmless() -> Iterator[None]:
+    """What cannot be shown is logged; the call that it is of goes on."""
+    try:
+        yield
+    except Exception as error:
+        # The error's own text may hold what a caller said; its type and place do not.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        log.error("pages were not drawn: %s at %s:%s", type(error).__name__, place.filename, place.lineno)
 
 
 @dataclass
@@ -43,6 +60,7 @@ class Screens:
         call = messages.Call.model_validate({"agent": agent, "state": "waiting", **recogniser_of(self.hearing)})
         self.hub.show(room_of(agent), "call", call)
 
+    @_harmless()
     def show(self, call: str, event: Event) -> None:
         """Let every page that should see this event see it."""
         if isinstance(event, CallStarted):
@@ -65,11 +83,13 @@ class Screens:
             case _:
                 pass
 
+    @_harmless()
     def pulse(self, call: str, now_ms: int, score: float) -> None:
         """Once a second of call time: course, row and health go on even when nothing happens."""
         if (pages := self._calls.get(call)) is not None:
             pages.pulse(now_ms, score)
 
+    @_harmless()
     def ended(self, call: str, wrapup: messages.WrapUp | None) -> None:
         """The call is over and its record written; None: nothing was kept of it."""
         pages = self._calls.pop(call, None)
