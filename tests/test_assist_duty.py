@@ -166,3 +166,28 @@ def test_the_board_says_how_long_cards_took_after_the_words_they_answer(tmp_path
     [prompt] = prompts
     heard = [each for each in signals if each["id"] == "supervisor_demand"]
     assert after.median_ms == after.p95_ms == prompt["shown_ms"] - heard[-1]["end_ms"] > 0
+
+
+def test_what_comes_of_a_call_after_the_agents_next_one_has_begun_is_not_on_the_agents_page(tmp_path: Path) -> None:
+    async def scene() -> None:
+        stage = await on_stage(tmp_path, consent="granted")
+        hub, desk = stage.service.hub, Desk(stage.service)
+        await stage.hear(said("get me your manager right now", 1_000), ms=4_000)
+        await desk.do(MARIA, doing.DoTell(do="tell", call=stage.call, text="Offer the engineer."))
+        following, _ = stage.service.start(QuietLine(), agent="Dana")
+        await asyncio.sleep(0)
+        await stage.written()
+        page = hub.snapshot("agent/Dana")
+        await stage.hear(said("hello is anybody there", 4_200), ms=3_000)
+        assert any("anybody there" in body for body in hub.snapshot(f"call/{stage.call}").values())
+        await desk.do(MARIA, doing.DoTell(do="tell", call=stage.call, text="Offer a month."))
+        await desk.do(MARIA, doing.DoWatch(do="watch", call=stage.call, on=True))
+        await stage.end()
+        assert stage.service.store.record(stage.call) is not None
+        assert stage.shown("call").call == following and hub.snapshot("agent/Dana") == page
+        stage.service.calls[following].hang_up()
+        await stage.service.hang_up()
+        assert (stage.shown("call").state, stage.shown("ended").record) == ("ended", following)
+        await stage.close()
+
+    asyncio.run(scene())

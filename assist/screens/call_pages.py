@@ -62,8 +62,7 @@ class CallPages:
 
     def begin(self) -> None:
         """The call's first picture, in the place of whatever the agent's page showed before."""
-        self.hub.clear(self.rooms.agent)
-        self.rooms.show("call", self._call("live"))
+        self.rooms.begin(self._call("live"))
         self._show_health(starting=True)
         self._show_level()
         self.advice.show_steps()
@@ -136,15 +135,14 @@ class CallPages:
 
     def end(self, wrapup: messages.WrapUp | None) -> None:
         """The agent's page offers the record with its wrap-up (None: nothing was kept), the board forgets the call."""
-        for key in ("prompt", "next", "plan", "clock", "health", "consent"):
-            self.hub.drop(self.rooms.agent, key)
-        self.hub.show(self.rooms.agent, "call", self._call("ended"))
+        self.rooms.untell("prompt", "next", "plan", "clock", "health", "consent")
+        self.rooms.tell("call", self._call("ended"))
         if wrapup is not None:
             ended = messages.Ended(record=self.started.call, summary=self._summary(), at_ms=self.now_ms)
-            self.hub.show(self.rooms.agent, "wrapup", wrapup)
+            self.rooms.tell("wrapup", wrapup)
         else:
             ended = messages.Ended(record="", summary="Nothing was kept: no consent", at_ms=self.now_ms)
-        self.hub.show(self.rooms.agent, "ended", ended)
+        self.rooms.tell("ended", ended)
         self.hub.drop("board", f"row/{self.started.call}")
         for alert in self.cards.open:
             self.hub.drop("board", f"alert/{self.started.call}-{alert}")
@@ -193,9 +191,9 @@ class CallPages:
         if self.listening.take(trouble):
             self._show_health()
             if trouble.code == "transcriber-missing":  # another recogniser hears from now on
-                self.hub.show(self.rooms.agent, "call", self._call("live"))
+                self.rooms.tell("call", self._call("live"))
         elif trouble.cleared:
-            self.hub.drop(self.rooms.agent, "notice/trouble")
+            self.rooms.untell("notice/trouble")
         else:
             self._notice("trouble", trouble.text, "", trouble.at_ms)
 
@@ -276,12 +274,12 @@ class CallPages:
         if text:
             self._notice("help", text, alert.to or alert.by, alert.at_ms)
         elif alert.state != "raised":
-            self.hub.drop(self.rooms.agent, "notice/help")
+            self.rooms.untell("notice/help")
 
     def _show_handled(self) -> None:
         held = next((alert for alert in self.cards.open.values() if alert.state == "claimed"), None)
         if held is None:
-            self.hub.drop(self.rooms.agent, "notice/handled")
+            self.rooms.untell("notice/handled")
             return
         claimed_ms = held.claimed_ms if held.claimed_ms is not None else held.raised_ms
         self._notice("handled", f"{held.by} is on it", held.by, claimed_ms)
@@ -293,12 +291,12 @@ class CallPages:
             verb = "is" if len(names) == 1 else "are"
             self._notice("reading", f"{' and '.join(names)} {verb} reading along", names[0], self.now_ms)
         else:
-            self.hub.drop(self.rooms.agent, "notice/reading")
+            self.rooms.untell("notice/reading")
         self._show_row()
 
     def _notice(self, kind: str, text: str, who: str, at_ms: int) -> None:
         notice = messages.Notice.model_validate({"kind": kind, "text": text, "who": who, "at_ms": at_ms})
-        self.hub.show(self.rooms.agent, f"notice/{kind}", notice)
+        self.rooms.tell(f"notice/{kind}", notice)
 
     def _show_health(self, *, starting: bool = False) -> None:
         state, text = ("starting", "") if starting else self.listening.health
