@@ -170,6 +170,8 @@ class Service:
         for event in events:
             live.ledger.take(event)
             self.screens.show(call, event)
+        for alert in self.screens.resume(call):
+            self.duty.restore(alert)
         task = self._begin(call, live, source, in_step=False)
         for speaker in source.speakers:
             live.gap(Gap(speaker, last.at_ms, offset_ms))

@@ -117,6 +117,12 @@ class CallPages:
             case _:
                 pass
 
+    def resume(self) -> list[messages.Alert]:
+        """The call goes on after its log was shown: nobody reads along any more. The alerts that are still open."""
+        self._readers.clear()
+        self._show_readers()
+        return [alert for alert in self.cards.open.values() if alert.state != "resolved"]
+
     def pulse(self, now_ms: int, score: float) -> None:
         """Once a second of call time: course, row and health go on even when nothing happens."""
         self.now_ms, self._score = now_ms, score

@@ -83,6 +83,11 @@ class Screens:
             case _:
                 pass
 
+    def resume(self, call: str) -> list[messages.Alert]:
+        """A call that was cut short goes on, its log having been shown: the alerts in it that are still open."""
+        pages = self._calls.get(call)
+        return pages.resume() if pages is not None else []
+
     @_harmless()
     def pulse(self, call: str, now_ms: int, score: float) -> None:
         """Once a second of call time: course, row and health go on even when nothing happens."""
