@@ -141,6 +141,27 @@ def test_a_refusal_leaves_nobody_who_reads_along_with_words_from_long_before(tmp
     asyncio.run(scene())
 
 
+def test_nothing_stays_on_the_agents_page_of_a_call_that_was_not_kept(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path)
+        await stage.hear(said(f"my {CANARY} never came and I want your manager right now", 0), ms=8_000)
+        await stage.hear(said("I am so sorry let me transfer you to them", 8_000, Speaker.AGENT), ms=4_000)
+        await stage.hear(ms=4_000)
+        act(stage, "message", f"He means the {CANARY}.", role="supervisor")
+        await stage.written()
+
+        def shown():
+            page = stage.service.hub.snapshot("agent/Dana")
+            return {key.split("/")[0] for key, body in page.items() if CANARY in body or "so sorry" in body}
+
+        assert {"line", "steps", "notice"} <= shown()
+        await stage.end()
+        assert shown() == set() and set(stage.service.hub.snapshot("agent/Dana")) == {"call", "ended"}
+        await stage.close()
+
+    asyncio.run(scene())
+
+
 def test_a_customer_who_changes_their_mind_is_heard_from_then_on(tmp_path):
     async def scene():
         stage = await on_stage(tmp_path, consent="refused")

@@ -285,6 +285,7 @@ class Service:
     def forget(self, calls: Sequence[str]) -> None:
         """These calls are being erased: nothing of them stays in memory."""
         self.after.forget(calls)
+        self.screens.forget(calls)
 
     @property
     def _phrases(self) -> tuple[str, ...]:

@@ -140,13 +140,17 @@ class CallPages:
         return [max(prompt.at_ms - max(ends), 0)] if ends else []
 
     def end(self, wrapup: messages.WrapUp | None) -> None:
-        """The agent's page offers the record with its wrap-up (None: nothing was kept), the board forgets the call."""
-        self.rooms.untell("prompt", "next", "plan", "clock", "health", "consent")
+        """The agent's page offers the record with its wrap-up, the board forgets the call.
+
+        None: nothing was kept, and nothing of it stays on the page.
+        """
         self.rooms.tell("call", self._call("ended"))
         if wrapup is not None:
+            self.rooms.untell("prompt", "next", "plan", "clock", "health", "consent")
             ended = messages.Ended(record=self.started.call, summary=self._summary(), at_ms=self.now_ms)
             self.rooms.tell("wrapup", wrapup)
         else:
+            self.rooms.untell(*(key for key in self.hub.snapshot(self.rooms.agent) if key != "call"))
             ended = messages.Ended(record="", summary="Nothing was kept: no consent", at_ms=self.now_ms)
         self.rooms.tell("ended", ended)
         self.hub.drop("board", f"row/{self.started.call}")

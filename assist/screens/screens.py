@@ -6,7 +6,7 @@ import contextlib
 import logging
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,6 +49,8 @@ class Screens:
     turn_ms: int = 20_000
     """How long one supervisor is asked about an alert before the next one is."""
     _calls: dict[str, CallPages] = field(default_factory=dict)
+    _agents: set[str] = field(default_factory=set)
+    """Everybody who has had a call."""
     _shown: int = 0
     _wrong: int = 0
     _delays_ms: deque[int] = field(default_factory=lambda: deque(maxlen=1000))
@@ -104,12 +106,23 @@ class Screens:
 
     def wrapped_up(self, agent: str, wrapup: messages.WrapUp) -> None:
         """A wrap-up was kept: shown as it now stands, unless the agent is on the next call already."""
-        current = self.hub.latest(room_of(agent), "call")
-        if isinstance(current, messages.Call) and current.call == wrapup.call:
+        if self._on_page(agent) == wrapup.call:
             self.hub.show(room_of(agent), "wrapup", wrapup)
+
+    def forget(self, calls: Collection[str]) -> None:
+        """These calls, which are over, are being erased: no agent's page shows one of them any more."""
+        for agent in self._agents:
+            if (call := self._on_page(agent)) in calls and call not in self._calls:
+                self.waiting(agent)
+
+    def _on_page(self, agent: str) -> str:
+        """The call on an agent's page, live or over; empty while there is none."""
+        current = self.hub.latest(room_of(agent), "call")
+        return current.call if isinstance(current, messages.Call) else ""
 
     def _begin(self, call: str, started: CallStarted) -> None:
         rooms = Rooms(self.hub, room_of(started.agent), f"call/{started.call}")
+        self._agents.add(started.agent)
         pages = self._calls[call] = CallPages(
             self.hub,
             started,
