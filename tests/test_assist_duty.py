@@ -10,6 +10,7 @@ import pytest
 
 from assist.live.desk import Desk
 from assist.screens.cards import STEPS_SHOWN
+from audio.events import Trouble
 from overlay import doing, messages
 from overlay.errors import OverlayError
 from overlay.identity import Identity
@@ -122,6 +123,39 @@ def test_an_over_limit_request_is_answered_once_and_on_the_agents_page(tmp_path:
                 await do(MARIA, do="answer", alert="a1", allow=True)
             with pytest.raises(OverlayError, match="answered in this call"):
                 await do(DANA, do="plan", option="month-credit", what="asked")
+
+    asyncio.run(scene())
+
+
+def test_a_request_that_was_answered_and_a_trouble_that_is_over_leave_the_others_in_their_place(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with quiet_service(tmp_path) as service:
+            desk, hub = Desk(service), service.hub
+            for who in (MARIA, TOM):
+                desk.presence(who, "board", True)
+            call, _ = service.start(QuietLine(), agent="Dana")
+            await asyncio.sleep(0)
+            do = lambda who, **what: desk.do(who, doing.DO.validate_python({"call": call, **what}))  # noqa: E731
+
+            def notice(kind: str) -> str:
+                return getattr(hub.latest("agent/Dana", f"notice/{kind}"), "text", "")
+
+            await do(DANA, do="help")
+            await asyncio.sleep(0)
+            await do(DANA, do="plan", option="month-credit", what="asked")
+            await asyncio.sleep(0)
+            assert notice("help") == "Asking Tom"
+            await do(TOM, do="answer", alert="a2", allow=True)
+            assert notice("help") == "Asking Maria"
+            await do(MARIA, do="alert", alert="a1", what="claim")
+            assert notice("help") == ""
+            trouble = service.calls[call].trouble
+            trouble(Trouble(0, "transcriber-failed", "A stretch could not be read."))
+            trouble(Trouble(0, "store-failed", "Nothing can be written."))
+            trouble(Trouble(0, "transcriber-failed", "The recogniser works again.", cleared=True))
+            assert notice("trouble") == "Nothing can be written."
+            trouble(Trouble(0, "store-failed", "It can again.", cleared=True))
+            assert notice("trouble") == ""
 
     asyncio.run(scene())
 

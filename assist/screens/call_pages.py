@@ -59,6 +59,8 @@ class CallPages:
     _why: str = ""
     _quote: str = ""
     _readers: list[str] = field(default_factory=list)
+    _troubles: dict[str, Trouble] = field(default_factory=dict)
+    """By code: what is wrong apart from the hearing, while it lasts."""
 
     def begin(self) -> None:
         """The call's first picture, in the place of whatever the agent's page showed before."""
@@ -202,10 +204,15 @@ class CallPages:
             self._show_health()
             if trouble.code == "transcriber-missing":  # another recogniser hears from now on
                 self.rooms.tell("call", self._call("live"))
-        elif trouble.cleared:
-            self.rooms.untell("notice/trouble")
+            return
+        self._troubles.pop(trouble.code, None)
+        if not trouble.cleared:
+            self._troubles[trouble.code] = trouble
+        if self._troubles:
+            newest = next(reversed(self._troubles.values()))
+            self._notice("trouble", newest.text, "", newest.at_ms)
         else:
-            self._notice("trouble", trouble.text, "", trouble.at_ms)
+            self.rooms.untell("notice/trouble")
 
     def _done(self, action: Action) -> None:
         """A person has done something at a screen."""
@@ -267,24 +274,18 @@ class CallPages:
         """The board shows what became of each alert, the agent's page who is asked for it and who has it."""
         for alert in alerts:
             self.hub.show("board", f"alert/{alert.call}-{alert.id}", alert)
-            if alert.kind != "escalated":
-                self._show_asked(alert)
         if alerts:
+            self._show_asked()
             self._show_handled()
             self._show_row()
 
-    def _show_asked(self, alert: messages.Alert) -> None:
-        """How far the agent's own request has come."""
-        text = ""
-        if alert.state == "seen":
-            text = f"{alert.by} has seen it"
-        elif alert.state == "raised":
-            waiting = {"everyone": "Everybody has been asked", "queued": "Waiting for a supervisor"}
-            text = f"Asking {alert.to}" if alert.to else waiting.get(alert.waits, "")
-        if text:
-            self._notice("help", text, alert.to or alert.by, alert.at_ms)
-        elif alert.state != "raised":
-            self.rooms.untell("notice/help")
+    def _show_asked(self) -> None:
+        """How far the agent's own requests have come: the newest that nobody has taken or ended."""
+        for alert in reversed(self.cards.open.values()):
+            if alert.kind != "escalated" and (text := _asked(alert)):
+                self._notice("help", text, alert.to or alert.by, alert.at_ms)
+                return
+        self.rooms.untell("notice/help")
 
     def _show_handled(self) -> None:
         held = next((alert for alert in self.cards.open.values() if alert.state == "claimed"), None)
@@ -349,6 +350,16 @@ class CallPages:
             }
         )
         self.hub.show("board", f"row/{self.started.call}", row)
+
+
+def _asked(alert: messages.Alert) -> str:
+    """How far a request of the agent has come; empty where somebody has taken it or it is over."""
+    if alert.state == "seen":
+        return f"{alert.by} has seen it"
+    if alert.state != "raised":
+        return ""
+    waiting = {"everyone": "Everybody has been asked", "queued": "Waiting for a supervisor"}
+    return f"Asking {alert.to}" if alert.to else waiting.get(alert.waits, "")
 
 
 def _bounded(score: float) -> float:
