@@ -46,6 +46,8 @@ def test_what_is_heard_shown_and_written_follows_policy_and_consent(policy, cons
         assert (stage.ears.silent_ms == 0, shown) == (heard, heard)
         now = stage.shown("consent")
         assert (now.consent, now.heard, now.kept) == (consent, heard, kept)
+        row = stage.service.hub.latest("board", f"row/{stage.call}")
+        assert (row.health, stage.shown("health").state) == (("ok", "ok") if heard else ("paused", "paused"))
         await stage.end()
         ended = stage.shown("ended")
         record = stage.service.store.record(stage.call)

@@ -225,3 +225,21 @@ def test_what_comes_of_a_call_after_the_agents_next_one_has_begun_is_not_on_the_
         await stage.close()
 
     asyncio.run(scene())
+
+
+def test_the_course_on_the_board_is_of_the_last_five_minutes_evenly(tmp_path: Path) -> None:
+    async def scene() -> list[float]:
+        stage = await on_stage(tmp_path, consent="granted")
+        for second in range(330):
+            heard = [said("get me your manager right now", 182_000)] if second == 184 else []
+            await stage.hear(*heard)
+        row = stage.service.hub.latest("board", f"row/{stage.call}")
+        await stage.end()
+        await stage.close()
+        assert isinstance(row, messages.Row)
+        return row.course
+
+    course = asyncio.run(scene())  # each five seconds from 35 s to 330 s
+    assert len(course) == 60
+    before, after = course[:29], course[30:32]
+    assert not any(before) and all(after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from assist.events import (
@@ -37,6 +38,8 @@ from overlay import messages
 from overlay.hub import Hub
 
 COURSE_MS = 300_000
+ROW_POINTS = 60
+"""Of the course on the board."""
 
 
 @dataclass
@@ -336,12 +339,12 @@ class CallPages:
                 "team": self.started.team,
                 "level": self.level.value,
                 "score": _bounded(self._score),
-                "course": [score for _, score in list(self._course)[-60:]],
+                "course": _evenly(self._course, self.now_ms),
                 "why": self._why,
                 "quote": self._quote,
                 "in_use": self.advice.in_use,
                 "plan": self.advice.plan,
-                "health": self.listening.trouble,
+                "health": self.listening.health[0],
                 "lag_ms": self.listening.lag_ms,
                 "at_ms": self.now_ms,
                 "since_ms": self._since_ms,
@@ -350,6 +353,20 @@ class CallPages:
             }
         )
         self.hub.show("board", f"row/{self.started.call}", row)
+
+
+def _evenly(course: Iterable[tuple[int, float]], now_ms: int) -> list[float]:
+    """The highest score of each step of the last five minutes; where a step has none, as before it."""
+    step_ms = COURSE_MS // ROW_POINTS
+    last = now_ms // step_ms
+    highest: dict[int, float] = {}
+    for at_ms, score in course:
+        step = max(at_ms // step_ms, last - ROW_POINTS)
+        highest[step] = max(score, highest.get(step, 0.0))
+    scores: list[float] = []
+    for step in range(min(highest, default=last + 1), last + 1):
+        scores.append(highest.get(step, scores[-1] if scores else 0.0))
+    return scores[-ROW_POINTS:]
 
 
 def _asked(alert: messages.Alert) -> str:
