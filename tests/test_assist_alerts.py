@@ -68,6 +68,20 @@ def test_somebody_who_has_the_call_already_is_asked_first_even_without_room() ->
     assert raise_(alerts, "c1", 2.0, name="a2") == [Move("c1", "a2", "turn", "Bob")]
 
 
+def test_what_was_open_when_the_program_was_cut_short_is_asked_for_again_and_a_claim_waits_for_its_holder() -> None:
+    for is_back in (True, False):
+        alerts = desk("Bob")
+        assert alerts.restored("c1", "a1", "help", HELP, "", 10.0) == [Move("c1", "a1", "turn", "Bob")]
+        assert alerts.restored("c1", "a2", "ask", HELP, "Ann", 10.0) == []
+        alerts.claim("c1", "a1", "Bob", 10.0)
+        with pytest.raises(OverlayError, match="Ann is on it already"):
+            alerts.claim("c1", "a2", "Bob", 11.0)
+        if is_back:
+            assert alerts.arrive("Ann", 12.0) == []
+        again = [Move("c1", "a2", "released", "Ann"), Move("c1", "a2", "turn", "Bob")]
+        assert alerts.tick(10.0 + LEFT_S) == ([] if is_back else again)
+
+
 def test_claimed_it_is_refused_to_others_in_a_line_that_names_who_has_it() -> None:
     alerts = desk("Ann", "Bob")
     raise_(alerts, "c1")

@@ -47,6 +47,8 @@ def test_what_is_heard_shown_and_written_follows_policy_and_consent(policy, cons
         assert (stage.ears.silent_ms == 0, shown) == (heard, heard)
         now = stage.shown("consent")
         assert (now.consent, now.heard, now.kept) == (consent, heard, kept)
+        row = stage.service.hub.latest("board", f"row/{stage.call}")
+        assert (row.health, stage.shown("health").state) == (("ok", "ok") if heard else ("paused", "paused"))
         await stage.end()
         ended = stage.shown("ended")
         record = stage.service.store.record(stage.call)
@@ -178,6 +180,27 @@ def test_a_refusal_leaves_nobody_who_reads_along_with_words_from_long_before(tmp
         await stage.written()
         assert shown(CANARY) == shown("so sorry") == set()
         await stage.end()
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_nothing_stays_on_the_agents_page_of_a_call_that_was_not_kept(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path)
+        await stage.hear(said(f"my {CANARY} never came and I want your manager right now", 0), ms=8_000)
+        await stage.hear(said("I am so sorry let me transfer you to them", 8_000, Speaker.AGENT), ms=4_000)
+        await stage.hear(ms=4_000)
+        act(stage, "message", f"He means the {CANARY}.", role="supervisor")
+        await stage.written()
+
+        def shown():
+            page = stage.service.hub.snapshot("agent/Dana")
+            return {key.split("/")[0] for key, body in page.items() if CANARY in body or "so sorry" in body}
+
+        assert {"line", "steps", "notice"} <= shown()
+        await stage.end()
+        assert shown() == set() and set(stage.service.hub.snapshot("agent/Dana")) == {"call", "ended"}
         await stage.close()
 
     asyncio.run(scene())

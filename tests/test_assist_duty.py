@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from assist.live.desk import Desk
+from assist.screens.cards import STEPS_SHOWN
+from audio.events import Trouble
 from overlay import doing, messages
 from overlay.errors import OverlayError
 from overlay.identity import Identity
@@ -75,6 +77,32 @@ def test_a_request_for_help_from_raised_to_resolved_on_every_page_and_in_the_rec
     asyncio.run(scene())
 
 
+def test_however_much_its_holder_does_in_a_call_the_agents_page_says_who_is_on_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        async with quiet_service(tmp_path) as service:
+            desk, hub = Desk(service), service.hub
+            desk.presence(MARIA, "board", True)
+            call, _ = service.start(QuietLine(), agent="Dana")
+            await asyncio.sleep(0)
+            do = lambda who, **what: desk.do(who, doing.DO.validate_python({"call": call, **what}))  # noqa: E731
+            await do(DANA, do="help")
+            await do(MARIA, do="alert", alert="a1", what="claim")
+            for n in range(2 * STEPS_SHOWN):
+                await do(MARIA, do="watch", on=n % 2 == 0)
+                await do(MARIA, do="tell", text=f"Line {n}.")
+            board: Any = hub.latest("board", f"alert/{call}-a1")
+            assert len(board.course) == STEPS_SHOWN and board.course[0].what != "claimed"
+            assert getattr(hub.latest("agent/Dana", "notice/handled"), "text", "") == "Maria is on it"
+            await do(MARIA, do="alert", alert="a1", what="release")
+            row: Any = hub.latest("board", f"row/{call}")
+            assert (row.handled_by, hub.latest("agent/Dana", "notice/handled")) == ("", None)
+
+    asyncio.run(scene())
+    assert not caplog.records
+
+
 def test_an_over_limit_request_is_answered_once_and_on_the_agents_page(tmp_path: Path) -> None:
     async def scene() -> None:
         async with quiet_service(tmp_path) as service:
@@ -95,6 +123,39 @@ def test_an_over_limit_request_is_answered_once_and_on_the_agents_page(tmp_path:
                 await do(MARIA, do="answer", alert="a1", allow=True)
             with pytest.raises(OverlayError, match="answered in this call"):
                 await do(DANA, do="plan", option="month-credit", what="asked")
+
+    asyncio.run(scene())
+
+
+def test_a_request_that_was_answered_and_a_trouble_that_is_over_leave_the_others_in_their_place(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with quiet_service(tmp_path) as service:
+            desk, hub = Desk(service), service.hub
+            for who in (MARIA, TOM):
+                desk.presence(who, "board", True)
+            call, _ = service.start(QuietLine(), agent="Dana")
+            await asyncio.sleep(0)
+            do = lambda who, **what: desk.do(who, doing.DO.validate_python({"call": call, **what}))  # noqa: E731
+
+            def notice(kind: str) -> str:
+                return getattr(hub.latest("agent/Dana", f"notice/{kind}"), "text", "")
+
+            await do(DANA, do="help")
+            await asyncio.sleep(0)
+            await do(DANA, do="plan", option="month-credit", what="asked")
+            await asyncio.sleep(0)
+            assert notice("help") == "Asking Tom"
+            await do(TOM, do="answer", alert="a2", allow=True)
+            assert notice("help") == "Asking Maria"
+            await do(MARIA, do="alert", alert="a1", what="claim")
+            assert notice("help") == ""
+            trouble = service.calls[call].trouble
+            trouble(Trouble(0, "transcriber-failed", "A stretch could not be read."))
+            trouble(Trouble(0, "store-failed", "Nothing can be written."))
+            trouble(Trouble(0, "transcriber-failed", "The recogniser works again.", cleared=True))
+            assert notice("trouble") == "Nothing can be written."
+            trouble(Trouble(0, "store-failed", "It can again.", cleared=True))
+            assert notice("trouble") == ""
 
     asyncio.run(scene())
 
@@ -139,3 +200,46 @@ def test_the_board_says_how_long_cards_took_after_the_words_they_answer(tmp_path
     [prompt] = prompts
     heard = [each for each in signals if each["id"] == "supervisor_demand"]
     assert after.median_ms == after.p95_ms == prompt["shown_ms"] - heard[-1]["end_ms"] > 0
+
+
+def test_what_comes_of_a_call_after_the_agents_next_one_has_begun_is_not_on_the_agents_page(tmp_path: Path) -> None:
+    async def scene() -> None:
+        stage = await on_stage(tmp_path, consent="granted")
+        hub, desk = stage.service.hub, Desk(stage.service)
+        await stage.hear(said("get me your manager right now", 1_000), ms=4_000)
+        await desk.do(MARIA, doing.DoTell(do="tell", call=stage.call, text="Offer the engineer."))
+        following, _ = stage.service.start(QuietLine(), agent="Dana")
+        await asyncio.sleep(0)
+        await stage.written()
+        page = hub.snapshot("agent/Dana")
+        await stage.hear(said("hello is anybody there", 4_200), ms=3_000)
+        assert any("anybody there" in body for body in hub.snapshot(f"call/{stage.call}").values())
+        await desk.do(MARIA, doing.DoTell(do="tell", call=stage.call, text="Offer a month."))
+        await desk.do(MARIA, doing.DoWatch(do="watch", call=stage.call, on=True))
+        await stage.end()
+        assert stage.service.store.record(stage.call) is not None
+        assert stage.shown("call").call == following and hub.snapshot("agent/Dana") == page
+        stage.service.calls[following].hang_up()
+        await stage.service.hang_up()
+        assert (stage.shown("call").state, stage.shown("ended").record) == ("ended", following)
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_the_course_on_the_board_is_of_the_last_five_minutes_evenly(tmp_path: Path) -> None:
+    async def scene() -> list[float]:
+        stage = await on_stage(tmp_path, consent="granted")
+        for second in range(330):
+            heard = [said("get me your manager right now", 182_000)] if second == 184 else []
+            await stage.hear(*heard)
+        row = stage.service.hub.latest("board", f"row/{stage.call}")
+        await stage.end()
+        await stage.close()
+        assert isinstance(row, messages.Row)
+        return row.course
+
+    course = asyncio.run(scene())  # each five seconds from 35 s to 330 s
+    assert len(course) == 60
+    before, after = course[:29], course[30:32]
+    assert not any(before) and all(after)

@@ -14,8 +14,8 @@ from assist.commands.app import store_of
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, FollowUpNoted
 from assist.live.joining import Joining, join, open_to_calls
-from assist.live.writing import socket_of
-from assist.privacy.retention import erase, purge
+from assist.live.writing import Erase, Strip, socket_of, write
+from assist.privacy.retention import erase, purge, stripped
 from assist.records.folding import fold
 from assist.settings import Settings
 from assist.store.rows import Hold, StoredGate
@@ -177,13 +177,31 @@ def test_a_program_that_cannot_be_asked_is_named_and_one_that_hears_a_single_cal
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("erases", [True, False])
+def test_a_call_whose_words_are_taken_out_leaves_the_page_of_its_agent_and_no_other(erases, tmp_path):
+    async def scene():
+        one = service(tmp_path)
+        one.open()
+        for agent in ("Dana", "Tom"):
+            call, task = one.start(Sound(40), agent=agent)
+            await task
+        [of_dana] = [each.call for each in one.store.calls() if each.agent == "Dana"]
+        assert "your manager" in str(one.hub.snapshot("agent/Dana"))
+        ask = Erase(calls=[of_dana]) if erases else Strip(call=of_dana, record=stripped(one.store.record(of_dana)))
+        assert await write(one, ask.model_dump_json().encode()) == {"written": True}
+        assert set(one.hub.snapshot("agent/Dana")) == {"call"}
+        assert one.hub.latest("agent/Dana", "call").state == "waiting"
+        assert one.hub.latest("agent/Tom", "ended").record == call
+        await one.close()
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize(
     "line",
     [b'{"write": "drop"}\n', b'{"write": "hold"}\n', b'{"write": "note", "entry": 1, "more": 2}\n', b'{"write"\n'],
 )
 def test_what_is_no_write_is_refused_in_one_line_and_nothing_is_written(data, line):
-    from assist.live.writing import write
-
     one = service(data)
 
     async def scene():

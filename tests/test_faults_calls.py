@@ -17,13 +17,20 @@ from hypothesis import strategies as st
 from assist.errors import AssistError
 from assist.events import Action, CallStarted, ConsentSet
 from assist.live.accounting import ORDER, Ledger, accounted
+from assist.live.desk import Desk
 from assist.live.joining import Joining, join_and_stay, open_to_calls
 from assist.live.resuming import RESUME_S
 from audio.channels import SILENT_MS, ChannelWatch
 from audio.events import Chunk, Gap, Speaker, Trouble, Utterance
 from audio.recording import open_recording
+from overlay import doing
+from overlay.errors import OverlayError
+from overlay.hub import Hub
+from overlay.identity import Identity
 from tests.fault_rig import BOTH, SILENCE, Sound, acknowledging, in_a_child, killed_after, service
+from tests.quiet_calls import QuietLine
 
+DANA, MARIA, TOM = Identity("Dana", "agent"), Identity("Maria", "supervisor"), Identity("Tom", "supervisor")
 STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
 
 
@@ -189,6 +196,62 @@ def test_a_call_that_was_paused_when_it_was_cut_short_is_still_paused(tmp_path):
     assert asyncio.run(run()) == []
 
 
+def listen_with_alerts(folder, pipe):
+    """A call in which help was asked for, a request is claimed and somebody reads along; its id when that is kept."""
+
+    async def run():
+        one = service(folder)
+        one.open()
+        desk = Desk(one)
+        desk.presence(MARIA, "board", True)
+        call, task = one.start(QuietLine(), agent="Dana")
+        await asyncio.sleep(0)
+        await desk.do(DANA, doing.DoHelp(do="help", call=call))
+        await desk.do(DANA, doing.DoPlan(do="plan", call=call, option="month-credit", what="asked"))
+        await asyncio.sleep(0)
+        await desk.do(MARIA, doing.DoAlert(do="alert", call=call, alert="a2", what="claim"))
+        await desk.do(TOM, doing.DoWatch(do="watch", call=call, on=True))
+        await asyncio.wrap_future(one.store.flush())
+        os.write(pipe, f"{call}\n".encode())
+        await task
+
+    asyncio.run(run())
+
+
+def test_alerts_of_a_call_that_was_cut_short_go_on_and_nobody_is_shown_who_read_it_along(tmp_path):
+    [call] = killed_after(*in_a_child(listen_with_alerts, tmp_path), 1)
+
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        desk, hub = Desk(one), one.hub
+        desk.presence(TOM, "board", True)
+        _, task = one.resume(call, QuietLine(), now=datetime.now(UTC) - timedelta(hours=1))
+        await asyncio.sleep(0)
+        a1, a2 = (hub.latest("board", f"alert/{call}-{name}") for name in ("a1", "a2"))
+        assert (a1.state, a1.to, a2.state, a2.by) == ("raised", "Tom", "claimed", "Maria")
+        assert [(each.who, each.open, each.away) for each in hub.latest("board", "duty").people] == [
+            ("Maria", 1, True), ("Tom", 1, False)]  # fmt: skip
+        assert hub.latest("agent/Dana", "notice/reading") is None
+        assert hub.latest("board", f"row/{call}").read_by == []
+        await desk.do(TOM, doing.DoAlert(do="alert", call=call, alert="a1", what="claim"))
+        await desk.do(TOM, doing.DoAlert(do="alert", call=call, alert="a1", what="resolve", how="took over"))
+        with pytest.raises(OverlayError, match="Maria is on it already"):
+            await desk.do(TOM, doing.DoAnswer(do="answer", call=call, alert="a2", allow=True))
+        desk.presence(MARIA, "board", True)
+        await desk.do(MARIA, doing.DoAnswer(do="answer", call=call, alert="a2", allow=True))
+        await desk.do(DANA, doing.DoHelp(do="help", call=call))
+        assert hub.latest("board", f"alert/{call}-a3").kind == "help"
+        one.calls[call].hang_up()
+        await task
+        alerts = one.store.record(call)["alerts"]
+        await one.close()
+        return [[what for _, what, _ in alert["course"]] for alert in alerts]
+
+    first, second, _ = asyncio.run(run())
+    assert first == ["turn", "turn", "claim", "resolve"] and second == ["turn", "claim", "allowed"]
+
+
 def test_only_a_call_that_was_cut_short_a_moment_ago_goes_on(tmp_path):
     call = cut_short(tmp_path)
 
@@ -229,6 +292,55 @@ def test_a_clock_that_was_set_back_gives_no_negative_time(tmp_path):
         await one.close()
 
     asyncio.run(run())
+
+
+class Torn(Hub):
+    """A board on which no row can be drawn."""
+
+    def show(self, room, key, message):
+        if key.startswith("row/"):
+            raise RuntimeError("i want to speak to your manager")
+        super().show(room, key, message)
+
+
+def test_a_page_that_cannot_be_drawn_costs_a_call_neither_its_end_nor_an_event(tmp_path, caplog):
+    async def run(hub):
+        one = service(tmp_path / type(hub).__name__)
+        one.hub = hub
+        one.open()
+        call, task = one.start(Sound(200), agent="Dana")
+        await task
+        logged, record = one.store.events(call), one.store.record(call)
+        await one.close()
+        assert [n for n, _ in logged] == list(range(len(logged)))
+        return [event for _, event in logged[1:]], record["ended"]
+
+    torn, whole = asyncio.run(run(Torn())), asyncio.run(run(Hub()))
+    assert torn == whole and torn[1] == "end-of-recording"
+    assert "pages were not drawn: RuntimeError" in caplog.text and "your manager" not in caplog.text
+
+
+def test_an_event_after_one_that_could_not_be_told_has_a_number_of_its_own(tmp_path):
+    def listener(event):
+        if isinstance(event, Action) and event.detail == "first":
+            raise RuntimeError
+
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        call, task = one.start(Sound(), agent="Dana", listener=listener)
+        await asyncio.sleep(0)
+        live = one.calls[call]
+        with pytest.raises(RuntimeError):
+            live.act(Action(0, "Dana", "agent", "note", detail="first"))
+        live.act(Action(0, "Dana", "agent", "note", detail="second"))
+        live.hang_up()
+        await task
+        said = [event.detail for _, event in one.store.events(call) if isinstance(event, Action)]
+        await one.close()
+        return said
+
+    assert asyncio.run(run()) == ["first", "second"]
 
 
 class Stalling(Sound):

@@ -216,5 +216,5 @@ class LiveCall:
             if isinstance(event, SCREEN_ONLY):
                 self.publish(None, event)
             else:
-                self.publish(self.number, event)
-                self.number += 1
+                number, self.number = self.number, self.number + 1  # also where it fails: no number is given twice
+                self.publish(number, event)

@@ -169,6 +169,8 @@ class Service:
         for event in events:
             live.ledger.take(event)
             self.screens.show(call, event)
+        for alert in self.screens.resume(call):
+            self.duty.restore(alert)
         task = self._begin(call, live, source, in_step=False)
         for speaker in source.speakers:
             live.gap(Gap(speaker, last.at_ms, offset_ms))
@@ -283,6 +285,7 @@ class Service:
     def forget(self, calls: Sequence[str]) -> None:
         """These calls are being erased: nothing of them stays in memory."""
         self.after.forget(calls)
+        self.screens.forget(calls)
 
     @property
     def _phrases(self) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ class Advice:
         """A prompt comes; `signals`: what stands, by key."""
         self._prompt = prompt
         names = [label(signals[key].id) for key in prompt.signals if key in signals]
-        self._show(
+        self.rooms.tell(
             "prompt",
             messages.Prompt.model_validate(
                 {
@@ -73,15 +73,15 @@ class Advice:
         if self._prompt is None or self._prompt.id != event.id:
             return False
         self._prompt = None
-        self.rooms.hub.drop(self.rooms.agent, "prompt")
+        self.rooms.untell("prompt")
         return True
 
     def waiting(self, event: PromptsWaiting) -> None:
         """What comes next."""
         if event.titles:
-            self._show("next", messages.Next(titles=list(event.titles[:2])))
+            self.rooms.tell("next", messages.Next(titles=list(event.titles[:2])))
         else:
-            self.rooms.hub.drop(self.rooms.agent, "next")
+            self.rooms.untell("next")
 
     def offered(self, event: PlanOffered) -> None:
         """Plan B is on screen, or leaves it."""
@@ -102,7 +102,7 @@ class Advice:
         self._plan_states[event.option] = "" if event.what == "expired" else event.what
         if event.what == "expired":
             text = "Nobody has answered: offer what is yours, or ask again"
-            self._show("notice/answer", messages.Notice(kind="answer", text=text, at_ms=event.at_ms))
+            self.rooms.tell("notice/answer", messages.Notice(kind="answer", text=text, at_ms=event.at_ms))
         self._show_plan()
 
     def chosen(self, option: str, state: str) -> None:
@@ -135,7 +135,7 @@ class Advice:
                 self.clock.model_dump() | {"running": False, "result": result, "at_ms": event.at_ms}
             )
         if self.clock is not None:
-            self._show("clock", self.clock)
+            self.rooms.tell("clock", self.clock)
 
     def show_steps(self) -> None:
         """The method's steps, the one that is wanted now marked."""
@@ -147,19 +147,16 @@ class Advice:
             for step, title in self.steps[:8]
         ]
         words, ticked = self._ticked
-        self._show("steps", messages.Steps(method=self.method, steps=steps, words=words, ticked=ticked))
+        self.rooms.tell("steps", messages.Steps(method=self.method, steps=steps, words=words, ticked=ticked))
 
     def _asked(self, bring_in: str) -> str:
         return self.supervisor if bring_in in ("", "supervisor") else bring_in
 
     def _show_plan(self) -> None:
         if not self._options:
-            self.rooms.hub.drop(self.rooms.agent, "plan")
+            self.rooms.untell("plan")
             return
         options = [
             option.model_copy(update={"state": self._plan_states.get(option.id, "")}) for option in self._options
         ]
-        self._show("plan", messages.Plan(options=options))
-
-    def _show(self, key: str, message: messages.Message) -> None:
-        self.rooms.hub.show(self.rooms.agent, key, message)
+        self.rooms.tell("plan", messages.Plan(options=options))

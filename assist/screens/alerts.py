@@ -122,6 +122,17 @@ class Alerts:
         case.asked.clear()
         return self._ask(case, now_s)
 
+    def restored(self, call: str, alert: str, kind: str, tier: Severity, by: str, now_s: float) -> list[Move]:
+        """An open alert of a call that goes on after the program was cut short; `by`: who had claimed it, if anybody.
+
+        They count as gone until their board is back: in time it is still theirs, otherwise the others are asked.
+        """
+        if not by:
+            return self.raised(call, alert, kind, tier, now_s)
+        self._people.setdefault(by, _Person(gone_s=now_s))
+        self._cases[call, alert] = Case(call, alert, kind, tier, now_s, by)
+        return []
+
     def calmed(self, call: str, now_s: float) -> list[Move]:
         """The call is calm again: what nobody has taken is over; what somebody has is theirs to end."""
         over = [case for case in self._of(call) if case.kind == "escalated" and not case.by]

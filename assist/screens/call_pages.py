@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from assist.events import (
@@ -37,6 +38,8 @@ from overlay import messages
 from overlay.hub import Hub
 
 COURSE_MS = 300_000
+ROW_POINTS = 60
+"""Of the course on the board."""
 
 
 @dataclass
@@ -59,11 +62,12 @@ class CallPages:
     _why: str = ""
     _quote: str = ""
     _readers: list[str] = field(default_factory=list)
+    _troubles: dict[str, Trouble] = field(default_factory=dict)
+    """By code: what is wrong apart from the hearing, while it lasts."""
 
     def begin(self) -> None:
         """The call's first picture, in the place of whatever the agent's page showed before."""
-        self.hub.clear(self.rooms.agent)
-        self.rooms.show("call", self._call("live"))
+        self.rooms.begin(self._call("live"))
         self._show_health(starting=True)
         self._show_level()
         self.advice.show_steps()
@@ -118,6 +122,12 @@ class CallPages:
             case _:
                 pass
 
+    def resume(self) -> list[messages.Alert]:
+        """The call goes on after its log was shown: nobody reads along any more. The alerts that are still open."""
+        self._readers.clear()
+        self._show_readers()
+        return [alert for alert in self.cards.open.values() if alert.state != "resolved"]
+
     def pulse(self, now_ms: int, score: float) -> None:
         """Once a second of call time: course, row and health go on even when nothing happens."""
         self.now_ms, self._score = now_ms, score
@@ -135,16 +145,19 @@ class CallPages:
         return [max(prompt.at_ms - max(ends), 0)] if ends else []
 
     def end(self, wrapup: messages.WrapUp | None) -> None:
-        """The agent's page offers the record with its wrap-up (None: nothing was kept), the board forgets the call."""
-        for key in ("prompt", "next", "plan", "clock", "health", "consent"):
-            self.hub.drop(self.rooms.agent, key)
-        self.hub.show(self.rooms.agent, "call", self._call("ended"))
+        """The agent's page offers the record with its wrap-up, the board forgets the call.
+
+        None: nothing was kept, and nothing of it stays on the page.
+        """
+        self.rooms.tell("call", self._call("ended"))
         if wrapup is not None:
+            self.rooms.untell("prompt", "next", "plan", "clock", "health", "consent")
             ended = messages.Ended(record=self.started.call, summary=self._summary(), at_ms=self.now_ms)
-            self.hub.show(self.rooms.agent, "wrapup", wrapup)
+            self.rooms.tell("wrapup", wrapup)
         else:
+            self.rooms.untell(*(key for key in self.hub.snapshot(self.rooms.agent) if key != "call"))
             ended = messages.Ended(record="", summary="Nothing was kept: no consent", at_ms=self.now_ms)
-        self.hub.show(self.rooms.agent, "ended", ended)
+        self.rooms.tell("ended", ended)
         self.hub.drop("board", f"row/{self.started.call}")
         for alert in self.cards.open:
             self.hub.drop("board", f"alert/{self.started.call}-{alert}")
@@ -193,11 +206,16 @@ class CallPages:
         if self.listening.take(trouble):
             self._show_health()
             if trouble.code == "transcriber-missing":  # another recogniser hears from now on
-                self.hub.show(self.rooms.agent, "call", self._call("live"))
-        elif trouble.cleared:
-            self.hub.drop(self.rooms.agent, "notice/trouble")
+                self.rooms.tell("call", self._call("live"))
+            return
+        self._troubles.pop(trouble.code, None)
+        if not trouble.cleared:
+            self._troubles[trouble.code] = trouble
+        if self._troubles:
+            newest = next(reversed(self._troubles.values()))
+            self._notice("trouble", newest.text, "", newest.at_ms)
         else:
-            self._notice("trouble", trouble.text, "", trouble.at_ms)
+            self.rooms.untell("notice/trouble")
 
     def _done(self, action: Action) -> None:
         """A person has done something at a screen."""
@@ -259,31 +277,25 @@ class CallPages:
         """The board shows what became of each alert, the agent's page who is asked for it and who has it."""
         for alert in alerts:
             self.hub.show("board", f"alert/{alert.call}-{alert.id}", alert)
-            if alert.kind != "escalated":
-                self._show_asked(alert)
         if alerts:
+            self._show_asked()
             self._show_handled()
             self._show_row()
 
-    def _show_asked(self, alert: messages.Alert) -> None:
-        """How far the agent's own request has come."""
-        text = ""
-        if alert.state == "seen":
-            text = f"{alert.by} has seen it"
-        elif alert.state == "raised":
-            waiting = {"everyone": "Everybody has been asked", "queued": "Waiting for a supervisor"}
-            text = f"Asking {alert.to}" if alert.to else waiting.get(alert.waits, "")
-        if text:
-            self._notice("help", text, alert.to or alert.by, alert.at_ms)
-        elif alert.state != "raised":
-            self.hub.drop(self.rooms.agent, "notice/help")
+    def _show_asked(self) -> None:
+        """How far the agent's own requests have come: the newest that nobody has taken or ended."""
+        for alert in reversed(self.cards.open.values()):
+            if alert.kind != "escalated" and (text := _asked(alert)):
+                self._notice("help", text, alert.to or alert.by, alert.at_ms)
+                return
+        self.rooms.untell("notice/help")
 
     def _show_handled(self) -> None:
         held = next((alert for alert in self.cards.open.values() if alert.state == "claimed"), None)
         if held is None:
-            self.hub.drop(self.rooms.agent, "notice/handled")
+            self.rooms.untell("notice/handled")
             return
-        claimed_ms = next(step.at_ms for step in reversed(held.course) if step.what in ("claimed", "raised"))
+        claimed_ms = held.claimed_ms if held.claimed_ms is not None else held.raised_ms
         self._notice("handled", f"{held.by} is on it", held.by, claimed_ms)
 
     def _show_readers(self) -> None:
@@ -293,12 +305,12 @@ class CallPages:
             verb = "is" if len(names) == 1 else "are"
             self._notice("reading", f"{' and '.join(names)} {verb} reading along", names[0], self.now_ms)
         else:
-            self.hub.drop(self.rooms.agent, "notice/reading")
+            self.rooms.untell("notice/reading")
         self._show_row()
 
     def _notice(self, kind: str, text: str, who: str, at_ms: int) -> None:
         notice = messages.Notice.model_validate({"kind": kind, "text": text, "who": who, "at_ms": at_ms})
-        self.hub.show(self.rooms.agent, f"notice/{kind}", notice)
+        self.rooms.tell(f"notice/{kind}", notice)
 
     def _show_health(self, *, starting: bool = False) -> None:
         state, text = ("starting", "") if starting else self.listening.health
@@ -327,12 +339,12 @@ class CallPages:
                 "team": self.started.team,
                 "level": self.level.value,
                 "score": _bounded(self._score),
-                "course": [score for _, score in list(self._course)[-60:]],
+                "course": _evenly(self._course, self.now_ms),
                 "why": self._why,
                 "quote": self._quote,
                 "in_use": self.advice.in_use,
                 "plan": self.advice.plan,
-                "health": self.listening.trouble,
+                "health": self.listening.health[0],
                 "lag_ms": self.listening.lag_ms,
                 "at_ms": self.now_ms,
                 "since_ms": self._since_ms,
@@ -341,6 +353,30 @@ class CallPages:
             }
         )
         self.hub.show("board", f"row/{self.started.call}", row)
+
+
+def _evenly(course: Iterable[tuple[int, float]], now_ms: int) -> list[float]:
+    """The highest score of each step of the last five minutes; where a step has none, as before it."""
+    step_ms = COURSE_MS // ROW_POINTS
+    last = now_ms // step_ms
+    highest: dict[int, float] = {}
+    for at_ms, score in course:
+        step = max(at_ms // step_ms, last - ROW_POINTS)
+        highest[step] = max(score, highest.get(step, 0.0))
+    scores: list[float] = []
+    for step in range(min(highest, default=last + 1), last + 1):
+        scores.append(highest.get(step, scores[-1] if scores else 0.0))
+    return scores[-ROW_POINTS:]
+
+
+def _asked(alert: messages.Alert) -> str:
+    """How far a request of the agent has come; empty where somebody has taken it or it is over."""
+    if alert.state == "seen":
+        return f"{alert.by} has seen it"
+    if alert.state != "raised":
+        return ""
+    waiting = {"everyone": "Everybody has been asked", "queued": "Waiting for a supervisor"}
+    return f"Asking {alert.to}" if alert.to else waiting.get(alert.waits, "")
 
 
 def _bounded(score: float) -> float:

@@ -9,6 +9,7 @@ from detectors.signals import Level, Severity, Signal
 from overlay import messages
 
 TIERS = {Severity.NOTE: "note", Severity.HELP: "help", Severity.URGENT: "urgent"}
+SEVERITIES = {tier: severity for severity, tier in TIERS.items()}
 STEPS_SHOWN = 20
 BY_HOLDER = {"message": ("message", "wrote to {agent}"), "watch": ("reading", "reading along")}
 """What whoever has claimed an alert does in its call counts as done about the alert."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from assist.events import AlertMoved, AlertRaised, Event
 from assist.screens.alerts import Alerts, Move, Rules
+from assist.screens.cards import SEVERITIES
 from detectors.signals import Level, LevelChange
 from overlay import messages
 from overlay.hub import Hub
@@ -43,6 +44,12 @@ class Duty:
                 self._go_on(self._alerts.calmed(call, self._loop.time()))
             case _:
                 pass
+
+    def restore(self, alert: messages.Alert) -> None:
+        """A call goes on that was cut short with this alert open."""
+        by = alert.by if alert.state == "claimed" else ""
+        tier = SEVERITIES[alert.tier]
+        self._go_on(self._alerts.restored(alert.call, alert.id, alert.kind, tier, by, self._loop.time()))
 
     def ended(self, call: str) -> None:
         """The call is over."""

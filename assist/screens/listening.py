@@ -76,24 +76,15 @@ class Listening:
         self._paused, self._paused_by_itself = False, ""
 
     @property
-    def trouble(self) -> messages.HealthState:
-        """What is wrong with the hearing, missing consent apart: the board does not count it as trouble."""
-        if self._paused:
-            return "paused"
-        if self._sound_lost:
-            return "lost"
-        return "untranscribed" if self._untranscribed else "behind" if self._behind else "ok"
-
-    @property
     def health(self) -> tuple[messages.HealthState, str]:
-        """For the call's own pages: the state and one plain line."""
-        match self.trouble:
-            case "paused":
-                by_itself = f"Paused by itself: {self._paused_by_itself}. P goes on" if self._paused_by_itself else ""
-                return "paused", by_itself or "Paused: nothing is heard or kept"
-            case _ if not self.gate.heard:
-                return "paused", "Not listening: there is no consent to this call"
-            case "lost":
-                return "lost", next(iter(self._sound_lost.values()))
-            case state:
-                return state, self._untranscribed or self._behind
+        """The state and one plain line."""
+        if self._paused:
+            by_itself = f"Paused by itself: {self._paused_by_itself}. P goes on" if self._paused_by_itself else ""
+            return "paused", by_itself or "Paused: nothing is heard or kept"
+        if not self.gate.heard:
+            return "paused", "Not listening: there is no consent to this call"
+        if self._sound_lost:
+            return "lost", next(iter(self._sound_lost.values()))
+        if self._untranscribed:
+            return "untranscribed", self._untranscribed
+        return ("behind", self._behind) if self._behind else ("ok", "")

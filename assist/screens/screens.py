@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import traceback
 from collections import deque
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +22,19 @@ from detectors.signals import Level, LevelChange
 from overlay import messages
 from overlay.hub import Hub
 
+log = logging.getLogger("assist")
+
+
+@contextlib.contextmanager
+def _harmless() -> Iterator[None]:
+    """What cannot be shown is logged; the call that it is of goes on."""
+    try:
+        yield
+    except Exception as error:
+        # The error's own text may hold what a caller said; its type and place do not.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        log.error("pages were not drawn: %s at %s:%s", type(error).__name__, place.filename, place.lineno)
+
 
 @dataclass
 class Screens:
@@ -32,6 +49,8 @@ class Screens:
     turn_ms: int = 20_000
     """How long one supervisor is asked about an alert before the next one is."""
     _calls: dict[str, CallPages] = field(default_factory=dict)
+    _agents: set[str] = field(default_factory=set)
+    """Everybody who has had a call."""
     _shown: int = 0
     _wrong: int = 0
     _delays_ms: deque[int] = field(default_factory=lambda: deque(maxlen=1000))
@@ -43,6 +62,7 @@ class Screens:
         call = messages.Call.model_validate({"agent": agent, "state": "waiting", **recogniser_of(self.hearing)})
         self.hub.show(room_of(agent), "call", call)
 
+    @_harmless()
     def show(self, call: str, event: Event) -> None:
         """Let every page that should see this event see it."""
         if isinstance(event, CallStarted):
@@ -65,11 +85,18 @@ class Screens:
             case _:
                 pass
 
+    def resume(self, call: str) -> list[messages.Alert]:
+        """A call that was cut short goes on, its log having been shown: the alerts in it that are still open."""
+        pages = self._calls.get(call)
+        return pages.resume() if pages is not None else []
+
+    @_harmless()
     def pulse(self, call: str, now_ms: int, score: float) -> None:
         """Once a second of call time: course, row and health go on even when nothing happens."""
         if (pages := self._calls.get(call)) is not None:
             pages.pulse(now_ms, score)
 
+    @_harmless()
     def ended(self, call: str, wrapup: messages.WrapUp | None) -> None:
         """The call is over and its record written; None: nothing was kept of it."""
         pages = self._calls.pop(call, None)
@@ -79,12 +106,23 @@ class Screens:
 
     def wrapped_up(self, agent: str, wrapup: messages.WrapUp) -> None:
         """A wrap-up was kept: shown as it now stands, unless the agent is on the next call already."""
-        current = self.hub.latest(room_of(agent), "call")
-        if isinstance(current, messages.Call) and current.call == wrapup.call:
+        if self._on_page(agent) == wrapup.call:
             self.hub.show(room_of(agent), "wrapup", wrapup)
+
+    def forget(self, calls: Collection[str]) -> None:
+        """These calls, which are over, are being erased: no agent's page shows one of them any more."""
+        for agent in self._agents:
+            if (call := self._on_page(agent)) in calls and call not in self._calls:
+                self.waiting(agent)
+
+    def _on_page(self, agent: str) -> str:
+        """The call on an agent's page, live or over; empty while there is none."""
+        current = self.hub.latest(room_of(agent), "call")
+        return current.call if isinstance(current, messages.Call) else ""
 
     def _begin(self, call: str, started: CallStarted) -> None:
         rooms = Rooms(self.hub, room_of(started.agent), f"call/{started.call}")
+        self._agents.add(started.agent)
         pages = self._calls[call] = CallPages(
             self.hub,
             started,

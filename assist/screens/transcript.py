@@ -75,7 +75,7 @@ class Transcript:
 
     def clear(self) -> None:
         """There is no consent: no words stay on the pages."""
-        for room in (self.rooms.agent, self.rooms.call):
+        for room in self.rooms.all:
             for key in self.rooms.hub.snapshot(room):
                 if key == "told" or key.startswith(("line/", "heard/")):
                     self.rooms.hub.drop(room, key)
