@@ -378,6 +378,28 @@ def test_a_prompt_that_is_being_read_is_not_taken_away_unless_something_urgent_c
     play(scene)
 
 
+def test_no_words_of_the_caller_stay_under_a_prompt_that_has_gone() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            card = page.locator("#card")
+            await expect(card.locator("mark")).to_have_text("“I’m going to call my guy”")
+            await page.locator(".say").hover()
+            here.hub.drop(ROOM, "prompt")
+            here.hub.show(ROOM, "next", Next(titles=["barrier"]))
+            await expect(page.locator("#next")).to_have_text("Next: barrier")
+            await expect(card.locator(".title")).to_have_text("Be the person they can call")  # still being read
+            assert "my guy" not in await card.evaluate("(it) => it.outerHTML")
+            here.hub.show(ROOM, "health", scenes.health(state="paused"))
+            await expect(card).to_have_text("Paused. Nothing is heard or kept.")
+            await page.keyboard.press("e")
+            await expect(page.locator("#drawer")).to_contain_text("Be the person they can call")
+            await expect(page.locator("#drawer")).not_to_contain_text("my guy")
+
+    play(scene)
+
+
 def test_a_silent_server_greys_the_page_and_a_lost_one_is_come_back_to_by_itself() -> None:
     async def scene() -> None:
         hub = Hub()

@@ -11,7 +11,7 @@ const HOW = { used: "used", dismissed: "not now", wrong: "wrong" };
 
 export function card({ find, overlay, now, room, stale, act, announce, say, send }) {
   const slot = find("card");
-  const history = []; // prompts since this page was opened, newest first
+  const history = []; // prompts since this page was opened, newest first; none of the caller's words, which may be taken back
   const seen = new Set();
   let shown = null; // the prompt drawn now
   let holdingSince = 0;
@@ -24,10 +24,11 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     const ended = now("ended");
     if (shown && prompt?.id !== shown.id) {
       const entry = history.find((each) => each.id === shown.id);
-      // What is being read is not taken away under the eye; something urgent still takes its place.
-      if (over && !entry?.how && prompt?.tier !== "urgent" && !ended && !stale()) {
+      // What is being read is not taken away under the eye; something urgent still takes its place. The caller's words
+      // under it go at once: they may have been taken back.
+      if (over && !entry?.how && prompt?.tier !== "urgent" && !ended && !stale() && now("health")?.state !== "paused") {
         holdingSince ||= performance.now();
-        if (performance.now() - holdingSince < HOLD_MS) return;
+        if (performance.now() - holdingSince < HOLD_MS) return dropWhy();
       }
     }
     holdingSince = 0;
@@ -63,7 +64,7 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     if (shown?.id !== prompt.id) {
       if (shown) swappedAt = performance.now();
       if (!history.some((each) => each.id === prompt.id)) {
-        history.unshift({ ...prompt, how: "" });
+        history.unshift({ ...prompt, why: [], how: "" });
         announce(`${prompt.tier === "urgent" ? "Urgent. " : ""}${prompt.title}. Say: ${prompt.say}`, prompt.tier === "urgent");
       }
     }
@@ -85,6 +86,11 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     }
     slot.classList.toggle("old", prompt.dwell_ms > 0 && performance.now() - at > prompt.dwell_ms + OLD_AFTER_MS);
     noteSeen();
+  }
+
+  function dropWhy() {
+    slot.dataset.shows = "held";
+    slot.querySelector(".why")?.replaceChildren();
   }
 
   function fit() {
@@ -138,7 +144,7 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     drawer.replaceChildren(h("h2", {}, "Earlier prompts"), history.length
       ? h("ol", {}, history.map((each) => h("li", {},
         h("p", { class: "small second" }, [clock(each.shown_at_ms), each.label, HOW[each.how]].filter(Boolean).join(" · ")),
-        h("p", {}, h("b", {}, each.title)), h("p", {}, `“${each.say}”`), each.why.map((line) => h("p", { class: "small second" }, ...quoted(line))))))
+        h("p", {}, h("b", {}, each.title)), h("p", {}, `“${each.say}”`))))
       : h("p", { class: "second" }, "None in this call since this page was opened."));
   }
 
