@@ -139,6 +139,29 @@ def test_the_board_is_worked_by_keyboard_alone() -> None:
     play(scene)
 
 
+def test_a_line_begun_for_one_agent_never_goes_to_another() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            page = await here.page("/board", width=1440, height=900)
+            text = page.get_by_placeholder("One short line")
+            await page.get_by_role("button", name="Dana: read along").click()
+            await text.fill("You may give her the month.")
+            await page.get_by_role("button", name="Tom: read along").click()
+            await expect(page.locator("#tell-head")).to_have_text("To Tom’s screen")
+            await expect(text).to_have_value("")
+            await text.fill("Well done.")
+            await page.keyboard.press("Enter")
+            await here.doing(do="tell", call="c2", text="Well done.")
+            await page.get_by_role("button", name="Dana: read along").click()
+            await expect(text).to_have_value("You may give her the month.")
+            await page.keyboard.press("m")
+            await page.keyboard.press("Enter")
+            await here.doing(do="tell", call="c1", text="You may give her the month.")
+
+    play(scene)
+
+
 def test_two_hundred_calls_fit_and_all_of_them_change() -> None:
     async def scene() -> None:
         async with stage() as here:

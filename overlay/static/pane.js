@@ -10,13 +10,16 @@ const DONE = {
 export function pane({ link, board, running, row, chosen }) {
   let call = "";
   let watching = ""; // connection and call: a new connection asks again
+  const drafts = new Map(); // call -> the line begun for its agent, while another call is read
   const lines = transcript(find("lines"), find("talk"), (speaker) => ({ agent: row(call)?.agent ?? "Agent", customer: "Caller" })[speaker] ?? "Voice");
 
   function choose(next) {
     if (call === next) return;
     if (call) link.send({ do: "watch", call, on: false });
     const before = call;
+    drafts.set(before, find("text").value);
     call = next;
+    find("text").value = drafts.get(call) ?? "";
     watching = "";
     write(find("told"), "");
     chosen(before, call);
