@@ -347,7 +347,45 @@ def test_waiting_the_embedded_recogniser_and_the_end_of_a_call() -> None:
             await page.get_by_label("Your note on this call").fill("u w 1 h p")  # typed, not pressed
             await page.get_by_role("button", name="Keep note").click()
             await here.doing(do="note", text="u w 1 h p")
+            await expect(page.locator("#card [role=status]")).to_have_text("Note kept")
             assert {do.do for _, do in here.done} == {"prompt", "note"} or {do.do for _, do in here.done} == {"note"}
+
+    play(scene)
+
+
+def test_a_refusal_outlives_the_next_word_and_goes_by_itself() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            here.refuses = "Nobody is on duty."
+            page = await here.page("/agent/dana", script="window.at = 0; performance.now = () => window.at;")
+            await page.locator(".say").wait_for()
+            await page.keyboard.press("h")
+            await expect(page.locator("#strip")).to_have_text("Nobody is on duty.")
+            here.hub.show(ROOM, "next", Next(titles=["barrier"]))
+            await expect(page.locator("#next")).to_have_text("Next: barrier")
+            await expect(page.locator("#strip")).to_have_text("Nobody is on duty.")
+            await page.evaluate("window.at = 5001")
+            await expect(page.locator("#strip")).to_have_text("")
+
+    play(scene)
+
+
+def test_a_note_that_is_refused_is_not_called_kept_and_can_be_sent_again() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.ended(here.hub)
+            here.refuses = "The record is gone."
+            page = await here.page("/agent/dana")
+            note, state = page.get_by_label("Your note on this call"), page.locator("#card [role=status]")
+            await note.fill("Call her on Friday.")
+            await page.get_by_role("button", name="Keep note").click()
+            await expect(state).to_have_text("The record is gone.")
+            await expect(note).to_have_value("Call her on Friday.")
+            here.refuses = ""
+            await page.get_by_role("button", name="Keep note").click()
+            await expect(state).to_have_text("Note kept")
+            await expect(note).to_have_value("")
 
     play(scene)
 

@@ -1,6 +1,6 @@
 // The one place for the one prompt: what to say, why, and what the agent answers. Fixed in height, whatever stands in it.
 
-import { clock, h, quoted } from "./shared.js";
+import { clock, h, quoted, write } from "./shared.js";
 import { drawWrapUp, leaveWrapUp } from "./wrapup.js";
 
 const HOLD_MS = 30_000; // longest that a prompt is kept for a pointer or the focus that rests on it
@@ -131,10 +131,14 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
       note,
       h("div", { class: "acts" },
         h("button", { class: "btn", onclick: () => {
-          if (!note.value.trim()) return;
-          act({ do: "note", text: note.value.trim() });
-          note.value = "";
-          state.textContent = "Note kept";
+          const text = note.value.trim();
+          if (!text) return;
+          const sent = send({ do: "note", call: now("call")?.call, text }, (refusal) => {
+            if (refusal) note.value ||= text;
+            write(state, refusal || "Note kept");
+          });
+          if (sent) note.value = "";
+          write(state, sent ? "" : "Not connected: that was not sent.");
         } }, "Keep note"),
         h("a", { class: "btn", href: `/review/${encodeURIComponent(ended.record)}`, target: "_blank", rel: "noopener" }, "Open record"),
         state));
