@@ -19,6 +19,19 @@ pytestmark = [
 ]
 
 ROOM = scenes.ROOM
+READ_OUT = """
+    window.readOut = [];
+    const last = new Map();
+    const spoken = (node) => node.nodeType === 3 ? node.data
+        : node.getAttribute('aria-hidden') ? '' : [...node.childNodes].map(spoken).join('');
+    new MutationObserver(() => {
+        for (const region of document.querySelectorAll('[role=status]')) {
+            const text = spoken(region).trim();
+            if (text && last.get(region) !== text) window.readOut.push(['#' + region.id, text]);
+            last.set(region, text);
+        }
+    }).observe(document, {subtree: true, childList: true, characterData: true});
+"""
 
 
 async def place(page: Page, selector: str) -> tuple[float, float, float, float]:
@@ -434,6 +447,69 @@ def test_no_words_of_the_caller_stay_under_a_prompt_that_has_gone() -> None:
             await page.keyboard.press("e")
             await expect(page.locator("#drawer")).to_contain_text("Be the person they can call")
             await expect(page.locator("#drawer")).not_to_contain_text("my guy")
+
+    play(scene)
+
+
+def test_the_focus_stays_where_it_was_when_what_it_was_on_goes() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.notices(here.hub)
+            page = await here.page("/agent/dana")
+            card = page.locator("#card")
+            await page.get_by_role("button", name="Read, take away").focus()
+            await page.keyboard.press("Enter")
+            await expect(page.locator(".notice")).to_have_count(0)
+            await expect(page.locator("#talk")).to_be_focused()
+            await card.get_by_role("button", name="Used").focus()
+            changed = scenes.PROMPT.model_copy(update={"avoid": "Calm down."})  # the same prompt, drawn again
+            here.hub.show(ROOM, "prompt", changed)
+            await expect(card).to_contain_text("Calm down.")
+            await expect(card.get_by_role("button", name="Used")).to_be_focused()
+            urgent = scenes.PROMPT.model_copy(update={"id": "p4", "title": "Warn once"})
+            here.hub.show(ROOM, "prompt", urgent)  # not on its button: the next Enter was not meant for it
+            await expect(card.locator(".title")).to_have_text("Warn once")
+            await expect(card).to_be_focused()
+            here.hub.drop(ROOM, "prompt")  # nobody reads it: it goes at once
+            await expect(card).to_have_text("Nothing to do. Just listen.")
+            await expect(card).to_be_focused()
+            here.hub.show(ROOM, "prompt", urgent.model_copy(update={"id": "p5"}))
+            await card.get_by_role("button", name="Used").focus()
+            await page.keyboard.press("Enter")
+            await here.doing(do="prompt", prompt="p5", what="used")
+            scenes.wrapping(here.hub)
+            await expect(card.locator("form.wrap")).to_have_count(1)
+            await expect(card).to_be_focused()
+
+    play(scene)
+
+
+def test_a_running_figure_is_seen_and_not_read_out() -> None:
+    """What a screen reader reads of each live region that shows something, after every change of it."""
+
+    async def scene() -> None:
+        async with stage(beat_s=0.2) as here:
+            scenes.calm(here.hub)
+            page = await here.page("/agent/dana", script=READ_OUT)
+            await expect(page.locator("#lag")).to_have_text("0.6 s")
+            here.hub.show(ROOM, "health", scenes.health(lag_ms=1200))
+            await expect(page.locator("#lag")).to_have_text("1.2 s")
+            for lag_ms in (4000, 6000):
+                here.hub.show(ROOM, "health", scenes.health(state="behind", lag_ms=lag_ms))
+                await expect(page.locator("#hearing")).to_have_text(f"Behind {lag_ms // 1000} s")
+            board = await here.page("/board", script=READ_OUT)
+            await expect(board.locator("#quiet")).to_contain_text("No calls yet")
+            for each in (page, board):
+                await each.context.set_offline(True)
+            await here.stop()
+            for each, place, said in (
+                (page, "#strip", ["Words come late, and so may prompts.", "What is shown is old."]),
+                (board, "#state", ["Not connected."]),
+            ):
+                await expect(each.locator(place)).to_contain_text(re.compile(r"([2-9]|\d\d) s ago"))
+                assert [text for name, text in await each.evaluate("window.readOut") if name == place] == said
+            heard = [text for name, text in await page.evaluate("window.readOut") if name == "#hearing"]
+            assert heard[-3:] == ["Hearing both", "Behind", "Not connected"]
 
     play(scene)
 
