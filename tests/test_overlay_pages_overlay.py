@@ -243,6 +243,44 @@ def test_the_overlay_goes_into_a_window_of_its_own_and_comes_back() -> None:
     play(scene)
 
 
+def test_a_prompt_in_the_window_on_top_is_seen_though_its_tab_is_behind_another() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.calm(here.hub)
+            page = await here.page("/agent/dana", width=900)
+            await page.locator(".chip.calm").wait_for()
+            async with page.context.expect_page() as opened:
+                await page.keyboard.press("o")
+                await page.get_by_role("button", name="Bring it back").wait_for()
+            floating = await opened.value
+            await page.evaluate("Object.defineProperty(document, 'visibilityState', {value: 'hidden'})")
+            await floating.evaluate("document.hasFocus = () => false")  # the agent works in another program
+            scenes.escalated(here.hub)
+            await expect(floating.locator(".say")).to_be_visible()
+            await here.doing(do="prompt", prompt="p3", what="seen")
+
+    play(scene)
+
+
+def test_a_hidden_page_has_shown_nobody_a_prompt() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            script = "Object.defineProperty(Document.prototype, 'visibilityState', {configurable: true, get: () => 'hidden'});"
+            page = await here.page("/agent/dana", script=script)
+            await page.locator(".say").wait_for()
+            await page.keyboard.press("h")
+            await here.doing(do="help")
+            assert [do.do for _, do in here.done] == ["help"]
+            await page.evaluate("""() => {
+                Object.defineProperty(Document.prototype, 'visibilityState', {get: () => 'visible'});
+                document.dispatchEvent(new Event('visibilitychange'));
+            }""")
+            await here.doing(do="prompt", prompt="p3", what="seen")
+
+    play(scene)
+
+
 def test_nothing_moves_when_things_arrive_and_the_focus_stays() -> None:
     async def scene() -> None:
         slots = ["#strip", "#level", "#card", "#next", "#plan", "#steps", ".talk", "footer"]

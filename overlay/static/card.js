@@ -104,7 +104,7 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
   }
 
   function noteSeen() {
-    if (!shown || seen.has(shown.id) || document.visibilityState !== "visible" && !overlay.ownerDocument.hasFocus()) return;
+    if (!shown || seen.has(shown.id) || overlay.ownerDocument.visibilityState !== "visible") return; // wherever it stands: a tab behind it may be hidden
     const call = now("call")?.call;
     if (call && send({ do: "prompt", call, prompt: shown.id, what: "seen" })) seen.add(shown.id);
   }
