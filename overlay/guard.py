@@ -24,6 +24,8 @@ STATIC = Path(__file__).parent / "static"
 LIVE = "/live"
 KEYED = "/api/gate"
 """Opened by a key that no browser sends by itself (overlay/gate.py): foreign origins are judged there."""
+BY_ITSELF = "POST /api/ticket"
+"""What an open page asks for with nobody there, whenever it comes back: no activity. Everything else is a person's."""
 BODY_BYTES = 65_536
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; "
@@ -76,7 +78,7 @@ def route(access: Access, place: str, endpoint: Endpoint, *, page: bool = False)
                 raise access.unknown
             if identity.role not in roles:
                 raise OverlayError("forbidden", f"This is not for the role {identity.role}; ask an admin for another.")
-        if access.sessions is not None and page:
+        if access.sessions is not None and place != BY_ITSELF:
             access.sessions.touch(access.sessions.key(access.token(request.headers)))
         request.state.who = identity
         return await endpoint(request)

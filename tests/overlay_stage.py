@@ -12,6 +12,7 @@ from typing import Any
 from playwright.async_api import Browser, Page, async_playwright
 
 from overlay.doing import Do
+from overlay.errors import OverlayError
 from overlay.hub import Hub
 from overlay.identity import Identity, ScreenSettings
 from overlay.listening import serving
@@ -31,6 +32,8 @@ class Stage:
     settings: ScreenSettings
     url: str = ""
     done: list[tuple[Identity, Do]] = field(default_factory=list)
+    refuses: str = ""
+    """What the desk says to whatever is done from now on; empty: it takes it."""
     complaints: list[str] = field(default_factory=list)
     """Whatever a page wrote to its console or threw: must stay empty."""
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -47,6 +50,8 @@ class Stage:
         async with self._changed:
             self.done.append((who, do))
             self._changed.notify_all()
+        if self.refuses:
+            raise OverlayError("refused", self.refuses)
 
     async def until(self, met: Callable[[list[tuple[Identity, Do]]], bool]) -> None:
         """Wait for something done at a page."""

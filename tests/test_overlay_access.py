@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from overlay import server
 from overlay import sessions as limits
 from overlay.access import ROOMS, ROUTES, WITHOUT_LOGIN, roles_of
 from overlay.errors import OverlayError
@@ -352,6 +353,28 @@ def test_a_call_counts_as_activity_and_a_mere_heartbeat_does_not(monkeypatch: py
                 assert closed.value.rcvd is not None and closed.value.rcvd.code == 4401
                 for _ in range(3):
                     await frame(busy, "beat")
+
+    play(scene)
+
+
+def test_work_on_records_counts_as_activity_and_a_page_that_comes_back_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(server, "Sessions", lambda accounts, shelf: Sessions(accounts, shelf, lambda: now[0]))
+
+    async def scene() -> None:
+        here = Place()
+        record = "/api/records/2026-11-24-dana-1"
+        async with here.open(), here.browser("Quinn") as quinn, here.browser("Maria") as maria:
+            assert (await quinn.get("/review")).status_code == 200
+            assert (await maria.get("/board")).status_code == 200
+            for method, path in (("GET", "/api/records"), ("GET", record), ("POST", f"{record}/notes")):
+                now[0] += limits.IDLE_S - 1
+                body = {"kind": "comment", "text": "Read."} if method == "POST" else None
+                assert (await quinn.request(method, path, json=body)).status_code in (200, 204), path
+                coming = await maria.post("/api/ticket", json={"page": "board"})
+                assert coming.status_code == (200 if now[0] < limits.IDLE_S else 401)
 
     play(scene)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
@@ -135,6 +137,61 @@ def test_the_board_is_worked_by_keyboard_alone() -> None:
             await page.keyboard.press("Escape")
             await page.keyboard.press("Escape")
             await here.doing(do="watch", call=calls[1], on=False)
+
+    play(scene)
+
+
+def test_a_line_begun_for_one_agent_never_goes_to_another() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            page = await here.page("/board", width=1440, height=900)
+            text = page.get_by_placeholder("One short line")
+            await page.get_by_role("button", name="Dana: read along").click()
+            await text.fill("You may give her the month.")
+            await page.get_by_role("button", name="Tom: read along").click()
+            await expect(page.locator("#tell-head")).to_have_text("To Tom’s screen")
+            await expect(text).to_have_value("")
+            await text.fill("Well done.")
+            await page.keyboard.press("Enter")
+            await here.doing(do="tell", call="c2", text="Well done.")
+            await page.get_by_role("button", name="Dana: read along").click()
+            await expect(text).to_have_value("You may give her the month.")
+            await page.keyboard.press("m")
+            await page.keyboard.press("Enter")
+            await here.doing(do="tell", call="c1", text="You may give her the month.")
+
+    play(scene)
+
+
+def test_a_line_that_is_refused_is_not_called_sent_and_comes_back() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            script = "window.at = 0; performance.now = () => window.at;"
+            page = await here.page("/board", width=1440, height=900, script=script)
+            text = page.get_by_placeholder("One short line")
+            await page.get_by_role("button", name="Dana: read along").click()
+            await here.doing(do="watch", call="c1", on=True)
+            await page.evaluate("""() => {
+                const told = document.getElementById('told');
+                const note = () => { document.body.dataset.told += `|${told.textContent}`; };
+                new MutationObserver(note).observe(told, {childList: true});
+            }""")
+            here.refuses = "That call is over."
+            await text.fill("Well done.")
+            await page.keyboard.press("Enter")
+            await expect(text).to_have_value("Well done.")
+            await expect(page.locator("body")).to_have_attribute("data-told", re.compile("That call is over."))
+            here.hub.show("board", "row/c5", scenes.last_row(here.hub, "c5").model_copy(update={"quote": "barrier"}))
+            await expect(page.locator('[data-call="c5"]')).to_contain_text("barrier")
+            await expect(page.locator("#state")).to_have_text("That call is over.")
+            await expect(page.locator("body")).not_to_have_attribute("data-told", re.compile("Sent"))
+            here.refuses = ""
+            await page.evaluate("window.at = 1")
+            await page.keyboard.press("Enter")
+            await expect(page.locator("body")).to_have_attribute("data-told", re.compile("Sent"))
+            await expect(text).to_have_value("")
 
     play(scene)
 

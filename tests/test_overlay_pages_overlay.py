@@ -19,6 +19,19 @@ pytestmark = [
 ]
 
 ROOM = scenes.ROOM
+READ_OUT = """
+    window.readOut = [];
+    const last = new Map();
+    const spoken = (node) => node.nodeType === 3 ? node.data
+        : node.getAttribute('aria-hidden') ? '' : [...node.childNodes].map(spoken).join('');
+    new MutationObserver(() => {
+        for (const region of document.querySelectorAll('[role=status]')) {
+            const text = spoken(region).trim();
+            if (text && last.get(region) !== text) window.readOut.push(['#' + region.id, text]);
+            last.set(region, text);
+        }
+    }).observe(document, {subtree: true, childList: true, characterData: true});
+"""
 
 
 async def place(page: Page, selector: str) -> tuple[float, float, float, float]:
@@ -230,6 +243,44 @@ def test_the_overlay_goes_into_a_window_of_its_own_and_comes_back() -> None:
     play(scene)
 
 
+def test_a_prompt_in_the_window_on_top_is_seen_though_its_tab_is_behind_another() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.calm(here.hub)
+            page = await here.page("/agent/dana", width=900)
+            await page.locator(".chip.calm").wait_for()
+            async with page.context.expect_page() as opened:
+                await page.keyboard.press("o")
+                await page.get_by_role("button", name="Bring it back").wait_for()
+            floating = await opened.value
+            await page.evaluate("Object.defineProperty(document, 'visibilityState', {value: 'hidden'})")
+            await floating.evaluate("document.hasFocus = () => false")  # the agent works in another program
+            scenes.escalated(here.hub)
+            await expect(floating.locator(".say")).to_be_visible()
+            await here.doing(do="prompt", prompt="p3", what="seen")
+
+    play(scene)
+
+
+def test_a_hidden_page_has_shown_nobody_a_prompt() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            script = "Object.defineProperty(Document.prototype, 'visibilityState', {configurable: true, get: () => 'hidden'});"
+            page = await here.page("/agent/dana", script=script)
+            await page.locator(".say").wait_for()
+            await page.keyboard.press("h")
+            await here.doing(do="help")
+            assert [do.do for _, do in here.done] == ["help"]
+            await page.evaluate("""() => {
+                Object.defineProperty(Document.prototype, 'visibilityState', {get: () => 'visible'});
+                document.dispatchEvent(new Event('visibilitychange'));
+            }""")
+            await here.doing(do="prompt", prompt="p3", what="seen")
+
+    play(scene)
+
+
 def test_nothing_moves_when_things_arrive_and_the_focus_stays() -> None:
     async def scene() -> None:
         slots = ["#strip", "#level", "#card", "#next", "#plan", "#steps", ".talk", "footer"]
@@ -347,7 +398,45 @@ def test_waiting_the_embedded_recogniser_and_the_end_of_a_call() -> None:
             await page.get_by_label("Your note on this call").fill("u w 1 h p")  # typed, not pressed
             await page.get_by_role("button", name="Keep note").click()
             await here.doing(do="note", text="u w 1 h p")
+            await expect(page.locator("#card [role=status]")).to_have_text("Note kept")
             assert {do.do for _, do in here.done} == {"prompt", "note"} or {do.do for _, do in here.done} == {"note"}
+
+    play(scene)
+
+
+def test_a_refusal_outlives_the_next_word_and_goes_by_itself() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            here.refuses = "Nobody is on duty."
+            page = await here.page("/agent/dana", script="window.at = 0; performance.now = () => window.at;")
+            await page.locator(".say").wait_for()
+            await page.keyboard.press("h")
+            await expect(page.locator("#strip")).to_have_text("Nobody is on duty.")
+            here.hub.show(ROOM, "next", Next(titles=["barrier"]))
+            await expect(page.locator("#next")).to_have_text("Next: barrier")
+            await expect(page.locator("#strip")).to_have_text("Nobody is on duty.")
+            await page.evaluate("window.at = 5001")
+            await expect(page.locator("#strip")).to_have_text("")
+
+    play(scene)
+
+
+def test_a_note_that_is_refused_is_not_called_kept_and_can_be_sent_again() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.ended(here.hub)
+            here.refuses = "The record is gone."
+            page = await here.page("/agent/dana")
+            note, state = page.get_by_label("Your note on this call"), page.locator("#card [role=status]")
+            await note.fill("Call her on Friday.")
+            await page.get_by_role("button", name="Keep note").click()
+            await expect(state).to_have_text("The record is gone.")
+            await expect(note).to_have_value("Call her on Friday.")
+            here.refuses = ""
+            await page.get_by_role("button", name="Keep note").click()
+            await expect(state).to_have_text("Note kept")
+            await expect(note).to_have_value("")
 
     play(scene)
 
@@ -374,6 +463,94 @@ def test_a_prompt_that_is_being_read_is_not_taken_away_unless_something_urgent_c
                 ROOM, "prompt", calmer.model_copy(update={"id": "p5", "tier": "urgent", "title": "Warn once"})
             )
             await expect(page.locator(".title")).to_have_text("Warn once")
+
+    play(scene)
+
+
+def test_no_words_of_the_caller_stay_under_a_prompt_that_has_gone() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            card = page.locator("#card")
+            await expect(card.locator("mark")).to_have_text("“I’m going to call my guy”")
+            await page.locator(".say").hover()
+            here.hub.drop(ROOM, "prompt")
+            here.hub.show(ROOM, "next", Next(titles=["barrier"]))
+            await expect(page.locator("#next")).to_have_text("Next: barrier")
+            await expect(card.locator(".title")).to_have_text("Be the person they can call")  # still being read
+            assert "my guy" not in await card.evaluate("(it) => it.outerHTML")
+            here.hub.show(ROOM, "health", scenes.health(state="paused"))
+            await expect(card).to_have_text("Paused. Nothing is heard or kept.")
+            await page.keyboard.press("e")
+            await expect(page.locator("#drawer")).to_contain_text("Be the person they can call")
+            await expect(page.locator("#drawer")).not_to_contain_text("my guy")
+
+    play(scene)
+
+
+def test_the_focus_stays_where_it_was_when_what_it_was_on_goes() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.notices(here.hub)
+            page = await here.page("/agent/dana")
+            card = page.locator("#card")
+            await page.get_by_role("button", name="Read, take away").focus()
+            await page.keyboard.press("Enter")
+            await expect(page.locator(".notice")).to_have_count(0)
+            await expect(page.locator("#talk")).to_be_focused()
+            await card.get_by_role("button", name="Used").focus()
+            changed = scenes.PROMPT.model_copy(update={"avoid": "Calm down."})  # the same prompt, drawn again
+            here.hub.show(ROOM, "prompt", changed)
+            await expect(card).to_contain_text("Calm down.")
+            await expect(card.get_by_role("button", name="Used")).to_be_focused()
+            urgent = scenes.PROMPT.model_copy(update={"id": "p4", "title": "Warn once"})
+            here.hub.show(ROOM, "prompt", urgent)  # not on its button: the next Enter was not meant for it
+            await expect(card.locator(".title")).to_have_text("Warn once")
+            await expect(card).to_be_focused()
+            here.hub.drop(ROOM, "prompt")  # nobody reads it: it goes at once
+            await expect(card).to_have_text("Nothing to do. Just listen.")
+            await expect(card).to_be_focused()
+            here.hub.show(ROOM, "prompt", urgent.model_copy(update={"id": "p5"}))
+            await card.get_by_role("button", name="Used").focus()
+            await page.keyboard.press("Enter")
+            await here.doing(do="prompt", prompt="p5", what="used")
+            scenes.wrapping(here.hub)
+            await expect(card.locator("form.wrap")).to_have_count(1)
+            await expect(card).to_be_focused()
+
+    play(scene)
+
+
+def test_a_running_figure_is_seen_and_not_read_out() -> None:
+    """What a screen reader reads of each live region that shows something, after every change of it."""
+
+    async def scene() -> None:
+        async with stage(beat_s=0.2) as here:
+            scenes.calm(here.hub)
+            page = await here.page("/agent/dana", script=READ_OUT)
+            await expect(page.locator("#lag")).to_have_text("0.6 s")
+            here.hub.show(ROOM, "health", scenes.health(lag_ms=1200))
+            await expect(page.locator("#lag")).to_have_text("1.2 s")
+            for lag_ms in (4000, 6000):
+                here.hub.show(ROOM, "health", scenes.health(state="behind", lag_ms=lag_ms))
+                await expect(page.locator("#hearing")).to_have_text(f"Behind {lag_ms // 1000} s")
+            board = await here.page("/board", script=READ_OUT)
+            await expect(board.locator("#quiet")).to_contain_text("No calls yet")
+            for each in (page, board):
+                await each.context.set_offline(True)
+            await here.stop()
+            for each, place, said in (
+                (page, "#strip", "What is shown is old."),
+                (page, "#hearing", "Not connected"),
+                (board, "#state", "Not connected."),
+            ):
+                await expect(each.locator(place)).to_contain_text(said)
+            for each, place in ((page, "#strip"), (board, "#state")):
+                await expect(each.locator(place)).to_contain_text(re.compile(r"([2-9]|\d\d) s ago"))
+            heard = [text for each in (page, board) for _, text in await each.evaluate("window.readOut")]
+            assert {"Hearing both", "Behind", "What is shown is old.", "Not connected."} <= set(heard)
+            assert not [text for text in heard if re.search(r"\d", text)]
 
     play(scene)
 

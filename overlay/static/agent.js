@@ -3,7 +3,7 @@
 import { connect } from "./link.js";
 import { card as cardSlot } from "./card.js";
 import { planAndSteps } from "./plan.js";
-import { chip, clock, h, keys, put, redraw, s, span, spark, transcript, write, lag as seconds } from "./shared.js";
+import { chip, clock, h, keys, put, redraw, refill, report, s, span, spark, transcript, write, lag as seconds } from "./shared.js";
 import { drawPractice } from "./practice.js";
 import { inItsOwnWindow, popOut } from "./popout.js";
 
@@ -76,7 +76,7 @@ function draw() {
 function hearing(call, health) {
   if (link.state === "refused") return ["off", "Not let in", link.trouble];
   if (link.state === "connecting" && link.heardAt === null) return ["wait", "Connecting", ""];
-  if (stale()) return ["off", "Not connected", `Last heard ${span(performance.now() - link.heardAt)} ago. What is shown is old.`];
+  if (stale()) return ["off", "Not connected", "What is shown is old.", ` Last heard ${span(performance.now() - link.heardAt)} ago.`];
   if (!call || call.state === "waiting") return ["wait", "Waiting for a call", ""];
   if (call.state === "ended") return ["wait", "Call ended", ""];
   const both = health?.speakers?.includes("agent") && health.speakers.includes("customer");
@@ -84,7 +84,7 @@ function hearing(call, health) {
     : health?.speakers?.includes("agent") ? "Hearing you only" : "Hearing one line";
   switch (health?.state) {
     case "ok": return ["ok", listening, ""];
-    case "behind": return ["behind", `Behind ${Math.round(health.lag_ms / 1000)} s`, health.text || "Words come late, and so may prompts."];
+    case "behind": return ["behind", "Behind", health.text || "Words come late, and so may prompts.", ` ${Math.round(health.lag_ms / 1000)} s`];
     case "lost": return ["lost", "Sound lost", health.text || "No sound arrives. Nothing is heard now."];
     case "untranscribed": return ["lost", "No words", health.text || "No recogniser: the call goes on without words."];
     case "paused": return ["paused", "Paused", health.text || "Nothing is heard or kept. P goes on."];
@@ -96,15 +96,15 @@ function hearing(call, health) {
 function drawHealth() {
   const call = now("call");
   const health = now("health");
-  const [state, word, text] = hearing(call, health);
+  const [state, word, text, figure] = hearing(call, health);
   overlay.classList.toggle("stale", stale() && link.heardAt !== null);
   find("dot").className = `dot ${state}`;
-  write(find("hearing"), word);
+  report(find("hearing"), word, state === "behind" ? figure : "");
   write(find("lag"), state === "ok" && health.lag_ms ? seconds(health.lag_ms) : "");
   const own = performance.now() < toldUntil ? told : link.refusal;
   const advice = call?.embedded ? call.advice || "The built-in recogniser is listening: it hears less well." : "";
   const consent = call?.state === "live" ? now("consent") : null;
-  drawStrip(own || (state === "off" ? text : ""), own ? "behind" : state) || consent && consent.consent !== "granted" && drawConsent(consent)
+  drawStrip(own || (state === "off" ? text : ""), own ? "behind" : state, own ? "" : figure) || consent && consent.consent !== "granted" && drawConsent(consent)
     || drawStrip(text, state) || drawStrip(advice, "") || consent && drawConsent(consent) || drawStrip(" ", "");
   write(find("caller"), call && call.state !== "waiting" ? [call.queue || call.team, call.caller].filter(Boolean).map((part) => ` · ${part}`).join("") : "");
   for (const id of ["help", "pause"]) if (find(id).disabled !== (call?.state !== "live")) find(id).disabled = call?.state !== "live";
@@ -115,13 +115,13 @@ function drawHealth() {
 }
 
 // One slot for one line: what went wrong, what is known about consent, how to hear better; whatever matters most now.
-function drawStrip(text, state) {
+function drawStrip(text, state, figure = "") {
   if (!text) return false;
   find("consent").hidden = true;
   const strip = find("strip");
   strip.hidden = false;
-  write(strip, text.trim());
-  put(strip, "title", text.trim() || null);
+  report(strip, text.trim(), figure);
+  put(strip, "title", strip.textContent || null);
   put(strip, "class", `strip ${state}`);
   return true;
 }
@@ -203,12 +203,12 @@ function drawNotices() {
   const key = JSON.stringify(open.map(([name, value]) => [name, value.body]));
   if (place.dataset.shows === key) return;
   place.dataset.shows = key;
-  place.replaceChildren(...open.slice(-2).map(([name, value], i, shown) => h("div", { class: `notice ${value.body.kind}` },
+  refill(place, open.slice(-2).map(([name, value], i, shown) => h("div", { class: `notice ${value.body.kind}` },
     h("p", {}, value.body.who && !value.body.text.startsWith(value.body.who) ? h("b", {}, `${value.body.who}: `) : "", value.body.text),
-    h("button", { class: "btn", "aria-label": "Read, take away", "data-notice": name, onclick: () => read(name) }, i === shown.length - 1 ? h("kbd", { "aria-hidden": "true" }, "R") : "", "Read"))));
+    h("button", { class: "btn", "aria-label": "Read, take away", "data-key": name, onclick: () => read(name) }, i === shown.length - 1 ? h("kbd", { "aria-hidden": "true" }, "R") : "", "Read"))), find("talk"));
 }
 
-function read(name = find("notices").lastElementChild?.querySelector("button").dataset.notice) {
+function read(name = find("notices").lastElementChild?.querySelector("button").dataset.key) {
   if (!name) return false;
   readNotices.set(name, JSON.stringify(now(name)));
   drawNotices();

@@ -3,7 +3,7 @@
 import { connect } from "./link.js";
 import { needs } from "./needs.js";
 import { pane } from "./pane.js";
-import { chip, clock, find, h, keys, many, put, redraw, span, spark, write, lag as seconds } from "./shared.js";
+import { chip, clock, find, h, keys, many, put, redraw, report, span, spark, write, lag as seconds } from "./shared.js";
 
 const WORST_FIRST = ["escalated", "recovering", "tense", "calm"];
 const STILL_MS = 1500; // rows do not move under a pointer that has just moved
@@ -20,7 +20,7 @@ let tabbed = null; // the one row that Tab comes to
 const link = connect("board", new URLSearchParams(location.search).get("name") ?? "", draw);
 const board = () => link.room("board");
 const running = (value) => value.body.at_ms + (link.state === "live" ? performance.now() - value.at : 0);
-const act = (message) => link.send(message) || write(find("state"), "Not connected: that was not sent.");
+const act = (message) => link.send(message) || report(find("state"), "Not connected: that was not sent.");
 const reading = pane({ link, board, running, row: (call) => rows.get(call)?.body, chosen: markChosen });
 const wanted = needs({ link, board, running, act, choose: reading.choose, calls: () => rows.size });
 
@@ -42,11 +42,11 @@ function drawTimes() {
 }
 
 function drawState() {
-  const away = link.state === "refused" ? `Not let in. ${link.trouble}`
-    : link.state === "live" ? link.refusal
-    : link.heardAt === null ? "Connecting"
-    : `Not connected. Last heard ${span(performance.now() - link.heardAt)} ago.`;
-  write(find("state"), away);
+  const [text, figure] = link.state === "refused" ? [`Not let in. ${link.trouble}`]
+    : link.state === "live" ? [link.refusal]
+    : link.heardAt === null ? ["Connecting"]
+    : ["Not connected.", ` Last heard ${span(performance.now() - link.heardAt)} ago.`];
+  report(find("state"), text, figure);
 }
 
 function drawTop() {

@@ -1,6 +1,6 @@
 // The one place for the one prompt: what to say, why, and what the agent answers. Fixed in height, whatever stands in it.
 
-import { clock, h, quoted } from "./shared.js";
+import { clock, h, quoted, refill, write } from "./shared.js";
 import { drawWrapUp, leaveWrapUp } from "./wrapup.js";
 
 const HOLD_MS = 30_000; // longest that a prompt is kept for a pointer or the focus that rests on it
@@ -11,11 +11,12 @@ const HOW = { used: "used", dismissed: "not now", wrong: "wrong" };
 
 export function card({ find, overlay, now, room, stale, act, announce, say, send }) {
   const slot = find("card");
-  const history = []; // prompts since this page was opened, newest first
+  const history = []; // prompts since this page was opened, newest first; none of the caller's words, which may be taken back
   const seen = new Set();
   let shown = null; // the prompt drawn now
   let holdingSince = 0;
-  let over = false; // the pointer or the focus rests on it
+  let pointer = false; // rests on it
+  let focus = false; // rests on something in it; on the card itself it is only parked
   let swappedAt = -Infinity;
 
   function draw() {
@@ -24,10 +25,11 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     const ended = now("ended");
     if (shown && prompt?.id !== shown.id) {
       const entry = history.find((each) => each.id === shown.id);
-      // What is being read is not taken away under the eye; something urgent still takes its place.
-      if (over && !entry?.how && prompt?.tier !== "urgent" && !ended && !stale()) {
+      // What is being read is not taken away under the eye; something urgent still takes its place. The caller's words
+      // under it go at once: they may have been taken back.
+      if ((pointer || focus) && !entry?.how && prompt?.tier !== "urgent" && !ended && !stale() && now("health")?.state !== "paused") {
         holdingSince ||= performance.now();
-        if (performance.now() - holdingSince < HOLD_MS) return;
+        if (performance.now() - holdingSince < HOLD_MS) return dropWhy();
       }
     }
     holdingSince = 0;
@@ -46,7 +48,7 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     slot.dataset.shows = kind;
     if (ended) return drawEnded(ended);
     slot.className = "card empty";
-    slot.replaceChildren(h("p", {}, emptyText()));
+    refill(slot, [h("p", {}, emptyText())], slot);
   }
 
   function emptyText() {
@@ -63,7 +65,7 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     if (shown?.id !== prompt.id) {
       if (shown) swappedAt = performance.now();
       if (!history.some((each) => each.id === prompt.id)) {
-        history.unshift({ ...prompt, how: "" });
+        history.unshift({ ...prompt, why: [], how: "" });
         announce(`${prompt.tier === "urgent" ? "Urgent. " : ""}${prompt.title}. Say: ${prompt.say}`, prompt.tier === "urgent");
       }
     }
@@ -73,18 +75,23 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
       slot.dataset.shows = key;
       slot.className = `card on ${prompt.tier}`;
       const tier = { urgent: "urgent", note: "a note" }[prompt.tier];
-      const button = (name, text, what) => h("button", { "aria-keyshortcuts": name === "Esc" ? "Escape" : name, onclick: () => answer(what, true) }, h("kbd", { "aria-hidden": "true" }, name), text);
-      slot.replaceChildren(
+      const button = (name, text, what) => h("button", { "data-key": `${prompt.id} ${what}`, "aria-keyshortcuts": name === "Esc" ? "Escape" : name, onclick: () => answer(what, true) }, h("kbd", { "aria-hidden": "true" }, name), text);
+      refill(slot, [
         h("p", { class: "label", title: prompt.label }, [prompt.label, tier].filter(Boolean).join(" · ")),
         h("h2", { class: "title", title: prompt.title }, prompt.title),
         h("p", { class: "say" }, `“${prompt.say}”`),
         h("div", { class: "why" }, prompt.why.map((line) => h("p", { title: line }, ...quoted(line)))),
         prompt.avoid && h("p", { class: "avoid", title: prompt.avoid }, `Rather not: ${prompt.avoid}`),
-        h("div", { class: "acts" }, button("U", "Used", "used"), button("Esc", "Not now", "dismissed"), button("W", "Wrong", "wrong")));
+        h("div", { class: "acts" }, button("U", "Used", "used"), button("Esc", "Not now", "dismissed"), button("W", "Wrong", "wrong"))], slot);
       fit();
     }
     slot.classList.toggle("old", prompt.dwell_ms > 0 && performance.now() - at > prompt.dwell_ms + OLD_AFTER_MS);
     noteSeen();
+  }
+
+  function dropWhy() {
+    slot.dataset.shows = "held";
+    slot.querySelector(".why")?.replaceChildren();
   }
 
   function fit() {
@@ -97,7 +104,7 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
   }
 
   function noteSeen() {
-    if (!shown || seen.has(shown.id) || document.visibilityState !== "visible" && !overlay.ownerDocument.hasFocus()) return;
+    if (!shown || seen.has(shown.id) || overlay.ownerDocument.visibilityState !== "visible") return; // wherever it stands: a tab behind it may be hidden
     const call = now("call")?.call;
     if (call && send({ do: "prompt", call, prompt: shown.id, what: "seen" })) seen.add(shown.id);
   }
@@ -106,7 +113,7 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     if (!shown || !clicked && performance.now() - swappedAt < SWAP_MS) return;
     const entry = history.find((each) => each.id === shown.id);
     if (entry) entry.how = what;
-    over = false;
+    pointer = focus = false;
     act({ do: "prompt", prompt: shown.id, what });
     draw();
   }
@@ -116,29 +123,33 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     const state = h("span", { class: "second small", role: "status" });
     slot.className = "card on";
     if (!ended.record) {
-      slot.replaceChildren(h("p", { class: "label" }, "Call ended"), h("h2", { class: "title", title: ended.summary }, ended.summary));
+      refill(slot, [h("p", { class: "label" }, "Call ended"), h("h2", { class: "title", title: ended.summary }, ended.summary)], slot);
       return;
     }
-    slot.replaceChildren(
+    refill(slot, [
       h("p", { class: "label" }, "Call ended"),
       h("h2", { class: "title", title: ended.summary }, ended.summary || "The record is kept"),
       note,
       h("div", { class: "acts" },
         h("button", { class: "btn", onclick: () => {
-          if (!note.value.trim()) return;
-          act({ do: "note", text: note.value.trim() });
-          note.value = "";
-          state.textContent = "Note kept";
+          const text = note.value.trim();
+          if (!text) return;
+          const sent = send({ do: "note", call: now("call")?.call, text }, (refusal) => {
+            if (refusal) note.value ||= text;
+            write(state, refusal || "Note kept");
+          });
+          if (sent) note.value = "";
+          write(state, sent ? "" : "Not connected: that was not sent.");
         } }, "Keep note"),
         h("a", { class: "btn", href: `/review/${encodeURIComponent(ended.record)}`, target: "_blank", rel: "noopener" }, "Open record"),
-        state));
+        state)], slot);
   }
 
   function drawHistory(drawer) {
     drawer.replaceChildren(h("h2", {}, "Earlier prompts"), history.length
       ? h("ol", {}, history.map((each) => h("li", {},
         h("p", { class: "small second" }, [clock(each.shown_at_ms), each.label, HOW[each.how]].filter(Boolean).join(" · ")),
-        h("p", {}, h("b", {}, each.title)), h("p", {}, `“${each.say}”`), each.why.map((line) => h("p", { class: "small second" }, ...quoted(line))))))
+        h("p", {}, h("b", {}, each.title)), h("p", {}, `“${each.say}”`))))
       : h("p", { class: "second" }, "None in this call since this page was opened."));
   }
 
@@ -148,11 +159,14 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     shown = null;
   }
 
-  const rest = (on) => () => { over = on; if (!on) draw(); };
-  slot.addEventListener("pointerenter", rest(true));
-  slot.addEventListener("pointerleave", rest(false));
-  slot.addEventListener("focusin", rest(true));
-  slot.addEventListener("focusout", rest(false));
+  slot.addEventListener("pointerenter", () => { pointer = true; });
+  slot.addEventListener("pointerleave", () => { pointer = false; draw(); });
+  slot.addEventListener("focusin", (event) => { focus = event.target !== slot; });
+  slot.addEventListener("focusout", (event) => {
+    if (slot.contains(event.relatedTarget)) return;
+    focus = false;
+    draw();
+  });
   new ResizeObserver(fit).observe(slot);
   return { draw, answer, noteSeen, drawHistory, forget };
 }

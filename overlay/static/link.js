@@ -2,12 +2,14 @@
 
 const LONGEST_WAIT_MS = 30_000;
 const FIRST_WAIT_MS = 500; // until the server has said how far to spread
+const REFUSAL_MS = 5000; // so long a refusal stands
+const ANSWER_MS = 1000; // the server answers only what it refuses: silence for so long is taken for a yes
 
 /**
  * @param page "agent" or "board"
  * @param who id or name from the address, may be empty
  * @param draw called after every message and every change of state
- * @returns link: rooms (Map room -> Map key -> {body, at}), state, heardAt, me, connections (so far), send(do), room(name), check()
+ * @returns link: rooms (Map room -> Map key -> {body, at}), state, heardAt, me, connections (so far), send(do, then), room(name), check()
  *   state: "connecting" | "live" | "stale" | "refused"; `at` and `heardAt` are readings of performance.now().
  */
 export function connect(page, who, draw) {
@@ -18,14 +20,18 @@ export function connect(page, who, draw) {
   let beat = 2000;
   let first = FIRST_WAIT_MS;
   let openedAt = 0;
+  let refusedAt = -Infinity;
 
   function room(name) {
     return link.rooms.get(name) ?? new Map();
   }
 
-  function send(message) {
+  // False: not sent. Otherwise `then`, if given, is told why it was not done, or "".
+  function send(message, then) {
     if (link.state !== "live" || socket?.readyState !== WebSocket.OPEN) return false;
-    socket.send(JSON.stringify(message));
+    const [by, at] = [socket, performance.now()];
+    by.send(JSON.stringify(message));
+    if (then) setTimeout(() => then(refusedAt >= at ? link.refusal : by === socket ? "" : "The connection broke: that may not have arrived."), ANSWER_MS);
     return true;
   }
 
@@ -80,7 +86,6 @@ export function connect(page, who, draw) {
     const now = performance.now();
     const changed = new Set();
     link.heardAt = now;
-    link.refusal = "";
     for (const frame of frames) {
       if (frame.type === "hello") {
         link.me = frame;
@@ -100,6 +105,7 @@ export function connect(page, who, draw) {
         changed.add(`${frame.room} ${frame.key}`);
       } else if (frame.type === "refused") {
         link.refusal = frame.text;
+        refusedAt = now;
         changed.add("refused");
       }
     }
@@ -111,6 +117,7 @@ export function connect(page, who, draw) {
   // What is old must look old, whoever's timer says so: after three missed heartbeats everything greys, after five the line is given up.
   function check() {
     const now = performance.now();
+    if (now - refusedAt > REFUSAL_MS) link.refusal = "";
     if (link.state === "live" && now - link.heardAt > 3 * beat) change("stale");
     if (socket && now - Math.max(link.heardAt ?? 0, openedAt) > 5 * beat) {
       const old = socket;

@@ -2,6 +2,7 @@
 
 import { chip, clock, find, h, transcript, write } from "./shared.js";
 
+const TOLD_MS = 3000;
 const DONE = {
   raised: "raised", "raised-again": "raised again", turn: "asked", everyone: "everybody asked", queued: "waits until somebody is free", seen: "seen", claimed: "claimed",
   released: "given back", message: "wrote to the agent", reading: "reads along", allowed: "allowed", denied: "refused", resolved: "resolved", calmed: "calmed down by itself", expired: "not answered in time",
@@ -10,15 +11,19 @@ const DONE = {
 export function pane({ link, board, running, row, chosen }) {
   let call = "";
   let watching = ""; // connection and call: a new connection asks again
+  let telling = 0; // timer of what is said beside the line about its sending
+  const drafts = new Map(); // call -> the line begun for its agent, while another call is read
   const lines = transcript(find("lines"), find("talk"), (speaker) => ({ agent: row(call)?.agent ?? "Agent", customer: "Caller" })[speaker] ?? "Voice");
 
   function choose(next) {
     if (call === next) return;
     if (call) link.send({ do: "watch", call, on: false });
     const before = call;
+    drafts.set(before, find("text").value);
     call = next;
+    find("text").value = drafts.get(call) ?? "";
     watching = "";
-    write(find("told"), "");
+    tell("");
     chosen(before, call);
     draw();
   }
@@ -42,7 +47,7 @@ export function pane({ link, board, running, row, chosen }) {
     write(find("pane-who"), [agent, it?.team ?? known?.team].filter(Boolean).join(" · "));
     write(find("pane-sees"), it ? `${agent} sees: “${link.me?.who} is reading along”` : "");
     write(find("tell-head"), `To ${agent}’s screen`);
-    if (!find("told").dataset.sent) write(find("told"), `${agent} sees your name`);
+    if (!telling) write(find("told"), `${agent} sees your name`);
     lines(room);
     const heard = [...room].filter(([key]) => key.startsWith("heard/")).map(([, value]) => value.body).sort((a, b) => b.at_ms - a.at_ms);
     fill(find("heard"), heard, () => heard.length
@@ -76,15 +81,24 @@ export function pane({ link, board, running, row, chosen }) {
     write(find("pane-time"), value ? clock(running(value)) : "");
   }
 
+  function tell(text) {
+    clearTimeout(telling);
+    telling = text ? setTimeout(() => { telling = 0; draw(); }, TOLD_MS) : 0;
+    write(find("told"), text);
+  }
+
   find("tell").addEventListener("submit", (event) => {
     event.preventDefault();
     const text = find("text").value.trim();
     if (!text || !call) return;
-    const sent = link.send({ do: "tell", call, text });
-    find("told").dataset.sent = sent ? "1" : "";
-    write(find("told"), sent ? "Sent" : "Not connected: that was not sent.");
+    const to = call;
+    const sent = link.send({ do: "tell", call, text }, (refusal) => {
+      if (to !== call) return refusal && drafts.set(to, drafts.get(to) || text);
+      if (refusal) find("text").value ||= text;
+      tell(refusal || "Sent");
+    });
     if (sent) find("text").value = "";
-    setTimeout(() => { find("told").dataset.sent = ""; draw(); }, 3000);
+    tell(sent ? "Sending" : "Not connected: that was not sent.");
   });
   find("leave").addEventListener("click", () => choose(""));
   return { choose, draw, drawTime, call: () => call };

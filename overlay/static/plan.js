@@ -1,6 +1,6 @@
 // Plan B by its keys 1-3, and the method's steps. Rows keep their place; each key does what its row says.
 
-import { h, write } from "./shared.js";
+import { h, refill, write } from "./shared.js";
 
 const FRESH_MS = 700; // a key pressed sooner after another option came to its row was meant for the one before
 
@@ -90,13 +90,6 @@ export function planAndSteps({ find, now, act, say }) {
       if (current) list.scrollLeft = current.offsetLeft - list.offsetLeft - (list.clientWidth - current.offsetWidth) / 2;
     }
     write(find("ticked"), value?.words ? `“${value.words}” ticked ${value.ticked}` : "");
-  }
-
-  // New rows, with the focus where it was.
-  function refill(list, items) {
-    const focused = list.contains(list.ownerDocument.activeElement) ? list.ownerDocument.activeElement.dataset.key : null;
-    list.replaceChildren(...items);
-    if (focused) (list.querySelector(`[data-key="${CSS.escape(focused)}"]`) ?? list.querySelector("button"))?.focus({ preventScroll: true });
   }
 
   return { draw, pick, refuse };

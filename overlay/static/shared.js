@@ -27,6 +27,20 @@ export function put(node, name, value) {
   } else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
+// A live region: read out whenever `text` changes; `figure`, which runs on, is for the eye alone.
+export function report(region, text, figure = "") {
+  write(region.firstElementChild, text);
+  write(region.lastElementChild, figure);
+}
+
+// New content in the place of the old, with the focus where it was, otherwise on `rest`.
+export function refill(place, items, rest = null) {
+  const focused = place.ownerDocument.activeElement;
+  const key = focused !== place && place.contains(focused) ? focused.dataset.key ?? "" : null;
+  place.replaceChildren(...items);
+  if (key !== null) (place.querySelector(`[data-key="${CSS.escape(key)}"]`) ?? rest ?? place.querySelector("button"))?.focus({ preventScroll: true });
+}
+
 export function clock(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   const two = (n) => String(n).padStart(2, "0");

@@ -1,6 +1,6 @@
 // After the call: the wrap-up of one screen, in the card's place and in full height. Nothing has to be filled in.
 
-import { h, put, write } from "./shared.js";
+import { h, put, refill, write } from "./shared.js";
 
 let drawnFor = ""; // the call whose form is on screen: what is being typed is never drawn over
 let unkept = null; // sends what has been typed and not yet kept; null where there is nothing
@@ -54,7 +54,7 @@ export function drawWrapUp(place, wrapup, ended, act) {
     h("button", { class: "btn main" }, "Keep"),
     h("a", { class: "btn", href: `/review/${encodeURIComponent(ended.record)}`, target: "_blank", rel: "noopener" }, "Open record"),
     h("span", { class: "second small", role: "status" }, wrapup.kept ? "Kept in the record" : "")));
-  place.replaceChildren(form);
+  refill(place, [form], place);
 }
 
 /** The next call is here: what was typed and not kept is kept now. */
