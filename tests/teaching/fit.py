@@ -1,15 +1,15 @@
 """`python -m tests.teaching.fit OUT TEXT [caller]`: each label's thresholds (detectors/meanings/labels.json).
 
-With `caller` those of the network that hears how a caller is, whose hints of self-harm are set on lines it has not
-learnt from; without, those of the other one:
+With `caller` those of the network that hears how a caller is; without, those of the other one. Nothing they are set on
+was taught: lines by authors who are held back (tests/data/words/held), calls and hints of self-harm that are, and talk
+in which nothing is to be heard: ordinary lines of TEXT (the development half of tests/calm_talk.py, which is what false
+prompts are counted on; the tweets among it are not taught) and telephone talk (HELD_TALK).
 
-`least` and `doubt` make the F1 of rules and model together highest on the authors' lines (OUT/scores.npz), each scored
-by a network that had seen nothing of that author. Half of those lines hold something, of a call's far fewer. So no
-customer's label is heard more often in calm talk than NOTED, nor acted on more often than ACTED, and only where PRECISE
-among the authors' lines; so are an agent's steps ticked. Calm talk is lines said in calm calls (out of fold), ordinary
-lines of TEXT (the development half of tests/calm_talk.py, which is what false prompts are counted on; the tweets among
-it are not taught) and telephone talk that was not taught (HELD_TALK), the latter two as the network that is shipped
-hears them.
+`least` and `doubt` lie half way between what makes the F1 of rules and model together highest on the held-back lines,
+which are those of two authors only, and what hears as much in ordinary lines and talk as what is shipped does, whose
+thresholds come of fourteen authors. Half of the lines hold something, of a call's far fewer: so no customer's label is
+heard more often in ordinary lines and talk than NOTED, nor acted on more often than ACTED, and only where PRECISE among
+the authors' lines; so are an agent's steps ticked.
 """
 
 import json
@@ -17,7 +17,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from audio.events import Speaker
 from detectors.meaning import COMPLAINT, SELF_HARM, UPSET
@@ -26,7 +25,7 @@ from detectors.rulebook import load_rules
 from detectors.sentences import FOLDER
 from detectors.signals import AGENT_STEPS
 from tests.calm_talk import lines as ordinary
-from tests.teaching.caller import CallerSchool, beginning
+from tests.teaching.caller import CallerSchool
 from tests.teaching.learning import DEVICE, targets
 from tests.teaching.lines import (
     DATA,
@@ -35,26 +34,30 @@ from tests.teaching.lines import (
     OF_AGENT,
     OF_CALLER,
     OF_CUSTOMER,
+    held,
     hints,
     in_conversation,
     talk,
-    taught,
 )
+from tests.teaching.shipped import network as begun
 from tests.teaching.teach import School
 
-NOTED, ACTED = (10.0, 8.0, 2.0), (3.0, 0.0, 0.0)
-"""Hits in 10,000 words of the calls, of the ordinary lines and of the telephone talk."""
-ASKED = (25.0, 15.0, 1.0)
+NOTED, ACTED = (8.0, 2.0), (0.0, 0.0)
+"""Hits in 10,000 words of the ordinary lines and of the telephone talk."""
+ASKED = (15.0, 1.0)
 """The same for notes of a manager asked for, of which 95 of 100 should be found."""
 MOVES = 2.0
 """The same for an agent's wrong moves, in the telephone talk."""
-PRECISE, CLEAR = 0.88, 0.82
-"""Precision of what is acted on; of a plain complaint."""
+PRECISE = 0.88
+"""Precision of what is acted on."""
 TICKED = 0.8
 """Precision of an agent's steps among the authors' lines, of which half were written to be taken for one."""
-LOWER = 0.5
-"""The shipped network (version 5) has learnt from more lines that hold nothing than those whose scores these are, and
-scores lower: on an author whom none of them had seen, its F1 was best with thresholds so much lower."""
+AS_BEFORE = frozenset((COMPLAINT, "de_escalation", "swearing", "supervisor_demand"))
+"""Heard as often as before: the first three are said in ordinary talk rightly; managers asked for are to be found."""
+LEAST_HEARD = 4
+"""From so few hits nobody can say how often something is heard."""
+SOFT = 0.5
+"""A line counts as found by degrees around a threshold: the best one for some 50 lines is else that of chance."""
 MARGIN = 0.8
 """Added to `sure`: turns cut short or joined score higher than whole lines. With 0.8 and 1.3 the
 development calls and the development half of ordinary talk came out alike, and telephone talk had no prompt more."""
@@ -79,82 +82,91 @@ NOTES = frozenset(("swearing", "de_escalation", *AGENT_STEPS))
 """Never acted on by the model alone: how bad a swear word is, the rules know."""
 NEVER = 99.0
 KEPT = 0.92
-"""So much of what is urgent and the rules find rightly stays so; the rest is noted or dropped."""
+"""At least so much of what is urgent and the rules find rightly stays so; the rest is noted or dropped."""
 DOUBTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95)
 """Quantiles of all scores that are tried as `doubt`."""
 
 
-def fitted(scores, lines, in_ordinary, in_talk):
+def fitted(scores, lines, calm, before, shipped):
     """Label -> thresholds.
 
-    `scores`: lines x labels, out of fold; of ordinary lines and of talk: scores, and how many words.
+    `scores`: of the held-back lines, lines x labels; `calm`: scores of ordinary lines and of talk, and how many words
+    they are; `before`: the scores that the shipped network gives them; `shipped`: its thresholds.
     """
     wanted, asked = targets([line.holds for line in lines], LABELS)
-    known = ~np.isnan(scores[:, 0])
-    ruled = _ruled(lines, known)
-    calm = known & np.array([line.calm and not line.agent for line in lines])
-    words = np.array([len(line.text.split()) for line in lines])
+    ruled = _ruled(lines)
     out = {}
     for row, name in enumerate(LABELS):
-        mine = known & (asked[:, row] > 0)
+        mine = asked[:, row] > 0
         score, holds, by_rule = scores[mine, row], wanted[mine, row] > 0, ruled[mine, row]
-        _, free, doubt = max(
-            (_f1((score >= at) | (by_rule & (score >= low)), holds), at, low)
-            for low in (NEVER * -1, *np.quantile(score, DOUBTS))
+        calling, agents = name in OF_CUSTOMER and name not in FREE, name in OF_AGENT
+        quiet = [(some[:, row], count) for some, count in calm]
+
+        def like(key, row=row, name=name, quiet=quiet):
+            """Heard as often as the shipped network hears it with this threshold."""
+            told = shipped[name][key]
+            hits = [int((some[:, row] >= told).sum()) for some in before]
+            alike = [_between(now, n) for (now, _), n in zip(quiet, hits, strict=True) if n >= LEAST_HEARD]
+            return float(np.mean(alike)) if alike else told
+
+        _, best, doubt = max(
+            (_soft_f1(np.maximum(_found(score, at), by_rule * _found(score, low)), holds), at, low)
+            for low in (-NEVER, *np.quantile(score, DOUBTS))
             for at in np.unique(np.quantile(score, np.linspace(0.3, 1, 400)))
             if at >= low
         )
-        free -= LOWER
-        doubt = min(free, doubt - LOWER if name in OF_AGENT else doubt)
-        least = sure = free
-        urgent = None
-        calling = name in OF_CUSTOMER and name not in FREE
+        least = like("least") if name in AS_BEFORE else (best + like("least")) / 2
         if calling:
-            quiet = calm & (asked[:, row] > 0) & (wanted[:, row] == 0)
-            calls = scores[quiet, row], words[quiet].sum()
-            for n, (some, count) in enumerate(
-                (calls, *((each[0][:, row], each[1]) for each in (in_ordinary, in_talk)))
-            ):
-                least = max(least, _above(some, count, (ASKED if name == "supervisor_demand" else NOTED)[n]))
-                sure = max(sure, least, _above(some, count, ACTED[n]))
-            sure = max(sure, _precise(score, holds, PRECISE))
-            if name in URGENT:
-                urgent = sure
-            sure += MARGIN
-        if name == COMPLAINT:
-            sure = _precise(score, holds, CLEAR)
+            most = ASKED if name == "supervisor_demand" else NOTED
+            least = max(least, *(_above(*each, per) for each, per in zip(quiet, most, strict=True)))
         if name in AGENT_STEPS:
-            least = max(least, _precise(score, holds, TICKED) - LOWER)
-        elif not calling and name in OF_AGENT:
-            least = max(least, _above(in_talk[0][:, row], in_talk[1], MOVES))
-            sure = max(sure, least)
-        if name in NOTES:
-            sure = NEVER
-        agree = max(doubt, AGREED if calling else min(free, 0.0))
-        if name in URGENT:
-            agree = max(doubt, float(np.quantile(score[by_rule & holds], 1 - KEPT)))
-        told = {"least": least, "sure": sure, "doubt": doubt, "agree": agree}
+            least = max(least, (_precise(score, holds, TICKED) + like("least")) / 2)
+        elif agents:
+            least = max(least, _above(*quiet[1], MOVES))
+        doubt = min(least, like("doubt") if name in AS_BEFORE or doubt < -9 else (doubt + like("doubt")) / 2)
+        agree = max(doubt, AGREED if calling else min(least, 0.0))
+        told = {"least": least, "sure": least, "doubt": doubt, "agree": agree}
+        if calling:
+            acted = [_above(*each, per) for each, per in zip(quiet, ACTED, strict=True)]
+            sure = max(least, *acted, _precise(score, holds, PRECISE))
+            told["sure"] = sure + MARGIN
+            if name in URGENT:
+                kept = float(np.quantile(score[by_rule & holds], 1 - KEPT))
+                told["agree"] = max(doubt, min(kept, like("agree")))
+                told["urgent"] = max(sure, told["sure"])
+        elif name == COMPLAINT:
+            told["sure"] = like("sure")
+        elif name in NOTES:
+            told["sure"] = NEVER
         out[name] = {key: round(float(value), 2) for key, value in told.items()}
-        if urgent is not None:
-            out[name]["urgent"] = round(float(max(urgent, sure)), 2)
-        found = (score >= least) | (by_rule & (score >= doubt))
-        alone, both = _f1(by_rule, holds), _f1(found, holds)
+        alone, both = (_soft_f1(found, holds) for found in (by_rule, (score >= least) | (by_rule & (score >= doubt))))
         print(f"{name:18} {int(holds.sum()):4} lines  F1 of rules {alone:.2f}, of both {both:.2f}")
     return out
 
 
-def _ruled(lines, known):
+def _between(scores, count):
+    """The score that so many lie above."""
+    ordered = np.sort(scores)[::-1]
+    return float(ordered[count - 1] + ordered[count]) / 2
+
+
+def _found(score, threshold):
+    """0 to 1: how surely a score is over a threshold."""
+    return 1 / (1 + np.exp(np.clip((threshold - score) / SOFT, -30, 30)))
+
+
+def _ruled(lines):
     """What the phrase rules find."""
     rules = PhraseDetector(load_rules())
     out = np.zeros((len(lines), len(LABELS)), bool)
-    for n in np.flatnonzero(known):
-        for signal in rules.find(lines[n].text, Speaker.AGENT if lines[n].agent else Speaker.CUSTOMER):
+    for n, line in enumerate(lines):
+        for signal in rules.find(line.text, Speaker.AGENT if line.agent else Speaker.CUSTOMER):
             out[n, LABELS.index(signal.id)] = True
     return out
 
 
-def _f1(found, holds):
-    return 2 * (found & holds).sum() / max(1, found.sum() + holds.sum())
+def _soft_f1(found, holds):
+    return 2 * (found * holds).sum() / max(1, found.sum() + holds.sum())
 
 
 def _above(scores, words, per):
@@ -171,7 +183,7 @@ def _precise(score, holds, least):
 
 def of_caller(out):
     """Thresholds of the network that hears how a caller is; `upset` by hand, see there."""
-    school, network = CallerSchool(), beginning(out).eval().to(DEVICE)
+    school, network = CallerSchool(), begun("caller", out).eval().to(DEVICE)
     row = OF_CALLER.index(SELF_HARM)
     told = list(hints(held=True))
     score = school.scores(network, [(line.text.split(), line.place) for line in told])[:, row]
@@ -189,26 +201,28 @@ def of_caller(out):
     }
 
 
-def main(out, text):
-    """Thresholds of the network in `out` that hears what is said."""
-    known = taught(text)
-    school = School(known)
-    network = school.fresh()
-    network.load_state_dict(torch.load(out / "taught.pt"))
-    network.eval()
+def of_what_is_said(out, text, shipped):
+    """Thresholds of the network that hears what is said; `shipped`: those of the one that is still beside detectors."""
+    school, network, before = School(), begun("taught", out).eval().to(DEVICE), begun("taught").eval().to(DEVICE)
+    lines = list(held())
     spoken = [said for _, said in talk(DATA / "words" / "talk" / f"{HELD_TALK}.txt")]
-    calm = [
-        (school.scores(network, said), sum(len(each.split()) for each in said))
-        for said in (list(ordinary(text, "dev")), spoken)
-    ]
-    return fitted(np.load(out / "scores.npz")["scores"], known, *calm)
+    quiet = list(ordinary(text, "dev")), spoken
+    return fitted(
+        school.scores(network, [line.text for line in lines]),
+        lines,
+        [(school.scores(network, some), sum(len(each.split()) for each in some)) for some in quiet],
+        [school.scores(before, some) for some in quiet],
+        shipped,
+    )
 
 
 if __name__ == "__main__":
     path = FOLDER / "labels.json"
     told = json.loads(path.read_text(encoding="utf-8"))
+    out = Path(sys.argv[1])
     if sys.argv[3:] == ["caller"]:
-        told["networks"][1]["labels"] = of_caller(Path(sys.argv[1]))
+        told["networks"][1]["labels"] = of_caller(out)
     else:
-        told["networks"][0]["labels"] = main(Path(sys.argv[1]), Path(sys.argv[2]))
+        first = told["networks"][0]
+        first["labels"] = of_what_is_said(out, Path(sys.argv[2]), first["labels"])
     path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+BATCH = 96
 SMOOTH = 0.02
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -43,6 +44,14 @@ class Learning:
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
         self._optimiser.step()
         self._pace.step()
+
+
+def batches(told, length, draw):
+    """What is told of like length together, in any order."""
+    order = sorted(told, key=lambda each: length(each) + draw.random() * 6)
+    some = [order[at : at + BATCH] for at in range(0, len(order), BATCH)]
+    draw.shuffle(some)
+    return some
 
 
 def padded(rows):

@@ -11,7 +11,7 @@ tests/data/words/self-harm/*.txt is `h|text` (a hint of it) and `-|text` (sounds
 project's other labelled lines and rule examples at half weight (only the labels somebody looked for), the turns of
 three sets of written calls, and as ordinary business a half of Bitext's requests (CDLA-Sharing-1.0; not kept here).
 Left out is all that only measures: tests/data/words/independent/b* to g*, tests/data/calls/heldout3 and independent;
-and tests/data/calls/dev3.
+tests/data/calls/dev3; and tests/data/words/held and HELD_BACK, on which thresholds are set.
 """
 
 import json
@@ -75,8 +75,6 @@ class Line:
     """Author or file: what is held out together."""
     holds: dict[str, bool]
     """Labels somebody has looked for."""
-    calm: bool = False
-    """Said in a call in which nobody escalates."""
     weight: float = 1.0
     """How often it is taken in an epoch."""
     place: Exchange = NOWHERE
@@ -112,23 +110,34 @@ def talk(path):
 
 def _authored():
     for path in sorted((DATA / "words" / "taught").glob("*.txt")):
-        before: dict[str, Line] = {}
-        for line in path.read_text(encoding="utf-8").splitlines():
-            who, labels, text = line.split("|")
-            told = set(labels.split(","))
-            told |= {label.replace(SELF_HARM, "vulnerable") for label in told}
-            asked = [label for label in (OF_CUSTOMER if who == "c" else OF_AGENT) if f"?{label}" not in told]
-            if told != {"-"} and UPSET in asked:
-                asked.remove(UPSET)  # whoever wants or threatens something may be upset or not
-            holds = {name: name in told for name in asked}
-            said = Line(text, who == "a", path.stem, holds, path.stem.startswith("calm"))
+        before: dict[bool, Line] = {}
+        for said in _read(path):
             yield said
             if path.stem.startswith("turns"):
-                if who in before:
-                    earlier = before[who]
-                    both = {name: holds[name] or earlier.holds[name] for name in holds.keys() & earlier.holds.keys()}
-                    yield replace(earlier, text=f"{earlier.text} {text}", holds=both, weight=0.5)
-                before[who] = said
+                if said.agent in before:
+                    earlier = before[said.agent]
+                    known = said.holds.keys() & earlier.holds.keys()
+                    both = {name: said.holds[name] or earlier.holds[name] for name in known}
+                    yield replace(earlier, text=f"{earlier.text} {said.text}", holds=both, weight=0.5)
+                before[said.agent] = said
+
+
+def _read(path):
+    """One file of `who|labels|text`."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        who, labels, text = line.split("|")
+        told = set(labels.split(","))
+        told |= {label.replace(SELF_HARM, "vulnerable") for label in told}
+        asked = [label for label in (OF_CUSTOMER if who == "c" else OF_AGENT) if f"?{label}" not in told]
+        if told != {"-"} and UPSET in asked:
+            asked.remove(UPSET)  # whoever wants or threatens something may be upset or not
+        yield Line(text, who == "a", path.stem, {name: name in told for name in asked})
+
+
+def held():
+    """Lines that are not taught: thresholds are set on them."""
+    for path in sorted((DATA / "words" / "held").glob("*.txt")):
+        yield from _read(path)
 
 
 def in_talk():
@@ -229,7 +238,7 @@ def _calls():
                     else:
                         holds = {name: name in held for name in SOUGHT}
                     if holds:
-                        yield Line(turn["text"], agent, "calls", holds, calm)
+                        yield Line(turn["text"], agent, "calls", holds)
 
 
 def _requests(text):

@@ -63,26 +63,3 @@ class Network(nn.Module):
             attention = attention + (1 - scored[..., None].to(x.dtype)) * FAR
         parts = (attention.softmax(1) * self.say(self.drop(x))).transpose(1, 2)
         return parts.sum(-1) + self.bias, parts
-
-    def begin_with(self, weights):
-        """Take over the encoder's weights, named as Hugging Face's BERT names them."""
-        told = {name: value.float() for name, value in weights.items() if value.is_floating_point()}
-        with torch.no_grad():
-            self.word.weight.copy_(told["embeddings.word_embeddings.weight"])
-            self.pos.weight.copy_(told["embeddings.position_embeddings.weight"])
-            self.kind.copy_(told["embeddings.token_type_embeddings.weight"][0])
-            self.norm.weight.copy_(told["embeddings.LayerNorm.weight"])
-            self.norm.bias.copy_(told["embeddings.LayerNorm.bias"])
-            for number, layer in enumerate(self.layers):
-                for mine, theirs in (
-                    (layer.q, "attention.self.query"),
-                    (layer.k, "attention.self.key"),
-                    (layer.v, "attention.self.value"),
-                    (layer.o, "attention.output.dense"),
-                    (layer.n1, "attention.output.LayerNorm"),
-                    (layer.up, "intermediate.dense"),
-                    (layer.down, "output.dense"),
-                    (layer.n2, "output.LayerNorm"),
-                ):
-                    mine.weight.copy_(told[f"encoder.layer.{number}.{theirs}.weight"])
-                    mine.bias.copy_(told[f"encoder.layer.{number}.{theirs}.bias"])
