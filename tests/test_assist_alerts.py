@@ -163,7 +163,7 @@ STEPS = st.lists(
     ],
     1,
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(STEPS, st.integers(1, 3))
 def test_whatever_happens_no_alert_is_forgotten_and_no_one_is_asked_beyond_the_budget(
     steps: list[tuple[str, str, str]], budget: int

@@ -1,7 +1,7 @@
 from datetime import datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assist.coach.clock import RECOVERY_MS
@@ -234,7 +234,6 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(STEPS)
 def test_whatever_happens_there_is_one_prompt_at_most_two_waiting_and_no_line_twice(steps):
     subject = coach()

@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -81,7 +81,6 @@ def test_rates_match_the_exact_poisson_interval():
         assert figure.high == pytest.approx(high / 2, abs=0.05)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 300))
 def test_intervals_hold_their_values(hits, false, missed):
     figures = [wilson(hits, hits + false), f1(hits, false, missed)]

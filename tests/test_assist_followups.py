@@ -2,7 +2,7 @@ from datetime import date, datetime
 
 import icalendar
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assist.errors import AssistError
@@ -77,7 +77,6 @@ def test_the_calendar_is_read_by_an_icalendar_library(store, tmp_path):
     assert calendar.errors == [] and first.errors == []
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -5,7 +5,7 @@ import time
 from datetime import datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assist.coach.due import DAYS, due_at, due_day
@@ -173,14 +173,12 @@ def test_an_hour_is_the_clocks_own_also_after_they_were_changed(due, said_at, me
     assert due_at(due, datetime.fromisoformat(said_at)) == means
 
 
-@settings(deadline=None)
 @given(st.sampled_from(DAYS), st.datetimes(datetime(2026, 1, 1), datetime(2030, 1, 1)))
 def test_a_weekday_is_the_next_one_and_never_today(day, said_at):
     found = due_day(f"by {day}", said_at.date())
     assert found is not None and found.weekday() == DAYS.index(day) and 1 <= (found - said_at.date()).days <= 7
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60), st.datetimes(datetime(2026, 1, 1), datetime(2030, 1, 1)))
 def test_whatever_is_said_a_due_time_is_a_date_or_nothing(text, said_at):
     found = due_at(text, said_at)

@@ -255,7 +255,7 @@ HAPPENINGS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(HAPPENINGS, st.booleans(), st.sampled_from(["default", "sixty-seconds", "send", "turn-around"]))
 def test_whatever_happens_the_place_is_restrained(happenings, experienced, name):
     subject = Coach(load(name), AgentProfile("Dana", experienced=experienced))

@@ -1,4 +1,4 @@
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assist.coach.story import SENTENCES, Story
@@ -55,7 +55,6 @@ def test_a_long_sentence_is_cut_and_says_so():
     assert len(text.split()) == 25 and text.endswith(" …")
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(st.sampled_from("abc notwaitedmonday.,?! "), min_size=1, max_size=120), max_size=30))
 def test_whatever_is_said_the_story_is_short_in_order_and_in_the_customers_words(texts):
     spoken = [text for text in texts if text.split()]

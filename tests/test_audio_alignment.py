@@ -231,7 +231,7 @@ def test_a_suspended_machine_is_no_lost_device() -> None:
     assert line.gaps(AGENT)[-1][1] == pytest.approx(300_000, abs=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(

@@ -67,7 +67,7 @@ def test_silence_and_too_little_sound_are_not_steady() -> None:
     assert share(np.ones(100, np.float32)) == 0.0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(1, 4000), min_size=1, max_size=12))
 def test_the_size_of_pieces_changes_nothing(sizes: list[int]) -> None:
     sound = beeps(1.0, seed=3)["chimes"]

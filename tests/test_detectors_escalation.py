@@ -2,7 +2,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.events import Speaker
@@ -337,7 +337,6 @@ signals = st.builds(
 calls = st.lists(signals, max_size=12)
 
 
-@settings(deadline=None)
 @given(calls, st.lists(st.integers(0, 200_000), max_size=20))
 def test_time_alone_never_raises_the_score(heard, later):
     escalation = Escalation()
@@ -350,7 +349,6 @@ def test_time_alone_never_raises_the_score(heard, later):
     assert all(0.0 <= score <= 100.0 for score in scores)
 
 
-@settings(deadline=None)
 @given(signals)
 def test_one_finding_that_is_not_urgent_never_escalates(signal):
     if signal.severity is Severity.URGENT and signal.id in WORD_WEIGHTS and signal.speaker is not Speaker.AGENT:
@@ -358,7 +356,6 @@ def test_one_finding_that_is_not_urgent_never_escalates(signal):
     assert Level.ESCALATED not in levels(course(Escalation(), [signal], 150_000, 5000))
 
 
-@settings(deadline=None)
 @given(calls, signals)
 def test_withdrawing_restores_score_and_level(heard, extra):
     escalation, plain = Escalation(), Escalation()
@@ -372,7 +369,6 @@ def test_withdrawing_restores_score_and_level(heard, extra):
     assert escalation.level is plain.level
 
 
-@settings(deadline=None)
 @given(calls, st.randoms(use_true_random=False))
 def test_the_order_in_which_findings_of_one_moment_arrive_makes_no_difference(heard, dice):
     shuffled = list(heard)
@@ -387,7 +383,6 @@ def test_the_order_in_which_findings_of_one_moment_arrive_makes_no_difference(he
     assert one.level is other.level
 
 
-@settings(deadline=None)
 @given(calls)
 def test_steps_are_the_allowed_ones_and_always_explained_on_the_way_up(heard):
     allowed = {

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.events import Speaker, Utterance, Word
@@ -18,7 +18,6 @@ def test_syllables(word, count):
     assert syllables(word) == count
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_every_word_has_a_syllable(word):
     assert syllables(word) >= 1

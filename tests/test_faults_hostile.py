@@ -103,7 +103,7 @@ WHO = st.sampled_from(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(steps=st.lists(st.tuples(WHO, DOES), max_size=25))
 def test_whatever_people_and_pages_do_the_call_goes_on_and_ends_with_its_record(tmp_path_factory, steps):
     folder = tmp_path_factory.mktemp("desk")

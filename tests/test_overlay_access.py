@@ -429,7 +429,7 @@ SAID = st.lists(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(SAID)
 def test_fifty_agents_get_their_own_calls_and_never_a_word_of_anothers(said: list[tuple[str, str, int]]) -> None:
     """Each asks for guessed rooms of others; words carry their owner's name; calls move from one agent to another."""

@@ -132,7 +132,7 @@ ACTS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ACTS)
 def test_whatever_happens_a_page_that_has_read_everything_knows_exactly_the_room(
     acts: list[tuple[str, str, int]],
