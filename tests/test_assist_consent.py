@@ -2,16 +2,20 @@
 
 import asyncio
 import os
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from assist.errors import AssistError
-from assist.events import Action, ConsentSet
+from assist.events import Action, CallStarted, ConsentSet
+from assist.live.keeping import Keeper
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
+from assist.store.store import open_store
 from audio.events import Speaker, Utterance
-from detectors.signals import LevelChange
+from detectors.signals import Evidence, Level, LevelChange, Severity, Signal
 from tests.fault_rig import Sound, in_a_child, killed_after
 from tests.fault_rig import service as fault_service
 from tests.scripted_call import Source, Stage, hits, on_stage, open_service, said, saying
@@ -279,7 +283,6 @@ def test_a_call_that_was_paused_when_the_program_died_is_still_paused_when_it_go
         return stage.call
 
     async def second(call):
-        from assist.live.keeping import Keeper
         from assist.live.session import Session
 
         service, _ = open_service(tmp_path)
@@ -517,3 +520,46 @@ def test_the_terminal_says_what_is_kept_and_who_pauses():
     terminal.show(Action(5_000, "call-assist", "system", "pause", detail="a card number or its code was asked for"))
     assert "unknown (settings): heard, nothing is kept" in out.getvalue()
     assert "by call-assist: a card number or its code was asked for" in out.getvalue()
+
+
+def test_what_a_pause_has_taken_out_is_not_written_again_with_what_it_takes_back(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    keeper = Keeper(store, "c1", Gate(ConsentPolicy.ALL_PARTY, Consent.GRANTED))
+
+    def because(utterance, at_ms):
+        evidence = Evidence(at_ms - 400, at_ms, f"{DURING} {utterance}", utterance, 0, 1)
+        return Signal("swearing", "rule", "1", Speaker.CUSTOMER, at_ms, 0.9, Severity.HELP, evidence, settled=False)
+
+    early, late = because("u1", 9_000), because("u2", 12_500)
+    started = CallStarted(0, "c1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
+    events = [
+        started,
+        LevelChange(9_500, Level.TENSE, Level.CALM, 40.0, (early, because("u2", 9_400))),
+        LevelChange(12_600, Level.ESCALATED, Level.TENSE, 60.0, (because("u0", 12_400), late)),
+        Action(13_000, "Dana", "agent", "pause"),
+        Utterance("u1", Speaker.CUSTOMER, 8_000, 13_000, ()),
+        Utterance("u2", Speaker.CUSTOMER, 9_000, 13_000, ()),
+    ]
+    for number, event in enumerate(events):
+        keeper.take(number, event)
+    keeper.latched.result(timeout=30)
+    levels = [event for _, event in store.events("c1") if isinstance(event, LevelChange)]
+    assert [(each.level, each.because) for each in levels] == [(Level.TENSE, ())]
+    assert not hits(tmp_path, DURING)
+    store.close()
+
+
+def test_a_pause_is_told_while_somebody_reads_the_store_and_its_bytes_go_afterwards(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    keeper = Keeper(store, "c1", Gate(ConsentPolicy.ALL_PARTY, Consent.GRANTED))
+    started = CallStarted(0, "c1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
+    keeper.take(0, started)
+    keeper.take(1, said(f"my number is {DURING}", 5_000))
+    store.flush().result(timeout=30)
+    with closing(sqlite3.connect(tmp_path / "assist.db")) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM events").fetchone() == (2,)
+        keeper.take(2, Action(6_500, "Dana", "agent", "pause")).result(timeout=20)
+        assert DURING not in str(store.events("c1"))
+    store.close()
+    assert not hits(tmp_path, DURING)

@@ -99,11 +99,14 @@ class Keeper:
         reached = [(number, event) for number, event in self._recent if said.id in _utterances(event)]
         if not reached:
             return
-        self.latched = self.store.scrub(self.call, [number for number, _ in reached])
+        self._scrub({number for number, _ in reached})
         for number, event in reached:
             if isinstance(event, LevelChange):  # the level's course stays, without these words
                 because = tuple(signal for signal in event.because if signal.evidence.utterance != said.id)
-                self.store.append(self.call, number, replace(event, because=because))
+                course = replace(event, because=because)
+                self.store.append(self.call, number, course)
+                self._recent.append((number, course))
+        self.latched = self._latch()  # put after what is taken out: told when that is
 
     def _begin(self) -> None:
         if self._started is not None:
@@ -131,15 +134,18 @@ class Keeper:
             self._paused_ms, self.paused_by, self._resumed_ms = None, "", action.at_ms
         elif self._paused_ms is None:
             self._paused_ms, self.paused_by = action.at_ms, action.who
-        latched = self._latch()
         if action.what == "pause" and action.role != "system":
             since_ms = action.at_ms - PAUSE_REACH_MS
-            reached = [
-                n for n, event in self._recent if (ends_ms := _ends_ms(event)) is not None and ends_ms > since_ms
-            ]
-            if reached:
-                return self.store.scrub(self.call, reached)
-        return latched
+            self._scrub(
+                {n for n, event in self._recent if (ends_ms := _ends_ms(event)) is not None and ends_ms > since_ms}
+            )
+        return self._latch()
+
+    def _scrub(self, numbers: set[int]) -> None:
+        """Take these events from disk; they cannot be written again."""
+        if numbers:
+            self.store.scrub(self.call, sorted(numbers))
+            self._recent = deque((each for each in self._recent if each[0] not in numbers), maxlen=RECENT)
 
     def _latch(self) -> Future[None]:
         gate = StoredGate(
