@@ -77,21 +77,20 @@ class Crosstalk:
         while held:
             utterance = held[0]
             for other in self._levels:
-                if other is speaker or not utterance.words or not self._quieter(utterance, other):
+                if other is speaker or not utterance.words:
+                    continue
+                louder_db = self._mean(other, utterance) - self._mean(speaker, utterance)
+                if louder_db <= LOUDER_DB:
                     continue
                 began = pending_ms.get(other)
                 if began is not None and began < utterance.end_ms + WITHIN_MS:
                     return
-                if self._same_sound(utterance, other):
+                if self._same_sound(utterance, other, faint=louder_db > FAINT_DB):
                     utterance = replace(utterance, words=())
                 else:
                     utterance = self._without_echo(utterance, other)
             held.popleft()
             yield utterance
-
-    def _quieter(self, utterance: Utterance, other: Speaker) -> bool:
-        own, theirs = self._mean(utterance.speaker, utterance), self._mean(other, utterance)
-        return theirs - own > LOUDER_DB
 
     def _mean(self, speaker: Speaker, span: Utterance) -> float:
         powers = self._powers(speaker, span)
@@ -101,11 +100,10 @@ class Crosstalk:
         begin, end = span.start_ms * SAMPLE_RATE // 1000, span.end_ms * SAMPLE_RATE // 1000
         return [power for at, power in self._levels[speaker] if begin < at <= end + FRAME]
 
-    def _same_sound(self, utterance: Utterance, other: Speaker) -> bool:
+    def _same_sound(self, utterance: Utterance, other: Speaker, *, faint: bool) -> bool:
         own, theirs = (
             np.log10(np.array(self._powers(speaker, utterance)) + 1e-7) for speaker in (utterance.speaker, other)
         )
-        faint = self._mean(other, utterance) - self._mean(utterance.speaker, utterance) > FAINT_DB
         length = min(len(own), len(theirs))
         if length < 4 * LAG:
             return False

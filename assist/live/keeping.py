@@ -106,7 +106,7 @@ class Keeper:
                 course = replace(event, because=because)
                 self.store.append(self.call, number, course)
                 self._recent.append((number, course))
-        self.latched = self._latch()  # put after what is taken out: told when that is
+        self.latched = self.store.flush()  # told when all this is on disk
 
     def _begin(self) -> None:
         if self._started is not None:
