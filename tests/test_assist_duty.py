@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from assist.live.desk import Desk
+from assist.live.service import Service
 from assist.screens.cards import STEPS_SHOWN
 from audio.events import Trouble
 from overlay import doing, messages
@@ -20,21 +21,31 @@ from tests.scripted_call import on_stage, said
 DANA, MARIA, TOM = Identity("Dana", "agent"), Identity("Maria", "supervisor"), Identity("Tom", "supervisor")
 
 
+async def dana_calls(service: Service, *supervisors: Identity) -> tuple[str, Any, Any, Any]:
+    """Dana's call, with these at their boards: its name, its task, who does what in it, and a notice on her page."""
+    desk = Desk(service)
+    for who in supervisors:
+        desk.presence(who, "board", True)
+    call, ended = service.start(QuietLine(), agent="Dana")
+    await asyncio.sleep(0)
+
+    def do(who: Identity, **what: Any) -> Any:
+        return desk.do(who, doing.DO.validate_python({"call": call, **what}))
+
+    def notice(kind: str) -> str:
+        return getattr(service.hub.latest("agent/Dana", f"notice/{kind}"), "text", "")
+
+    return call, ended, do, notice
+
+
 def test_a_request_for_help_from_raised_to_resolved_on_every_page_and_in_the_record(tmp_path: Path) -> None:
     async def scene() -> None:
         async with quiet_service(tmp_path) as service:
-            desk, hub = Desk(service), service.hub
-            for who in (MARIA, TOM):
-                desk.presence(who, "board", True)
-            call, ended = service.start(QuietLine(), agent="Dana")
-            await asyncio.sleep(0)
-            do = lambda who, **what: desk.do(who, doing.DO.validate_python({"call": call, **what}))  # noqa: E731
+            hub = service.hub
+            call, ended, do, notice = await dana_calls(service, MARIA, TOM)
 
             def board() -> Any:
                 return hub.latest("board", f"alert/{call}-a1")
-
-            def notice(kind: str) -> str:
-                return getattr(hub.latest("agent/Dana", f"notice/{kind}"), "text", "")
 
             await do(DANA, do="help")
             await do(DANA, do="help")  # pressed twice: one alert
@@ -82,11 +93,8 @@ def test_however_much_its_holder_does_in_a_call_the_agents_page_says_who_is_on_i
 ) -> None:
     async def scene() -> None:
         async with quiet_service(tmp_path) as service:
-            desk, hub = Desk(service), service.hub
-            desk.presence(MARIA, "board", True)
-            call, _ = service.start(QuietLine(), agent="Dana")
-            await asyncio.sleep(0)
-            do = lambda who, **what: desk.do(who, doing.DO.validate_python({"call": call, **what}))  # noqa: E731
+            hub = service.hub
+            call, _, do, _ = await dana_calls(service, MARIA)
             await do(DANA, do="help")
             await do(MARIA, do="alert", alert="a1", what="claim")
             for n in range(2 * STEPS_SHOWN):
@@ -106,11 +114,8 @@ def test_however_much_its_holder_does_in_a_call_the_agents_page_says_who_is_on_i
 def test_an_over_limit_request_is_answered_once_and_on_the_agents_page(tmp_path: Path) -> None:
     async def scene() -> None:
         async with quiet_service(tmp_path) as service:
-            desk, hub = Desk(service), service.hub
-            desk.presence(MARIA, "board", True)
-            call, _ = service.start(QuietLine(), agent="Dana")
-            await asyncio.sleep(0)
-            do = lambda who, **what: desk.do(who, doing.DO.validate_python({"call": call, **what}))  # noqa: E731
+            hub = service.hub
+            call, _, do, _ = await dana_calls(service, MARIA)
             await do(DANA, do="plan", option="month-credit", what="asked")
             await asyncio.sleep(0)
             await do(MARIA, do="answer", alert="a1", allow=False, text="Half a month is fine.")
@@ -130,16 +135,7 @@ def test_an_over_limit_request_is_answered_once_and_on_the_agents_page(tmp_path:
 def test_a_request_that_was_answered_and_a_trouble_that_is_over_leave_the_others_in_their_place(tmp_path: Path) -> None:
     async def scene() -> None:
         async with quiet_service(tmp_path) as service:
-            desk, hub = Desk(service), service.hub
-            for who in (MARIA, TOM):
-                desk.presence(who, "board", True)
-            call, _ = service.start(QuietLine(), agent="Dana")
-            await asyncio.sleep(0)
-            do = lambda who, **what: desk.do(who, doing.DO.validate_python({"call": call, **what}))  # noqa: E731
-
-            def notice(kind: str) -> str:
-                return getattr(hub.latest("agent/Dana", f"notice/{kind}"), "text", "")
-
+            call, _, do, notice = await dana_calls(service, MARIA, TOM)
             await do(DANA, do="help")
             await asyncio.sleep(0)
             await do(DANA, do="plan", option="month-credit", what="asked")
