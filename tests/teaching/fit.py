@@ -40,7 +40,7 @@ from tests.teaching.lines import (
     talk,
 )
 from tests.teaching.shipped import network as begun
-from tests.teaching.teach import School
+from tests.teaching.teach import WordsSchool
 
 NOTED, ACTED = (8.0, 2.0), (0.0, 0.0)
 """Hits in 10,000 words of the ordinary lines and of the telephone talk."""
@@ -203,14 +203,15 @@ def of_caller(out):
 
 def of_what_is_said(out, text, shipped):
     """Thresholds of the network that hears what is said; `shipped`: those of the one that is still beside detectors."""
-    school, network, before = School(), begun("taught", out).eval().to(DEVICE), begun("taught").eval().to(DEVICE)
+    school, network, before = WordsSchool(), begun("taught", out).eval().to(DEVICE), begun("taught").eval().to(DEVICE)
     lines = list(held())
-    spoken = [said for _, said in talk(DATA / "words" / "talk" / f"{HELD_TALK}.txt")]
-    quiet = list(ordinary(text, "dev")), spoken
+    spoken = (said for _, said in talk(DATA / "words" / "talk" / f"{HELD_TALK}.txt"))
+    texts = (line.text for line in lines), ordinary(text, "dev"), spoken
+    own, *quiet = ([(said.split(),) for said in some] for some in texts)
     return fitted(
-        school.scores(network, [line.text for line in lines]),
+        school.scores(network, own),
         lines,
-        [(school.scores(network, some), sum(len(each.split()) for each in some)) for some in quiet],
+        [(school.scores(network, some), sum(len(words) for (words,) in some)) for some in quiet],
         [school.scores(before, some) for some in quiet],
         shipped,
     )

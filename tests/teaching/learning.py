@@ -1,12 +1,85 @@
 """How a network learns and is asked: what the teaching of both networks shares."""
 
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-BATCH = 96
+from detectors.sentences import Coder, vocabulary
+from tests.teaching.mishearing import Mishearing
+from tests.teaching.shipped import network as begun
+
+EPOCHS, BATCH, RATE, HEAD_RATE = 2, 96, 1e-4, 1e-3
 SMOOTH = 0.02
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class School:
+    """Teaches one network; what is its own stands in the classes of both."""
+
+    name: str
+    """Of the weights it leaves in OUT."""
+    labels: tuple[str, ...]
+    """In the order of its scores."""
+    older: float
+    """Lines that are not new are taken so much less often."""
+    wanted: float
+    """Weight of a label that holds."""
+    scale = 1.0
+    """Of the loss."""
+
+    def __init__(self, mishearing=None):
+        self._mishearing = mishearing
+        self._coder = Coder(vocabulary())
+
+    def teach(self, network, lines, seed):
+        """Teach on these lines, in an order of its own."""
+        draw = random.Random(seed)
+        torch.manual_seed(seed)
+        network = network.train().to(DEVICE)
+        steps = EPOCHS * -(-round(sum(line.weight for line in lines)) // BATCH)
+        learning = Learning(network, steps, RATE, HEAD_RATE, warming=0.06)
+        beside = self._beside(lines)
+        for epoch in range(EPOCHS):
+            told = [self._told(line, beside, draw) for line in lines if draw.random() < line.weight]
+            for number, chosen in enumerate(batches(told, self._length, draw)):
+                holds = targets([each[-1] for each in chosen], self.labels)
+                learning.step(self.coded(chosen), holds, self.wanted, self.scale)
+                if number % 100 == 0:
+                    print(f"pass {epoch + 1}, batch {number} of {len(told) // BATCH}", flush=True)
+        return network.eval()
+
+    def scores(self, network, told):
+        """What is told to a score for each label."""
+        with torch.autocast(DEVICE, dtype=torch.bfloat16):
+            return scored(network, told, self._length, self.coded)
+
+    def coded(self, told):
+        """Ids, which of them are there, and what else the network is given."""
+        raise NotImplementedError
+
+    def _told(self, line, beside, draw):
+        """A line as a recogniser may give it: its words, what else is told of it, and what holds."""
+        raise NotImplementedError
+
+    def _beside(self, lines):
+        """What lines are put beside."""
+        raise NotImplementedError
+
+    def _length(self, told):
+        return len(told[0])
+
+
+def taught_further(school, read):
+    """Teach on from what is shipped or lies in OUT: the command line of both schools."""
+    out, text, new = Path(sys.argv[1]), Path(sys.argv[2]), frozenset(sys.argv[3:])
+    lines = [line if line.source in new else replace(line, weight=line.weight * school.older) for line in read(text)]
+    network = school(Mishearing([line.text for line in lines])).teach(begun(school.name, out), lines, seed=0)
+    torch.save(network.state_dict(), out / f"{school.name}.pt")
 
 
 class Learning:
