@@ -7,6 +7,7 @@ samples of context and 512 new ones at 16 kHz, output the probability of speech,
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections import deque
 from dataclasses import dataclass
 from functools import cache
@@ -79,6 +80,11 @@ class Frame:
     speech: float
     """0..1"""
     level_db: float
+
+
+# From 1.29 on onnxruntime tells its maker of every process that loads it, and keeps a device id in the user's cache,
+# unless this stands before its first import (github.com/microsoft/onnxruntime/pull/27379).
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 @cache

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -87,6 +88,11 @@ class Coder:
         coded = self._tokenizer.encode([word.replace("’", "'") for word in words], is_pretokenized=True)
         over = max(0, len(coded.ids) - MOST_TOKENS)
         return [coded.ids[0], *coded.ids[1 + over :]], [coded.word_ids[0], *coded.word_ids[1 + over :]]
+
+
+# From 1.29 on onnxruntime tells its maker of every process that loads it, and keeps a device id in the user's cache,
+# unless this stands before its first import (github.com/microsoft/onnxruntime/pull/27379).
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 class Network:

@@ -52,6 +52,27 @@ def watched(tmp_path, *line):
     return [(event, where) for event, where in json.loads(out.read_text())]
 
 
+def left_by_onnxruntime(tmp_path, *line):
+    """What the native library leaves in the user's cache; it keeps quiet where it sees a CI or a test run."""
+    cache = tmp_path / "cache"
+    kept = ("PATH", "LANG", "SYSTEMROOT", "VIRTUAL_ENV")
+    env = {name: os.environ[name] for name in kept if name in os.environ}
+    env |= {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "XDG_CACHE_HOME": str(cache)}
+    done = subprocess.run([sys.executable, *map(str, line)], capture_output=True, text=True, timeout=240, env=env)
+    assert done.returncode == 0, done.stderr
+    return [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name.lower()]
+
+
+@pytest.mark.parametrize("package", ["audio.activity", "detectors.sentences"])
+def test_the_libraries_that_run_the_networks_tell_their_maker_nothing(tmp_path, package):
+    assert left_by_onnxruntime(tmp_path, "-c", f"import {package}, onnxruntime") == []
+
+
+def test_the_watch_would_see_what_onnxruntime_leaves_for_its_maker(tmp_path):
+    if not left_by_onnxruntime(tmp_path, "-c", "import onnxruntime"):
+        pytest.skip("this build of onnxruntime has no telemetry, or leaves no trace of it")
+
+
 def local(where):
     return where in ("127.0.0.1", "::1", "localhost", "None", "") or where.startswith("/")
 
