@@ -149,6 +149,74 @@ def test_what_is_said_is_noted_without_a_click(tmp_path):
     run(scenario)
 
 
+LATE_FEE = "You charged me a late fee and it is on my bill again"
+
+
+@pytest.mark.parametrize(
+    ("agent", "customer", "moved"),
+    [
+        (["I can waive the late fee for you"], "Okay, no problem, thank you, that helps", ["late-fee accepted"]),
+        (["I can waive the late fee for you"], "No, that doesn't work for me. Thank you though.", []),
+        (["I can waive the late fee for you"], "Thank you. I'd rather have my money back.", []),
+        (
+            ["I can waive the late fee for you", "Or I give you my direct line"],
+            "Just the late fee then, thank you, that works for me",
+            ["late-fee accepted"],
+        ),
+        (
+            ["I can waive the late fee for you", "And I give you my direct line"],
+            "Oh okay, thank you",
+            ["direct-line accepted"],
+        ),
+        (
+            ["I can waive the late fee for you and you get my direct line"],
+            "Oh okay, thank you",
+            ["late-fee accepted", "direct-line accepted"],
+        ),
+    ],
+)
+def test_only_what_the_customer_takes_is_noted_as_accepted(tmp_path, agent, customer, moved):
+    async def scenario():
+        stage, _ = await escalated(tmp_path)
+        await stage.hear(said(LATE_FEE, 8_000), ms=4_500)
+        await stage.hear(said("I have been passed around from one to the other", 12_500), ms=4_000)
+        for line in agent:
+            await stage.hear(said(line, stage.source.end_ms, Speaker.AGENT), ms=5_000)
+        await stage.hear(said(customer, stage.source.end_ms), ms=5_000)
+        what = [f"{e.option} {e.what}" for e in of(stage.heard, PlanMoved)]
+        assert [each for each in what if each.endswith("accepted")] == moved
+        assert len(what) > len(moved), "it was offered"
+        await stage.end()
+        await stage.close()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "denied",
+    [
+        "I'm afraid I cannot waive the late fee",
+        "We never waive the late fee",
+        "I am unable to waive the late fee",
+        "My manager told me to waive the late fee only once",
+    ],
+)
+def test_what_the_agent_cannot_give_is_no_offer_and_thanks_take_nothing(tmp_path, denied):
+    async def scenario():
+        stage, _ = await escalated(tmp_path)
+        await stage.hear(said(LATE_FEE, 8_000), ms=5_000)
+        await stage.hear(said(denied, 13_000, Speaker.AGENT), ms=5_000)
+        await stage.hear(said("Okay, thank you for explaining that", 18_000), ms=3_000)
+        assert of(stage.heard, PlanMoved) == []
+        assert [each.what for each in of(stage.heard, Recovery)] == ["started"]
+        await stage.hear(said("But I can waive the late fee this time", 21_000, Speaker.AGENT), ms=4_000)
+        assert [each.what for each in of(stage.heard, PlanMoved)] == ["offered"]
+        await stage.end()
+        await stage.close()
+
+    run(scenario)
+
+
 def test_a_supervisor_who_takes_over_sees_what_the_customer_has_said(tmp_path):
     async def scenario():
         stage, desk = await escalated(tmp_path)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from assist.coach.parts import Option, Playbook
 from assist.coach.planb import ON_SCREEN, Caller, Moment, as_row, fits, may_grant, offered
-from assist.coach.words import found
+from assist.coach.words import found, meant
 from assist.events import Event, PlanMoved, PlanOffered, PlanOption
 from audio.events import Speaker, Utterance
+from detectors import context
 from detectors.signals import Level, Signal
 
 REQUEST_MS = 90_000
 """A request that no supervisor has answered by then has run out: the customer is on the line."""
 ANSWER_MS = 20_000
 """Relief or thanks this shortly after an offer was heard count as its acceptance."""
+_DECLINES = re.compile(
+    r" (?:no(?! (?:problems?|worries|bother|trouble|doubt|complaints) )|not(?! (?:a problem|bad|at all|expect\w*) )"
+    r"|never|nothing|neither|nor|rather|instead|too (?:little|late))(?= )"
+)
+"""Whoever says one of these may be polite and still not take what was offered."""
 
 
 @dataclass(slots=True)
@@ -59,23 +66,28 @@ class Offers:
     def hear(
         self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None, *, turned: bool
     ) -> list[PlanMoved]:
-        """What the words say about the options: offered by the agent; accepted, when relief follows shortly."""
+        """What the words say about the options: offered by the agent; accepted, when relief follows shortly.
+
+        Whoever refuses in the same breath accepts nothing. Of several offers those are meant that the customer names,
+        or where they name none, what was offered last.
+        """
         events: list[PlanMoved] = []
-        if utterance is not None and utterance.speaker is not Speaker.AGENT:
-            self._about |= {o.id for o in self.playbook.options if o.reasons and found(o.reasons, utterance)}
-        if utterance is not None and utterance.speaker is Speaker.AGENT and turned:
-            for option in self.playbook.options:
+        if utterance is None:
+            return events
+        if utterance.speaker is Speaker.AGENT:
+            for option in self.playbook.options if turned else ():
                 if option.id in self._offered_ms or option.id in self._answered or not self._may_offer(option):
                     continue
-                if words := found(option.words, utterance):
+                if words := meant(option.words, utterance):
                     self._offered_ms[option.id] = utterance.end_ms
                     events.append(self._moved(now_ms, option.id, "offered", "words", words))
+            return events
+        self._about |= {o.id for o in self.playbook.options if o.reasons and found(o.reasons, utterance)}
         for signal in signals:
             if signal.id == "de_escalation" and signal.settled:
-                for option_id in self._open_offers(signal.at_ms):
+                for option_id in self._accepted_by(utterance, signal.at_ms):
                     self._answered.add(option_id)
-                    quote = signal.evidence.quote
-                    events.append(self._moved(now_ms, option_id, "accepted", "words", quote))
+                    events.append(self._moved(now_ms, option_id, "accepted", "words", signal.evidence.quote))
         return events
 
     def take_up(self, option: str, now_ms: int) -> None:
@@ -155,12 +167,18 @@ class Offers:
         moment = self._moment(option.signals)
         return may_grant(option, moment) and fits(option, moment)
 
-    def _open_offers(self, at_ms: int) -> list[str]:
-        return [
-            option
-            for option, offered_ms in self._offered_ms.items()
-            if option not in self._answered and 0 <= at_ms - offered_ms <= ANSWER_MS
-        ]
+    def _accepted_by(self, utterance: Utterance, at_ms: int) -> list[str]:
+        """The options that relief in these words takes."""
+        if _DECLINES.search(context.line([word.text for word in utterance.words]).text):
+            return []
+        waiting = {
+            option.id: option
+            for option in self.playbook.options
+            if option.id not in self._answered and 0 <= at_ms - self._offered_ms.get(option.id, at_ms + 1) <= ANSWER_MS
+        }
+        named = [each.id for each in waiting.values() if found((*each.reasons, *each.words), utterance)]
+        last_ms = max((self._offered_ms[option] for option in waiting), default=0)
+        return named or [option for option in waiting if self._offered_ms[option] == last_ms]
 
     def _moved(self, now_ms: int, option: str, what: str, by: str, words: str = "", alert: str = "") -> PlanMoved:
         known = self.playbook.option(option)

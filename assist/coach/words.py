@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from audio.events import Utterance
@@ -34,16 +34,28 @@ def pattern(phrase: str) -> re.Pattern[str]:
 
 def found(phrases: Iterable[str], utterance: Utterance) -> str:
     """The words that the first fitting phrase stands for, as they were heard; empty where none fits."""
+    return next((words for _, _, words in _fitting(phrases, utterance)), "")
+
+
+def meant(phrases: Iterable[str], utterance: Utterance) -> str:
+    """As `found`, of what the speaker does: what they deny, cannot do or report of others is passed over."""
+    for heard, first, words in _fitting(phrases, utterance):
+        unable = "unable" in heard.tokens[max(heard.clause[first], first - 5) : first]
+        if not (unable or context.negated(heard, first) or context.reported(heard, first)):
+            return words
+    return ""
+
+
+def _fitting(phrases: Iterable[str], utterance: Utterance) -> Iterator[tuple[context.Line, int, str]]:
+    """Where phrases fit, phrase by phrase: the plain words, the first token of the place, the words as heard."""
     heard = context.line([word.text for word in utterance.words])
     text = marked(heard)
     for phrase in phrases:
-        match = pattern(phrase).search(text)
-        if match is not None:
+        for match in pattern(phrase).finditer(text):
             first = text.count(" ", 0, match.start())
             last = text.count(" ", 0, match.end()) - 1
             words = utterance.words[heard.origin[first] : heard.origin[last] + 1]
-            return " ".join(word.text for word in words).strip(" .,;:!?")
-    return ""
+            yield heard, first, " ".join(word.text for word in words).strip(" .,;:!?")
 
 
 def is_said(line: str, utterance: Utterance) -> bool:
