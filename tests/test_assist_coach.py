@@ -290,6 +290,15 @@ def test_a_promise_said_again_is_the_same_one_and_takes_the_time_that_is_named_l
     assert (other.id, other.due_at) == ("f2", "2026-11-27")
 
 
+def test_a_time_that_is_taken_back_leaves_the_promise_as_it_was():
+    subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    agent_says(subject, "I will call you back", 1_000)
+    [timed] = agent_says(subject, "I will call you back tomorrow at ten", 10_000)
+    subject.forget(timed.at_ms - 1)
+    [again] = agent_says(subject, "I will call you back on Friday", 20_000)
+    assert (again.id, again.due_at) == (timed.id, "2026-11-27")
+
+
 def test_a_callback_that_was_accepted_without_a_time_asks_for_one():
     subject = coach()
     turn(subject, 10_000, Level.ESCALATED)

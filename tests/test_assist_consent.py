@@ -355,6 +355,40 @@ def test_a_pause_takes_back_what_boards_and_readers_were_shown_of_the_words_befo
     assert not hits(tmp_path, DURING, "your manager")
 
 
+@pytest.mark.parametrize("taken_over", ["just before the pause", "after it"])
+def test_a_promise_that_a_pause_has_taken_back_is_not_told_later_and_may_be_made_again(taken_over, tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted", auto_pause=False)
+        await stage.hear(said("I have been waiting for three weeks and nobody called", 0), ms=4_000)
+        await stage.hear(said("I'll ring you tomorrow", 4_000, Speaker.AGENT), ms=3_000)
+        await stage.hear(said(f"I will ring Mrs {DURING} by Friday", 7_000, Speaker.AGENT), ms=2_200)
+        if taken_over == "just before the pause":
+            act(stage, "claim", role="supervisor")
+        await stage.written()
+        assert hits(tmp_path, DURING), "it was written before the pause"
+        act(stage, "pause")
+        await stage.written()
+        assert not hits(tmp_path, DURING)
+        act(stage, "resume")
+        await stage.hear(said("and my bill is wrong again", 10_000), ms=4_000)
+        if taken_over == "after it":
+            act(stage, "claim", role="supervisor")
+            told = stage.service.hub.latest(f"call/{stage.call}", "told")
+            assert told.done == ["promised: ring you, tomorrow"]
+        await stage.written()
+        rooms = [stage.service.hub.snapshot(room) for room in ("agent/Dana", "board", f"call/{stage.call}")]
+        assert not any(DURING in body for room in rooms for body in room.values())
+        assert not hits(tmp_path, DURING)
+        await stage.hear(said(f"I will ring Mrs {AFTER} by Friday", 14_000, Speaker.AGENT), ms=4_000)
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        assert [each["what"] for each in record["follow_ups"]] == ["ring you", f"ring Mrs {AFTER}"]
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, DURING)
+
+
 THREAT = f"I want your manager now {DURING}"
 
 

@@ -209,12 +209,12 @@ class Coach:
     def forget(self, since_ms: int) -> None:
         """What was said after this has been taken back: nobody who takes over reads it."""
         self._story.forget(since_ms)
+        self._follow_ups.forget(since_ms)
 
     def consented(self, now_ms: int) -> None:
         """Only from now on may be kept what is said: no hand-over tells and no card quotes what was said before."""
         self._consented_ms = now_ms
-        self._story.forget(-1)
-        self._follow_ups.forget()
+        self.forget(-1)
         self._place.unquote()
 
     def story(self) -> tuple[tuple[int, str], ...]:

@@ -86,7 +86,8 @@ class Transcript:
         """Whoever takes over does not read what was taken back."""
         if self._told is not None:
             said = [line for line in self._told.said if line[0] < since_ms]
-            self._told = self._told.model_copy(update={"said": said})
+            done = self._told.done if self._told.at_ms < since_ms else []  # a promise may be among what was taken back
+            self._told = self._told.model_copy(update={"said": said, "done": done})
             self.rooms.hub.show(self.rooms.call, "told", self._told)
 
     def _draw(self, utterance: str | None) -> None:
