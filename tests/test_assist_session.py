@@ -243,6 +243,48 @@ def test_a_hand_over_tells_nothing_from_before_consent_and_a_promise_made_again_
     assert again.id != first.id
 
 
+HOURS = "my engineer never came on Tuesday and I waited six hours"
+
+
+def handed_over(call, text, at_ms):
+    return [(event.to, event.said[-1][1]) for event in of(call.hear(said(text, at_ms, Speaker.AGENT)), HandOffNoted)]
+
+
+@pytest.mark.parametrize(
+    ("text", "to"),
+    [
+        ("let me put you on hold for a moment while I check", ""),
+        ("I am sorry that we put you through this", ""),
+        ("I am not going to transfer you again", ""),
+        ("I'm afraid I can't get my manager right now", ""),
+        ("I am unable to put you through to billing", ""),
+        ("they said they would put you through to billing", ""),
+        ("I am transferring you to the billing team", "another team"),
+        ("I'll put you through to billing", "another team"),
+        ("I will put you straight through", "another team"),
+        ("I am passing you on to the billing team", "another team"),
+        ("let me get my manager", "supervisor"),
+    ],
+)
+def test_a_hand_over_is_what_the_agent_does_and_no_hold_nor_what_they_deny(text, to):
+    call = session()
+    call.hear(said(DEMAND))
+    call.hear(said(HOURS, 6_000))
+    assert handed_over(call, text, 12_000) == ([(to, HOURS)] if to else [])
+
+
+def test_a_later_hand_over_to_the_same_is_told_again_where_there_is_more_to_tell():
+    call, transfer = session(), "I am transferring you to the billing team"
+    call.hear(said(DEMAND))
+    assert handed_over(call, transfer, 6_000) == [("another team", DEMAND)]
+    assert handed_over(call, transfer, 10_000) == [], "nothing new"
+    call.hear(said(HOURS, 14_000))
+    assert handed_over(call, transfer, 20_000) == [("another team", HOURS)]
+    call.act(Action(call.now_ms, "Dana", "agent", "pause"))
+    call.act(Action(call.now_ms, "Dana", "agent", "resume"))
+    assert handed_over(call, transfer, 24_000) == [("another team", HOURS)], "the pause had taken it back"
+
+
 def test_the_window_shows_who_is_speaking_and_forgets():
     watching = Watching()
     call = session(watching)

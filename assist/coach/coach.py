@@ -20,7 +20,7 @@ from assist.coach.prompting import STALE_MS, PromptPlace, Wish
 from assist.coach.story import Story
 from assist.coach.turns import CustomerTurn
 from assist.coach.wishes import after_option, from_option, from_play, from_step
-from assist.coach.words import found, is_said
+from assist.coach.words import found, is_said, meant
 from assist.events import Action, Event, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
 from detectors.escalation import MILD_CUES, SUPPORT_WEIGHTS, WORD_WEIGHTS
@@ -37,7 +37,11 @@ PROMISED_MS = 30_000
 """A time that was named so shortly before a callback was accepted is the time of that callback."""
 SETTLING_MS = 3_000
 """After an escalation the words that caused it settle: what they tell may still change the Plan B rows."""
-TRANSFER = ("(transfer|transferring|put|putting|pass|passing) you [over|through|on] [to]",)
+TRANSFER = (
+    "(transfer|transferring) you [over|through|across|on] [to]",
+    "(put|putting|pass|passing) you [straight|right] (through|over|across) (to|now|in|straight|right|shortly|$)",
+    "(put|putting|pass|passing) you [straight|right] (on to|onto)",
+)
 JOINING = ("(get|getting|fetch|bring|bringing|ask|asking) [in] [you] my (manager|supervisor|team leader)",)
 """What handing over sounds like in the agent's words."""
 
@@ -82,7 +86,8 @@ class Coach:
         self._given: list[str] = []
         """Titles of options accepted in this call."""
         self._timed_ms = -PROMISED_MS
-        self._handed: set[str] = set()
+        self._handed: dict[str, HandOffNoted] = {}
+        """To whom it was handed over -> what was told then."""
         self._consented_ms = -1
 
     def hear(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
@@ -210,6 +215,7 @@ class Coach:
         """What was said after this has been taken back: nobody who takes over reads it."""
         self._story.forget(since_ms)
         self._follow_ups.forget(since_ms)
+        self._handed = {to: noted for to, noted in self._handed.items() if noted.at_ms <= since_ms}
 
     def consented(self, now_ms: int) -> None:
         """Only from now on may be kept what is said: no hand-over tells and no card quotes what was said before."""
@@ -249,7 +255,7 @@ class Coach:
         for promise in promises(utterance):
             events += self._follow_ups.note(now_ms, promise.what, promise.due, promise.words)
         for phrases, to in ((TRANSFER, "another team"), (JOINING, "supervisor")):
-            if self._level is not Level.CALM and (words := found(phrases, utterance)):
+            if self._level is not Level.CALM and (words := meant(phrases, utterance)):
                 events += self._hand_off(now_ms, to, words)
         return events
 
@@ -290,18 +296,20 @@ class Coach:
         return known is not None and bool(known.bring_in)
 
     def _hand_off(self, now_ms: int, to: str, words: str = "") -> list[Event]:
+        """What whoever takes over need not ask; to the same again only where there is more to tell."""
         told = self.story()
-        if to in self._handed or not told:
-            return []
-        self._handed.add(to)
         done = [*(f"given: {title}" for title in self._given), *self._follow_ups.told()]
+        known = self._handed.get(to)
+        if not told or (known is not None and {*told, *done} <= {*known.said, *known.done}):
+            return []
         heard = tuple(
             name
             for name, known in self._heard.items()
             if name in CUSTOMER_SIGNALS
             and any(each.severity >= Severity.HELP and each.at_ms > self._consented_ms for each in known.values())
         )
-        return [HandOffNoted(now_ms, to, told, tuple(done), words, heard)]
+        self._handed[to] = HandOffNoted(now_ms, to, told, tuple(done), words, heard)
+        return [self._handed[to]]
 
     def _answer_to(self, now_ms: int, signals: Sequence[Signal]) -> Wish | None:
         """The play that fits best: the most urgent, words before tone, the more particular, then the order in the file.
