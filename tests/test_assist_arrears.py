@@ -350,6 +350,8 @@ def test_a_promise_heard_late_is_a_follow_up_unless_it_is_known(tmp_path):
     (noted,) = (event for event in late(tmp_path, [], promise) if isinstance(event, FollowUpNoted))
     assert noted.id.startswith("late-") and "Friday" in noted.due
     assert not any(isinstance(event, FollowUpNoted) for event in late(tmp_path, [noted], promise))
+    courier = FollowUpNoted(0, "f1", "call the courier back", "on Friday", "Dana")
+    assert any(isinstance(event, FollowUpNoted) for event in late(tmp_path, [courier], promise)), "that is another one"
 
 
 def owed(seconds, start_ms=0, speaker=Speaker.CUSTOMER):

@@ -290,6 +290,45 @@ def test_a_promise_said_again_is_the_same_one_and_takes_the_time_that_is_named_l
     assert (other.id, other.due_at) == ("f2", "2026-11-27")
 
 
+@pytest.mark.parametrize(
+    ("says", "noted"),
+    [
+        (
+            ["I'll call you back within two hours", "so I'll call you back in the next two hours"],
+            [("f1", "call you back", "2026-11-24T12:00")],
+        ),
+        (
+            ["I'll call you back", "I'll call the courier back by five"],
+            [("f1", "call you back", ""), ("f2", "call the courier back", "2026-11-24T17:00")],
+        ),
+        (
+            ["I'll call you", "our engineer will call you by five"],
+            [("f1", "call you", ""), ("f2", "our engineer will call you", "2026-11-24T17:00")],
+        ),
+        (
+            ["I'll email you", "I'll email the warehouse today", "I'll email you tomorrow"],
+            [("f1", "email you", ""), ("f2", "email the warehouse", "2026-11-24"), ("f1", "email you", "2026-11-25")],
+        ),
+        (
+            ["I'll call the courier by five", "and then I'll call you"],
+            [("f1", "call the courier", "2026-11-24T17:00"), ("f2", "call you", "")],
+        ),
+        (
+            ["I'll call you on Thursday", "no I'll call you on Friday", "I'll call you on Friday then"],
+            [("f1", "call you", "2026-11-26"), ("f2", "call you", "2026-11-27")],
+        ),
+        (
+            ["I'll send you the form today", "I'll send the form today"],
+            [("f1", "send you the form", "2026-11-24")],
+        ),
+    ],
+)
+def test_each_promise_is_noted_once_and_none_for_another(says, noted):
+    subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    events = [event for n, text in enumerate(says) for event in agent_says(subject, text, 180_000 * n)]
+    assert [(each.id, each.what, each.due_at[:16]) for each in events] == noted
+
+
 def test_a_time_that_is_taken_back_leaves_the_promise_as_it_was():
     subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
     agent_says(subject, "I will call you back", 1_000)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from assist.coach.due import due_at
-from assist.coach.words import alike
+from assist.coach.promises import is_same
+from assist.coach.words import plain_tokens
 from assist.events import FollowUpNoted
 
 
@@ -23,12 +24,13 @@ class FollowUps:
 
     def note(self, now_ms: int, what: str, due: str, words: str) -> list[FollowUpNoted]:
         """Note it, once: said again it is the same one, and a time that is named later is its time."""
-        when = due_at(due, self.began + timedelta(milliseconds=now_ms)) if self.began is not None else ""
-        same = next((each for each in self._standing() if alike(each.what, what)), None)
-        if same is not None and (not due or when == same.due_at):
+        same = [each for each in self._standing() if is_same(each.what, what)]
+        if same and (not due or any(self._is_due(each, due, now_ms) for each in same)):
             return []
-        if same is not None and not same.due:
-            noted = replace(same, at_ms=now_ms, due=due, words=words, due_at=when)
+        when = self._due_at(due, now_ms)
+        timeless = next((each for each in same if not each.due), None)
+        if timeless is not None:
+            noted = replace(timeless, at_ms=now_ms, due=due, words=words, due_at=when)
         else:
             self._count += 1
             noted = FollowUpNoted(now_ms, f"f{self._count}", what, due, self.owner, words, when)
@@ -46,3 +48,12 @@ class FollowUps:
     def _standing(self) -> list[FollowUpNoted]:
         """Each promise as it was noted last."""
         return list({each.id: each for each in self._noted}.values())
+
+    def _due_at(self, due: str, now_ms: int) -> str:
+        return due_at(due, self.began + timedelta(milliseconds=now_ms)) if self.began is not None else ""
+
+    def _is_due(self, noted: FollowUpNoted, due: str, now_ms: int) -> bool:
+        """Whether these words name its time; "within two hours" said again counts from when it was first said."""
+        if plain_tokens(noted.due) == plain_tokens(due):
+            return True
+        return noted.due_at != "" and noted.due_at in (self._due_at(due, noted.at_ms), self._due_at(due, now_ms))

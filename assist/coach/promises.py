@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from assist.coach.due import WHEN
+from assist.coach.words import alike
 from audio.events import Speaker, Utterance
 from detectors import context
 from detectors.context import Line
@@ -55,6 +56,7 @@ _CONTACT_ALONE = re.compile(
     r"(?! (?:through|that|what|how|why|an|a))"
 )
 """What counts as a promise even without a time: M3 and M6 want one for it."""
+_TO_YOU = re.compile(rf"\b{_CONTACT}\b(?! (?:the|an?|your|my|our|it|this|that|some)\b)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,20 @@ def promises(utterance: Utterance) -> list[Promise]:
         due = _words(utterance, heard, when.start(), when.end()) if when is not None else ""
         found.append(Promise(what, due, _words(utterance, heard, begin.start(), reached)))
     return found
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two promises are the same: alike in words, and where one is to call or write to the customer, both are.
+
+    "Call you back" is not "call the courier back"; nor is it a call by somebody else.
+    """
+    return alike(one, other) and _contacting(one) == _contacting(other)
+
+
+def _contacting(what: str) -> tuple[bool, bool]:
+    """Whether the customer is called or written to, and whether by the agent."""
+    found = _TO_YOU.search(" ".join(context.line(what.split()).tokens))
+    return found is not None, found is not None and found.start() == 0
 
 
 def _stop(heard: Line, begin: re.Match[str]) -> int:

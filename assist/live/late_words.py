@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from assist.coach.words import alike
+from assist.coach.promises import is_same
 from assist.events import (
     CallEnded,
     CallStarted,
@@ -99,7 +99,7 @@ def heard_late(
     promised = [event for event in logged if isinstance(event, FollowUpNoted)]
 
     def known(promise: FollowUpNoted) -> bool:
-        return any(alike(each.what, promise.what) for each in promised)
+        return any(is_same(each.what, promise.what) for each in promised)
 
     for cause, events in judged(session(), _in_time(logged, late)):
         if over():
