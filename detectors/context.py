@@ -41,6 +41,10 @@ _MASKED = (
     (re.compile(r"[a-z]+[*#]{2,}[a-z]*"), "expletive"),
 )
 _NEGATION = frozenset(["not", "never", "no", "nobody", "without", "neither", "nor"])
+_HALF_DAY = re.compile(r"[\d:.]*[ap]\.m\.", re.IGNORECASE)
+_TITLES = frozenset(["mr.", "mrs.", "ms.", "dr.", "st."])
+"""The full stop of these ends no sentence."""
+_DAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())
 _TELLERS = (
     "he she they it manager supervisor wife husband friend lawyer colleague agent mum mom dad son daughter boss "
     "someone somebody guy lady man woman girl people you bank advisor website"
@@ -162,7 +166,7 @@ def line(words: Sequence[str]) -> Line:
             tokens.append(token)
             origin.append(index)
         bare = word.rstrip("\"'”)]")
-        if bare.endswith((".", "?", "!", "…")):
+        if bare.endswith((".", "?", "!", "…")) and not _goes_on(bare, "".join(words[index + 1 : index + 2])):
             opens.add(len(tokens))
         elif bare.endswith((",", ";", ":", "-", "–", "—")):
             commas.add(len(tokens))
@@ -179,6 +183,13 @@ def line(words: Sequence[str]) -> Line:
         frozenset(opens | {0}),
         _clauses(tokens, opens | commas),
     )
+
+
+def _goes_on(word: str, after: str) -> bool:
+    """Whether a sentence goes on behind a full stop: after "Dr."; after "a.m." unless a new one begins in capitals."""
+    if word.lower() in _TITLES:
+        return True
+    return bool(_HALF_DAY.fullmatch(word)) and (not after[:1].isupper() or after.lower().strip(".,?!") in _DAYS)
 
 
 def _is_left_out(word: str, after: Sequence[str]) -> bool:
