@@ -18,7 +18,7 @@ MONTHS = (
 _NUMBERS = {
     "a": 1, "an": 1, "the": 1, "one": 1, "two": 2, "couple": 2, "three": 3, "few": 3, "four": 4, "five": 5, "six": 6,
     "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "fifteen": 15, "twenty": 20,
-    "thirty": 30, "forty": 40, "sixty": 60, "seventy": 70, "ninety": 90,
+    "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "ninety": 90,
 }  # fmt: skip
 _ORDINALS = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
@@ -28,11 +28,12 @@ _END_OF = {"morning": time(12), "lunchtime": time(13), "afternoon": time(18), "e
 """By when a part of the day is over."""
 
 _NUM = r"(?:twenty (?:four|five)|forty (?:eight|five)|seventy two|" + "|".join(_NUMBERS) + r"|\d{1,2})"
+_TWELVE = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|11|12)"
 _HOUR = (
-    r"(?:(?:half past|(?:a )?quarter (?:past|to)) (?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+    rf"(?:(?:half(?: past)?|(?:(?:a )?quarter|(?:five|ten|twenty(?: five)?|\d\d)(?: minutes)?) (?:past|to)) {_TWELVE}"
     r"|noon|midday|midnight|lunchtime|\d{1,2}(?:am|pm)|\d{3,4}(?:am|pm)?"
-    r"|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|1[0-9]|2[0-4])"
-    r"(?: thirty| fifteen| forty five)?)"
+    rf"|(?:{_TWELVE}|1[0-9]|2[0-4])(?: (?:oh five|ten|fifteen|(?:twenty|thirty|forty|fifty)(?: five)?))?"
+    r"(?! minutes| past))"
     r"(?: oclock)?(?: (?:am|pm|a m|p m|in the (?:morning|afternoon|evening)|sharp))?"
 )
 _PART = r"(?: (?:morning|afternoon|evening|night|lunchtime))?"
@@ -42,18 +43,23 @@ _ORDINAL = (
     rf"(?:twenty (?:{'|'.join(_ORDINALS[:9])})|thirty first|{'|'.join(_ORDINALS)}|thirtieth|\d{{1,2}}(?:st|nd|rd|th)?)"
 )
 _MONTH = rf"(?:{'|'.join(MONTHS)})"
+_DATE = rf"(?:(?:the )?{_ORDINAL} of {_MONTH}|{_MONTH} (?:the )?{_ORDINAL}|the {_ORDINAL}(?! thing))"
+_WEEKDAY = rf"{_DAY}(?: next week| {_DATE})?"
+_LATER = (
+    r"(?:the day after tomorrow|tomorrow|today|tonight|this (?:morning|afternoon|evening)"
+    rf"|(?:on |next |this )*{_WEEKDAY}|(?:on )?{_DATE}){_PART}"
+)
 WHEN = re.compile(
     rf"(?:(?:first thing |by the end of |by |on |before |this |next |coming |until |no later than )*"
-    rf"(?:{_DAY}(?: next week)?|the day after tomorrow|tomorrow|tonight|today){_PART}{_AT}"
+    rf"(?:{_WEEKDAY}|the day after tomorrow|tomorrow|tonight|today){_PART}{_AT}"
     rf"|(?:by |before |later )?this (?:morning|afternoon|evening|week){_AT}"
     rf"|(?:by |at |before )?(?:the )?(?:end|close) of (?:the |this |next )?(?:day|week|month|business|play)"
     rf"(?: today| tomorrow| on {_DAY}| {_DAY})?"
     rf"|(?:within|in|inside) (?:the )?(?:next )?(?:half an hour|hour|(?:{_NUM}|a few|a couple of) (?:to {_NUM} )?"
     rf"(?:working |business )?(?:minutes?|hours?|days?|weeks?)(?: and a half)?)"
     rf"|next (?:week|month)"
-    rf"|(?:by|on|before) (?:the {_ORDINAL}(?: of {_MONTH})?|{_MONTH} (?:the )?{_ORDINAL}){_AT}"
-    rf"|(?:by|at|before|around|about) {_HOUR}"
-    rf"(?: (?:tomorrow|today|tonight|on {_DAY}|this (?:morning|afternoon|evening)){_PART})?)"
+    rf"|(?:by|on|before) {_DATE}{_AT}"
+    rf"|(?:by|at|before|around|about) {_HOUR}(?: {_LATER})?)"
     rf"(?= |$)"
 )
 """An expression of time that makes a promise checkable."""
@@ -137,6 +143,8 @@ def _day(text: str, today: date) -> date | None:
         return today + timedelta(days=2)
     if "tomorrow" in text:
         return today + timedelta(days=1)
+    if (dated := _date(text, today)) is not None:
+        return dated
     for number, name in enumerate(DAYS):
         if re.search(rf"\b{name}\b", text):
             ahead = (number - today.weekday()) % 7 or 7
@@ -158,16 +166,16 @@ def _day(text: str, today: date) -> date | None:
         return today + timedelta(days=7)
     if "next month" in text:
         return (today.replace(day=1) + timedelta(days=32)).replace(day=1)
-    return _date(text, today)
+    return None
 
 
 def _date(text: str, today: date) -> date | None:
     """Such as "the fifth of december", "march the 3rd", "the tenth": the next such day."""
-    found = re.search(_ORDINAL + r"\b(?! oclock)", text)
-    month = next((n for n, name in enumerate(MONTHS, 1) if re.search(rf"\b{name}\b", text)), None)
-    if found is None or not (month or re.search(rf"\bthe {_ORDINAL}\b", text)):
+    found = re.search(rf"\b{_DATE}(?= |$)", text)
+    if found is None:
         return None
-    number = _ordinal(found[0])
+    month = next((n for n, name in enumerate(MONTHS, 1) if name in found[0].split()), None)
+    number = _ordinal(re.sub(rf"the |of |{_MONTH}", "", found[0]).strip())
     for months_on in range(13):
         year, index = divmod(today.year * 12 + today.month - 1 + months_on, 12)
         if month is not None and index + 1 != month:
@@ -194,23 +202,26 @@ def _hour(text: str) -> time | None:
     found = re.search(rf"\b(?:at|by|before|after|around|about|between) (?P<hour>{_HOUR})(?= |$)", text)
     if found is None:
         return None
-    said = found["hour"]
+    said = re.sub("^half (?!past )", "half past ", found["hour"])
     if said.startswith(("noon", "midday")):
         return time(12)
     if said.startswith("lunchtime"):
         return time(13)
     if said.startswith("midnight"):
         return time(23, 59)
-    minute = 30 if "half past" in said or "thirty" in said else 15 if "fifteen" in said or "quarter past" in said else 0
-    minute = 45 if "forty five" in said or "quarter to" in said else minute
-    words = [word for word in said.split() if 1 <= _NUMBERS.get(word, 0) <= 12 and word not in ("a", "an", "the")]
-    if digits := re.match(r"\d+", said):
-        number = int(digits[0])
-        hour, minute = (number // 100, number % 100) if number >= 100 else (number, minute)
+    if around := re.match(rf"(half|(?:a )?quarter|[\w ]+?)(?: minutes)? (past|to) ({_TWELVE})\b", said):
+        part = around[1].removeprefix("a ")
+        hour, minute = _number(around[3]), {"half": 30, "quarter": 15}.get(part) or _number(part)
+        if around[2] == "to":
+            hour, minute = hour - 1, 60 - minute
     else:
-        hour = _NUMBERS[words[0]]
-    hour -= "quarter to" in said
-    if hour > 23 or minute > 59:
+        first, _, rest = said.partition(" ")
+        minutes = re.match(r"(?:oh )?((?:five|ten|fifteen|twenty|thirty|forty|fifty)(?: five)?)\b", rest)
+        digits = re.match(r"\d+", first)
+        hour, minute = _number(digits[0] if digits else first), _number(minutes[1]) if minutes else 0
+        if hour >= 100:
+            hour, minute = divmod(hour, 100)
+    if hour > 23 or not 0 <= minute <= 59:
         return None
     later = re.search(r"\d+pm|\b(pm|p m)\b|afternoon|evening|tonight|night", text)
     earlier = re.search(r"\d+am|\b(am|a m)\b|morning", text)

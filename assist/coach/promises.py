@@ -53,7 +53,7 @@ _HOLD = re.compile(r"in (?:a|one|just a|two) (?:moment|second|sec|minute|minutes
 """Said before putting somebody on hold: not a promise for later."""
 _CONTACT_ALONE = re.compile(
     r"(?:call|calling|ring|phone|email|e mail|text|message|write to|get back to|come back to|get in touch with) you\b"
-    r"(?! (?:through|that|what|how|why|an|a))"
+    r"(?! (?:through|that|what|how|why|an|a)\b)"
 )
 """What counts as a promise even without a time: M3 and M6 want one for it."""
 _TO_YOU = re.compile(rf"\b{_CONTACT}\b(?! (?:the|an?|your|my|our|it|this|that|some)\b)")
