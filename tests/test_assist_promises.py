@@ -153,6 +153,7 @@ def test_the_customer_promises_nothing():
         ("by the end of the week", "2026-11-27"),
         ("by the end of next week", "2026-12-04"),
         ("by the end of the month", "2026-11-30"),
+        ("by the end of next month", "2026-12-31"),
         ("the day after tomorrow", "2026-11-26"),
         ("by the fifth of December", "2026-12-05"),
         ("by the 5th", "2026-12-05"),

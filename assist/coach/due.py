@@ -158,14 +158,17 @@ def _day(text: str, today: date) -> date | None:
         return today
     if re.search(r"end of (the |this )?week|this week", text):
         return today + timedelta(days=(4 - today.weekday()) % 7)
+    next_month = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
     if re.search(r"end of (the |this )?month", text):
-        return (today.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+        return next_month - timedelta(days=1)
+    if "end of next month" in text:
+        return (next_month + timedelta(days=32)).replace(day=1) - timedelta(days=1)
     if "end of next week" in text:
         return today + timedelta(days=11 - today.weekday())
     if "next week" in text:
         return today + timedelta(days=7)
     if "next month" in text:
-        return (today.replace(day=1) + timedelta(days=32)).replace(day=1)
+        return next_month
     return None
 
 
