@@ -182,6 +182,19 @@ def test_what_a_due_time_means(due, means):
     assert due_at(due, NOW) == means
 
 
+@pytest.mark.parametrize(
+    ("due", "means"),
+    [
+        ("tonight", "2026-11-24"),
+        ("this evening", "2026-11-24"),
+        ("tomorrow night", "2026-11-25T21:00+00:00"),
+        ("tonight at twelve", "2026-11-24T23:59+00:00"),
+    ],
+)
+def test_late_in_the_evening_a_due_time_is_not_before_it_was_said(due, means):
+    assert due_at(due, datetime.fromisoformat("2026-11-24T22:15:00+00:00")) == means
+
+
 def test_working_days_skip_the_weekend():
     friday = datetime.fromisoformat("2026-11-27T16:00:00+00:00")
     assert due_at("within two working days", friday) == "2026-12-01"

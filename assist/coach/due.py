@@ -75,6 +75,8 @@ def due_at(due: str, said: datetime) -> str:
     hour = _hour(text)
     if hour is None and day is not None:
         hour = next((over for part, over in _END_OF.items() if re.search(rf"\b{part}\b|to{part}\b", text)), None)
+        if hour is not None and _at(day, hour, said) <= said:
+            hour = None  # "tonight", said late in the evening: the day is all that is known
         if "first thing" in text:
             hour = time(9)
     if day is None and hour is not None:
@@ -228,6 +230,8 @@ def _hour(text: str) -> time | None:
         return None
     later = re.search(r"\d+pm|\b(pm|p m)\b|afternoon|evening|tonight|night", text)
     earlier = re.search(r"\d+am|\b(am|a m)\b|morning", text)
+    if hour == 12 and "night" in text:
+        return time(23, 59)
     if hour < 12 and (later or (not earlier and hour < 8)):
         hour += 12
     if hour == 12 and re.search(r"\d+am|\bam\b", text):
