@@ -36,6 +36,7 @@ _KEYS = {
     "silent",
 }
 _HEAD = {"version", "owner", "language", "review_by", "rule"}
+_BEGINS = re.compile(r"\s*\[\[\s*rule\s*\]\]\s*(#.*)?")
 _WORD_LISTS = ("classes.toml", "misheard.toml")
 
 
@@ -194,7 +195,7 @@ def _plain_forms(forms: Sequence[str]) -> tuple[str, ...]:
 def _line_of(file: Path, key: str, start: int = 1) -> int:
     """The line on which a key stands, from line `start` to the next rule; `start` where it does not."""
     for number, line in enumerate(_text(file).splitlines()[start - 1 :], start):
-        if number > start and line.strip() == "[[rule]]":
+        if number > start and _BEGINS.fullmatch(line):
             break
         if re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
             return number
@@ -216,7 +217,7 @@ def _rules(file: Path, text: str, classes: Mapping[str, str], misheard: Mapping[
         raise wrong("review_by", "expected a date such as 2027-01-31")
     if not isinstance(data.get("rule"), list):
         raise wrong("rule", "expected at least one [[rule]]")
-    starts = [n for n, line in enumerate(text.splitlines(), 1) if line.strip() == "[[rule]]"]
+    starts = [n for n, line in enumerate(text.splitlines(), 1) if _BEGINS.fullmatch(line)]
     places = starts + [starts[-1] if starts else 1] * len(data["rule"])
     return [_rule(raw, file, place, data, classes, misheard) for raw, place in zip(data["rule"], places, strict=False)]
 

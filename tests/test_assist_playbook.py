@@ -111,6 +111,14 @@ def test_a_problem_in_a_table_names_its_line(tmp_path):
     assert check_playbook(path)[0].startswith(f"{path}:{line + 5}: plays.claim.wrong")
 
 
+def test_a_comment_behind_the_head_of_a_table_moves_no_lines(tmp_path):
+    path = tmp_path / "bad.toml"
+    two = SOUND.replace("[[plays]]", '[[steps]]\nid = "more"\ntitle = "More"\nticked_by = ["apology"]\n\n[[plays]]')
+    path.write_text(two.replace("[[steps]]", "[[steps]]  # they come first", 1).replace('"ownership"', '"swearing"'))
+    line = two.splitlines().index('ticked_by = ["ownership"]') + 1
+    assert check_playbook(path)[0].startswith(f"{path}:{line}: steps.own.ticked_by")
+
+
 @pytest.mark.parametrize("kind", ["steps", "plays", "options"])
 def test_an_id_stands_once(kind, tmp_path):
     table = SOUND[SOUND.index(f"[[{kind}]]") :].split("\n\n")[0]

@@ -40,8 +40,11 @@ def test_rules_past_their_review_date_are_known_with_their_owner(tmp_path):
 
 
 def test_an_error_names_the_line_of_its_key(tmp_path):
-    with pytest.raises(RuleError, match=r"own\.toml:7: a\.b: phrases: expected a phrase pattern"):
-        load_rules(written(tmp_path, GOOD.replace("(light|lamp)", "(light|lamp")))
+    wrong = GOOD.replace("(light|lamp)", "(light|lamp")
+    another = GOOD[GOOD.index("[[rule]]") :].replace("a.b", "a.c")
+    for text in (wrong, wrong.replace("[[rule]]", "[[rule]]  # about lamps") + another):
+        with pytest.raises(RuleError, match=r"own\.toml:7: a\.b: phrases: expected a phrase pattern"):
+            load_rules(written(tmp_path, text))
 
 
 @pytest.mark.parametrize(

@@ -253,7 +253,8 @@ def _included(name: str, other: str) -> str | Path:
 def _tables(name: str, text: str, table: dict[str, Any]) -> Iterator[tuple[str, _Placed]]:
     lines = text.splitlines()
     for kind in _KINDS:
-        starts = [n for n, line in enumerate(lines, 1) if line.strip() == f"[[{kind}]]"]
+        begins = re.compile(rf"\s*\[\[\s*{kind}\s*\]\]\s*(#.*)?")
+        starts = [n for n, line in enumerate(lines, 1) if begins.fullmatch(line)]
         found = table.get(kind, [])
         if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
             raise PlaybookError("playbook-invalid", f"{name}: {kind}: expected tables that begin with [[{kind}]]")
