@@ -54,7 +54,7 @@ class RecordSummary(_Part):
     signals: int = 0
     prompts: int = 0
     wrong: int = 0
-    reviewed: bool = False
+    reviewed: bool = Field(False, description="somebody other than its agent has said something about the call")
     contested: bool = False
 
 

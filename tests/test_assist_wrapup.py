@@ -7,7 +7,7 @@ import pytest
 
 from assist.live.desk import Desk
 from assist.records.folding import fold
-from assist.records.followups import open_followups
+from assist.records.followups import mark, open_followups
 from assist.records.library import Library
 from assist.records.wrapup import changes, completed, form
 from assist.settings import Settings
@@ -18,7 +18,7 @@ from overlay.errors import OverlayError
 from overlay.hub import Hub
 from overlay.identity import Identity
 from overlay.messages import Call
-from overlay.records import Filters
+from overlay.records import Filters, RecordNote
 from tests.test_assist_record import CALL
 
 RECORD = fold(CALL)
@@ -85,6 +85,22 @@ def test_a_kept_wrap_up_is_in_the_record_the_list_and_the_follow_ups(store):
     assert "Third visit was missed" in html and "I did not interrupt" in html
     [promise] = open_followups(store)
     assert str(promise.day) == "2026-12-01"
+
+
+def test_a_call_its_agent_has_wrapped_up_still_waits_for_review(store):
+    async def scene():
+        await Desk(House(store)).do(DANA, SAID)
+        library = Library(store)
+        mark(store, ["k1/f1"], "admin", done=True)
+
+        async def listed(marks):
+            return [(line.id, line.reviewed) for line in await library.search(QA, Filters(marks=marks))]
+
+        assert (await listed("unreviewed"), await listed("reviewed")) == ([("k1", False)], [])
+        await library.note(QA, "k1", RecordNote(kind="comment", text="Handled well"))
+        assert (await listed("unreviewed"), await listed("reviewed")) == ([], [("k1", True)])
+
+    asyncio.run(scene())
 
 
 def test_keeping_it_twice_writes_nothing_twice_and_the_last_word_counts(store):

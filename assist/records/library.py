@@ -17,7 +17,7 @@ from assist.records.reporting import report_of
 from assist.records.trends import Said, monday, trends
 from assist.records.wrapup import VERDICTS, completed
 from assist.settings import KeepSettings
-from assist.store.rows import Review, last_said, stamp
+from assist.store.rows import NO_REVIEW, Review, last_said, stamp
 from assist.store.searching import EVERY, RecordQuery
 from assist.store.sounds import KeptSound, Recordings
 from assist.store.store import Store
@@ -272,7 +272,7 @@ def _summary(digest: Mapping[str, Any], reviews: Sequence[Review]) -> RecordSumm
             "signals": sum(signal["times"] for signal in digest["signals"]),
             "prompts": len(digest["prompts"]),
             "wrong": sum(verdict == "wrong" for verdict in _verdicts(reviews).values()),
-            "reviewed": bool(reviews),
+            "reviewed": any(review.who != digest["agent"] and review.kind not in NO_REVIEW for review in reviews),
             "contested": bool(said.get("contest", digest["contested"])),
         }
     )
