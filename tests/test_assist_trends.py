@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
+import time
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -89,3 +90,20 @@ def test_the_library_keeps_answers_missed_signals_and_finds_by_cause_and_day(tmp
         asyncio.run(scene())
     finally:
         store.close()
+
+
+@pytest.mark.parametrize("zone", ["Etc/GMT+8", "Etc/GMT-9"])
+def test_the_last_day_is_the_last_24_hours_wherever_the_machine_stands(zone, tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    try:
+        for hours in (23, 25):
+            began = (datetime.now() - timedelta(hours=hours)).astimezone().isoformat(timespec="seconds")
+            store.finish(f"{hours} h ago", "ended", incident(call=f"{hours} h ago", started_at=began)).result()
+        found = asyncio.run(Library(store).search(QUINN, Filters(days=1)))
+        assert [each.id for each in found] == ["23 h ago"]
+    finally:
+        store.close()
+        monkeypatch.undo()
+        time.tzset()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from assist.access.audit import Audit
@@ -67,7 +67,8 @@ class Library:
         """The records that fit."""
         since = filters.since.isoformat() if filters.since else ""
         if filters.days:
-            since = max(since, (datetime.now(UTC) - timedelta(days=filters.days)).isoformat())
+            earliest = datetime.now() - timedelta(days=filters.days)
+            since = max(since, earliest.astimezone().isoformat(timespec="seconds"))  # as calls write when they began
         query = RecordQuery(
             words=filters.words,
             level=filters.level,
