@@ -1,6 +1,7 @@
 """The wrap-up from the agent's page to the store, and laid over the record wherever that is shown."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,23 @@ def test_keeping_it_twice_writes_nothing_twice_and_the_last_word_counts(store):
     asyncio.run(desk.do(DANA, again))
     record = completed(RECORD, store.reviews("k1"))
     assert record.contested == "" and record.follow_ups[0].done and open_followups(store) == []
+
+
+def test_an_emptied_note_is_out_of_the_record_and_off_every_page(store):
+    async def scene():
+        house = House(store)
+        await Desk(house).do(DANA, SAID)
+        await Desk(house).do(DANA, SAID.model_copy(update={"note": ""}))
+        assert house.screens.forms[-1][1].note == ""
+        library = Library(store)
+        shown = await library.get(QA, "k1")
+        texts = shown.model_dump_json(), json.dumps(await library.export(QA, "k1")), await library.html(QA, "k1")
+        assert not any("Third visit was missed" in text for text in texts)
+        await Desk(house).do(DANA, SAID.model_copy(update={"note": "Fee waived"}))
+        shown = await library.get(QA, "k1")
+        assert [note for note in shown.notes if note[1] == "note"] == [("Dana", "note", "Fee waived", None)]
+
+    asyncio.run(scene())
 
 
 def test_an_empty_wrap_up_takes_nothing_away():

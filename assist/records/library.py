@@ -15,7 +15,7 @@ from assist.records.record import read_record
 from assist.records.report import LEAST_AGENTS
 from assist.records.reporting import report_of
 from assist.records.trends import Said, monday, trends
-from assist.records.wrapup import VERDICTS, completed
+from assist.records.wrapup import VERDICTS, completed, last_note
 from assist.settings import KeepSettings
 from assist.store.rows import NO_REVIEW, Review, last_said, stamp
 from assist.store.searching import EVERY, RecordQuery
@@ -187,7 +187,7 @@ class Library:
         body = self._body(record)
         reviews = self._store.reviews(record)
         self._store.review(record, Review(stamp(), who.who, "looked")).result()
-        before = read_record(body)
+        before, note = read_record(body), last_note(reviews)
         now = completed(before, reviews).model_copy(update={"notes": before.notes})
         looks = {review.who: review.at for review in reviews if review.kind == "looked"} | {who.who: stamp()}
         return RecordView.model_validate(
@@ -202,7 +202,9 @@ class Library:
                 "notes": [
                     (review.who, review.kind, review.text, review.at_ms)
                     for review in reviews
-                    if review.kind not in (*VERDICTS, ANSWER, "looked", "follow-up", "due") and review.text
+                    if review.kind not in (*VERDICTS, ANSWER, *NO_REVIEW)
+                    and review.text
+                    and (review.kind != "note" or review == note)
                 ],
                 "questions": list(self._questions.values()),
                 "answers": self._answers(reviews),
