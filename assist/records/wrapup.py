@@ -25,7 +25,7 @@ def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentReco
     for each in record.follow_ups:
         done, day = last.get(("follow-up", each.id)), last.get(("due", each.id))
         changed = {"done": done == "done"} if done else {}
-        follow_ups.append(each.model_copy(update=changed | ({"day": day} if day else {})))
+        follow_ups.append(each.model_copy(update=changed | ({"day": day, "at": ""} if day else {})))
     added = [review for review in reviews if review.kind == "comment"]
     if (note := last_note(reviews)) is not None:
         added.append(note)
