@@ -145,7 +145,7 @@ class Library:
         return page(completed(read_record(body), reviews))
 
     async def export(self, who: Identity, record: str) -> dict[str, object]:
-        """The incident record as JSON, with what reviewers have said."""
+        """The incident record as JSON, with the wrap-up, marks, missed signals and comments; not with the form."""
         body = await asyncio.to_thread(self._body, record)
         reviews = await asyncio.to_thread(self._store.reviews, record)
         await self._noted(who, "export", record)

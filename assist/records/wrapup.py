@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assist.records.record import IncidentRecord, Judgement, Note, WrapUp
+from assist.records.record import IncidentRecord, Judgement, Missed, Note, WrapUp
 from assist.settings import Settings
 from assist.store.rows import Review, last_said
 from detectors.signals import Level
@@ -38,6 +38,11 @@ def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentReco
                 Judgement(kind=each.kind, target=each.target, verdict=each.text, who=each.who, at=each.at)
                 for each in marks.values()
                 if each.text != "clear"
+            ],
+            "missed": [
+                Missed(at_ms=each.at_ms, signal=each.target, text=each.text, who=each.who)
+                for each in reviews
+                if each.kind == "missed"
             ],
             "outcome": last.get(("outcome", "")) or record.outcome,
             "root_cause": last.get(("root-cause", "")) or record.root_cause,
