@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assist.errors import AssistError
 from assist.records.library import Library
 from assist.records.report import LEAST_AGENTS, POOLED, report
-from assist.records.report_page import page, tables
+from assist.records.report_page import page, parts, tables
 from assist.records.reporting import figures, report_of
 from assist.store.digest import digest_of
 from assist.store.rows import Review
@@ -84,6 +84,25 @@ def test_what_went_wrong_what_it_cost_and_what_worked():
     assert list(found.weeks) == ["2026-11-09", "2026-11-16", "2026-11-23"]
     assert [week.calls for week in found.weeks.values()] == [0, 1, 3]
     assert found.open_follow_ups == 1
+
+
+def test_what_was_accepted_in_a_call_that_was_calmer_already_has_calmed_nobody():
+    fee = {"id": "fee", "title": "Waive the fee", "cost": 4.0, "offered_ms": 1, "answer": "accepted"}
+    after = [0, 0, 8_000, None]
+    calls = [call(n, plan=[fee | {"calmed_after_ms": ms}]) for n, ms in enumerate(after)]
+    found = report(calls, {}, since=None, until=UNTIL)
+    [option] = found.options
+    assert (option.accepted, option.calmer_already, option.calmed, option.median_s) == (4, 2, 1, 8.0)
+    [row] = next(rows for title, _, rows in parts(found) if title.startswith("Plan B"))
+    assert row == ("Waive the fee", "4", "4", "4", "50 %", "8 s", "16")
+
+
+def test_a_clock_that_a_yes_has_stopped_is_not_called_calmer():
+    shouting = call(1, end="escalated", recovery=[{"result": "met", "took_ms": 10_000}])
+    html = page(report([shouting], {}, since=None, until=UNTIL))
+    assert "<b>0 %</b>calmer again at the end" in html
+    assert "<b>100 %</b>clock met (remedy accepted or calmer within 60 s)" in html
+    assert "The clock is met when a remedy is accepted, or the call is calmer" in html
 
 
 def crew(team, many, first=0):

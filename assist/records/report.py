@@ -34,7 +34,7 @@ class Tally:
     turned: int = 0
     """Escalated, and calmer again at the end."""
     within_60: int = 0
-    """Escalated, and calmer again within the 60 seconds."""
+    """Escalated, and the 60-second clock was met: a remedy accepted, or calmer again, in time."""
     given: int = 0
     """Plan B options accepted."""
     cost: float = 0.0
@@ -63,6 +63,8 @@ class OptionTally:
     offered: int = 0
     accepted: int = 0
     refused: int = 0
+    calmer_already: int = 0
+    """Accepted in a call that had calmed down before: what that did to the call nobody can say."""
     calmed: int = 0
     """Accepted, and the call calmed down after it."""
     cost: float = 0.0
@@ -235,7 +237,10 @@ def _count_options(options: dict[str, OptionTally], call: Mapping[str, Any]) -> 
         tally.refused += answer == "refused"
         if answer == "accepted":
             tally.cost += use.get("cost", 0.0)
-            if (after := use.get("calmed_after_ms")) is not None:
+            after = use.get("calmed_after_ms")
+            if after == 0:
+                tally.calmer_already += 1
+            elif after is not None:
                 tally.calmed += 1
                 tally.calmed_after_s.append(after / 1000)
 
