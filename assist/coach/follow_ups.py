@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from assist.coach.due import due_at
 from assist.coach.words import alike
-from assist.events import FollowUpNoted
+from assist.events import Event, FollowUpNoted, number_of
 
 
 @dataclass
@@ -42,3 +42,10 @@ class FollowUps:
     def told(self) -> list[str]:
         """One line each, for whoever takes over."""
         return [f"promised: {each.what}{', ' if each.due else ''}{each.due}" for each in self._noted]
+
+    def follow(self, event: Event) -> None:
+        """A call that was cut short goes on: a promise that stands in its log has the id it has there."""
+        if isinstance(event, FollowUpNoted):
+            self._count = max(self._count, number_of(event.id))
+            others = [each for each in self._noted if (each.what, each.due) != (event.what, event.due)]
+            self._noted = [*others, event]
