@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ from assist.store.rows import Review
 from assist.store.store import open_store
 from overlay.errors import OverlayError
 from overlay.identity import Identity
-from overlay.records import ReportAsked
+from overlay.records import ReportAsked, TrendsAsked
 from tests.made_records import made_records
 
 UNTIL = date(2026, 11, 29)
@@ -120,7 +120,9 @@ def test_a_small_team_is_pooled_and_cannot_be_had_by_subtraction():
         report(calls, {}, since=None, until=UNTIL, team="Small")
     with pytest.raises(AssistError, match="expected one of: Large, Middle, Small"):
         report(calls, {}, since=None, until=UNTIL, team="Smal")
-    assert report(calls, {}, since=None, until=UNTIL, team="Middle").total.calls == 5
+    with pytest.raises(AssistError, match="figures of fewer than 5 others would follow"):
+        report(calls, {}, since=None, until=UNTIL, team="Middle")  # the pool less Middle would be Small
+    assert report(calls, {}, since=None, until=UNTIL, team="Large").total.calls == 7
 
 
 @given(st.dictionaries(st.sampled_from("ABCDEFG"), st.integers(1, 9), min_size=1))
@@ -131,6 +133,32 @@ def test_no_shown_team_and_no_difference_stands_for_fewer_than_five(sizes):
     hidden = sum(many for team, many in sizes.items() if team not in shown)
     assert all(sizes[team] >= LEAST_AGENTS for team in shown)
     assert hidden == 0 or hidden >= LEAST_AGENTS or not shown
+    for team in sizes:
+        if team in shown:
+            assert report(calls, {}, since=None, until=UNTIL, team=team).total == found.teams[team]
+        else:
+            with pytest.raises(AssistError, match="not shown"):
+                report(calls, {}, since=None, until=UNTIL, team=team)
+
+
+def test_trends_show_no_team_beside_which_too_few_are_left(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    bodies = list(made_records(10, agents=5))
+    began = datetime.now().astimezone().isoformat(timespec="seconds")
+
+    def trends():
+        return asyncio.run(Library(store).trends(QA, TrendsAsked(weeks=1, team="Sales")))
+
+    try:
+        for n, body in enumerate(bodies):
+            store.finish(f"k{n}", "ended", body | {"call": f"k{n}", "team": "Sales", "started_at": began}).result(10)
+        assert trends().weeks[-1].calls == 10
+        alone = {"call": "k10", "agent": "Dana", "team": "Claims", "started_at": began}
+        store.finish("k10", "ended", bodies[0] | alone).result(10)
+        with pytest.raises(OverlayError, match="fewer than 5 others would follow"):
+            trends()
+    finally:
+        store.close()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from assist.errors import AssistError
 from assist.records import report_page
 from assist.records.page import page
 from assist.records.record import read_record
-from assist.records.report import LEAST_AGENTS
+from assist.records.report import LEAST_AGENTS, named_teams
 from assist.records.reporting import report_of
 from assist.records.trends import Said, monday, trends
 from assist.records.wrapup import VERDICTS, completed, last_note
@@ -235,9 +235,15 @@ class Library:
     def _trends(self, asked: TrendsAsked) -> Trends:
         today = date.today()
         since = monday(today) - timedelta(weeks=asked.weeks - 1)
-        records = self._store.digests(RecordQuery(since=since.isoformat(), team=asked.team, limit=EVERY))
-        if asked.team and len({record["agent"] for record in records}) < LEAST_AGENTS:
-            raise OverlayError("team-small", f"Figures of a team are shown from {LEAST_AGENTS} agents up.")
+        records = self._store.digests(RecordQuery(since=since.isoformat(), limit=EVERY))
+        if asked.team:
+            if asked.team not in named_teams(records):
+                raise OverlayError(
+                    "team-small",
+                    f"Figures of a team are shown from {LEAST_AGENTS} agents up, "
+                    f"unless those of fewer than {LEAST_AGENTS} others would follow from them.",
+                )
+            records = [record for record in records if record["team"] == asked.team]
         said = {}
         for call, reviews in self._store.said().items():
             causes = [review.text for review in reviews if review.kind == "root-cause"]
