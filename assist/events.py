@@ -328,3 +328,9 @@ def done_ms(event: Event) -> int:
         case Hypothesis():
             return event.start_ms
     return event.at_ms
+
+
+def number_of(identifier: str) -> int:
+    """Which of a call's prompts, alerts or follow-ups an id names ("p3"); 0 for one that is not counted ("late")."""
+    digits = identifier[1:]
+    return int(digits) if digits.isdecimal() else 0

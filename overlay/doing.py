@@ -101,7 +101,7 @@ class DoWrapUp(_Do):
     do: Literal["wrap-up"]
     outcome: str = Field("", max_length=120)
     root_cause: str = Field("", max_length=120)
-    note: str = Field("", max_length=2000)
+    note: str = Field("", max_length=2000, description="empty: none, also where one was kept before")
     contested: str = Field("", max_length=2000, description="why; empty: not contested")
     follow_ups: list[WrapUpFollowUpSet] = Field(default=[], max_length=50)
 

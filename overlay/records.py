@@ -54,7 +54,7 @@ class RecordSummary(_Part):
     signals: int = 0
     prompts: int = 0
     wrong: int = 0
-    reviewed: bool = False
+    reviewed: bool = Field(False, description="somebody other than its agent has said something about the call")
     contested: bool = False
 
 
@@ -129,7 +129,7 @@ class Week(_Part):
     tense: int = Field(0, description="reached tense and no more")
     escalated: int = Field(0, description="reached escalated")
     turned: int = Field(0, description="escalated, and no longer escalated or tense at the end")
-    within_60: int = Field(0, description="escalated, and the 60-second clock was met")
+    within_60: int = Field(0, description="escalated, and the 60-second clock was met: a remedy accepted, or calmer")
     prompts: int = Field(0, description="prompts shown")
     used: int = Field(0, description="prompts marked used or acted on")
     wrong: int = Field(0, description="prompts marked wrong, by the agent or in review")

@@ -215,6 +215,14 @@ def test_a_bad_include_is_refused_with_its_place(team, head, says):
     assert any(says in line and ".toml" in line for line in problems), problems
 
 
+def test_includes_that_go_round_over_folders_are_refused_with_both_files(tmp_path):
+    first, second = tmp_path / "a" / "one.toml", tmp_path / "b" / "two.toml"
+    for path, other in ((first, "../b/two.toml"), (second, "../a/one.toml")):
+        path.parent.mkdir()
+        path.write_text(f'include = ["{other}"]\n{SOUND}')
+    assert check_playbook(first) == [f"{second}: include: {first} includes itself: leave one of them out"]
+
+
 STEP = 'id = "own"\ntitle = "Own it"'
 PLAY = 'id = "claim"\nsignals = ["influence_claim"]'
 OPTION = 'id = "fee"'

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assist.errors import AssistError
-from assist.events import Action, AlertRaised, PlanOffered, PlanOption, PromptShown
+from assist.events import Action, AlertRaised, FollowUpNoted, PlanOffered, PlanOption, PromptShown
 from assist.records.export import COLUMNS, chosen, export, span, to_csv
 from assist.records.folding import fold
 from assist.records.page import page
@@ -85,6 +85,15 @@ def test_what_is_said_afterwards_is_laid_over_the_record():
     assert record.wrap_up and (record.wrap_up.who, record.wrap_up.at) == ("Dana", "2026-11-24T11:00:00")
     assert [(m.target, m.verdict) for m in record.marks] == [("p1", "right")]
     assert IncidentRecord.model_validate_json(record.model_dump_json()) == record
+
+
+def test_a_day_that_was_corrected_takes_the_moment_with_it():
+    noted = FollowUpNoted(60_000, "f9", "call back", "tomorrow at ten", "Dana", "", "2026-11-25T10:00+00:00")
+    record = fold([*CALL[:-1], noted, CALL[-1]])
+    [promise] = [each for each in record.follow_ups if each.id == "f9"]
+    assert (promise.day, promise.at) == ("2026-11-25", "2026-11-25T10:00+00:00")
+    [promise] = completed(record, [Review("t", "Dana", "due", "f9", "2026-12-01")]).follow_ups[1:]
+    assert (promise.day, promise.at) == ("2026-12-01", "")
 
 
 def test_the_published_schema_is_this_records_schema():

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 from hypothesis import given
@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from assist.errors import AssistError
 from assist.records.library import Library
 from assist.records.report import LEAST_AGENTS, POOLED, report
-from assist.records.report_page import page, tables
+from assist.records.report_page import page, parts, tables
 from assist.records.reporting import figures, report_of
 from assist.store.digest import digest_of
 from assist.store.rows import Review
 from assist.store.store import open_store
 from overlay.errors import OverlayError
 from overlay.identity import Identity
-from overlay.records import ReportAsked
+from overlay.records import ReportAsked, TrendsAsked
 from tests.made_records import made_records
 
 UNTIL = date(2026, 11, 29)
@@ -86,6 +86,25 @@ def test_what_went_wrong_what_it_cost_and_what_worked():
     assert found.open_follow_ups == 1
 
 
+def test_what_was_accepted_in_a_call_that_was_calmer_already_has_calmed_nobody():
+    fee = {"id": "fee", "title": "Waive the fee", "cost": 4.0, "offered_ms": 1, "answer": "accepted"}
+    after = [0, 0, 8_000, None]
+    calls = [call(n, plan=[fee | {"calmed_after_ms": ms}]) for n, ms in enumerate(after)]
+    found = report(calls, {}, since=None, until=UNTIL)
+    [option] = found.options
+    assert (option.accepted, option.calmer_already, option.calmed, option.median_s) == (4, 2, 1, 8.0)
+    [row] = next(rows for title, _, rows in parts(found) if title.startswith("Plan B"))
+    assert row == ("Waive the fee", "4", "4", "4", "50 %", "8 s", "16")
+
+
+def test_a_clock_that_a_yes_has_stopped_is_not_called_calmer():
+    shouting = call(1, end="escalated", recovery=[{"result": "met", "took_ms": 10_000}])
+    html = page(report([shouting], {}, since=None, until=UNTIL))
+    assert "<b>0 %</b>calmer again at the end" in html
+    assert "<b>100 %</b>clock met (remedy accepted or calmer within 60 s)" in html
+    assert "The clock is met when a remedy is accepted, or the call is calmer" in html
+
+
 def crew(team, many, first=0):
     return [call(first + n, agent=f"{team} {n}", team=team) for n in range(many)]
 
@@ -101,7 +120,9 @@ def test_a_small_team_is_pooled_and_cannot_be_had_by_subtraction():
         report(calls, {}, since=None, until=UNTIL, team="Small")
     with pytest.raises(AssistError, match="expected one of: Large, Middle, Small"):
         report(calls, {}, since=None, until=UNTIL, team="Smal")
-    assert report(calls, {}, since=None, until=UNTIL, team="Middle").total.calls == 5
+    with pytest.raises(AssistError, match="figures of fewer than 5 others would follow"):
+        report(calls, {}, since=None, until=UNTIL, team="Middle")  # the pool less Middle would be Small
+    assert report(calls, {}, since=None, until=UNTIL, team="Large").total.calls == 7
 
 
 @given(st.dictionaries(st.sampled_from("ABCDEFG"), st.integers(1, 9), min_size=1))
@@ -112,6 +133,32 @@ def test_no_shown_team_and_no_difference_stands_for_fewer_than_five(sizes):
     hidden = sum(many for team, many in sizes.items() if team not in shown)
     assert all(sizes[team] >= LEAST_AGENTS for team in shown)
     assert hidden == 0 or hidden >= LEAST_AGENTS or not shown
+    for team in sizes:
+        if team in shown:
+            assert report(calls, {}, since=None, until=UNTIL, team=team).total == found.teams[team]
+        else:
+            with pytest.raises(AssistError, match="not shown"):
+                report(calls, {}, since=None, until=UNTIL, team=team)
+
+
+def test_trends_show_no_team_beside_which_too_few_are_left(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    bodies = list(made_records(10, agents=5))
+    began = datetime.now().astimezone().isoformat(timespec="seconds")
+
+    def trends():
+        return asyncio.run(Library(store).trends(QA, TrendsAsked(weeks=1, team="Sales")))
+
+    try:
+        for n, body in enumerate(bodies):
+            store.finish(f"k{n}", "ended", body | {"call": f"k{n}", "team": "Sales", "started_at": began}).result(10)
+        assert trends().weeks[-1].calls == 10
+        alone = {"call": "k10", "agent": "Dana", "team": "Claims", "started_at": began}
+        store.finish("k10", "ended", bodies[0] | alone).result(10)
+        with pytest.raises(OverlayError, match="fewer than 5 others would follow"):
+            trends()
+    finally:
+        store.close()
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,17 @@ def test_a_bad_edit_leaves_the_one_before_in_force_and_is_said_at_every_call(min
     assert (shelf.take()[0].release, shelf.take()[1]) == ("1.2", "")
 
 
+@pytest.mark.parametrize("broken", ["[[plays\n", None], ids=["typo", "gone for a moment"])
+def test_an_edit_that_is_undone_is_no_trouble_any_more(mine, broken):
+    shelf = Shelf(mine)
+    good = mine.read_text()
+    mine.unlink() if broken is None else mine.write_text(good + broken)
+    assert shelf.take()[1]
+    mine.write_text(good)
+    book, problem = shelf.take()
+    assert (book.release, problem) == ("1.0", "")
+
+
 def test_a_file_that_is_gone_leaves_the_one_before_in_force(mine):
     shelf = Shelf(mine)
     mine.unlink()

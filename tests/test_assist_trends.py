@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
+import time
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -58,6 +59,11 @@ def test_the_library_keeps_answers_missed_signals_and_finds_by_cause_and_day(tmp
         await library.note(QUINN, "c", RecordNote(kind="root-cause", text="A late fee again"))
         await library.note(QUINN, "c", RecordNote(kind="missed", text="He swore", at_ms=9000, signal="swearing"))
 
+        exported = await library.export(QUINN, "c")
+        assert exported["missed"] == [{"at_ms": 9000, "signal": "swearing", "text": "He swore", "who": "Quinn"}]
+        html = await library.html(QUINN, "c")
+        assert "What was missed" in html and "He swore" in html
+
         async def found(**filters: object) -> list[str]:
             asked = Filters.model_validate(filters)
             return [summary.id for summary in await library.search(QUINN, asked)]
@@ -89,3 +95,20 @@ def test_the_library_keeps_answers_missed_signals_and_finds_by_cause_and_day(tmp
         asyncio.run(scene())
     finally:
         store.close()
+
+
+@pytest.mark.parametrize("zone", ["Etc/GMT+8", "Etc/GMT-9"])
+def test_the_last_day_is_the_last_24_hours_wherever_the_machine_stands(zone, tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    try:
+        for hours in (23, 25):
+            began = (datetime.now() - timedelta(hours=hours)).astimezone().isoformat(timespec="seconds")
+            store.finish(f"{hours} h ago", "ended", incident(call=f"{hours} h ago", started_at=began)).result()
+        found = asyncio.run(Library(store).search(QUINN, Filters(days=1)))
+        assert [each.id for each in found] == ["23 h ago"]
+    finally:
+        store.close()
+        monkeypatch.undo()
+        time.tzset()

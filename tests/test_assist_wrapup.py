@@ -1,13 +1,14 @@
 """The wrap-up from the agent's page to the store, and laid over the record wherever that is shown."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
 
 from assist.live.desk import Desk
 from assist.records.folding import fold
-from assist.records.followups import open_followups
+from assist.records.followups import mark, open_followups
 from assist.records.library import Library
 from assist.records.wrapup import changes, completed, form
 from assist.settings import Settings
@@ -18,7 +19,7 @@ from overlay.errors import OverlayError
 from overlay.hub import Hub
 from overlay.identity import Identity
 from overlay.messages import Call
-from overlay.records import Filters
+from overlay.records import Filters, RecordNote
 from tests.test_assist_record import CALL
 
 RECORD = fold(CALL)
@@ -87,6 +88,22 @@ def test_a_kept_wrap_up_is_in_the_record_the_list_and_the_follow_ups(store):
     assert str(promise.day) == "2026-12-01"
 
 
+def test_a_call_its_agent_has_wrapped_up_still_waits_for_review(store):
+    async def scene():
+        await Desk(House(store)).do(DANA, SAID)
+        library = Library(store)
+        mark(store, ["k1/f1"], "admin", done=True)
+
+        async def listed(marks):
+            return [(line.id, line.reviewed) for line in await library.search(QA, Filters(marks=marks))]
+
+        assert (await listed("unreviewed"), await listed("reviewed")) == ([("k1", False)], [])
+        await library.note(QA, "k1", RecordNote(kind="comment", text="Handled well"))
+        assert (await listed("unreviewed"), await listed("reviewed")) == ([], [("k1", True)])
+
+    asyncio.run(scene())
+
+
 def test_keeping_it_twice_writes_nothing_twice_and_the_last_word_counts(store):
     house = House(store)
     desk = Desk(house)
@@ -100,6 +117,23 @@ def test_keeping_it_twice_writes_nothing_twice_and_the_last_word_counts(store):
     asyncio.run(desk.do(DANA, again))
     record = completed(RECORD, store.reviews("k1"))
     assert record.contested == "" and record.follow_ups[0].done and open_followups(store) == []
+
+
+def test_an_emptied_note_is_out_of_the_record_and_off_every_page(store):
+    async def scene():
+        house = House(store)
+        await Desk(house).do(DANA, SAID)
+        await Desk(house).do(DANA, SAID.model_copy(update={"note": ""}))
+        assert house.screens.forms[-1][1].note == ""
+        library = Library(store)
+        shown = await library.get(QA, "k1")
+        texts = shown.model_dump_json(), json.dumps(await library.export(QA, "k1")), await library.html(QA, "k1")
+        assert not any("Third visit was missed" in text for text in texts)
+        await Desk(house).do(DANA, SAID.model_copy(update={"note": "Fee waived"}))
+        shown = await library.get(QA, "k1")
+        assert [note for note in shown.notes if note[1] == "note"] == [("Dana", "note", "Fee waived", None)]
+
+    asyncio.run(scene())
 
 
 def test_an_empty_wrap_up_takes_nothing_away():

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import resource
+import shutil
 import time
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assist.errors import AssistError
-from assist.events import Action, CallStarted, ConsentSet
+from assist.events import Action, AlertRaised, CallStarted, ConsentSet, PromptShown
 from assist.live.accounting import ORDER, Ledger, accounted
 from assist.live.desk import Desk
 from assist.live.joining import Joining, join_and_stay, open_to_calls
@@ -29,6 +30,7 @@ from overlay.hub import Hub
 from overlay.identity import Identity
 from tests.fault_rig import BOTH, SILENCE, Sound, acknowledging, in_a_child, killed_after, service
 from tests.quiet_calls import QuietLine
+from tests.scripted_call import Source, Stage, on_stage, open_service, said, saying
 
 DANA, MARIA, TOM = Identity("Dana", "agent"), Identity("Maria", "supervisor"), Identity("Tom", "supervisor")
 STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
@@ -292,6 +294,119 @@ def test_a_clock_that_was_set_back_gives_no_negative_time(tmp_path):
         await one.close()
 
     asyncio.run(run())
+
+
+async def cut(stage, data, copy):
+    """What a kill leaves on the disk: the data folder as it is in the middle of the call."""
+    await stage.written()
+    shutil.copytree(data, copy)
+    await stage.end()
+    await stage.close()
+
+
+def going_on(stage, copy, **settings):
+    """The call cut short, taken up by another program."""
+    service, ears = open_service(copy, auto_pause=False, **settings)
+    source, heard = Source(), []
+    _, task = service.resume(stage.call, source, listener=heard.append)
+    return Stage(service, ears, source, stage.call, task, heard)
+
+
+def act(stage, what, target="", detail="", who=DANA):
+    live = stage.service.calls[stage.call]
+    live.act(Action(live.session.now_ms, who.who, who.role, what, target, detail))
+
+
+async def quiet(stage, seconds):
+    for _ in range(seconds):
+        await stage.hear()
+
+
+async def unsettled(stage):
+    """A card and an alert on words that settle otherwise."""
+    await stage.hear(saying("I will kill you", 1_000), ms=3_000)
+    await stage.hear(said("I will call you", 1_000), ms=3_000)
+
+
+async def unkept(stage):
+    """A card on words that were said before they might be kept."""
+    await stage.hear(said("I want to cancel my contract today, I want your manager now", 1_000), ms=5_000)
+    await quiet(stage, 25)
+    act(stage, "consent", detail="granted")
+
+
+@pytest.mark.parametrize(("before", "consent"), [(unsettled, "granted"), (unkept, "unknown")])
+def test_no_card_of_a_call_that_goes_on_takes_the_place_of_an_earlier_one_in_the_record(before, consent, tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path / "a", consent=consent, auto_pause=False)
+        await before(stage)
+        await stage.hear(said("I will leave a one star review, this is useless", stage.source.end_ms), ms=5_000)
+        await quiet(stage, 70)
+        await cut(stage, tmp_path / "a", tmp_path / "b")
+        stage = going_on(stage, tmp_path / "b")
+        await stage.hear(said("I will sue you and my lawyer will write to you", stage.source.end_ms), ms=5_000)
+        await stage.written()
+        await stage.end()
+        log = [event for _, event in stage.service.store.events(stage.call)]
+        shown = [(event.id, event.play) for event in log if isinstance(event, PromptShown)]
+        assert {"review-threat", "legal-threat"} <= {play for _, play in shown}
+        assert [(use["id"], use["play"]) for use in stage.service.store.record(stage.call)["prompts"]] == shown
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_the_card_of_a_call_that_goes_on_is_still_the_agents_to_use(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
+        await unsettled(stage)
+        await stage.hear(said("I want to cancel my contract today", 7_000), ms=4_000)
+        card = stage.shown("prompt")
+        await cut(stage, tmp_path / "a", tmp_path / "b")
+        stage = going_on(stage, tmp_path / "b")
+        assert stage.shown("prompt") == card and card.id == "p2"
+        act(stage, "used", card.id)
+        assert stage.shown("prompt") is None
+        await stage.end()
+        first, second = stage.service.store.record(stage.call)["prompts"]
+        assert (first["how"], second["how"]) == ("withdrawn", "used")
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_a_call_that_goes_on_alerts_anew_when_its_alert_has_been_dealt_with(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
+        await unsettled(stage)
+        await stage.hear(said("I want your manager now, this is useless, you idiot", 7_000), ms=5_000)
+        await cut(stage, tmp_path / "a", tmp_path / "b")
+        stage = going_on(stage, tmp_path / "b")
+        act(stage, "resolve", "a2", "took over", MARIA)
+        await stage.hear(said("I know where you live and I will kill you", stage.source.end_ms), ms=5_000)
+        assert [event.id for event in stage.heard if isinstance(event, AlertRaised)] == ["a3"]
+        await stage.end()
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_a_promise_of_a_call_that_goes_on_does_not_take_the_place_of_an_earlier_one(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
+        await stage.hear(said("I'll email you the form", 0, Speaker.AGENT), ms=2_000)
+        act(stage, "pause")
+        act(stage, "resume")
+        await stage.hear(said("I'll call the courier today", 2_500, Speaker.AGENT), ms=3_000)
+        await cut(stage, tmp_path / "a", tmp_path / "b")
+        stage = going_on(stage, tmp_path / "b")
+        await stage.hear(said("I'll send you a refund tomorrow", stage.source.end_ms, Speaker.AGENT), ms=3_000)
+        await stage.end()
+        promised = [each["what"] for each in stage.service.store.record(stage.call)["follow_ups"]]
+        assert promised == ["call the courier", "send you a refund"]
+        await stage.close()
+
+    asyncio.run(scene())
 
 
 class Torn(Hub):

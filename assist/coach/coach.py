@@ -227,6 +227,11 @@ class Coach:
         """What the customer has said so far: call time in ms and their words."""
         return self._story.told()
 
+    def follow(self, event: Event) -> None:
+        """A call that was cut short goes on: what its log says was shown and noted counts, by the ids it has there."""
+        self._place.follow(event)
+        self._follow_ups.follow(event)
+
     def _alone(self) -> bool:
         """A play that comes before everything else has been shown."""
         return any(play.alone and self._place.times.get(play.id) for play in self.playbook.plays)

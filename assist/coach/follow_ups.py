@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from assist.coach.due import due_at
 from assist.coach.promises import is_same
 from assist.coach.words import plain_tokens
-from assist.events import FollowUpNoted
+from assist.events import Event, FollowUpNoted, number_of
 
 
 @dataclass
@@ -44,6 +44,13 @@ class FollowUps:
     def told(self) -> list[str]:
         """One line each, for whoever takes over."""
         return [f"promised: {each.what}{', ' if each.due else ''}{each.due}" for each in self._standing()]
+
+    def follow(self, event: Event) -> None:
+        """A call that was cut short goes on: a promise that stands in its log has the id it has there."""
+        if isinstance(event, FollowUpNoted):
+            self._count = max(self._count, number_of(event.id))
+            others = [each for each in self._noted if (each.what, each.due) != (event.what, event.due)]
+            self._noted = [*others, event]
 
     def _standing(self) -> list[FollowUpNoted]:
         """Each promise as it was noted last."""

@@ -186,15 +186,16 @@ def _gather(playbook: str | Path, options: Path | None) -> _Gathered:
 
 def _with_includes(playbook: str | Path, above: tuple[str, ...]) -> _Gathered:
     name, text = read_text(playbook)
-    if name in above:
-        raise PlaybookError("playbook-invalid", f"{above[-1]}: include: {name} includes itself: leave one of them out")
+    place = str(Path(name).resolve()) if name == str(playbook) else name  # a shipped one has only its name
+    if place in above:
+        raise PlaybookError("playbook-invalid", f"{above[-1]}: include: {place} includes itself: leave one of them out")
     table = parse(name, text)
     problems = []
     parts: dict[str, dict[str, _Placed]] = {kind: {} for kind in _KINDS}
     digest = hashlib.sha256(text.encode())
     head = _Placed(table, name, 0, _key_lines(text.splitlines(), 0))
     for other in _names(head, "include"):
-        included = _with_includes(_included(name, other), (*above, name))
+        included = _with_includes(_included(name, other), (*above, place))
         digest.update(included.digest.encode())
         problems += included.problems
         for kind, found in included.parts.items():

@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from assist.coach.checks import AGENT
-from assist.events import Event, PromptEnded, PromptShown, PromptsWaiting
+from assist.events import CallEnded, Event, PromptEnded, PromptShown, PromptsWaiting, number_of
 from assist.wording import clock
 from detectors.attention import AttentionBudget, AttentionSettings
 from detectors.signals import Severity, Signal
@@ -82,6 +82,8 @@ class PromptPlace:
         self._speaking_since: int | None = None
         self._settles_by: int | None = None
         self._number = 0
+        self._logged: PromptShown | None = None
+        """The card that is on screen by the log of a call that was cut short."""
 
     def could_show(self, topic: str, lines: tuple[str, ...] | list[str], now_ms: int) -> bool:
         """Whether the topic has a line left that was not used, has cooled down, and was not called wrong."""
@@ -121,12 +123,8 @@ class PromptPlace:
         events = self.end(now_ms, "superseded")
         if any(each.topic == wish.topic for each in self._waiting):
             self._waiting = [each for each in self._waiting if each.topic != wish.topic]
-        self._before = deepcopy((self._budget, self._said, self.times))
-        self._budget.spend(wish.topic, wish.tier, now_ms, quiet=wish.quiet)
-        self._said.add(say)
-        self.times[wish.topic] = self.times.get(wish.topic, 0) + 1
+        self._spend(wish, say, now_ms)
         self._number += 1
-        self.wish = wish
         self.shown = PromptShown(
             now_ms,
             f"p{self._number}",
@@ -204,6 +202,41 @@ class PromptPlace:
             self._muted.add(shown.play)
         return [PromptEnded(now_ms, shown.id, how, words)]
 
+    def follow(self, event: Event) -> None:
+        """A call that was cut short goes on: on screen was what its log says, whatever would have been by its words."""
+        match event:
+            case PromptShown():
+                self._number = number_of(event.id)
+                if self.wish is None or self.wish.topic != event.play:
+                    self._drop_unseen()
+                    self._spend(_wish_of(event), event.say, event.at_ms)
+                self.shown = self._logged = event
+            case PromptEnded() if self._logged is not None and self._logged.id == event.id:
+                self.shown = self.shown or self._logged
+                if self.shown is self._logged:
+                    self.end(event.at_ms, event.how)
+                    if event.how == "withdrawn":
+                        self._budget, self._said, self.times = self._before
+                self._logged = None
+            case CallEnded():
+                self._drop_unseen()
+                if self.shown is None and self._logged is not None:
+                    self.shown, self.wish = self._logged, _wish_of(self._logged)
+
+    def _drop_unseen(self) -> None:
+        """A card that the log does not have was on no page and has cost nothing."""
+        if self.shown is not None and self.shown is not self._logged:
+            self.shown = self.wish = None
+            self._budget, self._said, self.times = self._before
+
+    def _spend(self, wish: Wish, say: str, now_ms: int) -> None:
+        """It takes the place."""
+        self._before = deepcopy((self._budget, self._said, self.times))
+        self._budget.spend(wish.topic, wish.tier, now_ms, quiet=wish.quiet)
+        self._said.add(say)
+        self.times[wish.topic] = self.times.get(wish.topic, 0) + 1
+        self.wish = wish
+
     def _is_free_for(self, wish: Wish, now_ms: int) -> bool:
         if wish.tier is not Severity.URGENT and self.is_held(now_ms):
             return False
@@ -236,6 +269,12 @@ def _without(wish: Wish, key: str, instead: Sequence[Signal]) -> Wish | None:
         return wish
     left = {signal.key: signal for signal in (*wish.signals, *instead) if signal.key != key}
     return replace(wish, signals=tuple(left.values())) if left else None
+
+
+def _wish_of(card: PromptShown) -> Wish:
+    """What was wished for where its words are not known any more: they had not settled, or may not be kept."""
+    answers = bool(card.signals)
+    return Wish(card.play, card.step, card.title, (card.say,), card.tier, (), card.at_ms, called_for=answers)
 
 
 def _unquoted(signal: Signal) -> Signal:

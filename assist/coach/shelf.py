@@ -17,6 +17,7 @@ class Shelf:
     options: Path | None = None
     book: Playbook = field(init=False)
     _digest: str = field(init=False)
+    """Of the files as they were last read; empty where they could not be."""
     _problem: str = ""
 
     def __post_init__(self) -> None:
@@ -25,12 +26,11 @@ class Shelf:
 
     def take(self) -> tuple[Playbook, str]:
         """The playbook for a call that begins now, and one line where its files cannot be used as they are."""
+        before, self._digest = self._digest, ""
         try:
-            digest = digest_of(self.name, options=self.options)
-            if digest != self._digest:
-                self._digest, self._problem = digest, ""
-                self.book = load_playbook(self.name, options=self.options)
+            self._digest = digest_of(self.name, options=self.options)
+            if self._digest != before:
+                self.book, self._problem = load_playbook(self.name, options=self.options), ""
         except PlaybookError as error:
             self._problem = f"{error} – {self.book.version} stays in force"
-            return self.book, self._problem
         return self.book, self._problem

@@ -45,9 +45,15 @@ def resumes_unkept_ms(call: str, began: datetime, now: datetime) -> int:
 
 
 def rebuild(session: Session, events: Iterable[Event]) -> None:
-    """Bring a fresh session to where the log left off. What it says meanwhile has been said and is dropped."""
-    for _ in judged(session, events):
-        pass
+    """Bring a fresh session to where the log left off. What it says meanwhile has been said and is dropped.
+
+    The log lacks words that did not settle, that were said before consent or that a pause took back: judged again, it
+    comes to other cards and alerts. Those of the log count, for it is them that pages and record know.
+    """
+    for event in events:
+        for _ in judged(session, (event,)):
+            pass
+        session.follow(event)
 
 
 def judged(session: Session, events: Iterable[Event]) -> Iterator[tuple[Event | None, list[Event]]]:

@@ -17,6 +17,7 @@ from assist.events import (
     PlanMoved,
     SignalRaised,
     SignalWithdrawn,
+    number_of,
 )
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import PAUSE_REACH_MS, Consent, Gate
@@ -175,6 +176,23 @@ class Session:
             case "consent":
                 events += self._consent(Consent(action.detail), action.who)
         return [*events, *self.coach.act(action)]
+
+    def follow(self, event: Event) -> None:
+        """The call was cut short and its log is judged again: this stands in the log, whatever was judged just now."""
+        match event:
+            case AlertRaised():
+                self._alerts = max(self._alerts, number_of(event.id))
+                if event.kind == "escalated":
+                    self._alert = event
+                elif (event.kind, event.target) in self._asked:
+                    self._asked[event.kind, event.target] = event.id
+                    if event.kind == "ask":
+                        self.coach.asked(event.target, event.id, event.at_ms)
+            case SignalWithdrawn():
+                self._alert_without(event.key, ())
+            case LevelChange(level=Level.CALM):
+                self._alert = None
+        self.coach.follow(event)
 
     def end(self, at_ms: int, reason: str, accounted_ms: dict[str, int]) -> list[Event]:
         """The call is over: prompts leave the screen, the last event is written."""

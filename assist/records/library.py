@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from assist.access.audit import Audit
@@ -12,12 +12,12 @@ from assist.errors import AssistError
 from assist.records import report_page
 from assist.records.page import page
 from assist.records.record import read_record
-from assist.records.report import LEAST_AGENTS
+from assist.records.report import LEAST_AGENTS, named_teams
 from assist.records.reporting import report_of
 from assist.records.trends import Said, monday, trends
-from assist.records.wrapup import VERDICTS, completed
+from assist.records.wrapup import VERDICTS, completed, last_note
 from assist.settings import KeepSettings
-from assist.store.rows import Review, last_said, stamp
+from assist.store.rows import NO_REVIEW, Review, last_said, stamp
 from assist.store.searching import EVERY, RecordQuery
 from assist.store.sounds import KeptSound, Recordings
 from assist.store.store import Store
@@ -67,7 +67,8 @@ class Library:
         """The records that fit."""
         since = filters.since.isoformat() if filters.since else ""
         if filters.days:
-            since = max(since, (datetime.now(UTC) - timedelta(days=filters.days)).isoformat())
+            earliest = datetime.now() - timedelta(days=filters.days)
+            since = max(since, earliest.astimezone().isoformat(timespec="seconds"))  # as calls write when they began
         query = RecordQuery(
             words=filters.words,
             level=filters.level,
@@ -144,7 +145,7 @@ class Library:
         return page(completed(read_record(body), reviews))
 
     async def export(self, who: Identity, record: str) -> dict[str, object]:
-        """The incident record as JSON, with what reviewers have said."""
+        """The incident record as JSON, with the wrap-up, marks, missed signals and comments; not with the form."""
         body = await asyncio.to_thread(self._body, record)
         reviews = await asyncio.to_thread(self._store.reviews, record)
         await self._noted(who, "export", record)
@@ -186,7 +187,7 @@ class Library:
         body = self._body(record)
         reviews = self._store.reviews(record)
         self._store.review(record, Review(stamp(), who.who, "looked")).result()
-        before = read_record(body)
+        before, note = read_record(body), last_note(reviews)
         now = completed(before, reviews).model_copy(update={"notes": before.notes})
         looks = {review.who: review.at for review in reviews if review.kind == "looked"} | {who.who: stamp()}
         return RecordView.model_validate(
@@ -201,7 +202,9 @@ class Library:
                 "notes": [
                     (review.who, review.kind, review.text, review.at_ms)
                     for review in reviews
-                    if review.kind not in (*VERDICTS, ANSWER, "looked", "follow-up", "due") and review.text
+                    if review.kind not in (*VERDICTS, ANSWER, *NO_REVIEW)
+                    and review.text
+                    and (review.kind != "note" or review == note)
                 ],
                 "questions": list(self._questions.values()),
                 "answers": self._answers(reviews),
@@ -232,9 +235,15 @@ class Library:
     def _trends(self, asked: TrendsAsked) -> Trends:
         today = date.today()
         since = monday(today) - timedelta(weeks=asked.weeks - 1)
-        records = self._store.digests(RecordQuery(since=since.isoformat(), team=asked.team, limit=EVERY))
-        if asked.team and len({record["agent"] for record in records}) < LEAST_AGENTS:
-            raise OverlayError("team-small", f"Figures of a team are shown from {LEAST_AGENTS} agents up.")
+        records = self._store.digests(RecordQuery(since=since.isoformat(), limit=EVERY))
+        if asked.team:
+            if asked.team not in named_teams(records):
+                raise OverlayError(
+                    "team-small",
+                    f"Figures of a team are shown from {LEAST_AGENTS} agents up, "
+                    f"unless those of fewer than {LEAST_AGENTS} others would follow from them.",
+                )
+            records = [record for record in records if record["team"] == asked.team]
         said = {}
         for call, reviews in self._store.said().items():
             causes = [review.text for review in reviews if review.kind == "root-cause"]
@@ -272,7 +281,7 @@ def _summary(digest: Mapping[str, Any], reviews: Sequence[Review]) -> RecordSumm
             "signals": sum(signal["times"] for signal in digest["signals"]),
             "prompts": len(digest["prompts"]),
             "wrong": sum(verdict == "wrong" for verdict in _verdicts(reviews).values()),
-            "reviewed": bool(reviews),
+            "reviewed": any(review.who != digest["agent"] and review.kind not in NO_REVIEW for review in reviews),
             "contested": bool(said.get("contest", digest["contested"])),
         }
     )

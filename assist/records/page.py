@@ -145,12 +145,17 @@ def _by_people(record: IncidentRecord) -> str:
     ]
     notes = [(clock(n.at_ms), n.who, n.text) for n in record.notes]
     marks = [(f"{mark.kind} {mark.target}", mark.verdict, f"{mark.who}, {mark.at[:10]}") for mark in record.marks]
+    missed = [
+        ("" if m.at_ms is None else clock(m.at_ms), label(m.signal) if m.signal else "", m.text, m.who)
+        for m in record.missed
+    ]
     troubles = [(clock(t.at_ms), t.text, "over" if t.cleared else "") for t in record.troubles]
     return (
         section("Alerts to supervisors", ("At", "Reason", "What became of it"), alerts)
         + section("What people did", ("At", "Who", "What"), did)
         + section("Notes", ("At", "Who", "Note"), notes)
         + section("Marks of reviewers", ("On", "Mark", "Who"), marks)
+        + section("What was missed, as reviewers say", ("At", "Signal", "What", "Who"), missed)
         + section("Trouble", ("At", "What", ""), troubles)
     )
 

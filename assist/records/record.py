@@ -191,6 +191,15 @@ class Judgement(_Part):
     at: str
 
 
+class Missed(_Part):
+    """What the machine should have noticed, as a reviewer says."""
+
+    at_ms: int | None = Field(description="where in the call; null: not said")
+    signal: str = Field(description="id of the signal that should have been there; empty: not said")
+    text: str
+    who: str
+
+
 class Seal(_Part):
     """The hash chain over the call's event log: a later change of either can be seen (assist records verify)."""
 
@@ -280,6 +289,7 @@ class IncidentRecord(_Part):
     redactions: dict[str, int] = Field(default_factory=dict, description="what was masked -> in how many places")
     wrap_up: WrapUp | None = None
     marks: list[Judgement] = Field(default_factory=list)
+    missed: list[Missed] = Field(default_factory=list)
     seal: Seal | None = None
 
 

@@ -1,7 +1,8 @@
 """The prevention report (method M11): what went wrong, how often, what it cost, what worked, week by week. Pure.
 
 It counts calls, never people: no agent is named, and a team is shown only from five agents up. Where teams are left
-out, enough others are pooled with them that no figure can be had by taking the shown ones from the total.
+out, enough others are pooled with them that no figure can be had by taking the shown ones from the total; those are not
+shown alone either.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Tally:
     turned: int = 0
     """Escalated, and calmer again at the end."""
     within_60: int = 0
-    """Escalated, and calmer again within the 60 seconds."""
+    """Escalated, and the 60-second clock was met: a remedy accepted, or calmer again, in time."""
     given: int = 0
     """Plan B options accepted."""
     cost: float = 0.0
@@ -63,6 +64,8 @@ class OptionTally:
     offered: int = 0
     accepted: int = 0
     refused: int = 0
+    calmer_already: int = 0
+    """Accepted in a call that had calmed down before: what that did to the call nobody can say."""
     calmed: int = 0
     """Accepted, and the call calmed down after it."""
     cost: float = 0.0
@@ -191,6 +194,16 @@ def _refuse_small(team: str, people: Mapping[str, set[str]]) -> None:
         raise AssistError(
             "team-small", f"team {team!r} has fewer than {LEAST_AGENTS} agents with calls: its figures are not shown"
         )
+    if team not in _parted(people)[0]:
+        raise AssistError(
+            "team-small",
+            f"team {team!r} is not shown: figures of fewer than {LEAST_AGENTS} others would follow from its own",
+        )
+
+
+def named_teams(calls: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The teams that are shown by name where all these calls (digests) are shown as well."""
+    return _parted(_people(calls))[0]
 
 
 def _day(call: Mapping[str, Any]) -> date:
@@ -209,14 +222,20 @@ def _people(calls: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
     return dict(people)
 
 
-def _by_team(calls: Sequence[Mapping[str, Any]], people: Mapping[str, set[str]]) -> tuple[dict[str, Tally], int]:
-    """Teams from five agents up; the others pooled, with as many of the smallest shown ones as five agents need."""
+def _parted(people: Mapping[str, set[str]]) -> tuple[list[str], list[str]]:
+    """Teams from five agents up; the others to be pooled, with as many of the smallest of those as five agents need."""
     shown = sorted(
-        (name for name in people if name and len(people[name]) >= LEAST_AGENTS), key=lambda n: len(people[n])
+        (name for name in people if name and len(people[name]) >= LEAST_AGENTS), key=lambda n: (len(people[n]), n)
     )
     pooled = [name for name in people if name not in shown]
     while pooled and shown and len(set[str]().union(*(people[name] for name in pooled))) < LEAST_AGENTS:
         pooled.append(shown.pop(0))
+    return shown, pooled
+
+
+def _by_team(calls: Sequence[Mapping[str, Any]], people: Mapping[str, set[str]]) -> tuple[dict[str, Tally], int]:
+    """The teams that are shown, and how many are left out."""
+    shown, pooled = _parted(people)
     enough = bool(pooled) and len(set[str]().union(*(people[name] for name in pooled))) >= LEAST_AGENTS
     teams = {name: Tally() for name in sorted(shown)}
     rest = Tally()
@@ -235,7 +254,10 @@ def _count_options(options: dict[str, OptionTally], call: Mapping[str, Any]) -> 
         tally.refused += answer == "refused"
         if answer == "accepted":
             tally.cost += use.get("cost", 0.0)
-            if (after := use.get("calmed_after_ms")) is not None:
+            after = use.get("calmed_after_ms")
+            if after == 0:
+                tally.calmer_already += 1
+            elif after is not None:
                 tally.calmed += 1
                 tally.calmed_after_s.append(after / 1000)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assist.records.record import IncidentRecord, Judgement, Note, WrapUp
+from assist.records.record import IncidentRecord, Judgement, Missed, Note, WrapUp
 from assist.settings import Settings
 from assist.store.rows import Review, last_said
 from detectors.signals import Level
@@ -25,10 +25,9 @@ def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentReco
     for each in record.follow_ups:
         done, day = last.get(("follow-up", each.id)), last.get(("due", each.id))
         changed = {"done": done == "done"} if done else {}
-        follow_ups.append(each.model_copy(update=changed | ({"day": day} if day else {})))
+        follow_ups.append(each.model_copy(update=changed | ({"day": day, "at": ""} if day else {})))
     added = [review for review in reviews if review.kind == "comment"]
-    note = next((review for review in reversed(reviews) if review.kind == "note"), None)
-    if note is not None:
+    if (note := last_note(reviews)) is not None:
         added.append(note)
     kept = [review for review in reviews if review.kind in KINDS and review.who == record.agent]
     marks = {(review.kind, review.target): review for review in reviews if review.kind in VERDICTS}
@@ -39,6 +38,11 @@ def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentReco
                 Judgement(kind=each.kind, target=each.target, verdict=each.text, who=each.who, at=each.at)
                 for each in marks.values()
                 if each.text != "clear"
+            ],
+            "missed": [
+                Missed(at_ms=each.at_ms, signal=each.target, text=each.text, who=each.who)
+                for each in reviews
+                if each.kind == "missed"
             ],
             "outcome": last.get(("outcome", "")) or record.outcome,
             "root_cause": last.get(("root-cause", "")) or record.root_cause,
@@ -52,17 +56,23 @@ def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentReco
     )
 
 
+def last_note(reviews: Sequence[Review]) -> Review | None:
+    """The wrap-up's note as it was kept last; None where there is none or it was emptied."""
+    note = next((review for review in reversed(reviews) if review.kind == "note"), None)
+    return note if note is not None and note.text else None
+
+
 def form(record: IncidentRecord, reviews: Sequence[Review], settings: Settings) -> messages.WrapUp:
     """The wrap-up as the agent's page draws it."""
     now = completed(record, reviews)
-    note = next((review.text for review in reversed(reviews) if review.kind == "note"), "")
+    note = last_note(reviews)
     return messages.WrapUp(
         call=record.call,
         outcome=now.outcome,
         outcomes=settings.outcomes,
         root_cause=now.root_cause,
         root_causes=settings.root_causes,
-        note=note,
+        note=note.text if note is not None else "",
         contested=now.contested,
         follow_ups=[
             messages.WrapUpFollowUp(
@@ -87,8 +97,7 @@ def changes(said: doing.DoWrapUp, before: messages.WrapUp, who: str, at: str) ->
         add("outcome", "", said.outcome.strip(), before.outcome)
     if said.root_cause.strip():
         add("root-cause", "", said.root_cause.strip(), before.root_cause)
-    if said.note.strip():
-        add("note", "", said.note.strip(), before.note)
+    add("note", "", said.note.strip(), before.note)
     add("contest", "", said.contested.strip(), before.contested)
     known = {each.id: each for each in before.follow_ups}
     for each in said.follow_ups:

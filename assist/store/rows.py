@@ -34,6 +34,10 @@ class Review:
     at_ms: int | None = None
 
 
+NO_REVIEW = ("looked", "follow-up", "due")
+"""Kinds that say nothing about the call itself: that somebody looked, and what has become of a promise."""
+
+
 def last_said(reviews: Iterable[Review]) -> dict[tuple[str, str], str]:
     """(kind, target) -> what was said last; of reviews in the order in which they were written."""
     return {(review.kind, review.target): review.text for review in reviews}

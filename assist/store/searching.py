@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Select, case, exists, func, select, text
 
+from assist.store.rows import NO_REVIEW
 from assist.store.schema import digests, records, reviews
 
 EVERY = 100_000
@@ -33,6 +34,7 @@ class RecordQuery:
     """A part of it, in the record or said in review."""
     contested: bool = False
     reviewed: bool | None = None
+    """Whether somebody other than the call's agent has said something about it."""
     wrong: bool = False
     """Only those with something marked wrong."""
     worst_first: bool = False
@@ -61,8 +63,10 @@ def matching(column: Any, query: RecordQuery) -> Select[Any]:
     if query.contested:
         wanted = wanted.where(func.coalesce(_said("contest") != "", records.c.contested == 1))
     if query.reviewed is not None:
-        any_said = exists().where(reviews.c.call == records.c.call, reviews.c.kind != "looked")
-        wanted = wanted.where(any_said if query.reviewed else ~any_said)
+        others = exists().where(
+            reviews.c.call == records.c.call, reviews.c.who != records.c.agent, reviews.c.kind.not_in(NO_REVIEW)
+        )
+        wanted = wanted.where(others if query.reviewed else ~others)
     if query.wrong:
         wanted = wanted.where(exists().where(reviews.c.call == records.c.call, reviews.c.text == "wrong"))
     if query.words:

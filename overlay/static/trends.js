@@ -33,7 +33,7 @@ async function draw() {
     ], stacked, (value) => value.toFixed(1)),
     plot("What became of escalated calls", weeks, [
       ["calm again at the end", "line", (week) => share(week.turned, week.escalated)],
-      ["within the first minute", "line second-line", (week) => share(week.within_60, week.escalated)],
+      ["remedy or calmer in 60 s", "line second-line", (week) => share(week.within_60, week.escalated)],
     ], lines, percent),
     plot("Prompts", weeks, [
       ["used or said", "line", (week) => share(week.used, week.prompts)],
