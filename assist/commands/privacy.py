@@ -27,8 +27,10 @@ def _calls(settings: Settings, calls: list[str] | None, customer: str | None) ->
         fail("name calls, or --customer KEY", "calls-missing")
     if calls:
         return calls
+    if not customer or not customer.strip():
+        fail("--customer is empty: name calls, or the customer's key", "calls-missing")
     store = store_of(settings)
-    found = of_customer(store, customer or "")
+    found = of_customer(store, customer)
     store.close()
     if not found:
         fail(f"no call of a customer {customer!r} is kept", "customer-unknown")
