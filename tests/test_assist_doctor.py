@@ -114,6 +114,14 @@ def readable_by_all(settings, tmp_path):
     (settings.data / "assist.db").chmod(0o644)
 
 
+def keys_readable_by_all(settings, tmp_path):
+    with_a_call(settings, datetime.now(UTC))
+    settings.data.chmod(0o755)
+    for name in ("keys.db", "assist.before-20261127T120000.db"):
+        (settings.data / name).touch()
+        (settings.data / name).chmod(0o644)
+
+
 def overdue(settings, tmp_path):
     with_a_call(settings, datetime.now(UTC) - timedelta(days=400))
 
@@ -128,6 +136,11 @@ def audit_changed(settings, tmp_path):
     with sqlite3.connect(settings.data / "assist.db") as connection:
         connection.execute("UPDATE audit SET who = 'nobody'")
     connection.close()
+
+
+def audit_without_its_key(settings, tmp_path):
+    audit_changed(settings, tmp_path)
+    (settings.data / "audit.key").unlink()
 
 
 def restored_over(settings, tmp_path):
@@ -166,8 +179,10 @@ def nothing(settings, tmp_path):
         (newer, {}, "database", "bad", "update the program"),
         (from_the_future, {}, "clock", "bad", "set the clock"),
         (readable_by_all, {}, "data folder", "bad", "chmod 700"),
+        (keys_readable_by_all, {}, "data folder", "bad", "assist.before-20261127T120000.db, keys.db"),
         (overdue, {}, "retention", "warning", "assist retention run"),
         (audit_changed, {}, "audit log", "bad", "was changed"),
+        (audit_without_its_key, {}, "audit log", "bad", "audit.key is missing"),
         (restored_over, {}, "put aside", "warning", "0 days ago"),
         (rules_of_no_use, {}, "rules", "bad", "own.blue-shed: signal: expected one of"),
         (rules_of_no_use, {}, "playbook", "warning", "before they are mended"),
