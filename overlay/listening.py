@@ -170,6 +170,15 @@ def _refuse_open_doors(host: str, settings: ScreenSettings, no_login: bool) -> N
     if settings.certificate is None:
         return
     certificate, key = (Path(name) for name in settings.certificate)
+    check_certificate(certificate, key)
+
+
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Whether pages can be served with this TLS certificate (with its chain) and its key.
+
+    Raises:
+        OverlayError: certificate-unusable, key-readable.
+    """
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
         mode = key.stat().st_mode

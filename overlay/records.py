@@ -22,7 +22,7 @@ class _Part(BaseModel):
 class Filters(_Part):
     """What the review page searches for; empty means any. Query parameters of GET /api/records."""
 
-    words: str = Field("", max_length=200, description="free text over transcripts")
+    words: str = Field("", max_length=200, pattern=r"^[^\x00]*$", description="free text over transcripts")
     level: Literal["", "calm", "tense", "escalated", "recovering"] = Field("", description="level reached")
     days: int = Field(0, ge=0, le=3650, description="calls of the last so many days; 0: all")
     since: Literal[""] | date = Field("", description="calls that began on this day or later, such as 2026-11-24")
@@ -34,7 +34,7 @@ class Filters(_Part):
     root_cause: str = Field("", max_length=120, description="a part of it, whoever has said it")
     marks: Literal["", "unreviewed", "reviewed", "wrong", "contested"] = ""
     order: Literal["newest", "worst"] = "newest"
-    offset: int = Field(0, ge=0)
+    offset: int = Field(0, ge=0, le=1_000_000_000)
     limit: int = Field(50, ge=1, le=200)
 
 

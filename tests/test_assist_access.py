@@ -16,6 +16,7 @@ from assist.access.accounts import Accounts, Logins, add_user, remove_user, set_
 from assist.access.audit import Audit, open_audit, seals, verify
 from assist.access.door import open_door
 from assist.access.proxy import by_header
+from assist.commands.main import app
 from assist.errors import AssistError
 from assist.privacy.retention import purge
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
@@ -228,6 +229,56 @@ def test_a_header_counts_from_the_declared_proxy_only_and_roles_follow_the_table
         (given | {"x-user": "a\nb"}, "10.0.0.7"),
     ):
         assert identify(headers, peer) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("users", "add", "Tom", "--role", "agent", "--password-stdin"),
+        ("users", "role", "Dana", "admin"),
+        ("users", "passwd", "Dana", "--password-stdin"),
+        ("users", "remove", "Dana"),
+        ("privacy", "erase", "k000000", "--yes"),
+        ("privacy", "export", "k000000", "--out"),
+        ("privacy", "hold", "k000000", "--why", "case 7"),
+        ("privacy", "release", "k000001"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_noted_is_not_done(line: tuple[str, ...], store: Store, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from tests.made_records import made_records
+
+    for record in made_records(2):
+        store.begin(record["call"], record["started_at"], record["agent"])
+        store.finish(record["call"], "ended", record)
+    store.hold(Hold("k000001", "Root", "case 6", "2026-11-24")).result()
+    add_user(store.people, "Dana", "agent", PASSWORD)
+    filled(store, tmp_path, 1)
+    (tmp_path / "audit.key").unlink()
+    stands = lambda: (store.people.users(), store.calls(), store.holds())  # noqa: E731
+    before = stands()
+    store.close()
+    out = tmp_path / "out.zip"
+    more = (str(out),) if line[-1] == "--out" else ()
+    told = CliRunner().invoke(app, [*line, *more, "--data", str(tmp_path)], input="another long password\n")
+    assert isinstance(told.exception, AssistError) and told.exception.code == "key-missing"
+    assert stands() == before and not out.exists()
+
+
+def test_a_user_of_this_system_without_a_name_is_noted_by_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_242_424)  # as in a container that runs under any user id
+    line = ["users", "add", "Dana", "--role", "agent", "--password-stdin", "--data", str(tmp_path)]
+    assert CliRunner().invoke(app, line, input=PASSWORD + "\n").exit_code == 0
+    assert "uid 4242424" in CliRunner().invoke(app, ["audit", "--data", str(tmp_path)], env={"COLUMNS": "160"}).output
+    assert CliRunner().invoke(app, ["followups", "--data", str(tmp_path)]).exit_code == 0
 
 
 def test_settings_that_differ_from_the_last_start_are_in_the_audit_log(store: Store, tmp_path: Path) -> None:

@@ -9,15 +9,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
+from assist.access.accounts import add_user
 from assist.commands.main import app
 from assist.doctor import hearing, judging, machine
 from assist.doctor.examine import examine
 from assist.doctor.finding import Level
 from assist.events import CallStarted
 from assist.records.folding import fold
-from assist.settings import Settings
+from assist.settings import LoginSettings, Settings
 from assist.store.backups import restore_backup, write_backup
 from assist.store.checking import encrypted
 from assist.store.store import open_store
@@ -40,6 +46,8 @@ phrases = ["blue shed"]
 fires = ["I go to the blue shed"]
 silent = ["I go home"]
 """
+BY_USERS = {"login": LoginSettings(by="users")}
+CERTIFIED = {"certificate": Path("no.pem"), "certificate_key": Path("no.key")}
 STARTED = CallStarted(0, "k1", "dana", "", "", "…0142", "", "test", ("agent", "customer"), {})
 
 
@@ -114,6 +122,14 @@ def readable_by_all(settings, tmp_path):
     (settings.data / "assist.db").chmod(0o644)
 
 
+def keys_readable_by_all(settings, tmp_path):
+    with_a_call(settings, datetime.now(UTC))
+    settings.data.chmod(0o755)
+    for name in ("keys.db", "assist.before-20261127T120000.db"):
+        (settings.data / name).touch()
+        (settings.data / name).chmod(0o644)
+
+
 def overdue(settings, tmp_path):
     with_a_call(settings, datetime.now(UTC) - timedelta(days=400))
 
@@ -128,6 +144,11 @@ def audit_changed(settings, tmp_path):
     with sqlite3.connect(settings.data / "assist.db") as connection:
         connection.execute("UPDATE audit SET who = 'nobody'")
     connection.close()
+
+
+def audit_without_its_key(settings, tmp_path):
+    audit_changed(settings, tmp_path)
+    (settings.data / "audit.key").unlink()
 
 
 def restored_over(settings, tmp_path):
@@ -166,8 +187,10 @@ def nothing(settings, tmp_path):
         (newer, {}, "database", "bad", "update the program"),
         (from_the_future, {}, "clock", "bad", "set the clock"),
         (readable_by_all, {}, "data folder", "bad", "chmod 700"),
+        (keys_readable_by_all, {}, "data folder", "bad", "assist.before-20261127T120000.db, keys.db"),
         (overdue, {}, "retention", "warning", "assist retention run"),
         (audit_changed, {}, "audit log", "bad", "was changed"),
+        (audit_without_its_key, {}, "audit log", "bad", "audit.key is missing"),
         (restored_over, {}, "put aside", "warning", "0 days ago"),
         (rules_of_no_use, {}, "rules", "bad", "own.blue-shed: signal: expected one of"),
         (rules_of_no_use, {}, "playbook", "warning", "before they are mended"),
@@ -179,6 +202,9 @@ def nothing(settings, tmp_path):
         (nothing, {"consent_policy": "one-party"}, "consent", "warning", "have counsel confirm"),
         (nothing, {"consent": "granted"}, "consent", "warning", "announcement"),
         (nothing, {"auto_pause": False}, "pause", "warning", "people forget"),
+        (nothing, BY_USERS, "users", "bad", "assist users add"),
+        (overdue, BY_USERS, "users", "bad", "assist users add"),
+        (nothing, CERTIFIED, "certificate", "bad", "No such file"),
         (nothing, {"model": "base.en"}, "model", "bad", "assist models fetch"),
         (nothing, {"recogniser": "pocketsphinx", "model": None}, "model", "warning", "assist models fetch base.en"),
     ],
@@ -188,6 +214,23 @@ def test_what_is_broken_is_named_with_what_to_do(breaking, more, check, level, s
     breaking(settings, tmp_path)
     found = levels(settings)[check]
     assert (found.level, says in found.text) == (level, True), found
+
+
+def test_users_and_a_certificate_that_serve_would_take_are_ok(tmp_path):
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "here")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, datetime.now(UTC), datetime.now(UTC))
+    pem, own = tmp_path / "here.pem", tmp_path / "here.key"
+    pem.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    own.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    own.chmod(0o600)
+    settings = settings_of(tmp_path, host="0.0.0.0", certificate=pem, certificate_key=own, **BY_USERS)
+    store = open_store(settings.store_url)
+    add_user(store.people, "Root", "admin", "four unlikely words")
+    store.close()
+    found = levels(settings)
+    assert {found[each].level for each in ("login", "users", "certificate")} == {Level.OK}, found
+    own.chmod(0o644)
+    assert "chmod 600" in levels(settings)["certificate"].text
 
 
 def test_a_port_in_use_and_a_full_disk(tmp_path, monkeypatch):

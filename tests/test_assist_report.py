@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assist.errors import AssistError
+from assist.records import report_page
+from assist.records.export import chosen, span
 from assist.records.library import Library
 from assist.records.report import LEAST_AGENTS, POOLED, report
 from assist.records.report_page import page, parts, tables
@@ -203,6 +205,43 @@ def test_the_review_page_gives_the_report(site):
     assert "Prevention report" in asyncio.run(library.report(QA, asked))
     with pytest.raises(OverlayError, match="No calls of team 'nobody'"):
         asyncio.run(library.report(QA, ReportAsked(since="2026-06-01", until="2026-08-01", team="nobody")))
+
+
+def test_the_last_day_there_is_has_an_end_and_a_report_of_thousands_of_years_is_refused(site):
+    from overlay.records import Filters
+
+    last, library = date(9999, 12, 31), Library(site)
+    assert len(asyncio.run(library.search(QA, Filters(until=last, limit=200)))) == 200
+    assert len(chosen(site, [], span(None, last))) == 300
+    for since, until in ((None, last), (date(1, 1, 1), None), (None, date(1, 1, 1)), (date(202, 1, 1), UNTIL)):
+        with pytest.raises(AssistError, match="between 2000-01-01 and 2099-12-31"):
+            report_of(site, since, until)
+        with pytest.raises(OverlayError, match="between 2000-01-01 and 2099-12-31"):
+            asyncio.run(library.report(QA, ReportAsked(since=since or "", until=until or "")))
+    assert report_of(site, date(2000, 1, 1), date(2099, 12, 31)).total.calls == 300
+
+
+def test_a_day_that_is_asked_for_ends_at_midnight(site):
+    from overlay.records import Filters
+
+    def found(since, until):
+        asked = Filters(since=since, until=until, limit=200)
+        calls = {each.id for each in asyncio.run(Library(site).search(QA, asked))}
+        assert calls == {record.call for record in chosen(site, [], span(since, until))}
+        return calls
+
+    day, next_day = date(2026, 6, 1), date(2026, 6, 2)
+    one, other = found(day, day), found(next_day, next_day)
+    assert one and other and not one & other and one | other == found(day, next_day)
+
+
+def test_the_page_of_a_report_is_not_drawn_where_live_calls_wait_for_it(site, monkeypatch):
+    import threading
+
+    drew = []
+    monkeypatch.setattr(report_page, "page", lambda found: drew.append(threading.current_thread()) or page(found))
+    asyncio.run(Library(site).report(QA, ReportAsked(since="2026-06-01", until="2026-08-01")))
+    assert len(drew) == 1 and threading.main_thread() not in drew
 
 
 def test_lists_and_counts_read_no_whole_record(site, monkeypatch):

@@ -240,6 +240,29 @@ def test_an_export_holds_everything_of_the_call_and_nothing_of_another(tmp_path)
     on_two_calls(tmp_path, check)
 
 
+def test_an_empty_key_is_no_customer_and_takes_no_call_out(tmp_path):
+    from typer.testing import CliRunner
+
+    made = []
+
+    def check(store, one, two):
+        store.finish(one, "ended", store.record(one) | {"caller": ""}).result()
+        assert of_customer(store, "") == [] and of_customer(store, "…0199") == [two]
+        made.extend((one, two))
+
+    on_two_calls(tmp_path, check)
+    run = lambda *line: CliRunner().invoke(app, [*line, "--data", str(tmp_path)])  # noqa: E731
+    out = tmp_path / "out.zip"
+    for key in ("", " "):
+        for line in (("erase", "--yes"), ("export", "--out", str(out))):
+            answer = run("privacy", *line, "--customer", key)
+            assert answer.exit_code == 1 and "[calls-missing]" in answer.stderr, line
+    assert not out.exists()
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    assert sorted(stored.call for stored in store.calls()) == sorted(made)
+    store.close()
+
+
 def test_the_commands(tmp_path):
     from typer.testing import CliRunner
 

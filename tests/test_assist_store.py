@@ -10,10 +10,12 @@ import pytest
 
 from assist.errors import AssistError
 from assist.events import Action, CallStarted, SignalRaised
+from assist.store.backups import restore_backup, write_backup
+from assist.store.checking import check_store
 from assist.store.codec import decode, encode
 from assist.store.rows import Hold, Review
 from assist.store.searching import RecordQuery
-from assist.store.store import open_store
+from assist.store.store import open_reader, open_store
 from audio.events import Speaker, Trouble, Utterance, Word
 from detectors.signals import Evidence, Severity, Signal
 
@@ -75,6 +77,25 @@ def test_the_file_is_private_and_commits_are_full(tmp_path):
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     store.close()
+
+
+@pytest.mark.parametrize(("name", "other"), [("Team #1", "Team #2"), ("why?1", "why?2"), ("w%41", "wA")])
+def test_a_folder_of_any_name_holds_its_own_store_and_nothing_lies_outside(name, other, tmp_path):
+    stores = [open_store(url(tmp_path / folder)) for folder in (name, other)]
+    stores[0].begin("k1", STARTED.started_at, "dana").result(10)
+    stores[0].append("k1", 0, STARTED).result(10)
+    assert [len(store.calls()) for store in stores] == [1, 0]
+    assert {path.name for path in tmp_path.iterdir()} == {name, other}
+    assert all(path.stat().st_mode & 0o077 == 0 for folder in tmp_path.iterdir() for path in folder.iterdir())
+    reader = open_reader(url(tmp_path / name))
+    assert len(reader.calls()) == 1
+    reader.close()
+    write_backup(stores[0], tmp_path / name / "old #1.backup")
+    for store in stores:
+        store.close()
+    assert [check_store(tmp_path / folder / "assist.db").calls for folder in (name, other)] == [1, 0]
+    restore_backup(tmp_path / name / "old #1.backup", url(tmp_path / other))
+    assert check_store(tmp_path / other / "assist.db").problem == ""
 
 
 def test_acknowledged_events_survive_kill_9(tmp_path):

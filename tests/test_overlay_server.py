@@ -331,8 +331,8 @@ def test_bad_requests_for_records_get_one_clear_line() -> None:
     async def scene() -> None:
         house = House()
         async with house.open() as client:
-            for path in ("/api/records?limit=0", "/api/records?level=angry", "/api/records?unknown=1"):
-                answer = await client.get(path)
+            for asked in ("limit=0", "level=angry", "unknown=1", "words=fee%00x", "words=%00", f"offset={1 << 63}"):
+                answer = await client.get(f"/api/records?{asked}")
                 assert answer.status_code == 400
                 assert answer.json()["text"].startswith("Not understood")
             assert (await client.get("/api/records/none")).status_code == 404

@@ -62,7 +62,7 @@ class Audit:
 
     def by_command(self, what: str, target: str = "", detail: str = "") -> None:
         """Something done on the command line, by the user of this system; on disk when this returns."""
-        self.note(getpass.getuser(), "command", what, target, detail).result()
+        self.note(system_user(), "command", what, target, detail).result()
 
     def shorten(self, before: str, held: Collection[str]) -> Future[None]:
         """Take out the entries before a time (ISO 8601, UTC), up to the first that is about a call on hold."""
@@ -73,8 +73,16 @@ class Audit:
         return verify(self._people.audit(), self._people.audit_head(), self._key, self._people.audit_cut())
 
 
+def system_user() -> str:
+    """The user of this system: the name, or the number where it has none, as in a container run under any user id."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        return f"uid {os.getuid()}"
+
+
 def open_audit(people: People, data: Path) -> Audit:
-    """The audit log of a data folder; its key is made on first use.
+    """The audit log of a data folder; its key is made on first use. Open it before what is to be noted is done.
 
     Raises:
         AssistError: codes key-readable, key-weak, key-missing.

@@ -59,8 +59,9 @@ def users_remove(name: UserArgument, data: DataOption = None, config: ConfigOpti
 
     settings = load_settings(config, data=data)
     store = store_of(settings)
+    audit = open_audit(store.people, settings.data)
     name = remove_user(store.people, name)
-    open_audit(store.people, settings.data).by_command("user-removed", name)
+    audit.by_command("user-removed", name)
     store.close()
     console.print(f"{name} can no longer log in", markup=False)
 
@@ -75,8 +76,9 @@ def users_passwd(
 
     settings = load_settings(config, data=data)
     store = store_of(settings)
+    audit = open_audit(store.people, settings.data)
     set_password(store.people, name, _password(password_stdin))
-    open_audit(store.people, settings.data).by_command("user-password", name)
+    audit.by_command("user-password", name)
     store.close()
     console.print(f"{name} has another password", markup=False)
 
@@ -94,8 +96,9 @@ def users_role(
 
     settings = load_settings(config, data=data)
     store = store_of(settings)
+    audit = open_audit(store.people, settings.data)
     set_role(store.people, name, role)
-    open_audit(store.people, settings.data).by_command("user-role", name, role)
+    audit.by_command("user-role", name, role)
     store.close()
     console.print(f"{name} is {role} now", markup=False)
 

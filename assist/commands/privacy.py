@@ -27,8 +27,10 @@ def _calls(settings: Settings, calls: list[str] | None, customer: str | None) ->
         fail("name calls, or --customer KEY", "calls-missing")
     if calls:
         return calls
+    if not customer or not customer.strip():
+        fail("--customer is empty: name calls, or the customer's key", "calls-missing")
     store = store_of(settings)
-    found = of_customer(store, customer or "")
+    found = of_customer(store, customer)
     store.close()
     if not found:
         fail(f"no call of a customer {customer!r} is kept", "customer-unknown")
@@ -53,9 +55,10 @@ def privacy_export(
     chosen = _calls(settings, calls, customer)
     store = store_of(settings)
     try:
+        audit = open_audit(store.people, settings.data)
         export(store, chosen, out, settings.data)
         for call in chosen:
-            open_audit(store.people, settings.data).by_command("export", call)
+            audit.by_command("export", call)
     finally:
         store.close()
     console.print(f"written: {out} ({len(chosen)} calls)", markup=False)
@@ -82,9 +85,10 @@ def privacy_erase(
         )
     store = store_of(settings)
     try:
+        audit = open_audit(store.people, settings.data)
         erase(store, settings.data, chosen)
         for call in chosen:
-            open_audit(store.people, settings.data).by_command("erase", call)
+            audit.by_command("erase", call)
     finally:
         store.close()
     console.print(f"erased: {len(chosen)} call(s); backups can no longer bring them back; exports are yours to remove")
@@ -98,9 +102,7 @@ def privacy_hold(
     config: ConfigOption = None,
 ) -> None:
     """Keep a call from being erased or purged until it is released."""
-    import getpass
-
-    from assist.access.audit import open_audit
+    from assist.access.audit import open_audit, system_user
     from assist.privacy.retention import check_known
     from assist.store.rows import Hold, stamp
 
@@ -108,8 +110,9 @@ def privacy_hold(
     store = store_of(settings)
     try:
         check_known(store, [call])
-        store.hold(Hold(call, getpass.getuser(), why, stamp())).result()
-        open_audit(store.people, settings.data).by_command("hold", call, why)
+        audit = open_audit(store.people, settings.data)
+        store.hold(Hold(call, system_user(), why, stamp())).result()
+        audit.by_command("hold", call, why)
     finally:
         store.close()
     console.print(f"{call} is on hold: {why}", markup=False)
@@ -125,8 +128,9 @@ def privacy_release(call: CallArgument, data: DataOption = None, config: ConfigO
     try:
         if call not in {hold.call for hold in store.holds()}:
             fail(f"call {call} is not on hold; see `assist retention show`", "hold-unknown")
+        audit = open_audit(store.people, settings.data)
         store.release(call).result()
-        open_audit(store.people, settings.data).by_command("release", call)
+        audit.by_command("release", call)
     finally:
         store.close()
     console.print(f"{call} is no longer on hold", markup=False)

@@ -159,14 +159,13 @@ def followups(
     config: ConfigOption = None,
 ) -> None:
     """Open promises of finished calls, with owner and due day; mark them done."""
-    import getpass
-
+    from assist.access.audit import system_user
     from assist.records.followups import mark, open_followups, write_calendar
 
     store = store_of(load_settings(config, data=data))
     try:
-        mark(store, done or [], getpass.getuser(), done=True)
-        mark(store, reopen or [], getpass.getuser(), done=False)
+        mark(store, done or [], system_user(), done=True)
+        mark(store, reopen or [], system_user(), done=False)
         found = [each for each in open_followups(store) if owner in ("", each.owner)]
     finally:
         store.close()

@@ -26,6 +26,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         ("port", serving.port),
         ("clock", machine.clock),
         ("login", serving.login),
+        ("users", keeping.users),
+        ("certificate", serving.certificate),
         ("consent", keeping.consent),
         ("pause", keeping.pause),
         ("retention", keeping.retention),

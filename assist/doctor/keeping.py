@@ -1,4 +1,4 @@
-"""The checks of what is kept: consent, pauses, retention, the audit log."""
+"""The checks of what is kept: users, consent, pauses, retention, the audit log."""
 
 from __future__ import annotations
 
@@ -12,6 +12,25 @@ from assist.privacy.consent import Consent, ConsentPolicy
 from assist.privacy.retention import due
 from assist.settings import Settings
 from assist.store.store import open_reader
+
+
+def users(settings: Settings) -> Iterator[Finding]:
+    """Where users log in, there is one."""
+    if settings.login.by != "users":
+        return
+    count = 0
+    try:
+        store = open_reader(settings.store_url)
+    except AssistError as error:
+        if error.code != "store-missing":
+            return  # the check of the database says why
+    else:
+        count = len(store.people.users())
+        store.close()
+    if count:
+        yield ok("users", f"{count} can log in")
+    else:
+        yield bad("users", "nobody can log in yet, and serve does not start: assist users add NAME --role admin")
 
 
 def consent(settings: Settings) -> Iterator[Finding]:
@@ -74,11 +93,17 @@ def audit(settings: Settings) -> Iterator[Finding]:
     """Every seal of the audit log holds."""
     from assist.access.audit import open_audit
 
-    if not _readable(settings) or not (settings.data / "audit.key").exists():
-        yield ok("audit log", "empty so far")
+    if not _readable(settings):
+        yield ok("audit log", "none yet that this version reads")
         return
     store = open_reader(settings.store_url)
     try:
+        if not (settings.data / "audit.key").exists():
+            if store.people.audit_head() is None:
+                yield ok("audit log", "empty so far")
+            else:
+                yield bad("audit log", "audit.key is missing: put it back, for serve does not start without it")
+            return
         verdict = open_audit(store.people, settings.data).verify()
     except AssistError as error:
         yield bad("audit log", str(error))

@@ -20,6 +20,8 @@ from assist.store.checking import StoreState, check_store, encrypted
 LOW_BYTES = 2 << 30
 LEAST_BYTES = 200 << 20
 """A day of 20 calls is about 10 MB of events; a model is up to 3 GB."""
+PRIVATE = ("assist.db*", "assist.before-*.db", "keys.db*", "*.key", KEY_FILE, "records", "recordings")
+"""What nobody else may read in the data folder."""
 
 
 def _standing(folder: Path) -> Path:
@@ -43,10 +45,7 @@ def folder(settings: Settings) -> Iterator[Finding]:
     if sys.platform == "win32":
         yield ok("data folder", f"{data}; check by hand that only the program's user may read it")
         return
-    kept = [data, *(path for path in data.iterdir() if path.name.startswith("assist.db") or path.suffix == ".key")]
-    kept += [path for path in (data / KEY_FILE,) if path.exists()]
-    records = data / "records"
-    kept += [records] if records.exists() else []
+    kept = [data, *(path for pattern in PRIVATE for path in data.glob(pattern))]
     mine = os.getuid()
     foreign = [path for path in kept if path.stat().st_uid not in (mine, 0)]
     # A folder nobody else may enter keeps what is in it.

@@ -12,6 +12,7 @@ from pathlib import Path
 from assist.doctor.finding import Finding, bad, ok
 from assist.live.writing import socket_of
 from assist.settings import Settings
+from overlay.errors import OverlayError
 from overlay.guard import STATIC
 from overlay.identity import is_loopback
 
@@ -67,6 +68,20 @@ def login(settings: Settings) -> Iterator[Finding]:
         yield bad("login", "passwords would cross the network in the clear: set certificate, or name your TLS proxy")
     else:
         yield ok("login", f"by {by}, on {settings.host}")
+
+
+def certificate(settings: Settings) -> Iterator[Finding]:
+    """The TLS certificate, where there is one, can be served with."""
+    from overlay.listening import check_certificate
+
+    if settings.certificate is None or settings.certificate_key is None:
+        return
+    try:
+        check_certificate(settings.certificate, settings.certificate_key)
+    except OverlayError as error:
+        yield bad("certificate", str(error))
+    else:
+        yield ok("certificate", f"{settings.certificate} fits its key, which is its owner's only")
 
 
 def network(settings: Settings) -> Iterator[Finding]:

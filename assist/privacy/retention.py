@@ -156,8 +156,11 @@ def check_known(store: Store, calls: Sequence[str]) -> None:
 
 
 def of_customer(store: Store, key: str) -> list[str]:
-    """Calls of a customer, by the key the telephone system gave (as it is shown, such as "…0142")."""
-    return [record["call"] for record in _records(store) if record["caller"] == key]
+    """Calls of a customer, by the key the telephone system gave (as it is shown, such as "…0142").
+
+    No key is nobody's: calls of which the customer is not known are not one customer's.
+    """
+    return [record["call"] for record in _records(store) if key and record["caller"] == key]
 
 
 def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = None) -> None:

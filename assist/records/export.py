@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 from assist.errors import AssistError
@@ -34,11 +34,16 @@ def day(text: str, option: str) -> date | None:
         raise AssistError("day-invalid", f"{option} {text}: expected a day such as 2026-11-24") from None
 
 
+def end_of(day: date | None) -> str:
+    """What every time of that day comes before, as text; empty without a day. There may be no day after it."""
+    return f"{day.isoformat()}T24:00" if day else ""
+
+
 def span(since: date | None, until: date | None, team: str = "", limit: int = EVERY) -> RecordQuery:
     """The query for calls that began on these days, both included."""
     return RecordQuery(
         since=since.isoformat() if since else "",
-        before=(until + timedelta(days=1)).isoformat() if until else "",
+        before=end_of(until),
         team=team,
         limit=limit,
     )

@@ -10,6 +10,7 @@ from typing import Any
 from assist.access.audit import Audit
 from assist.errors import AssistError
 from assist.records import report_page
+from assist.records.export import end_of
 from assist.records.page import page
 from assist.records.record import read_record
 from assist.records.report import LEAST_AGENTS, named_teams
@@ -73,7 +74,7 @@ class Library:
             words=filters.words,
             level=filters.level,
             since=since,
-            before=(filters.until + timedelta(days=1)).isoformat() if filters.until else "",
+            before=end_of(filters.until or None),
             agent=filters.agent,
             team=filters.team,
             signal=filters.signal,
@@ -130,12 +131,9 @@ class Library:
     async def report(self, who: Identity, asked: ReportAsked) -> str:
         """The prevention report as a page."""
         try:
-            found = await asyncio.to_thread(
-                report_of, self._store, asked.since or None, asked.until or None, asked.team.strip()
-            )
+            return await asyncio.to_thread(self._report, asked)
         except AssistError as error:
             raise OverlayError(error.code, f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
-        return report_page.page(found)
 
     async def html(self, who: Identity, record: str) -> str:
         """The record as one self-contained page."""
@@ -173,6 +171,9 @@ class Library:
         if name not in {each.name for each in await self.views(who)}:
             raise OverlayError("view-unknown", f"There is no saved search {name}.")
         await asyncio.wrap_future(self._store.people.delete_view(who.who, name))
+
+    def _report(self, asked: ReportAsked) -> str:
+        return report_page.page(report_of(self._store, asked.since or None, asked.until or None, asked.team.strip()))
 
     async def _noted(self, who: Identity, what: str, record: str) -> None:
         if self._audit is not None:

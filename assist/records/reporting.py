@@ -16,6 +16,8 @@ from assist.store.store import Store
 
 WEEKS = 12
 """How far back a report goes where nobody says."""
+FIRST, LAST = date(2000, 1, 1), date(2099, 12, 31)
+"""A report has a row for every week, with calls or without: it never goes beyond these days."""
 
 
 def report_of(store: Store, since: date | None, until: date | None, team: str = "") -> Report:
@@ -25,6 +27,8 @@ def report_of(store: Store, since: date | None, until: date | None, team: str = 
         AssistError: codes span-invalid, team-unknown, team-small.
     """
     last = until or date.today()
+    if not all(FIRST <= each <= LAST for each in (since or last, last)):
+        raise AssistError("span-invalid", f"a report's days lie between {FIRST} and {LAST}: give others")
     first = since or last - timedelta(weeks=WEEKS)
     if first > last:
         raise AssistError(

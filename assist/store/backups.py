@@ -138,7 +138,7 @@ def check_backup(path: Path) -> None:
 
 def _unchanged(path: Path) -> sqlite3.Connection:
     """Opened to be read, leaving nothing beside the file."""
-    return sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
 def _fold(path: Path) -> None:

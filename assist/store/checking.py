@@ -32,7 +32,7 @@ def check_store(path: Path) -> StoreState:
         return StoreState()
     connection = None
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
         schema = int(connection.execute("PRAGMA user_version").fetchone()[0])
         found = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
         if found != ["ok"]:

@@ -135,7 +135,7 @@ def fetch_keys(store: Path, keys: Keyring) -> None:
         AssistError: codes keys-failed, backup-failed.
     """
     try:
-        with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=10)) as reading:
+        with closing(sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as reading:
             calls = {call for table, _ in SEALED for (call,) in reading.execute(f"SELECT DISTINCT call FROM {table}")}
     except sqlite3.Error as error:
         raise AssistError("backup-failed", f"cannot read {store}: {error}") from None

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     Connection,
     Engine,
     create_engine,
@@ -371,7 +372,7 @@ def _filing(call: str, record: dict[str, Any]) -> list[Any]:
 def _engine(path: Path, *, read_only: bool = False) -> Engine:
     mode = "ro" if read_only else "rwc"
     engine = create_engine(
-        f"sqlite:///file:{path}?mode={mode}&uri=true",
+        URL.create("sqlite", database=path.absolute().as_uri(), query={"mode": mode, "uri": "true"}),
         poolclass=NullPool if read_only else None,
         connect_args={"check_same_thread": False, "timeout": 10},
     )
