@@ -46,14 +46,16 @@ def code_of(act) -> str:  # type: ignore[no-untyped-def]
 def test_users_are_added_known_by_any_spelling_of_their_name_changed_and_removed(store: Store) -> None:
     add_user(store.people, "Zoë", "agent", PASSWORD)
     accounts = Accounts(store.people)
-    assert accounts.standing("zoe\u0308 ") == (Identity("Zoë", "agent"), 1)
+    added = accounts.standing("zoe\u0308 ")
+    assert added is not None and added[0] == Identity("Zoë", "agent")
     assert accounts.verify("ZOË", PASSWORD)
     assert not accounts.verify("Zoë", PASSWORD + " ") and not accounts.verify("nobody", PASSWORD)
     set_role(store.people, "zoë", "qa")
     set_password(store.people, "zoë", "another long password")
-    assert accounts.standing("Zoë") == (Identity("Zoë", "agent"), 1)  # until the next refresh
+    assert accounts.standing("Zoë") == added  # until the next refresh
     accounts.refresh()
-    assert accounts.standing("Zoë") == (Identity("Zoë", "qa"), 3)
+    changed = accounts.standing("Zoë")
+    assert changed is not None and changed[0] == Identity("Zoë", "qa") and changed[1] != added[1]
     assert accounts.verify("Zoë", "another long password") and not accounts.verify("Zoë", PASSWORD)
     assert remove_user(store.people, "ZOË") == "Zoë"
     accounts.refresh()
@@ -83,6 +85,18 @@ def test_a_restart_logs_nobody_out_and_removing_a_user_does(store: Store) -> Non
     remove_user(store.people, "Dana")
     assert Sessions(Accounts(store.people), Logins(store.people)).who(token) is None
     assert store.people.logins() == []
+
+
+def test_a_login_of_somebody_removed_is_none_of_the_next_user_of_that_name(store: Store) -> None:
+    add_user(store.people, "Dana", "agent", PASSWORD)
+    accounts = Accounts(store.people)
+    sessions = Sessions(accounts, Logins(store.people))
+    token = sessions.begin("Dana")
+    assert token
+    remove_user(store.people, "Dana")
+    add_user(store.people, "Dana", "admin", "another long password")
+    accounts.refresh()
+    assert sessions.who(token) is None
 
 
 def filled(store: Store, data: Path, count: int) -> tuple[Audit, list[AuditRow]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 import unicodedata
 from typing import get_args
@@ -91,7 +92,9 @@ def add_user(people: People, name: str, role: str, password: str) -> None:
         raise AssistError("user-invalid", "a user's name has 1 to 60 printable characters")
     if _find(people, name) is not None:
         raise AssistError("user-exists", f"there is a user {name} already; see `assist users list`")
-    people.put_user(StoredUser(name, _role(role), _hashed(name, password), 1, stamp())).result()
+    # No login of an earlier user of this name is one of the new user's: its number is another.
+    version = secrets.randbits(62)
+    people.put_user(StoredUser(name, _role(role), _hashed(name, password), version, stamp())).result()
 
 
 def set_password(people: People, name: str, password: str) -> None:
