@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import sqlite3
@@ -11,7 +12,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from assist.access import door
 from assist.access.accounts import Accounts, Logins, add_user, remove_user, set_password, set_role
 from assist.access.audit import Audit, open_audit, seals, verify
 from assist.access.door import open_door
@@ -97,6 +100,46 @@ def test_a_login_of_somebody_removed_is_none_of_the_next_user_of_that_name(store
     add_user(store.people, "Dana", "admin", "another long password")
     accounts.refresh()
     assert sessions.who(token) is None
+
+
+def test_after_a_read_that_failed_the_server_still_learns_of_changes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_user(store.people, "Dana", "agent", PASSWORD)
+    entrance = open_door(Settings(data=tmp_path, login=LoginSettings(by="users")), store.people)
+    accounts, database, away = entrance.accounts, tmp_path / "assist.db", tmp_path / "away.db"
+    assert accounts is not None
+    refresh = accounts.refresh
+    monkeypatch.setattr(door, "REFRESH_S", 0.0)
+
+    async def scene() -> None:
+        loop, happened = asyncio.get_running_loop(), asyncio.Queue[bool]()
+
+        def watched() -> None:
+            try:
+                refresh()
+            except OperationalError:
+                loop.call_soon_threadsafe(happened.put_nowait, False)
+                raise
+            loop.call_soon_threadsafe(happened.put_nowait, True)
+
+        async def until(read: bool) -> None:
+            while await happened.get() is not read:
+                pass
+
+        monkeypatch.setattr(accounts, "refresh", watched)
+        following = asyncio.create_task(entrance.keep_fresh())
+        database.rename(away)
+        async with asyncio.timeout(20):
+            await until(read=False)
+            away.rename(database)
+            await until(read=True)
+            await asyncio.to_thread(remove_user, store.people, "Dana")
+            while accounts.standing("Dana") is not None:
+                await until(read=True)
+        following.cancel()
+
+    asyncio.run(scene())
 
 
 def filled(store: Store, data: Path, count: int) -> tuple[Audit, list[AuditRow]]:
