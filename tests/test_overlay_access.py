@@ -207,6 +207,18 @@ def test_logging_in_sets_a_cookie_no_script_can_read_and_goes_where_one_wanted_t
     play(scene)
 
 
+@pytest.mark.parametrize("other", ['prefs={"a":1}', "greeting=hello world", "filter[open]=1", "bare", "=x"])
+def test_who_is_logged_in_stays_so_beside_whatever_cookies_others_on_the_host_have_set(other: str) -> None:
+    async def scene() -> None:
+        here = Place()
+        async with here.open(), here.browser("Maria") as maria, httpx.AsyncClient(base_url=here.url) as client:
+            own = f"session={maria.cookies['session']}"
+            for cookie in (f"{other}; {own}", f"{own}; {other}"):
+                assert (await client.get("/board", headers={"cookie": cookie})).status_code == 200
+
+    play(scene)
+
+
 def test_behind_tls_the_cookie_is_bound_to_the_host_and_the_origin_must_be_https() -> None:
     async def scene() -> None:
         here = Place(proxies=("127.0.0.1",), hosts=("assist.example",))
