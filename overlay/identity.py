@@ -104,6 +104,11 @@ class Tickets:
         return entry if self.clock() < until else None
 
 
+def printable(text: str) -> str:
+    """What somebody typed, fit for a line of a terminal: escapes, line breaks and the like are replaced."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach the address."""
     try:

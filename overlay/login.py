@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from overlay.access import Access
 from overlay.guard import POLICY, STATIC, body_of, peer_of
-from overlay.identity import Identity
+from overlay.identity import Identity, printable
 from overlay.sessions import LIFE_S, Accounts, Throttle
 
 AT_ONCE = 4
@@ -49,7 +49,7 @@ class Login:
         """POST /login."""
         given = (await body_of(request)).decode("utf-8", "replace")
         form = {name: values[0] for name, values in parse_qs(given).items()}
-        who, password = form.get("who", "").strip()[:120], form.get("password", "")[:1024]
+        who, password = printable(form.get("who", "").strip()[:120]), form.get("password", "")[:1024]
         goal = _inside(form.get("next", "/"))
         if self._accounts is None or self._access.sessions is None:
             return self._draw(None, goal, "No login is set up on this server.", 404)

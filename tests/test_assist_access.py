@@ -231,6 +231,13 @@ def test_a_row_changed_in_the_database_file_is_found_by_the_command(store: Sqlit
     assert told.returncode == 1 and "entry 3 was changed" in told.stderr
 
 
+def test_an_entry_that_would_command_the_terminal_is_shown_without_its_commands(store: Store, tmp_path: Path) -> None:
+    open_audit(store.people, tmp_path).note("x\x1b[2J\r│ 1 │ all quiet", "", "login-failed").result()
+    store.close()
+    told = command("audit", "--data", str(tmp_path)).stdout
+    assert "x�[2J�│ 1 │ all quiet" in told and "\x1b" not in told
+
+
 def test_the_log_goes_on_over_restarts_and_not_without_its_key(tmp_path: Path) -> None:
     for _ in range(2):
         store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")

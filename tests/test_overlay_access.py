@@ -261,6 +261,16 @@ def test_wrong_passwords_and_unknown_names_read_the_same_and_the_sixth_try_waits
     play(scene)
 
 
+def test_a_name_that_would_command_the_terminal_of_whoever_reads_the_log_is_noted_without_its_commands() -> None:
+    async def scene() -> None:
+        here = Place()
+        async with here.open(), here.browser() as client:
+            assert (await here.log_in(client, "x\x1b[2J\n│ 1 │ all quiet\u202e", "wrong")).status_code == 401
+            assert here.noted == [("x�[2J�│ 1 │ all quiet�", "login-failed")]
+
+    play(scene)
+
+
 def test_failed_logins_are_forgotten_in_time_and_from_one_address_count_together() -> None:
     now = [0.0]
     throttle = Throttle(lambda: now[0])
