@@ -105,10 +105,10 @@ class Access:
 
     def address(self, headers: Mapping[str, str], peer: str) -> str:
         """Where a request comes from: behind a trusted proxy, the address that this proxy saw."""
-        forwarded = headers.get("x-forwarded-for", "")
-        if forwarded and self.settings.is_trusted(peer):
-            return forwarded.rsplit(",", 1)[-1].strip()
-        return peer
+        # Before that stands what the browser sent: in the same line, or, of a proxy that adds its own, in one above.
+        lines = [value for name, value in headers.items() if name == "x-forwarded-for"]
+        seen = lines[-1].rpartition(",")[2].strip() if lines and self.settings.is_trusted(peer) else ""
+        return seen or peer
 
     def client(self, headers: Mapping[str, str], peer: str) -> str:
         """Whose requests are counted together: a person's, else an address's; empty where nobody logs in."""

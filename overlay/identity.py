@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
@@ -102,6 +103,11 @@ class Tickets:
         """What the ticket stands for; None where it is unknown, spent or too old."""
         until, entry = self._open.pop(ticket, (0.0, None))
         return entry if self.clock() < until else None
+
+
+def folded(name: str) -> str:
+    """A name as it is looked up and counted: the same of every way to spell it."""
+    return unicodedata.normalize("NFC", name).strip().casefold()
 
 
 def printable(text: str) -> str:

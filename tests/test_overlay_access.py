@@ -261,6 +261,22 @@ def test_wrong_passwords_and_unknown_names_read_the_same_and_the_sixth_try_waits
     play(scene)
 
 
+def test_tries_count_together_however_the_name_is_spelt_and_whatever_address_the_browser_claims() -> None:
+    async def scene() -> None:
+        here = Place(proxies=("127.0.0.1",), hosts=("a.example",))
+        spelt = ["Zoë José", "ZOË JOSÉ", "Zoe\u0308 José", "Zoë Jose\u0301", "Zoe\u0308 Jose\u0301"]
+        async with here.open(), httpx.AsyncClient(base_url=here.url) as client:
+            codes = []
+            for n, who in enumerate([*spelt, *spelt]):
+                headers = [("host", "a.example"), ("origin", "https://a.example")]
+                headers += [("x-forwarded-for", f"6.6.6.{n}"), ("x-forwarded-for", "10.0.0.1")]  # HAProxy adds a line
+                answer = await client.post("/login", data={"who": who, "password": "wrong"}, headers=headers)
+                codes.append(answer.status_code)
+            assert codes == [401] * 5 + [429] * 5
+
+    play(scene)
+
+
 def test_a_name_that_would_command_the_terminal_of_whoever_reads_the_log_is_noted_without_its_commands() -> None:
     async def scene() -> None:
         here = Place()
