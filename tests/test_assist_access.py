@@ -8,6 +8,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from assist.store.rows import Hold
 from assist.store.sqlite import SqliteStore
 from assist.store.store import Store, open_store
 from overlay.identity import Identity
-from overlay.sessions import Sessions
+from overlay.sessions import IDLE_S, Sessions
 
 PASSWORD = "four unlikely words"
 
@@ -100,6 +101,25 @@ def test_a_login_of_somebody_removed_is_none_of_the_next_user_of_that_name(store
     add_user(store.people, "Dana", "admin", "another long password")
     accounts.refresh()
     assert sessions.who(token) is None
+
+
+def test_sessions_nobody_comes_back_with_go_at_the_next_login_and_at_a_restart(store: Store) -> None:
+    add_user(store.people, "Dana", "agent", PASSWORD)
+    now = [0.0]
+
+    def kept() -> list[str]:
+        store.flush().result()
+        return [login.key for login in store.people.logins()]
+
+    sessions = Sessions(Accounts(store.people), Logins(store.people), lambda: now[0])
+    sessions.begin("Dana")
+    now[0] += IDLE_S
+    token = sessions.begin("Dana")
+    assert token and kept() == [sessions.key(token)]
+    [login] = store.people.logins()
+    store.people.keep_login(replace(login, active_at=login.active_at - IDLE_S)).result()
+    Sessions(Accounts(store.people), Logins(store.people))
+    assert kept() == []
 
 
 def test_after_a_read_that_failed_the_server_still_learns_of_changes(
