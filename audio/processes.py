@@ -48,7 +48,8 @@ class WorkerProcess:
     """One child and its model. Decodes `threads` utterances at a time.
 
     Raises:
-        AudioError: the model's own; code model-memory where the child ends without a word while it loads.
+        AudioError: the model's own; code model-memory where the child ends without a word while it loads,
+            process-not-started where there can be none.
     """
 
     def __init__(self, model: Model, threads: int = 1, *, command: Sequence[str] = COMMAND) -> None:
@@ -140,7 +141,12 @@ class WorkerProcess:
     def _start(self) -> None:
         self._spent_s, self._life_s = self.cpu_s, 0.0
         self._dropped = []
-        self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except OSError as error:  # no file descriptor or no memory left for it, for a moment perhaps
+            raise AudioError(
+                "process-not-started", f"A process of the recogniser could not be started: {error.strerror}."
+            ) from None
         self._ended = False
         loaded: Future[dict[str, Any]] = Future()
         self._reading = threading.Thread(target=self._read, args=(self._child, loaded), daemon=True)

@@ -6,7 +6,6 @@ A route that is not in the table is refused at start-up; a row without a route t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 
 from overlay.errors import OverlayError
 from overlay.identity import Identity, Pass, Role, ScreenSettings
@@ -94,12 +93,9 @@ class Access:
         return "__Host-session" if self.settings.secure else "session"
 
     def token(self, headers: Mapping[str, str]) -> str:
-        """The session key a browser sent."""
-        try:
-            morsel = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
-        except CookieError:
-            return ""
-        return morsel.value if morsel is not None else ""
+        """The session key a browser sent, beside cookies of others on this host that may be written in any way."""
+        pairs = (part.partition("=") for part in headers.get("cookie", "").split(";"))
+        return {name.strip(): value.strip() for name, _, value in pairs}.get(self.cookie, "")
 
     def identity(self, headers: Mapping[str, str], peer: str) -> Identity | None:
         """Who it is; None where nobody is logged in (or no login is set up)."""
@@ -109,10 +105,10 @@ class Access:
 
     def address(self, headers: Mapping[str, str], peer: str) -> str:
         """Where a request comes from: behind a trusted proxy, the address that this proxy saw."""
-        forwarded = headers.get("x-forwarded-for", "")
-        if forwarded and self.settings.is_trusted(peer):
-            return forwarded.rsplit(",", 1)[-1].strip()
-        return peer
+        # Before that stands what the browser sent: in the same line, or, of a proxy that adds its own, in one above.
+        lines = [value for name, value in headers.items() if name == "x-forwarded-for"]
+        seen = lines[-1].rpartition(",")[2].strip() if lines and self.settings.is_trusted(peer) else ""
+        return seen or peer
 
     def client(self, headers: Mapping[str, str], peer: str) -> str:
         """Whose requests are counted together: a person's, else an address's; empty where nobody logs in."""

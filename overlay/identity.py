@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from time import monotonic
@@ -104,6 +105,16 @@ class Tickets:
         return entry if self.clock() < until else None
 
 
+def folded(name: str) -> str:
+    """A name as it is looked up and counted: the same of every way to spell it."""
+    return unicodedata.normalize("NFC", name).strip().casefold()
+
+
+def printable(text: str) -> str:
+    """What somebody typed, fit for a line of a terminal: escapes, line breaks and the like are replaced."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach the address."""
     try:
@@ -112,13 +123,26 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def outsiders(host: str, hosts: Sequence[str], proxies: Sequence[str]) -> str:
+    """How others than this machine come to pages served on `host`, in a few words; empty where they do not."""
+    if not is_loopback(host):
+        return f"{host} can be reached from outside"
+    if proxies:
+        return f"the proxy {proxies[0]} lets others in"
+    name = next((name for name in hosts if not _names_loopback(name)), "")
+    return f"others call this server {name}" if name else ""
+
+
 def is_known_host(settings: ScreenSettings, host: str) -> bool:
     """Whether a Host header names this server: a foreign name that resolves to loopback (DNS rebinding) does not."""
+    return _names_loopback(host) or host in settings.hosts
+
+
+def _names_loopback(host: str) -> bool:
     try:
-        name = urlsplit(f"//{host}").hostname or ""
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
     except ValueError:
         return False
-    return is_loopback(name) or host in settings.hosts
 
 
 def is_own_origin(origin: str | None, host: str, *, secure: bool) -> bool:

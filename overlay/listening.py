@@ -16,7 +16,7 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from overlay.errors import OverlayError
-from overlay.identity import ScreenSettings, is_loopback
+from overlay.identity import ScreenSettings, is_loopback, outsiders
 
 WS_BYTES = 65_536
 PING_S = 5.0
@@ -111,7 +111,7 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncI
     """Serve while the block runs; yields the address, such as "http://127.0.0.1:8765". Port 0 takes a free one.
 
     Raises:
-        OverlayError: port-in-use, address-unknown; login-needed or tls-needed for an address beyond this machine;
+        OverlayError: port-in-use, address-unknown; login-needed or tls-needed where others than this machine get in;
             certificate-unusable, key-readable; route-undeclared.
     """
     settings: ScreenSettings = app.state.settings
@@ -155,18 +155,17 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncI
 
 
 def _refuse_open_doors(host: str, settings: ScreenSettings, no_login: bool) -> None:
-    if not is_loopback(host):
-        if no_login:
-            raise OverlayError(
-                "login-needed",
-                f"{host} can be reached from outside and no login is set up: serve on 127.0.0.1, or configure a login.",
-            )
-        if not settings.secure:
-            raise OverlayError(
-                "tls-needed",
-                f"{host} can be reached from outside without TLS: set a certificate, or declare the reverse proxy in "
-                "front that has one.",
-            )
+    if no_login and (how := outsiders(host, settings.hosts, settings.proxies)):
+        raise OverlayError(
+            "login-needed",
+            f"No login is set up, and {how}: configure a login, or serve on 127.0.0.1 without hosts and proxies.",
+        )
+    if not is_loopback(host) and not settings.secure:
+        raise OverlayError(
+            "tls-needed",
+            f"{host} can be reached from outside without TLS: set a certificate, or declare the reverse proxy in "
+            "front that has one.",
+        )
     if settings.certificate is None:
         return
     certificate, key = (Path(name) for name in settings.certificate)

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from overlay.access import Access
 from overlay.guard import POLICY, STATIC, body_of, peer_of
-from overlay.identity import Identity
+from overlay.identity import Identity, folded, printable
 from overlay.sessions import LIFE_S, Accounts, Throttle
 
 AT_ONCE = 4
@@ -49,24 +49,24 @@ class Login:
         """POST /login."""
         given = (await body_of(request)).decode("utf-8", "replace")
         form = {name: values[0] for name, values in parse_qs(given).items()}
-        who, password = form.get("who", "").strip()[:120], form.get("password", "")[:1024]
+        who, password = printable(form.get("who", "").strip()[:120]), form.get("password", "")[:1024]
         goal = _inside(form.get("next", "/"))
         if self._accounts is None or self._access.sessions is None:
             return self._draw(None, goal, "No login is set up on this server.", 404)
         address = self._access.address(request.headers, peer_of(request))
-        wait_s = self._throttle.wait_s(who.casefold(), address)
+        wait_s = self._throttle.wait_s(folded(who), address)
         if wait_s > 0:
             answer = self._draw(None, goal, f"Too many tries. Try again in {wait_s / 60:.0f} minutes.", 429)
             answer.headers["Retry-After"] = str(round(wait_s) + 1)
             return answer
-        self._throttle.failed(who.casefold(), address)  # before the slow part, so that tries in parallel count
+        self._throttle.failed(folded(who), address)  # before the slow part, so that tries in parallel count
         async with self._verifying:
             right = await asyncio.to_thread(self._accounts.verify, who, password)
         token = self._access.sessions.begin(who) if right else None
         self._access.settings.noted(who, "login" if token else "login-failed", address)
         if token is None:
             return self._draw(None, goal, "Name or password is wrong.", 401)
-        self._throttle.passed(who.casefold(), address)
+        self._throttle.passed(folded(who), address)
         inside = RedirectResponse(goal, 303, headers=PAGE_HEADERS)
         self._cookie(inside, token, round(LIFE_S))
         return inside

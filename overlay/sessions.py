@@ -96,12 +96,14 @@ class Sessions:
         now = self.clock()
         for kept in self.shelf.load() if self.shelf is not None else []:
             self._open[kept.key] = _Session(kept.who, kept.version, now - kept.age_s, now - kept.idle_s, now)
+        self._sweep()
 
     def begin(self, who: str) -> str | None:
         """A new session of somebody whose password was right: the browser's key; None where they are not known."""
         standing = self.accounts.standing(who)
         if standing is None:
             return None
+        self._sweep()
         token = secrets.token_urlsafe(32)
         now = self.clock()
         key = _key(token)
@@ -141,6 +143,11 @@ class Sessions:
     def end(self, token: str) -> None:
         """Log out."""
         self._end(_key(token))
+
+    def _sweep(self) -> None:
+        """Let go of sessions that are over and that nobody has come back with."""
+        for key in list(self._open):
+            self.check(key)
 
     def _keep(self, key: str, now: float) -> None:
         session = self._open[key]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from assist.access import door
 from assist.access.accounts import Accounts, Logins, add_user, remove_user, set_password, set_role
 from assist.access.audit import Audit, open_audit, seals, verify
 from assist.access.door import open_door
@@ -25,7 +29,7 @@ from assist.store.rows import Hold
 from assist.store.sqlite import SqliteStore
 from assist.store.store import Store, open_store
 from overlay.identity import Identity
-from overlay.sessions import Sessions
+from overlay.sessions import IDLE_S, Sessions
 
 PASSWORD = "four unlikely words"
 
@@ -47,14 +51,16 @@ def code_of(act) -> str:  # type: ignore[no-untyped-def]
 def test_users_are_added_known_by_any_spelling_of_their_name_changed_and_removed(store: Store) -> None:
     add_user(store.people, "Zoë", "agent", PASSWORD)
     accounts = Accounts(store.people)
-    assert accounts.standing("zoe\u0308 ") == (Identity("Zoë", "agent"), 1)
+    added = accounts.standing("zoe\u0308 ")
+    assert added is not None and added[0] == Identity("Zoë", "agent")
     assert accounts.verify("ZOË", PASSWORD)
     assert not accounts.verify("Zoë", PASSWORD + " ") and not accounts.verify("nobody", PASSWORD)
     set_role(store.people, "zoë", "qa")
     set_password(store.people, "zoë", "another long password")
-    assert accounts.standing("Zoë") == (Identity("Zoë", "agent"), 1)  # until the next refresh
+    assert accounts.standing("Zoë") == added  # until the next refresh
     accounts.refresh()
-    assert accounts.standing("Zoë") == (Identity("Zoë", "qa"), 3)
+    changed = accounts.standing("Zoë")
+    assert changed is not None and changed[0] == Identity("Zoë", "qa") and changed[1] != added[1]
     assert accounts.verify("Zoë", "another long password") and not accounts.verify("Zoë", PASSWORD)
     assert remove_user(store.people, "ZOË") == "Zoë"
     accounts.refresh()
@@ -84,6 +90,77 @@ def test_a_restart_logs_nobody_out_and_removing_a_user_does(store: Store) -> Non
     remove_user(store.people, "Dana")
     assert Sessions(Accounts(store.people), Logins(store.people)).who(token) is None
     assert store.people.logins() == []
+
+
+def test_a_login_of_somebody_removed_is_none_of_the_next_user_of_that_name(store: Store) -> None:
+    add_user(store.people, "Dana", "agent", PASSWORD)
+    accounts = Accounts(store.people)
+    sessions = Sessions(accounts, Logins(store.people))
+    token = sessions.begin("Dana")
+    assert token
+    remove_user(store.people, "Dana")
+    add_user(store.people, "Dana", "admin", "another long password")
+    accounts.refresh()
+    assert sessions.who(token) is None
+
+
+def test_sessions_nobody_comes_back_with_go_at_the_next_login_and_at_a_restart(store: Store) -> None:
+    add_user(store.people, "Dana", "agent", PASSWORD)
+    now = [0.0]
+
+    def kept() -> list[str]:
+        store.flush().result()
+        return [login.key for login in store.people.logins()]
+
+    sessions = Sessions(Accounts(store.people), Logins(store.people), lambda: now[0])
+    sessions.begin("Dana")
+    now[0] += IDLE_S
+    token = sessions.begin("Dana")
+    assert token and kept() == [sessions.key(token)]
+    [login] = store.people.logins()
+    store.people.keep_login(replace(login, active_at=login.active_at - IDLE_S)).result()
+    Sessions(Accounts(store.people), Logins(store.people))
+    assert kept() == []
+
+
+def test_after_a_read_that_failed_the_server_still_learns_of_changes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_user(store.people, "Dana", "agent", PASSWORD)
+    entrance = open_door(Settings(data=tmp_path, login=LoginSettings(by="users")), store.people)
+    accounts, database, away = entrance.accounts, tmp_path / "assist.db", tmp_path / "away.db"
+    assert accounts is not None
+    refresh = accounts.refresh
+    monkeypatch.setattr(door, "REFRESH_S", 0.0)
+
+    async def scene() -> None:
+        loop, happened = asyncio.get_running_loop(), asyncio.Queue[bool]()
+
+        def watched() -> None:
+            try:
+                refresh()
+            except OperationalError:
+                loop.call_soon_threadsafe(happened.put_nowait, False)
+                raise
+            loop.call_soon_threadsafe(happened.put_nowait, True)
+
+        async def until(read: bool) -> None:
+            while await happened.get() is not read:
+                pass
+
+        monkeypatch.setattr(accounts, "refresh", watched)
+        following = asyncio.create_task(entrance.keep_fresh())
+        database.rename(away)
+        async with asyncio.timeout(20):
+            await until(read=False)
+            away.rename(database)
+            await until(read=True)
+            await asyncio.to_thread(remove_user, store.people, "Dana")
+            while accounts.standing("Dana") is not None:
+                await until(read=True)
+        following.cancel()
+
+    asyncio.run(scene())
 
 
 def filled(store: Store, data: Path, count: int) -> tuple[Audit, list[AuditRow]]:
@@ -173,6 +250,13 @@ def test_a_row_changed_in_the_database_file_is_found_by_the_command(store: Sqlit
         connection.execute("UPDATE audit SET who = 'somebody else' WHERE n = 3")
     told = command("audit", "--verify", "--data", str(tmp_path))
     assert told.returncode == 1 and "entry 3 was changed" in told.stderr
+
+
+def test_an_entry_that_would_command_the_terminal_is_shown_without_its_commands(store: Store, tmp_path: Path) -> None:
+    open_audit(store.people, tmp_path).note("x\x1b[2J\r│ 1 │ all quiet", "", "login-failed").result()
+    store.close()
+    told = command("audit", "--data", str(tmp_path)).stdout
+    assert "x�[2J�│ 1 │ all quiet" in told and "\x1b" not in told
 
 
 def test_the_log_goes_on_over_restarts_and_not_without_its_key(tmp_path: Path) -> None:

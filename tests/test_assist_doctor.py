@@ -199,6 +199,8 @@ def nothing(settings, tmp_path):
         (nothing, {"playbook": "no-such"}, "playbook", "bad", "no-such"),
         (nothing, {"meaning": False}, "sentences", "ok", "phrase rules judge alone"),
         (nothing, {"host": "0.0.0.0"}, "login", "bad", "needs a login"),
+        (nothing, {"hosts": ["assist.example"], "proxies": ["127.0.0.1"]}, "login", "bad", "needs a login"),
+        (nothing, {"hosts": ["assist.example"]}, "login", "bad", "needs a login"),
         (nothing, {"consent_policy": "one-party"}, "consent", "warning", "have counsel confirm"),
         (nothing, {"consent": "granted"}, "consent", "warning", "announcement"),
         (nothing, {"auto_pause": False}, "pause", "warning", "people forget"),

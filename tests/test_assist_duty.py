@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from assist.access.audit import open_audit
 from assist.live.desk import Desk
 from assist.live.service import Service
 from assist.screens.cards import STEPS_SHOWN
@@ -19,6 +20,7 @@ from tests.quiet_calls import QuietLine, quiet_service
 from tests.scripted_call import on_stage, said
 
 DANA, MARIA, TOM = Identity("Dana", "agent"), Identity("Maria", "supervisor"), Identity("Tom", "supervisor")
+ROOT = Identity("Root", "admin")
 
 
 async def dana_calls(service: Service, *supervisors: Identity) -> tuple[str, Any, Any, Any]:
@@ -84,6 +86,51 @@ def test_a_request_for_help_from_raised_to_resolved_on_every_page_and_in_the_rec
             assert (alert["kind"], alert["how"], alert["note"]) == ("help", "took over", "Took over.")
             assert [what for _, what, _ in alert["course"]] == [
                 "turn", "alert-seen", "claim", "message", "resolve"]  # fmt: skip
+
+    asyncio.run(scene())
+
+
+def test_an_admin_at_an_agents_page_reads_along_in_the_audit_log_and_for_the_agent_to_see(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with quiet_service(tmp_path) as service:
+            desk = Desk(service, open_audit(service.store.people, tmp_path))
+
+            async def dana_calls_again() -> tuple[str, Any]:
+                call, ended = service.start(QuietLine(), agent="Dana")
+                await asyncio.sleep(0)
+                return call, ended
+
+            def reading() -> str:
+                return getattr(service.hub.latest("agent/Dana", "notice/reading"), "text", "")
+
+            desk.presence(DANA, "agent/Dana", True)
+            first, ended = await dana_calls_again()
+            desk.presence(ROOT, "agent/Dana", True)
+            assert reading() == "Root is reading along"
+            desk.presence(ROOT, "agent/Dana", True)  # on a second page
+            desk.presence(ROOT, "agent/Dana", False)
+            assert reading() == "Root is reading along"
+            desk.presence(ROOT, "agent/Dana", False)
+            assert reading() == ""
+            service.calls[first].hang_up()
+            await ended
+            desk.presence(ROOT, "agent/Dana", True)  # the first call is still on the page
+            second, ended = await dana_calls_again()
+            desk.presence(ROOT, "agent/Root", True)
+            assert reading() == "Root is reading along"
+            service.calls[second].hang_up()
+            await ended
+            record = service.store.record(first)
+            assert record is not None
+            assert [(each["who"], each["what"]) for each in record["actions"]] == [
+                ("Root", "watch"), ("Root", "watch"), ("Root", "unwatch"), ("Root", "unwatch")]  # fmt: skip
+            entries = [row.entry for row in service.store.people.audit()]
+            assert [(each.who, each.role, each.what, each.target) for each in entries] == [
+                ("Root", "admin", "read-along", first),
+                ("Root", "admin", "read-along", first),
+                ("Root", "admin", "look", first),
+                ("Root", "admin", "read-along", second),
+            ]
 
     asyncio.run(scene())
 

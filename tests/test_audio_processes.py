@@ -173,6 +173,32 @@ def test_processes_that_never_answer_are_given_up_and_said_so(caplog):
     scheduler.close()
 
 
+def test_a_process_that_cannot_be_started_again_is_said_so_and_another_recogniser_goes_on(caplog):
+    import resource
+
+    pool, answers, told = Pool(DEADLY, 1), [], threading.Event()
+    scheduler = Scheduler(pool)
+
+    def tell(answer):
+        answers.append(answer.words)
+        told.set()
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))  # not one more file, nor pipe
+    try:
+        os.kill(pool.processes[0].pid, signal.SIGKILL)
+        task = Task(scheduler.open(Speaker.CUSTOMER), (), tell)
+        scheduler.submit(task, np.full(800, 0.1, np.float32), final=True)
+        assert told.wait(20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert answers == [None] and "could not be started: Too many open files" in scheduler.missing
+    scheduler.adopt(Pool(DEADLY, 1))
+    scheduler.wait([asked(scheduler, 0.1, answers)])
+    assert answers[-1] is not None and not scheduler.missing
+    scheduler.close()
+
+
 def test_a_child_ends_with_its_parent_even_in_the_middle_of_a_decode():
     script = (
         "import numpy, sys\nfrom audio.processes import WorkerProcess\nfrom tests.test_audio_processes import WHISPER\n"

@@ -207,6 +207,18 @@ def test_logging_in_sets_a_cookie_no_script_can_read_and_goes_where_one_wanted_t
     play(scene)
 
 
+@pytest.mark.parametrize("other", ['prefs={"a":1}', "greeting=hello world", "filter[open]=1", "bare", "=x"])
+def test_who_is_logged_in_stays_so_beside_whatever_cookies_others_on_the_host_have_set(other: str) -> None:
+    async def scene() -> None:
+        here = Place()
+        async with here.open(), here.browser("Maria") as maria, httpx.AsyncClient(base_url=here.url) as client:
+            own = f"session={maria.cookies['session']}"
+            for cookie in (f"{other}; {own}", f"{own}; {other}"):
+                assert (await client.get("/board", headers={"cookie": cookie})).status_code == 200
+
+    play(scene)
+
+
 def test_behind_tls_the_cookie_is_bound_to_the_host_and_the_origin_must_be_https() -> None:
     async def scene() -> None:
         here = Place(proxies=("127.0.0.1",), hosts=("assist.example",))
@@ -245,6 +257,32 @@ def test_wrong_passwords_and_unknown_names_read_the_same_and_the_sixth_try_waits
             assert (await attempt("Maria", PASSWORD, "10.0.0.2")).status_code == 303  # from elsewhere
             assert (await attempt("Tom", PASSWORD, "10.0.0.1")).status_code == 303  # somebody else
             assert here.noted.count(("Maria", "login-failed")) == 5
+
+    play(scene)
+
+
+def test_tries_count_together_however_the_name_is_spelt_and_whatever_address_the_browser_claims() -> None:
+    async def scene() -> None:
+        here = Place(proxies=("127.0.0.1",), hosts=("a.example",))
+        spelt = ["Zoë José", "ZOË JOSÉ", "Zoe\u0308 José", "Zoë Jose\u0301", "Zoe\u0308 Jose\u0301"]
+        async with here.open(), httpx.AsyncClient(base_url=here.url) as client:
+            codes = []
+            for n, who in enumerate([*spelt, *spelt]):
+                headers = [("host", "a.example"), ("origin", "https://a.example")]
+                headers += [("x-forwarded-for", f"6.6.6.{n}"), ("x-forwarded-for", "10.0.0.1")]  # HAProxy adds a line
+                answer = await client.post("/login", data={"who": who, "password": "wrong"}, headers=headers)
+                codes.append(answer.status_code)
+            assert codes == [401] * 5 + [429] * 5
+
+    play(scene)
+
+
+def test_a_name_that_would_command_the_terminal_of_whoever_reads_the_log_is_noted_without_its_commands() -> None:
+    async def scene() -> None:
+        here = Place()
+        async with here.open(), here.browser() as client:
+            assert (await here.log_in(client, "x\x1b[2J\n│ 1 │ all quiet\u202e", "wrong")).status_code == 401
+            assert here.noted == [("x�[2J�│ 1 │ all quiet�", "login-failed")]
 
     play(scene)
 

@@ -402,14 +402,18 @@ def test_a_port_in_use_an_unknown_address_and_an_open_door_are_one_clear_error()
                         pass
                 assert refused.value.code == code
                 assert "\n" not in str(refused.value)
-        for settings, code in (
-            (ScreenSettings(identify=by_header), "tls-needed"),
-            (ScreenSettings(identify=by_header, proxies=("192.0.2.7",)), "address-unknown"),
+        for host, settings, code in (
+            ("192.0.2.1", ScreenSettings(identify=by_header), "tls-needed"),
+            ("192.0.2.1", ScreenSettings(identify=by_header, proxies=("192.0.2.7",)), "address-unknown"),
+            ("127.0.0.1", ScreenSettings(proxies=("127.0.0.1",)), "login-needed"),
+            ("127.0.0.1", ScreenSettings(hosts=("localhost:80", "assist.example:8765")), "login-needed"),
         ):
             with pytest.raises(OverlayError) as refused:
-                async with serving(create_app(Hub(), House().desk, settings=settings), "192.0.2.1", 0):
+                async with serving(create_app(Hub(), House().desk, settings=settings), host, 0):
                     pass
             assert refused.value.code == code
+        async with serving(create_app(Hub(), House().desk, settings=ScreenSettings(hosts=("localhost:80",))), port=0):
+            pass
 
     play(scene)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 import unicodedata
 from typing import get_args
@@ -12,7 +13,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from assist.errors import AssistError
 from assist.store.people import People, StoredLogin, StoredUser
 from assist.store.rows import stamp
-from overlay.identity import Identity, Role
+from overlay.identity import Identity, Role, folded
 from overlay.sessions import Kept
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -33,7 +34,7 @@ class Accounts:
 
     def refresh(self) -> None:
         """Take over what another command has changed. Reads the store: call it in a thread."""
-        self._users = {_folded(user.name): user for user in self._people.users()}
+        self._users = {folded(user.name): user for user in self._people.users()}
 
     @property
     def empty(self) -> bool:
@@ -42,12 +43,12 @@ class Accounts:
 
     def standing(self, who: str) -> tuple[Identity, int] | None:
         """The person as of the last refresh."""
-        user = self._users.get(_folded(who))
+        user = self._users.get(folded(who))
         return None if user is None else (Identity(user.name, user.role), user.version)  # type: ignore[arg-type]
 
     def verify(self, who: str, password: str) -> bool:
         """Whether that is the password; takes a tenth of a second whether the name is known or not."""
-        user = self._users.get(_folded(who))
+        user = self._users.get(folded(who))
         try:
             _HASHER.verify(_NOBODY if user is None else user.password, _normal(password))
         except (VerificationError, InvalidHashError):
@@ -91,7 +92,9 @@ def add_user(people: People, name: str, role: str, password: str) -> None:
         raise AssistError("user-invalid", "a user's name has 1 to 60 printable characters")
     if _find(people, name) is not None:
         raise AssistError("user-exists", f"there is a user {name} already; see `assist users list`")
-    people.put_user(StoredUser(name, _role(role), _hashed(name, password), 1, stamp())).result()
+    # No login of an earlier user of this name is one of the new user's: its number is another.
+    version = secrets.randbits(62)
+    people.put_user(StoredUser(name, _role(role), _hashed(name, password), version, stamp())).result()
 
 
 def set_password(people: People, name: str, password: str) -> None:
@@ -127,7 +130,7 @@ def remove_user(people: People, name: str) -> str:
 
 
 def _find(people: People, name: str) -> StoredUser | None:
-    return next((user for user in people.users() if _folded(user.name) == _folded(name)), None)
+    return next((user for user in people.users() if folded(user.name) == folded(name)), None)
 
 
 def _known(people: People, name: str) -> StoredUser:
@@ -145,7 +148,7 @@ def _role(role: str) -> str:
 
 def _hashed(name: str, password: str) -> str:
     password = _normal(password)
-    if len(password) < SHORTEST or len(set(password)) < 5 or _folded(name) == _folded(password):
+    if len(password) < SHORTEST or len(set(password)) < 5 or folded(name) == folded(password):
         raise AssistError(
             "password-weak", f"a password has at least {SHORTEST} characters, 5 different ones, and is not the name"
         )
@@ -154,7 +157,3 @@ def _hashed(name: str, password: str) -> str:
 
 def _normal(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).strip().casefold()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from dataclasses import dataclass
 
 from assist.access.accounts import Accounts, Logins
@@ -13,6 +14,8 @@ from assist.errors import AssistError
 from assist.settings import Settings
 from assist.store.people import People
 from overlay.identity import ScreenSettings
+
+log = logging.getLogger("assist")
 
 REFRESH_S = 2.0
 """What `assist users` changes is known to a running server this soon; with its heartbeat, a removed user's pages are
@@ -32,7 +35,10 @@ class Door:
         """Follow what other commands change, until cancelled."""
         while self.accounts is not None:
             await asyncio.sleep(REFRESH_S)
-            await asyncio.to_thread(self.accounts.refresh)
+            try:
+                await asyncio.to_thread(self.accounts.refresh)
+            except Exception as error:  # what was read last goes on counting, until it can be read again
+                log.error("users could not be read: %s", type(error).__name__)
 
 
 def open_door(settings: Settings, people: People) -> Door:

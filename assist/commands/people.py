@@ -112,6 +112,7 @@ def audit(
 ) -> None:
     """Who looked at what and changed what: the newest entries of the audit log, in order of time."""
     from assist.access.audit import open_audit
+    from overlay.identity import printable
 
     settings = load_settings(config, data=data)
     store = store_of(settings)
@@ -119,7 +120,8 @@ def audit(
     table = Table("No.", "When (UTC)", "Who", "Role", "What", "Of", "")
     for row in store.people.audit(newest=limit):
         entry = row.entry
-        table.add_row(str(row.n), entry.at[:19], entry.who, entry.role, entry.what, entry.target, entry.detail)
+        said = (entry.who, entry.role, entry.what, entry.target, entry.detail)
+        table.add_row(str(row.n), entry.at[:19], *map(printable, said))
     verdict = log.verify() if verify else None
     store.close()
     console.print(table)

@@ -14,7 +14,7 @@ from assist.live.writing import socket_of
 from assist.settings import Settings
 from overlay.errors import OverlayError
 from overlay.guard import STATIC
-from overlay.identity import is_loopback
+from overlay.identity import is_loopback, outsiders
 
 
 def pages(settings: Settings) -> Iterator[Finding]:
@@ -55,16 +55,14 @@ def port(settings: Settings) -> Iterator[Finding]:
 def login(settings: Settings) -> Iterator[Finding]:
     """Whoever can reach the pages is known."""
     by = settings.login.by
-    if is_loopback(settings.host):
-        if by == "none":
-            yield ok("login", "none: the pages are served to this machine only, and whoever uses it is believed")
-        else:
-            yield ok("login", f"by {by}, served to this machine only")
+    how = outsiders(settings.host, settings.hosts, settings.proxies)
+    if by == "none" and how:
+        yield bad("login", f"{how}, which needs a login: [login] by = ..., or loopback without hosts and proxies")
     elif by == "none":
-        yield bad(
-            "login", f"{settings.host} can be reached from outside and needs a login: [login] by = ..., or loopback"
-        )
-    elif settings.certificate is None and not settings.proxies:
+        yield ok("login", "none: the pages are served to this machine only, and whoever uses it is believed")
+    elif not how:
+        yield ok("login", f"by {by}, served to this machine only")
+    elif not is_loopback(settings.host) and settings.certificate is None and not settings.proxies:
         yield bad("login", "passwords would cross the network in the clear: set certificate, or name your TLS proxy")
     else:
         yield ok("login", f"by {by}, on {settings.host}")

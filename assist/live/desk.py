@@ -22,6 +22,11 @@ class Desk:
     def __init__(self, service: Service, audit: Audit | None = None) -> None:
         self._service = service
         self._audit = audit
+        self._readers: dict[str, list[Identity]] = {}
+        """By agent: who else has that agent's page open, once for each page. They read every call on it along."""
+        self._begun: set[str] = set()
+        """Live calls whose readers have been told."""
+        service.begun = self._read_from_the_start
 
     async def do(self, who: Identity, what: doing.Do) -> None:
         """Carry out one message of a page.
@@ -57,8 +62,8 @@ class Desk:
             self._service.duty.do(who.who, what.what, what.call, what.alert)
         elif isinstance(what, doing.DoAnswer):
             self._service.duty.do(who.who, "answer", what.call, what.alert)
-        if self._audit is not None and isinstance(what, doing.DoWatch) and what.on:
-            self._audit.note(who.who, who.role, "read-along", what.call)
+        if isinstance(what, doing.DoWatch) and what.on:
+            self._note(who, "read-along", what.call)
         live.act(action)
 
     def _wrap_up(self, who: Identity, said: doing.DoWrapUp) -> tuple[str, messages.WrapUp]:
@@ -78,11 +83,46 @@ class Desk:
         return record.agent, now.model_copy(update={"kept": True})
 
     def presence(self, who: Identity, room: str, here: bool) -> None:
-        """A page has come to a room or left it: supervisors are on duty while a board is open."""
+        """A page has come to a room or left it.
+
+        Supervisors are on duty while a board is open; somebody else at an agent's page reads that agent's calls along.
+        """
         if room == "board":
             (self._service.duty.arrive if here else self._service.duty.leave)(who.who)
-        elif here and self._service.hub.latest(room, "call") is None:
-            self._service.screens.waiting(room.removeprefix("agent/"))
+            return
+        agent = room.removeprefix("agent/")
+        shown = self._service.hub.latest(room, "call")
+        if here and shown is None:
+            self._service.screens.waiting(agent)
+        if who.who == agent:
+            return
+        readers = self._readers.setdefault(agent, [])
+        (readers.append if here else readers.remove)(who)
+        if not readers:
+            del self._readers[agent]
+        for call in self._begun & self._service.calls.keys():
+            if self._service.calls[call].session.started.agent == agent:
+                self._read_along(who, call, here)
+        if here and isinstance(shown, messages.Call) and shown.call and shown.call not in self._service.calls:
+            self._note(who, "look", shown.call)
+
+    def _read_from_the_start(self, call: str) -> None:
+        """A call has begun, or goes on after it was cut short."""
+        self._begun = self._begun & self._service.calls.keys() | {call}
+        if call in self._service.calls:
+            for who in self._readers.get(self._service.calls[call].session.started.agent, []):
+                self._read_along(who, call, True)
+
+    def _read_along(self, who: Identity, call: str, on: bool) -> None:
+        """Somebody else reads an agent's page: the agent is told, as of a supervisor who does so from the board."""
+        if on:
+            self._note(who, "read-along", call)
+        live = self._service.calls[call]
+        live.act(Action(live.session.now_ms, who.who, who.role, "watch" if on else "unwatch"))
+
+    def _note(self, who: Identity, what: str, call: str) -> None:
+        if self._audit is not None:
+            self._audit.note(who.who, who.role, what, call)
 
     def _read(self, what: doing.Do, playbook: Playbook) -> tuple[str, str, str]:
         """What is done, to what, and with which words."""

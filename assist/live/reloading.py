@@ -33,7 +33,7 @@ class Reloading:
         *,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
-        """`load` gives a recogniser and the line that tells of it, or raises AudioError.
+        """`load` gives a recogniser and the line that tells of it, or raises: an AudioError has its own line.
 
         `wait` sleeps for so many seconds and says whether to stop.
         """
@@ -55,8 +55,11 @@ class Reloading:
                 continue
             try:
                 recogniser, line = self._load()
-            except AudioError as error:
-                self._scheduler.missing = missing(error)
+            except Exception as error:
+                if isinstance(error, AudioError):
+                    self._scheduler.missing = missing(error)
+                else:
+                    log.error("the recogniser could not be loaded: %s", type(error).__name__)
                 delay = min(2 * delay, LONGEST_S)
                 continue
             self._hearing.take(recogniser, line)

@@ -61,6 +61,8 @@ class Service:
     """What Plan B came to in the finished calls."""
     calls: dict[str, LiveCall] = field(default_factory=dict)
     keepers: dict[str, Keeper] = field(default_factory=dict)
+    begun: Callable[[str], None] = lambda call: None
+    """Told when a call has begun, or goes on, and its pages show it."""
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def open(self) -> list[str]:
@@ -235,6 +237,7 @@ class Service:
         task = asyncio.create_task(self._live(call, live, source, ears), name=f"call {call}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        loop.call_soon(self.begun, call)  # after the task's first step
         return task
 
     @property
