@@ -1,6 +1,7 @@
 """The benches: what they measure, in short runs; no figure of this machine is judged here."""
 
 import asyncio
+import io
 import json
 import re
 import sys
@@ -164,6 +165,18 @@ def test_the_verdict_takes_the_best_streaming_peer_in_each_figure():
     )
     assert "CPU 0.20 of WhisperLiveKit" in line and "settled (95 %) 0.25 of WhisperLive," in line
     assert "0.0 % against 0.0 % of WhisperLive" in line
+
+
+def test_the_table_of_loads_hides_nothing_in_80_columns():
+    found = Comparison(load_material(CALL, WORDS), Ears(MODEL, 2))
+    names = ("call-assist", "WhisperLive", "WhisperLiveKit", "wyoming-faster-whisper")
+    found.rows = [Row(name, load(48, cpu=0.104, late=12_340, peak=5_300.0)) for name in names]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(listen_table(found))
+    text = console.export_text()
+    for name in names[:3]:
+        assert re.search(rf"{name} +48 +0\.10/0\.20 +6\.17/12\.34 +0\.0 % +0\.104 +0\.\d\d +5300", text)
+    assert "…" not in text and "wyoming-faster" in text
 
 
 def test_the_cost_of_a_peer_that_fell_behind_is_not_compared():

@@ -2,6 +2,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -19,7 +20,7 @@ from assist.evaluation.cases import (
     read_cases,
     read_clips,
 )
-from assist.evaluation.figures import f1, iter_notes, percentile, rate, wilson
+from assist.evaluation.figures import Figure, f1, iter_notes, percentile, rate, wilson
 from assist.evaluation.report import page, tables
 from assist.evaluation.scoring import evaluate_cases, evaluate_clips
 from audio.events import Speaker, Word
@@ -281,10 +282,23 @@ def test_the_page_is_self_contained_escapes_what_was_said_and_shows_the_figures(
     assert "supervisor_demand" in text and "0.333" in text
 
 
-def test_the_table_shows_every_signal_with_its_interval(tmp_path):
-    result = evaluate_cases(read_cases(lines(tmp_path, *CASES)), build, "my cases")
-    console = Console(width=160, record=True, file=io.StringIO())
-    for each in tables(result):
+def printed(tables, width=80):
+    console = Console(width=width, record=True, file=io.StringIO())
+    for each in tables:
         console.print(each)
-    text = console.export_text()
-    assert "supervisor_demand" in text and "0.500 [0.09–0.91]" in text and "my cases: 5 utterances" in text
+    return console.export_text()
+
+
+def test_the_tables_show_every_signal_with_its_counts_and_intervals_in_80_columns(tmp_path):
+    result = evaluate_cases(read_cases(lines(tmp_path, *CASES)), build, "my cases")
+    text = printed(tables(result))
+    assert "my cases: 5 utterances" in text
+    assert re.search(r"signal +labelled +hits +false +missed +false /10k words", text)
+    assert re.search(r"supervisor_demand +2 +1 +1 +1 +333\.33 \[\d+\.\d+–\d+\.\d+\]", text)
+    assert re.search(r"supervisor_demand(?: +0\.500 \[0\.\d\d–0\.\d\d\]){3}", text)
+    long = replace(result.signals[0], id="negative_sentiment", false_per_hour=Figure(12.34, 10.11, 15.55))
+    timed = replace(result, hours=1.0, signals=(replace(long, hits=1_234, delay_median_s=12.3, delay_p95_s=45.6),))
+    assert re.search(
+        r"negative_sentiment +2 +1,234 +1 +1 +12\.34 \[10\.11–15\.55\] +12\.3 / 45\.6", printed(tables(timed))
+    )
+    assert "…" not in printed(tables(timed), width=40), "what does not fit goes on in the next line"
