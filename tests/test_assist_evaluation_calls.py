@@ -16,6 +16,7 @@ from detectors.escalation import Escalation
 from detectors.monologue import Monologue
 from detectors.overlap import Overlap
 from detectors.pace import Pace
+from detectors.phrases import PhraseDetector
 from detectors.repetition import Repetition
 from detectors.roster import build
 from detectors.rulebook import load_rules
@@ -186,6 +187,19 @@ def test_dead_air_belongs_to_the_labelled_turn_before_it():
     ]
     (row,) = evaluate_calls(calls, lambda _: Judged([Silence()]), "x").signals
     assert (row.hits, row.false, row.missed) == (1, 0, 0)
+
+
+def test_only_what_a_cool_down_holds_back_is_no_miss():
+    demand, veiled = "let me speak to your manager right now", "is there a grown-up in the room"
+    wanted = {"labels": ["supervisor_demand"]}
+
+    def counted(*turns):
+        (row,) = evaluate_calls([call(*turns)], lambda _: Judged([PhraseDetector(RULES)]), "x").signals
+        return row.hits, row.false, row.missed
+
+    assert counted(turn(0, demand, **wanted), turn(9, demand, **wanted)) == (1, 0, 0)
+    assert counted(turn(0, demand, **wanted), turn(9, veiled, **wanted)) == (1, 0, 1), "not heard, cool-down or none"
+    assert counted(turn(0, demand), turn(9, demand, **wanted)) == (0, 1, 1), "held back by a false alarm"
 
 
 def test_the_level_is_judged_against_the_labelled_moment():

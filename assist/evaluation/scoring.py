@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Protocol
 
-from assist.evaluation.cases import Case, Clip, Labelled, LabelledCall, is_calls, read_calls, read_cases
+from assist.evaluation.cases import Case, Clip, Labelled, LabelledCall, Turn, is_calls, read_calls, read_cases
 from assist.evaluation.figures import (
     Course,
     Evaluation,
@@ -37,7 +37,8 @@ SETTLE_MS = 700
 """... and they settle this long after the turn's end."""
 TICK_MS = 500
 REPEAT_MS = 60_000
-"""A rule is silent for its cool-down (at most this) after it has fired: the same signal said again is no miss."""
+"""A rule is silent for its cool-down (at most this) after it has fired: the same signal said again is no miss, if its
+words by themselves are heard."""
 
 
 class Judge(Protocol):
@@ -175,7 +176,7 @@ def evaluate_calls(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall]
     for call in calls:
         events = play(call, begin(call))
         courses.append((call, events))
-        _count_call(call, events, tallies, usual)
+        _count_call(call, events, tallies, usual, begin)
     hours = sum(_hours(call) for call in calls)
     return Evaluation(
         source=source,
@@ -261,32 +262,54 @@ def _found_in(utterance: Utterance, detectors: Sequence[Detector]) -> dict[str, 
     return found
 
 
-def _count_call(call: LabelledCall, events: Sequence[Event], tallies: _Tallies, usual: frozenset[str]) -> None:
+def _standing(events: Sequence[Event]) -> list[SignalRaised]:
+    """What was raised and not withdrawn, each as it came first."""
     standing: dict[str, SignalRaised] = {}
     for event in events:
         if isinstance(event, SignalRaised):
             standing.setdefault(event.signal.key, event)
         elif isinstance(event, SignalWithdrawn):
             standing.pop(event.key, None)
+    return list(standing.values())
+
+
+def _count_call(
+    call: LabelledCall,
+    events: Sequence[Event],
+    tallies: _Tallies,
+    usual: frozenset[str],
+    begin: Callable[[LabelledCall], Judge],
+) -> None:
     by_turn: dict[int, dict[str, str]] = defaultdict(dict)
-    raised_at: dict[str, list[int]] = defaultdict(list)
-    for raised in standing.values():
+    said_at: dict[str, list[int]] = defaultdict(list)
+    for raised in _standing(events):
         signal = raised.signal
         evidence = signal.evidence
         number = _turn_of(call, signal)
-        raised_at[signal.id].append(raised.at_ms)
+        turn = call.turns[number]
         by_turn[number].setdefault(signal.id, f"{evidence.quote or evidence.summary} [{signal.rule}]")
-        if signal.id in call.turns[number].labels:
+        if signal.id in (*turn.labels, *turn.unsure):
+            said_at[signal.id].append(raised.at_ms)
+        if signal.id in turn.labels:
             tallies.by_id[signal.id].delays.append((raised.at_ms - signal.at_ms) / 1000)
     for number, turn in enumerate(call.turns):
         asked = next((ids for ids in (turn.judged, call.judged) if ids is not None), usual)
         again = {
             name
             for name in set(turn.labels) - by_turn[number].keys()
-            if any(0 <= turn.end_ms - at_ms <= REPEAT_MS for at_ms in raised_at[name])
+            if any(0 <= turn.end_ms - at_ms <= REPEAT_MS for at_ms in said_at[name])
         }
+        if again:
+            again &= _heard_alone(call, turn, begin)
         turn = turn.model_copy(update={"unsure": (*turn.unsure, *again)})
         tallies.count(turn, turn.text, asked, by_turn[number], f"{call.call} {turn.start:.1f} s")
+
+
+def _heard_alone(call: LabelledCall, turn: Turn, begin: Callable[[LabelledCall], Judge]) -> set[str]:
+    """What is raised on a turn with which the call begins: no cool-down is at work."""
+    first = turn.model_copy(update={"start": 0.0, "end": (turn.end_ms - turn.start_ms) / 1000})
+    alone = call.model_copy(update={"turns": (first,)})
+    return {raised.signal.id for raised in _standing(play(alone, begin(alone)))}
 
 
 def _turn_of(call: LabelledCall, signal: Signal) -> int:
