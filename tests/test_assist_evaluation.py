@@ -5,11 +5,15 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from typer.testing import CliRunner
 
+from assist.commands.main import app
 from assist.errors import AssistError
 from assist.evaluation.cases import (
     Case,
@@ -167,12 +171,27 @@ def test_clips_are_judged_by_the_words_a_recogniser_hears(tmp_path):
     assert clips[0] == Clip(path=tmp_path / "a.wav", speaker="ann", label="raised", signals=("supervisor_demand",))
 
     def transcribe(path):
-        return [Word(text, 400 * n, 400 * n + 400) for n, text in enumerate(heard[path.name].split())]
+        return [Word(text, 400 * n, 400 * n + 400) for n, text in enumerate(heard[path.name].split())], 12.0
 
     result = evaluate_clips(clips, build, transcribe, "clips")
     (row,) = result.signals
     assert (row.hits, row.false, row.missed) == (1, 0, 1)
-    assert result.hours == pytest.approx(2.4 / 3600)
+    assert result.hours == pytest.approx(36 / 3600), "the sound's length, silence and all"
+
+
+def test_silence_of_a_clip_is_time_too(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(36 * 8000, np.float32), 8000)
+    table = lines(tmp_path, "path,speaker,label,signals", "a.wav,ann,,", name="labels.csv")
+    answer = CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(table), "--recogniser", "pocketsphinx"])
+    assert answer.exit_code == 0 and "1 clips, 0 words, 0.01 hours" in " ".join(answer.output.split()), answer.output
+
+
+def test_false_alarms_are_counted_against_what_was_looked_through_for_them(tmp_path):
+    asked = {**CASES[1], "judged": ["supervisor_demand"]}
+    others = [{**CASES[4], "judged": ["swearing"]}] * 9
+    unsure = {**CASES[1], "unsure": ["supervisor_demand"]}
+    (row,) = evaluate_cases(read_cases(lines(tmp_path, asked, *others, unsure)), build, "x").signals
+    assert (row.false, row.false_per_10k_words.value) == (1, pytest.approx(10_000 / 7))
 
 
 # --- bad input

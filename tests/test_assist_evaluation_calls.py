@@ -181,6 +181,16 @@ def test_signals_of_calls_have_rates_per_hour_and_delays():
     assert row.delay_p95_s == row.delay_median_s
 
 
+def test_false_alarms_an_hour_are_of_the_time_in_which_somebody_looked_for_them():
+    asked = turn(0, "a manager", judged=["supervisor_demand"])
+    result = evaluate_calls(
+        [call(asked, turn(18, "well", "agent", judged=[], end=36))], lambda _: Judged([Spotter()]), "x"
+    )
+    (row,) = result.signals
+    assert (row.false, row.false_per_hour.value) == (1, pytest.approx(3600 / 18))
+    assert result.hours == pytest.approx(36 / 3600)
+
+
 def test_dead_air_belongs_to_the_labelled_turn_before_it():
     calls = [
         call(turn(0, "a b c", labels=["silence"]), turn(0.5, "well", "agent"), turn(14, "hello"), judged=["silence"])

@@ -21,7 +21,7 @@ from assist.files import write_file
 from assist.live.session import Session
 from assist.settings import Settings
 from assist.store.store import Store
-from audio.events import Chunk, Speaker, Utterance, Word
+from audio.events import Chunk, Heard, Speaker, Utterance, Word
 from detectors.escalation import Escalation
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import load_rules
@@ -85,22 +85,27 @@ def run_evaluation(
         console.print("no page is written: it shows word signals and levels, and nothing here is labelled with them")
 
 
-def _transcriber(settings: Settings, console: Console) -> Callable[[Path], list[Word]]:
+def _transcriber(settings: Settings, console: Console) -> Callable[[Path], tuple[list[Word], float]]:
     from assist.live.loading import load_hearing
     from audio.recording import open_recording
 
     hearing = load_hearing(settings, console)
 
-    def transcribe(path: Path) -> list[Word]:
+    def transcribe(path: Path) -> tuple[list[Word], float]:
         import asyncio
 
         source = open_recording(path, speed=math.inf, mono=Speaker.CUSTOMER)
         ears = hearing.listener(source.speakers, in_step=True, wake=lambda: None, phrases=())
 
-        async def listen() -> list[Word]:
-            heard = [each async for item in source if isinstance(item, Chunk) for each in ears.push(item)]
-            heard += list(ears.finish())
-            return [word for each in heard if isinstance(each, Utterance) for word in each.words]
+        async def listen() -> tuple[list[Word], float]:
+            heard: list[Heard] = []
+            end_ms = 0
+            async for item in source:
+                if isinstance(item, Chunk):
+                    end_ms = item.end_ms
+                    heard += ears.push(item)
+            heard += ears.finish()
+            return [word for each in heard if isinstance(each, Utterance) for word in each.words], end_ms / 1000
 
         return asyncio.run(listen())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Protocol
@@ -58,6 +59,11 @@ class _Tally:
     hits: int = 0
     false: int = 0
     missed: int = 0
+    words: int = 0
+    hours: float = 0.0
+    """Words and time in which the signal was looked for: what its false alarms are counted against."""
+    without: int = 0
+    """Units in which it was looked for and is not labelled: without any it has no precision."""
     delays: list[float] = field(default_factory=list)
 
 
@@ -67,21 +73,33 @@ class _Tallies:
 
     by_id: dict[str, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
     examples: list[Example] = field(default_factory=list)
-    empty: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """Units in which a signal was looked for and is not labelled: without any it has no precision."""
     units: int = 0
     words: int = 0
+    hours: float = 0.0
 
-    def count(self, item: Labelled, text: str, asked: Iterable[str], found: dict[str, str], place: str = "") -> None:
+    def count(
+        self,
+        item: Labelled,
+        text: str,
+        asked: Iterable[str],
+        found: dict[str, str],
+        place: str = "",
+        hours: float = 0.0,
+    ) -> None:
         """One unit: what it is labelled with against what was found in it (id -> what it stood on)."""
         wanted = set(item.labels) - set(item.unsure)
         asked = (set(asked) | wanted) - set(item.unsure)
+        words = len(text.split())
         self.units += 1
-        self.words += len(text.split())
-        for signal in asked - wanted:
-            self.empty[signal] += 1
-        for signal in sorted((wanted | found.keys()) & asked):
+        self.words += words
+        self.hours += hours
+        for signal in sorted(asked):
             tally = self.by_id[signal]
+            tally.words += words
+            tally.hours += hours
+            tally.without += signal not in wanted
+            if signal not in wanted and signal not in found:
+                continue
             if signal in wanted and signal in found:
                 tally.hits += 1
             elif signal in found:
@@ -91,11 +109,14 @@ class _Tallies:
                 tally.missed += 1
                 self.examples.append(Example("missed", signal, text, place))
 
-    def figures(self, hours: float | None) -> tuple[SignalFigures, ...]:
+    def figures(self, *, timed: bool = True) -> tuple[SignalFigures, ...]:
+        """A row for every signal that was labelled or found."""
         rows = []
         for signal, tally in sorted(self.by_id.items()):
             labelled = tally.hits + tally.missed
             found = tally.hits + tally.false
+            if not labelled and not found:
+                continue
             rows.append(
                 SignalFigures(
                     id=signal,
@@ -103,11 +124,11 @@ class _Tallies:
                     hits=tally.hits,
                     false=tally.false,
                     missed=tally.missed,
-                    precision=wilson(tally.hits, found) if labelled and found and self.empty[signal] else None,
+                    precision=wilson(tally.hits, found) if labelled and found and tally.without else None,
                     recall=wilson(tally.hits, labelled) if labelled else None,
-                    f1=f1(tally.hits, tally.false, tally.missed) if labelled and self.empty[signal] else None,
-                    false_per_10k_words=rate(tally.false, self.words / 10_000),
-                    false_per_hour=None if hours is None else rate(tally.false, hours),
+                    f1=f1(tally.hits, tally.false, tally.missed) if labelled and tally.without else None,
+                    false_per_10k_words=rate(tally.false, tally.words / 10_000),
+                    false_per_hour=rate(tally.false, tally.hours) if timed else None,
                     delay_median_s=median(tally.delays) if tally.delays else None,
                     delay_p95_s=percentile(tally.delays, 95),
                 )
@@ -129,7 +150,7 @@ def evaluate_cases(cases: Sequence[Case], build: Callable[[], Sequence[Detector]
         units=tallies.units,
         words=tallies.words,
         hours=None,
-        signals=tallies.figures(None),
+        signals=tallies.figures(timed=False),
         examples=tuple(tallies.examples),
         marks=sum(case.mark is not None for case in cases),
     )
@@ -138,32 +159,32 @@ def evaluate_cases(cases: Sequence[Case], build: Callable[[], Sequence[Detector]
 def evaluate_clips(
     clips: Sequence[Clip],
     build: Callable[[], Sequence[Detector]],
-    transcribe: Callable[[Path], Sequence[Word]],
+    transcribe: Callable[[Path], tuple[Sequence[Word], float]],
     source: str,
 ) -> Evaluation:
-    """Judge the words of clips labelled for word signals, as a recogniser hears them; each is the customer's."""
+    """Judge the words of clips labelled for word signals, as a recogniser hears them; each is the customer's.
+
+    `transcribe`: the words of a clip, and its length in seconds.
+    """
     tallies = _Tallies()
-    end_ms = 0
     items = [Case(text="-", labels=clip.signals) for clip in clips if clip.signals is not None]
     usual = _looked_for(items)
     for clip in clips:
         if clip.signals is None:
             continue
-        words = tuple(transcribe(clip.path))
-        length_ms = words[-1].end_ms if words else 0
-        utterance = Utterance("u0", Speaker.CUSTOMER, 0, length_ms, words)
+        heard, seconds = transcribe(clip.path)
+        words = tuple(heard)
+        utterance = Utterance("u0", Speaker.CUSTOMER, 0, words[-1].end_ms if words else 0, words)
         found = _found_in(utterance, build()) if words else {}
         item = Case(text=utterance.text or "-", labels=clip.signals)
-        tallies.count(item, utterance.text, usual, found, clip.path.name)
-        end_ms += length_ms
-    hours = end_ms / 3_600_000
+        tallies.count(item, utterance.text, usual, found, clip.path.name, seconds / 3600)
     return Evaluation(
         source=source,
         kind="audio",
         units=tallies.units,
         words=tallies.words,
-        hours=hours,
-        signals=tallies.figures(hours or None),
+        hours=tallies.hours,
+        signals=tallies.figures(),
         examples=tuple(tallies.examples),
     )
 
@@ -177,14 +198,13 @@ def evaluate_calls(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall]
         events = play(call, begin(call))
         courses.append((call, events))
         _count_call(call, events, tallies, usual, begin)
-    hours = sum(_hours(call) for call in calls)
     return Evaluation(
         source=source,
         kind="calls",
         units=tallies.units,
         words=tallies.words,
-        hours=hours,
-        signals=tallies.figures(hours),
+        hours=tallies.hours,
+        signals=tallies.figures(),
         level=level_figures(courses, _turn_of),
         courses=tuple(_course(call, events) for call, events in courses),
         examples=tuple(tallies.examples),
@@ -292,6 +312,7 @@ def _count_call(
             said_at[signal.id].append(raised.at_ms)
         if signal.id in turn.labels:
             tallies.by_id[signal.id].delays.append((raised.at_ms - signal.at_ms) / 1000)
+    spans = _spans_ms(call)
     for number, turn in enumerate(call.turns):
         asked = next((ids for ids in (turn.judged, call.judged) if ids is not None), usual)
         again = {
@@ -302,7 +323,14 @@ def _count_call(
         if again:
             again &= _heard_alone(call, turn, begin)
         turn = turn.model_copy(update={"unsure": (*turn.unsure, *again)})
-        tallies.count(turn, turn.text, asked, by_turn[number], f"{call.call} {turn.start:.1f} s")
+        place = f"{call.call} {turn.start:.1f} s"
+        tallies.count(turn, turn.text, asked, by_turn[number], place, spans[number] / 3_600_000)
+
+
+def _spans_ms(call: LabelledCall) -> list[int]:
+    """The call's time shared out to its turns: each has that up to the next one's start."""
+    edges = [0, *(turn.start_ms for turn in call.turns[1:]), max(turn.end_ms for turn in call.turns)]
+    return [after - before for before, after in pairwise(edges)]
 
 
 def _heard_alone(call: LabelledCall, turn: Turn, begin: Callable[[LabelledCall], Judge]) -> set[str]:
