@@ -18,7 +18,6 @@ from assist.errors import AssistError
 from assist.evaluation.cases import (
     Case,
     Clip,
-    case_from_mark,
     is_calls,
     read_calls,
     read_cases,
@@ -134,22 +133,6 @@ def test_what_nobody_looked_for_or_agrees_on_does_not_count(tmp_path):
     judged = {**CASES[1], "judged": ["swearing"]}
     unsure = {**CASES[1], "unsure": ["supervisor_demand"]}
     assert evaluate_cases(read_cases(lines(tmp_path, judged, unsure)), build, "x").signals == ()
-
-
-# --- marks
-
-
-def test_a_reviewers_marks_become_cases_that_count(tmp_path):
-    wrong = case_from_mark("wrong", "supervisor_demand", Speaker.CUSTOMER, CASES[1]["text"], call="c7", at_ms=61_500)
-    missed = case_from_mark("missed", "supervisor_demand", Speaker.CUSTOMER, CASES[2]["text"])
-    right = case_from_mark("right", "supervisor_demand", Speaker.CUSTOMER, CASES[0]["text"])
-    path = lines(tmp_path, *(case.model_dump_json(exclude_none=True) for case in (wrong, missed, right)))
-    read = read_cases(path)
-    assert read == [wrong, missed, right]
-    result = evaluate_cases(read, build, "marks")
-    (row,) = result.signals
-    assert (row.hits, row.false, row.missed, result.marks) == (1, 1, 1, 3)
-    assert any("3 of the cases come from people" in note for note in iter_notes(result))
 
 
 # --- audio

@@ -1,4 +1,4 @@
-"""Labelled material for `assist eval`: single utterances, whole calls, clips of audio; and a reviewer's marks as cases.
+"""Labelled material for `assist eval`: single utterances, whole calls, clips of audio.
 
 Utterances are JSON lines `{"speaker", "text", "labels": [...]}`. Calls are JSON lines, one JSON object or a JSON list
 of `{"call", "turns": [{"speaker", "text", "start", "end"?, "labels"?}], "escalates_at"?}`, times in seconds. `judged`
@@ -25,7 +25,6 @@ WORDS_PER_S = 2.7
 """Where a turn has no end: telephone talk runs at some 160 words a minute."""
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
-Mark = Literal["right", "wrong", "missed"]
 
 
 def _known(labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -58,11 +57,6 @@ class Labelled(BaseModel):
 
 class Case(Labelled):
     """One utterance with what should be heard in it."""
-
-    mark: Mark | None = None
-    """Set when a person's mark in a call made this case."""
-    call: str = ""
-    at_s: float | None = None
 
 
 class Turn(Labelled):
@@ -192,18 +186,6 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
             values["signals"] = tuple(values["signals"].split())
         clips.append(_parsed(Clip, values, table, rows.line_num))
     return clips
-
-
-def case_from_mark(
-    mark: Mark, signal: str, speaker: Speaker, text: str, *, call: str = "", at_ms: int | None = None
-) -> Case:
-    """A reviewer's judgement of one signal on one utterance as a labelled case.
-
-    "right" and "missed" say that the signal is in these words, "wrong" that it is not; nothing is said about others.
-    """
-    labels = () if mark == "wrong" else (signal,)
-    at_s = None if at_ms is None else at_ms / 1000
-    return Case(speaker=speaker.value, text=text, labels=labels, judged=(signal,), mark=mark, call=call, at_s=at_s)
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from assist.access.audit import open_audit
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
 from assist.evaluation.cases import LabelledCall, read_clips
 from assist.evaluation.figures import Evaluation, iter_notes
-from assist.evaluation.marks import marked_cases
+from assist.evaluation.marks import marked_calls
 from assist.evaluation.report import page, tables
-from assist.evaluation.scoring import evaluate_cases, evaluate_clips, evaluate_file
+from assist.evaluation.scoring import evaluate_clips, evaluate_file, evaluate_marks
 from assist.events import CallStarted
 from assist.files import write_file
 from assist.live.session import Session
@@ -39,7 +40,7 @@ def run_evaluation(
 ) -> None:
     """Measure, print the tables, and write the page where one is wanted.
 
-    `store`: also what people have marked in its calls.
+    `store`: also what people have marked in its calls. The page quotes them, so that it is an export of each.
 
     Raises:
         AssistError: codes eval-input, naming file, line and what was expected; export-failed.
@@ -54,6 +55,7 @@ def run_evaluation(
         return Session(started, build(rulebook, heard), Escalation(), coach)
 
     done: list[Evaluation] = []
+    calls: list[LabelledCall] = []
     for path in what:
         if labels is None:
             done.append(evaluate_file(path, lambda: build(rulebook, heard), begin))
@@ -69,9 +71,9 @@ def run_evaluation(
                 evaluate_clips(clips, lambda: build(rulebook, heard), _transcriber(settings, console), path.name)
             )
     if store is not None:
-        cases, without = marked_cases(store)
+        calls, without = marked_calls(store)
         note = f"{without} marks have no words behind them and are not counted." if without else ""
-        marked = evaluate_cases(cases, lambda: build(rulebook, heard), "marks in the store")
+        marked = evaluate_marks(calls, begin, "marks in the store")
         done.append(replace(marked, notes=(note,) if note else ()))
     for evaluation in done:
         for note in iter_notes(evaluation):
@@ -79,6 +81,10 @@ def run_evaluation(
         for table in tables(evaluation):
             console.print(table)
     if html is not None and done:
+        if store is not None:
+            audit = open_audit(store.people, settings.data)
+            for call in calls:
+                audit.by_command("export", call.call)
         write_file(html, page(done))
         console.print(f"written: {html}", markup=False)
     elif html is not None:

@@ -183,18 +183,17 @@ def _whiskers(rows: Sequence[SignalFigures]) -> str:
 
 def _bars(rows: Sequence[SignalFigures]) -> str:
     """False alarms per 10,000 words with their intervals."""
-    shown = [row for row in rows if row.false]
+    shown = [(row.id, row.false_per_10k_words) for row in rows if row.false and row.false_per_10k_words is not None]
     if not shown:
         return ""
-    most = max(row.false_per_10k_words.high for row in shown) or 1.0
+    most = max(figure.high for _, figure in shown) or 1.0
     ticks = [most * part for part in (0, 0.25, 0.5, 0.75, 1.0)]
     parts = [_axis(len(shown), ticks, most, "")]
-    for number, row in enumerate(shown):
+    for number, (name, figure) in enumerate(shown):
         y = 28 + number * _ROW
-        figure = row.false_per_10k_words
         scaled = Figure(figure.value / most, figure.low / most, figure.high / most)
-        parts.append(f'<text x="0" y="{y + 5}">{escape(row.id)}</text>')
-        parts.append(_interval(scaled, y, "b", f"{row.id}: {_rate(figure)} false alarms per 10,000 words"))
+        parts.append(f'<text x="0" y="{y + 5}">{escape(name)}</text>')
+        parts.append(_interval(scaled, y, "b", f"{name}: {_rate(figure)} false alarms per 10,000 words"))
     plot = _svg(len(shown), "".join(parts), "False alarms per 10,000 words with 95 % intervals")
     return f"<h3>False alarms per 10,000 words</h3>{plot}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -143,7 +143,7 @@ def evaluate_cases(cases: Sequence[Case], build: Callable[[], Sequence[Detector]
     for case in cases:
         found = _found_in(_utterance("u0", case.who, case.text), build())
         asked = usual if case.judged is None else case.judged
-        tallies.count(case, case.text, asked, found, f"{case.call} {case.at_s or ''}".strip())
+        tallies.count(case, case.text, asked, found)
     return Evaluation(
         source=source,
         kind="utterances",
@@ -152,7 +152,6 @@ def evaluate_cases(cases: Sequence[Case], build: Callable[[], Sequence[Detector]
         hours=None,
         signals=tallies.figures(timed=False),
         examples=tuple(tallies.examples),
-        marks=sum(case.mark is not None for case in cases),
     )
 
 
@@ -208,6 +207,28 @@ def evaluate_calls(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall]
         level=level_figures(courses, _turn_of),
         courses=tuple(_course(call, events) for call, events in courses),
         examples=tuple(tallies.examples),
+    )
+
+
+def evaluate_marks(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall], Judge], source: str) -> Evaluation:
+    """Play calls that people have marked, and judge what is marked: where it was said, after all that was said before.
+
+    Marks give no rate of false alarms: they say nothing of what nobody has marked.
+    """
+    tallies = _Tallies()
+    for call in calls:
+        _count_call(call, play(call, begin(call)), tallies, frozenset(), begin)
+    marked = [turn for call in calls for turn in call.turns if turn.judged]
+    rows = (replace(row, false_per_10k_words=None, false_per_hour=None) for row in tallies.figures())
+    return Evaluation(
+        source=source,
+        kind="utterances",
+        units=len(marked),
+        words=sum(len(turn.text.split()) for turn in marked),
+        hours=None,
+        signals=tuple(rows),
+        examples=tuple(tallies.examples),
+        marks=sum(len(turn.judged or ()) for turn in marked),
     )
 
 
