@@ -233,6 +233,36 @@ def test_the_level_is_judged_against_the_labelled_moment():
     assert level.delay_median_s == pytest.approx((61.8 - 50 + 11.8 - 11) / 2, abs=0.1)
 
 
+class Course:
+    """A call whose level goes as told: second -> level."""
+
+    def __init__(self, **levels):
+        self.levels = [(int(at[1:]) * 1000, Level(level)) for at, level in levels.items()]
+        self.before = Level.CALM
+
+    def hear(self, heard):
+        return []
+
+    def tick(self, now_ms):
+        events = []
+        while self.levels and self.levels[0][0] <= now_ms:
+            at_ms, level = self.levels.pop(0)
+            events.append(LevelChange(at_ms, level, self.before, 50.0, ()))
+            self.before = level
+        return events
+
+
+@pytest.mark.parametrize(
+    ("later", "came_down"), [({}, 0), ({"s230": "recovering"}, 1), ({"s220": "tense", "s230": "calm"}, 1)]
+)
+def test_a_call_comes_down_again_only_after_it_has_escalated(later, came_down):
+    turned = call(turn(0, "a b c"), turn(200, "d e f"), turn(290, "so"), escalates_at=201.0)
+    course = {"s10": "tense", "s40": "recovering", "s60": "calm", "s204": "escalated", **later}
+    level = evaluate_calls([turned], lambda _: Course(**course), "x").level
+    assert (level.escalated, level.recovered, level.false_tense) == (1, came_down, 1)
+    assert "changes to tense in calm time" in page([evaluate_calls([turned], lambda _: Course(**course), "x")])
+
+
 def test_what_comes_of_the_turn_with_the_cue_before_its_end_is_neither_early_nor_false():
     asked = call(turn(10, "get me a manager" + " now" * 30, labels=["police"]))
     turned = asked.model_copy(update={"escalates_at": asked.turns[0].end_ms / 1000})

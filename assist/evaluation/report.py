@@ -137,7 +137,7 @@ def _level_rows(level: LevelFigures) -> list[tuple[str, str]]:
         ("false escalations per calm hour", f"{_rate(level.false_escalations_per_hour)} ({level.false_escalations})"),
         ("false prompts per calm hour", f"{_rate(level.false_prompts_per_hour)} ({level.false_prompts})"),
         *((f"... on {cause}", f"{count}") for cause, count in level.false_prompt_causes),
-        ("changes to tense without a labelled cause", f"{level.false_tense}"),
+        ("changes to tense in calm time", f"{level.false_tense}"),
         ("escalating calls", f"{level.escalating_calls}"),
         ("... whose level rose in time / early / never", f"{level.noticed - level.early} / {level.early} / {missed}"),
         ("... how early in s, median / most", early),
