@@ -189,6 +189,7 @@ def test_false_alarms_are_counted_against_what_was_looked_through_for_them(tmp_p
         ('{"speaker": "agent", ', "not valid JSON"),
         ('["agent"]', "expected a JSON object"),
         ('{"text": ""}', "text: String should have at least 1 character"),
+        ('{"text": "a", "label": ["swearing"]}', "'label' is not known; expected 'labels'"),
     ],
 )
 def test_a_bad_case_is_one_line_with_file_and_line(tmp_path, text, expected):
@@ -211,6 +212,12 @@ TURN = {"speaker": "customer", "text": "hello", "start": 1.0}
         ({"call": "x", "turns": [{**TURN, "end": 0.5}]}, "turns.0: end (0.5) must come after start (1.0)"),
         ({"call": "x", "turns": [{**TURN, "labels": ["rage"]}]}, "turns.0.labels: 'rage' is not a signal"),
         ({"turns": [TURN]}, "call: Field required"),
+        ({"call": "x", "turns": [{**TURN, "end": math.nan}]}, "turns.0.end: Input should be a finite number"),
+        ({"call": "x", "turns": [{**TURN, "start": math.inf}]}, "turns.0.start: Input should be a finite number"),
+        ({"call": "x", "turns": [TURN], "escalates_at": math.nan}, "escalates_at: Input should be a finite number"),
+        ({"call": "x", "turns": [TURN], "escalates_at": -1}, "escalates_at: Input should be greater than or equal"),
+        ({"call": "x", "turns": [TURN], "escalates_at": 36_000}, "escalates_at (36000) must not come after the call's"),
+        ({"call": "x", "turns": [TURN], "escalate_at": 1.2}, "'escalate_at' is not known; expected 'escalates_at'"),
     ],
 )
 def test_a_bad_call_is_one_line_with_its_place(tmp_path, call, expected):
@@ -218,6 +225,15 @@ def test_a_bad_call_is_one_line_with_its_place(tmp_path, call, expected):
     with pytest.raises(AssistError, match=r"calls\.jsonl, line 2: ") as error:
         read_calls(path)
     assert expected in str(error.value)
+
+
+def test_a_line_ends_where_the_file_says_so_and_not_within_what_was_said(tmp_path):
+    case = {"speaker": "customer", "text": "one\u2028two\x85three", "note": "pasted", "labels": []}
+    [read] = read_cases(lines(tmp_path, json.dumps(case, ensure_ascii=False)))
+    assert read.text == case["text"]
+    (tmp_path / "a\u2028b.wav").write_bytes(b"")
+    [clip] = read_clips(tmp_path, lines(tmp_path, "path,speaker,label", "a\u2028b.wav,ann,calm", name="t.csv"))
+    assert clip.path == tmp_path / "a\u2028b.wav"
 
 
 def test_missing_files_and_folders_without_calls(tmp_path):

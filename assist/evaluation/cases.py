@@ -10,8 +10,10 @@ and whatever is labelled anywhere in the same material. Audio is a folder with a
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -23,6 +25,8 @@ from detectors.signals import SIGNAL_IDS
 
 WORDS_PER_S = 2.7
 """Where a turn has no end: telephone talk runs at some 160 words a minute."""
+AFTER_S = 5.0
+"""A call ends so long after its last turn."""
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
@@ -34,10 +38,23 @@ def _known(labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return labels
 
 
-class Labelled(BaseModel):
-    """Words somebody has labelled."""
-
+class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_slip(cls, value: Any) -> Any:
+        """What is not known is left alone, but not what is nearly the name of something that is not given."""
+        if isinstance(value, dict):
+            absent = cls.model_fields.keys() - value.keys()
+            for key in value.keys() - cls.model_fields.keys():
+                for meant in get_close_matches(str(key), absent, 1, 0.8):
+                    raise ValueError(f"{key!r} is not known; expected {meant!r}")
+        return value
+
+
+class Labelled(_Part):
+    """Words somebody has labelled."""
 
     speaker: Literal["agent", "customer", "unknown"] = "customer"
     text: Annotated[str, Field(min_length=1)]
@@ -62,8 +79,8 @@ class Case(Labelled):
 class Turn(Labelled):
     """One turn of a labelled call; times in seconds since the call began."""
 
-    start: Annotated[float, Field(ge=0)]
-    end: float | None = None
+    start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    end: Annotated[float | None, Field(allow_inf_nan=False)] = None
 
     @model_validator(mode="after")
     def _forward(self) -> Turn:
@@ -83,14 +100,12 @@ class Turn(Labelled):
         return round(end * 1000)
 
 
-class LabelledCall(BaseModel):
+class LabelledCall(_Part):
     """A whole call, turn by turn."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     call: str
     turns: Annotated[tuple[Turn, ...], Field(min_length=1)]
-    escalates_at: float | None = None
+    escalates_at: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
     """Seconds at which the first cue of the escalation is complete; None: the call stays calm."""
     judged: tuple[str, ...] | None = None
     """For turns that do not say it themselves."""
@@ -102,13 +117,14 @@ class LabelledCall(BaseModel):
         starts = [turn.start for turn in self.turns]
         if starts != sorted(starts):
             raise ValueError("turns must be in order of start")
+        ends = max(turn.end_ms for turn in self.turns) / 1000 + AFTER_S
+        if self.escalates_at is not None and self.escalates_at > ends:
+            raise ValueError(f"escalates_at ({self.escalates_at:g}) must not come after the call's end ({ends:g} s)")
         return self
 
 
-class Clip(BaseModel):
+class Clip(_Part):
     """One piece of labelled audio."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     path: Path
     speaker: str = ""
@@ -171,8 +187,8 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
     Raises:
         AssistError: code eval-input, naming file, line and what was expected.
     """
-    lines = _text(table).splitlines()
-    rows = csv.DictReader(lines, delimiter="\t" if lines and "\t" in lines[0] else ",")
+    text = _text(table)
+    rows = csv.DictReader(io.StringIO(text), delimiter="\t" if "\t" in text.partition("\n")[0] else ",")
     missing = {"path", "label"} - set(rows.fieldnames or ())
     if missing:
         raise _bad(table, 1, f"expected a header with path, speaker, label; missing: {', '.join(sorted(missing))}")
@@ -189,7 +205,7 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(_text(path).split("\n"), 1):
         if not line.strip():
             continue
         try:

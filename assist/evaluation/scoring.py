@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Protocol
 
-from assist.evaluation.cases import Case, Clip, Labelled, LabelledCall, Turn, is_calls, read_calls, read_cases
+from assist.evaluation.cases import AFTER_S, Case, Clip, Labelled, LabelledCall, Turn, is_calls, read_calls, read_cases
 from assist.evaluation.figures import (
     Course,
     Evaluation,
@@ -246,13 +246,10 @@ def evaluate_file(
 
 
 def play(call: LabelledCall, judge: Judge) -> list[Event]:
-    """Everything a session says about a call whose words arrive as a streaming recogniser gives them.
-
-    The call ends 5 s after the last turn.
-    """
+    """Everything a session says about a call whose words arrive as a streaming recogniser gives them."""
     events: list[Event] = []
     now = 0
-    ends_ms = max(turn.end_ms for turn in call.turns) + 5_000
+    ends_ms = max(turn.end_ms for turn in call.turns) + round(AFTER_S * 1000)
     for at_ms, heard in [*_heard(call), (ends_ms, None)]:
         while now + TICK_MS <= at_ms:
             now += TICK_MS
