@@ -255,6 +255,27 @@ def test_bad_tables(tmp_path):
         read_clips(tmp_path, lines(tmp_path, "path,speaker,label", "a.wav,ann,calm", name="t.csv"))
 
 
+def test_a_table_says_who_speaks_and_has_something_to_measure(tmp_path):
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, np.zeros(8000, np.float32), 8000)
+
+    def eval_of(*rows):
+        table = lines(tmp_path, *rows, name="t.csv")
+        return CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(table)], env={"COLUMNS": "200"})
+
+    for rows, said in [
+        (("path,label", "a.wav,calm"), "line 1: expected a header with path, speaker, label; missing: speaker"),
+        (("path,speaker,label", "a.wav,ann,calm", "b.wav,,calm"), "line 3: expected a speaker beside the label"),
+        (("path,speaker,label", "a.wav,ann,furious", "b.wav,ann,"), "nothing to measure"),
+    ]:
+        error = eval_of(*rows).exception
+        assert isinstance(error, AssistError) and error.code == "eval-input" and said in str(error), error
+    answer = eval_of("path,speaker,label", "a.wav,ann,Calm", "b.wav,ann,fear")
+    assert answer.exit_code == 0 and "1 clips are no part of the voice's figures: fear" in answer.output
+    assert re.search(r"clips with AUC\W+0\W+0\W+0\W", answer.output), "silence is not scored"
+    assert "nan" not in answer.output
+
+
 def test_calls_are_told_from_utterances(tmp_path):
     assert is_calls(lines(tmp_path, {"call": "x", "turns": [TURN]}, name="a.jsonl"))
     assert not is_calls(lines(tmp_path, *CASES, name="b.jsonl"))

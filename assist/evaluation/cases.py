@@ -189,7 +189,7 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
     """
     text = _text(table)
     rows = csv.DictReader(io.StringIO(text), delimiter="\t" if "\t" in text.partition("\n")[0] else ",")
-    missing = {"path", "label"} - set(rows.fieldnames or ())
+    missing = {"path", "speaker", "label"} - set(rows.fieldnames or ())
     if missing:
         raise _bad(table, 1, f"expected a header with path, speaker, label; missing: {', '.join(sorted(missing))}")
     clips = []
@@ -198,6 +198,8 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
         values["path"] = folder / (row["path"] or "")
         if not values["path"].is_file():
             raise _bad(table, rows.line_num, f"no such audio file: {values['path']}")
+        if values.get("label") and not values.get("speaker"):
+            raise _bad(table, rows.line_num, "expected a speaker beside the label: a voice is judged by its own normal")
         if "signals" in values:
             values["signals"] = tuple(values["signals"].split())
         clips.append(_parsed(Clip, values, table, rows.line_num))

@@ -12,6 +12,7 @@ from rich.console import Console
 from assist.access.audit import open_audit
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
+from assist.errors import AssistError
 from assist.evaluation.cases import LabelledCall, read_clips
 from assist.evaluation.figures import Evaluation, iter_notes
 from assist.evaluation.marks import marked_calls
@@ -60,11 +61,23 @@ def run_evaluation(
         if labels is None:
             done.append(evaluate_file(path, lambda: build(rulebook, heard), begin))
             continue
-        clips = read_clips(path, labels)
-        if any(clip.label for clip in clips):
-            from assist.evaluation.tone import evaluate_tone
+        from assist.evaluation.tone import USED, evaluate_tone
 
-            for each in evaluate_tone(clips):
+        clips = read_clips(path, labels)
+        voices = [clip for clip in clips if clip.label.casefold() in USED]
+        if not voices and all(clip.signals is None for clip in clips):
+            known = ", ".join(sorted(USED))
+            raise AssistError(
+                "eval-input", f"{labels}: nothing to measure: expected a column signals, or labels: {known}"
+            )
+        unknown = [clip.label for clip in clips if clip.label and clip.label.casefold() not in USED]
+        if unknown:
+            names = ", ".join(sorted(set(unknown)))
+            console.print(
+                f"{len(unknown)} clips are no part of the voice's figures: {names}", style="dim", markup=False
+            )
+        if voices:
+            for each in evaluate_tone(voices):
                 console.print(each)
         if any(clip.signals is not None for clip in clips):
             done.append(
