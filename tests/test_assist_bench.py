@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,20 @@ def test_bad_options_are_one_line(arguments, said):
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ("listen", "--seconds", -70),
+        ("capacity", "--seconds", 0),
+        ("endurance", "--hours", 0),
+        ("endurance", "--hours", -1),
+    ],
+)
+def test_lengths_that_are_none_are_refused(arguments):
+    answer = run(*arguments)
+    assert answer.exit_code == 2 and "should be greater than or equal to" in answer.stderr
+
+
+@pytest.mark.parametrize(
     "call, code",
     [
         (lambda: load_material(Path("no-such.wav")), "audio-missing"),
@@ -165,6 +180,19 @@ def test_the_verdict_takes_the_best_streaming_peer_in_each_figure():
     )
     assert "CPU 0.20 of WhisperLiveKit" in line and "settled (95 %) 0.25 of WhisperLive," in line
     assert "0.0 % against 0.0 % of WhisperLive" in line
+
+
+def test_who_hears_no_word_rightly_is_not_the_soonest():
+    deaf, good = load(1, cpu=0.1, late=0, errors=1.0), load(1, cpu=0.5, late=900)
+    (line,) = verdict_of(("call-assist", deaf), ("WhisperLive", good))
+    assert "settled (95 %) –, word errors 100.0 %" in line
+    (line,) = verdict_of(("call-assist", good), ("WhisperLive", deaf), ("WhisperLiveKit", deaf))
+    assert "settled (95 %) –, " in line
+    found = Comparison(load_material(CALL, WORDS), Ears(MODEL, 2))
+    found.rows = [Row("call-assist", replace(deaf, shown_ms=(0, 0)))]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(listen_table(found))
+    assert re.search(r"call-assist +1 +– +– +100\.0 %", console.export_text())
 
 
 def test_the_table_of_loads_hides_nothing_in_80_columns():

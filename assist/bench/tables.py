@@ -98,4 +98,4 @@ def capacity_line(loads: Sequence[Load], limit_ms: int) -> str:
 
 
 def _seconds(spread: tuple[int, int]) -> str:
-    return f"{spread[0] / 1000:.2f}/{spread[1] / 1000:.2f}"
+    return f"{spread[0] / 1000:.2f}/{spread[1] / 1000:.2f}" if any(spread) else "–"
