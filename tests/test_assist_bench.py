@@ -1,10 +1,12 @@
 """The benches: what they measure, in short runs; no figure of this machine is judged here."""
 
 import asyncio
+import io
 import json
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +113,20 @@ def test_bad_options_are_one_line(arguments, said):
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ("listen", "--seconds", -70),
+        ("capacity", "--seconds", 0),
+        ("endurance", "--hours", 0),
+        ("endurance", "--hours", -1),
+    ],
+)
+def test_lengths_that_are_none_are_refused(arguments):
+    answer = run(*arguments)
+    assert answer.exit_code == 2 and "should be greater than or equal to" in answer.stderr
+
+
+@pytest.mark.parametrize(
     "call, code",
     [
         (lambda: load_material(Path("no-such.wav")), "audio-missing"),
@@ -164,6 +180,31 @@ def test_the_verdict_takes_the_best_streaming_peer_in_each_figure():
     )
     assert "CPU 0.20 of WhisperLiveKit" in line and "settled (95 %) 0.25 of WhisperLive," in line
     assert "0.0 % against 0.0 % of WhisperLive" in line
+
+
+def test_who_hears_no_word_rightly_is_not_the_soonest():
+    deaf, good = load(1, cpu=0.1, late=0, errors=1.0), load(1, cpu=0.5, late=900)
+    (line,) = verdict_of(("call-assist", deaf), ("WhisperLive", good))
+    assert "settled (95 %) –, word errors 100.0 %" in line
+    (line,) = verdict_of(("call-assist", good), ("WhisperLive", deaf), ("WhisperLiveKit", deaf))
+    assert "settled (95 %) –, " in line
+    found = Comparison(load_material(CALL, WORDS), Ears(MODEL, 2))
+    found.rows = [Row("call-assist", replace(deaf, shown_ms=(0, 0)))]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(listen_table(found))
+    assert re.search(r"call-assist +1 +– +– +100\.0 %", console.export_text())
+
+
+def test_the_table_of_loads_hides_nothing_in_80_columns():
+    found = Comparison(load_material(CALL, WORDS), Ears(MODEL, 2))
+    names = ("call-assist", "WhisperLive", "WhisperLiveKit", "wyoming-faster-whisper")
+    found.rows = [Row(name, load(48, cpu=0.104, late=12_340, peak=5_300.0)) for name in names]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(listen_table(found))
+    text = console.export_text()
+    for name in names[:3]:
+        assert re.search(rf"{name} +48 +0\.10/0\.20 +6\.17/12\.34 +0\.0 % +0\.104 +0\.\d\d +5300", text)
+    assert "…" not in text and "wyoming-faster" in text
 
 
 def test_the_cost_of_a_peer_that_fell_behind_is_not_compared():

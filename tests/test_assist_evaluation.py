@@ -2,24 +2,28 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from typer.testing import CliRunner
 
+from assist.commands.main import app
 from assist.errors import AssistError
 from assist.evaluation.cases import (
     Case,
     Clip,
-    case_from_mark,
     is_calls,
     read_calls,
     read_cases,
     read_clips,
 )
-from assist.evaluation.figures import f1, iter_notes, percentile, rate, wilson
+from assist.evaluation.figures import Figure, f1, iter_notes, percentile, rate, wilson
 from assist.evaluation.report import page, tables
 from assist.evaluation.scoring import evaluate_cases, evaluate_clips
 from audio.events import Speaker, Word
@@ -131,22 +135,6 @@ def test_what_nobody_looked_for_or_agrees_on_does_not_count(tmp_path):
     assert evaluate_cases(read_cases(lines(tmp_path, judged, unsure)), build, "x").signals == ()
 
 
-# --- marks
-
-
-def test_a_reviewers_marks_become_cases_that_count(tmp_path):
-    wrong = case_from_mark("wrong", "supervisor_demand", Speaker.CUSTOMER, CASES[1]["text"], call="c7", at_ms=61_500)
-    missed = case_from_mark("missed", "supervisor_demand", Speaker.CUSTOMER, CASES[2]["text"])
-    right = case_from_mark("right", "supervisor_demand", Speaker.CUSTOMER, CASES[0]["text"])
-    path = lines(tmp_path, *(case.model_dump_json(exclude_none=True) for case in (wrong, missed, right)))
-    read = read_cases(path)
-    assert read == [wrong, missed, right]
-    result = evaluate_cases(read, build, "marks")
-    (row,) = result.signals
-    assert (row.hits, row.false, row.missed, result.marks) == (1, 1, 1, 3)
-    assert any("3 of the cases come from people" in note for note in iter_notes(result))
-
-
 # --- audio
 
 
@@ -166,12 +154,27 @@ def test_clips_are_judged_by_the_words_a_recogniser_hears(tmp_path):
     assert clips[0] == Clip(path=tmp_path / "a.wav", speaker="ann", label="raised", signals=("supervisor_demand",))
 
     def transcribe(path):
-        return [Word(text, 400 * n, 400 * n + 400) for n, text in enumerate(heard[path.name].split())]
+        return [Word(text, 400 * n, 400 * n + 400) for n, text in enumerate(heard[path.name].split())], 12.0
 
     result = evaluate_clips(clips, build, transcribe, "clips")
     (row,) = result.signals
     assert (row.hits, row.false, row.missed) == (1, 0, 1)
-    assert result.hours == pytest.approx(2.4 / 3600)
+    assert result.hours == pytest.approx(36 / 3600), "the sound's length, silence and all"
+
+
+def test_silence_of_a_clip_is_time_too(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(36 * 8000, np.float32), 8000)
+    table = lines(tmp_path, "path,speaker,label,signals", "a.wav,ann,,", name="labels.csv")
+    answer = CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(table), "--recogniser", "pocketsphinx"])
+    assert answer.exit_code == 0 and "1 clips, 0 words, 0.01 hours" in " ".join(answer.output.split()), answer.output
+
+
+def test_false_alarms_are_counted_against_what_was_looked_through_for_them(tmp_path):
+    asked = {**CASES[1], "judged": ["supervisor_demand"]}
+    others = [{**CASES[4], "judged": ["swearing"]}] * 9
+    unsure = {**CASES[1], "unsure": ["supervisor_demand"]}
+    (row,) = evaluate_cases(read_cases(lines(tmp_path, asked, *others, unsure)), build, "x").signals
+    assert (row.false, row.false_per_10k_words.value) == (1, pytest.approx(10_000 / 7))
 
 
 # --- bad input
@@ -186,6 +189,7 @@ def test_clips_are_judged_by_the_words_a_recogniser_hears(tmp_path):
         ('{"speaker": "agent", ', "not valid JSON"),
         ('["agent"]', "expected a JSON object"),
         ('{"text": ""}', "text: String should have at least 1 character"),
+        ('{"text": "a", "label": ["swearing"]}', "'label' is not known; expected 'labels'"),
     ],
 )
 def test_a_bad_case_is_one_line_with_file_and_line(tmp_path, text, expected):
@@ -208,6 +212,12 @@ TURN = {"speaker": "customer", "text": "hello", "start": 1.0}
         ({"call": "x", "turns": [{**TURN, "end": 0.5}]}, "turns.0: end (0.5) must come after start (1.0)"),
         ({"call": "x", "turns": [{**TURN, "labels": ["rage"]}]}, "turns.0.labels: 'rage' is not a signal"),
         ({"turns": [TURN]}, "call: Field required"),
+        ({"call": "x", "turns": [{**TURN, "end": math.nan}]}, "turns.0.end: Input should be a finite number"),
+        ({"call": "x", "turns": [{**TURN, "start": math.inf}]}, "turns.0.start: Input should be a finite number"),
+        ({"call": "x", "turns": [TURN], "escalates_at": math.nan}, "escalates_at: Input should be a finite number"),
+        ({"call": "x", "turns": [TURN], "escalates_at": -1}, "escalates_at: Input should be greater than or equal"),
+        ({"call": "x", "turns": [TURN], "escalates_at": 36_000}, "escalates_at (36000) must not come after the call's"),
+        ({"call": "x", "turns": [TURN], "escalate_at": 1.2}, "'escalate_at' is not known; expected 'escalates_at'"),
     ],
 )
 def test_a_bad_call_is_one_line_with_its_place(tmp_path, call, expected):
@@ -215,6 +225,15 @@ def test_a_bad_call_is_one_line_with_its_place(tmp_path, call, expected):
     with pytest.raises(AssistError, match=r"calls\.jsonl, line 2: ") as error:
         read_calls(path)
     assert expected in str(error.value)
+
+
+def test_a_line_ends_where_the_file_says_so_and_not_within_what_was_said(tmp_path):
+    case = {"speaker": "customer", "text": "one\u2028two\x85three", "note": "pasted", "labels": []}
+    [read] = read_cases(lines(tmp_path, json.dumps(case, ensure_ascii=False)))
+    assert read.text == case["text"]
+    (tmp_path / "a\u2028b.wav").write_bytes(b"")
+    [clip] = read_clips(tmp_path, lines(tmp_path, "path,speaker,label", "a\u2028b.wav,ann,calm", name="t.csv"))
+    assert clip.path == tmp_path / "a\u2028b.wav"
 
 
 def test_missing_files_and_folders_without_calls(tmp_path):
@@ -234,6 +253,27 @@ def test_bad_tables(tmp_path):
         read_clips(tmp_path, lines(tmp_path, "path,speaker", "a.wav,ann", name="t.csv"))
     with pytest.raises(AssistError, match=r"t\.csv, line 2: no such audio file"):
         read_clips(tmp_path, lines(tmp_path, "path,speaker,label", "a.wav,ann,calm", name="t.csv"))
+
+
+def test_a_table_says_who_speaks_and_has_something_to_measure(tmp_path):
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, np.zeros(8000, np.float32), 8000)
+
+    def eval_of(*rows):
+        table = lines(tmp_path, *rows, name="t.csv")
+        return CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(table)], env={"COLUMNS": "200"})
+
+    for rows, said in [
+        (("path,label", "a.wav,calm"), "line 1: expected a header with path, speaker, label; missing: speaker"),
+        (("path,speaker,label", "a.wav,ann,calm", "b.wav,,calm"), "line 3: expected a speaker beside the label"),
+        (("path,speaker,label", "a.wav,ann,furious", "b.wav,ann,"), "nothing to measure"),
+    ]:
+        error = eval_of(*rows).exception
+        assert isinstance(error, AssistError) and error.code == "eval-input" and said in str(error), error
+    answer = eval_of("path,speaker,label", "a.wav,ann,Calm", "b.wav,ann,fear")
+    assert answer.exit_code == 0 and "1 clips are no part of the voice's figures: fear" in answer.output
+    assert re.search(r"clips with AUC\W+0\W+0\W+0\W", answer.output), "silence is not scored"
+    assert "nan" not in answer.output
 
 
 def test_calls_are_told_from_utterances(tmp_path):
@@ -281,10 +321,23 @@ def test_the_page_is_self_contained_escapes_what_was_said_and_shows_the_figures(
     assert "supervisor_demand" in text and "0.333" in text
 
 
-def test_the_table_shows_every_signal_with_its_interval(tmp_path):
-    result = evaluate_cases(read_cases(lines(tmp_path, *CASES)), build, "my cases")
-    console = Console(width=160, record=True, file=io.StringIO())
-    for each in tables(result):
+def printed(tables, width=80):
+    console = Console(width=width, record=True, file=io.StringIO())
+    for each in tables:
         console.print(each)
-    text = console.export_text()
-    assert "supervisor_demand" in text and "0.500 [0.09–0.91]" in text and "my cases: 5 utterances" in text
+    return console.export_text()
+
+
+def test_the_tables_show_every_signal_with_its_counts_and_intervals_in_80_columns(tmp_path):
+    result = evaluate_cases(read_cases(lines(tmp_path, *CASES)), build, "my cases")
+    text = printed(tables(result))
+    assert "my cases: 5 utterances" in text
+    assert re.search(r"signal +labelled +hits +false +missed +false /10k words", text)
+    assert re.search(r"supervisor_demand +2 +1 +1 +1 +333\.33 \[\d+\.\d+–\d+\.\d+\]", text)
+    assert re.search(r"supervisor_demand(?: +0\.500 \[0\.\d\d–0\.\d\d\]){3}", text)
+    long = replace(result.signals[0], id="negative_sentiment", false_per_hour=Figure(12.34, 10.11, 15.55))
+    timed = replace(result, hours=1.0, signals=(replace(long, hits=1_234, delay_median_s=12.3, delay_p95_s=45.6),))
+    assert re.search(
+        r"negative_sentiment +2 +1,234 +1 +1 +12\.34 \[10\.11–15\.55\] +12\.3 / 45\.6", printed(tables(timed))
+    )
+    assert "…" not in printed(tables(timed), width=40), "what does not fit goes on in the next line"

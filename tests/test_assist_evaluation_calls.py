@@ -16,6 +16,7 @@ from detectors.escalation import Escalation
 from detectors.monologue import Monologue
 from detectors.overlap import Overlap
 from detectors.pace import Pace
+from detectors.phrases import PhraseDetector
 from detectors.repetition import Repetition
 from detectors.roster import build
 from detectors.rulebook import load_rules
@@ -180,12 +181,35 @@ def test_signals_of_calls_have_rates_per_hour_and_delays():
     assert row.delay_p95_s == row.delay_median_s
 
 
+def test_false_alarms_an_hour_are_of_the_time_in_which_somebody_looked_for_them():
+    asked = turn(0, "a manager", judged=["supervisor_demand"])
+    result = evaluate_calls(
+        [call(asked, turn(18, "well", "agent", judged=[], end=36))], lambda _: Judged([Spotter()]), "x"
+    )
+    (row,) = result.signals
+    assert (row.false, row.false_per_hour.value) == (1, pytest.approx(3600 / 18))
+    assert result.hours == pytest.approx(36 / 3600)
+
+
 def test_dead_air_belongs_to_the_labelled_turn_before_it():
     calls = [
         call(turn(0, "a b c", labels=["silence"]), turn(0.5, "well", "agent"), turn(14, "hello"), judged=["silence"])
     ]
     (row,) = evaluate_calls(calls, lambda _: Judged([Silence()]), "x").signals
     assert (row.hits, row.false, row.missed) == (1, 0, 0)
+
+
+def test_only_what_a_cool_down_holds_back_is_no_miss():
+    demand, veiled = "let me speak to your manager right now", "is there a grown-up in the room"
+    wanted = {"labels": ["supervisor_demand"]}
+
+    def counted(*turns):
+        (row,) = evaluate_calls([call(*turns)], lambda _: Judged([PhraseDetector(RULES)]), "x").signals
+        return row.hits, row.false, row.missed
+
+    assert counted(turn(0, demand, **wanted), turn(9, demand, **wanted)) == (1, 0, 0)
+    assert counted(turn(0, demand, **wanted), turn(9, veiled, **wanted)) == (1, 0, 1), "not heard, cool-down or none"
+    assert counted(turn(0, demand), turn(9, demand, **wanted)) == (0, 1, 1), "held back by a false alarm"
 
 
 def test_the_level_is_judged_against_the_labelled_moment():
@@ -207,6 +231,36 @@ def test_the_level_is_judged_against_the_labelled_moment():
     assert level.false_escalations == 2
     assert level.calm_hours == pytest.approx(1.0 + (48 + 9 + 9 + 199 + 29) / 3600, abs=0.001)
     assert level.delay_median_s == pytest.approx((61.8 - 50 + 11.8 - 11) / 2, abs=0.1)
+
+
+class Course:
+    """A call whose level goes as told: second -> level."""
+
+    def __init__(self, **levels):
+        self.levels = [(int(at[1:]) * 1000, Level(level)) for at, level in levels.items()]
+        self.before = Level.CALM
+
+    def hear(self, heard):
+        return []
+
+    def tick(self, now_ms):
+        events = []
+        while self.levels and self.levels[0][0] <= now_ms:
+            at_ms, level = self.levels.pop(0)
+            events.append(LevelChange(at_ms, level, self.before, 50.0, ()))
+            self.before = level
+        return events
+
+
+@pytest.mark.parametrize(
+    ("later", "came_down"), [({}, 0), ({"s230": "recovering"}, 1), ({"s220": "tense", "s230": "calm"}, 1)]
+)
+def test_a_call_comes_down_again_only_after_it_has_escalated(later, came_down):
+    turned = call(turn(0, "a b c"), turn(200, "d e f"), turn(290, "so"), escalates_at=201.0)
+    course = {"s10": "tense", "s40": "recovering", "s60": "calm", "s204": "escalated", **later}
+    level = evaluate_calls([turned], lambda _: Course(**course), "x").level
+    assert (level.escalated, level.recovered, level.false_tense) == (1, came_down, 1)
+    assert "changes to tense in calm time" in page([evaluate_calls([turned], lambda _: Course(**course), "x")])
 
 
 def test_what_comes_of_the_turn_with_the_cue_before_its_end_is_neither_early_nor_false():

@@ -172,5 +172,11 @@ def test_whole_calls_count_what_they_say():
     assert found.talk["lively"][0] >= 1 and set(found.talk) == {"natural", "lively", "acted calm"}
 
 
+def test_how_soon_calm_is_seen_again_is_counted_of_anger_that_was_heard_to_its_end():
+    calm = [spoken(n) for n in range(10)]
+    found = course([Voice("unheard", calm=calm, raised=[spoken(100 + n) for n in range(8)])], "tel")
+    assert found.third[0] == 0 and found.clears_s == []
+
+
 def test_nothing_labelled_is_said_as_nothing(tmp_path):
     assert [each.row_count for each in evaluate_tone([])] == [13, 0]

@@ -31,10 +31,6 @@ BUSY = 0.25
 """Share of the cores in use by others above which figures are not to be trusted."""
 
 
-FAR_MS = 3_600_000
-"""Stands for a lateness nobody measured, as no word was heard."""
-
-
 @dataclass(frozen=True, slots=True)
 class Row:
     """One system under one load."""
@@ -145,8 +141,8 @@ def find_capacity(
 def verdicts(found: Comparison) -> list[str]:
     """This program against the best streaming peer in each figure, at each number of calls.
 
-    A peer that falls behind costs no more than the machine has, and leaves words out: its cost is then no measure of
-    its work, and is not compared.
+    Who has settled no word rightly has no lateness. A peer that falls behind costs no more than the machine has, and
+    leaves words out: its cost is then no measure of its work, and is not compared.
     """
     lines = []
     for ours in found.of(OURS):
@@ -161,12 +157,13 @@ def verdicts(found: Comparison) -> list[str]:
             continue
         keeping_up = [other for other in others if not other[2]]
         cheap = min(keeping_up, key=lambda other: other[0].cpu_per_audio, default=None)
-        soon = min(others, key=lambda other: other[0].settled_ms[1] or FAR_MS)
+        heard = [other for other in others if other[0].settled_ms[1]]
+        soon = min(heard, key=lambda other: other[0].settled_ms[1], default=None)
         right = min(others, key=lambda other: other[0].error_rate)
         cost = f"CPU {ours.cpu_per_audio / cheap[0].cpu_per_audio:.2f} of {cheap[1]}" if cheap else "none keeps up"
+        late = f"{ours.settled_ms[1] / soon[0].settled_ms[1]:.2f} of {soon[1]}" if soon and ours.settled_ms[1] else "–"
         lines.append(
-            f"{counted(ours.calls)}, against the best streaming peer in each: {cost}, "
-            f"settled (95 %) {ours.settled_ms[1] / (soon[0].settled_ms[1] or FAR_MS):.2f} of {soon[1]}, "
+            f"{counted(ours.calls)}, against the best streaming peer in each: {cost}, settled (95 %) {late}, "
             f"word errors {100 * ours.error_rate:.1f} % against {100 * right[0].error_rate:.1f} % of {right[1]}"
         )
     return lines

@@ -39,9 +39,9 @@ def listen_table(found: Comparison) -> Table:
 
 
 def load_table(title: str) -> Table:
-    """An empty table of loads."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", max_width=14)
+    """An empty table of loads, as narrow as a terminal of 80 columns."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    table.add_column("", overflow="fold")
     for heading in (
         "calls",
         "shown s\n50/95 %",
@@ -52,7 +52,7 @@ def load_table(title: str) -> Table:
         "peak\nMiB",
         "MiB per\nmore",
     ):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", overflow="fold")
     return table
 
 
@@ -98,4 +98,4 @@ def capacity_line(loads: Sequence[Load], limit_ms: int) -> str:
 
 
 def _seconds(spread: tuple[int, int]) -> str:
-    return f"{spread[0] / 1000:.2f}/{spread[1] / 1000:.2f}"
+    return f"{spread[0] / 1000:.2f}/{spread[1] / 1000:.2f}" if any(spread) else "–"

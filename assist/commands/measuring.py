@@ -94,7 +94,7 @@ RecordingArgument = Annotated[Path | None, typer.Argument(help="A recorded call;
 ReferenceOption = Annotated[
     Path | None, typer.Option(help="JSON with the words spoken and their times; without it the model's own transcript.")
 ]
-SecondsOption = Annotated[float | None, typer.Option(help="Play only the first seconds of the recording.")]
+SecondsOption = Annotated[float | None, typer.Option(min=1, help="Play only the first seconds of the recording.")]
 WindowOption = Annotated[
     float | None, typer.Option(help="Shortest recognition window in seconds; default: as calibrated, otherwise 10.")
 ]
@@ -207,8 +207,8 @@ def bench_shapes(
 @bench_app.command("endurance")
 def bench_endurance(
     recording: RecordingArgument = None,
-    hours: Annotated[float, typer.Option(help="Length of the call.")] = 1.0,
-    pause: Annotated[float, typer.Option(help="Seconds of silence each time the recording is over.")] = 0.0,
+    hours: Annotated[float, typer.Option(min=0.01, help="Length of the call.")] = 1.0,
+    pause: Annotated[float, typer.Option(min=0, help="Seconds of silence each time the recording is over.")] = 0.0,
     window: WindowOption = None,
     workers: WorkersOption = None,
     recogniser: RecogniserOption = None,

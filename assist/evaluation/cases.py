@@ -1,4 +1,4 @@
-"""Labelled material for `assist eval`: single utterances, whole calls, clips of audio; and a reviewer's marks as cases.
+"""Labelled material for `assist eval`: single utterances, whole calls, clips of audio.
 
 Utterances are JSON lines `{"speaker", "text", "labels": [...]}`. Calls are JSON lines, one JSON object or a JSON list
 of `{"call", "turns": [{"speaker", "text", "start", "end"?, "labels"?}], "escalates_at"?}`, times in seconds. `judged`
@@ -10,8 +10,10 @@ and whatever is labelled anywhere in the same material. Audio is a folder with a
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -23,9 +25,10 @@ from detectors.signals import SIGNAL_IDS
 
 WORDS_PER_S = 2.7
 """Where a turn has no end: telephone talk runs at some 160 words a minute."""
+AFTER_S = 5.0
+"""A call ends so long after its last turn."""
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
-Mark = Literal["right", "wrong", "missed"]
 
 
 def _known(labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -35,10 +38,23 @@ def _known(labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return labels
 
 
-class Labelled(BaseModel):
-    """Words somebody has labelled."""
-
+class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_slip(cls, value: Any) -> Any:
+        """What is not known is left alone, but not what is nearly the name of something that is not given."""
+        if isinstance(value, dict):
+            absent = cls.model_fields.keys() - value.keys()
+            for key in value.keys() - cls.model_fields.keys():
+                for meant in get_close_matches(str(key), absent, 1, 0.8):
+                    raise ValueError(f"{key!r} is not known; expected {meant!r}")
+        return value
+
+
+class Labelled(_Part):
+    """Words somebody has labelled."""
 
     speaker: Literal["agent", "customer", "unknown"] = "customer"
     text: Annotated[str, Field(min_length=1)]
@@ -59,17 +75,12 @@ class Labelled(BaseModel):
 class Case(Labelled):
     """One utterance with what should be heard in it."""
 
-    mark: Mark | None = None
-    """Set when a person's mark in a call made this case."""
-    call: str = ""
-    at_s: float | None = None
-
 
 class Turn(Labelled):
     """One turn of a labelled call; times in seconds since the call began."""
 
-    start: Annotated[float, Field(ge=0)]
-    end: float | None = None
+    start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    end: Annotated[float | None, Field(allow_inf_nan=False)] = None
 
     @model_validator(mode="after")
     def _forward(self) -> Turn:
@@ -89,14 +100,12 @@ class Turn(Labelled):
         return round(end * 1000)
 
 
-class LabelledCall(BaseModel):
+class LabelledCall(_Part):
     """A whole call, turn by turn."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     call: str
     turns: Annotated[tuple[Turn, ...], Field(min_length=1)]
-    escalates_at: float | None = None
+    escalates_at: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
     """Seconds at which the first cue of the escalation is complete; None: the call stays calm."""
     judged: tuple[str, ...] | None = None
     """For turns that do not say it themselves."""
@@ -108,13 +117,14 @@ class LabelledCall(BaseModel):
         starts = [turn.start for turn in self.turns]
         if starts != sorted(starts):
             raise ValueError("turns must be in order of start")
+        ends = max(turn.end_ms for turn in self.turns) / 1000 + AFTER_S
+        if self.escalates_at is not None and self.escalates_at > ends:
+            raise ValueError(f"escalates_at ({self.escalates_at:g}) must not come after the call's end ({ends:g} s)")
         return self
 
 
-class Clip(BaseModel):
+class Clip(_Part):
     """One piece of labelled audio."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     path: Path
     speaker: str = ""
@@ -177,9 +187,9 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
     Raises:
         AssistError: code eval-input, naming file, line and what was expected.
     """
-    lines = _text(table).splitlines()
-    rows = csv.DictReader(lines, delimiter="\t" if lines and "\t" in lines[0] else ",")
-    missing = {"path", "label"} - set(rows.fieldnames or ())
+    text = _text(table)
+    rows = csv.DictReader(io.StringIO(text), delimiter="\t" if "\t" in text.partition("\n")[0] else ",")
+    missing = {"path", "speaker", "label"} - set(rows.fieldnames or ())
     if missing:
         raise _bad(table, 1, f"expected a header with path, speaker, label; missing: {', '.join(sorted(missing))}")
     clips = []
@@ -188,26 +198,16 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
         values["path"] = folder / (row["path"] or "")
         if not values["path"].is_file():
             raise _bad(table, rows.line_num, f"no such audio file: {values['path']}")
+        if values.get("label") and not values.get("speaker"):
+            raise _bad(table, rows.line_num, "expected a speaker beside the label: a voice is judged by its own normal")
         if "signals" in values:
             values["signals"] = tuple(values["signals"].split())
         clips.append(_parsed(Clip, values, table, rows.line_num))
     return clips
 
 
-def case_from_mark(
-    mark: Mark, signal: str, speaker: Speaker, text: str, *, call: str = "", at_ms: int | None = None
-) -> Case:
-    """A reviewer's judgement of one signal on one utterance as a labelled case.
-
-    "right" and "missed" say that the signal is in these words, "wrong" that it is not; nothing is said about others.
-    """
-    labels = () if mark == "wrong" else (signal,)
-    at_s = None if at_ms is None else at_ms / 1000
-    return Case(speaker=speaker.value, text=text, labels=labels, judged=(signal,), mark=mark, call=call, at_s=at_s)
-
-
 def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(_text(path).split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -9,19 +9,21 @@ from pathlib import Path
 
 from rich.console import Console
 
+from assist.access.audit import open_audit
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
+from assist.errors import AssistError
 from assist.evaluation.cases import LabelledCall, read_clips
 from assist.evaluation.figures import Evaluation, iter_notes
-from assist.evaluation.marks import marked_cases
+from assist.evaluation.marks import marked_calls
 from assist.evaluation.report import page, tables
-from assist.evaluation.scoring import evaluate_cases, evaluate_clips, evaluate_file
+from assist.evaluation.scoring import evaluate_clips, evaluate_file, evaluate_marks
 from assist.events import CallStarted
 from assist.files import write_file
 from assist.live.session import Session
 from assist.settings import Settings
 from assist.store.store import Store
-from audio.events import Chunk, Speaker, Utterance, Word
+from audio.events import Chunk, Heard, Speaker, Utterance, Word
 from detectors.escalation import Escalation
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import load_rules
@@ -39,7 +41,7 @@ def run_evaluation(
 ) -> None:
     """Measure, print the tables, and write the page where one is wanted.
 
-    `store`: also what people have marked in its calls.
+    `store`: also what people have marked in its calls. The page quotes them, so that it is an export of each.
 
     Raises:
         AssistError: codes eval-input, naming file, line and what was expected; export-failed.
@@ -54,24 +56,37 @@ def run_evaluation(
         return Session(started, build(rulebook, heard), Escalation(), coach)
 
     done: list[Evaluation] = []
+    calls: list[LabelledCall] = []
     for path in what:
         if labels is None:
             done.append(evaluate_file(path, lambda: build(rulebook, heard), begin))
             continue
-        clips = read_clips(path, labels)
-        if any(clip.label for clip in clips):
-            from assist.evaluation.tone import evaluate_tone
+        from assist.evaluation.tone import USED, evaluate_tone
 
-            for each in evaluate_tone(clips):
+        clips = read_clips(path, labels)
+        voices = [clip for clip in clips if clip.label.casefold() in USED]
+        if not voices and all(clip.signals is None for clip in clips):
+            known = ", ".join(sorted(USED))
+            raise AssistError(
+                "eval-input", f"{labels}: nothing to measure: expected a column signals, or labels: {known}"
+            )
+        unknown = [clip.label for clip in clips if clip.label and clip.label.casefold() not in USED]
+        if unknown:
+            names = ", ".join(sorted(set(unknown)))
+            console.print(
+                f"{len(unknown)} clips are no part of the voice's figures: {names}", style="dim", markup=False
+            )
+        if voices:
+            for each in evaluate_tone(voices):
                 console.print(each)
         if any(clip.signals is not None for clip in clips):
             done.append(
                 evaluate_clips(clips, lambda: build(rulebook, heard), _transcriber(settings, console), path.name)
             )
     if store is not None:
-        cases, without = marked_cases(store)
+        calls, without = marked_calls(store)
         note = f"{without} marks have no words behind them and are not counted." if without else ""
-        marked = evaluate_cases(cases, lambda: build(rulebook, heard), "marks in the store")
+        marked = evaluate_marks(calls, begin, "marks in the store")
         done.append(replace(marked, notes=(note,) if note else ()))
     for evaluation in done:
         for note in iter_notes(evaluation):
@@ -79,28 +94,37 @@ def run_evaluation(
         for table in tables(evaluation):
             console.print(table)
     if html is not None and done:
+        if store is not None:
+            audit = open_audit(store.people, settings.data)
+            for call in calls:
+                audit.by_command("export", call.call)
         write_file(html, page(done))
         console.print(f"written: {html}", markup=False)
     elif html is not None:
         console.print("no page is written: it shows word signals and levels, and nothing here is labelled with them")
 
 
-def _transcriber(settings: Settings, console: Console) -> Callable[[Path], list[Word]]:
+def _transcriber(settings: Settings, console: Console) -> Callable[[Path], tuple[list[Word], float]]:
     from assist.live.loading import load_hearing
     from audio.recording import open_recording
 
     hearing = load_hearing(settings, console)
 
-    def transcribe(path: Path) -> list[Word]:
+    def transcribe(path: Path) -> tuple[list[Word], float]:
         import asyncio
 
         source = open_recording(path, speed=math.inf, mono=Speaker.CUSTOMER)
         ears = hearing.listener(source.speakers, in_step=True, wake=lambda: None, phrases=())
 
-        async def listen() -> list[Word]:
-            heard = [each async for item in source if isinstance(item, Chunk) for each in ears.push(item)]
-            heard += list(ears.finish())
-            return [word for each in heard if isinstance(each, Utterance) for word in each.words]
+        async def listen() -> tuple[list[Word], float]:
+            heard: list[Heard] = []
+            end_ms = 0
+            async for item in source:
+                if isinstance(item, Chunk):
+                    end_ms = item.end_ms
+                    heard += ears.push(item)
+            heard += ears.finish()
+            return [word for each in heard if isinstance(each, Utterance) for word in each.words], end_ms / 1000
 
         return asyncio.run(listen())
 

@@ -37,7 +37,8 @@ class SignalFigures:
     precision: Figure | None
     recall: Figure | None
     f1: Figure | None
-    false_per_10k_words: Figure
+    false_per_10k_words: Figure | None
+    """None where only what people have marked was judged."""
     false_per_hour: Figure | None
     """None where the material has no times."""
     delay_median_s: float | None = None
@@ -120,7 +121,7 @@ class Evaluation:
     courses: tuple[Course, ...] = ()
     examples: tuple[Example, ...] = ()
     marks: int = 0
-    """Cases that came from people's marks in calls."""
+    """Judgements of people in calls, where these were measured: each one signal on one line."""
     notes: tuple[str, ...] = ()
 
 
@@ -169,4 +170,7 @@ def iter_notes(evaluation: Evaluation) -> Iterator[str]:
     if small:
         yield f"Fewer than 30 labelled examples, read the intervals and not the values: {', '.join(small)}."
     if evaluation.marks:
-        yield f"{evaluation.marks} of the cases come from people's marks in calls."
+        yield (
+            f"{evaluation.marks} marks of people in calls, each judged after what was said before it; they say nothing "
+            "of what nobody has marked, so that there is no rate of false alarms."
+        )

@@ -18,6 +18,8 @@ EARLY_MOST_S = 60.0
 LATE_S = 5.0
 """The goal: from the first cue to the change of level."""
 
+DOWN = (Level.RECOVERING, Level.CALM)
+
 TurnOf = Callable[[LabelledCall, Signal], int]
 
 
@@ -53,9 +55,10 @@ def level_figures(courses: Sequence[tuple[LabelledCall, list[Event]]], turn_of: 
             counts["in time"] += 1
             delays.append(max(timely[0].at_ms / 1000 - cue_s, 0.0))
         own = [*timely, *(c for c in before if rise is not None and c.at_ms >= rise.at_ms)]
-        if any(c.level is Level.ESCALATED for c in own):
+        escalated_ms = [c.at_ms for c in own if c.level is Level.ESCALATED]
+        if escalated_ms:
             counts["escalated"] += 1
-            counts["recovered"] += any(c.level is Level.RECOVERING for c in changes)
+            counts["recovered"] += any(c.level in DOWN and c.at_ms > min(escalated_ms) for c in changes)
     prompts = sum(causes.values())
     return LevelFigures(
         calm_calls=counts["calm"],

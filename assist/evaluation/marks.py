@@ -1,77 +1,111 @@
-"""What people have said about finished calls, as labelled cases: marks on signals and prompts, and signals missed."""
+"""What people have said about finished calls, as labelled calls: marks on signals and prompts, and signals missed.
+
+A mark is about one signal on one line, however many rules, prompts and people said it: the last word counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from assist.evaluation.cases import Case, Mark, case_from_mark
+from assist.evaluation.cases import LabelledCall, Turn
 from assist.records.record import IncidentRecord, Line, read_record
 from assist.store.rows import Review
 from assist.store.searching import EVERY, RecordQuery
 from assist.store.store import Store
-from audio.events import Speaker
 from detectors.signals import SIGNAL_IDS
 
 
-def marked_cases(store: Store) -> tuple[list[Case], int]:
-    """Cases of every call in the store, and how many marks gave none.
+def marked_calls(store: Store) -> tuple[list[LabelledCall], int]:
+    """Every call in the store with marks in it, and how many marks say nothing that can be measured.
 
-    A mark gives no case when there are no words behind it: tone and silence, a transcript taken out since, a missed
-    signal that nobody has named or placed.
+    That is where no words are behind it: tone and silence, a transcript taken out since, a missed signal that nobody
+    has named or placed.
     """
     said = store.said()
-    cases: list[Case] = []
+    calls: list[LabelledCall] = []
     without = 0
     for digest in store.digests(RecordQuery(limit=EVERY)):
         body = store.record(digest["call"])
         if body is None:
             continue
-        found, lost = cases_of(read_record(body), said.get(digest["call"], ()))
-        cases += found
+        call, lost = marked_call(read_record(body), said.get(digest["call"], ()))
+        calls += [call] if call is not None else []
         without += lost
-    return cases, without
+    return calls, without
 
 
-def cases_of(record: IncidentRecord, reviews: Sequence[Review]) -> tuple[list[Case], int]:
-    """Cases of one call. The newest review of a thing counts, and a reviewer's word over the agent's."""
-    prompts = {prompt.id: prompt for prompt in record.prompts}
-    marks: dict[str, Mark] = {}
-    for prompt in record.prompts:
-        if prompt.how in ("wrong", "used"):
-            marks |= dict.fromkeys(prompt.signals, "wrong" if prompt.how == "wrong" else "right")
-    for review in _newest(reviews, "prompt"):
-        if review.target in prompts and review.text in ("right", "wrong"):
-            marks |= dict.fromkeys(prompts[review.target].signals, "wrong" if review.text == "wrong" else "right")
-    for review in _newest(reviews, "signal"):
-        if review.text in ("right", "wrong"):
-            marks[review.target] = "wrong" if review.text == "wrong" else "right"
-        else:
-            marks.pop(review.target, None)
+def marked_call(record: IncidentRecord, reviews: Sequence[Review]) -> tuple[LabelledCall | None, int]:
+    """A call up to its last marked line, and its marks that say nothing. On each line only what is marked is judged.
+
+    The newest review of a thing counts, and a reviewer's word over the agent's.
+    """
+    lines = {line.id: line for line in sorted(record.transcript, key=lambda line: line.start_ms) if line.text.strip()}
     signals = {signal.key: signal for signal in record.signals}
-    lines = {line.id: line for line in record.transcript}
-    cases: list[Case] = []
+    told: dict[str, dict[str, bool]] = {}
     without = 0
-    for key, mark in marks.items():
+    for key, right in _marks(record, reviews).items():
         signal = signals.get(key)
-        line = None if signal is None else lines.get(signal.utterance or "")
-        if signal is None or line is None or not line.text or signal.id not in SIGNAL_IDS:
+        if signal is None or signal.utterance not in lines or signal.id not in SIGNAL_IDS:
             without += 1
-            continue
-        who = Speaker(line.speaker)
-        cases.append(case_from_mark(mark, signal.id, who, line.text, call=record.call, at_ms=signal.at_ms))
+        else:
+            told.setdefault(signal.utterance, {})[signal.id] = right
     for review in reviews:
         if review.kind == "missed":
-            line, name = _line_at(record.transcript, review.at_ms), _named(review)
-            if line is None or not name:
+            line, name = _line_at(list(lines.values()), review.at_ms), _named(review)
+            if line is None or name in ("", "raised_voice"):
                 without += 1
-                continue
-            who = Speaker(line.speaker)
-            cases.append(case_from_mark("missed", name, who, line.text, call=record.call, at_ms=line.start_ms))
-    return cases, without
+            else:
+                told.setdefault(line.id, {})[name] = True
+    if not told:
+        return None, without
+    last = max(number for number, name in enumerate(lines) if name in told)
+    turns = tuple(_turn(line, told.get(line.id, {})) for line in list(lines.values())[: last + 1])
+    return LabelledCall(call=record.call, turns=turns), without
+
+
+def _marks(record: IncidentRecord, reviews: Sequence[Review]) -> dict[str, bool]:
+    """Key of a signal -> whether it was right, in the order in which it was last said."""
+    prompts = {prompt.id: prompt.signals for prompt in record.prompts}
+    marks: dict[str, bool] = {}
+
+    def say(keys: Iterable[str], right: bool | None) -> None:
+        for key in keys:
+            marks.pop(key, None)
+            if right is not None:
+                marks[key] = right
+
+    for prompt in record.prompts:
+        if prompt.how in ("wrong", "used"):
+            say(prompt.signals, prompt.how == "used")
+    for review in _newest(reviews, "prompt"):
+        if review.text in ("right", "wrong"):
+            say(prompts.get(review.target, ()), review.text == "right")
+    for review in _newest(reviews, "signal"):
+        say([review.target], {"right": True, "wrong": False}.get(review.text))
+    return marks
 
 
 def _newest(reviews: Iterable[Review], kind: str) -> list[Review]:
-    return list({review.target: review for review in reviews if review.kind == kind}.values())
+    newest: dict[str, Review] = {}
+    for review in reviews:
+        if review.kind == kind:
+            newest.pop(review.target, None)
+            newest[review.target] = review
+    return list(newest.values())
+
+
+def _turn(line: Line, told: Mapping[str, bool]) -> Turn:
+    end_ms = line.end_ms if line.end_ms > line.start_ms else None
+    return Turn.model_validate(
+        {
+            "speaker": line.speaker,
+            "text": line.text,
+            "start": line.start_ms / 1000,
+            "end": None if end_ms is None else end_ms / 1000,
+            "labels": [name for name, right in told.items() if right],
+            "judged": list(told),
+        }
+    )
 
 
 def _named(review: Review) -> str:
@@ -85,6 +119,6 @@ def _named(review: Review) -> str:
 
 def _line_at(transcript: Sequence[Line], at_ms: int | None) -> Line | None:
     """The line that was being said at that moment, else the last one before."""
-    begun = [line for line in transcript if at_ms is not None and line.start_ms <= at_ms and line.text]
+    begun = [line for line in transcript if at_ms is not None and line.start_ms <= at_ms]
     running = [line for line in begun if at_ms is not None and at_ms < line.end_ms]
     return (running or begun)[-1] if begun else None

@@ -7,12 +7,12 @@ words as said: what a recogniser mishears is measured by reading them aloud (ass
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assist.evaluation.figures import Figure, wilson
 from assist.evaluation.masking_cases import SECRET, Case
-from assist.evaluation.spoken_numbers import bears_digits
+from assist.evaluation.spoken_numbers import digits_in
 from assist.privacy.redaction import Redactor
 from audio.events import Hypothesis, Speaker, Utterance, Word
 
@@ -97,8 +97,8 @@ def _play(case: Case) -> tuple[bool, int]:
     for n, (speaker, text) in enumerate(case.turns):
         said = _said(f"u{n}", speaker, text, at)
         hidden = [(at + WORD_MS * i, word[1:]) for i, word in enumerate(text.split()) if word.startswith(SECRET)]
-        secret = {start for start, _ in hidden}
-        figures = {start for start, word in hidden if bears_digits(word) or case.kind == "e-mail"}
+        secret = dict.fromkeys((start for start, _ in hidden), 1)
+        figures = {start: 1 if case.kind == "e-mail" else digits_in(word) for start, word in hidden}
         for shown in range(1, len(said.words) + 1):
             cut = max(0, shown - 2)
             partial = Hypothesis(said.id, speaker, at, said.words[:cut], said.words[cut:shown])
@@ -109,5 +109,6 @@ def _play(case: Case) -> tuple[bool, int]:
     return left == 0, leaks
 
 
-def _visible(words: Sequence[Word], secret: set[int]) -> int:
-    return sum(word.start_ms in secret and not word.text.startswith("[") for word in words)
+def _visible(words: Sequence[Word], secret: Mapping[int, int]) -> int:
+    """What is in sight of words that count so much each (start -> how much)."""
+    return sum(secret.get(word.start_ms, 0) for word in words if not word.text.startswith("["))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from assist.evaluation.figures import Course, Evaluation, Figure, LevelFigures, SignalFigures, iter_notes
@@ -15,6 +17,7 @@ _ROW = 26
 _LEFT = 180
 _WIDE = 420
 _EXAMPLES = 60
+_NARROW: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False}
 _STYLE = """
 :root{--a:#1f5fbf;--b:#b3541e}@media (prefers-color-scheme:dark){:root{--a:#7fb0ff;--b:#f0a070}}
 body{max-width:74rem}h2{font-size:1.25rem}h3{font-size:1.05rem}table{margin:1rem 0}
@@ -26,27 +29,38 @@ svg{max-width:100%;height:auto}svg text{fill:var(--ink);font:13px system-ui,sans
 """
 
 
-def table(evaluation: Evaluation) -> Table:
-    """The figures per signal for the terminal."""
-    out = Table(title=f"{evaluation.source}: {_extent(evaluation)}", title_justify="left")
-    out.add_column("signal", no_wrap=True)
+def _counts(evaluation: Evaluation) -> Table:
+    """How often each signal was found and missed, as narrow as a terminal of 80 columns."""
     timed = evaluation.hours is not None
-    exposure = ["false /h", "delay s p50 / p95"] if timed else ["false /10k words"]
-    for name in ("labelled", "hits", "false", "missed", "precision", "recall", "F1", *exposure):
-        out.add_column(name, justify="right", no_wrap=name not in exposure[1:])
+    out = Table(title=f"{evaluation.source}: {_extent(evaluation)}", title_justify="left", **_NARROW, padding=0)
+    out.add_column("signal", overflow="fold")
+    rates = ["false /h", "delay s\np50 / p95"] if timed else ["false /10k words"]
+    for name in ("labelled", "hits", "false", "missed", *rates):
+        out.add_column(name, justify="right", overflow="fold")
     for row in evaluation.signals:
         cells = _cells(row, timed)
-        if timed:
-            cells.pop(8)
-        out.add_row(*cells)
+        out.add_row(*cells[:5], *(cells[9:] if timed else cells[8:]))
+    return out
+
+
+def _shares(evaluation: Evaluation) -> Table:
+    """Precision, recall and F1 of the labelled signals."""
+    out = Table(**_NARROW)
+    out.add_column("signal", overflow="fold")
+    for name in ("precision", "recall", "F1"):
+        out.add_column(name, justify="right", overflow="fold")
+    for row in evaluation.signals:
+        if row.labelled:
+            cells = _cells(row, False)
+            out.add_row(cells[0], *cells[5:8])
     return out
 
 
 def level_table(level: LevelFigures) -> Table:
     """The figures of the escalation level for the terminal."""
     out = Table(title="Escalation level", title_justify="left", show_header=False)
-    out.add_column("what")
-    out.add_column("figure", justify="right")
+    out.add_column("what", overflow="fold")
+    out.add_column("figure", justify="right", overflow="fold")
     for name, value in _level_rows(level):
         out.add_row(name, value)
     return out
@@ -55,7 +69,8 @@ def level_table(level: LevelFigures) -> Table:
 def tables(evaluation: Evaluation) -> list[Table]:
     """Everything for the terminal."""
     level = [] if evaluation.level is None else [level_table(evaluation.level)]
-    return [table(evaluation), *level]
+    shares = [_shares(evaluation)] if any(row.labelled for row in evaluation.signals) else []
+    return [_counts(evaluation), *shares, *level]
 
 
 def page(evaluations: Sequence[Evaluation], title: str = "How good the signals are") -> str:
@@ -122,7 +137,7 @@ def _level_rows(level: LevelFigures) -> list[tuple[str, str]]:
         ("false escalations per calm hour", f"{_rate(level.false_escalations_per_hour)} ({level.false_escalations})"),
         ("false prompts per calm hour", f"{_rate(level.false_prompts_per_hour)} ({level.false_prompts})"),
         *((f"... on {cause}", f"{count}") for cause, count in level.false_prompt_causes),
-        ("changes to tense without a labelled cause", f"{level.false_tense}"),
+        ("changes to tense in calm time", f"{level.false_tense}"),
         ("escalating calls", f"{level.escalating_calls}"),
         ("... whose level rose in time / early / never", f"{level.noticed - level.early} / {level.early} / {missed}"),
         ("... how early in s, median / most", early),
@@ -168,18 +183,17 @@ def _whiskers(rows: Sequence[SignalFigures]) -> str:
 
 def _bars(rows: Sequence[SignalFigures]) -> str:
     """False alarms per 10,000 words with their intervals."""
-    shown = [row for row in rows if row.false]
+    shown = [(row.id, row.false_per_10k_words) for row in rows if row.false and row.false_per_10k_words is not None]
     if not shown:
         return ""
-    most = max(row.false_per_10k_words.high for row in shown) or 1.0
+    most = max(figure.high for _, figure in shown) or 1.0
     ticks = [most * part for part in (0, 0.25, 0.5, 0.75, 1.0)]
     parts = [_axis(len(shown), ticks, most, "")]
-    for number, row in enumerate(shown):
+    for number, (name, figure) in enumerate(shown):
         y = 28 + number * _ROW
-        figure = row.false_per_10k_words
         scaled = Figure(figure.value / most, figure.low / most, figure.high / most)
-        parts.append(f'<text x="0" y="{y + 5}">{escape(row.id)}</text>')
-        parts.append(_interval(scaled, y, "b", f"{row.id}: {_rate(figure)} false alarms per 10,000 words"))
+        parts.append(f'<text x="0" y="{y + 5}">{escape(name)}</text>')
+        parts.append(_interval(scaled, y, "b", f"{name}: {_rate(figure)} false alarms per 10,000 words"))
     plot = _svg(len(shown), "".join(parts), "False alarms per 10,000 words with 95 % intervals")
     return f"<h3>False alarms per 10,000 words</h3>{plot}"
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Protocol
 
-from assist.evaluation.cases import Case, Clip, Labelled, LabelledCall, is_calls, read_calls, read_cases
+from assist.evaluation.cases import AFTER_S, Case, Clip, Labelled, LabelledCall, Turn, is_calls, read_calls, read_cases
 from assist.evaluation.figures import (
     Course,
     Evaluation,
@@ -37,7 +38,8 @@ SETTLE_MS = 700
 """... and they settle this long after the turn's end."""
 TICK_MS = 500
 REPEAT_MS = 60_000
-"""A rule is silent for its cool-down (at most this) after it has fired: the same signal said again is no miss."""
+"""A rule is silent for its cool-down (at most this) after it has fired: the same signal said again is no miss, if its
+words by themselves are heard."""
 
 
 class Judge(Protocol):
@@ -57,6 +59,11 @@ class _Tally:
     hits: int = 0
     false: int = 0
     missed: int = 0
+    words: int = 0
+    hours: float = 0.0
+    """Words and time in which the signal was looked for: what its false alarms are counted against."""
+    without: int = 0
+    """Units in which it was looked for and is not labelled: without any it has no precision."""
     delays: list[float] = field(default_factory=list)
 
 
@@ -66,21 +73,33 @@ class _Tallies:
 
     by_id: dict[str, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
     examples: list[Example] = field(default_factory=list)
-    empty: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """Units in which a signal was looked for and is not labelled: without any it has no precision."""
     units: int = 0
     words: int = 0
+    hours: float = 0.0
 
-    def count(self, item: Labelled, text: str, asked: Iterable[str], found: dict[str, str], place: str = "") -> None:
+    def count(
+        self,
+        item: Labelled,
+        text: str,
+        asked: Iterable[str],
+        found: dict[str, str],
+        place: str = "",
+        hours: float = 0.0,
+    ) -> None:
         """One unit: what it is labelled with against what was found in it (id -> what it stood on)."""
         wanted = set(item.labels) - set(item.unsure)
         asked = (set(asked) | wanted) - set(item.unsure)
+        words = len(text.split())
         self.units += 1
-        self.words += len(text.split())
-        for signal in asked - wanted:
-            self.empty[signal] += 1
-        for signal in sorted((wanted | found.keys()) & asked):
+        self.words += words
+        self.hours += hours
+        for signal in sorted(asked):
             tally = self.by_id[signal]
+            tally.words += words
+            tally.hours += hours
+            tally.without += signal not in wanted
+            if signal not in wanted and signal not in found:
+                continue
             if signal in wanted and signal in found:
                 tally.hits += 1
             elif signal in found:
@@ -90,11 +109,14 @@ class _Tallies:
                 tally.missed += 1
                 self.examples.append(Example("missed", signal, text, place))
 
-    def figures(self, hours: float | None) -> tuple[SignalFigures, ...]:
+    def figures(self, *, timed: bool = True) -> tuple[SignalFigures, ...]:
+        """A row for every signal that was labelled or found."""
         rows = []
         for signal, tally in sorted(self.by_id.items()):
             labelled = tally.hits + tally.missed
             found = tally.hits + tally.false
+            if not labelled and not found:
+                continue
             rows.append(
                 SignalFigures(
                     id=signal,
@@ -102,11 +124,11 @@ class _Tallies:
                     hits=tally.hits,
                     false=tally.false,
                     missed=tally.missed,
-                    precision=wilson(tally.hits, found) if labelled and found and self.empty[signal] else None,
+                    precision=wilson(tally.hits, found) if labelled and found and tally.without else None,
                     recall=wilson(tally.hits, labelled) if labelled else None,
-                    f1=f1(tally.hits, tally.false, tally.missed) if labelled and self.empty[signal] else None,
-                    false_per_10k_words=rate(tally.false, self.words / 10_000),
-                    false_per_hour=None if hours is None else rate(tally.false, hours),
+                    f1=f1(tally.hits, tally.false, tally.missed) if labelled and tally.without else None,
+                    false_per_10k_words=rate(tally.false, tally.words / 10_000),
+                    false_per_hour=rate(tally.false, tally.hours) if timed else None,
                     delay_median_s=median(tally.delays) if tally.delays else None,
                     delay_p95_s=percentile(tally.delays, 95),
                 )
@@ -121,48 +143,47 @@ def evaluate_cases(cases: Sequence[Case], build: Callable[[], Sequence[Detector]
     for case in cases:
         found = _found_in(_utterance("u0", case.who, case.text), build())
         asked = usual if case.judged is None else case.judged
-        tallies.count(case, case.text, asked, found, f"{case.call} {case.at_s or ''}".strip())
+        tallies.count(case, case.text, asked, found)
     return Evaluation(
         source=source,
         kind="utterances",
         units=tallies.units,
         words=tallies.words,
         hours=None,
-        signals=tallies.figures(None),
+        signals=tallies.figures(timed=False),
         examples=tuple(tallies.examples),
-        marks=sum(case.mark is not None for case in cases),
     )
 
 
 def evaluate_clips(
     clips: Sequence[Clip],
     build: Callable[[], Sequence[Detector]],
-    transcribe: Callable[[Path], Sequence[Word]],
+    transcribe: Callable[[Path], tuple[Sequence[Word], float]],
     source: str,
 ) -> Evaluation:
-    """Judge the words of clips labelled for word signals, as a recogniser hears them; each is the customer's."""
+    """Judge the words of clips labelled for word signals, as a recogniser hears them; each is the customer's.
+
+    `transcribe`: the words of a clip, and its length in seconds.
+    """
     tallies = _Tallies()
-    end_ms = 0
     items = [Case(text="-", labels=clip.signals) for clip in clips if clip.signals is not None]
     usual = _looked_for(items)
     for clip in clips:
         if clip.signals is None:
             continue
-        words = tuple(transcribe(clip.path))
-        length_ms = words[-1].end_ms if words else 0
-        utterance = Utterance("u0", Speaker.CUSTOMER, 0, length_ms, words)
+        heard, seconds = transcribe(clip.path)
+        words = tuple(heard)
+        utterance = Utterance("u0", Speaker.CUSTOMER, 0, words[-1].end_ms if words else 0, words)
         found = _found_in(utterance, build()) if words else {}
         item = Case(text=utterance.text or "-", labels=clip.signals)
-        tallies.count(item, utterance.text, usual, found, clip.path.name)
-        end_ms += length_ms
-    hours = end_ms / 3_600_000
+        tallies.count(item, utterance.text, usual, found, clip.path.name, seconds / 3600)
     return Evaluation(
         source=source,
         kind="audio",
         units=tallies.units,
         words=tallies.words,
-        hours=hours,
-        signals=tallies.figures(hours or None),
+        hours=tallies.hours,
+        signals=tallies.figures(),
         examples=tuple(tallies.examples),
     )
 
@@ -175,18 +196,39 @@ def evaluate_calls(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall]
     for call in calls:
         events = play(call, begin(call))
         courses.append((call, events))
-        _count_call(call, events, tallies, usual)
-    hours = sum(_hours(call) for call in calls)
+        _count_call(call, events, tallies, usual, begin)
     return Evaluation(
         source=source,
         kind="calls",
         units=tallies.units,
         words=tallies.words,
-        hours=hours,
-        signals=tallies.figures(hours),
+        hours=tallies.hours,
+        signals=tallies.figures(),
         level=level_figures(courses, _turn_of),
         courses=tuple(_course(call, events) for call, events in courses),
         examples=tuple(tallies.examples),
+    )
+
+
+def evaluate_marks(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall], Judge], source: str) -> Evaluation:
+    """Play calls that people have marked, and judge what is marked: where it was said, after all that was said before.
+
+    Marks give no rate of false alarms: they say nothing of what nobody has marked.
+    """
+    tallies = _Tallies()
+    for call in calls:
+        _count_call(call, play(call, begin(call)), tallies, frozenset(), begin)
+    marked = [turn for call in calls for turn in call.turns if turn.judged]
+    rows = (replace(row, false_per_10k_words=None, false_per_hour=None) for row in tallies.figures())
+    return Evaluation(
+        source=source,
+        kind="utterances",
+        units=len(marked),
+        words=sum(len(turn.text.split()) for turn in marked),
+        hours=None,
+        signals=tuple(rows),
+        examples=tuple(tallies.examples),
+        marks=sum(len(turn.judged or ()) for turn in marked),
     )
 
 
@@ -204,13 +246,10 @@ def evaluate_file(
 
 
 def play(call: LabelledCall, judge: Judge) -> list[Event]:
-    """Everything a session says about a call whose words arrive as a streaming recogniser gives them.
-
-    The call ends 5 s after the last turn.
-    """
+    """Everything a session says about a call whose words arrive as a streaming recogniser gives them."""
     events: list[Event] = []
     now = 0
-    ends_ms = max(turn.end_ms for turn in call.turns) + 5_000
+    ends_ms = max(turn.end_ms for turn in call.turns) + round(AFTER_S * 1000)
     for at_ms, heard in [*_heard(call), (ends_ms, None)]:
         while now + TICK_MS <= at_ms:
             now += TICK_MS
@@ -261,32 +300,62 @@ def _found_in(utterance: Utterance, detectors: Sequence[Detector]) -> dict[str, 
     return found
 
 
-def _count_call(call: LabelledCall, events: Sequence[Event], tallies: _Tallies, usual: frozenset[str]) -> None:
+def _standing(events: Sequence[Event]) -> list[SignalRaised]:
+    """What was raised and not withdrawn, each as it came first."""
     standing: dict[str, SignalRaised] = {}
     for event in events:
         if isinstance(event, SignalRaised):
             standing.setdefault(event.signal.key, event)
         elif isinstance(event, SignalWithdrawn):
             standing.pop(event.key, None)
+    return list(standing.values())
+
+
+def _count_call(
+    call: LabelledCall,
+    events: Sequence[Event],
+    tallies: _Tallies,
+    usual: frozenset[str],
+    begin: Callable[[LabelledCall], Judge],
+) -> None:
     by_turn: dict[int, dict[str, str]] = defaultdict(dict)
-    raised_at: dict[str, list[int]] = defaultdict(list)
-    for raised in standing.values():
+    said_at: dict[str, list[int]] = defaultdict(list)
+    for raised in _standing(events):
         signal = raised.signal
         evidence = signal.evidence
         number = _turn_of(call, signal)
-        raised_at[signal.id].append(raised.at_ms)
+        turn = call.turns[number]
         by_turn[number].setdefault(signal.id, f"{evidence.quote or evidence.summary} [{signal.rule}]")
-        if signal.id in call.turns[number].labels:
+        if signal.id in (*turn.labels, *turn.unsure):
+            said_at[signal.id].append(raised.at_ms)
+        if signal.id in turn.labels:
             tallies.by_id[signal.id].delays.append((raised.at_ms - signal.at_ms) / 1000)
+    spans = _spans_ms(call)
     for number, turn in enumerate(call.turns):
         asked = next((ids for ids in (turn.judged, call.judged) if ids is not None), usual)
         again = {
             name
             for name in set(turn.labels) - by_turn[number].keys()
-            if any(0 <= turn.end_ms - at_ms <= REPEAT_MS for at_ms in raised_at[name])
+            if any(0 <= turn.end_ms - at_ms <= REPEAT_MS for at_ms in said_at[name])
         }
+        if again:
+            again &= _heard_alone(call, turn, begin)
         turn = turn.model_copy(update={"unsure": (*turn.unsure, *again)})
-        tallies.count(turn, turn.text, asked, by_turn[number], f"{call.call} {turn.start:.1f} s")
+        place = f"{call.call} {turn.start:.1f} s"
+        tallies.count(turn, turn.text, asked, by_turn[number], place, spans[number] / 3_600_000)
+
+
+def _spans_ms(call: LabelledCall) -> list[int]:
+    """The call's time shared out to its turns: each has that up to the next one's start."""
+    edges = [0, *(turn.start_ms for turn in call.turns[1:]), max(turn.end_ms for turn in call.turns)]
+    return [after - before for before, after in pairwise(edges)]
+
+
+def _heard_alone(call: LabelledCall, turn: Turn, begin: Callable[[LabelledCall], Judge]) -> set[str]:
+    """What is raised on a turn with which the call begins: no cool-down is at work."""
+    first = turn.model_copy(update={"start": 0.0, "end": (turn.end_ms - turn.start_ms) / 1000})
+    alone = call.model_copy(update={"turns": (first,)})
+    return {raised.signal.id for raised in _standing(play(alone, begin(alone)))}
 
 
 def _turn_of(call: LabelledCall, signal: Signal) -> int:

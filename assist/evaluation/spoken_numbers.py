@@ -110,5 +110,14 @@ _DIGIT_WORDS = frozenset([*_UNITS, *_TEENS, *_TENS, "oh", "nought", "hundred", "
 
 def bears_digits(word: str) -> bool:
     """Whether a word says digits, spoken or written."""
+    return digits_in(word) > 0
+
+
+def digits_in(word: str) -> int:
+    """How many digits a word says: each written one, two of a teen, one of any other number word in it."""
     plain = word.strip(".,").casefold()
-    return any(c.isdigit() for c in plain) or all(part in _DIGIT_WORDS for part in plain.split("-"))
+    written = sum(c.isdigit() for c in plain)
+    parts = plain.split("-")
+    if written or not all(part in _DIGIT_WORDS for part in parts):
+        return written
+    return sum(2 if part in _TEENS else 1 for part in parts)

@@ -54,7 +54,7 @@ class Course:
     third: list[int] = field(default_factory=lambda: [0, 0])
     """Measures judged raised, of all, in the last third of 40 s of raised speech."""
     clears_s: list[float] = field(default_factory=list)
-    """Calm time until the voice no longer counts as raised."""
+    """Calm time until the voice no longer counts as raised, of speakers whose voice did when the anger ended."""
     steps: list[int] = field(default_factory=lambda: [0, 0])
     """Speakers whose calm talk alarmed after a gain step of 8 dB, of all."""
     found: dict[str, list[float | None]] = field(default_factory=dict)
@@ -98,16 +98,19 @@ def _long_anger(out: Course, voice: Voice, condition: str, calm: Sequence[Pcm], 
     anger, again = _string(voice.raised, ANGER_S, chance), _string(voice.calm, CALM_S, chance)
     start, end = _seconds(calm), _seconds(calm) + _seconds(anger)
     judge, since = RaisedVoice(), end - (end - start) / 3
-    clear: float | None = None
+    raised, clear = False, None
     for measure in measures(in_condition([*calm, *anger, *again], condition, voice.speaker)):
         judge(Window(measure.at_ms, voice=measure))
         at = measure.at_ms / 1000
+        if at < end:
+            raised = judge.raised
+        elif clear is None and not judge.raised:
+            clear = at - end
         if since <= at < end:
             out.third[0] += judge.raised
             out.third[1] += 1
-        elif at >= end and clear is None and not judge.raised:
-            clear = at - end
-    out.clears_s.append(clear if clear is not None else _seconds(again))
+    if raised:
+        out.clears_s.append(clear if clear is not None else _seconds(again))
 
 
 def _outbursts(
