@@ -219,7 +219,7 @@ class MeaningDetector:
             despair = signal.severity is Severity.URGENT and signal.id == "vulnerable"
             label = SELF_HARM if despair else signal.id
             believed = complains and label in STEPS_AGAINST
-            if believed or label not in meant or not self._phrases.is_shipped(signal.rule):
+            if believed or label not in meant or not self._phrases.is_doubtful(signal.rule):
                 yield signal
                 continue
             threshold = self._model.thresholds[label]

@@ -127,9 +127,9 @@ class PhraseDetector:
     def _is_out(self, signal: Signal) -> bool:
         return signal.rule in self._last and self._last[signal.rule].key == signal.key
 
-    def is_shipped(self, rule: str) -> bool:
-        """Whether the rule of this id is one of those that come with the program."""
-        return self._by_id[rule].shipped
+    def is_doubtful(self, rule: str) -> bool:
+        """Whether the sentence model may doubt the rule of this id: it comes with the program and is not certain."""
+        return self._by_id[rule].shipped and not self._by_id[rule].certain
 
     def find(self, text: str, speaker: Speaker | str = Speaker.CUSTOMER) -> list[Signal]:
         """Signals in one written line; times are counted at 300 ms a word."""

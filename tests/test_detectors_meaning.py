@@ -156,6 +156,24 @@ def test_a_shipped_rule_is_doubted_and_a_deployments_own_is_not(model, rules, te
     assert found(rules) == left
 
 
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("I'll kill myself if the bailiffs come again", Severity.URGENT),
+        ("I was suicidal last month and now you send me this", Severity.URGENT),
+        ("I'm going to hurt myself if you don't stop", Severity.URGENT),
+        ("I'd top myself if I had to watch that again", Severity.NOTE),
+        ("I'll kill myself if I have to hear that song again", Severity.NOTE),
+    ],
+)
+def test_a_plainly_said_intent_is_urgent_whatever_the_model_hears_and_an_idiom_is_not(
+    rules, model, monkeypatch, text, severity
+):
+    monkeypatch.setattr(Network, "__call__", lambda self, words, place: nothing(self, words))
+    found = MeaningDetector(PhraseDetector(rules), model).find(text)
+    assert max(each.severity for each in found if each.id == "vulnerable") is severity
+
+
 def test_what_is_said_with_a_complaint_is_believed_of_a_rule(judge):
     """The model alone takes "I want to cancel" for business as usual."""
     assert "cancel_threat" in acted(judge.find("I've rung four times about this, I want to cancel."))
