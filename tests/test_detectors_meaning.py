@@ -134,7 +134,7 @@ def test_what_the_rules_heard_is_not_raised_twice(judge):
         (
             "I'll be coming down there about three to pick up the parcel, is the back door open?",
             "threat.personal",
-            [],
+            [Severity.NOTE],
         ),
         (
             "She was ready to go, she said so herself, and then the taxi came.",
@@ -144,7 +144,7 @@ def test_what_the_rules_heard_is_not_raised_twice(judge):
     ],
 )
 def test_a_shipped_rule_is_doubted_and_a_deployments_own_is_not(model, rules, text, rule, left):
-    """A hint of self-harm is noted all the same."""
+    """What is urgent is noted all the same."""
 
     def found(book):
         return [each.severity for each in MeaningDetector(PhraseDetector(book), model).find(text) if each.rule == rule]
@@ -172,6 +172,32 @@ def test_a_plainly_said_intent_is_urgent_whatever_the_model_hears_and_an_idiom_i
     monkeypatch.setattr(Network, "__call__", lambda self, words, place: nothing(self, words))
     found = MeaningDetector(PhraseDetector(rules), model).find(text)
     assert max(each.severity for each in found if each.id == "vulnerable") is severity
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "i rang on monday and they said thursday and i hope you die and my daughter was crying because there was no "
+        "hot water",
+        "the box was open and the lamp was broken and i know where you live and then i rang again on monday",
+    ],
+)
+def test_a_threat_in_a_sentence_that_runs_on_is_urgent(judge, text):
+    assert Severity.URGENT in {each.severity for each in judge.find(text) if each.id == "personal_threat"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "someone could get seriously hurt with that exposed wire",
+        "people are going to get hurt if you don't recall that heater",
+        "if that boiler goes up people will be killed",
+        "I'll be waiting outside your office at ten to sign the papers",
+        "you're dead right",
+    ],
+)
+def test_a_worry_or_a_meeting_is_no_threat(judge, text):
+    assert "personal_threat" not in acted(judge.find(text))
 
 
 def test_what_is_said_with_a_complaint_is_believed_of_a_rule(judge):
