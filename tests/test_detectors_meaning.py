@@ -162,16 +162,17 @@ def test_a_shipped_rule_is_doubted_and_a_deployments_own_is_not(model, rules, te
         ("I'll kill myself if the bailiffs come again", Severity.URGENT),
         ("I was suicidal last month and now you send me this", Severity.URGENT),
         ("I'm going to hurt myself if you don't stop", Severity.URGENT),
+        ("up yours", Severity.HELP),
         ("I'd top myself if I had to watch that again", Severity.NOTE),
         ("I'll kill myself if I have to hear that song again", Severity.NOTE),
     ],
 )
-def test_a_plainly_said_intent_is_urgent_whatever_the_model_hears_and_an_idiom_is_not(
+def test_what_is_plainly_said_is_believed_whatever_the_model_hears_and_an_idiom_is_not(
     rules, model, monkeypatch, text, severity
 ):
     monkeypatch.setattr(Network, "__call__", lambda self, words, place: nothing(self, words))
     found = MeaningDetector(PhraseDetector(rules), model).find(text)
-    assert max(each.severity for each in found if each.id == "vulnerable") is severity
+    assert max(each.severity for each in found) is severity
 
 
 @pytest.mark.parametrize(
