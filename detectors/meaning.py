@@ -211,7 +211,7 @@ class MeaningDetector:
 
         What it hears less clearly is noted only, what it does not hear is dropped (what is urgent never is); of an
         unfinished utterance both wait for the end. Steps against the firm are believed of whoever plainly complains in
-        the same breath, or takes another such step.
+        the same breath, or takes another such step. Misheard words are read as the rule took them.
         """
         by_rules = list(by_rules)
         steps = {each.id for each in by_rules if each.id in STEPS_AGAINST and each.id in meant}
@@ -228,12 +228,15 @@ class MeaningDetector:
             threshold = self._model.thresholds[label]
             score = meant[label].score
             first, last = signal.evidence.first_word, signal.evidence.last_word
-            read = len(words) if not (meant[label].earlier or meant[label].in_place) else 0
+            taken = self._phrases.as_taken(signal.rule, words)
+            as_heard = taken is words and not (meant[label].earlier or meant[label].in_place)
+            read = len(words) if as_heard else 0
             for around in (AROUND_WORDS, CLOSE_WORDS):
-                near = _near(words, first, last, around)
+                sentence = _near(taken, first, last, around)
+                near = [word for word in sentence if word.text]
                 if score < threshold.agree and LEAST_WORDS <= len(near) != read:
                     score, read = max(score, self._hear(near, signal.speaker, only=label)[label].score), len(near)
-                if not urgent or label == SELF_HARM or len(near) == len(_near(words, first, last, len(words))):
+                if not urgent or label == SELF_HARM or len(sentence) == len(_near(taken, first, last, len(words))):
                     break
             score -= 0.0 if settled else UNFINISHED
             if score >= threshold.agree:

@@ -201,6 +201,18 @@ def test_a_worry_or_a_meeting_is_no_threat(judge, text):
     assert "personal_threat" not in acted(judge.find(text))
 
 
+@pytest.mark.parametrize(
+    ("text", "signal_id"),
+    [
+        ("you'll hear from my layer", "legal_threat"),
+        ("I'm calling my lauer about this", "legal_threat"),
+        ("I'm going to call my guide", "influence_claim"),
+    ],
+)
+def test_what_a_rule_finds_in_misheard_words_is_judged_in_the_words_meant(judge, text, signal_id):
+    assert signal_id in ids(judge.find(text))
+
+
 def test_what_is_said_with_a_complaint_is_believed_of_a_rule(judge):
     """The model alone takes "I want to cancel" for business as usual."""
     assert "cancel_threat" in acted(judge.find("I've rung four times about this, I want to cancel."))
