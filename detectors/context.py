@@ -26,6 +26,8 @@ _CENSORED = re.compile(
     r"(?: deleted)?[\])>}*][.,!?\"']*|[*#@$%&!?]*[*#@$%&][*#@$%&!?]{2,}[.,!?]*"
 )
 """How transcripts take a swear word out: [expletive], (bleep), ****, #$%!."""
+LONGEST_CENSORED = 40
+"""No longer word is looked at for it: the time that takes grows with the square of its length."""
 _BARE_NOT = re.compile(r"(do|did|does|is|was|were|are|have|has|had|would|could|should)nt")
 _IS = frozenset(
     """it that he she what who there here where how this everything everyone everybody nobody someone
@@ -40,6 +42,8 @@ _MASKED = (
     (re.compile(r"c[*#@]+t(s)?|c\*{3,}"), "cunt"),
     (re.compile(r"[a-z]+[*#]{2,}[a-z]*"), "expletive"),
 )
+_FOR_LETTER = re.compile(r"(?<=[a-z$])[$]|[$](?=[a-z$])|(?<=[a-z])!(?=[a-z])")
+"""Marks written for a letter inside a word: "bull$hit", "sh!t"."""
 _NEGATION = frozenset(["not", "never", "no", "nobody", "without", "neither", "nor"])
 _HALF_DAY = re.compile(r"[\d:.]*[ap]\.m\.", re.IGNORECASE)
 _TITLES = frozenset(["mr.", "mrs.", "ms.", "dr.", "st."])
@@ -117,9 +121,11 @@ class Line:
 def plain(word: str) -> list[str]:
     """One heard word as lower-case tokens: contractions opened, masks lifted, hyphens split."""
     word = word.lower().replace("’", "'")
-    if _CENSORED.fullmatch(word):
+    if len(word) <= LONGEST_CENSORED and _CENSORED.fullmatch(word):
         return ["expletive"]
     word = word.strip(' .,!?;:"()[]…“”')
+    if not any(letter.isdigit() for letter in word):
+        word = _FOR_LETTER.sub(lambda mark: {"$": "s", "!": "i"}[mark[0]], word)
     if any(mark in word for mark in "*#@") or word.startswith(("f--", "s--")):
         for pattern, meant in _MASKED:
             if found := pattern.fullmatch(word):

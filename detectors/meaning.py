@@ -27,7 +27,10 @@ EARLIER_WORDS = 16
 """So many words of what the speaker said just before are read along: sentences run over pauses."""
 AROUND_WORDS = 8
 """What a rule found is also read by itself, in its sentence and at most so many words on either side: a long complaint
-drowns a short threat."""
+drowns a short threat ..."""
+CLOSE_WORDS = 2
+"""... and, where it is a threat to somebody in a sentence that runs on further, with so few: nothing tells where the
+sentences before and after it end."""
 ENDS = (".", "?", "!")
 STEP_WORDS = 6
 """An unfinished utterance is read again after so many agreed words more."""
@@ -206,9 +209,9 @@ class MeaningDetector:
     ) -> Iterable[Signal]:
         """What rules found, as far as the model hears it too, in all of these words or by itself.
 
-        What it hears less clearly is noted only, what it does not hear is dropped (self-harm never is); of an
+        What it hears less clearly is noted only, what it does not hear is dropped (what is urgent never is); of an
         unfinished utterance both wait for the end. Steps against the firm are believed of whoever plainly complains in
-        the same breath, or takes another such step.
+        the same breath, or takes another such step. Misheard words are read as the rule took them.
         """
         by_rules = list(by_rules)
         steps = {each.id for each in by_rules if each.id in STEPS_AGAINST and each.id in meant}
@@ -216,23 +219,29 @@ class MeaningDetector:
             len(steps) > 1 and any(meant[each].score >= self._model.thresholds[each].agree for each in steps)
         )
         for signal in by_rules:
-            despair = signal.severity is Severity.URGENT and signal.id == "vulnerable"
-            label = SELF_HARM if despair else signal.id
+            urgent = signal.severity is Severity.URGENT
+            label = SELF_HARM if urgent and signal.id == "vulnerable" else signal.id
             believed = complains and label in STEPS_AGAINST
-            if believed or label not in meant or not self._phrases.is_shipped(signal.rule):
+            if believed or label not in meant or not self._phrases.is_doubtful(signal.rule):
                 yield signal
                 continue
             threshold = self._model.thresholds[label]
             score = meant[label].score
-            if score < threshold.agree:
-                near = _near(words, signal.evidence.first_word, signal.evidence.last_word)
-                read_already = len(near) == len(words) + meant[label].earlier and not meant[label].in_place
-                if len(near) >= LEAST_WORDS and not read_already:
-                    score = max(score, self._hear(near, signal.speaker, only=label)[label].score)
+            first, last = signal.evidence.first_word, signal.evidence.last_word
+            taken = self._phrases.as_taken(signal.rule, words)
+            as_heard = taken is words and not (meant[label].earlier or meant[label].in_place)
+            read = len(words) if as_heard else 0
+            for around in (AROUND_WORDS, CLOSE_WORDS):
+                sentence = _near(taken, first, last, around)
+                near = [word for word in sentence if word.text]
+                if score < threshold.agree and LEAST_WORDS <= len(near) != read:
+                    score, read = max(score, self._hear(near, signal.speaker, only=label)[label].score), len(near)
+                if not urgent or label == SELF_HARM or len(sentence) == len(_near(taken, first, last, len(words))):
+                    break
             score -= 0.0 if settled else UNFINISHED
             if score >= threshold.agree:
                 yield signal
-            elif settled and (despair or score >= threshold.doubt):
+            elif settled and (urgent or score >= threshold.doubt):
                 yield replace(signal, severity=Severity.NOTE)
 
     def _lately(self, meant: dict[str, Meant], words: Sequence[Word]) -> float:
@@ -301,12 +310,12 @@ def _complaint(meant: dict[str, Meant]) -> float:
     return meant[COMPLAINT].score if COMPLAINT in meant else -inf
 
 
-def _near(words: Sequence[Word], first: int, last: int) -> Sequence[Word]:
-    """These words and what is said around them in the same sentence."""
+def _near(words: Sequence[Word], first: int, last: int, around: int) -> Sequence[Word]:
+    """These words and what is said around them in the same sentence, at most so many on either side."""
     begin, end = first, last + 1
-    while begin > max(0, first - AROUND_WORDS) and words[begin - 1].text[-1:] not in ENDS:
+    while begin > max(0, first - around) and words[begin - 1].text[-1:] not in ENDS:
         begin -= 1
-    while end < min(len(words), last + 1 + AROUND_WORDS) and words[end - 1].text[-1:] not in ENDS:
+    while end < min(len(words), last + 1 + around) and words[end - 1].text[-1:] not in ENDS:
         end += 1
     return words[begin:end]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -63,6 +63,9 @@ class PhraseDetector:
         self._last: dict[str, Signal] = {}
         """What each rule has raised last."""
         self._misheard = frozenset(token for forms in rulebook.misheard.values() for f in forms for token in f.split())
+        self._meant = {tuple(form.split()): word for word, forms in rulebook.misheard.items() for form in forms}
+        self._taken: dict[str, Mapping[int, str]] = {}
+        """For a rule that took the words judged last for misheard ones: what it took each for, by their indices."""
 
     def __call__(self, window: Window) -> Iterable[Signal]:
         """Signals in the latest utterance or hypothesis, and in what it completes of the one before."""
@@ -80,7 +83,7 @@ class PhraseDetector:
 
     def _heard(self, window: Window, latest: Utterance | Hypothesis) -> list[Signal]:
         earlier = just_before(window, latest, STRADDLE_WORDS)
-        found = self._judge(latest.words, earlier, latest.speaker, latest.id, latest.settled)
+        found, self._taken = self._judge(latest.words, earlier, latest.speaker, latest.id, latest.settled)
         if isinstance(latest, Hypothesis):
             found = self._ripe(found, latest, earlier)
         found = self._weighed(found, window, latest)
@@ -92,7 +95,7 @@ class PhraseDetector:
         if not waiting:
             return found
         words = (*latest.agreed, *latest.tentative)
-        later = self._judge(words, earlier, latest.speaker, latest.id, False)
+        later, _ = self._judge(words, earlier, latest.speaker, latest.id, False)
         followed = {each.rule for each in later if _is_followed(words, each.evidence.last_word)}
         return [each for each in found if each.rule not in waiting - followed]
 
@@ -127,13 +130,19 @@ class PhraseDetector:
     def _is_out(self, signal: Signal) -> bool:
         return signal.rule in self._last and self._last[signal.rule].key == signal.key
 
-    def is_shipped(self, rule: str) -> bool:
-        """Whether the rule of this id is one of those that come with the program."""
-        return self._by_id[rule].shipped
+    def is_doubtful(self, rule: str) -> bool:
+        """Whether the sentence model may doubt the rule of this id: it comes with the program and is not certain."""
+        return self._by_id[rule].shipped and not self._by_id[rule].certain
 
     def find(self, text: str, speaker: Speaker | str = Speaker.CUSTOMER) -> list[Signal]:
         """Signals in one written line; times are counted at 300 ms a word."""
-        return self._judge(context.written(text), (), Speaker(speaker), "text", True)
+        found, self._taken = self._judge(context.written(text), (), Speaker(speaker), "text", True)
+        return found
+
+    def as_taken(self, rule: str, words: Sequence[Word]) -> Sequence[Word]:
+        """The words judged last, misheard ones as the rule of this id took them; as many, though some are empty."""
+        taken = self._taken.get(rule, {})
+        return [replace(word, text=taken.get(at, word.text)) for at, word in enumerate(words)] if taken else words
 
     def _warm(self, signal: Signal, window: Window) -> bool:
         """Not held back: the rule has cooled down, it is more severe now, or it is said again after an answer."""
@@ -145,17 +154,21 @@ class PhraseDetector:
 
     def _judge(
         self, words: Sequence[Word], earlier: Sequence[Word], speaker: Speaker, utterance: str, settled: bool
-    ) -> list[Signal]:
+    ) -> tuple[list[Signal], dict[str, Mapping[int, str]]]:
+        """What is found, and for each rule that took words for misheard ones what it took them for."""
         everything = (*earlier, *words)
         heard = context.line([word.text for word in everything])
         signals: dict[str, Signal] = {}
-        for rule, first, last in self._found(heard, speaker, len(earlier)):
+        taken: dict[str, Mapping[int, str]] = {}
+        for rule, first, last, meant in self._found(heard, speaker, len(earlier)):
             if rule.id in signals:
                 continue
             quoted = everything[first : last + 1]
             sure = sum(word.probability for word in quoted) / len(quoted)
             if sure < LEAST_PROBABILITY and rule.severity < 3:
                 continue
+            if meant:
+                taken[rule.id] = {at - len(earlier): word for at, word in meant.items() if first <= at <= last}
             signals[rule.id] = Signal(
                 id=rule.signal,
                 rule=rule.id,
@@ -174,19 +187,36 @@ class PhraseDetector:
                 ),
                 settled=settled,
             )
-        return list(signals.values())
+        return list(signals.values()), taken
 
-    def _found(self, heard: Line, speaker: Speaker, earlier: int) -> Iterable[tuple[Rule, int, int]]:
-        """Rule, first and last heard word: in the words as heard, then with misheard and split words mended.
+    def _found(self, heard: Line, speaker: Speaker, earlier: int) -> Iterable[tuple[Rule, int, int, Mapping[int, str]]]:
+        """Rule, first and last heard word, and what misheard words were taken for: in the words as heard, then mended.
 
         What ends within the first `earlier` words was judged when they came.
         """
-        yield from self._matches(heard, heard.origin, speaker, earlier, self._exact)
+        for each in self._matches(heard, heard.origin, speaker, earlier, self._exact):
+            yield *each, {}
         if self._misheard.intersection(heard.tokens):
-            yield from self._matches(heard, heard.origin, speaker, earlier, self._loose)
+            for each in self._matches(heard, heard.origin, speaker, earlier, self._loose):
+                yield *each, self._known(heard)
         mended = self._mended(heard)
         if mended is not None:
-            yield from self._matches(*mended, speaker, earlier, self._exact)
+            line, ends = mended
+            now = dict(zip(line.origin, line.tokens, strict=True))
+            was = dict(zip(heard.origin, heard.tokens, strict=True))
+            taken = {at: now.get(at, "") for at, token in was.items() if now.get(at, "") != token}
+            for each in self._matches(line, ends, speaker, earlier, self._exact):
+                yield *each, taken
+
+    def _known(self, heard: Line) -> Mapping[int, str]:
+        """By the index of each misheard word the one that the rules know; empty for what belongs to the one before."""
+        return {
+            heard.origin[at + nth]: "" if nth else word
+            for form, word in self._meant.items()
+            for at in range(len(heard.tokens))
+            if heard.tokens[at : at + len(form)] == form
+            for nth in range(len(form))
+        }
 
     def _mended(self, heard: Line) -> tuple[Line, Sequence[int]] | None:
         """The words with split and misheard ones brought back to those the rules know, and the last heard word of each.

@@ -32,6 +32,7 @@ _KEYS = {
     "owner",
     "review_by",
     "silent_when",
+    "certain",
     "fires",
     "silent",
 }
@@ -72,7 +73,9 @@ class Rule:
     source: str
     """File and line, for people."""
     shipped: bool = False
-    """Not of a deployment's own files: the sentence model may doubt it."""
+    """Not of a deployment's own files."""
+    certain: bool = False
+    """Its words are taken at their word: the sentence model is not asked."""
 
 
 @dataclass(frozen=True)
@@ -260,6 +263,7 @@ def _rule(
         review_by=raw.get("review_by", head.get("review_by")),
         source=f"{file.name}:{place}",
         shipped=file.parent == SHIPPED,
+        certain=raw.get("certain", False),
     )
 
 
@@ -281,6 +285,8 @@ def _check(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError]) -> No
     cool = raw.get("cool_down_s", 0)
     if isinstance(cool, bool) or not isinstance(cool, int) or cool < 0:
         raise wrong("cool_down_s", "whole seconds, 0 or more")
+    if not isinstance(raw.get("certain", False), bool):
+        raise wrong("certain", "true or false")
     if not isinstance(raw.get("owner", ""), str):
         raise wrong("owner", "a name")
     if type(raw.get("review_by", date.min)) is not date:

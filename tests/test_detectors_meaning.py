@@ -134,7 +134,7 @@ def test_what_the_rules_heard_is_not_raised_twice(judge):
         (
             "I'll be coming down there about three to pick up the parcel, is the back door open?",
             "threat.personal",
-            [],
+            [Severity.NOTE],
         ),
         (
             "She was ready to go, she said so herself, and then the taxi came.",
@@ -144,7 +144,7 @@ def test_what_the_rules_heard_is_not_raised_twice(judge):
     ],
 )
 def test_a_shipped_rule_is_doubted_and_a_deployments_own_is_not(model, rules, text, rule, left):
-    """A hint of self-harm is noted all the same."""
+    """What is urgent is noted all the same."""
 
     def found(book):
         return [each.severity for each in MeaningDetector(PhraseDetector(book), model).find(text) if each.rule == rule]
@@ -154,6 +154,63 @@ def test_a_shipped_rule_is_doubted_and_a_deployments_own_is_not(model, rules, te
     assert alone, "the rule fires by itself, or nothing is tried here"
     assert found(own) == alone
     assert found(rules) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("I'll kill myself if the bailiffs come again", Severity.URGENT),
+        ("I was suicidal last month and now you send me this", Severity.URGENT),
+        ("I'm going to hurt myself if you don't stop", Severity.URGENT),
+        ("up yours", Severity.HELP),
+        ("I'd top myself if I had to watch that again", Severity.NOTE),
+        ("I'll kill myself if I have to hear that song again", Severity.NOTE),
+    ],
+)
+def test_what_is_plainly_said_is_believed_whatever_the_model_hears_and_an_idiom_is_not(
+    rules, model, monkeypatch, text, severity
+):
+    monkeypatch.setattr(Network, "__call__", lambda self, words, place: nothing(self, words))
+    found = MeaningDetector(PhraseDetector(rules), model).find(text)
+    assert max(each.severity for each in found) is severity
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "i rang on monday and they said thursday and i hope you die and my daughter was crying because there was no "
+        "hot water",
+        "the box was open and the lamp was broken and i know where you live and then i rang again on monday",
+    ],
+)
+def test_a_threat_in_a_sentence_that_runs_on_is_urgent(judge, text):
+    assert Severity.URGENT in {each.severity for each in judge.find(text) if each.id == "personal_threat"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "someone could get seriously hurt with that exposed wire",
+        "people are going to get hurt if you don't recall that heater",
+        "if that boiler goes up people will be killed",
+        "I'll be waiting outside your office at ten to sign the papers",
+        "you're dead right",
+    ],
+)
+def test_a_worry_or_a_meeting_is_no_threat(judge, text):
+    assert "personal_threat" not in acted(judge.find(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "signal_id"),
+    [
+        ("you'll hear from my layer", "legal_threat"),
+        ("I'm calling my lauer about this", "legal_threat"),
+        ("I'm going to call my guide", "influence_claim"),
+    ],
+)
+def test_what_a_rule_finds_in_misheard_words_is_judged_in_the_words_meant(judge, text, signal_id):
+    assert signal_id in ids(judge.find(text))
 
 
 def test_what_is_said_with_a_complaint_is_believed_of_a_rule(judge):

@@ -3,6 +3,7 @@
 import pytest
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
+from detectors.context import LONGEST_CENSORED, plain
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
 from detectors.signals import Severity, Window
@@ -315,3 +316,14 @@ def test_a_note_among_friendly_words_does_not_cool_the_real_demand_down(rulebook
 def test_what_is_only_mentioned_is_noted(rulebook, turns, severity):
     found = severities(rulebook, *turns)
     assert found and max(found.values()) is severity
+
+
+@pytest.mark.parametrize("word", ["BULL$HIT", "$h!t", "a$$holes", "#$%!"])
+def test_marks_in_place_of_letters_hide_no_swear_word(rulebook, word):
+    assert {signal.id for signal in PhraseDetector(rulebook).find(f"this is {word}")} == {"swearing"}
+
+
+def test_no_endless_row_of_marks_is_looked_at_as_a_censored_word():
+    """The time it takes grows with the square of its length."""
+    assert plain("*" * LONGEST_CENSORED) == ["expletive"]
+    assert plain("*" * (LONGEST_CENSORED + 1)) == []

@@ -55,6 +55,7 @@ def test_an_error_names_the_line_of_its_key(tmp_path):
         ("(light|lamp)", "{nothing}", "no class"),
         ('owner = "me"', "", "owner: expected"),
         ("id =", "colour =", "expected"),
+        ("fires =", "certain = 1\nfires =", "certain: expected true or false"),
         ("fires = [", "fires = [[", "not TOML"),
     ],
 )
