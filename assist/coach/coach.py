@@ -19,7 +19,7 @@ from assist.coach.promises import promises
 from assist.coach.prompting import STALE_MS, PromptPlace, Wish
 from assist.coach.story import Story
 from assist.coach.turns import CustomerTurn
-from assist.coach.wishes import after_option, from_option, from_play, from_step
+from assist.coach.wishes import after_option, from_option, from_play, from_step, offer_topic
 from assist.coach.words import found, is_said
 from assist.events import Action, Event, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
@@ -176,6 +176,7 @@ class Coach:
                 events += self._accepted(now_ms, action.target, by_hand=True)
             case "plan-refused":
                 self._offers.answer(action.target)
+                events += self._offer_answered(now_ms, action.target)
             case "plan-answered":
                 allowed = action.detail.startswith("allowed")
                 events += self._offers.decide(action.target, action.who, allowed=allowed, now_ms=now_ms)
@@ -274,7 +275,7 @@ class Coach:
 
     def _accepted(self, now_ms: int, option: str, *, by_hand: bool) -> list[Event]:
         """The customer has taken it: the clock stops, and what needs a time of its own becomes a follow-up."""
-        events: list[Event] = [*self._clock.recovered(now_ms)]
+        events: list[Event] = [*self._clock.recovered(now_ms), *self._offer_answered(now_ms, option)]
         given = self.playbook.option(option)
         if given is not None:
             self._given.append(given.title)
@@ -284,6 +285,11 @@ class Coach:
             if given.then and (timeless or not given.timed):
                 events += self._place.want(after_option(given, now_ms, called_for=by_hand), now_ms)
         return events
+
+    def _offer_answered(self, now_ms: int, option: str) -> list[Event]:
+        """The customer has answered: the card that offers it has been of use, and makes room."""
+        shown = self._place.shown
+        return self._place.end(now_ms, "used") if shown is not None and shown.play == offer_topic(option) else []
 
     def _brings_in(self, option: str) -> bool:
         known = self.playbook.option(option)
