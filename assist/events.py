@@ -174,6 +174,8 @@ class Recovery:
     what: str
     limit_ms: int
     took_ms: int = 0
+    by: str = ""
+    """"remedy" where an accepted remedy stopped it; empty where the level came down, or nothing did."""
 
 
 @dataclass(frozen=True, slots=True)

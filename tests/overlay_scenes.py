@@ -180,6 +180,12 @@ def recovering(hub: Hub) -> None:
     )
 
 
+def remedied(hub: Hub) -> None:
+    escalated(hub)
+    met = {"running": False, "started_at_ms": NOW - 5_000, "result": "met", "by": "remedy"}
+    hub.show(ROOM, "clock", Clock.model_validate({"limit_ms": 60_000, "at_ms": NOW} | met))
+
+
 def helped(hub: Hub) -> None:
     escalated(hub)
     hub.show(ROOM, "notice/help", Notice(kind="help", text="Asking Maria", who="Maria", at_ms=NOW - 6_000))

@@ -190,7 +190,7 @@ def test_an_accepted_option_stops_the_clock_and_its_row_goes():
     events = turn(subject, 10_000, Level.ESCALATED, because=[signal("passed_around", 10_000)])
     first, *others = of(events, PlanOffered)[0].options
     events = subject.act(Action(20_000, "Dana", "agent", "plan-accepted", first.id))
-    assert of(events, Recovery) == [Recovery(20_000, "met", RECOVERY_MS, 10_000)]
+    assert of(events, Recovery) == [Recovery(20_000, "met", RECOVERY_MS, 10_000, "remedy")]
     rows = of(events, PlanOffered)[0].options
     assert first.id not in [row.id for row in rows] and list(rows[:2]) == others
 

@@ -7,6 +7,8 @@ import pytest
 from assist.coach.offers import REQUEST_MS
 from assist.events import PlanMoved, PlanOffered, PromptShown, Recovery
 from assist.live.desk import Desk
+from assist.records.page import page
+from assist.records.record import read_record
 from audio.events import Speaker
 from overlay import doing
 from overlay.errors import OverlayError
@@ -126,6 +128,33 @@ def test_a_senior_agent_gives_what_another_must_ask_for(tmp_path, settings):
         stage, _ = await escalated(tmp_path, **settings)
         assert states(stage)["month-credit"] == ("yours", "")
         await stage.end()
+        await stage.close()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("remedy", [True, False])
+def test_a_clock_that_a_yes_has_stopped_is_not_told_as_a_call_that_has_turned(remedy, tmp_path):
+    async def scenario():
+        stage, desk = await escalated(tmp_path)
+        if remedy:
+            await desk.do(DANA, plan(stage, "direct-line", "offered"))
+            await stage.hear(ms=2_000)
+            await desk.do(DANA, plan(stage, "direct-line", "accepted"))
+        else:
+            await stage.hear(said("okay thank you so much that really helps", 8_000), ms=4_000)
+            for _ in range(45):
+                await stage.hear()
+        assert stage.shown("level").level == ("escalated" if remedy else "recovering")
+        assert (stage.shown("clock").result, stage.shown("clock").by) == ("met", "remedy" if remedy else "")
+        await stage.end()
+        [run] = stage.service.store.record(stage.call)["recovery"]
+        took = f"{run['took_ms'] / 1000:.0f} s"
+        told = f"Remedy accepted after {took}, escalated at the end" if remedy else f"Recovered in {took}"
+        assert stage.shown("ended").summary == told
+        assert (run["result"], run["by"]) == ("met", "remedy" if remedy else "")
+        told = f"met{' by an accepted remedy' if remedy else ''}, {took}"
+        assert told in page(read_record(stage.service.store.record(stage.call)))
         await stage.close()
 
     run(scenario)

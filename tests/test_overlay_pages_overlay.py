@@ -376,6 +376,21 @@ def test_consent_is_asked_for_kept_and_taken_back_by_key() -> None:
     play(scene)
 
 
+def test_a_remedy_that_was_accepted_is_no_call_that_has_turned() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.remedied(here.hub)
+            page = await here.page("/agent/dana")
+            await expect(page.locator("#ring text")).to_have_text("✓5")
+            await expect(page.locator("#ring")).to_have_attribute("title", "Remedy accepted after 5 s")
+            await expect(page.locator("#ring")).not_to_have_class(re.compile("met"))
+            scenes.recovering(here.hub)
+            await expect(page.locator("#ring")).to_have_class(re.compile("met"))
+            await expect(page.locator("#ring")).to_have_attribute("title", "Turned in 38 s")
+
+    play(scene)
+
+
 def test_waiting_the_embedded_recogniser_and_the_end_of_a_call() -> None:
     async def scene() -> None:
         async with stage() as here:

@@ -56,6 +56,18 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
     play(scene)
 
 
+def test_a_clock_that_a_remedy_has_stopped_is_named_so_beside_the_level() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        run = {"started_ms": 249_000, "limit_ms": 60_000, "result": "met", "took_ms": 4_700, "by": "remedy"}
+        shelf.records["2026-11-24-dana-1"] = incident(recovery=[run])
+        async with stage(records=shelf) as here:
+            page = await here.page("/review/2026-11-24-dana-1", width=1440, height=900)
+            await expect(page.locator("#side")).to_contain_text("remedy accepted after 5 s, met (goal 60 s)")
+
+    play(scene)
+
+
 def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() -> None:
     async def scene() -> None:
         shelf = Shelf()

@@ -275,7 +275,7 @@ class Coach:
 
     def _accepted(self, now_ms: int, option: str, *, by_hand: bool) -> list[Event]:
         """The customer has taken it: the clock stops, and what needs a time of its own becomes a follow-up."""
-        events: list[Event] = [*self._clock.recovered(now_ms), *self._offer_answered(now_ms, option)]
+        events: list[Event] = [*self._clock.recovered(now_ms, "remedy"), *self._offer_answered(now_ms, option)]
         given = self.playbook.option(option)
         if given is not None:
             self._given.append(given.title)

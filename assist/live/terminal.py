@@ -98,6 +98,7 @@ class Terminal:
                 )
             case Recovery():
                 took = f" after {event.took_ms / 1000:.0f} s" if event.took_ms else ""
+                took += ", a remedy accepted" if event.by == "remedy" else ""
                 self._line(
                     event.at_ms, "  clock", f"[blue]recovery {event.what}{took}[/] (goal {event.limit_ms // 1000} s)"
                 )

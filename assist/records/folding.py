@@ -151,7 +151,7 @@ class _Folding:
             case Recovery():
                 if self.recovery:
                     result = self.recovery[-1].get("result") or event.what
-                    self.recovery[-1] |= {"result": result, "took_ms": event.took_ms}
+                    self.recovery[-1] |= {"result": result, "took_ms": event.took_ms, "by": event.by}
             case FollowUpNoted():
                 self.follow_ups[event.id] = FollowUp(
                     id=event.id,

@@ -132,7 +132,7 @@ class Advice:
         elif self.clock is not None:
             result = self.clock.result or event.what
             self.clock = messages.Clock.model_validate(
-                self.clock.model_dump() | {"running": False, "result": result, "at_ms": event.at_ms}
+                self.clock.model_dump() | {"running": False, "result": result, "at_ms": event.at_ms, "by": event.by}
             )
         if self.clock is not None:
             self.rooms.tell("clock", self.clock)

@@ -269,9 +269,12 @@ class CallPages:
 
     def _summary(self) -> str:
         ran = self.advice.clock
-        if ran is not None and ran.result == "met":
-            return f"Recovered in {(ran.at_ms - ran.started_at_ms) / 1000:.0f} s"
-        return f"{self.level.value.capitalize()} at the end, {clock(self.now_ms)}"
+        if ran is None or ran.result != "met":
+            return f"{self.level.value.capitalize()} at the end, {clock(self.now_ms)}"
+        took = f"{(ran.at_ms - ran.started_at_ms) / 1000:.0f} s"
+        if ran.by == "remedy":
+            return f"Remedy accepted after {took}, {self.level.value} at the end"
+        return f"Recovered in {took}"
 
     def _show_alerts(self, alerts: list[messages.Alert]) -> None:
         """The board shows what became of each alert, the agent's page who is asked for it and who has it."""

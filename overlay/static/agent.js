@@ -165,8 +165,10 @@ function drawClocks() {
   const limit = value.limit_ms;
   const left = limit - ((shows === "met" ? value.at_ms : callTime()) - value.started_at_ms);
   const part = shows === "met" ? 1 : Math.max(0, Math.min(1, left / limit));
-  ring.classList.toggle("met", shows === "met");
-  put(ring, "title", shows === "met" ? `Turned in ${Math.round((limit - left) / 1000)} s` : "Seconds left of the first minute");
+  // A remedy that was accepted stops the clock; whether the call has turned is for the level to say.
+  const turned = value.by !== "remedy";
+  ring.classList.toggle("met", shows === "met" && (turned || now("level")?.level !== "escalated"));
+  put(ring, "title", shows === "met" ? `${turned ? "Turned in" : "Remedy accepted after"} ${Math.round((limit - left) / 1000)} s` : "Seconds left of the first minute");
   put(ring.querySelector(".left"), "stroke-dasharray", `${(part * 100).toFixed(1)} 100`);
   write(ring.querySelector("text"), shows === "met" ? `✓${Math.round((limit - left) / 1000)}` : left >= 0 ? String(Math.ceil(left / 1000)) : `+${Math.floor(-left / 1000)}`);
 }
