@@ -68,6 +68,24 @@ def test_a_clock_that_a_remedy_has_stopped_is_named_so_beside_the_level() -> Non
     play(scene)
 
 
+def test_what_came_before_consent_is_drawn_as_not_kept_and_never_as_calm() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        consent = {"at_ms": 63_000, "consent": "granted", "by": "Dana", "policy": "all-party"}
+        stood = {"at_ms": 63_000, "level": "escalated", "score": 78, "because": []}
+        shelf.records["2026-11-24-dana-1"] = incident(consent=[consent], levels=[stood])
+        async with stage(records=shelf) as here:
+            page = await here.page("/review/2026-11-24-dana-1", width=1440, height=900)
+            await expect(page.locator(".flag")).to_contain_text("The first 01:03 were not kept")
+            bands = page.locator(".timeline rect")
+            drawn = [
+                (await band.get_attribute("class"), await band.get_attribute("width")) for band in await bands.all()
+            ]
+            assert [name for name, width in drawn if float(width or 0) > 0] == ["unkept", "escalated"]
+
+    play(scene)
+
+
 def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() -> None:
     async def scene() -> None:
         shelf = Shelf()

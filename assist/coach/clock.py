@@ -22,6 +22,14 @@ class RecoveryClock:
         self._since, self._missed = now_ms, False
         return [Recovery(now_ms, "started", RECOVERY_MS)]
 
+    def standing(self, now_ms: int) -> list[Recovery]:
+        """How it runs now, for a log that begins here."""
+        if self._since is None:
+            return []
+        took_ms = now_ms - self._since
+        missed = [Recovery(now_ms, "missed", RECOVERY_MS, took_ms)] if self._missed else []
+        return [Recovery(now_ms, "started", RECOVERY_MS, took_ms), *missed]
+
     def recovered(self, now_ms: int, by: str = "") -> list[Recovery]:
         """A remedy was accepted (`by`: "remedy"), or the level came down."""
         return self._stop(now_ms, "missed" if self._missed else "met", by)

@@ -137,6 +137,12 @@ class Coach:
             events += self._place.want(wish, now_ms)
         return events + self._show_plan(now_ms, anew=change.level is Level.ESCALATED)
 
+    def stand(self, level: Level, clock_since_ms: int | None) -> None:
+        """Go on from this level; the clock has been running since then, or is not."""
+        self._level = level
+        if clock_since_ms is not None:
+            self._clock.start(clock_since_ms)
+
     def withdraw(self, key: str, now_ms: int, instead: Sequence[Signal] = ()) -> list[Event]:
         """The words under a signal did not hold; `instead`: the same finding under another key."""
         for known in self._heard.values():
@@ -211,12 +217,16 @@ class Coach:
         """What was said after this has been taken back: nobody who takes over reads it."""
         self._story.forget(since_ms)
 
-    def consented(self, now_ms: int) -> None:
-        """Only from now on may be kept what is said: no hand-over tells and no card quotes what was said before."""
+    def consented(self, now_ms: int) -> list[Event]:
+        """Only from now on may be kept what is said: no hand-over tells and no card quotes what was said before.
+
+        The clock that runs is told, for the log.
+        """
         self._consented_ms = now_ms
         self._story.forget(-1)
         self._follow_ups.forget()
         self._place.unquote()
+        return [*self._clock.standing(now_ms)]
 
     def story(self) -> tuple[tuple[int, str], ...]:
         """What the customer has said so far: call time in ms and their words."""

@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from assist.errors import AssistError
-from assist.events import Action, CallEnded, CallStarted, Event, SignalRaised, done_ms
+from assist.events import Action, CallEnded, CallStarted, Event, Recovery, SignalRaised, done_ms
 from assist.live.session import TICK_MS, Session
 from audio.events import Gap, Heard, Hypothesis, SpeechActivity, Trouble, Utterance, VoiceMeasure, shifted_words
+from detectors.signals import Level, LevelChange
 
 RESUME_S = 120
 """A call that was cut short longer ago is over."""
@@ -45,9 +46,26 @@ def resumes_unkept_ms(call: str, began: datetime, now: datetime) -> int:
 
 
 def rebuild(session: Session, events: Iterable[Event]) -> None:
-    """Bring a fresh session to where the log left off. What it says meanwhile has been said and is dropped."""
-    for _ in judged(session, events):
+    """Bring a fresh session to where the log left off. What it says meanwhile has been said and is dropped.
+
+    Where what led to the level is not in the log (it was said before consent), the level is taken from it.
+    """
+    level, running = Level.CALM, None
+    logged = list(events)
+    for _ in judged(session, logged):
         pass
+    for event in logged:
+        match event:
+            case LevelChange():
+                level = event.level
+            case Recovery():
+                if event.what == "started":
+                    running = event.at_ms - event.took_ms
+                elif event.what == "met" or event.by:  # a missed one runs on, and one that the cut has stopped
+                    running = None
+    if session.escalation.level is not level:
+        session.escalation.stand(level, session.now_ms)
+        session.coach.stand(level, running if level is Level.ESCALATED else None)
 
 
 def judged(session: Session, events: Iterable[Event]) -> Iterator[tuple[Event | None, list[Event]]]:

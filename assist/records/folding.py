@@ -147,7 +147,7 @@ class _Folding:
                 else:
                     self.steps.pop(event.step, None)
             case Recovery(what="started"):
-                self.recovery.append({"started_ms": event.at_ms, "limit_ms": event.limit_ms})
+                self.recovery.append({"started_ms": event.at_ms - event.took_ms, "limit_ms": event.limit_ms})
             case Recovery():
                 if self.recovery:
                     result = self.recovery[-1].get("result") or event.what

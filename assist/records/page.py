@@ -186,12 +186,14 @@ def _made(record: IncidentRecord) -> str:
         for each in record.pauses
     )
     heard = ", ".join(f"{what.replace('.', ' ')} {clock(ms)}" for what, ms in record.accounted_ms.items())
+    unkept_ms = record.consent[0].at_ms if record.consent else 0
     seal = f"{record.seal.events} events, sha256 {record.seal.sha256}" if record.seal else ""
     return (
         '<div class="small">'
         + _lines(
             " · ".join(f"{key} {value}" for key, value in record.versions.items()),
             f"Masked before it was kept: {masked or 'nothing'}",
+            f"Not kept, consent came then: the first {clock(unkept_ms)}" if unkept_ms else "",
             f"Paused, nothing heard or kept: {pauses}" if pauses else "",
             f"Time of each channel: {heard}" if heard else "",
             f"Transcribed after the call, nobody was prompted: {_late(record)}" if record.transcribed_late else "",

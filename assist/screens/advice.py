@@ -127,7 +127,10 @@ class Advice:
         """The recovery clock starts or ends."""
         if event.what == "started":
             self.clock = messages.Clock(
-                running=True, limit_ms=event.limit_ms, started_at_ms=event.at_ms, at_ms=event.at_ms
+                running=True,
+                limit_ms=event.limit_ms,
+                started_at_ms=event.at_ms - event.took_ms,
+                at_ms=event.at_ms,
             )
         elif self.clock is not None:
             result = self.clock.result or event.what

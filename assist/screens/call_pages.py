@@ -180,7 +180,9 @@ class CallPages:
             self._show_row()
 
     def _level_changed(self, change: LevelChange) -> None:
-        self.level, self._since_ms, self._score = change.level, change.at_ms, change.score
+        if change.level is not self.level:
+            self.level, self._since_ms = change.level, change.at_ms
+        self._score = change.score
         self.now_ms = max(self.now_ms, change.at_ms)
         self._course.append((change.at_ms, round(change.score, 1)))
         if change.because:
