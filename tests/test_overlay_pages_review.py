@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
+from overlay.identity import Identity
+from overlay.records import Trends, TrendsAsked, Week
 from tests.overlay_records import Shelf, incident, recorded
 from tests.overlay_stage import CHROMIUM, play, stage
 
@@ -161,6 +165,32 @@ def test_trends_are_plots_with_their_figures_beside_them() -> None:
             await page.locator("[name=weeks]").select_option("4 weeks")
             await expect(page.locator(".plot").first.locator("rect.escalated")).to_have_count(5)
             await expect(page.locator(".bars li").first).to_contain_text("Late fee after missed visits")
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_weeks_without_a_call_have_no_share_rather_than_none_that_turned() -> None:
+    class Beginning(Shelf):
+        """Calls in the fifth, the sixth and the last of the weeks."""
+
+        async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
+            made = await super().trends(who, asked)
+            weeks = [week if n in (4, 5, 11) else Week(starts=week.starts) for n, week in enumerate(made.weeks)]
+            return made.model_copy(update={"weeks": weeks})
+
+    async def scene() -> None:
+        async with stage(records=Beginning()) as here:
+            page = await here.page("/trends", width=1440, height=900)
+            turned = page.get_by_role("region", name="What became of escalated calls")
+            line = str(await turned.locator("svg[role=img] .line").first.get_attribute("d"))
+            assert [step for step in line if step.isalpha()] == ["M", "L", "M", "h"]
+            label = str(await turned.get_by_role("img").get_attribute("aria-label"))
+            assert "calm again at the end 59 % at first, 95 % last" in label
+            await turned.locator("summary").click()
+            await expect(turned.locator("tbody tr").first.locator("td")).to_have_text([re.compile("Sep"), "–", "–"])
+            of_hundred = page.get_by_role("region", name="Of 100 calls")
+            await expect(of_hundred.locator("tbody tr").first.locator("td")).to_have_text([re.compile("Sep"), "–", "–"])
             assert here.complaints == []
 
     play(scene)
