@@ -133,9 +133,9 @@ function drawConsent(value) {
   put(place, "class", `consent ${value.consent}`);
   find("grant").hidden = value.consent === "granted";
   find("refuse").hidden = value.consent === "refused";
-  const what = value.heard ? value.kept ? "this call is kept" : "heard, but not kept" : "not heard, not kept";
-  const said = { unknown: "Consent not known", granted: "Consent given", refused: "Consent refused" }[value.consent];
-  write(find("agreed"), `${said}: ${what}`);
+  // What follows from it stands first: that must be read in a narrow window.
+  const what = value.heard ? value.kept ? "Kept" : "Not kept" : "Not heard";
+  write(find("agreed"), `${what}: consent ${{ unknown: "not known", granted: "given", refused: "refused" }[value.consent]}`);
   return true;
 }
 
