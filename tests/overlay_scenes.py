@@ -283,6 +283,15 @@ def alerts(hub: Hub) -> None:
         hub.show("board", f"alert/{alert.call}-{alert.id}", alert)
 
 
+def over(hub: Hub) -> None:
+    """The call that is read along is over, as Screens leaves it."""
+    for key in ("row/c1", "alert/c1-a1", "alert/c1-a2"):
+        hub.drop("board", key)
+    hub.clear("call/c1")
+    hub.show("call/c1", "call", call(state="ended", at_ms=566_000))
+    hub.show("call/c1", "ended", Ended(record="2026-11-24-dana-1", summary="Recovered in 58 s", at_ms=566_000))
+
+
 def many_alerts(hub: Hub) -> None:
     """More than one person can look at: the least urgent are counted."""
     board(hub, 30)

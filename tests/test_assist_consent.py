@@ -265,6 +265,7 @@ def test_nothing_stays_on_the_agents_page_of_a_call_that_was_not_kept(tmp_path):
         assert {"line", "steps", "notice"} <= shown()
         await stage.end()
         assert shown() == set() and set(stage.service.hub.snapshot("agent/Dana")) == {"call", "ended"}
+        assert stage.service.hub.latest(f"call/{stage.call}", "ended").record == ""
         await stage.close()
 
     asyncio.run(scene())

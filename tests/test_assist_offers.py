@@ -194,6 +194,22 @@ def test_a_supervisor_who_takes_over_sees_what_the_customer_has_said(tmp_path):
     run(scenario)
 
 
+def test_whoever_reads_along_is_told_how_the_call_ended_and_an_erased_one_is_gone_from_there_too(tmp_path):
+    async def scenario():
+        stage, _ = await escalated(tmp_path)
+        hub, room = stage.service.hub, f"call/{stage.call}"
+        await stage.end()
+        assert set(hub.snapshot(room)) == {"call", "ended"}
+        ended = hub.latest(room, "ended")
+        assert (hub.latest(room, "call").agent, hub.latest(room, "call").state) == ("Dana", "ended")
+        assert (ended.record, ended.summary) == (stage.call, "Escalated at the end, 00:06")
+        stage.service.forget([stage.call])
+        assert hub.snapshot(room) == {}
+        await stage.close()
+
+    run(scenario)
+
+
 def test_what_worked_in_earlier_calls_is_read_from_the_store(tmp_path):
     async def scenario():
         for _ in range(5):

@@ -85,7 +85,7 @@ def test_the_board_quiet_busy_and_read_along() -> None:
         async with stage() as here:
 
             async def empty(page: Page) -> None:
-                await expect(page.locator("#quiet")).to_contain_text("No calls yet")
+                await expect(page.locator("#quiet")).to_contain_text("No calls now")
 
             await checked(here, "/board", empty, width=1440, height=900)
             scenes.many_alerts(here.hub)

@@ -592,7 +592,7 @@ def test_a_running_figure_is_seen_and_not_read_out() -> None:
                 here.hub.show(ROOM, "health", scenes.health(state="behind", lag_ms=lag_ms))
                 await expect(page.locator("#hearing")).to_have_text(f"Behind {lag_ms // 1000} s")
             board = await here.page("/board", script=READ_OUT)
-            await expect(board.locator("#quiet")).to_contain_text("No calls yet")
+            await expect(board.locator("#quiet")).to_contain_text("No calls now")
             for each in (page, board):
                 await each.context.set_offline(True)
             await here.stop()

@@ -145,7 +145,7 @@ class CallPages:
         return [max(prompt.at_ms - max(ends), 0)] if ends else []
 
     def end(self, wrapup: messages.WrapUp | None) -> None:
-        """The agent's page offers the record with its wrap-up, the board forgets the call.
+        """The agent's page offers the record with its wrap-up, the board forgets the call; readers see how it ended.
 
         None: nothing was kept, and nothing of it stays on the page.
         """
@@ -162,6 +162,8 @@ class CallPages:
         for alert in self.cards.open:
             self.hub.drop("board", f"alert/{self.started.call}-{alert}")
         self.hub.clear(self.rooms.call)
+        self.hub.show(self.rooms.call, "call", self._call("ended"))
+        self.hub.show(self.rooms.call, "ended", ended)
 
     def _said(self, said: Utterance | Hypothesis) -> None:
         if said.settled:
