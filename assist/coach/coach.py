@@ -19,7 +19,7 @@ from assist.coach.promises import promises
 from assist.coach.prompting import STALE_MS, PromptPlace, Wish
 from assist.coach.story import Story
 from assist.coach.turns import CustomerTurn
-from assist.coach.wishes import after_option, from_option, from_play, from_step, offer_topic
+from assist.coach.wishes import after_option, from_option, from_play, from_step
 from assist.coach.words import found, is_said
 from assist.events import Action, Event, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
@@ -298,8 +298,10 @@ class Coach:
 
     def _offer_answered(self, now_ms: int, option: str) -> list[Event]:
         """The customer has answered: the card that offers it has been of use, and makes room."""
-        shown = self._place.shown
-        return self._place.end(now_ms, "used") if shown is not None and shown.play == offer_topic(option) else []
+        known, shown = self.playbook.option(option), self._place.shown
+        if known is None or shown is None or shown.play != from_option(self.playbook, known, now_ms).topic:
+            return []
+        return self._place.end(now_ms, "used")
 
     def _brings_in(self, option: str) -> bool:
         known = self.playbook.option(option)

@@ -44,17 +44,12 @@ def from_step(step: Step, now_ms: int) -> Wish:
     )
 
 
-def offer_topic(option: str) -> str:
-    """The topic of the card that offers this option."""
-    return f"offer-{option}"
-
-
 def from_option(playbook: Playbook, option: Option, now_ms: int) -> Wish:
     """The line that offers an option which the agent has taken up."""
     serving = next((step for step in playbook.steps if "remedy" in step.ticked_by), None)
     acted = frozenset({"callback_time"} if option.timed else {"remedy"})
     return Wish(
-        offer_topic(option.id),
+        f"offer-{option.id}",
         serving.id if serving is not None else "",
         "Offer it plainly, then wait",
         tuple(option.say),

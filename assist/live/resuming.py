@@ -46,26 +46,9 @@ def resumes_unkept_ms(call: str, began: datetime, now: datetime) -> int:
 
 
 def rebuild(session: Session, events: Iterable[Event]) -> None:
-    """Bring a fresh session to where the log left off. What it says meanwhile has been said and is dropped.
-
-    Where what led to the level is not in the log (it was said before consent), the level is taken from it.
-    """
-    level, running = Level.CALM, None
-    logged = list(events)
-    for _ in judged(session, logged):
+    """Bring a fresh session to where the log left off. What it says meanwhile has been said and is dropped."""
+    for _ in judged(session, events):
         pass
-    for event in logged:
-        match event:
-            case LevelChange():
-                level = event.level
-            case Recovery():
-                if event.what == "started":
-                    running = event.at_ms - event.took_ms
-                elif event.what == "met" or event.by:  # a missed one runs on, and one that the cut has stopped
-                    running = None
-    if session.escalation.level is not level:
-        session.escalation.stand(level, session.now_ms)
-        session.coach.stand(level, running if level is Level.ESCALATED else None)
 
 
 def judged(session: Session, events: Iterable[Event]) -> Iterator[tuple[Event | None, list[Event]]]:
@@ -88,6 +71,23 @@ def judged(session: Session, events: Iterable[Event]) -> Iterator[tuple[Event | 
                 yield event, [change] if change is not None else []
             case _:
                 session.now_ms = max(session.now_ms, at_ms)
+
+
+def stand(session: Session, events: Iterable[Event]) -> None:
+    """Take the level from the log where what led to it is not in there: it was said before consent."""
+    level, running = Level.CALM, None
+    for event in events:
+        match event:
+            case LevelChange():
+                level = event.level
+            case Recovery():
+                if event.what == "started":
+                    running = event.at_ms - event.took_ms
+                elif event.what == "met" or event.by:  # a missed one runs on, and one that the cut has stopped
+                    running = None
+    if session.escalation.level is not level:
+        session.escalation.stand(level, session.now_ms)
+        session.coach.stand(level, running if level is Level.ESCALATED else None)
 
 
 def shifted(heard: Heard, by_ms: int, run: int) -> Heard:
