@@ -25,12 +25,14 @@ export function timeline(record, agent, peaks, jump) {
   const y = (score) => (bottom - (Math.min(100, Math.max(0, score)) / 100) * (bottom - top)).toFixed(1);
 
   const kept = record.consent?.[0]?.at_ms ?? 0; // nothing is known of what came before consent
-  const levels = [...(kept ? [{ at_ms: 0, level: "unkept", score: 0 }] : []), { at_ms: kept, level: "calm", score: 0 }, ...record.levels];
+  const before = kept ? [{ at_ms: 0, level: "unkept", score: 0 }] : [];
+  const began = kept && record.levels[0]?.at_ms === kept ? [] : [{ at_ms: kept, level: "calm", score: 0 }];
+  const levels = [...before, ...began, ...record.levels];
   const bands = levels.map((step, i) => {
     const until = levels[i + 1]?.at_ms ?? whole;
     return s("rect", { class: step.level, x: at(step.at_ms), y: top, width: Math.max(0, x(until) - x(step.at_ms)).toFixed(1), height: bottom - top });
   });
-  const score = levels.slice(kept ? 1 : 0).map((step, i) => `${i ? "L" : "M"}${at(step.at_ms)} ${y(step.score)}`).join("")
+  const score = levels.slice(before.length).map((step, i) => `${i ? "L" : "M"}${at(step.at_ms)} ${y(step.score)}`).join("")
     + `L${W} ${y(levels.at(-1).score)}`;
 
   // A stroke per word, taller the longer the word: who spoke when, without a recording.

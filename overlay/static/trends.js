@@ -61,13 +61,14 @@ function stacked(weeks, series) {
 // Series as lines from 0 to all, broken where a week has no figure; a week between two such is a short stroke.
 function lines(weeks, series) {
   const x = (i) => ((i + 0.5) / weeks.length) * W;
+  const alone = (W / weeks.length) * 0.4;
   return [1, series.map(([, look, of]) => {
     const shares = weeks.map(of);
     const known = (i) => (shares[i] ?? null) !== null;
     return s("path", { class: look, d: shares.map((part, i) => {
       if (part === null) return "";
       const y = (H - part * (H - 4)).toFixed(1);
-      return known(i - 1) ? `L${x(i).toFixed(1)} ${y}` : known(i + 1) ? `M${x(i).toFixed(1)} ${y}` : `M${(x(i) - 4).toFixed(1)} ${y}h8`;
+      return known(i - 1) ? `L${x(i).toFixed(1)} ${y}` : known(i + 1) ? `M${x(i).toFixed(1)} ${y}` : `M${(x(i) - alone / 2).toFixed(1)} ${y}h${alone.toFixed(1)}`;
     }).join("") });
   })];
 }
