@@ -22,5 +22,10 @@ class AssistError(Exception):
 
 def first_problem(error: ValidationError) -> tuple[str, str]:
     """Where outside input does not fit first (keys and places, dotted; empty: as a whole), and why."""
-    first = error.errors(include_url=False)[0]
-    return ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
+    place, why = problems(error)[0]
+    return ".".join(map(str, place)), why
+
+
+def problems(error: ValidationError) -> list[tuple[tuple[int | str, ...], str]]:
+    """All places where outside input does not fit (keys and places; empty: as a whole), and why."""
+    return [(each["loc"], each["msg"].removeprefix("Value error, ")) for each in error.errors(include_url=False)]

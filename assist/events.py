@@ -168,12 +168,17 @@ class StepTicked:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """The recovery clock (Tschohl's 60 seconds): "started", "met" or "missed" or "stopped"."""
+    """The recovery clock (Tschohl's 60 seconds): "started", "met" or "missed" or "stopped".
+
+    One that was running when consent came is started again then, with `took_ms` of it gone.
+    """
 
     at_ms: int
     what: str
     limit_ms: int
     took_ms: int = 0
+    by: str = ""
+    """"remedy" where an accepted remedy stopped it; empty where the level came down, or nothing did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Literal
 from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from assist.errors import AssistError, first_problem
+from assist.errors import AssistError, problems
 from assist.privacy.consent import Consent, ConsentPolicy
 from assist.screens.alerts import TURN_S
 from overlay.identity import Role
@@ -201,7 +201,7 @@ def load_settings(path: Path | None = None, **overrides: object) -> Settings:
     """Settings from a TOML file (default: the user's own, where it exists), with command-line overrides on top.
 
     Raises:
-        AssistError: code settings-invalid, naming file, key and what was expected.
+        AssistError: code settings-invalid: what does not fit (file and key, or option) and what was expected.
     """
     chosen = path or user_config_path(APP) / "assist.toml"
     given: dict[str, object] = {}
@@ -212,12 +212,35 @@ def load_settings(path: Path | None = None, **overrides: object) -> Settings:
             raise AssistError("settings-invalid", f"{chosen}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise AssistError("settings-invalid", f"{chosen}: not valid TOML: {error}") from None
-    given |= {key: value for key, value in overrides.items() if value is not None}
+    where = str(chosen) if given else "settings"
+    options = {key: value for key, value in overrides.items() if value is not None}
     try:
-        return Settings.model_validate(given)
+        return Settings.model_validate(given | options)
     except ValidationError as error:
-        key, why = first_problem(error)
-        unknown = error.errors(include_url=False)[0]["type"] == "extra_forbidden"
-        hint = f"; known keys: {', '.join(Settings.model_fields)}" if unknown else ""
-        where = f"{chosen}: {key}" if key else str(chosen)
-        raise AssistError("settings-invalid", f"{where}: {why}{hint}") from None
+        mistyped, wrong = [], []
+        for loc, why in problems(error):
+            if loc and loc[0] in options:
+                mistyped.append(f"--{str(loc[0]).replace('_', '-')} {options[str(loc[0])]}: {why}")
+            else:
+                wrong.append(f"{_dotted(loc)}: {_expected(loc, why)}" if loc else why)
+        told = [*mistyped, *([f"{where}: {'; '.join(wrong)}"] if wrong else [])]
+        raise AssistError("settings-invalid", "; ".join(told)) from None
+
+
+def _expected(loc: tuple[int | str, ...], why: str) -> str:
+    """Why a key does not fit, with what it is for; for one that is not known, those of its table."""
+    table: type[BaseModel] = Settings
+    for part in loc[:-1]:
+        inner = table.model_fields[str(part)].annotation if part in table.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return why
+        table = inner
+    field = table.model_fields.get(str(loc[-1]))
+    if field is None and why.startswith("Extra inputs"):
+        within = f" in [{_dotted(loc[:-1])}]" if len(loc) > 1 else ""
+        return f"no such key (known{within}: {', '.join(table.model_fields)})"
+    return f"{why} ({field.description})" if field is not None and field.description else why
+
+
+def _dotted(loc: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, loc))

@@ -168,6 +168,10 @@ class Escalation:
                 self._found[signal.key] = signal
         return self.tick(now_ms)
 
+    def stand(self, level: Level, now_ms: int) -> None:
+        """Go on from this level, whose findings are not known any more."""
+        self.level, self._since_ms, self._steps = level, now_ms, []
+
     def withdraw(self, key: str, now_ms: int) -> LevelChange | None:
         """The words under this finding did not hold: take back its points and whatever change came of it."""
         if self._found.pop(key, None) is None:

@@ -144,6 +144,7 @@ class LevelChange:
     at_ms: int
     level: Level
     before: Level
+    """The same where a log begins at this level: nothing from before consent is in it."""
     score: float
     """0..100 after the change."""
     because: tuple[Signal, ...]

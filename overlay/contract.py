@@ -15,7 +15,7 @@ Rooms and their keys:
     agent/<agent id>  call, health, consent, level, prompt, next, plan, steps, clock, line/<utterance>, notice/<kind>,
                       ended, wrapup, practice
     board             row/<call>, alert/<call>-<alert>, duty, quality
-    call/<call id>    call, health, consent, level, line/<utterance>, heard/<n>, told
+    call/<call id>    call, health, consent, level, line/<utterance>, heard/<n>, told; after it: call, ended
 A key that is absent is shown as its empty state: no `prompt` is the normal state of a calm call. The newest 40 lines
 and the newest 20 heard signals of a room are kept (overlay.hub).
 

@@ -132,6 +132,7 @@ class Clock(_Message):
     started_at_ms: int
     at_ms: int
     result: Literal["", "met", "missed", "stopped"] = ""
+    by: Literal["", "remedy"] = Field("", description="remedy: an accepted one stopped it, whatever the level")
 
 
 class Line(_Message):

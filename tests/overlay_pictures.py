@@ -82,6 +82,12 @@ async def _read_along(here: Stage, page: Page) -> None:
     await page.locator("#lines li").last.wait_for()
 
 
+async def _over(here: Stage, page: Page) -> None:
+    await _read_along(here, page)
+    scenes.over(here.hub)
+    await page.locator("#over").wait_for()
+
+
 async def _done(here: Stage, page: Page) -> None:
     await page.get_by_role("button", name="Done").click()
 
@@ -100,6 +106,7 @@ BOARD = [
     Picture("board-no-calls", "/board", scenes.nothing, **WIDE),
     Picture("board-many", "/board", scenes.many_alerts, **WIDE),
     Picture("board-done", "/board", _whole_board, **WIDE, before=_done),
+    Picture("board-over", "/board", _whole_board, **WIDE, before=_over),
     Picture("board-200-calls", "/board", lambda hub: scenes.board(hub, 200), **WIDE),
     Picture("board-narrow", "/board", _whole_board, width=720, height=900),
 ]

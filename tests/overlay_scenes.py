@@ -180,6 +180,12 @@ def recovering(hub: Hub) -> None:
     )
 
 
+def remedied(hub: Hub) -> None:
+    escalated(hub)
+    met = {"running": False, "started_at_ms": NOW - 5_000, "result": "met", "by": "remedy"}
+    hub.show(ROOM, "clock", Clock.model_validate({"limit_ms": 60_000, "at_ms": NOW} | met))
+
+
 def helped(hub: Hub) -> None:
     escalated(hub)
     hub.show(ROOM, "notice/help", Notice(kind="help", text="Asking Maria", who="Maria", at_ms=NOW - 6_000))
@@ -275,6 +281,15 @@ def alerts(hub: Hub) -> None:
     hub.show("board", "duty", DUTY)
     for alert in ALERTS:
         hub.show("board", f"alert/{alert.call}-{alert.id}", alert)
+
+
+def over(hub: Hub) -> None:
+    """The call that is read along is over, as Screens leaves it."""
+    for key in ("row/c1", "alert/c1-a1", "alert/c1-a2"):
+        hub.drop("board", key)
+    hub.clear("call/c1")
+    hub.show("call/c1", "call", call(state="ended", at_ms=566_000))
+    hub.show("call/c1", "ended", Ended(record="2026-11-24-dana-1", summary="Recovered in 58 s", at_ms=566_000))
 
 
 def many_alerts(hub: Hub) -> None:

@@ -282,7 +282,9 @@ def test_the_log_goes_on_over_restarts_and_not_without_its_key(tmp_path: Path) -
 
 def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: Store, tmp_path: Path) -> None:
     users = Settings(data=tmp_path, login=LoginSettings(by="users"))
-    assert code_of(lambda: open_door(users, store.people)) == "login-empty"
+    with pytest.raises(AssistError, match=f"assist users add NAME --role admin --data {tmp_path}$") as empty:
+        open_door(users, store.people)
+    assert empty.value.code == "login-empty"
     add_user(store.people, "Root", "admin", PASSWORD)
     assert open_door(users, store.people).accounts is not None
     file = tmp_path / "assist.toml"
@@ -295,6 +297,13 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
     ):
         file.write_text(text)
         assert code_of(lambda: load_settings(file)) == "settings-invalid"
+    file.write_text('hosst = "x"\nauthority = 3\n[keep]\ntranscript_day = 3')
+    with pytest.raises(AssistError) as refused:
+        load_settings(file, port=80_800)
+    told = str(refused.value)
+    assert told.startswith("--port 80800: Input should be less than or equal to 65535; ") and told.count(str(file)) == 1
+    assert "hosst: no such key (known: data, host, port, " in told and "(whose Plan B limits count here: " in told
+    assert "keep.transcript_day: no such key (known in [keep]: transcript_days, audio_days, " in told
     file.write_text('proxies = ["10.0.0.0/24"]\n[login]\nby = "proxy"\nheader = "X-User"\nrole = "agent"')
     assert open_door(load_settings(file, data=tmp_path), store.people).screens.identify is not None
 

@@ -190,9 +190,22 @@ def test_an_accepted_option_stops_the_clock_and_its_row_goes():
     events = turn(subject, 10_000, Level.ESCALATED, because=[signal("passed_around", 10_000)])
     first, *others = of(events, PlanOffered)[0].options
     events = subject.act(Action(20_000, "Dana", "agent", "plan-accepted", first.id))
-    assert of(events, Recovery) == [Recovery(20_000, "met", RECOVERY_MS, 10_000)]
+    assert of(events, Recovery) == [Recovery(20_000, "met", RECOVERY_MS, 10_000, "remedy")]
     rows = of(events, PlanOffered)[0].options
     assert first.id not in [row.id for row in rows] and list(rows[:2]) == others
+
+
+@pytest.mark.parametrize("answer", ["plan-accepted", "plan-refused"])
+def test_the_customers_answer_ends_the_card_that_offers_and_makes_room_for_what_waits(answer):
+    subject = coach()
+    turn(subject, 10_000, Level.ESCALATED)
+    [card] = of(subject.act(Action(20_000, "Dana", "agent", "plan-offered", "direct-line")), PromptShown)
+    assert of(subject.hear(25_000, [signal("influence_claim", 25_000)], None), PromptShown) == []
+    assert of(subject.act(Action(26_000, "Dana", "agent", "plan-refused", "late-fee")), PromptEnded) == []
+    events = subject.act(Action(27_000, "Dana", "agent", answer, "direct-line"))
+    assert of(events, PromptEnded) == [PromptEnded(27_000, card.id, "used")]
+    events = subject.tick(28_000)
+    assert [shown.play for shown in of(events, PromptShown)] == ["influence-claim"] and not of(events, PromptEnded)
 
 
 def test_plan_b_rows_do_not_change_under_the_eye():

@@ -22,14 +22,14 @@ AGENT = "Dana [/B]"
 ENV = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "COLUMNS": "200", "NO_COLOR": "1"}
 
 
-def assist(*arguments, home):
+def assist(*arguments, home, **environment):
     """Run the program; a traceback is never an answer."""
     answer = subprocess.run(
         [sys.executable, "-m", "assist", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=240,
-        env={**ENV, "HOME": str(home), "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": ""},
+        env={**ENV, "HOME": str(home), "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": "", **environment},
     )
     assert "Traceback" not in answer.stderr + answer.stdout, answer.stderr
     return answer
@@ -107,12 +107,22 @@ def test_records_are_listed_shown_and_exported(replayed, tmp_path):
     listed = assist("records", "list", "--data", data, home=home)
     call = re.search(r"\d{8}-\d{6}-[0-9a-f]{8}", listed.stdout)[0]
     assert "escalated" in listed.stdout and "recovered" in listed.stdout and AGENT in listed.stdout
+    narrow = assist("records", "list", "--data", data, home=home, COLUMNS="80")
+    assert f" {call} " in narrow.stdout and "…" not in narrow.stdout, "the id is what every other command asks for"
     shown = assist("records", "show", call, "--data", data, home=home)
     assert "Supervisor demand" in shown.stdout and "Call ended" in shown.stdout
     for name in ("r.json", "r.html"):
         assert assist("records", "export", call, "--out", tmp_path / name, "--data", data, home=home).returncode == 0
     assert json.loads((tmp_path / "r.json").read_text())["call"] == call
     assert "<mark>" in (tmp_path / "r.html").read_text()
+
+
+def test_the_demo_says_where_its_call_is_seen_once_its_pages_are_gone(tmp_path):
+    data = tmp_path / "data"
+    whisper = ("--recogniser", "whisper", "--model", MODEL)
+    answer = assist("demo", "--speed", "max", "--port", "0", "--data", data, *whisper, home=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.rstrip().endswith(f"to see this call on them: assist serve --data {data}")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +136,8 @@ def test_records_are_listed_shown_and_exported(replayed, tmp_path):
         (("replay", str(DEMO), "--speed", "-1"), "expected a number above 0, or max"),
         (("replay", str(DEMO), "--mono", "both"), "expected one of agent, customer, unknown"),
         (("replay", str(DEMO), "--recogniser", "whisper", "--model", "gigantic"), "gigantic"),
-        (("replay", str(DEMO), "--recogniser", "parrot"), "recogniser"),
+        (("replay", str(DEMO), "--recogniser", "parrot"), "--recogniser parrot: Input should be 'auto'"),
+        (("serve", "--port", "80800"), "assist: --port 80800: Input should be less than or equal to 65535"),
         (("replay", str(DEMO), "--playbook", "no-such-book"), "expected one of default"),
         (("listen", "--microphone", "no such device", "--far-end", "none such"), "device"),
         (("models", "fetch", "gigantic"), "gigantic"),

@@ -9,11 +9,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from assist.errors import AssistError
-from assist.events import Action, CallStarted, ConsentSet
+from assist.events import Action, CallStarted, ConsentSet, Recovery
 from assist.live.keeping import Keeper
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
+from assist.records.page import page
+from assist.records.record import read_record
 from assist.store.store import open_store
+from assist.wording import clock
 from audio.events import Speaker, Utterance
 from detectors.signals import Evidence, Level, LevelChange, Severity, Signal
 from tests.fault_rig import Sound, in_a_child, killed_after
@@ -82,6 +85,63 @@ def test_what_was_said_before_consent_is_not_kept_and_what_comes_after_is(tmp_pa
 
     asyncio.run(scene())
     assert not hits(tmp_path, BEFORE) and hits(tmp_path, AFTER)
+
+
+def test_the_level_and_the_clock_that_stand_when_consent_comes_are_kept_without_words(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path)
+        await stage.hear(said(f"I want to cancel my contract today {BEFORE}", 1_000), ms=3_000)
+        await stage.hear(said(f"and I will leave a one star review {BEFORE}", 4_000), ms=3_000)
+        before = stage.shown("clock")
+        await stage.hear(ms=4_000)
+        act(stage, "consent", "granted")
+        await stage.written()
+        assert stage.shown("clock").model_copy(update={"at_ms": before.at_ms}) == before and before.running
+        await stage.hear(said(f"so what now {AFTER}", 11_000), ms=2_000)
+        await stage.end()
+        record = read_record(stage.service.store.record(stage.call))
+        [step] = record.levels
+        assert (step.at_ms, step.level, step.because) == (record.consent[0].at_ms, "escalated", [])
+        assert (record.level_reached, record.level_at_end) == ("escalated", "escalated")
+        [run] = record.recovery
+        assert (run.started_ms, run.result) == (before.started_at_ms, "stopped")
+        assert run.started_ms < step.at_ms and run.took_ms == record.duration_ms - run.started_ms
+        assert f"the first {clock(step.at_ms)}" in page(record)
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, BEFORE, "cancel my", "one star") and hits(tmp_path, AFTER)
+
+
+def test_a_call_that_goes_on_is_at_the_level_at_which_it_was_though_its_words_came_before_consent(tmp_path):
+    async def first():
+        stage = await on_stage(tmp_path)
+        await stage.hear(said("I want to cancel my contract today", 1_000), ms=3_000)
+        await stage.hear(said("and I will leave a one star review", 4_000), ms=3_000)
+        act(stage, "consent", "granted")
+        await stage.hear(ms=15_000)
+        await stage.written()
+        since = stage.shown("clock").started_at_ms
+        stage.task.cancel()
+        await asyncio.gather(stage.task, return_exceptions=True)
+        await asyncio.to_thread(stage.service.store.close)
+        return stage.call, since
+
+    async def second(call, since):
+        service, ears = open_service(tmp_path)
+        source, heard = Source(), []
+        _, task = service.resume(call, source, listener=heard.append)
+        stage = Stage(service, ears, source, call, task, heard)
+        assert (service.calls[call].session.escalation.level, stage.shown("level").level) == ("escalated", "escalated")
+        for _ in range(15):
+            await stage.hear()
+        assert stage.shown("level").level == "recovering", "it comes down from there by time"
+        [run] = [event for event in heard if isinstance(event, Recovery)]
+        assert (run.what, run.at_ms - run.took_ms) == ("met", since)
+        await stage.end()
+        await service.close()
+
+    asyncio.run(second(*asyncio.run(first())))
 
 
 def test_words_from_before_consent_that_come_after_it_are_not_kept(tmp_path):
@@ -205,6 +265,7 @@ def test_nothing_stays_on_the_agents_page_of_a_call_that_was_not_kept(tmp_path):
         assert {"line", "steps", "notice"} <= shown()
         await stage.end()
         assert shown() == set() and set(stage.service.hub.snapshot("agent/Dana")) == {"call", "ended"}
+        assert stage.service.hub.latest(f"call/{stage.call}", "ended").record == ""
         await stage.close()
 
     asyncio.run(scene())

@@ -7,6 +7,8 @@ import pytest
 from assist.coach.offers import REQUEST_MS
 from assist.events import PlanMoved, PlanOffered, PromptShown, Recovery
 from assist.live.desk import Desk
+from assist.records.page import page
+from assist.records.record import read_record
 from audio.events import Speaker
 from overlay import doing
 from overlay.errors import OverlayError
@@ -131,6 +133,33 @@ def test_a_senior_agent_gives_what_another_must_ask_for(tmp_path, settings):
     run(scenario)
 
 
+@pytest.mark.parametrize("remedy", [True, False])
+def test_a_clock_that_a_yes_has_stopped_is_not_told_as_a_call_that_has_turned(remedy, tmp_path):
+    async def scenario():
+        stage, desk = await escalated(tmp_path)
+        if remedy:
+            await desk.do(DANA, plan(stage, "direct-line", "offered"))
+            await stage.hear(ms=2_000)
+            await desk.do(DANA, plan(stage, "direct-line", "accepted"))
+        else:
+            await stage.hear(said("okay thank you so much that really helps", 8_000), ms=4_000)
+            for _ in range(45):
+                await stage.hear()
+        assert stage.shown("level").level == ("escalated" if remedy else "recovering")
+        assert (stage.shown("clock").result, stage.shown("clock").by) == ("met", "remedy" if remedy else "")
+        await stage.end()
+        [run] = stage.service.store.record(stage.call)["recovery"]
+        took = f"{run['took_ms'] / 1000:.0f} s"
+        told = f"Remedy accepted after {took}, escalated at the end" if remedy else f"Recovered in {took}"
+        assert stage.shown("ended").summary == told
+        assert (run["result"], run["by"]) == ("met", "remedy" if remedy else "")
+        told = f"met{' by an accepted remedy' if remedy else ''}, {took}"
+        assert told in page(read_record(stage.service.store.record(stage.call)))
+        await stage.close()
+
+    run(scenario)
+
+
 def test_what_is_said_is_noted_without_a_click(tmp_path):
     async def scenario():
         stage, _ = await escalated(tmp_path)
@@ -228,6 +257,22 @@ def test_a_supervisor_who_takes_over_sees_what_the_customer_has_said(tmp_path):
         await stage.end()
         [handed] = stage.service.store.record(stage.call)["hand_offs"]
         assert (handed["to"], handed["said"][0][1]) == ("Maria", "I want to cancel my contract today")
+        await stage.close()
+
+    run(scenario)
+
+
+def test_whoever_reads_along_is_told_how_the_call_ended_and_an_erased_one_is_gone_from_there_too(tmp_path):
+    async def scenario():
+        stage, _ = await escalated(tmp_path)
+        hub, room = stage.service.hub, f"call/{stage.call}"
+        await stage.end()
+        assert set(hub.snapshot(room)) == {"call", "ended"}
+        ended = hub.latest(room, "ended")
+        assert (hub.latest(room, "call").agent, hub.latest(room, "call").state) == ("Dana", "ended")
+        assert (ended.record, ended.summary) == (stage.call, "Escalated at the end, 00:06")
+        stage.service.forget([stage.call])
+        assert hub.snapshot(room) == {}
         await stage.close()
 
     run(scenario)

@@ -85,7 +85,7 @@ def test_the_board_quiet_busy_and_read_along() -> None:
         async with stage() as here:
 
             async def empty(page: Page) -> None:
-                await expect(page.locator("#quiet")).to_contain_text("No calls yet")
+                await expect(page.locator("#quiet")).to_contain_text("No calls now")
 
             await checked(here, "/board", empty, width=1440, height=900)
             scenes.many_alerts(here.hub)
@@ -101,6 +101,14 @@ def test_the_board_quiet_busy_and_read_along() -> None:
 
             await checked(here, "/board", busy, width=720, height=900)
             await checked(here, "/board", read_along, width=1440, height=900)
+
+            async def over(page: Page) -> None:
+                await page.get_by_role("button", name="Dana: read along").click()
+                await page.locator("#lines li").last.wait_for()
+                scenes.over(here.hub)
+                await page.get_by_role("link", name="Open record").wait_for()
+
+            await checked(here, "/board", over, width=1440, height=900)
 
     play(scene)
 

@@ -20,7 +20,7 @@ def test_the_board_puts_the_worst_first_keeps_its_order_and_says_when_all_is_qui
     async def scene() -> None:
         async with stage() as here:
             page = await here.page("/board", width=1440, height=900)
-            await expect(page.locator("#quiet")).to_contain_text("No calls yet")
+            await expect(page.locator("#quiet")).to_contain_text("No calls now")
             scenes.board(here.hub)
             await expect(page.locator("#quiet")).to_have_text("All quiet. Nobody needs you.")
             names = page.locator("#rows .name")
@@ -137,6 +137,30 @@ def test_the_board_is_worked_by_keyboard_alone() -> None:
             await page.keyboard.press("Escape")
             await page.keyboard.press("Escape")
             await here.doing(do="watch", call=calls[1], on=False)
+
+    play(scene)
+
+
+def test_a_call_that_ends_while_it_is_read_along_says_how_and_where_its_record_is() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.reading(here.hub)
+            page = await here.page("/board", width=1440, height=900)
+            await page.get_by_role("button", name="Dana: read along").click()
+            await expect(page.locator("#lines li")).not_to_have_count(0)
+            scenes.over(here.hub)
+            await expect(page.locator("#pane-level")).to_have_text("Call over")
+            await expect(page.locator("#pane-who")).to_have_text("Dana · Billing")
+            await expect(page.locator("#over p")).to_have_text("Recovered in 58 s")
+            link = page.get_by_role("link", name="Open record")
+            await expect(link).to_have_attribute("href", "/review/2026-11-24-dana-1")
+            for gone in ("#talk", "#heard-box", "#tell"):
+                await expect(page.locator(gone)).to_be_hidden()
+            await page.get_by_role("button", name="Tom: read along").click()
+            await expect(page.locator("#over")).to_be_hidden()
+            await expect(page.locator("#tell")).to_be_visible()
+            assert here.complaints == []
 
     play(scene)
 

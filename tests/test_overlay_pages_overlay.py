@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from overlay.hub import Hub
-from overlay.messages import Health, Line, Next, Notice, Plan
+from overlay.messages import ConsentNow, Health, LevelNow, Line, Next, Notice, Plan
 from tests import overlay_scenes as scenes
 from tests.overlay_stage import CHROMIUM, play, stage
 
@@ -357,21 +357,77 @@ def test_how_well_it_is_heard_is_said_honestly(health: Health, word: str, text: 
     play(scene)
 
 
+def test_only_in_a_calm_call_is_there_nothing_to_do() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.calm(here.hub)
+            page = await here.page("/agent/dana")
+            await expect(page.locator("#card")).to_have_text("Nothing to do. Just listen.")
+            for level in ("tense", "escalated", "recovering"):
+                here.hub.show(ROOM, "level", LevelNow(level=level, score=60, at_ms=42_000, course=[]))
+                await expect(page.locator("#level")).to_have_text(level.capitalize())
+                await expect(page.locator("#card")).to_have_text("Stay with them. H asks for help.")
+            here.hub.show(ROOM, "steps", scenes.STEPS)
+            await expect(page.locator("#card")).to_have_text("Next step: Redirect")
+
+    play(scene)
+
+
+def test_whether_a_call_is_kept_and_who_comes_to_help_is_read_whole_in_a_narrow_window() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.consent(here.hub)
+            page = await here.page("/agent/dana", width=380)
+            cut = "(node) => node.scrollWidth > node.clientWidth || node.scrollHeight > node.clientHeight + 1"
+            for said, heard, kept, text in (
+                ("unknown", True, False, "Not kept: consent not known"),
+                ("unknown", True, True, "Kept: consent not known"),
+                ("unknown", False, False, "Not heard: consent not known"),
+                ("refused", False, False, "Not heard: consent refused"),
+                ("granted", True, True, "Kept: consent given"),
+            ):
+                now = {"consent": said, "heard": heard, "kept": kept, "by": "settings"}
+                here.hub.show(ROOM, "consent", ConsentNow.model_validate(now))
+                await expect(page.locator("#agreed")).to_have_text(text)
+                assert not await page.locator("#agreed").evaluate(cut), text
+            for text in ("Supervisor is on it", "Everybody has been asked", "Waiting for a supervisor"):
+                here.hub.show(ROOM, "notice/handled", Notice(kind="handled", text=text))
+                await expect(page.locator("#help")).to_have_text(f"H {text}")
+                assert not await page.locator("#help span").evaluate(cut), text
+
+    play(scene)
+
+
 def test_consent_is_asked_for_kept_and_taken_back_by_key() -> None:
     async def scene() -> None:
         async with stage() as here:
             scenes.consent(here.hub)
             page = await here.page("/agent/dana")
-            await expect(page.locator("#agreed")).to_have_text("Consent not known: heard, but not kept")
+            await expect(page.locator("#agreed")).to_have_text("Not kept: consent not known")
             await page.keyboard.press("c")
             await here.doing(do="consent", consent="granted")
             scenes.consent(here.hub, "granted")
-            await expect(page.locator("#agreed")).to_have_text("Consent given: this call is kept")
+            await expect(page.locator("#agreed")).to_have_text("Kept: consent given")
             await page.keyboard.press("n")
             await expect(page.locator("#strip")).to_have_text("N again erases this call and stops listening.")
             await page.keyboard.press("n")
             await here.doing(do="consent", consent="refused")
             assert [do.consent for _, do in here.done if do.do == "consent"] == ["granted", "refused"]
+
+    play(scene)
+
+
+def test_a_remedy_that_was_accepted_is_no_call_that_has_turned() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.remedied(here.hub)
+            page = await here.page("/agent/dana")
+            await expect(page.locator("#ring text")).to_have_text("✓5")
+            await expect(page.locator("#ring")).to_have_attribute("title", "Remedy accepted after 5 s")
+            await expect(page.locator("#ring")).not_to_have_class(re.compile("met"))
+            scenes.recovering(here.hub)
+            await expect(page.locator("#ring")).to_have_class(re.compile("met"))
+            await expect(page.locator("#ring")).to_have_attribute("title", "Turned in 38 s")
 
     play(scene)
 
@@ -509,7 +565,7 @@ def test_the_focus_stays_where_it_was_when_what_it_was_on_goes() -> None:
             await expect(card.locator(".title")).to_have_text("Warn once")
             await expect(card).to_be_focused()
             here.hub.drop(ROOM, "prompt")  # nobody reads it: it goes at once
-            await expect(card).to_have_text("Nothing to do. Just listen.")
+            await expect(card).to_have_text("Next step: Redirect")
             await expect(card).to_be_focused()
             here.hub.show(ROOM, "prompt", urgent.model_copy(update={"id": "p5"}))
             await card.get_by_role("button", name="Used").focus()
@@ -536,7 +592,7 @@ def test_a_running_figure_is_seen_and_not_read_out() -> None:
                 here.hub.show(ROOM, "health", scenes.health(state="behind", lag_ms=lag_ms))
                 await expect(page.locator("#hearing")).to_have_text(f"Behind {lag_ms // 1000} s")
             board = await here.page("/board", script=READ_OUT)
-            await expect(board.locator("#quiet")).to_contain_text("No calls yet")
+            await expect(board.locator("#quiet")).to_contain_text("No calls now")
             for each in (page, board):
                 await each.context.set_offline(True)
             await here.stop()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
+from overlay.identity import Identity
+from overlay.records import Trends, TrendsAsked, Week
 from tests.overlay_records import Shelf, incident, recorded
 from tests.overlay_stage import CHROMIUM, play, stage
 
@@ -52,6 +56,36 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
             await page.go_back()
             await expect(page.locator("#record h2")).to_have_text("Claim refused twice")
             assert here.complaints == []
+
+    play(scene)
+
+
+def test_a_clock_that_a_remedy_has_stopped_is_named_so_beside_the_level() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        run = {"started_ms": 249_000, "limit_ms": 60_000, "result": "met", "took_ms": 4_700, "by": "remedy"}
+        shelf.records["2026-11-24-dana-1"] = incident(recovery=[run])
+        async with stage(records=shelf) as here:
+            page = await here.page("/review/2026-11-24-dana-1", width=1440, height=900)
+            await expect(page.locator("#side")).to_contain_text("remedy accepted after 5 s, met (goal 60 s)")
+
+    play(scene)
+
+
+def test_what_came_before_consent_is_drawn_as_not_kept_and_never_as_calm() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        consent = {"at_ms": 63_000, "consent": "granted", "by": "Dana", "policy": "all-party"}
+        stood = {"at_ms": 63_000, "level": "escalated", "score": 78, "because": []}
+        shelf.records["2026-11-24-dana-1"] = incident(consent=[consent], levels=[stood])
+        async with stage(records=shelf) as here:
+            page = await here.page("/review/2026-11-24-dana-1", width=1440, height=900)
+            await expect(page.locator(".flag")).to_contain_text("The first 01:03 were not kept")
+            bands = page.locator(".timeline rect")
+            drawn = [
+                (await band.get_attribute("class"), await band.get_attribute("width")) for band in await bands.all()
+            ]
+            assert [name for name, width in drawn if float(width or 0) > 0] == ["unkept", "escalated"]
 
     play(scene)
 
@@ -131,6 +165,32 @@ def test_trends_are_plots_with_their_figures_beside_them() -> None:
             await page.locator("[name=weeks]").select_option("4 weeks")
             await expect(page.locator(".plot").first.locator("rect.escalated")).to_have_count(5)
             await expect(page.locator(".bars li").first).to_contain_text("Late fee after missed visits")
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_weeks_without_a_call_have_no_share_rather_than_none_that_turned() -> None:
+    class Beginning(Shelf):
+        """Calls in the fifth, the sixth and the last of the weeks."""
+
+        async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
+            made = await super().trends(who, asked)
+            weeks = [week if n in (4, 5, 11) else Week(starts=week.starts) for n, week in enumerate(made.weeks)]
+            return made.model_copy(update={"weeks": weeks})
+
+    async def scene() -> None:
+        async with stage(records=Beginning()) as here:
+            page = await here.page("/trends", width=1440, height=900)
+            turned = page.get_by_role("region", name="What became of escalated calls")
+            line = str(await turned.locator("svg[role=img] .line").first.get_attribute("d"))
+            assert [step for step in line if step.isalpha()] == ["M", "L", "M", "h"]
+            label = str(await turned.get_by_role("img").get_attribute("aria-label"))
+            assert "calm again at the end 59 % at first, 95 % last" in label
+            await turned.locator("summary").click()
+            await expect(turned.locator("tbody tr").first.locator("td")).to_have_text([re.compile("Sep"), "–", "–"])
+            of_hundred = page.get_by_role("region", name="Of 100 calls")
+            await expect(of_hundred.locator("tbody tr").first.locator("td")).to_have_text([re.compile("Sep"), "–", "–"])
             assert here.complaints == []
 
     play(scene)

@@ -22,9 +22,17 @@ class RecoveryClock:
         self._since, self._missed = now_ms, False
         return [Recovery(now_ms, "started", RECOVERY_MS)]
 
-    def recovered(self, now_ms: int) -> list[Recovery]:
-        """A remedy was accepted, or the level came down."""
-        return self._stop(now_ms, "missed" if self._missed else "met")
+    def standing(self, now_ms: int) -> list[Recovery]:
+        """How it runs now, for a log that begins here."""
+        if self._since is None:
+            return []
+        took_ms = now_ms - self._since
+        missed = [Recovery(now_ms, "missed", RECOVERY_MS, took_ms)] if self._missed else []
+        return [Recovery(now_ms, "started", RECOVERY_MS, took_ms), *missed]
+
+    def recovered(self, now_ms: int, by: str = "") -> list[Recovery]:
+        """A remedy was accepted (`by`: "remedy"), or the level came down."""
+        return self._stop(now_ms, "missed" if self._missed else "met", by)
 
     def cancel(self, now_ms: int) -> list[Recovery]:
         """The call is over, or had not escalated after all."""
@@ -37,8 +45,8 @@ class RecoveryClock:
         self._missed = True
         return [Recovery(now_ms, "missed", RECOVERY_MS, now_ms - self._since)]
 
-    def _stop(self, now_ms: int, what: str) -> list[Recovery]:
+    def _stop(self, now_ms: int, what: str, by: str = "") -> list[Recovery]:
         if self._since is None:
             return []
         since, self._since = self._since, None
-        return [Recovery(now_ms, what, RECOVERY_MS, now_ms - since)]
+        return [Recovery(now_ms, what, RECOVERY_MS, now_ms - since, by)]

@@ -142,6 +142,12 @@ class Coach:
             events += self._place.want(wish, now_ms)
         return events + self._show_plan(now_ms, anew=change.level is Level.ESCALATED)
 
+    def stand(self, level: Level, clock_since_ms: int | None) -> None:
+        """Go on from this level; the clock has been running since then, or is not."""
+        self._level = level
+        if clock_since_ms is not None:
+            self._clock.start(clock_since_ms)
+
     def withdraw(self, key: str, now_ms: int, instead: Sequence[Signal] = ()) -> list[Event]:
         """The words under a signal did not hold; `instead`: the same finding under another key."""
         for known in self._heard.values():
@@ -181,6 +187,7 @@ class Coach:
                 events += self._accepted(now_ms, action.target, by_hand=True)
             case "plan-refused":
                 self._offers.answer(action.target)
+                events += self._offer_answered(now_ms, action.target)
             case "plan-answered":
                 allowed = action.detail.startswith("allowed")
                 events += self._offers.decide(action.target, action.who, allowed=allowed, now_ms=now_ms)
@@ -217,11 +224,15 @@ class Coach:
         self._follow_ups.forget(since_ms)
         self._handed = {to: noted for to, noted in self._handed.items() if noted.at_ms <= since_ms}
 
-    def consented(self, now_ms: int) -> None:
-        """Only from now on may be kept what is said: no hand-over tells and no card quotes what was said before."""
+    def consented(self, now_ms: int) -> list[Event]:
+        """Only from now on may be kept what is said: no hand-over tells and no card quotes what was said before.
+
+        The clock that runs is told, for the log.
+        """
         self._consented_ms = now_ms
         self.forget(-1)
         self._place.unquote()
+        return [*self._clock.standing(now_ms)]
 
     def story(self) -> tuple[tuple[int, str], ...]:
         """What the customer has said so far: call time in ms and their words."""
@@ -285,7 +296,7 @@ class Coach:
 
     def _accepted(self, now_ms: int, option: str, *, by_hand: bool) -> list[Event]:
         """The customer has taken it: the clock stops, and what needs a time of its own becomes a follow-up."""
-        events: list[Event] = [*self._clock.recovered(now_ms)]
+        events: list[Event] = [*self._clock.recovered(now_ms, "remedy"), *self._offer_answered(now_ms, option)]
         given = self.playbook.option(option)
         if given is not None:
             self._given.append(given.title)
@@ -295,6 +306,13 @@ class Coach:
             if given.then and (timeless or not given.timed):
                 events += self._place.want(after_option(given, now_ms, called_for=by_hand), now_ms)
         return events
+
+    def _offer_answered(self, now_ms: int, option: str) -> list[Event]:
+        """The customer has answered: the card that offers it has been of use, and makes room."""
+        known, shown = self.playbook.option(option), self._place.shown
+        if known is None or shown is None or shown.play != from_option(self.playbook, known, now_ms).topic:
+            return []
+        return self._place.end(now_ms, "used")
 
     def _brings_in(self, option: str) -> bool:
         known = self.playbook.option(option)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.table import Column, Table
 from rich.text import Text
 
 from assist.privacy.consent import Consent
@@ -64,6 +65,11 @@ def group(name: str, help: str) -> typer.Typer:
     sub = typer.Typer(help=help, no_args_is_help=True)
     app.add_typer(sub, name=name)
     return sub
+
+
+def listing(key: str, *columns: str) -> Table:
+    """For a terminal of any width: the first column, by which a row is asked for, stays whole; nothing else is cut."""
+    return Table(Column(key, no_wrap=True), *(Column(name, overflow="fold") for name in columns))
 
 
 def fail(text: str, code: str = "") -> NoReturn:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from assist.commands.app import (
     AgentOption,
@@ -20,6 +19,7 @@ from assist.commands.app import (
     app,
     console,
     fail,
+    listing,
     speed_of,
 )
 from assist.settings import load_settings
@@ -147,7 +147,7 @@ def devices() -> None:
     """List sound devices and mark those that carry the far end (the customer)."""
     from audio.devices import list_devices
 
-    table = Table("No.", "Device", "System", "Inputs", "Rate", "Carries")
+    table = listing("No.", "Device", "System", "Inputs", "Rate", "Carries")
     for device in list_devices():
         carries = "far end (customer)" if device.far_end else "microphone (agent)" if device.inputs else "–"
         if device.default:

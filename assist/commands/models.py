@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from assist.commands.app import (
     ConfigOption,
     DataOption,
     console,
     group,
+    listing,
 )
 from assist.settings import load_settings
 
@@ -26,7 +26,7 @@ def models_list(data: DataOption = None, config: ConfigOption = None) -> None:
     from audio.models import KNOWN_MODELS, find_model
 
     settings = load_settings(config, data=data)
-    table = Table("Model", "On this machine")
+    table = listing("Model", "On this machine")
     for name in KNOWN_MODELS:
         found = find_model(name, models_dir=settings.models_dir)
         table.add_row(name, str(found) if found else "–")

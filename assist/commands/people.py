@@ -6,9 +6,8 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from assist.commands.app import ConfigOption, DataOption, app, console, fail, group, store_of
+from assist.commands.app import ConfigOption, DataOption, app, console, fail, group, listing, store_of
 from assist.settings import load_settings
 
 users_app = group("users", "People who may log in: add, list, remove, passwd, role.")
@@ -44,7 +43,7 @@ def users_add(
 def users_list(data: DataOption = None, config: ConfigOption = None) -> None:
     """Everyone who may log in."""
     store = store_of(load_settings(config, data=data))
-    table = Table("Name", "Role", "Changed")
+    table = listing("Name", "Role", "Changed")
     for user in store.people.users():
         table.add_row(user.name, user.role, user.changed_at)
     store.close()
@@ -117,7 +116,7 @@ def audit(
     settings = load_settings(config, data=data)
     store = store_of(settings)
     log = open_audit(store.people, settings.data)
-    table = Table("No.", "When (UTC)", "Who", "Role", "What", "Of", "")
+    table = listing("No.", "When (UTC)", "Who", "Role", "What", "Of", "")
     for row in store.people.audit(newest=limit):
         entry = row.entry
         said = (entry.who, entry.role, entry.what, entry.target, entry.detail)

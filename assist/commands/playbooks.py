@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from assist.commands.app import (
     console,
     fail,
     group,
+    listing,
 )
 
 playbook_app = group("playbook", "Playbooks: list, show, copy, check, compare, try on written calls.")
@@ -25,7 +25,7 @@ def playbook_list() -> None:
     """The shipped playbooks."""
     from assist.coach.playbook import list_playbooks, load_playbook
 
-    table = Table("Name", "Method", "Version", "When to choose it")
+    table = listing("Name", "Method", "Version", "When to choose it")
     for name in list_playbooks():
         book = load_playbook(name)
         table.add_row(name, book.name, book.version, book.about)

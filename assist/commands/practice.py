@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from assist.commands.app import (
     AgentOption,
@@ -18,6 +17,7 @@ from assist.commands.app import (
     RecogniserOption,
     app,
     console,
+    listing,
 )
 from assist.settings import load_settings
 
@@ -45,7 +45,7 @@ def practice(
     from assist.practice.script import list_scripts, load_script
 
     if not call:
-        table = Table("Practice call", "Title", "What there is to practise")
+        table = listing("Practice call", "Title", "What there is to practise")
         for name in list_scripts():
             script = load_script(name)
             table.add_row(name, script.title, script.aim)

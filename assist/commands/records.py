@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
 
 from assist.commands.app import (
     CallArgument,
@@ -17,6 +16,7 @@ from assist.commands.app import (
     console,
     fail,
     group,
+    listing,
     store_of,
 )
 from assist.settings import load_settings
@@ -30,7 +30,7 @@ def records_list(
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Finished calls, newest first."""
+    """Finished calls, newest first; an id begins with the day and the time at which its call began."""
     from assist.store.searching import RecordQuery
     from assist.wording import clock
 
@@ -38,12 +38,11 @@ def records_list(
     found = store.digests(RecordQuery(limit=limit))
     said = store.said([digest["call"] for digest in found])
     store.close()
-    table = Table("Call", "Started", "Agent", "Level reached", "Outcome", "Signals", "Length")
+    table = listing("Call", "Agent", "Level reached", "Outcome", "Signals", "Length")
     for digest in found:
         outcomes = [review.text for review in said.get(digest["call"], ()) if review.kind == "outcome"]
         table.add_row(
             digest["call"],
-            digest["started_at"][:19],
             digest["agent"],
             digest["level_reached"],
             outcomes[-1] if outcomes else digest["outcome"],
@@ -118,7 +117,7 @@ def records_columns() -> None:
     """The columns of the CSV and what they mean."""
     from assist.records.export import COLUMNS
 
-    table = Table("Column", "What it holds")
+    table = listing("Column", "What it holds")
     for column in COLUMNS:
         table.add_row(column.name, column.meaning)
     console.print(table)
@@ -169,7 +168,7 @@ def followups(
         found = [each for each in open_followups(store) if owner in ("", each.owner)]
     finally:
         store.close()
-    table = Table(Column("Follow-up", no_wrap=True), "What", "Due", "Means", "Owner")
+    table = listing("Follow-up", "What", "Due", "Means", "Owner")
     for each in found:
         means = f"{each.at:%Y-%m-%d %H:%M}" if each.at is not None else str(each.day or "–")
         table.add_row(each.name, each.what, each.due or "no time named", means, each.owner)

@@ -113,6 +113,9 @@ def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bo
             if _on_a_terminal():
                 console.print(f"Review it at {service.address}/review/{call} – Ctrl-C ends the program.", markup=False)
                 await _until_stopped()
+            own = settings.data == Settings().data
+            later = "assist serve" if own else f"assist serve --data {settings.data}"
+            console.print(f"The pages end here; to see this call on them: {later}", markup=False, soft_wrap=True)
 
     _run(run)
 

@@ -20,7 +20,7 @@ from assist.live.call import Ears, LiveCall
 from assist.live.hearing import Hearing
 from assist.live.keeping import Keeper
 from assist.live.outset import Outset, began_at, new_id
-from assist.live.resuming import rebuild, resumes_ms, resumes_unkept_ms
+from assist.live.resuming import rebuild, resumes_ms, resumes_unkept_ms, stand
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.privacy.recordings import Tape
 from assist.records.filing import close_interrupted, file_record
@@ -157,6 +157,7 @@ class Service:
         offset_ms = resumes_ms(started, last, now or datetime.now(UTC))
         session = self.outset.session(started)
         rebuild(session, events)
+        stand(session, events)
         session.now_ms = offset_ms
         cuts = sum(isinstance(event, CallEnded) for event in events)
         live = LiveCall(

@@ -273,12 +273,12 @@ class Session:
         """What is known about consent changes; where nothing may be heard any more, nothing stays in memory either."""
         heard, kept = self.gate.heard, self.gate.kept
         self.gate = replace(self.gate, consent=consent, by=by)
+        events: list[Event] = [self._consent_event()]
         if self.gate.kept and not kept:
             self._kept_from_ms = self.now_ms
-            self.coach.consented(self.now_ms)
+            events += [*self._standing(), *self.coach.consented(self.now_ms)]
         if self.gate.heard and not heard:
             self._listen_again()
-        events: list[Event] = [self._consent_event()]
         if not self.gate.heard:
             for key in list(self._signals):
                 events += self._unsay(key)
@@ -288,6 +288,11 @@ class Session:
             self._provisional.clear()
             self.coach.forget(-1)
         return events
+
+    def _standing(self) -> list[Event]:
+        """The level at which the log begins, without the words that led to it."""
+        level, score = self.escalation.level, round(self.escalation.score, 1)
+        return [LevelChange(self.now_ms, level, level, score, ())] if level is not Level.CALM else []
 
     def _consent_event(self) -> ConsentSet:
         return ConsentSet(self.now_ms, self.gate.consent, self.gate.by, self.gate.policy)

@@ -68,7 +68,7 @@ class Terminal:
                 )
             case SignalWithdrawn():
                 self._line(event.at_ms, "  heard", f"[dim]withdrawn: {escape(event.key)}[/]")
-            case LevelChange():
+            case LevelChange() if event.level is not event.before:
                 colour = COLOURS[event.level]
                 self._line(event.at_ms, "  level", f"[bold {colour}]{ICONS[event.level]} {event.level.capitalize()}[/]")
             case PromptShown():
@@ -96,8 +96,9 @@ class Terminal:
                 self._line(
                     event.at_ms, "  ✓ step", f"[green]{label(event.step)}[/] “{escape(event.words or event.by)}”"
                 )
-            case Recovery():
+            case Recovery() if event.what != "started" or not event.took_ms:
                 took = f" after {event.took_ms / 1000:.0f} s" if event.took_ms else ""
+                took += ", a remedy accepted" if event.by == "remedy" else ""
                 self._line(
                     event.at_ms, "  clock", f"[blue]recovery {event.what}{took}[/] (goal {event.limit_ms // 1000} s)"
                 )

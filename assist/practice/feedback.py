@@ -82,7 +82,8 @@ def _clock(events: Sequence[Event]) -> str:
     for run in runs:
         if run.what == "met":
             took, goal = run.took_ms / 1000, run.limit_ms // 1000
-            return f"calmer {took:.0f} s after it escalated at {clock(started)} (goal {goal} s)"
+            what = "a remedy accepted" if run.by == "remedy" else "calmer"
+            return f"{what} {took:.0f} s after it escalated at {clock(started)} (goal {goal} s)"
     ended = next((run for run in runs if run.what in ("missed", "stopped") and run.took_ms), None)
     if ended is not None and ended.what == "missed":
         return f"not calmer within {ended.limit_ms // 1000} s of {clock(started)}, when it escalated"

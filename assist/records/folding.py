@@ -147,11 +147,11 @@ class _Folding:
                 else:
                     self.steps.pop(event.step, None)
             case Recovery(what="started"):
-                self.recovery.append({"started_ms": event.at_ms, "limit_ms": event.limit_ms})
+                self.recovery.append({"started_ms": event.at_ms - event.took_ms, "limit_ms": event.limit_ms})
             case Recovery():
                 if self.recovery:
                     result = self.recovery[-1].get("result") or event.what
-                    self.recovery[-1] |= {"result": result, "took_ms": event.took_ms}
+                    self.recovery[-1] |= {"result": result, "took_ms": event.took_ms, "by": event.by}
             case FollowUpNoted():
                 self.follow_ups[event.id] = FollowUp(
                     id=event.id,

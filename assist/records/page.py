@@ -191,12 +191,14 @@ def _made(record: IncidentRecord) -> str:
         for each in record.pauses
     )
     heard = ", ".join(f"{what.replace('.', ' ')} {clock(ms)}" for what, ms in record.accounted_ms.items())
+    unkept_ms = record.consent[0].at_ms if record.consent else 0
     seal = f"{record.seal.events} events, sha256 {record.seal.sha256}" if record.seal else ""
     return (
         '<div class="small">'
         + _lines(
             " · ".join(f"{key} {value}" for key, value in record.versions.items()),
             f"Masked before it was kept: {masked or 'nothing'}",
+            f"Not kept, consent came then: the first {clock(unkept_ms)}" if unkept_ms else "",
             f"Paused, nothing heard or kept: {pauses}" if pauses else "",
             f"Time of each channel: {heard}" if heard else "",
             f"Transcribed after the call, nobody was prompted: {_late(record)}" if record.transcribed_late else "",
@@ -221,7 +223,8 @@ def _recovery(record: IncidentRecord) -> str:
     for run in record.recovery:
         took = f"{run.took_ms / 1000:.0f} s" if run.took_ms else "no end heard"
         goal = run.limit_ms / 1000
-        lines.append(f"from {clock(run.started_ms)}: {run.result or 'not ended'}, {took} (goal {goal:.0f} s)")
+        by = " by an accepted remedy" if run.by == "remedy" else ""
+        lines.append(f"from {clock(run.started_ms)}: {run.result or 'not ended'}{by}, {took} (goal {goal:.0f} s)")
     return "; ".join(lines)
 
 

@@ -241,6 +241,7 @@ class RecoveryTime(_Part):
     limit_ms: int
     result: str = Field("", description="met, missed or stopped")
     took_ms: int | None = None
+    by: str = Field("", description="remedy: an accepted one stopped it; empty: the level came down, or nothing did")
 
 
 class IncidentRecord(_Part):

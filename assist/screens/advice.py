@@ -127,12 +127,15 @@ class Advice:
         """The recovery clock starts or ends."""
         if event.what == "started":
             self.clock = messages.Clock(
-                running=True, limit_ms=event.limit_ms, started_at_ms=event.at_ms, at_ms=event.at_ms
+                running=True,
+                limit_ms=event.limit_ms,
+                started_at_ms=event.at_ms - event.took_ms,
+                at_ms=event.at_ms,
             )
         elif self.clock is not None:
             result = self.clock.result or event.what
             self.clock = messages.Clock.model_validate(
-                self.clock.model_dump() | {"running": False, "result": result, "at_ms": event.at_ms}
+                self.clock.model_dump() | {"running": False, "result": result, "at_ms": event.at_ms, "by": event.by}
             )
         if self.clock is not None:
             self.rooms.tell("clock", self.clock)

@@ -145,7 +145,7 @@ class CallPages:
         return [max(prompt.at_ms - max(ends), 0)] if ends else []
 
     def end(self, wrapup: messages.WrapUp | None) -> None:
-        """The agent's page offers the record with its wrap-up, the board forgets the call.
+        """The agent's page offers the record with its wrap-up, the board forgets the call; readers see how it ended.
 
         None: nothing was kept, and nothing of it stays on the page.
         """
@@ -162,6 +162,8 @@ class CallPages:
         for alert in self.cards.open:
             self.hub.drop("board", f"alert/{self.started.call}-{alert}")
         self.hub.clear(self.rooms.call)
+        self.hub.show(self.rooms.call, "call", self._call("ended"))
+        self.hub.show(self.rooms.call, "ended", ended)
 
     def _said(self, said: Utterance | Hypothesis) -> None:
         if said.settled:
@@ -180,7 +182,9 @@ class CallPages:
             self._show_row()
 
     def _level_changed(self, change: LevelChange) -> None:
-        self.level, self._since_ms, self._score = change.level, change.at_ms, change.score
+        if change.level is not self.level:
+            self.level, self._since_ms = change.level, change.at_ms
+        self._score = change.score
         self.now_ms = max(self.now_ms, change.at_ms)
         self._course.append((change.at_ms, round(change.score, 1)))
         if change.because:
@@ -269,9 +273,12 @@ class CallPages:
 
     def _summary(self) -> str:
         ran = self.advice.clock
-        if ran is not None and ran.result == "met":
-            return f"Recovered in {(ran.at_ms - ran.started_at_ms) / 1000:.0f} s"
-        return f"{self.level.value.capitalize()} at the end, {clock(self.now_ms)}"
+        if ran is None or ran.result != "met":
+            return f"{self.level.value.capitalize()} at the end, {clock(self.now_ms)}"
+        took = f"{(ran.at_ms - ran.started_at_ms) / 1000:.0f} s"
+        if ran.by == "remedy":
+            return f"Remedy accepted after {took}, {self.level.value} at the end"
+        return f"Recovered in {took}"
 
     def _show_alerts(self, alerts: list[messages.Alert]) -> None:
         """The board shows what became of each alert, the agent's page who is asked for it and who has it."""

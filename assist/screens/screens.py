@@ -24,6 +24,9 @@ from overlay.hub import Hub
 
 log = logging.getLogger("assist")
 
+OVER = 100
+"""Calls that are over and whose end is still told to whoever read them along."""
+
 
 @contextlib.contextmanager
 def _harmless() -> Iterator[None]:
@@ -49,6 +52,7 @@ class Screens:
     turn_ms: int = 20_000
     """How long one supervisor is asked about an alert before the next one is."""
     _calls: dict[str, CallPages] = field(default_factory=dict)
+    _over: deque[str] = field(default_factory=deque)
     _agents: set[str] = field(default_factory=set)
     """Everybody who has had a call."""
     _shown: int = 0
@@ -102,6 +106,9 @@ class Screens:
         pages = self._calls.pop(call, None)
         if pages is not None:
             pages.end(wrapup)
+            self._over.append(call)
+            if len(self._over) > OVER:
+                self._leave(self._over[0])
             self._quality()
 
     def wrapped_up(self, agent: str, wrapup: messages.WrapUp) -> None:
@@ -110,10 +117,16 @@ class Screens:
             self.hub.show(room_of(agent), "wrapup", wrapup)
 
     def forget(self, calls: Collection[str]) -> None:
-        """These calls, which are over, are being erased: no agent's page shows one of them any more."""
+        """These calls, which are over, are being erased: no page shows one of them any more."""
+        for call in [call for call in self._over if call in calls]:
+            self._leave(call)
         for agent in self._agents:
             if (call := self._on_page(agent)) in calls and call not in self._calls:
                 self.waiting(agent)
+
+    def _leave(self, call: str) -> None:
+        self._over.remove(call)
+        self.hub.clear(f"call/{call}")
 
     def _on_page(self, agent: str) -> str:
         """The call on an agent's page, live or over; empty while there is none."""

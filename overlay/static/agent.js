@@ -133,9 +133,9 @@ function drawConsent(value) {
   put(place, "class", `consent ${value.consent}`);
   find("grant").hidden = value.consent === "granted";
   find("refuse").hidden = value.consent === "refused";
-  const what = value.heard ? value.kept ? "this call is kept" : "heard, but not kept" : "not heard, not kept";
-  const said = { unknown: "Consent not known", granted: "Consent given", refused: "Consent refused" }[value.consent];
-  write(find("agreed"), `${said}: ${what}`);
+  // What follows from it stands first: that must be read in a narrow window.
+  const what = value.heard ? value.kept ? "Kept" : "Not kept" : "Not heard";
+  write(find("agreed"), `${what}: consent ${{ unknown: "not known", granted: "given", refused: "refused" }[value.consent]}`);
   return true;
 }
 
@@ -165,8 +165,10 @@ function drawClocks() {
   const limit = value.limit_ms;
   const left = limit - ((shows === "met" ? value.at_ms : callTime()) - value.started_at_ms);
   const part = shows === "met" ? 1 : Math.max(0, Math.min(1, left / limit));
-  ring.classList.toggle("met", shows === "met");
-  put(ring, "title", shows === "met" ? `Turned in ${Math.round((limit - left) / 1000)} s` : "Seconds left of the first minute");
+  // A remedy that was accepted stops the clock; whether the call has turned is for the level to say.
+  const turned = value.by !== "remedy";
+  ring.classList.toggle("met", shows === "met" && (turned || now("level")?.level !== "escalated"));
+  put(ring, "title", shows === "met" ? `${turned ? "Turned in" : "Remedy accepted after"} ${Math.round((limit - left) / 1000)} s` : "Seconds left of the first minute");
   put(ring.querySelector(".left"), "stroke-dasharray", `${(part * 100).toFixed(1)} 100`);
   write(ring.querySelector("text"), shows === "met" ? `✓${Math.round((limit - left) / 1000)}` : left >= 0 ? String(Math.ceil(left / 1000)) : `+${Math.floor(-left / 1000)}`);
 }

@@ -58,7 +58,9 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     if (call.state === "ended") return "";
     if (health === "paused") return "Paused. Nothing is heard or kept.";
     if (health === "lost" || health === "untranscribed") return "Nothing can be heard now. You are on your own for a moment; H asks for help.";
-    return "Nothing to do. Just listen.";
+    if ((now("level")?.level ?? "calm") === "calm") return "Nothing to do. Just listen.";
+    const step = now("steps")?.steps.find((each) => each.current && !each.done);
+    return step ? `Next step: ${step.title}` : "Stay with them. H asks for help.";
   }
 
   function drawPrompt(prompt, at) {

@@ -75,7 +75,7 @@ export function needs({ link, board, running, act, choose, calls }) {
     const over = alerts.map(([, value]) => value.body).filter((alert) => alert.how).sort((a, b) => b.at_ms - a.at_ms)[0];
     write(find("quiet"), calls()
       ? ["All quiet. Nobody needs you.", over && `Last: ${over.agent}, ${over.how}${over.by ? ` by ${over.by === me() ? "you" : over.by}` : ""}.`].filter(Boolean).join(" ")
-      : "No calls yet. They show here by themselves.");
+      : "No calls now. They show here by themselves.");
   }
 
   function makeCard(key, value, first) {

@@ -1,6 +1,6 @@
 // One call read along: its words, what was heard, what supervisors have done, and a line to the agent's screen.
 
-import { chip, clock, find, h, transcript, write } from "./shared.js";
+import { chip, clock, find, h, put, transcript, write } from "./shared.js";
 
 const TOLD_MS = 3000;
 const DONE = {
@@ -48,6 +48,7 @@ export function pane({ link, board, running, row, chosen }) {
     write(find("pane-sees"), it ? `${agent} sees: “${link.me?.who} is reading along”` : "");
     write(find("tell-head"), `To ${agent}’s screen`);
     if (!telling) write(find("told"), `${agent} sees your name`);
+    drawOver(it, room.get("ended")?.body);
     lines(room);
     const heard = [...room].filter(([key]) => key.startsWith("heard/")).map(([, value]) => value.body).sort((a, b) => b.at_ms - a.at_ms);
     fill(find("heard"), heard, () => heard.length
@@ -67,6 +68,16 @@ export function pane({ link, board, running, row, chosen }) {
     find("life-box").hidden = life.length === 0;
     fill(find("life"), life, () => life.map((step) => h("li", {}, `${clock(step.at_ms)} ${step.who ? `${step.who} ` : ""}${DONE[step.what] ?? step.what}`)));
     drawTime();
+  }
+
+  // A call that is over: how it ended and its record, in the place of its words; nobody is there to be written to.
+  function drawOver(it, ended) {
+    for (const id of ["talk", "heard-box", "tell"]) find(id).hidden = !it;
+    const [text, record] = find("over").children;
+    find("over").hidden = Boolean(it) || !ended;
+    write(text, ended?.summary || "");
+    record.hidden = !ended?.record;
+    put(record, "href", ended?.record ? `/review/${encodeURIComponent(ended.record)}` : null);
   }
 
   function fill(place, value, make) {

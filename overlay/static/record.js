@@ -37,6 +37,7 @@ export function record({ tell, marked, mayMark }) {
       versions && h("details", { class: "second small" }, h("summary", {}, "Versions"), versions),
       contest ? flag(`Contested by ${it.agent}: ${contest}`) : "",
       it.ended === "interrupted" ? flag("This call was cut short; what was heard until then is all here.") : "",
+      it.consent?.[0]?.at_ms ? flag(`The first ${clock(it.consent[0].at_ms)} were not kept: consent came then. What was heard and shown before is not here.`) : "",
       ...it.troubles.filter((trouble) => !trouble.cleared).slice(0, 3).map((trouble) => flag(`${clock(trouble.at_ms)} ${trouble.text}`)),
       it.transcribed_late?.length ? flag(`${many(it.transcribed_late.length, "utterance")} transcribed after the call: nobody was prompted. With these words counted the level reached ${it.level_reached}.`) : "",
       h("section", { class: "panel timeline", "aria-label": "The call on one time axis" }, axis.node, sound?.node ?? ""),

@@ -24,12 +24,15 @@ export function timeline(record, agent, peaks, jump) {
   const [top, bottom] = LEVEL;
   const y = (score) => (bottom - (Math.min(100, Math.max(0, score)) / 100) * (bottom - top)).toFixed(1);
 
-  const levels = [{ at_ms: 0, level: "calm", score: 0 }, ...record.levels];
+  const kept = record.consent?.[0]?.at_ms ?? 0; // nothing is known of what came before consent
+  const before = kept ? [{ at_ms: 0, level: "unkept", score: 0 }] : [];
+  const began = kept && record.levels[0]?.at_ms === kept ? [] : [{ at_ms: kept, level: "calm", score: 0 }];
+  const levels = [...before, ...began, ...record.levels];
   const bands = levels.map((step, i) => {
     const until = levels[i + 1]?.at_ms ?? whole;
     return s("rect", { class: step.level, x: at(step.at_ms), y: top, width: Math.max(0, x(until) - x(step.at_ms)).toFixed(1), height: bottom - top });
   });
-  const score = levels.map((step, i) => `${i ? "L" : "M"}${at(step.at_ms)} ${y(step.score)}`).join("")
+  const score = levels.slice(before.length).map((step, i) => `${i ? "L" : "M"}${at(step.at_ms)} ${y(step.score)}`).join("")
     + `L${W} ${y(levels.at(-1).score)}`;
 
   // A stroke per word, taller the longer the word: who spoke when, without a recording.
@@ -53,14 +56,14 @@ export function timeline(record, agent, peaks, jump) {
   });
   const steps = record.steps.map((step) => s("path", { class: "step", d: `M${at(step.at_ms)} ${STEPS - 6}v12` }));
   const here = s("path", { class: "here", d: "" });
-  const summary = `${many(record.levels.length, "change")} of level, ${many(record.signals.length, "signal")}, ${many(record.prompts.length, "prompt")}, ${many(record.steps.length, "step")} in ${clock(whole)}`;
+  const summary = `${many(record.levels.length, "change")} of level, ${many(record.signals.length, "signal")}, ${many(record.prompts.length, "prompt")}, ${many(record.steps.length, "step")} in ${clock(whole)}${kept ? `, the first ${clock(kept)} not kept` : ""}`;
   const svg = s("svg", {
     viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", role: "img", "aria-label": summary,
     onclick: (event) => {
       const box = svg.getBoundingClientRect();
       jump(((event.clientX - box.left) / box.width) * whole);
     },
-  }, bands, s("path", { class: "score", d: score }),
+  }, bands, kept ? s("path", { class: "unkept", d: `M0 ${(top + bottom) / 2}H${at(kept)}` }) : "", s("path", { class: "score", d: score }),
     [CALLER, AGENT].map((middle) => s("path", { class: "rest", d: `M0 ${middle}H${W}` })),
     s("path", { class: "voice", d: voice(mixed ? "unknown" : "customer", CALLER) }),
     s("path", { class: "voice", d: voice("agent", AGENT) }), dots, prompts, steps, here);

@@ -5,7 +5,8 @@ import { find, h, plain, s, write } from "./shared.js";
 
 const W = 600;
 const H = 150;
-const share = (part, whole) => (whole ? part / whole : 0);
+const share = (part, whole) => (whole ? part / whole : null); // of nothing there is no share
+const ofHundred = (part, whole) => (whole ? (100 * part) / whole : null);
 const percent = (value) => `${Math.round(value * 100)} %`;
 let turn = 0;
 
@@ -28,8 +29,8 @@ async function draw() {
   }
   find("plots").replaceChildren(
     plot("Of 100 calls, how many went wrong", weeks, [
-      ["escalated", "escalated", (week) => 100 * share(week.escalated, week.calls)],
-      ["tense and no more", "tense", (week) => 100 * share(week.tense, week.calls)],
+      ["escalated", "escalated", (week) => ofHundred(week.escalated, week.calls)],
+      ["tense and no more", "tense", (week) => ofHundred(week.tense, week.calls)],
     ], stacked, (value) => value.toFixed(1)),
     plot("What became of escalated calls", weeks, [
       ["calm again at the end", "line", (week) => share(week.turned, week.escalated)],
@@ -57,16 +58,29 @@ function stacked(weeks, series) {
   })];
 }
 
-// Series as lines from 0 to all.
+// Series as lines from 0 to all, broken where a week has no figure; a week between two such is a short stroke.
 function lines(weeks, series) {
   const x = (i) => ((i + 0.5) / weeks.length) * W;
-  return [1, series.map(([, look, of]) => s("path", { class: look, d: weeks.map((week, i) => `${i ? "L" : "M"}${x(i).toFixed(1)} ${(H - of(week) * (H - 4)).toFixed(1)}`).join("") }))];
+  const alone = (W / weeks.length) * 0.4;
+  return [1, series.map(([, look, of]) => {
+    const shares = weeks.map(of);
+    const known = (i) => (shares[i] ?? null) !== null;
+    return s("path", { class: look, d: shares.map((part, i) => {
+      if (part === null) return "";
+      const y = (H - part * (H - 4)).toFixed(1);
+      return known(i - 1) ? `L${x(i).toFixed(1)} ${y}` : known(i + 1) ? `M${x(i).toFixed(1)} ${y}` : `M${(x(i) - alone / 2).toFixed(1)} ${y}h${alone.toFixed(1)}`;
+    }).join("") });
+  })];
 }
 
 function plot(title, weeks, series, make, shown) {
   const [most, marks] = make(weeks, series);
   const grid = s("path", { class: "grid", d: `M0 ${H}H${W}M0 ${H / 2}H${W}M0 2H${W}` });
-  const label = `${title}: ${series.map(([name, , of]) => `${name} ${shown(of(weeks[0]))} at first, ${shown(of(weeks.at(-1)))} last`).join("; ")}`;
+  const figure = (value) => (value === null ? "–" : shown(value));
+  const label = `${title}: ${series.map(([name, , of]) => {
+    const known = weeks.map(of).filter((value) => value !== null);
+    return known.length ? `${name} ${shown(known[0])} at first, ${shown(known.at(-1))} last` : `${name}: no figure`;
+  }).join("; ")}`;
   return h("section", { class: "plot", "aria-label": title },
     h("h2", {}, title),
     h("p", { class: "key" }, series.map(([name, look]) => h("span", {}, s("svg", { viewBox: "0 0 22 10", "aria-hidden": "true" },
@@ -75,7 +89,7 @@ function plot(title, weeks, series, make, shown) {
     h("p", { class: "scale", "aria-hidden": "true" }, h("span", {}, short(weeks[0].starts)), h("span", {}, `top line: ${shown(most)}`), h("span", {}, short(weeks.at(-1).starts))),
     h("details", {}, h("summary", {}, "As a table"), h("div", { class: "scroll" }, h("table", {},
       h("thead", {}, h("tr", {}, ["Week from", ...series.map(([name]) => name)].map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, weeks.map((week) => h("tr", {}, h("td", {}, short(week.starts)), series.map(([, , of]) => h("td", {}, shown(of(week)))))))))));
+      h("tbody", {}, weeks.map((week) => h("tr", {}, h("td", {}, short(week.starts)), series.map(([, , of]) => h("td", {}, figure(of(week)))))))))));
 }
 
 function ranked(title, counts, name) {
