@@ -101,7 +101,8 @@ class WorkerProcess:
                 self._waiting[number] = answer
             dropped, self._dropped = tuple(self._dropped), []
             assert self._child.stdin is not None
-            with contextlib.suppress(OSError):  # the reader notices, and tells whoever waits
+            # A child that has gone: the reader notices and closes the pipe (ValueError), then tells whoever waits.
+            with contextlib.suppress(OSError, ValueError):
                 Request(number, what, tuple(decoding.part() for decoding in decodings), dropped).write(
                     self._child.stdin
                 )

@@ -17,7 +17,7 @@ from audio.agenda import HUNG_MS, Task
 from audio.errors import AudioError
 from audio.events import Chunk, Gap, Speaker, Utterance
 from audio.listener import Listener
-from audio.processes import COMMAND, Pool, WorkerProcess
+from audio.processes import COMMAND, Pool, WorkerLost, WorkerProcess
 from audio.scheduling import Scheduler
 from audio.settling import plain
 from audio.worker import Model
@@ -171,6 +171,16 @@ def test_processes_that_never_answer_are_given_up_and_said_so(caplog):
     scheduler.wait([asked(scheduler, 0.1, answers)])
     assert answers[-1] is not None and not scheduler.missing
     scheduler.close()
+
+
+def test_a_process_whose_pipe_is_closed_already_is_lost_and_not_a_decode_that_failed():
+    pool = Pool(DEADLY, 1)
+    process = pool.processes[0]
+    decoding = process.begin()
+    process._child.stdin.close()  # as its reader does a moment before it tells so
+    with pytest.raises(WorkerLost):
+        process.ask("hypothesis", [decoding])
+    pool.close()
 
 
 def test_a_process_that_cannot_be_started_again_is_said_so_and_another_recogniser_goes_on(caplog):
