@@ -46,7 +46,7 @@ _FOR_LETTER = re.compile(r"(?<=[a-z$])[$]|[$](?=[a-z$])|(?<=[a-z])!(?=[a-z])")
 """Marks written for a letter inside a word: "bull$hit", "sh!t"."""
 _NEGATION = frozenset(["not", "never", "no", "nobody", "without", "neither", "nor"])
 _HALF_DAY = re.compile(r"[\d:.]*[ap]\.m\.", re.IGNORECASE)
-_TITLES = frozenset(["mr.", "mrs.", "ms.", "dr.", "st."])
+_TITLES = frozenset(["mr.", "mrs.", "ms.", "dr."])
 """The full stop of these ends no sentence."""
 _DAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())
 _TELLERS = (
