@@ -308,11 +308,11 @@ class Coach:
         return events
 
     def _offer_answered(self, now_ms: int, option: str) -> list[Event]:
-        """The customer has answered: the card that offers it has been of use, and makes room."""
+        """The customer has answered: the card that offers it ends and makes room."""
         known, shown = self.playbook.option(option), self._place.shown
         if known is None or shown is None or shown.play != from_option(self.playbook, known, now_ms).topic:
             return []
-        return self._place.end(now_ms, "used")
+        return self._place.end(now_ms, "ended")
 
     def _brings_in(self, option: str) -> bool:
         known = self.playbook.option(option)
