@@ -39,8 +39,10 @@ SETTLING_MS = 3_000
 """After an escalation the words that caused it settle: what they tell may still change the Plan B rows."""
 TRANSFER = (
     "(transfer|transferring) you [over|through|across|on] [to]",
-    "(put|putting|pass|passing) you [straight|right] (through|over|across) (to|now|in|straight|right|shortly|$)",
-    "(put|putting|pass|passing) you [straight|right] (on to|onto)",
+    "(put|putting) you [straight|right|back] (through|over|across) "
+    "(to|now|in|straight|right|shortly|back|again|please|$)",
+    "(put|putting) you [straight|right|back] (on to|onto|to the)",
+    "(pass|passing) you [straight|right] [over|through|across|on|back] (to|onto)",
 )
 JOINING = ("(get|getting|fetch|bring|bringing|ask|asking) [in] [you] my (manager|supervisor|team leader)",)
 """What handing over sounds like in the agent's words."""
