@@ -203,7 +203,7 @@ def test_the_customers_answer_ends_the_card_that_offers_and_makes_room_for_what_
     assert of(subject.hear(25_000, [signal("influence_claim", 25_000)], None), PromptShown) == []
     assert of(subject.act(Action(26_000, "Dana", "agent", "plan-refused", "late-fee")), PromptEnded) == []
     events = subject.act(Action(27_000, "Dana", "agent", answer, "direct-line"))
-    assert of(events, PromptEnded) == [PromptEnded(27_000, card.id, "used")]
+    assert of(events, PromptEnded) == [PromptEnded(27_000, card.id, "ended")]
     events = subject.tick(28_000)
     assert [shown.play for shown in of(events, PromptShown)] == ["influence-claim"] and not of(events, PromptEnded)
 

@@ -185,7 +185,12 @@ LATE_FEE = "You charged me a late fee and it is on my bill again"
     ("agent", "customer", "moved"),
     [
         (["I can waive the late fee for you"], "Okay, no problem, thank you, that helps", ["late-fee accepted"]),
+        (["I can waive the late fee for you"], "No, that's perfect, thank you so much", ["late-fee accepted"]),
+        (["I can waive the late fee for you"], "Brilliant, thank you, nothing else", ["late-fee accepted"]),
+        (["I can waive the late fee for you"], "Thank you, I was not sure anyone would help", ["late-fee accepted"]),
+        (["I can waive the late fee for you"], "Okay thank you I do not need anything else", ["late-fee accepted"]),
         (["I can waive the late fee for you"], "No, that doesn't work for me. Thank you though.", []),
+        (["I can waive the late fee for you"], "No thank you, that helps nobody", []),
         (["I can waive the late fee for you"], "Thank you. I'd rather have my money back.", []),
         (
             ["I can waive the late fee for you", "Or I give you my direct line"],

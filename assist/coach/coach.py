@@ -39,8 +39,10 @@ SETTLING_MS = 3_000
 """After an escalation the words that caused it settle: what they tell may still change the Plan B rows."""
 TRANSFER = (
     "(transfer|transferring) you [over|through|across|on] [to]",
-    "(put|putting|pass|passing) you [straight|right] (through|over|across) (to|now|in|straight|right|shortly|$)",
-    "(put|putting|pass|passing) you [straight|right] (on to|onto)",
+    "(put|putting) you [straight|right|back] (through|over|across) "
+    "(to|now|in|straight|right|shortly|back|again|please|$)",
+    "(put|putting) you [straight|right|back] (on to|onto|to the)",
+    "(pass|passing) you [straight|right] [over|through|across|on|back] (to|onto)",
 )
 JOINING = ("(get|getting|fetch|bring|bringing|ask|asking) [in] [you] my (manager|supervisor|team leader)",)
 """What handing over sounds like in the agent's words."""
@@ -308,11 +310,11 @@ class Coach:
         return events
 
     def _offer_answered(self, now_ms: int, option: str) -> list[Event]:
-        """The customer has answered: the card that offers it has been of use, and makes room."""
+        """The customer has answered: the card that offers it ends and makes room."""
         known, shown = self.playbook.option(option), self._place.shown
         if known is None or shown is None or shown.play != from_option(self.playbook, known, now_ms).topic:
             return []
-        return self._place.end(now_ms, "used")
+        return self._place.end(now_ms, "ended")
 
     def _brings_in(self, option: str) -> bool:
         known = self.playbook.option(option)

@@ -19,8 +19,8 @@ REQUEST_MS = 90_000
 ANSWER_MS = 20_000
 """Relief or thanks this shortly after an offer was heard count as its acceptance."""
 _DECLINES = re.compile(
-    r" (?:no(?! (?:problems?|worries|bother|trouble|doubt|complaints) )|not(?! (?:a problem|bad|at all|expect\w*) )"
-    r"|never|nothing|neither|nor|rather|instead|too (?:little|late))(?= )"
+    r" (?:no thanks?|no i (?:want|need|would|will|do|can)|not (?:work|help|want|accept|take|good|enough|what|for me|"
+    r"interested|happy)|never (?:accept|take)|rather|instead|too (?:little|late))(?= )"
 )
 """Whoever says one of these may be polite and still not take what was offered."""
 
