@@ -101,6 +101,12 @@ def test_a_call_that_escalates_twice_is_told_how_long_each_took(tmp_path):
     )
 
 
+def test_what_could_be_said_is_said_by_the_trainee():
+    room = played("charged-twice", HARD[:1], playbook="disaster")
+    lines = [step.could_say for step in feedback(room.events, room.practice.playbook).steps]
+    assert any("I'm Trainee." in line for line in lines) and not any("{" in line for line in lines)
+
+
 def test_an_escalation_whose_words_were_withdrawn_has_no_clock():
     runs = [Recovery(1_000, "started", 60_000), Recovery(3_000, "stopped", 60_000, 2_000)]
     for ended_ms, says in ((9_000, "never started"), (3_000, "escalated at 00:01 and ended before")):

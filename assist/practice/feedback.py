@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from rich.console import RenderableType
 from rich.table import Table
 
+from assist.coach.checks import AGENT
 from assist.coach.parts import Playbook
-from assist.events import CallEnded, Event, PromptEnded, PromptShown, Recovery, SignalRaised, StepTicked
+from assist.events import CallEnded, CallStarted, Event, PromptEnded, PromptShown, Recovery, SignalRaised, StepTicked
 from assist.wording import clock, label
 from audio.events import Speaker
 from detectors.signals import AGENT_MISSTEPS, Level, LevelChange
@@ -44,6 +45,7 @@ def feedback(events: Sequence[Event], playbook: Playbook) -> Feedback:
     """Fold the events of a practice call."""
     ticked: dict[str, StepTicked] = {}
     ends: dict[str, PromptEnded] = {}
+    agent = next((event.agent for event in events if isinstance(event, CallStarted)), "")
     for event in events:
         if isinstance(event, StepTicked):
             if event.done:
@@ -56,7 +58,8 @@ def feedback(events: Sequence[Event], playbook: Playbook) -> Feedback:
     for step in playbook.steps:
         tick = ticked.get(step.id)
         done = tick.at_ms if tick else None
-        steps.append(StepSeen(step.title, done, tick.words if tick else "", "" if tick else (step.say or [""])[0]))
+        could_say = "" if tick or not step.say else step.say[0].replace(AGENT, agent)
+        steps.append(StepSeen(step.title, done, tick.words if tick else "", could_say))
     missteps = {
         event.signal.key: (event.signal.at_ms, label(event.signal.id), event.signal.evidence.quote)
         for event in events
