@@ -188,6 +188,7 @@ def test_the_command_plays_a_call_in_text_and_stores_nothing(tmp_path):
     assert answer.returncode == 0, answer.stderr
     for text in ("Caller    Hello. An engineer", "▲ Escalated", "▶ say", "✓ Empathize", "Recovery: calmer", "is kept"):
         assert text in answer.stdout, text
+    assert "granted" not in answer.stdout and "consent" not in answer.stdout
     assert not data.exists()
     listed = run("--data", data, home=tmp_path)
     assert "charged-twice" in listed.stdout
