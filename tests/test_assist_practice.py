@@ -13,13 +13,14 @@ from rich.console import Console
 
 from assist.coach.playbook import load_playbook
 from assist.errors import AssistError
-from assist.events import PromptShown, StepTicked
+from assist.events import CallEnded, PromptShown, Recovery, StepTicked
 from assist.live.loading import load_hearing
 from assist.practice.feedback import feedback, tables
 from assist.practice.practice import MOST_TURNS
 from assist.practice.run import page_of, room_for
 from assist.practice.script import list_scripts, load_script
 from assist.settings import Settings
+from assist.wording import clock
 from audio.events import Speaker, Utterance
 from audio.recording import open_recording
 from detectors.roster import ModelError
@@ -78,6 +79,38 @@ def test_feedback_says_which_words_did_which_step_and_what_is_left():
     assert ("Calm down", "calm down") in [(what, words) for _, what, words in told.missteps]
     assert "calmer" in told.clock and "goal" not in told.clock
     assert len(tables(told)) >= 4
+
+
+def test_a_call_that_escalates_twice_is_told_how_long_each_took(tmp_path):
+    angry = [
+        "This is bullshit. I am calling my guy. I want to speak to your manager right now.",
+        "You are an idiot. I am cancelling. You will hear from my lawyer.",
+    ]
+    soft = "Okay. Thank you. I appreciate that, that is fine, that works for me."
+    said = [*angry, soft, soft, soft, "What? I want to speak to your manager right now.", *[soft] * 7]
+    lines = [f'[[line]]\nid = "l{n}"\nsay = "{say}"\nraised = {str(say != soft).lower()}' for n, say in enumerate(said)]
+    script = tmp_path / "twice.toml"
+    script.write_text("\n".join(['id = "twice"\ntitle = "Twice"\nabout = "x"', *lines, "end = true"]))
+    room = played(str(script), ["let me look " * 40] * 5 + [" ".join(SOFT[:2])] * 14)
+    runs = [event for event in room.events if isinstance(event, Recovery)]
+    assert [run.what for run in runs] == ["started", "missed", "missed", "started", "met"]
+    first, second = (clock(run.at_ms) for run in runs if run.what == "started")
+    assert feedback(room.events, room.practice.playbook).clock == (
+        f"not calmer within 60 s of {first}, when it escalated; "
+        f"calmer {runs[-1].took_ms / 1000:.0f} s after it escalated at {second} (goal 60 s)"
+    )
+
+
+def test_what_could_be_said_is_said_by_the_trainee():
+    room = played("charged-twice", HARD[:1], playbook="disaster")
+    lines = [step.could_say for step in feedback(room.events, room.practice.playbook).steps]
+    assert any("I'm Trainee." in line for line in lines) and not any("{" in line for line in lines)
+
+
+def test_an_escalation_whose_words_were_withdrawn_has_no_clock():
+    runs = [Recovery(1_000, "started", 60_000), Recovery(3_000, "stopped", 60_000, 2_000)]
+    for ended_ms, says in ((9_000, "never started"), (3_000, "escalated at 00:01 and ended before")):
+        assert says in feedback([*runs, CallEnded(ended_ms, "hang-up", {})], load_playbook("default")).clock
 
 
 def test_a_call_that_is_kept_calm_has_no_clock_and_its_steps_count():
@@ -155,6 +188,7 @@ def test_the_command_plays_a_call_in_text_and_stores_nothing(tmp_path):
     assert answer.returncode == 0, answer.stderr
     for text in ("Caller    Hello. An engineer", "▲ Escalated", "▶ say", "✓ Empathize", "Recovery: calmer", "is kept"):
         assert text in answer.stdout, text
+    assert "granted" not in answer.stdout and "consent" not in answer.stdout
     assert not data.exists()
     listed = run("--data", data, home=tmp_path)
     assert "charged-twice" in listed.stdout

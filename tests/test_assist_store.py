@@ -238,6 +238,32 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path):
         open_store(url(tmp_path))
 
 
+def test_a_migration_that_is_cut_short_has_changed_nothing_and_the_next_start_does_it(tmp_path):
+    store = open_store(url(tmp_path))
+    store.begin("k1", STARTED.started_at, "dana").result(10)
+    store.close()
+    start = f"""
+import os, sys
+from assist.store import schema
+from assist.store.store import open_store
+def step(connection):
+    connection.exec_driver_sql("ALTER TABLE calls ADD COLUMN queue VARCHAR NOT NULL DEFAULT ''")
+    if sys.argv[1:] == ["dies"]:
+        os._exit(9)
+    connection.exec_driver_sql("UPDATE calls SET queue = 'billing'")
+schema.MIGRATIONS, schema.SCHEMA_VERSION = (step,), 2
+open_store({url(tmp_path)!r}).close()
+"""
+    migrate = [sys.executable, "-c", start]
+    assert subprocess.run([*migrate, "dies"], timeout=60).returncode == 9
+    again = subprocess.run(migrate, capture_output=True, text=True, timeout=60)
+    assert again.returncode == 0, again.stderr
+    connection = sqlite3.connect(tmp_path / "assist.db")
+    assert connection.execute("SELECT call, queue FROM calls").fetchall() == [("k1", "billing")]
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    connection.close()
+
+
 def test_a_file_that_is_no_database_is_one_clear_line(tmp_path):
     (tmp_path / "assist.db").write_bytes(b"this is a diary, not a database" * 50)
     with pytest.raises(AssistError, match="not a database"):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from rich.console import RenderableType
 from rich.table import Table
 
+from assist.coach.checks import AGENT
 from assist.coach.parts import Playbook
-from assist.events import Event, PromptEnded, PromptShown, Recovery, SignalRaised, StepTicked
+from assist.events import CallEnded, CallStarted, Event, PromptEnded, PromptShown, Recovery, SignalRaised, StepTicked
 from assist.wording import clock, label
 from audio.events import Speaker
 from detectors.signals import AGENT_MISSTEPS, Level, LevelChange
@@ -44,6 +45,7 @@ def feedback(events: Sequence[Event], playbook: Playbook) -> Feedback:
     """Fold the events of a practice call."""
     ticked: dict[str, StepTicked] = {}
     ends: dict[str, PromptEnded] = {}
+    agent = next((event.agent for event in events if isinstance(event, CallStarted)), "")
     for event in events:
         if isinstance(event, StepTicked):
             if event.done:
@@ -56,7 +58,8 @@ def feedback(events: Sequence[Event], playbook: Playbook) -> Feedback:
     for step in playbook.steps:
         tick = ticked.get(step.id)
         done = tick.at_ms if tick else None
-        steps.append(StepSeen(step.title, done, tick.words if tick else "", "" if tick else (step.say or [""])[0]))
+        could_say = "" if tick or not step.say else step.say[0].replace(AGENT, agent)
+        steps.append(StepSeen(step.title, done, tick.words if tick else "", could_say))
     missteps = {
         event.signal.key: (event.signal.at_ms, label(event.signal.id), event.signal.evidence.quote)
         for event in events
@@ -75,19 +78,29 @@ def feedback(events: Sequence[Event], playbook: Playbook) -> Feedback:
 
 
 def _clock(events: Sequence[Event]) -> str:
-    runs = [event for event in events if isinstance(event, Recovery)]
+    runs: list[tuple[Recovery, Recovery | None]] = []
+    """Each start with the first that became of it."""
+    ended = max((event.at_ms for event in events if isinstance(event, CallEnded)), default=0)
+    for event in events:
+        if isinstance(event, Recovery):
+            if event.what == "started":
+                runs.append((event, None))
+            elif event.what == "stopped" and event.at_ms < ended:
+                runs.pop()  # it had not escalated after all
+            elif runs and runs[-1][1] is None:
+                runs[-1] = (runs[-1][0], event)
     if not runs:
         return "the call did not escalate, so the 60-second clock never started"
-    started = runs[0].at_ms
-    for run in runs:
-        if run.what == "met":
-            took, goal = run.took_ms / 1000, run.limit_ms // 1000
-            what = "a remedy accepted" if run.by == "remedy" else "calmer"
-            return f"{what} {took:.0f} s after it escalated at {clock(started)} (goal {goal} s)"
-    ended = next((run for run in runs if run.what in ("missed", "stopped") and run.took_ms), None)
-    if ended is not None and ended.what == "missed":
-        return f"not calmer within {ended.limit_ms // 1000} s of {clock(started)}, when it escalated"
-    return f"the call escalated at {clock(started)} and ended before it was calmer"
+    return "; ".join(_run(clock(started.at_ms), end) for started, end in runs)
+
+
+def _run(escalated: str, end: Recovery | None) -> str:
+    if end is not None and end.what == "met":
+        what = "a remedy accepted" if end.by == "remedy" else "calmer"
+        return f"{what} {end.took_ms / 1000:.0f} s after it escalated at {escalated} (goal {end.limit_ms // 1000} s)"
+    if end is not None and end.what == "missed":
+        return f"not calmer within {end.limit_ms // 1000} s of {escalated}, when it escalated"
+    return f"the call escalated at {escalated} and ended before it was calmer"
 
 
 def tables(told: Feedback) -> list[RenderableType]:

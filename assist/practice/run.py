@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from assist.coach.playbook import load_playbook
-from assist.events import Action, CallStarted, Event, PromptsWaiting
+from assist.events import Action, CallStarted, ConsentSet, Event, PromptsWaiting
 from assist.live.call import Ears
 from assist.live.terminal import Terminal
 from assist.practice.feedback import Feedback, feedback, tables
@@ -199,7 +199,7 @@ def run_practice(
 
     def show(event: Event) -> None:
         typed = not aloud and isinstance(event, Utterance) and event.speaker is Speaker.AGENT
-        if not typed:
+        if not typed and not isinstance(event, ConsentSet):  # there is nobody to ask: nothing is kept
             terminal.show(event)
 
     async def run() -> None:

@@ -150,11 +150,13 @@ def _digest_old(connection: Connection) -> None:
 
 
 def prepare(connection: Connection, path: Path) -> None:
-    """Create what is missing and migrate what is old, in the caller's transaction.
+    """Create what is missing and migrate what is old: all of it, or nothing where it is cut short.
 
     Raises:
         AssistError: code store-newer.
     """
+    # By itself the driver begins no transaction before DDL: each ALTER TABLE would be committed on its own.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
     found = connection.execute(text("PRAGMA user_version")).scalar() or 0
     if found > SCHEMA_VERSION:
         raise AssistError(
