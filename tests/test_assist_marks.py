@@ -61,8 +61,8 @@ def test_marks_made_on_the_review_page_are_counted_by_eval(tmp_path):
     assert result.exit_code == 0, result.output
     assert "marks in the store: 2 utterances" in result.output
     assert "1 marks have no words" in result.output
-    listed = CliRunner().invoke(app, ["audit", "--data", str(database.parent)], env={"COLUMNS": "160"})
-    assert re.search(rf"export.*{call}", listed.output), "the page holds words of the call"
+    listed = CliRunner().invoke(app, ["audit", "--data", str(database.parent)])
+    assert re.search(rf"export.*{call[:15]}", listed.output), "the page holds words of the call"
     text = page.read_text()
     assert "the tie your boss wears was a gift from me" in text and "get me your manager right now" in text
 
