@@ -212,6 +212,7 @@ class Practice(_Message):
     about: str = ""
     aim: str = ""
     turn: bool = Field(False, description="the customer waits for an answer")
+    aloud: bool = Field(False, description="answered into the microphone, not on the page")
     over: bool = False
     steps: list[PracticeStep] = []
     missteps: list[str] = []

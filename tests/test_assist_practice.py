@@ -270,6 +270,39 @@ def test_aloud_the_trainees_own_words_move_the_call(tmp_path):
     assert len(room.practice.said) >= 3 and any(isinstance(event, StepTicked) for event in room.events)
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
+def test_aloud_the_page_takes_no_typed_answer(tmp_path):
+    from playwright.async_api import async_playwright, expect
+
+    chosen = Settings(data=tmp_path, port=0, agent="Trainee", recogniser="whisper", model=str(MODEL))
+    room = room_for(load_script("missed-visit"), chosen, lambda event: None)
+    typed = DoSay(do="say", call="practice", text="hello")
+
+    async def scene(ears):
+        source = open_recording(ROOT / "assist" / "demo" / "call.ogg", agent_channel=0, speed=float("inf"))
+        async with page_of(room, chosen) as address, async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+            page = await browser.new_page(viewport={"width": 380, "height": 760})
+            await page.goto(address)
+            await room.aloud(source, ears, in_step=True)
+            await expect(page.locator("#practice [role=status]")).to_be_visible()
+            await expect(page.get_by_label("Your answer")).to_have_count(0)
+            await expect(page.locator("#practice")).not_to_contain_text("false")
+            with pytest.raises(OverlayError, match="into the microphone"):
+                await room.desk(Identity("Trainee", "agent"), typed)
+            room.draw(feedback(room.events, room.practice.playbook))
+            await expect(page.locator("#practice")).to_contain_text("Practice over")
+            await expect(page.locator("#practice")).not_to_contain_text("Tends to make it worse")
+            await expect(page.locator("#practice")).not_to_contain_text("false")
+            await browser.close()
+
+    hearing = load_hearing(chosen, Console(quiet=True))
+    try:
+        asyncio.run(scene(hearing.listener))
+    finally:
+        hearing.close()
+
+
 def test_the_shipped_playbooks_all_fit_practice():
     for name in ("default", "six-steps"):
         assert load_playbook(name).steps

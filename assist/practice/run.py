@@ -54,6 +54,8 @@ class Room:
     replies: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
     """What the trainee has typed on the page and nobody has read yet."""
     events: list[Event] = field(default_factory=list)
+    spoken: bool = False
+    """The trainee answers into the microphone; nobody reads what is typed."""
 
     def __post_init__(self) -> None:
         playbook = self.practice.playbook
@@ -84,6 +86,7 @@ class Room:
                 about=script.about,
                 aim=script.aim,
                 turn=self.practice.listening,
+                aloud=self.spoken,
                 over=told is not None,
                 steps=[
                     messages.PracticeStep(
@@ -101,6 +104,8 @@ class Room:
         at_ms = self.practice.now_ms
         match do:
             case doing.DoSay():
+                if self.spoken:
+                    raise OverlayError("refused", "Answer into the microphone.")
                 if not self.practice.listening:
                     raise OverlayError("refused", "The customer is speaking; it is your turn in a moment.")
                 self.replies.put_nowait(do.text)
@@ -134,6 +139,7 @@ class Room:
     async def aloud(self, source: CallSource, ears_of: Callable[..., Ears], *, in_step: bool = False) -> None:
         """Play it aloud: the agent's channel of `source` is the trainee's voice; the other one is not heard."""
         practice = self.practice
+        self.spoken = True
         loop = asyncio.get_running_loop()
         ears = ears_of((Speaker.AGENT,), in_step=in_step, wake=lambda: loop.call_soon(lambda: None), phrases=())
         self.publish(practice.begin())

@@ -18,7 +18,7 @@ export function drawPractice(place, practice, say) {
         h("b", {}, step.done ? `✓ ${step.title}` : step.title), " ",
         step.done ? (step.words ? `“${step.words}”` : "by hand") : step.could_say && h("span", { class: "second" }, `could be: “${step.could_say}”`)))),
       h("p", { class: "second" }, `Recovery: ${practice.clock}.`),
-      practice.missteps.length > 0 && h("p", { class: "second" }, `Tends to make it worse: ${practice.missteps.join(", ")}`),
+      practice.missteps.length > 0 ? h("p", { class: "second" }, `Tends to make it worse: ${practice.missteps.join(", ")}`) : "",
       h("p", { class: "second small" }, "This is about the steps, not about you: nothing of it is kept."));
   }
   if (place.dataset.shows !== practice.call) {
@@ -27,7 +27,7 @@ export function drawPractice(place, practice, say) {
     const text = h("input", { type: "text", maxlength: 600, "aria-label": "Your answer", placeholder: "Say it in your words, then Enter", autocomplete: "off" });
     place.replaceChildren(
       h("p", { class: "small second", title: practice.aim }, `Practice. ${practice.about}`),
-      h("form", { onsubmit: (event) => {
+      practice.aloud ? "" : h("form", { onsubmit: (event) => {
         event.preventDefault();
         const said = text.value.trim();
         if (said && say({ do: "say", call: practice.call, text: said })) text.value = "";
