@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from ipaddress import ip_network
 from pathlib import Path
@@ -200,6 +201,8 @@ class Settings(BaseModel):
 def load_settings(path: Path | None = None, **overrides: object) -> Settings:
     """Settings from a TOML file (default: the user's own, where it exists), with command-line overrides on top.
 
+    Paths in the file are those from its folder, wherever the program is started; `~` is the user's home.
+
     Raises:
         AssistError: code settings-invalid: what does not fit (file and key, or option) and what was expected.
     """
@@ -212,6 +215,7 @@ def load_settings(path: Path | None = None, **overrides: object) -> Settings:
             raise AssistError("settings-invalid", f"{chosen}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise AssistError("settings-invalid", f"{chosen}: not valid TOML: {error}") from None
+        given = {key: _placed(key, value, chosen.absolute().parent) for key, value in given.items()}
     where = str(chosen) if given else "settings"
     options = {key: value for key, value in overrides.items() if value is not None}
     try:
@@ -225,6 +229,20 @@ def load_settings(path: Path | None = None, **overrides: object) -> Settings:
                 wrong.append(f"{_dotted(loc)}: {_expected(loc, why)}" if loc else why)
         told = [*mistyped, *([f"{where}: {'; '.join(wrong)}"] if wrong else [])]
         raise AssistError("settings-invalid", "; ".join(told)) from None
+
+
+def _placed(key: str, value: object, folder: Path) -> object:
+    """What stands in the settings file, its paths whole; what is no path stays as it is."""
+    if isinstance(value, list):
+        return [_placed(key, each, folder) for each in value] if key == "rules" else value
+    if not isinstance(value, str) or "\0" in value:
+        return value
+    is_path = (
+        key in ("data", "options", "rules", "certificate", "certificate_key")
+        or (key == "playbook" and value.endswith(".toml"))
+        or (key == "model" and Path(value).name != value)
+    )
+    return str(folder / os.path.expanduser(value)) if is_path else value
 
 
 def _expected(loc: tuple[int | str, ...], why: str) -> str:

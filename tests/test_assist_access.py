@@ -20,6 +20,7 @@ from assist.access.accounts import Accounts, Logins, add_user, remove_user, set_
 from assist.access.audit import Audit, open_audit, seals, verify
 from assist.access.door import open_door
 from assist.access.proxy import by_header
+from assist.coach.playbook import SHIPPED, load_playbook
 from assist.commands.main import app
 from assist.errors import AssistError
 from assist.privacy.retention import purge
@@ -306,6 +307,36 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
     assert "keep.transcript_day: no such key (known in [keep]: transcript_days, audio_days, " in told
     file.write_text('proxies = ["10.0.0.0/24"]\n[login]\nby = "proxy"\nheader = "X-User"\nrole = "agent"')
     assert open_door(load_settings(file, data=tmp_path), store.people).screens.identify is not None
+
+
+def test_paths_in_the_settings_file_start_from_its_folder_wherever_the_program_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, home, elsewhere = tmp_path / "etc", tmp_path / "home", tmp_path / "elsewhere"
+    for folder in (place, home, elsewhere):
+        folder.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    (place / "my.toml").write_text((SHIPPED / "default.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    file = place / "assist.toml"
+    file.write_text(
+        'data = "calls"\nplaybook = "my.toml"\noptions = "~/options.toml"\nrules = ["mine.toml", "/site/rules.toml"]\n'
+        'certificate = "a.pem"\ncertificate_key = "keys/a.pem"\nmodel = "models/ours"'
+    )
+    for written in (file, Path("../etc/assist.toml")):
+        found = load_settings(written)
+        assert found.data.resolve() == place / "calls" and found.options == home / "options.toml"
+        assert [each.resolve() for each in found.rules] == [place / "mine.toml", Path("/site/rules.toml")]
+        assert load_playbook(found.playbook).steps
+        assert found.certificate is not None and found.certificate.resolve() == place / "a.pem"
+        assert found.certificate_key is not None and found.certificate_key.resolve() == place / "keys" / "a.pem"
+        assert found.model is not None and Path(found.model).resolve() == place / "models" / "ours"
+    typed = load_settings(file, data=Path("calls"), playbook="my.toml")
+    assert typed.data == Path("calls") and typed.playbook == "my.toml"
+    file.write_text('data = "~/calls"\nplaybook = "six-steps"\nmodel = "base.en"')
+    named = load_settings(file)
+    assert (named.data, named.playbook, named.model) == (home / "calls", "six-steps", "base.en")
 
 
 def test_a_header_counts_from_the_declared_proxy_only_and_roles_follow_the_table() -> None:
