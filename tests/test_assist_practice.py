@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -194,6 +196,45 @@ def test_the_command_plays_a_call_in_text_and_stores_nothing(tmp_path):
     assert "charged-twice" in listed.stdout
     wrong = run("no-such", "--data", data, home=tmp_path)
     assert wrong.returncode == 1 and len(wrong.stderr.strip().splitlines()) == 1
+
+
+SPOKEN = ["--page", "--port", "0", "--recogniser", "whisper", "--model", str(MODEL), "--recording",
+          str(ROOT / "assist" / "demo" / "call.ogg")]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "at", "code", "says"),
+    [([], "You: ", 0, "Recovery: the call"), (SPOKEN, "Enter closes it", 130, "Level: ")],
+    ids=["while answering", "at the page's end"],
+)
+def test_ctrl_c_in_a_terminal_leaves_at_once_and_the_feedback_is_told(arguments, at, code, says, tmp_path):
+    pty = pytest.importorskip("pty")
+    terminal, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "assist", "practice", "missed-visit", "--data", str(tmp_path), *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "COLUMNS": "200", "NO_COLOR": "1",
+             "XDG_CONFIG_HOME": ""},
+    )  # fmt: skip
+    os.close(theirs)
+    told, pressed = b"", False
+    try:
+        while select.select([terminal], [], [], 120)[0]:
+            try:
+                told += os.read(terminal, 4096)
+            except OSError:  # the other side is closed
+                break
+            if not pressed and at.encode() in told:
+                process.send_signal(signal.SIGINT)
+                pressed = True
+        assert process.wait(10) == code, told.decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    assert pressed and says in told.decode()
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -220,23 +223,45 @@ def run_practice(
             else:
                 if page:
                     console.print("Answer on the page.", style="dim")
-                await room.in_text(room.replies.get if page else lambda: asyncio.to_thread(_line, console, "You: "))
+                await room.in_text(room.replies.get if page else lambda: _typed(console))
             told = feedback(room.events, room.practice.playbook)
             room.draw(told)
             for part in tables(told):
                 console.print(part)
             if page:
                 console.print("The same is on the page; Enter closes it.")
-                await asyncio.to_thread(_line, console, "")
+                await _enter()
 
     asyncio.run(run())
 
 
-def _line(console: Console, prompt: str) -> str | None:
+async def _typed(console: Console) -> str | None:
+    """The trainee's answer; None when they leave: end of input, or Ctrl-C.
+
+    It holds up the event loop, which has nothing else to do, so that Ctrl-C reaches the reading itself.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return console.input(prompt)
-    except EOFError:
+        return console.input("You: ")
+    except (EOFError, KeyboardInterrupt):
+        console.print()
         return None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+async def _enter() -> None:
+    """Wait for Enter while the page is served. A thread of the loop's own pool would outlast Ctrl-C, until Enter."""
+    loop = asyncio.get_running_loop()
+    pressed = asyncio.Event()
+
+    def read() -> None:
+        sys.stdin.readline()
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(pressed.set)
+
+    threading.Thread(target=read, name="enter", daemon=True).start()
+    await pressed.wait()
 
 
 async def _aloud(
