@@ -85,6 +85,13 @@ def test_what_is_said_again_over_a_pause_is_judged_with_the_words_before_it(rule
     assert [s.evidence.quote for s in found if s.rule == "supervisor.demand"] == quotes
 
 
+@pytest.mark.parametrize(
+    "text", ["No it is not 12 Mill St. Get me your manager", "he said it was Mill St. I want your manager"]
+)
+def test_the_full_stop_behind_a_street_ends_a_denial_and_what_is_told_of_others(rulebook, text):
+    assert "supervisor_demand" in {each.id for each in PhraseDetector(rulebook).find(text)}
+
+
 def test_evidence_is_exact(rulebook):
     [signal] = PhraseDetector(rulebook)(Window(0, (), said("hello I know where you live, OK?", at=500)))
     place = signal.evidence
