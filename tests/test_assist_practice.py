@@ -23,7 +23,7 @@ from assist.practice.run import page_of, room_for
 from assist.practice.script import list_scripts, load_script
 from assist.settings import Settings
 from assist.wording import clock
-from audio.events import Speaker, Utterance
+from audio.events import Chunk, Speaker, Utterance
 from audio.recording import open_recording
 from detectors.roster import ModelError
 from overlay.doing import DoHelp, DoSay
@@ -309,6 +309,34 @@ def test_aloud_the_trainees_own_words_move_the_call(tmp_path):
     assert theirs == {line.say for _, line in room.practice.said}  # the recording's other channel is not listened to
     assert any("sorry" in event.text for event in heard if event.speaker is Speaker.AGENT)
     assert len(room.practice.said) >= 3 and any(isinstance(event, StepTicked) for event in room.events)
+
+
+def test_aloud_ctrl_c_ends_the_call_and_the_feedback_is_told(tmp_path):
+    chosen = Settings(data=tmp_path, agent="Dana", recogniser="whisper", model=str(MODEL))
+    room = room_for(load_script("missed-visit"), chosen, lambda event: None)
+    begun = asyncio.Event()
+
+    async def held():
+        async for item in open_recording(SPOKEN[-1], agent_channel=0, speed=float("inf")):
+            yield item
+            if isinstance(item, Chunk) and item.end_ms > 20_000:
+                break
+        begun.set()
+        await asyncio.Event().wait()  # a microphone goes on
+
+    async def scene(ears):
+        playing = asyncio.create_task(room.aloud(held(), ears, in_step=True))
+        await begun.wait()
+        playing.cancel()  # what asyncio.run does at Ctrl-C
+        await playing
+
+    hearing = load_hearing(chosen, Console(quiet=True))
+    try:
+        asyncio.run(scene(hearing.listener))
+    finally:
+        hearing.close()
+    assert [event.reason for event in room.events if isinstance(event, CallEnded)] == ["interrupted"]
+    assert any(isinstance(event, Utterance) and event.speaker is Speaker.AGENT for event in room.events)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from rich.console import Console
@@ -36,6 +36,7 @@ from overlay.listening import serving
 from overlay.server import create_app
 
 CALL = "practice"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,14 @@ class Room:
         loop = asyncio.get_running_loop()
         ears = ears_of((Speaker.AGENT,), in_step=in_step, wake=lambda: loop.call_soon(lambda: None), phrases=())
         self.publish(practice.begin())
+        await _until_ctrl_c(self._listen(source, ears))
+        for heard in await asyncio.to_thread(lambda: list(ears.finish())):
+            self.publish(practice.hear(heard))
+        self.publish(practice.end("hang-up" if practice.over else "interrupted"))
+
+    async def _listen(self, source: CallSource, ears: Ears) -> None:
+        """Until the customer has said all they will, or the source ends."""
+        practice = self.practice
         async for item in source:
             if isinstance(item, Chunk):
                 if Speaker.AGENT in item.channels:
@@ -157,9 +166,6 @@ class Room:
                 self.publish(practice.hear(item))
             if practice.over:
                 break
-        for heard in await asyncio.to_thread(lambda: list(ears.finish())):
-            self.publish(practice.hear(heard))
-        self.publish(practice.end("hang-up" if practice.over else "interrupted"))
 
 
 def room_for(script: Script, settings: Settings, show: Callable[[Event], None]) -> Room:
@@ -223,45 +229,59 @@ def run_practice(
             else:
                 if page:
                     console.print("Answer on the page.", style="dim")
-                await room.in_text(room.replies.get if page else lambda: _typed(console))
+                await room.in_text(lambda: _until_ctrl_c(room.replies.get()) if page else _answer(console))
             told = feedback(room.events, room.practice.playbook)
             room.draw(told)
             for part in tables(told):
                 console.print(part)
             if page:
                 console.print("The same is on the page; Enter closes it.")
-                await _enter()
+                await _line()
 
     asyncio.run(run())
 
 
-async def _typed(console: Console) -> str | None:
-    """The trainee's answer; None when they leave: end of input, or Ctrl-C.
-
-    It holds up the event loop, which has nothing else to do, so that Ctrl-C reaches the reading itself.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+async def _until_ctrl_c(what: Awaitable[T]) -> T | None:
+    """Its result, or None where Ctrl-C came first: `asyncio.run` makes of it a cancelled main task."""
     try:
-        return console.input("You: ")
-    except (EOFError, KeyboardInterrupt):
-        console.print()
+        return await what
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
         return None
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
-async def _enter() -> None:
-    """Wait for Enter while the page is served. A thread of the loop's own pool would outlast Ctrl-C, until Enter."""
+async def _line() -> str | None:
+    """The next line typed into the terminal; None at the end of input.
+
+    A thread of its own, which nobody waits for, so that Ctrl-C need not wait for Enter: what reads in the event loop's
+    thread misses one that comes just before it begins to wait, and a thread of the loop's pool is waited for.
+    """
     loop = asyncio.get_running_loop()
-    pressed = asyncio.Event()
+    typed: asyncio.Future[str] = loop.create_future()
+
+    def told(line: str) -> None:
+        if not typed.done():  # given up
+            typed.set_result(line)
 
     def read() -> None:
-        sys.stdin.readline()
+        line = sys.stdin.readline()
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(pressed.set)
+            loop.call_soon_threadsafe(told, line)
 
-    threading.Thread(target=read, name="enter", daemon=True).start()
-    await pressed.wait()
+    threading.Thread(target=read, name="typed", daemon=True).start()
+    line = await typed
+    return line.rstrip("\n") if line else None
+
+
+async def _answer(console: Console) -> str | None:
+    """What the trainee types; None when they leave: end of input, or Ctrl-C."""
+    console.print("You: ", end="")
+    answer = await _until_ctrl_c(_line())
+    if answer is None:
+        console.print()
+    return answer
 
 
 async def _aloud(
