@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assist.errors import AssistError
-from assist.events import Action, AlertRaised, CallStarted, ConsentSet, PromptShown
+from assist.events import Action, AlertRaised, CallStarted, ConsentSet, PromptShown, Recovery
 from assist.live.accounting import ORDER, Ledger, accounted
 from assist.live.desk import Desk
 from assist.live.joining import Joining, join_and_stay, open_to_calls
@@ -404,6 +404,58 @@ def test_a_promise_of_a_call_that_goes_on_does_not_take_the_place_of_an_earlier_
         await stage.end()
         promised = [each["what"] for each in stage.service.store.record(stage.call)["follow_ups"]]
         assert promised == ["call the courier", "send you a refund"]
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+async def escalated_before_consent(stage):
+    """The clock began on words that are not in the log; a later cue that is there escalates the call as well."""
+    await stage.hear(said("I want to cancel my contract today, I want your manager now", 1_000), ms=5_000)
+    await quiet(stage, 25)
+    act(stage, "consent", detail="granted")
+    await stage.hear(said("I will sue you, I want your manager right now, I will cancel", 31_000), ms=5_000)
+
+
+async def missed_before_consent(stage):
+    for start_ms in range(1_000, 66_000, 5_000):
+        await stage.hear(said("I know where you live and I will kill you", start_ms), ms=5_000)
+    act(stage, "consent", detail="granted")
+
+
+async def remedy_before_the_cut(stage):
+    """The clock has stopped though the level stands."""
+    await stage.hear(said("I want to cancel my contract today, I want your manager now", 1_000), ms=5_000)
+    act(stage, "consent", detail="granted")
+    await stage.hear(said("I will sue you, I want your manager right now, I will cancel", 6_000), ms=5_000)
+    act(stage, "plan-accepted", "month-credit")
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        (escalated_before_consent, ["started", "missed"]),
+        (missed_before_consent, ["started", "missed"]),
+        (remedy_before_the_cut, ["started", "met"]),
+    ],
+)
+def test_the_clock_of_a_call_that_goes_on_is_that_of_its_log_and_what_is_missed_is_told_once(before, told, tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path / "a", consent="unknown", auto_pause=False)
+        await before(stage)
+        clock = stage.shown("clock")
+        await cut(stage, tmp_path / "a", tmp_path / "b")
+        stage = going_on(stage, tmp_path / "b")
+        await quiet(stage, 1)
+        assert stage.shown("level").level == "escalated" and stage.shown("clock") == clock
+        for start_ms in range(stage.source.end_ms, stage.source.end_ms + 45_000, 5_000):
+            await stage.hear(said("I know where you live and I will kill you", start_ms), ms=5_000)
+        await stage.written()
+        events = [event for _, event in stage.service.store.events(stage.call)]
+        ran = [event for event in events if isinstance(event, Recovery)]
+        assert [event.what for event in ran] == told
+        assert {event.at_ms - event.took_ms for event in ran} == {clock.started_at_ms}
+        await stage.end()
         await stage.close()
 
     asyncio.run(scene())

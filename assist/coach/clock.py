@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from assist.events import Recovery
+from assist.events import CallEnded, Event, Recovery
+from detectors.signals import Level, LevelChange
 
 RECOVERY_MS = 60_000
 """Tschohl's goal for turning a customer round, from the moment the call escalates."""
@@ -14,6 +15,8 @@ class RecoveryClock:
     def __init__(self) -> None:
         self._since: int | None = None
         self._missed = False
+        self._logged: tuple[int, bool] | None = None
+        """Of a log that is followed: since when it runs there, and whether it is missed."""
 
     def start(self, now_ms: int) -> list[Recovery]:
         """The call has escalated."""
@@ -44,6 +47,23 @@ class RecoveryClock:
             return []
         self._missed = True
         return [Recovery(now_ms, "missed", RECOVERY_MS, now_ms - self._since)]
+
+    def follow(self, event: Event) -> None:
+        """A call that was cut short goes on: it runs as its log says, whatever would be by the words that are left.
+
+        One that only the cut has stopped runs on.
+        """
+        match event:
+            case LevelChange() if event.level is not Level.ESCALATED:
+                self._logged = None
+            case Recovery(what="started"):
+                self._logged = event.at_ms - event.took_ms, False
+            case Recovery() if event.by:
+                self._logged = None
+            case Recovery(what="missed") if self._logged is not None:
+                self._logged = self._logged[0], True
+            case CallEnded():
+                self._since, self._missed = self._logged or (None, False)
 
     def _stop(self, now_ms: int, what: str, by: str = "") -> list[Recovery]:
         if self._since is None:

@@ -144,11 +144,9 @@ class Coach:
             events += self._place.want(wish, now_ms)
         return events + self._show_plan(now_ms, anew=change.level is Level.ESCALATED)
 
-    def stand(self, level: Level, clock_since_ms: int | None) -> None:
-        """Go on from this level; the clock has been running since then, or is not."""
+    def stand(self, level: Level) -> None:
+        """Go on from this level."""
         self._level = level
-        if clock_since_ms is not None:
-            self._clock.start(clock_since_ms)
 
     def withdraw(self, key: str, now_ms: int, instead: Sequence[Signal] = ()) -> list[Event]:
         """The words under a signal did not hold; `instead`: the same finding under another key."""
@@ -241,8 +239,9 @@ class Coach:
         return self._story.told()
 
     def follow(self, event: Event) -> None:
-        """A call that was cut short goes on: what its log says was shown and noted counts, by the ids it has there."""
+        """A call that was cut short goes on: its cards, its clock and its promises are those of its log."""
         self._place.follow(event)
+        self._clock.follow(event)
         self._follow_ups.follow(event)
 
     def _alone(self) -> bool:

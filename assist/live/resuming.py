@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from assist.errors import AssistError
-from assist.events import Action, CallEnded, CallStarted, Event, Recovery, SignalRaised, done_ms
+from assist.events import Action, CallEnded, CallStarted, Event, SignalRaised, done_ms
 from assist.live.session import TICK_MS, Session
 from audio.events import Gap, Heard, Hypothesis, SpeechActivity, Trouble, Utterance, VoiceMeasure, shifted_words
 from detectors.signals import Level, LevelChange
@@ -81,19 +81,13 @@ def judged(session: Session, events: Iterable[Event]) -> Iterator[tuple[Event | 
 
 def stand(session: Session, events: Iterable[Event]) -> None:
     """Take the level from the log where what led to it is not in there: it was said before consent."""
-    level, running = Level.CALM, None
+    level = Level.CALM
     for event in events:
-        match event:
-            case LevelChange():
-                level = event.level
-            case Recovery():
-                if event.what == "started":
-                    running = event.at_ms - event.took_ms
-                elif event.what == "met" or event.by:  # a missed one runs on, and one that the cut has stopped
-                    running = None
+        if isinstance(event, LevelChange):
+            level = event.level
     if session.escalation.level is not level:
         session.escalation.stand(level, session.now_ms)
-        session.coach.stand(level, running if level is Level.ESCALATED else None)
+        session.coach.stand(level)
 
 
 def shifted(heard: Heard, by_ms: int, run: int) -> Heard:
