@@ -73,8 +73,7 @@ def judged(session: Session, events: Iterable[Event]) -> Iterator[tuple[Event | 
             case Action():
                 yield event, session.act(event)
             case SignalRaised() if not event.signal.evidence.quote:
-                change = session.escalation.hear((event.signal,), at_ms)
-                yield event, [change] if change is not None else []
+                yield event, session.take(event)
             case _:
                 session.now_ms = max(session.now_ms, at_ms)
 

@@ -177,6 +177,16 @@ class Session:
                 events += self._consent(Consent(action.detail), action.who)
         return [*events, *self.coach.act(action)]
 
+    def take(self, raised: SignalRaised) -> list[Event]:
+        """What stood on sound that is gone: taken as it is logged, unless it has been found again."""
+        signal = raised.signal
+        self.now_ms = max(self.now_ms, raised.at_ms)
+        if signal.key in self._signals:
+            return []
+        self._signals[signal.key] = signal
+        changed = self._changed(self.escalation.hear((signal,), self.now_ms))
+        return [*changed, *self.coach.hear(self.now_ms, (signal,), None)]
+
     def follow(self, event: Event) -> None:
         """The call was cut short and its log is judged again: this stands in the log, whatever was judged just now."""
         match event:
