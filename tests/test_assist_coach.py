@@ -334,6 +334,33 @@ def test_a_promise_said_again_is_the_same_one_and_takes_the_time_that_is_named_l
             ["I'll send you the form today", "I'll send the form today"],
             [("f1", "send you the form", "2026-11-24")],
         ),
+        (
+            ["I'll get someone to call you back tomorrow", "somebody will call you back tomorrow"],
+            [("f1", "get someone to call you back", "2026-11-25")],
+        ),
+        (
+            ["I'll make sure someone calls you back tomorrow", "someone will call you back tomorrow"],
+            [("f1", "make sure someone calls you back", "2026-11-25")],
+        ),
+        (
+            ["I'll arrange a call back tomorrow", "I'll arrange to call you back tomorrow"],
+            [("f1", "arrange a call back", "2026-11-25")],
+        ),
+        (
+            ["I'll have my manager call you back tomorrow", "I'll call you back tomorrow"],
+            [("f1", "have my manager call you back", "2026-11-25"), ("f2", "call you back", "2026-11-25")],
+        ),
+        (
+            [
+                "my manager will call you back tomorrow",
+                "I'll ask my manager to call you back tomorrow",
+                "a colleague will call you back tomorrow",
+            ],
+            [
+                ("f1", "my manager will call you back", "2026-11-25"),
+                ("f2", "a colleague will call you back", "2026-11-25"),
+            ],
+        ),
     ],
 )
 def test_each_promise_is_noted_once_and_none_for_another(says, noted):

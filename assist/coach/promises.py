@@ -19,10 +19,10 @@ _WHO = (
     r"credit|parcel|replacement|letter))"
 )
 _WILL = r"(?:will|shall|am going to|are going to|is going to)"
+_GETS = r"(?:have|get|ask|arrange for|arrange) (?:someone|somebody|our \w+|an? \w+|the \w+|my \w+)(?: to)?"
 _HOW = (
     r"(?:(?:personally|also|then|definitely|certainly|myself|just|make sure (?:to|that i|that we|i|we|that)|"
-    r"(?:have|get|ask|arrange for|arrange) (?:someone|somebody|our \w+|an? \w+|the \w+|my \w+)(?: to)?|be|"
-    r"(?:be )?able to) )*"
+    rf"{_GETS}|be|(?:be )?able to) )*"
 )
 _CONTACT = (
     r"(?:call|calling|ring|phone|email|e mail|text|message|write to|contact|get back to|come back to|get in touch with|"
@@ -56,7 +56,16 @@ _CONTACT_ALONE = re.compile(
     r"(?! (?:through|that|what|how|why|an|a)\b)"
 )
 """What counts as a promise even without a time: M3 and M6 want one for it."""
-_TO_YOU = re.compile(rf"\b{_CONTACT}\b(?! (?:the|an?|your|my|our|it|this|that|some)\b)")
+_DELEGATED = re.compile(_GETS)
+_TO_YOU = re.compile(
+    rf"\b(?:{_CONTACT}|(?:call|ring|phone|email|text|message|contact)s you)\b"
+    r"(?! (?:the|an?|your|my|our|it|this|that|some)\b)|\b(?:a|the|your) call ?back\b"
+)
+_CALLER = re.compile(
+    r"\b(?P<who>someone|somebody|one of us|(?:our|my|the|an?) (?:(?!and |then )\w+ )??(?!and |then )\w+) "
+    rf"(?:{_WILL} {_HOW}|to )?$"
+)
+"""Who calls or writes, right before it is said, where it is not the agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +97,10 @@ def promises(utterance: Utterance) -> list[Promise]:
         if _HOLD.search(heard.text, begin.start(), stop) or (when is None and contact is None):
             continue
         reached = when.end() if when is not None else stop
-        mine = begin["does"] and begin["who"] in ("i", "we", None)
-        what_from = begin.start("does") if mine else begin.start()
+        what_from = begin.start()
+        if begin["does"] and begin["who"] in ("i", "we", None):
+            another = _DELEGATED.search(heard.text, begin.start(), begin.start("does"))
+            what_from = (another or begin).start(0 if another else "does")
         what = _words(utterance, heard, what_from, when.start() if when is not None else stop)
         due = _words(utterance, heard, when.start(), when.end()) if when is not None else ""
         found.append(Promise(what, due, _words(utterance, heard, begin.start(), reached)))
@@ -97,17 +108,20 @@ def promises(utterance: Utterance) -> list[Promise]:
 
 
 def is_same(one: str, other: str) -> bool:
-    """Whether two promises are the same: alike in words, and where one is to call or write to the customer, both are.
+    """Whether two promises are the same: alike in words, and where the customer is called or written to, by the same.
 
     "Call you back" is not "call the courier back"; nor is it a call by somebody else.
     """
-    return alike(one, other) and _contacting(one) == _contacting(other)
+    return alike(one, other) and _caller(one) == _caller(other)
 
 
-def _contacting(what: str) -> tuple[bool, bool]:
-    """Whether the customer is called or written to, and whether by the agent."""
-    found = _TO_YOU.search(" ".join(context.line(what.split()).tokens))
-    return found is not None, found is not None and found.start() == 0
+def _caller(what: str) -> str | None:
+    """Who calls or writes to the customer: "manager", "someone", empty for the agent; None: nobody does."""
+    text = " ".join(context.line(what.split()).tokens)
+    if (found := _TO_YOU.search(text)) is None:
+        return None
+    another = _CALLER.search(text[: found.start()])
+    return another["who"].replace("somebody", "someone").split()[-1] if another else ""
 
 
 def _stop(heard: Line, begin: re.Match[str]) -> int:
