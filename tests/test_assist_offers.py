@@ -153,7 +153,7 @@ def test_a_clock_that_a_yes_has_stopped_is_not_told_as_a_call_that_has_turned(re
         told = f"Remedy accepted after {took}, escalated at the end" if remedy else f"Recovered in {took}"
         assert stage.shown("ended").summary == told
         assert (run["result"], run["by"]) == ("met", "remedy" if remedy else "")
-        told = f"met{' by an accepted remedy' if remedy else ''}, {took}"
+        told = f"met, {'a remedy accepted after ' if remedy else ''}{took}"
         assert told in page(read_record(stage.service.store.record(stage.call)))
         await stage.close()
 

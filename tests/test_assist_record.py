@@ -106,5 +106,15 @@ def test_the_page_escapes_every_word_and_marks_the_phrase():
     assert "src=" not in html and "://" not in html
 
 
+def test_a_remedy_that_came_too_late_does_not_read_as_what_missed_the_goal():
+    clock = [
+        Recovery(4_300, "started", 60_000),
+        Recovery(64_500, "missed", 60_000, 60_200),
+        Recovery(79_300, "missed", 60_000, 75_000, "remedy"),
+    ]
+    html = page(fold([STARTED, *clock]))
+    assert "from 00:04: missed, a remedy accepted after 75 s (goal 60 s)" in html
+
+
 def test_clock():
     assert [clock(0), clock(61_000), clock(3_661_000)] == ["00:00", "01:01", "1:01:01"]

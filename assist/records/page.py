@@ -223,8 +223,8 @@ def _recovery(record: IncidentRecord) -> str:
     for run in record.recovery:
         took = f"{run.took_ms / 1000:.0f} s" if run.took_ms else "no end heard"
         goal = run.limit_ms / 1000
-        by = " by an accepted remedy" if run.by == "remedy" else ""
-        lines.append(f"from {clock(run.started_ms)}: {run.result or 'not ended'}{by}, {took} (goal {goal:.0f} s)")
+        by = "a remedy accepted after " if run.by == "remedy" else ""
+        lines.append(f"from {clock(run.started_ms)}: {run.result or 'not ended'}, {by}{took} (goal {goal:.0f} s)")
     return "; ".join(lines)
 
 
