@@ -110,6 +110,18 @@ def test_two_cues_escalate_alert_once_and_are_explained():
     assert of(call.hear(said("I will get my lawyer on this", 14_000)), AlertRaised) == []
 
 
+def test_urgent_words_that_two_rules_hear_are_quoted_once():
+    call, text = session(), "I'm going to kill myself"
+    found = PhraseDetector(RULES).find(text)
+    assert {signal.rule for signal in found} == {"vulnerable.self-harm", "vulnerable.self-harm-said"}
+    events = call.hear(saying(text)) + call.hear(said(text))
+    assert {raised.signal.evidence.quote for raised in of(events, SignalRaised)} == {text}
+    assert len({raised.signal.key for raised in of(events, SignalRaised)}) == 1 and of(events, SignalWithdrawn) == []
+    assert {alert.reason for alert in of(events, AlertRaised)} == {f"“{text}”"}
+    both = call.hear(said("I will find you and kill you or I'm going to kill myself", 9_000))
+    assert {raised.signal.id for raised in of(both, SignalRaised)} == {"personal_threat", "vulnerable"}
+
+
 def test_a_call_that_escalates_after_an_alert_was_taken_back_alerts_again():
     call = session()
     call.hear(said(DEMAND))

@@ -328,6 +328,7 @@ class Session:
                 self.detectors.remove(detector)
                 text = f"detector {detector.name} stopped ({type(error).__name__}); the call goes on without it"
                 events.append(Trouble(self.now_ms, f"detector-off:{detector.name}", text))
+        found = _whole(found)
         fresh = [signal for key, signal in found.items() if self._is_news(key, signal)]
         for signal in fresh:
             self._signals[signal.key] = signal
@@ -429,6 +430,23 @@ class Session:
         for key, utterance in list(self._utterances.items()):
             if utterance.start_ms < horizon:
                 del self._utterances[key]
+
+
+def _whole(found: dict[str, Signal]) -> dict[str, Signal]:
+    """Without what is urgent and quotes no more than a part of what another rule quotes for the same."""
+    urgent = [signal for signal in found.values() if signal.severity is Severity.URGENT and signal.evidence.quote]
+    kept: list[Signal] = []
+    for signal in sorted(urgent, key=lambda each: each.evidence.start_ms - each.evidence.end_ms):
+        if not any(_is_part(signal, other) for other in kept):
+            kept.append(signal)
+    gone = {signal.key for signal in urgent} - {signal.key for signal in kept}
+    return {key: signal for key, signal in found.items() if key not in gone}
+
+
+def _is_part(signal: Signal, other: Signal) -> bool:
+    words, more = signal.evidence, other.evidence
+    same = (signal.id, words.utterance) == (other.id, more.utterance)
+    return same and more.start_ms <= words.start_ms and words.end_ms <= more.end_ms
 
 
 def _from(words: tuple[Word, ...], since_ms: int) -> tuple[Word, ...]:
