@@ -61,6 +61,13 @@ DEV = [
     ("I'll call you on Friday first thing.", ["on Friday"]),
     ("I'll call you at 10 a.m. Friday.", ["at 10 a.m. Friday"]),
     ("I'll call you as soon as I know.", [""]),
+    ("I'll call you back on the second attempt.", [""]),
+    ("I'll call you back on the second attempt tomorrow.", ["tomorrow"]),
+    ("The engineer will fix it on the first visit.", []),
+    ("I'll call you back by the third call at the latest.", [""]),
+    ("I'll call you on the 2nd delivery try.", [""]),
+    ("I'll send it on the first day of the month.", ["on the first"]),
+    ("I'll call you on the 2nd at ten.", ["on the 2nd at ten"]),
     ("I'll text you a link.", []),
     ("Shall I call you back tomorrow?", []),
     ("Would you like me to call you tomorrow?", []),
@@ -174,6 +181,18 @@ def test_the_customer_promises_nothing():
         ("at 12 on the fifth of December", "2026-12-05T12:00+00:00"),
         ("on Friday, December 4th, at ten", "2026-12-04T10:00+00:00"),
         ("Friday the 4th", "2026-12-04"),
+        ("at 12:30 tonight", "2026-11-25T00:30+00:00"),
+        ("at half past twelve tonight", "2026-11-25T00:30+00:00"),
+        ("at a quarter to one tonight", "2026-11-25T00:45+00:00"),
+        ("at one tonight", "2026-11-25T01:00+00:00"),
+        ("tonight at twelve", "2026-11-24T23:59+00:00"),
+        ("at 11:30 tonight", "2026-11-24T23:30+00:00"),
+        ("at five tonight", "2026-11-24T17:00+00:00"),
+        ("at 14:30 tonight", "2026-11-24T14:30+00:00"),
+        ("at 3 p.m. tonight", "2026-11-24T15:00+00:00"),
+        ("tomorrow night at 12:30", "2026-11-26T00:30+00:00"),
+        ("on Friday night at half past twelve", "2026-11-28T00:30+00:00"),
+        ("by midnight on Friday", "2026-11-27T23:59+00:00"),
         ("soon", ""),
         ("", ""),
     ],
@@ -193,6 +212,10 @@ def test_what_a_due_time_means(due, means):
 )
 def test_late_in_the_evening_a_due_time_is_not_before_it_was_said(due, means):
     assert due_at(due, datetime.fromisoformat("2026-11-24T22:15:00+00:00")) == means
+
+
+def test_after_midnight_tonight_is_still_to_come():
+    assert due_at("at 12:30 tonight", datetime.fromisoformat("2026-11-25T00:10:00+00:00")) == "2026-11-25T00:30+00:00"
 
 
 def test_working_days_skip_the_weekend():

@@ -26,6 +26,8 @@ _ORDINALS = (
 ).split()
 _END_OF = {"morning": time(12), "lunchtime": time(13), "afternoon": time(18), "evening": time(21), "night": time(21)}
 """By when a part of the day is over."""
+_MORNING = 4
+"""An hour of the night before this one is after midnight: "at half past twelve tonight", "at one tonight"."""
 
 _NUM = r"(?:twenty (?:four|five)|forty (?:eight|five)|seventy two|" + "|".join(_NUMBERS) + r"|\d{1,2})"
 _TWELVE = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|11|12)"
@@ -43,7 +45,13 @@ _ORDINAL = (
     rf"(?:twenty (?:{'|'.join(_ORDINALS[:9])})|thirty first|{'|'.join(_ORDINALS)}|thirtieth|\d{{1,2}}(?:st|nd|rd|th)?)"
 )
 _MONTH = rf"(?:{'|'.join(MONTHS)})"
-_DATE = rf"(?:(?:the )?{_ORDINAL} of {_MONTH}|{_MONTH} (?:the )?{_ORDINAL}|the {_ORDINAL}(?! thing))"
+_NO_DATE = (
+    r"(?: (?:phone|service|home|site|delivery|repair))?"
+    r" (?:thing|attempt|try|go|time|occasion|visit|appointment|delivery|one|floor|page|line|step|"
+    r"(?:call|ring)(?! (?:me|us))|day(?! of))\b"
+)
+"""What "the second ..." counts, where it is no day of the month."""
+_DATE = rf"(?:(?:the )?{_ORDINAL} of {_MONTH}|{_MONTH} (?:the )?{_ORDINAL}|the {_ORDINAL}(?!{_NO_DATE}))"
 _WEEKDAY = rf"{_DAY}(?: next week| {_DATE})?"
 _LATER = (
     r"(?:the day after tomorrow|tomorrow|today|tonight|this (?:morning|afternoon|evening)"
@@ -79,6 +87,9 @@ def due_at(due: str, said: datetime) -> str:
             hour = None  # "tonight", said late in the evening: the day is all that is known
         if "first thing" in text:
             hour = time(9)
+    elif day is not None and hour is not None and hour < time(_MORNING) and "night" in text:
+        still = "tonight" in text and _at(day, hour, said) > said
+        day += timedelta(days=0 if still else 1)  # a night begins on the evening before
     if day is None and hour is not None:
         day = said.date()
         if _at(day, hour, said) <= said:
@@ -228,10 +239,11 @@ def _hour(text: str) -> time | None:
             hour, minute = divmod(hour, 100)
     if hour > 23 or not 0 <= minute <= 59:
         return None
-    later = re.search(r"\d+pm|\b(pm|p m)\b|afternoon|evening|tonight|night", text)
+    afternoon = re.search(r"\d+pm|\b(pm|p m)\b", text)
+    later = afternoon or re.search("afternoon|evening|night", text)
     earlier = re.search(r"\d+am|\b(am|a m)\b|morning", text)
-    if hour == 12 and "night" in text:
-        return time(23, 59)
+    if "night" in text and (hour == 12 or hour < _MORNING) and not afternoon:
+        return time(hour % 12, minute) if hour % 12 or minute else time(23, 59)
     if hour < 12 and (later or (not earlier and hour < 8)):
         hour += 12
     if hour == 12 and re.search(r"\d+am|\bam\b", text):
