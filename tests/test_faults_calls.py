@@ -578,6 +578,27 @@ def test_sound_that_stops_coming_is_told_and_at_last_given_up(tmp_path):
     assert record["ended"] == "interrupted"
 
 
+def test_a_call_that_goes_on_after_its_sound_had_stopped_is_shown_as_heard_again(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted", auto_pause=False)
+        await stage.hear(said("hello there", 0), ms=2_000)
+        live = stage.service.calls[stage.call]
+        live.stalled_s, live.given_up_s = 0.02, 0.1
+        await stage.hear()
+        await stage.task
+        told = [event for _, event in stage.service.store.events(stage.call) if isinstance(event, Trouble)]
+        assert [(event.code, event.cleared) for event in told][-1] == ("audio-stalled", False)
+        stage.source = Source()
+        _, stage.task = stage.service.resume(stage.call, stage.source)
+        await quiet(stage, 2)
+        row = stage.service.hub.latest("board", f"row/{stage.call}")
+        assert (stage.shown("health").state, stage.shown("health").text, row.health) == ("ok", "", "ok")
+        await stage.end()
+        await stage.close()
+
+    asyncio.run(scene())
+
+
 def chunks(seconds, agent, customer):
     """Ten a second; each side a function of the second -> RMS level."""
     rng = np.random.default_rng(3)

@@ -123,9 +123,16 @@ class CallPages:
                 pass
 
     def resume(self) -> list[messages.Alert]:
-        """The call goes on after its log was shown: nobody reads along any more. The alerts that are still open."""
+        """The call goes on after its log was shown: nobody reads along any more, and no trouble of before lasts.
+
+        The alerts that are still open.
+        """
         self._readers.clear()
         self._show_readers()
+        self.listening.anew()
+        self._show_health()
+        self._troubles.clear()
+        self._show_trouble()
         return [alert for alert in self.cards.open.values() if alert.state != "resolved"]
 
     def pulse(self, now_ms: int, score: float) -> None:
@@ -215,6 +222,9 @@ class CallPages:
         self._troubles.pop(trouble.code, None)
         if not trouble.cleared:
             self._troubles[trouble.code] = trouble
+        self._show_trouble()
+
+    def _show_trouble(self) -> None:
         if self._troubles:
             newest = next(reversed(self._troubles.values()))
             self._notice("trouble", newest.text, "", newest.at_ms)

@@ -67,6 +67,12 @@ class Listening:
             return False
         return True
 
+    def anew(self) -> None:
+        """Another run listens: what kept the one before from hearing is not known of it."""
+        self._sound_lost.clear()
+        self._untranscribed = self._behind = ""
+        self.lag_ms = 0
+
     def pause(self, by_itself: str = "") -> None:
         """Nothing is heard from now on; `by_itself`: why, where nobody has done it."""
         self._paused, self._paused_by_itself = True, by_itself
