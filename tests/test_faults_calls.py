@@ -599,6 +599,31 @@ def test_a_call_that_goes_on_after_its_sound_had_stopped_is_shown_as_heard_again
     asyncio.run(scene())
 
 
+def test_that_listening_goes_on_is_told_for_a_moment_and_what_lasts_as_long_as_it_does(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
+        await quiet(stage, 2)
+        stage.service.calls[stage.call].trouble(Trouble(2_000, "store-failed", "Nothing can be written."))
+        await cut(stage, tmp_path / "a", tmp_path / "b")
+        stage = going_on(stage, tmp_path / "b")
+        live = stage.service.calls[stage.call]
+        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is not judged."))
+        assert stage.shown("notice/trouble").text == "Pace is not judged."
+        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is judged.", cleared=True))
+        assert stage.shown("notice/trouble").text.startswith("Listening again")
+        await quiet(stage, 29)
+        assert stage.shown("notice/trouble").text.startswith("Listening again")
+        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is not judged."))
+        await quiet(stage, 60)
+        assert stage.shown("notice/trouble").text == "Pace is not judged."
+        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is judged.", cleared=True))
+        assert stage.shown("notice/trouble") is None
+        await stage.end()
+        await stage.close()
+
+    asyncio.run(scene())
+
+
 def chunks(seconds, agent, customer):
     """Ten a second; each side a function of the second -> RMS level."""
     rng = np.random.default_rng(3)

@@ -40,6 +40,10 @@ from overlay.hub import Hub
 COURSE_MS = 300_000
 ROW_POINTS = 60
 """Of the course on the board."""
+OF_A_MOMENT = frozenset({"call-resumed"})
+"""Codes of what has happened and is over; every other trouble lasts until it is said to be over, or for the call."""
+MOMENT_MS = 30_000
+"""So long the agent's page tells of it."""
 
 
 @dataclass
@@ -142,6 +146,10 @@ class CallPages:
             self._course.append((now_ms, round(score, 1)))
         while self._course and self._course[0][0] < now_ms - COURSE_MS:
             self._course.popleft()
+        past = [name for name, one in self._troubles.items() if name in OF_A_MOMENT and now_ms - one.at_ms > MOMENT_MS]
+        for name in past:
+            del self._troubles[name]
+            self._show_trouble()
         self._show_health()
         self._show_level()
         self._show_row()
