@@ -133,12 +133,15 @@ def test_a_call_that_goes_on_is_at_the_level_at_which_it_was_though_its_words_ca
         _, task = service.resume(call, source, listener=heard.append)
         stage = Stage(service, ears, source, call, task, heard)
         assert (service.calls[call].session.escalation.level, stage.shown("level").level) == ("escalated", "escalated")
+        assert (stage.shown("clock").running, stage.shown("clock").started_at_ms) == (True, since)
         for _ in range(15):
             await stage.hear()
         assert stage.shown("level").level == "recovering", "it comes down from there by time"
         [run] = [event for event in heard if isinstance(event, Recovery)]
         assert (run.what, run.at_ms - run.took_ms) == ("met", since)
         await stage.end()
+        [told] = service.store.record(call)["recovery"]
+        assert (told["result"], told["started_ms"], told["took_ms"]) == ("met", since, run.took_ms)
         await service.close()
 
     asyncio.run(second(*asyncio.run(first())))

@@ -214,9 +214,9 @@ class Coach:
                 events += self._place.want(from_step(step, now_ms), now_ms, quiet=True)
         return events
 
-    def end(self, now_ms: int) -> list[Event]:
-        """The call is over."""
-        return [*self._place.end(now_ms, "ended"), *self._clock.cancel(now_ms)]
+    def end(self, now_ms: int, *, cut_short: bool = False) -> list[Event]:
+        """The call is over; one that is cut short may go on, and its clock runs meanwhile."""
+        return [*self._place.end(now_ms, "ended"), *([] if cut_short else self._clock.cancel(now_ms))]
 
     def forget(self, since_ms: int) -> None:
         """What was said after this has been taken back: nobody who takes over reads it."""

@@ -207,7 +207,8 @@ class Session:
     def end(self, at_ms: int, reason: str, accounted_ms: dict[str, int]) -> list[Event]:
         """The call is over: prompts leave the screen, the last event is written."""
         self.now_ms = max(self.now_ms, at_ms)
-        return [*self.coach.end(self.now_ms), CallEnded(self.now_ms, reason, accounted_ms)]
+        ended = self.coach.end(self.now_ms, cut_short=reason == "interrupted")
+        return [*ended, CallEnded(self.now_ms, reason, accounted_ms)]
 
     def _pause(self, reach_ms: int) -> list[Event]:
         """Stop listening, and take back what is being said and what was said this shortly before."""
