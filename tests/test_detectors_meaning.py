@@ -176,6 +176,28 @@ def test_what_is_plainly_said_is_believed_whatever_the_model_hears_and_an_idiom_
 
 
 @pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("I want to end it all because your service is rubbish", Severity.NOTE),
+        ("I want to end it all because nobody listens and your service is rubbish", Severity.URGENT),
+        ("I do not want to live any longer next to that building site", Severity.NOTE),
+        ("I do not want to live any longer in this pain", Severity.URGENT),
+        ("can I take all my pills at once is that okay", Severity.NOTE),
+        ("I will take all my tablets tonight if you hang up", Severity.URGENT),
+        ("I'm going to hang myself if I climb this ladder", Severity.NOTE),
+        ("I'm going to hang myself if I lose this house", Severity.URGENT),
+        ("I'm going to hang myself on that hook in the loft", Severity.URGENT),
+        ("I'm going to overdose on vitamins if I take both", Severity.NOTE),
+        ("I'm going to overdose on vitamins and sleeping tablets", Severity.URGENT),
+        ("I'll gas myself if the boiler leaks again", Severity.NOTE),
+        ("I'm going to gas myself in the car", Severity.URGENT),
+    ],
+)
+def test_what_only_looks_like_a_plain_statement_of_self_harm_is_doubted_but_noted(judge, text, severity):
+    assert max(each.severity for each in judge.find(text) if each.id == "vulnerable") is severity
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "i rang on monday and they said thursday and i hope you die and my daughter was crying because there was no "
