@@ -311,7 +311,7 @@ def _span(text: str, found: re.Match[str]) -> tuple[int, int]:
 
 
 def _runs_over(phrase: Phrase, heard: Line, first: int, last: int) -> bool:
-    """Whether a gap may run over the end of a sentence in this match."""
+    """Whether this match of a phrase with a gap runs over the end of a sentence."""
     return phrase.gapped and any(place in heard.opens for place in range(first + 1, last + 1))
 
 

@@ -235,6 +235,26 @@ def test_what_a_rule_finds_in_misheard_words_is_judged_in_the_words_meant(judge,
     assert signal_id in ids(judge.find(text))
 
 
+@pytest.mark.parametrize(
+    ("text", "signal_id", "severity"),
+    [
+        ("could I ask for your manager please", "supervisor_demand", Severity.HELP),
+        ("can I ask for a supervisor now", "supervisor_demand", Severity.HELP),
+        ("watch your back on the street", "personal_threat", Severity.URGENT),
+        ("you can all get stuffed", "swearing", Severity.HELP),
+    ],
+)
+def test_what_a_rule_finds_is_acted_on_where_the_model_hears_it_or_may_not_doubt_it(judge, text, signal_id, severity):
+    assert max(each.severity for each in judge.find(text) if each.id == signal_id) is severity
+
+
+@pytest.mark.parametrize(
+    "text", ["a bear that can get stuffed", "which screw you need is in bag C", "I jog off the weekend on Mondays"]
+)
+def test_an_everyday_word_is_no_swearing(judge, text):
+    assert "swearing" not in ids(judge.find(text))
+
+
 def test_what_is_said_with_a_complaint_is_believed_of_a_rule(judge):
     """The model alone takes "I want to cancel" for business as usual."""
     assert "cancel_threat" in acted(judge.find("I've rung four times about this, I want to cancel."))
