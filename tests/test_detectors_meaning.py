@@ -215,6 +215,8 @@ def test_a_threat_in_a_sentence_that_runs_on_is_urgent(judge, text):
         "someone could get seriously hurt with that exposed wire",
         "people are going to get hurt if you don't recall that heater",
         "if that boiler goes up people will be killed",
+        "somebody will die if you don't fix those brakes",
+        "the whole building could burn down because of your charger",
         "I'll be waiting outside your office at ten to sign the papers",
         "you're dead right",
     ],
