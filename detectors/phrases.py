@@ -265,7 +265,7 @@ class PhraseDetector:
                     continue
                 if index.loose and not self._near_enough(heard.tokens[first : last + 1]):
                     continue
-                if phrase.gapped and any(place in heard.opens for place in range(first + 1, last + 1)):
+                if _runs_over(phrase, heard, first, last):
                     continue
                 if any(context.POLICIES[policy](heard, first) for policy in rule.silent_when):
                     continue
@@ -310,11 +310,18 @@ def _span(text: str, found: re.Match[str]) -> tuple[int, int]:
     return text.count(" ", 0, found.start()), text.count(" ", 0, found.end()) - 1
 
 
+def _runs_over(phrase: Phrase, heard: Line, first: int, last: int) -> bool:
+    """Whether this match of a phrase with a gap runs over the end of a sentence."""
+    return phrase.gapped and any(place in heard.opens for place in range(first + 1, last + 1))
+
+
 def _excepted(unless: Phrase, heard: Line, text: str, first: int, last: int) -> bool:
     """The exception overlaps the match, or stands in one clause with it."""
     own = {heard.clause[first], heard.clause[last]}
     for found in unless.exact.finditer(text):
         start, end = _span(text, found)
+        if _runs_over(unless, heard, start, end):
+            continue
         if (start <= last and first <= end) or own.intersection(heard.clause[start : end + 1]):
             return True
     return False

@@ -176,6 +176,28 @@ def test_what_is_plainly_said_is_believed_whatever_the_model_hears_and_an_idiom_
 
 
 @pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("I want to end it all because your service is rubbish", Severity.NOTE),
+        ("I want to end it all because nobody listens and your service is rubbish", Severity.URGENT),
+        ("I do not want to live any longer next to that building site", Severity.NOTE),
+        ("I do not want to live any longer in this pain", Severity.URGENT),
+        ("can I take all my pills at once is that okay", Severity.NOTE),
+        ("I will take all my tablets tonight if you hang up", Severity.URGENT),
+        ("I'm going to hang myself if I climb this ladder", Severity.NOTE),
+        ("I'm going to hang myself if I lose this house", Severity.URGENT),
+        ("I'm going to hang myself on that hook in the loft", Severity.URGENT),
+        ("I'm going to overdose on vitamins if I take both", Severity.NOTE),
+        ("I'm going to overdose on vitamins and sleeping tablets", Severity.URGENT),
+        ("I'll gas myself if the boiler leaks again", Severity.NOTE),
+        ("I'm going to gas myself in the car", Severity.URGENT),
+    ],
+)
+def test_what_only_looks_like_a_plain_statement_of_self_harm_is_doubted_but_noted(judge, text, severity):
+    assert max(each.severity for each in judge.find(text) if each.id == "vulnerable") is severity
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "i rang on monday and they said thursday and i hope you die and my daughter was crying because there was no "
@@ -193,6 +215,8 @@ def test_a_threat_in_a_sentence_that_runs_on_is_urgent(judge, text):
         "someone could get seriously hurt with that exposed wire",
         "people are going to get hurt if you don't recall that heater",
         "if that boiler goes up people will be killed",
+        "somebody will die if you don't fix those brakes",
+        "the whole building could burn down because of your charger",
         "I'll be waiting outside your office at ten to sign the papers",
         "you're dead right",
     ],
@@ -211,6 +235,26 @@ def test_a_worry_or_a_meeting_is_no_threat(judge, text):
 )
 def test_what_a_rule_finds_in_misheard_words_is_judged_in_the_words_meant(judge, text, signal_id):
     assert signal_id in ids(judge.find(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "signal_id", "severity"),
+    [
+        ("could I ask for your manager please", "supervisor_demand", Severity.HELP),
+        ("can I ask for a supervisor now", "supervisor_demand", Severity.HELP),
+        ("watch your back on the street", "personal_threat", Severity.URGENT),
+        ("you can all get stuffed", "swearing", Severity.HELP),
+    ],
+)
+def test_what_a_rule_finds_is_acted_on_where_the_model_hears_it_or_may_not_doubt_it(judge, text, signal_id, severity):
+    assert max(each.severity for each in judge.find(text) if each.id == signal_id) is severity
+
+
+@pytest.mark.parametrize(
+    "text", ["a bear that can get stuffed", "which screw you need is in bag C", "I jog off the weekend on Mondays"]
+)
+def test_an_everyday_word_is_no_swearing(judge, text):
+    assert "swearing" not in ids(judge.find(text))
 
 
 def test_what_is_said_with_a_complaint_is_believed_of_a_rule(judge):

@@ -92,6 +92,15 @@ def test_the_full_stop_behind_a_street_ends_a_denial_and_what_is_told_of_others(
     assert "supervisor_demand" in {each.id for each in PhraseDetector(rulebook).find(text)}
 
 
+@pytest.mark.parametrize(
+    ("text", "believed"),
+    [("I'll kill myself if you play that song again", False), ("I'll kill myself. I can't bear that song", True)],
+)
+def test_an_exception_with_a_gap_ends_where_the_sentence_ends(rulebook, text, believed):
+    found = {each.rule for each in PhraseDetector(rulebook).find(text)}
+    assert ("vulnerable.self-harm-said" in found) is believed
+
+
 def test_evidence_is_exact(rulebook):
     [signal] = PhraseDetector(rulebook)(Window(0, (), said("hello I know where you live, OK?", at=500)))
     place = signal.evidence

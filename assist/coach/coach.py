@@ -37,11 +37,17 @@ PROMISED_MS = 30_000
 """A time that was named so shortly before a callback was accepted is the time of that callback."""
 SETTLING_MS = 3_000
 """After an escalation the words that caused it settle: what they tell may still change the Plan B rows."""
+TEAM = (
+    "(team|teams|department|desk|colleague*|specialist*|expert*|adviser*|advisor*|agent*|manager*|supervisor*|someone"
+    "|somebody|lady|gentleman|person|people|guys|lads|billing|sales|accounts|finance|retention*|complaints|support"
+    "|returns|claims|repairs|warehouse|switchboard|reception|dispatch|customer (service|services|care|relations))"
+)
+"""Who somebody is handed over to."""
 TRANSFER = (
-    "(transfer|transferring) you [over|through|across|on] [to]",
+    "(transfer|transferring) you (over|through|across|on|to|now|straight|right|back|again|shortly|please|and|so|$)",
     "(put|putting) you [straight|right|back] (through|over|across) "
     "(to|now|in|straight|right|shortly|back|again|please|$)",
-    "(put|putting) you [straight|right|back] (on to|onto|to the)",
+    f"(put|putting) you [straight|right|back] (on to|onto|to) [the|a|an|my|our|their|another] [*] [*] {TEAM}",
     "(pass|passing) you [straight|right] [over|through|across|on|back] (to|onto)",
 )
 JOINING = ("(get|getting|fetch|bring|bringing|ask|asking) [in] [you] my (manager|supervisor|team leader)",)
