@@ -56,6 +56,10 @@ _TELLERS = (
 _TELLER = frozenset(_TELLERS.split())
 _TELLING = frozenset(["said", "says", "say", "told", "tells", "saying", "telling", "suggested", "advised", "wrote"])
 _CONDITION = frozenset(["if", "unless", "whether", "suppose"])
+_NOW = frozenset("am want need will demand insist wish".split())
+"""Somebody else's "I" would be told in the past."""
+_FINITE = frozenset("is was are were has have had can could will would did does do should might must not".split())
+"""One of them makes a clause whole."""
 _ASKING = frozenset("do does did is are was can could would should will may what how when where why who which".split())
 
 
@@ -287,9 +291,25 @@ def reported(heard: Line, at: int) -> bool:
             break
     before = heard.tokens[first:at]
     return any(
-        token in _TELLING and any(teller in _TELLER for teller in before[max(0, index - 3) : index])
+        token in _TELLING
+        and any(teller in _TELLER for teller in before[max(0, index - 3) : index])
+        and not _told_out(heard, first + index, at)
         for index, token in enumerate(before)
     )
+
+
+def _told_out(heard: Line, verb: int, at: int) -> bool:
+    """Whether what was told ends before `at`, in talk without any marks: a whole clause, then what the speaker wants.
+
+    "She said nobody could help | I want a supervisor"; but "he said it was over and I could go".
+    """
+    for index in range(at, verb + 2, -1):
+        told = heard.tokens[verb + 1 : index]
+        wants = heard.tokens[index] in ("i", "we") and bool(_NOW.intersection(heard.tokens[index + 1 : index + 3]))
+        whole = _FINITE.intersection(told) or told[-1] in ("no", "yes")
+        if wants and heard.clause[index] == index and whole and not _CONDITION.intersection(told):
+            return True
+    return False
 
 
 def conditional(heard: Line, at: int) -> bool:

@@ -93,6 +93,19 @@ def test_the_full_stop_behind_a_street_ends_a_denial_and_what_is_told_of_others(
 
 
 @pytest.mark.parametrize(
+    ("text", "demanded"),
+    [
+        ("the lady said nobody could help i want to speak to a supervisor", True),
+        ("she told the man no i need to speak to a supervisor", True),
+        ("she said it was fine i could speak to a supervisor", False),
+        ("the lady said i want to speak to a supervisor", False),
+    ],
+)
+def test_what_is_told_of_others_ends_where_the_speaker_says_what_they_want(rulebook, text, demanded):
+    assert ("supervisor_demand" in {each.id for each in PhraseDetector(rulebook).find(text)}) is demanded
+
+
+@pytest.mark.parametrize(
     ("text", "believed"),
     [("I'll kill myself if you play that song again", False), ("I'll kill myself. I can't bear that song", True)],
 )
