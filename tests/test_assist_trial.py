@@ -99,12 +99,12 @@ def test_a_whole_call_comes_to_exactly_these_events():
 
 
 WHOLE = [
-    "level tense (42)",
+    "level tense (50)",
     "▶ influence-claim: [Be the person they can call",
     "plan B: Engineer at a fixed time, Your direct line, Call back at their time",
     "✓ redirect “I will take care of”",
     "p1 acted: “I will take care of”",
-    "level escalated (80)",
+    "level escalated (92)",
     "clock started",
     "▶ supervisor-demand: [Own it, offer both ways",
     "plan B: Engineer at a fixed time, Your direct line, Supervisor joins this call",
@@ -115,7 +115,7 @@ WHOLE = [
     "promise: call you back, due tomorrow at ten 2026-11-25T10:00+00:00",
     "late-fee offered “waive the late fee”",
     "named-callback offered “call you back tomorrow”",
-    "level recovering (22)",
+    "level recovering (25)",
     "clock met",
     "late-fee accepted “Thank you so much”",
     "named-callback accepted “Thank you so much”",

@@ -270,7 +270,7 @@ def test_a_long_complaint_does_not_drown_what_a_rule_found_in_the_next_sentence(
 
 
 def test_a_plain_complaint_is_noted_once_the_sentence_is_over(judge):
-    text = "This is the third time I've been promised a call and nobody has bothered to ring me."
+    text = "Your driver left it in the rain and now it is ruined."
     (complaint,) = [each for each in judge(said(text)) if each.id == COMPLAINT]
     assert complaint.severity is Severity.NOTE
     assert complaint.evidence.quote in text
@@ -437,7 +437,7 @@ PARAPHRASE = "Fetch whoever is running this place and put them on the phone to m
 
 
 @pytest.mark.parametrize(
-    ("settled", "left"), [("", 0), ("I want to speak to your mango right now please", Severity.NOTE)]
+    ("settled", "left"), [("", 0), ("I want to speak to your mandate right now please", Severity.NOTE)]
 )
 def test_what_did_not_hold_cools_nothing_down(judge, settled, left):
     mistaken = ("u1", 0, "I want to speak to your manager right now please-")

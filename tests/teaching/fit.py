@@ -23,7 +23,7 @@ from detectors.meaning import COMPLAINT, SELF_HARM, UPSET
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
 from detectors.sentences import FOLDER
-from detectors.signals import AGENT_STEPS
+from detectors.signals import AGENT_MISSTEPS, AGENT_STEPS
 from tests.calm_talk import lines as ordinary
 from tests.teaching.caller import CallerSchool
 from tests.teaching.learning import DEVICE, targets
@@ -75,6 +75,8 @@ RULE_PRECISE = 0.9
 UPSET_SURE, UPSET_LEAST = 3.5, 2.0
 """Chosen by hand on tests/data/calls/dev3, the ordinary lines and some real telephone talk, with everything else that
 judges."""
+CUES_HIGHER, MOVES_HIGHER = 0.3, 0.5
+"""Added for a customer's cues and for an agent's wrong moves, by hand, on telephone talk and ordinary lines."""
 URGENT = frozenset(("personal_threat",))
 FREE = frozenset((COMPLAINT, "de_escalation", "swearing"))
 """Heard in ordinary talk rightly."""
@@ -134,10 +136,13 @@ def fitted(scores, lines, calm, before, shipped):
                 kept = float(np.quantile(score[by_rule & holds], 1 - KEPT))
                 told["agree"] = max(doubt, min(kept, like("agree")))
                 told["urgent"] = max(sure, told["sure"])
+            told |= {key: told[key] + CUES_HIGHER for key in told if key != "doubt"}
         elif name == COMPLAINT:
             told["sure"] = like("sure")
         elif name in NOTES:
             told["sure"] = NEVER
+        elif name in AGENT_MISSTEPS:
+            told |= {key: told[key] + MOVES_HIGHER for key in ("least", "sure")}
         out[name] = {key: round(float(value), 2) for key, value in told.items()}
         alone, both = (_soft_f1(found, holds) for found in (by_rule, (score >= least) | (by_rule & (score >= doubt))))
         print(f"{name:18} {int(holds.sum()):4} lines  F1 of rules {alone:.2f}, of both {both:.2f}")
