@@ -83,8 +83,6 @@ FREE = frozenset((COMPLAINT, "de_escalation", "swearing"))
 NOTES = frozenset(("swearing", "de_escalation", *AGENT_STEPS))
 """Never acted on by the model alone: how bad a swear word is, the rules know."""
 NEVER = 99.0
-KEPT = 0.92
-"""At least so much of what is urgent and the rules find rightly stays so; the rest is noted or dropped."""
 DOUBTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95)
 """Quantiles of all scores that are tried as `doubt`."""
 
@@ -133,8 +131,6 @@ def fitted(scores, lines, calm, before, shipped):
             sure = max(least, *acted, _precise(score, holds, PRECISE))
             told["sure"] = sure + MARGIN
             if name in URGENT:
-                kept = float(np.quantile(score[by_rule & holds], 1 - KEPT))
-                told["agree"] = max(doubt, min(kept, like("agree")))
                 told["urgent"] = max(sure, told["sure"])
             told |= {key: told[key] + CUES_HIGHER for key in told if key != "doubt"}
         elif name == COMPLAINT:
