@@ -19,14 +19,16 @@ CALM = VoiceMeasure(0, 1000, -28.0, 11.0, -14.0, 0.55)
 UP = replace(CALM, level_db=-18.0, pitch_semitones=15.0, balance_db=-7.0, flux=0.68)
 
 
-def speak(judge, measure, seconds, start_ms=0):
+def sustained(measure, seconds, start_ms=0):
     """So many seconds of the same voice, a measure every 0.2 s; a little wobble, as voices have."""
-    found = []
     for n in range(int(seconds * 5)):
         wobble = (n % 5 - 2) * 0.5
-        now = replace(measure, at_ms=start_ms + 200 * (n + 1), level_db=measure.level_db + wobble)
-        found += list(judge(Window(now.at_ms, voice=now)))
-    return found
+        yield replace(measure, at_ms=start_ms + 200 * (n + 1), level_db=measure.level_db + wobble)
+
+
+def speak(judge, measure, seconds, start_ms=0):
+    """What is found in them."""
+    return [each for now in sustained(measure, seconds, start_ms) for each in judge(Window(now.at_ms, voice=now))]
 
 
 def test_a_raised_voice_is_said_in_physical_words_and_soon():

@@ -6,7 +6,6 @@ import os
 import resource
 import shutil
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import inf
 
@@ -32,7 +31,7 @@ from overlay.identity import Identity
 from tests.fault_rig import BOTH, SILENCE, Sound, acknowledging, in_a_child, killed_after, service
 from tests.quiet_calls import QuietLine
 from tests.scripted_call import Source, Stage, on_stage, open_service, said, saying
-from tests.test_detectors_raised_voice import CALM, UP
+from tests.test_detectors_raised_voice import CALM, UP, sustained
 
 DANA, MARIA, TOM = Identity("Dana", "agent"), Identity("Maria", "supervisor"), Identity("Tom", "supervisor")
 STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
@@ -411,19 +410,12 @@ def test_a_promise_of_a_call_that_goes_on_does_not_take_the_place_of_an_earlier_
     asyncio.run(scene())
 
 
-def spoken(measure, start_ms):
-    """A second of this voice."""
-    return [
-        replace(measure, at_ms=start_ms + ms, level_db=measure.level_db + ms / 1_000) for ms in range(200, 1_200, 200)
-    ]
-
-
 def test_a_call_that_only_raised_voices_made_tense_goes_on_tense_for_its_coach_too(tmp_path):
     async def scene():
         stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
         for measure, seconds in ((CALM, 15), (UP, 4), (CALM, 15), (UP, 4), (CALM, 2)):
             for _ in range(seconds):
-                await stage.hear(*spoken(measure, stage.source.end_ms))
+                await stage.hear(*sustained(measure, 1, stage.source.end_ms))
         assert stage.shown("level").level == "tense"
         await cut(stage, tmp_path / "a", tmp_path / "b")
         stage = going_on(stage, tmp_path / "b")
