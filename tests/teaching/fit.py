@@ -10,6 +10,8 @@ which are those of two authors only, and what hears as much in ordinary lines an
 thresholds come of fourteen authors. Half of the lines hold something, of a call's far fewer: so no customer's label is
 heard more often in ordinary lines and talk than NOTED, nor acted on more often than ACTED, and only where PRECISE among
 the authors' lines; so are an agent's steps ticked.
+
+To be run before `tests.teaching.export`: that puts the network where the shipped one is, with which it is compared.
 """
 
 import json
@@ -23,7 +25,7 @@ from detectors.meaning import COMPLAINT, SELF_HARM, UPSET
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
 from detectors.sentences import FOLDER
-from detectors.signals import AGENT_MISSTEPS, AGENT_STEPS
+from detectors.signals import AGENT_STEPS
 from tests.calm_talk import lines as ordinary
 from tests.teaching.caller import CallerSchool
 from tests.teaching.learning import DEVICE, targets
@@ -122,7 +124,7 @@ def fitted(scores, lines, calm, before, shipped):
         if name in AGENT_STEPS:
             least = max(least, (_precise(score, holds, TICKED) + like("least")) / 2)
         elif agents:
-            least = max(least, _above(*quiet[1], MOVES))
+            least = max(least, _above(*quiet[1], MOVES)) + MOVES_HIGHER
         doubt = min(least, like("doubt") if name in AS_BEFORE or doubt < -9 else (doubt + like("doubt")) / 2)
         agree = max(doubt, AGREED if calling else min(least, 0.0))
         told = {"least": least, "sure": least, "doubt": doubt, "agree": agree}
@@ -131,14 +133,12 @@ def fitted(scores, lines, calm, before, shipped):
             sure = max(least, *acted, _precise(score, holds, PRECISE))
             told["sure"] = sure + MARGIN
             if name in URGENT:
-                told["urgent"] = max(sure, told["sure"])
+                told["urgent"] = told["sure"]
             told |= {key: told[key] + CUES_HIGHER for key in told if key != "doubt"}
         elif name == COMPLAINT:
             told["sure"] = like("sure")
         elif name in NOTES:
             told["sure"] = NEVER
-        elif name in AGENT_MISSTEPS:
-            told |= {key: told[key] + MOVES_HIGHER for key in ("least", "sure")}
         out[name] = {key: round(float(value), 2) for key, value in told.items()}
         alone, both = (_soft_f1(found, holds) for found in (by_rule, (score >= least) | (by_rule & (score >= doubt))))
         print(f"{name:18} {int(holds.sum()):4} lines  F1 of rules {alone:.2f}, of both {both:.2f}")
