@@ -6,6 +6,7 @@ import pytest
 
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
+from assist.errors import AssistError
 from assist.evaluation.cases import LabelledCall, read_calls
 from assist.evaluation.report import page
 from assist.evaluation.scoring import AGREED_LAG_MS, PARTIAL_MS, SETTLE_MS, TICK_MS, evaluate_calls, evaluate_file, play
@@ -335,6 +336,33 @@ def test_every_step_of_the_level_in_the_written_calls_is_explained():
                     signal.evidence.quote or signal.evidence.summary for signal in event.because
                 )
                 assert not {signal.id for signal in event.because} & set(AGENT_STEPS)
+
+
+class Failing:
+    """Fails at the second utterance, or at the word "boom"."""
+
+    name = "failing"
+
+    def __call__(self, window):
+        if len(window.utterances) > 1 or (window.latest and "boom" in window.latest.text):
+            raise KeyError("private")
+        return ()
+
+
+def test_nothing_is_measured_without_a_detector_that_fails(tmp_path):
+    calls, lines = tmp_path / "calls.jsonl", tmp_path / "lines.jsonl"
+    calls.write_text(call(turn(0, "good morning"), turn(4, "it is about my bill")).model_dump_json() + "\n")
+    lines.write_text('{"speaker": "customer", "text": "hello"}\n{"speaker": "customer", "text": "boom"}\n')
+
+    def begin(each):
+        started = CallStarted(0, each.call, "agent", "", "", "", "", "eval", ("agent", "customer"), {})
+        coach = Coach(load_playbook("default", options=None), agent=AgentProfile("agent"))
+        return Session(started, [Failing()], Escalation(), coach)
+
+    for path, place in ((calls, "call 'x'"), (lines, "line 'boom'")):
+        with pytest.raises(AssistError, match=f"{place}.*detector failing stopped .KeyError") as refused:
+            evaluate_file(path, lambda: [Failing()], begin)
+        assert refused.value.code == "detector-off" and "private" not in str(refused.value)
 
 
 def test_a_file_says_itself_what_it_holds_and_the_page_shows_each_call(tmp_path):

@@ -111,6 +111,30 @@ def test_clicks_do_the_same_and_the_customers_answer_is_kept() -> None:
     play(scene)
 
 
+def test_what_was_read_stays_away_when_what_came_after_it_has_cleared() -> None:
+    def trouble(text: str, at_ms: int) -> Notice:
+        return Notice(kind="trouble", text=text, at_ms=at_ms)
+
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            first = trouble("Pace is not judged.", 4_000)
+            for notice in (first, trouble("Nothing can be written.", 9_000)):
+                here.hub.show(ROOM, "notice/trouble", notice)
+                await expect(page.locator(".notice")).to_contain_text(notice.text)
+                await page.keyboard.press("r")
+                await expect(page.locator(".notice")).to_have_count(0)
+            here.hub.show(ROOM, "notice/trouble", first)  # the newer one has cleared
+            here.hub.show(ROOM, "next", Next(titles=["drawn"]))
+            await expect(page.locator("#next")).to_have_text("Next: drawn")
+            await expect(page.locator(".notice")).to_have_count(0)
+            here.hub.show(ROOM, "notice/trouble", trouble(first.text, 12_000))  # again, later
+            await expect(page.locator(".notice")).to_contain_text(first.text)
+
+    play(scene)
+
+
 def test_the_same_key_keeps_the_customers_answer_and_shift_with_it_a_no() -> None:
     async def scene() -> None:
         async with stage() as here:

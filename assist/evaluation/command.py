@@ -44,7 +44,7 @@ def run_evaluation(
     `store`: also what people have marked in its calls. The page quotes them, so that it is an export of each.
 
     Raises:
-        AssistError: codes eval-input, naming file, line and what was expected; export-failed.
+        AssistError: codes eval-input, naming file, line and what was expected; detector-off; export-failed.
     """
     rulebook = load_rules(extra=[*settings.rules, *rules] or None)
     heard = RosterSettings(meaning=settings.meaning)

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Protocol
 
+from assist.errors import AssistError
 from assist.evaluation.cases import AFTER_S, Case, Clip, Labelled, LabelledCall, Turn, is_calls, read_calls, read_cases
 from assist.evaluation.figures import (
     Course,
@@ -27,7 +28,7 @@ from assist.evaluation.figures import (
 )
 from assist.evaluation.levels import level_figures
 from assist.events import Event, SignalRaised, SignalWithdrawn
-from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Utterance, Word
+from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, Word
 from detectors.signals import CUSTOMER_WORDS, Detector, LevelChange, Signal, Window
 
 PARTIAL_MS = 1_000
@@ -137,7 +138,11 @@ class _Tallies:
 
 
 def evaluate_cases(cases: Sequence[Case], build: Callable[[], Sequence[Detector]], source: str) -> Evaluation:
-    """Judge single utterances, each with fresh detectors and nothing before it."""
+    """Judge single utterances, each with fresh detectors and nothing before it.
+
+    Raises:
+        AssistError: code detector-off, where a detector fails.
+    """
     tallies = _Tallies()
     usual = _looked_for(cases)
     for case in cases:
@@ -238,7 +243,7 @@ def evaluate_file(
     """Whatever a file (or a folder of calls) holds: whole calls or single utterances.
 
     Raises:
-        AssistError: code eval-input, naming file, line and what was expected.
+        AssistError: codes eval-input, naming file, line and what was expected; detector-off.
     """
     if is_calls(path):
         return evaluate_calls(read_calls(path), begin, path.name)
@@ -246,17 +251,25 @@ def evaluate_file(
 
 
 def play(call: LabelledCall, judge: Judge) -> list[Event]:
-    """Everything a session says about a call whose words arrive as a streaming recogniser gives them."""
+    """Everything a session says about a call whose words arrive as a streaming recogniser gives them.
+
+    Raises:
+        AssistError: code detector-off; a live call goes on without a detector that fails, figures would only mislead.
+    """
     events: list[Event] = []
     now = 0
     ends_ms = max(turn.end_ms for turn in call.turns) + round(AFTER_S * 1000)
     for at_ms, heard in [*_heard(call), (ends_ms, None)]:
+        known = len(events)
         while now + TICK_MS <= at_ms:
             now += TICK_MS
             events += judge.tick(now)
         events += judge.tick(at_ms)
         if heard is not None:
             events += judge.hear(heard)
+        for event in events[known:]:
+            if isinstance(event, Trouble) and event.code.startswith("detector-off:"):
+                raise _misleading(event.text.partition(";")[0], f"call {call.call!r}, second {event.at_ms / 1000:.1f}")
     return events
 
 
@@ -295,9 +308,19 @@ def _found_in(utterance: Utterance, detectors: Sequence[Detector]) -> dict[str, 
     window = Window(now_ms=utterance.end_ms, utterances=(utterance,), latest=utterance)
     found: dict[str, str] = {}
     for detector in detectors:
-        for signal in detector(window):
-            found.setdefault(signal.id, f"{signal.evidence.quote or signal.evidence.summary} [{signal.rule}]")
+        try:
+            for signal in detector(window):
+                found.setdefault(signal.id, f"{signal.evidence.quote or signal.evidence.summary} [{signal.rule}]")
+        except Exception as error:
+            stopped = f"detector {detector.name} stopped ({type(error).__name__})"
+            raise _misleading(stopped, f"line {utterance.text!r}") from error
     return found
+
+
+def _misleading(stopped: str, place: str) -> AssistError:
+    return AssistError(
+        "detector-off", f"{place}: {stopped}; without it the figures would mislead: mend it, then measure"
+    )
 
 
 def _standing(events: Sequence[Event]) -> list[SignalRaised]:

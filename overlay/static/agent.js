@@ -15,7 +15,7 @@ let told = ""; // a line of the page's own, such as "that was not sent"
 let toldUntil = 0;
 let callShown = "";
 let levelSaid = "";
-let readNotices = new Map();
+let readNotices = new Set();
 
 const link = connect("agent", who, draw);
 const lines = transcript(find("lines"), find("talk-box"), (speaker) => ({ agent: "You", customer: "Caller" })[speaker] ?? "Voice");
@@ -61,7 +61,7 @@ function draw() {
   if (current !== callShown) { // another call: nothing of the last one stays
     callShown = current;
     card.forget();
-    readNotices = new Map();
+    readNotices = new Set();
   }
   drawHealth();
   drawLevel();
@@ -200,7 +200,7 @@ function drawNext() {
 function drawNotices() {
   write(find("reading"), now("notice/reading")?.text ?? "");
   const open = [...room()].filter(([key, value]) => ["notice/message", "notice/answer", "notice/trouble"].includes(key)
-    && readNotices.get(key) !== JSON.stringify(value.body));
+    && !readNotices.has(JSON.stringify(value.body))); // each has its own time: the one before may come back
   const place = find("notices");
   const key = JSON.stringify(open.map(([name, value]) => [name, value.body]));
   if (place.dataset.shows === key) return;
@@ -212,7 +212,7 @@ function drawNotices() {
 
 function read(name = find("notices").lastElementChild?.querySelector("button").dataset.key) {
   if (!name) return false;
-  readNotices.set(name, JSON.stringify(now(name)));
+  readNotices.add(JSON.stringify(now(name)));
   drawNotices();
   return true;
 }
