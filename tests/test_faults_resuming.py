@@ -1,0 +1,428 @@
+"""Calls cut short and gone on with: what their log, pages and record say."""
+
+import asyncio
+import os
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from assist.errors import AssistError
+from assist.events import Action, AlertRaised, PromptShown, Recovery, StepTicked
+from assist.live.desk import Desk
+from assist.live.resuming import RESUME_S
+from audio.events import Gap, Speaker, Trouble, Utterance
+from overlay import doing
+from overlay.errors import OverlayError
+from overlay.identity import Identity
+from tests.fault_rig import BOTH, Sound, acknowledging, in_a_child, killed_after, service
+from tests.quiet_calls import QuietLine
+from tests.scripted_call import Source, Stage, on_stage, open_service, said, saying
+from tests.test_detectors_raised_voice import CALM, UP, sustained
+
+DANA, MARIA, TOM = Identity("Dana", "agent"), Identity("Maria", "supervisor"), Identity("Tom", "supervisor")
+
+
+def listen(folder, paused, pipe):
+    """A call without end; a line for every acknowledged event."""
+
+    async def run():
+        one = service(folder)
+        one.open()
+        acknowledging(one, lambda call, n: os.write(pipe, f"{call} {n}\n".encode()))
+        call, task = one.start(Sound(), agent="Dana")
+        await asyncio.sleep(0)
+        if paused:
+            one.calls[call].act(Action(0, "Dana", "agent", "pause"))
+        await task
+
+    asyncio.run(run())
+
+
+def cut_short(folder, acknowledgements=30, paused=False):
+    """The id of a call whose process was killed."""
+    return killed_after(*in_a_child(listen, folder, paused), acknowledgements)[0].split()[0]
+
+
+def test_a_call_that_was_cut_short_goes_on_where_its_log_left_off(tmp_path):
+    call = cut_short(tmp_path)
+
+    async def run():
+        one = service(tmp_path)
+        assert one.open() == [call]
+        before = [event for _, event in one.store.events(call)]
+        same, task = one.resume(call, Sound(60))
+        assert same == call
+        live = one.calls[call]
+        assert live.session.escalation.level.value == before_level(before)
+        await task
+        after = one.store.events(call)
+        assert [n for n, _ in after] == list(range(len(after)))
+        assert [event for _, event in after][: len(before)] == before
+        record = one.store.record(call)
+        await one.close()
+        return before, [event for _, event in after], record
+
+    before, after, record = asyncio.run(run())
+    resumed = after[len(before) :]
+    [trouble] = [event for event in resumed if isinstance(event, Trouble) and event.code == "call-resumed"]
+    gaps = [event for event in resumed if isinstance(event, Gap)]
+    assert {gap.speaker for gap in gaps} == set(BOTH)
+    assert all(gap.start_ms == before[-1].at_ms and gap.end_ms == trouble.at_ms for gap in gaps)
+    said = [event for event in resumed if isinstance(event, Utterance)]
+    assert said and all(event.start_ms >= trouble.at_ms for event in said)
+    ids = [event.id for event in after if isinstance(event, Utterance)]
+    assert len(ids) == len(set(ids))
+    assert record["ended"] == "end-of-recording"
+    end_ms = trouble.at_ms + 6_000
+    for who in BOTH:
+        parts = {key: ms for key, ms in record["accounted_ms"].items() if key.startswith(f"{who}.")}
+        assert sum(parts.values()) == end_ms and parts.get(f"{who}.lost", 0) == gaps[0].end_ms - gaps[0].start_ms
+
+
+def before_level(events):
+    levels = [event.level.value for event in events if type(event).__name__ == "LevelChange"]
+    return levels[-1] if levels else "calm"
+
+
+def test_a_call_that_was_paused_when_it_was_cut_short_is_still_paused(tmp_path):
+    call = cut_short(tmp_path, 3, paused=True)
+
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        _, task = one.resume(call, Sound(20))
+        assert one.calls[call].session.paused_since is not None
+        await task
+        words = [event for _, event in one.store.events(call) if isinstance(event, Utterance) and event.words]
+        await one.close()
+        return words
+
+    assert asyncio.run(run()) == []
+
+
+def listen_with_alerts(folder, pipe):
+    """A call in which help was asked for, a request is claimed and somebody reads along; its id when that is kept."""
+
+    async def run():
+        one = service(folder)
+        one.open()
+        desk = Desk(one)
+        desk.presence(MARIA, "board", True)
+        call, task = one.start(QuietLine(), agent="Dana")
+        await asyncio.sleep(0)
+        await desk.do(DANA, doing.DoHelp(do="help", call=call))
+        await desk.do(DANA, doing.DoPlan(do="plan", call=call, option="month-credit", what="asked"))
+        await asyncio.sleep(0)
+        await desk.do(MARIA, doing.DoAlert(do="alert", call=call, alert="a2", what="claim"))
+        await desk.do(TOM, doing.DoWatch(do="watch", call=call, on=True))
+        await asyncio.wrap_future(one.store.flush())
+        os.write(pipe, f"{call}\n".encode())
+        await task
+
+    asyncio.run(run())
+
+
+def test_alerts_of_a_call_that_was_cut_short_go_on_and_nobody_is_shown_who_read_it_along(tmp_path):
+    [call] = killed_after(*in_a_child(listen_with_alerts, tmp_path), 1)
+
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        desk, hub = Desk(one), one.hub
+        desk.presence(TOM, "board", True)
+        _, task = one.resume(call, QuietLine(), now=datetime.now(UTC) - timedelta(hours=1))
+        await asyncio.sleep(0)
+        a1, a2 = (hub.latest("board", f"alert/{call}-{name}") for name in ("a1", "a2"))
+        assert (a1.state, a1.to, a2.state, a2.by) == ("raised", "Tom", "claimed", "Maria")
+        assert [(each.who, each.open, each.away) for each in hub.latest("board", "duty").people] == [
+            ("Maria", 1, True), ("Tom", 1, False)]  # fmt: skip
+        assert hub.latest("agent/Dana", "notice/reading") is None
+        assert hub.latest("board", f"row/{call}").read_by == []
+        await desk.do(TOM, doing.DoAlert(do="alert", call=call, alert="a1", what="claim"))
+        await desk.do(TOM, doing.DoAlert(do="alert", call=call, alert="a1", what="resolve", how="took over"))
+        with pytest.raises(OverlayError, match="Maria is on it already"):
+            await desk.do(TOM, doing.DoAnswer(do="answer", call=call, alert="a2", allow=True))
+        desk.presence(MARIA, "board", True)
+        await desk.do(MARIA, doing.DoAnswer(do="answer", call=call, alert="a2", allow=True))
+        await desk.do(DANA, doing.DoHelp(do="help", call=call))
+        assert hub.latest("board", f"alert/{call}-a3").kind == "help"
+        one.calls[call].hang_up()
+        await task
+        alerts = one.store.record(call)["alerts"]
+        await one.close()
+        return [[what for _, what, _ in alert["course"]] for alert in alerts]
+
+    first, second, _ = asyncio.run(run())
+    assert first == ["turn", "turn", "claim", "resolve"] and second == ["turn", "claim", "allowed"]
+
+
+def test_only_a_call_that_was_cut_short_a_moment_ago_goes_on(tmp_path):
+    call = cut_short(tmp_path)
+
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        later = datetime.now(UTC) + timedelta(seconds=RESUME_S + 60)
+        for asked, now, code in (
+            ("nobody", None, "resume-unknown"),
+            (call, later, "resume-late"),
+        ):
+            with pytest.raises(AssistError) as error:
+                one.resume(asked, Sound(1), now=now)
+            assert error.value.code == code
+        ended, task = one.start(Sound(1))
+        await task
+        with pytest.raises(AssistError) as error:
+            one.resume(ended, Sound(1))
+        assert error.value.code == "resume-not-cut-short"
+        await one.close()
+
+    asyncio.run(run())
+
+
+def test_a_clock_that_was_set_back_gives_no_negative_time(tmp_path):
+    call = cut_short(tmp_path)
+
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        _, task = one.resume(call, Sound(10), now=datetime.now(UTC) - timedelta(hours=1))
+        await task
+        events = [event for _, event in one.store.events(call)]
+        times = [getattr(event, "at_ms", getattr(event, "start_ms", 0)) for event in events]
+        assert min(times) >= 0
+        gaps = [event for event in events if isinstance(event, Gap)]
+        assert all(gap.end_ms >= gap.start_ms for gap in gaps)
+        await one.close()
+
+    asyncio.run(run())
+
+
+async def cut(stage, data, copy):
+    """What a kill leaves on the disk: the data folder as it is in the middle of the call."""
+    await stage.written()
+    shutil.copytree(data, copy)
+    await stage.end()
+    await stage.close()
+
+
+def going_on(stage, copy, **settings):
+    """The call cut short, taken up by another program."""
+    service, ears = open_service(copy, auto_pause=False, **settings)
+    source, heard = Source(), []
+    _, task = service.resume(stage.call, source, listener=heard.append)
+    return Stage(service, ears, source, stage.call, task, heard)
+
+
+def act(stage, what, target="", detail="", who=DANA):
+    live = stage.service.calls[stage.call]
+    live.act(Action(live.session.now_ms, who.who, who.role, what, target, detail))
+
+
+async def quiet(stage, seconds):
+    for _ in range(seconds):
+        await stage.hear()
+
+
+async def unsettled(stage):
+    """A card and an alert on words that settle otherwise."""
+    await stage.hear(saying("I will kill you", 1_000), ms=3_000)
+    await stage.hear(said("I will call you", 1_000), ms=3_000)
+
+
+async def unkept(stage):
+    """A card on words that were said before they might be kept."""
+    await stage.hear(said("I want to cancel my contract today, I want your manager now", 1_000), ms=5_000)
+    await quiet(stage, 25)
+    act(stage, "consent", detail="granted")
+
+
+@pytest.mark.parametrize(("before", "consent"), [(unsettled, "granted"), (unkept, "unknown")])
+def test_no_card_of_a_call_that_goes_on_takes_the_place_of_an_earlier_one_in_the_record(before, consent, tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path / "a", consent=consent, auto_pause=False)
+        await before(stage)
+        await stage.hear(said("I will leave a one star review, this is useless", stage.source.end_ms), ms=5_000)
+        await quiet(stage, 70)
+        await cut(stage, tmp_path / "a", tmp_path / "b")
+        stage = going_on(stage, tmp_path / "b")
+        await stage.hear(said("I will sue you and my lawyer will write to you", stage.source.end_ms), ms=5_000)
+        await stage.written()
+        await stage.end()
+        log = [event for _, event in stage.service.store.events(stage.call)]
+        shown = [(event.id, event.play) for event in log if isinstance(event, PromptShown)]
+        assert {"review-threat", "legal-threat"} <= {play for _, play in shown}
+        assert [(use["id"], use["play"]) for use in stage.service.store.record(stage.call)["prompts"]] == shown
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_the_card_of_a_call_that_goes_on_is_still_the_agents_to_use(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
+        await unsettled(stage)
+        await stage.hear(said("I want to cancel my contract today", 7_000), ms=4_000)
+        card = stage.shown("prompt")
+        await cut(stage, tmp_path / "a", tmp_path / "b")
+        stage = going_on(stage, tmp_path / "b")
+        assert stage.shown("prompt") == card and card.id == "p2"
+        act(stage, "used", card.id)
+        assert stage.shown("prompt") is None
+        await stage.end()
+        first, second = stage.service.store.record(stage.call)["prompts"]
+        assert (first["how"], second["how"]) == ("withdrawn", "used")
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_a_call_that_goes_on_alerts_anew_when_its_alert_has_been_dealt_with(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
+        await unsettled(stage)
+        await stage.hear(said("I want your manager now, this is useless, you idiot", 7_000), ms=5_000)
+        await cut(stage, tmp_path / "a", tmp_path / "b")
+        stage = going_on(stage, tmp_path / "b")
+        act(stage, "resolve", "a2", "took over", MARIA)
+        await stage.hear(said("I know where you live and I will kill you", stage.source.end_ms), ms=5_000)
+        assert [event.id for event in stage.heard if isinstance(event, AlertRaised)] == ["a3"]
+        await stage.end()
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_a_promise_of_a_call_that_goes_on_does_not_take_the_place_of_an_earlier_one(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
+        await stage.hear(said("I'll email you the form", 0, Speaker.AGENT), ms=2_000)
+        act(stage, "pause")
+        act(stage, "resume")
+        await stage.hear(said("I'll call the courier today", 2_500, Speaker.AGENT), ms=3_000)
+        await cut(stage, tmp_path / "a", tmp_path / "b")
+        stage = going_on(stage, tmp_path / "b")
+        await stage.hear(said("I'll send you a refund tomorrow", stage.source.end_ms, Speaker.AGENT), ms=3_000)
+        await stage.end()
+        promised = [each["what"] for each in stage.service.store.record(stage.call)["follow_ups"]]
+        assert promised == ["call the courier", "send you a refund"]
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_a_call_that_only_raised_voices_made_tense_goes_on_tense_for_its_coach_too(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
+        for measure, seconds in ((CALM, 15), (UP, 4), (CALM, 15), (UP, 4), (CALM, 2)):
+            for _ in range(seconds):
+                await stage.hear(*sustained(measure, 1, stage.source.end_ms))
+        assert stage.shown("level").level == "tense"
+        await cut(stage, tmp_path / "a", tmp_path / "b")
+        stage = going_on(stage, tmp_path / "b")
+        await stage.hear(said("I am so sorry, I do apologise", stage.source.end_ms, Speaker.AGENT), ms=4_000)
+        assert stage.shown("level").level == "tense"
+        assert [event.by for event in stage.heard if isinstance(event, StepTicked)] == ["words"]
+        await stage.end()
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+async def escalated_before_consent(stage):
+    """The clock began on words that are not in the log; a later cue that is there escalates the call as well."""
+    await stage.hear(said("I want to cancel my contract today, I want your manager now", 1_000), ms=5_000)
+    await quiet(stage, 25)
+    act(stage, "consent", detail="granted")
+    await stage.hear(said("I will sue you, I want your manager right now, I will cancel", 31_000), ms=5_000)
+
+
+async def missed_before_consent(stage):
+    for start_ms in range(1_000, 66_000, 5_000):
+        await stage.hear(said("I know where you live and I will kill you", start_ms), ms=5_000)
+    act(stage, "consent", detail="granted")
+
+
+async def remedy_before_the_cut(stage):
+    """The clock has stopped though the level stands."""
+    await stage.hear(said("I want to cancel my contract today, I want your manager now", 1_000), ms=5_000)
+    act(stage, "consent", detail="granted")
+    await stage.hear(said("I will sue you, I want your manager right now, I will cancel", 6_000), ms=5_000)
+    act(stage, "plan-accepted", "month-credit")
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        (escalated_before_consent, ["started", "missed"]),
+        (missed_before_consent, ["started", "missed"]),
+        (remedy_before_the_cut, ["started", "met"]),
+    ],
+)
+def test_the_clock_of_a_call_that_goes_on_is_that_of_its_log_and_what_is_missed_is_told_once(before, told, tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path / "a", consent="unknown", auto_pause=False)
+        await before(stage)
+        clock = stage.shown("clock")
+        await cut(stage, tmp_path / "a", tmp_path / "b")
+        stage = going_on(stage, tmp_path / "b")
+        await quiet(stage, 1)
+        assert stage.shown("level").level == "escalated" and stage.shown("clock") == clock
+        for start_ms in range(stage.source.end_ms, stage.source.end_ms + 45_000, 5_000):
+            await stage.hear(said("I know where you live and I will kill you", start_ms), ms=5_000)
+        await stage.written()
+        events = [event for _, event in stage.service.store.events(stage.call)]
+        ran = [event for event in events if isinstance(event, Recovery)]
+        assert [event.what for event in ran] == told
+        assert {event.at_ms - event.took_ms for event in ran} == {clock.started_at_ms}
+        await stage.end()
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_a_call_that_goes_on_after_its_sound_had_stopped_is_shown_as_heard_again(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted", auto_pause=False)
+        await stage.hear(said("hello there", 0), ms=2_000)
+        live = stage.service.calls[stage.call]
+        live.stalled_s, live.given_up_s = 0.02, 0.1
+        await stage.hear()
+        await stage.task
+        told = [event for _, event in stage.service.store.events(stage.call) if isinstance(event, Trouble)]
+        assert [(event.code, event.cleared) for event in told][-1] == ("audio-stalled", False)
+        stage.source = Source()
+        _, stage.task = stage.service.resume(stage.call, stage.source)
+        await quiet(stage, 2)
+        row = stage.service.hub.latest("board", f"row/{stage.call}")
+        assert (stage.shown("health").state, stage.shown("health").text, row.health) == ("ok", "", "ok")
+        await stage.end()
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_that_listening_goes_on_is_told_for_a_moment_and_what_lasts_as_long_as_it_does(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
+        await quiet(stage, 2)
+        stage.service.calls[stage.call].trouble(Trouble(2_000, "store-failed", "Nothing can be written."))
+        await cut(stage, tmp_path / "a", tmp_path / "b")
+        stage = going_on(stage, tmp_path / "b")
+        live = stage.service.calls[stage.call]
+        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is not judged."))
+        assert stage.shown("notice/trouble").text == "Pace is not judged."
+        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is judged.", cleared=True))
+        assert stage.shown("notice/trouble").text.startswith("Listening again")
+        await quiet(stage, 29)
+        assert stage.shown("notice/trouble").text.startswith("Listening again")
+        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is not judged."))
+        await quiet(stage, 60)
+        assert stage.shown("notice/trouble").text == "Pace is not judged."
+        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is judged.", cleared=True))
+        assert stage.shown("notice/trouble") is None
+        await stage.end()
+        await stage.close()
+
+    asyncio.run(scene())
