@@ -128,7 +128,7 @@ def load_rules(paths: Sequence[Path] | Path | None = None, *, extra: Sequence[Pa
     """The rules of the given files or folders (default: those shipped), and those of `extra` after them.
 
     A `classes.toml` (named lists of words) or `misheard.toml` (what recognisers write for a word) in a folder adds to
-    the shipped one.
+    the shipped one, word by word.
     """
     files = [SHIPPED / name for name in _WORD_LISTS] + _files(paths if paths else SHIPPED) + _files(extra or ())
     return _loaded(tuple((file, _text(file)) for file in files))
@@ -141,7 +141,8 @@ def _loaded(files: tuple[tuple[Path, str], ...]) -> Rulebook:
     digest = hashlib.sha256()
     for name in _WORD_LISTS:
         for file, text in dict.fromkeys(each for each in files if each[0].name == name):
-            words[name] |= _word_lists(file, text)
+            for key, more in _word_lists(file, text).items():
+                words[name][key] = words[name].get(key, ()) + more
             digest.update(text.encode())
     classes = {name: f"({'|'.join(members)})" for name, members in words["classes.toml"].items()}
     misheard = {word: _plain_forms(forms) for word, forms in words["misheard.toml"].items()}

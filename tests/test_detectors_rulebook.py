@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from detectors.examples import failing
+from detectors.phrases import PhraseDetector
 from detectors.rulebook import RuleError, load_rules
 
 GOOD = """version = "1"
@@ -70,6 +71,20 @@ def test_a_rule_with_the_id_of_a_shipped_one_is_told_which(tmp_path):
     taken = load_rules().rules[0]
     with pytest.raises(RuleError, match=rf"own\.toml:\d+: id: '{taken.id}' is taken by the shipped {taken.source};"):
         load_rules(extra=written(tmp_path, GOOD.replace('id = "a.b"', f'id = "{taken.id}"')))
+
+
+def test_word_lists_of_ones_own_add_to_the_shipped_ones(tmp_path):
+    shipped = load_rules()
+    (tmp_path / "classes.toml").write_text('authority = ["team captain"]\ncrew = ["deckhand"]\n')
+    (tmp_path / "misheard.toml").write_text('manager = ["mangler"]\n')
+    written(tmp_path, GOOD.replace("(light|lamp)", "{crew}").replace("flashing lamp", "flashing deckhand"))
+    book = load_rules(extra=tmp_path)
+    assert failing(book) == []
+    assert book.misheard["manager"] == (*shipped.misheard["manager"], "mangler")
+    judge = PhraseDetector(book)
+    for who in ("supervisor", "manager", "team captain"):
+        assert "supervisor_demand" in {signal.id for signal in judge.find(f"I want to speak to a {who}")}, who
+    assert list(PhraseDetector(shipped).find("I want to speak to a team captain")) == []
 
 
 def test_a_missing_file_is_refused(tmp_path):
