@@ -1,4 +1,5 @@
 import pytest
+from typer.testing import CliRunner
 
 from assist.coach.differences import diff_playbooks
 from assist.coach.playbook import (
@@ -8,6 +9,8 @@ from assist.coach.playbook import (
     list_playbooks,
     load_playbook,
 )
+from assist.commands.main import app
+from detectors.rulebook import RuleError, load_rules
 
 SOUND = """
 id = "mine"
@@ -268,8 +271,6 @@ def test_steps_that_wait_for_each_other_are_refused(tmp_path):
 
 
 def test_with_the_rules_examples_and_lines_are_tried(tmp_path):
-    from detectors.rulebook import load_rules
-
     path = tmp_path / "mine.toml"
     path.write_text(
         SOUND.replace(STEP, STEP + '\nexamples = ["I will see to it", "good morning"]').replace(
@@ -279,6 +280,34 @@ def test_with_the_rules_examples_and_lines_are_tried(tmp_path):
     first, second = check_playbook(path, rules=load_rules())
     assert "steps.own.examples: 'good morning' does not tick it: expected ownership" in first
     assert "plays.claim.say" in second and "would be heard as policy" in second
+
+
+RULES = """version = "1"
+owner = "team"
+language = "en"
+[[rule]]
+id = "own.portal"
+signal = "supervisor_demand"
+phrases = ["your portal is down"]
+fires = ["your portal is down"]
+"""
+
+
+def test_rules_of_ones_own_are_checked_beside_the_shipped_ones(tmp_path):
+    own, book = tmp_path / "own.toml", tmp_path / "mine.toml"
+    own.write_text(RULES)
+
+    def check(playbook):
+        return CliRunner().invoke(app, ["playbook", "check", str(playbook), "--rules", str(own)])
+
+    good = check("default")
+    assert good.exit_code == 0 and f"rules ok ({len(load_rules().rules) + 1} rules" in good.output, good.output
+    book.write_text(SOUND.replace("This is mine now.", "That is our policy."))
+    assert check(book).exit_code == 1 and "would be heard as policy" in check(book).output
+    taken = load_rules().rules[0].id
+    own.write_text(RULES.replace("own.portal", taken))
+    error = check("default").exception
+    assert isinstance(error, RuleError) and f"id: {taken!r} is taken by the shipped" in str(error)
 
 
 def test_every_method_has_steps_plays_of_its_own_and_enough_to_give():
