@@ -239,6 +239,7 @@ OPTION = 'id = "fee"'
         (STEP, 'levels = ["calm"]', "cannot be reached: a calm call gets no card"),
         (STEP, 'levels = ["furious"]', "steps.own.levels.0"),
         (STEP, 'words = ["(open"]', "'(open' is no phrase: ( is not closed"),
+        (STEP, 'words = ["[good] [morning]"]', "'[good] [morning]' is no phrase: it needs no word"),
         (STEP, 'fits = ["anger"]', "'anger' is none of the signals"),
         (STEP, 'avoid = "see to it"', "'see to it' is what not to say, but 'I will see to it.' says it"),
         (PLAY, 'after = ["claim"]', "'claim' waits for itself"),
