@@ -38,6 +38,8 @@ _KEYS = {
 }
 _HEAD = {"version", "owner", "language", "review_by", "rule"}
 _BEGINS = re.compile(r"\s*\[\[\s*rule\s*\]\]\s*(#.*)?")
+_SAYS = re.compile(r"[\w#*]")
+"""What a word of a list holds at least: an empty one would make whatever phrase it stands in fit too much."""
 _WORD_LISTS = ("classes.toml", "misheard.toml")
 
 
@@ -186,7 +188,7 @@ def _toml(file: Path, text: str) -> dict[str, Any]:
 def _word_lists(file: Path, text: str) -> dict[str, tuple[str, ...]]:
     found = {}
     for name, words in _toml(file, text).items():
-        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+        if not isinstance(words, list) or not words or not all(isinstance(w, str) and _SAYS.search(w) for w in words):
             raise RuleError(f"{file}:{_line_of(file, name)}: {name}: expected a list of words")
         found[name] = tuple(words)
     return found

@@ -93,6 +93,14 @@ def test_word_lists_of_ones_own_add_to_the_shipped_ones(tmp_path):
     assert list(PhraseDetector(shipped).find("I want to speak to a team captain")) == []
 
 
+@pytest.mark.parametrize("name", ["classes.toml", "misheard.toml"])
+@pytest.mark.parametrize("words", ['"manager"', "[]", '["boss", " "]', '["..."]', "[1]"])
+def test_a_word_list_without_words_is_refused_with_its_line(tmp_path, name, words):
+    (tmp_path / name).write_text(f'crew = ["deckhand"]\nmanager = {words}\n')
+    with pytest.raises(RuleError, match=rf"{name}:2: manager: expected a list of words$"):
+        load_rules(extra=tmp_path)
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(RuleError, match=r"none\.toml"):
         load_rules(tmp_path / "none.toml")
