@@ -214,6 +214,8 @@ TURN = {"speaker": "customer", "text": "hello", "start": 1.0}
         ({"turns": [TURN]}, "call: Field required"),
         ({"call": "x", "turns": [{**TURN, "end": math.nan}]}, "turns.0.end: Input should be a finite number"),
         ({"call": "x", "turns": [{**TURN, "start": math.inf}]}, "turns.0.start: Input should be a finite number"),
+        ({"call": "x", "turns": [TURN, {**TURN, "start": 1.7643e9}]}, "turns.1: expected seconds since the call began"),
+        ({"call": "x", "turns": [{**TURN, "end": 9e4}]}, "turns.0: expected seconds since the call began, at most 864"),
         ({"call": "x", "turns": [TURN], "escalates_at": math.nan}, "escalates_at: Input should be a finite number"),
         ({"call": "x", "turns": [TURN], "escalates_at": -1}, "escalates_at: Input should be greater than or equal"),
         ({"call": "x", "turns": [TURN], "escalates_at": 36_000}, "escalates_at (36000) must not come after the call's"),
@@ -287,6 +289,9 @@ def test_one_call_a_list_or_lines_are_all_read(tmp_path):
     many = read_calls(lines(tmp_path, json.dumps([call, call]), name="b.json"))
     assert one[0] == many[1] == read_calls(lines(tmp_path, call, name="c.jsonl"))[0]
     assert len(read_calls(tmp_path)) == 4
+    milliseconds = {"call": "x", "turns": [{**TURN, "start": 300_000}]}
+    with pytest.raises(AssistError, match=r"e\.json, line 2: turns\.0: expected seconds since the call began"):
+        read_calls(lines(tmp_path, json.dumps([call, milliseconds]), name="e.json"))
     with pytest.raises(AssistError, match=r"d\.json, line 1: not valid JSON"):
         read_calls(lines(tmp_path, '{"call": }', name="d.json"))
 
