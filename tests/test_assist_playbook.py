@@ -73,6 +73,17 @@ def test_a_sound_file_loads_with_a_version_that_follows_its_text(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("kind", ["steps", "plays", "options"])
+def test_another_order_and_another_reason_to_choose_it_are_differences(tmp_path, kind):
+    default = load_playbook("default")
+    changed = default.model_copy(update={kind: [*reversed(getattr(default, kind))], "about": "For calm teams."})
+    order = ", ".join(part.id for part in getattr(changed, kind))
+    assert diff_playbooks(default, changed) == [
+        f"~ about: {default.about} -> For calm teams.",
+        f"~ {kind}: in another order: {order}",
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
