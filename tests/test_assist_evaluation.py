@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +29,8 @@ from assist.evaluation.report import page, tables
 from assist.evaluation.scoring import evaluate_cases, evaluate_clips
 from audio.events import Speaker, Word
 from detectors.signals import Evidence, Severity, Signal
+
+ROOT = Path(__file__).parent.parent
 
 
 class Spotter:
@@ -160,6 +163,23 @@ def test_clips_are_judged_by_the_words_a_recogniser_hears(tmp_path):
     (row,) = result.signals
     assert (row.hits, row.false, row.missed) == (1, 0, 1)
     assert result.hours == pytest.approx(36 / 3600), "the sound's length, silence and all"
+
+
+def test_of_a_clip_with_two_channels_only_the_customers_words_count(tmp_path):
+    sound, rate = soundfile.read(ROOT / "tests" / "data" / "spoken-call.flac")
+    agent, customer = sound.T
+    soundfile.write(tmp_path / "call.wav", sound, rate)
+    soundfile.write(tmp_path / "agent.wav", np.stack([agent, 0 * agent], axis=1), rate)
+    soundfile.write(tmp_path / "customer.wav", customer, rate)
+
+    def words(*names):
+        table = lines(tmp_path, "path,speaker,label,signals", *(f"{name}.wav,ann,," for name in names), name="t.csv")
+        model = ROOT / "tests" / "models" / "test-recogniser"
+        answer = CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(table), "--model", str(model)])
+        assert answer.exit_code == 0, answer.output
+        return int(re.search(rf"{len(names)} clips, (\d+) words", answer.output)[1])
+
+    assert words("call", "agent") == words("customer") > 10
 
 
 def test_silence_of_a_clip_is_time_too(tmp_path):

@@ -4,7 +4,8 @@ Utterances are JSON lines `{"speaker", "text", "labels": [...]}`. Calls are JSON
 of `{"call", "turns": [{"speaker", "text", "start", "end"?, "labels"?}], "escalates_at"?}`, times in seconds. `judged`
 (of an utterance, a turn or a call) may list the signals somebody has looked for; without it these are the word signals
 and whatever is labelled anywhere in the same material. Audio is a folder with a table (CSV or TSV with a header) of
-`path`, `speaker`, `label`, optionally `signals` (ids of word signals, separated by spaces).
+`path`, `speaker`, `label`, optionally `signals` (ids of word signals, separated by spaces); of two channels the left
+one is the agent's, and its words are passed over.
 """
 
 from __future__ import annotations
