@@ -2,7 +2,7 @@
 
 `(a | b)` one of, `[a]` optional, `...` up to three words, `....` up to eight, `*` any word, `charge*` any ending, `#`
 digits, `{name}` a class of classes.toml, `^` at the start of a clause (small words may stand before), `$` at the end
-of one.
+of one. At least one word of a phrase must be said: one that may be empty is refused.
 """
 
 from __future__ import annotations
@@ -101,22 +101,28 @@ def _compiled(parts: list[str], misheard: Mapping[str, tuple[str, ...]]) -> tupl
     outside: list[frozenset[str]] = []
     group: list[set[str]] = []
     every: set[str] = set()
+    needs = [[False]]
+    """Whether each alternative needs a word: of the whole, and of every ( and [ that is open."""
     for part in parts:
         if part in ("(", "["):
             open_.append(part)
             out.append("(?:")
+            needs.append([False])
             if len(open_) == 1:
                 group = [set()]
         elif part in (")", "]"):
             if not open_ or open_.pop() != {")": "(", "]": "["}[part]:
                 raise ValueError(f"{part} has no partner")
             out.append(")" if part == ")" else ")?")
+            inner = needs.pop()
+            needs[-1][-1] |= part == ")" and all(inner)
             if not open_ and part == ")" and all(group):
                 outside.append(frozenset(word for words in group for word in words))
         elif part == "|":
             if not open_:
                 raise ValueError("| stands outside ( )")
             out.append("|")
+            needs[-1].append(False)
             if len(open_) == 1:
                 group.append(set())
         elif part in ("...", "...."):
@@ -127,6 +133,7 @@ def _compiled(parts: list[str], misheard: Mapping[str, tuple[str, ...]]) -> tupl
                 group[-1].add("*")
         elif part in ("*", "#"):
             out.append(r" \S+" if part == "*" else _token(r"\d+"))
+            needs[-1][-1] = True
             if open_ and "[" not in open_:
                 group[-1].add("*")
         else:
@@ -135,6 +142,7 @@ def _compiled(parts: list[str], misheard: Mapping[str, tuple[str, ...]]) -> tupl
                 raise ValueError(f"{part!r} is no word")
             star = part.endswith("*")
             every.update(words)
+            needs[-1][-1] = True
             heard = {word: (word, *misheard.get(word, ())) for word in words}
             out += [_any_of(forms, r"\w*" if star and word == words[-1] else "") for word, forms in heard.items()]
             first = frozenset(form.split()[0] for forms in heard.values() for form in forms)
@@ -144,6 +152,8 @@ def _compiled(parts: list[str], misheard: Mapping[str, tuple[str, ...]]) -> tupl
                 outside.append(frozenset(form.split()[0] for form in heard[words[0]]))
     if open_:
         raise ValueError(f"{open_[-1]} is not closed")
+    if needs != [[True]]:
+        raise ValueError("it needs no word: expected at least one that must be said")
     usable = [words for words in outside if words and "*" not in words]
     anchors = min(usable, key=_commonness) if usable else frozenset()
     return "".join(out) + "(?= )", anchors, frozenset(every)

@@ -38,6 +38,8 @@ _KEYS = {
 }
 _HEAD = {"version", "owner", "language", "review_by", "rule"}
 _BEGINS = re.compile(r"\s*\[\[\s*rule\s*\]\]\s*(#.*)?")
+_SAYS = re.compile(r"[\w#*]")
+"""What a word of a list holds at least: an empty one would make whatever phrase it stands in fit too much."""
 _WORD_LISTS = ("classes.toml", "misheard.toml")
 
 
@@ -128,7 +130,7 @@ def load_rules(paths: Sequence[Path] | Path | None = None, *, extra: Sequence[Pa
     """The rules of the given files or folders (default: those shipped), and those of `extra` after them.
 
     A `classes.toml` (named lists of words) or `misheard.toml` (what recognisers write for a word) in a folder adds to
-    the shipped one.
+    the shipped one, word by word.
     """
     files = [SHIPPED / name for name in _WORD_LISTS] + _files(paths if paths else SHIPPED) + _files(extra or ())
     return _loaded(tuple((file, _text(file)) for file in files))
@@ -141,7 +143,8 @@ def _loaded(files: tuple[tuple[Path, str], ...]) -> Rulebook:
     digest = hashlib.sha256()
     for name in _WORD_LISTS:
         for file, text in dict.fromkeys(each for each in files if each[0].name == name):
-            words[name] |= _word_lists(file, text)
+            for key, more in _word_lists(file, text).items():
+                words[name][key] = words[name].get(key, ()) + more
             digest.update(text.encode())
     classes = {name: f"({'|'.join(members)})" for name, members in words["classes.toml"].items()}
     misheard = {word: _plain_forms(forms) for word, forms in words["misheard.toml"].items()}
@@ -185,7 +188,7 @@ def _toml(file: Path, text: str) -> dict[str, Any]:
 def _word_lists(file: Path, text: str) -> dict[str, tuple[str, ...]]:
     found = {}
     for name, words in _toml(file, text).items():
-        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+        if not isinstance(words, list) or not words or not all(isinstance(w, str) and _SAYS.search(w) for w in words):
             raise RuleError(f"{file}:{_line_of(file, name)}: {name}: expected a list of words")
         found[name] = tuple(words)
     return found

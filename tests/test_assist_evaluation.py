@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +29,8 @@ from assist.evaluation.report import page, tables
 from assist.evaluation.scoring import evaluate_cases, evaluate_clips
 from audio.events import Speaker, Word
 from detectors.signals import Evidence, Severity, Signal
+
+ROOT = Path(__file__).parent.parent
 
 
 class Spotter:
@@ -162,6 +165,23 @@ def test_clips_are_judged_by_the_words_a_recogniser_hears(tmp_path):
     assert result.hours == pytest.approx(36 / 3600), "the sound's length, silence and all"
 
 
+def test_of_a_clip_with_two_channels_only_the_customers_words_count(tmp_path):
+    sound, rate = soundfile.read(ROOT / "tests" / "data" / "spoken-call.flac")
+    agent, customer = sound.T
+    soundfile.write(tmp_path / "call.wav", sound, rate)
+    soundfile.write(tmp_path / "agent.wav", np.stack([agent, 0 * agent], axis=1), rate)
+    soundfile.write(tmp_path / "customer.wav", customer, rate)
+
+    def words(*names):
+        table = lines(tmp_path, "path,speaker,label,signals", *(f"{name}.wav,ann,," for name in names), name="t.csv")
+        model = ROOT / "tests" / "models" / "test-recogniser"
+        answer = CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(table), "--model", str(model)])
+        assert answer.exit_code == 0, answer.output
+        return int(re.search(rf"{len(names)} clips, (\d+) words", answer.output)[1])
+
+    assert words("call", "agent") == words("customer") > 10
+
+
 def test_silence_of_a_clip_is_time_too(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(36 * 8000, np.float32), 8000)
     table = lines(tmp_path, "path,speaker,label,signals", "a.wav,ann,,", name="labels.csv")
@@ -214,6 +234,8 @@ TURN = {"speaker": "customer", "text": "hello", "start": 1.0}
         ({"turns": [TURN]}, "call: Field required"),
         ({"call": "x", "turns": [{**TURN, "end": math.nan}]}, "turns.0.end: Input should be a finite number"),
         ({"call": "x", "turns": [{**TURN, "start": math.inf}]}, "turns.0.start: Input should be a finite number"),
+        ({"call": "x", "turns": [TURN, {**TURN, "start": 1.7643e9}]}, "turns.1: expected seconds since the call began"),
+        ({"call": "x", "turns": [{**TURN, "end": 9e4}]}, "turns.0: expected seconds since the call began, at most 864"),
         ({"call": "x", "turns": [TURN], "escalates_at": math.nan}, "escalates_at: Input should be a finite number"),
         ({"call": "x", "turns": [TURN], "escalates_at": -1}, "escalates_at: Input should be greater than or equal"),
         ({"call": "x", "turns": [TURN], "escalates_at": 36_000}, "escalates_at (36000) must not come after the call's"),
@@ -287,6 +309,9 @@ def test_one_call_a_list_or_lines_are_all_read(tmp_path):
     many = read_calls(lines(tmp_path, json.dumps([call, call]), name="b.json"))
     assert one[0] == many[1] == read_calls(lines(tmp_path, call, name="c.jsonl"))[0]
     assert len(read_calls(tmp_path)) == 4
+    milliseconds = {"call": "x", "turns": [{**TURN, "start": 300_000}]}
+    with pytest.raises(AssistError, match=r"e\.json, line 2: turns\.0: expected seconds since the call began"):
+        read_calls(lines(tmp_path, json.dumps([call, milliseconds]), name="e.json"))
     with pytest.raises(AssistError, match=r"d\.json, line 1: not valid JSON"):
         read_calls(lines(tmp_path, '{"call": }', name="d.json"))
 

@@ -1,4 +1,5 @@
 import pytest
+from typer.testing import CliRunner
 
 from assist.coach.differences import diff_playbooks
 from assist.coach.playbook import (
@@ -8,6 +9,8 @@ from assist.coach.playbook import (
     list_playbooks,
     load_playbook,
 )
+from assist.commands.main import app
+from detectors.rulebook import RuleError, load_rules
 
 SOUND = """
 id = "mine"
@@ -67,6 +70,17 @@ def test_a_sound_file_loads_with_a_version_that_follows_its_text(tmp_path):
     assert load_playbook(path).version != first.version
     assert diff_playbooks(first, load_playbook(path)) == [
         '~ plays.claim.say: ["I\'m {agent}. This is mine now."] -> ["I\'m {agent}. It is mine now."]'
+    ]
+
+
+@pytest.mark.parametrize("kind", ["steps", "plays", "options"])
+def test_another_order_and_another_reason_to_choose_it_are_differences(tmp_path, kind):
+    default = load_playbook("default")
+    changed = default.model_copy(update={kind: [*reversed(getattr(default, kind))], "about": "For calm teams."})
+    order = ", ".join(part.id for part in getattr(changed, kind))
+    assert diff_playbooks(default, changed) == [
+        f"~ about: {default.about} -> For calm teams.",
+        f"~ {kind}: in another order: {order}",
     ]
 
 
@@ -236,6 +250,7 @@ OPTION = 'id = "fee"'
         (STEP, 'levels = ["calm"]', "cannot be reached: a calm call gets no card"),
         (STEP, 'levels = ["furious"]', "steps.own.levels.0"),
         (STEP, 'words = ["(open"]', "'(open' is no phrase: ( is not closed"),
+        (STEP, 'words = ["[good] [morning]"]', "'[good] [morning]' is no phrase: it needs no word"),
         (STEP, 'fits = ["anger"]', "'anger' is none of the signals"),
         (STEP, 'avoid = "see to it"', "'see to it' is what not to say, but 'I will see to it.' says it"),
         (PLAY, 'after = ["claim"]', "'claim' waits for itself"),
@@ -268,8 +283,6 @@ def test_steps_that_wait_for_each_other_are_refused(tmp_path):
 
 
 def test_with_the_rules_examples_and_lines_are_tried(tmp_path):
-    from detectors.rulebook import load_rules
-
     path = tmp_path / "mine.toml"
     path.write_text(
         SOUND.replace(STEP, STEP + '\nexamples = ["I will see to it", "good morning"]').replace(
@@ -279,6 +292,34 @@ def test_with_the_rules_examples_and_lines_are_tried(tmp_path):
     first, second = check_playbook(path, rules=load_rules())
     assert "steps.own.examples: 'good morning' does not tick it: expected ownership" in first
     assert "plays.claim.say" in second and "would be heard as policy" in second
+
+
+RULES = """version = "1"
+owner = "team"
+language = "en"
+[[rule]]
+id = "own.portal"
+signal = "supervisor_demand"
+phrases = ["your portal is down"]
+fires = ["your portal is down"]
+"""
+
+
+def test_rules_of_ones_own_are_checked_beside_the_shipped_ones(tmp_path):
+    own, book = tmp_path / "own.toml", tmp_path / "mine.toml"
+    own.write_text(RULES)
+
+    def check(playbook):
+        return CliRunner().invoke(app, ["playbook", "check", str(playbook), "--rules", str(own)])
+
+    good = check("default")
+    assert good.exit_code == 0 and f"rules ok ({len(load_rules().rules) + 1} rules" in good.output, good.output
+    book.write_text(SOUND.replace("This is mine now.", "That is our policy."))
+    assert check(book).exit_code == 1 and "would be heard as policy" in check(book).output
+    taken = load_rules().rules[0].id
+    own.write_text(RULES.replace("own.portal", taken))
+    error = check("default").exception
+    assert isinstance(error, RuleError) and f"id: {taken!r} is taken by the shipped" in str(error)
 
 
 def test_every_method_has_steps_plays_of_its_own_and_enough_to_give():

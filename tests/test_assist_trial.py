@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from assist.coach.playbook import PlaybookError, check_playbook, list_playbooks, load_playbook
+from assist.coach.playbook import PlaybookError, check_playbook, copy_playbook, list_playbooks, load_playbook
 from assist.coach.reading import lines_of
+from assist.commands.main import app
 from assist.evaluation.trial import conversations, course_of, play
 from detectors.rulebook import load_rules
 
@@ -81,6 +83,19 @@ def test_a_playbook_without_written_calls_says_where_they_belong(tmp_path):
         conversations(tmp_path / "mine.toml")
     with pytest.raises(PlaybookError, match=r"expected .*gone\.toml"):
         conversations("default", Path(tmp_path / "gone.toml"))
+
+
+def test_a_file_named_as_a_shipped_playbook_has_its_own_written_calls(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    copy_playbook("default", Path("default.toml"))
+    Path("default.test.toml").write_text(SCRIPT)
+    assert [call.name for call in conversations("default.toml")[1]] == ["one"]
+    assert "one" not in [call.name for call in conversations("default")[1]]
+    answer = CliRunner().invoke(app, ["playbook", "test", "default.toml"])
+    assert answer.exit_code == 1 and "prompt: expected refund, there was none" in answer.output
+    Path("default.test.toml").unlink()
+    with pytest.raises(PlaybookError, match=r"no scripted .* default\.toml: expected default\.test\.toml"):
+        conversations("default.toml")
 
 
 def test_a_playbook_reads_as_a_person_would_want_it():

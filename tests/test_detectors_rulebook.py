@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from detectors.examples import failing
+from detectors.phrases import PhraseDetector
 from detectors.rulebook import RuleError, load_rules
 
 GOOD = """version = "1"
@@ -53,6 +54,12 @@ def test_an_error_names_the_line_of_its_key(tmp_path):
         ('signal = "police"', 'signal = "cops"', "signal: expected one of"),
         ("(light|lamp)", "(light|lamp", "is not closed"),
         ("(light|lamp)", "{nothing}", "no class"),
+        ('"blue [flashing] (light|lamp)"', '""', "phrases: expected a phrase pattern; '': it needs no word"),
+        ("blue [flashing] (light|lamp)", "[blue] [flashing (light|lamp)]", "it needs no word"),
+        ("blue [flashing] (light|lamp)", "((blue|)|lamp) ....", "it needs no word"),
+        ("blue [flashing] (light|lamp)", "^ [blue]", "it needs no word"),
+        ("blue [flashing] (light|lamp)", "$", "it needs no word"),
+        ("fires =", 'unless = ["[not]"]\nfires =', "unless: expected a phrase pattern; '[not]': it needs no word"),
         ('owner = "me"', "", "owner: expected"),
         ("id =", "colour =", "expected"),
         ("fires =", "certain = 1\nfires =", "certain: expected true or false"),
@@ -70,6 +77,28 @@ def test_a_rule_with_the_id_of_a_shipped_one_is_told_which(tmp_path):
     taken = load_rules().rules[0]
     with pytest.raises(RuleError, match=rf"own\.toml:\d+: id: '{taken.id}' is taken by the shipped {taken.source};"):
         load_rules(extra=written(tmp_path, GOOD.replace('id = "a.b"', f'id = "{taken.id}"')))
+
+
+def test_word_lists_of_ones_own_add_to_the_shipped_ones(tmp_path):
+    shipped = load_rules()
+    (tmp_path / "classes.toml").write_text('authority = ["team captain"]\ncrew = ["deckhand"]\n')
+    (tmp_path / "misheard.toml").write_text('manager = ["mangler"]\n')
+    written(tmp_path, GOOD.replace("(light|lamp)", "{crew}").replace("flashing lamp", "flashing deckhand"))
+    book = load_rules(extra=tmp_path)
+    assert failing(book) == []
+    assert book.misheard["manager"] == (*shipped.misheard["manager"], "mangler")
+    judge = PhraseDetector(book)
+    for who in ("supervisor", "manager", "team captain"):
+        assert "supervisor_demand" in {signal.id for signal in judge.find(f"I want to speak to a {who}")}, who
+    assert list(PhraseDetector(shipped).find("I want to speak to a team captain")) == []
+
+
+@pytest.mark.parametrize("name", ["classes.toml", "misheard.toml"])
+@pytest.mark.parametrize("words", ['"manager"', "[]", '["boss", " "]', '["..."]', "[1]"])
+def test_a_word_list_without_words_is_refused_with_its_line(tmp_path, name, words):
+    (tmp_path / name).write_text(f'crew = ["deckhand"]\nmanager = {words}\n')
+    with pytest.raises(RuleError, match=rf"{name}:2: manager: expected a list of words$"):
+        load_rules(extra=tmp_path)
 
 
 def test_a_missing_file_is_refused(tmp_path):

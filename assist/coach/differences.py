@@ -9,7 +9,7 @@ def diff_playbooks(before: Playbook, after: Playbook) -> list[str]:
     """One line each: parts gone or new, and every field that changed."""
     lines = [
         f"~ {name}: {getattr(before, name)} -> {getattr(after, name)}"
-        for name in ("name", "release", "method")
+        for name in ("name", "release", "method", "about")
         if getattr(before, name) != getattr(after, name)
     ]
     for kind in ("steps", "plays", "options"):
@@ -22,6 +22,6 @@ def diff_playbooks(before: Playbook, after: Playbook) -> list[str]:
             changed = [f for f in fields if getattr(old[each], f) != getattr(new[each], f)]
             lines += [f"~ {kind}.{each}.{f}: {getattr(old[each], f)} -> {getattr(new[each], f)}" for f in changed]
         stay_old = [each for each in old if each in new]
-        if kind == "steps" and stay_old != [each for each in new if each in old]:
-            lines.append(f"~ steps: in another order: {', '.join(new)}")
+        if stay_old != [each for each in new if each in old]:
+            lines.append(f"~ {kind}: in another order: {', '.join(new)}")
     return sorted(lines, key=lambda line: line[2:])

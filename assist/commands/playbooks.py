@@ -47,7 +47,7 @@ def playbook_show(
 @playbook_app.command("check")
 def playbook_check(
     playbook: Annotated[list[str] | None, typer.Argument(help="Playbook names or files; default: all shipped.")] = None,
-    rules: Annotated[list[Path] | None, typer.Option("--rules", help="Rule files to check as well.")] = None,
+    rules: Annotated[list[Path] | None, typer.Option("--rules", help="Rule files besides the shipped ones.")] = None,
     options: OptionsOption = None,
 ) -> None:
     """Check playbooks and rules: keys, limits, reachable steps, and the examples inside every file."""
@@ -55,7 +55,7 @@ def playbook_check(
     from detectors.examples import failing
     from detectors.rulebook import load_rules
 
-    rulebook = load_rules(rules or None)
+    rulebook = load_rules(extra=rules or None)
     names = playbook or list_playbooks()
     problems = [line for name in names for line in check_playbook(name, options=options, rules=rulebook)]
     problems += failing(rulebook)

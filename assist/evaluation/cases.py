@@ -4,7 +4,8 @@ Utterances are JSON lines `{"speaker", "text", "labels": [...]}`. Calls are JSON
 of `{"call", "turns": [{"speaker", "text", "start", "end"?, "labels"?}], "escalates_at"?}`, times in seconds. `judged`
 (of an utterance, a turn or a call) may list the signals somebody has looked for; without it these are the word signals
 and whatever is labelled anywhere in the same material. Audio is a folder with a table (CSV or TSV with a header) of
-`path`, `speaker`, `label`, optionally `signals` (ids of word signals, separated by spaces).
+`path`, `speaker`, `label`, optionally `signals` (ids of word signals, separated by spaces); of two channels the left
+one is the agent's, and its words are passed over.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ WORDS_PER_S = 2.7
 """Where a turn has no end: telephone talk runs at some 160 words a minute."""
 AFTER_S = 5.0
 """A call ends so long after its last turn."""
+DAY_S = 86_400
+"""No call of a file is longer: its times are milliseconds, or those of a clock."""
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
@@ -167,8 +170,8 @@ def read_calls(path: Path) -> list[LabelledCall]:
                 raise _bad(path, error.lineno, f"not valid JSON: {error.msg}") from None
         else:
             values = whole if isinstance(whole, list) else [whole]
-            return [_parsed(LabelledCall, value, path, number) for number, value in enumerate(values, 1)]
-    return [_parsed(LabelledCall, value, path, line) for line, value in _json_lines(path)]
+            return [_call(value, path, number) for number, value in enumerate(values, 1)]
+    return [_call(value, path, line) for line, value in _json_lines(path)]
 
 
 def is_calls(path: Path) -> bool:
@@ -236,6 +239,16 @@ def _parsed(kind: type[_Kind], value: object, path: Path, line: int) -> _Kind:
     except ValidationError as error:
         where, why = first_problem(error)
         raise _bad(path, line, f"{where}: {why}" if where else why) from None
+
+
+def _call(value: object, path: Path, line: int) -> LabelledCall:
+    call = _parsed(LabelledCall, value, path, line)
+    for number, turn in enumerate(call.turns):
+        if turn.end_ms > DAY_S * 1000:
+            latest = turn.start if turn.end is None else turn.end
+            expected = f"expected seconds since the call began, at most {DAY_S} (a day), not {latest:g}"
+            raise _bad(path, line, f"turns.{number}: {expected}")
+    return call
 
 
 def _bad(path: Path, line: int | None, expected: str) -> AssistError:

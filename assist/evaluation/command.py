@@ -124,7 +124,8 @@ def _transcriber(settings: Settings, console: Console) -> Callable[[Path], tuple
                     end_ms = item.end_ms
                     heard += ears.push(item)
             heard += ears.finish()
-            return [word for each in heard if isinstance(each, Utterance) for word in each.words], end_ms / 1000
+            theirs = [each for each in heard if isinstance(each, Utterance) and each.speaker is not Speaker.AGENT]
+            return [word for each in theirs for word in each.words], end_ms / 1000
 
         return asyncio.run(listen())
 

@@ -109,13 +109,13 @@ def conversations(playbook: str | Path, script: Path | None = None) -> tuple[str
     Raises:
         PlaybookError: codes playbook-untested (there is none), playbook-invalid (it cannot be used).
     """
-    beside = str(playbook).removesuffix(".toml")
+    beside = f"{str(playbook).removesuffix('.toml')}{TESTS}"
     try:
-        place, text = read_text(script) if script is not None else _beside(beside)
+        place, text = read_text(script) if script is not None else _beside(str(playbook), beside)
     except PlaybookError:
         raise PlaybookError(
             "playbook-untested",
-            f"no scripted conversations of {playbook}: expected {script or f'{beside}{TESTS}'}",
+            f"no scripted conversations of {playbook}: expected {script or beside}",
         ) from None
     try:
         found = _Script.model_validate(parse(place, text)).calls
@@ -129,11 +129,11 @@ def conversations(playbook: str | Path, script: Path | None = None) -> tuple[str
     return place, found
 
 
-def _beside(name: str) -> tuple[str, str]:
-    shipped = SHIPPED / f"{name}{TESTS}"
-    if "/" not in name and shipped.is_file():
-        return f"{name}{TESTS}", shipped.read_text(encoding="utf-8")
-    return read_text(Path(f"{name}{TESTS}"))
+def _beside(playbook: str, beside: str) -> tuple[str, str]:
+    shipped = SHIPPED / f"{playbook}{TESTS}"
+    if "/" not in playbook and shipped.is_file():
+        return beside, shipped.read_text(encoding="utf-8")
+    return read_text(Path(beside))
 
 
 def play(book: Playbook, rules: Rulebook, call: Conversation) -> list[Outcome]:
