@@ -302,6 +302,45 @@ def test_a_cue_among_friendly_words_is_only_noted(rulebook, turns, severity):
     assert found and set(found.values()) == {severity}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm not joking, get me your manager",
+        "I am not even kidding, get me your manager",
+        "No joking, get me your manager",
+        "You are joking, get me your manager",
+        "You must be joking. Get me your manager",
+        "Are you kidding me, get me your manager",
+        "This is not great, get me your manager",
+        "It's not that brilliant, get me your manager",
+        "I am not at all impressed, get me your manager",
+        "That does not make me feel better, get me your manager",
+        "You are not helpful, get me your manager",
+    ],
+)
+def test_what_is_denied_is_not_friendly(rulebook, text):
+    assert severities(rulebook, text)["supervisor.demand"] is Severity.HELP
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm only joking, get me your manager",
+        "Get me your manager! Joking.",
+        "You're joking! That's wonderful. Get me your manager",
+        "Isn't that lovely, get me your manager",
+        "I've never been so impressed, get me your manager",
+        "No, that's brilliant, get me your manager",
+        "Not really, thanks. Get me your manager",
+        "It's not just quick, it's brilliant, get me your manager",
+        "I can't thank you enough, get me your manager",
+        "You are very helpful, get me your manager",
+    ],
+)
+def test_a_denial_of_something_else_leaves_talk_friendly(rulebook, text):
+    assert severities(rulebook, text)["supervisor.demand"] is Severity.NOTE
+
+
 def test_friendly_words_do_not_soften_what_is_urgent(rulebook):
     for text in ("thanks, that's lovely, but I am going to kill myself", "thanks mate. I know where you live"):
         assert Severity.URGENT in severities(rulebook, text).values()
