@@ -106,6 +106,29 @@ def test_what_is_told_of_others_ends_where_the_speaker_says_what_they_want(ruleb
 
 
 @pytest.mark.parametrize(
+    ("text", "demanded"),
+    [
+        ("I don't care what he said, I want to speak to your supervisor", True),
+        ("i do not care what he said i want to speak to your supervisor", True),
+        ("That's what they told me yesterday, put me through to your manager", True),
+        ("Whatever your colleague told me, I want to speak to a manager", True),
+        ("It's like the man said, get me a manager", True),
+        ("I don't care what your website says, I want to speak to your supervisor", True),
+        ("That's what he said: I want to speak to your supervisor", False),
+        ('That\'s what he said, "I want to speak to your supervisor"', False),
+        ("This is what she said, I want to speak to your supervisor", False),
+        ("What she said was, I want to speak to a supervisor", False),
+        ("I asked what it was and she said, get me a manager", False),
+        ("The lady looked like my mum and said, I want to speak to a manager", False),
+        ("He asked for a seat like a king she said, I want to speak to a manager", False),
+        ("She said, I want to speak to a supervisor", False),
+    ],
+)
+def test_what_was_told_before_its_teller_is_not_what_comes_next(rulebook, text, demanded):
+    assert ("supervisor_demand" in {each.id for each in PhraseDetector(rulebook).find(text)}) is demanded
+
+
+@pytest.mark.parametrize(
     ("text", "believed"),
     [("I'll kill myself if you play that song again", False), ("I'll kill myself. I can't bear that song", True)],
 )
