@@ -46,6 +46,7 @@ _FOR_LETTER = re.compile(r"(?<=[a-z$])[$]|[$](?=[a-z$])|(?<=[a-z])!(?=[a-z])")
 """Marks written for a letter inside a word: "bull$hit", "sh!t"."""
 _NEGATION = frozenset(["not", "never", "no", "nobody", "without", "neither", "nor"])
 _HALF_DAY = re.compile(r"[\d:.]*[ap]\.m\.", re.IGNORECASE)
+_OPENING_QUOTES = ('"', "'", "“", "‘")
 _TITLES = frozenset(["mr.", "mrs.", "ms.", "dr."])
 """The full stop of these ends no sentence."""
 _DAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())
@@ -60,6 +61,10 @@ _NOW = frozenset("am want need will demand insist wish".split())
 """Somebody else's "I" would be told in the past."""
 _FINITE = frozenset("is was are were has have had can could will would did does do should might must not".split())
 """One of them makes a clause whole."""
+_TOLD_BEFORE = frozenset(["what", "whatever", "as", "like"])
+"""Before the teller: what is told is not what comes next ("I don't care what he said")."""
+_ANNOUNCES = frozenset(["this", "here", "guess"])
+"""Before a "what" that is still to come ("this is what she said")."""
 _ASKING = frozenset("do does did is are was can could would should will may what how when where why who which".split())
 
 
@@ -115,6 +120,8 @@ class Line:
     """Tokens that begin a sentence, where punctuation says so."""
     clause: tuple[int, ...]
     """For each token, where its clause begins: after a comma, before "but", before "and I", before a new subject."""
+    quoted: frozenset[int] = frozenset()
+    """Tokens that begin what is quoted: after a colon, behind an opening quotation mark."""
 
     @property
     def text(self) -> str:
@@ -165,8 +172,11 @@ def line(words: Sequence[str]) -> Line:
     origin: list[int] = []
     opens = {0}
     commas: set[int] = set()
+    quoted: set[int] = set()
     for index, word in enumerate(words):
         after = plain(words[index + 1])[:1] if index + 1 < len(words) else []
+        if word.startswith(_OPENING_QUOTES) or (index and words[index - 1].endswith(":")):
+            quoted.add(len(tokens))
         for token in plain(word) + (["is"] if _is_left_out(word, after) else []):
             if tokens and token == "t" and _SPLIT_NOT.fullmatch(tokens[-1]):
                 tokens[-1] = tokens[-1][:-1] if tokens[-1] != "can" else "can"
@@ -182,9 +192,9 @@ def line(words: Sequence[str]) -> Line:
             commas.add(len(tokens))
     kept = _smooth(tokens)
     place = {old: new for new, old in enumerate(kept)}
-    opens, commas = (
+    opens, commas, quoted = (
         {place[min(k for k in kept if k >= at)] for at in each if at <= kept[-1]} if kept else set()
-        for each in (opens, commas)
+        for each in (opens, commas, quoted)
     )
     tokens = [tokens[index] for index in kept]
     return Line(
@@ -192,6 +202,7 @@ def line(words: Sequence[str]) -> Line:
         tuple(origin[index] for index in kept),
         frozenset(opens | {0}),
         _clauses(tokens, opens | commas),
+        frozenset(quoted),
     )
 
 
@@ -294,6 +305,7 @@ def reported(heard: Line, at: int) -> bool:
         token in _TELLING
         and any(teller in _TELLER for teller in before[max(0, index - 3) : index])
         and not _told_out(heard, first + index, at)
+        and not _told_before(heard, first + index, at)
         for index, token in enumerate(before)
     )
 
@@ -305,11 +317,37 @@ def _told_out(heard: Line, verb: int, at: int) -> bool:
     """
     for index in range(at, verb + 2, -1):
         told = heard.tokens[verb + 1 : index]
-        wants = heard.tokens[index] in ("i", "we") and bool(_NOW.intersection(heard.tokens[index + 1 : index + 3]))
         whole = _FINITE.intersection(told) or told[-1] in ("no", "yes")
-        if wants and heard.clause[index] == index and whole and not _CONDITION.intersection(told):
+        if _wants(heard, index) and heard.clause[index] == index and whole and not _CONDITION.intersection(told):
             return True
     return False
+
+
+def _told_before(heard: Line, verb: int, at: int) -> bool:
+    """Whether what was told stands before its teller, and the speaker begins anew between the verb and `at`.
+
+    "I don't care what he said, I want a supervisor"; but "what he said was, I want" and "this is what he said, I want".
+    """
+    told = next(
+        (index for index in range(verb - 2, max(-1, verb - 6), -1) if heard.tokens[index] in _TOLD_BEFORE), None
+    )
+    if (
+        told is None
+        or not _FINITE.union(_JOINING).isdisjoint(heard.tokens[told:verb])
+        or not _ANNOUNCES.isdisjoint(heard.tokens[max(0, told - 2) : told])
+        or any(heard.clause[index] == index for index in range(told + 2, verb + 1))
+    ):
+        return False
+    for index in range(verb + 1, at + 1):
+        at_once = index == verb + 1 and heard.tokens[told] in ("what", "whatever") and _wants(heard, index)
+        if at_once or heard.clause[index] == index:
+            return index not in heard.quoted and _FINITE.isdisjoint(heard.tokens[verb + 1 : index])
+    return False
+
+
+def _wants(heard: Line, at: int) -> bool:
+    """Whether the speaker says from here on what they want."""
+    return heard.tokens[at] in ("i", "we") and bool(_NOW.intersection(heard.tokens[at + 1 : at + 3]))
 
 
 def conditional(heard: Line, at: int) -> bool:

@@ -1,8 +1,9 @@
 """How somebody talks around a cue: friendly, complaining, or saying what they are going to do.
 
 "Lovely. My wife wrote to the press once, she's fierce." threatens nobody, and neither does "my lawyer is Mrs Osei".
-Friendly words alone are not enough ("Great. Wonderful. You've lost it again."): nothing near them may complain. All
-texts are plain words: lower case, contractions opened, no punctuation.
+Friendly words alone are not enough ("Great. Wonderful. You've lost it again."): nothing near them may complain, and
+what is denied is not friendly ("I'm not joking"). All texts are plain words: lower case, contractions opened, no
+punctuation.
 """
 
 from __future__ import annotations
@@ -11,23 +12,39 @@ import re
 
 _FRIENDLY = re.compile(
     r"""\b(?:
-    (?<!no\ )(?:thanks|thank\ you)(?!\ for\ nothing)|thankful|cheers|ta
-    |lovely|great|brilliant|perfect|wonderful|fantastic
-    |excellent|super|superb|smashing|marvellous|terrific|splendid|awesome|amazing|cracking|delighted|impressed|gorgeous
-    |fabulous|haha|ha|joking|kidding
-    |phew|glad|happy\ days|well\ done|fair\ enough|no\ (?:rush|hurry|worries|bother|panic)
-    |no\ problem|makes\ sense|much\ better|feel\ better|a\ relief|good\ to\ (?:hear|know)|good\ stuff|oh\ good
+    (?<!no\ )(?:thanks|thank\ you)(?!\ for\ nothing)|thankful|cheers|ta|haha|ha
+    |phew|happy\ days|well\ done|no\ (?:rush|hurry|worries|bother|panic)
+    |no\ problem|makes\ sense|good\ to\ (?:hear|know)|good\ stuff|oh\ good
     |that\ is\ (?:very\ |so\ |really\ )?(?:kind|nice|good|fair|fine|generous|quick|helpful|decent)
-    |so\ kind|(?:good|kind|nice|decent)\ of\ you|you\ (?:little\ )?beauty|i\ appreciate|love\ (?:it|that|them|you)
-    |you\ are\ (?:a\ |an\ |too\ |so\ |very\ |really\ |all\ so\ )?(?:\w+\ )?
+    |so\ kind|(?:good|kind|nice|decent)\ of\ you|you\ (?:little\ )?beauty|i\ appreciate
+    |you\ are\ (?:a\ |an\ |too\ |so\ |very\ |really\ |all\ so\ )?(?:(?!not\b|no\b|never\b|hardly\b)\w+\ )?
      (?:star|angel|legend|genius|gem|love|lifesaver|good|kind|quick|helpful|sweet)
     |made\ my\ day|god\ bless|bless\ (?:you|him|her|them)|touch\ wood|fingers\ crossed|lucky\ me
     )\b""",
     re.VERBOSE,
 )
+_PLEASED = re.compile(
+    r"""\b(?:
+    lovely|great|brilliant|perfect|wonderful|fantastic
+    |excellent|super|superb|smashing|marvellous|terrific|splendid|awesome|amazing|cracking|delighted|impressed|gorgeous
+    |fabulous|(?<!no\ )(?<!you\ )(?<!you\ are\ )(?<!be\ )(?:joking|kidding)(?!\ (?:me|aside|apart))
+    |glad|fair\ enough|much\ better|feel\ better|a\ relief|love\ (?:it|that|them|you)
+    )\b""",
+    re.VERBOSE,
+)
+"""Friendly, unless a denial stands before it."""
+_DENIED = re.compile(
+    r"""\b(?:not|never|hardly)
+    (?:\ (?:a|an|any|all|at\ all|be|been|being|even|exactly|particularly|really|very|too|much
+     |(?<!never\ been\ )so|(?<!is\ not\ )(?<!was\ not\ )that|(?<=it\ is\ not\ )that
+     |feel|feeling|looking|going|make|made|me|fucking|bloody|damn)){0,3}\ $""",
+    re.VERBOSE,
+)
+"""A denial of what comes next; "never been so impressed" and "is not that lovely" deny nothing."""
 _COMPLAINS = re.compile(
     r"""\b(?:
     still|again|nobody|no\ one|nothing\ (?:happens|has|is)|never\ (?:again|once|even|came|called|heard)|unacceptable
+    |(?:must|got\ to|have\ to)\ be\ (?:joking|kidding)
     |ridiculous|disgrace\w*|disgusting|a\ joke|pathetic|appalling|outrageous|shocking|shambles|incompetent|worst|fed\ up
     |sick\ (?:of|and\ tired)
     |had\ enough|enough\ is|had\ it\ with|last\ straw|fobb?ed|robb\w+|rip\ off|ripp\w+\ off|liars?
@@ -65,7 +82,8 @@ _INTENDS = re.compile(
 
 def is_friendly(text: str) -> bool:
     """Whether the words are friendly and complain of nothing."""
-    return _FRIENDLY.search(text) is not None and not complains(text)
+    pleased = any(_DENIED.search(text[: found.start()]) is None for found in _PLEASED.finditer(text))
+    return (pleased or _FRIENDLY.search(text) is not None) and not complains(text)
 
 
 def complains(text: str) -> bool:

@@ -10,6 +10,8 @@ from audio.events import Speaker, Word
 from detectors.signals import Evidence, Severity, Signal, Window
 
 _VOWELS = re.compile(r"[aeiouy]+")
+_NOT_AS_SAID = re.compile(r"\[|\d\D*\d")
+"""What was masked, or is written in digits: fewer syllables than were spoken."""
 _SILENT_END = re.compile(r"(?:[^laeiouy]e|[^aeiouytd]ed|[^aeiouysxzcg]es)$")
 
 
@@ -28,9 +30,9 @@ def syllables(word: str) -> int:
 def pace(words: Sequence[Word], pause_ms: int = 300) -> tuple[float, int]:
     """Articulation rate in syllables per second, pauses longer than `pause_ms` left out, and the syllables counted.
 
-    Rate 0.0 where there is nothing to measure.
+    Rate 0.0 where there is nothing to measure, or a word does not show how many syllables were spoken.
     """
-    if not words:
+    if not words or any(_NOT_AS_SAID.search(word.text) for word in words):
         return 0.0, 0
     spoken_ms = words[-1].end_ms - words[0].start_ms
     for before, after in zip(words, words[1:], strict=False):

@@ -242,6 +242,7 @@ class PhraseDetector:
             tuple(heard.origin[index] for index in kept),
             frozenset(place[index] for index in heard.opens if index in place),
             tuple(place.get(heard.clause[index], 0) for index in kept),
+            frozenset(place[index] for index in heard.quoted if index in place),
         )
         return mended, [heard.origin[after - 1] for after in (*kept[1:], len(heard.tokens))]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
+from detectors.nods import is_nod
 from detectors.signals import Evidence, Severity, Signal, Window
 
 _REQUEST = re.compile(
@@ -15,9 +16,17 @@ _REQUEST = re.compile(
     r"why (?:is|are|do|did|was|can't|won't|don't)|where (?:is|are)|where's|how (?:do|can|long|come)|what about)\b"
 )
 _ASKED_AGAIN = re.compile(
-    r"\b(?:repeat|again|pardon|(?:didn't|did not|couldn't) (?:catch|hear|get)|say that|spell|confirm|one more time|"
-    r"slow(?:er|ly)|breaking up|come again|double.?check|read that back)\b"
+    r"\b(?:(?:can|could|would|will) you (?:[\w']+ ){0,3}(?:repeat|spell|confirm|slow down|speak up"
+    r"|(?:say|tell|explain|give|read|go (?:over|through))\b[^.?!]*\bagain)"
+    r"|(?:please|you to) repeat|repeat (?:that|it|this|what|your)|spell (?:that|it|your)"
+    r"|say(?:ing)? (?:[\w']+ ){0,2}again|come again|pardon|one more time|slower|slowly|breaking up|read that back"
+    r"|(?:what|who|where|when|how)(?:'s| is| was| were| did) [^.?!,]*\bagain(?:\?|\W*$)"
+    r"|(?:didn't|did not|couldn't|could not) (?:[\w']+ )?(?:catch|hear\b(?! back| from| any)"
+    r"|get (?:that|it|all|your|what you|the (?:last|first)))"
+    r"|(?:(?:can|could|may|shall) i|let me|just to) (?:just |quickly )?(?:double.?check|confirm|check)"
+    r" (?:that |if |whether |what )?(?:i|we|you)\b)"
 )
+"""The agent asks to hear it again, or reads it back; "I can confirm", "sorry again" and "try again" are answers."""
 _FUNCTION_WORDS = """
 a about actually after again all already also am an and any are as ask asked asking at back be because been
 before being but by can can't come could did didn't do does doesn't doing don't down for from get gets getting
@@ -70,7 +79,7 @@ class Repetition:
     version: str = "1"
     _requests: list[_Request] = field(default_factory=list)
     _agent_ms: int = -1
-    """End of the agent's newest words."""
+    """End of the agent's newest words, nods left out."""
     _asked_ms: int = -1
     """When the agent last asked to hear something again."""
 
@@ -80,7 +89,8 @@ class Repetition:
         if latest is None or not latest.settled or not latest.words:
             return
         if latest.speaker is Speaker.AGENT:
-            self._agent_ms = latest.end_ms
+            if not is_nod(latest.words):
+                self._agent_ms = latest.end_ms
             if _ASKED_AGAIN.search(_line(latest)):
                 self._asked_ms = latest.end_ms
         elif latest.speaker is Speaker.CUSTOMER and _REQUEST.search(_line(latest)):

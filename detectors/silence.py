@@ -35,22 +35,19 @@ class Silence:
     steps_ms: tuple[int, ...] = (8_000, 20_000)
     name: str = "silence"
     version: str = "2"
+    _said_ms: int = -1
+    """End of the newest words; kept here, as a silence may outlast what the window remembers."""
+    _announced: bool = False
 
     def __call__(self, window: Window) -> Iterable[Signal]:
         """The step reached, measured from the last end of speech of either side."""
+        if window.latest is not None and window.utterances:
+            self._listen(window)
         if window.held or window.speaking_since or not window.last_speech_end:
             return
-        quiet_since = max(window.last_speech_end.values())
-        announced = False
-        announced_ms = -NOD_MS - 1
-        for utterance in window.utterances[-6:]:
-            nods = announced and is_nod(utterance.words) and utterance.start_ms - announced_ms <= NOD_MS
-            announced = nods or _announces(utterance)
-            if announced:
-                announced_ms = _end_ms(utterance)
-            quiet_since = max(quiet_since, _end_ms(utterance))
+        quiet_since = max(self._said_ms, *window.last_speech_end.values())
         quiet_ms = window.now_ms - quiet_since
-        for step_ms in self.steps_ms[announced:]:
+        for step_ms in self.steps_ms[self._announced :]:
             if quiet_ms >= step_ms:
                 yield Signal(
                     id="silence",
@@ -67,6 +64,17 @@ class Silence:
                         summary=f"Nobody has spoken for {step_ms // 1000} s",
                     ),
                 )
+
+    def _listen(self, window: Window) -> None:
+        """Until when words were said, and whether the last of them announced a wait."""
+        self._said_ms, self._announced = -1, False
+        announced_ms = -NOD_MS - 1
+        for utterance in window.utterances[-6:]:
+            nods = self._announced and is_nod(utterance.words) and utterance.start_ms - announced_ms <= NOD_MS
+            self._announced = nods or _announces(utterance)
+            if self._announced:
+                announced_ms = _end_ms(utterance)
+            self._said_ms = max(self._said_ms, _end_ms(utterance))
 
 
 def _announces(utterance: Utterance | Hypothesis) -> bool:

@@ -346,6 +346,44 @@ def test_time_in_which_nobody_listened_is_no_silence(stop, go_on):
     assert (quiet.signal.evidence.start_ms, quiet.signal.rule) == (33_000, "silence.8s")
 
 
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        ("your order is on its way to you", ["silence.8s", "silence.20s"]),
+        ("one moment please let me check that with billing", ["silence.20s"]),
+    ],
+)
+@pytest.mark.parametrize("skew_ms", [0, 200])
+def test_a_silence_is_noted_once_though_the_words_before_it_are_forgotten(text, rules, skew_ms):
+    call = session(Silence())
+    last = said(text, speaker=Speaker.AGENT)
+    call.hear(SpeechActivity(Speaker.AGENT, 1_000, True))
+    call.hear(SpeechActivity(Speaker.AGENT, last.end_ms - skew_ms, False))
+    events = call.hear(last)
+    for now_ms in range(last.end_ms, last.end_ms + 300_000, 500):
+        events += call.tick(now_ms)
+    assert [each.signal.rule for each in of(events, SignalRaised) if each.signal.id == "silence"] == rules
+
+
+def test_a_cough_does_not_end_an_announced_hold_of_minutes_and_words_do():
+    call = session(Silence())
+    events = call.hear(said("one moment please let me check that with billing", speaker=Speaker.AGENT))
+    call.hear(SpeechActivity(Speaker.AGENT, 1_000, True))
+    call.hear(SpeechActivity(Speaker.AGENT, 4_000, False))
+    for now_ms in range(4_000, 150_000, 500):
+        if now_ms == 140_000:
+            call.hear(SpeechActivity(Speaker.CUSTOMER, now_ms - 500, True))
+            call.hear(saying("", now_ms - 500, name="cough", tentative="mm"))
+            call.hear(SpeechActivity(Speaker.CUSTOMER, now_ms, False))
+            call.hear(Utterance("cough", Speaker.CUSTOMER, now_ms - 500, now_ms, ()))
+        events += call.tick(now_ms)
+    call.hear(said("are you still there at all", 150_000))
+    for now_ms in range(152_000, 162_000, 500):
+        events += call.tick(now_ms)
+    noted = [each.signal for each in of(events, SignalRaised) if each.signal.id == "silence"]
+    assert [(each.rule, each.evidence.start_ms // 1000) for each in noted] == [("silence.20s", 4), ("silence.8s", 151)]
+
+
 def test_the_same_call_gives_the_same_events():
     def run():
         call = session()

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assist.privacy.redaction import Redactor
 from audio.events import Speaker, Utterance, Word
 from detectors.pace import Pace, pace, syllables
 from detectors.signals import Window
@@ -66,6 +69,36 @@ def test_who_began_by_spelling_slowly_is_not_fast_for_ever():
     signals = judged([*slow, *(said(n, 5.0) for n in range(4, 40))])
     assert 0 < len(signals) <= 21
     assert signals[-1].at_ms < 30 * 20_000
+
+
+NUMBERS = [
+    ("my account number is four four seven one eight eight nine zero", "my account number is 44718890"),
+    ("my telephone is oh seven nine four six one one eight two three five", "my telephone is 07946118235"),
+    ("I was born on the twenty third of april nineteen seventy eight", "I was born on the 23rd of April 1978"),
+    ("and the order number is six six two nine one four zero", "and the order number is 66-29-140"),
+]
+
+
+@pytest.mark.parametrize("as_digits", [False, True])
+def test_numbers_that_are_masked_or_written_as_digits_are_no_slow_speech(as_digits):
+    redactor = Redactor()
+    identity = []
+    for n, (spoken, digits) in enumerate(NUMBERS):
+        one = said(n, 4.7, spoken)
+        long_ms = (one.end_ms - one.start_ms) // len(digits.split())
+        written = [
+            Word(each, one.start_ms + k * long_ms, one.start_ms + (k + 1) * long_ms)
+            for k, each in enumerate(digits.split())
+        ]
+        identity.append(replace(one, words=tuple(written)) if as_digits else redactor.settled(one))
+    assert as_digits or all("[" in each.text for each in identity)
+    assert judged([*identity, *(said(n, 4.7) for n in range(4, 12))]) == []
+    assert len(judged([*identity, *(said(n, 4.7) for n in range(4, 12)), said(12, 6.5)])) == 1
+
+
+def test_one_digit_is_one_syllable_and_is_measured():
+    assert pace(said(0, 4.0, "I have been here since 8 today").words)[0] == pytest.approx(4.0, abs=0.05)
+    assert pace(said(0, 4.0, "I have been here since 18 today").words) == (0.0, 0)
 
 
 def test_a_fast_talker_is_not_fast_for_themselves():

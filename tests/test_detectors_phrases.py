@@ -106,6 +106,29 @@ def test_what_is_told_of_others_ends_where_the_speaker_says_what_they_want(ruleb
 
 
 @pytest.mark.parametrize(
+    ("text", "demanded"),
+    [
+        ("I don't care what he said, I want to speak to your supervisor", True),
+        ("i do not care what he said i want to speak to your supervisor", True),
+        ("That's what they told me yesterday, put me through to your manager", True),
+        ("Whatever your colleague told me, I want to speak to a manager", True),
+        ("It's like the man said, get me a manager", True),
+        ("I don't care what your website says, I want to speak to your supervisor", True),
+        ("That's what he said: I want to speak to your supervisor", False),
+        ('That\'s what he said, "I want to speak to your supervisor"', False),
+        ("This is what she said, I want to speak to your supervisor", False),
+        ("What she said was, I want to speak to a supervisor", False),
+        ("I asked what it was and she said, get me a manager", False),
+        ("The lady looked like my mum and said, I want to speak to a manager", False),
+        ("He asked for a seat like a king she said, I want to speak to a manager", False),
+        ("She said, I want to speak to a supervisor", False),
+    ],
+)
+def test_what_was_told_before_its_teller_is_not_what_comes_next(rulebook, text, demanded):
+    assert ("supervisor_demand" in {each.id for each in PhraseDetector(rulebook).find(text)}) is demanded
+
+
+@pytest.mark.parametrize(
     ("text", "believed"),
     [("I'll kill myself if you play that song again", False), ("I'll kill myself. I can't bear that song", True)],
 )
@@ -300,6 +323,45 @@ def severities(rulebook, *turns):
 def test_a_cue_among_friendly_words_is_only_noted(rulebook, turns, severity):
     found = severities(rulebook, *turns)
     assert found and set(found.values()) == {severity}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm not joking, get me your manager",
+        "I am not even kidding, get me your manager",
+        "No joking, get me your manager",
+        "You are joking, get me your manager",
+        "You must be joking. Get me your manager",
+        "Are you kidding me, get me your manager",
+        "This is not great, get me your manager",
+        "It's not that brilliant, get me your manager",
+        "I am not at all impressed, get me your manager",
+        "That does not make me feel better, get me your manager",
+        "You are not helpful, get me your manager",
+    ],
+)
+def test_what_is_denied_is_not_friendly(rulebook, text):
+    assert severities(rulebook, text)["supervisor.demand"] is Severity.HELP
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm only joking, get me your manager",
+        "Get me your manager! Joking.",
+        "You're joking! That's wonderful. Get me your manager",
+        "Isn't that lovely, get me your manager",
+        "I've never been so impressed, get me your manager",
+        "No, that's brilliant, get me your manager",
+        "Not really, thanks. Get me your manager",
+        "It's not just quick, it's brilliant, get me your manager",
+        "I can't thank you enough, get me your manager",
+        "You are very helpful, get me your manager",
+    ],
+)
+def test_a_denial_of_something_else_leaves_talk_friendly(rulebook, text):
+    assert severities(rulebook, text)["supervisor.demand"] is Severity.NOTE
 
 
 def test_friendly_words_do_not_soften_what_is_urgent(rulebook):

@@ -42,10 +42,50 @@ def test_the_third_time_asks_for_help():
 
 
 @pytest.mark.parametrize(
-    "answer", ["Sorry, could you repeat that?", "I didn't catch the last part.", "Can I just confirm what you need?"]
+    "answer",
+    [
+        "Sorry, could you repeat that?",
+        "I didn't catch the last part.",
+        "Can I just confirm what you need?",
+        "Could you please say all of that again?",
+        "Would you mind saying that again",
+        "Sorry I did not hear",
+        "what was it you needed again",
+        "Sorry, say again",
+        "Pardon?",
+        "The line is breaking up.",
+        "What was it you needed again?",
+        "Let me double check that I've got you right.",
+        "Can you confirm what it is about?",
+    ],
 )
 def test_repeating_because_one_was_asked_to_is_no_repeated_request(answer):
     assert judged(("customer", ASK), ("agent", answer), ("customer", ASK)) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I can confirm it is planned for Monday",
+        "Sorry again for the delay, it is planned for Monday",
+        "I have to double check with the depot first",
+        "They will try again tomorrow",
+        "Could you try again tomorrow?",
+        "I did not hear back from the depot",
+        "I couldn't get through to the depot",
+        "I'll confirm that in an email",
+        "How it went wrong again I do not know",
+        "They say that it will be there on Monday",
+        "Could you go to the website again and look there?",
+    ],
+)
+def test_an_answer_that_confirms_or_says_again_asks_for_nothing(answer):
+    assert len(judged(("customer", ASK), ("agent", answer), ("customer", ASK))) == 1
+
+
+@pytest.mark.parametrize("nod", ["mhm", "Okay.", "Yes, I see."])
+def test_a_nod_is_no_answer(nod):
+    assert judged(("customer", ASK), ("agent", nod), ("customer", ASK)) == []
 
 
 def test_going_on_without_an_answer_is_no_repeated_request():
@@ -63,9 +103,9 @@ def test_another_request_about_the_same_thing_is_not_the_same():
 
 def test_numbers_and_statements_do_not_count():
     number = "I need it on one two three four five six seven"
-    assert judged(("customer", number), ("agent", "Thank you."), ("customer", number)) == []
+    assert judged(("customer", number), ("agent", "I have noted it."), ("customer", number)) == []
     statement = "The engineer repaired the boiler yesterday morning."
-    assert judged(("customer", statement), ("agent", "Good."), ("customer", statement)) == []
+    assert judged(("customer", statement), ("agent", "I have noted it."), ("customer", statement)) == []
 
 
 def test_an_agent_repeating_is_not_the_customer():

@@ -8,7 +8,8 @@ A, C = Speaker.AGENT, Speaker.CUSTOMER
 
 
 def quiet(now_ms, stopped, *, speaking=None, held=False, utterances=()):
-    return list(Silence()(Window(now_ms, utterances, None, None, speaking or {}, stopped, held)))
+    latest = utterances[-1] if utterances else None
+    return list(Silence()(Window(now_ms, utterances, latest, None, speaking or {}, stopped, held)))
 
 
 def test_dead_air_is_noted_at_eight_seconds_and_again_at_twenty():
