@@ -16,7 +16,7 @@ from detectors import context
 from detectors.exchange import NOWHERE, Exchange, exchange
 from detectors.phrases import COMPLAINT_MS, MENTIONED, PhraseDetector, just_before
 from detectors.sentences import Reading, SentenceModel, Threshold
-from detectors.signals import AGENT_SIGNALS, CUSTOMER_WORDS, Evidence, Severity, Signal, Window
+from detectors.signals import AGENT_MISSTEPS, AGENT_SIGNALS, CUSTOMER_WORDS, Evidence, Severity, Signal, Window
 
 MOST_WORDS = 48
 """Longer utterances are read in stretches of this many words ..."""
@@ -49,8 +49,8 @@ PLAINLY = 1.5
 UPSET = "upset"
 """The caller is upset with the firm (sarcasm, scorn, an accusation, despair ...), in whatever words: a cue of its own
 where no other is clear in the same words."""
-TWICE_MS = 60_000
-"""Noted twice within this time it is clear."""
+AFTER_MS = 60_000
+"""Noted so soon after it was noted before, or after a wrong move of the agent's, it is clear."""
 SELF_HARM = "self_harm"
 """A label of its own, which raises `vulnerable`: it is noted at less than any other, as a miss is worse here."""
 CUES = frozenset(CUSTOMER_WORDS) - {"de_escalation"}
@@ -131,7 +131,7 @@ class MeaningDetector:
         by_rules = list(self._phrases(window))
         if latest is None:
             return by_rules
-        since_ms = latest.start_ms - max(COOL_DOWN_MS, COMPLAINT_MS, TWICE_MS)
+        since_ms = latest.start_ms - max(COOL_DOWN_MS, COMPLAINT_MS, AFTER_MS)
         self._judged = {
             name: each for name, each in self._judged.items() if name != latest.id and each.end_ms > since_ms
         }
@@ -141,7 +141,7 @@ class MeaningDetector:
         confirmed = list(self._confirmed(by_rules, meant, latest.words, settled=latest.settled))
         self._phrases.stand(latest.id, confirmed)
         by_meaning = list(self._signals(meant, latest, self._lately(meant, latest.words)))
-        added = _added([self._twice(each) for each in by_meaning], confirmed)
+        added = _added([self._in_course(each) for each in by_meaning], confirmed)
         found = [*confirmed, *(signal for signal in added if self._is_due(signal))]
         self._judged[latest.id] = Judged(
             latest.words[-1].end_ms, _complaint(meant), [each for each in by_meaning if each.id == UPSET], found
@@ -250,12 +250,17 @@ class MeaningDetector:
         before = (each.complaint for each in self._judged.values() if each.end_ms > since_ms)
         return max([_complaint(meant), *before])
 
-    def _twice(self, signal: Signal) -> Signal:
-        """The signal; upset, where it was noted shortly before as well, as a clear cue."""
-        again = signal.id == UPSET and any(
-            signal.at_ms - upset.at_ms <= TWICE_MS for each in self._judged.values() for upset in each.upset
+    def _in_course(self, signal: Signal) -> Signal:
+        """The signal; upset, where it was noted or the agent has made a wrong move shortly before, as a clear cue."""
+        if signal.id != UPSET:
+            return signal
+        clear = any(
+            signal.at_ms - before.at_ms <= AFTER_MS
+            for each in self._judged.values()
+            for before in (*each.upset, *each.raised)
+            if before.id == UPSET or before.id in AGENT_MISSTEPS
         )
-        return replace(signal, severity=max(signal.severity, Severity.HELP)) if again else signal
+        return replace(signal, severity=max(signal.severity, Severity.HELP)) if clear else signal
 
     def _is_due(self, signal: Signal) -> bool:
         return not any(

@@ -7,7 +7,7 @@ import pytest
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
 from detectors.exchange import NOWHERE, Exchange
-from detectors.meaning import COMPLAINT, MOST_WORDS, SELF_HARM, TWICE_MS, UPSET, MeaningDetector
+from detectors.meaning import AFTER_MS, COMPLAINT, MOST_WORDS, SELF_HARM, UPSET, MeaningDetector
 from detectors.phrases import PhraseDetector
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook, load_rules
@@ -354,15 +354,17 @@ def test_that_somebody_is_upset_is_not_raised_beside_what_says_more(judge):
 
 
 class ByWord:
-    """A model that hears something in four words only."""
+    """A model that hears something in six words only."""
 
-    version, labels, in_place = "t", (UPSET, COMPLAINT, "legal_threat"), False
+    version, labels, in_place = "t", (UPSET, COMPLAINT, "legal_threat", "policy", "apology"), False
     thresholds = dict.fromkeys(labels, Threshold(least=1.0, sure=3.0, doubt=-9.0, agree=0.0))
     heard = {
         "tired": (UPSET, 2.0),
         "furious": (UPSET, 6.0),
         "useless": (COMPLAINT, 9.0),
         "court": ("legal_threat", 6.0),
+        "rules": ("policy", 6.0),
+        "sorry": ("apology", 6.0),
     }
 
     @property
@@ -371,7 +373,7 @@ class ByWord:
 
     def __call__(self, words, place):
         scores = dict.fromkeys(self.labels, -9.0) | dict(self.heard[word] for word in words if word in self.heard)
-        return Reading(np.array(list(scores.values()), np.float32), np.ones((3, len(words)), np.float32))
+        return Reading(np.array(list(scores.values()), np.float32), np.ones((len(self.labels), len(words)), np.float32))
 
 
 @pytest.fixture
@@ -380,23 +382,41 @@ def by_word():
 
 
 def course(judge, *told):
-    """Severities found in each: (utterance, ms, text; what is still being said ends in "-", no text: nothing was)."""
+    """Severities found in each: (utterance, ms, text; what is still being said ends in "-", no text: nothing was; "a1"
+    is the agent's)."""
     found = []
     for name, at_ms, text in told:
+        who = Speaker.AGENT if name.startswith("a") else Speaker.CUSTOMER
         words, open_ended = words_of(text.removesuffix("-"), at_ms), text.endswith("-")
         latest = (
-            Hypothesis(name, Speaker.CUSTOMER, at_ms, words, ())
-            if open_ended
-            else Utterance(name, Speaker.CUSTOMER, at_ms, at_ms + 3_000, words)
+            Hypothesis(name, who, at_ms, words, ()) if open_ended else Utterance(name, who, at_ms, at_ms + 3_000, words)
         )
         found.append([each.severity for each in judge(Window(at_ms + 3_000, (latest,), latest))])
     return found
 
 
-@pytest.mark.parametrize(("second_ms", "severity"), [(20_000, Severity.HELP), (TWICE_MS + 20_000, Severity.NOTE)])
+@pytest.mark.parametrize(("second_ms", "severity"), [(20_000, Severity.HELP), (AFTER_MS + 20_000, Severity.NOTE)])
 def test_upset_twice_within_a_minute_is_clear(by_word, second_ms, severity):
     found = course(by_word, ("u1", 0, "I am tired"), ("u2", second_ms, "I am tired"))
     assert found == [[Severity.NOTE], [severity]]
+
+
+@pytest.mark.parametrize(
+    ("agent", "second_ms", "severity"),
+    [
+        ("those are the rules", 9_000, Severity.HELP),
+        ("I am sorry", 9_000, Severity.NOTE),
+        ("those are the rules", AFTER_MS + 20_000, Severity.NOTE),
+    ],
+)
+def test_upset_after_a_wrong_move_of_the_agents_is_clear(by_word, agent, second_ms, severity):
+    assert course(by_word, ("a1", 0, agent), ("u1", second_ms, "I am tired"))[-1] == [severity]
+
+
+@pytest.mark.parametrize("settled", ["", "well now those are of no use"])
+def test_a_wrong_move_that_did_not_hold_makes_nothing_clear(by_word, settled):
+    told = ("a1", 0, "well now those are the rules-"), ("a1", 0, settled), ("u1", 9_000, "I am tired")
+    assert [found and found[-1] for found in course(by_word, *told)][0::2] == [Severity.HELP, Severity.NOTE]
 
 
 @pytest.mark.parametrize("settled", ["", "right now I am really curious"])
