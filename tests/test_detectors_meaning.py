@@ -456,13 +456,12 @@ def test_a_meaning_is_not_raised_again_within_its_cool_down(judge):
 PARAPHRASE = "Fetch whoever is running this place and put them on the phone to me this minute"
 
 
-@pytest.mark.parametrize(
-    ("settled", "left"), [("", 0), ("I want to speak to your mandate right now please", Severity.NOTE)]
-)
-def test_what_did_not_hold_cools_nothing_down(judge, settled, left):
+@pytest.mark.parametrize("settled", ["", "I want to speak to your mandate right now please"])
+def test_what_did_not_hold_cools_nothing_down(judge, settled):
     mistaken = ("u1", 0, "I want to speak to your manager right now please-")
     found = course(judge, mistaken, ("u1", 0, settled), ("u2", 20_000, PARAPHRASE))
-    assert [max(each, default=0) for each in found] == [Severity.HELP, left, Severity.HELP]
+    first, left, again = (max(each, default=0) for each in found)
+    assert first == again == Severity.HELP and left < Severity.HELP
 
 
 def test_what_settles_in_other_words_of_the_same_meaning_stands(judge):
