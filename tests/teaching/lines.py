@@ -10,7 +10,7 @@ how upset with the firm a customer is in each turn (0 not, 1 a grumble, 2 so tha
 tests/data/words/self-harm/*.txt is `h|text` (a hint of it) and `-|text` (sounds like one only). To these come the
 project's other labelled lines and rule examples at half weight (only the labels somebody looked for), the turns of
 three sets of written calls, and as ordinary business a half of Bitext's requests (CDLA-Sharing-1.0; not kept here).
-Left out is all that only measures: tests/data/words/independent/b* to h*, tests/data/calls/heldout3 and independent;
+Left out is all that only measures: tests/data/words/independent/b* to i*, tests/data/calls/heldout3 and independent;
 tests/data/calls/dev3; and tests/data/words/held and HELD_BACK, on which thresholds are set.
 """
 
