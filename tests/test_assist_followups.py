@@ -1,3 +1,4 @@
+import sqlite3
 from datetime import date, datetime
 
 import icalendar
@@ -37,6 +38,21 @@ def test_open_ones_come_in_the_order_they_are_due(store):
         ("k1/f3", "None", "Dana"),
     ]
     assert found[0].at == datetime.fromisoformat("2026-11-25T10:00:00+00:00") and found[1].at is None
+
+
+def test_a_promise_is_listed_however_many_calls_came_after_it(store, tmp_path):
+    with sqlite3.connect(tmp_path / "assist.db") as database:
+        calls = "WITH RECURSIVE later(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM later WHERE n < 100001) "
+        database.execute(
+            f"""INSERT INTO records {calls} SELECT 'later' || n, schema_version, '2026-11-25T10:00', agent, team, level,
+            outcome, contested, signal_ids, '' FROM later, records"""
+        )
+        database.execute(
+            f"""INSERT INTO digests {calls} SELECT 'later' || n,
+            '{{"call": "later' || n || '", "started_at": "2026-11-25T10:00", "follow_ups": []}}' FROM later"""
+        )
+    database.close()
+    assert [each.name for each in open_followups(store)] == ["k1/f1", "k1/f2", "k1/f3"]
 
 
 def test_done_ones_leave_the_list_and_come_back_when_reopened(store):

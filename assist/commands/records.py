@@ -35,7 +35,7 @@ def records_list(
     from assist.wording import clock
 
     store = store_of(load_settings(config, data=data))
-    found = store.digests(RecordQuery(limit=limit))
+    found = list(store.digests(RecordQuery(limit=limit)))
     said = store.said([digest["call"] for digest in found])
     store.close()
     table = listing("Call", "Agent", "Level reached", "Outcome", "Signals", "Length")

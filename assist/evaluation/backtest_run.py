@@ -36,7 +36,7 @@ def stored_calls(store: Store, calls: Sequence[str], query: RecordQuery) -> list
     Raises:
         AssistError: code record-unknown.
     """
-    names = list(calls) or [digest["call"] for digest in reversed(store.digests(query))]
+    names = list(calls) or [digest["call"] for digest in reversed(list(store.digests(query)))]
     said = store.said(None if not calls else names)
     found = []
     for name in names:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from assist.evaluation.cases import LabelledCall, Turn
 from assist.records.record import IncidentRecord, Line, read_record
 from assist.store.rows import Review
-from assist.store.searching import EVERY, RecordQuery
+from assist.store.searching import RecordQuery
 from assist.store.store import Store
 from detectors.signals import SIGNAL_IDS
 
@@ -24,7 +24,7 @@ def marked_calls(store: Store) -> tuple[list[LabelledCall], int]:
     said = store.said()
     calls: list[LabelledCall] = []
     without = 0
-    for digest in store.digests(RecordQuery(limit=EVERY)):
+    for digest in store.digests(RecordQuery(limit=None)):
         body = store.record(digest["call"])
         if body is None:
             continue

@@ -16,7 +16,7 @@ from assist.records.page import page
 from assist.records.record import IncidentRecord, read_record
 from assist.records.trends import DONE
 from assist.records.wrapup import completed
-from assist.store.searching import EVERY, RecordQuery
+from assist.store.searching import RecordQuery
 from assist.store.store import Store
 
 FORMATS = ("json", "csv", "html")
@@ -39,7 +39,7 @@ def end_of(day: date | None) -> str:
     return f"{day.isoformat()}T24:00" if day else ""
 
 
-def span(since: date | None, until: date | None, team: str = "", limit: int = EVERY) -> RecordQuery:
+def span(since: date | None, until: date | None, team: str = "", limit: int | None = None) -> RecordQuery:
     """The query for calls that began on these days, both included."""
     return RecordQuery(
         since=since.isoformat() if since else "",

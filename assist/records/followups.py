@@ -13,7 +13,7 @@ from assist.errors import AssistError
 from assist.files import write_file
 from assist.records.icalendar import to_icalendar
 from assist.store.rows import Review, last_said, stamp
-from assist.store.searching import EVERY, RecordQuery
+from assist.store.searching import RecordQuery
 from assist.store.store import Store
 
 
@@ -48,7 +48,7 @@ def open_followups(store: Store) -> list[OpenFollowUp]:
     """All open follow-ups, the earliest day first."""
     found = []
     said = store.said()
-    for digest in store.digests(RecordQuery(limit=EVERY)):
+    for digest in store.digests(RecordQuery(limit=None)):
         last = last_said(said.get(digest["call"], ()))
         said_on = datetime.fromisoformat(digest["started_at"]).date()
         for each in digest["follow_ups"]:

@@ -19,7 +19,7 @@ from assist.records.trends import Said, monday, trends
 from assist.records.wrapup import VERDICTS, completed, last_note
 from assist.settings import KeepSettings
 from assist.store.rows import NO_REVIEW, Review, last_said, stamp
-from assist.store.searching import EVERY, RecordQuery
+from assist.store.searching import RecordQuery
 from assist.store.sounds import KeptSound, Recordings
 from assist.store.store import Store
 from assist.wording import clock
@@ -180,7 +180,7 @@ class Library:
             await asyncio.wrap_future(self._audit.note(who.who, who.role, what, record))
 
     def _search(self, query: RecordQuery) -> list[RecordSummary]:
-        found = self._store.digests(query)
+        found = list(self._store.digests(query))
         said = self._store.said([digest["call"] for digest in found])
         return [_summary(digest, said.get(digest["call"], [])) for digest in found]
 
@@ -236,7 +236,7 @@ class Library:
     def _trends(self, asked: TrendsAsked) -> Trends:
         today = date.today()
         since = monday(today) - timedelta(weeks=asked.weeks - 1)
-        records = self._store.digests(RecordQuery(since=since.isoformat(), limit=EVERY))
+        records = list(self._store.digests(RecordQuery(since=since.isoformat(), limit=None)))
         if asked.team:
             if asked.team not in named_teams(records):
                 raise OverlayError(

@@ -35,7 +35,7 @@ def report_of(store: Store, since: date | None, until: date | None, team: str = 
             "span-invalid",
             f"the first day {first} is after the last day {last}: give an earlier first or a later last one",
         )
-    calls = store.digests(span(first, last))
+    calls = list(store.digests(span(first, last)))
     return report(calls, store.said(), since=first, until=last, team=team)
 
 

@@ -10,8 +10,6 @@ from sqlalchemy import Select, case, exists, func, select, text
 from assist.store.rows import NO_REVIEW
 from assist.store.schema import digests, records, reviews
 
-EVERY = 100_000
-"""A limit for where all records are wanted: more are not held in memory at once."""
 _WORST = case({"escalated": 3, "tense": 2, "recovering": 1}, value=records.c.level, else_=0)
 
 
@@ -39,7 +37,8 @@ class RecordQuery:
     """Only those with something marked wrong."""
     worst_first: bool = False
     offset: int = 0
-    limit: int = 50
+    limit: int | None = 50
+    """None: all of them."""
 
 
 def matching(column: Any, query: RecordQuery) -> Select[Any]:

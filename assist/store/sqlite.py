@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -161,10 +161,11 @@ class SqliteStore:
         with self._reader.connect() as connection:
             return [json.loads(body) for body in connection.execute(wanted).scalars()]
 
-    def digests(self, query: RecordQuery) -> list[dict[str, Any]]:
-        """The digests of the records that fit, newest (or worst) first."""
+    def digests(self, query: RecordQuery) -> Iterator[dict[str, Any]]:
+        """The digests of the records that fit, newest (or worst) first, one by one."""
         with self._reader.connect() as connection:
-            return [json.loads(body) for body in connection.execute(matching(schema.digests.c.body, query)).scalars()]
+            for body in connection.execute(matching(schema.digests.c.body, query)).scalars():
+                yield json.loads(body)
 
     def review(self, call: str, review: Review) -> Future[None]:
         """Append what somebody said about a finished call, or that they looked."""

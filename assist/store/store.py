@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,8 +69,10 @@ class Store(Protocol):
         """Incident records that fit, newest (or worst) first."""
         ...
 
-    def digests(self, query: RecordQuery) -> list[dict[str, Any]]:
-        """The digests of the records that fit (assist/store/digest.py), newest (or worst) first."""
+    def digests(self, query: RecordQuery) -> Iterator[dict[str, Any]]:
+        """The digests of the records that fit (assist/store/digest.py), newest (or worst) first, read as they are asked
+        for: of a year there may be more than should be held in memory.
+        """
         ...
 
     def review(self, call: str, review: Review) -> Future[None]:
