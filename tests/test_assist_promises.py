@@ -68,6 +68,26 @@ DEV = [
     ("I'll call you on the 2nd delivery try.", [""]),
     ("I'll send it on the first day of the month.", ["on the first"]),
     ("I'll call you on the 2nd at ten.", ["on the 2nd at ten"]),
+    ("I'll call you back in about twenty minutes.", ["in about twenty minutes"]),
+    ("I'll ring you back in two and a half hours.", ["in two and a half hours"]),
+    ("I'll call you back in a quarter of an hour.", ["in a quarter of an hour"]),
+    ("I'll call you back in 10-15 minutes.", ["in 10-15 minutes"]),
+    ("I'll ring you back in a day or two.", ["in a day or two"]),
+    ("I'll send you the letter in a fortnight.", ["in a fortnight"]),
+    ("I'll ring you first thing in the morning.", ["first thing in the morning"]),
+    ("I'll call you tomorrow in the evening.", ["tomorrow in the evening"]),
+    ("I'll send someone in the morning on Monday.", ["in the morning on Monday"]),
+    ("The engineer will come in the morning slot on Monday.", ["on Monday"]),
+    ("I'll email you by evening.", ["by evening"]),
+    ("I'll send the engineer out a week on Monday.", ["a week on Monday"]),
+    ("I'll send the engineer Wednesday week.", ["Wednesday week"]),
+    ("I'll call you back tomorrow week.", ["tomorrow week"]),
+    ("We'll send someone twice a week on Monday.", ["on Monday"]),
+    ("I'll call you back by Thursday noon.", ["by Thursday noon"]),
+    ("I'll have that for you in about a minute.", []),
+    ("I'll check that in one or two minutes.", []),
+    ("The shop will be open in the morning.", []),
+    ("You called us in the morning.", []),
     ("I'll text you a link.", []),
     ("Shall I call you back tomorrow?", []),
     ("Would you like me to call you tomorrow?", []),
@@ -193,6 +213,36 @@ def test_the_customer_promises_nothing():
         ("tomorrow night at 12:30", "2026-11-26T00:30+00:00"),
         ("on Friday night at half past twelve", "2026-11-28T00:30+00:00"),
         ("by midnight on Friday", "2026-11-27T23:59+00:00"),
+        ("in about twenty minutes", "2026-11-24T10:20+00:00"),
+        ("in just under an hour", "2026-11-24T11:00+00:00"),
+        ("in twenty two minutes", "2026-11-24T10:22+00:00"),
+        ("in 10-15 minutes", "2026-11-24T10:15+00:00"),
+        ("in two and a half hours", "2026-11-24T12:30+00:00"),
+        ("in a half hour", "2026-11-24T10:30+00:00"),
+        ("in a quarter of an hour", "2026-11-24T10:15+00:00"),
+        ("in three quarters of an hour", "2026-11-24T10:45+00:00"),
+        ("within 3-5 working days", "2026-12-01"),
+        ("within fourteen days", "2026-12-08"),
+        ("in two or three days", "2026-11-27"),
+        ("in a day or two", "2026-11-26"),
+        ("in a fortnight", "2026-12-08"),
+        ("in the morning", "2026-11-25T12:00+00:00"),
+        ("first thing in the morning", "2026-11-25T09:00+00:00"),
+        ("in the morning at ten", "2026-11-25T10:00+00:00"),
+        ("in the morning on Friday", "2026-11-27T12:00+00:00"),
+        ("in the morning the day after tomorrow", "2026-11-26T12:00+00:00"),
+        ("in the afternoon", "2026-11-24T18:00+00:00"),
+        ("by evening", "2026-11-24T21:00+00:00"),
+        ("tomorrow in the evening", "2026-11-25T21:00+00:00"),
+        ("a week on Monday", "2026-12-07"),
+        ("a week from Friday", "2026-12-04"),
+        ("a week today", "2026-12-01"),
+        ("two weeks on Friday at three", "2026-12-11T15:00+00:00"),
+        ("a fortnight tomorrow", "2026-12-09"),
+        ("Wednesday week", "2026-12-02"),
+        ("by Monday week", "2026-12-07"),
+        ("tomorrow week", "2026-12-02"),
+        ("by Thursday noon", "2026-11-26T12:00+00:00"),
         ("soon", ""),
         ("", ""),
     ],
@@ -216,6 +266,19 @@ def test_late_in_the_evening_a_due_time_is_not_before_it_was_said(due, means):
 
 def test_after_midnight_tonight_is_still_to_come():
     assert due_at("at 12:30 tonight", datetime.fromisoformat("2026-11-25T00:10:00+00:00")) == "2026-11-25T00:30+00:00"
+
+
+@pytest.mark.parametrize(
+    ("due", "said_at", "means"),
+    [
+        ("in the morning", "2026-11-25T01:30:00+00:00", "2026-11-25T12:00+00:00"),
+        ("in the morning", "2026-11-25T08:00:00+00:00", "2026-11-26T12:00+00:00"),
+        ("in the afternoon", "2026-11-25T19:00:00+00:00", "2026-11-26T18:00+00:00"),
+        ("in the afternoon at one", "2026-11-25T15:00:00+00:00", "2026-11-26T13:00+00:00"),
+    ],
+)
+def test_a_part_of_the_day_is_one_still_to_come(due, said_at, means):
+    assert due_at(due, datetime.fromisoformat(said_at)) == means
 
 
 def test_working_days_skip_the_weekend():

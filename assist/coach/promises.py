@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from assist.coach.due import WHEN
+from assist.coach.due import ABOUT, WHEN
 from assist.coach.words import alike
 from audio.events import Speaker, Utterance
 from detectors import context
@@ -49,7 +49,10 @@ _ENDS = re.compile(
     rf" (?:{_WHO} {_WILL}|and (?:will |then )?{_CONTACT}|you {_WILL}|does that|is that|would that|do you|would you|"
     rf"can you|could you|what|which|if you|let me|okay|alright|because|and i (?:can|have|am)|but)\b"
 )
-_HOLD = re.compile(r"in (?:a|one|just a|two) (?:moment|second|sec|minute|minutes)\b|right away|straight away|right now")
+_HOLD = re.compile(
+    rf"in (?:just )?{ABOUT}(?:a|one|two|one or two) (?:moment|second|sec|minute|minutes)\b"
+    r"|right away|straight away|right now"
+)
 """Said before putting somebody on hold: not a promise for later."""
 _CONTACT_ALONE = re.compile(
     r"(?:call|calling|ring|phone|email|e mail|text|message|write to|get back to|come back to|get in touch with) you\b"
