@@ -77,7 +77,7 @@ _PART_COMING = (
     r"\b(?! (?:of|or|slot|window|shift|post|mail|run|round|delivery|meeting)\b)"
 )
 WHEN = re.compile(
-    rf"(?:(?:by )?{_WEEKS_ON}(?:{_DAY}|today|tomorrow){_PART}{_AT}"
+    rf"\b(?:(?:by )?{_WEEKS_ON}(?:{_DAY}|today|tomorrow){_PART}{_AT}"
     rf"|(?:first thing |by the end of |by |on |before |this |next |coming |until |no later than )*"
     rf"(?:{_WEEKDAY}|the day after tomorrow|(?:tomorrow|today)(?: week)?|tonight){_PART}{_AT}"
     rf"|(?:by |before |later )?this (?:morning|afternoon|evening|week){_AT}"
@@ -90,7 +90,7 @@ WHEN = re.compile(
     rf"|{_PART_COMING}{_AT}(?: {_LATER})?"
     rf"|next (?:week|month)"
     rf"|(?:by|on|before) {_DATE}{_AT}"
-    rf"|(?:by|at|before|around|about) {_HOUR}(?: {_LATER})?)"
+    rf"|(?:by|at|before|around|about) {_HOUR}(?: {_LATER})?|(?:noon|midday|midnight) {_LATER})"
     rf"(?= |$)"
 )
 """An expression of time that makes a promise checkable."""
