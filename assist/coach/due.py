@@ -17,9 +17,11 @@ MONTHS = (
 )  # fmt: skip
 _NUMBERS = {
     "a": 1, "an": 1, "the": 1, "one": 1, "two": 2, "couple": 2, "three": 3, "few": 3, "four": 4, "five": 5, "six": 6,
-    "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "fifteen": 15, "twenty": 20,
-    "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "ninety": 90,
+    "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14,
+    "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30,
+    "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
 }  # fmt: skip
+_PARTS_OF_AN_HOUR = {"half": 0.5, "three quarters": 0.75, "quarter": 0.25}
 _ORDINALS = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
     "sixteenth seventeenth eighteenth nineteenth twentieth"
@@ -27,9 +29,15 @@ _ORDINALS = (
 _END_OF = {"morning": time(12), "lunchtime": time(13), "afternoon": time(18), "evening": time(21), "night": time(21)}
 """By when a part of the day is over."""
 _MORNING = 4
-"""An hour of the night before this one is after midnight: "at half past twelve tonight", "at one tonight"."""
+"""An hour of the night before this one is after midnight: "at half past twelve tonight", "at one tonight".
 
-_NUM = r"(?:twenty (?:four|five)|forty (?:eight|five)|seventy two|" + "|".join(_NUMBERS) + r"|\d{1,2})"
+Until then "in the morning" is today; later the morning of today is "this morning"."""
+
+_NUM = (
+    r"(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety) (?:one|two|three|four|five|six|seven|eight|nine)|"
+    + "|".join(_NUMBERS)
+    + r"|\d{1,2})"
+)
 _TWELVE = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|11|12)"
 _HOUR = (
     rf"(?:(?:half(?: past)?|(?:(?:a )?quarter|(?:five|ten|twenty(?: five)?|\d\d)(?: minutes)?) (?:past|to)) {_TWELVE}"
@@ -38,7 +46,7 @@ _HOUR = (
     r"(?! minutes| past))"
     r"(?: oclock)?(?: (?:am|pm|a m|p m|in the (?:morning|afternoon|evening)|sharp))?"
 )
-_PART = r"(?: (?:morning|afternoon|evening|night|lunchtime))?"
+_PART = r"(?:(?: in the)? (?:morning|afternoon|evening|night|lunchtime)| noon| midday| midnight)?"
 _AT = rf"(?: (?:at|by|before|after|around|about|between) {_HOUR}(?: and {_HOUR})?)?"
 _DAY = rf"(?:{'|'.join(DAYS)})"
 _ORDINAL = (
@@ -52,22 +60,37 @@ _NO_DATE = (
 )
 """What "the second ..." counts, where it is no day of the month."""
 _DATE = rf"(?:(?:the )?{_ORDINAL} of {_MONTH}|{_MONTH} (?:the )?{_ORDINAL}|the {_ORDINAL}(?!{_NO_DATE}))"
-_WEEKDAY = rf"{_DAY}(?: next week| {_DATE})?"
+_WEEKDAY = rf"{_DAY}(?: next week| week| {_DATE})?"
 _LATER = (
     r"(?:the day after tomorrow|tomorrow|today|tonight|this (?:morning|afternoon|evening)"
     rf"|(?:on |next |this )*{_WEEKDAY}|(?:on )?{_DATE}){_PART}"
 )
+_WEEKS_ON = (
+    r"(?<!for )(?<!once )(?<!twice )(?<!times )(?:a|one|two|three) (?:weeks?|fortnight)"
+    rf"(?: (?:on|from))? (?=(?:{_DAY}|today|tomorrow)\b)"
+)
+"""Before the day it is counted from; not what is done "twice a week on Friday"."""
+ABOUT = r"(?:(?:just )?(?:about|around|roughly|approximately|maybe|perhaps|under|over|less than|no more than) )*"
+"""What makes a number of minutes or days a rough one; the number counts."""
+_PART_COMING = (
+    r"(?:first thing |early )?(?:in the|by|by the) (?P<part>morning|afternoon|evening)"
+    r"\b(?! (?:of|or|slot|window|shift|post|mail|run|round|delivery|meeting)\b)"
+)
 WHEN = re.compile(
-    rf"(?:(?:first thing |by the end of |by |on |before |this |next |coming |until |no later than )*"
-    rf"(?:{_WEEKDAY}|the day after tomorrow|tomorrow|tonight|today){_PART}{_AT}"
+    rf"\b(?:(?:by )?{_WEEKS_ON}(?:{_DAY}|today|tomorrow){_PART}{_AT}"
+    rf"|(?:first thing |by the end of |by |on |before |this |next |coming |until |no later than )*"
+    rf"(?:{_WEEKDAY}|the day after tomorrow|(?:tomorrow|today)(?: week)?|tonight){_PART}{_AT}"
     rf"|(?:by |before |later )?this (?:morning|afternoon|evening|week){_AT}"
     rf"|(?:by |at |before )?(?:the )?(?:end|close) of (?:the |this |next )?(?:day|week|month|business|play)"
     rf"(?: today| tomorrow| on {_DAY}| {_DAY})?"
-    rf"|(?:within|in|inside) (?:the )?(?:next )?(?:half an hour|hour|(?:{_NUM}|a few|a couple of) (?:to {_NUM} )?"
-    rf"(?:working |business )?(?:minutes?|hours?|days?|weeks?)(?: and a half)?)"
+    rf"|(?:within|in|inside) {ABOUT}(?:the )?(?:next )?"
+    rf"(?:hour|(?:a )?half(?: an)? hour|(?:a |three )?quarters? of an hour"
+    rf"|(?:{_NUM}|a few|a couple of) (?:(?:to |or |(?<!a )(?<!an )(?<!the )){_NUM} )?(?:and a half )?"
+    rf"(?:working |business )?(?:minutes?|hours?|days?|weeks?|fortnight)(?: and a half| or two)?)"
+    rf"|{_PART_COMING}{_AT}(?: {_LATER})?"
     rf"|next (?:week|month)"
     rf"|(?:by|on|before) {_DATE}{_AT}"
-    rf"|(?:by|at|before|around|about) {_HOUR}(?: {_LATER})?)"
+    rf"|(?:by|at|before|around|about) {_HOUR}(?: {_LATER})?|(?:noon|midday|midnight) {_LATER})"
     rf"(?= |$)"
 )
 """An expression of time that makes a promise checkable."""
@@ -79,8 +102,8 @@ def due_at(due: str, said: datetime) -> str:
     span = _span(text, said)
     if span is not None:
         return span
-    day = _day(text, said.date())
     hour = _hour(text)
+    day = _day(text, said.date()) or _day_of_part(text, hour, said)
     if hour is None and day is not None:
         hour = next((over for part, over in _END_OF.items() if re.search(rf"\b{part}\b|to{part}\b", text)), None)
         if hour is not None and _at(day, hour, said) <= said:
@@ -123,23 +146,26 @@ def due_day(due: str, said_on: date) -> date | None:
 def _span(text: str, said: datetime) -> str | None:
     """Such as "within two hours", "in the next three working days": counted on from now."""
     found = re.search(
-        r"\b(?:within|in|inside)\b(?P<count>.*?)(?P<working>working |business )?\b(?P<unit>minute|hour|day|week)s?\b"
-        r"(?P<half> and a half)?",
+        r"\b(?:within|in|inside)\b(?! the (?:morning|afternoon|evening)\b)(?P<count>.*?)"
+        r"(?P<working>working |business )?\b(?P<unit>minute|hour|day|week|fortnight)s?\b"
+        r"(?:(?P<half> and a half)|(?P<two> or two))?",
         text,
     )
     if found is None:
         return None
-    counts = re.findall(rf"\b{_NUM}\b", found["count"].replace("the next", "").replace("half an", "half"))
-    many = _number(counts[-1]) if counts else 1
-    amount = 0.5 if "half" in found["count"] else many + (0.5 if found["half"] else 0)
+    count, more, _ = found["count"].replace("the next", "").replace("half an", "half").partition(" and a half")
+    counts = re.findall(rf"\b{_NUM}\b", count)
+    many = 2 if found["two"] else _number(counts[-1]) if counts else 1
+    amount = many + (0.5 if more or found["half"] else 0)
+    amount = next((part for name, part in _PARTS_OF_AN_HOUR.items() if name in count), amount)
     if found["unit"] in ("minute", "hour"):
         minutes = amount * (60 if found["unit"] == "hour" else 1)
         if found["unit"] == "hour" and amount >= 24 and amount % 24 == 0:
             return _after(said, timedelta(hours=amount)).date().isoformat()
         return _after(said, timedelta(minutes=minutes)).isoformat(timespec="minutes")
     day = said.date()
-    if found["unit"] == "week":
-        return (day + timedelta(weeks=amount)).isoformat()
+    if found["unit"] in ("week", "fortnight"):
+        return (day + timedelta(weeks=amount * (2 if found["unit"] == "fortnight" else 1))).isoformat()
     left = round(amount)
     while left > 0:
         day += timedelta(days=1)
@@ -151,7 +177,23 @@ def _number(text: str) -> int:
     return sum(int(word) if word.isdigit() else _NUMBERS[word] for word in text.split())
 
 
+def _day_of_part(text: str, hour: time | None, said: datetime) -> date | None:
+    """Such as "in the morning", "by evening": that of today while it is still to come, else that of tomorrow."""
+    found = re.match(_PART_COMING, text)
+    if found is None:
+        return None
+    last = time(_MORNING) if found["part"] == "morning" else hour or _END_OF[found["part"]]
+    return said.date() + timedelta(days=said.time() >= last)
+
+
 def _day(text: str, today: date) -> date | None:
+    if on := re.search(rf"\b{_WEEKS_ON}", text):
+        day = _day(text.replace(on[0], ""), today)
+        weeks = _number(on[0].split()[0]) * (2 if "fortnight" in on[0] else 1)
+        return day and day + timedelta(weeks=weeks)
+    if on := re.search(rf"\b(?<!next )({_DAY}|today|tomorrow) week\b", text):
+        day = _day(text.replace(on[0], on[1]), today)
+        return day and day + timedelta(weeks=1)
     if "day after tomorrow" in text:
         return today + timedelta(days=2)
     if "tomorrow" in text:
@@ -215,10 +257,12 @@ def _ordinal(text: str) -> int:
 
 
 def _hour(text: str) -> time | None:
-    found = re.search(rf"\b(?:at|by|before|after|around|about|between) (?P<hour>{_HOUR})(?= |$)", text)
+    found = re.search(
+        rf"\b(?:(?:at|by|before|after|around|about|between) (?P<hour>{_HOUR})|noon|midday|midnight)(?= |$)", text
+    )
     if found is None:
         return None
-    said = re.sub("^half (?!past )", "half past ", found["hour"])
+    said = re.sub("^half (?!past )", "half past ", found["hour"] or found[0])
     if said.startswith(("noon", "midday")):
         return time(12)
     if said.startswith("lunchtime"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from assist.coach.due import WHEN
+from assist.coach.due import ABOUT, WHEN
 from assist.coach.words import alike
 from audio.events import Speaker, Utterance
 from detectors import context
@@ -24,14 +24,19 @@ _HOW = (
     r"(?:(?:personally|also|then|definitely|certainly|myself|just|make sure (?:to|that i|that we|i|we|that)|"
     rf"{_GETS}|be|(?:be )?able to) )*"
 )
+_GIVE_A_CALL = (
+    r"give you (?:a|another) (?:quick )?(?:(?:call|ring) ?back|call|ring|bell|buzz|shout)"
+    r"\b(?! (?:reference|number|log|id|centre|center|charge|plan|list|push|out|back)\b)"
+)
 _CONTACT = (
-    r"(?:call|calling|ring|phone|email|e mail|text|message|write to|contact|get back to|come back to|get in touch with|"
-    r"update|inform|let|keep) you"
+    r"(?:(?:call|calling|ring|phone|email|e mail|text|message|write to|contact|get back to|come back to|"
+    rf"get in touch with|update|inform|let|keep) you|{_GIVE_A_CALL})"
 )
 _DOING = (
     r"(?:send|sending|post|ship|come|visit|follow|refund|credit|have|check|chase|book|replace|repair|fix|sort|resolve|"
     r"deliver|arrange|process|finish|look|speak|cancel|pay|transfer|put|escalate|confirm|call|ring|email|write|get|"
-    r"issue|return|waive|do|make sure|be there|be with you|be on your|arrive|take care|see to|go out)"
+    r"issue|return|waive|do|make sure|be there|be with you|be on your|arrive|take care|see to|go out|"
+    r"revert (?:back )?to you|be in touch)"
 )
 _ACTIVE = (
     rf"(?:(?P<who>{_WHO}) {_WILL} {_HOW}|let me {_HOW}|and (?:will |then )?(?={_CONTACT})"
@@ -42,18 +47,23 @@ _FOR_YOU = (
     rf"(?:you {_WILL} (?:have|get|receive|hear|see|be contacted)|expect (?:my|our|a) (?:call|email|letter)"
     rf"|(?:it|that|this|your [\w ]{{2,24}}?|the [\w ]{{2,24}}?) {_WILL} be (?:with you|there|"
     rf"on (?:your|its|the)|done|fixed|ready|delivered|sorted|back|credited|refunded|processed|shipped|repaired|"
-    rf"replaced|working))"
+    rf"replaced|working)"
+    rf"|(?:it|(?:your|the) (?:\w+ ){{0,2}}?(?:refund|money|credit|payment|funds|amount|compensation)) {_WILL} be "
+    r"in your (?:\w+ )?(?:account|bank)\b)"
 )
 _BEGINS = re.compile(rf"(?<= )(?:{_ACTIVE}|{_FOR_YOU})")
 _ENDS = re.compile(
     rf" (?:{_WHO} {_WILL}|and (?:will |then )?{_CONTACT}|you {_WILL}|does that|is that|would that|do you|would you|"
     rf"can you|could you|what|which|if you|let me|okay|alright|because|and i (?:can|have|am)|but)\b"
 )
-_HOLD = re.compile(r"in (?:a|one|just a|two) (?:moment|second|sec|minute|minutes)\b|right away|straight away|right now")
+_HOLD = re.compile(
+    rf"in (?:just )?{ABOUT}(?:a|one|two|one or two) (?:moment|second|sec|minute|minutes)\b"
+    r"|right away|straight away|right now"
+)
 """Said before putting somebody on hold: not a promise for later."""
 _CONTACT_ALONE = re.compile(
-    r"(?:call|calling|ring|phone|email|e mail|text|message|write to|get back to|come back to|get in touch with) you\b"
-    r"(?! (?:through|that|what|how|why|an|a)\b)"
+    r"(?:(?:call|calling|ring|phone|email|e mail|text|message|write to|get back to|come back to|get in touch with|"
+    rf"revert to|revert back to) you|{_GIVE_A_CALL})\b(?! (?:through|that|what|how|why|an|a)\b)"
 )
 """What counts as a promise even without a time: M3 and M6 want one for it."""
 _DELEGATED = re.compile(_GETS)
