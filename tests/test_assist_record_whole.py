@@ -74,6 +74,18 @@ def test_an_accepted_option_that_calmed_nobody_says_so():
     assert "did not calm down" in page(record)
 
 
+@pytest.mark.parametrize(
+    ("calmer_ms", "after_ms", "told"),
+    [(26_500, 1, "calmer with it"), (26_499, 0, "calmer already"), (31_500, 5_000, "calmer 5 s later")],
+)
+def test_a_yes_that_brings_the_level_down_itself_has_calmed_the_call(calmer_ms, after_ms, told):
+    yes = Action(26_500, "", "system", "plan-accepted", OPTION.id, "oh yes please")
+    down = LevelChange(calmer_ms, Level.RECOVERING, Level.ESCALATED, 40.0, ())
+    up = LevelChange(1, Level.ESCALATED, Level.CALM, 70.0, ())
+    record = fold([CALL[0], up, PlanOffered(2, (OPTION,)), *sorted((down, yes), key=lambda each: each.at_ms), CALL[-1]])
+    assert record.plan[0].calmed_after_ms == after_ms and told in page(record)
+
+
 def test_what_is_said_afterwards_is_laid_over_the_record():
     reviews = [
         Review("2026-11-24T11:00:00", "Dana", "root-cause", "", "missed appointment"),

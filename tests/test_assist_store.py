@@ -326,4 +326,9 @@ def test_records_are_found_by_what_is_asked(tmp_path):
     store.review("k0", Review("2026-11-24T11:00:00", "Q", "looked")).result(10)
     assert found(reviewed=True) == ["k1"] and found(reviewed=False) == ["k2", "k0"] and found(wrong=True) == ["k1"]
     assert store.reviews("k1") == [Review("2026-11-24T11:00:00", "Q", "signal", "key", "wrong", None)]
+    store.review("k1", Review("2026-11-24T11:01:00", "Q", "signal", "key", "clear"))
+    store.review("k0", Review("2026-11-24T11:02:00", "Q", "comment", "", "wrong"))
+    store.review("k2", Review("2026-11-24T11:03:00", "Q", "prompt", "p1", "right"))
+    store.review("k2", Review("2026-11-24T11:04:00", "Q", "prompt", "p2", "wrong")).result(10)
+    assert found(wrong=True) == ["k2"], "what was taken back or set right is not wrong any more, nor is another's word"
     store.close()

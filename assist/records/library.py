@@ -16,9 +16,9 @@ from assist.records.record import read_record
 from assist.records.report import LEAST_AGENTS, named_teams
 from assist.records.reporting import report_of
 from assist.records.trends import Said, monday, trends
-from assist.records.wrapup import VERDICTS, completed, last_note
+from assist.records.wrapup import completed, last_note
 from assist.settings import KeepSettings
-from assist.store.rows import NO_REVIEW, Review, last_said, stamp
+from assist.store.rows import NO_REVIEW, VERDICTS, Review, last_said, stamp
 from assist.store.searching import RecordQuery
 from assist.store.sounds import KeptSound, Recordings
 from assist.store.store import Store

@@ -179,7 +179,8 @@ def _given(use: PlanUse) -> str:
     if use.answer == "accepted":
         after = "the call did not calm down after it" if use.calmed_after_ms is None else "the call was calmer already"
         if use.calmed_after_ms:
-            after = f"calmer {use.calmed_after_ms / 1000:.0f} s later"
+            took_s = round(use.calmed_after_ms / 1000)
+            after = f"calmer {took_s} s later" if took_s else "calmer with it"
         return f"accepted (cost {use.cost:g}); {after}"
     return use.answer or ("offered, no answer noted" if use.offered_ms is not None else "on screen, not offered")
 

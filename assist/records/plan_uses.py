@@ -72,11 +72,13 @@ class PlanUses:
 
 
 def _calmed_after(use: dict[str, Any], levels: Sequence[LevelStep]) -> int | None:
-    """From the yes to a calmer call; 0 where it was calmer already, None where it never was or there was no yes."""
+    """From the yes to a calmer call, at least 1; 0 where it was calmer already, None where it never was or there was no
+    yes. A yes that is heard in words brings the level down in the same moment.
+    """
     if use.get("answer") != "accepted":
         return None
     since: int = use["answered_ms"]
-    before = [step.level for step in levels if step.at_ms <= since]
+    before = [step.level for step in levels if step.at_ms < since]
     if before and before[-1] in CALMER:
         return 0
-    return next((step.at_ms - since for step in levels if step.level in CALMER and step.at_ms >= since), None)
+    return next((max(1, step.at_ms - since) for step in levels if step.level in CALMER and step.at_ms >= since), None)

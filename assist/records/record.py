@@ -96,7 +96,7 @@ class PlanUse(_Part):
     heard: str = Field("", description="the words that showed the offer or the answer; empty: said by hand")
     calmed_after_ms: int | None = Field(
         None,
-        description="what an accepted one came to: ms until the call was recovering or calm; null: it never was",
+        description="what an accepted one came to: ms until the call was calmer; 0: it was already; null: it never was",
     )
 
 

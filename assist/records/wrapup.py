@@ -6,16 +6,12 @@ from collections.abc import Sequence
 
 from assist.records.record import IncidentRecord, Judgement, Missed, Note, WrapUp
 from assist.settings import Settings
-from assist.store.rows import Review, last_said
+from assist.store.rows import VERDICTS, Review, last_said
 from detectors.signals import Level
 from overlay import doing, messages
 
 KINDS = ("outcome", "root-cause", "note", "contest", "follow-up", "due")
 """Kinds of review that a wrap-up writes; the last of a kind counts. follow-up: done or open; due: an ISO date."""
-
-
-VERDICTS = ("signal", "prompt")
-"""Kinds of review that are a verdict: right, wrong, or clear (taken back)."""
 
 
 def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentRecord:

@@ -34,6 +34,8 @@ class Review:
     at_ms: int | None = None
 
 
+VERDICTS = ("signal", "prompt")
+"""Kinds of review that are a verdict: right, wrong, or clear (taken back)."""
 NO_REVIEW = ("looked", "follow-up", "due")
 """Kinds that say nothing about the call itself: that somebody looked, and what has become of a promise."""
 

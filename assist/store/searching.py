@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Select, case, exists, func, select, text
 
-from assist.store.rows import NO_REVIEW
+from assist.store.rows import NO_REVIEW, VERDICTS
 from assist.store.schema import digests, records, reviews
 
 _WORST = case({"escalated": 3, "tense": 2, "recovering": 1}, value=records.c.level, else_=0)
@@ -34,7 +34,7 @@ class RecordQuery:
     reviewed: bool | None = None
     """Whether somebody other than the call's agent has said something about it."""
     wrong: bool = False
-    """Only those with something marked wrong."""
+    """Only those with a signal or prompt whose last verdict is wrong."""
     worst_first: bool = False
     offset: int = 0
     limit: int | None = 50
@@ -67,7 +67,12 @@ def matching(column: Any, query: RecordQuery) -> Select[Any]:
         )
         wanted = wanted.where(others if query.reviewed else ~others)
     if query.wrong:
-        wanted = wanted.where(exists().where(reviews.c.call == records.c.call, reviews.c.text == "wrong"))
+        later = reviews.alias()
+        unsaid = ~exists().where(
+            *(later.c[same] == reviews.c[same] for same in ("call", "kind", "target")), later.c.n > reviews.c.n
+        )
+        verdict = reviews.c.kind.in_(VERDICTS), reviews.c.text == "wrong"
+        wanted = wanted.where(exists().where(reviews.c.call == records.c.call, *verdict, unsaid))
     if query.words:
         phrase = '"' + query.words.replace('"', " ") + '"'  # a phrase, never the query language of FTS5
         found = text("records.call IN (SELECT call FROM spoken WHERE spoken MATCH :phrase)")
