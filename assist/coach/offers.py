@@ -23,6 +23,7 @@ _DECLINES = re.compile(
     r"interested|happy)|never (?:accept|take)|rather|instead|too (?:little|late))(?= )"
 )
 """Whoever says one of these may be polite and still not take what was offered."""
+_OR = re.compile(r"\b(?:or|otherwise|alternatively)\b", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -75,12 +76,16 @@ class Offers:
         if utterance is None:
             return events
         if utterance.speaker is Speaker.AGENT:
+            new: dict[str, str] = {}
             for option in self.playbook.options if turned else ():
                 if option.id in self._offered_ms or option.id in self._answered or not self._may_offer(option):
                     continue
                 if words := meant(option.words, utterance):
-                    self._offered_ms[option.id] = utterance.end_ms
-                    events.append(self._moved(now_ms, option.id, "offered", "words", words))
+                    new[option.id] = words
+            for name, words in new.items():
+                first = _is_first_choice(words, new.values(), utterance)
+                self._offered_ms[name] = utterance.start_ms if first else utterance.end_ms
+                events.append(self._moved(now_ms, name, "offered", "words", words))
             return events
         self._about |= {o.id for o in self.playbook.options if o.reasons and found(o.reasons, utterance)}
         for signal in signals:
@@ -196,3 +201,10 @@ class Offers:
             caller=self.caller,
             today=self.today,
         )
+
+
+def _is_first_choice(words: str, offers: Collection[str], utterance: Utterance) -> bool:
+    """Whether another offer follows behind an "or": thanks alone then take what was named last."""
+    _, _, later = " ".join(word.text for word in utterance.words).partition(words)
+    instead = _OR.search(later)
+    return instead is not None and any(other != words and other in later[instead.end() :] for other in offers)
