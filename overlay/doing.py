@@ -103,7 +103,9 @@ class DoWrapUp(_Do):
     root_cause: str = Field("", max_length=120)
     note: str = Field("", max_length=2000, description="empty: none, also where one was kept before")
     contested: str = Field("", max_length=2000, description="why; empty: not contested")
-    follow_ups: list[WrapUpFollowUpSet] = Field(default=[], max_length=50)
+    follow_ups: list[WrapUpFollowUpSet] = Field(
+        default=[], max_length=50, description="those changed on the page: others may have marked the rest meanwhile"
+    )
 
 
 class DoAlert(_Do):

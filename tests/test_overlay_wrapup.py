@@ -46,6 +46,24 @@ def test_the_wrap_up_is_one_form_and_keeps_what_was_said() -> None:
     play(scene)
 
 
+def test_only_promises_that_were_touched_are_told_and_each_time_it_is_kept() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.wrapping(here.hub)
+            page = await here.page("/agent/dana")
+            keep, done = page.get_by_role("button", name="Keep", exact=True), page.get_by_label("Done: call you back")
+            for touch, note in ((None, "one"), (done.check, "two"), (done.uncheck, "three")):
+                if touch is not None:
+                    await touch()
+                await page.get_by_label("Note").fill(note)
+                await keep.click()
+                await here.doing(do="wrap-up", note=note)
+            told = [[each.done for each in do.follow_ups] for _, do in here.done if isinstance(do, DoWrapUp)]
+            assert told == [[], [True], [False]]
+
+    play(scene)
+
+
 def test_quiet_is_offered_after_a_heavy_call_only_and_never_sent() -> None:
     async def scene() -> None:
         async with stage() as here:

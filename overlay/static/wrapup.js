@@ -24,19 +24,20 @@ export function drawWrapUp(place, wrapup, ended, act) {
   why.value = wrapup.contested === "contested" ? "" : wrapup.contested;
   const contest = h("input", { type: "checkbox", onchange: () => { why.hidden = !contest.checked; } });
   contest.checked = wrapup.contested !== "";
+  const touched = new Set(); // the others may have been marked by somebody else since this was drawn
   const promises = wrapup.follow_ups.map((each) => {
     const done = h("input", { type: "checkbox", "aria-label": `Done: ${each.what}` });
     done.checked = each.done;
     const day = h("input", { type: "date", "aria-label": `Due: ${each.what}` });
     day.value = each.day;
-    return { id: each.id, done, day, row: h("li", {}, h("label", {}, done, ` ${each.what}`), h("span", { class: "second small" }, each.due), day) };
+    return { id: each.id, done, day, row: h("li", { oninput: () => touched.add(each.id) }, h("label", {}, done, ` ${each.what}`), h("span", { class: "second small" }, each.due), day) };
   });
   const keep = () => {
     unkept = null;
     act({
       do: "wrap-up", call: wrapup.call, outcome: outcome.input.value.trim(), root_cause: cause.input.value.trim(), note: note.value.trim(),
       contested: contest.checked ? why.value.trim() || "contested" : "",
-      follow_ups: promises.map((each) => ({ id: each.id, done: each.done.checked, day: each.day.value })),
+      follow_ups: promises.filter((each) => touched.has(each.id)).map((each) => ({ id: each.id, done: each.done.checked, day: each.day.value })),
     });
   };
   const form = h("form", {
