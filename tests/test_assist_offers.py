@@ -62,7 +62,7 @@ def test_above_the_limit_is_asked_allowed_offered_and_accepted(tmp_path):
         assert ask.title == "Dana asks to give: One month free"
         await desk.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=True))
         assert states(stage)["month-credit"] == ("yours", "allowed")
-        assert stage.shown("notice/answer").text == "Maria: yes, give it"
+        assert stage.shown("notice/answer/month-credit").text == "Maria: yes, give it (One month free)"
         with pytest.raises(OverlayError, match="run out or is answered already"):
             await desk.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=False))
         await desk.do(DANA, plan(stage, "month-credit", "offered"))
@@ -94,7 +94,7 @@ def test_a_request_that_nobody_answers_runs_out_and_may_be_asked_again(tmp_path)
         [gone] = of(stage.heard, PlanMoved)
         assert (gone.option, gone.what, gone.alert) == ("month-credit", "expired", ask.id)
         assert states(stage)["month-credit"] == ("ask", "")
-        assert stage.shown("notice/answer").text.startswith("Nobody has answered")
+        assert stage.shown("notice/answer/month-credit").text.startswith("Nobody has answered (One month free)")
         [after] = [alert for alert in board(stage) if alert.id == ask.id]
         assert (after.state, after.how) == ("resolved", "ran out")
         with pytest.raises(OverlayError, match="run out or is answered already"):
@@ -115,7 +115,7 @@ def test_denied_it_leaves_and_the_answer_says_by_whom(tmp_path):
         answer = doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=False, text="try the visit")
         await desk.do(MARIA, answer)
         assert "month-credit" not in states(stage)
-        assert stage.shown("notice/answer").text == "Maria: not this time. try the visit"
+        assert stage.shown("notice/answer/month-credit").text == "Maria: not this time (One month free). try the visit"
         await stage.end()
         await stage.close()
 

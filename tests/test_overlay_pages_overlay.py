@@ -135,6 +135,36 @@ def test_what_was_read_stays_away_when_what_came_after_it_has_cleared() -> None:
     play(scene)
 
 
+def test_each_message_stays_until_it_was_read_and_two_are_seen_at_once_the_newest_last() -> None:
+    def message(text: str, at_ms: int) -> Notice:
+        return Notice(kind="message", text=text, who="Maria", at_ms=at_ms)
+
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            here.hub.show(ROOM, "notice/trouble", Notice(kind="trouble", text="Pace is not judged.", at_ms=1_000))
+            page = await here.page("/agent/dana")
+            shown = page.locator(".notice p")
+            await expect(shown).to_have_text(["Pace is not judged."])
+            here.hub.show(ROOM, "notice/message/1", message("Do not offer the month.", 2_000))
+            here.hub.show(ROOM, "notice/message/2", message("Do not offer the month.", 2_000))
+            first = second = "Maria: Do not offer the month."
+            await expect(shown).to_have_text([first, second])
+            newest = "Nothing can be written."
+            here.hub.show(ROOM, "notice/trouble", Notice(kind="trouble", text=newest, at_ms=3_000))
+            await expect(shown).to_have_text([second, newest])
+            for left in ([first, second], [first], []):
+                await page.keyboard.press("r")
+                await expect(shown).to_have_text(left)
+            for n in (3, 4):
+                here.hub.show(ROOM, f"notice/message/{n}", message("text " * 40, 4_000))
+            await expect(shown).to_have_count(2)
+            notices, help_key = await place(page, "#notices"), await place(page, "#help")
+            assert notices[1] + notices[3] <= help_key[1]  # the keys below stay free
+
+    play(scene)
+
+
 def test_the_same_key_keeps_the_customers_answer_and_shift_with_it_a_no() -> None:
     async def scene() -> None:
         async with stage() as here:
@@ -339,7 +369,7 @@ def test_nothing_moves_when_things_arrive_and_the_focus_stays() -> None:
                     ]
                 ),
             )
-            here.hub.show(ROOM, "notice/message", Notice(kind="message", text="text " * 40, who="Maria"))
+            here.hub.show(ROOM, "notice/message/1", Notice(kind="message", text="text " * 40, who="Maria"))
             here.hub.show(ROOM, "health", scenes.health(state="behind", lag_ms=4000, text="late " * 50))
             await page.locator(".notice").wait_for()
             await expect(page.locator("#hearing")).to_have_text("Behind 4 s")

@@ -31,6 +31,8 @@ class Advice:
     _done: set[str] = field(default_factory=set)
     _ticked: tuple[str, str] = ("", "")
     """The agent's words that ticked the last step, and its title."""
+    _told: dict[str, str] = field(default_factory=dict)
+    """By alert: what was said with the answer to a request."""
 
     @property
     def in_use(self) -> str:
@@ -100,10 +102,21 @@ class Advice:
     def moved(self, event: PlanMoved) -> None:
         """What was heard about an option, or a request that ran out, stands on its row."""
         self._plan_states[event.option] = "" if event.what == "expired" else event.what
-        if event.what == "expired":
-            text = "Nobody has answered: offer what is yours, or ask again"
-            self.rooms.tell("notice/answer", messages.Notice(kind="answer", text=text, at_ms=event.at_ms))
+        answer = {
+            "allowed": f"{event.by}: yes, give it ({event.title})",
+            "denied": f"{event.by}: not this time ({event.title})",
+            "expired": f"Nobody has answered ({event.title}): offer what is yours, or ask again",
+        }.get(event.what)
+        if answer is not None:
+            who = "" if event.what == "expired" else event.by
+            text = ". ".join(filter(None, (answer, self._told.pop(event.alert, ""))))
+            notice = messages.Notice(kind="answer", text=text, who=who, at_ms=event.at_ms)
+            self.rooms.tell(f"notice/answer/{event.option}", notice)
         self._show_plan()
+
+    def answered(self, alert: str, words: str) -> None:
+        """A supervisor says this with the answer to a request; the answer itself comes as a PlanMoved."""
+        self._told[alert] = words
 
     def chosen(self, option: str, state: str) -> None:
         """The agent has offered an option, asked for it, or noted the customer's answer."""

@@ -68,6 +68,8 @@ class CallPages:
     _readers: list[str] = field(default_factory=list)
     _troubles: dict[str, Trouble] = field(default_factory=dict)
     """By code: what is wrong apart from the hearing, while it lasts."""
+    _messages: int = 0
+    """Written to the agent so far."""
 
     def begin(self) -> None:
         """The call's first picture, in the place of whatever the agent's page showed before."""
@@ -255,13 +257,12 @@ class CallPages:
             case "alert-seen" | "claim" | "release" | "resolve":
                 self._show_alerts(self.cards.done(action))
             case "plan-answered":
-                answer, _, words = action.detail.partition(" ")
-                text = "yes, give it" if answer == "allowed" else "not this time"
-                text = f"{action.who}: {text}" + (f". {words}" if words else "")
-                self._notice("answer", text, action.who, action.at_ms)
+                self.advice.answered(action.target, action.detail.partition(" ")[2])
                 self._show_alerts(self.cards.done(action))
             case "message":
-                self._notice("message", action.detail, action.who, action.at_ms)
+                self._messages += 1
+                text = messages.Notice(kind="message", text=action.detail, who=action.who, at_ms=action.at_ms)
+                self.rooms.tell(f"notice/message/{self._messages}", text)
                 self._show_alerts(self.cards.done(action))
             case "watch":
                 self._readers.append(action.who)

@@ -199,8 +199,9 @@ function drawNext() {
 
 function drawNotices() {
   write(find("reading"), now("notice/reading")?.text ?? "");
-  const open = [...room()].filter(([key, value]) => ["notice/message", "notice/answer", "notice/trouble"].includes(key)
-    && !readNotices.has(JSON.stringify(value.body))); // each has its own time: the one before may come back
+  const open = [...room()].filter(([key, value]) => /^notice\/(message\/|answer\/|trouble$)/u.test(key)
+    && !readNotices.has(JSON.stringify([key, value.body]))) // each has its own time: the one before may come back
+    .sort((a, b) => a[1].at - b[1].at);
   const place = find("notices");
   const key = JSON.stringify(open.map(([name, value]) => [name, value.body]));
   if (place.dataset.shows === key) return;
@@ -212,7 +213,7 @@ function drawNotices() {
 
 function read(name = find("notices").lastElementChild?.querySelector("button").dataset.key) {
   if (!name) return false;
-  readNotices.add(JSON.stringify(now(name)));
+  readNotices.add(JSON.stringify([name, now(name)]));
   drawNotices();
   return true;
 }
