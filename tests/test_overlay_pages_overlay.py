@@ -216,6 +216,39 @@ def test_a_key_meant_for_what_stood_there_before_does_nothing() -> None:
     play(scene)
 
 
+def test_a_key_that_bounces_offers_and_keeps_no_answer_of_the_customer() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page(
+                "/agent/dana",
+                script="window.later = 0; const now = performance.now.bind(performance); performance.now = () => now() + later;",
+            )
+            await page.locator("#plan li").first.wait_for()
+            await page.evaluate("""() => {
+                window.bounced = new MutationObserver(() => {
+                    window.bounced.disconnect();
+                    for (const shiftKey of [false, false, true, false]) {
+                        document.dispatchEvent(new KeyboardEvent('keydown', {code: 'Digit1', key: '1', shiftKey}));
+                        window.later += 600;
+                    }
+                });
+                window.bounced.observe(document.getElementById('plan'), {childList: true, subtree: true});
+            }""")
+            await page.keyboard.press("1")
+            fee = scenes.PLAN.options[0]
+            await here.doing(do="plan", option=fee.id, what="offered")
+            offered = fee.model_copy(update={"state": "offered"})
+            here.hub.show(ROOM, "plan", Plan(options=[offered, *scenes.PLAN.options[1:]]))
+            await expect(page.locator("#strip")).to_have_text("Row 1 is offered: press again for their answer.")
+            await page.evaluate("window.later += 700")
+            await page.keyboard.press("1")
+            await here.doing(do="plan", option=fee.id, what="accepted")
+            assert [do.what for _, do in here.done if do.do == "plan"] == ["offered", "accepted"]
+
+    play(scene)
+
+
 def test_what_is_on_screen_shifts_nothing_through_a_whole_call() -> None:
     async def scene() -> None:
         async with stage() as here:
