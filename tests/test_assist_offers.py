@@ -160,6 +160,24 @@ def test_a_clock_that_a_yes_has_stopped_is_not_told_as_a_call_that_has_turned(re
     run(scenario)
 
 
+def test_a_call_that_recovered_and_was_tense_again_ends_as_tense(tmp_path):
+    async def scenario():
+        stage, _ = await escalated(tmp_path)
+        await stage.hear(said("okay thank you so much that really helps", 8_000), ms=4_000)
+        while stage.shown("level").level != "calm":
+            await stage.hear()
+        await stage.hear(said("I want to cancel my contract", stage.source.end_ms), ms=3_000)
+        assert (stage.shown("level").level, stage.shown("clock").result) == ("tense", "met")
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        took = f"{record['recovery'][0]['took_ms'] / 1000:.0f} s"
+        assert record["outcome"] == "still tense at the end"
+        assert stage.shown("ended").summary == f"Recovered in {took}, tense at the end"
+        await stage.close()
+
+    run(scenario)
+
+
 def test_what_is_said_is_noted_without_a_click(tmp_path):
     async def scenario():
         stage, _ = await escalated(tmp_path)

@@ -295,9 +295,9 @@ class CallPages:
         if ran is None or ran.result != "met":
             return f"{self.level.value.capitalize()} at the end, {clock(self.now_ms)}"
         took = f"{(ran.at_ms - ran.started_at_ms) / 1000:.0f} s"
-        if ran.by == "remedy":
-            return f"Remedy accepted after {took}, {self.level.value} at the end"
-        return f"Recovered in {took}"
+        told = f"Remedy accepted after {took}" if ran.by == "remedy" else f"Recovered in {took}"
+        turned = ran.by != "remedy" and self.level in (Level.CALM, Level.RECOVERING)
+        return told if turned else f"{told}, {self.level.value} at the end"
 
     def _show_alerts(self, alerts: list[messages.Alert]) -> None:
         """The board shows what became of each alert, the agent's page who is asked for it and who has it."""
