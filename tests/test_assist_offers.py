@@ -160,6 +160,31 @@ def test_a_clock_that_a_yes_has_stopped_is_not_told_as_a_call_that_has_turned(re
     run(scenario)
 
 
+def test_the_board_goes_on_saying_what_was_accepted_until_something_else_is_offered(tmp_path):
+    async def scenario():
+        stage, desk = await escalated(tmp_path)
+
+        def told():
+            return stage.service.hub.latest("board", f"row/{stage.call}").plan
+
+        await desk.do(DANA, plan(stage, "named-callback", "offered"))
+        assert told() == "Call back at their time, offered"
+        await desk.do(DANA, plan(stage, "named-callback", "accepted"))
+        assert "named-callback" not in states(stage)
+        assert told() == "Call back at their time, accepted"
+        await desk.do(DANA, plan(stage, "month-credit", "asked"))
+        assert told() == "Call back at their time, accepted"
+        await desk.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=board(stage)[-1].id, allow=True))
+        await desk.do(DANA, plan(stage, "month-credit", "offered"))
+        assert told() == "One month free, offered"
+        await desk.do(DANA, plan(stage, "month-credit", "refused"))
+        assert told() == "Call back at their time, accepted"
+        await stage.end()
+        await stage.close()
+
+    run(scenario)
+
+
 def test_a_call_that_recovered_and_was_tense_again_ends_as_tense(tmp_path):
     async def scenario():
         stage, _ = await escalated(tmp_path)

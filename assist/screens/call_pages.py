@@ -246,7 +246,7 @@ class CallPages:
         self.now_ms = max(self.now_ms, action.at_ms)
         match action.what:
             case "plan-offered" | "plan-asked" | "plan-accepted" | "plan-refused":
-                self.advice.chosen(action.target, action.what.removeprefix("plan-"))
+                self.advice.chosen(action.target, action.detail, action.what.removeprefix("plan-"))
                 self._show_row()
             case "pause":
                 self.listening.pause(action.detail if action.role == "system" else "")
