@@ -19,6 +19,12 @@ pytestmark = [
 ]
 
 ROOM = scenes.ROOM
+LATER = """
+    window.later = 0;
+    const now = performance.now.bind(performance);
+    performance.now = () => now() + window.later;
+"""
+"""The page's clock, put forward by `later` milliseconds."""
 READ_OUT = """
     window.readOut = [];
     const last = new Map();
@@ -143,7 +149,7 @@ def test_each_message_stays_until_it_was_read_and_two_are_seen_at_once_the_newes
         async with stage() as here:
             scenes.escalated(here.hub)
             here.hub.show(ROOM, "notice/trouble", Notice(kind="trouble", text="Pace is not judged.", at_ms=1_000))
-            page = await here.page("/agent/dana")
+            page = await here.page("/agent/dana", script=LATER)
             shown = page.locator(".notice p")
             await expect(shown).to_have_text(["Pace is not judged."])
             here.hub.show(ROOM, "notice/message/1", message("Do not offer the month.", 2_000))
@@ -153,6 +159,7 @@ def test_each_message_stays_until_it_was_read_and_two_are_seen_at_once_the_newes
             newest = "Nothing can be written."
             here.hub.show(ROOM, "notice/trouble", Notice(kind="trouble", text=newest, at_ms=3_000))
             await expect(shown).to_have_text([second, newest])
+            await page.evaluate("window.later += 700")
             for left in ([first, second], [first], []):
                 await page.keyboard.press("r")
                 await expect(shown).to_have_text(left)
@@ -161,6 +168,17 @@ def test_each_message_stays_until_it_was_read_and_two_are_seen_at_once_the_newes
             await expect(shown).to_have_count(2)
             notices, help_key = await place(page, "#notices"), await place(page, "#help")
             assert notices[1] + notices[3] <= help_key[1]  # the keys below stay free
+            await page.evaluate("window.later += 700")
+            await page.evaluate("""() => {
+                window.came = new MutationObserver(() => {
+                    window.came.disconnect();
+                    document.dispatchEvent(new KeyboardEvent('keydown', {code: 'KeyR', key: 'r'}));
+                });
+                window.came.observe(document.getElementById('notices'), {childList: true, subtree: true});
+            }""")
+            here.hub.show(ROOM, "notice/message/5", message("Offer the engineer.", 5_000))
+            await expect(page.locator(".notice button").first).to_have_attribute("data-key", "notice/message/3")
+            await expect(shown.last).to_have_text("Maria: Offer the engineer.")  # the key was meant for the one before
 
     play(scene)
 
@@ -220,10 +238,7 @@ def test_a_key_that_bounces_offers_and_keeps_no_answer_of_the_customer() -> None
     async def scene() -> None:
         async with stage() as here:
             scenes.escalated(here.hub)
-            page = await here.page(
-                "/agent/dana",
-                script="window.later = 0; const now = performance.now.bind(performance); performance.now = () => now() + later;",
-            )
+            page = await here.page("/agent/dana", script=LATER)
             await page.locator("#plan li").first.wait_for()
             await page.evaluate("""() => {
                 window.bounced = new MutationObserver(() => {

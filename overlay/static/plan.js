@@ -4,7 +4,7 @@ import { h, refill, write } from "./shared.js";
 
 // A key pressed sooner after another option came to its row was meant for the one before; sooner after its option was
 // offered, the hand has bounced: nobody has answered yet, and an answer that is kept is not taken back.
-const FRESH_MS = 700;
+export const FRESH_MS = 700;
 
 export function planAndSteps({ find, now, act, say }) {
   const rows = []; // options by key
