@@ -13,11 +13,11 @@ Page to server: first {"ticket": "..."}, then one `Do` per message.
 
 Rooms and their keys:
     agent/<agent id>  call, health, consent, level, prompt, next, plan, steps, clock, line/<utterance>, notice/<kind>,
-                      ended, wrapup, practice
+                      notice/message/<n>, notice/answer/<option>, ended, wrapup, practice
     board             row/<call>, alert/<call>-<alert>, duty, quality
     call/<call id>    call, health, consent, level, line/<utterance>, heard/<n>, told; after it: call, ended
-A key that is absent is shown as its empty state: no `prompt` is the normal state of a calm call. The newest 40 lines
-and the newest 20 heard signals of a room are kept (overlay.hub).
+A key that is absent is shown as its empty state: no `prompt` is the normal state of a calm call. The newest 40 lines,
+20 heard signals, 6 messages and 6 answers of a room are kept (overlay.hub).
 
 Times ending in _ms are call time (milliseconds since the call began) unless said otherwise; `at_ms` is the call time at
 which the message was made, from which a page runs its clocks on.

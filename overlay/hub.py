@@ -13,8 +13,8 @@ from time import monotonic
 
 from pydantic import BaseModel
 
-KEPT = {"line": 40, "heard": 20}
-"""Newest values kept in a room of the keys that begin with this word and a slash."""
+KEPT = {"line": 40, "heard": 20, "notice/message": 6, "notice/answer": 6}
+"""Newest values kept in a room of the keys that are this, a slash and one word more."""
 OUTBOX_BYTES = 256 << 10
 """What a page may have waiting besides the snapshot it came for, in characters of JSON: a page that stopped reading
 does not grow past it."""
@@ -230,7 +230,7 @@ class Hub:
             self.unwatch(page, room)
 
     def _trim(self, room: str, place: _Room, key: str) -> None:
-        kind, slash, _ = key.partition("/")
+        kind, slash, _ = key.rpartition("/")
         limit = KEPT.get(kind)
         if not slash or limit is None:
             return

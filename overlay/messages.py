@@ -149,7 +149,9 @@ class Line(_Message):
 
 
 class Notice(_Message):
-    """`notice/<kind>`: something a person has done that the agent should know; one of each kind at a time."""
+    """`notice/<kind>`: something a person has done that the agent should know; one of each kind at a time, but for what
+    is said to the agent, `notice/message/<n>`, and what is answered, `notice/answer/<option>`: each is read for itself.
+    """
 
     kind: Literal["help", "message", "reading", "handled", "answer", "trouble"] = Field(
         description='help: how far the own request has come, such as "Asking Maria"; handled: who is on it'

@@ -150,7 +150,7 @@ def notices(hub: Hub) -> None:
     hub.show(ROOM, "plan", Plan(options=options))
     hub.show(ROOM, "notice/reading", Notice(kind="reading", text="Maria is reading along", who="Maria"))
     hub.show(
-        ROOM, "notice/message", Notice(kind="message", text="You may give her the month. I’ll sign it.", who="Maria")
+        ROOM, "notice/message/1", Notice(kind="message", text="You may give her the month. I’ll sign it.", who="Maria")
     )
 
 

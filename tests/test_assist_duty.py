@@ -70,7 +70,7 @@ def test_a_request_for_help_from_raised_to_resolved_on_every_page_and_in_the_rec
             await do(TOM, do="watch", on=False)
             assert notice("reading") == "Maria is reading along"
             await do(MARIA, do="tell", text="Offer the engineer.")
-            assert notice("message") == "Offer the engineer."
+            assert getattr(hub.latest("agent/Dana", "notice/message/1"), "text", "") == "Offer the engineer."
             await do(MARIA, do="alert", alert="a1", what="resolve", how="took over", note="Took over.")
             assert (board().state, board().how, board().note) == ("resolved", "took over", "Took over.")
             assert notice("handled") == ""
@@ -166,8 +166,8 @@ def test_an_over_limit_request_is_answered_once_and_on_the_agents_page(tmp_path:
             await do(DANA, do="plan", option="month-credit", what="asked")
             await asyncio.sleep(0)
             await do(MARIA, do="answer", alert="a1", allow=False, text="Half a month is fine.")
-            notice = hub.latest("agent/Dana", "notice/answer")
-            assert getattr(notice, "text", "") == "Maria: not this time. Half a month is fine."
+            notice = hub.latest("agent/Dana", "notice/answer/month-credit")
+            assert getattr(notice, "text", "") == "Maria: not this time (One month free). Half a month is fine."
             alert = hub.latest("board", f"alert/{call}-a1")
             assert isinstance(alert, messages.Alert)
             assert (alert.state, alert.how, alert.course[-1].what) == ("resolved", "answered", "denied")
@@ -177,6 +177,28 @@ def test_an_over_limit_request_is_answered_once_and_on_the_agents_page(tmp_path:
                 await do(DANA, do="plan", option="month-credit", what="asked")
 
     asyncio.run(scene())
+
+
+def test_what_one_supervisor_says_leaves_what_another_said_on_the_agents_page(tmp_path: Path) -> None:
+    async def scene() -> dict[str, str]:
+        async with quiet_service(tmp_path) as service:
+            _, _, do, _ = await dana_calls(service, MARIA, TOM)
+            await do(MARIA, do="tell", text="Do not offer the month.")
+            await do(TOM, do="tell", text="I can take over.")
+            for n, option in enumerate(("month-credit", "full-refund"), 1):
+                await do(DANA, do="plan", option=option, what="asked")
+                await asyncio.sleep(0)
+                await do(MARIA, do="answer", alert=f"a{n}", allow=n == 1)
+            hub = service.hub
+            keys = [key for key in hub.snapshot("agent/Dana") if key.startswith(("notice/message/", "notice/answer/"))]
+            return {key: getattr(hub.latest("agent/Dana", key), "text", "") for key in keys}
+
+    assert asyncio.run(scene()) == {
+        "notice/message/1": "Do not offer the month.",
+        "notice/message/2": "I can take over.",
+        "notice/answer/month-credit": "Maria: yes, give it (One month free)",
+        "notice/answer/full-refund": "Maria: not this time (Refund this charge)",
+    }
 
 
 def test_a_request_that_was_answered_and_a_trouble_that_is_over_leave_the_others_in_their_place(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_above_the_limit_is_asked_allowed_offered_and_accepted(tmp_path):
         assert ask.title == "Dana asks to give: One month free"
         await desk.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=True))
         assert states(stage)["month-credit"] == ("yours", "allowed")
-        assert stage.shown("notice/answer").text == "Maria: yes, give it"
+        assert stage.shown("notice/answer/month-credit").text == "Maria: yes, give it (One month free)"
         with pytest.raises(OverlayError, match="run out or is answered already"):
             await desk.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=False))
         await desk.do(DANA, plan(stage, "month-credit", "offered"))
@@ -94,7 +94,7 @@ def test_a_request_that_nobody_answers_runs_out_and_may_be_asked_again(tmp_path)
         [gone] = of(stage.heard, PlanMoved)
         assert (gone.option, gone.what, gone.alert) == ("month-credit", "expired", ask.id)
         assert states(stage)["month-credit"] == ("ask", "")
-        assert stage.shown("notice/answer").text.startswith("Nobody has answered")
+        assert stage.shown("notice/answer/month-credit").text.startswith("Nobody has answered (One month free)")
         [after] = [alert for alert in board(stage) if alert.id == ask.id]
         assert (after.state, after.how) == ("resolved", "ran out")
         with pytest.raises(OverlayError, match="run out or is answered already"):
@@ -115,7 +115,7 @@ def test_denied_it_leaves_and_the_answer_says_by_whom(tmp_path):
         answer = doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=False, text="try the visit")
         await desk.do(MARIA, answer)
         assert "month-credit" not in states(stage)
-        assert stage.shown("notice/answer").text == "Maria: not this time. try the visit"
+        assert stage.shown("notice/answer/month-credit").text == "Maria: not this time (One month free). try the visit"
         await stage.end()
         await stage.close()
 
@@ -155,6 +155,49 @@ def test_a_clock_that_a_yes_has_stopped_is_not_told_as_a_call_that_has_turned(re
         assert (run["result"], run["by"]) == ("met", "remedy" if remedy else "")
         told = f"met, {'a remedy accepted after ' if remedy else ''}{took}"
         assert told in page(read_record(stage.service.store.record(stage.call)))
+        await stage.close()
+
+    run(scenario)
+
+
+def test_the_board_goes_on_saying_what_was_accepted_until_something_else_is_offered(tmp_path):
+    async def scenario():
+        stage, desk = await escalated(tmp_path)
+
+        def told():
+            return stage.service.hub.latest("board", f"row/{stage.call}").plan
+
+        await desk.do(DANA, plan(stage, "named-callback", "offered"))
+        assert told() == "Call back at their time, offered"
+        await desk.do(DANA, plan(stage, "named-callback", "accepted"))
+        assert "named-callback" not in states(stage)
+        assert told() == "Call back at their time, accepted"
+        await desk.do(DANA, plan(stage, "month-credit", "asked"))
+        assert told() == "Call back at their time, accepted"
+        await desk.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=board(stage)[-1].id, allow=True))
+        await desk.do(DANA, plan(stage, "month-credit", "offered"))
+        assert told() == "One month free, offered"
+        await desk.do(DANA, plan(stage, "month-credit", "refused"))
+        assert told() == "Call back at their time, accepted"
+        await stage.end()
+        await stage.close()
+
+    run(scenario)
+
+
+def test_a_call_that_recovered_and_was_tense_again_ends_as_tense(tmp_path):
+    async def scenario():
+        stage, _ = await escalated(tmp_path)
+        await stage.hear(said("okay thank you so much that really helps", 8_000), ms=4_000)
+        while stage.shown("level").level != "calm":
+            await stage.hear()
+        await stage.hear(said("I want to cancel my contract", stage.source.end_ms), ms=3_000)
+        assert (stage.shown("level").level, stage.shown("clock").result) == ("tense", "met")
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        took = f"{record['recovery'][0]['took_ms'] / 1000:.0f} s"
+        assert record["outcome"] == "still tense at the end"
+        assert stage.shown("ended").summary == f"Recovered in {took}, tense at the end"
         await stage.close()
 
     run(scenario)

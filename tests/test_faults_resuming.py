@@ -382,6 +382,36 @@ def test_the_clock_of_a_call_that_goes_on_is_that_of_its_log_and_what_is_missed_
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_the_cards_of_a_call_that_goes_on_are_counted_once_on_the_board(restarted, tmp_path):
+    async def scene():
+        def counted():
+            quality = stage.service.hub.latest("board", "quality")
+            return quality.shown, quality.wrong, quality.median_ms is not None
+
+        stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
+        await stage.hear(said("I want to cancel my contract today", 1_000), ms=4_000)
+        act(stage, "wrong", stage.shown("prompt").id)
+        assert counted() == (1, 1, True)
+        if restarted:
+            await cut(stage, tmp_path / "a", tmp_path / "b")
+            stage = going_on(stage, tmp_path / "b")
+        else:
+            stage.task.cancel()
+            await asyncio.wait([stage.task])
+            stage.source = Source()
+            _, stage.task = stage.service.resume(stage.call, stage.source)
+        await quiet(stage, 1)
+        assert counted() == (1, 1, True)
+        await stage.hear(said("I will leave a one star review, this is useless", stage.source.end_ms), ms=5_000)
+        await quiet(stage, 40)
+        assert counted()[0] > 1
+        await stage.end()
+        await stage.close()
+
+    asyncio.run(scene())
+
+
 def test_a_call_that_goes_on_after_its_sound_had_stopped_is_shown_as_heard_again(tmp_path):
     async def scene():
         stage = await on_stage(tmp_path, consent="granted", auto_pause=False)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,14 +69,16 @@ def test_a_key_dropped_before_it_was_sent_leaves_nothing_and_afterwards_a_drop()
     assert frames(page) == [{"type": "drop", "room": "board", "key": "k"}]
 
 
-def test_only_the_newest_lines_of_a_room_stay_and_pages_are_told() -> None:
+@pytest.mark.parametrize("kind", KEPT)
+def test_only_the_newest_lines_and_messages_of_a_room_stay_and_pages_are_told(kind: str) -> None:
     hub = Hub()
     page = hub.open("agent/a")
-    for n in range(KEPT["line"] + 5):
-        hub.show("agent/a", f"line/{n}", Line(speaker="agent", start_ms=n))
+    hub.show("agent/a", "notice/reading", Line(speaker="agent", start_ms=0))
+    for n in range(KEPT[kind] + 5):
+        hub.show("agent/a", f"{kind}/{n}", Line(speaker="agent", start_ms=n))
         page.take()
     kept = hub.snapshot("agent/a")
-    assert list(kept) == [f"line/{n}" for n in range(5, KEPT["line"] + 5)]
+    assert list(kept) == ["notice/reading", *(f"{kind}/{n}" for n in range(5, KEPT[kind] + 5))]
 
 
 def test_a_page_too_far_behind_is_marked_and_grows_no_more() -> None:

@@ -19,6 +19,12 @@ pytestmark = [
 ]
 
 ROOM = scenes.ROOM
+LATER = """
+    window.later = 0;
+    const now = performance.now.bind(performance);
+    performance.now = () => now() + window.later;
+"""
+"""The page's clock, put forward by `later` milliseconds."""
 READ_OUT = """
     window.readOut = [];
     const last = new Map();
@@ -135,6 +141,48 @@ def test_what_was_read_stays_away_when_what_came_after_it_has_cleared() -> None:
     play(scene)
 
 
+def test_each_message_stays_until_it_was_read_and_two_are_seen_at_once_the_newest_last() -> None:
+    def message(text: str, at_ms: int) -> Notice:
+        return Notice(kind="message", text=text, who="Maria", at_ms=at_ms)
+
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            here.hub.show(ROOM, "notice/trouble", Notice(kind="trouble", text="Pace is not judged.", at_ms=1_000))
+            page = await here.page("/agent/dana", script=LATER)
+            shown = page.locator(".notice p")
+            await expect(shown).to_have_text(["Pace is not judged."])
+            here.hub.show(ROOM, "notice/message/1", message("Do not offer the month.", 2_000))
+            here.hub.show(ROOM, "notice/message/2", message("Do not offer the month.", 2_000))
+            first = second = "Maria: Do not offer the month."
+            await expect(shown).to_have_text([first, second])
+            newest = "Nothing can be written."
+            here.hub.show(ROOM, "notice/trouble", Notice(kind="trouble", text=newest, at_ms=3_000))
+            await expect(shown).to_have_text([second, newest])
+            await page.evaluate("window.later += 700")
+            for left in ([first, second], [first], []):
+                await page.keyboard.press("r")
+                await expect(shown).to_have_text(left)
+            for n in (3, 4):
+                here.hub.show(ROOM, f"notice/message/{n}", message("text " * 40, 4_000))
+            await expect(shown).to_have_count(2)
+            notices, help_key = await place(page, "#notices"), await place(page, "#help")
+            assert notices[1] + notices[3] <= help_key[1]  # the keys below stay free
+            await page.evaluate("window.later += 700")
+            await page.evaluate("""() => {
+                window.came = new MutationObserver(() => {
+                    window.came.disconnect();
+                    document.dispatchEvent(new KeyboardEvent('keydown', {code: 'KeyR', key: 'r'}));
+                });
+                window.came.observe(document.getElementById('notices'), {childList: true, subtree: true});
+            }""")
+            here.hub.show(ROOM, "notice/message/5", message("Offer the engineer.", 5_000))
+            await expect(page.locator(".notice button").first).to_have_attribute("data-key", "notice/message/3")
+            await expect(shown.last).to_have_text("Maria: Offer the engineer.")  # the key was meant for the one before
+
+    play(scene)
+
+
 def test_the_same_key_keeps_the_customers_answer_and_shift_with_it_a_no() -> None:
     async def scene() -> None:
         async with stage() as here:
@@ -182,6 +230,36 @@ def test_a_key_meant_for_what_stood_there_before_does_nothing() -> None:
             await page.keyboard.press("1")
             await here.doing(do="plan", option="late", what="offered")
             assert {do.what for _, do in here.done if do.do == "prompt"} == {"seen"}
+
+    play(scene)
+
+
+def test_a_key_that_bounces_offers_and_keeps_no_answer_of_the_customer() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana", script=LATER)
+            await page.locator("#plan li").first.wait_for()
+            await page.evaluate("""() => {
+                window.bounced = new MutationObserver(() => {
+                    window.bounced.disconnect();
+                    for (const shiftKey of [false, false, true, false]) {
+                        document.dispatchEvent(new KeyboardEvent('keydown', {code: 'Digit1', key: '1', shiftKey}));
+                        window.later += 600;
+                    }
+                });
+                window.bounced.observe(document.getElementById('plan'), {childList: true, subtree: true});
+            }""")
+            await page.keyboard.press("1")
+            fee = scenes.PLAN.options[0]
+            await here.doing(do="plan", option=fee.id, what="offered")
+            offered = fee.model_copy(update={"state": "offered"})
+            here.hub.show(ROOM, "plan", Plan(options=[offered, *scenes.PLAN.options[1:]]))
+            await expect(page.locator("#strip")).to_have_text("Row 1 is offered: press again for their answer.")
+            await page.evaluate("window.later += 700")
+            await page.keyboard.press("1")
+            await here.doing(do="plan", option=fee.id, what="accepted")
+            assert [do.what for _, do in here.done if do.do == "plan"] == ["offered", "accepted"]
 
     play(scene)
 
@@ -339,7 +417,7 @@ def test_nothing_moves_when_things_arrive_and_the_focus_stays() -> None:
                     ]
                 ),
             )
-            here.hub.show(ROOM, "notice/message", Notice(kind="message", text="text " * 40, who="Maria"))
+            here.hub.show(ROOM, "notice/message/1", Notice(kind="message", text="text " * 40, who="Maria"))
             here.hub.show(ROOM, "health", scenes.health(state="behind", lag_ms=4000, text="late " * 50))
             await page.locator(".notice").wait_for()
             await expect(page.locator("#hearing")).to_have_text("Behind 4 s")

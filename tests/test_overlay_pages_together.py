@@ -89,7 +89,8 @@ def test_words_full_of_markup_stay_words_on_every_page() -> None:
                 for option, text in zip(scenes.PLAN.options, PAYLOADS, strict=False)
             ]
             here.hub.show(ROOM, "plan", Plan(options=options))
-            for kind in ("message", "help", "handled", "reading"):
+            here.hub.show(ROOM, "notice/message/1", Notice(kind="message", text=HOSTILE, who=HOSTILE))
+            for kind in ("help", "handled", "reading"):
                 here.hub.show(ROOM, f"notice/{kind}", Notice(kind=kind, text=HOSTILE, who=HOSTILE))  # type: ignore[arg-type]
             scenes.board(here.hub)
             scenes.reading(here.hub)
@@ -206,7 +207,7 @@ def test_two_roles_at_once_see_their_own_and_each_other_act() -> None:
             await board.keyboard.press("Enter")
             await here.doing(do="tell", call="c1", text="You may give her the month.")
             here.hub.show(
-                ROOM, "notice/message", Notice(kind="message", text="You may give her the month.", who="Maria")
+                ROOM, "notice/message/1", Notice(kind="message", text="You may give her the month.", who="Maria")
             )
             await expect(agent.locator(".notice")).to_contain_text("Maria: You may give her the month.")
             await board.keyboard.press("Escape")  # leaves the box, then the call

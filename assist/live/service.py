@@ -171,8 +171,7 @@ class Service:
         self.after.arrears.forget([call])
         for event in events:
             live.ledger.take(event)
-            self.screens.show(call, event)
-        for alert in self.screens.resume(call):
+        for alert in self.screens.resume(call, events):
             self.duty.restore(alert)
         task = self._begin(call, live, source, in_step=False)
         for speaker in source.speakers:

@@ -28,9 +28,14 @@ class Advice:
     _prompt: PromptShown | None = None
     _options: tuple[messages.PlanOption, ...] = ()
     _plan_states: dict[str, str] = field(default_factory=dict)
+    """By option, what moved last at the end."""
+    _titles: dict[str, str] = field(default_factory=dict)
+    """By option: of those that moved, on screen still or not."""
     _done: set[str] = field(default_factory=set)
     _ticked: tuple[str, str] = ("", "")
     """The agent's words that ticked the last step, and its title."""
+    _told: dict[str, str] = field(default_factory=dict)
+    """By alert: what was said with the answer to a request."""
 
     @property
     def in_use(self) -> str:
@@ -39,11 +44,11 @@ class Advice:
 
     @property
     def plan(self) -> str:
-        """How far Plan B has come, for the board."""
-        for state in ("accepted", "offered"):
-            for option in self._options:
-                if self._plan_states.get(option.id) == state:
-                    return f"{option.title}, {state}"
+        """How far Plan B has come, for the board: what moved last, offered and on screen still, or accepted."""
+        on_screen = {option.id for option in self._options}
+        for option, state in reversed(self._plan_states.items()):
+            if state == "accepted" or (state == "offered" and option in on_screen):
+                return f"{self._titles[option]}, {state}"
         return ""
 
     def shown(self, prompt: PromptShown, signals: Mapping[str, Signal]) -> None:
@@ -99,15 +104,27 @@ class Advice:
 
     def moved(self, event: PlanMoved) -> None:
         """What was heard about an option, or a request that ran out, stands on its row."""
-        self._plan_states[event.option] = "" if event.what == "expired" else event.what
-        if event.what == "expired":
-            text = "Nobody has answered: offer what is yours, or ask again"
-            self.rooms.tell("notice/answer", messages.Notice(kind="answer", text=text, at_ms=event.at_ms))
-        self._show_plan()
+        answer = {
+            "allowed": f"{event.by}: yes, give it ({event.title})",
+            "denied": f"{event.by}: not this time ({event.title})",
+            "expired": f"Nobody has answered ({event.title}): offer what is yours, or ask again",
+        }.get(event.what)
+        if answer is not None:
+            who = "" if event.what == "expired" else event.by
+            text = ". ".join(filter(None, (answer, self._told.pop(event.alert, ""))))
+            notice = messages.Notice(kind="answer", text=text, who=who, at_ms=event.at_ms)
+            self.rooms.tell(f"notice/answer/{event.option}", notice)
+        self.chosen(event.option, event.title, "" if event.what == "expired" else event.what)
 
-    def chosen(self, option: str, state: str) -> None:
-        """The agent has offered an option, asked for it, or noted the customer's answer."""
+    def answered(self, alert: str, words: str) -> None:
+        """A supervisor says this with the answer to a request; the answer itself comes as a PlanMoved."""
+        self._told[alert] = words
+
+    def chosen(self, option: str, title: str, state: str) -> None:
+        """An option is offered, asked for, or answered."""
+        self._plan_states.pop(option, None)
         self._plan_states[option] = state
+        self._titles[option] = title
         self._show_plan()
 
     def ticked(self, event: StepTicked) -> None:

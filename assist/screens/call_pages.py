@@ -68,6 +68,8 @@ class CallPages:
     _readers: list[str] = field(default_factory=list)
     _troubles: dict[str, Trouble] = field(default_factory=dict)
     """By code: what is wrong apart from the hearing, while it lasts."""
+    _messages: int = 0
+    """Written to the agent so far."""
 
     def begin(self) -> None:
         """The call's first picture, in the place of whatever the agent's page showed before."""
@@ -244,7 +246,7 @@ class CallPages:
         self.now_ms = max(self.now_ms, action.at_ms)
         match action.what:
             case "plan-offered" | "plan-asked" | "plan-accepted" | "plan-refused":
-                self.advice.chosen(action.target, action.what.removeprefix("plan-"))
+                self.advice.chosen(action.target, action.detail, action.what.removeprefix("plan-"))
                 self._show_row()
             case "pause":
                 self.listening.pause(action.detail if action.role == "system" else "")
@@ -255,13 +257,12 @@ class CallPages:
             case "alert-seen" | "claim" | "release" | "resolve":
                 self._show_alerts(self.cards.done(action))
             case "plan-answered":
-                answer, _, words = action.detail.partition(" ")
-                text = "yes, give it" if answer == "allowed" else "not this time"
-                text = f"{action.who}: {text}" + (f". {words}" if words else "")
-                self._notice("answer", text, action.who, action.at_ms)
+                self.advice.answered(action.target, action.detail.partition(" ")[2])
                 self._show_alerts(self.cards.done(action))
             case "message":
-                self._notice("message", action.detail, action.who, action.at_ms)
+                self._messages += 1
+                text = messages.Notice(kind="message", text=action.detail, who=action.who, at_ms=action.at_ms)
+                self.rooms.tell(f"notice/message/{self._messages}", text)
                 self._show_alerts(self.cards.done(action))
             case "watch":
                 self._readers.append(action.who)
@@ -294,9 +295,9 @@ class CallPages:
         if ran is None or ran.result != "met":
             return f"{self.level.value.capitalize()} at the end, {clock(self.now_ms)}"
         took = f"{(ran.at_ms - ran.started_at_ms) / 1000:.0f} s"
-        if ran.by == "remedy":
-            return f"Remedy accepted after {took}, {self.level.value} at the end"
-        return f"Recovered in {took}"
+        told = f"Remedy accepted after {took}" if ran.by == "remedy" else f"Recovered in {took}"
+        turned = ran.by != "remedy" and self.level in (Level.CALM, Level.RECOVERING)
+        return told if turned else f"{told}, {self.level.value} at the end"
 
     def _show_alerts(self, alerts: list[messages.Alert]) -> None:
         """The board shows what became of each alert, the agent's page who is asked for it and who has it."""

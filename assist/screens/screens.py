@@ -6,7 +6,7 @@ import contextlib
 import logging
 import traceback
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,8 +67,8 @@ class Screens:
         self.hub.show(room_of(agent), "call", call)
 
     @_harmless()
-    def show(self, call: str, event: Event) -> None:
-        """Let every page that should see this event see it."""
+    def show(self, call: str, event: Event, *, again: bool = False) -> None:
+        """Let every page that should see this event see it. `again`: it was shown before, and counted."""
         if isinstance(event, CallStarted):
             self._begin(call, event)
             return
@@ -77,11 +77,11 @@ class Screens:
             return
         pages.show(event)
         match event:
-            case PromptShown():
+            case PromptShown() if not again:
                 self._shown += 1
                 self._delays_ms.extend(pages.delays_ms(event))
                 self._quality()
-            case PromptEnded(how="wrong"):
+            case PromptEnded(how="wrong") if not again:
                 self._wrong += 1
                 self._quality()
             case LevelChange():
@@ -89,8 +89,13 @@ class Screens:
             case _:
                 pass
 
-    def resume(self, call: str) -> list[messages.Alert]:
-        """A call that was cut short goes on, its log having been shown: the alerts in it that are still open."""
+    def resume(self, call: str, log: Iterable[Event]) -> list[messages.Alert]:
+        """A call that was cut short goes on, and is shown from its log: the alerts in it that are still open."""
+        again = call in self._over
+        for event in log:
+            self.show(call, event, again=again)
+        if again:
+            self._over.remove(call)
         pages = self._calls.get(call)
         return pages.resume() if pages is not None else []
 

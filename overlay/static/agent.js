@@ -2,7 +2,7 @@
 
 import { connect } from "./link.js";
 import { card as cardSlot } from "./card.js";
-import { planAndSteps } from "./plan.js";
+import { FRESH_MS, planAndSteps } from "./plan.js";
 import { chip, clock, h, keys, put, redraw, refill, report, s, span, spark, transcript, write, lag as seconds } from "./shared.js";
 import { drawPractice } from "./practice.js";
 import { inItsOwnWindow, popOut } from "./popout.js";
@@ -199,8 +199,9 @@ function drawNext() {
 
 function drawNotices() {
   write(find("reading"), now("notice/reading")?.text ?? "");
-  const open = [...room()].filter(([key, value]) => ["notice/message", "notice/answer", "notice/trouble"].includes(key)
-    && !readNotices.has(JSON.stringify(value.body))); // each has its own time: the one before may come back
+  const open = [...room()].filter(([key, value]) => /^notice\/(message\/|answer\/|trouble$)/u.test(key)
+    && !readNotices.has(JSON.stringify([key, value.body]))) // each has its own time: the one before may come back
+    .sort((a, b) => a[1].at - b[1].at);
   const place = find("notices");
   const key = JSON.stringify(open.map(([name, value]) => [name, value.body]));
   if (place.dataset.shows === key) return;
@@ -210,9 +211,15 @@ function drawNotices() {
     h("button", { class: "btn", "aria-label": "Read, take away", "data-key": name, onclick: () => read(name) }, i === shown.length - 1 ? h("kbd", { "aria-hidden": "true" }, "R") : "", "Read"))), find("talk"));
 }
 
-function read(name = find("notices").lastElementChild?.querySelector("button").dataset.key) {
+// R takes the newest; but where one has come this very moment, the one before it, for which the key was meant.
+function newest() {
+  const names = [...find("notices").querySelectorAll("button")].map((button) => button.dataset.key);
+  return names.findLast((name) => performance.now() - room().get(name)?.at >= FRESH_MS) ?? names.at(-1);
+}
+
+function read(name = newest()) {
   if (!name) return false;
-  readNotices.add(JSON.stringify(now(name)));
+  readNotices.add(JSON.stringify([name, now(name)]));
   drawNotices();
   return true;
 }

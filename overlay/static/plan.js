@@ -2,10 +2,12 @@
 
 import { h, refill, write } from "./shared.js";
 
-const FRESH_MS = 700; // a key pressed sooner after another option came to its row was meant for the one before
+// A key pressed sooner after another option came to its row was meant for the one before; sooner after its option was
+// offered, the hand has bounced: nobody has answered yet, and an answer that is kept is not taken back.
+export const FRESH_MS = 700;
 
 export function planAndSteps({ find, now, act, say }) {
-  const rows = ["", "", ""]; // option ids by key
+  const rows = []; // options by key
   const changed = [-Infinity, -Infinity, -Infinity];
 
   function draw() {
@@ -20,9 +22,10 @@ export function planAndSteps({ find, now, act, say }) {
     find("plan-head").classList.toggle("none", options.length === 0);
     if (list.dataset.shows === key) return;
     list.dataset.shows = key;
-    rows.forEach((id, i) => {
-      const next = options[i]?.id ?? "";
-      if (id && next && id !== next) changed[i] = performance.now();
+    changed.forEach((_, i) => {
+      const [before, next] = [rows[i], options[i]];
+      const offered = next?.state === "offered" && before?.state !== "offered";
+      if (before && next && (before.id !== next.id || offered)) changed[i] = performance.now();
       rows[i] = next;
     });
     refill(list, options.map((option, i) => {
@@ -62,8 +65,9 @@ export function planAndSteps({ find, now, act, say }) {
     const option = now("plan")?.options[i];
     if (!option) return null;
     if (performance.now() - changed[i] < FRESH_MS) {
-      say(`Row ${i + 1} has just changed: press again if you mean it.`);
-      changed[i] = -Infinity;
+      const offered = option.state === "offered"; // here only a key at rest is let through
+      say(offered ? `Row ${i + 1} is offered: press again for their answer.` : `Row ${i + 1} has just changed: press again if you mean it.`);
+      changed[i] = offered ? performance.now() : -Infinity;
       return null;
     }
     return option;
