@@ -1,3 +1,5 @@
+import pytest
+
 from assist.events import (
     Action,
     AlertRaised,
@@ -96,6 +98,21 @@ def test_a_recovery_that_took_too_long_stays_missed():
     events = [STARTED, *clock]
     [run] = fold(events).recovery
     assert (run.result, run.took_ms) == ("missed", 90_000)
+
+
+@pytest.mark.parametrize(
+    ("ends", "took_ms", "told"),
+    [
+        ([], None, "missed, never in this call (goal 60 s)"),
+        ([Recovery(80_000, "stopped", 60_000, 80_000)], None, "missed, never in this call (goal 60 s)"),
+        ([Recovery(75_000, "missed", 60_000, 75_000)], 75_000, "missed, 75 s (goal 60 s)"),
+    ],
+)
+def test_a_call_that_never_recovered_has_no_time_of_recovery(ends, took_ms, told):
+    clock = [Recovery(0, "started", 60_000), Recovery(60_100, "missed", 60_000, 60_100), *ends]
+    record = fold([STARTED, *clock, CallEnded(80_000, "hang-up")])
+    [run] = record.recovery
+    assert (run.result, run.took_ms) == ("missed", took_ms) and told in page(record)
 
 
 def test_the_page_escapes_every_word_and_marks_the_phrase():

@@ -150,7 +150,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("accepted", "of these, accepted", lambda r: "; ".join(p.title for p in r.plan if p.answer == "accepted")),
     Column("cost", "cost of what was accepted", lambda r: sum(p.cost for p in r.plan if p.answer == "accepted")),
     Column("recovery", "60-second clock: met, missed, stopped; empty: never started", lambda r: _clock(r)[0]),
-    Column("recovery_s", "seconds until a remedy was accepted or the level came down", lambda r: _clock(r)[1]),
+    Column(
+        "recovery_s", "seconds until a remedy was accepted or the level came down; empty: never", lambda r: _clock(r)[1]
+    ),
     Column("follow_ups_open", "promises not marked done", lambda r: sum(not f.done for f in r.follow_ups)),
     Column("alerts", "alerts to supervisors", lambda r: len(r.alerts)),
     Column("masked", "places masked in the transcript", lambda r: sum(r.redactions.values())),

@@ -150,8 +150,11 @@ class _Folding:
                 self.recovery.append({"started_ms": event.at_ms - event.took_ms, "limit_ms": event.limit_ms})
             case Recovery():
                 if self.recovery:
-                    result = self.recovery[-1].get("result") or event.what
-                    self.recovery[-1] |= {"result": result, "took_ms": event.took_ms, "by": event.by}
+                    run = self.recovery[-1]
+                    result = run.get("result") or event.what
+                    # "missed" is told when the goal passes, and once more when the call recovers after all
+                    over = event.what == "met" or (event.what == "missed" and "result" in run)
+                    run |= {"result": result, "took_ms": event.took_ms if over else None, "by": event.by}
             case FollowUpNoted():
                 self.follow_ups[event.id] = FollowUp(
                     id=event.id,

@@ -222,7 +222,8 @@ def _late(record: IncidentRecord) -> str:
 def _recovery(record: IncidentRecord) -> str:
     lines = []
     for run in record.recovery:
-        took = f"{run.took_ms / 1000:.0f} s" if run.took_ms else "no end heard"
+        never = "never in this call" if run.result else "no end heard"
+        took = never if run.took_ms is None else f"{run.took_ms / 1000:.0f} s"
         goal = run.limit_ms / 1000
         by = "a remedy accepted after " if run.by == "remedy" else ""
         lines.append(f"from {clock(run.started_ms)}: {run.result or 'not ended'}, {by}{took} (goal {goal:.0f} s)")

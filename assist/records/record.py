@@ -240,7 +240,7 @@ class RecoveryTime(_Part):
     started_ms: int
     limit_ms: int
     result: str = Field("", description="met, missed or stopped")
-    took_ms: int | None = None
+    took_ms: int | None = Field(None, description="until a remedy was accepted or the level came down; null: never was")
     by: str = Field("", description="remedy: an accepted one stopped it; empty: the level came down, or nothing did")
 
 
