@@ -86,9 +86,8 @@ function hearing(call, health) {
     case "ok": return ["ok", listening, ""];
     case "behind": return ["behind", "Behind", health.text || "Words come late, and so may prompts.", ` ${Math.round(health.lag_ms / 1000)} s`];
     case "lost": return ["lost", "Sound lost", health.text || "No sound arrives. Nothing is heard now."];
-    case "untranscribed": return ["lost", "No words", health.text || "No recogniser: the call goes on without words."];
+    case "untranscribed": return ["lost", "No words", health.text || "No recogniser: no words, and no prompts from them."];
     case "paused": return ["paused", "Paused", health.text || "Nothing is heard or kept. P goes on."];
-    case "untranscribed": return ["lost", "No words", health.text || "No recogniser: no words, and no prompts."];
     default: return ["wait", "Getting ready", health?.text ?? ""];
   }
 }
