@@ -63,8 +63,11 @@ _FINITE = frozenset("is was are were has have had can could will would did does 
 """One of them makes a clause whole."""
 _TOLD_BEFORE = frozenset(["what", "whatever", "as", "like"])
 """Before the teller: what is told is not what comes next ("I don't care what he said")."""
-_ANNOUNCES = frozenset(["this", "here", "guess"])
-"""Before a "what" that is still to come ("this is what she said")."""
+_DISMISSES = frozenset(
+    "care cares matter matters regardless interested bothered forget ignore mind that whatever as like".split()
+)
+"""Before what was told, or at its beginning: it is put aside ("that is what he said"), not about to be quoted ("you
+won't believe what he said")."""
 _ASKING = frozenset("do does did is are was can could would should will may what how when where why who which".split())
 
 
@@ -334,7 +337,7 @@ def _told_before(heard: Line, verb: int, at: int) -> bool:
     if (
         told is None
         or not _FINITE.union(_JOINING).isdisjoint(heard.tokens[told:verb])
-        or not _ANNOUNCES.isdisjoint(heard.tokens[max(0, told - 2) : told])
+        or _DISMISSES.isdisjoint(heard.tokens[max(0, told - 2) : told + 1])
         or any(heard.clause[index] == index for index in range(told + 2, verb + 1))
     ):
         return False

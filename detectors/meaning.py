@@ -255,7 +255,7 @@ class MeaningDetector:
         if signal.id != UPSET:
             return signal
         clear = any(
-            signal.at_ms - before.at_ms <= AFTER_MS
+            0 <= signal.at_ms - before.at_ms <= AFTER_MS
             for each in self._judged.values()
             for before in (*each.upset, *each.raised)
             if before.id == UPSET or before.id in AGENT_MISSTEPS

@@ -17,14 +17,15 @@ _REQUEST = re.compile(
 )
 _ASKED_AGAIN = re.compile(
     r"\b(?:(?:can|could|would|will) you (?:[\w']+ ){0,3}(?:repeat|spell|confirm|slow down|speak up"
-    r"|(?:say|tell|explain|give|read|go (?:over|through))\b[^.?!]*\bagain)"
+    r"|(?:say|tell|explain|give|read|go (?:over|through))\b[^.?!]*\b(?:again|once more))"
+    r"|(?:can|could|may) i (?:have|get|take)\b[^.?!]*\bagain|please confirm|your (?:[\w']+ ){1,2}again\?"
     r"|(?:please|you to) repeat|repeat (?:that|it|this|what|your)|spell (?:that|it|your)"
     r"|say(?:ing)? (?:[\w']+ ){0,2}again|come again|pardon|one more time|slower|slowly|breaking up|read that back"
     r"|(?:what|who|where|when|how)(?:'s| is| was| were| did) [^.?!,]*\bagain(?:\?|\W*$)"
     r"|(?:didn't|did not|couldn't|could not) (?:[\w']+ )?(?:catch|hear\b(?! back| from| any)"
     r"|get (?:that|it|all|your|what you|the (?:last|first)))"
     r"|(?:(?:can|could|may|shall) i|let me|just to) (?:just |quickly )?(?:double.?check|confirm|check)"
-    r" (?:that |if |whether |what )?(?:i|we|you)\b)"
+    r"[,:]? (?:that |what )?(?:i|we|you)\b)"
 )
 """The agent asks to hear it again, or reads it back; "I can confirm", "sorry again" and "try again" are answers."""
 _FUNCTION_WORDS = """

@@ -20,7 +20,8 @@ _ANNOUNCED = re.compile(
 )
 """Only what is going to be done now is announced: "while you did nothing" is a complaint."""
 NOD_MS = 5_000
-"""A nod ("okay, thanks") that begins so soon after an announced wait answers it and changes nothing."""
+"""A nod ("okay, thanks") that begins so soon after an announced wait answers it and changes nothing; nor does speech
+without words, such as a cough, that is over so soon."""
 
 
 @dataclass(slots=True)
@@ -43,6 +44,9 @@ class Silence:
         """The step reached, measured from the last end of speech of either side."""
         if window.latest is not None and window.utterances:
             self._listen(window)
+        since = min(window.speaking_since.values(), default=window.now_ms)
+        if window.now_ms - max(since, self._said_ms) > NOD_MS:
+            self._announced = False
         if window.held or window.speaking_since or not window.last_speech_end:
             return
         quiet_since = max(self._said_ms, *window.last_speech_end.values())

@@ -247,6 +247,11 @@ LATE_FEE = "You charged me a late fee and it is on my bill again"
         ),
         (["I can waive the late fee for you, or you get my direct line"], "Oh thank you", ["direct-line accepted"]),
         (
+            ["I can waive the late fee for you within an hour or two and you get my direct line"],
+            "Oh okay, thank you",
+            ["late-fee accepted", "direct-line accepted"],
+        ),
+        (
             ["I can waive the late fee for you or you get my direct line"],
             "Just the late fee then, thank you, that works for me",
             ["late-fee accepted"],

@@ -413,6 +413,10 @@ def test_upset_after_a_wrong_move_of_the_agents_is_clear(by_word, agent, second_
     assert course(by_word, ("a1", 0, agent), ("u1", second_ms, "I am tired"))[-1] == [severity]
 
 
+def test_a_wrong_move_made_later_makes_nothing_clear(by_word):
+    assert course(by_word, ("a1", 20_000, "those are the rules"), ("u1", 0, "I am tired"))[-1] == [Severity.NOTE]
+
+
 @pytest.mark.parametrize("settled", ["", "well now those are of no use"])
 def test_a_wrong_move_that_did_not_hold_makes_nothing_clear(by_word, settled):
     told = ("a1", 0, "well now those are the rules-"), ("a1", 0, settled), ("u1", 9_000, "I am tired")

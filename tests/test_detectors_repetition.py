@@ -57,6 +57,10 @@ def test_the_third_time_asks_for_help():
         "What was it you needed again?",
         "Let me double check that I've got you right.",
         "Can you confirm what it is about?",
+        "Just to confirm, you want to speak about the bill?",
+        "Sorry, could you say that once more?",
+        "Can I have your order number again, please?",
+        "And your name again?",
     ],
 )
 def test_repeating_because_one_was_asked_to_is_no_repeated_request(answer):
@@ -70,6 +74,7 @@ def test_repeating_because_one_was_asked_to_is_no_repeated_request(answer):
         "Sorry again for the delay, it is planned for Monday",
         "I have to double check with the depot first",
         "They will try again tomorrow",
+        "Let me check if we have somebody free. I am afraid we do not.",
         "Could you try again tomorrow?",
         "I did not hear back from the depot",
         "I couldn't get through to the depot",

@@ -77,6 +77,18 @@ def test_a_nod_to_an_announced_wait_does_not_end_it(nod, who):
     assert [s.rule for s in quiet(end + 20_000, {A: 21_500, C: end}, utterances=said)] == ["silence.20s"]
 
 
+def test_speech_that_nobody_makes_out_ends_an_announced_wait_when_it_goes_on():
+    def after(spoken_ms):
+        silence, said = Silence(), line("a1", A, 20_000, "one moment please")
+        assert not list(silence(Window(21_000, (said,), said)))
+        for now_ms in range(140_000, 140_000 + spoken_ms, 500):
+            assert not list(silence(Window(now_ms, speaking_since={C: 140_000})))
+        ended_ms = 140_000 + spoken_ms
+        return [s.rule for s in silence(Window(ended_ms + 9_000, last_speech_end={A: 20_900, C: ended_ms}))]
+
+    assert (after(1_000), after(8_000)) == ([], ["silence.8s"])
+
+
 def test_an_answer_that_is_no_nod_ends_the_announced_wait():
     said = (line("a1", A, 20_000, "let me look that up"), line("c1", C, 22_500, "okay and what about Monday"))
     assert [s.rule for s in quiet(33_000, {A: 21_500, C: 24_000}, utterances=said)] == ["silence.8s"]

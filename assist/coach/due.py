@@ -70,6 +70,7 @@ _WEEKS_ON = (
     rf"(?: (?:on|from))? (?=(?:{_DAY}|today|tomorrow)\b)"
 )
 """Before the day it is counted from; not what is done "twice a week on Friday"."""
+_NIGHT = re.compile(r"\b(?:to|mid)?night\b")
 ABOUT = r"(?:(?:just )?(?:about|around|roughly|approximately|maybe|perhaps|under|over|less than|no more than) )*"
 """What makes a number of minutes or days a rough one; the number counts."""
 _PART_COMING = (
@@ -84,7 +85,8 @@ WHEN = re.compile(
     rf"|(?:by |at |before )?(?:the )?(?:end|close) of (?:the |this |next )?(?:day|week|month|business|play)"
     rf"(?: today| tomorrow| on {_DAY}| {_DAY})?"
     rf"|(?:within|in|inside) {ABOUT}(?:the )?(?:next )?"
-    rf"(?:hour|(?:a )?half(?: an)? hour|(?:a |three )?quarters? of an hour"
+    rf"(?:hour(?: and a half| or two)?|(?<=the next )(?:day|week) or two"
+    rf"|(?:a )?half(?: an)? hour|(?:a |three )?quarters? of an hour"
     rf"|(?:{_NUM}|a few|a couple of) (?:(?:to |or |(?<!a )(?<!an )(?<!the )){_NUM} )?(?:and a half )?"
     rf"(?:working |business )?(?:minutes?|hours?|days?|weeks?|fortnight)(?: and a half| or two)?)"
     rf"|{_PART_COMING}{_AT}(?: {_LATER})?"
@@ -110,7 +112,7 @@ def due_at(due: str, said: datetime) -> str:
             hour = None  # "tonight", said late in the evening: the day is all that is known
         if "first thing" in text:
             hour = time(9)
-    elif day is not None and hour is not None and hour < time(_MORNING) and "night" in text:
+    elif day is not None and hour is not None and hour < time(_MORNING) and _NIGHT.search(text):
         still = "tonight" in text and _at(day, hour, said) > said
         day += timedelta(days=0 if still else 1)  # a night begins on the evening before
     if day is None and hour is not None:
@@ -284,9 +286,9 @@ def _hour(text: str) -> time | None:
     if hour > 23 or not 0 <= minute <= 59:
         return None
     afternoon = re.search(r"\d+pm|\b(pm|p m)\b", text)
-    later = afternoon or re.search("afternoon|evening|night", text)
+    later = afternoon or re.search("afternoon|evening", text) or _NIGHT.search(text)
     earlier = re.search(r"\d+am|\b(am|a m)\b|morning", text)
-    if "night" in text and (hour == 12 or hour < _MORNING) and not afternoon:
+    if _NIGHT.search(text) and (hour == 12 or hour < _MORNING) and not afternoon:
         return time(hour % 12, minute) if hour % 12 or minute else time(23, 59)
     if hour < 12 and (later or (not earlier and hour < 8)):
         hour += 12

@@ -24,6 +24,7 @@ _DECLINES = re.compile(
 )
 """Whoever says one of these may be polite and still not take what was offered."""
 _OR = re.compile(r"\b(?:or|otherwise|alternatively)\b", re.IGNORECASE)
+_AND = re.compile(r"\band\b", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -84,7 +85,7 @@ class Offers:
                     new[option.id] = words
             for name, words in new.items():
                 first = _is_first_choice(words, new.values(), utterance)
-                self._offered_ms[name] = utterance.start_ms if first else utterance.end_ms
+                self._offered_ms[name] = utterance.end_ms - (1 if first else 0)
                 events.append(self._moved(now_ms, name, "offered", "words", words))
             return events
         self._about |= {o.id for o in self.playbook.options if o.reasons and found(o.reasons, utterance)}
@@ -207,4 +208,7 @@ def _is_first_choice(words: str, offers: Collection[str], utterance: Utterance) 
     """Whether another offer follows behind an "or": thanks alone then take what was named last."""
     _, _, later = " ".join(word.text for word in utterance.words).partition(words)
     instead = _OR.search(later)
-    return instead is not None and any(other != words and other in later[instead.end() :] for other in offers)
+    if instead is None:
+        return False
+    choice = _AND.split(later[instead.end() :], maxsplit=1)[0]  # "within an hour or two and ..." offers both
+    return any(other != words and other in choice for other in offers)

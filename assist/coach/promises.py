@@ -66,6 +66,11 @@ _CONTACT_ALONE = re.compile(
     rf"revert to|revert back to) you|{_GIVE_A_CALL})\b(?! (?:through|that|what|how|why|an|a)\b)"
 )
 """What counts as a promise even without a time: M3 and M6 want one for it."""
+_PAST = re.compile(
+    r"\b(?:that|which|who|why|what|how|you|he|she|they|we|nobody|somebody|someone) (?:\w+ )?"
+    r"(?:was|were|came|come|made|took|had|got|sent|paid|placed|rang|left|bought|put|said|\w{2,}ed)\b"
+)
+"""Tells of what has happened: a part of the day that follows is that of then."""
 _DELEGATED = re.compile(_GETS)
 _TO_YOU = re.compile(
     rf"\b(?:{_CONTACT}|(?:call|ring|phone|email|text|message|contact)s you)\b"
@@ -103,6 +108,8 @@ def promises(utterance: Utterance) -> list[Promise]:
             continue
         stop = _stop(heard, begin)
         when = WHEN.search(heard.text, begin.end(), stop)
+        if when is not None and when["part"] and _PAST.search(heard.text, begin.end(), when.start()):
+            when = None  # "the parcel that was delivered in the morning"
         contact = _CONTACT_ALONE.match(heard.text, begin.start("does")) if begin["does"] else None
         if _HOLD.search(heard.text, begin.start(), stop) or (when is None and contact is None):
             continue

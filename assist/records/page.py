@@ -222,11 +222,11 @@ def _late(record: IncidentRecord) -> str:
 def _recovery(record: IncidentRecord) -> str:
     lines = []
     for run in record.recovery:
-        never = "never in this call" if run.result else "no end heard"
-        took = never if run.took_ms is None else f"{run.took_ms / 1000:.0f} s"
-        goal = run.limit_ms / 1000
         by = "a remedy accepted after " if run.by == "remedy" else ""
-        lines.append(f"from {clock(run.started_ms)}: {run.result or 'not ended'}, {by}{took} (goal {goal:.0f} s)")
+        never = {"missed": ", never in this call", "": ", no end heard"}.get(run.result, "")
+        took = never if run.took_ms is None else f", {by}{run.took_ms / 1000:.0f} s"
+        goal = run.limit_ms / 1000
+        lines.append(f"from {clock(run.started_ms)}: {run.result or 'not ended'}{took} (goal {goal:.0f} s)")
     return "; ".join(lines)
 
 

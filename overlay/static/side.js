@@ -92,7 +92,7 @@ function facts({ record: it, notes }) {
   const offered = it.plan.filter((option) => option.offered_ms != null).length;
   return [
     ["Result", last("outcome") || capital(it.outcome)],
-    run && ["Recovery", run.took_ms ? `${run.by === "remedy" ? "remedy accepted after " : ""}${Math.round(run.took_ms / 1000)} s, ${run.result} (goal ${run.limit_ms / 1000} s)` : `${run.result ? `${run.result}, never in this call` : "no end heard"} (goal ${run.limit_ms / 1000} s)`],
+    run && ["Recovery", run.took_ms ? `${run.by === "remedy" ? "remedy accepted after " : ""}${Math.round(run.took_ms / 1000)} s, ${run.result} (goal ${run.limit_ms / 1000} s)` : `${run.result === "missed" ? "missed, never in this call" : run.result || "no end heard"} (goal ${run.limit_ms / 1000} s)`],
     ["Given", given.join(", ") || (offered ? `${offered} offered, none accepted` : "nothing")],
     ["Root cause", last("root-cause") || it.root_cause || "not said yet"],
     ["At the end", capital(it.level_at_end)],
