@@ -308,10 +308,10 @@ def test_with_words_read_perfectly_the_level_follows_the_written_calls(part):
             assert ("recovering" in levels) == relieved, labelled.call
 
 
-def in_use(call):
-    """The rules, detectors and coach as shipped."""
+def in_use(call, detectors=None):
+    """The rules, detectors (or these) and coach as shipped."""
     started = CallStarted(0, call.call, "agent", "", "", "", "", "test", ("agent", "customer"), {})
-    return Session(started, build(RULES), Escalation(), Coach(BOOK, agent=AgentProfile("agent")))
+    return Session(started, detectors or build(RULES), Escalation(), Coach(BOOK, agent=AgentProfile("agent")))
 
 
 def test_the_rules_in_use_notice_the_written_escalations_and_leave_the_calm_calls_alone():
@@ -354,14 +354,9 @@ def test_nothing_is_measured_without_a_detector_that_fails(tmp_path):
     calls.write_text(call(turn(0, "good morning"), turn(4, "it is about my bill")).model_dump_json() + "\n")
     lines.write_text('{"speaker": "customer", "text": "hello"}\n{"speaker": "customer", "text": "boom"}\n')
 
-    def begin(each):
-        started = CallStarted(0, each.call, "agent", "", "", "", "", "eval", ("agent", "customer"), {})
-        coach = Coach(load_playbook("default", options=None), agent=AgentProfile("agent"))
-        return Session(started, [Failing()], Escalation(), coach)
-
     for path, place in ((calls, "call 'x'"), (lines, "line 'boom'")):
         with pytest.raises(AssistError, match=f"{place}.*detector failing stopped .KeyError") as refused:
-            evaluate_file(path, lambda: [Failing()], begin)
+            evaluate_file(path, lambda: [Failing()], lambda each: in_use(each, [Failing()]))
         assert refused.value.code == "detector-off" and "private" not in str(refused.value)
 
 

@@ -23,6 +23,10 @@ def said(text, id="c1", at=0, probability=1.0):
     return Utterance(id, Speaker.CUSTOMER, at, heard[-1].end_ms, heard)
 
 
+def demands_a_supervisor(rulebook, text):
+    return "supervisor_demand" in {signal.id for signal in PhraseDetector(rulebook).find(text)}
+
+
 def test_the_key_is_the_same_on_provisional_and_final_words(rulebook):
     judge = PhraseDetector(rulebook)
     early = Hypothesis("c1", Speaker.CUSTOMER, 0, words("i want your manager today and"), ())
@@ -89,7 +93,7 @@ def test_what_is_said_again_over_a_pause_is_judged_with_the_words_before_it(rule
     "text", ["No it is not 12 Mill St. Get me your manager", "he said it was Mill St. I want your manager"]
 )
 def test_the_full_stop_behind_a_street_ends_a_denial_and_what_is_told_of_others(rulebook, text):
-    assert "supervisor_demand" in {each.id for each in PhraseDetector(rulebook).find(text)}
+    assert demands_a_supervisor(rulebook, text)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,7 @@ def test_the_full_stop_behind_a_street_ends_a_denial_and_what_is_told_of_others(
     ],
 )
 def test_what_is_told_of_others_ends_where_the_speaker_says_what_they_want(rulebook, text, demanded):
-    assert ("supervisor_demand" in {each.id for each in PhraseDetector(rulebook).find(text)}) is demanded
+    assert demands_a_supervisor(rulebook, text) is demanded
 
 
 @pytest.mark.parametrize(
@@ -128,7 +132,7 @@ def test_what_is_told_of_others_ends_where_the_speaker_says_what_they_want(ruleb
     ],
 )
 def test_what_was_told_before_its_teller_is_not_what_comes_next(rulebook, text, demanded):
-    assert ("supervisor_demand" in {each.id for each in PhraseDetector(rulebook).find(text)}) is demanded
+    assert demands_a_supervisor(rulebook, text) is demanded
 
 
 @pytest.mark.parametrize(
@@ -150,7 +154,7 @@ def test_evidence_is_exact(rulebook):
 
 @pytest.mark.parametrize("text", ["get me your super visor", "give me a supervizor", "GET ME YOUR SUPERVISOR!"])
 def test_split_and_misheard_words_are_found(rulebook, text):
-    assert "supervisor_demand" in {s.id for s in PhraseDetector(rulebook).find(text)}
+    assert demands_a_supervisor(rulebook, text)
 
 
 @pytest.mark.parametrize(

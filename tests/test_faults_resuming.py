@@ -199,17 +199,13 @@ def test_a_clock_that_was_set_back_gives_no_negative_time(tmp_path):
     asyncio.run(run())
 
 
-async def cut(stage, data, copy):
-    """What a kill leaves on the disk: the data folder as it is in the middle of the call."""
+async def gone_on(stage, tmp_path):
+    """The call as a kill leaves it on the disk in its middle, taken up by another program."""
     await stage.written()
-    shutil.copytree(data, copy)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
     await stage.end()
     await stage.close()
-
-
-def going_on(stage, copy, **settings):
-    """The call cut short, taken up by another program."""
-    service, ears = open_service(copy, auto_pause=False, **settings)
+    service, ears = open_service(tmp_path / "b", auto_pause=False)
     source, heard = Source(), []
     _, task = service.resume(stage.call, source, listener=heard.append)
     return Stage(service, ears, source, stage.call, task, heard)
@@ -245,8 +241,7 @@ def test_no_card_of_a_call_that_goes_on_takes_the_place_of_an_earlier_one_in_the
         await before(stage)
         await stage.hear(said("I will leave a one star review, this is useless", stage.source.end_ms), ms=5_000)
         await quiet(stage, 70)
-        await cut(stage, tmp_path / "a", tmp_path / "b")
-        stage = going_on(stage, tmp_path / "b")
+        stage = await gone_on(stage, tmp_path)
         await stage.hear(said("I will sue you and my lawyer will write to you", stage.source.end_ms), ms=5_000)
         await stage.written()
         await stage.end()
@@ -265,8 +260,7 @@ def test_the_card_of_a_call_that_goes_on_is_still_the_agents_to_use(tmp_path):
         await unsettled(stage)
         await stage.hear(said("I want to cancel my contract today", 7_000), ms=4_000)
         card = stage.shown("prompt")
-        await cut(stage, tmp_path / "a", tmp_path / "b")
-        stage = going_on(stage, tmp_path / "b")
+        stage = await gone_on(stage, tmp_path)
         assert stage.shown("prompt") == card and card.id == "p2"
         act(stage, "used", card.id)
         assert stage.shown("prompt") is None
@@ -283,8 +277,7 @@ def test_a_call_that_goes_on_alerts_anew_when_its_alert_has_been_dealt_with(tmp_
         stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
         await unsettled(stage)
         await stage.hear(said("I want your manager now, this is useless, you idiot", 7_000), ms=5_000)
-        await cut(stage, tmp_path / "a", tmp_path / "b")
-        stage = going_on(stage, tmp_path / "b")
+        stage = await gone_on(stage, tmp_path)
         act(stage, "resolve", "a2", "took over", MARIA)
         await stage.hear(said("I know where you live and I will kill you", stage.source.end_ms), ms=5_000)
         assert [event.id for event in stage.heard if isinstance(event, AlertRaised)] == ["a3"]
@@ -301,8 +294,7 @@ def test_a_promise_of_a_call_that_goes_on_does_not_take_the_place_of_an_earlier_
         act(stage, "pause")
         act(stage, "resume")
         await stage.hear(said("I'll call the courier today", 2_500, Speaker.AGENT), ms=3_000)
-        await cut(stage, tmp_path / "a", tmp_path / "b")
-        stage = going_on(stage, tmp_path / "b")
+        stage = await gone_on(stage, tmp_path)
         await stage.hear(said("I'll send you a refund tomorrow", stage.source.end_ms, Speaker.AGENT), ms=3_000)
         await stage.end()
         promised = [each["what"] for each in stage.service.store.record(stage.call)["follow_ups"]]
@@ -319,8 +311,7 @@ def test_a_call_that_only_raised_voices_made_tense_goes_on_tense_for_its_coach_t
             for _ in range(seconds):
                 await stage.hear(*sustained(measure, 1, stage.source.end_ms))
         assert stage.shown("level").level == "tense"
-        await cut(stage, tmp_path / "a", tmp_path / "b")
-        stage = going_on(stage, tmp_path / "b")
+        stage = await gone_on(stage, tmp_path)
         await stage.hear(said("I am so sorry, I do apologise", stage.source.end_ms, Speaker.AGENT), ms=4_000)
         assert stage.shown("level").level == "tense"
         assert [event.by for event in stage.heard if isinstance(event, StepTicked)] == ["words"]
@@ -365,8 +356,7 @@ def test_the_clock_of_a_call_that_goes_on_is_that_of_its_log_and_what_is_missed_
         stage = await on_stage(tmp_path / "a", consent="unknown", auto_pause=False)
         await before(stage)
         clock = stage.shown("clock")
-        await cut(stage, tmp_path / "a", tmp_path / "b")
-        stage = going_on(stage, tmp_path / "b")
+        stage = await gone_on(stage, tmp_path)
         await quiet(stage, 1)
         assert stage.shown("level").level == "escalated" and stage.shown("clock") == clock
         for start_ms in range(stage.source.end_ms, stage.source.end_ms + 45_000, 5_000):
@@ -394,8 +384,7 @@ def test_the_cards_of_a_call_that_goes_on_are_counted_once_on_the_board(restarte
         act(stage, "wrong", stage.shown("prompt").id)
         assert counted() == (1, 1, True)
         if restarted:
-            await cut(stage, tmp_path / "a", tmp_path / "b")
-            stage = going_on(stage, tmp_path / "b")
+            stage = await gone_on(stage, tmp_path)
         else:
             stage.task.cancel()
             await asyncio.wait([stage.task])
@@ -438,8 +427,7 @@ def test_that_listening_goes_on_is_told_for_a_moment_and_what_lasts_as_long_as_i
         stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
         await quiet(stage, 2)
         stage.service.calls[stage.call].trouble(Trouble(2_000, "store-failed", "Nothing can be written."))
-        await cut(stage, tmp_path / "a", tmp_path / "b")
-        stage = going_on(stage, tmp_path / "b")
+        stage = await gone_on(stage, tmp_path)
         live = stage.service.calls[stage.call]
         live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is not judged."))
         assert stage.shown("notice/trouble").text == "Pace is not judged."

@@ -60,14 +60,21 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
     play(scene)
 
 
-def test_a_clock_that_a_remedy_has_stopped_is_named_so_beside_the_level() -> None:
+@pytest.mark.parametrize(
+    ("ended", "told"),
+    [
+        ({"result": "met", "took_ms": 4_700, "by": "remedy"}, "remedy accepted after 5 s, met (goal 60 s)"),
+        ({"result": "missed"}, "missed, never in this call (goal 60 s)"),
+    ],
+)
+def test_how_the_clock_ended_is_named_beside_the_level(ended: dict[str, object], told: str) -> None:
     async def scene() -> None:
         shelf = Shelf()
-        run = {"started_ms": 249_000, "limit_ms": 60_000, "result": "met", "took_ms": 4_700, "by": "remedy"}
+        run = {"started_ms": 249_000, "limit_ms": 60_000, **ended}
         shelf.records["2026-11-24-dana-1"] = incident(recovery=[run])
         async with stage(records=shelf) as here:
             page = await here.page("/review/2026-11-24-dana-1", width=1440, height=900)
-            await expect(page.locator("#side")).to_contain_text("remedy accepted after 5 s, met (goal 60 s)")
+            await expect(page.locator("#side")).to_contain_text(told)
 
     play(scene)
 
