@@ -86,26 +86,27 @@ def _real_day(text: str) -> str:
 
 
 class WrapUpFollowUpSet(_Said):
-    """What the agent says about one follow-up."""
+    """What the agent says about one follow-up; None: left as it is."""
 
     id: Name
-    done: bool
-    day: Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\d)?$"), AfterValidator(_real_day)] = Field(
-        "", description="ISO date; empty: as it was said"
+    done: bool | None = None
+    day: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(_real_day)] | None = Field(
+        None, description="ISO date"
     )
 
 
 class DoWrapUp(_Do):
-    """The agent keeps the wrap-up of a call that has ended. What is unchanged may be sent again."""
+    """The agent keeps the wrap-up of a call that has ended: what was changed on the page.
+
+    None: left as it is, which may be what somebody else has said since the page was drawn.
+    """
 
     do: Literal["wrap-up"]
-    outcome: str = Field("", max_length=120)
-    root_cause: str = Field("", max_length=120)
-    note: str = Field("", max_length=2000, description="empty: none, also where one was kept before")
-    contested: str = Field("", max_length=2000, description="why; empty: not contested")
-    follow_ups: list[WrapUpFollowUpSet] = Field(
-        default=[], max_length=50, description="those changed on the page: others may have marked the rest meanwhile"
-    )
+    outcome: str | None = Field(None, max_length=120, description="empty: as it was heard")
+    root_cause: str | None = Field(None, max_length=120, description="empty: as it was heard")
+    note: str | None = Field(None, max_length=2000, description="empty: none, also where one was kept before")
+    contested: str | None = Field(None, max_length=2000, description="why; empty: not contested")
+    follow_ups: list[WrapUpFollowUpSet] = Field(default=[], max_length=50)
 
 
 class DoAlert(_Do):

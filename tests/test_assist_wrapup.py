@@ -26,16 +26,18 @@ RECORD = fold(CALL)
 SETTINGS = Settings(data=Path("unused"))
 DANA = Identity("Dana", "agent")
 QA = Identity("Quinn", "qa")
-SAID = DoWrapUp.model_validate(
-    {
-        "do": "wrap-up",
-        "call": "k1",
-        "outcome": "remedy given",
-        "root_cause": "missed appointment",
-        "note": "Third visit was missed",
-        "contested": "I did not interrupt",
-        "follow_ups": [{"id": "f1", "done": False, "day": "2026-12-01"}],
-    }
+
+
+def wrap_up(**said):
+    return DoWrapUp.model_validate({"do": "wrap-up", "call": "k1", **said})
+
+
+SAID = wrap_up(
+    outcome="remedy given",
+    root_cause="missed appointment",
+    note="Third visit was missed",
+    contested="I did not interrupt",
+    follow_ups=[{"id": "f1", "done": False, "day": "2026-12-01"}],
 )
 
 
@@ -111,10 +113,7 @@ def test_keeping_it_twice_writes_nothing_twice_and_the_last_word_counts(store):
     before = store.reviews("k1")
     asyncio.run(desk.do(DANA, SAID))
     assert store.reviews("k1") == before
-    done = [{"id": "f1", "done": True}]
-    again = SAID.model_copy(update={"contested": "", "follow_ups": DoWrapUp.model_validate(
-        {"do": "wrap-up", "call": "k1", "follow_ups": done}).follow_ups})  # fmt: skip
-    asyncio.run(desk.do(DANA, again))
+    asyncio.run(desk.do(DANA, wrap_up(contested="", follow_ups=[{"id": "f1", "done": True}])))
     record = completed(RECORD, store.reviews("k1"))
     assert record.contested == "" and record.follow_ups[0].done and open_followups(store) == []
 
@@ -136,9 +135,38 @@ def test_an_emptied_note_is_out_of_the_record_and_off_every_page(store):
     asyncio.run(scene())
 
 
+def test_what_was_left_alone_stays_as_somebody_else_has_said_it_meanwhile(store):
+    async def scene():
+        desk = Desk(House(store))
+        await desk.do(DANA, SAID)
+        mark(store, ["k1/f1"], "Maria", done=True)
+        await desk.do(DANA, wrap_up(follow_ups=[{"id": "f1", "day": "2026-12-02"}]))
+        await desk.do(DANA, wrap_up(outcome="solved in the call"))
+
+    asyncio.run(scene())
+    record = completed(RECORD, store.reviews("k1"))
+    assert (record.follow_ups[0].done, record.follow_ups[0].day) == (True, "2026-12-02")
+    assert (record.outcome, record.root_cause) == ("solved in the call", "missed appointment")
+    assert record.contested == "I did not interrupt" and record.notes[-1].text == "Third visit was missed"
+
+
+def test_an_outcome_and_a_cause_that_are_taken_back_are_again_what_was_heard(store):
+    async def scene():
+        desk, library = Desk(House(store)), Library(store)
+        await desk.do(DANA, SAID)
+        await desk.do(DANA, wrap_up(outcome="", root_cause=""))
+        record = completed(RECORD, store.reviews("k1"))
+        assert (record.outcome, record.root_cause) == (RECORD.outcome, RECORD.root_cause)
+        for asked in (Filters(outcome=RECORD.outcome), Filters(root_cause=RECORD.root_cause)):
+            [line] = await library.search(QA, asked)
+            assert line.outcome == RECORD.outcome
+
+    asyncio.run(scene())
+
+
 def test_an_empty_wrap_up_takes_nothing_away():
     before = form(RECORD, [], SETTINGS)
-    assert changes(DoWrapUp(do="wrap-up", call="k1"), before, "Dana", "now") == []
+    assert changes(wrap_up(), before, "Dana", "now") == []
     assert before.follow_ups[0].day == "2026-11-27"  # "by Friday", said on a Tuesday
 
 

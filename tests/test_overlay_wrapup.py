@@ -29,10 +29,9 @@ def test_the_wrap_up_is_one_form_and_keeps_what_was_said() -> None:
             await page.get_by_role("button", name="Keep", exact=True).click()
             await here.doing(do="wrap-up")
             [said] = [do for _, do in here.done if isinstance(do, DoWrapUp)]
-            assert said.model_dump() == {
+            assert said.model_dump(exclude_unset=True) == {
                 "call": "c1",
                 "do": "wrap-up",
-                "outcome": "",
                 "root_cause": "missed appointment",
                 "note": "Third visit missed",
                 "contested": "I did not interrupt",
@@ -46,20 +45,35 @@ def test_the_wrap_up_is_one_form_and_keeps_what_was_said() -> None:
     play(scene)
 
 
-def test_only_promises_that_were_touched_are_told_and_each_time_it_is_kept() -> None:
+def test_only_what_was_touched_is_told_until_the_record_says_the_same() -> None:
     async def scene() -> None:
         async with stage() as here:
+            promise = {"id": "f1", "what": "call you back", "due": "by Friday", "day": "2026-11-27"}
             scenes.wrapping(here.hub)
             page = await here.page("/agent/dana")
             keep, done = page.get_by_role("button", name="Keep", exact=True), page.get_by_label("Done: call you back")
-            for touch, note in ((None, "one"), (done.check, "two"), (done.uncheck, "three")):
-                if touch is not None:
-                    await touch()
-                await page.get_by_label("Note").fill(note)
+
+            async def kept() -> dict[str, object]:
+                before = len(here.done)
                 await keep.click()
-                await here.doing(do="wrap-up", note=note)
-            told = [[each.done for each in do.follow_ups] for _, do in here.done if isinstance(do, DoWrapUp)]
-            assert told == [[], [True], [False]]
+                await here.until(lambda done: len(done) > before)
+                return here.done[-1][1].model_dump(exclude_unset=True, exclude={"do", "call"})
+
+            await page.get_by_label("Due: call you back").fill("2026-12-01")
+            await page.get_by_label("Note").fill("one")
+            assert await kept() == {"note": "one", "follow_ups": [{"id": "f1", "day": "2026-12-01"}]}
+            # Maria has marked the promise done and named a cause meanwhile: it is shown, and not told back.
+            marked = [promise | {"day": "2026-12-01", "done": True}]
+            scenes.wrapping(here.hub, kept=True, note="one", follow_ups=marked, root_cause="missed appointment")
+            await expect(done).to_be_checked()
+            await expect(page.get_by_label("Root cause")).to_have_value("missed appointment")
+            await page.get_by_label("Outcome").fill("solved in the call")
+            assert await kept() == {"outcome": "solved in the call", "follow_ups": []}
+            await done.uncheck()  # nothing has come back yet: the outcome is told again
+            undone = [{"id": "f1", "done": False}]
+            assert await kept() == {"outcome": "solved in the call", "follow_ups": undone}
+            await page.get_by_label("Note").fill("")
+            assert (await kept())["note"] == ""
 
     play(scene)
 

@@ -31,6 +31,7 @@ def records_list(
     config: ConfigOption = None,
 ) -> None:
     """Finished calls, newest first; an id begins with the day and the time at which its call began."""
+    from assist.store.rows import last_said
     from assist.store.searching import RecordQuery
     from assist.wording import clock
 
@@ -40,12 +41,11 @@ def records_list(
     store.close()
     table = listing("Call", "Agent", "Level reached", "Outcome", "Signals", "Length")
     for digest in found:
-        outcomes = [review.text for review in said.get(digest["call"], ()) if review.kind == "outcome"]
         table.add_row(
             digest["call"],
             digest["agent"],
             digest["level_reached"],
-            outcomes[-1] if outcomes else digest["outcome"],
+            last_said(said.get(digest["call"], ())).get(("outcome", "")) or digest["outcome"],
             str(sum(signal["times"] for signal in digest["signals"])),
             clock(digest["duration_ms"]),
         )

@@ -85,21 +85,19 @@ def changes(said: doing.DoWrapUp, before: messages.WrapUp, who: str, at: str) ->
     """What a wrap-up says that was not so before; keeping the same twice writes nothing twice."""
     found = []
 
-    def add(kind: str, target: str, now: str, was: str) -> None:
-        if now != was:
-            found.append(Review(at, who, kind, target, now))
+    def add(kind: str, target: str, now: str | None, was: str) -> None:
+        if now is not None and now.strip() != was:
+            found.append(Review(at, who, kind, target, now.strip()))
 
-    if said.outcome.strip():
-        add("outcome", "", said.outcome.strip(), before.outcome)
-    if said.root_cause.strip():
-        add("root-cause", "", said.root_cause.strip(), before.root_cause)
-    add("note", "", said.note.strip(), before.note)
-    add("contest", "", said.contested.strip(), before.contested)
+    add("outcome", "", said.outcome, before.outcome)
+    add("root-cause", "", said.root_cause, before.root_cause)
+    add("note", "", said.note, before.note)
+    add("contest", "", said.contested, before.contested)
     known = {each.id: each for each in before.follow_ups}
     for each in said.follow_ups:
         was = known.get(each.id)
         if was is not None:
-            add("follow-up", each.id, "done" if each.done else "open", "done" if was.done else "open")
-            if each.day:
-                add("due", each.id, each.day, was.day)
+            if each.done is not None:
+                add("follow-up", each.id, "done" if each.done else "open", "done" if was.done else "open")
+            add("due", each.id, each.day, was.day)
     return found

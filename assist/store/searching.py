@@ -52,10 +52,10 @@ def matching(column: Any, query: RecordQuery) -> Select[Any]:
     if query.before:
         wanted = wanted.where(records.c.started_at < query.before)
     if query.root_cause:
-        own = func.json_extract(digests.c.body, "$.root_cause")
-        wanted = wanted.where(func.coalesce(_said("root-cause"), own).contains(query.root_cause, autoescape=True))
+        said = func.coalesce(func.nullif(_said("root-cause"), ""), func.json_extract(digests.c.body, "$.root_cause"))
+        wanted = wanted.where(said.contains(query.root_cause, autoescape=True))
     if query.outcome:
-        said = func.coalesce(_said("outcome"), records.c.outcome)
+        said = func.coalesce(func.nullif(_said("outcome"), ""), records.c.outcome)
         wanted = wanted.where(said.contains(query.outcome, autoescape=True))
     if query.signal:
         wanted = wanted.where(records.c.signal_ids.contains(f" {query.signal} ", autoescape=True))

@@ -4,41 +4,53 @@ import { h, put, refill, write } from "./shared.js";
 
 let drawnFor = ""; // the call whose form is on screen: what is being typed is never drawn over
 let unkept = null; // sends what has been typed and not yet kept; null where there is nothing
+let follow = null; // brings the form up to what the record now says, but for what was typed
 let quiet = 0; // timer of the quiet minute
 
 /**
  * Draws the wrap-up into `place`.
- * @param wrapup the room's `wrapup`, @param ended the room's `ended`, @param act sends what the agent does (returns nothing)
+ * @param wrapup the room's `wrapup`, @param ended the room's `ended`, @param act sends what the agent does; says whether it went
  */
 export function drawWrapUp(place, wrapup, ended, act) {
   if (drawnFor === wrapup.call && place.querySelector("form.wrap")) {
     write(place.querySelector("[role=status]"), wrapup.kept ? "Kept in the record" : "");
-    return;
+    return follow(wrapup);
   }
   drawnFor = wrapup.call;
-  const outcome = field("Outcome", "wrap-outcome", wrapup.kept ? wrapup.outcome : "", wrapup.outcomes, wrapup.outcome);
-  const cause = field("Root cause", "wrap-cause", wrapup.root_cause, wrapup.root_causes);
+  const outcome = field("Outcome", "wrap-outcome", wrapup.outcomes, wrapup.outcome);
+  const cause = field("Root cause", "wrap-cause", wrapup.root_causes);
   const note = h("textarea", { id: "wrap-note", rows: 2, maxlength: 2000, placeholder: "What should be remembered?" });
-  note.value = wrapup.note;
-  const why = h("input", { type: "text", maxlength: 2000, "aria-label": "What was wrong", placeholder: "What was wrong?", hidden: wrapup.contested ? null : true });
-  why.value = wrapup.contested === "contested" ? "" : wrapup.contested;
+  const why = h("input", { type: "text", maxlength: 2000, "aria-label": "What was wrong", placeholder: "What was wrong?", hidden: true });
   const contest = h("input", { type: "checkbox", onchange: () => { why.hidden = !contest.checked; } });
-  contest.checked = wrapup.contested !== "";
-  const touched = new Set(); // the others may have been marked by somebody else since this was drawn
-  const promises = wrapup.follow_ups.map((each) => {
-    const done = h("input", { type: "checkbox", "aria-label": `Done: ${each.what}` });
-    done.checked = each.done;
-    const day = h("input", { type: "date", "aria-label": `Due: ${each.what}` });
-    day.value = each.day;
-    return { id: each.id, done, day, row: h("li", { oninput: () => touched.add(each.id) }, h("label", {}, done, ` ${each.what}`), h("span", { class: "second small" }, each.due), day) };
+  const contesting = h("div", { class: "contest" }, h("label", {}, contest, " The machine got this wrong (QA will see that you contest it)"), why);
+  const own = [
+    answer(outcome.node, "outcome", text(outcome.input), (now) => (now.kept ? now.outcome : "")),
+    answer(cause.node, "root_cause", text(cause.input), (now) => now.root_cause),
+    answer(note, "note", text(note), (now) => now.note),
+    answer(contesting, "contested", {
+      read: () => (contest.checked ? why.value.trim() || "contested" : ""),
+      draw: (said) => {
+        contest.checked = said !== "";
+        why.hidden = !contest.checked;
+        why.value = said === "contested" ? "" : said;
+      },
+    }, (now) => now.contested),
+  ];
+  const promises = wrapup.follow_ups.map(({ id, what, due }) => {
+    const done = h("input", { type: "checkbox", "aria-label": `Done: ${what}` });
+    const day = h("input", { type: "date", "aria-label": `Due: ${what}` });
+    const now = (form) => form.follow_ups.find((each) => each.id === id);
+    const said = [
+      answer(done, "done", { read: () => done.checked, draw: (is) => { done.checked = is; } }, (form) => now(form)?.done),
+      answer(day, "day", { ...text(day), read: () => day.value || undefined }, (form) => now(form)?.day || undefined), // a day is not taken back
+    ];
+    return { id, said, row: h("li", {}, h("label", {}, done, ` ${what}`), h("span", { class: "second small" }, due), day) };
   });
+  follow = (now) => [...own, ...promises.flatMap((each) => each.said)].forEach((each) => each.follow(now));
+  follow(wrapup);
   const keep = () => {
-    unkept = null;
-    act({
-      do: "wrap-up", call: wrapup.call, outcome: outcome.input.value.trim(), root_cause: cause.input.value.trim(), note: note.value.trim(),
-      contested: contest.checked ? why.value.trim() || "contested" : "",
-      follow_ups: promises.filter((each) => touched.has(each.id)).map((each) => ({ id: each.id, done: each.done.checked, day: each.day.value })),
-    });
+    const follow_ups = promises.filter(({ said }) => said.some((each) => each.touched)).map(({ id, said }) => ({ id, ...changed(said) }));
+    if (act({ do: "wrap-up", call: wrapup.call, ...changed(own), follow_ups })) unkept = null;
   };
   const form = h("form", {
     class: "wrap", "aria-label": "Wrap-up", oninput: () => { unkept = keep; },
@@ -49,7 +61,7 @@ export function drawWrapUp(place, wrapup, ended, act) {
   wrapup.reset_s > 0 && reset(wrapup.reset_s),
   outcome.node, cause.node,
   h("label", { class: "field" }, h("span", {}, "Note"), note),
-  h("div", { class: "contest" }, h("label", {}, contest, " The machine got this wrong (QA will see that you contest it)"), why),
+  contesting,
   promises.length > 0 && h("fieldset", {}, h("legend", {}, "Promised in this call"), h("ul", {}, promises.map((each) => each.row))),
   h("div", { class: "acts" },
     h("button", { class: "btn main" }, "Keep"),
@@ -62,12 +74,27 @@ export function drawWrapUp(place, wrapup, ended, act) {
 export function leaveWrapUp() {
   drawnFor = "";
   unkept?.();
+  unkept = null;
 }
 
+// One answer of the form: what it reads, how it is drawn, and what the record says. What was touched is sent until the
+// record says the same, and nothing else is: somebody else may have changed the rest since it was drawn.
+function answer(node, name, { read, draw }, recorded) {
+  const self = { name, read, touched: false, follow: (wrapup) => {
+    const now = recorded(wrapup);
+    if (read() === now) self.touched = false;
+    else if (!self.touched && now !== undefined) draw(now);
+  } };
+  node.addEventListener("input", () => { self.touched = true; });
+  return self;
+}
+
+const text = (input) => ({ read: () => input.value.trim(), draw: (said) => { input.value = said; } });
+const changed = (answers) => Object.fromEntries(answers.filter((each) => each.touched).map((each) => [each.name, each.read()]));
+
 // A text field with suggestions: one of the team's words, or one's own.
-function field(name, id, value, choices, heard = "") {
+function field(name, id, choices, heard = "") {
   const input = h("input", { type: "text", id, list: `${id}-list`, maxlength: 120, placeholder: heard ? `${heard}, as far as was heard` : "choose, or type your own" });
-  input.value = value;
   const list = h("datalist", { id: `${id}-list` }, choices.map((choice) => h("option", { value: choice })));
   return { input, node: h("label", { class: "field" }, h("span", {}, name), input, list) };
 }
