@@ -53,6 +53,10 @@ MILD_CUES = frozenset(("swearing", "time_pressure"))
 """Ids whose notes are cues of their own: mild swearing and being in a hurry. A note of any other id is something that
 was asked for or only mentioned ("my lawyer is Mrs Osei"): it adds its points but is no second kind of cue."""
 
+WHOLE_NOTES = frozenset(("upset",))
+"""Ids whose notes weigh as much as their clear findings: `upset` is heard in the caller, not in words that might only
+be mentioned. A note of it makes the call tense; a card and the way to escalated need more."""
+
 SUPPORT_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
         "complaint": 17.0,
@@ -99,7 +103,8 @@ class EscalationSettings:
     support: Mapping[str, float] = field(default_factory=lambda: SUPPORT_WEIGHTS)
     relief: Mapping[str, float] = field(default_factory=lambda: RELIEF)
     note_share: float = 0.33
-    """Share of the weight that a finding of NOTE severity has: two mild ones of different kinds stay below tense."""
+    """Share of the weight that a finding of NOTE severity has, but for `WHOLE_NOTES`: two mild ones of different kinds
+    stay below tense."""
     repeat_shares: tuple[float, ...] = (1.0, 0.35, 0.2, 0.1)
     """Share of the strongest, second, third ... utterance of the same id; later ones add nothing."""
     hold_ms: int = 20_000
@@ -290,11 +295,13 @@ class Escalation:
         return score
 
     def _is_carried(self) -> bool:
-        """Whether something clear was said: a cue that is more than noted, or a plain complaint."""
+        """Whether something clear was said: a cue that is more than noted, or that the caller is displeased or upset."""
         return any(
             self._points(signal) >= self.settings.cue_least
             for signal in self._found.values()
-            if signal.id == "complaint" or (signal.id in self.settings.words and signal.severity >= Severity.HELP)
+            if signal.id == "complaint"
+            or signal.id in WHOLE_NOTES
+            or (signal.id in self.settings.words and signal.severity >= Severity.HELP)
         )
 
     def _clear(self) -> set[str]:
@@ -353,7 +360,8 @@ class Escalation:
         if signal.id in at.words:
             if signal.speaker is Speaker.AGENT:
                 return 0.0
-            return at.words[signal.id] * (at.note_share if signal.severity is Severity.NOTE else 1.0)
+            partly = signal.severity is Severity.NOTE and signal.id not in WHOLE_NOTES
+            return at.words[signal.id] * (at.note_share if partly else 1.0)
         return at.support.get(signal.id, 0.0)
 
     def _fade(self, signal: Signal) -> float:

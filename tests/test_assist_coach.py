@@ -75,6 +75,12 @@ def test_words_lead_and_tone_only_supports():
     assert prompt.play == "supervisor-demand"
 
 
+@pytest.mark.parametrize(("severity", "cards"), [(Severity.NOTE, 0), (Severity.HELP, 1)])
+def test_a_call_that_is_tense_because_somebody_was_noted_to_be_upset_gets_no_card(severity, cards):
+    because = [signal("upset", 9_500, severity=severity), signal("negative_sentiment", 9_500)]
+    assert len(of(turn(coach(), 10_000, Level.TENSE, because=because), PromptShown)) == cards
+
+
 def test_urgent_comes_in_a_calm_call_and_stays():
     subject = coach()
     [prompt] = of(subject.hear(1_000, [signal("vulnerable", 1_000, severity=Severity.URGENT)], None), PromptShown)
