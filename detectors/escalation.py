@@ -295,7 +295,7 @@ class Escalation:
         return score
 
     def _is_carried(self) -> bool:
-        """Whether something clear was said: a cue that is more than noted, or that the caller is displeased or upset."""
+        """Whether something clear was said: a cue that is more than noted, that they are displeased or upset."""
         return any(
             self._points(signal) >= self.settings.cue_least
             for signal in self._found.values()
