@@ -14,7 +14,7 @@ _FRIENDLY = re.compile(
     r"""\b(?:
     (?<!no\ )(?:thanks|thank\ you)(?!\ for\ nothing)|thankful|cheers|ta|haha|ha
     |phew|happy\ days|well\ done|no\ (?:rush|hurry|worries|bother|panic)
-    |no\ problem|makes\ sense|good\ to\ (?:hear|know)|good\ stuff|oh\ good
+    |no\ problem(?!\ [a-z]+ing\b)|makes\ sense|good\ to\ (?:hear|know)|good\ stuff|oh\ good
     |that\ is\ (?:very\ |so\ |really\ )?(?:kind|nice|good|fair|fine|generous|quick|helpful|decent)
     |so\ kind|(?:good|kind|nice|decent)\ of\ you|you\ (?:little\ )?beauty|i\ appreciate
     |you\ are\ (?:a\ |an\ |too\ |so\ |very\ |really\ |all\ so\ )?(?:(?!not\b|no\b|never\b|hardly\b)\w+\ )?

@@ -242,6 +242,8 @@ def test_the_customer_promises_nothing():
         ("tomorrow night at 12:30", "2026-11-26T00:30+00:00"),
         ("on Friday night at half past twelve", "2026-11-28T00:30+00:00"),
         ("by midnight on Friday", "2026-11-27T23:59+00:00"),
+        ("by twelve midnight on Friday", "2026-11-27T23:59+00:00"),
+        ("at twelve noon on Friday", "2026-11-27T12:00+00:00"),
         ("in about twenty minutes", "2026-11-24T10:20+00:00"),
         ("in just under an hour", "2026-11-24T11:00+00:00"),
         ("in twenty two minutes", "2026-11-24T10:22+00:00"),

@@ -338,6 +338,7 @@ def test_a_cue_among_friendly_words_is_only_noted(rulebook, turns, severity):
         "I'm not joking, get me your manager",
         "I am not even kidding, get me your manager",
         "No joking, get me your manager",
+        "I have no problem waiting, get me your manager",
         "You are joking, get me your manager",
         "You must be joking. Get me your manager",
         "Are you kidding me, get me your manager",

@@ -259,6 +259,7 @@ def _ordinal(text: str) -> int:
 
 
 def _hour(text: str) -> time | None:
+    text = re.sub(r"\b(?:twelve|12) (?=noon|midday|midnight)", "", text)
     found = re.search(
         rf"\b(?:(?:at|by|before|after|around|about|between) (?P<hour>{_HOUR})|noon|midday|midnight)(?= |$)", text
     )
