@@ -243,7 +243,7 @@ def test_a_call_stays_tense_no_longer_than_something_clear_was_said():
     ],
 )
 def test_what_is_pressed_again_after_an_answer_escalates(again, level):
-    """M8: "I'll call my guy", an understanding answer, and still "I play golf with your director"."""
+    """As in "I'll call my guy", an understanding answer, and still "I play golf with your director"."""
     escalation = Escalation()
     answers = [found("apology", 7000), found("empathy", 8000), found("ownership", 9000)]
     course(escalation, [found("influence_claim", 5000), *answers, again], 13_000)

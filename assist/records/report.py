@@ -1,4 +1,4 @@
-"""The prevention report (method M11): what went wrong, how often, what it cost, what worked, week by week. Pure.
+"""The prevention report: what went wrong, how often, what it cost, what worked, week by week. Pure.
 
 It counts calls, never people: no agent is named, and a team is shown only from five agents up. Where teams are left
 out, enough others are pooled with them that no figure can be had by taking the shown ones from the total; those are not
