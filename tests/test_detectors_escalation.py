@@ -9,8 +9,6 @@ from audio.events import Speaker
 from detectors.escalation import RELIEF, SUPPORT_WEIGHTS, WORD_WEIGHTS, Escalation, EscalationSettings
 from detectors.signals import AGENT_STEPS, SIGNAL_IDS, Evidence, Level, Severity, Signal
 
-CALMER_THAN = [Level.CALM, Level.TENSE, Level.ESCALATED]
-
 
 def found(
     name, at_ms, severity=Severity.HELP, strength=0.9, utterance=None, lasts_ms=800, speaker=None, rule=None, start=None

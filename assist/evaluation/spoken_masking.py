@@ -15,7 +15,7 @@ import random
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,14 +61,7 @@ class Spoken:
     """Provisional texts with three digit-bearing words and more in sight, all numbers together."""
 
 
-def measure_spoken(
-    recogniser: Recogniser,
-    numbers: int,
-    *,
-    voices: Sequence[str] = VOICES,
-    seed: int = 3,
-    progress: Callable[[int], None] = lambda _: None,
-) -> Spoken:
+def measure_spoken(recogniser: Recogniser, numbers: int, *, voices: Sequence[str] = VOICES) -> Spoken:
     """Read that many card numbers to the recogniser, half of them after the agent's question.
 
     Raises:
@@ -82,7 +75,7 @@ def measure_spoken(
     scheduler = Scheduler(recogniser, 1)
     none = few = said = seen = leaks = 0
     try:
-        for n, (voice, text) in enumerate(_texts(numbers, voices, random.Random(seed))):
+        for n, (voice, text) in enumerate(_texts(numbers, voices, random.Random(3))):
             redactor = Redactor()
             if n % 2 == 0:
                 redactor.settled(_QUESTION)
@@ -90,7 +83,6 @@ def measure_spoken(
             said, seen, leaks = said + before, seen + after, leaks + partial
             none += after == 0
             few += after < LEAK
-            progress(n + 1)
     finally:
         scheduler.close()
     return Spoken(numbers, none, wilson(none, numbers), few, said, seen, leaks)

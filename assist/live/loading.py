@@ -97,11 +97,6 @@ def load_recogniser(settings: Settings, console: Console, *, apart: bool = False
         return start(sphinx), line
 
 
-def ready(recogniser: Recogniser, line: str, workers: int) -> Hearing:
-    """A loaded recogniser behind one scheduler for all calls."""
-    return heard_by(Scheduler(recogniser, workers), line)
-
-
 def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: Room | None = None) -> Hearing:
     """What gives every call its listener at this scheduler; without a recogniser they share the room."""
     room = room or Room(0)
