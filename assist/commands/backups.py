@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +21,8 @@ def backup(
     """Copy the store to one file, also while calls are live."""
     from assist.store.backups import write_backup
 
-    store = store_of(load_settings(config, data=data))
-    try:
+    with closing(store_of(load_settings(config, data=data))) as store:
         size = write_backup(store, out)
-    finally:
-        store.close()
     console.print(f"written: {out} ({size / 1e6:.1f} MB); put it back with: assist restore {out}", markup=False)
 
 
