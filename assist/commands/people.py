@@ -36,7 +36,7 @@ def users_add(
         audit = open_audit(store.people, settings.data)
         add_user(store.people, name, role, _password(password_stdin))
         audit.by_command("user-added", name, role)
-    console.print(f"{name} can log in as {role}", markup=False)
+    console.print(f"{name} can log in as {role}")
 
 
 @users_app.command("list")
@@ -60,7 +60,7 @@ def users_remove(name: UserArgument, data: DataOption = None, config: ConfigOpti
         audit = open_audit(store.people, settings.data)
         name = remove_user(store.people, name)
         audit.by_command("user-removed", name)
-    console.print(f"{name} can no longer log in", markup=False)
+    console.print(f"{name} can no longer log in")
 
 
 @users_app.command("passwd")
@@ -76,7 +76,7 @@ def users_passwd(
         audit = open_audit(store.people, settings.data)
         set_password(store.people, name, _password(password_stdin))
         audit.by_command("user-password", name)
-    console.print(f"{name} has another password", markup=False)
+    console.print(f"{name} has another password")
 
 
 @users_app.command("role")
@@ -95,7 +95,7 @@ def users_role(
         audit = open_audit(store.people, settings.data)
         set_role(store.people, name, role)
         audit.by_command("user-role", name, role)
-    console.print(f"{name} is {role} now", markup=False)
+    console.print(f"{name} is {role} now")
 
 
 @app.command()

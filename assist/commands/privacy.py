@@ -58,7 +58,7 @@ def privacy_export(
         export(store, chosen, out, settings.data)
         for call in chosen:
             audit.by_command("export", call)
-    console.print(f"written: {out} ({len(chosen)} calls)", markup=False)
+    console.print(f"written: {out} ({len(chosen)} calls)")
 
 
 @privacy_app.command("erase")
@@ -106,7 +106,7 @@ def privacy_hold(
         audit = open_audit(store.people, settings.data)
         store.hold(Hold(call, system_user(), why, stamp())).result()
         audit.by_command("hold", call, why)
-    console.print(f"{call} is on hold: {why}", markup=False)
+    console.print(f"{call} is on hold: {why}")
 
 
 @privacy_app.command("release")
@@ -121,7 +121,7 @@ def privacy_release(call: CallArgument, data: DataOption = None, config: ConfigO
         audit = open_audit(store.people, settings.data)
         store.release(call).result()
         audit.by_command("release", call)
-    console.print(f"{call} is no longer on hold", markup=False)
+    console.print(f"{call} is no longer on hold")
 
 
 @privacy_app.command("measure")
@@ -181,7 +181,7 @@ def retention_show(data: DataOption = None, config: ConfigOption = None) -> None
     table.add_row("store put aside by a restore", f"{keep.transcript_days} days", str(len(found.stores)))
     console.print(table)
     for hold in holds:
-        console.print(f"on hold: {hold.call} ({hold.by}, {hold.at[:10]}): {hold.why}", markup=False)
+        console.print(f"on hold: {hold.call} ({hold.by}, {hold.at[:10]}): {hold.why}")
 
 
 @retention_app.command("run")

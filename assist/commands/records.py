@@ -105,7 +105,7 @@ def records_export(
         typer.echo(text_of(records, form or "json"), nl=False)
         return
     files = export(records, out, form)
-    console.print(f"written: {out}" + (f" ({files} files)" if files != 1 else ""), markup=False)
+    console.print(f"written: {out}" + (f" ({files} files)" if files != 1 else ""))
 
 
 @records_app.command("columns")
@@ -138,7 +138,7 @@ def records_verify(
     from assist.records.seal import verified
 
     with closing(store_of(load_settings(config, data=data))) as store:
-        console.print(verified(store, call, record), markup=False)
+        console.print(verified(store, call, record))
 
 
 @app.command()
@@ -165,4 +165,4 @@ def followups(
     console.print(table)
     if ical is not None:
         write_calendar(found, ical)
-        console.print(f"written: {ical}", markup=False)
+        console.print(f"written: {ical}")
