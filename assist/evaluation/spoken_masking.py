@@ -9,8 +9,6 @@ nothing can mask; what counts here is whether digits are left.
 
 from __future__ import annotations
 
-import asyncio
-import math
 import random
 import shutil
 import subprocess
@@ -25,10 +23,10 @@ from assist.errors import AssistError
 from assist.evaluation.figures import Figure, wilson
 from assist.evaluation.spoken_numbers import bears_digits, card, digits, doubled, groups, pairs
 from assist.privacy.redaction import Redactor
+from assist.sound import whole
 from audio.events import SAMPLE_RATE, Chunk, Hypothesis, Pcm, Speaker, Utterance, Word
 from audio.listener import Listener
 from audio.recogniser import Recogniser
-from audio.recording import open_recording
 from audio.scheduling import Scheduler
 
 VOICES = ("flite:slt", "flite:rms", "flite:awb", "flite:kal16")
@@ -112,14 +110,9 @@ def spoken(voice: str, text: str) -> Pcm:
             "festival": ["text2wave", "-eval", f"(voice_{name})", "-o", str(path)],
         }[program]
         subprocess.run(command, input=text.encode(), check=True, capture_output=True)
-        pcm = asyncio.run(_read(path))
+        pcm = whole(path, mono=Speaker.CUSTOMER)[Speaker.CUSTOMER]
     loud = float(np.abs(pcm).max()) or 1.0
     return np.concatenate([pcm * (0.5 / loud), np.zeros(SAMPLE_RATE, np.float32)]).astype(np.float32)
-
-
-async def _read(path: Path) -> Pcm:
-    source = open_recording(path, mono=Speaker.CUSTOMER, speed=math.inf)
-    return np.concatenate([item.channels[Speaker.CUSTOMER] async for item in source if isinstance(item, Chunk)])
 
 
 def _digits_seen(scheduler: Scheduler, redactor: Redactor, pcm: Pcm) -> tuple[int, int, int]:
