@@ -16,8 +16,9 @@ from typing import Any
 
 from assist.errors import AssistError
 from assist.records.followups import is_open
-from assist.records.trends import CALMER, DONE, NOT_SAID, monday
+from assist.records.trends import DONE, NOT_SAID, monday
 from assist.store.rows import Review, last_said
+from detectors.signals import CALMER
 
 LEAST_AGENTS = 5
 """Aggregates of fewer people are figures about persons."""
