@@ -168,7 +168,7 @@ class StepTicked:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """The recovery clock (Tschohl's 60 seconds): "started", "met" or "missed" or "stopped".
+    """The recovery clock (Tschohl's 60 seconds): started, met, missed or stopped.
 
     One that was running when consent came is started again then, with `took_ms` of it gone.
     """

@@ -15,7 +15,7 @@ was said. How it adds up:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from audio.events import Speaker
@@ -99,9 +99,6 @@ class EscalationSettings:
     scripts in tests/data/calls/dev; the held-out scripts were used for measuring only.
     """
 
-    words: Mapping[str, float] = field(default_factory=lambda: WORD_WEIGHTS)
-    support: Mapping[str, float] = field(default_factory=lambda: SUPPORT_WEIGHTS)
-    relief: Mapping[str, float] = field(default_factory=lambda: RELIEF)
     note_share: float = 0.33
     """Share of the weight that a finding of NOTE severity has, but for `WHOLE_NOTES`: two mild ones of different kinds
     stay below tense."""
@@ -151,8 +148,9 @@ class EscalationSettings:
 class Escalation:
     """The level of one call. Feed it in the order of call time; each method returns the change it caused, or None."""
 
-    def __init__(self, settings: EscalationSettings | None = None) -> None:
-        self.settings = settings or EscalationSettings()
+    settings = EscalationSettings()
+
+    def __init__(self) -> None:
         self.level = Level.CALM
         self.score = 0.0
         self._found: dict[str, Signal] = {}
@@ -211,12 +209,12 @@ class Escalation:
         self._now_ms = max(self._now_ms, now_ms)
         horizon = self._now_ms - self.settings.forget_ms
         self._found = {key: signal for key, signal in self._found.items() if signal.at_ms > horizon}
-        reliefs = [signal for signal in self._found.values() if signal.id in self.settings.relief]
+        reliefs = [signal for signal in self._found.values() if signal.id in RELIEF]
         self._reliefs = tuple(sorted(reliefs, key=lambda signal: (signal.at_ms, signal.key)))
         self._again = {}
         for signal in self._found.values():
             theirs = signal.speaker is not Speaker.AGENT and signal.severity >= Severity.HELP
-            if theirs and signal.id in self.settings.words:
+            if theirs and signal.id in WORD_WEIGHTS:
                 self._again[signal.id] = max(signal.at_ms, self._again.get(signal.id, 0))
         self.score = self._sum()
 
@@ -260,7 +258,7 @@ class Escalation:
         """A word cue of weight that was said after the call had begun to recover."""
         return any(
             signal.at_ms > self._since_ms
-            and signal.id in self.settings.words
+            and signal.id in WORD_WEIGHTS
             and signal.severity >= Severity.HELP
             and signal.speaker is not Speaker.AGENT
             for signal in self._found.values()
@@ -279,10 +277,10 @@ class Escalation:
     def _raw(self) -> float:
         """Everything added up under the caps for calls without words and with one kind of cue."""
         at = self.settings
-        cues = self._by_kind(at.words)
+        cues = self._by_kind(WORD_WEIGHTS)
         words, voice = self._diminished(cues), self._voice()
         core = words + voice
-        score = core + min(self._diminished(self._by_kind(at.support)), at.support_most)
+        score = core + min(self._diminished(self._by_kind(SUPPORT_WEIGHTS)), at.support_most)
         said = self._clear()
         clear = {kind: points for kind, points in cues.items() if kind in said}
         kinds = sum(max(points) >= at.cue_least for points in clear.values()) + (voice >= at.cue_least)
@@ -301,7 +299,7 @@ class Escalation:
             for signal in self._found.values()
             if signal.id == "complaint"
             or signal.id in WHOLE_NOTES
-            or (signal.id in self.settings.words and signal.severity >= Severity.HELP)
+            or (signal.id in WORD_WEIGHTS and signal.severity >= Severity.HELP)
         )
 
     def _clear(self) -> set[str]:
@@ -357,12 +355,12 @@ class Escalation:
         at = self.settings
         if signal.id == "raised_voice":
             return at.voice
-        if signal.id in at.words:
+        if signal.id in WORD_WEIGHTS:
             if signal.speaker is Speaker.AGENT:
                 return 0.0
             partly = signal.severity is Severity.NOTE and signal.id not in WHOLE_NOTES
-            return at.words[signal.id] * (at.note_share if partly else 1.0)
-        return at.support.get(signal.id, 0.0)
+            return WORD_WEIGHTS[signal.id] * (at.note_share if partly else 1.0)
+        return SUPPORT_WEIGHTS.get(signal.id, 0.0)
 
     def _fade(self, signal: Signal) -> float:
         """Share left of a finding: full during the hold, then halving; shrunk by every relief heard after it."""
@@ -377,12 +375,12 @@ class Escalation:
             if relief.at_ms - counted.get(relief.id, -at.relief_once_ms) >= at.relief_once_ms:
                 counted[relief.id] = relief.at_ms
                 strength = min(max(relief.strength, 0.0), 1.0)
-                share *= 1.0 - (1.0 - at.relief[relief.id]) * (0.5 + 0.5 * strength)
+                share *= 1.0 - (1.0 - RELIEF[relief.id]) * (0.5 + 0.5 * strength)
         return share
 
     def _is_urgent(self, signal: Signal) -> bool:
         by_caller = signal.speaker is not Speaker.AGENT
-        return by_caller and signal.severity is Severity.URGENT and signal.id in self.settings.words
+        return by_caller and signal.severity is Severity.URGENT and signal.id in WORD_WEIGHTS
 
     def _carriers(self) -> tuple[Signal, ...]:
         return tuple(signal for signal, points in self.contributions() if points >= 2.0)[:5]

@@ -13,6 +13,8 @@ _VOWELS = re.compile(r"[aeiouy]+")
 _NOT_AS_SAID = re.compile(r"\[|\d\D*\d")
 """What was masked, or is written in digits: fewer syllables than were spoken."""
 _SILENT_END = re.compile(r"(?:[^laeiouy]e|[^aeiouytd]ed|[^aeiouysxzcg]es)$")
+PAUSE_MS = 300
+"""A longer gap between two words is a pause."""
 
 
 def syllables(word: str) -> int:
@@ -27,8 +29,8 @@ def syllables(word: str) -> int:
     return max(count, 1)
 
 
-def pace(words: Sequence[Word], pause_ms: int = 300) -> tuple[float, int]:
-    """Articulation rate in syllables per second, pauses longer than `pause_ms` left out, and the syllables counted.
+def pace(words: Sequence[Word]) -> tuple[float, int]:
+    """Articulation rate in syllables per second, pauses left out, and the syllables counted.
 
     Rate 0.0 where there is nothing to measure, or a word does not show how many syllables were spoken.
     """
@@ -37,7 +39,7 @@ def pace(words: Sequence[Word], pause_ms: int = 300) -> tuple[float, int]:
     spoken_ms = words[-1].end_ms - words[0].start_ms
     for before, after in zip(words, words[1:], strict=False):
         gap = after.start_ms - before.end_ms
-        if gap > pause_ms:
+        if gap > PAUSE_MS:
             spoken_ms -= gap
     count = sum(syllables(word.text) for word in words)
     return (count * 1000 / spoken_ms if spoken_ms > 0 else 0.0), count

@@ -165,7 +165,7 @@ class PhraseDetector:
                 continue
             quoted = everything[first : last + 1]
             sure = sum(word.probability for word in quoted) / len(quoted)
-            if sure < LEAST_PROBABILITY and rule.severity < 3:
+            if sure < LEAST_PROBABILITY and rule.severity < Severity.URGENT:
                 continue
             if meant:
                 taken[rule.id] = {at - len(earlier): word for at, word in meant.items() if first <= at <= last}

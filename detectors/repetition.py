@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from audio.events import Hypothesis, Speaker, Utterance, Word
+from audio.events import Speaker, Utterance, Word
 from detectors.nods import is_nod
 from detectors.signals import Evidence, Severity, Signal, Window
 
@@ -138,5 +138,5 @@ class Repetition:
         return apart and alike and shared >= self.least_shared
 
 
-def _line(utterance: Utterance | Hypothesis) -> str:
-    return utterance.text.lower().replace("’", "'") if utterance.settled else ""
+def _line(utterance: Utterance) -> str:
+    return utterance.text.lower().replace("’", "'")

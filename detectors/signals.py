@@ -137,6 +137,10 @@ class Level(StrEnum):
     RECOVERING = "recovering"
 
 
+CALMER = (Level.CALM, Level.RECOVERING)
+"""Levels of a call that has come down, or never rose."""
+
+
 @dataclass(frozen=True, slots=True)
 class LevelChange:
     """The escalation level has changed, with the signals that carried it."""

@@ -38,16 +38,16 @@ def schema() -> dict[str, Any]:
     """JSON Schema of the whole contract: `$defs` holds every message, `properties` says where each one stands."""
     sent: TypeAdapter[Any] = TypeAdapter(Message)
     parts = {
-        "answer": Answer.model_json_schema(ref_template="#/$defs/{model}"),
-        "body": sent.json_schema(ref_template="#/$defs/{model}"),
-        "do": DO.json_schema(ref_template="#/$defs/{model}"),
-        "filters": Filters.model_json_schema(ref_template="#/$defs/{model}"),
-        "mark": Mark.model_json_schema(ref_template="#/$defs/{model}"),
-        "note": RecordNote.model_json_schema(ref_template="#/$defs/{model}"),
-        "record": RecordView.model_json_schema(ref_template="#/$defs/{model}"),
-        "summary": RecordSummary.model_json_schema(ref_template="#/$defs/{model}"),
-        "view": SavedView.model_json_schema(ref_template="#/$defs/{model}"),
-        "trends": Trends.model_json_schema(ref_template="#/$defs/{model}"),
+        "answer": Answer.model_json_schema(),
+        "body": sent.json_schema(),
+        "do": DO.json_schema(),
+        "filters": Filters.model_json_schema(),
+        "mark": Mark.model_json_schema(),
+        "note": RecordNote.model_json_schema(),
+        "record": RecordView.model_json_schema(),
+        "summary": RecordSummary.model_json_schema(),
+        "view": SavedView.model_json_schema(),
+        "trends": Trends.model_json_schema(),
     }
     definitions: dict[str, Any] = {}
     for part in parts.values():

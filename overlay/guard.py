@@ -121,7 +121,7 @@ def static_page(name: str) -> Endpoint:
     """An endpoint that answers with a file of the pages."""
 
     async def endpoint(request: Request) -> Response:
-        return FileResponse(STATIC / name, headers={"Cache-Control": "no-cache"})
+        return FileResponse(STATIC / name)
 
     return endpoint
 

@@ -6,9 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from overlay.records import (
-    Level,
-)
+from overlay.records import Level
 
 Tier = Literal["note", "help", "urgent"]
 HealthState = Literal["starting", "ok", "behind", "lost", "paused", "untranscribed"]
@@ -17,9 +15,6 @@ HealthState = Literal["starting", "ok", "behind", "lost", "paused", "untranscrib
 
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-# ---- server to page: what a room's key holds ----
 
 
 class Call(_Message):

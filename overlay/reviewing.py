@@ -1,4 +1,4 @@
-"""Finished calls over HTTP: search, one record in full, marks, answers, notes, sound, trends, saved views."""
+"""Finished calls over HTTP: search, one record in full, marks, answers, notes, sound, trends, report, saved views."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from overlay.records import (
     RecordNote,
     Records,
     RecordSummary,
-    RecordView,
     ReportAsked,
     SavedView,
     TrendsAsked,
@@ -56,12 +55,13 @@ class Reviewing:
 
     async def record(self, request: Request) -> Response:
         """GET /api/records/{record}."""
-        return Response((await self._view(request)).model_dump_json(), media_type="application/json")
+        who, records = await self._own(request)
+        view = await records.get(who, request.path_params["record"])
+        return Response(view.model_dump_json(), media_type="application/json")
 
     async def export(self, request: Request) -> Response:
         """GET /api/records/{record}/export: the incident record as a JSON file."""
-        who, records = self._reader(request)
-        await self._own(request)
+        who, records = await self._own(request)
         name = request.path_params["record"]
         body = await records.export(who, name)
         file = "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
@@ -69,8 +69,7 @@ class Reviewing:
 
     async def html(self, request: Request) -> Response:
         """GET /api/records/{record}/html: the record as one page."""
-        who, records = self._reader(request)
-        await self._own(request)
+        who, records = await self._own(request)
         text = await records.html(who, request.path_params["record"])
         return Response(text, media_type="text/html", headers={"Content-Security-Policy": RECORD_POLICY})
 
@@ -130,18 +129,15 @@ class Reviewing:
         await records.delete_view(who, ViewName.model_validate_json(await body_of(request)).name)
         return Response(status_code=204)
 
-    async def _view(self, request: Request) -> RecordView:
-        who, records = self._reader(request)
-        await self._own(request)
-        return await records.get(who, request.path_params["record"])
-
-    async def _own(self, request: Request) -> None:
-        """An agent sees that agent's own calls; others are as if they were not there, and no look is noted."""
+    async def _own(self, request: Request) -> tuple[Identity, Records]:
+        """As `_reader`. An agent sees the own calls; others are as if they were not there, and no look is noted."""
         who, records = self._reader(request)
         if who.role == "agent" and await records.agent_of(request.path_params["record"]) != who.who:
             raise OverlayError("record-unknown", "There is no such record; choose one from the list.")
+        return who, records
 
     def _reader(self, request: Request) -> tuple[Identity, Records]:
+        """Who asks, and the finished calls."""
         if self._records is None:
             raise OverlayError("records-missing", "No records are kept here; start with a data folder.")
         return who_of(request, self._reviewer), self._records

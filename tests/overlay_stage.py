@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 from overlay.doing import Do
@@ -22,6 +23,11 @@ from overlay.server import create_app
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync"]  # fmt: skip
+IN_A_BROWSER = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium"),
+    pytest.mark.usefixtures("shared_browser"),
+]
+"""The marks of a file all of whose tests open pages."""
 
 
 @dataclass
@@ -147,3 +153,10 @@ def play(scene: Callable[[], Awaitable[None]]) -> None:
         _shared[0].run(limited())
     else:
         asyncio.run(limited())
+
+
+async def place(page: Page, selector: str) -> tuple[float, float, float, float]:
+    """Where it stands on the page: x, y, width, height."""
+    box = await page.locator(selector).bounding_box()
+    assert box is not None, selector
+    return box["x"], box["y"], box["width"], box["height"]

@@ -12,16 +12,13 @@ from assist.events import Event
 from assist.live.hearing import Hearing
 from assist.live.service import Service
 from assist.settings import Settings
-from audio.events import Chunk, Heard, Hypothesis, Speaker, Utterance, Word
+from audio.events import Chunk, Heard, Hypothesis, Speaker, Utterance
 from detectors.rulebook import load_rules
 from overlay.hub import Hub
+from tests.heard import words
 
 RULES = load_rules()
 SPEAKERS = (Speaker.AGENT, Speaker.CUSTOMER)
-
-
-def words(text, start_ms):
-    return tuple(Word(word, start_ms + 300 * i, start_ms + 300 * i + 250) for i, word in enumerate(text.split()))
 
 
 def said(text, start_ms, speaker=Speaker.CUSTOMER):
@@ -143,6 +140,3 @@ def hits(folder, *needles):
             data = path.read_bytes()
             found |= {(path.name, needle) for needle in needles if needle.encode() in data}
     return found
-
-
-__all__ = ["Ears", "Source", "Stage", "hits", "on_stage", "open_service", "said", "saying", "words"]

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from assist.live.loading import ready
+from assist.live.loading import heard_by
 from assist.records.record import IncidentRecord
 from assist.settings import Settings
 from assist.store.schema import TABLES
 from audio import voice
 from audio.events import Chunk, CustomerAudio, Speaker, VoiceMeasure
+from audio.scheduling import Scheduler
 from overlay.contract import schema
 from tests.scripted_call import Source, open_service
 
@@ -74,7 +75,7 @@ def play(tmp_path, channels, *, queue="", **settings):
 
     async def run():
         service, _ = open_service(tmp_path, consent="granted", **settings)
-        service.hearing = ready(Deaf(), "", 1)
+        service.hearing = heard_by(Scheduler(Deaf(), 1), "")
         source = Source()
         source.speakers = tuple(channels)
         for start in range(0, 80_000, 1_600):

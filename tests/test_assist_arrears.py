@@ -31,8 +31,8 @@ from overlay import doing
 from overlay.errors import OverlayError
 from overlay.hub import Hub
 from overlay.identity import Identity
+from tests.heard import words as spoken
 from tests.scripted_call import said
-from tests.scripted_call import words as spoken
 
 MODEL = Path(__file__).parent / "models" / "test-recogniser"
 SOUND = soundfile.read(Path(__file__).parent / "data" / "spoken-call.flac", dtype="float32")[0].T.copy()

@@ -20,6 +20,7 @@ from assist.events import (
 )
 from audio.events import Speaker, Utterance, Word
 from detectors.signals import SIGNAL_IDS, Evidence, Level, LevelChange, Severity, Signal
+from tests.heard import of
 
 BOOK = load_playbook("default")
 
@@ -39,10 +40,6 @@ def coach(**profile):
 
 def turn(subject, at_ms, level, before=Level.CALM, because=()):
     return subject.level(LevelChange(at_ms, level, before, 60.0, tuple(because)))
-
-
-def of(events, kind):
-    return [event for event in events if isinstance(event, kind)]
 
 
 def test_a_calm_call_gets_no_card():

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,12 @@ from assist.live.runs import DEMO_SOUND, program
 from assist.privacy.consent import Consent
 from assist.settings import Settings
 from audio.recording import open_recording
+from tests.overlay_stage import ARGS, CHROMIUM
 
 MODEL = Path(__file__).parent / "models" / "test-recogniser"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 LONGEST_MS = 120_000
 """The call lasts 90 s by its own clock; a busy machine may play it no faster than life."""
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
 
 
 async def play(data):
@@ -32,7 +30,7 @@ async def play(data):
     settings = Settings(data=data, port=0, agent="Dana", recogniser="whisper", model=str(MODEL))
     events = []
     async with program(settings, Console(quiet=True)) as service, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         complaints = []
         agent = await browser.new_page()
         board = await browser.new_page()

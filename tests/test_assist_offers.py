@@ -13,13 +13,10 @@ from audio.events import Speaker
 from overlay import doing
 from overlay.errors import OverlayError
 from overlay.identity import Identity
+from tests.heard import of
 from tests.scripted_call import on_stage, said
 
 DANA, MARIA = Identity("Dana", "agent"), Identity("Maria", "supervisor")
-
-
-def of(events, kind):
-    return [event for event in events if isinstance(event, kind)]
 
 
 async def escalated(tmp_path, **settings):

@@ -56,7 +56,7 @@ def test_the_default_answers_every_threat_and_offers_enough():
         "review_threat", "police", "personal_threat", "refund_chargeback", "passed_around", "vulnerable", "giving_up",
         "swearing", "derogatory", "raised_voice", "calm_down", "policy",
     } <= answered  # fmt: skip
-    assert 5 <= len(book.options) <= 10, "M2: five to ten things to give"
+    assert 5 <= len(book.options) <= 10, "five to ten things to give (Tschohl)"
     for play in book.plays:
         assert len(play.say) >= 2, f"{play.id}: several variants keep it sincere"
 
@@ -326,7 +326,7 @@ def test_every_method_has_steps_plays_of_its_own_and_enough_to_give():
     for name in list_playbooks():
         book = load_playbook(name)
         assert 4 <= len(book.steps) <= 6 and book.about
-        assert 5 <= len(book.options) <= 10, "M2: five to ten things to give"
+        assert 5 <= len(book.options) <= 10, "five to ten things to give (Tschohl)"
         for step in book.steps:
             assert len(step.say) >= 3 and step.examples and step.looks_like and step.avoid, f"{name}: {step.id}"
         for play in book.plays:

@@ -3,13 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assist.privacy.redaction import Redactor
-from audio.events import Hypothesis, Speaker, Utterance, Word
+from audio.events import Hypothesis, Speaker, Utterance
+from tests.heard import words
 
 UNITS = "zero one two three four five six seven eight nine".split()
-
-
-def words(text):
-    return tuple(Word(word, 300 * i, 300 * i + 250) for i, word in enumerate(text.split()))
 
 
 def said(text, *, at=0, speaker=Speaker.CUSTOMER):

@@ -10,8 +10,9 @@ from assist.coach.parts import Play
 from assist.coach.playbook import load_playbook
 from assist.coach.prompting import HOLD_MS, STALE_MS
 from assist.events import Action, PlanOffered, PromptEnded, PromptShown, PromptsWaiting, StepTicked
-from audio.events import Speaker, SpeechActivity, Utterance, Word
+from audio.events import Speaker, SpeechActivity, Utterance
 from detectors.signals import AGENT_STEPS, SIGNAL_IDS, Evidence, Level, LevelChange, Severity, Signal
+from tests.heard import of, words
 
 BOOK = load_playbook("default")
 
@@ -24,8 +25,8 @@ def signal(name, at_ms, *, severity=Severity.HELP, settled=True, heard_ms=None):
 
 
 def said(text, start_ms, speaker=Speaker.AGENT):
-    words = tuple(Word(word, start_ms + 300 * n, start_ms + 300 * n + 250) for n, word in enumerate(text.split()))
-    return Utterance(f"u{start_ms}", speaker, start_ms, words[-1].end_ms, words)
+    spoken = words(text, start_ms)
+    return Utterance(f"u{start_ms}", speaker, start_ms, spoken[-1].end_ms, spoken)
 
 
 def coach(book=BOOK, **profile):
@@ -36,10 +37,6 @@ def turned(level=Level.ESCALATED, at_ms=1_000, book=BOOK):
     subject = coach(book)
     subject.level(LevelChange(at_ms, level, Level.CALM, 60.0, ()))
     return subject
-
-
-def of(events, kind):
-    return [event for event in events if isinstance(event, kind)]
 
 
 def speaking(subject, at_ms, on, speaker=Speaker.AGENT):

@@ -20,13 +20,14 @@ from assist.events import (
 )
 from assist.live.session import Session
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
-from audio.events import Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, Word
+from audio.events import Hypothesis, Speaker, SpeechActivity, Trouble, Utterance
 from detectors.escalation import Escalation
 from detectors.phrases import PhraseDetector
 from detectors.roster import build
 from detectors.rulebook import load_rules
 from detectors.signals import LevelChange, Window
 from detectors.silence import Silence
+from tests.heard import of, words
 
 STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-24T10:00:00+00:00", "t", ("agent", "customer"), {})
 RULES, BOOK = load_rules(), load_playbook("default")
@@ -59,10 +60,6 @@ def session(*extra):
     return Session(STARTED, [PhraseDetector(RULES), *extra], Escalation(), coach)
 
 
-def words(text, start_ms):
-    return tuple(Word(word, start_ms + 300 * i, start_ms + 300 * i + 250) for i, word in enumerate(text.split()))
-
-
 def said(text, start_ms=1_000, speaker=Speaker.CUSTOMER, name=None):
     spoken = words(text, start_ms)
     return Utterance(name or f"u{start_ms}", speaker, start_ms, spoken[-1].end_ms, spoken)
@@ -72,10 +69,6 @@ def saying(text, start_ms=1_000, name=None, tentative=""):
     agreed = words(text, start_ms)
     then = words(tentative, agreed[-1].end_ms + 50 if agreed else start_ms)
     return Hypothesis(name or f"u{start_ms}", Speaker.CUSTOMER, start_ms, agreed, then)
-
-
-def of(events, kind):
-    return [event for event in events if isinstance(event, kind)]
 
 
 CLAIM = "I am going to call my guy and he will take care of it"

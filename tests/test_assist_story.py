@@ -2,17 +2,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assist.coach.story import SENTENCES, Story
-from audio.events import Speaker, Utterance, Word
+from audio.events import Speaker, Utterance
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
 from detectors.signals import Window
+from tests.heard import words
 
 RULES = load_rules()
 
 
 def said(text, start_ms=0, name="c0"):
-    words = tuple(Word(word, start_ms + 300 * n, start_ms + 300 * n + 250) for n, word in enumerate(text.split()))
-    return Utterance(name, Speaker.CUSTOMER, start_ms, words[-1].end_ms, words)
+    spoken = words(text, start_ms)
+    return Utterance(name, Speaker.CUSTOMER, start_ms, spoken[-1].end_ms, spoken)
 
 
 def told(*texts):

@@ -9,8 +9,6 @@ from audio.events import Speaker
 from detectors.escalation import RELIEF, SUPPORT_WEIGHTS, WHOLE_NOTES, WORD_WEIGHTS, Escalation, EscalationSettings
 from detectors.signals import AGENT_STEPS, SIGNAL_IDS, Evidence, Level, Severity, Signal
 
-CALMER_THAN = [Level.CALM, Level.TENSE, Level.ESCALATED]
-
 
 def found(
     name, at_ms, severity=Severity.HELP, strength=0.9, utterance=None, lasts_ms=800, speaker=None, rule=None, start=None
@@ -257,7 +255,7 @@ def test_a_call_stays_tense_no_longer_than_something_clear_was_said():
     ],
 )
 def test_what_is_pressed_again_after_an_answer_escalates(again, level):
-    """M8: "I'll call my guy", an understanding answer, and still "I play golf with your director"."""
+    """As in "I'll call my guy", an understanding answer, and still "I play golf with your director"."""
     escalation = Escalation()
     answers = [found("apology", 7000), found("empathy", 8000), found("ownership", 9000)]
     course(escalation, [found("influence_claim", 5000), *answers, again], 13_000)

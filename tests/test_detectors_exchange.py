@@ -1,14 +1,11 @@
 """What was said just before, by both sides."""
 
-from audio.events import Speaker, Utterance, Word
+from audio.events import Speaker, Utterance
 from detectors.exchange import BEFORE_WORDS, OTHER_WORDS, TURN_WORDS, before_turn, exchange
 from detectors.signals import Window
+from tests.heard import words
 
 A, C = Speaker.AGENT, Speaker.CUSTOMER
-
-
-def words_of(text, at_ms=0):
-    return tuple(Word(word, at_ms + 300 * n, at_ms + 300 * n + 300) for n, word in enumerate(text.split()))
 
 
 def test_both_sides_in_order_and_what_belongs_to_the_turn():
@@ -19,7 +16,7 @@ def test_both_sides_in_order_and_what_belongs_to_the_turn():
         (C, "Right, and the meter"),
         (C, "is new."),
     ]
-    place = before_turn([(who, words_of(text)) for who, text in said], C)
+    place = before_turn([(who, words(text)) for who, text in said], C)
     assert " ".join(place.before) == "I had a plumber out."
     assert " ".join(place.other) == "Then it would be the meter."
     assert " ".join(place.turn) == "Right, and the meter is new."
@@ -27,7 +24,7 @@ def test_both_sides_in_order_and_what_belongs_to_the_turn():
 
 def test_nods_of_either_take_no_turn():
     said = [(A, "It says completed."), (C, "okay"), (A, "At nine fifteen."), (C, "I was in all day,"), (A, "mhm")]
-    place = before_turn([(who, words_of(text)) for who, text in said], C)
+    place = before_turn([(who, words(text)) for who, text in said], C)
     assert " ".join(place.other) == "It says completed. At nine fifteen."
     assert " ".join(place.turn) == "I was in all day,"
     assert not place.before
@@ -35,15 +32,15 @@ def test_nods_of_either_take_no_turn():
 
 def test_of_each_side_the_last_words():
     said = [(C, "b " * 40 + "end"), (A, "o " * 40 + "end"), (C, "t " * 40 + "end")]
-    place = before_turn([(who, words_of(text)) for who, text in said], C)
+    place = before_turn([(who, words(text)) for who, text in said], C)
     assert [len(each) for each in (place.before, place.other, place.turn)] == [BEFORE_WORDS, OTHER_WORDS, TURN_WORDS]
     assert {each[-1] for each in (place.before, place.other, place.turn)} == {"end"}
 
 
 def test_nothing_of_what_comes_later_or_of_the_words_themselves():
     def one(name, who, at_ms, text):
-        words = words_of(text, at_ms)
-        return Utterance(name, who, at_ms, words[-1].end_ms, words)
+        spoken = words(text, at_ms)
+        return Utterance(name, who, at_ms, spoken[-1].end_ms, spoken)
 
     agent, latest = one("u1", A, 0, "It says completed."), one("u2", C, 2000, "Nobody came.")
     later = one("u3", A, 4000, "I could rebook it.")
@@ -54,8 +51,8 @@ def test_nothing_of_what_comes_later_or_of_the_words_themselves():
 
 def test_what_was_said_before_a_long_pause_is_over():
     def one(name, at_ms, text):
-        words = words_of(text, at_ms)
-        return Utterance(name, C, at_ms, words[-1].end_ms, words)
+        spoken = words(text, at_ms)
+        return Utterance(name, C, at_ms, spoken[-1].end_ms, spoken)
 
     long_ago, lately = one("u1", 0, "I was in all day."), one("u2", 9000, "Nobody came.")
     latest = one("u3", lately.end_ms + 1500, "So what now?")

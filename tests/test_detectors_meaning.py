@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from audio.events import Hypothesis, Speaker, Utterance, Word
+from audio.events import Hypothesis, Speaker, Utterance
 from detectors.exchange import NOWHERE, Exchange
 from detectors.meaning import AFTER_MS, COMPLAINT, MOST_WORDS, SELF_HARM, UPSET, MeaningDetector
 from detectors.phrases import PhraseDetector
@@ -13,6 +13,7 @@ from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook, load_rules
 from detectors.sentences import Network, Reading, Threshold, shipped_model
 from detectors.signals import AGENT_SIGNALS, SIGNAL_IDS, Severity, Window
+from tests.heard import words
 
 VEILED = "I just don't see the point in waking up any more if I'm honest"
 UNHELPFUL = Exchange(
@@ -43,20 +44,16 @@ def nothing(network, words):
     )
 
 
-def words_of(text, at_ms=0):
-    return tuple(Word(word, at_ms + 300 * n, at_ms + 300 * n + 300) for n, word in enumerate(text.split()))
-
-
 def said(text, at_ms=0, who=Speaker.CUSTOMER, name="u1", before=()):
-    words = words_of(text, at_ms)
-    one = Utterance(name, who, at_ms, words[-1].end_ms, words)
+    spoken = words(text, at_ms)
+    one = Utterance(name, who, at_ms, spoken[-1].end_ms, spoken)
     return Window(one.end_ms, (*before, one), one)
 
 
 def saying(text, name="u1"):
-    words = words_of(text)
-    one = Hypothesis(name, Speaker.CUSTOMER, 0, words, ())
-    return Window(words[-1].end_ms, (one,), one)
+    spoken = words(text)
+    one = Hypothesis(name, Speaker.CUSTOMER, 0, spoken, ())
+    return Window(spoken[-1].end_ms, (one,), one)
 
 
 def ids(signals):
@@ -387,11 +384,10 @@ def course(judge, *told):
     found = []
     for name, at_ms, text in told:
         who = Speaker.AGENT if name.startswith("a") else Speaker.CUSTOMER
-        words, open_ended = words_of(text.removesuffix("-"), at_ms), text.endswith("-")
-        latest = (
-            Hypothesis(name, who, at_ms, words, ()) if open_ended else Utterance(name, who, at_ms, at_ms + 3_000, words)
-        )
-        found.append([each.severity for each in judge(Window(at_ms + 3_000, (latest,), latest))])
+        spoken, end_ms = words(text.removesuffix("-"), at_ms), at_ms + 3_000
+        going_on = text.endswith("-")
+        latest = Hypothesis(name, who, at_ms, spoken, ()) if going_on else Utterance(name, who, at_ms, end_ms, spoken)
+        found.append([each.severity for each in judge(Window(end_ms, (latest,), latest))])
     return found
 
 

@@ -2,20 +2,17 @@
 
 import pytest
 
-from audio.events import Hypothesis, Speaker, Utterance, Word
+from audio.events import Hypothesis, Speaker, Utterance
 from detectors.context import LONGEST_CENSORED, plain
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
 from detectors.signals import Severity, Window
+from tests.heard import words
 
 
 @pytest.fixture(scope="module")
 def rulebook():
     return load_rules()
-
-
-def words(text, at=0, probability=1.0):
-    return tuple(Word(w, at + 300 * n, at + 300 * n + 300, probability) for n, w in enumerate(text.split()))
 
 
 def said(text, id="c1", at=0, probability=1.0):
@@ -149,7 +146,7 @@ def test_evidence_is_exact(rulebook):
     place = signal.evidence
     assert signal.severity is Severity.URGENT
     assert (place.quote, place.first_word, place.last_word) == ("I know where you live", 1, 5)
-    assert (place.start_ms, place.end_ms, signal.at_ms) == (800, 2300, 2300)
+    assert (place.start_ms, place.end_ms, signal.at_ms) == (800, 2250, 2250)
 
 
 @pytest.mark.parametrize("text", ["get me your super visor", "give me a supervizor", "GET ME YOUR SUPERVISOR!"])

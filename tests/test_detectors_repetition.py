@@ -3,6 +3,7 @@ import pytest
 from audio.events import Speaker, Utterance, Word
 from detectors.repetition import Repetition, content
 from detectors.signals import Severity, Window
+from tests.heard import words
 
 
 def judged(*turns):
@@ -10,8 +11,8 @@ def judged(*turns):
     detector, found = Repetition(), []
     for number, (who, text) in enumerate(turns):
         start = number * 10_000
-        words = tuple(Word(each, start + 300 * n, start + 300 * n + 300) for n, each in enumerate(text.split()))
-        turn = Utterance(f"t{number}", Speaker(who), start, start + 300 * len(words), words)
+        spoken = words(text, start)
+        turn = Utterance(f"t{number}", Speaker(who), start, spoken[-1].end_ms, spoken)
         found += detector(Window(turn.end_ms, (turn,), turn))
     return found
 

@@ -5,12 +5,13 @@ import pytest
 
 from assist.commands.main import main
 from assist.live import runs
-from audio.events import Speaker, Utterance, VoiceMeasure, Word
+from audio.events import Speaker, Utterance, VoiceMeasure
 from detectors import roster
 from detectors.roster import ModelError, RosterSettings, build
 from detectors.rulebook import Rulebook, load_rules
 from detectors.sentences import FOLDER, SentenceModel
 from detectors.signals import SIGNAL_IDS, Window
+from tests.heard import words
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +20,8 @@ def rulebook():
 
 
 def said(text):
-    words = tuple(Word(each, 300 * n, 300 * n + 300) for n, each in enumerate(text.split()))
-    return Utterance("c1", Speaker.CUSTOMER, 0, 300 * len(words), words)
+    spoken = words(text)
+    return Utterance("c1", Speaker.CUSTOMER, 0, spoken[-1].end_ms, spoken)
 
 
 def test_every_detector_has_a_name_of_its_own_and_a_version(rulebook):

@@ -1,13 +1,14 @@
 import pytest
 
-from audio.events import Hypothesis, Speaker, Utterance, Word
+from audio.events import Hypothesis, Speaker, Utterance
 from detectors.sentiment import Sentiment, compound
 from detectors.signals import Severity, Window
+from tests.heard import words
 
 
 def said(text, start_ms=0, who=Speaker.CUSTOMER, name="c1"):
-    words = tuple(Word(each, start_ms + 300 * n, start_ms + 300 * n + 300) for n, each in enumerate(text.split()))
-    return Utterance(name, who, start_ms, start_ms + 300 * len(words), words)
+    spoken = words(text, start_ms)
+    return Utterance(name, who, start_ms, spoken[-1].end_ms, spoken)
 
 
 def judged(*utterances):

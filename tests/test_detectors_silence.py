@@ -3,6 +3,7 @@ import pytest
 from audio.events import Speaker, Utterance, Word
 from detectors.signals import Severity, Window
 from detectors.silence import Silence
+from tests.heard import words
 
 A, C = Speaker.AGENT, Speaker.CUSTOMER
 
@@ -64,8 +65,8 @@ def test_an_announced_wait_is_no_dead_air_until_it_is_long(text):
 
 
 def line(name, who, start_ms, text):
-    words = tuple(Word(each, start_ms + 300 * n, start_ms + 300 * n + 300) for n, each in enumerate(text.split()))
-    return Utterance(name, who, start_ms, words[-1].end_ms, words)
+    spoken = words(text, start_ms)
+    return Utterance(name, who, start_ms, spoken[-1].end_ms, spoken)
 
 
 @pytest.mark.parametrize("nod", ["Okay.", "okay thank you", "Yeah, that's fine, thanks.", "Sure, go ahead."])

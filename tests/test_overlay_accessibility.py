@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import pytest
 from playwright.async_api import Page, expect
 
 from overlay.hub import Hub
@@ -12,12 +11,9 @@ from overlay.messages import Line
 from tests import overlay_scenes as scenes
 from tests.overlay_axe import axe, violations
 from tests.overlay_records import Shelf, recorded
-from tests.overlay_stage import CHROMIUM, Stage, play, stage
+from tests.overlay_stage import IN_A_BROWSER, Stage, play, stage
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium"),
-    pytest.mark.usefixtures("shared_browser"),
-]
+pytestmark = IN_A_BROWSER
 STATES: list[Callable[[Hub], None]] = [
     scenes.waiting, scenes.calm, scenes.escalated, scenes.notices, scenes.helped, scenes.consent, scenes.behind,
     scenes.lost, scenes.paused, scenes.untranscribed, scenes.embedded, scenes.recovering, scenes.wrapping,

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from playwright.async_api import expect
 
 from tests import overlay_scenes as scenes
-from tests.overlay_stage import CHROMIUM, play, stage
+from tests.overlay_stage import IN_A_BROWSER, play, stage
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium"),
-    pytest.mark.usefixtures("shared_browser"),
-]
+pytestmark = IN_A_BROWSER
 
 
 def test_the_board_puts_the_worst_first_keeps_its_order_and_says_when_all_is_quiet() -> None:

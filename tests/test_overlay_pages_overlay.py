@@ -6,17 +6,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from overlay.hub import Hub
 from overlay.messages import ConsentNow, Health, LevelNow, Line, Next, Notice, Plan
 from tests import overlay_scenes as scenes
-from tests.overlay_stage import CHROMIUM, play, stage
+from tests.overlay_stage import IN_A_BROWSER, place, play, stage
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium"),
-    pytest.mark.usefixtures("shared_browser"),
-]
+pytestmark = IN_A_BROWSER
 
 ROOM = scenes.ROOM
 LATER = """
@@ -38,12 +35,6 @@ READ_OUT = """
         }
     }).observe(document, {subtree: true, childList: true, characterData: true});
 """
-
-
-async def place(page: Page, selector: str) -> tuple[float, float, float, float]:
-    box = await page.locator(selector).bounding_box()
-    assert box is not None, selector
-    return box["x"], box["y"], box["width"], box["height"]
 
 
 def test_the_overlay_shows_the_prompt_why_plan_steps_and_words() -> None:

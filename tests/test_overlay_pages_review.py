@@ -10,12 +10,9 @@ from playwright.async_api import expect
 from overlay.identity import Identity
 from overlay.records import Trends, TrendsAsked, Week
 from tests.overlay_records import Shelf, incident, recorded
-from tests.overlay_stage import CHROMIUM, play, stage
+from tests.overlay_stage import IN_A_BROWSER, play, stage
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium"),
-    pytest.mark.usefixtures("shared_browser"),
-]
+pytestmark = IN_A_BROWSER
 
 
 def test_a_record_is_reviewed_by_keyboard() -> None:

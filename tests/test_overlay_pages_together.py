@@ -13,12 +13,9 @@ from overlay.messages import Heard, Line, Notice, Plan, Prompt, Told
 from overlay.records import RecordNote
 from tests import overlay_scenes as scenes
 from tests.overlay_records import Shelf
-from tests.overlay_stage import CHROMIUM, play, stage
+from tests.overlay_stage import IN_A_BROWSER, play, stage
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium"),
-    pytest.mark.usefixtures("shared_browser"),
-]
+pytestmark = IN_A_BROWSER
 
 ROOM = scenes.ROOM
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>&amp;\u202e{{7*7}}"
@@ -36,12 +33,6 @@ PAYLOADS = [
     "[card number]<img src=x onerror=document.title='owned'>", "=HYPERLINK(\"javascript:1\")", "%3Cscript%3Edocument.title='owned'%3C/script%3E",
 ]  # fmt: skip
 """What a caller, or a recogniser, might put into a transcript."""
-
-
-async def place(page: Page, selector: str) -> tuple[float, float, float, float]:
-    box = await page.locator(selector).bounding_box()
-    assert box is not None, selector
-    return box["x"], box["y"], box["width"], box["height"]
 
 
 def test_words_full_of_markup_stay_words_on_every_page() -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 from playwright.async_api import expect
 
 from overlay.doing import DoWrapUp
 from tests import overlay_scenes as scenes
-from tests.overlay_stage import CHROMIUM, play, stage
+from tests.overlay_stage import IN_A_BROWSER, play, stage
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium"),
-    pytest.mark.usefixtures("shared_browser"),
-]
+pytestmark = IN_A_BROWSER
 
 
 def test_the_wrap_up_is_one_form_and_keeps_what_was_said() -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from assist.errors import AssistError, first_problem
-from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker
-from audio.recording import open_recording
+from assist.sound import whole
+from audio.events import SAMPLE_RATE, Pcm, Speaker
 from audio.scoring import SpokenWord
 
 DEMO_SOUND = Path(__file__).parent.parent / "demo" / "call.ogg"
@@ -65,21 +62,6 @@ def load_material(
         sound = {who: pcm[: int(seconds * SAMPLE_RATE)] for who, pcm in sound.items()}
         words = words and tuple(word for word in words if word.end_ms <= seconds * 1000)
     return Material(recording.name, sound, words)
-
-
-def whole(recording: Path, *, agent_channel: int = 0) -> dict[Speaker, Pcm]:
-    """A whole recording, one array per channel. Raises AudioError."""
-    source = open_recording(recording, agent_channel=agent_channel, speed=math.inf)
-
-    async def read() -> dict[Speaker, Pcm]:
-        parts: dict[Speaker, list[Pcm]] = {}
-        async for item in source:
-            if isinstance(item, Chunk):
-                for speaker, pcm in item.channels.items():
-                    parts.setdefault(speaker, []).append(pcm)
-        return {speaker: np.concatenate(pcm) for speaker, pcm in parts.items()}
-
-    return asyncio.run(read())
 
 
 def _words(path: Path) -> tuple[SpokenWord, ...]:

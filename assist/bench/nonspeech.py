@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from assist.live.loading import channels_of, load_recogniser
+from assist.live.loading import load_recogniser
 from assist.settings import Settings
+from assist.sound import whole
 from audio.line_sounds import synthetic
 from audio.nonspeech import Invented, invented, telephone
 
@@ -25,9 +25,7 @@ def nonspeech_table(settings: Settings, recordings: Sequence[Path], console: Con
     recogniser, _ = load_recogniser(settings, console)
     sounds = synthetic()
     sounds |= {f"{name}, telephone": telephone(pcm) for name, pcm in sounds.items()}
-    own = {
-        f"{path.name} {number}": pcm for path in recordings for number, pcm in enumerate(asyncio.run(channels_of(path)))
-    }
+    own = {f"{path.name} {n}": pcm for path in recordings for n, pcm in enumerate(whole(path).values())}
     with Progress(TextColumn("listening"), BarColumn(), console=console, transient=True) as progress:
         task = progress.add_task("", total=1.0)
         found = invented(recogniser, sounds | own, progress=lambda share: progress.update(task, completed=share))

@@ -39,6 +39,8 @@ WORDS = (
 TEAMS = ("Billing", "Claims", "Delivery", "Service")
 CAUSES = ("missed appointment", "late delivery", "wrong bill", "fault", "")
 TODAY = date.today()
+ROUNDS = 20
+"""Times that each search is asked."""
 SEARCHES = {
     "newest": Filters(),
     "last 30 days, one team": Filters(days=30, team="Claims"),
@@ -72,7 +74,7 @@ class SearchFigures:
         return table
 
 
-def measure_search(records: int, rounds: int = 20) -> SearchFigures:
+def measure_search(records: int) -> SearchFigures:
     """Fill a store and search it."""
     figures = SearchFigures(records)
     with tempfile.TemporaryDirectory() as folder:
@@ -89,7 +91,7 @@ def measure_search(records: int, rounds: int = 20) -> SearchFigures:
         library = Library(store)
 
         async def search() -> None:
-            for _ in range(rounds):
+            for _ in range(ROUNDS):
                 for name, filters in SEARCHES.items():
                     began = time.perf_counter()
                     found = await library.search(WHO, filters)

@@ -15,7 +15,7 @@ from detectors.signals import AGENT_MISSTEPS, AGENT_STEPS, SIGNAL_IDS, Level
 
 TITLE_WORDS = 6
 SAY_WORDS = 20
-"""Half a second of attention (market study 6d): title <= 6 words, line to say <= 20 words."""
+"""Words that are read at a glance while somebody talks. Chosen, not measured."""
 AGENT = "{agent}"
 """In a line to say: the agent's name."""
 

@@ -10,7 +10,7 @@ from assist.events import PlanOption
 
 ON_SCREEN = 3
 OVER_LIMIT = 1
-"""Rows of those three that may ask a supervisor: the front line gives what it may first (M2)."""
+"""Rows of those three that may ask a supervisor: the front line gives what it may first (Tschohl)."""
 TELLING = 5
 """Offers from which "accepted 4 times in 5 here" says something."""
 

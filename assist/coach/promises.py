@@ -65,7 +65,7 @@ _CONTACT_ALONE = re.compile(
     r"(?:(?:call|calling|ring|phone|email|e mail|text|message|write to|get back to|come back to|get in touch with|"
     rf"revert to|revert back to) you|{_GIVE_A_CALL})\b(?! (?:through|that|what|how|why|an|a)\b)"
 )
-"""What counts as a promise even without a time: M3 and M6 want one for it."""
+"""What counts as a promise even without a time: the methods want one for it (J.E.R.K., Solomon)."""
 _PAST = re.compile(
     r"\b(?:that|which|who|why|what|how|you|he|she|they|we|nobody|somebody|someone) (?:\w+ )?"
     r"(?:was|were|came|come|made|took|had|got|sent|paid|placed|rang|left|bought|put|said|\w{2,}ed)\b"

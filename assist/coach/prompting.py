@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
+from assist.coach.attention import AttentionBudget, AttentionSettings
 from assist.coach.checks import AGENT
 from assist.events import CallEnded, Event, PromptEnded, PromptShown, PromptsWaiting, number_of
 from assist.wording import clock
-from detectors.attention import AttentionBudget, AttentionSettings
 from detectors.signals import Severity, Signal
 
 DWELL_MS = {Severity.NOTE: 12_000, Severity.HELP: 25_000}
-"""A prompt leaves by itself after this; an urgent one stays until acted on (market study 6d)."""
+"""A prompt leaves by itself after this; an urgent one stays until acted on. Chosen, not measured."""
 STALE_MS = 5_000
 """A prompt that would come later than this after what it answers was said is not shown."""
 STILL_MS = 1_500
@@ -27,7 +27,7 @@ SETTLES_MS = 2_500
 """So long after the agent has stopped a card waits for their last words: they may have done what it asks for. Settled
 words take 0.7 s in the middle and 1.4 s at most in 95 of 100; the embedded recogniser takes about 2.5 s."""
 WAITING = 2
-"""Chips under the card (market study 6d)."""
+"""Chips under the card."""
 EXPERIENCED = AttentionSettings(per_minute=1, help_per_call=3, gap_ms=20_000)
 """Fewer prompts for agents who want fewer: experts gain little from assistance (Brynjolfsson et al. 2025)."""
 

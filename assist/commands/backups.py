@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +21,9 @@ def backup(
     """Copy the store to one file, also while calls are live."""
     from assist.store.backups import write_backup
 
-    store = store_of(load_settings(config, data=data))
-    try:
+    with closing(store_of(load_settings(config, data=data))) as store:
         size = write_backup(store, out)
-    finally:
-        store.close()
-    console.print(f"written: {out} ({size / 1e6:.1f} MB); put it back with: assist restore {out}", markup=False)
+    console.print(f"written: {out} ({size / 1e6:.1f} MB); put it back with: assist restore {out}")
 
 
 @app.command()
@@ -39,10 +37,10 @@ def restore(
 
     settings = load_settings(config, data=data)
     kept = restore_backup(backup, settings.store_url)
-    console.print(f"restored from {backup}", markup=False)
+    console.print(f"restored from {backup}")
     if kept is not None:
         text = (
             f"The former store is {kept}: erasure does not reach it, and retention removes it only after "
             f"{settings.keep.transcript_days} days; delete it when you are sure."
         )
-        console.print(text, markup=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -50,12 +51,8 @@ def evaluate(
     if not what and not marks:
         fail("nothing to measure: name labelled lines, calls or audio, or give --marks", "eval-input")
     settings = load_settings(config, data=data, recogniser=recogniser, model=model, playbook=playbook)
-    store = store_of(settings) if marks else None
-    try:
+    with closing(store_of(settings)) if marks else nullcontext() as store:
         run_evaluation(settings, console, what or [], labels=labels, html=html, rules=rules or [], store=store)
-    finally:
-        if store is not None:
-            store.close()
 
 
 @bench_app.command("live")

@@ -7,13 +7,7 @@ from typing import Annotated
 
 import typer
 
-from assist.commands.app import (
-    ConfigOption,
-    DataOption,
-    console,
-    group,
-    listing,
-)
+from assist.commands.app import ConfigOption, DataOption, console, group, listing
 from assist.settings import load_settings
 
 NameArgument = Annotated[str, typer.Argument(help="A model's name, such as base.en (assist models list).")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -31,22 +32,20 @@ def users_add(
     from assist.access.audit import open_audit
 
     settings = load_settings(config, data=data)
-    store = store_of(settings, begins=True)
-    audit = open_audit(store.people, settings.data)
-    add_user(store.people, name, role, _password(password_stdin))
-    audit.by_command("user-added", name, role)
-    store.close()
-    console.print(f"{name} can log in as {role}", markup=False)
+    with closing(store_of(settings, begins=True)) as store:
+        audit = open_audit(store.people, settings.data)
+        add_user(store.people, name, role, _password(password_stdin))
+        audit.by_command("user-added", name, role)
+    console.print(f"{name} can log in as {role}")
 
 
 @users_app.command("list")
 def users_list(data: DataOption = None, config: ConfigOption = None) -> None:
     """Everyone who may log in."""
-    store = store_of(load_settings(config, data=data))
-    table = listing("Name", "Role", "Changed")
-    for user in store.people.users():
-        table.add_row(user.name, user.role, user.changed_at)
-    store.close()
+    with closing(store_of(load_settings(config, data=data))) as store:
+        table = listing("Name", "Role", "Changed")
+        for user in store.people.users():
+            table.add_row(user.name, user.role, user.changed_at)
     console.print(table)
 
 
@@ -57,12 +56,11 @@ def users_remove(name: UserArgument, data: DataOption = None, config: ConfigOpti
     from assist.access.audit import open_audit
 
     settings = load_settings(config, data=data)
-    store = store_of(settings)
-    audit = open_audit(store.people, settings.data)
-    name = remove_user(store.people, name)
-    audit.by_command("user-removed", name)
-    store.close()
-    console.print(f"{name} can no longer log in", markup=False)
+    with closing(store_of(settings)) as store:
+        audit = open_audit(store.people, settings.data)
+        name = remove_user(store.people, name)
+        audit.by_command("user-removed", name)
+    console.print(f"{name} can no longer log in")
 
 
 @users_app.command("passwd")
@@ -74,12 +72,11 @@ def users_passwd(
     from assist.access.audit import open_audit
 
     settings = load_settings(config, data=data)
-    store = store_of(settings)
-    audit = open_audit(store.people, settings.data)
-    set_password(store.people, name, _password(password_stdin))
-    audit.by_command("user-password", name)
-    store.close()
-    console.print(f"{name} has another password", markup=False)
+    with closing(store_of(settings)) as store:
+        audit = open_audit(store.people, settings.data)
+        set_password(store.people, name, _password(password_stdin))
+        audit.by_command("user-password", name)
+    console.print(f"{name} has another password")
 
 
 @users_app.command("role")
@@ -94,12 +91,11 @@ def users_role(
     from assist.access.audit import open_audit
 
     settings = load_settings(config, data=data)
-    store = store_of(settings)
-    audit = open_audit(store.people, settings.data)
-    set_role(store.people, name, role)
-    audit.by_command("user-role", name, role)
-    store.close()
-    console.print(f"{name} is {role} now", markup=False)
+    with closing(store_of(settings)) as store:
+        audit = open_audit(store.people, settings.data)
+        set_role(store.people, name, role)
+        audit.by_command("user-role", name, role)
+    console.print(f"{name} is {role} now")
 
 
 @app.command()
@@ -114,15 +110,14 @@ def audit(
     from overlay.identity import printable
 
     settings = load_settings(config, data=data)
-    store = store_of(settings)
-    log = open_audit(store.people, settings.data)
-    table = listing("No.", "When (UTC)", "Who", "Role", "What", "Of", "")
-    for row in store.people.audit(newest=limit):
-        entry = row.entry
-        said = (entry.who, entry.role, entry.what, entry.target, entry.detail)
-        table.add_row(str(row.n), entry.at[:19], *map(printable, said))
-    verdict = log.verify() if verify else None
-    store.close()
+    with closing(store_of(settings)) as store:
+        log = open_audit(store.people, settings.data)
+        table = listing("No.", "When (UTC)", "Who", "Role", "What", "Of", "")
+        for row in store.people.audit(newest=limit):
+            entry = row.entry
+            said = (entry.who, entry.role, entry.what, entry.target, entry.detail)
+            table.add_row(str(row.n), entry.at[:19], *map(printable, said))
+        verdict = log.verify() if verify else None
     console.print(table)
     if verdict is None:
         return

@@ -8,12 +8,7 @@ from typing import Annotated
 
 import typer
 
-from assist.commands.app import (
-    console,
-    fail,
-    group,
-    listing,
-)
+from assist.commands.app import console, fail, group, listing
 
 playbook_app = group("playbook", "Playbooks: list, show, copy, check, compare, try on written calls.")
 
@@ -41,7 +36,7 @@ def playbook_show(
     from assist.coach.reading import lines_of
 
     for line in lines_of(load_playbook(playbook, options=options)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 @playbook_app.command("check")
@@ -60,11 +55,11 @@ def playbook_check(
     problems = [line for name in names for line in check_playbook(name, options=options, rules=rulebook)]
     problems += failing(rulebook)
     for line in dict.fromkeys(problems):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     if problems:
         fail(f"{len(problems)} problem(s) found; the running playbook stays in force", "playbook-invalid")
     for rule in rulebook.overdue(date.today()):
-        console.print(f"{rule.source}: {rule.id}: review was due on {rule.review_by} ({rule.owner})", markup=False)
+        console.print(f"{rule.source}: {rule.id}: review was due on {rule.review_by} ({rule.owner})")
     console.print(f"playbooks ok; rules ok ({len(rulebook.rules)} rules, version {rulebook.version})")
 
 
@@ -77,7 +72,7 @@ def playbook_new(
     from assist.coach.playbook import copy_playbook
 
     copy_playbook(base, out)
-    console.print(f"written: {out}; edit it, then: assist playbook check {out}", markup=False)
+    console.print(f"written: {out}; edit it, then: assist playbook check {out}")
 
 
 @playbook_app.command("diff")
@@ -88,7 +83,7 @@ def playbook_diff(before: str, after: str) -> None:
 
     lines = diff_playbooks(load_playbook(before), load_playbook(after))
     for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     if not lines:
         console.print("no difference")
 
@@ -114,15 +109,15 @@ def playbook_test(
         for call in written:
             calls += 1
             if show:
-                console.print(f"{place}: {call.name}", style="bold", markup=False)
+                console.print(f"{place}: {call.name}", style="bold")
             for number, outcome in enumerate(play(book, rulebook, call), 1):
                 turns += 1
                 misses += len(outcome.misses)
                 for line in course_of(outcome) if show else ():
-                    console.print(line, markup=False, highlight=False, soft_wrap=True)
+                    console.print(line, soft_wrap=True)
                 for miss in outcome.misses:
                     said = outcome.turn.says or outcome.turn.does or "waiting"
-                    console.print(f"{place}: {call.name}: turn {number} ({said}): {miss}", markup=False, soft_wrap=True)
+                    console.print(f"{place}: {call.name}: turn {number} ({said}): {miss}", soft_wrap=True)
     if misses:
         fail(f"{misses} of the expectations in {calls} written calls did not come", "playbook-test")
     console.print(f"{calls} written calls, {turns} turns: all as expected")

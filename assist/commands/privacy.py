@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -29,9 +30,8 @@ def _calls(settings: Settings, calls: list[str] | None, customer: str | None) ->
         return calls
     if not customer or not customer.strip():
         fail("--customer is empty: name calls, or the customer's key", "calls-missing")
-    store = store_of(settings)
-    found = of_customer(store, customer)
-    store.close()
+    with closing(store_of(settings)) as store:
+        found = of_customer(store, customer)
     if not found:
         fail(f"no call of a customer {customer!r} is kept", "customer-unknown")
     return found
@@ -53,15 +53,12 @@ def privacy_export(
 
     settings = load_settings(config, data=data)
     chosen = _calls(settings, calls, customer)
-    store = store_of(settings)
-    try:
+    with closing(store_of(settings)) as store:
         audit = open_audit(store.people, settings.data)
         export(store, chosen, out, settings.data)
         for call in chosen:
             audit.by_command("export", call)
-    finally:
-        store.close()
-    console.print(f"written: {out} ({len(chosen)} calls)", markup=False)
+    console.print(f"written: {out} ({len(chosen)} calls)")
 
 
 @privacy_app.command("erase")
@@ -83,14 +80,11 @@ def privacy_erase(
             f"Erase {len(chosen)} call(s) for good: {', '.join(chosen[:5])}{' …' if len(chosen) > 5 else ''}?",
             abort=True,
         )
-    store = store_of(settings)
-    try:
+    with closing(store_of(settings)) as store:
         audit = open_audit(store.people, settings.data)
         erase(store, settings.data, chosen)
         for call in chosen:
             audit.by_command("erase", call)
-    finally:
-        store.close()
     console.print(f"erased: {len(chosen)} call(s); backups can no longer bring them back; exports are yours to remove")
 
 
@@ -107,15 +101,12 @@ def privacy_hold(
     from assist.store.rows import Hold, stamp
 
     settings = load_settings(config, data=data)
-    store = store_of(settings)
-    try:
+    with closing(store_of(settings)) as store:
         check_known(store, [call])
         audit = open_audit(store.people, settings.data)
         store.hold(Hold(call, system_user(), why, stamp())).result()
         audit.by_command("hold", call, why)
-    finally:
-        store.close()
-    console.print(f"{call} is on hold: {why}", markup=False)
+    console.print(f"{call} is on hold: {why}")
 
 
 @privacy_app.command("release")
@@ -124,16 +115,13 @@ def privacy_release(call: CallArgument, data: DataOption = None, config: ConfigO
     from assist.access.audit import open_audit
 
     settings = load_settings(config, data=data)
-    store = store_of(settings)
-    try:
+    with closing(store_of(settings)) as store:
         if call not in {hold.call for hold in store.holds()}:
             fail(f"call {call} is not on hold; see `assist retention show`", "hold-unknown")
         audit = open_audit(store.people, settings.data)
         store.release(call).result()
         audit.by_command("release", call)
-    finally:
-        store.close()
-    console.print(f"{call} is no longer on hold", markup=False)
+    console.print(f"{call} is no longer on hold")
 
 
 @privacy_app.command("measure")
@@ -176,10 +164,9 @@ def retention_show(data: DataOption = None, config: ConfigOption = None) -> None
     from assist.privacy.retention import due
 
     settings = load_settings(config, data=data)
-    store = store_of(settings)
-    found = due(store, settings.keep, datetime.now(UTC), settings.data)
-    holds = store.holds()
-    store.close()
+    with closing(store_of(settings)) as store:
+        found = due(store, settings.keep, datetime.now(UTC), settings.data)
+        holds = store.holds()
     keep = settings.keep
     table = Table("Kind", "Kept for", "Due now")
     table.add_row(
@@ -194,7 +181,7 @@ def retention_show(data: DataOption = None, config: ConfigOption = None) -> None
     table.add_row("store put aside by a restore", f"{keep.transcript_days} days", str(len(found.stores)))
     console.print(table)
     for hold in holds:
-        console.print(f"on hold: {hold.call} ({hold.by}, {hold.at[:10]}): {hold.why}", markup=False)
+        console.print(f"on hold: {hold.call} ({hold.by}, {hold.at[:10]}): {hold.why}")
 
 
 @retention_app.command("run")
@@ -203,9 +190,8 @@ def retention_run(data: DataOption = None, config: ConfigOption = None) -> None:
     from assist.privacy.retention import purge
 
     settings = load_settings(config, data=data)
-    store = store_of(settings)
-    found = purge(store, settings.keep, settings.data, datetime.now(UTC))
-    store.close()
+    with closing(store_of(settings)) as store:
+        found = purge(store, settings.keep, settings.data, datetime.now(UTC))
     console.print(
         f"taken out: words of {len(found.words)} calls, {len(found.sounds)} recordings, {len(found.records)} records, "
         f"{len(found.gates)} consent rows, {found.audit} old entries of the audit log, {len(found.stores)} stores put "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -35,10 +36,9 @@ def records_list(
     from assist.store.searching import RecordQuery
     from assist.wording import clock
 
-    store = store_of(load_settings(config, data=data))
-    found = list(store.digests(RecordQuery(limit=limit)))
-    said = store.said([digest["call"] for digest in found])
-    store.close()
+    with closing(store_of(load_settings(config, data=data))) as store:
+        found = list(store.digests(RecordQuery(limit=limit)))
+        said = store.said([digest["call"] for digest in found])
     table = listing("Call", "Agent", "Level reached", "Outcome", "Signals", "Length")
     for digest in found:
         table.add_row(
@@ -59,12 +59,11 @@ def records_show(call: CallArgument, data: DataOption = None, config: ConfigOpti
     from assist.live.terminal import Terminal
 
     settings = load_settings(config, data=data)
-    store = store_of(settings)
-    events = store.events(call)
-    left = store.record(call) is not None
-    if events:
-        open_audit(store.people, settings.data).by_command("look", call)
-    store.close()
+    with closing(store_of(settings)) as store:
+        events = store.events(call)
+        left = store.record(call) is not None
+        if events:
+            open_audit(store.people, settings.data).by_command("look", call)
     if left and not events:
         fail(f"the words of call {call} are no longer kept; its record is: assist records export {call}", "log-erased")
     if not events:
@@ -95,21 +94,18 @@ def records_export(
         fail(f"--format {form}: expected one of {', '.join(FORMATS)}", "export-format")
     query = span(day(since, "--since"), day(until, "--until"), team)
     settings = load_settings(config, data=data)
-    store = store_of(settings)
-    try:
+    with closing(store_of(settings)) as store:
         records = chosen(store, calls or [], query)
         audit = open_audit(store.people, settings.data)
         for record in records:
             audit.by_command("export", record.call)
-    finally:
-        store.close()
     if out is None:
         if form == "html" and len(records) != 1:
             fail("a page holds one record: name one call, or a folder with --out", "export-format")
         typer.echo(text_of(records, form or "json"), nl=False)
         return
     files = export(records, out, form)
-    console.print(f"written: {out}" + (f" ({files} files)" if files != 1 else ""), markup=False)
+    console.print(f"written: {out}" + (f" ({files} files)" if files != 1 else ""))
 
 
 @records_app.command("columns")
@@ -141,11 +137,8 @@ def records_verify(
     """Whether the event log of a call is still the one its record was made from."""
     from assist.records.seal import verified
 
-    store = store_of(load_settings(config, data=data))
-    try:
-        console.print(verified(store, call, record), markup=False)
-    finally:
-        store.close()
+    with closing(store_of(load_settings(config, data=data))) as store:
+        console.print(verified(store, call, record))
 
 
 @app.command()
@@ -161,13 +154,10 @@ def followups(
     from assist.access.audit import system_user
     from assist.records.followups import mark, open_followups, write_calendar
 
-    store = store_of(load_settings(config, data=data))
-    try:
+    with closing(store_of(load_settings(config, data=data))) as store:
         mark(store, done or [], system_user(), done=True)
         mark(store, reopen or [], system_user(), done=False)
         found = [each for each in open_followups(store) if owner in ("", each.owner)]
-    finally:
-        store.close()
     table = listing("Follow-up", "What", "Due", "Means", "Owner")
     for each in found:
         means = f"{each.at:%Y-%m-%d %H:%M}" if each.at is not None else str(each.day or "–")
@@ -175,4 +165,4 @@ def followups(
     console.print(table)
     if ical is not None:
         write_calendar(found, ical)
-        console.print(f"written: {ical}", markup=False)
+        console.print(f"written: {ical}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -28,11 +29,8 @@ def report(
     from assist.records.reporting import figures, report_of, write_page
 
     first, last = day(since, "--since"), day(until, "--until")
-    store = store_of(load_settings(config, data=data))
-    try:
+    with closing(store_of(load_settings(config, data=data))) as store:
         found = report_of(store, first, last, team)
-    finally:
-        store.close()
     if html is not None:
         write_page(found, html)
     if as_json:
@@ -41,7 +39,7 @@ def report(
     for part in tables(found):
         console.print(part)
     if html is not None:
-        console.print(f"written: {html}", markup=False)
+        console.print(f"written: {html}")
 
 
 @app.command()
@@ -80,9 +78,6 @@ def backtest(
         load_rules(extra=[*settings.rules, *(rules or [])]),
         settings,
     )
-    store = store_of(settings)
-    try:
+    with closing(store_of(settings)) as store:
         query = spanning(since, until, limit)
         run_backtest(settings, store, console, what or [], old=before, new=after, query=query, html=html)
-    finally:
-        store.close()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 from collections.abc import Iterator
-
-import numpy as np
 
 from assist.doctor.finding import Finding, bad, ok, warning
 from assist.settings import Settings
 from audio.errors import AudioError
-from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker
+from audio.events import SAMPLE_RATE, Pcm, Speaker
 from audio.models import Choice, choose_recogniser, verify_model
 
 SAMPLE_MS = (500, 5_500)
@@ -76,18 +72,13 @@ def _listen(choice: Choice) -> list[str]:
         from audio.sphinx import SphinxRecogniser
 
         decoding = SphinxRecogniser(decoders=1).begin()  # type: ignore[assignment]
-    decoding.extend(asyncio.run(_sample()))
+    decoding.extend(_sample())
     return [word.text.casefold().strip(".,!?") for word in decoding.final()]
 
 
-async def _sample() -> Pcm:
+def _sample() -> Pcm:
     from assist.live.runs import DEMO_SOUND
-    from audio.recording import open_recording
+    from assist.sound import whole
 
-    parts = []
-    async for item in open_recording(DEMO_SOUND, agent_channel=0, speed=math.inf):
-        if isinstance(item, Chunk):
-            if item.end_ms > SAMPLE_MS[1]:
-                break
-            parts.append(item.channels[Speaker.AGENT])
-    return np.concatenate(parts)[SAMPLE_MS[0] * SAMPLE_RATE // 1000 :]
+    begin, end = (ms * SAMPLE_RATE // 1000 for ms in SAMPLE_MS)
+    return whole(DEMO_SOUND)[Speaker.AGENT][begin:end]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -111,8 +112,6 @@ def _transcriber(settings: Settings, console: Console) -> Callable[[Path], tuple
     hearing = load_hearing(settings, console)
 
     def transcribe(path: Path) -> tuple[list[Word], float]:
-        import asyncio
-
         source = open_recording(path, speed=math.inf, mono=Speaker.CUSTOMER)
         ears = hearing.listener(source.speakers, in_step=True, wake=lambda: None, phrases=())
 

@@ -9,7 +9,7 @@ from statistics import median
 from assist.evaluation.cases import LabelledCall
 from assist.evaluation.figures import LevelFigures, percentile, rate
 from assist.events import Event, PromptShown, SignalRaised
-from detectors.signals import Level, LevelChange, Signal
+from detectors.signals import CALMER, Level, LevelChange, Signal
 
 EARLY_S = 2.0
 """A change of level this little before the labelled moment is a prompt answer, and so is any in that turn."""
@@ -18,7 +18,6 @@ EARLY_MOST_S = 60.0
 LATE_S = 5.0
 """The goal: from the first cue to the change of level."""
 
-DOWN = (Level.RECOVERING, Level.CALM)
 
 TurnOf = Callable[[LabelledCall, Signal], int]
 
@@ -58,7 +57,7 @@ def level_figures(courses: Sequence[tuple[LabelledCall, list[Event]]], turn_of: 
         escalated_ms = [c.at_ms for c in own if c.level is Level.ESCALATED]
         if escalated_ms:
             counts["escalated"] += 1
-            counts["recovered"] += any(c.level in DOWN and c.at_ms > min(escalated_ms) for c in changes)
+            counts["recovered"] += any(c.level in CALMER and c.at_ms > min(escalated_ms) for c in changes)
     prompts = sum(causes.values())
     return LevelFigures(
         calm_calls=counts["calm"],

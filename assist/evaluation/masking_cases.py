@@ -39,9 +39,9 @@ class Case:
     turns: tuple[tuple[Speaker, str], ...]
 
 
-def tuned(seed: int = 1) -> Iterator[Case]:
+def tuned() -> Iterator[Case]:
     """780 cards in 13 forms, 120 security codes, social-security and phone numbers each, 60 addresses and births."""
-    rng = random.Random(seed)
+    rng = random.Random(1)
     before = ["", "sure it's", "my card number is", "okay so", "yeah the number is", "it's a visa"]
     after = ["", "thanks", "is that okay", "did you get that", "expires next year"]
     ask = [(), ((A, "can I take the long card number please"),), ((A, "whenever you are ready"),)]

@@ -15,7 +15,18 @@ from statistics import median
 from typing import Protocol
 
 from assist.errors import AssistError
-from assist.evaluation.cases import AFTER_S, Case, Clip, Labelled, LabelledCall, Turn, is_calls, read_calls, read_cases
+from assist.evaluation.cases import (
+    AFTER_S,
+    WORDS_PER_S,
+    Case,
+    Clip,
+    Labelled,
+    LabelledCall,
+    Turn,
+    is_calls,
+    read_calls,
+    read_cases,
+)
 from assist.evaluation.figures import (
     Course,
     Evaluation,
@@ -28,6 +39,7 @@ from assist.evaluation.figures import (
 )
 from assist.evaluation.levels import level_figures
 from assist.events import Event, SignalRaised, SignalWithdrawn
+from assist.live.session import TICK_MS
 from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, Word
 from detectors.signals import CUSTOMER_WORDS, Detector, LevelChange, Signal, Window
 
@@ -37,7 +49,6 @@ AGREED_LAG_MS = 1_000
 """... the last second of them not yet agreed on ..."""
 SETTLE_MS = 700
 """... and they settle this long after the turn's end."""
-TICK_MS = 500
 REPEAT_MS = 60_000
 """A rule is silent for its cool-down (at most this) after it has fired: the same signal said again is no miss, if its
 words by themselves are heard."""
@@ -292,7 +303,7 @@ def _heard(call: LabelledCall) -> list[tuple[int, Heard]]:
 def _utterance(name: str, speaker: Speaker, text: str, start_ms: int = 0, end_ms: int | None = None) -> Utterance:
     """Words of a written text, given times in proportion to their letters."""
     texts = text.split()
-    end_ms = end_ms if end_ms is not None else start_ms + round(len(texts) * 1000 / 2.7)
+    end_ms = end_ms if end_ms is not None else start_ms + round(len(texts) * 1000 / WORDS_PER_S)
     sizes = [len(each) + 1 for each in texts]
     edges = [start_ms + round((end_ms - start_ms) * sum(sizes[:n]) / max(sum(sizes), 1)) for n in range(len(texts) + 1)]
     words = tuple(Word(each, edges[n], edges[n + 1]) for n, each in enumerate(texts))

@@ -9,13 +9,11 @@ nothing can mask; what counts here is whether digits are left.
 
 from __future__ import annotations
 
-import asyncio
-import math
 import random
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +23,10 @@ from assist.errors import AssistError
 from assist.evaluation.figures import Figure, wilson
 from assist.evaluation.spoken_numbers import bears_digits, card, digits, doubled, groups, pairs
 from assist.privacy.redaction import Redactor
+from assist.sound import whole
 from audio.events import SAMPLE_RATE, Chunk, Hypothesis, Pcm, Speaker, Utterance, Word
 from audio.listener import Listener
 from audio.recogniser import Recogniser
-from audio.recording import open_recording
 from audio.scheduling import Scheduler
 
 VOICES = ("flite:slt", "flite:rms", "flite:awb", "flite:kal16")
@@ -61,14 +59,7 @@ class Spoken:
     """Provisional texts with three digit-bearing words and more in sight, all numbers together."""
 
 
-def measure_spoken(
-    recogniser: Recogniser,
-    numbers: int,
-    *,
-    voices: Sequence[str] = VOICES,
-    seed: int = 3,
-    progress: Callable[[int], None] = lambda _: None,
-) -> Spoken:
+def measure_spoken(recogniser: Recogniser, numbers: int, *, voices: Sequence[str] = VOICES) -> Spoken:
     """Read that many card numbers to the recogniser, half of them after the agent's question.
 
     Raises:
@@ -82,7 +73,7 @@ def measure_spoken(
     scheduler = Scheduler(recogniser, 1)
     none = few = said = seen = leaks = 0
     try:
-        for n, (voice, text) in enumerate(_texts(numbers, voices, random.Random(seed))):
+        for n, (voice, text) in enumerate(_texts(numbers, voices, random.Random(3))):
             redactor = Redactor()
             if n % 2 == 0:
                 redactor.settled(_QUESTION)
@@ -90,7 +81,6 @@ def measure_spoken(
             said, seen, leaks = said + before, seen + after, leaks + partial
             none += after == 0
             few += after < LEAK
-            progress(n + 1)
     finally:
         scheduler.close()
     return Spoken(numbers, none, wilson(none, numbers), few, said, seen, leaks)
@@ -120,14 +110,9 @@ def spoken(voice: str, text: str) -> Pcm:
             "festival": ["text2wave", "-eval", f"(voice_{name})", "-o", str(path)],
         }[program]
         subprocess.run(command, input=text.encode(), check=True, capture_output=True)
-        pcm = asyncio.run(_read(path))
+        pcm = whole(path, mono=Speaker.CUSTOMER)[Speaker.CUSTOMER]
     loud = float(np.abs(pcm).max()) or 1.0
     return np.concatenate([pcm * (0.5 / loud), np.zeros(SAMPLE_RATE, np.float32)]).astype(np.float32)
-
-
-async def _read(path: Path) -> Pcm:
-    source = open_recording(path, mono=Speaker.CUSTOMER, speed=math.inf)
-    return np.concatenate([item.channels[Speaker.CUSTOMER] async for item in source if isinstance(item, Chunk)])
 
 
 def _digits_seen(scheduler: Scheduler, redactor: Redactor, pcm: Pcm) -> tuple[int, int, int]:

@@ -78,9 +78,9 @@ def thousands(number: str) -> str:
     return " ".join(out)
 
 
-def groups(number: str, size: int = 4) -> list[str]:
-    """The number in groups of `size`."""
-    return [number[i : i + size] for i in range(0, len(number), size)]
+def groups(number: str) -> list[str]:
+    """The number in groups of four."""
+    return [number[i : i + 4] for i in range(0, len(number), 4)]
 
 
 def ordinal(day: int) -> str:

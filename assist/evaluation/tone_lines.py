@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import zlib
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assist.live.loading import channels_of
+from assist.sound import whole
 from audio.events import SAMPLE_RATE, CustomerAudio, Pcm, VoiceMeasure
 from audio.voice import VoiceMeter
 
@@ -47,7 +46,7 @@ def measures(pcm: Pcm) -> list[VoiceMeasure]:
 
 def sound(path: Path) -> Pcm:
     """A whole recording as one channel, 16 kHz."""
-    return np.asarray(np.mean(asyncio.run(channels_of(path)), axis=0), np.float32)
+    return np.asarray(np.mean(list(whole(path).values()), axis=0), np.float32)
 
 
 def _in_band(pcm: Pcm, tilt: float, gain: float) -> _Signal:

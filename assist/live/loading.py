@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
@@ -16,14 +13,14 @@ from rich.table import Table
 from assist.live.hearing import Hearing
 from assist.live.reloading import Reloading, missing
 from assist.settings import Settings
+from assist.sound import whole
 from audio.errors import AudioError
-from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker
+from audio.events import SAMPLE_RATE, Speaker
 from audio.listener import Listener
 from audio.models import choose_recogniser, fetch_model, find_model
 from audio.owed import Owed, Room
 from audio.processes import Pool, default_processes, embedded_model
 from audio.recogniser import Recogniser
-from audio.recording import open_recording
 from audio.scheduling import Scheduler
 from audio.voice import VoiceMeter
 from audio.worker import Model
@@ -95,11 +92,6 @@ def load_recogniser(settings: Settings, console: Console, *, apart: bool = False
         line = f"Listening with the built-in PocketSphinx, which mishears more: {error}"
         console.print(line, markup=False, soft_wrap=True)
         return start(sphinx), line
-
-
-def ready(recogniser: Recogniser, line: str, workers: int) -> Hearing:
-    """A loaded recogniser behind one scheduler for all calls."""
-    return heard_by(Scheduler(recogniser, workers), line)
 
 
 def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: Room | None = None) -> Hearing:
@@ -176,7 +168,7 @@ def calibrate_with_table(name: str, recordings: Sequence[Path], models_dir: Path
         task = progress.add_task("", total=None)
         found = calibrate(
             path,
-            [pcm for recording in recordings for pcm in asyncio.run(channels_of(recording))],
+            [pcm for recording in recordings for pcm in whole(recording).values()],
             progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
     title = (
@@ -195,13 +187,3 @@ def calibrate_with_table(name: str, recordings: Sequence[Path], models_dir: Path
             "yes" if row.safe else "no",
         )
     return table
-
-
-async def channels_of(recording: Path) -> list[Pcm]:
-    """A whole recording, one array per channel."""
-    parts: dict[Speaker, list[Pcm]] = {}
-    async for item in open_recording(recording, speed=math.inf):
-        if isinstance(item, Chunk):
-            for speaker, pcm in item.channels.items():
-                parts.setdefault(speaker, []).append(pcm)
-    return [np.concatenate(pcm) for pcm in parts.values()]

@@ -23,6 +23,7 @@ from assist.live.terminal import Terminal
 from assist.practice.feedback import Feedback, feedback, tables
 from assist.practice.practice import Practice
 from assist.practice.script import Script, load_script
+from assist.screens.rooms import room_of
 from assist.screens.screens import Screens
 from assist.settings import Settings
 from audio.events import Chunk, Hypothesis, Speaker, SpeechActivity, Utterance
@@ -82,7 +83,7 @@ class Room:
         script = self.practice.script
         steps = told.steps if told is not None else ()
         self.hub.show(
-            f"agent/{self.agent}",
+            room_of(self.agent),
             "practice",
             messages.Practice(
                 call=CALL,

@@ -30,7 +30,7 @@ from assist.events import (
     done_ms,
 )
 from assist.records.alert_courses import AlertCourses
-from assist.records.plan_uses import CALMER, PlanUses
+from assist.records.plan_uses import PlanUses
 from assist.records.record import (
     ConsentStep,
     Deed,
@@ -49,7 +49,7 @@ from assist.records.record import (
     StepDone,
 )
 from audio.events import Gap, Trouble, Utterance
-from detectors.signals import Level, LevelChange, Signal
+from detectors.signals import CALMER, Level, LevelChange, Signal
 
 KEPT_OF_AGENTS = ("help", "pause", "resume", "hang-up", "contest", "outcome", "root-cause", "follow-up")
 """What an agent does that stands nowhere else in the record."""

@@ -12,7 +12,7 @@ from assist.errors import AssistError
 from assist.records import report_page
 from assist.records.export import end_of
 from assist.records.page import page
-from assist.records.record import read_record
+from assist.records.record import IncidentRecord, read_record
 from assist.records.report import LEAST_AGENTS, named_teams
 from assist.records.reporting import report_of
 from assist.records.trends import Said, monday, trends
@@ -137,17 +137,11 @@ class Library:
 
     async def html(self, who: Identity, record: str) -> str:
         """The record as one self-contained page."""
-        body = await asyncio.to_thread(self._body, record)
-        reviews = await asyncio.to_thread(self._store.reviews, record)
-        await self._noted(who, "export", record)
-        return page(completed(read_record(body), reviews))
+        return page(await self._taken_out(who, record))
 
     async def export(self, who: Identity, record: str) -> dict[str, object]:
         """The incident record as JSON, with the wrap-up, marks, missed signals and comments; not with the form."""
-        body = await asyncio.to_thread(self._body, record)
-        reviews = await asyncio.to_thread(self._store.reviews, record)
-        await self._noted(who, "export", record)
-        return completed(read_record(body), reviews).model_dump(mode="json")
+        return (await self._taken_out(who, record)).model_dump(mode="json")
 
     async def agent_of(self, record: str) -> str:
         """Whose call it was; not a look."""
@@ -174,6 +168,13 @@ class Library:
 
     def _report(self, asked: ReportAsked) -> str:
         return report_page.page(report_of(self._store, asked.since or None, asked.until or None, asked.team.strip()))
+
+    async def _taken_out(self, who: Identity, record: str) -> IncidentRecord:
+        """The record with what was said afterwards; that `who` has taken it out is kept."""
+        body = await asyncio.to_thread(self._body, record)
+        reviews = await asyncio.to_thread(self._store.reviews, record)
+        await self._noted(who, "export", record)
+        return completed(read_record(body), reviews)
 
     async def _noted(self, who: Identity, what: str, record: str) -> None:
         if self._audit is not None:

@@ -8,9 +8,7 @@ from typing import Any
 
 from assist.events import Action, PlanMoved, PlanOffered
 from assist.records.record import LevelStep, PlanUse
-from detectors.signals import Level
-
-CALMER = (Level.CALM, Level.RECOVERING)
+from detectors.signals import CALMER
 
 
 @dataclass

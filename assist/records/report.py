@@ -1,4 +1,4 @@
-"""The prevention report (method M11): what went wrong, how often, what it cost, what worked, week by week. Pure.
+"""The prevention report: what went wrong, how often, what it cost, what worked, week by week. Pure.
 
 It counts calls, never people: no agent is named, and a team is shown only from five agents up. Where teams are left
 out, enough others are pooled with them that no figure can be had by taking the shown ones from the total; those are not
@@ -16,8 +16,9 @@ from typing import Any
 
 from assist.errors import AssistError
 from assist.records.followups import is_open
-from assist.records.trends import CALMER, DONE, NOT_SAID, monday
+from assist.records.trends import DONE, NOT_SAID, monday
 from assist.store.rows import Review, last_said
+from detectors.signals import CALMER
 
 LEAST_AGENTS = 5
 """Aggregates of fewer people are figures about persons."""

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
+from detectors.signals import CALMER
 from overlay.records import Trends, Week
 
 DONE = ("used", "acted")
 """How a prompt ended that was of use."""
-CALMER = ("calm", "recovering")
-"""Levels at the end of a call that has turned."""
 MOST_CAUSES = 10
 MOST_SIGNALS = 12
 NOT_SAID = "not said"

@@ -33,7 +33,7 @@ from assist.screens.rooms import Rooms
 from assist.screens.transcript import Transcript
 from assist.wording import clock, label
 from audio.events import Hypothesis, Trouble, Utterance
-from detectors.signals import Level, LevelChange
+from detectors.signals import CALMER, Level, LevelChange
 from overlay import messages
 from overlay.hub import Hub
 
@@ -296,7 +296,7 @@ class CallPages:
             return f"{self.level.value.capitalize()} at the end, {clock(self.now_ms)}"
         took = f"{(ran.at_ms - ran.started_at_ms) / 1000:.0f} s"
         told = f"Remedy accepted after {took}" if ran.by == "remedy" else f"Recovered in {took}"
-        turned = ran.by != "remedy" and self.level in (Level.CALM, Level.RECOVERING)
+        turned = ran.by != "remedy" and self.level in CALMER
         return told if turned else f"{told}, {self.level.value} at the end"
 
     def _show_alerts(self, alerts: list[messages.Alert]) -> None:

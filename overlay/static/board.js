@@ -3,7 +3,7 @@
 import { connect } from "./link.js";
 import { needs } from "./needs.js";
 import { pane } from "./pane.js";
-import { chip, clock, find, h, keys, many, put, redraw, report, span, spark, write, lag as seconds } from "./shared.js";
+import { chip, clock, find, h, keys, many, put, redraw, renew, report, span, spark, write, lag as seconds } from "./shared.js";
 
 const WORST_FIRST = ["escalated", "recovering", "tense", "calm"];
 const STILL_MS = 1500; // rows do not move under a pointer that has just moved
@@ -53,7 +53,7 @@ function drawTop() {
   const quality = board().get("quality")?.body;
   const calls = { escalated: 0, tense: 0, recovering: 0, calm: 0 };
   for (const row of rows.values()) calls[row.body.level] += 1;
-  fill(find("counts"), calls, () => Object.entries(calls).filter(([, n]) => n).map(([level, n]) => chip(level, `${n} ${level}`)));
+  renew(find("counts"), calls, () => Object.entries(calls).filter(([, n]) => n).map(([level, n]) => chip(level, `${n} ${level}`)));
   const parts = [];
   if (quality?.median_ms != null) {
     parts.push(`Word to card here: ${(quality.median_ms / 1000).toFixed(1)} s`
@@ -66,18 +66,10 @@ function drawTop() {
 function drawDuty() {
   const duty = board().get("duty")?.body;
   find("duty-head").hidden = !duty?.people.length;
-  fill(find("duty"), duty ?? null, () => [
+  renew(find("duty"), duty ?? null, () => [
     ...(duty?.people ?? []).map((one) => h("li", {}, h("b", {}, one.who), one.who === link.me?.who ? " (you)" : "", ` · ${one.away ? "away" : one.open ? `has ${one.open} of ${duty.budget}` : "free"}`)),
     duty?.queued ? h("li", {}, `${many(duty.queued, "call")} waiting until somebody is free`) : "",
   ].filter(Boolean));
-}
-
-// New content only where what it says has changed.
-function fill(place, value, make) {
-  const key = JSON.stringify(value);
-  if (place.dataset.shows === key) return;
-  place.dataset.shows = key;
-  place.replaceChildren(...make());
 }
 
 // ---- all calls ----

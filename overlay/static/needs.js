@@ -1,6 +1,6 @@
 // Who needs somebody: one card per alert, with whose turn it is, who has it, and what can be done about it now.
 
-import { chip, clock, find, h, many, span, write } from "./shared.js";
+import { chip, clock, find, h, many, renew, span, write } from "./shared.js";
 
 const CARDS = 6; // more alerts than this are counted, not shown, until somebody asks for them
 const TIERS = ["urgent", "help", "note"];
@@ -59,11 +59,10 @@ export function needs({ link, board, running, act, choose, calls }) {
     const place = find("more");
     place.hidden = rest.length === 0;
     const tiers = TIERS.map((tier) => [rest.filter((alert) => alert.tier === tier).length, tier]).filter(([n]) => n).map(([n, tier]) => `${n} ${tier}`);
-    const key = `${tiers} ${all}`;
-    if (place.dataset.shows === key) return;
-    place.dataset.shows = key;
-    const text = all ? "Show fewer" : "Show them";
-    place.replaceChildren(all ? "" : `and ${many(rest.length, "more call")}: ${tiers.join(", ")}. `, h("button", { class: "btn", onclick: () => { all = !all; draw(); } }, text));
+    renew(place, [tiers, all], () => [
+      all ? "" : `and ${many(rest.length, "more call")}: ${tiers.join(", ")}. `,
+      h("button", { class: "btn", onclick: () => { all = !all; draw(); } }, all ? "Show fewer" : "Show them"),
+    ]);
   }
 
   function drawQuiet(open, alerts) {

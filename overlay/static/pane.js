@@ -1,6 +1,6 @@
 // One call read along: its words, what was heard, what supervisors have done, and a line to the agent's screen.
 
-import { chip, clock, find, h, put, transcript, write } from "./shared.js";
+import { chip, clock, find, h, put, renew, transcript, write } from "./shared.js";
 
 const TOLD_MS = 3000;
 const DONE = {
@@ -51,22 +51,21 @@ export function pane({ link, board, running, row, chosen }) {
     drawOver(it, room.get("ended")?.body);
     lines(room);
     const heard = [...room].filter(([key]) => key.startsWith("heard/")).map(([, value]) => value.body).sort((a, b) => b.at_ms - a.at_ms);
-    fill(find("heard"), heard, () => heard.length
+    renew(find("heard"), heard, () => heard.length
       ? heard.map((one) => h("li", {}, `${clock(one.at_ms)} ${one.label}, ${one.evidence}`, one.rule ? ` · rule ${one.rule}` : ""))
       : [h("li", {}, "Nothing so far.")]);
     const told = room.get("told")?.body; // up to a hand-off: in the customer's own words, and what was given and promised
     find("said-box").hidden = !told;
-    fill(find("said"), told ?? null, () => [
+    renew(find("said"), told ?? null, () => [
       ...(told?.said ?? []).map(([at, text]) => h("li", {}, `${clock(at)} “${text}”`)),
       ...(told?.heard?.length ? [h("li", { class: "second" }, `heard: ${told.heard.join(", ").toLowerCase()}`)] : []),
       ...(told?.done ?? []).map((text) => h("li", { class: "second" }, text)),
     ]);
-    const life = [...board()].filter(([, value]) => value.body.call === call && value.body.course)
-      .filter(([key]) => key.startsWith("alert/"))
-      .flatMap(([, value]) => value.body.course.filter((step) => step.what !== "raised" || step.who === "").map((step) => ({ ...step })))
+    const life = [...board()].filter(([key, value]) => key.startsWith("alert/") && value.body.call === call)
+      .flatMap(([, value]) => value.body.course)
       .sort((a, b) => a.at_ms - b.at_ms);
     find("life-box").hidden = life.length === 0;
-    fill(find("life"), life, () => life.map((step) => h("li", {}, `${clock(step.at_ms)} ${step.who ? `${step.who} ` : ""}${DONE[step.what] ?? step.what}`)));
+    renew(find("life"), life, () => life.map((step) => h("li", {}, `${clock(step.at_ms)} ${step.who ? `${step.who} ` : ""}${DONE[step.what] ?? step.what}`)));
     drawTime();
   }
 
@@ -78,13 +77,6 @@ export function pane({ link, board, running, row, chosen }) {
     write(text, ended?.summary || "");
     record.hidden = !ended?.record;
     put(record, "href", ended?.record ? `/review/${encodeURIComponent(ended.record)}` : null);
-  }
-
-  function fill(place, value, make) {
-    const key = JSON.stringify(value);
-    if (place.dataset.shows === key) return;
-    place.dataset.shows = key;
-    place.replaceChildren(...make());
   }
 
   function drawTime() {

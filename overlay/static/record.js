@@ -24,7 +24,7 @@ export function record({ tell, marked, mayMark }) {
     sound?.stop();
     const it = open.record;
     document.title = `Review · ${it.agent}`;
-    axis = timeline(it, it.agent || "Agent", open.recording?.peaks ?? {}, (ms) => { goTo(ms); sound?.seek(ms); });
+    axis = timeline(it, it.agent || "Agent", open.recording?.peaks ?? {}, (ms) => { showTime(ms); sound?.seek(ms); });
     sound = open.recording ? player(path(open.id, "/sound"), it, (ms) => axis.point(ms)) : null;
     const kept = open.recording ? `recording kept${open.recording.kept_until ? ` until ${day(open.recording.kept_until).replace(/ [\d:]+$/u, "")}` : ""}` : "no recording kept";
     const meta = [[it.agent, it.team].filter(Boolean).join(", "), day(it.started_at), `lasted ${clock(it.duration_ms)}`, it.caller && `caller ${it.caller}`, kept].filter(Boolean).join(" · ");
@@ -110,7 +110,7 @@ export function record({ tell, marked, mayMark }) {
     const place = { kind, target, ms };
     const button = (word) => h("button", {
       class: `verdict ${word}`, "aria-pressed": String(verdict(kind, target) === word),
-      "aria-label": `${capital(word)}: ${text.join("").slice(0, 80)}`, onclick: () => { goto(places.indexOf(place)); mark(word); },
+      "aria-label": `${capital(word)}: ${text.join("").slice(0, 80)}`, onclick: () => { showMark(places.indexOf(place)); mark(word); },
     }, capital(word));
     place.node = h("div", { class: "cause", title }, h("span", {}, text), mayMark() && h("div", { class: "does" }, button("right"), button("wrong")));
     places.push(place);
@@ -145,7 +145,7 @@ export function record({ tell, marked, mayMark }) {
     for (const each of find("said").rows) each.classList.toggle("current", each === row);
   }
 
-  function goto(i) {
+  function showMark(i) {
     if (!places.length) return;
     at = Math.max(0, Math.min(places.length - 1, i));
     for (const place of places) place.node.classList.remove("at");
@@ -156,7 +156,7 @@ export function record({ tell, marked, mayMark }) {
     axis.point(place.ms);
   }
 
-  function goTo(ms) {
+  function showTime(ms) {
     const rows = [...find("said").rows];
     const row = rows.filter((each) => Number(each.dataset.ms) <= ms).at(-1) ?? rows[0];
     current(row);
@@ -185,5 +185,5 @@ export function record({ tell, marked, mayMark }) {
     return row ? Number(row.dataset.ms) : null;
   }
 
-  return { draw, mark, line, go: (step) => goto(at + step), play: () => Boolean(sound) && (sound.toggle(), true) };
+  return { draw, mark, line, go: (step) => showMark(at + step), play: () => Boolean(sound) && (sound.toggle(), true) };
 }

@@ -33,6 +33,14 @@ export function report(region, text, figure = "") {
   write(region.lastElementChild, figure);
 }
 
+// New content only where the value that it shows has changed.
+export function renew(place, value, make) {
+  const key = JSON.stringify(value);
+  if (place.dataset.shows === key) return;
+  place.dataset.shows = key;
+  place.replaceChildren(...make());
+}
+
 // New content in the place of the old, with the focus where it was, otherwise on `rest`.
 export function refill(place, items, rest = null) {
   const focused = place.ownerDocument.activeElement;
@@ -103,7 +111,7 @@ export function quoted(text) {
 }
 
 // One transcript line; offsets are in code points, as the server counts.
-export function words(line) {
+function words(line) {
   const points = [...(line.settled ?? "")];
   const marks = [...(line.marks ?? [])].sort((a, b) => a[0] - b[0]);
   const parts = [];

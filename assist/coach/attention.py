@@ -9,13 +9,13 @@ from detectors.signals import Severity
 
 @dataclass(frozen=True, slots=True)
 class AttentionSettings:
-    """Limits on prompts. Defaults: the market study's row "attention" (one card, 60 s a rule), but for help cards."""
+    """Limits on prompts. Chosen, not measured."""
 
     per_minute: int = 2
     """Prompts of any tier below urgent in any 60 seconds."""
     help_per_call: int = 6
-    """Help cards in one call. Ajoxi's median is 1 and its range 0-3 in an ordinary call; a call that escalates,
-    recovers and escalates again needs both runs, hence twice that."""
+    """Help cards in one call. Ajoxi shows 0 to 3 in an ordinary one (ajoxi.com/blog/agent-whisper-not-creepy); a call
+    that escalates, recovers and escalates again needs both runs, hence twice that."""
     cooldown_ms: int = 60_000
     """The same topic comes back after this at the earliest, urgent ones too (de-duplicated)."""
     gap_ms: int = 8_000

@@ -1,0 +1,31 @@
+"""A whole recording in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from pathlib import Path
+
+import numpy as np
+
+from audio.events import Chunk, Pcm, Speaker
+from audio.recording import open_recording
+
+
+def whole(recording: Path, *, agent_channel: int = 0, mono: Speaker = Speaker.UNKNOWN) -> dict[Speaker, Pcm]:
+    """One array of 16 kHz samples per channel; `agent_channel` and `mono` as `open_recording` takes them.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    source = open_recording(recording, agent_channel=agent_channel, mono=mono, speed=math.inf)
+
+    async def read() -> dict[Speaker, Pcm]:
+        parts: dict[Speaker, list[Pcm]] = {}
+        async for item in source:
+            if isinstance(item, Chunk):
+                for speaker, pcm in item.channels.items():
+                    parts.setdefault(speaker, []).append(pcm)
+        return {speaker: np.concatenate(pcm) for speaker, pcm in parts.items()}
+
+    return asyncio.run(read())
