@@ -40,7 +40,7 @@ class CustomerAudio:
     start_ms: int
     pcm: Pcm
     crosstalk: bool = False
-    """The agent was speaking at the same time: measure nothing here."""
+    """The agent was speaking at the same time, not far softer than the customer: measure nothing here."""
 
 
 @dataclass(frozen=True, slots=True)
