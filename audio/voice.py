@@ -100,6 +100,7 @@ class VoiceMeter:
         length = HOP * (BLOCK - 1) + FRAME
         while len(self._pending) >= length:
             measure = self._block(self._pending[:length])
+            self._forget_speech()
             if measure is not None:
                 measures.append(measure)
             self._pending = self._pending[HOP * BLOCK :]
@@ -109,7 +110,6 @@ class VoiceMeter:
     def _block(self, pcm: Pcm | NDArray[np.float64]) -> VoiceMeasure | None:
         if not np.any(pcm):
             self._before = None
-            self._forget_speech()
             return None
         frames = np.lib.stride_tricks.sliding_window_view(pcm, FRAME)[::HOP]
         frames = (frames - frames.mean(axis=1, keepdims=True)) * self._window
