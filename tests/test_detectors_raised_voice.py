@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from assist.evaluation.cases import Clip
 from assist.evaluation.tone import auc, evaluate_tone, natural_alarms
@@ -141,6 +142,13 @@ def test_calm_agents_of_a_bank_rarely_sound_raised():
     alarms, hours = natural_alarms(sorted((DATA / "calls" / "lca_demo").glob("agent_*.flac")))
     assert hours > 0.015
     assert alarms == 0, f"{alarms} alarms in {hours:.2f} h"
+
+
+def test_of_two_channels_only_the_customers_voice_is_measured(tmp_path):
+    agent, customer = voice(4, pitch=180.0, level=0.2, seed=1), voice(4, level=0.05)
+    path = tmp_path / "call.wav"
+    soundfile.write(path, np.stack([agent, customer], axis=1), 16_000, subtype="FLOAT")
+    np.testing.assert_array_equal(sound(path), customer)
 
 
 def test_auc_counts_ties_half():
