@@ -35,7 +35,8 @@ FEATURES: dict[str, Feature] = {
     "level_db": Feature(-26.0, 25.0, 2.6, 0.24),
     "balance_db": Feature(-11.5, 3.0, 3.0, 0.28),
     "flux": Feature(0.62, 0.07, 0.048, 0.36),
-    "pitch_semitones": Feature(13.0, 3.0, 2.3, 0.12),
+    "period_semitones": Feature(13.0, 3.0, 2.3, 0.12),
+    "pitch_semitones": Feature(7.0, 4.0, 3.0, 0.0),
 }
 """Rounded figures of calm speech in the telephone condition (three acted corpora, a bank's agents, reading voices,
 prompts in five languages); weights set by hand in steps of 0.02, not fitted.
@@ -43,7 +44,8 @@ prompts in five languages); weights set by hand in steps of 0.02, not fitted.
 Before a baseline exists the level says next to nothing (25 dB between callers: handsets, lines), flux and balance most:
 a logistic regression over the two and pitch, fitted on two corpora, told the third one's anger from its calm without
 any baseline with an AUC of .87, 1.00 and 1.00; with the spectral centroid in the balance's place .84, 1.00 and .99.
-Pitch counts least: it rises by 5 semitones in a friendly goodbye."""
+The period counts least: it rises by 5 semitones in a friendly goodbye. Pitch is said, but counts nothing: in the
+period's place it finds anger no better, and acted calm speech alarms more often (5 times instead of 3)."""
 
 CLIP = (-1.5, 4.0)
 """z-scores beyond say no more. Even at its utmost the level alone (4 x 0.24) stays below RAISED."""

@@ -228,7 +228,7 @@ class Meter:
 
     def push(self, audio, speech):
         self.given.append((audio, speech))
-        return [VoiceMeasure(audio.start_ms, 1000, -20.0, 0.0, 0.0, 0.0)] if speech else []
+        return [VoiceMeasure(audio.start_ms, 1000, -20.0, 0.0, 0.0, 0.0, 0.0)] if speech else []
 
 
 def test_the_voice_meter_gets_the_customers_sound_with_speech_and_crosstalk_marked(scheduler, sound):

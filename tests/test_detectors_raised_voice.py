@@ -16,8 +16,8 @@ from detectors.signals import Severity, Window
 from tests.test_audio_voice import voice
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
-CALM = VoiceMeasure(0, 1000, -28.0, 11.0, -14.0, 0.55)
-UP = replace(CALM, level_db=-18.0, pitch_semitones=15.0, balance_db=-7.0, flux=0.68)
+CALM = VoiceMeasure(0, 1000, -28.0, 5.0, -14.0, 0.55, 11.0)
+UP = replace(CALM, level_db=-18.0, pitch_semitones=10.0, balance_db=-7.0, flux=0.68, period_semitones=15.0)
 
 
 def sustained(measure, seconds, start_ms=0):
@@ -47,7 +47,7 @@ def test_a_raised_voice_is_said_in_physical_words_and_soon():
 
 def voice_of(calm, loud, share):
     """The mean over a second of which so much is loud."""
-    names = ("level_db", "balance_db", "flux", "pitch_semitones")
+    names = ("level_db", "balance_db", "flux", "period_semitones", "pitch_semitones")
     mixed = {name: (1 - share) * getattr(calm, name) + share * getattr(loud, name) for name in names}
     return replace(calm, **mixed)
 
