@@ -11,7 +11,7 @@ from assist.evaluation.tone import auc, evaluate_tone, natural_alarms
 from assist.evaluation.tone_course import Voice, course
 from assist.evaluation.tone_lines import in_condition, measures, sound
 from audio.events import VoiceMeasure
-from detectors.raised_voice import CLIP, FEATURES, RAISED, RaisedVoice
+from detectors.raised_voice import CLIP, FEATURES, LOWERED, RAISED, RaisedVoice
 from detectors.signals import Severity, Window
 from tests.test_audio_voice import voice
 
@@ -43,6 +43,44 @@ def test_a_raised_voice_is_said_in_physical_words_and_soon():
     assert signal.evidence.measured["pitch_semitones"] == pytest.approx(5, abs=2)
     assert "dB" in signal.evidence.summary and "over this caller's normal" in signal.evidence.summary
     assert len({each.key for each in found}) == 1, "one rise is one signal, refreshed"
+
+
+def test_who_begins_loudly_is_not_held_against_a_normal_that_nobody_has_heard():
+    judge = RaisedVoice()
+    found = speak(
+        judge, replace(UP, level_db=-10.0, pitch_semitones=15.0, period_semitones=19.0, balance_db=2.0, flux=0.8), 3
+    )
+    assert found
+    for signal in found:
+        assert signal.evidence.summary.startswith("higher and brighter than most callers (this one's normal is not")
+        assert not signal.evidence.measured.keys() & {"level_db", "pitch_semitones"}
+
+
+def test_every_word_of_a_rise_is_true_of_what_was_measured():
+    judge = RaisedVoice()
+    speak(judge, CALM, 15)
+    found = speak(judge, UP, 2, 15_000)
+    found += speak(judge, replace(CALM, flux=0.8), 2, 17_000)  # neither louder nor higher nor brighter any more
+    found += speak(judge, replace(CALM, pitch_semitones=CALM.pitch_semitones + 1.2, flux=0.8), 2, 19_000)
+    assert max(signal.at_ms for signal in found) > 20_000
+    for signal in found:
+        said, measured = signal.evidence.summary, signal.evidence.measured
+        assert ("brighter" in said) == (measured["brighter_db"] >= 2.0)
+        assert ("dB" in said) == (measured["level_db"] >= 1.5)
+        assert ("semitone" in said) == (measured["pitch_semitones"] >= 1.0)
+    assert "+1 semitone over this caller's normal" in found[-1].evidence.summary
+
+
+def test_a_rise_does_not_go_on_after_the_caller_was_on_hold():
+    judge = RaisedVoice()
+    speak(judge, CALM, 20)
+    before = speak(judge, UP, 3, 20_000)
+    assert before and judge.raised
+    after = speak(judge, voice_of(CALM, UP, 0.5), 2, 143_000)
+    assert LOWERED < judge.score < RAISED, "neither calm nor raised"
+    assert after == [] and not judge.raised
+    again = speak(judge, UP, 3, 145_000)
+    assert again and again[0].key != before[0].key and again[0].evidence.start_ms > 145_000
 
 
 def voice_of(calm, loud, share):
