@@ -142,7 +142,9 @@ class RaisedVoice:
     _last_ms: int | None = None
     _since_ms: int = 0
     _up_ms: int = 0
-    """Raised speech in this rise."""
+    """Raised speech in this rise, since the score said so."""
+    _before_ms: int = 0
+    """Raised speech before: the score follows means, so that it rises when nearly all of them is raised."""
     _spoken: Signal | None = None
     _quiet_until_ms: int = 0
 
@@ -180,7 +182,7 @@ class RaisedVoice:
             self.score += (raw - self.score) * (1 - math.exp(-gap / SMOOTH_MS))
         self._last_ms = measure.at_ms
         if not self.raised and self.score >= RAISED:
-            self.raised, self._since_ms, self._up_ms = True, measure.at_ms, 0
+            self.raised, self._since_ms, self._up_ms, self._before_ms = True, measure.at_ms, 0, measure.voiced_ms
         elif self.raised and self.score < LOWERED:
             self.raised = False
         self._late.append((measure, self.score))
@@ -206,7 +208,7 @@ class RaisedVoice:
             name: float(getattr(measure, name)) - self._baselines[name].normal
             for name in ("level_db", "pitch_semitones", "balance_db")
         }
-        seconds = max(LEAST_MS, self._up_ms) / 1000
+        seconds = (self._before_ms + self._up_ms) / 1000
         strength = min(1.0, max(0.0, (self.score - LOWERED) / (STRONG - LOWERED)))
         parts = _against_own(change) if known else _against_others(change)
         if not parts:

@@ -83,6 +83,18 @@ def test_a_rise_does_not_go_on_after_the_caller_was_on_hold():
     assert again and again[0].key != before[0].key and again[0].evidence.start_ms > 145_000
 
 
+def test_the_seconds_said_are_those_of_raised_speech():
+    calm = [spoken(n) for n in range(8)]
+    loud = [spoken(100 + n, pitch=160.0, level=0.3, bright=3.0, restless=0.7) for n in range(3)]
+    heard = measures(np.concatenate([*calm, *loud]))
+    judge = RaisedVoice()
+    found = [signal for measure in heard for signal in judge(Window(measure.at_ms, voice=measure))]
+    began_ms = 1000 * len(np.concatenate(calm)) // 16_000
+    assert found[-1].at_ms - found[0].at_ms > 3_000
+    for signal in found:
+        assert signal.evidence.measured["seconds"] == pytest.approx((signal.at_ms - began_ms) / 1000, abs=0.6)
+
+
 def voice_of(calm, loud, share):
     """The mean over a second of which so much is loud."""
     names = ("level_db", "balance_db", "flux", "period_semitones", "pitch_semitones")
