@@ -33,6 +33,8 @@ from the other. Two parties with crosstalk of 6 dB correlate by 0.8; one channel
 or softer on one side, and through OGG and MP3 of 32 to 128 kbit/s by more than this."""
 FAINT = 10 ** (-12 / 10)
 """A copy this far under the other channel is crosstalk of the only party who speaks, on a channel of its own."""
+HEADER_BYTES = 10_000
+"""More than any header without sound."""
 HEALED_MS = 5_000
 """Clean sound after which damaged samples are over."""
 UNKNOWN_LENGTH = 2**60
@@ -199,6 +201,12 @@ def open_recording(
         )
     with _opened(path) as file:
         if next(_blocks(file), None) is None:
+            if (size := path.stat().st_size) > HEADER_BYTES:
+                raise AudioError(
+                    "audio-empty",
+                    f"The header of {path} says that there is no sound in its {size} bytes, as when a recorder was cut "
+                    "off: repair it (sox --ignore-length IN.wav OUT.wav), or export it again.",
+                )
             raise AudioError("audio-empty", f"{path} holds no sound that can be read; {EXPECTED}.")
     same = channels == 2 and agent_channel is not None and _same_channels(path)
     if channels == 1 or agent_channel is None or same:
@@ -227,7 +235,8 @@ def _opened(path: Path) -> soundfile.SoundFile:
     try:
         return soundfile.SoundFile(path)
     except (soundfile.SoundFileError, OSError, TypeError, ValueError):
-        reason = "it may not be read" if not _readable(path) else "it is not sound this program knows"
+        unknown = "it is no sound known here (ffmpeg -i IN OUT.wav converts most)"
+        reason = unknown if _readable(path) else "it may not be read"
         raise AudioError("audio-unreadable", f"{path} cannot be used: {reason}; {EXPECTED}.") from None
 
 

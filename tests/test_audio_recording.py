@@ -329,6 +329,18 @@ def test_what_is_not_a_call_is_refused_in_one_line(tmp_path: Path, write, code: 
     assert line.endswith(".")
 
 
+def test_a_recording_whose_recorder_was_cut_off_says_how_to_repair_it(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    soundfile.write(path, stereo(8000), 8000)
+    whole = bytearray(path.read_bytes())
+    at = whole.index(b"data") + 4
+    whole[at : at + 4] = whole[4:8] = b"\0\0\0\0"
+    path.write_bytes(bytes(whole))
+    with pytest.raises(AudioError, match="cut off: repair it") as error:
+        open_recording(path)
+    assert error.value.code == "audio-empty"
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may read everything")
 def test_a_file_one_may_not_read(tmp_path: Path) -> None:
     path = tmp_path / "call.wav"
