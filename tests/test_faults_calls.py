@@ -243,6 +243,13 @@ def test_a_channel_that_comes_back_is_told():
     ]  # fmt: skip
 
 
+def test_an_offset_is_nobody_who_speaks():
+    watch = ChannelWatch()
+    for chunk in chunks(30, lambda _: 0.001, lambda _: 0.0):
+        offset = {**chunk.channels, Speaker.AGENT: chunk.channels[Speaker.AGENT] + np.float32(0.1)}
+        assert watch.push(Chunk(chunk.start_ms, offset)) == []
+
+
 def test_a_line_that_sends_nothing_while_nobody_speaks_may_be_silent_for_a_minute():
     def customer(second):  # 8 s in turn, in words of 0.7 s with nothing between them; from 100 s on nothing at all
         return 0.05 if second < 100 and second % 20 < 8 and second % 1 < 0.7 else 0.0
