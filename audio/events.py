@@ -40,7 +40,7 @@ class CustomerAudio:
     start_ms: int
     pcm: Pcm
     crosstalk: bool = False
-    """The agent was speaking at the same time: measure nothing here."""
+    """The agent was speaking at the same time, not far softer than the customer: measure nothing here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +168,13 @@ class VoiceMeasure:
     level_db: float
     """Mean level of the voiced frames, dB relative to full scale."""
     pitch_semitones: float
-    """Mean F0 of the voiced frames, semitones relative to 100 Hz."""
+    """Median F0 of the voiced frames, semitones relative to 100 Hz."""
     balance_db: float
     """Mean of the levels in 650-950 and 950-1400 Hz over those in 300-450 and 450-650 Hz."""
     flux: float
     """Mean change between successive spectra, each normalised to a sum of 1."""
+    period_semitones: float
+    """Mean of what repeats soonest, semitones relative to 100 Hz: F0, or the first formant where that is stronger."""
 
 
 Heard = Hypothesis | Utterance | SpeechActivity | VoiceMeasure | Gap | Trouble

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from audio.activity import Frame, VoiceActivity
+from audio.activity import FRAME, Frame, VoiceActivity
 from audio.agenda import Answer, Line, Task
 from audio.crosstalk import Crosstalk
 from audio.events import (
@@ -42,6 +42,12 @@ from audio.turns import Began, Ended, Hop, Step, Turns
 BEHIND_MS = 3000
 """An answer outstanding this long is worth telling people about."""
 CAUGHT_UP_MS = 1000
+COVERS_DB = 10.0
+"""The agent speaks over the customer from so far under the customer's level. Softer speech on the agent's channel (the
+customer's own voice out of a headset, colleagues at the next desk) hides nothing: even an echo as loud as itself would
+change the customer's level by less than half a decibel."""
+COVERS_FRAMES = 500 * SAMPLE_RATE // 1000 // FRAME
+"""Levels are the loudest of the last 0.5 s: an echo comes late, and a leak as well."""
 
 
 class Meter(Protocol):
@@ -73,6 +79,8 @@ class _Channel:
     waiting: list[_Open] = field(default_factory=list)
     """Utterances whose last words are not known yet."""
     begun: int = 0
+    levels: deque[float] = field(default_factory=lambda: deque(maxlen=COVERS_FRAMES))
+    """Of the newest frames, dB."""
 
 
 class Listener:
@@ -169,6 +177,7 @@ class Listener:
         return heard
 
     def _frame(self, channel: _Channel, frame: Frame, stretch: int) -> list[Heard]:
+        channel.levels.append(frame.level_db)
         pending = [ms for each in self._channels.values() if (ms := _earliest(each)) is not None]
         self._crosstalk.level(channel.speaker, frame, min(pending, default=None))
         return self._steps(channel, channel.turns.push(frame, stretch=stretch))
@@ -219,7 +228,8 @@ class Listener:
         customer, agent = self._channels.get(Speaker.CUSTOMER), self._channels.get(Speaker.AGENT)
         if self._meter is None or customer is None or agent is None:
             return ()
-        audio = chunk.customer_audio(crosstalk=agent.turns.speaking)
+        loud = max(agent.levels, default=-120.0) > max(customer.levels, default=-120.0) - COVERS_DB
+        audio = chunk.customer_audio(crosstalk=agent.turns.speaking and loud)
         return () if audio is None else self._meter.push(audio, customer.turns.speaking)
 
     def _say(self, channel: _Channel, utterance: _Open, answer: Answer) -> list[Heard]:

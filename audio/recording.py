@@ -27,9 +27,14 @@ BLOCK_MS = 500
 COMPARED = 120
 """Blocks, spread over a stereo file, that are compared to see whether its channels differ at all: both may begin with
 silence, or with the same ringback."""
-SAME_DB = -30.0
-"""Channels whose difference is this far under their sum hold the same sound. Two parties differ by about 0 dB even
-with strong crosstalk; one channel copied into two cancels exactly, also through OGG and MP3 of 32 to 128 kbit/s."""
+SAME = 0.998
+"""Channels that correlate so far, either way up, hold the same sound: less than -30 dB is left when one is subtracted
+from the other. Two parties with crosstalk of 6 dB correlate by 0.8; one channel copied into two by 1, also upside down
+or softer on one side, and through OGG and MP3 of 32 to 128 kbit/s by more than this."""
+FAINT = 10 ** (-12 / 10)
+"""A copy this far under the other channel is crosstalk of the only party who speaks, on a channel of its own."""
+HEADER_BYTES = 10_000
+"""More than any header without sound."""
 HEALED_MS = 5_000
 """Clean sound after which damaged samples are over."""
 UNKNOWN_LENGTH = 2**60
@@ -145,7 +150,9 @@ class Recording:
                     yield Trouble(at_ms, "audio-damaged", f"{self.name}: samples are sound again.", cleared=True)
                     broken_at = None
                 read += len(frames)
-                if self.channels != len(self.speakers):
+                if self.same_channels:
+                    frames = frames[:, :1]
+                elif self.channels != len(self.speakers):
                     frames = frames.mean(axis=1, keepdims=True)
                 yield resampling.push(frames)
         yield resampling.finish()
@@ -194,6 +201,12 @@ def open_recording(
         )
     with _opened(path) as file:
         if next(_blocks(file), None) is None:
+            if (size := path.stat().st_size) > HEADER_BYTES:
+                raise AudioError(
+                    "audio-empty",
+                    f"The header of {path} says that there is no sound in its {size} bytes, as when a recorder was cut "
+                    "off: repair it (sox --ignore-length IN.wav OUT.wav), or export it again.",
+                )
             raise AudioError("audio-empty", f"{path} holds no sound that can be read; {EXPECTED}.")
     same = channels == 2 and agent_channel is not None and _same_channels(path)
     if channels == 1 or agent_channel is None or same:
@@ -222,7 +235,8 @@ def _opened(path: Path) -> soundfile.SoundFile:
     try:
         return soundfile.SoundFile(path)
     except (soundfile.SoundFileError, OSError, TypeError, ValueError):
-        reason = "it may not be read" if not _readable(path) else "it is not sound this program knows"
+        unknown = "it is no sound known here (ffmpeg -i IN OUT.wav converts most)"
+        reason = unknown if _readable(path) else "it may not be read"
         raise AudioError("audio-unreadable", f"{path} cannot be used: {reason}; {EXPECTED}.") from None
 
 
@@ -269,13 +283,15 @@ def _spread(file: soundfile.SoundFile) -> Iterator[Frames]:
 
 def _same_channels(path: Path) -> bool:
     """Whether two channels hold the same sound: then neither is one party's alone."""
-    together = apart = 0.0
+    products = np.zeros((2, 2))
     with _opened(path) as file:
         for block in _spread(file):
             both = repaired(block)[0].astype(np.float64)
-            together += float(np.sum((both[:, 0] + both[:, 1]) ** 2))
-            apart += float(np.sum((both[:, 0] - both[:, 1]) ** 2))
-    return together > 0 and apart < together * 10 ** (SAME_DB / 10)
+            both -= both.mean(axis=0)  # what a sound card adds is the same on both
+            products += both.T @ both
+    left, right = products[0, 0], products[1, 1]
+    alike = products[0, 1] ** 2 > SAME**2 * left * right
+    return bool(alike and min(left, right) > FAINT * max(left, right))
 
 
 def _promised(file: soundfile.SoundFile) -> int | None:

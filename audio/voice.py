@@ -7,6 +7,7 @@ inside 300-3400 Hz, so that a telephone line and a studio microphone give the sa
 from __future__ import annotations
 
 import math
+import statistics
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,12 @@ PITCH_HZ = (70.0, 450.0)
 """F0 of men's calm to women's shouted speech."""
 PERIODIC = 0.5
 """Autocorrelation peak over the value at lag 0, above which a frame counts as voiced."""
+PITCH_PEAK, PERIOD_PEAK = 0.97, 0.85
+"""Share of the highest autocorrelation peak that makes a shorter lag the pitch, and the period. With the lower one what
+the first formant makes of a deep voice counts, in a quarter of all frames: that tells raised from calm speech a little
+better than pitch does, but is none. What is an octave off with the higher one goes with the median of a second. On 16
+speakers' calm and angry speech (telephone band; against praat on the clean sound) a second's pitch is 0.8 semitones
+off, and its rise into anger 7.9 of 8.1 semitones; the mean period is 4.0 off and rises by 4.3."""
 OVER_FLOOR_DB = 8.0
 UNDER_PEAK_DB = 22.0
 """Frames further under the recent peak are trailing sounds, echo or somebody in the background."""
@@ -52,6 +59,7 @@ class _Frame:
     at_ms: int
     level_db: float
     pitch: float
+    period: float
     balance: float
     flux: float
 
@@ -100,6 +108,7 @@ class VoiceMeter:
         length = HOP * (BLOCK - 1) + FRAME
         while len(self._pending) >= length:
             measure = self._block(self._pending[:length])
+            self._forget_speech()
             if measure is not None:
                 measures.append(measure)
             self._pending = self._pending[HOP * BLOCK :]
@@ -109,7 +118,6 @@ class VoiceMeter:
     def _block(self, pcm: Pcm | NDArray[np.float64]) -> VoiceMeasure | None:
         if not np.any(pcm):
             self._before = None
-            self._forget_speech()
             return None
         frames = np.lib.stride_tricks.sliding_window_view(pcm, FRAME)[::HOP]
         frames = (frames - frames.mean(axis=1, keepdims=True)) * self._window
@@ -122,7 +130,8 @@ class VoiceMeter:
         shaped[:, self._band] = band
         correlation = np.fft.irfft(shaped, axis=1)
         inside = correlation[:, self._lags[0] : self._lags[-1] + 1] * self._lag_gain / (correlation[:, :1] + 1e-12)
-        peaks, pitches = _first_peaks(inside, self._lags)
+        peaks = inside.max(axis=1)
+        pitches, periods = (self._semitones(inside, share) for share in (PITCH_PEAK, PERIOD_PEAK))
         parts = 10 * np.log10(np.add.reduceat(power, self._balance, axis=1)[:, :4] + 1e-12)
         balances = (parts[:, 2] + parts[:, 3] - parts[:, 0] - parts[:, 1]) / 2
         amplitudes = spectra[:, self._band]
@@ -148,9 +157,8 @@ class VoiceMeter:
             self._peak_db = max(self._peak_db, level)
             if math.isnan(flux):
                 continue
-            pitch = 12 * math.log2(SAMPLE_RATE / float(pitches[n]) / 100.0)
             at_ms = now * 1000 // SAMPLE_RATE
-            self._frames.append(_Frame(at_ms, level, pitch, float(balances[n]), flux))
+            self._frames.append(_Frame(at_ms, level, float(pitches[n]), float(periods[n]), float(balances[n]), flux))
             found = True
         return self._measure() if found else None
 
@@ -164,10 +172,19 @@ class VoiceMeter:
             at_ms=now,
             voiced_ms=count * HOP * 1000 // SAMPLE_RATE,
             level_db=sum(frame.level_db for frame in frames) / count,
-            pitch_semitones=sum(frame.pitch for frame in frames) / count,
+            pitch_semitones=statistics.median(frame.pitch for frame in frames),
             balance_db=sum(frame.balance for frame in frames) / count,
             flux=sum(frame.flux for frame in frames) / count,
+            period_semitones=sum(frame.period for frame in frames) / count,
         )
+
+    def _semitones(self, inside: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+        """Each frame's shortest lag with a peak nearly as high as the highest, as semitones relative to 100 Hz."""
+        rising = np.zeros_like(inside, dtype=bool)
+        rising[:, 1:-1] = (inside[:, 1:-1] >= inside[:, :-2]) & (inside[:, 1:-1] >= inside[:, 2:])
+        good = rising & (inside >= share * np.minimum(inside.max(axis=1), 1.0)[:, None])
+        first = np.where(good.any(axis=1), good.argmax(axis=1), inside.argmax(axis=1))
+        return np.asarray(12 * np.log2(SAMPLE_RATE / self._lags[first] / 100.0))
 
     def _is_speech(self, sample: int) -> bool:
         while len(self._speech) > 1 and self._speech[0][0] <= sample:
@@ -178,13 +195,3 @@ class VoiceMeter:
         end = self._position + HOP * BLOCK
         while len(self._speech) > 1 and self._speech[0][0] <= end:
             self._speech.popleft()
-
-
-def _first_peaks(inside: NDArray[np.float64], lags: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Each frame's autocorrelation peak, and its lag: the shortest within 85 % of the highest (no octave below)."""
-    highest = inside.max(axis=1)
-    rising = np.zeros_like(inside, dtype=bool)
-    rising[:, 1:-1] = (inside[:, 1:-1] >= inside[:, :-2]) & (inside[:, 1:-1] >= inside[:, 2:])
-    good = rising & (inside >= 0.85 * np.minimum(highest, 1.0)[:, None])
-    first = np.where(good.any(axis=1), good.argmax(axis=1), inside.argmax(axis=1))
-    return highest, lags[first]

@@ -277,6 +277,33 @@ def test_bad_tables(tmp_path):
         read_clips(tmp_path, lines(tmp_path, "path,speaker,label", "a.wav,ann,calm", name="t.csv"))
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ("path;speaker;label", "a.wav;ann;calm"),
+        ("Path, Speaker, Label", "a.wav, ann, calm "),
+        ("path,speaker,label", "", "a.wav,ann,calm", ",,", ""),
+    ],
+)
+def test_tables_are_read_as_spreadsheets_write_them(tmp_path, rows):
+    (tmp_path / "a.wav").write_bytes(b"")
+    [clip] = read_clips(tmp_path, lines(tmp_path, *rows, name="t.csv"))
+    assert clip == Clip(path=tmp_path / "a.wav", speaker="ann", label="calm")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (("path,speaker,label", '"a.wav,ann,calm', *["b.wav,ann,calm"] * 30), "no such audio file"),
+        (("path,speaker,label", '"' + "x" * 200_000), r"t\.csv, line \d: not a table"),
+        (("path,speaker,label", ",ann,calm"), r"line 2: expected the path"),
+    ],
+)
+def test_a_broken_table_is_named(tmp_path, rows, said):
+    with pytest.raises(AssistError, match=said):
+        read_clips(tmp_path, lines(tmp_path, *rows, name="t.csv"))
+
+
 def test_a_table_says_who_speaks_and_has_something_to_measure(tmp_path):
     for name in ("a.wav", "b.wav"):
         soundfile.write(tmp_path / name, np.zeros(8000, np.float32), 8000)

@@ -90,6 +90,23 @@ def test_a_channel_with_noise_of_its_own_is_heard_as_it_is(customer):
     assert not any(same[: LINE_FRAMES - 1]) and all(same[LINE_FRAMES:])
 
 
+@pytest.mark.parametrize("below", ["offset", "hum", "rumble"])
+def test_what_lies_below_speech_hides_none_of_it(customer, below):
+    """A sound card's offset, mains hum, traffic: stronger than the speech, with pauses long enough to be a floor."""
+    quiet = np.concatenate([np.zeros(4 * RATE, np.float32), customer * np.float32(0.3)])
+    rms = float(np.sqrt(np.mean(customer**2))) * 0.3
+    under = {
+        "offset": np.full(len(quiet), 3 * rms),
+        "hum": 3 * rms * np.sin(2 * np.pi * 50 * np.arange(len(quiet)) / RATE),
+        "rumble": 3 * rms * np.sin(2 * np.pi * 30 * np.arange(len(quiet)) / RATE),
+    }[below]
+    clean, heard = marks(quiet), marks((quiet + under).astype(np.float32))
+    spoken_for = [
+        sum(b.sample - a.sample for a, b in zip(found[::2], found[1::2], strict=False)) for found in (clean, heard)
+    ]
+    assert spoken_for[1] > 0.9 * spoken_for[0]
+
+
 def test_chunk_sizes_change_nothing(customer):
     whole, pieces = VoiceActivity(), VoiceActivity()
     together = [frame.speech for frame in whole.push(customer[: 8 * RATE])]

@@ -228,7 +228,7 @@ class Meter:
 
     def push(self, audio, speech):
         self.given.append((audio, speech))
-        return [VoiceMeasure(audio.start_ms, 1000, -20.0, 0.0, 0.0, 0.0)] if speech else []
+        return [VoiceMeasure(audio.start_ms, 1000, -20.0, 0.0, 0.0, 0.0, 0.0)] if speech else []
 
 
 def test_the_voice_meter_gets_the_customers_sound_with_speech_and_crosstalk_marked(scheduler, sound):
@@ -241,6 +241,27 @@ def test_the_voice_meter_gets_the_customers_sound_with_speech_and_crosstalk_mark
     mono = Meter()
     listen(Listener(scheduler, (Speaker.UNKNOWN,), voice_meter=mono), sound[:1], (Speaker.UNKNOWN,))
     assert mono.given == []
+
+
+@pytest.mark.parametrize("leak_db", [-40, -30, -20, -12])
+def test_the_customers_own_voice_in_the_agents_microphone_is_no_crosstalk(scheduler, sound, leak_db):
+    leak = np.roll(telephone(sound[1]) * np.float32(10 ** (leak_db / 20)), 480)
+    meter = Meter()
+    listen(Listener(scheduler, BOTH, in_step=True, voice_meter=meter), np.stack([leak, sound[1]]))
+    spoken = [audio for audio, speech in meter.given if speech]
+    assert len(spoken) > 50 and not any(audio.crosstalk for audio in spoken)
+
+
+@pytest.mark.parametrize("echo_db", [0, -20])
+def test_the_agents_voice_in_the_customers_channel_is_crosstalk_also_between_the_agents_words(
+    scheduler, sound, echo_db
+):
+    echo = np.roll(telephone(sound[0]) * np.float32(10 ** (echo_db / 20)), 1600)
+    meter = Meter()
+    listen(Listener(scheduler, BOTH, in_step=True, voice_meter=meter), np.stack([sound[0], echo]))
+    spoken = [audio for audio, speech in meter.given if speech]
+    marked = sum(audio.crosstalk for audio in spoken)
+    assert len(spoken) > 50 and marked >= 0.9 * len(spoken)  # the rest is the echo's end, after the agent's
 
 
 class Clock:

@@ -133,6 +133,29 @@ def test_two_copies_of_one_mix_are_not_two_parties(tmp_path: Path, subtype: str)
     assert set(next(a for a in arrivals if isinstance(a, Chunk)).channels) == {Speaker.UNKNOWN}
 
 
+@pytest.mark.parametrize("right", [-1.0, 0.89, 0.4, -0.5])
+def test_a_copy_that_is_upside_down_or_softer_is_no_second_party_either(tmp_path: Path, right: float) -> None:
+    path = tmp_path / "call.wav"
+    mix = tone(400, 3, 16000) + tone(1000, 3, 16000)
+    soundfile.write(path, np.stack([mix, right * mix], axis=1), 16000, subtype="FLOAT")
+    recording = open_recording(path, speed=math.inf)
+    assert recording.speakers == (Speaker.UNKNOWN,)
+    np.testing.assert_allclose(sound(read(recording), Speaker.UNKNOWN), mix, atol=1e-6)
+
+
+def test_two_soft_parties_on_a_sound_card_with_an_offset_are_two(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    soundfile.write(path, 0.01 * stereo(16000) + 0.1, 16000, subtype="FLOAT")
+    assert open_recording(path).speakers == (Speaker.AGENT, Speaker.CUSTOMER)
+
+
+def test_a_faint_copy_of_the_only_party_who_speaks_is_crosstalk(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    agent = tone(400, 3, 16000)
+    soundfile.write(path, np.stack([agent, 0.1 * agent], axis=1), 16000, subtype="FLOAT")
+    assert open_recording(path).speakers == (Speaker.AGENT, Speaker.CUSTOMER)
+
+
 @pytest.mark.parametrize(("name", "rest_s"), [("call.wav", 60), ("call.wav", 180), ("call.flac", 180)])
 def test_a_call_is_known_by_all_of_it_not_by_how_it_begins(tmp_path: Path, name: str, rest_s: int) -> None:
     path = tmp_path / name
@@ -304,6 +327,18 @@ def test_what_is_not_a_call_is_refused_in_one_line(tmp_path: Path, write, code: 
     assert str(path) in line
     assert "\n" not in line
     assert line.endswith(".")
+
+
+def test_a_recording_whose_recorder_was_cut_off_says_how_to_repair_it(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    soundfile.write(path, stereo(8000), 8000)
+    whole = bytearray(path.read_bytes())
+    at = whole.index(b"data") + 4
+    whole[at : at + 4] = whole[4:8] = b"\0\0\0\0"
+    path.write_bytes(bytes(whole))
+    with pytest.raises(AudioError, match="cut off: repair it") as error:
+        open_recording(path)
+    assert error.value.code == "audio-empty"
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may read everything")

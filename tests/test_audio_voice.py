@@ -43,6 +43,16 @@ def test_pitch_is_heard_without_its_fundamental(pitch):
     assert mean(found, "pitch_semitones") == pytest.approx(12 * np.log2(pitch / 100), abs=0.5)
 
 
+@pytest.mark.parametrize(("pitch", "formant"), [(85.0, 700.0), (105.0, 600.0), (105.0, 450.0)])
+def test_the_first_formant_of_a_deep_voice_is_not_its_pitch(pitch, formant):
+    time = np.arange(SAMPLE_RATE * 3) / SAMPLE_RATE
+    phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.02 * np.sin(2 * np.pi * 5 * time))) / SAMPLE_RATE
+    shape = [0.02 + np.exp(-(((n * pitch - formant) / 60) ** 2)) for n in range(1, 30)]
+    sound = sum(share * np.cos(n * phase + n) for n, share in enumerate(shape, 1))
+    found = measured((sound / np.abs(sound).max() * 0.3).astype(np.float32))
+    assert mean(found, "pitch_semitones") == pytest.approx(12 * np.log2(pitch / 100), abs=1.0)
+
+
 def test_a_brighter_voice_has_a_higher_balance():
     assert mean(measured(voice(3, bright=2.5)), "balance_db") > mean(measured(voice(3)), "balance_db") + 1.0
 
@@ -69,6 +79,13 @@ def test_what_is_no_voice_is_not_measured(pcm):
 def test_what_voice_activity_calls_no_speech_and_crosstalk_are_not_measured():
     assert measured(voice(3), speech=False) == []
     assert measured(voice(3), crosstalk=True) == []
+
+
+def test_a_line_on_which_nobody_speaks_leaves_nothing_behind():
+    meter, hiss = VoiceMeter(), np.random.default_rng(0).normal(0, 1e-4, 1600).astype(np.float32)
+    for n in range(600):
+        meter.push(CustomerAudio(n * 100, hiss), False)
+    assert len(meter._speech) < 10
 
 
 def test_broken_samples_do_no_harm():

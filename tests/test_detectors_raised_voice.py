@@ -4,19 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from assist.evaluation.cases import Clip
 from assist.evaluation.tone import auc, evaluate_tone, natural_alarms
 from assist.evaluation.tone_course import Voice, course
 from assist.evaluation.tone_lines import in_condition, measures, sound
 from audio.events import VoiceMeasure
-from detectors.raised_voice import CLIP, FEATURES, RAISED, RaisedVoice
+from detectors.raised_voice import CLIP, FEATURES, LOWERED, RAISED, RaisedVoice
 from detectors.signals import Severity, Window
 from tests.test_audio_voice import voice
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
-CALM = VoiceMeasure(0, 1000, -28.0, 11.0, -14.0, 0.55)
-UP = replace(CALM, level_db=-18.0, pitch_semitones=15.0, balance_db=-7.0, flux=0.68)
+CALM = VoiceMeasure(0, 1000, -28.0, 5.0, -14.0, 0.55, 11.0)
+UP = replace(CALM, level_db=-18.0, pitch_semitones=10.0, balance_db=-7.0, flux=0.68, period_semitones=15.0)
 
 
 def sustained(measure, seconds, start_ms=0):
@@ -44,9 +45,59 @@ def test_a_raised_voice_is_said_in_physical_words_and_soon():
     assert len({each.key for each in found}) == 1, "one rise is one signal, refreshed"
 
 
+def test_who_begins_loudly_is_not_held_against_a_normal_that_nobody_has_heard():
+    judge = RaisedVoice()
+    found = speak(
+        judge, replace(UP, level_db=-10.0, pitch_semitones=15.0, period_semitones=19.0, balance_db=2.0, flux=0.8), 3
+    )
+    assert found
+    for signal in found:
+        assert signal.evidence.summary.startswith("higher and brighter than most callers (this one's normal is not")
+        assert not signal.evidence.measured.keys() & {"level_db", "pitch_semitones"}
+
+
+def test_every_word_of_a_rise_is_true_of_what_was_measured():
+    judge = RaisedVoice()
+    speak(judge, CALM, 15)
+    found = speak(judge, UP, 2, 15_000)
+    found += speak(judge, replace(CALM, flux=0.8), 2, 17_000)  # neither louder nor higher nor brighter any more
+    found += speak(judge, replace(CALM, pitch_semitones=CALM.pitch_semitones + 1.2, flux=0.8), 2, 19_000)
+    assert max(signal.at_ms for signal in found) > 20_000
+    for signal in found:
+        said, measured = signal.evidence.summary, signal.evidence.measured
+        assert ("brighter" in said) == (measured["brighter_db"] >= 2.0)
+        assert ("dB" in said) == (measured["level_db"] >= 1.5)
+        assert ("semitone" in said) == (measured["pitch_semitones"] >= 1.0)
+    assert "+1 semitone over this caller's normal" in found[-1].evidence.summary
+
+
+def test_a_rise_does_not_go_on_after_the_caller_was_on_hold():
+    judge = RaisedVoice()
+    speak(judge, CALM, 20)
+    before = speak(judge, UP, 3, 20_000)
+    assert before and judge.raised
+    after = speak(judge, voice_of(CALM, UP, 0.5), 2, 143_000)
+    assert LOWERED < judge.score < RAISED, "neither calm nor raised"
+    assert after == [] and not judge.raised
+    again = speak(judge, UP, 3, 145_000)
+    assert again and again[0].key != before[0].key and again[0].evidence.start_ms > 145_000
+
+
+def test_the_seconds_said_are_those_of_raised_speech():
+    calm = [spoken(n) for n in range(8)]
+    loud = [spoken(100 + n, pitch=160.0, level=0.3, bright=3.0, restless=0.7) for n in range(3)]
+    heard = measures(np.concatenate([*calm, *loud]))
+    judge = RaisedVoice()
+    found = [signal for measure in heard for signal in judge(Window(measure.at_ms, voice=measure))]
+    began_ms = 1000 * len(np.concatenate(calm)) // 16_000
+    assert found[-1].at_ms - found[0].at_ms > 3_000
+    for signal in found:
+        assert signal.evidence.measured["seconds"] == pytest.approx((signal.at_ms - began_ms) / 1000, abs=0.6)
+
+
 def voice_of(calm, loud, share):
     """The mean over a second of which so much is loud."""
-    names = ("level_db", "balance_db", "flux", "pitch_semitones")
+    names = ("level_db", "balance_db", "flux", "period_semitones", "pitch_semitones")
     mixed = {name: (1 - share) * getattr(calm, name) + share * getattr(loud, name) for name in names}
     return replace(calm, **mixed)
 
@@ -141,6 +192,13 @@ def test_calm_agents_of_a_bank_rarely_sound_raised():
     alarms, hours = natural_alarms(sorted((DATA / "calls" / "lca_demo").glob("agent_*.flac")))
     assert hours > 0.015
     assert alarms == 0, f"{alarms} alarms in {hours:.2f} h"
+
+
+def test_of_two_channels_only_the_customers_voice_is_measured(tmp_path):
+    agent, customer = voice(4, pitch=180.0, level=0.2, seed=1), voice(4, level=0.05)
+    path = tmp_path / "call.wav"
+    soundfile.write(path, np.stack([agent, customer], axis=1), 16_000, subtype="FLOAT")
+    np.testing.assert_array_equal(sound(path), customer)
 
 
 def test_auc_counts_ties_half():

@@ -51,7 +51,7 @@ def test_a_detector_can_be_left_out(rulebook):
 
 
 def test_time_and_sound_alone_without_any_words_are_fine(rulebook):
-    measure = VoiceMeasure(1000, 800, -20.0, 12.0, 7.0, 0.2)
+    measure = VoiceMeasure(1000, 800, -20.0, 12.0, 7.0, 0.2, 12.0)
     for window in (Window(0), Window(5000), Window(5000, voice=measure)):
         assert [signal for detector in build(rulebook) for signal in detector(window)] == []
 

@@ -17,7 +17,7 @@ from assist.errors import AssistError
 from assist.events import Action, CallStarted, ConsentSet
 from assist.live.accounting import ORDER, Ledger, accounted
 from assist.live.joining import Joining, join_and_stay, open_to_calls
-from audio.channels import SILENT_MS, ChannelWatch
+from audio.channels import GATED_MS, SILENT_MS, ChannelWatch
 from audio.events import Chunk, Gap, Speaker, Trouble, Utterance
 from audio.recording import open_recording
 from overlay.hub import Hub
@@ -241,6 +241,22 @@ def test_a_channel_that_comes_back_is_told():
     assert [(code, cleared) for _, code, cleared in found] == [
         ("channel-silent:agent", False), ("channel-silent:agent", True)
     ]  # fmt: skip
+
+
+def test_an_offset_is_nobody_who_speaks():
+    watch = ChannelWatch()
+    for chunk in chunks(30, lambda _: 0.001, lambda _: 0.0):
+        offset = {**chunk.channels, Speaker.AGENT: chunk.channels[Speaker.AGENT] + np.float32(0.1)}
+        assert watch.push(Chunk(chunk.start_ms, offset)) == []
+
+
+def test_a_line_that_sends_nothing_while_nobody_speaks_may_be_silent_for_a_minute():
+    def customer(second):  # 8 s in turn, in words of 0.7 s with nothing between them; from 100 s on nothing at all
+        return 0.05 if second < 100 and second % 20 < 8 and second % 1 < 0.7 else 0.0
+
+    found = watched(200, lambda second: 0.1 if second % 20 >= 8 else 0.001, customer)
+    assert [(code, cleared) for _, code, cleared in found] == [("channel-silent:customer", False)]
+    assert 87_700 + GATED_MS <= found[0][0] <= 87_700 + GATED_MS + 2_000
 
 
 def test_a_quiet_line_a_silent_call_and_hold_music_are_no_dead_channel():

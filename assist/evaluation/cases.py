@@ -5,7 +5,7 @@ of `{"call", "turns": [{"speaker", "text", "start", "end"?, "labels"?}], "escala
 (of an utterance, a turn or a call) may list the signals somebody has looked for; without it these are the word signals
 and whatever is labelled anywhere in the same material. Audio is a folder with a table (CSV or TSV with a header) of
 `path`, `speaker`, `label`, optionally `signals` (ids of word signals, separated by spaces); of two channels the left
-one is the agent's, and its words are passed over.
+one is the agent's, and neither its words nor its voice are looked at.
 """
 
 from __future__ import annotations
@@ -191,22 +191,39 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
         AssistError: code eval-input, naming file, line and what was expected.
     """
     text = _text(table)
-    rows = csv.DictReader(io.StringIO(text), delimiter="\t" if "\t" in text.partition("\n")[0] else ",")
-    missing = {"path", "speaker", "label"} - set(rows.fieldnames or ())
+    first = text.partition("\n")[0]
+    rows = csv.DictReader(io.StringIO(text), delimiter=max("\t;,", key=first.count), skipinitialspace=True)
+    rows.fieldnames = [name.strip().casefold() for name in rows.fieldnames or ()]
+    missing = {"path", "speaker", "label"} - set(rows.fieldnames)
     if missing:
         raise _bad(table, 1, f"expected a header with path, speaker, label; missing: {', '.join(sorted(missing))}")
+    try:
+        listed = [(rows.line_num, row) for row in rows]
+    except csv.Error as error:
+        raise _bad(table, rows.line_num, f"not a table: {error}") from None
     clips = []
-    for row in rows:
-        values: dict[str, Any] = {key: value for key, value in row.items() if key and value is not None}
-        values["path"] = folder / (row["path"] or "")
-        if not values["path"].is_file():
-            raise _bad(table, rows.line_num, f"no such audio file: {values['path']}")
+    for line, row in listed:
+        values: dict[str, Any] = {key: value.strip() for key, value in row.items() if key and value is not None}
+        if not any(values.values()):  # an empty row, as spreadsheets leave them
+            continue
+        if not values["path"]:
+            raise _bad(table, line, "expected the path of an audio file, relative to the folder")
+        values["path"] = folder / values["path"]
+        if not _is_file(values["path"]):
+            raise _bad(table, line, f"no such audio file: {values['path']}")
         if values.get("label") and not values.get("speaker"):
-            raise _bad(table, rows.line_num, "expected a speaker beside the label: a voice is judged by its own normal")
+            raise _bad(table, line, "expected a speaker beside the label: a voice is judged by its own normal")
         if "signals" in values:
             values["signals"] = tuple(values["signals"].split())
-        clips.append(_parsed(Clip, values, table, rows.line_num))
+        clips.append(_parsed(Clip, values, table, line))
     return clips
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name no file can have, as a quotation mark that is never closed makes them
+        return False
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

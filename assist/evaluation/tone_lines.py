@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assist.sound import whole
-from audio.events import SAMPLE_RATE, CustomerAudio, Pcm, VoiceMeasure
+from audio.events import SAMPLE_RATE, CustomerAudio, Pcm, Speaker, VoiceMeasure
 from audio.voice import VoiceMeter
 
 CONDITIONS = ("tel", "agc", "norm")
@@ -45,8 +45,8 @@ def measures(pcm: Pcm) -> list[VoiceMeasure]:
 
 
 def sound(path: Path) -> Pcm:
-    """A whole recording as one channel, 16 kHz."""
-    return np.asarray(np.mean(list(whole(path).values()), axis=0), np.float32)
+    """The customer's side of a whole recording, 16 kHz: of two channels the right one."""
+    return whole(path, mono=Speaker.CUSTOMER)[Speaker.CUSTOMER]
 
 
 def _in_band(pcm: Pcm, tilt: float, gain: float) -> _Signal:
