@@ -288,3 +288,43 @@ def test_the_commands(tmp_path):
     purge(store, KEEP, tmp_path, later(181))
     store.close()
     assert "its record is" in run("records", "show", calls[1]).stderr
+
+
+def test_files_of_a_call_that_a_restore_took_out_of_the_store_go_by_age_and_by_erasure(tmp_path):
+    data, url = tmp_path / "data", f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
+    store = open_store(url)
+    write_backup(store, tmp_path / "empty.backup")
+    store.close()
+    restore_backup(tmp_path / "empty.backup", url)
+    files = [data / "records" / f"{call}.{end}" for call in ("k1", "k2") for end in ("json", "html")]
+    files[0].parent.mkdir()
+    for path in files:
+        path.write_text(f"said {CANARY}")
+    store = open_store(url)
+    purge(store, KEEP, data, later(179))
+    assert all(path.exists() for path in files)
+    erase(store, data, ["k1"])
+    assert [path.exists() for path in files] == [False, False, True, True]
+    with pytest.raises(AssistError, match="nothing is kept"):
+        erase(store, data, ["k1"])
+    store.hold(Hold("k2", "legal", "case 7", stamp())).result()
+    purge(store, KEEP, data, later(181))
+    assert hits(data, CANARY)
+    store.release("k2").result()
+    assert purge(store, KEEP, data, later(181)).words == ("k2",)
+    assert not hits(data, CANARY)
+    store.close()
+
+
+def test_an_erasure_that_cannot_remove_a_file_says_which_and_is_done_again(tmp_path):
+    def check(store, one, two):
+        path = tmp_path / "records" / f"{one}.txt"
+        path.mkdir()
+        with pytest.raises(AssistError, match=f"cannot remove .*{one}.txt"):
+            erase(store, tmp_path, [one])
+        path.rmdir()
+        path.write_text(f"said {CANARY}")
+        erase(store, tmp_path, [one])
+        assert not hits(tmp_path, CANARY)
+
+    on_two_calls(tmp_path, check)

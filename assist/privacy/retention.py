@@ -36,7 +36,7 @@ class Due:
     """What is past its time at one moment; nothing of a call on hold is ever in it."""
 
     words: tuple[str, ...]
-    """Calls whose words are to go."""
+    """Calls whose words are to go, also those of which only record files are left."""
     records: tuple[str, ...]
     """Calls to be erased whole."""
     gates: tuple[str, ...]
@@ -74,6 +74,10 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         else:
             continue
         (held if record["call"] in holds else found).append(record["call"])
+    if data is not None:
+        left = _left_files(store, data, now - timedelta(days=keep.transcript_days))
+        words += [call for call in left if call not in holds]
+        held += [call for call in left if call in holds and call not in held]
     gates = [call for call in store.gates_before(stamp(now - timedelta(days=keep.consent_days))) if call not in holds]
     sounds = _sounds(store, keep, now, data) if data is not None else []
     held += [call for call in sounds if call in holds and call not in held]
@@ -131,10 +135,13 @@ def stripped(record: dict[str, Any]) -> dict[str, Any]:
 def erase(store: Store, data: Path, calls: Sequence[str]) -> None:
     """Take whole calls out of the store and the record files beside it; returns when their bytes are gone.
 
+    Also those of which only files are left: of an erasure that was cut short, or of a store restored since.
+
     Raises:
-        AssistError: code call-unknown or on-hold, naming the first one that is.
+        AssistError: code call-unknown or on-hold, naming the first one that is; files-left.
     """
-    check_known(store, calls)
+    files = {*_record_files(data), *Recordings(data).calls()}
+    check_known(store, [call for call in calls if call not in files])
     held = {hold.call: hold for hold in store.holds()}
     for call in calls:
         if call in held:
@@ -218,8 +225,33 @@ def _put_aside(data: Path, before: datetime) -> Iterator[Path]:
             yield path
 
 
+def _left_files(store: Store, data: Path, before: datetime) -> list[str]:
+    """Calls that are not in the store and whose record files were all written before then."""
+    known = {stored.call for stored in store.calls()}
+    return [
+        call
+        for call, paths in _record_files(data).items()
+        if call not in known and all(path.stat().st_mtime < before.timestamp() for path in paths)
+    ]
+
+
+def _record_files(data: Path) -> dict[str, list[Path]]:
+    """Call -> the files that `listen`, `replay` and `demo` have written of it."""
+    found: dict[str, list[Path]] = {}
+    for path in (data / "records").glob("*.*"):
+        found.setdefault(path.name.partition(".")[0], []).append(path)
+    return found
+
+
 def _remove_files(data: Path, calls: Sequence[str]) -> None:
-    Recordings(data).remove(calls)
-    for call in calls:
-        for path in (data / "records").glob(f"{call}.*"):
-            path.unlink(missing_ok=True)
+    """Raises: AssistError, code files-left."""
+    try:
+        Recordings(data).remove(calls)
+        files = _record_files(data)
+        for call in calls:
+            for path in files.get(call, ()):
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise AssistError(
+            "files-left", f"cannot remove {error.filename}: {error.strerror}; make that possible and do it again"
+        ) from None
