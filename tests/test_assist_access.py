@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from assist.access.proxy import by_header
 from assist.coach.playbook import SHIPPED, load_playbook
 from assist.commands.main import app
 from assist.errors import AssistError
+from assist.privacy.gate_key import gate_key
 from assist.privacy.retention import purge
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
 from assist.store.people import AuditEntry, AuditRow
@@ -279,6 +281,37 @@ def test_the_log_goes_on_over_restarts_and_not_without_its_key(tmp_path: Path) -
     key.unlink()
     assert code_of(lambda: open_audit(store.people, tmp_path)) == "key-missing"
     store.close()
+
+
+def test_a_disk_that_was_full_at_the_first_start_leaves_no_empty_key_behind(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        assert code_of(lambda: open_audit(store.people, tmp_path)) == "data-folder"
+        assert code_of(lambda: gate_key(tmp_path)) == "data-folder"
+    open_audit(store.people, tmp_path).by_command("settings")
+    assert not open_audit(store.people, tmp_path).verify().problem
+    assert gate_key(tmp_path) == gate_key(tmp_path) != ""
+    assert not [path.name for path in tmp_path.iterdir() if path.name[-1].isdigit()]
+
+
+def test_keys_and_locks_that_cannot_be_read_are_one_line_and_name_the_file(tmp_path: Path) -> None:
+    for name in ("audit.key", "gate-key", "assist.db.lock"):  # folders: a mode is no hindrance to root
+        (tmp_path / name).mkdir(mode=0o700)
+    with pytest.raises(AssistError, match=r"assist\.db\.lock: ") as refused:
+        open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    assert refused.value.code == "data-folder"
+    (tmp_path / "assist.db.lock").rmdir()
+    made = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    with pytest.raises(AssistError, match=r"audit\.key: "):
+        open_audit(made.people, tmp_path)
+    made.close()
+    with pytest.raises(AssistError, match="gate-key: "):
+        gate_key(tmp_path)
 
 
 def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: Store, tmp_path: Path) -> None:
