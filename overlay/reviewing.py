@@ -56,7 +56,10 @@ class Reviewing:
 
     async def record(self, request: Request) -> Response:
         """GET /api/records/{record}."""
-        return Response((await self._view(request)).model_dump_json(), media_type="application/json")
+        view = await self._view(request)
+        if who_of(request, self._reviewer).role == "agent":  # the form is for those who fill it in
+            view = view.model_copy(update={"questions": [], "answers": []})
+        return Response(view.model_dump_json(), media_type="application/json")
 
     async def export(self, request: Request) -> Response:
         """GET /api/records/{record}/export: the incident record as a JSON file."""
@@ -97,7 +100,12 @@ class Reviewing:
         who, records = self._reader(request)
         note = RecordNote.model_validate_json(await body_of(request))
         await self._own(request)
-        await records.note(who, request.path_params["record"], note)
+        record = request.path_params["record"]
+        # A contest is shown as the agent's own word. Where nobody logs in, agents use this page under no name.
+        known = request.state.who is not None
+        if note.kind == "contest" and known and await records.agent_of(record) != who.who:
+            raise OverlayError("forbidden", "Only the agent of a call contests its record; add a comment.")
+        await records.note(who, record, note)
         return Response(status_code=204)
 
     async def trends(self, request: Request) -> Response:
