@@ -6,6 +6,7 @@ import sqlite3
 import zipfile
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from errno import ENOSPC
 
 import pytest
 
@@ -236,6 +237,29 @@ def test_an_export_holds_everything_of_the_call_and_nothing_of_another(tmp_path)
         with pytest.raises(AssistError, match="nothing is kept of a call 'nope'"):
             export(store, [one, "nope"], tmp_path / "none.zip")
         assert not (tmp_path / "none.zip").exists()
+        export(store, [one, one], tmp_path / "once.zip")
+        with zipfile.ZipFile(tmp_path / "once.zip") as archive:
+            assert len(archive.namelist()) == 4
+
+    on_two_calls(tmp_path, check)
+
+
+def test_an_export_that_finds_no_room_leaves_nothing_and_can_be_made_again(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(ENOSPC, "No space left on device")
+
+    def check(store, one, two):
+        out = tmp_path / "out.zip"
+        with monkeypatch.context() as patched:
+            patched.setattr(zipfile.ZipFile, "writestr", full)
+            with pytest.raises(AssistError, match="No space left"):
+                export(store, [one], out)
+        assert not out.exists()
+        export(store, [one], out)
+        assert out.stat().st_mode & 0o077 == 0
+        with pytest.raises(AssistError, match="File exists"):
+            export(store, [two], out)
+        assert zipfile.is_zipfile(out)
 
     on_two_calls(tmp_path, check)
 
@@ -247,7 +271,8 @@ def test_an_empty_key_is_no_customer_and_takes_no_call_out(tmp_path):
 
     def check(store, one, two):
         store.finish(one, "ended", store.record(one) | {"caller": ""}).result()
-        assert of_customer(store, "") == [] and of_customer(store, "…0199") == [two]
+        assert of_customer(store, "") == of_customer(store, "…") == [] and of_customer(store, "…0199") == [two]
+        assert of_customer(store, "...0199") == of_customer(store, " 0199") == [two] and not of_customer(store, "199")
         made.extend((one, two))
 
     on_two_calls(tmp_path, check)

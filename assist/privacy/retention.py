@@ -10,6 +10,7 @@ still a sealed chain. A store that a restore has put aside goes whole when all w
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -165,9 +166,15 @@ def check_known(store: Store, calls: Sequence[str]) -> None:
 def of_customer(store: Store, key: str) -> list[str]:
     """Calls of a customer, by the key the telephone system gave (as it is shown, such as "…0142").
 
-    No key is nobody's: calls of which the customer is not known are not one customer's.
+    No keyboard has that sign: three dots or none say the same. No key is nobody's: calls of which the customer is not
+    known are not one customer's.
     """
-    return [record["call"] for record in _records(store) if key and record["caller"] == key]
+    wanted = _plain(key)
+    return [record["call"] for record in _records(store) if wanted and _plain(record["caller"]) == wanted]
+
+
+def _plain(key: str) -> str:
+    return key.strip().lstrip("….").strip()
 
 
 def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = None) -> None:
@@ -180,9 +187,12 @@ def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = No
     """
     check_known(store, calls)
     try:
-        with zipfile.ZipFile(out, "x", zipfile.ZIP_DEFLATED) as archive:
-            out.chmod(0o600)
-            for call in calls:
+        file = open(os.open(out, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
+    except OSError as error:
+        raise AssistError("export-failed", f"cannot write {out}: {error.strerror or error}") from None
+    try:
+        with file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for call in dict.fromkeys(calls):
                 record, log = store.record(call), store.log(call)
                 gate = store.gate(call)
                 parts: dict[str, Any] = {
@@ -195,11 +205,14 @@ def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = No
                     archive.writestr(f"{call}/{name}.json", json.dumps(part, ensure_ascii=False, indent=1))
                 sound = Recordings(data).open(call) if data is not None else None
                 if sound is not None:
-                    with archive.open(f"{call}/sound.wav", "w", force_zip64=True) as file:
+                    with archive.open(f"{call}/sound.wav", "w", force_zip64=True) as part:
                         for start in range(0, sound.size, PART_BYTES):
-                            file.write(sound.wav(start, start + PART_BYTES))
-    except OSError as error:
-        raise AssistError("export-failed", f"cannot write {out}: {error.strerror or error}") from None
+                            part.write(sound.wav(start, start + PART_BYTES))
+    except BaseException as error:
+        out.unlink(missing_ok=True)  # a part of somebody's words that nobody looks for, and in the way of the next try
+        if isinstance(error, OSError):
+            raise AssistError("export-failed", f"cannot write {out}: {error.strerror or error}") from None
+        raise
 
 
 def _records(store: Store) -> Iterator[dict[str, Any]]:
