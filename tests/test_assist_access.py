@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
+from typer.testing import CliRunner
 
 from assist.access import door
 from assist.access.accounts import Accounts, Logins, add_user, remove_user, set_password, set_role
@@ -28,11 +30,12 @@ from assist.privacy.gate_key import gate_key
 from assist.privacy.retention import purge
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
 from assist.store.people import AuditEntry, AuditRow
-from assist.store.rows import Hold
+from assist.store.rows import Hold, Review
 from assist.store.sqlite import SqliteStore
 from assist.store.store import Store, open_store
 from overlay.identity import Identity
 from overlay.sessions import IDLE_S, Sessions
+from tests.made_records import made_records
 
 PASSWORD = "four unlikely words"
 
@@ -281,6 +284,21 @@ def test_the_log_goes_on_over_restarts_and_not_without_its_key(tmp_path: Path) -
     key.unlink()
     assert code_of(lambda: open_audit(store.people, tmp_path)) == "key-missing"
     store.close()
+
+
+def test_what_an_agent_writes_of_a_call_does_not_command_the_terminal_of_whoever_lists_calls(tmp_path: Path) -> None:
+    made = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    [record] = made_records(1)
+    call = record["call"]
+    record |= {"level_reached": "escalated", "started_at": datetime.now().astimezone().isoformat(timespec="seconds")}
+    made.finish(call, "ended", record).result()
+    for kind in ("outcome", "root-cause"):
+        made.review(call, Review("2026-11-24", record["agent"], kind, "", "\x1b]0;owned\x07\x9b2Jsolved")).result()
+    made.close()
+    for command in (["records", "list"], ["report"]):
+        told = CliRunner().invoke(app, [*command, "--data", str(tmp_path)])
+        assert told.exit_code == 0 and "owned" in told.stdout
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", told.stdout)
 
 
 def test_a_disk_that_was_full_at_the_first_start_leaves_no_empty_key_behind(
