@@ -345,6 +345,10 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
         '[login]\nby = "proxy"\nheader = "X-User"',
         'certificate = "a.pem"',
         'proxies = ["everywhere"]',
+        'hosts = ["https://assist.example:8765"]',
+        'hosts = ["Assist.Example"]',
+        'proxies = ["127.0.0.1"]\n[login]\nby = "proxy"\nheader = "X-User"\nroles_header = "X-Groups"',
+        'proxies = ["127.0.0.1"]\n[login]\nby = "proxy"\nheader = "X-User"\nroles = { lead = "admin" }',
         '[login]\nby = "proxy"\nheader = "X-User"\nrole = "boss"',
     ):
         file.write_text(text)
