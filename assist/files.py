@@ -1,10 +1,33 @@
-"""Files that a command is asked to write."""
+"""Files that a command is asked to write, and secrets in the data folder."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from assist.errors import AssistError
+
+
+def make_secret(path: Path, secret: bytes) -> None:
+    """Write a new file that its owner alone may read, whole or not at all; one that is there by now stays as it is.
+
+    Raises:
+        OSError: there is no room for it, or it may not be written there.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without hard links
+            os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_file(out: Path, text: str, *, make_folder: bool = False) -> None:

@@ -176,6 +176,16 @@ class Settings(BaseModel):
     def _whole(self) -> Settings:
         if self.login.by == "proxy" and not (self.login.header and self.proxies):
             raise ValueError('login by proxy needs login.header (such as "X-Remote-User") and the proxies\' addresses')
+        if self.login.by == "proxy" and not (self.login.role or (self.login.roles and self.login.roles_header)):
+            raise ValueError(
+                "login by proxy lets nobody in: give login.roles with login.roles_header, or login.role for all"
+            )
+        for host in self.hosts:
+            if not host or "/" in host or host != host.strip().lower():
+                raise ValueError(
+                    f"hosts: {host!r} is no name as the address bar shows it, in lower case and without https://, "
+                    "such as assist.example or assist.example:8765"
+                )
         if (self.certificate is None) != (self.certificate_key is None):
             raise ValueError("certificate and certificate_key belong together")
         for proxy in self.proxies:

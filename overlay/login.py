@@ -63,6 +63,8 @@ class Login:
         async with self._verifying:
             right = await asyncio.to_thread(self._accounts.verify, who, password)
         token = self._access.sessions.begin(who) if right else None
+        if token is not None:  # whoever was logged in at this browser before is so no longer, on any page of it
+            self._access.sessions.end(self._access.token(request.headers))
         self._access.settings.noted(who, "login" if token else "login-failed", address)
         if token is None:
             return self._draw(None, goal, "Name or password is wrong.", 401)

@@ -57,6 +57,8 @@ class Reviewing:
         """GET /api/records/{record}."""
         who, records = await self._own(request)
         view = await records.get(who, request.path_params["record"])
+        if who.role == "agent":  # the form is for those who fill it in
+            view = view.model_copy(update={"questions": [], "answers": []})
         return Response(view.model_dump_json(), media_type="application/json")
 
     async def export(self, request: Request) -> Response:
@@ -96,7 +98,12 @@ class Reviewing:
         who, records = self._reader(request)
         note = RecordNote.model_validate_json(await body_of(request))
         await self._own(request)
-        await records.note(who, request.path_params["record"], note)
+        record = request.path_params["record"]
+        # A contest is shown as the agent's own word. Where nobody logs in, agents use this page under no name.
+        known = request.state.who is not None
+        if note.kind == "contest" and known and await records.agent_of(record) != who.who:
+            raise OverlayError("forbidden", "Only the agent of a call contests its record; add a comment.")
+        await records.note(who, record, note)
         return Response(status_code=204)
 
     async def trends(self, request: Request) -> Response:

@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Page, async_playwright
 from overlay.doing import Do
 from overlay.errors import OverlayError
 from overlay.hub import Hub
-from overlay.identity import Identity, ScreenSettings
+from overlay.identity import Identify, Identity, ScreenSettings
 from overlay.listening import serving
 from overlay.records import Records
 from overlay.server import create_app
@@ -94,10 +94,17 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    *, records: Records | None = None, beat_s: float = 2.0, hub: Hub | None = None, port: int = 0
+    *,
+    records: Records | None = None,
+    beat_s: float = 2.0,
+    hub: Hub | None = None,
+    port: int = 0,
+    identify: Identify | None = None,
 ) -> AsyncIterator[Stage]:
     async with _browser() as browser:
-        here = Stage(browser, hub or Hub(), records, ScreenSettings(beat_s=beat_s, supervisor="Maria"))
+        here = Stage(
+            browser, hub or Hub(), records, ScreenSettings(beat_s=beat_s, supervisor="Maria", identify=identify)
+        )
         await here.start(port)
         try:
             yield here

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
+from typer.testing import CliRunner
 
 from assist.access import door
 from assist.access.accounts import Accounts, Logins, add_user, remove_user, set_password, set_role
@@ -23,14 +26,16 @@ from assist.access.proxy import by_header
 from assist.coach.playbook import SHIPPED, load_playbook
 from assist.commands.main import app
 from assist.errors import AssistError
+from assist.privacy.gate_key import gate_key
 from assist.privacy.retention import purge
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
 from assist.store.people import AuditEntry, AuditRow
-from assist.store.rows import Hold
+from assist.store.rows import Hold, Review
 from assist.store.sqlite import SqliteStore
 from assist.store.store import Store, open_store
 from overlay.identity import Identity
 from overlay.sessions import IDLE_S, Sessions
+from tests.made_records import made_records
 
 PASSWORD = "four unlikely words"
 
@@ -281,6 +286,52 @@ def test_the_log_goes_on_over_restarts_and_not_without_its_key(tmp_path: Path) -
     store.close()
 
 
+def test_what_an_agent_writes_of_a_call_does_not_command_the_terminal_of_whoever_lists_calls(tmp_path: Path) -> None:
+    made = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    [record] = made_records(1)
+    call = record["call"]
+    record |= {"level_reached": "escalated", "started_at": datetime.now().astimezone().isoformat(timespec="seconds")}
+    made.finish(call, "ended", record).result()
+    for kind in ("outcome", "root-cause"):
+        made.review(call, Review("2026-11-24", record["agent"], kind, "", "\x1b]0;owned\x07\x9b2Jsolved")).result()
+    made.close()
+    for command in (["records", "list"], ["report"]):
+        told = CliRunner().invoke(app, [*command, "--data", str(tmp_path)])
+        assert told.exit_code == 0 and "owned" in told.stdout
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", told.stdout)
+
+
+def test_a_disk_that_was_full_at_the_first_start_leaves_no_empty_key_behind(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        assert code_of(lambda: open_audit(store.people, tmp_path)) == "data-folder"
+        assert code_of(lambda: gate_key(tmp_path)) == "data-folder"
+    open_audit(store.people, tmp_path).by_command("settings")
+    assert not open_audit(store.people, tmp_path).verify().problem
+    assert gate_key(tmp_path) == gate_key(tmp_path) != ""
+    assert not [path.name for path in tmp_path.iterdir() if path.name[-1].isdigit()]
+
+
+def test_keys_and_locks_that_cannot_be_read_are_one_line_and_name_the_file(tmp_path: Path) -> None:
+    for name in ("audit.key", "gate-key", "assist.db.lock"):  # folders: a mode is no hindrance to root
+        (tmp_path / name).mkdir(mode=0o700)
+    with pytest.raises(AssistError, match=r"assist\.db\.lock: ") as refused:
+        open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    assert refused.value.code == "data-folder"
+    (tmp_path / "assist.db.lock").rmdir()
+    made = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    with pytest.raises(AssistError, match=r"audit\.key: "):
+        open_audit(made.people, tmp_path)
+    made.close()
+    with pytest.raises(AssistError, match="gate-key: "):
+        gate_key(tmp_path)
+
+
 def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: Store, tmp_path: Path) -> None:
     users = Settings(data=tmp_path, login=LoginSettings(by="users"))
     with pytest.raises(AssistError, match=f"assist users add NAME --role admin --data {tmp_path}$") as empty:
@@ -294,6 +345,10 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
         '[login]\nby = "proxy"\nheader = "X-User"',
         'certificate = "a.pem"',
         'proxies = ["everywhere"]',
+        'hosts = ["https://assist.example:8765"]',
+        'hosts = ["Assist.Example"]',
+        'proxies = ["127.0.0.1"]\n[login]\nby = "proxy"\nheader = "X-User"\nroles_header = "X-Groups"',
+        'proxies = ["127.0.0.1"]\n[login]\nby = "proxy"\nheader = "X-User"\nroles = { lead = "admin" }',
         '[login]\nby = "proxy"\nheader = "X-User"\nrole = "boss"',
     ):
         file.write_text(text)

@@ -2,9 +2,14 @@
 
 import sqlite3
 from contextlib import closing
+from shutil import copyfile
 
 import pytest
+from typer.testing import CliRunner
 
+from assist.access.accounts import Accounts, add_user, remove_user, set_password
+from assist.access.audit import open_audit
+from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallStarted
 from assist.records.folding import fold
@@ -152,6 +157,46 @@ def test_a_restore_keeps_what_was_decided_since_the_backup(tmp_path, store):
     again = open_store(url)
     assert again.holds() == [released, held], "one more is safe, one less is not"
     assert [again.gate(call) for call in ("k1", "k2", "k3")] == [agreed, refused, refused]
+    again.close()
+
+
+def test_a_restore_lets_nobody_in_who_was_taken_out_since_and_forgets_no_entry_of_the_audit_log(tmp_path, store):
+    data, url = tmp_path / "data", f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
+    log = open_audit(store.people, data)
+    for name in ("Mallory", "Root"):
+        add_user(store.people, name, "admin", "four unlikely words")
+        log.by_command("user-added", name)
+    write_backup(store, tmp_path / "new.backup")
+    remove_user(store.people, "Mallory")
+    set_password(store.people, "Root", "another long password")
+    log.by_command("user-removed", "Mallory")
+    store.close()
+    assert CliRunner().invoke(app, ["restore", str(tmp_path / "new.backup"), "--data", str(data)]).exit_code == 0
+    again = open_store(url)
+    people = Accounts(again.people)
+    assert people.standing("Mallory") is None and people.verify("Root", "another long password")
+    noted = [(row.entry.what, row.entry.target) for row in again.people.audit()]
+    assert noted[2:] == [("user-removed", "Mallory"), ("restore", "new.backup")]
+    assert not open_audit(again.people, data).verify().problem
+    again.close()
+
+
+def test_a_restore_over_a_store_begun_anew_takes_the_people_of_the_backup(tmp_path, store):
+    data, other = tmp_path / "data", tmp_path / "other"
+    log = open_audit(store.people, data)
+    add_user(store.people, "Root", "admin", "four unlikely words")
+    log.by_command("user-added", "Root")
+    write_backup(store, tmp_path / "new.backup")
+    store.close()
+    anew = open_store(f"sqlite:///{other / 'assist.db'}")
+    open_audit(anew.people, other).by_command("settings")
+    anew.close()
+    for name in ("keys.db", "audit.key"):
+        copyfile(data / name, other / name)
+    restore_backup(tmp_path / "new.backup", f"sqlite:///{other / 'assist.db'}")
+    again = open_store(f"sqlite:///{other / 'assist.db'}")
+    assert [user.name for user in again.people.users()] == ["Root"]
+    assert not open_audit(again.people, other).verify().problem
     again.close()
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import zipfile
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from errno import ENOSPC
 
 import pytest
 
@@ -236,6 +237,29 @@ def test_an_export_holds_everything_of_the_call_and_nothing_of_another(tmp_path)
         with pytest.raises(AssistError, match="nothing is kept of a call 'nope'"):
             export(store, [one, "nope"], tmp_path / "none.zip")
         assert not (tmp_path / "none.zip").exists()
+        export(store, [one, one], tmp_path / "once.zip")
+        with zipfile.ZipFile(tmp_path / "once.zip") as archive:
+            assert len(archive.namelist()) == 4
+
+    on_two_calls(tmp_path, check)
+
+
+def test_an_export_that_finds_no_room_leaves_nothing_and_can_be_made_again(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(ENOSPC, "No space left on device")
+
+    def check(store, one, two):
+        out = tmp_path / "out.zip"
+        with monkeypatch.context() as patched:
+            patched.setattr(zipfile.ZipFile, "writestr", full)
+            with pytest.raises(AssistError, match="No space left"):
+                export(store, [one], out)
+        assert not out.exists()
+        export(store, [one], out)
+        assert out.stat().st_mode & 0o077 == 0
+        with pytest.raises(AssistError, match="File exists"):
+            export(store, [two], out)
+        assert zipfile.is_zipfile(out)
 
     on_two_calls(tmp_path, check)
 
@@ -247,7 +271,8 @@ def test_an_empty_key_is_no_customer_and_takes_no_call_out(tmp_path):
 
     def check(store, one, two):
         store.finish(one, "ended", store.record(one) | {"caller": ""}).result()
-        assert of_customer(store, "") == [] and of_customer(store, "…0199") == [two]
+        assert of_customer(store, "") == of_customer(store, "…") == [] and of_customer(store, "…0199") == [two]
+        assert of_customer(store, "...0199") == of_customer(store, " 0199") == [two] and not of_customer(store, "199")
         made.extend((one, two))
 
     on_two_calls(tmp_path, check)
@@ -288,3 +313,43 @@ def test_the_commands(tmp_path):
     purge(store, KEEP, tmp_path, later(181))
     store.close()
     assert "its record is" in run("records", "show", calls[1]).stderr
+
+
+def test_files_of_a_call_that_a_restore_took_out_of_the_store_go_by_age_and_by_erasure(tmp_path):
+    data, url = tmp_path / "data", f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
+    store = open_store(url)
+    write_backup(store, tmp_path / "empty.backup")
+    store.close()
+    restore_backup(tmp_path / "empty.backup", url)
+    files = [data / "records" / f"{call}.{end}" for call in ("k1", "k2") for end in ("json", "html")]
+    files[0].parent.mkdir()
+    for path in files:
+        path.write_text(f"said {CANARY}")
+    store = open_store(url)
+    purge(store, KEEP, data, later(179))
+    assert all(path.exists() for path in files)
+    erase(store, data, ["k1"])
+    assert [path.exists() for path in files] == [False, False, True, True]
+    with pytest.raises(AssistError, match="nothing is kept"):
+        erase(store, data, ["k1"])
+    store.hold(Hold("k2", "legal", "case 7", stamp())).result()
+    purge(store, KEEP, data, later(181))
+    assert hits(data, CANARY)
+    store.release("k2").result()
+    assert purge(store, KEEP, data, later(181)).words == ("k2",)
+    assert not hits(data, CANARY)
+    store.close()
+
+
+def test_an_erasure_that_cannot_remove_a_file_says_which_and_is_done_again(tmp_path):
+    def check(store, one, two):
+        path = tmp_path / "records" / f"{one}.txt"
+        path.mkdir()
+        with pytest.raises(AssistError, match=f"cannot remove .*{one}.txt"):
+            erase(store, tmp_path, [one])
+        path.rmdir()
+        path.write_text(f"said {CANARY}")
+        erase(store, tmp_path, [one])
+        assert not hits(tmp_path, CANARY)
+
+    on_two_calls(tmp_path, check)

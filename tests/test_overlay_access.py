@@ -219,6 +219,26 @@ def test_who_is_logged_in_stays_so_beside_whatever_cookies_others_on_the_host_ha
     play(scene)
 
 
+def test_logging_in_logs_out_whoever_was_logged_in_at_that_browser_before() -> None:
+    async def scene() -> None:
+        here = Place()
+        async with here.open(), here.browser("Dana") as client:
+            left = client.cookies["session"]
+            async with here.live(client, "agent") as page:
+                await frame(page, "hello")
+                assert (await here.log_in(client, "Tom", "wrong")).status_code == 401
+                assert (await client.get("/api/me")).json()["who"] == "Dana"
+                assert (await here.log_in(client, "Tom")).status_code == 303
+                assert (await client.get("/api/me")).json()["who"] == "Tom"
+                with pytest.raises(websockets.ConnectionClosed):
+                    while True:
+                        await page.recv()
+            async with httpx.AsyncClient(base_url=here.url, cookies={"session": left}) as other:
+                assert (await other.get("/api/me")).status_code == 401
+
+    play(scene)
+
+
 def test_behind_tls_the_cookie_is_bound_to_the_host_and_the_origin_must_be_https() -> None:
     async def scene() -> None:
         here = Place(proxies=("127.0.0.1",), hosts=("assist.example",))

@@ -105,3 +105,7 @@ def test_the_key_is_made_once_and_is_its_owners_only(tmp_path):
     os.chmod(path, 0o644)
     with pytest.raises(AssistError, match="chmod 600"):
         gate_key(tmp_path / "data")
+    path.chmod(0o600)
+    path.write_text("")
+    with pytest.raises(AssistError, match="remove it"):
+        gate_key(tmp_path / "data")

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from overlay.identity import Identity
+from overlay.identity import Identity, Role
 from overlay.records import Trends, TrendsAsked, Week
 from tests.overlay_records import Shelf, incident, recorded
 from tests.overlay_stage import IN_A_BROWSER, play, stage
@@ -57,6 +57,18 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize(("role", "offered"), [("qa", 0), ("agent", 1)])
+def test_only_the_agent_is_offered_to_contest(role: Role, offered: int) -> None:
+    async def scene() -> None:
+        who = Identity("Dana" if role == "agent" else "Quinn", role)
+        async with stage(records=Shelf(), identify=lambda headers, peer: who) as here:
+            page = await here.page("/review/2026-11-24-dana-1", width=1440, height=900)
+            await expect(page.locator("#add-kind option[value=comment]")).to_have_count(1)
+            await expect(page.locator("#add-kind option[value=contest]")).to_have_count(offered)
+
+    play(scene)
+
+
 @pytest.mark.parametrize(
     ("ended", "told"),
     [
@@ -98,6 +110,7 @@ def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() 
     async def scene() -> None:
         shelf = Shelf()
         shelf.records["2026-11-24-tom-1"]["root_cause"] = "=Claim, refused"
+        shelf.records["2026-11-23-aisha-1"]["root_cause"] = " +1 parcel"
         async with stage(records=shelf) as here:
             page = await here.page("/review", width=1440, height=900)
             await expect(page.locator("#list li")).to_have_count(5)
@@ -106,6 +119,7 @@ def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() 
             table = (await (await taken.value).path()).read_text(encoding="utf-8-sig").splitlines()
             assert len(table) == 6
             assert '"\'=Claim, refused"' in table[2]  # no spreadsheet takes it for a formula
+            assert ",' +1 parcel," in table[3]
             await page.get_by_role("button", name="More", exact=True).click()
             await page.get_by_label("Root cause", exact=True).fill("late fee")
             await expect(page.locator("#list li")).to_have_count(1)

@@ -327,6 +327,27 @@ def test_an_agent_sees_the_records_of_own_calls_only() -> None:
     play(scene)
 
 
+def test_the_form_is_the_reviewers_and_a_contest_the_agents() -> None:
+    async def scene() -> None:
+        house = House(ScreenSettings(identify=by_header))
+        path = "/api/records/2026-11-24-dana-1"
+        async with house.open() as client:
+            dana, tom, quinn = ({"x-user": who, "origin": house.url} for who in ("Dana:agent", "Tom:admin", "Quinn:qa"))
+            answer = {"question": "owned", "answer": "no"}
+            assert (await client.post(f"{path}/answers", json=answer, headers=quinn)).status_code == 204
+            own, theirs = [(await client.get(path, headers=who)).json() for who in (dana, quinn)]
+            assert theirs["answers"][0]["who"] == "Quinn" and theirs["questions"]
+            assert own["answers"] == own["questions"] == []
+            note = {"kind": "contest", "text": "I had said it."}
+            for who, status in ((quinn, 403), (tom, 403), (dana, 204)):
+                assert (await client.post(f"{path}/notes", json=note, headers=who)).status_code == status
+            assert (
+                await client.post(f"{path}/notes", json=note | {"kind": "comment"}, headers=quinn)
+            ).status_code == 204
+
+    play(scene)
+
+
 def test_bad_requests_for_records_get_one_clear_line() -> None:
     async def scene() -> None:
         house = House()

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from assist.errors import AssistError
+from assist.files import make_secret
 from assist.store.people import AuditEntry, AuditRow, People, Seals
 
 KEY_BYTES = 32
@@ -85,24 +86,21 @@ def open_audit(people: People, data: Path) -> Audit:
     """The audit log of a data folder; its key is made on first use. Open it before what is to be noted is done.
 
     Raises:
-        AssistError: codes key-readable, key-weak, key-missing.
+        AssistError: codes data-folder, key-readable, key-weak, key-missing.
     """
     path = data / "audit.key"
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(handle, "wb") as file:
+        if not path.exists():
             if people.audit_head() is not None:
-                path.unlink()
                 raise AssistError(
                     "key-missing", f"{path} is missing, and the audit log cannot go on without it: put it back"
                 )
-            file.write(secrets.token_bytes(KEY_BYTES))
-    if sys.platform != "win32" and path.stat().st_mode & 0o077:
-        raise AssistError("key-readable", f"{path} can be read by others: chmod 600 it")
-    key = path.read_bytes()
+            make_secret(path, secrets.token_bytes(KEY_BYTES))
+        if sys.platform != "win32" and path.stat().st_mode & 0o077:
+            raise AssistError("key-readable", f"{path} can be read by others: chmod 600 it")
+        key = path.read_bytes()
+    except OSError as error:
+        raise AssistError("data-folder", f"cannot keep {path}: {error.strerror or error}") from None
     if len(key) < KEY_BYTES or len(set(key)) < 8:
         raise AssistError("key-weak", f"{path} is no key: expected {KEY_BYTES} random bytes; put the right one back")
     return Audit(people, key)

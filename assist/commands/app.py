@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -25,8 +27,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False, markup=False, emoji=False)
-"""What is printed may be anybody's words: brackets in it are brackets, never colours."""
+CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {ord("\n")})
+
+
+class PlainConsole(Console):
+    """What is printed may be anybody's words: none of them commands the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Leave control characters out; colours and progress bars are rich's own and come after this."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(segment.text.translate(CONTROLS), segment.style)
+
+
+console = PlainConsole(highlight=False, markup=False, emoji=False)
+"""Brackets in what is printed are brackets, never colours."""
 
 ConfigOption = Annotated[
     Path | None,
@@ -74,7 +88,7 @@ def listing(key: str, *columns: str) -> Table:
 
 def fail(text: str, code: str = "") -> NoReturn:
     """One line on stderr, exit code 1."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(
+    PlainConsole(stderr=True, highlight=False, soft_wrap=True).print(
         Text.assemble(("assist:", "bold red"), f" {text}", (f" [{code}]" if code else "", "dim"))
     )
     sys.exit(1)

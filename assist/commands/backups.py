@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from assist.commands.app import ConfigOption, DataOption, app, console, store_of
+from assist.errors import AssistError
 from assist.settings import load_settings
 
 
@@ -33,11 +34,17 @@ def restore(
     config: ConfigOption = None,
 ) -> None:
     """Put a backup in the place of the store; the store that is there is kept beside it under another name."""
+    from assist.access.audit import open_audit
     from assist.store.backups import restore_backup
 
     settings = load_settings(config, data=data)
     kept = restore_backup(backup, settings.store_url)
     console.print(f"restored from {backup}")
+    with closing(store_of(settings)) as store:
+        try:
+            open_audit(store.people, settings.data).by_command("restore", backup.name)
+        except AssistError as error:  # on another machine: the key of the log is still to be put beside the store
+            console.print(f"The audit log does not say so: {error}", soft_wrap=True)
     if kept is not None:
         text = (
             f"The former store is {kept}: erasure does not reach it, and retention removes it only after "

@@ -27,7 +27,7 @@ def _calls(settings: Settings, calls: list[str] | None, customer: str | None) ->
     if bool(calls) == (customer is not None):
         fail("name calls, or --customer KEY", "calls-missing")
     if calls:
-        return calls
+        return list(dict.fromkeys(calls))
     if not customer or not customer.strip():
         fail("--customer is empty: name calls, or the customer's key", "calls-missing")
     with closing(store_of(settings)) as store:

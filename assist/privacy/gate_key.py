@@ -7,27 +7,29 @@ import secrets
 from pathlib import Path
 
 from assist.errors import AssistError
+from assist.files import make_secret
 
 KEY_FILE = "gate-key"
+SHORTEST = 16
+"""Characters of a key; with an empty one nothing could ever be paused from outside."""
 
 
 def gate_key(data: Path) -> str:
     """The key of this installation, made at first use; readable by its owner only.
 
     Raises:
-        AssistError: code data-folder, or gate-key where others may read it.
+        AssistError: code data-folder, or gate-key where others may read it or no key stands in it.
     """
     path = data / KEY_FILE
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            if os.name != "nt" and path.stat().st_mode & 0o077:
-                raise AssistError("gate-key", f"{path} can be read by others: chmod 600 it, or remove it") from None
-            return path.read_text(encoding="ascii").strip()
-        with open(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-        return path.read_text(encoding="ascii").strip()
+        if not path.exists():
+            make_secret(path, f"{secrets.token_urlsafe(32)}\n".encode())
+        if os.name != "nt" and path.stat().st_mode & 0o077:
+            raise AssistError("gate-key", f"{path} can be read by others: chmod 600 it, or remove it")
+        key = path.read_bytes().strip()
     except OSError as error:
         raise AssistError("data-folder", f"cannot keep {path}: {error.strerror or error}") from None
+    if len(key) < SHORTEST or not key.isascii():
+        raise AssistError("gate-key", f"{path} holds no key: remove it, and a new one is made")
+    return key.decode("ascii")

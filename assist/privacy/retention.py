@@ -10,6 +10,7 @@ still a sealed chain. A store that a restore has put aside goes whole when all w
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -36,7 +37,7 @@ class Due:
     """What is past its time at one moment; nothing of a call on hold is ever in it."""
 
     words: tuple[str, ...]
-    """Calls whose words are to go."""
+    """Calls whose words are to go, also those of which only record files are left."""
     records: tuple[str, ...]
     """Calls to be erased whole."""
     gates: tuple[str, ...]
@@ -74,6 +75,10 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         else:
             continue
         (held if record["call"] in holds else found).append(record["call"])
+    if data is not None:
+        left = _left_files(store, data, now - timedelta(days=keep.transcript_days))
+        words += [call for call in left if call not in holds]
+        held += [call for call in left if call in holds and call not in held]
     gates = [call for call in store.gates_before(stamp(now - timedelta(days=keep.consent_days))) if call not in holds]
     sounds = _sounds(store, keep, now, data) if data is not None else []
     held += [call for call in sounds if call in holds and call not in held]
@@ -131,10 +136,13 @@ def stripped(record: dict[str, Any]) -> dict[str, Any]:
 def erase(store: Store, data: Path, calls: Sequence[str]) -> None:
     """Take whole calls out of the store and the record files beside it; returns when their bytes are gone.
 
+    Also those of which only files are left: of an erasure that was cut short, or of a store restored since.
+
     Raises:
-        AssistError: code call-unknown or on-hold, naming the first one that is.
+        AssistError: code call-unknown or on-hold, naming the first one that is; files-left.
     """
-    check_known(store, calls)
+    files = {*_record_files(data), *Recordings(data).calls()}
+    check_known(store, [call for call in calls if call not in files])
     held = {hold.call: hold for hold in store.holds()}
     for call in calls:
         if call in held:
@@ -158,9 +166,15 @@ def check_known(store: Store, calls: Sequence[str]) -> None:
 def of_customer(store: Store, key: str) -> list[str]:
     """Calls of a customer, by the key the telephone system gave (as it is shown, such as "…0142").
 
-    No key is nobody's: calls of which the customer is not known are not one customer's.
+    No keyboard has that sign: three dots or none say the same. No key is nobody's: calls of which the customer is not
+    known are not one customer's.
     """
-    return [record["call"] for record in _records(store) if key and record["caller"] == key]
+    wanted = _plain(key)
+    return [record["call"] for record in _records(store) if wanted and _plain(record["caller"]) == wanted]
+
+
+def _plain(key: str) -> str:
+    return key.strip().lstrip("….").strip()
 
 
 def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = None) -> None:
@@ -173,9 +187,12 @@ def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = No
     """
     check_known(store, calls)
     try:
-        with zipfile.ZipFile(out, "x", zipfile.ZIP_DEFLATED) as archive:
-            out.chmod(0o600)
-            for call in calls:
+        file = open(os.open(out, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
+    except OSError as error:
+        raise AssistError("export-failed", f"cannot write {out}: {error.strerror or error}") from None
+    try:
+        with file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for call in dict.fromkeys(calls):
                 record, log = store.record(call), store.log(call)
                 gate = store.gate(call)
                 parts: dict[str, Any] = {
@@ -188,11 +205,14 @@ def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = No
                     archive.writestr(f"{call}/{name}.json", json.dumps(part, ensure_ascii=False, indent=1))
                 sound = Recordings(data).open(call) if data is not None else None
                 if sound is not None:
-                    with archive.open(f"{call}/sound.wav", "w", force_zip64=True) as file:
+                    with archive.open(f"{call}/sound.wav", "w", force_zip64=True) as part:
                         for start in range(0, sound.size, PART_BYTES):
-                            file.write(sound.wav(start, start + PART_BYTES))
-    except OSError as error:
-        raise AssistError("export-failed", f"cannot write {out}: {error.strerror or error}") from None
+                            part.write(sound.wav(start, start + PART_BYTES))
+    except BaseException as error:
+        out.unlink(missing_ok=True)  # a part of somebody's words that nobody looks for, and in the way of the next try
+        if isinstance(error, OSError):
+            raise AssistError("export-failed", f"cannot write {out}: {error.strerror or error}") from None
+        raise
 
 
 def _records(store: Store) -> Iterator[dict[str, Any]]:
@@ -218,8 +238,33 @@ def _put_aside(data: Path, before: datetime) -> Iterator[Path]:
             yield path
 
 
+def _left_files(store: Store, data: Path, before: datetime) -> list[str]:
+    """Calls that are not in the store and whose record files were all written before then."""
+    known = {stored.call for stored in store.calls()}
+    return [
+        call
+        for call, paths in _record_files(data).items()
+        if call not in known and all(path.stat().st_mtime < before.timestamp() for path in paths)
+    ]
+
+
+def _record_files(data: Path) -> dict[str, list[Path]]:
+    """Call -> the files that `listen`, `replay` and `demo` have written of it."""
+    found: dict[str, list[Path]] = {}
+    for path in (data / "records").glob("*.*"):
+        found.setdefault(path.name.partition(".")[0], []).append(path)
+    return found
+
+
 def _remove_files(data: Path, calls: Sequence[str]) -> None:
-    Recordings(data).remove(calls)
-    for call in calls:
-        for path in (data / "records").glob(f"{call}.*"):
-            path.unlink(missing_ok=True)
+    """Raises: AssistError, code files-left."""
+    try:
+        Recordings(data).remove(calls)
+        files = _record_files(data)
+        for call in calls:
+            for path in files.get(call, ()):
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise AssistError(
+            "files-left", f"cannot remove {error.filename}: {error.strerror}; make that possible and do it again"
+        ) from None

@@ -56,7 +56,7 @@ def chosen(store: Store, calls: Sequence[str], query: RecordQuery) -> list[Incid
         AssistError: code record-unknown.
     """
     bodies = []
-    for call in calls:
+    for call in dict.fromkeys(calls):
         body = store.record(call)
         if body is None:
             raise AssistError("record-unknown", f"no record of call {call!r}; see `assist records list`")

@@ -12,7 +12,7 @@ from pathlib import Path
 from assist.errors import AssistError
 from assist.store.keys import Keyring, open_copy
 from assist.store.owner import Owner
-from assist.store.schema import SCHEMA_VERSION, gates, holds
+from assist.store.schema import SCHEMA_VERSION, audit, audit_cut, audit_head, gates, holds, logins, ready, users
 from assist.store.sqlite import RESTORING, remove_copies
 from assist.store.store import Store, path_of
 
@@ -72,6 +72,7 @@ def _put_back(backup: Path, target: Path) -> Path | None:
         if target.exists():
             _fold(target)
             _carry_over(target, fresh)
+            _carry_people(target, fresh)
             kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):{ASIDE}}{target.suffix}")
             os.replace(target, kept)
         os.replace(fresh, target)
@@ -96,6 +97,39 @@ def _carry_over(former: Path, fresh: Path) -> None:
                 f"ON CONFLICT (call) DO UPDATE SET {newer} WHERE excluded.at >= {table.name}.at",
                 rows,
             )
+
+
+def _carry_people(former: Path, fresh: Path) -> None:
+    """Who may log in and who did what stay as they are: a user taken out since the backup is not let in again by it.
+
+    Only where the former store's audit log goes on from the backup's: any other is another installation's, or a store
+    begun anew, and what the backup says about people is all there is.
+    """
+    try:
+        with closing(_unchanged(former)) as reading, closing(sqlite3.connect(fresh)) as writing, writing:
+            if not _goes_on(reading, writing):
+                return
+            for table in (users, logins, audit, audit_head, audit_cut):
+                ready(writing, table)
+                names = ", ".join(f'"{column.name}"' for column in table.columns)
+                found = reading.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table.name,)).fetchone()
+                rows = reading.execute(f"SELECT {names} FROM {table.name}").fetchall() if found else []
+                writing.execute(f"DELETE FROM {table.name}")
+                places = ", ".join("?" * len(table.columns))
+                writing.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({places})", rows)
+    except sqlite3.DatabaseError:
+        return  # the former store is not readable: nothing of it was taken over
+
+
+def _goes_on(former: sqlite3.Connection, backup: sqlite3.Connection) -> bool:
+    """Whether the newest entry of the backup's audit log is, or was before its oldest went, one of the former's."""
+    last = backup.execute("SELECT n, seal FROM audit ORDER BY n DESC LIMIT 1").fetchone()
+    if last is None:
+        return False
+    if former.execute("SELECT 1 FROM audit WHERE n = ? AND seal = ?", last).fetchone():
+        return True
+    [begins] = former.execute("SELECT coalesce(min(n), 0) FROM audit").fetchone()
+    return bool(begins > last[0])
 
 
 def put_aside(data: Path) -> list[tuple[Path, datetime]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Column, Connection, Float, Integer, MetaData, String, Table, Text, insert, select, text
+from sqlalchemy.dialects.sqlite import dialect
+from sqlalchemy.schema import CreateTable
 
 from assist.errors import AssistError
 from assist.store.digest import digest_of
@@ -139,6 +142,11 @@ BEGIN DELETE FROM digests WHERE call = OLD.call; END"""
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()
 """Step n takes a store of schema n + 1 to n + 2. New tables need no step (they are created); changed ones do."""
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
+
+
+def ready(connection: sqlite3.Connection, table: Table) -> None:
+    """Create a table where a store of an earlier version has none."""
+    connection.execute(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect())))
 
 
 def _digest_old(connection: Connection) -> None:

@@ -60,13 +60,13 @@ class SqliteStore:
             with open(path, "ab"):  # says at once and plainly whether the folder can be written
                 pass
             path.chmod(0o600)
+            self._owner = Owner(path)
+            remove_copies(path)
         except OSError as error:
             why = error.strerror or str(error)
             raise AssistError(
-                "data-folder", f"cannot write {path}: {why}; choose a writable folder with --data"
+                "data-folder", f"cannot write {error.filename or path}: {why}; choose a writable folder with --data"
             ) from None
-        self._owner = Owner(path)
-        remove_copies(path)
         self._engine = _engine(path)
         self._reader = _engine(path, read_only=True)
         try:

@@ -61,7 +61,7 @@ export function drawSide(side, { open, role, signals, line, redraw, changed }) {
   }
 
   function adding() {
-    const kind = h("select", { id: "add-kind", "aria-label": "What to add", onchange: () => { signal.hidden = kind.value !== "missed"; } }, ADDS.map(([value, text]) => h("option", { value }, text)));
+    const kind = h("select", { id: "add-kind", "aria-label": "What to add", onchange: () => { signal.hidden = kind.value !== "missed"; } }, ADDS.filter(([value]) => value !== "contest" || !role || role === "agent").map(([value, text]) => h("option", { value }, text)));
     const signal = h("select", { id: "add-signal", "aria-label": "Which signal", hidden: true }, signals.map((value) => h("option", { value }, plain(value))));
     const text = h("textarea", { rows: 2, maxlength: 2000, "aria-label": "Text" });
     const state = h("span", { class: "second small", role: "status" });
