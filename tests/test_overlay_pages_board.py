@@ -18,7 +18,7 @@ def test_the_board_puts_the_worst_first_keeps_its_order_and_says_when_all_is_qui
             page = await here.page("/board", width=1440, height=900)
             await expect(page.locator("#quiet")).to_contain_text("No calls now")
             scenes.board(here.hub)
-            await expect(page.locator("#quiet")).to_have_text("All quiet. Nobody needs you.")
+            await expect(page.locator("#quiet")).to_have_text("Nobody waits for you. Escalated: 2 calls.")
             names = page.locator("#rows .name")
             first = ["Dana", "Tom", "Aisha", "Piotr", "Grace", "Luis", "Mei"]
             await expect(names).to_have_count(7)
@@ -82,9 +82,12 @@ def test_an_alerts_life_is_on_its_card_and_its_keys_work_there() -> None:
             here.hub.show("board", "alert/c2-a1", over)
             for alert in ("c1-a1", "c1-a2"):
                 here.hub.drop("board", f"alert/{alert}")
-            await expect(page.locator("#quiet")).to_have_text(
-                "All quiet. Nobody needs you. Last: Tom, took over by you."
-            )
+            quiet = page.locator("#quiet")
+            await expect(quiet).to_have_text("Nobody waits for you. Escalated: 2 calls. Last: Tom, took over by you.")
+            for call in ("c1", "c2"):
+                row = scenes.last_row(here.hub, call)
+                here.hub.show("board", f"row/{call}", row.model_copy(update={"level": "recovering"}))
+            await expect(quiet).to_have_text("All quiet. Nobody needs you. Last: Tom, took over by you.")
             said = {"kind": "late", "call": "gone", "id": "late", "reason": "Said in a call that is over: “I give up”"}
             here.hub.show("board", "alert/gone-late", scenes.ALERTS[0].model_copy(update=said))
             late = page.locator('[data-alert="gone-late"]')

@@ -22,7 +22,7 @@ const board = () => link.room("board");
 const running = (value) => value.body.at_ms + (link.state === "live" ? performance.now() - value.at : 0);
 const act = (message) => link.send(message) || report(find("state"), "Not connected: that was not sent.");
 const reading = pane({ link, board, running, row: (call) => rows.get(call)?.body, chosen: markChosen });
-const wanted = needs({ link, board, running, act, choose: reading.choose, calls: () => rows.size });
+const wanted = needs({ link, board, running, act, choose: reading.choose, calls: () => rows });
 
 function draw(changed) {
   document.body.classList.toggle("stale", link.state !== "live" && link.heardAt !== null);

@@ -72,8 +72,9 @@ export function needs({ link, board, running, act, choose, calls }) {
     find("needs-head").hidden = open.length === 0;
     if (open.length) return;
     const over = alerts.map(([, value]) => value.body).filter((alert) => alert.how).sort((a, b) => b.at_ms - a.at_ms)[0];
-    write(find("quiet"), calls()
-      ? ["All quiet. Nobody needs you.", over && `Last: ${over.agent}, ${over.how}${over.by ? ` by ${over.by === me() ? "you" : over.by}` : ""}.`].filter(Boolean).join(" ")
+    const loud = [...calls().values()].filter((row) => row.body.level === "escalated").length;
+    write(find("quiet"), calls().size
+      ? [loud ? `Nobody waits for you. Escalated: ${many(loud, "call")}.` : "All quiet. Nobody needs you.", over && `Last: ${over.agent}, ${over.how}${over.by ? ` by ${over.by === me() ? "you" : over.by}` : ""}.`].filter(Boolean).join(" ")
       : "No calls now. They show here by themselves.");
   }
 
