@@ -111,6 +111,12 @@ class Stage:
         self.source.stop()
         await self.task
 
+    async def cut_short(self):
+        """As a kill does: without a proper end, and nothing is written any more."""
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        await asyncio.to_thread(self.service.store.close)
+
     async def close(self):
         await self.service.close()
 
@@ -129,6 +135,14 @@ async def on_stage(data, *, start=None, **settings):
     service, ears = open_service(data, **settings)
     source, heard = Source(), []
     call, task = service.start(source, listener=heard.append, **(start or {}))
+    return Stage(service, ears, source, call, task, heard)
+
+
+def taken_up(data, call, **settings):
+    """A call that was cut short, taken up by another program."""
+    service, ears = open_service(data, **settings)
+    source, heard = Source(), []
+    _, task = service.resume(call, source, listener=heard.append)
     return Stage(service, ears, source, call, task, heard)
 
 

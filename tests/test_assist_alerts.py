@@ -149,6 +149,7 @@ STEPS = st.lists(
         st.sampled_from(PEOPLE),
         st.sampled_from(CALLS),
     ),
+    min_size=20,  # of few steps hardly any are about the same alert
     max_size=80,
 )
 

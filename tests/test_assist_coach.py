@@ -1,8 +1,6 @@
 from datetime import datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from assist.coach.clock import RECOVERY_MS
 from assist.coach.coach import AgentProfile, Coach
@@ -19,7 +17,7 @@ from assist.events import (
     StepTicked,
 )
 from audio.events import Speaker, Utterance, Word
-from detectors.signals import SIGNAL_IDS, Evidence, Level, LevelChange, Severity, Signal
+from detectors.signals import Evidence, Level, LevelChange, Severity, Signal
 from tests.heard import of
 
 BOOK = load_playbook("default")
@@ -237,56 +235,6 @@ def test_experienced_agents_get_fewer():
             shown += of(subject.hear(now, heard, None) + subject.tick(now), PromptShown)
         counts.append(len(shown))
     assert 0 < counts[1] < counts[0]
-
-
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("hear"), st.sampled_from(sorted(SIGNAL_IDS)), st.sampled_from(list(Severity))),
-        st.tuples(st.just("level"), st.sampled_from(list(Level)), st.none()),
-        st.tuples(st.just("act"), st.sampled_from(["used", "dismissed", "wrong", "plan-accepted"]), st.none()),
-        st.tuples(st.just("wait"), st.integers(1, 40), st.none()),
-    ),
-    max_size=60,
-)
-
-
-@given(STEPS)
-def test_whatever_happens_there_is_one_prompt_at_most_two_waiting_and_no_line_twice(steps):
-    subject = coach()
-    now, shown, said, level = 0, None, [], Level.CALM
-    events = []
-    for kind, what, more in steps:
-        now += 700
-        if kind == "hear":
-            who = Speaker.AGENT if what in {"apology", "empathy", "ownership"} else Speaker.CUSTOMER
-            events = subject.hear(now, [signal(what, now, severity=more, speaker=who)], None)
-        elif kind == "level":
-            events = subject.level(LevelChange(now, what, level, 50.0, ()))
-            level = what
-        elif kind == "act":
-            events = subject.act(Action(now, "Dana", "agent", what, shown or "late-fee"))
-        else:
-            events = []
-            for _ in range(what * 2):
-                now += 500
-                events += subject.tick(now)
-        for event in events:
-            match event:
-                case PromptShown():
-                    assert shown is None, "two prompts at once"
-                    shown = event.id
-                    assert event.say not in said
-                    said.append(event.say)
-                case PromptEnded():
-                    assert shown == event.id
-                    shown = None
-                case PromptsWaiting():
-                    assert len(event.titles) <= 2
-                case PlanOffered():
-                    assert len(event.options) <= 3
-                case _:
-                    pass
-    assert (shown is None) == (not [e for e in subject.end(now) if isinstance(e, PromptEnded)])
 
 
 def agent_says(subject, text, at_ms):

@@ -21,7 +21,7 @@ from audio.events import Speaker, Utterance
 from detectors.signals import Evidence, Level, LevelChange, Severity, Signal
 from tests.fault_rig import Sound, in_a_child, killed_after
 from tests.fault_rig import service as fault_service
-from tests.scripted_call import Source, Stage, hits, on_stage, open_service, said, saying
+from tests.scripted_call import Source, Stage, hits, on_stage, open_service, said, saying, taken_up
 
 CANARY = "marmalade"
 BEFORE, DURING, AFTER = "quicksilver", "zanzibar", "tangerine"
@@ -122,16 +122,12 @@ def test_a_call_that_goes_on_is_at_the_level_at_which_it_was_though_its_words_ca
         await stage.hear(ms=15_000)
         await stage.written()
         since = stage.shown("clock").started_at_ms
-        stage.task.cancel()
-        await asyncio.gather(stage.task, return_exceptions=True)
-        await asyncio.to_thread(stage.service.store.close)
+        await stage.cut_short()
         return stage.call, since
 
     async def second(call, since):
-        service, ears = open_service(tmp_path)
-        source, heard = Source(), []
-        _, task = service.resume(call, source, listener=heard.append)
-        stage = Stage(service, ears, source, call, task, heard)
+        stage = taken_up(tmp_path, call)
+        service, heard = stage.service, stage.heard
         assert (service.calls[call].session.escalation.level, stage.shown("level").level) == ("escalated", "escalated")
         assert (stage.shown("clock").running, stage.shown("clock").started_at_ms) == (True, since)
         for _ in range(15):
@@ -341,9 +337,7 @@ def test_a_call_that_was_paused_when_the_program_died_is_still_paused_when_it_go
         await stage.hear(said("hello", 0))
         act(stage, "pause")
         await stage.written()
-        stage.task.cancel()  # no proper end: as after kill -9, the latch is all there is
-        await asyncio.gather(stage.task, return_exceptions=True)
-        await asyncio.to_thread(stage.service.store.close)
+        await stage.cut_short()  # the latch is all there is
         return stage.call
 
     async def second(call):
@@ -367,23 +361,18 @@ def test_only_a_pause_that_began_by_itself_ends_by_itself_after_the_program_died
         if not by_itself:
             act(stage, "pause")
         await stage.written()
-        stage.task.cancel()
-        await asyncio.gather(stage.task, return_exceptions=True)
-        await asyncio.to_thread(stage.service.store.close)
+        await stage.cut_short()
         return stage.call
 
     async def second(call):
-        service, ears = open_service(tmp_path, auto_pause_s=10)
-        source, heard = Source(), []
-        _, task = service.resume(call, source, listener=heard.append)
-        stage = Stage(service, ears, source, call, task, heard)
-        session = service.calls[call].session
+        stage = taken_up(tmp_path, call, auto_pause_s=10)
+        session = stage.service.calls[call].session
         await stage.hear(ms=9_000)
         assert session.deaf
         await stage.hear(ms=2_000)
         assert session.deaf == (not by_itself)
         await stage.end()
-        await service.close()
+        await stage.close()
 
     asyncio.run(second(asyncio.run(first())))
 

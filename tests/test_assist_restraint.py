@@ -248,6 +248,7 @@ HAPPENINGS = st.lists(
         ),
         st.tuples(st.just("wait"), st.integers(1, 60), st.none()),
     ),
+    min_size=20,  # of few happenings hardly any meet: the agent speaks while a card is on screen and another waits
     max_size=80,
 )
 
@@ -316,6 +317,7 @@ def test_whatever_happens_the_place_is_restrained(happenings, experienced, name)
                     assert sum(option.authority == "ask" for option in event.options) <= 1
                 case _:
                     pass
+    assert len(of(subject.end(now), PromptEnded)) == (shown is not None)
 
 
 def load(name, cache={}):  # noqa: B006

@@ -56,11 +56,13 @@ def test_a_long_sentence_is_cut_and_says_so():
     assert len(text.split()) == 25 and text.endswith(" …")
 
 
-@given(st.lists(st.text(st.sampled_from("abc notwaitedmonday.,?! "), min_size=1, max_size=120), max_size=30))
+TELLING = "I waited nobody came on monday again. it is still broken, want my refund! hello thanks why? bloody".split()
+
+
+@given(st.lists(st.lists(st.sampled_from(TELLING), min_size=3, max_size=40).map(" ".join), max_size=30))
 def test_whatever_is_said_the_story_is_short_in_order_and_in_the_customers_words(texts):
-    spoken = [text for text in texts if text.split()]
+    spoken = [*texts, "Nobody came on Monday and I waited all day."]
     found = told(*spoken)
-    assert len(found) <= SENTENCES
+    assert 0 < len(found) <= SENTENCES
     assert [at for at, _ in found] == sorted(at for at, _ in found)
-    everything = " ".join(" ".join(text.split()) for text in spoken)
-    assert all(text.removesuffix(" …") in everything for _, text in found)
+    assert all(text.removesuffix(" …") in " ".join(spoken) for _, text in found)

@@ -17,7 +17,7 @@ from overlay.errors import OverlayError
 from overlay.identity import Identity
 from tests.fault_rig import BOTH, Sound, acknowledging, in_a_child, killed_after, service
 from tests.quiet_calls import QuietLine
-from tests.scripted_call import Source, Stage, on_stage, open_service, said, saying
+from tests.scripted_call import Source, on_stage, said, saying, taken_up
 from tests.test_detectors_raised_voice import CALM, UP, sustained
 
 DANA, MARIA, TOM = Identity("Dana", "agent"), Identity("Maria", "supervisor"), Identity("Tom", "supervisor")
@@ -205,10 +205,7 @@ async def gone_on(stage, tmp_path):
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     await stage.end()
     await stage.close()
-    service, ears = open_service(tmp_path / "b", auto_pause=False)
-    source, heard = Source(), []
-    _, task = service.resume(stage.call, source, listener=heard.append)
-    return Stage(service, ears, source, stage.call, task, heard)
+    return taken_up(tmp_path / "b", stage.call, auto_pause=False)
 
 
 def act(stage, what, target="", detail="", who=DANA):

@@ -97,5 +97,8 @@ def test_the_published_schema_is_whole(capsys: Any, monkeypatch: Any) -> None:
         assert ended.code in (0, None)
     whole = json.loads(capsys.readouterr().out)
     assert whole == json.loads(json.dumps(contract.schema()))
+    assert {"Prompt", "Row", "Alert", "DoPrompt", "DoAnswer"} <= set(whole["$defs"])
+    parts = {"answer", "body", "do", "filters", "mark", "note", "record", "summary", "trends", "view"}
+    assert set(whole["properties"]) == parts
     for name in {part.split('"')[0] for part in json.dumps(whole).split("#/$defs/")[1:]}:
         assert name in whole["$defs"]

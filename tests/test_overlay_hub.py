@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overlay.contract import schema
-from overlay.doing import DO
 from overlay.hub import KEPT, Hub, Outbox
 from overlay.messages import Call, LevelNow, Line, Next
 
@@ -183,14 +181,3 @@ def test_waiting_wakes_on_a_message_and_when_the_time_is_over() -> None:
         assert await page.wait(60)  # still there
 
     asyncio.run(scene())
-
-
-def test_the_schema_names_every_message_and_refuses_what_the_contract_refuses() -> None:
-    whole = schema()
-    assert {"Prompt", "Row", "Alert", "DoPrompt", "DoAnswer", "Level"} - set(whole["$defs"]) <= {"Level"}
-    parts = {"answer", "body", "do", "filters", "mark", "note", "record", "summary", "trends", "view"}
-    assert set(whole["properties"]) == parts
-    text = json.dumps(whole)
-    for name in {part.split('"')[0] for part in text.split("#/$defs/")[1:]}:
-        assert name in whole["$defs"]
-    assert DO.validate_json('{"do":"plan","call":"c","option":"x","what":"offered"}').call == "c"
