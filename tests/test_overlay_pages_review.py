@@ -7,12 +7,23 @@ import re
 import pytest
 from playwright.async_api import expect
 
+from detectors.signals import SIGNAL_IDS
 from overlay.identity import Identity, Role
 from overlay.records import Trends, TrendsAsked, Week
 from tests.overlay_records import Shelf, incident, recorded
 from tests.overlay_stage import IN_A_BROWSER, play, stage
 
 pytestmark = IN_A_BROWSER
+
+
+def test_every_signal_can_be_searched_for() -> None:
+    async def scene() -> None:
+        async with stage(records=Shelf()) as here:
+            page = await here.page("/review", width=1440, height=900)
+            ids = await page.locator("#signals option").evaluate_all("(all) => all.map((each) => each.value)")
+            assert sorted(ids) == sorted(["", *SIGNAL_IDS])
+
+    play(scene)
 
 
 def test_a_record_is_reviewed_by_keyboard() -> None:

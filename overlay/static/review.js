@@ -5,7 +5,13 @@ import { record } from "./record.js";
 import { drawSide } from "./side.js";
 import { chip, clock, find, h, keys, many, plain, put, write } from "./shared.js";
 
-const SIGNALS = ["swearing", "derogatory", "influence_claim", "supervisor_demand", "cancel_threat", "legal_threat", "regulator_threat", "press_threat", "review_threat", "police", "personal_threat", "refund_chargeback", "passed_around", "time_pressure", "vulnerable", "giving_up", "de_escalation", "raised_voice", "overlap", "silence", "negative_sentiment", "complaint", "upset"];
+const SIGNALS = [ // of the caller and the conversation; then the agent's steps and wrong moves
+  "swearing", "derogatory", "influence_claim", "supervisor_demand", "cancel_threat", "legal_threat", "regulator_threat", "press_threat", "review_threat",
+  "police", "personal_threat", "refund_chargeback", "passed_around", "time_pressure", "vulnerable", "giving_up", "de_escalation", "raised_voice", "overlap",
+  "silence", "negative_sentiment", "complaint", "upset", "fast_speech", "monologue", "repeated_request",
+  "apology", "empathy", "repeat_back", "question", "alternative", "ownership", "remedy", "callback_time", "thanks",
+  "defending", "blaming", "calm_down", "policy", "correcting", "passing_on",
+];
 const PAGE = 50;
 const BUILT_IN = [
   ["Unreviewed, worst first", { marks: "unreviewed", order: "worst" }], ["All, newest first", {}], ["All, worst first", { order: "worst" }],
