@@ -62,6 +62,17 @@ def test_a_recorded_call_becomes_prompts_and_a_record(replayed):
     assert re.search(r"Incident record: .*\.html", answer.stdout)
 
 
+def test_in_a_call_of_an_internal_queue_no_voice_is_measured(tmp_path):
+    config = tmp_path / "assist.toml"
+    config.write_text('internal_queues = ["IT help desk"]\n', encoding="utf-8")
+    answer = replay(DEMO, tmp_path, "--config", config, "--queue", "IT help desk")
+    assert answer.returncode == 0, answer.stderr
+    [path] = (tmp_path / "data" / "records").glob("*.json")
+    record = json.loads(path.read_text())
+    found = {each["id"] for each in record["signals"]}
+    assert record["queue"] == "IT help desk" and "supervisor_demand" in found and "raised_voice" not in found
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
 def test_record_files_are_their_owners_only(replayed):
     home, _, _ = replayed
@@ -232,9 +243,9 @@ def test_a_call_killed_in_the_middle_is_there_after_a_restart(tmp_path):
     assert len(exported["transcript"]) >= len(heard)
 
 
-def replay_into(data, recording):
+def replay_into(data, recording, *more):
     whisper = ("--recogniser", "whisper", "--model", MODEL)
-    return assist("replay", recording, "--speed", "max", "--port", "0", "--data", data, *whisper, home=data)
+    return assist("replay", recording, "--speed", "max", "--port", "0", "--data", data, *whisper, *more, home=data)
 
 
 def test_a_call_joins_a_running_server_and_sigterm_closes_it_properly(tmp_path):
@@ -250,14 +261,15 @@ def test_a_call_joins_a_running_server_and_sigterm_closes_it_properly(tmp_path):
         if line.startswith("Ready"):
             break
     recording = written(tmp_path / "short.wav", np.zeros((16_000, 2), np.float32), 16_000)
-    answer = replay_into(tmp_path, recording)
+    answer = replay_into(tmp_path, recording, "--queue", "Returns")
     assert "The running server has the record" in answer.stdout
+    call = re.search(r"records show (\S+)", answer.stdout)[1]
+    assert json.loads(assist("records", "export", call, "--data", tmp_path, home=tmp_path).stdout)["queue"] == "Returns"
     server.send_signal(signal.SIGTERM)
     assert server.wait(timeout=30) == 0
     server.stdout.close()
-    assert "end-of-recording" in assist(
-        "records", "show", re.search(r"records show (\S+)", answer.stdout)[1], "--data", tmp_path, home=tmp_path
-    ).stdout.replace("(", "").replace(")", "")
+    shown = assist("records", "show", call, "--data", tmp_path, home=tmp_path).stdout
+    assert "end-of-recording" in shown.replace("(", "").replace(")", "")
 
 
 def test_a_server_without_a_model_takes_calls_says_so_and_hears_them_once_the_model_is_there(tmp_path):

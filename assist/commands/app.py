@@ -55,6 +55,7 @@ ConsentOption = Annotated[
     Consent | None,
     typer.Option(help="Consent to the call being kept. Default: the settings; a recording replayed counts as granted."),
 ]
+QueueOption = Annotated[str, typer.Option(help="Queue the call came from; of colleagues': name it in internal_queues.")]
 CallArgument = Annotated[str, typer.Argument(help="Id of a call (assist records list).")]
 PlaybookOption = Annotated[str | None, typer.Option("--playbook", help="A shipped playbook's name or a TOML file.")]
 

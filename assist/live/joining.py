@@ -45,6 +45,7 @@ class Joining(BaseModel):
     microphone: str | None = None
     far_end: str | None = None
     agent: str | None = None
+    queue: str = Field("", max_length=120)
     caller: str = ""
     value: str = Field("", max_length=40)
     """The customer's, as the phone system or CRM names it."""
@@ -204,6 +205,7 @@ def _begin(service: Service, asked: Joining, say: Callable[[dict[str, Any]], Non
     return service.start(
         source,
         agent=asked.agent,
+        queue=asked.queue,
         caller=asked.caller,
         value=asked.value,
         consent=asked.agreed,

@@ -139,6 +139,7 @@ def run_call(settings: Settings, console: Console, asked: Joining) -> None:
                 source,
                 console,
                 in_step=math.isinf(asked.speed),
+                queue=asked.queue,
                 caller=asked.caller,
                 value=asked.value,
                 consent=asked.agreed,
@@ -189,6 +190,7 @@ async def _listen(
     console: Console,
     *,
     in_step: bool = False,
+    queue: str = "",
     caller: str = "",
     value: str = "",
     consent: Consent | None = Consent.GRANTED,
@@ -201,7 +203,14 @@ async def _listen(
         call, task = service.resume(resume, source, listener=show)
     else:
         call, task = service.start(
-            source, caller=caller, value=value, consent=consent, consent_by=by, in_step=in_step, listener=show
+            source,
+            queue=queue,
+            caller=caller,
+            value=value,
+            consent=consent,
+            consent_by=by,
+            in_step=in_step,
+            listener=show,
         )
     with _on_stop(lambda: service.calls[call].hang_up() if call in service.calls else None):
         return await task
