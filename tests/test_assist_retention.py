@@ -216,7 +216,7 @@ def test_a_store_put_aside_by_a_restore_goes_with_its_last_words_unless_it_holds
         write_backup(store, tmp_path / "old.backup")
 
     on_two_calls(tmp_path, restored)
-    former = restore_backup(tmp_path / "old.backup", url)
+    former = restore_backup(tmp_path / "old.backup", url).former
     store = open_store(url)
     try:
         assert purge(store, KEEP, tmp_path, later(179)).stores == () and former.exists()

@@ -187,11 +187,11 @@ def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = No
     """
     check_known(store, calls)
     try:
-        file = open(os.open(out, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
+        handle = os.open(out, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise AssistError("export-failed", f"cannot write {out}: {error.strerror or error}") from None
     try:
-        with file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        with open(handle, "w+b") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for call in dict.fromkeys(calls):
                 record, log = store.record(call), store.log(call)
                 gate = store.gate(call)
