@@ -101,7 +101,7 @@ def privacy_hold(
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Keep a call from being erased or purged until it is released."""
+    """Keep a call from being erased or purged until it is released; a further reason is added to the ones it has."""
     from assist.access.audit import open_audit, system_user
     from assist.privacy.retention import check_known
     from assist.store.rows import Hold, stamp
@@ -111,11 +111,13 @@ def privacy_hold(
     try:
         check_known(store, [call])
         audit = open_audit(store.people, settings.data)
-        store.hold(Hold(call, system_user(), why, stamp())).result()
+        before = next((hold.why for hold in store.holds() if hold.call == call), "")
+        reasons = f"{before}; {why}" if before and why not in before.split("; ") else before or why
+        store.hold(Hold(call, system_user(), reasons, stamp())).result()
         audit.by_command("hold", call, why)
     finally:
         store.close()
-    console.print(f"{call} is on hold: {why}", markup=False)
+    console.print(f"{call} is on hold: {reasons}", markup=False)
 
 
 @privacy_app.command("release")
@@ -126,14 +128,15 @@ def privacy_release(call: CallArgument, data: DataOption = None, config: ConfigO
     settings = load_settings(config, data=data)
     store = store_of(settings)
     try:
-        if call not in {hold.call for hold in store.holds()}:
+        reasons = next((hold.why for hold in store.holds() if hold.call == call), None)
+        if reasons is None:
             fail(f"call {call} is not on hold; see `assist retention show`", "hold-unknown")
         audit = open_audit(store.people, settings.data)
         store.release(call).result()
-        audit.by_command("release", call)
+        audit.by_command("release", call, reasons)
     finally:
         store.close()
-    console.print(f"{call} is no longer on hold", markup=False)
+    console.print(f"{call} is no longer on hold: {reasons}", markup=False)
 
 
 @privacy_app.command("measure")
