@@ -343,6 +343,23 @@ def test_files_of_a_call_that_a_restore_took_out_of_the_store_go_by_age_and_by_e
     store.close()
 
 
+def test_a_call_that_was_cut_short_and_never_closed_is_found_by_its_customer_and_goes_in_time(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    utterance = Utterance("c1", Speaker.CUSTOMER, 0, 900, (Word(CANARY, 0, 900),))
+    store.begin("k1", started, "dana")
+    for n, event in enumerate(
+        (CallStarted(0, "k1", "dana", "", "", "…0142", started, "t", ("customer",), {}), utterance)
+    ):
+        store.append("k1", n, event).result()
+    assert of_customer(store, "…0142") == ["k1"] and of_customer(store, "…0199") == []
+    purge(store, KEEP, tmp_path, later(180.5))
+    assert store.events("k1")
+    assert purge(store, KEEP, tmp_path, later(182)).records == ("k1",)
+    assert not hits(tmp_path, CANARY)
+    store.close()
+
+
 def test_an_erasure_that_cannot_remove_a_file_says_which_and_is_done_again(tmp_path):
     def check(store, one, two):
         path = tmp_path / "records" / f"{one}.txt"
