@@ -121,20 +121,24 @@ def _carry_people(former: Path, fresh: Path) -> None:
     Only where the former store's audit log goes on from the backup's: any other is another installation's, or a store
     begun anew, and what the backup says about people is all there is.
     """
+    kept = []
     try:
-        with closing(_unchanged(former)) as reading, closing(sqlite3.connect(fresh)) as writing, writing:
-            if not _goes_on(reading, writing):
+        with closing(_unchanged(former)) as reading, closing(_unchanged(fresh)) as backup:
+            if not _goes_on(reading, backup):
                 return
             for table in (users, logins, audit, audit_head, audit_cut):
-                ready(writing, table)
                 names = ", ".join(f'"{column.name}"' for column in table.columns)
                 found = reading.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table.name,)).fetchone()
                 rows = reading.execute(f"SELECT {names} FROM {table.name}").fetchall() if found else []
-                writing.execute(f"DELETE FROM {table.name}")
-                places = ", ".join("?" * len(table.columns))
-                writing.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({places})", rows)
+                kept.append((table, names, rows))
     except sqlite3.DatabaseError:
-        return  # the former store is not readable: nothing of it was taken over
+        return  # not readable: there is nothing to carry over
+    with closing(sqlite3.connect(fresh)) as writing, writing:
+        for table, names, rows in kept:
+            ready(writing, table)
+            writing.execute(f"DELETE FROM {table.name}")
+            places = ", ".join("?" * len(table.columns))
+            writing.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({places})", rows)
 
 
 def _leave_out_audit(fresh: Path) -> None:
