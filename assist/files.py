@@ -33,13 +33,17 @@ def make_secret(path: Path, secret: bytes) -> None:
 def write_file(out: Path, text: str, *, make_folder: bool = False) -> None:
     """Write a file that an option names, its line ends as they are; `make_folder`: its folder need not be there yet.
 
+    A new one is its owner's only: what was said in calls may stand in it.
+
     Raises:
         AssistError: code export-failed.
     """
     try:
         if make_folder:
             out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8", newline="")
+        private = lambda path, flags: os.open(path, flags, 0o600)  # noqa: E731
+        with open(out, "w", encoding="utf-8", newline="", opener=private) as file:
+            file.write(text)
     except OSError as error:
         reason = error.strerror or str(error)
         raise AssistError(

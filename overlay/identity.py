@@ -6,7 +6,7 @@ import secrets
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Network, ip_address, ip_network
 from time import monotonic
 from typing import Literal
 from urllib.parse import urlsplit
@@ -108,6 +108,17 @@ class Tickets:
 def folded(name: str) -> str:
     """A name as it is looked up and counted: the same of every way to spell it."""
     return unicodedata.normalize("NFC", name).strip().casefold()
+
+
+def network(address: str) -> str:
+    """An address as tries from it are counted: of IPv6 its 64 bits of network, all of which one line has."""
+    try:
+        seen = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(seen, IPv4Address):
+        return address
+    return str(seen.ipv4_mapped or IPv6Network((int(seen), 64), strict=False))
 
 
 def printable(text: str) -> str:

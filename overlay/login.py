@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from overlay.access import Access
 from overlay.guard import POLICY, STATIC, body_of, peer_of
-from overlay.identity import Identity, folded, printable
+from overlay.identity import Identity, folded, network, printable
 from overlay.sessions import LIFE_S, Accounts, Throttle
 
 AT_ONCE = 4
@@ -54,12 +54,13 @@ class Login:
         if self._accounts is None or self._access.sessions is None:
             return self._draw(None, goal, "No login is set up on this server.", 404)
         address = self._access.address(request.headers, peer_of(request))
-        wait_s = self._throttle.wait_s(folded(who), address)
+        place = network(address)
+        wait_s = self._throttle.wait_s(folded(who), place)
         if wait_s > 0:
             answer = self._draw(None, goal, f"Too many tries. Try again in {wait_s / 60:.0f} minutes.", 429)
             answer.headers["Retry-After"] = str(round(wait_s) + 1)
             return answer
-        self._throttle.failed(folded(who), address)  # before the slow part, so that tries in parallel count
+        self._throttle.failed(folded(who), place)  # before the slow part, so that tries in parallel count
         async with self._verifying:
             right = await asyncio.to_thread(self._accounts.verify, who, password)
         token = self._access.sessions.begin(who) if right else None
@@ -68,7 +69,7 @@ class Login:
         self._access.settings.noted(who, "login" if token else "login-failed", address)
         if token is None:
             return self._draw(None, goal, "Name or password is wrong.", 401)
-        self._throttle.passed(folded(who), address)
+        self._throttle.passed(folded(who), place)
         inside = RedirectResponse(goal, 303, headers=PAGE_HEADERS)
         self._cookie(inside, token, round(LIFE_S))
         return inside

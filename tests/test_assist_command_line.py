@@ -142,6 +142,8 @@ def test_the_demo_says_where_its_call_is_seen_once_its_pages_are_gone(tmp_path):
         (("records", "show", "no[/pe] [bold]"), "no call 'no[/pe] [bold]'"),
         (("records", "export", "nope"), "no record of call 'nope'"),
         (("records", "list", "--data", "mistyped"), "there is no folder mistyped"),
+        (("records", "export", "k1", "--since", "2026-11-01"), "name calls, or say which by --since"),
+        (("records", "export", "--since", "2026-11-02", "--until", "2026-11-01"), "is after the last day 2026-11-01"),
         (("replay", "missing.wav"), "missing.wav"),
         (("replay", "README.md"), "README.md"),
         (("replay", str(DEMO), "--speed", "-1"), "expected a number above 0, or max"),

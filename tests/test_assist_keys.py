@@ -200,6 +200,23 @@ def test_a_restore_over_a_store_begun_anew_takes_the_people_of_the_backup(tmp_pa
     again.close()
 
 
+def test_on_another_machine_a_restore_says_what_is_missing_and_the_audit_log_can_begin_anew(tmp_path, store):
+    open_audit(store.people, tmp_path / "data").by_command("settings")
+    write_backup(store, tmp_path / "new.backup")
+    other = tmp_path / "other"
+    line = ["restore", str(tmp_path / "new.backup"), "--data", str(other)]
+    assert "2 call(s) of it are left out" in CliRunner().invoke(app, line).stdout
+    copyfile(tmp_path / "data" / "keys.db", other / "keys.db")
+    told = CliRunner().invoke(app, line).stdout
+    assert "left out" not in told and "audit.key is missing" in told
+    assert "audit.key" not in CliRunner().invoke(app, [*line, "--without-audit-log"]).stdout
+    again = open_store(f"sqlite:///{other / 'assist.db'}")
+    assert {call.call for call in again.calls()} == {"k1", "k2"}
+    assert [row.entry.what for row in again.people.audit()] == ["restore"]
+    assert not open_audit(again.people, other).verify().problem
+    again.close()
+
+
 def test_what_a_killed_backup_or_restore_left_beside_the_store_goes_when_it_is_opened(tmp_path, store):
     url, data = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data"
     store.close()

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -192,6 +193,8 @@ def test_records_are_exported_one_many_and_by_day(store, tmp_path):
     assert export(everything, tmp_path / "pages", "html") == 3
     assert "Transcript" in (tmp_path / "pages" / "k2.html").read_text()
     export(everything, tmp_path / "all.csv", "")
+    for path in ("all.json", "pages/k2.html", "all.csv"):
+        assert os.name == "nt" or (tmp_path / path).stat().st_mode & 0o077 == 0, "anybody's words, their owner's only"
     rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text())))
     assert [row["call"] for row in rows] == ["k3", "k2", "k1"]
     assert rows[0]["cost"] == "12.0" and rows[0]["recovery"] == "met" and rows[0]["recovery_s"] == "15.7"

@@ -4,6 +4,8 @@ import asyncio
 import io
 import os
 import re
+from datetime import date
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -14,11 +16,13 @@ from hypothesis import strategies as st
 from playwright.async_api import expect
 from typer.testing import CliRunner
 
+from assist.access.audit import open_audit
 from assist.commands.main import app
 from assist.doctor.examine import examine
 from assist.events import Action
 from assist.privacy.redaction import is_masked
 from assist.privacy.retention import due, erase, export, purge
+from assist.records import library as library_module
 from assist.records.library import Library
 from assist.settings import KeepSettings, load_settings
 from assist.store.keys import Keyring
@@ -26,7 +30,7 @@ from assist.store.sounds import DECODED, RATE, Recordings, SoundFile, mu_law
 from assist.store.store import open_store
 from audio.events import SAMPLE_RATE, Chunk, Speaker, Utterance
 from overlay.hub import Hub
-from overlay.identity import ScreenSettings
+from overlay.identity import Identity, ScreenSettings
 from overlay.listening import serving
 from overlay.server import create_app
 from tests.overlay_stage import CHROMIUM, play
@@ -332,6 +336,22 @@ def test_reviewers_get_it_in_parts_and_as_a_waveform(tmp_path):
             gone = await client.get(f"{address}/sound")
             assert gone.status_code == 404 and gone.json()["code"] == "sound-missing"
             assert (await client.get(address)).json()["recording"] is None
+
+    on_a_call(tmp_path, scene)
+
+
+def test_who_asks_for_the_sound_is_noted_once_for_all_its_parts_and_again_on_another_day(tmp_path, monkeypatch):
+    async def scene(stage):
+        await hear(stage, 4, {2: [talk(0)]})
+        await stage.end()
+        people = stage.service.store.people
+        library = Library(stage.service.store, (), open_audit(people, tmp_path), Recordings(tmp_path), KeepSettings())
+        for day in (24, 25):
+            monkeypatch.setattr(library_module, "date", SimpleNamespace(today=lambda day=day: date(2026, 11, day)))
+            for _ in range(3):
+                await library.sound(Identity("Quinn", "qa"), stage.call)
+        noted = [(row.entry.who, row.entry.target) for row in people.audit() if row.entry.what == "sound"]
+        assert noted == [("Quinn", stage.call)] * 2
 
     on_a_call(tmp_path, scene)
 

@@ -36,6 +36,7 @@ def kept(*texts):
         ("so one five nine they'd want six five page for all seven seven seven to one", "so [number]"),
         ("two sexual double want four to five on three two three seven eight six online", "[number] online"),
         ("I was born on the third of May nineteen eighty two", "I was born on the [date of birth]"),
+        ("I was born on the third of the fifth eighty two", "I was born on the [date of birth]"),
         ("it is naught seven seven naught naught nine naught naught one two three thanks", "it is [number] thanks"),
         ("4111,1111 1111,1111 ok thanks", "[card number] ok thanks"),
         ("it is 0412,345 678,901 thanks", "it is [card number] thanks"),

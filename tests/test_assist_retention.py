@@ -216,7 +216,7 @@ def test_a_store_put_aside_by_a_restore_goes_with_its_last_words_unless_it_holds
         write_backup(store, tmp_path / "old.backup")
 
     on_two_calls(tmp_path, restored)
-    former = restore_backup(tmp_path / "old.backup", url)
+    former = restore_backup(tmp_path / "old.backup", url).former
     store = open_store(url)
     try:
         assert purge(store, KEEP, tmp_path, later(179)).stores == () and former.exists()
@@ -307,8 +307,10 @@ def test_the_commands(tmp_path):
         answer = run("privacy", *mistyped)
         assert answer.exit_code == 1 and getattr(answer.exception, "code", 0) in ("call-unknown", 1), mistyped
     assert run("privacy", "hold", calls[1], "--why", "case 7").exit_code == 0
-    assert "case 7" in run("retention", "show").output
-    assert run("privacy", "release", calls[1]).exit_code == 0
+    for why in ("claim 9", "case 7"):
+        assert run("privacy", "hold", calls[1], "--why", why).exit_code == 0
+    assert "case 7; claim 9\n" in run("retention", "show").output, "nobody's reason goes with another's"
+    assert "no longer on hold: case 7; claim 9" in run("privacy", "release", calls[1]).output
     store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
     purge(store, KEEP, tmp_path, later(181))
     store.close()
@@ -338,6 +340,23 @@ def test_files_of_a_call_that_a_restore_took_out_of_the_store_go_by_age_and_by_e
     store.release("k2").result()
     assert purge(store, KEEP, data, later(181)).words == ("k2",)
     assert not hits(data, CANARY)
+    store.close()
+
+
+def test_a_call_that_was_cut_short_and_never_closed_is_found_by_its_customer_and_goes_in_time(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    utterance = Utterance("c1", Speaker.CUSTOMER, 0, 900, (Word(CANARY, 0, 900),))
+    store.begin("k1", started, "dana")
+    for n, event in enumerate(
+        (CallStarted(0, "k1", "dana", "", "", "…0142", started, "t", ("customer",), {}), utterance)
+    ):
+        store.append("k1", n, event).result()
+    assert of_customer(store, "…0142") == ["k1"] and of_customer(store, "…0199") == []
+    purge(store, KEEP, tmp_path, later(180.5))
+    assert store.events("k1")
+    assert purge(store, KEEP, tmp_path, later(182)).records == ("k1",)
+    assert not hits(tmp_path, CANARY)
     store.close()
 
 

@@ -282,7 +282,7 @@ def test_a_backup_made_while_calls_go_on_comes_back_whole(tmp_path):
         reading.execute("SELECT count(*) FROM events").fetchall()
         with pytest.raises(AssistError, match="in use"):
             restore_backup(out, url(folder))
-    kept = restore_backup(out, url(folder))
+    kept = restore_backup(out, url(folder)).former
     store = open_store(url(folder))
     assert store.events(call)[: len(acknowledged)] == acknowledged
     store.close()

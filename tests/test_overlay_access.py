@@ -297,6 +297,21 @@ def test_tries_count_together_however_the_name_is_spelt_and_whatever_address_the
     play(scene)
 
 
+def test_whoever_has_a_whole_network_of_addresses_has_no_more_tries_than_others() -> None:
+    async def scene() -> None:
+        here = Place(proxies=("127.0.0.1",), hosts=("a.example",))
+        headers = {"host": "a.example", "origin": "https://a.example"}
+        async with here.open(), httpx.AsyncClient(base_url=here.url, headers=headers) as client:
+            form = {"who": "Maria", "password": "no"}
+            answers = [
+                (await client.post("/login", data=form, headers={"x-forwarded-for": address})).status_code
+                for address in (*(f"2001:db8:0:1::{n}" for n in range(6)), "2001:db8:0:2::1", "::ffff:192.0.2.1")
+            ]
+        assert answers == [401] * 5 + [429, 401, 401]
+
+    play(scene)
+
+
 def test_a_name_that_would_command_the_terminal_of_whoever_reads_the_log_is_noted_without_its_commands() -> None:
     async def scene() -> None:
         here = Place()

@@ -30,24 +30,39 @@ def backup(
 @app.command()
 def restore(
     backup: Annotated[Path, typer.Argument(help="A file that assist backup wrote.")],
+    without_audit_log: Annotated[
+        bool,
+        typer.Option("--without-audit-log", help="Begin the audit log anew: the audit.key of the backup's is lost."),
+    ] = False,
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Put a backup in the place of the store; the store that is there is kept beside it under another name."""
+    """Put a backup in the place of the store; the store that is there is kept beside it under another name.
+
+    On another machine put keys.db and audit.key of the data folder in the new one first.
+    """
     from assist.access.audit import open_audit
     from assist.store.backups import restore_backup
 
     settings = load_settings(config, data=data)
-    kept = restore_backup(backup, settings.store_url)
+    restored = restore_backup(backup, settings.store_url, audit_log=not without_audit_log)
     console.print(f"restored from {backup}")
     with closing(store_of(settings)) as store:
         try:
-            open_audit(store.people, settings.data).by_command("restore", backup.name)
-        except AssistError as error:  # on another machine: the key of the log is still to be put beside the store
-            console.print(f"The audit log does not say so: {error}", soft_wrap=True)
-    if kept is not None:
+            log = open_audit(store.people, settings.data)
+            log.by_command("restore", backup.name, "without its audit log" if without_audit_log else "")
+        except AssistError as error:
+            text = f"Nothing starts yet: {error}; where it is lost: assist restore {backup} --without-audit-log"
+            console.print(text, soft_wrap=True)
+    if restored.left_out:
         text = (
-            f"The former store is {kept}: erasure does not reach it, and retention removes it only after "
+            f"{restored.left_out} call(s) of it are left out, for their keys are not in {settings.data / 'keys.db'}: "
+            "erased since, or that is not the file it was made with; then put the right one there and restore again."
+        )
+        console.print(text, soft_wrap=True)
+    if restored.former is not None:
+        text = (
+            f"The former store is {restored.former}: erasure does not reach it, and retention removes it only after "
             f"{settings.keep.transcript_days} days; delete it when you are sure."
         )
         console.print(text, soft_wrap=True)

@@ -95,7 +95,7 @@ def privacy_hold(
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Keep a call from being erased or purged until it is released."""
+    """Keep a call from being erased or purged until it is released; a further reason is added to the ones it has."""
     from assist.access.audit import open_audit, system_user
     from assist.privacy.retention import check_known
     from assist.store.rows import Hold, stamp
@@ -104,9 +104,11 @@ def privacy_hold(
     with closing(store_of(settings)) as store:
         check_known(store, [call])
         audit = open_audit(store.people, settings.data)
-        store.hold(Hold(call, system_user(), why, stamp())).result()
+        before = next((hold.why for hold in store.holds() if hold.call == call), "")
+        reasons = f"{before}; {why}" if before and why not in before.split("; ") else before or why
+        store.hold(Hold(call, system_user(), reasons, stamp())).result()
         audit.by_command("hold", call, why)
-    console.print(f"{call} is on hold: {why}")
+    console.print(f"{call} is on hold: {reasons}")
 
 
 @privacy_app.command("release")
@@ -116,12 +118,13 @@ def privacy_release(call: CallArgument, data: DataOption = None, config: ConfigO
 
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:
-        if call not in {hold.call for hold in store.holds()}:
+        reasons = next((hold.why for hold in store.holds() if hold.call == call), None)
+        if reasons is None:
             fail(f"call {call} is not on hold; see `assist retention show`", "hold-unknown")
         audit = open_audit(store.people, settings.data)
         store.release(call).result()
-        audit.by_command("release", call)
-    console.print(f"{call} is no longer on hold")
+        audit.by_command("release", call, reasons)
+    console.print(f"{call} is no longer on hold: {reasons}")
 
 
 @privacy_app.command("measure")

@@ -92,6 +92,8 @@ def records_export(
 
     if form and form not in FORMATS:
         fail(f"--format {form}: expected one of {', '.join(FORMATS)}", "export-format")
+    if calls and (since or until or team):
+        fail("name calls, or say which by --since, --until and --team: not both", "calls-doubled")
     query = span(day(since, "--since"), day(until, "--until"), team)
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:

@@ -289,12 +289,13 @@ def _is_year(words: Sequence[Word], run: Run) -> bool:
 
 
 def _dates(words: Sequence[Word], runs: Sequence[Run]) -> list[tuple[int, int, str]]:
-    """Months, ordinals and digits, as far as they stand together (at most one small word between)."""
+    """Months, ordinals and digits, as far as they stand together: one small word between at most, or "of the"."""
     parts = {index for run in runs for index in range(run.first, run.last + 1)}
     parts |= {i for i, word in enumerate(words) if plain(word) in _MONTHS or _ORDINAL.match(plain(word))}
     spans: list[tuple[int, int, str]] = []
     for index in sorted(parts):
-        if spans and index - spans[-1][1] <= 2:
+        between = [plain(word) for word in words[spans[-1][1] + 1 : index]] if spans else []
+        if spans and (len(between) <= 1 or between == ["of", "the"]):
             spans[-1] = (spans[-1][0], index, "date of birth")
         else:
             spans.append((index, index, "date of birth"))

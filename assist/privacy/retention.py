@@ -20,9 +20,10 @@ from typing import Any
 
 from assist.access.audit import open_audit
 from assist.errors import AssistError
+from assist.events import CallStarted
 from assist.settings import KeepSettings
 from assist.store.backups import holds_a_call, put_aside
-from assist.store.rows import stamp
+from assist.store.rows import StoredCall, stamp
 from assist.store.searching import RecordQuery
 from assist.store.sounds import Recordings
 from assist.store.store import Store
@@ -75,6 +76,10 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         else:
             continue
         (held if record["call"] in holds else found).append(record["call"])
+    for stored in _cut_short(store):
+        # A day more than the words' time: no call that goes on is so old.
+        if now - datetime.fromisoformat(stored.started_at) > timedelta(days=keep.transcript_days + 1):
+            (held if stored.call in holds else whole).append(stored.call)
     if data is not None:
         left = _left_files(store, data, now - timedelta(days=keep.transcript_days))
         words += [call for call in left if call not in holds]
@@ -170,7 +175,14 @@ def of_customer(store: Store, key: str) -> list[str]:
     known are not one customer's.
     """
     wanted = _plain(key)
-    return [record["call"] for record in _records(store) if wanted and _plain(record["caller"]) == wanted]
+    if not wanted:
+        return []
+    found = [record["call"] for record in _records(store) if _plain(record["caller"]) == wanted]
+    for stored in _cut_short(store):
+        _, name, body = store.log(stored.call)[0]
+        if name == CallStarted.__name__ and _plain(json.loads(body)["caller"]) == wanted:
+            found.append(stored.call)
+    return found
 
 
 def _plain(key: str) -> str:
@@ -187,11 +199,11 @@ def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = No
     """
     check_known(store, calls)
     try:
-        file = open(os.open(out, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
+        handle = os.open(out, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise AssistError("export-failed", f"cannot write {out}: {error.strerror or error}") from None
     try:
-        with file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        with open(handle, "w+b") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for call in dict.fromkeys(calls):
                 record, log = store.record(call), store.log(call)
                 gate = store.gate(call)
@@ -213,6 +225,12 @@ def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = No
         if isinstance(error, OSError):
             raise AssistError("export-failed", f"cannot write {out}: {error.strerror or error}") from None
         raise
+
+
+def _cut_short(store: Store) -> list[StoredCall]:
+    """Calls with words and without a record: cut short, and closed by no program since, or going on now."""
+    logged = store.logged()
+    return [each for each in store.calls("live") if each.call in logged and store.record(each.call) is None]
 
 
 def _records(store: Store) -> Iterator[dict[str, Any]]:

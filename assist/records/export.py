@@ -40,7 +40,16 @@ def end_of(day: date | None) -> str:
 
 
 def span(since: date | None, until: date | None, team: str = "", limit: int | None = None) -> RecordQuery:
-    """The query for calls that began on these days, both included."""
+    """The query for calls that began on these days, both included.
+
+    Raises:
+        AssistError: code span-invalid.
+    """
+    if since and until and since > until:
+        raise AssistError(
+            "span-invalid",
+            f"the first day {since} is after the last day {until}: give an earlier first or a later last one",
+        )
     return RecordQuery(
         since=since.isoformat() if since else "",
         before=end_of(until),

@@ -59,8 +59,8 @@ class Library:
         self._store = store
         self._recordings = recordings
         self._keep = keep or KeepSettings()
-        self._heard: dict[str, str] = {}
-        """Who -> the call they heard last: a player asks many times for parts of one."""
+        self._heard: dict[str, tuple[str, date]] = {}
+        """Who -> the call they heard last, and on which day: a player asks many times for parts of one."""
         self._audit = audit
         self._questions = {question.id: question for question in questions}
 
@@ -119,9 +119,10 @@ class Library:
         sound = await asyncio.to_thread(self._sound, record)
         if sound is None:
             raise OverlayError("sound-missing", "No sound was kept of this call, or it has been erased.")
-        if self._heard.get(who.who) != record:
+        heard = record, date.today()
+        if self._heard.get(who.who) != heard:
             await self._noted(who, "sound", record)
-            self._heard[who.who] = record
+            self._heard[who.who] = heard
         return Playable("audio/wav", sound.size, sound.wav)
 
     async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:

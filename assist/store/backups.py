@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,8 +43,20 @@ def write_backup(store: Store, out: Path) -> int:
     return out.stat().st_size
 
 
-def restore_backup(backup: Path, store_url: str) -> Path | None:
-    """Put a backup in the store's place; the path under which the store that was there is kept, if there was one.
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore came to."""
+
+    former: Path | None
+    """Under this name the store that was there is kept, if there was one."""
+    left_out: int
+    """Calls of the backup that cannot be opened: their keys are gone, as those of erased ones are."""
+
+
+def restore_backup(backup: Path, store_url: str, *, audit_log: bool = True) -> Restored:
+    """Put a backup in the store's place.
+
+    `audit_log`: False leaves the audit log out, which cannot go on where its key is lost.
 
     Raises:
         AssistError: codes backup-missing, backup-damaged, store-newer, store-in-use, restore-failed.
@@ -55,30 +68,33 @@ def restore_backup(backup: Path, store_url: str) -> Path | None:
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with closing(Owner(target)):
-            return _put_back(backup, target)
+            return _put_back(backup, target, audit_log)
     except (OSError, sqlite3.Error) as error:
         why = getattr(error, "strerror", None) or error
         raise AssistError("restore-failed", f"cannot write {target}: {why}") from None
 
 
-def _put_back(backup: Path, target: Path) -> Path | None:
+def _put_back(backup: Path, target: Path, audit_log: bool) -> Restored:
     kept = None
     remove_copies(target)
     fresh = target.with_name(target.name + RESTORING)
     try:
         shutil.copyfile(backup, fresh)
         fresh.chmod(0o600)
-        open_copy(fresh, Keyring.beside(target))
+        left_out = open_copy(fresh, Keyring.beside(target))
         if target.exists():
             _fold(target)
             _carry_over(target, fresh)
             _carry_people(target, fresh)
+        if not audit_log:
+            _leave_out_audit(fresh)
+        if target.exists():
             kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):{ASIDE}}{target.suffix}")
             os.replace(target, kept)
         os.replace(fresh, target)
     finally:
         remove_copies(target)
-    return kept
+    return Restored(kept, len(left_out))
 
 
 def _carry_over(former: Path, fresh: Path) -> None:
@@ -105,20 +121,31 @@ def _carry_people(former: Path, fresh: Path) -> None:
     Only where the former store's audit log goes on from the backup's: any other is another installation's, or a store
     begun anew, and what the backup says about people is all there is.
     """
+    kept = []
     try:
-        with closing(_unchanged(former)) as reading, closing(sqlite3.connect(fresh)) as writing, writing:
-            if not _goes_on(reading, writing):
+        with closing(_unchanged(former)) as reading, closing(_unchanged(fresh)) as backup:
+            if not _goes_on(reading, backup):
                 return
             for table in (users, logins, audit, audit_head, audit_cut):
-                ready(writing, table)
                 names = ", ".join(f'"{column.name}"' for column in table.columns)
                 found = reading.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table.name,)).fetchone()
                 rows = reading.execute(f"SELECT {names} FROM {table.name}").fetchall() if found else []
-                writing.execute(f"DELETE FROM {table.name}")
-                places = ", ".join("?" * len(table.columns))
-                writing.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({places})", rows)
+                kept.append((table, names, rows))
     except sqlite3.DatabaseError:
-        return  # the former store is not readable: nothing of it was taken over
+        return  # not readable: there is nothing to carry over
+    with closing(sqlite3.connect(fresh)) as writing, writing:
+        for table, names, rows in kept:
+            ready(writing, table)
+            writing.execute(f"DELETE FROM {table.name}")
+            places = ", ".join("?" * len(table.columns))
+            writing.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({places})", rows)
+
+
+def _leave_out_audit(fresh: Path) -> None:
+    with closing(sqlite3.connect(fresh)) as writing, writing:
+        for table in (audit, audit_head, audit_cut):
+            ready(writing, table)
+            writing.execute(f"DELETE FROM {table.name}")
 
 
 def _goes_on(former: sqlite3.Connection, backup: sqlite3.Connection) -> bool:
