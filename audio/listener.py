@@ -42,10 +42,10 @@ from audio.turns import Began, Ended, Hop, Step, Turns
 BEHIND_MS = 3000
 """An answer outstanding this long is worth telling people about."""
 CAUGHT_UP_MS = 1000
-COVERS_DB = 10.0
-"""The agent speaks over the customer from so far under the customer's level. Softer speech on the agent's channel (the
-customer's own voice out of a headset, colleagues at the next desk) hides nothing: even an echo as loud as itself would
-change the customer's level by less than half a decibel."""
+COVERS_DB, MURMUR_DB = 10.0, 15.0
+"""The agent speaks over the customer from so far under the customer's level, or under the loudest the agent was in this
+call. What is softer than both on the agent's channel (the customer's own voice out of a headset, colleagues at the next
+desk) hides nothing: even an echo as loud as itself would change the customer's level by less than half a decibel."""
 COVERS_FRAMES = 500 * SAMPLE_RATE // 1000 // FRAME
 """Levels are the loudest of the last 0.5 s: an echo comes late, and a leak as well."""
 
@@ -81,6 +81,8 @@ class _Channel:
     begun: int = 0
     levels: deque[float] = field(default_factory=lambda: deque(maxlen=COVERS_FRAMES))
     """Of the newest frames, dB."""
+    loudest: float = -120.0
+    """Frame of this speaker so far, dB."""
 
 
 class Listener:
@@ -178,6 +180,8 @@ class Listener:
 
     def _frame(self, channel: _Channel, frame: Frame, stretch: int) -> list[Heard]:
         channel.levels.append(frame.level_db)
+        if channel.turns.speaking:
+            channel.loudest = max(channel.loudest, frame.level_db)
         pending = [ms for each in self._channels.values() if (ms := _earliest(each)) is not None]
         self._crosstalk.level(channel.speaker, frame, min(pending, default=None))
         return self._steps(channel, channel.turns.push(frame, stretch=stretch))
@@ -228,7 +232,8 @@ class Listener:
         customer, agent = self._channels.get(Speaker.CUSTOMER), self._channels.get(Speaker.AGENT)
         if self._meter is None or customer is None or agent is None:
             return ()
-        loud = max(agent.levels, default=-120.0) > max(customer.levels, default=-120.0) - COVERS_DB
+        theirs, ours = (max(channel.levels, default=-120.0) for channel in (customer, agent))
+        loud = ours > theirs - COVERS_DB or ours > agent.loudest - MURMUR_DB
         audio = chunk.customer_audio(crosstalk=agent.turns.speaking and loud)
         return () if audio is None else self._meter.push(audio, customer.turns.speaking)
 

@@ -61,7 +61,7 @@ none in 0.18 hours of bank agents and readers, some 6 an hour in 1.7 hours of pr
 `assist eval` with clips labelled natural measures it."""
 LOWERED = 0.9
 LEAST_MS = 200
-"""Two measures in a row, each of a second of speech: one loud word is nothing."""
+"""One measure, of a second of speech: one loud word does not reach it."""
 REFRACTORY_MS = 15_000
 STRONG = 3.0
 """Score of full strength."""
