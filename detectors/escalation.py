@@ -14,7 +14,7 @@ was said. How it adds up:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -281,8 +281,8 @@ class Escalation:
         words, voice = self._diminished(cues), self._voice()
         core = words + voice
         score = core + min(self._diminished(self._by_kind(SUPPORT_WEIGHTS)), at.support_most)
-        said = self._clear()
-        clear = {kind: points for kind, points in cues.items() if kind in said}
+        # Counted among themselves: words that were also noted to be upset are no less clear.
+        clear = self._by_kind(self._clear() & WORD_WEIGHTS.keys())
         kinds = sum(max(points) >= at.cue_least for points in clear.values()) + (voice >= at.cue_least)
         if voice < at.cue_least and not self._is_carried():
             score = min(score, at.noted_most)
@@ -308,9 +308,9 @@ class Escalation:
             signal.id for signal in self._found.values() if signal.severity >= Severity.HELP or signal.id in MILD_CUES
         }
 
-    def _by_kind(self, weights: Mapping[str, float]) -> dict[str, list[float]]:
+    def _by_kind(self, ids: Container[str]) -> dict[str, list[float]]:
         """Points of each id, one per utterance; words that several ids were found in count for the weightiest only."""
-        found = [s for s in self._found.values() if s.id in weights and self._weight(s) > 0]
+        found = [s for s in self._found.values() if s.id in ids and self._weight(s) > 0]
         # Ordered by weight before fading, so that which of two findings counts does not change with time.
         found.sort(key=lambda s: (-self._weight(s) * _sureness(s), s.at_ms, s.key))
         spans: dict[str, list[tuple[int, int]]] = {}

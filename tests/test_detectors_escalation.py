@@ -239,6 +239,15 @@ def test_that_somebody_was_noted_to_be_upset_makes_it_tense_and_is_no_step_furth
     assert [(change.level, change.at_ms) for change in changes] == [(Level.TENSE, 1000)]
 
 
+def test_what_is_clear_stays_so_where_the_same_words_were_noted_to_be_upset():
+    """As in "that's bloody marvellous, isn't it", and then "put me through to your manager"."""
+    noted = (found(name, 1000, Severity.NOTE, utterance="said") for name in ("swearing", "upset"))
+    mild, upset = (replace(each, evidence=replace(each.evidence, first_word=1, last_word=4)) for each in noted)
+    for first in ([mild], [mild, upset]):
+        changes = course(Escalation(), [*first, found("supervisor_demand", 6000)], 9000)
+        assert changes[-1].level is Level.ESCALATED
+
+
 def test_a_call_stays_tense_no_longer_than_something_clear_was_said():
     moods = [found("negative_sentiment", at) for at in range(10_000, 240_000, 20_000)]
     changes = course(Escalation(), [found("supervisor_demand", 5000), *moods], 240_000)
