@@ -155,6 +155,9 @@ def test_an_outcome_and_a_cause_that_are_taken_back_are_again_what_was_heard(sto
         desk, library = Desk(House(store)), Library(store)
         await desk.do(DANA, SAID)
         await desk.do(DANA, wrap_up(outcome="", root_cause=""))
+        taken_back = store.reviews("k1")
+        await desk.do(DANA, wrap_up(outcome="", root_cause=""))
+        assert store.reviews("k1") == taken_back
         record = completed(RECORD, store.reviews("k1"))
         assert (record.outcome, record.root_cause) == (RECORD.outcome, RECORD.root_cause)
         for asked in (Filters(outcome=RECORD.outcome), Filters(root_cause=RECORD.root_cause)):
@@ -166,7 +169,7 @@ def test_an_outcome_and_a_cause_that_are_taken_back_are_again_what_was_heard(sto
 
 def test_an_empty_wrap_up_takes_nothing_away():
     before = form(RECORD, [], SETTINGS)
-    assert changes(wrap_up(), before, "Dana", "now") == []
+    assert changes(wrap_up(), before, [], "Dana", "now") == []
     assert before.follow_ups[0].day == "2026-11-27"  # "by Friday", said on a Tuesday
 
 

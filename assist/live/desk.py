@@ -75,9 +75,10 @@ class Desk:
         record = read_record(body)
         if who.role == "agent" and record.agent != who.who:
             raise OverlayError("refused", "That call is another agent's.")
-        before = form(record, store.reviews(said.call), self._service.settings)
-        at = stamp()
-        for receipt in [store.review(said.call, review) for review in changes(said, before, who.who, at)]:
+        reviews = store.reviews(said.call)
+        before = form(record, reviews, self._service.settings)
+        changed = changes(said, before, reviews, who.who, stamp())
+        for receipt in [store.review(said.call, review) for review in changed]:
             receipt.result()
         now = form(record, store.reviews(said.call), self._service.settings)
         return record.agent, now.model_copy(update={"kept": True})

@@ -81,12 +81,19 @@ def form(record: IncidentRecord, reviews: Sequence[Review], settings: Settings) 
     )
 
 
-def changes(said: doing.DoWrapUp, before: messages.WrapUp, who: str, at: str) -> list[Review]:
-    """What a wrap-up says that was not so before; keeping the same twice writes nothing twice."""
+def changes(
+    said: doing.DoWrapUp, before: messages.WrapUp, reviews: Sequence[Review], who: str, at: str
+) -> list[Review]:
+    """What a wrap-up says that was not so before; keeping the same twice writes nothing twice.
+
+    Of the outcome and the root cause the form before shows what was heard where people have said nothing, or taken it
+    back; `reviews` tell that apart.
+    """
+    last = last_said(reviews)
     found = []
 
     def add(kind: str, target: str, now: str | None, was: str) -> None:
-        if now is not None and now.strip() != was:
+        if now is not None and now.strip() not in (was, last.get((kind, target))):
             found.append(Review(at, who, kind, target, now.strip()))
 
     add("outcome", "", said.outcome, before.outcome)
