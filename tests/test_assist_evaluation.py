@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from assist.commands.main import app
 from assist.errors import AssistError
+from assist.evaluation import tone_lines
 from assist.evaluation.cases import (
     Case,
     Clip,
@@ -182,6 +183,13 @@ def test_of_a_clip_with_two_channels_only_the_customers_words_count(tmp_path):
     assert words("call", "agent") == words("customer") > 10
 
 
+def test_a_clip_with_one_voice_on_both_channels_is_the_customers(tmp_path):
+    voice = np.sin(np.arange(16_000) / 20).astype(np.float32) / 4
+    for name, sound in (("one.wav", voice), ("both.wav", np.stack([voice, voice], axis=1))):
+        soundfile.write(tmp_path / name, sound, 16_000, subtype="FLOAT")
+    assert np.array_equal(tone_lines.sound(tmp_path / "both.wav"), tone_lines.sound(tmp_path / "one.wav"))
+
+
 def test_silence_of_a_clip_is_time_too(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(36 * 8000, np.float32), 8000)
     table = lines(tmp_path, "path,speaker,label,signals", "a.wav,ann,,", name="labels.csv")
@@ -297,6 +305,7 @@ def test_tables_are_read_as_spreadsheets_write_them(tmp_path, rows):
         (("path,speaker,label", '"a.wav,ann,calm', *["b.wav,ann,calm"] * 30), "no such audio file"),
         (("path,speaker,label", '"' + "x" * 200_000), r"t\.csv, line \d: not a table"),
         (("path,speaker,label", ",ann,calm"), r"line 2: expected the path"),
+        (("speaker,label,path", "ann,calm"), r"line 2: expected the path"),
     ],
 )
 def test_a_broken_table_is_named(tmp_path, rows, said):

@@ -206,7 +206,7 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
         values: dict[str, Any] = {key: value.strip() for key, value in row.items() if key and value is not None}
         if not any(values.values()):  # an empty row, as spreadsheets leave them
             continue
-        if not values["path"]:
+        if not values.get("path"):
             raise _bad(table, line, "expected the path of an audio file, relative to the folder")
         values["path"] = folder / values["path"]
         if not _is_file(values["path"]):

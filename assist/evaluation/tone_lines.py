@@ -45,8 +45,9 @@ def measures(pcm: Pcm) -> list[VoiceMeasure]:
 
 
 def sound(path: Path) -> Pcm:
-    """The customer's side of a whole recording, 16 kHz: of two channels the right one."""
-    return whole(path, mono=Speaker.CUSTOMER)[Speaker.CUSTOMER]
+    """The customer's side of a whole recording, 16 kHz: of two channels the right one, if they differ."""
+    [theirs] = (pcm for who, pcm in whole(path, mono=Speaker.CUSTOMER).items() if who is not Speaker.AGENT)
+    return theirs
 
 
 def _in_band(pcm: Pcm, tilt: float, gain: float) -> _Signal:
