@@ -132,7 +132,7 @@ class Settings(BaseModel):
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     internal_queues: list[str] = Field(
         default_factory=list,
-        description="queues whose callers are colleagues (help desk, HR): no voice is measured there",
+        description="queues of colleagues (help desk, HR), in capitals or not: no voice is measured there",
     )
     keep: KeepSettings = Field(default_factory=KeepSettings)
     consent_policy: ConsentPolicy = Field(

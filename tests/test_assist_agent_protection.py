@@ -115,8 +115,15 @@ def test_an_agent_heard_faintly_on_the_customers_channel_is_not(tmp_path, monkey
 
 @pytest.mark.parametrize(
     ("speakers", "queue"),
-    [((UNKNOWN,), ""), ((AGENT,), ""), ((CUSTOMER,), ""), ((AGENT, UNKNOWN), ""), ((AGENT, CUSTOMER), "IT help desk")],
-    ids=["mono", "agent alone", "customer alone", "consult leg", "internal queue"],
+    [
+        ((UNKNOWN,), ""),
+        ((AGENT,), ""),
+        ((CUSTOMER,), ""),
+        ((AGENT, UNKNOWN), ""),
+        ((AGENT, CUSTOMER), "IT help desk"),
+        ((AGENT, CUSTOMER), "it Help Desk "),
+    ],
+    ids=["mono", "agent alone", "customer alone", "consult leg", "internal queue", "internal queue, typed otherwise"],
 )
 def test_nobody_is_measured_where_the_other_voice_may_not_be_a_customers(speakers, queue, tmp_path, monkeypatch):
     spy = Spy(monkeypatch)

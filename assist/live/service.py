@@ -37,6 +37,7 @@ from audio.events import Gap, Trouble
 from audio.source import CallSource
 from detectors.rulebook import Rulebook
 from overlay.hub import Hub
+from overlay.identity import folded
 
 log = logging.getLogger("assist")
 
@@ -226,7 +227,7 @@ class Service:
             wake=lambda: loop.call_soon_threadsafe(live.wake),
             phrases=self._phrases,
             owe=live.owe,
-            tone=session.started.queue not in self.settings.internal_queues,
+            tone=folded(session.started.queue) not in map(folded, self.settings.internal_queues),
         )
         live.pulse = lambda: self.screens.pulse(call, session.now_ms, session.escalation.score)
         if self.settings.recordings:
