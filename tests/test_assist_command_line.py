@@ -148,6 +148,8 @@ def test_the_demo_says_where_its_call_is_seen_once_its_pages_are_gone(tmp_path):
         (("replay", "README.md"), "README.md"),
         (("replay", str(DEMO), "--speed", "-1"), "expected a number above 0, or max"),
         (("replay", str(DEMO), "--mono", "both"), "expected one of agent, customer, unknown"),
+        (("replay", str(DEMO), "--queue", "x" * 121), "--queue: String should have at most 120 characters"),
+        (("listen", "--value", "x" * 41), "--value: String should have at most 40 characters"),
         (("replay", str(DEMO), "--recogniser", "whisper", "--model", "gigantic"), "gigantic"),
         (("replay", str(DEMO), "--recogniser", "parrot"), "--recogniser parrot: Input should be 'auto'"),
         (("serve", "--port", "80800"), "assist: --port 80800: Input should be less than or equal to 65535"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from assist.commands.app import (
     AgentOption,
@@ -23,7 +24,11 @@ from assist.commands.app import (
     listing,
     speed_of,
 )
+from assist.errors import first_problem
 from assist.settings import load_settings
+
+if TYPE_CHECKING:
+    from assist.live.joining import Joining
 
 
 @app.command()
@@ -61,7 +66,6 @@ def replay(
     config: ConfigOption = None,
 ) -> None:
     """Take a recorded call through the whole path: words, signals, prompts, record."""
-    from assist.live.joining import Joining
     from assist.live.runs import run_call
     from audio.events import Speaker
 
@@ -75,7 +79,7 @@ def replay(
     run_call(
         settings,
         console,
-        Joining(
+        _asked(
             recording=recording.absolute(),
             speed=speed_of(speed),
             agent_channel=agent_channel,
@@ -109,13 +113,12 @@ def listen(
     config: ConfigOption = None,
 ) -> None:
     """Listen to a live call on two devices of this machine, with the pages open; Ctrl-C hangs up."""
-    from assist.live.joining import Joining
     from assist.live.runs import run_call
 
     settings = load_settings(
         config, data=data, port=port, agent=agent, recogniser=recogniser, model=model, playbook=playbook
     )
-    joining = Joining(
+    joining = _asked(
         microphone=microphone,
         far_end=far_end,
         queue=queue,
@@ -126,6 +129,16 @@ def listen(
         value=value,
     )
     run_call(settings, console, joining)
+
+
+def _asked(**options: Any) -> Joining:
+    from assist.live.joining import Joining
+
+    try:
+        return Joining(**options)
+    except ValidationError as error:
+        option, why = first_problem(error)
+        fail(f"--{option.replace('_', '-')}: {why}", "option-invalid")
 
 
 @app.command()
