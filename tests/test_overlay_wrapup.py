@@ -70,6 +70,9 @@ def test_only_what_was_touched_is_told_until_the_record_says_the_same() -> None:
             assert await kept() == {"outcome": "solved in the call", "follow_ups": undone}
             await page.get_by_label("Note").fill("")
             assert (await kept())["note"] == ""
+            await page.get_by_label("Due: call you back").fill("")  # a day is not taken back, and that is shown
+            assert (await kept())["follow_ups"] == undone
+            await expect(page.get_by_label("Due: call you back")).to_have_value("2026-12-01")
 
     play(scene)
 

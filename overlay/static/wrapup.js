@@ -46,11 +46,16 @@ export function drawWrapUp(place, wrapup, ended, act) {
     ];
     return { id, said, row: h("li", {}, h("label", {}, done, ` ${what}`), h("span", { class: "second small" }, due), day) };
   });
-  follow = (now) => [...own, ...promises.flatMap((each) => each.said)].forEach((each) => each.follow(now));
+  let known = wrapup;
+  follow = (now) => {
+    known = now;
+    for (const each of [...own, ...promises.flatMap(({ said }) => said)]) each.follow(known);
+  };
   follow(wrapup);
   const keep = () => {
     const follow_ups = promises.filter(({ said }) => said.some((each) => each.touched)).map(({ id, said }) => ({ id, ...changed(said) }));
     if (act({ do: "wrap-up", call: wrapup.call, ...changed(own), follow_ups })) unkept = null;
+    follow(known);
   };
   const form = h("form", {
     class: "wrap", "aria-label": "Wrap-up", oninput: () => { unkept = keep; },
@@ -85,7 +90,7 @@ function answer(node, name, { read, draw }, recorded) {
     if (read() === now) self.touched = false;
     else if (!self.touched && now !== undefined) draw(now);
   } };
-  node.addEventListener("input", () => { self.touched = true; });
+  node.addEventListener("input", () => { self.touched = read() !== undefined; });
   return self;
 }
 
