@@ -100,8 +100,8 @@ class EscalationSettings:
     """
 
     note_share: float = 0.33
-    """Share of the weight that a finding of NOTE severity has, but for `WHOLE_NOTES`: two mild ones of different kinds
-    stay below tense."""
+    """Share of the weight that a finding of NOTE severity has: two mild ones of different kinds stay below tense. One of
+    `WHOLE_NOTES` has no more than that on the way to escalated."""
     repeat_shares: tuple[float, ...] = (1.0, 0.35, 0.2, 0.1)
     """Share of the strongest, second, third ... utterance of the same id; later ones add nothing."""
     hold_ms: int = 20_000
@@ -290,6 +290,11 @@ class Escalation:
             score = min(score, at.without_words_most)
         elif kinds < 2:
             score = min(score, max(self._diminished(clear) + voice, at.one_kind_most))
+        else:
+            noted = WHOLE_NOTES - clear.keys()
+            partly = at.note_share * self._diminished({kind: each for kind, each in cues.items() if kind in noted})
+            others = {kind: each for kind, each in (cues | clear).items() if kind not in noted}
+            score = min(score, max(score - words + self._diminished(others) + partly, at.one_kind_most))
         return score
 
     def _is_carried(self) -> bool:

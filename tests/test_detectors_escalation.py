@@ -239,6 +239,12 @@ def test_that_somebody_was_noted_to_be_upset_makes_it_tense_and_is_no_step_furth
     assert [(change.level, change.at_ms) for change in changes] == [(Level.TENSE, 1000)]
 
 
+def test_a_note_of_upset_does_not_carry_two_mild_words_to_escalated():
+    mild = [found(name, at, Severity.NOTE) for at, name in enumerate(("swearing", "time_pressure"), 2000)]
+    changes = course(Escalation(), [found("upset", 1000, Severity.NOTE), *mild], 6000)
+    assert levels(changes) == [Level.TENSE]
+
+
 def test_what_is_clear_stays_so_where_the_same_words_were_noted_to_be_upset():
     """As in "that's bloody marvellous, isn't it", and then "put me through to your manager"."""
     noted = (found(name, 1000, Severity.NOTE, utterance="said") for name in ("swearing", "upset"))
