@@ -50,9 +50,14 @@ def restore(
     with closing(store_of(settings)) as store:
         try:
             log = open_audit(store.people, settings.data)
+            if problem := log.verify().problem:
+                raise AssistError("audit-broken", f"{problem}, or {settings.data / 'audit.key'} is not its key")
             log.by_command("restore", backup.name, "without its audit log" if without_audit_log else "")
         except AssistError as error:
-            text = f"Nothing starts yet: {error}; where it is lost: assist restore {backup} --without-audit-log"
+            text = (
+                f"The audit log cannot go on: {error}; put the right audit.key there before anything starts, and "
+                f"restore again; where it is lost: assist restore {backup} --without-audit-log"
+            )
             console.print(text, soft_wrap=True)
     if restored.left_out:
         text = (

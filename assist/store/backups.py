@@ -118,8 +118,8 @@ def _carry_over(former: Path, fresh: Path) -> None:
 def _carry_people(former: Path, fresh: Path) -> None:
     """Who may log in and who did what stay as they are: a user taken out since the backup is not let in again by it.
 
-    Only where the former store's audit log goes on from the backup's: any other is another installation's, or a store
-    begun anew, and what the backup says about people is all there is.
+    Only where the former store's audit log goes on from the backup's, or the backup knows nobody: any other is another
+    installation's, or a store begun anew, and what the backup says about people is all there is.
     """
     kept = []
     try:
@@ -149,10 +149,13 @@ def _leave_out_audit(fresh: Path) -> None:
 
 
 def _goes_on(former: sqlite3.Connection, backup: sqlite3.Connection) -> bool:
-    """Whether the newest entry of the backup's audit log is, or was before its oldest went, one of the former's."""
+    """Whether the newest entry of the backup's audit log is, or was before its oldest went, one of the former's.
+
+    A backup from before the first entry says nothing about people: the former's are all there are.
+    """
     last = backup.execute("SELECT n, seal FROM audit ORDER BY n DESC LIMIT 1").fetchone()
     if last is None:
-        return False
+        return backup.execute("SELECT 1 FROM users").fetchone() is None
     if former.execute("SELECT 1 FROM audit WHERE n = ? AND seal = ?", last).fetchone():
         return True
     [begins] = former.execute("SELECT coalesce(min(n), 0) FROM audit").fetchone()
