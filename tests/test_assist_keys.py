@@ -200,6 +200,23 @@ def test_a_restore_over_a_store_begun_anew_takes_the_people_of_the_backup(tmp_pa
     again.close()
 
 
+def test_a_restore_over_a_damaged_store_says_that_the_people_are_those_of_the_backup(tmp_path, store):
+    data = tmp_path / "data"
+    log = open_audit(store.people, data)
+    add_user(store.people, "Mallory", "admin", "four unlikely words")
+    log.by_command("user-added", "Mallory")
+    write_backup(store, tmp_path / "new.backup")
+    remove_user(store.people, "Mallory")
+    store.close()
+    line = ["restore", str(tmp_path / "new.backup"), "--data", str(data)]
+    assert "as in the backup" not in CliRunner().invoke(app, line).stdout
+    (data / "assist.db").write_bytes(b"damaged" * 5000)
+    assert "as in the backup" in CliRunner().invoke(app, line).stdout
+    again = open_store(f"sqlite:///{data / 'assist.db'}")
+    assert [user.name for user in again.people.users()] == ["Mallory"]
+    again.close()
+
+
 def test_a_backup_from_before_anybody_could_log_in_takes_nobody_out(tmp_path, store):
     data, url = tmp_path / "data", f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
     write_backup(store, tmp_path / "new.backup")
