@@ -307,7 +307,7 @@ def test_the_commands(tmp_path):
         answer = run("privacy", *mistyped)
         assert answer.exit_code == 1 and getattr(answer.exception, "code", 0) in ("call-unknown", 1), mistyped
     assert run("privacy", "hold", calls[1], "--why", "case 7").exit_code == 0
-    for why in ("claim 9", "case 7"):
+    for why in ("claim 9", "case 7", "case 7; claim 9"):
         assert run("privacy", "hold", calls[1], "--why", why).exit_code == 0
     assert "case 7; claim 9\n" in run("retention", "show").output, "nobody's reason goes with another's"
     assert "no longer on hold: case 7; claim 9" in run("privacy", "release", calls[1]).output
