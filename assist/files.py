@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from secrets import token_hex
 
 from assist.errors import AssistError
 
@@ -14,9 +15,9 @@ def make_secret(path: Path, secret: bytes) -> None:
     Raises:
         OSError: there is no room for it, or it may not be written there.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}")
+    part = path.with_name(f"{path.name}.{token_hex(8)}")
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secret)
             file.flush()
             os.fsync(file.fileno())

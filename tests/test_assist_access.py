@@ -9,6 +9,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from errno import ENOSPC
@@ -26,6 +27,7 @@ from assist.access.proxy import by_header
 from assist.coach.playbook import SHIPPED, load_playbook
 from assist.commands.main import app
 from assist.errors import AssistError
+from assist.files import make_secret
 from assist.privacy.gate_key import gate_key
 from assist.privacy.retention import purge
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
@@ -314,7 +316,20 @@ def test_a_disk_that_was_full_at_the_first_start_leaves_no_empty_key_behind(
     open_audit(store.people, tmp_path).by_command("settings")
     assert not open_audit(store.people, tmp_path).verify().problem
     assert gate_key(tmp_path) == gate_key(tmp_path) != ""
-    assert not [path.name for path in tmp_path.iterdir() if path.name[-1].isdigit()]
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(("audit.key.", "gate-key."))]
+
+
+def test_of_a_key_that_is_made_many_times_at_once_one_stays(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as makers:
+        for n in range(20):
+            path = tmp_path / f"{n}.key"
+
+            def make(secret: bytes, path: Path = path) -> bytes:
+                make_secret(path, secret)
+                return path.read_bytes()
+
+            assert len(set(makers.map(make, [bytes([byte]) * 32 for byte in range(8)]))) == 1
+    assert {path.suffix for path in tmp_path.iterdir()} == {".key"}
 
 
 def test_keys_and_locks_that_cannot_be_read_are_one_line_and_name_the_file(tmp_path: Path) -> None:

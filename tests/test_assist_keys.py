@@ -200,6 +200,56 @@ def test_a_restore_over_a_store_begun_anew_takes_the_people_of_the_backup(tmp_pa
     again.close()
 
 
+def test_a_restore_over_a_damaged_store_says_that_the_people_are_those_of_the_backup(tmp_path, store):
+    data = tmp_path / "data"
+    log = open_audit(store.people, data)
+    add_user(store.people, "Mallory", "admin", "four unlikely words")
+    log.by_command("user-added", "Mallory")
+    write_backup(store, tmp_path / "new.backup")
+    remove_user(store.people, "Mallory")
+    store.close()
+    line = ["restore", str(tmp_path / "new.backup"), "--data", str(data)]
+    assert "as in the backup" not in CliRunner().invoke(app, line).stdout
+    (data / "assist.db").write_bytes(b"damaged" * 5000)
+    assert "as in the backup" in CliRunner().invoke(app, line).stdout
+    again = open_store(f"sqlite:///{data / 'assist.db'}")
+    assert [user.name for user in again.people.users()] == ["Mallory"]
+    again.close()
+
+
+def test_a_backup_from_before_anybody_could_log_in_takes_nobody_out(tmp_path, store):
+    data, url = tmp_path / "data", f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
+    write_backup(store, tmp_path / "new.backup")
+    log = open_audit(store.people, data)
+    add_user(store.people, "Root", "admin", "four unlikely words")
+    log.by_command("user-added", "Root")
+    store.close()
+    restore_backup(tmp_path / "new.backup", url)
+    again = open_store(url)
+    assert Accounts(again.people).verify("Root", "four unlikely words")
+    assert [row.entry.what for row in again.people.audit()] == ["user-added"]
+    assert not open_audit(again.people, data).verify().problem
+    again.close()
+
+
+def test_a_restore_beside_another_audit_key_says_so_and_writes_nothing_under_it(tmp_path, store):
+    data, other = tmp_path / "data", tmp_path / "other"
+    open_audit(store.people, data).by_command("settings")
+    write_backup(store, tmp_path / "new.backup")
+    anew = open_store(f"sqlite:///{other / 'assist.db'}")
+    open_audit(anew.people, other).by_command("settings")
+    anew.close()
+    line = ["restore", str(tmp_path / "new.backup"), "--data", str(other)]
+    told = CliRunner().invoke(app, line).stdout
+    assert "entry 1 was changed" in told and "audit.key is not its key" in told and "--without-audit-log" in told
+    copyfile(data / "audit.key", other / "audit.key")
+    assert "audit" not in CliRunner().invoke(app, line).stdout
+    again = open_store(f"sqlite:///{other / 'assist.db'}")
+    assert [row.entry.what for row in again.people.audit()] == ["settings", "restore"]
+    assert not open_audit(again.people, other).verify().problem
+    again.close()
+
+
 def test_on_another_machine_a_restore_says_what_is_missing_and_the_audit_log_can_begin_anew(tmp_path, store):
     open_audit(store.people, tmp_path / "data").by_command("settings")
     write_backup(store, tmp_path / "new.backup")

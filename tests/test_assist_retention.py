@@ -307,7 +307,7 @@ def test_the_commands(tmp_path):
         answer = run("privacy", *mistyped)
         assert answer.exit_code == 1 and getattr(answer.exception, "code", 0) in ("call-unknown", 1), mistyped
     assert run("privacy", "hold", calls[1], "--why", "case 7").exit_code == 0
-    for why in ("claim 9", "case 7"):
+    for why in ("claim 9", "case 7", "case 7; claim 9"):
         assert run("privacy", "hold", calls[1], "--why", why).exit_code == 0
     assert "case 7; claim 9\n" in run("retention", "show").output, "nobody's reason goes with another's"
     assert "no longer on hold: case 7; claim 9" in run("privacy", "release", calls[1]).output
@@ -323,24 +323,39 @@ def test_files_of_a_call_that_a_restore_took_out_of_the_store_go_by_age_and_by_e
     write_backup(store, tmp_path / "empty.backup")
     store.close()
     restore_backup(tmp_path / "empty.backup", url)
-    files = [data / "records" / f"{call}.{end}" for call in ("k1", "k2") for end in ("json", "html")]
+    one, two = (f"20260102-030405-{end}" for end in ("00000001", "0000000f"))
+    files = [data / "records" / f"{call}.{end}" for call in (one, two) for end in ("json", "html")]
     files[0].parent.mkdir()
+    own = data / "records" / "of november.csv"
+    own.write_text("an export, put there by somebody")
     for path in files:
         path.write_text(f"said {CANARY}")
     store = open_store(url)
     purge(store, KEEP, data, later(179))
     assert all(path.exists() for path in files)
-    erase(store, data, ["k1"])
+    erase(store, data, [one])
     assert [path.exists() for path in files] == [False, False, True, True]
     with pytest.raises(AssistError, match="nothing is kept"):
-        erase(store, data, ["k1"])
-    store.hold(Hold("k2", "legal", "case 7", stamp())).result()
+        erase(store, data, [one])
+    store.hold(Hold(two, "legal", "case 7", stamp())).result()
     purge(store, KEEP, data, later(181))
     assert hits(data, CANARY)
-    store.release("k2").result()
-    assert purge(store, KEEP, data, later(181)).words == ("k2",)
-    assert not hits(data, CANARY)
+    store.release(two).result()
+    assert purge(store, KEEP, data, later(181)).words == (two,)
+    assert not hits(data, CANARY) and own.exists()
     store.close()
+
+
+def test_a_file_that_cannot_be_removed_keeps_no_other_call_that_is_due(tmp_path):
+    def check(store, one, two):
+        (tmp_path / "records" / "20260102-030405-00000001.json").mkdir()
+        for days in (366, 401):
+            with pytest.raises(AssistError, match="cannot remove .*00000001"):
+                purge(store, KEEP, tmp_path, later(days))
+            assert not hits(tmp_path, CANARY) and not hits(tmp_path, OTHER)
+        assert store.record(one) is None and store.gate(one) is None
+
+    on_two_calls(tmp_path, check)
 
 
 def test_a_call_that_was_cut_short_and_never_closed_is_found_by_its_customer_and_goes_in_time(tmp_path):

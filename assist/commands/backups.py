@@ -50,10 +50,22 @@ def restore(
     with closing(store_of(settings)) as store:
         try:
             log = open_audit(store.people, settings.data)
+            if problem := log.verify().problem:
+                raise AssistError("audit-broken", f"{problem}, or {settings.data / 'audit.key'} is not its key")
             log.by_command("restore", backup.name, "without its audit log" if without_audit_log else "")
         except AssistError as error:
-            text = f"Nothing starts yet: {error}; where it is lost: assist restore {backup} --without-audit-log"
+            text = (
+                f"The audit log cannot go on: {error}; put the right audit.key there before anything starts, and "
+                f"restore again; where it is lost: remove any audit.key there, then "
+                f"assist restore {backup} --without-audit-log"
+            )
             console.print(text, soft_wrap=True)
+    if restored.people_of_backup:
+        text = (
+            "Who may log in is as in the backup, for the store that was there is damaged or no later state of it: "
+            "see assist users list, and take out again whoever should not be in it."
+        )
+        console.print(text, soft_wrap=True)
     if restored.left_out:
         text = (
             f"{restored.left_out} call(s) of it are left out, for their keys are not in {settings.data / 'keys.db'}: "

@@ -105,7 +105,7 @@ def privacy_hold(
         check_known(store, [call])
         audit = open_audit(store.people, settings.data)
         before = next((hold.why for hold in store.holds() if hold.call == call), "")
-        reasons = f"{before}; {why}" if before and why not in before.split("; ") else before or why
+        reasons = before if f"; {why};" in f"; {before};" else "; ".join(filter(None, (before, why)))
         store.hold(Hold(call, system_user(), reasons, stamp())).result()
         audit.by_command("hold", call, why)
     console.print(f"{call} is on hold: {reasons}")

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,6 +30,8 @@ from assist.store.searching import RecordQuery
 from assist.store.sounds import Recordings
 from assist.store.store import Store
 
+ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]+")
+"""A call's, as it begins the names of its files."""
 PAGE = 200
 PART_BYTES = 1 << 20
 """Sound is opened and written so much at a time."""
@@ -106,17 +110,22 @@ def purge(store: Store, keep: KeepSettings, data: Path, now: datetime) -> Due:
         record = store.record(call)
         if record is not None:
             store.strip(call, stripped(record))
-    if found.words:
-        _remove_files(data, found.words)
-    if found.records:
-        erase(store, data, found.records)
     store.forget(found.gates).result()
+    with ExitStack() as steps:  # the last one first; one that fails keeps none of the others
+        steps.callback(_age_out, store, keep, data, now, found)
+        if found.records:
+            steps.callback(erase, store, data, found.records)
+        steps.callback(_remove_files, data, found.words)
+    return found
+
+
+def _age_out(store: Store, keep: KeepSettings, data: Path, now: datetime, found: Due) -> None:
+    """Entries of the audit log and stores put aside that are due."""
     if found.audit:
         held = {hold.call for hold in store.holds()}
         open_audit(store.people, data).shorten(stamp(now - timedelta(days=keep.audit_days)), held).result()
     for path in found.stores:
         path.unlink(missing_ok=True)
-    return found
 
 
 def stripped(record: dict[str, Any]) -> dict[str, Any]:
@@ -257,12 +266,15 @@ def _put_aside(data: Path, before: datetime) -> Iterator[Path]:
 
 
 def _left_files(store: Store, data: Path, before: datetime) -> list[str]:
-    """Calls that are not in the store and whose record files were all written before then."""
+    """Calls that are not in the store and whose record files were all written before then.
+
+    Only names as calls have them: whatever else somebody has put there is theirs to remove.
+    """
     known = {stored.call for stored in store.calls()}
     return [
         call
         for call, paths in _record_files(data).items()
-        if call not in known and all(path.stat().st_mtime < before.timestamp() for path in paths)
+        if call not in known and ID.fullmatch(call) and all(path.stat().st_mtime < before.timestamp() for path in paths)
     ]
 
 

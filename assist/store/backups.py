@@ -51,6 +51,8 @@ class Restored:
     """Under this name the store that was there is kept, if there was one."""
     left_out: int
     """Calls of the backup that cannot be opened: their keys are gone, as those of erased ones are."""
+    people_of_backup: bool
+    """Who may log in is as it was then: the store that was there is damaged, or no later state of the backup's."""
 
 
 def restore_backup(backup: Path, store_url: str, *, audit_log: bool = True) -> Restored:
@@ -76,6 +78,7 @@ def restore_backup(backup: Path, store_url: str, *, audit_log: bool = True) -> R
 
 def _put_back(backup: Path, target: Path, audit_log: bool) -> Restored:
     kept = None
+    carried = True
     remove_copies(target)
     fresh = target.with_name(target.name + RESTORING)
     try:
@@ -85,7 +88,7 @@ def _put_back(backup: Path, target: Path, audit_log: bool) -> Restored:
         if target.exists():
             _fold(target)
             _carry_over(target, fresh)
-            _carry_people(target, fresh)
+            carried = _carry_people(target, fresh)
         if not audit_log:
             _leave_out_audit(fresh)
         if target.exists():
@@ -94,7 +97,7 @@ def _put_back(backup: Path, target: Path, audit_log: bool) -> Restored:
         os.replace(fresh, target)
     finally:
         remove_copies(target)
-    return Restored(kept, len(left_out))
+    return Restored(kept, len(left_out), not carried)
 
 
 def _carry_over(former: Path, fresh: Path) -> None:
@@ -115,30 +118,31 @@ def _carry_over(former: Path, fresh: Path) -> None:
             )
 
 
-def _carry_people(former: Path, fresh: Path) -> None:
+def _carry_people(former: Path, fresh: Path) -> bool:
     """Who may log in and who did what stay as they are: a user taken out since the backup is not let in again by it.
 
-    Only where the former store's audit log goes on from the backup's: any other is another installation's, or a store
-    begun anew, and what the backup says about people is all there is.
+    Only where the former store's audit log goes on from the backup's, or the backup knows nobody: any other is another
+    installation's, or a store begun anew, and what the backup says about people is all there is: then False.
     """
     kept = []
     try:
         with closing(_unchanged(former)) as reading, closing(_unchanged(fresh)) as backup:
             if not _goes_on(reading, backup):
-                return
+                return False
             for table in (users, logins, audit, audit_head, audit_cut):
                 names = ", ".join(f'"{column.name}"' for column in table.columns)
                 found = reading.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table.name,)).fetchone()
                 rows = reading.execute(f"SELECT {names} FROM {table.name}").fetchall() if found else []
                 kept.append((table, names, rows))
     except sqlite3.DatabaseError:
-        return  # not readable: there is nothing to carry over
+        return False  # not readable: there is nothing to carry over
     with closing(sqlite3.connect(fresh)) as writing, writing:
         for table, names, rows in kept:
             ready(writing, table)
             writing.execute(f"DELETE FROM {table.name}")
             places = ", ".join("?" * len(table.columns))
             writing.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({places})", rows)
+    return True
 
 
 def _leave_out_audit(fresh: Path) -> None:
@@ -149,10 +153,13 @@ def _leave_out_audit(fresh: Path) -> None:
 
 
 def _goes_on(former: sqlite3.Connection, backup: sqlite3.Connection) -> bool:
-    """Whether the newest entry of the backup's audit log is, or was before its oldest went, one of the former's."""
+    """Whether the newest entry of the backup's audit log is, or was before its oldest went, one of the former's.
+
+    A backup from before the first entry says nothing about people: the former's are all there are.
+    """
     last = backup.execute("SELECT n, seal FROM audit ORDER BY n DESC LIMIT 1").fetchone()
     if last is None:
-        return False
+        return backup.execute("SELECT 1 FROM users").fetchone() is None
     if former.execute("SELECT 1 FROM audit WHERE n = ? AND seal = ?", last).fetchone():
         return True
     [begins] = former.execute("SELECT coalesce(min(n), 0) FROM audit").fetchone()
