@@ -100,8 +100,8 @@ class EscalationSettings:
     """
 
     note_share: float = 0.33
-    """Share of the weight that a finding of NOTE severity has: two mild ones of different kinds stay below tense. One of
-    `WHOLE_NOTES` has no more than that on the way to escalated."""
+    """Share of the weight that a finding of NOTE severity has: two mild ones of different kinds stay below tense. One
+    of `WHOLE_NOTES` has no more than that on the way to escalated."""
     repeat_shares: tuple[float, ...] = (1.0, 0.35, 0.2, 0.1)
     """Share of the strongest, second, third ... utterance of the same id; later ones add nothing."""
     hold_ms: int = 20_000
