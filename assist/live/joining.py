@@ -80,6 +80,29 @@ class Joining(BaseModel):
         return open_devices(agent=self.microphone, customer=self.far_end)
 
 
+def begin(
+    service: Service, asked: Joining, source: CallSource, listener: Callable[[Event], None], *, in_step: bool = False
+) -> tuple[str, asyncio.Task[str]]:
+    """Start the call that is asked for, or go on with it: its id, and the task that ends with its record.
+
+    Raises:
+        AssistError: as `Service.start` and `Service.resume`.
+    """
+    if asked.resume is not None:
+        return service.resume(asked.resume, source, agent=asked.agent, listener=listener)
+    return service.start(
+        source,
+        agent=asked.agent,
+        queue=asked.queue,
+        caller=asked.caller,
+        value=asked.value,
+        consent=asked.agreed,
+        consent_by=asked.agreed_by,
+        in_step=in_step,
+        listener=listener,
+    )
+
+
 @contextlib.asynccontextmanager
 async def open_to_calls(service: Service, *, joins: bool = True) -> AsyncIterator[None]:
     """While the block runs, take calls handed over by other commands, and write what they ask.
@@ -173,12 +196,18 @@ async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.
     def say(answer: dict[str, Any]) -> None:
         writer.write(json.dumps(answer).encode() + b"\n")
 
+    def tell(event: Event) -> None:
+        if not isinstance(event, SCREEN_ONLY):
+            name, body = encode(event)
+            say({"type": name, "body": body})
+
     try:
         line = await reader.readline()
         if line.startswith(BEGINS):
             say(await write(service, line))
         elif joins:
-            call, task = _begin(service, Joining.model_validate_json(line), say)
+            asked = Joining.model_validate_json(line)
+            call, task = begin(service, asked, asked.source(), tell)
             say({"ended": await _to_its_end(service, call, task, reader)})
         else:
             say({"refused": ALONE})
@@ -191,27 +220,6 @@ async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.
         pass  # the command has gone; the call is recorded all the same
     finally:
         writer.close()
-
-
-def _begin(service: Service, asked: Joining, say: Callable[[dict[str, Any]], None]) -> tuple[str, asyncio.Task[str]]:
-    def tell(event: Event) -> None:
-        if not isinstance(event, SCREEN_ONLY):
-            name, body = encode(event)
-            say({"type": name, "body": body})
-
-    source = asked.source()
-    if asked.resume is not None:
-        return service.resume(asked.resume, source, agent=asked.agent, listener=tell)
-    return service.start(
-        source,
-        agent=asked.agent,
-        queue=asked.queue,
-        caller=asked.caller,
-        value=asked.value,
-        consent=asked.agreed,
-        consent_by=asked.agreed_by,
-        listener=tell,
-    )
 
 
 async def _to_its_end(service: Service, call: str, task: asyncio.Task[str], reader: asyncio.StreamReader) -> str:

@@ -23,7 +23,7 @@ from assist.access.door import open_door
 from assist.coach.shelf import Shelf
 from assist.live.desk import Desk
 from assist.live.gates import Gates
-from assist.live.joining import Joining, join_and_stay, open_to_calls
+from assist.live.joining import Joining, begin, join_and_stay, open_to_calls
 from assist.live.loading import load_hearing
 from assist.live.service import Service
 from assist.live.terminal import Terminal
@@ -35,7 +35,6 @@ from assist.records.page import page
 from assist.records.record import read_record
 from assist.settings import Settings
 from assist.store.sounds import Recordings
-from audio.source import CallSource
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import load_rules
 from overlay.errors import OverlayError
@@ -103,12 +102,16 @@ def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bo
     from audio.recording import open_recording
 
     async def run() -> None:
-        source = open_recording(DEMO_SOUND, agent_channel=0, speed=speed)
+        source, show = open_recording(DEMO_SOUND, agent_channel=0, speed=speed), Terminal(console).show
         demo = settings.model_copy(update={"agent": "Dana", "team": "Billing"})
         async with program(demo, console, any_port=any_port) as service:
             if browser if browser is not None else _on_a_terminal():
                 webbrowser.open(f"{service.address}/agent/Dana")
-            call = await _listen(service, source, console, in_step=math.isinf(speed), caller="…0142", by="demo")
+            in_step = math.isinf(speed)
+            begun = service.start(
+                source, caller="…0142", consent=Consent.GRANTED, consent_by="demo", in_step=in_step, listener=show
+            )
+            call = await _until_over(service, *begun)
             _leave_record(service, call, console)
             if _on_a_terminal():
                 console.print(f"Review it at {service.address}/review/{call} – Ctrl-C ends the program.", markup=False)
@@ -134,18 +137,8 @@ def run_call(settings: Settings, console: Console, asked: Joining) -> None:
             return
         source = asked.source()
         async with program(settings, console, any_port=True) as service:
-            call = await _listen(
-                service,
-                source,
-                console,
-                in_step=math.isinf(asked.speed),
-                queue=asked.queue,
-                caller=asked.caller,
-                value=asked.value,
-                consent=asked.agreed,
-                by=asked.agreed_by,
-                resume=asked.resume,
-            )
+            begun = begin(service, asked, source, terminal.show, in_step=math.isinf(asked.speed))
+            call = await _until_over(service, *begun)
             _leave_record(service, call, console)
 
     _run(run)
@@ -184,34 +177,8 @@ async def purging(service: Service) -> AsyncIterator[None]:
             await task
 
 
-async def _listen(
-    service: Service,
-    source: CallSource,
-    console: Console,
-    *,
-    in_step: bool = False,
-    queue: str = "",
-    caller: str = "",
-    value: str = "",
-    consent: Consent | None = Consent.GRANTED,
-    by: str,
-    resume: str | None = None,
-) -> str:
-    """One call with its lines in the terminal; Ctrl-C or SIGTERM hangs up and the record is still written."""
-    show = Terminal(console).show
-    if resume is not None:
-        call, task = service.resume(resume, source, listener=show)
-    else:
-        call, task = service.start(
-            source,
-            queue=queue,
-            caller=caller,
-            value=value,
-            consent=consent,
-            consent_by=by,
-            in_step=in_step,
-            listener=show,
-        )
+async def _until_over(service: Service, call: str, task: asyncio.Task[str]) -> str:
+    """Wait until the call is over; Ctrl-C or SIGTERM hangs up and the record is still written."""
     with _on_stop(lambda: service.calls[call].hang_up() if call in service.calls else None):
         return await task
 
