@@ -9,6 +9,11 @@ from secrets import token_hex
 from assist.errors import AssistError
 
 
+def _private(path: str, flags: int) -> int:
+    """Opens a file that is its owner's only if it is new."""
+    return os.open(path, flags, 0o600)
+
+
 def make_secret(path: Path, secret: bytes) -> None:
     """Write a new file that its owner alone may read, whole or not at all; one that is there by now stays as it is.
 
@@ -17,7 +22,7 @@ def make_secret(path: Path, secret: bytes) -> None:
     """
     part = path.with_name(f"{path.name}.{token_hex(8)}")
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with open(part, "xb", opener=_private) as file:
             file.write(secret)
             file.flush()
             os.fsync(file.fileno())
@@ -42,8 +47,7 @@ def write_file(out: Path, text: str, *, make_folder: bool = False) -> None:
     try:
         if make_folder:
             out.parent.mkdir(parents=True, exist_ok=True)
-        private = lambda path, flags: os.open(path, flags, 0o600)  # noqa: E731
-        with open(out, "w", encoding="utf-8", newline="", opener=private) as file:
+        with open(out, "w", encoding="utf-8", newline="", opener=_private) as file:
             file.write(text)
     except OSError as error:
         reason = error.strerror or str(error)
