@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,7 +131,7 @@ class VoiceMeter:
         correlation = np.fft.irfft(shaped, axis=1)
         inside = correlation[:, self._lags[0] : self._lags[-1] + 1] * self._lag_gain / (correlation[:, :1] + 1e-12)
         peaks = inside.max(axis=1)
-        pitches, periods = (self._semitones(inside, share) for share in (PITCH_PEAK, PERIOD_PEAK))
+        pitches, periods = self._semitones(inside, peaks)
         parts = 10 * np.log10(np.add.reduceat(power, self._balance, axis=1)[:, :4] + 1e-12)
         balances = (parts[:, 2] + parts[:, 3] - parts[:, 0] - parts[:, 1]) / 2
         amplitudes = spectra[:, self._band]
@@ -178,13 +178,15 @@ class VoiceMeter:
             period_semitones=sum(frame.period for frame in frames) / count,
         )
 
-    def _semitones(self, inside: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-        """Each frame's shortest lag with a peak nearly as high as the highest, as semitones relative to 100 Hz."""
+    def _semitones(self, inside: NDArray[np.float64], peaks: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+        """Pitch and period: each frame's shortest lag with a peak nearly as high as the highest, relative to 100 Hz."""
         rising = np.zeros_like(inside, dtype=bool)
         rising[:, 1:-1] = (inside[:, 1:-1] >= inside[:, :-2]) & (inside[:, 1:-1] >= inside[:, 2:])
-        good = rising & (inside >= share * np.minimum(inside.max(axis=1), 1.0)[:, None])
-        first = np.where(good.any(axis=1), good.argmax(axis=1), inside.argmax(axis=1))
-        return np.asarray(12 * np.log2(SAMPLE_RATE / self._lags[first] / 100.0))
+        highest = inside.argmax(axis=1)
+        for share in (PITCH_PEAK, PERIOD_PEAK):
+            good = rising & (inside >= share * np.minimum(peaks, 1.0)[:, None])
+            first = np.where(good.any(axis=1), good.argmax(axis=1), highest)
+            yield np.asarray(12 * np.log2(SAMPLE_RATE / self._lags[first] / 100.0))
 
     def _is_speech(self, sample: int) -> bool:
         while len(self._speech) > 1 and self._speech[0][0] <= sample:
