@@ -3,7 +3,7 @@
 The score (0..100) is a pure function of the findings known and of the time; only the level has a memory (hysteresis and
 dwell). Words lead. Tone, sentiment and the shape of the conversation support words or each other and are capped, so
 that without words they make a call tense at most. However much was only noted makes no call tense where nothing clear
-was said. How it adds up:
+was said, but for a note of `TENSE_NOTES`. How it adds up:
 
 - A finding keeps its weight for a while (`hold_ms`), then halves every `half_life_ms`.
 - Findings of one id in one utterance, or of several ids on the same words ("you fucking idiot"), count once; further
@@ -14,7 +14,7 @@ was said. How it adds up:
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -53,9 +53,9 @@ MILD_CUES = frozenset(("swearing", "time_pressure"))
 """Ids whose notes are cues of their own: mild swearing and being in a hurry. A note of any other id is something that
 was asked for or only mentioned ("my lawyer is Mrs Osei"): it adds its points but is no second kind of cue."""
 
-WHOLE_NOTES = frozenset(("upset",))
-"""Ids whose notes weigh as much as their clear findings: `upset` is heard in the caller, not in words that might only
-be mentioned. A note of it makes the call tense; a card and the way to escalated need more."""
+TENSE_NOTES = frozenset(("upset",))
+"""Ids a note of which holds the level up as a clear finding would by itself: `upset` is heard in the caller, not in
+words that might only be mentioned. It makes the call tense; to what else was said it adds no more than any note."""
 
 SUPPORT_WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
@@ -100,8 +100,7 @@ class EscalationSettings:
     """
 
     note_share: float = 0.33
-    """Share of the weight that a finding of NOTE severity has: two mild ones of different kinds stay below tense. One
-    of `WHOLE_NOTES` has no more than that on the way to escalated."""
+    """Share of the weight that a finding of NOTE severity has: two mild ones of different kinds stay below tense."""
     repeat_shares: tuple[float, ...] = (1.0, 0.35, 0.2, 0.1)
     """Share of the strongest, second, third ... utterance of the same id; later ones add nothing."""
     hold_ms: int = 20_000
@@ -202,7 +201,7 @@ class Escalation:
 
     def contributions(self) -> list[tuple[Signal, float]]:
         """What the score is made of now: findings with their points, strongest first (before the caps)."""
-        points = [(signal, self._points(signal)) for signal in self._found.values()]
+        points = [(signal, max(self._points(signal), self._floor(signal))) for signal in self._found.values()]
         return sorted(((s, p) for s, p in points if p >= 0.5), key=lambda each: (-each[1], each[0].at_ms, each[0].key))
 
     def _advance(self, now_ms: int) -> None:
@@ -271,8 +270,17 @@ class Escalation:
         self._reliefs = reliefs
         left = self._raw() / unrelieved if unrelieved > 0 else 0.0
         score = min(unrelieved, 100.0) * left
-        urgent = max((self._fade(s) for s in self._found.values() if self._is_urgent(s)), default=0.0)
-        return max(score, self.settings.urgent_score * urgent)
+        return max([score, *(self._floor(signal) for signal in self._found.values())])
+
+    def _floor(self, signal: Signal) -> float:
+        """The score that this finding holds up by itself, whatever else was heard."""
+        if signal.speaker is Speaker.AGENT:
+            return 0.0
+        if signal.severity is Severity.URGENT and signal.id in WORD_WEIGHTS:
+            return self.settings.urgent_score * self._fade(signal)
+        if signal.id in TENSE_NOTES:
+            return WORD_WEIGHTS[signal.id] * _sureness(signal) * self._fade(signal)
+        return 0.0
 
     def _raw(self) -> float:
         """Everything added up under the caps for calls without words and with one kind of cue."""
@@ -281,8 +289,8 @@ class Escalation:
         words, voice = self._diminished(cues), self._voice()
         core = words + voice
         score = core + min(self._diminished(self._by_kind(SUPPORT_WEIGHTS)), at.support_most)
-        # Counted among themselves: words that were also noted to be upset are no less clear.
-        clear = self._by_kind(self._clear() & WORD_WEIGHTS.keys())
+        said = self._clear()
+        clear = {kind: points for kind, points in cues.items() if kind in said}
         kinds = sum(max(points) >= at.cue_least for points in clear.values()) + (voice >= at.cue_least)
         if voice < at.cue_least and not self._is_carried():
             score = min(score, at.noted_most)
@@ -290,11 +298,6 @@ class Escalation:
             score = min(score, at.without_words_most)
         elif kinds < 2:
             score = min(score, max(self._diminished(clear) + voice, at.one_kind_most))
-        else:
-            noted = WHOLE_NOTES - clear.keys()
-            partly = at.note_share * self._diminished({kind: each for kind, each in cues.items() if kind in noted})
-            others = {kind: each for kind, each in (cues | clear).items() if kind not in noted}
-            score = min(score, max(score - words + self._diminished(others) + partly, at.one_kind_most))
         return score
 
     def _is_carried(self) -> bool:
@@ -302,9 +305,7 @@ class Escalation:
         return any(
             self._points(signal) >= self.settings.cue_least
             for signal in self._found.values()
-            if signal.id == "complaint"
-            or signal.id in WHOLE_NOTES
-            or (signal.id in WORD_WEIGHTS and signal.severity >= Severity.HELP)
+            if signal.id == "complaint" or (signal.id in WORD_WEIGHTS and signal.severity >= Severity.HELP)
         )
 
     def _clear(self) -> set[str]:
@@ -313,9 +314,9 @@ class Escalation:
             signal.id for signal in self._found.values() if signal.severity >= Severity.HELP or signal.id in MILD_CUES
         }
 
-    def _by_kind(self, ids: Container[str]) -> dict[str, list[float]]:
+    def _by_kind(self, weights: Mapping[str, float]) -> dict[str, list[float]]:
         """Points of each id, one per utterance; words that several ids were found in count for the weightiest only."""
-        found = [s for s in self._found.values() if s.id in ids and self._weight(s) > 0]
+        found = [s for s in self._found.values() if s.id in weights and self._weight(s) > 0]
         # Ordered by weight before fading, so that which of two findings counts does not change with time.
         found.sort(key=lambda s: (-self._weight(s) * _sureness(s), s.at_ms, s.key))
         spans: dict[str, list[tuple[int, int]]] = {}
@@ -363,8 +364,7 @@ class Escalation:
         if signal.id in WORD_WEIGHTS:
             if signal.speaker is Speaker.AGENT:
                 return 0.0
-            partly = signal.severity is Severity.NOTE and signal.id not in WHOLE_NOTES
-            return WORD_WEIGHTS[signal.id] * (at.note_share if partly else 1.0)
+            return WORD_WEIGHTS[signal.id] * (at.note_share if signal.severity is Severity.NOTE else 1.0)
         return SUPPORT_WEIGHTS.get(signal.id, 0.0)
 
     def _fade(self, signal: Signal) -> float:
@@ -382,10 +382,6 @@ class Escalation:
                 strength = min(max(relief.strength, 0.0), 1.0)
                 share *= 1.0 - (1.0 - RELIEF[relief.id]) * (0.5 + 0.5 * strength)
         return share
-
-    def _is_urgent(self, signal: Signal) -> bool:
-        by_caller = signal.speaker is not Speaker.AGENT
-        return by_caller and signal.severity is Severity.URGENT and signal.id in WORD_WEIGHTS
 
     def _carriers(self) -> tuple[Signal, ...]:
         return tuple(signal for signal, points in self.contributions() if points >= 2.0)[:5]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.events import Speaker
-from detectors.escalation import RELIEF, SUPPORT_WEIGHTS, WHOLE_NOTES, WORD_WEIGHTS, Escalation, EscalationSettings
+from detectors.escalation import RELIEF, SUPPORT_WEIGHTS, TENSE_NOTES, WORD_WEIGHTS, Escalation, EscalationSettings
 from detectors.signals import AGENT_STEPS, SIGNAL_IDS, Evidence, Level, Severity, Signal
 
 
@@ -52,7 +52,7 @@ def test_one_unmistakable_statement_makes_it_tense_at_once_and_no_more(name):
     assert [signal.id for signal in change.because] == [name]
 
 
-MENTIONED = [name for name in WORD_WEIGHTS if name not in WHOLE_NOTES]
+MENTIONED = [name for name in WORD_WEIGHTS if name not in TENSE_NOTES]
 
 
 @pytest.mark.parametrize("name", MENTIONED)
