@@ -70,6 +70,16 @@ def test_words_lead_and_tone_only_supports():
     assert prompt.play == "supervisor-demand"
 
 
+@pytest.mark.parametrize(
+    ("noted", "play"),
+    [("passed_around", "feelings"), ("supervisor_demand", "feelings"), ("vulnerable", "vulnerable")],
+)
+def test_what_was_clear_is_answered_before_what_was_only_noted_but_for_care(noted, play):
+    because = [signal(noted, 9_500, severity=Severity.NOTE), signal("upset", 9_500)]
+    [prompt] = of(turn(coach(), 10_000, Level.ESCALATED, because=because), PromptShown)
+    assert prompt.play == play
+
+
 @pytest.mark.parametrize(("severity", "cards"), [(Severity.NOTE, 0), (Severity.HELP, 1)])
 def test_a_call_that_is_tense_because_somebody_was_noted_to_be_upset_gets_no_card(severity, cards):
     because = [signal("upset", 9_500, severity=severity), signal("negative_sentiment", 9_500)]

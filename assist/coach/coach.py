@@ -35,6 +35,8 @@ LONE_MS = 30_000
 a raised voice: by then the call has calmed by half, and what only supports no longer supports anything."""
 PROMISED_MS = 30_000
 """A time that was named so shortly before a callback was accepted is the time of that callback."""
+CLEAR_NOTES = MILD_CUES | {"vulnerable"}
+"""What is answered like a clear cue where it was only noted: mild swearing, hurry, and what asks for care."""
 SETTLING_MS = 3_000
 """After an escalation the words that caused it settle: what they tell may still change the Plan B rows."""
 TEAM = (
@@ -342,7 +344,8 @@ class Coach:
         return [self._handed[to]]
 
     def _answer_to(self, now_ms: int, signals: Sequence[Signal]) -> Wish | None:
-        """The play that fits best: the most urgent, words before tone, the more particular, then the order in the file.
+        """The play that fits best: the most urgent, words before tone, what was clear before what was only noted, the
+        more particular, then the order in the file.
 
         What was said too long ago is not answered any more.
         """
@@ -354,8 +357,9 @@ class Coach:
                 continue
             tier = Severity.URGENT if any(s.severity is Severity.URGENT for s in mine) else play.severity
             words = any(signal.id in WORD_WEIGHTS for signal in mine)
+            clear = any(signal.severity >= Severity.HELP or signal.id in CLEAR_NOTES for signal in mine)
             particular = 2 * self.playbook.rung(play) + (play.at_least > 1)
-            rank = (tier, words, play.from_severity, particular, -order)
+            rank = (tier, words, clear, play.from_severity, particular, -order)
             if best is None or rank > best[0]:
                 since_ms = max(self._turn.ripe_ms(signal, now_ms) for signal in mine)
                 best = rank, from_play(self.playbook, play, mine, tier, since_ms, order)
