@@ -1,6 +1,8 @@
 """The prompt place is restrained whatever happens: one prompt, two chips, nothing late, nothing twice, nothing while
 the agent speaks."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -179,6 +181,26 @@ def test_the_abuse_ladder_goes_up_only_when_the_rung_below_was_really_said():
     assert [prompt.play for prompt in shown] == [
         "derogatory", "abuse-warning", "abuse-second-warning", "abuse-hang-up",
     ]  # fmt: skip
+
+
+def test_words_aimed_at_the_agent_count_by_utterance_and_where_they_are_clear():
+    subject = turned(Level.TENSE)
+    noted = subject.hear(5_000, [signal("derogatory", 5_000, severity=Severity.NOTE)], None)
+    once = signal("derogatory", 80_000)
+    shown = of(noted + subject.hear(80_000, [once, replace(once, rule="rule.other")], None), PromptShown)
+    assert "abuse-warning" not in {prompt.play for prompt in shown}
+    [warning] = of(subject.hear(90_000, [signal("derogatory", 90_000)], None), PromptShown)
+    assert warning.play == "abuse-warning"
+
+
+@pytest.mark.parametrize("name", ["derogatory", "personal_threat"])
+def test_what_was_only_noted_to_be_aimed_at_the_agent_is_no_reason_to_warn_anybody_or_fetch_help(name):
+    subject = turned()
+    for at in (5_000, 70_000, 140_000, 210_000):
+        for prompt in of(subject.hear(at, [signal(name, at, severity=Severity.NOTE)], None), PromptShown):
+            assert prompt.tier < Severity.URGENT
+            subject.act(Action(at + 5_000, "Dana", "agent", "used", prompt.id))
+    assert of(subject.hear(280_000, [signal("personal_threat", 280_000)], None), PromptShown)
 
 
 def test_after_a_crisis_nothing_else_is_offered_but_what_is_urgent():

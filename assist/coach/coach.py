@@ -373,7 +373,9 @@ class Coach:
             return False
         if self._level is Level.TENSE and not self._is_supported(signals):
             return False
-        often = sum(len(self._heard.get(name, ())) for name in play.signals)
+        findings = [signal for name in play.signals for signal in self._heard.get(name, {}).values()]
+        grave = [signal for signal in findings if signal.severity >= play.from_severity]
+        often = len({signal.evidence.utterance or signal.key for signal in grave})
         return (
             often >= play.at_least
             and self._place.given.issuperset(play.after)
