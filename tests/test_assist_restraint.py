@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assist.coach.coach import AgentProfile, Coach
+from assist.coach.coach import GIVING, AgentProfile, Coach
 from assist.coach.parts import Play
 from assist.coach.playbook import load_playbook
 from assist.coach.prompting import HOLD_MS, STALE_MS
@@ -147,6 +147,15 @@ def test_the_next_step_is_the_one_that_fits_what_was_just_heard():
     assert prompt.how == "dismissed"
     [prompt] = of(subject.tick(13_000), PromptShown)
     assert prompt.play == "step-empathize", "feelings were heard: understanding goes before an apology"
+
+
+@pytest.mark.parametrize("name", sorted(GIVING))
+def test_the_next_step_leaves_the_customer_time_to_answer_what_was_given(name):
+    subject = turned()
+    subject.hear(20_000, [signal(name, 20_000)], None)
+    assert of([event for now in range(20_500, 34_000, 500) for event in subject.tick(now)], PromptShown) == []
+    [prompt] = of([event for now in range(34_000, 40_000, 500) for event in subject.tick(now)], PromptShown)
+    assert prompt.play == "step-just-calm"
 
 
 def test_a_cue_takes_the_place_of_a_step_that_nothing_called_for():

@@ -30,6 +30,9 @@ NEXT_STEP_MS = 6_000
 """After a prompt has left an escalated call, the method's next step waits this long."""
 LATELY_MS = 20_000
 """How long a signal lends weight to the steps that fit it."""
+GIVEN_MS = 15_000
+"""After the agent has taken it on, given something or named a time, the customer has so long to answer before the next
+step is suggested."""
 LONE_MS = 30_000
 """In a tense call silence, pace, sentiment and what is only noted make a prompt only so long after a clear word cue or
 a raised voice: by then the call has calmed by half, and what only supports no longer supports anything."""
@@ -54,6 +57,9 @@ TRANSFER = (
 )
 JOINING = ("(get|getting|fetch|bring|bringing|ask|asking) [in] [you] my (manager|supervisor|team leader)",)
 """What handing over sounds like in the agent's words."""
+
+GIVING = frozenset(("ownership", "remedy", "callback_time"))
+"""Steps of the agent's after which it is the customer's turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +218,9 @@ class Coach:
         events: list[Event] = [*self._clock.tick(now_ms), *self._place.tick(now_ms), *self._offers.tick(now_ms)]
         due = self._place.shown is None and now_ms - self._place.left_ms >= NEXT_STEP_MS
         if due and not self._alone() and self._level in (Level.ESCALATED, Level.RECOVERING):
-            lately = {
-                name
-                for name, known in self._heard.items()
-                if any(now_ms - signal.at_ms <= LATELY_MS for signal in known.values())
-            }
+            if self._heard_within(GIVEN_MS, now_ms) & GIVING:
+                return events
+            lately = self._heard_within(LATELY_MS, now_ms)
             step = self._progress.next(self._level, lately)
             if step is not None and self._place.could_show(f"step-{step.id}", step.say, now_ms):
                 events += self._place.want(from_step(step, now_ms), now_ms, quiet=True)
@@ -259,6 +263,13 @@ class Coach:
     def _show_plan(self, now_ms: int, *, anew: bool = False) -> list[Event]:
         level = Level.CALM if self._alone() else self._level
         return self._offers.show(now_ms, level, self._ids(), anew=anew)
+
+    def _heard_within(self, span_ms: int, now_ms: int) -> set[str]:
+        return {
+            name
+            for name, known in self._heard.items()
+            if any(now_ms - signal.at_ms <= span_ms for signal in known.values())
+        }
 
     def _ids(self) -> set[str]:
         return {name for name, known in self._heard.items() if known}
