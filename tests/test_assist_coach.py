@@ -104,6 +104,24 @@ def test_the_agents_own_words_tick_steps_and_end_the_prompt():
     assert (ended.how, ended.words) == ("acted", "I will take care of it")
 
 
+@pytest.mark.parametrize(
+    ("severity", "owned_ms", "cards"),
+    [(Severity.NOTE, 10_000, 0), (Severity.NOTE, -20_000, 1), (Severity.HELP, 10_000, 1)],
+)
+def test_what_was_only_noted_is_not_answered_with_what_the_agent_has_just_done(severity, owned_ms, cards):
+    subject = coach()
+    turn(subject, 1_000, Level.ESCALATED)
+    subject.hear(10_000, [agent_signal("ownership", owned_ms, "I'll get you the weekend man")], None)
+    doubt = signal("giving_up", 14_000, quote="not get my hopes up", severity=severity)
+    assert len(of(subject.hear(14_000, [doubt], None), PromptShown)) == cards
+
+
+def test_the_word_police_alone_is_no_sign_of_danger():
+    because = [signal("police", 9_500, quote="that's extortion")]
+    [prompt] = of(turn(coach(), 10_000, Level.ESCALATED, because=because), PromptShown)
+    assert prompt.play == "police" and "danger" not in prompt.say
+
+
 def test_what_was_said_before_the_prompt_is_not_acting_on_it():
     subject = coach()
     turn(subject, 10_000, Level.TENSE, because=[signal("influence_claim", 10_000)])

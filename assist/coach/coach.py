@@ -358,9 +358,11 @@ class Coach:
         """The play that fits best: the most urgent, words before tone, what was clear before what was only noted, the
         more particular, then the order in the file.
 
-        What was said too long ago is not answered any more.
+        What was said too long ago is not answered any more, nor what was only noted where the agent has just done what
+        the answer asks for.
         """
         recent = [signal for signal in signals if now_ms - self._turn.ripe_ms(signal, now_ms) <= STALE_MS]
+        given = self._heard_within(GIVEN_MS, now_ms) & GIVING
         best: tuple[tuple[int, ...], Wish] | None = None
         for order, play in enumerate(self.playbook.plays):
             mine = tuple(s for s in recent if s.id in play.signals and s.severity >= play.from_severity)
@@ -369,6 +371,8 @@ class Coach:
             tier = Severity.URGENT if any(s.severity is Severity.URGENT for s in mine) else play.severity
             words = any(signal.id in WORD_WEIGHTS for signal in mine)
             clear = any(signal.severity >= Severity.HELP or signal.id in CLEAR_NOTES for signal in mine)
+            if words and not clear and not given.isdisjoint(play.acted_by):
+                continue
             particular = 2 * self.playbook.rung(play) + (play.at_least > 1)
             rank = (tier, words, clear, play.from_severity, particular, -order)
             if best is None or rank > best[0]:
