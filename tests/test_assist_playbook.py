@@ -343,12 +343,20 @@ def test_no_line_promises_what_others_decide(words):
 
 
 @pytest.mark.parametrize(
-    "words", ["how worn out", "before you go, let me do", "from the beginning", "see what i can give back"]
+    "words",
+    ["how worn out", "before you go, let me do", "from the beginning", "see what i can give back", "what brought you"],
 )
 def test_no_line_of_a_play_or_step_says_of_the_caller_what_its_signal_does_not_tell(words):
     """Scorn is no weariness, "I give up" is not hanging up, who withholds a payment wants nothing back, and a story that
     was told is not told again."""
     assert [line for line in _lines() if words in line] == []
+
+
+def test_no_method_tells_who_asks_for_somebody_else_that_nobody_else_is_needed():
+    for name in list_playbooks():
+        book = load_playbook(name)
+        plays = [play for play in book.plays if "supervisor_demand" in play.signals]
+        assert plays and all("that is me" not in line for play in plays for line in play.say), name
 
 
 def _lines():
