@@ -347,8 +347,8 @@ def test_no_line_promises_what_others_decide(words):
     ["how worn out", "before you go, let me do", "from the beginning", "see what i can give back", "what brought you"],
 )
 def test_no_line_of_a_play_or_step_says_of_the_caller_what_its_signal_does_not_tell(words):
-    """Scorn is no weariness, "I give up" is not hanging up, who withholds a payment wants nothing back, and a story that
-    was told is not told again."""
+    """Scorn is no weariness, "I give up" is not hanging up, who withholds a payment wants nothing back, who has told it
+    all does not begin again."""
     assert [line for line in _lines() if words in line] == []
 
 
