@@ -70,6 +70,16 @@ def test_words_lead_and_tone_only_supports():
     assert prompt.play == "supervisor-demand"
 
 
+@pytest.mark.parametrize(
+    ("noted", "play"),
+    [("passed_around", "feelings"), ("supervisor_demand", "feelings"), ("vulnerable", "vulnerable")],
+)
+def test_what_was_clear_is_answered_before_what_was_only_noted_but_for_care(noted, play):
+    because = [signal(noted, 9_500, severity=Severity.NOTE), signal("upset", 9_500)]
+    [prompt] = of(turn(coach(), 10_000, Level.ESCALATED, because=because), PromptShown)
+    assert prompt.play == play
+
+
 @pytest.mark.parametrize(("severity", "cards"), [(Severity.NOTE, 0), (Severity.HELP, 1)])
 def test_a_call_that_is_tense_because_somebody_was_noted_to_be_upset_gets_no_card(severity, cards):
     because = [signal("upset", 9_500, severity=severity), signal("negative_sentiment", 9_500)]
@@ -92,6 +102,24 @@ def test_the_agents_own_words_tick_steps_and_end_the_prompt():
     assert of(events, StepTicked) == [StepTicked(14_000, "redirect", True, "words", "I will take care of it")]
     [ended] = of(events, PromptEnded)
     assert (ended.how, ended.words) == ("acted", "I will take care of it")
+
+
+@pytest.mark.parametrize(
+    ("severity", "owned_ms", "cards"),
+    [(Severity.NOTE, 10_000, 0), (Severity.NOTE, -20_000, 1), (Severity.HELP, 10_000, 1)],
+)
+def test_what_was_only_noted_is_not_answered_with_what_the_agent_has_just_done(severity, owned_ms, cards):
+    subject = coach()
+    turn(subject, 1_000, Level.ESCALATED)
+    subject.hear(10_000, [agent_signal("ownership", owned_ms, "I'll get you the weekend man")], None)
+    doubt = signal("giving_up", 14_000, quote="not get my hopes up", severity=severity)
+    assert len(of(subject.hear(14_000, [doubt], None), PromptShown)) == cards
+
+
+def test_the_word_police_alone_is_no_sign_of_danger():
+    because = [signal("police", 9_500, quote="that's extortion")]
+    [prompt] = of(turn(coach(), 10_000, Level.ESCALATED, because=because), PromptShown)
+    assert prompt.play == "police" and "danger" not in prompt.say
 
 
 def test_what_was_said_before_the_prompt_is_not_acting_on_it():

@@ -333,6 +333,37 @@ def test_every_method_has_steps_plays_of_its_own_and_enough_to_give():
             assert len(play.say) >= 2 and play.avoid, f"{name}: {play.id}"
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["be passed on again", "last call about", "for the last time", "my manager is yours", "you get my manager",
+     "have my manager"],
+)  # fmt: skip
+def test_no_line_promises_what_others_decide(words):
+    assert [line for line in _lines() if words in line] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["how worn out", "before you go, let me do", "from the beginning", "see what i can give back", "what brought you"],
+)
+def test_no_line_of_a_play_or_step_says_of_the_caller_what_its_signal_does_not_tell(words):
+    """Scorn is no weariness, "I give up" is not hanging up, who withholds a payment wants nothing back, who has told it
+    all does not begin again."""
+    assert [line for line in _lines() if words in line] == []
+
+
+def test_no_method_tells_who_asks_for_somebody_else_that_nobody_else_is_needed():
+    for name in list_playbooks():
+        book = load_playbook(name)
+        plays = [play for play in book.plays if "supervisor_demand" in play.signals]
+        assert plays and all("that is me" not in line for play in plays for line in play.say), name
+
+
+def _lines():
+    books = [load_playbook(name) for name in list_playbooks()]
+    return [line.lower() for book in books for part in (*book.plays, *book.steps) for line in part.say]
+
+
 def test_other_options_take_the_place_of_those_the_playbook_has(tmp_path):
     path = tmp_path / "ours.toml"
     path.write_text(SOUND[SOUND.index("[[options]]") :])

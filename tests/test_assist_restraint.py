@@ -1,11 +1,13 @@
 """The prompt place is restrained whatever happens: one prompt, two chips, nothing late, nothing twice, nothing while
 the agent speaks."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assist.coach.coach import AgentProfile, Coach
+from assist.coach.coach import GIVING, AgentProfile, Coach
 from assist.coach.parts import Play
 from assist.coach.playbook import load_playbook
 from assist.coach.prompting import HOLD_MS, STALE_MS
@@ -147,6 +149,15 @@ def test_the_next_step_is_the_one_that_fits_what_was_just_heard():
     assert prompt.play == "step-empathize", "feelings were heard: understanding goes before an apology"
 
 
+@pytest.mark.parametrize("name", sorted(GIVING))
+def test_the_next_step_leaves_the_customer_time_to_answer_what_was_given(name):
+    subject = turned()
+    subject.hear(20_000, [signal(name, 20_000)], None)
+    assert of([event for now in range(20_500, 34_000, 500) for event in subject.tick(now)], PromptShown) == []
+    [prompt] = of([event for now in range(34_000, 40_000, 500) for event in subject.tick(now)], PromptShown)
+    assert prompt.play == "step-just-calm"
+
+
 def test_a_cue_takes_the_place_of_a_step_that_nothing_called_for():
     subject = turned()
     [step] = of(subject.tick(8_000), PromptShown)
@@ -181,6 +192,32 @@ def test_the_abuse_ladder_goes_up_only_when_the_rung_below_was_really_said():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("level", "cards"), [(Level.TENSE, 0), (Level.ESCALATED, 1)])
+def test_swearing_is_let_pass_until_something_else_has_turned_the_call(level, cards):
+    """Half of those who swear in a tense call swear at a neighbour, the rain or a parrot."""
+    assert len(of(turned(level).hear(10_000, [signal("swearing", 10_000)], None), PromptShown)) == cards
+
+
+def test_words_aimed_at_the_agent_count_by_utterance_and_where_they_are_clear():
+    subject = turned(Level.TENSE)
+    noted = subject.hear(5_000, [signal("derogatory", 5_000, severity=Severity.NOTE)], None)
+    once = signal("derogatory", 80_000)
+    shown = of(noted + subject.hear(80_000, [once, replace(once, rule="rule.other")], None), PromptShown)
+    assert "abuse-warning" not in {prompt.play for prompt in shown}
+    [warning] = of(subject.hear(90_000, [signal("derogatory", 90_000)], None), PromptShown)
+    assert warning.play == "abuse-warning"
+
+
+@pytest.mark.parametrize("name", ["derogatory", "personal_threat"])
+def test_what_was_only_noted_to_be_aimed_at_the_agent_is_no_reason_to_warn_anybody_or_fetch_help(name):
+    subject = turned()
+    for at in (5_000, 70_000, 140_000, 210_000):
+        for prompt in of(subject.hear(at, [signal(name, at, severity=Severity.NOTE)], None), PromptShown):
+            assert prompt.tier < Severity.URGENT
+            subject.act(Action(at + 5_000, "Dana", "agent", "used", prompt.id))
+    assert of(subject.hear(280_000, [signal("personal_threat", 280_000)], None), PromptShown)
+
+
 def test_after_a_crisis_nothing_else_is_offered_but_what_is_urgent():
     subject = turned(Level.TENSE)
     subject.hear(5_000, [signal("passed_around", 5_000)], None)
@@ -210,7 +247,7 @@ def test_silence_that_is_over_is_not_answered():
         ("silence", 42_000, Level.TENSE, False),
         ("fast_speech", 42_000, Level.TENSE, False),
         ("policy", 42_000, Level.TENSE, True),
-        ("swearing", 42_000, Level.TENSE, True),
+        ("derogatory", 42_000, Level.TENSE, True),
     ],
 )
 def test_what_only_supports_makes_no_prompt_long_after_the_cue(name, at_ms, level, shown):
@@ -219,7 +256,7 @@ def test_what_only_supports_makes_no_prompt_long_after_the_cue(name, at_ms, leve
     for now in range(10_500, at_ms, 500):
         for prompt in of(subject.tick(now), PromptShown):
             subject.act(Action(now, "Dana", "agent", "used", prompt.id))
-    severity = Severity.HELP if name == "swearing" else Severity.NOTE
+    severity = Severity.HELP if name == "derogatory" else Severity.NOTE
     events = subject.hear(at_ms, [signal(name, at_ms, severity=severity)], None)
     assert bool([p for p in of(events, PromptShown) if p.signals == (f"rule.{name}@u{at_ms}",)]) is shown
 

@@ -121,7 +121,7 @@ WHOLE = [
     "p1 acted: “I will take care of”",
     "level escalated (92)",
     "clock started",
-    "▶ supervisor-demand: [Own it, offer both ways",
+    "▶ supervisor-demand: [Own it, ask the manager in",
     "plan B: Engineer at a fixed time, Your direct line, Supervisor joins this call",
     "✓ just-calm “I'm so sorry about”",
     "✓ empathize “I understand how”",

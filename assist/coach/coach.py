@@ -30,11 +30,16 @@ NEXT_STEP_MS = 6_000
 """After a prompt has left an escalated call, the method's next step waits this long."""
 LATELY_MS = 20_000
 """How long a signal lends weight to the steps that fit it."""
+GIVEN_MS = 15_000
+"""After the agent has taken it on, given something or named a time, the customer has so long to answer before the next
+step is suggested."""
 LONE_MS = 30_000
 """In a tense call silence, pace, sentiment and what is only noted make a prompt only so long after a clear word cue or
 a raised voice: by then the call has calmed by half, and what only supports no longer supports anything."""
 PROMISED_MS = 30_000
 """A time that was named so shortly before a callback was accepted is the time of that callback."""
+CLEAR_NOTES = MILD_CUES | {"vulnerable"}
+"""What is answered like a clear cue where it was only noted: mild swearing, hurry, and what asks for care."""
 SETTLING_MS = 3_000
 """After an escalation the words that caused it settle: what they tell may still change the Plan B rows."""
 TEAM = (
@@ -52,6 +57,9 @@ TRANSFER = (
 )
 JOINING = ("(get|getting|fetch|bring|bringing|ask|asking) [in] [you] my (manager|supervisor|team leader)",)
 """What handing over sounds like in the agent's words."""
+
+GIVING = frozenset(("ownership", "remedy", "callback_time"))
+"""Steps of the agent's after which it is the customer's turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,11 +218,9 @@ class Coach:
         events: list[Event] = [*self._clock.tick(now_ms), *self._place.tick(now_ms), *self._offers.tick(now_ms)]
         due = self._place.shown is None and now_ms - self._place.left_ms >= NEXT_STEP_MS
         if due and not self._alone() and self._level in (Level.ESCALATED, Level.RECOVERING):
-            lately = {
-                name
-                for name, known in self._heard.items()
-                if any(now_ms - signal.at_ms <= LATELY_MS for signal in known.values())
-            }
+            if self._heard_within(GIVEN_MS, now_ms) & GIVING:
+                return events
+            lately = self._heard_within(LATELY_MS, now_ms)
             step = self._progress.next(self._level, lately)
             if step is not None and self._place.could_show(f"step-{step.id}", step.say, now_ms):
                 events += self._place.want(from_step(step, now_ms), now_ms, quiet=True)
@@ -257,6 +263,13 @@ class Coach:
     def _show_plan(self, now_ms: int, *, anew: bool = False) -> list[Event]:
         level = Level.CALM if self._alone() else self._level
         return self._offers.show(now_ms, level, self._ids(), anew=anew)
+
+    def _heard_within(self, span_ms: int, now_ms: int) -> set[str]:
+        return {
+            name
+            for name, known in self._heard.items()
+            if any(now_ms - signal.at_ms <= span_ms for signal in known.values())
+        }
 
     def _ids(self) -> set[str]:
         return {name for name, known in self._heard.items() if known}
@@ -342,11 +355,14 @@ class Coach:
         return [self._handed[to]]
 
     def _answer_to(self, now_ms: int, signals: Sequence[Signal]) -> Wish | None:
-        """The play that fits best: the most urgent, words before tone, the more particular, then the order in the file.
+        """The play that fits best: the most urgent, words before tone, what was clear before what was only noted, the
+        more particular, then the order in the file.
 
-        What was said too long ago is not answered any more.
+        What was said too long ago is not answered any more, nor what was only noted where the agent has just done what
+        the answer asks for.
         """
         recent = [signal for signal in signals if now_ms - self._turn.ripe_ms(signal, now_ms) <= STALE_MS]
+        given = self._heard_within(GIVEN_MS, now_ms) & GIVING
         best: tuple[tuple[int, ...], Wish] | None = None
         for order, play in enumerate(self.playbook.plays):
             mine = tuple(s for s in recent if s.id in play.signals and s.severity >= play.from_severity)
@@ -354,8 +370,11 @@ class Coach:
                 continue
             tier = Severity.URGENT if any(s.severity is Severity.URGENT for s in mine) else play.severity
             words = any(signal.id in WORD_WEIGHTS for signal in mine)
+            clear = any(signal.severity >= Severity.HELP or signal.id in CLEAR_NOTES for signal in mine)
+            if words and not clear and not given.isdisjoint(play.acted_by):
+                continue
             particular = 2 * self.playbook.rung(play) + (play.at_least > 1)
-            rank = (tier, words, play.from_severity, particular, -order)
+            rank = (tier, words, clear, play.from_severity, particular, -order)
             if best is None or rank > best[0]:
                 since_ms = max(self._turn.ripe_ms(signal, now_ms) for signal in mine)
                 best = rank, from_play(self.playbook, play, mine, tier, since_ms, order)
@@ -369,7 +388,9 @@ class Coach:
             return False
         if self._level is Level.TENSE and not self._is_supported(signals):
             return False
-        often = sum(len(self._heard.get(name, ())) for name in play.signals)
+        findings = [signal for name in play.signals for signal in self._heard.get(name, {}).values()]
+        grave = [signal for signal in findings if signal.severity >= play.from_severity]
+        often = len({signal.evidence.utterance or signal.key for signal in grave})
         return (
             often >= play.at_least
             and self._place.given.issuperset(play.after)

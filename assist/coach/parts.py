@@ -49,7 +49,7 @@ class Play(_Part):
     acted_by: list[str] = Field(default_factory=list, description="agent-side signals that end it as acted on")
     words: Phrases = Field(default_factory=list, description="phrases in the agent's words that end it as acted on")
     least: Literal["note", "help", "urgent"] = Field("note", description="only for signals of at least this severity")
-    at_least: int = Field(1, ge=1, le=10, description="comes only when its signals were heard so often in the call")
+    at_least: int = Field(1, ge=1, le=10, description="comes only when its signals were heard in so many utterances")
     after: list[str] = Field(default_factory=list, description="plays that must have been given (acted on or used)")
     tier: Literal["note", "help", "urgent"] = "help"
     title: str = Field(min_length=1)
