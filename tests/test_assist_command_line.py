@@ -35,11 +35,10 @@ def assist(*arguments, home, **environment):
     return answer
 
 
-def replay(recording, home, *more):
-    whisper = ("--recogniser", "whisper", "--model", MODEL)
-    return assist(
-        "replay", recording, "--speed", "max", "--port", "0", "--data", home / "data", *whisper, *more, home=home
-    )
+def replay(recording, home, *more, **environment):
+    whisper = ("--recogniser", "whisper", "--model", MODEL, *more)
+    fast = ("--speed", "max", "--port", "0", "--data", home / "data")
+    return assist("replay", recording, *fast, *whisper, home=home, **environment)
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +273,39 @@ def test_a_call_joins_a_running_server_and_sigterm_closes_it_properly(tmp_path):
     server.stdout.close()
     shown = assist("records", "show", call, "--data", tmp_path, home=tmp_path).stdout
     assert "end-of-recording" in shown.replace("(", "").replace(")", "")
+
+
+def begun(command, *arguments, data, **environment):
+    """A program with the test recogniser that goes on while the test does."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "assist", command, *map(str, arguments), "--data", str(data)]
+        + ["--recogniser", "whisper", "--model", str(MODEL)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**ENV, "HOME": str(data), "PYTHONUNBUFFERED": "1", **environment},
+    )
+
+
+def until(process, text):
+    return next(line for line in process.stdout if text in line)
+
+
+def test_a_call_goes_on_when_nobody_reads_its_lines_any_more(tmp_path):
+    call = begun("replay", DEMO, "--speed", "20", data=tmp_path)
+    until(call, "Call with")
+    call.stdout.close()
+    assert call.wait(timeout=120) == 0
+    [record] = (tmp_path / "records").glob("*.json")
+    assert json.loads(record.read_text())["ended"] == "end-of-recording"
+
+
+def test_what_an_output_has_no_letters_for_ends_no_call(tmp_path):
+    recording = written(tmp_path / "short.wav", np.zeros((8_000, 2), np.float32), 16_000)
+    answer = replay(recording, tmp_path, "--agent", "Zo\u00eb", PYTHONIOENCODING="ascii")
+    assert answer.returncode == 0 and "Call with Zo? ? short.wav" in answer.stdout
+    listed = assist("records", "list", "--data", tmp_path / "data", home=tmp_path, PYTHONIOENCODING="ascii")
+    assert listed.returncode == 0 and "Zo?" in listed.stdout
 
 
 def test_a_server_without_a_model_takes_calls_says_so_and_hears_them_once_the_model_is_there(tmp_path):

@@ -41,7 +41,17 @@ class Terminal:
         self.console = console
 
     def show(self, event: Event) -> None:
-        """Print one event, or nothing where it says nothing to a reader."""
+        """Print one event, or nothing where it says nothing to a reader.
+
+        Where nothing can be printed any more (the terminal or the pipe is closed, the disk full) it falls silent: the
+        call goes on.
+        """
+        try:
+            self._show(event)
+        except (OSError, SystemExit):  # a closed pipe would end the program
+            self.console.quiet = True
+
+    def _show(self, event: Event) -> None:
         match event:
             case CallStarted():
                 hearing = event.versions.get("recogniser", "")
