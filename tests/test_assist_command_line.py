@@ -291,6 +291,37 @@ def until(process, text):
     return next(line for line in process.stdout if text in line)
 
 
+def test_ctrl_c_hangs_a_call_up_that_has_joined_a_server_and_says_what_came_of_it(tmp_path):
+    server = begun("serve", "--port", "0", data=tmp_path)
+    until(server, "Ready")
+    (tmp_path / "dana.toml").write_text('agent = "Dana"')
+    of_dana = ("--config", tmp_path / "dana.toml", "--playbook", "jerk")
+    call = begun("replay", DEMO, *of_dana, data=tmp_path)
+    ignored = "The running server hears this call with its own settings: --recogniser, --model, --playbook does nothing"
+    assert ignored in until(call, "running server")
+    assert "Call with Dana" in until(call, "Call with")
+    call.send_signal(signal.SIGINT)
+    said = call.communicate(timeout=60)[0]
+    assert call.returncode == 0 and "Call ended (hang-up)" in said and "Traceback" not in said
+    name = re.search(r"records show (\S+)", said)[1]
+    record = json.loads(assist("records", "export", name, "--data", tmp_path, home=tmp_path).stdout)
+    assert record["ended"] == "hang-up" and record["agent"] == "Dana"
+    server.terminate()
+    assert server.wait(timeout=30) == 0
+    server.stdout.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a POSIX signal")
+def test_a_terminal_that_is_closed_hangs_up_properly(tmp_path):
+    call = begun("replay", DEMO, data=tmp_path)
+    until(call, "Call with")
+    call.send_signal(signal.SIGHUP)
+    call.stdout.close()
+    assert call.wait(timeout=60) == 0
+    [record] = (tmp_path / "records").glob("*.json")
+    assert json.loads(record.read_text())["ended"] == "hang-up"
+
+
 def test_a_call_goes_on_when_nobody_reads_its_lines_any_more(tmp_path):
     call = begun("replay", DEMO, "--speed", "20", data=tmp_path)
     until(call, "Call with")

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import webbrowser
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from rich.console import Console
 
 from assist.access.door import open_door
 from assist.coach.shelf import Shelf
+from assist.events import CallStarted, Event
 from assist.live.desk import Desk
 from assist.live.gates import Gates
 from assist.live.joining import Joining, begin, join_and_stay, open_to_calls
@@ -123,17 +124,29 @@ def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bo
     _run(run)
 
 
-def run_call(settings: Settings, console: Console, asked: Joining) -> None:
-    """A recorded call, or a live one on two devices; in the server that runs on this data folder, or by itself."""
+def run_call(settings: Settings, console: Console, asked: Joining, own: Sequence[str] = ()) -> None:
+    """A recorded call, or a live one on two devices; in the server that runs on this data folder, or by itself.
+
+    `own`: options that were given and count only in a program of its own; in the server they are said to do nothing.
+    """
 
     async def run() -> None:
-        terminal = Terminal(console)
-        joining = asyncio.ensure_future(join_and_stay(settings.data, asked, terminal.show))
-        with _on_stop(joining.cancel):
-            call = await joining
+        terminal, hang_up = Terminal(console), asyncio.Event()
+
+        def say(line: str) -> None:
+            console.print(line, markup=False, soft_wrap=True)
+
+        def show(event: Event) -> None:
+            nonlocal own
+            if isinstance(event, CallStarted) and own:
+                say(f"The running server hears this call with its own settings: {', '.join(own)} does nothing here.")
+                own = ()
+            terminal.show(event)
+
+        with _on_stop(hang_up.set):
+            call = await join_and_stay(settings.data, asked, show, hang_up, say)
         if call is not None:
-            kept = f"The running server has the record: assist records show {call}"
-            console.print(kept if call else NOT_KEPT, markup=False)
+            say(f"The running server has the record: assist records show {call}" if call else NOT_KEPT)
             return
         source = asked.source()
         async with program(settings, console, any_port=True) as service:
@@ -209,14 +222,17 @@ def _on_a_terminal() -> bool:
 
 @contextlib.contextmanager
 def _on_stop(stop: Callable[[], object]) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    loop, numbers = asyncio.get_running_loop(), [signal.SIGINT, signal.SIGTERM]
+    # A terminal that is closed ends what runs in it as Ctrl-C does, but where it was started to outlive it (nohup).
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
             loop.add_signal_handler(number, stop)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             with contextlib.suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
 
