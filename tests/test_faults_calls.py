@@ -159,6 +159,21 @@ def test_an_event_after_one_that_could_not_be_told_has_a_number_of_its_own(tmp_p
     assert asyncio.run(run()) == ["first", "second"]
 
 
+def test_what_happens_before_the_first_step_of_a_call_comes_after_its_beginning(tmp_path):
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        call, task = one.start(Sound(), agent="Dana")
+        one.calls[call].act(Action(0, "Dana", "agent", "note", detail="early"))
+        one.calls[call].hang_up()
+        await task
+        logged, record = one.store.events(call), one.store.record(call)
+        await one.close()
+        return [type(event) for _, event in logged[:3]], record["ended"]
+
+    assert asyncio.run(run()) == ([CallStarted, ConsentSet, Action], "hang-up")
+
+
 class Stalling(Sound):
     """Sound that stops coming after three chunks, and comes again when it is told to."""
 
