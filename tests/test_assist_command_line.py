@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -306,6 +307,34 @@ def test_ctrl_c_hangs_a_call_up_that_has_joined_a_server_and_says_what_came_of_i
     name = re.search(r"records show (\S+)", said)[1]
     record = json.loads(assist("records", "export", name, "--data", tmp_path, home=tmp_path).stdout)
     assert record["ended"] == "hang-up" and record["agent"] == "Dana"
+    server.terminate()
+    assert server.wait(timeout=30) == 0
+    server.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("named", "told"), [("", "http://127.0.0.1:{port}"), ('hosts = ["assist.example"]\n', "https://assist.example")]
+)
+def test_the_address_that_serve_tells_is_one_that_it_answers_to(named, told, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    file = tmp_path / "assist.toml"
+    file.write_text(f'host = "0.0.0.0"\nport = {port}\n{named}proxies = ["10.0.0.1"]\n[login]\nby = "users"')
+    subprocess.run(
+        [sys.executable, "-m", "assist", "users", "add", "Root", "--role", "admin", "--password-stdin"]
+        + ["--data", str(tmp_path)],
+        input="four unlikely words\n",
+        text=True,
+        check=True,
+        env={**ENV, "HOME": str(tmp_path)},
+    )
+    server = begun("serve", "--config", file, data=tmp_path)
+    address = until(server, "Board:").split()[1]
+    assert address == told.format(port=port) + "/board"
+    until(server, "Browsers elsewhere are refused until hosts" if not named else "Ready")
+    answer = httpx.get(f"http://127.0.0.1:{port}/login", headers={"Host": address.split("/")[2]})
+    assert answer.status_code == 200
     server.terminate()
     assert server.wait(timeout=30) == 0
     server.stdout.close()

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from rich.console import Console
 
@@ -41,6 +41,7 @@ from detectors.rulebook import load_rules
 from overlay.errors import OverlayError
 from overlay.gate import Gateway
 from overlay.hub import Hub
+from overlay.identity import is_loopback
 from overlay.listening import serving
 from overlay.server import create_app
 
@@ -90,12 +91,27 @@ async def program(
             await stack.enter_async_context(open_to_calls(service, joins=joins))
             service.address = base
             service.screens.waiting(settings.agent)
-            agent = quote(settings.agent)
-            console.print(f"Agent:  {base}/agent/{agent}\nBoard:  {base}/board\nReview: {base}/review", markup=False)
+            agent, named = quote(settings.agent), _named(base, settings)
+            console.print(f"Agent:  {named}/agent/{agent}\nBoard:  {named}/board\nReview: {named}/review", markup=False)
+            if not (settings.hosts or is_loopback(settings.host)):
+                console.print(
+                    f"Browsers elsewhere are refused until hosts in the settings says what they call this server, "
+                    f"such as assist.example:{urlsplit(base).port}.",
+                    soft_wrap=True,
+                )
             yield service
             await service.hang_up()
     finally:
         await service.close()
+
+
+def _named(base: str, settings: Settings) -> str:
+    """The address that people are told: of what is served on, one that answers to it and that browsers may use."""
+    at = urlsplit(base)
+    if settings.hosts and at.port == settings.port:  # else what the names lead to is another program
+        return f"{'https' if settings.certificate or settings.proxies else 'http'}://{settings.hosts[0]}"
+    this_machine = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(at.hostname or "")
+    return f"{at.scheme}://{this_machine}:{at.port}" if this_machine else base
 
 
 def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bool, browser: bool | None) -> None:
