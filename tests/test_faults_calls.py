@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import os
 import resource
 import time
@@ -17,11 +18,13 @@ from assist.errors import AssistError
 from assist.events import Action, CallStarted, ConsentSet
 from assist.live.accounting import ORDER, Ledger, accounted
 from assist.live.joining import Joining, join_and_stay, open_to_calls
+from assist.privacy.consent import Consent
 from audio.channels import GATED_MS, SILENT_MS, ChannelWatch
 from audio.events import Chunk, Gap, Speaker, Trouble, Utterance
 from audio.recording import open_recording
 from overlay.hub import Hub
 from tests.fault_rig import BOTH, SILENCE, Sound, service
+from tests.scripted_call import Source, on_stage, said
 
 STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
 
@@ -172,6 +175,36 @@ def test_what_happens_before_the_first_step_of_a_call_comes_after_its_beginning(
         return [type(event) for _, event in logged[:3]], record["ended"]
 
     assert asyncio.run(run()) == ([CallStarted, ConsentSet, Action], "hang-up")
+
+
+def test_a_live_call_has_the_agents_page_again_when_a_later_one_of_the_same_agent_is_over(tmp_path):
+    async def run():
+        stage = await on_stage(tmp_path, consent="granted", auto_pause=False)
+        hub = stage.service.hub
+
+        def page():
+            shown = {key: json.loads(body) for key, body in hub.snapshot("agent/Dana").items()}
+            return {key: body | {"at_ms": 0} for key, body in shown.items()}
+
+        await stage.hear(said("i want to speak to your manager right now", 0))
+        before = page()
+        assert {"prompt", "plan", "steps", "consent", "line/c0"} <= before.keys()
+        later, over = stage.service.start(Source(), agent="Dana", consent=Consent.GRANTED)
+        await asyncio.sleep(0)
+        assert page()["call"]["call"] == later and "prompt" not in page()
+        await stage.hear(said("i will sue you", 1_500), ms=5_000)
+        stage.service.calls[later].hang_up()
+        await over
+        after = page()
+        assert after["call"] == before["call"] and {"line/c0", "line/c1500", "prompt"} <= after.keys()
+        assert not {"wrapup", "ended"} & after.keys()
+        live = hub.latest("agent/Dana", "call")
+        assert live.at_ms > 0, "the page's clock is the call's"
+        await stage.end()
+        assert page()["ended"]["record"] == stage.call
+        await stage.close()
+
+    asyncio.run(run())
 
 
 class Stalling(Sound):
