@@ -1,5 +1,6 @@
 """The commands as people run them: real processes, real sound, real store, real recogniser."""
 
+import contextlib
 import json
 import os
 import re
@@ -276,16 +277,21 @@ def test_a_call_joins_a_running_server_and_sigterm_closes_it_properly(tmp_path):
     assert "end-of-recording" in shown.replace("(", "").replace(")", "")
 
 
+@contextlib.contextmanager
 def begun(command, *arguments, data, **environment):
     """A program with the test recogniser that goes on while the test does."""
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "assist", command, *map(str, arguments), "--data", str(data)]
         + ["--recogniser", "whisper", "--model", str(MODEL)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env={**ENV, "HOME": str(data), "PYTHONUNBUFFERED": "1", **environment},
-    )
+    ) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
 
 
 def until(process, text):
@@ -293,23 +299,20 @@ def until(process, text):
 
 
 def test_ctrl_c_hangs_a_call_up_that_has_joined_a_server_and_says_what_came_of_it(tmp_path):
-    server = begun("serve", "--port", "0", data=tmp_path)
-    until(server, "Ready")
     (tmp_path / "dana.toml").write_text('agent = "Dana"')
     of_dana = ("--config", tmp_path / "dana.toml", "--playbook", "jerk")
-    call = begun("replay", DEMO, *of_dana, data=tmp_path)
-    ignored = "The running server hears this call with its own settings: --recogniser, --model, --playbook does nothing"
-    assert ignored in until(call, "running server")
-    assert "Call with Dana" in until(call, "Call with")
-    call.send_signal(signal.SIGINT)
-    said = call.communicate(timeout=60)[0]
-    assert call.returncode == 0 and "Call ended (hang-up)" in said and "Traceback" not in said
-    name = re.search(r"records show (\S+)", said)[1]
-    record = json.loads(assist("records", "export", name, "--data", tmp_path, home=tmp_path).stdout)
-    assert record["ended"] == "hang-up" and record["agent"] == "Dana"
-    server.terminate()
-    assert server.wait(timeout=30) == 0
-    server.stdout.close()
+    with begun("serve", "--port", "0", data=tmp_path) as server:
+        until(server, "Ready")
+        with begun("replay", DEMO, *of_dana, data=tmp_path) as call:
+            says = "The running server hears this call with its own settings: --recogniser, --model, --playbook does"
+            assert says in until(call, "running server")
+            assert "Call with Dana" in until(call, "Call with")
+            call.send_signal(signal.SIGINT)
+            said = call.communicate(timeout=60)[0]
+        assert call.returncode == 0 and "Call ended (hang-up)" in said and "Traceback" not in said
+        name = re.search(r"records show (\S+)", said)[1]
+        record = json.loads(assist("records", "export", name, "--data", tmp_path, home=tmp_path).stdout)
+        assert record["ended"] == "hang-up" and record["agent"] == "Dana"
 
 
 @pytest.mark.parametrize(
@@ -329,33 +332,30 @@ def test_the_address_that_serve_tells_is_one_that_it_answers_to(named, told, tmp
         check=True,
         env={**ENV, "HOME": str(tmp_path)},
     )
-    server = begun("serve", "--config", file, data=tmp_path)
-    address = until(server, "Board:").split()[1]
-    assert address == told.format(port=port) + "/board"
-    until(server, "Browsers elsewhere are refused until hosts" if not named else "Ready")
-    answer = httpx.get(f"http://127.0.0.1:{port}/login", headers={"Host": address.split("/")[2]})
-    assert answer.status_code == 200
-    server.terminate()
-    assert server.wait(timeout=30) == 0
-    server.stdout.close()
+    with begun("serve", "--config", file, data=tmp_path) as server:
+        address = until(server, "Board:").split()[1]
+        assert address == told.format(port=port) + "/board"
+        until(server, "Browsers elsewhere are refused until hosts" if not named else "Ready")
+        answer = httpx.get(f"http://127.0.0.1:{port}/login", headers={"Host": address.split("/")[2]})
+        assert answer.status_code == 200
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a POSIX signal")
 def test_a_terminal_that_is_closed_hangs_up_properly(tmp_path):
-    call = begun("replay", DEMO, data=tmp_path)
-    until(call, "Call with")
-    call.send_signal(signal.SIGHUP)
-    call.stdout.close()
-    assert call.wait(timeout=60) == 0
+    with begun("replay", DEMO, data=tmp_path) as call:
+        until(call, "Call with")
+        call.send_signal(signal.SIGHUP)
+        call.stdout.close()
+        assert call.wait(timeout=60) == 0
     [record] = (tmp_path / "records").glob("*.json")
     assert json.loads(record.read_text())["ended"] == "hang-up"
 
 
 def test_a_call_goes_on_when_nobody_reads_its_lines_any_more(tmp_path):
-    call = begun("replay", DEMO, "--speed", "20", data=tmp_path)
-    until(call, "Call with")
-    call.stdout.close()
-    assert call.wait(timeout=120) == 0
+    with begun("replay", DEMO, "--speed", "20", data=tmp_path) as call:
+        until(call, "Call with")
+        call.stdout.close()
+        assert call.wait(timeout=120) == 0
     [record] = (tmp_path / "records").glob("*.json")
     assert json.loads(record.read_text())["ended"] == "end-of-recording"
 

@@ -358,6 +358,23 @@ def test_a_call_that_fails_in_the_server_is_told_to_its_command_in_one_line_with
     assert told.code == "join-refused" and "nonsense" not in str(told) and problems == []
 
 
+def test_a_call_that_comes_while_the_server_stops_is_refused_and_not_begun_to_be_cut_off(tmp_path, monkeypatch):
+    monkeypatch.setattr(Joining, "source", lambda asked: Sound(3))
+    heard = []
+
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        async with open_to_calls(one):
+            await one.hang_up()
+            with pytest.raises(AssistError, match="the program stops: begin the call when it runs again"):
+                await join_and_stay(tmp_path, Joining(microphone="1"), heard.append)
+        await one.close()
+
+    asyncio.run(run())
+    assert heard == []
+
+
 @pytest.mark.slow
 def test_a_hundred_calls_of_plumbing_lose_nothing_and_cost_little(tmp_path):
     """100 calls x 2 channels x 100 ms for 60 s of call time each, as fast as it goes."""
