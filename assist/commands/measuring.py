@@ -70,7 +70,7 @@ def bench_live(
     import asyncio
 
     from assist.bench.live import measure_live
-    from assist.live.runs import DEMO_SOUND
+    from assist.sound import DEMO_SOUND
     from audio.recording import open_recording
 
     settings = load_settings(None, data=data, recogniser=recogniser, model=model)

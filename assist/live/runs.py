@@ -13,7 +13,6 @@ import sys
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -51,7 +50,6 @@ DAY_S = 86_400
 NOT_KEPT = (
     "Nothing of this call was kept: consent to it was not given (--consent granted, or key C on the agent's page)."
 )
-DEMO_SOUND = Path(__file__).parent.parent / "demo" / "call.ogg"
 
 
 @contextlib.asynccontextmanager
@@ -116,6 +114,7 @@ def _named(base: str, settings: Settings) -> str:
 
 def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bool, browser: bool | None) -> None:
     """The bundled sample call, from its real sound."""
+    from assist.sound import DEMO_SOUND
     from audio.recording import open_recording
 
     async def run() -> None:
