@@ -18,7 +18,9 @@ from assist.errors import AssistError
 from assist.events import Action, CallStarted, ConsentSet
 from assist.live.accounting import ORDER, Ledger, accounted
 from assist.live.joining import Joining, join_and_stay, open_to_calls
+from assist.live.writing import socket_of
 from assist.privacy.consent import Consent
+from assist.store.codec import encode
 from audio.channels import GATED_MS, SILENT_MS, ChannelWatch
 from audio.events import Chunk, Gap, Speaker, Trouble, Utterance
 from audio.recording import open_recording
@@ -373,6 +375,28 @@ def test_a_call_that_comes_while_the_server_stops_is_refused_and_not_begun_to_be
 
     asyncio.run(run())
     assert heard == []
+
+
+def test_while_the_server_is_away_its_command_says_that_nothing_is_heard_and_ctrl_c_ends_the_wait(tmp_path):
+    async def dies(reader, writer):
+        name, body = encode(STARTED)
+        writer.write(json.dumps({"type": name, "body": body}).encode() + b"\n")
+        writer.close()
+
+    async def run():
+        hang_up, said = asyncio.Event(), []
+
+        def tell(line):
+            said.append(line)
+            hang_up.set()
+
+        async with await asyncio.start_unix_server(dies, socket_of(tmp_path)):
+            with pytest.raises(AssistError, match="went away in mid-call") as lost:
+                await join_and_stay(tmp_path, Joining(microphone="1"), lambda event: None, hang_up, tell)
+        return lost.value.code, said
+
+    code, (line,) = asyncio.run(run())
+    assert code == "join-lost" and "nothing is heard now. The call goes on when it is back within 120 s" in line
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ ALONE = (
     "another assist program hears one call by itself on this data folder and takes no others: wait until it ends, or "
     "run `assist serve`, which takes many"
 )
+LOST = "the running server went away in mid-call; what was heard is in its store"
 
 
 class Joining(BaseModel):
@@ -151,7 +152,9 @@ async def join(
             if "ended" in answer:
                 return str(answer["ended"])
             show(decode(answer["type"], answer["body"]))
-        raise AssistError("join-lost", "the running server went away in mid-call; what was heard is in its store")
+        raise AssistError("join-lost", LOST)
+    except ConnectionError:
+        raise AssistError("join-lost", LOST) from None
     finally:
         if hanging_up is not None:
             hanging_up.cancel()
