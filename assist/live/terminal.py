@@ -74,7 +74,7 @@ class Terminal:
                 self._line(
                     signal.at_ms,
                     "  heard",
-                    f"[{dim}]{label(signal.id)}[/]: {escape(signal.evidence.in_words)} [dim]({signal.rule})[/]",
+                    f"[{dim}]{label(signal.id)}[/]: {escape(signal.evidence.in_words)} [dim]({escape(signal.rule)})[/]",
                 )
             case SignalWithdrawn():
                 self._line(event.at_ms, "  heard", f"[dim]withdrawn: {escape(event.key)}[/]")
