@@ -341,6 +341,13 @@ def test_the_address_that_serve_tells_is_one_that_it_answers_to(named, told, tmp
         assert answer.status_code == 200
 
 
+def test_serve_says_where_no_call_can_join_it(tmp_path):
+    folder = tmp_path / "a-long-way-down" / ("x" * 100)
+    with begun("serve", "--port", "0", data=folder) as server:
+        assert "too long for a socket" in until(server, "No call can join")
+        until(server, "Ready")
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a POSIX signal")
 def test_a_terminal_that_is_closed_hangs_up_properly(tmp_path):
     with begun("replay", DEMO, data=tmp_path) as call:

@@ -27,6 +27,7 @@ from assist.live.joining import Joining, begin, join_and_stay, open_to_calls
 from assist.live.loading import load_hearing
 from assist.live.service import Service
 from assist.live.terminal import Terminal
+from assist.live.writing import socket_of
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
 from assist.privacy.retention import purge
@@ -177,6 +178,13 @@ def run_server(settings: Settings, console: Console) -> None:
 
     async def run() -> None:
         async with program(settings, console, patient=True, joins=True) as service, purging(service):
+            if socket_of(settings.data) is None:
+                console.print(
+                    "No call can join, and no other command write, while this runs: the path of the data folder is too "
+                    f"long for a socket in it. Choose a shorter one than {settings.data} (--data).",
+                    markup=False,
+                    soft_wrap=True,
+                )
             console.print("Ready. Ctrl-C stops it.")
             await _until_stopped()
 
