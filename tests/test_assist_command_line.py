@@ -374,6 +374,8 @@ def test_what_an_output_has_no_letters_for_ends_no_call(tmp_path):
     assert answer.returncode == 0 and "Call with Zo? ? short.wav" in answer.stdout
     listed = assist("records", "list", "--data", tmp_path / "data", home=tmp_path, PYTHONIOENCODING="ascii")
     assert listed.returncode == 0 and "Zo?" in listed.stdout
+    given = assist("records", "export", "--data", tmp_path / "data", home=tmp_path, PYTHONIOENCODING="latin-1").stdout
+    assert json.loads(given)["agent"] == "Zo\u00eb", "JSON is UTF-8 whatever the terminal"
 
 
 def test_a_server_without_a_model_takes_calls_says_so_and_hears_them_once_the_model_is_there(tmp_path):
