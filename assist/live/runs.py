@@ -41,7 +41,7 @@ from detectors.rulebook import load_rules
 from overlay.errors import OverlayError
 from overlay.gate import Gateway
 from overlay.hub import Hub
-from overlay.identity import is_loopback
+from overlay.identity import outsiders
 from overlay.listening import serving
 from overlay.server import create_app
 
@@ -92,10 +92,10 @@ async def program(
             service.screens.waiting(settings.agent)
             agent, named = quote(settings.agent), _named(base, settings)
             console.print(f"Agent:  {named}/agent/{agent}\nBoard:  {named}/board\nReview: {named}/review", markup=False)
-            if not (settings.hosts or is_loopback(settings.host)):
+            if not settings.hosts and outsiders(settings.host, (), settings.proxies):
                 console.print(
-                    f"Browsers elsewhere are refused until hosts in the settings says what they call this server, "
-                    f"such as assist.example:{urlsplit(base).port}.",
+                    "Browsers elsewhere are refused until hosts in the settings says what they call this server, such "
+                    f"as assist.example:{urlsplit(base).port}; behind a proxy, as it passes the name on.",
                     soft_wrap=True,
                 )
             yield service
