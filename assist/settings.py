@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from ipaddress import ip_network
 from pathlib import Path
@@ -188,6 +189,15 @@ class Settings(BaseModel):
                 )
         if (self.certificate is None) != (self.certificate_key is None):
             raise ValueError("certificate and certificate_key belong together")
+        for page in self.payment_pages:
+            if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+", page):
+                raise ValueError(
+                    f"payment_pages: {page!r} is no origin as browsers send it, in lower case, with https:// and "
+                    "without a path, such as https://pay.example: no page could pause listening"
+                )
+        asked = [question.id for question in self.review_form]
+        if twice := sorted({each for each in asked if asked.count(each) > 1}):
+            raise ValueError(f"review_form: each question needs an id of its own; twice: {', '.join(twice)}")
         for proxy in self.proxies:
             try:
                 ip_network(proxy, strict=False)
@@ -220,7 +230,7 @@ def load_settings(path: Path | None = None, **overrides: object) -> Settings:
     given: dict[str, object] = {}
     if path is not None or chosen.exists():
         try:
-            given = tomllib.loads(chosen.read_text(encoding="utf-8"))
+            given = tomllib.loads(chosen.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise AssistError("settings-invalid", f"{chosen}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -11,6 +11,9 @@ import numpy as np
 from audio.events import Chunk, Pcm, Speaker
 from audio.recording import open_recording
 
+DEMO_SOUND = Path(__file__).parent / "demo" / "call.ogg"
+"""The sample call."""
+
 
 def whole(recording: Path, *, agent_channel: int = 0, mono: Speaker = Speaker.UNKNOWN) -> dict[Speaker, Pcm]:
     """One array of 16 kHz samples per channel; `agent_channel` and `mono` as `open_recording` takes them.

@@ -362,12 +362,18 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
         'proxies = ["everywhere"]',
         'hosts = ["https://assist.example:8765"]',
         'hosts = ["Assist.Example"]',
+        'payment_pages = ["pay.example"]',
+        'payment_pages = ["https://pay.example/"]',
+        'payment_pages = ["https://Pay.example"]',
+        '[[review_form]]\nid = "a"\ntext = "One"\n[[review_form]]\nid = "a"\ntext = "Two"',
         'proxies = ["127.0.0.1"]\n[login]\nby = "proxy"\nheader = "X-User"\nroles_header = "X-Groups"',
         'proxies = ["127.0.0.1"]\n[login]\nby = "proxy"\nheader = "X-User"\nroles = { lead = "admin" }',
         '[login]\nby = "proxy"\nheader = "X-User"\nrole = "boss"',
     ):
         file.write_text(text)
         assert code_of(lambda: load_settings(file)) == "settings-invalid"
+    file.write_text('agent = "Dana"\npayment_pages = ["https://pay.example:8443", "app://desk"]', encoding="utf-8-sig")
+    assert load_settings(file).agent == "Dana", "as Windows' Notepad writes it"
     file.write_text('hosst = "x"\nauthority = 3\n[keep]\ntranscript_day = 3')
     with pytest.raises(AssistError) as refused:
         load_settings(file, port=80_800)

@@ -1,5 +1,6 @@
 """The commands as people run them: real processes, real sound, real store, real recogniser."""
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -35,11 +37,10 @@ def assist(*arguments, home, **environment):
     return answer
 
 
-def replay(recording, home, *more):
-    whisper = ("--recogniser", "whisper", "--model", MODEL)
-    return assist(
-        "replay", recording, "--speed", "max", "--port", "0", "--data", home / "data", *whisper, *more, home=home
-    )
+def replay(recording, home, *more, **environment):
+    whisper = ("--recogniser", "whisper", "--model", MODEL, *more)
+    fast = ("--speed", "max", "--port", "0", "--data", home / "data")
+    return assist("replay", recording, *fast, *whisper, home=home, **environment)
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,7 @@ def test_the_demo_says_where_its_call_is_seen_once_its_pages_are_gone(tmp_path):
         (("listen", "--microphone", "no such device", "--far-end", "none such"), "device"),
         (("models", "fetch", "gigantic"), "gigantic"),
         (("eval", "README.md"), "README.md"),
+        (("privacy", "hold", "k1", "--why", " "), "--why is empty: say why"),
     ],
     ids=lambda value: " ".join(map(str, value[:2])) if isinstance(value, tuple) else None,
 )
@@ -274,6 +276,106 @@ def test_a_call_joins_a_running_server_and_sigterm_closes_it_properly(tmp_path):
     server.stdout.close()
     shown = assist("records", "show", call, "--data", tmp_path, home=tmp_path).stdout
     assert "end-of-recording" in shown.replace("(", "").replace(")", "")
+
+
+@contextlib.contextmanager
+def begun(command, *arguments, data, **environment):
+    """A program with the test recogniser that goes on while the test does."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "assist", command, *map(str, arguments), "--data", str(data)]
+        + ["--recogniser", "whisper", "--model", str(MODEL)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**ENV, "HOME": str(data), "PYTHONUNBUFFERED": "1", **environment},
+    ) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
+def until(process, text):
+    return next(line for line in process.stdout if text in line)
+
+
+def test_ctrl_c_hangs_a_call_up_that_has_joined_a_server_and_says_what_came_of_it(tmp_path):
+    (tmp_path / "dana.toml").write_text('agent = "Dana"')
+    of_dana = ("--config", tmp_path / "dana.toml", "--playbook", "jerk")
+    with begun("serve", "--port", "0", data=tmp_path) as server:
+        until(server, "Ready")
+        with begun("replay", DEMO, *of_dana, data=tmp_path) as call:
+            says = "The running server hears this call with its own settings: --recogniser, --model, --playbook does"
+            assert says in until(call, "running server")
+            assert "Call with Dana" in until(call, "Call with")
+            call.send_signal(signal.SIGINT)
+            said = call.communicate(timeout=60)[0]
+        assert call.returncode == 0 and "Call ended (hang-up)" in said and "Traceback" not in said
+        name = re.search(r"records show (\S+)", said)[1]
+        record = json.loads(assist("records", "export", name, "--data", tmp_path, home=tmp_path).stdout)
+        assert record["ended"] == "hang-up" and record["agent"] == "Dana"
+
+
+@pytest.mark.parametrize(
+    ("named", "told"), [("", "http://127.0.0.1:{port}"), ('hosts = ["assist.example"]\n', "https://assist.example")]
+)
+def test_the_address_that_serve_tells_is_one_that_it_answers_to(named, told, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    file = tmp_path / "assist.toml"
+    file.write_text(f'host = "0.0.0.0"\nport = {port}\n{named}proxies = ["10.0.0.1"]\n[login]\nby = "users"')
+    subprocess.run(
+        [sys.executable, "-m", "assist", "users", "add", "Root", "--role", "admin", "--password-stdin"]
+        + ["--data", str(tmp_path)],
+        input="four unlikely words\n",
+        text=True,
+        check=True,
+        env={**ENV, "HOME": str(tmp_path)},
+    )
+    with begun("serve", "--config", file, data=tmp_path) as server:
+        address = until(server, "Board:").split()[1]
+        assert address == told.format(port=port) + "/board"
+        until(server, "Browsers elsewhere are refused until hosts" if not named else "Ready")
+        answer = httpx.get(f"http://127.0.0.1:{port}/login", headers={"Host": address.split("/")[2]})
+        assert answer.status_code == 200
+
+
+def test_serve_says_where_no_call_can_join_it(tmp_path):
+    folder = tmp_path / "a-long-way-down" / ("x" * 100)
+    with begun("serve", "--port", "0", data=folder) as server:
+        assert "too long for a socket" in until(server, "No call can join")
+        until(server, "Ready")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a POSIX signal")
+def test_a_terminal_that_is_closed_hangs_up_properly(tmp_path):
+    with begun("replay", DEMO, data=tmp_path) as call:
+        until(call, "Call with")
+        call.send_signal(signal.SIGHUP)
+        call.stdout.close()
+        assert call.wait(timeout=60) == 0
+    [record] = (tmp_path / "records").glob("*.json")
+    assert json.loads(record.read_text())["ended"] == "hang-up"
+
+
+def test_a_call_goes_on_when_nobody_reads_its_lines_any_more(tmp_path):
+    with begun("replay", DEMO, "--speed", "20", data=tmp_path) as call:
+        until(call, "Call with")
+        call.stdout.close()
+        assert call.wait(timeout=120) == 0
+    [record] = (tmp_path / "records").glob("*.json")
+    assert json.loads(record.read_text())["ended"] == "end-of-recording"
+
+
+def test_what_an_output_has_no_letters_for_ends_no_call(tmp_path):
+    recording = written(tmp_path / "short.wav", np.zeros((8_000, 2), np.float32), 16_000)
+    answer = replay(recording, tmp_path, "--agent", "Zo\u00eb", PYTHONIOENCODING="ascii")
+    assert answer.returncode == 0 and "Call with Zo? ? short.wav" in answer.stdout
+    listed = assist("records", "list", "--data", tmp_path / "data", home=tmp_path, PYTHONIOENCODING="ascii")
+    assert listed.returncode == 0 and "Zo?" in listed.stdout
+    given = assist("records", "export", "--data", tmp_path / "data", home=tmp_path, PYTHONIOENCODING="latin-1").stdout
+    assert json.loads(given)["agent"] == "Zo\u00eb", "JSON is UTF-8 whatever the terminal"
 
 
 def test_a_server_without_a_model_takes_calls_says_so_and_hears_them_once_the_model_is_there(tmp_path):

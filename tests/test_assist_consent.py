@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from assist.errors import AssistError
-from assist.events import Action, CallStarted, ConsentSet, Recovery
+from assist.events import Action, CallStarted, ConsentSet, Recovery, SignalRaised
 from assist.live.keeping import Keeper
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
@@ -607,6 +607,9 @@ def test_the_terminal_says_what_is_kept_and_who_pauses():
     terminal.show(Action(5_000, "call-assist", "system", "pause", detail="a card number or its code was asked for"))
     assert "unknown (settings): heard, nothing is kept" in out.getvalue()
     assert "by call-assist: a card number or its code was asked for" in out.getvalue()
+    found = Signal("insult", "ours [/b]", "1", Speaker.CUSTOMER, 0, 1.0, Severity.HELP, Evidence(0, 900, "you clown"))
+    terminal.show(SignalRaised(0, found))
+    assert "“you clown” (ours [/b])" in out.getvalue(), "a rule of one's own is named as it is"
 
 
 def test_what_a_pause_has_taken_out_is_not_written_again_with_what_it_takes_back(tmp_path):

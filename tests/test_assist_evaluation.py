@@ -26,6 +26,7 @@ from assist.evaluation.cases import (
     read_clips,
 )
 from assist.evaluation.figures import Figure, f1, iter_notes, percentile, rate, wilson
+from assist.evaluation.progress import HowFar
 from assist.evaluation.report import page, tables
 from assist.evaluation.scoring import evaluate_cases, evaluate_clips
 from audio.events import Speaker, Word
@@ -402,3 +403,12 @@ def test_the_tables_show_every_signal_with_its_counts_and_intervals_in_80_column
         r"negative_sentiment +2 +1,234 +1 +1 +12\.34 \[10\.11–15\.55\] +12\.3 / 45\.6", printed(tables(timed))
     )
     assert "…" not in printed(tables(timed), width=40), "what does not fit goes on in the next line"
+
+
+def test_a_long_measurement_says_now_and_then_how_far_it_is(tmp_path):
+    said, seconds = [], iter(range(0, 600, 3))
+    far = HowFar(said.append, "my cases", lambda: next(seconds))
+    cases = read_cases(lines(tmp_path, *CASES * 20))
+    evaluate_cases(cases, lambda: [], "my cases", far)
+    assert said[0] == "my cases: 1 of 100 judged after 6 s" and len(said) == 7
+    assert said[-1] == "my cases: 86 of 100 judged after 261 s"

@@ -11,9 +11,10 @@ from assist.bench.live import WATCH
 from assist.coach.prompting import SAID_MS, STALE_MS
 from assist.coach.turns import TURN_MS
 from assist.events import LevelChange, PromptEnded, PromptShown, SignalRaised
-from assist.live.runs import DEMO_SOUND, program
+from assist.live.runs import program
 from assist.privacy.consent import Consent
 from assist.settings import Settings
+from assist.sound import DEMO_SOUND
 from audio.recording import open_recording
 from tests.overlay_stage import ARGS, CHROMIUM
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import os
 import resource
 import time
@@ -17,11 +18,15 @@ from assist.errors import AssistError
 from assist.events import Action, CallStarted, ConsentSet
 from assist.live.accounting import ORDER, Ledger, accounted
 from assist.live.joining import Joining, join_and_stay, open_to_calls
+from assist.live.writing import socket_of
+from assist.privacy.consent import Consent
+from assist.store.codec import encode
 from audio.channels import GATED_MS, SILENT_MS, ChannelWatch
 from audio.events import Chunk, Gap, Speaker, Trouble, Utterance
 from audio.recording import open_recording
 from overlay.hub import Hub
 from tests.fault_rig import BOTH, SILENCE, Sound, service
+from tests.scripted_call import Source, on_stage, said
 
 STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
 
@@ -157,6 +162,51 @@ def test_an_event_after_one_that_could_not_be_told_has_a_number_of_its_own(tmp_p
         return said
 
     assert asyncio.run(run()) == ["first", "second"]
+
+
+def test_what_happens_before_the_first_step_of_a_call_comes_after_its_beginning(tmp_path):
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        call, task = one.start(Sound(), agent="Dana")
+        one.calls[call].act(Action(0, "Dana", "agent", "note", detail="early"))
+        one.calls[call].hang_up()
+        await task
+        logged, record = one.store.events(call), one.store.record(call)
+        await one.close()
+        return [type(event) for _, event in logged[:3]], record["ended"]
+
+    assert asyncio.run(run()) == ([CallStarted, ConsentSet, Action], "hang-up")
+
+
+def test_a_live_call_has_the_agents_page_again_when_a_later_one_of_the_same_agent_is_over(tmp_path):
+    async def run():
+        stage = await on_stage(tmp_path, consent="granted", auto_pause=False)
+        hub = stage.service.hub
+
+        def page():
+            shown = {key: json.loads(body) for key, body in hub.snapshot("agent/Dana").items()}
+            return {key: body | {"at_ms": 0} for key, body in shown.items()}
+
+        await stage.hear(said("i want to speak to your manager right now", 0))
+        before = page()
+        assert {"prompt", "plan", "steps", "consent", "line/c0"} <= before.keys()
+        later, over = stage.service.start(Source(), agent="Dana", consent=Consent.GRANTED)
+        await asyncio.sleep(0)
+        assert page()["call"]["call"] == later and "prompt" not in page()
+        await stage.hear(said("i will sue you", 1_500), ms=5_000)
+        stage.service.calls[later].hang_up()
+        await over
+        after = page()
+        assert after["call"] == before["call"] and {"line/c0", "line/c1500", "prompt"} <= after.keys()
+        assert not {"wrapup", "ended"} & after.keys()
+        live = hub.latest("agent/Dana", "call")
+        assert live.at_ms > 0, "the page's clock is the call's"
+        await stage.end()
+        assert page()["ended"]["record"] == stage.call
+        await stage.close()
+
+    asyncio.run(run())
 
 
 class Stalling(Sound):
@@ -308,6 +358,45 @@ def test_a_call_that_fails_in_the_server_is_told_to_its_command_in_one_line_with
 
     told, problems = asyncio.run(run())
     assert told.code == "join-refused" and "nonsense" not in str(told) and problems == []
+
+
+def test_a_call_that_comes_while_the_server_stops_is_refused_and_not_begun_to_be_cut_off(tmp_path, monkeypatch):
+    monkeypatch.setattr(Joining, "source", lambda asked: Sound(3))
+    heard = []
+
+    async def run():
+        one = service(tmp_path)
+        one.open()
+        async with open_to_calls(one):
+            await one.hang_up()
+            with pytest.raises(AssistError, match="the program stops: begin the call when it runs again"):
+                await join_and_stay(tmp_path, Joining(microphone="1"), heard.append)
+        await one.close()
+
+    asyncio.run(run())
+    assert heard == []
+
+
+def test_while_the_server_is_away_its_command_says_that_nothing_is_heard_and_ctrl_c_ends_the_wait(tmp_path):
+    async def dies(reader, writer):
+        name, body = encode(STARTED)
+        writer.write(json.dumps({"type": name, "body": body}).encode() + b"\n")
+        writer.close()
+
+    async def run():
+        hang_up, said = asyncio.Event(), []
+
+        def tell(line):
+            said.append(line)
+            hang_up.set()
+
+        async with await asyncio.start_unix_server(dies, socket_of(tmp_path)):
+            with pytest.raises(AssistError, match="went away in mid-call") as lost:
+                await join_and_stay(tmp_path, Joining(microphone="1"), lambda event: None, hang_up, tell)
+        return lost.value.code, said
+
+    code, (line,) = asyncio.run(run())
+    assert code == "join-lost" and "nothing is heard now. The call goes on when it is back within 120 s" in line
 
 
 @pytest.mark.slow

@@ -8,11 +8,12 @@ import pytest
 
 from assist.errors import AssistError
 from assist.live.gates import Gates
+from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
 from overlay.gate import Gateway
 from overlay.listening import serving
 from overlay.server import create_app
-from tests.scripted_call import hits, on_stage, said
+from tests.scripted_call import Source, hits, on_stage, said
 
 KEY = "k" * 43
 PAGE = "https://pay.example"
@@ -52,6 +53,25 @@ def test_a_pause_from_outside_is_on_disk_when_it_is_answered_and_holds_until_res
 
     play(scene, tmp_path)
     assert hits(tmp_path, "tangerine") and not hits(tmp_path, "zanzibar")
+
+
+def test_an_agents_pause_holds_for_every_call_of_theirs_and_consent_asks_which(tmp_path):
+    async def scene(stage, client):
+        service = stage.service
+        other, over = service.start(Source(), agent="Dana", consent=Consent.GRANTED)
+        both = [service.calls[stage.call].session, service.calls[other].session]
+        answer = await ask(client, {"do": "pause", "agent": "Dana"})
+        assert answer.json() == {"call": other, "paused": True, "consent": "granted"}
+        assert all(session.paused_since is not None for session in both)
+        assert all(service.store.gate(name).paused_by == "api" for name in (stage.call, other))
+        await ask(client, {"do": "resume", "agent": "Dana"})
+        assert all(session.paused_since is None for session in both)
+        answer = await ask(client, {"do": "consent", "agent": "Dana", "consent": "refused"})
+        assert answer.status_code == 404 and "on 2 calls: name the one" in answer.json()["text"]
+        service.calls[other].hang_up()
+        await over
+
+    play(scene, tmp_path)
 
 
 def test_consent_from_outside(tmp_path):

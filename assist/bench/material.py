@@ -9,11 +9,10 @@ from pathlib import Path
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from assist.errors import AssistError, first_problem
-from assist.sound import whole
+from assist.sound import DEMO_SOUND, whole
 from audio.events import SAMPLE_RATE, Pcm, Speaker
 from audio.scoring import SpokenWord
 
-DEMO_SOUND = Path(__file__).parent.parent / "demo" / "call.ogg"
 DEMO_WORDS = DEMO_SOUND.with_name("words.json")
 
 

@@ -31,12 +31,25 @@ CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {ord("\n")})
 
 
 class PlainConsole(Console):
-    """What is printed may be anybody's words: none of them commands the terminal."""
+    """What is printed may be anybody's words: none of them commands the terminal, or fails where it cannot be written.
+
+    What the output's encoding has no letters for (a file of Windows, an old locale) becomes a question mark.
+    """
+
+    @property
+    def encoding(self) -> str:
+        """Of the file that is written to."""
+        return (getattr(self.file, "encoding", None) or "utf-8").lower()
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Leave control characters out; colours and progress bars are rich's own and come after this."""
+        encoding = self.encoding
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(segment.text.translate(CONTROLS), segment.style)
+            if segment.control:
+                yield segment
+                continue
+            text = segment.text.translate(CONTROLS).encode(encoding, "replace").decode(encoding)
+            yield Segment(text, segment.style)
 
 
 console = PlainConsole(highlight=False, markup=False, emoji=False)

@@ -25,7 +25,7 @@ from assist.commands.app import (
     speed_of,
 )
 from assist.errors import first_problem
-from assist.settings import load_settings
+from assist.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from assist.live.joining import Joining
@@ -85,9 +85,10 @@ def replay(
             agent_channel=agent_channel,
             mono=Speaker(mono),
             queue=queue,
-            agent=agent,
+            agent=_named(settings),
             consent=consent,
         ),
+        _given(recogniser=recogniser, model=model, playbook=playbook, port=port),
     )
 
 
@@ -122,13 +123,22 @@ def listen(
         microphone=microphone,
         far_end=far_end,
         queue=queue,
-        agent=agent,
+        agent=_named(settings),
         consent=consent,
         resume=resume,
         caller=caller,
         value=value,
     )
-    run_call(settings, console, joining)
+    run_call(settings, console, joining, _given(recogniser=recogniser, model=model, playbook=playbook, port=port))
+
+
+def _named(settings: Settings) -> str | None:
+    """The agent, where option or settings file name one: in a running server with settings of its own, too."""
+    return settings.agent if "agent" in settings.model_fields_set else None
+
+
+def _given(**options: object) -> list[str]:
+    return [f"--{name}" for name, value in options.items() if value is not None]
 
 
 def _asked(**options: Any) -> Joining:

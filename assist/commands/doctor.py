@@ -38,7 +38,7 @@ def doctor(
             console.print(Text.assemble(mark, check, finding.text), soft_wrap=True)
     bad = sum(finding.level is Level.BAD for finding in findings)
     if json_:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         warnings = sum(finding.level is Level.WARNING for finding in findings)
         console.print(f"{len(findings)} checks: {bad} bad, {warnings} warnings")

@@ -12,6 +12,7 @@ from assist.commands.app import (
     ConfigOption,
     DataOption,
     ModelOption,
+    PlainConsole,
     PlaybookOption,
     RecogniserOption,
     app,
@@ -51,8 +52,11 @@ def evaluate(
     if not what and not marks:
         fail("nothing to measure: name labelled lines, calls or audio, or give --marks", "eval-input")
     settings = load_settings(config, data=data, recogniser=recogniser, model=model, playbook=playbook)
+    tell = PlainConsole(stderr=True, highlight=False, markup=False, soft_wrap=True).print
     with closing(store_of(settings)) if marks else nullcontext() as store:
-        run_evaluation(settings, console, what or [], labels=labels, html=html, rules=rules or [], store=store)
+        run_evaluation(
+            settings, console, what or [], labels=labels, html=html, rules=rules or [], store=store, tell=tell
+        )
 
 
 @bench_app.command("live")
@@ -66,7 +70,7 @@ def bench_live(
     import asyncio
 
     from assist.bench.live import measure_live
-    from assist.live.runs import DEMO_SOUND
+    from assist.sound import DEMO_SOUND
     from audio.recording import open_recording
 
     settings = load_settings(None, data=data, recogniser=recogniser, model=model)

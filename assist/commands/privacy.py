@@ -100,6 +100,8 @@ def privacy_hold(
     from assist.privacy.retention import check_known
     from assist.store.rows import Hold, stamp
 
+    if not why.strip():
+        fail("--why is empty: say why, such as a case number", "hold-why")
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:
         check_known(store, [call])

@@ -104,7 +104,7 @@ def records_export(
     if out is None:
         if form == "html" and len(records) != 1:
             fail("a page holds one record: name one call, or a folder with --out", "export-format")
-        typer.echo(text_of(records, form or "json"), nl=False)
+        typer.echo(text_of(records, form or "json").encode(), nl=False)  # UTF-8, as the files, whatever the terminal
         return
     files = export(records, out, form)
     console.print(f"written: {out}" + (f" ({files} files)" if files != 1 else ""))

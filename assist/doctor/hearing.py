@@ -77,8 +77,7 @@ def _listen(choice: Choice) -> list[str]:
 
 
 def _sample() -> Pcm:
-    from assist.live.runs import DEMO_SOUND
-    from assist.sound import whole
+    from assist.sound import DEMO_SOUND, whole
 
     begin, end = (ms * SAMPLE_RATE // 1000 for ms in SAMPLE_MS)
     return whole(DEMO_SOUND)[Speaker.AGENT][begin:end]

@@ -17,6 +17,7 @@ from assist.errors import AssistError
 from assist.evaluation.cases import LabelledCall, read_clips
 from assist.evaluation.figures import Evaluation, iter_notes
 from assist.evaluation.marks import marked_calls
+from assist.evaluation.progress import HowFar
 from assist.evaluation.report import page, tables
 from assist.evaluation.scoring import evaluate_clips, evaluate_file, evaluate_marks
 from assist.events import CallStarted
@@ -39,10 +40,12 @@ def run_evaluation(
     html: Path | None,
     rules: Sequence[Path],
     store: Store | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Measure, print the tables, and write the page where one is wanted.
 
-    `store`: also what people have marked in its calls. The page quotes them, so that it is an export of each.
+    `tell` is given a line now and then of how far it is, where that takes long. `store`: also what people have marked
+    in its calls. The page quotes them, so that it is an export of each.
 
     Raises:
         AssistError: codes eval-input, naming file, line and what was expected; detector-off; export-failed.
@@ -60,7 +63,7 @@ def run_evaluation(
     calls: list[LabelledCall] = []
     for path in what:
         if labels is None:
-            done.append(evaluate_file(path, lambda: build(rulebook, heard), begin))
+            done.append(evaluate_file(path, lambda: build(rulebook, heard), begin, HowFar(tell, path.name)))
             continue
         from assist.evaluation.tone import USED, evaluate_tone
 
@@ -78,16 +81,16 @@ def run_evaluation(
                 f"{len(unknown)} clips are no part of the voice's figures: {names}", style="dim", markup=False
             )
         if voices:
-            for each in evaluate_tone(voices):
+            for each in evaluate_tone(voices, HowFar(tell, f"{path.name}, voices")):
                 console.print(each)
         if any(clip.signals is not None for clip in clips):
-            done.append(
-                evaluate_clips(clips, lambda: build(rulebook, heard), _transcriber(settings, console), path.name)
-            )
+            transcribe = _transcriber(settings, console)
+            far = HowFar(tell, f"{path.name}, words")
+            done.append(evaluate_clips(clips, lambda: build(rulebook, heard), transcribe, path.name, far))
     if store is not None:
         calls, without = marked_calls(store)
         note = f"{without} marks have no words behind them and are not counted." if without else ""
-        marked = evaluate_marks(calls, begin, "marks in the store")
+        marked = evaluate_marks(calls, begin, "marks in the store", HowFar(tell, "marked calls"))
         done.append(replace(marked, notes=(note,) if note else ()))
     for evaluation in done:
         for note in iter_notes(evaluation):

@@ -38,6 +38,7 @@ from assist.evaluation.figures import (
     wilson,
 )
 from assist.evaluation.levels import level_figures
+from assist.evaluation.progress import Progress, silent
 from assist.events import Event, SignalRaised, SignalWithdrawn
 from assist.live.session import TICK_MS
 from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, Word
@@ -148,7 +149,9 @@ class _Tallies:
         return tuple(rows)
 
 
-def evaluate_cases(cases: Sequence[Case], build: Callable[[], Sequence[Detector]], source: str) -> Evaluation:
+def evaluate_cases(
+    cases: Sequence[Case], build: Callable[[], Sequence[Detector]], source: str, progress: Progress = silent
+) -> Evaluation:
     """Judge single utterances, each with fresh detectors and nothing before it.
 
     Raises:
@@ -156,7 +159,8 @@ def evaluate_cases(cases: Sequence[Case], build: Callable[[], Sequence[Detector]
     """
     tallies = _Tallies()
     usual = _looked_for(cases)
-    for case in cases:
+    for done, case in enumerate(cases):
+        progress(done, len(cases))
         found = _found_in(_utterance("u0", case.who, case.text), build())
         asked = usual if case.judged is None else case.judged
         tallies.count(case, case.text, asked, found)
@@ -176,6 +180,7 @@ def evaluate_clips(
     build: Callable[[], Sequence[Detector]],
     transcribe: Callable[[Path], tuple[Sequence[Word], float]],
     source: str,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Judge the words of clips labelled for word signals, as a recogniser hears them; each is the customer's.
 
@@ -184,7 +189,8 @@ def evaluate_clips(
     tallies = _Tallies()
     items = [Case(text="-", labels=clip.signals) for clip in clips if clip.signals is not None]
     usual = _looked_for(items)
-    for clip in clips:
+    for done, clip in enumerate(clips):
+        progress(done, len(clips))
         if clip.signals is None:
             continue
         heard, seconds = transcribe(clip.path)
@@ -204,12 +210,15 @@ def evaluate_clips(
     )
 
 
-def evaluate_calls(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall], Judge], source: str) -> Evaluation:
+def evaluate_calls(
+    calls: Sequence[LabelledCall], begin: Callable[[LabelledCall], Judge], source: str, progress: Progress = silent
+) -> Evaluation:
     """Play whole calls, turn by turn in call time, to a fresh session each, and compare what came out."""
     tallies = _Tallies()
     courses: list[tuple[LabelledCall, list[Event]]] = []
     usual = _looked_for(turn for call in calls for turn in call.turns)
-    for call in calls:
+    for done, call in enumerate(calls):
+        progress(done, len(calls))
         events = play(call, begin(call))
         courses.append((call, events))
         _count_call(call, events, tallies, usual, begin)
@@ -226,13 +235,16 @@ def evaluate_calls(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall]
     )
 
 
-def evaluate_marks(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall], Judge], source: str) -> Evaluation:
+def evaluate_marks(
+    calls: Sequence[LabelledCall], begin: Callable[[LabelledCall], Judge], source: str, progress: Progress = silent
+) -> Evaluation:
     """Play calls that people have marked, and judge what is marked: where it was said, after all that was said before.
 
     Marks give no rate of false alarms: they say nothing of what nobody has marked.
     """
     tallies = _Tallies()
-    for call in calls:
+    for done, call in enumerate(calls):
+        progress(done, len(calls))
         _count_call(call, play(call, begin(call)), tallies, frozenset(), begin)
     marked = [turn for call in calls for turn in call.turns if turn.judged]
     rows = (replace(row, false_per_10k_words=None, false_per_hour=None) for row in tallies.figures())
@@ -249,7 +261,10 @@ def evaluate_marks(calls: Sequence[LabelledCall], begin: Callable[[LabelledCall]
 
 
 def evaluate_file(
-    path: Path, build: Callable[[], Sequence[Detector]], begin: Callable[[LabelledCall], Judge]
+    path: Path,
+    build: Callable[[], Sequence[Detector]],
+    begin: Callable[[LabelledCall], Judge],
+    progress: Progress = silent,
 ) -> Evaluation:
     """Whatever a file (or a folder of calls) holds: whole calls or single utterances.
 
@@ -257,8 +272,8 @@ def evaluate_file(
         AssistError: codes eval-input, naming file, line and what was expected; detector-off.
     """
     if is_calls(path):
-        return evaluate_calls(read_calls(path), begin, path.name)
-    return evaluate_cases(read_cases(path), build, path.name)
+        return evaluate_calls(read_calls(path), begin, path.name, progress)
+    return evaluate_cases(read_cases(path), build, path.name, progress)
 
 
 def play(call: LabelledCall, judge: Judge) -> list[Event]:

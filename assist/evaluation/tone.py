@@ -18,6 +18,7 @@ from rich.table import Table
 
 from assist.evaluation.cases import Clip
 from assist.evaluation.figures import percentile, rate
+from assist.evaluation.progress import Progress, silent
 from assist.evaluation.tone_course import MEASURE_S, Course, Voice, alarms_in, course
 from assist.evaluation.tone_lines import CONDITIONS, in_condition, measures, sound
 from audio.events import SAMPLE_RATE, Pcm, VoiceMeasure
@@ -50,16 +51,17 @@ class _Heard:
     measures: list[VoiceMeasure]
 
 
-def evaluate_tone(clips: Sequence[Clip]) -> list[Table]:
+def evaluate_tone(clips: Sequence[Clip], progress: Progress = silent) -> list[Table]:
     """The goal table, a column for every condition; and the AUC of each corpus (folder) by itself."""
     sounds = [(clip, clip.label.casefold(), sound(clip.path)) for clip in clips if clip.label.casefold() in USED]
     voices = _voices(sounds)
     heard: dict[str, list[_Heard]] = {}
     courses: dict[str, Course] = {}
     spent = seconds = 0.0
-    for condition in CONDITIONS:
+    for number, condition in enumerate(CONDITIONS):
         heard[condition] = []
-        for clip, label, pcm in sounds:
+        for done, (clip, label, pcm) in enumerate(sounds, number * len(sounds)):
+            progress(done, len(CONDITIONS) * len(sounds))
             if label not in RAISED | CALM:
                 continue
             line = in_condition([pcm], condition, clip.speaker)

@@ -84,6 +84,7 @@ class LiveCall:
     def act(self, action: Action) -> None:
         """A person did something; ignored once the call has ended."""
         if not self._ended:
+            self._begin()
             self._say(self.session.act(action))
             if action.what == "hang-up":
                 self.hang_up()
@@ -91,6 +92,7 @@ class LiveCall:
     def trouble(self, trouble: Trouble) -> None:
         """Something outside the sound went wrong (the store, a page)."""
         if not self._ended:
+            self._begin()
             self._say([trouble])
 
     def gap(self, gap: Gap) -> None:
@@ -100,6 +102,7 @@ class LiveCall:
     def moved(self, make: Callable[[int], AlertMoved]) -> None:
         """An alert of this call went on; `make` is given the call time."""
         if not self._ended:
+            self._begin()
             self._say([make(self.session.now_ms)])
 
     def owe(self, owed: Owed) -> None:
@@ -117,8 +120,7 @@ class LiveCall:
     async def run(self, source: AsyncIterable[Chunk | Gap | Trouble], ears: Ears) -> None:
         """Listen until the sound ends or somebody hangs up. The call is ended properly even when this is cancelled."""
         reason = "failed"
-        if self.number == 0:
-            self._say(self.session.begin())
+        self._begin()
         sound = aiter(source)
         try:
             reason = await self._listen(sound, ears)
@@ -135,6 +137,11 @@ class LiveCall:
                 self._say(await self.tape.finish())
             self._say(self.session.end(self.session.now_ms, reason, self.ledger.sums(self._end_ms)))
             self._ended = True
+
+    def _begin(self) -> None:
+        """The first events of the call stand before all others, also where something happens before it is run."""
+        if self.number == 0:
+            self._say(self.session.begin())
 
     async def _listen(self, sound: object, ears: Ears) -> str:
         clock = asyncio.get_running_loop().time

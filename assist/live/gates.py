@@ -20,20 +20,25 @@ class Gates:
         self._service = service
 
     async def do(self, ask: GateAsk) -> GateState:
-        """Carry it out; returns when it is on disk.
+        """Carry it out; returns when it is on disk, with how the newest call meant stands.
+
+        An agent's pause holds for every live call of theirs: in which one the card number is about to be said, nobody
+        knows here.
 
         Raises:
-            OverlayError: code call-unknown.
+            OverlayError: code call-unknown, also for consent of an agent with several calls.
         """
-        call = ask.call or next(
-            (name for name, live in self._service.calls.items() if live.session.started.agent == ask.agent), None
-        )
-        live = self._service.calls.get(call or "")
-        if call is None or live is None:
+        live = self._service.calls
+        meant = [name for name, each in live.items() if ask.agent == each.session.started.agent or name == ask.call]
+        if not meant:
             raise OverlayError("call-unknown", "There is no such live call; name a live call's id, or its agent.")
-        live.act(Action(live.session.now_ms, API, "system-api", ask.do, detail=ask.consent or ""))
-        receipt = self._service.keepers[call].latched
-        if receipt is not None:
-            await asyncio.wrap_future(receipt)
-        gate = live.session.gate
-        return GateState(call=call, paused=live.session.paused_since is not None, consent=gate.consent.value)
+        if ask.do == "consent" and len(meant) > 1:
+            raise OverlayError("call-unknown", f"{ask.agent} is on {len(meant)} calls: name the one meant by its id.")
+        calls = [live[name] for name in meant]
+        for call in calls:
+            call.act(Action(call.session.now_ms, API, "system-api", ask.do, detail=ask.consent or ""))
+        receipts = [self._service.keepers[name].latched for name in meant]
+        await asyncio.gather(*(asyncio.wrap_future(each) for each in receipts if each is not None))
+        newest = calls[-1].session
+        paused, consent = newest.paused_since is not None, newest.gate.consent.value
+        return GateState(call=meant[-1], paused=paused, consent=consent)

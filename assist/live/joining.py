@@ -31,6 +31,7 @@ ALONE = (
     "another assist program hears one call by itself on this data folder and takes no others: wait until it ends, or "
     "run `assist serve`, which takes many"
 )
+LOST = "the running server went away in mid-call; what was heard is in its store"
 
 
 class Joining(BaseModel):
@@ -123,10 +124,12 @@ async def open_to_calls(service: Service, *, joins: bool = True) -> AsyncIterato
         path.unlink(missing_ok=True)
 
 
-async def join(data: Path, asked: Joining, show: Callable[[Event], None]) -> str | None:
+async def join(
+    data: Path, asked: Joining, show: Callable[[Event], None], hang_up: asyncio.Event | None = None
+) -> str | None:
     """Hand a call to the server that runs on this data folder; its record's id, or None where no server runs.
 
-    The id is empty where nothing was kept.
+    The id is empty where nothing was kept. `hang_up`, once set, ends the call; what is still said of it is shown.
 
     Raises:
         AssistError: code join-refused with the server's own line, or join-lost when it went away in mid-call.
@@ -138,6 +141,7 @@ async def join(data: Path, asked: Joining, show: Callable[[Event], None]) -> str
         reader, writer = await asyncio.open_unix_connection(str(path), limit=LINE_BYTES)
     except OSError:
         return None
+    hanging_up = asyncio.create_task(_hang_up(writer, hang_up)) if hang_up is not None else None
     try:
         writer.write(asked.model_dump_json().encode() + b"\n")
         await writer.drain()
@@ -148,22 +152,39 @@ async def join(data: Path, asked: Joining, show: Callable[[Event], None]) -> str
             if "ended" in answer:
                 return str(answer["ended"])
             show(decode(answer["type"], answer["body"]))
-        raise AssistError("join-lost", "the running server went away in mid-call; what was heard is in its store")
+        raise AssistError("join-lost", LOST)
+    except ConnectionError:
+        raise AssistError("join-lost", LOST) from None
     finally:
+        if hanging_up is not None:
+            hanging_up.cancel()
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
 
-async def join_and_stay(data: Path, asked: Joining, show: Callable[[Event], None]) -> str | None:
+async def _hang_up(writer: asyncio.StreamWriter, asked: asyncio.Event) -> None:
+    await asked.wait()
+    with contextlib.suppress(OSError):
+        writer.write_eof()
+
+
+async def join_and_stay(
+    data: Path,
+    asked: Joining,
+    show: Callable[[Event], None],
+    hang_up: asyncio.Event | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> str | None:
     """The same, and where the server goes away in mid-call and comes back in time, go on with the call there.
 
-    A recording does not go on: nobody can say how much of it was heard.
+    A recording does not go on: nobody can say how much of it was heard. `tell` is given a line when the wait begins.
 
     Raises:
         AssistError: codes join-refused, join-lost.
     """
     call = ""
+    hang_up = hang_up or asyncio.Event()
 
     def watch(event: Event) -> None:
         nonlocal call
@@ -172,15 +193,21 @@ async def join_and_stay(data: Path, asked: Joining, show: Callable[[Event], None
         show(event)
 
     try:
-        return await join(data, asked, watch)
+        return await join(data, asked, watch, hang_up)
     except AssistError as error:
         if error.code != "join-lost" or not call or asked.recording is not None:
             raise
         lost = error
+    tell(
+        f"The running server went away: nothing is heard now. The call goes on when it is back within {RESUME_S} s "
+        "(assist serve); Ctrl-C ends it."
+    )
     for _ in range(RESUME_S):
-        await asyncio.sleep(1.0)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(hang_up.wait(), 1.0)
+            break
         try:
-            ended = await join(data, asked.model_copy(update={"resume": call}), watch)
+            ended = await join(data, asked.model_copy(update={"resume": call}), watch, hang_up)
         except AssistError as error:
             if error.code != "join-lost":
                 raise

@@ -11,22 +11,23 @@ import os
 import signal
 import sys
 import webbrowser
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from rich.console import Console
 
 from assist.access.door import open_door
 from assist.coach.shelf import Shelf
+from assist.events import CallStarted, Event
 from assist.live.desk import Desk
 from assist.live.gates import Gates
 from assist.live.joining import Joining, begin, join_and_stay, open_to_calls
 from assist.live.loading import load_hearing
 from assist.live.service import Service
 from assist.live.terminal import Terminal
+from assist.live.writing import socket_of
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
 from assist.privacy.retention import purge
@@ -40,6 +41,7 @@ from detectors.rulebook import load_rules
 from overlay.errors import OverlayError
 from overlay.gate import Gateway
 from overlay.hub import Hub
+from overlay.identity import outsiders
 from overlay.listening import serving
 from overlay.server import create_app
 
@@ -49,7 +51,6 @@ DAY_S = 86_400
 NOT_KEPT = (
     "Nothing of this call was kept: consent to it was not given (--consent granted, or key C on the agent's page)."
 )
-DEMO_SOUND = Path(__file__).parent.parent / "demo" / "call.ogg"
 
 
 @contextlib.asynccontextmanager
@@ -89,16 +90,32 @@ async def program(
             await stack.enter_async_context(open_to_calls(service, joins=joins))
             service.address = base
             service.screens.waiting(settings.agent)
-            agent = quote(settings.agent)
-            console.print(f"Agent:  {base}/agent/{agent}\nBoard:  {base}/board\nReview: {base}/review", markup=False)
+            agent, named = quote(settings.agent), _named(base, settings)
+            console.print(f"Agent:  {named}/agent/{agent}\nBoard:  {named}/board\nReview: {named}/review", markup=False)
+            if not settings.hosts and outsiders(settings.host, (), settings.proxies):
+                console.print(
+                    "Browsers elsewhere are refused until hosts in the settings says what they call this server, such "
+                    f"as assist.example:{urlsplit(base).port}; behind a proxy, as it passes the name on.",
+                    soft_wrap=True,
+                )
             yield service
             await service.hang_up()
     finally:
         await service.close()
 
 
+def _named(base: str, settings: Settings) -> str:
+    """The address that people are told: of what is served on, one that answers to it and that browsers may use."""
+    at = urlsplit(base)
+    if settings.hosts and at.port == settings.port:  # else what the names lead to is another program
+        return f"{'https' if settings.certificate or settings.proxies else 'http'}://{settings.hosts[0]}"
+    this_machine = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(at.hostname or "")
+    return f"{at.scheme}://{this_machine}:{at.port}" if this_machine else base
+
+
 def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bool, browser: bool | None) -> None:
     """The bundled sample call, from its real sound."""
+    from assist.sound import DEMO_SOUND
     from audio.recording import open_recording
 
     async def run() -> None:
@@ -123,17 +140,29 @@ def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bo
     _run(run)
 
 
-def run_call(settings: Settings, console: Console, asked: Joining) -> None:
-    """A recorded call, or a live one on two devices; in the server that runs on this data folder, or by itself."""
+def run_call(settings: Settings, console: Console, asked: Joining, own: Sequence[str] = ()) -> None:
+    """A recorded call, or a live one on two devices; in the server that runs on this data folder, or by itself.
+
+    `own`: options that were given and count only in a program of its own; in the server they are said to do nothing.
+    """
 
     async def run() -> None:
-        terminal = Terminal(console)
-        joining = asyncio.ensure_future(join_and_stay(settings.data, asked, terminal.show))
-        with _on_stop(joining.cancel):
-            call = await joining
+        terminal, hang_up = Terminal(console), asyncio.Event()
+
+        def say(line: str) -> None:
+            console.print(line, markup=False, soft_wrap=True)
+
+        def show(event: Event) -> None:
+            nonlocal own
+            if isinstance(event, CallStarted) and own:
+                say(f"The running server hears this call with its own settings: {', '.join(own)} does nothing here.")
+                own = ()
+            terminal.show(event)
+
+        with _on_stop(hang_up.set):
+            call = await join_and_stay(settings.data, asked, show, hang_up, say)
         if call is not None:
-            kept = f"The running server has the record: assist records show {call}"
-            console.print(kept if call else NOT_KEPT, markup=False)
+            say(f"The running server has the record: assist records show {call}" if call else NOT_KEPT)
             return
         source = asked.source()
         async with program(settings, console, any_port=True) as service:
@@ -149,6 +178,13 @@ def run_server(settings: Settings, console: Console) -> None:
 
     async def run() -> None:
         async with program(settings, console, patient=True, joins=True) as service, purging(service):
+            if socket_of(settings.data) is None:
+                console.print(
+                    "No call can join, and no other command write, while this runs: the path of the data folder is too "
+                    f"long for a socket in it. Choose a shorter one than {settings.data} (--data).",
+                    markup=False,
+                    soft_wrap=True,
+                )
             console.print("Ready. Ctrl-C stops it.")
             await _until_stopped()
 
@@ -209,14 +245,17 @@ def _on_a_terminal() -> bool:
 
 @contextlib.contextmanager
 def _on_stop(stop: Callable[[], object]) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    loop, numbers = asyncio.get_running_loop(), [signal.SIGINT, signal.SIGTERM]
+    # A terminal that is closed ends what runs in it as Ctrl-C does, but where it was started to outlive it (nohup).
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
             loop.add_signal_handler(number, stop)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             with contextlib.suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
 

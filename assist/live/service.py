@@ -62,6 +62,8 @@ class Service:
     """What Plan B came to in the finished calls."""
     calls: dict[str, LiveCall] = field(default_factory=dict)
     keepers: dict[str, Keeper] = field(default_factory=dict)
+    ending: bool = False
+    """The program stops: no call begins or goes on any more."""
     begun: Callable[[str], None] = lambda call: None
     """Told when a call has begun, or goes on, and its pages show it."""
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -108,8 +110,9 @@ class Service:
         and must be quick.
 
         Raises:
-            AssistError: code store-behind.
+            AssistError: codes store-behind, ending.
         """
+        self._refuse_at_the_end()
         if self.store.behind:
             raise AssistError("store-behind", "nothing can be written to disk now: no new call begins until it can")
         playbook, problem = self.playbooks.take()
@@ -143,8 +146,9 @@ class Service:
         is must be said (`agent`).
 
         Raises:
-            AssistError: codes resume-unknown, resume-not-cut-short, resume-late.
+            AssistError: codes resume-unknown, resume-not-cut-short, resume-late, ending.
         """
+        self._refuse_at_the_end()
         logged = self.store.events(call)
         events = [event for _, event in logged]
         latched = self.store.gate(call) if not events and call not in self.calls else None
@@ -181,6 +185,10 @@ class Service:
         live.trouble(Trouble(offset_ms, "call-resumed", f"Listening again; the {lost_s} s before were not heard."))
         self._still_paused(live)
         return call, task
+
+    def _refuse_at_the_end(self) -> None:
+        if self.ending:
+            raise AssistError("ending", "the program stops: begin the call when it runs again")
 
     def _resume_unkept(
         self,
@@ -247,7 +255,8 @@ class Service:
         return tuple(self.calls)
 
     async def hang_up(self) -> None:
-        """End every call and wait for the records."""
+        """End every call and wait for the records; no other begins."""
+        self.ending = True
         for live in list(self.calls.values()):
             live.hang_up()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -41,7 +41,17 @@ class Terminal:
         self.console = console
 
     def show(self, event: Event) -> None:
-        """Print one event, or nothing where it says nothing to a reader."""
+        """Print one event, or nothing where it says nothing to a reader.
+
+        Where nothing can be printed any more (the terminal or the pipe is closed, the disk full) it falls silent: the
+        call goes on.
+        """
+        try:
+            self._show(event)
+        except (OSError, SystemExit):  # a closed pipe would end the program
+            self.console.quiet = True
+
+    def _show(self, event: Event) -> None:
         match event:
             case CallStarted():
                 hearing = event.versions.get("recogniser", "")
@@ -64,7 +74,7 @@ class Terminal:
                 self._line(
                     signal.at_ms,
                     "  heard",
-                    f"[{dim}]{label(signal.id)}[/]: {escape(signal.evidence.in_words)} [dim]({signal.rule})[/]",
+                    f"[{dim}]{label(signal.id)}[/]: {escape(signal.evidence.in_words)} [dim]({escape(signal.rule)})[/]",
                 )
             case SignalWithdrawn():
                 self._line(event.at_ms, "  heard", f"[dim]withdrawn: {escape(event.key)}[/]")

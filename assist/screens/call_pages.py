@@ -141,6 +141,12 @@ class CallPages:
         self._show_trouble()
         return [alert for alert in self.cards.open.values() if alert.state != "resolved"]
 
+    def come_back(self) -> None:
+        """A later call of the same agent is over: the agent's page shows this one again."""
+        self.rooms.come_back()
+        self.rooms.tell("call", self._call("live"))
+        self._show_health()
+
     def pulse(self, now_ms: int, score: float) -> None:
         """Once a second of call time: course, row and health go on even when nothing happens."""
         self.now_ms, self._score = now_ms, score

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
@@ -17,17 +17,28 @@ def room_of(agent: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """Where one call is shown; the board is another matter. The agent's page shows it until the agent's next call."""
+    """Where one call is shown; the board is another matter. The agent's page shows the agent's newest live call."""
 
     hub: Hub
     agent: str
     call: str
+    _told: dict[str, BaseModel] = field(default_factory=dict)
+    """What is for the agent alone, by key, also while the page shows another call."""
 
     def begin(self, call: Call) -> None:
         """The call is the agent's now: nothing of the one before stays on the page."""
+        self._told["call"] = call
         self.hub.clear(self.agent)
         self.hub.show(self.agent, "call", call)
         self.hub.show(self.call, "call", call)
+
+    def come_back(self) -> None:
+        """The agent's page shows this call again, as it stands."""
+        self.hub.clear(self.agent)
+        shown = {key: self.hub.latest(self.call, key) for key in self.hub.snapshot(self.call)}
+        for key, message in {**shown, **self._told}.items():
+            if message is not None:
+                self.hub.show(self.agent, key, message)
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -48,11 +59,14 @@ class Rooms:
 
     def tell(self, key: str, message: BaseModel) -> None:
         """To the agent alone."""
+        self._told[key] = message
         if self.agent in self.all:
             self.hub.show(self.agent, key, message)
 
     def untell(self, *keys: str) -> None:
         """From the agent's page alone."""
-        if self.agent in self.all:
-            for key in keys:
+        is_on = self.agent in self.all
+        for key in keys:
+            self._told.pop(key, None)
+            if is_on:
                 self.hub.drop(self.agent, key)
