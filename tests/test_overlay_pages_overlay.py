@@ -495,17 +495,39 @@ def test_consent_is_asked_for_kept_and_taken_back_by_key() -> None:
     async def scene() -> None:
         async with stage() as here:
             scenes.consent(here.hub)
-            page = await here.page("/agent/dana")
+            page = await here.page("/agent/dana", script=LATER)
             await expect(page.locator("#agreed")).to_have_text("Not kept: consent not known")
             await page.keyboard.press("c")
             await here.doing(do="consent", consent="granted")
             scenes.consent(here.hub, "granted")
             await expect(page.locator("#agreed")).to_have_text("Kept: consent given")
             await page.keyboard.press("n")
-            await expect(page.locator("#strip")).to_have_text("N again erases this call and stops listening.")
+            await expect(page.locator("#agreed")).to_have_text("Once more erases this call")
+            await page.keyboard.press("n")  # a bounce
+            await page.evaluate("window.later += 700")
             await page.keyboard.press("n")
             await here.doing(do="consent", consent="refused")
             assert [do.consent for _, do in here.done if do.do == "consent"] == ["granted", "refused"]
+
+    play(scene)
+
+
+def test_a_consent_that_was_given_is_taken_back_by_mouse_and_not_by_a_double_click_or_in_the_next_call() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.consent(here.hub, "granted")
+            page = await here.page("/agent/dana", script=LATER)
+            await page.locator("#refuse").dblclick()
+            await expect(page.locator("#agreed")).to_have_text("Once more erases this call")
+            other = scenes.call(call="c2", at_ms=1_000)
+            here.hub.show(ROOM, "call", other)
+            await page.evaluate("window.later += 700")
+            await expect(page.locator("#agreed")).to_have_text("Kept: consent given")
+            await page.locator("#refuse").click()
+            await page.evaluate("window.later += 700")
+            await page.locator("#refuse").click()
+            await here.doing(do="consent", consent="refused")
+            assert [do.call for _, do in here.done if do.do == "consent"] == ["c2"]
 
     play(scene)
 

@@ -7,6 +7,7 @@ import { chip, clock, h, keys, put, redraw, refill, report, s, span, spark, tran
 import { drawPractice } from "./practice.js";
 import { inItsOwnWindow, popOut } from "./popout.js";
 
+const SURE_MS = 4000; // so long the second "refused" is waited for
 const who = decodeURIComponent(location.pathname.split("/")[2] ?? "") || new URLSearchParams(location.search).get("agent") || "";
 const overlay = document.getElementById("overlay");
 const away = document.getElementById("away");
@@ -15,6 +16,7 @@ let told = ""; // a line of the page's own, such as "that was not sent"
 let toldUntil = 0;
 let callShown = "";
 let levelSaid = "";
+let refusing = -Infinity; // when it was asked whether a consent that was given is really taken back
 let readNotices = new Set();
 
 const link = connect("agent", who, draw);
@@ -62,6 +64,7 @@ function draw() {
     callShown = current;
     card.forget();
     readNotices = new Set();
+    refusing = -Infinity;
   }
   drawHealth();
   drawLevel();
@@ -103,7 +106,7 @@ function drawHealth() {
   const own = performance.now() < toldUntil ? told : link.refusal;
   const advice = call?.embedded ? call.advice || "The built-in recogniser is listening: it hears less well." : "";
   const consent = call?.state === "live" ? now("consent") : null;
-  drawStrip(own || (state === "off" ? text : ""), own ? "behind" : state, own ? "" : figure) || consent && consent.consent !== "granted" && drawConsent(consent)
+  consent && refused() < SURE_MS && drawConsent(consent) || drawStrip(own || (state === "off" ? text : ""), own ? "behind" : state, own ? "" : figure) || consent && consent.consent !== "granted" && drawConsent(consent)
     || drawStrip(text, state) || drawStrip(advice, "") || consent && drawConsent(consent) || drawStrip(" ", "");
   write(find("caller"), call && call.state !== "waiting" ? [call.queue || call.team, call.caller].filter(Boolean).map((part) => ` · ${part}`).join("") : "");
   for (const id of ["help", "pause"]) if (find(id).disabled !== (call?.state !== "live")) find(id).disabled = call?.state !== "live";
@@ -129,12 +132,13 @@ function drawConsent(value) {
   find("strip").hidden = true;
   const place = find("consent");
   place.hidden = false;
-  put(place, "class", `consent ${value.consent}`);
+  const sure = refused() < SURE_MS;
+  put(place, "class", `consent ${sure ? "refused" : value.consent}`);
   find("grant").hidden = value.consent === "granted";
   find("refuse").hidden = value.consent === "refused";
   // What follows from it stands first: that must be read in a narrow window.
   const what = value.heard ? value.kept ? "Kept" : "Not kept" : "Not heard";
-  write(find("agreed"), `${what}: consent ${{ unknown: "not known", granted: "given", refused: "refused" }[value.consent]}`);
+  write(find("agreed"), sure ? "Once more erases this call" : `${what}: consent ${{ unknown: "not known", granted: "given", refused: "refused" }[value.consent]}`);
   return true;
 }
 
@@ -226,12 +230,12 @@ function read(name = newest()) {
 // ---- doing ----
 
 const help = () => act({ do: "help" });
-// Refusing erases what was kept: after consent was given, it takes the key twice.
-let refusing = -Infinity;
+// Refusing erases what was kept: after consent was given, it takes the key or the button twice, and no bounce of either.
+const refused = () => performance.now() - refusing;
 function refuse() {
-  if (now("consent")?.consent === "granted" && performance.now() - refusing > 4000) {
+  if (now("consent")?.consent === "granted" && (refused() < FRESH_MS || refused() > SURE_MS)) {
     refusing = performance.now();
-    return say("N again erases this call and stops listening.");
+    return drawHealth();
   }
   refusing = -Infinity;
   act({ do: "consent", consent: "refused" });
