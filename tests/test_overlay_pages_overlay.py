@@ -491,6 +491,23 @@ def test_whether_a_call_is_kept_and_who_comes_to_help_is_read_whole_in_a_narrow_
     play(scene)
 
 
+def test_how_well_it_is_heard_is_read_whole_beside_a_long_queue_and_a_long_name_makes_nothing_wider() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.lost(here.hub)
+            here.hub.show(ROOM, "call", scenes.call(queue="International Billing and Chargebacks"))
+            name = "Asking Maximiliane Freifrau von und zu Hohenfels-Sonnenberg"
+            here.hub.show(ROOM, "notice/help", Notice(kind="help", text=name))
+            for width in (380, 320, 200):
+                page = await here.page("/agent/dana", width=width)
+                await expect(page.locator("#hearing")).to_have_text("Sound lost")
+                await expect(page.locator("#help")).to_have_text(f"H {name}")
+                assert not await page.locator("#hearing").evaluate("(node) => node.scrollWidth > node.clientWidth"), width
+                assert await page.evaluate("document.documentElement.scrollWidth") == width
+
+    play(scene)
+
+
 def test_consent_is_asked_for_kept_and_taken_back_by_key() -> None:
     async def scene() -> None:
         async with stage() as here:
