@@ -502,7 +502,9 @@ def test_how_well_it_is_heard_is_read_whole_beside_a_long_queue_and_a_long_name_
                 page = await here.page("/agent/dana", width=width)
                 await expect(page.locator("#hearing")).to_have_text("Sound lost")
                 await expect(page.locator("#help")).to_have_text(f"H {name}")
-                assert not await page.locator("#hearing").evaluate("(node) => node.scrollWidth > node.clientWidth"), width
+                assert not await page.locator("#hearing").evaluate("(node) => node.scrollWidth > node.clientWidth"), (
+                    width
+                )
                 assert await page.evaluate("document.documentElement.scrollWidth") == width
 
     play(scene)

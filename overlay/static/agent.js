@@ -30,12 +30,13 @@ const stale = () => link.state !== "live";
 const card = cardSlot({ find, overlay, now, room, stale, act, announce, say, send: link.send });
 const plan = planAndSteps({ find, now, act, say });
 
-// Call time now: runs on from the newest message that carried it; stands still where nothing vouches for it.
+// Call time now: runs on from the newest message that carried it; stands still where nothing vouches for it, and in practice
+// while an answer is typed.
 function callTime() {
   const stamps = ["call", "health", "clock"].map((key) => room().get(key)).filter((value) => value?.body.at_ms);
   if (!stamps.length) return 0;
   const newest = stamps.reduce((a, b) => (b.at > a.at ? b : a));
-  if (now("call")?.state !== "live" || stale()) return Math.max(...stamps.map((value) => value.body.at_ms));
+  if (now("call")?.state !== "live" || stale() || now("practice")?.aloud === false) return Math.max(...stamps.map((value) => value.body.at_ms));
   return newest.body.at_ms + (performance.now() - newest.at);
 }
 
@@ -72,7 +73,7 @@ function draw() {
   drawNext();
   plan.draw();
   lines(room());
-  drawPractice(find("practice"), now("practice"), (what) => link.send(what) || (say("Not connected: that was not sent."), false));
+  drawPractice(find("practice"), now("practice"), (what, then) => link.send(what, then) || (say("Not connected: that was not sent."), false));
   drawNotices();
 }
 
