@@ -165,18 +165,26 @@ export function record({ tell, marked, mayMark }) {
   }
 
   async function mark(word) {
-    const place = places[at];
+    const [view, place] = [open, places[at]];
     if (!place || !mayMark()) return;
     const said = verdict(place.kind, place.target) === word ? "clear" : word;
     try {
-      await ask(path(open.id, "/marks"), { kind: place.kind, target: place.target, verdict: said });
+      await ask(path(view.id, "/marks"), { kind: place.kind, target: place.target, verdict: said });
     } catch (error) {
       return tell(error);
     }
-    open.marks = open.marks.filter((each) => each.kind !== place.kind || each.target !== place.target);
-    if (said !== "clear") open.marks.push({ kind: place.kind, target: place.target, verdict: said });
+    view.marks = view.marks.filter((each) => each.kind !== place.kind || each.target !== place.target);
+    if (said !== "clear") view.marks.push({ kind: place.kind, target: place.target, verdict: said });
     for (const button of place.node.querySelectorAll(".verdict")) put(button, "aria-pressed", String(button.classList.contains(said)));
-    marked();
+    marked(view);
+  }
+
+  /** No record is on screen: no key reaches the one before. */
+  function leave() {
+    sound?.stop();
+    open = axis = sound = null;
+    places = [];
+    at = -1;
   }
 
   /** Start of the line that is marked now, in ms; null where none is. */
@@ -185,5 +193,5 @@ export function record({ tell, marked, mayMark }) {
     return row ? Number(row.dataset.ms) : null;
   }
 
-  return { draw, mark, line, go: (step) => showMark(at + step), play: () => Boolean(sound) && (sound.toggle(), true) };
+  return { draw, leave, mark, line, go: (step) => showMark(at + step), play: () => Boolean(sound) && (sound.toggle(), true) };
 }

@@ -165,7 +165,7 @@ export function transcript(list, box, names) {
 export function keys(target, actions, on = () => true) {
   target.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !on() && event.key !== "Escape") return;
-    const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+    const typing = event.target.closest?.("input:not([type=radio], [type=checkbox], [type=range]), textarea, select, [contenteditable]");
     if (typing) {
       if (event.key === "Escape") event.target.blur();
       return;
