@@ -30,7 +30,7 @@ from detectors.roster import ModelError
 from overlay.doing import DoHelp, DoSay, DoStep
 from overlay.errors import OverlayError
 from overlay.identity import Identity
-from tests.overlay_stage import ARGS, CHROMIUM
+from tests.overlay_stage import ARGS, CHROMIUM, LATER
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "tests" / "models" / "test-recogniser"
@@ -277,9 +277,6 @@ def test_the_trainee_can_answer_on_the_agents_page(tmp_path):
 def test_the_page_has_room_for_an_answer_keeps_the_feedback_and_takes_the_next_practice(tmp_path):
     from playwright.async_api import async_playwright, expect
 
-    later = (
-        "window.later = 0; const now = performance.now.bind(performance); performance.now = () => now() + window.later;"
-    )
     covered = """(node) => [...node.querySelectorAll("input, button, li")].filter((each) => {
         each.scrollIntoView({block: "nearest"});
         const box = each.getBoundingClientRect();
@@ -292,7 +289,7 @@ def test_the_page_has_room_for_an_answer_keeps_the_feedback_and_takes_the_next_p
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
             page = await browser.new_page(viewport={"width": 380, "height": 560})
-            await page.add_init_script(later)
+            await page.add_init_script(LATER)
             async with page_of(room, chosen) as address:
                 await page.goto(address)
                 playing = asyncio.create_task(room.in_text(room.replies.get))

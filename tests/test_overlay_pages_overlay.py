@@ -11,17 +11,11 @@ from playwright.async_api import expect
 from overlay.hub import Hub
 from overlay.messages import ConsentNow, Health, LevelNow, Line, Next, Notice, Plan
 from tests import overlay_scenes as scenes
-from tests.overlay_stage import IN_A_BROWSER, place, play, stage
+from tests.overlay_stage import IN_A_BROWSER, LATER, place, play, stage
 
 pytestmark = IN_A_BROWSER
 
 ROOM = scenes.ROOM
-LATER = """
-    window.later = 0;
-    const now = performance.now.bind(performance);
-    performance.now = () => now() + window.later;
-"""
-"""The page's clock, put forward by `later` milliseconds."""
 READ_OUT = """
     window.readOut = [];
     const last = new Map();

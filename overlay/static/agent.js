@@ -2,8 +2,8 @@
 
 import { connect } from "./link.js";
 import { card as cardSlot } from "./card.js";
-import { FRESH_MS, planAndSteps } from "./plan.js";
-import { chip, clock, h, keys, put, redraw, refill, report, s, span, spark, transcript, write, lag as seconds } from "./shared.js";
+import { planAndSteps } from "./plan.js";
+import { FRESH_MS, chip, clock, h, keys, put, redraw, refill, report, s, span, spark, transcript, write, lag as seconds } from "./shared.js";
 import { drawPractice } from "./practice.js";
 import { inItsOwnWindow, popOut } from "./popout.js";
 

@@ -1,10 +1,9 @@
 // Plan B by its keys 1-3, and the method's steps. Rows keep their place; each key does what its row says.
 
-import { h, refill, write } from "./shared.js";
+import { FRESH_MS, h, refill, write } from "./shared.js";
 
-// A key pressed sooner after another option came to its row was meant for the one before; sooner after its option was
-// offered, the hand has bounced: nobody has answered yet, and an answer that is kept is not taken back.
-export const FRESH_MS = 700;
+// A key pressed while a row is fresh was meant for the option before; fresh after its option was offered, the hand has
+// bounced: nobody has answered yet, and an answer that is kept is not taken back.
 
 export function planAndSteps({ find, now, act, say }) {
   const rows = []; // options by key

@@ -1,5 +1,8 @@
 // What all screens draw with. Text only ever enters the page as text: there is no markup from strings here.
 
+// So long after something has changed under the finger a key or a click was meant for what was there before, or is a bounce.
+export const FRESH_MS = 700;
+
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(node, props, kids) {
