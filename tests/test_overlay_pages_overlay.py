@@ -219,6 +219,47 @@ def test_a_key_meant_for_what_stood_there_before_does_nothing() -> None:
     play(scene)
 
 
+def test_a_key_or_click_for_a_prompt_that_has_gone_answers_not_the_next_one() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            await page.locator(".say").wait_for()
+            here.hub.drop(ROOM, "prompt")
+            await expect(page.locator(".say")).to_have_count(0)
+            await page.evaluate("""() => {
+                window.pressed = new MutationObserver(() => {
+                    const used = document.querySelector('.acts button');
+                    if (!used) return;
+                    window.pressed.disconnect();
+                    document.dispatchEvent(new KeyboardEvent('keydown', {code: 'Escape', key: 'Escape'}));
+                    used.click();
+                });
+                window.pressed.observe(document.getElementById('card'), {childList: true});
+            }""")
+            here.hub.show(ROOM, "prompt", scenes.PROMPT.model_copy(update={"id": "p4", "title": "Warn once"}))
+            await expect(page.locator("#strip")).to_have_text("This prompt has just come: press again if you mean it.")
+            await here.doing(do="prompt", prompt="p4", what="seen")
+            assert {do.what for _, do in here.done if do.do == "prompt"} == {"seen"}
+
+    play(scene)
+
+
+def test_an_answer_that_was_not_sent_is_not_among_the_earlier_prompts_as_given() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            await page.locator(".say").wait_for()
+            await here.stop()
+            await page.keyboard.press("u")
+            await expect(page.locator("#strip")).to_have_text("Not connected: that was not sent.")
+            await page.keyboard.press("e")
+            await expect(page.locator("#drawer li p").first).to_have_text("04:09 · Influence claim")
+
+    play(scene)
+
+
 def test_a_key_that_bounces_offers_and_keeps_no_answer_of_the_customer() -> None:
     async def scene() -> None:
         async with stage() as here:
@@ -677,7 +718,7 @@ def test_the_focus_stays_where_it_was_when_what_it_was_on_goes() -> None:
     async def scene() -> None:
         async with stage() as here:
             scenes.notices(here.hub)
-            page = await here.page("/agent/dana")
+            page = await here.page("/agent/dana", script=LATER)
             card = page.locator("#card")
             await page.get_by_role("button", name="Read, take away").focus()
             await page.keyboard.press("Enter")
@@ -697,6 +738,7 @@ def test_the_focus_stays_where_it_was_when_what_it_was_on_goes() -> None:
             await expect(card).to_be_focused()
             here.hub.show(ROOM, "prompt", urgent.model_copy(update={"id": "p5"}))
             await card.get_by_role("button", name="Used").focus()
+            await page.evaluate("window.later += 500")
             await page.keyboard.press("Enter")
             await here.doing(do="prompt", prompt="p5", what="used")
             scenes.wrapping(here.hub)

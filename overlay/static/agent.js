@@ -43,7 +43,7 @@ function callTime() {
 function act(message) {
   const call = now("call")?.call;
   if (!call) return say("No call yet.");
-  if (!link.send({ ...message, call })) say("Not connected: that was not sent.");
+  return link.send({ ...message, call }) || say("Not connected: that was not sent.");
 }
 
 function say(text) {
