@@ -6,7 +6,7 @@ from playwright.async_api import expect
 
 from overlay.doing import DoWrapUp
 from tests import overlay_scenes as scenes
-from tests.overlay_stage import IN_A_BROWSER, play, stage
+from tests.overlay_stage import IN_A_BROWSER, place, play, stage
 
 pytestmark = IN_A_BROWSER
 
@@ -117,5 +117,11 @@ def test_everything_fits_the_small_overlay_and_can_be_scrolled_to() -> None:
             await keep.scroll_into_view_if_needed()
             await expect(keep).to_be_in_viewport()
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            narrow = await here.page("/agent/dana", width=190)
+            _, promised, _, tall = await place(narrow, ".wrap li label")
+            _, day, _, _ = await place(narrow, ".wrap li input[type=date]")
+            assert day >= promised + tall
+            counted = narrow.get_by_text("Nothing about this is counted.")
+            assert await counted.evaluate("(node) => node.scrollWidth <= node.clientWidth")
 
     play(scene)
