@@ -7,11 +7,12 @@ import re
 import pytest
 from playwright.async_api import Route, expect
 
+from assist.privacy.retention import stripped
 from detectors.signals import SIGNAL_IDS
 from overlay.identity import Identity, Role
 from overlay.records import Trends, TrendsAsked, Week
 from tests.overlay_records import Shelf, incident, recorded
-from tests.overlay_stage import IN_A_BROWSER, play, stage
+from tests.overlay_stage import IN_A_BROWSER, place, play, stage
 
 pytestmark = IN_A_BROWSER
 
@@ -300,6 +301,28 @@ def test_weeks_without_a_call_have_no_share_rather_than_none_that_turned() -> No
             of_hundred = page.get_by_role("region", name="Of 100 calls")
             await expect(of_hundred.locator("tbody tr").first.locator("td")).to_have_text([re.compile("Sep"), "–", "–"])
             assert here.complaints == []
+
+    play(scene)
+
+
+def test_without_words_each_signal_has_its_time_and_words_that_were_taken_out_are_not_called_unheard() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        name = "Maximiliane Freifrau von und zu Hohenfels-Sonnenberg"
+        shelf.records["old"] = stripped(incident(call="old", agent=name, accounted_ms={"customer.speech": 90_000}))
+        async with stage(records=shelf) as here:
+            page = await here.page("/review/old", width=1440, height=900)
+            rows = page.locator("#said tr")
+            await expect(rows.first).to_contain_text("The words of this call are not kept.")
+            await expect(rows.nth(1)).to_contain_text("02:21Passed around")
+            await page.keyboard.press("j")
+            await page.keyboard.press("j")
+            await expect(page.locator("#said .current .when")).to_have_text("02:22")
+            axis = await place(page, ".axis svg")
+            named = await place(page, ".timeline .names li:nth-child(3)")
+            assert named[0] + named[2] <= axis[0]
+            page = await here.page("/review/2026-11-20-mei-1", width=1440)
+            await expect(page.locator("#said")).to_contain_text("No words were recognised.")
 
     play(scene)
 
