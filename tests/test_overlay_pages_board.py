@@ -255,6 +255,20 @@ def test_a_call_that_ends_while_it_is_read_along_says_how_and_where_its_record_i
     play(scene)
 
 
+def test_in_a_narrow_window_the_call_that_is_read_along_comes_into_view() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub, 30)
+            scenes.alerts(here.hub)
+            scenes.reading(here.hub)
+            page = await here.page("/board", width=1000, height=800)
+            await page.locator('[data-alert="c1-a1"]').get_by_role("button", name="Look").click()
+            await expect(page.locator("#pane-who")).to_have_text("Dana · Billing")
+            await expect(page.locator("#pane-who")).to_be_in_viewport()
+
+    play(scene)
+
+
 def test_a_line_begun_for_one_agent_never_goes_to_another() -> None:
     async def scene() -> None:
         async with stage() as here:
