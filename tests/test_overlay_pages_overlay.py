@@ -371,6 +371,25 @@ def test_the_overlay_goes_into_a_window_of_its_own_and_comes_back() -> None:
     play(scene)
 
 
+def test_the_window_of_its_own_is_not_opened_anew_over_what_is_typed_in_it() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.wrapping(here.hub)
+            alone = "delete window.documentPictureInPicture; window.name = 'call-assist-overlay';"
+            page = await here.page("/agent/dana", script=alone)
+            await page.locator("#wrap-note").fill("half a note")
+            await page.keyboard.press("Escape")
+            loads = []
+            page.on("framenavigated", lambda frame: loads.append(frame.url))
+            await page.keyboard.press("o")
+            await page.keyboard.press("v")
+            await expect(page.locator("#menu")).to_be_visible()
+            await expect(page.locator("#wrap-note")).to_have_value("half a note")
+            assert loads == []
+
+    play(scene)
+
+
 def test_a_prompt_in_the_window_on_top_is_seen_though_its_tab_is_behind_another() -> None:
     async def scene() -> None:
         async with stage() as here:
