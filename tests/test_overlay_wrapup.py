@@ -5,7 +5,9 @@ from __future__ import annotations
 from playwright.async_api import expect
 
 from overlay.doing import DoWrapUp
+from overlay.messages import Notice
 from tests import overlay_scenes as scenes
+from tests.overlay_scenes import ROOM
 from tests.overlay_stage import IN_A_BROWSER, place, play, stage
 
 pytestmark = IN_A_BROWSER
@@ -104,6 +106,25 @@ def test_what_was_typed_is_kept_when_the_next_call_comes() -> None:
             await here.doing(do="wrap-up", call="c1", note="half a thought")
             await expect(page.locator("form.wrap")).to_have_count(0)
             await expect(page.locator("#plan")).to_be_visible()
+
+    play(scene)
+
+
+def test_a_message_that_came_as_the_call_ended_can_still_be_read() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.wrapping(here.hub)
+            written = Notice(kind="message", text="Send her my number, please.", who="Maria")
+            here.hub.show(ROOM, "notice/message/1", written)
+            page = await here.page("/agent/dana", height=520)
+            await expect(page.locator(".notice")).to_be_visible()
+            await expect(page.locator("#fold")).to_be_hidden()
+            keep = page.get_by_role("button", name="Keep", exact=True)
+            await keep.scroll_into_view_if_needed()
+            await keep.click()
+            await page.get_by_role("button", name="Read, take away").click()
+            await expect(page.locator("#talk")).to_be_hidden()
+            await expect(page.locator("form.wrap")).to_be_visible()
 
     play(scene)
 
