@@ -605,6 +605,30 @@ def test_a_consent_that_was_given_is_taken_back_by_mouse_and_not_by_a_double_cli
     play(scene)
 
 
+def test_a_key_that_was_to_pause_never_ends_the_pause_that_has_just_begun() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana", script=LATER)
+            await page.locator(".say").wait_for()
+            await page.evaluate("""() => {
+                const pressed = new MutationObserver(() => {
+                    pressed.disconnect();
+                    document.dispatchEvent(new KeyboardEvent('keydown', {code: 'KeyP', key: 'p'}));
+                    document.getElementById('pause').click();
+                });
+                pressed.observe(document.getElementById('pause'), {attributes: true});
+            }""")
+            scenes.paused(here.hub)  # by itself: a card number was asked for
+            await expect(page.locator("#strip")).to_have_text("Paused already: press again to go on listening.")
+            await page.evaluate("window.later += 700")
+            await page.keyboard.press("p")
+            await here.doing(do="pause")
+            assert [do.on for _, do in here.done if do.do == "pause"] == [False]
+
+    play(scene)
+
+
 def test_a_remedy_that_was_accepted_is_no_call_that_has_turned() -> None:
     async def scene() -> None:
         async with stage() as here:

@@ -16,6 +16,7 @@ let told = ""; // a line of the page's own, such as "that was not sent"
 let toldUntil = 0;
 let callShown = "";
 let levelSaid = "";
+let pausedAt = null; // when this page came to know of the pause that is on
 let refusing = -Infinity; // when it was asked whether a consent that was given is really taken back
 let readNotices = new Set();
 
@@ -100,6 +101,7 @@ function drawHealth() {
   const call = now("call");
   const health = now("health");
   const [state, word, text, figure] = hearing(call, health);
+  pausedAt = health?.state === "paused" ? pausedAt ?? performance.now() : null;
   overlay.classList.toggle("stale", stale() && link.heardAt !== null);
   find("dot").className = `dot ${state}`;
   report(find("hearing"), word, state === "behind" ? figure : "");
@@ -242,7 +244,11 @@ function refuse() {
   act({ do: "consent", consent: "refused" });
 }
 const grant = () => act({ do: "consent", consent: "granted" });
-const pause = () => act({ do: "pause", on: now("health")?.state !== "paused" });
+// A pause that has just begun, by itself or by the same hand, is not ended by a key that was to begin it.
+function pause() {
+  if (pausedAt !== null && performance.now() - pausedAt < FRESH_MS) return say("Paused already: press again to go on listening.");
+  act({ do: "pause", on: pausedAt === null });
+}
 
 function fold(open) {
   put(find("fold"), "aria-expanded", String(open));
