@@ -629,6 +629,29 @@ def test_a_key_that_was_to_pause_never_ends_the_pause_that_has_just_begun() -> N
     play(scene)
 
 
+def test_a_step_that_the_words_have_just_ticked_is_not_unticked_by_the_click_that_was_to_tick_it() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana", script=LATER)
+            await page.locator(".say").wait_for()
+            await page.evaluate("""() => {
+                const ticked = new MutationObserver(() => {
+                    ticked.disconnect();
+                    document.querySelector('#steps [data-key=redirect]').click();
+                });
+                ticked.observe(document.getElementById('steps'), {childList: true});
+            }""")
+            scenes.recovering(here.hub)
+            await expect(page.locator("#strip")).to_have_text("Ticked already: press again to untick it.")
+            await page.evaluate("window.later += 700")
+            await page.get_by_role("button", name="Redirect").click()
+            await here.doing(do="step", step="redirect", done=False)
+            assert len([do for _, do in here.done if do.do == "step"]) == 1
+
+    play(scene)
+
+
 def test_a_remedy_that_was_accepted_is_no_call_that_has_turned() -> None:
     async def scene() -> None:
         async with stage() as here:
