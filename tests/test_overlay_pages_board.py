@@ -269,6 +269,29 @@ def test_in_a_narrow_window_the_call_that_is_read_along_comes_into_view() -> Non
     play(scene)
 
 
+def test_letters_of_a_line_whose_call_has_ended_claim_nothing() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.alerts(here.hub)
+            scenes.reading(here.hub)
+            waiting = scenes.ALERTS[0].model_copy(update={"call": "c4", "agent": "Piotr"})
+            here.hub.show("board", "alert/c4-a1", waiting)
+            page = await here.page("/board", width=1440, height=900, script=STILL)
+            await page.get_by_role("button", name="Dana: read along").click()
+            await page.locator("#text").click()
+            await page.keyboard.type("Please ")
+            scenes.over(here.hub)
+            await expect(page.locator("#text")).to_be_hidden()
+            await page.evaluate("window.later += 700")
+            await page.keyboard.type("call me")
+            await page.get_by_role("button", name="Tom: read along").click()
+            await here.doing(do="watch", call="c2", on=True)
+            assert not [do for _, do in here.done if do.do == "alert" and do.what != "seen"]
+
+    play(scene)
+
+
 def test_a_line_begun_for_one_agent_never_goes_to_another() -> None:
     async def scene() -> None:
         async with stage() as here:

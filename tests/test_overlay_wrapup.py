@@ -8,7 +8,7 @@ from overlay.doing import DoWrapUp
 from overlay.messages import Notice
 from tests import overlay_scenes as scenes
 from tests.overlay_scenes import ROOM
-from tests.overlay_stage import IN_A_BROWSER, place, play, stage
+from tests.overlay_stage import IN_A_BROWSER, LATER, place, play, stage
 
 pytestmark = IN_A_BROWSER
 
@@ -125,6 +125,26 @@ def test_a_message_that_came_as_the_call_ended_can_still_be_read() -> None:
             await page.get_by_role("button", name="Read, take away").click()
             await expect(page.locator("#talk")).to_be_hidden()
             await expect(page.locator("form.wrap")).to_be_visible()
+
+    play(scene)
+
+
+def test_letters_typed_on_as_the_next_call_comes_are_no_commands_in_it() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.wrapping(here.hub)
+            page = await here.page("/agent/dana", script=LATER)
+            await page.locator("#wrap-note").click()
+            await page.keyboard.type("They were ")
+            here.hub.clear(ROOM)
+            scenes.consent(here.hub)
+            here.hub.show(ROOM, "call", scenes.call(call="c2", at_ms=1_000))
+            await expect(page.locator("form.wrap")).to_have_count(0)
+            await page.keyboard.type("cnhp")
+            await page.evaluate("window.later += 1500")
+            await page.keyboard.press("h")
+            await here.doing(do="help")
+            assert [do.do for _, do in here.done] == ["wrap-up", "help"]
 
     play(scene)
 
