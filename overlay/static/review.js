@@ -113,6 +113,7 @@ function widen(on) {
 async function saveView(event) {
   event.preventDefault();
   const name = find("save-name").value.trim();
+  if (BUILT_IN.some(([own]) => own === name)) return tell(new Error("A view of that name is always here: choose another name."));
   try {
     await ask("/api/views", { name, filters: { ...filters(), ...("days" in filters() ? { days: Number(filters().days) } : {}) } });
   } catch (error) {
