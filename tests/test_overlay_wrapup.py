@@ -129,6 +129,22 @@ def test_a_message_that_came_as_the_call_ended_can_still_be_read() -> None:
     play(scene)
 
 
+def test_what_was_kept_and_never_arrived_is_told_again_when_the_next_call_comes() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.wrapping(here.hub)
+            page = await here.page("/agent/dana")
+            await page.get_by_label("Note").fill("half a thought")
+            await page.get_by_role("button", name="Keep", exact=True).click()
+            await here.doing(do="wrap-up", note="half a thought")
+            here.done.clear()  # as if the server had gone before
+            here.hub.clear(scenes.ROOM)
+            here.hub.show(scenes.ROOM, "call", scenes.call(call="c2"))
+            await here.doing(do="wrap-up", call="c1", note="half a thought")
+
+    play(scene)
+
+
 def test_letters_typed_on_as_the_next_call_comes_are_no_commands_in_it() -> None:
     async def scene() -> None:
         async with stage() as here:
