@@ -144,8 +144,14 @@ def test_what_was_meant_for_another_call_claims_and_allows_nothing() -> None:
             await page.evaluate("window.later += 700")
             await allow.click()
             await here.doing(do="answer", call="c5", alert="a2", allow=True)
+            here.hub.show("board", "alert/c6-a1", third.model_copy(update={"state": "raised", "by": "Olu"}))
+            await expect(page.locator('[data-alert="c6-a1"]')).not_to_contain_text("seen it")
+            here.hub.show("board", "alert/c6-a1", third)  # seen by me: nothing to press has changed
+            await expect(page.locator('[data-alert="c6-a1"]')).to_contain_text("you have seen it")
+            await page.locator('[data-alert="c6-a1"]').get_by_role("button", name="Claim").click()
+            await here.doing(do="alert", call="c6", what="claim")
             claims = [do.call for _, do in here.done if do.do == "alert" and do.what == "claim"]
-            assert claims == ["c4"]
+            assert claims == ["c4", "c6"]
             assert len([do for _, do in here.done if do.do == "answer"]) == 1
 
     play(scene)

@@ -41,7 +41,8 @@ export function needs({ link, board, running, act, say, choose, calls }) {
       keep.add(key);
       let card = cards.get(key);
       above += `${key} `;
-      const stands = `${above}${value.body.kind} ${isFree(value.body)} ${value.body.by === me()}`; // where, and with which buttons
+      const has = isFree(value.body) ? "" : value.body.by === me() ? "me" : "another"; // whoever has but seen it changes no button
+      const stands = `${above}${value.body.kind} ${has}`; // where, and with which buttons
       const fresh = empty ? -Infinity : card?.stands === stands ? card.fresh : performance.now();
       const face = JSON.stringify([{ ...value.body, at_ms: 0, course: 0 }, key === first, me(), key === ending]);
       if (!card || card.face !== face) {
