@@ -111,11 +111,6 @@ class Outbox:
         self._said = frame
         self._wake()
 
-    @property
-    def waiting(self) -> int:
-        """Frames waiting."""
-        return len(self._waiting)
-
     def _put(self, room: str, key: str, value: _Value | None) -> None:
         if self.overfull:
             return

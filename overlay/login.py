@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from html import escape
+from math import ceil
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
@@ -57,7 +58,7 @@ class Login:
         place = network(address)
         wait_s = self._throttle.wait_s(folded(who), place)
         if wait_s > 0:
-            answer = self._draw(None, goal, f"Too many tries. Try again in {wait_s / 60:.0f} minutes.", 429)
+            answer = self._draw(None, goal, f"Too many tries. Try again in {ceil(wait_s / 60)} min.", 429)
             answer.headers["Retry-After"] = str(round(wait_s) + 1)
             return answer
         self._throttle.failed(folded(who), place)  # before the slow part, so that tries in parallel count

@@ -28,6 +28,12 @@ IN_A_BROWSER = [
     pytest.mark.usefixtures("shared_browser"),
 ]
 """The marks of a file all of whose tests open pages."""
+LATER = """
+    window.later = 0;
+    const now = performance.now.bind(performance);
+    performance.now = () => now() + window.later;
+"""
+"""The page's clock, put forward by `later` milliseconds."""
 
 
 @dataclass

@@ -21,15 +21,16 @@ from assist.practice.feedback import feedback, tables
 from assist.practice.practice import MOST_TURNS
 from assist.practice.run import page_of, room_for
 from assist.practice.script import list_scripts, load_script
+from assist.screens.rooms import room_of
 from assist.settings import Settings
 from assist.wording import clock
 from audio.events import Chunk, Speaker, Utterance
 from audio.recording import open_recording
 from detectors.roster import ModelError
-from overlay.doing import DoHelp, DoSay
+from overlay.doing import DoHelp, DoSay, DoStep
 from overlay.errors import OverlayError
 from overlay.identity import Identity
-from tests.overlay_stage import ARGS, CHROMIUM
+from tests.overlay_stage import ARGS, CHROMIUM, LATER
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "tests" / "models" / "test-recogniser"
@@ -272,6 +273,73 @@ def test_the_trainee_can_answer_on_the_agents_page(tmp_path):
     assert any(isinstance(event, PromptShown) for event in room.events)
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
+def test_the_page_has_room_for_an_answer_keeps_the_feedback_and_takes_the_next_practice(tmp_path):
+    from playwright.async_api import async_playwright, expect
+
+    covered = """(node) => [...node.querySelectorAll("input, button, li")].filter((each) => {
+        each.scrollIntoView({block: "nearest"});
+        const box = each.getBoundingClientRect();
+        return !each.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
+    }).length"""
+
+    async def scene():
+        chosen = Settings(data=tmp_path, port=0, agent="Trainee", supervisor="Maria", playbook="jerk")
+        room = room_for(load_script("missed-visit"), chosen, lambda event: None)
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+            page = await browser.new_page(viewport={"width": 380, "height": 560})
+            await page.add_init_script(LATER)
+            async with page_of(room, chosen) as address:
+                await page.goto(address)
+                playing = asyncio.create_task(room.in_text(room.replies.get))
+                status = page.locator("#practice [role=status]")
+                await expect(status).to_have_text("Your turn")
+                await expect(page.locator("#consent")).to_be_hidden()
+                shown = await page.locator("#time").inner_text()
+                await page.evaluate("window.later += 3000")
+                await page.get_by_label("Your answer").click()
+                assert await page.locator("#practice").evaluate(covered) == 0
+                await page.keyboard.type(HARD[1])
+                await expect(page.locator("#time")).to_have_text(shown)  # of the call, not of whoever types
+                await page.keyboard.press("Enter")
+                await expect(page.locator(".title")).not_to_have_count(0)
+                await page.get_by_label("Your answer").fill("half of an answer")
+                room.replies.put_nowait(None)
+                await playing
+                room.draw(feedback(room.events, room.practice.playbook))
+                await expect(page.locator("#practice h2")).to_contain_text("The engineer who never came")
+                await expect(page.locator("#hearing")).to_have_text("Call ended")
+                assert await page.locator("#practice").evaluate(covered) == 0
+                told = await page.locator("#practice").inner_text()
+                step = DoStep(do="step", call=room.call, step=room.practice.playbook.steps[0].id, done=True)
+                await room.desk(Identity("Trainee", "agent"), step)
+                await page.reload()
+                await expect(page.locator("#practice h2")).to_be_visible()
+                assert await page.locator("#practice").inner_text() == told
+            port = int(address.split(":")[2].split("/")[0])
+            chosen = chosen.model_copy(update={"port": port})
+            room = room_for(load_script("charged-twice"), chosen, lambda event: None)
+            async with page_of(room, chosen):
+                playing = asyncio.create_task(room.in_text(room.replies.get))
+                await expect(page.locator("#practice")).to_contain_text(room.practice.script.about)
+                await page.get_by_label("Your answer").fill("half of an answer")
+                room.replies.put_nowait(None)
+                await playing
+            room = room_for(load_script("missed-visit"), chosen, lambda event: None)
+            async with page_of(room, chosen):
+                playing = asyncio.create_task(room.in_text(room.replies.get))
+                await expect(page.locator("#practice")).to_contain_text(room.practice.script.about)
+                await expect(page.get_by_label("Your answer")).to_have_value("")
+                await page.keyboard.press("e")
+                await expect(page.locator("#drawer")).to_contain_text("None in this call")
+                room.replies.put_nowait(None)
+                await playing
+            await browser.close()
+
+    asyncio.run(scene())
+
+
 def test_what_is_no_practice_is_refused(tmp_path):
     room = room_for(load_script("missed-visit"), Settings(data=tmp_path, agent="Trainee"), lambda event: None)
     who = Identity("Trainee", "agent")
@@ -293,6 +361,26 @@ def test_without_the_sentence_model_in_the_settings_practice_is_not_judged_by_it
 def test_the_trainees_own_limits_count():
     room = room_for(load_script("missed-visit"), Settings(authorities={"Ann": "lead"}, agent="Ann"), lambda event: None)
     assert room.practice.session.coach.agent.role == "lead"
+
+
+def test_who_is_asked_is_named_as_in_the_settings():
+    room = played("charged-twice", HARD[:3], supervisor="Maria")
+    plan = room.hub.latest(room_of("Trainee"), "plan")
+    assert [option.who for option in plan.options if option.authority == "ask"] == ["Maria"]
+
+
+def test_a_second_answer_to_the_same_line_is_refused(tmp_path):
+    room = room_for(load_script("missed-visit"), Settings(data=tmp_path, agent="Trainee"), lambda event: None)
+
+    async def scene():
+        room.publish(room.practice.begin())
+        room.publish(room.practice.until_their_turn())
+        said = DoSay(do="say", call=room.call, text="I am sorry.")
+        await room.desk(Identity("Trainee", "agent"), said)
+        with pytest.raises(OverlayError, match="your turn in a moment"):
+            await room.desk(Identity("Trainee", "agent"), said)
+
+    asyncio.run(scene())
 
 
 def test_aloud_the_trainees_own_words_move_the_call(tmp_path):

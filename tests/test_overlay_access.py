@@ -257,7 +257,9 @@ def test_behind_tls_the_cookie_is_bound_to_the_host_and_the_origin_must_be_https
     play(scene)
 
 
-def test_wrong_passwords_and_unknown_names_read_the_same_and_the_sixth_try_waits() -> None:
+def test_wrong_passwords_and_unknown_names_read_the_same_and_the_sixth_try_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def scene() -> None:
         here = Place(proxies=("127.0.0.1",), hosts=("a.example",))
         async with here.open(), httpx.AsyncClient(base_url=here.url) as client:
@@ -273,6 +275,10 @@ def test_wrong_passwords_and_unknown_names_read_the_same_and_the_sixth_try_waits
             asked = here.staff.asked
             sixth = await attempt("MARIA", PASSWORD, "10.0.0.1")
             assert sixth.status_code == 429 and 0 < int(sixth.headers["retry-after"]) <= 901
+            assert "Try again in 15 min." in sixth.text
+            with monkeypatch.context() as almost_over:
+                almost_over.setattr("overlay.sessions.FAILURES_S", 20)
+                assert "Try again in 1 min." in (await attempt("Maria", PASSWORD, "10.0.0.1")).text
             assert here.staff.asked == asked  # not even looked at
             assert (await attempt("Maria", PASSWORD, "10.0.0.2")).status_code == 303  # from elsewhere
             assert (await attempt("Tom", PASSWORD, "10.0.0.1")).status_code == 303  # somebody else

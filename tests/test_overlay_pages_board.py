@@ -7,9 +7,11 @@ import re
 from playwright.async_api import expect
 
 from tests import overlay_scenes as scenes
-from tests.overlay_stage import IN_A_BROWSER, play, stage
+from tests.overlay_stage import IN_A_BROWSER, LATER, play, stage
 
 pytestmark = IN_A_BROWSER
+STILL = "window.later = 0; performance.now = () => 100_000 + window.later;"
+"""The page's clock stands until it is put forward by `later` milliseconds."""
 
 
 def test_the_board_puts_the_worst_first_keeps_its_order_and_says_when_all_is_quiet() -> None:
@@ -43,7 +45,7 @@ def test_an_alerts_life_is_on_its_card_and_its_keys_work_there() -> None:
         async with stage() as here:
             scenes.board(here.hub)
             scenes.alerts(here.hub)
-            page = await here.page("/board", width=1440, height=900)
+            page = await here.page("/board", width=1440, height=900, script=LATER)
             first = page.locator('[data-alert="c1-a1"]')
             await expect(first).to_contain_text("your turn, goes on in")
             await expect(first).to_contain_text("Olu asked before")
@@ -75,6 +77,7 @@ def test_an_alerts_life_is_on_its_card_and_its_keys_work_there() -> None:
             await expect(mine.get_by_role("button")).to_have_count(4)
             await page.keyboard.press("Escape")
             await expect(mine.get_by_role("button")).to_have_count(3)
+            await page.evaluate("window.later += 700")  # since the card above it went
             await mine.get_by_role("button", name="Done").click()
             await mine.get_by_role("button", name="Took over").click()
             await here.doing(do="alert", call="c2", alert="a1", what="resolve", how="took over")
@@ -94,6 +97,100 @@ def test_an_alerts_life_is_on_its_card_and_its_keys_work_there() -> None:
             await expect(late).to_contain_text("Heard late")
             await expect(late.get_by_role("link", name="Open record")).to_have_attribute("href", "/review/gone")
             assert here.complaints == []
+
+    play(scene)
+
+
+def test_what_was_meant_for_another_call_claims_and_allows_nothing() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.alerts(here.hub)
+            page = await here.page("/board", width=1440, height=900, script=STILL)
+            state = page.locator("#state")
+            second = scenes.ALERTS[0].model_copy(
+                update={"call": "c4", "agent": "Piotr", "raised_ms": 126_000, "at_ms": 127_000}
+            )
+            here.hub.show("board", "alert/c4-a1", second)
+            await expect(page.locator(".need")).to_have_count(4)
+            taken = {"state": "claimed", "by": "Olu", "to": "", "claimed_ms": scenes.NOW}
+            here.hub.show("board", "alert/c1-a1", scenes.ALERTS[0].model_copy(update=taken))
+            await page.locator('[data-alert="c4-a1"] .first').wait_for()
+            await page.keyboard.press("c")
+            await expect(state).to_have_text("Another call is the first now: press again if you mean it.")
+            await page.evaluate("window.later += 700")
+            await page.keyboard.press("c")
+            await here.doing(do="alert", call="c4", what="claim")
+            # An ask slips under a pointer that is about to press something else.
+            ask = scenes.ALERTS[1].model_copy(
+                update={"call": "c5", "agent": "Grace", "tier": "urgent", "title": "Grace offers a year free"}
+            )
+            here.hub.show("board", "alert/c5-a2", ask)
+            allow = page.locator('[data-alert="c5-a2"]').get_by_role("button", name="Allow")
+            await allow.click()
+            await expect(state).to_have_text("That has just changed: press again if you mean it.")
+            # On the card itself: C for a call that a colleague has just taken is no claim of the first one.
+            await page.locator('[data-alert="c4-a1"]').get_by_role("button", name="Claim").focus()
+            third = scenes.ALERTS[0].model_copy(
+                update={"call": "c6", "agent": "Luis", "raised_ms": 379_000, "at_ms": 380_000}
+            )
+            here.hub.show("board", "alert/c6-a1", third)
+            await expect(page.locator(".need")).to_have_count(6)
+            await page.evaluate("window.later += 700")
+            here.hub.show("board", "alert/c4-a1", second.model_copy(update=taken | {"claimed_ms": 127_000}))
+            await expect(page.locator('[data-alert="c4-a1"]').get_by_role("button")).to_have_text(["LookL"])
+            await expect(page.locator('[data-alert="c4-a1"]').get_by_role("button")).to_be_focused()
+            await page.keyboard.press("c")
+            await page.evaluate("window.later += 700")
+            await allow.click()
+            await here.doing(do="answer", call="c5", alert="a2", allow=True)
+            here.hub.show("board", "alert/c6-a1", third.model_copy(update={"state": "raised", "by": "Olu"}))
+            await expect(page.locator('[data-alert="c6-a1"]')).not_to_contain_text("seen it")
+            here.hub.show("board", "alert/c6-a1", third)  # seen by me: nothing to press has changed
+            await expect(page.locator('[data-alert="c6-a1"]')).to_contain_text("you have seen it")
+            await page.locator('[data-alert="c6-a1"]').get_by_role("button", name="Claim").click()
+            await here.doing(do="alert", call="c6", what="claim")
+            claims = [do.call for _, do in here.done if do.do == "alert" and do.what == "claim"]
+            assert claims == ["c4", "c6"]
+            assert len([do for _, do in here.done if do.do == "answer"]) == 1
+
+    play(scene)
+
+
+def test_enter_twice_ends_no_alert_and_the_focus_goes_where_its_card_goes() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.alerts(here.hub)
+            page = await here.page("/board", width=1440, height=900)
+            tom = page.locator('[data-alert="c2-a1"]')
+            await tom.get_by_role("button", name="Done").focus()
+            await page.keyboard.press("Enter")
+            await expect(tom.get_by_role("button")).to_have_count(4)
+            await page.keyboard.press("Enter")
+            await expect(tom.get_by_role("button")).to_have_count(3)
+            free = {"state": "raised", "by": "", "to": "Maria", "claimed_ms": None, "tier": "urgent"}
+            here.hub.show("board", "alert/c2-a1", scenes.ALERTS[2].model_copy(update=free))
+            await expect(page.locator(".need").first).to_have_attribute("data-alert", "c2-a1")
+            assert await tom.evaluate("(node) => node.contains(document.activeElement)")
+            assert not [do for _, do in here.done if do.do == "alert" and do.what == "resolve"]
+
+    play(scene)
+
+
+def test_what_could_not_be_sent_is_said_for_as_long_as_it_takes_to_read() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.alerts(here.hub)
+            page = await here.page("/board", width=1440, height=900)
+            await page.locator(".first").wait_for()
+            await here.stop()
+            await page.wait_for_function("!document.querySelector('#state').textContent")
+            await page.keyboard.press("c")
+            await expect(page.locator("#state")).to_have_text("Not connected: that was not sent.")
+            await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # drawn anew
+            await expect(page.locator("#state")).to_have_text("Not connected: that was not sent.")
 
     play(scene)
 
@@ -160,6 +257,43 @@ def test_a_call_that_ends_while_it_is_read_along_says_how_and_where_its_record_i
             await expect(page.locator("#over")).to_be_hidden()
             await expect(page.locator("#tell")).to_be_visible()
             assert here.complaints == []
+
+    play(scene)
+
+
+def test_in_a_narrow_window_the_call_that_is_read_along_comes_into_view() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub, 30)
+            scenes.alerts(here.hub)
+            scenes.reading(here.hub)
+            page = await here.page("/board", width=1000, height=800)
+            await page.locator('[data-alert="c1-a1"]').get_by_role("button", name="Look").click()
+            await expect(page.locator("#pane-who")).to_have_text("Dana · Billing")
+            await expect(page.locator("#pane-who")).to_be_in_viewport()
+
+    play(scene)
+
+
+def test_letters_of_a_line_whose_call_has_ended_claim_nothing() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.alerts(here.hub)
+            scenes.reading(here.hub)
+            waiting = scenes.ALERTS[0].model_copy(update={"call": "c4", "agent": "Piotr"})
+            here.hub.show("board", "alert/c4-a1", waiting)
+            page = await here.page("/board", width=1440, height=900, script=STILL)
+            await page.get_by_role("button", name="Dana: read along").click()
+            await page.locator("#text").click()
+            await page.keyboard.type("Please ")
+            scenes.over(here.hub)
+            await expect(page.locator("#text")).to_be_hidden()
+            await page.evaluate("window.later += 700")
+            await page.keyboard.type("call me")
+            await page.get_by_role("button", name="Tom: read along").click()
+            await here.doing(do="watch", call="c2", on=True)
+            assert not [do for _, do in here.done if do.do == "alert" and do.what != "seen"]
 
     play(scene)
 

@@ -11,17 +11,11 @@ from playwright.async_api import expect
 from overlay.hub import Hub
 from overlay.messages import ConsentNow, Health, LevelNow, Line, Next, Notice, Plan
 from tests import overlay_scenes as scenes
-from tests.overlay_stage import IN_A_BROWSER, place, play, stage
+from tests.overlay_stage import IN_A_BROWSER, LATER, place, play, stage
 
 pytestmark = IN_A_BROWSER
 
 ROOM = scenes.ROOM
-LATER = """
-    window.later = 0;
-    const now = performance.now.bind(performance);
-    performance.now = () => now() + window.later;
-"""
-"""The page's clock, put forward by `later` milliseconds."""
 READ_OUT = """
     window.readOut = [];
     const last = new Map();
@@ -225,6 +219,47 @@ def test_a_key_meant_for_what_stood_there_before_does_nothing() -> None:
     play(scene)
 
 
+def test_a_key_or_click_for_a_prompt_that_has_gone_answers_not_the_next_one() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            await page.locator(".say").wait_for()
+            here.hub.drop(ROOM, "prompt")
+            await expect(page.locator(".say")).to_have_count(0)
+            await page.evaluate("""() => {
+                window.pressed = new MutationObserver(() => {
+                    const used = document.querySelector('.acts button');
+                    if (!used) return;
+                    window.pressed.disconnect();
+                    document.dispatchEvent(new KeyboardEvent('keydown', {code: 'Escape', key: 'Escape'}));
+                    used.click();
+                });
+                window.pressed.observe(document.getElementById('card'), {childList: true});
+            }""")
+            here.hub.show(ROOM, "prompt", scenes.PROMPT.model_copy(update={"id": "p4", "title": "Warn once"}))
+            await expect(page.locator("#strip")).to_have_text("This prompt has just come: press again if you mean it.")
+            await here.doing(do="prompt", prompt="p4", what="seen")
+            assert {do.what for _, do in here.done if do.do == "prompt"} == {"seen"}
+
+    play(scene)
+
+
+def test_an_answer_that_was_not_sent_is_not_among_the_earlier_prompts_as_given() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            await page.locator(".say").wait_for()
+            await here.stop()
+            await page.keyboard.press("u")
+            await expect(page.locator("#strip")).to_have_text("Not connected: that was not sent.")
+            await page.keyboard.press("e")
+            await expect(page.locator("#drawer li p").first).to_have_text("04:09 · Influence claim")
+
+    play(scene)
+
+
 def test_a_key_that_bounces_offers_and_keeps_no_answer_of_the_customer() -> None:
     async def scene() -> None:
         async with stage() as here:
@@ -332,6 +367,25 @@ def test_the_overlay_goes_into_a_window_of_its_own_and_comes_back() -> None:
             await ontop.get_by_role("button", name="Bring it back").click()
             await expect(ontop.locator(".say")).to_be_visible()
             assert here.complaints == []
+
+    play(scene)
+
+
+def test_the_window_of_its_own_is_not_opened_anew_over_what_is_typed_in_it() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.wrapping(here.hub)
+            alone = "delete window.documentPictureInPicture; window.name = 'call-assist-overlay';"
+            page = await here.page("/agent/dana", script=alone)
+            await page.locator("#wrap-note").fill("half a note")
+            await page.keyboard.press("Escape")
+            loads = []
+            page.on("framenavigated", lambda frame: loads.append(frame.url))
+            await page.keyboard.press("o")
+            await page.keyboard.press("v")
+            await expect(page.locator("#menu")).to_be_visible()
+            await expect(page.locator("#wrap-note")).to_have_value("half a note")
+            assert loads == []
 
     play(scene)
 
@@ -491,21 +545,109 @@ def test_whether_a_call_is_kept_and_who_comes_to_help_is_read_whole_in_a_narrow_
     play(scene)
 
 
+def test_how_well_it_is_heard_is_read_whole_beside_a_long_queue_and_a_long_name_makes_nothing_wider() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.lost(here.hub)
+            here.hub.show(ROOM, "call", scenes.call(queue="International Billing and Chargebacks"))
+            name = "Asking Maximiliane Freifrau von und zu Hohenfels-Sonnenberg"
+            here.hub.show(ROOM, "notice/help", Notice(kind="help", text=name))
+            for width in (380, 320, 200):
+                page = await here.page("/agent/dana", width=width)
+                await expect(page.locator("#hearing")).to_have_text("Sound lost")
+                await expect(page.locator("#help")).to_have_text(f"H {name}")
+                assert not await page.locator("#hearing").evaluate("(node) => node.scrollWidth > node.clientWidth"), (
+                    width
+                )
+                assert await page.evaluate("document.documentElement.scrollWidth") == width
+
+    play(scene)
+
+
 def test_consent_is_asked_for_kept_and_taken_back_by_key() -> None:
     async def scene() -> None:
         async with stage() as here:
             scenes.consent(here.hub)
-            page = await here.page("/agent/dana")
+            page = await here.page("/agent/dana", script=LATER)
             await expect(page.locator("#agreed")).to_have_text("Not kept: consent not known")
             await page.keyboard.press("c")
             await here.doing(do="consent", consent="granted")
             scenes.consent(here.hub, "granted")
             await expect(page.locator("#agreed")).to_have_text("Kept: consent given")
             await page.keyboard.press("n")
-            await expect(page.locator("#strip")).to_have_text("N again erases this call and stops listening.")
+            await expect(page.locator("#agreed")).to_have_text("Once more erases this call")
+            await page.keyboard.press("n")  # a bounce
+            await page.evaluate("window.later += 700")
             await page.keyboard.press("n")
             await here.doing(do="consent", consent="refused")
             assert [do.consent for _, do in here.done if do.do == "consent"] == ["granted", "refused"]
+
+    play(scene)
+
+
+def test_a_consent_that_was_given_is_taken_back_by_mouse_and_not_by_a_double_click_or_in_the_next_call() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.consent(here.hub, "granted")
+            page = await here.page("/agent/dana", script=LATER)
+            await page.locator("#refuse").dblclick()
+            await expect(page.locator("#agreed")).to_have_text("Once more erases this call")
+            other = scenes.call(call="c2", at_ms=1_000)
+            here.hub.show(ROOM, "call", other)
+            await page.evaluate("window.later += 700")
+            await expect(page.locator("#agreed")).to_have_text("Kept: consent given")
+            await page.locator("#refuse").click()
+            await page.evaluate("window.later += 700")
+            await page.locator("#refuse").click()
+            await here.doing(do="consent", consent="refused")
+            assert [do.call for _, do in here.done if do.do == "consent"] == ["c2"]
+
+    play(scene)
+
+
+def test_a_key_that_was_to_pause_never_ends_the_pause_that_has_just_begun() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana", script=LATER)
+            await page.locator(".say").wait_for()
+            await page.evaluate("""() => {
+                const pressed = new MutationObserver(() => {
+                    pressed.disconnect();
+                    document.dispatchEvent(new KeyboardEvent('keydown', {code: 'KeyP', key: 'p'}));
+                    document.getElementById('pause').click();
+                });
+                pressed.observe(document.getElementById('pause'), {attributes: true});
+            }""")
+            scenes.paused(here.hub)  # by itself: a card number was asked for
+            await expect(page.locator("#strip")).to_have_text("Paused already: press again to go on listening.")
+            await page.evaluate("window.later += 700")
+            await page.keyboard.press("p")
+            await here.doing(do="pause")
+            assert [do.on for _, do in here.done if do.do == "pause"] == [False]
+
+    play(scene)
+
+
+def test_a_step_that_the_words_have_just_ticked_is_not_unticked_by_the_click_that_was_to_tick_it() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana", script=LATER)
+            await page.locator(".say").wait_for()
+            await page.evaluate("""() => {
+                const ticked = new MutationObserver(() => {
+                    ticked.disconnect();
+                    document.querySelector('#steps [data-key=redirect]').click();
+                });
+                ticked.observe(document.getElementById('steps'), {childList: true});
+            }""")
+            scenes.recovering(here.hub)
+            await expect(page.locator("#strip")).to_have_text("Ticked already: press again to untick it.")
+            await page.evaluate("window.later += 700")
+            await page.get_by_role("button", name="Redirect").click()
+            await here.doing(do="step", step="redirect", done=False)
+            assert len([do for _, do in here.done if do.do == "step"]) == 1
 
     play(scene)
 
@@ -642,7 +784,7 @@ def test_the_focus_stays_where_it_was_when_what_it_was_on_goes() -> None:
     async def scene() -> None:
         async with stage() as here:
             scenes.notices(here.hub)
-            page = await here.page("/agent/dana")
+            page = await here.page("/agent/dana", script=LATER)
             card = page.locator("#card")
             await page.get_by_role("button", name="Read, take away").focus()
             await page.keyboard.press("Enter")
@@ -662,6 +804,7 @@ def test_the_focus_stays_where_it_was_when_what_it_was_on_goes() -> None:
             await expect(card).to_be_focused()
             here.hub.show(ROOM, "prompt", urgent.model_copy(update={"id": "p5"}))
             await card.get_by_role("button", name="Used").focus()
+            await page.evaluate("window.later += 500")
             await page.keyboard.press("Enter")
             await here.doing(do="prompt", prompt="p5", what="used")
             scenes.wrapping(here.hub)

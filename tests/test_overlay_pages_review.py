@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
+from assist.privacy.retention import stripped
 from detectors.signals import SIGNAL_IDS
 from overlay.identity import Identity, Role
 from overlay.records import Trends, TrendsAsked, Week
 from tests.overlay_records import Shelf, incident, recorded
-from tests.overlay_stage import IN_A_BROWSER, play, stage
+from tests.overlay_stage import IN_A_BROWSER, place, play, stage
 
 pytestmark = IN_A_BROWSER
 
@@ -54,7 +55,6 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
             await page.get_by_role("group", name="Took responsibility").get_by_role("radio", name="partly").check()
             await expect(page.locator(".form [role=status]")).to_have_text("Kept")
             assert [(answer.question, answer.answer) for _, answer in shelf.answers] == [("owned", "partly")]
-            await page.locator("#record h2").click()
             await page.keyboard.press("n")
             await expect(page.locator("#record h2")).to_have_text("Claim refused twice")
             await expect(page.locator(".flag")).to_contain_text("Contested by Tom")
@@ -64,6 +64,86 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
             await page.go_back()
             await expect(page.locator("#record h2")).to_have_text("Claim refused twice")
             assert here.complaints == []
+
+    play(scene)
+
+
+def test_what_is_answered_late_never_reaches_another_record() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        async with stage(records=shelf) as here:
+            page = await here.page("/review", width=1440, height=900)
+            title = page.locator("#record h2")
+            await expect(title).to_have_text("Late fee after missed visits")
+            held: dict[str, Route] = {}
+            await page.route(
+                lambda url: url.endswith(("/api/records/2026-11-24-tom-1", "/marks")),
+                lambda route: held.__setitem__(route.request.url.rpartition("/")[2], route),
+            )
+            listed = page.locator("#list button")
+            await page.keyboard.press("j")
+            await page.keyboard.press("r")
+            await page.keyboard.press("n")
+            await page.keyboard.press("n")  # the one between has not come yet
+            await expect(title).to_have_text("Parcel left outside")
+            assert set(held) == {"marks", "2026-11-24-tom-1"}
+            for route in held.values():
+                await route.continue_()
+            await page.unroute_all()
+            await expect(listed.nth(0)).to_contain_text("reviewed")
+            await page.keyboard.press("j")
+            await page.keyboard.press("r")
+            await expect(page.locator(".verdict[aria-pressed=true]")).to_have_text(["Right"])
+            await expect(title).to_have_text("Parcel left outside")
+            marks = [(name, mark.verdict) for name, mark in shelf.marks]
+            assert marks == [("2026-11-24-dana-1", "right"), ("2026-11-23-aisha-1", "right")]
+            await expect(listed.nth(1)).not_to_contain_text("reviewed")
+            assert here.complaints == []
+
+    play(scene)
+
+
+def test_where_a_record_has_gone_no_key_marks_the_one_before_and_the_next_follows() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        async with stage(records=shelf) as here:
+            page = await here.page("/review", width=1440, height=900)
+            title = page.locator("#record h2")
+            await expect(title).to_have_text("Late fee after missed visits")
+            await page.keyboard.press("j")
+            del shelf.records["2026-11-24-tom-1"]
+            await page.keyboard.press("n")
+            await expect(title).to_have_text("This record is not here")
+            for key in ("w", "j", "w", "m", " "):
+                await page.keyboard.press(key)
+            await page.keyboard.press("n")
+            await expect(title).to_have_text("Parcel left outside")
+            assert shelf.marks == []
+            assert not [each for each in here.complaints if "404" not in each]
+
+    play(scene)
+
+
+def test_what_was_begun_about_a_call_waits_for_it_and_is_added_once() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        async with stage(records=shelf) as here:
+            page = await here.page("/review", width=1440, height=900)
+            title = page.locator("#record h2")
+            await expect(title).to_have_text("Late fee after missed visits")
+            await page.get_by_label("What to add").select_option("root-cause")
+            await page.get_by_label("Text").fill("The rota")
+            await page.locator("#list button").nth(1).click()
+            await expect(title).to_have_text("Claim refused twice")
+            await expect(page.locator("#list button").nth(1)).to_be_focused()
+            await expect(page.get_by_label("Text")).to_have_value("")
+            await page.keyboard.press("b")
+            await expect(title).to_have_text("Late fee after missed visits")
+            await expect(page.get_by_label("Text")).to_have_value("The rota")
+            await page.get_by_role("button", name="Add").dblclick()
+            await expect(page.locator("#side")).to_contain_text("Root cause: The rota")
+            await expect(page.get_by_label("Text")).to_have_value("")
+            assert [(note.kind, note.text) for _, _, note in shelf.notes] == [("root-cause", "The rota")]
 
     play(scene)
 
@@ -136,6 +216,9 @@ def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() 
             await expect(page.locator("#list li")).to_have_count(1)
             await page.get_by_label("From").fill("2026-11-01")
             await page.get_by_role("button", name="Save view").click()
+            await page.get_by_label("Name of this view").fill("Contested")
+            await page.keyboard.press("Enter")
+            await expect(page.locator("#found")).to_contain_text("choose another name")
             await page.get_by_label("Name of this view").fill("Late fees")
             await page.keyboard.press("Enter")
             await expect(page.locator("#view")).to_have_value("Late fees")
@@ -221,6 +304,28 @@ def test_weeks_without_a_call_have_no_share_rather_than_none_that_turned() -> No
             of_hundred = page.get_by_role("region", name="Of 100 calls")
             await expect(of_hundred.locator("tbody tr").first.locator("td")).to_have_text([re.compile("Sep"), "–", "–"])
             assert here.complaints == []
+
+    play(scene)
+
+
+def test_without_words_each_signal_has_its_time_and_words_that_were_taken_out_are_not_called_unheard() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        name = "Maximiliane Freifrau von und zu Hohenfels-Sonnenberg"
+        shelf.records["old"] = stripped(incident(call="old", agent=name, accounted_ms={"customer.speech": 90_000}))
+        async with stage(records=shelf) as here:
+            page = await here.page("/review/old", width=1440, height=900)
+            rows = page.locator("#said tr")
+            await expect(rows.first).to_contain_text("The words of this call are not kept.")
+            await expect(rows.nth(1)).to_contain_text("02:21Passed around")
+            await page.keyboard.press("j")
+            await page.keyboard.press("j")
+            await expect(page.locator("#said .current .when")).to_have_text("02:22")
+            axis = await place(page, ".axis svg")
+            named = await place(page, ".timeline .names li:nth-child(3)")
+            assert named[0] + named[2] <= axis[0]
+            page = await here.page("/review/2026-11-20-mei-1", width=1440)
+            await expect(page.locator("#said")).to_contain_text("No words were recognised.")
 
     play(scene)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from playwright.async_api import expect
 
 from overlay.doing import DoWrapUp
+from overlay.messages import Notice
 from tests import overlay_scenes as scenes
-from tests.overlay_stage import IN_A_BROWSER, play, stage
+from tests.overlay_scenes import ROOM
+from tests.overlay_stage import IN_A_BROWSER, LATER, place, play, stage
 
 pytestmark = IN_A_BROWSER
 
@@ -108,6 +110,61 @@ def test_what_was_typed_is_kept_when_the_next_call_comes() -> None:
     play(scene)
 
 
+def test_a_message_that_came_as_the_call_ended_can_still_be_read() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.wrapping(here.hub)
+            written = Notice(kind="message", text="Send her my number, please.", who="Maria")
+            here.hub.show(ROOM, "notice/message/1", written)
+            page = await here.page("/agent/dana", height=520)
+            await expect(page.locator(".notice")).to_be_visible()
+            await expect(page.locator("#fold")).to_be_hidden()
+            keep = page.get_by_role("button", name="Keep", exact=True)
+            await keep.scroll_into_view_if_needed()
+            await keep.click()
+            await page.get_by_role("button", name="Read, take away").click()
+            await expect(page.locator("#talk")).to_be_hidden()
+            await expect(page.locator("form.wrap")).to_be_visible()
+
+    play(scene)
+
+
+def test_what_was_kept_and_never_arrived_is_told_again_when_the_next_call_comes() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.wrapping(here.hub)
+            page = await here.page("/agent/dana")
+            await page.get_by_label("Note").fill("half a thought")
+            await page.get_by_role("button", name="Keep", exact=True).click()
+            await here.doing(do="wrap-up", note="half a thought")
+            here.done.clear()  # as if the server had gone before
+            here.hub.clear(scenes.ROOM)
+            here.hub.show(scenes.ROOM, "call", scenes.call(call="c2"))
+            await here.doing(do="wrap-up", call="c1", note="half a thought")
+
+    play(scene)
+
+
+def test_letters_typed_on_as_the_next_call_comes_are_no_commands_in_it() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.wrapping(here.hub)
+            page = await here.page("/agent/dana", script=LATER)
+            await page.locator("#wrap-note").click()
+            await page.keyboard.type("They were ")
+            here.hub.clear(ROOM)
+            scenes.consent(here.hub)
+            here.hub.show(ROOM, "call", scenes.call(call="c2", at_ms=1_000))
+            await expect(page.locator("form.wrap")).to_have_count(0)
+            await page.keyboard.type("cnhp")
+            await page.evaluate("window.later += 1500")
+            await page.keyboard.press("h")
+            await here.doing(do="help")
+            assert [do.do for _, do in here.done] == ["wrap-up", "help"]
+
+    play(scene)
+
+
 def test_everything_fits_the_small_overlay_and_can_be_scrolled_to() -> None:
     async def scene() -> None:
         async with stage() as here:
@@ -117,5 +174,11 @@ def test_everything_fits_the_small_overlay_and_can_be_scrolled_to() -> None:
             await keep.scroll_into_view_if_needed()
             await expect(keep).to_be_in_viewport()
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            narrow = await here.page("/agent/dana", width=190)
+            _, promised, _, tall = await place(narrow, ".wrap li label")
+            _, day, _, _ = await place(narrow, ".wrap li input[type=date]")
+            assert day >= promised + tall
+            counted = narrow.get_by_text("Nothing about this is counted.")
+            assert await counted.evaluate("(node) => node.scrollWidth <= node.clientWidth")
 
     play(scene)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -36,7 +37,6 @@ from overlay.identity import Identity, ScreenSettings
 from overlay.listening import serving
 from overlay.server import create_app
 
-CALL = "practice"
 T = TypeVar("T")
 
 
@@ -57,7 +57,7 @@ class Room:
     show: Callable[[Event], None]
     hub: Hub = field(default_factory=Hub)
     replies: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
-    """What the trainee has typed on the page and nobody has read yet."""
+    """What the trainee has typed on the page and nobody has read yet: at most one answer to one line."""
     events: list[Event] = field(default_factory=list)
     spoken: bool = False
     """The trainee answers into the microphone; nobody reads what is typed."""
@@ -65,28 +65,33 @@ class Room:
     def __post_init__(self) -> None:
         playbook = self.practice.playbook
         steps = tuple((step.id, step.title) for step in playbook.steps)
-        self.screens = Screens(self.hub, "your supervisor", _Typed(), playbook.method, steps)
+        self.screens = Screens(self.hub, self.practice.settings.supervisor, _Typed(), playbook.method, steps)
+        self.call = self.practice.started.call
 
     def publish(self, events: list[Event]) -> None:
         """Let the terminal and the page see it."""
         for event in events:
             if not isinstance(event, (Hypothesis, SpeechActivity, PromptsWaiting)):
                 self.events.append(event)
-            self.screens.show(CALL, event)
-            self.show(event)
+            if not isinstance(event, ConsentSet):  # there is nobody to ask: nothing is kept
+                self.screens.show(self.call, event)
+                self.show(event)
         if events:
-            self.screens.pulse(CALL, self.practice.now_ms, self.practice.session.escalation.score)
+            self.screens.pulse(self.call, self.practice.now_ms, self.practice.session.escalation.score)
             self.draw()
 
     def draw(self, told: Feedback | None = None) -> None:
         """The practice part of the agent's page."""
         script = self.practice.script
         steps = told.steps if told is not None else ()
+        call = self.hub.latest(room_of(self.agent), "call")
+        if told is not None and isinstance(call, messages.Call):
+            self.hub.show(room_of(self.agent), "call", call.model_copy(update={"state": "ended"}))
         self.hub.show(
             room_of(self.agent),
             "practice",
             messages.Practice(
-                call=CALL,
+                call=self.call,
                 title=script.title,
                 about=script.about,
                 aim=script.aim,
@@ -111,9 +116,11 @@ class Room:
             case doing.DoSay():
                 if self.spoken:
                     raise OverlayError("refused", "Answer into the microphone.")
-                if not self.practice.listening:
+                if not self.practice.listening or not self.replies.empty():
                     raise OverlayError("refused", "The customer is speaking; it is your turn in a moment.")
                 self.replies.put_nowait(do.text)
+            case doing.DoPrompt() | doing.DoPlan() | doing.DoStep() if self.practice.over:
+                pass  # also what a page sends by itself: the feedback stays
             case doing.DoPrompt():
                 self.publish(self.practice.act(Action(at_ms, who.who, "agent", do.what, do.prompt)))
             case doing.DoPlan():
@@ -172,9 +179,9 @@ class Room:
 def room_for(script: Script, settings: Settings, show: Callable[[Event], None]) -> Room:
     """A practice call that has not begun."""
     now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-    started = CallStarted(
-        0, CALL, settings.agent, settings.team, "Practice", script.caller, now, script.id, ("agent", "customer"), {}
-    )
+    call = f"practice-{token_hex(4)}"  # a page that stays for the next practice keeps nothing of this one
+    sides = ("agent", "customer")
+    started = CallStarted(0, call, settings.agent, settings.team, "Practice", script.caller, now, script.id, sides, {})
     playbook = load_playbook(settings.playbook, options=settings.options)
     practice = Practice(script, playbook, load_rules(extra=settings.rules), started, settings)
     return Room(practice, settings.agent, show)
@@ -215,7 +222,7 @@ def run_practice(
 
     def show(event: Event) -> None:
         typed = not aloud and isinstance(event, Utterance) and event.speaker is Speaker.AGENT
-        if not typed and not isinstance(event, ConsentSet):  # there is nobody to ask: nothing is kept
+        if not typed:
             terminal.show(event)
 
     async def run() -> None:

@@ -253,6 +253,11 @@ def _transcript(record: IncidentRecord) -> str:
             f'<tr><td class="t">{clock(line.start_ms)}</td><td>{escape(who)}</td><td>{" ".join(words)}</td>'
             f'<td class="second">{escape(", ".join(dict.fromkeys(notes)))}</td></tr>'
         )
+    if not rows:
+        heard = any(ms and what.endswith((".speech", ".transcribed-late")) for what, ms in record.accounted_ms.items())
+        return "<h2>Transcript</h2>" + _lines(
+            "The words of this call are not kept." if heard else "No words were recognised."
+        )
     return f"<h2>Transcript</h2><table>{''.join(rows)}</table>"
 
 

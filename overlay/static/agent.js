@@ -2,11 +2,12 @@
 
 import { connect } from "./link.js";
 import { card as cardSlot } from "./card.js";
-import { FRESH_MS, planAndSteps } from "./plan.js";
-import { chip, clock, h, keys, put, redraw, refill, report, s, span, spark, transcript, write, lag as seconds } from "./shared.js";
+import { planAndSteps } from "./plan.js";
+import { FRESH_MS, chip, clock, h, keys, put, redraw, refill, report, s, span, spark, transcript, write, lag as seconds } from "./shared.js";
 import { drawPractice } from "./practice.js";
 import { inItsOwnWindow, popOut } from "./popout.js";
 
+const SURE_MS = 4000; // so long the second "refused" is waited for
 const who = decodeURIComponent(location.pathname.split("/")[2] ?? "") || new URLSearchParams(location.search).get("agent") || "";
 const overlay = document.getElementById("overlay");
 const away = document.getElementById("away");
@@ -15,6 +16,8 @@ let told = ""; // a line of the page's own, such as "that was not sent"
 let toldUntil = 0;
 let callShown = "";
 let levelSaid = "";
+let pausedAt = null; // when this page came to know of the pause that is on
+let refusing = -Infinity; // when it was asked whether a consent that was given is really taken back
 let readNotices = new Set();
 
 const link = connect("agent", who, draw);
@@ -28,19 +31,20 @@ const stale = () => link.state !== "live";
 const card = cardSlot({ find, overlay, now, room, stale, act, announce, say, send: link.send });
 const plan = planAndSteps({ find, now, act, say });
 
-// Call time now: runs on from the newest message that carried it; stands still where nothing vouches for it.
+// Call time now: runs on from the newest message that carried it; stands still where nothing vouches for it, and in practice
+// while an answer is typed.
 function callTime() {
   const stamps = ["call", "health", "clock"].map((key) => room().get(key)).filter((value) => value?.body.at_ms);
   if (!stamps.length) return 0;
   const newest = stamps.reduce((a, b) => (b.at > a.at ? b : a));
-  if (now("call")?.state !== "live" || stale()) return Math.max(...stamps.map((value) => value.body.at_ms));
+  if (now("call")?.state !== "live" || stale() || now("practice")?.aloud === false) return Math.max(...stamps.map((value) => value.body.at_ms));
   return newest.body.at_ms + (performance.now() - newest.at);
 }
 
 function act(message) {
   const call = now("call")?.call;
   if (!call) return say("No call yet.");
-  if (!link.send({ ...message, call })) say("Not connected: that was not sent.");
+  return link.send({ ...message, call }) || say("Not connected: that was not sent.");
 }
 
 function say(text) {
@@ -62,6 +66,7 @@ function draw() {
     callShown = current;
     card.forget();
     readNotices = new Set();
+    refusing = -Infinity;
   }
   drawHealth();
   drawLevel();
@@ -69,7 +74,7 @@ function draw() {
   drawNext();
   plan.draw();
   lines(room());
-  drawPractice(find("practice"), now("practice"), (what) => link.send(what) || (say("Not connected: that was not sent."), false));
+  drawPractice(find("practice"), now("practice"), (what, then) => link.send(what, then) || (say("Not connected: that was not sent."), false));
   drawNotices();
 }
 
@@ -96,6 +101,7 @@ function drawHealth() {
   const call = now("call");
   const health = now("health");
   const [state, word, text, figure] = hearing(call, health);
+  pausedAt = health?.state === "paused" ? pausedAt ?? performance.now() : null;
   overlay.classList.toggle("stale", stale() && link.heardAt !== null);
   find("dot").className = `dot ${state}`;
   report(find("hearing"), word, state === "behind" ? figure : "");
@@ -103,7 +109,7 @@ function drawHealth() {
   const own = performance.now() < toldUntil ? told : link.refusal;
   const advice = call?.embedded ? call.advice || "The built-in recogniser is listening: it hears less well." : "";
   const consent = call?.state === "live" ? now("consent") : null;
-  drawStrip(own || (state === "off" ? text : ""), own ? "behind" : state, own ? "" : figure) || consent && consent.consent !== "granted" && drawConsent(consent)
+  consent && refused() < SURE_MS && drawConsent(consent) || drawStrip(own || (state === "off" ? text : ""), own ? "behind" : state, own ? "" : figure) || consent && consent.consent !== "granted" && drawConsent(consent)
     || drawStrip(text, state) || drawStrip(advice, "") || consent && drawConsent(consent) || drawStrip(" ", "");
   write(find("caller"), call && call.state !== "waiting" ? [call.queue || call.team, call.caller].filter(Boolean).map((part) => ` · ${part}`).join("") : "");
   for (const id of ["help", "pause"]) if (find(id).disabled !== (call?.state !== "live")) find(id).disabled = call?.state !== "live";
@@ -129,12 +135,13 @@ function drawConsent(value) {
   find("strip").hidden = true;
   const place = find("consent");
   place.hidden = false;
-  put(place, "class", `consent ${value.consent}`);
+  const sure = refused() < SURE_MS;
+  put(place, "class", `consent ${sure ? "refused" : value.consent}`);
   find("grant").hidden = value.consent === "granted";
   find("refuse").hidden = value.consent === "refused";
   // What follows from it stands first: that must be read in a narrow window.
   const what = value.heard ? value.kept ? "Kept" : "Not kept" : "Not heard";
-  write(find("agreed"), `${what}: consent ${{ unknown: "not known", granted: "given", refused: "refused" }[value.consent]}`);
+  write(find("agreed"), sure ? "Once more erases this call" : `${what}: consent ${{ unknown: "not known", granted: "given", refused: "refused" }[value.consent]}`);
   return true;
 }
 
@@ -226,18 +233,22 @@ function read(name = newest()) {
 // ---- doing ----
 
 const help = () => act({ do: "help" });
-// Refusing erases what was kept: after consent was given, it takes the key twice.
-let refusing = -Infinity;
+// Refusing erases what was kept: after consent was given, it takes the key or the button twice, and no bounce of either.
+const refused = () => performance.now() - refusing;
 function refuse() {
-  if (now("consent")?.consent === "granted" && performance.now() - refusing > 4000) {
+  if (now("consent")?.consent === "granted" && (refused() < FRESH_MS || refused() > SURE_MS)) {
     refusing = performance.now();
-    return say("N again erases this call and stops listening.");
+    return drawHealth();
   }
   refusing = -Infinity;
   act({ do: "consent", consent: "refused" });
 }
 const grant = () => act({ do: "consent", consent: "granted" });
-const pause = () => act({ do: "pause", on: now("health")?.state !== "paused" });
+// A pause that has just begun, by itself or by the same hand, is not ended by a key that was to begin it.
+function pause() {
+  if (pausedAt !== null && performance.now() - pausedAt < FRESH_MS) return say("Paused already: press again to go on listening.");
+  act({ do: "pause", on: pausedAt === null });
+}
 
 function fold(open) {
   put(find("fold"), "aria-expanded", String(open));

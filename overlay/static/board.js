@@ -15,14 +15,16 @@ const body = find("rows");
 let order = 0;
 let pointerAt = -Infinity;
 let sortDue = false;
+let told = ""; // a line of the page's own
+let toldUntil = 0;
 let tabbed = null; // the one row that Tab comes to
 
 const link = connect("board", new URLSearchParams(location.search).get("name") ?? "", draw);
 const board = () => link.room("board");
 const running = (value) => value.body.at_ms + (link.state === "live" ? performance.now() - value.at : 0);
-const act = (message) => link.send(message) || report(find("state"), "Not connected: that was not sent.");
+const act = (message) => link.send(message) || say("Not connected: that was not sent.");
 const reading = pane({ link, board, running, row: (call) => rows.get(call)?.body, chosen: markChosen });
-const wanted = needs({ link, board, running, act, choose: reading.choose, calls: () => rows });
+const wanted = needs({ link, board, running, act, say, choose: reading.choose, calls: () => rows });
 
 function draw(changed) {
   document.body.classList.toggle("stale", link.state !== "live" && link.heardAt !== null);
@@ -41,9 +43,17 @@ function drawTimes() {
   reading.drawTime();
 }
 
+function say(text) {
+  told = text;
+  toldUntil = performance.now() + 4000;
+  drawState();
+}
+
 function drawState() {
   const [text, figure] = link.state === "refused" ? [`Not let in. ${link.trouble}`]
-    : link.state === "live" ? [link.refusal]
+    : link.state === "live" && link.refusal ? [link.refusal]
+    : performance.now() < toldUntil ? [told]
+    : link.state === "live" ? [""]
     : link.heardAt === null ? ["Connecting"]
     : ["Not connected.", ` Last heard ${span(performance.now() - link.heardAt)} ago.`];
   report(find("state"), text, figure);

@@ -6,7 +6,7 @@ import { drawWrapUp, leaveWrapUp } from "./wrapup.js";
 const HOLD_MS = 30_000; // longest that a prompt is kept for a pointer or the focus that rests on it
 const SIZES = ["", "long", "longer"]; // of the say-line: the largest in which all of it can be seen
 const OLD_AFTER_MS = 10_000; // past its dwell time: greyed, in case nobody takes it away
-const SWAP_MS = 500; // a key pressed sooner after one prompt took another's place was meant for the other
+const SWAP_MS = 500; // what is answered sooner after a prompt came to where another stood was meant for the other
 const HOW = { used: "used", dismissed: "not now", wrong: "wrong" };
 
 export function card({ find, overlay, now, room, stale, act, announce, say, send }) {
@@ -65,7 +65,7 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
 
   function drawPrompt(prompt, at) {
     if (shown?.id !== prompt.id) {
-      if (shown) swappedAt = performance.now();
+      if (history.length) swappedAt = performance.now();
       if (!history.some((each) => each.id === prompt.id)) {
         history.unshift({ ...prompt, why: [], how: "" });
         announce(`${prompt.tier === "urgent" ? "Urgent. " : ""}${prompt.title}. Say: ${prompt.say}`, prompt.tier === "urgent");
@@ -77,7 +77,7 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
       slot.dataset.shows = key;
       slot.className = `card on ${prompt.tier}`;
       const tier = { urgent: "urgent", note: "a note" }[prompt.tier];
-      const button = (name, text, what) => h("button", { "data-key": `${prompt.id} ${what}`, "aria-keyshortcuts": name === "Esc" ? "Escape" : name, onclick: () => answer(what, true) }, h("kbd", { "aria-hidden": "true" }, name), text);
+      const button = (name, text, what) => h("button", { "data-key": `${prompt.id} ${what}`, "aria-keyshortcuts": name === "Esc" ? "Escape" : name, onclick: () => answer(what) }, h("kbd", { "aria-hidden": "true" }, name), text);
       refill(slot, [
         h("p", { class: "label", title: prompt.label }, [prompt.label, tier].filter(Boolean).join(" · ")),
         h("h2", { class: "title", title: prompt.title }, prompt.title),
@@ -111,12 +111,13 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     if (call && send({ do: "prompt", call, prompt: shown.id, what: "seen" })) seen.add(shown.id);
   }
 
-  function answer(what, clicked = false) {
-    if (!shown || !clicked && performance.now() - swappedAt < SWAP_MS) return;
+  function answer(what) {
+    if (!shown) return;
+    if (performance.now() - swappedAt < SWAP_MS) return say("This prompt has just come: press again if you mean it.");
+    if (!act({ do: "prompt", prompt: shown.id, what })) return;
     const entry = history.find((each) => each.id === shown.id);
     if (entry) entry.how = what;
     pointer = focus = false;
-    act({ do: "prompt", prompt: shown.id, what });
     draw();
   }
 

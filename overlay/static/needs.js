@@ -1,6 +1,6 @@
 // Who needs somebody: one card per alert, with whose turn it is, who has it, and what can be done about it now.
 
-import { chip, clock, find, h, many, renew, span, write } from "./shared.js";
+import { FRESH_MS, chip, clock, find, h, many, renew, span, write } from "./shared.js";
 
 const CARDS = 6; // more alerts than this are counted, not shown, until somebody asks for them
 const TIERS = ["urgent", "help", "note"];
@@ -9,10 +9,12 @@ const ASKS = { ask: "Asks you", help: "Asks for help", late: "Heard late" };
 
 const isFree = (alert) => alert.state === "raised" || alert.state === "seen";
 
-export function needs({ link, board, running, act, choose, calls }) {
-  const cards = new Map(); // key -> {node, face, since, time, value}
+export function needs({ link, board, running, act, say, choose, calls }) {
+  const cards = new Map(); // key -> {node, face, since, time, value, stands, fresh}
   const seen = new Set();
   const told = new Set();
+  let foremost; // key of the alert that C claims
+  let foremostAt = -Infinity; // when it came to be the first in another's place
   let ending = ""; // key of the alert whose end is being chosen
   let all = false;
 
@@ -28,25 +30,36 @@ export function needs({ link, board, running, act, choose, calls }) {
       .sort((a, b) => rank(a[1].body) - rank(b[1].body) || began(a[1]) - began(b[1]));
     const visible = all ? open : open.slice(0, CARDS);
     const first = visible.find(([, value]) => isFree(value.body) && value.body.kind !== "ask")?.[0];
+    if (foremost && foremost !== first) foremostAt = performance.now();
+    foremost = first;
     const list = find("needs");
     const keep = new Set();
+    const empty = cards.size === 0;
+    let focused = list.contains(document.activeElement) ? document.activeElement : null;
+    let above = "";
     visible.forEach(([key, value], i) => {
       keep.add(key);
       let card = cards.get(key);
+      above += `${key} `;
+      const has = isFree(value.body) ? "" : value.body.by === me() ? "me" : "another"; // whoever has but seen it changes no button
+      const stands = `${above}${value.body.kind} ${has}`; // where, and with which buttons
+      const fresh = empty ? -Infinity : card?.stands === stands ? card.fresh : performance.now();
       const face = JSON.stringify([{ ...value.body, at_ms: 0, course: 0 }, key === first, me(), key === ending]);
       if (!card || card.face !== face) {
         const made = makeCard(key, value, key === first);
-        const had = card?.node.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+        const had = card?.node.contains(focused) ? focused.dataset.key : null;
         card?.node.replaceWith(made.node);
-        if (had) (made.node.querySelector(`[data-key="${had}"]`) ?? made.node.querySelector("button"))?.focus();
+        // Where the button has gone, on one that a second Enter does no harm at.
+        if (had) focused = [had, "b", "d"].map((name) => made.node.querySelector(`[data-key="${name}"]`)).find(Boolean) ?? made.node.querySelector("button");
         card = { ...made, face };
         cards.set(key, card);
       }
-      card.value = value;
+      Object.assign(card, { value, stands, fresh });
       if (list.children[i] !== card.node) list.insertBefore(card.node, list.children[i] ?? null);
       noteSeen(key, value.body);
       announce(key, value.body);
     });
+    if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true }); // also where its card has moved
     for (const [key, card] of cards) {
       if (!keep.has(key)) { card.node.remove(); cards.delete(key); }
     }
@@ -103,9 +116,10 @@ export function needs({ link, board, running, act, choose, calls }) {
     const node = h("li", {
       class: `need of-${it.kind} ${it.tier} ${isFree(it) ? mineNow(it) ? "free mine" : "free" : "taken"}${key === ending ? " ending" : ""}`, "data-alert": `${it.call}-${it.id}`, "aria-label": `${it.agent}: ${it.kind === "ask" ? it.title : it.level}`,
       onkeydown: (event) => {
-        if (event.ctrlKey || event.metaKey || event.altKey) return;
-        const target = node.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
-        if (!target) return;
+        if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+        const letter = event.key.toLowerCase();
+        const target = node.querySelector(`[data-key="${CSS.escape(letter)}"]`);
+        if (!target) return letter === "c" && isFresh(key) ? event.stopPropagation() : undefined; // meant for this call
         event.preventDefault();
         event.stopPropagation();
         target.click();
@@ -152,7 +166,23 @@ export function needs({ link, board, running, act, choose, calls }) {
     write(find("announce"), `${alert.agent} needs somebody: ${alert.title || alert.reason}`);
   }
 
+  function isFresh(key) {
+    const fresh = performance.now() - cards.get(key)?.fresh < FRESH_MS;
+    if (fresh) say("That has just changed: press again if you mean it.");
+    return fresh;
+  }
+
+  // A click on what has come under the pointer this very moment. Keys are not asked: the focus goes with its card.
+  find("needs").addEventListener("click", (event) => {
+    if (!event.detail) return;
+    const key = [...cards].find(([, card]) => card.node.contains(event.target))?.[0];
+    if (!key || !isFresh(key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  }, true);
+
   function claimFirst() {
+    if (performance.now() - foremostAt < FRESH_MS) return say("Another call is the first now: press again if you mean it.");
     const card = [...cards.values()].find((each) => each.first);
     card?.node.querySelector('[data-key="c"]')?.click();
     return Boolean(card);

@@ -26,6 +26,7 @@ export function pane({ link, board, running, row, chosen }) {
     tell("");
     chosen(before, call);
     draw();
+    if (call) find("pane").scrollIntoView({ block: "nearest" }); // in a narrow window it stands below all calls
   }
 
   function draw() {

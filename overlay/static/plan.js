@@ -1,14 +1,14 @@
 // Plan B by its keys 1-3, and the method's steps. Rows keep their place; each key does what its row says.
 
-import { h, refill, write } from "./shared.js";
+import { FRESH_MS, h, refill, write } from "./shared.js";
 
-// A key pressed sooner after another option came to its row was meant for the one before; sooner after its option was
-// offered, the hand has bounced: nobody has answered yet, and an answer that is kept is not taken back.
-export const FRESH_MS = 700;
+// A key pressed while a row is fresh was meant for the option before; fresh after its option was offered, the hand has
+// bounced: nobody has answered yet, and an answer that is kept is not taken back.
 
 export function planAndSteps({ find, now, act, say }) {
   const rows = []; // options by key
   const changed = [-Infinity, -Infinity, -Infinity];
+  const tickedAt = new Map(); // step -> when this page came to know that it is done
 
   function draw() {
     drawPlan();
@@ -86,14 +86,24 @@ export function planAndSteps({ find, now, act, say }) {
     const key = JSON.stringify(value?.steps ?? []);
     if (list.dataset.shows !== key) {
       list.dataset.shows = key;
+      for (const { id, done } of value?.steps ?? []) {
+        if (!done) tickedAt.delete(id);
+        else if (!tickedAt.has(id)) tickedAt.set(id, performance.now());
+      }
       refill(list, (value?.steps ?? []).map((step) => h("li", {}, h("button", {
         "data-key": step.id, "aria-pressed": String(step.done), "aria-current": step.current ? "step" : null, title: step.title,
-        onclick: () => act({ do: "step", step: step.id, done: !step.done }),
+        onclick: () => tick(step),
       }, step.done ? "✓ " : "", step.title))));
       const current = list.querySelector("[aria-current]")?.parentNode;
       if (current) list.scrollLeft = current.offsetLeft - list.offsetLeft - (list.clientWidth - current.offsetWidth) / 2;
     }
     write(find("ticked"), value?.words ? `“${value.words}” ticked ${value.ticked}` : "");
+  }
+
+  // A step that the words have ticked under the finger stays so.
+  function tick(step) {
+    if (performance.now() - tickedAt.get(step.id) < FRESH_MS) return say("Ticked already: press again to untick it.");
+    act({ do: "step", step: step.id, done: !step.done });
   }
 
   return { draw, pick, refuse };

@@ -3,14 +3,15 @@
 import { h, write } from "./shared.js";
 
 /**
- * @param place the section of the overlay, @param practice the room's `practice` or null, @param say sends an answer
+ * @param place the section of the overlay, @param practice the room's `practice` or null
+ * @param say sends an answer: says whether it went, and tells its second argument why it was refused, or ""
  */
 export function drawPractice(place, practice, say) {
   place.hidden = !practice;
   if (!practice) return place.replaceChildren();
   if (practice.over) {
-    if (place.dataset.shows === "over") return;
-    place.dataset.shows = "over";
+    if (place.dataset.shows === `over ${practice.call}`) return;
+    place.dataset.shows = `over ${practice.call}`;
     place.classList.add("over");
     return place.replaceChildren(
       h("h2", {}, `Practice over: ${practice.title}`),
@@ -30,7 +31,7 @@ export function drawPractice(place, practice, say) {
       practice.aloud ? "" : h("form", { onsubmit: (event) => {
         event.preventDefault();
         const said = text.value.trim();
-        if (said && say({ do: "say", call: practice.call, text: said })) text.value = "";
+        if (said && say({ do: "say", call: practice.call, text: said }, (refusal) => { if (refusal) text.value ||= said; })) text.value = "";
       } }, text, h("button", { class: "btn main" }, "Say")),
       h("p", { class: "small second", role: "status" }));
   }

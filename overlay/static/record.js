@@ -67,37 +67,40 @@ export function record({ tell, marked, mayMark }) {
       const fit = order.filter(([line]) => line.start_ms <= ms && (!speaker || line.speaker === speaker));
       return fit.length ? fit.at(-1)[1] : order.length ? 0 : -1;
     };
-    const loose = [];
-    const add = (i, node) => (i >= 0 ? causes[i] : loose).push(node);
+    const loose = []; // [ms, make] where there are no words
+    const add = (i, ms, make) => (i >= 0 ? causes[i].push(make) : loose.push([ms, make]));
     const placed = new Set();
     for (const signal of it.signals) {
       const own = order.find(([line]) => line.id === signal.utterance)?.[1] ?? lineAt(signal.at_ms, signal.speaker === "unknown" ? "" : signal.speaker);
-      add(own, () => cause("signal", signal.key, signal.at_ms, [plain(signal.id), signal.summary && `, ${signal.summary}`]));
+      add(own, signal.at_ms, () => cause("signal", signal.key, signal.at_ms, [plain(signal.id), signal.summary && `, ${signal.summary}`]));
       for (const prompt of it.prompts) {
         if (placed.has(prompt.id) || !prompt.signals.includes(signal.key)) continue;
         placed.add(prompt.id);
-        add(own, () => promptCause(prompt, Math.max(0, prompt.shown_ms - signal.at_ms)));
+        add(own, prompt.shown_ms, () => promptCause(prompt, Math.max(0, prompt.shown_ms - signal.at_ms)));
       }
     }
-    for (const prompt of it.prompts) if (!placed.has(prompt.id)) add(lineAt(prompt.shown_ms), () => promptCause(prompt, null));
-    for (const step of it.steps) add(lineAt(step.at_ms, step.by === "words" ? "agent" : ""), () => h("p", { class: "cause" }, `ticked ${plain(step.step)}${step.by === "hand" ? ", by hand" : ""}`));
+    for (const prompt of it.prompts) if (!placed.has(prompt.id)) add(lineAt(prompt.shown_ms), prompt.shown_ms, () => promptCause(prompt, null));
+    for (const step of it.steps) add(lineAt(step.at_ms, step.by === "words" ? "agent" : ""), step.at_ms, () => h("p", { class: "cause" }, `ticked ${plain(step.step)}${step.by === "hand" ? ", by hand" : ""}`));
     for (const option of it.plan) {
-      if (option.offered_ms != null) add(lineAt(option.offered_ms), () => h("p", { class: "cause" }, `Plan B: ${option.title}, ${option.answer || "offered"}`));
+      if (option.offered_ms != null) add(lineAt(option.offered_ms), option.offered_ms, () => h("p", { class: "cause" }, `Plan B: ${option.title}, ${option.answer || "offered"}`));
     }
     for (const [, kind, text, ms] of open.notes) {
-      if (kind === "missed" && ms != null) add(lineAt(ms), () => h("p", { class: "cause" }, `missed here: ${text}`));
+      if (kind === "missed" && ms != null) add(lineAt(ms), ms, () => h("p", { class: "cause" }, `missed here: ${text}`));
     }
     const late = new Set((it.transcribed_late ?? []).map((each) => `${each.speaker} ${each.start_ms}`));
+    const when = (ms) => h("td", {}, h("button", { class: "when", "data-from": ms, "aria-label": `${open.recording ? "Hear from" : "Show"} ${clock(ms)}` }, clock(ms)));
     const rows = it.transcript.map((line, i) => {
-      const row = h("tr", { "data-ms": line.start_ms },
-        h("td", {}, h("button", { class: "when", "data-from": line.start_ms, "aria-label": `${open.recording ? "Hear from" : "Show"} ${clock(line.start_ms)}` }, clock(line.start_ms))), h("td", {}, { agent: it.agent, customer: "Caller" }[line.speaker] ?? "Voice"),
+      const row = h("tr", { "data-ms": line.start_ms }, when(line.start_ms), h("td", {}, { agent: it.agent, customer: "Caller" }[line.speaker] ?? "Voice"),
         h("td", {}, spoken(it, line)));
       const after = late.has(`${line.speaker} ${line.start_ms}`) ? h("p", { class: "cause" }, "transcribed after the call") : "";
       row.append(h("td", {}, after, causes[i].map((make) => make())));
       return row;
     });
-    if (loose.length || !rows.length) rows.push(h("tr", { "data-ms": 0 }, h("td", {}), h("td", {}), h("td", { class: "second" }, "No words were recognised."), h("td", {}, loose.map((make) => make()))));
-    return rows;
+    if (rows.length) return rows;
+    const heard = Object.entries(it.accounted_ms ?? {}).some(([what, ms]) => ms > 0 && /\.(speech|transcribed-late)$/u.test(what));
+    const none = heard ? "The words of this call are not kept." : "No words were recognised.";
+    return [h("tr", { "data-ms": 0 }, h("td", {}), h("td", {}), h("td", { class: "second" }, none), h("td", {})),
+      ...loose.sort((a, b) => a[0] - b[0]).map(([ms, make]) => h("tr", { "data-ms": ms }, when(ms), h("td", {}), h("td", {}), h("td", {}, make())))];
   }
 
   function promptCause(prompt, after) {
@@ -165,18 +168,26 @@ export function record({ tell, marked, mayMark }) {
   }
 
   async function mark(word) {
-    const place = places[at];
+    const [view, place] = [open, places[at]];
     if (!place || !mayMark()) return;
     const said = verdict(place.kind, place.target) === word ? "clear" : word;
     try {
-      await ask(path(open.id, "/marks"), { kind: place.kind, target: place.target, verdict: said });
+      await ask(path(view.id, "/marks"), { kind: place.kind, target: place.target, verdict: said });
     } catch (error) {
       return tell(error);
     }
-    open.marks = open.marks.filter((each) => each.kind !== place.kind || each.target !== place.target);
-    if (said !== "clear") open.marks.push({ kind: place.kind, target: place.target, verdict: said });
+    view.marks = view.marks.filter((each) => each.kind !== place.kind || each.target !== place.target);
+    if (said !== "clear") view.marks.push({ kind: place.kind, target: place.target, verdict: said });
     for (const button of place.node.querySelectorAll(".verdict")) put(button, "aria-pressed", String(button.classList.contains(said)));
-    marked();
+    marked(view);
+  }
+
+  /** No record is on screen: no key reaches the one before. */
+  function leave() {
+    sound?.stop();
+    open = axis = sound = null;
+    places = [];
+    at = -1;
   }
 
   /** Start of the line that is marked now, in ms; null where none is. */
@@ -185,5 +196,5 @@ export function record({ tell, marked, mayMark }) {
     return row ? Number(row.dataset.ms) : null;
   }
 
-  return { draw, mark, line, go: (step) => showMark(at + step), play: () => Boolean(sound) && (sound.toggle(), true) };
+  return { draw, leave, mark, line, go: (step) => showMark(at + step), play: () => Boolean(sound) && (sound.toggle(), true) };
 }

@@ -3,7 +3,7 @@
 import { ask, at, day } from "./asking.js";
 import { record } from "./record.js";
 import { drawSide } from "./side.js";
-import { chip, clock, find, h, keys, many, plain, put, write } from "./shared.js";
+import { chip, clock, find, h, keys, many, plain, put, refill, write } from "./shared.js";
 
 const SIGNALS = [ // of the caller and the conversation; then the agent's steps and wrong moves
   "swearing", "derogatory", "influence_claim", "supervisor_demand", "cancel_threat", "legal_threat", "regulator_threat", "press_threat", "review_threat",
@@ -22,6 +22,7 @@ const EMPTY = { words: "", level: "", days: "0", marks: "", signal: "", agent: "
 const form = find("filters");
 let found = [];
 let open = null; // the RecordView on screen
+let wanted = ""; // the record asked for last; its answer may be on its way
 let views = BUILT_IN; // [name, filters], one's own after the built-in ones
 let me = { role: "qa" };
 let asked = 0;
@@ -50,8 +51,8 @@ async function search(offset = 0) {
 function drawList() {
   write(find("found"), found.length ? `${many(found.length, "call")}${find("more").hidden ? "" : " and more"}` : "No call fits. Widen the search or the view.");
   find("table").hidden = found.length === 0;
-  find("list").replaceChildren(...found.map((it) => h("li", {}, h("button", {
-    "data-record": it.id, "aria-current": String(it.id === open?.id), onclick: () => show(it.id),
+  refill(find("list"), found.map((it) => h("li", {}, h("button", {
+    "data-key": it.id, "aria-current": String(it.id === open?.id), onclick: () => show(it.id),
   },
   h("span", { class: "line" }, h("b", {}, it.title), h("span", { class: "second" }, clock(it.duration_ms))),
   h("span", { class: "line second small" }, [it.agent, day(it.started_at), it.outcome].filter(Boolean).join(" · ")),
@@ -112,6 +113,7 @@ function widen(on) {
 async function saveView(event) {
   event.preventDefault();
   const name = find("save-name").value.trim();
+  if (BUILT_IN.some(([own]) => own === name)) return tell(new Error("A view of that name is always here: choose another name."));
   try {
     await ask("/api/views", { name, filters: { ...filters(), ...("days" in filters() ? { days: Number(filters().days) } : {}) } });
   } catch (error) {
@@ -136,36 +138,47 @@ async function forgetView() {
 // ---- one record ----
 
 async function show(id, push = true) {
+  wanted = id;
   try {
-    open = await ask(at(id));
+    const view = await ask(at(id));
+    if (id !== wanted) return;
+    open = view;
   } catch (error) {
+    if (id !== wanted) return;
     open = null;
+    drawn.leave();
+    drawList();
     find("side").hidden = true;
+    find("side").replaceChildren();
     find("record").replaceChildren(h("h2", {}, "This record is not here"), h("p", { class: "second" }, error.message));
     return;
   }
   if (push) history.pushState({ listed: true }, "", `/review/${encodeURIComponent(id)}${location.search}`);
   drawn.draw(open, found.find((each) => each.id === id)?.title);
   side();
-  for (const button of find("list").querySelectorAll("[data-record]")) {
-    put(button, "aria-current", String(button.dataset.record === id));
-    if (button.dataset.record === id) button.scrollIntoView({ block: "nearest" });
+  for (const button of find("list").querySelectorAll("[data-key]")) {
+    put(button, "aria-current", String(button.dataset.key === id));
+    if (button.dataset.key === id) button.scrollIntoView({ block: "nearest" });
   }
 }
 
-const side = () => drawSide(find("side"), { open, role: me.role, signals: SIGNALS, line: drawn.line, redraw: side, changed: () => summary({ reviewed: true }) });
-
-function marked() {
-  summary({ wrong: open.marks.filter((each) => each.verdict === "wrong").length, reviewed: true });
+// What was sent about a call may have arrived when another one is open.
+function side() {
+  const view = open;
+  drawSide(find("side"), { open: view, role: me.role, signals: SIGNALS, line: drawn.line, redraw: () => { if (view === open) side(); }, changed: () => summary(view, { reviewed: true }) });
 }
-function summary(changes) {
-  const it = found.find((each) => each.id === open.id);
+
+function marked(view) {
+  summary(view, { wrong: view.marks.filter((each) => each.verdict === "wrong").length, reviewed: true });
+}
+function summary(view, changes) {
+  const it = found.find((each) => each.id === view.id);
   if (it) Object.assign(it, changes);
   drawList();
 }
 
 function next(step) {
-  const after = found[found.findIndex((it) => it.id === open?.id) + step];
+  const after = found[found.findIndex((it) => it.id === wanted) + step];
   if (after) show(after.id);
 }
 
@@ -181,7 +194,7 @@ function missed() {
 keys(document, {
   j: () => drawn.go(1), k: () => drawn.go(-1), r: () => drawn.mark("right"), w: () => drawn.mark("wrong"), m: missed,
   n: () => next(1), b: () => next(-1), "/": () => form.elements.words.focus(),
-  " ": (event) => !event.target.closest?.("button, a, summary, [role=radio]") && drawn.play(),
+  " ": (event) => !event.target.closest?.("button, a, summary, input") && drawn.play(),
 });
 find("signals").append(...SIGNALS.map((id) => h("option", { value: id }, plain(id))));
 let typing = 0;

@@ -1,5 +1,8 @@
 // What all screens draw with. Text only ever enters the page as text: there is no markup from strings here.
 
+// So long after something has changed under the finger a key or a click was meant for what was there before, or is a bounce.
+export const FRESH_MS = 700;
+
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(node, props, kids) {
@@ -160,14 +163,23 @@ export function transcript(list, box, names) {
   };
 }
 
-// Single keys, never while somebody types and never with a modifier that belongs to the browser. Digits by their place
-// on the keyboard: "1", and "Shift+1" whatever the layout writes there.
+const TYPES_ON_MS = 1500; // so long after the last letter in a field that has gone the next one is still meant for it
+
+// Single keys, never while somebody types, also where the field has just gone from under the letters, and never with a
+// modifier that belongs to the browser. Digits by their place on the keyboard: "1", and "Shift+1" whatever the layout
+// writes there.
 export function keys(target, actions, on = () => true) {
+  let field = null; // that is being typed into, until Enter, Escape or a click ends it
+  let typedAt = -Infinity;
+  target.addEventListener("pointerdown", () => { field = null; }, true);
   target.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !on() && event.key !== "Escape") return;
-    const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
-    if (typing) {
-      if (event.key === "Escape") event.target.blur();
+    const typing = event.target.closest?.("input:not([type=radio], [type=checkbox], [type=range]), textarea, select, [contenteditable]");
+    const typesOn = !typing && field && !field.getClientRects().length && performance.now() - typedAt < TYPES_ON_MS;
+    if (typing) field = event.key === "Escape" || event.key === "Enter" && typing.tagName === "INPUT" ? null : typing;
+    if (typing || typesOn) {
+      typedAt = performance.now();
+      if (typing && event.key === "Escape") typing.blur();
       return;
     }
     const digit = /^(?:Digit|Numpad)(\d)$/u.exec(event.code)?.[1];

@@ -6,6 +6,8 @@ import { capital, clock, h, plain, write } from "./shared.js";
 const ALERT = { "alert-seen": "seen", claim: "claimed", resolve: "resolved" };
 const ADDS = [["comment", "Comment"], ["missed", "Missed signal, at the marked line"], ["root-cause", "Root cause"], ["outcome", "Outcome"], ["contest", "Contest, as the agent"]];
 
+const drafts = new Map(); // record -> what was begun to be added to it, while another one is read
+
 /**
  * @param open the RecordView on screen; changed in place by what is added
  * @param role who is reading; an agent has no form
@@ -65,23 +67,30 @@ export function drawSide(side, { open, role, signals, line, redraw, changed }) {
     const signal = h("select", { id: "add-signal", "aria-label": "Which signal", hidden: true }, signals.map((value) => h("option", { value }, plain(value))));
     const text = h("textarea", { rows: 2, maxlength: 2000, "aria-label": "Text" });
     const state = h("span", { class: "second small", role: "status" });
+    const add = h("button", { class: "btn" }, "Add");
+    if (drafts.has(open.id)) [kind.value, signal.value, text.value] = drafts.get(open.id);
+    signal.hidden = kind.value !== "missed";
     return h("form", {
+      oninput: () => drafts.set(open.id, [kind.value, signal.value, text.value]),
       onsubmit: async (event) => {
         event.preventDefault();
         const missed = kind.value === "missed";
         const said = text.value.trim() || (missed ? plain(signal.value) : "");
         if (!said) return;
         const body = { kind: kind.value, text: said, at_ms: missed ? line() : null, signal: missed ? signal.value : "" };
+        add.disabled = true;
         try {
           await ask(path("/notes"), body);
         } catch (error) {
+          add.disabled = false;
           return write(state, error.message);
         }
+        drafts.delete(open.id);
         open.notes.push(["You", body.kind, body.text, body.at_ms]);
         changed();
         redraw();
       },
-    }, kind, signal, text, h("p", { class: "row" }, h("button", { class: "btn" }, "Add"), state));
+    }, kind, signal, text, h("p", { class: "row" }, add, state));
   }
 }
 

@@ -3,7 +3,7 @@
 import { h, put, refill, write } from "./shared.js";
 
 let drawnFor = ""; // the call whose form is on screen: what is being typed is never drawn over
-let unkept = null; // sends what has been typed and not yet kept; null where there is nothing
+let unkept = null; // sends what has been typed and the record does not have yet; null where there is nothing
 let follow = null; // brings the form up to what the record now says, but for what was typed
 let quiet = 0; // timer of the quiet minute
 
@@ -49,12 +49,14 @@ export function drawWrapUp(place, wrapup, ended, act) {
   let known = wrapup;
   follow = (now) => {
     known = now;
-    for (const each of [...own, ...promises.flatMap(({ said }) => said)]) each.follow(known);
+    const all = [...own, ...promises.flatMap(({ said }) => said)];
+    for (const each of all) each.follow(known);
+    if (!all.some((each) => each.touched)) unkept = null;
   };
   follow(wrapup);
   const keep = () => {
     const follow_ups = promises.filter(({ said }) => said.some((each) => each.touched)).map(({ id, said }) => ({ id, ...changed(said) }));
-    if (act({ do: "wrap-up", call: wrapup.call, ...changed(own), follow_ups })) unkept = null;
+    act({ do: "wrap-up", call: wrapup.call, ...changed(own), follow_ups });
     follow(known);
   };
   const form = h("form", {
