@@ -192,12 +192,6 @@ def test_the_abuse_ladder_goes_up_only_when_the_rung_below_was_really_said():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("level", "cards"), [(Level.TENSE, 0), (Level.ESCALATED, 1)])
-def test_swearing_is_let_pass_until_something_else_has_turned_the_call(level, cards):
-    """Half of those who swear in a tense call swear at a neighbour, the rain or a parrot."""
-    assert len(of(turned(level).hear(10_000, [signal("swearing", 10_000)], None), PromptShown)) == cards
-
-
 def test_words_aimed_at_the_agent_count_by_utterance_and_where_they_are_clear():
     subject = turned(Level.TENSE)
     noted = subject.hear(5_000, [signal("derogatory", 5_000, severity=Severity.NOTE)], None)
@@ -247,7 +241,7 @@ def test_silence_that_is_over_is_not_answered():
         ("silence", 42_000, Level.TENSE, False),
         ("fast_speech", 42_000, Level.TENSE, False),
         ("policy", 42_000, Level.TENSE, True),
-        ("derogatory", 42_000, Level.TENSE, True),
+        ("swearing", 42_000, Level.TENSE, True),
     ],
 )
 def test_what_only_supports_makes_no_prompt_long_after_the_cue(name, at_ms, level, shown):
@@ -256,7 +250,7 @@ def test_what_only_supports_makes_no_prompt_long_after_the_cue(name, at_ms, leve
     for now in range(10_500, at_ms, 500):
         for prompt in of(subject.tick(now), PromptShown):
             subject.act(Action(now, "Dana", "agent", "used", prompt.id))
-    severity = Severity.HELP if name == "derogatory" else Severity.NOTE
+    severity = Severity.HELP if name == "swearing" else Severity.NOTE
     events = subject.hear(at_ms, [signal(name, at_ms, severity=severity)], None)
     assert bool([p for p in of(events, PromptShown) if p.signals == (f"rule.{name}@u{at_ms}",)]) is shown
 
