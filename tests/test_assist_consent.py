@@ -639,6 +639,27 @@ def test_what_a_pause_has_taken_out_is_not_written_again_with_what_it_takes_back
     store.close()
 
 
+@pytest.mark.parametrize("what", ["pause", "resume"])
+def test_a_call_is_paused_whenever_the_program_dies_while_a_pause_begins_or_ends(what, tmp_path):
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        keeper = Keeper(store, "c1", Gate(ConsentPolicy.ALL_PARTY, Consent.GRANTED))
+        started = CallStarted(0, "c1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
+        keeper.take(0, started)
+        if what == "resume":
+            keeper.take(1, Action(1000, "Dana", "agent", "pause"))
+        append, stood = store.append, []
+
+        def appended(call, number, event):
+            store.flush().result()
+            gate = store.gate(call)
+            stood.append(gate is not None and gate.paused_ms is not None)
+            return append(call, number, event)
+
+        store.append = appended
+        keeper.take(2, Action(2000, "Dana", "agent", what)).result()
+        assert stood == [True] and (store.gate("c1").paused_ms is None) == (what == "resume")
+
+
 def test_a_pause_is_told_while_somebody_reads_the_store_and_its_bytes_go_afterwards(tmp_path):
     store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
     keeper = Keeper(store, "c1", Gate(ConsentPolicy.ALL_PARTY, Consent.GRANTED))

@@ -128,18 +128,23 @@ class Keeper:
         return self._latch()
 
     def _pause(self, number: int, action: Action) -> Future[None]:
-        if self.gate.kept:
-            self.store.append(self.call, number, action)
-        if action.what == "resume":
+        paused = action.what == "pause"
+        if not paused:
             self._paused_ms, self.paused_by, self._resumed_ms = None, "", action.at_ms
         elif self._paused_ms is None:
             self._paused_ms, self.paused_by = action.at_ms, action.who
-        if action.what == "pause" and action.role != "system":
+        if paused:  # before the log tells of it: killed in between, the call still goes on paused
+            self._latch()
+        if self.gate.kept:
+            self.store.append(self.call, number, action)
+        if not paused:
+            return self._latch()
+        if action.role != "system":
             since_ms = action.at_ms - PAUSE_REACH_MS
             self._scrub(
                 {n for n, event in self._recent if (ends_ms := _ends_ms(event)) is not None and ends_ms > since_ms}
             )
-        return self._latch()
+        return self.store.flush()
 
     def _scrub(self, numbers: set[int]) -> None:
         """Take these events from disk; they cannot be written again."""
