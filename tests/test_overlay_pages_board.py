@@ -7,11 +7,10 @@ import re
 from playwright.async_api import expect
 
 from tests import overlay_scenes as scenes
-from tests.overlay_stage import IN_A_BROWSER, LATER, play, stage
+from tests.overlay_stage import IN_A_BROWSER, LATER, STILL, play, stage
 
 pytestmark = IN_A_BROWSER
-STILL = "window.later = 0; performance.now = () => 100_000 + window.later;"
-"""The page's clock stands until it is put forward by `later` milliseconds."""
+NOW = scenes.NOW
 
 
 def test_the_board_puts_the_worst_first_keeps_its_order_and_says_when_all_is_quiet() -> None:

@@ -9,9 +9,9 @@ import pytest
 from playwright.async_api import expect
 
 from overlay.hub import Hub
-from overlay.messages import ConsentNow, Health, LevelNow, Line, Next, Notice, Plan
+from overlay.messages import ConsentNow, Health, LevelNow, Line, Next, Notice, Plan, Practice
 from tests import overlay_scenes as scenes
-from tests.overlay_stage import IN_A_BROWSER, LATER, place, play, stage
+from tests.overlay_stage import IN_A_BROWSER, LATER, STILL, place, play, stage
 
 pytestmark = IN_A_BROWSER
 
@@ -367,6 +367,23 @@ def test_the_overlay_goes_into_a_window_of_its_own_and_comes_back() -> None:
             await ontop.get_by_role("button", name="Bring it back").click()
             await expect(ontop.locator(".say")).to_be_visible()
             assert here.complaints == []
+
+    play(scene)
+
+
+def test_a_call_after_a_practice_has_its_whole_page() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            over = Practice(call="practice-1", title="A fee", over=True, clock="met in 40 s")
+            here.hub.show(ROOM, "practice", over)
+            page = await here.page("/agent/dana")
+            await expect(page.locator("#practice")).to_contain_text("Practice over: A fee")
+            here.hub.clear(ROOM)
+            scenes.escalated(here.hub)
+            await expect(page.locator(".say")).to_be_visible()
+            await expect(page.locator("#steps")).to_be_visible()
+            here.hub.show(ROOM, "practice", over)
+            await expect(page.locator("#practice")).to_contain_text("Practice over: A fee")
 
     play(scene)
 
