@@ -622,6 +622,28 @@ def test_a_consent_that_was_given_is_taken_back_by_mouse_and_not_by_a_double_cli
     play(scene)
 
 
+def test_where_consent_is_kept_or_has_gone_nobody_is_asked_once_more() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.consent(here.hub, "granted")
+            page = await here.page("/agent/dana", script=STILL)
+            agreed = page.locator("#agreed")
+            await expect(agreed).to_have_text("Kept: consent given")
+            await page.keyboard.press("n")
+            await expect(agreed).to_have_text("Once more erases this call")
+            await page.keyboard.press("c")
+            await expect(agreed).to_have_text("Kept: consent given")
+            await page.evaluate("window.later += 700")
+            await page.keyboard.press("n")
+            await expect(agreed).to_have_text("Once more erases this call")
+            scenes.consent(here.hub, "refused")  # from elsewhere
+            await expect(agreed).to_have_text("Not heard: consent refused")
+            await here.doing(do="consent", consent="granted")
+            assert [do.consent for _, do in here.done if do.do == "consent"] == ["granted"]
+
+    play(scene)
+
+
 def test_a_key_that_was_to_pause_never_ends_the_pause_that_has_just_begun() -> None:
     async def scene() -> None:
         async with stage() as here:
