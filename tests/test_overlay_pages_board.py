@@ -156,6 +156,44 @@ def test_what_was_meant_for_another_call_claims_and_allows_nothing() -> None:
     play(scene)
 
 
+def test_a_click_that_was_refused_counts_once_more_however_the_board_goes_on_moving() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.alerts(here.hub)
+            page = await here.page("/board", width=1440, height=900, script=STILL)
+            state = page.locator("#state")
+            cards = page.locator(".need")
+            here.hub.drop("board", "alert/c1-a2")
+            await expect(cards).to_have_count(2)
+
+            async def raised(call: str, **changes: object) -> None:
+                before = await cards.count()
+                alert = scenes.ALERTS[0].model_copy(update={"call": call, "agent": call} | changes)
+                here.hub.show("board", f"alert/{call}-a1", alert)
+                await expect(cards).to_have_count(before + 1)
+
+            late = {"raised_ms": 378_000, "at_ms": 380_000}
+            await raised("c6", **late)
+            claim = page.locator('[data-alert="c6-a1"]').get_by_role("button", name="Claim")
+            await claim.dblclick()  # of what stood there before
+            await expect(state).to_have_text("That has just changed: press again if you mean it.")
+            await raised("c4", raised_ms=NOW - 90_000)
+            await claim.click()
+            await here.doing(do="alert", call="c6", what="claim")
+            await raised("c5", raised_ms=NOW - 80_000)
+            await claim.click()  # the first one since
+            await page.evaluate("window.later += 4000")
+            await raised("c7", raised_ms=NOW - 70_000)
+            await claim.click()  # for what was refused long ago
+            await page.locator('[data-alert="c7-a1"]').get_by_role("button", name="Look").click()
+            await here.doing(do="watch", call="c7", on=True)
+            claims = [do.call for _, do in here.done if do.do == "alert" and do.what == "claim"]
+            assert claims == ["c6"]
+
+    play(scene)
+
+
 def test_enter_twice_ends_no_alert_and_the_focus_goes_where_its_card_goes() -> None:
     async def scene() -> None:
         async with stage() as here:
