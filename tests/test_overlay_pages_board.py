@@ -335,6 +335,26 @@ def test_letters_of_a_line_whose_call_has_ended_claim_nothing() -> None:
     play(scene)
 
 
+def test_a_key_after_a_field_was_left_by_keyboard_is_a_command_at_once() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.alerts(here.hub)
+            scenes.reading(here.hub)
+            page = await here.page("/board", width=1440, height=900, script=STILL)
+            await page.get_by_role("button", name="Dana: read along").click()
+            await page.locator("#text").click()
+            await page.keyboard.type("Please")
+            await page.keyboard.press("Shift+Tab")
+            await page.locator("#leave").focus()
+            await page.keyboard.press("Enter")
+            await expect(page.locator("#text")).to_be_hidden()
+            await page.keyboard.press("c")
+            await here.doing(do="alert", call="c1", what="claim")
+
+    play(scene)
+
+
 def test_a_line_begun_for_one_agent_never_goes_to_another() -> None:
     async def scene() -> None:
         async with stage() as here:

@@ -300,7 +300,7 @@ const actions = {
   h: help, p: pause, c: grant, n: refuse, e: earlier, v: view, o: pop,
   ...Object.fromEntries([0, 1, 2].flatMap((i) => [[`${i + 1}`, () => plan.pick(i)], [`Shift+${i + 1}`, () => plan.refuse(i)]])),
 };
-const listen = (page) => keys(page, actions, () => localStorage.getItem("keys") !== "off");
+const listen = (page) => keys(page, actions, () => localStorage.getItem("keys") !== "off", say);
 function pop() {
   show("menu", "view", false);
   popOut(overlay, away, (page, view) => {
