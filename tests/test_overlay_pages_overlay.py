@@ -371,6 +371,27 @@ def test_the_overlay_goes_into_a_window_of_its_own_and_comes_back() -> None:
     play(scene)
 
 
+def test_in_practice_the_focus_is_never_behind_the_words() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            here.hub.show(ROOM, "practice", Practice(call="c1", title="A fee", turn=True))
+            page = await here.page("/agent/dana", height=640)
+            await page.get_by_label("Your answer").wait_for()
+            await page.locator("#plan .pick").first.focus()
+            passed = []
+            while await page.evaluate("document.activeElement.id !== 'fold'"):
+                passed.append(await page.evaluate('''() => {
+                    const {x, y, width, height} = document.activeElement.getBoundingClientRect();
+                    const met = document.elementFromPoint(x + width / 2, y + height / 2);
+                    return document.activeElement.contains(met);
+                }'''))
+                await page.keyboard.press("Tab")
+            assert passed == [True] * 7
+
+    play(scene)
+
+
 def test_a_call_after_a_practice_has_its_whole_page() -> None:
     async def scene() -> None:
         async with stage() as here:
