@@ -424,6 +424,21 @@ def test_the_window_of_its_own_is_not_opened_anew_over_what_is_typed_in_it() -> 
             await expect(page.locator("#menu")).to_be_visible()
             await expect(page.locator("#wrap-note")).to_have_value("half a note")
             assert loads == []
+            tab = await here.page("/agent/dana", script="delete window.documentPictureInPicture")
+            await tab.locator("#wrap-note").wait_for()
+            async with tab.expect_popup() as opened:
+                await tab.keyboard.press("o")
+            small = await opened.value
+            await small.locator("#wrap-note").fill("half a note")
+            small.on("framenavigated", lambda frame: loads.append(frame.url))
+            await tab.keyboard.press("o")
+            await tab.keyboard.press("v")
+            await expect(tab.locator("#menu")).to_be_visible()
+            await small.locator("#wrap-note").blur()
+            await small.keyboard.press("v")
+            await expect(small.locator("#menu")).to_be_visible()
+            await expect(small.locator("#wrap-note")).to_have_value("half a note")
+            assert loads == []
 
     play(scene)
 
