@@ -621,14 +621,14 @@ def test_consent_is_asked_for_kept_and_taken_back_by_key() -> None:
     async def scene() -> None:
         async with stage() as here:
             scenes.consent(here.hub)
-            page = await here.page("/agent/dana", script=LATER)
+            page = await here.page("/agent/dana", script=STILL)
             await expect(page.locator("#agreed")).to_have_text("Not kept: consent not known")
             await page.keyboard.press("c")
             await here.doing(do="consent", consent="granted")
             scenes.consent(here.hub, "granted")
             await expect(page.locator("#agreed")).to_have_text("Kept: consent given")
             await page.keyboard.press("n")
-            await expect(page.locator("#agreed")).to_have_text("Once more erases this call")
+            await expect(page.locator("#agreed")).to_have_text("Erases this call: press again")
             await page.keyboard.press("n")  # a bounce
             await page.evaluate("window.later += 700")
             await page.keyboard.press("n")
@@ -642,9 +642,9 @@ def test_a_consent_that_was_given_is_taken_back_by_mouse_and_not_by_a_double_cli
     async def scene() -> None:
         async with stage() as here:
             scenes.consent(here.hub, "granted")
-            page = await here.page("/agent/dana", script=LATER)
+            page = await here.page("/agent/dana", script=STILL)
             await page.locator("#refuse").dblclick()
-            await expect(page.locator("#agreed")).to_have_text("Once more erases this call")
+            await expect(page.locator("#agreed")).to_have_text("Erases this call: press again")
             other = scenes.call(call="c2", at_ms=1_000)
             here.hub.show(ROOM, "call", other)
             await page.evaluate("window.later += 700")
@@ -666,12 +666,12 @@ def test_where_consent_is_kept_or_has_gone_nobody_is_asked_once_more() -> None:
             agreed = page.locator("#agreed")
             await expect(agreed).to_have_text("Kept: consent given")
             await page.keyboard.press("n")
-            await expect(agreed).to_have_text("Once more erases this call")
+            await expect(agreed).to_have_text("Erases this call: press again")
             await page.keyboard.press("c")
             await expect(agreed).to_have_text("Kept: consent given")
             await page.evaluate("window.later += 700")
             await page.keyboard.press("n")
-            await expect(agreed).to_have_text("Once more erases this call")
+            await expect(agreed).to_have_text("Erases this call: press again")
             scenes.consent(here.hub, "refused")  # from elsewhere
             await expect(agreed).to_have_text("Not heard: consent refused")
             await here.doing(do="consent", consent="granted")
@@ -684,7 +684,7 @@ def test_a_key_that_was_to_pause_never_ends_the_pause_that_has_just_begun() -> N
     async def scene() -> None:
         async with stage() as here:
             scenes.escalated(here.hub)
-            page = await here.page("/agent/dana", script=LATER)
+            page = await here.page("/agent/dana", script=STILL)
             await page.locator(".say").wait_for()
             await page.evaluate("""() => {
                 const pressed = new MutationObserver(() => {
@@ -708,7 +708,7 @@ def test_a_step_that_the_words_have_just_ticked_is_not_unticked_by_the_click_tha
     async def scene() -> None:
         async with stage() as here:
             scenes.escalated(here.hub)
-            page = await here.page("/agent/dana", script=LATER)
+            page = await here.page("/agent/dana", script=STILL)
             await page.locator(".say").wait_for()
             await page.evaluate("""() => {
                 const ticked = new MutationObserver(() => {

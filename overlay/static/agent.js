@@ -142,7 +142,7 @@ function drawConsent(value) {
   find("refuse").hidden = value.consent === "refused";
   // What follows from it stands first: that must be read in a narrow window.
   const what = value.heard ? value.kept ? "Kept" : "Not kept" : "Not heard";
-  write(find("agreed"), sure ? "Once more erases this call" : `${what}: consent ${{ unknown: "not known", granted: "given", refused: "refused" }[value.consent]}`);
+  write(find("agreed"), sure ? "Erases this call: press again" : `${what}: consent ${{ unknown: "not known", granted: "given", refused: "refused" }[value.consent]}`);
   return true;
 }
 
