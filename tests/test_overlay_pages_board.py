@@ -194,6 +194,22 @@ def test_a_click_that_was_refused_counts_once_more_however_the_board_goes_on_mov
     play(scene)
 
 
+def test_where_nobody_is_left_to_claim_c_speaks_of_no_other_call() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            here.hub.show("board", "alert/c1-a1", scenes.ALERTS[0])
+            page = await here.page("/board", width=1440, height=900, script=STILL)
+            await page.locator(".first").wait_for()
+            taken = {"state": "claimed", "by": "Olu", "to": "", "claimed_ms": NOW}
+            here.hub.show("board", "alert/c1-a1", scenes.ALERTS[0].model_copy(update=taken))
+            await expect(page.locator(".first")).to_have_count(0)
+            await page.keyboard.press("c")
+            await expect(page.locator("#state")).to_have_text("")
+
+    play(scene)
+
+
 def test_enter_twice_ends_no_alert_and_the_focus_goes_where_its_card_goes() -> None:
     async def scene() -> None:
         async with stage() as here:

@@ -189,7 +189,7 @@ export function needs({ link, board, running, act, say, choose, calls }) {
   }, true);
 
   function claimFirst() {
-    if (performance.now() - foremostAt < FRESH_MS) return say("Another call is the first now: press again if you mean it.");
+    if (foremost && performance.now() - foremostAt < FRESH_MS) return say("Another call is the first now: press again if you mean it.");
     const card = [...cards.values()].find((each) => each.first);
     card?.node.querySelector('[data-key="c"]')?.click();
     return Boolean(card);
