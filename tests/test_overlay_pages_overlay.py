@@ -381,11 +381,13 @@ def test_in_practice_the_focus_is_never_behind_the_words() -> None:
             await page.locator("#plan .pick").first.focus()
             passed = []
             while await page.evaluate("document.activeElement.id !== 'fold'"):
-                passed.append(await page.evaluate('''() => {
+                passed.append(
+                    await page.evaluate("""() => {
                     const {x, y, width, height} = document.activeElement.getBoundingClientRect();
                     const met = document.elementFromPoint(x + width / 2, y + height / 2);
                     return document.activeElement.contains(met);
-                }'''))
+                }""")
+                )
                 await page.keyboard.press("Tab")
             assert passed == [True] * 7
 
