@@ -34,6 +34,8 @@ LATER = """
     performance.now = () => now() + window.later;
 """
 """The page's clock, put forward by `later` milliseconds."""
+STILL = "window.later = 0; performance.now = () => 100_000 + window.later;"
+"""The page's clock stands until it is put forward by `later` milliseconds."""
 
 
 @dataclass

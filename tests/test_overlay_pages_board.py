@@ -7,11 +7,10 @@ import re
 from playwright.async_api import expect
 
 from tests import overlay_scenes as scenes
-from tests.overlay_stage import IN_A_BROWSER, LATER, play, stage
+from tests.overlay_stage import IN_A_BROWSER, LATER, STILL, play, stage
 
 pytestmark = IN_A_BROWSER
-STILL = "window.later = 0; performance.now = () => 100_000 + window.later;"
-"""The page's clock stands until it is put forward by `later` milliseconds."""
+NOW = scenes.NOW
 
 
 def test_the_board_puts_the_worst_first_keeps_its_order_and_says_when_all_is_quiet() -> None:
@@ -157,6 +156,60 @@ def test_what_was_meant_for_another_call_claims_and_allows_nothing() -> None:
     play(scene)
 
 
+def test_a_click_that_was_refused_counts_once_more_however_the_board_goes_on_moving() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.alerts(here.hub)
+            page = await here.page("/board", width=1440, height=900, script=STILL)
+            state = page.locator("#state")
+            cards = page.locator(".need")
+            here.hub.drop("board", "alert/c1-a2")
+            await expect(cards).to_have_count(2)
+
+            async def raised(call: str, **changes: object) -> None:
+                before = await cards.count()
+                alert = scenes.ALERTS[0].model_copy(update={"call": call, "agent": call} | changes)
+                here.hub.show("board", f"alert/{call}-a1", alert)
+                await expect(cards).to_have_count(before + 1)
+
+            late = {"raised_ms": 378_000, "at_ms": 380_000}
+            await raised("c6", **late)
+            claim = page.locator('[data-alert="c6-a1"]').get_by_role("button", name="Claim")
+            await claim.dblclick()  # of what stood there before
+            await expect(state).to_have_text("That has just changed: press again if you mean it.")
+            await raised("c4", raised_ms=NOW - 90_000)
+            await claim.click()
+            await here.doing(do="alert", call="c6", what="claim")
+            await raised("c5", raised_ms=NOW - 80_000)
+            await claim.click()  # the first one since
+            await page.evaluate("window.later += 4000")
+            await raised("c7", raised_ms=NOW - 70_000)
+            await claim.click()  # for what was refused long ago
+            await page.locator('[data-alert="c7-a1"]').get_by_role("button", name="Look").click()
+            await here.doing(do="watch", call="c7", on=True)
+            claims = [do.call for _, do in here.done if do.do == "alert" and do.what == "claim"]
+            assert claims == ["c6"]
+
+    play(scene)
+
+
+def test_where_nobody_is_left_to_claim_c_speaks_of_no_other_call() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            here.hub.show("board", "alert/c1-a1", scenes.ALERTS[0])
+            page = await here.page("/board", width=1440, height=900, script=STILL)
+            await page.locator(".first").wait_for()
+            taken = {"state": "claimed", "by": "Olu", "to": "", "claimed_ms": NOW}
+            here.hub.show("board", "alert/c1-a1", scenes.ALERTS[0].model_copy(update=taken))
+            await expect(page.locator(".first")).to_have_count(0)
+            await page.keyboard.press("c")
+            await expect(page.locator("#state")).to_have_text("")
+
+    play(scene)
+
+
 def test_enter_twice_ends_no_alert_and_the_focus_goes_where_its_card_goes() -> None:
     async def scene() -> None:
         async with stage() as here:
@@ -294,6 +347,26 @@ def test_letters_of_a_line_whose_call_has_ended_claim_nothing() -> None:
             await page.get_by_role("button", name="Tom: read along").click()
             await here.doing(do="watch", call="c2", on=True)
             assert not [do for _, do in here.done if do.do == "alert" and do.what != "seen"]
+
+    play(scene)
+
+
+def test_a_key_after_a_field_was_left_by_keyboard_is_a_command_at_once() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.alerts(here.hub)
+            scenes.reading(here.hub)
+            page = await here.page("/board", width=1440, height=900, script=STILL)
+            await page.get_by_role("button", name="Dana: read along").click()
+            await page.locator("#text").click()
+            await page.keyboard.type("Please")
+            await page.keyboard.press("Shift+Tab")
+            await page.locator("#leave").focus()
+            await page.keyboard.press("Enter")
+            await expect(page.locator("#text")).to_be_hidden()
+            await page.keyboard.press("c")
+            await here.doing(do="alert", call="c1", what="claim")
 
     play(scene)
 

@@ -9,9 +9,9 @@ import pytest
 from playwright.async_api import expect
 
 from overlay.hub import Hub
-from overlay.messages import ConsentNow, Health, LevelNow, Line, Next, Notice, Plan
+from overlay.messages import ConsentNow, Health, LevelNow, Line, Next, Notice, Plan, Practice
 from tests import overlay_scenes as scenes
-from tests.overlay_stage import IN_A_BROWSER, LATER, place, play, stage
+from tests.overlay_stage import IN_A_BROWSER, LATER, STILL, place, play, stage
 
 pytestmark = IN_A_BROWSER
 
@@ -371,6 +371,46 @@ def test_the_overlay_goes_into_a_window_of_its_own_and_comes_back() -> None:
     play(scene)
 
 
+def test_in_practice_the_focus_is_never_behind_the_words() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            here.hub.show(ROOM, "practice", Practice(call="c1", title="A fee", turn=True))
+            page = await here.page("/agent/dana", height=640)
+            await page.get_by_label("Your answer").wait_for()
+            await page.locator("#plan .pick").first.focus()
+            passed = []
+            while await page.evaluate("document.activeElement.id !== 'fold'"):
+                passed.append(
+                    await page.evaluate("""() => {
+                    const {x, y, width, height} = document.activeElement.getBoundingClientRect();
+                    const met = document.elementFromPoint(x + width / 2, y + height / 2);
+                    return document.activeElement.contains(met);
+                }""")
+                )
+                await page.keyboard.press("Tab")
+            assert passed == [True] * 7
+
+    play(scene)
+
+
+def test_a_call_after_a_practice_has_its_whole_page() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            over = Practice(call="practice-1", title="A fee", over=True, clock="met in 40 s")
+            here.hub.show(ROOM, "practice", over)
+            page = await here.page("/agent/dana")
+            await expect(page.locator("#practice")).to_contain_text("Practice over: A fee")
+            here.hub.clear(ROOM)
+            scenes.escalated(here.hub)
+            await expect(page.locator(".say")).to_be_visible()
+            await expect(page.locator("#steps")).to_be_visible()
+            here.hub.show(ROOM, "practice", over)
+            await expect(page.locator("#practice")).to_contain_text("Practice over: A fee")
+
+    play(scene)
+
+
 def test_the_window_of_its_own_is_not_opened_anew_over_what_is_typed_in_it() -> None:
     async def scene() -> None:
         async with stage() as here:
@@ -385,6 +425,21 @@ def test_the_window_of_its_own_is_not_opened_anew_over_what_is_typed_in_it() -> 
             await page.keyboard.press("v")
             await expect(page.locator("#menu")).to_be_visible()
             await expect(page.locator("#wrap-note")).to_have_value("half a note")
+            assert loads == []
+            tab = await here.page("/agent/dana", script="delete window.documentPictureInPicture")
+            await tab.locator("#wrap-note").wait_for()
+            async with tab.expect_popup() as opened:
+                await tab.keyboard.press("o")
+            small = await opened.value
+            await small.locator("#wrap-note").fill("half a note")
+            small.on("framenavigated", lambda frame: loads.append(frame.url))
+            await tab.keyboard.press("o")
+            await tab.keyboard.press("v")
+            await expect(tab.locator("#menu")).to_be_visible()
+            await small.locator("#wrap-note").blur()
+            await small.keyboard.press("v")
+            await expect(small.locator("#menu")).to_be_visible()
+            await expect(small.locator("#wrap-note")).to_have_value("half a note")
             assert loads == []
 
     play(scene)
@@ -568,14 +623,14 @@ def test_consent_is_asked_for_kept_and_taken_back_by_key() -> None:
     async def scene() -> None:
         async with stage() as here:
             scenes.consent(here.hub)
-            page = await here.page("/agent/dana", script=LATER)
+            page = await here.page("/agent/dana", script=STILL)
             await expect(page.locator("#agreed")).to_have_text("Not kept: consent not known")
             await page.keyboard.press("c")
             await here.doing(do="consent", consent="granted")
             scenes.consent(here.hub, "granted")
             await expect(page.locator("#agreed")).to_have_text("Kept: consent given")
             await page.keyboard.press("n")
-            await expect(page.locator("#agreed")).to_have_text("Once more erases this call")
+            await expect(page.locator("#agreed")).to_have_text("Erases this call: press again")
             await page.keyboard.press("n")  # a bounce
             await page.evaluate("window.later += 700")
             await page.keyboard.press("n")
@@ -589,9 +644,9 @@ def test_a_consent_that_was_given_is_taken_back_by_mouse_and_not_by_a_double_cli
     async def scene() -> None:
         async with stage() as here:
             scenes.consent(here.hub, "granted")
-            page = await here.page("/agent/dana", script=LATER)
+            page = await here.page("/agent/dana", script=STILL)
             await page.locator("#refuse").dblclick()
-            await expect(page.locator("#agreed")).to_have_text("Once more erases this call")
+            await expect(page.locator("#agreed")).to_have_text("Erases this call: press again")
             other = scenes.call(call="c2", at_ms=1_000)
             here.hub.show(ROOM, "call", other)
             await page.evaluate("window.later += 700")
@@ -605,11 +660,33 @@ def test_a_consent_that_was_given_is_taken_back_by_mouse_and_not_by_a_double_cli
     play(scene)
 
 
+def test_where_consent_is_kept_or_has_gone_nobody_is_asked_once_more() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.consent(here.hub, "granted")
+            page = await here.page("/agent/dana", script=STILL)
+            agreed = page.locator("#agreed")
+            await expect(agreed).to_have_text("Kept: consent given")
+            await page.keyboard.press("n")
+            await expect(agreed).to_have_text("Erases this call: press again")
+            await page.keyboard.press("c")
+            await expect(agreed).to_have_text("Kept: consent given")
+            await page.evaluate("window.later += 700")
+            await page.keyboard.press("n")
+            await expect(agreed).to_have_text("Erases this call: press again")
+            scenes.consent(here.hub, "refused")  # from elsewhere
+            await expect(agreed).to_have_text("Not heard: consent refused")
+            await here.doing(do="consent", consent="granted")
+            assert [do.consent for _, do in here.done if do.do == "consent"] == ["granted"]
+
+    play(scene)
+
+
 def test_a_key_that_was_to_pause_never_ends_the_pause_that_has_just_begun() -> None:
     async def scene() -> None:
         async with stage() as here:
             scenes.escalated(here.hub)
-            page = await here.page("/agent/dana", script=LATER)
+            page = await here.page("/agent/dana", script=STILL)
             await page.locator(".say").wait_for()
             await page.evaluate("""() => {
                 const pressed = new MutationObserver(() => {
@@ -633,7 +710,7 @@ def test_a_step_that_the_words_have_just_ticked_is_not_unticked_by_the_click_tha
     async def scene() -> None:
         async with stage() as here:
             scenes.escalated(here.hub)
-            page = await here.page("/agent/dana", script=LATER)
+            page = await here.page("/agent/dana", script=STILL)
             await page.locator(".say").wait_for()
             await page.evaluate("""() => {
                 const ticked = new MutationObserver(() => {

@@ -8,7 +8,7 @@ from overlay.doing import DoWrapUp
 from overlay.messages import Notice
 from tests import overlay_scenes as scenes
 from tests.overlay_scenes import ROOM
-from tests.overlay_stage import IN_A_BROWSER, LATER, place, play, stage
+from tests.overlay_stage import IN_A_BROWSER, STILL, place, play, stage
 
 pytestmark = IN_A_BROWSER
 
@@ -149,7 +149,7 @@ def test_letters_typed_on_as_the_next_call_comes_are_no_commands_in_it() -> None
     async def scene() -> None:
         async with stage() as here:
             scenes.wrapping(here.hub)
-            page = await here.page("/agent/dana", script=LATER)
+            page = await here.page("/agent/dana", script=STILL)
             await page.locator("#wrap-note").click()
             await page.keyboard.type("They were ")
             here.hub.clear(ROOM)
@@ -157,10 +157,26 @@ def test_letters_typed_on_as_the_next_call_comes_are_no_commands_in_it() -> None
             here.hub.show(ROOM, "call", scenes.call(call="c2", at_ms=1_000))
             await expect(page.locator("form.wrap")).to_have_count(0)
             await page.keyboard.type("cnhp")
+            await expect(page.locator("#strip")).to_have_text("Taken for typing: wait, then press again.")
             await page.evaluate("window.later += 1500")
             await page.keyboard.press("h")
             await here.doing(do="help")
             assert [do.do for _, do in here.done] == ["wrap-up", "help"]
+
+    play(scene)
+
+
+def test_letters_typed_at_a_box_that_was_ticked_are_no_commands() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.wrapping(here.hub)
+            page = await here.page("/agent/dana")
+            await page.get_by_label("The machine got this wrong").check()
+            await page.keyboard.type("he")
+            await page.get_by_role("button", name="Keep", exact=True).click()
+            await here.doing(do="wrap-up", contested="contested")
+            await expect(page.locator("#drawer, #menu").locator("visible=true")).to_have_count(0)
+            assert [do.do for _, do in here.done] == ["wrap-up"]
 
     play(scene)
 

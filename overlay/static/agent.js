@@ -109,6 +109,7 @@ function drawHealth() {
   const own = performance.now() < toldUntil ? told : link.refusal;
   const advice = call?.embedded ? call.advice || "The built-in recogniser is listening: it hears less well." : "";
   const consent = call?.state === "live" ? now("consent") : null;
+  if (consent?.consent !== "granted") refusing = -Infinity;
   consent && refused() < SURE_MS && drawConsent(consent) || drawStrip(own || (state === "off" ? text : ""), own ? "behind" : state, own ? "" : figure) || consent && consent.consent !== "granted" && drawConsent(consent)
     || drawStrip(text, state) || drawStrip(advice, "") || consent && drawConsent(consent) || drawStrip(" ", "");
   write(find("caller"), call && call.state !== "waiting" ? [call.queue || call.team, call.caller].filter(Boolean).map((part) => ` · ${part}`).join("") : "");
@@ -141,7 +142,7 @@ function drawConsent(value) {
   find("refuse").hidden = value.consent === "refused";
   // What follows from it stands first: that must be read in a narrow window.
   const what = value.heard ? value.kept ? "Kept" : "Not kept" : "Not heard";
-  write(find("agreed"), sure ? "Once more erases this call" : `${what}: consent ${{ unknown: "not known", granted: "given", refused: "refused" }[value.consent]}`);
+  write(find("agreed"), sure ? "Erases this call: press again" : `${what}: consent ${{ unknown: "not known", granted: "given", refused: "refused" }[value.consent]}`);
   return true;
 }
 
@@ -243,7 +244,10 @@ function refuse() {
   refusing = -Infinity;
   act({ do: "consent", consent: "refused" });
 }
-const grant = () => act({ do: "consent", consent: "granted" });
+function grant() {
+  refusing = -Infinity;
+  act({ do: "consent", consent: "granted" });
+}
 // A pause that has just begun, by itself or by the same hand, is not ended by a key that was to begin it.
 function pause() {
   if (pausedAt !== null && performance.now() - pausedAt < FRESH_MS) return say("Paused already: press again to go on listening.");
@@ -296,7 +300,7 @@ const actions = {
   h: help, p: pause, c: grant, n: refuse, e: earlier, v: view, o: pop,
   ...Object.fromEntries([0, 1, 2].flatMap((i) => [[`${i + 1}`, () => plan.pick(i)], [`Shift+${i + 1}`, () => plan.refuse(i)]])),
 };
-const listen = (page) => keys(page, actions, () => localStorage.getItem("keys") !== "off");
+const listen = (page) => keys(page, actions, () => localStorage.getItem("keys") !== "off", say);
 function pop() {
   show("menu", "view", false);
   popOut(overlay, away, (page, view) => {

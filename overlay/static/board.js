@@ -205,7 +205,7 @@ keys(document, {
   ArrowUp: () => Boolean(document.activeElement.closest?.("#rows")) && move(-1),
   m: () => { if (!reading.call()) return false; find("text").focus(); return true; },
   Escape: () => { if (!wanted.leave()) reading.choose(""); },
-});
+}, () => true, say);
 body.addEventListener("pointermove", () => (pointerAt = performance.now()));
 body.addEventListener("pointerleave", () => { pointerAt = -Infinity; sort(); });
 document.addEventListener("visibilitychange", () => draw(new Set()));

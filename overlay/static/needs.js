@@ -3,6 +3,7 @@
 import { FRESH_MS, chip, clock, find, h, many, renew, span, write } from "./shared.js";
 
 const CARDS = 6; // more alerts than this are counted, not shown, until somebody asks for them
+const SURE_MS = 4000; // so long a click that was refused is waited for once more: as long as it is said
 const TIERS = ["urgent", "help", "note"];
 const ENDS = ["settled", "took over", "nothing needed"];
 const ASKS = { ask: "Asks you", help: "Asks for help", late: "Heard late" };
@@ -17,6 +18,8 @@ export function needs({ link, board, running, act, say, choose, calls }) {
   let foremostAt = -Infinity; // when it came to be the first in another's place
   let ending = ""; // key of the alert whose end is being chosen
   let all = false;
+  let refused = ""; // the button at which a click was refused last
+  let refusedAt = -Infinity;
 
   const me = () => link.me?.who;
   const mineNow = (alert) => isFree(alert) && (alert.to === me() || alert.waits === "everyone" || !alert.to && !alert.waits);
@@ -36,13 +39,11 @@ export function needs({ link, board, running, act, say, choose, calls }) {
     const keep = new Set();
     const empty = cards.size === 0;
     let focused = list.contains(document.activeElement) ? document.activeElement : null;
-    let above = "";
     visible.forEach(([key, value], i) => {
       keep.add(key);
       let card = cards.get(key);
-      above += `${key} `;
       const has = isFree(value.body) ? "" : value.body.by === me() ? "me" : "another"; // whoever has but seen it changes no button
-      const stands = `${above}${value.body.kind} ${has}`; // where, and with which buttons
+      const stands = `${i} ${value.body.kind} ${has}`; // where, and with which buttons
       const fresh = empty ? -Infinity : card?.stands === stands ? card.fresh : performance.now();
       const face = JSON.stringify([{ ...value.body, at_ms: 0, course: 0 }, key === first, me(), key === ending]);
       if (!card || card.face !== face) {
@@ -172,17 +173,23 @@ export function needs({ link, board, running, act, say, choose, calls }) {
     return fresh;
   }
 
-  // A click on what has come under the pointer this very moment. Keys are not asked: the focus goes with its card.
+  // A click on what has come under the pointer this very moment; once more on the same button it is meant, also where the
+  // board goes on moving. Keys are not asked: the focus goes with its card. Nor is Look, which changes no alert.
   find("needs").addEventListener("click", (event) => {
-    if (!event.detail) return;
+    const name = event.target.closest("[data-key]")?.dataset.key ?? "l";
+    if (!event.detail || name === "l") return;
     const key = [...cards].find(([, card]) => card.node.contains(event.target))?.[0];
-    if (!key || !isFresh(key)) return;
+    const again = refused === `${key} ${name}` && event.detail === 1 && performance.now() - refusedAt < SURE_MS;
+    refused = "";
+    if (again || !key || !isFresh(key)) return;
+    refused = `${key} ${name}`;
+    refusedAt = performance.now();
     event.preventDefault();
     event.stopPropagation();
   }, true);
 
   function claimFirst() {
-    if (performance.now() - foremostAt < FRESH_MS) return say("Another call is the first now: press again if you mean it.");
+    if (foremost && performance.now() - foremostAt < FRESH_MS) return say("Another call is the first now: press again if you mean it.");
     const card = [...cards.values()].find((each) => each.first);
     card?.node.querySelector('[data-key="c"]')?.click();
     return Boolean(card);

@@ -15,7 +15,9 @@ export async function popOut(overlay, away, listen) {
   const { width, height } = saved();
   if (!window.documentPictureInPicture) {
     const left = localStorage.getItem("side") === "side-left" ? 0 : Math.max(0, screen.availWidth - width);
-    open(location.href, NAME, `popup,width=${width},height=${height},left=${left},top=0`);
+    const small = open("", NAME, `popup,width=${width},height=${height},left=${left},top=0`); // the one that is open, if one is
+    if (small && small.location.href !== location.href) small.location.replace(location.href);
+    small?.focus();
     return;
   }
   if (documentPictureInPicture.window) return;

@@ -8,7 +8,11 @@ import { h, write } from "./shared.js";
  */
 export function drawPractice(place, practice, say) {
   place.hidden = !practice;
-  if (!practice) return place.replaceChildren();
+  if (!practice) { // also where a real call follows on the page
+    place.classList.remove("over");
+    delete place.dataset.shows;
+    return place.replaceChildren();
+  }
   if (practice.over) {
     if (place.dataset.shows === `over ${practice.call}`) return;
     place.dataset.shows = `over ${practice.call}`;

@@ -165,26 +165,25 @@ export function transcript(list, box, names) {
 
 const TYPES_ON_MS = 1500; // so long after the last letter in a field that has gone the next one is still meant for it
 
-// Single keys, never while somebody types, also where the field has just gone from under the letters, and never with a
-// modifier that belongs to the browser. Digits by their place on the keyboard: "1", and "Shift+1" whatever the layout
-// writes there.
-export function keys(target, actions, on = () => true) {
-  let field = null; // that is being typed into, until Enter, Escape or a click ends it
+// Single keys, never while somebody types, also where the field has just gone from under the letters (`lost` is told so),
+// and never with a modifier that belongs to the browser. Digits by their place on the keyboard: "1", and "Shift+1"
+// whatever the layout writes there.
+export function keys(target, actions, on = () => true, lost = () => {}) {
+  let field = null; // that is being typed into, until Enter, Escape, Tab, a key elsewhere or a click ends it
   let typedAt = -Infinity;
   target.addEventListener("pointerdown", () => { field = null; }, true);
   target.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !on() && event.key !== "Escape") return;
-    const typing = event.target.closest?.("input:not([type=radio], [type=checkbox], [type=range]), textarea, select, [contenteditable]");
+    const typing = event.target.closest?.("input:not([type=radio], [type=range]), textarea, select, [contenteditable]");
     const typesOn = !typing && field && !field.getClientRects().length && performance.now() - typedAt < TYPES_ON_MS;
-    if (typing) field = event.key === "Escape" || event.key === "Enter" && typing.tagName === "INPUT" ? null : typing;
-    if (typing || typesOn) {
-      typedAt = performance.now();
-      if (typing && event.key === "Escape") typing.blur();
-      return;
-    }
+    const ends = ["Escape", "Tab"].includes(event.key) || event.key === "Enter" && typing?.tagName === "INPUT";
+    if (!typesOn) field = ends ? null : typing;
+    if (typing || typesOn) typedAt = performance.now();
+    if (typing) return event.key === "Escape" && typing.blur();
     const digit = /^(?:Digit|Numpad)(\d)$/u.exec(event.code)?.[1];
     const name = digit ? `${event.shiftKey ? "Shift+" : ""}${digit}` : event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const action = actions[name];
+    if (typesOn) return action && lost("Taken for typing: wait, then press again.");
     if (action && action(event) !== false) event.preventDefault();
   });
 }
