@@ -56,7 +56,10 @@ TRANSFER = (
     f"(put|putting) you [straight|right|back] (on to|onto|to) [the|a|an|my|our|their|another] [*] [*] {TEAM}",
     "(pass|passing) you [straight|right] [over|through|across|on|back] (to|onto)",
 )
-JOINING = ("(get|getting|fetch|bring|bringing|ask|asking) [in] [you] my (manager|supervisor|team leader)",)
+JOINING = (
+    "(get|getting|fetch|bring|bringing|ask|asking) [in] [you] my (manager|supervisor|team leader)",
+    "(i (will|can|am)|let me) (ask|asking) for my (manager|supervisor|team leader)",
+)
 """What handing over sounds like in the agent's words."""
 
 GIVING = frozenset(("ownership", "remedy", "callback_time"))
