@@ -403,6 +403,16 @@ def test_a_call_goes_on_when_nobody_reads_its_lines_any_more(tmp_path):
     assert json.loads(record.read_text())["ended"] == "end-of-recording"
 
 
+def test_a_call_that_has_joined_goes_on_where_nobody_reads_even_its_first_line(tmp_path):
+    with begun("serve", "--port", "0", data=tmp_path) as server:
+        until(server, "Ready")
+        with begun("replay", DEMO, "--speed", "20", data=tmp_path) as call:
+            call.stdout.close()
+            assert call.wait(timeout=120) == 0
+        record = json.loads(assist("records", "export", "--data", tmp_path, home=tmp_path).stdout)
+        assert record["ended"] == "end-of-recording"
+
+
 def test_what_an_output_has_no_letters_for_ends_no_call(tmp_path):
     recording = written(tmp_path / "short.wav", np.zeros((8_000, 2), np.float32), 16_000)
     answer = replay(recording, tmp_path, "--agent", "Zo\u00eb", PYTHONIOENCODING="ascii")

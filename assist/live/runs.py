@@ -151,17 +151,14 @@ def run_call(settings: Settings, console: Console, asked: Joining, own: Sequence
     async def run() -> None:
         terminal, hang_up = Terminal(console), asyncio.Event()
 
-        def say(line: str) -> None:
-            console.print(line, markup=False, soft_wrap=True)
-
         def show(event: Event) -> None:
             nonlocal own
             if isinstance(event, CallStarted) and own:
-                say(f"The running server hears this call with its own settings, not with {', '.join(own)}.")
+                terminal.say(f"The running server hears this call with its own settings, not with {', '.join(own)}.")
                 own = ()
             terminal.show(event)
 
-        joining = asyncio.ensure_future(join_and_stay(settings.data, asked, show, hang_up, say))
+        joining = asyncio.ensure_future(join_and_stay(settings.data, asked, show, hang_up, terminal.say))
 
         def stop() -> None:
             if hang_up.is_set():  # asked again: the server does not answer
@@ -174,7 +171,7 @@ def run_call(settings: Settings, console: Console, asked: Joining, own: Sequence
             except asyncio.CancelledError:
                 raise AssistError("join-lost", UNANSWERED) from None
         if call is not None:
-            say(f"The running server has the record: assist records show {call}" if call else NOT_KEPT)
+            terminal.say(f"The running server has the record: assist records show {call}" if call else NOT_KEPT)
             return
         source = asked.source()
         async with program(settings, console, any_port=True) as service:
