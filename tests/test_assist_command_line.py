@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from assist.live.writing import socket_of
+
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "assist" / "demo" / "call.ogg"
 MODEL = ROOT / "tests" / "models" / "test-recogniser"
@@ -305,7 +307,9 @@ def test_ctrl_c_hangs_a_call_up_that_has_joined_a_server_and_says_what_came_of_i
     with begun("serve", "--port", "0", data=tmp_path) as server:
         until(server, "Ready")
         with begun("replay", DEMO, *of_dana, data=tmp_path) as call:
-            says = "The running server hears this call with its own settings: --recogniser, --model, --playbook does"
+            says = (
+                "The running server hears this call with its own settings, not with --recogniser, --model, --playbook."
+            )
             assert says in until(call, "running server")
             assert "Call with Dana" in until(call, "Call with")
             call.send_signal(signal.SIGINT)
@@ -314,6 +318,23 @@ def test_ctrl_c_hangs_a_call_up_that_has_joined_a_server_and_says_what_came_of_i
         name = re.search(r"records show (\S+)", said)[1]
         record = json.loads(assist("records", "export", name, "--data", tmp_path, home=tmp_path).stdout)
         assert record["ended"] == "hang-up" and record["agent"] == "Dana"
+
+
+def test_a_second_ctrl_c_leaves_a_server_that_does_not_answer(tmp_path):
+    with socket.socket(socket.AF_UNIX) as frozen:
+        frozen.bind(str(socket_of(tmp_path)))
+        frozen.listen()
+        with (
+            begun("replay", DEMO, data=tmp_path) as call,
+            frozen.accept()[0] as server,
+            server.makefile("rb") as asked,
+        ):
+            asked.readline()
+            call.send_signal(signal.SIGINT)
+            assert asked.read() == b"", "it is asked to hang up"
+            call.send_signal(signal.SIGINT)
+            said = call.communicate(timeout=30)[0]
+        assert call.returncode == 1 and "has not answered that the call is to end" in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize(
@@ -359,6 +380,20 @@ def test_a_terminal_that_is_closed_hangs_up_properly(tmp_path):
     assert json.loads(record.read_text())["ended"] == "hang-up"
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a POSIX signal")
+def test_a_server_whose_terminal_is_closed_ends_properly_though_shell_and_system_both_say_so(tmp_path):
+    with begun("serve", "--port", "0", data=tmp_path) as server:
+        until(server, "Ready")
+        with begun("replay", DEMO, data=tmp_path) as call:
+            until(call, "Call with")
+            server.send_signal(signal.SIGHUP)
+            until(call, "Call ended")
+            server.send_signal(signal.SIGHUP)
+            said = call.communicate(timeout=60)[0]
+        assert call.returncode == 0 and "records show" in said
+        assert server.wait(timeout=60) == 0
+
+
 def test_a_call_goes_on_when_nobody_reads_its_lines_any_more(tmp_path):
     with begun("replay", DEMO, "--speed", "20", data=tmp_path) as call:
         until(call, "Call with")
@@ -366,6 +401,16 @@ def test_a_call_goes_on_when_nobody_reads_its_lines_any_more(tmp_path):
         assert call.wait(timeout=120) == 0
     [record] = (tmp_path / "records").glob("*.json")
     assert json.loads(record.read_text())["ended"] == "end-of-recording"
+
+
+def test_a_call_that_has_joined_goes_on_where_nobody_reads_even_its_first_line(tmp_path):
+    with begun("serve", "--port", "0", data=tmp_path) as server:
+        until(server, "Ready")
+        with begun("replay", DEMO, "--speed", "20", data=tmp_path) as call:
+            call.stdout.close()
+            assert call.wait(timeout=120) == 0
+        record = json.loads(assist("records", "export", "--data", tmp_path, home=tmp_path).stdout)
+        assert record["ended"] == "end-of-recording"
 
 
 def test_what_an_output_has_no_letters_for_ends_no_call(tmp_path):

@@ -336,7 +336,7 @@ def test_every_method_has_steps_plays_of_its_own_and_enough_to_give():
 @pytest.mark.parametrize(
     "words",
     ["be passed on again", "last call about", "for the last time", "my manager is yours", "you get my manager",
-     "have my manager"],
+     "have my manager", "can speak to my manager", "can bring in my manager"],
 )  # fmt: skip
 def test_no_line_promises_what_others_decide(words):
     assert [line for line in _lines() if words in line] == []

@@ -158,6 +158,18 @@ def test_the_next_step_leaves_the_customer_time_to_answer_what_was_given(name):
     assert prompt.play == "step-just-calm"
 
 
+@pytest.mark.parametrize(("name", "severity"), [("supervisor_demand", Severity.HELP), ("raised_voice", Severity.NOTE)])
+def test_who_escalates_again_has_answered_what_was_given_and_the_next_step_comes(name, severity):
+    subject = turned()
+    subject.hear(10_000, [signal(name, 10_000)], None)
+    subject.act(Action(12_000, "Dana", "agent", "used", "p1"))
+    subject.hear(20_000, [signal("ownership", 20_000)], None)
+    again = subject.hear(23_000, [signal(name, 23_000, severity=severity)], None)
+    assert of(again, PromptShown) == [], "it has its card"
+    [prompt] = of(subject.tick(23_500), PromptShown)
+    assert prompt.play.startswith("step-")
+
+
 def test_a_cue_takes_the_place_of_a_step_that_nothing_called_for():
     subject = turned()
     [step] = of(subject.tick(8_000), PromptShown)

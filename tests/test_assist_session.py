@@ -281,6 +281,9 @@ def handed_over(call, text, at_ms):
         ("I'll put you through please hold", "another team"),
         ("I am passing you on to the billing team", "another team"),
         ("let me get my manager", "supervisor"),
+        ("I will ask for my manager", "supervisor"),
+        ("you can ask for my manager at any time", ""),
+        ("If that does not do it, I ask for my manager", ""),
     ],
 )
 def test_a_hand_over_is_what_the_agent_does_and_no_hold_nor_what_they_deny(text, to):

@@ -377,10 +377,13 @@ def test_a_call_that_comes_while_the_server_stops_is_refused_and_not_begun_to_be
     assert heard == []
 
 
-def test_while_the_server_is_away_its_command_says_that_nothing_is_heard_and_ctrl_c_ends_the_wait(tmp_path):
+@pytest.mark.parametrize("last", [b"", b'{"type": "Utter'])
+def test_while_the_server_is_away_its_command_says_that_nothing_is_heard_and_ctrl_c_ends_the_wait(last, tmp_path):
     async def dies(reader, writer):
+        if last:
+            await reader.readline()  # else what it was asked goes unread: the line is reset, not closed
         name, body = encode(STARTED)
-        writer.write(json.dumps({"type": name, "body": body}).encode() + b"\n")
+        writer.write(json.dumps({"type": name, "body": body}).encode() + b"\n" + last)
         writer.close()
 
     async def run():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import inf
 
 from assist.coach.clock import RecoveryClock
 from assist.coach.follow_ups import FollowUps
@@ -32,7 +33,7 @@ LATELY_MS = 20_000
 """How long a signal lends weight to the steps that fit it."""
 GIVEN_MS = 15_000
 """After the agent has taken it on, given something or named a time, the customer has so long to answer before the next
-step is suggested."""
+step is suggested; a clear cue is an answer."""
 LONE_MS = 30_000
 """In a tense call silence, pace, sentiment and what is only noted make a prompt only so long after a clear word cue or
 a raised voice: by then the call has calmed by half, and what only supports no longer supports anything."""
@@ -55,7 +56,10 @@ TRANSFER = (
     f"(put|putting) you [straight|right|back] (on to|onto|to) [the|a|an|my|our|their|another] [*] [*] {TEAM}",
     "(pass|passing) you [straight|right] [over|through|across|on|back] (to|onto)",
 )
-JOINING = ("(get|getting|fetch|bring|bringing|ask|asking) [in] [you] my (manager|supervisor|team leader)",)
+JOINING = (
+    "(get|getting|fetch|bring|bringing|ask|asking) [in] [you] my (manager|supervisor|team leader)",
+    "(i (will|can|am)|let me) (ask|asking) for my (manager|supervisor|team leader)",
+)
 """What handing over sounds like in the agent's words."""
 
 GIVING = frozenset(("ownership", "remedy", "callback_time"))
@@ -218,7 +222,8 @@ class Coach:
         events: list[Event] = [*self._clock.tick(now_ms), *self._place.tick(now_ms), *self._offers.tick(now_ms)]
         due = self._place.shown is None and now_ms - self._place.left_ms >= NEXT_STEP_MS
         if due and not self._alone() and self._level in (Level.ESCALATED, Level.RECOVERING):
-            if self._heard_within(GIVEN_MS, now_ms) & GIVING:
+            given = [signal.at_ms for name in GIVING for signal in self._heard.get(name, {}).values()]
+            if self._clear_ms() < max(given, default=-inf) >= now_ms - GIVEN_MS:
                 return events
             lately = self._heard_within(LATELY_MS, now_ms)
             step = self._progress.next(self._level, lately)
@@ -410,11 +415,14 @@ class Coach:
             for signal in signals
         ):
             return True
-        cues = [*WORD_WEIGHTS, "raised_voice"]
+        return max(signal.at_ms for signal in signals) - self._clear_ms() <= LONE_MS
+
+    def _clear_ms(self) -> float:
+        """When the last clear word cue or raised voice was heard."""
         said = [
             signal.at_ms
-            for name in cues
+            for name in (*WORD_WEIGHTS, "raised_voice")
             for signal in self._heard.get(name, {}).values()
             if signal.severity >= Severity.HELP or name == "raised_voice"
         ]
-        return bool(said) and max(signal.at_ms for signal in signals) - max(said) <= LONE_MS
+        return max(said, default=-inf)

@@ -145,7 +145,7 @@ async def join(
     try:
         writer.write(asked.model_dump_json().encode() + b"\n")
         await writer.drain()
-        while line := await reader.readline():
+        while (line := await reader.readline()).endswith(b"\n"):  # else the server was killed within it
             answer: dict[str, Any] = json.loads(line)
             if "refused" in answer:
                 raise AssistError("join-refused", answer["refused"])

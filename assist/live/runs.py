@@ -20,6 +20,7 @@ from rich.console import Console
 
 from assist.access.door import open_door
 from assist.coach.shelf import Shelf
+from assist.errors import AssistError
 from assist.events import CallStarted, Event
 from assist.live.desk import Desk
 from assist.live.gates import Gates
@@ -51,6 +52,7 @@ DAY_S = 86_400
 NOT_KEPT = (
     "Nothing of this call was kept: consent to it was not given (--consent granted, or key C on the agent's page)."
 )
+UNANSWERED = "the running server has not answered that the call is to end; what was heard is in its store"
 
 
 @contextlib.asynccontextmanager
@@ -149,20 +151,27 @@ def run_call(settings: Settings, console: Console, asked: Joining, own: Sequence
     async def run() -> None:
         terminal, hang_up = Terminal(console), asyncio.Event()
 
-        def say(line: str) -> None:
-            console.print(line, markup=False, soft_wrap=True)
-
         def show(event: Event) -> None:
             nonlocal own
             if isinstance(event, CallStarted) and own:
-                say(f"The running server hears this call with its own settings: {', '.join(own)} does nothing here.")
+                terminal.say(f"The running server hears this call with its own settings, not with {', '.join(own)}.")
                 own = ()
             terminal.show(event)
 
-        with _on_stop(hang_up.set):
-            call = await join_and_stay(settings.data, asked, show, hang_up, say)
+        joining = asyncio.ensure_future(join_and_stay(settings.data, asked, show, hang_up, terminal.say))
+
+        def stop() -> None:
+            if hang_up.is_set():  # asked again: the server does not answer
+                joining.cancel()
+            hang_up.set()
+
+        with _on_stop(stop):
+            try:
+                call = await joining
+            except asyncio.CancelledError:
+                raise AssistError("join-lost", UNANSWERED) from None
         if call is not None:
-            say(f"The running server has the record: assist records show {call}" if call else NOT_KEPT)
+            terminal.say(f"The running server has the record: assist records show {call}" if call else NOT_KEPT)
             return
         source = asked.source()
         async with program(settings, console, any_port=True) as service:
@@ -249,15 +258,23 @@ def _on_stop(stop: Callable[[], object]) -> Iterator[None]:
     # A terminal that is closed ends what runs in it as Ctrl-C does, but where it was started to outlive it (nohup).
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
+    came: set[signal.Signals] = set()
+
+    def stopping(number: signal.Signals) -> None:
+        came.add(number)
+        stop()
+
     for number in numbers:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
-            loop.add_signal_handler(number, stop)
+            loop.add_signal_handler(number, stopping, number)
     try:
         yield
     finally:
         for number in numbers:
             with contextlib.suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
+            if number in came and number not in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)  # shell and system both tell that the terminal has gone
 
 
 async def _until_stopped() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
@@ -35,19 +38,26 @@ ICONS = {Level.CALM: "●", Level.TENSE: "◆", Level.ESCALATED: "▲", Level.RE
 
 
 class Terminal:
-    """Prints what a person would want to follow; provisional words stay off it."""
+    """Prints what a person would want to follow; provisional words stay off it. Where it cannot, the call goes on."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
 
     def show(self, event: Event) -> None:
-        """Print one event, or nothing where it says nothing to a reader.
-
-        Where nothing can be printed any more (the terminal or the pipe is closed, the disk full) it falls silent: the
-        call goes on.
-        """
-        try:
+        """Print one event, or nothing where it says nothing to a reader."""
+        with self._silenced():
             self._show(event)
+
+    def say(self, line: str) -> None:
+        """Print a line of the program's own."""
+        with self._silenced():
+            self.console.print(line, markup=False, soft_wrap=True)
+
+    @contextlib.contextmanager
+    def _silenced(self) -> Iterator[None]:
+        """Falls silent where nothing can be printed (the terminal or the pipe is closed, the disk full)."""
+        try:
+            yield
         except (OSError, SystemExit):  # a closed pipe would end the program
             self.console.quiet = True
 
