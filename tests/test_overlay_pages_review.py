@@ -49,7 +49,7 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
             await page.keyboard.press("m")
             await page.get_by_label("Which signal").select_option("derogatory")
             await page.get_by_role("button", name="Add").click()
-            await expect(page.locator("#side")).to_contain_text("Derogatory")
+            await expect(page.locator("#side li").filter(has_text="Derogatory")).to_be_visible()
             missed = shelf.notes[0][2]
             assert (missed.kind, missed.signal, missed.at_ms) == ("missed", "derogatory", 241_000)
             await page.get_by_role("group", name="Took responsibility").get_by_role("radio", name="partly").check()
