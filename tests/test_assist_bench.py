@@ -45,6 +45,7 @@ def run(*arguments):
     return CliRunner().invoke(app, ["bench", *map(str, arguments)], env={"COLUMNS": "120"})
 
 
+@pytest.mark.slow
 def test_a_real_run_at_two_loads_in_a_table_and_as_json(tmp_path, monkeypatch):
     for peer in PEERS:
         monkeypatch.delenv(variable(peer), raising=False)
@@ -229,6 +230,7 @@ def test_the_capacity_is_told_in_one_sentence():
     assert "does not carry one" in capacity_line([slow], 1000)
 
 
+@pytest.mark.slow
 def test_capacity_and_shapes_as_commands():
     answer = run("capacity", CALL, "--reference", WORDS, "--model", MODEL, "--seconds", 2, "--most", 1, "--limit", 9)
     assert answer.exit_code == 0 and "at least 1 call at once" in answer.output, answer.output

@@ -23,6 +23,7 @@ def model(tmp_path):
     return Path(shutil.copytree(MODEL, tmp_path / "model"))
 
 
+@pytest.mark.slow
 def test_the_smallest_safe_window_is_kept_beside_the_model(model, sound):
     found = calibrate(model, [*sound, *sound])
     assert [row.floor_frames for row in found.rows][:2] == [3000, 2000]

@@ -189,6 +189,7 @@ def test_a_live_call_has_the_agents_page_again_when_a_later_one_of_the_same_agen
             return {key: body | {"at_ms": 0} for key, body in shown.items()}
 
         await stage.hear(said("i want to speak to your manager right now", 0))
+        await stage.written()
         before = page()
         assert {"prompt", "plan", "steps", "consent", "line/c0"} <= before.keys()
         later, over = stage.service.start(Source(), agent="Dana", consent=Consent.GRANTED)
