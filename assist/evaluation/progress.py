@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
 
 Progress = Callable[[int, int], None]
 """Told how many units of how many are judged."""
@@ -11,6 +14,13 @@ Progress = Callable[[int, int], None]
 
 def silent(done: int, of: int) -> None:
     """Progress that nobody is told of."""
+
+
+def counted(items: Sequence[_Item], progress: Progress) -> Iterator[_Item]:
+    """The items, of each of which it is told when it is taken up."""
+    for done, item in enumerate(items):
+        progress(done, len(items))
+        yield item
 
 
 class HowFar:

@@ -38,7 +38,7 @@ from assist.evaluation.figures import (
     wilson,
 )
 from assist.evaluation.levels import level_figures
-from assist.evaluation.progress import Progress, silent
+from assist.evaluation.progress import Progress, counted, silent
 from assist.events import Event, SignalRaised, SignalWithdrawn
 from assist.live.session import TICK_MS
 from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, Word
@@ -159,8 +159,7 @@ def evaluate_cases(
     """
     tallies = _Tallies()
     usual = _looked_for(cases)
-    for done, case in enumerate(cases):
-        progress(done, len(cases))
+    for case in counted(cases, progress):
         found = _found_in(_utterance("u0", case.who, case.text), build())
         asked = usual if case.judged is None else case.judged
         tallies.count(case, case.text, asked, found)
@@ -189,8 +188,7 @@ def evaluate_clips(
     tallies = _Tallies()
     items = [Case(text="-", labels=clip.signals) for clip in clips if clip.signals is not None]
     usual = _looked_for(items)
-    for done, clip in enumerate(clips):
-        progress(done, len(clips))
+    for clip in counted(clips, progress):
         if clip.signals is None:
             continue
         heard, seconds = transcribe(clip.path)
@@ -217,8 +215,7 @@ def evaluate_calls(
     tallies = _Tallies()
     courses: list[tuple[LabelledCall, list[Event]]] = []
     usual = _looked_for(turn for call in calls for turn in call.turns)
-    for done, call in enumerate(calls):
-        progress(done, len(calls))
+    for call in counted(calls, progress):
         events = play(call, begin(call))
         courses.append((call, events))
         _count_call(call, events, tallies, usual, begin)
@@ -243,8 +240,7 @@ def evaluate_marks(
     Marks give no rate of false alarms: they say nothing of what nobody has marked.
     """
     tallies = _Tallies()
-    for done, call in enumerate(calls):
-        progress(done, len(calls))
+    for call in counted(calls, progress):
         _count_call(call, play(call, begin(call)), tallies, frozenset(), begin)
     marked = [turn for call in calls for turn in call.turns if turn.judged]
     rows = (replace(row, false_per_10k_words=None, false_per_hour=None) for row in tallies.figures())

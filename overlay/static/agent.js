@@ -3,7 +3,7 @@
 import { connect } from "./link.js";
 import { card as cardSlot } from "./card.js";
 import { planAndSteps } from "./plan.js";
-import { FRESH_MS, chip, clock, h, keys, put, redraw, refill, report, s, span, spark, transcript, write, lag as seconds } from "./shared.js";
+import { FRESH_MS, chip, clock, h, keys, ownLine, put, redraw, refill, report, s, span, spark, transcript, write, lag as seconds } from "./shared.js";
 import { drawPractice } from "./practice.js";
 import { inItsOwnWindow, popOut } from "./popout.js";
 
@@ -12,14 +12,13 @@ const who = decodeURIComponent(location.pathname.split("/")[2] ?? "") || new URL
 const overlay = document.getElementById("overlay");
 const away = document.getElementById("away");
 const find = (id) => overlay.querySelector(`#${id}`); // the overlay may stand in a window of its own
-let told = ""; // a line of the page's own, such as "that was not sent"
-let toldUntil = 0;
 let callShown = "";
 let levelSaid = "";
 let pausedAt = null; // when this page came to know of the pause that is on
 let refusing = -Infinity; // when it was asked whether a consent that was given is really taken back
 let readNotices = new Set();
 
+const { say, line: ownSays } = ownLine(() => drawHealth());
 const link = connect("agent", who, draw);
 const lines = transcript(find("lines"), find("talk-box"), (speaker) => ({ agent: "You", customer: "Caller" })[speaker] ?? "Voice");
 const course = spark([], 170, 34);
@@ -45,12 +44,6 @@ function act(message) {
   const call = now("call")?.call;
   if (!call) return say("No call yet.");
   return link.send({ ...message, call }) || say("Not connected: that was not sent.");
-}
-
-function say(text) {
-  told = text;
-  toldUntil = performance.now() + 4000;
-  drawHealth();
 }
 
 // One sentence for a screen reader; only what is urgent interrupts.
@@ -106,7 +99,7 @@ function drawHealth() {
   find("dot").className = `dot ${state}`;
   report(find("hearing"), word, state === "behind" ? figure : "");
   write(find("lag"), state === "ok" && health.lag_ms ? seconds(health.lag_ms) : "");
-  const own = performance.now() < toldUntil ? told : link.refusal;
+  const own = ownSays() || link.refusal;
   const advice = call?.embedded ? call.advice || "The built-in recogniser is listening: it hears less well." : "";
   const consent = call?.state === "live" ? now("consent") : null;
   if (consent?.consent !== "granted") refusing = -Infinity;

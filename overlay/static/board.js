@@ -3,7 +3,7 @@
 import { connect } from "./link.js";
 import { needs } from "./needs.js";
 import { pane } from "./pane.js";
-import { chip, clock, find, h, keys, many, put, redraw, renew, report, span, spark, write, lag as seconds } from "./shared.js";
+import { chip, clock, find, h, keys, many, ownLine, put, redraw, renew, report, span, spark, write, lag as seconds } from "./shared.js";
 
 const WORST_FIRST = ["escalated", "recovering", "tense", "calm"];
 const STILL_MS = 1500; // rows do not move under a pointer that has just moved
@@ -15,10 +15,9 @@ const body = find("rows");
 let order = 0;
 let pointerAt = -Infinity;
 let sortDue = false;
-let told = ""; // a line of the page's own
-let toldUntil = 0;
 let tabbed = null; // the one row that Tab comes to
 
+const { say, line: ownSays } = ownLine(() => drawState());
 const link = connect("board", new URLSearchParams(location.search).get("name") ?? "", draw);
 const board = () => link.room("board");
 const running = (value) => value.body.at_ms + (link.state === "live" ? performance.now() - value.at : 0);
@@ -43,16 +42,10 @@ function drawTimes() {
   reading.drawTime();
 }
 
-function say(text) {
-  told = text;
-  toldUntil = performance.now() + 4000;
-  drawState();
-}
-
 function drawState() {
   const [text, figure] = link.state === "refused" ? [`Not let in. ${link.trouble}`]
     : link.state === "live" && link.refusal ? [link.refusal]
-    : performance.now() < toldUntil ? [told]
+    : ownSays() ? [ownSays()]
     : link.state === "live" ? [""]
     : link.heardAt === null ? ["Connecting"]
     : ["Not connected.", ` Last heard ${span(performance.now() - link.heardAt)} ago.`];

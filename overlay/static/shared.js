@@ -163,6 +163,22 @@ export function transcript(list, box, names) {
   };
 }
 
+const OWN_MS = 4000;
+
+// A line of the page's own, such as "that was not sent", which stands for a while: `say` begins it, `line` is it, or "".
+export function ownLine(draw) {
+  let told = "";
+  let until = 0;
+  return {
+    line: () => (performance.now() < until ? told : ""),
+    say(text) {
+      told = text;
+      until = performance.now() + OWN_MS;
+      draw();
+    },
+  };
+}
+
 const TYPES_ON_MS = 1500; // so long after the last letter in a field that has gone the next one is still meant for it
 
 // Single keys, never while somebody types, also where the field has just gone from under the letters (`lost` is told so),
