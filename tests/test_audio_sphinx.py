@@ -36,18 +36,18 @@ def lines() -> list[Pcm]:
 
 def test_reused_decoder_hears_the_same_as_a_fresh_one(lines: list[Pcm]) -> None:
     reused = SphinxRecogniser(decoders=1)
-    for line in lines[1:5]:
+    for line in lines[1:4]:
         reused.words_in(line)
-    again = [reused.words_in(line) for line in lines[1:4]]
-    assert again == [SphinxRecogniser(decoders=1).words_in(line) for line in lines[1:4]]
+    again = [reused.words_in(line) for line in lines[1:3]]
+    assert again == [SphinxRecogniser(decoders=1).words_in(line) for line in lines[1:3]]
     assert all(again)
 
 
 def test_two_threads_at_once_hear_what_one_does(recogniser: SphinxRecogniser, lines: list[Pcm]) -> None:
-    some = [lines[0], lines[3], lines[5], lines[0], lines[3], lines[5]]
+    some = [lines[0], lines[3], lines[5]]
     with ThreadPoolExecutor(2) as threads:
-        together = list(threads.map(recogniser.words_in, some))
-    assert together == [recogniser.words_in(line) for line in some]
+        together = list(threads.map(recogniser.words_in, some * 2))
+    assert together == [recogniser.words_in(line) for line in some] * 2
 
 
 def test_more_threads_than_decoders_wait_their_turn(lines: list[Pcm]) -> None:
