@@ -200,7 +200,7 @@ def test_the_command_plays_a_call_in_text_and_stores_nothing(tmp_path):
 
 
 SPOKEN = ["--page", "--port", "0", "--recogniser", "whisper", "--model", str(MODEL), "--recording",
-          str(ROOT / "assist" / "demo" / "call.ogg")]  # fmt: skip
+          str(ROOT / "tests" / "data" / "spoken-call.flac")]  # fmt: skip
 
 
 @pytest.mark.parametrize(
