@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
+import overlay
 from overlay.hub import Hub
 from overlay.messages import ConsentNow, Health, LevelNow, Line, Next, Notice, Plan, Practice
 from tests import overlay_scenes as scenes
@@ -16,6 +19,16 @@ from tests.overlay_stage import IN_A_BROWSER, LATER, STILL, place, play, stage
 pytestmark = IN_A_BROWSER
 
 ROOM = scenes.ROOM
+STATIC = Path(overlay.__file__).parent / "static"
+SHIFTS = """() => {
+    window.shifts = [];
+    new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) for (const source of entry.sources)
+            window.shifts.push([entry.value, source.node?.nodeName, source.node?.className ?? source.node?.textContent,
+                entry.startTime, JSON.stringify([source.previousRect, source.currentRect])]);
+    }).observe({type: 'layout-shift', buffered: true});
+}"""
+"""Gathers what moves on the page, also before: how much, of what, when, and from where to where."""
 READ_OUT = """
     window.readOut = [];
     const last = new Map();
@@ -296,13 +309,7 @@ def test_what_is_on_screen_shifts_nothing_through_a_whole_call() -> None:
             scenes.waiting(here.hub)
             page = await here.page("/agent/dana", height=800)
             await expect(page.locator("#hearing")).to_have_text("Waiting for a call")
-            await page.evaluate("""() => {
-                window.shifts = [];
-                new PerformanceObserver((list) => {
-                    for (const entry of list.getEntries()) for (const source of entry.sources)
-                        window.shifts.push([entry.value, source.node?.nodeName, source.node?.className ?? source.node?.textContent]);
-                }).observe({type: 'layout-shift', buffered: true});
-            }""")
+            await page.evaluate(SHIFTS)
             course = (scenes.calm, scenes.escalated, scenes.notices, scenes.helped, scenes.behind, scenes.lost, scenes.paused,
                       scenes.recovering)  # fmt: skip
             for act in course:
@@ -314,6 +321,36 @@ def test_what_is_on_screen_shifts_nothing_through_a_whole_call() -> None:
                 await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
             shifts = await page.evaluate("window.shifts")
             assert [shift for shift in shifts if "LI" not in shift[1]] == []
+
+    play(scene)
+
+
+def test_a_page_whose_end_is_still_under_way_shifts_nothing_when_it_comes() -> None:
+    """Painted while its last button is still to come, as a browser may."""
+
+    async def scene() -> None:
+        async with stage() as here:
+            page = await here.page("/")
+            whole, last = (STATIC / "agent.html").read_text(), '<button id="view"'
+            come = asyncio.Event()
+
+            async def cut(route: Route) -> None:
+                await route.fulfill(body=whole.replace(last, f'<script src="/come.js"></script>{last}'), content_type="text/html")
+
+            async def wait(route: Route) -> None:
+                await come.wait()
+                await route.fulfill(body="", content_type="text/javascript")
+
+            await page.route("**/agent/dana", cut)
+            await page.route("**/come.js", wait)
+            await page.goto(f"{here.url}/agent/dana", wait_until="commit")
+            await page.locator("#earlier").wait_for()
+            await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            come.set()
+            await page.locator("#view").wait_for()
+            await page.evaluate(SHIFTS)
+            await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            assert await page.evaluate("window.shifts") == []
 
     play(scene)
 
