@@ -194,6 +194,35 @@ def test_a_click_that_was_refused_counts_once_more_however_the_board_goes_on_mov
     play(scene)
 
 
+def test_a_card_that_is_drawn_anew_while_its_button_is_pressed_is_clicked_all_the_same() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            for alert in scenes.ALERTS[:2]:
+                here.hub.show("board", f"alert/{alert.call}-{alert.id}", alert)
+            page = await here.page("/board", width=1440, height=900, script=LATER)
+            card = page.locator("[data-alert=c1-a1]")
+            claim = card.get_by_role("button", name="Claim")
+            await claim.hover()
+            await page.mouse.down()
+            passed = scenes.ALERTS[0].model_copy(update={"by": "Olu"})
+            here.hub.show("board", "alert/c1-a1", passed)
+            await expect(card).to_contain_text("Olu has seen it")
+            await page.mouse.up()
+            await here.doing(do="alert", call="c1", alert="a1", what="claim")
+            await claim.hover()
+            await page.mouse.down()
+            here.hub.show("board", "alert/c1-a1", passed.model_copy(update={"state": "claimed"}))
+            await expect(card).to_contain_text("Olu is on it")
+            await page.mouse.up()
+            await page.evaluate("window.later += 700")
+            await page.get_by_role("button", name="Refuse").click()
+            await here.doing(do="answer", alert="a2", allow=False)
+            assert [do.what for _, do in here.done if do.do == "alert" and do.what != "seen"] == ["claim"]
+
+    play(scene)
+
+
 def test_where_nobody_is_left_to_claim_c_speaks_of_no_other_call() -> None:
     async def scene() -> None:
         async with stage() as here:

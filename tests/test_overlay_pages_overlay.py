@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Route, expect
+from pydantic import BaseModel
 
 import overlay
 from overlay.hub import Hub
@@ -177,6 +178,77 @@ def test_each_message_stays_until_it_was_read_and_two_are_seen_at_once_the_newes
             here.hub.show(ROOM, "notice/message/5", message("Offer the engineer.", 5_000))
             await expect(page.locator(".notice button").first).to_have_attribute("data-key", "notice/message/3")
             await expect(shown.last).to_have_text("Maria: Offer the engineer.")  # the key was meant for the one before
+
+    play(scene)
+
+
+PRESSED = [
+    ("#card [data-key='p3 used']", "prompt", scenes.PROMPT.model_copy(update={"avoid": "Calm down."}), {"do": "prompt", "what": "used"}),
+    ("#plan [data-key=engineer]", "plan", Plan(options=[scenes.PLAN.options[0].model_copy(update={"state": "offered"}), *scenes.PLAN.options[1:]]), {"do": "plan", "option": "engineer", "what": "offered"}),
+    ("#steps [data-key=plan-b]", "steps", scenes.STEPS.model_copy(update={"steps": [each.model_copy(update={"done": False}) for each in scenes.STEPS.steps]}), {"do": "step", "step": "plan-b", "done": True}),
+]  # fmt: skip
+"""A button that is pressed, what is drawn anew before it is released, and what must be done."""
+
+
+@pytest.mark.parametrize(("selector", "key", "message", "wanted"), PRESSED, ids=[case[1] for case in PRESSED])
+def test_a_button_that_is_drawn_anew_while_it_is_pressed_is_clicked_all_the_same(
+    selector: str, key: str, message: BaseModel, wanted: dict[str, object]
+) -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            await page.locator(selector).hover()
+            drawn = await page.locator(selector).element_handle()
+            assert drawn is not None
+            await page.mouse.down()
+            here.hub.show(ROOM, key, message)
+            here.hub.show(ROOM, "next", Next(titles=["barrier"]))
+            await expect(page.locator("#next")).to_have_text("Next: barrier")
+            assert not await drawn.evaluate("(node) => node.isConnected")
+            await page.mouse.up()
+            await here.doing(**wanted)
+            await page.keyboard.press("h")
+            await here.doing(do="help")
+            assert [do.do for _, do in here.done if getattr(do, "what", "") != "seen"] == [wanted["do"], "help"]
+
+    play(scene)
+
+
+def test_a_message_that_comes_while_the_one_before_is_taken_away_stays() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.notices(here.hub)
+            page = await here.page("/agent/dana")
+            await page.get_by_role("button", name="Read, take away").hover()
+            await page.mouse.down()
+            here.hub.show(ROOM, "notice/message/2", Notice(kind="message", text="Offer the engineer.", who="Maria"))
+            await expect(page.locator(".notice")).to_have_count(2)
+            await page.mouse.up()
+            await expect(page.locator(".notice p")).to_have_text(["Maria: Offer the engineer."])
+
+    play(scene)
+
+
+def test_a_button_that_means_something_else_when_it_is_released_does_nothing() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana", script=LATER)
+            for selector in ("#card [data-key='p3 used']", "#plan [data-key=month]"):
+                await page.locator(selector).hover()
+                await page.mouse.down()
+                allowed = scenes.PLAN.options[2].model_copy(update={"state": "allowed"})
+                here.hub.show(ROOM, "prompt", scenes.PROMPT.model_copy(update={"id": "p4", "title": "Warn once"}))
+                here.hub.show(ROOM, "plan", Plan(options=[*scenes.PLAN.options[:2], allowed]))
+                here.hub.show(ROOM, "next", Next(titles=[selector]))
+                await expect(page.locator("#next")).to_have_text(f"Next: {selector}")
+                await page.evaluate("window.later += 700")
+                await page.mouse.up()
+                here.hub.show(ROOM, "plan", scenes.PLAN)
+            await page.keyboard.press("h")
+            await here.doing(do="help")
+            assert [do.do for _, do in here.done if getattr(do, "what", "") != "seen"] == ["help"]
 
     play(scene)
 

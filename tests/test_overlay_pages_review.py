@@ -68,6 +68,23 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
     play(scene)
 
 
+def test_a_call_of_the_list_that_is_drawn_anew_while_it_is_pressed_is_opened_all_the_same() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        async with stage(records=shelf) as here:
+            page = await here.page("/review", width=1440, height=900)
+            await expect(page.locator("#record h2")).to_have_text("Late fee after missed visits")
+            await page.get_by_role("button", name="Claim refused twice").hover()
+            await page.mouse.down()
+            await page.keyboard.press("j")
+            await page.keyboard.press("w")
+            await expect(page.locator("#list [aria-current=true]")).to_contain_text("1 wrong")
+            await page.mouse.up()
+            await expect(page.locator("#record h2")).to_have_text("Claim refused twice")
+
+    play(scene)
+
+
 def test_what_is_answered_late_never_reaches_another_record() -> None:
     async def scene() -> None:
         shelf = Shelf()

@@ -3,7 +3,7 @@
 import { ask, at, day } from "./asking.js";
 import { record } from "./record.js";
 import { drawSide } from "./side.js";
-import { chip, clock, find, h, keys, many, plain, put, refill, write } from "./shared.js";
+import { chip, clicks, clock, find, h, keys, many, plain, put, refill, write } from "./shared.js";
 
 const SIGNALS = [ // of the caller and the conversation; then the agent's steps and wrong moves
   "swearing", "derogatory", "influence_claim", "supervisor_demand", "cancel_threat", "legal_threat", "regulator_threat", "press_threat", "review_threat",
@@ -196,6 +196,7 @@ keys(document, {
   n: () => next(1), b: () => next(-1), "/": () => form.elements.words.focus(),
   " ": (event) => !event.target.closest?.("button, a, summary, input") && drawn.play(),
 });
+clicks(document);
 find("signals").append(...SIGNALS.map((id) => h("option", { value: id }, plain(id))));
 let typing = 0;
 form.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => search(), 200); });
