@@ -728,6 +728,25 @@ def test_how_well_it_is_heard_is_read_whole_beside_a_long_queue_and_a_long_name_
     play(scene)
 
 
+def test_the_time_of_the_call_is_whole_at_the_largest_text_in_a_narrow_window() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            for at_ms, time in ((scenes.NOW, "04:1"), (3_852_000, "1:04:1")):
+                here.hub.show(ROOM, "call", scenes.call(at_ms=at_ms))
+                here.hub.show(ROOM, "health", scenes.health(at_ms=at_ms, lag_ms=2_500))
+                page = await here.page("/agent/dana", width=320, script="localStorage.setItem('size', 'text-xl')")
+                await expect(page.locator("#time")).to_have_text(re.compile(time))
+                left, _, wide, _ = await place(page, "#time")
+                parent, _, room, _ = await place(page, ".top .who")
+                assert parent <= left and left + wide <= min(parent + room, 320)
+                hearing, _, its, _ = await place(page, "#hearing")
+                assert hearing + its <= left
+                assert await page.locator("#hearing").evaluate("(node) => node.scrollWidth <= node.clientWidth")
+
+    play(scene)
+
+
 def test_consent_is_asked_for_kept_and_taken_back_by_key() -> None:
     async def scene() -> None:
         async with stage() as here:
