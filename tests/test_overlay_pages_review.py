@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Route, expect
 
 from assist.privacy.retention import stripped
+from assist.records.library import Library
+from assist.store.store import open_store
 from detectors.signals import SIGNAL_IDS
 from overlay.identity import Identity, Role
 from overlay.records import Trends, TrendsAsked, Week
+from tests.made_records import made_records
 from tests.overlay_records import Shelf, incident, recorded
 from tests.overlay_stage import IN_A_BROWSER, place, play, stage
 
@@ -253,6 +257,47 @@ def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() 
             assert here.complaints == []
 
     play(scene)
+
+
+def test_of_more_calls_than_are_listed_none_is_passed_over_and_all_are_exported(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with stage(records=Library(store)) as here:
+            page = await here.page("/review", width=1440, height=900)
+            shown = page.locator("#list [data-key]")
+            await expect(page.locator("#view")).to_have_value("Unreviewed, worst first")
+            await expect(page.locator("#found")).to_have_text("50 calls and more")
+            async with page.expect_download() as taken:
+                await page.get_by_role("button", name="Export list").click()
+            table = (await (await taken.value).path()).read_text(encoding="utf-8-sig").splitlines()
+            assert sorted(row.partition(",")[0] for row in table[1:]) == calls
+            await expect(page.locator("#found")).to_have_text("50 calls and more")
+            await page.keyboard.press("j")
+            await page.keyboard.press("r")  # one that was unreviewed is so no more
+            await expect(page.locator("#list [aria-current=true]")).to_contain_text("reviewed")
+            await shown.last.click()
+            await expect(shown.last).to_have_attribute("aria-current", "true")
+            await page.keyboard.press("n")
+            await expect(shown).to_have_count(100)
+            await expect(shown.nth(50)).to_have_attribute("aria-current", "true")
+            more = page.locator("#more")
+            while await more.is_visible():
+                before = await shown.count()
+                await more.click()
+                await expect(shown.nth(before)).to_be_visible()
+            ids = await shown.evaluate_all("(all) => all.map((each) => each.dataset.key)")
+            assert sorted(ids) == calls
+            assert here.complaints == []
+
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    calls = []
+    for record in made_records(420):
+        store.finish(record["call"], "ended", record)
+        calls.append(record["call"])
+    store.flush().result(30)
+    try:
+        play(scene)
+    finally:
+        store.close()
 
 
 def test_a_word_that_is_clicked_is_heard_and_the_word_that_is_heard_is_marked() -> None:
