@@ -246,6 +246,7 @@ def test_a_button_that_means_something_else_when_it_is_released_does_nothing() -
                 await page.evaluate("window.later += 700")
                 await page.mouse.up()
                 here.hub.show(ROOM, "plan", scenes.PLAN)
+                await expect(page.locator("#plan .whose").last).to_have_text("asks Maria")
             await page.keyboard.press("h")
             await here.doing(do="help")
             assert [do.do for _, do in here.done if getattr(do, "what", "") != "seen"] == ["help"]
@@ -637,6 +638,33 @@ def test_nothing_moves_when_things_arrive_and_the_focus_stays() -> None:
             acts = await place(page, ".acts")
             card = await place(page, "#card")
             assert acts[1] + acts[3] <= card[1] + card[3]  # the answers stay inside whatever the text
+
+    play(scene)
+
+
+LOW = [(380, 600), (380, 660), (340, 700), (380, 760), (720, 450), (1280, 640), (1280, 720), (1280, 768), (1366, 800)]
+
+
+@pytest.mark.parametrize(("width", "height"), LOW)
+def test_in_a_low_window_the_keys_and_a_message_are_seen_and_cover_nothing_of_each_other(width: int, height: int) -> None:
+    def apart(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+        return one[1] + one[3] <= other[1] + 1
+
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.notices(here.hub)
+            page = await here.page("/agent/dana", width=width, height=height)
+            await expect(page.locator(".notice")).to_be_in_viewport(ratio=1)
+            for key in ("#help", "#pause", "#earlier", "#view"):
+                await expect(page.locator(key)).to_be_in_viewport(ratio=1)
+            assert apart(await place(page, ".notice"), await place(page, "footer"))
+            await expect(page.locator(".say")).to_be_in_viewport(ratio=1)
+            await page.keyboard.press("r")
+            await page.evaluate("scrollTo(0, 10_000)")
+            assert apart(await place(page, "#steps"), await place(page, "#talk"))
+            assert apart(await place(page, "#talk"), await place(page, "footer"))
+            await page.keyboard.press("v")
+            await expect(page.locator("#pop")).to_be_in_viewport(ratio=1)
 
     play(scene)
 
