@@ -408,7 +408,9 @@ def test_a_page_whose_end_is_still_under_way_shifts_nothing_when_it_comes() -> N
             come = asyncio.Event()
 
             async def cut(route: Route) -> None:
-                await route.fulfill(body=whole.replace(last, f'<script src="/come.js"></script>{last}'), content_type="text/html")
+                await route.fulfill(
+                    body=whole.replace(last, f'<script src="/come.js"></script>{last}'), content_type="text/html"
+                )
 
             async def wait(route: Route) -> None:
                 await come.wait()
@@ -646,7 +648,9 @@ LOW = [(380, 600), (380, 660), (340, 700), (380, 760), (720, 450), (1280, 640), 
 
 
 @pytest.mark.parametrize(("width", "height"), LOW)
-def test_in_a_low_window_the_keys_and_a_message_are_seen_and_cover_nothing_of_each_other(width: int, height: int) -> None:
+def test_in_a_low_window_the_keys_and_a_message_are_seen_and_cover_nothing_of_each_other(
+    width: int, height: int
+) -> None:
     def apart(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
         return one[1] + one[3] <= other[1] + 1
 
