@@ -134,7 +134,7 @@ def test_where_a_record_has_gone_no_key_marks_the_one_before_and_the_next_follow
             await page.keyboard.press("j")
             del shelf.records["2026-11-24-tom-1"]
             await page.keyboard.press("n")
-            await expect(title).to_have_text("This record is not here")
+            await expect(title).to_have_text("This record cannot be opened")
             for key in ("w", "j", "w", "m", " "):
                 await page.keyboard.press(key)
             await page.keyboard.press("n")
@@ -298,6 +298,37 @@ def test_of_more_calls_than_are_listed_none_is_passed_over_and_all_are_exported(
         play(scene)
     finally:
         store.close()
+
+
+def test_what_went_wrong_is_not_told_as_a_record_that_is_gone_nor_as_a_small_note() -> None:
+    async def scene() -> None:
+        async with stage(records=Shelf()) as here:
+            page = await here.page("/review", width=1440, height=900)
+            await expect(page.locator("#record h2")).to_have_text("Late fee after missed visits")
+            await here.stop()
+            await page.keyboard.press("j")
+            await page.keyboard.press("w")
+            told = page.locator("#found.trouble")
+            await expect(told).to_have_text("Not connected: the server does not answer.")
+            await page.keyboard.press("n")
+            await expect(page.locator("#record h2")).to_have_text("This record cannot be opened")
+            await expect(page.locator("#record")).to_contain_text("the server does not answer")
+
+    play(scene)
+
+
+def test_where_all_is_reviewed_it_is_said_so_and_a_search_without_a_find_is_another_matter() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        shelf.records.clear()
+        async with stage(records=shelf) as here:
+            page = await here.page("/review", width=1440, height=900)
+            await expect(page.locator("#found")).to_have_text("No call is left to review.")
+            await expect(page.locator("#record")).to_have_text("")
+            await page.get_by_label("Search words").fill("fee")
+            await expect(page.locator("#found")).to_have_text("No call fits. Widen the search or the view.")
+
+    play(scene)
 
 
 def test_a_word_that_is_clicked_is_heard_and_the_word_that_is_heard_is_marked() -> None:

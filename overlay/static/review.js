@@ -28,7 +28,10 @@ let views = BUILT_IN; // [name, filters], one's own after the built-in ones
 let me = { role: "qa" };
 let asked = 0;
 
-const tell = (error) => write(find("found"), error.message);
+function tell(error) {
+  find("found").className = "trouble";
+  write(find("found"), error.message);
+}
 const drawn = record({ tell, marked, mayMark: () => me.role !== "agent" });
 
 // ---- the list ----
@@ -52,7 +55,10 @@ async function search(further = false) {
 }
 
 function drawList() {
-  write(find("found"), found.length ? `${many(found.length, "call")}${find("more").hidden ? "" : " and more"}` : "No call fits. Widen the search or the view.");
+  find("found").className = "";
+  const none = Object.keys(filters()).some((name) => !["marks", "order"].includes(name)) || filters().marks !== "unreviewed"
+    ? "No call fits. Widen the search or the view." : "No call is left to review.";
+  write(find("found"), found.length ? `${many(found.length, "call")}${find("more").hidden ? "" : " and more"}` : none);
   find("table").hidden = found.length === 0;
   refill(find("list"), found.map((it) => h("li", {}, h("button", {
     "data-key": it.id, "aria-current": String(it.id === open?.id), onclick: () => show(it.id),
@@ -175,7 +181,7 @@ async function show(id, push = true) {
     drawList();
     find("side").hidden = true;
     find("side").replaceChildren();
-    find("record").replaceChildren(h("h2", {}, "This record is not here"), h("p", { class: "second" }, error.message));
+    find("record").replaceChildren(h("h2", {}, "This record cannot be opened"), h("p", { class: "second" }, error.message));
     return;
   }
   if (push) history.pushState({ listed: true }, "", `/review/${encodeURIComponent(id)}${location.search}`);
