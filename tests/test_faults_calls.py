@@ -201,6 +201,8 @@ def test_a_live_call_has_the_agents_page_again_when_a_later_one_of_the_same_agen
         after = page()
         assert after["call"] == before["call"] and {"line/c0", "line/c1500", "prompt"} <= after.keys()
         assert not {"wrapup", "ended"} & after.keys()
+        told = after["notice/message/1"]["text"]
+        assert told.startswith("Your other call is over. Calm at the end, ") and "its record, under Review" in told
         live = hub.latest("agent/Dana", "call")
         assert live.at_ms > 0, "the page's clock is the call's"
         await stage.end()

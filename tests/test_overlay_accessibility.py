@@ -134,7 +134,7 @@ def test_review_trends_and_the_way_in() -> None:
         async with stage(records=Shelf()) as here:
 
             async def missing(page: Page) -> None:
-                await expect(page.locator("#record")).to_contain_text("This record is not here")
+                await expect(page.locator("#record")).to_contain_text("This record cannot be opened")
 
             await checked(here, "/review/none", missing, width=1440, height=900)
 

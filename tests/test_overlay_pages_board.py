@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.async_api import expect
 
 from tests import overlay_scenes as scenes
-from tests.overlay_stage import IN_A_BROWSER, LATER, STILL, play, stage
+from tests.overlay_stage import IN_A_BROWSER, LATER, STILL, place, play, stage
 
 pytestmark = IN_A_BROWSER
 NOW = scenes.NOW
@@ -190,6 +191,57 @@ def test_a_click_that_was_refused_counts_once_more_however_the_board_goes_on_mov
             await here.doing(do="watch", call="c7", on=True)
             claims = [do.call for _, do in here.done if do.do == "alert" and do.what == "claim"]
             assert claims == ["c6"]
+
+    play(scene)
+
+
+def test_a_card_that_is_drawn_anew_while_its_button_is_pressed_is_clicked_all_the_same() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            for alert in scenes.ALERTS[:2]:
+                here.hub.show("board", f"alert/{alert.call}-{alert.id}", alert)
+            page = await here.page("/board", width=1440, height=900, script=LATER)
+            card = page.locator("[data-alert=c1-a1]")
+            claim = card.get_by_role("button", name="Claim")
+            await claim.hover()
+            await page.mouse.down()
+            passed = scenes.ALERTS[0].model_copy(update={"by": "Olu"})
+            here.hub.show("board", "alert/c1-a1", passed)
+            await expect(card).to_contain_text("Olu has seen it")
+            await page.mouse.up()
+            await here.doing(do="alert", call="c1", alert="a1", what="claim")
+            await claim.hover()
+            await page.mouse.down()
+            here.hub.show("board", "alert/c1-a1", passed.model_copy(update={"state": "claimed"}))
+            await expect(card).to_contain_text("Olu is on it")
+            await page.mouse.up()
+            await page.evaluate("window.later += 700")
+            await page.get_by_role("button", name="Refuse").click()
+            await here.doing(do="answer", alert="a2", allow=False)
+            assert [do.what for _, do in here.done if do.do == "alert" and do.what != "seen"] == ["claim"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1280, 720), (1100, 700), (720, 450), (390, 844)])
+def test_what_is_said_of_a_click_is_seen_and_moves_nothing(width: int, height: int) -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub, 200)
+            scenes.alerts(here.hub)
+            here.refuses = "Olu has this call already: look before you claim it from them."
+            page = await here.page("/board", width=width, height=height)
+            button = page.locator("[data-alert=c1-a1]").get_by_role("button", name="Claim")
+            await page.locator("[data-alert=c2-a1]").scroll_into_view_if_needed()  # where the head may be out of sight
+            await button.scroll_into_view_if_needed()
+            before = await place(page, "[data-alert=c1-a1]"), await page.evaluate("scrollY")
+            await button.click()
+            said = page.locator("#state")
+            await expect(said).to_have_text(here.refuses)
+            await expect(said).to_be_in_viewport(ratio=1)
+            assert (await place(page, "[data-alert=c1-a1]"), await page.evaluate("scrollY")) == before
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
     play(scene)
 

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
+from pydantic import BaseModel
 
+import overlay
 from overlay.hub import Hub
 from overlay.messages import ConsentNow, Health, LevelNow, Line, Next, Notice, Plan, Practice
 from tests import overlay_scenes as scenes
@@ -16,6 +20,16 @@ from tests.overlay_stage import IN_A_BROWSER, LATER, STILL, place, play, stage
 pytestmark = IN_A_BROWSER
 
 ROOM = scenes.ROOM
+STATIC = Path(overlay.__file__).parent / "static"
+SHIFTS = """() => {
+    window.shifts = [];
+    new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) for (const source of entry.sources)
+            window.shifts.push([entry.value, source.node?.nodeName, source.node?.className ?? source.node?.textContent,
+                entry.startTime, JSON.stringify([source.previousRect, source.currentRect])]);
+    }).observe({type: 'layout-shift', buffered: true});
+}"""
+"""Gathers what moves on the page, also before: how much, of what, when, and from where to where."""
 READ_OUT = """
     window.readOut = [];
     const last = new Map();
@@ -168,6 +182,78 @@ def test_each_message_stays_until_it_was_read_and_two_are_seen_at_once_the_newes
     play(scene)
 
 
+PRESSED = [
+    ("#card [data-key='p3 used']", "prompt", scenes.PROMPT.model_copy(update={"avoid": "Calm down."}), {"do": "prompt", "what": "used"}),
+    ("#plan [data-key=engineer]", "plan", Plan(options=[scenes.PLAN.options[0].model_copy(update={"state": "offered"}), *scenes.PLAN.options[1:]]), {"do": "plan", "option": "engineer", "what": "offered"}),
+    ("#steps [data-key=plan-b]", "steps", scenes.STEPS.model_copy(update={"steps": [each.model_copy(update={"done": False}) for each in scenes.STEPS.steps]}), {"do": "step", "step": "plan-b", "done": True}),
+]  # fmt: skip
+"""A button that is pressed, what is drawn anew before it is released, and what must be done."""
+
+
+@pytest.mark.parametrize(("selector", "key", "message", "wanted"), PRESSED, ids=[case[1] for case in PRESSED])
+def test_a_button_that_is_drawn_anew_while_it_is_pressed_is_clicked_all_the_same(
+    selector: str, key: str, message: BaseModel, wanted: dict[str, object]
+) -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            await page.locator(selector).hover()
+            drawn = await page.locator(selector).element_handle()
+            assert drawn is not None
+            await page.mouse.down()
+            here.hub.show(ROOM, key, message)
+            here.hub.show(ROOM, "next", Next(titles=["barrier"]))
+            await expect(page.locator("#next")).to_have_text("Next: barrier")
+            assert not await drawn.evaluate("(node) => node.isConnected")
+            await page.mouse.up()
+            await here.doing(**wanted)
+            await page.keyboard.press("h")
+            await here.doing(do="help")
+            assert [do.do for _, do in here.done if getattr(do, "what", "") != "seen"] == [wanted["do"], "help"]
+
+    play(scene)
+
+
+def test_a_message_that_comes_while_the_one_before_is_taken_away_stays() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.notices(here.hub)
+            page = await here.page("/agent/dana")
+            await page.get_by_role("button", name="Read, take away").hover()
+            await page.mouse.down()
+            here.hub.show(ROOM, "notice/message/2", Notice(kind="message", text="Offer the engineer.", who="Maria"))
+            await expect(page.locator(".notice")).to_have_count(2)
+            await page.mouse.up()
+            await expect(page.locator(".notice p")).to_have_text(["Maria: Offer the engineer."])
+
+    play(scene)
+
+
+def test_a_button_that_means_something_else_when_it_is_released_does_nothing() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana", script=LATER)
+            for selector in ("#card [data-key='p3 used']", "#plan [data-key=month]"):
+                await page.locator(selector).hover()
+                await page.mouse.down()
+                allowed = scenes.PLAN.options[2].model_copy(update={"state": "allowed"})
+                here.hub.show(ROOM, "prompt", scenes.PROMPT.model_copy(update={"id": "p4", "title": "Warn once"}))
+                here.hub.show(ROOM, "plan", Plan(options=[*scenes.PLAN.options[:2], allowed]))
+                here.hub.show(ROOM, "next", Next(titles=[selector]))
+                await expect(page.locator("#next")).to_have_text(f"Next: {selector}")
+                await page.evaluate("window.later += 700")
+                await page.mouse.up()
+                here.hub.show(ROOM, "plan", scenes.PLAN)
+                await expect(page.locator("#plan .whose").last).to_have_text("asks Maria")
+            await page.keyboard.press("h")
+            await here.doing(do="help")
+            assert [do.do for _, do in here.done if getattr(do, "what", "") != "seen"] == ["help"]
+
+    play(scene)
+
+
 def test_the_same_key_keeps_the_customers_answer_and_shift_with_it_a_no() -> None:
     async def scene() -> None:
         async with stage() as here:
@@ -296,13 +382,7 @@ def test_what_is_on_screen_shifts_nothing_through_a_whole_call() -> None:
             scenes.waiting(here.hub)
             page = await here.page("/agent/dana", height=800)
             await expect(page.locator("#hearing")).to_have_text("Waiting for a call")
-            await page.evaluate("""() => {
-                window.shifts = [];
-                new PerformanceObserver((list) => {
-                    for (const entry of list.getEntries()) for (const source of entry.sources)
-                        window.shifts.push([entry.value, source.node?.nodeName, source.node?.className ?? source.node?.textContent]);
-                }).observe({type: 'layout-shift', buffered: true});
-            }""")
+            await page.evaluate(SHIFTS)
             course = (scenes.calm, scenes.escalated, scenes.notices, scenes.helped, scenes.behind, scenes.lost, scenes.paused,
                       scenes.recovering)  # fmt: skip
             for act in course:
@@ -314,6 +394,38 @@ def test_what_is_on_screen_shifts_nothing_through_a_whole_call() -> None:
                 await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
             shifts = await page.evaluate("window.shifts")
             assert [shift for shift in shifts if "LI" not in shift[1]] == []
+
+    play(scene)
+
+
+def test_a_page_whose_end_is_still_under_way_shifts_nothing_when_it_comes() -> None:
+    """Painted while its last button is still to come, as a browser may."""
+
+    async def scene() -> None:
+        async with stage() as here:
+            page = await here.page("/")
+            whole, last = (STATIC / "agent.html").read_text(), '<button id="view"'
+            come = asyncio.Event()
+
+            async def cut(route: Route) -> None:
+                await route.fulfill(
+                    body=whole.replace(last, f'<script src="/come.js"></script>{last}'), content_type="text/html"
+                )
+
+            async def wait(route: Route) -> None:
+                await come.wait()
+                await route.fulfill(body="", content_type="text/javascript")
+
+            await page.route("**/agent/dana", cut)
+            await page.route("**/come.js", wait)
+            await page.goto(f"{here.url}/agent/dana", wait_until="commit")
+            await page.locator("#earlier").wait_for()
+            await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            come.set()
+            await page.locator("#view").wait_for()
+            await page.evaluate(SHIFTS)
+            await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            assert await page.evaluate("window.shifts") == []
 
     play(scene)
 
@@ -532,6 +644,35 @@ def test_nothing_moves_when_things_arrive_and_the_focus_stays() -> None:
     play(scene)
 
 
+LOW = [(380, 600), (380, 660), (340, 700), (380, 760), (720, 450), (1280, 640), (1280, 720), (1280, 768), (1366, 800)]
+
+
+@pytest.mark.parametrize(("width", "height"), LOW)
+def test_in_a_low_window_the_keys_and_a_message_are_seen_and_cover_nothing_of_each_other(
+    width: int, height: int
+) -> None:
+    def apart(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+        return one[1] + one[3] <= other[1] + 1
+
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.notices(here.hub)
+            page = await here.page("/agent/dana", width=width, height=height)
+            await expect(page.locator(".notice")).to_be_in_viewport(ratio=1)
+            for key in ("#help", "#pause", "#earlier", "#view"):
+                await expect(page.locator(key)).to_be_in_viewport(ratio=1)
+            assert apart(await place(page, ".notice"), await place(page, "footer"))
+            await expect(page.locator(".say")).to_be_in_viewport(ratio=1)
+            await page.keyboard.press("r")
+            await page.evaluate("scrollTo(0, 10_000)")
+            assert apart(await place(page, "#steps"), await place(page, "#talk"))
+            assert apart(await place(page, "#talk"), await place(page, "footer"))
+            await page.keyboard.press("v")
+            await expect(page.locator("#pop")).to_be_in_viewport(ratio=1)
+
+    play(scene)
+
+
 @pytest.mark.parametrize(
     ("health", "word", "text"),
     [
@@ -615,6 +756,25 @@ def test_how_well_it_is_heard_is_read_whole_beside_a_long_queue_and_a_long_name_
                     width
                 )
                 assert await page.evaluate("document.documentElement.scrollWidth") == width
+
+    play(scene)
+
+
+def test_the_time_of_the_call_is_whole_at_the_largest_text_in_a_narrow_window() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            for at_ms, time in ((scenes.NOW, "04:1"), (3_852_000, "1:04:1")):
+                here.hub.show(ROOM, "call", scenes.call(at_ms=at_ms))
+                here.hub.show(ROOM, "health", scenes.health(at_ms=at_ms, lag_ms=2_500))
+                page = await here.page("/agent/dana", width=320, script="localStorage.setItem('size', 'text-xl')")
+                await expect(page.locator("#time")).to_have_text(re.compile(time))
+                left, _, wide, _ = await place(page, "#time")
+                parent, _, room, _ = await place(page, ".top .who")
+                assert parent <= left and left + wide <= min(parent + room, 320)
+                hearing, _, its, _ = await place(page, "#hearing")
+                assert hearing + its <= left
+                assert await page.locator("#hearing").evaluate("(node) => node.scrollWidth <= node.clientWidth")
 
     play(scene)
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Route, expect
 
 from assist.privacy.retention import stripped
+from assist.records.library import Library
+from assist.store.store import open_store
 from detectors.signals import SIGNAL_IDS
 from overlay.identity import Identity, Role
 from overlay.records import Trends, TrendsAsked, Week
+from tests.made_records import made_records
 from tests.overlay_records import Shelf, incident, recorded
 from tests.overlay_stage import IN_A_BROWSER, place, play, stage
 
@@ -68,6 +72,23 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
     play(scene)
 
 
+def test_a_call_of_the_list_that_is_drawn_anew_while_it_is_pressed_is_opened_all_the_same() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        async with stage(records=shelf) as here:
+            page = await here.page("/review", width=1440, height=900)
+            await expect(page.locator("#record h2")).to_have_text("Late fee after missed visits")
+            await page.get_by_role("button", name="Claim refused twice").hover()
+            await page.mouse.down()
+            await page.keyboard.press("j")
+            await page.keyboard.press("w")
+            await expect(page.locator("#list [aria-current=true]")).to_contain_text("1 wrong")
+            await page.mouse.up()
+            await expect(page.locator("#record h2")).to_have_text("Claim refused twice")
+
+    play(scene)
+
+
 def test_what_is_answered_late_never_reaches_another_record() -> None:
     async def scene() -> None:
         shelf = Shelf()
@@ -113,7 +134,7 @@ def test_where_a_record_has_gone_no_key_marks_the_one_before_and_the_next_follow
             await page.keyboard.press("j")
             del shelf.records["2026-11-24-tom-1"]
             await page.keyboard.press("n")
-            await expect(title).to_have_text("This record is not here")
+            await expect(title).to_have_text("This record cannot be opened")
             for key in ("w", "j", "w", "m", " "):
                 await page.keyboard.press(key)
             await page.keyboard.press("n")
@@ -234,6 +255,78 @@ def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() 
             await page.get_by_label("Search words").fill("nothing like this")
             await expect(page.locator("#found")).to_contain_text("No call fits")
             assert here.complaints == []
+
+    play(scene)
+
+
+def test_of_more_calls_than_are_listed_none_is_passed_over_and_all_are_exported(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with stage(records=Library(store)) as here:
+            page = await here.page("/review", width=1440, height=900)
+            shown = page.locator("#list [data-key]")
+            await expect(page.locator("#view")).to_have_value("Unreviewed, worst first")
+            await expect(page.locator("#found")).to_have_text("50 calls and more")
+            async with page.expect_download() as taken:
+                await page.get_by_role("button", name="Export list").click()
+            table = (await (await taken.value).path()).read_text(encoding="utf-8-sig").splitlines()
+            assert sorted(row.partition(",")[0] for row in table[1:]) == calls
+            await expect(page.locator("#found")).to_have_text("50 calls and more")
+            await page.keyboard.press("j")
+            await page.keyboard.press("r")  # one that was unreviewed is so no more
+            await expect(page.locator("#list [aria-current=true]")).to_contain_text("reviewed")
+            await shown.last.click()
+            await expect(shown.last).to_have_attribute("aria-current", "true")
+            await page.keyboard.press("n")
+            await expect(shown).to_have_count(100)
+            await expect(shown.nth(50)).to_have_attribute("aria-current", "true")
+            more = page.locator("#more")
+            while await more.is_visible():
+                before = await shown.count()
+                await more.click()
+                await expect(shown.nth(before)).to_be_visible()
+            ids = await shown.evaluate_all("(all) => all.map((each) => each.dataset.key)")
+            assert sorted(ids) == calls
+            assert here.complaints == []
+
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    calls = []
+    for record in made_records(420):
+        store.finish(record["call"], "ended", record)
+        calls.append(record["call"])
+    store.flush().result(30)
+    try:
+        play(scene)
+    finally:
+        store.close()
+
+
+def test_what_went_wrong_is_not_told_as_a_record_that_is_gone_nor_as_a_small_note() -> None:
+    async def scene() -> None:
+        async with stage(records=Shelf()) as here:
+            page = await here.page("/review", width=1440, height=900)
+            await expect(page.locator("#record h2")).to_have_text("Late fee after missed visits")
+            await here.stop()
+            await page.keyboard.press("j")
+            await page.keyboard.press("w")
+            told = page.locator("#found.trouble")
+            await expect(told).to_have_text("Not connected: the server does not answer.")
+            await page.keyboard.press("n")
+            await expect(page.locator("#record h2")).to_have_text("This record cannot be opened")
+            await expect(page.locator("#record")).to_contain_text("the server does not answer")
+
+    play(scene)
+
+
+def test_where_all_is_reviewed_it_is_said_so_and_a_search_without_a_find_is_another_matter() -> None:
+    async def scene() -> None:
+        shelf = Shelf()
+        shelf.records.clear()
+        async with stage(records=shelf) as here:
+            page = await here.page("/review", width=1440, height=900)
+            await expect(page.locator("#found")).to_have_text("No call is left to review.")
+            await expect(page.locator("#record")).to_have_text("")
+            await page.get_by_label("Search words").fill("fee")
+            await expect(page.locator("#found")).to_have_text("No call fits. Widen the search or the view.")
 
     play(scene)
 

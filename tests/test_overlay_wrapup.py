@@ -119,6 +119,12 @@ def test_a_message_that_came_as_the_call_ended_can_still_be_read() -> None:
             page = await here.page("/agent/dana", height=520)
             await expect(page.locator(".notice")).to_be_visible()
             await expect(page.locator("#fold")).to_be_hidden()
+            for width, height in ((190, 760), (320, 400), (900, 500), (380, 520)):  # also where the form is longer
+                await page.set_viewport_size({"width": width, "height": height})
+                await expect(page.locator(".notice")).to_be_in_viewport(ratio=1)
+            await page.locator("#wrap-note").focus()  # and hides nothing that is worked at
+            message, note = await place(page, ".notice"), await place(page, "#wrap-note")
+            assert note[1] + note[3] <= message[1]
             keep = page.get_by_role("button", name="Keep", exact=True)
             await keep.scroll_into_view_if_needed()
             await keep.click()

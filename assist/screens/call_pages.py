@@ -69,7 +69,7 @@ class CallPages:
     _troubles: dict[str, Trouble] = field(default_factory=dict)
     """By code: what is wrong apart from the hearing, while it lasts."""
     _messages: int = 0
-    """Written to the agent so far."""
+    """Said to the agent so far."""
 
     def begin(self) -> None:
         """The call's first picture, in the place of whatever the agent's page showed before."""
@@ -141,11 +141,13 @@ class CallPages:
         self._show_trouble()
         return [alert for alert in self.cards.open.values() if alert.state != "resolved"]
 
-    def come_back(self) -> None:
-        """A later call of the same agent is over: the agent's page shows this one again."""
+    def come_back(self, ended: messages.Ended) -> None:
+        """A later call of the same agent `ended`: the agent's page shows this one again, and says so."""
         self.rooms.come_back()
         self.rooms.tell("call", self._call("live"))
         self._show_health()
+        wrap_up = " Its wrap-up can be said in its record, under Review." if ended.record else ""
+        self._message(f"Your other call is over. {ended.summary}.{wrap_up}")
 
     def pulse(self, now_ms: int, score: float) -> None:
         """Once a second of call time: course, row and health go on even when nothing happens."""
@@ -167,7 +169,7 @@ class CallPages:
         ends = [known.evidence.end_ms for key in prompt.signals if (known := self.transcript.signals.get(key))]
         return [max(prompt.at_ms - max(ends), 0)] if ends else []
 
-    def end(self, wrapup: messages.WrapUp | None) -> None:
+    def end(self, wrapup: messages.WrapUp | None) -> messages.Ended:
         """The agent's page offers the record with its wrap-up, the board forgets the call; readers see how it ended.
 
         None: nothing was kept, and nothing of it stays on the page.
@@ -187,6 +189,7 @@ class CallPages:
         self.hub.clear(self.rooms.call)
         self.hub.show(self.rooms.call, "call", self._call("ended"))
         self.hub.show(self.rooms.call, "ended", ended)
+        return ended
 
     def _said(self, said: Utterance | Hypothesis) -> None:
         if said.settled:
@@ -266,9 +269,7 @@ class CallPages:
                 self.advice.answered(action.target, action.detail.partition(" ")[2])
                 self._show_alerts(self.cards.done(action))
             case "message":
-                self._messages += 1
-                text = messages.Notice(kind="message", text=action.detail, who=action.who, at_ms=action.at_ms)
-                self.rooms.tell(f"notice/message/{self._messages}", text)
+                self._message(action.detail, action.who)
                 self._show_alerts(self.cards.done(action))
             case "watch":
                 self._readers.append(action.who)
@@ -280,6 +281,12 @@ class CallPages:
                 self._show_readers()
             case _:
                 pass
+
+    def _message(self, text: str, who: str = "") -> None:
+        """Said to the agent, and on the page until it was read."""
+        self._messages += 1
+        notice = messages.Notice(kind="message", text=text, who=who, at_ms=self.now_ms)
+        self.rooms.tell(f"notice/message/{self._messages}", notice)
 
     def _call(self, state: str) -> messages.Call:
         started = self.started

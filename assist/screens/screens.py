@@ -110,11 +110,11 @@ class Screens:
         """The call is over and its record written; None: nothing was kept of it."""
         pages = self._calls.pop(call, None)
         if pages is not None:
-            pages.end(wrapup)
+            ended = pages.end(wrapup)
             agent = pages.started.agent
             live = [other for other in self._calls.values() if other.started.agent == agent]
             if live and self._on_page(agent) == call:
-                live[-1].come_back()
+                live[-1].come_back(ended)
             self._over.append(call)
             if len(self._over) > OVER:
                 self._leave(self._over[0])

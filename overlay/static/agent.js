@@ -3,7 +3,7 @@
 import { connect } from "./link.js";
 import { card as cardSlot } from "./card.js";
 import { planAndSteps } from "./plan.js";
-import { FRESH_MS, chip, clock, h, keys, ownLine, put, redraw, refill, report, s, span, spark, transcript, write, lag as seconds } from "./shared.js";
+import { FRESH_MS, chip, clicks, clock, h, keys, ownLine, put, redraw, refill, report, s, span, spark, transcript, write, lag as seconds } from "./shared.js";
 import { drawPractice } from "./practice.js";
 import { inItsOwnWindow, popOut } from "./popout.js";
 
@@ -206,9 +206,9 @@ function drawNotices() {
   const key = JSON.stringify(open.map(([name, value]) => [name, value.body]));
   if (place.dataset.shows === key) return;
   place.dataset.shows = key;
-  refill(place, open.slice(-2).map(([name, value], i, shown) => h("div", { class: `notice ${value.body.kind}` },
+  refill(place, open.slice(-2).map(([name, value]) => h("div", { class: `notice ${value.body.kind}` },
     h("p", {}, value.body.who && !value.body.text.startsWith(value.body.who) ? h("b", {}, `${value.body.who}: `) : "", value.body.text),
-    h("button", { class: "btn", "aria-label": "Read, take away", "data-key": name, onclick: () => read(name) }, i === shown.length - 1 ? h("kbd", { "aria-hidden": "true" }, "R") : "", "Read"))), find("talk"));
+    h("button", { class: "btn", "aria-label": "Read, take away", "data-key": name, onclick: () => read(name) }, h("kbd", { "aria-hidden": "true" }, "R"), "Read"))), find("talk"));
 }
 
 // R takes the newest; but where one has come this very moment, the one before it, for which the key was meant.
@@ -293,7 +293,10 @@ const actions = {
   h: help, p: pause, c: grant, n: refuse, e: earlier, v: view, o: pop,
   ...Object.fromEntries([0, 1, 2].flatMap((i) => [[`${i + 1}`, () => plan.pick(i)], [`Shift+${i + 1}`, () => plan.refuse(i)]])),
 };
-const listen = (page) => keys(page, actions, () => localStorage.getItem("keys") !== "off", say);
+function listen(page) {
+  keys(page, actions, () => localStorage.getItem("keys") !== "off", say);
+  clicks(page);
+}
 function pop() {
   show("menu", "view", false);
   popOut(overlay, away, (page, view) => {

@@ -3,7 +3,7 @@
 import { connect } from "./link.js";
 import { needs } from "./needs.js";
 import { pane } from "./pane.js";
-import { chip, clock, find, h, keys, many, ownLine, put, redraw, renew, report, span, spark, write, lag as seconds } from "./shared.js";
+import { chip, clicks, clock, find, h, keys, many, ownLine, put, redraw, renew, report, span, spark, write, lag as seconds } from "./shared.js";
 
 const WORST_FIRST = ["escalated", "recovering", "tense", "calm"];
 const STILL_MS = 1500; // rows do not move under a pointer that has just moved
@@ -199,6 +199,7 @@ keys(document, {
   m: () => { if (!reading.call()) return false; find("text").focus(); return true; },
   Escape: () => { if (!wanted.leave()) reading.choose(""); },
 }, () => true, say);
+clicks(document);
 body.addEventListener("pointermove", () => (pointerAt = performance.now()));
 body.addEventListener("pointerleave", () => { pointerAt = -Infinity; sort(); });
 document.addEventListener("visibilitychange", () => draw(new Set()));

@@ -1,6 +1,6 @@
 // Who needs somebody: one card per alert, with whose turn it is, who has it, and what can be done about it now.
 
-import { FRESH_MS, chip, clock, find, h, many, renew, span, write } from "./shared.js";
+import { FRESH_MS, chip, clock, find, h, many, span, write } from "./shared.js";
 
 const CARDS = 6; // more alerts than this are counted, not shown, until somebody asks for them
 const SURE_MS = 4000; // so long a click that was refused is waited for once more: as long as it is said
@@ -73,10 +73,8 @@ export function needs({ link, board, running, act, say, choose, calls }) {
     const place = find("more");
     place.hidden = rest.length === 0;
     const tiers = TIERS.map((tier) => [rest.filter((alert) => alert.tier === tier).length, tier]).filter(([n]) => n).map(([n, tier]) => `${n} ${tier}`);
-    renew(place, [tiers, all], () => [
-      all ? "" : `and ${many(rest.length, "more call")}: ${tiers.join(", ")}. `,
-      h("button", { class: "btn", onclick: () => { all = !all; draw(); } }, all ? "Show fewer" : "Show them"),
-    ]);
+    write(place.firstElementChild, all ? "" : `and ${many(rest.length, "more call")}: ${tiers.join(", ")}.`);
+    write(place.lastElementChild, all ? "Show fewer" : "Show them");
   }
 
   function drawQuiet(open, alerts) {
@@ -187,6 +185,8 @@ export function needs({ link, board, running, act, say, choose, calls }) {
     event.preventDefault();
     event.stopPropagation();
   }, true);
+
+  find("more").lastElementChild.addEventListener("click", () => { all = !all; draw(); });
 
   function claimFirst() {
     if (foremost && performance.now() - foremostAt < FRESH_MS) return say("Another call is the first now: press again if you mean it.");

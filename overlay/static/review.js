@@ -3,7 +3,7 @@
 import { ask, at, day } from "./asking.js";
 import { record } from "./record.js";
 import { drawSide } from "./side.js";
-import { chip, clock, find, h, keys, many, plain, put, refill, write } from "./shared.js";
+import { chip, clicks, clock, find, h, keys, many, plain, put, refill, write } from "./shared.js";
 
 const SIGNALS = [ // of the caller and the conversation; then the agent's steps and wrong moves
   "swearing", "derogatory", "influence_claim", "supervisor_demand", "cancel_threat", "legal_threat", "regulator_threat", "press_threat", "review_threat",
@@ -13,6 +13,7 @@ const SIGNALS = [ // of the caller and the conversation; then the agent's steps 
   "defending", "blaming", "calm_down", "policy", "correcting", "passing_on",
 ];
 const PAGE = 50;
+const MOST = 200; // that the server gives at once
 const BUILT_IN = [
   ["Unreviewed, worst first", { marks: "unreviewed", order: "worst" }], ["All, newest first", {}], ["All, worst first", { order: "worst" }],
   ["Something wrong", { marks: "wrong" }], ["Contested", { marks: "contested" }],
@@ -27,29 +28,37 @@ let views = BUILT_IN; // [name, filters], one's own after the built-in ones
 let me = { role: "qa" };
 let asked = 0;
 
-const tell = (error) => write(find("found"), error.message);
+function tell(error) {
+  find("found").className = "trouble";
+  write(find("found"), error.message);
+}
 const drawn = record({ tell, marked, mayMark: () => me.role !== "agent" });
 
 // ---- the list ----
 
 const filters = () => Object.fromEntries([...new FormData(form)].filter(([name, value]) => value !== EMPTY[name]));
 
-async function search(offset = 0) {
+async function search(further = false) {
   const turn = ++asked;
+  // Whatever has been reviewed meanwhile is no longer among the unreviewed that the server counts.
+  const offset = further ? found.filter((it) => !it.reviewed || filters().marks !== "unreviewed").length : 0;
   try {
     const records = await ask(`/api/records?${new URLSearchParams({ ...filters(), offset, limit: PAGE })}`);
     if (turn !== asked) return; // a later search has been asked for meanwhile
-    found = offset ? [...found, ...records] : records;
+    found = further ? [...found, ...records.filter((it) => !found.some((each) => each.id === it.id))] : records;
     find("more").hidden = records.length < PAGE;
     drawList();
     suggest();
   } catch (error) {
-    if (turn === asked) { found = offset ? found : []; drawList(); tell(error); }
+    if (turn === asked) { found = further ? found : []; drawList(); tell(error); }
   }
 }
 
 function drawList() {
-  write(find("found"), found.length ? `${many(found.length, "call")}${find("more").hidden ? "" : " and more"}` : "No call fits. Widen the search or the view.");
+  find("found").className = "";
+  const none = Object.keys(filters()).some((name) => !["marks", "order"].includes(name)) || filters().marks !== "unreviewed"
+    ? "No call fits. Widen the search or the view." : "No call is left to review.";
+  write(find("found"), found.length ? `${many(found.length, "call")}${find("more").hidden ? "" : " and more"}` : none);
   find("table").hidden = found.length === 0;
   refill(find("list"), found.map((it) => h("li", {}, h("button", {
     "data-key": it.id, "aria-current": String(it.id === open?.id), onclick: () => show(it.id),
@@ -75,11 +84,33 @@ function suggest() {
   }
 }
 
-// The list as it stands, for a spreadsheet; what such a program would take for a formula is quoted.
-function table() {
+// All that fits, also what has not been listed yet.
+async function all() {
+  const [records, given] = [new Map(), filters()]; // by id: a call that ends meanwhile moves the others on
+  for (let offset = 0, part; !part || part.length === MOST; offset += MOST) {
+    part = await ask(`/api/records?${new URLSearchParams({ ...given, offset, limit: MOST })}`);
+    for (const it of part) records.set(it.id, it);
+    write(find("found"), `Exporting ${many(records.size, "call")}`);
+  }
+  return [...records.values()];
+}
+
+// For a spreadsheet; what such a program would take for a formula is quoted.
+async function table() {
+  find("table").disabled = true;
+  try {
+    download(await all());
+    drawList();
+  } catch (error) {
+    tell(error);
+  }
+  find("table").disabled = false;
+}
+
+function download(records) {
   const columns = ["id", "started_at", "agent", "team", "duration_ms", "level_reached", "outcome", "root_cause", "signals", "prompts", "wrong", "reviewed", "contested"];
   const cell = (value) => { const text = String(value).replace(/^(?= *[=+\-@\t\r\n])/u, "'"); return /[",\n\r]/u.test(text) ? `"${text.replaceAll('"', '""')}"` : text; };
-  const text = [columns, ...found.map((it) => columns.map((name) => it[name]))].map((row) => row.map(cell).join(",")).join("\r\n");
+  const text = [columns, ...records.map((it) => columns.map((name) => it[name]))].map((row) => row.map(cell).join(",")).join("\r\n");
   const url = URL.createObjectURL(new Blob([`\ufeff${text}\r\n`], { type: "text/csv" }));
   h("a", { href: url, download: "calls.csv" }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
@@ -150,7 +181,7 @@ async function show(id, push = true) {
     drawList();
     find("side").hidden = true;
     find("side").replaceChildren();
-    find("record").replaceChildren(h("h2", {}, "This record is not here"), h("p", { class: "second" }, error.message));
+    find("record").replaceChildren(h("h2", {}, "This record cannot be opened"), h("p", { class: "second" }, error.message));
     return;
   }
   if (push) history.pushState({ listed: true }, "", `/review/${encodeURIComponent(id)}${location.search}`);
@@ -177,9 +208,10 @@ function summary(view, changes) {
   drawList();
 }
 
-function next(step) {
-  const after = found[found.findIndex((it) => it.id === wanted) + step];
-  if (after) show(after.id);
+async function next(step) {
+  const place = found.findIndex((it) => it.id === wanted) + step;
+  if (place === found.length && !find("more").hidden) await search(true);
+  if (found[place]) show(found[place].id);
 }
 
 function missed() {
@@ -196,6 +228,7 @@ keys(document, {
   n: () => next(1), b: () => next(-1), "/": () => form.elements.words.focus(),
   " ": (event) => !event.target.closest?.("button, a, summary, input") && drawn.play(),
 });
+clicks(document);
 find("signals").append(...SIGNALS.map((id) => h("option", { value: id }, plain(id))));
 let typing = 0;
 form.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => search(), 200); });
@@ -205,7 +238,7 @@ find("view").addEventListener("change", useView);
 find("keep").addEventListener("click", () => { find("keep").hidden = true; find("save").hidden = false; find("save-name").focus(); });
 find("save").addEventListener("submit", saveView);
 find("forget").addEventListener("click", forgetView);
-find("more").addEventListener("click", () => search(found.length));
+find("more").addEventListener("click", () => search(true));
 find("table").addEventListener("click", table);
 addEventListener("popstate", () => { const id = named(); if (id) show(id, false); });
 function named() {

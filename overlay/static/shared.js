@@ -179,6 +179,26 @@ export function ownLine(draw) {
   };
 }
 
+const STEADY_PX = 5; // a pointer that has gone further has left what it pressed
+
+// A button that is drawn anew between press and release is another node, and a browser clicks neither: then the new one is
+// clicked, also where it has moved, if it is the same by its key and by what stands beside it or the alert it belongs to.
+export function clicks(page) {
+  let pressed = null;
+  const what = (node) => JSON.stringify([node.dataset.key, node.closest("[data-alert]")?.dataset.alert ?? node.parentNode.textContent]);
+  page.addEventListener("mousedown", (event) => {
+    const node = event.button === 0 && event.target.closest?.("[data-key]");
+    pressed = node ? { node, is: what(node), x: event.clientX, y: event.clientY } : null;
+  }, true);
+  page.addEventListener("mouseup", (event) => {
+    const before = pressed;
+    pressed = null;
+    if (!before || before.node.isConnected || Math.hypot(event.clientX - before.x, event.clientY - before.y) > STEADY_PX) return;
+    const now = [...page.querySelectorAll("[data-key]")].find((node) => what(node) === before.is);
+    now?.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, detail: event.detail }));
+  }, true);
+}
+
 const TYPES_ON_MS = 1500; // so long after the last letter in a field that has gone the next one is still meant for it
 
 // Single keys, never while somebody types, also where the field has just gone from under the letters (`lost` is told so),
