@@ -14,7 +14,7 @@ import webbrowser
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -35,6 +35,7 @@ from assist.privacy.retention import purge
 from assist.records.library import Library
 from assist.records.page import page
 from assist.records.record import read_record
+from assist.screens.rooms import address_of
 from assist.settings import Settings
 from assist.store.sounds import Recordings
 from detectors.roster import RosterSettings, build
@@ -92,8 +93,8 @@ async def program(
             await stack.enter_async_context(open_to_calls(service, joins=joins))
             service.address = base
             service.screens.waiting(settings.agent)
-            agent, named = quote(settings.agent), _named(base, settings)
-            console.print(f"Agent:  {named}/agent/{agent}\nBoard:  {named}/board\nReview: {named}/review", markup=False)
+            agent, named = address_of(settings.agent), _named(base, settings)
+            console.print(f"Agent:  {named}{agent}\nBoard:  {named}/board\nReview: {named}/review", markup=False)
             if not settings.hosts and outsiders(settings.host, (), settings.proxies):
                 console.print(
                     "Browsers elsewhere are refused until hosts in the settings says what they call this server, such "

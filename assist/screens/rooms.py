@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from pydantic import BaseModel
 
@@ -13,6 +14,12 @@ from overlay.messages import Call
 def room_of(agent: str) -> str:
     """The room of an agent's page, in a call or waiting for one."""
     return f"agent/{agent}"
+
+
+def address_of(agent: str) -> str:
+    """The path of an agent's page; a name of which a path would keep nothing (with a slash, or dots) is in its query."""
+    named = quote(agent, safe="")
+    return f"/agent?agent={named}" if "/" in agent or agent in (".", "..") else f"/agent/{named}"
 
 
 @dataclass(frozen=True, slots=True)
