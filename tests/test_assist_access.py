@@ -467,6 +467,22 @@ def test_what_cannot_be_noted_is_not_done(line: tuple[str, ...], store: Store, t
     assert stands() == before and not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (("add", "Dana", "--role", "agent"), "user-exists"),
+        (("add", "Tom", "--role", "boss"), "role-invalid"),
+        (("add", " ", "--role", "agent"), "user-invalid"),
+        (("passwd", "Tom"), "user-unknown"),
+    ],
+)
+def test_no_password_is_asked_for_in_vain(line: tuple[str, ...], code: str, store: Store, tmp_path: Path) -> None:
+    add_user(store.people, "Dana", "agent", PASSWORD)
+    store.close()
+    told = CliRunner().invoke(app, ["users", *line, "--data", str(tmp_path)], input=f"{PASSWORD}\n{PASSWORD}\n")
+    assert isinstance(told.exception, AssistError) and told.exception.code == code and "Password" not in told.output
+
+
 def test_a_user_of_this_system_without_a_name_is_noted_by_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
