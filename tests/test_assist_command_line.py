@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -403,6 +404,34 @@ def test_a_call_goes_on_when_nobody_reads_its_lines_any_more(tmp_path):
         assert call.wait(timeout=120) == 0
     [record] = (tmp_path / "records").glob("*.json")
     assert json.loads(record.read_text())["ended"] == "end-of-recording"
+
+
+@pytest.mark.parametrize("out", ["| true", "> /dev/full"])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a Linux device")
+def test_a_call_is_heard_and_recorded_where_not_even_its_first_line_can_be_printed(out, tmp_path):
+    recording = written(tmp_path / "short.wav", np.zeros((8_000, 2), np.float32), 16_000)
+    line = [sys.executable, "-m", "assist", "replay", recording, "--speed", "max", "--port", "0", "--data", tmp_path]
+    line += ["--recogniser", "whisper", "--model", MODEL]
+    command = f"exec 3>&1; {{ {shlex.join(map(str, line))}; echo $? >&3; }} {out}"
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env={**ENV, "HOME": str(tmp_path)})
+    assert (ended.stdout, ended.stderr) == ("0\n", "")
+    [record] = (tmp_path / "records").glob("*.json")
+    assert json.loads(record.read_text())["ended"] == "end-of-recording"
+
+
+def test_what_a_command_does_is_done_to_its_end_where_nobody_reads_what_it_says(replayed, tmp_path):
+    home, _, _ = replayed
+    saved, data = tmp_path / "saved.backup", tmp_path / "data"
+    assert assist("backup", saved, "--data", home / "data", home=home).returncode == 0
+    data.mkdir(mode=0o700)
+    for name in ("keys.db", "audit.key"):
+        shutil.copy(home / "data" / name, data)
+    line = shlex.join(map(str, [sys.executable, "-m", "assist", "restore", saved, "--data", data]))
+    ended = subprocess.run(
+        ["sh", "-c", f"{line} | true"], capture_output=True, text=True, env={**ENV, "HOME": str(home)}
+    )
+    assert ended.stderr == ""
+    assert "restore" in assist("audit", "--data", data, home=home).stdout, "the audit log says that it was done"
 
 
 def test_a_call_that_has_joined_goes_on_where_nobody_reads_even_its_first_line(tmp_path):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -51,9 +52,29 @@ class PlainConsole(Console):
             text = segment.text.translate(CONTROLS).encode(encoding, "replace").decode(encoding)
             yield Segment(text, segment.style)
 
+    def on_broken_pipe(self) -> None:
+        """Nobody reads any more: what the command does is done to its end, in silence."""
+        with contextlib.suppress(SystemExit):
+            super().on_broken_pipe()
+
+
+class LastingConsole(PlainConsole):
+    """Of a program that goes on whoever follows it: silent from where nothing can be printed any more.
+
+    The pipe or the terminal is closed, or the disk under a file full.
+    """
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print, if it can be."""
+        try:
+            super().print(*objects, **how)
+        except OSError:
+            self.on_broken_pipe()
+
 
 console = PlainConsole(highlight=False, markup=False, emoji=False)
 """Brackets in what is printed are brackets, never colours."""
+lasting = LastingConsole(highlight=False, markup=False, emoji=False)
 
 ConfigOption = Annotated[
     Path | None,
