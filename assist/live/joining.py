@@ -100,6 +100,7 @@ def begin(
         consent=asked.agreed,
         consent_by=asked.agreed_by,
         in_step=in_step,
+        replay=asked.recording is not None,
         listener=listener,
     )
 
