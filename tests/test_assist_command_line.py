@@ -365,9 +365,11 @@ def test_the_address_that_serve_tells_is_one_that_it_answers_to(named, told, tmp
         assert answer.status_code == 200
 
 
-def test_serve_says_where_no_call_can_join_it(tmp_path):
+def test_serve_says_what_is_odd_in_the_settings_and_where_no_call_can_join_it(tmp_path):
     folder = tmp_path / "a-long-way-down" / ("x" * 100)
-    with begun("serve", "--port", "0", data=folder) as server:
+    (tmp_path / "assist.toml").write_text('authority = "seniorr"')
+    with begun("serve", "--port", "0", "--config", tmp_path / "assist.toml", data=folder) as server:
+        assert "no option of the playbook has a limit" in until(server, "Look at authority seniorr in the settings")
         assert "too long for a socket" in until(server, "No call can join")
         until(server, "Ready")
 

@@ -197,6 +197,8 @@ def nothing(settings, tmp_path):
         (rules_that_do_not_fire, {}, "rules", "warning", "should fire but is silent on 'good morning'"),
         (rules_not_looked_at, {}, "rules", "warning", "own.blue-shed"),
         (nothing, {"playbook": "no-such"}, "playbook", "bad", "no-such"),
+        (nothing, {"authorities": {"Dana": "seniorr"}}, "authority", "warning", "those with a limit: agent, senior"),
+        (nothing, {"authority": "boss"}, "authority", "warning", "authority boss"),
         (nothing, {"meaning": False}, "sentences", "ok", "phrase rules judge alone"),
         (nothing, {"host": "0.0.0.0"}, "login", "bad", "needs a login"),
         (nothing, {"hosts": ["assist.example"], "proxies": ["127.0.0.1"]}, "login", "bad", "needs a login"),

@@ -8,6 +8,7 @@ from datetime import date
 
 from assist.coach.playbook import check_playbook, list_playbooks, load_playbook
 from assist.doctor.finding import Finding, bad, ok, warning
+from assist.live.outset import without_limits
 from assist.settings import Settings
 from detectors.examples import failing
 from detectors.roster import ModelError, RosterSettings, build
@@ -61,6 +62,8 @@ def playbook(settings: Settings) -> Iterator[Finding]:
         yield bad("playbook", f"{_first(problems)}: until it is mended no call is heard")
         return
     book = load_playbook(settings.playbook, options=settings.options)
+    if odd := without_limits(settings, book):
+        yield warning("authority", odd)
     text = f"{book.name}, version {book.version}"
     if settings.playbook in list_playbooks() and not (settings.options or settings.rules):
         yield ok("playbook", f"{text}: it loads")

@@ -26,6 +26,7 @@ from assist.live.desk import Desk
 from assist.live.gates import Gates
 from assist.live.joining import Joining, begin, join_and_stay, open_to_calls
 from assist.live.loading import load_hearing
+from assist.live.outset import without_limits
 from assist.live.service import Service
 from assist.live.terminal import Terminal
 from assist.live.writing import socket_of
@@ -69,6 +70,8 @@ async def program(
         rulebook.prepare()  # else the first words of many calls would wait for it
     build(rulebook, RosterSettings(meaning=settings.meaning))
     playbooks = Shelf(settings.playbook, settings.options)
+    if odd := without_limits(settings, playbooks.book):
+        console.print(f"Look at {odd}.", markup=False, soft_wrap=True)
     hearing = load_hearing(settings, console, patient=patient)
     service = Service(settings, rulebook, playbooks, Hub(), hearing)
     for call in service.open():
