@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from assist.hints import COMMAND
 from assist.live.writing import socket_of
 
 ROOT = Path(__file__).parent.parent
@@ -139,7 +140,7 @@ def test_the_demo_says_where_its_call_is_seen_once_its_pages_are_gone(tmp_path):
     whisper = ("--recogniser", "whisper", "--model", MODEL)
     answer = assist("demo", "--speed", "max", "--port", "0", "--data", data, *whisper, home=tmp_path)
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.rstrip().endswith(f"to see this call on them: assist serve --data {data}")
+    assert answer.stdout.rstrip().endswith(f"to see this call on them: `assist serve --data {data}`")
 
 
 @pytest.mark.parametrize(
@@ -174,6 +175,38 @@ def test_bad_input_is_one_clear_line(arguments, says, tmp_path):
     assert says in answer.stderr, answer.stderr
     if answer.returncode == 1:
         assert len(answer.stderr.strip().splitlines()) == 1, answer.stderr
+
+
+def test_a_command_that_is_named_works_as_it_is_printed(tmp_path):
+    data, config = tmp_path / "two words", tmp_path / "assist.toml"
+    config.write_text('playbook = "mine.toml"')
+    (tmp_path / "mine.toml").write_text('name = "Mine"')
+    data.mkdir()
+    both = ("--data", data, "--config", config)
+    named = f"--data '{data}' --config {config}"
+    assert f"see `assist records list {named}`" in assist("records", "show", "k1", *both, home=tmp_path).stderr
+    assert "see `assist records list --data .`" in assist("records", "show", "k1", "--data", ".", home=tmp_path).stderr
+    saved = assist("backup", tmp_path / "my backup", *both, home=tmp_path).stdout
+    assert f"`assist restore '{tmp_path}/my backup' {named}`" in saved
+    looked = assist("doctor", *both, home=tmp_path).stdout
+    assert f"`assist models fetch base.en {named}`" in looked
+    assert f"`assist playbook check {tmp_path}/mine.toml`" in looked, "of what is in force; it takes no data folder"
+
+
+def test_every_command_that_is_named_is_one():
+    from typer.testing import CliRunner
+
+    from assist.commands.main import app
+
+    found = {
+        command[1] if command[2] is None else f"{command[1]} {command[2]}"
+        for package in ("assist", "audio", "detectors", "overlay")
+        for path in (ROOT / package).rglob("*.py")
+        for command in COMMAND.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert len(found) > 10
+    for command in found:
+        assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0, command
 
 
 def written(path, pcm, rate, **how):

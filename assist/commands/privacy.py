@@ -58,7 +58,7 @@ def privacy_export(
         export(store, chosen, out, settings.data)
         for call in chosen:
             audit.by_command("export", call)
-    console.print(f"written: {out} ({len(chosen)} calls)")
+    console.print(f"written: {out} ({len(chosen)} calls)", soft_wrap=True)
 
 
 @privacy_app.command("erase")

@@ -95,7 +95,7 @@ def database(settings: Settings) -> Iterator[Finding]:
     """The store is whole and of this version."""
     state = store_state(settings)
     if state.problem:
-        yield bad("database", f"assist.db {state.problem}; put the last backup back: assist restore FILE")
+        yield bad("database", f"assist.db {state.problem}; put the last backup back: `assist restore FILE`")
     elif state.schema > state.newest:
         yield bad("database", f"schema {state.schema} is newer than this program's {state.newest}: update the program")
     elif not state.schema:

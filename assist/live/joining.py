@@ -201,7 +201,7 @@ async def join_and_stay(
         lost = error
     tell(
         f"The running server went away: nothing is heard now. The call goes on when it is back within {RESUME_S} s "
-        "(assist serve); Ctrl-C ends it."
+        "(`assist serve`); Ctrl-C ends it."
     )
     for _ in range(RESUME_S):
         with contextlib.suppress(TimeoutError):

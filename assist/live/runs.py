@@ -139,9 +139,7 @@ def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bo
             if _on_a_terminal():
                 console.print(f"Review it at {service.address}/review/{call} – Ctrl-C ends the program.", markup=False)
                 await _until_stopped()
-            own = settings.data == Settings().data
-            later = "assist serve" if own else f"assist serve --data {settings.data}"
-            console.print(f"The pages end here; to see this call on them: {later}", markup=False, soft_wrap=True)
+            Terminal(console).say("The pages end here; to see this call on them: `assist serve`")
 
     _run(run)
 
@@ -175,7 +173,7 @@ def run_call(settings: Settings, console: Console, asked: Joining, own: Sequence
             except asyncio.CancelledError:
                 raise AssistError("join-lost", UNANSWERED) from None
         if call is not None:
-            terminal.say(f"The running server has the record: assist records show {call}" if call else NOT_KEPT)
+            terminal.say(f"The running server has the record: `assist records show {call}`" if call else NOT_KEPT)
             return
         source = asked.source()
         async with program(settings, console, any_port=True) as service:

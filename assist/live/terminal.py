@@ -25,6 +25,7 @@ from assist.events import (
     StepTicked,
     TranscribedLate,
 )
+from assist.hints import complete
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.wording import clock, label
 from audio.events import Gap, Speaker, Trouble, Utterance
@@ -123,7 +124,7 @@ class Terminal:
 
     def say(self, line: str) -> None:
         """Print a line of the program's own."""
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(complete(line), markup=False, soft_wrap=True)
 
     def _line(self, at_ms: int, what: str, markup: str) -> None:
         line = Text.assemble((f"{clock(at_ms)} ", "dim"), (f"{what:<10}", "dim"))
