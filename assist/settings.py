@@ -29,6 +29,22 @@ REVIEW_FORM = [
 ]
 
 
+def _own_folder() -> Path:
+    try:
+        return user_data_path(APP)
+    except RuntimeError:
+        raise AssistError(
+            "data-folder", "this user has no home folder: name the data folder with --data, or set HOME"
+        ) from None
+
+
+def _own_file() -> Path | None:
+    try:
+        return user_config_path(APP) / "assist.toml"
+    except RuntimeError:  # no home folder
+        return None
+
+
 class AlertSettings(BaseModel):
     """Who is asked when a call needs somebody: table [alerts] of the settings file."""
 
@@ -70,7 +86,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: Path = Field(default_factory=lambda: user_data_path(APP), description="where the store and models are kept")
+    data: Path = Field(default_factory=_own_folder, description="where the store and models are kept")
     host: str = Field(
         "127.0.0.1", description="address the pages are served on; loopback only, no login is needed there"
     )
@@ -226,13 +242,18 @@ def load_settings(path: Path | None = None, **overrides: object) -> Settings:
     Raises:
         AssistError: code settings-invalid: what does not fit (file and key, or option) and what was expected.
     """
-    chosen = path or user_config_path(APP) / "assist.toml"
+    chosen = path or _own_file()
     given: dict[str, object] = {}
-    if path is not None or chosen.exists():
+    if chosen is not None:
         try:
             given = tomllib.loads(chosen.read_text(encoding="utf-8-sig"))
         except OSError as error:
-            raise AssistError("settings-invalid", f"{chosen}: {error.strerror}") from None
+            if path is not None or not isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise AssistError(
+                    "settings-invalid",
+                    f"{chosen}: {error.strerror}: expected a settings file that this user may read; another is named "
+                    "with --config",
+                ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise AssistError("settings-invalid", f"{chosen}: not valid TOML: {error}") from None
         given = {key: _placed(key, value, chosen.absolute().parent) for key, value in given.items()}

@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from assist.errors import AssistError
 from assist.hints import COMMAND
 from assist.live.writing import socket_of
+from assist.settings import load_settings
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "assist" / "demo" / "call.ogg"
@@ -244,6 +246,32 @@ def test_a_data_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
         "serve", "--data", tmp_path / "file" / "data", "--port", "0", "--recogniser", "pocketsphinx", home=tmp_path
     )
     assert answer.returncode == 1 and "choose a writable folder" in answer.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+def test_a_settings_file_that_this_user_may_not_look_for_is_one_clear_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    (tmp_path / ".config").mkdir(mode=0)
+    root = os.geteuid() == 0
+    if root:  # whom no rights stop
+        os.seteuid(65534)
+    try:
+        with pytest.raises(AssistError, match="Permission denied: expected a settings file that this user may read"):
+            load_settings()
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows always has such a folder")
+def test_a_user_without_a_home_folder_needs_no_more_than_the_data_folders_name(tmp_path, monkeypatch):
+    for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_242_424)  # as in a container that runs under any user id
+    assert load_settings(data=tmp_path).data == tmp_path
+    with pytest.raises(AssistError, match="no home folder: name the data folder with --data"):
+        load_settings()
 
 
 def test_a_port_in_use_is_one_clear_line(tmp_path):
