@@ -167,6 +167,7 @@ def test_the_demo_says_where_its_call_is_seen_once_its_pages_are_gone(tmp_path):
         (("models", "fetch", "gigantic"), "gigantic"),
         (("eval", "README.md"), "README.md"),
         (("privacy", "hold", "k1", "--why", " "), "--why is empty: say why"),
+        (("backup", "README.md/x"), "README.md/x: Not a directory"),
     ],
     ids=lambda value: " ".join(map(str, value[:2])) if isinstance(value, tuple) else None,
 )

@@ -220,6 +220,53 @@ def test_what_is_broken_is_named_with_what_to_do(breaking, more, check, level, s
     assert (found.level, says in found.text) == (level, True), found
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+@pytest.mark.parametrize("rights", [(0o700, 0o000), (0o500, 0o400)], ids=["another's file", "read only"])
+def test_what_this_user_may_not_write_is_named_and_no_backup_asked_for(rights, tmp_path, monkeypatch):
+    with_a_call(settings_of(tmp_path), datetime.now(UTC))
+    data = settings_of(tmp_path).data
+    monkeypatch.chdir(data.parent)
+    data.parent.chmod(0o755)
+    (data / "assist.db").chmod(rights[1])
+    data.chmod(rights[0])
+    if os.getuid() == 0:
+        os.chown(data, 65534, 65534)
+
+    def look():
+        settings = Settings(data=Path(data.name))
+        return [
+            (found.check, found.level.value, found.text)
+            for found in (*machine.folder(settings), *machine.database(settings))
+        ]
+
+    found = as_nobody(look)
+    data.chmod(0o700)
+    assert [(check, level) for check, level, _ in found] == [("data folder", "bad"), ("database", "bad")]
+    assert all("chown" in text or "rights" in text for _, _, text in found), found
+    assert "restore" not in str(found)
+
+
+def as_nobody(act):
+    """What somebody without root's rights gets of it."""
+    if os.getuid():
+        return act()
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            os.write(theirs, json.dumps(act()).encode())
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    with open(ours, "rb") as answer:
+        said = json.loads(answer.read())
+    os.waitpid(child, 0)
+    return [tuple(each) for each in said]
+
+
 def test_users_and_a_certificate_that_serve_would_take_are_ok(tmp_path):
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "here")])
     made = x509.CertificateBuilder(name, name, key.public_key(), 1, datetime.now(UTC), datetime.now(UTC))

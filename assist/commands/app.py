@@ -89,10 +89,13 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         callback=_named,
+        readable=False,
         help="Settings file (TOML). Default: assist.toml in the user's configuration folder.",
     ),
 ]
-DataOption = Annotated[Path | None, typer.Option("--data", callback=_named, help="Folder of the store and the models.")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", callback=_named, readable=False, help="Folder of the store and the models.")
+]
 PortOption = Annotated[int | None, typer.Option("--port", help="Port of the pages on loopback (8765).")]
 AgentOption = Annotated[str | None, typer.Option("--agent", help="Name of the agent on this call.")]
 RecogniserOption = Annotated[str | None, typer.Option("--recogniser", help="auto, whisper or pocketsphinx.")]

@@ -37,5 +37,9 @@ def main() -> None:
         app()
     except (AssistError, AudioError, ModelError, PlaybookError, RuleError, OverlayError) as error:
         fail(str(error), getattr(error, "code", ""))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        fail(f"{error.filename}: {error.strerror}: expected what this user may use, in a folder that is there", "file")
     except KeyboardInterrupt:
         sys.exit(130)
