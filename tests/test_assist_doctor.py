@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
@@ -267,20 +267,48 @@ def as_nobody(act):
     return [tuple(each) for each in said]
 
 
-def test_users_and_a_certificate_that_serve_would_take_are_ok(tmp_path):
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "here")])
-    made = x509.CertificateBuilder(name, name, key.public_key(), 1, datetime.now(UTC), datetime.now(UTC))
-    pem, own = tmp_path / "here.pem", tmp_path / "here.key"
+def certified(folder, name="here", days=(-1, 90), pass_phrase=None):
+    """The files of a new certificate, valid between these days from now, and of its key."""
+    key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    begins, ends = (datetime.now(UTC) + timedelta(days=day) for day in days)
+    made = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), begins, ends)
+    pem, own = folder / f"{name}.pem", folder / f"{name}.key"
     pem.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
-    own.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    sealed = BestAvailableEncryption(pass_phrase) if pass_phrase else NoEncryption()
+    own.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealed))
     own.chmod(0o600)
-    settings = settings_of(tmp_path, host="0.0.0.0", certificate=pem, certificate_key=own, **BY_USERS)
+    return {"certificate": pem, "certificate_key": own}
+
+
+@pytest.mark.parametrize(
+    ("how", "level", "says"),
+    [
+        ({"days": (-9, -1)}, "bad", "has expired, and browsers refuse the pages: renew it"),
+        ({"days": (1, 9)}, "bad", "is not valid yet, by this machine's clock"),
+        ({"days": (-9, 10)}, "warning", f"ends on {datetime.now(UTC) + timedelta(days=10):%Y-%m-%d}: renew it"),
+        ({"pass_phrase": b"secret"}, "bad", "here.key has a pass phrase: expected one without"),
+    ],
+)
+def test_a_certificate_that_is_no_good_says_why(how, level, says, tmp_path):
+    found = levels(settings_of(tmp_path, host="0.0.0.0", **certified(tmp_path, **how), **BY_USERS))["certificate"]
+    assert (found.level, says in found.text) == (level, True), found
+
+
+def test_a_certificate_with_another_ones_key_says_so(tmp_path):
+    files = {**certified(tmp_path), "certificate_key": certified(tmp_path, "there")["certificate_key"]}
+    found = levels(settings_of(tmp_path, host="0.0.0.0", **files, **BY_USERS))["certificate"]
+    assert found.level == "bad" and "here.pem" in found.text and "there.key do not belong together" in found.text
+
+
+def test_users_and_a_certificate_that_serve_would_take_are_ok(tmp_path):
+    files = certified(tmp_path)
+    settings = settings_of(tmp_path, host="0.0.0.0", **files, **BY_USERS)
     store = open_store(settings.store_url)
     add_user(store.people, "Root", "admin", "four unlikely words")
     store.close()
     found = levels(settings)
     assert {found[each].level for each in ("login", "users", "certificate")} == {Level.OK}, found
-    own.chmod(0o644)
+    files["certificate_key"].chmod(0o644)
     assert "chmod 600" in levels(settings)["certificate"].text
 
 

@@ -7,9 +7,10 @@ import re
 import socket
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
-from assist.doctor.finding import Finding, bad, ok
+from assist.doctor.finding import Finding, bad, ok, warning
 from assist.live.writing import socket_of
 from assist.settings import Settings
 from overlay.errors import OverlayError
@@ -70,14 +71,18 @@ def login(settings: Settings) -> Iterator[Finding]:
 
 def certificate(settings: Settings) -> Iterator[Finding]:
     """The TLS certificate, where there is one, can be served with."""
-    from overlay.listening import check_certificate
+    from overlay.listening import check_certificate, check_dates
 
     if settings.certificate is None or settings.certificate_key is None:
         return
     try:
         check_certificate(settings.certificate, settings.certificate_key)
+        soon = check_dates(settings.certificate, settings.certificate_key, datetime.now(UTC))
     except OverlayError as error:
         yield bad("certificate", str(error))
+        return
+    if soon:
+        yield warning("certificate", soon)
     else:
         yield ok("certificate", f"{settings.certificate} fits its key, which is its owner's only")
 

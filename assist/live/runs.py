@@ -45,7 +45,7 @@ from overlay.errors import OverlayError
 from overlay.gate import Gateway
 from overlay.hub import Hub
 from overlay.identity import outsiders
-from overlay.listening import serving
+from overlay.listening import check_dates, serving
 from overlay.server import create_app
 
 log = logging.getLogger("assist")
@@ -104,10 +104,22 @@ async def program(
                     f"as assist.example:{urlsplit(base).port}; behind a proxy, as it passes the name on.",
                     soft_wrap=True,
                 )
+            if ends := _certificate_ends(settings):
+                console.print(ends, markup=False, soft_wrap=True)
             yield service
             await service.hang_up()
     finally:
         await service.close()
+
+
+def _certificate_ends(settings: Settings) -> str:
+    """One line where browsers refuse the certificate for its dates, or soon will; they say so to the agents alone."""
+    if settings.certificate is None or settings.certificate_key is None:
+        return ""
+    try:
+        return check_dates(settings.certificate, settings.certificate_key, datetime.now(UTC))
+    except OverlayError as error:
+        return str(error)
 
 
 def _named(base: str, settings: Settings) -> str:
