@@ -1,10 +1,12 @@
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -228,6 +230,22 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(AssistError, match="choose a writable folder with --data"):
         open_store(f"sqlite:///{tmp_path / 'file' / 'assist.db'}")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_store_on_a_full_disk_is_refused_with_what_to_do(tmp_path, monkeypatch):
+    import resource
+
+    open_store(url(tmp_path)).close()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, before[1]))  # no file may become longer, as where there is no room
+    try:
+        with pytest.raises(AssistError, match="the disk is full .*: make room there"):
+            open_store(url(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    open_store(url(tmp_path)).close()
 
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path):
