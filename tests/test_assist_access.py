@@ -483,6 +483,11 @@ def test_no_password_is_asked_for_in_vain(line: tuple[str, ...], code: str, stor
     assert isinstance(told.exception, AssistError) and told.exception.code == code and "Password" not in told.output
 
 
+def test_where_nobody_types_a_password_it_is_said_how_else_to_give_it(tmp_path: Path) -> None:
+    told = command("users", "add", "Dana", "--role", "agent", "--data", str(tmp_path))
+    assert told.returncode == 1 and "expected it typed twice, or --password-stdin" in told.stderr
+
+
 def test_a_user_of_this_system_without_a_name_is_noted_by_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -506,7 +511,8 @@ def test_settings_that_differ_from_the_last_start_are_in_the_audit_log(store: St
 
 def command(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     run = [sys.executable, "-m", "assist", *arguments]
-    return subprocess.run(run, input=stdin, capture_output=True, text=True, env=os.environ | {"COLUMNS": "160"})
+    env = os.environ | {"COLUMNS": "160"}
+    return subprocess.run(run, input=stdin, capture_output=True, text=True, env=env, start_new_session=True)
 
 
 def test_users_on_the_command_line_and_what_they_leave_in_the_audit_log(tmp_path: Path) -> None:

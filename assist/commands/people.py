@@ -131,4 +131,7 @@ def audit(
 def _password(from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
-    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    try:
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    except typer.Abort:  # Ctrl-C, or nobody is there to type
+        fail("no password was given: expected it typed twice, or --password-stdin", "password-missing")
