@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from assist.errors import AssistError, problems
 from assist.privacy.consent import Consent, ConsentPolicy
@@ -189,6 +189,11 @@ class Settings(BaseModel):
         3600, ge=1, le=86_400, description="how long after a call's end its speech waits for a recogniser"
     )
 
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, host: str) -> str:
+        return host.removeprefix("[").removesuffix("]")  # of IPv6, as it stands in addresses
+
     @model_validator(mode="after")
     def _whole(self) -> Settings:
         if self.login.by == "proxy" and not (self.login.header and self.proxies):
@@ -288,6 +293,7 @@ def _placed(key: str, value: object, folder: Path) -> object:
 
 def _expected(loc: tuple[int | str, ...], why: str) -> str:
     """Why a key does not fit, with what it is for; for one that is not known, those of its table."""
+    why = re.sub("Input should be a valid dictionary.*", "expected a table of keys", why)
     table: type[BaseModel] = Settings
     for part in loc[:-1]:
         inner = table.model_fields[str(part)].annotation if part in table.model_fields else None
@@ -297,7 +303,8 @@ def _expected(loc: tuple[int | str, ...], why: str) -> str:
     field = table.model_fields.get(str(loc[-1]))
     if field is None and why.startswith("Extra inputs"):
         within = f" in [{_dotted(loc[:-1])}]" if len(loc) > 1 else ""
-        return f"no such key (known{within}: {', '.join(table.model_fields)})"
+        above = f"; {loc[-1]} stands above the first [table]" if within and loc[-1] in Settings.model_fields else ""
+        return f"no such key (known{within}: {', '.join(table.model_fields)}{above})"
     return f"{why} ({field.description})" if field is not None and field.description else why
 
 

@@ -381,7 +381,15 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
     assert told.startswith("--port 80800: Input should be less than or equal to 65535; ") and told.count(str(file)) == 1
     assert "hosst: no such key (known: data, host, port, " in told and "(whose Plan B limits count here: " in told
     assert "keep.transcript_day: no such key (known in [keep]: transcript_days, audio_days, " in told
-    file.write_text('proxies = ["10.0.0.0/24"]\n[login]\nby = "proxy"\nheader = "X-User"\nrole = "agent"')
+    file.write_text('host = "[::1]"\n[[keep]]\n[login]\nport = 8700')
+    with pytest.raises(AssistError) as refused:
+        load_settings(file)
+    assert "keep: expected a table of keys" in str(refused.value)
+    assert "roles, role; port stands above the first [table])" in str(refused.value)
+    file.write_text(
+        'proxies = ["10.0.0.0/24"]\nhost = "[::1]"\n[login]\nby = "proxy"\nheader = "X-User"\nrole = "agent"'
+    )
+    assert load_settings(file).host == "::1"
     assert open_door(load_settings(file, data=tmp_path), store.people).screens.identify is not None
 
 
