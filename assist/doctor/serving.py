@@ -69,6 +69,20 @@ def login(settings: Settings) -> Iterator[Finding]:
         yield ok("login", f"by {by}, on {settings.host}")
 
 
+def names(settings: Settings) -> Iterator[Finding]:
+    """Browsers elsewhere call the server by a name that it answers to: what they send has the port in it."""
+    if is_loopback(settings.host) or settings.proxies:
+        return
+    port, usual = settings.port, 80 if settings.certificate is None else 443
+    if not settings.hosts:
+        yield bad("names", f"browsers elsewhere are refused: set hosts, such as assist.example:{port}")
+    elif not any(host.endswith(f":{port}") or (port == usual and ":" not in host) for host in settings.hosts):
+        told = f"{settings.hosts[0].partition(':')[0]}:{port}"
+        yield warning("names", f"hosts has no {told}: unless another port leads here, browsers elsewhere are refused")
+    else:
+        yield ok("names", f"browsers may call this server {', '.join(settings.hosts)}")
+
+
 def certificate(settings: Settings) -> Iterator[Finding]:
     """The TLS certificate, where there is one, can be served with."""
     from overlay.listening import check_certificate, check_dates
