@@ -284,8 +284,30 @@ open_store({url(tmp_path)!r}).close()
 
 def test_a_file_that_is_no_database_is_one_clear_line(tmp_path):
     (tmp_path / "assist.db").write_bytes(b"this is a diary, not a database" * 50)
-    with pytest.raises(AssistError, match="not a database"):
+    with pytest.raises(AssistError, match="not a database; put the last backup back: `assist restore FILE`"):
         open_store(url(tmp_path))
+
+
+def test_a_store_that_is_damaged_in_one_place_is_one_clear_line_when_that_is_read(tmp_path, monkeypatch, capsys):
+    from assist.commands.main import main
+
+    store = open_store(url(tmp_path))
+    store.begin("k1", STARTED.started_at, "dana")
+    store.finish("k1", "ended", RECORD).result()
+    store.close()
+    with sqlite3.connect(tmp_path / "assist.db") as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [[page]] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'records'").fetchall()
+    connection.close()
+    data = bytearray((tmp_path / "assist.db").read_bytes())
+    data[(page - 1) * 4096 : page * 4096] = os.urandom(4096)
+    (tmp_path / "assist.db").write_bytes(data)
+    monkeypatch.setattr(sys, "argv", ["assist", "records", "export", "k1", "--data", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    told = capsys.readouterr().err
+    assert "the store cannot be read: database disk image is malformed; put the last backup back" in told
+    assert f"`assist restore FILE --data {tmp_path}`" in told and len(told.splitlines()) == 1
 
 
 RECORD = {

@@ -41,5 +41,11 @@ def main() -> None:
         if error.filename is None:
             raise
         fail(f"{error.filename}: {error.strerror}: expected what this user may use, in a folder that is there", "file")
+    except Exception as error:
+        from assist.store.writer import unreadable
+
+        if not (line := unreadable(error)):
+            raise
+        fail(line, "store-failed")
     except KeyboardInterrupt:
         sys.exit(130)
