@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+import unicodedata
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
@@ -188,6 +189,11 @@ class Settings(BaseModel):
     backfill_wait_s: int = Field(
         3600, ge=1, le=86_400, description="how long after a call's end its speech waits for a recogniser"
     )
+
+    @field_validator("agent", mode="before")
+    @classmethod
+    def _as_users_are(cls, agent: object) -> object:
+        return unicodedata.normalize("NFC", agent).strip() if isinstance(agent, str) else agent
 
     @field_validator("host")
     @classmethod

@@ -390,6 +390,8 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
         'proxies = ["10.0.0.0/24"]\nhost = "[::1]"\n[login]\nby = "proxy"\nheader = "X-User"\nrole = "agent"'
     )
     assert load_settings(file).host == "::1"
+    assert load_settings(file, agent=" Zoe\u0308 ").agent == "Zo\u00eb", "as a user of that name is kept"
+    assert code_of(lambda: load_settings(file, agent=" ")) == "settings-invalid"
     assert open_door(load_settings(file, data=tmp_path), store.people).screens.identify is not None
 
 
