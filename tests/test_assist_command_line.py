@@ -483,6 +483,18 @@ def test_a_call_is_heard_and_recorded_where_not_even_its_first_line_can_be_print
     assert json.loads(record.read_text())["ended"] == "end-of-recording"
 
 
+@pytest.mark.parametrize("what", ["list", "export"])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a Linux device")
+def test_a_list_or_an_export_that_does_not_fit_on_the_disk_is_one_clear_line(what, replayed):
+    home, _, _ = replayed
+    line = shlex.join(map(str, [sys.executable, "-m", "assist", "records", what, "--data", home / "data"]))
+    ended = subprocess.run(
+        ["sh", "-c", f"{line} > /dev/full"], capture_output=True, text=True, env={**ENV, "HOME": str(home)}
+    )
+    assert ended.returncode == 1 and len(ended.stderr.splitlines()) == 1, ended.stderr
+    assert "could not be written whole: No space left on device" in ended.stderr
+
+
 def test_what_a_command_does_is_done_to_its_end_where_nobody_reads_what_it_says(replayed, tmp_path):
     home, _, _ = replayed
     saved, data = tmp_path / "saved.backup", tmp_path / "data"
