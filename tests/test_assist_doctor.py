@@ -47,6 +47,7 @@ fires = ["I go to the blue shed"]
 silent = ["I go home"]
 """
 BY_USERS = {"login": LoginSettings(by="users")}
+NAMED = {"host": "0.0.0.0", "port": 8765, "hosts": ["assist.example:8765"], **BY_USERS}
 CERTIFIED = {"certificate": Path("no.pem"), "certificate_key": Path("no.key")}
 STARTED = CallStarted(0, "k1", "dana", "", "", "…0142", "", "test", ("agent", "customer"), {})
 
@@ -203,9 +204,9 @@ def nothing(settings, tmp_path):
         (nothing, {"host": "0.0.0.0"}, "login", "bad", "needs a login"),
         (nothing, {"hosts": ["assist.example"], "proxies": ["127.0.0.1"]}, "login", "bad", "needs a login"),
         (nothing, {"hosts": ["assist.example"]}, "login", "bad", "needs a login"),
-        (nothing, {"host": "0.0.0.0"}, "names", "bad", "set hosts, such as assist.example:"),
-        (nothing, {"host": "0.0.0.0", "hosts": ["assist.example"], "port": 8765}, "names", "warning", "example:8765"),
-        (nothing, {"host": "0.0.0.0", "hosts": ["a.b:8765"], "port": 8765}, "names", "ok", "a.b:8765"),
+        (nothing, NAMED | {"hosts": []}, "names", "bad", "set hosts, such as assist.example:8765"),
+        (nothing, NAMED | {"hosts": ["assist.example"]}, "names", "warning", "hosts has no assist.example:8765"),
+        (nothing, NAMED, "names", "ok", "assist.example:8765"),
         (nothing, {"consent_policy": "one-party"}, "consent", "warning", "have counsel confirm"),
         (nothing, {"consent": "granted"}, "consent", "warning", "announcement"),
         (nothing, {"auto_pause": False}, "pause", "warning", "people forget"),

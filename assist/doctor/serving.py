@@ -71,8 +71,8 @@ def login(settings: Settings) -> Iterator[Finding]:
 
 def names(settings: Settings) -> Iterator[Finding]:
     """Browsers elsewhere call the server by a name that it answers to: what they send has the port in it."""
-    if is_loopback(settings.host) or settings.proxies:
-        return
+    if is_loopback(settings.host) or settings.proxies or settings.login.by == "none":
+        return  # the check of the login says what is wrong first
     port, usual = settings.port, 80 if settings.certificate is None else 443
     if not settings.hosts:
         yield bad("names", f"browsers elsewhere are refused: set hosts, such as assist.example:{port}")
