@@ -188,7 +188,8 @@ def test_a_command_that_is_named_works_as_it_is_printed(tmp_path):
     both = ("--data", data, "--config", config)
     named = f"--data '{data}' --config {config}"
     assert f"see `assist records list {named}`" in assist("records", "show", "k1", *both, home=tmp_path).stderr
-    assert "see `assist records list --data .`" in assist("records", "show", "k1", "--data", ".", home=tmp_path).stderr
+    here = os.path.relpath(data)
+    assert f"--data '{here}'`" in assist("records", "show", "k1", "--data", here, home=tmp_path).stderr
     saved = assist("backup", tmp_path / "my backup", *both, home=tmp_path).stdout
     assert f"`assist restore '{tmp_path}/my backup' {named}`" in saved
     looked = assist("doctor", *both, home=tmp_path).stdout
