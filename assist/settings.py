@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+import unicodedata
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from assist.errors import AssistError, problems
 from assist.privacy.consent import Consent, ConsentPolicy
@@ -27,6 +28,22 @@ REVIEW_FORM = [
     Question(id="asked", text="Asked what would help"),
     Question(id="remedy", text="Remedy fits the harm"),
 ]
+
+
+def _own_folder() -> Path:
+    try:
+        return user_data_path(APP)
+    except RuntimeError:
+        raise AssistError(
+            "data-folder", "this user has no home folder: name the data folder with --data, or set HOME"
+        ) from None
+
+
+def _own_file() -> Path | None:
+    try:
+        return user_config_path(APP) / "assist.toml"
+    except RuntimeError:  # no home folder
+        return None
 
 
 class AlertSettings(BaseModel):
@@ -70,7 +87,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: Path = Field(default_factory=lambda: user_data_path(APP), description="where the store and models are kept")
+    data: Path = Field(default_factory=_own_folder, description="where the store and models are kept")
     host: str = Field(
         "127.0.0.1", description="address the pages are served on; loopback only, no login is needed there"
     )
@@ -173,6 +190,16 @@ class Settings(BaseModel):
         3600, ge=1, le=86_400, description="how long after a call's end its speech waits for a recogniser"
     )
 
+    @field_validator("agent", mode="before")
+    @classmethod
+    def _as_users_are(cls, agent: object) -> object:
+        return unicodedata.normalize("NFC", agent).strip() if isinstance(agent, str) else agent
+
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, host: str) -> str:
+        return host.removeprefix("[").removesuffix("]")  # of IPv6, as it stands in addresses
+
     @model_validator(mode="after")
     def _whole(self) -> Settings:
         if self.login.by == "proxy" and not (self.login.header and self.proxies):
@@ -226,13 +253,18 @@ def load_settings(path: Path | None = None, **overrides: object) -> Settings:
     Raises:
         AssistError: code settings-invalid: what does not fit (file and key, or option) and what was expected.
     """
-    chosen = path or user_config_path(APP) / "assist.toml"
+    chosen = path or _own_file()
     given: dict[str, object] = {}
-    if path is not None or chosen.exists():
+    if chosen is not None:
         try:
             given = tomllib.loads(chosen.read_text(encoding="utf-8-sig"))
         except OSError as error:
-            raise AssistError("settings-invalid", f"{chosen}: {error.strerror}") from None
+            if path is not None or not isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise AssistError(
+                    "settings-invalid",
+                    f"{chosen}: {error.strerror}: expected a settings file that this user may read; another is named "
+                    "with --config",
+                ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise AssistError("settings-invalid", f"{chosen}: not valid TOML: {error}") from None
         given = {key: _placed(key, value, chosen.absolute().parent) for key, value in given.items()}
@@ -267,6 +299,7 @@ def _placed(key: str, value: object, folder: Path) -> object:
 
 def _expected(loc: tuple[int | str, ...], why: str) -> str:
     """Why a key does not fit, with what it is for; for one that is not known, those of its table."""
+    why = re.sub("Input should be a valid dictionary.*", "expected a table of keys", why)
     table: type[BaseModel] = Settings
     for part in loc[:-1]:
         inner = table.model_fields[str(part)].annotation if part in table.model_fields else None
@@ -276,7 +309,8 @@ def _expected(loc: tuple[int | str, ...], why: str) -> str:
     field = table.model_fields.get(str(loc[-1]))
     if field is None and why.startswith("Extra inputs"):
         within = f" in [{_dotted(loc[:-1])}]" if len(loc) > 1 else ""
-        return f"no such key (known{within}: {', '.join(table.model_fields)})"
+        above = f"; {loc[-1]} stands above the first [table]" if within and loc[-1] in Settings.model_fields else ""
+        return f"no such key (known{within}: {', '.join(table.model_fields)}{above})"
     return f"{why} ({field.description})" if field is not None and field.description else why
 
 

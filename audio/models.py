@@ -108,7 +108,7 @@ def fetch_model(name: str, models_dir: Path, progress: Progress | None = None) -
                 path.unlink()
                 raise AudioError(
                     "model-corrupt",
-                    f"{file.name} of {name} arrived damaged (wrong checksum): run assist models fetch {name} again.",
+                    f"{file.name} of {name} arrived damaged (wrong checksum): run `assist models fetch {name}` again.",
                 )
             entries[file.name] = {"size": path.stat().st_size, "sha256": sha256}
         manifest = {"name": name, "repo": model.repo, "revision": model.revision, "files": entries}
@@ -134,7 +134,7 @@ def verify_model(folder: Path) -> str:
     only. Read through once, then again only when a file's inode, time or size changes.
     Raises AudioError: model-corrupt, model-wrong-family.
     """
-    fix = f"Fetch it again: assist models fetch {folder.name if folder.name in KNOWN_MODELS else DEFAULT_MODEL}."
+    fix = f"Fetch it again: `assist models fetch {folder.name if folder.name in KNOWN_MODELS else DEFAULT_MODEL}`."
     try:
         missing = [name for name in NEEDED if not (folder / name).is_file()]
         if not any((folder / name).is_file() for name in WORDS):
@@ -274,7 +274,7 @@ def choose_recogniser(
     A model found is verified. Raises AudioError: model-unknown, model-missing, model-corrupt, model-wrong-family;
     no-network when Whisper was asked for by name and cannot be had.
     """
-    better = f"For the better one run: assist models fetch {model if model in KNOWN_MODELS else DEFAULT_MODEL}"
+    better = f"For the better one run: `assist models fetch {model if model in KNOWN_MODELS else DEFAULT_MODEL}`"
     if which == "pocketsphinx":
         return Choice("pocketsphinx", None, f"Listening with the built-in PocketSphinx, as asked. {better}")
     name = model or DEFAULT_MODEL
@@ -297,8 +297,8 @@ def choose_recogniser(
     if which == "whisper":
         raise AudioError(
             "no-network",
-            f"Whisper {name} is not on this machine and {hub.address()} cannot be reached: run assist models fetch "
-            f"{name} where there is a network, or choose --recogniser pocketsphinx.",
+            f"Whisper {name} is not on this machine and {hub.address()} cannot be reached: run `assist models fetch "
+            f"{name}` where there is a network, or choose --recogniser pocketsphinx.",
         )
     reason = damaged or f"Whisper {name} is not on this machine and cannot be downloaded now."
     return Choice(

@@ -8,7 +8,8 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,10 @@ from overlay.identity import ScreenSettings, is_loopback, outsiders
 
 WS_BYTES = 65_536
 PING_S = 5.0
+SOON = timedelta(days=14)
+"""So long before a certificate ends it is said."""
+_NOT_YET, _EXPIRED = 9, 10
+"""X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED."""
 
 
 class App(Protocol):
@@ -178,15 +183,65 @@ def check_certificate(certificate: Path, key: Path) -> None:
     Raises:
         OverlayError: certificate-unusable, key-readable.
     """
-    try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
-        mode = key.stat().st_mode
-    except (OSError, ssl.SSLError) as error:
-        raise OverlayError(
-            "certificate-unusable", f"{certificate} and {key} are no certificate with its key (PEM): {error.strerror}"
-        ) from None
-    if sys.platform != "win32" and mode & 0o077:
+    for path in (certificate, key):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            why = f"{path}: {error.strerror}: expected a PEM file that this user may read."
+            raise OverlayError("certificate-unusable", why) from None
+    _serving_with(certificate, key)
+    if sys.platform != "win32" and key.stat().st_mode & 0o077:
         raise OverlayError("key-readable", f"{key} can be read by others: chmod 600 it, and consider a new key.")
+
+
+def check_dates(certificate: Path, key: Path, now: datetime) -> str:
+    """One line where a certificate that pages can be served with ends within a fortnight; empty where it does not.
+
+    Raises:
+        OverlayError: code certificate-out-of-date.
+    """
+    renew = "renew it, then start the program again."
+    # The library tells the dates of a peer's certificate, once it has verified it: so both sides are here, in memory.
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = _serving_with(certificate, key).wrap_bio(to_server, to_client, server_side=True)
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname = False
+    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        trusting.load_verify_locations(certificate)
+        client = trusting.wrap_bio(to_client, to_server)
+        for side in (client, server, client):
+            with suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+        ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(str((client.getpeercert() or {})["notAfter"])), UTC)
+    except ssl.SSLCertVerificationError as error:
+        if error.verify_code in (_NOT_YET, _EXPIRED):
+            what = "has expired" if error.verify_code == _EXPIRED else "is not valid yet, by this machine's clock"
+            raise OverlayError(
+                "certificate-out-of-date", f"{certificate} {what}, and browsers refuse the pages: {renew}"
+            ) from None
+        return ""
+    except (ssl.SSLError, ValueError, KeyError):  # not to be told here; browsers say what they think of it
+        return ""
+    return f"{certificate} ends on {ends:%Y-%m-%d}: {renew}" if ends < now + SOON else ""
+
+
+def _serving_with(certificate: Path, key: Path) -> ssl.SSLContext:
+    def no_pass_phrase() -> str:
+        raise OverlayError(
+            "certificate-unusable",
+            f"{key} has a pass phrase: expected one without (openssl pkey -in {key} -out NEW, then chmod 600 NEW).",
+        )
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key, no_pass_phrase)
+    except ssl.SSLError as error:
+        why = f"are no certificate with its key (PEM): {error.strerror}"
+        if error.reason == "KEY_VALUES_MISMATCH":
+            why = "do not belong together: expected the key of the file's first certificate, which is this server's."
+        raise OverlayError("certificate-unusable", f"{certificate} and {key} {why}") from None
+    return context
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -349,7 +349,7 @@ def test_keys_and_locks_that_cannot_be_read_are_one_line_and_name_the_file(tmp_p
 
 def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: Store, tmp_path: Path) -> None:
     users = Settings(data=tmp_path, login=LoginSettings(by="users"))
-    with pytest.raises(AssistError, match=f"assist users add NAME --role admin --data {tmp_path}$") as empty:
+    with pytest.raises(AssistError, match="`assist users add NAME --role admin`$") as empty:
         open_door(users, store.people)
     assert empty.value.code == "login-empty"
     add_user(store.people, "Root", "admin", PASSWORD)
@@ -381,7 +381,17 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
     assert told.startswith("--port 80800: Input should be less than or equal to 65535; ") and told.count(str(file)) == 1
     assert "hosst: no such key (known: data, host, port, " in told and "(whose Plan B limits count here: " in told
     assert "keep.transcript_day: no such key (known in [keep]: transcript_days, audio_days, " in told
-    file.write_text('proxies = ["10.0.0.0/24"]\n[login]\nby = "proxy"\nheader = "X-User"\nrole = "agent"')
+    file.write_text('host = "[::1]"\n[[keep]]\n[login]\nport = 8700')
+    with pytest.raises(AssistError) as refused:
+        load_settings(file)
+    assert "keep: expected a table of keys" in str(refused.value)
+    assert "roles, role; port stands above the first [table])" in str(refused.value)
+    file.write_text(
+        'proxies = ["10.0.0.0/24"]\nhost = "[::1]"\n[login]\nby = "proxy"\nheader = "X-User"\nrole = "agent"'
+    )
+    assert load_settings(file).host == "::1"
+    assert load_settings(file, agent=" Zoe\u0308 ").agent == "Zo\u00eb", "as a user of that name is kept"
+    assert code_of(lambda: load_settings(file, agent=" ")) == "settings-invalid"
     assert open_door(load_settings(file, data=tmp_path), store.people).screens.identify is not None
 
 
@@ -467,6 +477,27 @@ def test_what_cannot_be_noted_is_not_done(line: tuple[str, ...], store: Store, t
     assert stands() == before and not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (("add", "Dana", "--role", "agent"), "user-exists"),
+        (("add", "Tom", "--role", "boss"), "role-invalid"),
+        (("add", " ", "--role", "agent"), "user-invalid"),
+        (("passwd", "Tom"), "user-unknown"),
+    ],
+)
+def test_no_password_is_asked_for_in_vain(line: tuple[str, ...], code: str, store: Store, tmp_path: Path) -> None:
+    add_user(store.people, "Dana", "agent", PASSWORD)
+    store.close()
+    told = CliRunner().invoke(app, ["users", *line, "--data", str(tmp_path)], input=f"{PASSWORD}\n{PASSWORD}\n")
+    assert isinstance(told.exception, AssistError) and told.exception.code == code and "Password" not in told.output
+
+
+def test_where_nobody_types_a_password_it_is_said_how_else_to_give_it(tmp_path: Path) -> None:
+    told = command("users", "add", "Dana", "--role", "agent", "--data", str(tmp_path))
+    assert told.returncode == 1 and "expected it typed twice, or --password-stdin" in told.stderr
+
+
 def test_a_user_of_this_system_without_a_name_is_noted_by_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -490,7 +521,8 @@ def test_settings_that_differ_from_the_last_start_are_in_the_audit_log(store: St
 
 def command(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     run = [sys.executable, "-m", "assist", *arguments]
-    return subprocess.run(run, input=stdin, capture_output=True, text=True, env=os.environ | {"COLUMNS": "160"})
+    env = os.environ | {"COLUMNS": "160"}
+    return subprocess.run(run, input=stdin, capture_output=True, text=True, env=env, start_new_session=True)
 
 
 def test_users_on_the_command_line_and_what_they_leave_in_the_audit_log(tmp_path: Path) -> None:

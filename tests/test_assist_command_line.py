@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -17,7 +18,10 @@ import pytest
 import soundfile
 
 from assist.commands.main import main
+from assist.errors import AssistError
+from assist.hints import COMMAND
 from assist.live.writing import socket_of
+from assist.settings import load_settings
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "assist" / "demo" / "call.ogg"
@@ -153,7 +157,7 @@ def demonstrated(tmp_path_factory):
 
 def test_the_demo_says_where_its_call_is_seen_once_its_pages_are_gone(demonstrated):
     data, answer = demonstrated
-    assert answer.stdout.rstrip().endswith(f"to see this call on them: assist serve --data {data}")
+    assert answer.stdout.rstrip().endswith(f"to see this call on them: `assist serve --data {data}`")
 
 
 def test_the_same_recording_gives_the_same_record(replayed, demonstrated):
@@ -189,6 +193,7 @@ def test_the_same_recording_gives_the_same_record(replayed, demonstrated):
         (("models", "fetch", "gigantic"), "gigantic"),
         (("eval", "README.md"), "README.md"),
         (("privacy", "hold", "k1", "--why", " "), "--why is empty: say why"),
+        (("backup", "README.md/x"), "README.md/x: Not a directory"),
     ],
     ids=lambda value: " ".join(map(str, value[:2])) if isinstance(value, tuple) else None,
 )
@@ -199,6 +204,39 @@ def test_bad_input_is_one_clear_line(arguments, says, told, tmp_path):
     assert says in error, error
     if code == 1:
         assert len(error.strip().splitlines()) == 1, error
+
+
+def test_a_command_that_is_named_works_as_it_is_printed(tmp_path):
+    data, config = tmp_path / "two words", tmp_path / "assist.toml"
+    config.write_text('playbook = "mine.toml"')
+    (tmp_path / "mine.toml").write_text('name = "Mine"')
+    data.mkdir()
+    both = ("--data", data, "--config", config)
+    named = f"--data '{data}' --config {config}"
+    assert f"see `assist records list {named}`" in assist("records", "show", "k1", *both, home=tmp_path).stderr
+    here = os.path.relpath(data)
+    assert f"--data '{here}'`" in assist("records", "show", "k1", "--data", here, home=tmp_path).stderr
+    saved = assist("backup", tmp_path / "my backup", *both, home=tmp_path).stdout
+    assert f"`assist restore '{tmp_path}/my backup' {named}`" in saved
+    looked = assist("doctor", *both, home=tmp_path).stdout
+    assert f"`assist models fetch base.en {named}`" in looked
+    assert f"`assist playbook check {tmp_path}/mine.toml`" in looked, "of what is in force; it takes no data folder"
+
+
+def test_every_command_that_is_named_is_one():
+    from typer.testing import CliRunner
+
+    from assist.commands.main import app
+
+    found = {
+        command[1] if command[2] is None else f"{command[1]} {command[2]}"
+        for package in ("assist", "audio", "detectors", "overlay")
+        for path in (ROOT / package).rglob("*.py")
+        for command in COMMAND.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert len(found) > 10
+    for command in found:
+        assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0, command
 
 
 def written(path, pcm, rate, **how):
@@ -234,6 +272,32 @@ def test_a_data_folder_that_cannot_be_written_is_one_clear_line(told, tmp_path):
     (tmp_path / "file").write_text("")
     code, error = told("serve", "--data", tmp_path / "file" / "data", "--port", "0", "--recogniser", "pocketsphinx")
     assert code == 1 and "choose a writable folder" in error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+def test_a_settings_file_that_this_user_may_not_look_for_is_one_clear_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    (tmp_path / ".config").mkdir(mode=0)
+    root = os.geteuid() == 0
+    if root:  # whom no rights stop
+        os.seteuid(65534)
+    try:
+        with pytest.raises(AssistError, match="Permission denied: expected a settings file that this user may read"):
+            load_settings()
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows always has such a folder")
+def test_a_user_without_a_home_folder_needs_no_more_than_the_data_folders_name(tmp_path, monkeypatch):
+    for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_242_424)  # as in a container that runs under any user id
+    assert load_settings(data=tmp_path).data == tmp_path
+    with pytest.raises(AssistError, match="no home folder: name the data folder with --data"):
+        load_settings()
 
 
 def test_a_port_in_use_is_one_clear_line(tmp_path):
@@ -388,9 +452,11 @@ def test_the_address_that_serve_tells_is_one_that_it_answers_to(named, told, tmp
         assert answer.status_code == 200
 
 
-def test_serve_says_where_no_call_can_join_it(tmp_path):
+def test_serve_says_what_is_odd_in_the_settings_and_where_no_call_can_join_it(tmp_path):
     folder = tmp_path / "a-long-way-down" / ("x" * 100)
-    with begun("serve", "--port", "0", data=folder) as server:
+    (tmp_path / "assist.toml").write_text('authority = "seniorr"')
+    with begun("serve", "--port", "0", "--config", tmp_path / "assist.toml", data=folder) as server:
+        assert "no option of the playbook has a limit" in until(server, "Look at authority seniorr in the settings")
         assert "too long for a socket" in until(server, "No call can join")
         until(server, "Ready")
 
@@ -427,6 +493,46 @@ def test_a_call_goes_on_when_nobody_reads_its_lines_any_more(tmp_path):
         assert call.wait(timeout=120) == 0
     [record] = (tmp_path / "records").glob("*.json")
     assert json.loads(record.read_text())["ended"] == "end-of-recording"
+
+
+@pytest.mark.parametrize("out", ["| true", "> /dev/full"])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a Linux device")
+def test_a_call_is_heard_and_recorded_where_not_even_its_first_line_can_be_printed(out, tmp_path):
+    recording = written(tmp_path / "short.wav", np.zeros((8_000, 2), np.float32), 16_000)
+    line = [sys.executable, "-m", "assist", "replay", recording, "--speed", "max", "--port", "0", "--data", tmp_path]
+    line += ["--recogniser", "whisper", "--model", MODEL]
+    command = f"exec 3>&1; {{ {shlex.join(map(str, line))}; echo $? >&3; }} {out}"
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env={**ENV, "HOME": str(tmp_path)})
+    assert (ended.stdout, ended.stderr) == ("0\n", "")
+    [record] = (tmp_path / "records").glob("*.json")
+    assert json.loads(record.read_text())["ended"] == "end-of-recording"
+
+
+@pytest.mark.parametrize("what", ["list", "export"])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a Linux device")
+def test_a_list_or_an_export_that_does_not_fit_on_the_disk_is_one_clear_line(what, replayed):
+    home, _, _ = replayed
+    line = shlex.join(map(str, [sys.executable, "-m", "assist", "records", what, "--data", home / "data"]))
+    ended = subprocess.run(
+        ["sh", "-c", f"{line} > /dev/full"], capture_output=True, text=True, env={**ENV, "HOME": str(home)}
+    )
+    assert ended.returncode == 1 and len(ended.stderr.splitlines()) == 1, ended.stderr
+    assert "could not be written whole: No space left on device" in ended.stderr
+
+
+def test_what_a_command_does_is_done_to_its_end_where_nobody_reads_what_it_says(replayed, tmp_path):
+    home, _, _ = replayed
+    saved, data = tmp_path / "saved.backup", tmp_path / "data"
+    assert assist("backup", saved, "--data", home / "data", home=home).returncode == 0
+    data.mkdir(mode=0o700)
+    for name in ("keys.db", "audit.key"):
+        shutil.copy(home / "data" / name, data)
+    line = shlex.join(map(str, [sys.executable, "-m", "assist", "restore", saved, "--data", data]))
+    ended = subprocess.run(
+        ["sh", "-c", f"{line} | true"], capture_output=True, text=True, env={**ENV, "HOME": str(home)}
+    )
+    assert ended.stderr == ""
+    assert "restore" in assist("audit", "--data", data, home=home).stdout, "the audit log says that it was done"
 
 
 def test_a_call_that_has_joined_goes_on_where_nobody_reads_even_its_first_line(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
@@ -47,6 +47,7 @@ fires = ["I go to the blue shed"]
 silent = ["I go home"]
 """
 BY_USERS = {"login": LoginSettings(by="users")}
+NAMED = {"host": "0.0.0.0", "port": 8765, "hosts": ["assist.example:8765"], **BY_USERS}
 CERTIFIED = {"certificate": Path("no.pem"), "certificate_key": Path("no.key")}
 STARTED = CallStarted(0, "k1", "dana", "", "", "…0142", "", "test", ("agent", "customer"), {})
 
@@ -197,10 +198,15 @@ def nothing(settings, tmp_path):
         (rules_that_do_not_fire, {}, "rules", "warning", "should fire but is silent on 'good morning'"),
         (rules_not_looked_at, {}, "rules", "warning", "own.blue-shed"),
         (nothing, {"playbook": "no-such"}, "playbook", "bad", "no-such"),
+        (nothing, {"authorities": {"Dana": "seniorr"}}, "authority", "warning", "those with a limit: agent, senior"),
+        (nothing, {"authority": "boss"}, "authority", "warning", "authority boss"),
         (nothing, {"meaning": False}, "sentences", "ok", "phrase rules judge alone"),
         (nothing, {"host": "0.0.0.0"}, "login", "bad", "needs a login"),
         (nothing, {"hosts": ["assist.example"], "proxies": ["127.0.0.1"]}, "login", "bad", "needs a login"),
         (nothing, {"hosts": ["assist.example"]}, "login", "bad", "needs a login"),
+        (nothing, NAMED | {"hosts": []}, "names", "bad", "set hosts, such as assist.example:8765"),
+        (nothing, NAMED | {"hosts": ["assist.example"]}, "names", "warning", "hosts has no assist.example:8765"),
+        (nothing, NAMED, "names", "ok", "assist.example:8765"),
         (nothing, {"consent_policy": "one-party"}, "consent", "warning", "have counsel confirm"),
         (nothing, {"consent": "granted"}, "consent", "warning", "announcement"),
         (nothing, {"auto_pause": False}, "pause", "warning", "people forget"),
@@ -218,20 +224,95 @@ def test_what_is_broken_is_named_with_what_to_do(breaking, more, check, level, s
     assert (found.level, says in found.text) == (level, True), found
 
 
-def test_users_and_a_certificate_that_serve_would_take_are_ok(tmp_path):
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "here")])
-    made = x509.CertificateBuilder(name, name, key.public_key(), 1, datetime.now(UTC), datetime.now(UTC))
-    pem, own = tmp_path / "here.pem", tmp_path / "here.key"
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+@pytest.mark.parametrize("rights", [(0o700, 0o000), (0o500, 0o400)], ids=["another's file", "read only"])
+def test_what_this_user_may_not_write_is_named_and_no_backup_asked_for(rights, tmp_path, monkeypatch):
+    with_a_call(settings_of(tmp_path), datetime.now(UTC))
+    data = settings_of(tmp_path).data
+    monkeypatch.chdir(data.parent)
+    data.parent.chmod(0o755)
+    (data / "assist.db").chmod(rights[1])
+    data.chmod(rights[0])
+    if os.getuid() == 0:
+        os.chown(data, 65534, 65534)
+
+    def look():
+        settings = Settings(data=Path(data.name))
+        return [
+            (found.check, found.level.value, found.text)
+            for found in (*machine.folder(settings), *machine.database(settings))
+        ]
+
+    found = as_nobody(look)
+    data.chmod(0o700)
+    assert [(check, level) for check, level, _ in found] == [("data folder", "bad"), ("database", "bad")]
+    assert all("chown" in text or "rights" in text for _, _, text in found), found
+    assert "restore" not in str(found)
+
+
+def as_nobody(act):
+    """What somebody without root's rights gets of it."""
+    if os.getuid():
+        return act()
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            os.write(theirs, json.dumps(act()).encode())
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    with open(ours, "rb") as answer:
+        said = json.loads(answer.read())
+    os.waitpid(child, 0)
+    return [tuple(each) for each in said]
+
+
+def certified(folder, name="here", days=(-1, 90), pass_phrase=None):
+    """The files of a new certificate, valid between these days from now, and of its key."""
+    key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    begins, ends = (datetime.now(UTC) + timedelta(days=day) for day in days)
+    made = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), begins, ends)
+    pem, own = folder / f"{name}.pem", folder / f"{name}.key"
     pem.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
-    own.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    sealed = BestAvailableEncryption(pass_phrase) if pass_phrase else NoEncryption()
+    own.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealed))
     own.chmod(0o600)
-    settings = settings_of(tmp_path, host="0.0.0.0", certificate=pem, certificate_key=own, **BY_USERS)
+    return {"certificate": pem, "certificate_key": own}
+
+
+@pytest.mark.parametrize(
+    ("how", "level", "says"),
+    [
+        ({"days": (-9, -1)}, "bad", "has expired, and browsers refuse the pages: renew it"),
+        ({"days": (1, 9)}, "bad", "is not valid yet, by this machine's clock"),
+        ({"days": (-9, 10)}, "warning", f"ends on {datetime.now(UTC) + timedelta(days=10):%Y-%m-%d}: renew it"),
+        ({"pass_phrase": b"secret"}, "bad", "here.key has a pass phrase: expected one without"),
+    ],
+)
+def test_a_certificate_that_is_no_good_says_why(how, level, says, tmp_path):
+    found = levels(settings_of(tmp_path, host="0.0.0.0", **certified(tmp_path, **how), **BY_USERS))["certificate"]
+    assert (found.level, says in found.text) == (level, True), found
+
+
+def test_a_certificate_with_another_ones_key_says_so(tmp_path):
+    files = {**certified(tmp_path), "certificate_key": certified(tmp_path, "there")["certificate_key"]}
+    found = levels(settings_of(tmp_path, host="0.0.0.0", **files, **BY_USERS))["certificate"]
+    assert found.level == "bad" and "here.pem" in found.text and "there.key do not belong together" in found.text
+
+
+def test_users_and_a_certificate_that_serve_would_take_are_ok(tmp_path):
+    files = certified(tmp_path)
+    settings = settings_of(tmp_path, host="0.0.0.0", **files, **BY_USERS)
     store = open_store(settings.store_url)
     add_user(store.people, "Root", "admin", "four unlikely words")
     store.close()
     found = levels(settings)
     assert {found[each].level for each in ("login", "users", "certificate")} == {Level.OK}, found
-    own.chmod(0o644)
+    files["certificate_key"].chmod(0o644)
     assert "chmod 600" in levels(settings)["certificate"].text
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from assist.access.audit import open_audit
 from assist.live.desk import Desk
+from assist.live.joining import Joining, begin
 from assist.live.service import Service
 from assist.screens.cards import STEPS_SHOWN
 from audio.events import Trouble
@@ -287,6 +288,34 @@ def test_what_comes_of_a_call_after_the_agents_next_one_has_begun_is_not_on_the_
         stage.service.calls[following].hang_up()
         await stage.service.hang_up()
         assert (stage.shown("call").state, stage.shown("ended").record) == ("ended", following)
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_a_replay_under_the_name_of_an_agent_who_is_in_a_call_leaves_them_their_page(tmp_path: Path) -> None:
+    async def replayed(service: Service) -> tuple[str, asyncio.Task[str]]:
+        asked = Joining(recording=tmp_path / "earlier.wav", agent="Dana")
+        begun = begin(service, asked, QuietLine(), lambda event: None)
+        await asyncio.sleep(0)
+        return begun
+
+    async def scene() -> None:
+        stage = await on_stage(tmp_path, consent="granted")
+        service = stage.service
+        await stage.hear(said("get me your manager right now", 1_000), ms=4_000)
+        page = service.hub.snapshot("agent/Dana")
+        (first, _), (second, _) = await replayed(service), await replayed(service)
+        await stage.written()
+        assert service.hub.snapshot("agent/Dana") == page and service.hub.latest(f"call/{first}", "call") is not None
+        await stage.end()
+        assert (stage.shown("call").state, stage.shown("ended").record) == ("ended", stage.call)
+        third, ended = await replayed(service)
+        await stage.written()
+        assert stage.shown("call").call == third, "no other call is on"
+        service.calls[third].hang_up()
+        await ended
+        assert stage.shown("call").call == second, "of replays the newest"
         await stage.close()
 
     asyncio.run(scene())

@@ -309,8 +309,13 @@ def test_the_commands(tmp_path):
     assert run("privacy", "hold", calls[1], "--why", "case 7").exit_code == 0
     for why in ("claim 9", "case 7", "case 7; claim 9"):
         assert run("privacy", "hold", calls[1], "--why", why).exit_code == 0
+    for asked, code in ((calls[1], "on-hold"), ("nope", "call-unknown")):
+        answer = run("privacy", "erase", asked)
+        assert answer.exception.code == code and "for good" not in answer.output, "nobody is asked about what cannot be"
     assert "case 7; claim 9\n" in run("retention", "show").output, "nobody's reason goes with another's"
     assert "no longer on hold: case 7; claim 9" in run("privacy", "release", calls[1]).output
+    answer = run("privacy", "erase", calls[1])
+    assert answer.exit_code == 1 and "nothing is erased: expected y, or --yes" in answer.stderr
     store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
     purge(store, KEEP, tmp_path, later(181))
     store.close()

@@ -1,10 +1,12 @@
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -230,6 +232,22 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
         open_store(f"sqlite:///{tmp_path / 'file' / 'assist.db'}")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_store_on_a_full_disk_is_refused_with_what_to_do(tmp_path, monkeypatch):
+    import resource
+
+    open_store(url(tmp_path)).close()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, before[1]))  # no file may become longer, as where there is no room
+    try:
+        with pytest.raises(AssistError, match="the disk is full .*: make room there"):
+            open_store(url(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    open_store(url(tmp_path)).close()
+
+
 def test_a_store_of_a_newer_version_is_refused(tmp_path):
     connection = sqlite3.connect(tmp_path / "assist.db")
     connection.execute("PRAGMA user_version=99")
@@ -266,8 +284,30 @@ open_store({url(tmp_path)!r}).close()
 
 def test_a_file_that_is_no_database_is_one_clear_line(tmp_path):
     (tmp_path / "assist.db").write_bytes(b"this is a diary, not a database" * 50)
-    with pytest.raises(AssistError, match="not a database"):
+    with pytest.raises(AssistError, match="not a database; put the last backup back: `assist restore FILE`"):
         open_store(url(tmp_path))
+
+
+def test_a_store_that_is_damaged_in_one_place_is_one_clear_line_when_that_is_read(tmp_path, monkeypatch, capsys):
+    from assist.commands.main import main
+
+    store = open_store(url(tmp_path))
+    store.begin("k1", STARTED.started_at, "dana")
+    store.finish("k1", "ended", RECORD).result()
+    store.close()
+    with sqlite3.connect(tmp_path / "assist.db") as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [[page]] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'records'").fetchall()
+    connection.close()
+    data = bytearray((tmp_path / "assist.db").read_bytes())
+    data[(page - 1) * 4096 : page * 4096] = os.urandom(4096)
+    (tmp_path / "assist.db").write_bytes(data)
+    monkeypatch.setattr(sys, "argv", ["assist", "records", "export", "k1", "--data", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    told = capsys.readouterr().err
+    assert "the store cannot be read: database disk image is malformed; put the last backup back" in told
+    assert f"`assist restore FILE --data {tmp_path}`" in told and len(told.splitlines()) == 1
 
 
 RECORD = {

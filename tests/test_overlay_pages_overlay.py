@@ -12,8 +12,9 @@ from playwright.async_api import Route, expect
 from pydantic import BaseModel
 
 import overlay
+from assist.screens.rooms import address_of, room_of
 from overlay.hub import Hub
-from overlay.messages import ConsentNow, Health, LevelNow, Line, Next, Notice, Plan, Practice
+from overlay.messages import Call, ConsentNow, Health, LevelNow, Line, Next, Notice, Plan, Practice
 from tests import overlay_scenes as scenes
 from tests.overlay_stage import IN_A_BROWSER, LATER, STILL, place, play, stage
 
@@ -372,6 +373,18 @@ def test_a_key_that_bounces_offers_and_keeps_no_answer_of_the_customer() -> None
             await page.keyboard.press("1")
             await here.doing(do="plan", option=fee.id, what="accepted")
             assert [do.what for _, do in here.done if do.do == "plan"] == ["offered", "accepted"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("name", ["Dana [/B]", "..", "CORP\\zoë müller", "50 %? #1"])
+def test_whatever_an_agent_is_called_their_page_has_an_address(name: str) -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            here.hub.show(room_of(name), "call", Call(agent=name, state="waiting"))
+            page = await here.page(address_of(name))
+            await expect(page.locator("#hearing")).to_have_text("Waiting for a call")
+            assert here.complaints == []
 
     play(scene)
 

@@ -81,20 +81,31 @@ class Logins:
         self._people.forget_login(key)
 
 
-def add_user(people: People, name: str, role: str, password: str) -> None:
-    """Add a user.
+def new_name(people: People, name: str, role: str) -> str:
+    """The name as a new user of this role gets it.
 
     Raises:
-        AssistError: codes user-exists, user-invalid, role-invalid, password-weak.
+        AssistError: codes user-exists, user-invalid, role-invalid.
     """
     name = unicodedata.normalize("NFC", name).strip()
     if not 0 < len(name) <= 60 or not name.isprintable():
         raise AssistError("user-invalid", "a user's name has 1 to 60 printable characters")
     if _find(people, name) is not None:
         raise AssistError("user-exists", f"there is a user {name} already; see `assist users list`")
+    _role(role)
+    return name
+
+
+def add_user(people: People, name: str, role: str, password: str) -> None:
+    """Add a user.
+
+    Raises:
+        AssistError: as `new_name`, and code password-weak.
+    """
+    name = new_name(people, name, role)
     # No login of an earlier user of this name is one of the new user's: its number is another.
     version = secrets.randbits(62)
-    people.put_user(StoredUser(name, _role(role), _hashed(name, password), version, stamp())).result()
+    people.put_user(StoredUser(name, role, _hashed(name, password), version, stamp())).result()
 
 
 def set_password(people: People, name: str, password: str) -> None:
@@ -103,7 +114,7 @@ def set_password(people: People, name: str, password: str) -> None:
     Raises:
         AssistError: codes user-unknown, password-weak.
     """
-    user = _known(people, name)
+    user = known(people, name)
     hashed = _hashed(user.name, password)
     people.put_user(StoredUser(user.name, user.role, hashed, user.version + 1, stamp())).result()
 
@@ -114,7 +125,7 @@ def set_role(people: People, name: str, role: str) -> None:
     Raises:
         AssistError: codes user-unknown, role-invalid.
     """
-    user = _known(people, name)
+    user = known(people, name)
     people.put_user(StoredUser(user.name, _role(role), user.password, user.version + 1, stamp())).result()
 
 
@@ -124,7 +135,7 @@ def remove_user(people: People, name: str) -> str:
     Raises:
         AssistError: code user-unknown.
     """
-    user = _known(people, name)
+    user = known(people, name)
     people.remove_user(user.name).result()
     return user.name
 
@@ -133,7 +144,12 @@ def _find(people: People, name: str) -> StoredUser | None:
     return next((user for user in people.users() if folded(user.name) == folded(name)), None)
 
 
-def _known(people: People, name: str) -> StoredUser:
+def known(people: People, name: str) -> StoredUser:
+    """A user by any spelling of the name.
+
+    Raises:
+        AssistError: code user-unknown.
+    """
     user = _find(people, name)
     if user is None:
         raise AssistError("user-unknown", f"there is no user {name}; see `assist users list`")

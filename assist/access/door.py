@@ -53,8 +53,7 @@ def open_door(settings: Settings, people: People) -> Door:
     if login.by == "users":
         accounts, logins = Accounts(people), Logins(people)
         if accounts.empty:
-            elsewhere = f" --data {settings.data}" if settings.data != Settings().data else ""
-            raise AssistError("login-empty", f"nobody can log in yet: assist users add NAME --role admin{elsewhere}")
+            raise AssistError("login-empty", "nobody can log in yet: `assist users add NAME --role admin`")
     elif login.by == "proxy":
         identify = by_header(login.header, login.roles_header, login.roles, login.role, settings.proxies)
     certificate = None

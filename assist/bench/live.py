@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import quote
 
 from rich.table import Table
 
@@ -24,6 +23,7 @@ from assist.live.hearing import Hearing
 from assist.live.runs import program
 from assist.live.service import Service
 from assist.privacy.consent import Consent
+from assist.screens.rooms import address_of
 from assist.settings import Settings
 from audio.events import Chunk, Heard, Speaker
 from audio.measuring import cpu_s, peak_mib
@@ -112,7 +112,7 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
     timed = _TimedSource(source)
     async with program(settings, console, any_port=True) as service:
         figures.recogniser = service.hearing.name
-        page = f"{service.address}/agent/{quote(settings.agent)}"
+        page = f"{service.address}{address_of(settings.agent)}"
         async with _watching(page, service.address, settings.agent) as (drawn, figures.browser):
             cpu, own = cpu_s(service.hearing.recogniser()), time.thread_time()
             times: dict[str, float] = {}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -15,6 +16,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
+from assist import hints
 from assist.privacy.consent import Consent
 from assist.settings import Settings
 
@@ -51,15 +53,49 @@ class PlainConsole(Console):
             text = segment.text.translate(CONTROLS).encode(encoding, "replace").decode(encoding)
             yield Segment(text, segment.style)
 
+    def on_broken_pipe(self) -> None:
+        """Nobody reads any more: what the command does is done to its end, in silence."""
+        with contextlib.suppress(SystemExit):
+            super().on_broken_pipe()
+
+
+class LastingConsole(PlainConsole):
+    """Of a program that goes on whoever follows it: silent from where nothing can be printed any more.
+
+    The pipe or the terminal is closed, or the disk under a file full.
+    """
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print, if it can be."""
+        try:
+            super().print(*objects, **how)
+        except OSError:
+            self.on_broken_pipe()
+
 
 console = PlainConsole(highlight=False, markup=False, emoji=False)
 """Brackets in what is printed are brackets, never colours."""
+lasting = LastingConsole(highlight=False, markup=False, emoji=False)
+
+
+def _named(param: typer.CallbackParam, value: Path | None) -> Path | None:
+    if value is not None:
+        hints.named(param.opts[0], value)
+    return value
+
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", help="Settings file (TOML). Default: assist.toml in the user's configuration folder."),
+    typer.Option(
+        "--config",
+        callback=_named,
+        readable=False,
+        help="Settings file (TOML). Default: assist.toml in the user's configuration folder.",
+    ),
 ]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the store and the models.")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", callback=_named, readable=False, help="Folder of the store and the models.")
+]
 PortOption = Annotated[int | None, typer.Option("--port", help="Port of the pages on loopback (8765).")]
 AgentOption = Annotated[str | None, typer.Option("--agent", help="Name of the agent on this call.")]
 RecogniserOption = Annotated[str | None, typer.Option("--recogniser", help="auto, whisper or pocketsphinx.")]
@@ -81,11 +117,20 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version_: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and end.")
     ] = False,
 ) -> None:
     """What stands before a command's name."""
+    hints.begin(dict(_options_of(context.command)))
+
+
+def _options_of(command: Any, *words: str) -> Iterator[tuple[str, Collection[str]]]:
+    """Every command under this one, by its words, with its options."""
+    for name, each in getattr(command, "commands", {}).items():
+        yield " ".join((*words, name)), {option for parameter in each.params for option in parameter.opts}
+        yield from _options_of(each, *words, name)
 
 
 def group(name: str, help: str) -> typer.Typer:
@@ -103,7 +148,7 @@ def listing(key: str, *columns: str) -> Table:
 def fail(text: str, code: str = "") -> NoReturn:
     """One line on stderr, exit code 1."""
     PlainConsole(stderr=True, highlight=False, soft_wrap=True).print(
-        Text.assemble(("assist:", "bold red"), f" {text}", (f" [{code}]" if code else "", "dim"))
+        Text.assemble(("assist:", "bold red"), f" {hints.complete(text)}", (f" [{code}]" if code else "", "dim"))
     )
     sys.exit(1)
 

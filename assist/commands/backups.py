@@ -10,6 +10,7 @@ import typer
 
 from assist.commands.app import ConfigOption, DataOption, app, console, store_of
 from assist.errors import AssistError
+from assist.hints import complete, quoted
 from assist.settings import load_settings
 
 
@@ -24,7 +25,8 @@ def backup(
 
     with closing(store_of(load_settings(config, data=data))) as store:
         size = write_backup(store, out)
-    console.print(f"written: {out} ({size / 1e6:.1f} MB); put it back with: assist restore {out}")
+    back = complete(f"`assist restore {quoted(out)}`")
+    console.print(f"written: {out} ({size / 1e6:.1f} MB); put it back with: {back}", soft_wrap=True)
 
 
 @app.command()
@@ -57,15 +59,15 @@ def restore(
             text = (
                 f"The audit log cannot go on: {error}; put the right audit.key there before anything starts, and "
                 f"restore again; where it is lost: remove any audit.key there, then "
-                f"assist restore {backup} --without-audit-log"
+                f"`assist restore {quoted(backup)} --without-audit-log`"
             )
-            console.print(text, soft_wrap=True)
+            console.print(complete(text), soft_wrap=True)
     if restored.people_of_backup:
         text = (
             "Who may log in is as in the backup, for the store that was there is damaged or no later state of it: "
-            "see assist users list, and take out again whoever should not be in it."
+            "see `assist users list`, and take out again whoever should not be in it."
         )
-        console.print(text, soft_wrap=True)
+        console.print(complete(text), soft_wrap=True)
     if restored.left_out:
         text = (
             f"{restored.left_out} call(s) of it are left out, for their keys are not in {settings.data / 'keys.db'}: "

@@ -21,6 +21,7 @@ from assist.commands.app import (
     app,
     console,
     fail,
+    lasting,
     listing,
     speed_of,
 )
@@ -44,7 +45,7 @@ def demo(
     from assist.live.runs import run_demo
 
     settings = load_settings(None, data=data, port=port, recogniser=recogniser, model=model)
-    run_demo(settings, console, speed=speed_of(speed), any_port=port is None, browser=browser)
+    run_demo(settings, lasting, speed=speed_of(speed), any_port=port is None, browser=browser)
 
 
 @app.command()
@@ -78,7 +79,7 @@ def replay(
         fail(f"--agent-channel {agent_channel}: expected 0 (left) or 1 (right)", "channel-invalid")
     run_call(
         settings,
-        console,
+        lasting,
         _asked(
             recording=recording.absolute(),
             speed=speed_of(speed),
@@ -129,7 +130,7 @@ def listen(
         caller=caller,
         value=value,
     )
-    run_call(settings, console, joining, _given(recogniser=recogniser, model=model, playbook=playbook, port=port))
+    run_call(settings, lasting, joining, _given(recogniser=recogniser, model=model, playbook=playbook, port=port))
 
 
 def _named(settings: Settings) -> str | None:
@@ -167,7 +168,7 @@ def serve(
     settings = load_settings(
         config, data=data, port=port, host=host, recogniser=recogniser, model=model, playbook=playbook
     )
-    run_server(settings, console)
+    run_server(settings, lasting)
 
 
 @app.command()

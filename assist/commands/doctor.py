@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from assist.commands.app import ConfigOption, DataOption, ModelOption, PortOption, RecogniserOption, app, console
+from assist.hints import complete
 from assist.settings import load_settings
 
 COLOURS = {"ok": "green", "warning": "yellow", "bad": "bold red"}
@@ -31,7 +32,8 @@ def doctor(
 
     settings = load_settings(config, data=data, recogniser=recogniser, model=model, port=port, host=host)
     findings: list[Finding] = []
-    for finding in examine(settings):
+    for found in examine(settings):
+        finding = replace(found, text=complete(found.text))
         findings.append(finding)
         if not json_:
             mark, check = (f"{finding.level:<8} ", COLOURS[finding.level]), (f"{finding.check:<12} ", "bold")

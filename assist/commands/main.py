@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 from assist.commands import (
@@ -18,7 +19,7 @@ from assist.commands import (
     reports,
     schemas,
 )
-from assist.commands.app import app, fail
+from assist.commands.app import app, console, fail
 from assist.errors import AssistError
 
 COMMANDS = (calls, models, records, reports, playbooks, practice, people, privacy, measuring, backups, doctor, schemas)
@@ -37,5 +38,18 @@ def main() -> None:
         app()
     except (AssistError, AudioError, ModelError, PlaybookError, RuleError, OverlayError) as error:
         fail(str(error), getattr(error, "code", ""))
+    except OSError as error:
+        if error.filename is None:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+                raise
+            console.on_broken_pipe()  # else what is left of it would fail once more at the end
+            fail(f"what is printed could not be written whole: {error.strerror}: make room, and ask again", "output")
+        fail(f"{error.filename}: {error.strerror}: expected what this user may use, in a folder that is there", "file")
+    except Exception as error:
+        from assist.store.writer import unreadable
+
+        if not (line := unreadable(error)):
+            raise
+        fail(line, "store-failed")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -28,12 +28,13 @@ def users_add(
     config: ConfigOption = None,
 ) -> None:
     """Add a user; the password is asked for."""
-    from assist.access.accounts import add_user
+    from assist.access.accounts import add_user, new_name
     from assist.access.audit import open_audit
 
     settings = load_settings(config, data=data)
     with closing(store_of(settings, begins=True)) as store:
         audit = open_audit(store.people, settings.data)
+        name = new_name(store.people, name, role)
         add_user(store.people, name, role, _password(password_stdin))
         audit.by_command("user-added", name, role)
     console.print(f"{name} can log in as {role}")
@@ -68,12 +69,13 @@ def users_passwd(
     name: UserArgument, password_stdin: StdinOption = False, data: DataOption = None, config: ConfigOption = None
 ) -> None:
     """Give a user another password; their open pages are closed within seconds."""
-    from assist.access.accounts import set_password
+    from assist.access.accounts import known, set_password
     from assist.access.audit import open_audit
 
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:
         audit = open_audit(store.people, settings.data)
+        name = known(store.people, name).name
         set_password(store.people, name, _password(password_stdin))
         audit.by_command("user-password", name)
     console.print(f"{name} has another password")
@@ -129,4 +131,7 @@ def audit(
 def _password(from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
-    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    try:
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    except typer.Abort:  # Ctrl-C, or nobody is there to type
+        fail("no password was given: expected it typed twice, or --password-stdin", "password-missing")

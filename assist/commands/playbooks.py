@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from assist.commands.app import console, fail, group, listing
+from assist.hints import quoted
 
 playbook_app = group("playbook", "Playbooks: list, show, copy, check, compare, try on written calls.")
 
@@ -72,7 +73,7 @@ def playbook_new(
     from assist.coach.playbook import copy_playbook
 
     copy_playbook(base, out)
-    console.print(f"written: {out}; edit it, then: assist playbook check {out}")
+    console.print(f"written: {out}; edit it, then: `assist playbook check {quoted(out)}`", soft_wrap=True)
 
 
 @playbook_app.command("diff")

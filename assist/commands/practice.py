@@ -17,6 +17,7 @@ from assist.commands.app import (
     RecogniserOption,
     app,
     console,
+    lasting,
     listing,
 )
 from assist.settings import load_settings
@@ -56,7 +57,7 @@ def practice(
     )
     run_practice(
         settings,
-        console,
+        lasting,
         call,
         page=page,
         aloud=aloud or recording is not None,

@@ -58,7 +58,7 @@ def privacy_export(
         export(store, chosen, out, settings.data)
         for call in chosen:
             audit.by_command("export", call)
-    console.print(f"written: {out} ({len(chosen)} calls)")
+    console.print(f"written: {out} ({len(chosen)} calls)", soft_wrap=True)
 
 
 @privacy_app.command("erase")
@@ -71,15 +71,20 @@ def privacy_erase(
 ) -> None:
     """Take calls out for good: tables, full-text index, write-ahead log, record files. Also while the server runs."""
     from assist.access.audit import open_audit
-    from assist.privacy.retention import erase
+    from assist.privacy.retention import check_erasable, erase
 
     settings = load_settings(config, data=data)
     chosen = _calls(settings, calls, customer)
     if not yes:
-        typer.confirm(
-            f"Erase {len(chosen)} call(s) for good: {', '.join(chosen[:5])}{' …' if len(chosen) > 5 else ''}?",
-            abort=True,
-        )
+        with closing(store_of(settings)) as store:
+            check_erasable(store, settings.data, chosen)
+        asked = f"Erase {len(chosen)} call(s) for good: {', '.join(chosen[:5])}{' …' if len(chosen) > 5 else ''}?"
+        try:
+            sure = typer.confirm(asked)
+        except typer.Abort:  # nobody is there to answer
+            sure = False
+        if not sure:
+            fail("nothing is erased: expected y, or --yes, which does not ask", "not-confirmed")
     with closing(store_of(settings)) as store:
         audit = open_audit(store.people, settings.data)
         erase(store, settings.data, chosen)

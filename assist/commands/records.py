@@ -65,7 +65,9 @@ def records_show(call: CallArgument, data: DataOption = None, config: ConfigOpti
         if events:
             open_audit(store.people, settings.data).by_command("look", call)
     if left and not events:
-        fail(f"the words of call {call} are no longer kept; its record is: assist records export {call}", "log-erased")
+        fail(
+            f"the words of call {call} are no longer kept; its record is: `assist records export {call}`", "log-erased"
+        )
     if not events:
         fail(f"no call {call!r} in this store; see `assist records list`", "record-unknown")
     terminal = Terminal(console)
@@ -107,7 +109,7 @@ def records_export(
         typer.echo(text_of(records, form or "json").encode(), nl=False)  # UTF-8, as the files, whatever the terminal
         return
     files = export(records, out, form)
-    console.print(f"written: {out}" + (f" ({files} files)" if files != 1 else ""))
+    console.print(f"written: {out}" + (f" ({files} files)" if files != 1 else ""), soft_wrap=True)
 
 
 @records_app.command("columns")
@@ -167,4 +169,4 @@ def followups(
     console.print(table)
     if ical is not None:
         write_calendar(found, ical)
-        console.print(f"written: {ical}")
+        console.print(f"written: {ical}", soft_wrap=True)

@@ -39,7 +39,7 @@ def report(
     for part in tables(found):
         console.print(part)
     if html is not None:
-        console.print(f"written: {html}")
+        console.print(f"written: {html}", soft_wrap=True)
 
 
 @app.command()

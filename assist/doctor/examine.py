@@ -26,6 +26,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         ("port", serving.port),
         ("clock", machine.clock),
         ("login", serving.login),
+        ("names", serving.names),
         ("users", keeping.users),
         ("certificate", serving.certificate),
         ("consent", keeping.consent),

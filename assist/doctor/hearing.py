@@ -30,7 +30,7 @@ def recogniser(settings: Settings) -> Iterator[Finding]:
         if known:
             yield ok("model", f"{text}, as in its manifest")
         else:
-            yield warning("model", f"{text}; no manifest to check it against: assist models fetch NAME brings one")
+            yield warning("model", f"{text}; no manifest to check it against: `assist models fetch NAME` brings one")
     else:
         yield warning("model", f"{choice.line}")
     heard = _listen(choice)
@@ -40,7 +40,7 @@ def recogniser(settings: Settings) -> Iterator[Finding]:
     else:
         said = "nothing" if not heard else f"{len(heard)} words, hardly any of them right"
         yield bad(
-            "recogniser", f"heard {said} in the bundled sample: fetch another model (assist models fetch base.en)"
+            "recogniser", f"heard {said} in the bundled sample: fetch another model (`assist models fetch base.en`)"
         )
 
 

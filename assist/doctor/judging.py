@@ -8,6 +8,8 @@ from datetime import date
 
 from assist.coach.playbook import check_playbook, list_playbooks, load_playbook
 from assist.doctor.finding import Finding, bad, ok, warning
+from assist.hints import quoted
+from assist.live.outset import without_limits
 from assist.settings import Settings
 from detectors.examples import failing
 from detectors.roster import ModelError, RosterSettings, build
@@ -29,7 +31,7 @@ def rules(settings: Settings) -> Iterator[Finding]:
     own = replace(rulebook, rules=tuple(rule for rule in rulebook.rules if not rule.shipped))
     problems, overdue = failing(own), own.overdue(date.today())
     if problems:
-        yield warning("rules", f"{text}; {_first(problems)}: mend the rule or its example")
+        yield warning("rules", f"{text}; {_first(settings, problems)}: mend the rule or its example")
     elif overdue:
         rule = overdue[0]
         late = f"{len(overdue)} past their review, first {rule.id} ({rule.source}, {rule.owner}, {rule.review_by})"
@@ -58,9 +60,11 @@ def playbook(settings: Settings) -> Iterator[Finding]:
     """The playbook in force loads; one of a deployment's own, or with its own rules, also fits the rules in force."""
     problems = check_playbook(settings.playbook, options=settings.options)
     if problems:
-        yield bad("playbook", f"{_first(problems)}: until it is mended no call is heard")
+        yield bad("playbook", f"{_first(settings, problems)}: until it is mended no call is heard")
         return
     book = load_playbook(settings.playbook, options=settings.options)
+    if odd := without_limits(settings, book):
+        yield warning("authority", odd)
     text = f"{book.name}, version {book.version}"
     if settings.playbook in list_playbooks() and not (settings.options or settings.rules):
         yield ok("playbook", f"{text}: it loads")
@@ -71,10 +75,18 @@ def playbook(settings: Settings) -> Iterator[Finding]:
         yield warning("playbook", f"{text}; whether it fits the rules cannot be told before they are mended")
         return
     if problems:
-        yield warning("playbook", f"{text}; {_first(problems)}: mend it, then assist playbook check")
+        yield warning("playbook", f"{text}; {_first(settings, problems)}: mend it, then {_check(settings)}")
     else:
         yield ok("playbook", f"{text}, fits the rules")
 
 
-def _first(problems: list[str]) -> str:
-    return problems[0] + (f" (and {len(problems) - 1} more: assist playbook check)" if len(problems) > 1 else "")
+def _first(settings: Settings, problems: list[str]) -> str:
+    return problems[0] + (f" (and {len(problems) - 1} more: {_check(settings)})" if len(problems) > 1 else "")
+
+
+def _check(settings: Settings) -> str:
+    """The command that checks what these settings have in force."""
+    words = [settings.playbook]
+    words += ["--options", str(settings.options)] if settings.options else []
+    words += [word for path in settings.rules for word in ("--rules", str(path))]
+    return f"`assist playbook check {' '.join(map(quoted, words))}`"

@@ -30,7 +30,7 @@ def users(settings: Settings) -> Iterator[Finding]:
     if count:
         yield ok("users", f"{count} can log in")
     else:
-        yield bad("users", "nobody can log in yet, and serve does not start: assist users add NAME --role admin")
+        yield bad("users", "nobody can log in yet, and serve does not start: `assist users add NAME --role admin`")
 
 
 def consent(settings: Settings) -> Iterator[Finding]:
@@ -83,7 +83,7 @@ def retention(settings: Settings) -> Iterator[Finding]:
     if count or found.stores:
         former = f" and {len(found.stores)} former stores" if found.stores else ""
         yield warning(
-            "retention", f"{text}; {count} calls{former} are past it: assist retention run (serve does it daily)"
+            "retention", f"{text}; {count} calls{former} are past it: `assist retention run` (serve does it daily)"
         )
     else:
         yield ok("retention", f"{text}{held}; nothing is overdue")

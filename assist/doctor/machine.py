@@ -39,7 +39,7 @@ def folder(settings: Settings) -> Iterator[Finding]:
         else:
             yield ok("data folder", f"{data} will be made at the first start")
         return
-    if not os.access(data, os.W_OK | os.X_OK):
+    if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         yield bad("data folder", f"{data} cannot be written: change its rights, or choose another with --data")
         return
     if sys.platform == "win32":
@@ -47,11 +47,15 @@ def folder(settings: Settings) -> Iterator[Finding]:
         return
     kept = [data, *(path for pattern in PRIVATE for path in data.glob(pattern))]
     mine = os.getuid()
+    shut_out = [path for path in kept if not os.access(path, os.R_OK | os.W_OK)]
     foreign = [path for path in kept if path.stat().st_uid not in (mine, 0)]
     # A folder nobody else may enter keeps what is in it.
     shut = data.stat().st_mode & 0o077 == 0
     open_ = [path for path in kept if path.stat().st_mode & 0o077 and not (shut and path != data)]
-    if foreign:
+    if shut_out:
+        whose = f"{shut_out[0]} (of user {shut_out[0].stat().st_uid})"
+        yield bad("data folder", f"this user ({mine}) may not read and write {whose}: chown -R {mine} {data}")
+    elif foreign:
         yield bad("data folder", f"{foreign[0]} belongs to another user: chown it")
     elif any(path.is_file() for path in open_):
         names = ", ".join(path.name for path in open_ if path.is_file())
@@ -93,9 +97,11 @@ def store_state(settings: Settings) -> StoreState:
 
 def database(settings: Settings) -> Iterator[Finding]:
     """The store is whole and of this version."""
-    state = store_state(settings)
-    if state.problem:
-        yield bad("database", f"assist.db {state.problem}; put the last backup back: assist restore FILE")
+    path, state = settings.data / "assist.db", store_state(settings)
+    if state.problem and not (os.access(path, os.R_OK | os.W_OK) and os.access(settings.data, os.W_OK)):
+        yield bad("database", f"this user may not read and write {path}: change its rights, and its folder's")
+    elif state.problem:
+        yield bad("database", f"assist.db {state.problem}; put the last backup back: `assist restore FILE`")
     elif state.schema > state.newest:
         yield bad("database", f"schema {state.schema} is newer than this program's {state.newest}: update the program")
     elif not state.schema:

@@ -7,9 +7,10 @@ import re
 import socket
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
-from assist.doctor.finding import Finding, bad, ok
+from assist.doctor.finding import Finding, bad, ok, warning
 from assist.live.writing import socket_of
 from assist.settings import Settings
 from overlay.errors import OverlayError
@@ -68,16 +69,34 @@ def login(settings: Settings) -> Iterator[Finding]:
         yield ok("login", f"by {by}, on {settings.host}")
 
 
+def names(settings: Settings) -> Iterator[Finding]:
+    """Browsers elsewhere call the server by a name that it answers to: what they send has the port in it."""
+    if is_loopback(settings.host) or settings.proxies or settings.login.by == "none":
+        return  # the check of the login says what is wrong first
+    port, usual = settings.port, 80 if settings.certificate is None else 443
+    if not settings.hosts:
+        yield bad("names", f"browsers elsewhere are refused: set hosts, such as assist.example:{port}")
+    elif not any(host.endswith(f":{port}") or (port == usual and ":" not in host) for host in settings.hosts):
+        told = f"{settings.hosts[0].partition(':')[0]}:{port}"
+        yield warning("names", f"hosts has no {told}: unless another port leads here, browsers elsewhere are refused")
+    else:
+        yield ok("names", f"browsers may call this server {', '.join(settings.hosts)}")
+
+
 def certificate(settings: Settings) -> Iterator[Finding]:
     """The TLS certificate, where there is one, can be served with."""
-    from overlay.listening import check_certificate
+    from overlay.listening import check_certificate, check_dates
 
     if settings.certificate is None or settings.certificate_key is None:
         return
     try:
         check_certificate(settings.certificate, settings.certificate_key)
+        soon = check_dates(settings.certificate, settings.certificate_key, datetime.now(UTC))
     except OverlayError as error:
         yield bad("certificate", str(error))
+        return
+    if soon:
+        yield warning("certificate", soon)
     else:
         yield ok("certificate", f"{settings.certificate} fits its key, which is its owner's only")
 

@@ -100,6 +100,7 @@ def begin(
         consent=asked.agreed,
         consent_by=asked.agreed_by,
         in_step=in_step,
+        replay=asked.recording is not None,
         listener=listener,
     )
 
@@ -200,7 +201,7 @@ async def join_and_stay(
         lost = error
     tell(
         f"The running server went away: nothing is heard now. The call goes on when it is back within {RESUME_S} s "
-        "(assist serve); Ctrl-C ends it."
+        "(`assist serve`); Ctrl-C ends it."
     )
     for _ in range(RESUME_S):
         with contextlib.suppress(TimeoutError):

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from assist.live.hearing import Hearing
 from assist.live.reloading import Reloading, missing
+from assist.live.terminal import Terminal
 from assist.settings import Settings
 from assist.sound import whole
 from audio.errors import AudioError
@@ -69,7 +70,8 @@ def load_recogniser(settings: Settings, console: Console, *, apart: bool = False
     """
     workers = settings.workers or os.cpu_count() or 1
     choice = choose_recogniser(settings.recogniser, settings.model, settings.models_dir)
-    console.print(choice.line, markup=False, soft_wrap=True)
+    say = Terminal(console).say
+    say(choice.line)
     path, line = choice.path, choice.line
     if choice.needs_download:
         path = fetch_with_progress(str(choice.model), settings.models_dir, console)
@@ -90,7 +92,7 @@ def load_recogniser(settings: Settings, console: Console, *, apart: bool = False
         if model is sphinx or settings.recogniser == "whisper" or settings.model:
             raise
         line = f"Listening with the built-in PocketSphinx, which mishears more: {error}"
-        console.print(line, markup=False, soft_wrap=True)
+        say(line)
         return start(sphinx), line
 
 
@@ -158,11 +160,11 @@ def calibrate_with_table(name: str, recordings: Sequence[Path], models_dir: Path
 
     path = find_model(name, models_dir=models_dir)
     if path is None:
-        raise AudioError("model-missing", f"{name} is not on this machine: run assist models fetch {name} first.")
+        raise AudioError("model-missing", f"{name} is not on this machine: run `assist models fetch {name}` first.")
     if not recordings:
         raise AudioError(
             "calibration-no-speech",
-            "Name recordings of your own calls: assist models calibrate NAME CALL.wav ... (a few minutes of speech).",
+            "Name recordings of your own calls: `assist models calibrate NAME CALL.wav ...` (a few minutes of speech).",
         )
     with Progress(TextColumn("comparing windows"), BarColumn(), console=console, transient=True) as progress:
         task = progress.add_task("", total=None)

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.history import History
+from assist.coach.parts import Playbook
 from assist.coach.planb import Caller
 from assist.coach.shelf import Shelf
 from assist.events import CallStarted
@@ -38,6 +39,22 @@ def profile_of(settings: Settings, agent: str) -> AgentProfile:
     """What the coach knows of an agent: whose limits count in their calls, and whether they want fewer prompts."""
     authority = settings.authorities.get(agent, settings.authority)
     return AgentProfile(agent, authority, settings.experienced or agent in settings.experienced_agents)
+
+
+def without_limits(settings: Settings, playbook: Playbook) -> str:
+    """One line where an authority in the settings has no limit in any option (mistyped, perhaps); else empty."""
+    named = {
+        *settings.authorities.values(),
+        *([settings.authority] if "authority" in settings.model_fields_set else []),
+    }
+    known = {role for option in playbook.options for role in option.limits}
+    unknown = sorted(named - known)
+    if not unknown or not known:
+        return ""
+    return (
+        f"authority {', '.join(unknown)} in the settings: no option of the playbook has a limit for it, so all must be "
+        f"asked for; those with a limit: {', '.join(sorted(known))}"
+    )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import webbrowser
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -26,6 +26,7 @@ from assist.live.desk import Desk
 from assist.live.gates import Gates
 from assist.live.joining import Joining, begin, join_and_stay, open_to_calls
 from assist.live.loading import load_hearing
+from assist.live.outset import without_limits
 from assist.live.service import Service
 from assist.live.terminal import Terminal
 from assist.live.writing import socket_of
@@ -35,6 +36,7 @@ from assist.privacy.retention import purge
 from assist.records.library import Library
 from assist.records.page import page
 from assist.records.record import read_record
+from assist.screens.rooms import address_of
 from assist.settings import Settings
 from assist.store.sounds import Recordings
 from detectors.roster import RosterSettings, build
@@ -43,7 +45,7 @@ from overlay.errors import OverlayError
 from overlay.gate import Gateway
 from overlay.hub import Hub
 from overlay.identity import outsiders
-from overlay.listening import serving
+from overlay.listening import check_dates, serving
 from overlay.server import create_app
 
 log = logging.getLogger("assist")
@@ -68,6 +70,8 @@ async def program(
         rulebook.prepare()  # else the first words of many calls would wait for it
     build(rulebook, RosterSettings(meaning=settings.meaning))
     playbooks = Shelf(settings.playbook, settings.options)
+    if odd := without_limits(settings, playbooks.book):
+        console.print(f"Look at {odd}.", markup=False, soft_wrap=True)
     hearing = load_hearing(settings, console, patient=patient)
     service = Service(settings, rulebook, playbooks, Hub(), hearing)
     for call in service.open():
@@ -92,18 +96,30 @@ async def program(
             await stack.enter_async_context(open_to_calls(service, joins=joins))
             service.address = base
             service.screens.waiting(settings.agent)
-            agent, named = quote(settings.agent), _named(base, settings)
-            console.print(f"Agent:  {named}/agent/{agent}\nBoard:  {named}/board\nReview: {named}/review", markup=False)
+            agent, named = address_of(settings.agent), _named(base, settings)
+            console.print(f"Agent:  {named}{agent}\nBoard:  {named}/board\nReview: {named}/review", markup=False)
             if not settings.hosts and outsiders(settings.host, (), settings.proxies):
                 console.print(
                     "Browsers elsewhere are refused until hosts in the settings says what they call this server, such "
                     f"as assist.example:{urlsplit(base).port}; behind a proxy, as it passes the name on.",
                     soft_wrap=True,
                 )
+            if ends := _certificate_ends(settings):
+                console.print(ends, markup=False, soft_wrap=True)
             yield service
             await service.hang_up()
     finally:
         await service.close()
+
+
+def _certificate_ends(settings: Settings) -> str:
+    """One line where browsers refuse the certificate for its dates, or soon will; they say so to the agents alone."""
+    if settings.certificate is None or settings.certificate_key is None:
+        return ""
+    try:
+        return check_dates(settings.certificate, settings.certificate_key, datetime.now(UTC))
+    except OverlayError as error:
+        return str(error)
 
 
 def _named(base: str, settings: Settings) -> str:
@@ -135,9 +151,7 @@ def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bo
             if _on_a_terminal():
                 console.print(f"Review it at {service.address}/review/{call} – Ctrl-C ends the program.", markup=False)
                 await _until_stopped()
-            own = settings.data == Settings().data
-            later = "assist serve" if own else f"assist serve --data {settings.data}"
-            console.print(f"The pages end here; to see this call on them: {later}", markup=False, soft_wrap=True)
+            Terminal(console).say("The pages end here; to see this call on them: `assist serve`")
 
     _run(run)
 
@@ -171,7 +185,7 @@ def run_call(settings: Settings, console: Console, asked: Joining, own: Sequence
             except asyncio.CancelledError:
                 raise AssistError("join-lost", UNANSWERED) from None
         if call is not None:
-            terminal.say(f"The running server has the record: assist records show {call}" if call else NOT_KEPT)
+            terminal.say(f"The running server has the record: `assist records show {call}`" if call else NOT_KEPT)
             return
         source = asked.source()
         async with program(settings, console, any_port=True) as service:

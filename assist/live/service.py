@@ -100,13 +100,15 @@ class Service:
         consent: Consent | None = None,
         consent_by: str = "settings",
         in_step: bool = False,
+        replay: bool = False,
         listener: Callable[[Event], None] | None = None,
     ) -> tuple[str, asyncio.Task[str]]:
         """Begin listening to a call, with the playbook as its file says now.
 
         The task ends with the call's record written, and gives the call's id. `value` is the customer's, as the phone
         system or CRM names it. `consent` is what is known about it at the start, and `consent_by` who says so; without
-        it the settings decide. `listener` is told every event as well (a terminal, a bench); it runs on the event loop
+        it the settings decide. `replay`: it was recorded, and leaves the agent's page to a call that goes on there.
+        `listener` is told every event as well (a terminal, a bench); it runs on the event loop
         and must be quick.
 
         Raises:
@@ -125,6 +127,8 @@ class Service:
         session = self.outset.session(started)
         session.gate = Gate(self.settings.consent_policy, consent or self.settings.consent, consent_by)
         live = LiveCall(session, partial(self._publish, call, listener))
+        if replay:
+            self.screens.replays.add(call)
         task = self._begin(call, live, source, in_step=in_step)
         if problem:
             loop = asyncio.get_running_loop()

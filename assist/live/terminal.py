@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
@@ -28,6 +25,7 @@ from assist.events import (
     StepTicked,
     TranscribedLate,
 )
+from assist.hints import complete
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.wording import clock, label
 from audio.events import Gap, Speaker, Trouble, Utterance
@@ -38,30 +36,13 @@ ICONS = {Level.CALM: "●", Level.TENSE: "◆", Level.ESCALATED: "▲", Level.RE
 
 
 class Terminal:
-    """Prints what a person would want to follow; provisional words stay off it. Where it cannot, the call goes on."""
+    """Prints what a person would want to follow; provisional words stay off it."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
 
     def show(self, event: Event) -> None:
         """Print one event, or nothing where it says nothing to a reader."""
-        with self._silenced():
-            self._show(event)
-
-    def say(self, line: str) -> None:
-        """Print a line of the program's own."""
-        with self._silenced():
-            self.console.print(line, markup=False, soft_wrap=True)
-
-    @contextlib.contextmanager
-    def _silenced(self) -> Iterator[None]:
-        """Falls silent where nothing can be printed (the terminal or the pipe is closed, the disk full)."""
-        try:
-            yield
-        except (OSError, SystemExit):  # a closed pipe would end the program
-            self.console.quiet = True
-
-    def _show(self, event: Event) -> None:
         match event:
             case CallStarted():
                 hearing = event.versions.get("recogniser", "")
@@ -140,6 +121,10 @@ class Terminal:
                 self._line(event.at_ms, "", f"[bold]Call ended[/] ({event.reason})")
             case _:
                 pass
+
+    def say(self, line: str) -> None:
+        """Print a line of the program's own."""
+        self.console.print(complete(line), markup=False, soft_wrap=True)
 
     def _line(self, at_ms: int, what: str, markup: str) -> None:
         line = Text.assemble((f"{clock(at_ms)} ", "dim"), (f"{what:<10}", "dim"))

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 from typing import TypeVar
-from urllib.parse import quote
 
 from rich.console import Console
 from rich.text import Text
@@ -24,7 +23,7 @@ from assist.live.terminal import Terminal
 from assist.practice.feedback import Feedback, feedback, tables
 from assist.practice.practice import Practice
 from assist.practice.script import Script, load_script
-from assist.screens.rooms import room_of
+from assist.screens.rooms import address_of, room_of
 from assist.screens.screens import Screens
 from assist.settings import Settings
 from audio.events import Chunk, Hypothesis, Speaker, SpeechActivity, Utterance
@@ -198,7 +197,7 @@ async def page_of(room: Room, settings: Settings) -> AsyncIterator[str]:
             if error.code != "port-in-use":
                 raise
             base = await stack.enter_async_context(serving(app, "127.0.0.1", 0))
-        yield f"{base}/agent/{quote(room.agent)}"
+        yield f"{base}{address_of(room.agent)}"
 
 
 def run_practice(

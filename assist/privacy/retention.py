@@ -150,10 +150,21 @@ def stripped(record: dict[str, Any]) -> dict[str, Any]:
 def erase(store: Store, data: Path, calls: Sequence[str]) -> None:
     """Take whole calls out of the store and the record files beside it; returns when their bytes are gone.
 
-    Also those of which only files are left: of an erasure that was cut short, or of a store restored since.
+    Raises:
+        AssistError: as `check_erasable`, and code files-left.
+    """
+    check_erasable(store, data, calls)
+    store.erase(calls).result()
+    _remove_files(data, calls)
+
+
+def check_erasable(store: Store, data: Path, calls: Sequence[str]) -> None:
+    """Refuse ids that nothing is kept of, and calls on hold.
+
+    Not those of which only files are left: of an erasure that was cut short, or of a store restored since.
 
     Raises:
-        AssistError: code call-unknown or on-hold, naming the first one that is; files-left.
+        AssistError: code call-unknown or on-hold, naming the first one that is.
     """
     files = {*_record_files(data), *Recordings(data).calls()}
     check_known(store, [call for call in calls if call not in files])
@@ -162,8 +173,6 @@ def erase(store: Store, data: Path, calls: Sequence[str]) -> None:
         if call in held:
             hold = held[call]
             raise AssistError("on-hold", f"call {call} is on hold ({hold.by}: {hold.why}); release it first")
-    store.erase(calls).result()
-    _remove_files(data, calls)
 
 
 def check_known(store: Store, calls: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from pydantic import BaseModel
 
@@ -15,21 +16,33 @@ def room_of(agent: str) -> str:
     return f"agent/{agent}"
 
 
+def address_of(agent: str) -> str:
+    """The path of an agent's page; a name that no path can hold (with a slash, or dots) stands in its query."""
+    named = quote(agent, safe="")
+    return f"/agent?agent={named}" if "/" in agent or agent in (".", "..") else f"/agent/{named}"
+
+
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """Where one call is shown; the board is another matter. The agent's page shows the agent's newest live call."""
+    """Where one call is shown; the board is another matter.
+
+    The agent's page shows the agent's newest live call, and a replay only while there is no other.
+    """
 
     hub: Hub
     agent: str
     call: str
+    aside: bool = False
+    """Another call keeps the agent's page when this one begins."""
     _told: dict[str, BaseModel] = field(default_factory=dict)
     """What is for the agent alone, by key, also while the page shows another call."""
 
     def begin(self, call: Call) -> None:
-        """The call is the agent's now: nothing of the one before stays on the page."""
+        """The call is the agent's now, unless it begins aside: nothing of the one before stays on the page."""
         self._told["call"] = call
-        self.hub.clear(self.agent)
-        self.hub.show(self.agent, "call", call)
+        if not self.aside:
+            self.hub.clear(self.agent)
+            self.hub.show(self.agent, "call", call)
         self.hub.show(self.call, "call", call)
 
     def come_back(self) -> None:

@@ -52,6 +52,8 @@ class Screens:
     turn_ms: int = 20_000
     """How long one supervisor is asked about an alert before the next one is."""
     _calls: dict[str, CallPages] = field(default_factory=dict)
+    replays: set[str] = field(default_factory=set)
+    """Live calls that are recordings: the page of an agent who is in a call stays with that."""
     _over: deque[str] = field(default_factory=deque)
     _agents: set[str] = field(default_factory=set)
     """Everybody who has had a call."""
@@ -112,13 +114,14 @@ class Screens:
         if pages is not None:
             ended = pages.end(wrapup)
             agent = pages.started.agent
-            live = [other for other in self._calls.values() if other.started.agent == agent]
+            live = self._of(agent, replays=call in self.replays)
             if live and self._on_page(agent) == call:
                 live[-1].come_back(ended)
             self._over.append(call)
             if len(self._over) > OVER:
                 self._leave(self._over[0])
             self._quality()
+        self.replays.discard(call)
 
     def wrapped_up(self, agent: str, wrapup: messages.WrapUp) -> None:
         """A wrap-up was kept: shown as it now stands, unless the agent is on the next call already."""
@@ -142,8 +145,14 @@ class Screens:
         current = self.hub.latest(room_of(agent), "call")
         return current.call if isinstance(current, messages.Call) else ""
 
+    def _of(self, agent: str, *, replays: bool = False) -> list[CallPages]:
+        """An agent's live calls, oldest first."""
+        live = [pages for call, pages in self._calls.items() if replays or call not in self.replays]
+        return [pages for pages in live if pages.started.agent == agent]
+
     def _begin(self, call: str, started: CallStarted) -> None:
-        rooms = Rooms(self.hub, room_of(started.agent), f"call/{started.call}")
+        aside = call in self.replays and bool(self._of(started.agent))
+        rooms = Rooms(self.hub, room_of(started.agent), f"call/{started.call}", aside)
         self._agents.add(started.agent)
         pages = self._calls[call] = CallPages(
             self.hub,

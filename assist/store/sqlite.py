@@ -46,6 +46,8 @@ from assist.store.writer import BACKLOG_BYTES, NoWriter, Reserve, Writer, Writin
 
 COPYING, RESTORING = ".copying", ".restoring"
 """Ends of the names of copies beside the store whose words are not sealed yet, or no longer."""
+FULL_BYTES = 1 << 20
+"""With less room no store can be opened: readers and the writer share files beside it."""
 ROOM_BYTES = 64 << 20
 """Left free by a copy beside the store: live calls are written there too."""
 
@@ -74,7 +76,9 @@ class SqliteStore:
                 schema.prepare(connection, path)
         except SQLAlchemyError as error:
             self._owner.close()
-            raise AssistError("store-failed", f"cannot open {path}: {reason(error)}") from None
+            full = shutil.disk_usage(path.parent).free < FULL_BYTES  # SQLite says "disk I/O error"
+            why = f"the disk is full ({reason(error)}): make room there" if full else reason(error)
+            raise AssistError("store-failed", f"cannot open {path}: {why}") from None
         except AssistError:
             self._owner.close()
             raise

@@ -45,6 +45,10 @@ WIPE_TOLD = 20
 """After so many tries it is told as trouble: receipts are waiting, a pause among them perhaps."""
 
 
+DAMAGED = ("database disk image is malformed", "file is not a database", "vtable constructor failed")
+"""What SQLite says of a file that is no longer whole."""
+
+
 @dataclass(slots=True)
 class Write:
     """One statement, or work to do with the writer's connection, and the receipt for it."""
@@ -294,5 +298,12 @@ class Writer:
 
 
 def reason(error: BaseException) -> str:
-    """What the database said, as one line."""
-    return (str(getattr(error, "orig", None) or error) or type(error).__name__).splitlines()[0]
+    """What the database said, as one line, and what helps where the file is damaged."""
+    said = (str(getattr(error, "orig", None) or error) or type(error).__name__).splitlines()[0]
+    damaged = any(sign in said for sign in DAMAGED)
+    return f"{said}; put the last backup back: `assist restore FILE`" if damaged else said
+
+
+def unreadable(error: BaseException) -> str:
+    """One line where it is the database that failed, as a store read in part may; empty of any other error."""
+    return f"the store cannot be read: {reason(error)}" if isinstance(error, SQLAlchemyError) else ""
