@@ -28,7 +28,7 @@ from assist.evaluation.cases import (
 from assist.evaluation.figures import Figure, f1, iter_notes, percentile, rate, wilson
 from assist.evaluation.progress import HowFar
 from assist.evaluation.report import page, tables
-from assist.evaluation.scoring import evaluate_cases, evaluate_clips
+from assist.evaluation.scoring import evaluate_cases, evaluate_clips, evaluate_file
 from audio.events import Speaker, Word
 from detectors.signals import Evidence, Severity, Signal
 
@@ -213,8 +213,10 @@ def test_false_alarms_are_counted_against_what_was_looked_through_for_them(tmp_p
     ("text", "expected"),
     [
         ('{"speaker": "customer", "text": "a", "labels": ["shouting"]}', "'shouting' is not a signal"),
-        ('{"speaker": "caller", "text": "a"}', "speaker: Input should be 'agent', 'customer' or 'unknown'"),
+        ('{"speaker": "robot", "text": "a"}', "speaker: Input should be 'agent', 'customer' or 'unknown'"),
         ('{"speaker": "agent"}', "text: Field required"),
+        ('{"speaker": "agent", "text": null}', "text: Field required"),
+        ('{"text": "a", "labels": 1}', "labels: expected a list of signals such as"),
         ('{"speaker": "agent", ', "not valid JSON"),
         ('["agent"]', "expected a JSON object"),
         ('{"text": ""}', "text: String should have at least 1 character"),
@@ -237,10 +239,10 @@ TURN = {"speaker": "customer", "text": "hello", "start": 1.0}
     ("call", "expected"),
     [
         ({"call": "x", "turns": []}, "turns: "),
-        ({"call": "x", "turns": [{**TURN, "start": 5}, TURN]}, "turns must be in order of start"),
         ({"call": "x", "turns": [{**TURN, "end": 0.5}]}, "turns.0: end (0.5) must come after start (1.0)"),
         ({"call": "x", "turns": [{**TURN, "labels": ["rage"]}]}, "turns.0.labels: 'rage' is not a signal"),
-        ({"turns": [TURN]}, "call: Field required"),
+        ({"call": "x", "turns": [{**TURN, "labels": ["escalation"]}]}, "when a call turns is its escalates_at, in sec"),
+        ({"call": "x", "turns": [TURN, {**TURN, "start": 60_000}]}, "2 words in 60,000 s: expected seconds; millisec"),
         ({"call": "x", "turns": [{**TURN, "end": math.nan}]}, "turns.0.end: Input should be a finite number"),
         ({"call": "x", "turns": [{**TURN, "start": math.inf}]}, "turns.0.start: Input should be a finite number"),
         ({"call": "x", "turns": [TURN, {**TURN, "start": 1.7643e9}]}, "turns.1: expected seconds since the call began"),
@@ -338,6 +340,71 @@ def test_a_table_says_who_speaks_and_has_something_to_measure(tmp_path):
 def test_calls_are_told_from_utterances(tmp_path):
     assert is_calls(lines(tmp_path, {"call": "x", "turns": [TURN]}, name="a.jsonl"))
     assert not is_calls(lines(tmp_path, *CASES, name="b.jsonl"))
+
+
+def test_utterances_are_read_as_lines_or_a_list_in_any_file_and_folder(tmp_path):
+    (tmp_path / "all" / "below").mkdir(parents=True)
+    for name, text in (
+        ("all/a.jsonl", "\r\n\r\n".join(map(json.dumps, CASES))),
+        ("all/b.json", json.dumps(CASES, indent=1)),
+        ("all/below/c.ndjson", json.dumps(CASES)),
+        ("all/below/d.json", "\n".join(map(json.dumps, CASES))),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        assert not is_calls(tmp_path / name)
+        assert [case.text for case in read_cases(tmp_path / name)] == [case["text"] for case in CASES], name
+    assert len(read_cases(tmp_path / "all")) == 4 * len(CASES)
+    broken = json.dumps(CASES, indent=1).replace("what time", 'what" time')
+    with pytest.raises(AssistError, match=r"e\.json, line 28: not valid JSON"):
+        read_cases(lines(tmp_path, broken, name="e.json"))
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"speaker": "Customer"}, ("customer", ())),
+        ({"speaker": "AGENT "}, ("agent", ())),
+        ({"speaker": "caller"}, ("customer", ())),
+        ({"speaker": None, "labels": None}, ("customer", ())),
+        ({"labels": "swearing, legal_threat"}, ("customer", ("swearing", "legal_threat"))),
+        ({"labels": ["Supervisor-demand", "legal threat"]}, ("customer", ("supervisor_demand", "legal_threat"))),
+    ],
+)
+def test_the_plain_ways_to_say_the_same_are_read(tmp_path, given, read):
+    [case] = read_cases(lines(tmp_path, {"text": "a", **given}))
+    assert (case.speaker, case.labels) == read
+
+
+def test_turns_may_stand_one_by_one(tmp_path):
+    said = [{**TURN, "start": at, "text": f"at {at}"} for at in (0.5, 3, 9)]
+    rows = [{"call_id": n, "id": at, **turn} for n in (7, 8) for at, turn in enumerate(said[::-1])]
+    path = lines(tmp_path, *rows, {"call_id": 8, **TURN, "start": 1, "escalates_at": 2}, name="rows.jsonl")
+    assert is_calls(path)
+    seven, eight = read_calls(path)
+    assert (seven.call, [turn.start for turn in seven.turns], seven.escalates_at) == ("7", [0.5, 3, 9], None)
+    assert (eight.call, [turn.start for turn in eight.turns], eight.escalates_at) == ("8", [0.5, 1, 3, 9], 2)
+    [one] = read_calls(lines(tmp_path, *said, name="one.jsonl"))
+    assert (one.call, len(one.turns)) == ("one", 3)
+    with pytest.raises(AssistError, match=r"bad\.jsonl, line 2: start: Field required"):
+        read_calls(lines(tmp_path, rows[0], {"call_id": 7, "text": "a"}, name="bad.jsonl"))
+    assert not is_calls(lines(tmp_path, *said[::-1], name="loose.jsonl")), "in no order, and of no call"
+
+
+def test_a_calls_name_and_times_are_read_as_they_come(tmp_path):
+    ms = {"speaker": "customer", "text": "hello", "start_ms": 1500, "end_ms": 2500}
+    called = {"id": "a", "turns": [{**TURN, "start": 9, "end": 9}, ms]}
+    a, b = read_calls(lines(tmp_path, called, {"call": None, "turns": [TURN]}, name="c.jsonl"))
+    assert (a.call, b.call) == ("a", "c 2")
+    assert [(turn.start, turn.end_ms) for turn in a.turns] == [(1.5, 2500), (9, 9400)], "in order; no end is estimated"
+
+
+def test_a_folder_holds_calls_or_utterances_and_something(tmp_path):
+    lines(tmp_path, {"call": "x", "turns": [TURN]}, name="a.jsonl")
+    lines(tmp_path, *CASES, name="b.jsonl")
+    with pytest.raises(AssistError, match=r"b\.jsonl: not whole calls as the other files"):
+        read_calls(tmp_path)
+    with pytest.raises(AssistError, match="nothing to measure"):
+        evaluate_file(lines(tmp_path, name="empty.jsonl"), build, lambda call: None)
 
 
 def test_one_call_a_list_or_lines_are_all_read(tmp_path):

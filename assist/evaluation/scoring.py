@@ -262,14 +262,17 @@ def evaluate_file(
     begin: Callable[[LabelledCall], Judge],
     progress: Progress = silent,
 ) -> Evaluation:
-    """Whatever a file (or a folder of calls) holds: whole calls or single utterances.
+    """Whatever a file or a folder holds: whole calls or single utterances.
 
     Raises:
         AssistError: codes eval-input, naming file, line and what was expected; detector-off.
     """
     if is_calls(path):
         return evaluate_calls(read_calls(path), begin, path.name, progress)
-    return evaluate_cases(read_cases(path), build, path.name, progress)
+    cases = read_cases(path)
+    if not cases:
+        raise AssistError("eval-input", f"{path}: nothing to measure: expected labelled utterances or calls")
+    return evaluate_cases(cases, build, path.name, progress)
 
 
 def play(call: LabelledCall, judge: Judge) -> list[Event]:
