@@ -53,6 +53,9 @@ SETTLE_MS = 700
 REPEAT_MS = 60_000
 """A rule is silent for its cool-down (at most this) after it has fired: the same signal said again is no miss, if its
 words by themselves are heard."""
+ALL_CALM = (
+    "No call says when it turns (escalates_at, in seconds): all are taken as calm, every rise of the level as false."
+)
 
 
 class Judge(Protocol):
@@ -219,6 +222,8 @@ def evaluate_calls(
         events = play(call, begin(call))
         courses.append((call, events))
         _count_call(call, events, tallies, usual, begin)
+    labelled = any(turn.labels for call in calls for turn in call.turns)
+    calm = labelled and all(call.escalates_at is None for call in calls)
     return Evaluation(
         source=source,
         kind="calls",
@@ -229,6 +234,7 @@ def evaluate_calls(
         level=level_figures(courses, _turn_of),
         courses=tuple(_course(call, events) for call, events in courses),
         examples=tuple(tallies.examples),
+        notes=(ALL_CALM,) if calm else (),
     )
 
 
