@@ -158,8 +158,8 @@ def test_clips_are_judged_by_the_words_a_recogniser_hears(tmp_path):
     clips = read_clips(tmp_path, table)
     assert clips[0] == Clip(path=tmp_path / "a.wav", speaker="ann", label="raised", signals=("supervisor_demand",))
 
-    def transcribe(path):
-        return [Word(text, 400 * n, 400 * n + 400) for n, text in enumerate(heard[path.name].split())], 12.0
+    def transcribe(clip):
+        return [Word(text, 400 * n, 400 * n + 400) for n, text in enumerate(heard[clip.path.name].split())], 12.0
 
     result = evaluate_clips(clips, build, transcribe, "clips")
     (row,) = result.signals
@@ -303,15 +303,74 @@ def test_tables_are_read_as_spreadsheets_write_them(tmp_path, rows):
 
 
 @pytest.mark.parametrize(
+    ("rows", "read"),
+    [
+        (("filename,speaker_id,emotion", "a.wav,ann,anger"), {"speaker": "ann", "label": "anger"}),
+        (("file\tsignal", "a.wav\tswearing; legal_threat"), {"signals": ("swearing", "legal_threat")}),
+        (("path,label", "a.wav,Legal-threat"), {"signals": ("legal_threat",)}),
+        (("path,speaker,label", "a.wav,ann,Raised_voice"), {"speaker": "ann", "label": "Raised_voice"}),
+        (("path,speaker,label,start,end", "a.wav,ann,calm,1.5,2"), {"start": 1.5, "end": 2}),
+        (("path,speaker,label,start,end", "a.wav,ann,calm,,"), {"start": 0, "end": None}),
+    ],
+)
+def test_tables_are_read_under_the_names_others_use(tmp_path, rows, read):
+    (tmp_path / "a.wav").write_bytes(b"")
+    [clip] = read_clips(tmp_path, lines(tmp_path, *rows, name="t.csv"))
+    assert {key: getattr(clip, key) for key in read} == read
+
+
+def test_where_labels_are_signals_the_other_clips_have_none(tmp_path):
+    for name in "abcd":
+        (tmp_path / f"{name}.wav").write_bytes(b"")
+    table = ["path,speaker,label", "a.wav,,swearing", "b.wav,,none", "c.wav,,", "d.wav,ann,anger"]
+    clips = read_clips(tmp_path, lines(tmp_path, *table, name="t.csv"))
+    assert [clip.signals for clip in clips] == [("swearing",), (), (), None]
+
+
+def test_an_unreadable_clip_among_good_ones_is_left_out_and_named(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.sin(np.arange(16_000) / 20).astype(np.float32) / 4, 8000)
+    (tmp_path / "b.wav").write_bytes(b"RIFF and nothing")
+    table = lines(tmp_path, "path,speaker,label", "a.wav,ann,calm", "b.wav,ann,anger", name="t.csv")
+    html = tmp_path / "page.html"
+    asked = ["eval", str(tmp_path), "--labels", str(table), "--html", str(html)]
+    answer = CliRunner().invoke(app, asked, env={"COLUMNS": "200"})
+    assert answer.exit_code == 0, answer.output
+    assert "1 clips, 0.00 hours" in " ".join(answer.output.split())
+    for said in (answer.output, html.read_text(encoding="utf-8")):
+        assert "Left out" in said and "b.wav" in said
+    (tmp_path / "a.wav").write_bytes(b"")
+    error = CliRunner().invoke(app, asked).exception
+    assert isinstance(error, AssistError) and error.code == "eval-input" and "a.wav" in str(error)
+
+
+def test_words_of_a_part_of_a_file_are_those_of_the_part(tmp_path):
+    sound, rate = soundfile.read(ROOT / "tests" / "data" / "spoken-call.flac")
+    half = len(sound) // 2 // rate
+    soundfile.write(tmp_path / "call.wav", sound, rate)
+    soundfile.write(tmp_path / "half.wav", sound[half * rate :], rate)
+
+    def said(row):
+        table = lines(tmp_path, "path,signals,start,end", row, name="t.csv")
+        model = ROOT / "tests" / "models" / "test-recogniser"
+        answer = CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(table), "--model", str(model)])
+        assert answer.exit_code == 0, answer.output
+        return re.search(r"1 clips, \d+ words, \d\.\d\d hours", answer.output)[0]
+
+    assert said(f"call.wav,,{half},") == said("half.wav,,,") != said("call.wav,,,")
+
+
+@pytest.mark.parametrize(
     ("rows", "said"),
     [
-        (("path,speaker,label", '"a.wav,ann,calm', *["b.wav,ann,calm"] * 30), "no such audio file"),
+        (("path,speaker,label,start,end", "a.wav,ann,calm,3,2"), r"end \(2\) must come after start \(3\)"),
+        (("path,speaker,label", '"x.wav,ann,calm', *["b.wav,ann,calm"] * 30), "no such audio file"),
         (("path,speaker,label", '"' + "x" * 200_000), r"t\.csv, line \d: not a table"),
         (("path,speaker,label", ",ann,calm"), r"line 2: expected the path"),
         (("speaker,label,path", "ann,calm"), r"line 2: expected the path"),
     ],
 )
 def test_a_broken_table_is_named(tmp_path, rows, said):
+    (tmp_path / "a.wav").write_bytes(b"")
     with pytest.raises(AssistError, match=said):
         read_clips(tmp_path, lines(tmp_path, *rows, name="t.csv"))
 

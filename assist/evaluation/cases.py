@@ -5,8 +5,8 @@ Utterances are `{"speaker", "text", "labels": [...]}`, calls `{"call"?, "turns":
 be objects of their own, each with its `call`. `judged` (of an utterance, a turn or a call) may list the signals that
 somebody has looked for; without it these are the word signals and whatever is labelled anywhere in the same material.
 Audio is a folder with a table (CSV or TSV with a header) of `path`, `speaker`, `label`, optionally `signals` (ids of
-word signals, separated by spaces); of two channels the left one is the agent's, and neither its words nor its voice are
-looked at.
+word signals, separated by spaces), `start` and `end` (seconds, of a part of the file); of two channels the left one is
+the agent's, and neither its words nor its voice are looked at.
 """
 
 from __future__ import annotations
@@ -40,12 +40,21 @@ MS_WORDS_PER_S = 0.005
 CALL_NAMES = ("call", "call_id", "conversation_id", "id")
 SPEAKERS = {"caller": "customer", "client": "customer", "operator": "agent", "representative": "agent"}
 """What others call the two."""
+HEADS = {
+    **dict.fromkeys(("file", "filename", "file_name", "filepath", "file_path", "audio", "clip"), "path"),
+    **dict.fromkeys(("labels", "emotion"), "label"),
+    "speaker_id": "speaker",
+    "signal": "signals",
+}
+"""What others call a table's columns."""
+NO_SIGNAL = ("none", "calm", "neutral")
+"""Labels of clips in which no signal is heard, where the others' are signals."""
 SUFFIXES = (".json", ".jsonl", ".ndjson")
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
 
-def _listed(labels: object) -> object:
+def _listed(labels: object) -> list[object]:
     if isinstance(labels, str):
         labels = [label for label in re.split(r"[\s,;|]+", labels) if label]
     if not isinstance(labels, list | tuple):
@@ -174,6 +183,10 @@ class Clip(_Part):
     """One piece of labelled audio."""
 
     path: Path
+    start: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Seconds at which it begins in the file."""
+    end: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
+    """... and ends; None: with the file."""
     speaker: str = ""
     """Whose voice; any name: the tone measures need several clips of one speaker."""
     label: str = ""
@@ -181,7 +194,19 @@ class Clip(_Part):
     signals: tuple[str, ...] | None = None
     """Word signals that should be heard in it; None: not labelled for words."""
 
+    _signals_listed = field_validator("signals", mode="before")(_listed)
     _signals_known = field_validator("signals")(_known)
+
+    @model_validator(mode="after")
+    def _forward(self) -> Clip:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"end ({self.end:g}) must come after start ({self.start:g})")
+        return self
+
+    @property
+    def place(self) -> str:
+        """The file's name, with the second it begins at where that is not the first."""
+        return f"{self.path.name} {self.start:g} s" if self.start else self.path.name
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -305,30 +330,48 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
     text = _text(table)
     first = text.partition("\n")[0]
     rows = csv.DictReader(io.StringIO(text), delimiter=max("\t;,", key=first.count), skipinitialspace=True)
-    rows.fieldnames = [name.strip().casefold() for name in rows.fieldnames or ()]
-    missing = {"path", "speaker", "label"} - set(rows.fieldnames)
-    if missing:
-        raise _bad(table, 1, f"expected a header with path, speaker, label; missing: {', '.join(sorted(missing))}")
+    names = [name.strip().casefold() for name in rows.fieldnames or ()]
+    rows.fieldnames = [HEADS[name] if HEADS.get(name, name) not in names else name for name in names]
+    missing = {"path", "label"} - {*rows.fieldnames, *(["label"] if "signals" in rows.fieldnames else [])}
     try:
         listed = [(rows.line_num, row) for row in rows]
     except csv.Error as error:
         raise _bad(table, rows.line_num, f"not a table: {error}") from None
-    clips = []
-    for line, row in listed:
-        values: dict[str, Any] = {key: value.strip() for key, value in row.items() if key and value is not None}
-        if not any(values.values()):  # an empty row, as spreadsheets leave them
-            continue
-        if not values.get("path"):
-            raise _bad(table, line, "expected the path of an audio file, relative to the folder")
-        values["path"] = folder / values["path"]
-        if not _is_file(values["path"]):
-            raise _bad(table, line, f"no such audio file: {values['path']}")
-        if values.get("label") and not values.get("speaker"):
-            raise _bad(table, line, "expected a speaker beside the label: a voice is judged by its own normal")
-        if "signals" in values:
-            values["signals"] = tuple(values["signals"].split())
-        clips.append(_parsed(Clip, values, table, line))
-    return clips
+    filled = [
+        (line, values)  # and no empty row, as spreadsheets leave them
+        for line, row in listed
+        if any((values := {key: value.strip() for key, value in row.items() if key and value is not None}).values())
+    ]
+    if "signals" not in rows.fieldnames and not missing:
+        _signals_as_labels([values for _, values in filled])
+    if "speaker" not in rows.fieldnames and any(values.get("label") for _, values in filled):
+        missing.add("speaker")
+    if missing:
+        raise _bad(table, 1, f"expected a header with path, speaker, label; missing: {', '.join(sorted(missing))}")
+    return [_clip(values, folder, table, line) for line, values in filled]
+
+
+def _signals_as_labels(rows: list[dict[str, Any]]) -> None:
+    """Where labels are signals, they and the rows with none are labelled for words."""
+    words = SIGNAL_IDS - {"raised_voice"}
+    read = [(row, {each for each in _listed(row.get("label", "")) if each not in NO_SIGNAL}) for row in rows]
+    if not any(listed and words.issuperset(listed) for _, listed in read):
+        return
+    for row, listed in read:
+        if words.issuperset(listed):
+            row["signals"] = tuple(listed)
+            row.pop("label", None)
+
+
+def _clip(values: dict[str, Any], folder: Path, table: Path, line: int) -> Clip:
+    if not values.get("path"):
+        raise _bad(table, line, "expected the path of an audio file, relative to the folder")
+    values["path"] = folder / values["path"]
+    if not _is_file(values["path"]):
+        raise _bad(table, line, f"no such audio file: {values['path']}")
+    if values.get("label") and not values.get("speaker"):
+        raise _bad(table, line, "expected a speaker beside the label: a voice is judged by its own normal")
+    return _parsed(Clip, {key: value for key, value in values.items() if value != "" or key == "signals"}, table, line)
 
 
 def _is_file(path: Path) -> bool:

@@ -84,7 +84,7 @@ class _Tally:
 
 
 @dataclass(slots=True)
-class _Tallies:
+class Tallies:
     """Counts while units are judged one by one."""
 
     by_id: dict[str, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
@@ -143,7 +143,7 @@ class _Tallies:
                     precision=wilson(tally.hits, found) if labelled and found and tally.without else None,
                     recall=wilson(tally.hits, labelled) if labelled else None,
                     f1=f1(tally.hits, tally.false, tally.missed) if labelled and tally.without else None,
-                    false_per_10k_words=rate(tally.false, tally.words / 10_000),
+                    false_per_10k_words=rate(tally.false, tally.words / 10_000) if tally.words else None,
                     false_per_hour=rate(tally.false, tally.hours) if timed else None,
                     delay_median_s=median(tally.delays) if tally.delays else None,
                     delay_p95_s=percentile(tally.delays, 95),
@@ -160,7 +160,7 @@ def evaluate_cases(
     Raises:
         AssistError: code detector-off, where a detector fails.
     """
-    tallies = _Tallies()
+    tallies = Tallies()
     usual = _looked_for(cases)
     for case in counted(cases, progress):
         found = _found_in(_utterance("u0", case.who, case.text), build())
@@ -180,7 +180,7 @@ def evaluate_cases(
 def evaluate_clips(
     clips: Sequence[Clip],
     build: Callable[[], Sequence[Detector]],
-    transcribe: Callable[[Path], tuple[Sequence[Word], float]],
+    transcribe: Callable[[Clip], tuple[Sequence[Word], float]],
     source: str,
     progress: Progress = silent,
 ) -> Evaluation:
@@ -188,18 +188,18 @@ def evaluate_clips(
 
     `transcribe`: the words of a clip, and its length in seconds.
     """
-    tallies = _Tallies()
+    tallies = Tallies()
     items = [Case(text="-", labels=clip.signals) for clip in clips if clip.signals is not None]
     usual = _looked_for(items)
     for clip in counted(clips, progress):
         if clip.signals is None:
             continue
-        heard, seconds = transcribe(clip.path)
+        heard, seconds = transcribe(clip)
         words = tuple(heard)
         utterance = Utterance("u0", Speaker.CUSTOMER, 0, words[-1].end_ms if words else 0, words)
         found = _found_in(utterance, build()) if words else {}
         item = Case(text=utterance.text or "-", labels=clip.signals)
-        tallies.count(item, utterance.text, usual, found, clip.path.name, seconds / 3600)
+        tallies.count(item, utterance.text, usual, found, clip.place, seconds / 3600)
     return Evaluation(
         source=source,
         kind="audio",
@@ -215,7 +215,7 @@ def evaluate_calls(
     calls: Sequence[LabelledCall], begin: Callable[[LabelledCall], Judge], source: str, progress: Progress = silent
 ) -> Evaluation:
     """Play whole calls, turn by turn in call time, to a fresh session each, and compare what came out."""
-    tallies = _Tallies()
+    tallies = Tallies()
     courses: list[tuple[LabelledCall, list[Event]]] = []
     usual = _looked_for(turn for call in calls for turn in call.turns)
     for call in counted(calls, progress):
@@ -245,7 +245,7 @@ def evaluate_marks(
 
     Marks give no rate of false alarms: they say nothing of what nobody has marked.
     """
-    tallies = _Tallies()
+    tallies = Tallies()
     for call in counted(calls, progress):
         _count_call(call, play(call, begin(call)), tallies, frozenset(), begin)
     marked = [turn for call in calls for turn in call.turns if turn.judged]
@@ -368,7 +368,7 @@ def _standing(events: Sequence[Event]) -> list[SignalRaised]:
 def _count_call(
     call: LabelledCall,
     events: Sequence[Event],
-    tallies: _Tallies,
+    tallies: Tallies,
     usual: frozenset[str],
     begin: Callable[[LabelledCall], Judge],
 ) -> None:
