@@ -132,6 +132,9 @@ def test_without_labels_only_the_false_alarms_are_told(tmp_path):
     result = evaluate_cases(read_cases(lines(tmp_path, CASES[1], CASES[4])), build, "calm")
     (row,) = result.signals
     assert (row.false, row.precision, row.recall, row.f1) == (1, None, None, None)
+    assert list(iter_notes(result)) == ["Nothing is labelled with a signal: all that is found counts as false."]
+    always = evaluate_cases(read_cases(lines(tmp_path, CASES[0])), build, "all labelled")
+    assert any("nothing that is not labelled with it: supervisor_demand" in note for note in iter_notes(always))
 
 
 def test_what_nobody_looked_for_or_agrees_on_does_not_count(tmp_path):

@@ -206,7 +206,11 @@ def test_only_what_a_cool_down_holds_back_is_no_miss():
     wanted = {"labels": ["supervisor_demand"]}
 
     def counted(*turns):
-        (row,) = evaluate_calls([call(*turns)], lambda _: Judged([PhraseDetector(RULES)]), "x").signals
+        result = evaluate_calls([call(*turns)], lambda _: Judged([PhraseDetector(RULES)]), "x")
+        (row,) = result.signals
+        assert any("neither way" in note and "minute before: 1." in note for note in iter_notes(result)) is (
+            row.labelled < sum(bool(each.get("labels")) for each in turns)
+        )
         return row.hits, row.false, row.missed
 
     assert counted(turn(0, demand, **wanted), turn(9, demand, **wanted)) == (1, 0, 0)

@@ -169,6 +169,8 @@ def iter_notes(evaluation: Evaluation) -> Iterator[str]:
     small = [row.id for row in evaluation.signals if 0 < row.labelled < 30]
     if small:
         yield f"Fewer than 30 labelled examples, read the intervals and not the values: {', '.join(small)}."
+    if evaluation.signals and not evaluation.marks and not any(row.labelled for row in evaluation.signals):
+        yield "Nothing is labelled with a signal: all that is found counts as false."
     always = [row.id for row in evaluation.signals if row.labelled and row.f1 is None]
     if always:
         yield f"No precision and no F1: there is nothing that is not labelled with it: {', '.join(always)}."

@@ -76,7 +76,10 @@ def tables(evaluation: Evaluation) -> list[Table]:
 def page(evaluations: Sequence[Evaluation], title: str = "How good the signals are") -> str:
     """One HTML page without outside assets; everything that was read is escaped."""
     sections = "".join(_section(each) for each in evaluations)
-    how = "95 % intervals: Wilson for precision and recall, Goutte and Gaussier for F1, Poisson (Byar) for rates."
+    how = (
+        "95 % intervals: Wilson for precision and recall, Goutte and Gaussier for F1, Poisson (Byar) for rates. "
+        "A delay in a call is the time from the end of the words that a signal stands on until it is raised."
+    )
     return sheet(title, f"<h1>{escape(title)}</h1>{sections}<p class=second>{how}</p>", style=_STYLE)
 
 

@@ -53,6 +53,7 @@ SETTLE_MS = 700
 REPEAT_MS = 60_000
 """A rule is silent for its cool-down (at most this) after it has fired: the same signal said again is no miss, if its
 words by themselves are heard."""
+SAID_AGAIN = "Labels that count neither way, for their signal had been raised less than a minute before: {}."
 ALL_CALM = (
     "No call says when it turns (escalates_at, in seconds): all are taken as calm, every rise of the level as false."
 )
@@ -92,6 +93,8 @@ class Tallies:
     units: int = 0
     words: int = 0
     hours: float = 0.0
+    again: int = 0
+    """Labels that count neither way, said again while a rule was silent."""
 
     def count(
         self,
@@ -223,7 +226,9 @@ def evaluate_calls(
         courses.append((call, events))
         _count_call(call, events, tallies, usual, begin)
     labelled = any(turn.labels for call in calls for turn in call.turns)
-    calm = labelled and all(call.escalates_at is None for call in calls)
+    notes = [ALL_CALM] if labelled and all(call.escalates_at is None for call in calls) else []
+    if tallies.again:
+        notes.append(SAID_AGAIN.format(tallies.again))
     return Evaluation(
         source=source,
         kind="calls",
@@ -234,7 +239,7 @@ def evaluate_calls(
         level=level_figures(courses, _turn_of),
         courses=tuple(_course(call, events) for call, events in courses),
         examples=tuple(tallies.examples),
-        notes=(ALL_CALM,) if calm else (),
+        notes=tuple(notes),
     )
 
 
@@ -394,6 +399,7 @@ def _count_call(
         }
         if again:
             again &= _heard_alone(call, turn, begin)
+            tallies.again += len(again)
         turn = turn.model_copy(update={"unsure": (*turn.unsure, *again)})
         place = f"{call.call} {turn.start:.1f} s"
         tallies.count(turn, turn.text, asked, by_turn[number], place, spans[number] / 3_600_000)
