@@ -21,7 +21,7 @@ _NARROW: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False}
 _STYLE = """
 :root{--a:#1f5fbf;--b:#b3541e}@media (prefers-color-scheme:dark){:root{--a:#7fb0ff;--b:#f0a070}}
 body{max-width:74rem}h2{font-size:1.25rem}h3{font-size:1.05rem}table{margin:1rem 0}
-th,td{padding:.3rem .6rem}small{color:var(--second)}
+th,td{padding:.3rem .6rem}.wide th.n{white-space:normal}small{color:var(--second)}
 svg{max-width:100%;height:auto}svg text{fill:var(--ink);font:13px system-ui,sans-serif}svg .second{fill:var(--second)}
 .a{stroke:var(--a);fill:var(--a)}.b{stroke:var(--b);fill:var(--b)}.grid{stroke:var(--line)}
 .mark{stroke:var(--ink);stroke-width:2}
