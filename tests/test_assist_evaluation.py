@@ -416,6 +416,9 @@ def test_utterances_are_read_as_lines_or_a_list_in_any_file_and_folder(tmp_path)
         assert not is_calls(tmp_path / name)
         assert [case.text for case in read_cases(tmp_path / name)] == [case["text"] for case in CASES], name
     assert len(read_cases(tmp_path / "all")) == 4 * len(CASES)
+    for name in ("deep.json", "deep.jsonl"):
+        with pytest.raises(AssistError, match="nested too deeply"):
+            read_cases(lines(tmp_path, "[" * 100_000, name=name))
     broken = json.dumps(CASES, indent=1).replace("what time", 'what" time')
     with pytest.raises(AssistError, match=r"e\.json, line 28: not valid JSON"):
         read_cases(lines(tmp_path, broken, name="e.json"))
@@ -450,6 +453,12 @@ def test_turns_may_stand_one_by_one(tmp_path):
     with pytest.raises(AssistError, match=r"bad\.jsonl, line 2: start: Field required"):
         read_calls(lines(tmp_path, rows[0], {"call_id": 7, "text": "a"}, name="bad.jsonl"))
     assert not is_calls(lines(tmp_path, *said[::-1], name="loose.jsonl")), "in no order, and of no call"
+    written = [{**turn, "call": "a", "start": str(turn["start"])} for turn in said]
+    assert read_calls(lines(tmp_path, *written, name="written.jsonl"))[0].turns[1].start == 3
+    with pytest.raises(AssistError, match=r"clock\.jsonl, line 1: start: Input should be a valid number"):
+        evaluate_file(
+            lines(tmp_path, {**written[0], "start": "00:01:05"}, name="clock.jsonl"), build, lambda call: None
+        )
 
 
 def test_a_calls_name_and_times_are_read_as_they_come(tmp_path):

@@ -263,6 +263,8 @@ def _objects(path: Path) -> _Objects:
         listed = [
             (number, _json(line, path, number)) for number, line in enumerate(text.split("\n"), 1) if line.strip()
         ]
+    except RecursionError:
+        raise _bad(path, None, "not valid JSON: nested too deeply") from None
     else:
         listed = list(enumerate(whole if isinstance(whole, list) else [whole], 1))
     for number, value in listed:
@@ -277,6 +279,8 @@ def _json(line: str, path: Path, number: int) -> Any:
         return json.loads(line)
     except json.JSONDecodeError as error:
         raise _bad(path, number, f"not valid JSON: {error.msg}") from None
+    except RecursionError:
+        raise _bad(path, number, "not valid JSON: nested too deeply") from None
 
 
 def _holds_calls(objects: _Objects) -> bool:
@@ -284,8 +288,11 @@ def _holds_calls(objects: _Objects) -> bool:
     values = [value for _, value in objects]
     if any("turns" in value or (_starts(value) is not None and _name(value, CALL_NAMES[:-1])) for value in values):
         return True
-    starts = [_starts(value) for value in values]
-    return len(starts) > 1 and all(a is not None and b is not None and a < b for a, b in pairwise(starts))
+    try:
+        starts = [float(_starts(value)) for value in values]
+    except (TypeError, ValueError):
+        return False
+    return len(starts) > 1 and all(a < b for a, b in pairwise(starts))
 
 
 def _calls_of(objects: _Objects, path: Path) -> list[LabelledCall]:
@@ -316,9 +323,8 @@ def _name(value: Mapping[str, Any], keys: tuple[str, ...] = CALL_NAMES) -> str:
     return next((str(value[key]) for key in keys if value.get(key) not in (None, "")), "")
 
 
-def _starts(value: Mapping[str, Any]) -> float | None:
-    start = value.get("start", value.get("start_ms"))
-    return start if isinstance(start, int | float) else None
+def _starts(value: Mapping[str, Any]) -> Any:
+    return value.get("start", value.get("start_ms"))
 
 
 def read_clips(folder: Path, table: Path) -> list[Clip]:
