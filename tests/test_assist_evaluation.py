@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from assist.commands.main import app
 from assist.errors import AssistError
-from assist.evaluation import tone_lines
+from assist.evaluation import command, tone_lines
 from assist.evaluation.cases import (
     Case,
     Clip,
@@ -199,6 +199,18 @@ def test_silence_of_a_clip_is_time_too(tmp_path):
     table = lines(tmp_path, "path,speaker,label,signals", "a.wav,ann,,", name="labels.csv")
     answer = CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(table), "--recogniser", "pocketsphinx"])
     assert answer.exit_code == 0 and "1 clips, 0 words, 0.01 hours" in " ".join(answer.output.split()), answer.output
+
+
+def test_of_a_long_clip_it_is_said_how_far_it_is(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(command, "HowFar", lambda tell, what: lambda done, of: told.append((what, done, of)))
+    soundfile.write(tmp_path / "a.wav", np.zeros(3 * 8000, np.float32), 8000)
+    table = lines(tmp_path, "path,signals,start,end", "a.wav,,1,", name="labels.csv")
+    asked = ["eval", str(tmp_path), "--labels", str(table), "--recogniser", "pocketsphinx"]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    assert [(what, done) for what, done, of in told if of == 3][::10] == [("a.wav, seconds", 1), ("a.wav, seconds", 2)]
+    lines(tmp_path, "path,signals,start,end", "a.wav,,9,", name="labels.csv")
+    assert "a.wav has no sound at 9 s" in str(CliRunner().invoke(app, asked).exception)
 
 
 def test_false_alarms_are_counted_against_what_was_looked_through_for_them(tmp_path):

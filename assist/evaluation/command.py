@@ -86,7 +86,7 @@ def run_evaluation(
                 console.print(each)
             of_folder.append(evaluation)
         if any(clip.signals is not None for clip in clips):
-            transcribe = _transcriber(settings, console)
+            transcribe = _transcriber(settings, console, tell)
             far = HowFar(tell, f"{path.name}, words")
             of_folder.append(evaluate_clips(clips, lambda: build(rulebook, heard), transcribe, path.name, far))
         of_folder[0] = replace(of_folder[0], notes=(*left, *of_folder[0].notes))
@@ -134,7 +134,9 @@ def _readable(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
     return good, [note]
 
 
-def _transcriber(settings: Settings, console: Console) -> Callable[[Clip], tuple[list[Word], float]]:
+def _transcriber(
+    settings: Settings, console: Console, tell: Callable[[str], None]
+) -> Callable[[Clip], tuple[list[Word], float]]:
     from assist.live.loading import load_hearing
     from audio.recording import open_recording
 
@@ -143,6 +145,7 @@ def _transcriber(settings: Settings, console: Console) -> Callable[[Clip], tuple
     def transcribe(clip: Clip) -> tuple[list[Word], float]:
         source = open_recording(clip.path, speed=math.inf, mono=Speaker.CUSTOMER)
         ends_ms = math.inf if clip.end is None else clip.end * 1000
+        far, of_s = HowFar(tell, f"{clip.path.name}, seconds"), (source.duration_ms or 0) // 1000
         ears = hearing.listener(source.speakers, in_step=True, wake=lambda: None, phrases=())
 
         async def listen() -> tuple[list[Word], float]:
@@ -150,10 +153,13 @@ def _transcriber(settings: Settings, console: Console) -> Callable[[Clip], tuple
             end_ms = 0
             async for item in source:
                 if isinstance(item, Chunk) and clip.start * 1000 < item.end_ms and item.start_ms < ends_ms:
+                    far(item.start_ms // 1000, of_s)
                     chunk = replace(item, start_ms=end_ms)
                     end_ms = chunk.end_ms
                     heard += ears.push(chunk)
             heard += ears.finish()
+            if not end_ms:
+                raise AssistError("eval-input", f"{clip.path} has no sound at {clip.start:g} s: it ends before")
             theirs = [each for each in heard if isinstance(each, Utterance) and each.speaker is not Speaker.AGENT]
             return [word for each in theirs for word in each.words], end_ms / 1000
 
