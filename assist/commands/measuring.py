@@ -36,7 +36,8 @@ def evaluate(
         ),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="Label table (path, speaker, label) of a folder of audio.")
+        Path | None,
+        typer.Option(help="Label table of a folder of audio: path, speaker, label (anger, calm ...); path, signals."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a page with plots.")] = None,
     rules: Annotated[list[Path] | None, typer.Option(help="Rule files besides the shipped ones.")] = None,
