@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from assist.commands.main import app
 from assist.errors import AssistError
-from assist.evaluation import tone_lines
+from assist.evaluation import command, tone_lines
 from assist.evaluation.cases import (
     Case,
     Clip,
@@ -28,7 +28,7 @@ from assist.evaluation.cases import (
 from assist.evaluation.figures import Figure, f1, iter_notes, percentile, rate, wilson
 from assist.evaluation.progress import HowFar
 from assist.evaluation.report import page, tables
-from assist.evaluation.scoring import evaluate_cases, evaluate_clips
+from assist.evaluation.scoring import evaluate_cases, evaluate_clips, evaluate_file
 from audio.events import Speaker, Word
 from detectors.signals import Evidence, Severity, Signal
 
@@ -132,6 +132,9 @@ def test_without_labels_only_the_false_alarms_are_told(tmp_path):
     result = evaluate_cases(read_cases(lines(tmp_path, CASES[1], CASES[4])), build, "calm")
     (row,) = result.signals
     assert (row.false, row.precision, row.recall, row.f1) == (1, None, None, None)
+    assert list(iter_notes(result)) == ["Nothing is labelled with a signal: all that is found counts as false."]
+    always = evaluate_cases(read_cases(lines(tmp_path, CASES[0])), build, "all labelled")
+    assert any("nothing that is not labelled with it: supervisor_demand" in note for note in iter_notes(always))
 
 
 def test_what_nobody_looked_for_or_agrees_on_does_not_count(tmp_path):
@@ -158,8 +161,8 @@ def test_clips_are_judged_by_the_words_a_recogniser_hears(tmp_path):
     clips = read_clips(tmp_path, table)
     assert clips[0] == Clip(path=tmp_path / "a.wav", speaker="ann", label="raised", signals=("supervisor_demand",))
 
-    def transcribe(path):
-        return [Word(text, 400 * n, 400 * n + 400) for n, text in enumerate(heard[path.name].split())], 12.0
+    def transcribe(clip):
+        return [Word(text, 400 * n, 400 * n + 400) for n, text in enumerate(heard[clip.path.name].split())], 12.0
 
     result = evaluate_clips(clips, build, transcribe, "clips")
     (row,) = result.signals
@@ -198,6 +201,18 @@ def test_silence_of_a_clip_is_time_too(tmp_path):
     assert answer.exit_code == 0 and "1 clips, 0 words, 0.01 hours" in " ".join(answer.output.split()), answer.output
 
 
+def test_of_a_long_clip_it_is_said_how_far_it_is(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(command, "HowFar", lambda tell, what: lambda done, of: told.append((what, done, of)))
+    soundfile.write(tmp_path / "a.wav", np.zeros(3 * 8000, np.float32), 8000)
+    table = lines(tmp_path, "path,signals,start,end", "a.wav,,1,", name="labels.csv")
+    asked = ["eval", str(tmp_path), "--labels", str(table), "--recogniser", "pocketsphinx"]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    assert [(what, done) for what, done, of in told if of == 3][::10] == [("a.wav, seconds", 1), ("a.wav, seconds", 2)]
+    lines(tmp_path, "path,signals,start,end", "a.wav,,9,", name="labels.csv")
+    assert "a.wav has no sound at 9 s" in str(CliRunner().invoke(app, asked).exception)
+
+
 def test_false_alarms_are_counted_against_what_was_looked_through_for_them(tmp_path):
     asked = {**CASES[1], "judged": ["supervisor_demand"]}
     others = [{**CASES[4], "judged": ["swearing"]}] * 9
@@ -213,8 +228,10 @@ def test_false_alarms_are_counted_against_what_was_looked_through_for_them(tmp_p
     ("text", "expected"),
     [
         ('{"speaker": "customer", "text": "a", "labels": ["shouting"]}', "'shouting' is not a signal"),
-        ('{"speaker": "caller", "text": "a"}', "speaker: Input should be 'agent', 'customer' or 'unknown'"),
+        ('{"speaker": "robot", "text": "a"}', "speaker: Input should be 'agent', 'customer' or 'unknown'"),
         ('{"speaker": "agent"}', "text: Field required"),
+        ('{"speaker": "agent", "text": null}', "text: Field required"),
+        ('{"text": "a", "labels": 1}', "labels: expected a list of signals such as"),
         ('{"speaker": "agent", ', "not valid JSON"),
         ('["agent"]', "expected a JSON object"),
         ('{"text": ""}', "text: String should have at least 1 character"),
@@ -237,10 +254,10 @@ TURN = {"speaker": "customer", "text": "hello", "start": 1.0}
     ("call", "expected"),
     [
         ({"call": "x", "turns": []}, "turns: "),
-        ({"call": "x", "turns": [{**TURN, "start": 5}, TURN]}, "turns must be in order of start"),
         ({"call": "x", "turns": [{**TURN, "end": 0.5}]}, "turns.0: end (0.5) must come after start (1.0)"),
         ({"call": "x", "turns": [{**TURN, "labels": ["rage"]}]}, "turns.0.labels: 'rage' is not a signal"),
-        ({"turns": [TURN]}, "call: Field required"),
+        ({"call": "x", "turns": [{**TURN, "labels": ["escalation"]}]}, "when a call turns is its escalates_at, in sec"),
+        ({"call": "x", "turns": [TURN, {**TURN, "start": 60_000}]}, "2 words in 60,000 s: expected seconds; millisec"),
         ({"call": "x", "turns": [{**TURN, "end": math.nan}]}, "turns.0.end: Input should be a finite number"),
         ({"call": "x", "turns": [{**TURN, "start": math.inf}]}, "turns.0.start: Input should be a finite number"),
         ({"call": "x", "turns": [TURN, {**TURN, "start": 1.7643e9}]}, "turns.1: expected seconds since the call began"),
@@ -301,15 +318,74 @@ def test_tables_are_read_as_spreadsheets_write_them(tmp_path, rows):
 
 
 @pytest.mark.parametrize(
+    ("rows", "read"),
+    [
+        (("filename,speaker_id,emotion", "a.wav,ann,anger"), {"speaker": "ann", "label": "anger"}),
+        (("file\tsignal", "a.wav\tswearing; legal_threat"), {"signals": ("swearing", "legal_threat")}),
+        (("path,label", "a.wav,Legal-threat"), {"signals": ("legal_threat",)}),
+        (("path,speaker,label", "a.wav,ann,Raised_voice"), {"speaker": "ann", "label": "Raised_voice"}),
+        (("path,speaker,label,start,end", "a.wav,ann,calm,1.5,2"), {"start": 1.5, "end": 2}),
+        (("path,speaker,label,start,end", "a.wav,ann,calm,,"), {"start": 0, "end": None}),
+    ],
+)
+def test_tables_are_read_under_the_names_others_use(tmp_path, rows, read):
+    (tmp_path / "a.wav").write_bytes(b"")
+    [clip] = read_clips(tmp_path, lines(tmp_path, *rows, name="t.csv"))
+    assert {key: getattr(clip, key) for key in read} == read
+
+
+def test_where_labels_are_signals_the_other_clips_have_none(tmp_path):
+    for name in "abcd":
+        (tmp_path / f"{name}.wav").write_bytes(b"")
+    table = ["path,speaker,label", "a.wav,,swearing", "b.wav,,none", "c.wav,,", "d.wav,ann,anger"]
+    clips = read_clips(tmp_path, lines(tmp_path, *table, name="t.csv"))
+    assert [clip.signals for clip in clips] == [("swearing",), (), (), None]
+
+
+def test_an_unreadable_clip_among_good_ones_is_left_out_and_named(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.sin(np.arange(16_000) / 20).astype(np.float32) / 4, 8000)
+    (tmp_path / "b.wav").write_bytes(b"RIFF and nothing")
+    table = lines(tmp_path, "path,speaker,label", "a.wav,ann,calm", "b.wav,ann,anger", name="t.csv")
+    html = tmp_path / "page.html"
+    asked = ["eval", str(tmp_path), "--labels", str(table), "--html", str(html)]
+    answer = CliRunner().invoke(app, asked, env={"COLUMNS": "200"})
+    assert answer.exit_code == 0, answer.output
+    assert "1 clips, 0.00 hours" in " ".join(answer.output.split())
+    for said in (answer.output, html.read_text(encoding="utf-8")):
+        assert "Left out" in said and "b.wav" in said
+    (tmp_path / "a.wav").write_bytes(b"")
+    error = CliRunner().invoke(app, asked).exception
+    assert isinstance(error, AssistError) and error.code == "eval-input" and "a.wav" in str(error)
+
+
+def test_words_of_a_part_of_a_file_are_those_of_the_part(tmp_path):
+    sound, rate = soundfile.read(ROOT / "tests" / "data" / "spoken-call.flac")
+    half = len(sound) // 2 // rate
+    soundfile.write(tmp_path / "call.wav", sound, rate)
+    soundfile.write(tmp_path / "half.wav", sound[half * rate :], rate)
+
+    def said(row):
+        table = lines(tmp_path, "path,signals,start,end", row, name="t.csv")
+        model = ROOT / "tests" / "models" / "test-recogniser"
+        answer = CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(table), "--model", str(model)])
+        assert answer.exit_code == 0, answer.output
+        return re.search(r"1 clips, \d+ words, \d\.\d\d hours", answer.output)[0]
+
+    assert said(f"call.wav,,{half},") == said("half.wav,,,") != said("call.wav,,,")
+
+
+@pytest.mark.parametrize(
     ("rows", "said"),
     [
-        (("path,speaker,label", '"a.wav,ann,calm', *["b.wav,ann,calm"] * 30), "no such audio file"),
+        (("path,speaker,label,start,end", "a.wav,ann,calm,3,2"), r"end \(2\) must come after start \(3\)"),
+        (("path,speaker,label", '"x.wav,ann,calm', *["b.wav,ann,calm"] * 30), "no such audio file"),
         (("path,speaker,label", '"' + "x" * 200_000), r"t\.csv, line \d: not a table"),
         (("path,speaker,label", ",ann,calm"), r"line 2: expected the path"),
         (("speaker,label,path", "ann,calm"), r"line 2: expected the path"),
     ],
 )
 def test_a_broken_table_is_named(tmp_path, rows, said):
+    (tmp_path / "a.wav").write_bytes(b"")
     with pytest.raises(AssistError, match=said):
         read_clips(tmp_path, lines(tmp_path, *rows, name="t.csv"))
 
@@ -338,6 +414,80 @@ def test_a_table_says_who_speaks_and_has_something_to_measure(tmp_path):
 def test_calls_are_told_from_utterances(tmp_path):
     assert is_calls(lines(tmp_path, {"call": "x", "turns": [TURN]}, name="a.jsonl"))
     assert not is_calls(lines(tmp_path, *CASES, name="b.jsonl"))
+
+
+def test_utterances_are_read_as_lines_or_a_list_in_any_file_and_folder(tmp_path):
+    (tmp_path / "all" / "below").mkdir(parents=True)
+    for name, text in (
+        ("all/a.jsonl", "\r\n\r\n".join(map(json.dumps, CASES))),
+        ("all/b.json", json.dumps(CASES, indent=1)),
+        ("all/below/c.ndjson", json.dumps(CASES)),
+        ("all/below/d.json", "\n".join(map(json.dumps, CASES))),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        assert not is_calls(tmp_path / name)
+        assert [case.text for case in read_cases(tmp_path / name)] == [case["text"] for case in CASES], name
+    assert len(read_cases(tmp_path / "all")) == 4 * len(CASES)
+    for name in ("deep.json", "deep.jsonl"):
+        with pytest.raises(AssistError, match="nested too deeply"):
+            read_cases(lines(tmp_path, "[" * 100_000, name=name))
+    broken = json.dumps(CASES, indent=1).replace("what time", 'what" time')
+    with pytest.raises(AssistError, match=r"e\.json, line 28: not valid JSON"):
+        read_cases(lines(tmp_path, broken, name="e.json"))
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"speaker": "Customer"}, ("customer", ())),
+        ({"speaker": "AGENT "}, ("agent", ())),
+        ({"speaker": "caller"}, ("customer", ())),
+        ({"speaker": None, "labels": None}, ("customer", ())),
+        ({"labels": "swearing, legal_threat"}, ("customer", ("swearing", "legal_threat"))),
+        ({"labels": ["Supervisor-demand", "legal threat"]}, ("customer", ("supervisor_demand", "legal_threat"))),
+    ],
+)
+def test_the_plain_ways_to_say_the_same_are_read(tmp_path, given, read):
+    [case] = read_cases(lines(tmp_path, {"text": "a", **given}))
+    assert (case.speaker, case.labels) == read
+
+
+def test_turns_may_stand_one_by_one(tmp_path):
+    said = [{**TURN, "start": at, "text": f"at {at}"} for at in (0.5, 3, 9)]
+    rows = [{"call_id": n, "id": at, **turn} for n in (7, 8) for at, turn in enumerate(said[::-1])]
+    path = lines(tmp_path, *rows, {"call_id": 8, **TURN, "start": 1, "escalates_at": 2}, name="rows.jsonl")
+    assert is_calls(path)
+    seven, eight = read_calls(path)
+    assert (seven.call, [turn.start for turn in seven.turns], seven.escalates_at) == ("7", [0.5, 3, 9], None)
+    assert (eight.call, [turn.start for turn in eight.turns], eight.escalates_at) == ("8", [0.5, 1, 3, 9], 2)
+    [one] = read_calls(lines(tmp_path, *said, name="one.jsonl"))
+    assert (one.call, len(one.turns)) == ("one", 3)
+    with pytest.raises(AssistError, match=r"bad\.jsonl, line 2: start: Field required"):
+        read_calls(lines(tmp_path, rows[0], {"call_id": 7, "text": "a"}, name="bad.jsonl"))
+    assert not is_calls(lines(tmp_path, *said[::-1], name="loose.jsonl")), "in no order, and of no call"
+    written = [{**turn, "call": "a", "start": str(turn["start"])} for turn in said]
+    assert read_calls(lines(tmp_path, *written, name="written.jsonl"))[0].turns[1].start == 3
+    with pytest.raises(AssistError, match=r"clock\.jsonl, line 1: start: Input should be a valid number"):
+        evaluate_file(
+            lines(tmp_path, {**written[0], "start": "00:01:05"}, name="clock.jsonl"), build, lambda call: None
+        )
+
+
+def test_a_calls_name_and_times_are_read_as_they_come(tmp_path):
+    ms = {"speaker": "customer", "text": "hello", "start_ms": 1500, "end_ms": 2500}
+    called = {"id": "a", "turns": [{**TURN, "start": 9, "end": 9}, ms]}
+    a, b = read_calls(lines(tmp_path, called, {"call": None, "turns": [TURN]}, name="c.jsonl"))
+    assert (a.call, b.call) == ("a", "c 2")
+    assert [(turn.start, turn.end_ms) for turn in a.turns] == [(1.5, 2500), (9, 9400)], "in order; no end is estimated"
+
+
+def test_a_folder_holds_calls_or_utterances_and_something(tmp_path):
+    lines(tmp_path, {"call": "x", "turns": [TURN]}, name="a.jsonl")
+    lines(tmp_path, *CASES, name="b.jsonl")
+    with pytest.raises(AssistError, match=r"b\.jsonl: not whole calls as the other files"):
+        read_calls(tmp_path)
+    with pytest.raises(AssistError, match="nothing to measure"):
+        evaluate_file(lines(tmp_path, name="empty.jsonl"), build, lambda call: None)
 
 
 def test_one_call_a_list_or_lines_are_all_read(tmp_path):

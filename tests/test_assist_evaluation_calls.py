@@ -8,6 +8,7 @@ from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
 from assist.errors import AssistError
 from assist.evaluation.cases import LabelledCall, read_calls
+from assist.evaluation.figures import iter_notes
 from assist.evaluation.report import page
 from assist.evaluation.scoring import AGREED_LAG_MS, PARTIAL_MS, SETTLE_MS, TICK_MS, evaluate_calls, evaluate_file, play
 from assist.events import CallStarted, PromptShown, SignalRaised
@@ -205,7 +206,11 @@ def test_only_what_a_cool_down_holds_back_is_no_miss():
     wanted = {"labels": ["supervisor_demand"]}
 
     def counted(*turns):
-        (row,) = evaluate_calls([call(*turns)], lambda _: Judged([PhraseDetector(RULES)]), "x").signals
+        result = evaluate_calls([call(*turns)], lambda _: Judged([PhraseDetector(RULES)]), "x")
+        (row,) = result.signals
+        assert any("neither way" in note and "minute before: 1." in note for note in iter_notes(result)) is (
+            row.labelled < sum(bool(each.get("labels")) for each in turns)
+        )
         return row.hits, row.false, row.missed
 
     assert counted(turn(0, demand, **wanted), turn(9, demand, **wanted)) == (1, 0, 0)
@@ -286,6 +291,14 @@ def test_a_false_prompt_before_the_first_cue_of_an_escalating_call_counts():
     level = evaluate_calls(calls, lambda _: Judged([Spotter()], prompts=True), "x").level
     assert (level.false_prompts, level.noticed) == (1, 0)
     assert level.calm_hours == pytest.approx(99 / 3600)
+
+
+def test_it_is_said_that_calls_without_a_moment_are_taken_as_calm():
+    cued, calm = call(turn(0, "sue you", labels=["legal_threat"])), call(turn(0, "a b c"))
+    turned = cued.model_copy(update={"escalates_at": 0.5})
+    for calls, said in (([cued, calm], True), ([cued, turned], False), ([calm], False)):
+        result = evaluate_calls(calls, everyone, "x")
+        assert any("escalates_at" in note for note in iter_notes(result)) is said
 
 
 # --- the written calls

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from assist.errors import AssistError
 from assist.evaluation.cases import Clip
+from assist.evaluation.report import page
 from assist.evaluation.tone import auc, evaluate_tone, natural_alarms
 from assist.evaluation.tone_course import Voice, course
 from assist.evaluation.tone_lines import in_condition, measures, sound
@@ -238,5 +240,52 @@ def test_how_soon_calm_is_seen_again_is_counted_of_anger_that_was_heard_to_its_e
     assert found.third[0] == 0 and found.clears_s == []
 
 
+ANGRY = [("angry", 0), ("angry", 1), ("angry", 2), ("happy", 0)]
+
+
+def labelled_voices(folder):
+    """Clips of one speaker: eight calm ones, four angry and two happy ones of which the last is as calm."""
+    loud = {"pitch": 160.0, "level": 0.3, "bright": 3.0, "restless": 0.7}
+    sounds = {("calm", n): spoken(n) for n in range(8)}
+    sounds |= {(label, n): np.concatenate([spoken(100 + n, **loud)] * 2) for label, n in ANGRY}
+    sounds |= {("angry", 3): spoken(50), ("happy", 1): spoken(60)}
+    clips = []
+    for (label, n), pcm in sounds.items():
+        path = folder / f"{label}{n}.wav"
+        soundfile.write(path, pcm, 16_000, subtype="FLOAT")
+        clips.append(Clip(path=path, speaker="ann", label=label))
+    return clips
+
+
+def test_clips_are_counted_that_alarm_and_that_should(tmp_path):
+    clips = labelled_voices(tmp_path)
+    _, found = evaluate_tone(clips, "mine")
+    (row,) = found.signals
+    assert (row.id, row.labelled, row.hits, row.missed, row.false) == ("raised_voice", 4, 3, 1, 1)
+    assert {(each.what, each.place) for each in found.examples} == {
+        ("missed", "angry, angry3.wav"),
+        ("false", "happy, happy0.wav"),
+    }
+    assert found.hours == pytest.approx((10 * 2 + 4 * 4) / 3600, rel=0.01)
+    assert row.false_per_hour.value == pytest.approx(1 / found.hours)
+    assert (row.precision.value, row.recall.value, row.f1.value) == (0.75, 0.75, 0.75)
+    assert 0.2 <= row.delay_median_s <= 2.5
+    assert "mine, voices" in page([found])
+
+
+def test_a_clip_may_be_a_part_of_a_file(tmp_path):
+    clips = labelled_voices(tmp_path)
+    whole, at, parts = np.concatenate([sound(clip.path) for clip in clips]), 0.0, []
+    soundfile.write(tmp_path / "all.wav", whole, 16_000, subtype="FLOAT")
+    for clip in clips:
+        ends = at + len(sound(clip.path)) / 16_000
+        parts.append(clip.model_copy(update={"path": tmp_path / "all.wav", "start": at, "end": ends}))
+        at = ends
+    apart, together = (evaluate_tone(each)[1] for each in (clips, parts))
+    assert apart.signals == together.signals
+    with pytest.raises(AssistError, match=r"all\.wav has no sound at 99 s: it ends before"):
+        evaluate_tone([parts[0].model_copy(update={"start": 99.0, "end": 100.0})])
+
+
 def test_nothing_labelled_is_said_as_nothing(tmp_path):
-    assert [each.row_count for each in evaluate_tone([])] == [13, 0]
+    assert [each.row_count for each in evaluate_tone([])[0]] == [13, 0]

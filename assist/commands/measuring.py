@@ -30,10 +30,14 @@ bench_app = group("bench", "Measure this machine: tables from real runs.")
 def evaluate(
     what: Annotated[
         list[Path] | None,
-        typer.Argument(help="JSON lines of utterances or calls, folders of either, or of audio (--labels)."),
+        typer.Argument(
+            help='Utterances {"speaker", "text", "labels"} or calls {"call", "turns": [{"speaker", "text", "start", '
+            '"labels"}], "escalates_at"} as JSON lines or a list, folders of either, or of audio (--labels).'
+        ),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="Label table (path, speaker, label) of a folder of audio.")
+        Path | None,
+        typer.Option(help="Label table of a folder of audio: path, speaker, label (anger, calm ...); path, signals."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a page with plots.")] = None,
     rules: Annotated[list[Path] | None, typer.Option(help="Rule files besides the shipped ones.")] = None,

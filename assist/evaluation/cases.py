@@ -1,11 +1,12 @@
 """Labelled material for `assist eval`: single utterances, whole calls, clips of audio.
 
-Utterances are JSON lines `{"speaker", "text", "labels": [...]}`. Calls are JSON lines, one JSON object or a JSON list
-of `{"call", "turns": [{"speaker", "text", "start", "end"?, "labels"?}], "escalates_at"?}`, times in seconds. `judged`
-(of an utterance, a turn or a call) may list the signals somebody has looked for; without it these are the word signals
-and whatever is labelled anywhere in the same material. Audio is a folder with a table (CSV or TSV with a header) of
-`path`, `speaker`, `label`, optionally `signals` (ids of word signals, separated by spaces); of two channels the left
-one is the agent's, and neither its words nor its voice are looked at.
+Utterances are `{"speaker", "text", "labels": [...]}`, calls `{"call"?, "turns": [{"speaker", "text", "start", "end"?,
+"labels"?}], "escalates_at"?}`, times in seconds; both as JSON lines, or as JSON, one object or a list. Turns may also
+be objects of their own, each with its `call`. `judged` (of an utterance, a turn or a call) may list the signals that
+somebody has looked for; without it these are the word signals and whatever is labelled anywhere in the same material.
+Audio is a folder with a table (CSV or TSV with a header) of `path`, `speaker`, `label`, optionally `signals` (ids of
+word signals, separated by spaces), `start` and `end` (seconds, of a part of the file); of two channels the left one is
+the agent's, and neither its words nor its voice are looked at.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+import re
+from collections import defaultdict
+from collections.abc import Mapping
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -31,13 +35,38 @@ AFTER_S = 5.0
 DAY_S = 86_400
 """No call of a file is longer: its times are milliseconds, or those of a clock."""
 
+MS_WORDS_PER_S = 0.005
+"""A call in whole numbers with no more words than that is one in milliseconds; seconds leave 1 or 2."""
+CALL_NAMES = ("call", "call_id", "conversation_id", "id")
+SPEAKERS = {"caller": "customer", "client": "customer", "operator": "agent", "representative": "agent"}
+"""What others call the two."""
+HEADS = {
+    **dict.fromkeys(("file", "filename", "file_name", "filepath", "file_path", "audio", "clip"), "path"),
+    **dict.fromkeys(("labels", "emotion"), "label"),
+    "speaker_id": "speaker",
+    "signal": "signals",
+}
+"""What others call a table's columns."""
+NO_SIGNAL = ("none", "calm", "neutral")
+"""Labels of clips in which no signal is heard, where the others' are signals."""
+SUFFIXES = (".json", ".jsonl", ".ndjson")
+
 _Kind = TypeVar("_Kind", bound=BaseModel)
+
+
+def _listed(labels: object) -> list[object]:
+    if isinstance(labels, str):
+        labels = [label for label in re.split(r"[\s,;|]+", labels) if label]
+    if not isinstance(labels, list | tuple):
+        raise ValueError('expected a list of signals such as ["supervisor_demand"]')
+    return [re.sub("[ -]", "_", label.strip().casefold()) if isinstance(label, str) else label for label in labels]
 
 
 def _known(labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
     for label in labels or ():
         if label not in SIGNAL_IDS:
-            raise ValueError(f"{label!r} is not a signal; the signals are {', '.join(sorted(SIGNAL_IDS))}")
+            turns = "; when a call turns is its escalates_at, in seconds" if "escalat" in label else ""
+            raise ValueError(f"{label!r} is not a signal{turns}; the signals are {', '.join(sorted(SIGNAL_IDS))}")
     return labels
 
 
@@ -47,8 +76,12 @@ class _Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_slip(cls, value: Any) -> Any:
-        """What is not known is left alone, but not what is nearly the name of something that is not given."""
+        """What is not known is left alone, but not what is nearly the name of something that is not given.
+
+        Null is nothing given.
+        """
         if isinstance(value, dict):
+            value = {key: given for key, given in value.items() if given is not None}
             absent = cls.model_fields.keys() - value.keys()
             for key in value.keys() - cls.model_fields.keys():
                 for meant in get_close_matches(str(key), absent, 1, 0.8):
@@ -67,7 +100,14 @@ class Labelled(_Part):
     unsure: tuple[str, ...] = ()
     """Signals on which good people disagree here: counted neither way."""
 
+    _labels_listed = field_validator("labels", "judged", "unsure", mode="before")(_listed)
     _labels_known = field_validator("labels", "judged", "unsure")(_known)
+
+    @field_validator("speaker", mode="before")
+    @classmethod
+    def _either(cls, speaker: object) -> object:
+        plain = speaker.strip().casefold() if isinstance(speaker, str) else speaker
+        return SPEAKERS.get(plain, plain) if isinstance(plain, str) else plain
 
     @property
     def who(self) -> Speaker:
@@ -80,14 +120,23 @@ class Case(Labelled):
 
 
 class Turn(Labelled):
-    """One turn of a labelled call; times in seconds since the call began."""
+    """One turn of a labelled call; times in seconds since the call began, or as start_ms and end_ms."""
 
     start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     end: Annotated[float | None, Field(allow_inf_nan=False)] = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _in_seconds(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        given = {name: value.get(f"{name}_ms") for name in ("start", "end")}
+        seconds = {name: ms / 1000 for name, ms in given.items() if isinstance(ms, int | float)}
+        return {**seconds, **value}
+
     @model_validator(mode="after")
     def _forward(self) -> Turn:
-        if self.end is not None and self.end <= self.start:
+        if self.end is not None and self.end < self.start:
             raise ValueError(f"end ({self.end}) must come after start ({self.start})")
         return self
 
@@ -99,27 +148,31 @@ class Turn(Labelled):
     @property
     def end_ms(self) -> int:
         """When it ends: as labelled, or estimated from its words."""
-        end = self.end if self.end is not None else self.start + max(len(self.text.split()) / WORDS_PER_S, 0.4)
-        return round(end * 1000)
+        if self.end is not None and self.end > self.start:
+            return round(self.end * 1000)
+        return round((self.start + max(len(self.text.split()) / WORDS_PER_S, 0.4)) * 1000)
 
 
 class LabelledCall(_Part):
     """A whole call, turn by turn."""
 
-    call: str
+    call: Annotated[str, Field(coerce_numbers_to_str=True)]
     turns: Annotated[tuple[Turn, ...], Field(min_length=1)]
     escalates_at: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
     """Seconds at which the first cue of the escalation is complete; None: the call stays calm."""
     judged: tuple[str, ...] | None = None
     """For turns that do not say it themselves."""
 
+    _judged_listed = field_validator("judged", mode="before")(_listed)
     _judged_known = field_validator("judged")(_known)
 
+    @field_validator("turns")
+    @classmethod
+    def _in_order(cls, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+        return tuple(sorted(turns, key=lambda turn: turn.start))
+
     @model_validator(mode="after")
-    def _in_order(self) -> LabelledCall:
-        starts = [turn.start for turn in self.turns]
-        if starts != sorted(starts):
-            raise ValueError("turns must be in order of start")
+    def _within(self) -> LabelledCall:
         ends = max(turn.end_ms for turn in self.turns) / 1000 + AFTER_S
         if self.escalates_at is not None and self.escalates_at > ends:
             raise ValueError(f"escalates_at ({self.escalates_at:g}) must not come after the call's end ({ends:g} s)")
@@ -130,6 +183,10 @@ class Clip(_Part):
     """One piece of labelled audio."""
 
     path: Path
+    start: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Seconds at which it begins in the file."""
+    end: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
+    """... and ends; None: with the file."""
     speaker: str = ""
     """Whose voice; any name: the tone measures need several clips of one speaker."""
     label: str = ""
@@ -137,51 +194,137 @@ class Clip(_Part):
     signals: tuple[str, ...] | None = None
     """Word signals that should be heard in it; None: not labelled for words."""
 
+    _signals_listed = field_validator("signals", mode="before")(_listed)
     _signals_known = field_validator("signals")(_known)
+
+    @model_validator(mode="after")
+    def _forward(self) -> Clip:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"end ({self.end:g}) must come after start ({self.start:g})")
+        return self
+
+    @property
+    def place(self) -> str:
+        """The file's name, with the second it begins at where that is not the first."""
+        return f"{self.path.name} {self.start:g} s" if self.start else self.path.name
 
 
 def read_cases(path: Path) -> list[Case]:
-    """Cases of a JSON-lines file, or of every `*.jsonl` in a folder.
+    """Cases of a file, or of every one in a folder and below.
 
     Raises:
         AssistError: code eval-input, naming file, line and what was expected.
     """
-    if path.is_dir():
-        return [case for file in sorted(path.glob("*.jsonl")) for case in read_cases(file)]
-    return [_parsed(Case, value, path, line) for line, value in _json_lines(path)]
+    return [_parsed(Case, value, file, line) for file in _files(path) for line, value in _objects(file)]
 
 
 def read_calls(path: Path) -> list[LabelledCall]:
-    """Calls of a JSON or JSON-lines file, or of every `*.json` and `*.jsonl` in a folder.
+    """Calls of a file, or of every one in a folder and below.
 
     Raises:
         AssistError: code eval-input, naming file, line and what was expected.
     """
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in (".json", ".jsonl"))
-        if not files:
-            raise _bad(path, None, "expected *.json or *.jsonl files with labelled calls")
-        return [call for file in files for call in read_calls(file)]
-    if path.suffix != ".jsonl":
-        try:
-            whole = json.loads(_text(path))
-        except json.JSONDecodeError as error:
-            if path.suffix == ".json":
-                raise _bad(path, error.lineno, f"not valid JSON: {error.msg}") from None
-        else:
-            values = whole if isinstance(whole, list) else [whole]
-            return [_call(value, path, number) for number, value in enumerate(values, 1)]
-    return [_call(value, path, line) for line, value in _json_lines(path)]
+    calls = []
+    for file in _files(path):
+        objects = _objects(file)
+        if objects and not _holds_calls(objects) and path.is_dir():
+            raise _bad(file, None, f"not whole calls as the other files of {path}: measure them one after the other")
+        calls += _calls_of(objects, file)
+    return calls
 
 
 def is_calls(path: Path) -> bool:
-    """Whether a file, or a folder's first one, holds whole calls and not utterances: its first object has "turns"."""
-    if path.is_dir():
-        lines = sorted(path.glob("*.jsonl"))
-        return not lines or any(path.glob("*.json")) or is_calls(lines[0])
-    if path.suffix == ".json":
+    """Whether a file, or one of a folder, holds whole calls and not single utterances."""
+    return any(_holds_calls(_objects(file)) for file in _files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES)
+    if not files:
+        raise _bad(
+            path, None, f"expected *{', *'.join(SUFFIXES)} files, or --labels with the table of a folder of audio"
+        )
+    return files
+
+
+_Objects = list[tuple[int, dict[str, Any]]]
+
+
+def _objects(path: Path) -> _Objects:
+    """What a file lists and in which line: JSON lines, else one JSON object or a list of them (then its number)."""
+    text = _text(path)
+    try:
+        whole = json.loads(text) if text.strip() else []
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data") and (path.suffix == ".json" or text.lstrip().startswith("[")):
+            raise _bad(path, error.lineno, f"not valid JSON: {error.msg}") from None
+        listed = [
+            (number, _json(line, path, number)) for number, line in enumerate(text.split("\n"), 1) if line.strip()
+        ]
+    except RecursionError:
+        raise _bad(path, None, "not valid JSON: nested too deeply") from None
+    else:
+        listed = list(enumerate(whole if isinstance(whole, list) else [whole], 1))
+    for number, value in listed:
+        if not isinstance(value, dict):
+            expected = 'expected a JSON object such as {"speaker": "customer", "text": "...", "labels": []}'
+            raise _bad(path, number, expected)
+    return listed
+
+
+def _json(line: str, path: Path, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise _bad(path, number, f"not valid JSON: {error.msg}") from None
+    except RecursionError:
+        raise _bad(path, number, "not valid JSON: nested too deeply") from None
+
+
+def _holds_calls(objects: _Objects) -> bool:
+    """Whether these are calls, or their turns: with a start and the call's name, or all of one call in its order."""
+    values = [value for _, value in objects]
+    if any("turns" in value or (_starts(value) is not None and _name(value, CALL_NAMES[:-1])) for value in values):
         return True
-    return any("turns" in value for _, value in zip(range(1), (v for _, v in _json_lines(path)), strict=False))
+    try:
+        starts = [float(_starts(value)) for value in values]
+    except (TypeError, ValueError):
+        return False
+    return len(starts) > 1 and all(a < b for a, b in pairwise(starts))
+
+
+def _calls_of(objects: _Objects, path: Path) -> list[LabelledCall]:
+    if not objects or any("turns" in value for _, value in objects) or not _holds_calls(objects):
+        alone = len(objects) == 1
+        return [
+            _call({**value, "call": _name(value) or (path.stem if alone else f"{path.stem} {n}")}, path, n)
+            for n, value in objects
+        ]
+    rows: dict[str, _Objects] = defaultdict(list)
+    for number, value in objects:
+        rows[_name(value, CALL_NAMES[:-1]) or path.stem].append((number, value))
+    return [
+        _call(
+            {
+                "call": name,
+                "turns": [_parsed(Turn, value, path, line) for line, value in turns],
+                "escalates_at": next((v["escalates_at"] for _, v in turns if v.get("escalates_at") is not None), None),
+            },
+            path,
+            turns[0][0],
+        )
+        for name, turns in rows.items()
+    ]
+
+
+def _name(value: Mapping[str, Any], keys: tuple[str, ...] = CALL_NAMES) -> str:
+    return next((str(value[key]) for key in keys if value.get(key) not in (None, "")), "")
+
+
+def _starts(value: Mapping[str, Any]) -> Any:
+    return value.get("start", value.get("start_ms"))
 
 
 def read_clips(folder: Path, table: Path) -> list[Clip]:
@@ -193,30 +336,48 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
     text = _text(table)
     first = text.partition("\n")[0]
     rows = csv.DictReader(io.StringIO(text), delimiter=max("\t;,", key=first.count), skipinitialspace=True)
-    rows.fieldnames = [name.strip().casefold() for name in rows.fieldnames or ()]
-    missing = {"path", "speaker", "label"} - set(rows.fieldnames)
-    if missing:
-        raise _bad(table, 1, f"expected a header with path, speaker, label; missing: {', '.join(sorted(missing))}")
+    names = [name.strip().casefold() for name in rows.fieldnames or ()]
+    rows.fieldnames = [HEADS[name] if HEADS.get(name, name) not in names else name for name in names]
+    missing = {"path", "label"} - {*rows.fieldnames, *(["label"] if "signals" in rows.fieldnames else [])}
     try:
         listed = [(rows.line_num, row) for row in rows]
     except csv.Error as error:
         raise _bad(table, rows.line_num, f"not a table: {error}") from None
-    clips = []
-    for line, row in listed:
-        values: dict[str, Any] = {key: value.strip() for key, value in row.items() if key and value is not None}
-        if not any(values.values()):  # an empty row, as spreadsheets leave them
-            continue
-        if not values.get("path"):
-            raise _bad(table, line, "expected the path of an audio file, relative to the folder")
-        values["path"] = folder / values["path"]
-        if not _is_file(values["path"]):
-            raise _bad(table, line, f"no such audio file: {values['path']}")
-        if values.get("label") and not values.get("speaker"):
-            raise _bad(table, line, "expected a speaker beside the label: a voice is judged by its own normal")
-        if "signals" in values:
-            values["signals"] = tuple(values["signals"].split())
-        clips.append(_parsed(Clip, values, table, line))
-    return clips
+    filled = [
+        (line, values)  # and no empty row, as spreadsheets leave them
+        for line, row in listed
+        if any((values := {key: value.strip() for key, value in row.items() if key and value is not None}).values())
+    ]
+    if "signals" not in rows.fieldnames and not missing:
+        _signals_as_labels([values for _, values in filled])
+    if "speaker" not in rows.fieldnames and any(values.get("label") for _, values in filled):
+        missing.add("speaker")
+    if missing:
+        raise _bad(table, 1, f"expected a header with path, speaker, label; missing: {', '.join(sorted(missing))}")
+    return [_clip(values, folder, table, line) for line, values in filled]
+
+
+def _signals_as_labels(rows: list[dict[str, Any]]) -> None:
+    """Where labels are signals, they and the rows with none are labelled for words."""
+    words = SIGNAL_IDS - {"raised_voice"}
+    read = [(row, {each for each in _listed(row.get("label", "")) if each not in NO_SIGNAL}) for row in rows]
+    if not any(listed and words.issuperset(listed) for _, listed in read):
+        return
+    for row, listed in read:
+        if words.issuperset(listed):
+            row["signals"] = tuple(listed)
+            row.pop("label", None)
+
+
+def _clip(values: dict[str, Any], folder: Path, table: Path, line: int) -> Clip:
+    if not values.get("path"):
+        raise _bad(table, line, "expected the path of an audio file, relative to the folder")
+    values["path"] = folder / values["path"]
+    if not _is_file(values["path"]):
+        raise _bad(table, line, f"no such audio file: {values['path']}")
+    if values.get("label") and not values.get("speaker"):
+        raise _bad(table, line, "expected a speaker beside the label: a voice is judged by its own normal")
+    return _parsed(Clip, {key: value for key, value in values.items() if value != "" or key == "signals"}, table, line)
 
 
 def _is_file(path: Path) -> bool:
@@ -224,21 +385,6 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # a name no file can have, as a quotation mark that is never closed makes them
         return False
-
-
-def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise _bad(path, number, f"not valid JSON: {error.msg}") from None
-        if not isinstance(value, dict):
-            raise _bad(
-                path, number, 'expected a JSON object such as {"speaker": "customer", "text": "...", "labels": []}'
-            )
-        yield number, value
 
 
 def _text(path: Path) -> str:
@@ -265,6 +411,11 @@ def _call(value: object, path: Path, line: int) -> LabelledCall:
             latest = turn.start if turn.end is None else turn.end
             expected = f"expected seconds since the call began, at most {DAY_S} (a day), not {latest:g}"
             raise _bad(path, line, f"turns.{number}: {expected}")
+    times = [time for turn in call.turns for time in (turn.start, turn.end) if time is not None]
+    words = sum(len(turn.text.split()) for turn in call.turns)
+    if max(times) > 1000 and all(time.is_integer() for time in times) and words < MS_WORDS_PER_S * max(times):
+        expected = f"{words} words in {max(times):,.0f} s: expected seconds; milliseconds are start_ms and end_ms"
+        raise _bad(path, line, expected)
     return call
 
 

@@ -14,7 +14,7 @@ from assist.access.audit import open_audit
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
 from assist.errors import AssistError
-from assist.evaluation.cases import LabelledCall, read_clips
+from assist.evaluation.cases import Clip, LabelledCall, read_clips
 from assist.evaluation.figures import Evaluation, iter_notes
 from assist.evaluation.marks import marked_calls
 from assist.evaluation.progress import HowFar
@@ -25,6 +25,7 @@ from assist.files import write_file
 from assist.live.session import Session
 from assist.settings import Settings
 from assist.store.store import Store
+from audio.errors import AudioError
 from audio.events import Chunk, Heard, Speaker, Utterance, Word
 from detectors.escalation import Escalation
 from detectors.roster import RosterSettings, build
@@ -67,7 +68,7 @@ def run_evaluation(
             continue
         from assist.evaluation.tone import USED, evaluate_tone
 
-        clips = read_clips(path, labels)
+        clips, left = _readable(read_clips(path, labels))
         voices = [clip for clip in clips if clip.label.casefold() in USED]
         if not voices and all(clip.signals is None for clip in clips):
             known = ", ".join(sorted(USED))
@@ -77,16 +78,19 @@ def run_evaluation(
         unknown = [clip.label for clip in clips if clip.label and clip.label.casefold() not in USED]
         if unknown:
             names = ", ".join(sorted(set(unknown)))
-            console.print(
-                f"{len(unknown)} clips are no part of the voice's figures: {names}", style="dim", markup=False
-            )
+            left.append(f"{len(unknown)} clips are no part of the voice's figures: {names}")
+        of_folder: list[Evaluation] = []
         if voices:
-            for each in evaluate_tone(voices, HowFar(tell, f"{path.name}, voices")):
+            goals, evaluation = evaluate_tone(voices, path.name, HowFar(tell, f"{path.name}, voices"))
+            for each in goals:
                 console.print(each)
+            of_folder.append(evaluation)
         if any(clip.signals is not None for clip in clips):
-            transcribe = _transcriber(settings, console)
+            transcribe = _transcriber(settings, console, tell)
             far = HowFar(tell, f"{path.name}, words")
-            done.append(evaluate_clips(clips, lambda: build(rulebook, heard), transcribe, path.name, far))
+            of_folder.append(evaluate_clips(clips, lambda: build(rulebook, heard), transcribe, path.name, far))
+        of_folder[0] = replace(of_folder[0], notes=(*left, *of_folder[0].notes))
+        done += of_folder
     if store is not None:
         calls, without = marked_calls(store)
         note = f"{without} marks have no words behind them and are not counted." if without else ""
@@ -97,35 +101,65 @@ def run_evaluation(
             console.print(note, style="dim", markup=False)
         for table in tables(evaluation):
             console.print(table)
-    if html is not None and done:
+    if html is not None:
         if store is not None:
             audit = open_audit(store.people, settings.data)
             for call in calls:
                 audit.by_command("export", call.call)
         write_file(html, page(done))
         console.print(f"written: {html}", markup=False)
-    elif html is not None:
-        console.print("no page is written: it shows word signals and levels, and nothing here is labelled with them")
 
 
-def _transcriber(settings: Settings, console: Console) -> Callable[[Path], tuple[list[Word], float]]:
+def _readable(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
+    """The clips whose files can be read, and what is to be said of the others.
+
+    Raises:
+        AssistError: code eval-input: none can be read.
+    """
+    from audio.recording import open_recording
+
+    why: dict[Path, str] = {}
+    for path in dict.fromkeys(clip.path for clip in clips):
+        try:
+            open_recording(path)
+        except AudioError as error:
+            why[path] = str(error)
+    good = [clip for clip in clips if clip.path not in why]
+    if not why:
+        return good, []
+    first, others = next(iter(why.values())), [path.name for path in why][1:]
+    note = f"Left out, for it cannot be read: {first}" + (f" And {', '.join(others)}." if others else "")
+    if not good:
+        raise AssistError("eval-input", note)
+    return good, [note]
+
+
+def _transcriber(
+    settings: Settings, console: Console, tell: Callable[[str], None]
+) -> Callable[[Clip], tuple[list[Word], float]]:
     from assist.live.loading import load_hearing
     from audio.recording import open_recording
 
     hearing = load_hearing(settings, console)
 
-    def transcribe(path: Path) -> tuple[list[Word], float]:
-        source = open_recording(path, speed=math.inf, mono=Speaker.CUSTOMER)
+    def transcribe(clip: Clip) -> tuple[list[Word], float]:
+        source = open_recording(clip.path, speed=math.inf, mono=Speaker.CUSTOMER)
+        ends_ms = math.inf if clip.end is None else clip.end * 1000
+        far, of_s = HowFar(tell, f"{clip.path.name}, seconds"), (source.duration_ms or 0) // 1000
         ears = hearing.listener(source.speakers, in_step=True, wake=lambda: None, phrases=())
 
         async def listen() -> tuple[list[Word], float]:
             heard: list[Heard] = []
             end_ms = 0
             async for item in source:
-                if isinstance(item, Chunk):
-                    end_ms = item.end_ms
-                    heard += ears.push(item)
+                if isinstance(item, Chunk) and clip.start * 1000 < item.end_ms and item.start_ms < ends_ms:
+                    far(item.start_ms // 1000, of_s)
+                    chunk = replace(item, start_ms=end_ms)
+                    end_ms = chunk.end_ms
+                    heard += ears.push(chunk)
             heard += ears.finish()
+            if not end_ms:
+                raise AssistError("eval-input", f"{clip.path} has no sound at {clip.start:g} s: it ends before")
             theirs = [each for each in heard if isinstance(each, Utterance) and each.speaker is not Speaker.AGENT]
             return [word for each in theirs for word in each.words], end_ms / 1000
 

@@ -38,11 +38,11 @@ class SignalFigures:
     recall: Figure | None
     f1: Figure | None
     false_per_10k_words: Figure | None
-    """None where only what people have marked was judged."""
+    """None where only what people have marked was judged, or no words."""
     false_per_hour: Figure | None
     """None where the material has no times."""
     delay_median_s: float | None = None
-    """From the end of the words or sound it stands on to its being raised; calls only."""
+    """From the end of the words or sound it stands on to its being raised, in calls; of voices since it began."""
     delay_p95_s: float | None = None
 
 
@@ -111,7 +111,7 @@ class Evaluation:
 
     source: str
     kind: str
-    """utterances, calls or audio."""
+    """utterances, calls, audio (its words) or voices."""
     units: int
     """Utterances, turns or clips judged."""
     words: int
@@ -169,6 +169,11 @@ def iter_notes(evaluation: Evaluation) -> Iterator[str]:
     small = [row.id for row in evaluation.signals if 0 < row.labelled < 30]
     if small:
         yield f"Fewer than 30 labelled examples, read the intervals and not the values: {', '.join(small)}."
+    if evaluation.signals and not evaluation.marks and not any(row.labelled for row in evaluation.signals):
+        yield "Nothing is labelled with a signal: all that is found counts as false."
+    always = [row.id for row in evaluation.signals if row.labelled and row.f1 is None]
+    if always:
+        yield f"No precision and no F1: there is nothing that is not labelled with it: {', '.join(always)}."
     if evaluation.marks:
         yield (
             f"{evaluation.marks} marks of people in calls, each judged after what was said before it; they say nothing "

@@ -21,7 +21,7 @@ _NARROW: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False}
 _STYLE = """
 :root{--a:#1f5fbf;--b:#b3541e}@media (prefers-color-scheme:dark){:root{--a:#7fb0ff;--b:#f0a070}}
 body{max-width:74rem}h2{font-size:1.25rem}h3{font-size:1.05rem}table{margin:1rem 0}
-th,td{padding:.3rem .6rem}small{color:var(--second)}
+th,td{padding:.3rem .6rem}.wide th.n{white-space:normal}small{color:var(--second)}
 svg{max-width:100%;height:auto}svg text{fill:var(--ink);font:13px system-ui,sans-serif}svg .second{fill:var(--second)}
 .a{stroke:var(--a);fill:var(--a)}.b{stroke:var(--b);fill:var(--b)}.grid{stroke:var(--line)}
 .mark{stroke:var(--ink);stroke-width:2}
@@ -76,7 +76,10 @@ def tables(evaluation: Evaluation) -> list[Table]:
 def page(evaluations: Sequence[Evaluation], title: str = "How good the signals are") -> str:
     """One HTML page without outside assets; everything that was read is escaped."""
     sections = "".join(_section(each) for each in evaluations)
-    how = "95 % intervals: Wilson for precision and recall, Goutte and Gaussier for F1, Poisson (Byar) for rates."
+    how = (
+        "95 % intervals: Wilson for precision and recall, Goutte and Gaussier for F1, Poisson (Byar) for rates. "
+        "A delay in a call is the time from the end of the words that a signal stands on until it is raised."
+    )
     return sheet(title, f"<h1>{escape(title)}</h1>{sections}<p class=second>{how}</p>", style=_STYLE)
 
 
@@ -99,11 +102,11 @@ def _section(evaluation: Evaluation) -> str:
     )
     for row in evaluation.signals:
         name, *cells = _cells(row, timed)
-        numbers = "".join(f"<td class=n>{escape(cell)}</td>" for cell in cells)
+        numbers = "".join(f"<td class=n>{_in_two(cell)}</td>" for cell in cells)
         parts.append(f"<tr><th>{escape(name)}</th>{numbers}</tr>")
     parts.append("</table></div>")
     parts.append(_whiskers(evaluation.signals))
-    parts.append(_bars(evaluation.signals))
+    parts.append(_bars(evaluation.signals, timed))
     parts += [f"<p class=second>{escape(note)}</p>" for note in iter_notes(evaluation)]
     parts.append(_examples(evaluation))
     parts.append("</section>")
@@ -114,9 +117,11 @@ def _extent(evaluation: Evaluation) -> str:
     units = {
         "calls": f"{len(evaluation.courses):,} calls, {evaluation.units:,} turns",
         "audio": f"{evaluation.units:,} clips",
+        "voices": f"{evaluation.units:,} clips",
     }
+    words = "" if evaluation.kind == "voices" else f", {evaluation.words:,} words"
     hours = "" if evaluation.hours is None else f", {evaluation.hours:.2f} hours"
-    return f"{units.get(evaluation.kind, f'{evaluation.units:,} utterances')}, {evaluation.words:,} words{hours}"
+    return f"{units.get(evaluation.kind, f'{evaluation.units:,} utterances')}{words}{hours}"
 
 
 def _cells(row: SignalFigures, timed: bool) -> list[str]:
@@ -126,6 +131,12 @@ def _cells(row: SignalFigures, timed: bool) -> list[str]:
         delay = "–" if row.delay_median_s is None else f"{row.delay_median_s:.1f} / {row.delay_p95_s or 0:.1f}"
         cells += [_rate(row.false_per_hour), delay]
     return cells
+
+
+def _in_two(cell: str) -> str:
+    """A figure with its interval below it, so that all columns fit on a page."""
+    value, begins, interval = cell.partition(" [")
+    return f"{escape(value)}<br><small>[{escape(interval)}</small>" if begins else escape(value)
 
 
 def _level_rows(level: LevelFigures) -> list[tuple[str, str]]:
@@ -181,9 +192,11 @@ def _whiskers(rows: Sequence[SignalFigures]) -> str:
     return legend + _svg(len(shown), "".join(parts), "Precision and recall per signal with 95 % intervals")
 
 
-def _bars(rows: Sequence[SignalFigures]) -> str:
-    """False alarms per 10,000 words with their intervals."""
-    shown = [(row.id, row.false_per_10k_words) for row in rows if row.false and row.false_per_10k_words is not None]
+def _bars(rows: Sequence[SignalFigures], timed: bool) -> str:
+    """False alarms per hour, or per 10,000 words where there are no times, with their intervals."""
+    per = "per hour" if timed else "per 10,000 words"
+    rates = [(row, row.false_per_hour if timed else row.false_per_10k_words) for row in rows]
+    shown = [(row.id, rate) for row, rate in rates if row.false and rate is not None and not math.isnan(rate.value)]
     if not shown:
         return ""
     most = max(figure.high for _, figure in shown) or 1.0
@@ -193,9 +206,9 @@ def _bars(rows: Sequence[SignalFigures]) -> str:
         y = 28 + number * _ROW
         scaled = Figure(figure.value / most, figure.low / most, figure.high / most)
         parts.append(f'<text x="0" y="{y + 5}">{escape(name)}</text>')
-        parts.append(_interval(scaled, y, "b", f"{name}: {_rate(figure)} false alarms per 10,000 words"))
-    plot = _svg(len(shown), "".join(parts), "False alarms per 10,000 words with 95 % intervals")
-    return f"<h3>False alarms per 10,000 words</h3>{plot}"
+        parts.append(_interval(scaled, y, "b", f"{name}: {_rate(figure)} false alarms {per}"))
+    plot = _svg(len(shown), "".join(parts), f"False alarms {per} with 95 % intervals")
+    return f"<h3>False alarms {per}</h3>{plot}"
 
 
 def _strips(courses: Sequence[Course]) -> str:

@@ -53,6 +53,10 @@ SETTLE_MS = 700
 REPEAT_MS = 60_000
 """A rule is silent for its cool-down (at most this) after it has fired: the same signal said again is no miss, if its
 words by themselves are heard."""
+SAID_AGAIN = "Labels that count neither way, for their signal had been raised less than a minute before: {}."
+ALL_CALM = (
+    "No call says when it turns (escalates_at, in seconds): all are taken as calm, every rise of the level as false."
+)
 
 
 class Judge(Protocol):
@@ -81,7 +85,7 @@ class _Tally:
 
 
 @dataclass(slots=True)
-class _Tallies:
+class Tallies:
     """Counts while units are judged one by one."""
 
     by_id: dict[str, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
@@ -89,6 +93,8 @@ class _Tallies:
     units: int = 0
     words: int = 0
     hours: float = 0.0
+    again: int = 0
+    """Labels that count neither way, said again while a rule was silent."""
 
     def count(
         self,
@@ -140,7 +146,7 @@ class _Tallies:
                     precision=wilson(tally.hits, found) if labelled and found and tally.without else None,
                     recall=wilson(tally.hits, labelled) if labelled else None,
                     f1=f1(tally.hits, tally.false, tally.missed) if labelled and tally.without else None,
-                    false_per_10k_words=rate(tally.false, tally.words / 10_000),
+                    false_per_10k_words=rate(tally.false, tally.words / 10_000) if tally.words else None,
                     false_per_hour=rate(tally.false, tally.hours) if timed else None,
                     delay_median_s=median(tally.delays) if tally.delays else None,
                     delay_p95_s=percentile(tally.delays, 95),
@@ -157,7 +163,7 @@ def evaluate_cases(
     Raises:
         AssistError: code detector-off, where a detector fails.
     """
-    tallies = _Tallies()
+    tallies = Tallies()
     usual = _looked_for(cases)
     for case in counted(cases, progress):
         found = _found_in(_utterance("u0", case.who, case.text), build())
@@ -177,7 +183,7 @@ def evaluate_cases(
 def evaluate_clips(
     clips: Sequence[Clip],
     build: Callable[[], Sequence[Detector]],
-    transcribe: Callable[[Path], tuple[Sequence[Word], float]],
+    transcribe: Callable[[Clip], tuple[Sequence[Word], float]],
     source: str,
     progress: Progress = silent,
 ) -> Evaluation:
@@ -185,18 +191,18 @@ def evaluate_clips(
 
     `transcribe`: the words of a clip, and its length in seconds.
     """
-    tallies = _Tallies()
+    tallies = Tallies()
     items = [Case(text="-", labels=clip.signals) for clip in clips if clip.signals is not None]
     usual = _looked_for(items)
     for clip in counted(clips, progress):
         if clip.signals is None:
             continue
-        heard, seconds = transcribe(clip.path)
+        heard, seconds = transcribe(clip)
         words = tuple(heard)
         utterance = Utterance("u0", Speaker.CUSTOMER, 0, words[-1].end_ms if words else 0, words)
         found = _found_in(utterance, build()) if words else {}
         item = Case(text=utterance.text or "-", labels=clip.signals)
-        tallies.count(item, utterance.text, usual, found, clip.path.name, seconds / 3600)
+        tallies.count(item, utterance.text, usual, found, clip.place, seconds / 3600)
     return Evaluation(
         source=source,
         kind="audio",
@@ -212,13 +218,17 @@ def evaluate_calls(
     calls: Sequence[LabelledCall], begin: Callable[[LabelledCall], Judge], source: str, progress: Progress = silent
 ) -> Evaluation:
     """Play whole calls, turn by turn in call time, to a fresh session each, and compare what came out."""
-    tallies = _Tallies()
+    tallies = Tallies()
     courses: list[tuple[LabelledCall, list[Event]]] = []
     usual = _looked_for(turn for call in calls for turn in call.turns)
     for call in counted(calls, progress):
         events = play(call, begin(call))
         courses.append((call, events))
         _count_call(call, events, tallies, usual, begin)
+    labelled = any(turn.labels for call in calls for turn in call.turns)
+    notes = [ALL_CALM] if labelled and all(call.escalates_at is None for call in calls) else []
+    if tallies.again:
+        notes.append(SAID_AGAIN.format(tallies.again))
     return Evaluation(
         source=source,
         kind="calls",
@@ -229,6 +239,7 @@ def evaluate_calls(
         level=level_figures(courses, _turn_of),
         courses=tuple(_course(call, events) for call, events in courses),
         examples=tuple(tallies.examples),
+        notes=tuple(notes),
     )
 
 
@@ -239,7 +250,7 @@ def evaluate_marks(
 
     Marks give no rate of false alarms: they say nothing of what nobody has marked.
     """
-    tallies = _Tallies()
+    tallies = Tallies()
     for call in counted(calls, progress):
         _count_call(call, play(call, begin(call)), tallies, frozenset(), begin)
     marked = [turn for call in calls for turn in call.turns if turn.judged]
@@ -262,14 +273,17 @@ def evaluate_file(
     begin: Callable[[LabelledCall], Judge],
     progress: Progress = silent,
 ) -> Evaluation:
-    """Whatever a file (or a folder of calls) holds: whole calls or single utterances.
+    """Whatever a file or a folder holds: whole calls or single utterances.
 
     Raises:
         AssistError: codes eval-input, naming file, line and what was expected; detector-off.
     """
     if is_calls(path):
         return evaluate_calls(read_calls(path), begin, path.name, progress)
-    return evaluate_cases(read_cases(path), build, path.name, progress)
+    cases = read_cases(path)
+    if not cases:
+        raise AssistError("eval-input", f"{path}: nothing to measure: expected labelled utterances or calls")
+    return evaluate_cases(cases, build, path.name, progress)
 
 
 def play(call: LabelledCall, judge: Judge) -> list[Event]:
@@ -359,7 +373,7 @@ def _standing(events: Sequence[Event]) -> list[SignalRaised]:
 def _count_call(
     call: LabelledCall,
     events: Sequence[Event],
-    tallies: _Tallies,
+    tallies: Tallies,
     usual: frozenset[str],
     begin: Callable[[LabelledCall], Judge],
 ) -> None:
@@ -385,6 +399,7 @@ def _count_call(
         }
         if again:
             again &= _heard_alone(call, turn, begin)
+            tallies.again += len(again)
         turn = turn.model_copy(update={"unsure": (*turn.unsure, *again)})
         place = f"{call.call} {turn.start:.1f} s"
         tallies.count(turn, turn.text, asked, by_turn[number], place, spans[number] / 3_600_000)

@@ -1,7 +1,7 @@
 """The raised-voice detector on labelled clips, against the goals set for it: does it tell raised from calm speech of
 the same speaker, how soon, and how often does it alarm on talk that is not raised? In three conditions of a line.
 
-`assist eval FOLDER --labels TABLE` runs it on any clips with path, speaker and label.
+`assist eval FOLDER --labels TABLE` runs it on any clips with path, speaker and label, and counts which clips alarm.
 """
 
 from __future__ import annotations
@@ -11,22 +11,26 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
-from assist.evaluation.cases import Clip
-from assist.evaluation.figures import percentile, rate
+from assist.errors import AssistError
+from assist.evaluation.cases import Clip, Labelled
+from assist.evaluation.figures import Evaluation, percentile, rate
 from assist.evaluation.progress import Progress, silent
+from assist.evaluation.scoring import Tallies
 from assist.evaluation.tone_course import MEASURE_S, Course, Voice, alarms_in, course
 from assist.evaluation.tone_lines import CONDITIONS, in_condition, measures, sound
 from audio.events import SAMPLE_RATE, Pcm, VoiceMeasure
 from detectors.raised_voice import RaisedVoice
+from detectors.signals import Window
 
 SHOUTED = frozenset({"shout", "shouted", "shouting"})
 MODERATE = frozenset({"moderate"})
-RAISED = frozenset({"raised", "anger", "angry"}) | SHOUTED | MODERATE
+RAISED = frozenset({"raised", "raised_voice", "anger", "angry"}) | SHOUTED | MODERATE
 CALM = frozenset({"calm", "neutral", "sad", "sadness", "boredom", "bored"})
 TALK = {
     "natural": frozenset({"natural"}),
@@ -38,6 +42,11 @@ USED = RAISED | CALM | frozenset().union(*TALK.values())
 """Labels that say how a voice is raised, or that it is not; any case."""
 BASELINE_CLIPS = 8
 """Calm clips of the same speaker heard before the clip that is judged."""
+CLIP_BY_CLIP = (
+    f"raised_voice: each clip by itself, as by telephone, after up to {BASELINE_CLIPS} calm ones of its speaker; the "
+    "delay counts from its beginning. A clip of a few seconds is often over before a rise is sure. Lively speech that "
+    "alarms is false, too."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +58,19 @@ class _Heard:
     speaker: str
     label: str
     measures: list[VoiceMeasure]
+    place: str
+    seconds: float
 
 
-def evaluate_tone(clips: Sequence[Clip], progress: Progress = silent) -> list[Table]:
-    """The goal table, a column for every condition; and the AUC of each corpus (folder) by itself."""
-    sounds = [(clip, clip.label.casefold(), sound(clip.path)) for clip in clips if clip.label.casefold() in USED]
+def evaluate_tone(
+    clips: Sequence[Clip], source: str = "", progress: Progress = silent
+) -> tuple[list[Table], Evaluation]:
+    """The goal table, a column for every condition; the AUC of each corpus (folder) by itself; and which clips alarm.
+
+    Raises:
+        AssistError: code eval-input: there is no sound at a clip's times.
+    """
+    sounds = [(clip, clip.label.casefold(), _part(clip)) for clip in clips if clip.label.casefold() in USED]
     voices = _voices(sounds)
     heard: dict[str, list[_Heard]] = {}
     courses: dict[str, Course] = {}
@@ -62,16 +79,69 @@ def evaluate_tone(clips: Sequence[Clip], progress: Progress = silent) -> list[Ta
         heard[condition] = []
         for done, (clip, label, pcm) in enumerate(sounds, number * len(sounds)):
             progress(done, len(CONDITIONS) * len(sounds))
-            if label not in RAISED | CALM:
+            if number and label not in RAISED | CALM:
                 continue
             line = in_condition([pcm], condition, clip.speaker)
             began = time.process_time()
             measured = measures(line)
             _play(RaisedVoice(), [measured])
             spent, seconds = spent + time.process_time() - began, seconds + len(line) / SAMPLE_RATE
-            heard[condition].append(_Heard(clip.path.parent.name, clip.speaker, label, measured))
+            corpus = clip.path.parent.name
+            heard[condition].append(_Heard(corpus, clip.speaker, label, measured, clip.place, len(line) / SAMPLE_RATE))
         courses[condition] = course(voices, condition)
-    return [_goals(heard, courses, 1000 * spent / seconds if seconds else math.nan), _by_corpus(heard)]
+    scored = {name: [clip for clip in each if clip.label in RAISED | CALM] for name, each in heard.items()}
+    goals = [_goals(scored, courses, 1000 * spent / seconds if seconds else math.nan), _by_corpus(scored)]
+    return goals, _alarms_of_clips(heard[CONDITIONS[0]], source)
+
+
+@lru_cache(maxsize=1)
+def _whole(path: Path) -> Pcm:
+    return sound(path)
+
+
+def _part(clip: Clip) -> Pcm:
+    pcm = _whole(clip.path)
+    first, last = (None if at is None else round(at * SAMPLE_RATE) for at in (clip.start, clip.end))
+    if not len(part := pcm[first:last]):
+        raise AssistError("eval-input", f"{clip.path} has no sound at {clip.start:g} s: it ends before")
+    return part
+
+
+def _alarms_of_clips(clips: Sequence[_Heard], source: str) -> Evaluation:
+    """Each clip once, after calm clips of its speaker: whether the detector alarms, and how soon."""
+    tallies = Tallies()
+    for number, clip in enumerate(clips):
+        judge, before_ms = RaisedVoice(), 0
+        for each in _calm_before(clips, number):
+            _play(judge, [each.measures], before_ms)
+            before_ms += round(each.seconds * 1000)
+        judge.pause()
+        shifted = [replace(measure, at_ms=measure.at_ms + before_ms) for measure in clip.measures]
+        alarm = next((signal for m in shifted for signal in judge(Window(m.at_ms, voice=m))), None)
+        wanted = ("raised_voice",) if clip.label in RAISED else ()
+        found = {} if alarm is None else {alarm.id: f"{alarm.evidence.summary} [{alarm.rule}]"}
+        if alarm is not None and wanted:
+            tallies.by_id[alarm.id].delays.append((alarm.at_ms - before_ms) / 1000)
+        item = Labelled(text="-", labels=wanted)
+        tallies.count(item, "", ("raised_voice",), found, f"{clip.label}, {clip.place}", clip.seconds / 3600)
+    return Evaluation(
+        source=f"{source}, voices",
+        kind="voices",
+        units=tallies.units,
+        words=0,
+        hours=tallies.hours,
+        signals=tallies.figures(),
+        examples=tuple(tallies.examples),
+        notes=(CLIP_BY_CLIP,),
+    )
+
+
+def _calm_before(clips: Sequence[_Heard], number: int) -> list[_Heard]:
+    """What is heard of a clip's speaker before it."""
+    speaker = clips[number].speaker
+    calm = [each for n, each in enumerate(clips) if each.speaker == speaker and each.label in CALM and n != number]
+    random.Random(number).shuffle(calm)
+    return calm[:BASELINE_CLIPS]
 
 
 def natural_alarms(recordings: Iterable[Path]) -> tuple[int, float]:
@@ -169,13 +239,7 @@ def _scores(clips: Sequence[_Heard], *, baseline: bool) -> list[tuple[_Heard, fl
             continue
         judge = RaisedVoice()
         if baseline:
-            others = [
-                each.measures
-                for n, each in enumerate(clips)
-                if each.speaker == clip.speaker and each.label in CALM and n != number
-            ]
-            random.Random(number).shuffle(others)
-            _play(judge, others[:BASELINE_CLIPS])
+            _play(judge, [each.measures for each in _calm_before(clips, number)])
             judge.pause()
         found.append((clip, float(np.mean(sorted(_play(judge, [clip.measures]))[-6:]))))
     return found
@@ -188,9 +252,8 @@ def _auc(scores: Sequence[tuple[_Heard, float]], labels: frozenset[str]) -> floa
     )
 
 
-def _play(judge: RaisedVoice, clips: Sequence[list[VoiceMeasure]]) -> list[float]:
+def _play(judge: RaisedVoice, clips: Sequence[list[VoiceMeasure]], offset: int = 0) -> list[float]:
     scores: list[float] = []
-    offset = 0
     for clip in clips:
         for measure in clip:
             scores.append(judge.judge(replace(measure, at_ms=measure.at_ms + offset)))
