@@ -1,7 +1,9 @@
 """A call that was erased does not come back from an old backup: its words were under a key that is gone."""
 
+import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 from shutil import copyfile
 
 import pytest
@@ -13,8 +15,9 @@ from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallStarted
 from assist.records.folding import fold
-from assist.store import sqlite
+from assist.store import backups, sqlite
 from assist.store.backups import restore_backup, write_backup
+from assist.store.checking import check_store
 from assist.store.keys import Keyring
 from assist.store.rows import Hold, Review, StoredGate, stamp
 from assist.store.searching import RecordQuery
@@ -278,6 +281,46 @@ def test_what_a_killed_backup_or_restore_left_beside_the_store_goes_when_it_is_o
     with pytest.raises(AssistError, match=r"keys\.db"):
         restore_backup(tmp_path / "old.backup", url)
     assert not list(data.glob("*.restoring*"))
+
+
+def ended_by(work):
+    """Run it in a process of its own, which ends there as a kill ends it: nothing is closed or tidied up."""
+    child = os.fork()
+    if child == 0:
+        with suppress(BaseException):
+            work()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def test_the_log_of_a_store_that_was_taken_away_does_not_get_into_the_one_that_comes(tmp_path, store):
+    url, data = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data"
+    store.close()
+    ended_by(lambda: with_a_call(open_store(url), "k3", CANARY))
+    assert (data / "assist.db-wal").stat().st_size > 0
+    (data / "assist.db").unlink()
+    assert restore_backup(tmp_path / "old.backup", url).former is None
+    again = open_store(url)
+    assert {call.call for call in again.calls()} == {"k1", "k2"}
+    again.close()
+    assert check_store(data / "assist.db").problem == ""
+
+
+def test_a_restore_that_is_killed_leaves_a_store_in_its_place(tmp_path, store, monkeypatch):
+    url, place = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data" / "assist.db"
+    store.review("k1", Review("2026-11-26", "Q", "comment", "", "later")).result()
+    store.close()
+
+    def killed(source, target):
+        if Path(target) == place:
+            os._exit(9)
+        os.rename(source, target)
+
+    monkeypatch.setattr(backups.os, "replace", killed)
+    ended_by(lambda: restore_backup(tmp_path / "old.backup", url))
+    again = open_store(url)
+    assert [review.text for review in again.reviews("k1")][-1] == "later"
+    again.close()
 
 
 def test_without_the_keys_a_backup_is_nothing(tmp_path, store):

@@ -93,11 +93,21 @@ def _put_back(backup: Path, target: Path, audit_log: bool) -> Restored:
             _leave_out_audit(fresh)
         if target.exists():
             kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):{ASIDE}}{target.suffix}")
-            os.replace(target, kept)
+            _keep_former(target, kept)
+        for end in ("-wal", "-shm"):  # of the former store, were it damaged or taken away: not of the one that comes
+            target.with_name(target.name + end).unlink(missing_ok=True)
         os.replace(fresh, target)
     finally:
         remove_copies(target)
     return Restored(kept, len(left_out), not carried)
+
+
+def _keep_former(target: Path, kept: Path) -> None:
+    """Keep the store under another name as well: killed now, the next start still finds it in its place."""
+    try:
+        os.link(target, kept)
+    except OSError:  # a file system without hard links
+        os.replace(target, kept)
 
 
 def _carry_over(former: Path, fresh: Path) -> None:
