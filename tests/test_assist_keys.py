@@ -323,6 +323,17 @@ def test_a_restore_that_is_killed_leaves_a_store_in_its_place(tmp_path, store, m
     again.close()
 
 
+def test_a_store_that_was_put_aside_comes_back_whole_whatever_reviewers_wrote(tmp_path, store):
+    url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
+    for text in ("~ 5 minutes late", "~hello", "~good"):
+        store.review("k1", Review("2026-11-26", "Q", "comment", "", text)).result()
+    store.close()
+    before = rows(tmp_path)
+    former = restore_backup(tmp_path / "old.backup", url).former
+    assert restore_backup(former, url).left_out == 0
+    assert rows(tmp_path) == before
+
+
 def test_without_the_keys_a_backup_is_nothing(tmp_path, store):
     store.close()
     (tmp_path / "data" / "keys.db").unlink()
