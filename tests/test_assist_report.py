@@ -1,6 +1,7 @@
 """The prevention report: counts by hand against the program's, and nothing about a person in any form of it."""
 
 import asyncio
+import io
 import json
 import re
 from datetime import date, datetime
@@ -8,6 +9,7 @@ from datetime import date, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from assist.errors import AssistError
 from assist.records import report_page
@@ -97,6 +99,23 @@ def test_what_was_accepted_in_a_call_that_was_calmer_already_has_calmed_nobody()
     assert (option.accepted, option.calmer_already, option.calmed, option.median_s) == (4, 2, 1, 8.0)
     [row] = next(rows for title, _, rows in parts(found) if title.startswith("Plan B"))
     assert row == ("Waive the fee", "4", "4", "4", "50 %", "8 s", "16")
+
+
+def test_a_great_cost_is_written_out_to_its_hundredths():
+    fee = {"id": "fee", "title": "Waive the fee", "offered_ms": 1, "answer": "accepted", "calmed_after_ms": None}
+    costs = (1_234_567.1, 0.2, 0.3)
+    found = report([call(n, plan=[fee | {"cost": cost}]) for n, cost in enumerate(costs)], {}, since=None, until=UNTIL)
+    assert figures(found)["total"]["cost"] == figures(found)["options"][0]["cost"] == 1_234_567.6
+    assert "<b>1234567.60</b>cost of what was given" in page(found)
+    assert {row[-1] for _, head, rows in parts(found) if head[-1] == "Cost" for row in rows} == {"1234567.60"}
+
+
+def test_a_terminal_of_80_columns_shows_every_week_whole(site):
+    found, out = report_of(site, date(2026, 6, 1), date(2026, 6, 28)), io.StringIO()
+    console = Console(file=out, width=80)
+    for table in tables(found):
+        console.print(table)
+    assert all(week in out.getvalue() for week in found.weeks)
 
 
 def test_a_clock_that_a_yes_has_stopped_is_not_called_calmer():

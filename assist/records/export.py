@@ -157,7 +157,9 @@ COLUMNS: tuple[Column, ...] = (
         lambda r: "; ".join(p.title for p in r.plan if p.offered_ms is not None),
     ),
     Column("accepted", "of these, accepted", lambda r: "; ".join(p.title for p in r.plan if p.answer == "accepted")),
-    Column("cost", "cost of what was accepted", lambda r: sum(p.cost for p in r.plan if p.answer == "accepted")),
+    Column(
+        "cost", "cost of what was accepted", lambda r: round(sum(p.cost for p in r.plan if p.answer == "accepted"), 2)
+    ),
     Column("recovery", "60-second clock: met, missed, stopped; empty: never started", lambda r: _clock(r)[0]),
     Column(
         "recovery_s", "seconds until a remedy was accepted or the level came down; empty: never", lambda r: _clock(r)[1]

@@ -48,7 +48,7 @@ class Tally:
         self.tense += call["level_reached"] == "tense"
         accepted = [use for use in call["plan"] if use.get("answer") == "accepted"]
         self.given += len(accepted)
-        self.cost += sum(use.get("cost", 0.0) for use in accepted)
+        self.cost = round(self.cost + sum(use.get("cost", 0.0) for use in accepted), 2)
         if call["level_reached"] == "escalated":
             self.escalated += 1
             self.turned += call["level_at_end"] in CALMER
@@ -254,7 +254,7 @@ def _count_options(options: dict[str, OptionTally], call: Mapping[str, Any]) -> 
         tally.accepted += answer == "accepted"
         tally.refused += answer == "refused"
         if answer == "accepted":
-            tally.cost += use.get("cost", 0.0)
+            tally.cost = round(tally.cost + use.get("cost", 0.0), 2)
             after = use.get("calmed_after_ms")
             if after == 0:
                 tally.calmer_already += 1
