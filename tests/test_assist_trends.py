@@ -59,7 +59,10 @@ def test_the_library_keeps_answers_missed_signals_and_finds_by_cause_and_day(tmp
         await library.note(QUINN, "c", RecordNote(kind="root-cause", text="A late fee again"))
         await library.note(QUINN, "c", RecordNote(kind="missed", text="He swore", at_ms=9000, signal="swearing"))
 
+        await library.note(QUINN, "c", RecordNote(kind="outcome", text="paid back", signal="swearing"))
+
         exported = await library.export(QUINN, "c")
+        assert exported["outcome"] == "paid back"
         assert exported["missed"] == [{"at_ms": 9000, "signal": "swearing", "text": "He swore", "who": "Quinn"}]
         html = await library.html(QUINN, "c")
         assert "What was missed" in html and "He swore" in html

@@ -103,7 +103,8 @@ class Library:
 
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
         """A comment, a missed signal, a contest, the outcome or root cause."""
-        await self._add(record, Review(stamp(), who.who, note.kind, note.signal, note.text, note.at_ms))
+        target = note.signal if note.kind == "missed" else ""
+        await self._add(record, Review(stamp(), who.who, note.kind, target, note.text, note.at_ms))
 
     async def answer(self, who: Identity, record: str, answer: Answer) -> None:
         """An answer to a question of the form."""
