@@ -28,6 +28,9 @@ SEAL_BYTES = NONCE_BYTES + 16
 """What sealing adds: nonce and tag."""
 MARK = "~"
 """Begins a sealed text; JSON and a reviewer's verdicts never begin so."""
+NO_FILES_ELSEWHERE = "PRAGMA temp_store=MEMORY"
+"""Else SQLite sorts, and keeps what a statement changes until it is done, in files of the system's temporary folder:
+erased words, too, would stay in what becomes free there."""
 SEALED = (("events", "body"), ("records", "body"), ("digests", "body"), ("reviews", "text"))
 """Columns that hold what was said or written about a call."""
 
@@ -186,6 +189,7 @@ def open_copy(path: Path, keys: Keyring) -> list[str]:
     gone: set[str] = set()
     try:
         with closing(sqlite3.connect(path)) as copy, copy:
+            copy.execute(NO_FILES_ELSEWHERE)
             if copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'spoken'").fetchone():
                 return []
             keys.fetch((call for (call,) in copy.execute("SELECT DISTINCT call FROM events")), make=False)

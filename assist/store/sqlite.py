@@ -37,7 +37,7 @@ from assist.events import Event
 from assist.store import erasing, schema
 from assist.store.codec import decode, encode
 from assist.store.digest import digest_of
-from assist.store.keys import Keyring, fetch_keys, seal_copy
+from assist.store.keys import NO_FILES_ELSEWHERE, Keyring, fetch_keys, seal_copy
 from assist.store.owner import Owner
 from assist.store.people import People
 from assist.store.rows import Hold, Review, StoredCall, StoredGate
@@ -380,6 +380,7 @@ def _engine(path: Path, *, read_only: bool = False) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _: Any) -> None:
+        connection.execute(NO_FILES_ELSEWHERE)
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
