@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from shutil import copyfile
 
@@ -14,15 +14,18 @@ from assist.access.audit import open_audit
 from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallStarted
+from assist.privacy.retention import erase
 from assist.records.folding import fold
 from assist.store import backups, sqlite
 from assist.store.backups import restore_backup, write_backup
 from assist.store.checking import check_store
 from assist.store.keys import Keyring
+from assist.store.owner import Owner
 from assist.store.rows import Hold, Review, StoredGate, stamp
 from assist.store.searching import RecordQuery
-from assist.store.store import open_store
+from assist.store.store import open_reader, open_store, path_of
 from audio.events import Speaker, Utterance, Word
+from tests.fault_rig import in_a_child
 from tests.scripted_call import hits
 
 CANARY, OTHER = "quicksilver", "tangerine"
@@ -283,20 +286,37 @@ def test_what_a_killed_backup_or_restore_left_beside_the_store_goes_when_it_is_o
     assert not list(data.glob("*.restoring*"))
 
 
-def ended_by(work):
-    """Run it in a process of its own, which ends there as a kill ends it: nothing is closed or tidied up."""
-    child = os.fork()
-    if child == 0:
-        with suppress(BaseException):
-            work()
-        os._exit(0)
-    os.waitpid(child, 0)
+def dies_with_a_call_written(url, _):
+    with_a_call(open_store(url), "k3", CANARY)
+    os._exit(9)
+
+
+def dies_before_the_backup_takes_its_place(backup, url, _):
+    def replace(source, target):
+        if Path(target) == path_of(url):
+            os._exit(9)
+        os.rename(source, target)
+
+    backups.os.replace = replace
+    restore_backup(backup, url)
+
+
+def dies_before_the_copy_is_sealed(url, out, _):
+    sqlite.seal_copy = lambda copy, keys: os._exit(9)
+    write_backup(open_reader(url), out)
+
+
+def in_a_child_that_dies(work, *args):
+    child, pipe = in_a_child(work, *args)
+    child.join()
+    os.close(pipe)
+    assert child.exitcode == 9
 
 
 def test_the_log_of_a_store_that_was_taken_away_does_not_get_into_the_one_that_comes(tmp_path, store):
     url, data = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data"
     store.close()
-    ended_by(lambda: with_a_call(open_store(url), "k3", CANARY))
+    in_a_child_that_dies(dies_with_a_call_written, url)
     assert (data / "assist.db-wal").stat().st_size > 0
     (data / "assist.db").unlink()
     assert restore_backup(tmp_path / "old.backup", url).former is None
@@ -306,21 +326,33 @@ def test_the_log_of_a_store_that_was_taken_away_does_not_get_into_the_one_that_c
     assert check_store(data / "assist.db").problem == ""
 
 
-def test_a_restore_that_is_killed_leaves_a_store_in_its_place(tmp_path, store, monkeypatch):
-    url, place = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data" / "assist.db"
+def test_a_restore_that_is_killed_leaves_a_store_in_its_place(tmp_path, store):
+    url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
     store.review("k1", Review("2026-11-26", "Q", "comment", "", "later")).result()
     store.close()
-
-    def killed(source, target):
-        if Path(target) == place:
-            os._exit(9)
-        os.rename(source, target)
-
-    monkeypatch.setattr(backups.os, "replace", killed)
-    ended_by(lambda: restore_backup(tmp_path / "old.backup", url))
+    in_a_child_that_dies(dies_before_the_backup_takes_its_place, tmp_path / "old.backup", url)
     again = open_store(url)
     assert [review.text for review in again.reviews("k1")][-1] == "later"
     again.close()
+
+
+def test_an_erasure_takes_what_a_killed_backup_left_of_the_call_while_the_server_runs(tmp_path, store):
+    url, data, out = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data", tmp_path / "new.backup"
+    in_a_child_that_dies(dies_before_the_copy_is_sealed, url, out)
+    assert ("assist.db.copying", CANARY) in hits(data, CANARY)
+    erase(store, data, ["k1"])
+    assert not hits(tmp_path, CANARY) and not out.exists()
+
+
+def test_a_backup_that_is_being_made_keeps_its_copy_and_no_second_one_begins(tmp_path, store):
+    making = tmp_path / "data" / "assist.db.copying"
+    making.write_text("a part")
+    with closing(Owner(making)):
+        erase(store, tmp_path / "data", ["k1"])
+        with pytest.raises(AssistError, match="another backup"):
+            write_backup(store, tmp_path / "new.backup")
+        assert making.read_text() == "a part"
+    assert write_backup(store, tmp_path / "new.backup")
 
 
 def test_a_store_that_was_put_aside_comes_back_whole_whatever_reviewers_wrote(tmp_path, store):
