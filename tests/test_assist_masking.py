@@ -88,6 +88,14 @@ def test_the_agent_who_reads_a_number_back_is_masked_too():
     assert back.text.startswith("so that was [") and "three" not in back.text
 
 
+def test_the_agent_who_reads_every_pair_back_with_a_word_beside_it_is_masked_from_the_second_one_on():
+    redactor, kept = Redactor(), []
+    for n, pair in enumerate(["four five", "three nine", "one four", "eight eight", "zero three"]):
+        redactor.settled(said(pair, n * 4_000))
+        kept.append(redactor.settled(said(f"{pair}, got it", n * 4_000 + 2_000, Speaker.AGENT)).text)
+    assert kept == ["four five, got it", *["[number] got it"] * 4]
+
+
 def test_no_digit_of_a_card_reaches_a_page_while_it_is_being_said(tmp_path):
     """At the websocket, as a page gets it: every provisional text while a card number grows word by word."""
     import httpx
