@@ -68,7 +68,7 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         data: The data folder, where recordings and stores put aside are looked for as well.
     """
     holds = {hold.call for hold in store.holds()}
-    logged = store.logged()
+    with_words = store.logged() | (_record_files(data).keys() if data is not None else set())
     words: list[str] = []
     whole: list[str] = []
     held: list[str] = []
@@ -76,7 +76,7 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         age = now - datetime.fromisoformat(record["started_at"])
         if age > timedelta(days=keep.review_days):
             found = whole
-        elif age > timedelta(days=keep.transcript_days) and (record["call"] in logged or stripped(record) != record):
+        elif age > timedelta(days=keep.transcript_days) and (record["call"] in with_words or stripped(record) != record):
             found = words
         else:
             continue
