@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from assist.errors import AssistError
+from assist.privacy.retention import due
 from assist.records import report_page
 from assist.records.export import chosen, span
 from assist.records.library import Library
 from assist.records.report import LEAST_AGENTS, POOLED, report
 from assist.records.report_page import page, parts, tables
 from assist.records.reporting import figures, report_of
+from assist.settings import KeepSettings
 from assist.store.digest import digest_of
 from assist.store.rows import Review
 from assist.store.store import open_store
@@ -279,3 +281,4 @@ def test_lists_and_counts_read_no_whole_record(site, monkeypatch):
     with pytest.raises(OverlayError, match="from 5 agents up"):
         asyncio.run(library.trends(QA, TrendsAsked(weeks=104, team="nobody")))
     report_of(site, date(2026, 6, 1), date(2026, 8, 1))
+    assert due(site, KeepSettings(), datetime(2026, 9, 1, tzinfo=UTC)).words == ()

@@ -72,15 +72,15 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
     words: list[str] = []
     whole: list[str] = []
     held: list[str] = []
-    for record in _records(store):
-        age = now - datetime.fromisoformat(record["started_at"])
+    for digest in store.digests(RecordQuery(limit=None)):
+        call, age = digest["call"], now - datetime.fromisoformat(digest["started_at"])
         if age > timedelta(days=keep.review_days):
             found = whole
-        elif age > timedelta(days=keep.transcript_days) and (record["call"] in with_words or stripped(record) != record):
+        elif age > timedelta(days=keep.transcript_days) and (call in with_words or _words_left(store.record(call))):
             found = words
         else:
             continue
-        (held if record["call"] in holds else found).append(record["call"])
+        (held if call in holds else found).append(call)
     for stored in _cut_short(store):
         # A day more than the words' time: no call that goes on is so old.
         if now - datetime.fromisoformat(stored.started_at) > timedelta(days=keep.transcript_days + 1):
@@ -146,6 +146,11 @@ def stripped(record: dict[str, Any]) -> dict[str, Any]:
         for each in out.get(part, []):
             each.update({key: value for key, value in fields.items() if key in each})
     return out  # type: ignore[no-any-return]
+
+
+def _words_left(record: dict[str, Any] | None) -> bool:
+    """Whether a record holds words that an earlier version left in it."""
+    return record is not None and stripped(record) != record
 
 
 def erase(store: Store, data: Path, calls: Sequence[str]) -> None:
