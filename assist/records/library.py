@@ -9,6 +9,7 @@ from typing import Any
 
 from assist.access.audit import Audit
 from assist.errors import AssistError
+from assist.privacy.typed import without_cards
 from assist.records import report_page
 from assist.records.export import end_of
 from assist.records.page import page
@@ -104,7 +105,7 @@ class Library:
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
         """A comment, a missed signal, a contest, the outcome or root cause."""
         target = note.signal if note.kind == "missed" else ""
-        await self._add(record, Review(stamp(), who.who, note.kind, target, note.text, note.at_ms))
+        await self._add(record, Review(stamp(), who.who, note.kind, target, without_cards(note.text), note.at_ms))
 
     async def answer(self, who: Identity, record: str, answer: Answer) -> None:
         """An answer to a question of the form."""
