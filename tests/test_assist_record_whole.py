@@ -226,11 +226,12 @@ def test_an_export_of_many_holds_one_record_at_a_time_and_passes_over_one_that_i
 
 @given(st.text(min_size=1, max_size=30))
 def test_no_cell_of_the_csv_is_a_formula(text):
-    record = fold(CALL).model_copy(update={"outcome": text, "root_cause": "=1+1", "agent": "-2+3", "team": "@x"})
+    typed = {"outcome": text, "root_cause": "=1+1", "agent": "-2+3", "team": "@x", "queue": "\uff1d1+1"}
+    record = fold(CALL).model_copy(update=typed)
     [row] = list(csv.DictReader(io.StringIO(to_csv([record]), newline="")))
     for column in COLUMNS:
         assert row[column.name].lstrip(" ")[:1] not in ("=", "+", "-", "@", "\t", "\r", "\n"), column.name
-    assert row["root_cause"] == "'=1+1"
+    assert (row["root_cause"], row["queue"]) == ("'=1+1", "'\uff1d1+1")
     assert row["outcome"].removeprefix("'").replace("\r\n", "\n") == text.replace("\r\n", "\n") or text[0] == "'"
 
 

@@ -215,8 +215,13 @@ def to_csv(records: Iterable[IncidentRecord]) -> str:
     return out.getvalue()
 
 
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+
+
 def _cell(value: str | int | float) -> str | int | float:
-    """A cell that begins with =, +, -, @, tab or return is a formula to a spreadsheet: an apostrophe makes it text."""
-    if isinstance(value, str) and value.lstrip(" ")[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
+    """A cell that begins with =, +, -, @ (also of full width), tab or return is a formula to a spreadsheet: an
+    apostrophe makes it text.
+    """
+    if isinstance(value, str) and value.lstrip(" ")[:1] in FORMULA:
         return "'" + value
     return value
