@@ -112,6 +112,14 @@ def test_a_great_cost_is_written_out_to_its_hundredths():
     assert {row[-1] for _, head, rows in parts(found) if head[-1] == "Cost" for row in rows} == {"1234567.60"}
 
 
+@pytest.mark.parametrize(
+    ("part", "whole", "told"),
+    [(0, 0, "–"), (0, 900, "0 %"), (1, 900, "1 %"), (450, 900, "50 %"), (899, 900, "99 %"), (900, 900, "100 %")],
+)
+def test_no_share_reads_as_none_or_all_that_is_neither(part, whole, told):
+    assert report_page.share(part, whole) == told
+
+
 def test_a_terminal_of_80_columns_shows_every_week_whole(site):
     found, out = report_of(site, date(2026, 6, 1), date(2026, 6, 28)), io.StringIO()
     console = Console(file=out, width=80)

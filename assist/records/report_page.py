@@ -34,8 +34,11 @@ svg .ink{fill:var(--ink)}.escalated{fill:var(--escalated)}.tense{fill:var(--tens
 
 
 def share(part: int, whole: int) -> str:
-    """A share in percent; a dash where there is nothing to share."""
-    return f"{100 * part / whole:.0f} %" if whole else "–"
+    """A share in percent, 0 and 100 only for none and all; a dash where there is nothing to share."""
+    if not whole:
+        return "–"
+    percent = round(100 * part / whole)
+    return f"{min(max(percent, 1), 99) if 0 < part < whole else percent} %"
 
 
 def _span(report: Report) -> str:
