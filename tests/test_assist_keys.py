@@ -14,7 +14,7 @@ from assist.access.audit import open_audit
 from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallStarted
-from assist.privacy.retention import erase
+from assist.privacy.retention import erase, stripped
 from assist.records.folding import fold
 from assist.store import backups, sqlite
 from assist.store.backups import restore_backup, write_backup
@@ -97,8 +97,6 @@ def test_nor_does_one_that_was_being_made_while_the_call_was_erased(tmp_path, st
 
 
 def test_nor_words_whose_time_had_come_and_a_later_backup_has_a_key_of_its_own(tmp_path, store):
-    from assist.privacy.retention import stripped
-
     store.strip("k1", stripped(store.record("k1"))).result()
     write_backup(store, tmp_path / "new.backup")
     keys = Keyring.beside(tmp_path / "data" / "assist.db")
@@ -163,6 +161,20 @@ def test_a_restore_keeps_what_was_decided_since_the_backup(tmp_path, store):
     again = open_store(url)
     assert again.holds() == [released, held], "one more is safe, one less is not"
     assert [again.gate(call) for call in ("k1", "k2", "k3")] == [agreed, refused, refused]
+    again.close()
+
+
+def test_a_restore_keeps_the_record_of_a_call_whose_words_went_since_the_backup(tmp_path, store):
+    url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
+    store.strip("k1", stripped(store.record("k1"))).result()
+    store.erase(["k2"]).result()
+    kept, said = store.record("k1"), store.reviews("k1")
+    store.close()
+    assert restore_backup(tmp_path / "old.backup", url).left_out == 1
+    again = open_store(url)
+    assert [call.call for call in again.calls()] == ["k1"]
+    assert (again.record("k1"), again.reviews("k1"), again.events("k1")) == (kept, said, [])
+    assert [digest["call"] for digest in again.digests(RecordQuery())] == ["k1"]
     again.close()
 
 

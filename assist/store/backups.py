@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,21 @@ from pathlib import Path
 from assist.errors import AssistError
 from assist.store.keys import Keyring, open_copy
 from assist.store.owner import Owner
-from assist.store.schema import SCHEMA_VERSION, audit, audit_cut, audit_head, gates, holds, logins, ready, users
+from assist.store.schema import (
+    SCHEMA_VERSION,
+    audit,
+    audit_cut,
+    audit_head,
+    calls,
+    digests,
+    gates,
+    holds,
+    logins,
+    ready,
+    records,
+    reviews,
+    users,
+)
 from assist.store.sqlite import RESTORING, remove_copies
 from assist.store.store import Store, path_of
 
@@ -89,6 +104,7 @@ def _put_back(backup: Path, target: Path, audit_log: bool) -> Restored:
             _fold(target)
             _carry_over(target, fresh)
             carried = _carry_people(target, fresh)
+            left_out = _without_kept(target, fresh, left_out)
         if not audit_log:
             _leave_out_audit(fresh)
         if target.exists():
@@ -126,6 +142,27 @@ def _carry_over(former: Path, fresh: Path) -> None:
                 f"ON CONFLICT (call) DO UPDATE SET {newer} WHERE excluded.at >= {table.name}.at",
                 rows,
             )
+
+
+def _without_kept(former: Path, fresh: Path, left_out: Sequence[str]) -> list[str]:
+    """Which of these calls stay out: of those whose words went since, and their keys with them, the record is kept."""
+    kept: list[tuple[str, str, list[tuple[object, ...]]]] = []
+    try:
+        with closing(_unchanged(former)) as reading:
+            begun = {call for (call,) in reading.execute("SELECT DISTINCT call FROM events")}
+            filed = {call for (call,) in reading.execute("SELECT call FROM records")}
+            stripped = [call for call in left_out if call in filed - begun]
+            for table in (calls, records, digests, reviews):
+                names = ", ".join(f'"{column.name}"' for column in table.columns if column is not reviews.c.n)
+                chosen = f"SELECT {names} FROM {table.name} WHERE call = ? ORDER BY rowid"
+                kept.append((table.name, names, [row for call in stripped for row in reading.execute(chosen, (call,))]))
+    except sqlite3.Error:
+        return list(left_out)  # not readable: there is nothing to carry over
+    with closing(sqlite3.connect(fresh)) as writing, writing:
+        for name, names, rows in kept:
+            places = ", ".join("?" * len(names.split(", ")))
+            writing.executemany(f"INSERT INTO {name} ({names}) VALUES ({places})", rows)
+    return [call for call in left_out if call not in stripped]
 
 
 def _carry_people(former: Path, fresh: Path) -> bool:
