@@ -16,7 +16,7 @@ from assist.records.page import page
 from assist.records.record import IncidentRecord, read_record
 from assist.records.report import LEAST_AGENTS, named_teams
 from assist.records.reporting import report_of
-from assist.records.trends import Said, monday, trends
+from assist.records.trends import monday, trends
 from assist.records.wrapup import completed, last_note
 from assist.settings import KeepSettings
 from assist.store.rows import NO_REVIEW, VERDICTS, Review, last_said, stamp
@@ -249,12 +249,7 @@ class Library:
                     f"unless those of fewer than {LEAST_AGENTS} others would follow from them.",
                 )
             records = [record for record in records if record["team"] == asked.team]
-        said = {}
-        for call, reviews in self._store.said().items():
-            causes = [review.text for review in reviews if review.kind == "root-cause"]
-            marks = {target: verdict for (kind, target), verdict in _verdicts(reviews).items() if kind == "prompt"}
-            said[call] = Said(causes[-1] if causes else "", marks)
-        return trends(records, said, today, asked.weeks)
+        return trends(records, self._store.said(), today, asked.weeks)
 
     async def _add(self, record: str, review: Review) -> None:
         await asyncio.to_thread(self._body, record)

@@ -16,7 +16,7 @@ from typing import Any
 
 from assist.errors import AssistError
 from assist.records.followups import is_open
-from assist.records.trends import DONE, NOT_SAID, monday
+from assist.records.trends import DONE, NOT_SAID, is_wrong, monday
 from assist.store.rows import Review, last_said
 from detectors.signals import CALMER
 
@@ -268,8 +268,7 @@ def _count_plays(plays: dict[str, PlayTally], call: Mapping[str, Any], last: Map
         tally = plays.setdefault(prompt["play"], PlayTally(prompt["play"], prompt.get("title", prompt["play"])))
         tally.shown += 1
         tally.done += prompt.get("how") in DONE
-        mark = last.get(("prompt", prompt["id"]))
-        tally.wrong += (prompt.get("how") if mark in (None, "clear") else mark) == "wrong"
+        tally.wrong += is_wrong(prompt, last)
 
 
 def _step(step: str, done: Sequence[tuple[frozenset[str], bool]]) -> StepTally:
