@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copyfile
 
@@ -346,6 +347,17 @@ def test_a_restore_that_is_killed_leaves_a_store_in_its_place(tmp_path, store):
     again = open_store(url)
     assert [review.text for review in again.reviews("k1")][-1] == "later"
     again.close()
+
+
+def test_no_store_that_was_put_aside_takes_the_place_of_another(tmp_path, store):
+    url, data, now = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data", datetime.now(UTC)
+    store.close()
+    others = [data / f"assist.before-{now + timedelta(seconds=n):{backups.ASIDE}}.db" for n in range(120)]
+    for other in others:
+        other.write_text("another")
+    former = restore_backup(tmp_path / "old.backup", url).former
+    assert former.exists() and former not in others
+    assert {other.read_text() for other in others} == {"another"}
 
 
 def test_an_erasure_takes_what_a_killed_backup_left_of_the_call_while_the_server_runs(tmp_path, store):

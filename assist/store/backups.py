@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from assist.errors import AssistError
@@ -108,8 +108,7 @@ def _put_back(backup: Path, target: Path, audit_log: bool) -> Restored:
         if not audit_log:
             _leave_out_audit(fresh)
         if target.exists():
-            kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):{ASIDE}}{target.suffix}")
-            _keep_former(target, kept)
+            kept = _keep_former(target)
         for end in ("-wal", "-shm"):  # of the former store, were it damaged or taken away: not of the one that comes
             target.with_name(target.name + end).unlink(missing_ok=True)
         os.replace(fresh, target)
@@ -118,12 +117,16 @@ def _put_back(backup: Path, target: Path, audit_log: bool) -> Restored:
     return Restored(kept, len(left_out), not carried)
 
 
-def _keep_former(target: Path, kept: Path) -> None:
-    """Keep the store under another name as well: killed now, the next start still finds it in its place."""
+def _keep_former(target: Path) -> Path:
+    """Keep the store under another name as well: killed now, the next start still finds it in its place. That name."""
+    when = datetime.now(UTC)
+    while (kept := target.with_name(f"{target.stem}.before-{when:{ASIDE}}{target.suffix}")).exists():
+        when += timedelta(seconds=1)
     try:
         os.link(target, kept)
     except OSError:  # a file system without hard links
         os.replace(target, kept)
+    return kept
 
 
 def _carry_over(former: Path, fresh: Path) -> None:
