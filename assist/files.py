@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from secrets import token_hex
 
@@ -36,8 +37,10 @@ def make_secret(path: Path, secret: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def write_file(out: Path, text: str, *, make_folder: bool = False) -> None:
+def write_file(out: Path, text: str | Iterable[str], *, make_folder: bool = False) -> None:
     """Write a file that an option names, its line ends as they are; `make_folder`: its folder need not be there yet.
+
+    `text` may come in parts.
 
     A new one is its owner's only: what was said in calls may stand in it.
 
@@ -48,7 +51,7 @@ def write_file(out: Path, text: str, *, make_folder: bool = False) -> None:
         if make_folder:
             out.parent.mkdir(parents=True, exist_ok=True)
         with open(out, "w", encoding="utf-8", newline="", opener=_private) as file:
-            file.write(text)
+            file.writelines([text] if isinstance(text, str) else text)
     except OSError as error:
         reason = error.strerror or str(error)
         raise AssistError(

@@ -10,6 +10,11 @@ def clock(ms: int) -> str:
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60:02d}:{rest % 60:02d}"
 
 
+def amount(cost: float) -> str:
+    """A cost, to the hundredth where it is not whole."""
+    return f"{cost:.2f}".removesuffix(".00")
+
+
 def label(identifier: str) -> str:
     """A signal id for people: "influence_claim" -> "Influence claim"."""
     return identifier.replace("_", " ").capitalize()

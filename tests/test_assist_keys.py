@@ -1,7 +1,10 @@
 """A call that was erased does not come back from an old backup: its words were under a key that is gone."""
 
+import os
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from shutil import copyfile
 
 import pytest
@@ -12,14 +15,18 @@ from assist.access.audit import open_audit
 from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallStarted
+from assist.privacy.retention import erase, stripped
 from assist.records.folding import fold
-from assist.store import sqlite
+from assist.store import backups, sqlite
 from assist.store.backups import restore_backup, write_backup
+from assist.store.checking import check_store
 from assist.store.keys import Keyring
+from assist.store.owner import Owner
 from assist.store.rows import Hold, Review, StoredGate, stamp
 from assist.store.searching import RecordQuery
-from assist.store.store import open_store
+from assist.store.store import open_reader, open_store, path_of
 from audio.events import Speaker, Utterance, Word
+from tests.fault_rig import in_a_child
 from tests.scripted_call import hits
 
 CANARY, OTHER = "quicksilver", "tangerine"
@@ -91,8 +98,6 @@ def test_nor_does_one_that_was_being_made_while_the_call_was_erased(tmp_path, st
 
 
 def test_nor_words_whose_time_had_come_and_a_later_backup_has_a_key_of_its_own(tmp_path, store):
-    from assist.privacy.retention import stripped
-
     store.strip("k1", stripped(store.record("k1"))).result()
     write_backup(store, tmp_path / "new.backup")
     keys = Keyring.beside(tmp_path / "data" / "assist.db")
@@ -157,6 +162,20 @@ def test_a_restore_keeps_what_was_decided_since_the_backup(tmp_path, store):
     again = open_store(url)
     assert again.holds() == [released, held], "one more is safe, one less is not"
     assert [again.gate(call) for call in ("k1", "k2", "k3")] == [agreed, refused, refused]
+    again.close()
+
+
+def test_a_restore_keeps_the_record_of_a_call_whose_words_went_since_the_backup(tmp_path, store):
+    url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
+    store.strip("k1", stripped(store.record("k1"))).result()
+    store.erase(["k2"]).result()
+    kept, said = store.record("k1"), store.reviews("k1")
+    store.close()
+    assert restore_backup(tmp_path / "old.backup", url).left_out == 1
+    again = open_store(url)
+    assert [call.call for call in again.calls()] == ["k1"]
+    assert (again.record("k1"), again.reviews("k1"), again.events("k1")) == (kept, said, [])
+    assert [digest["call"] for digest in again.digests(RecordQuery())] == ["k1"]
     again.close()
 
 
@@ -278,6 +297,97 @@ def test_what_a_killed_backup_or_restore_left_beside_the_store_goes_when_it_is_o
     with pytest.raises(AssistError, match=r"keys\.db"):
         restore_backup(tmp_path / "old.backup", url)
     assert not list(data.glob("*.restoring*"))
+
+
+def dies_with_a_call_written(url, _):
+    with_a_call(open_store(url), "k3", CANARY)
+    os._exit(9)
+
+
+def dies_before_the_backup_takes_its_place(backup, url, _):
+    def replace(source, target):
+        if Path(target) == path_of(url):
+            os._exit(9)
+        os.rename(source, target)
+
+    backups.os.replace = replace
+    restore_backup(backup, url)
+
+
+def dies_before_the_copy_is_sealed(url, out, _):
+    sqlite.seal_copy = lambda copy, keys: os._exit(9)
+    write_backup(open_reader(url), out)
+
+
+def in_a_child_that_dies(work, *args):
+    child, pipe = in_a_child(work, *args)
+    child.join()
+    os.close(pipe)
+    assert child.exitcode == 9
+
+
+def test_the_log_of_a_store_that_was_taken_away_does_not_get_into_the_one_that_comes(tmp_path, store):
+    url, data = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data"
+    store.close()
+    in_a_child_that_dies(dies_with_a_call_written, url)
+    assert (data / "assist.db-wal").stat().st_size > 0
+    (data / "assist.db").unlink()
+    assert restore_backup(tmp_path / "old.backup", url).former is None
+    again = open_store(url)
+    assert {call.call for call in again.calls()} == {"k1", "k2"}
+    again.close()
+    assert check_store(data / "assist.db").problem == ""
+
+
+def test_a_restore_that_is_killed_leaves_a_store_in_its_place(tmp_path, store):
+    url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
+    store.review("k1", Review("2026-11-26", "Q", "comment", "", "later")).result()
+    store.close()
+    in_a_child_that_dies(dies_before_the_backup_takes_its_place, tmp_path / "old.backup", url)
+    again = open_store(url)
+    assert [review.text for review in again.reviews("k1")][-1] == "later"
+    again.close()
+
+
+def test_no_store_that_was_put_aside_takes_the_place_of_another(tmp_path, store):
+    url, data, now = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data", datetime.now(UTC)
+    store.close()
+    others = [data / f"assist.before-{now + timedelta(seconds=n):{backups.ASIDE}}.db" for n in range(120)]
+    for other in others:
+        other.write_text("another")
+    former = restore_backup(tmp_path / "old.backup", url).former
+    assert former.exists() and former not in others
+    assert {other.read_text() for other in others} == {"another"}
+
+
+def test_an_erasure_takes_what_a_killed_backup_left_of_the_call_while_the_server_runs(tmp_path, store):
+    url, data, out = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data", tmp_path / "new.backup"
+    in_a_child_that_dies(dies_before_the_copy_is_sealed, url, out)
+    assert ("assist.db.copying", CANARY) in hits(data, CANARY)
+    erase(store, data, ["k1"])
+    assert not hits(tmp_path, CANARY) and not out.exists()
+
+
+def test_a_backup_that_is_being_made_keeps_its_copy_and_no_second_one_begins(tmp_path, store):
+    making = tmp_path / "data" / "assist.db.copying"
+    making.write_text("a part")
+    with closing(Owner(making)):
+        erase(store, tmp_path / "data", ["k1"])
+        with pytest.raises(AssistError, match="another backup"):
+            write_backup(store, tmp_path / "new.backup")
+        assert making.read_text() == "a part"
+    assert write_backup(store, tmp_path / "new.backup")
+
+
+def test_a_store_that_was_put_aside_comes_back_whole_whatever_reviewers_wrote(tmp_path, store):
+    url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
+    for text in ("~ 5 minutes late", "~hello", "~good"):
+        store.review("k1", Review("2026-11-26", "Q", "comment", "", text)).result()
+    store.close()
+    before = rows(tmp_path)
+    former = restore_backup(tmp_path / "old.backup", url).former
+    assert restore_backup(former, url).left_out == 0
+    assert rows(tmp_path) == before
 
 
 def test_without_the_keys_a_backup_is_nothing(tmp_path, store):

@@ -10,12 +10,16 @@ import pytest
 from assist.evaluation import masking
 from assist.evaluation.masking import measure, measure_talk
 from assist.evaluation.masking_cases import SECRET, Case, held_out, tuned
+from assist.live.desk import Desk
+from assist.privacy.consent import Consent
 from assist.privacy.redaction import Redactor
+from assist.privacy.typed import without_cards
 from audio.events import Speaker, Utterance
-from overlay.identity import ScreenSettings
+from overlay.doing import DoNote
+from overlay.identity import Identity, ScreenSettings
 from overlay.listening import serving
 from overlay.server import create_app
-from tests.scripted_call import on_stage, said, saying
+from tests.scripted_call import hits, on_stage, said, saying
 
 CALLS = Path(__file__).parent / "data" / "calls"
 LEAST = {"card": 0.999, "security code": 0.999, "social security": 0.99, "telephone": 0.99}
@@ -86,6 +90,42 @@ def test_the_agent_who_reads_a_number_back_is_masked_too():
     redactor.settled(said("it is four one one one two two two two three three three three four four four four", 0))
     back = redactor.settled(said("so that was three three three three and four four in the end", 8_000, Speaker.AGENT))
     assert back.text.startswith("so that was [") and "three" not in back.text
+
+
+def test_the_agent_who_reads_every_pair_back_with_a_word_beside_it_is_masked_from_the_second_one_on():
+    redactor, kept = Redactor(), []
+    for n, pair in enumerate(["four five", "three nine", "one four", "eight eight", "zero three"]):
+        redactor.settled(said(pair, n * 4_000))
+        kept.append(redactor.settled(said(f"{pair}, got it", n * 4_000 + 2_000, Speaker.AGENT)).text)
+    assert kept == ["four five, got it", *["[number] got it"] * 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("4111111111111111", "[card number]"),
+        ("order 12 4111 1111 1111 1111 12 27 end", "order 12 [card number] 12 27 end"),
+        ("amex 3782 822463 10005 and 5555-5555-5555-4444", "amex [card number] and [card number]"),
+        ("4111 1111 1111 1112", "4111 1111 1111 1112"),
+        ("20261128-231814-4111aa00: 0049 151 2345 6789", "20261128-231814-4111aa00: 0049 151 2345 6789"),
+        ("2026-11-28 14-00 to 15-00, 34 EUR", "2026-11-28 14-00 to 15-00, 34 EUR"),
+    ],
+)  # fmt: skip
+def test_of_what_is_typed_only_card_numbers_are_masked(text, kept):
+    assert without_cards(text) == kept
+
+
+def test_what_is_typed_while_the_call_goes_on_holds_no_card_number_either(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, start={"consent": Consent.GRANTED})
+        note = DoNote.model_validate({"do": "note", "call": stage.call, "text": "pays with 4111 1111 1111 1111"})
+        await Desk(stage.service).do(Identity("Dana", "agent"), note)
+        await stage.end()
+        assert stage.service.store.record(stage.call)["notes"][0]["text"] == "pays with [card number]"
+        assert not hits(tmp_path, "4111 1111")
+        await stage.close()
+
+    asyncio.run(scene())
 
 
 def test_no_digit_of_a_card_reaches_a_page_while_it_is_being_said(tmp_path):

@@ -83,6 +83,13 @@ def test_the_record_is_what_the_log_comes_to():
     assert IncidentRecord.model_validate_json(record.model_dump_json()) == record
 
 
+def test_sound_that_never_came_on_both_channels_is_told_once():
+    gaps = [Gap(Speaker.AGENT, 5_000, 35_000), Gap(Speaker.CUSTOMER, 5_000, 35_000), Gap(Speaker.AGENT, 30_000, 40_000)]
+    record = fold([CALL[0], *gaps, Gap(Speaker.AGENT, 50_000, 60_000, "failed"), CallEnded(90_000, "hang-up")])
+    assert record.gaps_ms == 35_000
+    assert "Sound that never came: 35.0 s" in page(record)
+
+
 def test_a_call_cut_short_still_makes_a_record():
     record = fold(CALL[:9])
     assert record.ended == "interrupted"

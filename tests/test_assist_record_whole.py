@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from assist.errors import AssistError
 from assist.events import Action, AlertRaised, FollowUpNoted, PlanOffered, PlanOption, PromptShown
-from assist.records.export import COLUMNS, chosen, export, span, to_csv
+from assist.records.export import COLUMNS, chosen, export, span, to_csv, written
 from assist.records.folding import fold
 from assist.records.page import page
 from assist.records.record import SCHEMA_VERSION, IncidentRecord, read_record, record_schema
@@ -25,6 +25,7 @@ from assist.store.searching import RecordQuery
 from assist.store.store import open_store
 from audio.events import Speaker, Utterance, Word
 from detectors.signals import Level, LevelChange, Severity
+from tests.made_records import made_records
 from tests.test_assist_record import CALL, OPTION, signal
 
 SAMPLES = sorted((Path(__file__).parent / "data" / "records").glob("*.json"))
@@ -206,13 +207,31 @@ def test_records_are_exported_one_many_and_by_day(store, tmp_path):
         export(everything, tmp_path / "all.xlsx", "")
 
 
+def test_an_export_of_many_holds_one_record_at_a_time_and_passes_over_one_that_is_erased_meanwhile(
+    store, tmp_path, monkeypatch
+):
+    for body in made_records(20):
+        store.finish(body["call"], "ended", body).result(10)
+    monkeypatch.setattr(store, "records", lambda query: pytest.fail("read whole"))
+    many = chosen(store, [], RecordQuery(limit=None))
+    first = next(written(many, "csv"))
+    assert first.count("\r\n") == 1 + len(many) == 22
+    store.erase(["k000007"]).result(10)
+    export(many, tmp_path / "all.json", "")
+    left = [each["call"] for each in json.loads((tmp_path / "all.json").read_text())]
+    assert len(left) == 20 and "k000007" not in left
+    store.erase(list(many.calls)).result(10)
+    assert json.loads("".join(written(many, "json"))) == []
+
+
 @given(st.text(min_size=1, max_size=30))
 def test_no_cell_of_the_csv_is_a_formula(text):
-    record = fold(CALL).model_copy(update={"outcome": text, "root_cause": "=1+1", "agent": "-2+3", "team": "@x"})
+    typed = {"outcome": text, "root_cause": "=1+1", "agent": "-2+3", "team": "@x", "queue": "\uff1d1+1"}
+    record = fold(CALL).model_copy(update=typed)
     [row] = list(csv.DictReader(io.StringIO(to_csv([record]), newline="")))
     for column in COLUMNS:
         assert row[column.name].lstrip(" ")[:1] not in ("=", "+", "-", "@", "\t", "\r", "\n"), column.name
-    assert row["root_cause"] == "'=1+1"
+    assert (row["root_cause"], row["queue"]) == ("'=1+1", "'\uff1d1+1")
     assert row["outcome"].removeprefix("'").replace("\r\n", "\n") == text.replace("\r\n", "\n") or text[0] == "'"
 
 

@@ -1,21 +1,25 @@
 """The prevention report: counts by hand against the program's, and nothing about a person in any form of it."""
 
 import asyncio
+import io
 import json
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from assist.errors import AssistError
+from assist.privacy.retention import due
 from assist.records import report_page
 from assist.records.export import chosen, span
 from assist.records.library import Library
 from assist.records.report import LEAST_AGENTS, POOLED, report
 from assist.records.report_page import page, parts, tables
 from assist.records.reporting import figures, report_of
+from assist.settings import KeepSettings
 from assist.store.digest import digest_of
 from assist.store.rows import Review
 from assist.store.store import open_store
@@ -97,6 +101,31 @@ def test_what_was_accepted_in_a_call_that_was_calmer_already_has_calmed_nobody()
     assert (option.accepted, option.calmer_already, option.calmed, option.median_s) == (4, 2, 1, 8.0)
     [row] = next(rows for title, _, rows in parts(found) if title.startswith("Plan B"))
     assert row == ("Waive the fee", "4", "4", "4", "50 %", "8 s", "16")
+
+
+def test_a_great_cost_is_written_out_to_its_hundredths():
+    fee = {"id": "fee", "title": "Waive the fee", "offered_ms": 1, "answer": "accepted", "calmed_after_ms": None}
+    costs = (1_234_567.1, 0.2, 0.3)
+    found = report([call(n, plan=[fee | {"cost": cost}]) for n, cost in enumerate(costs)], {}, since=None, until=UNTIL)
+    assert figures(found)["total"]["cost"] == figures(found)["options"][0]["cost"] == 1_234_567.6
+    assert "<b>1234567.60</b>cost of what was given" in page(found)
+    assert {row[-1] for _, head, rows in parts(found) if head[-1] == "Cost" for row in rows} == {"1234567.60"}
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "told"),
+    [(0, 0, "–"), (0, 900, "0 %"), (1, 900, "1 %"), (450, 900, "50 %"), (899, 900, "99 %"), (900, 900, "100 %")],
+)
+def test_no_share_reads_as_none_or_all_that_is_neither(part, whole, told):
+    assert report_page.share(part, whole) == told
+
+
+def test_a_terminal_of_80_columns_shows_every_week_whole(site):
+    found, out = report_of(site, date(2026, 6, 1), date(2026, 6, 28)), io.StringIO()
+    console = Console(file=out, width=80)
+    for table in tables(found):
+        console.print(table)
+    assert all(week in out.getvalue() for week in found.weeks)
 
 
 def test_a_clock_that_a_yes_has_stopped_is_not_called_calmer():
@@ -260,3 +289,4 @@ def test_lists_and_counts_read_no_whole_record(site, monkeypatch):
     with pytest.raises(OverlayError, match="from 5 agents up"):
         asyncio.run(library.trends(QA, TrendsAsked(weeks=104, team="nobody")))
     report_of(site, date(2026, 6, 1), date(2026, 8, 1))
+    assert due(site, KeepSettings(), datetime(2026, 9, 1, tzinfo=UTC)).words == ()

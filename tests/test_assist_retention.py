@@ -363,6 +363,21 @@ def test_a_file_that_cannot_be_removed_keeps_no_other_call_that_is_due(tmp_path)
     on_two_calls(tmp_path, check)
 
 
+def test_files_that_a_retention_run_could_not_remove_go_with_the_next_one(tmp_path):
+    def check(store, one, two):
+        held_open = tmp_path / "records" / f"{one}.txt"
+        held_open.mkdir()
+        with pytest.raises(AssistError, match=f"cannot remove .*{one}.txt"):
+            purge(store, KEEP, tmp_path, later(181))
+        held_open.rmdir()
+        held_open.write_text(f"said {CANARY}")
+        assert purge(store, KEEP, tmp_path, later(182)).words == (one,)
+        assert hits(tmp_path, CANARY) == {("assist.db", CANARY)}, "the reviewer's own comment stays"
+        assert purge(store, KEEP, tmp_path, later(183)).words == ()
+
+    on_two_calls(tmp_path, check)
+
+
 def test_a_call_that_was_cut_short_and_never_closed_is_found_by_its_customer_and_goes_in_time(tmp_path):
     store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
     started = datetime.now(UTC).isoformat(timespec="seconds")

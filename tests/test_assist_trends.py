@@ -9,8 +9,9 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from assist.records.library import Library
-from assist.records.trends import Said, trends
+from assist.records.trends import trends
 from assist.settings import REVIEW_FORM
+from assist.store.rows import Review
 from assist.store.store import open_store
 from overlay.errors import OverlayError
 from overlay.identity import Identity
@@ -40,7 +41,8 @@ def test_calls_are_counted_in_the_week_they_began_in():
 def test_a_reviewers_word_counts_before_the_agents():
     record = incident(call="a", started_at="2026-11-24T10:00:00+00:00")
     plain = trends([record], {}, date(2026, 11, 24), 1).weeks[0]
-    said = {"a": Said("Rota", {"p2": "wrong", "p1": "right"})}
+    verdicts = [("root-cause", "", "Rota"), ("prompt", "p2", "wrong"), ("prompt", "p1", "right")]
+    said = {"a": [Review("t", "Quinn", *each) for each in verdicts]}
     reviewed = trends([record], said, date(2026, 11, 24), 1)
     assert (plain.prompts, plain.used, plain.wrong) == (3, 1, 0)
     assert reviewed.weeks[0].wrong == 1
@@ -59,7 +61,10 @@ def test_the_library_keeps_answers_missed_signals_and_finds_by_cause_and_day(tmp
         await library.note(QUINN, "c", RecordNote(kind="root-cause", text="A late fee again"))
         await library.note(QUINN, "c", RecordNote(kind="missed", text="He swore", at_ms=9000, signal="swearing"))
 
+        await library.note(QUINN, "c", RecordNote(kind="outcome", text="paid back", signal="swearing"))
+
         exported = await library.export(QUINN, "c")
+        assert exported["outcome"] == "paid back"
         assert exported["missed"] == [{"at_ms": 9000, "signal": "swearing", "text": "He swore", "who": "Quinn"}]
         html = await library.html(QUINN, "c")
         assert "What was missed" in html and "He swore" in html

@@ -14,12 +14,13 @@ from assist.records.wrapup import changes, completed, form
 from assist.settings import Settings
 from assist.store.rows import Review
 from assist.store.store import open_store
-from overlay.doing import DoWrapUp
+from overlay.doing import DoNote, DoWrapUp
 from overlay.errors import OverlayError
 from overlay.hub import Hub
 from overlay.identity import Identity
 from overlay.messages import Call
 from overlay.records import Filters, RecordNote
+from tests.scripted_call import hits
 from tests.test_assist_record import CALL
 
 RECORD = fold(CALL)
@@ -116,6 +117,25 @@ def test_keeping_it_twice_writes_nothing_twice_and_the_last_word_counts(store):
     asyncio.run(desk.do(DANA, wrap_up(contested="", follow_ups=[{"id": "f1", "done": True}])))
     record = completed(RECORD, store.reviews("k1"))
     assert record.contested == "" and record.follow_ups[0].done and open_followups(store) == []
+
+
+def test_a_card_number_that_somebody_types_is_nowhere_in_the_store(store, tmp_path):
+    async def scene():
+        desk, library = Desk(House(store)), Library(store)
+        noted = wrap_up(note="paid with 4539 1488 0343 6467, 12/27", contested="4539148803436467 was read out")
+        await desk.do(DANA, noted)
+        await desk.do(DANA, noted)
+        await desk.do(QA, DoNote.model_validate({"do": "note", "call": "k1", "text": "the card 4539-1488-0343-6467"}))
+        await library.note(QA, "k1", RecordNote(kind="missed", text="4539 1488 0343 6467 was not masked"))
+
+    asyncio.run(scene())
+    assert [review.text for review in store.reviews("k1")] == [
+        "paid with [card number], 12/27",
+        "[card number] was read out",
+        "the card [card number]",
+        "[card number] was not masked",
+    ]
+    assert not hits(tmp_path, "4539 1488", "45391488", "4539-1488")
 
 
 def test_an_emptied_note_is_out_of_the_record_and_off_every_page(store):

@@ -149,6 +149,31 @@ def test_no_event_is_acknowledged_before_its_fsync_has_returned(tmp_path, events
     assert acknowledged_before_their_fsync(log) == []
 
 
+ERASER = """
+import sys
+from assist.store.searching import RecordQuery
+from assist.store.store import open_store
+from tests.made_records import made_records
+store = open_store(sys.argv[1])
+for record in made_records(250):
+    store.finish(record["call"], "ended", record)
+store.erase([f"k{n:06}" for n in range(125)]).result()
+assert len(store.records(RecordQuery(worst_first=True, limit=None))) == 125
+store.close()
+"""
+
+
+@NEEDS_STRACE
+def test_neither_erasing_nor_sorting_writes_words_to_another_folder(tmp_path):
+    elsewhere, log = tmp_path / "elsewhere", tmp_path / "strace.log"
+    elsewhere.mkdir()
+    strace = ["strace", "-f", "--seccomp-bpf", "-o", str(log), "-e", "trace=openat"]
+    command = [*strace, sys.executable, "-c", ERASER, url(tmp_path)]
+    subprocess.run(command, check=True, timeout=300, env=os.environ | {"SQLITE_TMPDIR": str(elsewhere)})
+    opened = log.read_text()
+    assert "assist.db-wal" in opened and str(elsewhere) not in opened
+
+
 def broken_disk(folder, call, error, nth):
     """Break the nth such call on the database's log once; 0 acknowledged events may be missing afterwards."""
     open_store(url(folder)).close()

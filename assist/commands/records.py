@@ -90,7 +90,7 @@ def records_export(
 ) -> None:
     """Records as JSON, CSV (a row per call; `assist records columns`) or pages; one, several, or by date."""
     from assist.access.audit import open_audit
-    from assist.records.export import FORMATS, chosen, day, export, span, text_of
+    from assist.records.export import FORMATS, chosen, day, export, span, written
 
     if form and form not in FORMATS:
         fail(f"--format {form}: expected one of {', '.join(FORMATS)}", "export-format")
@@ -100,15 +100,16 @@ def records_export(
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:
         records = chosen(store, calls or [], query)
-        audit = open_audit(store.people, settings.data)
-        for record in records:
-            audit.by_command("export", record.call)
-    if out is None:
-        if form == "html" and len(records) != 1:
+        if out is None and form == "html" and len(records) != 1:
             fail("a page holds one record: name one call, or a folder with --out", "export-format")
-        typer.echo(text_of(records, form or "json").encode(), nl=False)  # UTF-8, as the files, whatever the terminal
-        return
-    files = export(records, out, form)
+        audit = open_audit(store.people, settings.data)
+        for call in records.calls:
+            audit.by_command("export", call)
+        if out is None:
+            for part in written(records, form or "json"):
+                typer.echo(part.encode(), nl=False)  # UTF-8, as the files, whatever the terminal
+            return
+        files = export(records, out, form)
     console.print(f"written: {out}" + (f" ({files} files)" if files != 1 else ""), soft_wrap=True)
 
 

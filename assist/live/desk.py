@@ -8,6 +8,7 @@ from assist.access.audit import Audit
 from assist.coach.parts import Playbook
 from assist.events import Action
 from assist.live.service import Service
+from assist.privacy.typed import without_cards
 from assist.records.record import read_record
 from assist.records.wrapup import changes, form
 from assist.store.rows import Review, stamp
@@ -40,7 +41,7 @@ class Desk:
             self._service.screens.wrapped_up(agent, kept)
             return
         if live is None and isinstance(what, doing.DoNote) and self._service.store.record(what.call) is not None:
-            note = Review(stamp(), who.who, "comment", "", what.text)
+            note = Review(stamp(), who.who, "comment", "", without_cards(what.text))
             await asyncio.wrap_future(self._service.store.review(what.call, note))
             return
         late = self._service.after.late
@@ -48,14 +49,14 @@ class Desk:
             if what.what != "seen":
                 self._service.duty.do(who.who, what.what, what.call, what.alert)
             done, target, detail = self._read(what, self._service.playbooks.book)
-            late.act(what.call, Action(late.now_ms(what.call), who.who, who.role, done, target, detail))
+            late.act(what.call, Action(late.now_ms(what.call), who.who, who.role, done, target, without_cards(detail)))
             return
         if live is None:
             raise OverlayError("refused", "That call is over; use its record instead.")
         if who.role == "agent" and live.session.started.agent != who.who:
             raise OverlayError("refused", "That call is another agent's.")
         done, target, detail = self._read(what, live.session.coach.playbook)
-        action = Action(live.session.now_ms, who.who, who.role, done, target, detail)
+        action = Action(live.session.now_ms, who.who, who.role, done, target, without_cards(detail))
         if reason := live.session.refuses(action):
             raise OverlayError("refused", reason)
         if isinstance(what, doing.DoAlert) and what.what != "seen":

@@ -12,7 +12,8 @@ Spoken or written digits are read as runs ("double five", "forty one eleven", "4
 - runs close together that come to eleven digits or more: a number that was corrected on the way;
 - a stretch of eight digits and more that is digits for the most part, with the words between them: recognisers mishear
   some digits of a number as other words ("four seven coal fired four seven");
-- three digits or more of a number that was masked a moment ago, whoever says them: the agent reads them back;
+- three digits or more of a number that was masked a moment ago, or the last two said of it, whoever says them: the
+  agent reads them back;
 - e-mail addresses, spoken or written, and the parts of one where somebody has just spoken of e-mail; names after a cue,
   where the site asks for that.
 In provisional words every run of three digits and more is masked, and any digits at the end are held back until they
@@ -242,7 +243,8 @@ class Redactor:
         alone = whole and (
             sum(run.digits for run in runs) >= 3 or self._digits_alone(words, runs, speaker, start_ms) >= LEAST_ALONE
         )
-        known = "".join(number for until, number in self._masked if start_ms <= until)
+        lately = [number for until, number in self._masked if start_ms <= until]
+        known = "".join(lately)
         long = corrected(runs)
         if SENSITIVE & live.keys() and sum(run.digits for run in runs) >= min(least, 4):
             long |= set(range(len(runs)))  # a card is being said: digits torn apart by misheard words are its own
@@ -261,6 +263,7 @@ class Redactor:
                 or (at_end and run.digits >= 4 and not _is_year(words, run))
                 or (carried and at_start and (run.digits >= 2 or whole))
                 or (run.digits >= 3 and run.number in known)
+                or (run.digits == 2 and any(number.endswith(run.number) for number in lately))
             ):
                 kind = "number"
             for cue, few in live.items():

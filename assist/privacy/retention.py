@@ -28,6 +28,7 @@ from assist.store.backups import holds_a_call, put_aside
 from assist.store.rows import StoredCall, stamp
 from assist.store.searching import RecordQuery
 from assist.store.sounds import Recordings
+from assist.store.sqlite import remove_left_copy
 from assist.store.store import Store
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]+")
@@ -67,19 +68,19 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         data: The data folder, where recordings and stores put aside are looked for as well.
     """
     holds = {hold.call for hold in store.holds()}
-    logged = store.logged()
+    with_words = store.logged() | (_record_files(data).keys() if data is not None else set())
     words: list[str] = []
     whole: list[str] = []
     held: list[str] = []
-    for record in _records(store):
-        age = now - datetime.fromisoformat(record["started_at"])
+    for digest in store.digests(RecordQuery(limit=None)):
+        call, age = digest["call"], now - datetime.fromisoformat(digest["started_at"])
         if age > timedelta(days=keep.review_days):
             found = whole
-        elif age > timedelta(days=keep.transcript_days) and (record["call"] in logged or stripped(record) != record):
+        elif age > timedelta(days=keep.transcript_days) and (call in with_words or _words_left(store.record(call))):
             found = words
         else:
             continue
-        (held if record["call"] in holds else found).append(record["call"])
+        (held if call in holds else found).append(call)
     for stored in _cut_short(store):
         # A day more than the words' time: no call that goes on is so old.
         if now - datetime.fromisoformat(stored.started_at) > timedelta(days=keep.transcript_days + 1):
@@ -145,6 +146,11 @@ def stripped(record: dict[str, Any]) -> dict[str, Any]:
         for each in out.get(part, []):
             each.update({key: value for key, value in fields.items() if key in each})
     return out  # type: ignore[no-any-return]
+
+
+def _words_left(record: dict[str, Any] | None) -> bool:
+    """Whether a record holds words that an earlier version left in it."""
+    return record is not None and stripped(record) != record
 
 
 def erase(store: Store, data: Path, calls: Sequence[str]) -> None:
@@ -299,6 +305,7 @@ def _remove_files(data: Path, calls: Sequence[str]) -> None:
     """Raises: AssistError, code files-left."""
     try:
         Recordings(data).remove(calls)
+        remove_left_copy(data / "assist.db")
         files = _record_files(data)
         for call in calls:
             for path in files.get(call, ()):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Protocol
 
 from assist.errors import AssistError
 from assist.files import write_file
@@ -58,24 +59,45 @@ def span(since: date | None, until: date | None, team: str = "", limit: int | No
     )
 
 
-def chosen(store: Store, calls: Sequence[str], query: RecordQuery) -> list[IncidentRecord]:
-    """These calls' records, or all that fit; with what was said afterwards laid over them.
+class Records(Protocol):
+    """Records to be written, and how many."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[IncidentRecord]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Records in a store, each read when its turn comes: ten thousand at once take 3 GB."""
+
+    store: Store
+    calls: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.calls)
+
+    def __iter__(self) -> Iterator[IncidentRecord]:
+        """With what was said afterwards laid over them; without those that have been erased meanwhile."""
+        for call in self.calls:
+            body = self.store.record(call)
+            if body is not None:
+                yield completed(read_record(body), self.store.reviews(call))
+
+
+def chosen(store: Store, calls: Sequence[str], query: RecordQuery) -> Chosen:
+    """These calls' records, or all that fit.
 
     Raises:
         AssistError: code record-unknown.
     """
-    bodies = []
-    for call in dict.fromkeys(calls):
-        body = store.record(call)
-        if body is None:
+    for call in calls:
+        if store.record(call) is None:
             raise AssistError("record-unknown", f"no record of call {call!r}; see `assist records list`")
-        bodies.append(body)
-    records = [read_record(body) for body in (bodies if calls else store.records(query))]
-    said = store.said([record.call for record in records] if calls else None)
-    return [completed(record, said.get(record.call, ())) for record in records]
+    return Chosen(store, tuple(dict.fromkeys(calls) if calls else (each["call"] for each in store.digests(query))))
 
 
-def export(records: Sequence[IncidentRecord], out: Path, form: str) -> int:
+def export(records: Records, out: Path, form: str) -> int:
     """Write them to one file, or one file each into a folder; how many files.
 
     Raises:
@@ -88,21 +110,30 @@ def export(records: Sequence[IncidentRecord], out: Path, form: str) -> int:
     if not folder and chosen_form == "html" and len(records) != 1:
         raise AssistError("export-format", f"--out {out}: a page holds one record: name a folder and --format html")
     if not folder:
-        write_file(out, text_of(records, chosen_form))
+        write_file(out, written(records, chosen_form))
         return 1
     for record in records:
-        write_file(out / f"{record.call}.{chosen_form}", text_of([record], chosen_form), make_folder=True)
+        write_file(out / f"{record.call}.{chosen_form}", written([record], chosen_form), make_folder=True)
     return len(records)
 
 
-def text_of(records: Sequence[IncidentRecord], form: str) -> str:
-    """One record as a JSON object or a page, many as a JSON array; any number as CSV."""
+def written(records: Records, form: str) -> Iterator[str]:
+    """Part by part: one record as a JSON object or a page, many as a JSON array; any number as CSV."""
     if form == "csv":
-        return to_csv(records)
-    if form == "html":
-        return page(records[0])
-    bodies = [record.model_dump(mode="json") for record in records]
-    return json.dumps(bodies[0] if len(bodies) == 1 else bodies, ensure_ascii=False, indent=2) + "\n"
+        yield to_csv(records)
+    elif form == "html":
+        yield from map(page, records)
+    elif len(records) == 1:
+        yield from (f"{_as_json(record)}\n" for record in records)
+    else:
+        yield "["
+        for number, record in enumerate(records):
+            yield (",\n" if number else "\n") + _as_json(record)
+        yield "\n]\n"
+
+
+def _as_json(record: IncidentRecord) -> str:
+    return json.dumps(record.model_dump(mode="json"), ensure_ascii=False, indent=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +188,9 @@ COLUMNS: tuple[Column, ...] = (
         lambda r: "; ".join(p.title for p in r.plan if p.offered_ms is not None),
     ),
     Column("accepted", "of these, accepted", lambda r: "; ".join(p.title for p in r.plan if p.answer == "accepted")),
-    Column("cost", "cost of what was accepted", lambda r: sum(p.cost for p in r.plan if p.answer == "accepted")),
+    Column(
+        "cost", "cost of what was accepted", lambda r: round(sum(p.cost for p in r.plan if p.answer == "accepted"), 2)
+    ),
     Column("recovery", "60-second clock: met, missed, stopped; empty: never started", lambda r: _clock(r)[0]),
     Column(
         "recovery_s", "seconds until a remedy was accepted or the level came down; empty: never", lambda r: _clock(r)[1]
@@ -182,8 +215,13 @@ def to_csv(records: Iterable[IncidentRecord]) -> str:
     return out.getvalue()
 
 
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+
+
 def _cell(value: str | int | float) -> str | int | float:
-    """A cell that begins with =, +, -, @, tab or return is a formula to a spreadsheet: an apostrophe makes it text."""
-    if isinstance(value, str) and value.lstrip(" ")[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
+    """A cell that begins with =, +, -, @ (also of full width), tab or return is a formula to a spreadsheet: an
+    apostrophe makes it text.
+    """
+    if isinstance(value, str) and value.lstrip(" ")[:1] in FORMULA:
         return "'" + value
     return value

@@ -94,7 +94,8 @@ class _Folding:
         self.actions: list[Deed] = []
         self.pauses: list[Pause] = []
         self.hand_offs: list[HandOff] = []
-        self.gaps_ms = 0
+        self.lost: list[tuple[int, int]] = []
+        """From and to in ms, of each channel."""
         self.outcome = self.root_cause = self.contested = ""
 
     def take(self, event: Event) -> None:
@@ -176,7 +177,7 @@ class _Folding:
                     Problem(at_ms=event.at_ms, code=event.code, text=event.text, cleared=event.cleared)
                 )
             case Gap() if event.why == "lost":
-                self.gaps_ms += event.end_ms - event.start_ms
+                self.lost.append((event.start_ms, event.end_ms))
             case _:
                 pass
 
@@ -260,7 +261,7 @@ class _Folding:
             contested=self.contested,
             transcript=sorted(self.lines.values(), key=lambda line: line.start_ms),
             troubles=self.troubles,
-            gaps_ms=self.gaps_ms,
+            gaps_ms=_covered(self.lost),
             accounted_ms=dict((self.late or self.ended).accounted_ms),
             versions=dict(self.started.versions)
             | {f"late {name}": version for name, version in (self.late.versions.items() if self.late else ())},
@@ -273,6 +274,15 @@ class _Folding:
             pauses=self.pauses,
             redactions=_redactions(self.lines.values()),
         )
+
+
+def _covered(spans: Iterable[tuple[int, int]]) -> int:
+    """How much time they cover together: what both channels lack at once counts once."""
+    covered = until = 0
+    for start, end in sorted(spans):
+        covered += max(0, end - max(start, until))
+        until = max(until, end)
+    return covered
 
 
 def _line(said: Utterance) -> Line:

@@ -9,13 +9,14 @@ from typing import Any
 
 from assist.access.audit import Audit
 from assist.errors import AssistError
+from assist.privacy.typed import without_cards
 from assist.records import report_page
 from assist.records.export import end_of
 from assist.records.page import page
 from assist.records.record import IncidentRecord, read_record
 from assist.records.report import LEAST_AGENTS, named_teams
 from assist.records.reporting import report_of
-from assist.records.trends import Said, monday, trends
+from assist.records.trends import monday, trends
 from assist.records.wrapup import completed, last_note
 from assist.settings import KeepSettings
 from assist.store.rows import NO_REVIEW, VERDICTS, Review, last_said, stamp
@@ -103,7 +104,8 @@ class Library:
 
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
         """A comment, a missed signal, a contest, the outcome or root cause."""
-        await self._add(record, Review(stamp(), who.who, note.kind, note.signal, note.text, note.at_ms))
+        target = note.signal if note.kind == "missed" else ""
+        await self._add(record, Review(stamp(), who.who, note.kind, target, without_cards(note.text), note.at_ms))
 
     async def answer(self, who: Identity, record: str, answer: Answer) -> None:
         """An answer to a question of the form."""
@@ -247,12 +249,7 @@ class Library:
                     f"unless those of fewer than {LEAST_AGENTS} others would follow from them.",
                 )
             records = [record for record in records if record["team"] == asked.team]
-        said = {}
-        for call, reviews in self._store.said().items():
-            causes = [review.text for review in reviews if review.kind == "root-cause"]
-            marks = {target: verdict for (kind, target), verdict in _verdicts(reviews).items() if kind == "prompt"}
-            said[call] = Said(causes[-1] if causes else "", marks)
-        return trends(records, said, today, asked.weeks)
+        return trends(records, self._store.said(), today, asked.weeks)
 
     async def _add(self, record: str, review: Review) -> None:
         await asyncio.to_thread(self._body, record)

@@ -7,7 +7,7 @@ from html import escape
 
 from assist.records.record import Alert, IncidentRecord, LevelStep, PlanUse, PromptUse
 from assist.records.sheet import section, sheet
-from assist.wording import clock, label
+from assist.wording import amount, clock, label
 
 STYLE = """
 :root{--mark:#ffe08a}@media (prefers-color-scheme:dark){:root{--mark:#5a4300}}
@@ -181,7 +181,7 @@ def _given(use: PlanUse) -> str:
         if use.calmed_after_ms:
             took_s = round(use.calmed_after_ms / 1000)
             after = f"calmer {took_s} s later" if took_s else "calmer with it"
-        return f"accepted (cost {use.cost:g}); {after}"
+        return f"accepted (cost {amount(use.cost)}); {after}"
     return use.answer or ("offered, no answer noted" if use.offered_ms is not None else "on screen, not offered")
 
 

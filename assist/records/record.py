@@ -273,7 +273,7 @@ class IncidentRecord(_Part):
     contested: str = Field(description="why the agent contests what the machine heard; empty: not contested")
     transcript: list[Line]
     troubles: list[Problem]
-    gaps_ms: int
+    gaps_ms: int = Field(description="time of which the sound of a channel never came; of both at once it counts once")
     accounted_ms: dict[str, int] = Field(description="speaker.what became of it -> ms")
     versions: dict[str, str]
     consent: list[ConsentStep] = Field(default_factory=list, description="as it was set, in order")

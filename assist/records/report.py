@@ -16,7 +16,7 @@ from typing import Any
 
 from assist.errors import AssistError
 from assist.records.followups import is_open
-from assist.records.trends import DONE, NOT_SAID, monday
+from assist.records.trends import DONE, NOT_SAID, is_wrong, monday
 from assist.store.rows import Review, last_said
 from detectors.signals import CALMER
 
@@ -48,7 +48,7 @@ class Tally:
         self.tense += call["level_reached"] == "tense"
         accepted = [use for use in call["plan"] if use.get("answer") == "accepted"]
         self.given += len(accepted)
-        self.cost += sum(use.get("cost", 0.0) for use in accepted)
+        self.cost = round(self.cost + sum(use.get("cost", 0.0) for use in accepted), 2)
         if call["level_reached"] == "escalated":
             self.escalated += 1
             self.turned += call["level_at_end"] in CALMER
@@ -254,7 +254,7 @@ def _count_options(options: dict[str, OptionTally], call: Mapping[str, Any]) -> 
         tally.accepted += answer == "accepted"
         tally.refused += answer == "refused"
         if answer == "accepted":
-            tally.cost += use.get("cost", 0.0)
+            tally.cost = round(tally.cost + use.get("cost", 0.0), 2)
             after = use.get("calmed_after_ms")
             if after == 0:
                 tally.calmer_already += 1
@@ -268,8 +268,7 @@ def _count_plays(plays: dict[str, PlayTally], call: Mapping[str, Any], last: Map
         tally = plays.setdefault(prompt["play"], PlayTally(prompt["play"], prompt.get("title", prompt["play"])))
         tally.shown += 1
         tally.done += prompt.get("how") in DONE
-        mark = last.get(("prompt", prompt["id"]))
-        tally.wrong += (prompt.get("how") if mark in (None, "clear") else mark) == "wrong"
+        tally.wrong += is_wrong(prompt, last)
 
 
 def _step(step: str, done: Sequence[tuple[frozenset[str], bool]]) -> StepTally:

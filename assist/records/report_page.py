@@ -11,7 +11,7 @@ from rich.text import Text
 
 from assist.records.report import LEAST_AGENTS, OptionTally, PlayTally, Report, StepTally, Tally
 from assist.records.sheet import sheet, table
-from assist.wording import label
+from assist.wording import amount, label
 
 _WIDE, _HIGH, _LEFT, _ROW = 720, 190, 210, 24
 _LEVELS = (("escalated", "Escalated"), ("tense", "Tense, no more"), ("calm", "Calm"))
@@ -34,8 +34,11 @@ svg .ink{fill:var(--ink)}.escalated{fill:var(--escalated)}.tense{fill:var(--tens
 
 
 def share(part: int, whole: int) -> str:
-    """A share in percent; a dash where there is nothing to share."""
-    return f"{100 * part / whole:.0f} %" if whole else "–"
+    """A share in percent, 0 and 100 only for none and all; a dash where there is nothing to share."""
+    if not whole:
+        return "–"
+    percent = round(100 * part / whole)
+    return f"{min(max(percent, 1), 99) if 0 < part < whole else percent} %"
 
 
 def _span(report: Report) -> str:
@@ -50,11 +53,12 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("escalated", f"{total.escalated} ({share(total.escalated, total.calls)})"),
         ("calmer again at the end", share(total.turned, total.escalated)),
         ("clock met (remedy accepted or calmer within 60 s)", share(total.within_60, total.escalated)),
-        ("cost of what was given", f"{total.cost:g}"),
+        ("cost of what was given", amount(total.cost)),
         ("open promises", str(report.open_follow_ups)),
     ]
 
 
+LONGEST_DATE = len("2026-11-30")
 Rows = list[tuple[str, ...]]
 CAUSES = "Root causes of tense and escalated calls"
 TALLY = ("Calls", "Tense", "Escalated", "Calmer again", "Clock met", "Given", "Cost")
@@ -70,7 +74,7 @@ def _tally(name: str, tally: Tally) -> tuple[str, ...]:
         share(tally.turned, tally.escalated),
         share(tally.within_60, tally.escalated),
         str(tally.given),
-        f"{tally.cost:g}",
+        amount(tally.cost),
     )
 
 
@@ -81,7 +85,7 @@ def _tallies(tallies: Mapping[str, Tally]) -> Rows:
 def _option(each: OptionTally) -> tuple[str, ...]:
     after = "–" if each.median_s is None else f"{each.median_s:g} s"
     calmed = share(each.calmed, each.accepted - each.calmer_already)
-    return each.title, str(each.shown), str(each.offered), str(each.accepted), calmed, after, f"{each.cost:g}"
+    return each.title, str(each.shown), str(each.offered), str(each.accepted), calmed, after, amount(each.cost)
 
 
 def _play(each: PlayTally) -> tuple[str, ...]:
@@ -129,7 +133,10 @@ def tables(report: Report) -> list[RenderableType]:
     for title, head, rows in parts(report):
         table = Table(title=title, title_justify="left")
         for number, name in enumerate(head):
-            table.add_column(name, justify="right" if number else "left")
+            if number:
+                table.add_column(name, justify="right")
+            else:
+                table.add_column(name, overflow="fold", min_width=LONGEST_DATE)
         for row in rows:
             table.add_row(*row)
         shown.append(table)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+from assist.store.rows import Review, last_said
 from detectors.signals import CALMER
 from overlay.records import Trends, Week
 
@@ -18,37 +18,36 @@ MOST_SIGNALS = 12
 NOT_SAID = "not said"
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What reviewers have said about one call."""
-
-    root_cause: str = ""
-    prompts: Mapping[str, str] = field(default_factory=dict)
-    """Prompt id -> right or wrong."""
-
-
 def monday(day: date) -> date:
     """The Monday of that day's week."""
     return day - timedelta(days=day.weekday())
 
 
-def trends(records: Iterable[Mapping[str, Any]], said: Mapping[str, Said], today: date, weeks: int) -> Trends:
+def is_wrong(prompt: Mapping[str, Any], last: Mapping[tuple[str, str], str]) -> bool:
+    """Whether a record's prompt was wrong: what a reviewer said last (`last_said`) counts over what the agent said."""
+    mark = last.get(("prompt", prompt["id"]))
+    return (prompt.get("how") if mark in (None, "clear") else mark) == "wrong"
+
+
+def trends(
+    records: Iterable[Mapping[str, Any]], said: Mapping[str, Sequence[Review]], today: date, weeks: int
+) -> Trends:
     """Count incident records (as JSON objects) week by week.
 
     Args:
         records: Incident records; those of other weeks are left out.
-        said: Call -> what reviewers have said about it.
+        said: Call -> what was said about it afterwards.
         today: A day of the last week.
         weeks: How many weeks, 1 and more.
     """
-    last = monday(today)
-    counts = {last - timedelta(weeks=n): Counter[str]() for n in reversed(range(weeks))}
+    newest = monday(today)
+    counts = {newest - timedelta(weeks=n): Counter[str]() for n in reversed(range(weeks))}
     causes, signals = Counter[str](), Counter[str]()
     for record in records:
         count = counts.get(monday(date.fromisoformat(record["started_at"][:10])))
         if count is None:
             continue
-        heard = said.get(record["call"], Said())
+        last = last_said(said.get(record["call"], ()))
         reached = record["level_reached"]
         count["calls"] += 1
         if reached in ("tense", "escalated"):
@@ -57,11 +56,11 @@ def trends(records: Iterable[Mapping[str, Any]], said: Mapping[str, Said], today
         if reached == "escalated":
             count["turned"] += record["level_at_end"] in CALMER
             count["within_60"] += any(run["result"] == "met" for run in record["recovery"])
-            causes[heard.root_cause or record["root_cause"] or NOT_SAID] += 1
+            causes[last.get(("root-cause", "")) or record["root_cause"] or NOT_SAID] += 1
         for prompt in record["prompts"]:
             count["prompts"] += 1
             count["used"] += prompt["how"] in DONE
-            count["wrong"] += heard.prompts.get(prompt["id"], prompt["how"]) == "wrong"
+            count["wrong"] += is_wrong(prompt, last)
     return Trends(
         weeks=[Week(starts=day.isoformat(), **count) for day, count in counts.items()],
         root_causes=causes.most_common(MOST_CAUSES),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from assist.privacy.typed import without_cards
 from assist.records.record import IncidentRecord, Judgement, Missed, Note, WrapUp
 from assist.settings import Settings
 from assist.store.rows import VERDICTS, Review, last_said
@@ -93,8 +94,8 @@ def changes(
     found = []
 
     def add(kind: str, target: str, now: str | None, was: str) -> None:
-        if now is not None and now.strip() not in (was, last.get((kind, target))):
-            found.append(Review(at, who, kind, target, now.strip()))
+        if now is not None and (text := without_cards(now.strip())) not in (was, last.get((kind, target))):
+            found.append(Review(at, who, kind, target, text))
 
     add("outcome", "", said.outcome, before.outcome)
     add("root-cause", "", said.root_cause, before.root_cause)

@@ -5,15 +5,30 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from assist.errors import AssistError
 from assist.store.keys import Keyring, open_copy
 from assist.store.owner import Owner
-from assist.store.schema import SCHEMA_VERSION, audit, audit_cut, audit_head, gates, holds, logins, ready, users
+from assist.store.schema import (
+    SCHEMA_VERSION,
+    audit,
+    audit_cut,
+    audit_head,
+    calls,
+    digests,
+    gates,
+    holds,
+    logins,
+    ready,
+    records,
+    reviews,
+    users,
+)
 from assist.store.sqlite import RESTORING, remove_copies
 from assist.store.store import Store, path_of
 
@@ -89,15 +104,29 @@ def _put_back(backup: Path, target: Path, audit_log: bool) -> Restored:
             _fold(target)
             _carry_over(target, fresh)
             carried = _carry_people(target, fresh)
+            left_out = _without_kept(target, fresh, left_out)
         if not audit_log:
             _leave_out_audit(fresh)
         if target.exists():
-            kept = target.with_name(f"{target.stem}.before-{datetime.now(UTC):{ASIDE}}{target.suffix}")
-            os.replace(target, kept)
+            kept = _keep_former(target)
+        for end in ("-wal", "-shm"):  # of the former store, were it damaged or taken away: not of the one that comes
+            target.with_name(target.name + end).unlink(missing_ok=True)
         os.replace(fresh, target)
     finally:
         remove_copies(target)
     return Restored(kept, len(left_out), not carried)
+
+
+def _keep_former(target: Path) -> Path:
+    """Keep the store under another name as well: killed now, the next start still finds it in its place. That name."""
+    when = datetime.now(UTC)
+    while (kept := target.with_name(f"{target.stem}.before-{when:{ASIDE}}{target.suffix}")).exists():
+        when += timedelta(seconds=1)
+    try:
+        os.link(target, kept)
+    except OSError:  # a file system without hard links
+        os.replace(target, kept)
+    return kept
 
 
 def _carry_over(former: Path, fresh: Path) -> None:
@@ -116,6 +145,27 @@ def _carry_over(former: Path, fresh: Path) -> None:
                 f"ON CONFLICT (call) DO UPDATE SET {newer} WHERE excluded.at >= {table.name}.at",
                 rows,
             )
+
+
+def _without_kept(former: Path, fresh: Path, left_out: Sequence[str]) -> list[str]:
+    """Which of these calls stay out: of those whose words went since, and their keys with them, the record is kept."""
+    kept: list[tuple[str, str, list[tuple[object, ...]]]] = []
+    try:
+        with closing(_unchanged(former)) as reading:
+            begun = {call for (call,) in reading.execute("SELECT DISTINCT call FROM events")}
+            filed = {call for (call,) in reading.execute("SELECT call FROM records")}
+            stripped = [call for call in left_out if call in filed - begun]
+            for table in (calls, records, digests, reviews):
+                names = ", ".join(f'"{column.name}"' for column in table.columns if column is not reviews.c.n)
+                chosen = f"SELECT {names} FROM {table.name} WHERE call = ? ORDER BY rowid"
+                kept.append((table.name, names, [row for call in stripped for row in reading.execute(chosen, (call,))]))
+    except sqlite3.Error:
+        return list(left_out)  # not readable: there is nothing to carry over
+    with closing(sqlite3.connect(fresh)) as writing, writing:
+        for name, names, rows in kept:
+            places = ", ".join("?" * len(names.split(", ")))
+            writing.executemany(f"INSERT INTO {name} ({names}) VALUES ({places})", rows)
+    return [call for call in left_out if call not in stripped]
 
 
 def _carry_people(former: Path, fresh: Path) -> bool:

@@ -28,6 +28,9 @@ SEAL_BYTES = NONCE_BYTES + 16
 """What sealing adds: nonce and tag."""
 MARK = "~"
 """Begins a sealed text; JSON and a reviewer's verdicts never begin so."""
+NO_FILES_ELSEWHERE = "PRAGMA temp_store=MEMORY"
+"""Else SQLite sorts, and keeps what a statement changes until it is done, in files of the system's temporary folder:
+erased words, too, would stay in what becomes free there."""
 SEALED = (("events", "body"), ("records", "body"), ("digests", "body"), ("reviews", "text"))
 """Columns that hold what was said or written about a call."""
 
@@ -175,6 +178,8 @@ def seal_copy(path: Path, keys: Keyring) -> None:
 def open_copy(path: Path, keys: Keyring) -> list[str]:
     """Open a sealed copy and make its full-text index again; calls whose keys are gone are taken out of it.
 
+    One that has its index was never sealed, as a store that a restore has put aside: it stays as it is.
+
     Returns:
         Those calls.
 
@@ -184,12 +189,12 @@ def open_copy(path: Path, keys: Keyring) -> list[str]:
     gone: set[str] = set()
     try:
         with closing(sqlite3.connect(path)) as copy, copy:
+            copy.execute(NO_FILES_ELSEWHERE)
+            if copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'spoken'").fetchone():
+                return []
             keys.fetch((call for (call,) in copy.execute("SELECT DISTINCT call FROM events")), make=False)
             for table, column in SEALED:
-                rows = copy.execute(
-                    f"SELECT rowid, call, {column} FROM {table} WHERE {column} LIKE '{MARK}%'"
-                ).fetchall()
-                for row, call, text in rows:
+                for row, call, text in copy.execute(f"SELECT rowid, call, {column} FROM {table}").fetchall():
                     plain = keys.open(call, text)
                     if plain is None:
                         gone.add(call)
@@ -197,11 +202,9 @@ def open_copy(path: Path, keys: Keyring) -> list[str]:
                         copy.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (plain, row))
             _take_out(copy, gone)
             copy.execute(SPOKEN)
-            indexed = {call for (call,) in copy.execute("SELECT call FROM spoken")}
             for call, body in copy.execute("SELECT call, body FROM records").fetchall():
-                if call not in indexed:
-                    words = " ".join(line["text"] for line in json.loads(body)["transcript"])
-                    copy.execute("INSERT INTO spoken(call, words) VALUES (?, ?)", (call, words))
+                words = " ".join(line["text"] for line in json.loads(body)["transcript"])
+                copy.execute("INSERT INTO spoken(call, words) VALUES (?, ?)", (call, words))
     except sqlite3.Error as error:
         raise AssistError("backup-damaged", f"{path} cannot be opened: {error}") from None
     return sorted(gone)

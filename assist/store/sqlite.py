@@ -6,6 +6,7 @@ One writer (assist/store/writer.py) owns the one connection that writes, and one
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -37,8 +38,8 @@ from assist.events import Event
 from assist.store import erasing, schema
 from assist.store.codec import decode, encode
 from assist.store.digest import digest_of
-from assist.store.keys import Keyring, fetch_keys, seal_copy
-from assist.store.owner import Owner
+from assist.store.keys import NO_FILES_ELSEWHERE, Keyring, fetch_keys, seal_copy
+from assist.store.owner import Owner, StoreInUse
 from assist.store.people import People
 from assist.store.rows import Hold, Review, StoredCall, StoredGate
 from assist.store.searching import RecordQuery, matching
@@ -282,7 +283,13 @@ class SqliteStore:
         """
         keys = Keyring.beside(self.path)
         fetch_keys(self.path, keys)
-        copy = self.path.with_name(f"{self.path.name}{COPYING}-{os.getpid()}")
+        copy = self.path.with_name(self.path.name + COPYING)
+        try:
+            maker = Owner(copy)
+        except StoreInUse:
+            raise AssistError("backup-failed", f"another backup of {self.path} is being made: wait for it") from None
+        except OSError as error:
+            raise AssistError("backup-failed", f"cannot write {copy}: {error.strerror or error}") from None
         try:
             room = shutil.disk_usage(copy.parent).free
             needed = 2 * self.path.stat().st_size + ROOM_BYTES
@@ -291,6 +298,7 @@ class SqliteStore:
                     "backup-failed",
                     f"{needed >> 20} MiB are needed for the copy in {copy.parent}, {room >> 20} are free: make room",
                 )
+            copy.unlink(missing_ok=True)
             os.close(os.open(copy, os.O_CREAT | os.O_WRONLY, 0o600))
             with self._reader.connect() as connection:
                 connection.execute(text("VACUUM INTO :copy").bindparams(copy=str(copy)))
@@ -302,6 +310,7 @@ class SqliteStore:
             raise AssistError("backup-failed", f"cannot write {out}: {reason(error)}") from None
         finally:
             copy.unlink(missing_ok=True)
+            maker.close()
 
     def close(self) -> None:
         """Write what is waiting, then let go. While the disk refuses, one last try is made."""
@@ -338,9 +347,18 @@ class ReadOnlyStore(SqliteStore):
 
 def remove_copies(store: Path) -> None:
     """Remove what a backup or a restore that was killed has left beside a store; for whoever owns it."""
-    for end in (COPYING, RESTORING):
-        for left in store.parent.glob(f"{store.name}{end}*"):
-            left.unlink(missing_ok=True)
+    for left in store.parent.glob(f"{store.name}{RESTORING}*"):
+        left.unlink(missing_ok=True)
+    remove_left_copy(store)
+
+
+def remove_left_copy(store: Path) -> None:
+    """Remove what a backup that was killed has left beside a store; one that is being made keeps its copy."""
+    lock = f"{store.name}{COPYING}.lock"
+    if copies := [each for each in store.parent.glob(f"{store.name}{COPYING}*") if each.name != lock]:
+        with contextlib.suppress(StoreInUse), contextlib.closing(Owner(store.with_name(store.name + COPYING))):
+            for left in copies:
+                left.unlink(missing_ok=True)
 
 
 def _row(call: str, n: int, event: Event) -> dict[str, Any]:
@@ -384,6 +402,7 @@ def _engine(path: Path, *, read_only: bool = False) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _: Any) -> None:
+        connection.execute(NO_FILES_ELSEWHERE)
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
