@@ -92,6 +92,8 @@ class Coach:
 
     def __post_init__(self) -> None:
         today = self.began.date().isoformat() if self.began is not None else ""
+        self._opening = self.began.minute if self.began is not None else 0
+        """Any number that differs from call to call and is the same when one is judged again."""
         self._place = PromptPlace(self.agent.name, experienced=self.agent.experienced)
         self._progress = Progress(self.playbook)
         self._clock = RecoveryClock()
@@ -382,7 +384,7 @@ class Coach:
             rank = (tier, words, clear, play.from_severity, particular, -order)
             if best is None or rank > best[0]:
                 since_ms = max(self._turn.ripe_ms(signal, now_ms) for signal in mine)
-                best = rank, from_play(self.playbook, play, mine, tier, since_ms, order)
+                best = rank, from_play(self.playbook, play, mine, tier, since_ms, order, self._opening)
         return best[1] if best is not None else None
 
     def _may_come(self, play: Play, signals: Sequence[Signal], now_ms: int) -> bool:
