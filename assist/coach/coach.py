@@ -229,8 +229,9 @@ class Coach:
                 return events
             lately = self._heard_within(LATELY_MS, now_ms)
             step = self._progress.next(self._level, lately)
-            if step is not None and self._place.could_show(f"step-{step.id}", step.say, now_ms):
-                events += self._place.want(from_step(step, now_ms), now_ms, quiet=True)
+            wish = from_step(step, now_ms) if step is not None else None
+            if wish is not None and self._place.could_show(wish.topic, wish.say, now_ms):
+                events += self._place.want(wish, now_ms, waits=False)
         return events
 
     def end(self, now_ms: int, *, cut_short: bool = False) -> list[Event]:
