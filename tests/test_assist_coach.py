@@ -86,6 +86,17 @@ def test_a_call_that_is_tense_because_somebody_was_noted_to_be_upset_gets_no_car
     assert len(of(turn(coach(), 10_000, Level.TENSE, because=because), PromptShown)) == cards
 
 
+def test_the_card_that_comes_most_does_not_open_alike_in_each_call():
+    lines = {"feelings": set(), "personal-threat": set()}
+    for minute in range(60):
+        for cue, severity in (("upset", Severity.HELP), ("personal_threat", Severity.URGENT)):
+            subject = Coach(BOOK, AgentProfile("Dana"), began=datetime(2026, 11, 24, 10, minute))
+            because = [signal(cue, 9_500, severity=severity)]
+            [card] = of(turn(subject, 10_000, Level.TENSE, because=because), PromptShown)
+            lines[card.play].add(card.say)
+    assert len(lines["feelings"]) == 3 and len(lines["personal-threat"]) == 1
+
+
 def test_urgent_comes_in_a_calm_call_and_stays():
     subject = coach()
     [prompt] = of(subject.hear(1_000, [signal("vulnerable", 1_000, severity=Severity.URGENT)], None), PromptShown)

@@ -94,6 +94,22 @@ def test_a_correction_withdraws_the_signal_its_level_and_its_prompt():
     assert call.escalation.level == "calm"
 
 
+def test_a_card_stands_until_the_words_under_it_have_settled():
+    """As the embedded recogniser hears the first complaint of `spoken-call.flac`."""
+    coach = Coach(BOOK, agent=AgentProfile("Dana"))
+    call = Session(STARTED, build(RULES), Escalation(), coach)
+    events = []
+    for agreed, tentative in (
+        ("this is the third time", "i and"),
+        ("this is the third time i", "am calling it an"),
+        ("this is the third time i am calling it", "out this"),
+    ):
+        events += call.hear(saying(agreed, tentative=tentative))
+    events += call.hear(said("this is the third time i am calling about this"))
+    [card] = of(events, PromptShown)
+    assert card.play == "passed-around" and of(events, (PromptEnded, SignalWithdrawn)) == []
+
+
 def test_two_cues_escalate_alert_once_and_are_explained():
     call = session()
     events = call.hear(said(CLAIM)) + call.hear(said(DEMAND, 8_000))

@@ -92,6 +92,8 @@ class Coach:
 
     def __post_init__(self) -> None:
         today = self.began.date().isoformat() if self.began is not None else ""
+        self._opening = self.began.minute if self.began is not None else 0
+        """Any number that differs from call to call and is the same when one is judged again."""
         self._place = PromptPlace(self.agent.name, experienced=self.agent.experienced)
         self._progress = Progress(self.playbook)
         self._clock = RecoveryClock()
@@ -227,8 +229,9 @@ class Coach:
                 return events
             lately = self._heard_within(LATELY_MS, now_ms)
             step = self._progress.next(self._level, lately)
-            if step is not None and self._place.could_show(f"step-{step.id}", step.say, now_ms):
-                events += self._place.want(from_step(step, now_ms), now_ms, quiet=True)
+            wish = from_step(step, now_ms) if step is not None else None
+            if wish is not None and self._place.could_show(wish.topic, wish.say, now_ms):
+                events += self._place.want(wish, now_ms, waits=False)
         return events
 
     def end(self, now_ms: int, *, cut_short: bool = False) -> list[Event]:
@@ -382,7 +385,7 @@ class Coach:
             rank = (tier, words, clear, play.from_severity, particular, -order)
             if best is None or rank > best[0]:
                 since_ms = max(self._turn.ripe_ms(signal, now_ms) for signal in mine)
-                best = rank, from_play(self.playbook, play, mine, tier, since_ms, order)
+                best = rank, from_play(self.playbook, play, mine, tier, since_ms, order, self._opening)
         return best[1] if best is not None else None
 
     def _may_come(self, play: Play, signals: Sequence[Signal], now_ms: int) -> bool:

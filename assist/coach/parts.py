@@ -56,6 +56,7 @@ class Play(_Part):
     say: list[str] = Field(min_length=1)
     avoid: str = ""
     most: int = Field(3, ge=1, le=10, description="times in one call")
+    vary: bool = Field(False, description="which line comes first differs from call to call; for what comes often")
     alone: bool = Field(False, description="once shown, no step, no Plan B and no other play below urgent comes")
 
     @property

@@ -111,15 +111,15 @@ class PromptPlace:
             return now_ms - self._speaking_since < HOLD_MS
         return self._settles_by is not None and now_ms < self._settles_by
 
-    def want(self, wish: Wish, now_ms: int, *, quiet: bool = False) -> list[Event]:
-        """Show it, make it wait (not where `quiet`), or let it go."""
+    def want(self, wish: Wish, now_ms: int, *, waits: bool = True) -> list[Event]:
+        """Show it, make it wait (where it `waits`), or let it go."""
         if now_ms - wish.since_ms > STALE_MS or (self.shown is not None and self.shown.play == wish.topic):
             return []
         say = next((line for line in wish.say if line not in self._said), None)
         if say is None:
             return []
         if not wish.called_for and not self._is_free_for(wish, now_ms):
-            return [] if quiet else self._wait(wish, now_ms)
+            return self._wait(wish, now_ms) if waits else []
         events = self.end(now_ms, "superseded")
         if any(each.topic == wish.topic for each in self._waiting):
             self._waiting = [each for each in self._waiting if each.topic != wish.topic]

@@ -8,16 +8,17 @@ from detectors.signals import Severity, Signal
 
 
 def from_play(
-    playbook: Playbook, play: Play, signals: tuple[Signal, ...], tier: Severity, since_ms: int, place: int
+    playbook: Playbook, play: Play, signals: tuple[Signal, ...], tier: Severity, since_ms: int, place: int, opening: int
 ) -> Wish:
-    """The answer to these signals; `place`: of the play in the playbook."""
+    """The answer to these signals; `place`: of the play in the playbook; `opening`: of its line, where that varies."""
     served = playbook.served(play)
+    first = opening % len(play.say) if play.vary else 0
     acted = frozenset(play.acted_by) | frozenset(served.ticked_by if play.step and served is not None else ())
     return Wish(
         play.id,
         served.id if served is not None else "",
         play.title,
-        tuple(play.say),
+        (*play.say[first:], *play.say[:first]),
         tier,
         signals,
         since_ms,

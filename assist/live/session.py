@@ -351,15 +351,18 @@ class Session:
         return known is None or (signal.settled and not known.settled)
 
     def _withdraw(self, latest: Utterance | Hypothesis, found: dict[str, Signal]) -> list[Event]:
-        """Take back what stood on words of this utterance that did not hold."""
+        """Take back what stood on words of this utterance that did not hold.
+
+        Only once they have settled: half a sentence is heard in one way and in another with each word that is added,
+        and nobody shall see a card leave and come back.
+        """
+        if not latest.settled:
+            provisional = self._provisional.setdefault(latest.id, set())
+            provisional.update(key for key, signal in found.items() if not signal.settled)
+            return []
         events: list[Event] = []
-        provisional = {key for key, signal in found.items() if not signal.settled}
-        for key in sorted(self._provisional.get(latest.id, set()) - found.keys()):
+        for key in sorted(self._provisional.pop(latest.id, set()) - found.keys()):
             events += self._unsay(key, self._instead_of(key, found))
-        if latest.settled:
-            self._provisional.pop(latest.id, None)
-        else:
-            self._provisional[latest.id] = provisional
         return events
 
     def _instead_of(self, key: str, found: dict[str, Signal]) -> tuple[Signal, ...]:
