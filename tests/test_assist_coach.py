@@ -373,7 +373,7 @@ def test_a_callback_that_was_accepted_without_a_time_asks_for_one():
     turn(subject, 10_000, Level.ESCALATED)
     events = subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback"))
     [prompt] = of(events, PromptShown)
-    assert (prompt.title, prompt.say) == ("Name the day and hour", "Which day and which hour? I write it down now.")
+    assert (prompt.title, prompt.say) == ("Name the day and hour", "Which day and which hour? I'm writing it down now.")
     assert of(events, FollowUpNoted)[0].what == "Call back at their time"
     named = agent_signal("callback_time", 25_000, "call you on Monday")
     assert of(subject.hear(25_000, [named], None), PromptEnded)[0].how == "acted"
