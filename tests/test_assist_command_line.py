@@ -46,15 +46,18 @@ def assist(*arguments, home, **environment):
 
 @pytest.fixture
 def told(monkeypatch, capsys, tmp_path):
-    """Run the command in this process, where a process of its own has nothing to show: its exit code and stderr."""
+    """Run the command in this process, where a process of its own has nothing to show; as `assist` answers."""
 
     def run(*arguments):
+        capsys.readouterr()
         for name, value in {**ENV, "HOME": str(tmp_path), "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": ""}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["assist", *map(str, arguments)])
         with pytest.raises(SystemExit) as left:
             main()
-        return left.value.code, capsys.readouterr().err
+        said, error = capsys.readouterr()
+        assert "Traceback" not in said + error, error
+        return subprocess.CompletedProcess(arguments, int(left.value.code or 0), said, error)
 
     return run
 
@@ -130,18 +133,18 @@ def test_every_millisecond_is_accounted_for(replayed):
         assert abs(total - soundfile.info(DEMO).duration * 1000) <= 20
 
 
-def test_records_are_listed_shown_and_exported(replayed, tmp_path):
+def test_records_are_listed_shown_and_exported(replayed, told, tmp_path):
     home, _, record = replayed
     data = home / "data"
-    listed = assist("records", "list", "--data", data, home=home)
+    listed = told("records", "list", "--data", data)
     call = re.search(r"\d{8}-\d{6}-[0-9a-f]{8}", listed.stdout)[0]
     assert "escalated" in listed.stdout and "recovered" in listed.stdout and AGENT in listed.stdout
     narrow = assist("records", "list", "--data", data, home=home, COLUMNS="80")
     assert f" {call} " in narrow.stdout and "…" not in narrow.stdout, "the id is what every other command asks for"
-    shown = assist("records", "show", call, "--data", data, home=home)
+    shown = told("records", "show", call, "--data", data)
     assert "Supervisor demand" in shown.stdout and "Call ended" in shown.stdout
     for name in ("r.json", "r.html"):
-        assert assist("records", "export", call, "--out", tmp_path / name, "--data", data, home=home).returncode == 0
+        assert told("records", "export", call, "--out", tmp_path / name, "--data", data).returncode == 0
     assert json.loads((tmp_path / "r.json").read_text())["call"] == call
     assert "<mark>" in (tmp_path / "r.html").read_text()
 
@@ -199,26 +202,26 @@ def test_the_same_recording_gives_the_same_record(replayed, demonstrated):
 )
 def test_bad_input_is_one_clear_line(arguments, says, told, tmp_path):
     data = () if "--data" in arguments else ("--data", tmp_path)
-    code, error = told(*arguments, *data)
-    assert code != 0
-    assert says in error, error
-    if code == 1:
-        assert len(error.strip().splitlines()) == 1, error
+    answer = told(*arguments, *data)
+    assert answer.returncode != 0
+    assert says in answer.stderr, answer.stderr
+    if answer.returncode == 1:
+        assert len(answer.stderr.strip().splitlines()) == 1, answer.stderr
 
 
-def test_a_command_that_is_named_works_as_it_is_printed(tmp_path):
+def test_a_command_that_is_named_works_as_it_is_printed(told, tmp_path):
     data, config = tmp_path / "two words", tmp_path / "assist.toml"
     config.write_text('playbook = "mine.toml"')
     (tmp_path / "mine.toml").write_text('name = "Mine"')
     data.mkdir()
     both = ("--data", data, "--config", config)
     named = f"--data '{data}' --config {config}"
-    assert f"see `assist records list {named}`" in assist("records", "show", "k1", *both, home=tmp_path).stderr
+    assert f"see `assist records list {named}`" in told("records", "show", "k1", *both).stderr
     here = os.path.relpath(data)
-    assert f"--data '{here}'`" in assist("records", "show", "k1", "--data", here, home=tmp_path).stderr
-    saved = assist("backup", tmp_path / "my backup", *both, home=tmp_path).stdout
+    assert f"--data '{here}'`" in told("records", "show", "k1", "--data", here).stderr
+    saved = told("backup", tmp_path / "my backup", *both).stdout
     assert f"`assist restore '{tmp_path}/my backup' {named}`" in saved
-    looked = assist("doctor", *both, home=tmp_path).stdout
+    looked = told("doctor", *both).stdout
     assert f"`assist models fetch base.en {named}`" in looked
     assert f"`assist playbook check {tmp_path}/mine.toml`" in looked, "of what is in force; it takes no data folder"
 
@@ -270,8 +273,8 @@ def test_an_empty_file_is_one_clear_line(tmp_path):
 
 def test_a_data_folder_that_cannot_be_written_is_one_clear_line(told, tmp_path):
     (tmp_path / "file").write_text("")
-    code, error = told("serve", "--data", tmp_path / "file" / "data", "--port", "0", "--recogniser", "pocketsphinx")
-    assert code == 1 and "choose a writable folder" in error
+    answer = told("serve", "--data", tmp_path / "file" / "data", "--port", "0", "--recogniser", "pocketsphinx")
+    assert answer.returncode == 1 and "choose a writable folder" in answer.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
@@ -310,9 +313,21 @@ def test_a_port_in_use_is_one_clear_line(tmp_path):
     assert f"Port {port} is in use" in answer.stderr and len(answer.stderr.strip().splitlines()) == 1
 
 
-def test_a_call_killed_in_the_middle_is_there_after_a_restart(tmp_path):
+def test_a_call_killed_in_the_middle_is_there_after_a_restart(told, tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-m", "assist", "replay", str(DEMO), "--speed", "20", "--port", "0", "--data", str(tmp_path)]
+        [
+            sys.executable,
+            "-m",
+            "assist",
+            "replay",
+            str(DEMO),
+            "--speed",
+            "20",
+            "--port",
+            "0",
+            "--data",
+            str(tmp_path),
+        ]
         + ["--recogniser", "whisper", "--model", str(MODEL)],
         stdout=subprocess.PIPE,
         text=True,
@@ -332,10 +347,10 @@ def test_a_call_killed_in_the_middle_is_there_after_a_restart(tmp_path):
     other = written(tmp_path / "short.wav", np.zeros((8_000, 2), np.float32), 16_000)
     answer = replay_into(tmp_path, other)
     assert "cut short earlier" in answer.stdout, answer.stdout
-    listed = assist("records", "list", "--data", tmp_path, home=tmp_path)
+    listed = told("records", "list", "--data", tmp_path)
     call = re.search(r"Call (\S+) was cut short", answer.stdout)[1]
     assert call in listed.stdout
-    exported = json.loads(assist("records", "export", call, "--data", tmp_path, home=tmp_path).stdout)
+    exported = json.loads(told("records", "export", call, "--data", tmp_path).stdout)
     assert exported["ended"] == "interrupted"
     heard = [line for line in seen if "Caller" in line]
     assert len(exported["transcript"]) >= len(heard)
@@ -346,7 +361,7 @@ def replay_into(data, recording, *more):
     return assist("replay", recording, "--speed", "max", "--port", "0", "--data", data, *whisper, *more, home=data)
 
 
-def test_a_call_joins_a_running_server_and_sigterm_closes_it_properly(tmp_path):
+def test_a_call_joins_a_running_server_and_sigterm_closes_it_properly(told, tmp_path):
     server = subprocess.Popen(
         [sys.executable, "-m", "assist", "serve", "--port", "0", "--data", str(tmp_path)]
         + ["--recogniser", "whisper", "--model", str(MODEL)],
@@ -362,11 +377,11 @@ def test_a_call_joins_a_running_server_and_sigterm_closes_it_properly(tmp_path):
     answer = replay_into(tmp_path, recording, "--queue", "Returns")
     assert "The running server has the record" in answer.stdout
     call = re.search(r"records show (\S+)", answer.stdout)[1]
-    assert json.loads(assist("records", "export", call, "--data", tmp_path, home=tmp_path).stdout)["queue"] == "Returns"
+    assert json.loads(told("records", "export", call, "--data", tmp_path).stdout)["queue"] == "Returns"
     server.send_signal(signal.SIGTERM)
     assert server.wait(timeout=30) == 0
     server.stdout.close()
-    shown = assist("records", "show", call, "--data", tmp_path, home=tmp_path).stdout
+    shown = told("records", "show", call, "--data", tmp_path).stdout
     assert "end-of-recording" in shown.replace("(", "").replace(")", "")
 
 
@@ -391,7 +406,7 @@ def until(process, text):
     return next(line for line in process.stdout if text in line)
 
 
-def test_ctrl_c_hangs_a_call_up_that_has_joined_a_server_and_says_what_came_of_it(tmp_path):
+def test_ctrl_c_hangs_a_call_up_that_has_joined_a_server_and_says_what_came_of_it(told, tmp_path):
     (tmp_path / "dana.toml").write_text('agent = "Dana"')
     of_dana = ("--config", tmp_path / "dana.toml", "--playbook", "jerk")
     with begun("serve", "--port", "0", data=tmp_path) as server:
@@ -406,7 +421,7 @@ def test_ctrl_c_hangs_a_call_up_that_has_joined_a_server_and_says_what_came_of_i
             said = call.communicate(timeout=60)[0]
         assert call.returncode == 0 and "Call ended (hang-up)" in said and "Traceback" not in said
         name = re.search(r"records show (\S+)", said)[1]
-        record = json.loads(assist("records", "export", name, "--data", tmp_path, home=tmp_path).stdout)
+        record = json.loads(told("records", "export", name, "--data", tmp_path).stdout)
         assert record["ended"] == "hang-up" and record["agent"] == "Dana"
 
 
@@ -520,10 +535,10 @@ def test_a_list_or_an_export_that_does_not_fit_on_the_disk_is_one_clear_line(wha
     assert "could not be written whole: No space left on device" in ended.stderr
 
 
-def test_what_a_command_does_is_done_to_its_end_where_nobody_reads_what_it_says(replayed, tmp_path):
+def test_what_a_command_does_is_done_to_its_end_where_nobody_reads_what_it_says(replayed, told, tmp_path):
     home, _, _ = replayed
     saved, data = tmp_path / "saved.backup", tmp_path / "data"
-    assert assist("backup", saved, "--data", home / "data", home=home).returncode == 0
+    assert told("backup", saved, "--data", home / "data").returncode == 0
     data.mkdir(mode=0o700)
     for name in ("keys.db", "audit.key"):
         shutil.copy(home / "data" / name, data)
@@ -532,16 +547,16 @@ def test_what_a_command_does_is_done_to_its_end_where_nobody_reads_what_it_says(
         ["sh", "-c", f"{line} | true"], capture_output=True, text=True, env={**ENV, "HOME": str(home)}
     )
     assert ended.stderr == ""
-    assert "restore" in assist("audit", "--data", data, home=home).stdout, "the audit log says that it was done"
+    assert "restore" in told("audit", "--data", data).stdout, "the audit log says that it was done"
 
 
-def test_a_call_that_has_joined_goes_on_where_nobody_reads_even_its_first_line(tmp_path):
+def test_a_call_that_has_joined_goes_on_where_nobody_reads_even_its_first_line(told, tmp_path):
     with begun("serve", "--port", "0", data=tmp_path) as server:
         until(server, "Ready")
         with begun("replay", opening(tmp_path, 20), "--speed", "20", data=tmp_path) as call:
             call.stdout.close()
             assert call.wait(timeout=120) == 0
-        record = json.loads(assist("records", "export", "--data", tmp_path, home=tmp_path).stdout)
+        record = json.loads(told("records", "export", "--data", tmp_path).stdout)
         assert record["ended"] == "end-of-recording"
 
 
@@ -555,7 +570,7 @@ def test_what_an_output_has_no_letters_for_ends_no_call(tmp_path):
     assert json.loads(given)["agent"] == "Zo\u00eb", "JSON is UTF-8 whatever the terminal"
 
 
-def test_a_server_without_a_model_takes_calls_says_so_and_hears_them_once_the_model_is_there(tmp_path):
+def test_a_server_without_a_model_takes_calls_says_so_and_hears_them_once_the_model_is_there(told, tmp_path):
     (tmp_path / "assist.toml").write_text("backfill_s = 300")
     model = tmp_path / "model"
     shutil.copytree(MODEL, model)
@@ -578,7 +593,7 @@ def test_a_server_without_a_model_takes_calls_says_so_and_hears_them_once_the_mo
     assert "damaged or incomplete" in said[0] and "calls are taken all the same" in said[0]
 
     def record(call):
-        return json.loads(assist("records", "export", call, "--data", tmp_path, home=tmp_path).stdout)
+        return json.loads(told("records", "export", call, "--data", tmp_path).stdout)
 
     recording = opening(tmp_path, 30)
 
@@ -601,12 +616,12 @@ def test_a_server_without_a_model_takes_calls_says_so_and_hears_them_once_the_mo
     server.stderr.close()
 
 
-def test_playbooks_can_be_copied_compared_and_checked(tmp_path):
+def test_playbooks_can_be_copied_compared_and_checked(told, tmp_path):
     mine = tmp_path / "mine.toml"
-    assert assist("playbook", "new", "default", mine, home=tmp_path).returncode == 0
-    assert assist("playbook", "diff", "default", mine, home=tmp_path).stdout.strip() == "no difference"
-    assert "all as expected" in assist("playbook", "test", mine, home=tmp_path).stdout
+    assert told("playbook", "new", "default", mine).returncode == 0
+    assert told("playbook", "diff", "default", mine).stdout.strip() == "no difference"
+    assert "all as expected" in told("playbook", "test", mine).stdout
     mine.write_text(mine.read_text().replace('fits = ["monologue"', 'fits = ["monolog"'))
-    answer = assist("playbook", "check", mine, home=tmp_path)
+    answer = told("playbook", "check", mine)
     assert answer.returncode == 1
     assert "steps.empathize.fits: 'monolog' is none of the signals: did you mean monologue?" in answer.stdout

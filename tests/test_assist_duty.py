@@ -304,6 +304,7 @@ def test_a_replay_under_the_name_of_an_agent_who_is_in_a_call_leaves_them_their_
         stage = await on_stage(tmp_path, consent="granted")
         service = stage.service
         await stage.hear(said("get me your manager right now", 1_000), ms=4_000)
+        await stage.written()
         page = service.hub.snapshot("agent/Dana")
         (first, _), (second, _) = await replayed(service), await replayed(service)
         await stage.written()

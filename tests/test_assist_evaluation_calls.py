@@ -328,17 +328,16 @@ def in_use(call, detectors=None):
 
 
 def test_the_rules_in_use_notice_the_written_escalations_and_leave_the_calm_calls_alone():
-    """A floor under what is measured (see README): 53 of 53 noticed, 5 later than 5 s, 20 false prompts in 1.5 h of
-    calm talk most of which is near misses, when this was written (4 and 35 by the phrase rules alone)."""
-    parts = ["dev", "dev2", "heldout2", "heldout3"]
-    calls = [call for part in parts for call in read_calls(CALLS / part)]
+    """A floor under what is measured (see README): 30 of 30 noticed, 3 later than 5 s, 9 false prompts in calm talk
+    most of which is near misses, when this was written."""
+    calls = [call for part in ("heldout2", "heldout3") for call in read_calls(CALLS / part)]
     level = evaluate_calls(calls, in_use, "written calls").level
-    assert level.escalating_calls == 53
-    assert level.noticed >= 50
-    assert level.late <= 6
+    assert level.escalating_calls == 30
+    assert level.noticed >= 29
+    assert level.late <= 4
     assert level.delay_median_s <= 2.0
-    assert level.false_escalations <= 15
-    assert level.false_prompts <= 28
+    assert level.false_escalations <= 3
+    assert level.false_prompts <= 13
 
 
 def test_every_step_of_the_level_in_the_written_calls_is_explained():
