@@ -1,7 +1,7 @@
 """Card numbers in what people type at a screen: masked before it is kept or shown to others. Pure.
 
-Other numbers stay: whoever types one into a note means it to be read. One in ten of the numbers that look like a card's
-passes its check, so only what has an issuer's beginning and length, from where a group begins to where one ends, is one.
+Other numbers stay: whoever types one into a note means it to be read. Of any numbers one in ten passes a card's check:
+so only what has an issuer's beginning and length, from where a group begins to where one ends, is taken for one.
 """
 
 from __future__ import annotations
