@@ -254,6 +254,27 @@ def test_what_this_user_may_not_write_is_named_and_no_backup_asked_for(rights, t
     assert "restore" not in str(found)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+def test_a_key_that_may_only_be_read_is_enough(tmp_path, monkeypatch):
+    tmp_path.chmod(0o700)
+    data = tmp_path / "the data"
+    data.mkdir(mode=0o700)
+    key = data / "audit.key"
+    key.touch(mode=0o400)
+    monkeypatch.chdir(tmp_path)
+    if os.getuid() == 0:
+        for path in (tmp_path, data, key):
+            os.chown(path, 65534, 65534)
+
+    def look():
+        return [(found.level.value, found.text) for found in machine.folder(Settings(data=Path(data.name)))]
+
+    assert as_nobody(look) == [("ok", "the data, its owner's only")]
+    key.chmod(0)
+    [(level, text)] = as_nobody(look)
+    assert level == "bad" and text.endswith(f"chown -R {os.getuid() or 65534} 'the data' && chmod -R u+rwX 'the data'")
+
+
 def as_nobody(act):
     """What somebody without root's rights gets of it."""
     if os.getuid():
