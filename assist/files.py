@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -40,20 +42,32 @@ def make_secret(path: Path, secret: bytes) -> None:
 def write_file(out: Path, text: str | Iterable[str], *, make_folder: bool = False) -> None:
     """Write a file that an option names, its line ends as they are; `make_folder`: its folder need not be there yet.
 
-    `text` may come in parts.
+    `text` may come in parts; where not all of them come, what stood in the file before stays.
 
     A new one is its owner's only: what was said in calls may stand in it.
 
     Raises:
         AssistError: code export-failed.
     """
+    part = out
     try:
+        there = out.exists()
+        if out.is_file() or not there:  # a device is written as it comes
+            part = out.with_name(out.name + ".part")
         if make_folder:
             out.parent.mkdir(parents=True, exist_ok=True)
-        with open(out, "w", encoding="utf-8", newline="", opener=_private) as file:
+        with open(part, "w", encoding="utf-8", newline="", opener=_private) as file:
             file.writelines([text] if isinstance(text, str) else text)
+        if part != out:
+            if there:
+                shutil.copymode(out, part)
+            os.replace(part, out.resolve())
     except OSError as error:
         reason = error.strerror or str(error)
         raise AssistError(
             "export-failed", f"cannot write {out}: {reason}; name a file in a folder you may write"
         ) from None
+    finally:
+        if part != out:
+            with suppress(OSError):
+                part.unlink()

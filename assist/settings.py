@@ -8,10 +8,10 @@ import tomllib
 import unicodedata
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from assist.errors import AssistError, problems
 from assist.privacy.consent import Consent, ConsentPolicy
@@ -44,6 +44,14 @@ def _own_file() -> Path | None:
         return user_config_path(APP) / "assist.toml"
     except RuntimeError:  # no home folder
         return None
+
+
+def _as_users_are(agent: object) -> object:
+    return unicodedata.normalize("NFC", agent).strip() if isinstance(agent, str) else agent
+
+
+Agent = Annotated[str, BeforeValidator(_as_users_are)]
+"""Name of an agent, as a user of that name is kept."""
 
 
 class AlertSettings(BaseModel):
@@ -92,12 +100,12 @@ class Settings(BaseModel):
         "127.0.0.1", description="address the pages are served on; loopback only, no login is needed there"
     )
     port: int = Field(8765, ge=0, le=65535)
-    agent: str = Field("agent", min_length=1, max_length=60, description="name shown for the agent at this machine")
+    agent: Agent = Field("agent", min_length=1, max_length=60, description="name shown for the agent at this machine")
     team: str = ""
     experienced: bool = Field(False, description="fewer prompts for agents who want fewer")
     authority: str = Field("agent", min_length=1, description="whose Plan B limits count here: agent, senior, …")
-    authorities: dict[str, str] = Field(default_factory=dict, description="agent -> authority, where it is another")
-    experienced_agents: list[str] = Field(default_factory=list, description="agents for whom experienced is true")
+    authorities: dict[Agent, str] = Field(default_factory=dict, description="agent -> authority, where it is another")
+    experienced_agents: list[Agent] = Field(default_factory=list, description="agents for whom experienced is true")
     supervisor: str = Field("your supervisor", description="who is asked when an option is above the agent's limit")
     outcomes: list[str] = Field(
         default_factory=lambda: [
@@ -189,11 +197,6 @@ class Settings(BaseModel):
     backfill_wait_s: int = Field(
         3600, ge=1, le=86_400, description="how long after a call's end its speech waits for a recogniser"
     )
-
-    @field_validator("agent", mode="before")
-    @classmethod
-    def _as_users_are(cls, agent: object) -> object:
-        return unicodedata.normalize("NFC", agent).strip() if isinstance(agent, str) else agent
 
     @field_validator("host")
     @classmethod

@@ -28,6 +28,7 @@ from assist.coach.playbook import SHIPPED, load_playbook
 from assist.commands.main import app
 from assist.errors import AssistError
 from assist.files import make_secret
+from assist.live.outset import profile_of
 from assist.privacy.gate_key import gate_key
 from assist.privacy.retention import purge
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
@@ -392,6 +393,10 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
     assert load_settings(file).host == "::1"
     assert load_settings(file, agent=" Zoe\u0308 ").agent == "Zo\u00eb", "as a user of that name is kept"
     assert code_of(lambda: load_settings(file, agent=" ")) == "settings-invalid"
+    file.write_text('authority = "agent"\nexperienced_agents = ["Zoe\u0308"]\nauthorities = {"Zoe\u0308 " = "senior"}')
+    zoe = profile_of(load_settings(file), load_settings(file, agent="Zoe\u0308").agent)
+    assert (zoe.role, zoe.experienced) == ("senior", True)
+    file.write_text('proxies = ["10.0.0.0/24"]\n[login]\nby = "proxy"\nheader = "X-User"\nrole = "agent"')
     assert open_door(load_settings(file, data=tmp_path), store.people).screens.identify is not None
 
 

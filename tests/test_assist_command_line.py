@@ -532,7 +532,7 @@ def test_a_list_or_an_export_that_does_not_fit_on_the_disk_is_one_clear_line(wha
         ["sh", "-c", f"{line} > /dev/full"], capture_output=True, text=True, env={**ENV, "HOME": str(home)}
     )
     assert ended.returncode == 1 and len(ended.stderr.splitlines()) == 1, ended.stderr
-    assert "could not be written whole: No space left on device" in ended.stderr
+    assert "not all of it could be written: No space left on device" in ended.stderr
 
 
 def test_what_a_command_does_is_done_to_its_end_where_nobody_reads_what_it_says(replayed, told, tmp_path):

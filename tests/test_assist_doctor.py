@@ -207,6 +207,10 @@ def nothing(settings, tmp_path):
         (nothing, NAMED | {"hosts": []}, "names", "bad", "set hosts, such as assist.example:8765"),
         (nothing, NAMED | {"hosts": ["assist.example"]}, "names", "warning", "hosts has no assist.example:8765"),
         (nothing, NAMED, "names", "ok", "assist.example:8765"),
+        (nothing, NAMED | {"port": 443, **CERTIFIED}, "names", "warning", "hosts has no assist.example: unless"),
+        (nothing, NAMED | {"port": 443, "hosts": ["a.example:443"], **CERTIFIED}, "names", "warning", "no a.example: "),
+        (nothing, NAMED | {"port": 443, "hosts": ["[fd00::1]"], **CERTIFIED}, "names", "ok", "[fd00::1]"),
+        (nothing, NAMED | {"hosts": ["[fd00::1]"]}, "names", "warning", "hosts has no [fd00::1]:8765: unless"),
         (nothing, {"consent_policy": "one-party"}, "consent", "warning", "have counsel confirm"),
         (nothing, {"consent": "granted"}, "consent", "warning", "announcement"),
         (nothing, {"auto_pause": False}, "pause", "warning", "people forget"),
@@ -248,6 +252,27 @@ def test_what_this_user_may_not_write_is_named_and_no_backup_asked_for(rights, t
     assert [(check, level) for check, level, _ in found] == [("data folder", "bad"), ("database", "bad")]
     assert all("chown" in text or "rights" in text for _, _, text in found), found
     assert "restore" not in str(found)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+def test_a_key_that_may_only_be_read_is_enough(tmp_path, monkeypatch):
+    tmp_path.chmod(0o700)
+    data = tmp_path / "the data"
+    data.mkdir(mode=0o700)
+    key = data / "audit.key"
+    key.touch(mode=0o400)
+    monkeypatch.chdir(tmp_path)
+    if os.getuid() == 0:
+        for path in (tmp_path, data, key):
+            os.chown(path, 65534, 65534)
+
+    def look():
+        return [(found.level.value, found.text) for found in machine.folder(Settings(data=Path(data.name)))]
+
+    assert as_nobody(look) == [("ok", "the data, its owner's only")]
+    key.chmod(0)
+    [(level, text)] = as_nobody(look)
+    assert level == "bad" and text.endswith(f"chown -R {os.getuid() or 65534} 'the data' && chmod -R u+rwX 'the data'")
 
 
 def as_nobody(act):

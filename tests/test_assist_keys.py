@@ -299,8 +299,10 @@ def test_what_a_killed_backup_or_restore_left_beside_the_store_goes_when_it_is_o
     assert not list(data.glob("*.restoring*"))
 
 
-def dies_with_a_call_written(url, _):
-    with_a_call(open_store(url), "k3", CANARY)
+def dies_with_calls_written(url, many, _):
+    store = open_store(url)
+    for n in range(3, 3 + many):
+        with_a_call(store, f"k{n}", CANARY)
     os._exit(9)
 
 
@@ -329,7 +331,7 @@ def in_a_child_that_dies(work, *args):
 def test_the_log_of_a_store_that_was_taken_away_does_not_get_into_the_one_that_comes(tmp_path, store):
     url, data = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data"
     store.close()
-    in_a_child_that_dies(dies_with_a_call_written, url)
+    in_a_child_that_dies(dies_with_calls_written, url, 1)
     assert (data / "assist.db-wal").stat().st_size > 0
     (data / "assist.db").unlink()
     assert restore_backup(tmp_path / "old.backup", url).former is None
@@ -337,6 +339,28 @@ def test_the_log_of_a_store_that_was_taken_away_does_not_get_into_the_one_that_c
     assert {call.call for call in again.calls()} == {"k1", "k2"}
     again.close()
     assert check_store(data / "assist.db").problem == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_restore_is_refused_where_what_was_written_last_cannot_be_folded_into_the_store(tmp_path, store):
+    import resource
+
+    url, data = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data"
+    store.close()
+    in_a_child_that_dies(dies_with_calls_written, url, 40)
+    log = (data / "assist.db-wal").read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    room = (data / "assist.db").stat().st_size  # for the backup, not for what is in the log
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(AssistError, match="cannot write"):
+            restore_backup(tmp_path / "old.backup", url)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (data / "assist.db-wal").read_bytes() == log
+    again = open_store(url)
+    assert len(again.calls()) == 42
+    again.close()
 
 
 def test_a_restore_that_is_killed_leaves_a_store_in_its_place(tmp_path, store):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from assist.errors import AssistError
 from assist.events import Action, AlertRaised, FollowUpNoted, PlanOffered, PlanOption, PromptShown
+from assist.files import write_file
 from assist.records.export import COLUMNS, chosen, export, span, to_csv, written
 from assist.records.folding import fold
 from assist.records.page import page
@@ -222,6 +223,22 @@ def test_an_export_of_many_holds_one_record_at_a_time_and_passes_over_one_that_i
     assert len(left) == 20 and "k000007" not in left
     store.erase(list(many.calls)).result(10)
     assert json.loads("".join(written(many, "json"))) == []
+
+
+def test_an_export_that_stops_at_a_record_leaves_the_file_of_the_one_before(tmp_path):
+    out, linked = tmp_path / "all.json", tmp_path / "link.json"
+    record = fold(CALL)
+    export([record], out, "")
+    out.chmod(0o644)
+    linked.symlink_to(out)
+    before = out.read_text()
+    with pytest.raises(AttributeError):
+        export([record, None], linked, "")
+    assert out.read_text() == before and sorted(tmp_path.iterdir()) == [out, linked]
+    export([record, record], linked, "")
+    assert len(json.loads(out.read_text())) == 2 and linked.is_symlink() and out.stat().st_mode & 0o777 == 0o644
+    write_file(Path(os.devnull), "a device")
+    assert not Path(os.devnull).is_file()
 
 
 @given(st.text(min_size=1, max_size=30))

@@ -43,7 +43,7 @@ def main() -> None:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
                 raise
             console.on_broken_pipe()  # else what is left of it would fail once more at the end
-            fail(f"what is printed could not be written whole: {error.strerror}: make room, and ask again", "output")
+            fail(f"not all of it could be written: {error.strerror}: make room, and ask again", "output")
         fail(f"{error.filename}: {error.strerror}: expected what this user may use, in a folder that is there", "file")
     except Exception as error:
         from assist.store.writer import unreadable

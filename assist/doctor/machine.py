@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import sqlite3
 import sys
@@ -12,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from assist.doctor.finding import Finding, bad, ok, warning
+from assist.hints import quoted
 from assist.privacy.gate_key import KEY_FILE
 from assist.settings import Settings
 from assist.store.backups import put_aside as put_aside_stores
@@ -47,21 +47,23 @@ def folder(settings: Settings) -> Iterator[Finding]:
         return
     kept = [data, *(path for pattern in PRIVATE for path in data.glob(pattern))]
     mine = os.getuid()
-    shut_out = [path for path in kept if not os.access(path, os.R_OK | os.W_OK)]
+    keys = {*data.glob("*.key"), data / KEY_FILE}  # made once, then only read
+    shut_out = [path for path in kept if not os.access(path, os.R_OK if path in keys else os.R_OK | os.W_OK)]
     foreign = [path for path in kept if path.stat().st_uid not in (mine, 0)]
     # A folder nobody else may enter keeps what is in it.
     shut = data.stat().st_mode & 0o077 == 0
     open_ = [path for path in kept if path.stat().st_mode & 0o077 and not (shut and path != data)]
     if shut_out:
         whose = f"{shut_out[0]} (of user {shut_out[0].stat().st_uid})"
-        yield bad("data folder", f"this user ({mine}) may not read and write {whose}: chown -R {mine} {data}")
+        mend = f"chown -R {mine} {quoted(data)} && chmod -R u+rwX {quoted(data)}"
+        yield bad("data folder", f"this user ({mine}) may not read and write {whose}: {mend}")
     elif foreign:
         yield bad("data folder", f"{foreign[0]} belongs to another user: chown it")
     elif any(path.is_file() for path in open_):
         names = ", ".join(path.name for path in open_ if path.is_file())
-        yield bad("data folder", f"{names} in {data} can be read by others: chmod 700 {data}")
+        yield bad("data folder", f"{names} in {data} can be read by others: chmod 700 {quoted(data)}")
     elif open_:
-        yield warning("data folder", f"others may list {open_[0]}: chmod 700 {data}")
+        yield warning("data folder", f"others may list {open_[0]}: chmod 700 {quoted(data)}")
     else:
         yield ok("data folder", f"{data}, its owner's only")
 
@@ -121,7 +123,7 @@ def put_aside(settings: Settings) -> Iterator[Finding]:
         return
     path, since = found[0]
     days = (datetime.now(UTC) - since).days
-    names = " ".join(shlex.quote(str(each)) for each, _ in found)
+    names = " ".join(quoted(each) for each, _ in found)
     yield warning(
         "put aside",
         f"{len(found)} former stores, put aside by assist restore, the oldest {days} days ago ({path.name}): erasure "

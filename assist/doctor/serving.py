@@ -73,12 +73,14 @@ def names(settings: Settings) -> Iterator[Finding]:
     """Browsers elsewhere call the server by a name that it answers to: what they send has the port in it."""
     if is_loopback(settings.host) or settings.proxies or settings.login.by == "none":
         return  # the check of the login says what is wrong first
-    port, usual = settings.port, 80 if settings.certificate is None else 443
-    if not settings.hosts:
-        yield bad("names", f"browsers elsewhere are refused: set hosts, such as assist.example:{port}")
-    elif not any(host.endswith(f":{port}") or (port == usual and ":" not in host) for host in settings.hosts):
-        told = f"{settings.hosts[0].partition(':')[0]}:{port}"
-        yield warning("names", f"hosts has no {told}: unless another port leads here, browsers elsewhere are refused")
+    usual = 80 if settings.certificate is None else 443
+    port = "" if settings.port == usual else f":{settings.port}"  # as browsers send it
+    named = [re.sub(r":\d+$", "", host) for host in settings.hosts]
+    if not named:
+        yield bad("names", f"browsers elsewhere are refused: set hosts, such as assist.example{port}")
+    elif not any(f"{name}{port}" in settings.hosts for name in named):
+        told = f"hosts has no {named[0]}{port}"
+        yield warning("names", f"{told}: unless another port leads here, browsers elsewhere are refused")
     else:
         yield ok("names", f"browsers may call this server {', '.join(settings.hosts)}")
 

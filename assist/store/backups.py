@@ -109,7 +109,7 @@ def _put_back(backup: Path, target: Path, audit_log: bool) -> Restored:
             _leave_out_audit(fresh)
         if target.exists():
             kept = _keep_former(target)
-        for end in ("-wal", "-shm"):  # of the former store, were it damaged or taken away: not of the one that comes
+        for end in ("-wal", "-shm"):  # of a store that was taken away: not of the one that comes
             target.with_name(target.name + end).unlink(missing_ok=True)
         os.replace(fresh, target)
     finally:
@@ -269,6 +269,8 @@ def _fold(path: Path) -> None:
             [[busy, *_]] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.DatabaseError as error:
         if "locked" not in str(error):
+            if path.with_name(path.name + "-wal").exists():  # as on a full disk: what was written last is in there
+                raise
             return  # not readable at all: moved aside as it is
         busy = 1
     if busy:
