@@ -136,7 +136,7 @@ def test_every_millisecond_is_accounted_for(replayed):
 def test_records_are_listed_shown_and_exported(replayed, told, tmp_path):
     home, _, record = replayed
     data = home / "data"
-    listed = told("records", "list", "--data", data)
+    listed = assist("records", "list", "--data", data, home=home)
     call = re.search(r"\d{8}-\d{6}-[0-9a-f]{8}", listed.stdout)[0]
     assert "escalated" in listed.stdout and "recovered" in listed.stdout and AGENT in listed.stdout
     narrow = assist("records", "list", "--data", data, home=home, COLUMNS="80")
