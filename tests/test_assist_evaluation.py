@@ -334,12 +334,14 @@ def test_tables_are_read_under_the_names_others_use(tmp_path, rows, read):
     assert {key: getattr(clip, key) for key in read} == read
 
 
-def test_where_labels_are_signals_the_other_clips_have_none(tmp_path):
+def test_where_all_labels_are_signals_the_other_clips_have_none(tmp_path):
     for name in "abcd":
         (tmp_path / f"{name}.wav").write_bytes(b"")
-    table = ["path,speaker,label", "a.wav,,swearing", "b.wav,,none", "c.wav,,", "d.wav,ann,anger"]
+    table = ["path,speaker,label", "a.wav,ann,upset", "b.wav,ann,calm", "c.wav,,"]
     clips = read_clips(tmp_path, lines(tmp_path, *table, name="t.csv"))
-    assert [clip.signals for clip in clips] == [("swearing",), (), (), None]
+    assert [(clip.label, clip.signals) for clip in clips] == [("", ("upset",)), ("", ()), ("", ())]
+    clips = read_clips(tmp_path, lines(tmp_path, *table, "d.wav,ann,anger", name="t.csv"))
+    assert [(clip.label, clip.signals) for clip in clips] == [(each, None) for each in ("upset", "calm", "", "anger")]
 
 
 def test_an_unreadable_clip_among_good_ones_is_left_out_and_named(tmp_path):

@@ -358,14 +358,15 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
 
 
 def _signals_as_labels(rows: list[dict[str, Any]]) -> None:
-    """Where labels are signals, they and the rows with none are labelled for words."""
+    """Where all labels are signals, or say that there is none, the clips are labelled for words and not for voices.
+
+    Not where one is of a voice: "upset" and "silence", say, are used for voices, too.
+    """
     words = SIGNAL_IDS - {"raised_voice"}
-    read = [(row, {each for each in _listed(row.get("label", "")) if each not in NO_SIGNAL}) for row in rows]
-    if not any(listed and words.issuperset(listed) for _, listed in read):
-        return
-    for row, listed in read:
-        if words.issuperset(listed):
-            row["signals"] = tuple(listed)
+    read = [tuple(each for each in _listed(row.get("label", "")) if each not in NO_SIGNAL) for row in rows]
+    if any(read) and all(words.issuperset(listed) for listed in read):
+        for row, listed in zip(rows, read, strict=True):
+            row["signals"] = listed
             row.pop("label", None)
 
 
