@@ -209,9 +209,10 @@ function summary(view, changes) {
 }
 
 async function next(step) {
-  const place = found.findIndex((it) => it.id === wanted) + step;
+  const from = wanted;
+  const place = found.findIndex((it) => it.id === from) + step;
   if (place === found.length && !find("more").hidden) await search(true);
-  if (found[place]) show(found[place].id);
+  if (wanted === from && found[place]) show(found[place].id); // else another one has been chosen meanwhile
 }
 
 function missed() {
