@@ -419,12 +419,14 @@ def test_calls_are_told_from_utterances(tmp_path):
 
 
 def test_utterances_are_read_as_lines_or_a_list_in_any_file_and_folder(tmp_path):
-    (tmp_path / "all" / "below").mkdir(parents=True)
+    for folder in ("below", ".checkpoints"):
+        (tmp_path / "all" / folder).mkdir(parents=True)
     for name, text in (
         ("all/a.jsonl", "\r\n\r\n".join(map(json.dumps, CASES))),
         ("all/b.json", json.dumps(CASES, indent=1)),
         ("all/below/c.ndjson", json.dumps(CASES)),
         ("all/below/d.json", "\n".join(map(json.dumps, CASES))),
+        ("all/.checkpoints/a.jsonl", json.dumps(CASES)),
     ):
         (tmp_path / name).write_text(text, encoding="utf-8-sig")
         assert not is_calls(tmp_path / name)
@@ -462,11 +464,12 @@ def test_turns_may_stand_one_by_one(tmp_path):
     seven, eight = read_calls(path)
     assert (seven.call, [turn.start for turn in seven.turns], seven.escalates_at) == ("7", [0.5, 3, 9], None)
     assert (eight.call, [turn.start for turn in eight.turns], eight.escalates_at) == ("8", [0.5, 1, 3, 9], 2)
-    [one] = read_calls(lines(tmp_path, *said, name="one.jsonl"))
-    assert (one.call, len(one.turns)) == ("one", 3)
     with pytest.raises(AssistError, match=r"bad\.jsonl, line 2: start: Field required"):
         read_calls(lines(tmp_path, rows[0], {"call_id": 7, "text": "a"}, name="bad.jsonl"))
-    assert not is_calls(lines(tmp_path, *said[::-1], name="loose.jsonl")), "in no order, and of no call"
+    timed = [{"text": "hello", "start": 1.7643e9 + at} for at in range(3)]
+    for name, utterances in (("loose.jsonl", said), ("timed.jsonl", timed)):
+        path = lines(tmp_path, *utterances, name=name)
+        assert not is_calls(path) and len(read_cases(path)) == 3, "of no call, whatever their times"
     written = [{**turn, "call": "a", "start": str(turn["start"])} for turn in said]
     assert read_calls(lines(tmp_path, *written, name="written.jsonl"))[0].turns[1].start == 3
     with pytest.raises(AssistError, match=r"clock\.jsonl, line 1: start: Input should be a valid number"):
