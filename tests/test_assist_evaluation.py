@@ -257,7 +257,7 @@ TURN = {"speaker": "customer", "text": "hello", "start": 1.0}
         ({"call": "x", "turns": [{**TURN, "end": 0.5}]}, "turns.0: end (0.5) must come after start (1.0)"),
         ({"call": "x", "turns": [{**TURN, "labels": ["rage"]}]}, "turns.0.labels: 'rage' is not a signal"),
         ({"call": "x", "turns": [{**TURN, "labels": ["escalation"]}]}, "when a call turns is its escalates_at, in sec"),
-        ({"call": "x", "turns": [TURN, {**TURN, "start": 60_000}]}, "2 words in 60,000 s: expected seconds; millisec"),
+        ({"call": "x", "turns": [TURN, {**TURN, "start": 60_001}]}, "2 words in 60,000 s: expected seconds; millisec"),
         ({"call": "x", "turns": [{**TURN, "end": math.nan}]}, "turns.0.end: Input should be a finite number"),
         ({"call": "x", "turns": [{**TURN, "start": math.inf}]}, "turns.0.start: Input should be a finite number"),
         ({"call": "x", "turns": [TURN, {**TURN, "start": 1.7643e9}]}, "turns.1: expected seconds since the call began"),
@@ -484,6 +484,9 @@ def test_a_calls_name_and_times_are_read_as_they_come(tmp_path):
     a, b = read_calls(lines(tmp_path, called, {"call": None, "turns": [TURN]}, name="c.jsonl"))
     assert (a.call, b.call) == ("a", "c 2")
     assert [(turn.start, turn.end_ms) for turn in a.turns] == [(1.5, 2500), (9, 9400)], "in order; no end is estimated"
+    late = [{**TURN, "start": at, "end": at + 1} for at in (1500, 1508)]
+    [part] = read_calls(lines(tmp_path, {"call": "c", "turns": late}, name="part.jsonl"))
+    assert part.turns[0].start_ms == 1_500_000, "a part of a long call"
 
 
 def test_a_folder_holds_calls_or_utterances_and_something(tmp_path):
