@@ -271,6 +271,7 @@ def test_of_more_calls_than_are_listed_none_is_passed_over_and_all_are_exported(
             table = (await (await taken.value).path()).read_text(encoding="utf-8-sig").splitlines()
             assert sorted(row.partition(",")[0] for row in table[1:]) == calls
             await expect(page.locator("#found")).to_have_text("50 calls and more")
+            await expect(page.locator("#table")).to_be_focused()
             await page.keyboard.press("j")
             await page.keyboard.press("r")  # one that was unreviewed is so no more
             await expect(page.locator("#list [aria-current=true]")).to_contain_text("reviewed")

@@ -27,6 +27,7 @@ let wanted = ""; // the record asked for last; its answer may be on its way
 let views = BUILT_IN; // [name, filters], one's own after the built-in ones
 let me = { role: "qa" };
 let asked = 0;
+let exporting = false;
 
 function tell(error) {
   find("found").className = "trouble";
@@ -97,14 +98,15 @@ async function all() {
 
 // For a spreadsheet; what such a program would take for a formula is quoted.
 async function table() {
-  find("table").disabled = true;
+  if (exporting) return;
+  exporting = true; // not disabled: that would take the focus
   try {
     download(await all());
     drawList();
   } catch (error) {
     tell(error);
   }
-  find("table").disabled = false;
+  exporting = false;
 }
 
 function download(records) {
