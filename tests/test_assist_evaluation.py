@@ -257,7 +257,7 @@ TURN = {"speaker": "customer", "text": "hello", "start": 1.0}
         ({"call": "x", "turns": [{**TURN, "end": 0.5}]}, "turns.0: end (0.5) must come after start (1.0)"),
         ({"call": "x", "turns": [{**TURN, "labels": ["rage"]}]}, "turns.0.labels: 'rage' is not a signal"),
         ({"call": "x", "turns": [{**TURN, "labels": ["escalation"]}]}, "when a call turns is its escalates_at, in sec"),
-        ({"call": "x", "turns": [TURN, {**TURN, "start": 60_000}]}, "2 words in 60,000 s: expected seconds; millisec"),
+        ({"call": "x", "turns": [TURN, {**TURN, "start": 60_001}]}, "2 words in 60,000 s: expected seconds; millisec"),
         ({"call": "x", "turns": [{**TURN, "end": math.nan}]}, "turns.0.end: Input should be a finite number"),
         ({"call": "x", "turns": [{**TURN, "start": math.inf}]}, "turns.0.start: Input should be a finite number"),
         ({"call": "x", "turns": [TURN, {**TURN, "start": 1.7643e9}]}, "turns.1: expected seconds since the call began"),
@@ -334,12 +334,14 @@ def test_tables_are_read_under_the_names_others_use(tmp_path, rows, read):
     assert {key: getattr(clip, key) for key in read} == read
 
 
-def test_where_labels_are_signals_the_other_clips_have_none(tmp_path):
+def test_where_all_labels_are_signals_the_other_clips_have_none(tmp_path):
     for name in "abcd":
         (tmp_path / f"{name}.wav").write_bytes(b"")
-    table = ["path,speaker,label", "a.wav,,swearing", "b.wav,,none", "c.wav,,", "d.wav,ann,anger"]
+    table = ["path,speaker,label", "a.wav,ann,upset", "b.wav,ann,calm", "c.wav,,"]
     clips = read_clips(tmp_path, lines(tmp_path, *table, name="t.csv"))
-    assert [clip.signals for clip in clips] == [("swearing",), (), (), None]
+    assert [(clip.label, clip.signals) for clip in clips] == [("", ("upset",)), ("", ()), ("", ())]
+    clips = read_clips(tmp_path, lines(tmp_path, *table, "d.wav,ann,anger", name="t.csv"))
+    assert [(clip.label, clip.signals) for clip in clips] == [(each, None) for each in ("upset", "calm", "", "anger")]
 
 
 def test_an_unreadable_clip_among_good_ones_is_left_out_and_named(tmp_path):
@@ -417,12 +419,14 @@ def test_calls_are_told_from_utterances(tmp_path):
 
 
 def test_utterances_are_read_as_lines_or_a_list_in_any_file_and_folder(tmp_path):
-    (tmp_path / "all" / "below").mkdir(parents=True)
+    for folder in ("below", ".checkpoints"):
+        (tmp_path / "all" / folder).mkdir(parents=True)
     for name, text in (
         ("all/a.jsonl", "\r\n\r\n".join(map(json.dumps, CASES))),
         ("all/b.json", json.dumps(CASES, indent=1)),
         ("all/below/c.ndjson", json.dumps(CASES)),
         ("all/below/d.json", "\n".join(map(json.dumps, CASES))),
+        ("all/.checkpoints/a.jsonl", json.dumps(CASES)),
     ):
         (tmp_path / name).write_text(text, encoding="utf-8-sig")
         assert not is_calls(tmp_path / name)
@@ -460,11 +464,12 @@ def test_turns_may_stand_one_by_one(tmp_path):
     seven, eight = read_calls(path)
     assert (seven.call, [turn.start for turn in seven.turns], seven.escalates_at) == ("7", [0.5, 3, 9], None)
     assert (eight.call, [turn.start for turn in eight.turns], eight.escalates_at) == ("8", [0.5, 1, 3, 9], 2)
-    [one] = read_calls(lines(tmp_path, *said, name="one.jsonl"))
-    assert (one.call, len(one.turns)) == ("one", 3)
     with pytest.raises(AssistError, match=r"bad\.jsonl, line 2: start: Field required"):
         read_calls(lines(tmp_path, rows[0], {"call_id": 7, "text": "a"}, name="bad.jsonl"))
-    assert not is_calls(lines(tmp_path, *said[::-1], name="loose.jsonl")), "in no order, and of no call"
+    timed = [{"text": "hello", "start": 1.7643e9 + at} for at in range(3)]
+    for name, utterances in (("loose.jsonl", said), ("timed.jsonl", timed)):
+        path = lines(tmp_path, *utterances, name=name)
+        assert not is_calls(path) and len(read_cases(path)) == 3, "of no call, whatever their times"
     written = [{**turn, "call": "a", "start": str(turn["start"])} for turn in said]
     assert read_calls(lines(tmp_path, *written, name="written.jsonl"))[0].turns[1].start == 3
     with pytest.raises(AssistError, match=r"clock\.jsonl, line 1: start: Input should be a valid number"):
@@ -479,6 +484,9 @@ def test_a_calls_name_and_times_are_read_as_they_come(tmp_path):
     a, b = read_calls(lines(tmp_path, called, {"call": None, "turns": [TURN]}, name="c.jsonl"))
     assert (a.call, b.call) == ("a", "c 2")
     assert [(turn.start, turn.end_ms) for turn in a.turns] == [(1.5, 2500), (9, 9400)], "in order; no end is estimated"
+    late = [{**TURN, "start": at, "end": at + 1} for at in (1500, 1508)]
+    [part] = read_calls(lines(tmp_path, {"call": "c", "turns": late}, name="part.jsonl"))
+    assert part.turns[0].start_ms == 1_500_000, "a part of a long call"
 
 
 def test_a_folder_holds_calls_or_utterances_and_something(tmp_path):

@@ -110,6 +110,18 @@ def test_a_card_stands_until_the_words_under_it_have_settled():
     assert card.play == "passed-around" and of(events, (PromptEnded, SignalWithdrawn)) == []
 
 
+def test_words_that_are_never_known_are_taken_back_however_late_that_is_told():
+    """A recogniser was lost in mid-sentence, and the sound was held for another one as long as there was room."""
+    call = session()
+    call.hear(saying(DEMAND, tentative="or else"))
+    call.tick(200_000)
+    nothing = Utterance("u1000", Speaker.CUSTOMER, 1_000, 6_000, ())
+    events = call.hear(nothing)
+    assert of(events, Utterance) == [nothing]
+    assert [gone.key.partition("@")[2] for gone in of(events, SignalWithdrawn)] == ["u1000"]
+    assert call.hear(nothing) == []
+
+
 def test_two_cues_escalate_alert_once_and_are_explained():
     call = session()
     events = call.hear(said(CLAIM)) + call.hear(said(DEMAND, 8_000))

@@ -224,13 +224,15 @@ def test_a_card_that_is_drawn_anew_while_its_button_is_pressed_is_clicked_all_th
     play(scene)
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1280, 720), (1100, 700), (720, 450), (390, 844)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(1440, 900), (1366, 768), (1280, 720), (1100, 700), (720, 450), (390, 844)]
+)
 def test_what_is_said_of_a_click_is_seen_and_moves_nothing(width: int, height: int) -> None:
     async def scene() -> None:
         async with stage() as here:
             scenes.board(here.hub, 200)
             scenes.alerts(here.hub)
-            here.refuses = "Olu has this call already: look before you claim it from them."
+            here.refuses = "Oluwaseun Featherstonehaugh has this call already: look before you claim it from them."
             page = await here.page("/board", width=width, height=height)
             button = page.locator("[data-alert=c1-a1]").get_by_role("button", name="Claim")
             await page.locator("[data-alert=c2-a1]").scroll_into_view_if_needed()  # where the head may be out of sight

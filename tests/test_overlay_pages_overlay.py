@@ -686,6 +686,27 @@ def test_in_a_low_window_the_keys_and_a_message_are_seen_and_cover_nothing_of_ea
     play(scene)
 
 
+@pytest.mark.parametrize(("width", "height"), [(380, 600), (720, 450)])
+def test_a_message_in_a_low_window_hides_nothing_that_the_focus_comes_to(width: int, height: int) -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            scenes.notices(here.hub)
+            page = await here.page("/agent/dana", width=width, height=height)
+            await expect(page.locator(".notice")).to_be_visible()
+            come = set()
+            for _ in range(20):
+                await page.keyboard.press("Tab")
+                at = page.locator("main .pick:focus, main .steps button:focus")
+                if await at.count():
+                    come.add(await at.get_attribute("data-key"))
+                    (_, top, _, high), (_, notice, _, _) = await place(page, ":focus"), await place(page, ".notice")
+                    assert top + high <= notice
+            assert {"month", "plan-b"} <= come
+
+    play(scene)
+
+
 @pytest.mark.parametrize(
     ("health", "word", "text"),
     [

@@ -271,6 +271,7 @@ def test_of_more_calls_than_are_listed_none_is_passed_over_and_all_are_exported(
             table = (await (await taken.value).path()).read_text(encoding="utf-8-sig").splitlines()
             assert sorted(row.partition(",")[0] for row in table[1:]) == calls
             await expect(page.locator("#found")).to_have_text("50 calls and more")
+            await expect(page.locator("#table")).to_be_focused()
             await page.keyboard.press("j")
             await page.keyboard.press("r")  # one that was unreviewed is so no more
             await expect(page.locator("#list [aria-current=true]")).to_contain_text("reviewed")
@@ -293,6 +294,33 @@ def test_of_more_calls_than_are_listed_none_is_passed_over_and_all_are_exported(
     for record in made_records(420):
         store.finish(record["call"], "ended", record)
         calls.append(record["call"])
+    store.flush().result(30)
+    try:
+        play(scene)
+    finally:
+        store.close()
+
+
+def test_a_call_that_is_chosen_while_the_next_ones_are_asked_for_stays_open(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with stage(records=Library(store)) as here:
+            page = await here.page("/review", width=1440, height=900)
+            shown = page.locator("#list [data-key]")
+            held: list[Route] = []
+            await page.route(lambda url: "offset=50" in url, lambda route: held.append(route))
+            await shown.last.click()
+            await expect(shown.last).to_have_attribute("aria-current", "true")
+            await page.keyboard.press("n")
+            await shown.nth(3).click()
+            await expect(shown.nth(3)).to_have_attribute("aria-current", "true")
+            await held[0].continue_()
+            await expect(shown).to_have_count(60)
+            await page.keyboard.press("b")
+            await expect(shown.nth(2)).to_have_attribute("aria-current", "true")
+
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    for record in made_records(60):
+        store.finish(record["call"], "ended", record)
     store.flush().result(30)
     try:
         play(scene)

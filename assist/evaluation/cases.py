@@ -18,7 +18,6 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from difflib import get_close_matches
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -37,7 +36,8 @@ DAY_S = 86_400
 
 MS_WORDS_PER_S = 0.005
 """A call in whole numbers with no more words than that is one in milliseconds; seconds leave 1 or 2."""
-CALL_NAMES = ("call", "call_id", "conversation_id", "id")
+TURN_OF = ("call", "call_id", "conversation_id")
+CALL_NAMES = (*TURN_OF, "id")
 SPEAKERS = {"caller": "customer", "client": "customer", "operator": "agent", "representative": "agent"}
 """What others call the two."""
 HEADS = {
@@ -210,7 +210,7 @@ class Clip(_Part):
 
 
 def read_cases(path: Path) -> list[Case]:
-    """Cases of a file, or of every one in a folder and below.
+    """Cases of a file, or of every one in a folder and below; what is hidden there is left alone.
 
     Raises:
         AssistError: code eval-input, naming file, line and what was expected.
@@ -219,7 +219,7 @@ def read_cases(path: Path) -> list[Case]:
 
 
 def read_calls(path: Path) -> list[LabelledCall]:
-    """Calls of a file, or of every one in a folder and below.
+    """Calls of a file, or of every one in a folder and below; what is hidden there is left alone.
 
     Raises:
         AssistError: code eval-input, naming file, line and what was expected.
@@ -241,7 +241,8 @@ def is_calls(path: Path) -> bool:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES)
+    below = ((file, file.relative_to(path).parts) for file in path.rglob("*") if file.suffix in SUFFIXES)
+    files = sorted(file for file, parts in below if not any(part.startswith(".") for part in parts))
     if not files:
         raise _bad(
             path, None, f"expected *{', *'.join(SUFFIXES)} files, or --labels with the table of a folder of audio"
@@ -284,15 +285,8 @@ def _json(line: str, path: Path, number: int) -> Any:
 
 
 def _holds_calls(objects: _Objects) -> bool:
-    """Whether these are calls, or their turns: with a start and the call's name, or all of one call in its order."""
-    values = [value for _, value in objects]
-    if any("turns" in value or (_starts(value) is not None and _name(value, CALL_NAMES[:-1])) for value in values):
-        return True
-    try:
-        starts = [float(_starts(value)) for value in values]
-    except (TypeError, ValueError):
-        return False
-    return len(starts) > 1 and all(a < b for a, b in pairwise(starts))
+    """Whether these are calls, or their turns: with a start and the call's name."""
+    return any("turns" in value or (_starts(value) is not None and _name(value, TURN_OF)) for _, value in objects)
 
 
 def _calls_of(objects: _Objects, path: Path) -> list[LabelledCall]:
@@ -304,7 +298,7 @@ def _calls_of(objects: _Objects, path: Path) -> list[LabelledCall]:
         ]
     rows: dict[str, _Objects] = defaultdict(list)
     for number, value in objects:
-        rows[_name(value, CALL_NAMES[:-1]) or path.stem].append((number, value))
+        rows[_name(value, TURN_OF) or path.stem].append((number, value))
     return [
         _call(
             {
@@ -358,14 +352,15 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
 
 
 def _signals_as_labels(rows: list[dict[str, Any]]) -> None:
-    """Where labels are signals, they and the rows with none are labelled for words."""
+    """Where all labels are signals, or say that there is none, the clips are labelled for words and not for voices.
+
+    Not where one is of a voice: "upset" and "silence", say, are used for voices, too.
+    """
     words = SIGNAL_IDS - {"raised_voice"}
-    read = [(row, {each for each in _listed(row.get("label", "")) if each not in NO_SIGNAL}) for row in rows]
-    if not any(listed and words.issuperset(listed) for _, listed in read):
-        return
-    for row, listed in read:
-        if words.issuperset(listed):
-            row["signals"] = tuple(listed)
+    read = [tuple(each for each in _listed(row.get("label", "")) if each not in NO_SIGNAL) for row in rows]
+    if any(read) and all(words.issuperset(listed) for listed in read):
+        for row, listed in zip(rows, read, strict=True):
+            row["signals"] = listed
             row.pop("label", None)
 
 
@@ -413,8 +408,9 @@ def _call(value: object, path: Path, line: int) -> LabelledCall:
             raise _bad(path, line, f"turns.{number}: {expected}")
     times = [time for turn in call.turns for time in (turn.start, turn.end) if time is not None]
     words = sum(len(turn.text.split()) for turn in call.turns)
-    if max(times) > 1000 and all(time.is_integer() for time in times) and words < MS_WORDS_PER_S * max(times):
-        expected = f"{words} words in {max(times):,.0f} s: expected seconds; milliseconds are start_ms and end_ms"
+    span = max(times) - min(times)  # of a long call only a part may be labelled
+    if span > 1000 and all(time.is_integer() for time in times) and words < MS_WORDS_PER_S * span:
+        expected = f"{words} words in {span:,.0f} s: expected seconds; milliseconds are start_ms and end_ms"
         raise _bad(path, line, expected)
     return call
 

@@ -86,7 +86,7 @@ class Session:
                 heard = self._keepable(heard)
                 end = heard.end_ms if heard.settled else (heard.words[-1].end_ms if heard.words else heard.start_ms)
                 self.now_ms = max(self.now_ms, end)
-                known = heard.id in self._utterances
+                known = heard.id in self._utterances or heard.id in self._provisional
                 if heard.words or not heard.settled:
                     self._utterances[heard.id] = heard
                 else:

@@ -27,6 +27,7 @@ let wanted = ""; // the record asked for last; its answer may be on its way
 let views = BUILT_IN; // [name, filters], one's own after the built-in ones
 let me = { role: "qa" };
 let asked = 0;
+let exporting = false;
 
 function tell(error) {
   find("found").className = "trouble";
@@ -97,14 +98,15 @@ async function all() {
 
 // For a spreadsheet; what such a program would take for a formula is quoted.
 async function table() {
-  find("table").disabled = true;
+  if (exporting) return;
+  exporting = true; // not disabled: that would take the focus
   try {
     download(await all());
     drawList();
   } catch (error) {
     tell(error);
   }
-  find("table").disabled = false;
+  exporting = false;
 }
 
 function download(records) {
@@ -209,9 +211,10 @@ function summary(view, changes) {
 }
 
 async function next(step) {
-  const place = found.findIndex((it) => it.id === wanted) + step;
+  const from = wanted;
+  const place = found.findIndex((it) => it.id === from) + step;
   if (place === found.length && !find("more").hidden) await search(true);
-  if (found[place]) show(found[place].id);
+  if (wanted === from && found[place]) show(found[place].id); // else another one has been chosen meanwhile
 }
 
 function missed() {
