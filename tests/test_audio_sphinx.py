@@ -44,7 +44,7 @@ def test_reused_decoder_hears_the_same_as_a_fresh_one(lines: list[Pcm]) -> None:
 
 
 def test_two_threads_at_once_hear_what_one_does(recogniser: SphinxRecogniser, lines: list[Pcm]) -> None:
-    some = [lines[0], lines[3], lines[5]]
+    some = [lines[0], lines[3]]
     with ThreadPoolExecutor(2) as threads:
         together = list(threads.map(recogniser.words_in, some * 2))
     assert together == [recogniser.words_in(line) for line in some] * 2

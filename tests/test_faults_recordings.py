@@ -72,6 +72,7 @@ def record_and_pause(folder, pipe):
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_kill_9_loses_no_more_than_the_last_half_minute_of_sound_and_the_call_goes_on_in_its_own_time(tmp_path):
     call = killed_after(*in_a_child(record, tmp_path), 400)[0].split()[0]
