@@ -281,6 +281,7 @@ def test_so_much_waiting_that_no_new_call_should_begin(tmp_path):
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_backup_made_while_calls_go_on_comes_back_whole(tmp_path):
     folder, out = tmp_path / "data", tmp_path / "copy.db"
 
