@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -23,7 +22,7 @@ def make_secret(path: Path, secret: bytes) -> None:
     Raises:
         OSError: there is no room for it, or it may not be written there.
     """
-    part = path.with_name(f"{path.name}.{token_hex(8)}")
+    part = _beside(path)
     try:
         with open(part, "xb", opener=_private) as file:
             file.write(secret)
@@ -49,25 +48,38 @@ def write_file(out: Path, text: str | Iterable[str], *, make_folder: bool = Fals
     Raises:
         AssistError: code export-failed.
     """
-    part = out
+    parts = [text] if isinstance(text, str) else text
     try:
-        there = out.exists()
-        if out.is_file() or not there:  # a device is written as it comes
-            part = out.with_name(out.name + ".part")
         if make_folder:
             out.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "w", encoding="utf-8", newline="", opener=_private) as file:
-            file.writelines([text] if isinstance(text, str) else text)
-        if part != out:
-            if there:
-                shutil.copymode(out, part)
-            os.replace(part, out.resolve())
+        if out.exists() and not out.is_file():  # a device is written as it comes
+            _write(out, parts)
+        else:
+            _replace(out.resolve(), parts)
     except OSError as error:
         reason = error.strerror or str(error)
         raise AssistError(
             "export-failed", f"cannot write {out}: {reason}; name a file in a folder you may write"
         ) from None
+
+
+def _replace(path: Path, parts: Iterable[str]) -> None:
+    """Whole or not at all, with the rights of the file that was there."""
+    part = _beside(path)
+    try:
+        _write(part, parts)
+        if path.exists():
+            shutil.copymode(path, part)
+        os.replace(part, path)
     finally:
-        if part != out:
-            with suppress(OSError):
-                part.unlink()
+        part.unlink(missing_ok=True)
+
+
+def _write(path: Path, parts: Iterable[str]) -> None:
+    with open(path, "w", encoding="utf-8", newline="", opener=_private) as file:
+        file.writelines(parts)
+
+
+def _beside(path: Path) -> Path:
+    """A name in the same folder that nothing has, for what becomes that file when it is whole."""
+    return path.with_name(f"{path.name}.{token_hex(8)}")

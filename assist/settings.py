@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-import unicodedata
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from assist.errors import AssistError, problems
 from assist.privacy.consent import Consent, ConsentPolicy
 from assist.screens.alerts import TURN_S
-from overlay.identity import Role
+from overlay.identity import Role, spelled
 from overlay.records import Question
 
 APP = "call-assist"
@@ -46,11 +45,7 @@ def _own_file() -> Path | None:
         return None
 
 
-def _as_users_are(agent: object) -> object:
-    return unicodedata.normalize("NFC", agent).strip() if isinstance(agent, str) else agent
-
-
-Agent = Annotated[str, BeforeValidator(_as_users_are)]
+Agent = Annotated[str, BeforeValidator(lambda agent: spelled(agent) if isinstance(agent, str) else agent)]
 """Name of an agent, as a user of that name is kept."""
 
 

@@ -105,9 +105,14 @@ class Tickets:
         return entry if self.clock() < until else None
 
 
+def spelled(name: str) -> str:
+    """A name as it is kept: without spaces around it, however its letters were put together."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
 def folded(name: str) -> str:
     """A name as it is looked up and counted: the same of every way to spell it."""
-    return unicodedata.normalize("NFC", name).strip().casefold()
+    return spelled(name).casefold()
 
 
 def network(address: str) -> str:

@@ -13,7 +13,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from assist.errors import AssistError
 from assist.store.people import People, StoredLogin, StoredUser
 from assist.store.rows import stamp
-from overlay.identity import Identity, Role, folded
+from overlay.identity import Identity, Role, folded, spelled
 from overlay.sessions import Kept
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -87,7 +87,7 @@ def new_name(people: People, name: str, role: str) -> str:
     Raises:
         AssistError: codes user-exists, user-invalid, role-invalid.
     """
-    name = unicodedata.normalize("NFC", name).strip()
+    name = spelled(name)
     if not 0 < len(name) <= 60 or not name.isprintable():
         raise AssistError("user-invalid", "a user's name has 1 to 60 printable characters")
     if _find(people, name) is not None:

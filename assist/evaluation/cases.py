@@ -208,6 +208,10 @@ class Clip(_Part):
         """The file's name, with the second it begins at where that is not the first."""
         return f"{self.path.name} {self.start:g} s" if self.start else self.path.name
 
+    def without_sound(self) -> AssistError:
+        """Its file has no such part."""
+        return AssistError("eval-input", f"{self.path} has no sound at {self.start:g} s: it ends before")
+
 
 def read_cases(path: Path) -> list[Case]:
     """Cases of a file, or of every one in a folder and below; what is hidden there is left alone.

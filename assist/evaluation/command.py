@@ -159,7 +159,7 @@ def _transcriber(
                     heard += ears.push(chunk)
             heard += ears.finish()
             if not end_ms:
-                raise AssistError("eval-input", f"{clip.path} has no sound at {clip.start:g} s: it ends before")
+                raise clip.without_sound()
             theirs = [each for each in heard if isinstance(each, Utterance) and each.speaker is not Speaker.AGENT]
             return [word for each in theirs for word in each.words], end_ms / 1000
 

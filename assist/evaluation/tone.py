@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from assist.errors import AssistError
 from assist.evaluation.cases import Clip, Labelled
 from assist.evaluation.figures import Evaluation, percentile, rate
 from assist.evaluation.progress import Progress, silent
@@ -103,7 +102,7 @@ def _part(clip: Clip) -> Pcm:
     pcm = _whole(clip.path)
     first, last = (None if at is None else round(at * SAMPLE_RATE) for at in (clip.start, clip.end))
     if not len(part := pcm[first:last]):
-        raise AssistError("eval-input", f"{clip.path} has no sound at {clip.start:g} s: it ends before")
+        raise clip.without_sound()
     return part
 
 
