@@ -223,6 +223,8 @@ def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() 
         shelf = Shelf()
         shelf.records["2026-11-24-tom-1"]["root_cause"] = "=Claim, refused"
         shelf.records["2026-11-23-aisha-1"]["root_cause"] = " +1 parcel"
+        piotr = next(record for call, record in shelf.records.items() if "piotr" in call)
+        piotr["root_cause"] = "\uff1d1"
         async with stage(records=shelf) as here:
             page = await here.page("/review", width=1440, height=900)
             await expect(page.locator("#list li")).to_have_count(5)
@@ -232,6 +234,7 @@ def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() 
             assert len(table) == 6
             assert '"\'=Claim, refused"' in table[2]  # no spreadsheet takes it for a formula
             assert ",' +1 parcel," in table[3]
+            assert any(",'\uff1d1," in row for row in table), "nor what begins with an equals sign of full width"
             await page.get_by_role("button", name="More", exact=True).click()
             await page.get_by_label("Root cause", exact=True).fill("late fee")
             await expect(page.locator("#list li")).to_have_count(1)

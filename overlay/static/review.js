@@ -111,7 +111,7 @@ async function table() {
 
 function download(records) {
   const columns = ["id", "started_at", "agent", "team", "duration_ms", "level_reached", "outcome", "root_cause", "signals", "prompts", "wrong", "reviewed", "contested"];
-  const cell = (value) => { const text = String(value).replace(/^(?= *[=+\-@\t\r\n])/u, "'"); return /[",\n\r]/u.test(text) ? `"${text.replaceAll('"', '""')}"` : text; };
+  const cell = (value) => { const text = String(value).replace(/^(?= *[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])/u, "'"); return /[",\n\r]/u.test(text) ? `"${text.replaceAll('"', '""')}"` : text; };
   const text = [columns, ...records.map((it) => columns.map((name) => it[name]))].map((row) => row.map(cell).join(",")).join("\r\n");
   const url = URL.createObjectURL(new Blob([`\ufeff${text}\r\n`], { type: "text/csv" }));
   h("a", { href: url, download: "calls.csv" }).click();
