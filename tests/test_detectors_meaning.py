@@ -38,6 +38,20 @@ def judge(model, rules):
     return MeaningDetector(PhraseDetector(rules), model)
 
 
+@pytest.mark.parametrize(
+    ("line", "self_harm", "upset"),
+    [
+        ("I do not want to live any longer next to that building site", -0.573, 1.923),
+        ("Oh wonderful, another two weeks, that is just brilliant service", -3.953, -1.898),
+    ],
+)
+def test_scores_are_the_same_on_every_processor(model, line, self_harm, upset):
+    """Fails without exact sums where a processor has no VNNI: the first line's self-harm was 1.6 higher there."""
+    [caller] = (network for network in model.networks if network.in_place)
+    scores = dict(zip(caller.labels, caller(line.split()).scores, strict=True))
+    assert scores[SELF_HARM] == pytest.approx(self_harm, abs=0.02) and scores[UPSET] == pytest.approx(upset, abs=0.02)
+
+
 def nothing(network, words):
     return Reading(
         np.full(len(network.labels), -9.0, np.float32), np.zeros((len(network.labels), len(words)), np.float32)

@@ -42,9 +42,9 @@ def export(out, name):
             input_names=["ids", "begins"] if placed else ["ids"], output_names=["scores", "parts"],
             dynamic_axes={"ids": {0: "n"}, "parts": {1: "n"}}, opset_version=17, dynamo=False,
         )  # fmt: skip
-    # Weights of 7 bits: with 8, processors without VNNI (AMD before Zen 4, Intel before 2019) cut off sums of two
-    # products, and scores differ by up to 1.1 between processors. Against unrounded weights 7 bits are off by 0.12
-    # (root of the mean square), 8 bits by 0.10, and by 0.15 with sums cut off.
+    # Weights of 7 bits: with 8, processors without VNNI (AMD before Zen 4, Intel before 2019) need a slower way to add
+    # exactly (detectors/sentences.py). Against unrounded weights 7 bits are off by 0.12 (root of the mean square), 8
+    # bits by 0.10.
     quantize_dynamic(
         str(whole), str(FOLDER / SHIPPED[name]), weight_type=QuantType.QInt8, per_channel=True, reduce_range=True
     )
