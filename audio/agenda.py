@@ -36,6 +36,9 @@ class Line:
     """One channel of one call, as the agenda sees it."""
 
     speaker: Speaker
+    alone: bool = False
+    """Nothing of it shares a batch: on some processors (AVX2 without AVX-512) word times, and at last words, depend on
+    how many are decoded together, and so on what happens to wait at the same moment."""
     finals: deque[Job] = field(default_factory=deque)
     hop: Job | None = None
     running: Job | None = None
@@ -138,9 +141,9 @@ class Agenda:
         self._took_ms: deque[int] = deque(maxlen=50)
         self.running: list[Job] = []
 
-    def open(self, speaker: Speaker) -> Line:
-        """A channel joins."""
-        line = Line(speaker)
+    def open(self, speaker: Speaker, *, alone: bool = False) -> Line:
+        """A channel joins; `alone`: nothing of it shares a batch."""
+        line = Line(speaker, alone)
         self._lines.append(line)
         return line
 
@@ -284,7 +287,7 @@ def _home(job: Job) -> object:
 def _batch_key(job: Job) -> Hashable | None:
     """What jobs decoded together must share; None for a job that goes alone."""
     key = getattr(job.task.decoding, "batch_key", None)
-    if job.final or job.paused or job.tries or key is None:
+    if job.final or job.paused or job.tries or job.task.line.alone or key is None:
         return None
     found: Hashable = key(job.task.samples)
     return found

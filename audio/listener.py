@@ -118,7 +118,7 @@ class Listener:
         self._phrases = tuple(phrases)
         self._meter = voice_meter
         order = sorted(speakers, key=lambda speaker: speaker is Speaker.AGENT)  # the customer first
-        self._channels = {speaker: _Channel(speaker, scheduler.open(speaker)) for speaker in order}
+        self._channels = {speaker: _Channel(speaker, scheduler.open(speaker, alone=in_step)) for speaker in order}
         self._crosstalk = Crosstalk(tuple(order))
         self._answers: deque[tuple[_Channel, _Open, Answer]] = deque()
         self._now_ms = 0

@@ -74,10 +74,10 @@ class Scheduler:
         """Milliseconds of the scheduler's own clock; only differences mean anything."""
         return int(self._clock() * 1000)
 
-    def open(self, speaker: Speaker) -> Line:
-        """A channel joins."""
+    def open(self, speaker: Speaker, *, alone: bool = False) -> Line:
+        """A channel joins; `alone`: its words must not depend on what else waits."""
         with self._change:
-            return self._agenda.open(speaker)
+            return self._agenda.open(speaker, alone=alone)
 
     def shut(self, lines: Iterable[Line]) -> None:
         """Channels leave."""

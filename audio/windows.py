@@ -84,5 +84,8 @@ class Spectrum:
     def _log_mel(self, pcm: Pcm, count: int) -> NDArray[np.float32]:
         frames = np.lib.stride_tricks.sliding_window_view(pcm, FFT)[::HOP][:count]
         power = np.abs(np.fft.rfft(frames * self._hann, axis=1)) ** 2
-        mel = self._filters @ power.T.astype(np.float32)
-        return np.log10(np.maximum(mel, 1e-10)).astype(np.float32)
+        # Frame by frame: on some processors the sums of a product of matrices depend on how many frames it has, and so
+        # words would depend on the pieces in which their sound came.
+        mel: NDArray[np.float32] = np.matmul(self._filters, power.astype(np.float32)[:, :, None])[:, :, 0].T
+        logs: NDArray[np.float32] = np.log10(np.maximum(mel, 1e-10)).astype(np.float32)
+        return logs

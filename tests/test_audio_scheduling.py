@@ -102,6 +102,17 @@ def test_hops_that_fit_together_are_taken_as_one_batch_and_finals_alone():
     assert [job.task.line for job in third] == [lines[4], lines[5]]
 
 
+def test_what_must_not_depend_on_other_calls_is_decoded_alone():
+    agenda = Agenda(batch=3)
+    lines = [agenda.open(Speaker.CUSTOMER, alone=alone) for alone in (True, False, True, False)]
+    for line in lines:
+        one = task(line)
+        one.decoding = KeyedDecoding("a")
+        agenda.submit(one, 0, final=False)
+    taken = [[lines.index(job.task.line) for job in agenda.take(0)] for _ in range(3)]
+    assert taken == [[0], [1, 3], [2]]
+
+
 def test_hops_stretch_when_work_is_late_and_come_back_afterwards():
     agenda = Agenda()
     line = agenda.open(Speaker.CUSTOMER)
