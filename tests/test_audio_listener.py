@@ -177,10 +177,11 @@ def test_words_leaking_into_the_other_channel_stay_with_the_louder(scheduler, so
     clean = listen(Listener(scheduler, BOTH, in_step=True), sound)
     heard = listen(Listener(scheduler, BOTH, in_step=True), leaking)
     for who, other in (BOTH, BOTH[::-1]):
-        mine = [" ".join(line) for line in lines(heard, who) if line]
-        assert not [line for line in lines(clean, other) if " ".join(line) in mine]
-        kept = sum(" ".join(line) in mine for line in lines(clean, who))
-        assert kept == len(lines(clean, who)) and len(mine) <= kept + 1, "a leak may be misheard, once"
+        mine = [line for line in lines(heard, who) if line]
+        assert not [line for line in lines(clean, other) if min(errors(own, line) for own in mine) <= 2]
+        kept = [min(errors(own, line) for own in mine) for line in lines(clean, who)]
+        assert max(kept) <= 2 and sum(kept) <= 3, "the test recogniser may mishear a word through the leak"
+        assert len(mine) <= len(kept) + 1, "a leak may be misheard, once"
 
 
 def bits(sound, truth, who):
