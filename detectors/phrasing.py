@@ -137,7 +137,7 @@ def _compiled(parts: list[str], misheard: Mapping[str, tuple[str, ...]]) -> tupl
             if open_ and "[" not in open_:
                 group[-1].add("*")
         else:
-            words = plain(part.rstrip("*"))
+            words = _words(part.rstrip("*"))
             if not words:
                 raise ValueError(f"{part!r} is no word")
             star = part.endswith("*")
@@ -159,6 +159,13 @@ def _compiled(parts: list[str], misheard: Mapping[str, tuple[str, ...]]) -> tupl
     return "".join(out) + "(?= )", anchors, frozenset(every)
 
 
+@cache
+def _words(part: str) -> tuple[str, ...]:
+    """The plain tokens of a word of a pattern; rules repeat them tens of thousands of times."""
+    return tuple(plain(part))
+
+
+@cache
 def _any_of(forms: tuple[str, ...], ending: str) -> str:
     several = ["".join(_token(token) for token in form.split()) for form in forms]
     several = [f"{one.removesuffix(_CLOSES)}{ending}{_CLOSES}" for one in several]

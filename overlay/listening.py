@@ -159,6 +159,15 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncI
         listener.close()
 
 
+def check_port(host: str, port: int) -> None:
+    """Whether the port could be served on now.
+
+    Raises:
+        OverlayError: port-in-use, port-forbidden, address-unknown.
+    """
+    _listen(host, port).close()
+
+
 def _refuse_open_doors(host: str, settings: ScreenSettings, no_login: bool) -> None:
     if no_login and (how := outsiders(host, settings.hosts, settings.proxies)):
         raise OverlayError(

@@ -258,8 +258,9 @@ def written(path, pcm, rate, **how):
     ],
     ids=["seven seconds", "8 kHz mu-law", "44.1 kHz", "not a number", "mono"],
 )
-def test_odd_sound_still_makes_a_record(make, tmp_path):
-    answer = replay(make(tmp_path), tmp_path)
+def test_odd_sound_still_makes_a_record(make, told, tmp_path):
+    whisper = ("--recogniser", "whisper", "--model", MODEL)
+    answer = told("replay", make(tmp_path), "--speed", "max", "--port", "0", "--data", tmp_path / "data", *whisper)
     assert answer.returncode == 0, answer.stderr
     [record] = (tmp_path / "data" / "records").glob("*.json")
     assert json.loads(record.read_text())["transcript"] == []
@@ -309,7 +310,7 @@ def test_a_port_in_use_is_one_clear_line(tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
         answer = assist("serve", "--data", tmp_path, "--port", port, "--recogniser", "pocketsphinx", home=tmp_path)
-    assert answer.returncode == 1
+    assert answer.returncode == 1 and answer.stdout == "", "told before seconds of loading"
     assert f"Port {port} is in use" in answer.stderr and len(answer.stderr.strip().splitlines()) == 1
 
 

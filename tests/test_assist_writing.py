@@ -145,6 +145,7 @@ def test_every_command_works_beside_a_running_server_and_none_opens_its_store_fo
         capture_output=True, text=True, timeout=240, env={**ENV, "HOME": str(data)},
     )  # fmt: skip
     assert second.returncode == 1 and "Traceback" not in second.stderr
+    assert second.stdout == "", "told before seconds of loading"
     assert f"is being written by another assist program (process {server.pid}): stop that one first" in second.stderr
     server.kill()
     server.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import unicodedata
+from functools import cache
 from typing import get_args
 
 from argon2 import PasswordHasher
@@ -20,8 +21,12 @@ ROLES: tuple[Role, ...] = get_args(Role)
 SHORTEST = 12
 """Characters of a password; length is what counts (NIST SP 800-63B), so there are no other rules."""
 _HASHER = PasswordHasher()  # RFC 9106's second recommendation: 64 MiB, 3 passes, 4 lanes
-_NOBODY = _HASHER.hash("nobody")
-"""Verified for unknown names, so that they take as long as known ones."""
+
+
+@cache
+def _nobody() -> str:
+    """Verified for unknown names, so that they take as long as known ones."""
+    return _HASHER.hash("nobody")
 
 
 class Accounts:
@@ -35,6 +40,8 @@ class Accounts:
     def refresh(self) -> None:
         """Take over what another command has changed. Reads the store: call it in a thread."""
         self._users = {folded(user.name): user for user in self._people.users()}
+        if self._users:
+            _nobody()  # now, lest the first unknown name take longer
 
     @property
     def empty(self) -> bool:
@@ -50,7 +57,7 @@ class Accounts:
         """Whether that is the password; takes a tenth of a second whether the name is known or not."""
         user = self._users.get(folded(who))
         try:
-            _HASHER.verify(_NOBODY if user is None else user.password, _normal(password))
+            _HASHER.verify(_nobody() if user is None else user.password, _normal(password))
         except (VerificationError, InvalidHashError):
             return False
         return user is not None

@@ -38,14 +38,16 @@ from assist.records.page import page
 from assist.records.record import read_record
 from assist.screens.rooms import address_of
 from assist.settings import Settings
+from assist.store.owner import check_unowned
 from assist.store.sounds import Recordings
+from assist.store.store import path_of
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import load_rules
 from overlay.errors import OverlayError
 from overlay.gate import Gateway
 from overlay.hub import Hub
 from overlay.identity import outsiders
-from overlay.listening import check_dates, serving
+from overlay.listening import check_dates, check_port, serving
 from overlay.server import create_app
 
 log = logging.getLogger("assist")
@@ -65,6 +67,9 @@ async def program(
 
     `patient`: it starts without a recogniser where none can be loaded. `joins`: it takes calls of other commands.
     """
+    check_unowned(path_of(settings.store_url))  # before seconds of loading
+    if not any_port:
+        check_port(settings.host, settings.port)
     rulebook = load_rules(extra=settings.rules)
     if joins:
         rulebook.prepare()  # else the first words of many calls would wait for it

@@ -53,6 +53,17 @@ class Owner:
             self.close()
 
 
+def check_unowned(store: Path) -> None:
+    """Tell at once that another program has it, as opening it for writing would; whatever else is wrong tells that.
+
+    Raises:
+        StoreInUse: code store-in-use.
+    """
+    with contextlib.suppress(OSError):
+        if store.with_name(store.name + ".lock").exists():
+            Owner(store).close()
+
+
 if sys.platform == "win32":
     import msvcrt
 
