@@ -327,17 +327,22 @@ def in_use(call, detectors=None):
     return Session(started, detectors or build(RULES), Escalation(), Coach(BOOK, agent=AgentProfile("agent")))
 
 
-def test_the_rules_in_use_notice_the_written_escalations_and_leave_the_calm_calls_alone():
-    """A floor under what is measured (see README): 30 of 30 noticed, 3 later than 5 s, 9 false prompts in calm talk
-    most of which is near misses, when this was written."""
-    calls = [call for part in ("heldout2", "heldout3") for call in read_calls(CALLS / part)]
-    level = evaluate_calls(calls, in_use, "written calls").level
-    assert level.escalating_calls == 30
-    assert level.noticed >= 29
-    assert level.late <= 4
+@pytest.mark.parametrize(
+    ("part", "escalating", "late", "false_escalations", "false_prompts"),
+    [pytest.param("heldout2", 20, 3, 2, 11, marks=pytest.mark.slow), ("heldout3", 10, 2, 1, 3)],
+)
+def test_the_rules_in_use_notice_the_written_escalations_and_leave_the_calm_calls_alone(
+    part, escalating, late, false_escalations, false_prompts
+):
+    """A floor under what is measured (see README): all noticed, 2 and 1 later than 5 s, 8 and 1 false prompts in calm
+    talk most of which is near misses, when this was written."""
+    level = evaluate_calls(read_calls(CALLS / part), in_use, "written calls").level
+    assert level.escalating_calls == escalating
+    assert level.noticed >= escalating - 1
+    assert level.late <= late
     assert level.delay_median_s <= 2.0
-    assert level.false_escalations <= 3
-    assert level.false_prompts <= 13
+    assert level.false_escalations <= false_escalations
+    assert level.false_prompts <= false_prompts
 
 
 def test_every_step_of_the_level_in_the_written_calls_is_explained():
