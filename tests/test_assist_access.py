@@ -16,6 +16,7 @@ from errno import ENOSPC
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
@@ -29,6 +30,8 @@ from assist.commands.main import app
 from assist.errors import AssistError
 from assist.files import make_secret
 from assist.live.outset import profile_of
+from assist.live.runs import program
+from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
 from assist.privacy.retention import purge
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
@@ -38,8 +41,10 @@ from assist.store.sqlite import SqliteStore
 from assist.store.store import Store, open_store
 from overlay.identity import Identity
 from overlay.sessions import IDLE_S, Sessions
+from tests.fault_rig import Sound
 from tests.made_records import made_records
 
+MODEL = Path(__file__).parent / "models" / "test-recogniser"
 PASSWORD = "four unlikely words"
 
 
@@ -542,3 +547,20 @@ def test_users_on_the_command_line_and_what_they_leave_in_the_audit_log(tmp_path
     told = command("audit", "--verify", *data).stdout
     assert "user-added" in told and "user-role" in told and "2 entries, every seal holds" in told
     assert PASSWORD not in (tmp_path / "assist.db").read_bytes().decode("latin-1")
+
+
+def test_a_call_is_the_users_however_its_command_spells_the_name(store: Store, tmp_path: Path) -> None:
+    add_user(store.people, "Zoë", "agent", PASSWORD)
+    store.close()
+    settings = Settings(
+        data=tmp_path, port=0, agent="ZOË", consent=Consent.GRANTED, login=LoginSettings(by="users"),
+        recogniser="whisper", model=str(MODEL),
+    )  # fmt: skip
+
+    async def heard(named: str | None) -> str:
+        async with program(settings, Console(quiet=True)) as service:
+            call, over = service.start(Sound(3), agent=named)
+            await over
+            return str(service.store.record(call)["agent"])  # type: ignore[index]
+
+    assert [asyncio.run(heard(named)) for named in ("zoe\u0308", None, "Dana")] == ["Zoë", "Zoë", "Dana"]

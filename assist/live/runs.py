@@ -83,6 +83,8 @@ async def program(
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
     try:
         door = open_door(settings, service.store.people)
+        if door.accounts is not None:
+            service.known = door.accounts.known_as
         desk = Desk(service, door.audit)
         library = Library(service.store, settings.review_form, door.audit, Recordings(settings.data), settings.keep)
         gateway = Gateway(Gates(service).do, gate_key(settings.data), settings.payment_pages)
@@ -100,9 +102,9 @@ async def program(
                 base = await stack.enter_async_context(serving(app, settings.host, 0))
             await stack.enter_async_context(open_to_calls(service, joins=joins))
             service.address = base
-            service.screens.waiting(settings.agent)
-            agent, named = address_of(settings.agent), _named(base, settings)
-            console.print(f"Agent:  {named}{agent}\nBoard:  {named}/board\nReview: {named}/review", markup=False)
+            agent, named = service.known(settings.agent), _named(base, settings)
+            service.screens.waiting(agent)
+            console.print(f"Agent:  {named}{address_of(agent)}\nBoard:  {named}/board\nReview: {named}/review", markup=False)
             if not settings.hosts and outsiders(settings.host, (), settings.proxies):
                 console.print(
                     "Browsers elsewhere are refused until hosts in the settings says what they call this server, such "
