@@ -16,6 +16,7 @@ from errno import ENOSPC
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
@@ -227,6 +228,19 @@ def test_a_thousand_changes_to_the_audit_log_are_all_found(store: Store, tmp_pat
     assert all(verify(rows[:n] + other[n : n + 1] + rows[n + 1 :], head, key).problem for n in range(40))
     assert verify(rows, None, key).problem and verify([], head, key).problem
     assert verify(rows, (40, "0" * 64), key).problem == "the head of the log was changed"
+
+
+def test_what_a_command_does_to_many_calls_is_noted_a_thousand_in_one_transaction(store: SqliteStore, tmp_path: Path):
+    written: list[object] = []
+    event.listen(store._engine, "commit", written.append)
+    audit, calls = open_audit(store.people, tmp_path), [f"k{n}" for n in range(2_500)]
+    audit.note("Q", "qa", "look", "k0").result()
+    audit.each_by_command("export", calls)
+    audit.each_by_command("export", [])
+    assert len(written) == 4
+    entries = [row.entry for row in store.people.audit()][1:]
+    assert [entry.target for entry in entries] == calls and {entry.what for entry in entries} == {"export"}
+    assert audit.verify().rows == 2_501 and not audit.verify().problem
 
 
 def test_the_log_loses_its_oldest_entries_and_is_still_a_chain_that_cannot_be_shortened_by_hand(

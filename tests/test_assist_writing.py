@@ -41,6 +41,7 @@ LINES = (
     ("privacy", "export", "k1", "--out", "OUT/export.zip"),
     ("records", "list"),
     ("records", "show", "k1"),
+    ("followups", "--ical", "OUT/promises.ics"),
     ("followups", "--done", "k1/f1"),
     ("retention", "show"),
     ("retention", "run"),
@@ -127,7 +128,7 @@ def test_every_command_works_beside_a_running_server_and_none_opens_its_store_fo
     assert [hold.call for hold in reader.holds()] == ["k1"] and {each.call for each in reader.calls()} == {"k1", "k3"}
     assert [(review.kind, review.text) for review in reader.reviews("k1")] == [("follow-up", "done")]
     noted = {f"{row.entry.what} {row.entry.target}" for row in reader.people.audit()}
-    assert {"user-added Maria", "user-removed Dana", "hold k1", "erase k2", "export k1"} <= noted
+    assert {"user-added Maria", "user-removed Dana", "hold k1", "erase k2", "export k1", "export k3"} <= noted
     reader.close()
 
     beside = store_of(Settings(data=data))
@@ -199,7 +200,7 @@ def test_a_call_whose_words_are_taken_out_leaves_the_page_of_its_agent_and_no_ot
 
 @pytest.mark.parametrize(
     "line",
-    [b'{"write": "drop"}\n', b'{"write": "hold"}\n', b'{"write": "note", "entry": 1, "more": 2}\n', b'{"write"\n'],
+    [b'{"write": "drop"}\n', b'{"write": "hold"}\n', b'{"write": "note", "entries": []}\n', b'{"write"\n'],
 )
 def test_what_is_no_write_is_refused_in_one_line_and_nothing_is_written(data, line):
     one = service(data)

@@ -54,7 +54,7 @@ class Note(_Ask):
     """Append to the audit log; the program seals it."""
 
     write: Literal["note"] = "note"
-    entry: AuditEntry
+    entries: list[AuditEntry] = Field(min_length=1)
 
 
 class PutHold(_Ask):
@@ -160,7 +160,7 @@ async def _carry_out(owning: Owning, ask: Ask) -> None:
             receipt = store.people.remove_user(ask.name)
         case Note():
             audit = await asyncio.to_thread(open_audit, store.people, data)
-            receipt = audit.append(ask.entry)
+            receipt = audit.append(ask.entries)
         case Shorten():
             audit = await asyncio.to_thread(open_audit, store.people, data)
             receipt = audit.shorten(ask.before, ask.held)
@@ -240,8 +240,8 @@ class _PeopleBeside(People):
     def remove_user(self, name: str) -> Future[None]:
         return _asked(self._at, RemoveUser(name=name))
 
-    def note(self, entry: AuditEntry, seals: Seals) -> Future[None]:
-        return _asked(self._at, Note(entry=entry))
+    def note(self, entries: Sequence[AuditEntry], seals: Seals) -> Future[None]:
+        return _asked(self._at, Note(entries=list(entries)))
 
     def shorten_audit(self, before: str, held: Collection[str], seals: Seals) -> Future[None]:
         return _asked(self._at, Shorten(before=before, held=sorted(held)))
