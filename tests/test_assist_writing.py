@@ -14,6 +14,7 @@ from assist.commands.app import store_of
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, FollowUpNoted
 from assist.live.joining import Joining, join, open_to_calls
+from assist.live.runs import purging
 from assist.live.writing import Erase, Strip, socket_of, write
 from assist.privacy.retention import erase, purge, stripped
 from assist.records.folding import fold
@@ -193,6 +194,33 @@ def test_a_call_whose_words_are_taken_out_leaves_the_page_of_its_agent_and_no_ot
         assert set(one.hub.snapshot("agent/Dana")) == {"call"}
         assert one.hub.latest("agent/Dana", "call").state == "waiting"
         assert one.hub.latest("agent/Tom", "ended").record == call
+        await one.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("goes", ["by a command", "by age", "words alone"])
+def test_what_an_erased_call_was_offered_is_forgotten_by_the_program_that_runs(data, goes):
+    began = (NOW - timedelta(days=3)).isoformat()
+    offered = {"id": "fee", "title": "Fee waived", "offered_ms": 1_000, "answer": "accepted"}
+    store = open_store(Settings(data=data).store_url)
+    record = store.record("k1") | {"caller": "…0142", "plan": [offered], "started_at": began}
+    store.finish("k1", "ended", record).result()
+    store.close()
+
+    async def scene():
+        one = service(data, keep={"review_days": 1} if goes == "by age" else {})
+        one.open()
+        gone, forget = asyncio.Event(), one.forget
+        one.forget = lambda calls, **how: (forget(calls, **how), "k1" in calls and gone.set())
+        assert one.history.accepted_here() == {"fee": (1, 1)}
+        if goes == "by age":
+            async with purging(one):
+                await gone.wait()
+        else:
+            ask = Strip(call="k1", record=stripped(record)) if goes == "words alone" else Erase(calls=["k1"])
+            assert await write(one, ask.model_dump_json().encode()) == {"written": True}
+        assert one.history.accepted_here() == ({"fee": (1, 1)} if goes == "words alone" else {})
         await one.close()
 
     asyncio.run(scene())

@@ -222,7 +222,9 @@ async def purging(service: Service) -> AsyncIterator[None]:
         while True:
             settings = service.settings
             try:
-                await asyncio.to_thread(purge, service.store, settings.keep, settings.data, datetime.now(UTC))
+                gone = await asyncio.to_thread(purge, service.store, settings.keep, settings.data, datetime.now(UTC))
+                service.forget(gone.words)
+                service.forget(gone.records, whole=True)
             except Exception as error:  # the calls go on; `assist doctor` says what is overdue
                 log.error("the retention run failed: %s", type(error).__name__)
             await asyncio.sleep(DAY_S)

@@ -126,8 +126,8 @@ class Owning(Protocol):
         """Calls that go on now."""
         ...
 
-    def forget(self, calls: Sequence[str]) -> None:
-        """These calls are being erased: nothing of them stays in memory."""
+    def forget(self, calls: Sequence[str], *, whole: bool = False) -> None:
+        """The words of these calls are being erased: none of them stays in memory; `whole`: nor what came of them."""
         ...
 
 
@@ -180,7 +180,7 @@ async def _carry_out(owning: Owning, ask: Ask) -> None:
             if live:
                 raise AssistError("call-live", f"call {live[0]} is live: hang up first, or refuse consent on its page")
             await asyncio.to_thread(erase, store, data, ask.calls)
-            owning.forget(ask.calls)
+            owning.forget(ask.calls, whole=True)
             return
     await asyncio.wrap_future(receipt)
 
