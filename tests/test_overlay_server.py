@@ -174,13 +174,15 @@ def test_reading_along_is_one_call_at_a_time_and_ends_with_the_page() -> None:
         house = House()
         async with house.open() as client:
             async with house.page(client, "board", "Maria") as live:
-                for call in ("c1", "c2"):
-                    await live.send(json.dumps({"do": "watch", "call": call, "on": True}))
+                for call, on in (("c1", True), ("c1", True), ("c2", True), ("c1", False)):
+                    await live.send(json.dumps({"do": "watch", "call": call, "on": on}))
                 await live.send("barrier")
                 await frame(live, "refused")
                 assert (house.hub.watchers("call/c1"), house.hub.watchers("call/c2")) == (0, 1)
+                house.reading_ended.clear()
             await house.reading_ended.wait()
-        assert house.done[-1][1] == DoWatch(do="watch", call="c2", on=False)
+        told = [("c1", True), ("c1", False), ("c2", True), ("c2", False)]
+        assert [do for _, do in house.done] == [DoWatch(do="watch", call=call, on=on) for call, on in told]
         assert house.hub.watchers("call/c2") == 0
 
     play(scene)
