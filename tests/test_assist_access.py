@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
+from starlette.datastructures import Headers
 from typer.testing import CliRunner
 
 from assist.access import door
@@ -458,6 +459,23 @@ def test_a_header_counts_from_the_declared_proxy_only_and_roles_follow_the_table
         (given | {"x-user": "a\nb"}, "10.0.0.7"),
     ):
         assert identify(headers, peer) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Zoë".encode(), "Zoë"),
+        ("Nicolò à".encode(), "Nicolò à"),  # its last byte is a space to latin-1
+        ("Zoe\u0308".encode(), "Zoë"),  # as agents in the settings are spelled
+        ("王伟".encode(), "王伟"),
+        ("Zoë".encode("latin-1"), "Zoë"),
+        ("Z\x85oe".encode(), None),
+    ],
+)
+def test_a_name_that_a_proxy_passes_on_is_read_as_it_was_written(written: bytes, read: str | None) -> None:
+    identify = by_header("X-User", "X-Groups", {"équipe": "agent"}, None, ["10.0.0.0/24"])
+    headers = Headers(raw=[(b"x-user", written), (b"x-groups", "équipe".encode())])
+    assert identify(headers, "10.0.0.7") == (Identity(read, "agent") if read else None)
 
 
 @pytest.mark.parametrize(
