@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pydantic import ValidationError
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -130,14 +130,17 @@ async def body_of(request: Request) -> bytes:
     """The body, at most 64 KiB.
 
     Raises:
-        OverlayError: too-large.
+        OverlayError: too-large; cut-off, which nobody is there to read.
     """
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > BODY_BYTES:
-            raise OverlayError("too-large", "At most 64 KiB can be sent at once.")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > BODY_BYTES:
+                raise OverlayError("too-large", "At most 64 KiB can be sent at once.")
+            parts.append(part)
+    except ClientDisconnect:
+        raise OverlayError("cut-off", "Only a part of what was to be sent has come.") from None
     return b"".join(parts)
 
 
