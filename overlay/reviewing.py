@@ -27,7 +27,10 @@ from overlay.records import (
     ViewName,
 )
 
-RECORD_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; sandbox"
+RECORD_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "sandbox"
+)
 """For a record as one self-contained page: its own style and nothing else, no scripts at all."""
 PART_BYTES = 256 << 10
 """Sound is read and sent so much at a time: 8 s of two channels."""
