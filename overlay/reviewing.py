@@ -25,6 +25,7 @@ from overlay.records import (
     SavedView,
     TrendsAsked,
     ViewName,
+    unknown_record,
 )
 
 RECORD_POLICY = (
@@ -143,7 +144,7 @@ class Reviewing:
         """As `_reader`. An agent sees the own calls; others are as if they were not there, and no look is noted."""
         who, records = self._reader(request)
         if who.role == "agent" and await records.agent_of(request.path_params["record"]) != who.who:
-            raise OverlayError("record-unknown", "There is no such record; choose one from the list.")
+            raise unknown_record()
         return who, records
 
     def _reader(self, request: Request) -> tuple[Identity, Records]:

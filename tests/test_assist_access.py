@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from errno import ENOSPC
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
@@ -33,12 +34,16 @@ from assist.files import make_secret
 from assist.live.outset import profile_of
 from assist.privacy.gate_key import gate_key
 from assist.privacy.retention import purge
+from assist.records.library import Library
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
 from assist.store.people import AuditEntry, AuditRow
 from assist.store.rows import Hold, Review
+from assist.store.sounds import Recordings
 from assist.store.sqlite import SqliteStore
 from assist.store.store import Store, open_store
-from overlay.identity import Identity
+from overlay.hub import Hub
+from overlay.identity import Identity, ScreenSettings
+from overlay.server import create_app
 from overlay.sessions import IDLE_S, Sessions
 from tests.made_records import made_records
 
@@ -476,6 +481,33 @@ def test_a_name_that_a_proxy_passes_on_is_read_as_it_was_written(written: bytes,
     identify = by_header("X-User", "X-Groups", {"équipe": "agent"}, None, ["10.0.0.0/24"])
     headers = Headers(raw=[(b"x-user", written), (b"x-groups", "équipe".encode())])
     assert identify(headers, "10.0.0.7") == (Identity(read, "agent") if read else None)
+
+
+def test_a_record_of_another_agent_is_told_from_none_by_no_answer(store: Store, tmp_path: Path) -> None:
+    [record] = made_records(1)
+    store.begin("k000000", record["started_at"], "Dana")
+    store.finish("k000000", "ended", record | {"agent": "Dana"}).result()
+    tom = ScreenSettings(identify=lambda headers, peer: Identity("Tom", "agent"))
+    library = Library(store, (), open_audit(store.people, tmp_path), Recordings(tmp_path))
+
+    async def nothing(who: Identity, what: object) -> None: ...
+
+    async def scene() -> None:
+        transport = httpx.ASGITransport(create_app(Hub(), nothing, library, tom))
+        here = "http://127.0.0.1"
+        async with httpx.AsyncClient(transport=transport, base_url=here, headers={"origin": here}) as client:
+            for part in ("", "/html", "/export", "/notes"):
+                told = set()
+                for name in ("k000000", "nope"):
+                    place, note = f"/api/records/{name}{part}", {"kind": "comment", "text": "mine"}
+                    asked = client.post(place, json=note) if part == "/notes" else client.get(place)
+                    answer = await asked
+                    told.add((answer.status_code, answer.text))
+                [(status, _)] = told
+                assert status == 404, part
+        assert not list(store.people.audit()) and not store.reviews("k000000")
+
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize(

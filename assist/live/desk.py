@@ -16,6 +16,7 @@ from assist.store.rows import Review, stamp
 from overlay import doing, messages
 from overlay.errors import OverlayError
 from overlay.identity import Identity
+from overlay.records import unknown_record
 
 
 class Desk:
@@ -37,14 +38,16 @@ class Desk:
         """Carry out one message of a page.
 
         Raises:
-            OverlayError: code refused, shown on the page, when the call is over or not this agent's.
+            OverlayError: refused, record-unknown; shown on the page, when the call is over or not this agent's.
         """
         live = self._service.calls.get(what.call)
+        if live is not None and who.role == "agent" and live.session.started.agent != who.who:
+            live = None  # as if it were not there
         if live is None and isinstance(what, doing.DoWrapUp):
             agent, kept = await asyncio.to_thread(self._wrap_up, who, what)
             self._service.screens.wrapped_up(agent, kept)
             return
-        if live is None and isinstance(what, doing.DoNote) and self._service.store.record(what.call) is not None:
+        if live is None and isinstance(what, doing.DoNote) and self._has_record(who, what.call):
             note = Review(stamp(), who.who, "comment", "", without_cards(what.text))
             await asyncio.wrap_future(self._service.store.review(what.call, note))
             return
@@ -61,8 +64,6 @@ class Desk:
                 return
         if live is None:
             raise OverlayError("refused", "That call is over; use its record instead.")
-        if who.role == "agent" and live.session.started.agent != who.who:
-            raise OverlayError("refused", "That call is another agent's.")
         done, target, detail = self._read(what, live.session.coach.playbook)
         action = Action(live.session.now_ms, who.who, who.role, done, target, without_cards(detail))
         if reason := live.session.refuses(action):
@@ -73,15 +74,18 @@ class Desk:
             self._service.duty.do(who.who, "answer", what.call, what.alert)
         live.act(action)
 
+    def _has_record(self, who: Identity, call: str) -> bool:
+        """Whether there is a record of the call that is this person's to note on."""
+        body = self._service.store.record(call)
+        return body is not None and (who.role != "agent" or body["agent"] == who.who)
+
     def _wrap_up(self, who: Identity, said: doing.DoWrapUp) -> tuple[str, messages.WrapUp]:
         """Keep what has changed; the agent whose call it was, and the wrap-up as it now stands."""
         store = self._service.store
         body = store.record(said.call)
-        if body is None:
-            raise OverlayError("refused", "There is no record of that call; it may have been erased.")
-        record = read_record(body)
-        if who.role == "agent" and record.agent != who.who:
-            raise OverlayError("refused", "That call is another agent's.")
+        record = read_record(body) if body is not None else None
+        if record is None or (who.role == "agent" and record.agent != who.who):
+            raise unknown_record()
         reviews = store.reviews(said.call)
         before = form(record, reviews, self._service.settings)
         changed = changes(said, before, reviews, who.who, stamp())
