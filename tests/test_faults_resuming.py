@@ -315,6 +315,19 @@ def test_the_card_of_a_call_that_goes_on_is_still_the_agents_to_use(tmp_path):
     asyncio.run(scene())
 
 
+def test_what_was_offered_before_the_cut_is_forgotten_where_consent_is_refused_after_it(tmp_path):
+    async def scene():
+        stage = await gone_on(await on_stage(tmp_path / "a", consent="granted", auto_pause=False), tmp_path)
+        history, record = stage.service.history, stage.service.store.record(stage.call)
+        history.take([record | {"plan": [{"id": "fee", "offered_ms": 1_000, "answer": "accepted"}]}])
+        act(stage, "consent", detail="refused")
+        await stage.end()
+        assert stage.service.store.record(stage.call) is None and history.accepted_here() == {}
+        await stage.close()
+
+    asyncio.run(scene())
+
+
 def test_a_call_that_goes_on_alerts_anew_when_its_alert_has_been_dealt_with(tmp_path):
     async def scene():
         stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
