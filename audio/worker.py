@@ -23,6 +23,7 @@ import numpy as np
 
 from audio.errors import AudioError
 from audio.events import Pcm, Word
+from audio.memory import keep_off_disk
 from audio.recogniser import Decoding, Recogniser
 
 
@@ -120,6 +121,7 @@ class Reply:
 
 def main() -> None:
     """Load, then answer until there is nothing more to read."""
+    keep_off_disk()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C is for the parent to act on
     asked: IO[bytes] = sys.stdin.buffer
     said: IO[bytes] = os.fdopen(os.dup(sys.stdout.fileno()), "wb")

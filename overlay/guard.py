@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pydantic import ValidationError
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 
 from overlay.access import ROUTES, WITHOUT_LOGIN, Access, roles_of
 from overlay.errors import OverlayError
-from overlay.identity import Identity, is_known_host, is_own_origin
+from overlay.identity import Identity, is_foreign, is_known_host, is_own_origin
 from overlay.rates import REQUESTS_A_SECOND, Rates
 
 STATIC = Path(__file__).parent / "static"
@@ -130,14 +130,17 @@ async def body_of(request: Request) -> bytes:
     """The body, at most 64 KiB.
 
     Raises:
-        OverlayError: too-large.
+        OverlayError: too-large; cut-off, which nobody is there to read.
     """
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > BODY_BYTES:
-            raise OverlayError("too-large", "At most 64 KiB can be sent at once.")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > BODY_BYTES:
+                raise OverlayError("too-large", "At most 64 KiB can be sent at once.")
+            parts.append(part)
+    except ClientDisconnect:
+        raise OverlayError("cut-off", "Only a part of what was to be sent has come.") from None
     return b"".join(parts)
 
 
@@ -202,13 +205,15 @@ class Guard:
         return self.rates.wait_s(client) if client else 0.0
 
     def _serves(self, scope: Scope) -> bool:
-        """Whether the request names this server and, where it changes something, comes from a page of this server."""
+        """Whether the request names this server, and comes from a page of this server, or from nowhere where it changes
+        nothing. A foreign page may lead a browser here, but it has nothing loaded: that somebody has looked is noted.
+        """
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
         changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
         keyed = scope["type"] == "http" and scope["path"] == KEYED
         own = keyed or is_own_origin(headers.get("origin"), host, secure=self.settings.secure)
-        return is_known_host(self.settings, host) and (own or not changes)
+        return is_known_host(self.settings, host) and (own or not (changes or is_foreign(headers)))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         secure = self.settings.secure

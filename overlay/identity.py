@@ -161,6 +161,12 @@ def _names_loopback(host: str) -> bool:
         return False
 
 
+def is_foreign(headers: Mapping[str, str]) -> bool:
+    """Whether a page of elsewhere has a browser load this, as browsers say by themselves; not that it leads there."""
+    leads = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return headers.get("sec-fetch-site") in ("cross-site", "same-site") and not leads
+
+
 def is_own_origin(origin: str | None, host: str, *, secure: bool) -> bool:
     """Whether a request that changes something comes from a page of this server; a missing Origin does not."""
     return origin is not None and origin == f"{'https' if secure else 'http'}://{host}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from overlay.errors import OverlayError
@@ -21,6 +22,8 @@ from overlay.identity import ScreenSettings, is_loopback, outsiders
 
 WS_BYTES = 65_536
 PING_S = 5.0
+REQUEST_S = 10.0
+"""A line by which no whole request has come for so long is closed."""
 SOON = timedelta(days=14)
 """So long before a certificate ends it is said."""
 _NOT_YET, _EXPIRED = 9, 10
@@ -95,6 +98,38 @@ class _Socket(WebSocketsSansIOProtocol):
         self.transport.abort()
 
 
+class _Http(H11Protocol):
+    """uvicorn's HTTP, with an end to lines by which no whole request comes: each holds one of the files a process may
+    have open, and without a limit they hold all.
+    """
+
+    _limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def handle_events(self) -> None:
+        """Wait for the rest of a request, or for the next one; not while an answer is made, nor of a websocket."""
+        super().handle_events()
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for."""
+        super().connection_lost(exc)
+        self._wait()
+
+    def _wait(self) -> None:
+        answering = self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
+        if answering or self.transport.is_closing() or self.transport.get_protocol() is not self:
+            if self._limit is not None:
+                self._limit.cancel()
+            self._limit = None
+        elif self._limit is None:
+            self._limit = self.loop.call_later(REQUEST_S, self.transport.close)
+
+
 class _Server(uvicorn.Server):
     """Leaves signals to the program around it; uvicorn's own would raise SIGTERM again and skip what follows."""
 
@@ -134,7 +169,7 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncI
         ws_ping_interval=PING_S,
         ws_ping_timeout=PING_S,
         ws_per_message_deflate=False,
-        http="h11",
+        http=_Http,
         lifespan="off",
         log_config=None,
         log_level="warning",

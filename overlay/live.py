@@ -174,8 +174,9 @@ class Live:
                 if not (isinstance(do, DoPrompt | DoAlert) and do.what == "seen"):  # pages say that by themselves
                     self._touch(entry)
                 if isinstance(do, DoWatch):
-                    self._watch(page, do)
-                await self._do(entry, do)
+                    await self._watch(page, entry, do)
+                else:
+                    await self._do(entry, do)
             except (ValidationError, OverlayError) as error:
                 page.say(json.dumps({"type": "refused", "text": line(error)}))
             except Exception as error:  # the page stays open: the call's own state is not the page's to end
@@ -204,13 +205,17 @@ class Live:
         if not isinstance(current, Call) or not current.call or current.call != do.call:
             raise OverlayError("call-over", "That call is no longer on this screen.")
 
-    def _watch(self, page: Outbox, do: DoWatch) -> None:
-        """A board reads one call at a time."""
-        for room in [room for room in page.rooms if room.startswith("call/")]:
-            if not do.on or room != f"call/{do.call}":
-                self._hub.unwatch(page, room)
-        if do.on and f"call/{do.call}" not in page.rooms:
+    async def _watch(self, page: Outbox, entry: Pass, do: DoWatch) -> None:
+        """A board reads one call at a time; whichever it begins or stops reading, the desk is told once."""
+        asked = {f"call/{do.call}"}
+        read = {room for room in page.rooms if room.startswith("call/")}
+        over = read - asked if do.on else read & asked
+        for room in over:
+            self._hub.unwatch(page, room)
+        await self._stop_reading(entry.identity, over)
+        if do.on and not asked <= read:
             self._hub.watch(page, f"call/{do.call}")
+            await self._desk(entry.identity, do)
 
     def _is_on_a_call(self, page: Outbox, entry: Pass) -> bool:
         """An agent with a live call, or a supervisor reading one along."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from overlay.errors import OverlayError
 from overlay.identity import Identity
 
 Level = Literal["calm", "tense", "escalated", "recovering"]
@@ -180,8 +181,18 @@ class Playable:
     """(from, to (exclusive)) -> these bytes. Runs in a thread; OSError where it has been taken away meanwhile."""
 
 
+def unknown_record() -> OverlayError:
+    """What whoever asks for a record is told that is not there, and that is not theirs: the same, so that nobody learns
+    of others' calls by asking.
+    """
+    return OverlayError(
+        "record-unknown",
+        "There is no such record: it was erased, is not one of yours, or never was. Choose one from the list.",
+    )
+
+
 class Records(Protocol):
-    """Finished calls, for review. An OverlayError with code record-unknown where there is none of that id."""
+    """Finished calls, for review. `unknown_record` where there is none of that id."""
 
     async def search(self, who: Identity, filters: Filters) -> list[RecordSummary]:
         """The records that fit, at most `filters.limit` from `filters.offset`."""

@@ -25,9 +25,13 @@ from overlay.records import (
     SavedView,
     TrendsAsked,
     ViewName,
+    unknown_record,
 )
 
-RECORD_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; sandbox"
+RECORD_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "sandbox"
+)
 """For a record as one self-contained page: its own style and nothing else, no scripts at all."""
 PART_BYTES = 256 << 10
 """Sound is read and sent so much at a time: 8 s of two channels."""
@@ -140,7 +144,7 @@ class Reviewing:
         """As `_reader`. An agent sees the own calls; others are as if they were not there, and no look is noted."""
         who, records = self._reader(request)
         if who.role == "agent" and await records.agent_of(request.path_params["record"]) != who.who:
-            raise OverlayError("record-unknown", "There is no such record; choose one from the list.")
+            raise unknown_record()
         return who, records
 
     def _reader(self, request: Request) -> tuple[Identity, Records]:

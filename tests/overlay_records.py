@@ -28,6 +28,7 @@ from overlay.records import (
     Trends,
     TrendsAsked,
     Week,
+    unknown_record,
 )
 
 TALK = [
@@ -188,7 +189,7 @@ class Shelf:
 
     async def get(self, who: Identity, record: str) -> RecordView:
         if record not in self.records:
-            raise OverlayError("record-unknown", f"There is no record {record}; choose one from the list.")
+            raise unknown_record()
         answers = {answer.question: answer for name, answer in self.answers if name == record}
         marks = {(mark.kind, mark.target): mark for name, mark in self.marks if name == record}
         return RecordView(

@@ -15,9 +15,12 @@ from datetime import datetime, timedelta
 from errno import ENOSPC
 from pathlib import Path
 
+import httpx
 import pytest
 from rich.console import Console
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
+from starlette.datastructures import Headers
 from typer.testing import CliRunner
 
 from assist.access import door
@@ -34,12 +37,16 @@ from assist.live.runs import program
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
 from assist.privacy.retention import purge
+from assist.records.library import Library
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
 from assist.store.people import AuditEntry, AuditRow
 from assist.store.rows import Hold, Review
+from assist.store.sounds import Recordings
 from assist.store.sqlite import SqliteStore
 from assist.store.store import Store, open_store
-from overlay.identity import Identity
+from overlay.hub import Hub
+from overlay.identity import Identity, ScreenSettings
+from overlay.server import create_app
 from overlay.sessions import IDLE_S, Sessions
 from tests.fault_rig import Sound
 from tests.made_records import made_records
@@ -232,6 +239,19 @@ def test_a_thousand_changes_to_the_audit_log_are_all_found(store: Store, tmp_pat
     assert all(verify(rows[:n] + other[n : n + 1] + rows[n + 1 :], head, key).problem for n in range(40))
     assert verify(rows, None, key).problem and verify([], head, key).problem
     assert verify(rows, (40, "0" * 64), key).problem == "the head of the log was changed"
+
+
+def test_what_a_command_does_to_many_calls_is_noted_a_thousand_in_one_transaction(store: SqliteStore, tmp_path: Path):
+    written: list[object] = []
+    event.listen(store._engine, "commit", written.append)
+    audit, calls = open_audit(store.people, tmp_path), [f"k{n}" for n in range(2_500)]
+    audit.note("Q", "qa", "look", "k0").result()
+    audit.each_by_command("export", calls)
+    audit.each_by_command("export", [])
+    assert len(written) == 4
+    entries = [row.entry for row in store.people.audit()][1:]
+    assert [entry.target for entry in entries] == calls and {entry.what for entry in entries} == {"export"}
+    assert audit.verify().rows == 2_501 and not audit.verify().problem
 
 
 def test_the_log_loses_its_oldest_entries_and_is_still_a_chain_that_cannot_be_shortened_by_hand(
@@ -449,6 +469,50 @@ def test_a_header_counts_from_the_declared_proxy_only_and_roles_follow_the_table
         (given | {"x-user": "a\nb"}, "10.0.0.7"),
     ):
         assert identify(headers, peer) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Zoë".encode(), "Zoë"),
+        ("Nicolò à".encode(), "Nicolò à"),  # its last byte is a space to latin-1
+        ("Zoe\u0308".encode(), "Zoë"),  # as agents in the settings are spelled
+        ("王伟".encode(), "王伟"),
+        ("Zoë".encode("latin-1"), "Zoë"),
+        ("Z\x85oe".encode(), None),
+    ],
+)
+def test_a_name_that_a_proxy_passes_on_is_read_as_it_was_written(written: bytes, read: str | None) -> None:
+    identify = by_header("X-User", "X-Groups", {"équipe": "agent"}, None, ["10.0.0.0/24"])
+    headers = Headers(raw=[(b"x-user", written), (b"x-groups", "équipe".encode())])
+    assert identify(headers, "10.0.0.7") == (Identity(read, "agent") if read else None)
+
+
+def test_a_record_of_another_agent_is_told_from_none_by_no_answer(store: Store, tmp_path: Path) -> None:
+    [record] = made_records(1)
+    store.begin("k000000", record["started_at"], "Dana")
+    store.finish("k000000", "ended", record | {"agent": "Dana"}).result()
+    tom = ScreenSettings(identify=lambda headers, peer: Identity("Tom", "agent"))
+    library = Library(store, (), open_audit(store.people, tmp_path), Recordings(tmp_path))
+
+    async def nothing(who: Identity, what: object) -> None: ...
+
+    async def scene() -> None:
+        transport = httpx.ASGITransport(create_app(Hub(), nothing, library, tom))
+        here = "http://127.0.0.1"
+        async with httpx.AsyncClient(transport=transport, base_url=here, headers={"origin": here}) as client:
+            for part in ("", "/html", "/export", "/notes"):
+                told = set()
+                for name in ("k000000", "nope"):
+                    place, note = f"/api/records/{name}{part}", {"kind": "comment", "text": "mine"}
+                    asked = client.post(place, json=note) if part == "/notes" else client.get(place)
+                    answer = await asked
+                    told.add((answer.status_code, answer.text))
+                [(status, _)] = told
+                assert status == 404, part
+        assert not list(store.people.audit()) and not store.reviews("k000000")
+
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,11 @@
 """Calls of the past judged again: nothing changes where nothing was changed, and what was changed is found."""
 
+import os
+import shutil
+import signal
 from dataclasses import replace
+from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -11,16 +16,20 @@ from assist.errors import AssistError
 from assist.evaluation.backtest import Judges, compare, judge
 from assist.evaluation.backtest_run import heard_calls, page, run_backtest, tables
 from assist.events import Action, CallEnded, CallStarted, PlanOffered, PromptEnded, PromptShown, SignalRaised
+from assist.privacy.retention import erase, purge
 from assist.records.folding import fold
-from assist.settings import Settings
+from assist.settings import LoginSettings, Settings
 from assist.store.rows import Review
 from assist.store.searching import RecordQuery
+from assist.store.sqlite import folder_beside
 from assist.store.store import open_store
 from audio.errors import AudioError
 from audio.events import Speaker, Utterance, Word
+from audio.recording import open_recording
 from detectors.roster import ModelError
 from detectors.rulebook import load_rules
 from detectors.signals import Evidence, Severity, Signal
+from tests.fault_rig import in_a_child, killed_after
 
 STARTED = CallStarted(
     0, "k1", "Dana", "Billing", "", "…0142", "2026-11-24T10:00:00+00:00", "test", ("agent", "customer"), {}
@@ -129,6 +138,14 @@ def test_new_rules_gain_signals(tmp_path):
     assert "giving_up" in compare("k1", LOG, OLD, new).signals_gained
 
 
+def hearing_beside(data, pipe):
+    """A back-test that has heard something; killed."""
+    with folder_beside(Path(data) / "assist.db") as folder:
+        (folder / "assist.db").write_text("what was said")
+        os.write(pipe, b"heard\n")
+        signal.pause()
+
+
 @pytest.fixture
 def store(tmp_path):
     store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
@@ -179,12 +196,61 @@ def test_an_agents_own_limits_and_wishes_count_as_they_would_in_a_call():
 
 
 def test_a_recording_is_heard_and_judged_twice_as_a_stored_call_is(store, tmp_path):
-    settings = Settings(data=tmp_path, recogniser="whisper", model=str(ROOT / "tests" / "models" / "test-recogniser"))
+    settings = Settings(
+        data=tmp_path,
+        recogniser="whisper",
+        model="tiny.en",
+        login=LoginSettings(by="users"),
+    )
+    shutil.copytree(ROOT / "tests" / "models" / "test-recogniser", settings.models_dir / "tiny.en")
     recording = ROOT / "tests" / "data" / "spoken-call.flac"
-    [(name, log, _)] = heard_calls(settings, [recording], Console(quiet=True))
+    [(name, log, _)] = heard_calls(settings, [open_recording(recording, speed=inf)], Console(quiet=True))
     assert name == recording.name and any(isinstance(event, Utterance) for event in log)
     assert compare(name, log, OLD, OLD).call == name
     assert {each["call"] for each in store.digests(RecordQuery())} == {"k1"}, "nothing of it is kept"
+    assert not list(tmp_path.glob("*backtest*"))
+
+
+def test_what_is_heard_and_read_again_is_noted_before_and_a_recording_that_cannot_be_read_is_not(store, tmp_path):
+    def noted():
+        return [(row.entry.what, row.entry.target) for row in store.people.audit()]
+
+    def run(*what):
+        told = Console(quiet=True)
+        return run_backtest(settings, store, told, what, old=OLD, new=OLD, query=RecordQuery(limit=9), html=None)
+
+    settings = Settings(data=tmp_path, recogniser="whisper", model=str(tmp_path / "no model"))
+    run()
+    assert noted() == [("backtest", "k1")]
+    with pytest.raises(AudioError):
+        run("k1", "nope.wav")
+    assert len(noted()) == 1
+    with pytest.raises(AudioError):  # nothing hears it
+        run("k1", str(ROOT / "tests" / "data" / "spoken-call.flac"))
+    assert noted()[1:] == [("backtest", "spoken-call.flac"), ("backtest", "k1")]
+
+
+def test_what_a_killed_back_test_leaves_goes_with_an_erasure_a_retention_run_and_a_start_but_not_of_one_at_work(
+    store, tmp_path
+):
+    def left():
+        child, pipe = in_a_child(hearing_beside, str(tmp_path))
+        killed_after(child, pipe, 1)
+        [folder] = [each for each in tmp_path.glob("assist.db.backtest-*") if each.is_dir() and each != working]
+        return folder
+
+    with folder_beside(tmp_path / "assist.db") as working:
+        now = datetime.now(UTC)
+        for goes in (
+            lambda: erase(store, tmp_path, ["k1"]),
+            lambda: purge(store, Settings().keep, tmp_path, now),
+            lambda: (store.close(), open_store(f"sqlite:///{tmp_path / 'assist.db'}").close()),
+        ):
+            folder = left()
+            assert folder.stat().st_mode & 0o077 == 0 and (folder / "assist.db").read_text() == "what was said"
+            goes()
+            assert {each.name for each in tmp_path.glob("*backtest*")} == {working.name, working.name + ".lock"}
+    assert not list(tmp_path.glob("*backtest*"))
 
 
 def test_the_page_escapes_what_a_playbook_says():

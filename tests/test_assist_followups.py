@@ -1,11 +1,15 @@
 import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from datetime import date, datetime
 
 import icalendar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, FollowUpNoted
 from assist.records.folding import fold
@@ -53,6 +57,22 @@ def test_a_promise_is_listed_however_many_calls_came_after_it(store, tmp_path):
         )
     database.close()
     assert [each.name for each in open_followups(store)] == ["k1/f1", "k1/f2", "k1/f3"]
+
+
+def test_calls_whose_promises_are_written_to_a_file_are_noted_before_as_exported(store, tmp_path):
+    later = replace(STARTED, call="k2", started_at="2026-11-25T10:00:00+00:00")
+    store.begin("k2", later.started_at, "Dana")
+    store.finish("k2", "ended", fold([later, SOME_TIME, CallEnded(9_000, "hang-up")]).model_dump(mode="json")).result()
+    store.close()
+    run = lambda: CliRunner().invoke(app, ["followups", "--ical", str(out), "--data", str(tmp_path)])  # noqa: E731
+    for name, code in (("out.ics", 0), ("none.ics", 1)):
+        out = tmp_path / name
+        assert run().exit_code == code and out.exists() == (not code)
+        with closing(sqlite3.connect(tmp_path / "assist.db")) as database, database:
+            assert database.execute("SELECT what, target FROM audit").fetchall() == [("export", "k1")]  # k2 has no day
+            database.execute(
+                "CREATE TRIGGER IF NOT EXISTS never BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
 
 
 def test_done_ones_leave_the_list_and_come_back_when_reopened(store):

@@ -87,18 +87,25 @@ def use(name, **more):
     return {"id": name, "offered_ms": 1_000, "answer": "", **more}
 
 
+def came(call, started_at, caller, *uses):
+    return {"call": call, "started_at": started_at, "caller": caller, "plan": list(uses)}
+
+
 def test_history_counts_what_was_offered_and_what_each_caller_had():
     history = History()
     history.take(
         [
-            {"started_at": "2026-11-01T10:00:00+00:00", "caller": "…0142", "plan": [use("fee", answer="accepted")]},
-            {"started_at": "2026-11-20T10:00:00+00:00", "caller": "…0142", "plan": [use("fee", answer="accepted")]},
-            {"started_at": "2026-11-20T11:00:00+00:00", "caller": "", "plan": [use("fee", answer="refused")]},
-            {"started_at": "2026-11-20T12:00:00+00:00", "caller": "…7", "plan": [use("seen", offered_ms=None)]},
+            came("k1", "2026-11-01T10:00:00+00:00", "…0142", use("fee", answer="accepted")),
+            came("k2", "2026-11-20T10:00:00+00:00", "…0142", use("fee")),
+            came("k3", "2026-11-20T11:00:00+00:00", "", use("fee", answer="refused")),
+            came("k4", "2026-11-20T12:00:00+00:00", "…7", use("seen", offered_ms=None)),
         ]
     )
+    history.take([came("k2", "2026-11-20T10:00:00+00:00", "…0142", use("fee", answer="accepted"))])  # it went on
     assert history.accepted_here() == {"fee": (2, 3)}
     options = [option("fee", per_days=10)]
     assert history.used_by("…0142", options, date(2026, 11, 24)) == {"fee": 1}
     assert history.used_by("…0142", [option("fee", per_days=90)], date(2026, 11, 24)) == {"fee": 2}
     assert history.used_by("", options, date(2026, 11, 24)) == {}
+    history.forget(["k2", "k4", "nope"])
+    assert history.accepted_here() == {"fee": (1, 2)} and not history.used_by("…0142", options, date(2026, 11, 24))

@@ -415,3 +415,16 @@ def test_what_stands_in_brackets_is_masked():
     [word] = said("[laughter]", 0).words
     assert is_masked(word), "a recogniser's own brackets are silenced too"
     assert not any(is_masked(word) for word in said("number 4 card-number (number) []", 0).words)
+
+
+def test_the_sound_of_a_name_that_no_file_can_have_is_not_there_and_no_error_of_the_server(tmp_path):
+    async def scene():
+        store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+        app = create_app(Hub(), lambda who, do: None, Library(store, (), None, Recordings(tmp_path)))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+            for name in ("a%00b", "a" * 300, "%FF"):
+                answer = await client.get(f"/api/records/{name}/sound")
+                assert (answer.status_code, answer.json()["code"]) == (404, "sound-missing"), name
+        store.close()
+
+    play(scene)

@@ -288,6 +288,19 @@ def test_an_empty_key_is_no_customer_and_takes_no_call_out(tmp_path):
     store.close()
 
 
+def test_what_is_handed_out_is_noted_before_and_what_cannot_be_noted_is_not_handed_out(tmp_path):
+    from typer.testing import CliRunner
+
+    calls = []
+    on_two_calls(tmp_path, lambda store, *made: calls.extend(made))
+    run = lambda *line: CliRunner().invoke(app, [*line, "--data", str(tmp_path)])  # noqa: E731
+    out = tmp_path / "out.zip"
+    with sqlite3.connect(tmp_path / "assist.db") as database:
+        database.execute("CREATE TRIGGER never BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END")
+    database.close()
+    assert run("privacy", "export", calls[0], "--out", str(out)).exit_code == 1 and not out.exists()
+
+
 def test_the_commands(tmp_path):
     from typer.testing import CliRunner
 

@@ -14,12 +14,14 @@ from assist.records.wrapup import changes, completed, form
 from assist.settings import Settings
 from assist.store.rows import Review
 from assist.store.store import open_store
-from overlay.doing import DoNote, DoWrapUp
+from overlay.doing import DoHelp, DoNote, DoWrapUp
 from overlay.errors import OverlayError
 from overlay.hub import Hub
 from overlay.identity import Identity
 from overlay.messages import Call
 from overlay.records import Filters, RecordNote
+from tests.fault_rig import service
+from tests.quiet_calls import QuietLine
 from tests.scripted_call import hits
 from tests.test_assist_record import CALL
 
@@ -198,12 +200,26 @@ def test_quiet_is_offered_after_an_escalated_call_only():
     assert form(RECORD.model_copy(update={"level_reached": "tense"}), [], SETTINGS).reset_s == 0
 
 
-def test_another_agents_call_cannot_be_wrapped_up(store):
-    with pytest.raises(OverlayError, match="another agent's"):
-        asyncio.run(Desk(House(store)).do(Identity("Tom", "agent"), SAID))
-    with pytest.raises(OverlayError, match="no record"):
-        asyncio.run(Desk(House(store)).do(DANA, SAID.model_copy(update={"call": "k9"})))
-    assert store.reviews("k1") == []
+def test_another_agents_call_cannot_be_wrapped_up_and_is_told_from_none_neither_when_over_nor_while_it_goes_on(
+    store, tmp_path
+):
+    tom, told = Identity("Tom", "agent"), set()
+
+    async def scene():
+        one = service(tmp_path / "live")
+        one.open()
+        live, _ = one.start(QuietLine(), agent="Dana")
+        for house, call in ((House(store), "k1"), (House(store), "k9"), (one, live), (one, "k9")):
+            with pytest.raises(OverlayError) as refused:
+                await Desk(house).do(tom, SAID.model_copy(update={"call": call}))
+            told.add(str(refused.value))
+        for call in (live, "k9"):
+            with pytest.raises(OverlayError, match="That call is over"):
+                await Desk(one).do(tom, DoHelp(do="help", call=call))
+        await one.close()
+
+    asyncio.run(scene())
+    assert len(told) == 1 and store.reviews("k1") == []
 
 
 def test_the_form_goes_to_the_page_unless_the_next_call_is_on(store):

@@ -14,6 +14,7 @@ from assist.commands.app import store_of
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, FollowUpNoted
 from assist.live.joining import Joining, join, open_to_calls
+from assist.live.runs import purging
 from assist.live.writing import Erase, Strip, socket_of, write
 from assist.privacy.retention import erase, purge, stripped
 from assist.records.folding import fold
@@ -41,6 +42,7 @@ LINES = (
     ("privacy", "export", "k1", "--out", "OUT/export.zip"),
     ("records", "list"),
     ("records", "show", "k1"),
+    ("followups", "--ical", "OUT/promises.ics"),
     ("followups", "--done", "k1/f1"),
     ("retention", "show"),
     ("retention", "run"),
@@ -127,7 +129,7 @@ def test_every_command_works_beside_a_running_server_and_none_opens_its_store_fo
     assert [hold.call for hold in reader.holds()] == ["k1"] and {each.call for each in reader.calls()} == {"k1", "k3"}
     assert [(review.kind, review.text) for review in reader.reviews("k1")] == [("follow-up", "done")]
     noted = {f"{row.entry.what} {row.entry.target}" for row in reader.people.audit()}
-    assert {"user-added Maria", "user-removed Dana", "hold k1", "erase k2", "export k1"} <= noted
+    assert {"user-added Maria", "user-removed Dana", "hold k1", "erase k2", "export k1", "export k3"} <= noted
     reader.close()
 
     beside = store_of(Settings(data=data))
@@ -198,9 +200,36 @@ def test_a_call_whose_words_are_taken_out_leaves_the_page_of_its_agent_and_no_ot
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("goes", ["by a command", "by age", "words alone"])
+def test_what_an_erased_call_was_offered_is_forgotten_by_the_program_that_runs(data, goes):
+    began = (NOW - timedelta(days=3)).isoformat()
+    offered = {"id": "fee", "title": "Fee waived", "offered_ms": 1_000, "answer": "accepted"}
+    store = open_store(Settings(data=data).store_url)
+    record = store.record("k1") | {"caller": "…0142", "plan": [offered], "started_at": began}
+    store.finish("k1", "ended", record).result()
+    store.close()
+
+    async def scene():
+        one = service(data, keep={"review_days": 1} if goes == "by age" else {})
+        one.open()
+        gone, forget = asyncio.Event(), one.forget
+        one.forget = lambda calls, **how: (forget(calls, **how), "k1" in calls and gone.set())
+        assert one.history.accepted_here() == {"fee": (1, 1)}
+        if goes == "by age":
+            async with purging(one):
+                await gone.wait()
+        else:
+            ask = Strip(call="k1", record=stripped(record)) if goes == "words alone" else Erase(calls=["k1"])
+            assert await write(one, ask.model_dump_json().encode()) == {"written": True}
+        assert one.history.accepted_here() == ({"fee": (1, 1)} if goes == "words alone" else {})
+        await one.close()
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize(
     "line",
-    [b'{"write": "drop"}\n', b'{"write": "hold"}\n', b'{"write": "note", "entry": 1, "more": 2}\n', b'{"write"\n'],
+    [b'{"write": "drop"}\n', b'{"write": "hold"}\n', b'{"write": "note", "entries": []}\n', b'{"write"\n'],
 )
 def test_what_is_no_write_is_refused_in_one_line_and_nothing_is_written(data, line):
     one = service(data)

@@ -221,6 +221,24 @@ def test_a_child_ends_with_its_parent_even_in_the_middle_of_a_decode():
     assert ended(descriptor)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_crash_leaves_no_core_file_of_the_program_nor_of_a_recogniser(tmp_path):
+    def cores(command):
+        wanted = "import os, resource as r; r.setrlimit(r.RLIMIT_CORE, (r.getrlimit(r.RLIMIT_CORE)[1],) * 2); "
+        crashed = subprocess.run([sys.executable, "-c", wanted + command], cwd=tmp_path)
+        assert crashed.returncode == -signal.SIGABRT
+        return list(tmp_path.iterdir())
+
+    assert not cores("from assist.commands import main as it; it.app = os.abort; it.main()")
+    one = WorkerProcess(DEADLY)
+    limits = Path(f"/proc/{one.pid}/limits").read_text()
+    one.close()
+    [limit] = [line.split()[4:6] for line in limits.splitlines() if line.startswith("Max core file size")]
+    assert limit in (["1", "1"], ["0", "0"])  # the second where nobody may have any
+    if not cores("os.abort()"):
+        pytest.skip("core files of other programs are not written here either")
+
+
 def test_a_child_holds_neither_sockets_nor_files_of_its_parent(tmp_path):
     with (tmp_path / "own").open("w") as own:
         one = WorkerProcess(DEADLY)

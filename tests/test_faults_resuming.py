@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from assist.access.audit import open_audit
 from assist.errors import AssistError
 from assist.events import Action, AlertRaised, PromptShown, Recovery, StepTicked
 from assist.live.desk import Desk
@@ -157,6 +158,51 @@ def test_alerts_of_a_call_that_was_cut_short_go_on_and_nobody_is_shown_who_read_
     assert first == ["turn", "turn", "claim", "resolve"] and second == ["turn", "claim", "allowed"]
 
 
+@pytest.mark.parametrize("restarted", [True, False])
+def test_who_is_at_a_board_when_a_call_goes_on_is_told_to_its_agent_and_noted(restarted, tmp_path):
+    async def scene():
+        one = service(tmp_path)
+        interrupted, desk = one.open(), Desk(one, open_audit(one.store.people, tmp_path))
+
+        async def reads(who, on=True):
+            await desk.do(who, doing.DoWatch(do="watch", call=call, on=on))
+
+        async def asks_in_vain(who):
+            with pytest.raises(OverlayError, match="That call is over"):
+                await reads(who)
+
+        def reading():
+            return getattr(one.hub.latest("agent/Dana", "notice/reading"), "text", "")
+
+        if restarted:
+            [call] = interrupted
+            await asks_in_vain(MARIA)  # her page is back before the call is
+        else:
+            call, task = one.start(QuietLine(), agent="Dana")
+            await asyncio.sleep(0)
+            await reads(MARIA)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await asks_in_vain(TOM)
+        await reads(TOM, on=False)
+        _, task = one.resume(call, QuietLine())
+        await asyncio.sleep(0)
+        assert reading() == "Maria is reading along"
+        await reads(MARIA, on=False)
+        assert reading() == ""
+        one.calls[call].hang_up()
+        await task
+        noted = [(row.entry.who, row.entry.what) for row in one.store.people.audit() if row.entry.target == call]
+        read = [("Maria", "read-along")]
+        looked = [("Maria", "look"), ("Tom", "look")] if restarted else [*read, ("Tom", "look")]
+        assert noted == [*looked, *read]
+        await one.close()
+
+    if restarted:
+        cut_short(tmp_path)
+    asyncio.run(scene())
+
+
 def test_only_a_call_that_was_cut_short_a_moment_ago_goes_on(tmp_path):
     call = cut_short(tmp_path)
 
@@ -264,6 +310,19 @@ def test_the_card_of_a_call_that_goes_on_is_still_the_agents_to_use(tmp_path):
         await stage.end()
         first, second = stage.service.store.record(stage.call)["prompts"]
         assert (first["how"], second["how"]) == ("withdrawn", "used")
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_what_was_offered_before_the_cut_is_forgotten_where_consent_is_refused_after_it(tmp_path):
+    async def scene():
+        stage = await gone_on(await on_stage(tmp_path / "a", consent="granted", auto_pause=False), tmp_path)
+        history, record = stage.service.history, stage.service.store.record(stage.call)
+        history.take([record | {"plan": [{"id": "fee", "offered_ms": 1_000, "answer": "accepted"}]}])
+        act(stage, "consent", detail="refused")
+        await stage.end()
+        assert stage.service.store.record(stage.call) is None and history.accepted_here() == {}
         await stage.close()
 
     asyncio.run(scene())

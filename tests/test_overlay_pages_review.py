@@ -465,7 +465,7 @@ def test_a_record_that_is_not_there_and_one_without_words_are_said_so() -> None:
             await expect(page.locator(".flag")).to_contain_text("1 utterance transcribed after the call: nobody was")
             await expect(page.locator("#said tr", has_text="transcribed after the call")).to_have_count(1)
             page = await here.page("/review/none", width=1440)
-            await expect(page.locator("#record")).to_contain_text("There is no record none")
+            await expect(page.locator("#record")).to_contain_text("There is no such record")
             page = await here.page("/review/2026-11-20-mei-1", width=1440)
             await expect(page.locator("#record h2")).to_have_text("Line drops")
         async with stage() as here:

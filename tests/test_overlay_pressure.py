@@ -19,9 +19,10 @@ from assist.bench.figures import resident_mib
 from assist.bench.screens import _crowd, _server
 from audio.events import Chunk, Speaker
 from overlay.hub import OUTBOX_BYTES
-from overlay.identity import ScreenSettings
+from overlay.identity import Identity, ScreenSettings
 from overlay.messages import Line as Words
 from overlay.messages import Next
+from overlay.records import Filters, RecordSummary
 from tests.fault_rig import SILENCE, service
 from tests.fault_rig import Sound as Talk
 from tests.test_overlay_server import LIVE, House, frame, play
@@ -50,6 +51,42 @@ async def deaf_page(house: House, client: Any) -> Any:
     await page.send(json.dumps({"ticket": ticket}))
     page.transport.pause_reading()
     return page
+
+
+def test_a_line_by_which_no_whole_request_comes_is_closed_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("overlay.listening.REQUEST_S", 0.2)
+    head = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+
+    async def scene() -> None:
+        house = House()
+        house.hub.show("agent/dana", "call", LIVE)
+        go, search = asyncio.Event(), house.shelf.search
+
+        async def slow(who: Identity, filters: Filters) -> list[RecordSummary]:
+            await go.wait()
+            return await search(who, filters)
+
+        house.shelf.search = slow  # type: ignore[method-assign]
+        async with house.open() as client, house.page(client) as live:
+            assert (await frame(live, "set"))["key"] == "call"
+            host, port = house.url.removeprefix("http://").split(":")
+            asking = asyncio.create_task(client.get("/api/records"))
+            lines = ("POST /api/views HTTP/1.1", f"Host: {host}:{port}", f"Origin: {house.url}", "Content-Length: 9")
+            half = "\r\n".join((*lines, "", "half"))
+            for sent, answers in (("", 0), (head, 0), (half, 0), (f"{head}\r\n{head}", 1)):
+                reader, writer = await asyncio.open_connection(host, int(port))
+                writer.write(sent.encode())
+                assert (await reader.read()).count(b"HTTP/1.1 ") == answers, sent
+                writer.close()
+            go.set()
+            assert (await asking).status_code == 200
+            house.hub.show("agent/dana", "next", Next(titles=["x"]))
+            assert (await frame(live, "set"))["key"] == "next"
+        assert not caplog.records
+
+    play(scene)
 
 
 def test_fifty_pages_that_never_read_are_cut_cost_little_and_slow_nobody() -> None:

@@ -12,6 +12,7 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from overlay.access import ROUTES
 from overlay.doing import Do, DoWatch
 from overlay.errors import OverlayError
 from overlay.hub import Hub
@@ -174,13 +175,15 @@ def test_reading_along_is_one_call_at_a_time_and_ends_with_the_page() -> None:
         house = House()
         async with house.open() as client:
             async with house.page(client, "board", "Maria") as live:
-                for call in ("c1", "c2"):
-                    await live.send(json.dumps({"do": "watch", "call": call, "on": True}))
+                for call, on in (("c1", True), ("c1", True), ("c2", True), ("c1", False)):
+                    await live.send(json.dumps({"do": "watch", "call": call, "on": on}))
                 await live.send("barrier")
                 await frame(live, "refused")
                 assert (house.hub.watchers("call/c1"), house.hub.watchers("call/c2")) == (0, 1)
+                house.reading_ended.clear()
             await house.reading_ended.wait()
-        assert house.done[-1][1] == DoWatch(do="watch", call="c2", on=False)
+        told = [("c1", True), ("c1", False), ("c2", True), ("c2", False)]
+        assert [do for _, do in house.done] == [DoWatch(do="watch", call=call, on=on) for call, on in told]
         assert house.hub.watchers("call/c2") == 0
 
     play(scene)
@@ -206,6 +209,36 @@ def test_no_ticket_no_entry(sent: str) -> None:
             with pytest.raises(websockets.ConnectionClosed) as closed:
                 await live.recv()
             assert closed.value.rcvd is not None and closed.value.rcvd.code == 4401
+
+    play(scene)
+
+
+@pytest.mark.parametrize("place", [place for place in ROUTES if place.startswith("GET ")])
+def test_what_a_foreign_page_has_loaded_is_refused_and_where_it_leads_is_shown_in_no_frame(place: str) -> None:
+    path = {"GET /static": "/static/base.css"}.get(place, place.removeprefix("GET ")).format(
+        agent="dana", record="2026-11-24-dana-1"
+    )
+
+    def asked(site: str, mode: str, dest: str) -> dict[str, str]:
+        return {"sec-fetch-site": site, "sec-fetch-mode": mode, "sec-fetch-dest": dest}
+
+    async def scene() -> None:
+        house = House()
+        house.shelf.kept["2026-11-24-dana-1"] = (Recording(duration_ms=1, kept_until="2026-11-25", peaks={}), b"sound")
+        async with house.open() as client:
+            for site in ("cross-site", "same-site"):
+                for how in (("no-cors", "image"), ("no-cors", "script"), ("cors", "empty"), ("navigate", "iframe")):
+                    assert (await client.get(path, headers=asked(site, *how))).status_code == 403, how
+            assert not house.shelf.asked
+            for own in (
+                asked("cross-site", "navigate", "document"),
+                asked("none", "navigate", "document"),
+                asked("same-origin", "cors", "empty"),
+                {},
+            ):
+                shown = await client.get(path, headers=own)
+                assert shown.status_code < 400, own
+                assert "frame-ancestors 'none'" in shown.headers["content-security-policy"]
 
     play(scene)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
-from overlay.identity import Identify, Identity, Role
+from overlay.identity import Identify, Identity, Role, spelled
 
 
 def by_header(
@@ -40,4 +40,12 @@ def by_header(
 def _one(headers: Mapping[str, str], name: str) -> str:
     """The header's value; empty where it is there twice: one of them may be the browser's own."""
     given = headers.getlist(name) if hasattr(headers, "getlist") else [headers.get(name.lower(), "")]
-    return str(given[0]).strip() if len(given) == 1 else ""
+    return spelled(_read(str(given[0]))) if len(given) == 1 else ""
+
+
+def _read(value: str) -> str:
+    """A value as the proxy wrote it: a server reads bytes as latin-1, proxies mostly write UTF-8."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:  # it was latin-1, or whoever read it has decoded it already
+        return value

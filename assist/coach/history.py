@@ -13,41 +13,60 @@ CALLS = 2_000
 """So many of the newest calls are read when the program starts: what worked here lately."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """What Plan B came to in one call."""
+
+    caller: str
+    """As shown; empty: not known."""
+    day: date
+    offers: tuple[tuple[str, bool], ...]
+    """Option, and whether it was accepted; at least one."""
+
+
 @dataclass(slots=True)
 class History:
-    """Counts over finished calls. Feed it records (or what is kept of them for lists) in any order."""
+    """Finished calls with offers in them. Feed it records (or what is kept of them for lists) in any order."""
 
-    _offered: dict[str, int] = field(default_factory=dict)
-    _accepted: dict[str, int] = field(default_factory=dict)
-    _had: dict[str, list[tuple[str, date]]] = field(default_factory=dict)
-    """Caller as shown -> options accepted, with the day."""
+    _came: dict[str, _Came] = field(default_factory=dict)
 
     def take(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Finished calls. A caller is known by how the number is shown ("…0142"), so two callers may be taken for one:
-        an option is then offered once too seldom, never once too often.
+        """Finished calls, one that went on after it was cut short in its own place. A caller is known by how the number
+        is shown ("…0142"), so two callers may be taken for one: an option is then offered once too seldom, never once
+        too often.
         """
         for record in records:
-            day = date.fromisoformat(str(record["started_at"])[:10])
-            caller = str(record.get("caller") or "")
-            for use in record.get("plan", ()):
-                if use.get("offered_ms") is None and not use.get("answer"):
-                    continue
-                option = str(use["id"])
-                self._offered[option] = self._offered.get(option, 0) + 1
-                if use.get("answer") == "accepted":
-                    self._accepted[option] = self._accepted.get(option, 0) + 1
-                    if caller:
-                        self._had.setdefault(caller, []).append((option, day))
+            offers = tuple(
+                (str(use["id"]), use.get("answer") == "accepted")
+                for use in record.get("plan", ())
+                if use.get("offered_ms") is not None or use.get("answer")
+            )
+            if offers:
+                day = date.fromisoformat(str(record["started_at"])[:10])
+                self._came[str(record["call"])] = _Came(str(record.get("caller") or ""), day, offers)
+
+    def forget(self, calls: Iterable[str]) -> None:
+        """These calls are erased."""
+        for call in calls:
+            self._came.pop(call, None)
 
     def accepted_here(self) -> dict[str, tuple[int, int]]:
         """Option -> (times accepted, times offered). Any thread."""
-        return {option: (self._accepted.get(option, 0), many) for option, many in list(self._offered.items())}
+        counts: dict[str, tuple[int, int]] = {}
+        for came in list(self._came.values()):
+            for option, accepted in came.offers:
+                yes, many = counts.get(option, (0, 0))
+                counts[option] = (yes + accepted, many + 1)
+        return counts
 
     def used_by(self, caller: str, options: Sequence[Option], today: date) -> dict[str, int]:
-        """Option -> times this caller had it within the option's `per_days`."""
+        """Option -> times this caller had it within the option's `per_days`. Any thread."""
         days = {option.id: option.per_days for option in options}
         counts: dict[str, int] = {}
-        for option, day in self._had.get(caller, ()):
-            if (today - day).days <= days.get(option, 0):
-                counts[option] = counts.get(option, 0) + 1
+        for came in list(self._came.values()) if caller else ():
+            if came.caller != caller:
+                continue
+            for option, accepted in came.offers:
+                if accepted and (today - came.day).days <= days.get(option, 0):
+                    counts[option] = counts.get(option, 0) + 1
         return counts

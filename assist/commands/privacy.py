@@ -49,15 +49,14 @@ def privacy_export(
 ) -> None:
     """Everything that is kept of calls or of a customer, as one zip file of JSON, and of WAV where sound is kept."""
     from assist.access.audit import open_audit
-    from assist.privacy.retention import export
+    from assist.privacy.retention import check_known, export
 
     settings = load_settings(config, data=data)
     chosen = _calls(settings, calls, customer)
     with closing(store_of(settings)) as store:
-        audit = open_audit(store.people, settings.data)
+        check_known(store, chosen)
+        open_audit(store.people, settings.data).each_by_command("export", chosen)
         export(store, chosen, out, settings.data)
-        for call in chosen:
-            audit.by_command("export", call)
     console.print(f"written: {out} ({len(chosen)} calls)", soft_wrap=True)
 
 
@@ -88,8 +87,7 @@ def privacy_erase(
     with closing(store_of(settings)) as store:
         audit = open_audit(store.people, settings.data)
         erase(store, settings.data, chosen)
-        for call in chosen:
-            audit.by_command("erase", call)
+        audit.each_by_command("erase", chosen)
     console.print(f"erased: {len(chosen)} call(s); backups can no longer bring them back; exports are yours to remove")
 
 

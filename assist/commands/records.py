@@ -102,9 +102,7 @@ def records_export(
         records = chosen(store, calls or [], query)
         if out is None and form == "html" and len(records) != 1:
             fail("a page holds one record: name one call, or a folder with --out", "export-format")
-        audit = open_audit(store.people, settings.data)
-        for call in records.calls:
-            audit.by_command("export", call)
+        open_audit(store.people, settings.data).each_by_command("export", records.calls)
         if out is None:
             for part in written(records, form or "json"):
                 typer.echo(part.encode(), nl=False)  # UTF-8, as the files, whatever the terminal
@@ -156,13 +154,17 @@ def followups(
     config: ConfigOption = None,
 ) -> None:
     """Open promises of finished calls, with owner and due day; mark them done."""
-    from assist.access.audit import system_user
+    from assist.access.audit import open_audit, system_user
     from assist.records.followups import mark, open_followups, write_calendar
 
-    with closing(store_of(load_settings(config, data=data))) as store:
+    settings = load_settings(config, data=data)
+    with closing(store_of(settings)) as store:
         mark(store, done or [], system_user(), done=True)
         mark(store, reopen or [], system_user(), done=False)
         found = [each for each in open_followups(store) if owner in ("", each.owner)]
+        if ical is not None:
+            written = dict.fromkeys(each.call for each in found if each.day is not None)
+            open_audit(store.people, settings.data).each_by_command("export", written)
     table = listing("Follow-up", "What", "Due", "Means", "Owner")
     for each in found:
         means = f"{each.at:%Y-%m-%d %H:%M}" if each.at is not None else str(each.day or "–")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from assist.access.audit import open_audit
 from assist.errors import AssistError
 from assist.evaluation.backtest import CallChanges, Judges, compare
 from assist.events import Event
@@ -23,8 +23,11 @@ from assist.records.sheet import section, sheet
 from assist.settings import Settings
 from assist.store.rows import Review, last_said
 from assist.store.searching import RecordQuery
-from assist.store.store import Store
+from assist.store.sqlite import folder_beside
+from assist.store.store import Store, path_of
 from assist.wording import clock, label
+from audio.source import CallSource
+from detectors.rulebook import load_rules
 
 KINDS = ("gained", "lost", "moved", "reworded", "kept")
 Marks = dict[str, str]
@@ -57,33 +60,39 @@ def _marks(store: Store, call: str, reviews: Sequence[Review]) -> Marks:
 
 
 def heard_calls(
-    settings: Settings, recordings: Sequence[Path], console: Console
+    settings: Settings, sources: Sequence[CallSource], console: Console
 ) -> list[tuple[str, list[Event], Marks]]:
-    """The same from recorded sound, heard by the recogniser into a store that is thrown away.
+    """The same from recorded sound, heard by the recogniser into a store beside the real one that is thrown away.
 
-    Raises:
-        AudioError: one of them cannot be read.
+    No pages show it: with logins in the settings nobody could log in there, and without them everybody would see it.
     """
-    from assist.live.runs import program
-    from audio.recording import open_recording
-
-    sources = [open_recording(each, agent_channel=0, speed=float("inf")) for each in recordings]
+    from assist.coach.shelf import Shelf
+    from assist.live.loading import load_hearing
+    from assist.live.service import Service
+    from overlay.hub import Hub
 
     async def hear(folder: Path) -> list[tuple[str, list[Event], Marks]]:
         found = []
-        quiet = settings.model_copy(update={"data": folder, "port": 0, "host": "127.0.0.1", "recordings": False})
-        async with program(quiet, Console(quiet=True), any_port=True) as service:
+        quiet = settings.model_copy(update={"data": folder, "recordings": False})
+        hearing = load_hearing(settings, Console(quiet=True))  # with the models that are there
+        service = Service(
+            quiet, load_rules(extra=settings.rules), Shelf(settings.playbook, settings.options), Hub(), hearing
+        )
+        service.open()
+        try:
             for source in sources:
                 call, task = service.start(source, in_step=True, consent=Consent.GRANTED, consent_by="back-test")
                 await task
                 log = [event for _, event in service.store.events(call)]
                 empty: Marks = {}
                 found.append((source.name, log, empty))
+        finally:
+            await service.close()
         return found
 
-    console.print(f"Listening to {len(recordings)} recording(s) …", style="dim")
-    with tempfile.TemporaryDirectory(prefix="call-assist-") as folder:
-        return asyncio.run(hear(Path(folder)))
+    console.print(f"Listening to {len(sources)} recording(s) …", style="dim")
+    with folder_beside(path_of(settings.store_url)) as folder:
+        return asyncio.run(hear(folder))
 
 
 def run_backtest(
@@ -97,17 +106,21 @@ def run_backtest(
     query: RecordQuery,
     html: Path | None,
 ) -> list[CallChanges]:
-    """Judge the calls twice, print what changes, and write the page.
+    """Judge the calls twice, print what changes, and write the page; that they are heard and read again is noted.
 
     Raises:
         AssistError: codes record-unknown, backtest-empty, export-failed.
         AudioError: a recording (what has an ending is one) cannot be read.
     """
+    from audio.recording import open_recording
+
     recordings = [Path(each) for each in what if Path(each).suffix]
     calls = [each for each in what if not Path(each).suffix]
-    found = heard_calls(settings, recordings, console) if recordings else []
-    if calls or not recordings:
-        found += stored_calls(store, calls, query)
+    sources = [open_recording(each, agent_channel=0, speed=float("inf")) for each in recordings]
+    stored = stored_calls(store, calls, query) if calls or not recordings else []
+    names = [*(source.name for source in sources), *(name for name, _, _ in stored)]
+    open_audit(store.people, settings.data).each_by_command("backtest", names)
+    found = [*(heard_calls(settings, sources, console) if sources else []), *stored]
     if not found:
         raise AssistError("backtest-empty", "no stored call fits: name calls, recordings, or an earlier --since")
     results = [

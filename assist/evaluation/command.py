@@ -103,9 +103,7 @@ def run_evaluation(
             console.print(table)
     if html is not None:
         if store is not None:
-            audit = open_audit(store.people, settings.data)
-            for call in calls:
-                audit.by_command("export", call.call)
+            open_audit(store.people, settings.data).each_by_command("export", [call.call for call in calls])
         write_file(html, page(done))
         console.print(f"written: {html}", markup=False)
 

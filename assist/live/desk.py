@@ -7,6 +7,7 @@ import asyncio
 from assist.access.audit import Audit
 from assist.coach.parts import Playbook
 from assist.events import Action
+from assist.live.call import LiveCall
 from assist.live.service import Service
 from assist.privacy.typed import without_cards
 from assist.records.record import read_record
@@ -15,6 +16,7 @@ from assist.store.rows import Review, stamp
 from overlay import doing, messages
 from overlay.errors import OverlayError
 from overlay.identity import Identity
+from overlay.records import unknown_record
 
 
 class Desk:
@@ -25,6 +27,9 @@ class Desk:
         self._audit = audit
         self._readers: dict[str, list[Identity]] = {}
         """By agent: who else has that agent's page open, once for each page. They read every call on it along."""
+        self._boards: dict[str, list[tuple[Identity, LiveCall | None]]] = {}
+        """By call: who reads it along from a board, and the run of it whose agent was told. A page stays with a call
+        that is cut short, and sees what is said when it goes on."""
         self._begun: set[str] = set()
         """Live calls whose readers have been told."""
         service.begun = self._read_from_the_start
@@ -33,14 +38,16 @@ class Desk:
         """Carry out one message of a page.
 
         Raises:
-            OverlayError: code refused, shown on the page, when the call is over or not this agent's.
+            OverlayError: refused, record-unknown; shown on the page, when the call is over or not this agent's.
         """
         live = self._service.calls.get(what.call)
+        if live is not None and who.role == "agent" and live.session.started.agent != who.who:
+            live = None  # as if it were not there
         if live is None and isinstance(what, doing.DoWrapUp):
             agent, kept = await asyncio.to_thread(self._wrap_up, who, what)
             self._service.screens.wrapped_up(agent, kept)
             return
-        if live is None and isinstance(what, doing.DoNote) and self._service.store.record(what.call) is not None:
+        if live is None and isinstance(what, doing.DoNote) and self._has_record(who, what.call):
             note = Review(stamp(), who.who, "comment", "", without_cards(what.text))
             await asyncio.wrap_future(self._service.store.review(what.call, note))
             return
@@ -51,10 +58,12 @@ class Desk:
             done, target, detail = self._read(what, self._service.playbooks.book)
             late.act(what.call, Action(late.now_ms(what.call), who.who, who.role, done, target, without_cards(detail)))
             return
+        if isinstance(what, doing.DoWatch):
+            self._read_from_a_board(who, what, live)
+            if live is None and not what.on:
+                return
         if live is None:
             raise OverlayError("refused", "That call is over; use its record instead.")
-        if who.role == "agent" and live.session.started.agent != who.who:
-            raise OverlayError("refused", "That call is another agent's.")
         done, target, detail = self._read(what, live.session.coach.playbook)
         action = Action(live.session.now_ms, who.who, who.role, done, target, without_cards(detail))
         if reason := live.session.refuses(action):
@@ -63,19 +72,20 @@ class Desk:
             self._service.duty.do(who.who, what.what, what.call, what.alert)
         elif isinstance(what, doing.DoAnswer):
             self._service.duty.do(who.who, "answer", what.call, what.alert)
-        if isinstance(what, doing.DoWatch) and what.on:
-            self._note(who, "read-along", what.call)
         live.act(action)
+
+    def _has_record(self, who: Identity, call: str) -> bool:
+        """Whether there is a record of the call that is this person's to note on."""
+        body = self._service.store.record(call)
+        return body is not None and (who.role != "agent" or body["agent"] == who.who)
 
     def _wrap_up(self, who: Identity, said: doing.DoWrapUp) -> tuple[str, messages.WrapUp]:
         """Keep what has changed; the agent whose call it was, and the wrap-up as it now stands."""
         store = self._service.store
         body = store.record(said.call)
-        if body is None:
-            raise OverlayError("refused", "There is no record of that call; it may have been erased.")
-        record = read_record(body)
-        if who.role == "agent" and record.agent != who.who:
-            raise OverlayError("refused", "That call is another agent's.")
+        record = read_record(body) if body is not None else None
+        if record is None or (who.role == "agent" and record.agent != who.who):
+            raise unknown_record()
         reviews = store.reviews(said.call)
         before = form(record, reviews, self._service.settings)
         changed = changes(said, before, reviews, who.who, stamp())
@@ -108,12 +118,28 @@ class Desk:
         if here and isinstance(shown, messages.Call) and shown.call and shown.call not in self._service.calls:
             self._note(who, "look", shown.call)
 
+    def _read_from_a_board(self, who: Identity, what: doing.DoWatch, live: LiveCall | None) -> None:
+        """A board begins or stops reading a call, which may be over or cut short (`live`: it goes on)."""
+        readers = self._boards.setdefault(what.call, [])
+        if what.on:
+            readers.append((who, live))
+            self._note(who, "read-along" if live is not None else "look", what.call)
+        elif here := [each for each in readers if each[0] == who]:
+            readers.remove(here[0])
+        if not readers:
+            del self._boards[what.call]
+
     def _read_from_the_start(self, call: str) -> None:
         """A call has begun, or goes on after it was cut short."""
         self._begun = self._begun & self._service.calls.keys() | {call}
-        if call in self._service.calls:
-            for who in self._readers.get(self._service.calls[call].session.started.agent, []):
-                self._read_along(who, call, True)
+        live = self._service.calls.get(call)
+        if live is None:
+            return
+        boards = self._boards.get(call, [])
+        untold = [who for who, told in boards if told is not live]
+        boards[:] = [(who, live) for who, _ in boards]
+        for who in (*self._readers.get(live.session.started.agent, []), *untold):
+            self._read_along(who, call, True)
 
     def _read_along(self, who: Identity, call: str, on: bool) -> None:
         """Somebody else reads an agent's page: the agent is told, as of a supervisor who does so from the board."""

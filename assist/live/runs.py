@@ -104,7 +104,9 @@ async def program(
             service.address = base
             agent, named = service.known(settings.agent), _named(base, settings)
             service.screens.waiting(agent)
-            console.print(f"Agent:  {named}{address_of(agent)}\nBoard:  {named}/board\nReview: {named}/review", markup=False)
+            console.print(
+                f"Agent:  {named}{address_of(agent)}\nBoard:  {named}/board\nReview: {named}/review", markup=False
+            )
             if not settings.hosts and outsiders(settings.host, (), settings.proxies):
                 console.print(
                     "Browsers elsewhere are refused until hosts in the settings says what they call this server, such "
@@ -229,7 +231,9 @@ async def purging(service: Service) -> AsyncIterator[None]:
         while True:
             settings = service.settings
             try:
-                await asyncio.to_thread(purge, service.store, settings.keep, settings.data, datetime.now(UTC))
+                gone = await asyncio.to_thread(purge, service.store, settings.keep, settings.data, datetime.now(UTC))
+                service.forget(gone.words)
+                service.forget(gone.records, whole=True)
             except Exception as error:  # the calls go on; `assist doctor` says what is overdue
                 log.error("the retention run failed: %s", type(error).__name__)
             await asyncio.sleep(DAY_S)

@@ -300,6 +300,8 @@ class Service:
             record = await asyncio.shield(asyncio.to_thread(self._write_record, call)) if kept else None
             if record is not None:
                 self.history.take([record.model_dump()])
+            else:  # refused after it was cut short, perhaps
+                self.history.forget([call])
             self.duty.ended(call)
             self.screens.ended(call, form(record, [], self.settings) if record is not None else None)
             if record is not None:
@@ -310,10 +312,12 @@ class Service:
         self.store.flush().result()
         return file_record(self.store, call, "ended")
 
-    def forget(self, calls: Sequence[str]) -> None:
-        """These calls are being erased: nothing of them stays in memory."""
+    def forget(self, calls: Sequence[str], *, whole: bool = False) -> None:
+        """The words of these calls are being erased: none of them stays in memory; `whole`: nor what came of them."""
         self.after.forget(calls)
         self.screens.forget(calls)
+        if whole:
+            self.history.forget(calls)
 
     @property
     def _phrases(self) -> tuple[str, ...]:

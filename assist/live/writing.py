@@ -54,7 +54,7 @@ class Note(_Ask):
     """Append to the audit log; the program seals it."""
 
     write: Literal["note"] = "note"
-    entry: AuditEntry
+    entries: list[AuditEntry] = Field(min_length=1)
 
 
 class PutHold(_Ask):
@@ -126,8 +126,8 @@ class Owning(Protocol):
         """Calls that go on now."""
         ...
 
-    def forget(self, calls: Sequence[str]) -> None:
-        """These calls are being erased: nothing of them stays in memory."""
+    def forget(self, calls: Sequence[str], *, whole: bool = False) -> None:
+        """The words of these calls are being erased: none of them stays in memory; `whole`: nor what came of them."""
         ...
 
 
@@ -160,7 +160,7 @@ async def _carry_out(owning: Owning, ask: Ask) -> None:
             receipt = store.people.remove_user(ask.name)
         case Note():
             audit = await asyncio.to_thread(open_audit, store.people, data)
-            receipt = audit.append(ask.entry)
+            receipt = audit.append(ask.entries)
         case Shorten():
             audit = await asyncio.to_thread(open_audit, store.people, data)
             receipt = audit.shorten(ask.before, ask.held)
@@ -180,7 +180,7 @@ async def _carry_out(owning: Owning, ask: Ask) -> None:
             if live:
                 raise AssistError("call-live", f"call {live[0]} is live: hang up first, or refuse consent on its page")
             await asyncio.to_thread(erase, store, data, ask.calls)
-            owning.forget(ask.calls)
+            owning.forget(ask.calls, whole=True)
             return
     await asyncio.wrap_future(receipt)
 
@@ -240,8 +240,8 @@ class _PeopleBeside(People):
     def remove_user(self, name: str) -> Future[None]:
         return _asked(self._at, RemoveUser(name=name))
 
-    def note(self, entry: AuditEntry, seals: Seals) -> Future[None]:
-        return _asked(self._at, Note(entry=entry))
+    def note(self, entries: Sequence[AuditEntry], seals: Seals) -> Future[None]:
+        return _asked(self._at, Note(entries=list(entries)))
 
     def shorten_audit(self, before: str, held: Collection[str], seals: Seals) -> Future[None]:
         return _asked(self._at, Shorten(before=before, held=sorted(held)))

@@ -28,7 +28,7 @@ from assist.store.backups import holds_a_call, put_aside
 from assist.store.rows import StoredCall, stamp
 from assist.store.searching import RecordQuery
 from assist.store.sounds import Recordings
-from assist.store.sqlite import remove_left_copy
+from assist.store.sqlite import remove_left
 from assist.store.store import Store
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]+")
@@ -305,7 +305,7 @@ def _remove_files(data: Path, calls: Sequence[str]) -> None:
     """Raises: AssistError, code files-left."""
     try:
         Recordings(data).remove(calls)
-        remove_left_copy(data / "assist.db")
+        remove_left(data / "assist.db")
         files = _record_files(data)
         for call in calls:
             for path in files.get(call, ()):

@@ -40,6 +40,7 @@ from overlay.records import (
     SavedView,
     Trends,
     TrendsAsked,
+    unknown_record,
 )
 
 ANSWER = "answer"
@@ -258,7 +259,7 @@ class Library:
     def _body(self, record: str) -> dict[str, object]:
         body = self._store.record(record)
         if body is None:
-            raise OverlayError("record-unknown", f"There is no record {record}; it may have been erased.")
+            raise unknown_record()
         return body
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, fields
 
@@ -138,21 +138,25 @@ class People:
 
     # ---- audit ----
 
-    def note(self, entry: AuditEntry, seals: Seals) -> Future[None]:
-        """Append to the audit log; rows and head change in one transaction."""
+    def note(self, entries: Sequence[AuditEntry], seals: Seals) -> Future[None]:
+        """Append to the audit log, at least one entry; rows and head change in one transaction."""
 
         def append(connection: Connection) -> None:
             last = select(schema.audit.c.n, schema.audit.c.seal).order_by(schema.audit.c.n.desc()).limit(1)
             before = connection.execute(last).one_or_none()
-            n, seal = (before.n + 1, before.seal) if before is not None else (1, "")
-            seal = seals.row(seal, n, entry)
-            connection.execute(insert(schema.audit).values(n=n, **asdict(entry), seal=seal))
+            n, seal = (before.n, before.seal) if before is not None else (0, "")
+            rows = []
+            for entry in entries:
+                n += 1
+                seal = seals.row(seal, n, entry)
+                rows.append({"n": n, **asdict(entry), "seal": seal})
+            connection.execute(insert(schema.audit), rows)
             head = {"one": 1, "n": n, "seal": seals.head(n, seal)}
             connection.execute(
                 upsert(schema.audit_head).values(**head).on_conflict_do_update(index_elements=["one"], set_=head)
             )
 
-        return self._writer.put(append)
+        return self._writer.put(append, 200 * len(entries))
 
     def shorten_audit(self, before: str, held: Collection[str], seals: Seals) -> Future[None]:
         """Take the oldest entries out: those before a time (ISO 8601, UTC), up to the first about a call on hold.

@@ -211,7 +211,7 @@ class Recordings:
                 whole = any(
                     keys.unlock(call, each, about + str(n).encode()) is not None for n, each in enumerate(sealed)
                 )
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a name that no file can have, with a NUL in it
             return None
         return KeptSound(call, path, keys, speakers, frames) if whole else None
 

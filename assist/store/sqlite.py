@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, fields
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from sqlalchemy import (
@@ -47,6 +48,8 @@ from assist.store.writer import BACKLOG_BYTES, NoWriter, Reserve, Writer, Writin
 
 COPYING, RESTORING = ".copying", ".restoring"
 """Ends of the names of copies beside the store whose words are not sealed yet, or no longer."""
+TRYING = ".backtest-"
+"""In the names of folders beside the store for words that are heard only to be judged."""
 FULL_BYTES = 1 << 20
 """With less room no store can be opened: readers and the writer share files beside it."""
 ROOM_BYTES = 64 << 20
@@ -349,11 +352,34 @@ def remove_copies(store: Path) -> None:
     """Remove what a backup or a restore that was killed has left beside a store; for whoever owns it."""
     for left in store.parent.glob(f"{store.name}{RESTORING}*"):
         left.unlink(missing_ok=True)
-    remove_left_copy(store)
+    remove_left(store)
 
 
-def remove_left_copy(store: Path) -> None:
-    """Remove what a backup that was killed has left beside a store; one that is being made keeps its copy."""
+@contextlib.contextmanager
+def folder_beside(store: Path) -> Iterator[Path]:
+    """A folder for words that nobody keeps, gone with the block; what a killed program leaves `remove_left` finds."""
+    path = store.with_name(f"{store.name}{TRYING}{token_hex(4)}")
+    owner = Owner(path)
+    try:
+        path.mkdir(mode=0o700)
+        yield path
+    finally:
+        _remove_folder(path, owner)
+
+
+def _remove_folder(path: Path, owner: Owner) -> None:
+    with contextlib.closing(owner):
+        if path.exists():
+            shutil.rmtree(path)
+    path.with_name(path.name + ".lock").unlink(missing_ok=True)
+
+
+def remove_left(store: Path) -> None:
+    """Remove what backups and back-tests that were killed have left beside a store; those at work keep theirs."""
+    for name in {each.name.removesuffix(".lock") for each in store.parent.glob(f"{store.name}{TRYING}*")}:
+        path = store.with_name(name)
+        with contextlib.suppress(StoreInUse):
+            _remove_folder(path, Owner(path))
     lock = f"{store.name}{COPYING}.lock"
     if copies := [each for each in store.parent.glob(f"{store.name}{COPYING}*") if each.name != lock]:
         with contextlib.suppress(StoreInUse), contextlib.closing(Owner(store.with_name(store.name + COPYING))):
