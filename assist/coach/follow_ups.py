@@ -22,12 +22,15 @@ class FollowUps:
     """In order; a promise that was noted again with its time stands twice."""
     _count: int = 0
 
-    def note(self, now_ms: int, what: str, due: str, words: str) -> list[FollowUpNoted]:
-        """Note it, once: said again it is the same one, and a time that is named later is its time."""
+    def note(self, now_ms: int, what: str, due: str, words: str, said_ms: int | None = None) -> list[FollowUpNoted]:
+        """Note it, once: said again it is the same one, and a time that is named later is its time.
+
+        `said_ms`: when the time was named, where that was before.
+        """
         same = [each for each in self._standing() if is_same(each.what, what)]
         if same and (not due or any(self._is_due(each, due, now_ms) for each in same)):
             return []
-        when = self._due_at(due, now_ms)
+        when = self._due_at(due, now_ms if said_ms is None else said_ms)
         timeless = next((each for each in same if not each.due), None)
         if timeless is not None:
             noted = replace(timeless, at_ms=now_ms, due=due, words=words, due_at=when)
@@ -36,6 +39,12 @@ class FollowUps:
             noted = FollowUpNoted(now_ms, f"f{self._count}", what, due, self.owner, words, when)
         self._noted.append(noted)
         return [noted]
+
+    def keep_time(self, now_ms: int, what: str, due: str, words: str, said_ms: int) -> list[FollowUpNoted]:
+        """What was given for a time that was named at `said_ms`, unless that stands as a promise already."""
+        if any(each.due and self._is_due(each, due, said_ms) for each in self._standing()):
+            return []
+        return self.note(now_ms, what, due, words, said_ms)
 
     def forget(self, since_ms: int) -> None:
         """What was noted after this is not told any more; promised again, it is noted anew."""
