@@ -113,6 +113,11 @@ class Playbook(_Part):
     options: list[Option] = Field(default_factory=list)
     version: str = ""
 
+    @property
+    def outline(self) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """The method's name and its steps (id, title), as the agent's page shows them."""
+        return self.method, tuple((step.id, step.title) for step in self.steps)
+
     def option(self, wanted: str) -> Option | None:
         """The Plan B option of that id."""
         return next((option for option in self.options if option.id == wanted), None)
