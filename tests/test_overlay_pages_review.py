@@ -268,12 +268,12 @@ def test_of_more_calls_than_are_listed_none_is_passed_over_and_all_are_exported(
             page = await here.page("/review", width=1440, height=900)
             shown = page.locator("#list [data-key]")
             await expect(page.locator("#view")).to_have_value("Unreviewed, worst first")
-            await expect(page.locator("#found")).to_have_text("50 calls and more")
+            await expect(page.locator("#found")).to_have_text("50 of 420 calls")
             async with page.expect_download() as taken:
                 await page.get_by_role("button", name="Export list").click()
             table = (await (await taken.value).path()).read_text(encoding="utf-8-sig").splitlines()
             assert sorted(row.partition(",")[0] for row in table[1:]) == calls
-            await expect(page.locator("#found")).to_have_text("50 calls and more")
+            await expect(page.locator("#found")).to_have_text("50 of 420 calls")
             await expect(page.locator("#table")).to_be_focused()
             await page.keyboard.press("j")
             await page.keyboard.press("r")  # one that was unreviewed is so no more
@@ -310,7 +310,7 @@ def test_a_call_that_is_chosen_while_the_next_ones_are_asked_for_stays_open(tmp_
             page = await here.page("/review", width=1440, height=900)
             shown = page.locator("#list [data-key]")
             held: list[Route] = []
-            await page.route(lambda url: "offset=50" in url, lambda route: held.append(route))
+            await page.route(lambda url: "after=" in url and "after=&" not in url, lambda route: held.append(route))
             await shown.last.click()
             await expect(shown.last).to_have_attribute("aria-current", "true")
             await page.keyboard.press("n")

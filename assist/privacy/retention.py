@@ -15,7 +15,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from assist.events import CallStarted
 from assist.settings import KeepSettings
 from assist.store.backups import holds_a_call, put_aside
 from assist.store.rows import StoredCall, stamp
-from assist.store.searching import RecordQuery
+from assist.store.searching import RecordQuery, place_of
 from assist.store.sounds import Recordings
 from assist.store.sqlite import remove_left_copy
 from assist.store.store import Store
@@ -258,10 +258,10 @@ def _cut_short(store: Store) -> list[StoredCall]:
 
 
 def _records(store: Store) -> Iterator[dict[str, Any]]:
-    offset = 0
-    while page := store.records(RecordQuery(offset=offset, limit=PAGE)):
+    query = RecordQuery(limit=PAGE)
+    while page := store.records(query):
         yield from page
-        offset += len(page)
+        query = replace(query, after=place_of(page[-1]))
 
 
 def _sounds(store: Store, keep: KeepSettings, now: datetime, data: Path) -> list[str]:
