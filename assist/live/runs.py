@@ -51,6 +51,8 @@ from overlay.server import create_app
 log = logging.getLogger("assist")
 
 DAY_S = 86_400
+AGAIN_S = 3_600
+"""After a retention run that failed."""
 NOT_KEPT = (
     "Nothing of this call was kept: consent to it was not given (--consent granted, or key C on the agent's page)."
 )
@@ -216,16 +218,19 @@ def run_server(settings: Settings, console: Console) -> None:
 
 @contextlib.asynccontextmanager
 async def purging(service: Service) -> AsyncIterator[None]:
-    """While the block runs, what is past its time is taken out: at once, then daily."""
+    """While the block runs, what is past its time is taken out: at once, then daily; an hour after one that failed."""
 
     async def daily() -> None:
         while True:
             settings = service.settings
+            next_s = DAY_S
             try:
                 await asyncio.to_thread(purge, service.store, settings.keep, settings.data, datetime.now(UTC))
             except Exception as error:  # the calls go on; `assist doctor` says what is overdue
-                log.error("the retention run failed: %s", type(error).__name__)
-            await asyncio.sleep(DAY_S)
+                next_s = AGAIN_S
+                why = error if isinstance(error, AssistError) else type(error).__name__
+                log.error("the retention run failed, the next one is in an hour: %s", why)
+            await asyncio.sleep(next_s)
 
     task = asyncio.create_task(daily())
     try:
