@@ -15,7 +15,7 @@ from detectors.signals import SIGNAL_IDS
 from overlay.identity import Identity, Role
 from overlay.records import Trends, TrendsAsked, Week
 from tests.made_records import made_records
-from tests.overlay_records import Shelf, incident, recorded
+from tests.overlay_records import Shelf, incident, recorded, trends
 from tests.overlay_stage import IN_A_BROWSER, place, play, stage
 
 pytestmark = IN_A_BROWSER
@@ -398,8 +398,19 @@ def test_trends_are_plots_with_their_figures_beside_them() -> None:
             )  # 12 weeks and the key
             await page.get_by_text("As a table").first.click()
             await expect(page.locator("table").first.locator("tbody tr")).to_have_count(12)
+            await expect(page.locator("#state")).to_have_text(f"{sum(week.calls for week in trends().weeks)} calls")
+            await expect(page.locator(".axis").first.locator("span")).to_have_text(["30", "15", "0"])
+            await expect(page.locator(".axis").nth(1).locator("span")).to_have_text(["100 %", "50 %", "0 %"])
             await page.locator("[name=weeks]").select_option("4 weeks")
             await expect(page.locator(".plot").first.locator("rect.escalated")).to_have_count(5)
+            counted = await page.locator(".plot h2 + p").all_inner_texts()
+            assert counted == [
+                "Calls out of every 100 that week.",
+                "Share of that week’s escalated calls.",
+                "Share of the prompts shown that week.",
+                "Escalated calls, all 4 weeks together.",
+                "Calls in which it was heard, all 4 weeks together.",
+            ]
             await expect(page.locator(".bars li").first).to_contain_text("Late fee after missed visits")
             assert here.complaints == []
 
