@@ -431,6 +431,14 @@ def test_a_time_is_that_of_the_option_it_was_named_for():
     assert accepted(subject, "timed-visit", 25_000) == [("f1", "Engineer at a fixed time", "", "")]
 
 
+def test_another_time_that_is_spoken_of_is_not_the_option_s():
+    subject = offering("named-callback")
+    agent_says(subject, "your next bill goes out on Friday", 12_000)
+    agent_says(subject, "I can call you back at 3pm", 20_000, "callback_time")
+    agent_says(subject, "and I am here until the office closes at six", 30_000)
+    assert accepted(subject, "named-callback") == [("f1", "Call back at their time", "at 3pm", "2026-11-24T15:00")]
+
+
 def test_what_is_promised_at_that_time_too_is_one_follow_up():
     subject = offering("named-callback")
     [promised] = agent_says(subject, "I will call you back at 3pm", 12_000, "callback_time")

@@ -366,15 +366,18 @@ class Coach:
     def _hear_time(self, now_ms: int, mine: Sequence[Signal], utterance: Utterance | None, waiting: str) -> None:
         """A time is named: by the agent for a callback, or by either while an option that needs one is offered."""
         callback = any(signal.id == "callback_time" for signal in mine)
-        if utterance is not None and (callback or waiting) and (due := time_named(utterance)):
+        known = self._time is not None and self._time.option == waiting
+        if utterance is None or not (callback or (waiting and not known)):
+            return  # what was named with the offer stands until a time for a callback is named
+        if due := time_named(utterance, hour=not callback):
             self._time = _Time(now_ms, due, utterance.text, waiting)
 
     def _time_added(self, now_ms: int, mine: Sequence[Signal], utterance: Utterance) -> list[FollowUpNoted]:
         """The agent names the time of what was accepted without one."""
-        if self._untimed is None or not (due := time_named(utterance)):
+        callback = any(signal.id == "callback_time" for signal in mine)
+        if self._untimed is None or not (due := time_named(utterance, hour=not callback)):
             return []
         title, accepted_ms = self._untimed
-        callback = any(signal.id == "callback_time" for signal in mine)
         if not callback and (now_ms - accepted_ms > PROMISED_MS or promises(utterance)):
             return []
         self._untimed = None

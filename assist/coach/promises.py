@@ -128,10 +128,10 @@ def promises(utterance: Utterance) -> list[Promise]:
     return found
 
 
-def time_named(utterance: Utterance) -> str:
+def time_named(utterance: Utterance, *, hour: bool) -> str:
     """The time that is chosen in these words, as it was said: behind "call you back" and the like, else the last one.
 
-    What is told of the past is none, and of a customer's words only an hour counts: they talk of many days.
+    What is told of the past is none. `hour`: only one with its hour, where the words may be about something else.
     """
     heard = context.line([word.text for word in utterance.words])
     contact = _CONTACT_ALONE.search(heard.text)
@@ -140,7 +140,7 @@ def time_named(utterance: Utterance) -> str:
         when = each
     if when is None or _HOLD.fullmatch(when[0]) or _TOLD.search(heard.text[: when.start()]):
         return ""
-    if utterance.speaker is not Speaker.AGENT and not names_hour(when[0]):
+    if hour and not names_hour(when[0]):
         return ""
     return _words(utterance, heard, when.start(), when.end())
 
