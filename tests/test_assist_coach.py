@@ -453,6 +453,16 @@ def test_a_time_that_is_named_after_the_yes_is_that_follow_up_s_too():
     assert (noted.id, noted.what, noted.due_at) == ("f1", "Call back at their time", "2026-11-27")
 
 
+@pytest.mark.parametrize("says", ["I will call you back tomorrow at ten", "so I will call you back then"])
+def test_what_was_given_for_a_time_and_is_promised_after_it_is_one_follow_up(says):
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    assert len(accepted(subject, "named-callback", 20_000)) == 1
+    assert agent_says(subject, says, 30_000, "callback_time") == []
+    [other] = agent_says(subject, "and I will call the courier back on Friday", 60_000)
+    assert other.id == "f2"
+
+
 def test_a_time_that_was_taken_back_is_no_follow_up_s():
     subject = offering("named-callback")
     agent_says(subject, "I can call you back at 3pm", 12_000, "callback_time")

@@ -355,10 +355,10 @@ class Coach:
             time = self._time if self._time is not None and self._time.is_of(option, now_ms) else None
             timeless = given.timed and time is None
             if timeless:
-                events += self._follow_ups.note(now_ms, given.title, "", "")
+                events += self._follow_ups.give(now_ms, given.title, "", "", now_ms)
                 self._untimed = given.title, now_ms
             elif given.timed and time is not None:
-                events += self._follow_ups.keep_time(now_ms, given.title, time.due, time.words, time.at_ms)
+                events += self._follow_ups.give(now_ms, given.title, time.due, time.words, time.at_ms)
             if given.then and (timeless or not given.timed):
                 events += self._place.want(after_option(given, now_ms, called_for=by_hand), now_ms)
         return events

@@ -153,6 +153,11 @@ def is_same(one: str, other: str) -> bool:
     return alike(one, other) and _caller(one) == _caller(other)
 
 
+def is_callback(what: str) -> bool:
+    """Whether the agent promises to call or write to the customer."""
+    return _caller(what) == ""
+
+
 def _caller(what: str) -> str | None:
     """Who calls or writes to the customer: "manager", "someone", empty for the agent; None: nobody does."""
     text = " ".join(context.line(what.split()).tokens)
