@@ -173,7 +173,7 @@ def _files(paths: Sequence[Path] | Path) -> list[Path]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise RuleError(f"{file}: cannot be read ({error}); expected a rule file in UTF-8") from None
 

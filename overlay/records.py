@@ -35,7 +35,7 @@ class Filters(_Part):
     root_cause: str = Field("", max_length=120, description="a part of it, whoever has said it")
     marks: Literal["", "unreviewed", "reviewed", "wrong", "contested"] = ""
     order: Literal["newest", "worst"] = "newest"
-    offset: int = Field(0, ge=0, le=1_000_000_000)
+    after: str = Field("", max_length=400, pattern=r"^(\d \S+ \S.*)?$", description="`next` of the page before")
     limit: int = Field(50, ge=1, le=200)
 
 
@@ -54,9 +54,17 @@ class RecordSummary(_Part):
     ended: str = ""
     signals: int = 0
     prompts: int = 0
-    wrong: int = 0
+    wrong: int = Field(0, description="signals and prompts marked wrong, in review or by the agent in the call")
     reviewed: bool = Field(False, description="somebody other than its agent has said something about the call")
     contested: bool = False
+
+
+class Found(_Part):
+    """What GET /api/records answers: a page of the calls that fit; what is new meanwhile moves none of the others."""
+
+    records: list[RecordSummary]
+    total: int = Field(description="calls that fit, on all pages")
+    next: str = Field("", description="`after` of the next page; empty: this is the last one")
 
 
 class Mark(_Part):
@@ -194,8 +202,8 @@ def unknown_record() -> OverlayError:
 class Records(Protocol):
     """Finished calls, for review. `unknown_record` where there is none of that id."""
 
-    async def search(self, who: Identity, filters: Filters) -> list[RecordSummary]:
-        """The records that fit, at most `filters.limit` from `filters.offset`."""
+    async def search(self, who: Identity, filters: Filters) -> Found:
+        """The records that fit, at most `filters.limit` of them, from `filters.after` on."""
         ...
 
     async def get(self, who: Identity, record: str) -> RecordView:

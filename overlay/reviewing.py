@@ -20,7 +20,6 @@ from overlay.records import (
     Playable,
     RecordNote,
     Records,
-    RecordSummary,
     ReportAsked,
     SavedView,
     TrendsAsked,
@@ -35,7 +34,6 @@ RECORD_POLICY = (
 """For a record as one self-contained page: its own style and nothing else, no scripts at all."""
 PART_BYTES = 256 << 10
 """Sound is read and sent so much at a time: 8 s of two channels."""
-_SUMMARIES = TypeAdapter(list[RecordSummary])
 _VIEWS = TypeAdapter(list[SavedView])
 
 
@@ -55,7 +53,7 @@ class Reviewing:
         if who.role == "agent":
             filters = filters.model_copy(update={"agent": who.who})
         found = await records.search(who, filters)
-        return Response(_SUMMARIES.dump_json(found), media_type="application/json")
+        return Response(found.model_dump_json(), media_type="application/json")
 
     async def record(self, request: Request) -> Response:
         """GET /api/records/{record}."""

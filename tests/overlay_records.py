@@ -16,6 +16,7 @@ from overlay.identity import Identity
 from overlay.records import (
     Answer,
     Filters,
+    Found,
     Mark,
     Playable,
     Question,
@@ -175,9 +176,9 @@ class Shelf:
         self.kept: dict[str, tuple[Recording, bytes]] = {}
         """Record -> its recording and the sound, for those that have one."""
 
-    async def search(self, who: Identity, filters: Filters) -> list[RecordSummary]:
+    async def search(self, who: Identity, filters: Filters) -> Found:
         self.asked.append(filters)
-        return [
+        found = [
             RecordSummary(id=name, title=it["root_cause"] or it["agent"], agent=it["agent"], team=it["team"], started_at=it["started_at"],
                           duration_ms=it["duration_ms"], level_reached=it["level_reached"], outcome=it["outcome"], root_cause=it["root_cause"], ended=it["ended"],
                           signals=len(it["signals"]), prompts=len(it["prompts"]), contested=bool(it["contested"]))
@@ -186,6 +187,7 @@ class Shelf:
             and filters.root_cause.lower() in it["root_cause"].lower()
             and filters.words.lower() in " ".join(line["text"] for line in it["transcript"]).lower()
         ]  # fmt: skip
+        return Found(records=found, total=len(found))
 
     async def get(self, who: Identity, record: str) -> RecordView:
         if record not in self.records:

@@ -276,10 +276,11 @@ def test_experienced_agents_get_fewer():
     assert 0 < counts[1] < counts[0]
 
 
-def agent_says(subject, text, at_ms):
+def agent_says(subject, text, at_ms, *signals, speaker=Speaker.AGENT):
     words = tuple(Word(w, at_ms + i * 100, at_ms + i * 100 + 90) for i, w in enumerate(text.split()))
-    said = Utterance(f"a{at_ms}", Speaker.AGENT, at_ms, at_ms + 5_000, words)
-    return of(subject.hear(at_ms + 5_000, [], said), FollowUpNoted)
+    said = Utterance(f"a{at_ms}", speaker, at_ms, at_ms + 5_000, words)
+    heard = [signal(name, at_ms + 5_000, quote=text, speaker=speaker) for name in signals]
+    return of(subject.hear(at_ms + 5_000, heard, said), FollowUpNoted)
 
 
 def test_a_promise_said_again_is_the_same_one_and_takes_the_time_that_is_named_later():
@@ -382,9 +383,91 @@ def test_a_callback_that_was_accepted_without_a_time_asks_for_one():
 def test_where_the_time_was_named_nothing_is_asked():
     subject = coach()
     turn(subject, 10_000, Level.ESCALATED)
-    subject.hear(15_000, [agent_signal("callback_time", 15_000, "call you on Monday")], None)
+    assert agent_says(subject, "I can call you on Monday", 10_000, "callback_time") == []
     events = subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback"))
-    assert of(events, PromptShown) == [] == of(events, FollowUpNoted)
+    assert of(events, PromptShown) == []
+    [noted] = of(events, FollowUpNoted)
+    assert (noted.what, noted.due) == ("Call back at their time", "on Monday")
+
+
+def offering(option):
+    """A coach whose agent has offered this option by hand."""
+    subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    turn(subject, 10_000, Level.ESCALATED)
+    subject.act(Action(11_000, "Dana", "agent", "plan-offered", option))
+    return subject
+
+
+def accepted(subject, option, at_ms=60_000):
+    events = subject.act(Action(at_ms, "Dana", "agent", "plan-accepted", option))
+    return [(each.id, each.what, each.due, each.due_at[:16]) for each in of(events, FollowUpNoted)]
+
+
+@pytest.mark.parametrize(
+    ("speaker", "says", "due", "due_at"),
+    [
+        (Speaker.AGENT, "I can call you back at 3pm", "at 3pm", "2026-11-24T15:00"),
+        (
+            Speaker.AGENT,
+            "you have waited since Monday so shall we say tomorrow at ten",
+            "tomorrow at ten",
+            "2026-11-25T10:00",
+        ),
+        (Speaker.CUSTOMER, "tomorrow at ten would be fine", "tomorrow at ten", "2026-11-25T10:00"),
+        (Speaker.CUSTOMER, "nobody came at ten tomorrow is fine", "", ""),
+        (Speaker.CUSTOMER, "I have to work tomorrow", "", ""),
+    ],
+)
+def test_a_time_that_is_chosen_with_the_offer_is_the_follow_up_s(speaker, says, due, due_at):
+    subject = offering("named-callback")
+    agent_says(subject, says, 12_000, speaker=speaker)
+    assert accepted(subject, "named-callback") == [("f1", "Call back at their time", due, due_at)]
+
+
+def test_a_time_is_that_of_the_option_it_was_named_for():
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back at 3pm", 12_000, "callback_time")
+    subject.act(Action(20_000, "Dana", "agent", "plan-offered", "timed-visit"))
+    assert accepted(subject, "timed-visit", 25_000) == [("f1", "Engineer at a fixed time", "", "")]
+
+
+def test_another_time_that_is_spoken_of_is_not_the_option_s():
+    subject = offering("named-callback")
+    agent_says(subject, "your next bill goes out on Friday", 12_000)
+    agent_says(subject, "I can call you back at 3pm", 20_000, "callback_time")
+    agent_says(subject, "and I am here until the office closes at six", 30_000)
+    assert accepted(subject, "named-callback") == [("f1", "Call back at their time", "at 3pm", "2026-11-24T15:00")]
+
+
+def test_what_is_promised_at_that_time_too_is_one_follow_up():
+    subject = offering("named-callback")
+    [promised] = agent_says(subject, "I will call you back at 3pm", 12_000, "callback_time")
+    assert promised.due_at == "2026-11-24T15:00+00:00"
+    assert accepted(subject, "named-callback") == []
+
+
+def test_a_time_that_is_named_after_the_yes_is_that_follow_up_s_too():
+    subject = offering("named-callback")
+    assert accepted(subject, "named-callback") == [("f1", "Call back at their time", "", "")]
+    [noted] = agent_says(subject, "good so I will call you back on Friday", 65_000, "callback_time")
+    assert (noted.id, noted.what, noted.due_at) == ("f1", "Call back at their time", "2026-11-27")
+
+
+@pytest.mark.parametrize("says", ["I will call you back tomorrow at ten", "so I will call you back then"])
+def test_what_was_given_for_a_time_and_is_promised_after_it_is_one_follow_up(says):
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    assert len(accepted(subject, "named-callback", 20_000)) == 1
+    assert agent_says(subject, says, 30_000, "callback_time") == []
+    [other] = agent_says(subject, "and I will call the courier back on Friday", 60_000)
+    assert other.id == "f2"
+
+
+def test_a_time_that_was_taken_back_is_no_follow_up_s():
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back at 3pm", 12_000, "callback_time")
+    subject.forget(11_500)
+    assert accepted(subject, "named-callback") == [("f1", "Call back at their time", "", "")]
 
 
 def test_an_escalation_that_is_taken_back_stops_the_clock():

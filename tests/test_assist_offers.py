@@ -7,6 +7,7 @@ import pytest
 from assist.coach.offers import REQUEST_MS
 from assist.events import PlanMoved, PlanOffered, PromptShown, Recovery
 from assist.live.desk import Desk
+from assist.records.followups import open_followups
 from assist.records.page import page
 from assist.records.record import read_record
 from audio.events import Speaker
@@ -211,8 +212,11 @@ def test_what_is_said_is_noted_without_a_click(tmp_path):
             ("named-callback", "accepted"),
         ]
         await stage.end()
-        [use] = [use for use in stage.service.store.record(stage.call)["plan"] if use["id"] == "named-callback"]
+        record = stage.service.store.record(stage.call)
+        [use] = [use for use in record["plan"] if use["id"] == "named-callback"]
         assert (use["answer"], use["heard"]) == ("accepted", "thank you")
+        [promise] = open_followups(stage.service.store)
+        assert (promise.what, promise.due, promise.at.hour) == ("Call back at their time", "tomorrow at ten", 10)
         await stage.close()
 
     run(scenario)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
@@ -141,6 +143,59 @@ def test_an_id_stands_once(kind, tmp_path):
     assert any("stands twice" in line for line in check_playbook(path))
 
 
+def test_a_byte_order_mark_as_editors_on_windows_write_it_is_no_part_of_the_text(tmp_path):
+    for name, text in (("mine.toml", SOUND), ("own.toml", RULES)):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert load_playbook(tmp_path / "mine.toml").id == "mine"
+    assert load_rules(extra=[tmp_path / "own.toml"]).rules[-1].id == "own.portal"
+    (tmp_path / "wide.toml").write_text(SOUND, encoding="utf-16")
+    assert check_playbook(tmp_path / "wide.toml")[0].endswith("wide.toml: not a text file in UTF-8: save it as UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (('id = "own"', 'id = "Own it"'), ":8: steps.Own it.id: 'Own it': expected small letters (a-z), digits and"),
+        (('id = "own"', 'id = ""'), ":8: steps.#1.id: '': expected small letters"),
+        (('id = "own"', "id = 5"), ":8: steps.#1.id: expected text in quotes"),
+        (('id = "own"\n', ""), ":7: steps.#1.id: missing: expected it here"),
+        (('id = "own"', f'id = "{"a" * 41}"'), "too long: expected at most 40 characters"),
+        (('id = "mine"', 'id = "Our Team"'), ":2: id: 'Our Team': expected small letters"),
+        (('name = "Mine"', 'name = " "'), ":3: name: expected one line of text"),
+        (('release = "1.0"', "release = 1.4"), ":4: release: expected text in quotes"),
+        (('method = "M"', 'method = ""'), ":5: method: empty: expected some text"),
+        (('title = "Waive the fee"', r'title = "Waive\nthe fee"'), ":23: options.fee.title: expected one line of text"),
+        (('title = "Own it"', '  titel = "Own it"'), ":9: steps.own.titel: unknown key"),
+        (("[[steps]]", "[[step]]"), ":7: step: unknown key: expected one of about"),
+        (("[[steps]]", "[steps]"), ":7: steps: expected tables that begin with [[steps]]"),
+        (('id = "mine"', '"a\\nb" = 1\nid = "mine"'), "a?b: unknown key"),
+    ],
+)
+def test_an_odd_name_is_one_line_with_its_place_and_what_was_expected(change, says, tmp_path):
+    path = tmp_path / "bad.toml"
+    assert change[0] in SOUND
+    path.write_text(SOUND.replace(*change, 1))
+    problems = check_playbook(path)
+    assert any(says in line for line in problems), problems
+    assert all(line.startswith(str(path)) and line.isprintable() and "String should" not in line for line in problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("", "no playbook '': expected one of default"),
+        ("Default", "no playbook 'Default': expected one of default"),
+        ("a\nb.toml", "a?b.toml: No such file"),
+        ("a\0b.toml", "a?b.toml: no name that a file can have"),
+        ("x" * 5000, "File name too long"),
+        (".", ".: Is a directory"),
+    ],
+)
+def test_a_name_that_names_no_playbook_is_one_clear_line(name, says):
+    [problem] = check_playbook(name)
+    assert says in problem and problem.isprintable() and len(problem) < 600
+
+
 def test_what_is_not_there_is_said(tmp_path):
     assert "expected one of default" in check_playbook("no-such-book")[0]
     assert "No such file" in check_playbook(tmp_path / "gone.toml")[0]
@@ -152,6 +207,21 @@ def test_copying_never_overwrites(tmp_path):
     copy_playbook("default", tmp_path / "mine.toml")
     with pytest.raises(PlaybookError, match="is there already"):
         copy_playbook("default", tmp_path / "mine.toml")
+
+
+@pytest.mark.parametrize("name", ["mine", "mine.test.toml", "", "."])
+def test_a_copy_has_a_name_that_check_and_serve_know_as_a_file(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PlaybookError, match=r"expected a file name such as my-team\.toml"):
+        copy_playbook("default", Path(name))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_is_made_with_its_written_calls_or_not_at_all(tmp_path):
+    (tmp_path / "mine.test.toml").touch()
+    with pytest.raises(PlaybookError, match="mine.test.toml is there already"):
+        copy_playbook("default", tmp_path / "mine.toml")
+    assert not (tmp_path / "mine.toml").exists()
 
 
 SHARED = """
@@ -213,8 +283,17 @@ def test_a_problem_in_an_included_file_names_that_file_and_line(team):
 @pytest.mark.parametrize(
     ("head", "says"),
     [
-        ('include = ["gone.toml"]', "No such file"),
-        ('include = ["shared/gone"]', "no playbook 'shared/gone': expected one of"),
+        (
+            'include = ["gone.toml"]',
+            "gone.toml: No such file or directory; expected a file beside it, or one of shared/abuse",
+        ),
+        ('include = ["shared/gone"]', "team.toml:1: include: no playbook 'shared/gone': expected one of shared/abuse,"),
+        ('include = ["Shared/Care"]', "team.toml:1: include: "),
+        ('include = [""]', "team.toml:1: include: no playbook '': expected one of"),
+        ('include = ["."]', "team.toml:1: include: "),
+        (r'include = ["a\u0000b.toml"]', "a?b.toml: no name that a file can have"),
+        (f'include = ["{"x" * 5000}"]', "team.toml:1: include: "),
+        ('include = ["shared.toml", "shared.toml"]', "team.toml:1: include: 'shared.toml' stands twice"),
         ('include = ["team.toml"]', "includes itself"),
         ('include = "shared.toml"', "expected a list of names in quotes"),
         ('include = ["shared.toml", "twin.toml"]', "expected it once; include one of them"),
@@ -227,6 +306,13 @@ def test_a_bad_include_is_refused_with_its_place(team, head, says):
     team.write_text(f"{head}\n{SOUND}")
     problems = check_playbook(team)
     assert any(says in line and ".toml" in line for line in problems), problems
+    assert len(problems) == 1 and len(problems[0]) < 800
+
+
+def test_a_part_of_a_playbook_is_none_by_itself():
+    assert check_playbook("shared/care") == [
+        "shared/care.toml: expected a playbook: id, name, release, method, steps; a part of one is named in an include"
+    ]
 
 
 def test_includes_that_go_round_over_folders_are_refused_with_both_files(tmp_path):
@@ -234,7 +320,7 @@ def test_includes_that_go_round_over_folders_are_refused_with_both_files(tmp_pat
     for path, other in ((first, "../b/two.toml"), (second, "../a/one.toml")):
         path.parent.mkdir()
         path.write_text(f'include = ["{other}"]\n{SOUND}')
-    assert check_playbook(first) == [f"{second}: include: {first} includes itself: leave one of them out"]
+    assert check_playbook(first) == [f"{second}:1: include: {first} includes itself: leave one of them out"]
 
 
 STEP = 'id = "own"\ntitle = "Own it"'

@@ -15,19 +15,28 @@ from rich.console import Console
 
 from assist.coach.playbook import load_playbook
 from assist.errors import AssistError
-from assist.events import CallEnded, PromptShown, Recovery, StepTicked
+from assist.events import (
+    AlertRaised,
+    CallEnded,
+    PromptShown,
+    Recovery,
+    SignalRaised,
+    SignalWithdrawn,
+    StepTicked,
+)
 from assist.live.loading import load_hearing
 from assist.practice.feedback import feedback, tables
-from assist.practice.practice import MOST_TURNS
+from assist.practice.practice import MOST_TURNS, TURN_MS
 from assist.practice.run import page_of, room_for
 from assist.practice.script import list_scripts, load_script
 from assist.screens.rooms import room_of
 from assist.settings import Settings
 from assist.wording import clock
-from audio.events import Chunk, Speaker, Utterance
+from audio.events import Chunk, Hypothesis, Speaker, Utterance, Word
 from audio.recording import open_recording
 from detectors.roster import ModelError
-from overlay.doing import DoHelp, DoSay, DoStep
+from detectors.signals import Evidence, LevelChange, Severity, Signal
+from overlay.doing import DoHelp, DoPlan, DoSay, DoStep
 from overlay.errors import OverlayError
 from overlay.identity import Identity
 from tests.overlay_stage import ARGS, CHROMIUM, LATER
@@ -348,6 +357,81 @@ def test_what_is_no_practice_is_refused(tmp_path):
         asyncio.run(room.desk(who, DoSay(do="say", call="practice", text="hello")))
     with pytest.raises(OverlayError, match="answer the customer"):
         asyncio.run(room.desk(who, DoHelp(do="help", call="practice")))
+
+
+def answered(tmp_path, says, **chosen):
+    """A room after one such line of the customer's: it is the trainee's turn."""
+    script = tmp_path / "one.toml"
+    line = '[[line]]\nid = "{}"\nsay = "{}"\n'
+    script.write_text('id = "one"\ntitle = "One"\nabout = "x"\n' + line.format("a", says) + line.format("b", "Bye.")
+                      + "end = true\n")  # fmt: skip
+    room = room_for(load_script(str(script)), Settings(data=tmp_path, agent="Trainee", **chosen), lambda event: None)
+    room.publish(room.practice.begin())
+    room.publish(room.practice.until_their_turn())
+    return room
+
+
+def test_a_cue_in_a_long_line_counts_and_is_answered_when_it_is_said(tmp_path):
+    room = answered(tmp_path, "I want to speak to your manager right now. " + "and it was in the box in the hall " * 8)
+    [rise] = [event for event in room.events if isinstance(event, LevelChange)]
+    [line] = [event for event in room.events if isinstance(event, Utterance)]
+    assert rise.at_ms < 5_000 < 15_000 < line.end_ms
+    assert [event.play for event in room.events if isinstance(event, PromptShown)] == ["supervisor-demand"]
+
+
+def said_at(start_ms, text, name="a1"):
+    words = tuple(Word(each, start_ms + 300 * n, start_ms + 300 * n + 280) for n, each in enumerate(text.split()))
+    return Utterance(name, Speaker.AGENT, start_ms, words[-1].end_ms, words)
+
+
+def test_words_that_are_recognised_late_answer_the_line_after_which_they_were_said(tmp_path):
+    practice = room_for(load_script("missed-visit"), Settings(data=tmp_path), lambda event: None).practice
+    practice.begin()
+    practice.until_their_turn()
+    now = practice.now_ms
+    practice.hear(Hypothesis("a1", Speaker.AGENT, now + 500, said_at(now + 500, "well").words, ()))
+    practice.advance(now + TURN_MS + 500)
+    assert not practice.listening  # by what was recognised so far the customer is about to go on
+    practice.hear(said_at(now + 500, "I am so sorry"))
+    practice.until_their_turn()
+    assert [line.id for _, line in practice.said] == ["open", "tell"]
+    practice.hear(said_at(now + 2_000, "That is our policy", "a2"))
+    last = practice.now_ms + 500
+    practice.hear(said_at(last, "hm", "a3"))
+    practice.advance(last + TURN_MS + 500)
+    practice.until_their_turn()
+    assert [line.id for _, line in practice.said] == ["open", "tell", "still-angry"]
+
+
+def test_a_wrong_move_that_two_findings_tell_of_is_told_once(tmp_path):
+    room = answered(tmp_path, "Hello, my line is down.")
+    room.publish(room.practice.reply("Please calm down. " + "I look at it and it is in the box. " * 4))
+    room.publish(room.practice.reply("Please calm down."))
+    found = [event.signal.id for event in room.events if isinstance(event, SignalRaised)]
+    assert found.count("calm_down") == 2  # the rule's and the sentence model's
+    assert [words for _, _, words in feedback(room.events, room.practice.playbook).missteps] == ["Please calm"]
+
+
+def test_a_wrong_move_that_was_misheard_is_not_told():
+    evidence = Evidence(500, 900, "calm down", "a1", 1, 2)
+    found = Signal("calm_down", "r", "1", Speaker.AGENT, 900, 0.9, Severity.NOTE, evidence)
+    told = feedback([SignalRaised(900, found), SignalWithdrawn(2_000, found.key)], load_playbook("default"))
+    assert told.missteps == ()
+
+
+def plan(room, what, option):
+    asyncio.run(room.desk(Identity("Trainee", "agent"), DoPlan(do="plan", call=room.call, option=option, what=what)))
+
+
+def test_an_option_is_asked_for_by_its_name_and_only_what_may_be_given_is(tmp_path):
+    room = answered(tmp_path, "I want to cancel my contract. You will hear from my lawyer.")
+    with pytest.raises(OverlayError, match="One month free: that is above your limit"):
+        plan(room, "accepted", "month-credit")
+    with pytest.raises(OverlayError, match="no option 'gold'"):
+        plan(room, "offered", "gold")
+    plan(room, "asked", "month-credit")
+    [alert] = [event for event in room.events if isinstance(event, AlertRaised) and event.kind == "ask"]
+    assert alert.reason == "Trainee asks to give: One month free"
 
 
 def test_without_the_sentence_model_in_the_settings_practice_is_not_judged_by_it(tmp_path, monkeypatch):

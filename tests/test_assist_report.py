@@ -240,7 +240,7 @@ def test_the_last_day_there_is_has_an_end_and_a_report_of_thousands_of_years_is_
     from overlay.records import Filters
 
     last, library = date(9999, 12, 31), Library(site)
-    assert len(asyncio.run(library.search(QA, Filters(until=last, limit=200)))) == 200
+    assert len(asyncio.run(library.search(QA, Filters(until=last, limit=200))).records) == 200
     assert len(chosen(site, [], span(None, last))) == 300
     for since, until in ((None, last), (date(1, 1, 1), None), (None, date(1, 1, 1)), (date(202, 1, 1), UNTIL)):
         with pytest.raises(AssistError, match="between 2000-01-01 and 2099-12-31"):
@@ -255,7 +255,7 @@ def test_a_day_that_is_asked_for_ends_at_midnight(site):
 
     def found(since, until):
         asked = Filters(since=since, until=until, limit=200)
-        calls = {each.id for each in asyncio.run(Library(site).search(QA, asked))}
+        calls = {each.id for each in asyncio.run(Library(site).search(QA, asked)).records}
         assert calls == {record.call for record in chosen(site, [], span(since, until))}
         return calls
 
@@ -282,7 +282,7 @@ def test_lists_and_counts_read_no_whole_record(site, monkeypatch):
     from overlay.records import Filters, TrendsAsked
 
     library = Library(site)
-    found = asyncio.run(library.search(QA, Filters(order="worst", words="engineer")))
+    found = asyncio.run(library.search(QA, Filters(order="worst", words="engineer"))).records
     assert len(found) == 50 and found[0].level_reached == "escalated"
     asyncio.run(library.trends(QA, TrendsAsked()))
     asyncio.run(library.trends(QA, TrendsAsked(weeks=104, team="team 1")))

@@ -2,21 +2,24 @@
 
 import asyncio
 import json
+import logging
 import sqlite3
 import zipfile
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from errno import ENOSPC
+from types import SimpleNamespace
 
 import pytest
 
 from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, HandOffNoted, PlanMoved, PlanOffered, PlanOption
+from assist.live.runs import purging
 from assist.privacy.consent import Consent
 from assist.privacy.retention import due, erase, export, of_customer, purge, stripped
 from assist.records.filing import file_record
-from assist.settings import KeepSettings
+from assist.settings import KeepSettings, Settings
 from assist.store.backups import restore_backup, write_backup
 from assist.store.rows import Hold, Review, stamp
 from assist.store.searching import RecordQuery
@@ -374,6 +377,45 @@ def test_a_file_that_cannot_be_removed_keeps_no_other_call_that_is_due(tmp_path)
         assert store.record(one) is None and store.gate(one) is None
 
     on_two_calls(tmp_path, check)
+
+
+def test_one_file_that_cannot_be_removed_keeps_no_other_file_and_is_named(tmp_path):
+    def check(store, one, two):
+        in_the_way = [tmp_path / "recordings" / "gone.rec", tmp_path / "assist.before-20260101T000000.db"]
+        in_the_way += [tmp_path / "records" / f"{call}.0" for call in (one, two)]
+        for path in in_the_way:
+            path.mkdir(parents=True)
+        others = [tmp_path / "recordings" / "late.rec", tmp_path / "assist.before-20260102T000000.db"]
+        for path in others:
+            path.write_text(CANARY)
+        assert len(due(store, KEEP, later(181), tmp_path).stores) == 2, "names as restores give them"
+        with pytest.raises(AssistError, match="all else that was due is gone; .* next run tries again") as told:
+            purge(store, KEEP, tmp_path, later(181))
+        assert all(str(path) in str(told.value) for path in in_the_way)
+        assert not any(path.exists() for path in others)
+        assert not hits(tmp_path / "records", CANARY) and not hits(tmp_path / "records", OTHER)
+        for path in in_the_way:
+            path.rmdir()
+            path.write_text(f"said {CANARY}")
+        purge(store, KEEP, tmp_path, later(182))
+        assert not any(path.exists() for path in in_the_way)
+
+    on_two_calls(tmp_path, check)
+
+
+def test_serve_says_which_file_its_retention_run_could_not_remove(tmp_path, caplog, monkeypatch):
+    in_the_way = tmp_path / "recordings" / "gone.rec"
+    in_the_way.mkdir(parents=True)
+
+    async def scene(store):
+        told = asyncio.Event()
+        monkeypatch.setattr(logging.getLogger("assist"), "filters", [lambda _: told.set() or True])
+        async with asyncio.timeout(30), purging(SimpleNamespace(store=store, settings=Settings(data=tmp_path))):
+            await told.wait()
+
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        asyncio.run(scene(store))
+    assert f"the next one is in an hour: cannot remove {in_the_way}: " in caplog.text
 
 
 def test_files_that_a_retention_run_could_not_remove_go_with_the_next_one(tmp_path):

@@ -71,7 +71,7 @@ def test_the_library_keeps_answers_missed_signals_and_finds_by_cause_and_day(tmp
 
         async def found(**filters: object) -> list[str]:
             asked = Filters.model_validate(filters)
-            return [summary.id for summary in await library.search(QUINN, asked)]
+            return [summary.id for summary in (await library.search(QUINN, asked)).records]
 
         assert await found(root_cause="late fee") == ["c", "b"]
         assert await found(since="2026-11-24", until="2026-11-24") == ["b"]
@@ -102,6 +102,66 @@ def test_the_library_keeps_answers_missed_signals_and_finds_by_cause_and_day(tmp
         store.close()
 
 
+def test_a_prompt_that_the_agent_marked_wrong_is_found_and_counted_until_a_reviewer_says_otherwise(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    library = Library(store)
+
+    async def scene() -> None:
+        async def wrong() -> list[tuple[str, int]]:
+            return [(each.id, each.wrong) for each in (await library.search(QUINN, Filters(marks="wrong"))).records]
+
+        for call in "ab":
+            body = incident(call=call, started_at="2026-11-24T10:00:00+00:00")
+            body["prompts"][2]["how"] = "wrong" if call == "a" else "used"
+            store.finish(call, "ended", body).result()
+        assert await wrong() == [("a", 1)]
+        await library.mark(QUINN, "a", Mark(kind="prompt", target="p3", verdict="wrong"))
+        await library.mark(QUINN, "a", Mark(kind="prompt", target="p1", verdict="wrong"))
+        assert await wrong() == [("a", 2)]
+        await library.mark(QUINN, "a", Mark(kind="prompt", target="p1", verdict="clear"))
+        await library.mark(QUINN, "a", Mark(kind="prompt", target="p3", verdict="right"))
+        assert await wrong() == []
+        await library.mark(QUINN, "a", Mark(kind="prompt", target="p3", verdict="clear"))
+        assert await wrong() == [("a", 1)]
+
+    try:
+        asyncio.run(scene())
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("order", ["newest", "worst"])
+def test_calls_that_end_or_go_while_the_list_is_read_move_none_of_the_others(order, tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    library = Library(store)
+
+    def end(name: str, minute: int, level: str) -> None:
+        began = f"2026-11-24T10:{minute:02}:00+00:00"
+        store.finish(name, "ended", incident(call=name, started_at=began, level_reached=level)).result()
+
+    async def scene() -> None:
+        calls = [f"k {n}" for n in range(12)]
+        for n, call in enumerate(calls):
+            end(call, n // 4, ("calm", "tense", "escalated")[n % 3])  # four in a minute
+        listed: list[str] = []
+        after, totals = "", []
+        while after or not totals:
+            found = await library.search(QUINN, Filters.model_validate({"order": order, "limit": 5, "after": after}))
+            listed += [each.id for each in found.records]
+            totals.append(found.total)
+            after = found.next
+            end(f"new {len(totals)}", 30, "escalated")
+            if len(totals) == 1:
+                store.erase([found.records[-1].id]).result()  # where the next page begins
+        assert sorted(listed) == sorted(calls)
+        assert totals == [12, 12, 13]
+
+    try:
+        asyncio.run(scene())
+    finally:
+        store.close()
+
+
 @pytest.mark.parametrize("zone", ["Etc/GMT+8", "Etc/GMT-9"])
 def test_the_last_day_is_the_last_24_hours_wherever_the_machine_stands(zone, tmp_path, monkeypatch):
     monkeypatch.setenv("TZ", zone)
@@ -111,7 +171,7 @@ def test_the_last_day_is_the_last_24_hours_wherever_the_machine_stands(zone, tmp
         for hours in (23, 25):
             began = (datetime.now() - timedelta(hours=hours)).astimezone().isoformat(timespec="seconds")
             store.finish(f"{hours} h ago", "ended", incident(call=f"{hours} h ago", started_at=began)).result()
-        found = asyncio.run(Library(store).search(QUINN, Filters(days=1)))
+        found = asyncio.run(Library(store).search(QUINN, Filters(days=1))).records
         assert [each.id for each in found] == ["23 h ago"]
     finally:
         store.close()

@@ -26,6 +26,14 @@ expect = { prompt = "refund", acted = "influence-claim", promise = "by Friday" }
 """
 
 
+def test_written_calls_that_are_there_and_cannot_be_read_are_not_called_missing(tmp_path):
+    (tmp_path / "mine.test.toml").write_text(SCRIPT, encoding="utf-16")
+    with pytest.raises(PlaybookError, match="mine.test.toml: not a text file in UTF-8: save it as UTF-8"):
+        conversations(tmp_path / "mine.toml")
+    (tmp_path / "mine.test.toml").write_text(SCRIPT, encoding="utf-8-sig")
+    assert [call.name for call in conversations(tmp_path / "mine.toml")[1]] == ["one"]
+
+
 @pytest.mark.parametrize("name", list_playbooks())
 def test_the_written_calls_of_every_shipped_playbook_go_as_expected(name):
     book = load_playbook(name)

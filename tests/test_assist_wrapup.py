@@ -81,7 +81,7 @@ def test_a_kept_wrap_up_is_in_the_record_the_list_and_the_follow_ups(store):
 
     async def read():
         library = Library(store)
-        return await library.search(QA, Filters()), await library.get(QA, "k1"), await library.html(QA, "k1")
+        return (await library.search(QA, Filters())).records, await library.get(QA, "k1"), await library.html(QA, "k1")
 
     [line], view, html = asyncio.run(read())
     assert (line.outcome, line.title, line.contested) == ("remedy given", "missed appointment", True)
@@ -100,7 +100,7 @@ def test_a_call_its_agent_has_wrapped_up_still_waits_for_review(store):
         mark(store, ["k1/f1"], "admin", done=True)
 
         async def listed(marks):
-            return [(line.id, line.reviewed) for line in await library.search(QA, Filters(marks=marks))]
+            return [(line.id, line.reviewed) for line in (await library.search(QA, Filters(marks=marks))).records]
 
         assert (await listed("unreviewed"), await listed("reviewed")) == ([("k1", False)], [])
         await library.note(QA, "k1", RecordNote(kind="comment", text="Handled well"))
@@ -183,8 +183,25 @@ def test_an_outcome_and_a_cause_that_are_taken_back_are_again_what_was_heard(sto
         record = completed(RECORD, store.reviews("k1"))
         assert (record.outcome, record.root_cause) == (RECORD.outcome, RECORD.root_cause)
         for asked in (Filters(outcome=RECORD.outcome), Filters(root_cause=RECORD.root_cause)):
-            [line] = await library.search(QA, asked)
+            [line] = (await library.search(QA, asked)).records
             assert line.outcome == RECORD.outcome
+
+    asyncio.run(scene())
+
+
+def test_what_a_wrap_up_said_and_took_back_is_shown_to_nobody(store):
+    async def scene():
+        desk, library = Desk(House(store)), Library(store)
+        await desk.do(DANA, SAID.model_copy(update={"follow_ups": []}))
+        await desk.do(DANA, wrap_up(outcome="", root_cause="", note="", contested=""))
+        shown = await library.get(QA, "k1")
+        assert shown.notes == [] and shown.record["contested"] == ""
+        [line] = (await library.search(QA, Filters())).records
+        assert "not yet" in await library.html(QA, "k1") and (await library.export(QA, "k1"))["wrap_up"] is None
+        assert not line.contested and (await library.search(QA, Filters(marks="contested"))).records == []
+        await library.note(QA, "k1", RecordNote(kind="root-cause", text="The rota"))
+        shown = await library.get(QA, "k1")
+        assert [note[:3] for note in shown.notes] == [("Quinn", "root-cause", "The rota")]
 
     asyncio.run(scene())
 

@@ -15,7 +15,7 @@ from detectors.signals import SIGNAL_IDS
 from overlay.identity import Identity, Role
 from overlay.records import Trends, TrendsAsked, Week
 from tests.made_records import made_records
-from tests.overlay_records import Shelf, incident, recorded
+from tests.overlay_records import Shelf, incident, recorded, trends
 from tests.overlay_stage import IN_A_BROWSER, place, play, stage
 
 pytestmark = IN_A_BROWSER
@@ -268,12 +268,12 @@ def test_of_more_calls_than_are_listed_none_is_passed_over_and_all_are_exported(
             page = await here.page("/review", width=1440, height=900)
             shown = page.locator("#list [data-key]")
             await expect(page.locator("#view")).to_have_value("Unreviewed, worst first")
-            await expect(page.locator("#found")).to_have_text("50 calls and more")
+            await expect(page.locator("#found")).to_have_text("50 of 420 calls")
             async with page.expect_download() as taken:
                 await page.get_by_role("button", name="Export list").click()
             table = (await (await taken.value).path()).read_text(encoding="utf-8-sig").splitlines()
             assert sorted(row.partition(",")[0] for row in table[1:]) == calls
-            await expect(page.locator("#found")).to_have_text("50 calls and more")
+            await expect(page.locator("#found")).to_have_text("50 of 420 calls")
             await expect(page.locator("#table")).to_be_focused()
             await page.keyboard.press("j")
             await page.keyboard.press("r")  # one that was unreviewed is so no more
@@ -310,7 +310,7 @@ def test_a_call_that_is_chosen_while_the_next_ones_are_asked_for_stays_open(tmp_
             page = await here.page("/review", width=1440, height=900)
             shown = page.locator("#list [data-key]")
             held: list[Route] = []
-            await page.route(lambda url: "offset=50" in url, lambda route: held.append(route))
+            await page.route(lambda url: "after=" in url and "after=&" not in url, lambda route: held.append(route))
             await shown.last.click()
             await expect(shown.last).to_have_attribute("aria-current", "true")
             await page.keyboard.press("n")
@@ -398,8 +398,19 @@ def test_trends_are_plots_with_their_figures_beside_them() -> None:
             )  # 12 weeks and the key
             await page.get_by_text("As a table").first.click()
             await expect(page.locator("table").first.locator("tbody tr")).to_have_count(12)
+            await expect(page.locator("#state")).to_have_text(f"{sum(week.calls for week in trends().weeks)} calls")
+            await expect(page.locator(".axis").first.locator("span")).to_have_text(["30", "15", "0"])
+            await expect(page.locator(".axis").nth(1).locator("span")).to_have_text(["100 %", "50 %", "0 %"])
             await page.locator("[name=weeks]").select_option("4 weeks")
             await expect(page.locator(".plot").first.locator("rect.escalated")).to_have_count(5)
+            counted = await page.locator(".plot h2 + p").all_inner_texts()
+            assert counted == [
+                "Calls out of every 100 that week.",
+                "Share of that week’s escalated calls.",
+                "Share of the prompts shown that week.",
+                "Escalated calls, all 4 weeks together.",
+                "Calls in which it was heard, all 4 weeks together.",
+            ]
             await expect(page.locator(".bars li").first).to_contain_text("Late fee after missed visits")
             assert here.complaints == []
 

@@ -338,9 +338,9 @@ def test_an_agent_sees_the_records_of_own_calls_only() -> None:
         house = House(ScreenSettings(identify=by_header))
         async with house.open() as client:
             dana = {"x-user": "Dana:agent", "origin": house.url}
-            assert {each["agent"] for each in (await client.get("/api/records?agent=Tom", headers=dana)).json()} == {
-                "Dana"
-            }
+            assert {
+                each["agent"] for each in (await client.get("/api/records?agent=Tom", headers=dana)).json()["records"]
+            } == {"Dana"}
             assert (await client.get("/api/records/2026-11-24-dana-1", headers=dana)).status_code == 200
             for path in ("", "/html", "/export"):
                 assert (await client.get(f"/api/records/2026-11-24-tom-1{path}", headers=dana)).status_code == 404

@@ -54,7 +54,9 @@ SEARCHES = {
     "something marked wrong": Filters(marks="wrong"),
     "two words said one after the other": Filters(words="missed appointment"),
     "a word in every call": Filters(words="the"),
-    "everything at once, page 3": Filters(words="bill", team="Billing", days=300, signal="swearing", offset=100),
+    "everything at once, a further page": Filters(
+        words="bill", team="Billing", days=300, signal="swearing", after=f"0 {TODAY - timedelta(days=100)} bench"
+    ),
 }
 
 
@@ -68,7 +70,7 @@ class SearchFigures:
 
     def table(self) -> Table:
         """For the terminal."""
-        table = Table(f"Search of {self.records} records", "Found (at most 50)", "Median", "95 %")
+        table = Table(f"Search of {self.records} records", "Found", "Median", "95 %")
         for name, times in [*self.searches.items(), ("all of them", sum(self.searches.values(), []))]:
             table.add_row(name, str(self.found.get(name, "")), *(at_share(times, share) for share in (0.5, 0.95)))
         return table
@@ -96,7 +98,7 @@ def measure_search(records: int) -> SearchFigures:
                     began = time.perf_counter()
                     found = await library.search(WHO, filters)
                     figures.searches.setdefault(name, []).append(1000 * (time.perf_counter() - began))
-                    figures.found[name] = len(found)
+                    figures.found[name] = found.total
 
         asyncio.run(search())
         store.close()

@@ -16,13 +16,13 @@ from assist.coach.offers import Offers
 from assist.coach.parts import Play, Playbook
 from assist.coach.planb import Caller
 from assist.coach.progress import Progress
-from assist.coach.promises import promises
+from assist.coach.promises import promises, time_named
 from assist.coach.prompting import STALE_MS, PromptPlace, Wish
 from assist.coach.story import Story
 from assist.coach.turns import CustomerTurn
 from assist.coach.wishes import after_option, from_option, from_play, from_step
 from assist.coach.words import found, is_said, meant
-from assist.events import Action, Event, HandOffNoted, PlanMoved
+from assist.events import Action, Event, FollowUpNoted, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
 from detectors.escalation import MILD_CUES, SUPPORT_WEIGHTS, WORD_WEIGHTS
 from detectors.signals import AGENT_MISSTEPS, AGENT_STEPS, CUSTOMER_SIGNALS, Level, LevelChange, Severity, Signal
@@ -76,6 +76,21 @@ class AgentProfile:
     experienced: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """A time that was named."""
+
+    at_ms: int
+    due: str
+    words: str
+    option: str
+    """What it was named for, where an option that needs one was offered then."""
+
+    def is_of(self, option: str, now_ms: int) -> bool:
+        """Whether it is the time of an option that is accepted now."""
+        return self.option == option or (not self.option and now_ms - self.at_ms <= PROMISED_MS)
+
+
 @dataclass
 class Coach:
     """One call's coach. Feed it in the order of call time; each method returns what it decided."""
@@ -107,7 +122,10 @@ class Coach:
         self._follow_ups = FollowUps(self.agent.name, self.began)
         self._given: list[str] = []
         """Titles of options accepted in this call."""
-        self._timed_ms = -PROMISED_MS
+        self._time: _Time | None = None
+        """The time that was named last, for what is given at a time."""
+        self._untimed: tuple[str, int] | None = None
+        """The title of an option that was accepted without its time, and when."""
         self._handed: dict[str, HandOffNoted] = {}
         """To whom it was handed over -> what was told then."""
         self._consented_ms = -1
@@ -125,7 +143,10 @@ class Coach:
         if utterance is not None and theirs:
             self._story.hear(utterance, [each for known in self._heard.values() for each in known.values()])
         turned = self._level is not Level.CALM
-        for moved in self._offers.hear(now_ms, signals, utterance, turned=turned):
+        waiting = self._offers.to_time()
+        moves = self._offers.hear(now_ms, signals, utterance, turned=turned)
+        self._hear_time(now_ms, mine, utterance, self._offers.to_time() or waiting)
+        for moved in moves:
             events.append(moved)
             if moved.what == "accepted":
                 events += self._accepted(now_ms, moved.option, by_hand=False)
@@ -242,6 +263,7 @@ class Coach:
         """What was said after this has been taken back: nobody who takes over reads it."""
         self._story.forget(since_ms)
         self._follow_ups.forget(since_ms)
+        self._time = self._time if self._time is not None and self._time.at_ms <= since_ms else None
         self._handed = {to: noted for to, noted in self._handed.items() if noted.at_ms <= since_ms}
 
     def consented(self, now_ms: int) -> list[Event]:
@@ -285,8 +307,6 @@ class Coach:
     def _agent_said(self, now_ms: int, mine: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
         """The agent's settled signals, and the utterance where one has just settled."""
         events: list[Event] = []
-        if any(signal.id == "callback_time" for signal in mine):
-            self._timed_ms = now_ms
         if self.practising or self._level is not Level.CALM:
             # Recovery steps count from when the call has turned: "thank you for calling" ticks nothing.
             events += self._progress.heard(now_ms, mine, utterance)
@@ -296,7 +316,11 @@ class Coach:
         done = {signal.id for signal in mine}
         events += self._place.settled(now_ms, lambda wish: bool(done & wish.acted_by or found(wish.words, utterance)))
         events += self._place.tick(now_ms)
+        timed = self._time_added(now_ms, mine, utterance)
+        events += timed
         for promise in promises(utterance):
+            if promise.due and any(promise.due == each.due for each in timed):
+                continue
             events += self._follow_ups.note(now_ms, promise.what, promise.due, promise.words)
         for phrases, to in ((TRANSFER, "another team"), (JOINING, "supervisor")):
             if self._level is not Level.CALM and (words := meant(phrases, utterance)):
@@ -328,12 +352,36 @@ class Coach:
         given = self.playbook.option(option)
         if given is not None:
             self._given.append(given.title)
-            timeless = given.timed and now_ms - self._timed_ms > PROMISED_MS
+            time = self._time if self._time is not None and self._time.is_of(option, now_ms) else None
+            timeless = given.timed and time is None
             if timeless:
-                events += self._follow_ups.note(now_ms, given.title, "", "")
+                events += self._follow_ups.give(now_ms, given.title, "", "", now_ms)
+                self._untimed = given.title, now_ms
+            elif given.timed and time is not None:
+                events += self._follow_ups.give(now_ms, given.title, time.due, time.words, time.at_ms)
             if given.then and (timeless or not given.timed):
                 events += self._place.want(after_option(given, now_ms, called_for=by_hand), now_ms)
         return events
+
+    def _hear_time(self, now_ms: int, mine: Sequence[Signal], utterance: Utterance | None, waiting: str) -> None:
+        """A time is named: by the agent for a callback, or by either while an option that needs one is offered."""
+        callback = any(signal.id == "callback_time" for signal in mine)
+        known = self._time is not None and self._time.option == waiting
+        if utterance is None or not (callback or (waiting and not known)):
+            return  # what was named with the offer stands until a time for a callback is named
+        if due := time_named(utterance, hour=not callback):
+            self._time = _Time(now_ms, due, utterance.text, waiting)
+
+    def _time_added(self, now_ms: int, mine: Sequence[Signal], utterance: Utterance) -> list[FollowUpNoted]:
+        """The agent names the time of what was accepted without one."""
+        callback = any(signal.id == "callback_time" for signal in mine)
+        if self._untimed is None or not (due := time_named(utterance, hour=not callback)):
+            return []
+        title, accepted_ms = self._untimed
+        if not callback and (now_ms - accepted_ms > PROMISED_MS or promises(utterance)):
+            return []
+        self._untimed = None
+        return self._follow_ups.note(now_ms, title, due, utterance.text)
 
     def _offer_answered(self, now_ms: int, option: str) -> list[Event]:
         """The customer has answered: the card that offers it ends and makes room."""

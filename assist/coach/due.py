@@ -139,6 +139,11 @@ def _after(said: datetime, span: timedelta) -> datetime:
     return (said + span).astimezone() if _is_local(said) else said + span
 
 
+def names_hour(text: str) -> bool:
+    """Whether these plain words name an hour of the day."""
+    return _hour(text) is not None
+
+
 def due_day(due: str, said_on: date) -> date | None:
     """The day a due time means; None where it names none."""
     found = due_at(due, datetime.combine(said_on, time(9)))

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from assist.coach.due import due_at
-from assist.coach.promises import is_same
-from assist.coach.words import plain_tokens
+from assist.coach.promises import is_callback, is_same
+from assist.coach.words import alike, plain_tokens
 from assist.events import Event, FollowUpNoted, number_of
 
 
@@ -20,14 +20,25 @@ class FollowUps:
     """When the call began; None: due times mean no day."""
     _noted: list[FollowUpNoted] = field(default_factory=list)
     """In order; a promise that was noted again with its time stands twice."""
+    _given: set[str] = field(default_factory=set)
+    """Ids of what was given for a time: said as a promise as well, it is the same one."""
     _count: int = 0
 
-    def note(self, now_ms: int, what: str, due: str, words: str) -> list[FollowUpNoted]:
-        """Note it, once: said again it is the same one, and a time that is named later is its time."""
-        same = [each for each in self._standing() if is_same(each.what, what)]
+    def note(self, now_ms: int, what: str, due: str, words: str, said_ms: int | None = None) -> list[FollowUpNoted]:
+        """Note it, once: said again it is the same one, and a time that is named later is its time.
+
+        `said_ms`: when the time was named, where that was before.
+        """
+        given = [each for each in self._standing() if each.id in self._given]
+        if due and any(each.due and self._is_due(each, due, now_ms) for each in given):
+            return []
+        called = given if is_callback(what) else []
+        same = [
+            each for each in self._standing() if is_same(each.what, what) or (each in called and alike(each.what, what))
+        ]
         if same and (not due or any(self._is_due(each, due, now_ms) for each in same)):
             return []
-        when = self._due_at(due, now_ms)
+        when = self._due_at(due, now_ms if said_ms is None else said_ms)
         timeless = next((each for each in same if not each.due), None)
         if timeless is not None:
             noted = replace(timeless, at_ms=now_ms, due=due, words=words, due_at=when)
@@ -36,6 +47,14 @@ class FollowUps:
             noted = FollowUpNoted(now_ms, f"f{self._count}", what, due, self.owner, words, when)
         self._noted.append(noted)
         return [noted]
+
+    def give(self, now_ms: int, what: str, due: str, words: str, said_ms: int) -> list[FollowUpNoted]:
+        """What was given for a time that was named at `said_ms`, or for none; a promise of that time says it too."""
+        if any(each.due and self._is_due(each, due, said_ms) for each in self._standing() if due):
+            return []
+        noted = self.note(now_ms, what, due, words, said_ms)
+        self._given |= {each.id for each in noted}
+        return noted
 
     def forget(self, since_ms: int) -> None:
         """What was noted after this is not told any more; promised again, it is noted anew."""

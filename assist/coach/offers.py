@@ -100,6 +100,15 @@ class Offers:
         """The agent offers it to the customer."""
         self._offered_ms[option] = now_ms
 
+    def to_time(self) -> str:
+        """The option that waits for the customer's answer and needs a time: the one that was offered last, or none."""
+        waiting = [
+            option.id
+            for option in self.playbook.options
+            if option.timed and option.id in self._offered_ms and option.id not in self._answered
+        ]
+        return max(waiting, key=lambda option: self._offered_ms[option], default="")
+
     def answer(self, option: str) -> None:
         """The customer has accepted or refused it."""
         self._answered.add(option)

@@ -5,13 +5,23 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from detectors.signals import Level, Severity
 
 _TIERS = {"note": Severity.NOTE, "help": Severity.HELP, "urgent": Severity.URGENT}
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
+
+
+def _one_line(text: str) -> str:
+    if text and not (text.isprintable() and text.strip()):
+        raise ValueError("expected one line of text that can be read")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_one_line)]
+"""What a page or a table shows as a name."""
 Phrases = list[Annotated[str, Field(min_length=1)]]
 """Phrase patterns, written as in the rule files (detectors/rules): words, (a|b), [may be missing], word*, ..."""
 
@@ -24,7 +34,7 @@ class Step(_Part):
     """One step of the method."""
 
     id: Id
-    title: str = Field(min_length=1, max_length=24, description="as it stands on the agent's screen")
+    title: Name = Field(min_length=1, max_length=24, description="as it stands on the agent's screen")
     looks_like: str = Field("", description="what doing it sounds like, for people")
     ticked_by: list[str] = Field(default_factory=list, description="agent-side signals that tick it")
     words: Phrases = Field(default_factory=list, description="phrases in the agent's words that tick it as well")
@@ -34,7 +44,7 @@ class Step(_Part):
     levels: list[Level] = Field(
         default_factory=lambda: [Level.ESCALATED], min_length=1, description="where its own prompt may come"
     )
-    prompt: str = Field("", description="title of its prompt, at most six words; empty: the step is never prompted")
+    prompt: Name = Field("", description="title of its prompt, at most six words; empty: the step is never prompted")
     say: list[str] = Field(default_factory=list, description="lines to say, several so that it stays sincere")
     avoid: str = Field("", description="what not to say now")
 
@@ -52,7 +62,7 @@ class Play(_Part):
     at_least: int = Field(1, ge=1, le=10, description="comes only when its signals were heard in so many utterances")
     after: list[str] = Field(default_factory=list, description="plays that must have been given (acted on or used)")
     tier: Literal["note", "help", "urgent"] = "help"
-    title: str = Field(min_length=1)
+    title: Name = Field(min_length=1)
     say: list[str] = Field(min_length=1)
     avoid: str = ""
     most: int = Field(3, ge=1, le=10, description="times in one call")
@@ -74,8 +84,8 @@ class Option(_Part):
     """One Plan B option: something of value to give, who may give it, and when."""
 
     id: Id
-    title: str = Field(min_length=1, max_length=40)
-    worth: str = Field(description='what it is worth to the customer, such as "worth £12 to them"')
+    title: Name = Field(min_length=1, max_length=40)
+    worth: Name = Field(description='what it is worth to the customer, such as "worth £12 to them"')
     value: float = Field(ge=0, description="to the customer, in the site's currency")
     cost: float = Field(ge=0, description="to the organisation")
     limits: dict[str, Annotated[float, Field(ge=0)]] = Field(
@@ -104,14 +114,19 @@ class Playbook(_Part):
     """The whole of it, with what it includes."""
 
     id: Id
-    name: str = Field(min_length=1)
-    release: str = Field(min_length=1, description="the team's own version, such as 1.4")
-    method: str = Field(min_length=1, max_length=40, description="as it stands above the steps on the agent's screen")
+    name: Name = Field(min_length=1)
+    release: Name = Field(min_length=1, description="the team's own version, such as 1.4")
+    method: Name = Field(min_length=1, max_length=40, description="as it stands above the steps on the agent's screen")
     about: str = Field("", description="when to choose it, in a sentence or two")
     steps: list[Step] = Field(min_length=1, max_length=8)
     plays: list[Play] = Field(default_factory=list)
     options: list[Option] = Field(default_factory=list)
     version: str = ""
+
+    @property
+    def outline(self) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """The method's name and its steps (id, title), as the agent's page shows them."""
+        return self.method, tuple((step.id, step.title) for step in self.steps)
 
     def option(self, wanted: str) -> Option | None:
         """The Plan B option of that id."""

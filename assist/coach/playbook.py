@@ -8,10 +8,11 @@ What stands first goes first where several plays answer: a file's own parts, the
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,20 @@ SHIPPED = files("assist") / "playbooks"
 TESTS = ".test.toml"
 """A playbook's scripted conversations stand beside it: mine.toml, mine.test.toml."""
 _KINDS: dict[str, type[Step] | type[Play] | type[Option]] = {"steps": Step, "plays": Play, "options": Option}
+_PLAIN = {
+    "missing": "missing: expected it here",
+    "string_type": "expected text in quotes",
+    "string_too_short": "empty: expected some text",
+    "string_too_long": "too long: expected at most {max_length} characters",
+    "too_short": "expected at least {min_length}",
+    "too_long": "expected at most {max_length}",
+    "list_type": "expected a list in brackets",
+}
+"""What was expected, for whoever writes a playbook, by pydantic's kind of error; others speak for themselves."""
 _HEAD = {"include", "leave_out", "id", "name", "release", "method", "about", *_KINDS}
 _NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)?")
+MOST_SHOWN = 300
+"""Characters of a file's name in a message."""
 
 
 class PlaybookError(Exception):
@@ -104,20 +117,23 @@ def copy_playbook(base: str, out: Path) -> None:
     """A shipped playbook as a file of one's own, with its written calls beside it.
 
     Raises:
-        PlaybookError: codes playbook-unknown, playbook-exists, playbook-unwritable.
+        PlaybookError: codes playbook-unknown, playbook-misnamed, playbook-exists, playbook-unwritable.
     """
+    if out.suffix != ".toml" or out.name.endswith(TESTS):
+        raise PlaybookError("playbook-misnamed", f"{_shown(out)}: expected a file name such as my-team.toml")
     copies = {out: read_text(base)[1]}
     written_calls = SHIPPED / f"{base}{TESTS}"
     if written_calls.is_file():
         copies[Path(str(out).removesuffix(".toml") + TESTS)] = written_calls.read_text(encoding="utf-8")
+    for path in copies:
+        if os.path.lexists(path):
+            raise PlaybookError("playbook-exists", f"{_shown(path)} is there already: choose another name")
     for path, text in copies.items():
         try:
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
-        except FileExistsError:
-            raise PlaybookError("playbook-exists", f"{path} is there already: choose another name") from None
-        except OSError as error:
-            raise PlaybookError("playbook-unwritable", f"{path}: {error.strerror}") from None
+        except (OSError, ValueError) as error:
+            raise PlaybookError("playbook-unwritable", f"{_shown(path)}: {_reason(error)}") from None
 
 
 def read_text(playbook: str | Path) -> tuple[str, str]:
@@ -127,18 +143,41 @@ def read_text(playbook: str | Path) -> tuple[str, str]:
         PlaybookError: codes playbook-unknown, playbook-unreadable.
     """
     name = str(playbook)
-    if isinstance(playbook, str) and _NAME.fullmatch(name):
-        entry = SHIPPED / f"{name}.toml"
-        if not entry.is_file():
-            known = ", ".join(list_playbooks())
-            raise PlaybookError("playbook-unknown", f"no playbook {name!r}: expected one of {known}, or a .toml file")
-        return f"{name}.toml", entry.read_text(encoding="utf-8")
     try:
-        return name, Path(name).read_text(encoding="utf-8")
-    except OSError as error:
-        raise PlaybookError("playbook-unreadable", f"{name}: {error.strerror}") from None
+        if isinstance(playbook, str) and (_NAME.fullmatch(name) or not name.strip()):
+            entry = SHIPPED / f"{name}.toml"
+            if not entry.is_file():
+                raise _unknown(name, list_playbooks())
+            return f"{name}.toml", entry.read_text(encoding="utf-8")
+        return _shown(name), Path(name).read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        if isinstance(playbook, str) and not name.endswith(".toml"):
+            raise _unknown(name, list_playbooks()) from None
+        raise PlaybookError("playbook-unreadable", f"{_shown(name)}: {_reason(error)}") from None
     except UnicodeDecodeError:
-        raise PlaybookError("playbook-unreadable", f"{name}: not a text file in UTF-8") from None
+        raise PlaybookError(
+            "playbook-unreadable", f"{_shown(name)}: not a text file in UTF-8: save it as UTF-8"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise PlaybookError("playbook-unreadable", f"{_shown(name)}: {_reason(error)}") from None
+
+
+def _unknown(name: str, known: list[str]) -> PlaybookError:
+    return PlaybookError(
+        "playbook-unknown", f"no playbook {name!r}: expected one of {', '.join(known)}, or a .toml file"
+    )
+
+
+def _shown(name: str | Path) -> str:
+    """A file's name on one line, and no longer than a line."""
+    plain = "".join(each if each.isprintable() else "?" for each in str(name)) or "''"
+    return plain if len(plain) <= MOST_SHOWN else f"{plain[: MOST_SHOWN // 2]}…{plain[-MOST_SHOWN // 2 :]}"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "no name that a file can have"
 
 
 def parse(place: str, text: str) -> dict[str, Any]:
@@ -164,6 +203,9 @@ def _load(
     try:
         book = Playbook.model_validate(given)
     except ValidationError as error:
+        if not given.keys() & {"id", "name", "release", "method"}:
+            text = "expected a playbook: id, name, release, method, steps; a part of one is named in an include"
+            return None, [*problems, f"{head.file}: {text}"]
         return None, [*problems, *(_line(head, parts, each) for each in error.errors(include_url=False))]
     book = book.model_copy(update={"version": f"{book.id} {book.release} ({gathered.digest})"})
     found = [*problems_of(book), *(problems_with_rules(book, rules) if rules is not None else ())]
@@ -188,14 +230,23 @@ def _with_includes(playbook: str | Path, above: tuple[str, ...]) -> _Gathered:
     name, text = read_text(playbook)
     place = str(Path(name).resolve()) if name == str(playbook) else name  # a shipped one has only its name
     if place in above:
-        raise PlaybookError("playbook-invalid", f"{above[-1]}: include: {place} includes itself: leave one of them out")
+        raise PlaybookError("playbook-round", f"include: {place} includes itself: leave one of them out")
     table = parse(name, text)
     problems = []
     parts: dict[str, dict[str, _Placed]] = {kind: {} for kind in _KINDS}
     digest = hashlib.sha256(text.encode())
-    head = _Placed(table, name, 0, _key_lines(text.splitlines(), 0))
-    for other in _names(head, "include"):
-        included = _with_includes(_included(name, other), (*above, place))
+    head = _Placed(table, name, 0, _table_lines(text.splitlines()) | _key_lines(text.splitlines(), 0))
+    includes = _names(head, "include")
+    problems += [
+        f"{head.place('include')}: include: {other!r} stands twice: expected it once"
+        for other in dict.fromkeys(includes)
+        if includes.count(other) > 1
+    ]
+    for other in dict.fromkeys(includes):
+        try:
+            included = _with_includes(_included(playbook, other), (*above, place))
+        except PlaybookError as error:
+            raise _in_include(head, other, error) from None
         digest.update(included.digest.encode())
         problems += included.problems
         for kind, found in included.parts.items():
@@ -216,8 +267,8 @@ def _with_includes(playbook: str | Path, above: tuple[str, ...]) -> _Gathered:
             )
     own: dict[str, set[str]] = {kind: set() for kind in _KINDS}
     mine: dict[str, dict[str, _Placed]] = {kind: {} for kind in _KINDS}
-    for kind, placed in _tables(name, text, table):
-        part = str(placed.table.get("id", f"{kind} {len(own[kind]) + 1}"))
+    for kind, placed in _tables(head, text):
+        part = _part(placed.table, len(own[kind]))
         if part in own[kind]:
             problems.append(f"{placed.place('id')}: {kind}: {part!r} stands twice: expected every id once")
         own[kind].add(part)
@@ -227,7 +278,7 @@ def _with_includes(playbook: str | Path, above: tuple[str, ...]) -> _Gathered:
         for kind, found in parts.items()
     }
     problems += [
-        f"{head.place(key)}: {key}: unknown key: expected one of {', '.join(sorted(_HEAD))}"
+        f"{head.place(key)}: {_shown(key)}: unknown key: expected one of {', '.join(sorted(_HEAD))}"
         for key in table
         if key not in _HEAD
     ]
@@ -246,32 +297,69 @@ def _names(head: _Placed, key: str) -> list[str]:
     return names
 
 
-def _included(name: str, other: str) -> str | Path:
+def _included(playbook: str | Path, other: str) -> str | Path:
     """A shipped file by name, or a file beside the one that includes it."""
-    return other if _NAME.fullmatch(other) else Path(name).parent / other
+    return other if _NAME.fullmatch(other) else Path(playbook).parent / other
 
 
-def _tables(name: str, text: str, table: dict[str, Any]) -> Iterator[tuple[str, _Placed]]:
+def _in_include(head: _Placed, other: str, error: PlaybookError) -> PlaybookError:
+    """What is wrong with an included file as such, at the line that includes it; what is wrong in it has its place."""
+    if error.code == "playbook-invalid":
+        return error
+    if error.code == "playbook-round":
+        whole = replace(head, file=str(Path(head.file).resolve()))  # such a chain goes over several folders
+        return PlaybookError("playbook-invalid", f"{whole.place('include')}: {error}")
+    known = [*(f"shared/{name}" for name in _shared()), *list_playbooks()]
+    unknown = error.code == "playbook-unknown" or not other.strip()
+    text = _unknown(other, known) if unknown else f"{error}; expected a file beside it, or one of {', '.join(known)}"
+    return PlaybookError("playbook-invalid", f"{head.place('include')}: include: {text}")
+
+
+def _shared() -> list[str]:
+    """Names of the shipped parts that playbooks have in common."""
+    names = [entry.name for entry in (SHIPPED / "shared").iterdir()]
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def _part(table: dict[str, Any], place: int) -> str:
+    """What a part goes by in messages: its id, or its place (from 0) where it has none that can be shown."""
+    named = table.get("id", "")
+    return _shown(named) if isinstance(named, str) and named else f"#{place + 1}"
+
+
+def _tables(head: _Placed, text: str) -> Iterator[tuple[str, _Placed]]:
     lines = text.splitlines()
     for kind in _KINDS:
         begins = re.compile(rf"\s*\[\[\s*{kind}\s*\]\]\s*(#.*)?")
         starts = [n for n, line in enumerate(lines, 1) if begins.fullmatch(line)]
-        found = table.get(kind, [])
+        found = head.table.get(kind, [])
         if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-            raise PlaybookError("playbook-invalid", f"{name}: {kind}: expected tables that begin with [[{kind}]]")
+            raise PlaybookError(
+                "playbook-invalid", f"{head.place(kind)}: {kind}: expected tables that begin with [[{kind}]]"
+            )
         for n, each in enumerate(found):
             start = starts[n] if n < len(starts) else 0
-            yield kind, _Placed(each, name, start, _key_lines(lines, start) if start else {})
+            yield kind, _Placed(each, head.file, start, _key_lines(lines, start) if start else {})
 
 
 def _key_lines(lines: list[str], start: int) -> dict[str, int]:
     """Key -> line number, from line `start` (the table's own; 0: the head of the file) to the next table."""
     found: dict[str, int] = {}
     for n, line in enumerate(lines[start:], start + 1):
-        if line.startswith("["):
+        if line.lstrip().startswith("[[") or re.match(r"\s*\[[\w.-]+\]", line):
             break
-        if key := re.match(r"([A-Za-z_][\w-]*)\s*=", line):
+        if key := re.match(r"""\s*["']?([A-Za-z_][\w-]*)["']?\s*=""", line):
             found.setdefault(key[1], n)
+    return found
+
+
+def _table_lines(lines: list[str]) -> dict[str, int]:
+    """Name of a table -> the line of the first that begins so."""
+    heads = ((n, re.match(r"\s*\[\[?\s*([A-Za-z_][\w-]*)\s*\]", line)) for n, line in enumerate(lines, 1))
+    found: dict[str, int] = {}
+    for n, head in heads:
+        if head is not None:
+            found.setdefault(head[1], n)
     return found
 
 
@@ -281,11 +369,11 @@ def _line(head: _Placed, parts: dict[str, list[_Placed]], error: Any) -> str:
     placed, model, path = head, None, loc
     if len(loc) > 1 and loc[0] in parts and loc[1].isdigit():
         placed, model = parts[loc[0]][int(loc[1])], _KINDS[loc[0]]
-        path = [loc[0], str(placed.table.get("id", loc[1])), *loc[2:]]
+        path = [loc[0], _part(placed.table, int(loc[1])), *loc[2:]]
     key = loc[2] if model is not None and len(loc) > 2 else loc[0] if model is None else ""
-    text = error["msg"]
+    text = _PLAIN.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
     if error["type"] == "extra_forbidden" and model is not None:
         text = f"unknown key: expected one of {', '.join(model.model_fields)}"
-    elif error["type"] == "missing":
-        text = "missing: expected it here"
-    return f"{placed.place(key)}: {'.'.join(path)}: {text}"
+    elif error["type"] == "string_pattern_mismatch":
+        text = f"{error['input']!r}: expected small letters (a-z), digits and hyphens, such as late-fee"
+    return f"{placed.place(key)}: {'.'.join(path)}: {text.removeprefix('Value error, ')}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from assist.coach.due import ABOUT, WHEN
+from assist.coach.due import ABOUT, WHEN, names_hour
 from assist.coach.words import alike
 from audio.events import Speaker, Utterance
 from detectors import context
@@ -71,6 +71,10 @@ _PAST = re.compile(
     r"(?:was|were|came|come|made|took|had|got|sent|paid|placed|rang|left|bought|put|said|\w{2,}ed)\b"
 )
 """Tells of what has happened: a part of the day that follows is that of then."""
+_TOLD = re.compile(
+    r"\b(?:since|was|were|been|had|came|took|got|said|told|made|did|not|nobody|(?!need)\w{2,}ed)(?: \w+){0,4} $"
+)
+"""Shortly before a time: it tells what was, or turns the time down."""
 _DELEGATED = re.compile(_GETS)
 _TO_YOU = re.compile(
     rf"\b(?:{_CONTACT}|(?:call|ring|phone|email|text|message|contact)s you)\b"
@@ -124,12 +128,34 @@ def promises(utterance: Utterance) -> list[Promise]:
     return found
 
 
+def time_named(utterance: Utterance, *, hour: bool) -> str:
+    """The time that is chosen in these words, as it was said: behind "call you back" and the like, else the last one.
+
+    What is told of the past is none. `hour`: only one with its hour, where the words may be about something else.
+    """
+    heard = context.line([word.text for word in utterance.words])
+    contact = _CONTACT_ALONE.search(heard.text)
+    when = WHEN.search(heard.text, contact.end()) if contact is not None else None
+    for each in WHEN.finditer(heard.text) if when is None else ():
+        when = each
+    if when is None or _HOLD.fullmatch(when[0]) or _TOLD.search(heard.text[: when.start()]):
+        return ""
+    if hour and not names_hour(when[0]):
+        return ""
+    return _words(utterance, heard, when.start(), when.end())
+
+
 def is_same(one: str, other: str) -> bool:
     """Whether two promises are the same: alike in words, and where the customer is called or written to, by the same.
 
     "Call you back" is not "call the courier back"; nor is it a call by somebody else.
     """
     return alike(one, other) and _caller(one) == _caller(other)
+
+
+def is_callback(what: str) -> bool:
+    """Whether the agent promises to call or write to the customer."""
+    return _caller(what) == ""
 
 
 def _caller(what: str) -> str | None:

@@ -6,6 +6,7 @@ in a live call; what is measured from sound (a raised voice) is written as `hear
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -113,6 +114,8 @@ def conversations(playbook: str | Path, script: Path | None = None) -> tuple[str
     try:
         place, text = read_text(script) if script is not None else _beside(str(playbook), beside)
     except PlaybookError:
+        if os.path.lexists(script or beside):
+            raise
         raise PlaybookError(
             "playbook-untested",
             f"no scripted conversations of {playbook}: expected {script or beside}",

@@ -32,7 +32,7 @@ from assist.live.terminal import Terminal
 from assist.live.writing import socket_of
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
-from assist.privacy.retention import purge
+from assist.privacy.retention import due, purge
 from assist.records.library import Library
 from assist.records.page import page
 from assist.records.record import read_record
@@ -53,6 +53,8 @@ from overlay.server import create_app
 log = logging.getLogger("assist")
 
 DAY_S = 86_400
+AGAIN_S = 3_600
+"""After a retention run that failed."""
 NOT_KEPT = (
     "Nothing of this call was kept: consent to it was not given (--consent granted, or key C on the agent's page)."
 )
@@ -225,18 +227,23 @@ def run_server(settings: Settings, console: Console) -> None:
 
 @contextlib.asynccontextmanager
 async def purging(service: Service) -> AsyncIterator[None]:
-    """While the block runs, what is past its time is taken out: at once, then daily."""
+    """While the block runs, what is past its time is taken out: at once, then daily; an hour after one that failed."""
 
     async def daily() -> None:
         while True:
             settings = service.settings
+            next_s = DAY_S
+            now = datetime.now(UTC)
             try:
-                gone = await asyncio.to_thread(purge, service.store, settings.keep, settings.data, datetime.now(UTC))
-                service.forget(gone.words)
-                service.forget(gone.records, whole=True)
+                going = await asyncio.to_thread(due, service.store, settings.keep, now, settings.data)
+                service.forget(going.words)
+                service.forget(going.records, whole=True)
+                await asyncio.to_thread(purge, service.store, settings.keep, settings.data, now)
             except Exception as error:  # the calls go on; `assist doctor` says what is overdue
-                log.error("the retention run failed: %s", type(error).__name__)
-            await asyncio.sleep(DAY_S)
+                next_s = AGAIN_S
+                why = error if isinstance(error, AssistError) else type(error).__name__
+                log.error("the retention run failed, the next one is in an hour: %s", why)
+            await asyncio.sleep(next_s)
 
     task = asyncio.create_task(daily())
     try:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 from assist.coach.history import CALLS, History
-from assist.coach.parts import Playbook
 from assist.coach.shelf import Shelf
 from assist.errors import AssistError
 from assist.events import Action, AlertMoved, CallEnded, CallStarted, Event
@@ -80,7 +79,7 @@ class Service:
         settings, alerts = self.settings, self.settings.alerts
         self.store = open_store(settings.store_url, on_trouble)
         turn_ms = round(alerts.turn_s * 1000)
-        self.screens = Screens(self.hub, settings.supervisor, self.hearing, *_method(self.playbooks.book), turn_ms)
+        self.screens = Screens(self.hub, settings.supervisor, self.hearing, *self.playbooks.book.outline, turn_ms)
         self.duty = Duty(Rules(alerts.turn_s, alerts.budget, tuple(alerts.order)), self.hub, self._moved)
         interrupted = close_interrupted(self.store)
         self.history.take(self.store.digests(RecordQuery(limit=CALLS)))
@@ -120,7 +119,7 @@ class Service:
         if self.store.behind:
             raise AssistError("store-behind", "nothing can be written to disk now: no new call begins until it can")
         playbook, problem = self.playbooks.take()
-        self.screens.method, self.screens.steps = _method(playbook)
+        self.screens.method, self.screens.steps = playbook.outline
         began = datetime.now(UTC).astimezone()
         call = new_id(began)
         started = self.outset.started(
@@ -350,8 +349,3 @@ class Service:
             at_ms = live.session.now_ms
             text = line or "writing to disk works again; everything is there"
             live.trouble(Trouble(at_ms, "store-failed", text, cleared=line is None))
-
-
-def _method(playbook: Playbook) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """The method's name and its steps (id, title), as the agent's page shows them."""
-    return playbook.method, tuple((step.id, step.title) for step in playbook.steps)

@@ -45,10 +45,9 @@ class Terminal:
         """Print one event, or nothing where it says nothing to a reader."""
         match event:
             case CallStarted():
-                hearing = event.versions.get("recogniser", "")
-                self._line(
-                    0, "", f"[bold]Call with {escape(event.agent)}[/] · {escape(event.source)} · {escape(hearing)}"
-                )
+                about = filter(None, (event.source, event.versions.get("recogniser", "")))
+                said = "".join(f" · {escape(each)}" for each in about)
+                self._line(0, "", f"[bold]Call with {escape(event.agent)}[/]{said}")
             case ConsentSet():
                 gate = Gate(ConsentPolicy(event.policy), Consent(event.consent))
                 what = "kept" if gate.kept else "heard, nothing is kept" if gate.heard else "not heard, nothing is kept"

@@ -10,10 +10,20 @@ from rich.table import Table
 
 from assist.coach.checks import AGENT
 from assist.coach.parts import Playbook
-from assist.events import CallEnded, CallStarted, Event, PromptEnded, PromptShown, Recovery, SignalRaised, StepTicked
+from assist.events import (
+    CallEnded,
+    CallStarted,
+    Event,
+    PromptEnded,
+    PromptShown,
+    Recovery,
+    SignalRaised,
+    SignalWithdrawn,
+    StepTicked,
+)
 from assist.wording import clock, label
 from audio.events import Speaker
-from detectors.signals import AGENT_MISSTEPS, Level, LevelChange
+from detectors.signals import AGENT_MISSTEPS, Level, LevelChange, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +70,6 @@ def feedback(events: Sequence[Event], playbook: Playbook) -> Feedback:
         done = tick.at_ms if tick else None
         could_say = "" if tick or not step.say else step.say[0].replace(AGENT, agent)
         steps.append(StepSeen(step.title, done, tick.words if tick else "", could_say))
-    missteps = {
-        event.signal.key: (event.signal.at_ms, label(event.signal.id), event.signal.evidence.quote)
-        for event in events
-        if isinstance(event, SignalRaised)
-        and event.signal.id in AGENT_MISSTEPS
-        and event.signal.speaker is Speaker.AGENT
-    }
     prompts = []
     for event in events:
         if isinstance(event, PromptShown):
@@ -74,7 +77,25 @@ def feedback(events: Sequence[Event], playbook: Playbook) -> Feedback:
             how = {"acted": f"said: “{end.words}”", "used": "used"}.get(end.how, "not used") if end else "not used"
             prompts.append((event.at_ms, event.title, event.say, how))
     course = tuple((event.at_ms, event.level) for event in events if isinstance(event, LevelChange))
-    return Feedback(tuple(steps), tuple(missteps.values()), _clock(events), tuple(prompts), course)
+    return Feedback(tuple(steps), _missteps(events), _clock(events), tuple(prompts), course)
+
+
+def _missteps(events: Sequence[Event]) -> tuple[tuple[int, str, str], ...]:
+    """Wrong moves in order; what two findings say of the same words was one."""
+    found: dict[str, Signal] = {}
+    for event in events:
+        if isinstance(event, SignalWithdrawn):
+            found.pop(event.key, None)
+        elif isinstance(event, SignalRaised):
+            found[event.signal.key] = event.signal
+    told: list[Signal] = []
+    mine = [each for each in found.values() if each.id in AGENT_MISSTEPS and each.speaker is Speaker.AGENT]
+    for signal in sorted(mine, key=lambda each: (each.at_ms, each.key)):
+        if told and told[-1].id == signal.id and signal.evidence.start_ms < told[-1].evidence.end_ms:
+            told[-1] = max(told[-1], signal, key=lambda each: len(each.evidence.quote))
+        else:
+            told.append(signal)
+    return tuple((each.at_ms, label(each.id), each.evidence.quote) for each in told)
 
 
 def _clock(events: Sequence[Event]) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from assist.coach.coach import Coach
 from assist.coach.parts import Playbook
-from assist.events import Action, CallStarted, Event, SignalRaised
+from assist.events import Action, CallStarted, Event, SignalRaised, SignalWithdrawn
 from assist.live.outset import profile_of
 from assist.live.session import TICK_MS, Session
 from assist.practice.script import Line, Script
@@ -63,8 +63,11 @@ class Practice:
         """The customer's newest line."""
         self._coming: tuple[int, Line] | None = None
         self._speaking_until = 0
-        self._reply: set[str] = set()
-        self._so_far: set[str] = set()
+        self._begun = False
+        """The line that comes is being said."""
+        self._reply: dict[str, str] = {}
+        """Key -> id of what was heard in the answer to the newest line."""
+        self._so_far: dict[str, str] = {}
         self._replied_ms: int | None = None
         self._talking = False
         self._number = 0
@@ -107,7 +110,10 @@ class Practice:
             return []
         start = self.now_ms + PAUSE_MS
         utterance = self._utterance(Speaker.AGENT, words, start)
-        events = self.advance(utterance.end_ms)
+        events = self.advance(start)
+        events += self.session.hear(SpeechActivity(Speaker.AGENT, start, True))
+        events += self.advance(utterance.end_ms)
+        events += self.session.hear(SpeechActivity(Speaker.AGENT, utterance.end_ms, False))
         events += self._told(self.session.hear(utterance))
         self._turn()
         return events
@@ -116,7 +122,8 @@ class Practice:
         """Aloud: what the recogniser heard on the trainee's microphone."""
         if isinstance(heard, SpeechActivity) and heard.speaker is Speaker.AGENT:
             self._talking = heard.speaking
-        if isinstance(heard, (Utterance, Hypothesis)) and heard.words and self._speaking_until <= heard.start_ms:
+        words = isinstance(heard, (Utterance, Hypothesis)) and heard.words and self._speaking_until <= heard.start_ms
+        if words and self._coming is None:
             self._replied_ms = self.now_ms
         return self._told(self.session.hear(heard))
 
@@ -134,19 +141,27 @@ class Practice:
         self._replied_ms = None
         if self.line is None:
             return
-        following = self.script.after(self.line, frozenset(self._reply), frozenset(self._so_far))
-        self._reply.clear()
+        following = self._following(self.line)
         if following is None or len(self.said) >= MOST_TURNS:
             self.over = True
         else:
             self._coming = (self.now_ms + PAUSE_MS, following)
 
+    def _following(self, line: Line) -> Line | None:
+        return self.script.after(line, frozenset(self._reply.values()), frozenset(self._so_far.values()))
+
     def _speak(self, start_ms: int, line: Line) -> list[Event]:
-        """The line is heard whole at its end, as settled words are."""
+        """The words are heard as they are said; they settle at the line's end."""
         utterance = self._utterance(Speaker.CUSTOMER, line.say.split(), start_ms)
+        events: list[Event] = []
+        if not self._begun:
+            self._begun = True
+            events += self.session.hear(SpeechActivity(Speaker.CUSTOMER, start_ms, True))
         if self.now_ms < utterance.end_ms:
-            return []
-        self._coming = None
+            said = tuple(word for word in utterance.words if word.end_ms <= self.now_ms)
+            heard = Hypothesis(utterance.id, utterance.speaker, start_ms, said, ())
+            return events + self._told(self.session.hear(heard))
+        self._coming, self._begun = None, False
         self._speaking_until = utterance.end_ms
         self._reply.clear()
         self.line = line
@@ -165,7 +180,8 @@ class Practice:
                     evidence,
                 )
             )
-        events = self._told(self.session.hear(utterance))
+        events += self.session.hear(SpeechActivity(Speaker.CUSTOMER, utterance.end_ms, False))
+        events += self._told(self.session.hear(utterance))
         if line.end:
             self.over = True
         return events
@@ -182,13 +198,19 @@ class Practice:
         return Utterance(name, speaker, start_ms, start_ms + WORD_MS * len(words), spoken)
 
     def _told(self, events: list[Event]) -> list[Event]:
-        """Notes what the trainee was heard doing."""
+        """Notes what the trainee was heard doing; it answers the line after which it was said, however late."""
         for event in events:
-            if (
-                isinstance(event, SignalRaised)
-                and event.signal.id in AGENT_SIGNALS
-                and event.signal.speaker is Speaker.AGENT
-            ):
-                self._reply.add(event.signal.id)
-                self._so_far.add(event.signal.id)
+            if isinstance(event, SignalWithdrawn):
+                self._reply.pop(event.key, None)
+                self._so_far.pop(event.key, None)
+            elif isinstance(event, SignalRaised) and _is_theirs(event.signal):
+                self._so_far[event.signal.key] = event.signal.id
+                if event.signal.at_ms > self._speaking_until and not self._begun:
+                    self._reply[event.signal.key] = event.signal.id
+        if self._coming is not None and self.line is not None and not self._begun:
+            self._coming = self._coming[0], self._following(self.line) or self._coming[1]
         return events
+
+
+def _is_theirs(signal: Signal) -> bool:
+    return signal.id in AGENT_SIGNALS and signal.speaker is Speaker.AGENT

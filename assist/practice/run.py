@@ -26,6 +26,7 @@ from assist.practice.script import Script, load_script
 from assist.screens.rooms import address_of, room_of
 from assist.screens.screens import Screens
 from assist.settings import Settings
+from assist.wording import clock
 from audio.events import Chunk, Hypothesis, Speaker, SpeechActivity, Utterance
 from audio.source import CallSource
 from detectors.rulebook import load_rules
@@ -62,9 +63,8 @@ class Room:
     """The trainee answers into the microphone; nobody reads what is typed."""
 
     def __post_init__(self) -> None:
-        playbook = self.practice.playbook
-        steps = tuple((step.id, step.title) for step in playbook.steps)
-        self.screens = Screens(self.hub, self.practice.settings.supervisor, _Typed(), playbook.method, steps)
+        outline = self.practice.playbook.outline
+        self.screens = Screens(self.hub, self.practice.settings.supervisor, _Typed(), *outline)
         self.call = self.practice.started.call
 
     def publish(self, events: list[Event]) -> None:
@@ -103,7 +103,7 @@ class Room:
                     )
                     for step in steps
                 ],
-                missteps=[f"{what}: “{words}”" for _, what, words in told.missteps] if told is not None else [],
+                missteps=[f"{what}: “{words}” at {clock(ms)}" for ms, what, words in told.missteps] if told else [],
                 clock=told.clock if told is not None else "",
             ),
         )
@@ -121,14 +121,21 @@ class Room:
             case doing.DoPrompt() | doing.DoPlan() | doing.DoStep() if self.practice.over:
                 pass  # also what a page sends by itself: the feedback stays
             case doing.DoPrompt():
-                self.publish(self.practice.act(Action(at_ms, who.who, "agent", do.what, do.prompt)))
+                self._act(Action(at_ms, who.who, "agent", do.what, do.prompt))
             case doing.DoPlan():
-                self.publish(self.practice.act(Action(at_ms, who.who, "agent", f"plan-{do.what}", do.option)))
+                option = self.practice.playbook.option(do.option)
+                title = option.title if option is not None else do.option
+                self._act(Action(at_ms, who.who, "agent", f"plan-{do.what}", do.option, title))
             case doing.DoStep():
                 detail = "done" if do.done else "undone"
-                self.publish(self.practice.act(Action(at_ms, who.who, "agent", "step", do.step, detail)))
+                self._act(Action(at_ms, who.who, "agent", "step", do.step, detail))
             case _:
                 raise OverlayError("refused", "This is practice: answer the customer.")
+
+    def _act(self, action: Action) -> None:
+        if reason := self.practice.session.refuses(action):
+            raise OverlayError("refused", reason)
+        self.publish(self.practice.act(action))
 
     async def in_text(self, ask: Callable[[], Awaitable[str | None]]) -> None:
         """Play it in text until it is over or the trainee leaves; `ask` gives their answer, None when they leave."""

@@ -85,7 +85,7 @@ def load_script(name: str) -> Script:
         if name in known:
             text = (SHIPPED / f"{name}.toml").read_text(encoding="utf-8")
         elif Path(name).suffix == ".toml":
-            text = Path(name).read_text(encoding="utf-8")
+            text = Path(name).read_text(encoding="utf-8-sig")
         else:
             expected = ", ".join(known)
             raise AssistError("practice-unknown", f"no practice call {name!r}: expected {expected}, or a .toml file")

@@ -13,9 +13,9 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from assist.events import CallStarted
 from assist.settings import KeepSettings
 from assist.store.backups import holds_a_call, put_aside
 from assist.store.rows import StoredCall, stamp
-from assist.store.searching import RecordQuery
+from assist.store.searching import RecordQuery, place_of
 from assist.store.sounds import Recordings
 from assist.store.sqlite import remove_left
 from assist.store.store import Store
@@ -34,6 +34,8 @@ from assist.store.store import Store
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]+")
 """A call's, as it begins the names of its files."""
 PAGE = 200
+MOST_TOLD = 5
+"""Files that a message names."""
 PART_BYTES = 1 << 20
 """Sound is opened and written so much at a time."""
 
@@ -104,29 +106,32 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
 
 
 def purge(store: Store, keep: KeepSettings, data: Path, now: datetime) -> Due:
-    """Take out what is due; returns when its bytes are gone. What was taken out."""
+    """Take out what is due; returns when its bytes are gone. What was taken out.
+
+    Raises:
+        AssistError: code files-left, naming the files that cannot be removed; all else that is due is gone.
+    """
     found = due(store, keep, now, data)
-    Recordings(data).remove(found.sounds)
     for call in found.words:
         record = store.record(call)
         if record is not None:
             store.strip(call, stripped(record))
     store.forget(found.gates).result()
+    left: list[str] = []
     with ExitStack() as steps:  # the last one first; one that fails keeps none of the others
-        steps.callback(_age_out, store, keep, data, now, found)
+        steps.callback(_tell_left, left, "all else that was due is gone; make that possible, the next run tries again")
+        steps.callback(_remove, [*found.stores, *map(Recordings(data).path, found.sounds)], left)
+        if found.audit:
+            steps.callback(_shorten_audit, store, keep, data, now)
         if found.records:
-            steps.callback(erase, store, data, found.records)
-        steps.callback(_remove_files, data, found.words)
+            steps.callback(_erase, store, data, found.records, left)
+        steps.callback(_remove_files, data, found.words, left)
     return found
 
 
-def _age_out(store: Store, keep: KeepSettings, data: Path, now: datetime, found: Due) -> None:
-    """Entries of the audit log and stores put aside that are due."""
-    if found.audit:
-        held = {hold.call for hold in store.holds()}
-        open_audit(store.people, data).shorten(stamp(now - timedelta(days=keep.audit_days)), held).result()
-    for path in found.stores:
-        path.unlink(missing_ok=True)
+def _shorten_audit(store: Store, keep: KeepSettings, data: Path, now: datetime) -> None:
+    held = {hold.call for hold in store.holds()}
+    open_audit(store.people, data).shorten(stamp(now - timedelta(days=keep.audit_days)), held).result()
 
 
 def stripped(record: dict[str, Any]) -> dict[str, Any]:
@@ -159,9 +164,15 @@ def erase(store: Store, data: Path, calls: Sequence[str]) -> None:
     Raises:
         AssistError: as `check_erasable`, and code files-left.
     """
+    left: list[str] = []
+    _erase(store, data, calls, left)
+    _tell_left(left, "make that possible and do it again")
+
+
+def _erase(store: Store, data: Path, calls: Sequence[str], left: list[str]) -> None:
     check_erasable(store, data, calls)
     store.erase(calls).result()
-    _remove_files(data, calls)
+    _remove_files(data, calls, left)
 
 
 def check_erasable(store: Store, data: Path, calls: Sequence[str]) -> None:
@@ -258,10 +269,10 @@ def _cut_short(store: Store) -> list[StoredCall]:
 
 
 def _records(store: Store) -> Iterator[dict[str, Any]]:
-    offset = 0
-    while page := store.records(RecordQuery(offset=offset, limit=PAGE)):
+    query = RecordQuery(limit=PAGE)
+    while page := store.records(query):
         yield from page
-        offset += len(page)
+        query = replace(query, after=place_of(page[-1]))
 
 
 def _sounds(store: Store, keep: KeepSettings, now: datetime, data: Path) -> list[str]:
@@ -301,16 +312,27 @@ def _record_files(data: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _remove_files(data: Path, calls: Sequence[str]) -> None:
-    """Raises: AssistError, code files-left."""
+def _remove_files(data: Path, calls: Sequence[str], left: list[str]) -> None:
+    """Recordings and record files of these calls, and what a killed backup or back-test has left."""
+    files = _record_files(data)
+    _remove([path for call in calls for path in (Recordings(data).path(call), *files.get(call, ()))], left)
     try:
-        Recordings(data).remove(calls)
         remove_left(data / "assist.db")
-        files = _record_files(data)
-        for call in calls:
-            for path in files.get(call, ()):
-                path.unlink(missing_ok=True)
     except OSError as error:
-        raise AssistError(
-            "files-left", f"cannot remove {error.filename}: {error.strerror}; make that possible and do it again"
-        ) from None
+        left.append(f"{error.filename}: {error.strerror}")
+
+
+def _remove(paths: Iterable[Path], left: list[str]) -> None:
+    """Each for itself; which cannot be removed, and why, is added to `left`."""
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            left.append(f"{path}: {error.strerror}")
+
+
+def _tell_left(left: Sequence[str], do: str) -> None:
+    """Raises: AssistError, code files-left, where there are any."""
+    if left:
+        more = f" and {len(left) - MOST_TOLD} more" if len(left) > MOST_TOLD else ""
+        raise AssistError("files-left", f"cannot remove {', '.join(left[:MOST_TOLD])}{more}; {do}")

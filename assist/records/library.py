@@ -17,10 +17,10 @@ from assist.records.record import IncidentRecord, read_record
 from assist.records.report import LEAST_AGENTS, named_teams
 from assist.records.reporting import report_of
 from assist.records.trends import monday, trends
-from assist.records.wrapup import completed, last_note
+from assist.records.wrapup import completed, last_note, standing
 from assist.settings import KeepSettings
 from assist.store.rows import NO_REVIEW, VERDICTS, Review, last_said, stamp
-from assist.store.searching import RecordQuery
+from assist.store.searching import Place, RecordQuery, place_of
 from assist.store.sounds import KeptSound, Recordings
 from assist.store.store import Store
 from assist.wording import clock
@@ -29,6 +29,7 @@ from overlay.identity import Identity
 from overlay.records import (
     Answer,
     Filters,
+    Found,
     Mark,
     Playable,
     Question,
@@ -66,7 +67,7 @@ class Library:
         self._audit = audit
         self._questions = {question.id: question for question in questions}
 
-    async def search(self, who: Identity, filters: Filters) -> list[RecordSummary]:
+    async def search(self, who: Identity, filters: Filters) -> Found:
         """The records that fit."""
         since = filters.since.isoformat() if filters.since else ""
         if filters.days:
@@ -86,8 +87,8 @@ class Library:
             reviewed={"reviewed": True, "unreviewed": False}.get(filters.marks),
             wrong=filters.marks == "wrong",
             worst_first=filters.order == "worst",
-            offset=filters.offset,
-            limit=filters.limit,
+            after=_place(filters.after),
+            limit=filters.limit + 1,  # one more tells whether there are more
         )
         if self._audit is not None:
             self._audit.note(who.who, who.role, "search")
@@ -161,7 +162,7 @@ class Library:
         known = {each.name for each in await self.views(who)}
         if len(known | {view.name}) > MOST_VIEWS:
             raise OverlayError("too-many", f"{MOST_VIEWS} searches are saved already; delete one first.")
-        filters = view.filters.model_dump_json(exclude_defaults=True)
+        filters = view.filters.model_dump_json(exclude_defaults=True, exclude={"after"})
         await asyncio.wrap_future(self._store.people.save_view(who.who, view.name, filters))
 
     async def delete_view(self, who: Identity, name: str) -> None:
@@ -184,10 +185,16 @@ class Library:
         if self._audit is not None:
             await asyncio.wrap_future(self._audit.note(who.who, who.role, what, record))
 
-    def _search(self, query: RecordQuery) -> list[RecordSummary]:
-        found = list(self._store.digests(query))
-        said = self._store.said([digest["call"] for digest in found])
-        return [_summary(digest, said.get(digest["call"], [])) for digest in found]
+    def _search(self, query: RecordQuery) -> Found:
+        digests = list(self._store.digests(query))
+        shown = digests if query.limit is None else digests[: query.limit - 1]
+        said = self._store.said([digest["call"] for digest in shown])
+        following = " ".join(map(str, place_of(shown[-1]))) if len(shown) < len(digests) else ""
+        return Found(
+            records=[_summary(digest, said.get(digest["call"], [])) for digest in shown],
+            total=self._store.count(query),
+            next=following,
+        )
 
     def _get(self, who: Identity, record: str) -> RecordView:
         body = self._body(record)
@@ -207,10 +214,8 @@ class Library:
                 "seen_by": list(looks.items()),
                 "notes": [
                     (review.who, review.kind, review.text, review.at_ms)
-                    for review in reviews
-                    if review.kind not in (*VERDICTS, ANSWER, *NO_REVIEW)
-                    and review.text
-                    and (review.kind != "note" or review == note)
+                    for review in standing(reviews)
+                    if review.kind not in (*VERDICTS, ANSWER, *NO_REVIEW) and (review.kind != "note" or review == note)
                 ],
                 "questions": list(self._questions.values()),
                 "answers": self._answers(reviews),
@@ -281,11 +286,28 @@ def _summary(digest: Mapping[str, Any], reviews: Sequence[Review]) -> RecordSumm
             "ended": digest["ended"],
             "signals": sum(signal["times"] for signal in digest["signals"]),
             "prompts": len(digest["prompts"]),
-            "wrong": sum(verdict == "wrong" for verdict in _verdicts(reviews).values()),
+            "wrong": _wrong(digest, reviews),
             "reviewed": any(review.who != digest["agent"] and review.kind not in NO_REVIEW for review in reviews),
             "contested": bool(said.get("contest", digest["contested"])),
         }
     )
+
+
+def _wrong(digest: Mapping[str, Any], reviews: Sequence[Review]) -> int:
+    """How much of the call is marked wrong: in review, and by the agent where no verdict on that prompt stands."""
+    verdicts = _verdicts(reviews)
+    by_agent = [
+        each for each in digest["prompts"] if each.get("how") == "wrong" and ("prompt", each["id"]) not in verdicts
+    ]
+    return sum(verdict == "wrong" for verdict in verdicts.values()) + len(by_agent)
+
+
+def _place(after: str) -> Place | None:
+    """Where the page before has ended, as `_search` wrote it."""
+    if not after:
+        return None
+    rank, started_at, call = after.split(" ", 2)
+    return Place(int(rank), started_at, call)
 
 
 def _verdicts(reviews: Sequence[Review]) -> dict[tuple[str, str], str]:

@@ -26,7 +26,7 @@ def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentReco
     added = [review for review in reviews if review.kind == "comment"]
     if (note := last_note(reviews)) is not None:
         added.append(note)
-    kept = [review for review in reviews if review.kind in KINDS and review.who == record.agent]
+    kept = [review for review in standing(reviews) if review.kind in KINDS and review.who == record.agent]
     marks = {(review.kind, review.target): review for review in reviews if review.kind in VERDICTS}
     return record.model_copy(
         update={
@@ -51,6 +51,12 @@ def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentReco
             ],
         }
     )
+
+
+def standing(reviews: Sequence[Review]) -> list[Review]:
+    """Without what was taken back: an empty review takes back all that was said of the same thing before."""
+    emptied = {(review.kind, review.target): n for n, review in enumerate(reviews) if not review.text}
+    return [review for n, review in enumerate(reviews) if n > emptied.get((review.kind, review.target), -1)]
 
 
 def last_note(reviews: Sequence[Review]) -> Review | None:

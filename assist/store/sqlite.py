@@ -43,7 +43,7 @@ from assist.store.keys import NO_FILES_ELSEWHERE, Keyring, fetch_keys, seal_copy
 from assist.store.owner import Owner, StoreInUse
 from assist.store.people import People
 from assist.store.rows import Hold, Review, StoredCall, StoredGate
-from assist.store.searching import RecordQuery, matching
+from assist.store.searching import RecordQuery, counting, matching
 from assist.store.writer import BACKLOG_BYTES, NoWriter, Reserve, Writer, Writing, reason
 
 COPYING, RESTORING = ".copying", ".restoring"
@@ -174,6 +174,11 @@ class SqliteStore:
         with self._reader.connect() as connection:
             for body in connection.execute(matching(schema.digests.c.body, query)).scalars():
                 yield json.loads(body)
+
+    def count(self, query: RecordQuery) -> int:
+        """How many records fit, whatever the query's limit and the record it begins after."""
+        with self._reader.connect() as connection:
+            return int(connection.execute(counting(query)).scalar_one())
 
     def review(self, call: str, review: Review) -> Future[None]:
         """Append what somebody said about a finished call, or that they looked."""

@@ -75,6 +75,10 @@ class Store(Protocol):
         """
         ...
 
+    def count(self, query: RecordQuery) -> int:
+        """How many records fit, whatever the query's limit and the record it begins after."""
+        ...
+
     def review(self, call: str, review: Review) -> Future[None]:
         """Append what somebody said about a finished call, or that they looked."""
         ...

@@ -29,13 +29,12 @@ export function record({ tell, marked, mayMark }) {
     const kept = open.recording ? `recording kept${open.recording.kept_until ? ` until ${day(open.recording.kept_until).replace(/ [\d:]+$/u, "")}` : ""}` : "no recording kept";
     const meta = [[it.agent, it.team].filter(Boolean).join(", "), day(it.started_at), `lasted ${clock(it.duration_ms)}`, it.caller && `caller ${it.caller}`, kept].filter(Boolean).join(" · ");
     const versions = Object.entries(it.versions ?? {}).map(([name, version]) => `${name} ${version}`).join(" · ");
-    const contest = open.notes.filter((note) => note[1] === "contest").at(-1)?.[2] || it.contested;
     const flag = (text) => h("p", { class: "flag" }, text);
     find("record").replaceChildren(
       h("h2", {}, title || it.root_cause || `${it.agent}, ${clock(it.duration_ms)}`),
       h("p", { class: "second" }, meta),
       versions && h("details", { class: "second small" }, h("summary", {}, "Versions"), versions),
-      contest ? flag(`Contested by ${it.agent}: ${contest}`) : "",
+      it.contested ? flag(`Contested by ${it.agent}: ${it.contested}`) : "",
       it.ended === "interrupted" ? flag("This call was cut short; what was heard until then is all here.") : "",
       it.consent?.[0]?.at_ms ? flag(`The first ${clock(it.consent[0].at_ms)} were not kept: consent came then. What was heard and shown before is not here.`) : "",
       ...it.troubles.filter((trouble) => !trouble.cleared).slice(0, 3).map((trouble) => flag(`${clock(trouble.at_ms)} ${trouble.text}`)),

@@ -22,6 +22,8 @@ const EMPTY = { words: "", level: "", days: "0", marks: "", signal: "", agent: "
 
 const form = find("filters");
 let found = [];
+let following = ""; // where the next page begins; empty after the last
+let total = 0; // calls that fit, on all pages
 let open = null; // the RecordView on screen
 let wanted = ""; // the record asked for last; its answer may be on its way
 let views = BUILT_IN; // [name, filters], one's own after the built-in ones
@@ -41,13 +43,15 @@ const filters = () => Object.fromEntries([...new FormData(form)].filter(([name, 
 
 async function search(further = false) {
   const turn = ++asked;
-  // Whatever has been reviewed meanwhile is no longer among the unreviewed that the server counts.
-  const offset = further ? found.filter((it) => !it.reviewed || filters().marks !== "unreviewed").length : 0;
   try {
-    const records = await ask(`/api/records?${new URLSearchParams({ ...filters(), offset, limit: PAGE })}`);
+    const page = await ask(`/api/records?${new URLSearchParams({ ...filters(), after: further ? following : "", limit: PAGE })}`);
     if (turn !== asked) return; // a later search has been asked for meanwhile
-    found = further ? [...found, ...records.filter((it) => !found.some((each) => each.id === it.id))] : records;
-    find("more").hidden = records.length < PAGE;
+    const known = new Set(further ? found.map((it) => it.id) : []); // its level may have changed, and with it its place
+    found = [...(further ? found : []), ...page.records.filter((it) => !known.has(it.id))];
+    following = page.next;
+    // What has come or was reviewed since the first page is told by the next search.
+    total = following ? Math.max(further ? total : page.total, found.length + 1) : found.length;
+    find("more").hidden = !following;
     drawList();
     suggest();
   } catch (error) {
@@ -59,7 +63,7 @@ function drawList() {
   find("found").className = "";
   const none = Object.keys(filters()).some((name) => !["marks", "order"].includes(name)) || filters().marks !== "unreviewed"
     ? "No call fits. Widen the search or the view." : "No call is left to review.";
-  write(find("found"), found.length ? `${many(found.length, "call")}${find("more").hidden ? "" : " and more"}` : none);
+  write(find("found"), found.length ? `${found.length < total ? `${found.length} of ` : ""}${many(total, "call")}` : none);
   find("table").hidden = found.length === 0;
   refill(find("list"), found.map((it) => h("li", {}, h("button", {
     "data-key": it.id, "aria-current": String(it.id === open?.id), onclick: () => show(it.id),
@@ -87,10 +91,10 @@ function suggest() {
 
 // All that fits, also what has not been listed yet.
 async function all() {
-  const [records, given] = [new Map(), filters()]; // by id: a call that ends meanwhile moves the others on
-  for (let offset = 0, part; !part || part.length === MOST; offset += MOST) {
-    part = await ask(`/api/records?${new URLSearchParams({ ...given, offset, limit: MOST })}`);
-    for (const it of part) records.set(it.id, it);
+  const [records, given] = [new Map(), filters()]; // by id: of a call whose place has changed there is one row
+  for (let after = "", part; !part || after; after = part.next) {
+    part = await ask(`/api/records?${new URLSearchParams({ ...given, after, limit: MOST })}`);
+    for (const it of part.records) records.set(it.id, it);
     write(find("found"), `Exporting ${many(records.size, "call")}`);
   }
   return [...records.values()];
@@ -202,7 +206,9 @@ function side() {
 }
 
 function marked(view) {
-  summary(view, { wrong: view.marks.filter((each) => each.verdict === "wrong").length, reviewed: true });
+  const judged = new Set(view.marks.filter((each) => each.kind === "prompt").map((each) => each.target));
+  const byAgent = view.record.prompts.filter((each) => each.how === "wrong" && !judged.has(each.id));
+  summary(view, { wrong: view.marks.filter((each) => each.verdict === "wrong").length + byAgent.length, reviewed: true });
 }
 function summary(view, changes) {
   const it = found.find((each) => each.id === view.id);

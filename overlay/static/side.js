@@ -19,7 +19,7 @@ export function drawSide(side, { open, role, signals, line, redraw, changed }) {
   const part = (title, ...inside) => h("section", {}, h("h2", {}, title), ...inside);
   const path = (what) => at(open.id, what);
   side.replaceChildren(...[
-    part("Outcome", h("dl", {}, facts(open).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))),
+    part("Outcome", h("dl", {}, facts(it).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))),
     it.follow_ups.length && part("Follow-ups", h("ul", {}, it.follow_ups.map((each) => h("li", {}, `${each.what}, ${[each.owner, each.due].filter(Boolean).join(", ")}`, h("span", { class: "second" }, each.done ? " · done" : " · open"))))),
     role !== "agent" && open.questions.length && part("Review form", form()),
     (it.notes.length || open.notes.length) && part("Notes", h("ul", {},
@@ -87,6 +87,8 @@ export function drawSide(side, { open, role, signals, line, redraw, changed }) {
         }
         drafts.delete(open.id);
         open.notes.push(["You", body.kind, body.text, body.at_ms]);
+        const field = { outcome: "outcome", "root-cause": "root_cause", contest: "contested" }[body.kind];
+        if (field) open.record[field] = body.text;
         changed();
         redraw();
       },
@@ -94,16 +96,15 @@ export function drawSide(side, { open, role, signals, line, redraw, changed }) {
   }
 }
 
-function facts({ record: it, notes }) {
-  const last = (kind) => notes.filter((note) => note[1] === kind).at(-1)?.[2];
+function facts(it) {
   const run = it.recovery.find((each) => each.result === "met") ?? it.recovery.at(-1);
   const given = it.plan.filter((option) => option.answer === "accepted").map((option) => option.title);
   const offered = it.plan.filter((option) => option.offered_ms != null).length;
   return [
-    ["Result", last("outcome") || capital(it.outcome)],
+    ["Result", capital(it.outcome)],
     run && ["Recovery", run.took_ms ? `${run.by === "remedy" ? "remedy accepted after " : ""}${Math.round(run.took_ms / 1000)} s, ${run.result} (goal ${run.limit_ms / 1000} s)` : `${run.result === "missed" ? "missed, never in this call" : run.result || "no end heard"} (goal ${run.limit_ms / 1000} s)`],
     ["Given", given.join(", ") || (offered ? `${offered} offered, none accepted` : "nothing")],
-    ["Root cause", last("root-cause") || it.root_cause || "not said yet"],
+    ["Root cause", it.root_cause || "not said yet"],
     ["At the end", capital(it.level_at_end)],
   ].filter(Boolean);
 }
