@@ -8,7 +8,6 @@ import zipfile
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from errno import ENOSPC
-from types import SimpleNamespace
 
 import pytest
 
@@ -19,12 +18,13 @@ from assist.live.runs import purging
 from assist.privacy.consent import Consent
 from assist.privacy.retention import due, erase, export, of_customer, purge, stripped
 from assist.records.filing import file_record
-from assist.settings import KeepSettings, Settings
+from assist.settings import KeepSettings
 from assist.store.backups import restore_backup, write_backup
 from assist.store.rows import Hold, Review, stamp
 from assist.store.searching import RecordQuery
 from assist.store.store import open_store
 from audio.events import Speaker, Utterance, Word
+from tests.fault_rig import service
 from tests.scripted_call import hits, on_stage, said
 
 KEEP = KeepSettings()
@@ -407,14 +407,16 @@ def test_serve_says_which_file_its_retention_run_could_not_remove(tmp_path, capl
     in_the_way = tmp_path / "recordings" / "gone.rec"
     in_the_way.mkdir(parents=True)
 
-    async def scene(store):
+    async def scene():
         told = asyncio.Event()
         monkeypatch.setattr(logging.getLogger("assist"), "filters", [lambda _: told.set() or True])
-        async with asyncio.timeout(30), purging(SimpleNamespace(store=store, settings=Settings(data=tmp_path))):
+        one = service(tmp_path)
+        one.open()
+        async with asyncio.timeout(30), purging(one):
             await told.wait()
+        await one.close()
 
-    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
-        asyncio.run(scene(store))
+    asyncio.run(scene())
     assert f"the next one is in an hour: cannot remove {in_the_way}: " in caplog.text
 
 
