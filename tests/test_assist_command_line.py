@@ -477,7 +477,16 @@ def test_serve_says_what_is_odd_in_the_settings_and_where_no_call_can_join_it(tm
         until(server, "Ready")
 
 
+@pytest.fixture
+def on_a_terminal():
+    """Programs begin as on a terminal, also where these tests were started to outlive theirs (nohup)."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a POSIX signal")
+@pytest.mark.usefixtures("on_a_terminal")
 def test_a_terminal_that_is_closed_hangs_up_properly(tmp_path):
     with begun("replay", DEMO, data=tmp_path) as call:
         until(call, "Call with")
@@ -489,6 +498,7 @@ def test_a_terminal_that_is_closed_hangs_up_properly(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a POSIX signal")
+@pytest.mark.usefixtures("on_a_terminal")
 def test_a_server_whose_terminal_is_closed_ends_properly_though_shell_and_system_both_say_so(tmp_path):
     with begun("serve", "--port", "0", data=tmp_path) as server:
         until(server, "Ready")
