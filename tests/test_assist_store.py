@@ -226,6 +226,15 @@ def test_whoever_stops_waiting_for_a_receipt_stops_no_write(tmp_path):
     store.close()
 
 
+def test_what_is_put_to_a_store_that_was_closed_is_refused_and_nobody_waits_for_it(tmp_path):
+    """As of a retention run that is at work when the program ends: its thread would keep the program from ending."""
+    store = open_store(url(tmp_path))
+    store.append("k1", 0, EVENTS[0]).result(10)
+    store.close()
+    with pytest.raises(AssistError, match="was closed before this was written"):
+        store.erase(["k1"]).result(10)
+
+
 def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(AssistError, match="choose a writable folder with --data"):

@@ -154,18 +154,24 @@ class Writer:
         return self._waiting
 
     def put(self, statement: Any, size: int = 200, *, wipe: bool = False) -> Future[None]:
-        """Write this after everything put before; the receipt is fulfilled when it is on disk."""
+        """Write this after everything put before; the receipt is fulfilled when it is on disk, and fails if it never
+        will be.
+        """
         receipt: Future[None] = Future()
         receipt.set_running_or_notify_cancel()  # whoever stops waiting for it does not stop the write
         with self._count:
+            if self._closing.is_set():  # nobody would ever write it, nor fulfil its receipt
+                receipt.set_exception(AssistError("store-closed", f"{self._name} was closed before this was written"))
+                return receipt
             self._waiting += size
-        self._queue.put(Write(statement, receipt, size, wipe))
+            self._queue.put(Write(statement, receipt, size, wipe))
         return receipt
 
     def close(self) -> None:
         """Write what is waiting, then stop. While the disk refuses, one last try is made."""
-        self._closing.set()
-        self._queue.put(None)
+        with self._count:
+            self._closing.set()
+            self._queue.put(None)
         self._thread.join()
 
     def _run(self) -> None:
