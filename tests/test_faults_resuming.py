@@ -3,6 +3,8 @@
 import asyncio
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -248,7 +250,10 @@ def test_a_clock_that_was_set_back_gives_no_negative_time(tmp_path):
 async def gone_on(stage, tmp_path):
     """The call as a kill leaves it on the disk in its middle, taken up by another program."""
     await stage.written()
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    with closing(sqlite3.connect(tmp_path / "a" / "assist.db")) as reader:
+        reader.execute("BEGIN")  # while somebody reads, the log is not emptied between the copies of it and of the file
+        reader.execute("SELECT name FROM sqlite_master").fetchall()
+        shutil.copytree(tmp_path / "a", tmp_path / "b")
     await stage.end()
     await stage.close()
     return taken_up(tmp_path / "b", stage.call, auto_pause=False)
@@ -317,12 +322,36 @@ def test_the_card_of_a_call_that_goes_on_is_still_the_agents_to_use(tmp_path):
 
 def test_what_was_offered_before_the_cut_is_forgotten_where_consent_is_refused_after_it(tmp_path):
     async def scene():
-        stage = await gone_on(await on_stage(tmp_path / "a", consent="granted", auto_pause=False), tmp_path)
+        stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
+        await quiet(stage, 1)
+        stage = await gone_on(stage, tmp_path)
         history, record = stage.service.history, stage.service.store.record(stage.call)
         history.take([record | {"plan": [{"id": "fee", "offered_ms": 1_000, "answer": "accepted"}]}])
         act(stage, "consent", detail="refused")
         await stage.end()
+        stage.service.store.flush().result()
         assert stage.service.store.record(stage.call) is None and history.accepted_here() == {}
+        await stage.close()
+
+    asyncio.run(scene())
+
+
+def test_a_call_killed_before_its_gate_was_on_disk_is_erased_where_consent_is_refused_after_it(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
+        await quiet(stage, 1)
+        stage = await gone_on(stage, tmp_path)
+        await stage.end()
+        await stage.close()
+        with closing(sqlite3.connect(tmp_path / "b" / "assist.db")) as store, store:
+            store.execute("DELETE FROM gates")
+            store.execute("DELETE FROM events WHERE n > 0")
+            store.execute("UPDATE calls SET state = 'live'")
+        stage = taken_up(tmp_path / "b", stage.call, auto_pause=False)
+        act(stage, "consent", detail="refused")
+        await stage.end()
+        stage.service.store.flush().result()
+        assert stage.service.store.record(stage.call) is None and not stage.service.store.events(stage.call)
         await stage.close()
 
     asyncio.run(scene())
