@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from assist.coach.due import due_at
-from assist.coach.promises import is_callback, is_same
-from assist.coach.words import alike, plain_tokens
+from assist.coach.promises import is_call, is_callback, is_same
+from assist.coach.words import plain_tokens
 from assist.events import Event, FollowUpNoted, number_of
 
 
@@ -29,12 +29,10 @@ class FollowUps:
 
         `said_ms`: when the time was named, where that was before.
         """
-        given = [each for each in self._standing() if each.id in self._given]
-        if due and any(each.due and self._is_due(each, due, now_ms) for each in given):
-            return []
-        called = given if is_callback(what) else []
         same = [
-            each for each in self._standing() if is_same(each.what, what) or (each in called and alike(each.what, what))
+            each
+            for each in self._standing()
+            if is_same(each.what, what) or (each.id in self._given and self._is_of(each, what, due, now_ms))
         ]
         if same and (not due or any(self._is_due(each, due, now_ms) for each in same)):
             return []
@@ -50,7 +48,9 @@ class FollowUps:
 
     def give(self, now_ms: int, what: str, due: str, words: str, said_ms: int) -> list[FollowUpNoted]:
         """What was given for a time that was named at `said_ms`, or for none; a promise of that time says it too."""
-        if any(each.due and self._is_due(each, due, said_ms) for each in self._standing() if due):
+        if due and any(
+            self._is_due(each, due, said_ms) and _says(what, each.what) for each in self._standing() if each.due
+        ):
             return []
         noted = self.note(now_ms, what, due, words, said_ms)
         self._given |= {each.id for each in noted}
@@ -75,6 +75,10 @@ class FollowUps:
         """Each promise as it was noted last."""
         return list({each.id: each for each in self._noted}.values())
 
+    def _is_of(self, given: FollowUpNoted, what: str, due: str, now_ms: int) -> bool:
+        """Whether this promise is of what was given: of a callback whenever it is, of all else only at its time."""
+        return _says(given.what, what) and (is_call(given.what) or self._is_due(given, due, now_ms))
+
     def _due_at(self, due: str, now_ms: int) -> str:
         return due_at(due, self.began + timedelta(milliseconds=now_ms)) if self.began is not None else ""
 
@@ -83,3 +87,10 @@ class FollowUps:
         if plain_tokens(noted.due) == plain_tokens(due):
             return True
         return noted.due_at != "" and noted.due_at in (self._due_at(due, noted.at_ms), self._due_at(due, now_ms))
+
+
+def _says(given: str, promised: str) -> bool:
+    """Whether a promise may be of what was given, by its title: at the same time much else may be promised."""
+    if is_call(given):
+        return is_callback(promised)
+    return not set(plain_tokens(given)).isdisjoint(plain_tokens(promised))
