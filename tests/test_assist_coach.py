@@ -459,6 +459,25 @@ def test_a_time_that_the_customer_turns_down_is_not_the_follow_up_s(customer, du
 
 
 @pytest.mark.parametrize(
+    ("first", "speaker", "then", "due"),
+    [
+        ("I can call you back tomorrow", Speaker.CUSTOMER, "At ten please", "tomorrow at ten"),
+        ("I can call you back tomorrow", Speaker.AGENT, "at ten", "tomorrow at ten"),
+        ("I can call you back on Friday", Speaker.CUSTOMER, "Thursday at ten is better", "Thursday at ten"),
+        ("I can call you back within the hour", Speaker.CUSTOMER, "at noon is better", "at noon"),
+        ("I can call you back tomorrow", Speaker.AGENT, "the van with your new router comes at six", "tomorrow"),
+        ("I can call you back tomorrow", Speaker.AGENT, "we close at six", "tomorrow"),
+        ("I can call you back at three", Speaker.CUSTOMER, "I can't do three", ""),
+    ],
+)
+def test_an_hour_that_is_named_after_its_day_is_the_hour_of_that_day(first, speaker, then, due):
+    subject = offering("named-callback")
+    agent_says(subject, first, 12_000, "callback_time")
+    agent_says(subject, then, 20_000, speaker=speaker)
+    assert accepted(subject, "named-callback", 30_000)[0][2] == due
+
+
+@pytest.mark.parametrize(
     "says", ["I finish at six today", "our office closes at six", "I can call you back at three or at five"]
 )
 def test_hours_and_one_of_two_times_are_not_the_follow_up_s(says):
@@ -494,6 +513,7 @@ def test_a_visit_that_is_confirmed_in_words_is_one_follow_up():
     agent_says(subject, "we can do tomorrow at ten", 12_000)
     assert len(accepted(subject, "timed-visit", 20_000)) == 1
     assert agent_says(subject, "so the engineer will be with you tomorrow at ten", 30_000) == []
+    assert len(agent_says(subject, "I will email you the name of the engineer by tomorrow at ten", 40_000)) == 1
 
 
 def test_what_is_promised_at_that_time_too_is_one_follow_up():

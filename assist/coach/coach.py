@@ -11,12 +11,13 @@ from datetime import datetime
 from math import inf
 
 from assist.coach.clock import RecoveryClock
+from assist.coach.due import is_day_alone, refined
 from assist.coach.follow_ups import FollowUps
 from assist.coach.offers import Offers
 from assist.coach.parts import Play, Playbook
 from assist.coach.planb import Caller
 from assist.coach.progress import Progress
-from assist.coach.promises import promises, time_moved, time_named, time_refused
+from assist.coach.promises import answers_when, promises, time_moved, time_named, time_refused
 from assist.coach.prompting import STALE_MS, PromptPlace, Wish
 from assist.coach.story import Story
 from assist.coach.turns import CustomerTurn
@@ -370,13 +371,13 @@ class Coach:
         if utterance.speaker is Speaker.AGENT:
             offered = [moved for moved in moves if moved.what == "offered"]
             for option, said in _offer_by_offer(offered, utterance) or [(self._offers.to_time(), utterance)]:
-                if callback or (option and option not in self._times):
+                if callback or (option and self._is_open(option, utterance)):
                     self._take_time(now_ms, option, said, hour=not callback)
             return
         taken = [moved.option for moved in moves if moved.what == "accepted" and self._is_timed(moved.option)]
         option = next(iter(taken), waiting)
         known = self._times.get(option)
-        if option and (known is None or time_moved(utterance)):
+        if option and (self._is_open(option, utterance) or time_moved(utterance)):
             again = known is not None and time_named(utterance, hour=True).casefold() == known.due.casefold()
             if not taken and (again or time_refused(utterance)):
                 self._times.pop(option, None)  # "at three I am at work, five is better"
@@ -384,7 +385,13 @@ class Coach:
 
     def _take_time(self, now_ms: int, option: str, said: Utterance, *, hour: bool, but: _Time | None = None) -> None:
         if (due := time_named(said, hour=hour)) and (but is None or due.casefold() != but.due.casefold()):
-            self._times[option] = _Time(now_ms, due, said.text)
+            known = self._times.get(option)
+            self._times[option] = _Time(now_ms, refined(known.due, due) if known is not None else due, said.text)
+
+    def _is_open(self, option: str, utterance: Utterance) -> bool:
+        """Whether the time of what is offered has not been named yet, or only its day, and these words answer when."""
+        known = self._times.get(option)
+        return known is None or (is_day_alone(known.due) and answers_when(utterance))
 
     def _time_of(self, option: str, now_ms: int) -> _Time | None:
         """The time of an option that is accepted now, where one was named."""

@@ -140,8 +140,23 @@ def _after(said: datetime, span: timedelta) -> datetime:
 
 
 def names_hour(text: str) -> bool:
-    """Whether these plain words name an hour of the day."""
-    return _hour(text) is not None
+    """Whether these words name an hour of the day."""
+    return _hour(" ".join(context.line(text.split()).tokens)) is not None
+
+
+def is_day_alone(text: str) -> bool:
+    """Whether these words name a day without an hour, such as "tomorrow"; not "within the hour"."""
+    return not names_hour(text) and re.match(r"(?:within|in|inside)\b", text.casefold()) is None
+
+
+def refined(known: str, later: str) -> str:
+    """What two times come to that were named one after the other: an hour is that of the day before it, as it was said.
+
+    Else the later one alone.
+    """
+    second = " ".join(context.line(later.split()).tokens)
+    hour_alone = names_hour(second) and _day(second, date(2000, 1, 1)) is None and not re.match(_PART_COMING, second)
+    return f"{known} {later[:1].lower()}{later[1:]}" if hour_alone and is_day_alone(known) else later
 
 
 def due_day(due: str, said_on: date) -> date | None:

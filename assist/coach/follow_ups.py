@@ -10,6 +10,9 @@ from assist.coach.promises import is_call, is_callback, is_same
 from assist.coach.words import plain_tokens
 from assist.events import Event, FollowUpNoted, number_of
 
+_TELLING = frozenset(("send", "email", "text", "message", "post", "write", "ask", "tell", "call", "ring", "phone"))
+"""Who promises this tells of what was given, and does not give it: "email you the engineer's name"."""
+
 
 @dataclass
 class FollowUps:
@@ -93,4 +96,5 @@ def _says(given: str, promised: str) -> bool:
     """Whether a promise may be of what was given, by its title: at the same time much else may be promised."""
     if is_call(given):
         return is_callback(promised)
-    return not set(plain_tokens(given)).isdisjoint(plain_tokens(promised))
+    told = set(plain_tokens(promised))
+    return not told.isdisjoint(plain_tokens(given)) and told.isdisjoint(_TELLING)

@@ -13,6 +13,8 @@ from detectors.context import Line
 
 REACH = 18
 """Words from the promise to its time: "I'll send you the form with everything on it by post by Friday"."""
+ANSWERS = 4
+"""Words before a time, at most, that is an answer by itself."""
 _WHO = (
     r"(?:i|we|someone|somebody|one of (?:us|my colleagues)|(?:our|my|the|an?) (?:\w+ )?"
     r"(?:engineer|technician|team|manager|supervisor|colleague|driver|office|department|courier|specialist|refund|"
@@ -80,7 +82,8 @@ _TOLD = re.compile(
 """Shortly before a time: it tells what was or somebody's hours, or turns the time down."""
 _REFUSED = re.compile(
     r"\b(?:not|cannot|never) (?:\w+ ){0,3}?(?:work|suit|good|possible|free|available|convenient|home|there|make it|"
-    r"do (?:it|that)|(?:at|by|before|after|around|about) \w+)\b|\bno (?:good|use)\b|\btoo (?:early|late|soon)\b"
+    r"do (?:it|that)|(?:at|by|before|after|around|about) \w+)\b|\b(?:can not|cannot|could not) (?:do|make|manage)\b"
+    r"|\bno (?:good|use)\b|\btoo (?:early|late|soon)\b"
 )
 """What was named as a time does not suit."""
 _NOT_IT = re.compile(rf" (?:or (?:{HOUR}|{WHEN.pattern})|(?:(?:is|are|does|do|will|would) )?(?:{_REFUSED.pattern}))")
@@ -170,6 +173,12 @@ def time_refused(utterance: Utterance) -> bool:
 def time_moved(utterance: Utterance) -> bool:
     """Whether the customer asks for another time than the one that was named."""
     return time_refused(utterance) or _INSTEAD.search(_plain(utterance)) is not None
+
+
+def answers_when(utterance: Utterance) -> bool:
+    """Whether a time is about all that is said: "at ten would be good", "shall we say at ten"."""
+    when = WHEN.search(text := _plain(utterance))
+    return when is not None and text.count(" ", 0, when.start()) <= ANSWERS
 
 
 def _plain(utterance: Utterance) -> str:
