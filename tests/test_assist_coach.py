@@ -508,6 +508,15 @@ def test_what_else_is_promised_for_the_same_time_is_noted_too():
     assert agent_says(subject, "so I will ring you tomorrow", 50_000, "callback_time") == []
 
 
+def test_what_was_given_before_a_cut_and_is_promised_after_it_is_one_follow_up():
+    before = offering("named-callback")
+    agent_says(before, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    [noted] = of(before.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback")), FollowUpNoted)
+    after = offering("timed-visit")
+    after.follow(noted)
+    assert agent_says(after, "as I said I will call you tomorrow at ten", 30_000) == []
+
+
 def test_a_visit_that_is_confirmed_in_words_is_one_follow_up():
     subject = offering("timed-visit")
     agent_says(subject, "we can do tomorrow at ten", 12_000)

@@ -280,7 +280,7 @@ class Coach:
         """A call that was cut short goes on: its cards, its clock and its promises are those of its log."""
         self._place.follow(event)
         self._clock.follow(event)
-        self._follow_ups.follow(event)
+        self._follow_ups.follow(event, [option.title for option in self.playbook.options if option.timed])
 
     def _alone(self) -> bool:
         """A play that comes before everything else has been shown."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -67,9 +68,13 @@ class FollowUps:
         """One line each, for whoever takes over."""
         return [f"promised: {each.what}{', ' if each.due else ''}{each.due}" for each in self._standing()]
 
-    def follow(self, event: Event) -> None:
-        """A call that was cut short goes on: a promise that stands in its log has the id it has there."""
+    def follow(self, event: Event, titles: Collection[str]) -> None:
+        """A call that was cut short goes on: a promise that stands in its log has the id it has there.
+
+        `titles`: of what is given for a time.
+        """
         if isinstance(event, FollowUpNoted):
+            self._given |= {event.id} if event.what in titles else set()
             self._count = max(self._count, number_of(event.id))
             others = [each for each in self._noted if (each.what, each.due) != (event.what, event.due)]
             self._noted = [*others, event]
