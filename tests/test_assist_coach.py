@@ -439,6 +439,92 @@ def test_another_time_that_is_spoken_of_is_not_the_option_s():
     assert accepted(subject, "named-callback") == [("f1", "Call back at their time", "at 3pm", "2026-11-24T15:00")]
 
 
+@pytest.mark.parametrize(
+    ("customer", "due"),
+    [
+        ("no three does not work for me", ""),
+        ("at three I am still at work five would be better", ""),
+        ("No, not at three. At half past five would be better.", "At half past five"),
+        ("could you make it at five", "at five"),
+        ("yes that is no problem I have a meeting at six", "at three"),
+        ("could you send me a message as well", "at three"),
+    ],
+)
+def test_a_time_that_the_customer_turns_down_is_not_the_follow_up_s(customer, due):
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back at three", 12_000, "callback_time")
+    agent_says(subject, customer, 20_000, speaker=Speaker.CUSTOMER)
+    [(_, _, told, _)] = accepted(subject, "named-callback", 30_000)
+    assert told == due
+
+
+@pytest.mark.parametrize(
+    ("first", "speaker", "then", "due"),
+    [
+        ("I can call you back tomorrow", Speaker.CUSTOMER, "At ten please", "tomorrow at ten"),
+        ("I can call you back tomorrow", Speaker.AGENT, "at ten", "tomorrow at ten"),
+        ("I can call you back on Friday", Speaker.CUSTOMER, "Thursday at ten is better", "Thursday at ten"),
+        ("I can call you back within the hour", Speaker.CUSTOMER, "at noon is better", "at noon"),
+        ("I can call you back tomorrow", Speaker.AGENT, "the van with your new router comes at six", "tomorrow"),
+        ("I can call you back tomorrow", Speaker.AGENT, "we close at six", "tomorrow"),
+        ("I can call you back at three", Speaker.CUSTOMER, "I can't do three", ""),
+    ],
+)
+def test_an_hour_that_is_named_after_its_day_is_the_hour_of_that_day(first, speaker, then, due):
+    subject = offering("named-callback")
+    agent_says(subject, first, 12_000, "callback_time")
+    agent_says(subject, then, 20_000, speaker=speaker)
+    assert accepted(subject, "named-callback", 30_000)[0][2] == due
+
+
+@pytest.mark.parametrize(
+    "says", ["I finish at six today", "our office closes at six", "I can call you back at three or at five"]
+)
+def test_hours_and_one_of_two_times_are_not_the_follow_up_s(says):
+    subject = offering("named-callback")
+    agent_says(subject, says, 12_000, *(["callback_time"] if "call you" in says else []))
+    assert accepted(subject, "named-callback", 30_000) == [("f1", "Call back at their time", "", "")]
+    assert agent_says(subject, "our office closes at six today", 40_000) == []
+
+
+def test_of_several_offers_each_has_its_own_time():
+    subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    turn(subject, 10_000, Level.ESCALATED)
+    agent_says(subject, "nobody came for the visit", 11_000, speaker=Speaker.CUSTOMER)
+    both = "I can send an engineer to you tomorrow at ten and I can call you back at noon"
+    agent_says(subject, both, 12_000, "callback_time")
+    agent_says(subject, "the call at noon is fine", 20_000, speaker=Speaker.CUSTOMER)
+    assert accepted(subject, "timed-visit", 25_000)[0][2:] == ("tomorrow at ten", "2026-11-25T10:00")
+    assert accepted(subject, "named-callback", 26_000)[0][2:] == ("at noon", "2026-11-24T12:00")
+
+
+def test_what_else_is_promised_for_the_same_time_is_noted_too():
+    subject = offering("named-callback")
+    assert len(agent_says(subject, "I will send you the credit note tomorrow", 11_500)) == 1
+    agent_says(subject, "I can call you back tomorrow", 20_000, "callback_time")
+    assert accepted(subject, "named-callback", 30_000) == [("f2", "Call back at their time", "tomorrow", "2026-11-25")]
+    [more] = agent_says(subject, "and I will email you the confirmation tomorrow", 40_000)
+    assert (more.id, more.what) == ("f3", "email you the confirmation")
+    assert agent_says(subject, "so I will ring you tomorrow", 50_000, "callback_time") == []
+
+
+def test_what_was_given_before_a_cut_and_is_promised_after_it_is_one_follow_up():
+    before = offering("named-callback")
+    agent_says(before, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    [noted] = of(before.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback")), FollowUpNoted)
+    after = offering("timed-visit")
+    after.follow(noted)
+    assert agent_says(after, "as I said I will call you tomorrow at ten", 30_000) == []
+
+
+def test_a_visit_that_is_confirmed_in_words_is_one_follow_up():
+    subject = offering("timed-visit")
+    agent_says(subject, "we can do tomorrow at ten", 12_000)
+    assert len(accepted(subject, "timed-visit", 20_000)) == 1
+    assert agent_says(subject, "so the engineer will be with you tomorrow at ten", 30_000) == []
+    assert len(agent_says(subject, "I will email you the name of the engineer by tomorrow at ten", 40_000)) == 1
+
+
 def test_what_is_promised_at_that_time_too_is_one_follow_up():
     subject = offering("named-callback")
     [promised] = agent_says(subject, "I will call you back at 3pm", 12_000, "callback_time")

@@ -164,7 +164,10 @@ def test_a_byte_order_mark_as_editors_on_windows_write_it_is_no_part_of_the_text
         (('name = "Mine"', 'name = " "'), ":3: name: expected one line of text"),
         (('release = "1.0"', "release = 1.4"), ":4: release: expected text in quotes"),
         (('method = "M"', 'method = ""'), ":5: method: empty: expected some text"),
-        (('title = "Waive the fee"', r'title = "Waive\nthe fee"'), ":23: options.fee.title: expected one line of text"),
+        (
+            ('title = "Waive the fee"', r'title = "Waive\u0007the fee"'),
+            ":23: options.fee.title: expected one line of text",
+        ),
         (('title = "Own it"', '  titel = "Own it"'), ":9: steps.own.titel: unknown key"),
         (("[[steps]]", "[[step]]"), ":7: step: unknown key: expected one of about"),
         (("[[steps]]", "[steps]"), ":7: steps: expected tables that begin with [[steps]]"),
@@ -178,6 +181,20 @@ def test_an_odd_name_is_one_line_with_its_place_and_what_was_expected(change, sa
     problems = check_playbook(path)
     assert any(says in line for line in problems), problems
     assert all(line.startswith(str(path)) and line.isprintable() and "String should" not in line for line in problems)
+
+
+@pytest.mark.parametrize(
+    ("written", "title"),
+    [
+        ("Waive the fee, 12\u00a0€", "Waive the fee, 12\u00a0€"),
+        ("می\u200cبخشیم", "می\u200cبخشیم"),
+        (r"Waive\n\tthe fee\n", "Waive the fee"),
+    ],
+)
+def test_a_title_as_people_write_it_is_one_line(written, title, tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(SOUND.replace("Waive the fee", written, 1), encoding="utf-8")
+    assert load_playbook(path).options[0].title == title
 
 
 @pytest.mark.parametrize(

@@ -403,6 +403,18 @@ def test_words_that_are_recognised_late_answer_the_line_after_which_they_were_sa
     assert [line.id for _, line in practice.said] == ["open", "tell", "still-angry"]
 
 
+def test_an_answer_that_begins_in_the_customers_last_words_is_answered(tmp_path):
+    practice = room_for(load_script("missed-visit"), Settings(data=tmp_path), lambda event: None).practice
+    practice.begin()
+    practice.until_their_turn()
+    early = said_at(practice.now_ms - 250, "I am so sorry this happened")
+    practice.advance(early.end_ms)
+    practice.hear(early)
+    practice.advance(early.end_ms + TURN_MS + 500)
+    practice.until_their_turn()
+    assert [line.id for _, line in practice.said] == ["open", "tell"]
+
+
 def test_a_wrong_move_that_two_findings_tell_of_is_told_once(tmp_path):
     room = answered(tmp_path, "Hello, my line is down.")
     room.publish(room.practice.reply("Please calm down. " + "I look at it and it is in the box. " * 4))

@@ -464,3 +464,22 @@ def test_an_erasure_that_cannot_remove_a_file_says_which_and_is_done_again(tmp_p
         assert not hits(tmp_path, CANARY)
 
     on_two_calls(tmp_path, check)
+
+
+def test_an_erasure_that_has_left_a_file_is_noted_and_says_of_which_call(tmp_path):
+    from typer.testing import CliRunner
+
+    calls = []
+    on_two_calls(tmp_path, lambda store, *made: calls.extend(made))
+    run = lambda *line: CliRunner().invoke(app, [*line, "--data", str(tmp_path)])  # noqa: E731
+    path = tmp_path / "records" / f"{calls[0]}.txt"
+    path.mkdir(parents=True)
+    answer = run("privacy", "erase", *reversed(calls), "--yes")
+    assert answer.exit_code == 1 and f"make that possible, then erase {calls[0]} again" in str(answer.exception)
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        noted = [row.entry.target for row in store.people.audit() if row.entry.what == "erase"]
+        assert sorted(noted) == sorted(calls) and not any(map(store.record, calls))
+    path.rmdir()
+    path.write_text(f"said {CANARY}")
+    assert run("privacy", "erase", calls[0], "--yes").exit_code == 0
+    assert not hits(tmp_path, CANARY)

@@ -331,6 +331,35 @@ def test_a_call_that_is_chosen_while_the_next_ones_are_asked_for_stays_open(tmp_
         store.close()
 
 
+def test_no_further_page_follows_a_list_that_is_searched_anew(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with stage(records=Library(store)) as here:
+            page = await here.page("/review", width=1440, height=900)
+            shown, more = page.locator("#list [data-key]"), page.locator("#more")
+            held: list[Route] = []
+            await page.route(lambda url: "level=calm" in url, lambda route: held.append(route))
+            await expect(more).to_be_visible()
+            async with page.expect_request(lambda request: "level=calm" in request.url):
+                await page.get_by_label("Level reached").select_option("calm")
+            await expect(more).to_be_hidden()
+            await page.locator("#list [data-key]").last.click()
+            await page.keyboard.press("n")
+            await held[0].continue_()
+            await expect(shown).to_have_count(calm)
+            assert len(held) == 1
+
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    records = list(made_records(60))
+    calm = sum(record["level_reached"] == "calm" for record in records)
+    for record in records:
+        store.finish(record["call"], "ended", record)
+    store.flush().result(30)
+    try:
+        play(scene)
+    finally:
+        store.close()
+
+
 def test_what_went_wrong_is_not_told_as_a_record_that_is_gone_nor_as_a_small_note() -> None:
     async def scene() -> None:
         async with stage(records=Shelf()) as here:

@@ -11,12 +11,13 @@ from datetime import datetime
 from math import inf
 
 from assist.coach.clock import RecoveryClock
+from assist.coach.due import is_day_alone, refined
 from assist.coach.follow_ups import FollowUps
 from assist.coach.offers import Offers
 from assist.coach.parts import Play, Playbook
 from assist.coach.planb import Caller
 from assist.coach.progress import Progress
-from assist.coach.promises import promises, time_named
+from assist.coach.promises import answers_when, promises, time_moved, time_named, time_refused
 from assist.coach.prompting import STALE_MS, PromptPlace, Wish
 from assist.coach.story import Story
 from assist.coach.turns import CustomerTurn
@@ -83,12 +84,6 @@ class _Time:
     at_ms: int
     due: str
     words: str
-    option: str
-    """What it was named for, where an option that needs one was offered then."""
-
-    def is_of(self, option: str, now_ms: int) -> bool:
-        """Whether it is the time of an option that is accepted now."""
-        return self.option == option or (not self.option and now_ms - self.at_ms <= PROMISED_MS)
 
 
 @dataclass
@@ -122,8 +117,8 @@ class Coach:
         self._follow_ups = FollowUps(self.agent.name, self.began)
         self._given: list[str] = []
         """Titles of options accepted in this call."""
-        self._time: _Time | None = None
-        """The time that was named last, for what is given at a time."""
+        self._times: dict[str, _Time] = {}
+        """Option -> the time that was named for it; "" -> for a callback, while none was offered."""
         self._untimed: tuple[str, int] | None = None
         """The title of an option that was accepted without its time, and when."""
         self._handed: dict[str, HandOffNoted] = {}
@@ -145,7 +140,8 @@ class Coach:
         turned = self._level is not Level.CALM
         waiting = self._offers.to_time()
         moves = self._offers.hear(now_ms, signals, utterance, turned=turned)
-        self._hear_time(now_ms, mine, utterance, self._offers.to_time() or waiting)
+        if utterance is not None:
+            self._hear_times(now_ms, mine, utterance, moves, waiting)
         for moved in moves:
             events.append(moved)
             if moved.what == "accepted":
@@ -263,7 +259,7 @@ class Coach:
         """What was said after this has been taken back: nobody who takes over reads it."""
         self._story.forget(since_ms)
         self._follow_ups.forget(since_ms)
-        self._time = self._time if self._time is not None and self._time.at_ms <= since_ms else None
+        self._times = {option: time for option, time in self._times.items() if time.at_ms <= since_ms}
         self._handed = {to: noted for to, noted in self._handed.items() if noted.at_ms <= since_ms}
 
     def consented(self, now_ms: int) -> list[Event]:
@@ -284,7 +280,7 @@ class Coach:
         """A call that was cut short goes on: its cards, its clock and its promises are those of its log."""
         self._place.follow(event)
         self._clock.follow(event)
-        self._follow_ups.follow(event)
+        self._follow_ups.follow(event, [option.title for option in self.playbook.options if option.timed])
 
     def _alone(self) -> bool:
         """A play that comes before everything else has been shown."""
@@ -352,7 +348,7 @@ class Coach:
         given = self.playbook.option(option)
         if given is not None:
             self._given.append(given.title)
-            time = self._time if self._time is not None and self._time.is_of(option, now_ms) else None
+            time = self._time_of(option, now_ms)
             timeless = given.timed and time is None
             if timeless:
                 events += self._follow_ups.give(now_ms, given.title, "", "", now_ms)
@@ -363,14 +359,48 @@ class Coach:
                 events += self._place.want(after_option(given, now_ms, called_for=by_hand), now_ms)
         return events
 
-    def _hear_time(self, now_ms: int, mine: Sequence[Signal], utterance: Utterance | None, waiting: str) -> None:
-        """A time is named: by the agent for a callback, or by either while an option that needs one is offered."""
+    def _hear_times(
+        self, now_ms: int, mine: Sequence[Signal], utterance: Utterance, moves: Sequence[PlanMoved], waiting: str
+    ) -> None:
+        """A time is named: by the agent for a callback, or by either while an option that needs one is offered.
+
+        `waiting`: the option that needed one before these words. What was named with the offer stands until the
+        customer turns it down or asks for another, or a time for a callback is named.
+        """
         callback = any(signal.id == "callback_time" for signal in mine)
-        known = self._time is not None and self._time.option == waiting
-        if utterance is None or not (callback or (waiting and not known)):
-            return  # what was named with the offer stands until a time for a callback is named
-        if due := time_named(utterance, hour=not callback):
-            self._time = _Time(now_ms, due, utterance.text, waiting)
+        if utterance.speaker is Speaker.AGENT:
+            offered = [moved for moved in moves if moved.what == "offered"]
+            for option, said in _offer_by_offer(offered, utterance) or [(self._offers.to_time(), utterance)]:
+                if callback or (option and self._is_open(option, utterance)):
+                    self._take_time(now_ms, option, said, hour=not callback)
+            return
+        taken = [moved.option for moved in moves if moved.what == "accepted" and self._is_timed(moved.option)]
+        option = next(iter(taken), waiting)
+        known = self._times.get(option)
+        if option and (self._is_open(option, utterance) or time_moved(utterance)):
+            again = known is not None and time_named(utterance, hour=True).casefold() == known.due.casefold()
+            if not taken and (again or time_refused(utterance)):
+                self._times.pop(option, None)  # "at three I am at work, five is better"
+            self._take_time(now_ms, option, utterance, hour=True, but=known)
+
+    def _take_time(self, now_ms: int, option: str, said: Utterance, *, hour: bool, but: _Time | None = None) -> None:
+        if (due := time_named(said, hour=hour)) and (but is None or due.casefold() != but.due.casefold()):
+            known = self._times.get(option)
+            self._times[option] = _Time(now_ms, refined(known.due, due) if known is not None else due, said.text)
+
+    def _is_open(self, option: str, utterance: Utterance) -> bool:
+        """Whether the time of what is offered has not been named yet, or only its day, and these words answer when."""
+        known = self._times.get(option)
+        return known is None or (is_day_alone(known.due) and answers_when(utterance))
+
+    def _time_of(self, option: str, now_ms: int) -> _Time | None:
+        """The time of an option that is accepted now, where one was named."""
+        time, lately = self._times.get(option), self._times.get("")
+        return time or (lately if lately is not None and now_ms - lately.at_ms <= PROMISED_MS else None)
+
+    def _is_timed(self, option: str) -> bool:
+        known = self.playbook.option(option)
+        return known is not None and known.timed
 
     def _time_added(self, now_ms: int, mine: Sequence[Signal], utterance: Utterance) -> list[FollowUpNoted]:
         """The agent names the time of what was accepted without one."""
@@ -477,3 +507,16 @@ class Coach:
             if signal.severity >= Severity.HELP or name == "raised_voice"
         ]
         return max(said, default=-inf)
+
+
+def _offer_by_offer(offers: Sequence[PlanMoved], utterance: Utterance) -> list[tuple[str, Utterance]]:
+    """Where several are offered in one breath: each with the words up to the next; nothing for a single one."""
+    text = utterance.text
+    starts = sorted((text.find(moved.words), moved.option) for moved in offers)
+    if len(starts) < 2:
+        return []
+    ends = [start for start, _ in starts[1:]] + [len(text)]
+    return [
+        (option, replace(utterance, words=utterance.words[len(text[:start].split()) : len(text[:end].split())]))
+        for (start, option), end in zip(starts, ends, strict=True)
+    ]

@@ -39,7 +39,7 @@ _NUM = (
     + r"|\d{1,2})"
 )
 _TWELVE = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|11|12)"
-_HOUR = (
+HOUR = (
     rf"(?:(?:half(?: past)?|(?:(?:a )?quarter|(?:five|ten|twenty(?: five)?|\d\d)(?: minutes)?) (?:past|to)) {_TWELVE}"
     r"|noon|midday|midnight|lunchtime|\d{1,2}(?:am|pm)|\d{3,4}(?:am|pm)?"
     rf"|(?:{_TWELVE}|1[0-9]|2[0-4])(?: (?:oh five|ten|fifteen|(?:twenty|thirty|forty|fifty)(?: five)?))?"
@@ -47,7 +47,7 @@ _HOUR = (
     r"(?: oclock)?(?: (?:am|pm|a m|p m|in the (?:morning|afternoon|evening)|sharp))?"
 )
 _PART = r"(?:(?: in the)? (?:morning|afternoon|evening|night|lunchtime)| noon| midday| midnight)?"
-_AT = rf"(?: (?:at|by|before|after|around|about|between) {_HOUR}(?: and {_HOUR})?)?"
+_AT = rf"(?: (?:at|by|before|after|around|about|between) {HOUR}(?: and {HOUR})?)?"
 _DAY = rf"(?:{'|'.join(DAYS)})"
 _ORDINAL = (
     rf"(?:twenty (?:{'|'.join(_ORDINALS[:9])})|thirty first|{'|'.join(_ORDINALS)}|thirtieth|\d{{1,2}}(?:st|nd|rd|th)?)"
@@ -92,7 +92,7 @@ WHEN = re.compile(
     rf"|{_PART_COMING}{_AT}(?: {_LATER})?"
     rf"|next (?:week|month)"
     rf"|(?:by|on|before) {_DATE}{_AT}"
-    rf"|(?:by|at|before|around|about) {_HOUR}(?: {_LATER})?|(?:noon|midday|midnight) {_LATER})"
+    rf"|(?:by|at|before|around|about) {HOUR}(?: {_LATER})?|(?:noon|midday|midnight) {_LATER})"
     rf"(?= |$)"
 )
 """An expression of time that makes a promise checkable."""
@@ -140,8 +140,23 @@ def _after(said: datetime, span: timedelta) -> datetime:
 
 
 def names_hour(text: str) -> bool:
-    """Whether these plain words name an hour of the day."""
-    return _hour(text) is not None
+    """Whether these words name an hour of the day."""
+    return _hour(" ".join(context.line(text.split()).tokens)) is not None
+
+
+def is_day_alone(text: str) -> bool:
+    """Whether these words name a day without an hour, such as "tomorrow"; not "within the hour"."""
+    return not names_hour(text) and re.match(r"(?:within|in|inside)\b", text.casefold()) is None
+
+
+def refined(known: str, later: str) -> str:
+    """What two times come to that were named one after the other: an hour is that of the day before it, as it was said.
+
+    Else the later one alone.
+    """
+    second = " ".join(context.line(later.split()).tokens)
+    hour_alone = names_hour(second) and _day(second, date(2000, 1, 1)) is None and not re.match(_PART_COMING, second)
+    return f"{known} {later[:1].lower()}{later[1:]}" if hour_alone and is_day_alone(known) else later
 
 
 def due_day(due: str, said_on: date) -> date | None:
@@ -266,7 +281,7 @@ def _ordinal(text: str) -> int:
 def _hour(text: str) -> time | None:
     text = re.sub(r"\b(?:twelve|12) (?=noon|midday|midnight)", "", text)
     found = re.search(
-        rf"\b(?:(?:at|by|before|after|around|about|between) (?P<hour>{_HOUR})|noon|midday|midnight)(?= |$)", text
+        rf"\b(?:(?:at|by|before|after|around|about|between) (?P<hour>{HOUR})|noon|midday|midnight)(?= |$)", text
     )
     if found is None:
         return None

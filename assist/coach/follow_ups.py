@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from assist.coach.due import due_at
-from assist.coach.promises import is_callback, is_same
-from assist.coach.words import alike, plain_tokens
+from assist.coach.promises import is_call, is_callback, is_same
+from assist.coach.words import plain_tokens
 from assist.events import Event, FollowUpNoted, number_of
+
+_TELLING = frozenset(("send", "email", "text", "message", "post", "write", "ask", "tell", "call", "ring", "phone"))
+"""Who promises this tells of what was given, and does not give it: "email you the engineer's name"."""
 
 
 @dataclass
@@ -29,12 +33,10 @@ class FollowUps:
 
         `said_ms`: when the time was named, where that was before.
         """
-        given = [each for each in self._standing() if each.id in self._given]
-        if due and any(each.due and self._is_due(each, due, now_ms) for each in given):
-            return []
-        called = given if is_callback(what) else []
         same = [
-            each for each in self._standing() if is_same(each.what, what) or (each in called and alike(each.what, what))
+            each
+            for each in self._standing()
+            if is_same(each.what, what) or (each.id in self._given and self._is_of(each, what, due, now_ms))
         ]
         if same and (not due or any(self._is_due(each, due, now_ms) for each in same)):
             return []
@@ -50,7 +52,9 @@ class FollowUps:
 
     def give(self, now_ms: int, what: str, due: str, words: str, said_ms: int) -> list[FollowUpNoted]:
         """What was given for a time that was named at `said_ms`, or for none; a promise of that time says it too."""
-        if any(each.due and self._is_due(each, due, said_ms) for each in self._standing() if due):
+        if due and any(
+            self._is_due(each, due, said_ms) and _says(what, each.what) for each in self._standing() if each.due
+        ):
             return []
         noted = self.note(now_ms, what, due, words, said_ms)
         self._given |= {each.id for each in noted}
@@ -64,9 +68,13 @@ class FollowUps:
         """One line each, for whoever takes over."""
         return [f"promised: {each.what}{', ' if each.due else ''}{each.due}" for each in self._standing()]
 
-    def follow(self, event: Event) -> None:
-        """A call that was cut short goes on: a promise that stands in its log has the id it has there."""
+    def follow(self, event: Event, titles: Collection[str]) -> None:
+        """A call that was cut short goes on: a promise that stands in its log has the id it has there.
+
+        `titles`: of what is given for a time.
+        """
         if isinstance(event, FollowUpNoted):
+            self._given |= {event.id} if event.what in titles else set()
             self._count = max(self._count, number_of(event.id))
             others = [each for each in self._noted if (each.what, each.due) != (event.what, event.due)]
             self._noted = [*others, event]
@@ -74,6 +82,10 @@ class FollowUps:
     def _standing(self) -> list[FollowUpNoted]:
         """Each promise as it was noted last."""
         return list({each.id: each for each in self._noted}.values())
+
+    def _is_of(self, given: FollowUpNoted, what: str, due: str, now_ms: int) -> bool:
+        """Whether this promise is of what was given: of a callback whenever it is, of all else only at its time."""
+        return _says(given.what, what) and (is_call(given.what) or self._is_due(given, due, now_ms))
 
     def _due_at(self, due: str, now_ms: int) -> str:
         return due_at(due, self.began + timedelta(milliseconds=now_ms)) if self.began is not None else ""
@@ -83,3 +95,11 @@ class FollowUps:
         if plain_tokens(noted.due) == plain_tokens(due):
             return True
         return noted.due_at != "" and noted.due_at in (self._due_at(due, noted.at_ms), self._due_at(due, now_ms))
+
+
+def _says(given: str, promised: str) -> bool:
+    """Whether a promise may be of what was given, by its title: at the same time much else may be promised."""
+    if is_call(given):
+        return is_callback(promised)
+    told = set(plain_tokens(promised))
+    return not told.isdisjoint(plain_tokens(given)) and told.isdisjoint(_TELLING)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from datetime import date
 from typing import Annotated, Literal
 
@@ -11,13 +13,19 @@ from detectors.signals import Level, Severity
 
 _TIERS = {"note": Severity.NOTE, "help": Severity.HELP, "urgent": Severity.URGENT}
 
+_UNSEEN = frozenset(("Cc", "Cs", "Cn"))
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Turn the order of whatever follows them on a page."""
+
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
 
 
 def _one_line(text: str) -> str:
-    if text and not (text.isprintable() and text.strip()):
+    """The text on one line: breaks and tabs are spaces; hard spaces and what joins letters are the writer's own."""
+    line = re.sub(r"[\t\n\v\f\r\x85\u2028\u2029]+", " ", text).strip()
+    if text and (not line or any(unicodedata.category(sign) in _UNSEEN or sign in _TURNS for sign in line)):
         raise ValueError("expected one line of text that can be read")
-    return text
+    return line
 
 
 Name = Annotated[str, AfterValidator(_one_line)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from assist.coach.due import ABOUT, WHEN, names_hour
+from assist.coach.due import ABOUT, HOUR, WHEN, names_hour
 from assist.coach.words import alike
 from audio.events import Speaker, Utterance
 from detectors import context
@@ -13,6 +13,8 @@ from detectors.context import Line
 
 REACH = 18
 """Words from the promise to its time: "I'll send you the form with everything on it by post by Friday"."""
+ANSWERS = 4
+"""Words before a time, at most, that is an answer by itself."""
 _WHO = (
     r"(?:i|we|someone|somebody|one of (?:us|my colleagues)|(?:our|my|the|an?) (?:\w+ )?"
     r"(?:engineer|technician|team|manager|supervisor|colleague|driver|office|department|courier|specialist|refund|"
@@ -73,8 +75,23 @@ _PAST = re.compile(
 """Tells of what has happened: a part of the day that follows is that of then."""
 _TOLD = re.compile(
     r"\b(?:since|was|were|been|had|came|took|got|said|told|made|did|not|nobody|(?!need)\w{2,}ed)(?: \w+){0,4} $"
+    r"|\b(?:(?:i|we|you|they|he|she|it|office|shop|store|centre|center|branch|line|lines|desk|team|shift|day) "
+    r"(?:\w+ )?(?:open|close|finish|start|begin|end|leave)(?:s|es)?|(?:get|am|are|is) (?:back )?(?:home|off)"
+    r"|meeting|shift)(?: (?:the|my|our|for|work|home|office|today|tonight|day|here|school|again|only)){0,3} $"
 )
-"""Shortly before a time: it tells what was, or turns the time down."""
+"""Shortly before a time: it tells what was or somebody's hours, or turns the time down."""
+_REFUSED = re.compile(
+    r"\b(?:not|cannot|never) (?:\w+ ){0,3}?(?:work|suit|good|possible|free|available|convenient|home|there|make it|"
+    r"do (?:it|that)|(?:at|by|before|after|around|about) \w+)\b|\b(?:can not|cannot|could not) (?:do|make|manage)\b"
+    r"|\bno (?:good|use)\b|\btoo (?:early|late|soon)\b"
+)
+"""What was named as a time does not suit."""
+_NOT_IT = re.compile(rf" (?:or (?:{HOUR}|{WHEN.pattern})|(?:(?:is|are|does|do|will|would) )?(?:{_REFUSED.pattern}))")
+"""Right behind a time: it is one of two, or turned down."""
+_INSTEAD = re.compile(
+    r"\b(?:instead|rather|better|prefer|(?:how|what) about|(?:make|do) (?:it|that)|(?:could|can) (?:you|we|it))\b"
+)
+"""Another time is asked for."""
 _DELEGATED = re.compile(_GETS)
 _TO_YOU = re.compile(
     rf"\b(?:{_CONTACT}|(?:call|ring|phone|email|text|message|contact)s you)\b"
@@ -138,11 +155,34 @@ def time_named(utterance: Utterance, *, hour: bool) -> str:
     when = WHEN.search(heard.text, contact.end()) if contact is not None else None
     for each in WHEN.finditer(heard.text) if when is None else ():
         when = each
-    if when is None or _HOLD.fullmatch(when[0]) or _TOLD.search(heard.text[: when.start()]):
+    if when is None or _HOLD.fullmatch(when[0]) or (hour and not names_hour(when[0])):
         return ""
-    if hour and not names_hour(when[0]):
+    token = heard.text.count(" ", 0, when.start()) - 1
+    sentence = max((first for first in heard.opens if first <= token), default=0)
+    before = " ".join(["", *heard.tokens[sentence:token], ""])
+    if _TOLD.search(before) or before.endswith(" or ") or _NOT_IT.match(heard.text, when.end()):
         return ""
     return _words(utterance, heard, when.start(), when.end())
+
+
+def time_refused(utterance: Utterance) -> bool:
+    """Whether the customer turns down the time that was named: it is none then, until another one is named."""
+    return _REFUSED.search(_plain(utterance)) is not None
+
+
+def time_moved(utterance: Utterance) -> bool:
+    """Whether the customer asks for another time than the one that was named."""
+    return time_refused(utterance) or _INSTEAD.search(_plain(utterance)) is not None
+
+
+def answers_when(utterance: Utterance) -> bool:
+    """Whether a time is about all that is said: "at ten would be good", "shall we say at ten"."""
+    when = WHEN.search(text := _plain(utterance))
+    return when is not None and text.count(" ", 0, when.start()) <= ANSWERS
+
+
+def _plain(utterance: Utterance) -> str:
+    return context.line([word.text for word in utterance.words]).text
 
 
 def is_same(one: str, other: str) -> bool:
@@ -156,6 +196,11 @@ def is_same(one: str, other: str) -> bool:
 def is_callback(what: str) -> bool:
     """Whether the agent promises to call or write to the customer."""
     return _caller(what) == ""
+
+
+def is_call(given: str) -> bool:
+    """Whether what is given, by its title, is that the customer is called."""
+    return re.search(r"\b(?:call|ring|phone)", given.casefold()) is not None
 
 
 def _caller(what: str) -> str | None:

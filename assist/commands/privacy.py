@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from assist.commands.app import CallArgument, ConfigOption, DataOption, console, fail, group, store_of
+from assist.errors import AssistError
 from assist.settings import Settings, load_settings
 
 privacy_app = group("privacy", "One call's or customer's data: export, erase, hold, release; measure the masking.")
@@ -86,7 +87,12 @@ def privacy_erase(
             fail("nothing is erased: expected y, or --yes, which does not ask", "not-confirmed")
     with closing(store_of(settings)) as store:
         audit = open_audit(store.people, settings.data)
-        erase(store, settings.data, chosen)
+        try:
+            erase(store, settings.data, chosen)
+        except AssistError as error:
+            if error.code == "files-left":  # the calls themselves are gone
+                audit.each_by_command("erase", chosen)
+            raise
         audit.each_by_command("erase", chosen)
     console.print(f"erased: {len(chosen)} call(s); backups can no longer bring them back; exports are yours to remove")
 

@@ -227,10 +227,14 @@ def run_server(settings: Settings, console: Console) -> None:
 
 @contextlib.asynccontextmanager
 async def purging(service: Service) -> AsyncIterator[None]:
-    """While the block runs, what is past its time is taken out: at once, then daily; an hour after one that failed."""
+    """While the block runs, what is past its time is taken out: at once, then daily; an hour after one that failed.
+
+    A run that has begun is waited for: it is a thread that nothing ends, and writes to the store that is closed next.
+    """
+    over = asyncio.Event()
 
     async def daily() -> None:
-        while True:
+        while not over.is_set():
             settings = service.settings
             next_s = DAY_S
             now = datetime.now(UTC)
@@ -243,15 +247,15 @@ async def purging(service: Service) -> AsyncIterator[None]:
                 next_s = AGAIN_S
                 why = error if isinstance(error, AssistError) else type(error).__name__
                 log.error("the retention run failed, the next one is in an hour: %s", why)
-            await asyncio.sleep(next_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), next_s)
 
     task = asyncio.create_task(daily())
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        over.set()
+        await task
 
 
 async def _until_over(service: Service, call: str, task: asyncio.Task[str]) -> str:

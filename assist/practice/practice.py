@@ -122,8 +122,9 @@ class Practice:
         """Aloud: what the recogniser heard on the trainee's microphone."""
         if isinstance(heard, SpeechActivity) and heard.speaker is Speaker.AGENT:
             self._talking = heard.speaking
-        words = isinstance(heard, (Utterance, Hypothesis)) and heard.words and self._speaking_until <= heard.start_ms
-        if words and self._coming is None:
+        words = heard.words if isinstance(heard, (Utterance, Hypothesis)) else ()
+        # An answer may begin while the customer still speaks; it is one where it goes on after them.
+        if words and self._speaking_until <= words[-1].start_ms and self._coming is None:
             self._replied_ms = self.now_ms
         return self._told(self.session.hear(heard))
 

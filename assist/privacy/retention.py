@@ -166,7 +166,10 @@ def erase(store: Store, data: Path, calls: Sequence[str]) -> None:
     """
     left: list[str] = []
     _erase(store, data, calls, left)
-    _tell_left(left, "make that possible and do it again")
+    files = {*_record_files(data), *Recordings(data).calls()} if left else set()
+    again = [call for call in calls if call in files]  # the others are not known any more, and no longer a customer's
+    do = f"then erase {' '.join(again)} again" if again else "the next retention run tries again"
+    _tell_left(left, f"all else of the calls is gone; make that possible, {do}")
 
 
 def _erase(store: Store, data: Path, calls: Sequence[str], left: list[str]) -> None:

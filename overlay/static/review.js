@@ -41,8 +41,15 @@ const drawn = record({ tell, marked, mayMark: () => me.role !== "agent" });
 
 const filters = () => Object.fromEntries([...new FormData(form)].filter(([name, value]) => value !== EMPTY[name]));
 
+// What is listed is no longer what is asked for: no page follows it.
+function anew() {
+  following = "";
+  find("more").hidden = true;
+}
+
 async function search(further = false) {
   const turn = ++asked;
+  if (!further) anew();
   try {
     const page = await ask(`/api/records?${new URLSearchParams({ ...filters(), after: further ? following : "", limit: PAGE })}`);
     if (turn !== asked) return; // a later search has been asked for meanwhile
@@ -240,7 +247,7 @@ keys(document, {
 clicks(document);
 find("signals").append(...SIGNALS.map((id) => h("option", { value: id }, plain(id))));
 let typing = 0;
-form.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(() => search(), 200); });
+form.addEventListener("input", () => { anew(); asked++; clearTimeout(typing); typing = setTimeout(() => search(), 200); });
 form.addEventListener("submit", (event) => { event.preventDefault(); search(); });
 find("wider").addEventListener("click", () => widen(find("further").hidden));
 find("view").addEventListener("change", useView);
