@@ -421,6 +421,8 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
     file.write_text('authority = "agent"\nexperienced_agents = ["Zoe\u0308"]\nauthorities = {"Zoe\u0308 " = "senior"}')
     zoe = profile_of(load_settings(file), load_settings(file, agent="Zoe\u0308").agent)
     assert (zoe.role, zoe.experienced) == ("senior", True)
+    zoe = profile_of(load_settings(file), "ZOË")
+    assert (zoe.role, zoe.experienced) == ("senior", True), "of a user whose name is spelled otherwise than here"
     file.write_text('proxies = ["10.0.0.0/24"]\n[login]\nby = "proxy"\nheader = "X-User"\nrole = "agent"')
     assert open_door(load_settings(file, data=tmp_path), store.people).screens.identify is not None
 
