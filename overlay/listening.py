@@ -142,7 +142,17 @@ class _Server(uvicorn.Server):
         self.up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Listen here: uvicorn leaves a line a minute for its TLS handshake; `_Http` hears nothing of it before."""
+        await super().startup([])
+        for each in sockets or []:
+            listening = await asyncio.get_running_loop().create_server(
+                lambda: _Http(self.config, self.server_state, self.lifespan.state),
+                sock=each,
+                ssl=self.config.ssl,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=REQUEST_S if self.config.ssl else None,
+            )
+            self.servers.append(listening)
         self.up.set()
 
 

@@ -12,19 +12,23 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import websockets
 
 from assist.bench.figures import resident_mib
 from assist.bench.screens import _crowd, _server
 from audio.events import Chunk, Speaker
-from overlay.hub import OUTBOX_BYTES
+from overlay.hub import OUTBOX_BYTES, Hub
 from overlay.identity import Identity, ScreenSettings
+from overlay.listening import serving
 from overlay.messages import Line as Words
 from overlay.messages import Next
 from overlay.records import Filters, RecordSummary
+from overlay.server import create_app
 from tests.fault_rig import SILENCE, service
 from tests.fault_rig import Sound as Talk
+from tests.test_assist_doctor import certified
 from tests.test_overlay_server import LIVE, House, frame, play
 
 HELD_S = 1.0
@@ -85,6 +89,22 @@ def test_a_line_by_which_no_whole_request_comes_is_closed_and_no_other(
             house.hub.show("agent/dana", "next", Next(titles=["x"]))
             assert (await frame(live, "set"))["key"] == "next"
         assert not caplog.records
+
+    play(scene)
+
+
+def test_with_tls_a_line_without_a_handshake_is_closed_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    files = certified(tmp_path)
+    monkeypatch.setattr("overlay.listening.REQUEST_S", 0.5)
+    settings = ScreenSettings(certificate=(str(files["certificate"]), str(files["certificate_key"])))
+
+    async def scene() -> None:
+        app = create_app(Hub(), House().desk, None, settings)
+        async with serving(app, port=0) as base, httpx.AsyncClient(verify=False) as client:  # noqa: S501
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
+            assert (await client.get(f"{base}/agent")).status_code == 200
+            assert await reader.read() == b""
+            writer.close()
 
     play(scene)
 
