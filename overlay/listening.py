@@ -24,6 +24,8 @@ WS_BYTES = 65_536
 PING_S = 5.0
 REQUEST_S = 10.0
 """A line by which no whole request has come for so long is closed."""
+ANSWER_S = 60.0
+"""A line by which nothing of an answer is taken for so long is cut; a player that is paused asks again for the rest."""
 SOON = timedelta(days=14)
 """So long before a certificate ends it is said."""
 _NOT_YET, _EXPIRED = 9, 10
@@ -99,11 +101,12 @@ class _Socket(WebSocketsSansIOProtocol):
 
 
 class _Http(H11Protocol):
-    """uvicorn's HTTP, with an end to lines by which no whole request comes: each holds one of the files a process may
-    have open, and without a limit they hold all.
+    """uvicorn's HTTP, with an end to lines by which no whole request comes or nothing of an answer is taken: each holds
+    one of the files a process may have open, and without a limit they hold all.
     """
 
     _limit: asyncio.TimerHandle | None = None
+    _untaken: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -119,10 +122,31 @@ class _Http(H11Protocol):
         """Nothing is waited for."""
         super().connection_lost(exc)
         self._wait()
+        self._taken()
+
+    def pause_writing(self) -> None:
+        """Wait until something of what is written is taken."""
+        super().pause_writing()
+        if self._untaken is None:
+            self._untaken = self.loop.call_later(ANSWER_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It is taken."""
+        super().resume_writing()
+        self._taken()
+
+    def _taken(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+        self._untaken = None
 
     def _wait(self) -> None:
         answering = self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
-        if answering or self.transport.is_closing() or self.transport.get_protocol() is not self:
+        over = self.transport.is_closing()  # it may have no protocol any more
+        handed_over = not over and self.transport.get_protocol() is not self
+        if handed_over:
+            self._taken()
+        if answering or over or handed_over:
             if self._limit is not None:
                 self._limit.cancel()
             self._limit = None

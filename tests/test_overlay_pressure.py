@@ -24,7 +24,7 @@ from overlay.identity import Identity, ScreenSettings
 from overlay.listening import serving
 from overlay.messages import Line as Words
 from overlay.messages import Next
-from overlay.records import Filters, RecordSummary
+from overlay.records import Filters, Playable, RecordSummary
 from overlay.server import create_app
 from tests.fault_rig import SILENCE, service
 from tests.fault_rig import Sound as Talk
@@ -93,7 +93,37 @@ def test_a_line_by_which_no_whole_request_comes_is_closed_and_no_other(
     play(scene)
 
 
-def test_with_tls_a_line_without_a_handshake_is_closed_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_line_by_which_nothing_of_an_answer_is_taken_is_cut_and_a_player_goes_on_by_another(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("overlay.listening.ANSWER_S", 0.5)
+    size = 32 << 20  # more than the system holds for a line
+
+    async def scene() -> None:
+        house = House()
+
+        async def sound(who: Identity, record: str) -> Playable:
+            return Playable("audio/wav", size, lambda start, end: b"x" * (end - start))
+
+        house.shelf.sound = sound  # type: ignore[method-assign]
+        async with house.open() as client, client.stream("GET", "/api/records/r/sound") as paused:
+            parts = paused.aiter_raw()
+            heard, held = len(await anext(parts)), sockets()
+            while sockets() == held:
+                await asyncio.sleep(0.01)
+            with pytest.raises(httpx.TransportError):
+                async for part in parts:
+                    heard += len(part)
+            rest = await client.get("/api/records/r/sound", headers={"Range": f"bytes={heard}-"})
+            assert heard + len(rest.content) == size
+        assert not caplog.records
+
+    play(scene)
+
+
+def test_with_tls_a_line_without_a_handshake_is_closed_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
     files = certified(tmp_path)
     monkeypatch.setattr("overlay.listening.REQUEST_S", 0.5)
     settings = ScreenSettings(certificate=(str(files["certificate"]), str(files["certificate_key"])))
@@ -105,6 +135,7 @@ def test_with_tls_a_line_without_a_handshake_is_closed_too(monkeypatch: pytest.M
             assert (await client.get(f"{base}/agent")).status_code == 200
             assert await reader.read() == b""
             writer.close()
+        assert not caplog.records
 
     play(scene)
 
