@@ -125,15 +125,25 @@ class _Http(H11Protocol):
         self._taken()
 
     def pause_writing(self) -> None:
-        """Wait until something of what is written is taken."""
+        """Wait for what is written to be taken."""
         super().pause_writing()
-        if self._untaken is None:
-            self._untaken = self.loop.call_later(ANSWER_S, self.transport.abort)
+        self._await_taking()
 
     def resume_writing(self) -> None:
         """It is taken."""
         super().resume_writing()
         self._taken()
+
+    def _await_taking(self) -> None:
+        self._taken()
+        self._untaken = self.loop.call_later(ANSWER_S, self._look, self.transport.get_write_buffer_size())
+
+    def _look(self, left: int) -> None:
+        """Cut the line where all that was left is left still: a slow one takes a big answer in its own time."""
+        if self.transport.get_write_buffer_size() < left:
+            self._await_taking()
+        else:
+            self.transport.abort()
 
     def _taken(self) -> None:
         if self._untaken is not None:

@@ -21,7 +21,7 @@ from assist.bench.screens import _crowd, _server
 from audio.events import Chunk, Speaker
 from overlay.hub import OUTBOX_BYTES, Hub
 from overlay.identity import Identity, ScreenSettings
-from overlay.listening import serving
+from overlay.listening import _Http, serving
 from overlay.messages import Line as Words
 from overlay.messages import Next
 from overlay.records import Filters, Playable, RecordSummary
@@ -117,6 +117,34 @@ def test_a_line_by_which_nothing_of_an_answer_is_taken_is_cut_and_a_player_goes_
             rest = await client.get("/api/records/r/sound", headers={"Range": f"bytes={heard}-"})
             assert heard + len(rest.content) == size
         assert not caplog.records
+
+    play(scene)
+
+
+def test_a_big_answer_is_taken_in_its_own_time_by_a_slow_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("overlay.listening.ANSWER_S", 0.1)
+    size, looks, look = 64 << 20, asyncio.Queue[None](), _Http._look
+
+    def looked(line: _Http, left: int) -> None:
+        look(line, left)
+        looks.put_nowait(None)
+
+    monkeypatch.setattr(_Http, "_look", looked)
+
+    async def scene() -> None:
+        house = House()
+
+        async def html(who: Identity, record: str) -> str:
+            return "x" * size
+
+        house.shelf.html = html  # type: ignore[method-assign]
+        async with house.open() as client, client.stream("GET", "/api/records/r/html") as slow:
+            heard = 0
+            async for part in slow.aiter_raw(16 << 20):
+                heard += len(part)
+                if heard < size // 2:
+                    await looks.get()
+            assert heard == size
 
     play(scene)
 
