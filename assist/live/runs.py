@@ -32,7 +32,7 @@ from assist.live.terminal import Terminal
 from assist.live.writing import socket_of
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
-from assist.privacy.retention import purge
+from assist.privacy.retention import due, purge
 from assist.records.library import Library
 from assist.records.page import page
 from assist.records.record import read_record
@@ -229,11 +229,14 @@ async def purging(service: Service) -> AsyncIterator[None]:
 
     async def daily() -> None:
         while True:
-            settings = service.settings
+            settings, now = service.settings, datetime.now(UTC)
             try:
-                gone = await asyncio.to_thread(purge, service.store, settings.keep, settings.data, datetime.now(UTC))
-                service.forget(gone.words)
-                service.forget(gone.records, whole=True)
+                found = await asyncio.to_thread(due, service.store, settings.keep, now, settings.data)
+                try:
+                    await asyncio.to_thread(purge, service.store, settings.keep, settings.data, now)
+                finally:  # one step that fails keeps none of the others from being done
+                    service.forget(found.words)
+                    service.forget(found.records, whole=True)
             except Exception as error:  # the calls go on; `assist doctor` says what is overdue
                 log.error("the retention run failed: %s", type(error).__name__)
             await asyncio.sleep(DAY_S)
