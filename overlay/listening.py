@@ -189,6 +189,15 @@ class _Server(uvicorn.Server):
             self.servers.append(listening)
         self.up.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Cut the lines that take nothing now (a player that is paused): they would be waited for in vain, and told of
+        with a traceback.
+        """
+        for line in list(self.server_state.connections):
+            if isinstance(line, _Http) and line.flow.write_paused:
+                line.transport.abort()
+        await super().shutdown(sockets)
+
 
 @asynccontextmanager
 async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncIterator[str]:

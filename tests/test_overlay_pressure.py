@@ -121,6 +121,31 @@ def test_a_line_by_which_nothing_of_an_answer_is_taken_is_cut_and_a_player_goes_
     play(scene)
 
 
+def test_a_player_that_is_paused_when_the_program_stops_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("overlay.listening.ANSWER_S", 0.1)
+
+    async def scene() -> None:
+        house, untaken = House(), asyncio.Event()
+        monkeypatch.setattr(_Http, "_look", lambda line, left: untaken.set())  # instead of cutting it
+
+        async def sound(who: Identity, record: str) -> Playable:
+            return Playable("audio/wav", 32 << 20, lambda start, end: b"x" * (end - start))
+
+        house.shelf.sound = sound  # type: ignore[method-assign]
+        async with house.open():
+            host, port = house.url.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(f"GET /api/records/r/sound HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+            assert b"200" in await reader.readline()
+            await untaken.wait()
+        writer.close()
+        assert not caplog.records
+
+    play(scene)
+
+
 def test_a_big_answer_is_taken_in_its_own_time_by_a_slow_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("overlay.listening.ANSWER_S", 0.1)
     size, looks, look = 64 << 20, asyncio.Queue[None](), _Http._look
