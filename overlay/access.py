@@ -136,8 +136,13 @@ class Access:
             )
         if page == "board":
             return Pass(identity, "board", session)
-        agent = (who or identity.who) if identity.role == "admin" else identity.who
+        agent = self._known_as(who) if who and identity.role == "admin" else identity.who
         return Pass(identity, f"agent/{agent}", session)
+
+    def _known_as(self, who: str) -> str:
+        """The name of somebody's page: as they log in, however the address of it spells that."""
+        standing = self.sessions.accounts.standing(who) if self.sessions is not None else None
+        return who if standing is None else standing[0].who
 
     def still(self, entry: Pass) -> bool:
         """Whether a page that was let in may stay."""

@@ -24,6 +24,8 @@ WS_BYTES = 65_536
 PING_S = 5.0
 REQUEST_S = 10.0
 """A line by which no whole request has come for so long is closed."""
+ANSWER_S = 60.0
+"""A line by which nothing of an answer is taken for so long is cut; a player that is paused asks again for the rest."""
 SOON = timedelta(days=14)
 """So long before a certificate ends it is said."""
 _NOT_YET, _EXPIRED = 9, 10
@@ -99,11 +101,12 @@ class _Socket(WebSocketsSansIOProtocol):
 
 
 class _Http(H11Protocol):
-    """uvicorn's HTTP, with an end to lines by which no whole request comes: each holds one of the files a process may
-    have open, and without a limit they hold all.
+    """uvicorn's HTTP, with an end to lines by which no whole request comes or nothing of an answer is taken: each holds
+    one of the files a process may have open, and without a limit they hold all.
     """
 
     _limit: asyncio.TimerHandle | None = None
+    _untaken: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -119,10 +122,41 @@ class _Http(H11Protocol):
         """Nothing is waited for."""
         super().connection_lost(exc)
         self._wait()
+        self._taken()
+
+    def pause_writing(self) -> None:
+        """Wait for what is written to be taken."""
+        super().pause_writing()
+        self._await_taking()
+
+    def resume_writing(self) -> None:
+        """It is taken."""
+        super().resume_writing()
+        self._taken()
+
+    def _await_taking(self) -> None:
+        self._taken()
+        self._untaken = self.loop.call_later(ANSWER_S, self._look, self.transport.get_write_buffer_size())
+
+    def _look(self, left: int) -> None:
+        """Cut the line where all that was left is left still: a slow one takes a big answer in its own time."""
+        if self.transport.get_write_buffer_size() < left:
+            self._await_taking()
+        else:
+            self.transport.abort()
+
+    def _taken(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+        self._untaken = None
 
     def _wait(self) -> None:
         answering = self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
-        if answering or self.transport.is_closing() or self.transport.get_protocol() is not self:
+        over = self.transport.is_closing()  # it may have no protocol any more
+        handed_over = not over and self.transport.get_protocol() is not self
+        if handed_over:
+            self._taken()
+        if answering or over or handed_over:
             if self._limit is not None:
                 self._limit.cancel()
             self._limit = None
@@ -142,8 +176,27 @@ class _Server(uvicorn.Server):
         self.up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Listen here: uvicorn leaves a line a minute for its TLS handshake; `_Http` hears nothing of it before."""
+        await super().startup([])
+        for each in sockets or []:
+            listening = await asyncio.get_running_loop().create_server(
+                lambda: _Http(self.config, self.server_state, self.lifespan.state),
+                sock=each,
+                ssl=self.config.ssl,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=REQUEST_S if self.config.ssl else None,
+            )
+            self.servers.append(listening)
         self.up.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Cut the lines that take nothing now (a player that is paused): they would be waited for in vain, and told of
+        with a traceback.
+        """
+        for line in list(self.server_state.connections):
+            if isinstance(line, _Http) and line.flow.write_paused:
+                line.transport.abort()
+        await super().shutdown(sockets)
 
 
 @asynccontextmanager

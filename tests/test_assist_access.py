@@ -44,6 +44,7 @@ from assist.store.rows import Hold, Review
 from assist.store.sounds import Recordings
 from assist.store.sqlite import SqliteStore
 from assist.store.store import Store, open_store
+from overlay.access import Access
 from overlay.hub import Hub
 from overlay.identity import Identity, ScreenSettings
 from overlay.server import create_app
@@ -421,6 +422,8 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
     file.write_text('authority = "agent"\nexperienced_agents = ["Zoe\u0308"]\nauthorities = {"Zoe\u0308 " = "senior"}')
     zoe = profile_of(load_settings(file), load_settings(file, agent="Zoe\u0308").agent)
     assert (zoe.role, zoe.experienced) == ("senior", True)
+    zoe = profile_of(load_settings(file), "ZOË")
+    assert (zoe.role, zoe.experienced) == ("senior", True), "of a user whose name is spelled otherwise than here"
     file.write_text('proxies = ["10.0.0.0/24"]\n[login]\nby = "proxy"\nheader = "X-User"\nrole = "agent"')
     assert open_door(load_settings(file, data=tmp_path), store.people).screens.identify is not None
 
@@ -611,6 +614,13 @@ def test_users_on_the_command_line_and_what_they_leave_in_the_audit_log(tmp_path
     told = command("audit", "--verify", *data).stdout
     assert "user-added" in told and "user-role" in told and "2 entries, every seal holds" in told
     assert PASSWORD not in (tmp_path / "assist.db").read_bytes().decode("latin-1")
+
+
+def test_an_admin_opens_an_agents_page_however_its_address_spells_the_name(store: Store) -> None:
+    add_user(store.people, "Zoë", "agent", PASSWORD)
+    access = Access(ScreenSettings(), Sessions(Accounts(store.people)))
+    rooms = [access.admit(Identity("Root", "admin"), "agent", who).room for who in ("ZOE\u0308", "Dana", "")]
+    assert rooms == ["agent/Zoë", "agent/Dana", "agent/Root"]
 
 
 def test_a_call_is_the_users_however_its_command_spells_the_name(store: Store, tmp_path: Path) -> None:

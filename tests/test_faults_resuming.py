@@ -11,9 +11,11 @@ import pytest
 
 from assist.access.audit import open_audit
 from assist.errors import AssistError
-from assist.events import Action, AlertRaised, PromptShown, Recovery, StepTicked
+from assist.events import Action, AlertRaised, CallStarted, PromptShown, Recovery, StepTicked
 from assist.live.desk import Desk
+from assist.live.outset import new_id
 from assist.live.resuming import RESUME_S
+from assist.store.store import open_store
 from audio.events import Gap, Speaker, Trouble, Utterance
 from overlay import doing
 from overlay.errors import OverlayError
@@ -323,35 +325,32 @@ def test_the_card_of_a_call_that_goes_on_is_still_the_agents_to_use(tmp_path):
 def test_what_was_offered_before_the_cut_is_forgotten_where_consent_is_refused_after_it(tmp_path):
     async def scene():
         stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
-        await quiet(stage, 1)
+        await stage.hear()
         stage = await gone_on(stage, tmp_path)
         history, record = stage.service.history, stage.service.store.record(stage.call)
         history.take([record | {"plan": [{"id": "fee", "offered_ms": 1_000, "answer": "accepted"}]}])
         act(stage, "consent", detail="refused")
         await stage.end()
-        stage.service.store.flush().result()
+        await stage.written()
         assert stage.service.store.record(stage.call) is None and history.accepted_here() == {}
         await stage.close()
 
     asyncio.run(scene())
 
 
-def test_a_call_killed_before_its_gate_was_on_disk_is_erased_where_consent_is_refused_after_it(tmp_path):
+def test_consent_refused_erases_a_call_that_was_cut_short_with_nothing_but_its_beginning_on_disk(tmp_path):
     async def scene():
-        stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
-        await quiet(stage, 1)
-        stage = await gone_on(stage, tmp_path)
-        await stage.end()
-        await stage.close()
-        with closing(sqlite3.connect(tmp_path / "b" / "assist.db")) as store, store:
-            store.execute("DELETE FROM gates")
-            store.execute("DELETE FROM events WHERE n > 0")
-            store.execute("UPDATE calls SET state = 'live'")
-        stage = taken_up(tmp_path / "b", stage.call, auto_pause=False)
+        began = datetime.now(UTC).astimezone()
+        store, call = open_store(f"sqlite:///{tmp_path / 'assist.db'}"), new_id(began)
+        started = CallStarted(0, call, "Dana", "", "", "", began.isoformat(timespec="seconds"), "made", BOTH, {})
+        store.begin(call, started.started_at, "Dana")
+        store.append(call, 1, started).result()
+        store.close()
+        stage = taken_up(tmp_path, call, consent="granted", auto_pause=False)
         act(stage, "consent", detail="refused")
         await stage.end()
-        stage.service.store.flush().result()
-        assert stage.service.store.record(stage.call) is None and not stage.service.store.events(stage.call)
+        await stage.written()
+        assert stage.service.store.record(call) is None and not stage.service.store.log(call)
         await stage.close()
 
     asyncio.run(scene())

@@ -74,6 +74,14 @@ def test_an_agents_pause_holds_for_every_call_of_theirs_and_consent_asks_which(t
     play(scene, tmp_path)
 
 
+def test_a_phone_system_may_spell_the_agent_otherwise(tmp_path):
+    async def scene(stage, client):
+        answer = await ask(client, {"do": "pause", "agent": "DANA "})
+        assert answer.json() == {"call": stage.call, "paused": True, "consent": "granted"}
+
+    play(scene, tmp_path)
+
+
 def test_consent_from_outside(tmp_path):
     async def scene(stage, client):
         await stage.hear(said("marmalade", 0))

@@ -12,19 +12,23 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import websockets
 
 from assist.bench.figures import resident_mib
 from assist.bench.screens import _crowd, _server
 from audio.events import Chunk, Speaker
-from overlay.hub import OUTBOX_BYTES
+from overlay.hub import OUTBOX_BYTES, Hub
 from overlay.identity import Identity, ScreenSettings
+from overlay.listening import _Http, serving
 from overlay.messages import Line as Words
 from overlay.messages import Next
-from overlay.records import Filters, RecordSummary
+from overlay.records import Filters, Playable, RecordSummary
+from overlay.server import create_app
 from tests.fault_rig import SILENCE, service
 from tests.fault_rig import Sound as Talk
+from tests.test_assist_doctor import certified
 from tests.test_overlay_server import LIVE, House, frame, play
 
 HELD_S = 1.0
@@ -84,6 +88,106 @@ def test_a_line_by_which_no_whole_request_comes_is_closed_and_no_other(
             assert (await asking).status_code == 200
             house.hub.show("agent/dana", "next", Next(titles=["x"]))
             assert (await frame(live, "set"))["key"] == "next"
+        assert not caplog.records
+
+    play(scene)
+
+
+def test_a_line_by_which_nothing_of_an_answer_is_taken_is_cut_and_a_player_goes_on_by_another(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("overlay.listening.ANSWER_S", 0.5)
+    size = 32 << 20  # more than the system holds for a line
+
+    async def scene() -> None:
+        house = House()
+
+        async def sound(who: Identity, record: str) -> Playable:
+            return Playable("audio/wav", size, lambda start, end: b"x" * (end - start))
+
+        house.shelf.sound = sound  # type: ignore[method-assign]
+        async with house.open() as client, client.stream("GET", "/api/records/r/sound") as paused:
+            parts = paused.aiter_raw()
+            heard, held = len(await anext(parts)), sockets()
+            while sockets() == held:
+                await asyncio.sleep(0.01)
+            with pytest.raises(httpx.TransportError):
+                async for part in parts:
+                    heard += len(part)
+            rest = await client.get("/api/records/r/sound", headers={"Range": f"bytes={heard}-"})
+            assert heard + len(rest.content) == size
+        assert not caplog.records
+
+    play(scene)
+
+
+def test_a_player_that_is_paused_when_the_program_stops_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("overlay.listening.ANSWER_S", 0.1)
+
+    async def scene() -> None:
+        house, untaken = House(), asyncio.Event()
+        monkeypatch.setattr(_Http, "_look", lambda line, left: untaken.set())  # instead of cutting it
+
+        async def sound(who: Identity, record: str) -> Playable:
+            return Playable("audio/wav", 32 << 20, lambda start, end: b"x" * (end - start))
+
+        house.shelf.sound = sound  # type: ignore[method-assign]
+        async with house.open():
+            host, port = house.url.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(f"GET /api/records/r/sound HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+            assert b"200" in await reader.readline()
+            await untaken.wait()
+        writer.close()
+        assert not caplog.records
+
+    play(scene)
+
+
+def test_a_big_answer_is_taken_in_its_own_time_by_a_slow_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("overlay.listening.ANSWER_S", 0.1)
+    size, looks, look = 64 << 20, asyncio.Queue[None](), _Http._look
+
+    def looked(line: _Http, left: int) -> None:
+        look(line, left)
+        looks.put_nowait(None)
+
+    monkeypatch.setattr(_Http, "_look", looked)
+
+    async def scene() -> None:
+        house = House()
+
+        async def html(who: Identity, record: str) -> str:
+            return "x" * size
+
+        house.shelf.html = html  # type: ignore[method-assign]
+        async with house.open() as client, client.stream("GET", "/api/records/r/html") as slow:
+            heard = 0
+            async for part in slow.aiter_raw(16 << 20):
+                heard += len(part)
+                if heard < size // 2:
+                    await looks.get()
+            assert heard == size
+
+    play(scene)
+
+
+def test_with_tls_a_line_without_a_handshake_is_closed_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    files = certified(tmp_path)
+    monkeypatch.setattr("overlay.listening.REQUEST_S", 0.5)
+    settings = ScreenSettings(certificate=(str(files["certificate"]), str(files["certificate_key"])))
+
+    async def scene() -> None:
+        app = create_app(Hub(), House().desk, None, settings)
+        async with serving(app, port=0) as base, httpx.AsyncClient(verify=False) as client:  # noqa: S501
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
+            assert (await client.get(f"{base}/agent")).status_code == 200
+            assert await reader.read() == b""
+            writer.close()
         assert not caplog.records
 
     play(scene)

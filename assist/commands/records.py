@@ -156,12 +156,13 @@ def followups(
     """Open promises of finished calls, with owner and due day; mark them done."""
     from assist.access.audit import open_audit, system_user
     from assist.records.followups import mark, open_followups, write_calendar
+    from overlay.identity import folded
 
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:
         mark(store, done or [], system_user(), done=True)
         mark(store, reopen or [], system_user(), done=False)
-        found = [each for each in open_followups(store) if owner in ("", each.owner)]
+        found = [each for each in open_followups(store) if not owner or folded(owner) == folded(each.owner)]
         if ical is not None:
             written = dict.fromkeys(each.call for each in found if each.day is not None)
             open_audit(store.people, settings.data).each_by_command("export", written)

@@ -8,6 +8,7 @@ from assist.events import Action
 from assist.live.service import Service
 from overlay.errors import OverlayError
 from overlay.gate import GateAsk, GateState
+from overlay.identity import folded
 
 API = "api"
 """Who did it, in the log."""
@@ -23,13 +24,14 @@ class Gates:
         """Carry it out; returns when it is on disk, with how the newest call meant stands.
 
         An agent's pause holds for every live call of theirs: in which one the card number is about to be said, nobody
-        knows here.
+        knows here. However a phone system spells the agent: a pause must not fail for a capital letter.
 
         Raises:
             OverlayError: code call-unknown, also for consent of an agent with several calls.
         """
         live = self._service.calls
-        meant = [name for name, each in live.items() if ask.agent == each.session.started.agent or name == ask.call]
+        agent = folded(ask.agent or "")
+        meant = [name for name, each in live.items() if name == ask.call or agent == folded(each.session.started.agent)]
         if not meant:
             raise OverlayError("call-unknown", "There is no such live call; name a live call's id, or its agent.")
         if ask.do == "consent" and len(meant) > 1:

@@ -64,7 +64,7 @@ class Keeper:
             session.gate = Gate(ConsentPolicy(stored.policy), Consent(stored.consent), stored.by)
             session.paused_since = stored.paused_ms
             self._paused_ms, self.paused_by = stored.paused_ms, stored.paused_by
-        self._begun = bool(self.store.events(self.call))  # also where a kill came before the gate was on disk
+        self._begun = bool(self.store.log(self.call))  # also where it was cut short before its first word about consent
         self.gate = session.gate
 
     def take(self, number: int, event: Event) -> Future[None] | None:

@@ -21,6 +21,7 @@ from audio.source import CallSource
 from detectors.escalation import Escalation
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook
+from overlay.identity import folded
 
 _BEGAN = "%Y%m%d-%H%M%S"
 
@@ -37,8 +38,10 @@ def began_at(call: str) -> datetime:
 
 def profile_of(settings: Settings, agent: str) -> AgentProfile:
     """What the coach knows of an agent: whose limits count in their calls, and whether they want fewer prompts."""
-    authority = settings.authorities.get(agent, settings.authority)
-    return AgentProfile(agent, authority, settings.experienced or agent in settings.experienced_agents)
+    key = folded(agent)  # the settings may spell a name as a call's command does, and a call bears the user's name
+    authorities = {folded(name): authority for name, authority in settings.authorities.items()}
+    experienced = settings.experienced or key in map(folded, settings.experienced_agents)
+    return AgentProfile(agent, authorities.get(key, settings.authority), experienced)
 
 
 def without_limits(settings: Settings, playbook: Playbook) -> str:

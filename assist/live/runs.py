@@ -235,14 +235,14 @@ async def purging(service: Service) -> AsyncIterator[None]:
 
     async def daily() -> None:
         while not over.is_set():
-            settings = service.settings
-            next_s = DAY_S
-            now = datetime.now(UTC)
+            settings, now, next_s = service.settings, datetime.now(UTC), DAY_S
             try:
-                going = await asyncio.to_thread(due, service.store, settings.keep, now, settings.data)
-                service.forget(going.words)
-                service.forget(going.records, whole=True)
-                await asyncio.to_thread(purge, service.store, settings.keep, settings.data, now)
+                found = await asyncio.to_thread(due, service.store, settings.keep, now, settings.data)
+                try:
+                    await asyncio.to_thread(purge, service.store, settings.keep, settings.data, now)
+                finally:  # one step that fails keeps none of the others from being done
+                    service.forget(found.words)
+                    service.forget(found.records, whole=True)
             except Exception as error:  # the calls go on; `assist doctor` says what is overdue
                 next_s = AGAIN_S
                 why = error if isinstance(error, AssistError) else type(error).__name__

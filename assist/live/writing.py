@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from assist.access.audit import open_audit
 from assist.errors import AssistError
-from assist.privacy.retention import check_erasable, erase
+from assist.privacy.retention import erase
 from assist.settings import Settings
 from assist.store.owner import StoreInUse
 from assist.store.people import AuditEntry, People, Seals, StoredUser
@@ -179,13 +179,17 @@ async def _carry_out(owning: Owning, ask: Ask) -> None:
             live = [call for call in ask.calls if call in owning.live]
             if live:
                 raise AssistError("call-live", f"call {live[0]} is live: hang up first, or refuse consent on its page")
-            await asyncio.to_thread(check_erasable, store, data, ask.calls)
             try:
                 await asyncio.to_thread(erase, store, data, ask.calls)
-            finally:  # also where a file is left
-                owning.forget(ask.calls, whole=True)
+            finally:  # a file that could not be removed is told, and the call has gone all the same
+                owning.forget(await asyncio.to_thread(_gone, store, ask.calls), whole=True)
             return
     await asyncio.wrap_future(receipt)
+
+
+def _gone(store: Store, calls: Sequence[str]) -> list[str]:
+    """Those that nothing is kept of."""
+    return [call for call in calls if store.record(call) is None and not store.log(call)]
 
 
 # ---- the command beside it ----
