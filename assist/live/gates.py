@@ -30,7 +30,7 @@ class Gates:
             OverlayError: code call-unknown, also for consent of an agent with several calls.
         """
         live = self._service.calls
-        agent = folded(ask.agent or "")
+        agent = folded(ask.agent) if ask.agent else None
         meant = [name for name, each in live.items() if name == ask.call or agent == folded(each.session.started.agent)]
         if not meant:
             raise OverlayError("call-unknown", "There is no such live call; name a live call's id, or its agent.")
