@@ -477,14 +477,6 @@ def test_serve_says_what_is_odd_in_the_settings_and_where_no_call_can_join_it(tm
         until(server, "Ready")
 
 
-@pytest.fixture
-def on_a_terminal():
-    """Programs begin as on a terminal, also where these tests were started to outlive theirs (nohup)."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="a POSIX signal")
 @pytest.mark.usefixtures("on_a_terminal")
 def test_a_terminal_that_is_closed_hangs_up_properly(tmp_path):

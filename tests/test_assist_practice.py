@@ -217,6 +217,7 @@ SPOKEN = ["--page", "--port", "0", "--recogniser", "whisper", "--model", str(MOD
     [([], "You: ", 0, "Recovery: the call"), (SPOKEN, "Enter closes it", 130, "Level: ")],
     ids=["while answering", "at the page's end"],
 )
+@pytest.mark.usefixtures("on_a_terminal")
 def test_ctrl_c_in_a_terminal_leaves_at_once_and_the_feedback_is_told(arguments, at, code, says, tmp_path):
     pty = pytest.importorskip("pty")
     terminal, theirs = pty.openpty()
