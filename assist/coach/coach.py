@@ -11,15 +11,15 @@ from datetime import datetime
 from math import inf
 
 from assist.coach.clock import RecoveryClock
-from assist.coach.due import is_day_alone, refined
 from assist.coach.follow_ups import FollowUps
 from assist.coach.offers import Offers
 from assist.coach.parts import Play, Playbook
 from assist.coach.planb import Caller
 from assist.coach.progress import Progress
-from assist.coach.promises import answers_when, promises, time_moved, time_named, time_refused
+from assist.coach.promises import promises
 from assist.coach.prompting import STALE_MS, PromptPlace, Wish
 from assist.coach.story import Story
+from assist.coach.times import Times
 from assist.coach.turns import CustomerTurn
 from assist.coach.wishes import after_option, from_option, from_play, from_step
 from assist.coach.words import found, is_said, meant
@@ -38,8 +38,6 @@ step is suggested; a clear cue is an answer."""
 LONE_MS = 30_000
 """In a tense call silence, pace, sentiment and what is only noted make a prompt only so long after a clear word cue or
 a raised voice: by then the call has calmed by half, and what only supports no longer supports anything."""
-PROMISED_MS = 30_000
-"""A time that was named so shortly before a callback was accepted is the time of that callback."""
 CLEAR_NOTES = MILD_CUES | {"vulnerable"}
 """What is answered like a clear cue where it was only noted: mild swearing, hurry, and what asks for care."""
 SETTLING_MS = 3_000
@@ -77,15 +75,6 @@ class AgentProfile:
     experienced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Time:
-    """A time that was named."""
-
-    at_ms: int
-    due: str
-    words: str
-
-
 @dataclass
 class Coach:
     """One call's coach. Feed it in the order of call time; each method returns what it decided."""
@@ -117,10 +106,7 @@ class Coach:
         self._follow_ups = FollowUps(self.agent.name, self.began)
         self._given: list[str] = []
         """Titles of options accepted in this call."""
-        self._times: dict[str, _Time] = {}
-        """Option -> the time that was named for it; "" -> for a callback, while none was offered."""
-        self._untimed: tuple[str, int] | None = None
-        """The title of an option that was accepted without its time, and when."""
+        self._times = Times(self.playbook)
         self._handed: dict[str, HandOffNoted] = {}
         """To whom it was handed over -> what was told then."""
         self._consented_ms = -1
@@ -141,7 +127,8 @@ class Coach:
         waiting = self._offers.to_time()
         moves = self._offers.hear(now_ms, signals, utterance, turned=turned)
         if utterance is not None:
-            self._hear_times(now_ms, mine, utterance, moves, waiting)
+            callback = any(signal.id == "callback_time" for signal in mine)
+            self._times.hear(now_ms, utterance, moves, waiting, self._offers.to_time(), callback=callback)
         for moved in moves:
             events.append(moved)
             if moved.what == "accepted":
@@ -259,7 +246,7 @@ class Coach:
         """What was said after this has been taken back: nobody who takes over reads it."""
         self._story.forget(since_ms)
         self._follow_ups.forget(since_ms)
-        self._times = {option: time for option, time in self._times.items() if time.at_ms <= since_ms}
+        self._times.forget(since_ms)
         self._handed = {to: noted for to, noted in self._handed.items() if noted.at_ms <= since_ms}
 
     def consented(self, now_ms: int) -> list[Event]:
@@ -312,7 +299,9 @@ class Coach:
         done = {signal.id for signal in mine}
         events += self._place.settled(now_ms, lambda wish: bool(done & wish.acted_by or found(wish.words, utterance)))
         events += self._place.tick(now_ms)
-        timed = self._time_added(now_ms, mine, utterance)
+        timed: list[FollowUpNoted] = []
+        if (late := self._times.added(now_ms, utterance, callback="callback_time" in done)) is not None:
+            timed = self._follow_ups.note(now_ms, late.what, late.due, late.words)
         events += timed
         for promise in promises(utterance):
             if promise.due and any(promise.due == each.due for each in timed):
@@ -348,70 +337,14 @@ class Coach:
         given = self.playbook.option(option)
         if given is not None:
             self._given.append(given.title)
-            time = self._time_of(option, now_ms)
+            time = self._times.accept(now_ms, given) if given.timed else None
             timeless = given.timed and time is None
-            if timeless:
-                events += self._follow_ups.give(now_ms, given.title, "", "", now_ms)
-                self._untimed = given.title, now_ms
-            elif given.timed and time is not None:
-                events += self._follow_ups.give(now_ms, given.title, time.due, time.words, time.at_ms)
+            if given.timed:
+                due, words, at_ms = (time.due, time.words, time.at_ms) if time is not None else ("", "", now_ms)
+                events += self._follow_ups.give(now_ms, given.title, due, words, at_ms)
             if given.then and (timeless or not given.timed):
                 events += self._place.want(after_option(given, now_ms, called_for=by_hand), now_ms)
         return events
-
-    def _hear_times(
-        self, now_ms: int, mine: Sequence[Signal], utterance: Utterance, moves: Sequence[PlanMoved], waiting: str
-    ) -> None:
-        """A time is named: by the agent for a callback, or by either while an option that needs one is offered.
-
-        `waiting`: the option that needed one before these words. What was named with the offer stands until the
-        customer turns it down or asks for another, or a time for a callback is named.
-        """
-        callback = any(signal.id == "callback_time" for signal in mine)
-        if utterance.speaker is Speaker.AGENT:
-            offered = [moved for moved in moves if moved.what == "offered"]
-            for option, said in _offer_by_offer(offered, utterance) or [(self._offers.to_time(), utterance)]:
-                if callback or (option and self._is_open(option, utterance)):
-                    self._take_time(now_ms, option, said, hour=not callback)
-            return
-        taken = [moved.option for moved in moves if moved.what == "accepted" and self._is_timed(moved.option)]
-        option = next(iter(taken), waiting)
-        known = self._times.get(option)
-        if option and (self._is_open(option, utterance) or time_moved(utterance)):
-            again = known is not None and time_named(utterance, hour=True).casefold() == known.due.casefold()
-            if not taken and (again or time_refused(utterance)):
-                self._times.pop(option, None)  # "at three I am at work, five is better"
-            self._take_time(now_ms, option, utterance, hour=True, but=known)
-
-    def _take_time(self, now_ms: int, option: str, said: Utterance, *, hour: bool, but: _Time | None = None) -> None:
-        if (due := time_named(said, hour=hour)) and (but is None or due.casefold() != but.due.casefold()):
-            known = self._times.get(option)
-            self._times[option] = _Time(now_ms, refined(known.due, due) if known is not None else due, said.text)
-
-    def _is_open(self, option: str, utterance: Utterance) -> bool:
-        """Whether the time of what is offered has not been named yet, or only its day, and these words answer when."""
-        known = self._times.get(option)
-        return known is None or (is_day_alone(known.due) and answers_when(utterance))
-
-    def _time_of(self, option: str, now_ms: int) -> _Time | None:
-        """The time of an option that is accepted now, where one was named."""
-        time, lately = self._times.get(option), self._times.get("")
-        return time or (lately if lately is not None and now_ms - lately.at_ms <= PROMISED_MS else None)
-
-    def _is_timed(self, option: str) -> bool:
-        known = self.playbook.option(option)
-        return known is not None and known.timed
-
-    def _time_added(self, now_ms: int, mine: Sequence[Signal], utterance: Utterance) -> list[FollowUpNoted]:
-        """The agent names the time of what was accepted without one."""
-        callback = any(signal.id == "callback_time" for signal in mine)
-        if self._untimed is None or not (due := time_named(utterance, hour=not callback)):
-            return []
-        title, accepted_ms = self._untimed
-        if not callback and (now_ms - accepted_ms > PROMISED_MS or promises(utterance)):
-            return []
-        self._untimed = None
-        return self._follow_ups.note(now_ms, title, due, utterance.text)
 
     def _offer_answered(self, now_ms: int, option: str) -> list[Event]:
         """The customer has answered: the card that offers it ends and makes room."""
@@ -507,16 +440,3 @@ class Coach:
             if signal.severity >= Severity.HELP or name == "raised_voice"
         ]
         return max(said, default=-inf)
-
-
-def _offer_by_offer(offers: Sequence[PlanMoved], utterance: Utterance) -> list[tuple[str, Utterance]]:
-    """Where several are offered in one breath: each with the words up to the next; nothing for a single one."""
-    text = utterance.text
-    starts = sorted((text.find(moved.words), moved.option) for moved in offers)
-    if len(starts) < 2:
-        return []
-    ends = [start for start, _ in starts[1:]] + [len(text)]
-    return [
-        (option, replace(utterance, words=utterance.words[len(text[:start].split()) : len(text[:end].split())]))
-        for (start, option), end in zip(starts, ends, strict=True)
-    ]

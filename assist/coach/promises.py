@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from assist.coach.due import ABOUT, HOUR, WHEN, names_hour
+from assist.coach.due import ABOUT, WHEN
 from assist.coach.words import alike
 from audio.events import Speaker, Utterance
 from detectors import context
@@ -13,8 +13,6 @@ from detectors.context import Line
 
 REACH = 18
 """Words from the promise to its time: "I'll send you the form with everything on it by post by Friday"."""
-ANSWERS = 4
-"""Words before a time, at most, that is an answer by itself."""
 _WHO = (
     r"(?:i|we|someone|somebody|one of (?:us|my colleagues)|(?:our|my|the|an?) (?:\w+ )?"
     r"(?:engineer|technician|team|manager|supervisor|colleague|driver|office|department|courier|specialist|refund|"
@@ -58,12 +56,12 @@ _ENDS = re.compile(
     rf" (?:{_WHO} {_WILL}|and (?:will |then )?{_CONTACT}|you {_WILL}|does that|is that|would that|do you|would you|"
     rf"can you|could you|what|which|if you|let me|okay|alright|because|and i (?:can|have|am)|but)\b"
 )
-_HOLD = re.compile(
+HOLD = re.compile(
     rf"in (?:just )?{ABOUT}(?:a|one|two|one or two) (?:moment|second|sec|minute|minutes)\b"
     r"|right away|straight away|right now"
 )
 """Said before putting somebody on hold: not a promise for later."""
-_CONTACT_ALONE = re.compile(
+CONTACT_ALONE = re.compile(
     r"(?:(?:call|calling|ring|phone|email|e mail|text|message|write to|get back to|come back to|get in touch with|"
     rf"revert to|revert back to) you|{_GIVE_A_CALL})\b(?! (?:through|that|what|how|why|an|a)\b)"
 )
@@ -73,25 +71,6 @@ _PAST = re.compile(
     r"(?:was|were|came|come|made|took|had|got|sent|paid|placed|rang|left|bought|put|said|\w{2,}ed)\b"
 )
 """Tells of what has happened: a part of the day that follows is that of then."""
-_TOLD = re.compile(
-    r"\b(?:since|was|were|been|had|came|took|got|said|told|made|did|not|nobody|(?!need)\w{2,}ed)(?: \w+){0,4} $"
-    r"|\b(?:(?:i|we|you|they|he|she|it|office|shop|store|centre|center|branch|line|lines|desk|team|shift|day) "
-    r"(?:\w+ )?(?:open|close|finish|start|begin|end|leave)(?:s|es)?|(?:get|am|are|is) (?:back )?(?:home|off)"
-    r"|meeting|shift)(?: (?:the|my|our|for|work|home|office|today|tonight|day|here|school|again|only)){0,3} $"
-)
-"""Shortly before a time: it tells what was or somebody's hours, or turns the time down."""
-_REFUSED = re.compile(
-    r"\b(?:not|cannot|never) (?:\w+ ){0,3}?(?:work|suit|good|possible|free|available|convenient|home|there|make it|"
-    r"do (?:it|that)|(?:at|by|before|after|around|about) \w+)\b|\b(?:can not|cannot|could not) (?:do|make|manage)\b"
-    r"|\bno (?:good|use)\b|\btoo (?:early|late|soon)\b"
-)
-"""What was named as a time does not suit."""
-_NOT_IT = re.compile(rf" (?:or (?:{HOUR}|{WHEN.pattern})|(?:(?:is|are|does|do|will|would) )?(?:{_REFUSED.pattern}))")
-"""Right behind a time: it is one of two, or turned down."""
-_INSTEAD = re.compile(
-    r"\b(?:instead|rather|better|prefer|(?:how|what) about|(?:make|do) (?:it|that)|(?:could|can) (?:you|we|it))\b"
-)
-"""Another time is asked for."""
 _DELEGATED = re.compile(_GETS)
 _TO_YOU = re.compile(
     rf"\b(?:{_CONTACT}|(?:call|ring|phone|email|text|message|contact)s you)\b"
@@ -131,58 +110,18 @@ def promises(utterance: Utterance) -> list[Promise]:
         when = WHEN.search(heard.text, begin.end(), stop)
         if when is not None and when["part"] and _PAST.search(heard.text, begin.end(), when.start()):
             when = None  # "the parcel that was delivered in the morning"
-        contact = _CONTACT_ALONE.match(heard.text, begin.start("does")) if begin["does"] else None
-        if _HOLD.search(heard.text, begin.start(), stop) or (when is None and contact is None):
+        contact = CONTACT_ALONE.match(heard.text, begin.start("does")) if begin["does"] else None
+        if HOLD.search(heard.text, begin.start(), stop) or (when is None and contact is None):
             continue
         reached = when.end() if when is not None else stop
         what_from = begin.start()
         if begin["does"] and begin["who"] in ("i", "we", None):
             another = _DELEGATED.search(heard.text, begin.start(), begin.start("does"))
             what_from = (another or begin).start(0 if another else "does")
-        what = _words(utterance, heard, what_from, when.start() if when is not None else stop)
-        due = _words(utterance, heard, when.start(), when.end()) if when is not None else ""
-        found.append(Promise(what, due, _words(utterance, heard, begin.start(), reached)))
+        what = words_of(utterance, heard, what_from, when.start() if when is not None else stop)
+        due = words_of(utterance, heard, when.start(), when.end()) if when is not None else ""
+        found.append(Promise(what, due, words_of(utterance, heard, begin.start(), reached)))
     return found
-
-
-def time_named(utterance: Utterance, *, hour: bool) -> str:
-    """The time that is chosen in these words, as it was said: behind "call you back" and the like, else the last one.
-
-    What is told of the past is none. `hour`: only one with its hour, where the words may be about something else.
-    """
-    heard = context.line([word.text for word in utterance.words])
-    contact = _CONTACT_ALONE.search(heard.text)
-    when = WHEN.search(heard.text, contact.end()) if contact is not None else None
-    for each in WHEN.finditer(heard.text) if when is None else ():
-        when = each
-    if when is None or _HOLD.fullmatch(when[0]) or (hour and not names_hour(when[0])):
-        return ""
-    token = heard.text.count(" ", 0, when.start()) - 1
-    sentence = max((first for first in heard.opens if first <= token), default=0)
-    before = " ".join(["", *heard.tokens[sentence:token], ""])
-    if _TOLD.search(before) or before.endswith(" or ") or _NOT_IT.match(heard.text, when.end()):
-        return ""
-    return _words(utterance, heard, when.start(), when.end())
-
-
-def time_refused(utterance: Utterance) -> bool:
-    """Whether the customer turns down the time that was named: it is none then, until another one is named."""
-    return _REFUSED.search(_plain(utterance)) is not None
-
-
-def time_moved(utterance: Utterance) -> bool:
-    """Whether the customer asks for another time than the one that was named."""
-    return time_refused(utterance) or _INSTEAD.search(_plain(utterance)) is not None
-
-
-def answers_when(utterance: Utterance) -> bool:
-    """Whether a time is about all that is said: "at ten would be good", "shall we say at ten"."""
-    when = WHEN.search(text := _plain(utterance))
-    return when is not None and text.count(" ", 0, when.start()) <= ANSWERS
-
-
-def _plain(utterance: Utterance) -> str:
-    return context.line([word.text for word in utterance.words]).text
 
 
 def is_same(one: str, other: str) -> bool:
@@ -223,7 +162,7 @@ def _stop(heard: Line, begin: re.Match[str]) -> int:
     return min(stop, len(" ".join(heard.tokens[:last])) + 1)
 
 
-def _words(utterance: Utterance, heard: Line, start: int, end: int) -> str:
+def words_of(utterance: Utterance, heard: Line, start: int, end: int) -> str:
     """The words as they were heard that stand behind a stretch of the plain text."""
     first = heard.text.count(" ", 0, start) - 1
     last = heard.text.count(" ", 0, len(heard.text[:end].rstrip()))

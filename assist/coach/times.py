@@ -1,0 +1,181 @@
+"""When what Plan B gives at a time is due: times named with an offer, in the customer's answer, or after it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from assist.coach.due import HOUR, WHEN, is_day_alone, names_hour, refined
+from assist.coach.parts import Option, Playbook
+from assist.coach.promises import CONTACT_ALONE, HOLD, promises, words_of
+from assist.events import PlanMoved
+from audio.events import Speaker, Utterance
+from detectors import context
+
+PROMISED_MS = 30_000
+"""A time that was named so shortly before a callback was accepted, or after it, is the time of that callback."""
+ANSWERS = 4
+"""Words before a time, at most, that is an answer by itself."""
+_TOLD = re.compile(
+    r"\b(?:since|was|were|been|had|came|took|got|said|told|made|did|not|nobody|(?!need)\w{2,}ed)(?: \w+){0,4} $"
+    r"|\b(?:(?:i|we|you|they|he|she|it|office|shop|store|centre|center|branch|line|lines|desk|team|shift|day) "
+    r"(?:\w+ )?(?:open|close|finish|start|begin|end|leave)(?:s|es)?|(?:get|am|are|is) (?:back )?(?:home|off)"
+    r"|meeting|shift)(?: (?:the|my|our|for|work|home|office|today|tonight|day|here|school|again|only)){0,3} $"
+)
+"""Shortly before a time: it tells what was or somebody's hours, or turns the time down."""
+_REFUSED = re.compile(
+    r"\b(?:not|cannot|never) (?:\w+ ){0,3}?(?:work|suit|good|possible|free|available|convenient|home|there|make it|"
+    r"do (?:it|that)|(?:at|by|before|after|around|about) \w+)\b|\b(?:can not|cannot|could not) (?:do|make|manage)\b"
+    r"|\bno (?:good|use)\b|\btoo (?:early|late|soon)\b"
+)
+"""What was named as a time does not suit."""
+_NOT_IT = re.compile(rf" (?:or (?:{HOUR}|{WHEN.pattern})|(?:(?:is|are|does|do|will|would) )?(?:{_REFUSED.pattern}))")
+"""Right behind a time: it is one of two, or turned down."""
+_INSTEAD = re.compile(
+    r"\b(?:instead|rather|better|prefer|(?:how|what) about|(?:make|do) (?:it|that)|(?:could|can) (?:you|we|it))\b"
+)
+"""Another time is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A time that was named."""
+
+    at_ms: int
+    due: str
+    words: str
+    what: str = ""
+    """Title of the option whose time it is, where that is known."""
+
+
+@dataclass(slots=True)
+class Times:
+    """The times that were named in one call, each for what it is the time of."""
+
+    playbook: Playbook
+    _named: dict[str, Named] = field(default_factory=dict)
+    """By option; "": for a callback, while none was offered."""
+    _untimed: tuple[str, int] | None = None
+    """The title of an option that was accepted without its time, and when."""
+
+    def hear(
+        self,
+        now_ms: int,
+        utterance: Utterance,
+        moves: Sequence[PlanMoved],
+        waiting: str,
+        offered: str,
+        *,
+        callback: bool,
+    ) -> None:
+        """A time is named: by the agent for a callback, or by either while an option that needs one is offered.
+
+        `waiting`, `offered`: the option that needed a time before these words and needs one now, or none. `callback`:
+        the agent names the time of one. What was named with the offer stands until the customer turns it down or asks
+        for another, or a time for a callback is named.
+        """
+        if utterance.speaker is Speaker.AGENT:
+            offers = [moved for moved in moves if moved.what == "offered"]
+            for option, said in _offer_by_offer(offers, utterance) or [(offered, utterance)]:
+                if callback or (option and self._is_open(option, utterance)):
+                    self._take(now_ms, option, said, hour=not callback)
+            return
+        taken = [moved.option for moved in moves if moved.what == "accepted" and self._is_timed(moved.option)]
+        option = next(iter(taken), waiting)
+        known = self._named.get(option)
+        if option and (self._is_open(option, utterance) or _asks_for_another(utterance)):
+            again = known is not None and _time_named(utterance, hour=True).casefold() == known.due.casefold()
+            if not taken and (again or _turns_down(utterance)):
+                self._named.pop(option, None)  # "at three I am at work, five is better"
+            self._take(now_ms, option, utterance, hour=True, but=known)
+
+    def accept(self, now_ms: int, option: Option) -> Named | None:
+        """The time of an option that is accepted now; None: the agent names it later, or never."""
+        named, lately = self._named.get(option.id), self._named.get("")
+        if named is None and lately is not None and now_ms - lately.at_ms <= PROMISED_MS:
+            named = lately
+        if named is None:
+            self._untimed = option.title, now_ms
+        return named
+
+    def added(self, now_ms: int, utterance: Utterance, *, callback: bool) -> Named | None:
+        """The agent names the time of what was accepted without one."""
+        if self._untimed is None or not (due := _time_named(utterance, hour=not callback)):
+            return None
+        title, accepted_ms = self._untimed
+        if not callback and (now_ms - accepted_ms > PROMISED_MS or promises(utterance)):
+            return None
+        self._untimed = None
+        return Named(now_ms, due, utterance.text, title)
+
+    def forget(self, since_ms: int) -> None:
+        """What was said after this has been taken back."""
+        self._named = {option: named for option, named in self._named.items() if named.at_ms <= since_ms}
+
+    def _take(self, now_ms: int, option: str, said: Utterance, *, hour: bool, but: Named | None = None) -> None:
+        if (due := _time_named(said, hour=hour)) and (but is None or due.casefold() != but.due.casefold()):
+            known = self._named.get(option)
+            self._named[option] = Named(now_ms, refined(known.due, due) if known is not None else due, said.text)
+
+    def _is_open(self, option: str, utterance: Utterance) -> bool:
+        """Whether the time of what is offered has not been named yet, or only its day, and these words answer when."""
+        known = self._named.get(option)
+        return known is None or (is_day_alone(known.due) and _answers_when(utterance))
+
+    def _is_timed(self, option: str) -> bool:
+        known = self.playbook.option(option)
+        return known is not None and known.timed
+
+
+def _time_named(utterance: Utterance, *, hour: bool) -> str:
+    """The time that is chosen in these words, as it was said: behind "call you back" and the like, else the last one.
+
+    What is told of the past is none. `hour`: only one with its hour, where the words may be about something else.
+    """
+    heard = context.line([word.text for word in utterance.words])
+    contact = CONTACT_ALONE.search(heard.text)
+    when = WHEN.search(heard.text, contact.end()) if contact is not None else None
+    for each in WHEN.finditer(heard.text) if when is None else ():
+        when = each
+    if when is None or HOLD.fullmatch(when[0]) or (hour and not names_hour(when[0])):
+        return ""
+    token = heard.text.count(" ", 0, when.start()) - 1
+    sentence = max((first for first in heard.opens if first <= token), default=0)
+    before = " ".join(["", *heard.tokens[sentence:token], ""])
+    if _TOLD.search(before) or before.endswith(" or ") or _NOT_IT.match(heard.text, when.end()):
+        return ""
+    return words_of(utterance, heard, when.start(), when.end())
+
+
+def _turns_down(utterance: Utterance) -> bool:
+    """Whether the customer turns down the time that was named: it is none then, until another one is named."""
+    return _REFUSED.search(_plain(utterance)) is not None
+
+
+def _asks_for_another(utterance: Utterance) -> bool:
+    """Whether the customer asks for another time than the one that was named."""
+    return _turns_down(utterance) or _INSTEAD.search(_plain(utterance)) is not None
+
+
+def _answers_when(utterance: Utterance) -> bool:
+    """Whether a time is about all that is said: "at ten would be good", "shall we say at ten"."""
+    when = WHEN.search(text := _plain(utterance))
+    return when is not None and text.count(" ", 0, when.start()) <= ANSWERS
+
+
+def _plain(utterance: Utterance) -> str:
+    return context.line([word.text for word in utterance.words]).text
+
+
+def _offer_by_offer(offers: Sequence[PlanMoved], utterance: Utterance) -> list[tuple[str, Utterance]]:
+    """Where several are offered in one breath: each with the words up to the next; nothing for a single one."""
+    text = utterance.text
+    starts = sorted((text.find(moved.words), moved.option) for moved in offers)
+    if len(starts) < 2:
+        return []
+    ends = [start for start, _ in starts[1:]] + [len(text)]
+    return [
+        (option, replace(utterance, words=utterance.words[len(text[:start].split()) : len(text[:end].split())]))
+        for (start, option), end in zip(starts, ends, strict=True)
+    ]
