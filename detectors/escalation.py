@@ -164,11 +164,14 @@ class Escalation:
 
     def hear(self, signals: Iterable[Signal], now_ms: int) -> LevelChange | None:
         """Take findings in; a known key is refreshed (its newest form and time count), never added."""
+        something = False
         for signal in signals:
+            something = True
             known = self._found.get(signal.key)
             if known is None or signal.at_ms >= known.at_ms or signal.settled:
                 self._found[signal.key] = signal
-        return self.tick(now_ms)
+        self._advance(now_ms)
+        return self._judge(rises=something)
 
     def stand(self, level: Level, now_ms: int) -> None:
         """Go on from this level, whose findings are not known any more."""
@@ -195,9 +198,11 @@ class Escalation:
         return LevelChange(self._now_ms, after, now, round(self.score, 1), self._because(after, now))
 
     def tick(self, now_ms: int) -> LevelChange | None:
-        """Time has passed: findings fade."""
+        """Time has passed: findings fade, and the level can only fall. (In a quarrel of more than 100 points what was
+        relieved may fade sooner than what was not, and the score rise by that.)
+        """
         self._advance(now_ms)
-        return self._judge()
+        return self._judge(rises=False)
 
     def contributions(self) -> list[tuple[Signal, float]]:
         """What the score is made of now: findings with their points, strongest first (before the caps)."""
@@ -217,9 +222,9 @@ class Escalation:
                 self._again[signal.id] = max(signal.at_ms, self._again.get(signal.id, 0))
         self.score = self._sum()
 
-    def _judge(self) -> LevelChange | None:
+    def _judge(self, *, rises: bool = True) -> LevelChange | None:
         after = self._next_level()
-        if after is self.level:
+        if after is self.level or (not rises and _rises(self.level, after)):
             return None
         change = LevelChange(self._now_ms, after, self.level, round(self.score, 1), self._because(after, self.level))
         self._enter(after)
@@ -230,8 +235,7 @@ class Escalation:
         self.level, self._since_ms = after, self._now_ms
 
     def _because(self, after: Level, before: Level) -> tuple[Signal, ...]:
-        rising = after is Level.ESCALATED or (after is Level.TENSE and before is Level.CALM)
-        return self._carriers() if rising else self._relievers()
+        return self._carriers() if _rises(before, after) else self._relievers()
 
     def _next_level(self) -> Level:
         at, score, dwelt = self.settings, self.score, self._now_ms - self._since_ms
@@ -390,6 +394,10 @@ class Escalation:
         """Reliefs heard in the last minute, the newest first: what brought it down, if not time alone."""
         recent = [s for s in self._reliefs if self._now_ms - s.at_ms < self.settings.relief_once_ms]
         return tuple(reversed(recent[-5:]))
+
+
+def _rises(before: Level, after: Level) -> bool:
+    return after is Level.ESCALATED or (after is Level.TENSE and before is Level.CALM)
 
 
 def _sureness(signal: Signal) -> float:

@@ -164,6 +164,18 @@ STEPS = st.lists(
     ],
     1,
 )
+@example(  # who has gone gives back what they had, while an urgent one goes on to the next
+    [
+        *[("arrive", who, "c1") for who in ("Ann", "Bob", "Cy")],
+        ("leave", "Bob", "c1"),
+        ("raise", "Ann", "c1"),
+        ("raise", "Ann", "c5"),
+        ("urgent", "Ann", "c1"),
+        ("claim", "Bob", "c5"),
+        ("long", "Ann", "c1"),
+    ],
+    1,
+)
 @settings(max_examples=300)
 @given(STEPS, st.integers(1, 3))
 def test_whatever_happens_no_alert_is_forgotten_and_no_one_is_asked_beyond_the_budget(

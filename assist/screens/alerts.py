@@ -190,15 +190,21 @@ class Alerts:
     def tick(self, now_s: float) -> list[Move]:
         """Turns that have run out, people who have gone, and what can now be asked."""
         moves: list[Move] = []
+        free: list[Case] = []
         for who, person in list(self._people.items()):
             if person.gone_s is not None and now_s - person.gone_s >= LEFT_S:
                 del self._people[who]
                 for case in [case for case in self._cases.values() if case.by == who]:
                     case.by, case.asked = "", {who}
-                    moves += [Move(case.call, case.id, "released", who), *self._ask(case, now_s)]
-        for case in sorted(self._cases.values(), key=lambda each: -each.tier):  # urgent ones first: they take the room
-            if case.turn and (now_s - case.turn_since_s >= self.rules.turn_s or not self._present(case.turn, now_s)):
-                moves += self._ask(case, now_s)
+                    moves.append(Move(case.call, case.id, "released", who))
+                    free.append(case)
+        free += [
+            case
+            for case in self._cases.values()
+            if case.turn and (now_s - case.turn_since_s >= self.rules.turn_s or not self._present(case.turn, now_s))
+        ]
+        for case in sorted(free, key=lambda each: -each.tier):  # urgent ones first: they take the room
+            moves += self._ask(case, now_s)
         return moves + self._drain(now_s)
 
     def due_s(self, now_s: float) -> float | None:
