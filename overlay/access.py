@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from overlay.errors import OverlayError
 from overlay.identity import Identity, Pass, Role, ScreenSettings
-from overlay.sessions import Sessions
+from overlay.sessions import Sessions, known_as
 
 ALL: frozenset[Role] = frozenset({"agent", "supervisor", "qa", "admin"})
 REVIEWERS: frozenset[Role] = ALL - {"agent"}
@@ -136,13 +136,10 @@ class Access:
             )
         if page == "board":
             return Pass(identity, "board", session)
-        agent = self._known_as(who) if who and identity.role == "admin" else identity.who
+        agent = who if who and identity.role == "admin" else identity.who
+        if self.sessions is not None:
+            agent = known_as(self.sessions.accounts, agent)  # however the address of the page spells it
         return Pass(identity, f"agent/{agent}", session)
-
-    def _known_as(self, who: str) -> str:
-        """The name of somebody's page: as they log in, however the address of it spells that."""
-        standing = self.sessions.accounts.standing(who) if self.sessions is not None else None
-        return who if standing is None else standing[0].who
 
     def still(self, entry: Pass) -> bool:
         """Whether a page that was let in may stay."""

@@ -46,6 +46,12 @@ class Accounts(Protocol):
         ...
 
 
+def known_as(accounts: Accounts, who: str) -> str:
+    """The name under which somebody logs in, of any way to spell it; as it is given where nobody does."""
+    standing = accounts.standing(who)
+    return who if standing is None else standing[0].who
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A session as it is kept over a restart."""

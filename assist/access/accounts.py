@@ -53,11 +53,6 @@ class Accounts:
         user = self._users.get(folded(who))
         return None if user is None else (Identity(user.name, user.role), user.version)  # type: ignore[arg-type]
 
-    def known_as(self, who: str) -> str:
-        """The name as it was added, of any way to spell it; as it is given where nobody has it."""
-        user = self._users.get(folded(who))
-        return who if user is None else user.name
-
     def verify(self, who: str, password: str) -> bool:
         """Whether that is the password; takes a tenth of a second whether the name is known or not."""
         user = self._users.get(folded(who))

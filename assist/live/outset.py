@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -60,7 +61,7 @@ def without_limits(settings: Settings, playbook: Playbook) -> str:
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outset:
     """Everything that the beginning of a call depends on."""
 
@@ -68,6 +69,8 @@ class Outset:
     rulebook: Rulebook
     playbooks: Shelf
     history: History
+    known: Callable[[str], str] = lambda agent: agent
+    """The name under which an agent logs in; their page and records go by it, however a call's command spells it."""
 
     def started(
         self,
@@ -86,7 +89,7 @@ class Outset:
         return CallStarted(
             at_ms=0,
             call=call,
-            agent=agent or self.settings.agent,
+            agent=self.known(agent or self.settings.agent),
             team=self.settings.team if team is None else team,
             queue=queue,
             caller=caller,

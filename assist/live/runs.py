@@ -13,6 +13,7 @@ import sys
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,7 +33,7 @@ from assist.live.terminal import Terminal
 from assist.live.writing import socket_of
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
-from assist.privacy.retention import due, purge
+from assist.privacy.retention import due, take_out
 from assist.records.library import Library
 from assist.records.page import page
 from assist.records.record import read_record
@@ -49,6 +50,7 @@ from overlay.hub import Hub
 from overlay.identity import outsiders
 from overlay.listening import check_dates, check_port, serving
 from overlay.server import create_app
+from overlay.sessions import known_as
 
 log = logging.getLogger("assist")
 
@@ -86,7 +88,7 @@ async def program(
     try:
         door = open_door(settings, service.store.people)
         if door.accounts is not None:
-            service.known = door.accounts.known_as
+            service.outset.known = partial(known_as, door.accounts)
         desk = Desk(service, door.audit)
         library = Library(service.store, settings.review_form, door.audit, Recordings(settings.data), settings.keep)
         gateway = Gateway(Gates(service).do, gate_key(settings.data), settings.payment_pages)
@@ -104,7 +106,7 @@ async def program(
                 base = await stack.enter_async_context(serving(app, settings.host, 0))
             await stack.enter_async_context(open_to_calls(service, joins=joins))
             service.address = base
-            agent, named = service.known(settings.agent), _named(base, settings)
+            agent, named = service.outset.known(settings.agent), _named(base, settings)
             service.screens.waiting(agent)
             console.print(
                 f"Agent:  {named}{address_of(agent)}\nBoard:  {named}/board\nReview: {named}/review", markup=False
@@ -239,7 +241,7 @@ async def purging(service: Service) -> AsyncIterator[None]:
             try:
                 found = await asyncio.to_thread(due, service.store, settings.keep, now, settings.data)
                 try:
-                    await asyncio.to_thread(purge, service.store, settings.keep, settings.data, now)
+                    await asyncio.to_thread(take_out, service.store, settings.keep, settings.data, now, found)
                 finally:  # one step that fails keeps none of the others from being done
                     service.forget(found.words)
                     service.forget(found.records, whole=True)

@@ -65,8 +65,6 @@ class Service:
     """The program stops: no call begins or goes on any more."""
     begun: Callable[[str], None] = lambda call: None
     """Told when a call has begun, or goes on, and its pages show it."""
-    known: Callable[[str], str] = lambda agent: agent
-    """The name under which an agent logs in; their page and records go by it, however a call's command spells it."""
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def open(self) -> list[str]:
@@ -123,15 +121,7 @@ class Service:
         began = datetime.now(UTC).astimezone()
         call = new_id(began)
         started = self.outset.started(
-            call,
-            began,
-            source,
-            self.hearing,
-            agent=self.known(agent or self.settings.agent),
-            team=team,
-            queue=queue,
-            caller=caller,
-            value=value,
+            call, began, source, self.hearing, agent=agent, team=team, queue=queue, caller=caller, value=value
         )
         session = self.outset.session(started)
         session.gate = Gate(self.settings.consent_policy, consent or self.settings.consent, consent_by)
@@ -213,7 +203,6 @@ class Service:
     ) -> tuple[str, asyncio.Task[str]]:
         began = began_at(call)
         offset_ms = resumes_unkept_ms(call, began, now or datetime.now(UTC))
-        agent = self.known(agent or self.settings.agent)
         session = self.outset.session(self.outset.started(call, began, source, self.hearing, agent=agent))
         session.now_ms = offset_ms
         live = LiveCall(

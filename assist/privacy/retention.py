@@ -109,9 +109,19 @@ def purge(store: Store, keep: KeepSettings, data: Path, now: datetime) -> Due:
     """Take out what is due; returns when its bytes are gone. What was taken out.
 
     Raises:
-        AssistError: code files-left, naming the files that cannot be removed; all else that is due is gone.
+        AssistError: as `take_out`.
     """
     found = due(store, keep, now, data)
+    take_out(store, keep, data, now, found)
+    return found
+
+
+def take_out(store: Store, keep: KeepSettings, data: Path, now: datetime, found: Due) -> None:
+    """Take out what was found to be due; returns when its bytes are gone.
+
+    Raises:
+        AssistError: code files-left, naming the files that cannot be removed; all else that is due is gone.
+    """
     for call in found.words:
         record = store.record(call)
         if record is not None:
@@ -126,7 +136,6 @@ def purge(store: Store, keep: KeepSettings, data: Path, now: datetime) -> Due:
         if found.records:
             steps.callback(_erase, store, data, found.records, left)
         steps.callback(_remove_files, data, found.words, left)
-    return found
 
 
 def _shorten_audit(store: Store, keep: KeepSettings, data: Path, now: datetime) -> None:
