@@ -164,14 +164,13 @@ class Escalation:
 
     def hear(self, signals: Iterable[Signal], now_ms: int) -> LevelChange | None:
         """Take findings in; a known key is refreshed (its newest form and time count), never added."""
-        something = False
-        for signal in signals:
-            something = True
+        heard = tuple(signals)
+        for signal in heard:
             known = self._found.get(signal.key)
             if known is None or signal.at_ms >= known.at_ms or signal.settled:
                 self._found[signal.key] = signal
         self._advance(now_ms)
-        return self._judge(rises=something)
+        return self._judge(rises=bool(heard))
 
     def stand(self, level: Level, now_ms: int) -> None:
         """Go on from this level, whose findings are not known any more."""
