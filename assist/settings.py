@@ -94,9 +94,9 @@ class Settings(BaseModel):
     host: str = Field(
         "127.0.0.1", description="address the pages are served on; loopback only, no login is needed there"
     )
-    port: int = Field(8765, ge=0, le=65535)
+    port: int = Field(8765, ge=0, le=65535, description="port the pages are served on; 0: any that is free")
     agent: Agent = Field("agent", min_length=1, max_length=60, description="name shown for the agent at this machine")
-    team: str = ""
+    team: str = Field("", description="team of the agent at this machine; trends and the prevention report count by it")
     experienced: bool = Field(False, description="fewer prompts for agents who want fewer")
     authority: str = Field("agent", min_length=1, description="whose Plan B limits count here: agent, senior, …")
     authorities: dict[Agent, str] = Field(default_factory=dict, description="agent -> authority, where it is another")
@@ -131,7 +131,9 @@ class Settings(BaseModel):
     reset_s: int = Field(
         60, ge=0, le=600, description="seconds of quiet offered to the agent after an escalated call; 0: none"
     )
-    recogniser: Literal["auto", "whisper", "pocketsphinx"] = "auto"
+    recogniser: Literal["auto", "whisper", "pocketsphinx"] = Field(
+        "auto", description="auto: whisper where its model is here or can be fetched, else the embedded pocketsphinx"
+    )
     model: str | None = Field(None, description="Whisper model by name (base.en) or folder")
     expect: str = Field(
         "", max_length=200, description="a sentence of words Whisper should expect, such as product names"

@@ -18,11 +18,26 @@ from assist.commands import (
     records,
     reports,
     schemas,
+    settings,
 )
 from assist.commands.app import app, console, fail
 from assist.errors import AssistError
 
-COMMANDS = (calls, models, records, reports, playbooks, practice, people, privacy, measuring, backups, doctor, schemas)
+COMMANDS = (
+    calls,
+    models,
+    records,
+    reports,
+    playbooks,
+    practice,
+    people,
+    privacy,
+    measuring,
+    backups,
+    doctor,
+    settings,
+    schemas,
+)
 """Importing one adds its commands to the application."""
 
 
