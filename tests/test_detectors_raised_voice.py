@@ -157,7 +157,7 @@ def test_nothing_is_said_when_nothing_was_measured():
 
 @pytest.mark.skipif(not (DATA / "emotion").is_dir(), reason="the tuning clips (emotion) are not beside this checkout")
 def test_raised_clips_score_above_calm_ones_of_the_same_speakers():
-    """A subset of the tuning clips: a regression test of the figures in the README, not an acceptance."""
+    """A subset of the tuning clips: a regression test of the figures in tests/figures.md, not an acceptance."""
     table = (DATA / "emotion" / "labels.tsv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(table.splitlines(), delimiter="\t"))
     clips = [

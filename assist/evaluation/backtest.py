@@ -37,7 +37,7 @@ from detectors.rulebook import Rulebook
 OF_SOUND = frozenset({"raised_voice", "overlap", "silence", "monologue"})
 """Detectors (and the signals of the same name) that judge sound or speech activity, which are not in the log."""
 WORDS_LATE_MS = 700
-"""How long after it was said a word settles: the median of the recogniser's own measurement (README)."""
+"""How long after it was said a word settles: the median of the recogniser's own measurement (tests/figures.md)."""
 MOVED_MS = 1_000
 """A prompt that comes this much sooner or later has moved."""
 SAME_MS = 15_000
