@@ -138,13 +138,17 @@ class MeaningDetector:
         if not latest.words:
             return by_rules
         meant = self._meant(window, latest, pressing=bool(by_rules))
-        confirmed = list(self._confirmed(by_rules, meant, latest.words, settled=latest.settled))
+        heard = list(self._confirmed(by_rules, meant, latest.words, settled=latest.settled))
+        confirmed = [self._in_course(each) for each in heard]
         self._phrases.stand(latest.id, confirmed)
         by_meaning = list(self._signals(meant, latest, self._lately(meant, latest.words)))
         added = _added([self._in_course(each) for each in by_meaning], confirmed)
         found = [*confirmed, *(signal for signal in added if self._is_due(signal))]
         self._judged[latest.id] = Judged(
-            latest.words[-1].end_ms, _complaint(meant), [each for each in by_meaning if each.id == UPSET], found
+            latest.words[-1].end_ms,
+            _complaint(meant),
+            [each for each in (*heard, *by_meaning) if each.id == UPSET],
+            found,
         )
         return found
 
