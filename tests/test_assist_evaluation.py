@@ -1,6 +1,7 @@
 import io
 import json
 import math
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -20,10 +21,10 @@ from assist.evaluation import command, tone_lines
 from assist.evaluation.cases import (
     Case,
     Clip,
-    is_calls,
     read_calls,
     read_cases,
     read_clips,
+    read_labelled,
 )
 from assist.evaluation.figures import Figure, f1, iter_notes, percentile, rate, wilson
 from assist.evaluation.progress import HowFar
@@ -414,8 +415,21 @@ def test_a_table_says_who_speaks_and_has_something_to_measure(tmp_path):
 
 
 def test_calls_are_told_from_utterances(tmp_path):
-    assert is_calls(lines(tmp_path, {"call": "x", "turns": [TURN]}, name="a.jsonl"))
-    assert not is_calls(lines(tmp_path, *CASES, name="b.jsonl"))
+    calls = lines(tmp_path, {"call": "x", "turns": [TURN]}, name="a.jsonl")
+    cases = lines(tmp_path, *CASES, name="b.jsonl")
+    assert read_labelled(calls) == ([], read_calls(calls))
+    assert read_labelled(cases) == (read_cases(cases), [])
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs files that a shell makes of a pipe")
+def test_what_another_program_writes_into_a_pipe_is_measured(tmp_path):
+    reading, writing = os.pipe()
+    os.write(writing, lines(tmp_path, *CASES).read_bytes())
+    os.close(writing)
+    try:
+        assert evaluate_file(Path(f"/dev/fd/{reading}"), build, lambda call: None).units == len(CASES)
+    finally:
+        os.close(reading)
 
 
 def test_utterances_are_read_as_lines_or_a_list_in_any_file_and_folder(tmp_path):
@@ -429,8 +443,7 @@ def test_utterances_are_read_as_lines_or_a_list_in_any_file_and_folder(tmp_path)
         ("all/.checkpoints/a.jsonl", json.dumps(CASES)),
     ):
         (tmp_path / name).write_text(text, encoding="utf-8-sig")
-        assert not is_calls(tmp_path / name)
-        assert [case.text for case in read_cases(tmp_path / name)] == [case["text"] for case in CASES], name
+        assert [case.text for case in read_labelled(tmp_path / name)[0]] == [case["text"] for case in CASES], name
     assert len(read_cases(tmp_path / "all")) == 4 * len(CASES)
     for name in ("deep.json", "deep.jsonl"):
         with pytest.raises(AssistError, match="nested too deeply"):
@@ -460,8 +473,7 @@ def test_turns_may_stand_one_by_one(tmp_path):
     said = [{**TURN, "start": at, "text": f"at {at}"} for at in (0.5, 3, 9)]
     rows = [{"call_id": n, "id": at, **turn} for n in (7, 8) for at, turn in enumerate(said[::-1])]
     path = lines(tmp_path, *rows, {"call_id": 8, **TURN, "start": 1, "escalates_at": 2}, name="rows.jsonl")
-    assert is_calls(path)
-    seven, eight = read_calls(path)
+    seven, eight = read_labelled(path)[1]
     assert (seven.call, [turn.start for turn in seven.turns], seven.escalates_at) == ("7", [0.5, 3, 9], None)
     assert (eight.call, [turn.start for turn in eight.turns], eight.escalates_at) == ("8", [0.5, 1, 3, 9], 2)
     with pytest.raises(AssistError, match=r"bad\.jsonl, line 2: start: Field required"):
@@ -469,7 +481,7 @@ def test_turns_may_stand_one_by_one(tmp_path):
     timed = [{"text": "hello", "start": 1.7643e9 + at} for at in range(3)]
     for name, utterances in (("loose.jsonl", said), ("timed.jsonl", timed)):
         path = lines(tmp_path, *utterances, name=name)
-        assert not is_calls(path) and len(read_cases(path)) == 3, "of no call, whatever their times"
+        assert len(read_labelled(path)[0]) == 3, "of no call, whatever their times"
     written = [{**turn, "call": "a", "start": str(turn["start"])} for turn in said]
     assert read_calls(lines(tmp_path, *written, name="written.jsonl"))[0].turns[1].start == 3
     with pytest.raises(AssistError, match=r"clock\.jsonl, line 1: start: Input should be a valid number"):

@@ -16,7 +16,7 @@ import io
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -213,33 +213,26 @@ class Clip(_Part):
         return AssistError("eval-input", f"{self.path} has no sound at {self.start:g} s: it ends before")
 
 
-def read_cases(path: Path) -> list[Case]:
-    """Cases of a file, or of every one in a folder and below; what is hidden there is left alone.
+def read_labelled(path: Path) -> tuple[list[Case], list[LabelledCall]]:
+    """Utterances or whole calls, whichever a file, or every one in a folder and below, holds; not what is hidden there.
 
     Raises:
         AssistError: code eval-input, naming file, line and what was expected.
     """
-    return [_parsed(Case, value, file, line) for file in _files(path) for line, value in _objects(file)]
+    files = [(file, _objects(file)) for file in _files(path)]
+    if any(_holds_calls(objects) for _, objects in files):
+        return [], _all_calls(files, path)
+    return _all_cases(files), []
+
+
+def read_cases(path: Path) -> list[Case]:
+    """As `read_labelled`, of what must be utterances."""
+    return _all_cases([(file, _objects(file)) for file in _files(path)])
 
 
 def read_calls(path: Path) -> list[LabelledCall]:
-    """Calls of a file, or of every one in a folder and below; what is hidden there is left alone.
-
-    Raises:
-        AssistError: code eval-input, naming file, line and what was expected.
-    """
-    calls = []
-    for file in _files(path):
-        objects = _objects(file)
-        if objects and not _holds_calls(objects) and path.is_dir():
-            raise _bad(file, None, f"not whole calls as the other files of {path}: measure them one after the other")
-        calls += _calls_of(objects, file)
-    return calls
-
-
-def is_calls(path: Path) -> bool:
-    """Whether a file, or one of a folder, holds whole calls and not single utterances."""
-    return any(_holds_calls(_objects(file)) for file in _files(path))
+    """As `read_labelled`, of what must be whole calls."""
+    return _all_calls([(file, _objects(file)) for file in _files(path)], path)
 
 
 def _files(path: Path) -> list[Path]:
@@ -291,6 +284,17 @@ def _json(line: str, path: Path, number: int) -> Any:
 def _holds_calls(objects: _Objects) -> bool:
     """Whether these are calls, or their turns: with a start and the call's name."""
     return any("turns" in value or (_starts(value) is not None and _name(value, TURN_OF)) for _, value in objects)
+
+
+def _all_cases(files: Sequence[tuple[Path, _Objects]]) -> list[Case]:
+    return [_parsed(Case, value, file, line) for file, objects in files for line, value in objects]
+
+
+def _all_calls(files: Sequence[tuple[Path, _Objects]], path: Path) -> list[LabelledCall]:
+    for file, objects in files:
+        if objects and not _holds_calls(objects) and path.is_dir():
+            raise _bad(file, None, f"not whole calls as the other files of {path}: measure them one after the other")
+    return [call for file, objects in files for call in _calls_of(objects, file)]
 
 
 def _calls_of(objects: _Objects, path: Path) -> list[LabelledCall]:

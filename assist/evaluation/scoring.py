@@ -23,9 +23,7 @@ from assist.evaluation.cases import (
     Labelled,
     LabelledCall,
     Turn,
-    is_calls,
-    read_calls,
-    read_cases,
+    read_labelled,
 )
 from assist.evaluation.figures import (
     Course,
@@ -278,9 +276,9 @@ def evaluate_file(
     Raises:
         AssistError: codes eval-input, naming file, line and what was expected; detector-off.
     """
-    if is_calls(path):
-        return evaluate_calls(read_calls(path), begin, path.name, progress)
-    cases = read_cases(path)
+    cases, calls = read_labelled(path)
+    if calls:
+        return evaluate_calls(calls, begin, path.name, progress)
     if not cases:
         raise AssistError("eval-input", f"{path}: nothing to measure: expected labelled utterances or calls")
     return evaluate_cases(cases, build, path.name, progress)
