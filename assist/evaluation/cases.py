@@ -208,10 +208,6 @@ class Clip(_Part):
         """The file's name, with the second it begins at where that is not the first."""
         return f"{self.path.name} {self.start:g} s" if self.start else self.path.name
 
-    def without_sound(self) -> AssistError:
-        """Its file has no such part."""
-        return AssistError("eval-input", f"{self.path} has no sound at {self.start:g} s: it ends before")
-
 
 def read_labelled(path: Path) -> tuple[list[Case], list[LabelledCall]]:
     """Utterances or whole calls, whichever a file, or every one in a folder and below, holds; not what is hidden there.

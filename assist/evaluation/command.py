@@ -141,8 +141,7 @@ def _transcriber(
     hearing = load_hearing(settings, console)
 
     def transcribe(clip: Clip) -> tuple[list[Word], float]:
-        source = open_recording(clip.path, speed=math.inf, mono=Speaker.CUSTOMER)
-        ends_ms = math.inf if clip.end is None else clip.end * 1000
+        source = open_recording(clip.path, speed=math.inf, mono=Speaker.CUSTOMER).part(clip.start, clip.end)
         far, of_s = HowFar(tell, f"{clip.path.name}, seconds"), (source.duration_ms or 0) // 1000
         ears = hearing.listener(source.speakers, in_step=True, wake=lambda: None, phrases=())
 
@@ -150,14 +149,11 @@ def _transcriber(
             heard: list[Heard] = []
             end_ms = 0
             async for item in source:
-                if isinstance(item, Chunk) and clip.start * 1000 < item.end_ms and item.start_ms < ends_ms:
+                if isinstance(item, Chunk):
                     far(item.start_ms // 1000, of_s)
-                    chunk = replace(item, start_ms=end_ms)
-                    end_ms = chunk.end_ms
-                    heard += ears.push(chunk)
+                    end_ms = item.end_ms
+                    heard += ears.push(item)
             heard += ears.finish()
-            if not end_ms:
-                raise clip.without_sound()
             theirs = [each for each in heard if isinstance(each, Utterance) and each.speaker is not Speaker.AGENT]
             return [word for each in theirs for word in each.words], end_ms / 1000
 

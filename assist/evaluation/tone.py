@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from assist.evaluation.cases import Clip, Labelled
 from assist.evaluation.figures import Evaluation, percentile, rate
 from assist.evaluation.progress import Progress, silent
 from assist.evaluation.scoring import Tallies
-from assist.evaluation.tone_course import MEASURE_S, Course, Voice, alarms_in, course
+from assist.evaluation.tone_course import MEASURE_S, Course, Voice, alarms_in
 from assist.evaluation.tone_lines import CONDITIONS, in_condition, measures, sound
 from audio.events import SAMPLE_RATE, Pcm, VoiceMeasure
 from detectors.raised_voice import RaisedVoice
@@ -66,44 +65,41 @@ def evaluate_tone(
 ) -> tuple[list[Table], Evaluation]:
     """The goal table, a column for every condition; the AUC of each corpus (folder) by itself; and which clips alarm.
 
+    One speaker's sound is held at a time.
+
     Raises:
-        AssistError: code eval-input: there is no sound at a clip's times.
+        AudioError: a clip's sound cannot be read, or there is none at its times.
     """
-    sounds = [(clip, clip.label.casefold(), _part(clip)) for clip in clips if clip.label.casefold() in USED]
-    voices = _voices(sounds)
-    heard: dict[str, list[_Heard]] = {}
-    courses: dict[str, Course] = {}
+    labelled = ((n, clip.model_copy(update={"label": clip.label.casefold()})) for n, clip in enumerate(clips))
+    used = {number: clip for number, clip in labelled if clip.label in USED}
+    found: dict[str, dict[int, _Heard]] = {condition: {} for condition in CONDITIONS}
+    courses = {condition: Course() for condition in CONDITIONS}
     spent = seconds = 0.0
-    for number, condition in enumerate(CONDITIONS):
-        heard[condition] = []
-        for done, (clip, label, pcm) in enumerate(sounds, number * len(sounds)):
-            progress(done, len(CONDITIONS) * len(sounds))
-            if number and label not in RAISED | CALM:
-                continue
-            line = in_condition([pcm], condition, clip.speaker)
-            began = time.process_time()
-            measured = measures(line)
-            _play(RaisedVoice(), [measured])
-            spent, seconds = spent + time.process_time() - began, seconds + len(line) / SAMPLE_RATE
-            corpus = clip.path.parent.name
-            heard[condition].append(_Heard(corpus, clip.speaker, label, measured, clip.place, len(line) / SAMPLE_RATE))
-        courses[condition] = course(voices, condition)
+    done = 0
+    for speaker in sorted({clip.speaker for clip in used.values()}):
+        theirs = {number: clip for number, clip in used.items() if clip.speaker == speaker}
+        sounds = {number: sound(clip.path, clip.start, clip.end) for number, clip in theirs.items()}
+        voice = _voice(speaker, [(theirs[number].label, pcm) for number, pcm in sounds.items()])
+        for condition in CONDITIONS:
+            for number, clip in theirs.items():
+                progress(done, len(CONDITIONS) * len(used))
+                done += 1
+                if condition != CONDITIONS[0] and clip.label not in RAISED | CALM:
+                    continue
+                line = in_condition([sounds[number]], condition, speaker)
+                began = time.process_time()
+                measured = measures(line)
+                _play(RaisedVoice(), [measured])
+                length_s = len(line) / SAMPLE_RATE
+                spent, seconds = spent + time.process_time() - began, seconds + length_s
+                found[condition][number] = _Heard(
+                    clip.path.parent.name, speaker, clip.label, measured, clip.place, length_s
+                )
+            courses[condition].add(voice, condition)
+    heard = {condition: [each for _, each in sorted(by_number.items())] for condition, by_number in found.items()}
     scored = {name: [clip for clip in each if clip.label in RAISED | CALM] for name, each in heard.items()}
     goals = [_goals(scored, courses, 1000 * spent / seconds if seconds else math.nan), _by_corpus(scored)]
     return goals, _alarms_of_clips(heard[CONDITIONS[0]], source)
-
-
-@lru_cache(maxsize=1)
-def _whole(path: Path) -> Pcm:
-    return sound(path)
-
-
-def _part(clip: Clip) -> Pcm:
-    pcm = _whole(clip.path)
-    first, last = (None if at is None else round(at * SAMPLE_RATE) for at in (clip.start, clip.end))
-    if not len(part := pcm[first:last]):
-        raise clip.without_sound()
-    return part
 
 
 def _alarms_of_clips(clips: Sequence[_Heard], source: str) -> Evaluation:
@@ -162,24 +158,19 @@ def auc(raised: Sequence[float], calm: Sequence[float]) -> float:
     return float(np.mean(below + upto) / 2 / len(calm))
 
 
-def _voices(sounds: Sequence[tuple[Clip, str, Pcm]]) -> list[Voice]:
-    def of(speaker: str, labels: frozenset[str]) -> list[Pcm]:
-        return [pcm for clip, label, pcm in sounds if clip.speaker == speaker and label in labels]
+def _voice(speaker: str, sounds: Sequence[tuple[str, Pcm]]) -> Voice:
+    def of(labels: frozenset[str]) -> list[Pcm]:
+        return [pcm for label, pcm in sounds if label in labels]
 
-    voices = []
-    for speaker in sorted({clip.speaker for clip, _, _ in sounds}):
-        levels = {"shouted": of(speaker, SHOUTED), "moderate": of(speaker, MODERATE)}
-        talk = {kind: of(speaker, labels) for kind, labels in TALK.items()}
-        voices.append(
-            Voice(
-                speaker,
-                of(speaker, CALM),
-                of(speaker, RAISED),
-                {level: found for level, found in levels.items() if found},
-                {kind: found for kind, found in talk.items() if found},
-            )
-        )
-    return voices
+    levels = {"shouted": of(SHOUTED), "moderate": of(MODERATE)}
+    talk = {kind: of(labels) for kind, labels in TALK.items()}
+    return Voice(
+        speaker,
+        of(CALM),
+        of(RAISED),
+        {level: found for level, found in levels.items() if found},
+        {kind: found for kind, found in talk.items() if found},
+    )
 
 
 def _goals(heard: dict[str, list[_Heard]], courses: dict[str, Course], cpu_ms: float) -> Table:
