@@ -63,7 +63,7 @@ class _Heard:
 def evaluate_tone(
     clips: Sequence[Clip], source: str = "", progress: Progress = silent
 ) -> tuple[list[Table], Evaluation]:
-    """The goal table, a column for every condition; the AUC of each corpus (folder) by itself; and which clips alarm.
+    """The goal table, a column for every condition; of several corpora (folders) the AUC of each; which clips alarm.
 
     One speaker's sound is held at a time.
 
@@ -98,7 +98,9 @@ def evaluate_tone(
             courses[condition].add(voice, condition)
     heard = {condition: [each for _, each in sorted(by_number.items())] for condition, by_number in found.items()}
     scored = {name: [clip for clip in each if clip.label in RAISED | CALM] for name, each in heard.items()}
-    goals = [_goals(scored, courses, 1000 * spent / seconds if seconds else math.nan), _by_corpus(scored)]
+    goals = [_goals(scored, courses, 1000 * spent / seconds if seconds else math.nan)]
+    if len(corpora := {clip.corpus for clip in scored[CONDITIONS[0]]}) > 1:
+        goals.append(_by_corpus(scored, sorted(corpora)))
     return goals, _alarms_of_clips(heard[CONDITIONS[0]], source)
 
 
@@ -207,10 +209,10 @@ def _goals(heard: dict[str, list[_Heard]], courses: dict[str, Course], cpu_ms: f
     return table
 
 
-def _by_corpus(heard: dict[str, list[_Heard]]) -> Table:
+def _by_corpus(heard: dict[str, list[_Heard]], corpora: Sequence[str]) -> Table:
     """AUC with the speaker's own baseline / with none, each corpus by itself."""
     table = Table("Corpus, AUC own / no baseline", *heard)
-    for corpus in sorted({clip.corpus for clips in heard.values() for clip in clips}):
+    for corpus in corpora:
         cells = []
         for clips in heard.values():
             own = [clip for clip in clips if clip.corpus == corpus]
