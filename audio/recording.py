@@ -98,12 +98,12 @@ class Recording:
         """From one second to another (None: its end), on a clock of its own; what lies before is not read.
 
         Raises:
-            AudioError: code audio-empty: there is nothing at this second.
+            AudioError: code audio-part: there is nothing at this second.
         """
         first, last = round(start_s * self.rate), None if end_s is None else round(end_s * self.rate)
         with _opened(self.path) as file:
             if next(_blocks(file, first, last), None) is None:
-                raise AudioError("audio-empty", f"{self.path} has no sound at {start_s:g} s: it ends before.")
+                raise AudioError("audio-part", f"{self.path} has no sound at {start_s:g} s: it ends before.")
         ends = [ms for ms in (self.duration_ms, None if end_s is None else round(end_s * 1000)) if ms is not None]
         duration_ms = min(ends) - round(start_s * 1000) if ends else None
         return replace(self, first=first, last=last, duration_ms=duration_ms)

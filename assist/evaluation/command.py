@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from rich.console import Console
@@ -68,7 +70,8 @@ def run_evaluation(
             continue
         from assist.evaluation.tone import USED, evaluate_tone
 
-        clips, left = _readable(read_clips(path, labels))
+        listed = read_clips(path, labels)
+        clips, left = _audible(listed)
         voices = [clip for clip in clips if clip.label.casefold() in USED]
         if not voices and all(clip.signals is None for clip in clips):
             known = ", ".join(sorted(USED))
@@ -90,7 +93,7 @@ def run_evaluation(
             far = HowFar(tell, f"{path.name}, words")
             of_folder.append(evaluate_clips(clips, lambda: build(rulebook, heard), transcribe, path.name, far))
         of_folder[0] = replace(of_folder[0], notes=(*left, *of_folder[0].notes))
-        done += of_folder
+        done += [replace(each, left_out=len(listed) - len(clips)) for each in of_folder]
     if store is not None:
         calls, without = marked_calls(store)
         note = f"{without} marks have no words behind them and are not counted." if without else ""
@@ -108,28 +111,32 @@ def run_evaluation(
         console.print(f"written: {html}", markup=False)
 
 
-def _readable(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
-    """The clips whose files can be read, and what is to be said of the others.
+def _audible(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
+    """The clips that can be heard, and what is to be said of the others.
 
     Raises:
-        AssistError: code eval-input: none can be read.
+        AssistError: code eval-input: none can be heard.
     """
     from audio.recording import open_recording
 
-    why: dict[Path, str] = {}
-    for path in dict.fromkeys(clip.path for clip in clips):
+    opened = lru_cache(maxsize=1)(open_recording)  # many clips may be parts of one file
+    good: list[Clip] = []
+    left: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    """Kind of reason -> (place, all that is said of it)."""
+    for clip in clips:
         try:
-            open_recording(path)
+            opened(clip.path).part(clip.start, clip.end)
+            good.append(clip)
         except AudioError as error:
-            why[path] = str(error)
-    good = [clip for clip in clips if clip.path not in why]
-    if not why:
-        return good, []
-    first, others = next(iter(why.values())), [path.name for path in why][1:]
-    note = f"Left out, for it cannot be read: {first}" + (f" And {', '.join(others)}." if others else "")
-    if not good:
-        raise AssistError("eval-input", note)
-    return good, [note]
+            left[error.code].append((clip.place, str(error)))
+    notes = []
+    for (_, said), *others in left.values():
+        # where none can be heard, the table itself is the list of them
+        same = f" The same of: {', '.join(place for place, _ in others)}." if others and good else ""
+        notes.append(f"{1 + len(others)} of {len(clips)} clips left out: {said}{same}")
+    if notes and not good:
+        raise AssistError("eval-input", " ".join(notes))
+    return good, notes
 
 
 def _transcriber(

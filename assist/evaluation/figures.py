@@ -122,6 +122,8 @@ class Evaluation:
     examples: tuple[Example, ...] = ()
     marks: int = 0
     """Judgements of people in calls, where these were measured: each one signal on one line."""
+    left_out: int = 0
+    """Clips that were listed and cannot be heard; the notes say which."""
     notes: tuple[str, ...] = ()
 
 

@@ -121,7 +121,8 @@ def _extent(evaluation: Evaluation) -> str:
     }
     words = "" if evaluation.kind == "voices" else f", {evaluation.words:,} words"
     hours = "" if evaluation.hours is None else f", {evaluation.hours:.2f} hours"
-    return f"{units.get(evaluation.kind, f'{evaluation.units:,} utterances')}{words}{hours}"
+    left_out = f", {evaluation.left_out:,} left out" if evaluation.left_out else ""
+    return f"{units.get(evaluation.kind, f'{evaluation.units:,} utterances')}{words}{hours}{left_out}"
 
 
 def _cells(row: SignalFigures, timed: bool) -> list[str]:
