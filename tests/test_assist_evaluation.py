@@ -296,7 +296,7 @@ def test_missing_files_and_folders_without_calls(tmp_path):
 
 
 def test_bad_tables(tmp_path):
-    with pytest.raises(AssistError, match=r"line 1: expected a header .* missing: label"):
+    with pytest.raises(AssistError, match=r"line 1: expected the columns .* missing: label"):
         read_clips(tmp_path, lines(tmp_path, "path,speaker", "a.wav,ann", name="t.csv"))
 
 
@@ -329,6 +329,28 @@ def test_tables_are_read_under_the_names_others_use(tmp_path, rows, read):
     (tmp_path / "a.wav").write_bytes(b"")
     [clip] = read_clips(tmp_path, lines(tmp_path, *rows, name="t.csv"))
     assert {key: getattr(clip, key) for key in read} == read
+
+
+def test_a_table_may_be_json_lines_or_a_list(tmp_path):
+    rows = [
+        {"Path": "a.wav", "speaker": 7, "emotion": "calm ", "start": 1.5, "end": None, "signals": ["swearing"]},
+        {"Path": "b.wav", "speaker": "ann", "emotion": None, "signals": "upset swearing", "note": {"by": "me"}},
+        {"Path": "c.wav", "speaker": "ann", "emotion": "anger"},
+    ]
+    read = [
+        Clip(path=tmp_path / "a.wav", speaker="7", label="calm", start=1.5, signals=("swearing",)),
+        Clip(path=tmp_path / "b.wav", speaker="ann", signals=("upset", "swearing")),
+        Clip(path=tmp_path / "c.wav", speaker="ann", label="anger"),
+    ]
+    assert read_clips(tmp_path, lines(tmp_path, *rows, name="t.jsonl")) == read
+    assert read_clips(tmp_path, lines(tmp_path, json.dumps(rows, indent=1), name="t.json")) == read
+    for row, said in (
+        ({"path": ["a.wav"], "signals": []}, "line 1: expected the path"),
+        ({"path": "a.wav", "label": [1]}, "missing: speaker"),
+        ({"path": "a.wav", "label": ["swearing"], "start": "x"}, r"line 1: start: Input should be a valid number"),
+    ):
+        with pytest.raises(AssistError, match=said):
+            read_clips(tmp_path, lines(tmp_path, row, name="t.jsonl"))
 
 
 def test_where_all_labels_are_signals_the_other_clips_have_none(tmp_path):
@@ -404,7 +426,7 @@ def test_a_table_says_who_speaks_and_has_something_to_measure(tmp_path):
         return CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(table)], env={"COLUMNS": "200"})
 
     for rows, said in [
-        (("path,label", "a.wav,calm"), "line 1: expected a header with path, speaker, label; missing: speaker"),
+        (("path,label", "a.wav,calm"), "line 1: expected the columns path, speaker, label; missing: speaker"),
         (("path,speaker,label", "a.wav,ann,calm", "b.wav,,calm"), "line 3: expected a speaker beside the label"),
         (("path,speaker,label", "a.wav,ann,furious", "b.wav,ann,"), "nothing to measure"),
     ]:

@@ -4,9 +4,9 @@ Utterances are `{"speaker", "text", "labels": [...]}`, calls `{"call"?, "turns":
 "labels"?}], "escalates_at"?}`, times in seconds; both as JSON lines, or as JSON, one object or a list. Turns may also
 be objects of their own, each with its `call`. `judged` (of an utterance, a turn or a call) may list the signals that
 somebody has looked for; without it these are the word signals and whatever is labelled anywhere in the same material.
-Audio is a folder with a table (CSV or TSV with a header) of `path`, `speaker`, `label`, optionally `signals` (ids of
-word signals, separated by spaces), `start` and `end` (seconds, of a part of the file); of two channels the left one is
-the agent's, and neither its words nor its voice are looked at.
+Audio is a folder with a table (CSV or TSV with a header, or JSON as above) of `path`, `speaker`, `label`, optionally
+`signals` (ids of word signals, separated by spaces), `start` and `end` (seconds, of a part of the file); of two
+channels the left one is the agent's, and neither its words nor its voice are looked at.
 """
 
 from __future__ import annotations
@@ -326,33 +326,52 @@ def _starts(value: Mapping[str, Any]) -> Any:
 
 
 def read_clips(folder: Path, table: Path) -> list[Clip]:
-    """Clips named in a CSV or TSV table; paths are relative to the folder.
+    """Clips named in a table: CSV, TSV or, by its ending, JSON; paths are relative to the folder.
 
     Raises:
         AssistError: code eval-input, naming file, line and what was expected.
     """
-    text = _text(table)
-    first = text.partition("\n")[0]
-    rows = csv.DictReader(io.StringIO(text), delimiter=max("\t;,", key=first.count), skipinitialspace=True)
-    names = [name.strip().casefold() for name in rows.fieldnames or ()]
-    rows.fieldnames = [HEADS[name] if HEADS.get(name, name) not in names else name for name in names]
-    missing = {"path", "label"} - {*rows.fieldnames, *(["label"] if "signals" in rows.fieldnames else [])}
-    try:
-        listed = [(rows.line_num, row) for row in rows]
-    except csv.Error as error:
-        raise _bad(table, rows.line_num, f"not a table: {error}") from None
+    columns, listed = (_json_rows if table.suffix in SUFFIXES else _rows)(table)
+    names = [column.strip().casefold() for column in columns]
+    heads = {
+        column: HEADS[name] if HEADS.get(name, name) not in names else name
+        for column, name in zip(columns, names, strict=True)
+    }
+    known = set(heads.values())
+    missing = {"path", "label"} - {*known, *(["label"] if "signals" in known else [])}
     filled = [
         (line, values)  # and no empty row, as spreadsheets leave them
         for line, row in listed
-        if any((values := {key: value.strip() for key, value in row.items() if key and value is not None}).values())
+        if any((values := {heads[key]: _plain(row[key]) for key in heads if row.get(key) is not None}).values())
     ]
-    if "signals" not in rows.fieldnames and not missing:
+    if "signals" not in known and not missing:
         _signals_as_labels([values for _, values in filled])
-    if "speaker" not in rows.fieldnames and any(values.get("label") for _, values in filled):
+    if "speaker" not in known and any(values.get("label") for _, values in filled):
         missing.add("speaker")
     if missing:
-        raise _bad(table, 1, f"expected a header with path, speaker, label; missing: {', '.join(sorted(missing))}")
+        raise _bad(table, 1, f"expected the columns path, speaker, label; missing: {', '.join(sorted(missing))}")
     return [_clip(values, folder, table, line) for line, values in filled]
+
+
+def _rows(table: Path) -> tuple[Sequence[str], _Objects]:
+    """The columns of a CSV or TSV table, and its rows with their lines."""
+    text = _text(table)
+    first = text.partition("\n")[0]
+    rows = csv.DictReader(io.StringIO(text), delimiter=max("\t;,", key=first.count), skipinitialspace=True)
+    try:
+        return rows.fieldnames or (), [(rows.line_num, row) for row in rows]
+    except csv.Error as error:
+        raise _bad(table, rows.line_num, f"not a table: {error}") from None
+
+
+def _json_rows(table: Path) -> tuple[Sequence[str], _Objects]:
+    """The same of a table whose rows are JSON objects."""
+    listed = _objects(table)
+    return list(dict.fromkeys(key for _, row in listed for key in row)), listed
+
+
+def _plain(value: object) -> object:
+    return [str(each) for each in value] if isinstance(value, list) else str(value).strip()
 
 
 def _signals_as_labels(rows: list[dict[str, Any]]) -> None:
@@ -369,7 +388,7 @@ def _signals_as_labels(rows: list[dict[str, Any]]) -> None:
 
 
 def _clip(values: dict[str, Any], folder: Path, table: Path, line: int) -> Clip:
-    if not values.get("path"):
+    if not values.get("path") or not isinstance(values["path"], str):
         raise _bad(table, line, "expected the path of an audio file, relative to the folder")
     if "\n" in values["path"]:
         raise _bad(
