@@ -360,12 +360,12 @@ def test_what_is_no_practice_is_refused(tmp_path):
         asyncio.run(room.desk(who, DoHelp(do="help", call="practice")))
 
 
-def answered(tmp_path, says, **chosen):
+def answered(tmp_path, says, *, raised=False, **chosen):
     """A room after one such line of the customer's: it is the trainee's turn."""
     script = tmp_path / "one.toml"
-    line = '[[line]]\nid = "{}"\nsay = "{}"\n'
-    script.write_text('id = "one"\ntitle = "One"\nabout = "x"\n' + line.format("a", says) + line.format("b", "Bye.")
-                      + "end = true\n")  # fmt: skip
+    line = '[[line]]\nid = "{}"\nsay = "{}"\nraised = {}\n'
+    said = line.format("a", says, str(raised).lower()) + line.format("b", "Bye.", "false")
+    script.write_text(f'id = "one"\ntitle = "One"\nabout = "x"\n{said}end = true\n')
     room = room_for(load_script(str(script)), Settings(data=tmp_path, agent="Trainee", **chosen), lambda event: None)
     room.publish(room.practice.begin())
     room.publish(room.practice.until_their_turn())
@@ -378,6 +378,14 @@ def test_a_cue_in_a_long_line_counts_and_is_answered_when_it_is_said(tmp_path):
     [line] = [event for event in room.events if isinstance(event, Utterance)]
     assert rise.at_ms < 5_000 < 15_000 < line.end_ms
     assert [event.play for event in room.events if isinstance(event, PromptShown)] == ["supervisor-demand"]
+
+
+def test_a_raised_voice_counts_while_the_line_is_said(tmp_path):
+    room = answered(tmp_path, "hm " * 40, raised=True)
+    heard = next(event for event in room.events if isinstance(event, SignalRaised))
+    [line] = [event for event in room.events if isinstance(event, Utterance)]
+    assert heard.signal.id == "raised_voice" and heard.signal.evidence.start_ms == line.start_ms
+    assert heard.at_ms - line.start_ms < 2_000 < 10_000 < line.end_ms
 
 
 def said_at(start_ms, text, name="a1"):

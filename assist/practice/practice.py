@@ -28,6 +28,8 @@ PAUSE_MS = 700
 """Between two people's turns."""
 TURN_MS = 1_500
 """Aloud: so long after the trainee's last words it is the customer's turn."""
+RAISED_MS = 1_400
+"""So long after it begins a raised voice is heard as one: the median of live calls (README)."""
 MOST_TURNS = 40
 """A call that goes round in circles ends here."""
 
@@ -158,6 +160,8 @@ class Practice:
         if not self._begun:
             self._begun = True
             events += self.session.hear(SpeechActivity(Speaker.CUSTOMER, start_ms, True))
+            if line.raised:
+                self._raised.signals.append(_raised(start_ms, min(start_ms + RAISED_MS, utterance.end_ms)))
         if self.now_ms < utterance.end_ms:
             said = tuple(word for word in utterance.words if word.end_ms <= self.now_ms)
             heard = Hypothesis(utterance.id, utterance.speaker, start_ms, said, ())
@@ -167,20 +171,6 @@ class Practice:
         self._reply.clear()
         self.line = line
         self.said.append((utterance.id, line))
-        if line.raised:
-            evidence = Evidence(start_ms, utterance.end_ms, summary="a raised voice, as the script has it")
-            self._raised.signals.append(
-                Signal(
-                    "raised_voice",
-                    "practice.raised",
-                    "1",
-                    utterance.speaker,
-                    utterance.end_ms,
-                    0.9,
-                    Severity.HELP,
-                    evidence,
-                )
-            )
         events += self.session.hear(SpeechActivity(Speaker.CUSTOMER, utterance.end_ms, False))
         events += self._told(self.session.hear(utterance))
         if line.end:
@@ -211,6 +201,11 @@ class Practice:
         if self._coming is not None and self.line is not None and not self._begun:
             self._coming = self._coming[0], self._following(self.line) or self._coming[1]
         return events
+
+
+def _raised(start_ms: int, heard_ms: int) -> Signal:
+    evidence = Evidence(start_ms, heard_ms, summary="a raised voice, as the script has it")
+    return Signal("raised_voice", "practice.raised", "1", Speaker.CUSTOMER, heard_ms, 0.9, Severity.HELP, evidence)
 
 
 def _is_theirs(signal: Signal) -> bool:
