@@ -18,6 +18,7 @@ from assist.errors import AssistError
 from assist.events import (
     AlertRaised,
     CallEnded,
+    PlanMoved,
     PromptShown,
     Recovery,
     SignalRaised,
@@ -26,7 +27,7 @@ from assist.events import (
 )
 from assist.live.loading import load_hearing
 from assist.practice.feedback import feedback, tables
-from assist.practice.practice import MOST_TURNS, TURN_MS
+from assist.practice.practice import ANSWER_MS, MOST_TURNS, TURN_MS
 from assist.practice.run import page_of, room_for
 from assist.practice.script import list_scripts, load_script
 from assist.screens.rooms import room_of
@@ -453,6 +454,25 @@ def test_an_option_is_asked_for_by_its_name_and_only_what_may_be_given_is(tmp_pa
     plan(room, "asked", "month-credit")
     [alert] = [event for event in room.events if isinstance(event, AlertRaised) and event.kind == "ask"]
     assert alert.reason == "Trainee asks to give: One month free"
+
+
+def test_what_is_asked_for_is_allowed_by_a_supervisor_of_the_practice(tmp_path):
+    room = answered(tmp_path, "I want to cancel my contract. You will hear from my lawyer.", supervisor="Maria")
+    plan(room, "asked", "month-credit")
+    notice = room.hub.latest(room_of("Trainee"), "notice/answer/month-credit")
+    assert notice.text == "Practice supervisor: yes, give it (One month free)"
+    plan(room, "offered", "month-credit")
+    [asked] = [event.at_ms for event in room.events if isinstance(event, AlertRaised) and event.kind == "ask"]
+    [allowed] = [event.at_ms for event in room.events if isinstance(event, PlanMoved) and event.what == "allowed"]
+    assert allowed - asked == pytest.approx(ANSWER_MS, abs=500) and room.practice.listening
+
+    aloud = answered(tmp_path, "I want to cancel my contract. You will hear from my lawyer.")
+    aloud.spoken = True
+    plan(aloud, "asked", "month-credit")
+    with pytest.raises(OverlayError, match="One month free: that is above your limit"):
+        plan(aloud, "offered", "month-credit")
+    aloud.publish(aloud.practice.advance(aloud.practice.now_ms + ANSWER_MS + 500))
+    plan(aloud, "offered", "month-credit")
 
 
 def test_without_the_sentence_model_in_the_settings_practice_is_not_judged_by_it(tmp_path, monkeypatch):
