@@ -322,6 +322,7 @@ def test_tables_are_read_as_spreadsheets_write_them(tmp_path, rows):
         (("path,label", "a.wav,Legal-threat"), {"signals": ("legal_threat",)}),
         (("path,speaker,label", "a.wav,ann,Raised_voice"), {"speaker": "ann", "label": "Raised_voice"}),
         (("path,speaker,label,start,end", "a.wav,ann,calm,1.5,2"), {"start": 1.5, "end": 2}),
+        (("path;speaker;label;start;end", "a.wav;ann;calm;1,5;2"), {"start": 1.5, "end": 2}),
         (("path,speaker,label,start,end", "a.wav,ann,calm,,"), {"start": 0, "end": None}),
     ],
 )
@@ -329,6 +330,27 @@ def test_tables_are_read_under_the_names_others_use(tmp_path, rows, read):
     (tmp_path / "a.wav").write_bytes(b"")
     [clip] = read_clips(tmp_path, lines(tmp_path, *rows, name="t.csv"))
     assert {key: getattr(clip, key) for key in read} == read
+
+
+def test_lines_and_turns_may_be_rows_of_a_table(tmp_path):
+    rows = ["Speaker;Text;Labels;note", "Customer;get me your manager; now;;", "", "agent;;;", ";;;"]
+    rows[1] = 'Customer;"get me your manager; now";supervisor-demand, upset;mine'
+    with pytest.raises(AssistError, match=r"t\.csv, line 4: text: Field required"):
+        read_cases(lines(tmp_path, *rows, name="t.csv"))
+    [case] = read_cases(lines(tmp_path, *rows[:3], rows[4], name="t.csv"))
+    assert (case.speaker, case.text, case.labels) == (
+        "customer",
+        "get me your manager; now",
+        ("supervisor_demand", "upset"),
+    )
+    table = ["call\tstart_ms\tend\ttext\tescalates_at", "7\t1500\t2,25\thello\t", "7\t300\t\thm\t2.5"]
+    path = tmp_path / "turns.tsv"
+    path.write_text("\r\n".join(table), encoding="utf-16")
+    cases, [call] = read_labelled(path)
+    assert not cases and (call.call, call.escalates_at) == ("7", 2.5)
+    assert [(turn.start, turn.end, turn.text) for turn in call.turns] == [(0.3, None, "hm"), (1.5, 2.25, "hello")]
+    with pytest.raises(AssistError, match=r"clips\.csv, line 1: .* assist eval FOLDER --labels .*clips\.csv"):
+        read_labelled(lines(tmp_path, "path,speaker,label", "a.wav,ann,calm", name="clips.csv"))
 
 
 def test_a_table_may_be_json_lines_or_a_list(tmp_path):

@@ -2,15 +2,17 @@
 
 Utterances are `{"speaker", "text", "labels": [...]}`, calls `{"call"?, "turns": [{"speaker", "text", "start", "end"?,
 "labels"?}], "escalates_at"?}`, times in seconds; both as JSON lines, or as JSON, one object or a list. Turns may also
-be objects of their own, each with its `call`. `judged` (of an utterance, a turn or a call) may list the signals that
-somebody has looked for; without it these are the word signals and whatever is labelled anywhere in the same material.
-Audio is a folder with a table (CSV or TSV with a header, or JSON as above) of `path`, `speaker`, `label`, optionally
-`signals` (ids of word signals, separated by spaces), `start` and `end` (seconds, of a part of the file); of two
-channels the left one is the agent's, and neither its words nor its voice are looked at.
+be objects of their own, each with its `call`; these and utterances may be rows of a CSV or TSV table with a header.
+`judged` (of an utterance, a turn or a call) may list the signals that somebody has looked for; without it these are the
+word signals and whatever is labelled anywhere in the same material.
+Audio is a folder with a table (CSV or TSV, or JSON as above) of `path`, `speaker`, `label`, optionally `signals` (ids
+of word signals, separated by spaces), `start` and `end` (seconds, of a part of the file); of two channels the left one
+is the agent's, and neither its words nor its voice are looked at.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -50,6 +52,8 @@ HEADS = {
 NO_SIGNAL = ("none", "calm", "neutral")
 """Labels of clips in which no signal is heard, where the others' are signals."""
 SUFFIXES = (".json", ".jsonl", ".ndjson")
+TABLES = (".csv", ".tsv")
+TIMES = ("start", "end", "start_ms", "end_ms", "escalates_at")
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
@@ -247,7 +251,21 @@ _Objects = list[tuple[int, dict[str, Any]]]
 
 
 def _objects(path: Path) -> _Objects:
-    """What a file lists and in which line: JSON lines, else one JSON object or a list of them (then its number)."""
+    """What a file lists and in which line: JSON lines, else one JSON object or a list of them (then its number).
+
+    Of a table, by its ending, its rows, without what is empty in them.
+    """
+    if path.suffix.casefold() in TABLES:
+        columns, rows = _rows(path)
+        names = {column: column.strip().casefold() for column in columns}
+        if "text" not in names.values():
+            of_clips = f"a table of clips is for their folder: assist eval FOLDER --labels {path}"
+            raise _bad(path, 1, f"expected the columns text, speaker, labels, of turns also call, start; {of_clips}")
+        return [
+            (line, filled)
+            for line, row in rows
+            if (filled := {names[key]: row[key] for key in names if row.get(key) not in ("", None)})
+        ]
     text = _text(path)
     try:
         whole = json.loads(text) if text.strip() else []
@@ -354,14 +372,26 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
 
 
 def _rows(table: Path) -> tuple[Sequence[str], _Objects]:
-    """The columns of a CSV or TSV table, and its rows with their lines."""
+    """The columns of a CSV or TSV table, and its rows with their lines: what is a time is a number."""
     text = _text(table)
     first = text.partition("\n")[0]
     rows = csv.DictReader(io.StringIO(text), delimiter=max("\t;,", key=first.count), skipinitialspace=True)
     try:
-        return rows.fieldnames or (), [(rows.line_num, row) for row in rows]
+        return rows.fieldnames or (), [
+            (rows.line_num, {key: _cell(key, value) for key, value in row.items() if key}) for row in rows
+        ]
     except csv.Error as error:
         raise _bad(table, rows.line_num, f"not a table: {error}") from None
+
+
+def _cell(column: str, value: str | None) -> object:
+    value = (value or "").strip()
+    if column.strip().casefold() in TIMES:
+        try:
+            return float(value.replace(",", "."))  # as spreadsheets write it in half of the world
+        except ValueError:
+            return value
+    return value
 
 
 def _json_rows(table: Path) -> tuple[Sequence[str], _Objects]:
@@ -402,11 +432,13 @@ def _clip(values: dict[str, Any], folder: Path, table: Path, line: int) -> Clip:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        raw = path.read_bytes()
+        encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        return io.TextIOWrapper(io.BytesIO(raw), encoding).read()
     except OSError as error:
         raise _bad(path, None, f"cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise _bad(path, None, "expected UTF-8 text") from None
+    except UnicodeError:
+        raise _bad(path, None, "expected UTF-8 text; spreadsheets save it as CSV UTF-8") from None
 
 
 def _parsed(kind: type[_Kind], value: object, path: Path, line: int) -> _Kind:
