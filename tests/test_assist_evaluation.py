@@ -29,7 +29,7 @@ from assist.evaluation.cases import (
 from assist.evaluation.figures import Figure, f1, iter_notes, percentile, rate, wilson
 from assist.evaluation.progress import HowFar
 from assist.evaluation.report import page, tables
-from assist.evaluation.scoring import evaluate_cases, evaluate_clips, evaluate_file
+from assist.evaluation.scoring import evaluate_cases, evaluate_clips
 from audio.events import Speaker, Word
 from detectors.signals import Evidence, Severity, Signal
 
@@ -473,7 +473,7 @@ def test_what_another_program_writes_into_a_pipe_is_measured(tmp_path):
     os.write(writing, lines(tmp_path, *CASES).read_bytes())
     os.close(writing)
     try:
-        assert evaluate_file(Path(f"/dev/fd/{reading}"), build, lambda call: None).units == len(CASES)
+        assert len(read_labelled(Path(f"/dev/fd/{reading}"))[0]) == len(CASES)
     finally:
         os.close(reading)
 
@@ -531,9 +531,7 @@ def test_turns_may_stand_one_by_one(tmp_path):
     written = [{**turn, "call": "a", "start": str(turn["start"])} for turn in said]
     assert read_calls(lines(tmp_path, *written, name="written.jsonl"))[0].turns[1].start == 3
     with pytest.raises(AssistError, match=r"clock\.jsonl, line 1: start: Input should be a valid number"):
-        evaluate_file(
-            lines(tmp_path, {**written[0], "start": "00:01:05"}, name="clock.jsonl"), build, lambda call: None
-        )
+        read_labelled(lines(tmp_path, {**written[0], "start": "00:01:05"}, name="clock.jsonl"))
 
 
 def test_a_calls_name_and_times_are_read_as_they_come(tmp_path):
@@ -553,7 +551,14 @@ def test_a_folder_holds_calls_or_utterances_and_something(tmp_path):
     with pytest.raises(AssistError, match=r"b\.jsonl: not whole calls as the other files"):
         read_calls(tmp_path)
     with pytest.raises(AssistError, match="nothing to measure"):
-        evaluate_file(lines(tmp_path, name="empty.jsonl"), build, lambda call: None)
+        read_labelled(lines(tmp_path, name="empty.jsonl"))
+
+
+def test_nothing_is_measured_before_all_that_is_named_was_read(tmp_path, monkeypatch):
+    judged = []
+    monkeypatch.setattr(command, "HowFar", lambda tell, what: lambda done, of: judged.append(what))
+    answer = CliRunner().invoke(app, ["eval", str(lines(tmp_path, *CASES)), str(tmp_path / "none.jsonl")])
+    assert "none.jsonl: cannot be read" in str(answer.exception) and judged == []
 
 
 def test_one_call_a_list_or_lines_are_all_read(tmp_path):

@@ -222,7 +222,9 @@ def read_labelled(path: Path) -> tuple[list[Case], list[LabelledCall]]:
     files = [(file, _objects(file)) for file in _files(path)]
     if any(_holds_calls(objects) for _, objects in files):
         return [], _all_calls(files, path)
-    return _all_cases(files), []
+    if not (cases := _all_cases(files)):
+        raise _bad(path, None, "nothing to measure: expected labelled utterances or calls")
+    return cases, []
 
 
 def read_cases(path: Path) -> list[Case]:

@@ -16,12 +16,12 @@ from assist.access.audit import open_audit
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
 from assist.errors import AssistError
-from assist.evaluation.cases import Clip, LabelledCall, read_clips
+from assist.evaluation.cases import Clip, LabelledCall, read_clips, read_labelled
 from assist.evaluation.figures import Evaluation, iter_notes
 from assist.evaluation.marks import marked_calls
 from assist.evaluation.progress import HowFar
 from assist.evaluation.report import page, tables
-from assist.evaluation.scoring import evaluate_clips, evaluate_file, evaluate_marks
+from assist.evaluation.scoring import evaluate_calls, evaluate_cases, evaluate_clips, evaluate_marks
 from assist.events import CallStarted
 from assist.files import write_file
 from assist.live.session import Session
@@ -32,6 +32,7 @@ from audio.events import Chunk, Heard, Speaker, Utterance, Word
 from detectors.escalation import Escalation
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import load_rules
+from detectors.signals import Detector
 
 
 def run_evaluation(
@@ -57,43 +58,27 @@ def run_evaluation(
     heard = RosterSettings(meaning=settings.meaning)
     playbook = load_playbook(settings.playbook, options=settings.options)
 
+    def detectors() -> list[Detector]:
+        return build(rulebook, heard)
+
     def begin(call: LabelledCall) -> Session:
         started = CallStarted(0, call.call, "agent", "", "", "", "", "eval", ("agent", "customer"), {})
         coach = Coach(playbook, agent=AgentProfile("agent"))
-        return Session(started, build(rulebook, heard), Escalation(), coach)
+        return Session(started, detectors(), Escalation(), coach)
 
     done: list[Evaluation] = []
     calls: list[LabelledCall] = []
-    for path in what:
-        if labels is None:
-            done.append(evaluate_file(path, lambda: build(rulebook, heard), begin, HowFar(tell, path.name)))
-            continue
-        from assist.evaluation.tone import USED, evaluate_tone
-
-        listed = read_clips(path, labels)
-        clips, left = _audible(listed)
-        voices = [clip for clip in clips if clip.label.casefold() in USED]
-        if not voices and all(clip.signals is None for clip in clips):
-            known = ", ".join(sorted(USED))
-            raise AssistError(
-                "eval-input", f"{labels}: nothing to measure: expected a column signals, or labels: {known}"
+    names = [path.name or path.resolve().name for path in what]
+    # all is read before the first is measured: that may take minutes
+    if labels is None:
+        for name, (cases, whole) in zip(names, [read_labelled(path) for path in what], strict=True):
+            far = HowFar(tell, name)
+            done.append(
+                evaluate_calls(whole, begin, name, far) if whole else evaluate_cases(cases, detectors, name, far)
             )
-        unknown = [clip.label for clip in clips if clip.label and clip.label.casefold() not in USED]
-        if unknown:
-            names = ", ".join(sorted(set(unknown)))
-            left.append(f"{len(unknown)} clips are no part of the voice's figures: {names}")
-        of_folder: list[Evaluation] = []
-        if voices:
-            goals, evaluation = evaluate_tone(voices, path.name, HowFar(tell, f"{path.name}, voices"))
-            for each in goals:
-                console.print(each)
-            of_folder.append(evaluation)
-        if any(clip.signals is not None for clip in clips):
-            transcribe = _transcriber(settings, console, tell)
-            far = HowFar(tell, f"{path.name}, words")
-            of_folder.append(evaluate_clips(clips, lambda: build(rulebook, heard), transcribe, path.name, far))
-        of_folder[0] = replace(of_folder[0], notes=(*left, *of_folder[0].notes))
-        done += [replace(each, left_out=len(listed) - len(clips)) for each in of_folder]
+    else:
+        for name, listed in zip(names, [read_clips(path, labels) for path in what], strict=True):
+            done += _of_folder(name, listed, labels, settings, console, detectors, tell)
     if store is not None:
         calls, without = marked_calls(store)
         note = f"{without} marks have no words behind them and are not counted." if without else ""
@@ -109,6 +94,40 @@ def run_evaluation(
             open_audit(store.people, settings.data).each_by_command("export", [call.call for call in calls])
         write_file(html, page(done))
         console.print(f"written: {html}", markup=False)
+
+
+def _of_folder(
+    name: str,
+    listed: Sequence[Clip],
+    labels: Path,
+    settings: Settings,
+    console: Console,
+    detectors: Callable[[], Sequence[Detector]],
+    tell: Callable[[str], None],
+) -> list[Evaluation]:
+    """How voices sound and what is said in them, whichever the clips are labelled for; the goals of voices at once."""
+    from assist.evaluation.tone import USED, evaluate_tone
+
+    clips, notes = _audible(listed)
+    voices = [clip for clip in clips if clip.label.casefold() in USED]
+    words = any(clip.signals is not None for clip in clips)
+    if not voices and not words:
+        known = ", ".join(sorted(USED))
+        raise AssistError("eval-input", f"{labels}: nothing to measure: expected a column signals, or labels: {known}")
+    unknown = [clip.label for clip in clips if clip.label and clip.label.casefold() not in USED]
+    if unknown:
+        notes.append(f"{len(unknown)} clips are no part of the voice's figures: {', '.join(sorted(set(unknown)))}")
+    found: list[Evaluation] = []
+    if voices:
+        goals, evaluation = evaluate_tone(voices, name, HowFar(tell, f"{name}, voices"))
+        for each in goals:
+            console.print(each)
+        found.append(evaluation)
+    if words:
+        transcribe = _transcriber(settings, console, tell)
+        found.append(evaluate_clips(clips, detectors, transcribe, name, HowFar(tell, f"{name}, words")))
+    found[0] = replace(found[0], notes=(*notes, *found[0].notes))
+    return [replace(each, left_out=len(listed) - len(clips)) for each in found]
 
 
 def _audible(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:

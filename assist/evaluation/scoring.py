@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
 from typing import Protocol
 
@@ -23,7 +22,6 @@ from assist.evaluation.cases import (
     Labelled,
     LabelledCall,
     Turn,
-    read_labelled,
 )
 from assist.evaluation.figures import (
     Course,
@@ -263,25 +261,6 @@ def evaluate_marks(
         examples=tuple(tallies.examples),
         marks=sum(len(turn.judged or ()) for turn in marked),
     )
-
-
-def evaluate_file(
-    path: Path,
-    build: Callable[[], Sequence[Detector]],
-    begin: Callable[[LabelledCall], Judge],
-    progress: Progress = silent,
-) -> Evaluation:
-    """Whatever a file or a folder holds: whole calls or single utterances.
-
-    Raises:
-        AssistError: codes eval-input, naming file, line and what was expected; detector-off.
-    """
-    cases, calls = read_labelled(path)
-    if calls:
-        return evaluate_calls(calls, begin, path.name, progress)
-    if not cases:
-        raise AssistError("eval-input", f"{path}: nothing to measure: expected labelled utterances or calls")
-    return evaluate_cases(cases, build, path.name, progress)
 
 
 def play(call: LabelledCall, judge: Judge) -> list[Event]:
