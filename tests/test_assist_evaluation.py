@@ -29,7 +29,7 @@ from assist.evaluation.cases import (
 from assist.evaluation.figures import Figure, f1, iter_notes, percentile, rate, wilson
 from assist.evaluation.progress import HowFar
 from assist.evaluation.report import page, tables
-from assist.evaluation.scoring import evaluate_cases, evaluate_clips
+from assist.evaluation.scoring import evaluate_calls, evaluate_cases, evaluate_clips
 from audio.events import Speaker, Word
 from detectors.signals import Evidence, Severity, Signal
 
@@ -142,6 +142,24 @@ def test_what_nobody_looked_for_or_agrees_on_does_not_count(tmp_path):
     judged = {**CASES[1], "judged": ["swearing"]}
     unsure = {**CASES[1], "unsure": ["supervisor_demand"]}
     assert evaluate_cases(read_cases(lines(tmp_path, judged, unsure)), build, "x").signals == ()
+
+
+def test_lines_that_do_not_say_who_speaks_are_counted(tmp_path):
+    silent = {key: value for key, value in CASES[0].items() if key != "speaker"}
+    result = evaluate_cases(read_cases(lines(tmp_path, silent, {**silent, "speaker": None}, CASES[1])), build, "x")
+    assert "2 of 3 do not say who speaks (speaker): they are taken as the customer's." in result.notes
+    turns = [{**silent, "start": 1}, {**TURN, "start": 3}]
+    calls = read_calls(lines(tmp_path, {"call": "x", "turns": turns}, name="c.jsonl"))
+    assert any("1 of 2 do not say" in note for note in evaluate_calls(calls, lambda call: Quiet(), "x").notes)
+
+
+class Quiet:
+    """A session that hears nothing in what is said."""
+
+    def hear(self, heard):
+        return []
+
+    tick = hear
 
 
 # --- audio
@@ -437,6 +455,12 @@ def test_a_broken_table_is_named(tmp_path, rows, said):
     (tmp_path / "a.wav").write_bytes(b"")
     with pytest.raises(AssistError, match=said):
         read_clips(tmp_path, lines(tmp_path, *rows, name="t.csv"))
+
+
+def test_a_folder_of_audio_is_one_that_is_there(tmp_path):
+    table = lines(tmp_path, "path,speaker,label", "a.wav,ann,calm", name="t.csv")
+    with pytest.raises(AssistError, match=r"none: expected the folder in which the audio files of .*t\.csv are"):
+        read_clips(tmp_path / "none", table)
 
 
 def test_a_table_says_who_speaks_and_has_something_to_measure(tmp_path):

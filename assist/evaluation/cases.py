@@ -351,6 +351,8 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
     Raises:
         AssistError: code eval-input, naming file, line and what was expected.
     """
+    if not folder.is_dir():
+        raise _bad(folder, None, f"expected the folder in which the audio files of {table} are")
     columns, listed = (_json_rows if table.suffix in SUFFIXES else _rows)(table)
     names = [column.strip().casefold() for column in columns]
     heads = {
@@ -440,7 +442,9 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise _bad(path, None, f"cannot be read: {error.strerror}") from None
     except UnicodeError:
-        raise _bad(path, None, "expected UTF-8 text; spreadsheets save it as CSV UTF-8") from None
+        raise _bad(
+            path, None, "expected UTF-8 text (of spreadsheets: CSV UTF-8); sound is measured with --labels"
+        ) from None
 
 
 def _parsed(kind: type[_Kind], value: object, path: Path, line: int) -> _Kind:

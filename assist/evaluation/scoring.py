@@ -50,6 +50,7 @@ REPEAT_MS = 60_000
 """A rule is silent for its cool-down (at most this) after it has fired: the same signal said again is no miss, if its
 words by themselves are heard."""
 SAID_AGAIN = "Labels that count neither way, for their signal had been raised less than a minute before: {}."
+UNSAID = "{} of {} do not say who speaks (speaker): they are taken as the customer's."
 ALL_CALM = (
     "No call says when it turns (escalates_at, in seconds): all are taken as calm, every rise of the level as false."
 )
@@ -173,6 +174,7 @@ def evaluate_cases(
         hours=None,
         signals=tallies.figures(timed=False),
         examples=tuple(tallies.examples),
+        notes=tuple(_unsaid(cases)),
     )
 
 
@@ -223,6 +225,7 @@ def evaluate_calls(
         _count_call(call, events, tallies, usual, begin)
     labelled = any(turn.labels for call in calls for turn in call.turns)
     notes = [ALL_CALM] if labelled and all(call.escalates_at is None for call in calls) else []
+    notes += _unsaid([turn for call in calls for turn in call.turns])
     if tallies.again:
         notes.append(SAID_AGAIN.format(tallies.again))
     return Evaluation(
@@ -315,6 +318,11 @@ def _utterance(name: str, speaker: Speaker, text: str, start_ms: int = 0, end_ms
 def _looked_for(items: Iterable[Labelled]) -> frozenset[str]:
     """Where the material does not say: the word signals of customers, and whatever is labelled anywhere in it."""
     return frozenset(CUSTOMER_WORDS).union(*(item.labels for item in items))
+
+
+def _unsaid(items: Sequence[Labelled]) -> list[str]:
+    silent = sum("speaker" not in item.model_fields_set for item in items)
+    return [UNSAID.format(silent, len(items))] if silent else []
 
 
 def _found_in(utterance: Utterance, detectors: Sequence[Detector]) -> dict[str, str]:
