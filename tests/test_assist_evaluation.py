@@ -578,11 +578,16 @@ def test_a_folder_holds_calls_or_utterances_and_something(tmp_path):
         read_labelled(lines(tmp_path, name="empty.jsonl"))
 
 
-def test_nothing_is_measured_before_all_that_is_named_was_read(tmp_path, monkeypatch):
+def test_nothing_is_measured_before_all_that_is_named_was_seen_to_be_there(tmp_path, monkeypatch):
     judged = []
     monkeypatch.setattr(command, "HowFar", lambda tell, what: lambda done, of: judged.append(what))
     answer = CliRunner().invoke(app, ["eval", str(lines(tmp_path, *CASES)), str(tmp_path / "none.jsonl")])
     assert "none.jsonl: cannot be read" in str(answer.exception) and judged == []
+    for out in (tmp_path / "none" / "page.html", tmp_path):
+        answer = CliRunner().invoke(app, ["eval", str(lines(tmp_path, *CASES)), "--html", str(out)])
+        assert f"cannot write {out}" in str(answer.exception) and judged == []
+    answer = CliRunner().invoke(app, ["eval", "--labels", str(lines(tmp_path, "path", name="t.csv"))])
+    assert answer.exit_code == 1 and "t.csv: name the folder" in answer.output.replace("\n", "")
 
 
 def test_one_call_a_list_or_lines_are_all_read(tmp_path):

@@ -16,7 +16,7 @@ from assist.access.audit import open_audit
 from assist.errors import AssistError
 from assist.evaluation.backtest import CallChanges, Judges, compare
 from assist.events import Event
-from assist.files import write_file
+from assist.files import check_file, write_file
 from assist.privacy.consent import Consent
 from assist.records.export import day, span
 from assist.records.sheet import section, sheet
@@ -115,6 +115,7 @@ def run_backtest(
     """
     from audio.recording import open_recording
 
+    check_file(html)
     recordings = [Path(each) for each in what if Path(each).suffix]
     calls = [each for each in what if not Path(each).suffix]
     sources = [open_recording(each, agent_channel=0, speed=float("inf")) for each in recordings]

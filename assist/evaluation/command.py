@@ -23,7 +23,7 @@ from assist.evaluation.progress import HowFar
 from assist.evaluation.report import page, tables
 from assist.evaluation.scoring import evaluate_calls, evaluate_cases, evaluate_clips, evaluate_marks
 from assist.events import CallStarted
-from assist.files import write_file
+from assist.files import check_file, write_file
 from assist.live.session import Session
 from assist.settings import Settings
 from assist.store.store import Store
@@ -54,6 +54,7 @@ def run_evaluation(
     Raises:
         AssistError: codes eval-input, naming file, line and what was expected; detector-off; export-failed.
     """
+    check_file(html)
     rulebook = load_rules(extra=[*settings.rules, *rules] or None)
     heard = RosterSettings(meaning=settings.meaning)
     playbook = load_playbook(settings.playbook, options=settings.options)
@@ -82,6 +83,7 @@ def run_evaluation(
     if store is not None:
         calls, without = marked_calls(store)
         note = f"{without} marks have no words behind them and are not counted." if without else ""
+        note = note or ("" if calls else "Nobody has marked anything yet: it is done on the review page (R, W, M).")
         marked = evaluate_marks(calls, begin, "marks in the store", HowFar(tell, "marked calls"))
         done.append(replace(marked, notes=(note,) if note else ()))
     for evaluation in done:
