@@ -503,6 +503,7 @@ def test_what_another_program_writes_into_a_pipe_is_measured(tmp_path):
 
 
 def test_utterances_are_read_as_lines_or_a_list_in_any_file_and_folder(tmp_path):
+    rows = [(case["text"], case["speaker"], " ".join(case["labels"])) for case in CASES]
     for folder in ("below", ".checkpoints"):
         (tmp_path / "all" / folder).mkdir(parents=True)
     for name, text in (
@@ -510,11 +511,12 @@ def test_utterances_are_read_as_lines_or_a_list_in_any_file_and_folder(tmp_path)
         ("all/b.json", json.dumps(CASES, indent=1)),
         ("all/below/c.ndjson", json.dumps(CASES)),
         ("all/below/d.json", "\n".join(map(json.dumps, CASES))),
+        ("all/below/e.CSV", "\n".join(["text,speaker,labels", *(",".join(row) for row in rows)])),
         ("all/.checkpoints/a.jsonl", json.dumps(CASES)),
     ):
         (tmp_path / name).write_text(text, encoding="utf-8-sig")
         assert [case.text for case in read_labelled(tmp_path / name)[0]] == [case["text"] for case in CASES], name
-    assert len(read_cases(tmp_path / "all")) == 4 * len(CASES)
+    assert len(read_cases(tmp_path / "all")) == 5 * len(CASES)
     for name in ("deep.json", "deep.jsonl"):
         with pytest.raises(AssistError, match="nested too deeply"):
             read_cases(lines(tmp_path, "[" * 100_000, name=name))

@@ -32,7 +32,7 @@ def evaluate(
         list[Path] | None,
         typer.Argument(
             help='Utterances {"speaker", "text", "labels"} or calls {"call", "turns": [{"speaker", "text", "start", '
-            '"labels"}], "escalates_at"} as JSON lines or a list, folders of either, or of audio (--labels).'
+            '"labels"}], "escalates_at"} as JSON lines, a list or .csv, folders of either, or of audio (--labels).'
         ),
     ] = None,
     labels: Annotated[

@@ -240,12 +240,11 @@ def read_calls(path: Path) -> list[LabelledCall]:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    below = ((file, file.relative_to(path).parts) for file in path.rglob("*") if file.suffix in SUFFIXES)
+    kinds = (*SUFFIXES, *TABLES)
+    below = ((file, file.relative_to(path).parts) for file in path.rglob("*") if file.suffix.casefold() in kinds)
     files = sorted(file for file, parts in below if not any(part.startswith(".") for part in parts))
     if not files:
-        raise _bad(
-            path, None, f"expected *{', *'.join(SUFFIXES)} files, or --labels with the table of a folder of audio"
-        )
+        raise _bad(path, None, f"expected *{', *'.join(kinds)} files, or --labels with the table of a folder of audio")
     return files
 
 
@@ -353,7 +352,7 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
     """
     if not folder.is_dir():
         raise _bad(folder, None, f"expected the folder in which the audio files of {table} are")
-    columns, listed = (_json_rows if table.suffix in SUFFIXES else _rows)(table)
+    columns, listed = (_json_rows if table.suffix.casefold() in SUFFIXES else _rows)(table)
     names = [column.strip().casefold() for column in columns]
     heads = {
         column: HEADS[name] if HEADS.get(name, name) not in names else name
