@@ -267,8 +267,8 @@ def labelled_voices(folder):
 
 def test_clips_are_counted_that_alarm_and_that_should(tmp_path):
     clips = labelled_voices(tmp_path)
-    goals, found = evaluate_tone(clips, "mine")
-    assert len(goals) == 1, "what the only folder by itself has stands there"
+    found = evaluate_tone(clips, "mine")
+    assert len(found.grids) == 1, "what the only folder by itself has stands there"
     (row,) = found.signals
     assert (row.id, row.labelled, row.hits, row.missed, row.false) == ("raised_voice", 4, 3, 1, 1)
     assert {(each.what, each.place) for each in found.examples} == {
@@ -279,7 +279,7 @@ def test_clips_are_counted_that_alarm_and_that_should(tmp_path):
     assert row.false_per_hour.value == pytest.approx(1 / found.hours)
     assert (row.precision.value, row.recall.value, row.f1.value) == (0.75, 0.75, 0.75)
     assert 0.2 <= row.delay_median_s <= 2.5
-    assert "mine, voices" in page([found])
+    assert "mine, voices" in page([found]) and "AUC, own baseline</td><td class=n>.950" in page([found])
 
 
 def test_a_clip_may_be_a_part_of_a_file(tmp_path):
@@ -290,7 +290,7 @@ def test_a_clip_may_be_a_part_of_a_file(tmp_path):
         ends = at + len(sound(clip.path)) / 16_000
         parts.append(clip.model_copy(update={"path": tmp_path / "all.wav", "start": at, "end": ends}))
         at = ends
-    apart, together = (evaluate_tone(each)[1] for each in (clips, parts))
+    apart, together = (evaluate_tone(each) for each in (clips, parts))
     assert apart.signals == together.signals
     with pytest.raises(AudioError, match=r"all\.wav has no sound at 99 s: it ends before"):
         evaluate_tone([parts[0].model_copy(update={"start": 99.0, "end": 100.0})])
@@ -309,4 +309,4 @@ def test_of_a_long_recording_only_the_labelled_parts_are_in_memory(tmp_path):
 
 
 def test_nothing_labelled_is_said_as_nothing(tmp_path):
-    assert [each.row_count for each in evaluate_tone([])[0]] == [13]
+    assert [len(each.rows) for each in evaluate_tone([]).grids] == [13]

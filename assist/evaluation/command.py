@@ -107,7 +107,7 @@ def _of_folder(
     detectors: Callable[[], Sequence[Detector]],
     tell: Callable[[str], None],
 ) -> list[Evaluation]:
-    """How voices sound and what is said in them, whichever the clips are labelled for; the goals of voices at once."""
+    """How voices sound and what is said in them, whichever the clips are labelled for."""
     from assist.evaluation.tone import USED, evaluate_tone
 
     clips, notes = _audible(listed)
@@ -121,10 +121,7 @@ def _of_folder(
         notes.append(f"{len(unknown)} clips are no part of the voice's figures: {', '.join(sorted(set(unknown)))}")
     found: list[Evaluation] = []
     if voices:
-        goals, evaluation = evaluate_tone(voices, name, HowFar(tell, f"{name}, voices"))
-        for each in goals:
-            console.print(each)
-        found.append(evaluation)
+        found.append(evaluate_tone(voices, name, HowFar(tell, f"{name}, voices")))
     if words:
         transcribe = _transcriber(settings, console, tell)
         found.append(evaluate_clips(clips, detectors, transcribe, name, HowFar(tell, f"{name}, words")))

@@ -14,10 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
 
 from assist.evaluation.cases import Clip, Labelled
-from assist.evaluation.figures import Evaluation, percentile, rate
+from assist.evaluation.figures import Evaluation, Grid, percentile, rate
 from assist.evaluation.progress import Progress, silent
 from assist.evaluation.scoring import Tallies
 from assist.evaluation.tone_course import MEASURE_S, Course, Voice, alarms_in
@@ -60,10 +59,8 @@ class _Heard:
     seconds: float
 
 
-def evaluate_tone(
-    clips: Sequence[Clip], source: str = "", progress: Progress = silent
-) -> tuple[list[Table], Evaluation]:
-    """The goal table, a column for every condition; of several corpora (folders) the AUC of each; which clips alarm.
+def evaluate_tone(clips: Sequence[Clip], source: str = "", progress: Progress = silent) -> Evaluation:
+    """The goals in every condition of a line; of several corpora (folders) the AUC of each; and which clips alarm.
 
     One speaker's sound is held at a time.
 
@@ -98,10 +95,10 @@ def evaluate_tone(
             courses[condition].add(voice, condition)
     heard = {condition: [each for _, each in sorted(by_number.items())] for condition, by_number in found.items()}
     scored = {name: [clip for clip in each if clip.label in RAISED | CALM] for name, each in heard.items()}
-    goals = [_goals(scored, courses, 1000 * spent / seconds if seconds else math.nan)]
+    grids = [_goals(scored, courses, 1000 * spent / seconds if seconds else math.nan)]
     if len(corpora := {clip.corpus for clip in scored[CONDITIONS[0]]}) > 1:
-        goals.append(_by_corpus(scored, sorted(corpora)))
-    return goals, _alarms_of_clips(heard[CONDITIONS[0]], source)
+        grids.append(_by_corpus(scored, sorted(corpora)))
+    return replace(_alarms_of_clips(heard[CONDITIONS[0]], source), grids=tuple(grids))
 
 
 def _alarms_of_clips(clips: Sequence[_Heard], source: str) -> Evaluation:
@@ -175,14 +172,14 @@ def _voice(speaker: str, sounds: Sequence[tuple[str, Pcm]]) -> Voice:
     )
 
 
-def _goals(heard: dict[str, list[_Heard]], courses: dict[str, Course], cpu_ms: float) -> Table:
+def _goals(heard: dict[str, list[_Heard]], courses: dict[str, Course], cpu_ms: float) -> Grid:
     """A row for every goal, with what is asked at least and what is aimed at (after the slash)."""
-    table = Table("Raised voice", "Asked, tel / agc / norm", *heard)
+    rows: list[tuple[str, ...]] = []
     relative = {name: _scores(clips, baseline=True) for name, clips in heard.items()}
     absolute = {name: _scores(clips, baseline=False) for name, clips in heard.items()}
 
     def row(name: str, asked: str, value: Callable[[str], str]) -> None:
-        table.add_row(name, asked, *(value(condition) for condition in heard))
+        rows.append((name, asked, *(value(condition) for condition in heard)))
 
     def area(scores: dict[str, list[tuple[_Heard, float]]], labels: frozenset[str]) -> Callable[[str], str]:
         return lambda condition: _number(_auc(scores[condition], labels))
@@ -206,12 +203,12 @@ def _goals(heard: dict[str, list[_Heard]], courses: dict[str, Course], cpu_ms: f
     row("callers who alarm after +8 dB", "<= 8 of 24", lambda c: f"{courses[c].steps[0]} of {courses[c].steps[1]}")
     row("CPU ms per second of audio", "<= 3", lambda _: "-" if math.isnan(cpu_ms) else f"{cpu_ms:.2f}")
     row("clips with AUC", "", lambda c: str(len(relative[c])))
-    return table
+    return Grid(("Raised voice", "Asked, tel / agc / norm", *heard), tuple(rows))
 
 
-def _by_corpus(heard: dict[str, list[_Heard]], corpora: Sequence[str]) -> Table:
+def _by_corpus(heard: dict[str, list[_Heard]], corpora: Sequence[str]) -> Grid:
     """AUC with the speaker's own baseline / with none, each corpus by itself."""
-    table = Table("Corpus, AUC own / no baseline", *heard)
+    rows: list[tuple[str, ...]] = []
     for corpus in corpora:
         cells = []
         for clips in heard.values():
@@ -219,8 +216,8 @@ def _by_corpus(heard: dict[str, list[_Heard]], corpora: Sequence[str]) -> Table:
             cells.append(
                 " / ".join(_number(_auc(_scores(own, baseline=baseline), RAISED)) for baseline in (True, False))
             )
-        table.add_row(corpus, *cells)
-    return table
+        rows.append((corpus, *cells))
+    return Grid(("Corpus, AUC own / no baseline", *heard), tuple(rows))
 
 
 def _scores(clips: Sequence[_Heard], *, baseline: bool) -> list[tuple[_Heard, float]]:
