@@ -279,6 +279,7 @@ def test_clips_are_counted_that_alarm_and_that_should(tmp_path):
     assert row.false_per_hour.value == pytest.approx(1 / found.hours)
     assert (row.precision.value, row.recall.value, row.f1.value) == (0.75, 0.75, 0.75)
     assert 0.2 <= row.delay_median_s <= 2.5
+    assert found.notes[0].startswith("tel: each clip as by telephone")
     assert "mine, voices" in page([found]) and "AUC, own baseline</td><td class=n>.950" in page([found])
 
 

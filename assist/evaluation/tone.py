@@ -39,6 +39,10 @@ USED = RAISED | CALM | frozenset().union(*TALK.values())
 """Labels that say how a voice is raised, or that it is not; any case."""
 BASELINE_CLIPS = 8
 """Calm clips of the same speaker heard before the clip that is judged."""
+COLUMNS = (
+    "tel: each clip as by telephone; agc: behind automatic gain besides; norm: every clip levelled, the worst case. "
+    "AUC: how likely a raised clip scores above a calm one."
+)
 CLIP_BY_CLIP = (
     f"raised_voice: each clip by itself, as by telephone, after up to {BASELINE_CLIPS} calm ones of its speaker; the "
     "delay counts from its beginning. A clip of a few seconds is often over before a rise is sure. Lively speech that "
@@ -126,7 +130,7 @@ def _alarms_of_clips(clips: Sequence[_Heard], source: str) -> Evaluation:
         hours=tallies.hours,
         signals=tallies.figures(),
         examples=tuple(tallies.examples),
-        notes=(CLIP_BY_CLIP,),
+        notes=(COLUMNS, CLIP_BY_CLIP),
     )
 
 
