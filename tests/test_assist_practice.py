@@ -189,6 +189,7 @@ def run(*arguments, home, said=""):
         input=said,
         capture_output=True,
         text=True,
+        errors="surrogateescape",
         timeout=120,
         env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(home), "COLUMNS": "200", "NO_COLOR": "1",
              "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": ""},
@@ -197,11 +198,12 @@ def run(*arguments, home, said=""):
 
 def test_the_command_plays_a_call_in_text_and_stores_nothing(tmp_path):
     data = tmp_path / "data"
-    answer = run("missed-visit", "--data", data, home=tmp_path, said="\n".join([HARD[0], *SOFT, ""]))
+    said = "\n".join([f"{HARD[0]} \udce9", *SOFT, ""])  # a byte that is no text
+    answer = run("missed-visit", "--data", data, home=tmp_path, said=said)
     assert answer.returncode == 0, answer.stderr
     for text in ("Caller    Hello. An engineer", "▲ Escalated", "▶ say", "✓ Empathize", "Recovery: calmer", "is kept"):
         assert text in answer.stdout, text
-    assert "granted" not in answer.stdout and "consent" not in answer.stdout
+    assert "granted" not in answer.stdout and "consent" not in answer.stdout and "trouble" not in answer.stdout
     assert not data.exists()
     listed = run("--data", data, home=tmp_path)
     assert "charged-twice" in listed.stdout

@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from secrets import token_hex
 from typing import TypeVar
@@ -228,6 +229,8 @@ def run_practice(
     """
     script = load_script(name)
     terminal = Terminal(console)
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # what is pasted may be no text, and nobody reads after an error
 
     def show(event: Event) -> None:
         typed = not aloud and isinstance(event, Utterance) and event.speaker is Speaker.AGENT
