@@ -192,7 +192,7 @@ class Library:
         following = " ".join(map(str, place_of(shown[-1]))) if len(shown) < len(digests) else ""
         return Found(
             records=[_summary(digest, said.get(digest["call"], [])) for digest in shown],
-            total=self._store.count(query),
+            total=self._store.count(query) if query.after is None else None,
             next=following,
         )
 
