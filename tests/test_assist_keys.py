@@ -403,6 +403,21 @@ def test_a_backup_that_is_being_made_keeps_its_copy_and_no_second_one_begins(tmp
     assert write_backup(store, tmp_path / "new.backup")
 
 
+def test_a_backup_is_in_the_audit_log_before_anything_is_out_and_is_made_where_the_log_cannot_go_on(tmp_path, store):
+    data = tmp_path / "data"
+    taken = ["backup", "--data", str(data)]
+    store.close()
+    assert CliRunner().invoke(app, [*taken, str(tmp_path / "new.backup")]).exit_code == 0
+    kept = open_reader(f"sqlite:///{tmp_path / 'new.backup'}")
+    assert [(row.entry.what, row.entry.target, row.entry.role) for row in kept.people.audit()] == [
+        ("backup", "new.backup", "command")
+    ]
+    kept.close()
+    (data / "audit.key").unlink()
+    result = CliRunner().invoke(app, [*taken, str(tmp_path / "newer.backup")])
+    assert result.exit_code == 0 and "not in the audit log" in result.stdout and "audit.key is missing" in result.stdout
+
+
 def test_a_store_that_was_put_aside_comes_back_whole_whatever_reviewers_wrote(tmp_path, store):
     url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
     for text in ("~ 5 minutes late", "~hello", "~good"):

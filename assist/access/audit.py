@@ -53,8 +53,9 @@ class Audit:
     def note(self, who: str, role: str, what: str, target: str = "", detail: str = "") -> Future[None]:
         """Append an entry.
 
-        `what`: look, export, sound, read-along, search (of records), backtest; login, login-failed, logout; user-added,
-        user-removed, user-role, user-password; erase, settings, and whatever else people do to what is kept.
+        `what`: look, export, sound, read-along, search (of records), backtest, backup; login, login-failed, logout;
+        user-added, user-removed, user-role, user-password; erase, settings, and whatever else people do to what is
+        kept.
         """
         return self.append([AuditEntry(_now(), who, role, what, target, detail)])
 
