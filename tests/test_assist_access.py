@@ -36,7 +36,6 @@ from assist.live.outset import profile_of
 from assist.live.runs import program
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
-from assist.privacy.retention import purge
 from assist.records.library import Library
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
 from assist.store.people import AuditEntry, AuditRow
@@ -51,6 +50,7 @@ from overlay.server import create_app
 from overlay.sessions import IDLE_S, Sessions
 from tests.fault_rig import Sound
 from tests.made_records import made_records
+from tests.test_assist_retention import purge
 
 MODEL = Path(__file__).parent / "models" / "test-recogniser"
 PASSWORD = "four unlikely words"

@@ -16,13 +16,14 @@ from assist.events import CallEnded, CallStarted, FollowUpNoted
 from assist.live.joining import Joining, join, open_to_calls
 from assist.live.runs import purging
 from assist.live.writing import Erase, Strip, socket_of, write
-from assist.privacy.retention import erase, purge, stripped
+from assist.privacy.retention import erase, stripped
 from assist.records.folding import fold
 from assist.settings import Settings
 from assist.store.rows import Hold, StoredGate
 from assist.store.sqlite import COPYING
 from assist.store.store import open_reader, open_store
 from tests.fault_rig import Sound, service
+from tests.test_assist_retention import purge
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "tests" / "models" / "test-recogniser"

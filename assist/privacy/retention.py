@@ -59,6 +59,11 @@ class Due:
     stores: tuple[Path, ...] = ()
     """Stores put aside by a restore, so long ago that no word in them may stay."""
 
+    @property
+    def anything(self) -> bool:
+        """Whether something is to go."""
+        return bool(self.words or self.records or self.gates or self.sounds or self.audit or self.stores)
+
 
 def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = None) -> Due:
     """What is past its time.
@@ -103,17 +108,6 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         store.people.audit_before(stamp(now - timedelta(days=keep.audit_days))),
         tuple(_put_aside(data, now - timedelta(days=keep.transcript_days))) if data is not None else (),
     )
-
-
-def purge(store: Store, keep: KeepSettings, data: Path, now: datetime) -> Due:
-    """Take out what is due; returns when its bytes are gone. What was taken out.
-
-    Raises:
-        AssistError: as `take_out`.
-    """
-    found = due(store, keep, now, data)
-    take_out(store, keep, data, now, found)
-    return found
 
 
 def take_out(store: Store, keep: KeepSettings, data: Path, now: datetime, found: Due) -> None:

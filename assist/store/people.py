@@ -202,10 +202,10 @@ class People:
             row = connection.execute(select(schema.audit_head.c.n, schema.audit_head.c.seal)).one_or_none()
         return None if row is None else (row.n, row.seal)
 
-    def last_noted(self, what: str) -> AuditEntry | None:
-        """The newest entry of a kind."""
+    def last_noted(self, *what: str) -> AuditEntry | None:
+        """The newest entry of these kinds."""
         columns = [schema.audit.c[field.name] for field in fields(AuditEntry)]
-        wanted = select(*columns).where(schema.audit.c.what == what).order_by(schema.audit.c.n.desc()).limit(1)
+        wanted = select(*columns).where(schema.audit.c.what.in_(what)).order_by(schema.audit.c.n.desc()).limit(1)
         with self._reader.connect() as connection:
             row = connection.execute(wanted).one_or_none()
         return None if row is None else AuditEntry(*row)
