@@ -474,6 +474,21 @@ def test_a_header_counts_from_the_declared_proxy_only_and_roles_follow_the_table
         assert identify(headers, peer) is None
 
 
+def test_a_proxys_name_in_capitals_or_small_letters_is_the_one_their_calls_carry(store: Store, tmp_path: Path) -> None:
+    for call, began, agent in (("k1", "2026-01", "MARIA"), ("k2", "2026-02", "Maria"), ("k3", "2026-02", "Jo")):
+        store.begin(call, began, agent).result()
+    store.people.save_view("Quinn", "mine", "{}").result()
+    login = LoginSettings(by="proxy", header="X-User", role="agent")
+    door = open_door(Settings(data=tmp_path, login=login, proxies=["127.0.0.1"]), store.people)
+    assert door.screens.identify is not None
+    for sent, known in (
+        ("maria", "Maria"), ("MARIA", "Maria"), ("quinn", "Quinn"), ("Strasse", "Strasse"), ("Straße", "Straße"),
+        ("Mária", "Mária"), ("ZOË", "ZOË"), ("Zoe\u0308", "ZOË"), ("Jo ", "Jo"),
+    ):  # fmt: skip
+        assert door.screens.identify({"x-user": sent}, "127.0.0.1") == Identity(known, "agent"), sent
+        assert door.known(sent) == known, "a call that begins now is theirs"
+
+
 @pytest.mark.parametrize(
     ("written", "read"),
     [

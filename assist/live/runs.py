@@ -13,7 +13,6 @@ import sys
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,7 +51,6 @@ from overlay.hub import Hub
 from overlay.identity import outsiders
 from overlay.listening import check_dates, check_port, serving
 from overlay.server import create_app
-from overlay.sessions import known_as
 
 log = logging.getLogger("assist")
 
@@ -89,8 +87,7 @@ async def program(
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
     try:
         door = open_door(settings, service.store.people)
-        if door.accounts is not None:
-            service.outset.known = partial(known_as, door.accounts)
+        service.outset.known = door.known
         desk = Desk(service, door.audit)
         library = Library(service.store, settings.review_form, door.audit, Recordings(settings.data), settings.keep)
         gateway = Gateway(Gates(service).do, gate_key(settings.data), settings.payment_pages)

@@ -136,6 +136,13 @@ class People:
         """Forget a saved search."""
         return self._writer.put(delete(schema.views).where(schema.views.c.who == who, schema.views.c.name == name))
 
+    def spellings(self) -> list[str]:
+        """Names by which something is theirs: agents, by their newest call, then whoever has saved a search."""
+        agent, who = schema.calls.c.agent, schema.views.c.who
+        wanted = select(agent).group_by(agent).order_by(func.max(schema.calls.c.started_at).desc())
+        with self._reader.connect() as connection:
+            return [*connection.execute(wanted).scalars(), *connection.execute(select(who).distinct()).scalars()]
+
     # ---- audit ----
 
     def note(self, entries: Sequence[AuditEntry], seals: Seals) -> Future[None]:
