@@ -5,12 +5,15 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from assist.commands.app import store_of
+from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, FollowUpNoted
 from assist.live.joining import Joining, join, open_to_calls
@@ -19,6 +22,7 @@ from assist.live.writing import Erase, Strip, socket_of, write
 from assist.privacy.retention import erase, stripped
 from assist.records.folding import fold
 from assist.settings import Settings
+from assist.store.owner import Owner
 from assist.store.rows import Hold, StoredGate
 from assist.store.sqlite import COPYING
 from assist.store.store import open_reader, open_store
@@ -156,8 +160,11 @@ def test_every_command_works_beside_a_running_server_and_none_opens_its_store_fo
     assert socket_of(data).exists()
 
 
-def test_a_program_that_cannot_be_asked_is_named_and_one_that_hears_a_single_call_writes_but_takes_no_other(data):
+def test_a_program_that_cannot_be_asked_is_named_and_one_that_hears_a_single_call_writes_but_takes_no_other(
+    data, monkeypatch
+):
     settings = Settings(data=data)
+    monkeypatch.setattr("assist.commands.app.WAIT_S", 0)
 
     async def scene():
         one = service(data)
@@ -199,6 +206,16 @@ def test_a_call_whose_words_are_taken_out_leaves_the_page_of_its_agent_and_no_ot
         await one.close()
 
     asyncio.run(scene())
+
+
+def test_a_command_waits_for_another_one_that_has_the_store(data, monkeypatch):
+    owner = Owner(data / "assist.db")
+    monkeypatch.setattr("assist.commands.app.sleep", lambda _: owner.close())
+    assert CliRunner().invoke(app, ["users", "list", "--data", str(data)]).exit_code == 0
+    with closing(Owner(data / "assist.db")):
+        monkeypatch.setattr("assist.commands.app.WAIT_S", 0)
+        answer = CliRunner().invoke(app, ["users", "list", "--data", str(data)])
+    assert f"another assist program (process {os.getpid()})" in str(answer.exception)
 
 
 @pytest.mark.parametrize("left", [False, True])

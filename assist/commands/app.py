@@ -8,6 +8,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -29,6 +30,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+WAIT_S = 10.0
+"""For another command that has the store."""
 CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {ord("\n")})
 
 
@@ -169,7 +172,8 @@ def speed_of(text: str) -> float:
 def store_of(settings: Settings, *, begins: bool = False) -> Store:
     """The store of this installation; while another program has it, that program writes what is written here.
 
-    A folder that is not there is begun only by what an installation begins with: the name may be mistyped.
+    What cannot be asked to is a command at work, over in a moment: it is waited for, as two of one timetable begin at
+    once. A folder that is not there is begun only by what an installation begins with: the name may be mistyped.
     """
     from assist.live.writing import store_beside
     from assist.store.owner import StoreInUse
@@ -180,7 +184,13 @@ def store_of(settings: Settings, *, begins: bool = False) -> Store:
         fail(
             f"there is no folder {folder}: expected the data folder of serve, or of a call heard before", "data-folder"
         )
-    try:
-        return open_store(settings.store_url)
-    except StoreInUse as in_use:
-        return store_beside(settings.store_url, in_use)
+    until = monotonic() + WAIT_S
+    while True:
+        try:
+            return open_store(settings.store_url)
+        except StoreInUse as in_use:
+            with contextlib.suppress(StoreInUse):
+                return store_beside(settings.store_url, in_use)
+            if monotonic() > until:
+                raise
+        sleep(0.1)
