@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -216,6 +217,27 @@ def test_a_command_waits_for_another_one_that_has_the_store(data, monkeypatch):
         monkeypatch.setattr("assist.commands.app.WAIT_S", 0)
         answer = CliRunner().invoke(app, ["users", "list", "--data", str(data)])
     assert f"another assist program (process {os.getpid()})" in str(answer.exception)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_command_that_cannot_write_says_what_it_waits_for(data, monkeypatch):
+    import resource
+
+    before, store = resource.getrlimit(resource.RLIMIT_FSIZE), store_of(Settings(data=data))
+
+    class Terminal(StringIO):
+        def write(self, text):
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        store.hold(Hold("k1", "legal", "case 7", "2026-01-01")).result(60)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        store.close()
+    assert "waiting: cannot write assist.db: " in sys.stderr.getvalue()
 
 
 @pytest.mark.parametrize("left", [False, True])

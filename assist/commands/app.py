@@ -148,6 +148,12 @@ def listing(key: str, *columns: str) -> Table:
     return Table(Column(key, no_wrap=True), *(Column(name, overflow="fold") for name in columns))
 
 
+def _held_up(why: str | None) -> None:
+    """What is written is waited for, however long a full disk or a reader of the log takes: say so."""
+    if why is not None:
+        PlainConsole(stderr=True, highlight=False, soft_wrap=True).print(Text(f"waiting: {why} (Ctrl-C gives up)"))
+
+
 def fail(text: str, code: str = "") -> NoReturn:
     """One line on stderr, exit code 1."""
     PlainConsole(stderr=True, highlight=False, soft_wrap=True).print(
@@ -187,7 +193,7 @@ def store_of(settings: Settings, *, begins: bool = False) -> Store:
     until = monotonic() + WAIT_S
     while True:
         try:
-            return open_store(settings.store_url)
+            return open_store(settings.store_url, _held_up)
         except StoreInUse as in_use:
             with contextlib.suppress(StoreInUse):
                 return store_beside(settings.store_url, in_use)
