@@ -1,11 +1,13 @@
 """A call that was erased does not come back from an old backup: its words were under a key that is gone."""
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copyfile
+from tempfile import TemporaryDirectory
 
 import pytest
 from typer.testing import CliRunner
@@ -28,6 +30,7 @@ from assist.store.store import open_reader, open_store, path_of
 from audio.events import Speaker, Utterance, Word
 from tests.fault_rig import in_a_child
 from tests.scripted_call import hits
+from tests.test_assist_doctor import as_nobody
 
 CANARY, OTHER = "quicksilver", "tangerine"
 
@@ -361,6 +364,33 @@ def test_a_restore_is_refused_where_what_was_written_last_cannot_be_folded_into_
     again = open_store(url)
     assert len(again.calls()) == 42
     again.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+@pytest.mark.parametrize(
+    ("rights", "says"), [((0o700, 0), "Permission denied"), ((0o500, 0o600), "nothing may be written in")]
+)
+def test_a_store_that_this_user_may_not_read_or_write_is_not_taken_for_a_damaged_one(store, tmp_path, rights, says):
+    store.hold(Hold("k1", "A", "a claim", stamp())).result()
+    store.close()
+    with TemporaryDirectory() as place:
+        data = Path(shutil.copytree(tmp_path, Path(place) / "copy")) / "data"
+        for path in (Path(place), data.parent, *data.parent.iterdir(), *data.iterdir()):
+            os.chown(path, *(65534, 65534) if os.getuid() == 0 else (-1, -1))
+        (data / "assist.db").chmod(rights[1])
+        data.chmod(rights[0])
+
+        def refused():
+            url = f"sqlite:///{data / 'assist.db'}"
+            try:
+                open_store(url).close() if rights[1] else restore_backup(data.parent / "old.backup", url)
+            except AssistError as error:
+                return [(error.code, str(error))]
+            return [("done", "")]
+
+        [(_, text)] = as_nobody(refused)
+        assert says in text and not list(data.glob("*.before-*"))
+        data.chmod(0o700)
 
 
 def test_a_restore_that_is_killed_leaves_a_store_in_its_place(tmp_path, store):
