@@ -1,6 +1,7 @@
 """A call that was erased does not come back from an old backup: its words were under a key that is gone."""
 
 import os
+import queue
 import shutil
 import sqlite3
 from contextlib import closing
@@ -457,6 +458,25 @@ def test_a_store_that_was_put_aside_comes_back_whole_whatever_reviewers_wrote(tm
     former = restore_backup(tmp_path / "old.backup", url).former
     assert restore_backup(former, url).left_out == 0
     assert rows(tmp_path) == before
+
+
+def test_an_erasure_that_damaged_keys_hold_up_says_so_and_is_done_when_they_are_put_back(tmp_path):
+    told, data = queue.SimpleQueue(), tmp_path / "data"
+    data.mkdir()
+    store = open_store(f"sqlite:///{data / 'assist.db'}", told.put)
+    with_a_call(store, "k1", CANARY)
+    write_backup(store, tmp_path / "new.backup")
+    copy = shutil.copy(data / "keys.db", tmp_path)
+    os.truncate(data / "keys.db", 100)
+    erased = store.erase(["k1"])
+    said = told.get(timeout=30)
+    assert "keys.db: " in said and "put the newest copy of it back" in said and "restore" not in said
+    shutil.copy(copy, data / "keys.db")
+    erased.result(30)
+    assert told.get(timeout=30) is None
+    store.close()
+    assert not hits(data, CANARY)
+    assert restore_backup(tmp_path / "new.backup", f"sqlite:///{data / 'assist.db'}").left_out == 1
 
 
 def test_without_the_keys_a_backup_is_nothing(tmp_path, store):

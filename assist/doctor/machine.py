@@ -16,6 +16,7 @@ from assist.privacy.gate_key import KEY_FILE
 from assist.settings import Settings
 from assist.store.backups import put_aside as put_aside_stores
 from assist.store.checking import StoreState, check_store, encrypted
+from assist.store.keys import check_keys
 
 LOW_BYTES = 2 << 30
 LEAST_BYTES = 200 << 20
@@ -113,6 +114,12 @@ def database(settings: Settings) -> Iterator[Finding]:
         live = f"; {state.live} marked live" if state.live else ""
         version = f"SQLite {sqlite3.sqlite_version}"
         yield ok("database", f"sound: {state.calls} calls{live}, schema {state.schema}{older}, {version}")
+
+
+def keys(settings: Settings) -> Iterator[Finding]:
+    """The keys of backups and recordings are whole: erasure waits for them."""
+    if problem := check_keys(settings.data / "keys.db"):
+        yield bad("keys", f"keys.db: {problem}")
 
 
 def put_aside(settings: Settings) -> Iterator[Finding]:

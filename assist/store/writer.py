@@ -307,7 +307,7 @@ def reason(error: BaseException) -> str:
     """What the database said, as one line, and what helps where the file is damaged."""
     why = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
     said = (str(why) or type(error).__name__).splitlines()[0]
-    damaged = any(sign in said for sign in DAMAGED)
+    damaged = any(sign in said for sign in DAMAGED) and not isinstance(error, OSError)  # that is of another file
     return f"{said}; put the last backup back: `assist restore FILE`" if damaged else said
 
 
