@@ -410,6 +410,18 @@ def test_one_file_that_cannot_be_removed_keeps_no_other_file_and_is_named(tmp_pa
     on_two_calls(tmp_path, check)
 
 
+def test_a_run_that_cannot_take_words_out_fails_and_takes_out_the_others(tmp_path):
+    def check(store, one, two):
+        with closing(sqlite3.connect(tmp_path / "assist.db")) as database, database:
+            when = f"CREATE TRIGGER never BEFORE UPDATE ON records WHEN NEW.call = '{one}'"
+            database.execute(f"{when} BEGIN SELECT RAISE(ABORT, 'no'); END")
+        with pytest.raises(AssistError, match="no"):
+            purge(store, KEEP, tmp_path, later(181))
+        assert store.events(one) and not store.events(two)
+
+    on_two_calls(tmp_path, check)
+
+
 def test_serve_says_which_file_its_retention_run_could_not_remove(tmp_path, caplog, monkeypatch):
     in_the_way = tmp_path / "recordings" / "gone.rec"
     in_the_way.mkdir(parents=True)
