@@ -321,13 +321,14 @@ def test_what_an_agent_writes_of_a_call_does_not_command_the_terminal_of_whoever
     call = record["call"]
     record |= {"level_reached": "escalated", "started_at": datetime.now().astimezone().isoformat(timespec="seconds")}
     made.finish(call, "ended", record).result()
+    words = "\x1b]0;owned\x07\x9b2J\u202esolved"
     for kind in ("outcome", "root-cause"):
-        made.review(call, Review("2026-11-24", record["agent"], kind, "", "\x1b]0;owned\x07\x9b2Jsolved")).result()
+        made.review(call, Review("2026-11-24", record["agent"], kind, "", words)).result()
     made.close()
     for command in (["records", "list"], ["report"]):
         told = CliRunner().invoke(app, [*command, "--data", str(tmp_path)])
         assert told.exit_code == 0 and "owned" in told.stdout
-        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", told.stdout)
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", told.stdout)
 
 
 def test_a_disk_that_was_full_at_the_first_start_leaves_no_empty_key_behind(

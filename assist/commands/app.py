@@ -32,7 +32,9 @@ app = typer.Typer(
 )
 WAIT_S = 10.0
 """For another command that has the store."""
-CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {ord("\n")})
+TURNS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+"""Overrides of the direction of writing: they would turn round what stands behind somebody's words."""
+CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0), *TURNS} - {ord("\n")})
 
 
 class PlainConsole(Console):
