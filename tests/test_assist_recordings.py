@@ -244,6 +244,7 @@ def test_a_call_cut_short_keeps_its_whole_seconds_and_what_was_torn_is_dropped(t
 
 
 def test_an_admin_is_told_whether_sound_is_kept_and_for_how_long(tmp_path):
+    open_store(f"sqlite:///{tmp_path / 'assist.db'}").close()
     on = tmp_path / "on.toml"
     on.write_text("recordings = true\n[keep]\naudio_days = 33\n")
     run = lambda *line: CliRunner().invoke(app, [*line, "--data", str(tmp_path)]).output  # noqa: E731

@@ -181,17 +181,17 @@ def store_of(settings: Settings, *, begins: bool = False) -> Store:
     """The store of this installation; while another program has it, that program writes what is written here.
 
     What cannot be asked to is a command at work, over in a moment: it is waited for, as two of one timetable begin at
-    once. A folder that is not there is begun only by what an installation begins with: the name may be mistyped.
+    once. A store that is not there is begun only by what an installation begins with: the folder may be mistyped, and a
+    backup of nothing be taken for one.
     """
     from assist.live.writing import store_beside
     from assist.store.owner import StoreInUse
     from assist.store.store import open_store, path_of
 
-    folder = path_of(settings.store_url).parent
-    if not begins and not folder.exists():
-        fail(
-            f"there is no folder {folder}: expected the data folder of serve, or of a call heard before", "data-folder"
-        )
+    path = path_of(settings.store_url)
+    if not begins and not path.exists():
+        missing = f"store in {path.parent}" if path.parent.exists() else f"folder {path.parent}"
+        fail(f"there is no {missing}: expected the data folder of serve, or of a call heard before", "data-folder")
     until = monotonic() + WAIT_S
     while True:
         try:
