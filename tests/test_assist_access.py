@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 
 from assist.access import door
 from assist.access.accounts import Accounts, Logins, add_user, remove_user, set_password, set_role
-from assist.access.audit import Audit, open_audit, seals, verify
+from assist.access.audit import Audit, open_audit, seals, system_user, verify
 from assist.access.door import open_door
 from assist.access.proxy import by_header
 from assist.coach.playbook import SHIPPED, load_playbook
@@ -591,13 +591,14 @@ def test_where_nobody_types_a_password_it_is_said_how_else_to_give_it(tmp_path: 
     assert told.returncode == 1 and "expected it typed twice, or --password-stdin" in told.stderr
 
 
-def test_a_user_of_this_system_without_a_name_is_noted_by_number(
+def test_a_user_of_this_system_is_noted_as_who_they_are_or_by_number_whatever_the_environment_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from typer.testing import CliRunner
 
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "Maria")
+    assert system_user() != "Maria"
     monkeypatch.setattr(os, "getuid", lambda: 4_242_424)  # as in a container that runs under any user id
     line = ["users", "add", "Dana", "--role", "agent", "--password-stdin", "--data", str(tmp_path)]
     assert CliRunner().invoke(app, line, input=PASSWORD + "\n").exit_code == 0

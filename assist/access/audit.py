@@ -87,10 +87,16 @@ def _now() -> str:
 
 
 def system_user() -> str:
-    """The user of this system: the name, or the number where it has none, as in a container run under any user id."""
-    try:
+    """The user of this system, whatever the environment says: the name, or the number where it has none, as in a
+    container run under any user id.
+    """
+    if sys.platform == "win32":
         return getpass.getuser()
-    except (KeyError, OSError):  # OSError from Python 3.13 on
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return f"uid {os.getuid()}"
 
 
