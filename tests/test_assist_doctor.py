@@ -194,7 +194,7 @@ def nothing(settings, tmp_path):
     [
         (damaged, {}, "database", "bad", "assist restore"),
         (newer, {}, "database", "bad", "update the program"),
-        (from_the_future, {}, "clock", "bad", "set the clock"),
+        (from_the_future, {}, "clock", "bad", "set the clock; where it is right, that call was"),
         (readable_by_all, {}, "data folder", "bad", "chmod 700"),
         (keys_readable_by_all, {}, "data folder", "bad", "assist.before-20261127T120000.db, keys.db"),
         (overdue, {}, "retention", "warning", "assist retention run"),

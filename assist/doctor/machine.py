@@ -145,7 +145,8 @@ def clock(settings: Settings) -> Iterator[Finding]:
     program = datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC)
     latest = store_state(settings).latest
     if latest and datetime.fromisoformat(latest) > now + timedelta(minutes=5):
-        yield bad("clock", f"the newest call began {latest}, after now ({now:%Y-%m-%d %H:%M} UTC): set the clock")
+        text = f"the newest call began {latest}, after now ({now:%Y-%m-%d %H:%M} UTC): set the clock; where it is right"
+        yield bad("clock", f"{text}, that call was heard under a wrong one, and is yours to erase in time")
     elif program > now + timedelta(days=1):
         yield bad("clock", f"it says {now:%Y-%m-%d %H:%M} UTC, before this program was installed: set the clock")
     else:
