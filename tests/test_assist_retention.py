@@ -330,7 +330,8 @@ def test_the_commands(tmp_path):
         answer = run("privacy", *mistyped)
         assert answer.exit_code == 1 and getattr(answer.exception, "code", 0) in ("call-unknown", 1), mistyped
     assert run("privacy", "hold", calls[1], "--why", "case 7").exit_code == 0
-    for why in ("claim 9", "case 7", "case 7; claim 9"):
+    assert run("privacy", "hold", calls[1], "--why", "x" * 1_001).exit_code == 1
+    for why in ("claim\n 9 ", "case 7", "case 7; claim 9"):
         assert run("privacy", "hold", calls[1], "--why", why).exit_code == 0
     for asked, code in ((calls[1], "on-hold"), ("nope", "call-unknown")):
         answer = run("privacy", "erase", asked)

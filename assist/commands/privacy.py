@@ -23,6 +23,9 @@ CustomerOption = Annotated[
 ]
 
 
+LONGEST_WHY = 1_000
+
+
 def _calls(settings: Settings, calls: list[str] | None, customer: str | None) -> list[str]:
     from assist.privacy.retention import of_customer
 
@@ -113,8 +116,11 @@ def privacy_hold(
     from assist.privacy.retention import check_known
     from assist.store.rows import Hold, stamp
 
-    if not why.strip():
+    why = " ".join(why.split())  # one line of `assist retention show`
+    if not why:
         fail("--why is empty: say why, such as a case number", "hold-why")
+    if len(why) > LONGEST_WHY:
+        fail(f"--why: expected at most {LONGEST_WHY} characters, such as a case number", "hold-why")
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:
         check_known(store, [call])
