@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -209,13 +210,18 @@ def test_a_call_whose_words_are_taken_out_leaves_the_page_of_its_agent_and_no_ot
     asyncio.run(scene())
 
 
-def test_a_command_waits_for_another_one_that_has_the_store(data, monkeypatch):
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_command_waits_for_another_one_that_has_the_store(data, monkeypatch, killed):
     owner = Owner(data / "assist.db")
+    if killed:  # what a killed server leaves
+        with closing(socket.socket(socket.AF_UNIX)) as left:
+            left.bind(str(socket_of(data)))
     monkeypatch.setattr("assist.commands.app.sleep", lambda _: owner.close())
-    assert CliRunner().invoke(app, ["users", "list", "--data", str(data)]).exit_code == 0
+    line = ["privacy", "hold", "k1", "--why", "case 7", "--data", str(data)]
+    assert CliRunner().invoke(app, line).exit_code == 0
     with closing(Owner(data / "assist.db")):
         monkeypatch.setattr("assist.commands.app.WAIT_S", 0)
-        answer = CliRunner().invoke(app, ["users", "list", "--data", str(data)])
+        answer = CliRunner().invoke(app, line)
     assert f"another assist program (process {os.getpid()})" in str(answer.exception)
 
 
