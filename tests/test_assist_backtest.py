@@ -20,7 +20,7 @@ from assist.errors import AssistError
 from assist.evaluation.backtest import Judges, compare, judge
 from assist.evaluation.backtest_run import heard_calls, page, run_backtest, tables
 from assist.events import Action, CallEnded, CallStarted, PlanOffered, PromptEnded, PromptShown, SignalRaised
-from assist.privacy.retention import erase, purge
+from assist.privacy.retention import erase
 from assist.records.folding import fold
 from assist.settings import KeepSettings, LoginSettings, Settings
 from assist.store.rows import Review
@@ -34,6 +34,7 @@ from detectors.roster import ModelError
 from detectors.rulebook import load_rules
 from detectors.signals import Evidence, Severity, Signal
 from tests.fault_rig import in_a_child, killed_after
+from tests.test_assist_retention import purge
 
 STARTED = CallStarted(
     0, "k1", "Dana", "Billing", "", "…0142", "2026-11-24T10:00:00+00:00", "test", ("agent", "customer"), {}
