@@ -443,7 +443,7 @@ def test_another_time_that_is_spoken_of_is_not_the_option_s():
     ("customer", "due"),
     [
         ("no three does not work for me", ""),
-        ("at three I am still at work five would be better", ""),
+        ("at three I am still at work five would be better", "at five"),
         ("No, not at three. At half past five would be better.", "At half past five"),
         ("could you make it at five", "at five"),
         ("yes that is no problem I have a meeting at six", "at three"),
@@ -485,6 +485,46 @@ def test_hours_and_one_of_two_times_are_not_the_follow_up_s(says):
     agent_says(subject, says, 12_000, *(["callback_time"] if "call you" in says else []))
     assert accepted(subject, "named-callback", 30_000) == [("f1", "Call back at their time", "", "")]
     assert agent_says(subject, "our office closes at six today", 40_000) == []
+
+
+@pytest.mark.parametrize(
+    ("says", "due", "due_at"),
+    [
+        ("How about five o'clock?", "at five o'clock", "2026-11-24T17:00"),
+        ("Five o'clock, then.", "at five o'clock", "2026-11-24T17:00"),
+        ("Shall we say five? Then I can book it.", "at five", "2026-11-24T17:00"),
+        ("shall we say five tickets", "", ""),
+        ("half past four", "at half past four", "2026-11-24T16:30"),
+        ("I can do noon", "at noon", "2026-11-24T12:00"),
+        ("he will be with you between eleven and one p.m.", "between eleven and one p.m", "2026-11-24T11:00"),
+        ("from two to four", "from two to four", "2026-11-24T14:00"),
+        ("would nine tomorrow suit you", "at nine tomorrow", "2026-11-25T09:00"),
+        ("I have tomorrow, ten o'clock", "tomorrow, ten o'clock", "2026-11-25T10:00"),
+        ("I could do 10:30", "at 10:30", "2026-11-24T10:30"),
+        ("eight o'clock is possible", "at eight o'clock", "2026-11-25T08:00"),
+        ("any time after four", "after four", "2026-11-24T16:00"),
+        ("does one suit you", "", ""),
+        ("five engineers are out today", "", ""),
+        ("about five pounds of it", "", ""),
+        ("five o'clock, it is order 1030", "at five o'clock", "2026-11-24T17:00"),
+        ("I cannot do five o'clock", "", ""),
+        ("between two and four days", "", ""),
+    ],
+)
+def test_an_hour_that_is_offered_is_a_time_however_it_is_spoken(says, due, due_at):
+    subject = offering("timed-visit")
+    agent_says(subject, says, 12_000)
+    assert accepted(subject, "timed-visit") == [("f1", "Engineer at a fixed time", due, due_at)]
+
+
+@pytest.mark.parametrize("says", ["five o'clock", "so between two and four"])
+def test_the_card_that_asks_for_a_time_goes_once_an_hour_was_said(says):
+    subject = offering("timed-visit")
+    [card] = of(subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "timed-visit")), PromptShown)
+    words = tuple(Word(word, 25_000 + i * 100, 25_090 + i * 100) for i, word in enumerate(says.split()))
+    events = subject.hear(26_000, [], Utterance("a1", Speaker.AGENT, 25_000, 26_000, words))
+    assert [(each.id, each.how) for each in of(events, PromptEnded)] == [(card.id, "acted")]
+    assert [each.due_at[:13] for each in of(events, FollowUpNoted)] in (["2026-11-24T17"], ["2026-11-24T14"])
 
 
 def test_of_several_offers_each_has_its_own_time():

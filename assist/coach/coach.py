@@ -21,7 +21,7 @@ from assist.coach.prompting import STALE_MS, PromptPlace, Wish
 from assist.coach.story import Story
 from assist.coach.times import Times
 from assist.coach.turns import CustomerTurn
-from assist.coach.wishes import after_option, from_option, from_play, from_step
+from assist.coach.wishes import after_option, from_option, from_play, from_step, then_topic
 from assist.coach.words import found, is_said, meant
 from assist.events import Action, Event, FollowUpNoted, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
@@ -300,8 +300,11 @@ class Coach:
         events += self._place.settled(now_ms, lambda wish: bool(done & wish.acted_by or found(wish.words, utterance)))
         events += self._place.tick(now_ms)
         timed: list[FollowUpNoted] = []
-        if (late := self._times.added(now_ms, utterance, callback="callback_time" in done)) is not None:
-            timed = self._follow_ups.note(now_ms, late.what, late.due, late.words)
+        late = self._times.added(now_ms, utterance, callback="callback_time" in done)
+        if late is not None and late.option is not None:
+            timed = self._follow_ups.note(now_ms, late.option.title, late.due, late.words)
+            if self._place.shown is not None and self._place.shown.play == then_topic(late.option):
+                events += self._place.end(now_ms, "acted", late.words)
         events += timed
         for promise in promises(utterance):
             if promise.due and any(promise.due == each.due for each in timed):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from assist.coach.due import HOUR, WHEN, is_day_alone, names_hour, refined
+from assist.coach.due import CLOCK, FEW, HOUR, LATER, WHEN, is_day_alone, names_hour, refined
 from assist.coach.parts import Option, Playbook
 from assist.coach.promises import CONTACT_ALONE, HOLD, promises, words_of
 from assist.events import PlanMoved
@@ -17,6 +17,8 @@ PROMISED_MS = 30_000
 """A time that was named so shortly before a callback was accepted, or after it, is the time of that callback."""
 ANSWERS = 4
 """Words before a time, at most, that is an answer by itself."""
+_OFFERED_ON = frozenset(("then", "please", "instead", "okay", "ok", "if", "for", "or", "suit"))
+"""What may follow an hour that is offered: "shall we say five then", not "shall we say five visits"."""
 _TOLD = re.compile(
     r"\b(?:since|was|were|been|had|came|took|got|said|told|made|did|not|nobody|(?!need)\w{2,}ed)(?: \w+){0,4} $"
     r"|\b(?:(?:i|we|you|they|he|she|it|office|shop|store|centre|center|branch|line|lines|desk|team|shift|day) "
@@ -24,6 +26,17 @@ _TOLD = re.compile(
     r"|meeting|shift)(?: (?:the|my|our|for|work|home|office|today|tonight|day|here|school|again|only)){0,3} $"
 )
 """Shortly before a time: it tells what was or somebody's hours, or turns the time down."""
+_GOOD = r"(?:fine|good|great|better|best|perfect|ok|okay|alright|all right|possible|convenient)"
+_SPOKEN = re.compile(
+    rf"{WHEN.pattern}|\b(?:(?P<clock>{CLOCK}|\d{{3,4}}|from {HOUR} (?:to|until|till) {HOUR}|after {HOUR})"
+    rf"|(?:does|would) (?P<asked>{FEW}(?: {LATER})?)(?= (?:suit|work|be {_GOOD})\b)"
+    rf"|(?:(?:shall|can|could|should) (?:we|i|you|he|she|they) (?:say|do|make it)|(?:i|we|he|she|they) (?:can|could) do"
+    r"|let us say|(?:make|do) (?:it|that)|(?:how|what) about"
+    rf"|(?:put|pencil|book) (?:you|me|it|that|us) (?:in |down )?for) (?P<offered>(?:{CLOCK}|{FEW})(?: {LATER})?)"
+    rf"|(?P<liked>{FEW}(?: {LATER})?)"
+    rf"(?= (?:(?:is|sounds|would be|will be) {_GOOD}|works|suits|would (?:suit|work))\b))(?= )"
+)
+"""A time where one is spoken of: with bare hours where they are one, such as "half past four", "shall we say five"."""
 _REFUSED = re.compile(
     r"\b(?:not|cannot|never) (?:\w+ ){0,3}?(?:work|suit|good|possible|free|available|convenient|home|there|make it|"
     r"do (?:it|that)|(?:at|by|before|after|around|about) \w+)\b|\b(?:can not|cannot|could not) (?:do|make|manage)\b"
@@ -45,8 +58,8 @@ class Named:
     at_ms: int
     due: str
     words: str
-    what: str = ""
-    """Title of the option whose time it is, where that is known."""
+    option: Option | None = None
+    """Whose time it is, where it was named after it was accepted."""
 
 
 @dataclass(slots=True)
@@ -56,8 +69,8 @@ class Times:
     playbook: Playbook
     _named: dict[str, Named] = field(default_factory=dict)
     """By option; "": for a callback, while none was offered."""
-    _untimed: tuple[str, int] | None = None
-    """The title of an option that was accepted without its time, and when."""
+    _untimed: tuple[Option, int] | None = None
+    """An option that was accepted without its time, and when."""
 
     def hear(
         self,
@@ -96,18 +109,18 @@ class Times:
         if named is None and lately is not None and now_ms - lately.at_ms <= PROMISED_MS:
             named = lately
         if named is None:
-            self._untimed = option.title, now_ms
+            self._untimed = option, now_ms
         return named
 
     def added(self, now_ms: int, utterance: Utterance, *, callback: bool) -> Named | None:
         """The agent names the time of what was accepted without one."""
         if self._untimed is None or not (due := _time_named(utterance, hour=not callback)):
             return None
-        title, accepted_ms = self._untimed
+        option, accepted_ms = self._untimed
         if not callback and (now_ms - accepted_ms > PROMISED_MS or promises(utterance)):
             return None
         self._untimed = None
-        return Named(now_ms, due, utterance.text, title)
+        return Named(now_ms, due, utterance.text, option)
 
     def forget(self, since_ms: int) -> None:
         """What was said after this has been taken back."""
@@ -135,17 +148,30 @@ def _time_named(utterance: Utterance, *, hour: bool) -> str:
     """
     heard = context.line([word.text for word in utterance.words])
     contact = CONTACT_ALONE.search(heard.text)
-    when = WHEN.search(heard.text, contact.end()) if contact is not None else None
-    for each in WHEN.finditer(heard.text) if when is None else ():
-        when = each
-    if when is None or HOLD.fullmatch(when[0]) or (hour and not names_hour(when[0])):
+    spoken = [each for each in _SPOKEN.finditer(heard.text) if _is_one(utterance, heard, each)]
+    behind = [each for each in spoken if contact is not None and each.start() >= contact.end()]
+    when = behind[0] if behind else spoken[-1] if spoken else None
+    if when is None or HOLD.fullmatch(when[0]):
         return ""
-    token = heard.text.count(" ", 0, when.start()) - 1
+    bare = next((name for name in ("clock", "asked", "offered", "liked") if when[name]), "")
+    start, end = when.span(bare or 0)
+    said = words_of(utterance, heard, start, end)
+    if bare and not heard.text.startswith(("from ", "after "), start):
+        said = f"at {said[:1].lower()}{said[1:]}"
+    token = heard.text.count(" ", 0, start) - 1
     sentence = max((first for first in heard.opens if first <= token), default=0)
     before = " ".join(["", *heard.tokens[sentence:token], ""])
-    if _TOLD.search(before) or before.endswith(" or ") or _NOT_IT.match(heard.text, when.end()):
-        return ""
-    return words_of(utterance, heard, when.start(), when.end())
+    told = _TOLD.search(before) or before.endswith(" or ") or _NOT_IT.match(heard.text, end)
+    return "" if told or (hour and not names_hour(said)) else said
+
+
+def _is_one(utterance: Utterance, heard: context.Line, when: re.Match[str]) -> bool:
+    """Whether a bare number is an hour: no noun follows that it counts, and of digits a colon stood between them."""
+    if (when["clock"] or "").isdigit():
+        return re.search(r"\d[:.]\d", words_of(utterance, heard, *when.span("clock"))) is not None
+    token = heard.text.count(" ", 0, when.end())
+    ends = token >= len(heard.tokens) or token in heard.opens or heard.tokens[token] in _OFFERED_ON
+    return not when["offered"] or ends
 
 
 def _turns_down(utterance: Utterance) -> bool:
@@ -160,7 +186,7 @@ def _asks_for_another(utterance: Utterance) -> bool:
 
 def _answers_when(utterance: Utterance) -> bool:
     """Whether a time is about all that is said: "at ten would be good", "shall we say at ten"."""
-    when = WHEN.search(text := _plain(utterance))
+    when = _SPOKEN.search(text := _plain(utterance))
     return when is not None and text.count(" ", 0, when.start()) <= ANSWERS
 
 

@@ -66,7 +66,7 @@ def from_option(playbook: Playbook, option: Option, now_ms: int) -> Wish:
 def after_option(option: Option, now_ms: int, *, called_for: bool) -> Wish:
     """What is left to say once the customer has taken an option."""
     return Wish(
-        f"then-{option.id}",
+        then_topic(option),
         "",
         "Name the day and hour" if option.timed else "Say what happens now",
         tuple(option.then),
@@ -76,3 +76,8 @@ def after_option(option: Option, now_ms: int, *, called_for: bool) -> Wish:
         frozenset({"callback_time"}),
         called_for=called_for,
     )
+
+
+def then_topic(option: Option) -> str:
+    """The topic of what is left to say once the customer has taken this option."""
+    return f"then-{option.id}"
