@@ -527,6 +527,77 @@ def test_the_card_that_asks_for_a_time_goes_once_an_hour_was_said(says):
     assert [each.due_at[:13] for each in of(events, FollowUpNoted)] in (["2026-11-24T17"], ["2026-11-24T14"])
 
 
+def both_accepted(first, last):
+    """A coach whose customer has taken two options without a time; and the events of the second yes."""
+    subject = offering(first)
+    subject.act(Action(12_000, "Dana", "agent", "plan-offered", last))
+    subject.act(Action(20_000, "Dana", "agent", "plan-accepted", first))
+    return subject, subject.act(Action(21_000, "Dana", "agent", "plan-accepted", last))
+
+
+def heard(subject, text, at_ms, *signals, speaker=Speaker.AGENT):
+    """All that is decided when somebody has said this."""
+    words = tuple(Word(word, at_ms + i * 100, at_ms + i * 100 + 90) for i, word in enumerate(text.split()))
+    found = [signal(name, at_ms + 1_000, quote=text, speaker=speaker) for name in signals]
+    return subject.hear(at_ms + 1_000, found, Utterance(f"a{at_ms}", speaker, at_ms, at_ms + 1_000, words))
+
+
+def times_of(events):
+    return [(each.what, each.due, each.due_at[:16]) for each in of(events, FollowUpNoted)]
+
+
+VISIT, CALL = "Engineer at a fixed time", "Call back at their time"
+
+
+@pytest.mark.parametrize(
+    ("says", "signals", "timed"),
+    [
+        ("so the engineer will be with you tomorrow at ten", [], (VISIT, "tomorrow at ten", "2026-11-25T10:00")),
+        ("I will call you back at five", ["callback_time"], (CALL, "at five", "2026-11-24T17:00")),
+        ("five o'clock then", [], (CALL, "at five o'clock", "2026-11-24T17:00")),
+    ],
+)
+def test_of_two_that_were_accepted_without_a_time_each_gets_its_own(says, signals, timed):
+    subject, asked = both_accepted("timed-visit", "named-callback")
+    events = heard(subject, says, 25_000, *signals)
+    assert times_of(events) == [timed]
+    left, play = (CALL, "then-named-callback") if timed[0] == VISIT else (VISIT, "then-timed-visit")
+    cards = of(events, PromptShown) or of(asked, PromptShown)
+    assert [card.play for card in cards] == [play], "the card goes on asking for the other"
+    assert times_of(heard(subject, "and on Friday at three", 32_000)) == [
+        (left, "on Friday at three", "2026-11-27T15:00")
+    ]
+
+
+def test_two_times_in_one_breath_are_those_of_two_options():
+    subject, _ = both_accepted("timed-visit", "named-callback")
+    says = "the engineer will be there tomorrow at ten and I will call you at noon"
+    events = heard(subject, says, 25_000, "callback_time")
+    assert sorted(times_of(events)) == [
+        (CALL, "at noon", "2026-11-24T12:00"),
+        (VISIT, "tomorrow at ten", "2026-11-25T10:00"),
+    ]
+
+
+def test_the_card_for_the_visit_stays_while_the_time_of_the_call_is_named():
+    subject, events = both_accepted("named-callback", "timed-visit")
+    [card] = of(events, PromptShown)
+    events = heard(subject, "I will call you back at five", 25_000, "callback_time")
+    assert times_of(events) == [(CALL, "at five", "2026-11-24T17:00")]
+    assert card.play == "then-timed-visit" and of(events, PromptEnded) == []
+
+
+@pytest.mark.parametrize(
+    ("says", "due"),
+    [("Thursday at ten please", "Thursday at ten"), ("my number is the same and I have two dogs at home", "")],
+)
+def test_the_customer_who_is_asked_which_hour_names_it(says, due):
+    subject = offering("timed-visit")
+    subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "timed-visit"))
+    events = heard(subject, says, 25_000, speaker=Speaker.CUSTOMER)
+    assert [each.due for each in of(events, FollowUpNoted)] == ([due] if due else [])
+
+
 def test_of_several_offers_each_has_its_own_time():
     subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
     turn(subject, 10_000, Level.ESCALATED)

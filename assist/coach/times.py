@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from assist.coach.due import CLOCK, FEW, HOUR, LATER, WHEN, is_day_alone, names_hour, refined
 from assist.coach.parts import Option, Playbook
-from assist.coach.promises import CONTACT_ALONE, HOLD, promises, words_of
+from assist.coach.promises import CONTACT_ALONE, HOLD, is_call, promises, words_of
+from assist.coach.words import found
 from assist.events import PlanMoved
 from audio.events import Speaker, Utterance
 from detectors import context
@@ -58,8 +59,18 @@ class Named:
     at_ms: int
     due: str
     words: str
-    option: Option | None = None
-    """Whose time it is, where it was named after it was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An option that needs a time and that the customer has taken."""
+
+    option: Option
+    at_ms: int
+    """When it was taken, or its time was named."""
+    due: str = ""
+    """Empty until it is named."""
+    words: str = ""
 
 
 @dataclass(slots=True)
@@ -69,8 +80,8 @@ class Times:
     playbook: Playbook
     _named: dict[str, Named] = field(default_factory=dict)
     """By option; "": for a callback, while none was offered."""
-    _untimed: tuple[Option, int] | None = None
-    """An option that was accepted without its time, and when."""
+    _given: dict[str, Given] = field(default_factory=dict)
+    """By option, the one that was accepted last at the end."""
 
     def hear(
         self,
@@ -89,8 +100,8 @@ class Times:
         for another, or a time for a callback is named.
         """
         if utterance.speaker is Speaker.AGENT:
-            offers = [moved for moved in moves if moved.what == "offered"]
-            for option, said in _offer_by_offer(offers, utterance) or [(offered, utterance)]:
+            offers = {moved.option: moved.words for moved in moves if moved.what == "offered"}
+            for option, said in _part_by_part(offers, utterance) or [(offered, utterance)]:
                 if callback or (option and self._is_open(option, utterance)):
                     self._take(now_ms, option, said, hour=not callback)
             return
@@ -108,19 +119,40 @@ class Times:
         named, lately = self._named.get(option.id), self._named.get("")
         if named is None and lately is not None and now_ms - lately.at_ms <= PROMISED_MS:
             named = lately
-        if named is None:
-            self._untimed = option, now_ms
+        self._given.pop(option.id, None)
+        self._given[option.id] = Given(option, now_ms, named.due if named is not None else "")
         return named
 
-    def added(self, now_ms: int, utterance: Utterance, *, callback: bool) -> Named | None:
-        """The agent names the time of what was accepted without one."""
-        if self._untimed is None or not (due := _time_named(utterance, hour=not callback)):
+    def untimed(self) -> Option | None:
+        """What the customer has taken last of all that still has no time."""
+        return next((given.option for given in reversed(self._given.values()) if not given.due), None)
+
+    def added(self, now_ms: int, utterance: Utterance, waiting: str, *, callback: bool) -> list[Given]:
+        """What was accepted without its time and has one now: the agent names it, or the customer says little else.
+
+        `waiting`: an option that is offered and waits for its own time. Of several that one is meant whose words are
+        said with the time, else the one that was accepted last.
+        """
+        agent = utterance.speaker is Speaker.AGENT
+        lately = {
+            given.option.id: given
+            for given in self._given.values()
+            if not given.due and ((callback and agent) or now_ms - given.at_ms <= PROMISED_MS)
+        }
+        named = {name: words for name, given in lately.items() if (words := _words_said(given.option, utterance))}
+        calls = [name for name in lately if callback and is_call(lately[name].option.title)]
+        meant = [*named] or calls[-1:] or [*lately][-1:]
+        told = agent and not named and not calls and promises(utterance)  # the time of something else
+        if not meant or told or (waiting and not named) or not (agent or _answers_when(utterance)):
+            return []
+        parts = _part_by_part(named, utterance) or [(meant[-1], utterance)]
+        return [given for name, said in parts if (given := self._timed(now_ms, lately[name], said, hour=not callback))]
+
+    def _timed(self, now_ms: int, given: Given, said: Utterance, *, hour: bool) -> Given | None:
+        if not (due := _time_named(said, hour=hour)):
             return None
-        option, accepted_ms = self._untimed
-        if not callback and (now_ms - accepted_ms > PROMISED_MS or promises(utterance)):
-            return None
-        self._untimed = None
-        return Named(now_ms, due, utterance.text, option)
+        self._given[given.option.id] = replace(given, at_ms=now_ms, due=due, words=said.text)
+        return self._given[given.option.id]
 
     def forget(self, since_ms: int) -> None:
         """What was said after this has been taken back."""
@@ -194,10 +226,18 @@ def _plain(utterance: Utterance) -> str:
     return context.line([word.text for word in utterance.words]).text
 
 
-def _offer_by_offer(offers: Sequence[PlanMoved], utterance: Utterance) -> list[tuple[str, Utterance]]:
-    """Where several are offered in one breath: each with the words up to the next; nothing for a single one."""
+def _words_said(option: Option, utterance: Utterance) -> str:
+    """The words that speak of this option, as they were said; empty where none do."""
+    return found((*option.words, *option.reasons), utterance)
+
+
+def _part_by_part(named: Mapping[str, str], utterance: Utterance) -> list[tuple[str, Utterance]]:
+    """Where several options are named in one breath: each with the words up to the next; nothing for a single one.
+
+    `named`: by option, the words it is named by.
+    """
     text = utterance.text
-    starts = sorted((text.find(moved.words), moved.option) for moved in offers)
+    starts = sorted((text.find(words), option) for option, words in named.items())
     if len(starts) < 2:
         return []
     ends = [start for start, _ in starts[1:]] + [len(text)]

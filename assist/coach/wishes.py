@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from assist.coach.parts import Option, Play, Playbook, Step
+from assist.coach.promises import is_call
 from assist.coach.prompting import Wish
 from detectors.signals import Severity, Signal
 
@@ -73,7 +74,7 @@ def after_option(option: Option, now_ms: int, *, called_for: bool) -> Wish:
         Severity.HELP,
         (),
         now_ms,
-        frozenset({"callback_time"}),
+        frozenset({"callback_time"} if is_call(option.title) else ()),
         called_for=called_for,
     )
 
