@@ -609,6 +609,55 @@ def test_of_several_offers_each_has_its_own_time():
     assert accepted(subject, "named-callback", 26_000)[0][2:] == ("at noon", "2026-11-24T12:00")
 
 
+@pytest.mark.parametrize(
+    ("asks", "answers", "moved"),
+    [
+        ("actually could we make that Thursday", "of course", ("Thursday", "2026-11-26")),
+        (
+            "Actually, could we make that Thursday?",
+            "Thursday is fine, at eleven.",
+            ("Thursday at eleven", "2026-11-26T11:00"),
+        ),
+        ("could you make it eleven", "Yes, no problem.", ("tomorrow at eleven", "2026-11-25T11:00")),
+        (
+            "could we move that to Friday at two",
+            "so I will call you on Friday at two",
+            ("on Friday at two", "2026-11-27T14:00"),
+        ),
+        ("sorry tomorrow does not work for me", "I can call you on Friday then", ("on Friday", "2026-11-27")),
+        (
+            "can we change the time",
+            "sure would half past three suit you",
+            ("tomorrow at half past three", "2026-11-25T15:30"),
+        ),
+        ("could we make that Thursday", "I am afraid that is not possible", None),
+        ("could we make that Thursday", "let me check whether that is okay", None),
+        ("could you send me a message as well", "yes of course", None),
+        ("could you send me a message as well", "I will text you the number on Friday", None),
+        ("I cannot wait", "I will call you tomorrow at ten as I said", None),
+    ],
+)
+def test_a_time_that_is_changed_after_the_yes_moves_its_follow_up(asks, answers, moved):
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    assert accepted(subject, "named-callback", 20_000) == [("f1", CALL, "tomorrow at ten", "2026-11-25T10:00")]
+    events = heard(subject, asks, 22_000, speaker=Speaker.CUSTOMER)
+    assert times_of(events) == [], "only what the agent agrees to"
+    events = heard(subject, answers, 26_000, *(["callback_time"] if "call you" in answers else []))
+    told = [(each.id, each.due, each.due_at[:16]) for each in of(events, FollowUpNoted) if each.what == CALL]
+    assert told == ([("f1", *moved)] if moved else [])
+    assert len(of(events, FollowUpNoted)) == len(told) + ("text you" in answers)
+
+
+def test_a_promise_that_was_the_same_moves_with_what_was_given():
+    subject = offering("named-callback")
+    agent_says(subject, "I will call you back tomorrow at ten", 12_000, "callback_time")
+    assert accepted(subject, "named-callback", 20_000) == []
+    heard(subject, "could we make that Thursday", 22_000, speaker=Speaker.CUSTOMER)
+    [moved] = of(heard(subject, "yes so I will call you on Thursday at ten", 26_000, "callback_time"), FollowUpNoted)
+    assert (moved.id, moved.what, moved.due_at[:16]) == ("f1", "call you back", "2026-11-26T10:00")
+
+
 def test_what_else_is_promised_for_the_same_time_is_noted_too():
     subject = offering("named-callback")
     assert len(agent_says(subject, "I will send you the credit note tomorrow", 11_500)) == 1

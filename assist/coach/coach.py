@@ -130,7 +130,7 @@ class Coach:
             callback = any(signal.id == "callback_time" for signal in mine)
             self._times.hear(now_ms, utterance, moves, waiting, self._offers.to_time(), callback=callback)
             if theirs and not moves:
-                events += self._time_added(now_ms, utterance, callback=False)
+                events += self._time_named(now_ms, utterance, callback=False)
         for moved in moves:
             events.append(moved)
             if moved.what == "accepted":
@@ -301,11 +301,11 @@ class Coach:
         done = {signal.id for signal in mine}
         events += self._place.settled(now_ms, lambda wish: bool(done & wish.acted_by or found(wish.words, utterance)))
         events += self._place.tick(now_ms)
-        timed = self._time_added(now_ms, utterance, callback="callback_time" in done)
+        timed = self._time_named(now_ms, utterance, callback="callback_time" in done)
         events += timed
-        due = [each.due for each in timed if isinstance(each, FollowUpNoted)]
+        due = " / ".join(each.due.casefold() for each in timed if isinstance(each, FollowUpNoted))
         for promise in promises(utterance):
-            if promise.due in due:
+            if promise.due and promise.due.casefold() in due:
                 continue
             events += self._follow_ups.note(now_ms, promise.what, promise.due, promise.words)
         for phrases, to in ((TRANSFER, "another team"), (JOINING, "supervisor")):
@@ -313,10 +313,13 @@ class Coach:
                 events += self._hand_off(now_ms, to, words)
         return events
 
-    def _time_added(self, now_ms: int, utterance: Utterance, *, callback: bool) -> list[Event]:
-        """The time of what was accepted without one: its card goes, and the one for another that has none comes."""
+    def _time_named(self, now_ms: int, utterance: Utterance, *, callback: bool) -> list[Event]:
+        """The time of what was accepted: its card goes, and the one for another that has none comes."""
         events: list[Event] = []
-        given = self._times.added(now_ms, utterance, self._offers.to_time(), callback=callback)
+        waiting = self._offers.to_time()
+        if (moved := self._times.changed(now_ms, utterance, waiting, callback=callback)) is not None:
+            events += self._follow_ups.move(now_ms, moved.option.title, moved.due, moved.words)
+        given = self._times.added(now_ms, utterance, waiting, callback=callback) if not events else []
         for each in given:
             events += self._follow_ups.note(now_ms, each.option.title, each.due, each.words)
             if self._place.shown is not None and self._place.shown.play == then_topic(each.option):

@@ -171,7 +171,7 @@ def names_hour(text: str) -> bool:
 
 def is_day_alone(text: str) -> bool:
     """Whether these words name a day without an hour, such as "tomorrow"; not "within the hour"."""
-    return not names_hour(text) and re.match(r"(?:within|in|inside)\b", text.casefold()) is None
+    return not names_hour(text) and re.match(r"(?:within|inside|in(?! the [mae]))\b", text.casefold()) is None
 
 
 def refined(known: str, later: str) -> str:
@@ -180,8 +180,23 @@ def refined(known: str, later: str) -> str:
     Else the later one alone.
     """
     second = " ".join(context.line(later.split()).tokens)
-    hour_alone = names_hour(second) and _day(second, date(2000, 1, 1)) is None and not re.match(_PART_COMING, second)
-    return f"{known} {later[:1].lower()}{later[1:]}" if hour_alone and is_day_alone(known) else later
+    if not names_hour(second) or _day(second, date(2000, 1, 1)) is not None or re.match(_PART_COMING, second):
+        return later
+    day = _without_hour(known)
+    return f"{day} {later[:1].lower()}{later[1:]}" if day and is_day_alone(day) else later
+
+
+def _without_hour(known: str) -> str:
+    """The words of a time that name its day."""
+    heard = context.line(known.split())
+    found = _HOUR.search(text := " ".join(heard.tokens))
+    if found is None:
+        return known
+    until = re.compile(rf"(?: (?:and|to|until|till) {HOUR})?").match(text, found.end())
+    end = until.end() if until is not None else found.end()
+    first, last = text.count(" ", 0, found.start()), text.count(" ", 0, end)
+    words = [word for n, word in enumerate(known.split()) if not heard.origin[first] <= n <= heard.origin[last]]
+    return " ".join(words).rstrip(" ,")
 
 
 def due_day(due: str, said_on: date) -> date | None:

@@ -50,6 +50,19 @@ _INSTEAD = re.compile(
     r"\b(?:instead|rather|better|prefer|(?:how|what) about|(?:make|do) (?:it|that)|(?:could|can) (?:you|we|it))\b"
 )
 """Another time is asked for."""
+_CHANGES = re.compile(
+    r"\b(?:(?:change|move|push|switch|shift|bring|put) (?:it|that|this|the (?:time|day|appointment|visit|call))"
+    r"|(?:another|a different|some other) (?:time|day|hour)|reschedule|rearrange)\b"
+)
+"""The time that stands is to be another one."""
+_AGREES = re.compile(
+    r"^ (?:\w+ ){0,2}?(?:yes|yeah|yep|sure|of course|certainly|absolutely|no problem|not a problem|fine|can do|okay|ok"
+    r"|all ?right|perfect|great|lovely|done|changed|moved|booked|will do|you got it|works|is good|no worries)\b"
+)
+_HEDGES = re.compile(
+    r"\b(?:but|afraid|unfortunately|sorry|check|see (?:if|whether|what)|ask|cannot|not able|unable|full)\b"
+)
+"""Who says this has not agreed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,8 @@ class Times:
     """By option; "": for a callback, while none was offered."""
     _given: dict[str, Given] = field(default_factory=dict)
     """By option, the one that was accepted last at the end."""
+    _asked: Given | None = None
+    """What the customer asked to have at another time, after the yes; without one: at any other."""
 
     def hear(
         self,
@@ -148,6 +163,32 @@ class Times:
         parts = _part_by_part(named, utterance) or [(meant[-1], utterance)]
         return [given for name, said in parts if (given := self._timed(now_ms, lately[name], said, hour=not callback))]
 
+    def changed(self, now_ms: int, utterance: Utterance, waiting: str, *, callback: bool) -> Given | None:
+        """What has its time and is due at another now: the customer asks and the agent agrees, or the agent names it.
+
+        `waiting`: as for `added`.
+        """
+        timed = {given.option.id: given for given in self._given.values() if given.due}
+        if not timed or waiting:
+            return None
+        due = _time_named(utterance, hour=False)
+        asked = self._asked if self._asked is not None and now_ms - self._asked.at_ms <= PROMISED_MS else None
+        if utterance.speaker is not Speaker.AGENT:
+            self._asked = _asks(now_ms, utterance, due, timed) or asked
+            return None
+        if asked is None:
+            asked = _asks(now_ms, utterance, due, timed)
+        elif due and (callback or not promises(utterance) or _words_said(asked.option, utterance)):
+            due = refined(asked.due or timed[asked.option.id].due, due)
+            asked = replace(asked, at_ms=now_ms, due=due, words=utterance.text)
+        elif not _agrees(utterance):
+            return None
+        if asked is None or not asked.due:
+            return None
+        self._asked = None
+        self._given[asked.option.id] = asked
+        return asked if asked.due.casefold() != timed[asked.option.id].due.casefold() else None
+
     def _timed(self, now_ms: int, given: Given, said: Utterance, *, hour: bool) -> Given | None:
         if not (due := _time_named(said, hour=hour)):
             return None
@@ -157,6 +198,7 @@ class Times:
     def forget(self, since_ms: int) -> None:
         """What was said after this has been taken back."""
         self._named = {option: named for option, named in self._named.items() if named.at_ms <= since_ms}
+        self._asked = self._asked if self._asked is not None and self._asked.at_ms <= since_ms else None
 
     def _take(self, now_ms: int, option: str, said: Utterance, *, hour: bool, but: Named | None = None) -> None:
         if (due := _time_named(said, hour=hour)) and (but is None or due.casefold() != but.due.casefold()):
@@ -214,6 +256,21 @@ def _turns_down(utterance: Utterance) -> bool:
 def _asks_for_another(utterance: Utterance) -> bool:
     """Whether the customer asks for another time than the one that was named."""
     return _turns_down(utterance) or _INSTEAD.search(_plain(utterance)) is not None
+
+
+def _asks(now_ms: int, utterance: Utterance, due: str, timed: Mapping[str, Given]) -> Given | None:
+    """Which of these is wanted at another time, and at which."""
+    if not (_CHANGES.search(_plain(utterance)) or _turns_down(utterance) or (due and _asks_for_another(utterance))):
+        return None
+    of_these = [*timed.values()]
+    given = next((each for each in reversed(of_these) if _words_said(each.option, utterance)), of_these[-1])
+    return Given(given.option, now_ms, due and refined(given.due, due), utterance.text)
+
+
+def _agrees(utterance: Utterance) -> bool:
+    """Whether the agent says yes to the time that was asked for."""
+    text = _plain(utterance)
+    return _AGREES.search(text) is not None and not (_REFUSED.search(text) or _HEDGES.search(text))
 
 
 def _answers_when(utterance: Utterance) -> bool:
