@@ -191,23 +191,28 @@ PRESSED = [
 """A button that is pressed, what is drawn anew before it is released, and what must be done."""
 
 
+@pytest.mark.parametrize("by", ["mouse", "space"])
 @pytest.mark.parametrize(("selector", "key", "message", "wanted"), PRESSED, ids=[case[1] for case in PRESSED])
 def test_a_button_that_is_drawn_anew_while_it_is_pressed_is_clicked_all_the_same(
-    selector: str, key: str, message: BaseModel, wanted: dict[str, object]
+    selector: str, key: str, message: BaseModel, wanted: dict[str, object], by: str
 ) -> None:
     async def scene() -> None:
         async with stage() as here:
             scenes.escalated(here.hub)
             page = await here.page("/agent/dana")
-            await page.locator(selector).hover()
             drawn = await page.locator(selector).element_handle()
             assert drawn is not None
-            await page.mouse.down()
+            if by == "mouse":
+                await page.locator(selector).hover()
+                await page.mouse.down()
+            else:
+                await page.locator(selector).focus()
+                await page.keyboard.down(" ")
             here.hub.show(ROOM, key, message)
             here.hub.show(ROOM, "next", Next(titles=["barrier"]))
             await expect(page.locator("#next")).to_have_text("Next: barrier")
             assert not await drawn.evaluate("(node) => node.isConnected")
-            await page.mouse.up()
+            await (page.mouse.up() if by == "mouse" else page.keyboard.up(" "))
             await here.doing(**wanted)
             await page.keyboard.press("h")
             await here.doing(do="help")
@@ -231,21 +236,28 @@ def test_a_message_that_comes_while_the_one_before_is_taken_away_stays() -> None
     play(scene)
 
 
-def test_a_button_that_means_something_else_when_it_is_released_does_nothing() -> None:
+@pytest.mark.parametrize("by", ["mouse", "space", "held"])
+def test_a_button_that_means_something_else_when_it_is_released_does_nothing(by: str) -> None:
     async def scene() -> None:
         async with stage() as here:
             scenes.escalated(here.hub)
             page = await here.page("/agent/dana", script=LATER)
             for selector in ("#card [data-key='p3 used']", "#plan [data-key=month]"):
-                await page.locator(selector).hover()
-                await page.mouse.down()
+                if by == "mouse":
+                    await page.locator(selector).hover()
+                    await page.mouse.down()
+                else:
+                    await page.locator(selector).focus()
+                    await page.keyboard.down(" ")
                 allowed = scenes.PLAN.options[2].model_copy(update={"state": "allowed"})
                 here.hub.show(ROOM, "prompt", scenes.PROMPT.model_copy(update={"id": "p4", "title": "Warn once"}))
                 here.hub.show(ROOM, "plan", Plan(options=[*scenes.PLAN.options[:2], allowed]))
                 here.hub.show(ROOM, "next", Next(titles=[selector]))
                 await expect(page.locator("#next")).to_have_text(f"Next: {selector}")
                 await page.evaluate("window.later += 700")
-                await page.mouse.up()
+                if by == "held":  # the keyboard repeats it
+                    await page.keyboard.down(" ")
+                await (page.mouse.up() if by == "mouse" else page.keyboard.up(" "))
                 here.hub.show(ROOM, "plan", scenes.PLAN)
                 await expect(page.locator("#plan .whose").last).to_have_text("asks Maria")
             await page.keyboard.press("h")

@@ -181,22 +181,28 @@ export function ownLine(draw) {
 
 const STEADY_PX = 5; // a pointer that has gone further has left what it pressed
 
-// A button that is drawn anew between press and release is another node, and a browser clicks neither: then the new one is
-// clicked, also where it has moved, if it is the same by its key and by what stands beside it or the alert it belongs to.
+// A button that is drawn anew between press and release, of the pointer or of the space bar, is another node, and a
+// browser clicks neither, or what has the focus by then: the new one is clicked instead, also where it has moved, if it
+// is the same by its key and by what stands beside it or the alert it belongs to.
 export function clicks(page) {
   let pressed = null;
   const what = (node) => JSON.stringify([node.dataset.key, node.closest("[data-alert]")?.dataset.alert ?? node.parentNode.textContent]);
-  page.addEventListener("mousedown", (event) => {
-    const node = event.button === 0 && event.target.closest?.("[data-key]");
-    pressed = node ? { node, is: what(node), x: event.clientX, y: event.clientY } : null;
-  }, true);
-  page.addEventListener("mouseup", (event) => {
+  function press(event, x = 0, y = 0) {
+    const node = event.target.closest?.("[data-key]");
+    pressed = node ? { node, is: what(node), x, y } : null;
+  }
+  function release(event, x = 0, y = 0) {
     const before = pressed;
     pressed = null;
-    if (!before || before.node.isConnected || Math.hypot(event.clientX - before.x, event.clientY - before.y) > STEADY_PX) return;
+    if (!before || before.node.isConnected || Math.hypot(x - before.x, y - before.y) > STEADY_PX) return;
+    event.preventDefault();
     const now = [...page.querySelectorAll("[data-key]")].find((node) => what(node) === before.is);
     now?.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, detail: event.detail }));
-  }, true);
+  }
+  page.addEventListener("mousedown", (event) => { if (event.button === 0) press(event, event.clientX, event.clientY); else pressed = null; }, true);
+  page.addEventListener("mouseup", (event) => release(event, event.clientX, event.clientY), true);
+  page.addEventListener("keydown", (event) => { if (event.key === " " && !event.repeat) press(event); }, true);
+  page.addEventListener("keyup", (event) => { if (event.key === " ") release(event); }, true);
 }
 
 const TYPES_ON_MS = 1500; // so long after the last letter in a field that has gone the next one is still meant for it
