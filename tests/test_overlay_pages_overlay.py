@@ -961,11 +961,10 @@ def test_waiting_the_embedded_recogniser_and_the_end_of_a_call() -> None:
             here.hub.show(
                 ROOM,
                 "call",
-                scenes.call(embedded=True, advice="Built-in recogniser. Better: assist models fetch base.en"),
+                scenes.call(embedded=True, advice="Better: `assist models fetch base.en`"),
             )
-            await expect(page.locator("#strip")).to_have_text(
-                "Built-in recogniser. Better: assist models fetch base.en"
-            )
+            await expect(page.locator("#strip")).to_have_text("The built-in recogniser listens: it hears less well.")
+            await expect(page.locator("#strip")).to_have_attribute("title", "Better: `assist models fetch base.en`")
             await expect(page.locator("#card")).to_have_text("Nothing to do. Just listen.")
             scenes.ended(here.hub)
             await expect(page.locator("#card")).to_contain_text("Recovered in 58 s")

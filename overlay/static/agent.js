@@ -100,11 +100,11 @@ function drawHealth() {
   report(find("hearing"), word, state === "behind" ? figure : "");
   write(find("lag"), state === "ok" && health.lag_ms ? seconds(health.lag_ms) : "");
   const own = ownSays() || link.refusal;
-  const advice = call?.embedded ? call.advice || "The built-in recogniser is listening: it hears less well." : "";
+  const embedded = call?.embedded ? "The built-in recogniser listens: it hears less well." : "";
   const consent = call?.state === "live" ? now("consent") : null;
   if (consent?.consent !== "granted") refusing = -Infinity;
   consent && refused() < SURE_MS && drawConsent(consent) || drawStrip(own || (state === "off" ? text : ""), own ? "behind" : state, own ? "" : figure) || consent && consent.consent !== "granted" && drawConsent(consent)
-    || drawStrip(text, state) || drawStrip(advice, "") || consent && drawConsent(consent) || drawStrip(" ", "");
+    || drawStrip(text, state) || drawStrip(embedded, "", "", call?.advice) || consent && drawConsent(consent) || drawStrip(" ", "");
   write(find("caller"), call && call.state !== "waiting" ? [call.queue || call.team, call.caller].filter(Boolean).map((part) => ` · ${part}`).join("") : "");
   for (const id of ["help", "pause"]) if (find(id).disabled !== (call?.state !== "live")) find(id).disabled = call?.state !== "live";
   write(find("pause").lastElementChild, health?.state === "paused" ? "Go on listening" : "Pause for card");
@@ -114,13 +114,13 @@ function drawHealth() {
 }
 
 // One slot for one line: what went wrong, what is known about consent, how to hear better; whatever matters most now.
-function drawStrip(text, state, figure = "") {
+function drawStrip(text, state, figure = "", more = "") {
   if (!text) return false;
   find("consent").hidden = true;
   const strip = find("strip");
   strip.hidden = false;
   report(strip, text.trim(), figure);
-  put(strip, "title", strip.textContent || null);
+  put(strip, "title", more || strip.textContent || null);
   put(strip, "class", `strip ${state}`);
   return true;
 }
