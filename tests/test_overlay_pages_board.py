@@ -21,6 +21,9 @@ def test_the_board_puts_the_worst_first_keeps_its_order_and_says_when_all_is_qui
             await expect(page.locator("#quiet")).to_contain_text("No calls now")
             scenes.board(here.hub)
             await expect(page.locator("#quiet")).to_have_text("Nobody waits for you. Escalated: 2 calls.")
+            await expect(page.locator("#quality")).to_have_text(
+                "Prompts come 0.9 s after the words, 19 in 20 within 1.4 s · 2 of 61 marked wrong"
+            )
             names = page.locator("#rows .name")
             first = ["Dana", "Tom", "Aisha", "Piotr", "Grace", "Luis", "Mei"]
             await expect(names).to_have_count(7)

@@ -59,10 +59,10 @@ function drawTop() {
   renew(find("counts"), calls, () => Object.entries(calls).filter(([, n]) => n).map(([level, n]) => chip(level, `${n} ${level}`)));
   const parts = [];
   if (quality?.median_ms != null) {
-    parts.push(`Word to card here: ${(quality.median_ms / 1000).toFixed(1)} s`
-      + (quality.p95_ms != null ? `, 19 in 20 under ${(quality.p95_ms / 1000).toFixed(1)} s` : ""));
+    parts.push(`Prompts come ${(quality.median_ms / 1000).toFixed(1)} s after the words`
+      + (quality.p95_ms != null ? `, 19 in 20 within ${(quality.p95_ms / 1000).toFixed(1)} s` : ""));
   }
-  if (quality?.shown) parts.push(`Wrong prompts: ${quality.wrong} of ${quality.shown}`);
+  if (quality?.shown) parts.push(`${quality.wrong} of ${quality.shown} marked wrong`);
   write(find("quality"), parts.join("   ·   "));
 }
 
