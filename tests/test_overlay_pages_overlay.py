@@ -111,7 +111,7 @@ def test_clicks_do_the_same_and_the_customers_answer_is_kept() -> None:
             await here.doing(do="step", step="redirect", done=True)
             await expect(page.locator("#reading")).to_have_text("Maria is reading along")
             await expect(page.locator(".notice")).to_contain_text("You may give her the month.")
-            await page.get_by_role("button", name="Read, take away").click()
+            await page.get_by_role("button", name="Mark as read").click()
             await expect(page.locator(".notice")).to_have_count(0)
 
     play(scene)
@@ -226,7 +226,7 @@ def test_a_message_that_comes_while_the_one_before_is_taken_away_stays() -> None
         async with stage() as here:
             scenes.notices(here.hub)
             page = await here.page("/agent/dana")
-            await page.get_by_role("button", name="Read, take away").hover()
+            await page.get_by_role("button", name="Mark as read").hover()
             await page.mouse.down()
             here.hub.show(ROOM, "notice/message/2", Notice(kind="message", text="Offer the engineer.", who="Maria"))
             await expect(page.locator(".notice")).to_have_count(2)
@@ -310,7 +310,7 @@ def test_a_key_meant_for_what_stood_there_before_does_nothing() -> None:
             here.hub.show(ROOM, "prompt", urgent)
             here.hub.show(ROOM, "plan", Plan(options=[other]))
             await expect(page.locator(".title")).to_have_text("Warn once")
-            await expect(page.locator("#strip")).to_have_text("Row 1 has just changed: press again if you mean it.")
+            await expect(page.locator("#strip")).to_have_text("Option 1 has just changed: press again to confirm.")
             await page.keyboard.press("1")
             await here.doing(do="plan", option="late", what="offered")
             assert {do.what for _, do in here.done if do.do == "prompt"} == {"seen"}
@@ -337,7 +337,7 @@ def test_a_key_or_click_for_a_prompt_that_has_gone_answers_not_the_next_one() ->
                 window.pressed.observe(document.getElementById('card'), {childList: true});
             }""")
             here.hub.show(ROOM, "prompt", scenes.PROMPT.model_copy(update={"id": "p4", "title": "Warn once"}))
-            await expect(page.locator("#strip")).to_have_text("This prompt has just come: press again if you mean it.")
+            await expect(page.locator("#strip")).to_have_text("This prompt is new: press again to confirm.")
             await here.doing(do="prompt", prompt="p4", what="seen")
             assert {do.what for _, do in here.done if do.do == "prompt"} == {"seen"}
 
@@ -380,7 +380,9 @@ def test_a_key_that_bounces_offers_and_keeps_no_answer_of_the_customer() -> None
             await here.doing(do="plan", option=fee.id, what="offered")
             offered = fee.model_copy(update={"state": "offered"})
             here.hub.show(ROOM, "plan", Plan(options=[offered, *scenes.PLAN.options[1:]]))
-            await expect(page.locator("#strip")).to_have_text("Row 1 is offered: press again for their answer.")
+            await expect(page.locator("#strip")).to_have_text(
+                "Option 1 was just offered: press again for their answer."
+            )
             await page.evaluate("window.later += 700")
             await page.keyboard.press("1")
             await here.doing(do="plan", option=fee.id, what="accepted")
@@ -462,7 +464,7 @@ def test_size_side_and_keys_are_remembered_and_single_keys_can_be_turned_off() -
             page = await here.page("/agent/dana", width=900)
             await page.locator(".say").wait_for()
             await page.keyboard.press("v")
-            for button in ("Text size", "Side of the page", "Side of the page", "Single keys"):
+            for button in ("Text size", "Position on the page", "Position on the page", "Single-key shortcuts"):
                 await page.get_by_role("button", name=button).click()
             await page.keyboard.press("Escape")
             await page.reload()
@@ -493,9 +495,9 @@ def test_the_overlay_goes_into_a_window_of_its_own_and_comes_back() -> None:
             await window.close()
             ontop = await here.page("/agent/dana", width=900)
             await ontop.locator(".say").wait_for()
-            await ontop.get_by_role("button", name="How this window looks").click()
+            await ontop.get_by_role("button", name="Display settings").click()
             async with ontop.context.expect_page() as opened:
-                await ontop.get_by_role("button", name="Keep on top").click()
+                await ontop.get_by_role("button", name="Window of its own").click()
             floating = await opened.value
             await expect(floating.locator(".say")).to_be_visible()
             await expect(floating.locator("#away")).to_have_count(0)
@@ -755,7 +757,7 @@ def test_only_in_a_calm_call_is_there_nothing_to_do() -> None:
             for level in ("tense", "escalated", "recovering"):
                 here.hub.show(ROOM, "level", LevelNow(level=level, score=60, at_ms=42_000, course=[]))
                 await expect(page.locator("#level")).to_have_text(level.capitalize())
-                await expect(page.locator("#card")).to_have_text("Stay with them. H asks for help.")
+                await expect(page.locator("#card")).to_have_text("Stay with them. Press H for help.")
             here.hub.show(ROOM, "steps", scenes.STEPS)
             await expect(page.locator("#card")).to_have_text("Next step: Redirect")
 
@@ -903,7 +905,7 @@ def test_a_key_that_was_to_pause_never_ends_the_pause_that_has_just_begun() -> N
                 pressed.observe(document.getElementById('pause'), {attributes: true});
             }""")
             scenes.paused(here.hub)  # by itself: a card number was asked for
-            await expect(page.locator("#strip")).to_have_text("Paused already: press again to go on listening.")
+            await expect(page.locator("#strip")).to_have_text("Paused already: press again to resume listening.")
             await page.evaluate("window.later += 700")
             await page.keyboard.press("p")
             await here.doing(do="pause")
@@ -945,7 +947,7 @@ def test_a_remedy_that_was_accepted_is_no_call_that_has_turned() -> None:
             await expect(page.locator("#ring")).not_to_have_class(re.compile("met"))
             scenes.recovering(here.hub)
             await expect(page.locator("#ring")).to_have_class(re.compile("met"))
-            await expect(page.locator("#ring")).to_have_attribute("title", "Turned in 38 s")
+            await expect(page.locator("#ring")).to_have_attribute("title", "Calmer after 38 s")
 
     play(scene)
 
@@ -963,15 +965,15 @@ def test_waiting_the_embedded_recogniser_and_the_end_of_a_call() -> None:
                 "call",
                 scenes.call(embedded=True, advice="Better: `assist models fetch base.en`"),
             )
-            await expect(page.locator("#strip")).to_have_text("The built-in recogniser listens: it hears less well.")
+            await expect(page.locator("#strip")).to_have_text("Built-in speech recognition: it hears less well.")
             await expect(page.locator("#strip")).to_have_attribute("title", "Better: `assist models fetch base.en`")
             await expect(page.locator("#card")).to_have_text("Nothing to do. Just listen.")
             scenes.ended(here.hub)
             await expect(page.locator("#card")).to_contain_text("Recovered in 58 s")
             await page.get_by_label("Your note on this call").fill("u w 1 h p")  # typed, not pressed
-            await page.get_by_role("button", name="Keep note").click()
+            await page.get_by_role("button", name="Save note").click()
             await here.doing(do="note", text="u w 1 h p")
-            await expect(page.locator("#card [role=status]")).to_have_text("Note kept")
+            await expect(page.locator("#card [role=status]")).to_have_text("Note saved")
             assert {do.do for _, do in here.done} == {"prompt", "note"} or {do.do for _, do in here.done} == {"note"}
 
     play(scene)
@@ -1003,12 +1005,12 @@ def test_a_note_that_is_refused_is_not_called_kept_and_can_be_sent_again() -> No
             page = await here.page("/agent/dana")
             note, state = page.get_by_label("Your note on this call"), page.locator("#card [role=status]")
             await note.fill("Call her on Friday.")
-            await page.get_by_role("button", name="Keep note").click()
+            await page.get_by_role("button", name="Save note").click()
             await expect(state).to_have_text("The record is gone.")
             await expect(note).to_have_value("Call her on Friday.")
             here.refuses = ""
-            await page.get_by_role("button", name="Keep note").click()
-            await expect(state).to_have_text("Note kept")
+            await page.get_by_role("button", name="Save note").click()
+            await expect(state).to_have_text("Note saved")
             await expect(note).to_have_value("")
 
     play(scene)
@@ -1068,7 +1070,7 @@ def test_the_focus_stays_where_it_was_when_what_it_was_on_goes() -> None:
             scenes.notices(here.hub)
             page = await here.page("/agent/dana", script=LATER)
             card = page.locator("#card")
-            await page.get_by_role("button", name="Read, take away").focus()
+            await page.get_by_role("button", name="Mark as read").focus()
             await page.keyboard.press("Enter")
             await expect(page.locator(".notice")).to_have_count(0)
             await expect(page.locator("#talk")).to_be_focused()

@@ -57,7 +57,7 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
             missed = shelf.notes[0][2]
             assert (missed.kind, missed.signal, missed.at_ms) == ("missed", "derogatory", 241_000)
             await page.get_by_role("group", name="Took responsibility").get_by_role("radio", name="partly").check()
-            await expect(page.locator(".form [role=status]")).to_have_text("Kept")
+            await expect(page.locator(".form [role=status]")).to_have_text("Saved")
             assert [(answer.question, answer.answer) for _, answer in shelf.answers] == [("owned", "partly")]
             await page.keyboard.press("n")
             await expect(page.locator("#record h2")).to_have_text("Claim refused twice")
@@ -242,7 +242,7 @@ def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() 
             await page.get_by_role("button", name="Save view").click()
             await page.get_by_label("Name of this view").fill("Contested")
             await page.keyboard.press("Enter")
-            await expect(page.locator("#found")).to_contain_text("choose another name")
+            await expect(page.locator("#found")).to_contain_text("choose another")
             await page.get_by_label("Name of this view").fill("Late fees")
             await page.keyboard.press("Enter")
             await expect(page.locator("#view")).to_have_value("Late fees")
@@ -250,13 +250,13 @@ def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() 
             await expect(page.get_by_label("Root cause", exact=True)).to_have_value("late fee")
             await expect(page.locator("#list li")).to_have_count(1)
             assert str(shelf.asked[-1].since) == "2026-11-01"
-            await page.get_by_role("button", name="Forget view").click()
+            await page.get_by_role("button", name="Delete view").click()
             await expect(page.locator("#list li")).to_have_count(5)
             await page.get_by_label("Level reached").select_option("calm")
             await expect(page.locator("#list li")).to_have_count(1)
             await page.keyboard.press("Escape")
             await page.get_by_label("Search words").fill("nothing like this")
-            await expect(page.locator("#found")).to_contain_text("No call fits")
+            await expect(page.locator("#found")).to_contain_text("No calls found")
             assert here.complaints == []
 
     play(scene)
@@ -383,10 +383,12 @@ def test_where_all_is_reviewed_it_is_said_so_and_a_search_without_a_find_is_anot
         shelf.records.clear()
         async with stage(records=shelf) as here:
             page = await here.page("/review", width=1440, height=900)
-            await expect(page.locator("#found")).to_have_text("No call is left to review.")
+            await expect(page.locator("#found")).to_have_text("No calls left to review.")
             await expect(page.locator("#record")).to_have_text("")
             await page.get_by_label("Search words").fill("fee")
-            await expect(page.locator("#found")).to_have_text("No call fits. Widen the search or the view.")
+            await expect(page.locator("#found")).to_have_text(
+                "No calls found. Widen the search or choose another view."
+            )
 
     play(scene)
 

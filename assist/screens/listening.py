@@ -87,7 +87,9 @@ class Listening:
     def health(self) -> tuple[messages.HealthState, str]:
         """The state and one plain line."""
         if self._paused:
-            by_itself = f"Paused by itself: {self._paused_by_itself}. P goes on" if self._paused_by_itself else ""
+            by_itself = (
+                f"Paused automatically: {self._paused_by_itself}. Press P to resume" if self._paused_by_itself else ""
+            )
             return "paused", by_itself or "Paused: nothing is heard or kept"
         if not self.gate.heard:
             return "paused", "Not listening: there is no consent to this call"

@@ -43,7 +43,7 @@ function drawTimes() {
 }
 
 function drawState() {
-  const [text, figure] = link.state === "refused" ? [`Not let in. ${link.trouble}`]
+  const [text, figure] = link.state === "refused" ? [`No access. ${link.trouble}`]
     : link.state === "live" && link.refusal ? [link.refusal]
     : ownSays() ? [ownSays()]
     : link.state === "live" ? [""]
@@ -70,7 +70,7 @@ function drawDuty() {
   const duty = board().get("duty")?.body;
   find("duty-head").hidden = !duty?.people.length;
   renew(find("duty"), duty ?? null, () => [
-    ...(duty?.people ?? []).map((one) => h("li", {}, h("b", {}, one.who), one.who === link.me?.who ? " (you)" : "", ` · ${one.away ? "away" : one.open ? `has ${one.open} of ${duty.budget}` : "free"}`)),
+    ...(duty?.people ?? []).map((one) => h("li", {}, h("b", {}, one.who), one.who === link.me?.who ? " (you)" : "", ` · ${one.away ? "away" : one.open ? `${one.open} of ${many(duty.budget, "call")}` : "free"}`)),
     duty?.queued ? h("li", {}, `${many(duty.queued, "call")} waiting until somebody is free`) : "",
   ].filter(Boolean));
 }
@@ -141,7 +141,7 @@ function fillRow(row) {
   put(cells.name, "aria-label", `${it.agent}: read along`);
   write(cells.team, it.team);
   redraw(cells.course, it.course, 120, 28);
-  write(cells.why, it.why || (it.level === "calm" ? "nothing heard that needs you" : ""));
+  write(cells.why, it.why || (it.level === "calm" ? "nothing that needs you" : ""));
   put(cells.why, "class", `line ${it.why ? "" : "second small"}`);
   write(cells.quote, it.quote ? `“${it.quote}”` : "");
   write(cells.use, it.in_use || "–");

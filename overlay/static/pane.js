@@ -4,8 +4,8 @@ import { chip, clock, find, h, put, renew, transcript, write } from "./shared.js
 
 const TOLD_MS = 3000;
 const DONE = {
-  raised: "raised", "raised-again": "raised again", turn: "asked", everyone: "everybody asked", queued: "waits until somebody is free", seen: "seen", claimed: "claimed",
-  released: "given back", message: "wrote to the agent", reading: "reads along", allowed: "allowed", denied: "refused", resolved: "resolved", calmed: "calmed down by itself", expired: "not answered in time",
+  raised: "alert raised", "raised-again": "alert raised again", turn: "was asked", everyone: "everybody was asked", queued: "waiting until somebody is free", seen: "saw it", claimed: "claimed it",
+  released: "gave it back", message: "wrote to the agent", reading: "read along", allowed: "allowed it", denied: "refused it", resolved: "closed it", calmed: "call calmed down by itself", expired: "not answered in time",
 };
 
 export function pane({ link, board, running, row, chosen }) {
@@ -43,7 +43,7 @@ export function pane({ link, board, running, row, chosen }) {
     const shows = it?.level ?? "over";
     if (level.dataset.level !== shows) {
       level.dataset.level = shows;
-      level.replaceChildren(it ? chip(it.level) : h("span", { class: "chip none" }, "Call over"));
+      level.replaceChildren(it ? chip(it.level) : h("span", { class: "chip none" }, "Call ended"));
     }
     write(find("pane-who"), [agent, it?.team ?? known?.team].filter(Boolean).join(" · "));
     write(find("pane-sees"), it ? `${agent} sees: “${link.me?.who} is reading along”` : "");

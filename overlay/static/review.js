@@ -69,7 +69,7 @@ async function search(further = false) {
 function drawList() {
   find("found").className = "";
   const none = Object.keys(filters()).some((name) => !["marks", "order"].includes(name)) || filters().marks !== "unreviewed"
-    ? "No call fits. Widen the search or the view." : "No call is left to review.";
+    ? "No calls found. Widen the search or choose another view." : "No calls left to review.";
   write(find("found"), found.length ? `${found.length < total ? `${found.length} of ` : ""}${many(total, "call")}` : none);
   find("table").hidden = found.length === 0;
   refill(find("list"), found.map((it) => h("li", {}, h("button", {
@@ -157,7 +157,7 @@ function widen(on) {
 async function saveView(event) {
   event.preventDefault();
   const name = find("save-name").value.trim();
-  if (BUILT_IN.some(([own]) => own === name)) return tell(new Error("A view of that name is always here: choose another name."));
+  if (BUILT_IN.some(([own]) => own === name)) return tell(new Error("That is the name of a built-in view: choose another."));
   try {
     await ask("/api/views", { name, filters: { ...filters(), ...("days" in filters() ? { days: Number(filters().days) } : {}) } });
   } catch (error) {

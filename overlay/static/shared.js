@@ -225,7 +225,7 @@ export function keys(target, actions, on = () => true, lost = () => {}) {
     const digit = /^(?:Digit|Numpad)(\d)$/u.exec(event.code)?.[1];
     const name = digit ? `${event.shiftKey ? "Shift+" : ""}${digit}` : event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const action = actions[name];
-    if (typesOn) return action && lost("Taken for typing: wait, then press again.");
+    if (typesOn) return action && lost("Taken as typing: wait a moment, then press again.");
     if (action && action(event) !== false) event.preventDefault();
   });
 }

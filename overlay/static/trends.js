@@ -33,7 +33,7 @@ async function draw() {
   find("plots").replaceChildren(
     plot("Of 100 calls, how many went wrong", "Calls out of every 100 that week.", weeks, [
       ["escalated", "escalated", (week) => ofHundred(week.escalated, week.calls)],
-      ["tense and no more", "tense", (week) => ofHundred(week.tense, week.calls)],
+      ["tense, not escalated", "tense", (week) => ofHundred(week.tense, week.calls)],
     ], stacked, (value) => value.toFixed(1)),
     plot("What became of escalated calls", "Share of that week’s escalated calls.", weeks, [
       ["calm again at the end", "line", (week) => share(week.turned, week.escalated)],
