@@ -221,6 +221,22 @@ def test_a_button_that_is_drawn_anew_while_it_is_pressed_is_clicked_all_the_same
     play(scene)
 
 
+def test_zoomed_in_far_a_message_leaves_the_line_to_say_in_sight_and_consent_can_be_read() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.notices(here.hub)
+            page = await here.page("/agent/dana", width=190, height=400)
+            await expect(page.locator(".notice")).to_be_visible()
+            _, say, _, _ = await place(page, ".say")
+            _, notice, _, high = await place(page, ".notice")
+            assert say + 40 < notice < notice + high <= 400
+            scenes.consent(here.hub)
+            await expect(page.locator("#agreed")).to_have_text("Not kept: consent not known")
+            assert await page.locator("#agreed").evaluate("(node) => node.scrollWidth <= node.clientWidth")
+
+    play(scene)
+
+
 def test_a_message_that_comes_while_the_one_before_is_taken_away_stays() -> None:
     async def scene() -> None:
         async with stage() as here:
