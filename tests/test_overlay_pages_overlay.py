@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Route, expect
+from playwright.async_api import Route, WebSocketRoute, expect
 from pydantic import BaseModel
 
 import overlay
@@ -217,6 +217,49 @@ def test_a_button_that_is_drawn_anew_while_it_is_pressed_is_clicked_all_the_same
             await page.keyboard.press("h")
             await here.doing(do="help")
             assert [do.do for _, do in here.done if getattr(do, "what", "") != "seen"] == [wanted["do"], "help"]
+
+    play(scene)
+
+
+def test_on_a_slow_line_nothing_is_said_of_calls_before_it_is_known() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            scenes.board(here.hub)
+            arrived = asyncio.Event()
+            greeted = asyncio.Event()
+
+            def slow(line: WebSocketRoute) -> None:
+                server = line.connect_to_server()
+                line.on_message(server.send)
+                held: list[str | bytes] = []
+
+                async def take(message: str | bytes) -> None:
+                    if "hello" in str(message):
+                        line.send(message)
+                        return greeted.set()
+                    held.append(message)
+                    await arrived.wait()
+                    while held:
+                        line.send(held.pop(0))
+
+                server.on_message(take)
+
+            for path, known, unknown in (
+                ("/agent/dana", "Hearing both", "Connecting"),
+                ("/board", "Nobody is waiting for you. Escalated: 2 calls.", ""),
+            ):
+                arrived.clear()
+                greeted.clear()
+                page = await here.page("/")
+                await page.route_web_socket("**/live", slow)
+                await page.goto(here.url + path)
+                await greeted.wait()
+                told = page.locator("#hearing" if "agent" in path else "#quiet")
+                await page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+                assert (await told.text_content() or "") == unknown
+                arrived.set()
+                await expect(told).to_have_text(known)
 
     play(scene)
 

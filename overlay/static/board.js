@@ -28,6 +28,7 @@ const wanted = needs({ link, board, running, act, say, choose: reading.choose, c
 function draw(changed) {
   document.body.classList.toggle("stale", link.state !== "live" && link.heardAt !== null);
   drawState();
+  if (link.heardAt === null) return;
   drawRows(changed);
   drawTop();
   drawDuty();
