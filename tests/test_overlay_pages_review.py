@@ -39,6 +39,8 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
             await expect(page.locator("#record h2")).to_have_text("Late fee after missed visits")
             await expect(page.locator(".masked")).to_have_text("card number")
             await expect(page.locator("#side")).to_contain_text("Dana")
+            told = "04:09 Maria was asked, 04:12 Maria saw it, 04:15 Maria claimed it"
+            await expect(page.locator("#side")).to_contain_text(told)
             for key in ("j", "r", "j", "j", "w"):
                 await page.keyboard.press(key)
             await expect(page.locator(".verdict[aria-pressed=true]")).to_have_text(["Right", "Wrong"])

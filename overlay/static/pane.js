@@ -1,12 +1,8 @@
 // One call read along: its words, what was heard, what supervisors have done, and a line to the agent's screen.
 
-import { chip, clock, find, h, put, renew, transcript, write } from "./shared.js";
+import { alertStep, chip, clock, find, h, put, renew, transcript, write } from "./shared.js";
 
 const TOLD_MS = 3000;
-const DONE = {
-  raised: "alert raised", "raised-again": "alert raised again", turn: "was asked", everyone: "everybody was asked", queued: "waiting until somebody is free", seen: "saw it", claimed: "claimed it",
-  released: "gave it back", message: "wrote to the agent", reading: "read along", allowed: "allowed it", denied: "refused it", resolved: "closed it", calmed: "call calmed down by itself", expired: "not answered in time",
-};
 
 export function pane({ link, board, running, row, chosen }) {
   let call = "";
@@ -66,7 +62,7 @@ export function pane({ link, board, running, row, chosen }) {
       .flatMap(([, value]) => value.body.course)
       .sort((a, b) => a.at_ms - b.at_ms);
     find("life-box").hidden = life.length === 0;
-    renew(find("life"), life, () => life.map((step) => h("li", {}, `${clock(step.at_ms)} ${step.who ? `${step.who} ` : ""}${DONE[step.what] ?? step.what}`)));
+    renew(find("life"), life, () => life.map((step) => h("li", {}, `${clock(step.at_ms)} ${alertStep(step.what, step.who)}`)));
     drawTime();
   }
 

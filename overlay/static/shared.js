@@ -68,6 +68,13 @@ export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const plain = (id) => capital(id.replaceAll("_", " ").replaceAll("-", " "));
 export const many = (n, one, more = one + "s") => `${n} ${n === 1 ? one : more}`;
 
+const STEPS = { // of an alert: as the board has it, and as the record has it
+  raised: "alert raised", "raised-again": "alert raised again", turn: "was asked", everyone: "everybody was asked", queued: "waiting until somebody is free",
+  seen: "saw it", "alert-seen": "saw it", claimed: "claimed it", claim: "claimed it", release: "gave it back", released: "no longer has it", message: "wrote to the agent", reading: "read along",
+  allowed: "allowed it", denied: "refused it", resolved: "closed it", resolve: "closed it", calmed: "call calmed down by itself", expired: "not answered in time",
+};
+export const alertStep = (what, who) => [who, STEPS[what] ?? plain(what).toLowerCase()].filter(Boolean).join(" ");
+
 const ICONS = {
   calm: ["M8 1.8a6.2 6.2 0 1 0 0 12.4A6.2 6.2 0 0 0 8 1.8z", "M5.2 8.2l2 2 3.7-4"],
   tense: ["M8 1.6 14.4 8 8 14.4 1.6 8z", "M8 5.2v3.4M8 10.6v.2"],

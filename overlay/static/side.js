@@ -1,9 +1,8 @@
 // Beside the record: what came of the call, the form people fill in, what was said about it, and what can be added.
 
 import { ask, at, day } from "./asking.js";
-import { capital, clock, h, plain, write } from "./shared.js";
+import { alertStep, capital, clock, h, plain, write } from "./shared.js";
 
-const ALERT = { "alert-seen": "seen", claim: "claimed", resolve: "resolved" };
 const ADDS = [["comment", "Comment"], ["missed", "Missed signal, at the highlighted line"], ["root-cause", "Root cause"], ["outcome", "Outcome"], ["contest", "Contest, as the agent"]];
 
 const drafts = new Map(); // record -> what was begun to be added to it, while another one is read
@@ -26,7 +25,7 @@ export function drawSide(side, { open, role, signals, line, redraw, changed }) {
       it.notes.map((note) => h("li", {}, h("b", {}, note.who), ` ${clock(note.at_ms)}: ${note.text}`)),
       open.notes.map(([who, what, said, ms]) => h("li", {}, h("b", {}, who), what === "comment" ? "" : ` · ${plain(what)}`, ms == null ? "" : ` ${clock(ms)}`, `: ${said}`)))),
     it.alerts.length && part("Supervisors", h("ul", {}, it.alerts.map((alert) => h("li", {}, `${clock(alert.at_ms)} ${alert.reason}`, h("p", { class: "second small" },
-      alert.course.map(([ms, what, who]) => `${clock(ms)} ${ALERT[what] ?? plain(what).toLowerCase()}${who ? ` by ${who}` : ""}`).join(", ") || "nobody claimed it"))))),
+      alert.course.map(([ms, what, who]) => `${clock(ms)} ${alertStep(what, who)}`).join(", ") || "nobody claimed it"))))),
     part("Add", adding()),
     part("Keys", h("div", { class: "keys" }, [
       [["J", "K"], "next, previous mark"], [["R", "W"], "right, wrong"], [["M"], "missed signal"], open.recording && [["Space"], "play, pause"], [["N", "B"], "next, previous call"], [["/"], "search"],
