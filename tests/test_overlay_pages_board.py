@@ -227,6 +227,26 @@ def test_a_card_that_is_drawn_anew_while_its_button_is_pressed_is_clicked_all_th
     play(scene)
 
 
+def test_a_board_that_is_loaded_anew_goes_on_reading_along() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.reading(here.hub)
+            page = await here.page("/board", width=1440, height=900)
+            await page.get_by_role("button", name="Dana: read along").click()
+            await expect(page.locator("#lines li")).to_have_count(4)
+            await page.reload()
+            await expect(page.locator("#lines li")).to_have_count(4)
+            assert [do.on for _, do in here.done if do.do == "watch"].count(True) == 2
+            await page.keyboard.press("Escape")
+            await expect(page.locator("#choose")).to_be_visible()
+            await page.reload()
+            await expect(page.locator("#rows .name").first).to_be_visible()
+            await expect(page.locator("#choose")).to_be_visible()
+
+    play(scene)
+
+
 @pytest.mark.parametrize(
     ("width", "height"), [(1440, 900), (1366, 768), (1280, 720), (1100, 700), (720, 450), (390, 844)]
 )

@@ -7,6 +7,7 @@ const TOLD_MS = 3000;
 export function pane({ link, board, running, row, chosen }) {
   let call = "";
   let watching = ""; // connection and call: a new connection asks again
+  let before = sessionStorage.getItem("reading"); // what this page read along before it was loaded anew
   let telling = 0; // timer of what is said beside the line about its sending
   const drafts = new Map(); // call -> the line begun for its agent, while another call is read
   const lines = transcript(find("lines"), find("talk"), (speaker) => ({ agent: row(call)?.agent ?? "Agent", customer: "Caller" })[speaker] ?? "Voice");
@@ -14,18 +15,21 @@ export function pane({ link, board, running, row, chosen }) {
   function choose(next) {
     if (call === next) return;
     if (call) link.send({ do: "watch", call, on: false });
-    const before = call;
-    drafts.set(before, find("text").value);
+    const last = call;
+    drafts.set(last, find("text").value);
     call = next;
+    before = null;
+    sessionStorage.setItem("reading", call);
     find("text").value = drafts.get(call) ?? "";
     watching = "";
     tell("");
-    chosen(before, call);
+    chosen(last, call);
     draw();
     if (call) find("pane").scrollIntoView({ block: "nearest" }); // in a narrow window it stands below all calls
   }
 
   function draw() {
+    if (before && row(before)) return choose(before);
     find("choose").hidden = Boolean(call);
     find("reading").hidden = !call;
     if (!call) return;
