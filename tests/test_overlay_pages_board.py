@@ -331,7 +331,7 @@ def test_more_alerts_than_a_person_can_look_at_are_counted_by_tier() -> None:
             scenes.many_alerts(here.hub)
             page = await here.page("/board", width=1440, height=900)
             await expect(page.locator(".need")).to_have_count(6)
-            await expect(page.locator("#more")).to_contain_text("and 6 more calls: 3 help, 3 note.")
+            await expect(page.locator("#more")).to_contain_text("and 6 more calls: 3 to help with, 3 to watch.")
             assert await page.locator(".need").first.get_attribute("data-alert") == "c1-a1"
             await page.get_by_role("button", name="Show them").click()
             await expect(page.locator(".need")).to_have_count(12)

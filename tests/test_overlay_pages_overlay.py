@@ -964,7 +964,7 @@ def test_a_key_that_was_to_pause_never_ends_the_pause_that_has_just_begun() -> N
                 pressed.observe(document.getElementById('pause'), {attributes: true});
             }""")
             scenes.paused(here.hub)  # by itself: a card number was asked for
-            await expect(page.locator("#strip")).to_have_text("Paused already: press again to resume listening.")
+            await expect(page.locator("#strip")).to_have_text("Paused already: press again to resume.")
             await page.evaluate("window.later += 700")
             await page.keyboard.press("p")
             await here.doing(do="pause")

@@ -90,7 +90,7 @@ class Listening:
             by_itself = (
                 f"Paused automatically: {self._paused_by_itself}. Press P to resume" if self._paused_by_itself else ""
             )
-            return "paused", by_itself or "Paused: nothing is heard or kept"
+            return "paused", by_itself or "Nothing is heard or kept. Press P to resume"
         if not self.gate.heard:
             return "paused", "Not listening: there is no consent to this call"
         if self._sound_lost:

@@ -107,7 +107,7 @@ function drawHealth() {
     || drawStrip(text, state) || drawStrip(embedded, "", "", call?.advice) || consent && drawConsent(consent) || drawStrip(" ", "");
   write(find("caller"), call && call.state !== "waiting" ? [call.queue || call.team, call.caller].filter(Boolean).map((part) => ` · ${part}`).join("") : "");
   for (const id of ["help", "pause"]) if (find(id).disabled !== (call?.state !== "live")) find(id).disabled = call?.state !== "live";
-  write(find("pause").lastElementChild, health?.state === "paused" ? "Resume listening" : "Pause for card");
+  write(find("pause").lastElementChild, health?.state === "paused" ? "Resume" : "Pause for card");
   put(find("pause"), "aria-pressed", String(health?.state === "paused"));
   drawHelp();
   drawClocks();
@@ -243,7 +243,7 @@ function grant() {
 }
 // A pause that has just begun, by itself or by the same hand, is not ended by a key that was to begin it.
 function pause() {
-  if (pausedAt !== null && performance.now() - pausedAt < FRESH_MS) return say("Paused already: press again to resume listening.");
+  if (pausedAt !== null && performance.now() - pausedAt < FRESH_MS) return say("Paused already: press again to resume.");
   act({ do: "pause", on: pausedAt === null });
 }
 

@@ -5,6 +5,7 @@ import { FRESH_MS, chip, clock, find, h, many, span, write } from "./shared.js";
 const CARDS = 6; // more alerts than this are counted, not shown, until somebody asks for them
 const SURE_MS = 4000; // so long a click that was refused is waited for once more: as long as it is said
 const TIERS = ["urgent", "help", "note"];
+const NAMED = { urgent: "urgent", help: "to help with", note: "to watch" };
 const ENDS = ["settled", "took over", "nothing needed"];
 const ASKS = { ask: "Asks you", help: "Asks for help", late: "Heard late" };
 
@@ -72,7 +73,7 @@ export function needs({ link, board, running, act, say, choose, calls }) {
   function drawMore(rest) {
     const place = find("more");
     place.hidden = rest.length === 0;
-    const tiers = TIERS.map((tier) => [rest.filter((alert) => alert.tier === tier).length, tier]).filter(([n]) => n).map(([n, tier]) => `${n} ${tier}`);
+    const tiers = TIERS.map((tier) => [rest.filter((alert) => alert.tier === tier).length, tier]).filter(([n]) => n).map(([n, tier]) => `${n} ${NAMED[tier]}`);
     write(place.firstElementChild, all ? "" : `and ${many(rest.length, "more call")}: ${tiers.join(", ")}.`);
     write(place.lastElementChild, all ? "Show fewer" : "Show them");
   }
