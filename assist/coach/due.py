@@ -52,7 +52,7 @@ _COUNTED = (
 """Behind a number that is an hour no noun stands that it counts: "at five", not "about five pounds"."""
 HOUR = (
     rf"(?:(?:{_PAST_OR_TO}|noon|midday|midnight|lunchtime|\d{{1,4}}(?:am|pm)"
-    rf"|(?:\d{{3,4}}|(?:{_TWELVE}|1[0-9]|2[0-4]){_MINUTES}){_COUNTED})"
+    rf"|(?:\d{{3,4}}(?! \d)|(?:{_TWELVE}|1[0-9]|2[0-4]){_MINUTES}){_COUNTED})"
     rf"(?: oclock)?(?: (?:{_HALF_DAY}|sharp))?)"
 )
 CLOCK = (

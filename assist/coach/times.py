@@ -30,7 +30,7 @@ _TOLD = re.compile(
 _GOOD = r"(?:fine|good|great|better|best|perfect|ok|okay|alright|all right|possible|convenient)"
 _SPOKEN = re.compile(
     rf"{WHEN.pattern}|\b(?:(?P<clock>{CLOCK}|\d{{3,4}}|from {HOUR} (?:to|until|till) {HOUR}|after {HOUR})"
-    rf"|(?:does|would) (?P<asked>{FEW}(?: {LATER})?)(?= (?:suit|work|be {_GOOD})\b)"
+    rf"|(?:does|would|is) (?P<asked>{FEW}(?: {LATER})?)(?= (?:suit|work|(?:be )?{_GOOD})\b)"
     rf"|(?:(?:shall|can|could|should) (?:we|i|you|he|she|they) (?:say|do|make it)|(?:i|we|he|she|they) (?:can|could) do"
     r"|let us say|(?:make|do) (?:it|that)|(?:how|what) about"
     rf"|(?:put|pencil|book) (?:you|me|it|that|us) (?:in |down )?for) (?P<offered>(?:{CLOCK}|{FEW})(?: {LATER})?)"
@@ -242,7 +242,7 @@ def _time_named(utterance: Utterance, *, hour: bool) -> str:
 def _is_one(utterance: Utterance, heard: context.Line, when: re.Match[str]) -> bool:
     """Whether a bare number is an hour: no noun follows that it counts, and of digits a colon stood between them."""
     if (when["clock"] or "").isdigit():
-        return re.search(r"\d[:.]\d", words_of(utterance, heard, *when.span("clock"))) is not None
+        return re.search(r"\d:\d", words_of(utterance, heard, *when.span("clock"))) is not None
     token = heard.text.count(" ", 0, when.end())
     ends = token >= len(heard.tokens) or token in heard.opens or heard.tokens[token] in _OFFERED_ON
     return not when["offered"] or ends
