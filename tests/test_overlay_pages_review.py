@@ -16,7 +16,7 @@ from overlay.identity import Identity, Role
 from overlay.records import Trends, TrendsAsked, Week
 from tests.made_records import made_records
 from tests.overlay_records import Shelf, incident, recorded, trends
-from tests.overlay_stage import IN_A_BROWSER, place, play, stage
+from tests.overlay_stage import IN_A_BROWSER, LATER, place, play, stage
 
 pytestmark = IN_A_BROWSER
 
@@ -35,7 +35,7 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
     async def scene() -> None:
         shelf = Shelf()
         async with stage(records=shelf) as here:
-            page = await here.page("/review", width=1440, height=900)
+            page = await here.page("/review", width=1440, height=900, script=LATER)
             await expect(page.locator("#record h2")).to_have_text("Late fee after missed visits")
             await expect(page.locator(".masked")).to_have_text("card number")
             await expect(page.locator("#side")).to_contain_text("Dana")
@@ -48,8 +48,19 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
                 ("signal", "passed.times@u9", "right"),
                 ("signal", "tone@241000", "wrong"),
             ]
+            await page.keyboard.press("w")  # the key has bounced
+            await page.evaluate("window.later += 700")
             await page.keyboard.press("w")
             await expect(page.locator(".verdict[aria-pressed=true]")).to_have_text(["Right"])
+            assert [mark.verdict for _, mark in shelf.marks] == ["right", "wrong", "clear"]
+            await page.get_by_role("button", name="Wrong: Passed around").dblclick()
+            await expect(page.locator(".verdict[aria-pressed=true]")).to_have_text(["Wrong"])
+            await page.evaluate("window.later += 700")
+            await page.get_by_role("button", name="Right: Passed around").click()
+            await expect(page.locator(".verdict[aria-pressed=true]")).to_have_text(["Right"])
+            assert [mark.verdict for _, mark in shelf.marks][3:] == ["wrong", "right"]
+            for key in ("j", "j"):
+                await page.keyboard.press(key)
             await page.keyboard.press("m")
             await page.keyboard.press("Escape")  # leaves the list of signals, not the record
             await page.keyboard.press("m")

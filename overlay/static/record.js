@@ -2,7 +2,7 @@
 
 import { ask, at as path, day } from "./asking.js";
 import { player } from "./sound.js";
-import { capital, clock, find, h, many, plain, put } from "./shared.js";
+import { FRESH_MS, capital, clock, find, h, many, plain, put } from "./shared.js";
 import { timeline } from "./timeline.js";
 
 const MASKED = /(\[[a-z][a-z -]*\]|[█▇•*]{2,})/u; // what redaction leaves in a transcript
@@ -170,6 +170,8 @@ export function record({ tell, marked, mayMark }) {
     const [view, place] = [open, places[at]];
     if (!place || !mayMark()) return;
     const said = verdict(place.kind, place.target) === word ? "clear" : word;
+    if (said === "clear" && performance.now() - place.markedAt < FRESH_MS) return; // clicked twice, or a key that bounced
+    place.markedAt = performance.now();
     try {
       await ask(path(view.id, "/marks"), { kind: place.kind, target: place.target, verdict: said });
     } catch (error) {
