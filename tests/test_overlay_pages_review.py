@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -98,6 +99,25 @@ def test_a_call_of_the_list_that_is_drawn_anew_while_it_is_pressed_is_opened_all
             await expect(page.locator("#list [aria-current=true]")).to_contain_text("1 wrong")
             await page.mouse.up()
             await expect(page.locator("#record h2")).to_have_text("Claim refused twice")
+
+    play(scene)
+
+
+def test_on_a_slow_line_it_is_said_that_something_is_on_its_way() -> None:
+    async def scene() -> None:
+        async with stage(records=Shelf()) as here:
+            for path, asked, told, known in (
+                ("/review", "/api/records?", "#found", "5 calls"),
+                ("/trends", "/api/trends?", "#state", "5295 calls"),
+            ):
+                page = await here.page("/")
+                held: asyncio.Queue[Route] = asyncio.Queue()
+                await page.route(lambda url, asked=asked: asked in url, held.put)
+                await page.goto(here.url + path)
+                route = await held.get()
+                await expect(page.locator(told)).to_have_text("Loading")
+                await route.continue_()
+                await expect(page.locator(told)).to_have_text(known)
 
     play(scene)
 

@@ -14,17 +14,18 @@ let turn = 0;
 async function draw() {
   const mine = ++turn;
   const asked = [...new FormData(find("asked"))].filter(([, value]) => value);
-  write(find("state"), "");
+  write(find("state"), "Loading");
   let found;
   try {
     found = await ask(`/api/trends?${new URLSearchParams(asked)}`);
   } catch (error) {
-    return write(find("state"), error.message);
+    return mine === turn && write(find("state"), error.message);
   }
   if (mine !== turn) return;
   const weeks = found.weeks;
   const calls = weeks.reduce((sum, week) => sum + week.calls, 0);
   if (!calls) {
+    write(find("state"), "");
     find("plots").replaceChildren(h("p", { class: "second" }, "No calls in these weeks."));
     return;
   }
