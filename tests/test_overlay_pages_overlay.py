@@ -273,6 +273,10 @@ def test_zoomed_in_far_a_message_leaves_the_line_to_say_in_sight_and_consent_can
             _, say, _, _ = await place(page, ".say")
             _, notice, _, high = await place(page, ".notice")
             assert say + 40 < notice < notice + high <= 400
+            await page.locator("#steps button").last.focus()
+            _, step, _, tall = await place(page, "#steps li:last-child button")
+            _, notice, _, _ = await place(page, ".notice")
+            assert step + tall <= notice
             scenes.consent(here.hub)
             await expect(page.locator("#agreed")).to_have_text("Not kept: consent not known")
             assert await page.locator("#agreed").evaluate("(node) => node.scrollWidth <= node.clientWidth")
