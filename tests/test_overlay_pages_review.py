@@ -103,6 +103,24 @@ def test_a_call_of_the_list_that_is_drawn_anew_while_it_is_pressed_is_opened_all
     play(scene)
 
 
+def test_a_page_that_is_loaded_anew_has_its_search_and_a_view_that_is_not_saved_after_all_is_left() -> None:
+    async def scene() -> None:
+        async with stage(records=Shelf()) as here:
+            page = await here.page("/review", width=1440, height=900)
+            await expect(page.locator("#found")).to_have_text("5 calls")
+            await page.get_by_label("Level reached").select_option("tense")
+            await expect(page.locator("#found")).to_have_text("1 call")
+            await page.reload()
+            await expect(page.locator("#found")).to_have_text("1 call")
+            await expect(page.get_by_label("Level reached")).to_have_value("tense")
+            await page.get_by_role("button", name="Save view").click()
+            await page.keyboard.press("Escape")
+            await expect(page.get_by_role("button", name="Save view")).to_be_focused()
+            await expect(page.locator("#save")).to_be_hidden()
+
+    play(scene)
+
+
 def test_on_a_slow_line_it_is_said_that_something_is_on_its_way() -> None:
     async def scene() -> None:
         async with stage(records=Shelf()) as here:
