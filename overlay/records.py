@@ -195,7 +195,7 @@ def unknown_record() -> OverlayError:
     """
     return OverlayError(
         "record-unknown",
-        "There is no such record: it was erased, is not one of yours, or never was. Choose one from the list.",
+        "There is no such record: it was erased, is not yours, or never existed. Choose one from the list.",
     )
 
 

@@ -277,7 +277,7 @@ def test_the_trainee_can_answer_on_the_agents_page(tmp_path):
             await asyncio.wait_for(playing, 20)
             room.draw(feedback(room.events, room.practice.playbook))
             await expect(page.locator("#practice")).to_contain_text("✓ Empathize “I understand")
-            await expect(page.locator("#practice")).to_contain_text("nothing of it is kept")
+            await expect(page.locator("#practice")).to_contain_text("none of it is kept")
             await browser.close()
         return room, complaints
 
