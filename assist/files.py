@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable
@@ -57,10 +58,31 @@ def write_file(out: Path, text: str | Iterable[str], *, make_folder: bool = Fals
         else:
             _replace(out.resolve(), parts)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise AssistError(
-            "export-failed", f"cannot write {out}: {reason}; name a file in a folder you may write"
-        ) from None
+        raise _unwritten(out, error) from None
+
+
+def check_file(out: Path | None) -> None:
+    """Whether a file that an option names (None: none) can be written, before what stands in it takes minutes.
+
+    Raises:
+        AssistError: code export-failed.
+    """
+    if out is None:
+        return
+    try:
+        if out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if out.is_file() or not out.exists():
+            part = _beside(out.resolve())
+            _write(part, ())
+            part.unlink()
+    except OSError as error:
+        raise _unwritten(out, error) from None
+
+
+def _unwritten(out: Path, error: OSError) -> AssistError:
+    reason = error.strerror or str(error)
+    return AssistError("export-failed", f"cannot write {out}: {reason}; name a file in a folder you may write")
 
 
 def _replace(path: Path, parts: Iterable[str]) -> None:

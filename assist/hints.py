@@ -1,7 +1,8 @@
 """Commands that people are told to give, written so that they work as printed for whoever is told.
 
 In a line of the program's own a command to give stands in backticks: `assist records list`. Whatever prints such a line
-completes it with the installation that this command line named (--data, --config), where the command takes these.
+completes it with the installation that this command line named (--data, --config), where the command takes these. What
+a page shows is read elsewhere than where the program was started: there these paths are whole.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Collection
+from pathlib import Path
 
 COMMAND = re.compile(r"`assist ([a-z]+)(?: ([a-z]+))?[^`]*")
 
@@ -30,14 +32,14 @@ def named(option: str, value: object) -> None:
     _given[option] = str(value)
 
 
-def complete(text: str) -> str:
+def complete(text: str, *, on_a_page: bool = False) -> str:
     """A line with the commands in it complete."""
+    options = {option: Path(given).resolve() if on_a_page else given for option, given in _given.items()}
 
     def whole(found: re.Match[str]) -> str:
         group, word = found.groups()
         name = f"{group} {word}" if f"{group} {word}" in _takes else group
-        options = "".join(f" {key} {quoted(given)}" for key, given in _given.items() if key in _takes.get(name, ()))
-        return found[0] + options
+        return found[0] + "".join(f" {key} {quoted(at)}" for key, at in options.items() if key in _takes.get(name, ()))
 
     return COMMAND.sub(whole, text)
 

@@ -1,4 +1,4 @@
-"""A whole recording in memory."""
+"""A recording, or a part of one, in memory."""
 
 from __future__ import annotations
 
@@ -15,13 +15,22 @@ DEMO_SOUND = Path(__file__).parent / "demo" / "call.ogg"
 """The sample call."""
 
 
-def whole(recording: Path, *, agent_channel: int = 0, mono: Speaker = Speaker.UNKNOWN) -> dict[Speaker, Pcm]:
-    """One array of 16 kHz samples per channel; `agent_channel` and `mono` as `open_recording` takes them.
+def whole(
+    recording: Path,
+    *,
+    agent_channel: int = 0,
+    mono: Speaker = Speaker.UNKNOWN,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+) -> dict[Speaker, Pcm]:
+    """One array of 16 kHz samples per channel, of all or from second to second.
+
+    `agent_channel` and `mono` as `open_recording` takes them.
 
     Raises:
         AudioError: it cannot be read.
     """
-    source = open_recording(recording, agent_channel=agent_channel, mono=mono, speed=math.inf)
+    source = open_recording(recording, agent_channel=agent_channel, mono=mono, speed=math.inf).part(start_s, end_s)
 
     async def read() -> dict[Speaker, Pcm]:
         parts: dict[Speaker, list[Pcm]] = {}

@@ -116,17 +116,17 @@ def choose_devices(
     """
     microphone = _chosen(devices, agent, "microphone") if agent is not None else _likely(devices, far_end=False)
     if microphone is None:
-        raise AudioError("device-missing", "No microphone was found: connect one and run assist devices.")
+        raise AudioError("device-missing", "No microphone was found: connect one and run `assist devices`.")
     far_end = _chosen(devices, customer, "far end") if customer is not None else _likely(devices, far_end=True)
     if far_end is None:
         fix = NO_FAR_END.get(sys.platform, "choose the device that carries it by name")
         raise AudioError(
-            "device-no-far-end", f"No device carries the customer's voice: {fix}, then run assist devices."
+            "device-no-far-end", f"No device carries the customer's voice: {fix}, then run `assist devices`."
         )
     if microphone == far_end:
         raise AudioError(
             "device-same",
-            f"{far_end.name} was chosen for both parties: each needs a device of its own (assist devices).",
+            f"{far_end.name} was chosen for both parties: each needs a device of its own (`assist devices`).",
         )
     return microphone, far_end
 
@@ -143,7 +143,7 @@ def _chosen(devices: tuple[Device, ...], which: str | int, role: str) -> Device:
         pulse = [device for device in found if device.pulse_source]
         found = pulse if len(pulse) == 1 else found
     if not found or which == "":
-        raise AudioError("device-missing", f"There is no device {which!r} for the {role}: assist devices lists them.")
+        raise AudioError("device-missing", f"There is no device {which!r} for the {role}: `assist devices` lists them.")
     if len(found) > 1:
         names = ", ".join(f"{device.index} {device.name}" for device in found[:4])
         raise AudioError("device-ambiguous", f"{which!r} fits several devices ({names}): choose the {role} by number.")

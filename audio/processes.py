@@ -167,7 +167,7 @@ class WorkerProcess:
             raise AudioError(
                 "model-memory",
                 f"The recogniser's process {how} while it loaded its model: most often there is too little memory. "
-                "Choose a smaller model (assist models), or fewer processes.",
+                "Choose a smaller model (`assist models list`), or fewer processes.",
             ) from None
         if "code" in found:
             self._reading.join()

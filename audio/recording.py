@@ -7,7 +7,7 @@ import math
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -89,6 +89,24 @@ class Recording:
     clock: Clock
     same_channels: bool
     """A two-channel file with the same mixed sound in both: treated as mono."""
+    first: int = 0
+    """The frame of the file that it begins with."""
+    last: int | None = None
+    """... and the one that it ends before; None: with the file."""
+
+    def part(self, start_s: float, end_s: float | None) -> Recording:
+        """From one second to another (None: its end), on a clock of its own; what lies before is not read.
+
+        Raises:
+            AudioError: code audio-part: there is nothing at this second.
+        """
+        first, last = round(start_s * self.rate), None if end_s is None else round(end_s * self.rate)
+        with _opened(self.path) as file:
+            if next(_blocks(file, first, last), None) is None:
+                raise AudioError("audio-part", f"{self.path} has no sound at {start_s:g} s: it ends before.")
+        ends = [ms for ms in (self.duration_ms, None if end_s is None else round(end_s * 1000)) if ms is not None]
+        duration_ms = min(ends) - round(start_s * 1000) if ends else None
+        return replace(self, first=first, last=last, duration_ms=duration_ms)
 
     @property
     def name(self) -> str:
@@ -139,7 +157,9 @@ class Recording:
         broken_at: int | None = None
         with _opened(self.path) as file:
             promised = _promised(file)
-            for frames in _blocks(file):
+            if promised is not None:
+                promised = min(promised, self.last or promised) - self.first
+            for frames in _blocks(file, self.first, self.last):
                 frames, bad = repaired(frames)
                 at_ms = read * 1000 // self.rate
                 if bad and broken_at is None:
@@ -248,11 +268,18 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def _blocks(file: soundfile.SoundFile) -> Iterator[Frames]:
-    """The file in pieces up to its end, or up to where it breaks."""
+def _blocks(file: soundfile.SoundFile, first: int = 0, last: int | None = None) -> Iterator[Frames]:
+    """The file, or this part of it, in pieces up to its end, or up to where it breaks."""
     size = file.samplerate * BLOCK_MS // 1000
     whole = True
+    if first:
+        try:
+            file.seek(first)
+        except soundfile.SoundFileError:  # it ends before
+            return
     while whole:
+        if last is not None:
+            size = min(size, last - first)
         block: Frames = np.full((size, file.channels), np.nan, np.float32)
         try:
             count = len(file.read(out=block))
@@ -264,6 +291,7 @@ def _blocks(file: soundfile.SoundFile) -> Iterator[Frames]:
         if not count:
             return
         yield block[:count]
+        first += count
 
 
 def _spread(file: soundfile.SoundFile) -> Iterator[Frames]:

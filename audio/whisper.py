@@ -284,7 +284,7 @@ def _load_error(folder: Path, device: str, error: Exception) -> AudioError:
     text = str(error).lower()
     if isinstance(error, MemoryError) or "out of memory" in text or "bad_alloc" in text:
         return AudioError(
-            "model-memory", f"Not enough memory to load {folder.name}: choose a smaller model (assist models)."
+            "model-memory", f"Not enough memory to load {folder.name}: choose a smaller model (`assist models list`)."
         )
     if "cuda" in text or "cublas" in text or "cudnn" in text:
         return AudioError("model-device", f"The GPU cannot run {folder.name}: choose the device cpu.")

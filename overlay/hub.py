@@ -188,11 +188,6 @@ class Hub:
         value = place.values.get(key) if place else None
         return value.message if value else None
 
-    def watchers(self, room: str) -> int:
-        """How many pages watch a room."""
-        place = self._rooms.get(room)
-        return len(place.pages) if place else 0
-
     def open(self, *rooms: str, limit: int = OUTBOX_BYTES) -> Outbox:
         """An outbox for a page that has come, with the snapshots of its rooms in it."""
         page = Outbox(self._clock, limit)

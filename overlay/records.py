@@ -63,7 +63,7 @@ class Found(_Part):
     """What GET /api/records answers: a page of the calls that fit; what is new meanwhile moves none of the others."""
 
     records: list[RecordSummary]
-    total: int = Field(description="calls that fit, on all pages")
+    total: int | None = Field(description="calls that fit, on all pages; not counted again for a further page")
     next: str = Field("", description="`after` of the next page; empty: this is the last one")
 
 
@@ -195,7 +195,7 @@ def unknown_record() -> OverlayError:
     """
     return OverlayError(
         "record-unknown",
-        "There is no such record: it was erased, is not one of yours, or never was. Choose one from the list.",
+        "There is no such record: it was erased, is not yours, or never existed. Choose one from the list.",
     )
 
 

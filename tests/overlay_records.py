@@ -124,7 +124,7 @@ def incident(**changes: Any) -> dict[str, Any]:
         ],
         "steps": [{"step": "empathize", "at_ms": 246_000, "by": "words", "words": "I’d feel the same"}],
         "follow_ups": [{"id": "f1", "what": "Call back about the engineer", "due": "Fri 27 Nov", "owner": "Dana", "words": ""}],
-        "alerts": [{"id": "a1", "at_ms": 249_900, "tier": 3, "reason": "“I’m going to call my guy”", "course": [(252_000, "alert-seen", "Maria"), (255_000, "claim", "Maria")]}],
+        "alerts": [{"id": "a1", "at_ms": 249_900, "tier": 3, "reason": "“I’m going to call my guy”", "course": [(249_900, "turn", "Maria"), (252_000, "alert-seen", "Maria"), (255_000, "claim", "Maria")]}],
         "notes": [{"at_ms": 560_000, "who": "Dana", "text": "Third missed visit this month; engineer rota for NE4 looks empty on Fridays."}],
         "contested": "", "transcript": lines, "troubles": [], "gaps_ms": 0, "accounted_ms": {},
         "versions": {"playbook": "J.E.R.K. 1.4", "rules": "2026-11-18"},

@@ -226,7 +226,7 @@ def untranscribed(hub: Hub) -> None:
 def embedded(hub: Hub) -> None:
     calm(hub)
     hub.show(ROOM, "call", call(at_ms=41_000, embedded=True, recogniser="pocketsphinx en-us (embedded)",
-                                advice="Built-in recogniser. Better: assist models fetch base.en"))  # fmt: skip
+                                advice="Better: `assist models fetch base.en`"))  # fmt: skip
 
 
 def board(hub: Hub, calls: int = 7) -> None:

@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 
 from assist.access import door
 from assist.access.accounts import Accounts, Logins, add_user, remove_user, set_password, set_role
-from assist.access.audit import Audit, open_audit, seals, verify
+from assist.access.audit import Audit, open_audit, seals, system_user, verify
 from assist.access.door import open_door
 from assist.access.proxy import by_header
 from assist.coach.playbook import SHIPPED, load_playbook
@@ -36,7 +36,6 @@ from assist.live.outset import profile_of
 from assist.live.runs import program
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
-from assist.privacy.retention import purge
 from assist.records.library import Library
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
 from assist.store.people import AuditEntry, AuditRow
@@ -51,6 +50,7 @@ from overlay.server import create_app
 from overlay.sessions import IDLE_S, Sessions
 from tests.fault_rig import Sound
 from tests.made_records import made_records
+from tests.test_assist_retention import purge
 
 MODEL = Path(__file__).parent / "models" / "test-recogniser"
 PASSWORD = "four unlikely words"
@@ -321,13 +321,14 @@ def test_what_an_agent_writes_of_a_call_does_not_command_the_terminal_of_whoever
     call = record["call"]
     record |= {"level_reached": "escalated", "started_at": datetime.now().astimezone().isoformat(timespec="seconds")}
     made.finish(call, "ended", record).result()
+    words = "\x1b]0;owned\x07\x9b2J\u202esolved"
     for kind in ("outcome", "root-cause"):
-        made.review(call, Review("2026-11-24", record["agent"], kind, "", "\x1b]0;owned\x07\x9b2Jsolved")).result()
+        made.review(call, Review("2026-11-24", record["agent"], kind, "", words)).result()
     made.close()
     for command in (["records", "list"], ["report"]):
         told = CliRunner().invoke(app, [*command, "--data", str(tmp_path)])
         assert told.exit_code == 0 and "owned" in told.stdout
-        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", told.stdout)
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", told.stdout)
 
 
 def test_a_disk_that_was_full_at_the_first_start_leaves_no_empty_key_behind(
@@ -474,6 +475,21 @@ def test_a_header_counts_from_the_declared_proxy_only_and_roles_follow_the_table
         assert identify(headers, peer) is None
 
 
+def test_a_proxys_name_in_capitals_or_small_letters_is_the_one_their_calls_carry(store: Store, tmp_path: Path) -> None:
+    for call, began, agent in (("k1", "2026-01", "MARIA"), ("k2", "2026-02", "Maria"), ("k3", "2026-02", "Jo")):
+        store.begin(call, began, agent).result()
+    store.people.save_view("Quinn", "mine", "{}").result()
+    login = LoginSettings(by="proxy", header="X-User", role="agent")
+    door = open_door(Settings(data=tmp_path, login=login, proxies=["127.0.0.1"]), store.people)
+    assert door.screens.identify is not None
+    for sent, known in (
+        ("maria", "Maria"), ("MARIA", "Maria"), ("quinn", "Quinn"), ("Strasse", "Strasse"), ("Straße", "Straße"),
+        ("Mária", "Mária"), ("ZOË", "ZOË"), ("Zoe\u0308", "ZOË"), ("Jo ", "Jo"),
+    ):  # fmt: skip
+        assert door.screens.identify({"x-user": sent}, "127.0.0.1") == Identity(known, "agent"), sent
+        assert door.known(sent) == known, "a call that begins now is theirs"
+
+
 @pytest.mark.parametrize(
     ("written", "read"),
     [
@@ -575,13 +591,14 @@ def test_where_nobody_types_a_password_it_is_said_how_else_to_give_it(tmp_path: 
     assert told.returncode == 1 and "expected it typed twice, or --password-stdin" in told.stderr
 
 
-def test_a_user_of_this_system_without_a_name_is_noted_by_number(
+def test_a_user_of_this_system_is_noted_as_who_they_are_or_by_number_whatever_the_environment_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from typer.testing import CliRunner
 
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "Maria")
+    assert system_user() != "Maria"
     monkeypatch.setattr(os, "getuid", lambda: 4_242_424)  # as in a container that runs under any user id
     line = ["users", "add", "Dana", "--role", "agent", "--password-stdin", "--data", str(tmp_path)]
     assert CliRunner().invoke(app, line, input=PASSWORD + "\n").exit_code == 0

@@ -91,7 +91,7 @@ def test_claimed_it_is_refused_to_others_in_a_line_that_names_who_has_it() -> No
             act("c1", "a1", "Ann", 2.0)
     assert alerts.tick(500.0) == []
     alerts.resolve("c1", "a1", "Bob", 3.0)
-    with pytest.raises(OverlayError, match="over already"):
+    with pytest.raises(OverlayError, match="closed already"):
         alerts.claim("c1", "a1", "Ann", 4.0)
 
 

@@ -1,14 +1,18 @@
 """Calls of the past judged again: nothing changes where nothing was changed, and what was changed is found."""
 
+import io
 import os
 import shutil
 import signal
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from rich.console import Console
 
 from assist.coach.playbook import copy_playbook, load_playbook
@@ -16,9 +20,9 @@ from assist.errors import AssistError
 from assist.evaluation.backtest import Judges, compare, judge
 from assist.evaluation.backtest_run import heard_calls, page, run_backtest, tables
 from assist.events import Action, CallEnded, CallStarted, PlanOffered, PromptEnded, PromptShown, SignalRaised
-from assist.privacy.retention import erase, purge
+from assist.privacy.retention import erase
 from assist.records.folding import fold
-from assist.settings import LoginSettings, Settings
+from assist.settings import KeepSettings, LoginSettings, Settings
 from assist.store.rows import Review
 from assist.store.searching import RecordQuery
 from assist.store.sqlite import folder_beside
@@ -30,6 +34,7 @@ from detectors.roster import ModelError
 from detectors.rulebook import load_rules
 from detectors.signals import Evidence, Severity, Signal
 from tests.fault_rig import in_a_child, killed_after
+from tests.test_assist_retention import purge
 
 STARTED = CallStarted(
     0, "k1", "Dana", "Billing", "", "…0142", "2026-11-24T10:00:00+00:00", "test", ("agent", "customer"), {}
@@ -176,6 +181,27 @@ def test_the_command_prints_tables_and_writes_a_page(store, tmp_path):
     with pytest.raises(AssistError, match="no stored call fits"):
         query = RecordQuery(since="2030-01-01")
         run_backtest(settings, store, Console(quiet=True), [], old=OLD, new=new, query=query, html=None)
+
+
+def test_calls_and_parties_that_are_not_judged_as_one_might_think_are_told(store, tmp_path):
+    def told(*what, limit=1):
+        out, console = tmp_path / "back.html", Console(width=200, record=True, file=io.StringIO())
+        with suppress(AudioError):  # no model hears the recording
+            run_backtest(settings, store, console, what, old=OLD, new=OLD, query=RecordQuery(limit=limit), html=out)
+            return out.read_text() + console.export_text()
+        return console.export_text()
+
+    settings = Settings(data=tmp_path, recogniser="whisper", model=str(tmp_path / "no model"))
+    store.begin("k2", "2026-11-20T10:00:00+00:00", "Dana")
+    earlier = [replace(STARTED, call="k2", started_at="2026-11-20T10:00:00+00:00"), CallEnded(1_000, "hang-up")]
+    for n, event in enumerate(earlier):
+        store.append("k2", n, event)
+    store.finish("k2", "ended", fold(earlier).model_dump(mode="json")).result(10)
+    assert told().count("Of 2 calls that fit, the newest 1 are judged (--limit)") == 2
+    purge(store, KeepSettings(transcript_days=1), tmp_path, datetime(2026, 11, 22, tzinfo=UTC))
+    assert told(limit=5).count("Of 1 calls only the record is kept and not the words: they are left out") == 2
+    soundfile.write(tmp_path / "mixed.wav", np.zeros(8_000, np.float32), 8_000)
+    assert told(str(tmp_path / "mixed.wav")).count("on one channel, and not told apart: mixed.wav") == 1
 
 
 def test_without_the_sentence_model_in_the_settings_no_call_is_judged_by_it(monkeypatch):

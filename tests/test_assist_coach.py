@@ -443,7 +443,7 @@ def test_another_time_that_is_spoken_of_is_not_the_option_s():
     ("customer", "due"),
     [
         ("no three does not work for me", ""),
-        ("at three I am still at work five would be better", ""),
+        ("at three I am still at work five would be better", "at five"),
         ("No, not at three. At half past five would be better.", "At half past five"),
         ("could you make it at five", "at five"),
         ("yes that is no problem I have a meeting at six", "at three"),
@@ -487,6 +487,120 @@ def test_hours_and_one_of_two_times_are_not_the_follow_up_s(says):
     assert agent_says(subject, "our office closes at six today", 40_000) == []
 
 
+@pytest.mark.parametrize(
+    ("says", "due", "due_at"),
+    [
+        ("How about five o'clock?", "at five o'clock", "2026-11-24T17:00"),
+        ("Five o'clock, then.", "at five o'clock", "2026-11-24T17:00"),
+        ("Shall we say five? Then I can book it.", "at five", "2026-11-24T17:00"),
+        ("shall we say five tickets", "", ""),
+        ("half past four", "at half past four", "2026-11-24T16:30"),
+        ("I can do noon", "at noon", "2026-11-24T12:00"),
+        ("he will be with you between eleven and one p.m.", "between eleven and one p.m", "2026-11-24T11:00"),
+        ("from two to four", "from two to four", "2026-11-24T14:00"),
+        ("would nine tomorrow suit you", "at nine tomorrow", "2026-11-25T09:00"),
+        ("I have tomorrow, ten o'clock", "tomorrow, ten o'clock", "2026-11-25T10:00"),
+        ("I could do 10:30", "at 10:30", "2026-11-24T10:30"),
+        ("eight o'clock is possible", "at eight o'clock", "2026-11-25T08:00"),
+        ("any time after four", "after four", "2026-11-24T16:00"),
+        ("is eight tomorrow okay for you", "at eight tomorrow", "2026-11-25T08:00"),
+        ("the fee is 10.50", "", ""),
+        ("you reach us at 0800 123 456", "", ""),
+        ("does one suit you", "", ""),
+        ("five engineers are out today", "", ""),
+        ("about five pounds of it", "", ""),
+        ("five o'clock, it is order 1030", "at five o'clock", "2026-11-24T17:00"),
+        ("I cannot do five o'clock", "", ""),
+        ("between two and four days", "", ""),
+    ],
+)
+def test_an_hour_that_is_offered_is_a_time_however_it_is_spoken(says, due, due_at):
+    subject = offering("timed-visit")
+    agent_says(subject, says, 12_000)
+    assert accepted(subject, "timed-visit") == [("f1", "Engineer at a fixed time", due, due_at)]
+
+
+@pytest.mark.parametrize("says", ["five o'clock", "so between two and four"])
+def test_the_card_that_asks_for_a_time_goes_once_an_hour_was_said(says):
+    subject = offering("timed-visit")
+    [card] = of(subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "timed-visit")), PromptShown)
+    words = tuple(Word(word, 25_000 + i * 100, 25_090 + i * 100) for i, word in enumerate(says.split()))
+    events = subject.hear(26_000, [], Utterance("a1", Speaker.AGENT, 25_000, 26_000, words))
+    assert [(each.id, each.how) for each in of(events, PromptEnded)] == [(card.id, "acted")]
+    assert [each.due_at[:13] for each in of(events, FollowUpNoted)] in (["2026-11-24T17"], ["2026-11-24T14"])
+
+
+def both_accepted(first, last):
+    """A coach whose customer has taken two options without a time; and the events of the second yes."""
+    subject = offering(first)
+    subject.act(Action(12_000, "Dana", "agent", "plan-offered", last))
+    subject.act(Action(20_000, "Dana", "agent", "plan-accepted", first))
+    return subject, subject.act(Action(21_000, "Dana", "agent", "plan-accepted", last))
+
+
+def heard(subject, text, at_ms, *signals, speaker=Speaker.AGENT):
+    """All that is decided when somebody has said this."""
+    words = tuple(Word(word, at_ms + i * 100, at_ms + i * 100 + 90) for i, word in enumerate(text.split()))
+    found = [signal(name, at_ms + 1_000, quote=text, speaker=speaker) for name in signals]
+    return subject.hear(at_ms + 1_000, found, Utterance(f"a{at_ms}", speaker, at_ms, at_ms + 1_000, words))
+
+
+def times_of(events):
+    return [(each.what, each.due, each.due_at[:16]) for each in of(events, FollowUpNoted)]
+
+
+VISIT, CALL = "Engineer at a fixed time", "Call back at their time"
+
+
+@pytest.mark.parametrize(
+    ("says", "signals", "timed"),
+    [
+        ("so the engineer will be with you tomorrow at ten", [], (VISIT, "tomorrow at ten", "2026-11-25T10:00")),
+        ("I will call you back at five", ["callback_time"], (CALL, "at five", "2026-11-24T17:00")),
+        ("five o'clock then", [], (CALL, "at five o'clock", "2026-11-24T17:00")),
+    ],
+)
+def test_of_two_that_were_accepted_without_a_time_each_gets_its_own(says, signals, timed):
+    subject, asked = both_accepted("timed-visit", "named-callback")
+    events = heard(subject, says, 25_000, *signals)
+    assert times_of(events) == [timed]
+    left, play = (CALL, "then-named-callback") if timed[0] == VISIT else (VISIT, "then-timed-visit")
+    cards = of(events, PromptShown) or of(asked, PromptShown)
+    assert [card.play for card in cards] == [play], "the card goes on asking for the other"
+    assert times_of(heard(subject, "and on Friday at three", 32_000)) == [
+        (left, "on Friday at three", "2026-11-27T15:00")
+    ]
+
+
+def test_two_times_in_one_breath_are_those_of_two_options():
+    subject, _ = both_accepted("timed-visit", "named-callback")
+    says = "the engineer will be there tomorrow at ten and I will call you at noon"
+    events = heard(subject, says, 25_000, "callback_time")
+    assert sorted(times_of(events)) == [
+        (CALL, "at noon", "2026-11-24T12:00"),
+        (VISIT, "tomorrow at ten", "2026-11-25T10:00"),
+    ]
+
+
+def test_the_card_for_the_visit_stays_while_the_time_of_the_call_is_named():
+    subject, events = both_accepted("named-callback", "timed-visit")
+    [card] = of(events, PromptShown)
+    events = heard(subject, "I will call you back at five", 25_000, "callback_time")
+    assert times_of(events) == [(CALL, "at five", "2026-11-24T17:00")]
+    assert card.play == "then-timed-visit" and of(events, PromptEnded) == []
+
+
+@pytest.mark.parametrize(
+    ("says", "due"),
+    [("Thursday at ten please", "Thursday at ten"), ("my number is the same and I have two dogs at home", "")],
+)
+def test_the_customer_who_is_asked_which_hour_names_it(says, due):
+    subject = offering("timed-visit")
+    subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "timed-visit"))
+    events = heard(subject, says, 25_000, speaker=Speaker.CUSTOMER)
+    assert [each.due for each in of(events, FollowUpNoted)] == ([due] if due else [])
+
+
 def test_of_several_offers_each_has_its_own_time():
     subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
     turn(subject, 10_000, Level.ESCALATED)
@@ -496,6 +610,55 @@ def test_of_several_offers_each_has_its_own_time():
     agent_says(subject, "the call at noon is fine", 20_000, speaker=Speaker.CUSTOMER)
     assert accepted(subject, "timed-visit", 25_000)[0][2:] == ("tomorrow at ten", "2026-11-25T10:00")
     assert accepted(subject, "named-callback", 26_000)[0][2:] == ("at noon", "2026-11-24T12:00")
+
+
+@pytest.mark.parametrize(
+    ("asks", "answers", "moved"),
+    [
+        ("actually could we make that Thursday", "of course", ("Thursday", "2026-11-26")),
+        (
+            "Actually, could we make that Thursday?",
+            "Thursday is fine, at eleven.",
+            ("Thursday at eleven", "2026-11-26T11:00"),
+        ),
+        ("could you make it eleven", "Yes, no problem.", ("tomorrow at eleven", "2026-11-25T11:00")),
+        (
+            "could we move that to Friday at two",
+            "so I will call you on Friday at two",
+            ("on Friday at two", "2026-11-27T14:00"),
+        ),
+        ("sorry tomorrow does not work for me", "I can call you on Friday then", ("on Friday", "2026-11-27")),
+        (
+            "can we change the time",
+            "sure would half past three suit you",
+            ("tomorrow at half past three", "2026-11-25T15:30"),
+        ),
+        ("could we make that Thursday", "I am afraid that is not possible", None),
+        ("could we make that Thursday", "let me check whether that is okay", None),
+        ("could you send me a message as well", "yes of course", None),
+        ("could you send me a message as well", "I will text you the number on Friday", None),
+        ("I cannot wait", "I will call you tomorrow at ten as I said", None),
+    ],
+)
+def test_a_time_that_is_changed_after_the_yes_moves_its_follow_up(asks, answers, moved):
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    assert accepted(subject, "named-callback", 20_000) == [("f1", CALL, "tomorrow at ten", "2026-11-25T10:00")]
+    events = heard(subject, asks, 22_000, speaker=Speaker.CUSTOMER)
+    assert times_of(events) == [], "only what the agent agrees to"
+    events = heard(subject, answers, 26_000, *(["callback_time"] if "call you" in answers else []))
+    told = [(each.id, each.due, each.due_at[:16]) for each in of(events, FollowUpNoted) if each.what == CALL]
+    assert told == ([("f1", *moved)] if moved else [])
+    assert len(of(events, FollowUpNoted)) == len(told) + ("text you" in answers)
+
+
+def test_a_promise_that_was_the_same_moves_with_what_was_given():
+    subject = offering("named-callback")
+    agent_says(subject, "I will call you back tomorrow at ten", 12_000, "callback_time")
+    assert accepted(subject, "named-callback", 20_000) == []
+    heard(subject, "could we make that Thursday", 22_000, speaker=Speaker.CUSTOMER)
+    [moved] = of(heard(subject, "yes so I will call you on Thursday at ten", 26_000, "callback_time"), FollowUpNoted)
+    assert (moved.id, moved.what, moved.due_at[:16]) == ("f1", "call you back", "2026-11-26T10:00")
 
 
 def test_what_else_is_promised_for_the_same_time_is_noted_too():

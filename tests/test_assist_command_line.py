@@ -22,6 +22,7 @@ from assist.errors import AssistError
 from assist.hints import COMMAND
 from assist.live.writing import socket_of
 from assist.settings import load_settings
+from assist.store.store import open_store
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "assist" / "demo" / "call.ogg"
@@ -180,6 +181,7 @@ def test_the_same_recording_gives_the_same_record(replayed, demonstrated):
         (("records", "show", "no[/pe] [bold]"), "no call 'no[/pe] [bold]'"),
         (("records", "export", "nope"), "no record of call 'nope'"),
         (("records", "list", "--data", "mistyped"), "there is no folder mistyped"),
+        (("backup", "copy.db", "--data", "tests"), "there is no store in tests"),
         (("records", "export", "k1", "--since", "2026-11-01"), "name calls, or say which by --since"),
         (("records", "export", "--since", "2026-11-02", "--until", "2026-11-01"), "is after the last day 2026-11-01"),
         (("replay", "missing.wav"), "missing.wav"),
@@ -202,6 +204,7 @@ def test_the_same_recording_gives_the_same_record(replayed, demonstrated):
 )
 def test_bad_input_is_one_clear_line(arguments, says, told, tmp_path):
     data = () if "--data" in arguments else ("--data", tmp_path)
+    open_store(f"sqlite:///{tmp_path / 'assist.db'}").close()
     answer = told(*arguments, *data)
     assert answer.returncode != 0
     assert says in answer.stderr, answer.stderr
@@ -213,7 +216,7 @@ def test_a_command_that_is_named_works_as_it_is_printed(told, tmp_path):
     data, config = tmp_path / "two words", tmp_path / "assist.toml"
     config.write_text('playbook = "mine.toml"')
     (tmp_path / "mine.toml").write_text('name = "Mine"')
-    data.mkdir()
+    open_store(f"sqlite:///{data / 'assist.db'}").close()
     both = ("--data", data, "--config", config)
     named = f"--data '{data}' --config {config}"
     assert f"see `assist records list {named}`" in told("records", "show", "k1", *both).stderr

@@ -26,6 +26,7 @@ from assist.records.folding import fold
 from assist.settings import LoginSettings, Settings
 from assist.store.backups import restore_backup, write_backup
 from assist.store.checking import encrypted
+from assist.store.keys import Keyring
 from assist.store.store import open_store
 from detectors import roster
 from detectors.rulebook import Rulebook, load_rules
@@ -165,6 +166,13 @@ def own_rules(settings, tmp_path, text=RULE):
     settings.rules[0].write_text(text)
 
 
+def keys_cut_short(settings, tmp_path):
+    settings.data.mkdir(mode=0o700)
+    keys = settings.data / "keys.db"
+    Keyring(keys).seal("k1", "words")
+    os.truncate(keys, keys.stat().st_size - 100)
+
+
 def rules_of_no_use(settings, tmp_path):
     own_rules(settings, tmp_path, RULE.replace("cancel_threat", "canceling"))
 
@@ -186,12 +194,13 @@ def nothing(settings, tmp_path):
     [
         (damaged, {}, "database", "bad", "assist restore"),
         (newer, {}, "database", "bad", "update the program"),
-        (from_the_future, {}, "clock", "bad", "set the clock"),
+        (from_the_future, {}, "clock", "bad", "set the clock; where it is right, that call was"),
         (readable_by_all, {}, "data folder", "bad", "chmod 700"),
         (keys_readable_by_all, {}, "data folder", "bad", "assist.before-20261127T120000.db, keys.db"),
         (overdue, {}, "retention", "warning", "assist retention run"),
         (audit_changed, {}, "audit log", "bad", "was changed"),
         (audit_without_its_key, {}, "audit log", "bad", "audit.key is missing"),
+        (keys_cut_short, {}, "keys", "bad", "put the newest copy of it back"),
         (restored_over, {}, "put aside", "warning", "0 days ago"),
         (rules_of_no_use, {}, "rules", "bad", "own.blue-shed: signal: expected one of"),
         (rules_of_no_use, {}, "playbook", "warning", "before they are mended"),

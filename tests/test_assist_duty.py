@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from assist import hints
 from assist.access.audit import open_audit
 from assist.live.desk import Desk
+from assist.live.hearing import Hearing
 from assist.live.joining import Joining, begin
 from assist.live.service import Service
 from assist.screens.cards import STEPS_SHOWN
+from assist.screens.listening import recogniser_of
 from audio.events import Trouble
 from overlay import doing, messages
 from overlay.errors import OverlayError
 from overlay.identity import Identity
 from tests.quiet_calls import QuietLine, quiet_service
-from tests.scripted_call import on_stage, said
+from tests.scripted_call import Ears, on_stage, said
 
 DANA, MARIA, TOM = Identity("Dana", "agent"), Identity("Maria", "supervisor"), Identity("Tom", "supervisor")
 ROOT = Identity("Root", "admin")
@@ -224,6 +228,25 @@ def test_a_request_that_was_answered_and_a_trouble_that_is_over_leave_the_others
             assert notice("trouble") == ""
 
     asyncio.run(scene())
+
+
+def test_a_command_that_a_page_names_works_as_it_stands_there(tmp_path: Path) -> None:
+    embedded = Hearing("", "pocketsphinx", "1", True, lambda *_, **__: Ears(), lambda: None)
+
+    async def scene() -> None:
+        async with quiet_service(tmp_path) as service:
+            call, _, _, notice = await dana_calls(service, MARIA)
+            service.calls[call].trouble(Trouble(0, "store-failed", "Put the last backup back: `assist restore FILE`"))
+            assert notice("trouble") == f"Put the last backup back: `assist restore FILE --data {data}`"
+
+    data = tmp_path / "kept"
+    hints.begin({"restore": ["--data"], "models fetch": ["--data"]})
+    try:
+        hints.named("--data", os.path.relpath(data))
+        assert str(recogniser_of(embedded)["advice"]).endswith(f"`assist models fetch base.en --data {data}`")
+        asyncio.run(scene())
+    finally:
+        hints.begin({})
 
 
 def test_time_moves_an_alert_to_the_next_supervisor_in_the_log_and_on_the_boards(tmp_path: Path) -> None:

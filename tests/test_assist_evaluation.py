@@ -1,6 +1,7 @@
 import io
 import json
 import math
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -20,15 +21,15 @@ from assist.evaluation import command, tone_lines
 from assist.evaluation.cases import (
     Case,
     Clip,
-    is_calls,
     read_calls,
     read_cases,
     read_clips,
+    read_labelled,
 )
 from assist.evaluation.figures import Figure, f1, iter_notes, percentile, rate, wilson
 from assist.evaluation.progress import HowFar
 from assist.evaluation.report import page, tables
-from assist.evaluation.scoring import evaluate_cases, evaluate_clips, evaluate_file
+from assist.evaluation.scoring import evaluate_calls, evaluate_cases, evaluate_clips
 from audio.events import Speaker, Word
 from detectors.signals import Evidence, Severity, Signal
 
@@ -143,6 +144,24 @@ def test_what_nobody_looked_for_or_agrees_on_does_not_count(tmp_path):
     assert evaluate_cases(read_cases(lines(tmp_path, judged, unsure)), build, "x").signals == ()
 
 
+def test_lines_that_do_not_say_who_speaks_are_counted(tmp_path):
+    silent = {key: value for key, value in CASES[0].items() if key != "speaker"}
+    result = evaluate_cases(read_cases(lines(tmp_path, silent, {**silent, "speaker": None}, CASES[1])), build, "x")
+    assert "2 of 3 do not say who speaks (speaker): they are taken as the customer's." in result.notes
+    turns = [{**silent, "start": 1}, {**TURN, "start": 3}]
+    calls = read_calls(lines(tmp_path, {"call": "x", "turns": turns}, name="c.jsonl"))
+    assert any("1 of 2 do not say" in note for note in evaluate_calls(calls, lambda call: Quiet(), "x").notes)
+
+
+class Quiet:
+    """A session that hears nothing in what is said."""
+
+    def hear(self, heard):
+        return []
+
+    tick = hear
+
+
 # --- audio
 
 
@@ -208,9 +227,7 @@ def test_of_a_long_clip_it_is_said_how_far_it_is(tmp_path, monkeypatch):
     table = lines(tmp_path, "path,signals,start,end", "a.wav,,1,", name="labels.csv")
     asked = ["eval", str(tmp_path), "--labels", str(table), "--recogniser", "pocketsphinx"]
     assert CliRunner().invoke(app, asked).exit_code == 0
-    assert [(what, done) for what, done, of in told if of == 3][::10] == [("a.wav, seconds", 1), ("a.wav, seconds", 2)]
-    lines(tmp_path, "path,signals,start,end", "a.wav,,9,", name="labels.csv")
-    assert "a.wav has no sound at 9 s" in str(CliRunner().invoke(app, asked).exception)
+    assert [(what, done) for what, done, of in told if of == 2][::10] == [("a.wav, seconds", 0), ("a.wav, seconds", 1)]
 
 
 def test_false_alarms_are_counted_against_what_was_looked_through_for_them(tmp_path):
@@ -297,10 +314,8 @@ def test_missing_files_and_folders_without_calls(tmp_path):
 
 
 def test_bad_tables(tmp_path):
-    with pytest.raises(AssistError, match=r"line 1: expected a header .* missing: label"):
+    with pytest.raises(AssistError, match=r"line 1: expected the columns .* missing: label"):
         read_clips(tmp_path, lines(tmp_path, "path,speaker", "a.wav,ann", name="t.csv"))
-    with pytest.raises(AssistError, match=r"t\.csv, line 2: no such audio file"):
-        read_clips(tmp_path, lines(tmp_path, "path,speaker,label", "a.wav,ann,calm", name="t.csv"))
 
 
 @pytest.mark.parametrize(
@@ -325,6 +340,7 @@ def test_tables_are_read_as_spreadsheets_write_them(tmp_path, rows):
         (("path,label", "a.wav,Legal-threat"), {"signals": ("legal_threat",)}),
         (("path,speaker,label", "a.wav,ann,Raised_voice"), {"speaker": "ann", "label": "Raised_voice"}),
         (("path,speaker,label,start,end", "a.wav,ann,calm,1.5,2"), {"start": 1.5, "end": 2}),
+        (("path;speaker;label;start;end", "a.wav;ann;calm;1,5;2"), {"start": 1.5, "end": 2}),
         (("path,speaker,label,start,end", "a.wav,ann,calm,,"), {"start": 0, "end": None}),
     ],
 )
@@ -332,6 +348,49 @@ def test_tables_are_read_under_the_names_others_use(tmp_path, rows, read):
     (tmp_path / "a.wav").write_bytes(b"")
     [clip] = read_clips(tmp_path, lines(tmp_path, *rows, name="t.csv"))
     assert {key: getattr(clip, key) for key in read} == read
+
+
+def test_lines_and_turns_may_be_rows_of_a_table(tmp_path):
+    rows = ["Speaker;Text;Labels;note", "Customer;get me your manager; now;;", "", "agent;;;", ";;;"]
+    rows[1] = 'Customer;"get me your manager; now";supervisor-demand, upset;mine'
+    with pytest.raises(AssistError, match=r"t\.csv, line 4: text: Field required"):
+        read_cases(lines(tmp_path, *rows, name="t.csv"))
+    [case] = read_cases(lines(tmp_path, *rows[:3], rows[4], name="t.csv"))
+    assert (case.speaker, case.text, case.labels) == (
+        "customer",
+        "get me your manager; now",
+        ("supervisor_demand", "upset"),
+    )
+    table = ["call\tstart_ms\tend\ttext\tescalates_at", "7\t1500\t2,25\thello\t", "7\t300\t\thm\t2.5"]
+    path = tmp_path / "turns.tsv"
+    path.write_text("\r\n".join(table), encoding="utf-16")
+    cases, [call] = read_labelled(path)
+    assert not cases and (call.call, call.escalates_at) == ("7", 2.5)
+    assert [(turn.start, turn.end, turn.text) for turn in call.turns] == [(0.3, None, "hm"), (1.5, 2.25, "hello")]
+    with pytest.raises(AssistError, match=r"clips\.csv, line 1: .* assist eval FOLDER --labels .*clips\.csv"):
+        read_labelled(lines(tmp_path, "path,speaker,label", "a.wav,ann,calm", name="clips.csv"))
+
+
+def test_a_table_may_be_json_lines_or_a_list(tmp_path):
+    rows = [
+        {"Path": "a.wav", "speaker": 7, "emotion": "calm ", "start": 1.5, "end": None, "signals": ["swearing"]},
+        {"Path": "b.wav", "speaker": "ann", "emotion": None, "signals": "upset swearing", "note": {"by": "me"}},
+        {"Path": "c.wav", "speaker": "ann", "emotion": "anger"},
+    ]
+    read = [
+        Clip(path=tmp_path / "a.wav", speaker="7", label="calm", start=1.5, signals=("swearing",)),
+        Clip(path=tmp_path / "b.wav", speaker="ann", signals=("upset", "swearing")),
+        Clip(path=tmp_path / "c.wav", speaker="ann", label="anger"),
+    ]
+    assert read_clips(tmp_path, lines(tmp_path, *rows, name="t.jsonl")) == read
+    assert read_clips(tmp_path, lines(tmp_path, json.dumps(rows, indent=1), name="t.json")) == read
+    for row, said in (
+        ({"path": ["a.wav"], "signals": []}, "line 1: expected the path"),
+        ({"path": "a.wav", "label": [1]}, "missing: speaker"),
+        ({"path": "a.wav", "label": ["swearing"], "start": "x"}, r"line 1: start: Input should be a valid number"),
+    ):
+        with pytest.raises(AssistError, match=said):
+            read_clips(tmp_path, lines(tmp_path, row, name="t.jsonl"))
 
 
 def test_where_all_labels_are_signals_the_other_clips_have_none(tmp_path):
@@ -344,20 +403,26 @@ def test_where_all_labels_are_signals_the_other_clips_have_none(tmp_path):
     assert [(clip.label, clip.signals) for clip in clips] == [(each, None) for each in ("upset", "calm", "", "anger")]
 
 
-def test_an_unreadable_clip_among_good_ones_is_left_out_and_named(tmp_path):
+def test_clips_that_cannot_be_heard_are_counted_and_named_and_the_others_measured(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.sin(np.arange(16_000) / 20).astype(np.float32) / 4, 8000)
     (tmp_path / "b.wav").write_bytes(b"RIFF and nothing")
-    table = lines(tmp_path, "path,speaker,label", "a.wav,ann,calm", "b.wav,ann,anger", name="t.csv")
+    rows = [("a.wav", "", ""), ("b.wav", "", ""), ("c.wav", "", ""), ("a.wav", 9, 10), ("d.wav", "", "")]
+    asked = lines(
+        tmp_path, "path,speaker,label,start,end", *(f"{f},ann,happy,{s},{e}" for f, s, e in rows), name="t.csv"
+    )
     html = tmp_path / "page.html"
-    asked = ["eval", str(tmp_path), "--labels", str(table), "--html", str(html)]
-    answer = CliRunner().invoke(app, asked, env={"COLUMNS": "200"})
+    command = ["eval", str(tmp_path), "--labels", str(asked), "--html", str(html)]
+    answer = CliRunner().invoke(app, command, env={"COLUMNS": "400"})
     assert answer.exit_code == 0, answer.output
-    assert "1 clips, 0.00 hours" in " ".join(answer.output.split())
-    for said in (answer.output, html.read_text(encoding="utf-8")):
-        assert "Left out" in said and "b.wav" in said
-    (tmp_path / "a.wav").write_bytes(b"")
-    error = CliRunner().invoke(app, asked).exception
-    assert isinstance(error, AssistError) and error.code == "eval-input" and "a.wav" in str(error)
+    for said in (" ".join(answer.output.split()), html.read_text(encoding="utf-8")):
+        assert "1 clips, 0.00 hours, 4 left out" in said
+        assert f"2 of 5 clips left out: There is no file {tmp_path / 'c.wav'}" in said and "The same of: d.wav." in said
+        assert f"1 of 5 clips left out: {tmp_path / 'a.wav'} has no sound at 9 s" in said
+        assert f"1 of 5 clips left out: {tmp_path / 'b.wav'} cannot be used" in said
+    (tmp_path / "a.wav").unlink()
+    error = CliRunner().invoke(app, command).exception
+    assert isinstance(error, AssistError) and error.code == "eval-input"
+    assert f"4 of 5 clips left out: There is no file {tmp_path / 'a.wav'}" in str(error)
 
 
 def test_words_of_a_part_of_a_file_are_those_of_the_part(tmp_path):
@@ -380,7 +445,7 @@ def test_words_of_a_part_of_a_file_are_those_of_the_part(tmp_path):
     ("rows", "said"),
     [
         (("path,speaker,label,start,end", "a.wav,ann,calm,3,2"), r"end \(2\) must come after start \(3\)"),
-        (("path,speaker,label", '"x.wav,ann,calm', *["b.wav,ann,calm"] * 30), "no such audio file"),
+        (("path,speaker,label", '"x.wav,ann,calm', *["b.wav,ann,calm"] * 30), r"line 32: .* mark is not"),
         (("path,speaker,label", '"' + "x" * 200_000), r"t\.csv, line \d: not a table"),
         (("path,speaker,label", ",ann,calm"), r"line 2: expected the path"),
         (("speaker,label,path", "ann,calm"), r"line 2: expected the path"),
@@ -392,6 +457,12 @@ def test_a_broken_table_is_named(tmp_path, rows, said):
         read_clips(tmp_path, lines(tmp_path, *rows, name="t.csv"))
 
 
+def test_a_folder_of_audio_is_one_that_is_there(tmp_path):
+    table = lines(tmp_path, "path,speaker,label", "a.wav,ann,calm", name="t.csv")
+    with pytest.raises(AssistError, match=r"none: expected the folder in which the audio files of .*t\.csv are"):
+        read_clips(tmp_path / "none", table)
+
+
 def test_a_table_says_who_speaks_and_has_something_to_measure(tmp_path):
     for name in ("a.wav", "b.wav"):
         soundfile.write(tmp_path / name, np.zeros(8000, np.float32), 8000)
@@ -401,7 +472,7 @@ def test_a_table_says_who_speaks_and_has_something_to_measure(tmp_path):
         return CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(table)], env={"COLUMNS": "200"})
 
     for rows, said in [
-        (("path,label", "a.wav,calm"), "line 1: expected a header with path, speaker, label; missing: speaker"),
+        (("path,label", "a.wav,calm"), "line 1: expected the columns path, speaker, label; missing: speaker"),
         (("path,speaker,label", "a.wav,ann,calm", "b.wav,,calm"), "line 3: expected a speaker beside the label"),
         (("path,speaker,label", "a.wav,ann,furious", "b.wav,ann,"), "nothing to measure"),
     ]:
@@ -414,11 +485,25 @@ def test_a_table_says_who_speaks_and_has_something_to_measure(tmp_path):
 
 
 def test_calls_are_told_from_utterances(tmp_path):
-    assert is_calls(lines(tmp_path, {"call": "x", "turns": [TURN]}, name="a.jsonl"))
-    assert not is_calls(lines(tmp_path, *CASES, name="b.jsonl"))
+    calls = lines(tmp_path, {"call": "x", "turns": [TURN]}, name="a.jsonl")
+    cases = lines(tmp_path, *CASES, name="b.jsonl")
+    assert read_labelled(calls) == ([], read_calls(calls))
+    assert read_labelled(cases) == (read_cases(cases), [])
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs files that a shell makes of a pipe")
+def test_what_another_program_writes_into_a_pipe_is_measured(tmp_path):
+    reading, writing = os.pipe()
+    os.write(writing, lines(tmp_path, *CASES).read_bytes())
+    os.close(writing)
+    try:
+        assert len(read_labelled(Path(f"/dev/fd/{reading}"))[0]) == len(CASES)
+    finally:
+        os.close(reading)
 
 
 def test_utterances_are_read_as_lines_or_a_list_in_any_file_and_folder(tmp_path):
+    rows = [(case["text"], case["speaker"], " ".join(case["labels"])) for case in CASES]
     for folder in ("below", ".checkpoints"):
         (tmp_path / "all" / folder).mkdir(parents=True)
     for name, text in (
@@ -426,12 +511,12 @@ def test_utterances_are_read_as_lines_or_a_list_in_any_file_and_folder(tmp_path)
         ("all/b.json", json.dumps(CASES, indent=1)),
         ("all/below/c.ndjson", json.dumps(CASES)),
         ("all/below/d.json", "\n".join(map(json.dumps, CASES))),
+        ("all/below/e.CSV", "\n".join(["text,speaker,labels", *(",".join(row) for row in rows)])),
         ("all/.checkpoints/a.jsonl", json.dumps(CASES)),
     ):
         (tmp_path / name).write_text(text, encoding="utf-8-sig")
-        assert not is_calls(tmp_path / name)
-        assert [case.text for case in read_cases(tmp_path / name)] == [case["text"] for case in CASES], name
-    assert len(read_cases(tmp_path / "all")) == 4 * len(CASES)
+        assert [case.text for case in read_labelled(tmp_path / name)[0]] == [case["text"] for case in CASES], name
+    assert len(read_cases(tmp_path / "all")) == 5 * len(CASES)
     for name in ("deep.json", "deep.jsonl"):
         with pytest.raises(AssistError, match="nested too deeply"):
             read_cases(lines(tmp_path, "[" * 100_000, name=name))
@@ -460,8 +545,7 @@ def test_turns_may_stand_one_by_one(tmp_path):
     said = [{**TURN, "start": at, "text": f"at {at}"} for at in (0.5, 3, 9)]
     rows = [{"call_id": n, "id": at, **turn} for n in (7, 8) for at, turn in enumerate(said[::-1])]
     path = lines(tmp_path, *rows, {"call_id": 8, **TURN, "start": 1, "escalates_at": 2}, name="rows.jsonl")
-    assert is_calls(path)
-    seven, eight = read_calls(path)
+    seven, eight = read_labelled(path)[1]
     assert (seven.call, [turn.start for turn in seven.turns], seven.escalates_at) == ("7", [0.5, 3, 9], None)
     assert (eight.call, [turn.start for turn in eight.turns], eight.escalates_at) == ("8", [0.5, 1, 3, 9], 2)
     with pytest.raises(AssistError, match=r"bad\.jsonl, line 2: start: Field required"):
@@ -469,13 +553,11 @@ def test_turns_may_stand_one_by_one(tmp_path):
     timed = [{"text": "hello", "start": 1.7643e9 + at} for at in range(3)]
     for name, utterances in (("loose.jsonl", said), ("timed.jsonl", timed)):
         path = lines(tmp_path, *utterances, name=name)
-        assert not is_calls(path) and len(read_cases(path)) == 3, "of no call, whatever their times"
+        assert len(read_labelled(path)[0]) == 3, "of no call, whatever their times"
     written = [{**turn, "call": "a", "start": str(turn["start"])} for turn in said]
     assert read_calls(lines(tmp_path, *written, name="written.jsonl"))[0].turns[1].start == 3
     with pytest.raises(AssistError, match=r"clock\.jsonl, line 1: start: Input should be a valid number"):
-        evaluate_file(
-            lines(tmp_path, {**written[0], "start": "00:01:05"}, name="clock.jsonl"), build, lambda call: None
-        )
+        read_labelled(lines(tmp_path, {**written[0], "start": "00:01:05"}, name="clock.jsonl"))
 
 
 def test_a_calls_name_and_times_are_read_as_they_come(tmp_path):
@@ -495,7 +577,19 @@ def test_a_folder_holds_calls_or_utterances_and_something(tmp_path):
     with pytest.raises(AssistError, match=r"b\.jsonl: not whole calls as the other files"):
         read_calls(tmp_path)
     with pytest.raises(AssistError, match="nothing to measure"):
-        evaluate_file(lines(tmp_path, name="empty.jsonl"), build, lambda call: None)
+        read_labelled(lines(tmp_path, name="empty.jsonl"))
+
+
+def test_nothing_is_measured_before_all_that_is_named_was_seen_to_be_there(tmp_path, monkeypatch):
+    judged = []
+    monkeypatch.setattr(command, "HowFar", lambda tell, what: lambda done, of: judged.append(what))
+    answer = CliRunner().invoke(app, ["eval", str(lines(tmp_path, *CASES)), str(tmp_path / "none.jsonl")])
+    assert "none.jsonl: cannot be read" in str(answer.exception) and judged == []
+    for out in (tmp_path / "none" / "page.html", tmp_path):
+        answer = CliRunner().invoke(app, ["eval", str(lines(tmp_path, *CASES)), "--html", str(out)])
+        assert f"cannot write {out}" in str(answer.exception) and judged == []
+    answer = CliRunner().invoke(app, ["eval", "--labels", str(lines(tmp_path, "path", name="t.csv"))])
+    assert answer.exit_code == 1 and "t.csv: name the folder" in answer.output.replace("\n", "")
 
 
 def test_one_call_a_list_or_lines_are_all_read(tmp_path):

@@ -7,10 +7,18 @@ import pytest
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
 from assist.errors import AssistError
-from assist.evaluation.cases import LabelledCall, read_calls
+from assist.evaluation.cases import LabelledCall, read_calls, read_cases
 from assist.evaluation.figures import iter_notes
 from assist.evaluation.report import page
-from assist.evaluation.scoring import AGREED_LAG_MS, PARTIAL_MS, SETTLE_MS, TICK_MS, evaluate_calls, evaluate_file, play
+from assist.evaluation.scoring import (
+    AGREED_LAG_MS,
+    PARTIAL_MS,
+    SETTLE_MS,
+    TICK_MS,
+    evaluate_calls,
+    evaluate_cases,
+    play,
+)
 from assist.events import CallStarted, PromptShown, SignalRaised
 from assist.live.session import Session
 from audio.events import Hypothesis, Speaker, SpeechActivity, Utterance
@@ -334,7 +342,7 @@ def in_use(call, detectors=None):
 def test_the_rules_in_use_notice_the_written_escalations_and_leave_the_calm_calls_alone(
     part, escalating, late, false_escalations, false_prompts
 ):
-    """A floor under what is measured (tests/figures.md): all noticed, 2 and 1 later than 5 s, 8 and 1 false prompts in calm
+    """A floor under what is measured (tests/figures.md): all noticed, 2 and 1 later than 5 s, 8 and 1 false in calm
     talk most of which is near misses, when this was written."""
     level = evaluate_calls(read_calls(CALLS / part), in_use, "written calls").level
     assert level.escalating_calls == escalating
@@ -371,19 +379,18 @@ def test_nothing_is_measured_without_a_detector_that_fails(tmp_path):
     calls.write_text(call(turn(0, "good morning"), turn(4, "it is about my bill")).model_dump_json() + "\n")
     lines.write_text('{"speaker": "customer", "text": "hello"}\n{"speaker": "customer", "text": "boom"}\n')
 
-    for path, place in ((calls, "call 'x'"), (lines, "line 'boom'")):
+    for measure, place in (
+        (lambda: evaluate_calls(read_calls(calls), lambda each: in_use(each, [Failing()]), "x"), "call 'x'"),
+        (lambda: evaluate_cases(read_cases(lines), lambda: [Failing()], "x"), "line 'boom'"),
+    ):
         with pytest.raises(AssistError, match=f"{place}.*detector failing stopped .KeyError") as refused:
-            evaluate_file(path, lambda: [Failing()], lambda each: in_use(each, [Failing()]))
+            measure()
         assert refused.value.code == "detector-off" and "private" not in str(refused.value)
 
 
-def test_a_file_says_itself_what_it_holds_and_the_page_shows_each_call(tmp_path):
-    result = evaluate_file(CALLS / "dev", list, everyone)
-    assert result.kind == "calls"
+def test_the_page_shows_each_call():
+    result = evaluate_calls(read_calls(CALLS / "dev"), everyone, "dev")
     html = page([result])
     assert html.count('class="mark"') == result.level.escalating_calls
     for course in result.courses:
         assert course.call[:22] in html
-    cases = tmp_path / "cases.jsonl"
-    cases.write_text('{"text": "hello", "labels": []}\n')
-    assert evaluate_file(cases, list, everyone).kind == "utterances"

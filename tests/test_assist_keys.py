@@ -1,11 +1,14 @@
 """A call that was erased does not come back from an old backup: its words were under a key that is gone."""
 
 import os
+import queue
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copyfile
+from tempfile import TemporaryDirectory
 
 import pytest
 from typer.testing import CliRunner
@@ -28,6 +31,7 @@ from assist.store.store import open_reader, open_store, path_of
 from audio.events import Speaker, Utterance, Word
 from tests.fault_rig import in_a_child
 from tests.scripted_call import hits
+from tests.test_assist_doctor import as_nobody
 
 CANARY, OTHER = "quicksilver", "tangerine"
 
@@ -363,6 +367,33 @@ def test_a_restore_is_refused_where_what_was_written_last_cannot_be_folded_into_
     again.close()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+@pytest.mark.parametrize(
+    ("rights", "says"), [((0o700, 0), "Permission denied"), ((0o500, 0o600), "nothing may be written in")]
+)
+def test_a_store_that_this_user_may_not_read_or_write_is_not_taken_for_a_damaged_one(store, tmp_path, rights, says):
+    store.hold(Hold("k1", "A", "a claim", stamp())).result()
+    store.close()
+    with TemporaryDirectory() as place:
+        data = Path(shutil.copytree(tmp_path, Path(place) / "copy")) / "data"
+        for path in (Path(place), data.parent, *data.parent.iterdir(), *data.iterdir()):
+            os.chown(path, *(65534, 65534) if os.getuid() == 0 else (-1, -1))
+        (data / "assist.db").chmod(rights[1])
+        data.chmod(rights[0])
+
+        def refused():
+            url = f"sqlite:///{data / 'assist.db'}"
+            try:
+                open_store(url).close() if rights[1] else restore_backup(data.parent / "old.backup", url)
+            except AssistError as error:
+                return [(error.code, str(error))]
+            return [("done", "")]
+
+        [(_, text)] = as_nobody(refused)
+        assert says in text and not list(data.glob("*.before-*"))
+        data.chmod(0o700)
+
+
 def test_a_restore_that_is_killed_leaves_a_store_in_its_place(tmp_path, store):
     url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
     store.review("k1", Review("2026-11-26", "Q", "comment", "", "later")).result()
@@ -403,6 +434,21 @@ def test_a_backup_that_is_being_made_keeps_its_copy_and_no_second_one_begins(tmp
     assert write_backup(store, tmp_path / "new.backup")
 
 
+def test_a_backup_is_in_the_audit_log_before_anything_is_out_and_is_made_where_the_log_cannot_go_on(tmp_path, store):
+    data = tmp_path / "data"
+    taken = ["backup", "--data", str(data)]
+    store.close()
+    assert CliRunner().invoke(app, [*taken, str(tmp_path / "new.backup")]).exit_code == 0
+    kept = open_reader(f"sqlite:///{tmp_path / 'new.backup'}")
+    assert [(row.entry.what, row.entry.target, row.entry.role) for row in kept.people.audit()] == [
+        ("backup", "new.backup", "command")
+    ]
+    kept.close()
+    (data / "audit.key").unlink()
+    result = CliRunner().invoke(app, [*taken, str(tmp_path / "newer.backup")])
+    assert result.exit_code == 0 and "not in the audit log" in result.stdout and "audit.key is missing" in result.stdout
+
+
 def test_a_store_that_was_put_aside_comes_back_whole_whatever_reviewers_wrote(tmp_path, store):
     url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
     for text in ("~ 5 minutes late", "~hello", "~good"):
@@ -412,6 +458,25 @@ def test_a_store_that_was_put_aside_comes_back_whole_whatever_reviewers_wrote(tm
     former = restore_backup(tmp_path / "old.backup", url).former
     assert restore_backup(former, url).left_out == 0
     assert rows(tmp_path) == before
+
+
+def test_an_erasure_that_damaged_keys_hold_up_says_so_and_is_done_when_they_are_put_back(tmp_path):
+    told, data = queue.SimpleQueue(), tmp_path / "data"
+    data.mkdir()
+    store = open_store(f"sqlite:///{data / 'assist.db'}", told.put)
+    with_a_call(store, "k1", CANARY)
+    write_backup(store, tmp_path / "new.backup")
+    copy = shutil.copy(data / "keys.db", tmp_path)
+    os.truncate(data / "keys.db", 100)
+    erased = store.erase(["k1"])
+    said = told.get(timeout=30)
+    assert "keys.db: " in said and "put the newest copy of it back" in said and "restore" not in said
+    shutil.copy(copy, data / "keys.db")
+    erased.result(30)
+    assert told.get(timeout=30) is None
+    store.close()
+    assert not hits(data, CANARY)
+    assert restore_backup(tmp_path / "new.backup", f"sqlite:///{data / 'assist.db'}").left_out == 1
 
 
 def test_without_the_keys_a_backup_is_nothing(tmp_path, store):

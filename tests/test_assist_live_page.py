@@ -45,7 +45,7 @@ async def play(data):
         row = asyncio.ensure_future(board.locator(".need").filter(has_text="Dana").first.inner_text(timeout=LONGEST_MS))
         claim = asyncio.ensure_future(board.get_by_role("button", name="Claim").first.click(timeout=LONGEST_MS))
         taken = asyncio.ensure_future(agent.get_by_text("Supervisor is on it").wait_for(timeout=LONGEST_MS))
-        await agent.get_by_text("The next call shows here by itself.").wait_for()
+        await agent.get_by_text("The next call will appear here.").wait_for()
         call, task = service.start(
             open_recording(DEMO_SOUND, agent_channel=0, speed=6.0), consent=Consent.GRANTED, listener=events.append
         )

@@ -18,6 +18,7 @@ from assist.live.session import Session
 from assist.records.folding import fold
 from assist.records.library import Library
 from assist.store.rows import Review
+from assist.store.store import open_store
 from audio.events import Utterance
 from detectors.escalation import Escalation
 from detectors.roster import build
@@ -141,3 +142,9 @@ def test_however_many_rules_prompts_and_people_say_it_a_signal_on_a_line_is_judg
 def test_eval_of_nothing_says_what_it_wants():
     result = CliRunner().invoke(app, ["eval"])
     assert result.exit_code != 0 and "--marks" in result.output
+
+
+def test_where_nobody_has_marked_anything_it_is_said(tmp_path):
+    open_store(f"sqlite:///{tmp_path / 'assist.db'}").close()
+    result = CliRunner().invoke(app, ["eval", "--marks", "--data", str(tmp_path)])
+    assert result.exit_code == 0 and "Nobody has marked anything yet" in result.output

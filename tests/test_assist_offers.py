@@ -54,7 +54,7 @@ def test_above_the_limit_is_asked_allowed_offered_and_accepted(tmp_path):
             await desk.do(DANA, plan(stage, "month-credit", "offered"))
         await desk.do(DANA, plan(stage, "month-credit", "asked"))
         assert states(stage)["month-credit"] == ("ask", "asked")
-        with pytest.raises(OverlayError, match="asked already"):
+        with pytest.raises(OverlayError, match="was asked already"):
             await desk.do(DANA, plan(stage, "month-credit", "asked"))
         [ask] = [alert for alert in board(stage) if alert.kind == "ask"]
         assert ask.title == "Dana asks to give: One month free"
@@ -92,7 +92,7 @@ def test_a_request_that_nobody_answers_runs_out_and_may_be_asked_again(tmp_path)
         [gone] = of(stage.heard, PlanMoved)
         assert (gone.option, gone.what, gone.alert) == ("month-credit", "expired", ask.id)
         assert states(stage)["month-credit"] == ("ask", "")
-        assert stage.shown("notice/answer/month-credit").text.startswith("Nobody has answered (One month free)")
+        assert stage.shown("notice/answer/month-credit").text.startswith("No answer (One month free)")
         [after] = [alert for alert in board(stage) if alert.id == ask.id]
         assert (after.state, after.how) == ("resolved", "ran out")
         with pytest.raises(OverlayError, match="run out or is answered already"):

@@ -18,6 +18,7 @@ from assist.errors import AssistError
 from assist.events import (
     AlertRaised,
     CallEnded,
+    PlanMoved,
     PromptShown,
     Recovery,
     SignalRaised,
@@ -26,7 +27,7 @@ from assist.events import (
 )
 from assist.live.loading import load_hearing
 from assist.practice.feedback import feedback, tables
-from assist.practice.practice import MOST_TURNS, TURN_MS
+from assist.practice.practice import ANSWER_MS, MOST_TURNS, TURN_MS
 from assist.practice.run import page_of, room_for
 from assist.practice.script import list_scripts, load_script
 from assist.screens.rooms import room_of
@@ -188,6 +189,7 @@ def run(*arguments, home, said=""):
         input=said,
         capture_output=True,
         text=True,
+        errors="surrogateescape",
         timeout=120,
         env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(home), "COLUMNS": "200", "NO_COLOR": "1",
              "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": ""},
@@ -196,11 +198,12 @@ def run(*arguments, home, said=""):
 
 def test_the_command_plays_a_call_in_text_and_stores_nothing(tmp_path):
     data = tmp_path / "data"
-    answer = run("missed-visit", "--data", data, home=tmp_path, said="\n".join([HARD[0], *SOFT, ""]))
+    said = "\n".join([f"{HARD[0]} \udce9", *SOFT, ""])  # a byte that is no text
+    answer = run("missed-visit", "--data", data, home=tmp_path, said=said)
     assert answer.returncode == 0, answer.stderr
     for text in ("Caller    Hello. An engineer", "▲ Escalated", "▶ say", "✓ Empathize", "Recovery: calmer", "is kept"):
         assert text in answer.stdout, text
-    assert "granted" not in answer.stdout and "consent" not in answer.stdout
+    assert "granted" not in answer.stdout and "consent" not in answer.stdout and "trouble" not in answer.stdout
     assert not data.exists()
     listed = run("--data", data, home=tmp_path)
     assert "charged-twice" in listed.stdout
@@ -274,7 +277,7 @@ def test_the_trainee_can_answer_on_the_agents_page(tmp_path):
             await asyncio.wait_for(playing, 20)
             room.draw(feedback(room.events, room.practice.playbook))
             await expect(page.locator("#practice")).to_contain_text("✓ Empathize “I understand")
-            await expect(page.locator("#practice")).to_contain_text("nothing of it is kept")
+            await expect(page.locator("#practice")).to_contain_text("none of it is kept")
             await browser.close()
         return room, complaints
 
@@ -360,12 +363,12 @@ def test_what_is_no_practice_is_refused(tmp_path):
         asyncio.run(room.desk(who, DoHelp(do="help", call="practice")))
 
 
-def answered(tmp_path, says, **chosen):
+def answered(tmp_path, says, *, raised=False, **chosen):
     """A room after one such line of the customer's: it is the trainee's turn."""
     script = tmp_path / "one.toml"
-    line = '[[line]]\nid = "{}"\nsay = "{}"\n'
-    script.write_text('id = "one"\ntitle = "One"\nabout = "x"\n' + line.format("a", says) + line.format("b", "Bye.")
-                      + "end = true\n")  # fmt: skip
+    line = '[[line]]\nid = "{}"\nsay = "{}"\nraised = {}\n'
+    said = line.format("a", says, str(raised).lower()) + line.format("b", "Bye.", "false")
+    script.write_text(f'id = "one"\ntitle = "One"\nabout = "x"\n{said}end = true\n')
     room = room_for(load_script(str(script)), Settings(data=tmp_path, agent="Trainee", **chosen), lambda event: None)
     room.publish(room.practice.begin())
     room.publish(room.practice.until_their_turn())
@@ -378,6 +381,14 @@ def test_a_cue_in_a_long_line_counts_and_is_answered_when_it_is_said(tmp_path):
     [line] = [event for event in room.events if isinstance(event, Utterance)]
     assert rise.at_ms < 5_000 < 15_000 < line.end_ms
     assert [event.play for event in room.events if isinstance(event, PromptShown)] == ["supervisor-demand"]
+
+
+def test_a_raised_voice_counts_while_the_line_is_said(tmp_path):
+    room = answered(tmp_path, "hm " * 40, raised=True)
+    heard = next(event for event in room.events if isinstance(event, SignalRaised))
+    [line] = [event for event in room.events if isinstance(event, Utterance)]
+    assert heard.signal.id == "raised_voice" and heard.signal.evidence.start_ms == line.start_ms
+    assert heard.at_ms - line.start_ms < 2_000 < 10_000 < line.end_ms
 
 
 def said_at(start_ms, text, name="a1"):
@@ -445,6 +456,25 @@ def test_an_option_is_asked_for_by_its_name_and_only_what_may_be_given_is(tmp_pa
     plan(room, "asked", "month-credit")
     [alert] = [event for event in room.events if isinstance(event, AlertRaised) and event.kind == "ask"]
     assert alert.reason == "Trainee asks to give: One month free"
+
+
+def test_what_is_asked_for_is_allowed_by_a_supervisor_of_the_practice(tmp_path):
+    room = answered(tmp_path, "I want to cancel my contract. You will hear from my lawyer.", supervisor="Maria")
+    plan(room, "asked", "month-credit")
+    notice = room.hub.latest(room_of("Trainee"), "notice/answer/month-credit")
+    assert notice.text == "Practice supervisor: yes, give it (One month free)"
+    plan(room, "offered", "month-credit")
+    [asked] = [event.at_ms for event in room.events if isinstance(event, AlertRaised) and event.kind == "ask"]
+    [allowed] = [event.at_ms for event in room.events if isinstance(event, PlanMoved) and event.what == "allowed"]
+    assert allowed - asked == pytest.approx(ANSWER_MS, abs=500) and room.practice.listening
+
+    aloud = answered(tmp_path, "I want to cancel my contract. You will hear from my lawyer.")
+    aloud.spoken = True
+    plan(aloud, "asked", "month-credit")
+    with pytest.raises(OverlayError, match="One month free: that is above your limit"):
+        plan(aloud, "offered", "month-credit")
+    aloud.publish(aloud.practice.advance(aloud.practice.now_ms + ANSWER_MS + 500))
+    plan(aloud, "offered", "month-credit")
 
 
 def test_without_the_sentence_model_in_the_settings_practice_is_not_judged_by_it(tmp_path, monkeypatch):

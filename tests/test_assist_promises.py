@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assist.coach.due import DAYS, due_at, due_day
+from assist.coach.due import DAYS, due_at, due_day, refined
 from assist.coach.promises import promises
 from audio.events import Speaker, Utterance, Word
 
@@ -310,6 +310,23 @@ def test_after_midnight_tonight_is_still_to_come():
 )
 def test_a_part_of_the_day_is_one_still_to_come(due, said_at, means):
     assert due_at(due, datetime.fromisoformat(said_at)) == means
+
+
+@pytest.mark.parametrize(
+    ("known", "later", "both"),
+    [
+        ("tomorrow", "At ten", "tomorrow at ten"),
+        ("tomorrow at ten", "at eleven", "tomorrow at eleven"),
+        ("at 10 a.m. on Friday", "at half past nine", "on Friday at half past nine"),
+        ("on Thursday, between two and four", "at noon", "on Thursday at noon"),
+        ("in the morning at ten", "at eleven", "in the morning at eleven"),
+        ("at three", "at five", "at five"),
+        ("within the hour", "at noon", "at noon"),
+        ("tomorrow at ten", "Thursday", "Thursday"),
+    ],
+)
+def test_another_hour_is_that_of_the_day_that_was_named(known, later, both):
+    assert refined(known, later) == both
 
 
 def test_working_days_skip_the_weekend():

@@ -21,7 +21,7 @@ from assist.commands.main import app
 from assist.doctor.examine import examine
 from assist.events import Action
 from assist.privacy.redaction import is_masked
-from assist.privacy.retention import due, erase, export, purge
+from assist.privacy.retention import due, erase, export
 from assist.records import library as library_module
 from assist.records.library import Library
 from assist.settings import KeepSettings, load_settings
@@ -36,7 +36,7 @@ from overlay.server import create_app
 from tests.overlay_stage import CHROMIUM, play
 from tests.overlay_stage import stage as pages
 from tests.scripted_call import SPEAKERS, on_stage, said
-from tests.test_assist_retention import later
+from tests.test_assist_retention import later, purge
 
 AGENT, CUSTOMER = 0, 1
 CARD = "four one one one one one one one one one one one one one one one"
@@ -244,6 +244,7 @@ def test_a_call_cut_short_keeps_its_whole_seconds_and_what_was_torn_is_dropped(t
 
 
 def test_an_admin_is_told_whether_sound_is_kept_and_for_how_long(tmp_path):
+    open_store(f"sqlite:///{tmp_path / 'assist.db'}").close()
     on = tmp_path / "on.toml"
     on.write_text("recordings = true\n[keep]\naudio_days = 33\n")
     run = lambda *line: CliRunner().invoke(app, [*line, "--data", str(tmp_path)]).output  # noqa: E731

@@ -156,6 +156,15 @@ def test_a_small_team_is_pooled_and_cannot_be_had_by_subtraction():
     assert report(calls, {}, since=None, until=UNTIL, team="Large").total.calls == 7
 
 
+@pytest.mark.parametrize("many", [2, 7])
+def test_where_nobody_names_a_team_there_is_no_word_of_teams(many):
+    calls = crew("", many)
+    found = report(calls, {}, since=None, until=UNTIL)
+    assert (found.teams, found.left_out) == ({}, 0)
+    with pytest.raises(AssistError, match="in this span: no call in it names a team"):
+        report(calls, {}, since=None, until=UNTIL, team="Sales")
+
+
 @given(st.dictionaries(st.sampled_from("ABCDEFG"), st.integers(1, 9), min_size=1))
 def test_no_shown_team_and_no_difference_stands_for_fewer_than_five(sizes):
     calls = [each for n, (team, many) in enumerate(sizes.items()) for each in crew(team, many, n * 100)]

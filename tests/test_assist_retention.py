@@ -16,7 +16,7 @@ from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, HandOffNoted, PlanMoved, PlanOffered, PlanOption
 from assist.live.runs import purging
 from assist.privacy.consent import Consent
-from assist.privacy.retention import due, erase, export, of_customer, purge, stripped
+from assist.privacy.retention import due, erase, export, of_customer, stripped, take_out
 from assist.records.filing import file_record
 from assist.settings import KeepSettings
 from assist.store.backups import restore_backup, write_backup
@@ -66,6 +66,13 @@ def on_two_calls(tmp_path, check):
 
 def later(days):
     return datetime.now(UTC) + timedelta(days=days)
+
+
+def purge(store, keep, data, now):
+    """A retention run whose clock nobody doubts; what was taken out."""
+    found = due(store, keep, now, data)
+    take_out(store, keep, data, now, found)
+    return found
 
 
 def test_an_erased_call_is_in_no_file_and_the_other_one_is_whole(tmp_path):
@@ -323,7 +330,8 @@ def test_the_commands(tmp_path):
         answer = run("privacy", *mistyped)
         assert answer.exit_code == 1 and getattr(answer.exception, "code", 0) in ("call-unknown", 1), mistyped
     assert run("privacy", "hold", calls[1], "--why", "case 7").exit_code == 0
-    for why in ("claim 9", "case 7", "case 7; claim 9"):
+    assert run("privacy", "hold", calls[1], "--why", "x" * 1_001).exit_code == 1
+    for why in ("claim\n 9 ", "case 7", "case 7; claim 9"):
         assert run("privacy", "hold", calls[1], "--why", why).exit_code == 0
     for asked, code in ((calls[1], "on-hold"), ("nope", "call-unknown")):
         answer = run("privacy", "erase", asked)
@@ -399,6 +407,18 @@ def test_one_file_that_cannot_be_removed_keeps_no_other_file_and_is_named(tmp_pa
             path.write_text(f"said {CANARY}")
         purge(store, KEEP, tmp_path, later(182))
         assert not any(path.exists() for path in in_the_way)
+
+    on_two_calls(tmp_path, check)
+
+
+def test_a_run_that_cannot_take_words_out_fails_and_takes_out_the_others(tmp_path):
+    def check(store, one, two):
+        with closing(sqlite3.connect(tmp_path / "assist.db")) as database, database:
+            when = f"CREATE TRIGGER never BEFORE UPDATE ON records WHEN NEW.call = '{one}'"
+            database.execute(f"{when} BEGIN SELECT RAISE(ABORT, 'no'); END")
+        with pytest.raises(AssistError, match="no"):
+            purge(store, KEEP, tmp_path, later(181))
+        assert store.events(one) and not store.events(two)
 
     on_two_calls(tmp_path, check)
 

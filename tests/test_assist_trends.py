@@ -15,7 +15,7 @@ from assist.store.rows import Review
 from assist.store.store import open_store
 from overlay.errors import OverlayError
 from overlay.identity import Identity
-from overlay.records import Answer, Filters, Mark, RecordNote, TrendsAsked
+from overlay.records import Answer, Filters, Mark, RecordNote, SavedView, TrendsAsked
 from tests.overlay_records import incident
 
 QUINN = Identity("Quinn", "qa")
@@ -154,10 +154,21 @@ def test_calls_that_end_or_go_while_the_list_is_read_move_none_of_the_others(ord
             if len(totals) == 1:
                 store.erase([found.records[-1].id]).result()  # where the next page begins
         assert sorted(listed) == sorted(calls)
-        assert totals == [12, 12, 13]
+        assert totals == [12, None, None]
 
     try:
         asyncio.run(scene())
+    finally:
+        store.close()
+
+
+def test_a_search_that_an_earlier_version_saved_hides_none_of_the_others(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    try:
+        store.people.save_view("Quinn", "old", '{"level": "escalated", "days": 7, "offset": 50}').result()
+        asyncio.run(Library(store).save_view(QUINN, SavedView(name="since", filters=Filters(since="2026-11-24"))))
+        saved = {each.name: each.filters for each in asyncio.run(Library(store).views(QUINN))}
+        assert saved == {"old": Filters(level="escalated", days=7), "since": Filters(since=date(2026, 11, 24))}
     finally:
         store.close()
 

@@ -3,26 +3,33 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from assist.commands.app import store_of
+from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, FollowUpNoted
 from assist.live.joining import Joining, join, open_to_calls
 from assist.live.runs import purging
 from assist.live.writing import Erase, Strip, socket_of, write
-from assist.privacy.retention import erase, purge, stripped
+from assist.privacy.retention import erase, stripped
 from assist.records.folding import fold
 from assist.settings import Settings
+from assist.store.owner import Owner
 from assist.store.rows import Hold, StoredGate
 from assist.store.sqlite import COPYING
 from assist.store.store import open_reader, open_store
 from tests.fault_rig import Sound, service
+from tests.test_assist_retention import purge
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "tests" / "models" / "test-recogniser"
@@ -155,8 +162,11 @@ def test_every_command_works_beside_a_running_server_and_none_opens_its_store_fo
     assert socket_of(data).exists()
 
 
-def test_a_program_that_cannot_be_asked_is_named_and_one_that_hears_a_single_call_writes_but_takes_no_other(data):
+def test_a_program_that_cannot_be_asked_is_named_and_one_that_hears_a_single_call_writes_but_takes_no_other(
+    data, monkeypatch
+):
     settings = Settings(data=data)
+    monkeypatch.setattr("assist.commands.app.WAIT_S", 0)
 
     async def scene():
         one = service(data)
@@ -198,6 +208,42 @@ def test_a_call_whose_words_are_taken_out_leaves_the_page_of_its_agent_and_no_ot
         await one.close()
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_command_waits_for_another_one_that_has_the_store(data, monkeypatch, killed):
+    owner = Owner(data / "assist.db")
+    if killed:  # what a killed server leaves
+        with closing(socket.socket(socket.AF_UNIX)) as left:
+            left.bind(str(socket_of(data)))
+    monkeypatch.setattr("assist.commands.app.sleep", lambda _: owner.close())
+    line = ["privacy", "hold", "k1", "--why", "case 7", "--data", str(data)]
+    assert CliRunner().invoke(app, line).exit_code == 0
+    with closing(Owner(data / "assist.db")):
+        monkeypatch.setattr("assist.commands.app.WAIT_S", 0)
+        answer = CliRunner().invoke(app, line)
+    assert f"another assist program (process {os.getpid()})" in str(answer.exception)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_command_that_cannot_write_says_what_it_waits_for(data, monkeypatch):
+    import resource
+
+    before, store = resource.getrlimit(resource.RLIMIT_FSIZE), store_of(Settings(data=data))
+
+    class Terminal(StringIO):
+        def write(self, text):
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        store.hold(Hold("k1", "legal", "case 7", "2026-01-01")).result(60)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        store.close()
+    assert "waiting: cannot write assist.db: " in sys.stderr.getvalue()
 
 
 @pytest.mark.parametrize("left", [False, True])

@@ -258,6 +258,22 @@ def test_half_a_file_is_used_and_reported(tmp_path: Path, name: str) -> None:
     assert len(sound(arrivals, Speaker.AGENT)) == pytest.approx(4 * 16000, rel=0.12)  # a FLAC frame is 0.5 s here
 
 
+@pytest.mark.parametrize("name", ["call.wav", "call.flac", "call.mp3", "call.ogg"])
+def test_a_part_is_read_as_if_it_were_a_file_of_its_own(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    soundfile.write(path, stereo(16_000, 4.0) + np.random.default_rng(1).normal(0, 0.05, (64_000, 2)), 16_000)
+    recording = open_recording(path, speed=math.inf)
+    part, rest = recording.part(1.25, 2.005), recording.part(3.5, None)
+    whole = sound(read(recording), Speaker.CUSTOMER)
+    arrivals = read(part)
+    assert [chunk.start_ms for chunk in arrivals] == list(range(0, 800, 100)) and part.duration_ms == 755
+    np.testing.assert_allclose(sound(arrivals, Speaker.CUSTOMER), whole[20_000:32_080], atol=1e-4)
+    np.testing.assert_allclose(sound(read(rest), Speaker.CUSTOMER), whole[56_000:], atol=1e-4)
+    assert troubles(read(recording.part(3.0, 99.0))) == [], "it ends with the file"
+    with pytest.raises(AudioError, match=r"call\.\w+ has no sound at 4\.5 s: it ends before"):
+        recording.part(4.5, None)
+
+
 @pytest.mark.parametrize("coder", ["flac", "wav", "mp3", "ogg"])
 def test_a_file_saved_as_it_streamed_is_read_whole(tmp_path: Path, coder: str) -> None:
     """Its header has no length: the writer could not go back."""

@@ -1,4 +1,5 @@
 import csv
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,12 +7,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from assist.errors import AssistError
 from assist.evaluation.cases import Clip
 from assist.evaluation.report import page
 from assist.evaluation.tone import auc, evaluate_tone, natural_alarms
-from assist.evaluation.tone_course import Voice, course
+from assist.evaluation.tone_course import Course, Voice
 from assist.evaluation.tone_lines import in_condition, measures, sound
+from audio.errors import AudioError
 from audio.events import VoiceMeasure
 from detectors.raised_voice import CLIP, FEATURES, LOWERED, RAISED, RaisedVoice
 from detectors.signals import Severity, Window
@@ -217,6 +218,13 @@ def spoken(seed, *, pitch=120.0, level=0.04, bright=1.0, restless=0.3):
     return np.concatenate(parts)
 
 
+def course(voices):
+    found = Course()
+    for each in voices:
+        found.add(each, "tel")
+    return found
+
+
 def test_whole_calls_count_what_they_say():
     calm = [spoken(n) for n in range(10)]
     loud = [spoken(100 + n, pitch=160.0, level=0.3, bright=3.0, restless=0.7) for n in range(8)]
@@ -225,7 +233,7 @@ def test_whole_calls_count_what_they_say():
         Voice("two", talk={"natural": calm}),
         Voice("three", raised=loud),
     ]
-    found = course(voices, "tel")
+    found = course(voices)
     assert found.third[1] > 30 and found.third[0] > 0.7 * found.third[1]
     assert len(found.clears_s) == 1 and found.clears_s[0] <= 3.0
     assert found.steps[1] == 2
@@ -236,7 +244,7 @@ def test_whole_calls_count_what_they_say():
 
 def test_how_soon_calm_is_seen_again_is_counted_of_anger_that_was_heard_to_its_end():
     calm = [spoken(n) for n in range(10)]
-    found = course([Voice("unheard", calm=calm, raised=[spoken(100 + n) for n in range(8)])], "tel")
+    found = course([Voice("unheard", calm=calm, raised=[spoken(100 + n) for n in range(8)])])
     assert found.third[0] == 0 and found.clears_s == []
 
 
@@ -259,7 +267,8 @@ def labelled_voices(folder):
 
 def test_clips_are_counted_that_alarm_and_that_should(tmp_path):
     clips = labelled_voices(tmp_path)
-    _, found = evaluate_tone(clips, "mine")
+    found = evaluate_tone(clips, "mine")
+    assert len(found.grids) == 1, "what the only folder by itself has stands there"
     (row,) = found.signals
     assert (row.id, row.labelled, row.hits, row.missed, row.false) == ("raised_voice", 4, 3, 1, 1)
     assert {(each.what, each.place) for each in found.examples} == {
@@ -270,7 +279,8 @@ def test_clips_are_counted_that_alarm_and_that_should(tmp_path):
     assert row.false_per_hour.value == pytest.approx(1 / found.hours)
     assert (row.precision.value, row.recall.value, row.f1.value) == (0.75, 0.75, 0.75)
     assert 0.2 <= row.delay_median_s <= 2.5
-    assert "mine, voices" in page([found])
+    assert found.notes[0].startswith("tel: each clip as by telephone")
+    assert "mine, voices" in page([found]) and "AUC, own baseline</td><td class=n>.950" in page([found])
 
 
 def test_a_clip_may_be_a_part_of_a_file(tmp_path):
@@ -281,11 +291,23 @@ def test_a_clip_may_be_a_part_of_a_file(tmp_path):
         ends = at + len(sound(clip.path)) / 16_000
         parts.append(clip.model_copy(update={"path": tmp_path / "all.wav", "start": at, "end": ends}))
         at = ends
-    apart, together = (evaluate_tone(each)[1] for each in (clips, parts))
+    apart, together = (evaluate_tone(each) for each in (clips, parts))
     assert apart.signals == together.signals
-    with pytest.raises(AssistError, match=r"all\.wav has no sound at 99 s: it ends before"):
+    with pytest.raises(AudioError, match=r"all\.wav has no sound at 99 s: it ends before"):
         evaluate_tone([parts[0].model_copy(update={"start": 99.0, "end": 100.0})])
 
 
+def test_of_a_long_recording_only_the_labelled_parts_are_in_memory(tmp_path):
+    path = tmp_path / "long.flac"
+    soundfile.write(path, np.zeros(1800 * 8000, np.int16), 8000)
+    parts = [Clip(path=path, speaker="ann", label="happy", start=at, end=at + 1) for at in (1, 1790)]
+    tracemalloc.start()
+    try:
+        evaluate_tone(parts)
+        assert tracemalloc.get_traced_memory()[1] < 50 * 2**20, "all of it takes more than 200 MiB"
+    finally:
+        tracemalloc.stop()
+
+
 def test_nothing_labelled_is_said_as_nothing(tmp_path):
-    assert [each.row_count for each in evaluate_tone([])[0]] == [13, 0]
+    assert [len(each.rows) for each in evaluate_tone([]).grids] == [13]

@@ -18,6 +18,7 @@ from overlay import rates
 from overlay.messages import Call, Next
 from overlay.rates import REQUESTS_A_SECOND, Rates
 from tests.test_overlay_access import Place
+from tests.test_overlay_hub import watchers
 from tests.test_overlay_server import frame, play
 
 
@@ -119,7 +120,7 @@ def test_a_flood_of_everything_at_once_reaches_nobody_else(monkeypatch: pytest.M
                 here.hub.show(f"agent/{name}", "call", call)
             delays: dict[str, list[float]] = {name: [] for name in names}
             pages = [asyncio.create_task(quiet(b, name, delays[name])) for name, b in zip(names, browsers, strict=True)]
-            while any(not here.hub.watchers(f"agent/{name}") for name in names):  # noqa: ASYNC110
+            while any(not watchers(here.hub, f"agent/{name}") for name in names):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
             async def talk(seconds: float) -> list[float]:

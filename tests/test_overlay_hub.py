@@ -20,6 +20,11 @@ def values(said: list[dict[str, Any]]) -> dict[str, Any]:
     return {frame["key"]: frame["body"] for frame in said if frame["type"] == "set"}
 
 
+def watchers(hub: Hub, room: str) -> int:
+    """How many pages watch a room."""
+    return len(hub._rooms[room].pages) if room in hub._rooms else 0
+
+
 def level(score: float) -> LevelNow:
     return LevelNow(level="tense", score=score, at_ms=0)
 
@@ -117,7 +122,7 @@ def test_rooms_of_other_agents_are_never_in_an_outbox_and_empty_rooms_go() -> No
     page = hub.open("agent/a")
     hub.show("agent/b", "call", Call(agent="b", state="waiting"))
     assert "agent/b" not in page.take()
-    assert hub.watchers("agent/a") == 1
+    assert watchers(hub, "agent/a") == 1
     hub.close(page)
     hub.clear("agent/b")
     assert hub._rooms == {}

@@ -10,6 +10,7 @@ from playwright.async_api import async_playwright, expect
 from overlay.messages import Call
 from tests.overlay_stage import ARGS, CHROMIUM, play
 from tests.test_overlay_access import PASSWORD, Place
+from tests.test_overlay_hub import watchers
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
 
@@ -36,7 +37,7 @@ def test_an_agent_and_a_supervisor_log_in_at_their_pages_and_a_lost_session_lead
                 await expect(page).to_have_url(here.url + path)
                 assert await page.evaluate("document.cookie") == ""  # scripts do not see the session
                 watched = "agent/Dana" if who == "Dana" else "board"
-                while here.hub.watchers(watched) == 0:
+                while watchers(here.hub, watched) == 0:
                     await page.wait_for_timeout(20)
                 del here.staff.people[who]
                 await expect(page).to_have_url(re.compile(r"/login\?next=%2F(agent|board)$"))

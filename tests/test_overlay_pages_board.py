@@ -20,7 +20,10 @@ def test_the_board_puts_the_worst_first_keeps_its_order_and_says_when_all_is_qui
             page = await here.page("/board", width=1440, height=900)
             await expect(page.locator("#quiet")).to_contain_text("No calls now")
             scenes.board(here.hub)
-            await expect(page.locator("#quiet")).to_have_text("Nobody waits for you. Escalated: 2 calls.")
+            await expect(page.locator("#quiet")).to_have_text("Nobody is waiting for you. Escalated: 2 calls.")
+            await expect(page.locator("#quality")).to_have_text(
+                "Prompts come 0.9 s after the words, 19 in 20 within 1.4 s · 2 of 61 marked wrong"
+            )
             names = page.locator("#rows .name")
             first = ["Dana", "Tom", "Aisha", "Piotr", "Grace", "Luis", "Mei"]
             await expect(names).to_have_count(7)
@@ -47,15 +50,13 @@ def test_an_alerts_life_is_on_its_card_and_its_keys_work_there() -> None:
             scenes.alerts(here.hub)
             page = await here.page("/board", width=1440, height=900, script=LATER)
             first = page.locator('[data-alert="c1-a1"]')
-            await expect(first).to_contain_text("your turn, goes on in")
-            await expect(first).to_contain_text("Olu asked before")
-            await expect(page.locator("#duty")).to_contain_text("Maria (you) · has 3 of 3")
+            await expect(first).to_contain_text("your turn after Olu, passes on in")
+            await expect(page.locator("#duty")).to_contain_text("Maria (you) · 3 of 3 calls")
             gone_on = scenes.ALERTS[0].model_copy(
                 update={"to": "Olu", "passed": ["Maria"], "state": "raised", "by": ""}
             )
             here.hub.show("board", "alert/c1-a1", gone_on)
-            await expect(first).to_contain_text("Olu’s turn, goes on in")
-            await expect(first).to_contain_text("you asked before")
+            await expect(first).to_contain_text("Olu’s turn after you, passes on in")
             others = scenes.ALERTS[0].model_copy(
                 update={
                     "state": "claimed",
@@ -86,7 +87,9 @@ def test_an_alerts_life_is_on_its_card_and_its_keys_work_there() -> None:
             for alert in ("c1-a1", "c1-a2"):
                 here.hub.drop("board", f"alert/{alert}")
             quiet = page.locator("#quiet")
-            await expect(quiet).to_have_text("Nobody waits for you. Escalated: 2 calls. Last: Tom, took over by you.")
+            await expect(quiet).to_have_text(
+                "Nobody is waiting for you. Escalated: 2 calls. Last: Tom, took over by you."
+            )
             for call in ("c1", "c2"):
                 row = scenes.last_row(here.hub, call)
                 here.hub.show("board", f"row/{call}", row.model_copy(update={"level": "recovering"}))
@@ -117,7 +120,7 @@ def test_what_was_meant_for_another_call_claims_and_allows_nothing() -> None:
             here.hub.show("board", "alert/c1-a1", scenes.ALERTS[0].model_copy(update=taken))
             await page.locator('[data-alert="c4-a1"] .first').wait_for()
             await page.keyboard.press("c")
-            await expect(state).to_have_text("Another call is the first now: press again if you mean it.")
+            await expect(state).to_have_text("Another call is first now: press again to confirm.")
             await page.evaluate("window.later += 700")
             await page.keyboard.press("c")
             await here.doing(do="alert", call="c4", what="claim")
@@ -128,7 +131,7 @@ def test_what_was_meant_for_another_call_claims_and_allows_nothing() -> None:
             here.hub.show("board", "alert/c5-a2", ask)
             allow = page.locator('[data-alert="c5-a2"]').get_by_role("button", name="Allow")
             await allow.click()
-            await expect(state).to_have_text("That has just changed: press again if you mean it.")
+            await expect(state).to_have_text("That has just changed: press again to confirm.")
             # On the card itself: C for a call that a colleague has just taken is no claim of the first one.
             await page.locator('[data-alert="c4-a1"]').get_by_role("button", name="Claim").focus()
             third = scenes.ALERTS[0].model_copy(
@@ -178,7 +181,7 @@ def test_a_click_that_was_refused_counts_once_more_however_the_board_goes_on_mov
             await raised("c6", **late)
             claim = page.locator('[data-alert="c6-a1"]').get_by_role("button", name="Claim")
             await claim.dblclick()  # of what stood there before
-            await expect(state).to_have_text("That has just changed: press again if you mean it.")
+            await expect(state).to_have_text("That has just changed: press again to confirm.")
             await raised("c4", raised_ms=NOW - 90_000)
             await claim.click()
             await here.doing(do="alert", call="c6", what="claim")
@@ -220,6 +223,26 @@ def test_a_card_that_is_drawn_anew_while_its_button_is_pressed_is_clicked_all_th
             await page.get_by_role("button", name="Refuse").click()
             await here.doing(do="answer", alert="a2", allow=False)
             assert [do.what for _, do in here.done if do.do == "alert" and do.what != "seen"] == ["claim"]
+
+    play(scene)
+
+
+def test_a_board_that_is_loaded_anew_goes_on_reading_along() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.board(here.hub)
+            scenes.reading(here.hub)
+            page = await here.page("/board", width=1440, height=900)
+            await page.get_by_role("button", name="Dana: read along").click()
+            await expect(page.locator("#lines li")).to_have_count(4)
+            await page.reload()
+            await expect(page.locator("#lines li")).to_have_count(4)
+            assert [do.on for _, do in here.done if do.do == "watch"].count(True) == 2
+            await page.keyboard.press("Escape")
+            await expect(page.locator("#choose")).to_be_visible()
+            await page.reload()
+            await expect(page.locator("#rows .name").first).to_be_visible()
+            await expect(page.locator("#choose")).to_be_visible()
 
     play(scene)
 
@@ -308,7 +331,7 @@ def test_more_alerts_than_a_person_can_look_at_are_counted_by_tier() -> None:
             scenes.many_alerts(here.hub)
             page = await here.page("/board", width=1440, height=900)
             await expect(page.locator(".need")).to_have_count(6)
-            await expect(page.locator("#more")).to_contain_text("and 6 more calls: 3 help, 3 note.")
+            await expect(page.locator("#more")).to_contain_text("and 6 more calls: 3 to help with, 3 to watch.")
             assert await page.locator(".need").first.get_attribute("data-alert") == "c1-a1"
             await page.get_by_role("button", name="Show them").click()
             await expect(page.locator(".need")).to_have_count(12)
@@ -353,7 +376,7 @@ def test_a_call_that_ends_while_it_is_read_along_says_how_and_where_its_record_i
             await page.get_by_role("button", name="Dana: read along").click()
             await expect(page.locator("#lines li")).not_to_have_count(0)
             scenes.over(here.hub)
-            await expect(page.locator("#pane-level")).to_have_text("Call over")
+            await expect(page.locator("#pane-level")).to_have_text("Call ended")
             await expect(page.locator("#pane-who")).to_have_text("Dana · Billing")
             await expect(page.locator("#over p")).to_have_text("Recovered in 58 s")
             link = page.get_by_role("link", name="Open record")

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Route, expect
+from playwright.async_api import Route, WebSocketRoute, expect
 from pydantic import BaseModel
 
 import overlay
@@ -111,7 +111,7 @@ def test_clicks_do_the_same_and_the_customers_answer_is_kept() -> None:
             await here.doing(do="step", step="redirect", done=True)
             await expect(page.locator("#reading")).to_have_text("Maria is reading along")
             await expect(page.locator(".notice")).to_contain_text("You may give her the month.")
-            await page.get_by_role("button", name="Read, take away").click()
+            await page.get_by_role("button", name="Mark as read").click()
             await expect(page.locator(".notice")).to_have_count(0)
 
     play(scene)
@@ -191,27 +191,95 @@ PRESSED = [
 """A button that is pressed, what is drawn anew before it is released, and what must be done."""
 
 
+@pytest.mark.parametrize("by", ["mouse", "space"])
 @pytest.mark.parametrize(("selector", "key", "message", "wanted"), PRESSED, ids=[case[1] for case in PRESSED])
 def test_a_button_that_is_drawn_anew_while_it_is_pressed_is_clicked_all_the_same(
-    selector: str, key: str, message: BaseModel, wanted: dict[str, object]
+    selector: str, key: str, message: BaseModel, wanted: dict[str, object], by: str
 ) -> None:
     async def scene() -> None:
         async with stage() as here:
             scenes.escalated(here.hub)
             page = await here.page("/agent/dana")
-            await page.locator(selector).hover()
             drawn = await page.locator(selector).element_handle()
             assert drawn is not None
-            await page.mouse.down()
+            if by == "mouse":
+                await page.locator(selector).hover()
+                await page.mouse.down()
+            else:
+                await page.locator(selector).focus()
+                await page.keyboard.down(" ")
             here.hub.show(ROOM, key, message)
             here.hub.show(ROOM, "next", Next(titles=["barrier"]))
             await expect(page.locator("#next")).to_have_text("Next: barrier")
             assert not await drawn.evaluate("(node) => node.isConnected")
-            await page.mouse.up()
+            await (page.mouse.up() if by == "mouse" else page.keyboard.up(" "))
             await here.doing(**wanted)
             await page.keyboard.press("h")
             await here.doing(do="help")
             assert [do.do for _, do in here.done if getattr(do, "what", "") != "seen"] == [wanted["do"], "help"]
+
+    play(scene)
+
+
+def test_on_a_slow_line_nothing_is_said_of_calls_before_it_is_known() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            scenes.board(here.hub)
+            arrived = asyncio.Event()
+            greeted = asyncio.Event()
+
+            def slow(line: WebSocketRoute) -> None:
+                server = line.connect_to_server()
+                line.on_message(server.send)
+                held: list[str | bytes] = []
+
+                async def take(message: str | bytes) -> None:
+                    if "hello" in str(message):
+                        line.send(message)
+                        return greeted.set()
+                    held.append(message)
+                    await arrived.wait()
+                    while held:
+                        line.send(held.pop(0))
+
+                server.on_message(take)
+
+            for path, known, unknown in (
+                ("/agent/dana", "Hearing both", "Connecting"),
+                ("/board", "Nobody is waiting for you. Escalated: 2 calls.", ""),
+            ):
+                arrived.clear()
+                greeted.clear()
+                page = await here.page("/")
+                await page.route_web_socket("**/live", slow)
+                await page.goto(here.url + path)
+                await greeted.wait()
+                told = page.locator("#hearing" if "agent" in path else "#quiet")
+                await page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+                assert (await told.text_content() or "") == unknown
+                arrived.set()
+                await expect(told).to_have_text(known)
+
+    play(scene)
+
+
+def test_zoomed_in_far_a_message_leaves_the_line_to_say_in_sight_and_consent_can_be_read() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.notices(here.hub)
+            page = await here.page("/agent/dana", width=190, height=400)
+            await expect(page.locator(".notice")).to_be_visible()
+            _, say, _, _ = await place(page, ".say")
+            _, notice, _, high = await place(page, ".notice")
+            assert say + 40 < notice < notice + high <= 400
+            await page.locator("#steps button").last.focus()
+            _, step, _, tall = await place(page, "#steps li:last-child button")
+            _, notice, _, _ = await place(page, ".notice")
+            assert step + tall <= notice
+            scenes.consent(here.hub)
+            await expect(page.locator("#agreed")).to_have_text("Not kept: consent not known")
+            assert await page.locator("#agreed").evaluate("(node) => node.scrollWidth <= node.clientWidth")
 
     play(scene)
 
@@ -221,7 +289,7 @@ def test_a_message_that_comes_while_the_one_before_is_taken_away_stays() -> None
         async with stage() as here:
             scenes.notices(here.hub)
             page = await here.page("/agent/dana")
-            await page.get_by_role("button", name="Read, take away").hover()
+            await page.get_by_role("button", name="Mark as read").hover()
             await page.mouse.down()
             here.hub.show(ROOM, "notice/message/2", Notice(kind="message", text="Offer the engineer.", who="Maria"))
             await expect(page.locator(".notice")).to_have_count(2)
@@ -231,21 +299,28 @@ def test_a_message_that_comes_while_the_one_before_is_taken_away_stays() -> None
     play(scene)
 
 
-def test_a_button_that_means_something_else_when_it_is_released_does_nothing() -> None:
+@pytest.mark.parametrize("by", ["mouse", "space", "held"])
+def test_a_button_that_means_something_else_when_it_is_released_does_nothing(by: str) -> None:
     async def scene() -> None:
         async with stage() as here:
             scenes.escalated(here.hub)
             page = await here.page("/agent/dana", script=LATER)
             for selector in ("#card [data-key='p3 used']", "#plan [data-key=month]"):
-                await page.locator(selector).hover()
-                await page.mouse.down()
+                if by == "mouse":
+                    await page.locator(selector).hover()
+                    await page.mouse.down()
+                else:
+                    await page.locator(selector).focus()
+                    await page.keyboard.down(" ")
                 allowed = scenes.PLAN.options[2].model_copy(update={"state": "allowed"})
                 here.hub.show(ROOM, "prompt", scenes.PROMPT.model_copy(update={"id": "p4", "title": "Warn once"}))
                 here.hub.show(ROOM, "plan", Plan(options=[*scenes.PLAN.options[:2], allowed]))
                 here.hub.show(ROOM, "next", Next(titles=[selector]))
                 await expect(page.locator("#next")).to_have_text(f"Next: {selector}")
                 await page.evaluate("window.later += 700")
-                await page.mouse.up()
+                if by == "held":  # the keyboard repeats it
+                    await page.keyboard.down(" ")
+                await (page.mouse.up() if by == "mouse" else page.keyboard.up(" "))
                 here.hub.show(ROOM, "plan", scenes.PLAN)
                 await expect(page.locator("#plan .whose").last).to_have_text("asks Maria")
             await page.keyboard.press("h")
@@ -298,7 +373,7 @@ def test_a_key_meant_for_what_stood_there_before_does_nothing() -> None:
             here.hub.show(ROOM, "prompt", urgent)
             here.hub.show(ROOM, "plan", Plan(options=[other]))
             await expect(page.locator(".title")).to_have_text("Warn once")
-            await expect(page.locator("#strip")).to_have_text("Row 1 has just changed: press again if you mean it.")
+            await expect(page.locator("#strip")).to_have_text("Option 1 has just changed: press again to confirm.")
             await page.keyboard.press("1")
             await here.doing(do="plan", option="late", what="offered")
             assert {do.what for _, do in here.done if do.do == "prompt"} == {"seen"}
@@ -325,7 +400,7 @@ def test_a_key_or_click_for_a_prompt_that_has_gone_answers_not_the_next_one() ->
                 window.pressed.observe(document.getElementById('card'), {childList: true});
             }""")
             here.hub.show(ROOM, "prompt", scenes.PROMPT.model_copy(update={"id": "p4", "title": "Warn once"}))
-            await expect(page.locator("#strip")).to_have_text("This prompt has just come: press again if you mean it.")
+            await expect(page.locator("#strip")).to_have_text("This prompt is new: press again to confirm.")
             await here.doing(do="prompt", prompt="p4", what="seen")
             assert {do.what for _, do in here.done if do.do == "prompt"} == {"seen"}
 
@@ -368,7 +443,9 @@ def test_a_key_that_bounces_offers_and_keeps_no_answer_of_the_customer() -> None
             await here.doing(do="plan", option=fee.id, what="offered")
             offered = fee.model_copy(update={"state": "offered"})
             here.hub.show(ROOM, "plan", Plan(options=[offered, *scenes.PLAN.options[1:]]))
-            await expect(page.locator("#strip")).to_have_text("Row 1 is offered: press again for their answer.")
+            await expect(page.locator("#strip")).to_have_text(
+                "Option 1 was just offered: press again for their answer."
+            )
             await page.evaluate("window.later += 700")
             await page.keyboard.press("1")
             await here.doing(do="plan", option=fee.id, what="accepted")
@@ -450,7 +527,7 @@ def test_size_side_and_keys_are_remembered_and_single_keys_can_be_turned_off() -
             page = await here.page("/agent/dana", width=900)
             await page.locator(".say").wait_for()
             await page.keyboard.press("v")
-            for button in ("Text size", "Side of the page", "Side of the page", "Single keys"):
+            for button in ("Text size", "Position on the page", "Position on the page", "Single-key shortcuts"):
                 await page.get_by_role("button", name=button).click()
             await page.keyboard.press("Escape")
             await page.reload()
@@ -481,9 +558,9 @@ def test_the_overlay_goes_into_a_window_of_its_own_and_comes_back() -> None:
             await window.close()
             ontop = await here.page("/agent/dana", width=900)
             await ontop.locator(".say").wait_for()
-            await ontop.get_by_role("button", name="How this window looks").click()
+            await ontop.get_by_role("button", name="Display settings").click()
             async with ontop.context.expect_page() as opened:
-                await ontop.get_by_role("button", name="Keep on top").click()
+                await ontop.get_by_role("button", name="Window of its own").click()
             floating = await opened.value
             await expect(floating.locator(".say")).to_be_visible()
             await expect(floating.locator("#away")).to_have_count(0)
@@ -743,7 +820,7 @@ def test_only_in_a_calm_call_is_there_nothing_to_do() -> None:
             for level in ("tense", "escalated", "recovering"):
                 here.hub.show(ROOM, "level", LevelNow(level=level, score=60, at_ms=42_000, course=[]))
                 await expect(page.locator("#level")).to_have_text(level.capitalize())
-                await expect(page.locator("#card")).to_have_text("Stay with them. H asks for help.")
+                await expect(page.locator("#card")).to_have_text("Stay with them. Press H for help.")
             here.hub.show(ROOM, "steps", scenes.STEPS)
             await expect(page.locator("#card")).to_have_text("Next step: Redirect")
 
@@ -891,7 +968,7 @@ def test_a_key_that_was_to_pause_never_ends_the_pause_that_has_just_begun() -> N
                 pressed.observe(document.getElementById('pause'), {attributes: true});
             }""")
             scenes.paused(here.hub)  # by itself: a card number was asked for
-            await expect(page.locator("#strip")).to_have_text("Paused already: press again to go on listening.")
+            await expect(page.locator("#strip")).to_have_text("Paused already: press again to resume.")
             await page.evaluate("window.later += 700")
             await page.keyboard.press("p")
             await here.doing(do="pause")
@@ -933,7 +1010,7 @@ def test_a_remedy_that_was_accepted_is_no_call_that_has_turned() -> None:
             await expect(page.locator("#ring")).not_to_have_class(re.compile("met"))
             scenes.recovering(here.hub)
             await expect(page.locator("#ring")).to_have_class(re.compile("met"))
-            await expect(page.locator("#ring")).to_have_attribute("title", "Turned in 38 s")
+            await expect(page.locator("#ring")).to_have_attribute("title", "Calmer after 38 s")
 
     play(scene)
 
@@ -949,18 +1026,17 @@ def test_waiting_the_embedded_recogniser_and_the_end_of_a_call() -> None:
             here.hub.show(
                 ROOM,
                 "call",
-                scenes.call(embedded=True, advice="Built-in recogniser. Better: assist models fetch base.en"),
+                scenes.call(embedded=True, advice="Better: `assist models fetch base.en`"),
             )
-            await expect(page.locator("#strip")).to_have_text(
-                "Built-in recogniser. Better: assist models fetch base.en"
-            )
+            await expect(page.locator("#strip")).to_have_text("Built-in speech recognition: it hears less well.")
+            await expect(page.locator("#strip")).to_have_attribute("title", "Better: `assist models fetch base.en`")
             await expect(page.locator("#card")).to_have_text("Nothing to do. Just listen.")
             scenes.ended(here.hub)
             await expect(page.locator("#card")).to_contain_text("Recovered in 58 s")
             await page.get_by_label("Your note on this call").fill("u w 1 h p")  # typed, not pressed
-            await page.get_by_role("button", name="Keep note").click()
+            await page.get_by_role("button", name="Save note").click()
             await here.doing(do="note", text="u w 1 h p")
-            await expect(page.locator("#card [role=status]")).to_have_text("Note kept")
+            await expect(page.locator("#card [role=status]")).to_have_text("Note saved")
             assert {do.do for _, do in here.done} == {"prompt", "note"} or {do.do for _, do in here.done} == {"note"}
 
     play(scene)
@@ -992,12 +1068,12 @@ def test_a_note_that_is_refused_is_not_called_kept_and_can_be_sent_again() -> No
             page = await here.page("/agent/dana")
             note, state = page.get_by_label("Your note on this call"), page.locator("#card [role=status]")
             await note.fill("Call her on Friday.")
-            await page.get_by_role("button", name="Keep note").click()
+            await page.get_by_role("button", name="Save note").click()
             await expect(state).to_have_text("The record is gone.")
             await expect(note).to_have_value("Call her on Friday.")
             here.refuses = ""
-            await page.get_by_role("button", name="Keep note").click()
-            await expect(state).to_have_text("Note kept")
+            await page.get_by_role("button", name="Save note").click()
+            await expect(state).to_have_text("Note saved")
             await expect(note).to_have_value("")
 
     play(scene)
@@ -1057,7 +1133,7 @@ def test_the_focus_stays_where_it_was_when_what_it_was_on_goes() -> None:
             scenes.notices(here.hub)
             page = await here.page("/agent/dana", script=LATER)
             card = page.locator("#card")
-            await page.get_by_role("button", name="Read, take away").focus()
+            await page.get_by_role("button", name="Mark as read").focus()
             await page.keyboard.press("Enter")
             await expect(page.locator(".notice")).to_have_count(0)
             await expect(page.locator("#talk")).to_be_focused()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from overlay.identity import Identity, Role
 from overlay.records import Trends, TrendsAsked, Week
 from tests.made_records import made_records
 from tests.overlay_records import Shelf, incident, recorded, trends
-from tests.overlay_stage import IN_A_BROWSER, place, play, stage
+from tests.overlay_stage import IN_A_BROWSER, LATER, place, play, stage
 
 pytestmark = IN_A_BROWSER
 
@@ -35,10 +36,12 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
     async def scene() -> None:
         shelf = Shelf()
         async with stage(records=shelf) as here:
-            page = await here.page("/review", width=1440, height=900)
+            page = await here.page("/review", width=1440, height=900, script=LATER)
             await expect(page.locator("#record h2")).to_have_text("Late fee after missed visits")
             await expect(page.locator(".masked")).to_have_text("card number")
             await expect(page.locator("#side")).to_contain_text("Dana")
+            told = "04:09 Maria was asked, 04:12 Maria saw it, 04:15 Maria claimed it"
+            await expect(page.locator("#side")).to_contain_text(told)
             for key in ("j", "r", "j", "j", "w"):
                 await page.keyboard.press(key)
             await expect(page.locator(".verdict[aria-pressed=true]")).to_have_text(["Right", "Wrong"])
@@ -46,8 +49,19 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
                 ("signal", "passed.times@u9", "right"),
                 ("signal", "tone@241000", "wrong"),
             ]
+            await page.keyboard.press("w")  # the key has bounced
+            await page.evaluate("window.later += 700")
             await page.keyboard.press("w")
             await expect(page.locator(".verdict[aria-pressed=true]")).to_have_text(["Right"])
+            assert [mark.verdict for _, mark in shelf.marks] == ["right", "wrong", "clear"]
+            await page.get_by_role("button", name="Wrong: Passed around").dblclick()
+            await expect(page.locator(".verdict[aria-pressed=true]")).to_have_text(["Wrong"])
+            await page.evaluate("window.later += 700")
+            await page.get_by_role("button", name="Right: Passed around").click()
+            await expect(page.locator(".verdict[aria-pressed=true]")).to_have_text(["Right"])
+            assert [mark.verdict for _, mark in shelf.marks][3:] == ["wrong", "right"]
+            for key in ("j", "j"):
+                await page.keyboard.press(key)
             await page.keyboard.press("m")
             await page.keyboard.press("Escape")  # leaves the list of signals, not the record
             await page.keyboard.press("m")
@@ -57,7 +71,7 @@ def test_a_record_is_reviewed_by_keyboard() -> None:
             missed = shelf.notes[0][2]
             assert (missed.kind, missed.signal, missed.at_ms) == ("missed", "derogatory", 241_000)
             await page.get_by_role("group", name="Took responsibility").get_by_role("radio", name="partly").check()
-            await expect(page.locator(".form [role=status]")).to_have_text("Kept")
+            await expect(page.locator(".form [role=status]")).to_have_text("Saved")
             assert [(answer.question, answer.answer) for _, answer in shelf.answers] == [("owned", "partly")]
             await page.keyboard.press("n")
             await expect(page.locator("#record h2")).to_have_text("Claim refused twice")
@@ -85,6 +99,43 @@ def test_a_call_of_the_list_that_is_drawn_anew_while_it_is_pressed_is_opened_all
             await expect(page.locator("#list [aria-current=true]")).to_contain_text("1 wrong")
             await page.mouse.up()
             await expect(page.locator("#record h2")).to_have_text("Claim refused twice")
+
+    play(scene)
+
+
+def test_a_page_that_is_loaded_anew_has_its_search_and_a_view_that_is_not_saved_after_all_is_left() -> None:
+    async def scene() -> None:
+        async with stage(records=Shelf()) as here:
+            page = await here.page("/review", width=1440, height=900)
+            await expect(page.locator("#found")).to_have_text("5 calls")
+            await page.get_by_label("Level reached").select_option("tense")
+            await expect(page.locator("#found")).to_have_text("1 call")
+            await page.reload()
+            await expect(page.locator("#found")).to_have_text("1 call")
+            await expect(page.get_by_label("Level reached")).to_have_value("tense")
+            await page.get_by_role("button", name="Save view").click()
+            await page.keyboard.press("Escape")
+            await expect(page.get_by_role("button", name="Save view")).to_be_focused()
+            await expect(page.locator("#save")).to_be_hidden()
+
+    play(scene)
+
+
+def test_on_a_slow_line_it_is_said_that_something_is_on_its_way() -> None:
+    async def scene() -> None:
+        async with stage(records=Shelf()) as here:
+            for path, asked, told, known in (
+                ("/review", "/api/records?", "#found", "5 calls"),
+                ("/trends", "/api/trends?", "#state", "5295 calls"),
+            ):
+                page = await here.page("/")
+                held: asyncio.Queue[Route] = asyncio.Queue()
+                await page.route(lambda url, asked=asked: asked in url, held.put)
+                await page.goto(here.url + path)
+                route = await held.get()
+                await expect(page.locator(told)).to_have_text("Loading")
+                await route.continue_()
+                await expect(page.locator(told)).to_have_text(known)
 
     play(scene)
 
@@ -242,7 +293,7 @@ def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() 
             await page.get_by_role("button", name="Save view").click()
             await page.get_by_label("Name of this view").fill("Contested")
             await page.keyboard.press("Enter")
-            await expect(page.locator("#found")).to_contain_text("choose another name")
+            await expect(page.locator("#found")).to_contain_text("choose another")
             await page.get_by_label("Name of this view").fill("Late fees")
             await page.keyboard.press("Enter")
             await expect(page.locator("#view")).to_have_value("Late fees")
@@ -250,13 +301,13 @@ def test_calls_are_searched_filtered_kept_as_a_view_and_taken_away_as_a_table() 
             await expect(page.get_by_label("Root cause", exact=True)).to_have_value("late fee")
             await expect(page.locator("#list li")).to_have_count(1)
             assert str(shelf.asked[-1].since) == "2026-11-01"
-            await page.get_by_role("button", name="Forget view").click()
+            await page.get_by_role("button", name="Delete view").click()
             await expect(page.locator("#list li")).to_have_count(5)
             await page.get_by_label("Level reached").select_option("calm")
             await expect(page.locator("#list li")).to_have_count(1)
             await page.keyboard.press("Escape")
             await page.get_by_label("Search words").fill("nothing like this")
-            await expect(page.locator("#found")).to_contain_text("No call fits")
+            await expect(page.locator("#found")).to_contain_text("No calls found")
             assert here.complaints == []
 
     play(scene)
@@ -383,10 +434,12 @@ def test_where_all_is_reviewed_it_is_said_so_and_a_search_without_a_find_is_anot
         shelf.records.clear()
         async with stage(records=shelf) as here:
             page = await here.page("/review", width=1440, height=900)
-            await expect(page.locator("#found")).to_have_text("No call is left to review.")
+            await expect(page.locator("#found")).to_have_text("No calls left to review.")
             await expect(page.locator("#record")).to_have_text("")
             await page.get_by_label("Search words").fill("fee")
-            await expect(page.locator("#found")).to_have_text("No call fits. Widen the search or the view.")
+            await expect(page.locator("#found")).to_have_text(
+                "No calls found. Widen the search or choose another view."
+            )
 
     play(scene)
 

@@ -29,6 +29,7 @@ from overlay.server import create_app
 from tests.fault_rig import SILENCE, service
 from tests.fault_rig import Sound as Talk
 from tests.test_assist_doctor import certified
+from tests.test_overlay_hub import watchers
 from tests.test_overlay_server import LIVE, House, frame, play
 
 HELD_S = 1.0
@@ -202,7 +203,7 @@ def test_fifty_pages_that_never_read_are_cut_cost_little_and_slow_nobody() -> No
             async with house.page(client) as live:
                 await frame(live, "set")
                 before, held, n = resident_mib(), sockets(), 0
-                while house.hub.watchers("agent/dana") > 1:  # until all that do not read are gone
+                while watchers(house.hub, "agent/dana") > 1:  # until all that do not read are gone
                     n += 1
                     line = Words(speaker="customer", start_ms=n, settled=f"{n} " + "x" * 20_000)
                     house.hub.show("agent/dana", f"line/{n}", line)
@@ -223,9 +224,9 @@ def test_what_a_slow_page_missed_is_in_its_next_snapshot() -> None:
         async with house.open() as client:
             deaf = await deaf_page(house, client)
             n = 0
-            while house.hub.watchers("agent/dana") == 0:
+            while watchers(house.hub, "agent/dana") == 0:
                 await asyncio.sleep(0)
-            while house.hub.watchers("agent/dana"):
+            while watchers(house.hub, "agent/dana"):
                 n += 1
                 house.hub.show("agent/dana", "next", Next(titles=[f"{n} " + "x" * 100_000]))
                 await asyncio.sleep(0)
@@ -247,12 +248,12 @@ def test_a_page_that_is_gone_without_a_word_is_found_within_twelve_seconds() -> 
         house = House()
         async with house.open() as client:
             page = await deaf_page(house, client)
-            while house.hub.watchers("agent/dana") == 0:
+            while watchers(house.hub, "agent/dana") == 0:
                 await asyncio.sleep(0.01)
             loop = asyncio.get_running_loop()
             began = loop.time()
             async with asyncio.timeout(12):
-                while house.hub.watchers("agent/dana"):
+                while watchers(house.hub, "agent/dana"):
                     await asyncio.sleep(0.05)
             assert loop.time() - began > 4  # it was the unanswered ping
             page.transport.abort()

@@ -22,6 +22,7 @@ from overlay.messages import Call, Ended, Next
 from overlay.records import Recording
 from overlay.server import STATIC, create_app
 from tests.overlay_records import Shelf
+from tests.test_overlay_hub import watchers
 
 LIVE = Call(call="c1", agent="dana", state="live")
 
@@ -179,12 +180,12 @@ def test_reading_along_is_one_call_at_a_time_and_ends_with_the_page() -> None:
                     await live.send(json.dumps({"do": "watch", "call": call, "on": on}))
                 await live.send("barrier")
                 await frame(live, "refused")
-                assert (house.hub.watchers("call/c1"), house.hub.watchers("call/c2")) == (0, 1)
+                assert (watchers(house.hub, "call/c1"), watchers(house.hub, "call/c2")) == (0, 1)
                 house.reading_ended.clear()
             await house.reading_ended.wait()
         told = [("c1", True), ("c1", False), ("c2", True), ("c2", False)]
         assert [do for _, do in house.done] == [DoWatch(do="watch", call=call, on=on) for call, on in told]
-        assert house.hub.watchers("call/c2") == 0
+        assert watchers(house.hub, "call/c2") == 0
 
     play(scene)
 
@@ -430,7 +431,7 @@ def test_a_page_that_never_reads_is_bounded_and_others_are_served() -> None:
             async with house.page(client) as live:
                 await frame(live, "set")
                 n = 0
-                while house.hub.watchers("agent/dana") > 1:  # until the slow page has been closed
+                while watchers(house.hub, "agent/dana") > 1:  # until the slow page has been closed
                     n += 1
                     house.hub.show("agent/dana", "next", Next(titles=[f"{n} " + "x" * 200_000]))
                     await frame(live, "set")

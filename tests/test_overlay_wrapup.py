@@ -20,11 +20,11 @@ def test_the_wrap_up_is_one_form_and_keeps_what_was_said() -> None:
             page = await here.page("/agent/dana")
             await page.get_by_label("Root cause").fill("missed appointment")
             await page.get_by_label("Note").fill("Third visit missed")
-            await page.get_by_label("The machine got this wrong").check()
+            await page.get_by_label("The system got this wrong").check()
             await page.get_by_label("What was wrong").fill("I did not interrupt")
             await page.get_by_label("Done: call you back").check()
             await page.get_by_label("Due: call you back").fill("2026-12-01")
-            await page.get_by_role("button", name="Keep", exact=True).click()
+            await page.get_by_role("button", name="Save", exact=True).click()
             await here.doing(do="wrap-up")
             [said] = [do for _, do in here.done if isinstance(do, DoWrapUp)]
             assert said.model_dump(exclude_unset=True) == {
@@ -36,7 +36,7 @@ def test_the_wrap_up_is_one_form_and_keeps_what_was_said() -> None:
                 "follow_ups": [{"id": "f1", "done": True, "day": "2026-12-01"}],
             }
             scenes.wrapping(here.hub, kept=True)
-            await expect(page.get_by_role("status").filter(has_text="Kept in the record")).to_have_count(1)
+            await expect(page.get_by_role("status").filter(has_text="Saved in the record")).to_have_count(1)
             await expect(page.get_by_label("Note")).to_have_value("Third visit missed")  # never drawn over
             assert here.complaints == []
 
@@ -49,7 +49,7 @@ def test_only_what_was_touched_is_told_until_the_record_says_the_same() -> None:
             promise = {"id": "f1", "what": "call you back", "due": "by Friday", "day": "2026-11-27"}
             scenes.wrapping(here.hub)
             page = await here.page("/agent/dana")
-            keep, done = page.get_by_role("button", name="Keep", exact=True), page.get_by_label("Done: call you back")
+            keep, done = page.get_by_role("button", name="Save", exact=True), page.get_by_label("Done: call you back")
 
             async def kept() -> dict[str, object]:
                 before = len(here.done)
@@ -86,7 +86,7 @@ def test_quiet_is_offered_after_a_heavy_call_only_and_never_sent() -> None:
             page = await here.page("/agent/dana")
             await page.get_by_role("button", name="Take a minute").click()
             await expect(page.locator(".reset [role=timer]")).to_contain_text("s")
-            await page.get_by_role("button", name="Enough").click()
+            await page.get_by_role("button", name="Stop").click()
             await expect(page.locator(".reset [role=timer]")).to_have_text("Good to have you back.")
             assert here.done == []
             scenes.wrapping(here.hub, call="c2", reset_s=0)
@@ -125,10 +125,10 @@ def test_a_message_that_came_as_the_call_ended_can_still_be_read() -> None:
             await page.locator("#wrap-note").focus()  # and hides nothing that is worked at
             message, note = await place(page, ".notice"), await place(page, "#wrap-note")
             assert note[1] + note[3] <= message[1]
-            keep = page.get_by_role("button", name="Keep", exact=True)
+            keep = page.get_by_role("button", name="Save", exact=True)
             await keep.scroll_into_view_if_needed()
             await keep.click()
-            await page.get_by_role("button", name="Read, take away").click()
+            await page.get_by_role("button", name="Mark as read").click()
             await expect(page.locator("#talk")).to_be_hidden()
             await expect(page.locator("form.wrap")).to_be_visible()
 
@@ -141,7 +141,7 @@ def test_what_was_kept_and_never_arrived_is_told_again_when_the_next_call_comes(
             scenes.wrapping(here.hub)
             page = await here.page("/agent/dana")
             await page.get_by_label("Note").fill("half a thought")
-            await page.get_by_role("button", name="Keep", exact=True).click()
+            await page.get_by_role("button", name="Save", exact=True).click()
             await here.doing(do="wrap-up", note="half a thought")
             here.done.clear()  # as if the server had gone before
             here.hub.clear(scenes.ROOM)
@@ -163,7 +163,7 @@ def test_letters_typed_on_as_the_next_call_comes_are_no_commands_in_it() -> None
             here.hub.show(ROOM, "call", scenes.call(call="c2", at_ms=1_000))
             await expect(page.locator("form.wrap")).to_have_count(0)
             await page.keyboard.type("cnhp")
-            await expect(page.locator("#strip")).to_have_text("Taken for typing: wait, then press again.")
+            await expect(page.locator("#strip")).to_have_text("Taken as typing: wait a moment, then press again.")
             await page.evaluate("window.later += 1500")
             await page.keyboard.press("h")
             await here.doing(do="help")
@@ -177,9 +177,9 @@ def test_letters_typed_at_a_box_that_was_ticked_are_no_commands() -> None:
         async with stage() as here:
             scenes.wrapping(here.hub)
             page = await here.page("/agent/dana")
-            await page.get_by_label("The machine got this wrong").check()
+            await page.get_by_label("The system got this wrong").check()
             await page.keyboard.type("he")
-            await page.get_by_role("button", name="Keep", exact=True).click()
+            await page.get_by_role("button", name="Save", exact=True).click()
             await here.doing(do="wrap-up", contested="contested")
             await expect(page.locator("#drawer, #menu").locator("visible=true")).to_have_count(0)
             assert [do.do for _, do in here.done] == ["wrap-up"]
@@ -192,7 +192,7 @@ def test_everything_fits_the_small_overlay_and_can_be_scrolled_to() -> None:
         async with stage() as here:
             scenes.wrapping(here.hub)
             page = await here.page("/agent/dana", height=520)
-            keep = page.get_by_role("button", name="Keep", exact=True)
+            keep = page.get_by_role("button", name="Save", exact=True)
             await keep.scroll_into_view_if_needed()
             await expect(keep).to_be_in_viewport()
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -200,7 +200,7 @@ def test_everything_fits_the_small_overlay_and_can_be_scrolled_to() -> None:
             _, promised, _, tall = await place(narrow, ".wrap li label")
             _, day, _, _ = await place(narrow, ".wrap li input[type=date]")
             assert day >= promised + tall
-            counted = narrow.get_by_text("Nothing about this is counted.")
+            counted = narrow.get_by_text("This break is not counted.")
             assert await counted.evaluate("(node) => node.scrollWidth <= node.clientWidth")
 
     play(scene)

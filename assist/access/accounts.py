@@ -97,8 +97,8 @@ def new_name(people: People, name: str, role: str) -> str:
     name = spelled(name)
     if not 0 < len(name) <= 60 or not name.isprintable():
         raise AssistError("user-invalid", "a user's name has 1 to 60 printable characters")
-    if _find(people, name) is not None:
-        raise AssistError("user-exists", f"there is a user {name} already; see `assist users list`")
+    if (user := _find(people, name)) is not None:
+        raise AssistError("user-exists", f"there is a user {user.name} already; see `assist users list`")
     _role(role)
     return name
 

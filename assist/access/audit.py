@@ -53,8 +53,9 @@ class Audit:
     def note(self, who: str, role: str, what: str, target: str = "", detail: str = "") -> Future[None]:
         """Append an entry.
 
-        `what`: look, export, sound, read-along, search (of records), backtest; login, login-failed, logout; user-added,
-        user-removed, user-role, user-password; erase, settings, and whatever else people do to what is kept.
+        `what`: look, export, sound, read-along, search (of records), backtest, backup; login, login-failed, logout;
+        user-added, user-removed, user-role, user-password; erase, settings, and whatever else people do to what is
+        kept.
         """
         return self.append([AuditEntry(_now(), who, role, what, target, detail)])
 
@@ -86,10 +87,16 @@ def _now() -> str:
 
 
 def system_user() -> str:
-    """The user of this system: the name, or the number where it has none, as in a container run under any user id."""
-    try:
+    """The user of this system, whatever the environment says: the name, or the number where it has none, as in a
+    container run under any user id.
+    """
+    if sys.platform == "win32":
         return getpass.getuser()
-    except (KeyError, OSError):  # OSError from Python 3.13 on
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return f"uid {os.getuid()}"
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from assist.access.accounts import Accounts, Logins
 from assist.access.audit import Audit, open_audit
-from assist.access.proxy import by_header
+from assist.access.proxy import Spellings, by_header
 from assist.errors import AssistError
 from assist.settings import Settings
 from assist.store.people import People
 from overlay.identity import ScreenSettings
+from overlay.sessions import known_as
 
 log = logging.getLogger("assist")
 
@@ -30,6 +33,8 @@ class Door:
     audit: Audit
     accounts: Accounts | None
     logins: Logins | None
+    known: Callable[[str], str]
+    """The name under which somebody is known, of any way to spell it."""
 
     async def keep_fresh(self) -> None:
         """Follow what other commands change, until cancelled."""
@@ -50,12 +55,16 @@ def open_door(settings: Settings, people: People) -> Door:
     audit = open_audit(people, settings.data)
     login = settings.login
     accounts = logins = identify = None
+    known: Callable[[str], str] = str
     if login.by == "users":
         accounts, logins = Accounts(people), Logins(people)
         if accounts.empty:
             raise AssistError("login-empty", "nobody can log in yet: `assist users add NAME --role admin`")
+        known = partial(known_as, accounts)
     elif login.by == "proxy":
-        identify = by_header(login.header, login.roles_header, login.roles, login.role, settings.proxies)
+        spellings = Spellings(people.spellings())
+        identify = by_header(login.header, login.roles_header, login.roles, login.role, settings.proxies, spellings)
+        known = spellings.known
     certificate = None
     if settings.certificate is not None and settings.certificate_key is not None:
         certificate = (str(settings.certificate), str(settings.certificate_key))
@@ -74,7 +83,7 @@ def open_door(settings: Settings, people: People) -> Door:
         noted=noted,
     )
     _note_settings(settings, people, audit)
-    return Door(screens, audit, accounts, logins)
+    return Door(screens, audit, accounts, logins, known)
 
 
 def _note_settings(settings: Settings, people: People, audit: Audit) -> None:

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
 from overlay.identity import Identify, Identity, Role, spelled
 
 
+class Spellings:
+    """One spelling of each name, the first that was seen: a directory may pass on what was typed, Maria or maria.
+
+    Small and capital letters alone count as the same: names that differ in more (ß and ss) may be two people's.
+    """
+
+    def __init__(self, seen: Iterable[str] = ()) -> None:
+        self._first: dict[str, str] = {}
+        for name in seen:
+            self.known(name)
+
+    def known(self, name: str) -> str:
+        """The name as it was spelled first."""
+        return self._first.setdefault(spelled(name).lower(), name)
+
+
 def by_header(
-    header: str, roles_header: str, roles: Mapping[str, Role], role: Role | None, proxies: Sequence[str]
+    header: str,
+    roles_header: str,
+    roles: Mapping[str, Role],
+    role: Role | None,
+    proxies: Sequence[str],
+    spellings: Spellings | None = None,
 ) -> Identify:
     """An `identify` for overlay.identity.ScreenSettings.
 
@@ -19,7 +40,9 @@ def by_header(
         roles: Group -> role; the first row that fits counts.
         role: Where no row fits; None: not let in.
         proxies: Addresses or networks whose word counts; from anywhere else nobody is logged in.
+        spellings: Of those who are known already.
     """
+    known = (spellings or Spellings()).known
     networks = [ip_network(proxy, strict=False) for proxy in proxies]
 
     def identify(headers: Mapping[str, str], peer: str) -> Identity | None:
@@ -32,7 +55,7 @@ def by_header(
             return None
         groups = {group.strip() for group in _one(headers, roles_header).split(",")} if roles_header else set()
         given = next((each for group, each in roles.items() if group in groups), role)
-        return None if given is None else Identity(who, given)
+        return None if given is None else Identity(known(who), given)
 
     return identify
 

@@ -21,7 +21,7 @@ from assist.coach.prompting import STALE_MS, PromptPlace, Wish
 from assist.coach.story import Story
 from assist.coach.times import Times
 from assist.coach.turns import CustomerTurn
-from assist.coach.wishes import after_option, from_option, from_play, from_step
+from assist.coach.wishes import after_option, from_option, from_play, from_step, then_topic
 from assist.coach.words import found, is_said, meant
 from assist.events import Action, Event, FollowUpNoted, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
@@ -129,6 +129,8 @@ class Coach:
         if utterance is not None:
             callback = any(signal.id == "callback_time" for signal in mine)
             self._times.hear(now_ms, utterance, moves, waiting, self._offers.to_time(), callback=callback)
+            if theirs and not moves:
+                events += self._time_named(now_ms, utterance, callback=False)
         for moved in moves:
             events.append(moved)
             if moved.what == "accepted":
@@ -299,17 +301,31 @@ class Coach:
         done = {signal.id for signal in mine}
         events += self._place.settled(now_ms, lambda wish: bool(done & wish.acted_by or found(wish.words, utterance)))
         events += self._place.tick(now_ms)
-        timed: list[FollowUpNoted] = []
-        if (late := self._times.added(now_ms, utterance, callback="callback_time" in done)) is not None:
-            timed = self._follow_ups.note(now_ms, late.what, late.due, late.words)
+        timed = self._time_named(now_ms, utterance, callback="callback_time" in done)
         events += timed
+        due = " / ".join(each.due.casefold() for each in timed if isinstance(each, FollowUpNoted))
         for promise in promises(utterance):
-            if promise.due and any(promise.due == each.due for each in timed):
+            if promise.due and promise.due.casefold() in due:
                 continue
             events += self._follow_ups.note(now_ms, promise.what, promise.due, promise.words)
         for phrases, to in ((TRANSFER, "another team"), (JOINING, "supervisor")):
             if self._level is not Level.CALM and (words := meant(phrases, utterance)):
                 events += self._hand_off(now_ms, to, words)
+        return events
+
+    def _time_named(self, now_ms: int, utterance: Utterance, *, callback: bool) -> list[Event]:
+        """The time of what was accepted: its card goes, and the one for another that has none comes."""
+        events: list[Event] = []
+        waiting = self._offers.to_time()
+        if (moved := self._times.changed(now_ms, utterance, waiting, callback=callback)) is not None:
+            events += self._follow_ups.move(now_ms, moved.option.title, moved.due, moved.words)
+        given = self._times.added(now_ms, utterance, waiting, callback=callback) if not events else []
+        for each in given:
+            events += self._follow_ups.note(now_ms, each.option.title, each.due, each.words)
+            if self._place.shown is not None and self._place.shown.play == then_topic(each.option):
+                events += self._place.end(now_ms, "acted", each.words)
+        if given and self._place.shown is None and (left := self._times.untimed()) is not None and left.then:
+            events += self._place.want(after_option(left, now_ms, called_for=not self._place.is_held(now_ms)), now_ms)
         return events
 
     def _acted(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None) -> list[Event]:

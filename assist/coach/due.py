@@ -39,15 +39,32 @@ _NUM = (
     + r"|\d{1,2})"
 )
 _TWELVE = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|11|12)"
-HOUR = (
-    rf"(?:(?:half(?: past)?|(?:(?:a )?quarter|(?:five|ten|twenty(?: five)?|\d\d)(?: minutes)?) (?:past|to)) {_TWELVE}"
-    r"|noon|midday|midnight|lunchtime|\d{1,2}(?:am|pm)|\d{3,4}(?:am|pm)?"
-    rf"|(?:{_TWELVE}|1[0-9]|2[0-4])(?: (?:oh five|ten|fifteen|(?:twenty|thirty|forty|fifty)(?: five)?))?"
-    r"(?! minutes| past))"
-    r"(?: oclock)?(?: (?:am|pm|a m|p m|in the (?:morning|afternoon|evening)|sharp))?"
+_PAST_OR_TO = (
+    rf"(?:half(?: past)?|(?:(?:a )?quarter|(?:five|ten|twenty(?: five)?|\d\d)(?: minutes)?) (?:past|to)) {_TWELVE}"
 )
+_MINUTES = r"(?: (?:oh five|ten|fifteen|(?:twenty|thirty|forty|fifty)(?: five)?))?"
+_HALF_DAY = r"(?:am|pm|a m|p m|in the (?:morning|afternoon|evening))"
+_COUNTED = (
+    r"(?! (?:minutes|past|percent|per cent|pence|quid|of|more|other|hundred|thousand"
+    r"|(?:working |business )?(?:day|hour)s?"
+    r"|(?!(?:is|was|this|does|has|as|us|its|yes|works|suits|unless|perhaps|always|thanks)\b)[a-z]{3,}s)\b)"
+)
+"""Behind a number that is an hour no noun stands that it counts: "at five", not "about five pounds"."""
+HOUR = (
+    rf"(?:(?:{_PAST_OR_TO}|noon|midday|midnight|lunchtime|\d{{1,4}}(?:am|pm)"
+    rf"|(?:\d{{3,4}}(?! \d)|(?:{_TWELVE}|1[0-9]|2[0-4]){_MINUTES}){_COUNTED})"
+    rf"(?: oclock)?(?: (?:{_HALF_DAY}|sharp))?)"
+)
+CLOCK = (
+    rf"(?:{_PAST_OR_TO}(?: {_HALF_DAY})?|noon|midday|\d{{1,4}}(?:am|pm)"
+    rf"|(?:{_TWELVE}{_MINUTES}|\d{{3,4}}) (?:oclock(?: {_HALF_DAY})?|{_HALF_DAY}))"
+)
+"""An hour that is one by its form, without "at" before it: "five o'clock", "half past four", "3pm"."""
+FEW = rf"(?:(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|11|12){_MINUTES})"
+"""A number that may be an hour, and is one where it answers when; "does one suit you" asks about something else."""
+_WINDOW = rf"(?:between {HOUR} and|from (?:{_TWELVE}|{HOUR}) (?:to|until|till)) {HOUR}"
 _PART = r"(?:(?: in the)? (?:morning|afternoon|evening|night|lunchtime)| noon| midday| midnight)?"
-_AT = rf"(?: (?:at|by|before|after|around|about|between) {HOUR}(?: and {HOUR})?)?"
+_AT = rf"(?: (?:{_WINDOW}|(?:(?:at|by|before|after|around|about) )+{HOUR}|{CLOCK}))?"
 _DAY = rf"(?:{'|'.join(DAYS)})"
 _ORDINAL = (
     rf"(?:twenty (?:{'|'.join(_ORDINALS[:9])})|thirty first|{'|'.join(_ORDINALS)}|thirtieth|\d{{1,2}}(?:st|nd|rd|th)?)"
@@ -61,7 +78,7 @@ _NO_DATE = (
 """What "the second ..." counts, where it is no day of the month."""
 _DATE = rf"(?:(?:the )?{_ORDINAL} of {_MONTH}|{_MONTH} (?:the )?{_ORDINAL}|the {_ORDINAL}(?!{_NO_DATE}))"
 _WEEKDAY = rf"{_DAY}(?: next week| week| {_DATE})?"
-_LATER = (
+LATER = (
     r"(?:the day after tomorrow|tomorrow|today|tonight|this (?:morning|afternoon|evening)"
     rf"|(?:on |next |this )*{_WEEKDAY}|(?:on )?{_DATE}){_PART}"
 )
@@ -89,13 +106,21 @@ WHEN = re.compile(
     rf"|(?:a )?half(?: an)? hour|(?:a |three )?quarters? of an hour"
     rf"|(?:{_NUM}|a few|a couple of) (?:(?:to |or |(?<!a )(?<!an )(?<!the )){_NUM} )?(?:and a half )?"
     rf"(?:working |business )?(?:minutes?|hours?|days?|weeks?|fortnight)(?: and a half| or two)?)"
-    rf"|{_PART_COMING}{_AT}(?: {_LATER})?"
+    rf"|{_PART_COMING}{_AT}(?: {LATER})?"
     rf"|next (?:week|month)"
     rf"|(?:by|on|before) {_DATE}{_AT}"
-    rf"|(?:by|at|before|around|about) {HOUR}(?: {_LATER})?|(?:noon|midday|midnight) {_LATER})"
+    rf"|(?:{_WINDOW}|(?:(?:by|at|before|around|about) )+{HOUR})(?: {LATER})?|(?:midnight|{CLOCK}) {LATER})"
     rf"(?= |$)"
 )
 """An expression of time that makes a promise checkable."""
+
+
+_HOUR = re.compile(
+    rf"\b(?:from (?P<from>{_TWELVE})(?= (?:to|until|till) )"
+    rf"|(?:at|by|before|after|around|about|between|from) (?P<hour>{HOUR})|midnight|{CLOCK})(?= |$)"
+)
+_UNTIL = re.compile(rf" (?:and|to|until|till) ({_TWELVE}|\d{{1,2}}(?=(?:\d\d)?(?:[ap]m)?\b))")
+"""The end of a time that began with an hour."""
 
 
 def due_at(due: str, said: datetime) -> str:
@@ -146,7 +171,7 @@ def names_hour(text: str) -> bool:
 
 def is_day_alone(text: str) -> bool:
     """Whether these words name a day without an hour, such as "tomorrow"; not "within the hour"."""
-    return not names_hour(text) and re.match(r"(?:within|in|inside)\b", text.casefold()) is None
+    return not names_hour(text) and re.match(r"(?:within|inside|in(?! the [mae]))\b", text.casefold()) is None
 
 
 def refined(known: str, later: str) -> str:
@@ -155,8 +180,23 @@ def refined(known: str, later: str) -> str:
     Else the later one alone.
     """
     second = " ".join(context.line(later.split()).tokens)
-    hour_alone = names_hour(second) and _day(second, date(2000, 1, 1)) is None and not re.match(_PART_COMING, second)
-    return f"{known} {later[:1].lower()}{later[1:]}" if hour_alone and is_day_alone(known) else later
+    if not names_hour(second) or _day(second, date(2000, 1, 1)) is not None or re.match(_PART_COMING, second):
+        return later
+    day = _without_hour(known)
+    return f"{day} {later[:1].lower()}{later[1:]}" if day and is_day_alone(day) else later
+
+
+def _without_hour(known: str) -> str:
+    """The words of a time that name its day."""
+    heard = context.line(known.split())
+    found = _HOUR.search(text := " ".join(heard.tokens))
+    if found is None:
+        return known
+    until = re.compile(rf"(?: (?:and|to|until|till) {HOUR})?").match(text, found.end())
+    end = until.end() if until is not None else found.end()
+    first, last = text.count(" ", 0, found.start()), text.count(" ", 0, end)
+    words = [word for n, word in enumerate(known.split()) if not heard.origin[first] <= n <= heard.origin[last]]
+    return " ".join(words).rstrip(" ,")
 
 
 def due_day(due: str, said_on: date) -> date | None:
@@ -280,12 +320,9 @@ def _ordinal(text: str) -> int:
 
 def _hour(text: str) -> time | None:
     text = re.sub(r"\b(?:twelve|12) (?=noon|midday|midnight)", "", text)
-    found = re.search(
-        rf"\b(?:(?:at|by|before|after|around|about|between) (?P<hour>{HOUR})|noon|midday|midnight)(?= |$)", text
-    )
-    if found is None:
+    if (found := _HOUR.search(text)) is None:
         return None
-    said = re.sub("^half (?!past )", "half past ", found["hour"] or found[0])
+    said = re.sub("^half (?!past )", "half past ", found["hour"] or found["from"] or found[0])
     if said.startswith(("noon", "midday")):
         return time(12)
     if said.startswith("lunchtime"):
@@ -308,6 +345,8 @@ def _hour(text: str) -> time | None:
         return None
     afternoon = re.search(r"\d+pm|\b(pm|p m)\b", text)
     later = afternoon or re.search("afternoon|evening", text) or _NIGHT.search(text)
+    if (until := _UNTIL.match(text, found.end())) is not None and hour > _number(until[1]) % 12:
+        later = None  # "between eleven and one p.m."
     earlier = re.search(r"\d+am|\b(am|a m)\b|morning", text)
     if _NIGHT.search(text) and (hour == 12 or hour < _MORNING) and not afternoon:
         return time(hour % 12, minute) if hour % 12 or minute else time(23, 59)

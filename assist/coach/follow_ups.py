@@ -60,6 +60,17 @@ class FollowUps:
         self._given |= {each.id for each in noted}
         return noted
 
+    def move(self, now_ms: int, what: str, due: str, words: str) -> list[FollowUpNoted]:
+        """What was given for a time is due at another one: it moves, also where it stands as a promise."""
+        standing = [each for each in self._standing() if each.due and (each.what == what or _says(what, each.what))]
+        known = next((each for each in standing if each.what == what), standing[-1] if standing else None)
+        if known is None:
+            return self.note(now_ms, what, due, words)
+        if self._is_due(known, due, now_ms):
+            return []
+        self._noted.append(replace(known, at_ms=now_ms, due=due, words=words, due_at=self._due_at(due, now_ms)))
+        return self._noted[-1:]
+
     def forget(self, since_ms: int) -> None:
         """What was noted after this is not told any more; promised again, it is noted anew."""
         self._noted = [each for each in self._noted if each.at_ms <= since_ms]

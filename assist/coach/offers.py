@@ -59,7 +59,7 @@ class Offers:
             return f"{known.title}: that has been answered in this call."
         if what == "asked":
             if option in self._asked:
-                return f"{known.title}: that is asked already; the answer will stand here."
+                return f"{known.title}: that was asked already; the answer will show here."
             return f"{known.title}: that is yours to give." if may_grant(known, self._moment(())) else ""
         if not may_grant(known, self._moment(())):
             return f"{known.title}: that is above your limit; ask for it first."

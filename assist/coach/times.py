@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from assist.coach.due import HOUR, WHEN, is_day_alone, names_hour, refined
+from assist.coach.due import CLOCK, FEW, HOUR, LATER, WHEN, is_day_alone, names_hour, refined
 from assist.coach.parts import Option, Playbook
-from assist.coach.promises import CONTACT_ALONE, HOLD, promises, words_of
+from assist.coach.promises import CONTACT_ALONE, HOLD, is_call, promises, words_of
+from assist.coach.words import found
 from assist.events import PlanMoved
 from audio.events import Speaker, Utterance
 from detectors import context
@@ -17,6 +18,8 @@ PROMISED_MS = 30_000
 """A time that was named so shortly before a callback was accepted, or after it, is the time of that callback."""
 ANSWERS = 4
 """Words before a time, at most, that is an answer by itself."""
+_OFFERED_ON = frozenset(("then", "please", "instead", "okay", "ok", "if", "for", "or", "suit"))
+"""What may follow an hour that is offered: "shall we say five then", not "shall we say five visits"."""
 _TOLD = re.compile(
     r"\b(?:since|was|were|been|had|came|took|got|said|told|made|did|not|nobody|(?!need)\w{2,}ed)(?: \w+){0,4} $"
     r"|\b(?:(?:i|we|you|they|he|she|it|office|shop|store|centre|center|branch|line|lines|desk|team|shift|day) "
@@ -24,6 +27,17 @@ _TOLD = re.compile(
     r"|meeting|shift)(?: (?:the|my|our|for|work|home|office|today|tonight|day|here|school|again|only)){0,3} $"
 )
 """Shortly before a time: it tells what was or somebody's hours, or turns the time down."""
+_GOOD = r"(?:fine|good|great|better|best|perfect|ok|okay|alright|all right|possible|convenient)"
+_SPOKEN = re.compile(
+    rf"{WHEN.pattern}|\b(?:(?P<clock>{CLOCK}|\d{{3,4}}|from {HOUR} (?:to|until|till) {HOUR}|after {HOUR})"
+    rf"|(?:does|would|is) (?P<asked>{FEW}(?: {LATER})?)(?= (?:suit|work|(?:be )?{_GOOD})\b)"
+    rf"|(?:(?:shall|can|could|should) (?:we|i|you|he|she|they) (?:say|do|make it)|(?:i|we|he|she|they) (?:can|could) do"
+    r"|let us say|(?:make|do) (?:it|that)|(?:how|what) about"
+    rf"|(?:put|pencil|book) (?:you|me|it|that|us) (?:in |down )?for) (?P<offered>(?:{CLOCK}|{FEW})(?: {LATER})?)"
+    rf"|(?P<liked>{FEW}(?: {LATER})?)"
+    rf"(?= (?:(?:is|sounds|would be|will be) {_GOOD}|works|suits|would (?:suit|work))\b))(?= )"
+)
+"""A time where one is spoken of: with bare hours where they are one, such as "half past four", "shall we say five"."""
 _REFUSED = re.compile(
     r"\b(?:not|cannot|never) (?:\w+ ){0,3}?(?:work|suit|good|possible|free|available|convenient|home|there|make it|"
     r"do (?:it|that)|(?:at|by|before|after|around|about) \w+)\b|\b(?:can not|cannot|could not) (?:do|make|manage)\b"
@@ -36,6 +50,19 @@ _INSTEAD = re.compile(
     r"\b(?:instead|rather|better|prefer|(?:how|what) about|(?:make|do) (?:it|that)|(?:could|can) (?:you|we|it))\b"
 )
 """Another time is asked for."""
+_CHANGES = re.compile(
+    r"\b(?:(?:change|move|push|switch|shift|bring|put) (?:it|that|this|the (?:time|day|appointment|visit|call))"
+    r"|(?:another|a different|some other) (?:time|day|hour)|reschedule|rearrange)\b"
+)
+"""The time that stands is to be another one."""
+_AGREES = re.compile(
+    r"^ (?:\w+ ){0,2}?(?:yes|yeah|yep|sure|of course|certainly|absolutely|no problem|not a problem|fine|can do|okay|ok"
+    r"|all ?right|perfect|great|lovely|done|changed|moved|booked|will do|you got it|works|is good|no worries)\b"
+)
+_HEDGES = re.compile(
+    r"\b(?:but|afraid|unfortunately|sorry|check|see (?:if|whether|what)|ask|cannot|not able|unable|full)\b"
+)
+"""Who says this has not agreed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +72,18 @@ class Named:
     at_ms: int
     due: str
     words: str
-    what: str = ""
-    """Title of the option whose time it is, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An option that needs a time and that the customer has taken."""
+
+    option: Option
+    at_ms: int
+    """When it was taken, or its time was named."""
+    due: str = ""
+    """Empty until it is named."""
+    words: str = ""
 
 
 @dataclass(slots=True)
@@ -56,8 +93,10 @@ class Times:
     playbook: Playbook
     _named: dict[str, Named] = field(default_factory=dict)
     """By option; "": for a callback, while none was offered."""
-    _untimed: tuple[str, int] | None = None
-    """The title of an option that was accepted without its time, and when."""
+    _given: dict[str, Given] = field(default_factory=dict)
+    """By option, the one that was accepted last at the end."""
+    _asked: Given | None = None
+    """What the customer asked to have at another time, after the yes; without one: at any other."""
 
     def hear(
         self,
@@ -76,8 +115,8 @@ class Times:
         for another, or a time for a callback is named.
         """
         if utterance.speaker is Speaker.AGENT:
-            offers = [moved for moved in moves if moved.what == "offered"]
-            for option, said in _offer_by_offer(offers, utterance) or [(offered, utterance)]:
+            offers = {moved.option: moved.words for moved in moves if moved.what == "offered"}
+            for option, said in _part_by_part(offers, utterance) or [(offered, utterance)]:
                 if callback or (option and self._is_open(option, utterance)):
                     self._take(now_ms, option, said, hour=not callback)
             return
@@ -95,23 +134,71 @@ class Times:
         named, lately = self._named.get(option.id), self._named.get("")
         if named is None and lately is not None and now_ms - lately.at_ms <= PROMISED_MS:
             named = lately
-        if named is None:
-            self._untimed = option.title, now_ms
+        self._given.pop(option.id, None)
+        self._given[option.id] = Given(option, now_ms, named.due if named is not None else "")
         return named
 
-    def added(self, now_ms: int, utterance: Utterance, *, callback: bool) -> Named | None:
-        """The agent names the time of what was accepted without one."""
-        if self._untimed is None or not (due := _time_named(utterance, hour=not callback)):
+    def untimed(self) -> Option | None:
+        """What the customer has taken last of all that still has no time."""
+        return next((given.option for given in reversed(self._given.values()) if not given.due), None)
+
+    def added(self, now_ms: int, utterance: Utterance, waiting: str, *, callback: bool) -> list[Given]:
+        """What was accepted without its time and has one now: the agent names it, or the customer says little else.
+
+        `waiting`: an option that is offered and waits for its own time. Of several that one is meant whose words are
+        said with the time, else the one that was accepted last.
+        """
+        agent = utterance.speaker is Speaker.AGENT
+        lately = {
+            given.option.id: given
+            for given in self._given.values()
+            if not given.due and ((callback and agent) or now_ms - given.at_ms <= PROMISED_MS)
+        }
+        named = {name: words for name, given in lately.items() if (words := _words_said(given.option, utterance))}
+        calls = [name for name in lately if callback and is_call(lately[name].option.title)]
+        meant = [*named] or calls[-1:] or [*lately][-1:]
+        told = agent and not named and not calls and promises(utterance)  # the time of something else
+        if not meant or told or (waiting and not named) or not (agent or _answers_when(utterance)):
+            return []
+        parts = _part_by_part(named, utterance) or [(meant[-1], utterance)]
+        return [given for name, said in parts if (given := self._timed(now_ms, lately[name], said, hour=not callback))]
+
+    def changed(self, now_ms: int, utterance: Utterance, waiting: str, *, callback: bool) -> Given | None:
+        """What has its time and is due at another now: the customer asks and the agent agrees, or the agent names it.
+
+        `waiting`: as for `added`.
+        """
+        timed = {given.option.id: given for given in self._given.values() if given.due}
+        if not timed or waiting:
             return None
-        title, accepted_ms = self._untimed
-        if not callback and (now_ms - accepted_ms > PROMISED_MS or promises(utterance)):
+        due = _time_named(utterance, hour=False)
+        asked = self._asked if self._asked is not None and now_ms - self._asked.at_ms <= PROMISED_MS else None
+        if utterance.speaker is not Speaker.AGENT:
+            self._asked = _asks(now_ms, utterance, due, timed) or asked
             return None
-        self._untimed = None
-        return Named(now_ms, due, utterance.text, title)
+        if asked is None:
+            asked = _asks(now_ms, utterance, due, timed)
+        elif due and (callback or not promises(utterance) or _words_said(asked.option, utterance)):
+            due = refined(asked.due or timed[asked.option.id].due, due)
+            asked = replace(asked, at_ms=now_ms, due=due, words=utterance.text)
+        elif not _agrees(utterance):
+            return None
+        if asked is None or not asked.due:
+            return None
+        self._asked = None
+        self._given[asked.option.id] = asked
+        return asked if asked.due.casefold() != timed[asked.option.id].due.casefold() else None
+
+    def _timed(self, now_ms: int, given: Given, said: Utterance, *, hour: bool) -> Given | None:
+        if not (due := _time_named(said, hour=hour)):
+            return None
+        self._given[given.option.id] = replace(given, at_ms=now_ms, due=due, words=said.text)
+        return self._given[given.option.id]
 
     def forget(self, since_ms: int) -> None:
         """What was said after this has been taken back."""
         self._named = {option: named for option, named in self._named.items() if named.at_ms <= since_ms}
+        self._asked = self._asked if self._asked is not None and self._asked.at_ms <= since_ms else None
 
     def _take(self, now_ms: int, option: str, said: Utterance, *, hour: bool, but: Named | None = None) -> None:
         if (due := _time_named(said, hour=hour)) and (but is None or due.casefold() != but.due.casefold()):
@@ -135,17 +222,30 @@ def _time_named(utterance: Utterance, *, hour: bool) -> str:
     """
     heard = context.line([word.text for word in utterance.words])
     contact = CONTACT_ALONE.search(heard.text)
-    when = WHEN.search(heard.text, contact.end()) if contact is not None else None
-    for each in WHEN.finditer(heard.text) if when is None else ():
-        when = each
-    if when is None or HOLD.fullmatch(when[0]) or (hour and not names_hour(when[0])):
+    spoken = [each for each in _SPOKEN.finditer(heard.text) if _is_one(utterance, heard, each)]
+    behind = [each for each in spoken if contact is not None and each.start() >= contact.end()]
+    when = behind[0] if behind else spoken[-1] if spoken else None
+    if when is None or HOLD.fullmatch(when[0]):
         return ""
-    token = heard.text.count(" ", 0, when.start()) - 1
+    bare = next((name for name in ("clock", "asked", "offered", "liked") if when[name]), "")
+    start, end = when.span(bare or 0)
+    said = words_of(utterance, heard, start, end)
+    if bare and not heard.text.startswith(("from ", "after "), start):
+        said = f"at {said[:1].lower()}{said[1:]}"
+    token = heard.text.count(" ", 0, start) - 1
     sentence = max((first for first in heard.opens if first <= token), default=0)
     before = " ".join(["", *heard.tokens[sentence:token], ""])
-    if _TOLD.search(before) or before.endswith(" or ") or _NOT_IT.match(heard.text, when.end()):
-        return ""
-    return words_of(utterance, heard, when.start(), when.end())
+    told = _TOLD.search(before) or before.endswith(" or ") or _NOT_IT.match(heard.text, end)
+    return "" if told or (hour and not names_hour(said)) else said
+
+
+def _is_one(utterance: Utterance, heard: context.Line, when: re.Match[str]) -> bool:
+    """Whether a bare number is an hour: no noun follows that it counts, and of digits a colon stood between them."""
+    if (when["clock"] or "").isdigit():
+        return re.search(r"\d:\d", words_of(utterance, heard, *when.span("clock"))) is not None
+    token = heard.text.count(" ", 0, when.end())
+    ends = token >= len(heard.tokens) or token in heard.opens or heard.tokens[token] in _OFFERED_ON
+    return not when["offered"] or ends
 
 
 def _turns_down(utterance: Utterance) -> bool:
@@ -158,9 +258,24 @@ def _asks_for_another(utterance: Utterance) -> bool:
     return _turns_down(utterance) or _INSTEAD.search(_plain(utterance)) is not None
 
 
+def _asks(now_ms: int, utterance: Utterance, due: str, timed: Mapping[str, Given]) -> Given | None:
+    """Which of these is wanted at another time, and at which."""
+    if not (_CHANGES.search(_plain(utterance)) or _turns_down(utterance) or (due and _asks_for_another(utterance))):
+        return None
+    of_these = [*timed.values()]
+    given = next((each for each in reversed(of_these) if _words_said(each.option, utterance)), of_these[-1])
+    return Given(given.option, now_ms, due and refined(given.due, due), utterance.text)
+
+
+def _agrees(utterance: Utterance) -> bool:
+    """Whether the agent says yes to the time that was asked for."""
+    text = _plain(utterance)
+    return _AGREES.search(text) is not None and not (_REFUSED.search(text) or _HEDGES.search(text))
+
+
 def _answers_when(utterance: Utterance) -> bool:
     """Whether a time is about all that is said: "at ten would be good", "shall we say at ten"."""
-    when = WHEN.search(text := _plain(utterance))
+    when = _SPOKEN.search(text := _plain(utterance))
     return when is not None and text.count(" ", 0, when.start()) <= ANSWERS
 
 
@@ -168,10 +283,18 @@ def _plain(utterance: Utterance) -> str:
     return context.line([word.text for word in utterance.words]).text
 
 
-def _offer_by_offer(offers: Sequence[PlanMoved], utterance: Utterance) -> list[tuple[str, Utterance]]:
-    """Where several are offered in one breath: each with the words up to the next; nothing for a single one."""
+def _words_said(option: Option, utterance: Utterance) -> str:
+    """The words that speak of this option, as they were said; empty where none do."""
+    return found((*option.words, *option.reasons), utterance)
+
+
+def _part_by_part(named: Mapping[str, str], utterance: Utterance) -> list[tuple[str, Utterance]]:
+    """Where several options are named in one breath: each with the words up to the next; nothing for a single one.
+
+    `named`: by option, the words it is named by.
+    """
     text = utterance.text
-    starts = sorted((text.find(moved.words), moved.option) for moved in offers)
+    starts = sorted((text.find(words), option) for option, words in named.items())
     if len(starts) < 2:
         return []
     ends = [start for start, _ in starts[1:]] + [len(text)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from assist.coach.parts import Option, Play, Playbook, Step
+from assist.coach.promises import is_call
 from assist.coach.prompting import Wish
 from detectors.signals import Severity, Signal
 
@@ -66,13 +67,18 @@ def from_option(playbook: Playbook, option: Option, now_ms: int) -> Wish:
 def after_option(option: Option, now_ms: int, *, called_for: bool) -> Wish:
     """What is left to say once the customer has taken an option."""
     return Wish(
-        f"then-{option.id}",
+        then_topic(option),
         "",
         "Name the day and hour" if option.timed else "Say what happens now",
         tuple(option.then),
         Severity.HELP,
         (),
         now_ms,
-        frozenset({"callback_time"}),
+        frozenset({"callback_time"} if is_call(option.title) else ()),
         called_for=called_for,
     )
+
+
+def then_topic(option: Option) -> str:
+    """The topic of what is left to say once the customer has taken this option."""
+    return f"then-{option.id}"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -29,7 +30,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {ord("\n")})
+WAIT_S = 10.0
+"""For another command that has the store."""
+TURNS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+"""Overrides of the direction of writing: they would turn round what stands behind somebody's words."""
+CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0), *TURNS} - {ord("\n")})
 
 
 class PlainConsole(Console):
@@ -145,6 +150,12 @@ def listing(key: str, *columns: str) -> Table:
     return Table(Column(key, no_wrap=True), *(Column(name, overflow="fold") for name in columns))
 
 
+def _held_up(why: str | None) -> None:
+    """What is written is waited for, however long a full disk or a reader of the log takes: say so."""
+    if why is not None:
+        PlainConsole(stderr=True, highlight=False, soft_wrap=True).print(Text(f"waiting: {why} (Ctrl-C gives up)"))
+
+
 def fail(text: str, code: str = "") -> NoReturn:
     """One line on stderr, exit code 1."""
     PlainConsole(stderr=True, highlight=False, soft_wrap=True).print(
@@ -169,18 +180,25 @@ def speed_of(text: str) -> float:
 def store_of(settings: Settings, *, begins: bool = False) -> Store:
     """The store of this installation; while another program has it, that program writes what is written here.
 
-    A folder that is not there is begun only by what an installation begins with: the name may be mistyped.
+    What cannot be asked to is a command at work, over in a moment: it is waited for, as two of one timetable begin at
+    once. A store that is not there is begun only by what an installation begins with: the folder may be mistyped, and a
+    backup of nothing be taken for one.
     """
     from assist.live.writing import store_beside
     from assist.store.owner import StoreInUse
     from assist.store.store import open_store, path_of
 
-    folder = path_of(settings.store_url).parent
-    if not begins and not folder.exists():
-        fail(
-            f"there is no folder {folder}: expected the data folder of serve, or of a call heard before", "data-folder"
-        )
-    try:
-        return open_store(settings.store_url)
-    except StoreInUse as in_use:
-        return store_beside(settings.store_url, in_use)
+    path = path_of(settings.store_url)
+    if not begins and not path.exists():
+        missing = f"store in {path.parent}" if path.parent.exists() else f"folder {path.parent}"
+        fail(f"there is no {missing}: expected the data folder of serve, or of a call heard before", "data-folder")
+    until = monotonic() + WAIT_S
+    while True:
+        try:
+            return open_store(settings.store_url, _held_up)
+        except StoreInUse as in_use:
+            with contextlib.suppress(StoreInUse):
+                return store_beside(settings.store_url, in_use)
+            if monotonic() > until:
+                raise
+        sleep(0.1)

@@ -21,9 +21,15 @@ def backup(
     config: ConfigOption = None,
 ) -> None:
     """Copy the store to one file, also while calls are live."""
+    from assist.access.audit import open_audit
     from assist.store.backups import write_backup
 
-    with closing(store_of(load_settings(config, data=data))) as store:
+    settings = load_settings(config, data=data)
+    with closing(store_of(settings)) as store:
+        try:
+            open_audit(store.people, settings.data).by_command("backup", out.name)
+        except AssistError as error:  # where its key is lost, the way out begins with a backup
+            console.print(f"This backup is not in the audit log: {error}", soft_wrap=True)
         size = write_backup(store, out)
     back = complete(f"`assist restore {quoted(out)}`")
     console.print(f"written: {out} ({size / 1e6:.1f} MB); put it back with: {back}", soft_wrap=True)

@@ -32,7 +32,7 @@ def evaluate(
         list[Path] | None,
         typer.Argument(
             help='Utterances {"speaker", "text", "labels"} or calls {"call", "turns": [{"speaker", "text", "start", '
-            '"labels"}], "escalates_at"} as JSON lines or a list, folders of either, or of audio (--labels).'
+            '"labels"}], "escalates_at"} as JSON lines, a list or .csv, folders of either, or of audio (--labels).'
         ),
     ] = None,
     labels: Annotated[
@@ -53,6 +53,8 @@ def evaluate(
     """Measure the signals on labelled lines, calls or clips: precision, recall, F1, false alarms, delay."""
     from assist.evaluation.command import run_evaluation
 
+    if labels is not None and not what:
+        fail(f"--labels {labels}: name the folder in which its audio files are, too", "eval-input")
     if not what and not marks:
         fail("nothing to measure: name labelled lines, calls or audio, or give --marks", "eval-input")
     settings = load_settings(config, data=data, recogniser=recogniser, model=model, playbook=playbook)

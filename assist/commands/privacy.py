@@ -12,6 +12,7 @@ from rich.table import Table
 
 from assist.commands.app import CallArgument, ConfigOption, DataOption, console, fail, group, store_of
 from assist.errors import AssistError
+from assist.hints import complete
 from assist.settings import Settings, load_settings
 
 privacy_app = group("privacy", "One call's or customer's data: export, erase, hold, release; measure the masking.")
@@ -20,6 +21,9 @@ CallsArgument = Annotated[list[str] | None, typer.Argument(help="Ids of calls (a
 CustomerOption = Annotated[
     str | None, typer.Option("--customer", help='All calls of a customer, by the key shown, such as "…0142".')
 ]
+
+
+LONGEST_WHY = 1_000
 
 
 def _calls(settings: Settings, calls: list[str] | None, customer: str | None) -> list[str]:
@@ -36,6 +40,13 @@ def _calls(settings: Settings, calls: list[str] | None, customer: str | None) ->
     if not found:
         fail(f"no call of a customer {customer!r} is kept", "customer-unknown")
     return found
+
+
+def _sure(asked: str) -> bool:
+    try:
+        return typer.confirm(asked)
+    except typer.Abort:  # nobody is there to answer
+        return False
 
 
 @privacy_app.command("export")
@@ -79,11 +90,7 @@ def privacy_erase(
         with closing(store_of(settings)) as store:
             check_erasable(store, settings.data, chosen)
         asked = f"Erase {len(chosen)} call(s) for good: {', '.join(chosen[:5])}{' …' if len(chosen) > 5 else ''}?"
-        try:
-            sure = typer.confirm(asked)
-        except typer.Abort:  # nobody is there to answer
-            sure = False
-        if not sure:
+        if not _sure(asked):
             fail("nothing is erased: expected y, or --yes, which does not ask", "not-confirmed")
     with closing(store_of(settings)) as store:
         audit = open_audit(store.people, settings.data)
@@ -109,8 +116,11 @@ def privacy_hold(
     from assist.privacy.retention import check_known
     from assist.store.rows import Hold, stamp
 
-    if not why.strip():
+    why = " ".join(why.split())  # one line of `assist retention show`
+    if not why:
         fail("--why is empty: say why, such as a case number", "hold-why")
+    if len(why) > LONGEST_WHY:
+        fail(f"--why: expected at most {LONGEST_WHY} characters, such as a case number", "hold-why")
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:
         check_known(store, [call])
@@ -175,11 +185,13 @@ def privacy_measure(
 @retention_app.command("show")
 def retention_show(data: DataOption = None, config: ConfigOption = None) -> None:
     """What is kept for how long, what is due, what is on hold."""
+    from assist.privacy.clock import doubted
     from assist.privacy.retention import due
 
-    settings = load_settings(config, data=data)
+    settings, now = load_settings(config, data=data), datetime.now(UTC)
     with closing(store_of(settings)) as store:
-        found = due(store, settings.keep, datetime.now(UTC), settings.data)
+        found = due(store, settings.keep, now, settings.data)
+        doubt = doubted(store, found, now)
         holds = store.holds()
     keep = settings.keep
     table = Table("Kind", "Kept for", "Due now")
@@ -194,18 +206,31 @@ def retention_show(data: DataOption = None, config: ConfigOption = None) -> None
     table.add_row("audit log", f"{keep.audit_days} days", f"{found.audit} entries" if found.audit else "0")
     table.add_row("store put aside by a restore", f"{keep.transcript_days} days", str(len(found.stores)))
     console.print(table)
+    if doubt is not None:
+        console.print(complete(f"It waits: {doubt}"), soft_wrap=True)
     for hold in holds:
         console.print(f"on hold: {hold.call} ({hold.by}, {hold.at[:10]}): {hold.why}")
 
 
 @retention_app.command("run")
-def retention_run(data: DataOption = None, config: ConfigOption = None) -> None:
-    """Take out what is due now; `assist serve` does so by itself every day."""
-    from assist.privacy.retention import purge
+def retention_run(
+    yes: Annotated[bool, typer.Option("--yes", help="The clock is right: do not ask.")] = False,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Take out what is due now; `assist serve` does so by itself every day. Asks where the clock is doubted."""
+    from assist.access.audit import open_audit, system_user
+    from assist.privacy.clock import begin_run, doubted
+    from assist.privacy.retention import due, take_out
 
-    settings = load_settings(config, data=data)
+    settings, now = load_settings(config, data=data), datetime.now(UTC)
     with closing(store_of(settings)) as store:
-        found = purge(store, settings.keep, settings.data, datetime.now(UTC))
+        audit = open_audit(store.people, settings.data)
+        found = due(store, settings.keep, now, settings.data)
+        doubt = None if yes else doubted(store, found, now)
+        believed = yes or (doubt is not None and _sure(complete(f"It waits: {doubt}. Is the clock right?")))
+        begin_run(store, audit, found, now, by=system_user(), believed=believed)
+        take_out(store, settings.keep, settings.data, now, found)
     console.print(
         f"taken out: words of {len(found.words)} calls, {len(found.sounds)} recordings, {len(found.records)} records, "
         f"{len(found.gates)} consent rows, {found.audit} old entries of the audit log, {len(found.stores)} stores put "

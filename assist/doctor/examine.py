@@ -16,6 +16,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         ("disk space", machine.disk),
         ("encryption", machine.encryption),
         ("database", machine.database),
+        ("keys", machine.keys),
         ("put aside", machine.put_aside),
         ("recogniser", hearing.recogniser),
         ("devices", hearing.devices),

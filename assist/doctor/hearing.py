@@ -56,10 +56,10 @@ def devices(settings: Settings) -> Iterator[Finding]:
     microphones = [device for device in devices if not device.far_end]
     far_ends = [device for device in devices if device.far_end]
     if microphones and far_ends:
-        yield ok("devices", f"{len(microphones)} microphones, {len(far_ends)} far ends: assist devices lists them")
+        yield ok("devices", f"{len(microphones)} microphones, {len(far_ends)} far ends: `assist devices` lists them")
     else:
         missing = "microphone" if not microphones else "device that carries the customer"
-        yield warning("devices", f"no {missing}: live calls on this machine need one (assist devices; README, Sound)")
+        yield warning("devices", f"no {missing}: live calls on this machine need one (`assist devices`; README, Sound)")
 
 
 def _listen(choice: Choice) -> list[str]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from assist.doctor.finding import Finding, bad, ok, warning
 from assist.doctor.machine import store_state
 from assist.errors import AssistError
+from assist.privacy.clock import doubted
 from assist.privacy.consent import Consent, ConsentPolicy
 from assist.privacy.retention import due
 from assist.settings import Settings
@@ -74,7 +75,9 @@ def retention(settings: Settings) -> Iterator[Finding]:
         return
     store = open_reader(settings.store_url)
     try:
-        found = due(store, keep, datetime.now(UTC), settings.data)
+        now = datetime.now(UTC)
+        found = due(store, keep, now, settings.data)
+        doubt = doubted(store, found, now)
         holds = len(store.holds())
     finally:
         store.close()
@@ -82,9 +85,8 @@ def retention(settings: Settings) -> Iterator[Finding]:
     held = f"; {holds} calls on hold" if holds else ""
     if count or found.stores:
         former = f" and {len(found.stores)} former stores" if found.stores else ""
-        yield warning(
-            "retention", f"{text}; {count} calls{former} are past it: `assist retention run` (serve does it daily)"
-        )
+        do = doubt or "`assist retention run` (serve does it daily)"
+        yield warning("retention", f"{text}; {count} calls{former} are past it: {do}")
     else:
         yield ok("retention", f"{text}{held}; nothing is overdue")
 

@@ -16,6 +16,7 @@ from assist.privacy.gate_key import KEY_FILE
 from assist.settings import Settings
 from assist.store.backups import put_aside as put_aside_stores
 from assist.store.checking import StoreState, check_store, encrypted
+from assist.store.keys import check_keys
 
 LOW_BYTES = 2 << 30
 LEAST_BYTES = 200 << 20
@@ -115,6 +116,12 @@ def database(settings: Settings) -> Iterator[Finding]:
         yield ok("database", f"sound: {state.calls} calls{live}, schema {state.schema}{older}, {version}")
 
 
+def keys(settings: Settings) -> Iterator[Finding]:
+    """The keys of backups and recordings are whole: erasure waits for them."""
+    if problem := check_keys(settings.data / "keys.db"):
+        yield bad("keys", f"keys.db: {problem}")
+
+
 def put_aside(settings: Settings) -> Iterator[Finding]:
     """No store that a restore has put aside lies there with calls that erasure does not reach."""
     found = put_aside_stores(settings.data)
@@ -138,7 +145,8 @@ def clock(settings: Settings) -> Iterator[Finding]:
     program = datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC)
     latest = store_state(settings).latest
     if latest and datetime.fromisoformat(latest) > now + timedelta(minutes=5):
-        yield bad("clock", f"the newest call began {latest}, after now ({now:%Y-%m-%d %H:%M} UTC): set the clock")
+        text = f"the newest call began {latest}, after now ({now:%Y-%m-%d %H:%M} UTC): set the clock; where it is right"
+        yield bad("clock", f"{text}, that call was heard under a wrong one, and is yours to erase in time")
     elif program > now + timedelta(days=1):
         yield bad("clock", f"it says {now:%Y-%m-%d %H:%M} UTC, before this program was installed: set the clock")
     else:

@@ -16,7 +16,7 @@ from assist.access.audit import open_audit
 from assist.errors import AssistError
 from assist.evaluation.backtest import CallChanges, Judges, compare
 from assist.events import Event
-from assist.files import write_file
+from assist.files import check_file, write_file
 from assist.privacy.consent import Consent
 from assist.records.export import day, span
 from assist.records.sheet import section, sheet
@@ -26,6 +26,7 @@ from assist.store.searching import RecordQuery
 from assist.store.sqlite import folder_beside
 from assist.store.store import Store, path_of
 from assist.wording import clock, label
+from audio.events import Speaker
 from audio.source import CallSource
 from detectors.rulebook import load_rules
 
@@ -114,12 +115,16 @@ def run_backtest(
     """
     from audio.recording import open_recording
 
+    check_file(html)
     recordings = [Path(each) for each in what if Path(each).suffix]
     calls = [each for each in what if not Path(each).suffix]
     sources = [open_recording(each, agent_channel=0, speed=float("inf")) for each in recordings]
     stored = stored_calls(store, calls, query) if calls or not recordings else []
+    notes = [*_mixed(sources), *(_left_out(store, query, len(stored)) if not what else ())]
     names = [*(source.name for source in sources), *(name for name, _, _ in stored)]
     open_audit(store.people, settings.data).each_by_command("backtest", names)
+    for note in notes:
+        console.print(note, markup=False)
     found = [*(heard_calls(settings, sources, console) if sources else []), *stored]
     if not found:
         raise AssistError("backtest-empty", "no stored call fits: name calls, recordings, or an earlier --since")
@@ -132,9 +137,26 @@ def run_backtest(
     for table in tables(results):
         console.print(table)
     if html is not None:
-        write_file(html, page(results, old, new))
+        write_file(html, page(results, old, new, notes))
         console.print(f"written: {html}", markup=False)
     return results
+
+
+def _left_out(store: Store, query: RecordQuery, read: int) -> list[str]:
+    """What is to be said of stored calls that fit and are not among those that were read."""
+    fit = store.count(query)
+    newest = min(fit, query.limit or fit)
+    notes = [f"Of {fit:,} calls that fit, the newest {newest:,} are judged (--limit)"] if fit > newest else []
+    if newest > read:
+        notes.append(f"Of {newest - read:,} calls only the record is kept and not the words: they are left out")
+    return notes
+
+
+def _mixed(sources: Sequence[CallSource]) -> list[str]:
+    """What is to be said of recordings without a channel for each party."""
+    mixed = [source.name for source in sources if Speaker.UNKNOWN in source.speakers]
+    names = ", ".join(mixed)
+    return [f"Agent and customer are on one channel, and not told apart: {names}"] if mixed else []
 
 
 def totals(results: Sequence[CallChanges]) -> list[tuple[str, ...]]:
@@ -189,12 +211,13 @@ def _table(title: str, head: Sequence[str], rows: Sequence[tuple[str, ...]]) -> 
     return table
 
 
-def page(results: Sequence[CallChanges], old: Judges, new: Judges) -> str:
+def page(results: Sequence[CallChanges], old: Judges, new: Judges, notes: Sequence[str] = ()) -> str:
     """The same as one page; everything is escaped."""
     parts = [
         "<h1>Back-test</h1>",
         f'<p class="second">old: {escape(old.playbook.version)}, rules {escape(old.rulebook.version)}</p>',
         f'<p class="second">new: {escape(new.playbook.version)}, rules {escape(new.rulebook.version)}</p>',
+        *(f'<p class="second">{escape(note)}</p>' for note in notes),
         section("All calls", HEAD, totals(results)),
         section("Signals", ("Signal", "Gained", "Lost"), _signals(results)),
     ]

@@ -2,21 +2,23 @@
 
 Utterances are `{"speaker", "text", "labels": [...]}`, calls `{"call"?, "turns": [{"speaker", "text", "start", "end"?,
 "labels"?}], "escalates_at"?}`, times in seconds; both as JSON lines, or as JSON, one object or a list. Turns may also
-be objects of their own, each with its `call`. `judged` (of an utterance, a turn or a call) may list the signals that
-somebody has looked for; without it these are the word signals and whatever is labelled anywhere in the same material.
-Audio is a folder with a table (CSV or TSV with a header) of `path`, `speaker`, `label`, optionally `signals` (ids of
-word signals, separated by spaces), `start` and `end` (seconds, of a part of the file); of two channels the left one is
-the agent's, and neither its words nor its voice are looked at.
+be objects of their own, each with its `call`; these and utterances may be rows of a CSV or TSV table with a header.
+`judged` (of an utterance, a turn or a call) may list the signals that somebody has looked for; without it these are the
+word signals and whatever is labelled anywhere in the same material.
+Audio is a folder with a table (CSV or TSV, or JSON as above) of `path`, `speaker`, `label`, optionally `signals` (ids
+of word signals, separated by spaces), `start` and `end` (seconds, of a part of the file); of two channels the left one
+is the agent's, and neither its words nor its voice are looked at.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -50,6 +52,8 @@ HEADS = {
 NO_SIGNAL = ("none", "calm", "neutral")
 """Labels of clips in which no signal is heard, where the others' are signals."""
 SUFFIXES = (".json", ".jsonl", ".ndjson")
+TABLES = (".csv", ".tsv")
+TIMES = ("start", "end", "start_ms", "end_ms", "escalates_at")
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
@@ -208,49 +212,39 @@ class Clip(_Part):
         """The file's name, with the second it begins at where that is not the first."""
         return f"{self.path.name} {self.start:g} s" if self.start else self.path.name
 
-    def without_sound(self) -> AssistError:
-        """Its file has no such part."""
-        return AssistError("eval-input", f"{self.path} has no sound at {self.start:g} s: it ends before")
+
+def read_labelled(path: Path) -> tuple[list[Case], list[LabelledCall]]:
+    """Utterances or whole calls, whichever a file, or every one in a folder and below, holds; not what is hidden there.
+
+    Raises:
+        AssistError: code eval-input, naming file, line and what was expected.
+    """
+    files = [(file, _objects(file)) for file in _files(path)]
+    if any(_holds_calls(objects) for _, objects in files):
+        return [], _all_calls(files, path)
+    if not (cases := _all_cases(files)):
+        raise _bad(path, None, "nothing to measure: expected labelled utterances or calls")
+    return cases, []
 
 
 def read_cases(path: Path) -> list[Case]:
-    """Cases of a file, or of every one in a folder and below; what is hidden there is left alone.
-
-    Raises:
-        AssistError: code eval-input, naming file, line and what was expected.
-    """
-    return [_parsed(Case, value, file, line) for file in _files(path) for line, value in _objects(file)]
+    """As `read_labelled`, of what must be utterances."""
+    return _all_cases([(file, _objects(file)) for file in _files(path)])
 
 
 def read_calls(path: Path) -> list[LabelledCall]:
-    """Calls of a file, or of every one in a folder and below; what is hidden there is left alone.
-
-    Raises:
-        AssistError: code eval-input, naming file, line and what was expected.
-    """
-    calls = []
-    for file in _files(path):
-        objects = _objects(file)
-        if objects and not _holds_calls(objects) and path.is_dir():
-            raise _bad(file, None, f"not whole calls as the other files of {path}: measure them one after the other")
-        calls += _calls_of(objects, file)
-    return calls
-
-
-def is_calls(path: Path) -> bool:
-    """Whether a file, or one of a folder, holds whole calls and not single utterances."""
-    return any(_holds_calls(_objects(file)) for file in _files(path))
+    """As `read_labelled`, of what must be whole calls."""
+    return _all_calls([(file, _objects(file)) for file in _files(path)], path)
 
 
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    below = ((file, file.relative_to(path).parts) for file in path.rglob("*") if file.suffix in SUFFIXES)
+    kinds = (*SUFFIXES, *TABLES)
+    below = ((file, file.relative_to(path).parts) for file in path.rglob("*") if file.suffix.casefold() in kinds)
     files = sorted(file for file, parts in below if not any(part.startswith(".") for part in parts))
     if not files:
-        raise _bad(
-            path, None, f"expected *{', *'.join(SUFFIXES)} files, or --labels with the table of a folder of audio"
-        )
+        raise _bad(path, None, f"expected *{', *'.join(kinds)} files, or --labels with the table of a folder of audio")
     return files
 
 
@@ -258,7 +252,21 @@ _Objects = list[tuple[int, dict[str, Any]]]
 
 
 def _objects(path: Path) -> _Objects:
-    """What a file lists and in which line: JSON lines, else one JSON object or a list of them (then its number)."""
+    """What a file lists and in which line: JSON lines, else one JSON object or a list of them (then its number).
+
+    Of a table, by its ending, its rows, without what is empty in them.
+    """
+    if path.suffix.casefold() in TABLES:
+        columns, rows = _rows(path)
+        names = {column: column.strip().casefold() for column in columns}
+        if "text" not in names.values():
+            of_clips = f"a table of clips is for their folder: assist eval FOLDER --labels {path}"
+            raise _bad(path, 1, f"expected the columns text, speaker, labels, of turns also call, start; {of_clips}")
+        return [
+            (line, filled)
+            for line, row in rows
+            if (filled := {names[key]: row[key] for key in names if row.get(key) not in ("", None)})
+        ]
     text = _text(path)
     try:
         whole = json.loads(text) if text.strip() else []
@@ -291,6 +299,17 @@ def _json(line: str, path: Path, number: int) -> Any:
 def _holds_calls(objects: _Objects) -> bool:
     """Whether these are calls, or their turns: with a start and the call's name."""
     return any("turns" in value or (_starts(value) is not None and _name(value, TURN_OF)) for _, value in objects)
+
+
+def _all_cases(files: Sequence[tuple[Path, _Objects]]) -> list[Case]:
+    return [_parsed(Case, value, file, line) for file, objects in files for line, value in objects]
+
+
+def _all_calls(files: Sequence[tuple[Path, _Objects]], path: Path) -> list[LabelledCall]:
+    for file, objects in files:
+        if objects and not _holds_calls(objects) and path.is_dir():
+            raise _bad(file, None, f"not whole calls as the other files of {path}: measure them one after the other")
+    return [call for file, objects in files for call in _calls_of(objects, file)]
 
 
 def _calls_of(objects: _Objects, path: Path) -> list[LabelledCall]:
@@ -326,33 +345,66 @@ def _starts(value: Mapping[str, Any]) -> Any:
 
 
 def read_clips(folder: Path, table: Path) -> list[Clip]:
-    """Clips named in a CSV or TSV table; paths are relative to the folder.
+    """Clips named in a table: CSV, TSV or, by its ending, JSON; paths are relative to the folder.
 
     Raises:
         AssistError: code eval-input, naming file, line and what was expected.
     """
-    text = _text(table)
-    first = text.partition("\n")[0]
-    rows = csv.DictReader(io.StringIO(text), delimiter=max("\t;,", key=first.count), skipinitialspace=True)
-    names = [name.strip().casefold() for name in rows.fieldnames or ()]
-    rows.fieldnames = [HEADS[name] if HEADS.get(name, name) not in names else name for name in names]
-    missing = {"path", "label"} - {*rows.fieldnames, *(["label"] if "signals" in rows.fieldnames else [])}
-    try:
-        listed = [(rows.line_num, row) for row in rows]
-    except csv.Error as error:
-        raise _bad(table, rows.line_num, f"not a table: {error}") from None
+    if not folder.is_dir():
+        raise _bad(folder, None, f"expected the folder in which the audio files of {table} are")
+    columns, listed = (_json_rows if table.suffix.casefold() in SUFFIXES else _rows)(table)
+    names = [column.strip().casefold() for column in columns]
+    heads = {
+        column: HEADS[name] if HEADS.get(name, name) not in names else name
+        for column, name in zip(columns, names, strict=True)
+    }
+    known = set(heads.values())
+    missing = {"path", "label"} - {*known, *(["label"] if "signals" in known else [])}
     filled = [
         (line, values)  # and no empty row, as spreadsheets leave them
         for line, row in listed
-        if any((values := {key: value.strip() for key, value in row.items() if key and value is not None}).values())
+        if any((values := {heads[key]: _plain(row[key]) for key in heads if row.get(key) is not None}).values())
     ]
-    if "signals" not in rows.fieldnames and not missing:
+    if "signals" not in known and not missing:
         _signals_as_labels([values for _, values in filled])
-    if "speaker" not in rows.fieldnames and any(values.get("label") for _, values in filled):
+    if "speaker" not in known and any(values.get("label") for _, values in filled):
         missing.add("speaker")
     if missing:
-        raise _bad(table, 1, f"expected a header with path, speaker, label; missing: {', '.join(sorted(missing))}")
+        raise _bad(table, 1, f"expected the columns path, speaker, label; missing: {', '.join(sorted(missing))}")
     return [_clip(values, folder, table, line) for line, values in filled]
+
+
+def _rows(table: Path) -> tuple[Sequence[str], _Objects]:
+    """The columns of a CSV or TSV table, and its rows with their lines: what is a time is a number."""
+    text = _text(table)
+    first = text.partition("\n")[0]
+    rows = csv.DictReader(io.StringIO(text), delimiter=max("\t;,", key=first.count), skipinitialspace=True)
+    try:
+        return rows.fieldnames or (), [
+            (rows.line_num, {key: _cell(key, value) for key, value in row.items() if key}) for row in rows
+        ]
+    except csv.Error as error:
+        raise _bad(table, rows.line_num, f"not a table: {error}") from None
+
+
+def _cell(column: str, value: str | None) -> object:
+    value = (value or "").strip()
+    if column.strip().casefold() in TIMES:
+        try:
+            return float(value.replace(",", "."))  # as spreadsheets write it in half of the world
+        except ValueError:
+            return value
+    return value
+
+
+def _json_rows(table: Path) -> tuple[Sequence[str], _Objects]:
+    """The same of a table whose rows are JSON objects."""
+    listed = _objects(table)
+    return list(dict.fromkeys(key for _, row in listed for key in row)), listed
+
+
+def _plain(value: object) -> object:
+    return [str(each) for each in value] if isinstance(value, list) else str(value).strip()
 
 
 def _signals_as_labels(rows: list[dict[str, Any]]) -> None:
@@ -369,30 +421,29 @@ def _signals_as_labels(rows: list[dict[str, Any]]) -> None:
 
 
 def _clip(values: dict[str, Any], folder: Path, table: Path, line: int) -> Clip:
-    if not values.get("path"):
+    if not values.get("path") or not isinstance(values["path"], str):
         raise _bad(table, line, "expected the path of an audio file, relative to the folder")
+    if "\n" in values["path"]:
+        raise _bad(
+            table, line, f"a quotation mark is not closed: the path goes over lines: {values['path'][:40]!r} ..."
+        )
     values["path"] = folder / values["path"]
-    if not _is_file(values["path"]):
-        raise _bad(table, line, f"no such audio file: {values['path']}")
     if values.get("label") and not values.get("speaker"):
         raise _bad(table, line, "expected a speaker beside the label: a voice is judged by its own normal")
     return _parsed(Clip, {key: value for key, value in values.items() if value != "" or key == "signals"}, table, line)
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name no file can have, as a quotation mark that is never closed makes them
-        return False
-
-
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        raw = path.read_bytes()
+        encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        return io.TextIOWrapper(io.BytesIO(raw), encoding).read()
     except OSError as error:
         raise _bad(path, None, f"cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise _bad(path, None, "expected UTF-8 text") from None
+    except UnicodeError:
+        raise _bad(
+            path, None, "expected UTF-8 text (of spreadsheets: CSV UTF-8); sound is measured with --labels"
+        ) from None
 
 
 def _parsed(kind: type[_Kind], value: object, path: Path, line: int) -> _Kind:

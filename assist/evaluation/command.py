@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from rich.console import Console
@@ -14,14 +16,14 @@ from assist.access.audit import open_audit
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
 from assist.errors import AssistError
-from assist.evaluation.cases import Clip, LabelledCall, read_clips
+from assist.evaluation.cases import Clip, LabelledCall, read_clips, read_labelled
 from assist.evaluation.figures import Evaluation, iter_notes
 from assist.evaluation.marks import marked_calls
 from assist.evaluation.progress import HowFar
 from assist.evaluation.report import page, tables
-from assist.evaluation.scoring import evaluate_clips, evaluate_file, evaluate_marks
+from assist.evaluation.scoring import evaluate_calls, evaluate_cases, evaluate_clips, evaluate_marks
 from assist.events import CallStarted
-from assist.files import write_file
+from assist.files import check_file, write_file
 from assist.live.session import Session
 from assist.settings import Settings
 from assist.store.store import Store
@@ -30,6 +32,7 @@ from audio.events import Chunk, Heard, Speaker, Utterance, Word
 from detectors.escalation import Escalation
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import load_rules
+from detectors.signals import Detector
 
 
 def run_evaluation(
@@ -51,49 +54,36 @@ def run_evaluation(
     Raises:
         AssistError: codes eval-input, naming file, line and what was expected; detector-off; export-failed.
     """
+    check_file(html)
     rulebook = load_rules(extra=[*settings.rules, *rules] or None)
     heard = RosterSettings(meaning=settings.meaning)
     playbook = load_playbook(settings.playbook, options=settings.options)
 
+    def detectors() -> list[Detector]:
+        return build(rulebook, heard)
+
     def begin(call: LabelledCall) -> Session:
         started = CallStarted(0, call.call, "agent", "", "", "", "", "eval", ("agent", "customer"), {})
         coach = Coach(playbook, agent=AgentProfile("agent"))
-        return Session(started, build(rulebook, heard), Escalation(), coach)
+        return Session(started, detectors(), Escalation(), coach)
 
     done: list[Evaluation] = []
     calls: list[LabelledCall] = []
-    for path in what:
-        if labels is None:
-            done.append(evaluate_file(path, lambda: build(rulebook, heard), begin, HowFar(tell, path.name)))
-            continue
-        from assist.evaluation.tone import USED, evaluate_tone
-
-        clips, left = _readable(read_clips(path, labels))
-        voices = [clip for clip in clips if clip.label.casefold() in USED]
-        if not voices and all(clip.signals is None for clip in clips):
-            known = ", ".join(sorted(USED))
-            raise AssistError(
-                "eval-input", f"{labels}: nothing to measure: expected a column signals, or labels: {known}"
+    names = [path.name or path.resolve().name for path in what]
+    # all is read before the first is measured: that may take minutes
+    if labels is None:
+        for name, (cases, whole) in zip(names, [read_labelled(path) for path in what], strict=True):
+            far = HowFar(tell, name)
+            done.append(
+                evaluate_calls(whole, begin, name, far) if whole else evaluate_cases(cases, detectors, name, far)
             )
-        unknown = [clip.label for clip in clips if clip.label and clip.label.casefold() not in USED]
-        if unknown:
-            names = ", ".join(sorted(set(unknown)))
-            left.append(f"{len(unknown)} clips are no part of the voice's figures: {names}")
-        of_folder: list[Evaluation] = []
-        if voices:
-            goals, evaluation = evaluate_tone(voices, path.name, HowFar(tell, f"{path.name}, voices"))
-            for each in goals:
-                console.print(each)
-            of_folder.append(evaluation)
-        if any(clip.signals is not None for clip in clips):
-            transcribe = _transcriber(settings, console, tell)
-            far = HowFar(tell, f"{path.name}, words")
-            of_folder.append(evaluate_clips(clips, lambda: build(rulebook, heard), transcribe, path.name, far))
-        of_folder[0] = replace(of_folder[0], notes=(*left, *of_folder[0].notes))
-        done += of_folder
+    else:
+        for name, listed in zip(names, [read_clips(path, labels) for path in what], strict=True):
+            done += _of_folder(name, listed, labels, settings, console, detectors, tell)
     if store is not None:
         calls, without = marked_calls(store)
         note = f"{without} marks have no words behind them and are not counted." if without else ""
+        note = note or ("" if calls else "Nobody has marked anything yet: it is done on the review page (R, W, M).")
         marked = evaluate_marks(calls, begin, "marks in the store", HowFar(tell, "marked calls"))
         done.append(replace(marked, notes=(note,) if note else ()))
     for evaluation in done:
@@ -108,28 +98,63 @@ def run_evaluation(
         console.print(f"written: {html}", markup=False)
 
 
-def _readable(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
-    """The clips whose files can be read, and what is to be said of the others.
+def _of_folder(
+    name: str,
+    listed: Sequence[Clip],
+    labels: Path,
+    settings: Settings,
+    console: Console,
+    detectors: Callable[[], Sequence[Detector]],
+    tell: Callable[[str], None],
+) -> list[Evaluation]:
+    """How voices sound and what is said in them, whichever the clips are labelled for."""
+    from assist.evaluation.tone import USED, evaluate_tone
+
+    clips, notes = _audible(listed)
+    voices = [clip for clip in clips if clip.label.casefold() in USED]
+    words = any(clip.signals is not None for clip in clips)
+    if not voices and not words:
+        known = ", ".join(sorted(USED))
+        raise AssistError("eval-input", f"{labels}: nothing to measure: expected a column signals, or labels: {known}")
+    unknown = [clip.label for clip in clips if clip.label and clip.label.casefold() not in USED]
+    if unknown:
+        notes.append(f"{len(unknown)} clips are no part of the voice's figures: {', '.join(sorted(set(unknown)))}")
+    found: list[Evaluation] = []
+    if voices:
+        found.append(evaluate_tone(voices, name, HowFar(tell, f"{name}, voices")))
+    if words:
+        transcribe = _transcriber(settings, console, tell)
+        found.append(evaluate_clips(clips, detectors, transcribe, name, HowFar(tell, f"{name}, words")))
+    found[0] = replace(found[0], notes=(*notes, *found[0].notes))
+    return [replace(each, left_out=len(listed) - len(clips)) for each in found]
+
+
+def _audible(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
+    """The clips that can be heard, and what is to be said of the others.
 
     Raises:
-        AssistError: code eval-input: none can be read.
+        AssistError: code eval-input: none can be heard.
     """
     from audio.recording import open_recording
 
-    why: dict[Path, str] = {}
-    for path in dict.fromkeys(clip.path for clip in clips):
+    opened = lru_cache(maxsize=1)(open_recording)  # many clips may be parts of one file
+    good: list[Clip] = []
+    left: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    """Kind of reason -> (place, all that is said of it)."""
+    for clip in clips:
         try:
-            open_recording(path)
+            opened(clip.path).part(clip.start, clip.end)
+            good.append(clip)
         except AudioError as error:
-            why[path] = str(error)
-    good = [clip for clip in clips if clip.path not in why]
-    if not why:
-        return good, []
-    first, others = next(iter(why.values())), [path.name for path in why][1:]
-    note = f"Left out, for it cannot be read: {first}" + (f" And {', '.join(others)}." if others else "")
-    if not good:
-        raise AssistError("eval-input", note)
-    return good, [note]
+            left[error.code].append((clip.place, str(error)))
+    notes = []
+    for (_, said), *others in left.values():
+        # where none can be heard, the table itself is the list of them
+        same = f" The same of: {', '.join(place for place, _ in others)}." if others and good else ""
+        notes.append(f"{1 + len(others)} of {len(clips)} clips left out: {said}{same}")
+    if notes and not good:
+        raise AssistError("eval-input", " ".join(notes))
+    return good, notes
 
 
 def _transcriber(
@@ -141,8 +166,7 @@ def _transcriber(
     hearing = load_hearing(settings, console)
 
     def transcribe(clip: Clip) -> tuple[list[Word], float]:
-        source = open_recording(clip.path, speed=math.inf, mono=Speaker.CUSTOMER)
-        ends_ms = math.inf if clip.end is None else clip.end * 1000
+        source = open_recording(clip.path, speed=math.inf, mono=Speaker.CUSTOMER).part(clip.start, clip.end)
         far, of_s = HowFar(tell, f"{clip.path.name}, seconds"), (source.duration_ms or 0) // 1000
         ears = hearing.listener(source.speakers, in_step=True, wake=lambda: None, phrases=())
 
@@ -150,14 +174,11 @@ def _transcriber(
             heard: list[Heard] = []
             end_ms = 0
             async for item in source:
-                if isinstance(item, Chunk) and clip.start * 1000 < item.end_ms and item.start_ms < ends_ms:
+                if isinstance(item, Chunk):
                     far(item.start_ms // 1000, of_s)
-                    chunk = replace(item, start_ms=end_ms)
-                    end_ms = chunk.end_ms
-                    heard += ears.push(chunk)
+                    end_ms = item.end_ms
+                    heard += ears.push(item)
             heard += ears.finish()
-            if not end_ms:
-                raise clip.without_sound()
             theirs = [each for each in heard if isinstance(each, Utterance) and each.speaker is not Speaker.AGENT]
             return [word for each in theirs for word in each.words], end_ms / 1000
 

@@ -106,6 +106,14 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """Figures of voices, a column for every condition of a line."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """The result of one run."""
 
@@ -122,6 +130,10 @@ class Evaluation:
     examples: tuple[Example, ...] = ()
     marks: int = 0
     """Judgements of people in calls, where these were measured: each one signal on one line."""
+    grids: tuple[Grid, ...] = ()
+    """Of voices: the goals, and of several corpora the AUC of each."""
+    left_out: int = 0
+    """Clips that were listed and cannot be heard; the notes say which."""
     notes: tuple[str, ...] = ()
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from assist.evaluation.figures import Course, Evaluation, Figure, LevelFigures, SignalFigures, iter_notes
-from assist.records.sheet import sheet
+from assist.evaluation.figures import Course, Evaluation, Figure, Grid, LevelFigures, SignalFigures, iter_notes
+from assist.records.sheet import sheet, table
 
 _ROW = 26
 _LEFT = 180
@@ -70,7 +70,14 @@ def tables(evaluation: Evaluation) -> list[Table]:
     """Everything for the terminal."""
     level = [] if evaluation.level is None else [level_table(evaluation.level)]
     shares = [_shares(evaluation)] if any(row.labelled for row in evaluation.signals) else []
-    return [_counts(evaluation), *shares, *level]
+    return [*map(_grid, evaluation.grids), _counts(evaluation), *shares, *level]
+
+
+def _grid(grid: Grid) -> Table:
+    out = Table(*grid.head)
+    for row in grid.rows:
+        out.add_row(*row)
+    return out
 
 
 def page(evaluations: Sequence[Evaluation], title: str = "How good the signals are") -> str:
@@ -92,6 +99,7 @@ def _section(evaluation: Evaluation) -> str:
         )
         parts.append(f"<h3>Escalation level</h3><table>{rows}</table>")
         parts.append(_strips(evaluation.courses))
+    parts += [f"<div class=wide>{table(grid.head, grid.rows, figures=True)}</div>" for grid in evaluation.grids]
     timed = evaluation.hours is not None
     heads = ["labelled", "hits", "false", "missed", "precision", "recall", "F1", "false per 10,000 words"]
     heads += ["false per hour", "delay in s, median / p95"] if timed else []
@@ -121,7 +129,8 @@ def _extent(evaluation: Evaluation) -> str:
     }
     words = "" if evaluation.kind == "voices" else f", {evaluation.words:,} words"
     hours = "" if evaluation.hours is None else f", {evaluation.hours:.2f} hours"
-    return f"{units.get(evaluation.kind, f'{evaluation.units:,} utterances')}{words}{hours}"
+    left_out = f", {evaluation.left_out:,} left out" if evaluation.left_out else ""
+    return f"{units.get(evaluation.kind, f'{evaluation.units:,} utterances')}{words}{hours}{left_out}"
 
 
 def _cells(row: SignalFigures, timed: bool) -> list[str]:

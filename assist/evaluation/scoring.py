@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
 from typing import Protocol
 
@@ -23,9 +22,6 @@ from assist.evaluation.cases import (
     Labelled,
     LabelledCall,
     Turn,
-    is_calls,
-    read_calls,
-    read_cases,
 )
 from assist.evaluation.figures import (
     Course,
@@ -54,6 +50,7 @@ REPEAT_MS = 60_000
 """A rule is silent for its cool-down (at most this) after it has fired: the same signal said again is no miss, if its
 words by themselves are heard."""
 SAID_AGAIN = "Labels that count neither way, for their signal had been raised less than a minute before: {}."
+UNSAID = "{} of {} do not say who speaks (speaker): they are taken as the customer's."
 ALL_CALM = (
     "No call says when it turns (escalates_at, in seconds): all are taken as calm, every rise of the level as false."
 )
@@ -177,6 +174,7 @@ def evaluate_cases(
         hours=None,
         signals=tallies.figures(timed=False),
         examples=tuple(tallies.examples),
+        notes=tuple(_unsaid(cases)),
     )
 
 
@@ -227,6 +225,7 @@ def evaluate_calls(
         _count_call(call, events, tallies, usual, begin)
     labelled = any(turn.labels for call in calls for turn in call.turns)
     notes = [ALL_CALM] if labelled and all(call.escalates_at is None for call in calls) else []
+    notes += _unsaid([turn for call in calls for turn in call.turns])
     if tallies.again:
         notes.append(SAID_AGAIN.format(tallies.again))
     return Evaluation(
@@ -265,25 +264,6 @@ def evaluate_marks(
         examples=tuple(tallies.examples),
         marks=sum(len(turn.judged or ()) for turn in marked),
     )
-
-
-def evaluate_file(
-    path: Path,
-    build: Callable[[], Sequence[Detector]],
-    begin: Callable[[LabelledCall], Judge],
-    progress: Progress = silent,
-) -> Evaluation:
-    """Whatever a file or a folder holds: whole calls or single utterances.
-
-    Raises:
-        AssistError: codes eval-input, naming file, line and what was expected; detector-off.
-    """
-    if is_calls(path):
-        return evaluate_calls(read_calls(path), begin, path.name, progress)
-    cases = read_cases(path)
-    if not cases:
-        raise AssistError("eval-input", f"{path}: nothing to measure: expected labelled utterances or calls")
-    return evaluate_cases(cases, build, path.name, progress)
 
 
 def play(call: LabelledCall, judge: Judge) -> list[Event]:
@@ -338,6 +318,11 @@ def _utterance(name: str, speaker: Speaker, text: str, start_ms: int = 0, end_ms
 def _looked_for(items: Iterable[Labelled]) -> frozenset[str]:
     """Where the material does not say: the word signals of customers, and whatever is labelled anywhere in it."""
     return frozenset(CUSTOMER_WORDS).union(*(item.labels for item in items))
+
+
+def _unsaid(items: Sequence[Labelled]) -> list[str]:
+    silent = sum("speaker" not in item.model_fields_set for item in items)
+    return [UNSAID.format(silent, len(items))] if silent else []
 
 
 def _found_in(utterance: Utterance, detectors: Sequence[Detector]) -> dict[str, str]:

@@ -11,17 +11,15 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
 
 from assist.evaluation.cases import Clip, Labelled
-from assist.evaluation.figures import Evaluation, percentile, rate
+from assist.evaluation.figures import Evaluation, Grid, percentile, rate
 from assist.evaluation.progress import Progress, silent
 from assist.evaluation.scoring import Tallies
-from assist.evaluation.tone_course import MEASURE_S, Course, Voice, alarms_in, course
+from assist.evaluation.tone_course import MEASURE_S, Course, Voice, alarms_in
 from assist.evaluation.tone_lines import CONDITIONS, in_condition, measures, sound
 from audio.events import SAMPLE_RATE, Pcm, VoiceMeasure
 from detectors.raised_voice import RaisedVoice
@@ -41,6 +39,10 @@ USED = RAISED | CALM | frozenset().union(*TALK.values())
 """Labels that say how a voice is raised, or that it is not; any case."""
 BASELINE_CLIPS = 8
 """Calm clips of the same speaker heard before the clip that is judged."""
+COLUMNS = (
+    "tel: each clip as by telephone; agc: behind automatic gain besides; norm: every clip levelled, the worst case. "
+    "AUC: how likely a raised clip scores above a calm one."
+)
 CLIP_BY_CLIP = (
     f"raised_voice: each clip by itself, as by telephone, after up to {BASELINE_CLIPS} calm ones of its speaker; the "
     "delay counts from its beginning. A clip of a few seconds is often over before a rise is sure. Lively speech that "
@@ -61,49 +63,46 @@ class _Heard:
     seconds: float
 
 
-def evaluate_tone(
-    clips: Sequence[Clip], source: str = "", progress: Progress = silent
-) -> tuple[list[Table], Evaluation]:
-    """The goal table, a column for every condition; the AUC of each corpus (folder) by itself; and which clips alarm.
+def evaluate_tone(clips: Sequence[Clip], source: str = "", progress: Progress = silent) -> Evaluation:
+    """The goals in every condition of a line; of several corpora (folders) the AUC of each; and which clips alarm.
+
+    One speaker's sound is held at a time.
 
     Raises:
-        AssistError: code eval-input: there is no sound at a clip's times.
+        AudioError: a clip's sound cannot be read, or there is none at its times.
     """
-    sounds = [(clip, clip.label.casefold(), _part(clip)) for clip in clips if clip.label.casefold() in USED]
-    voices = _voices(sounds)
-    heard: dict[str, list[_Heard]] = {}
-    courses: dict[str, Course] = {}
+    labelled = ((n, clip.model_copy(update={"label": clip.label.casefold()})) for n, clip in enumerate(clips))
+    used = {number: clip for number, clip in labelled if clip.label in USED}
+    found: dict[str, dict[int, _Heard]] = {condition: {} for condition in CONDITIONS}
+    courses = {condition: Course() for condition in CONDITIONS}
     spent = seconds = 0.0
-    for number, condition in enumerate(CONDITIONS):
-        heard[condition] = []
-        for done, (clip, label, pcm) in enumerate(sounds, number * len(sounds)):
-            progress(done, len(CONDITIONS) * len(sounds))
-            if number and label not in RAISED | CALM:
-                continue
-            line = in_condition([pcm], condition, clip.speaker)
-            began = time.process_time()
-            measured = measures(line)
-            _play(RaisedVoice(), [measured])
-            spent, seconds = spent + time.process_time() - began, seconds + len(line) / SAMPLE_RATE
-            corpus = clip.path.parent.name
-            heard[condition].append(_Heard(corpus, clip.speaker, label, measured, clip.place, len(line) / SAMPLE_RATE))
-        courses[condition] = course(voices, condition)
+    done = 0
+    for speaker in sorted({clip.speaker for clip in used.values()}):
+        theirs = {number: clip for number, clip in used.items() if clip.speaker == speaker}
+        sounds = {number: sound(clip.path, clip.start, clip.end) for number, clip in theirs.items()}
+        voice = _voice(speaker, [(theirs[number].label, pcm) for number, pcm in sounds.items()])
+        for condition in CONDITIONS:
+            for number, clip in theirs.items():
+                progress(done, len(CONDITIONS) * len(used))
+                done += 1
+                if condition != CONDITIONS[0] and clip.label not in RAISED | CALM:
+                    continue
+                line = in_condition([sounds[number]], condition, speaker)
+                began = time.process_time()
+                measured = measures(line)
+                _play(RaisedVoice(), [measured])
+                length_s = len(line) / SAMPLE_RATE
+                spent, seconds = spent + time.process_time() - began, seconds + length_s
+                found[condition][number] = _Heard(
+                    clip.path.parent.name, speaker, clip.label, measured, clip.place, length_s
+                )
+            courses[condition].add(voice, condition)
+    heard = {condition: [each for _, each in sorted(by_number.items())] for condition, by_number in found.items()}
     scored = {name: [clip for clip in each if clip.label in RAISED | CALM] for name, each in heard.items()}
-    goals = [_goals(scored, courses, 1000 * spent / seconds if seconds else math.nan), _by_corpus(scored)]
-    return goals, _alarms_of_clips(heard[CONDITIONS[0]], source)
-
-
-@lru_cache(maxsize=1)
-def _whole(path: Path) -> Pcm:
-    return sound(path)
-
-
-def _part(clip: Clip) -> Pcm:
-    pcm = _whole(clip.path)
-    first, last = (None if at is None else round(at * SAMPLE_RATE) for at in (clip.start, clip.end))
-    if not len(part := pcm[first:last]):
-        raise clip.without_sound()
-    return part
+    grids = [_goals(scored, courses, 1000 * spent / seconds if seconds else math.nan)]
+    if len(corpora := {clip.corpus for clip in scored[CONDITIONS[0]]}) > 1:
+        grids.append(_by_corpus(scored, sorted(corpora)))
+    return replace(_alarms_of_clips(heard[CONDITIONS[0]], source), grids=tuple(grids))
 
 
 def _alarms_of_clips(clips: Sequence[_Heard], source: str) -> Evaluation:
@@ -131,7 +130,7 @@ def _alarms_of_clips(clips: Sequence[_Heard], source: str) -> Evaluation:
         hours=tallies.hours,
         signals=tallies.figures(),
         examples=tuple(tallies.examples),
-        notes=(CLIP_BY_CLIP,),
+        notes=(COLUMNS, CLIP_BY_CLIP),
     )
 
 
@@ -162,34 +161,29 @@ def auc(raised: Sequence[float], calm: Sequence[float]) -> float:
     return float(np.mean(below + upto) / 2 / len(calm))
 
 
-def _voices(sounds: Sequence[tuple[Clip, str, Pcm]]) -> list[Voice]:
-    def of(speaker: str, labels: frozenset[str]) -> list[Pcm]:
-        return [pcm for clip, label, pcm in sounds if clip.speaker == speaker and label in labels]
+def _voice(speaker: str, sounds: Sequence[tuple[str, Pcm]]) -> Voice:
+    def of(labels: frozenset[str]) -> list[Pcm]:
+        return [pcm for label, pcm in sounds if label in labels]
 
-    voices = []
-    for speaker in sorted({clip.speaker for clip, _, _ in sounds}):
-        levels = {"shouted": of(speaker, SHOUTED), "moderate": of(speaker, MODERATE)}
-        talk = {kind: of(speaker, labels) for kind, labels in TALK.items()}
-        voices.append(
-            Voice(
-                speaker,
-                of(speaker, CALM),
-                of(speaker, RAISED),
-                {level: found for level, found in levels.items() if found},
-                {kind: found for kind, found in talk.items() if found},
-            )
-        )
-    return voices
+    levels = {"shouted": of(SHOUTED), "moderate": of(MODERATE)}
+    talk = {kind: of(labels) for kind, labels in TALK.items()}
+    return Voice(
+        speaker,
+        of(CALM),
+        of(RAISED),
+        {level: found for level, found in levels.items() if found},
+        {kind: found for kind, found in talk.items() if found},
+    )
 
 
-def _goals(heard: dict[str, list[_Heard]], courses: dict[str, Course], cpu_ms: float) -> Table:
+def _goals(heard: dict[str, list[_Heard]], courses: dict[str, Course], cpu_ms: float) -> Grid:
     """A row for every goal, with what is asked at least and what is aimed at (after the slash)."""
-    table = Table("Raised voice", "Asked, tel / agc / norm", *heard)
+    rows: list[tuple[str, ...]] = []
     relative = {name: _scores(clips, baseline=True) for name, clips in heard.items()}
     absolute = {name: _scores(clips, baseline=False) for name, clips in heard.items()}
 
     def row(name: str, asked: str, value: Callable[[str], str]) -> None:
-        table.add_row(name, asked, *(value(condition) for condition in heard))
+        rows.append((name, asked, *(value(condition) for condition in heard)))
 
     def area(scores: dict[str, list[tuple[_Heard, float]]], labels: frozenset[str]) -> Callable[[str], str]:
         return lambda condition: _number(_auc(scores[condition], labels))
@@ -213,21 +207,21 @@ def _goals(heard: dict[str, list[_Heard]], courses: dict[str, Course], cpu_ms: f
     row("callers who alarm after +8 dB", "<= 8 of 24", lambda c: f"{courses[c].steps[0]} of {courses[c].steps[1]}")
     row("CPU ms per second of audio", "<= 3", lambda _: "-" if math.isnan(cpu_ms) else f"{cpu_ms:.2f}")
     row("clips with AUC", "", lambda c: str(len(relative[c])))
-    return table
+    return Grid(("Raised voice", "Asked, tel / agc / norm", *heard), tuple(rows))
 
 
-def _by_corpus(heard: dict[str, list[_Heard]]) -> Table:
+def _by_corpus(heard: dict[str, list[_Heard]], corpora: Sequence[str]) -> Grid:
     """AUC with the speaker's own baseline / with none, each corpus by itself."""
-    table = Table("Corpus, AUC own / no baseline", *heard)
-    for corpus in sorted({clip.corpus for clips in heard.values() for clip in clips}):
+    rows: list[tuple[str, ...]] = []
+    for corpus in corpora:
         cells = []
         for clips in heard.values():
             own = [clip for clip in clips if clip.corpus == corpus]
             cells.append(
                 " / ".join(_number(_auc(_scores(own, baseline=baseline), RAISED)) for baseline in (True, False))
             )
-        table.add_row(corpus, *cells)
-    return table
+        rows.append((corpus, *cells))
+    return Grid(("Corpus, AUC own / no baseline", *heard), tuple(rows))
 
 
 def _scores(clips: Sequence[_Heard], *, baseline: bool) -> list[tuple[_Heard, float]]:

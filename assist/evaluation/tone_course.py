@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,30 +62,26 @@ class Course:
     talk: dict[str, list[float]] = field(default_factory=dict)
     """Alarms and hours of measured speech, by kind of talk that is not raised."""
 
-
-def course(voices: Iterable[Voice], condition: str) -> Course:
-    """Put each speaker's calls together, over this condition's lines, and play them."""
-    out = Course()
-    for voice in voices:
+    def add(self, voice: Voice, condition: str) -> None:
+        """Put this speaker's calls together, over this condition's line, and play them."""
         chance = random.Random(zlib.crc32(voice.speaker.encode()))
         calm = _string(voice.calm, CALM_S, chance)
         if calm and voice.raised:
-            _long_anger(out, voice, condition, calm, chance)
+            _long_anger(self, voice, condition, calm, chance)
             for level, clips in (voice.levels or {"any": voice.raised}).items():
-                _outbursts(out.found.setdefault(level, []), voice, condition, calm, clips, chance)
+                _outbursts(self.found.setdefault(level, []), voice, condition, calm, clips, chance)
         halves = (calm, _string(voice.calm, CALM_S, chance)) if calm else _halves(voice.talk.get("natural", ()))
         if halves:
-            out.steps[0] += _alarms_louder(halves, voice, condition)
-            out.steps[1] += 1
+            self.steps[0] += _alarms_louder(halves, voice, condition)
+            self.steps[1] += 1
         talk = dict(voice.talk)
         if len(voice.calm) > 1:
             talk["acted calm"] = voice.calm
         for kind, clips in talk.items():
             heard = measures(in_condition(_string(clips, 0, chance), condition, voice.speaker))
-            total = out.talk.setdefault(kind, [0.0, 0.0])
+            total = self.talk.setdefault(kind, [0.0, 0.0])
             total[0] += alarms_in(heard)
             total[1] += MEASURE_S * len(heard) / 3600
-    return out
 
 
 def alarms_in(heard: Sequence[VoiceMeasure]) -> int:

@@ -44,9 +44,10 @@ def measures(pcm: Pcm) -> list[VoiceMeasure]:
     return found
 
 
-def sound(path: Path) -> Pcm:
-    """The customer's side of a whole recording, 16 kHz: of two channels the right one, if they differ."""
-    [theirs] = (pcm for who, pcm in whole(path, mono=Speaker.CUSTOMER).items() if who is not Speaker.AGENT)
+def sound(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Pcm:
+    """The customer's side of a recording or of a part of it, 16 kHz: of two channels the right one, if they differ."""
+    sides = whole(path, mono=Speaker.CUSTOMER, start_s=start_s, end_s=end_s)
+    [theirs] = (pcm for who, pcm in sides.items() if who is not Speaker.AGENT)
     return theirs
 
 

@@ -13,12 +13,12 @@ import sys
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from assist.access.audit import open_audit
 from assist.access.door import open_door
 from assist.coach.shelf import Shelf
 from assist.errors import AssistError
@@ -31,6 +31,7 @@ from assist.live.outset import without_limits
 from assist.live.service import Service
 from assist.live.terminal import Terminal
 from assist.live.writing import socket_of
+from assist.privacy.clock import begin_run
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
 from assist.privacy.retention import due, take_out
@@ -50,7 +51,6 @@ from overlay.hub import Hub
 from overlay.identity import outsiders
 from overlay.listening import check_dates, check_port, serving
 from overlay.server import create_app
-from overlay.sessions import known_as
 
 log = logging.getLogger("assist")
 
@@ -87,8 +87,7 @@ async def program(
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
     try:
         door = open_door(settings, service.store.people)
-        if door.accounts is not None:
-            service.outset.known = partial(known_as, door.accounts)
+        service.outset.known = door.known
         desk = Desk(service, door.audit)
         library = Library(service.store, settings.review_form, door.audit, Recordings(settings.data), settings.keep)
         gateway = Gateway(Gates(service).do, gate_key(settings.data), settings.payment_pages)
@@ -229,7 +228,8 @@ def run_server(settings: Settings, console: Console) -> None:
 
 @contextlib.asynccontextmanager
 async def purging(service: Service) -> AsyncIterator[None]:
-    """While the block runs, what is past its time is taken out: at once, then daily; an hour after one that failed.
+    """While the block runs, what is past its time is taken out: at once, then daily; an hour after one that failed, or
+    waits because the clock is doubted.
 
     A run that has begun is waited for: it is a thread that nothing ends, and writes to the store that is closed next.
     """
@@ -240,6 +240,8 @@ async def purging(service: Service) -> AsyncIterator[None]:
             settings, now, next_s = service.settings, datetime.now(UTC), DAY_S
             try:
                 found = await asyncio.to_thread(due, service.store, settings.keep, now, settings.data)
+                audit = await asyncio.to_thread(open_audit, service.store.people, settings.data)
+                await asyncio.to_thread(begin_run, service.store, audit, found, now)
                 try:
                     await asyncio.to_thread(take_out, service.store, settings.keep, settings.data, now, found)
                 finally:  # one step that fails keeps none of the others from being done

@@ -203,8 +203,13 @@ def store_beside(url: str, in_use: StoreInUse) -> Store:
     """
     path = path_of(url)
     at = socket_of(path.parent)
-    if at is None or not at.exists() or not hasattr(socket, "AF_UNIX"):
+    if at is None or not hasattr(socket, "AF_UNIX"):
         raise in_use
+    try:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(at))
+    except OSError:  # none, or that of a program that was killed
+        raise in_use from None
     return _StoreBeside(path, at)
 
 

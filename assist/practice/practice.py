@@ -10,7 +10,7 @@ from datetime import datetime
 
 from assist.coach.coach import Coach
 from assist.coach.parts import Playbook
-from assist.events import Action, CallStarted, Event, SignalRaised, SignalWithdrawn
+from assist.events import Action, AlertRaised, CallStarted, Event, SignalRaised, SignalWithdrawn
 from assist.live.outset import profile_of
 from assist.live.session import TICK_MS, Session
 from assist.practice.script import Line, Script
@@ -28,6 +28,12 @@ PAUSE_MS = 700
 """Between two people's turns."""
 TURN_MS = 1_500
 """Aloud: so long after the trainee's last words it is the customer's turn."""
+SUPERVISOR = "Practice supervisor"
+"""Who answers what the trainee asks for; no real name, for nobody was asked."""
+ANSWER_MS = 5_000
+"""... with a yes, so long after: what there is to practise is to ask, and what is said to the customer meanwhile."""
+RAISED_MS = 1_400
+"""So long after it begins a raised voice is heard as one: the median of live calls (README)."""
 MOST_TURNS = 40
 """A call that goes round in circles ends here."""
 
@@ -65,6 +71,8 @@ class Practice:
         self._speaking_until = 0
         self._begun = False
         """The line that comes is being said."""
+        self._asked: list[tuple[int, str]] = []
+        """When each open request of the trainee is answered, and its alert."""
         self._reply: dict[str, str] = {}
         """Key -> id of what was heard in the answer to the newest line."""
         self._so_far: dict[str, str] = {}
@@ -89,7 +97,7 @@ class Practice:
             self.now_ms = tick
             if self._coming is not None and tick >= self._coming[0]:
                 events += self._speak(*self._coming)
-            events += self._told(self.session.tick(tick))
+            events += self._told(self.session.tick(tick)) + self._answers()
             quiet = self._replied_ms is not None and tick - self._replied_ms >= TURN_MS
             if quiet and not self._talking and self.listening:
                 self._turn()
@@ -130,12 +138,23 @@ class Practice:
 
     def act(self, action: Action) -> list[Event]:
         """Aloud or in text: something done at the overlay."""
-        return self._told(self.session.act(action))
+        events = self._told(self.session.act(action))
+        for event in events:
+            if isinstance(event, AlertRaised) and event.kind == "ask":
+                self._asked.append((event.at_ms + ANSWER_MS, event.id))
+        return events
 
     def end(self, reason: str) -> list[Event]:
         """The call is over."""
         self.over = True
         return self.session.end(self.now_ms, reason, {})
+
+    def _answers(self) -> list[Event]:
+        """What the trainee has asked a supervisor for, where the answer's time has come."""
+        due = [alert for at_ms, alert in self._asked if at_ms <= self.now_ms]
+        self._asked = self._asked[len(due) :]
+        answers = [Action(self.now_ms, SUPERVISOR, "supervisor", "plan-answered", alert, "allowed") for alert in due]
+        return [event for answer in answers for event in self.act(answer)]
 
     def _turn(self) -> None:
         """The customer takes in what was said and answers."""
@@ -158,6 +177,8 @@ class Practice:
         if not self._begun:
             self._begun = True
             events += self.session.hear(SpeechActivity(Speaker.CUSTOMER, start_ms, True))
+            if line.raised:
+                self._raised.signals.append(_raised(start_ms, min(start_ms + RAISED_MS, utterance.end_ms)))
         if self.now_ms < utterance.end_ms:
             said = tuple(word for word in utterance.words if word.end_ms <= self.now_ms)
             heard = Hypothesis(utterance.id, utterance.speaker, start_ms, said, ())
@@ -167,20 +188,6 @@ class Practice:
         self._reply.clear()
         self.line = line
         self.said.append((utterance.id, line))
-        if line.raised:
-            evidence = Evidence(start_ms, utterance.end_ms, summary="a raised voice, as the script has it")
-            self._raised.signals.append(
-                Signal(
-                    "raised_voice",
-                    "practice.raised",
-                    "1",
-                    utterance.speaker,
-                    utterance.end_ms,
-                    0.9,
-                    Severity.HELP,
-                    evidence,
-                )
-            )
         events += self.session.hear(SpeechActivity(Speaker.CUSTOMER, utterance.end_ms, False))
         events += self._told(self.session.hear(utterance))
         if line.end:
@@ -211,6 +218,11 @@ class Practice:
         if self._coming is not None and self.line is not None and not self._begun:
             self._coming = self._coming[0], self._following(self.line) or self._coming[1]
         return events
+
+
+def _raised(start_ms: int, heard_ms: int) -> Signal:
+    evidence = Evidence(start_ms, heard_ms, summary="a raised voice, as the script has it")
+    return Signal("raised_voice", "practice.raised", "1", Speaker.CUSTOMER, heard_ms, 0.9, Severity.HELP, evidence)
 
 
 def _is_theirs(signal: Signal) -> bool:

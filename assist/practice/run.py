@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from secrets import token_hex
 from typing import TypeVar
@@ -19,9 +20,10 @@ from rich.text import Text
 from assist.coach.playbook import load_playbook
 from assist.events import Action, CallStarted, ConsentSet, Event, PromptsWaiting
 from assist.live.call import Ears
+from assist.live.session import TICK_MS
 from assist.live.terminal import Terminal
 from assist.practice.feedback import Feedback, feedback, tables
-from assist.practice.practice import Practice
+from assist.practice.practice import ANSWER_MS, Practice
 from assist.practice.script import Script, load_script
 from assist.screens.rooms import address_of, room_of
 from assist.screens.screens import Screens
@@ -126,6 +128,8 @@ class Room:
                 option = self.practice.playbook.option(do.option)
                 title = option.title if option is not None else do.option
                 self._act(Action(at_ms, who.who, "agent", f"plan-{do.what}", do.option, title))
+                if do.what == "asked" and not self.spoken:  # else time would stand until the trainee has typed
+                    self.publish(self.practice.advance(at_ms + ANSWER_MS + TICK_MS))
             case doing.DoStep():
                 detail = "done" if do.done else "undone"
                 self._act(Action(at_ms, who.who, "agent", "step", do.step, detail))
@@ -225,6 +229,8 @@ def run_practice(
     """
     script = load_script(name)
     terminal = Terminal(console)
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # what is pasted may be no text, and nobody reads after an error
 
     def show(event: Event) -> None:
         typed = not aloud and isinstance(event, Utterance) and event.speaker is Speaker.AGENT

@@ -59,6 +59,11 @@ class Due:
     stores: tuple[Path, ...] = ()
     """Stores put aside by a restore, so long ago that no word in them may stay."""
 
+    @property
+    def anything(self) -> bool:
+        """Whether something is to go."""
+        return bool(self.words or self.records or self.gates or self.sounds or self.audit or self.stores)
+
 
 def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = None) -> Due:
     """What is past its time.
@@ -105,30 +110,19 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
     )
 
 
-def purge(store: Store, keep: KeepSettings, data: Path, now: datetime) -> Due:
-    """Take out what is due; returns when its bytes are gone. What was taken out.
-
-    Raises:
-        AssistError: as `take_out`.
-    """
-    found = due(store, keep, now, data)
-    take_out(store, keep, data, now, found)
-    return found
-
-
 def take_out(store: Store, keep: KeepSettings, data: Path, now: datetime, found: Due) -> None:
     """Take out what was found to be due; returns when its bytes are gone.
 
     Raises:
-        AssistError: code files-left, naming the files that cannot be removed; all else that is due is gone.
+        AssistError: code files-left, naming the files that cannot be removed; all else that is due is gone; what the
+            store raises where it cannot take something out.
     """
-    for call in found.words:
-        record = store.record(call)
-        if record is not None:
-            store.strip(call, stripped(record))
+    records = ((call, store.record(call)) for call in found.words)
+    written = [store.strip(call, stripped(record)) for call, record in records if record is not None]
     store.forget(found.gates).result()
     left: list[str] = []
     with ExitStack() as steps:  # the last one first; one that fails keeps none of the others
+        steps.callback(lambda: [receipt.result() for receipt in written])
         steps.callback(_tell_left, left, "all else that was due is gone; make that possible, the next run tries again")
         steps.callback(_remove, [*found.stores, *map(Recordings(data).path, found.sounds)], left)
         if found.audit:

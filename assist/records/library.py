@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -153,9 +154,9 @@ class Library:
         return str((await asyncio.to_thread(self._body, record))["agent"])
 
     async def views(self, who: Identity) -> list[SavedView]:
-        """The searches this person has saved."""
+        """The searches this person has saved; of one that an earlier version saved, what is still a filter."""
         rows = await asyncio.to_thread(self._store.people.views, who.who)
-        return [SavedView(name=name, filters=Filters.model_validate_json(filters)) for name, filters in rows]
+        return [SavedView(name=name, filters=_known(json.loads(filters))) for name, filters in rows]
 
     async def save_view(self, who: Identity, view: SavedView) -> None:
         """Save a search under a name."""
@@ -192,7 +193,7 @@ class Library:
         following = " ".join(map(str, place_of(shown[-1]))) if len(shown) < len(digests) else ""
         return Found(
             records=[_summary(digest, said.get(digest["call"], [])) for digest in shown],
-            total=self._store.count(query),
+            total=self._store.count(query) if query.after is None else None,
             next=following,
         )
 
@@ -300,6 +301,10 @@ def _wrong(digest: Mapping[str, Any], reviews: Sequence[Review]) -> int:
         each for each in digest["prompts"] if each.get("how") == "wrong" and ("prompt", each["id"]) not in verdicts
     ]
     return sum(verdict == "wrong" for verdict in verdicts.values()) + len(by_agent)
+
+
+def _known(filters: dict[str, Any]) -> Filters:
+    return Filters.model_validate({name: value for name, value in filters.items() if name in Filters.model_fields})
 
 
 def _place(after: str) -> Place | None:

@@ -20,25 +20,25 @@ mark{background:none;color:inherit;border-bottom:3px solid #d99a00}
 """
 WORDS = {
     "alert-seen": "saw the alert",
-    "claim": "took the call on",
+    "claim": "claimed the call",
     "resolve": "closed the alert",
     "release": "gave it back",
-    "released": "it went back to the others",
+    "released": "left, and it went back to the others",
     "raised-again": "it was raised again",
-    "turn": "was asked first",
+    "turn": "was asked",
     "everyone": "everybody was asked",
     "queued": "nobody was free",
     "calmed": "the call calmed down by itself",
     "expired": "nobody answered in time",
     "allowed": "allowed it",
-    "denied": "did not allow it",
+    "denied": "refused it",
     "watch": "began to read along",
     "unwatch": "stopped reading along",
     "message": "wrote to the agent",
     "plan-answered": "answered the request",
     "help": "asked for a supervisor",
     "pause": "paused listening",
-    "resume": "went on listening",
+    "resume": "resumed listening",
     "hang-up": "hung up",
 }
 """What people did, in words."""
@@ -138,7 +138,7 @@ def _left_to_do(record: IncidentRecord) -> str:
 
 def _by_people(record: IncidentRecord) -> str:
     """What supervisors, agents and reviewers did and said, and what went wrong."""
-    alerts = [(clock(a.at_ms), a.reason, _course(a) or "nobody took it") for a in record.alerts]
+    alerts = [(clock(a.at_ms), a.reason, _course(a) or "nobody claimed it") for a in record.alerts]
     did = [
         (clock(d.at_ms), f"{d.who} ({d.role})", WORDS.get(d.what, d.what) + (f": {d.text}" if d.text else ""))
         for d in record.actions

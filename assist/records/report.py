@@ -189,8 +189,9 @@ def report(
 
 def _refuse_small(team: str, people: Mapping[str, set[str]]) -> None:
     if team not in people:
-        known = ", ".join(sorted(name for name in people if name)) or "none"
-        raise AssistError("team-unknown", f"no calls of team {team!r} in this span: expected one of: {known}")
+        known = ", ".join(sorted(name for name in people if name))
+        expected = f"expected one of: {known}" if known else "no call in it names a team"
+        raise AssistError("team-unknown", f"no calls of team {team!r} in this span: {expected}")
     if len(people[team]) < LEAST_AGENTS:
         raise AssistError(
             "team-small", f"team {team!r} has fewer than {LEAST_AGENTS} agents with calls: its figures are not shown"
@@ -235,7 +236,9 @@ def _parted(people: Mapping[str, set[str]]) -> tuple[list[str], list[str]]:
 
 
 def _by_team(calls: Sequence[Mapping[str, Any]], people: Mapping[str, set[str]]) -> tuple[dict[str, Tally], int]:
-    """The teams that are shown, and how many are left out."""
+    """The teams that are shown, and how many are left out; none of either where no call names its team."""
+    if not any(people):
+        return {}, 0
     shown, pooled = _parted(people)
     enough = bool(pooled) and len(set[str]().union(*(people[name] for name in pooled))) >= LEAST_AGENTS
     teams = {name: Tally() for name in sorted(shown)}

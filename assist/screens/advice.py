@@ -107,7 +107,7 @@ class Advice:
         answer = {
             "allowed": f"{event.by}: yes, give it ({event.title})",
             "denied": f"{event.by}: not this time ({event.title})",
-            "expired": f"Nobody has answered ({event.title}): offer what is yours, or ask again",
+            "expired": f"No answer ({event.title}): offer what you may give yourself, or ask again",
         }.get(event.what)
         if answer is not None:
             who = "" if event.what == "expired" else event.by

@@ -268,7 +268,7 @@ class Alerts:
     def _open_to(self, call: str, alert: str, who: str) -> Case:
         case = self._cases.get((call, alert))
         if case is None:
-            raise OverlayError("refused", "That alert is over already.")
+            raise OverlayError("refused", "That alert is closed already.")
         if case.by and case.by != who:
             raise OverlayError("refused", f"{case.by} is on it already.")
         return case

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from assist.events import (
     Action,
@@ -25,6 +25,7 @@ from assist.events import (
     SignalWithdrawn,
     StepTicked,
 )
+from assist.hints import complete
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.screens.advice import Advice
 from assist.screens.cards import Cards
@@ -233,6 +234,7 @@ class CallPages:
         self._show_row()
 
     def _trouble(self, trouble: Trouble) -> None:
+        trouble = replace(trouble, text=complete(trouble.text, on_a_page=True))
         if self.listening.take(trouble):
             self._show_health()
             if trouble.code == "transcriber-missing":  # another recogniser hears from now on

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from assist.hints import complete
 from assist.privacy.consent import Gate
 from audio.events import Trouble
 from overlay import messages
 
+BETTER = "This is the built-in recogniser. For a better one: `assist models fetch base.en`"
 SOUND_TROUBLE = ("audio-lost", "audio-swapped", "audio-stalled", "channel-silent")
 
 
@@ -31,7 +33,7 @@ def recogniser_of(hearing: Hears) -> dict[str, str | bool]:
     return {
         "recogniser": hearing.name,
         "embedded": hearing.embedded,
-        "advice": "Built-in recogniser. Better: assist models fetch base.en" if hearing.embedded else "",
+        "advice": complete(BETTER, on_a_page=True) if hearing.embedded else "",
     }
 
 
@@ -85,8 +87,10 @@ class Listening:
     def health(self) -> tuple[messages.HealthState, str]:
         """The state and one plain line."""
         if self._paused:
-            by_itself = f"Paused by itself: {self._paused_by_itself}. P goes on" if self._paused_by_itself else ""
-            return "paused", by_itself or "Paused: nothing is heard or kept"
+            by_itself = (
+                f"Paused automatically: {self._paused_by_itself}. Press P to resume" if self._paused_by_itself else ""
+            )
+            return "paused", by_itself or "Nothing is heard or kept. Press P to resume"
         if not self.gate.heard:
             return "paused", "Not listening: there is no consent to this call"
         if self._sound_lost:

@@ -94,6 +94,8 @@ def restore_backup(backup: Path, store_url: str, *, audit_log: bool = True) -> R
 def _put_back(backup: Path, target: Path, audit_log: bool) -> Restored:
     kept = None
     carried = True
+    if target.exists():  # one that this user may not read is not damaged: its holds would be lost, and who may log in
+        target.open("rb").close()
     remove_copies(target)
     fresh = target.with_name(target.name + RESTORING)
     try:

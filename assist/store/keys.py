@@ -128,7 +128,27 @@ class Keyring:
                 database.execute("CREATE TABLE IF NOT EXISTS keys (call TEXT PRIMARY KEY, key BLOB NOT NULL)")
                 yield database
         except (sqlite3.Error, OSError) as error:
-            raise AssistError("keys-failed", f"{self._path}: {error}") from None
+            raise AssistError("keys-failed", f"{self._path}: {error}{_repair(error)}") from None
+
+
+def check_keys(path: Path) -> str:
+    """What is wrong with a keyring and what to do, in one line; empty where it is sound or not there yet."""
+    if not path.exists():
+        return ""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
+            [[found]] = database.execute("PRAGMA integrity_check(1)").fetchall()
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
+    except sqlite3.Error as error:
+        return f"{error}{_repair(error)}"
+    return ""
+
+
+def _repair(error: Exception) -> str:
+    if isinstance(error, OSError | sqlite3.OperationalError):  # as on a full disk: the file is whole
+        return ""
+    return "; put the newest copy of it back: without it every backup and recording made so far is nothing"
 
 
 def fetch_keys(store: Path, keys: Keyring) -> None:

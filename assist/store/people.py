@@ -136,6 +136,13 @@ class People:
         """Forget a saved search."""
         return self._writer.put(delete(schema.views).where(schema.views.c.who == who, schema.views.c.name == name))
 
+    def spellings(self) -> list[str]:
+        """Names by which something is theirs: agents, by their newest call, then whoever has saved a search."""
+        agent, who = schema.calls.c.agent, schema.views.c.who
+        wanted = select(agent).group_by(agent).order_by(func.max(schema.calls.c.started_at).desc())
+        with self._reader.connect() as connection:
+            return [*connection.execute(wanted).scalars(), *connection.execute(select(who).distinct()).scalars()]
+
     # ---- audit ----
 
     def note(self, entries: Sequence[AuditEntry], seals: Seals) -> Future[None]:
@@ -202,10 +209,10 @@ class People:
             row = connection.execute(select(schema.audit_head.c.n, schema.audit_head.c.seal)).one_or_none()
         return None if row is None else (row.n, row.seal)
 
-    def last_noted(self, what: str) -> AuditEntry | None:
-        """The newest entry of a kind."""
+    def last_noted(self, *what: str) -> AuditEntry | None:
+        """The newest entry of these kinds."""
         columns = [schema.audit.c[field.name] for field in fields(AuditEntry)]
-        wanted = select(*columns).where(schema.audit.c.what == what).order_by(schema.audit.c.n.desc()).limit(1)
+        wanted = select(*columns).where(schema.audit.c.what.in_(what)).order_by(schema.audit.c.n.desc()).limit(1)
         with self._reader.connect() as connection:
             row = connection.execute(wanted).one_or_none()
         return None if row is None else AuditEntry(*row)

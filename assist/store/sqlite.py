@@ -82,6 +82,8 @@ class SqliteStore:
             self._owner.close()
             full = shutil.disk_usage(path.parent).free < FULL_BYTES  # SQLite says "disk I/O error"
             why = f"the disk is full ({reason(error)}): make room there" if full else reason(error)
+            if not os.access(path.parent, os.W_OK):  # nor is there room for the log beside it
+                why = f"nothing may be written in {path.parent}: choose a writable folder with --data"
             raise AssistError("store-failed", f"cannot open {path}: {why}") from None
         except AssistError:
             self._owner.close()

@@ -305,8 +305,9 @@ class Writer:
 
 def reason(error: BaseException) -> str:
     """What the database said, as one line, and what helps where the file is damaged."""
-    said = (str(getattr(error, "orig", None) or error) or type(error).__name__).splitlines()[0]
-    damaged = any(sign in said for sign in DAMAGED)
+    why = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
+    said = (str(why) or type(error).__name__).splitlines()[0]
+    damaged = any(sign in said for sign in DAMAGED) and not isinstance(error, OSError)  # that is of another file
     return f"{said}; put the last backup back: `assist restore FILE`" if damaged else said
 
 

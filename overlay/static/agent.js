@@ -72,7 +72,7 @@ function draw() {
 }
 
 function hearing(call, health) {
-  if (link.state === "refused") return ["off", "Not let in", link.trouble];
+  if (link.state === "refused") return ["off", "No access", link.trouble];
   if (link.state === "connecting" && link.heardAt === null) return ["wait", "Connecting", ""];
   if (stale()) return ["off", "Not connected", "What is shown is old.", ` Last heard ${span(performance.now() - link.heardAt)} ago.`];
   if (!call || call.state === "waiting") return ["wait", "Waiting for a call", ""];
@@ -84,8 +84,8 @@ function hearing(call, health) {
     case "ok": return ["ok", listening, ""];
     case "behind": return ["behind", "Behind", health.text || "Words come late, and so may prompts.", ` ${Math.round(health.lag_ms / 1000)} s`];
     case "lost": return ["lost", "Sound lost", health.text || "No sound arrives. Nothing is heard now."];
-    case "untranscribed": return ["lost", "No words", health.text || "No recogniser: no words, and no prompts from them."];
-    case "paused": return ["paused", "Paused", health.text || "Nothing is heard or kept. P goes on."];
+    case "untranscribed": return ["lost", "No words", health.text || "No speech recognition: no words, and no prompts from them."];
+    case "paused": return ["paused", "Paused", health.text || "Nothing is heard or kept. Press P to resume."];
     default: return ["wait", "Getting ready", health?.text ?? ""];
   }
 }
@@ -100,27 +100,27 @@ function drawHealth() {
   report(find("hearing"), word, state === "behind" ? figure : "");
   write(find("lag"), state === "ok" && health.lag_ms ? seconds(health.lag_ms) : "");
   const own = ownSays() || link.refusal;
-  const advice = call?.embedded ? call.advice || "The built-in recogniser is listening: it hears less well." : "";
+  const embedded = call?.embedded ? "Built-in speech recognition: it hears less well." : "";
   const consent = call?.state === "live" ? now("consent") : null;
   if (consent?.consent !== "granted") refusing = -Infinity;
   consent && refused() < SURE_MS && drawConsent(consent) || drawStrip(own || (state === "off" ? text : ""), own ? "behind" : state, own ? "" : figure) || consent && consent.consent !== "granted" && drawConsent(consent)
-    || drawStrip(text, state) || drawStrip(advice, "") || consent && drawConsent(consent) || drawStrip(" ", "");
+    || drawStrip(text, state) || drawStrip(embedded, "", "", call?.advice) || consent && drawConsent(consent) || drawStrip(" ", "");
   write(find("caller"), call && call.state !== "waiting" ? [call.queue || call.team, call.caller].filter(Boolean).map((part) => ` · ${part}`).join("") : "");
   for (const id of ["help", "pause"]) if (find(id).disabled !== (call?.state !== "live")) find(id).disabled = call?.state !== "live";
-  write(find("pause").lastElementChild, health?.state === "paused" ? "Go on listening" : "Pause for card");
+  write(find("pause").lastElementChild, health?.state === "paused" ? "Resume" : "Pause for card");
   put(find("pause"), "aria-pressed", String(health?.state === "paused"));
   drawHelp();
   drawClocks();
 }
 
 // One slot for one line: what went wrong, what is known about consent, how to hear better; whatever matters most now.
-function drawStrip(text, state, figure = "") {
+function drawStrip(text, state, figure = "", more = "") {
   if (!text) return false;
   find("consent").hidden = true;
   const strip = find("strip");
   strip.hidden = false;
   report(strip, text.trim(), figure);
-  put(strip, "title", strip.textContent || null);
+  put(strip, "title", more || strip.textContent || null);
   put(strip, "class", `strip ${state}`);
   return true;
 }
@@ -168,7 +168,7 @@ function drawClocks() {
   // A remedy that was accepted stops the clock; whether the call has turned is for the level to say.
   const turned = value.by !== "remedy";
   ring.classList.toggle("met", shows === "met" && (turned || now("level")?.level !== "escalated"));
-  put(ring, "title", shows === "met" ? `${turned ? "Turned in" : "Remedy accepted after"} ${Math.round((limit - left) / 1000)} s` : "Seconds left of the first minute");
+  put(ring, "title", shows === "met" ? `${turned ? "Calmer after" : "Remedy accepted after"} ${Math.round((limit - left) / 1000)} s` : "Seconds left of the 60 to recover the call");
   put(ring.querySelector(".left"), "stroke-dasharray", `${(part * 100).toFixed(1)} 100`);
   write(ring.querySelector("text"), shows === "met" ? `✓${Math.round((limit - left) / 1000)}` : left >= 0 ? String(Math.ceil(left / 1000)) : `+${Math.floor(-left / 1000)}`);
 }
@@ -208,7 +208,7 @@ function drawNotices() {
   place.dataset.shows = key;
   refill(place, open.slice(-2).map(([name, value]) => h("div", { class: `notice ${value.body.kind}` },
     h("p", {}, value.body.who && !value.body.text.startsWith(value.body.who) ? h("b", {}, `${value.body.who}: `) : "", value.body.text),
-    h("button", { class: "btn", "aria-label": "Read, take away", "data-key": name, onclick: () => read(name) }, h("kbd", { "aria-hidden": "true" }, "R"), "Read"))), find("talk"));
+    h("button", { class: "btn", "aria-label": "Mark as read", "data-key": name, onclick: () => read(name) }, h("kbd", { "aria-hidden": "true" }, "R"), "Read"))), find("talk"));
 }
 
 // R takes the newest; but where one has come this very moment, the one before it, for which the key was meant.
@@ -243,7 +243,7 @@ function grant() {
 }
 // A pause that has just begun, by itself or by the same hand, is not ended by a key that was to begin it.
 function pause() {
-  if (pausedAt !== null && performance.now() - pausedAt < FRESH_MS) return say("Paused already: press again to go on listening.");
+  if (pausedAt !== null && performance.now() - pausedAt < FRESH_MS) return say("Paused already: press again to resume.");
   act({ do: "pause", on: pausedAt === null });
 }
 

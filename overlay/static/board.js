@@ -28,6 +28,7 @@ const wanted = needs({ link, board, running, act, say, choose: reading.choose, c
 function draw(changed) {
   document.body.classList.toggle("stale", link.state !== "live" && link.heardAt !== null);
   drawState();
+  if (link.heardAt === null) return;
   drawRows(changed);
   drawTop();
   drawDuty();
@@ -43,7 +44,7 @@ function drawTimes() {
 }
 
 function drawState() {
-  const [text, figure] = link.state === "refused" ? [`Not let in. ${link.trouble}`]
+  const [text, figure] = link.state === "refused" ? [`No access. ${link.trouble}`]
     : link.state === "live" && link.refusal ? [link.refusal]
     : ownSays() ? [ownSays()]
     : link.state === "live" ? [""]
@@ -59,10 +60,10 @@ function drawTop() {
   renew(find("counts"), calls, () => Object.entries(calls).filter(([, n]) => n).map(([level, n]) => chip(level, `${n} ${level}`)));
   const parts = [];
   if (quality?.median_ms != null) {
-    parts.push(`Word to card here: ${(quality.median_ms / 1000).toFixed(1)} s`
-      + (quality.p95_ms != null ? `, 19 in 20 under ${(quality.p95_ms / 1000).toFixed(1)} s` : ""));
+    parts.push(`Prompts come ${(quality.median_ms / 1000).toFixed(1)} s after the words`
+      + (quality.p95_ms != null ? `, 19 in 20 within ${(quality.p95_ms / 1000).toFixed(1)} s` : ""));
   }
-  if (quality?.shown) parts.push(`Wrong prompts: ${quality.wrong} of ${quality.shown}`);
+  if (quality?.shown) parts.push(`${quality.wrong} of ${quality.shown} marked wrong`);
   write(find("quality"), parts.join("   ·   "));
 }
 
@@ -70,7 +71,7 @@ function drawDuty() {
   const duty = board().get("duty")?.body;
   find("duty-head").hidden = !duty?.people.length;
   renew(find("duty"), duty ?? null, () => [
-    ...(duty?.people ?? []).map((one) => h("li", {}, h("b", {}, one.who), one.who === link.me?.who ? " (you)" : "", ` · ${one.away ? "away" : one.open ? `has ${one.open} of ${duty.budget}` : "free"}`)),
+    ...(duty?.people ?? []).map((one) => h("li", {}, h("b", {}, one.who), one.who === link.me?.who ? " (you)" : "", ` · ${one.away ? "away" : one.open ? `${one.open} of ${many(duty.budget, "call")}` : "free"}`)),
     duty?.queued ? h("li", {}, `${many(duty.queued, "call")} waiting until somebody is free`) : "",
   ].filter(Boolean));
 }
@@ -141,7 +142,7 @@ function fillRow(row) {
   put(cells.name, "aria-label", `${it.agent}: read along`);
   write(cells.team, it.team);
   redraw(cells.course, it.course, 120, 28);
-  write(cells.why, it.why || (it.level === "calm" ? "nothing heard that needs you" : ""));
+  write(cells.why, it.why || (it.level === "calm" ? "nothing that needs you" : ""));
   put(cells.why, "class", `line ${it.why ? "" : "second small"}`);
   write(cells.quote, it.quote ? `“${it.quote}”` : "");
   write(cells.use, it.in_use || "–");

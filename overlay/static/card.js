@@ -54,13 +54,13 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
   function emptyText() {
     const call = now("call");
     const health = now("health")?.state;
-    if (!call || call.state === "waiting") return "The next call shows here by itself.";
+    if (!call || call.state === "waiting") return "The next call will appear here.";
     if (call.state === "ended") return "";
     if (health === "paused") return "Paused. Nothing is heard or kept.";
-    if (health === "lost" || health === "untranscribed") return "Nothing can be heard now. You are on your own for a moment; H asks for help.";
+    if (health === "lost" || health === "untranscribed") return "Nothing can be heard right now, so no prompts come. Press H for help.";
     if ((now("level")?.level ?? "calm") === "calm") return "Nothing to do. Just listen.";
     const step = now("steps")?.steps.find((each) => each.current && !each.done);
-    return step ? `Next step: ${step.title}` : "Stay with them. H asks for help.";
+    return step ? `Next step: ${step.title}` : "Stay with them. Press H for help.";
   }
 
   function drawPrompt(prompt, at) {
@@ -76,14 +76,14 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     if (slot.dataset.shows !== key) {
       slot.dataset.shows = key;
       slot.className = `card on ${prompt.tier}`;
-      const tier = { urgent: "urgent", note: "a note" }[prompt.tier];
+      const tier = { urgent: "urgent", note: "note" }[prompt.tier];
       const button = (name, text, what) => h("button", { "data-key": `${prompt.id} ${what}`, "aria-keyshortcuts": name === "Esc" ? "Escape" : name, onclick: () => answer(what) }, h("kbd", { "aria-hidden": "true" }, name), text);
       refill(slot, [
         h("p", { class: "label", title: prompt.label }, [prompt.label, tier].filter(Boolean).join(" · ")),
         h("h2", { class: "title", title: prompt.title }, prompt.title),
         h("p", { class: "say" }, `“${prompt.say}”`),
         h("div", { class: "why" }, prompt.why.map((line) => h("p", { title: line }, ...quoted(line)))),
-        prompt.avoid && h("p", { class: "avoid", title: prompt.avoid }, `Rather not: ${prompt.avoid}`),
+        prompt.avoid && h("p", { class: "avoid", title: prompt.avoid }, `Avoid: ${prompt.avoid}`),
         h("div", { class: "acts" }, button("U", "Used", "used"), button("Esc", "Not now", "dismissed"), button("W", "Wrong", "wrong"))], slot);
       fit();
     }
@@ -113,7 +113,7 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
 
   function answer(what) {
     if (!shown) return;
-    if (performance.now() - swappedAt < SWAP_MS) return say("This prompt has just come: press again if you mean it.");
+    if (performance.now() - swappedAt < SWAP_MS) return say("This prompt is new: press again to confirm.");
     if (!act({ do: "prompt", prompt: shown.id, what })) return;
     const entry = history.find((each) => each.id === shown.id);
     if (entry) entry.how = what;
@@ -139,11 +139,11 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
           if (!text) return;
           const sent = send({ do: "note", call: now("call")?.call, text }, (refusal) => {
             if (refusal) note.value ||= text;
-            write(state, refusal || "Note kept");
+            write(state, refusal || "Note saved");
           });
           if (sent) note.value = "";
           write(state, sent ? "" : "Not connected: that was not sent.");
-        } }, "Keep note"),
+        } }, "Save note"),
         h("a", { class: "btn", href: `/review/${encodeURIComponent(ended.record)}`, target: "_blank", rel: "noopener" }, "Open record"),
         state)], slot);
   }

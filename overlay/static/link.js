@@ -85,7 +85,8 @@ export function connect(page, who, draw) {
   function take(frames) {
     const now = performance.now();
     const changed = new Set();
-    link.heardAt = now;
+    const told = frames.some((frame) => frame.type !== "hello"); // before what the room holds nothing is known
+    if (told) link.heardAt = now;
     for (const frame of frames) {
       if (frame.type === "hello") {
         link.me = frame;
@@ -110,8 +111,8 @@ export function connect(page, who, draw) {
       }
     }
     const was = link.state;
-    link.state = "live";
-    if (changed.size || was !== "live") draw(changed);
+    if (told) link.state = "live";
+    if (changed.size || was !== link.state) draw(changed);
   }
 
   // What is old must look old, whoever's timer says so: after three missed heartbeats everything greys, after five the line is given up.

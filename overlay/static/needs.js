@@ -1,10 +1,11 @@
-// Who needs somebody: one card per alert, with whose turn it is, who has it, and what can be done about it now.
+// Who needs attention: one card per alert, with whose turn it is, who has it, and what can be done about it now.
 
 import { FRESH_MS, chip, clock, find, h, many, span, write } from "./shared.js";
 
 const CARDS = 6; // more alerts than this are counted, not shown, until somebody asks for them
 const SURE_MS = 4000; // so long a click that was refused is waited for once more: as long as it is said
 const TIERS = ["urgent", "help", "note"];
+const NAMED = { urgent: "urgent", help: "to help with", note: "to watch" };
 const ENDS = ["settled", "took over", "nothing needed"];
 const ASKS = { ask: "Asks you", help: "Asks for help", late: "Heard late" };
 
@@ -72,7 +73,7 @@ export function needs({ link, board, running, act, say, choose, calls }) {
   function drawMore(rest) {
     const place = find("more");
     place.hidden = rest.length === 0;
-    const tiers = TIERS.map((tier) => [rest.filter((alert) => alert.tier === tier).length, tier]).filter(([n]) => n).map(([n, tier]) => `${n} ${tier}`);
+    const tiers = TIERS.map((tier) => [rest.filter((alert) => alert.tier === tier).length, tier]).filter(([n]) => n).map(([n, tier]) => `${n} ${NAMED[tier]}`);
     write(place.firstElementChild, all ? "" : `and ${many(rest.length, "more call")}: ${tiers.join(", ")}.`);
     write(place.lastElementChild, all ? "Show fewer" : "Show them");
   }
@@ -86,8 +87,8 @@ export function needs({ link, board, running, act, say, choose, calls }) {
     const over = alerts.map(([, value]) => value.body).filter((alert) => alert.how).sort((a, b) => b.at_ms - a.at_ms)[0];
     const loud = [...calls().values()].filter((row) => row.body.level === "escalated").length;
     write(find("quiet"), calls().size
-      ? [loud ? `Nobody waits for you. Escalated: ${many(loud, "call")}.` : "All quiet. Nobody needs you.", over && `Last: ${over.agent}, ${over.how}${over.by ? ` by ${over.by === me() ? "you" : over.by}` : ""}.`].filter(Boolean).join(" ")
-      : "No calls now. They show here by themselves.");
+      ? [loud ? `Nobody is waiting for you. Escalated: ${many(loud, "call")}.` : "All quiet. Nobody needs you.", over && `Last: ${over.agent}, ${over.how}${over.by ? ` by ${over.by === me() ? "you" : over.by}` : ""}.`].filter(Boolean).join(" ")
+      : "No calls now. New ones appear here.");
   }
 
   function makeCard(key, value, first) {
@@ -143,13 +144,13 @@ export function needs({ link, board, running, act, say, choose, calls }) {
 
   // Whose turn it is, whose it was, and when it goes on.
   function turnText(it, at) {
-    const left = it.passes_at_ms > at ? `, goes on in ${span(it.passes_at_ms - at + 999)}` : "";
+    const left = it.passes_at_ms > at ? `, passes on in ${span(it.passes_at_ms - at + 999)}` : "";
     const before = it.passed.filter((who) => who !== it.to);
-    const asked = before.length ? ` · ${before.map((who) => (who === me() ? "you" : who)).join(", ")} asked before` : "";
+    const after = before.length ? ` after ${before.map((who) => (who === me() ? "you" : who)).join(", ")}` : "";
     const seenBy = it.state === "seen" && it.by ? ` · ${it.by === me() ? "you have" : `${it.by} has`} seen it` : "";
-    if (it.to) return (it.to === me() ? `your turn${left}` : `${it.to}’s turn${left}`) + asked + seenBy;
+    if (it.to) return `${it.to === me() ? "your turn" : `${it.to}’s turn`}${after}${left}${seenBy}`;
     if (it.waits === "everyone") return `everybody has been asked${seenBy}`;
-    if (it.waits === "queued") return "waits until somebody is free";
+    if (it.waits === "queued") return "waiting until somebody is free";
     return seenBy.replace(" · ", "");
   }
 
@@ -162,12 +163,12 @@ export function needs({ link, board, running, act, say, choose, calls }) {
     const turn = `${key} ${alert.to} ${alert.waits}`;
     if (!mineNow(alert) || told.has(turn)) return;
     told.add(turn);
-    write(find("announce"), `${alert.agent} needs somebody: ${alert.title || alert.reason}`);
+    write(find("announce"), `${alert.agent} needs attention: ${alert.title || alert.reason}`);
   }
 
   function isFresh(key) {
     const fresh = performance.now() - cards.get(key)?.fresh < FRESH_MS;
-    if (fresh) say("That has just changed: press again if you mean it.");
+    if (fresh) say("That has just changed: press again to confirm.");
     return fresh;
   }
 
@@ -189,7 +190,7 @@ export function needs({ link, board, running, act, say, choose, calls }) {
   find("more").lastElementChild.addEventListener("click", () => { all = !all; draw(); });
 
   function claimFirst() {
-    if (foremost && performance.now() - foremostAt < FRESH_MS) return say("Another call is the first now: press again if you mean it.");
+    if (foremost && performance.now() - foremostAt < FRESH_MS) return say("Another call is first now: press again to confirm.");
     const card = [...cards.values()].find((each) => each.first);
     card?.node.querySelector('[data-key="c"]')?.click();
     return Boolean(card);

@@ -1,16 +1,13 @@
 // One call read along: its words, what was heard, what supervisors have done, and a line to the agent's screen.
 
-import { chip, clock, find, h, put, renew, transcript, write } from "./shared.js";
+import { alertStep, chip, clock, find, h, put, renew, transcript, write } from "./shared.js";
 
 const TOLD_MS = 3000;
-const DONE = {
-  raised: "raised", "raised-again": "raised again", turn: "asked", everyone: "everybody asked", queued: "waits until somebody is free", seen: "seen", claimed: "claimed",
-  released: "given back", message: "wrote to the agent", reading: "reads along", allowed: "allowed", denied: "refused", resolved: "resolved", calmed: "calmed down by itself", expired: "not answered in time",
-};
 
 export function pane({ link, board, running, row, chosen }) {
   let call = "";
   let watching = ""; // connection and call: a new connection asks again
+  let before = sessionStorage.getItem("reading"); // what this page read along before it was loaded anew
   let telling = 0; // timer of what is said beside the line about its sending
   const drafts = new Map(); // call -> the line begun for its agent, while another call is read
   const lines = transcript(find("lines"), find("talk"), (speaker) => ({ agent: row(call)?.agent ?? "Agent", customer: "Caller" })[speaker] ?? "Voice");
@@ -18,18 +15,21 @@ export function pane({ link, board, running, row, chosen }) {
   function choose(next) {
     if (call === next) return;
     if (call) link.send({ do: "watch", call, on: false });
-    const before = call;
-    drafts.set(before, find("text").value);
+    const last = call;
+    drafts.set(last, find("text").value);
     call = next;
+    before = null;
+    sessionStorage.setItem("reading", call);
     find("text").value = drafts.get(call) ?? "";
     watching = "";
     tell("");
-    chosen(before, call);
+    chosen(last, call);
     draw();
     if (call) find("pane").scrollIntoView({ block: "nearest" }); // in a narrow window it stands below all calls
   }
 
   function draw() {
+    if (before && row(before)) return choose(before);
     find("choose").hidden = Boolean(call);
     find("reading").hidden = !call;
     if (!call) return;
@@ -43,7 +43,7 @@ export function pane({ link, board, running, row, chosen }) {
     const shows = it?.level ?? "over";
     if (level.dataset.level !== shows) {
       level.dataset.level = shows;
-      level.replaceChildren(it ? chip(it.level) : h("span", { class: "chip none" }, "Call over"));
+      level.replaceChildren(it ? chip(it.level) : h("span", { class: "chip none" }, "Call ended"));
     }
     write(find("pane-who"), [agent, it?.team ?? known?.team].filter(Boolean).join(" · "));
     write(find("pane-sees"), it ? `${agent} sees: “${link.me?.who} is reading along”` : "");
@@ -66,7 +66,7 @@ export function pane({ link, board, running, row, chosen }) {
       .flatMap(([, value]) => value.body.course)
       .sort((a, b) => a.at_ms - b.at_ms);
     find("life-box").hidden = life.length === 0;
-    renew(find("life"), life, () => life.map((step) => h("li", {}, `${clock(step.at_ms)} ${step.who ? `${step.who} ` : ""}${DONE[step.what] ?? step.what}`)));
+    renew(find("life"), life, () => life.map((step) => h("li", {}, `${clock(step.at_ms)} ${alertStep(step.what, step.who)}`)));
     drawTime();
   }
 

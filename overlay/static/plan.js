@@ -33,7 +33,7 @@ export function planAndSteps({ find, now, act, say }) {
       const [word, tone] = {
         yours: ["yours to give", "calm"], ask: [named ? `asks ${named}` : "ask first", "tense"], offered: ["offered", "recovering"],
         asked: [`asked ${named}`.trim(), "tense"], allowed: [named ? `${named} says yes` : "allowed", "calm"], denied: [named ? `${named} says no` : "not allowed", "escalated"],
-        accepted: ["✓ accepted", "calm"], refused: ["not wanted", "third"],
+        accepted: ["✓ accepted", "calm"], refused: ["declined", "third"],
       }[option.state || option.authority];
       const reply = (what, keys, text) => h("button", { class: "btn", "data-key": `${option.id} ${what}`, "aria-keyshortcuts": keys.replace("⇧", "Shift+"), onclick: () => act({ do: "plan", option: option.id, what }) }, h("kbd", { "aria-hidden": "true" }, keys), text);
       return h("li", { class: option.state },
@@ -66,7 +66,7 @@ export function planAndSteps({ find, now, act, say }) {
     if (!option) return null;
     if (performance.now() - changed[i] < FRESH_MS) {
       const offered = option.state === "offered"; // here only a key at rest is let through
-      say(offered ? `Row ${i + 1} is offered: press again for their answer.` : `Row ${i + 1} has just changed: press again if you mean it.`);
+      say(offered ? `Option ${i + 1} was just offered: press again for their answer.` : `Option ${i + 1} has just changed: press again to confirm.`);
       changed[i] = offered ? performance.now() : -Infinity;
       return null;
     }

@@ -21,10 +21,10 @@ export function drawPractice(place, practice, say) {
       h("h2", {}, `Practice over: ${practice.title}`),
       h("ul", {}, practice.steps.map((step) => h("li", {},
         h("b", {}, step.done ? `✓ ${step.title}` : step.title), " ",
-        step.done ? (step.words ? `“${step.words}”` : "by hand") : step.could_say && h("span", { class: "second" }, `could be: “${step.could_say}”`)))),
+        step.done ? (step.words ? `“${step.words}”` : "by hand") : step.could_say && h("span", { class: "second" }, `you could say: “${step.could_say}”`)))),
       h("p", { class: "second" }, `Recovery: ${practice.clock}.`),
       practice.missteps.length > 0 ? h("p", { class: "second" }, `Tends to make it worse: ${practice.missteps.join(", ")}`) : "",
-      h("p", { class: "second small" }, "This is about the steps, not about you: nothing of it is kept."));
+      h("p", { class: "second small" }, "This is about the steps, not about you: none of it is kept."));
   }
   if (place.dataset.shows !== practice.call) {
     place.dataset.shows = practice.call;

@@ -2,11 +2,11 @@
 
 import { ask, at as path, day } from "./asking.js";
 import { player } from "./sound.js";
-import { capital, clock, find, h, many, plain, put } from "./shared.js";
+import { FRESH_MS, capital, clock, find, h, many, plain, put } from "./shared.js";
 import { timeline } from "./timeline.js";
 
 const MASKED = /(\[[a-z][a-z -]*\]|[█▇•*]{2,})/u; // what redaction leaves in a transcript
-const HOW = { used: "used", acted: "said in the agent’s words", dismissed: "not now", wrong: "marked wrong by the agent", expired: "not used", superseded: "replaced", withdrawn: "taken back", ended: "open at the end" };
+const HOW = { used: "used", acted: "said in the agent’s words", dismissed: "not now", wrong: "marked wrong by the agent", expired: "not used", superseded: "replaced", withdrawn: "withdrawn", ended: "on screen at the end" };
 
 export function record({ tell, marked, mayMark }) {
   let open = null;
@@ -35,8 +35,8 @@ export function record({ tell, marked, mayMark }) {
       h("p", { class: "second" }, meta),
       versions && h("details", { class: "second small" }, h("summary", {}, "Versions"), versions),
       it.contested ? flag(`Contested by ${it.agent}: ${it.contested}`) : "",
-      it.ended === "interrupted" ? flag("This call was cut short; what was heard until then is all here.") : "",
-      it.consent?.[0]?.at_ms ? flag(`The first ${clock(it.consent[0].at_ms)} were not kept: consent came then. What was heard and shown before is not here.`) : "",
+      it.ended === "interrupted" ? flag("This call was cut short; all that was heard until then is here.") : "",
+      it.consent?.[0]?.at_ms ? flag(`The first ${clock(it.consent[0].at_ms)} were not kept: consent was given only then.`) : "",
       ...it.troubles.filter((trouble) => !trouble.cleared).slice(0, 3).map((trouble) => flag(`${clock(trouble.at_ms)} ${trouble.text}`)),
       it.transcribed_late?.length ? flag(`${many(it.transcribed_late.length, "utterance")} transcribed after the call: nobody was prompted. With these words counted the level reached ${it.level_reached}.`) : "",
       h("section", { class: "panel timeline", "aria-label": "The call on one time axis" }, axis.node, sound?.node ?? ""),
@@ -170,6 +170,8 @@ export function record({ tell, marked, mayMark }) {
     const [view, place] = [open, places[at]];
     if (!place || !mayMark()) return;
     const said = verdict(place.kind, place.target) === word ? "clear" : word;
+    if (said === "clear" && performance.now() - place.markedAt < FRESH_MS) return; // clicked twice, or a key that bounced
+    place.markedAt = performance.now();
     try {
       await ask(path(view.id, "/marks"), { kind: place.kind, target: place.target, verdict: said });
     } catch (error) {

@@ -43,6 +43,7 @@ const filters = () => Object.fromEntries([...new FormData(form)].filter(([name, 
 
 // What is listed is no longer what is asked for: no page follows it.
 function anew() {
+  sessionStorage.setItem("filters", JSON.stringify(filters()));
   following = "";
   find("more").hidden = true;
 }
@@ -69,7 +70,7 @@ async function search(further = false) {
 function drawList() {
   find("found").className = "";
   const none = Object.keys(filters()).some((name) => !["marks", "order"].includes(name)) || filters().marks !== "unreviewed"
-    ? "No call fits. Widen the search or the view." : "No call is left to review.";
+    ? "No calls found. Widen the search or choose another view." : "No calls left to review.";
   write(find("found"), found.length ? `${found.length < total ? `${found.length} of ` : ""}${many(total, "call")}` : none);
   find("table").hidden = found.length === 0;
   refill(find("list"), found.map((it) => h("li", {}, h("button", {
@@ -142,10 +143,14 @@ const showForget = () => { find("forget").hidden = BUILT_IN.some(([name]) => nam
 
 function useView() {
   const [, saved] = views.find(([name]) => name === find("view").value) ?? BUILT_IN[1];
-  for (const [name, empty] of Object.entries(EMPTY)) form.elements[name].value = saved[name] ?? empty;
-  widen(["signal", "agent", "team", "outcome", "root_cause", "since", "until"].some((name) => form.elements[name].value));
   localStorage.setItem("view", find("view").value);
   showForget();
+  return use(saved);
+}
+
+function use(given) {
+  for (const [name, empty] of Object.entries(EMPTY)) form.elements[name].value = given[name] ?? empty;
+  widen(["signal", "agent", "team", "outcome", "root_cause", "since", "until"].some((name) => form.elements[name].value));
   return search();
 }
 
@@ -157,7 +162,7 @@ function widen(on) {
 async function saveView(event) {
   event.preventDefault();
   const name = find("save-name").value.trim();
-  if (BUILT_IN.some(([own]) => own === name)) return tell(new Error("A view of that name is always here: choose another name."));
+  if (BUILT_IN.some(([own]) => own === name)) return tell(new Error("That is the name of a built-in view: choose another."));
   try {
     await ask("/api/views", { name, filters: { ...filters(), ...("days" in filters() ? { days: Number(filters().days) } : {}) } });
   } catch (error) {
@@ -253,6 +258,12 @@ find("wider").addEventListener("click", () => widen(find("further").hidden));
 find("view").addEventListener("change", useView);
 find("keep").addEventListener("click", () => { find("keep").hidden = true; find("save").hidden = false; find("save-name").focus(); });
 find("save").addEventListener("submit", saveView);
+find("save").addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  find("save").hidden = true;
+  find("keep").hidden = false;
+  find("keep").focus();
+});
 find("forget").addEventListener("click", forgetView);
 find("more").addEventListener("click", () => search(true));
 find("table").addEventListener("click", table);
@@ -264,7 +275,8 @@ function named() {
 me = await ask("/api/me").catch(() => me) ?? me;
 for (const id of ["keep", "trends", "report"]) find(id).hidden = me.role === "agent";
 await loadViews(named() && !history.state?.listed ? "All, newest first" : localStorage.getItem("view") ?? BUILT_IN[0][0]);
-await useView();
+const before = history.state?.listed && sessionStorage.getItem("filters"); // of this page, which is loaded anew
+await (before ? use(JSON.parse(before)) : useView());
 if (named()) await show(named(), false);
 else if (found.length) {
   await show(found[0].id, false);

@@ -68,6 +68,13 @@ export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const plain = (id) => capital(id.replaceAll("_", " ").replaceAll("-", " "));
 export const many = (n, one, more = one + "s") => `${n} ${n === 1 ? one : more}`;
 
+const STEPS = { // of an alert: as the board has it, and as the record has it
+  raised: "alert raised", "raised-again": "alert raised again", turn: "was asked", everyone: "everybody was asked", queued: "waiting until somebody is free",
+  seen: "saw it", "alert-seen": "saw it", claimed: "claimed it", claim: "claimed it", release: "gave it back", released: "no longer has it", message: "wrote to the agent", reading: "read along",
+  allowed: "allowed it", denied: "refused it", resolved: "closed it", resolve: "closed it", calmed: "call calmed down by itself", expired: "not answered in time",
+};
+export const alertStep = (what, who) => [who, STEPS[what] ?? plain(what).toLowerCase()].filter(Boolean).join(" ");
+
 const ICONS = {
   calm: ["M8 1.8a6.2 6.2 0 1 0 0 12.4A6.2 6.2 0 0 0 8 1.8z", "M5.2 8.2l2 2 3.7-4"],
   tense: ["M8 1.6 14.4 8 8 14.4 1.6 8z", "M8 5.2v3.4M8 10.6v.2"],
@@ -181,22 +188,28 @@ export function ownLine(draw) {
 
 const STEADY_PX = 5; // a pointer that has gone further has left what it pressed
 
-// A button that is drawn anew between press and release is another node, and a browser clicks neither: then the new one is
-// clicked, also where it has moved, if it is the same by its key and by what stands beside it or the alert it belongs to.
+// A button that is drawn anew between press and release, of the pointer or of the space bar, is another node, and a
+// browser clicks neither, or what has the focus by then: the new one is clicked instead, also where it has moved, if it
+// is the same by its key and by what stands beside it or the alert it belongs to.
 export function clicks(page) {
   let pressed = null;
   const what = (node) => JSON.stringify([node.dataset.key, node.closest("[data-alert]")?.dataset.alert ?? node.parentNode.textContent]);
-  page.addEventListener("mousedown", (event) => {
-    const node = event.button === 0 && event.target.closest?.("[data-key]");
-    pressed = node ? { node, is: what(node), x: event.clientX, y: event.clientY } : null;
-  }, true);
-  page.addEventListener("mouseup", (event) => {
+  function press(event, x = 0, y = 0) {
+    const node = event.target.closest?.("[data-key]");
+    pressed = node ? { node, is: what(node), x, y } : null;
+  }
+  function release(event, x = 0, y = 0) {
     const before = pressed;
     pressed = null;
-    if (!before || before.node.isConnected || Math.hypot(event.clientX - before.x, event.clientY - before.y) > STEADY_PX) return;
+    if (!before || before.node.isConnected || Math.hypot(x - before.x, y - before.y) > STEADY_PX) return;
+    event.preventDefault();
     const now = [...page.querySelectorAll("[data-key]")].find((node) => what(node) === before.is);
     now?.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, detail: event.detail }));
-  }, true);
+  }
+  page.addEventListener("mousedown", (event) => { if (event.button === 0) press(event, event.clientX, event.clientY); else pressed = null; }, true);
+  page.addEventListener("mouseup", (event) => release(event, event.clientX, event.clientY), true);
+  page.addEventListener("keydown", (event) => { if (event.key === " " && !event.repeat) press(event); }, true);
+  page.addEventListener("keyup", (event) => { if (event.key === " ") release(event); }, true);
 }
 
 const TYPES_ON_MS = 1500; // so long after the last letter in a field that has gone the next one is still meant for it
@@ -219,7 +232,7 @@ export function keys(target, actions, on = () => true, lost = () => {}) {
     const digit = /^(?:Digit|Numpad)(\d)$/u.exec(event.code)?.[1];
     const name = digit ? `${event.shiftKey ? "Shift+" : ""}${digit}` : event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const action = actions[name];
-    if (typesOn) return action && lost("Taken for typing: wait, then press again.");
+    if (typesOn) return action && lost("Taken as typing: wait a moment, then press again.");
     if (action && action(event) !== false) event.preventDefault();
   });
 }

@@ -1,10 +1,9 @@
 // Beside the record: what came of the call, the form people fill in, what was said about it, and what can be added.
 
 import { ask, at, day } from "./asking.js";
-import { capital, clock, h, plain, write } from "./shared.js";
+import { alertStep, capital, clock, h, plain, write } from "./shared.js";
 
-const ALERT = { "alert-seen": "seen", claim: "claimed", resolve: "resolved" };
-const ADDS = [["comment", "Comment"], ["missed", "Missed signal, at the marked line"], ["root-cause", "Root cause"], ["outcome", "Outcome"], ["contest", "Contest, as the agent"]];
+const ADDS = [["comment", "Comment"], ["missed", "Missed signal, at the highlighted line"], ["root-cause", "Root cause"], ["outcome", "Outcome"], ["contest", "Contest, as the agent"]];
 
 const drafts = new Map(); // record -> what was begun to be added to it, while another one is read
 
@@ -26,20 +25,20 @@ export function drawSide(side, { open, role, signals, line, redraw, changed }) {
       it.notes.map((note) => h("li", {}, h("b", {}, note.who), ` ${clock(note.at_ms)}: ${note.text}`)),
       open.notes.map(([who, what, said, ms]) => h("li", {}, h("b", {}, who), what === "comment" ? "" : ` · ${plain(what)}`, ms == null ? "" : ` ${clock(ms)}`, `: ${said}`)))),
     it.alerts.length && part("Supervisors", h("ul", {}, it.alerts.map((alert) => h("li", {}, `${clock(alert.at_ms)} ${alert.reason}`, h("p", { class: "second small" },
-      alert.course.map(([ms, what, who]) => `${clock(ms)} ${ALERT[what] ?? plain(what).toLowerCase()}${who ? ` by ${who}` : ""}`).join(", ") || "nobody took it"))))),
+      alert.course.map(([ms, what, who]) => `${clock(ms)} ${alertStep(what, who)}`).join(", ") || "nobody claimed it"))))),
     part("Add", adding()),
     part("Keys", h("div", { class: "keys" }, [
       [["J", "K"], "next, previous mark"], [["R", "W"], "right, wrong"], [["M"], "missed signal"], open.recording && [["Space"], "play, pause"], [["N", "B"], "next, previous call"], [["/"], "search"],
     ].filter(Boolean).map(([letters, what]) => h("p", {}, letters.flatMap((letter) => [h("kbd", {}, letter), " "]), what)))),
     open.seen_by.length && part("Seen by", h("p", { class: "second" }, open.seen_by.map(([who, when]) => `${who} ${day(when)}`).join(", "))),
-    part("Take away", h("p", { class: "row" },
-      h("a", { class: "btn", href: path("/html"), target: "_blank", rel: "noopener" }, "As a page"),
+    part("Export", h("p", { class: "row" },
+      h("a", { class: "btn", href: path("/html"), target: "_blank", rel: "noopener" }, "As a web page"),
       h("a", { class: "btn", href: path("/export"), download: "" }, "As JSON"))),
   ].filter(Boolean));
 
   function form() {
     const state = h("p", { class: "second small", role: "status" });
-    return h("form", { class: "form" }, h("p", { class: "second small" }, "People answer this; nothing is answered or added up by itself."),
+    return h("form", { class: "form" }, h("p", { class: "second small" }, "Answered by people only: nothing is filled in or added up for you."),
       open.questions.map((question) => {
         const given = open.answers.find((answer) => answer.question === question.id);
         return h("fieldset", {}, h("legend", {}, question.text, given?.who ? h("span", { class: "second small" }, ` · ${given.who}`) : ""),
@@ -58,7 +57,7 @@ export function drawSide(side, { open, role, signals, line, redraw, changed }) {
       return write(state, error.message);
     }
     open.answers = [...open.answers.filter((each) => each.question !== question), { question, answer: text, who: "You", at: "" }];
-    write(state, "Kept");
+    write(state, "Saved");
     changed();
   }
 
@@ -104,7 +103,7 @@ function facts(it) {
     ["Result", capital(it.outcome)],
     run && ["Recovery", run.took_ms ? `${run.by === "remedy" ? "remedy accepted after " : ""}${Math.round(run.took_ms / 1000)} s, ${run.result} (goal ${run.limit_ms / 1000} s)` : `${run.result === "missed" ? "missed, never in this call" : run.result || "no end heard"} (goal ${run.limit_ms / 1000} s)`],
     ["Given", given.join(", ") || (offered ? `${offered} offered, none accepted` : "nothing")],
-    ["Root cause", it.root_cause || "not said yet"],
+    ["Root cause", it.root_cause || "not set yet"],
     ["At the end", capital(it.level_at_end)],
   ].filter(Boolean);
 }

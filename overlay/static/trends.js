@@ -14,17 +14,18 @@ let turn = 0;
 async function draw() {
   const mine = ++turn;
   const asked = [...new FormData(find("asked"))].filter(([, value]) => value);
-  write(find("state"), "");
+  write(find("state"), "Loading");
   let found;
   try {
     found = await ask(`/api/trends?${new URLSearchParams(asked)}`);
   } catch (error) {
-    return write(find("state"), error.message);
+    return mine === turn && write(find("state"), error.message);
   }
   if (mine !== turn) return;
   const weeks = found.weeks;
   const calls = weeks.reduce((sum, week) => sum + week.calls, 0);
   if (!calls) {
+    write(find("state"), "");
     find("plots").replaceChildren(h("p", { class: "second" }, "No calls in these weeks."));
     return;
   }
@@ -33,7 +34,7 @@ async function draw() {
   find("plots").replaceChildren(
     plot("Of 100 calls, how many went wrong", "Calls out of every 100 that week.", weeks, [
       ["escalated", "escalated", (week) => ofHundred(week.escalated, week.calls)],
-      ["tense and no more", "tense", (week) => ofHundred(week.tense, week.calls)],
+      ["tense, not escalated", "tense", (week) => ofHundred(week.tense, week.calls)],
     ], stacked, (value) => value.toFixed(1)),
     plot("What became of escalated calls", "Share of that week’s escalated calls.", weeks, [
       ["calm again at the end", "line", (week) => share(week.turned, week.escalated)],

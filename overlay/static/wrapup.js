@@ -13,7 +13,7 @@ let quiet = 0; // timer of the quiet minute
  */
 export function drawWrapUp(place, wrapup, ended, act) {
   if (drawnFor === wrapup.call && place.querySelector("form.wrap")) {
-    write(place.querySelector("[role=status]"), wrapup.kept ? "Kept in the record" : "");
+    write(place.querySelector("[role=status]"), wrapup.kept ? "Saved in the record" : "");
     return follow(wrapup);
   }
   drawnFor = wrapup.call;
@@ -22,7 +22,7 @@ export function drawWrapUp(place, wrapup, ended, act) {
   const note = h("textarea", { id: "wrap-note", rows: 2, maxlength: 2000, placeholder: "What should be remembered?" });
   const why = h("input", { type: "text", maxlength: 2000, "aria-label": "What was wrong", placeholder: "What was wrong?", hidden: true });
   const contest = h("input", { type: "checkbox", onchange: () => { why.hidden = !contest.checked; } });
-  const contesting = h("div", { class: "contest" }, h("label", {}, contest, " The machine got this wrong (QA will see that you contest it)"), why);
+  const contesting = h("div", { class: "contest" }, h("label", {}, contest, " The system got this wrong (QA will see that you contest it)"), why);
   const own = [
     answer(outcome.node, "outcome", text(outcome.input), (now) => (now.kept ? now.outcome : "")),
     answer(cause.node, "root_cause", text(cause.input), (now) => now.root_cause),
@@ -71,9 +71,9 @@ export function drawWrapUp(place, wrapup, ended, act) {
   contesting,
   promises.length > 0 && h("fieldset", {}, h("legend", {}, "Promised in this call"), h("ul", {}, promises.map((each) => each.row))),
   h("div", { class: "acts" },
-    h("button", { class: "btn main" }, "Keep"),
+    h("button", { class: "btn main" }, "Save"),
     h("a", { class: "btn", href: `/review/${encodeURIComponent(ended.record)}`, target: "_blank", rel: "noopener" }, "Open record"),
-    h("span", { class: "second small", role: "status" }, wrapup.kept ? "Kept in the record" : "")));
+    h("span", { class: "second small", role: "status" }, wrapup.kept ? "Saved in the record" : "")));
   refill(place, [form], place);
 }
 
@@ -101,20 +101,20 @@ const changed = (answers) => Object.fromEntries(answers.filter((each) => each.to
 
 // A text field with suggestions: one of the team's words, or one's own.
 function field(name, id, choices, heard = "") {
-  const input = h("input", { type: "text", id, list: `${id}-list`, maxlength: 120, placeholder: heard ? `${heard}, as far as was heard` : "choose, or type your own" });
+  const input = h("input", { type: "text", id, list: `${id}-list`, maxlength: 120, placeholder: heard ? `${heard}, from what was heard` : "choose, or type your own" });
   const list = h("datalist", { id: `${id}-list` }, choices.map((choice) => h("option", { value: choice })));
   return { input, node: h("label", { class: "field" }, h("span", {}, name), input, list) };
 }
 
 // A moment of quiet after a heavy call. It stays on this page: nothing about it is sent, counted or kept.
 function reset(seconds) {
-  const state = h("span", { class: "second", role: "timer" }, "That was a heavy call. Nothing about this is counted.");
+  const state = h("span", { class: "second", role: "timer" }, "That was a hard call. This break is not counted.");
   const button = h("button", { type: "button", class: "btn", "aria-pressed": "false", onclick: () => {
     clearInterval(quiet);
     if (button.getAttribute("aria-pressed") === "true") return stop("Good to have you back.");
     const until = performance.now() + seconds * 1000;
     put(button, "aria-pressed", "true");
-    write(button, "Enough");
+    write(button, "Stop");
     const tick = () => {
       const left = Math.ceil((until - performance.now()) / 1000);
       if (left <= 0 || !state.isConnected) return stop("What they said is theirs. What you did is in the record.");

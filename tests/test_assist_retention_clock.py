@@ -1,0 +1,136 @@
+"""A clock that was set far ahead erases nothing at once; after a long closure what is due still goes by itself."""
+
+import asyncio
+import logging
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from assist.access.audit import open_audit
+from assist.commands.main import app
+from assist.doctor.keeping import retention
+from assist.errors import AssistError
+from assist.events import CallEnded, CallStarted
+from assist.live.runs import purging
+from assist.privacy.clock import begin_run, doubted
+from assist.privacy.retention import due
+from assist.records.filing import file_record
+from assist.settings import KeepSettings, Settings
+from assist.store.people import AuditEntry
+from assist.store.rows import stamp
+from assist.store.store import open_store
+from tests.fault_rig import service
+from tests.test_assist_retention import purge
+
+KEEP = KeepSettings()
+BEGAN = datetime(2026, 1, 5, 9, tzinfo=UTC)
+HOUR = 1 / 24
+
+
+def begun(store, call, began):
+    """A finished call."""
+    store.begin(call, stamp(began), "dana")
+    started = CallStarted(0, call, "dana", "", "", "", stamp(began), "t", ("agent", "customer"), {})
+    for n, event in enumerate((started, CallEnded(4_000, "hang-up"))):
+        store.append(call, n, event)
+    store.flush().result(10)
+    file_record(store, call, "ended")
+    store.flush().result(10)
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A store with a call, and runs by a clock that is set: days after the call began -> whether it is believed."""
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        begun(store, "k1", BEGAN)
+        audit = open_audit(store.people, tmp_path)
+
+        def runs(days):
+            now = BEGAN + timedelta(days=days)
+            found = due(store, KEEP, now, tmp_path)
+            try:
+                begin_run(store, audit, found, now)
+            except AssistError as error:
+                assert error.code == "clock-doubted" and doubted(store, found, now)
+                return False
+            assert not doubted(store, found, now)
+            return True
+
+        yield store, runs
+
+
+@pytest.mark.parametrize(
+    ("days", "believed"),
+    [
+        pytest.param((179, 179 + 31), (True, False), id="set ahead"),
+        pytest.param((179, 209), (True, True), id="a month's closure"),
+        pytest.param((60, 100, 179, 181), (True,) * 4, id="nothing is due"),
+        pytest.param((400, 402.9, 403), (False, False, True), id="the first run ever, after a long closure"),
+        pytest.param((179, 9_000, 9_000 + HOUR, 179 + HOUR, 181), (True, False, False, True, True), id="set right"),
+        pytest.param((179, 9_000, 179.5, 9_001, 9_003.9, 9_004), (True, False, True, False, False, True), id="twice"),
+        pytest.param((179, 9_000, 1_000, 1_002, 1_003), (True, False, False, False, True), id="set back, not enough"),
+        pytest.param((179, 9_000, 9_100), (True, False, True), id="switched on now and then"),
+        pytest.param((170, -9_000, 181, 184), (True, True, False, True), id="set back, then right"),
+    ],
+)
+def test_a_run_long_after_the_last_one_waits_three_days(site, days, believed):
+    store, runs = site
+    assert tuple(map(runs, days)) == believed
+    noted = [row.entry.what for row in store.people.audit()]
+    assert noted.count("retention") == sum(believed), "that it waits is noted once"
+
+
+def test_serve_doubts_a_leap_says_so_and_takes_out_what_is_due_once_it_has_waited(tmp_path, caplog, monkeypatch):
+    now = datetime.now(UTC)
+
+    async def scene(entry):
+        one, told = service(tmp_path), asyncio.Event()
+        one.open()
+        if entry is not None:
+            begun(one.store, "k1", now - timedelta(days=366))
+            open_audit(one.store.people, tmp_path).append([entry]).result()
+        forget = one.forget
+        one.forget = lambda calls, **how: (forget(calls, **how), told.set())
+        monkeypatch.setattr(logging.getLogger("assist"), "filters", [lambda _: told.set() or True])
+        async with asyncio.timeout(30), purging(one):
+            await told.wait()
+        left = one.store.record("k1")
+        await one.close()
+        return left
+
+    ran = AuditEntry(stamp(now - timedelta(days=40)), "", "program", "retention")
+    assert asyncio.run(scene(ran)) and "the clock says" in caplog.text and "40 days after" in caplog.text
+    assert asyncio.run(scene(None)), "nor after a restart"
+    [found] = retention(Settings(data=tmp_path))
+    assert (found.level, "set it if that is wrong" in found.text) == ("warning", True)
+    waited = AuditEntry(stamp(now - timedelta(days=4)), "", "program", "retention-waits", "", ran.at)
+    assert asyncio.run(scene(waited)) is None
+
+
+def test_the_command_asks_whether_the_clock_is_right_and_one_that_nobody_answers_waits(tmp_path):
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        begun(store, "k1", datetime.now(UTC) - timedelta(days=366))
+
+    def run(*line, answer=""):
+        return CliRunner().invoke(app, ["retention", *line, "--data", str(tmp_path)], input=answer)
+
+    for answer in ("", "n\n"):
+        refused = run("run", answer=answer)
+        assert refused.exit_code == 1 and refused.exception.code == "clock-doubted"
+    assert "It waits: the clock says" in run("show").stdout
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        assert store.record("k1") and [row.entry.what for row in store.people.audit()] == ["retention-waits"]
+    assert "1 records" in run("run", answer="y\n").stdout and "It waits" not in run("show").stdout
+
+
+def test_who_says_that_the_clock_is_right_is_not_asked(tmp_path):
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        begun(store, "k1", datetime.now(UTC) - timedelta(days=366))
+    answer = CliRunner().invoke(app, ["retention", "run", "--yes", "--data", str(tmp_path)])
+    assert "1 records" in answer.stdout
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        [entry] = [row.entry for row in store.people.audit()]
+        assert (entry.what, entry.role) == ("retention", "command")
+        assert not purge(store, KEEP, tmp_path, datetime.now(UTC)).anything
