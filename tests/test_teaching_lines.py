@@ -20,6 +20,7 @@ from tests.teaching.lines import (
     in_calls,
     in_talk,
     of_callers,
+    outright,
     taught,
 )
 from tests.telephone_talk import calls
@@ -64,18 +65,20 @@ def test_every_customers_turn_of_a_graded_call_has_a_degree() -> None:
         assert {degree for _, degree, _ in graded(path)} >= ({0} if path.stem.startswith("ordinary") else {0, 1, 2})
 
 
-def test_a_hint_of_self_harm_or_none_stands_before_a_line() -> None:
-    for path in sorted((DATA / "words" / "self-harm").glob("*.txt")):
+def test_what_holds_or_not_stands_before_a_line() -> None:
+    for path in sorted(
+        each for folder in ("self-harm", "outright") for each in (DATA / "words" / folder).glob("*.txt")
+    ):
         for line in path.read_text(encoding="utf-8").splitlines():
             kind, text = line.split("|")
             assert kind in ("h", "-") and text.strip(), (path.name, line)
 
 
 def test_what_is_held_back_is_not_taught() -> None:
-    folders = ("talk", "upset", "self-harm")
+    folders = ("talk", "upset", "self-harm", "outright")
     files = {path.stem for folder in folders for path in (DATA / "words" / folder).glob("*.txt")}
     assert files > HELD_BACK
-    assert {line.source for line in (*in_talk(), *in_calls(), *hints())} == files - HELD_BACK
+    assert {line.source for line in (*in_talk(), *in_calls(), *hints(), *outright())} == files - HELD_BACK
     assert {line.source for line in hints(held=True)} == {HELD_HARM}
 
 
@@ -95,7 +98,7 @@ def test_nothing_that_is_measured_on_is_taught() -> None:
     assert not both
     told_twice = {plain(line[2]) for path in TAUGHT for line in told(path)} | measured
     assert not [line[2] for path in HELD for line in told(path) if is_long(line[2]) and plain(line[2]) in told_twice]
-    hinted = [line.text for held in (False, True) for line in hints(held=held)]
+    hinted = [line.text for held in (False, True) for line in (*hints(held=held), *outright(held=held))]
     assert not [text for text in hinted if is_long(text) and plain(text) in measured]
     turns = [text for path in (DATA / "words" / "upset").glob("*.txt") for _, _, text in graded(path)]
     assert not [text for text in turns if is_long(text) and plain(text) in measured]

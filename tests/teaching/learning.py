@@ -112,8 +112,12 @@ class Learning:
             scores.float(), wanted * (1 - 2 * SMOOTH) + SMOOTH, reduction="none",
             pos_weight=torch.tensor(weight, device=DEVICE),
         )  # fmt: skip
+        self.take((loss * asked).sum() / asked.sum() * scale)
+
+    def take(self, loss):
+        """Learn from this loss."""
         self._optimiser.zero_grad()
-        ((loss * asked).sum() / asked.sum() * scale).backward()
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
         self._optimiser.step()
         self._pace.step()

@@ -7,8 +7,9 @@ taught once more with what the same speaker said just before. tests/data/words/t
 who do not serve each other, `A|text`, written for this project too: in none of it is anything that a customer's cue or
 an agent's wrong move could be. tests/data/words/upset/*.txt is calls (`ordinary-*`: single turns), `who|degree|text`:
 how upset with the firm a customer is in each turn (0 not, 1 a grumble, 2 so that somebody should know, 3 rage).
-tests/data/words/self-harm/*.txt is `h|text` (a hint of it) and `-|text` (sounds like one only). To these come the
-project's other labelled lines and rule examples at half weight (only the labels somebody looked for), the turns of
+tests/data/words/self-harm/*.txt is `h|text` (a hint of it) and `-|text` (sounds like one only), and so is
+outright/*.txt of being upset: turns that say it outright, read by themselves, and what has the same words. Then come
+the project's other labelled lines and rule examples at half weight (only the labels somebody looked for), the turns of
 three sets of written calls, and as ordinary business a half of Bitext's requests (CDLA-Sharing-1.0; not kept here).
 Left out is all that only measures: tests/data/words/independent/b* to i*, tests/data/calls/heldout3 and independent;
 tests/data/calls/dev3; and tests/data/words/held and HELD_BACK, on which thresholds are set.
@@ -61,7 +62,7 @@ HELD_TALK = "talk-7"
 """Not taught: thresholds are set on what the network hears in it."""
 HELD_HARM = "self-harm-3"
 """The same, for hints of self-harm."""
-HELD_BACK = frozenset((HELD_TALK, HELD_HARM, "upset-7", "upset-12"))
+HELD_BACK = frozenset((HELD_TALK, HELD_HARM, "upset-7", "upset-12", "outright-2"))
 """Not taught; of the calls one author is measured only, some others are set aside for thresholds."""
 OTHER_WEIGHT = 0.3
 """Single lines in which nothing of OF_CALLER is, where that is what is taught."""
@@ -89,7 +90,7 @@ def taught(text):
 def of_callers(text):
     """All lines for the network that hears how a caller is: turns in their places, and lines by themselves."""
     alone = [line for line in (*_authored(), *_judged(), *_requests(text)) if not line.agent]
-    yield from (*in_calls(), *_in_talk_placed(), *hints())
+    yield from (*in_calls(), *_in_talk_placed(), *hints(), *outright())
     for line in alone:
         holds = {name: line.holds[name] for name in OF_CALLER if name in line.holds}
         if holds:
@@ -192,10 +193,20 @@ def in_calls():
 
 def hints(*, held=False):
     """Hints of self-harm and what only sounds like one; those that are taught, or those held back."""
-    for path in sorted((DATA / "words" / "self-harm").glob("*.txt")):
+    return _or_alike("self-harm", SELF_HARM, held)
+
+
+def outright(*, held=False):
+    """That they are upset with the firm, said outright, and what only sounds like it; taught, or held back."""
+    return _or_alike("outright", UPSET, held)
+
+
+def _or_alike(folder, label, held):
+    """Files of `h|text` (it holds) and `-|text`."""
+    for path in sorted((DATA / "words" / folder).glob("*.txt")):
         for line in path.read_text(encoding="utf-8").splitlines() if (path.stem in HELD_BACK) is held else ():
             kind, text = line.split("|")
-            yield Line(text, False, path.stem, {SELF_HARM: kind == "h"})
+            yield Line(text, False, path.stem, {label: kind == "h"})
 
 
 def _judged():
