@@ -272,7 +272,10 @@ def _blocks(file: soundfile.SoundFile, first: int = 0, last: int | None = None) 
     """The file, or this part of it, in pieces up to its end, or up to where it breaks."""
     size = file.samplerate * BLOCK_MS // 1000
     whole = True
-    if first:
+    if first and not file.seekable():  # as GSM, which is read from its beginning
+        for _ in _blocks(file, 0, first):
+            pass
+    elif first:
         try:
             file.seek(first)
         except soundfile.SoundFileError:  # it ends before
