@@ -378,13 +378,18 @@ def _rows(table: Path) -> tuple[Sequence[str], _Objects]:
     """The columns of a CSV or TSV table, and its rows with their lines: what is a time is a number."""
     text = _text(table)
     first = text.partition("\n")[0]
-    rows = csv.DictReader(io.StringIO(text), delimiter=max("\t;,", key=first.count), skipinitialspace=True)
+    mark = max("\t;,", key=first.count)
+    rows = csv.DictReader(io.StringIO(text), delimiter=mark, skipinitialspace=True)
+    listed: _Objects = []
     try:
-        return rows.fieldnames or (), [
-            (rows.line_num, {key: _cell(key, value) for key, value in row.items() if key}) for row in rows
-        ]
+        for row in rows:
+            if any(row.pop(None, ())):
+                told = f"more values than columns; what has a {mark!r} in it stands between quotation marks"
+                raise _bad(table, rows.line_num, told)
+            listed.append((rows.line_num, {key: _cell(key, value) for key, value in row.items() if key}))
     except csv.Error as error:
         raise _bad(table, rows.line_num, f"not a table: {error}") from None
+    return rows.fieldnames or (), listed
 
 
 def _cell(column: str, value: str | None) -> object:
