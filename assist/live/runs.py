@@ -88,8 +88,9 @@ async def program(
     try:
         door = open_door(settings, service.store.people)
         service.outset.known = door.known
-        desk = Desk(service, door.audit)
-        library = Library(service.store, settings.review_form, door.audit, Recordings(settings.data), settings.keep)
+        desk = Desk(service, door.audit, door.known)
+        sounds = Recordings(settings.data)
+        library = Library(service.store, settings.review_form, door.audit, sounds, settings.keep, door.known)
         gateway = Gateway(Gates(service).do, gate_key(settings.data), settings.payment_pages)
         app = create_app(
             service.hub, desk.do, library, door.screens, desk.presence, door.accounts, door.logins, gateway
