@@ -109,7 +109,7 @@ def test_serve_doubts_a_leap_says_so_and_takes_out_what_is_due_once_it_has_waite
         return left
 
     ran = AuditEntry(stamp(now - timedelta(days=40)), "", "program", "retention")
-    assert asyncio.run(scene(ran)) and "the clock says" in caplog.text and "40 days after" in caplog.text
+    assert asyncio.run(scene(ran)) and "retention run waits" in caplog.text and "40 days after" in caplog.text
     assert asyncio.run(scene(None)), "nor after a restart"
     [found] = retention(Settings(data=tmp_path))
     assert (found.level, "set it if that is wrong" in found.text) == ("warning", True)

@@ -251,7 +251,8 @@ async def purging(service: Service) -> AsyncIterator[None]:
             except Exception as error:  # the calls go on; `assist doctor` says what is overdue
                 next_s = AGAIN_S
                 why = error if isinstance(error, AssistError) else type(error).__name__
-                log.error("the retention run failed, the next one is in an hour: %s", why)
+                waits = isinstance(error, AssistError) and error.code == "clock-doubted"
+                log.error("the retention run %s, the next one is in an hour: %s", "waits" if waits else "failed", why)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), next_s)
 

@@ -40,9 +40,9 @@ class Doubt:
         days = (self.now - datetime.fromisoformat(self.known)).days
         until = (self.since or self.now) + PATIENCE
         return (
-            f"the clock says {self.now:%Y-%m-%d %H:%M} UTC, {days} days after what was done last ({self.known[:10]}): "
-            "set it if that is wrong; if it is right, `assist retention run` takes out what is due, and serve by "
-            f"itself from {until:%Y-%m-%d %H:%M} UTC on"
+            f"the clock says {self.now:%Y-%m-%d %H:%M} UTC, {days} days after the last run or call "
+            f"({self.known[:10]}): set it if that is wrong; if it is right, `assist retention run` takes out what is "
+            f"due, and serve by itself from {until:%Y-%m-%d %H:%M} UTC on"
         )
 
 
