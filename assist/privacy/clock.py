@@ -20,8 +20,8 @@ from assist.store.store import Store
 
 RAN, WAITS = "retention", "retention-waits"
 """In the audit log."""
-LEAP = timedelta(days=30)
-"""Since the last run: what is more is doubted."""
+LEAP = timedelta(days=35)
+"""Since the last run: what is more is doubted; a timetable may be a month's."""
 PATIENCE = timedelta(days=3)
 """As long as a weekend."""
 
