@@ -87,10 +87,10 @@ async def program(
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
     try:
         door = open_door(settings, service.store.people)
-        service.outset.known = door.known
-        desk = Desk(service, door.audit, door.known)
+        known = service.outset.known = door.screens.known
+        desk = Desk(service, door.audit, known)
         sounds = Recordings(settings.data)
-        library = Library(service.store, settings.review_form, door.audit, sounds, settings.keep, door.known)
+        library = Library(service.store, settings.review_form, door.audit, sounds, settings.keep, known)
         gateway = Gateway(Gates(service).do, gate_key(settings.data), settings.payment_pages)
         app = create_app(
             service.hub, desk.do, library, door.screens, desk.presence, door.accounts, door.logins, gateway
