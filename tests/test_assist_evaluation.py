@@ -363,6 +363,8 @@ def test_lines_and_turns_may_be_rows_of_a_table(tmp_path):
     )
     with pytest.raises(AssistError, match=r"t\.csv, line 3: more values than columns; what has a ',' in it"):
         read_cases(lines(tmp_path, "speaker,text", "agent,hello,,", "customer,get me, now, your manager", name="t.csv"))
+    with pytest.raises(AssistError, match=r"t\.csv, line 3: start: .*valid number"):
+        read_labelled(lines(tmp_path, "call,start,text", '7,"0,5",hello', '7,"1,500",hello', name="t.csv"))
     table = ["call\tstart_ms\tend\ttext\tescalates_at", "7\t1500\t2,25\thello\t", "7\t300\t\thm\t2.5"]
     path = tmp_path / "turns.tsv"
     path.write_text("\r\n".join(table), encoding="utf-16")
