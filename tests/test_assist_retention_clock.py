@@ -117,6 +117,29 @@ def test_serve_doubts_a_leap_says_so_and_takes_out_what_is_due_once_it_has_waite
     assert asyncio.run(scene(waited)) is None
 
 
+def test_serve_ends_while_a_run_waits_for_what_cannot_be_written(tmp_path, monkeypatch):
+    """As with keys that are damaged, or a full disk: its calls are still to be closed."""
+    monkeypatch.setattr("assist.live.runs.END_S", 0.1)
+
+    async def scene():
+        one, told = service(tmp_path), asyncio.Event()
+        one.open()
+        begun(one.store, "k1", datetime.now(UTC) - timedelta(days=200))
+        ran = AuditEntry(stamp(datetime.now(UTC)), "", "program", "retention")
+        open_audit(one.store.people, tmp_path).append([ran]).result()
+        (tmp_path / "keys.db").write_text("no keys")
+        one._store_trouble = lambda line: told.set()
+        try:
+            async with asyncio.timeout(30), purging(one):
+                await told.wait()
+        finally:
+            await one.close()
+
+    asyncio.run(scene())
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        assert store.logged() == {"k1"}, "its words wait for the next run"
+
+
 def test_the_command_asks_whether_the_clock_is_right_and_one_that_nobody_answers_waits(tmp_path):
     with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
         begun(store, "k1", datetime.now(UTC) - timedelta(days=366))

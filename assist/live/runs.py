@@ -57,6 +57,8 @@ log = logging.getLogger("assist")
 DAY_S = 86_400
 AGAIN_S = 3_600
 """After a retention run that failed."""
+END_S = 10.0
+"""At the end, for one that has begun."""
 NOT_KEPT = (
     "Nothing of this call was kept: consent to it was not given (--consent granted, or key C on the agent's page)."
 )
@@ -232,7 +234,8 @@ async def purging(service: Service) -> AsyncIterator[None]:
     """While the block runs, what is past its time is taken out: at once, then daily; an hour after one that failed, or
     waits because the clock is doubted.
 
-    A run that has begun is waited for: it is a thread that nothing ends, and writes to the store that is closed next.
+    A run that has begun is waited for, END_S at most: it writes to the store that is closed next. One that waits for a
+    full disk, say, is ended by that close.
     """
     over = asyncio.Event()
 
@@ -261,7 +264,7 @@ async def purging(service: Service) -> AsyncIterator[None]:
         yield
     finally:
         over.set()
-        await task
+        await asyncio.wait([task], timeout=END_S)
 
 
 async def _until_over(service: Service, call: str, task: asyncio.Task[str]) -> str:
