@@ -512,6 +512,16 @@ def test_hours_and_one_of_two_times_are_not_the_follow_up_s(says):
         ("five o'clock, it is order 1030", "at five o'clock", "2026-11-24T17:00"),
         ("I cannot do five o'clock", "", ""),
         ("between two and four days", "", ""),
+        ("at one point nobody knew of it", "", ""),
+        ("my colleague is at five five five one two three four", "", ""),
+        ("call between nine and five any day", "", ""),
+        ("we are here from nine to five", "", ""),
+        ("on a scale from one to ten", "", ""),
+        ("at five a month it is cheap", "", ""),
+        ("tomorrow at five Miss Jones", "tomorrow at five", "2026-11-25T17:00"),
+        ("at five Thomas", "at five", "2026-11-24T17:00"),
+        ("he can be there at eight at night", "at eight at night", "2026-11-24T20:00"),
+        ("five it is then", "at five", "2026-11-24T17:00"),
     ],
 )
 def test_an_hour_that_is_offered_is_a_time_however_it_is_spoken(says, due, due_at):
@@ -638,6 +648,14 @@ def test_of_several_offers_each_has_its_own_time():
         ("could you send me a message as well", "yes of course", None),
         ("could you send me a message as well", "I will text you the number on Friday", None),
         ("I cannot wait", "I will call you tomorrow at ten as I said", None),
+        ("could you make it eleven", "eleven it is then", ("tomorrow at eleven", "2026-11-25T11:00")),
+        ("could you send me the invoice by Friday", "yes of course", None),
+        ("I would rather have the refund by Friday", "okay I can do that", None),
+        ("I had better go my train leaves at five", "okay thanks for calling", None),
+        ("could you put it on my account", "your next bill goes out on Friday", None),
+        ("the router still does not work", "the new one comes on Friday", None),
+        ("I see", "it is too late today your parcel leaves tomorrow at eight", None),
+        ("I see", "how about a text on Friday", None),
     ],
 )
 def test_a_time_that_is_changed_after_the_yes_moves_its_follow_up(asks, answers, moved):
@@ -650,6 +668,55 @@ def test_a_time_that_is_changed_after_the_yes_moves_its_follow_up(asks, answers,
     told = [(each.id, each.due, each.due_at[:16]) for each in of(events, FollowUpNoted) if each.what == CALL]
     assert told == ([("f1", *moved)] if moved else [])
     assert len(of(events, FollowUpNoted)) == len(told) + ("text you" in answers)
+
+
+@pytest.mark.parametrize(
+    ("turns", "moved"),
+    [
+        (
+            ["can I change the time", "of course when would suit you", "Friday at two", "okay"],
+            ("Friday at two", "2026-11-27T14:00"),
+        ),
+        (
+            ["could we do Friday instead", "what time on Friday", "at two", "okay"],
+            ("on Friday at two", "2026-11-27T14:00"),
+        ),
+        (
+            ["I am not there tomorrow", "Friday then", "yes", "I will call you on Friday at ten"],
+            ("on Friday at ten", "2026-11-27T10:00"),
+        ),
+    ],
+)
+def test_another_time_that_is_found_turn_by_turn_moves_the_follow_up(turns, moved):
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    noted = of(subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback")), FollowUpNoted)
+    for number, text in enumerate(turns):
+        speaker = Speaker.AGENT if number % 2 else Speaker.CUSTOMER
+        noted += of(heard(subject, text, 22_000 + 4_000 * number, speaker=speaker), FollowUpNoted)
+    assert {each.id for each in noted} == {"f1"}
+    assert (noted[-1].due, noted[-1].due_at[:16]) == moved
+
+
+def test_the_hour_of_a_day_that_was_promised_is_no_second_promise():
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow", 12_000, "callback_time")
+    assert accepted(subject, "named-callback", 20_000) == [("f1", CALL, "tomorrow", "2026-11-25")]
+    [noted] = of(heard(subject, "so I will call you tomorrow at ten", 25_000, "callback_time"), FollowUpNoted)
+    assert (noted.id, noted.what, noted.due_at[:16]) == ("f1", CALL, "2026-11-25T10:00")
+    [noted] = of(heard(subject, "I will call you on Thursday at ten", 30_000, "callback_time"), FollowUpNoted)
+    assert noted.id == "f2"
+
+
+def test_what_is_promised_in_the_breath_that_names_the_time_is_noted_too():
+    subject = offering("named-callback")
+    subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback"))
+    says = "I will call you at five and email you the invoice at five"
+    events = heard(subject, says, 25_000, "callback_time")
+    assert [(each.what, each.due) for each in of(events, FollowUpNoted)] == [
+        (CALL, "at five"),
+        ("email you the invoice", "at five"),
+    ]
 
 
 def test_a_promise_that_was_the_same_moves_with_what_was_given():

@@ -11,7 +11,7 @@ from datetime import datetime
 from math import inf
 
 from assist.coach.clock import RecoveryClock
-from assist.coach.follow_ups import FollowUps
+from assist.coach.follow_ups import FollowUps, is_telling
 from assist.coach.offers import Offers
 from assist.coach.parts import Play, Playbook
 from assist.coach.planb import Caller
@@ -305,7 +305,7 @@ class Coach:
         events += timed
         due = " / ".join(each.due.casefold() for each in timed if isinstance(each, FollowUpNoted))
         for promise in promises(utterance):
-            if promise.due and promise.due.casefold() in due:
+            if promise.due and promise.due.casefold() in due and not is_telling(promise.what):
                 continue
             events += self._follow_ups.note(now_ms, promise.what, promise.due, promise.words)
         for phrases, to in ((TRANSFER, "another team"), (JOINING, "supervisor")):

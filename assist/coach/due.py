@@ -43,13 +43,18 @@ _PAST_OR_TO = (
     rf"(?:half(?: past)?|(?:(?:a )?quarter|(?:five|ten|twenty(?: five)?|\d\d)(?: minutes)?) (?:past|to)) {_TWELVE}"
 )
 _MINUTES = r"(?: (?:oh five|ten|fifteen|(?:twenty|thirty|forty|fifty)(?: five)?))?"
-_HALF_DAY = r"(?:am|pm|a m|p m|in the (?:morning|afternoon|evening))"
+_HALF_DAY = r"(?:am|pm|a m|p m|in the (?:morning|afternoon|evening)|at night)"
+_FIGURE = r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)"
 _COUNTED = (
-    r"(?! (?:minutes|past|percent|per cent|pence|quid|of|more|other|hundred|thousand"
-    r"|(?:working |business )?(?:day|hour)s?"
-    r"|(?!(?:is|was|this|does|has|as|us|its|yes|works|suits|unless|perhaps|always|thanks)\b)[a-z]{3,}s)\b)"
+    r"(?! (?:minutes|past|percent|per|pence|quid|of|more|other|hundred|thousand|people|children|men|women|each"
+    r"|a (?:visit|time|day|week|month|year)|(?:different|separate|failed|missed) [a-z]+s"
+    rf"|{_FIGURE} {_FIGURE}|(?:working |business )?(?:day|hour)s?"
+    r"|(?!(?:[a-z]*[aius]s|does|its|yes|perhaps|always|thanks|works|suits|sounds|looks|seems|makes|james|charles)\b)"
+    r"[a-z]{3,}s)\b)"
+    r"(?!(?<=\bone) (?:point|stage|time|moment|end|level|place|site|address|shop|store|branch|visit|engineer)\b)"
 )
-"""Behind a number that is an hour no noun stands that it counts: "at five", not "about five pounds"."""
+"""Behind a number that is an hour no noun stands that it counts, and no further figures: "at five", not "about five
+pounds", "at one point", "at five five five"."""
 HOUR = (
     rf"(?:(?:{_PAST_OR_TO}|noon|midday|midnight|lunchtime|\d{{1,4}}(?:am|pm)"
     rf"|(?:\d{{3,4}}(?! \d)|(?:{_TWELVE}|1[0-9]|2[0-4]){_MINUTES}){_COUNTED})"
