@@ -969,6 +969,8 @@ def test_a_key_that_was_to_pause_never_ends_the_pause_that_has_just_begun() -> N
             }""")
             scenes.paused(here.hub)  # by itself: a card number was asked for
             await expect(page.locator("#strip")).to_have_text("Paused already: press again to resume.")
+            resume = page.get_by_role("button", name="Resume", pressed=False)  # not "Resume, pressed": it is to be done
+            await expect(resume).to_have_attribute("title", "Nothing is heard or kept until then")
             await page.evaluate("window.later += 700")
             await page.keyboard.press("p")
             await here.doing(do="pause")
