@@ -67,9 +67,10 @@ _NAMED = rf"(?:(?:{WHEN.pattern.replace('?P<part>', '?:')}|{CLOCK}|{FEW})(?= ))"
 _WANTS = re.compile(
     rf"\b(?:(?:(?:make|do|change|move|push|switch|shift|bring|put|have|say) (?:{_THIS} )?(?:back |forward )?"
     r"|(?:could|can|would) \w+(?: \w+)? (?:please |maybe |perhaps |possibly |just )?(?:call|ring|phone|come|be)"
-    r" (?:me |us |here |there |round |out |back )*|(?:rather|prefer|better|(?:how|what) about) )"
+    r" (?:me |us |here |there |round |out |back )*|(?:rather|prefer|better|i mean|(?:how|what) about) )"
     rf"(?:to |for |on )?{_NAMED}"
-    rf"|{_NAMED} (?:(?:please )?instead|(?:(?:is|are|would be|works?|suits?|fits?) (?:\w+ ){{0,2}}?)?better))\b"
+    rf"|{_NAMED} (?:(?:please )?instead|(?:(?:is|are|would|works?|suits?|fits?) (?:\w+ ){{0,3}}?)?better))\b"
+    rf"|\b(?:would|is|does) {_NAMED} (?:(?:be )?{_GOOD}|work|suit)(?= $| (?:for )?(?:me|you|him|her|us|then|instead)\b)"
 )
 """The time that stands is to be the one that is named here, and not that of something else."""
 _CANNOT = re.compile(
