@@ -592,6 +592,24 @@ def test_two_times_in_one_breath_are_those_of_two_options():
     ]
 
 
+@pytest.mark.parametrize(
+    "turns",
+    [
+        ["the engineer tomorrow at ten and the call at five"],
+        ["", "which hour shall I book for the visit", "tomorrow at ten", "and for my call", "at five please"],
+        ["for the call five o'clock", "okay and the engineer", "tomorrow at ten please"],
+    ],
+)
+def test_the_customer_names_the_time_of_each_in_any_order(turns):
+    subject, _ = both_accepted("timed-visit", "named-callback")
+    noted = []
+    for number, text in enumerate(turns):
+        speaker = Speaker.AGENT if number % 2 else Speaker.CUSTOMER
+        noted += times_of(heard(subject, text, 25_000 + 3_000 * number, speaker=speaker) if text else [])
+    [(_, _, call_at), (_, _, visit_at)] = sorted(noted)
+    assert (call_at, visit_at) == ("2026-11-24T17:00", "2026-11-25T10:00")
+
+
 def test_the_card_for_the_visit_stays_while_the_time_of_the_call_is_named():
     subject, events = both_accepted("named-callback", "timed-visit")
     [card] = of(events, PromptShown)
@@ -699,6 +717,18 @@ def test_another_time_that_is_found_turn_by_turn_moves_the_follow_up(turns, move
         noted += of(heard(subject, text, 22_000 + 4_000 * number, speaker=speaker), FollowUpNoted)
     assert {each.id for each in noted} == {"f1"}
     assert (noted[-1].due, noted[-1].due_at[:16]) == moved
+
+
+def test_a_call_that_goes_on_after_it_was_cut_short_moves_what_its_log_has():
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    events = subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback"))
+    after = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    for event in events:
+        after.follow(event)
+    heard(after, "could we make that Thursday", 32_000, speaker=Speaker.CUSTOMER)
+    [moved] = of(heard(after, "yes I will call you on Thursday", 36_000, "callback_time"), FollowUpNoted)
+    assert (moved.id, moved.what, moved.due_at) == ("f1", CALL, "2026-11-26")
 
 
 def test_the_hour_of_a_day_that_was_promised_is_no_second_promise():

@@ -270,6 +270,8 @@ class Coach:
         self._place.follow(event)
         self._clock.follow(event)
         self._follow_ups.follow(event, [option.title for option in self.playbook.options if option.timed])
+        if isinstance(event, FollowUpNoted):
+            self._times.follow(event)
 
     def _alone(self) -> bool:
         """A play that comes before everything else has been shown."""

@@ -10,7 +10,7 @@ from assist.coach.due import CLOCK, DAYS, FEW, HOUR, LATER, WHEN, is_day_alone, 
 from assist.coach.parts import Option, Playbook
 from assist.coach.promises import CONTACT_ALONE, HOLD, is_call, promises, words_of
 from assist.coach.words import found
-from assist.events import PlanMoved
+from assist.events import FollowUpNoted, PlanMoved
 from audio.events import Speaker, Utterance
 from detectors import context
 
@@ -84,6 +84,8 @@ _CANNOT = re.compile(
 """The time that stands does not suit; "the internet does not work" speaks of something else."""
 _WHOSE = re.compile(r"\b(?:i|we|he|she|they|you|it|that|us|about)\b(?: \w+){0,4} $")
 """Before a time that is about those who speak, unlike "your next bill goes out on Friday"."""
+_CALLED = ("(the|my|our|your|a|that) (call|callback|call back)", "(call|ring|phone) (me|you)")
+"""What speaks of a call that was taken, besides the words of its option."""
 _AGREES = re.compile(
     r"^ (?:\w+ ){0,2}?(?:yes|yeah|yep|sure|of course|certainly|absolutely|no problem|not a problem|fine|can do|okay|ok"
     r"|all ?right|perfect|great|lovely|done|changed|moved|booked|will do|you got it|works|is good|no worries)\b"
@@ -125,6 +127,8 @@ class Times:
     """By option; "": for a callback, while none was offered."""
     _given: dict[str, Given] = field(default_factory=dict)
     """By option, the one that was accepted last at the end."""
+    _about: tuple[str, int] = ("", 0)
+    """The option that the agent spoke of last without naming its time, and when: an answer is that of its time."""
     _asked: Given | None = None
     """What the customer asked to have at another time, after the yes; without one: at any other."""
 
@@ -168,6 +172,12 @@ class Times:
         self._given[option.id] = Given(option, now_ms, named.due if named is not None else "")
         return named
 
+    def follow(self, event: FollowUpNoted) -> None:
+        """A call that was cut short goes on: what was taken has the time that it has in its log."""
+        for option in self.playbook.options:
+            if option.timed and option.title == event.what:
+                self._given[option.id] = Given(option, event.at_ms, event.due, event.words)
+
     def untimed(self) -> Option | None:
         """What the customer has taken last of all that still has no time."""
         return next((given.option for given in reversed(self._given.values()) if not given.due), None)
@@ -176,7 +186,7 @@ class Times:
         """What was accepted without its time and has one now: the agent names it, or the customer says little else.
 
         `waiting`: an option that is offered and waits for its own time. Of several that one is meant whose words are
-        said with the time, else the one that was accepted last.
+        said with the time, else the one that the agent has just spoken of, else the one that was accepted last.
         """
         agent = utterance.speaker is Speaker.AGENT
         lately = {
@@ -186,7 +196,11 @@ class Times:
         }
         named = {name: words for name, given in lately.items() if (words := _words_said(given.option, utterance))}
         calls = [name for name in lately if callback and is_call(lately[name].option.title)]
-        meant = [*named] or calls[-1:] or [*lately][-1:]
+        about, asked_ms = self._about
+        if agent and len(named) == 1:
+            self._about = (next(iter(named)), now_ms)
+        asked = [about] if about in lately and now_ms - asked_ms <= PROMISED_MS else []
+        meant = [*named] or calls[-1:] or asked or [*lately][-1:]
         told = agent and not named and not calls and promises(utterance)  # the time of something else
         if not meant or told or (waiting and not named) or not (agent or _answers_when(utterance)):
             return []
@@ -334,7 +348,7 @@ def _plain(utterance: Utterance) -> str:
 
 def _words_said(option: Option, utterance: Utterance) -> str:
     """The words that speak of this option, as they were said; empty where none do."""
-    return found((*option.words, *option.reasons), utterance)
+    return found((*option.words, *option.reasons, *(_CALLED if is_call(option.title) else ())), utterance)
 
 
 def _part_by_part(named: Mapping[str, str], utterance: Utterance) -> list[tuple[str, Utterance]]:
