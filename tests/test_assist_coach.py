@@ -522,6 +522,9 @@ def test_hours_and_one_of_two_times_are_not_the_follow_up_s(says):
         ("at five Thomas", "at five", "2026-11-24T17:00"),
         ("he can be there at eight at night", "at eight at night", "2026-11-24T20:00"),
         ("five it is then", "at five", "2026-11-24T17:00"),
+        ("at 5 30", "at 5 30", "2026-11-24T17:30"),
+        ("at twelve midnight", "at twelve midnight", "2026-11-24T23:59"),
+        ("the second of December at five", "the second of December at five", "2026-12-02T17:00"),
     ],
 )
 def test_an_hour_that_is_offered_is_a_time_however_it_is_spoken(says, due, due_at):
