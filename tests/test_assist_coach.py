@@ -431,6 +431,17 @@ def test_a_time_is_that_of_the_option_it_was_named_for():
     assert accepted(subject, "timed-visit", 25_000) == [("f1", "Engineer at a fixed time", "", "")]
 
 
+@pytest.mark.parametrize(
+    ("option", "noted"), [("named-callback", []), ("timed-visit", [("f2", "Engineer at a fixed time", "", "")])]
+)
+def test_the_time_of_a_call_that_was_promised_before_any_offer_is_that_of_a_call_alone(option, noted):
+    subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    [promised] = agent_says(subject, "I will call you back at 3pm", 5_000, "callback_time")
+    turn(subject, 10_000, Level.ESCALATED)
+    subject.act(Action(11_000, "Dana", "agent", "plan-offered", option))
+    assert (promised.id, accepted(subject, option, 20_000)) == ("f1", noted)
+
+
 def test_another_time_that_is_spoken_of_is_not_the_option_s():
     subject = offering("named-callback")
     agent_says(subject, "your next bill goes out on Friday", 12_000)

@@ -165,7 +165,7 @@ class Times:
 
     def accept(self, now_ms: int, option: Option) -> Named | None:
         """The time of an option that is accepted now; None: the agent names it later, or never."""
-        named, lately = self._named.get(option.id), self._named.get("")
+        named, lately = self._named.get(option.id), self._named.get("") if is_call(option.title) else None
         if named is None and lately is not None and now_ms - lately.at_ms <= PROMISED_MS:
             named = lately
         self._given.pop(option.id, None)
