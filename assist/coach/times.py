@@ -16,7 +16,7 @@ from detectors import context
 
 PROMISED_MS = 30_000
 """A time that was named so shortly before a callback was accepted, or after it, is the time of that callback."""
-ANSWERS = 4
+ANSWERS = 3
 """Words before a time, at most, that is an answer by itself."""
 _OFFERED_ON = frozenset(("then", "please", "instead", "okay", "ok", "if", "for", "or", "suit"))
 """What may follow an hour that is offered: "shall we say five then", not "shall we say five visits"."""
@@ -332,7 +332,7 @@ def _agrees(utterance: Utterance) -> bool:
 def _answers_when(utterance: Utterance) -> bool:
     """Whether a time is about all that is said: "at ten would be good", "shall we say at ten"."""
     when = _SPOKEN.search(text := _plain(utterance))
-    return when is not None and text.count(" ", 0, when.start()) <= ANSWERS
+    return when is not None and text[: when.start()].count(" ") - 1 <= ANSWERS
 
 
 def _is_theirs(utterance: Utterance) -> bool:
