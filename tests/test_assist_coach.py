@@ -745,6 +745,17 @@ def test_a_call_that_goes_on_after_it_was_cut_short_moves_what_its_log_has():
     assert (moved.id, moved.what, moved.due_at) == ("f1", CALL, "2026-11-26")
 
 
+def test_a_time_whose_words_were_taken_back_moves_the_follow_up_when_it_is_said_again():
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    accepted(subject, "named-callback", 20_000)
+    for at_ms in (22_000, 42_000):
+        heard(subject, "could we make that Thursday", at_ms, speaker=Speaker.CUSTOMER)
+        [moved] = of(heard(subject, "of course", at_ms + 4_000), FollowUpNoted)
+        assert (moved.id, moved.due) == ("f1", "Thursday")
+        subject.forget(21_000)
+
+
 def test_the_hour_of_a_day_that_was_promised_is_no_second_promise():
     subject = offering("named-callback")
     agent_says(subject, "I can call you back tomorrow", 12_000, "callback_time")

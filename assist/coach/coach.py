@@ -249,6 +249,8 @@ class Coach:
         self._story.forget(since_ms)
         self._follow_ups.forget(since_ms)
         self._times.forget(since_ms)
+        for noted in self._follow_ups.standing():
+            self._times.follow(noted)
         self._handed = {to: noted for to, noted in self._handed.items() if noted.at_ms <= since_ms}
 
     def consented(self, now_ms: int) -> list[Event]:

@@ -35,7 +35,7 @@ class FollowUps:
         """
         same = [
             each
-            for each in self._standing()
+            for each in self.standing()
             if is_same(each.what, what) or (each.id in self._given and self._is_of(each, what, due, now_ms))
         ]
         if same and (not due or any(self._is_due(each, due, now_ms) for each in same)):
@@ -53,7 +53,7 @@ class FollowUps:
     def give(self, now_ms: int, what: str, due: str, words: str, said_ms: int) -> list[FollowUpNoted]:
         """What was given for a time that was named at `said_ms`, or for none; a promise of that time says it too."""
         if due and any(
-            self._is_due(each, due, said_ms) and _says(what, each.what) for each in self._standing() if each.due
+            self._is_due(each, due, said_ms) and _says(what, each.what) for each in self.standing() if each.due
         ):
             return []
         noted = self.note(now_ms, what, due, words, said_ms)
@@ -62,7 +62,7 @@ class FollowUps:
 
     def move(self, now_ms: int, what: str, due: str, words: str) -> list[FollowUpNoted]:
         """What was given for a time is due at another one: it moves, also where it stands as a promise."""
-        standing = [each for each in self._standing() if each.due and (each.what == what or _says(what, each.what))]
+        standing = [each for each in self.standing() if each.due and (each.what == what or _says(what, each.what))]
         known = next((each for each in standing if each.what == what), standing[-1] if standing else None)
         if known is None:
             return self.note(now_ms, what, due, words)
@@ -75,9 +75,13 @@ class FollowUps:
         """What was noted after this is not told any more; promised again, it is noted anew."""
         self._noted = [each for each in self._noted if each.at_ms <= since_ms]
 
+    def standing(self) -> list[FollowUpNoted]:
+        """Each promise as it was noted last."""
+        return list({each.id: each for each in self._noted}.values())
+
     def told(self) -> list[str]:
         """One line each, for whoever takes over."""
-        return [f"promised: {each.what}{', ' if each.due else ''}{each.due}" for each in self._standing()]
+        return [f"promised: {each.what}{', ' if each.due else ''}{each.due}" for each in self.standing()]
 
     def follow(self, event: Event, titles: Collection[str]) -> None:
         """A call that was cut short goes on: a promise that stands in its log has the id it has there.
@@ -89,10 +93,6 @@ class FollowUps:
             self._count = max(self._count, number_of(event.id))
             others = [each for each in self._noted if (each.what, each.due) != (event.what, event.due)]
             self._noted = [*others, event]
-
-    def _standing(self) -> list[FollowUpNoted]:
-        """Each promise as it was noted last."""
-        return list({each.id: each for each in self._noted}.values())
 
     def _is_of(self, given: FollowUpNoted, what: str, due: str, now_ms: int) -> bool:
         """Whether this promise is of what was given: of a callback whenever it is, of all else only at its time."""
