@@ -689,6 +689,8 @@ def test_of_several_offers_each_has_its_own_time():
         ("I had better go my train leaves at five", "okay thanks for calling", None),
         ("could you put it on my account", "your next bill goes out on Friday", None),
         ("the router still does not work", "the new one comes on Friday", None),
+        ("I have Friday off", "okay great", None),
+        ("could we say Friday", "okay great", ("Friday", "2026-11-27")),
         ("I see", "it is too late today your parcel leaves tomorrow at eight", None),
         ("I see", "how about a text on Friday", None),
     ],

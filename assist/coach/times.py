@@ -65,7 +65,8 @@ _CHANGES = re.compile(
 """The time that stands is to be another one."""
 _NAMED = rf"(?:(?:{WHEN.pattern.replace('?P<part>', '?:')}|{CLOCK}|{FEW})(?= ))"
 _WANTS = re.compile(
-    rf"\b(?:(?:(?:make|do|change|move|push|switch|shift|bring|put|have|say) (?:{_THIS} )?(?:back |forward )?"
+    r"\b(?:(?:(?:make|do|change|move|push|switch|shift|bring|put|let us say"
+    rf"|(?:can|could|may|shall|should) (?:i|we) (?:have|say)) (?:{_THIS} )?(?:back |forward )?"
     r"|(?:could|can|would) \w+(?: \w+)? (?:please |maybe |perhaps |possibly |just )?(?:call|ring|phone|come|be)"
     r" (?:me |us |here |there |round |out |back )*|(?:rather|prefer|better|i mean|(?:how|what) about) )"
     rf"(?:to |for |on )?{_NAMED}"
