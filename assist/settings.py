@@ -92,7 +92,7 @@ class Settings(BaseModel):
 
     data: Path = Field(default_factory=_own_folder, description="where the store and models are kept")
     host: str = Field(
-        "127.0.0.1", description="address the pages are served on; loopback only, no login is needed there"
+        "127.0.0.1", description="address the pages are served on; any but loopback needs a [login], and TLS"
     )
     port: int = Field(8765, ge=0, le=65535, description="port the pages are served on; 0: any that is free")
     agent: Agent = Field("agent", min_length=1, max_length=60, description="name shown for the agent at this machine")

@@ -22,6 +22,8 @@ from audio.source import Arrival
 EXPECTED = "expected a WAV, FLAC, OGG or MP3 file with one or two channels"
 RATES = (4_000, 768_000)
 """Hz. Below, there is no intelligible speech; above, the header is damaged."""
+LEAST_S = 0.05
+"""Of a part: less is a slip, and says nothing of words or of a voice."""
 BLOCK_MS = 500
 """Read at a time: memory stays the same for a call of any length."""
 COMPARED = 120
@@ -98,12 +100,16 @@ class Recording:
         """From one second to another (None: its end), on a clock of its own; what lies before is not read.
 
         Raises:
-            AudioError: code audio-part: there is nothing at this second.
+            AudioError: codes audio-part, audio-short: there is nothing at this second, or hardly anything.
         """
         first, last = round(start_s * self.rate), None if end_s is None else round(end_s * self.rate)
         with _opened(self.path) as file:
-            if next(_blocks(file, first, last), None) is None:
-                raise AudioError("audio-part", f"{self.path} has no sound at {start_s:g} s: it ends before.")
+            block = next(_blocks(file, first, last), None)
+        if block is None:
+            raise AudioError("audio-part", f"{self.path} has no sound at {start_s:g} s: it ends before.")
+        if len(block) < LEAST_S * self.rate:
+            short = f"{self.path} has only {len(block) / self.rate:.2g} s of sound at {start_s:g} s"
+            raise AudioError("audio-short", f"{short}; expected at least {LEAST_S:g}: times are in seconds.")
         ends = [ms for ms in (self.duration_ms, None if end_s is None else round(end_s * 1000)) if ms is not None]
         duration_ms = min(ends) - round(start_s * 1000) if ends else None
         return replace(self, first=first, last=last, duration_ms=duration_ms)
@@ -272,7 +278,10 @@ def _blocks(file: soundfile.SoundFile, first: int = 0, last: int | None = None) 
     """The file, or this part of it, in pieces up to its end, or up to where it breaks."""
     size = file.samplerate * BLOCK_MS // 1000
     whole = True
-    if first:
+    if first and not file.seekable():  # as GSM, which is read from its beginning
+        for _ in _blocks(file, 0, first):
+            pass
+    elif first:
         try:
             file.seek(first)
         except soundfile.SoundFileError:  # it ends before

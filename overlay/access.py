@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from overlay.errors import OverlayError
 from overlay.identity import Identity, Pass, Role, ScreenSettings
-from overlay.sessions import Sessions, known_as
+from overlay.sessions import Sessions
 
 ALL: frozenset[Role] = frozenset({"agent", "supervisor", "qa", "admin"})
 REVIEWERS: frozenset[Role] = ALL - {"agent"}
@@ -137,8 +137,7 @@ class Access:
         if page == "board":
             return Pass(identity, "board", session)
         agent = who if who and identity.role == "admin" else identity.who
-        if self.sessions is not None:
-            agent = known_as(self.sessions.accounts, agent)  # however the address of the page spells it
+        agent = settings.known(agent)  # however the address of the page spells it
         return Pass(identity, f"agent/{agent}", session)
 
     def still(self, entry: Pass) -> bool:

@@ -44,6 +44,8 @@ class ScreenSettings:
     identify: Identify | None = None
     """A reverse proxy's word for who it is. None, and no accounts either: no login, whoever reaches the loopback
     address is believed."""
+    known: Callable[[str], str] = str
+    """The name under which somebody logs in, of any way to spell it."""
     hosts: tuple[str, ...] = ()
     """Names, besides the loopback ones, under which browsers call this server; port included where it is not 80/443."""
     proxies: tuple[str, ...] = ()

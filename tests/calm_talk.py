@@ -1,6 +1,8 @@
 """Hours of ordinary service talk as calm calls for `assist eval`, put together from public texts that stay outside.
 
-    python -m tests.calm_talk ../shared/data/text dev > calm.jsonl && assist eval calm.jsonl
+    python -m tests.calm_talk FOLDER dev > calm.jsonl && assist eval calm.jsonl
+
+FOLDER holds airline_tweets.csv and bitext/*.csv.
 
 Customers' lines are tweets to airlines judged neutral or positive (Twitter US Airline Sentiment) and requests to
 support (Bitext; CDLA-Sharing-1.0), the agent's are from a list below. Nobody said these lines in one call: they show

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from errno import ENOSPC
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
@@ -487,7 +488,7 @@ def test_a_proxys_name_in_capitals_or_small_letters_is_the_one_their_calls_carry
         ("Mária", "Mária"), ("ZOË", "ZOË"), ("Zoe\u0308", "ZOË"), ("Jo ", "Jo"),
     ):  # fmt: skip
         assert door.screens.identify({"x-user": sent}, "127.0.0.1") == Identity(known, "agent"), sent
-        assert door.known(sent) == known, "a call that begins now is theirs"
+        assert door.screens.known(sent) == known, "a call that begins now is theirs"
 
 
 @pytest.mark.parametrize(
@@ -633,9 +634,15 @@ def test_users_on_the_command_line_and_what_they_leave_in_the_audit_log(tmp_path
     assert PASSWORD not in (tmp_path / "assist.db").read_bytes().decode("latin-1")
 
 
-def test_an_admin_opens_an_agents_page_however_its_address_spells_the_name(store: Store) -> None:
+@pytest.mark.parametrize("by", ["users", "proxy"])
+def test_an_admin_opens_an_agents_page_however_its_address_spells_the_name(
+    store: Store, tmp_path: Path, by: Literal["users", "proxy"]
+) -> None:
     add_user(store.people, "Zoë", "agent", PASSWORD)
-    access = Access(ScreenSettings(), Sessions(Accounts(store.people)))
+    store.begin("k1", "2026-01", "Zoë").result()
+    settings = Settings(data=tmp_path, login=LoginSettings(by=by, header="X-User", role="agent"), proxies=["127.0.0.1"])
+    door = open_door(settings, store.people)
+    access = Access(door.screens, Sessions(door.accounts) if door.accounts is not None else None)
     rooms = [access.admit(Identity("Root", "admin"), "agent", who).room for who in ("ZOE\u0308", "Dana", "")]
     assert rooms == ["agent/Zoë", "agent/Dana", "agent/Root"]
 

@@ -431,6 +431,17 @@ def test_a_time_is_that_of_the_option_it_was_named_for():
     assert accepted(subject, "timed-visit", 25_000) == [("f1", "Engineer at a fixed time", "", "")]
 
 
+@pytest.mark.parametrize(
+    ("option", "noted"), [("named-callback", []), ("timed-visit", [("f2", "Engineer at a fixed time", "", "")])]
+)
+def test_the_time_of_a_call_that_was_promised_before_any_offer_is_that_of_a_call_alone(option, noted):
+    subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    [promised] = agent_says(subject, "I will call you back at 3pm", 5_000, "callback_time")
+    turn(subject, 10_000, Level.ESCALATED)
+    subject.act(Action(11_000, "Dana", "agent", "plan-offered", option))
+    assert (promised.id, accepted(subject, option, 20_000)) == ("f1", noted)
+
+
 def test_another_time_that_is_spoken_of_is_not_the_option_s():
     subject = offering("named-callback")
     agent_says(subject, "your next bill goes out on Friday", 12_000)
@@ -512,6 +523,19 @@ def test_hours_and_one_of_two_times_are_not_the_follow_up_s(says):
         ("five o'clock, it is order 1030", "at five o'clock", "2026-11-24T17:00"),
         ("I cannot do five o'clock", "", ""),
         ("between two and four days", "", ""),
+        ("at one point nobody knew of it", "", ""),
+        ("my colleague is at five five five one two three four", "", ""),
+        ("call between nine and five any day", "", ""),
+        ("we are here from nine to five", "", ""),
+        ("on a scale from one to ten", "", ""),
+        ("at five a month it is cheap", "", ""),
+        ("tomorrow at five Miss Jones", "tomorrow at five", "2026-11-25T17:00"),
+        ("at five Thomas", "at five", "2026-11-24T17:00"),
+        ("he can be there at eight at night", "at eight at night", "2026-11-24T20:00"),
+        ("five it is then", "at five", "2026-11-24T17:00"),
+        ("at 5 30", "at 5 30", "2026-11-24T17:30"),
+        ("at twelve midnight", "at twelve midnight", "2026-11-24T23:59"),
+        ("the second of December at five", "the second of December at five", "2026-12-02T17:00"),
     ],
 )
 def test_an_hour_that_is_offered_is_a_time_however_it_is_spoken(says, due, due_at):
@@ -582,6 +606,24 @@ def test_two_times_in_one_breath_are_those_of_two_options():
     ]
 
 
+@pytest.mark.parametrize(
+    "turns",
+    [
+        ["the engineer tomorrow at ten and the call at five"],
+        ["", "which hour shall I book for the visit", "tomorrow at ten", "and for my call", "at five please"],
+        ["for the call five o'clock", "okay and the engineer", "tomorrow at ten please"],
+    ],
+)
+def test_the_customer_names_the_time_of_each_in_any_order(turns):
+    subject, _ = both_accepted("timed-visit", "named-callback")
+    noted = []
+    for number, text in enumerate(turns):
+        speaker = Speaker.AGENT if number % 2 else Speaker.CUSTOMER
+        noted += times_of(heard(subject, text, 25_000 + 3_000 * number, speaker=speaker) if text else [])
+    [(_, _, call_at), (_, _, visit_at)] = sorted(noted)
+    assert (call_at, visit_at) == ("2026-11-24T17:00", "2026-11-25T10:00")
+
+
 def test_the_card_for_the_visit_stays_while_the_time_of_the_call_is_named():
     subject, events = both_accepted("named-callback", "timed-visit")
     [card] = of(events, PromptShown)
@@ -638,6 +680,19 @@ def test_of_several_offers_each_has_its_own_time():
         ("could you send me a message as well", "yes of course", None),
         ("could you send me a message as well", "I will text you the number on Friday", None),
         ("I cannot wait", "I will call you tomorrow at ten as I said", None),
+        ("could you make it eleven", "eleven it is then", ("tomorrow at eleven", "2026-11-25T11:00")),
+        ("would Thursday be possible", "yes of course", ("Thursday", "2026-11-26")),
+        ("Thursday would suit me better", "no problem", ("Thursday", "2026-11-26")),
+        ("I see", "sorry I mean Thursday at ten", ("Thursday at ten", "2026-11-26T10:00")),
+        ("could you send me the invoice by Friday", "yes of course", None),
+        ("I would rather have the refund by Friday", "okay I can do that", None),
+        ("I had better go my train leaves at five", "okay thanks for calling", None),
+        ("could you put it on my account", "your next bill goes out on Friday", None),
+        ("the router still does not work", "the new one comes on Friday", None),
+        ("I have Friday off", "okay great", None),
+        ("could we say Friday", "okay great", ("Friday", "2026-11-27")),
+        ("I see", "it is too late today your parcel leaves tomorrow at eight", None),
+        ("I see", "how about a text on Friday", None),
     ],
 )
 def test_a_time_that_is_changed_after_the_yes_moves_its_follow_up(asks, answers, moved):
@@ -650,6 +705,78 @@ def test_a_time_that_is_changed_after_the_yes_moves_its_follow_up(asks, answers,
     told = [(each.id, each.due, each.due_at[:16]) for each in of(events, FollowUpNoted) if each.what == CALL]
     assert told == ([("f1", *moved)] if moved else [])
     assert len(of(events, FollowUpNoted)) == len(told) + ("text you" in answers)
+
+
+@pytest.mark.parametrize(
+    ("turns", "moved"),
+    [
+        (
+            ["can I change the time", "of course when would suit you", "Friday at two", "okay"],
+            ("Friday at two", "2026-11-27T14:00"),
+        ),
+        (
+            ["could we do Friday instead", "what time on Friday", "at two", "okay"],
+            ("on Friday at two", "2026-11-27T14:00"),
+        ),
+        (
+            ["I am not there tomorrow", "Friday then", "yes", "I will call you on Friday at ten"],
+            ("on Friday at ten", "2026-11-27T10:00"),
+        ),
+    ],
+)
+def test_another_time_that_is_found_turn_by_turn_moves_the_follow_up(turns, moved):
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    noted = of(subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback")), FollowUpNoted)
+    for number, text in enumerate(turns):
+        speaker = Speaker.AGENT if number % 2 else Speaker.CUSTOMER
+        noted += of(heard(subject, text, 22_000 + 4_000 * number, speaker=speaker), FollowUpNoted)
+    assert {each.id for each in noted} == {"f1"}
+    assert (noted[-1].due, noted[-1].due_at[:16]) == moved
+
+
+def test_a_call_that_goes_on_after_it_was_cut_short_moves_what_its_log_has():
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    events = subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback"))
+    after = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    for event in events:
+        after.follow(event)
+    heard(after, "could we make that Thursday", 32_000, speaker=Speaker.CUSTOMER)
+    [moved] = of(heard(after, "yes I will call you on Thursday", 36_000, "callback_time"), FollowUpNoted)
+    assert (moved.id, moved.what, moved.due_at) == ("f1", CALL, "2026-11-26")
+
+
+def test_a_time_whose_words_were_taken_back_moves_the_follow_up_when_it_is_said_again():
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    accepted(subject, "named-callback", 20_000)
+    for at_ms in (22_000, 42_000):
+        heard(subject, "could we make that Thursday", at_ms, speaker=Speaker.CUSTOMER)
+        [moved] = of(heard(subject, "of course", at_ms + 4_000), FollowUpNoted)
+        assert (moved.id, moved.due) == ("f1", "Thursday")
+        subject.forget(21_000)
+
+
+def test_the_hour_of_a_day_that_was_promised_is_no_second_promise():
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow", 12_000, "callback_time")
+    assert accepted(subject, "named-callback", 20_000) == [("f1", CALL, "tomorrow", "2026-11-25")]
+    [noted] = of(heard(subject, "so I will call you tomorrow at ten", 25_000, "callback_time"), FollowUpNoted)
+    assert (noted.id, noted.what, noted.due_at[:16]) == ("f1", CALL, "2026-11-25T10:00")
+    [noted] = of(heard(subject, "I will call you on Thursday at ten", 30_000, "callback_time"), FollowUpNoted)
+    assert noted.id == "f2"
+
+
+def test_what_is_promised_in_the_breath_that_names_the_time_is_noted_too():
+    subject = offering("named-callback")
+    subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback"))
+    says = "I will call you at five and email you the invoice at five"
+    events = heard(subject, says, 25_000, "callback_time")
+    assert [(each.what, each.due) for each in of(events, FollowUpNoted)] == [
+        (CALL, "at five"),
+        ("email you the invoice", "at five"),
+    ]
 
 
 def test_a_promise_that_was_the_same_moves_with_what_was_given():

@@ -361,6 +361,10 @@ def test_lines_and_turns_may_be_rows_of_a_table(tmp_path):
         "get me your manager; now",
         ("supervisor_demand", "upset"),
     )
+    with pytest.raises(AssistError, match=r"t\.csv, line 3: more values than columns; what has a ',' in it"):
+        read_cases(lines(tmp_path, "speaker,text", "agent,hello,,", "customer,get me, now, your manager", name="t.csv"))
+    with pytest.raises(AssistError, match=r"t\.csv, line 3: start: .*valid number"):
+        read_labelled(lines(tmp_path, "call,start,text", '7,"0,5",hello', '7,"1,500",hello', name="t.csv"))
     table = ["call\tstart_ms\tend\ttext\tescalates_at", "7\t1500\t2,25\thello\t", "7\t300\t\thm\t2.5"]
     path = tmp_path / "turns.tsv"
     path.write_text("\r\n".join(table), encoding="utf-16")
@@ -406,7 +410,8 @@ def test_where_all_labels_are_signals_the_other_clips_have_none(tmp_path):
 def test_clips_that_cannot_be_heard_are_counted_and_named_and_the_others_measured(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.sin(np.arange(16_000) / 20).astype(np.float32) / 4, 8000)
     (tmp_path / "b.wav").write_bytes(b"RIFF and nothing")
-    rows = [("a.wav", "", ""), ("b.wav", "", ""), ("c.wav", "", ""), ("a.wav", 9, 10), ("d.wav", "", "")]
+    whole = [(f"{name}.wav", "", "") for name in "abcd"]
+    rows = [*whole[:3], ("a.wav", 9, 10), ("a.wav", 1, 1.0003), whole[3]]
     asked = lines(
         tmp_path, "path,speaker,label,start,end", *(f"{f},ann,happy,{s},{e}" for f, s, e in rows), name="t.csv"
     )
@@ -415,14 +420,15 @@ def test_clips_that_cannot_be_heard_are_counted_and_named_and_the_others_measure
     answer = CliRunner().invoke(app, command, env={"COLUMNS": "400"})
     assert answer.exit_code == 0, answer.output
     for said in (" ".join(answer.output.split()), html.read_text(encoding="utf-8")):
-        assert "1 clips, 0.00 hours, 4 left out" in said
-        assert f"2 of 5 clips left out: There is no file {tmp_path / 'c.wav'}" in said and "The same of: d.wav." in said
-        assert f"1 of 5 clips left out: {tmp_path / 'a.wav'} has no sound at 9 s" in said
-        assert f"1 of 5 clips left out: {tmp_path / 'b.wav'} cannot be used" in said
+        assert "1 clips, 0.00 hours, 5 left out" in said
+        assert f"2 of 6 clips left out: There is no file {tmp_path / 'c.wav'}" in said and "The same of: d.wav." in said
+        assert f"1 of 6 clips left out: {tmp_path / 'a.wav'} has no sound at 9 s" in said
+        assert f"1 of 6 clips left out: {tmp_path / 'a.wav'} has only 0.00025 s of sound at 1 s" in said
+        assert f"1 of 6 clips left out: {tmp_path / 'b.wav'} cannot be used" in said
     (tmp_path / "a.wav").unlink()
     error = CliRunner().invoke(app, command).exception
     assert isinstance(error, AssistError) and error.code == "eval-input"
-    assert f"4 of 5 clips left out: There is no file {tmp_path / 'a.wav'}" in str(error)
+    assert f"5 of 6 clips left out: There is no file {tmp_path / 'a.wav'}" in str(error)
 
 
 def test_words_of_a_part_of_a_file_are_those_of_the_part(tmp_path):

@@ -156,6 +156,15 @@ def test_a_small_team_is_pooled_and_cannot_be_had_by_subtraction():
     assert report(calls, {}, since=None, until=UNTIL, team="Large").total.calls == 7
 
 
+def test_one_agent_in_several_spellings_is_one():
+    calls = [
+        {**call, "agent": name}
+        for call, name in zip(crew("Small", 6), ("Dana", "dana", "DANA", "Zoë", "ZOE\u0308", "Jo"), strict=True)
+    ]
+    with pytest.raises(AssistError, match="fewer than 5 agents"):
+        report(calls, {}, since=None, until=UNTIL, team="Small")
+
+
 @pytest.mark.parametrize("many", [2, 7])
 def test_where_nobody_names_a_team_there_is_no_word_of_teams(many):
     calls = crew("", many)

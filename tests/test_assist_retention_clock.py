@@ -6,6 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from assist.access.audit import open_audit
@@ -19,7 +20,7 @@ from assist.privacy.retention import due
 from assist.records.filing import file_record
 from assist.settings import KeepSettings, Settings
 from assist.store.people import AuditEntry
-from assist.store.rows import stamp
+from assist.store.rows import Hold, stamp
 from assist.store.store import open_store
 from tests.fault_rig import service
 from tests.test_assist_retention import purge
@@ -62,24 +63,31 @@ def site(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("days", "believed"),
+    ("days", "believed", "noted"),
     [
-        pytest.param((179, 179 + 31), (True, False), id="set ahead"),
-        pytest.param((179, 209), (True, True), id="a month's closure"),
-        pytest.param((60, 100, 179, 181), (True,) * 4, id="nothing is due"),
-        pytest.param((400, 402.9, 403), (False, False, True), id="the first run ever, after a long closure"),
-        pytest.param((179, 9_000, 9_000 + HOUR, 179 + HOUR, 181), (True, False, False, True, True), id="set right"),
-        pytest.param((179, 9_000, 179.5, 9_001, 9_003.9, 9_004), (True, False, True, False, False, True), id="twice"),
-        pytest.param((179, 9_000, 1_000, 1_002, 1_003), (True, False, False, False, True), id="set back, not enough"),
-        pytest.param((179, 9_000, 9_100), (True, False, True), id="switched on now and then"),
-        pytest.param((170, -9_000, 181, 184), (True, True, False, True), id="set back, then right"),
+        pytest.param((179, 179 + 36), (True, False), "Rw", id="set ahead"),
+        pytest.param((179, 179 + 31), (True, True), "RR", id="once a month"),
+        pytest.param((60, 100, 179, 181), (True,) * 4, "RwRR", id="nothing is due"),
+        pytest.param((100, 179.5, 180.5, 182.5), (True, True, False, True), "RwR", id="a leap before anything is due"),
+        pytest.param((400, 402.9, 403), (False, False, True), "wR", id="the first run ever, after a long closure"),
+        pytest.param((179, 9_000, 9_000 + HOUR, 179 + HOUR, 181), (True, False, False, True, True), "RwRR", id="right"),
+        pytest.param(
+            (179, 9_000, 179.5, 9_001, 9_003.9, 9_004), (True, False, True, False, False, True), "RwRwR", id="twice"
+        ),
+        pytest.param((179, 9_000, 1_000, 1_002, 1_003), (True, False, False, False, True), "RwwR", id="not set enough"),
+        pytest.param((179, 9_000, 9_100), (True, False, True), "RwR", id="switched on now and then"),
+        pytest.param((170, -9_000, 181, -9_000, 182), (True,) * 5, "RRR", id="set back at each start"),
+        pytest.param(
+            (145, 181, -9_000, 183, -9_000, 184), (True, False, True, False, True, True), "RwR", id="waits all the same"
+        ),
+        pytest.param((-9_000, 181, -9_000, 183, 184), (True, False, True, False, True), "wR", id="at the first start"),
     ],
 )
-def test_a_run_long_after_the_last_one_waits_three_days(site, days, believed):
+def test_a_run_long_after_the_last_one_waits_three_days(site, days, believed, noted):
     store, runs = site
     assert tuple(map(runs, days)) == believed
-    noted = [row.entry.what for row in store.people.audit()]
-    assert noted.count("retention") == sum(believed), "that it waits is noted once"
+    kinds = {"retention": "R", "retention-waits": "w"}
+    assert "".join(kinds[row.entry.what] for row in store.people.audit()) == noted
 
 
 def test_serve_doubts_a_leap_says_so_and_takes_out_what_is_due_once_it_has_waited(tmp_path, caplog, monkeypatch):
@@ -101,12 +109,35 @@ def test_serve_doubts_a_leap_says_so_and_takes_out_what_is_due_once_it_has_waite
         return left
 
     ran = AuditEntry(stamp(now - timedelta(days=40)), "", "program", "retention")
-    assert asyncio.run(scene(ran)) and "the clock says" in caplog.text and "40 days after" in caplog.text
+    assert asyncio.run(scene(ran)) and "retention run waits" in caplog.text and "40 days after" in caplog.text
     assert asyncio.run(scene(None)), "nor after a restart"
     [found] = retention(Settings(data=tmp_path))
     assert (found.level, "set it if that is wrong" in found.text) == ("warning", True)
     waited = AuditEntry(stamp(now - timedelta(days=4)), "", "program", "retention-waits", "", ran.at)
     assert asyncio.run(scene(waited)) is None
+
+
+def test_serve_ends_while_a_run_waits_for_what_cannot_be_written(tmp_path, monkeypatch):
+    """As with keys that are damaged, or a full disk: its calls are still to be closed."""
+    monkeypatch.setattr("assist.live.runs.END_S", 0.1)
+
+    async def scene():
+        one, told = service(tmp_path), asyncio.Event()
+        one.open()
+        begun(one.store, "k1", datetime.now(UTC) - timedelta(days=200))
+        ran = AuditEntry(stamp(datetime.now(UTC)), "", "program", "retention")
+        open_audit(one.store.people, tmp_path).append([ran]).result()
+        (tmp_path / "keys.db").write_text("no keys")
+        one._store_trouble = lambda line: told.set()
+        try:
+            async with asyncio.timeout(30), purging(one):
+                await told.wait()
+        finally:
+            await one.close()
+
+    asyncio.run(scene())
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        assert store.logged() == {"k1"}, "its words wait for the next run"
 
 
 def test_the_command_asks_whether_the_clock_is_right_and_one_that_nobody_answers_waits(tmp_path):
@@ -123,6 +154,24 @@ def test_the_command_asks_whether_the_clock_is_right_and_one_that_nobody_answers
     with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
         assert store.record("k1") and [row.entry.what for row in store.people.audit()] == ["retention-waits"]
     assert "1 records" in run("run", answer="y\n").stdout and "It waits" not in run("show").stdout
+
+
+def test_while_it_asks_whether_the_clock_is_right_the_store_is_free_and_what_is_said_meanwhile_counts(
+    tmp_path, monkeypatch
+):
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        for call in ("k1", "k2"):
+            begun(store, call, datetime.now(UTC) - timedelta(days=366))
+
+    def hold(asked):
+        with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+            store.hold(Hold("k1", "dana", "case 7", stamp())).result()
+        return True
+
+    monkeypatch.setattr(typer, "confirm", hold)
+    assert "1 records" in CliRunner().invoke(app, ["retention", "run", "--data", str(tmp_path)]).stdout
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        assert store.record("k1") and not store.record("k2")
 
 
 def test_who_says_that_the_clock_is_right_is_not_asked(tmp_path):

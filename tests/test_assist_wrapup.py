@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from assist.access.proxy import Spellings
 from assist.live.desk import Desk
 from assist.records.folding import fold
 from assist.records.followups import mark, open_followups
@@ -91,6 +92,25 @@ def test_a_kept_wrap_up_is_in_the_record_the_list_and_the_follow_ups(store):
     assert "Third visit was missed" in html and "I did not interrupt" in html
     [promise] = open_followups(store)
     assert str(promise.day) == "2026-12-01"
+
+
+def test_a_call_that_bears_the_agents_name_in_another_spelling_is_theirs(store):
+    known = Spellings(["dana"]).known
+    dana, other, house = Identity("dana", "agent"), Identity("Maria", "agent"), House(store)
+
+    async def scene():
+        desk, library = Desk(house, None, known), Library(store, known=known)
+        with pytest.raises(OverlayError, match="record"):
+            await desk.do(other, SAID)
+        await desk.do(dana, SAID)
+        await desk.do(dana, DoNote(do="note", call="k1", text="Rang again"))
+        await library.note(dana, "k1", RecordNote(kind="contest", text="Not so"))
+        return await library.agent_of("k1"), (await library.search(QA, Filters())).records
+
+    whose, [line] = asyncio.run(scene())
+    [(agent, kept)] = house.screens.forms
+    assert (whose, agent, kept.kept, line.reviewed) == ("dana", "Dana", True, False)
+    assert {review.who for review in store.reviews("k1")} == {"Dana"}
 
 
 def test_a_call_its_agent_has_wrapped_up_still_waits_for_review(store):

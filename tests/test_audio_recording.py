@@ -274,6 +274,18 @@ def test_a_part_is_read_as_if_it_were_a_file_of_its_own(tmp_path: Path, name: st
         recording.part(4.5, None)
 
 
+def test_a_part_of_a_file_that_is_only_read_forward_is_that_part(tmp_path: Path) -> None:
+    """Call centres' recorders write GSM."""
+    path = tmp_path / "call.wav"
+    soundfile.write(path, stereo(8_000, 4.0)[:, 0], 8_000, subtype="GSM610")
+    recording = open_recording(path, speed=math.inf)
+    assert not soundfile.SoundFile(path).seekable()
+    part, whole = (sound(read(each), Speaker.UNKNOWN) for each in (recording.part(1.25, 2.0), recording))
+    np.testing.assert_allclose(part[100:-100], whole[20_100:31_900], atol=1e-3)
+    with pytest.raises(AudioError, match="it ends before"):
+        recording.part(4.5, None)
+
+
 @pytest.mark.parametrize("coder", ["flac", "wav", "mp3", "ogg"])
 def test_a_file_saved_as_it_streamed_is_read_whole(tmp_path: Path, coder: str) -> None:
     """Its header has no length: the writer could not go back."""

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
+from overlay.identity import Identity
 from tests import overlay_scenes as scenes
 from tests.overlay_stage import IN_A_BROWSER, LATER, STILL, place, play, stage
 
@@ -243,6 +244,23 @@ def test_a_board_that_is_loaded_anew_goes_on_reading_along() -> None:
             await page.reload()
             await expect(page.locator("#rows .name").first).to_be_visible()
             await expect(page.locator("#choose")).to_be_visible()
+
+    play(scene)
+
+
+def test_what_somebody_read_along_is_nothing_to_whoever_logs_in_after_them() -> None:
+    async def scene() -> None:
+        people = [Identity("Maria", "supervisor")]
+        async with stage(identify=lambda headers, peer: people[-1]) as here:
+            scenes.board(here.hub)
+            page = await here.page("/board", width=1440, height=900)
+            await page.get_by_role("button", name="Dana: read along").click()
+            await here.doing(do="watch", on=True)
+            people.append(Identity("Olu", "supervisor"))
+            await page.reload()
+            await page.get_by_role("button", name="Tom: read along").click()
+            await here.until(lambda done: any(who.who == "Olu" for who, _ in done))
+            assert [do.call for who, do in here.done if who.who == "Olu"] == ["c2"]
 
     play(scene)
 

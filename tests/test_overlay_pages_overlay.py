@@ -299,6 +299,24 @@ def test_a_message_that_comes_while_the_one_before_is_taken_away_stays() -> None
     play(scene)
 
 
+def test_who_tabs_away_with_the_space_bar_held_has_left_what_it_pressed() -> None:
+    async def scene() -> None:
+        async with stage() as here:
+            scenes.escalated(here.hub)
+            page = await here.page("/agent/dana")
+            await page.locator("#card [data-key='p3 used']").focus()
+            await page.keyboard.down(" ")
+            here.hub.show(ROOM, "prompt", scenes.PROMPT.model_copy(update={"title": "The same, in other words"}))
+            await expect(page.locator("#card .title")).to_have_text("The same, in other words")
+            await page.keyboard.press("Tab")
+            await page.keyboard.up(" ")
+            await page.keyboard.press("h")
+            await here.doing(do="help")
+            assert [do.do for _, do in here.done if getattr(do, "what", "") != "seen"] == ["help"]
+
+    play(scene)
+
+
 @pytest.mark.parametrize("by", ["mouse", "space", "held"])
 def test_a_button_that_means_something_else_when_it_is_released_does_nothing(by: str) -> None:
     async def scene() -> None:
@@ -969,6 +987,8 @@ def test_a_key_that_was_to_pause_never_ends_the_pause_that_has_just_begun() -> N
             }""")
             scenes.paused(here.hub)  # by itself: a card number was asked for
             await expect(page.locator("#strip")).to_have_text("Paused already: press again to resume.")
+            resume = page.get_by_role("button", name="Resume", pressed=False)  # not "Resume, pressed": it is to be done
+            await expect(resume).to_have_attribute("title", "Nothing is heard or kept until then")
             await page.evaluate("window.later += 700")
             await page.keyboard.press("p")
             await here.doing(do="pause")

@@ -121,6 +121,20 @@ def test_a_page_that_is_loaded_anew_has_its_search_and_a_view_that_is_not_saved_
     play(scene)
 
 
+def test_what_somebody_searched_for_is_nothing_to_whoever_logs_in_after_them() -> None:
+    async def scene() -> None:
+        people = [Identity("Quinn", "qa")]
+        async with stage(records=Shelf(), identify=lambda headers, peer: people[-1]) as here:
+            page = await here.page("/review", width=1440, height=900)
+            await page.get_by_label("Level reached").select_option("tense")
+            await expect(page.locator("#found")).to_have_text("1 call")
+            people.append(Identity("Olu", "supervisor"))
+            await page.reload()
+            await expect(page.locator("#found")).to_have_text("5 calls")
+
+    play(scene)
+
+
 def test_on_a_slow_line_it_is_said_that_something_is_on_its_way() -> None:
     async def scene() -> None:
         async with stage(records=Shelf()) as here:

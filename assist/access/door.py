@@ -33,8 +33,6 @@ class Door:
     audit: Audit
     accounts: Accounts | None
     logins: Logins | None
-    known: Callable[[str], str]
-    """The name under which somebody is known, of any way to spell it."""
 
     async def keep_fresh(self) -> None:
         """Follow what other commands change, until cancelled."""
@@ -77,13 +75,14 @@ def open_door(settings: Settings, people: People) -> Door:
         agent=settings.agent,
         supervisor=settings.supervisor if named else "Supervisor",
         identify=identify,
+        known=known,
         hosts=tuple(settings.hosts),
         proxies=tuple(settings.proxies),
         certificate=certificate,
         noted=noted,
     )
     _note_settings(settings, people, audit)
-    return Door(screens, audit, accounts, logins, known)
+    return Door(screens, audit, accounts, logins)
 
 
 def _note_settings(settings: Settings, people: People, audit: Audit) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from math import inf
 
 from assist.coach.clock import RecoveryClock
-from assist.coach.follow_ups import FollowUps
+from assist.coach.follow_ups import FollowUps, is_telling
 from assist.coach.offers import Offers
 from assist.coach.parts import Play, Playbook
 from assist.coach.planb import Caller
@@ -249,6 +249,8 @@ class Coach:
         self._story.forget(since_ms)
         self._follow_ups.forget(since_ms)
         self._times.forget(since_ms)
+        for noted in self._follow_ups.standing():
+            self._times.follow(noted)
         self._handed = {to: noted for to, noted in self._handed.items() if noted.at_ms <= since_ms}
 
     def consented(self, now_ms: int) -> list[Event]:
@@ -270,6 +272,8 @@ class Coach:
         self._place.follow(event)
         self._clock.follow(event)
         self._follow_ups.follow(event, [option.title for option in self.playbook.options if option.timed])
+        if isinstance(event, FollowUpNoted):
+            self._times.follow(event)
 
     def _alone(self) -> bool:
         """A play that comes before everything else has been shown."""
@@ -305,7 +309,7 @@ class Coach:
         events += timed
         due = " / ".join(each.due.casefold() for each in timed if isinstance(each, FollowUpNoted))
         for promise in promises(utterance):
-            if promise.due and promise.due.casefold() in due:
+            if promise.due and promise.due.casefold() in due and not is_telling(promise.what):
                 continue
             events += self._follow_ups.note(now_ms, promise.what, promise.due, promise.words)
         for phrases, to in ((TRANSFER, "another team"), (JOINING, "supervisor")):

@@ -42,16 +42,21 @@ _TWELVE = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|11
 _PAST_OR_TO = (
     rf"(?:half(?: past)?|(?:(?:a )?quarter|(?:five|ten|twenty(?: five)?|\d\d)(?: minutes)?) (?:past|to)) {_TWELVE}"
 )
-_MINUTES = r"(?: (?:oh five|ten|fifteen|(?:twenty|thirty|forty|fifty)(?: five)?))?"
-_HALF_DAY = r"(?:am|pm|a m|p m|in the (?:morning|afternoon|evening))"
+_MINUTES = r"(?: (?:oh five|ten|fifteen|(?:twenty|thirty|forty|fifty)(?: five)?|[0-5][05]))?"
+_HALF_DAY = r"(?:am|pm|a m|p m|in the (?:morning|afternoon|evening)|at night)"
+_FIGURE = r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)"
 _COUNTED = (
-    r"(?! (?:minutes|past|percent|per cent|pence|quid|of|more|other|hundred|thousand"
-    r"|(?:working |business )?(?:day|hour)s?"
-    r"|(?!(?:is|was|this|does|has|as|us|its|yes|works|suits|unless|perhaps|always|thanks)\b)[a-z]{3,}s)\b)"
+    r"(?! (?:minutes|past|percent|per|pence|quid|of|more|other|hundred|thousand|people|children|men|women|each"
+    r"|a (?:visit|time|day|week(?! (?:on|from|today|tomorrow)\b)|month|year)"
+    rf"|(?:different|separate|failed|missed) [a-z]+s|{_FIGURE} {_FIGURE}|(?:working |business )?(?:day|hour)s?"
+    r"|(?!(?:[a-z]*[aius]s|does|its|yes|perhaps|always|thanks|works|suits|sounds|looks|seems|makes|james|charles)\b)"
+    r"[a-z]{3,}s)\b)"
+    r"(?!(?<=\bone) (?:point|stage|time|moment|end|level|place|site|address|shop|store|branch|visit|engineer)\b)"
 )
-"""Behind a number that is an hour no noun stands that it counts: "at five", not "about five pounds"."""
+"""Behind a number that is an hour no noun stands that it counts, and no further figures: "at five", not "about five
+pounds", "at one point", "at five five five"."""
 HOUR = (
-    rf"(?:(?:{_PAST_OR_TO}|noon|midday|midnight|lunchtime|\d{{1,4}}(?:am|pm)"
+    rf"(?:(?:{_PAST_OR_TO}|(?:(?:twelve|12) )?(?:noon|midday|midnight)|lunchtime|\d{{1,4}}(?:am|pm)"
     rf"|(?:\d{{3,4}}(?! \d)|(?:{_TWELVE}|1[0-9]|2[0-4]){_MINUTES}){_COUNTED})"
     rf"(?: oclock)?(?: (?:{_HALF_DAY}|sharp))?)"
 )
@@ -64,7 +69,8 @@ FEW = rf"(?:(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|11|12)
 """A number that may be an hour, and is one where it answers when; "does one suit you" asks about something else."""
 _WINDOW = rf"(?:between {HOUR} and|from (?:{_TWELVE}|{HOUR}) (?:to|until|till)) {HOUR}"
 _PART = r"(?:(?: in the)? (?:morning|afternoon|evening|night|lunchtime)| noon| midday| midnight)?"
-_AT = rf"(?: (?:{_WINDOW}|(?:(?:at|by|before|after|around|about) )+{HOUR}|{CLOCK}))?"
+_AT_HOUR = rf" (?:{_WINDOW}|(?:(?:at|by|before|after|around|about) )+{HOUR}|{CLOCK})"
+_AT = rf"(?:{_AT_HOUR})?"
 _DAY = rf"(?:{'|'.join(DAYS)})"
 _ORDINAL = (
     rf"(?:twenty (?:{'|'.join(_ORDINALS[:9])})|thirty first|{'|'.join(_ORDINALS)}|thirtieth|\d{{1,2}}(?:st|nd|rd|th)?)"
@@ -76,7 +82,8 @@ _NO_DATE = (
     r"(?:call|ring)(?! (?:me|us))|day(?! of))\b"
 )
 """What "the second ..." counts, where it is no day of the month."""
-_DATE = rf"(?:(?:the )?{_ORDINAL} of {_MONTH}|{_MONTH} (?:the )?{_ORDINAL}|the {_ORDINAL}(?!{_NO_DATE}))"
+_DATE_OF_MONTH = rf"(?:(?:the )?{_ORDINAL} of {_MONTH}|{_MONTH} (?:the )?{_ORDINAL})"
+_DATE = rf"(?:{_DATE_OF_MONTH}|the {_ORDINAL}(?!{_NO_DATE}))"
 _WEEKDAY = rf"{_DAY}(?: next week| week| {_DATE})?"
 LATER = (
     r"(?:the day after tomorrow|tomorrow|today|tonight|this (?:morning|afternoon|evening)"
@@ -108,7 +115,7 @@ WHEN = re.compile(
     rf"(?:working |business )?(?:minutes?|hours?|days?|weeks?|fortnight)(?: and a half| or two)?)"
     rf"|{_PART_COMING}{_AT}(?: {LATER})?"
     rf"|next (?:week|month)"
-    rf"|(?:by|on|before) {_DATE}{_AT}"
+    rf"|(?:by|on|before) {_DATE}{_AT}|{_DATE_OF_MONTH}{_AT_HOUR}"
     rf"|(?:{_WINDOW}|(?:(?:by|at|before|around|about) )+{HOUR})(?: {LATER})?|(?:midnight|{CLOCK}) {LATER})"
     rf"(?= |$)"
 )
@@ -336,7 +343,7 @@ def _hour(text: str) -> time | None:
             hour, minute = hour - 1, 60 - minute
     else:
         first, _, rest = said.partition(" ")
-        minutes = re.match(r"(?:oh )?((?:five|ten|fifteen|twenty|thirty|forty|fifty)(?: five)?)\b", rest)
+        minutes = re.match(r"(?:oh )?((?:five|ten|fifteen|twenty|thirty|forty|fifty)(?: five)?|[0-5][05])\b", rest)
         digits = re.match(r"\d+", first)
         hour, minute = _number(digits[0] if digits else first), _number(minutes[1]) if minutes else 0
         if hour >= 100:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from assist.coach.due import due_at
+from assist.coach.due import due_at, is_day_alone, names_hour
 from assist.coach.promises import is_call, is_callback, is_same
 from assist.coach.words import plain_tokens
 from assist.events import Event, FollowUpNoted, number_of
@@ -29,21 +29,21 @@ class FollowUps:
     _count: int = 0
 
     def note(self, now_ms: int, what: str, due: str, words: str, said_ms: int | None = None) -> list[FollowUpNoted]:
-        """Note it, once: said again it is the same one, and a time that is named later is its time.
+        """Note it, once: said again it is the same one, and its time or hour may be named later.
 
         `said_ms`: when the time was named, where that was before.
         """
         same = [
             each
-            for each in self._standing()
+            for each in self.standing()
             if is_same(each.what, what) or (each.id in self._given and self._is_of(each, what, due, now_ms))
         ]
         if same and (not due or any(self._is_due(each, due, now_ms) for each in same)):
             return []
         when = self._due_at(due, now_ms if said_ms is None else said_ms)
-        timeless = next((each for each in same if not each.due), None)
-        if timeless is not None:
-            noted = replace(timeless, at_ms=now_ms, due=due, words=words, due_at=when)
+        known = next((each for each in same if not each.due or self._is_hour_of(each, due, now_ms)), None)
+        if known is not None:
+            noted = replace(known, at_ms=now_ms, due=due, words=words, due_at=when)
         else:
             self._count += 1
             noted = FollowUpNoted(now_ms, f"f{self._count}", what, due, self.owner, words, when)
@@ -53,7 +53,7 @@ class FollowUps:
     def give(self, now_ms: int, what: str, due: str, words: str, said_ms: int) -> list[FollowUpNoted]:
         """What was given for a time that was named at `said_ms`, or for none; a promise of that time says it too."""
         if due and any(
-            self._is_due(each, due, said_ms) and _says(what, each.what) for each in self._standing() if each.due
+            self._is_due(each, due, said_ms) and _says(what, each.what) for each in self.standing() if each.due
         ):
             return []
         noted = self.note(now_ms, what, due, words, said_ms)
@@ -62,7 +62,7 @@ class FollowUps:
 
     def move(self, now_ms: int, what: str, due: str, words: str) -> list[FollowUpNoted]:
         """What was given for a time is due at another one: it moves, also where it stands as a promise."""
-        standing = [each for each in self._standing() if each.due and (each.what == what or _says(what, each.what))]
+        standing = [each for each in self.standing() if each.due and (each.what == what or _says(what, each.what))]
         known = next((each for each in standing if each.what == what), standing[-1] if standing else None)
         if known is None:
             return self.note(now_ms, what, due, words)
@@ -75,9 +75,13 @@ class FollowUps:
         """What was noted after this is not told any more; promised again, it is noted anew."""
         self._noted = [each for each in self._noted if each.at_ms <= since_ms]
 
+    def standing(self) -> list[FollowUpNoted]:
+        """Each promise as it was noted last."""
+        return list({each.id: each for each in self._noted}.values())
+
     def told(self) -> list[str]:
         """One line each, for whoever takes over."""
-        return [f"promised: {each.what}{', ' if each.due else ''}{each.due}" for each in self._standing()]
+        return [f"promised: {each.what}{', ' if each.due else ''}{each.due}" for each in self.standing()]
 
     def follow(self, event: Event, titles: Collection[str]) -> None:
         """A call that was cut short goes on: a promise that stands in its log has the id it has there.
@@ -90,22 +94,30 @@ class FollowUps:
             others = [each for each in self._noted if (each.what, each.due) != (event.what, event.due)]
             self._noted = [*others, event]
 
-    def _standing(self) -> list[FollowUpNoted]:
-        """Each promise as it was noted last."""
-        return list({each.id: each for each in self._noted}.values())
-
     def _is_of(self, given: FollowUpNoted, what: str, due: str, now_ms: int) -> bool:
         """Whether this promise is of what was given: of a callback whenever it is, of all else only at its time."""
-        return _says(given.what, what) and (is_call(given.what) or self._is_due(given, due, now_ms))
+        return _says(given.what, what) and (
+            is_call(given.what) or self._is_due(given, due, now_ms) or self._is_hour_of(given, due, now_ms)
+        )
 
     def _due_at(self, due: str, now_ms: int) -> str:
         return due_at(due, self.began + timedelta(milliseconds=now_ms)) if self.began is not None else ""
+
+    def _is_hour_of(self, noted: FollowUpNoted, due: str, now_ms: int) -> bool:
+        """Whether these words name the hour of the day that is all that is known of it."""
+        day = noted.due_at[:10]
+        return day != "" and is_day_alone(noted.due) and names_hour(due) and day == self._due_at(due, now_ms)[:10]
 
     def _is_due(self, noted: FollowUpNoted, due: str, now_ms: int) -> bool:
         """Whether these words name its time; "within two hours" said again counts from when it was first said."""
         if plain_tokens(noted.due) == plain_tokens(due):
             return True
         return noted.due_at != "" and noted.due_at in (self._due_at(due, noted.at_ms), self._due_at(due, now_ms))
+
+
+def is_telling(promised: str) -> bool:
+    """Whether it is promised to tell of something, and not to call the customer."""
+    return not (_TELLING.isdisjoint(plain_tokens(promised)) or is_callback(promised))
 
 
 def _says(given: str, promised: str) -> bool:

@@ -212,6 +212,17 @@ def retention_show(data: DataOption = None, config: ConfigOption = None) -> None
         console.print(f"on hold: {hold.call} ({hold.by}, {hold.at[:10]}): {hold.why}")
 
 
+def _clock_is_right(settings: Settings) -> bool:
+    """Whether somebody says so of a clock that is doubted; while they are asked nobody waits for the store."""
+    from assist.privacy.clock import doubted
+    from assist.privacy.retention import due
+
+    now = datetime.now(UTC)
+    with closing(store_of(settings)) as store:
+        doubt = doubted(store, due(store, settings.keep, now, settings.data), now)
+    return doubt is not None and _sure(complete(f"It waits: {doubt}. Is the clock right?"))
+
+
 @retention_app.command("run")
 def retention_run(
     yes: Annotated[bool, typer.Option("--yes", help="The clock is right: do not ask.")] = False,
@@ -220,15 +231,14 @@ def retention_run(
 ) -> None:
     """Take out what is due now; `assist serve` does so by itself every day. Asks where the clock is doubted."""
     from assist.access.audit import open_audit, system_user
-    from assist.privacy.clock import begin_run, doubted
+    from assist.privacy.clock import begin_run
     from assist.privacy.retention import due, take_out
 
-    settings, now = load_settings(config, data=data), datetime.now(UTC)
+    settings = load_settings(config, data=data)
+    believed = yes or _clock_is_right(settings)
     with closing(store_of(settings)) as store:
-        audit = open_audit(store.people, settings.data)
+        audit, now = open_audit(store.people, settings.data), datetime.now(UTC)
         found = due(store, settings.keep, now, settings.data)
-        doubt = None if yes else doubted(store, found, now)
-        believed = yes or (doubt is not None and _sure(complete(f"It waits: {doubt}. Is the clock right?")))
         begin_run(store, audit, found, now, by=system_user(), believed=believed)
         take_out(store, settings.keep, settings.data, now, found)
     console.print(

@@ -53,6 +53,7 @@ NO_SIGNAL = ("none", "calm", "neutral")
 """Labels of clips in which no signal is heard, where the others' are signals."""
 SUFFIXES = (".json", ".jsonl", ".ndjson")
 TABLES = (".csv", ".tsv")
+THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
 TIMES = ("start", "end", "start_ms", "end_ms", "escalates_at")
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
@@ -378,18 +379,24 @@ def _rows(table: Path) -> tuple[Sequence[str], _Objects]:
     """The columns of a CSV or TSV table, and its rows with their lines: what is a time is a number."""
     text = _text(table)
     first = text.partition("\n")[0]
-    rows = csv.DictReader(io.StringIO(text), delimiter=max("\t;,", key=first.count), skipinitialspace=True)
+    mark = max("\t;,", key=first.count)
+    rows = csv.DictReader(io.StringIO(text), delimiter=mark, skipinitialspace=True)
+    listed: _Objects = []
     try:
-        return rows.fieldnames or (), [
-            (rows.line_num, {key: _cell(key, value) for key, value in row.items() if key}) for row in rows
-        ]
+        for row in rows:
+            if any(row.pop(None, ())):
+                told = f"more values than columns; what has a {mark!r} in it stands between quotation marks"
+                raise _bad(table, rows.line_num, told)
+            listed.append((rows.line_num, {key: _cell(key, value, mark) for key, value in row.items() if key}))
     except csv.Error as error:
         raise _bad(table, rows.line_num, f"not a table: {error}") from None
+    return rows.fieldnames or (), listed
 
 
-def _cell(column: str, value: str | None) -> object:
+def _cell(column: str, value: str | None, mark: str) -> object:
     value = (value or "").strip()
-    if column.strip().casefold() in TIMES:
+    either = mark == "," and THOUSANDS.fullmatch(value)  # 1,500 of a table with commas may be 1.5 or 1500
+    if column.strip().casefold() in TIMES and not either:
         try:
             return float(value.replace(",", "."))  # as spreadsheets write it in half of the world
         except ValueError:

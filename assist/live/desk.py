@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from assist.access.audit import Audit
 from assist.coach.parts import Playbook
@@ -22,9 +23,11 @@ from overlay.records import unknown_record
 class Desk:
     """The one callback of the pages."""
 
-    def __init__(self, service: Service, audit: Audit | None = None) -> None:
+    def __init__(self, service: Service, audit: Audit | None = None, known: Callable[[str], str] = str) -> None:
         self._service = service
         self._audit = audit
+        self._known = known
+        """The name under which somebody logs in: an earlier call may bear it in another spelling."""
         self._readers: dict[str, list[Identity]] = {}
         """By agent: who else has that agent's page open, once for each page. They read every call on it along."""
         self._boards: dict[str, list[tuple[Identity, LiveCall | None]]] = {}
@@ -41,14 +44,14 @@ class Desk:
             OverlayError: refused, record-unknown; shown on the page, when the call is over or not this agent's.
         """
         live = self._service.calls.get(what.call)
-        if live is not None and who.role == "agent" and live.session.started.agent != who.who:
+        if live is not None and who.role == "agent" and self._known(live.session.started.agent) != who.who:
             live = None  # as if it were not there
         if live is None and isinstance(what, doing.DoWrapUp):
             agent, kept = await asyncio.to_thread(self._wrap_up, who, what)
             self._service.screens.wrapped_up(agent, kept)
             return
-        if live is None and isinstance(what, doing.DoNote) and self._has_record(who, what.call):
-            note = Review(stamp(), who.who, "comment", "", without_cards(what.text))
+        if live is None and isinstance(what, doing.DoNote) and (name := self._notes_as(who, what.call)):
+            note = Review(stamp(), name, "comment", "", without_cards(what.text))
             await asyncio.wrap_future(self._service.store.review(what.call, note))
             return
         late = self._service.after.late
@@ -74,21 +77,26 @@ class Desk:
             self._service.duty.do(who.who, "answer", what.call, what.alert)
         live.act(action)
 
-    def _has_record(self, who: Identity, call: str) -> bool:
-        """Whether there is a record of the call that is this person's to note on."""
+    def _notes_as(self, who: Identity, call: str) -> str:
+        """Under which name this person notes on the call's record; empty where there is none, or it is not theirs."""
         body = self._service.store.record(call)
-        return body is not None and (who.role != "agent" or body["agent"] == who.who)
+        return "" if body is None else self._name(who, body["agent"])
+
+    def _name(self, who: Identity, agent: str) -> str:
+        """As this call of theirs spells it; empty for an agent whose call it is not."""
+        theirs = self._known(agent) == who.who
+        return agent if theirs else "" if who.role == "agent" else who.who
 
     def _wrap_up(self, who: Identity, said: doing.DoWrapUp) -> tuple[str, messages.WrapUp]:
         """Keep what has changed; the agent whose call it was, and the wrap-up as it now stands."""
         store = self._service.store
         body = store.record(said.call)
         record = read_record(body) if body is not None else None
-        if record is None or (who.role == "agent" and record.agent != who.who):
+        if record is None or not (name := self._name(who, record.agent)):
             raise unknown_record()
         reviews = store.reviews(said.call)
         before = form(record, reviews, self._service.settings)
-        changed = changes(said, before, reviews, who.who, stamp())
+        changed = changes(said, before, reviews, name, stamp())
         for receipt in [store.review(said.call, review) for review in changed]:
             receipt.result()
         now = form(record, store.reviews(said.call), self._service.settings)

@@ -57,6 +57,8 @@ log = logging.getLogger("assist")
 DAY_S = 86_400
 AGAIN_S = 3_600
 """After a retention run that failed."""
+END_S = 10.0
+"""At the end, for one that has begun."""
 NOT_KEPT = (
     "Nothing of this call was kept: consent to it was not given (--consent granted, or key C on the agent's page)."
 )
@@ -87,9 +89,10 @@ async def program(
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
     try:
         door = open_door(settings, service.store.people)
-        service.outset.known = door.known
-        desk = Desk(service, door.audit)
-        library = Library(service.store, settings.review_form, door.audit, Recordings(settings.data), settings.keep)
+        known = service.outset.known = door.screens.known
+        desk = Desk(service, door.audit, known)
+        sounds = Recordings(settings.data)
+        library = Library(service.store, settings.review_form, door.audit, sounds, settings.keep, known)
         gateway = Gateway(Gates(service).do, gate_key(settings.data), settings.payment_pages)
         app = create_app(
             service.hub, desk.do, library, door.screens, desk.presence, door.accounts, door.logins, gateway
@@ -231,7 +234,8 @@ async def purging(service: Service) -> AsyncIterator[None]:
     """While the block runs, what is past its time is taken out: at once, then daily; an hour after one that failed, or
     waits because the clock is doubted.
 
-    A run that has begun is waited for: it is a thread that nothing ends, and writes to the store that is closed next.
+    A run that has begun is waited for, END_S at most: it writes to the store that is closed next. One that waits for a
+    full disk, say, is ended by that close.
     """
     over = asyncio.Event()
 
@@ -250,7 +254,8 @@ async def purging(service: Service) -> AsyncIterator[None]:
             except Exception as error:  # the calls go on; `assist doctor` says what is overdue
                 next_s = AGAIN_S
                 why = error if isinstance(error, AssistError) else type(error).__name__
-                log.error("the retention run failed, the next one is in an hour: %s", why)
+                waits = isinstance(error, AssistError) and error.code == "clock-doubted"
+                log.error("the retention run %s, the next one is in an hour: %s", "waits" if waits else "failed", why)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), next_s)
 
@@ -259,7 +264,7 @@ async def purging(service: Service) -> AsyncIterator[None]:
         yield
     finally:
         over.set()
-        await task
+        await asyncio.wait([task], timeout=END_S)
 
 
 async def _until_over(service: Service, call: str, task: asyncio.Task[str]) -> str:

@@ -1,9 +1,9 @@
 """Whether the clock is believed before anything is taken out by it.
 
-A clock that is set far ahead (no battery, a machine brought back from an image) would have everything erased at once.
-So every retention run is in the audit log, and one so long after the last one waits, which is noted as well: somebody
-can set the clock meanwhile, and where nobody does, as after a long closure, it is believed in the end. A clock that is
-set back takes out less, not more: it is believed at once.
+A clock that is set far ahead (a machine brought back from an image) would have everything erased at once. So retention
+runs are in the audit log, and one so long after the last one waits, which is noted as well: somebody can set the clock
+meanwhile, and where nobody does, as after a long closure, it is believed in the end. A clock that is set back takes out
+less, not more: it is believed at once.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from assist.store.store import Store
 
 RAN, WAITS = "retention", "retention-waits"
 """In the audit log."""
-LEAP = timedelta(days=30)
-"""Since the last run: what is more is doubted."""
+LEAP = timedelta(days=35)
+"""Since the last run: what is more is doubted; a timetable may be a month's."""
 PATIENCE = timedelta(days=3)
 """As long as a weekend."""
 
@@ -40,31 +40,54 @@ class Doubt:
         days = (self.now - datetime.fromisoformat(self.known)).days
         until = (self.since or self.now) + PATIENCE
         return (
-            f"the clock says {self.now:%Y-%m-%d %H:%M} UTC, {days} days after what was done last ({self.known[:10]}): "
-            "set it if that is wrong; if it is right, `assist retention run` takes out what is due, and serve by "
-            f"itself from {until:%Y-%m-%d %H:%M} UTC on"
+            f"the clock says {self.now:%Y-%m-%d %H:%M} UTC, {days} days after the last run or call "
+            f"({self.known[:10]}): set it if that is wrong; if it is right, `assist retention run` takes out what is "
+            f"due, and serve by itself from {until:%Y-%m-%d %H:%M} UTC on"
         )
 
 
 def doubted(store: Store, found: Due, now: datetime) -> Doubt | None:
     """Why what was found to be due at this time waits; None where it does not."""
-    if not found.anything:
-        return None
-    last = store.people.last_noted(RAN, WAITS)
-    if last is None:
-        known = max((stored.started_at for stored in store.calls()), default=stamp(now))
-    else:
-        known = last.detail if last.what == WAITS else last.at
+    return _doubt(store, found, now) if found.anything else None
+
+
+def _doubt(store: Store, found: Due, now: datetime) -> Doubt | None:
+    known, waits = _last(store, found, now)
     if now - datetime.fromisoformat(known) <= LEAP:
         return None
-    since = datetime.fromisoformat(last.at) if last is not None and last.what == WAITS else None
+    since = datetime.fromisoformat(waits) if waits else None
     if since is not None and since > now:  # the clock was set since
         since = None
     return None if since is not None and now - since >= PATIENCE else Doubt(now, known, since)
 
 
+def _last(store: Store, found: Due, now: datetime) -> tuple[str, str]:
+    """The time that is known, and where a run waits, since when; a first run with nothing to take out is believed."""
+    last = store.people.last_noted(RAN, WAITS)
+    if last is None:
+        return (found.anything and _newest_call(store)) or stamp(now), ""
+    return (last.detail, last.at) if last.what == WAITS else (last.at, "")
+
+
+def _newest_call(store: Store) -> str:
+    return max((stored.started_at for stored in store.calls()), default="")
+
+
+def _set_back(store: Store, now: datetime) -> bool:
+    """Whether a clock is far behind both what was noted last and the newest call, as at the start of a machine without
+    a battery.
+
+    A run by it is not noted: the right time would be doubted for it, and anew after each start.
+    """
+    last = store.people.last_noted(RAN, WAITS)
+    seen = [_newest_call(store), *([] if last is None else [last.at])]
+    return all(at and now + LEAP < datetime.fromisoformat(at) for at in seen)
+
+
 def begin_run(store: Store, audit: Audit, found: Due, now: datetime, *, by: str = "", believed: bool = False) -> None:
     """Note in the audit log that what was found to be due is taken out now, or that this waits.
+
+    A leap of the clock is noted when it is seen, also where nothing is due yet: else it is believed the day after.
 
     Args:
         store: The store.
@@ -77,10 +100,10 @@ def begin_run(store: Store, audit: Audit, found: Due, now: datetime, *, by: str 
     Raises:
         AssistError: code clock-doubted.
     """
-    doubt = None if believed else doubted(store, found, now)
-    if doubt is None or doubt.since is None:
+    doubt = None if believed else _doubt(store, found, now)
+    if believed or (not _set_back(store, now) if doubt is None else doubt.since is None):
         at, role = now.astimezone(UTC).isoformat(timespec="milliseconds"), "command" if by else "program"
         what, detail = (RAN, "") if doubt is None else (WAITS, doubt.known)
         audit.append([AuditEntry(at, by, role, what, "", detail)]).result()
-    if doubt is not None:
+    if doubt is not None and found.anything:
         raise AssistError("clock-doubted", str(doubt))

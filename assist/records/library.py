@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -59,8 +60,11 @@ class Library:
         audit: Audit | None = None,
         recordings: Recordings | None = None,
         keep: KeepSettings | None = None,
+        known: Callable[[str], str] = str,
     ) -> None:
         self._store = store
+        self._known = known
+        """The name under which somebody logs in: an earlier call may bear it in another spelling."""
         self._recordings = recordings
         self._keep = keep or KeepSettings()
         self._heard: dict[str, tuple[str, date]] = {}
@@ -150,8 +154,8 @@ class Library:
         return (await self._taken_out(who, record)).model_dump(mode="json")
 
     async def agent_of(self, record: str) -> str:
-        """Whose call it was; not a look."""
-        return str((await asyncio.to_thread(self._body, record))["agent"])
+        """Whose call it was, as they log in; not a look."""
+        return self._known(str((await asyncio.to_thread(self._body, record))["agent"]))
 
     async def views(self, who: Identity) -> list[SavedView]:
         """The searches this person has saved; of one that an earlier version saved, what is still a filter."""
@@ -259,7 +263,9 @@ class Library:
         return trends(records, self._store.said(), today, asked.weeks)
 
     async def _add(self, record: str, review: Review) -> None:
-        await asyncio.to_thread(self._body, record)
+        agent = str((await asyncio.to_thread(self._body, record))["agent"])
+        if self._known(agent) == review.who:  # as this call of theirs spells it
+            review = replace(review, who=agent)
         await asyncio.wrap_future(self._store.review(record, review))
 
     def _body(self, record: str) -> dict[str, object]:

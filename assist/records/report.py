@@ -19,6 +19,7 @@ from assist.records.followups import is_open
 from assist.records.trends import DONE, NOT_SAID, is_wrong, monday
 from assist.store.rows import Review, last_said
 from detectors.signals import CALMER
+from overlay.identity import folded
 
 LEAST_AGENTS = 5
 """Aggregates of fewer people are figures about persons."""
@@ -220,7 +221,7 @@ def _weeks(first: date, last: date) -> list[date]:
 def _people(calls: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
     people: defaultdict[str, set[str]] = defaultdict(set)
     for call in calls:
-        people[call["team"]].add(call["agent"])
+        people[call["team"]].add(folded(call["agent"]))
     return dict(people)
 
 

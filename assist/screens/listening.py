@@ -10,7 +10,7 @@ from assist.privacy.consent import Gate
 from audio.events import Trouble
 from overlay import messages
 
-BETTER = "This is the built-in recogniser. For a better one: `assist models fetch base.en`"
+BETTER = "This is the built-in speech recognition. For a better one: `assist models fetch base.en`"
 SOUND_TROUBLE = ("audio-lost", "audio-swapped", "audio-stalled", "channel-silent")
 
 

@@ -148,7 +148,7 @@ def check_keys(path: Path) -> str:
 def _repair(error: Exception) -> str:
     if isinstance(error, OSError | sqlite3.OperationalError):  # as on a full disk: the file is whole
         return ""
-    return "; put the newest copy of it back: without it every backup and recording made so far is nothing"
+    return "; put the newest copy of it back: without it no backup and no recording made so far can be read"
 
 
 def fetch_keys(store: Path, keys: Keyring) -> None:

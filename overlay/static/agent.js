@@ -107,8 +107,9 @@ function drawHealth() {
     || drawStrip(text, state) || drawStrip(embedded, "", "", call?.advice) || consent && drawConsent(consent) || drawStrip(" ", "");
   write(find("caller"), call && call.state !== "waiting" ? [call.queue || call.team, call.caller].filter(Boolean).map((part) => ` · ${part}`).join("") : "");
   for (const id of ["help", "pause"]) if (find(id).disabled !== (call?.state !== "live")) find(id).disabled = call?.state !== "live";
-  write(find("pause").lastElementChild, health?.state === "paused" ? "Resume" : "Pause for card");
-  put(find("pause"), "aria-pressed", String(health?.state === "paused"));
+  const paused = health?.state === "paused";
+  write(find("pause").lastElementChild, paused ? "Resume" : "Pause for card");
+  put(find("pause"), "title", paused ? "Nothing is heard or kept until then" : "Pause while a card number is read out: nothing is heard or kept");
   drawHelp();
   drawClocks();
 }

@@ -7,7 +7,7 @@ const TOLD_MS = 3000;
 export function pane({ link, board, running, row, chosen }) {
   let call = "";
   let watching = ""; // connection and call: a new connection asks again
-  let before = sessionStorage.getItem("reading"); // what this page read along before it was loaded anew
+  let before = JSON.parse(sessionStorage.getItem("along") ?? "[]"); // who read which call along before this page was loaded anew
   let telling = 0; // timer of what is said beside the line about its sending
   const drafts = new Map(); // call -> the line begun for its agent, while another call is read
   const lines = transcript(find("lines"), find("talk"), (speaker) => ({ agent: row(call)?.agent ?? "Agent", customer: "Caller" })[speaker] ?? "Voice");
@@ -18,8 +18,8 @@ export function pane({ link, board, running, row, chosen }) {
     const last = call;
     drafts.set(last, find("text").value);
     call = next;
-    before = null;
-    sessionStorage.setItem("reading", call);
+    before = [];
+    sessionStorage.setItem("along", JSON.stringify([link.me?.who, call]));
     find("text").value = drafts.get(call) ?? "";
     watching = "";
     tell("");
@@ -29,7 +29,7 @@ export function pane({ link, board, running, row, chosen }) {
   }
 
   function draw() {
-    if (before && row(before)) return choose(before);
+    if (before[0] === link.me?.who && row(before[1])) return choose(before[1]);
     find("choose").hidden = Boolean(call);
     find("reading").hidden = !call;
     if (!call) return;

@@ -43,7 +43,7 @@ const filters = () => Object.fromEntries([...new FormData(form)].filter(([name, 
 
 // What is listed is no longer what is asked for: no page follows it.
 function anew() {
-  sessionStorage.setItem("filters", JSON.stringify(filters()));
+  sessionStorage.setItem("search", JSON.stringify([me.who, filters()]));
   following = "";
   find("more").hidden = true;
 }
@@ -275,8 +275,8 @@ function named() {
 me = await ask("/api/me").catch(() => me) ?? me;
 for (const id of ["keep", "trends", "report"]) find(id).hidden = me.role === "agent";
 await loadViews(named() && !history.state?.listed ? "All, newest first" : localStorage.getItem("view") ?? BUILT_IN[0][0]);
-const before = history.state?.listed && sessionStorage.getItem("filters"); // of this page, which is loaded anew
-await (before ? use(JSON.parse(before)) : useView());
+const [who, before] = JSON.parse(history.state?.listed && sessionStorage.getItem("search") || "[]"); // of this page, loaded anew
+await (before && who === me.who ? use(before) : useView());
 if (named()) await show(named(), false);
 else if (found.length) {
   await show(found[0].id, false);

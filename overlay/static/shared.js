@@ -208,7 +208,7 @@ export function clicks(page) {
   }
   page.addEventListener("mousedown", (event) => { if (event.button === 0) press(event, event.clientX, event.clientY); else pressed = null; }, true);
   page.addEventListener("mouseup", (event) => release(event, event.clientX, event.clientY), true);
-  page.addEventListener("keydown", (event) => { if (event.key === " " && !event.repeat) press(event); }, true);
+  page.addEventListener("keydown", (event) => { if (event.key === "Tab") pressed = null; else if (event.key === " " && !event.repeat) press(event); }, true);
   page.addEventListener("keyup", (event) => { if (event.key === " ") release(event); }, true);
 }
 
