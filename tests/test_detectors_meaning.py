@@ -41,12 +41,12 @@ def judge(model, rules):
 @pytest.mark.parametrize(
     ("line", "self_harm", "upset"),
     [
-        ("I do not want to live any longer next to that building site", -0.573, 1.923),
-        ("Oh wonderful, another two weeks, that is just brilliant service", -3.953, -1.898),
+        ("I do not want to live any longer next to that building site", 0.023, 3.072),
+        ("Oh wonderful, another two weeks, that is just brilliant service", -4.134, -0.723),
     ],
 )
 def test_scores_are_the_same_on_every_processor(model, line, self_harm, upset):
-    """Fails without exact sums where a processor has no VNNI: the first line's self-harm was 1.6 higher there."""
+    """With weights of 8 bits the first line's self-harm was 1.6 higher where a processor has no VNNI."""
     [caller] = (network for network in model.networks if network.in_place)
     scores = dict(zip(caller.labels, caller(line.split()).scores, strict=True))
     assert scores[SELF_HARM] == pytest.approx(self_harm, abs=0.02) and scores[UPSET] == pytest.approx(upset, abs=0.02)
