@@ -4,6 +4,7 @@ import pytest
 
 from audio.events import Speaker
 from detectors.examples import failing
+from detectors.meaning import UPSET
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
 from detectors.signals import AGENT_SIGNALS, CUSTOMER_WORDS
@@ -19,7 +20,7 @@ def test_every_example_in_the_rule_files_holds(rulebook):
 
 
 def test_every_signal_of_the_words_has_a_rule(rulebook):
-    wanted = set(CUSTOMER_WORDS) | AGENT_SIGNALS
+    wanted = {*CUSTOMER_WORDS, *AGENT_SIGNALS, UPSET}
     assert {rule.signal for rule in rulebook.rules} == wanted
 
 

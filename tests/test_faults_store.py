@@ -18,6 +18,7 @@ import pytest
 from assist.errors import AssistError
 from assist.events import Action, CallEnded
 from assist.store.backups import restore_backup, write_backup
+from assist.store.people import StoredUser
 from assist.store.store import open_store
 from assist.store.writer import RESERVE_BYTES
 from tests.fault_rig import Sound, acknowledging, in_a_child, killed_after, service
@@ -322,15 +323,20 @@ def test_a_damaged_backup_is_refused_and_the_store_stays(tmp_path):
     store = open_store(url(tmp_path))
     for n in range(200):
         store.append("k1", n, Action(n, "dana", "agent", "note", detail="x" * 500))
+    store.people.put_user(StoredUser("Maria", "qa", "q" * 600, 1, "2026-01-01")).result()
     out = tmp_path / "copy.db"
     write_backup(store, out)
     store.close()
-    body = bytearray(out.read_bytes())
-    for place in range(8192, len(body), 4096):
-        body[place : place + 64] = bytes(64)
-    out.write_bytes(body)
-    with pytest.raises(AssistError, match="damaged|no whole store"):
-        restore_backup(out, url(tmp_path))
+    whole = out.read_bytes()
+    pages = range(8192, len(whole), 4096)
+    users = [place for place in pages if b"q" * 600 in whole[place : place + 4096]]
+    for damaged in (pages, users):  # those no restore reads
+        body = bytearray(whole)
+        for place in damaged:
+            body[place : place + 64] = bytes(64)
+        out.write_bytes(body)
+        with pytest.raises(AssistError, match="damaged|no whole store"):
+            restore_backup(out, url(tmp_path))
     with pytest.raises(AssistError, match="there is no file"):
         restore_backup(tmp_path / "none.db", url(tmp_path))
     assert not list(tmp_path.glob("*.restoring"))  # refused before anything was written
