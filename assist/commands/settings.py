@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -36,28 +35,23 @@ def _print(settings: Settings, *, off: str = "") -> None:
 def _lines(table: BaseModel, off: str) -> Iterator[str]:
     """A table as TOML, each key under what it is for, tables after keys; `off` stands before every key."""
     inner: dict[str, BaseModel] = {}
+    told = table.model_dump(mode="json")
     for key, field in type(table).model_fields.items():
-        value = getattr(table, key)
-        if isinstance(value, BaseModel):
+        if isinstance(value := getattr(table, key), BaseModel):
             inner[key] = value
             continue
-        if field.description:
-            yield f"# {field.description}"
-        written = f"{key} = {_value(value)}"
-        yield f"# {key}: not set" if value is None else written.replace("\n", f"\n{off}").join((off, ""))
+        yield f"# {field.description}"
+        yield f"# {key}: not set" if value is None else f"{off}{key} = {_value(told[key])}".replace("\n", f"\n{off}")
     for key, each in inner.items():
         yield from ("", f"[{key}]", *_lines(each, off))
 
 
 def _value(value: object) -> str:
     """A value as TOML; strings as JSON writes them are strings of TOML, but for one sign."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(str(key))} = {_value(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list):
         each = [*map(_value, value)]
         long = sum(map(len, each)) > LONG
         return "\n".join(("[", *(f"  {one}," for one in each), "]")) if long else f"[{', '.join(each)}]"
-    told = json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
-    return told.replace("\x7f", "\\u007f")
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -80,8 +80,14 @@ def _set_back(store: Store, now: datetime) -> bool:
     A run by it is not noted: the right time would be doubted for it, and anew after each start.
     """
     last = store.people.last_noted(RAN, WAITS)
-    seen = [_newest_call(store), *([] if last is None else [last.at])]
-    return all(at and now + LEAP < datetime.fromisoformat(at) for at in seen)
+    if last is not None and not _is_ahead(last.at, now):
+        return False  # as nearly always: no call is looked at
+    newest = _newest_call(store)
+    return bool(newest) and _is_ahead(newest, now)
+
+
+def _is_ahead(at: str, now: datetime) -> bool:
+    return now + LEAP < datetime.fromisoformat(at)
 
 
 def begin_run(store: Store, audit: Audit, found: Due, now: datetime, *, by: str = "", believed: bool = False) -> None:
