@@ -13,7 +13,7 @@ from detectors.sentences import Coder, vocabulary
 from tests.teaching.mishearing import Mishearing
 from tests.teaching.shipped import network as begun
 
-EPOCHS, BATCH, RATE, HEAD_RATE = 2, 96, 1e-4, 1e-3
+EPOCHS, BATCH = 2, 96
 SMOOTH = 0.02
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -31,9 +31,10 @@ class School:
     """Weight of a label that holds."""
     scale = 1.0
     """Of the loss."""
+    rate, head_rate = 1e-4, 1e-3
 
-    def __init__(self, mishearing=None):
-        self._mishearing = mishearing
+    def __init__(self, mishearing=None, new=frozenset()):
+        self._mishearing, self._new = mishearing, new
         self._coder = Coder(vocabulary())
 
     def teach(self, network, lines, seed):
@@ -42,16 +43,20 @@ class School:
         torch.manual_seed(seed)
         network = network.train().to(DEVICE)
         steps = EPOCHS * -(-round(sum(line.weight for line in lines)) // BATCH)
-        learning = Learning(network, steps, RATE, HEAD_RATE, warming=0.06)
+        learning = Learning(network, steps, self.rate, self.head_rate, warming=0.06)
         beside = self._beside(lines)
         for epoch in range(EPOCHS):
             told = [self._told(line, beside, draw) for line in lines if draw.random() < line.weight]
             for number, chosen in enumerate(batches(told, self._length, draw)):
-                holds = targets([each[-1] for each in chosen], self.labels)
-                learning.step(self.coded(chosen), holds, self.wanted, self.scale)
+                self._learn(learning, chosen)
                 if number % 100 == 0:
                     print(f"pass {epoch + 1}, batch {number} of {len(told) // BATCH}", flush=True)
         return network.eval()
+
+    def _learn(self, learning, chosen):
+        """From one batch of what is told."""
+        holds = targets([each[-1] for each in chosen], self.labels)
+        learning.step(self.coded(chosen), holds, self.wanted, self.scale)
 
     def scores(self, network, told):
         """What is told to a score for each label."""
@@ -78,7 +83,7 @@ def taught_further(school, read):
     """Teach on from what is shipped or lies in OUT: the command line of both schools."""
     out, text, new = Path(sys.argv[1]), Path(sys.argv[2]), frozenset(sys.argv[3:])
     lines = [line if line.source in new else replace(line, weight=line.weight * school.older) for line in read(text)]
-    network = school(Mishearing([line.text for line in lines])).teach(begun(school.name, out), lines, seed=0)
+    network = school(Mishearing([line.text for line in lines]), new).teach(begun(school.name, out), lines, seed=0)
     torch.save(network.state_dict(), out / f"{school.name}.pt")
 
 
@@ -106,13 +111,16 @@ class Learning:
         `weight`: of a label that holds.
         """
         wanted, asked = (torch.tensor(each, device=DEVICE) for each in wanted_asked)
-        with torch.autocast(DEVICE, dtype=torch.bfloat16):
-            scores, _ = self._network(*told)
         loss = F.binary_cross_entropy_with_logits(
-            scores.float(), wanted * (1 - 2 * SMOOTH) + SMOOTH, reduction="none",
+            self.scores(told), wanted * (1 - 2 * SMOOTH) + SMOOTH, reduction="none",
             pos_weight=torch.tensor(weight, device=DEVICE),
         )  # fmt: skip
         self.take((loss * asked).sum() / asked.sum() * scale)
+
+    def scores(self, told):
+        """What the network says of one batch now."""
+        with torch.autocast(DEVICE, dtype=torch.bfloat16):
+            return self._network(*told)[0].float()
 
     def take(self, loss):
         """Learn from this loss."""
