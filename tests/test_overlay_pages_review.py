@@ -126,6 +126,7 @@ def test_what_somebody_searched_for_is_nothing_to_whoever_logs_in_after_them() -
         people = [Identity("Quinn", "qa")]
         async with stage(records=Shelf(), identify=lambda headers, peer: people[-1]) as here:
             page = await here.page("/review", width=1440, height=900)
+            await expect(page.locator("#found")).to_have_text("5 calls")
             await page.get_by_label("Level reached").select_option("tense")
             await expect(page.locator("#found")).to_have_text("1 call")
             people.append(Identity("Olu", "supervisor"))
