@@ -7,6 +7,8 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -168,6 +170,25 @@ def play(scene: Callable[[], Awaitable[None]]) -> None:
         _shared[0].run(limited())
     else:
         asyncio.run(limited())
+
+
+def staged(**given: Any) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., None]]:
+    """Makes a test of a scene that is played on a stage, which it is given first; `given`: of the stage."""
+
+    def test_of(scene: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+        @wraps(scene)
+        def test(**arguments: Any) -> None:
+            async def staged_scene() -> None:
+                async with stage(**given) as here:
+                    await scene(here, **arguments)
+
+            play(staged_scene)
+
+        asked = signature(scene)
+        test.__signature__ = asked.replace(parameters=[*asked.parameters.values()][1:])  # type: ignore[attr-defined]
+        return test
+
+    return test_of
 
 
 async def place(page: Page, selector: str) -> tuple[float, float, float, float]:

@@ -11,7 +11,7 @@ from overlay.messages import Line
 from tests import overlay_scenes as scenes
 from tests.overlay_axe import axe, violations
 from tests.overlay_records import Shelf, recorded
-from tests.overlay_stage import IN_A_BROWSER, Stage, play, stage
+from tests.overlay_stage import IN_A_BROWSER, Stage, play, stage, staged
 
 pytestmark = IN_A_BROWSER
 STATES: list[Callable[[Hub], None]] = [
@@ -37,76 +37,67 @@ async def checked(here: Stage, path: str, look: Callable[[Page], Awaitable[None]
     await page.context.close()
 
 
-def test_the_overlay_in_every_state() -> None:
-    async def scene() -> None:
-        async with stage() as here:
-            page = await here.page("/agent/dana", width=380, height=800, script=axe())
-            for state in STATES:
-                here.hub.clear(scenes.ROOM)
-                state(here.hub)
-                here.hub.show(scenes.ROOM, "line/barrier", Line(speaker="agent", start_ms=0, settled=state.__name__))
-                await expect(page.locator("#lines li").filter(has_text=state.__name__)).to_have_count(1)
-                await clean(page)
-
-    play(scene)
+@staged()
+async def test_the_overlay_in_every_state(here: Stage) -> None:
+    page = await here.page("/agent/dana", width=380, height=800, script=axe())
+    for state in STATES:
+        here.hub.clear(scenes.ROOM)
+        state(here.hub)
+        here.hub.show(scenes.ROOM, "line/barrier", Line(speaker="agent", start_ms=0, settled=state.__name__))
+        await expect(page.locator("#lines li").filter(has_text=state.__name__)).to_have_count(1)
+        await clean(page)
 
 
-def test_the_overlay_with_its_drawer_its_menu_and_cut_off() -> None:
-    async def scene() -> None:
-        async with stage(beat_s=0.2) as here:
-            scenes.escalated(here.hub)
+@staged(beat_s=0.2)
+async def test_the_overlay_with_its_drawer_its_menu_and_cut_off(here: Stage) -> None:
+    scenes.escalated(here.hub)
 
-            async def drawer(page: Page) -> None:
-                await page.locator(".say").wait_for()
-                await page.keyboard.press("e")
+    async def drawer(page: Page) -> None:
+        await page.locator(".say").wait_for()
+        await page.keyboard.press("e")
 
-            async def menu(page: Page) -> None:
-                await page.locator(".say").wait_for()
-                await page.keyboard.press("v")
+    async def menu(page: Page) -> None:
+        await page.locator(".say").wait_for()
+        await page.keyboard.press("v")
 
-            async def cut_off(page: Page) -> None:
-                await page.locator(".say").wait_for()
-                await page.context.set_offline(True)
-                await here.stop()
-                await page.locator(".stale").wait_for()
+    async def cut_off(page: Page) -> None:
+        await page.locator(".say").wait_for()
+        await page.context.set_offline(True)
+        await here.stop()
+        await page.locator(".stale").wait_for()
 
-            for look in (drawer, menu, cut_off):
-                await checked(here, "/agent/dana", look, width=380, height=800)
-
-    play(scene)
+    for look in (drawer, menu, cut_off):
+        await checked(here, "/agent/dana", look, width=380, height=800)
 
 
-def test_the_board_quiet_busy_and_read_along() -> None:
-    async def scene() -> None:
-        async with stage() as here:
+@staged()
+async def test_the_board_quiet_busy_and_read_along(here: Stage) -> None:
 
-            async def empty(page: Page) -> None:
-                await expect(page.locator("#quiet")).to_contain_text("No calls now")
+    async def empty(page: Page) -> None:
+        await expect(page.locator("#quiet")).to_contain_text("No calls now")
 
-            await checked(here, "/board", empty, width=1440, height=900)
-            scenes.many_alerts(here.hub)
-            scenes.reading(here.hub)
+    await checked(here, "/board", empty, width=1440, height=900)
+    scenes.many_alerts(here.hub)
+    scenes.reading(here.hub)
 
-            async def busy(page: Page) -> None:
-                await expect(page.locator(".need")).to_have_count(6)
+    async def busy(page: Page) -> None:
+        await expect(page.locator(".need")).to_have_count(6)
 
-            async def read_along(page: Page) -> None:
-                await page.get_by_role("button", name="Done").click()
-                await page.get_by_role("button", name="Dana: read along").click()
-                await page.locator("#lines li").last.wait_for()
+    async def read_along(page: Page) -> None:
+        await page.get_by_role("button", name="Done").click()
+        await page.get_by_role("button", name="Dana: read along").click()
+        await page.locator("#lines li").last.wait_for()
 
-            await checked(here, "/board", busy, width=720, height=900)
-            await checked(here, "/board", read_along, width=1440, height=900)
+    await checked(here, "/board", busy, width=720, height=900)
+    await checked(here, "/board", read_along, width=1440, height=900)
 
-            async def over(page: Page) -> None:
-                await page.get_by_role("button", name="Dana: read along").click()
-                await page.locator("#lines li").last.wait_for()
-                scenes.over(here.hub)
-                await page.get_by_role("link", name="Open record").wait_for()
+    async def over(page: Page) -> None:
+        await page.get_by_role("button", name="Dana: read along").click()
+        await page.locator("#lines li").last.wait_for()
+        scenes.over(here.hub)
+        await page.get_by_role("link", name="Open record").wait_for()
 
-            await checked(here, "/board", over, width=1440, height=900)
-
-    play(scene)
+    await checked(here, "/board", over, width=1440, height=900)
 
 
 def test_review_trends_and_the_way_in() -> None:

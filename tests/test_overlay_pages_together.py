@@ -13,7 +13,7 @@ from overlay.messages import Heard, Line, Notice, Plan, Prompt, Told
 from overlay.records import RecordNote
 from tests import overlay_scenes as scenes
 from tests.overlay_records import Shelf
-from tests.overlay_stage import IN_A_BROWSER, play, stage
+from tests.overlay_stage import IN_A_BROWSER, Stage, play, stage, staged
 
 pytestmark = IN_A_BROWSER
 
@@ -165,47 +165,38 @@ def test_a_page_weighs_little(path: str) -> None:
     play(scene)
 
 
-def test_two_roles_at_once_see_their_own_and_each_other_act() -> None:
-    async def scene() -> None:
-        async with stage() as here:
-            scenes.escalated(here.hub)
-            scenes.board(here.hub)
-            scenes.alerts(here.hub)
-            scenes.reading(here.hub)
-            agent = await here.page("/agent/dana")
-            board = await here.page("/board", width=1440, height=900)
-            await expect(board.locator(".need")).to_have_count(3)
-            await here.doing(do="alert", alert="a2", what="seen")
-            await board.keyboard.press("c")
-            await here.doing(do="alert", call="c1", alert="a1", what="claim")
-            taken = scenes.ALERTS[0].model_copy(
-                update={"state": "claimed", "by": "Maria", "to": "", "claimed_ms": scenes.NOW}
-            )
-            here.hub.show("board", "alert/c1-a1", taken)
-            await expect(board.locator('[data-alert="c1-a1"]')).to_contain_text("You are on it, 0 s")
-            await board.get_by_role("button", name="Allow").focus()
-            await board.keyboard.press("a")
-            await here.doing(do="answer", call="c1", alert="a2", allow=True)
-            await board.get_by_role("button", name="Dana: read along").click()
-            await here.doing(do="watch", call="c1", on=True)
-            await expect(board.locator("#lines li").last).to_contain_text("sort you out")
-            await expect(board.locator("#heard li")).to_have_count(3)
-            await expect(board.locator("#said-box")).to_be_hidden()
-            told = Told(said=[(12_000, "Nobody came on Monday.")], done=["promised: call you back, by Friday"], at_ms=1)
-            here.hub.show("call/c1", "told", told)
-            await expect(board.locator("#said li")).to_have_text(["00:12 “Nobody came on Monday.”", told.done[0]])
-            await board.get_by_placeholder("One short line").fill("You may give her the month.")
-            await board.keyboard.press("Enter")
-            await here.doing(do="tell", call="c1", text="You may give her the month.")
-            here.hub.show(
-                ROOM, "notice/message/1", Notice(kind="message", text="You may give her the month.", who="Maria")
-            )
-            await expect(agent.locator(".notice")).to_contain_text("Maria: You may give her the month.")
-            await board.keyboard.press("Escape")  # leaves the box, then the call
-            await board.keyboard.press("Escape")
-            await here.doing(do="watch", call="c1", on=False)
-            assert {who.role for who, do in here.done if do.do in ("alert", "answer", "tell", "watch")} == {
-                "supervisor"
-            }
-
-    play(scene)
+@staged()
+async def test_two_roles_at_once_see_their_own_and_each_other_act(here: Stage) -> None:
+    scenes.escalated(here.hub)
+    scenes.board(here.hub)
+    scenes.alerts(here.hub)
+    scenes.reading(here.hub)
+    agent = await here.page("/agent/dana")
+    board = await here.page("/board", width=1440, height=900)
+    await expect(board.locator(".need")).to_have_count(3)
+    await here.doing(do="alert", alert="a2", what="seen")
+    await board.keyboard.press("c")
+    await here.doing(do="alert", call="c1", alert="a1", what="claim")
+    taken = scenes.ALERTS[0].model_copy(update={"state": "claimed", "by": "Maria", "to": "", "claimed_ms": scenes.NOW})
+    here.hub.show("board", "alert/c1-a1", taken)
+    await expect(board.locator('[data-alert="c1-a1"]')).to_contain_text("You are on it, 0 s")
+    await board.get_by_role("button", name="Allow").focus()
+    await board.keyboard.press("a")
+    await here.doing(do="answer", call="c1", alert="a2", allow=True)
+    await board.get_by_role("button", name="Dana: read along").click()
+    await here.doing(do="watch", call="c1", on=True)
+    await expect(board.locator("#lines li").last).to_contain_text("sort you out")
+    await expect(board.locator("#heard li")).to_have_count(3)
+    await expect(board.locator("#said-box")).to_be_hidden()
+    told = Told(said=[(12_000, "Nobody came on Monday.")], done=["promised: call you back, by Friday"], at_ms=1)
+    here.hub.show("call/c1", "told", told)
+    await expect(board.locator("#said li")).to_have_text(["00:12 “Nobody came on Monday.”", told.done[0]])
+    await board.get_by_placeholder("One short line").fill("You may give her the month.")
+    await board.keyboard.press("Enter")
+    await here.doing(do="tell", call="c1", text="You may give her the month.")
+    here.hub.show(ROOM, "notice/message/1", Notice(kind="message", text="You may give her the month.", who="Maria"))
+    await expect(agent.locator(".notice")).to_contain_text("Maria: You may give her the month.")
+    await board.keyboard.press("Escape")  # leaves the box, then the call
+    await board.keyboard.press("Escape")
+    await here.doing(do="watch", call="c1", on=False)
+    assert {who.role for who, do in here.done if do.do in ("alert", "answer", "tell", "watch")} == {"supervisor"}

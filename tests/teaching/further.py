@@ -9,16 +9,13 @@ from copy import deepcopy
 import torch
 import torch.nn.functional as F
 
-from detectors.meaning import UPSET
 from tests.teaching.caller import CallerSchool
 from tests.teaching.learning import DEVICE, SMOOTH, taught_further
-from tests.teaching.lines import OF_CALLER, of_callers
-
-ROW = OF_CALLER.index(UPSET)
+from tests.teaching.lines import of_callers
 
 
 class FurtherSchool(CallerSchool):
-    """Teaches being upset by the new lines; told are (words, place, what holds; None of a line that is not new)."""
+    """Teaches what holds in the new lines; told are (words, place, what holds: nothing of a line that is not new)."""
 
     older = 0.06
     rate, head_rate = 6e-5, 6e-4
@@ -30,18 +27,19 @@ class FurtherSchool(CallerSchool):
 
     def _told(self, line, beside, draw):
         words, place, holds = super()._told(line, beside, draw)
-        return words, place, holds if line.source in self._new else None
+        return words, place, holds if line.source in self._new else {}
 
     def _learn(self, learning, chosen):
-        """The new lines' label, and of all else what was said of it before."""
+        """What holds in the new lines, and of all else what was said of it before."""
         given = self.coded(chosen)
         with torch.no_grad(), torch.autocast(DEVICE, dtype=torch.bfloat16):
             held = self._before(*given)[0].float().sigmoid()
         weights = torch.ones_like(held)
         for at, (*_, holds) in enumerate(chosen):
-            if holds is not None:
-                held[at, ROW] = SMOOTH + (1 - 2 * SMOOTH) * holds[UPSET]
-                weights[at, ROW] = self.wanted
+            for row, label in enumerate(self.labels):
+                if label in holds:
+                    held[at, row] = SMOOTH + (1 - 2 * SMOOTH) * holds[label]
+                    weights[at, row] = self.wanted
         loss = F.binary_cross_entropy_with_logits(learning.scores(given), held, reduction="none")
         learning.take((loss * weights).mean())
 
