@@ -8,6 +8,7 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -27,6 +28,7 @@ from assist.settings import LoginSettings, Settings
 from assist.store.backups import restore_backup, write_backup
 from assist.store.checking import encrypted
 from assist.store.keys import Keyring
+from assist.store.sounds import RATE, Recordings, SoundFile
 from assist.store.store import open_store
 from detectors import roster
 from detectors.rulebook import Rulebook, load_rules
@@ -173,6 +175,21 @@ def keys_cut_short(settings, tmp_path):
     os.truncate(keys, keys.stat().st_size - 100)
 
 
+def keys_emptied(settings, tmp_path):
+    keys_cut_short(settings, tmp_path)
+    os.truncate(settings.data / "keys.db", 0)
+
+
+def keys_begun_anew(settings, tmp_path):
+    with_a_call(settings, datetime.now(UTC))
+    recordings = Recordings(settings.data)
+    sound = SoundFile(recordings.path("k1"), recordings.keys, "k1", ["agent"])
+    sound.append(np.zeros((RATE, 1), np.uint8))
+    sound.close()
+    (settings.data / "keys.db").unlink()
+    recordings.keys.seal("k2", "words")
+
+
 def rules_of_no_use(settings, tmp_path):
     own_rules(settings, tmp_path, RULE.replace("cancel_threat", "canceling"))
 
@@ -201,6 +218,8 @@ def nothing(settings, tmp_path):
         (audit_changed, {}, "audit log", "bad", "was changed"),
         (audit_without_its_key, {}, "audit log", "bad", "audit.key is missing"),
         (keys_cut_short, {}, "keys", "bad", "put the newest copy of it back"),
+        (keys_emptied, {}, "keys", "bad", "emptied, or its first use was cut short; put the newest copy of it back"),
+        (keys_begun_anew, {}, "keys", "bad", "the keys of 1 recordings are not in it; put the newest copy of it back"),
         (restored_over, {}, "put aside", "warning", "0 days ago"),
         (rules_of_no_use, {}, "rules", "bad", "own.blue-shed: signal: expected one of"),
         (rules_of_no_use, {}, "playbook", "warning", "before they are mended"),

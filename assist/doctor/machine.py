@@ -7,16 +7,20 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from assist.doctor.finding import Finding, bad, ok, warning
+from assist.errors import AssistError
 from assist.hints import quoted
 from assist.privacy.gate_key import KEY_FILE
 from assist.settings import Settings
 from assist.store.backups import put_aside as put_aside_stores
 from assist.store.checking import StoreState, check_store, encrypted
 from assist.store.keys import check_keys
+from assist.store.sounds import RATE, Recordings
+from assist.store.store import open_reader
 
 LOW_BYTES = 2 << 30
 LEAST_BYTES = 200 << 20
@@ -118,7 +122,12 @@ def database(settings: Settings) -> Iterator[Finding]:
 
 def keys(settings: Settings) -> Iterator[Finding]:
     """The keys of backups and recordings are whole: erasure waits for them."""
-    if problem := check_keys(settings.data / "keys.db"):
+    recordings = Recordings(settings.data)
+    recorded = [call for call in recordings.calls() if recordings.path(call).stat().st_size > RATE]  # a second of sound
+    if recorded:  # of one without its words only the file is left, and that is retention's
+        with suppress(AssistError), closing(open_reader(settings.store_url)) as store:
+            recorded = sorted(store.logged().intersection(recorded))
+    if problem := check_keys(settings.data / "keys.db", recorded):
         yield bad("keys", f"keys.db: {problem}")
 
 

@@ -12,7 +12,7 @@ import base64
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -31,6 +31,7 @@ MARK = "~"
 NO_FILES_ELSEWHERE = "PRAGMA temp_store=MEMORY"
 """Else SQLite sorts, and keeps what a statement changes until it is done, in files of the system's temporary folder:
 erased words, too, would stay in what becomes free there."""
+PUT_BACK = "; put the newest copy of it back: without it no backup and no recording made so far can be read"
 SEALED = (("events", "body"), ("records", "body"), ("digests", "body"), ("reviews", "text"))
 """Columns that hold what was said or written about a call."""
 
@@ -131,24 +132,30 @@ class Keyring:
             raise AssistError("keys-failed", f"{self._path}: {error}{_repair(error)}") from None
 
 
-def check_keys(path: Path) -> str:
-    """What is wrong with a keyring and what to do, in one line; empty where it is sound or not there yet."""
-    if not path.exists():
+def check_keys(path: Path, needed: Collection[str] = ()) -> str:
+    """What is wrong with a keyring and what to do, in one line; empty where it is sound or not there yet.
+
+    `needed`: calls whose keys must be in it.
+    """
+    if not path.exists() and not needed:
         return ""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
             [[found]] = database.execute("PRAGMA integrity_check(1)").fetchall()
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
+            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'keys'").fetchone():
+                return f"emptied, or its first use was cut short{PUT_BACK}"  # SQLite takes 0 bytes for a new database
+            missing = set(needed).difference(call for (call,) in database.execute("SELECT call FROM keys"))
     except sqlite3.Error as error:
-        return f"{error}{_repair(error)}"
-    return ""
+        return f"{error}{_repair(error) if path.exists() else PUT_BACK}"
+    return f"the keys of {len(missing)} recordings are not in it{PUT_BACK}" if missing else ""
 
 
 def _repair(error: Exception) -> str:
     if isinstance(error, OSError | sqlite3.OperationalError):  # as on a full disk: the file is whole
         return ""
-    return "; put the newest copy of it back: without it no backup and no recording made so far can be read"
+    return PUT_BACK
 
 
 def fetch_keys(store: Path, keys: Keyring) -> None:
