@@ -344,7 +344,7 @@ def _serving_with(certificate: Path, key: Path) -> ssl.SSLContext:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: no name that a host can have
         raise OverlayError("address-unknown", f"{host} is no address of this machine; use 127.0.0.1.") from error
     listener = socket.socket(family, kind, protocol)
     if sys.platform != "win32":  # there it would let two programs share the port

@@ -398,9 +398,18 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
         'proxies = ["127.0.0.1"]\n[login]\nby = "proxy"\nheader = "X-User"\nroles_header = "X-Groups"',
         'proxies = ["127.0.0.1"]\n[login]\nby = "proxy"\nheader = "X-User"\nroles = { lead = "admin" }',
         '[login]\nby = "proxy"\nheader = "X-User"\nrole = "boss"',
+        'data = "a\\u0000b"',
+        'rules = ["a.toml", "a\\u0000b"]',
+        'options = "a\\u0000b"',
+        'certificate = "a.pem"\ncertificate_key = "a\\u0000b"',
     ):
         file.write_text(text)
         assert code_of(lambda: load_settings(file)) == "settings-invalid"
+    assert code_of(lambda: load_settings(Path("a\0b"))) == "settings-invalid"
+    file.write_text("")
+    for odd in ("a\0b", os.fsdecode(b"\xff")):
+        with pytest.raises(AssistError, match="^--data .*: no name that a file can have") as refused:
+            load_settings(file, data=Path(odd))
     file.write_text('agent = "Dana"\npayment_pages = ["https://pay.example:8443", "app://desk"]', encoding="utf-8-sig")
     assert load_settings(file).agent == "Dana", "as Windows' Notepad writes it"
     file.write_text('hosst = "x"\nauthority = 3\n[keep]\ntranscript_day = 3')

@@ -113,6 +113,10 @@ def from_the_future(settings, tmp_path):
     with_a_call(settings, datetime.now(UTC) + timedelta(days=2))
 
 
+def a_file_in_its_place(settings, tmp_path):
+    settings.data.touch()
+
+
 def newer(settings, tmp_path):
     with_a_call(settings, datetime.now(UTC))
     with sqlite3.connect(settings.data / "assist.db") as connection:
@@ -212,6 +216,7 @@ def nothing(settings, tmp_path):
         (damaged, {}, "database", "bad", "assist restore"),
         (newer, {}, "database", "bad", "update the program"),
         (from_the_future, {}, "clock", "bad", "set the clock; where it is right, that call was"),
+        (a_file_in_its_place, {}, "data folder", "bad", "data is no folder: choose another"),
         (readable_by_all, {}, "data folder", "bad", "chmod 700"),
         (keys_readable_by_all, {}, "data folder", "bad", "assist.before-20261127T120000.db, keys.db"),
         (overdue, {}, "retention", "warning", "assist retention run"),

@@ -39,10 +39,13 @@ def folder(settings: Settings) -> Iterator[Finding]:
     data = settings.data
     if not data.exists():
         parent = _standing(data)
-        if not os.access(parent, os.W_OK):
+        if not (parent.is_dir() and os.access(parent, os.W_OK)):
             yield bad("data folder", f"{data} is not there and {parent} cannot be written: choose one with --data")
         else:
             yield ok("data folder", f"{data} will be made at the first start")
+        return
+    if not data.is_dir():
+        yield bad("data folder", f"{data} is no folder: choose another with --data")
         return
     if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         yield bad("data folder", f"{data} cannot be written: change its rights, or choose another with --data")
