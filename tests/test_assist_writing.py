@@ -176,6 +176,8 @@ def test_a_program_that_cannot_be_asked_is_named_and_one_that_hears_a_single_cal
         async with open_to_calls(one, joins=False):
             with pytest.raises(AssistError, match="run `assist serve`, which takes many"):
                 await join(data, Joining(microphone="m", far_end="f"), lambda event: None)
+            with pytest.raises(AssistError, match="only be told names in UTF-8: rename the file"):
+                await join(data, Joining(recording=Path(os.fsdecode(b"\xff.ogg"))), lambda event: None)
             beside = store_of(settings)
             await asyncio.to_thread(lambda: beside.hold(Hold("k1", "legal", "case 7", "2026-01-01")).result())
             live, task = one.start(Sound())

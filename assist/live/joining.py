@@ -139,12 +139,16 @@ async def join(
     if path is None or not path.exists():
         return None
     try:
+        asking = asked.model_dump_json().encode() + b"\n"
+    except ValueError:
+        raise AssistError("join-refused", "a running server can only be told names in UTF-8: rename the file") from None
+    try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=LINE_BYTES)
     except OSError:
         return None
     hanging_up = asyncio.create_task(_hang_up(writer, hang_up)) if hang_up is not None else None
     try:
-        writer.write(asked.model_dump_json().encode() + b"\n")
+        writer.write(asking)
         await writer.drain()
         while (line := await reader.readline()).endswith(b"\n"):  # else the server was killed within it
             answer: dict[str, Any] = json.loads(line)
