@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -320,8 +321,13 @@ class Service:
             # A pause or a word about consent is acknowledged on the pages when it is on disk, and with it everything
             # that was published because of it.
             loop = asyncio.get_running_loop()
-            show = partial(loop.call_soon_threadsafe, self.screens.show, call, event)
-            loop.call_soon(lambda: (keeper.latched or latched).add_done_callback(lambda _: show()))
+
+            def written(receipt: Future[None]) -> None:
+                loop.call_soon_threadsafe(self.screens.show, call, event)
+                if (error := receipt.exception()) is not None:
+                    loop.call_soon_threadsafe(self._not_erased, call, error)
+
+            loop.call_soon(lambda: (keeper.latched or latched).add_done_callback(written))
         self.duty.take(call, event)
         if listener is not None:
             listener(event)
@@ -332,6 +338,12 @@ class Service:
             live.moved(make)
         else:
             self.after.late.moved(call, make)
+
+    def _not_erased(self, call: str, error: BaseException) -> None:
+        text = f"what a pause or a refused consent takes out may still be on disk: {error}"
+        log.error("call %s: %s", call, text)
+        if (live := self.calls.get(call)) is not None:
+            live.trouble(Trouble(live.session.now_ms, "not-erased", text))
 
     def _store_trouble(self, line: str | None) -> None:
         for live in self.calls.values():
