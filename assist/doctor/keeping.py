@@ -104,7 +104,10 @@ def audit(settings: Settings) -> Iterator[Finding]:
             if store.people.audit_head() is None:
                 yield ok("audit log", "empty so far")
             else:
-                yield bad("audit log", "audit.key is missing: put it back, for serve does not start without it")
+                does = "a serve that runs has it still, and puts it back once a day and when it stops"
+                yield bad(
+                    "audit log", f"audit.key is missing: put it back, for serve does not start without it; {does}"
+                )
             return
         verdict = open_audit(store.people, settings.data).verify()
     except AssistError as error:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from assist.access.audit import open_audit
+from assist.access.audit import Audit
 from assist.access.door import open_door
 from assist.coach.shelf import Shelf
 from assist.errors import AssistError
@@ -88,11 +88,11 @@ async def program(
     for call in service.open():
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
     try:
-        door = open_door(settings, service.store.people)
+        door = open_door(settings, service.store.people, service.audit)
         known = service.outset.known = door.screens.known
-        desk = Desk(service, door.audit, known)
+        desk = Desk(service, service.audit, known)
         sounds = Recordings(settings.data)
-        library = Library(service.store, settings.review_form, door.audit, sounds, settings.keep, known)
+        library = Library(service.store, settings.review_form, service.audit, sounds, settings.keep, known)
         gateway = Gateway(Gates(service).do, gate_key(settings.data), settings.payment_pages)
         app = create_app(
             service.hub, desk.do, library, door.screens, desk.presence, door.accounts, door.logins, gateway
@@ -242,12 +242,14 @@ async def purging(service: Service) -> AsyncIterator[None]:
     async def daily() -> None:
         while not over.is_set():
             settings, now, next_s = service.settings, datetime.now(UTC), DAY_S
+            await asyncio.to_thread(_keep_key, service.audit)
             try:
                 found = await asyncio.to_thread(due, service.store, settings.keep, now, settings.data)
-                audit = await asyncio.to_thread(open_audit, service.store.people, settings.data)
-                await asyncio.to_thread(begin_run, service.store, audit, found, now)
+                await asyncio.to_thread(begin_run, service.store, service.audit, found, now)
                 try:
-                    await asyncio.to_thread(take_out, service.store, settings.keep, settings.data, now, found)
+                    await asyncio.to_thread(
+                        take_out, service.store, service.audit, settings.keep, settings.data, now, found
+                    )
                 finally:  # one step that fails keeps none of the others from being done
                     service.forget(found.words)
                     service.forget(found.records, whole=True)
@@ -265,6 +267,16 @@ async def purging(service: Service) -> AsyncIterator[None]:
     finally:
         over.set()
         await asyncio.wait([task], timeout=END_S)
+        _keep_key(service.audit)
+
+
+def _keep_key(audit: Audit) -> None:
+    """See that the key of the audit log is there, without which this program does not start again."""
+    try:
+        if audit.put_key_back():
+            log.error("audit.key was gone from the data folder, and is put back: keep a copy of it elsewhere")
+    except OSError as error:
+        log.error("audit.key is gone and cannot be put back, and nothing starts without it: %s", error)
 
 
 async def _until_over(service: Service, call: str, task: asyncio.Task[str]) -> str:

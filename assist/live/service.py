@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from assist.access.audit import Audit, open_audit
 from assist.coach.history import CALLS, History
 from assist.coach.shelf import Shelf
 from assist.errors import AssistError
@@ -54,6 +55,8 @@ class Service:
     address: str = ""
     """Where the pages are served."""
     store: Store = field(init=False)
+    audit: Audit = field(init=False)
+    """Opened once: a key that is lost while the program runs stops neither the audit log nor retention."""
     screens: Screens = field(init=False)
     duty: Duty = field(init=False)
     outset: Outset = field(init=False)
@@ -69,7 +72,11 @@ class Service:
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def open(self) -> list[str]:
-        """Open the store; close calls that an earlier run left open. Returns their ids. Call it on the event loop."""
+        """Open the store; close calls that an earlier run left open. Returns their ids. Call it on the event loop.
+
+        Raises:
+            AssistError: as `open_store` and `open_audit`.
+        """
         loop = asyncio.get_running_loop()
 
         def on_trouble(line: str | None) -> None:
@@ -77,6 +84,11 @@ class Service:
 
         settings, alerts = self.settings, self.settings.alerts
         self.store = open_store(settings.store_url, on_trouble)
+        try:
+            self.audit = open_audit(self.store.people, settings.data)
+        except AssistError:
+            self.store.close()
+            raise
         turn_ms = round(alerts.turn_s * 1000)
         self.screens = Screens(self.hub, settings.supervisor, self.hearing, *self.playbooks.book.outline, turn_ms)
         self.duty = Duty(Rules(alerts.turn_s, alerts.budget, tuple(alerts.order)), self.hub, self._moved)

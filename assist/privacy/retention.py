@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from assist.access.audit import open_audit
+from assist.access.audit import Audit
 from assist.errors import AssistError
 from assist.events import CallStarted
 from assist.settings import KeepSettings
@@ -110,8 +110,8 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
     )
 
 
-def take_out(store: Store, keep: KeepSettings, data: Path, now: datetime, found: Due) -> None:
-    """Take out what was found to be due; returns when its bytes are gone.
+def take_out(store: Store, audit: Audit, keep: KeepSettings, data: Path, now: datetime, found: Due) -> None:
+    """Take out what was found to be due, the oldest of the audit log too; returns when its bytes are gone.
 
     Raises:
         AssistError: code files-left, naming the files that cannot be removed; all else that is due is gone; what the
@@ -126,15 +126,15 @@ def take_out(store: Store, keep: KeepSettings, data: Path, now: datetime, found:
         steps.callback(_tell_left, left, "all else that was due is gone; make that possible, the next run tries again")
         steps.callback(_remove, [*found.stores, *map(Recordings(data).path, found.sounds)], left)
         if found.audit:
-            steps.callback(_shorten_audit, store, keep, data, now)
+            steps.callback(_shorten, audit, store, keep, now)
         if found.records:
             steps.callback(_erase, store, data, found.records, left)
         steps.callback(_remove_files, data, found.words, left)
 
 
-def _shorten_audit(store: Store, keep: KeepSettings, data: Path, now: datetime) -> None:
+def _shorten(audit: Audit, store: Store, keep: KeepSettings, now: datetime) -> None:
     held = {hold.call for hold in store.holds()}
-    open_audit(store.people, data).shorten(stamp(now - timedelta(days=keep.audit_days)), held).result()
+    audit.shorten(stamp(now - timedelta(days=keep.audit_days)), held).result()
 
 
 def stripped(record: dict[str, Any]) -> dict[str, Any]:
