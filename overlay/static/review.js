@@ -219,10 +219,8 @@ function side() {
   drawSide(find("side"), { open: view, role: me.role, signals: SIGNALS, line: drawn.line, redraw: () => { if (view === open) side(); }, changed: () => summary(view, { reviewed: true }) });
 }
 
-function marked(view) {
-  const judged = new Set(view.marks.filter((each) => each.kind === "prompt").map((each) => each.target));
-  const byAgent = view.record.prompts.filter((each) => each.how === "wrong" && !judged.has(each.id));
-  summary(view, { wrong: view.marks.filter((each) => each.verdict === "wrong").length + byAgent.length, reviewed: true });
+function marked(view, wrong) {
+  summary(view, { wrong, reviewed: true });
 }
 function summary(view, changes) {
   const it = found.find((each) => each.id === view.id);
