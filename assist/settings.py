@@ -24,6 +24,7 @@ from pydantic import (
 from assist.errors import AssistError, problems
 from assist.privacy.consent import Consent, ConsentPolicy
 from assist.screens.alerts import TURN_S
+from assist.store.places import store_in
 from overlay.identity import Role, spelled
 from overlay.records import Question
 
@@ -258,7 +259,7 @@ class Settings(BaseModel):
     @property
     def store_url(self) -> str:
         """URL of the event log."""
-        return f"sqlite:///{self.data / 'assist.db'}"
+        return f"sqlite:///{store_in(self.data)}"
 
     @property
     def models_dir(self) -> Path:

@@ -15,15 +15,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from overlay.access import ROUTES, WITHOUT_LOGIN, Access, roles_of
+from overlay.access import KEYED, ROUTES, WITHOUT_LOGIN, Access, roles_of
 from overlay.errors import OverlayError
 from overlay.identity import Identity, is_foreign, is_known_host, is_own_origin
 from overlay.rates import REQUESTS_A_SECOND, Rates
 
 STATIC = Path(__file__).parent / "static"
 LIVE = "/live"
-KEYED = "/api/gate"
-"""Opened by a key that no browser sends by itself (overlay/gate.py): foreign origins are judged there."""
 BY_ITSELF = "POST /api/ticket"
 """What an open page asks for with nobody there, whenever it comes back: no activity. Everything else is a person's."""
 BODY_BYTES = 65_536

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from overlay.access import Access
+from overlay.access import KEYED, Access
 from overlay.contract import schema
 from overlay.errors import OverlayError
 from overlay.gate import Gateway
@@ -67,8 +67,8 @@ def create_app(
         "POST /login": login.enter,
         "POST /logout": login.leave,
         "GET /api/me": login.me,
-        "POST /api/gate": gate.ask,
-        "OPTIONS /api/gate": gate.may,
+        f"POST {KEYED}": gate.ask,
+        f"OPTIONS {KEYED}": gate.may,
         "POST /api/ticket": live.ticket,
         "GET /api/schema": _schema,
         "GET /api/trends": review.trends,

@@ -25,6 +25,7 @@ from pathlib import Path
 from assist.errors import AssistError
 from assist.files import make_secret
 from assist.store.people import AuditEntry, AuditRow, People, Seals
+from assist.store.places import audit_key_in
 
 KEY_BYTES = 32
 AT_ONCE = 1_000
@@ -119,7 +120,7 @@ def open_audit(people: People, data: Path) -> Audit:
     Raises:
         AssistError: codes data-folder, key-readable, key-weak, key-missing.
     """
-    path = data / "audit.key"
+    path = audit_key_in(data)
     try:
         if not path.exists():
             if people.audit_head() is not None:

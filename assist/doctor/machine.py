@@ -14,18 +14,18 @@ from pathlib import Path
 from assist.doctor.finding import Finding, bad, ok, warning
 from assist.errors import AssistError
 from assist.hints import quoted
-from assist.privacy.gate_key import KEY_FILE
 from assist.settings import Settings
 from assist.store.backups import put_aside as put_aside_stores
 from assist.store.checking import StoreState, check_store, encrypted
 from assist.store.keys import check_keys
+from assist.store.places import gate_key_in, keys_in, store_in
 from assist.store.sounds import RATE, Recordings
 from assist.store.store import open_reader
 
 LOW_BYTES = 2 << 30
 LEAST_BYTES = 200 << 20
 """A day of 20 calls is about 10 MB of events; a model is up to 3 GB."""
-PRIVATE = ("assist.db*", "assist.before-*.db", "keys.db*", "*.key", KEY_FILE, "records", "recordings")
+PRIVATE = ("assist.db*", "assist.before-*.db", "keys.db*", "*.key", "gate-key", "records", "recordings")
 """What nobody else may read in the data folder."""
 
 
@@ -55,7 +55,7 @@ def folder(settings: Settings) -> Iterator[Finding]:
         return
     kept = [data, *(path for pattern in PRIVATE for path in data.glob(pattern))]
     mine = os.getuid()
-    keys = {*data.glob("*.key"), data / KEY_FILE}  # made once, then only read
+    keys = {*data.glob("*.key"), gate_key_in(data)}  # made once, then only read
     shut_out = [path for path in kept if not os.access(path, os.R_OK if path in keys else os.R_OK | os.W_OK)]
     foreign = [path for path in kept if path.stat().st_uid not in (mine, 0)]
     # A folder nobody else may enter keeps what is in it.
@@ -102,12 +102,12 @@ def encryption(settings: Settings) -> Iterator[Finding]:
 
 def store_state(settings: Settings) -> StoreState:
     """What stands on disk, read without opening it as the program does."""
-    return check_store(settings.data / "assist.db")
+    return check_store(store_in(settings.data))
 
 
 def database(settings: Settings) -> Iterator[Finding]:
     """The store is whole and of this version."""
-    path, state = settings.data / "assist.db", store_state(settings)
+    path, state = store_in(settings.data), store_state(settings)
     if state.problem and not (os.access(path, os.R_OK | os.W_OK) and os.access(settings.data, os.W_OK)):
         yield bad("database", f"this user may not read and write {path}: change its rights, and its folder's")
     elif state.problem:
@@ -130,7 +130,7 @@ def keys(settings: Settings) -> Iterator[Finding]:
     if recorded:  # of one without its words only the file is left, and that is retention's
         with suppress(AssistError), closing(open_reader(settings.store_url)) as store:
             recorded = sorted(store.logged().intersection(recorded))
-    if problem := check_keys(settings.data / "keys.db", recorded):
+    if problem := check_keys(keys_in(settings.data), recorded):
         yield bad("keys", f"keys.db: {problem}")
 
 

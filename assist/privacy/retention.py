@@ -25,6 +25,7 @@ from assist.errors import AssistError
 from assist.events import CallStarted
 from assist.settings import KeepSettings
 from assist.store.backups import holds_a_call, put_aside
+from assist.store.places import store_in
 from assist.store.rows import StoredCall, stamp
 from assist.store.searching import RecordQuery, place_of
 from assist.store.sounds import Recordings
@@ -323,7 +324,7 @@ def _remove_files(data: Path, calls: Sequence[str], left: list[str]) -> None:
     files = _record_files(data)
     _remove([path for call in calls for path in (Recordings(data).path(call), *files.get(call, ()))], left)
     try:
-        remove_left(data / "assist.db")
+        remove_left(store_in(data))
     except OSError as error:
         left.append(f"{error.filename}: {error.strerror}")
 

@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from assist.errors import AssistError
+from assist.store.places import keys_in
 from assist.store.schema import SPOKEN
 
 KEY_BITS = 256
@@ -46,7 +47,7 @@ class Keyring:
     @classmethod
     def beside(cls, store: Path) -> Keyring:
         """The keyring of the store in this file."""
-        return cls(store.with_name("keys.db"))
+        return cls(keys_in(store.parent))
 
     def seal(self, call: str, text: str) -> str:
         """The text under the call's key, which is made where it is missing."""
