@@ -117,6 +117,15 @@ def a_file_in_its_place(settings, tmp_path):
     settings.data.touch()
 
 
+def a_link_to_nowhere(settings, tmp_path):
+    settings.data.symlink_to(tmp_path / "nowhere")
+
+
+def store_left_behind(settings, tmp_path):
+    settings.data.mkdir(mode=0o700)
+    Keyring(settings.data / "keys.db").seal("k1", "words")
+
+
 def newer(settings, tmp_path):
     with_a_call(settings, datetime.now(UTC))
     with sqlite3.connect(settings.data / "assist.db") as connection:
@@ -217,6 +226,8 @@ def nothing(settings, tmp_path):
         (newer, {}, "database", "bad", "update the program"),
         (from_the_future, {}, "clock", "bad", "set the clock; where it is right, that call was"),
         (a_file_in_its_place, {}, "data folder", "bad", "data is no folder: choose another"),
+        (a_link_to_nowhere, {}, "data folder", "bad", "data is no folder: choose another"),
+        (store_left_behind, {}, "database", "bad", "put it back, or the last backup (`assist restore FILE`), before"),
         (readable_by_all, {}, "data folder", "bad", "chmod 700"),
         (keys_readable_by_all, {}, "data folder", "bad", "assist.before-20261127T120000.db, keys.db"),
         (overdue, {}, "retention", "warning", "assist retention run"),

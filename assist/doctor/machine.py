@@ -37,7 +37,7 @@ def _standing(folder: Path) -> Path:
 def folder(settings: Settings) -> Iterator[Finding]:
     """The data folder is there, can be written, and is its owner's only."""
     data = settings.data
-    if not data.exists():
+    if not data.exists() and not data.is_symlink():
         parent = _standing(data)
         if not (parent.is_dir() and os.access(parent, os.W_OK)):
             yield bad("data folder", f"{data} is not there and {parent} cannot be written: choose one with --data")
@@ -114,6 +114,11 @@ def database(settings: Settings) -> Iterator[Finding]:
         yield bad("database", f"assist.db {state.problem}; put the last backup back: `assist restore FILE`")
     elif state.schema > state.newest:
         yield bad("database", f"schema {state.schema} is newer than this program's {state.newest}: update the program")
+    elif not state.schema and keys_in(settings.data).exists():
+        lost = "assist.db is not there, though calls were kept here"
+        yield bad(
+            "database", f"{lost}: put it back, or the last backup (`assist restore FILE`), before serve begins anew"
+        )
     elif not state.schema:
         yield ok("database", "none yet; it is made at the first call")
     else:

@@ -14,9 +14,9 @@ import os
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -283,12 +283,21 @@ def _records(store: Store) -> Iterator[dict[str, Any]]:
 
 
 def _sounds(store: Store, keep: KeepSettings, now: datetime, data: Path) -> list[str]:
-    """Recordings past their time."""
+    """Recordings past their time, and those left over from calls that were erased, whose keys have gone with them.
+
+    Of a call that has its key and is not in the store the file's own age counts: the store may have been lost, and come
+    back from a backup.
+    """
     oldest = now - timedelta(days=min(keep.audio_days, keep.transcript_days))
-    began = {stored.call: stored.started_at for stored in store.calls()}
-    return [
-        call for call in Recordings(data).calls() if call not in began or datetime.fromisoformat(began[call]) < oldest
-    ]
+    began = {stored.call: datetime.fromisoformat(stored.started_at) for stored in store.calls()}
+    recordings = Recordings(data)
+    found = recordings.calls()
+    if unknown := set(found).difference(began):
+        with suppress(AssistError):  # a damaged keyring says nothing of any
+            unknown &= recordings.keys.calls()
+        for call in unknown:
+            began[call] = datetime.fromtimestamp(recordings.path(call).stat().st_mtime, UTC)
+    return [call for call in found if call not in began or began[call] < oldest]
 
 
 def _put_aside(data: Path, before: datetime) -> Iterator[Path]:

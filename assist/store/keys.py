@@ -84,6 +84,13 @@ class Keyring:
             database.executemany("INSERT INTO keys VALUES (?, ?)", fresh.items())
         self._known |= {call: AESGCM(key) for call, key in (found | fresh).items() if call in wanted}
 
+    def calls(self) -> set[str]:
+        """Those that have a key."""
+        if not self._path.exists():
+            return set()
+        with self._database() as database:
+            return {call for (call,) in database.execute("SELECT call FROM keys")}
+
     def at_hand(self, call: str) -> bool:
         """The call's key was fetched or made before; it is used as it was then."""
         return call in self._known
