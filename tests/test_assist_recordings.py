@@ -293,7 +293,7 @@ def test_a_recording_goes_after_its_days_with_its_call_and_with_its_key(tmp_path
         assert purge(store, keep, tmp_path, later(91)).sounds == (call,) and not path.exists()
         assert store.record(call)["transcript"], "the words stay longer"
         path.write_bytes(sealed)
-        with closing(open_store(f"sqlite:///{tmp_path / 'anew.db'}")) as anew:
+        with closing(open_store(f"sqlite:///{tmp_path / 'anew' / 'assist.db'}")) as anew:
             assert due(anew, keep, later(89), tmp_path).sounds == (), "the store may come back from a backup"
             assert due(anew, keep, later(91), tmp_path).sounds == (call,)
         assert due(store, KeepSettings(audio_days=300), later(181), tmp_path).sounds == (call,), "not after the words"

@@ -24,7 +24,7 @@ from assist.live.writing import Erase, Strip, socket_of, write
 from assist.privacy.retention import erase, stripped
 from assist.records.folding import fold
 from assist.settings import Settings
-from assist.store.owner import Owner
+from assist.store.owner import Owner, StoreInUse, check_unowned
 from assist.store.rows import Hold, StoredGate
 from assist.store.sqlite import COPYING
 from assist.store.store import open_reader, open_store
@@ -224,6 +224,10 @@ def test_a_command_waits_for_another_one_that_has_the_store(data, monkeypatch, k
     with closing(Owner(data / "assist.db")):
         monkeypatch.setattr("assist.commands.app.WAIT_S", 0)
         answer = CliRunner().invoke(app, line)
+        (data / "assist.db.lock").unlink()  # by hand, taken for one of a program that was killed
+        assert CliRunner().invoke(app, line).exception.code == "store-in-use"
+        with pytest.raises(StoreInUse):
+            check_unowned(data / "assist.db")
     assert f"another assist program (process {os.getpid()})" in str(answer.exception)
 
 
