@@ -173,6 +173,10 @@ def test_a_program_that_cannot_be_asked_is_named_and_one_that_hears_a_single_cal
         one.open()
         with pytest.raises(AssistError, match=f"written by another assist program \\(process {os.getpid()}\\)"):
             store_of(settings)  # no socket: there is nobody to ask
+        socket_of(data).mkdir()
+        async with open_to_calls(one) as closed:
+            assert closed.startswith("no socket can be made in the data folder (")
+        socket_of(data).rmdir()
         async with open_to_calls(one, joins=False):
             with pytest.raises(AssistError, match="run `assist serve`, which takes many"):
                 await join(data, Joining(microphone="m", far_end="f"), lambda event: None)

@@ -30,7 +30,6 @@ from assist.live.loading import load_hearing
 from assist.live.outset import without_limits
 from assist.live.service import Service
 from assist.live.terminal import Terminal
-from assist.live.writing import socket_of
 from assist.privacy.clock import begin_run
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
@@ -106,7 +105,7 @@ async def program(
                 if not any_port or error.code != "port-in-use":
                     raise
                 base = await stack.enter_async_context(serving(app, settings.host, 0))
-            await stack.enter_async_context(open_to_calls(service, joins=joins))
+            closed = await stack.enter_async_context(open_to_calls(service, joins=joins))
             service.address = base
             agent, named = service.outset.known(settings.agent), _named(base, settings)
             service.screens.waiting(agent)
@@ -121,6 +120,13 @@ async def program(
                 )
             if ends := _certificate_ends(settings):
                 console.print(ends, markup=False, soft_wrap=True)
+            if joins and closed:
+                console.print(
+                    f"No call can join, and no other command write, while this runs: {closed}. Choose another than "
+                    f"{settings.data} (--data).",
+                    markup=False,
+                    soft_wrap=True,
+                )
             yield service
             await service.hang_up()
     finally:
@@ -216,13 +222,6 @@ def run_server(settings: Settings, console: Console) -> None:
 
     async def run() -> None:
         async with program(settings, console, patient=True, joins=True) as service, purging(service):
-            if socket_of(settings.data) is None:
-                console.print(
-                    "No call can join, and no other command write, while this runs: the path of the data folder is too "
-                    f"long for a socket in it. Choose a shorter one than {settings.data} (--data).",
-                    markup=False,
-                    soft_wrap=True,
-                )
             console.print("Ready. Ctrl-C stops it.")
             await _until_stopped()
 
