@@ -148,6 +148,15 @@ async def refused(request: Request, error: Exception) -> Response:
     return JSONResponse({"code": code, "text": str(error)}, STATUS.get(code, 400))
 
 
+def failing(tell: Callable[[Exception], str]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """What is answered where something behind the pages fails: the one line that `tell` has for it."""
+
+    async def failed(request: Request, error: Exception) -> Response:
+        return JSONResponse({"code": "failed", "text": tell(error)}, 503)
+
+    return failed
+
+
 async def invalid(request: Request, error: Exception) -> Response:
     """Something that does not fit the contract."""
     return JSONResponse({"code": "invalid", "text": line(error)}, 400)

@@ -42,6 +42,7 @@ from assist.settings import Settings
 from assist.store.owner import check_unowned
 from assist.store.sounds import Recordings
 from assist.store.store import path_of
+from assist.store.writer import Unreadable, unreadable
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import load_rules
 from overlay.errors import OverlayError
@@ -94,7 +95,15 @@ async def program(
         library = Library(service.store, settings.review_form, service.audit, sounds, settings.keep, known)
         gateway = Gateway(Gates(service).do, gate_key(settings.data), settings.payment_pages)
         app = create_app(
-            service.hub, desk.do, library, door.screens, desk.presence, door.accounts, door.logins, gateway
+            service.hub,
+            desk.do,
+            library,
+            door.screens,
+            desk.presence,
+            door.accounts,
+            door.logins,
+            gateway,
+            FAILURES,
         )
         async with contextlib.AsyncExitStack() as stack:
             fresh = asyncio.create_task(door.keep_fresh())
@@ -131,6 +140,16 @@ async def program(
             await service.hang_up()
     finally:
         await service.close()
+
+
+def _failed(error: Exception) -> str:
+    """What a page is told where store or keys fail; so is the log, in a line: its traceback would be the database's."""
+    line = unreadable(error) or str(error)
+    log.error("a page was answered: %s", line)
+    return line
+
+
+FAILURES: dict[type[Exception], Callable[[Exception], str]] = {AssistError: _failed, Unreadable: _failed}
 
 
 def _certificate_ends(settings: Settings) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -233,7 +234,9 @@ class Library:
         return self._recordings.open(record) if self._recordings is not None else None
 
     def _recording(self, record: str, started_at: str, duration_ms: int) -> Recording | None:
-        sound = self._sound(record)
+        sound = None
+        with suppress(AssistError):  # keys that cannot be read keep nobody from the record
+            sound = self._sound(record)
         if sound is None:
             return None
         days = min(self._keep.audio_days, self._keep.transcript_days)

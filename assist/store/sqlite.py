@@ -434,6 +434,7 @@ def _engine(path: Path, *, read_only: bool = False) -> Engine:
         URL.create("sqlite", database=path.absolute().as_uri(), query={"mode": mode, "uri": "true"}),
         poolclass=NullPool if read_only else None,
         connect_args={"check_same_thread": False, "timeout": 10},
+        hide_parameters=True,  # else an error says the words that were to be written or looked for
     )
 
     @event.listens_for(engine, "connect")
