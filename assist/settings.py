@@ -287,10 +287,9 @@ def load_settings(path: Path | None = None, **overrides: object) -> Settings:
                     f"{chosen}: {error.strerror}: expected a settings file that this user may read; another is named "
                     "with --config",
                 ) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise AssistError("settings-invalid", f"{chosen}: not valid TOML: {error}") from None
-        except ValueError:
-            raise AssistError("settings-invalid", f"--config {str(chosen)!r}: no name that a file can have") from None
+        except (ValueError, RecursionError) as error:  # tables without an end; numbers of thousands of digits
+            why = "no name that a file can have" if "\0" in str(chosen) else f"not valid TOML: {error}"
+            raise AssistError("settings-invalid", f"{chosen}: {why}") from None
         given = {key: _placed(key, value, chosen.absolute().parent) for key, value in given.items()}
     where = str(chosen) if given else "settings"
     options = {key: value for key, value in overrides.items() if value is not None}
