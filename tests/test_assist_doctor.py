@@ -113,6 +113,10 @@ def from_the_future(settings, tmp_path):
     with_a_call(settings, datetime.now(UTC) + timedelta(days=2))
 
 
+def from_a_clock_that_had_lost_the_time(settings, tmp_path):
+    with_a_call(settings, datetime(1970, 1, 1, 0, 3, tzinfo=UTC))
+
+
 def a_file_in_its_place(settings, tmp_path):
     settings.data.touch()
 
@@ -225,6 +229,8 @@ def nothing(settings, tmp_path):
         (damaged, {}, "database", "bad", "assist restore"),
         (newer, {}, "database", "bad", "update the program"),
         (from_the_future, {}, "clock", "bad", "set the clock; where it is right, that call was"),
+        (from_a_clock_that_had_lost_the_time, {}, "clock", "warning", "1970-01-01T00:03:00+00:00, by a clock that had"),
+        (from_a_clock_that_had_lost_the_time, {}, "retention", "ok", "nothing is overdue"),
         (a_file_in_its_place, {}, "data folder", "bad", "data is no folder: choose another"),
         (a_link_to_nowhere, {}, "data folder", "bad", "data is no folder: choose another"),
         (store_left_behind, {}, "database", "bad", "put it back, or the last backup (`assist restore FILE`), before"),

@@ -117,6 +117,15 @@ def test_serve_doubts_a_leap_says_so_and_takes_out_what_is_due_once_it_has_waite
     assert asyncio.run(scene(waited)) is None
 
 
+def test_what_was_heard_or_put_aside_under_a_clock_that_had_lost_the_time_is_not_taken_for_old(tmp_path):
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        begun(store, "k1", datetime(1970, 1, 1, 0, 3, tzinfo=UTC))
+        (tmp_path / "assist.before-19700101T000500.db").touch()
+        found = purge(store, KEEP, tmp_path, datetime.now(UTC))
+        assert store.record("k1") and not found.anything
+        assert purge(store, KEEP, tmp_path, datetime.now(UTC) + timedelta(days=181)).stores
+
+
 def test_serve_takes_out_what_is_due_without_the_key_of_the_audit_log_says_so_and_puts_it_back(tmp_path, caplog):
     key = tmp_path / "audit.key"
 

@@ -34,6 +34,9 @@ from assist.store.store import Store
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]+")
 """A call's, as it begins the names of its files."""
+EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
+"""What is dated before it was heard under a clock that had lost the time, as of a machine without a battery: this
+program is not so old. Nobody knows its age, so it is never past its time; `assist doctor` says so."""
 PAGE = 200
 MOST_TOLD = 5
 """Files that a message names."""
@@ -81,7 +84,7 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
     whole: list[str] = []
     held: list[str] = []
     for digest in store.digests(RecordQuery(limit=None)):
-        call, age = digest["call"], now - datetime.fromisoformat(digest["started_at"])
+        call, age = digest["call"], _age(digest["started_at"], now)
         if age > timedelta(days=keep.review_days):
             found = whole
         elif age > timedelta(days=keep.transcript_days) and (call in with_words or _words_left(store.record(call))):
@@ -91,7 +94,7 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         (held if call in holds else found).append(call)
     for stored in _cut_short(store):
         # A day more than the words' time: no call that goes on is so old.
-        if now - datetime.fromisoformat(stored.started_at) > timedelta(days=keep.transcript_days + 1):
+        if _age(stored.started_at, now) > timedelta(days=keep.transcript_days + 1):
             (held if stored.call in holds else whole).append(stored.call)
     if data is not None:
         left = _left_files(store, data, now - timedelta(days=keep.transcript_days))
@@ -275,6 +278,11 @@ def _cut_short(store: Store) -> list[StoredCall]:
     return [each for each in store.calls("live") if each.call in logged and store.record(each.call) is None]
 
 
+def _age(started_at: str, now: datetime) -> timedelta:
+    began = datetime.fromisoformat(started_at)
+    return now - began if began >= EARLIEST or now < EARLIEST else timedelta()
+
+
 def _records(store: Store) -> Iterator[dict[str, Any]]:
     query = RecordQuery(limit=PAGE)
     while page := store.records(query):
@@ -289,7 +297,7 @@ def _sounds(store: Store, keep: KeepSettings, now: datetime, data: Path) -> list
     back from a backup.
     """
     oldest = now - timedelta(days=min(keep.audio_days, keep.transcript_days))
-    began = {stored.call: datetime.fromisoformat(stored.started_at) for stored in store.calls()}
+    began = {stored.call: now - _age(stored.started_at, now) for stored in store.calls()}
     recordings = Recordings(data)
     found = recordings.calls()
     if unknown := set(found).difference(began):
@@ -303,7 +311,8 @@ def _sounds(store: Store, keep: KeepSettings, now: datetime, data: Path) -> list
 def _put_aside(data: Path, before: datetime) -> Iterator[Path]:
     """Stores put aside before then; one with a call on hold stays, as every hold stays good."""
     for path, when in put_aside(data):
-        if when < before and not holds_a_call(path):
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)  # later than a clock that had lost the time
+        if max(when, written) < before and not holds_a_call(path):
             yield path
 
 
