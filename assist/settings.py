@@ -10,11 +10,21 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from assist.errors import AssistError, problems
 from assist.privacy.consent import Consent, ConsentPolicy
 from assist.screens.alerts import TURN_S
+from assist.store.places import store_in
 from overlay.identity import Role, spelled
 from overlay.records import Question
 
@@ -29,12 +39,20 @@ REVIEW_FORM = [
 ]
 
 
+def _nameable(path: Path) -> Path:
+    """Refuse what no system has, and bytes that are no text: the settings in force are written down as text."""
+    if re.search("[\0\ud800-\udfff]", str(path)):
+        raise ValueError("no name that a file can have, in UTF-8")
+    return path
+
+
 def _own_folder() -> Path:
     try:
-        return user_data_path(APP)
-    except RuntimeError:
+        return _nameable(user_data_path(APP))
+    except (RuntimeError, ValueError):
         raise AssistError(
-            "data-folder", "this user has no home folder: name the data folder with --data, or set HOME"
+            "data-folder",
+            "this user has no home folder, or none with a name in UTF-8: name the data folder with --data, or set HOME",
         ) from None
 
 
@@ -47,6 +65,8 @@ def _own_file() -> Path | None:
 
 Agent = Annotated[str, BeforeValidator(lambda agent: spelled(agent) if isinstance(agent, str) else agent)]
 """Name of an agent, as a user of that name is kept."""
+
+FilePath = Annotated[Path, AfterValidator(_nameable)]
 
 
 class AlertSettings(BaseModel):
@@ -90,7 +110,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: Path = Field(default_factory=_own_folder, description="where the store and models are kept")
+    data: FilePath = Field(default_factory=_own_folder, description="where the store and models are kept")
     host: str = Field(
         "127.0.0.1", description="address the pages are served on; any but loopback needs a [login], and TLS"
     )
@@ -139,9 +159,9 @@ class Settings(BaseModel):
         "", max_length=200, description="a sentence of words Whisper should expect, such as product names"
     )
     playbook: str = Field("default", description="a shipped playbook's name, or a TOML file")
-    options: Path | None = Field(None, description="Plan B options, a TOML file; default: the shipped examples")
+    options: FilePath | None = Field(None, description="Plan B options, a TOML file; default: the shipped examples")
     meaning: bool = Field(True, description="judge words by the sentence model too, not by the phrase rules alone")
-    rules: list[Path] = Field(default_factory=list, description="rule files besides the shipped ones")
+    rules: list[FilePath] = Field(default_factory=list, description="rule files besides the shipped ones")
     review_form: list[Question] = Field(
         default=REVIEW_FORM, description="questions that reviewers answer about a call; [] for none"
     )
@@ -150,8 +170,10 @@ class Settings(BaseModel):
     proxies: list[str] = Field(
         default_factory=list, description="addresses or networks of the reverse proxies in front, which end TLS"
     )
-    certificate: Path | None = Field(None, description="TLS certificate with its chain (PEM)")
-    certificate_key: Path | None = Field(None, description="key of the certificate (PEM, readable by its owner only)")
+    certificate: FilePath | None = Field(None, description="TLS certificate with its chain (PEM)")
+    certificate_key: FilePath | None = Field(
+        None, description="key of the certificate (PEM, readable by its owner only)"
+    )
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     internal_queues: list[str] = Field(
         default_factory=list,
@@ -237,7 +259,7 @@ class Settings(BaseModel):
     @property
     def store_url(self) -> str:
         """URL of the event log."""
-        return f"sqlite:///{self.data / 'assist.db'}"
+        return f"sqlite:///{store_in(self.data)}"
 
     @property
     def models_dir(self) -> Path:
@@ -265,8 +287,9 @@ def load_settings(path: Path | None = None, **overrides: object) -> Settings:
                     f"{chosen}: {error.strerror}: expected a settings file that this user may read; another is named "
                     "with --config",
                 ) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise AssistError("settings-invalid", f"{chosen}: not valid TOML: {error}") from None
+        except (ValueError, RecursionError) as error:  # tables without an end; numbers of thousands of digits
+            why = "no name that a file can have" if "\0" in str(chosen) else f"not valid TOML: {error}"
+            raise AssistError("settings-invalid", f"{chosen}: {why}") from None
         given = {key: _placed(key, value, chosen.absolute().parent) for key, value in given.items()}
     where = str(chosen) if given else "settings"
     options = {key: value for key, value in overrides.items() if value is not None}

@@ -181,7 +181,7 @@ def _text(file: Path) -> str:
 def _toml(file: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # tables without an end; numbers of thousands of digits
         raise RuleError(f"{file}: not TOML: {error}") from None
 
 

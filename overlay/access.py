@@ -16,6 +16,9 @@ REVIEWERS: frozenset[Role] = ALL - {"agent"}
 WITHOUT_LOGIN: frozenset[Role] = frozenset()
 """No roles needed because nobody is known yet: the way in, and what the way in looks like."""
 
+KEYED = "/api/gate"
+"""Opened by a key that no browser sends by itself (overlay/gate.py): foreign origins are judged there."""
+
 ROUTES: dict[str, frozenset[Role]] = {
     "GET /login": WITHOUT_LOGIN,
     "POST /login": WITHOUT_LOGIN,
@@ -44,8 +47,8 @@ ROUTES: dict[str, frozenset[Role]] = {
     "GET /api/views": REVIEWERS,
     "POST /api/views": REVIEWERS,
     "POST /api/views/delete": REVIEWERS,
-    "POST /api/gate": WITHOUT_LOGIN,  # opens to the installation's key only
-    "OPTIONS /api/gate": WITHOUT_LOGIN,
+    f"POST {KEYED}": WITHOUT_LOGIN,  # opens to the installation's key only
+    f"OPTIONS {KEYED}": WITHOUT_LOGIN,
     "WS /live": WITHOUT_LOGIN,  # opens to a ticket only, which is fetched with an identity
 }
 """Method and path -> roles let in. What each of them then sees is narrowed by identity: an agent's own calls only."""

@@ -15,15 +15,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from overlay.access import ROUTES, WITHOUT_LOGIN, Access, roles_of
+from overlay.access import KEYED, ROUTES, WITHOUT_LOGIN, Access, roles_of
 from overlay.errors import OverlayError
 from overlay.identity import Identity, is_foreign, is_known_host, is_own_origin
 from overlay.rates import REQUESTS_A_SECOND, Rates
 
 STATIC = Path(__file__).parent / "static"
 LIVE = "/live"
-KEYED = "/api/gate"
-"""Opened by a key that no browser sends by itself (overlay/gate.py): foreign origins are judged there."""
 BY_ITSELF = "POST /api/ticket"
 """What an open page asks for with nobody there, whenever it comes back: no activity. Everything else is a person's."""
 BODY_BYTES = 65_536
@@ -148,6 +146,15 @@ async def refused(request: Request, error: Exception) -> Response:
     """An OverlayError as JSON, with its status."""
     code = error.code if isinstance(error, OverlayError) else "refused"
     return JSONResponse({"code": code, "text": str(error)}, STATUS.get(code, 400))
+
+
+def failing(tell: Callable[[Exception], str]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """What is answered where something behind the pages fails: the one line that `tell` has for it."""
+
+    async def failed(request: Request, error: Exception) -> Response:
+        return JSONResponse({"code": "failed", "text": tell(error)}, 503)
+
+    return failed
 
 
 async def invalid(request: Request, error: Exception) -> Response:

@@ -26,6 +26,8 @@ REQUEST_S = 10.0
 """A line by which no whole request has come for so long is closed."""
 ANSWER_S = 60.0
 """A line by which nothing of an answer is taken for so long is cut; a player that is paused asks again for the rest."""
+GOODBYE_S = 1.0
+"""So long a closed line waits for the other side to close its TLS too; within it what is written must be taken."""
 SOON = timedelta(days=14)
 """So long before a certificate ends it is said."""
 _NOT_YET, _EXPIRED = 9, 10
@@ -176,7 +178,9 @@ class _Server(uvicorn.Server):
         self.up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen here: uvicorn leaves a line a minute for its TLS handshake; `_Http` hears nothing of it before."""
+        """Listen here: uvicorn leaves a line a minute for its TLS handshake and half a minute for its end, of which
+        `_Http` hears nothing.
+        """
         await super().startup([])
         for each in sockets or []:
             listening = await asyncio.get_running_loop().create_server(
@@ -185,6 +189,7 @@ class _Server(uvicorn.Server):
                 ssl=self.config.ssl,
                 backlog=self.config.backlog,
                 ssl_handshake_timeout=REQUEST_S if self.config.ssl else None,
+                ssl_shutdown_timeout=GOODBYE_S if self.config.ssl else None,
             )
             self.servers.append(listening)
         self.up.set()
@@ -344,7 +349,7 @@ def _serving_with(certificate: Path, key: Path) -> ssl.SSLContext:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: no name that a host can have
         raise OverlayError("address-unknown", f"{host} is no address of this machine; use 127.0.0.1.") from error
     listener = socket.socket(family, kind, protocol)
     if sys.platform != "win32":  # there it would let two programs share the port

@@ -210,8 +210,8 @@ class Records(Protocol):
         """One record in full; that `who` has looked at it is kept."""
         ...
 
-    async def mark(self, who: Identity, record: str, mark: Mark) -> None:
-        """A verdict on a signal or prompt."""
+    async def mark(self, who: Identity, record: str, mark: Mark) -> int:
+        """A verdict on a signal or prompt; how much of the call is marked wrong now, as `RecordSummary.wrong`."""
         ...
 
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:

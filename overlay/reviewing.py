@@ -86,8 +86,8 @@ class Reviewing:
     async def mark(self, request: Request) -> Response:
         """POST /api/records/{record}/marks."""
         who, records = self._reader(request)
-        await records.mark(who, request.path_params["record"], Mark.model_validate_json(await body_of(request)))
-        return Response(status_code=204)
+        mark = Mark.model_validate_json(await body_of(request))
+        return JSONResponse({"wrong": await records.mark(who, request.path_params["record"], mark)})
 
     async def answer(self, request: Request) -> Response:
         """POST /api/records/{record}/answers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,11 +12,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from overlay.access import Access
+from overlay.access import KEYED, Access
 from overlay.contract import schema
 from overlay.errors import OverlayError
 from overlay.gate import Gateway
-from overlay.guard import STATIC, Guard, check_declared, invalid, refused, route, static_page
+from overlay.guard import STATIC, Guard, check_declared, failing, invalid, refused, route, static_page
 from overlay.hub import Hub
 from overlay.identity import ScreenSettings
 from overlay.live import Desk, Live, Presence
@@ -34,6 +35,7 @@ def create_app(
     accounts: Accounts | None = None,
     shelf: Shelf | None = None,
     gateway: Gateway | None = None,
+    failures: Mapping[type[Exception], Callable[[Exception], str]] | None = None,
 ) -> Starlette:
     """The application; serve it with overlay.listening.
 
@@ -46,6 +48,8 @@ def create_app(
         accounts: Who may log in with a password here; None: nobody does.
         shelf: Where sessions outlive a restart.
         gateway: Pause, resume and consent from outside; None: nobody may.
+        failures: Errors of what stands behind the pages, with what tells them in one line; any other is a fault of the
+            program, and its traceback in the log.
     """
     chosen = settings or ScreenSettings()
     access = Access(chosen, Sessions(accounts, shelf) if accounts is not None else None)
@@ -67,8 +71,8 @@ def create_app(
         "POST /login": login.enter,
         "POST /logout": login.leave,
         "GET /api/me": login.me,
-        "POST /api/gate": gate.ask,
-        "OPTIONS /api/gate": gate.may,
+        f"POST {KEYED}": gate.ask,
+        f"OPTIONS {KEYED}": gate.may,
         "POST /api/ticket": live.ticket,
         "GET /api/schema": _schema,
         "GET /api/trends": review.trends,
@@ -94,6 +98,7 @@ def create_app(
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     handlers: Any = {OverlayError: refused, ValidationError: invalid}
+    handlers |= {kind: failing(tell) for kind, tell in (failures or {}).items()}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.state.settings = chosen
     app.state.open = access.open

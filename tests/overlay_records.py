@@ -205,8 +205,9 @@ class Shelf:
             notes=[(by.who, note.kind, note.text, note.at_ms) for by, name, note in self.notes if name == record],
         )
 
-    async def mark(self, who: Identity, record: str, mark: Mark) -> None:
+    async def mark(self, who: Identity, record: str, mark: Mark) -> int:
         self.marks.append((record, mark))
+        return sum(last == "wrong" for last in {(each.kind, each.target): each.verdict for name, each in self.marks if name == record}.values())  # fmt: skip
 
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
         self.notes.append((who, record, note))

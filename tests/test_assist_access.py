@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 from assist.access import door
 from assist.access.accounts import Accounts, Logins, add_user, remove_user, set_password, set_role
 from assist.access.audit import Audit, open_audit, seals, system_user, verify
-from assist.access.door import open_door
+from assist.access.door import Door, open_door
 from assist.access.proxy import by_header
 from assist.coach.playbook import SHIPPED, load_playbook
 from assist.commands.main import app
@@ -62,6 +62,10 @@ def store(tmp_path: Path):  # type: ignore[no-untyped-def]
     made = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
     yield made
     made.close()
+
+
+def door_of(settings: Settings, store: Store) -> Door:
+    return open_door(settings, store.people, open_audit(store.people, settings.data))
 
 
 def code_of(act) -> str:  # type: ignore[no-untyped-def]
@@ -150,7 +154,7 @@ def test_after_a_read_that_failed_the_server_still_learns_of_changes(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_user(store.people, "Dana", "agent", PASSWORD)
-    entrance = open_door(Settings(data=tmp_path, login=LoginSettings(by="users")), store.people)
+    entrance = door_of(Settings(data=tmp_path, login=LoginSettings(by="users")), store)
     accounts, database, away = entrance.accounts, tmp_path / "assist.db", tmp_path / "away.db"
     assert accounts is not None
     refresh = accounts.refresh
@@ -379,10 +383,10 @@ def test_keys_and_locks_that_cannot_be_read_are_one_line_and_name_the_file(tmp_p
 def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: Store, tmp_path: Path) -> None:
     users = Settings(data=tmp_path, login=LoginSettings(by="users"))
     with pytest.raises(AssistError, match="`assist users add NAME --role admin`$") as empty:
-        open_door(users, store.people)
+        door_of(users, store)
     assert empty.value.code == "login-empty"
     add_user(store.people, "Root", "admin", PASSWORD)
-    assert open_door(users, store.people).accounts is not None
+    assert door_of(users, store).accounts is not None
     file = tmp_path / "assist.toml"
     for text in (
         '[login]\nby = "proxy"',
@@ -398,9 +402,18 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
         'proxies = ["127.0.0.1"]\n[login]\nby = "proxy"\nheader = "X-User"\nroles_header = "X-Groups"',
         'proxies = ["127.0.0.1"]\n[login]\nby = "proxy"\nheader = "X-User"\nroles = { lead = "admin" }',
         '[login]\nby = "proxy"\nheader = "X-User"\nrole = "boss"',
+        'data = "a\\u0000b"',
+        'rules = ["a.toml", "a\\u0000b"]',
+        'options = "a\\u0000b"',
+        'certificate = "a.pem"\ncertificate_key = "a\\u0000b"',
     ):
         file.write_text(text)
         assert code_of(lambda: load_settings(file)) == "settings-invalid"
+    assert code_of(lambda: load_settings(Path("a\0b"))) == "settings-invalid"
+    file.write_text("")
+    for odd in ("a\0b", os.fsdecode(b"\xff")):
+        with pytest.raises(AssistError, match="^--data .*: no name that a file can have") as refused:
+            load_settings(file, data=Path(odd))
     file.write_text('agent = "Dana"\npayment_pages = ["https://pay.example:8443", "app://desk"]', encoding="utf-8-sig")
     assert load_settings(file).agent == "Dana", "as Windows' Notepad writes it"
     file.write_text('hosst = "x"\nauthority = 3\n[keep]\ntranscript_day = 3')
@@ -427,7 +440,7 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
     zoe = profile_of(load_settings(file), "ZOË")
     assert (zoe.role, zoe.experienced) == ("senior", True), "of a user whose name is spelled otherwise than here"
     file.write_text('proxies = ["10.0.0.0/24"]\n[login]\nby = "proxy"\nheader = "X-User"\nrole = "agent"')
-    assert open_door(load_settings(file, data=tmp_path), store.people).screens.identify is not None
+    assert door_of(load_settings(file, data=tmp_path), store).screens.identify is not None
 
 
 def test_paths_in_the_settings_file_start_from_its_folder_wherever_the_program_is_started(
@@ -481,7 +494,7 @@ def test_a_proxys_name_in_capitals_or_small_letters_is_the_one_their_calls_carry
         store.begin(call, began, agent).result()
     store.people.save_view("Quinn", "mine", "{}").result()
     login = LoginSettings(by="proxy", header="X-User", role="agent")
-    door = open_door(Settings(data=tmp_path, login=login, proxies=["127.0.0.1"]), store.people)
+    door = door_of(Settings(data=tmp_path, login=login, proxies=["127.0.0.1"]), store)
     assert door.screens.identify is not None
     for sent, known in (
         ("maria", "Maria"), ("MARIA", "Maria"), ("quinn", "Quinn"), ("Strasse", "Strasse"), ("Straße", "Straße"),
@@ -609,7 +622,7 @@ def test_a_user_of_this_system_is_noted_as_who_they_are_or_by_number_whatever_th
 
 def test_settings_that_differ_from_the_last_start_are_in_the_audit_log(store: Store, tmp_path: Path) -> None:
     for settings in (Settings(data=tmp_path), Settings(data=tmp_path), Settings(data=tmp_path, team="Billing")):
-        open_door(settings, store.people)
+        door_of(settings, store)
         store.flush().result()
     assert [row.entry.what for row in store.people.audit()] == ["settings", "settings"]
 
@@ -641,7 +654,7 @@ def test_an_admin_opens_an_agents_page_however_its_address_spells_the_name(
     add_user(store.people, "Zoë", "agent", PASSWORD)
     store.begin("k1", "2026-01", "Zoë").result()
     settings = Settings(data=tmp_path, login=LoginSettings(by=by, header="X-User", role="agent"), proxies=["127.0.0.1"])
-    door = open_door(settings, store.people)
+    door = door_of(settings, store)
     access = Access(door.screens, Sessions(door.accounts) if door.accounts is not None else None)
     rooms = [access.admit(Identity("Root", "admin"), "agent", who).room for who in ("ZOE\u0308", "Dana", "")]
     assert rooms == ["agent/Zoë", "agent/Dana", "agent/Root"]

@@ -303,8 +303,17 @@ def test_a_user_without_a_home_folder_needs_no_more_than_the_data_folders_name(t
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 4_242_424)  # as in a container that runs under any user id
     assert load_settings(data=tmp_path).data == tmp_path
-    with pytest.raises(AssistError, match="no home folder: name the data folder with --data"):
+    with pytest.raises(AssistError, match="no home folder.*: name the data folder with --data"):
         load_settings()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a folder that somebody is in")
+def test_a_folder_that_is_gone_from_under_the_command_is_one_clear_line(told, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    answer = told("replay", "call.wav", "--data", tmp_path)
+    assert answer.returncode == 1 and "is not there any more: change to another" in answer.stderr
 
 
 def test_a_port_in_use_is_one_clear_line(tmp_path):

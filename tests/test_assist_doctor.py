@@ -8,6 +8,7 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -27,6 +28,7 @@ from assist.settings import LoginSettings, Settings
 from assist.store.backups import restore_backup, write_backup
 from assist.store.checking import encrypted
 from assist.store.keys import Keyring
+from assist.store.sounds import RATE, Recordings, SoundFile
 from assist.store.store import open_store
 from detectors import roster
 from detectors.rulebook import Rulebook, load_rules
@@ -111,6 +113,23 @@ def from_the_future(settings, tmp_path):
     with_a_call(settings, datetime.now(UTC) + timedelta(days=2))
 
 
+def from_a_clock_that_had_lost_the_time(settings, tmp_path):
+    with_a_call(settings, datetime(1970, 1, 1, 0, 3, tzinfo=UTC))
+
+
+def a_file_in_its_place(settings, tmp_path):
+    settings.data.touch()
+
+
+def a_link_to_nowhere(settings, tmp_path):
+    settings.data.symlink_to(tmp_path / "nowhere")
+
+
+def store_left_behind(settings, tmp_path):
+    settings.data.mkdir(mode=0o700)
+    Keyring(settings.data / "keys.db").seal("k1", "words")
+
+
 def newer(settings, tmp_path):
     with_a_call(settings, datetime.now(UTC))
     with sqlite3.connect(settings.data / "assist.db") as connection:
@@ -173,6 +192,21 @@ def keys_cut_short(settings, tmp_path):
     os.truncate(keys, keys.stat().st_size - 100)
 
 
+def keys_emptied(settings, tmp_path):
+    keys_cut_short(settings, tmp_path)
+    os.truncate(settings.data / "keys.db", 0)
+
+
+def keys_begun_anew(settings, tmp_path):
+    with_a_call(settings, datetime.now(UTC))
+    recordings = Recordings(settings.data)
+    sound = SoundFile(recordings.path("k1"), recordings.keys, "k1", ["agent"])
+    sound.append(np.zeros((RATE, 1), np.uint8))
+    sound.close()
+    (settings.data / "keys.db").unlink()
+    recordings.keys.seal("k2", "words")
+
+
 def rules_of_no_use(settings, tmp_path):
     own_rules(settings, tmp_path, RULE.replace("cancel_threat", "canceling"))
 
@@ -195,12 +229,19 @@ def nothing(settings, tmp_path):
         (damaged, {}, "database", "bad", "assist restore"),
         (newer, {}, "database", "bad", "update the program"),
         (from_the_future, {}, "clock", "bad", "set the clock; where it is right, that call was"),
+        (from_a_clock_that_had_lost_the_time, {}, "clock", "warning", "1970-01-01T00:03:00+00:00, by a clock that had"),
+        (from_a_clock_that_had_lost_the_time, {}, "retention", "ok", "nothing is overdue"),
+        (a_file_in_its_place, {}, "data folder", "bad", "data is no folder: choose another"),
+        (a_link_to_nowhere, {}, "data folder", "bad", "data is no folder: choose another"),
+        (store_left_behind, {}, "database", "bad", "put it back, or the last backup (`assist restore FILE`), before"),
         (readable_by_all, {}, "data folder", "bad", "chmod 700"),
         (keys_readable_by_all, {}, "data folder", "bad", "assist.before-20261127T120000.db, keys.db"),
         (overdue, {}, "retention", "warning", "assist retention run"),
         (audit_changed, {}, "audit log", "bad", "was changed"),
         (audit_without_its_key, {}, "audit log", "bad", "audit.key is missing"),
         (keys_cut_short, {}, "keys", "bad", "put the newest copy of it back"),
+        (keys_emptied, {}, "keys", "bad", "emptied, or its first use was cut short; put the newest copy of it back"),
+        (keys_begun_anew, {}, "keys", "bad", "the keys of 1 recordings are not in it; put the newest copy of it back"),
         (restored_over, {}, "put aside", "warning", "0 days ago"),
         (rules_of_no_use, {}, "rules", "bad", "own.blue-shed: signal: expected one of"),
         (rules_of_no_use, {}, "playbook", "warning", "before they are mended"),

@@ -5,6 +5,7 @@ import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -523,9 +524,9 @@ def test_utterances_are_read_as_lines_or_a_list_in_any_file_and_folder(tmp_path)
         (tmp_path / name).write_text(text, encoding="utf-8-sig")
         assert [case.text for case in read_labelled(tmp_path / name)[0]] == [case["text"] for case in CASES], name
     assert len(read_cases(tmp_path / "all")) == 5 * len(CASES)
-    for name in ("deep.json", "deep.jsonl"):
-        with pytest.raises(AssistError, match="nested too deeply"):
-            read_cases(lines(tmp_path, "[" * 100_000, name=name))
+    for name, text in product(("deep.json", "deep.jsonl"), ("[" * 100_000, "9" * 5_000)):
+        with pytest.raises(AssistError, match="nested too deeply, or a number of too many digits"):
+            read_cases(lines(tmp_path, text, name=name))
     broken = json.dumps(CASES, indent=1).replace("what time", 'what" time')
     with pytest.raises(AssistError, match=r"e\.json, line 28: not valid JSON"):
         read_cases(lines(tmp_path, broken, name="e.json"))

@@ -426,7 +426,7 @@ def test_an_erasure_takes_what_a_killed_backup_left_of_the_call_while_the_server
 def test_a_backup_that_is_being_made_keeps_its_copy_and_no_second_one_begins(tmp_path, store):
     making = tmp_path / "data" / "assist.db.copying"
     making.write_text("a part")
-    with closing(Owner(making)):
+    with closing(Owner(making, folder=False)):
         erase(store, tmp_path / "data", ["k1"])
         with pytest.raises(AssistError, match="another backup"):
             write_backup(store, tmp_path / "new.backup")

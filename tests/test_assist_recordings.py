@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import re
+from contextlib import closing
 from datetime import date
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from assist.access.audit import open_audit
 from assist.commands.main import app
 from assist.doctor.examine import examine
 from assist.events import Action
+from assist.live.runs import FAILURES
 from assist.privacy.redaction import is_masked
 from assist.privacy.retention import due, erase, export
 from assist.records import library as library_module
@@ -292,6 +294,9 @@ def test_a_recording_goes_after_its_days_with_its_call_and_with_its_key(tmp_path
         assert purge(store, keep, tmp_path, later(91)).sounds == (call,) and not path.exists()
         assert store.record(call)["transcript"], "the words stay longer"
         path.write_bytes(sealed)
+        with closing(open_store(f"sqlite:///{tmp_path / 'anew' / 'assist.db'}")) as anew:
+            assert due(anew, keep, later(89), tmp_path).sounds == (), "the store may come back from a backup"
+            assert due(anew, keep, later(91), tmp_path).sounds == (call,)
         assert due(store, KeepSettings(audio_days=300), later(181), tmp_path).sounds == (call,), "not after the words"
         other = recordings.path("left-over")
         other.write_bytes(sealed)
@@ -300,6 +305,7 @@ def test_a_recording_goes_after_its_days_with_its_call_and_with_its_key(tmp_path
         assert not path.exists()
         path.write_bytes(sealed)
         assert recordings.open(call) is None, "its key is gone with it"
+        assert purge(store, keep, tmp_path, later(1)).sounds == (call,)
 
     on_a_call(tmp_path, scene)
 
@@ -337,6 +343,32 @@ def test_reviewers_get_it_in_parts_and_as_a_waveform(tmp_path):
             gone = await client.get(f"{address}/sound")
             assert gone.status_code == 404 and gone.json()["code"] == "sound-missing"
             assert (await client.get(address)).json()["recording"] is None
+
+    on_a_call(tmp_path, scene)
+
+
+def test_a_store_or_keys_that_cannot_be_read_are_told_in_one_line_and_without_the_keys_the_record_opens(
+    tmp_path, caplog
+):
+    async def scene(stage):
+        await hear(stage, 4, {2: [talk(0)]})
+        await stage.end()
+        library = Library(stage.service.store, (), None, Recordings(tmp_path), KeepSettings())
+        app = create_app(Hub(), None, library, failures=FAILURES)
+        async with serving(app, port=0) as base, httpx.AsyncClient(base_url=base) as client:
+            address = f"/api/records/{stage.call}"
+            (tmp_path / "keys.db").write_bytes(b"no keys at all, but a text that is long enough to be looked at")
+            answer = await client.get(address)
+            assert (answer.status_code, answer.json()["recording"]) == (200, None)
+            refused = await client.get(f"{address}/sound")
+            assert refused.status_code == 503 and "put the newest copy of it back" in refused.json()["text"]
+            (tmp_path / "assist.db").rename(tmp_path / "moved.db")
+            refused = await client.get("/api/records?words=marmalade")
+            told = "the store cannot be read: unable to open database file"
+            assert (refused.status_code, refused.json()["text"]) == (503, told)
+            (tmp_path / "moved.db").rename(tmp_path / "assist.db")
+            assert (await client.get("/api/records?words=marmalade")).status_code == 200
+        assert [record.name for record in caplog.records if record.exc_info] == [] and told in caplog.text
 
     on_a_call(tmp_path, scene)
 

@@ -11,6 +11,7 @@ from errno import ENOSPC
 
 import pytest
 
+from assist.access.audit import open_audit
 from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, HandOffNoted, PlanMoved, PlanOffered, PlanOption
@@ -71,7 +72,7 @@ def later(days):
 def purge(store, keep, data, now):
     """A retention run whose clock nobody doubts; what was taken out."""
     found = due(store, keep, now, data)
-    take_out(store, keep, data, now, found)
+    take_out(store, open_audit(store.people, data), keep, data, now, found)
     return found
 
 

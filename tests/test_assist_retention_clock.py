@@ -117,6 +117,38 @@ def test_serve_doubts_a_leap_says_so_and_takes_out_what_is_due_once_it_has_waite
     assert asyncio.run(scene(waited)) is None
 
 
+def test_what_was_heard_or_put_aside_under_a_clock_that_had_lost_the_time_is_not_taken_for_old(tmp_path):
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        begun(store, "k1", datetime(1970, 1, 1, 0, 3, tzinfo=UTC))
+        (tmp_path / "assist.before-19700101T000500.db").touch()
+        found = purge(store, KEEP, tmp_path, datetime.now(UTC))
+        assert store.record("k1") and not found.anything
+        assert purge(store, KEEP, tmp_path, datetime.now(UTC) + timedelta(days=181)).stores
+
+
+def test_serve_takes_out_what_is_due_without_the_key_of_the_audit_log_says_so_and_puts_it_back(tmp_path, caplog):
+    key = tmp_path / "audit.key"
+
+    async def scene():
+        one = service(tmp_path)
+        one.open()
+        begun(one.store, "k1", datetime.now(UTC) - timedelta(days=366))
+        one.audit.append([AuditEntry(stamp(datetime.now(UTC)), "", "program", "retention")]).result()
+        gone, forget = asyncio.Event(), one.forget
+        one.forget = lambda calls, **how: (forget(calls, **how), gone.set())
+        key.unlink()
+        async with asyncio.timeout(30), purging(one):
+            await gone.wait()
+            assert key.exists() and one.store.record("k1") is None
+            key.unlink()
+        await one.close()
+
+    asyncio.run(scene())
+    assert caplog.text.count("audit.key was gone from the data folder, and is put back") == 2
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        assert not open_audit(store.people, tmp_path).verify().problem
+
+
 def test_serve_ends_while_a_run_waits_for_what_cannot_be_written(tmp_path, monkeypatch):
     """As with keys that are damaged, or a full disk: its calls are still to be closed."""
     monkeypatch.setattr("assist.live.runs.END_S", 0.1)

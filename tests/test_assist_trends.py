@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import date, datetime, timedelta
+from typing import Literal
 
 import pytest
 
+from assist.evaluation.backtest_run import _marks
 from assist.records.library import Library
 from assist.records.trends import trends
 from assist.settings import REVIEW_FORM
@@ -107,21 +109,26 @@ def test_a_prompt_that_the_agent_marked_wrong_is_found_and_counted_until_a_revie
     library = Library(store)
 
     async def scene() -> None:
+        async def mark(target: str, verdict: Literal["right", "wrong", "clear"]) -> int:
+            return await library.mark(QUINN, "a", Mark(kind="prompt", target=target, verdict=verdict))
+
         async def wrong() -> list[tuple[str, int]]:
-            return [(each.id, each.wrong) for each in (await library.search(QUINN, Filters(marks="wrong"))).records]
+            marks = [*_marks(store, "a", store.reviews("a")).values()].count("wrong")
+            assert marks == sum(week.wrong for week in (await library.trends(QUINN, TrendsAsked(weeks=104))).weeks)
+            found = (await library.search(QUINN, Filters(marks="wrong"))).records
+            assert sum(each.wrong for each in found) == marks, "everybody says the same"
+            return [(each.id, each.wrong) for each in found]
 
         for call in "ab":
             body = incident(call=call, started_at="2026-11-24T10:00:00+00:00")
             body["prompts"][2]["how"] = "wrong" if call == "a" else "used"
             store.finish(call, "ended", body).result()
         assert await wrong() == [("a", 1)]
-        await library.mark(QUINN, "a", Mark(kind="prompt", target="p3", verdict="wrong"))
-        await library.mark(QUINN, "a", Mark(kind="prompt", target="p1", verdict="wrong"))
+        assert [await mark("p3", "wrong"), await mark("p1", "wrong")] == [1, 2]
         assert await wrong() == [("a", 2)]
-        await library.mark(QUINN, "a", Mark(kind="prompt", target="p1", verdict="clear"))
-        await library.mark(QUINN, "a", Mark(kind="prompt", target="p3", verdict="right"))
+        assert [await mark("p1", "clear"), await mark("p3", "right")] == [1, 0]
         assert await wrong() == []
-        await library.mark(QUINN, "a", Mark(kind="prompt", target="p3", verdict="clear"))
+        assert await mark("p3", "clear") == 1
         assert await wrong() == [("a", 1)]
 
     try:

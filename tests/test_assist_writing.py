@@ -24,7 +24,7 @@ from assist.live.writing import Erase, Strip, socket_of, write
 from assist.privacy.retention import erase, stripped
 from assist.records.folding import fold
 from assist.settings import Settings
-from assist.store.owner import Owner
+from assist.store.owner import Owner, StoreInUse, check_unowned
 from assist.store.rows import Hold, StoredGate
 from assist.store.sqlite import COPYING
 from assist.store.store import open_reader, open_store
@@ -173,9 +173,15 @@ def test_a_program_that_cannot_be_asked_is_named_and_one_that_hears_a_single_cal
         one.open()
         with pytest.raises(AssistError, match=f"written by another assist program \\(process {os.getpid()}\\)"):
             store_of(settings)  # no socket: there is nobody to ask
+        socket_of(data).mkdir()
+        async with open_to_calls(one) as closed:
+            assert closed.startswith("no socket can be made in the data folder (")
+        socket_of(data).rmdir()
         async with open_to_calls(one, joins=False):
             with pytest.raises(AssistError, match="run `assist serve`, which takes many"):
                 await join(data, Joining(microphone="m", far_end="f"), lambda event: None)
+            with pytest.raises(AssistError, match="only be told names in UTF-8: rename the file"):
+                await join(data, Joining(recording=Path(os.fsdecode(b"\xff.ogg"))), lambda event: None)
             beside = store_of(settings)
             await asyncio.to_thread(lambda: beside.hold(Hold("k1", "legal", "case 7", "2026-01-01")).result())
             live, task = one.start(Sound())
@@ -222,6 +228,10 @@ def test_a_command_waits_for_another_one_that_has_the_store(data, monkeypatch, k
     with closing(Owner(data / "assist.db")):
         monkeypatch.setattr("assist.commands.app.WAIT_S", 0)
         answer = CliRunner().invoke(app, line)
+        (data / "assist.db.lock").unlink()  # by hand, taken for one of a program that was killed
+        assert CliRunner().invoke(app, line).exception.code == "store-in-use"
+        with pytest.raises(StoreInUse):
+            check_unowned(data / "assist.db")
     assert f"another assist program (process {os.getpid()})" in str(answer.exception)
 
 

@@ -15,6 +15,7 @@ from assist.coach.playbook import PlaybookError, load_playbook
 from assist.errors import AssistError
 from assist.live.desk import Desk
 from assist.live.joining import LINE_BYTES, open_to_calls
+from assist.practice.script import load_script
 from assist.settings import load_settings
 from audio.errors import AudioError
 from audio.recording import open_recording
@@ -167,6 +168,8 @@ TOML = st.one_of(
 @FILES
 @given(text=TOML)
 @example(text="\x00")
+@example(text="a = " + "[" * 5_000)
+@example(text="port = " + "9" * 5_000)
 def test_any_text_as_a_playbook_rules_or_settings_is_one_clear_refusal(tmp_path, text):
     path = tmp_path / "mine.toml"
     path.write_text(text, encoding="utf-8", errors="surrogatepass")
@@ -176,6 +179,8 @@ def test_any_text_as_a_playbook_rules_or_settings_is_one_clear_refusal(tmp_path,
         load_rules(path)
     with contextlib.suppress(AssistError):
         load_settings(path)
+    with contextlib.suppress(AssistError):
+        load_script(str(path))
 
 
 @pytest.mark.parametrize("name", ["nowhere.toml", "."])

@@ -136,13 +136,12 @@ def test_keys_sealing_and_writing_never_run_on_the_event_loop(tmp_path, monkeypa
 
         monkeypatch.setattr(owner, name, watch)
 
-    for owner, *names in ((Keyring, "lock", "_database"), (SoundFile, "append", "close"), (os, "fsync")):
-        for name in names:
-            watched(owner, name)
-
     async def run():
         one = service(tmp_path, recordings=True)
         one.open()
+        for owner, *names in ((Keyring, "lock", "_database"), (SoundFile, "append", "close"), (os, "fsync")):
+            for name in names:
+                watched(owner, name)
         await one.start(Talking(500), agent="Dana")[1]
         sound = Talking(500, mark=400)
         call, task = one.start(sound, agent="Dana")

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import sqlite3
+from contextlib import closing
 
 import httpx
 import pytest
@@ -10,6 +12,8 @@ from assist.errors import AssistError
 from assist.live.gates import Gates
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
+from assist.records.filing import close_interrupted
+from assist.store.store import open_store
 from overlay.gate import Gateway
 from overlay.listening import serving
 from overlay.server import create_app
@@ -53,6 +57,30 @@ def test_a_pause_from_outside_is_on_disk_when_it_is_answered_and_holds_until_res
 
     play(scene, tmp_path)
     assert hits(tmp_path, "tangerine") and not hits(tmp_path, "zanzibar")
+
+
+def test_what_a_refusal_cannot_erase_is_told_and_goes_at_the_next_start(tmp_path, caplog):
+    stays = "CREATE TRIGGER stays BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'it stays'); END"
+
+    async def scene(stage, client):
+        await stage.hear(said("well quicksilver", 0))
+        with closing(sqlite3.connect(tmp_path / "assist.db")) as damaged, damaged:
+            damaged.execute(stays)
+        for body in ({"do": "pause"}, {"do": "consent", "consent": "refused"}):
+            answer = await ask(client, body | {"agent": "Dana"})
+            assert (answer.status_code, answer.json()["code"]) == (400, "store-failed")
+            assert "not on disk: it stays" in answer.json()["text"]
+        await stage.written()
+        assert stage.shown("notice/trouble").text.endswith("may still be on disk: it stays")
+        assert hits(tmp_path, "quicksilver")
+
+    play(scene, tmp_path)
+    assert caplog.text.count("may still be on disk: it stays") == 2
+    with closing(sqlite3.connect(tmp_path / "assist.db")) as damaged, damaged:
+        damaged.execute("DROP TRIGGER stays")
+    with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
+        assert close_interrupted(store) == [] and store.calls() == []
+    assert not hits(tmp_path, "quicksilver")
 
 
 def test_an_agents_pause_holds_for_every_call_of_theirs_and_consent_asks_which(tmp_path):

@@ -7,8 +7,9 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,40 @@ def test_with_tls_a_line_without_a_handshake_is_closed_too(
             assert await reader.read() == b""
             writer.close()
         assert not caplog.records
+
+    play(scene)
+
+
+def test_with_tls_a_line_whose_other_side_never_says_goodbye_holds_nothing_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    files = certified(tmp_path)
+    monkeypatch.setattr("overlay.listening.GOODBYE_S", 0.2)
+    settings = ScreenSettings(certificate=(str(files["certificate"]), str(files["certificate_key"])))
+    trusting = ssl.create_default_context(cafile=files["certificate"])
+    trusting.check_hostname = False
+
+    async def scene() -> None:
+        async with serving(create_app(Hub(), House().desk, None, settings), port=0) as base:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
+            coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+            client = trusting.wrap_bio(coming, going)
+
+            async def through(act: Callable[[], object]) -> object:
+                while True:
+                    try:
+                        return act()
+                    except ssl.SSLWantReadError:
+                        writer.write(going.read())
+                        coming.write(await reader.read(65_536))
+
+            await through(client.do_handshake)
+            client.write(b"GET /agent HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert str(await through(client.read)).startswith("b'HTTP/1.1 200 OK")
+        while await reader.read(65_536):
+            pass
+        writer.close()
+        assert not caplog.records, "that lines had to be waited for"
 
     play(scene)
 

@@ -460,6 +460,7 @@ def test_a_port_in_use_an_unknown_address_and_an_open_door_are_one_clear_error()
         for host, settings, code in (
             ("192.0.2.1", ScreenSettings(identify=by_header), "tls-needed"),
             ("192.0.2.1", ScreenSettings(identify=by_header, proxies=("192.0.2.7",)), "address-unknown"),
+            ("0" * 64, ScreenSettings(identify=by_header, proxies=("192.0.2.7",)), "address-unknown"),
             ("127.0.0.1", ScreenSettings(proxies=("127.0.0.1",)), "login-needed"),
             ("127.0.0.1", ScreenSettings(hosts=("localhost:80", "assist.example:8765")), "login-needed"),
         ):

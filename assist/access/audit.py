@@ -25,6 +25,7 @@ from pathlib import Path
 from assist.errors import AssistError
 from assist.files import make_secret
 from assist.store.people import AuditEntry, AuditRow, People, Seals
+from assist.store.places import audit_key_in
 
 KEY_BYTES = 32
 AT_ONCE = 1_000
@@ -46,9 +47,22 @@ class Verdict:
 class Audit:
     """Writes the log of one installation."""
 
-    def __init__(self, people: People, key: bytes) -> None:
+    def __init__(self, people: People, key: bytes, path: Path) -> None:
         self._people = people
         self._key = key
+        self._path = path
+
+    def put_key_back(self) -> bool:
+        """Write the key again where its file is gone, and no other is in its place: without it nothing could open this
+        log any more. Whether it was gone.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        gone = not self._path.exists()
+        if gone:
+            make_secret(self._path, self._key)
+        return gone
 
     def note(self, who: str, role: str, what: str, target: str = "", detail: str = "") -> Future[None]:
         """Append an entry.
@@ -106,7 +120,7 @@ def open_audit(people: People, data: Path) -> Audit:
     Raises:
         AssistError: codes data-folder, key-readable, key-weak, key-missing.
     """
-    path = data / "audit.key"
+    path = audit_key_in(data)
     try:
         if not path.exists():
             if people.audit_head() is not None:
@@ -121,7 +135,7 @@ def open_audit(people: People, data: Path) -> Audit:
         raise AssistError("data-folder", f"cannot keep {path}: {error.strerror or error}") from None
     if len(key) < KEY_BYTES or len(set(key)) < 8:
         raise AssistError("key-weak", f"{path} is no key: expected {KEY_BYTES} random bytes; put the right one back")
-    return Audit(people, key)
+    return Audit(people, key, path)
 
 
 def seals(key: bytes) -> Seals:

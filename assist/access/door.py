@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from assist.access.accounts import Accounts, Logins
-from assist.access.audit import Audit, open_audit
+from assist.access.audit import Audit
 from assist.access.proxy import Spellings, by_header
 from assist.errors import AssistError
 from assist.settings import Settings
@@ -30,7 +30,6 @@ class Door:
     """What the server needs to know people."""
 
     screens: ScreenSettings
-    audit: Audit
     accounts: Accounts | None
     logins: Logins | None
 
@@ -44,13 +43,12 @@ class Door:
                 log.error("users could not be read: %s", type(error).__name__)
 
 
-def open_door(settings: Settings, people: People) -> Door:
-    """Build it.
+def open_door(settings: Settings, people: People, audit: Audit) -> Door:
+    """Build it; who comes and goes is noted in the audit log.
 
     Raises:
-        AssistError: codes login-empty, key-readable, key-weak, key-missing.
+        AssistError: code login-empty.
     """
-    audit = open_audit(people, settings.data)
     login = settings.login
     accounts = logins = identify = None
     known: Callable[[str], str] = str
@@ -82,7 +80,7 @@ def open_door(settings: Settings, people: People) -> Door:
         noted=noted,
     )
     _note_settings(settings, people, audit)
-    return Door(screens, audit, accounts, logins)
+    return Door(screens, accounts, logins)
 
 
 def _note_settings(settings: Settings, people: People, audit: Audit) -> None:

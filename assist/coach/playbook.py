@@ -188,7 +188,7 @@ def parse(place: str, text: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # tables without an end; numbers of thousands of digits
         raise PlaybookError("playbook-invalid", f"{place}: not valid TOML: {error}") from None
 
 

@@ -57,6 +57,8 @@ def main() -> None:
         fail(str(error), getattr(error, "code", ""))
     except OSError as error:
         if error.filename is None:
+            if error.errno == errno.ENOENT:
+                fail("the folder that this is started in is not there any more: change to another", "file")
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
                 raise
             console.on_broken_pipe()  # else what is left of it would fail once more at the end

@@ -240,7 +240,7 @@ def retention_run(
         audit, now = open_audit(store.people, settings.data), datetime.now(UTC)
         found = due(store, settings.keep, now, settings.data)
         begin_run(store, audit, found, now, by=system_user(), believed=believed)
-        take_out(store, settings.keep, settings.data, now, found)
+        take_out(store, audit, settings.keep, settings.data, now, found)
     console.print(
         f"taken out: words of {len(found.words)} calls, {len(found.sounds)} recordings, {len(found.records)} records, "
         f"{len(found.gates)} consent rows, {found.audit} old entries of the audit log, {len(found.stores)} stores put "

@@ -12,6 +12,7 @@ from assist.privacy.clock import doubted
 from assist.privacy.consent import Consent, ConsentPolicy
 from assist.privacy.retention import due
 from assist.settings import Settings
+from assist.store.places import audit_key_in
 from assist.store.store import open_reader
 
 
@@ -100,11 +101,14 @@ def audit(settings: Settings) -> Iterator[Finding]:
         return
     store = open_reader(settings.store_url)
     try:
-        if not (settings.data / "audit.key").exists():
+        if not audit_key_in(settings.data).exists():
             if store.people.audit_head() is None:
                 yield ok("audit log", "empty so far")
             else:
-                yield bad("audit log", "audit.key is missing: put it back, for serve does not start without it")
+                does = "a serve that runs has it still, and puts it back once a day and when it stops"
+                yield bad(
+                    "audit log", f"audit.key is missing: put it back, for serve does not start without it; {does}"
+                )
             return
         verdict = open_audit(store.people, settings.data).verify()
     except AssistError as error:

@@ -7,21 +7,26 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from assist.doctor.finding import Finding, bad, ok, warning
+from assist.errors import AssistError
 from assist.hints import quoted
-from assist.privacy.gate_key import KEY_FILE
+from assist.privacy.retention import EARLIEST
 from assist.settings import Settings
 from assist.store.backups import put_aside as put_aside_stores
 from assist.store.checking import StoreState, check_store, encrypted
 from assist.store.keys import check_keys
+from assist.store.places import gate_key_in, keys_in, store_in
+from assist.store.sounds import RATE, Recordings
+from assist.store.store import open_reader
 
 LOW_BYTES = 2 << 30
 LEAST_BYTES = 200 << 20
 """A day of 20 calls is about 10 MB of events; a model is up to 3 GB."""
-PRIVATE = ("assist.db*", "assist.before-*.db", "keys.db*", "*.key", KEY_FILE, "records", "recordings")
+PRIVATE = ("assist.db*", "assist.before-*.db", "keys.db*", "*.key", "gate-key", "records", "recordings")
 """What nobody else may read in the data folder."""
 
 
@@ -33,12 +38,15 @@ def _standing(folder: Path) -> Path:
 def folder(settings: Settings) -> Iterator[Finding]:
     """The data folder is there, can be written, and is its owner's only."""
     data = settings.data
-    if not data.exists():
+    if not data.exists() and not data.is_symlink():
         parent = _standing(data)
-        if not os.access(parent, os.W_OK):
+        if not (parent.is_dir() and os.access(parent, os.W_OK)):
             yield bad("data folder", f"{data} is not there and {parent} cannot be written: choose one with --data")
         else:
             yield ok("data folder", f"{data} will be made at the first start")
+        return
+    if not data.is_dir():
+        yield bad("data folder", f"{data} is no folder: choose another with --data")
         return
     if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         yield bad("data folder", f"{data} cannot be written: change its rights, or choose another with --data")
@@ -48,7 +56,7 @@ def folder(settings: Settings) -> Iterator[Finding]:
         return
     kept = [data, *(path for pattern in PRIVATE for path in data.glob(pattern))]
     mine = os.getuid()
-    keys = {*data.glob("*.key"), data / KEY_FILE}  # made once, then only read
+    keys = {*data.glob("*.key"), gate_key_in(data)}  # made once, then only read
     shut_out = [path for path in kept if not os.access(path, os.R_OK if path in keys else os.R_OK | os.W_OK)]
     foreign = [path for path in kept if path.stat().st_uid not in (mine, 0)]
     # A folder nobody else may enter keeps what is in it.
@@ -95,18 +103,23 @@ def encryption(settings: Settings) -> Iterator[Finding]:
 
 def store_state(settings: Settings) -> StoreState:
     """What stands on disk, read without opening it as the program does."""
-    return check_store(settings.data / "assist.db")
+    return check_store(store_in(settings.data))
 
 
 def database(settings: Settings) -> Iterator[Finding]:
     """The store is whole and of this version."""
-    path, state = settings.data / "assist.db", store_state(settings)
+    path, state = store_in(settings.data), store_state(settings)
     if state.problem and not (os.access(path, os.R_OK | os.W_OK) and os.access(settings.data, os.W_OK)):
         yield bad("database", f"this user may not read and write {path}: change its rights, and its folder's")
     elif state.problem:
         yield bad("database", f"assist.db {state.problem}; put the last backup back: `assist restore FILE`")
     elif state.schema > state.newest:
         yield bad("database", f"schema {state.schema} is newer than this program's {state.newest}: update the program")
+    elif not state.schema and keys_in(settings.data).exists():
+        lost = "assist.db is not there, though calls were kept here"
+        yield bad(
+            "database", f"{lost}: put it back, or the last backup (`assist restore FILE`), before serve begins anew"
+        )
     elif not state.schema:
         yield ok("database", "none yet; it is made at the first call")
     else:
@@ -118,7 +131,12 @@ def database(settings: Settings) -> Iterator[Finding]:
 
 def keys(settings: Settings) -> Iterator[Finding]:
     """The keys of backups and recordings are whole: erasure waits for them."""
-    if problem := check_keys(settings.data / "keys.db"):
+    recordings = Recordings(settings.data)
+    recorded = [call for call in recordings.calls() if recordings.path(call).stat().st_size > RATE]  # a second of sound
+    if recorded:  # of one without its words only the file is left, and that is retention's
+        with suppress(AssistError), closing(open_reader(settings.store_url)) as store:
+            recorded = sorted(store.logged().intersection(recorded))
+    if problem := check_keys(keys_in(settings.data), recorded):
         yield bad("keys", f"keys.db: {problem}")
 
 
@@ -143,10 +161,14 @@ def clock(settings: Settings) -> Iterator[Finding]:
     """The clock is right."""
     now = datetime.now(UTC)
     program = datetime.fromtimestamp(Path(__file__).stat().st_mtime, UTC)
-    latest = store_state(settings).latest
+    state = store_state(settings)
+    latest, earliest = state.latest, state.earliest
     if latest and datetime.fromisoformat(latest) > now + timedelta(minutes=5):
         text = f"the newest call began {latest}, after now ({now:%Y-%m-%d %H:%M} UTC): set the clock; where it is right"
         yield bad("clock", f"{text}, that call was heard under a wrong one, and is yours to erase in time")
+    elif earliest and datetime.fromisoformat(earliest) < EARLIEST:
+        text = f"the oldest call began {earliest}, by a clock that had lost the time: nobody knows when it is past its"
+        yield warning("clock", f"{text}, and it is yours to erase")
     elif program > now + timedelta(days=1):
         yield bad("clock", f"it says {now:%Y-%m-%d %H:%M} UTC, before this program was installed: set the clock")
     else:

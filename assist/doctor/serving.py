@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,20 +34,15 @@ def pages(settings: Settings) -> Iterator[Finding]:
 
 def port(settings: Settings) -> Iterator[Finding]:
     """The port is free, or this program's own server has it."""
+    from overlay.listening import check_port
+
     if _server_runs(settings.data):
         yield ok("port", f"a server runs on this data folder (port {settings.port} by the settings)")
         return
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[
-            0
-        ]
-        with socket.socket(family, kind, protocol) as listener:
-            if sys.platform != "win32":
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-    except OSError as error:
-        why = error.strerror or str(error)
-        yield bad("port", f"{settings.host}:{settings.port} cannot be served ({why}): choose another with --port")
+        check_port(settings.host, settings.port)
+    except OverlayError as error:
+        yield bad("port", str(error))
     else:
         yield ok("port", f"{settings.host}:{settings.port} is free")
 

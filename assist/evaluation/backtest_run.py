@@ -21,7 +21,7 @@ from assist.privacy.consent import Consent
 from assist.records.export import day, span
 from assist.records.sheet import section, sheet
 from assist.settings import Settings
-from assist.store.rows import Review, last_said
+from assist.store.rows import Review, verdicts
 from assist.store.searching import RecordQuery
 from assist.store.sqlite import folder_beside
 from assist.store.store import Store, path_of
@@ -53,11 +53,9 @@ def stored_calls(store: Store, calls: Sequence[str], query: RecordQuery) -> list
 
 
 def _marks(store: Store, call: str, reviews: Sequence[Review]) -> Marks:
-    """What reviewers say counts over what the agent said with W."""
     record = store.record(call) or {}
-    marks = {use["id"]: "wrong" for use in record.get("prompts", ()) if use.get("how") == "wrong"}
-    marks |= {target: said for (kind, target), said in last_said(reviews).items() if kind == "prompt"}
-    return {prompt: mark for prompt, mark in marks.items() if mark in ("right", "wrong")}
+    marks = verdicts(record.get("prompts", ()), reviews)
+    return {target: mark for (kind, target), mark in marks.items() if kind == "prompt"}
 
 
 def heard_calls(

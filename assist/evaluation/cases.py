@@ -29,6 +29,7 @@ from assist.errors import AssistError, first_problem
 from audio.events import Speaker
 from detectors.signals import SIGNAL_IDS
 
+TOO_MUCH = "not valid JSON: nested too deeply, or a number of too many digits"
 WORDS_PER_S = 2.7
 """Where a turn has no end: telephone talk runs at some 160 words a minute."""
 AFTER_S = 5.0
@@ -277,8 +278,8 @@ def _objects(path: Path) -> _Objects:
         listed = [
             (number, _json(line, path, number)) for number, line in enumerate(text.split("\n"), 1) if line.strip()
         ]
-    except RecursionError:
-        raise _bad(path, None, "not valid JSON: nested too deeply") from None
+    except (ValueError, RecursionError):
+        raise _bad(path, None, TOO_MUCH) from None
     else:
         listed = list(enumerate(whole if isinstance(whole, list) else [whole], 1))
     for number, value in listed:
@@ -293,8 +294,8 @@ def _json(line: str, path: Path, number: int) -> Any:
         return json.loads(line)
     except json.JSONDecodeError as error:
         raise _bad(path, number, f"not valid JSON: {error.msg}") from None
-    except RecursionError:
-        raise _bad(path, number, "not valid JSON: nested too deeply") from None
+    except (ValueError, RecursionError):
+        raise _bad(path, number, TOO_MUCH) from None
 
 
 def _holds_calls(objects: _Objects) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from assist.errors import AssistError
 from assist.events import Action
 from assist.live.service import Service
 from overlay.errors import OverlayError
@@ -27,7 +28,8 @@ class Gates:
         knows here. However a phone system spells the agent: a pause must not fail for a capital letter.
 
         Raises:
-            OverlayError: code call-unknown, also for consent of an agent with several calls.
+            OverlayError: code call-unknown, also for consent of an agent with several calls; store-failed where this is
+                not on disk, or what it takes out still is.
         """
         live = self._service.calls
         agent = folded(ask.agent) if ask.agent else None
@@ -40,7 +42,10 @@ class Gates:
         for call in calls:
             call.act(Action(call.session.now_ms, API, "system-api", ask.do, detail=ask.consent or ""))
         receipts = [self._service.keepers[name].latched for name in meant]
-        await asyncio.gather(*(asyncio.wrap_future(each) for each in receipts if each is not None))
+        try:
+            await asyncio.gather(*(asyncio.wrap_future(each) for each in receipts if each is not None))
+        except AssistError as error:
+            raise OverlayError(error.code, f"It holds, but not on disk: {error}") from None
         newest = calls[-1].session
         paused, consent = newest.paused_since is not None, newest.gate.consent.value
         return GateState(call=meant[-1], paused=paused, consent=consent)

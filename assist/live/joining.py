@@ -106,20 +106,30 @@ def begin(
 
 
 @contextlib.asynccontextmanager
-async def open_to_calls(service: Service, *, joins: bool = True) -> AsyncIterator[None]:
-    """While the block runs, take calls handed over by other commands, and write what they ask.
+async def open_to_calls(service: Service, *, joins: bool = True) -> AsyncIterator[str]:
+    """While the block runs, take calls handed over by other commands, and write what they ask; yields why that cannot
+    be, empty where it can.
 
     `joins`: a program that hears one call and ends with it takes no others.
     """
     path = socket_of(service.settings.data)
     if path is None or not hasattr(asyncio, "start_unix_server"):
-        yield
+        yield "the path of the data folder is too long for a socket in it" if path is None else ""
         return
-    path.unlink(missing_ok=True)
-    server = await asyncio.start_unix_server(lambda r, w: _take(service, r, w, joins), path=str(path), limit=LINE_BYTES)
-    path.chmod(0o600)
+    server = None
     try:
-        yield
+        path.unlink(missing_ok=True)
+        server = await asyncio.start_unix_server(
+            lambda r, w: _take(service, r, w, joins), path=str(path), limit=LINE_BYTES
+        )
+        path.chmod(0o600)
+    except OSError as error:  # a file system without sockets, as of a memory stick or a network
+        if server is not None:
+            server.close()
+        yield f"no socket can be made in the data folder ({error.strerror or error})"
+        return
+    try:
+        yield ""
     finally:
         server.close()
         path.unlink(missing_ok=True)
@@ -139,12 +149,16 @@ async def join(
     if path is None or not path.exists():
         return None
     try:
+        asking = asked.model_dump_json().encode() + b"\n"
+    except ValueError:
+        raise AssistError("join-refused", "a running server can only be told names in UTF-8: rename the file") from None
+    try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=LINE_BYTES)
     except OSError:
         return None
     hanging_up = asyncio.create_task(_hang_up(writer, hang_up)) if hang_up is not None else None
     try:
-        writer.write(asked.model_dump_json().encode() + b"\n")
+        writer.write(asking)
         await writer.drain()
         while (line := await reader.readline()).endswith(b"\n"):  # else the server was killed within it
             answer: dict[str, Any] = json.loads(line)

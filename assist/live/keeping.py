@@ -43,7 +43,8 @@ class Keeper:
     call: str
     gate: Gate = field(default_factory=Gate)
     latched: Future[None] | None = None
-    """Fulfilled when the last pause, resumption or word about consent is on disk."""
+    """Fulfilled when the last pause, resumption or word about consent is on disk; fails where what it takes out is not
+    out."""
     paused_by: str = ""
     """Who paused; empty while listening."""
     _paused_ms: int | None = None
@@ -99,14 +100,14 @@ class Keeper:
         reached = [(number, event) for number, event in self._recent if said.id in _utterances(event)]
         if not reached:
             return
-        self._scrub({number for number, _ in reached})
+        scrubbed = self._scrub({number for number, _ in reached})
         for number, event in reached:
             if isinstance(event, LevelChange):  # the level's course stays, without these words
                 because = tuple(signal for signal in event.because if signal.evidence.utterance != said.id)
                 course = replace(event, because=because)
                 self.store.append(self.call, number, course)
                 self._recent.append((number, course))
-        self.latched = self.store.flush()  # told when all this is on disk
+        self.latched = _with(scrubbed, self.store.flush())  # told when all this is on disk
 
     def _begin(self) -> None:
         if self._started is not None:
@@ -122,9 +123,10 @@ class Keeper:
                 self._begin()
             self.store.append(self.call, number, event)
         elif self.gate.consent is Consent.REFUSED and self._begun:
-            self.store.erase([self.call])
+            erased = self.store.erase([self.call])
             self._begun = False
             self._recent.clear()
+            return _with(erased, self._latch())
         return self._latch()
 
     def _pause(self, number: int, action: Action) -> Future[None]:
@@ -139,18 +141,18 @@ class Keeper:
             self.store.append(self.call, number, action)
         if not paused:
             return self._latch()
+        since_ms = action.at_ms - PAUSE_REACH_MS
+        reached = set()
         if action.role != "system":
-            since_ms = action.at_ms - PAUSE_REACH_MS
-            self._scrub(
-                {n for n, event in self._recent if (ends_ms := _ends_ms(event)) is not None and ends_ms > since_ms}
-            )
-        return self.store.flush()
+            reached = {n for n, event in self._recent if (ends := _ends_ms(event)) is not None and ends > since_ms}
+        return _with(self._scrub(reached), self.store.flush())
 
-    def _scrub(self, numbers: set[int]) -> None:
+    def _scrub(self, numbers: set[int]) -> Future[None] | None:
         """Take these events from disk; they cannot be written again."""
-        if numbers:
-            self.store.scrub(self.call, sorted(numbers))
-            self._recent = deque((each for each in self._recent if each[0] not in numbers), maxlen=RECENT)
+        if not numbers:
+            return None
+        self._recent = deque((each for each in self._recent if each[0] not in numbers), maxlen=RECENT)
+        return self.store.scrub(self.call, sorted(numbers))
 
     def _latch(self) -> Future[None]:
         gate = StoredGate(
@@ -162,6 +164,22 @@ class Keeper:
             stamp(),
         )
         return self.store.latch(self.call, gate)
+
+
+def _with(taken_out: Future[None] | None, last: Future[None]) -> Future[None]:
+    """The receipt of what was written last, which fails where what was to be taken out before it could not be: that is
+    known by then. It does not wait for bytes in the write-ahead log, which somebody may be reading.
+    """
+    if taken_out is None:
+        return last
+    both: Future[None] = Future()
+
+    def written(_: Future[None]) -> None:
+        error = (taken_out.exception() if taken_out.done() else None) or last.exception()
+        both.set_result(None) if error is None else both.set_exception(error)
+
+    last.add_done_callback(written)
+    return both
 
 
 def _utterances(event: Event) -> set[str]:

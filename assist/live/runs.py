@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from assist.access.audit import open_audit
+from assist.access.audit import Audit
 from assist.access.door import open_door
 from assist.coach.shelf import Shelf
 from assist.errors import AssistError
@@ -30,7 +30,6 @@ from assist.live.loading import load_hearing
 from assist.live.outset import without_limits
 from assist.live.service import Service
 from assist.live.terminal import Terminal
-from assist.live.writing import socket_of
 from assist.privacy.clock import begin_run
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
@@ -43,6 +42,7 @@ from assist.settings import Settings
 from assist.store.owner import check_unowned
 from assist.store.sounds import Recordings
 from assist.store.store import path_of
+from assist.store.writer import Unreadable, unreadable
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import load_rules
 from overlay.errors import OverlayError
@@ -88,14 +88,22 @@ async def program(
     for call in service.open():
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
     try:
-        door = open_door(settings, service.store.people)
+        door = open_door(settings, service.store.people, service.audit)
         known = service.outset.known = door.screens.known
-        desk = Desk(service, door.audit, known)
+        desk = Desk(service, service.audit, known)
         sounds = Recordings(settings.data)
-        library = Library(service.store, settings.review_form, door.audit, sounds, settings.keep, known)
+        library = Library(service.store, settings.review_form, service.audit, sounds, settings.keep, known)
         gateway = Gateway(Gates(service).do, gate_key(settings.data), settings.payment_pages)
         app = create_app(
-            service.hub, desk.do, library, door.screens, desk.presence, door.accounts, door.logins, gateway
+            service.hub,
+            desk.do,
+            library,
+            door.screens,
+            desk.presence,
+            door.accounts,
+            door.logins,
+            gateway,
+            FAILURES,
         )
         async with contextlib.AsyncExitStack() as stack:
             fresh = asyncio.create_task(door.keep_fresh())
@@ -106,7 +114,7 @@ async def program(
                 if not any_port or error.code != "port-in-use":
                     raise
                 base = await stack.enter_async_context(serving(app, settings.host, 0))
-            await stack.enter_async_context(open_to_calls(service, joins=joins))
+            closed = await stack.enter_async_context(open_to_calls(service, joins=joins))
             service.address = base
             agent, named = service.outset.known(settings.agent), _named(base, settings)
             service.screens.waiting(agent)
@@ -121,10 +129,27 @@ async def program(
                 )
             if ends := _certificate_ends(settings):
                 console.print(ends, markup=False, soft_wrap=True)
+            if joins and closed:
+                console.print(
+                    f"No call can join, and no other command write, while this runs: {closed}. Choose another than "
+                    f"{settings.data} (--data).",
+                    markup=False,
+                    soft_wrap=True,
+                )
             yield service
             await service.hang_up()
     finally:
         await service.close()
+
+
+def _failed(error: Exception) -> str:
+    """What a page is told where store or keys fail; so is the log, in a line: its traceback would be the database's."""
+    line = unreadable(error) or str(error)
+    log.error("a page was answered: %s", line)
+    return line
+
+
+FAILURES: dict[type[Exception], Callable[[Exception], str]] = {AssistError: _failed, Unreadable: _failed}
 
 
 def _certificate_ends(settings: Settings) -> str:
@@ -216,13 +241,6 @@ def run_server(settings: Settings, console: Console) -> None:
 
     async def run() -> None:
         async with program(settings, console, patient=True, joins=True) as service, purging(service):
-            if socket_of(settings.data) is None:
-                console.print(
-                    "No call can join, and no other command write, while this runs: the path of the data folder is too "
-                    f"long for a socket in it. Choose a shorter one than {settings.data} (--data).",
-                    markup=False,
-                    soft_wrap=True,
-                )
             console.print("Ready. Ctrl-C stops it.")
             await _until_stopped()
 
@@ -242,12 +260,14 @@ async def purging(service: Service) -> AsyncIterator[None]:
     async def daily() -> None:
         while not over.is_set():
             settings, now, next_s = service.settings, datetime.now(UTC), DAY_S
+            await asyncio.to_thread(_keep_key, service.audit)
             try:
                 found = await asyncio.to_thread(due, service.store, settings.keep, now, settings.data)
-                audit = await asyncio.to_thread(open_audit, service.store.people, settings.data)
-                await asyncio.to_thread(begin_run, service.store, audit, found, now)
+                await asyncio.to_thread(begin_run, service.store, service.audit, found, now)
                 try:
-                    await asyncio.to_thread(take_out, service.store, settings.keep, settings.data, now, found)
+                    await asyncio.to_thread(
+                        take_out, service.store, service.audit, settings.keep, settings.data, now, found
+                    )
                 finally:  # one step that fails keeps none of the others from being done
                     service.forget(found.words)
                     service.forget(found.records, whole=True)
@@ -265,6 +285,16 @@ async def purging(service: Service) -> AsyncIterator[None]:
     finally:
         over.set()
         await asyncio.wait([task], timeout=END_S)
+        _keep_key(service.audit)
+
+
+def _keep_key(audit: Audit) -> None:
+    """See that the key of the audit log is there, without which this program does not start again."""
+    try:
+        if audit.put_key_back():
+            log.error("audit.key was gone from the data folder, and is put back: keep a copy of it elsewhere")
+    except OSError as error:
+        log.error("audit.key is gone and cannot be put back, and nothing starts without it: %s", error)
 
 
 async def _until_over(service: Service, call: str, task: asyncio.Task[str]) -> str:

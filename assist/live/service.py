@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from assist.access.audit import Audit, open_audit
 from assist.coach.history import CALLS, History
 from assist.coach.shelf import Shelf
 from assist.errors import AssistError
@@ -53,6 +55,8 @@ class Service:
     address: str = ""
     """Where the pages are served."""
     store: Store = field(init=False)
+    audit: Audit = field(init=False)
+    """Opened once: a key that is lost while the program runs stops neither the audit log nor retention."""
     screens: Screens = field(init=False)
     duty: Duty = field(init=False)
     outset: Outset = field(init=False)
@@ -68,7 +72,11 @@ class Service:
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def open(self) -> list[str]:
-        """Open the store; close calls that an earlier run left open. Returns their ids. Call it on the event loop."""
+        """Open the store; close calls that an earlier run left open. Returns their ids. Call it on the event loop.
+
+        Raises:
+            AssistError: as `open_store` and `open_audit`.
+        """
         loop = asyncio.get_running_loop()
 
         def on_trouble(line: str | None) -> None:
@@ -76,6 +84,11 @@ class Service:
 
         settings, alerts = self.settings, self.settings.alerts
         self.store = open_store(settings.store_url, on_trouble)
+        try:
+            self.audit = open_audit(self.store.people, settings.data)
+        except AssistError:
+            self.store.close()
+            raise
         turn_ms = round(alerts.turn_s * 1000)
         self.screens = Screens(self.hub, settings.supervisor, self.hearing, *self.playbooks.book.outline, turn_ms)
         self.duty = Duty(Rules(alerts.turn_s, alerts.budget, tuple(alerts.order)), self.hub, self._moved)
@@ -320,8 +333,13 @@ class Service:
             # A pause or a word about consent is acknowledged on the pages when it is on disk, and with it everything
             # that was published because of it.
             loop = asyncio.get_running_loop()
-            show = partial(loop.call_soon_threadsafe, self.screens.show, call, event)
-            loop.call_soon(lambda: (keeper.latched or latched).add_done_callback(lambda _: show()))
+
+            def written(receipt: Future[None]) -> None:
+                loop.call_soon_threadsafe(self.screens.show, call, event)
+                if (error := receipt.exception()) is not None:
+                    loop.call_soon_threadsafe(self._not_erased, call, error)
+
+            loop.call_soon(lambda: (keeper.latched or latched).add_done_callback(written))
         self.duty.take(call, event)
         if listener is not None:
             listener(event)
@@ -332,6 +350,12 @@ class Service:
             live.moved(make)
         else:
             self.after.late.moved(call, make)
+
+    def _not_erased(self, call: str, error: BaseException) -> None:
+        text = f"what a pause or a refused consent takes out may still be on disk: {error}"
+        log.error("call %s: %s", call, text)
+        if (live := self.calls.get(call)) is not None:
+            live.trouble(Trouble(live.session.now_ms, "not-erased", text))
 
     def _store_trouble(self, line: str | None) -> None:
         for live in self.calls.values():

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from assist.access.audit import open_audit
+from assist.access.audit import Audit
 from assist.errors import AssistError
 from assist.privacy.retention import erase
 from assist.settings import Settings
@@ -120,6 +120,7 @@ class Owning(Protocol):
 
     settings: Settings
     store: Store
+    audit: Audit
 
     @property
     def live(self) -> Sequence[str]:
@@ -159,11 +160,9 @@ async def _carry_out(owning: Owning, ask: Ask) -> None:
         case RemoveUser():
             receipt = store.people.remove_user(ask.name)
         case Note():
-            audit = await asyncio.to_thread(open_audit, store.people, data)
-            receipt = audit.append(ask.entries)
+            receipt = owning.audit.append(ask.entries)
         case Shorten():
-            audit = await asyncio.to_thread(open_audit, store.people, data)
-            receipt = audit.shorten(ask.before, ask.held)
+            receipt = owning.audit.shorten(ask.before, ask.held)
         case PutHold():
             receipt = store.hold(ask.hold)
         case Release():

@@ -94,11 +94,11 @@ def load_script(name: str) -> Script:
         raise AssistError("practice-unreadable", f"{name}: {reason}") from None
     try:
         script = Script.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise AssistError("practice-invalid", f"{name}: not valid TOML: {error}") from None
     except ValidationError as error:
         where, why = first_problem(error)
         raise AssistError("practice-invalid", f"{name}: {where}: {why}") from None
+    except (ValueError, RecursionError) as error:  # tables without an end; numbers of thousands of digits
+        raise AssistError("practice-invalid", f"{name}: not valid TOML: {error}") from None
     if problems := problems_of(script):
         raise AssistError("practice-invalid", f"{name}: {problems[0]}")
     return script

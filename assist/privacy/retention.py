@@ -14,17 +14,18 @@ import os
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from assist.access.audit import open_audit
+from assist.access.audit import Audit
 from assist.errors import AssistError
 from assist.events import CallStarted
 from assist.settings import KeepSettings
 from assist.store.backups import holds_a_call, put_aside
+from assist.store.places import store_in
 from assist.store.rows import StoredCall, stamp
 from assist.store.searching import RecordQuery, place_of
 from assist.store.sounds import Recordings
@@ -33,6 +34,9 @@ from assist.store.store import Store
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]+")
 """A call's, as it begins the names of its files."""
+EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
+"""What is dated before it was heard under a clock that had lost the time, as of a machine without a battery: this
+program is not so old. Nobody knows its age, so it is never past its time; `assist doctor` says so."""
 PAGE = 200
 MOST_TOLD = 5
 """Files that a message names."""
@@ -80,7 +84,7 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
     whole: list[str] = []
     held: list[str] = []
     for digest in store.digests(RecordQuery(limit=None)):
-        call, age = digest["call"], now - datetime.fromisoformat(digest["started_at"])
+        call, age = digest["call"], _age(digest["started_at"], now)
         if age > timedelta(days=keep.review_days):
             found = whole
         elif age > timedelta(days=keep.transcript_days) and (call in with_words or _words_left(store.record(call))):
@@ -90,7 +94,7 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         (held if call in holds else found).append(call)
     for stored in _cut_short(store):
         # A day more than the words' time: no call that goes on is so old.
-        if now - datetime.fromisoformat(stored.started_at) > timedelta(days=keep.transcript_days + 1):
+        if _age(stored.started_at, now) > timedelta(days=keep.transcript_days + 1):
             (held if stored.call in holds else whole).append(stored.call)
     if data is not None:
         left = _left_files(store, data, now - timedelta(days=keep.transcript_days))
@@ -110,8 +114,8 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
     )
 
 
-def take_out(store: Store, keep: KeepSettings, data: Path, now: datetime, found: Due) -> None:
-    """Take out what was found to be due; returns when its bytes are gone.
+def take_out(store: Store, audit: Audit, keep: KeepSettings, data: Path, now: datetime, found: Due) -> None:
+    """Take out what was found to be due, the oldest of the audit log too; returns when its bytes are gone.
 
     Raises:
         AssistError: code files-left, naming the files that cannot be removed; all else that is due is gone; what the
@@ -126,15 +130,15 @@ def take_out(store: Store, keep: KeepSettings, data: Path, now: datetime, found:
         steps.callback(_tell_left, left, "all else that was due is gone; make that possible, the next run tries again")
         steps.callback(_remove, [*found.stores, *map(Recordings(data).path, found.sounds)], left)
         if found.audit:
-            steps.callback(_shorten_audit, store, keep, data, now)
+            steps.callback(_shorten, audit, store, keep, now)
         if found.records:
             steps.callback(_erase, store, data, found.records, left)
         steps.callback(_remove_files, data, found.words, left)
 
 
-def _shorten_audit(store: Store, keep: KeepSettings, data: Path, now: datetime) -> None:
+def _shorten(audit: Audit, store: Store, keep: KeepSettings, now: datetime) -> None:
     held = {hold.call for hold in store.holds()}
-    open_audit(store.people, data).shorten(stamp(now - timedelta(days=keep.audit_days)), held).result()
+    audit.shorten(stamp(now - timedelta(days=keep.audit_days)), held).result()
 
 
 def stripped(record: dict[str, Any]) -> dict[str, Any]:
@@ -274,6 +278,11 @@ def _cut_short(store: Store) -> list[StoredCall]:
     return [each for each in store.calls("live") if each.call in logged and store.record(each.call) is None]
 
 
+def _age(started_at: str, now: datetime) -> timedelta:
+    began = datetime.fromisoformat(started_at)
+    return now - began if began >= EARLIEST or now < EARLIEST else timedelta()
+
+
 def _records(store: Store) -> Iterator[dict[str, Any]]:
     query = RecordQuery(limit=PAGE)
     while page := store.records(query):
@@ -282,18 +291,28 @@ def _records(store: Store) -> Iterator[dict[str, Any]]:
 
 
 def _sounds(store: Store, keep: KeepSettings, now: datetime, data: Path) -> list[str]:
-    """Recordings past their time."""
+    """Recordings past their time, and those left over from calls that were erased, whose keys have gone with them.
+
+    Of a call that has its key and is not in the store the file's own age counts: the store may have been lost, and come
+    back from a backup.
+    """
     oldest = now - timedelta(days=min(keep.audio_days, keep.transcript_days))
-    began = {stored.call: stored.started_at for stored in store.calls()}
-    return [
-        call for call in Recordings(data).calls() if call not in began or datetime.fromisoformat(began[call]) < oldest
-    ]
+    began = {stored.call: now - _age(stored.started_at, now) for stored in store.calls()}
+    recordings = Recordings(data)
+    found = recordings.calls()
+    if unknown := set(found).difference(began):
+        with suppress(AssistError):  # a damaged keyring says nothing of any
+            unknown &= recordings.keys.calls()
+        for call in unknown:
+            began[call] = datetime.fromtimestamp(recordings.path(call).stat().st_mtime, UTC)
+    return [call for call in found if call not in began or began[call] < oldest]
 
 
 def _put_aside(data: Path, before: datetime) -> Iterator[Path]:
     """Stores put aside before then; one with a call on hold stays, as every hold stays good."""
     for path, when in put_aside(data):
-        if when < before and not holds_a_call(path):
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)  # later than a clock that had lost the time
+        if max(when, written) < before and not holds_a_call(path):
             yield path
 
 
@@ -323,7 +342,7 @@ def _remove_files(data: Path, calls: Sequence[str], left: list[str]) -> None:
     files = _record_files(data)
     _remove([path for call in calls for path in (Recordings(data).path(call), *files.get(call, ()))], left)
     try:
-        remove_left(data / "assist.db")
+        remove_left(store_in(data))
     except OSError as error:
         left.append(f"{error.filename}: {error.strerror}")
 

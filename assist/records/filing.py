@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from assist.events import CallEnded, CallStarted, done_ms
+from assist.privacy.consent import Consent
 from assist.records.folding import fold
 from assist.records.record import IncidentRecord
 from assist.records.seal import seal
@@ -29,8 +30,10 @@ def close_interrupted(store: Store) -> list[str]:
     """Close the calls that an earlier run of the program left open; their ids."""
     interrupted = []
     for stored in store.calls("live"):
-        events = store.events(stored.call)
-        if not events or not isinstance(events[0][1], CallStarted):  # cut short before its first event was kept
+        events, gate = store.events(stored.call), store.gate(stored.call)
+        refused = gate is not None and gate.consent == Consent.REFUSED  # and could not be erased then
+        # Else cut short before its first event was kept.
+        if refused or not events or not isinstance(events[0][1], CallStarted):
             store.erase([stored.call]).result()
             continue
         last_n, last = events[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from assist.records.reporting import report_of
 from assist.records.trends import monday, trends
 from assist.records.wrapup import completed, last_note, standing
 from assist.settings import KeepSettings
-from assist.store.rows import NO_REVIEW, VERDICTS, Review, last_said, stamp
+from assist.store.rows import NO_REVIEW, VERDICTS, Review, stamp, verdicts
 from assist.store.searching import Place, RecordQuery, place_of
 from assist.store.sounds import KeptSound, Recordings
 from assist.store.store import Store
@@ -105,9 +106,10 @@ class Library:
         await self._noted(who, "look", record)
         return view
 
-    async def mark(self, who: Identity, record: str, mark: Mark) -> None:
-        """A verdict on a signal or prompt."""
+    async def mark(self, who: Identity, record: str, mark: Mark) -> int:
+        """A verdict on a signal or prompt; how much of the call is marked wrong now."""
         await self._add(record, Review(stamp(), who.who, mark.kind, mark.target, mark.verdict))
+        return await asyncio.to_thread(lambda: _wrong(self._body(record), self._store.reviews(record)))
 
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
         """A comment, a missed signal, a contest, the outcome or root cause."""
@@ -214,7 +216,7 @@ class Library:
                 "record": now.model_dump(mode="json"),
                 "marks": [
                     {"kind": kind, "target": target, "verdict": verdict}
-                    for (kind, target), verdict in _verdicts(reviews).items()
+                    for (kind, target), verdict in verdicts((), reviews).items()
                 ],
                 "seen_by": list(looks.items()),
                 "notes": [
@@ -232,7 +234,9 @@ class Library:
         return self._recordings.open(record) if self._recordings is not None else None
 
     def _recording(self, record: str, started_at: str, duration_ms: int) -> Recording | None:
-        sound = self._sound(record)
+        sound = None
+        with suppress(AssistError):  # keys that cannot be read keep nobody from the record
+            sound = self._sound(record)
         if sound is None:
             return None
         days = min(self._keep.audio_days, self._keep.transcript_days)
@@ -268,7 +272,7 @@ class Library:
             review = replace(review, who=agent)
         await asyncio.wrap_future(self._store.review(record, review))
 
-    def _body(self, record: str) -> dict[str, object]:
+    def _body(self, record: str) -> dict[str, Any]:
         body = self._store.record(record)
         if body is None:
             raise unknown_record()
@@ -301,12 +305,8 @@ def _summary(digest: Mapping[str, Any], reviews: Sequence[Review]) -> RecordSumm
 
 
 def _wrong(digest: Mapping[str, Any], reviews: Sequence[Review]) -> int:
-    """How much of the call is marked wrong: in review, and by the agent where no verdict on that prompt stands."""
-    verdicts = _verdicts(reviews)
-    by_agent = [
-        each for each in digest["prompts"] if each.get("how") == "wrong" and ("prompt", each["id"]) not in verdicts
-    ]
-    return sum(verdict == "wrong" for verdict in verdicts.values()) + len(by_agent)
+    """How much of the call is marked wrong."""
+    return [*verdicts(digest["prompts"], reviews).values()].count("wrong")
 
 
 def _known(filters: dict[str, Any]) -> Filters:
@@ -319,9 +319,3 @@ def _place(after: str) -> Place | None:
         return None
     rank, started_at, call = after.split(" ", 2)
     return Place(int(rank), started_at, call)
-
-
-def _verdicts(reviews: Sequence[Review]) -> dict[tuple[str, str], str]:
-    """The last verdict on each signal and prompt."""
-    last = last_said(review for review in reviews if review.kind in VERDICTS)
-    return {place: verdict for place, verdict in last.items() if verdict != "clear"}

@@ -16,8 +16,8 @@ from typing import Any
 
 from assist.errors import AssistError
 from assist.records.followups import is_open
-from assist.records.trends import DONE, NOT_SAID, is_wrong, monday
-from assist.store.rows import Review, last_said
+from assist.records.trends import DONE, NOT_SAID, monday
+from assist.store.rows import Review, last_said, verdicts
 from detectors.signals import CALMER
 from overlay.identity import folded
 
@@ -176,7 +176,7 @@ def report(
             steps += [step for step in mine if step not in steps]
             done.append((frozenset(mine), call["level_at_end"] in CALMER))
         _count_options(options, call)
-        _count_plays(plays, call, last)
+        _count_plays(plays, call, reviews)
         result.open_follow_ups += sum(is_open(each, last) for each in call["follow_ups"])
     result.causes = dict(sorted(causes.items(), key=lambda item: (-item[1].escalated, -item[1].calls, item[0])))
     result.signals = {name: (count, escalated[name]) for name, count in signals.most_common()}
@@ -267,12 +267,13 @@ def _count_options(options: dict[str, OptionTally], call: Mapping[str, Any]) -> 
                 tally.calmed_after_s.append(after / 1000)
 
 
-def _count_plays(plays: dict[str, PlayTally], call: Mapping[str, Any], last: Mapping[tuple[str, str], str]) -> None:
+def _count_plays(plays: dict[str, PlayTally], call: Mapping[str, Any], reviews: Sequence[Review]) -> None:
+    marks = verdicts(call["prompts"], reviews)
     for prompt in call["prompts"]:
         tally = plays.setdefault(prompt["play"], PlayTally(prompt["play"], prompt.get("title", prompt["play"])))
         tally.shown += 1
         tally.done += prompt.get("how") in DONE
-        tally.wrong += is_wrong(prompt, last)
+        tally.wrong += marks.get(("prompt", prompt["id"])) == "wrong"
 
 
 def _step(step: str, done: Sequence[tuple[frozenset[str], bool]]) -> StepTally:

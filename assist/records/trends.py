@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from assist.store.rows import Review, last_said
+from assist.store.rows import Review, last_said, verdicts
 from detectors.signals import CALMER
 from overlay.records import Trends, Week
 
@@ -21,12 +21,6 @@ NOT_SAID = "not said"
 def monday(day: date) -> date:
     """The Monday of that day's week."""
     return day - timedelta(days=day.weekday())
-
-
-def is_wrong(prompt: Mapping[str, Any], last: Mapping[tuple[str, str], str]) -> bool:
-    """Whether a record's prompt was wrong: what a reviewer said last (`last_said`) counts over what the agent said."""
-    mark = last.get(("prompt", prompt["id"]))
-    return (prompt.get("how") if mark in (None, "clear") else mark) == "wrong"
 
 
 def trends(
@@ -47,7 +41,8 @@ def trends(
         count = counts.get(monday(date.fromisoformat(record["started_at"][:10])))
         if count is None:
             continue
-        last = last_said(said.get(record["call"], ()))
+        reviews = said.get(record["call"], ())
+        last, marks = last_said(reviews), verdicts(record["prompts"], reviews)
         reached = record["level_reached"]
         count["calls"] += 1
         if reached in ("tense", "escalated"):
@@ -60,7 +55,7 @@ def trends(
         for prompt in record["prompts"]:
             count["prompts"] += 1
             count["used"] += prompt["how"] in DONE
-            count["wrong"] += is_wrong(prompt, last)
+            count["wrong"] += marks.get(("prompt", prompt["id"])) == "wrong"
     return Trends(
         weeks=[Week(starts=day.isoformat(), **count) for day, count in counts.items()],
         root_causes=causes.most_common(MOST_CAUSES),

@@ -22,6 +22,8 @@ class StoreState:
     """Calls marked live: of a running server, or cut short since."""
     latest: str = ""
     """When the newest call began, ISO 8601."""
+    earliest: str = ""
+    """And the oldest."""
     problem: str = ""
     """One line; empty where the store is sound."""
 
@@ -37,15 +39,16 @@ def check_store(path: Path) -> StoreState:
         found = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
         if found != ["ok"]:
             return StoreState(schema, problem=f"damaged: {found[0]}")
-        calls, live, latest = connection.execute(
-            "SELECT count(*), coalesce(sum(state = 'live'), 0), coalesce(max(started_at), '') FROM calls"
+        calls, live, latest, earliest = connection.execute(
+            "SELECT count(*), coalesce(sum(state = 'live'), 0), coalesce(max(started_at), ''), "
+            "coalesce(min(started_at), '') FROM calls"
         ).fetchone()
     except sqlite3.Error as error:
         return StoreState(problem=f"cannot be read: {error}")
     finally:
         if connection is not None:
             connection.close()
-    return StoreState(schema, calls=calls, live=live, latest=latest)
+    return StoreState(schema, calls=calls, live=live, latest=latest, earliest=earliest)
 
 
 def encrypted(place: Path, devices: Path = Path("/sys/dev/block")) -> bool | None:

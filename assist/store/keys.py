@@ -12,7 +12,7 @@ import base64
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from assist.errors import AssistError
+from assist.store.places import keys_in
 from assist.store.schema import SPOKEN
 
 KEY_BITS = 256
@@ -31,6 +32,7 @@ MARK = "~"
 NO_FILES_ELSEWHERE = "PRAGMA temp_store=MEMORY"
 """Else SQLite sorts, and keeps what a statement changes until it is done, in files of the system's temporary folder:
 erased words, too, would stay in what becomes free there."""
+PUT_BACK = "; put the newest copy of it back: without it no backup and no recording made so far can be read"
 SEALED = (("events", "body"), ("records", "body"), ("digests", "body"), ("reviews", "text"))
 """Columns that hold what was said or written about a call."""
 
@@ -45,7 +47,7 @@ class Keyring:
     @classmethod
     def beside(cls, store: Path) -> Keyring:
         """The keyring of the store in this file."""
-        return cls(store.with_name("keys.db"))
+        return cls(keys_in(store.parent))
 
     def seal(self, call: str, text: str) -> str:
         """The text under the call's key, which is made where it is missing."""
@@ -81,6 +83,13 @@ class Keyring:
             fresh = {call: AESGCM.generate_key(KEY_BITS) for call in wanted - found.keys()} if make else {}
             database.executemany("INSERT INTO keys VALUES (?, ?)", fresh.items())
         self._known |= {call: AESGCM(key) for call, key in (found | fresh).items() if call in wanted}
+
+    def calls(self) -> set[str]:
+        """Those that have a key."""
+        if not self._path.exists():
+            return set()
+        with self._database() as database:
+            return {call for (call,) in database.execute("SELECT call FROM keys")}
 
     def at_hand(self, call: str) -> bool:
         """The call's key was fetched or made before; it is used as it was then."""
@@ -131,24 +140,30 @@ class Keyring:
             raise AssistError("keys-failed", f"{self._path}: {error}{_repair(error)}") from None
 
 
-def check_keys(path: Path) -> str:
-    """What is wrong with a keyring and what to do, in one line; empty where it is sound or not there yet."""
-    if not path.exists():
+def check_keys(path: Path, needed: Collection[str] = ()) -> str:
+    """What is wrong with a keyring and what to do, in one line; empty where it is sound or not there yet.
+
+    `needed`: calls whose keys must be in it.
+    """
+    if not path.exists() and not needed:
         return ""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
             [[found]] = database.execute("PRAGMA integrity_check(1)").fetchall()
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
+            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'keys'").fetchone():
+                return f"emptied, or its first use was cut short{PUT_BACK}"  # SQLite takes 0 bytes for a new database
+            missing = set(needed).difference(call for (call,) in database.execute("SELECT call FROM keys"))
     except sqlite3.Error as error:
-        return f"{error}{_repair(error)}"
-    return ""
+        return f"{error}{_repair(error) if path.exists() else PUT_BACK}"
+    return f"the keys of {len(missing)} recordings are not in it{PUT_BACK}" if missing else ""
 
 
 def _repair(error: Exception) -> str:
     if isinstance(error, OSError | sqlite3.OperationalError):  # as on a full disk: the file is whole
         return ""
-    return "; put the newest copy of it back: without it no backup and no recording made so far can be read"
+    return PUT_BACK
 
 
 def fetch_keys(store: Path, keys: Keyring) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 
 def stamp(at: datetime | None = None) -> str:
@@ -43,6 +44,17 @@ NO_REVIEW = ("looked", "follow-up", "due")
 def last_said(reviews: Iterable[Review]) -> dict[tuple[str, str], str]:
     """(kind, target) -> what was said last; of reviews in the order in which they were written."""
     return {(review.kind, review.target): review.text for review in reviews}
+
+
+def verdicts(prompts: Iterable[Mapping[str, Any]], reviews: Iterable[Review]) -> dict[tuple[str, str], str]:
+    """(kind, target) -> right or wrong, as it stands: what was said last in review (`clear`: nothing); a prompt of the
+    record on which no such verdict stands is wrong where the agent marked it so in the call.
+
+    `RecordQuery.wrong` (assist/store/searching.py) asks the same of the database.
+    """
+    by_agent = {("prompt", each["id"]): "wrong" for each in prompts if each.get("how") == "wrong"}
+    last = last_said(review for review in reviews if review.kind in VERDICTS)
+    return by_agent | {place: verdict for place, verdict in last.items() if verdict != "clear"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from assist.errors import AssistError
 from assist.store.keys import SEAL_BYTES, Keyring
+from assist.store.places import keys_in
 
 RATE = 16_000
 """Hz, and samples of a frame."""
@@ -177,7 +178,7 @@ class Recordings:
     @property
     def keys(self) -> Keyring:
         """The keys, as they stand now: a key that was destroyed meanwhile is not remembered."""
-        return Keyring.beside(self.data / "assist.db")
+        return Keyring(keys_in(self.data))
 
     def path(self, call: str) -> Path:
         """Where the recording of a call is, if there is one."""

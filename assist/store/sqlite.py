@@ -295,7 +295,7 @@ class SqliteStore:
         fetch_keys(self.path, keys)
         copy = self.path.with_name(self.path.name + COPYING)
         try:
-            maker = Owner(copy)
+            maker = Owner(copy, folder=False)
         except StoreInUse:
             raise AssistError("backup-failed", f"another backup of {self.path} is being made: wait for it") from None
         except OSError as error:
@@ -366,7 +366,7 @@ def remove_copies(store: Path) -> None:
 def folder_beside(store: Path) -> Iterator[Path]:
     """A folder for words that nobody keeps, gone with the block; what a killed program leaves `remove_left` finds."""
     path = store.with_name(f"{store.name}{TRYING}{token_hex(4)}")
-    owner = Owner(path)
+    owner = Owner(path, folder=False)
     try:
         path.mkdir(mode=0o700)
         yield path
@@ -386,10 +386,13 @@ def remove_left(store: Path) -> None:
     for name in {each.name.removesuffix(".lock") for each in store.parent.glob(f"{store.name}{TRYING}*")}:
         path = store.with_name(name)
         with contextlib.suppress(StoreInUse):
-            _remove_folder(path, Owner(path))
+            _remove_folder(path, Owner(path, folder=False))
     lock = f"{store.name}{COPYING}.lock"
     if copies := [each for each in store.parent.glob(f"{store.name}{COPYING}*") if each.name != lock]:
-        with contextlib.suppress(StoreInUse), contextlib.closing(Owner(store.with_name(store.name + COPYING))):
+        with (
+            contextlib.suppress(StoreInUse),
+            contextlib.closing(Owner(store.with_name(store.name + COPYING), folder=False)),
+        ):
             for left in copies:
                 left.unlink(missing_ok=True)
 
@@ -431,6 +434,7 @@ def _engine(path: Path, *, read_only: bool = False) -> Engine:
         URL.create("sqlite", database=path.absolute().as_uri(), query={"mode": mode, "uri": "true"}),
         poolclass=NullPool if read_only else None,
         connect_args={"check_same_thread": False, "timeout": 10},
+        hide_parameters=True,  # else an error says the words that were to be written or looked for
     )
 
     @event.listens_for(engine, "connect")

@@ -311,6 +311,10 @@ def reason(error: BaseException) -> str:
     return f"{said}; put the last backup back: `assist restore FILE`" if damaged else said
 
 
+Unreadable = SQLAlchemyError
+"""What reading a store raises."""
+
+
 def unreadable(error: BaseException) -> str:
     """One line where it is the database that failed, as a store read in part may; empty of any other error."""
     return f"the store cannot be read: {reason(error)}" if isinstance(error, SQLAlchemyError) else ""

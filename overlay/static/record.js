@@ -172,15 +172,16 @@ export function record({ tell, marked, mayMark }) {
     const said = verdict(place.kind, place.target) === word ? "clear" : word;
     if (said === "clear" && performance.now() - place.markedAt < FRESH_MS) return; // clicked twice, or a key that bounced
     place.markedAt = performance.now();
+    let told;
     try {
-      await ask(path(view.id, "/marks"), { kind: place.kind, target: place.target, verdict: said });
+      told = await ask(path(view.id, "/marks"), { kind: place.kind, target: place.target, verdict: said });
     } catch (error) {
       return tell(error);
     }
     view.marks = view.marks.filter((each) => each.kind !== place.kind || each.target !== place.target);
     if (said !== "clear") view.marks.push({ kind: place.kind, target: place.target, verdict: said });
     for (const button of place.node.querySelectorAll(".verdict")) put(button, "aria-pressed", String(button.classList.contains(said)));
-    marked(view);
+    marked(view, told.wrong);
   }
 
   /** No record is on screen: no key reaches the one before. */

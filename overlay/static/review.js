@@ -30,6 +30,7 @@ let views = BUILT_IN; // [name, filters], one's own after the built-in ones
 let me = { role: "qa" };
 let asked = 0;
 let exporting = false;
+let typing = 0; // the timer of a search that waits for the next letter
 
 function tell(error) {
   find("found").className = "trouble";
@@ -50,6 +51,7 @@ function anew() {
 
 async function search(further = false) {
   const turn = ++asked;
+  clearTimeout(typing);
   if (!further) anew();
   try {
     const page = await ask(`/api/records?${new URLSearchParams({ ...filters(), after: further ? following : "", limit: PAGE })}`);
@@ -141,11 +143,11 @@ async function loadViews(chosen = find("view").value) {
 }
 const showForget = () => { find("forget").hidden = BUILT_IN.some(([name]) => name === find("view").value); };
 
-function useView() {
+function useView(chosen = {}) {
   const [, saved] = views.find(([name]) => name === find("view").value) ?? BUILT_IN[1];
   localStorage.setItem("view", find("view").value);
   showForget();
-  return use(saved);
+  return use({ ...saved, ...chosen });
 }
 
 function use(given) {
@@ -217,10 +219,8 @@ function side() {
   drawSide(find("side"), { open: view, role: me.role, signals: SIGNALS, line: drawn.line, redraw: () => { if (view === open) side(); }, changed: () => summary(view, { reviewed: true }) });
 }
 
-function marked(view) {
-  const judged = new Set(view.marks.filter((each) => each.kind === "prompt").map((each) => each.target));
-  const byAgent = view.record.prompts.filter((each) => each.how === "wrong" && !judged.has(each.id));
-  summary(view, { wrong: view.marks.filter((each) => each.verdict === "wrong").length + byAgent.length, reviewed: true });
+function marked(view, wrong) {
+  summary(view, { wrong, reviewed: true });
 }
 function summary(view, changes) {
   const it = found.find((each) => each.id === view.id);
@@ -251,11 +251,10 @@ keys(document, {
 });
 clicks(document);
 find("signals").append(...SIGNALS.map((id) => h("option", { value: id }, plain(id))));
-let typing = 0;
 form.addEventListener("input", () => { anew(); asked++; clearTimeout(typing); typing = setTimeout(() => search(), 200); });
 form.addEventListener("submit", (event) => { event.preventDefault(); search(); });
 find("wider").addEventListener("click", () => widen(find("further").hidden));
-find("view").addEventListener("change", useView);
+find("view").addEventListener("change", () => useView());
 find("keep").addEventListener("click", () => { find("keep").hidden = true; find("save").hidden = false; find("save-name").focus(); });
 find("save").addEventListener("submit", saveView);
 find("save").addEventListener("keydown", (event) => {
@@ -272,13 +271,15 @@ function named() {
   return decodeURIComponent(location.pathname.split("/")[2] ?? "");
 }
 
+const direct = named();
+const [who, before] = JSON.parse(history.state?.listed && sessionStorage.getItem("search") || "[]"); // of this page, loaded anew
 me = await ask("/api/me").catch(() => me) ?? me;
 for (const id of ["keep", "trends", "report"]) find(id).hidden = me.role === "agent";
-await loadViews(named() && !history.state?.listed ? "All, newest first" : localStorage.getItem("view") ?? BUILT_IN[0][0]);
-const [who, before] = JSON.parse(history.state?.listed && sessionStorage.getItem("search") || "[]"); // of this page, loaded anew
-await (before && who === me.who ? use(before) : useView());
-if (named()) await show(named(), false);
-else if (found.length) {
-  await show(found[0].id, false);
-  history.replaceState({ listed: true }, "", `/review/${encodeURIComponent(found[0].id)}${location.search}`);
+await loadViews(direct && !history.state?.listed ? "All, newest first" : localStorage.getItem("view") ?? BUILT_IN[0][0]);
+const chosen = filters(); // by somebody who has not waited for all this
+await (before && who === me.who ? use({ ...before, ...chosen }) : useView(chosen));
+const first = direct || found[0]?.id;
+if (first && !wanted) { // nor has opened one
+  await show(first, false);
+  if (!direct && first === wanted) history.replaceState({ listed: true }, "", `/review/${encodeURIComponent(first)}${location.search}`);
 }
