@@ -28,6 +28,7 @@ from assist.store.owner import Owner
 from assist.store.rows import Hold, Review, StoredGate, stamp
 from assist.store.searching import RecordQuery
 from assist.store.store import open_reader, open_store, path_of
+from assist.store.writer import BATCH
 from audio.events import Speaker, Utterance, Word
 from tests.fault_rig import in_a_child
 from tests.scripted_call import hits
@@ -477,6 +478,20 @@ def test_an_erasure_that_damaged_keys_hold_up_says_so_and_is_done_when_they_are_
     store.close()
     assert not hits(data, CANARY)
     assert restore_backup(tmp_path / "new.backup", f"sqlite:///{data / 'assist.db'}").left_out == 1
+
+
+def test_what_damaged_keys_hold_up_takes_nothing_with_it_when_the_store_is_closed(tmp_path, store):
+    told = queue.SimpleQueue()
+    store._writer._on_trouble = told.put
+    os.truncate(tmp_path / "data" / "keys.db", 100)
+    erased = store.erase(["k1"])
+    assert "keys.db: " in told.get(timeout=30)
+    written = [store.review("k2", Review("2026-11-26", "Q", "comment", "", f"{n}")) for n in range(BATCH + 10)]
+    store.close()
+    assert "put the newest copy of it back" in str(erased.exception(30))
+    assert all(receipt.exception(30) is None for receipt in written)
+    with closing(open_reader(f"sqlite:///{tmp_path / 'data' / 'assist.db'}")) as kept:
+        assert kept.log("k1") and len(kept.reviews("k2")) == len(written) + 1
 
 
 def test_without_the_keys_a_backup_is_nothing(tmp_path, store):

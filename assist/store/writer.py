@@ -37,6 +37,8 @@ RESERVE_BYTES = 4 << 20
 while (an hour of 20 calls is about 4 MiB of events)."""
 BACKLOG_BYTES = 16 << 20
 """So much waiting to be written means that no new call should begin."""
+REFUSED = 20
+"""After so many writes of a batch that fail by themselves it is the disk that refuses."""
 WIPE_AGAIN_S = 0.2
 """Between tries to empty the write-ahead log while somebody reads the store."""
 WIPE_BUSY_MS = 100
@@ -168,7 +170,7 @@ class Writer:
         return receipt
 
     def close(self) -> None:
-        """Write what is waiting, then stop. While the disk refuses, one last try is made."""
+        """Write what is waiting, then stop. While the disk refuses, one last try is made, of each write by itself."""
         with self._count:
             self._closing.set()
             self._queue.put(None)
@@ -202,10 +204,11 @@ class Writer:
                 reserve = "its reserve is in use: make room now" if spent else "nothing is lost yet, trying again"
                 self._on_trouble(f"cannot write {self._name}: {error}; {reserve}")
             failures += 1
-            if closing and failures > 1:
+            if self._closing.is_set() and failures > 1:
+                self._one_by_one(batch)
                 self._fail(batch, f"could not write {self._name}: {error}")
-                return
-            if not spent:
+                batch = []
+            elif not spent:
                 self._closing.wait(RETRY_S[min(failures, len(RETRY_S)) - 1])
 
     def _gather(self, batch: list[Write]) -> bool:
@@ -293,6 +296,14 @@ class Writer:
                 self._waiting -= bad.size
             bad.receipt.set_exception(AssistError("store-failed", reason(error)))
         return None
+
+    def _one_by_one(self, batch: list[Write]) -> None:
+        """What cannot be done, as an erasure without the keys, takes nothing else with it; a full disk refuses all."""
+        refused = 0
+        for write in list(batch):
+            refused += self._single(write, batch) is not None
+            if refused > REFUSED:
+                return
 
     def _single(self, write: Write, batch: list[Write]) -> str | None:
         alone = [write]
