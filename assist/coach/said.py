@@ -28,6 +28,12 @@ _HOUR = re.compile(
     r"|it is(?= $| \n| then\b))\b)"
 )
 """Where a number is an hour: "shall we say five", not "shall we say five visits"."""
+_ANSWER = re.compile(rf"^ (?:\w+ ){{0,{ANSWERS}}}NUMBER{_ENDS}")
+"""Where it is one as an answer to these."""
+_ASKS_WHEN = re.compile(
+    r"\b(?:(?:what|which) (?:time|hour|day)\b(?! (?:did|was|were|had|have|is it))"
+    r"|when (?:would|will|shall|should|can|could|do|does|is|are|suits|works)\b)"
+)
 _TOLD = re.compile(
     r"\b(?:since|was|were|been|had|came|took|got|said|told|made|did|not|nobody|(?!need)\w{2,}ed)(?: \w+){0,4} $"
     r"|\b(?:(?:i|we|you|they|he|she|it|office|shop|store|centre|center|branch|line|lines|desk|team|shift|day) "
@@ -68,6 +74,11 @@ _WANTS = re.compile(
     rf"|\b(?:would|is|does) {_NAMED} (?:(?:be )?{_GOOD}|work|suit)(?= $| (?:for )?(?:me|you|him|her|us|then|instead)\b)"
 )
 """Not the time of something else: "could you send me the invoice by Friday"."""
+_ASKS = re.compile(
+    r"\b(?:(?:can|could|would|will|shall|should|may|do|does|is|are) (?:i|we|you|he|she|they|it|that)"
+    r"|(?<!that )(?<!it )(?:would|does|is) (?:TIME|NUMBER)|(?:how|what) about|what if|why not)\b"
+)
+"""Before a time: it is a question, also where no mark says so."""
 _WHOSE = re.compile(r"\b(?:i|we|he|she|they|you|it|that|us|about)\b(?: \w+){0,4} $")
 """Before a time that is about those who speak, unlike "your next bill goes out on Friday"."""
 _AGREES = re.compile(
@@ -84,6 +95,8 @@ class Said:
     """What somebody has said about times; read once it is asked for, as most of a call is about none."""
 
     utterance: Utterance
+    asked: bool = False
+    """Whether the other one has just asked when."""
 
     @cached_property
     def heard(self) -> context.Line:
@@ -94,7 +107,7 @@ class Said:
     def _read(self) -> tuple[str, list[tuple[int, int, When]]]:
         """The plain words with each time as one, and where the times stand in it; numbers that are no hours do not."""
         text, times = read(self.heard, self.utterance.words)
-        hours = {at.end() for at in _HOUR.finditer(text)}
+        hours = {at.end() for where in (_HOUR, _ANSWER)[: 1 + self.asked] for at in where.finditer(text)}
         named = []
         for at, when in zip(re.finditer("TIME|NUMBER", text), times, strict=True):
             if (sure := when if at.end() in hours else when.sure()) is not None:
@@ -118,10 +131,24 @@ class Said:
         when = self.chosen()
         return "" if when is None or (hour and when.hour is None) else when.words
 
+    def asks_when(self) -> bool:
+        """Whether it is asked when something is to be."""
+        return _ASKS_WHEN.search(self.utterance.text.casefold()) is not None
+
     def answers_when(self) -> bool:
         """Whether a time is about all that is said: "at ten would be good", "shall we say at ten"."""
         text, times = self._read
         return bool(times) and text.count(" ", 0, times[0][0]) - 1 <= ANSWERS
+
+    def is_asked(self) -> bool:
+        """Whether it is asked whether the time that is chosen would do: "what about Thursday", "Thursday at nine?"."""
+        text, times = self._read
+        if (when := self.chosen()) is None:
+            return False
+        until = text[: next(end for _, end, each in times if each is when)].rpartition("\n")[2]
+        behind = (word.text for word in self.utterance.words[self.heard.origin[when.tokens[-1]] :])
+        ends = next((word for word in behind if word.endswith((".", "?", "!"))), "")
+        return ends.endswith("?") or _ASKS.search(until) is not None
 
     def is_theirs(self) -> bool:
         """Whether the time that is named is about those who speak, and not what is promised."""

@@ -47,7 +47,9 @@ class Times:
     _about: tuple[str, int] = ("", 0)
     """The option that the agent spoke of last without naming its time, and when: an answer is that of its time."""
     _asked: Given | None = None
-    """What the customer has asked to have at another time; the agent has not agreed yet."""
+    """What the customer has asked to have at this time, or at another one; the agent has not agreed yet."""
+    _asks_when: str = ""
+    """Who has just asked when."""
 
     def hear(
         self, now_ms: int, utterance: Utterance, moves: Sequence[PlanMoved], waiting: str, *, callback: bool
@@ -57,7 +59,8 @@ class Times:
         `waiting`: the option that needed a time before these words, or none: while there is one, a time is its time,
         unless other words say whose. `callback`: the agent names the time of one.
         """
-        said = Said(utterance)
+        said = Said(utterance, asked=self._asks_when not in ("", utterance.speaker))
+        self._asks_when = utterance.speaker if said.asks_when() else ""
         if utterance.speaker is Speaker.AGENT:
             given = self._agreed(now_ms, said, callback=callback) if self._given and not waiting else []
             given = given or self._first(now_ms, said, waiting, callback=callback)
@@ -74,7 +77,10 @@ class Times:
                 return []
             if not waiting:
                 self._ask(now_ms, said)
-            given = self._first(now_ms, said, waiting, callback=False) if said.answers_when() else []
+            answers = said.answers_when() or said.wants_another()
+            given = self._first(now_ms, said, waiting, callback=False) if answers else []
+            if given and said.is_asked():
+                self._asked, given = given[-1], []
         self._given |= {each.option.id: each for each in given}
         return given
 
@@ -105,14 +111,18 @@ class Times:
     def _answer(self, now_ms: int, name: str, said: Said, *, taken: bool) -> None:
         """The customer speaks of the time of what is offered, or takes it now.
 
-        What was named with the offer stands until they turn it down or ask for another.
+        What was named with the offer stands until they turn it down or ask for another; what they ask for with the yes
+        is for the agent to agree to.
         """
-        refuses = said.refuses()
+        known, due, refuses = self._named.get(name), said.due(hour=True), said.refuses()
         if not (refuses or said.wants_another() or self._is_open(name, said)):
+            return
+        if taken and said.is_asked() and (option := self._timed(name)) is not None:
+            self._asked = (known or Given(option, now_ms)).at(now_ms, due, said)
             return
         if refuses and not taken:
             self._named.pop(name, None)
-        self._name(now_ms, name, said, said.due(hour=True))
+        self._name(now_ms, name, said, due)
 
     def _first(self, now_ms: int, said: Said, waiting: str, *, callback: bool) -> list[Given]:
         """What was taken without a time and has one now.
