@@ -811,6 +811,45 @@ def test_only_a_question_waits(says, at_once):
     assert bool(of(heard(subject, "of course", 25_000), FollowUpNoted)) != at_once
 
 
+@pytest.mark.parametrize(
+    ("answers", "due", "then"),
+    [
+        ("let me look", "tomorrow at ten", "Thursday at nine"),
+        ("yes that works", "Thursday at nine", None),
+        ("nine it is then", "Thursday at nine", None),
+        ("I can do Friday at noon", "Friday at noon", None),
+    ],
+)
+def test_a_time_that_is_asked_for_before_the_yes_waits_for_the_agent_s(answers, due, then):
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    heard(subject, "what about Thursday at nine", 15_000, speaker=Speaker.CUSTOMER)
+    heard(subject, answers, 18_000)
+    events = heard(subject, "oh that is great thank you", 21_000, "de_escalation", speaker=Speaker.CUSTOMER)
+    assert [each[:2] for each in times_of(events)] == [(CALL, due)]
+    moved = of(heard(subject, "yes of course", 24_000), FollowUpNoted)
+    assert [(each.id, each.due) for each in moved] == ([("f1", then)] if then else [])
+
+
+@pytest.mark.parametrize(
+    ("answers", "due"), [("let me write it down", "Thursday at nine"), ("I am afraid not", "tomorrow at ten")]
+)
+def test_the_yes_that_the_agent_notes_is_theirs_to_what_was_asked_for(answers, due):
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    heard(subject, "what about Thursday at nine", 15_000, speaker=Speaker.CUSTOMER)
+    heard(subject, answers, 18_000)
+    assert accepted(subject, "named-callback", 21_000)[0][2] == due
+
+
+def test_a_time_that_is_asked_for_and_then_not_taken_is_no_follow_up_s():
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    heard(subject, "what about Thursday at nine", 15_000, speaker=Speaker.CUSTOMER)
+    subject.act(Action(16_000, "Dana", "agent", "plan-refused", "named-callback"))
+    assert of(heard(subject, "yes of course", 18_000), FollowUpNoted) == []
+
+
 def test_a_time_that_is_asked_for_with_the_yes_waits_for_the_agent_s():
     subject = offering("named-callback")
     agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")

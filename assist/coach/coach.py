@@ -354,7 +354,7 @@ class Coach:
         given = self.playbook.option(option)
         if given is not None:
             self._given.append(given.title)
-            time = self._times.accept(now_ms, given) if given.timed else None
+            time = self._times.accept(now_ms, given, by_hand=by_hand) if given.timed else None
             timeless = given.timed and time is None
             if given.timed:
                 due, words, at_ms = (time.due, time.words, time.at_ms) if time is not None else ("", "", now_ms)

@@ -58,7 +58,7 @@ _REFUSES = re.compile(
     r"|\b(?:i|we|he|she) (?:am|are|is|will|would) not (?:\w+ ){0,3}?(?:free|available|home|there|in|make it)\b"
     rf"|\b(?:can not|could not|could never) (?:do|make|manage) (?:it|that|then|{_NAMED})(?= )|\bno good for (?:me|us)\b"
     r"|(?:^ |\n)(?:\w+ )?not (?:\w+ )?(?:work|suit|good|possible|convenient)\b"
-    rf"|(?<!why )\bnot {_NAMED} |\btoo (?:early|late|soon)\b"
+    rf"|(?<!why )\bnot {_NAMED} |\btoo (?:early|late|soon)\b|\bafraid not\b"
 )
 """A time does not suit; "the internet does not work" speaks of something else."""
 _THIS = r"(?:it|that|this|the (?:time|day|appointment|visit|call))"

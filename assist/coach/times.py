@@ -62,7 +62,10 @@ class Times:
         said = Said(utterance, asked=self._asks_when not in ("", utterance.speaker))
         self._asks_when = utterance.speaker if said.asks_when() else ""
         if utterance.speaker is Speaker.AGENT:
-            given = self._agreed(now_ms, said, callback=callback) if self._given and not waiting else []
+            agreed = self._agreed(now_ms, said, waiting, callback=callback)
+            if waiting:
+                self._named |= {each.option.id: each for each in agreed}
+            given = [] if waiting else agreed
             given = given or self._first(now_ms, said, waiting, callback=callback)
             offers = {moved.option: moved.words for moved in moves if moved.what == "offered"}
             offered = next((name for name in reversed(offers) if self._timed(name)), waiting)
@@ -84,9 +87,14 @@ class Times:
         self._given |= {each.option.id: each for each in given}
         return given
 
-    def accept(self, now_ms: int, option: Option) -> Given | None:
-        """The time of an option that is accepted now; None: the agent names it later, or never."""
+    def accept(self, now_ms: int, option: Option, *, by_hand: bool) -> Given | None:
+        """The time of an option that is accepted now; None: the agent names it later, or never.
+
+        `by_hand`: the agent notes it, with what the customer has asked for.
+        """
         named, lately = self._named.get(option.id), self._named.get("") if is_call(option.title) else None
+        if by_hand and self._asked is not None and self._asked.option.id == option.id:
+            named, self._asked = self._asked, None
         if named is None and lately is not None and now_ms - lately.at_ms <= PROMISED_MS:
             named = lately
         self._given.pop(option.id, None)
@@ -111,18 +119,18 @@ class Times:
     def _answer(self, now_ms: int, name: str, said: Said, *, taken: bool) -> None:
         """The customer speaks of the time of what is offered, or takes it now.
 
-        What was named with the offer stands until they turn it down or ask for another; what they ask for with the yes
-        is for the agent to agree to.
+        What was named with the offer stands until they turn it down or name another; what they only ask for is for the
+        agent to agree to.
         """
         known, due, refuses = self._named.get(name), said.due(hour=True), said.refuses()
         if not (refuses or said.wants_another() or self._is_open(name, said)):
             return
-        if taken and said.is_asked() and (option := self._timed(name)) is not None:
-            self._asked = (known or Given(option, now_ms)).at(now_ms, due, said)
-            return
         if refuses and not taken:
             self._named.pop(name, None)
-        self._name(now_ms, name, said, due)
+        if due and said.is_asked() and (option := self._timed(name)) is not None:
+            self._asked = (known or Given(option, now_ms)).at(now_ms, due, said)
+        else:
+            self._name(now_ms, name, said, due)
 
     def _first(self, now_ms: int, said: Said, waiting: str, *, callback: bool) -> list[Given]:
         """What was taken without a time and has one now.
@@ -153,9 +161,12 @@ class Times:
             asked = self._stands(asked).at(now_ms, due, said)
         self._asked = self._wanted(now_ms, said, refused=said.refuses()) or asked
 
-    def _agreed(self, now_ms: int, said: Said, *, callback: bool) -> list[Given]:
+    def _agreed(self, now_ms: int, said: Said, waiting: str, *, callback: bool) -> list[Given]:
         """The agent says yes to what the customer asked for, or names another time than before."""
-        asked, due = self._pending(now_ms), said.due()
+        asked = self._pending(now_ms, waiting)
+        if asked is None and (waiting or not self._given):
+            return []
+        due = said.due()
         if asked is None:
             asked = self._wanted(now_ms, said, refused=False)
             if asked is not None and promises(said.utterance) and not (callback or _words_said(asked.option, said)):
@@ -163,15 +174,18 @@ class Times:
         elif due and (callback or said.is_theirs() or _words_said(asked.option, said)):
             asked = self._stands(asked).at(now_ms, due, said)
         elif not said.agrees():
+            self._asked = None if said.refuses() else self._asked
             return []
         if asked is None or not asked.due:
             return []
         self._asked = None
         return [asked]
 
-    def _pending(self, now_ms: int) -> Given | None:
-        """What the customer has just asked for."""
-        return self._asked if self._asked is not None and now_ms - self._asked.at_ms <= PROMISED_MS else None
+    def _pending(self, now_ms: int, waiting: str = "") -> Given | None:
+        """What the customer has just asked for: of what waits for an answer, or else of what was taken."""
+        asked = self._asked
+        known = asked is not None and (asked.option.id == waiting if waiting else asked.option.id in self._given)
+        return asked if asked is not None and known and now_ms - asked.at_ms <= PROMISED_MS else None
 
     def _stands(self, asked: Given) -> Given:
         """The time that another one follows."""
