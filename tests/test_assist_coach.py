@@ -459,6 +459,10 @@ def test_another_time_that_is_spoken_of_is_not_the_option_s():
         ("could you make it at five", "at five"),
         ("yes that is no problem I have a meeting at six", "at three"),
         ("could you send me a message as well", "at three"),
+        ("could you send me the form by Friday at two", "at three"),
+        ("my internet still does not work", "at three"),
+        ("could he come at five", "at five"),
+        ("not really convenient", ""),
     ],
 )
 def test_a_time_that_the_customer_turns_down_is_not_the_follow_up_s(customer, due):
@@ -733,6 +737,127 @@ def test_another_time_that_is_found_turn_by_turn_moves_the_follow_up(turns, move
         noted += of(heard(subject, text, 22_000 + 4_000 * number, speaker=speaker), FollowUpNoted)
     assert {each.id for each in noted} == {"f1"}
     assert (noted[-1].due, noted[-1].due_at[:16]) == moved
+
+
+@pytest.mark.parametrize(
+    ("asks", "answers", "due"),
+    [
+        ("What time suits you?", "Five.", "at five"),
+        ("so when would suit you", "fifteen thirty", "at fifteen thirty"),
+        ("which hour shall I write down", "about half five please", "about half five"),
+        ("what day is good", "ten on Friday", "at ten on Friday"),
+        ("what time did they come", "five", ""),
+        ("how many of you are there", "five", ""),
+        ("what time suits you", "five people live here", ""),
+    ],
+)
+def test_a_number_is_an_hour_where_it_answers_when(asks, answers, due):
+    subject = offering("timed-visit")
+    subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "timed-visit"))
+    assert times_of(heard(subject, asks, 22_000)) == []
+    events = heard(subject, answers, 25_000, speaker=Speaker.CUSTOMER)
+    assert [each.due for each in of(events, FollowUpNoted)] == ([due] if due else [])
+
+
+def test_a_number_that_answers_when_is_the_hour_of_the_day_that_stands():
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow", 12_000, "callback_time")
+    agent_says(subject, "what time suits you", 18_000)
+    agent_says(subject, "fifteen thirty", 24_000, speaker=Speaker.CUSTOMER)
+    assert accepted(subject, "named-callback") == [("f1", CALL, "tomorrow at fifteen thirty", "2026-11-25T15:30")]
+
+
+@pytest.mark.parametrize("asks", ["what about Thursday at nine?", "could we make it Thursday at nine"])
+@pytest.mark.parametrize(
+    ("first", "answers", "due"),
+    [
+        ("", ["let me look", "yes that works"], ["Thursday at nine"]),
+        ("", ["let me look", "I am afraid not"], []),
+        ("", ["so I will call you on Thursday at nine"], ["on Thursday at nine"]),
+        ("", ["nine it is"], ["Thursday at nine"]),
+        ("", ["Friday at ten is all I have"], ["Friday at ten"]),
+        ("I can call you back tomorrow at ten", ["let me look", "of course"], ["Thursday at nine"]),
+        ("I can call you back tomorrow at ten", ["let me look", "I am afraid that is not possible"], []),
+    ],
+)
+def test_a_time_that_the_customer_only_asks_for_waits_for_the_agent_s_yes(first, asks, answers, due):
+    subject = offering("named-callback")
+    if first:
+        agent_says(subject, first, 12_000, "callback_time")
+    subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback"))
+    assert times_of(heard(subject, asks, 22_000, speaker=Speaker.CUSTOMER)) == []
+    noted = []
+    for number, text in enumerate(answers):
+        assert noted == [], "not before the yes"
+        signals = ["callback_time"] if "call you" in text else []
+        noted = of(heard(subject, text, 25_000 + 3_000 * number, *signals), FollowUpNoted)
+    assert [(each.id, each.what, each.due) for each in noted] == [("f1", CALL, each) for each in due]
+
+
+@pytest.mark.parametrize(
+    ("says", "at_once"),
+    [
+        ("Thursday at nine", True),
+        ("Thursday at nine?", False),
+        ("Thursday at nine and can you send me a message", True),
+        ("I can do Thursday at nine", True),
+    ],
+)
+def test_only_a_question_waits(says, at_once):
+    subject = offering("named-callback")
+    subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback"))
+    events = heard(subject, says, 22_000, speaker=Speaker.CUSTOMER)
+    assert bool(of(events, FollowUpNoted)) == at_once
+    assert bool(of(heard(subject, "of course", 25_000), FollowUpNoted)) != at_once
+
+
+@pytest.mark.parametrize(
+    ("answers", "due", "then"),
+    [
+        ("let me look", "tomorrow at ten", "Thursday at nine"),
+        ("yes that works", "Thursday at nine", None),
+        ("nine it is then", "Thursday at nine", None),
+        ("I can do Friday at noon", "Friday at noon", None),
+    ],
+)
+def test_a_time_that_is_asked_for_before_the_yes_waits_for_the_agent_s(answers, due, then):
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    heard(subject, "what about Thursday at nine", 15_000, speaker=Speaker.CUSTOMER)
+    heard(subject, answers, 18_000)
+    events = heard(subject, "oh that is great thank you", 21_000, "de_escalation", speaker=Speaker.CUSTOMER)
+    assert [each[:2] for each in times_of(events)] == [(CALL, due)]
+    moved = of(heard(subject, "yes of course", 24_000), FollowUpNoted)
+    assert [(each.id, each.due) for each in moved] == ([("f1", then)] if then else [])
+
+
+@pytest.mark.parametrize(
+    ("answers", "due"), [("let me write it down", "Thursday at nine"), ("I am afraid not", "tomorrow at ten")]
+)
+def test_the_yes_that_the_agent_notes_is_theirs_to_what_was_asked_for(answers, due):
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    heard(subject, "what about Thursday at nine", 15_000, speaker=Speaker.CUSTOMER)
+    heard(subject, answers, 18_000)
+    assert accepted(subject, "named-callback", 21_000)[0][2] == due
+
+
+def test_a_time_that_is_asked_for_and_then_not_taken_is_no_follow_up_s():
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    heard(subject, "what about Thursday at nine", 15_000, speaker=Speaker.CUSTOMER)
+    subject.act(Action(16_000, "Dana", "agent", "plan-refused", "named-callback"))
+    assert of(heard(subject, "yes of course", 18_000), FollowUpNoted) == []
+
+
+def test_a_time_that_is_asked_for_with_the_yes_waits_for_the_agent_s():
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    says = "that would be great thank you but what about Thursday at nine"
+    events = heard(subject, says, 16_000, "de_escalation", speaker=Speaker.CUSTOMER)
+    assert times_of(events) == [(CALL, "tomorrow at ten", "2026-11-25T10:00")]
+    assert times_of(heard(subject, "let me look", 20_000)) == []
+    assert times_of(heard(subject, "yes of course", 24_000)) == [(CALL, "Thursday at nine", "2026-11-26T09:00")]
 
 
 def test_a_call_that_goes_on_after_it_was_cut_short_moves_what_its_log_has():

@@ -19,7 +19,7 @@ from assist.coach.progress import Progress
 from assist.coach.promises import promises
 from assist.coach.prompting import STALE_MS, PromptPlace, Wish
 from assist.coach.story import Story
-from assist.coach.times import Times
+from assist.coach.times import Given, Times
 from assist.coach.turns import CustomerTurn
 from assist.coach.wishes import after_option, from_option, from_play, from_step, then_topic
 from assist.coach.words import found, is_said, meant
@@ -119,18 +119,17 @@ class Coach:
         theirs = utterance is not None and utterance.speaker is not Speaker.AGENT
         said = None if theirs else utterance
         mine = [signal for signal in signals if signal.id in AGENT_STEPS and signal.settled]
-        if mine or said is not None:
-            events += self._agent_said(now_ms, mine, said)
-        if utterance is not None and theirs:
-            self._story.hear(utterance, [each for known in self._heard.values() for each in known.values()])
-        turned = self._level is not Level.CALM
         waiting = self._offers.to_time()
-        moves = self._offers.hear(now_ms, signals, utterance, turned=turned)
+        moves = self._offers.hear(now_ms, signals, utterance, turned=self._level is not Level.CALM)
+        timed: list[Given] = []
         if utterance is not None:
             callback = any(signal.id == "callback_time" for signal in mine)
-            self._times.hear(now_ms, utterance, moves, waiting, self._offers.to_time(), callback=callback)
-            if theirs and not moves:
-                events += self._time_named(now_ms, utterance, callback=False)
+            timed = self._times.hear(now_ms, utterance, moves, waiting, callback=callback)
+        if mine or said is not None:
+            events += self._agent_said(now_ms, mine, said, timed)
+        if utterance is not None and theirs:
+            self._story.hear(utterance, [each for known in self._heard.values() for each in known.values()])
+            events += self._time_named(now_ms, timed)
         for moved in moves:
             events.append(moved)
             if moved.what == "accepted":
@@ -293,7 +292,9 @@ class Coach:
     def _ids(self) -> set[str]:
         return {name for name, known in self._heard.items() if known}
 
-    def _agent_said(self, now_ms: int, mine: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
+    def _agent_said(
+        self, now_ms: int, mine: Sequence[Signal], utterance: Utterance | None, given: Sequence[Given]
+    ) -> list[Event]:
         """The agent's settled signals, and the utterance where one has just settled."""
         events: list[Event] = []
         if self.practising or self._level is not Level.CALM:
@@ -305,7 +306,7 @@ class Coach:
         done = {signal.id for signal in mine}
         events += self._place.settled(now_ms, lambda wish: bool(done & wish.acted_by or found(wish.words, utterance)))
         events += self._place.tick(now_ms)
-        timed = self._time_named(now_ms, utterance, callback="callback_time" in done)
+        timed = self._time_named(now_ms, given)
         events += timed
         due = " / ".join(each.due.casefold() for each in timed if isinstance(each, FollowUpNoted))
         for promise in promises(utterance):
@@ -317,15 +318,11 @@ class Coach:
                 events += self._hand_off(now_ms, to, words)
         return events
 
-    def _time_named(self, now_ms: int, utterance: Utterance, *, callback: bool) -> list[Event]:
+    def _time_named(self, now_ms: int, given: Sequence[Given]) -> list[Event]:
         """The time of what was accepted: its card goes, and the one for another that has none comes."""
         events: list[Event] = []
-        waiting = self._offers.to_time()
-        if (moved := self._times.changed(now_ms, utterance, waiting, callback=callback)) is not None:
-            events += self._follow_ups.move(now_ms, moved.option.title, moved.due, moved.words)
-        given = self._times.added(now_ms, utterance, waiting, callback=callback) if not events else []
         for each in given:
-            events += self._follow_ups.note(now_ms, each.option.title, each.due, each.words)
+            events += self._follow_ups.move(now_ms, each.option.title, each.due, each.words)
             if self._place.shown is not None and self._place.shown.play == then_topic(each.option):
                 events += self._place.end(now_ms, "acted", each.words)
         if given and self._place.shown is None and (left := self._times.untimed()) is not None and left.then:
@@ -357,7 +354,7 @@ class Coach:
         given = self.playbook.option(option)
         if given is not None:
             self._given.append(given.title)
-            time = self._times.accept(now_ms, given) if given.timed else None
+            time = self._times.accept(now_ms, given, by_hand=by_hand) if given.timed else None
             timeless = given.timed and time is None
             if given.timed:
                 due, words, at_ms = (time.due, time.words, time.at_ms) if time is not None else ("", "", now_ms)

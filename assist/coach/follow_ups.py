@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from assist.coach.due import due_at, is_day_alone, names_hour
+from assist.coach.due import due_at, is_hour_of
 from assist.coach.promises import is_call, is_callback, is_same
 from assist.coach.words import plain_tokens
 from assist.events import Event, FollowUpNoted, number_of
@@ -61,7 +61,9 @@ class FollowUps:
         return noted
 
     def move(self, now_ms: int, what: str, due: str, words: str) -> list[FollowUpNoted]:
-        """What was given for a time is due at another one: it moves, also where it stands as a promise."""
+        """What was given has its time now, or is due at another one: it moves, also where it stands as a promise."""
+        if any(each.what == what and not each.due for each in self.standing()):
+            return self.note(now_ms, what, due, words)
         standing = [each for each in self.standing() if each.due and (each.what == what or _says(what, each.what))]
         known = next((each for each in standing if each.what == what), standing[-1] if standing else None)
         if known is None:
@@ -106,7 +108,7 @@ class FollowUps:
     def _is_hour_of(self, noted: FollowUpNoted, due: str, now_ms: int) -> bool:
         """Whether these words name the hour of the day that is all that is known of it."""
         day = noted.due_at[:10]
-        return day != "" and is_day_alone(noted.due) and names_hour(due) and day == self._due_at(due, now_ms)[:10]
+        return day != "" and is_hour_of(due, noted.due) and day == self._due_at(due, now_ms)[:10]
 
     def _is_due(self, noted: FollowUpNoted, due: str, now_ms: int) -> bool:
         """Whether these words name its time; "within two hours" said again counts from when it was first said."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from assist.coach.due import ABOUT, WHEN
+from assist.coach.when import ABOUT, When, read
 from assist.coach.words import alike
 from audio.events import Speaker, Utterance
 from detectors import context
@@ -99,6 +99,7 @@ def promises(utterance: Utterance) -> list[Promise]:
         return []
     heard = context.line([word.text for word in utterance.words])
     found: list[Promise] = []
+    times: list[When] | None = None
     reached = 0
     while begin := _BEGINS.search(heard.text, reached):
         reached = begin.end()
@@ -107,20 +108,23 @@ def promises(utterance: Utterance) -> list[Promise]:
         if goes_on or context.negated(heard, first) or context.reported(heard, first) or _is_asked(heard, first):
             continue
         stop = _stop(heard, begin)
-        when = WHEN.search(heard.text, begin.end(), stop)
-        if when is not None and when["part"] and _PAST.search(heard.text, begin.end(), when.start()):
-            when = None  # "the parcel that was delivered in the morning"
+        times = read(heard, utterance.words)[1] if times is None else times
+        within = (each.sure() for each in times if begin.end() <= _end(heard, each.tokens.start) < stop)
+        when = next((each for each in within if each is not None and not each.bare), None)
+        until = _end(heard, when.tokens.start) if when is not None else stop
+        if when is not None and when.named.keys() == {"part"} and _PAST.search(heard.text, begin.end(), until):
+            when, until = None, stop  # "the parcel that was delivered in the morning"
         contact = CONTACT_ALONE.match(heard.text, begin.start("does")) if begin["does"] else None
         if HOLD.search(heard.text, begin.start(), stop) or (when is None and contact is None):
             continue
-        reached = when.end() if when is not None else stop
+        reached = _end(heard, when.tokens.stop) if when is not None else stop
         what_from = begin.start()
         if begin["does"] and begin["who"] in ("i", "we", None):
             another = _DELEGATED.search(heard.text, begin.start(), begin.start("does"))
             what_from = (another or begin).start(0 if another else "does")
-        what = words_of(utterance, heard, what_from, when.start() if when is not None else stop)
-        due = words_of(utterance, heard, when.start(), when.end()) if when is not None else ""
-        found.append(Promise(what, due, words_of(utterance, heard, begin.start(), reached)))
+        what = _words_of(utterance, heard, what_from, until)
+        words = _words_of(utterance, heard, begin.start(), reached)
+        found.append(Promise(what, when.words if when is not None else "", words))
     return found
 
 
@@ -159,10 +163,15 @@ def _stop(heard: Line, begin: re.Match[str]) -> int:
         stop = cut.start()
     first = text.count(" ", 0, begin.start()) - 1
     last = min([token for token in heard.opens if token > first] + [first + REACH + 4, len(heard.tokens)])
-    return min(stop, len(" ".join(heard.tokens[:last])) + 1)
+    return min(stop, _end(heard, last))
 
 
-def words_of(utterance: Utterance, heard: Line, start: int, end: int) -> str:
+def _end(heard: Line, tokens: int) -> int:
+    """Where so many tokens end in the plain text."""
+    return len(" ".join(heard.tokens[:tokens])) + 1
+
+
+def _words_of(utterance: Utterance, heard: Line, start: int, end: int) -> str:
     """The words as they were heard that stand behind a stretch of the plain text."""
     first = heard.text.count(" ", 0, start) - 1
     last = heard.text.count(" ", 0, len(heard.text[:end].rstrip()))
