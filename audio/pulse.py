@@ -112,10 +112,9 @@ class PulseServer:
         with self._lock:
             try:
                 if self._connection is None:
-                    connection = pulsectl.Pulse("call-assist", connect=False)
+                    self._connection = pulsectl.Pulse("call-assist", connect=False)
                     # No timeout here: with one, pulsectl always waits for all of it.
-                    connection.connect(autospawn=False)
-                    self._connection = connection
+                    self._connection.connect(autospawn=False)
                 return question(self._connection)
             except (pulsectl.PulseError, OSError) as error:
                 self._drop()

@@ -150,6 +150,18 @@ def test_no_device_records_after_the_call_ended_while_it_was_opened_again(monkey
     assert [stream.active for stream in opened] == [False, False, False]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_asking_in_vain_for_a_sound_server_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A lost device is tried again every second, for as long as it takes."""
+    monkeypatch.setenv("PULSE_SERVER", str(tmp_path / "nobody"))
+    server, files = PulseServer(), []
+    for _ in range(3):
+        with pytest.raises(PulseUnreachable):
+            server.recorded()
+        files.append(len(list(Path("/proc/self/fd").iterdir())))
+    assert files[0] == files[1] == files[2]
+
+
 def python(script: str, environment: dict[str, str], *arguments: str, timeout: float = 60) -> str:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script, *arguments],
