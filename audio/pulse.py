@@ -107,8 +107,10 @@ class PulseServer:
     def _ask(self, question: Callable[[Any], T]) -> T:
         if sys.platform != "linux":
             raise PulseUnreachable
-        import pulsectl
-
+        try:
+            import pulsectl
+        except OSError:  # without the server's own library there is no server
+            raise PulseUnreachable from None
         with self._lock:
             try:
                 if self._connection is None:

@@ -185,6 +185,15 @@ def test_without_portaudio_one_line_says_what_to_install(tmp_path: Path) -> None
     assert sys.platform != "linux" or "apt install libportaudio2" in line
 
 
+def test_without_pulses_library_there_is_no_pulse_server(tmp_path: Path) -> None:
+    (tmp_path / "pulsectl.py").write_text("raise OSError('libpulse.so.0: cannot open shared object file')")
+    script = (
+        "from audio.pulse import PulseServer, PulseUnreachable\n"
+        "try: PulseServer().recorded()\nexcept PulseUnreachable: print('none')"
+    )
+    assert python(script, {**os.environ, "PYTHONPATH": str(tmp_path)}) == "none\n"
+
+
 # ---------------------------------------------------------------------------- a real sound server
 
 
