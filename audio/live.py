@@ -39,6 +39,9 @@ LONGEST_WAIT_S = 0.25
 NAMED_S = 0.3
 """Pulse lists a stream at once; an ALSA device that is none of Pulse's is never listed."""
 
+_opening = Lock()
+"""One device at a time, of all calls: that a stream is new tells which of Pulse's it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Block:
@@ -74,7 +77,11 @@ class _Line:
         self._resampling = Resampling(self.device.open_rate, 1)
 
     def open(self) -> None:
-        """Record, and make sure from what. Raises AudioError device-failed."""
+        """Record, and make sure from what. Raises AudioError device-failed, device-missing."""
+        with _opening:
+            self._open()
+
+    def _open(self) -> None:
         self.close()
         self.forget()
         self._heard.clear()
@@ -109,11 +116,6 @@ class _Line:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
-
-    @property
-    def active(self) -> bool:
-        """Whether PortAudio still records."""
-        return self._stream is not None and self._stream.active
 
     @property
     def waiting_s(self) -> float:
@@ -178,7 +180,6 @@ class LiveDevices:
         self._lines = (_Line(Speaker.AGENT, agent, self._server), _Line(Speaker.CUSTOMER, customer, self._server))
         # One for the sound server's answers, one for each device that is opened again.
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="devices")
-        self._opening = Lock()
         self._asking: asyncio.Future[tuple[float, dict[int, str]]] | None = None
         self._reopening: dict[_Line, asyncio.Task[None]] = {}
         self._closed = asyncio.Event()
@@ -311,23 +312,17 @@ class LiveDevices:
             del self._reopening[line]
 
     def _opened_again(self, line: _Line) -> bool:
-        with self._opening:
-            if self._closed.is_set():
-                return True
-            line.close()
-            if all(not other.active for other in self._lines):
-                # PortAudio finds a restarted sound server, or a device that was plugged in, only when started anew;
-                # that ends every stream, so it is left alone while the other party is heard.
-                for other in self._lines:
-                    other.close()
-                portaudio.restart()
-            try:
-                line.open()
-            except AudioError:
-                return False
-            finally:
-                if self._closed.is_set():  # while it was being opened: `close` did not find it
-                    self._shut()
+        if self._closed.is_set():
+            return True
+        line.close()
+        portaudio.restart_if_idle()
+        try:
+            line.open()
+        except AudioError:
+            return False
+        finally:
+            if self._closed.is_set():  # while it was being opened: `close` did not find it
+                self._shut()
         return self._closed.is_set() or line.delivers()
 
 

@@ -26,7 +26,10 @@ INSTALL = {
 OnBlock = Callable[[Frames, float], None]
 """Hears (frames of shape (frames, channels), seconds of time.monotonic() at which they were complete)."""
 
-_environment = threading.Lock()
+_lock = threading.RLock()
+"""PortAudio, and the environment it reads, are one for all calls: who lists, opens, closes or restarts is alone."""
+_streams: set[InputStream] = set()
+"""Open ones, of all calls. What is kept here is not collected while PortAudio's thread calls into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +57,21 @@ def _library() -> Any:
 def inputs() -> tuple[Input, ...]:
     """All inputs. Raises AudioError portaudio-missing."""
     sound = _library()
-    systems = sound.query_hostapis()
-    default = sound.default.device[0]
-    return tuple(
-        Input(
-            device["index"],
-            device["name"],
-            systems[device["hostapi"]]["name"],
-            device["max_input_channels"],
-            device["default_samplerate"],
-            device["index"] == default,
+    with _lock:
+        systems = sound.query_hostapis()
+        default = sound.default.device[0]
+        return tuple(
+            Input(
+                device["index"],
+                device["name"],
+                systems[device["hostapi"]]["name"],
+                device["max_input_channels"],
+                device["default_samplerate"],
+                device["index"] == default,
+            )
+            for device in sound.query_devices()
+            if device["max_input_channels"] > 0
         )
-        for device in sound.query_devices()
-        if device["max_input_channels"] > 0
-    )
 
 
 class InputStream:
@@ -84,7 +88,7 @@ class InputStream:
 
         # ALSA's Pulse plugin has one device; which source it records from is said in the environment, which it reads
         # when a stream is opened. This is how one process records two sources without a file in the user's home.
-        with _environment, _variable("PULSE_SOURCE", pulse_source):
+        with _lock, _variable("PULSE_SOURCE", pulse_source):
             stream = None
             try:
                 stream = sound.InputStream(
@@ -101,28 +105,42 @@ class InputStream:
                     stream.close(ignore_errors=True)
                 reason = str(error).splitlines()[0]
                 raise AudioError("device-failed", f"The device cannot be opened ({reason}): is it in use?") from None
-        self._stream = stream
+            self._stream = stream
+            _streams.add(self)
 
     @property
     def active(self) -> bool:
         """Whether it still records; False after the sound server died."""
-        return bool(self._stream.active)
+        with _lock:
+            return self in _streams and bool(self._stream.active)
 
     def close(self) -> None:
         """Stop recording at once."""
         sound = _library()
-        with contextlib.suppress(sound.PortAudioError):
-            self._stream.abort(ignore_errors=True)
-            self._stream.close(ignore_errors=True)
+        with _lock:
+            if self not in _streams:
+                return
+            _streams.remove(self)
+            with contextlib.suppress(sound.PortAudioError):
+                self._stream.abort(ignore_errors=True)
+                self._stream.close(ignore_errors=True)
 
 
-def restart() -> None:
-    """Start PortAudio anew: the only way to a sound server that was restarted. Close every stream first."""
+def restart_if_idle() -> None:
+    """Start PortAudio anew, unless a call still records: it ends every stream of this program.
+
+    The only way to a sound server that was restarted, or to a device that was plugged in.
+    """
     sound = _library()
-    with contextlib.suppress(sound.PortAudioError):
-        sound._terminate()
-    with contextlib.suppress(sound.PortAudioError):
-        sound._initialize()
+    with _lock:
+        if any(stream.active for stream in _streams):
+            return
+        for stream in tuple(_streams):
+            stream.close()
+        with contextlib.suppress(sound.PortAudioError):
+            sound._terminate()
+        with contextlib.suppress(sound.PortAudioError):
+            sound._initialize()
 
 
 @contextlib.contextmanager
