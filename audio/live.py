@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 
 import numpy as np
 
@@ -36,6 +36,8 @@ ANSWER_S = 0.5
 """Longest wait for the sound server to say where streams record from; what arrives meanwhile is kept back."""
 LONGEST_WAIT_S = 0.25
 """The listener looks up at least this often although no block arrives."""
+CLOSES_S = 3.0
+"""Longest wait for the devices to be closed: a sound server that hangs holds up its own call only."""
 NAMED_S = 0.3
 """Pulse lists a stream at once; an ALSA device that is none of Pulse's is never listed."""
 
@@ -228,6 +230,20 @@ class LiveDevices:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+
+        def shut() -> None:
+            self._shut()
+            with contextlib.suppress(RuntimeError):  # nobody waits any more
+                loop.call_soon_threadsafe(over.set)
+
+        Thread(target=shut, name="devices-closing", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSES_S):
+                await over.wait()
+
+    def __del__(self) -> None:
+        """A call that was refused: nobody iterates, so nobody closes."""
         self._shut()
 
     def _shut(self) -> None:

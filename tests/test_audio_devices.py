@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,27 +128,57 @@ class NoPulse:
         pass
 
 
-def test_no_device_records_after_the_call_ended_while_it_was_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[Stream] = []
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list:
+    """The streams that are opened instead of real ones."""
+    streams: list[Stream] = []
 
     class Stream:
         def __init__(self, index: int, **settings: object) -> None:
-            self.active = True
-            opened.append(self)
-            if len(opened) > 2:  # the call ends before the device is open again
-                asyncio.run(call.close())
+            self.recording, self.closes = True, lambda: None
+            streams.append(self)
 
         def close(self) -> None:
-            self.active = False
+            self.closes()
+            self.recording = False
 
     monkeypatch.setattr(live.portaudio, "InputStream", Stream)
     monkeypatch.setattr(live.portaudio, "restart_if_idle", lambda: None)
     monkeypatch.setattr(live, "PulseServer", NoPulse)
-    call = live.LiveDevices(device(0, "microphone", pulse_source=""), device(1, "far end", pulse_source=""))
-    assert [stream.active for stream in opened] == [True, True]
-    for line in call._lines:
-        assert call._opened_again(line)
-    assert [stream.active for stream in opened] == [False, False, False]
+    return streams
+
+
+def call_of_two_devices() -> live.LiveDevices:
+    return live.LiveDevices(device(0, "microphone", pulse_source=""), device(1, "far end", pulse_source=""))
+
+
+def test_no_device_records_after_the_call_ended_while_it_was_opened_again(
+    opened: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, stream = call_of_two_devices(), live.portaudio.InputStream
+    assert [stream.recording for stream in opened] == [True, True]
+
+    def slowly(*arguments: object, **settings: object) -> object:
+        asyncio.run(call.close())  # the call ends before the device is open again
+        return stream(*arguments, **settings)
+
+    monkeypatch.setattr(live.portaudio, "InputStream", slowly)
+    assert call._opened_again(call._lines[0])
+    assert [stream.recording for stream in opened] == [False, False, False]
+
+
+def test_no_device_records_for_a_call_that_was_refused(opened: list) -> None:
+    call_of_two_devices()  # and nobody iterates
+    assert [stream.recording for stream in opened] == [False, False]
+
+
+def test_a_sound_server_that_hangs_holds_up_no_other_call(opened: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "CLOSES_S", 0.01)
+    call, goes_on = call_of_two_devices(), threading.Event()
+    opened[0].closes = goes_on.wait  # as PortAudio waits for a server that is stopped
+    asyncio.run(call.close())
+    assert [stream.recording for stream in opened] == [True, True]
+    goes_on.set()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
