@@ -235,7 +235,8 @@ async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.
             say(await write(service, line))
         elif joins:
             asked = Joining.model_validate_json(line)
-            call, task = begin(service, asked, asked.source(), tell)
+            # In a thread: others must not wait for a device, or until a long recording has been looked through.
+            call, task = begin(service, asked, await asyncio.to_thread(asked.source), tell)
             say({"ended": await _to_its_end(service, call, task, reader)})
         else:
             say({"refused": ALONE})
