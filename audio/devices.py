@@ -40,12 +40,12 @@ class Device:
     """Hz, its own."""
     far_end: bool
     """It carries what is played: the customer."""
+    opens: portaudio.Input
+    """What PortAudio is asked to open."""
     default: bool = False
     """The system's default; a far end: of the default output."""
     about: str = ""
     """The system's description."""
-    portaudio: int = -1
-    """PortAudio's number of the device to open."""
     pulse_source: str = ""
     """The Pulse source to record from."""
 
@@ -71,12 +71,12 @@ def list_devices() -> tuple[Device, ...]:
             inputs=entry.channels,
             rate=entry.rate,
             far_end=bool(FAR_END.search(entry.name)),
+            opens=entry,
             default=entry.default,
-            portaudio=entry.index,
         )
         for entry in listed
     ]
-    plugin = next((entry.index for entry in listed if entry.name == "pulse"), None)
+    plugin = next((entry for entry in listed if entry.name == "pulse"), None)
     if plugin is None:
         return tuple(devices)
     server = PulseServer()
@@ -96,9 +96,9 @@ def list_devices() -> tuple[Device, ...]:
                 inputs=source.channels,
                 rate=float(source.rate),
                 far_end=source.monitor or bool(FAR_END.search(source.name)),
+                opens=plugin,
                 default=source.default,
                 about=source.description,
-                portaudio=plugin,
                 pulse_source=source.name,
             )
             for i, source in enumerate(sources)

@@ -91,7 +91,7 @@ class _Line:
         if self.device.pulse_source and not self._is_there():
             raise AudioError("device-missing", f"The sound system has no {self.device.name} now: connect it again.")
         self._stream = portaudio.InputStream(
-            self.device.portaudio,
+            self.device.opens,
             rate=self.device.open_rate,
             channels=self.device.open_channels,
             on_block=self._take_in,

@@ -74,13 +74,26 @@ def inputs() -> tuple[Input, ...]:
         )
 
 
+def number_of(wanted: Input) -> int:
+    """Its number now: a restart gives out others, also that of one party's device to the other's.
+
+    Raises AudioError device-missing.
+    """
+    alike = [entry.index for entry in inputs() if (entry.name, entry.host_api) == (wanted.name, wanted.host_api)]
+    if wanted.index in alike:
+        return wanted.index
+    if len(alike) != 1:
+        raise AudioError("device-missing", f"The sound system has no {wanted.name} now: connect it again.")
+    return alike[0]
+
+
 class InputStream:
     """An input being recorded. Blocks come in PortAudio's own thread.
 
-    Raises AudioError device-failed where the device cannot be opened.
+    Raises AudioError: device-missing; device-failed where it cannot be opened.
     """
 
-    def __init__(self, index: int, *, rate: int, channels: int, on_block: OnBlock, pulse_source: str = "") -> None:
+    def __init__(self, wanted: Input, *, rate: int, channels: int, on_block: OnBlock, pulse_source: str = "") -> None:
         sound = _library()
 
         def heard(frames: Frames, count: int, when: object, status: object) -> None:
@@ -92,7 +105,7 @@ class InputStream:
             stream = None
             try:
                 stream = sound.InputStream(
-                    device=index,
+                    device=number_of(wanted),
                     samplerate=rate,
                     channels=channels,
                     dtype="float32",

@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio import live
-from audio.devices import Device, choose_devices
+from audio import live, portaudio
+from audio.devices import Device, choose_devices, list_devices
 from audio.errors import AudioError
 from audio.events import Speaker
 from audio.live import QUEUE_S, _Line
@@ -36,7 +36,11 @@ QUIET_DB = -60.0
 
 def device(index: int, name: str, **more) -> Device:
     settings = {"inputs": 1, "rate": 48000.0, "far_end": "monitor" in name, "pulse_source": name, **more}
-    return Device(name, index, "PulseAudio", **settings)
+    return Device(name, index, "PulseAudio", opens=listed(index, name), **settings)
+
+
+def listed(index: int, name: str) -> portaudio.Input:
+    return portaudio.Input(index, name, "any", 2, 44100.0, False)
 
 
 DESK = (
@@ -94,11 +98,29 @@ def test_a_choice_that_cannot_be_is_one_line(devices, agent, customer, code: str
     ],
 )
 def test_far_ends_are_known_by_name(name: str, far_end: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from audio import devices, portaudio
+    monkeypatch.setattr(portaudio, "inputs", lambda: (listed(4, name),))
+    [found] = list_devices()
+    assert (found.far_end, found.index, found.inputs) == (far_end, 4, 2)
 
-    monkeypatch.setattr(portaudio, "inputs", lambda: (portaudio.Input(4, name, "any", 2, 44100.0, False),))
-    [listed] = devices.list_devices()
-    assert (listed.far_end, listed.index, listed.inputs) == (far_end, 4, 2)
+
+@pytest.mark.parametrize(
+    ("now", "number"),
+    [
+        (["microphone", "headset", "loop"], 1),
+        (["headset", "loop"], 0),  # the microphone before it is gone
+        (["loop", "microphone", "loop"], None),
+        (["headset", "loop", "headset"], None),  # which of the two?
+    ],
+)
+def test_a_device_is_opened_by_its_name_also_where_numbers_were_given_out_anew(
+    now: list[str], number: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portaudio, "inputs", lambda: tuple(listed(n, name) for n, name in enumerate(now)))
+    if number is not None:
+        assert portaudio.number_of(listed(1, "headset")) == number
+    else:
+        with pytest.raises(AudioError, match="no headset now: connect it again"):
+            portaudio.number_of(listed(1, "headset"))
 
 
 def test_a_queue_keeps_the_newest_and_counts_what_it_dropped() -> None:
@@ -134,7 +156,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list:
     streams: list[Stream] = []
 
     class Stream:
-        def __init__(self, index: int, **settings: object) -> None:
+        def __init__(self, wanted: portaudio.Input, **settings: object) -> None:
             self.recording, self.closes = True, lambda: None
             streams.append(self)
 
