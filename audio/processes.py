@@ -129,9 +129,13 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the child and wait for it."""
-        with contextlib.suppress(OSError):
-            assert self._child.stdin is not None
-            self._child.stdin.close()
+        if self._sending.acquire(timeout=DIES_S):
+            with contextlib.suppress(OSError):
+                assert self._child.stdin is not None
+                self._child.stdin.close()
+            self._sending.release()
+        else:  # it hangs, and does not read what it is being sent
+            self.kill()
         try:
             self._child.wait(DIES_S)
         except subprocess.TimeoutExpired:

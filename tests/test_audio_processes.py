@@ -161,6 +161,33 @@ def test_a_recogniser_that_raises_in_its_process_loses_only_that_decode(caplog):
     scheduler.close()
 
 
+def test_a_process_that_hangs_before_it_has_read_what_it_was_given_does_not_hold_up_the_end(monkeypatch):
+    monkeypatch.setattr("audio.processes.DIES_S", 0.1)
+    pool, lost = Pool(DEADLY, 1), []
+    process = pool.processes[0]
+    decoding = process.begin()
+    decoding.extend(np.zeros(1 << 20, np.float32))  # more than a pipe holds
+
+    def ask():
+        try:
+            decoding.final()
+        except WorkerLost as error:
+            lost.append(error)
+
+    os.kill(process.pid, signal.SIGSTOP)
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    while process._sending.acquire(blocking=False):
+        process._sending.release()
+    ending = threading.Thread(target=pool.close, daemon=True)
+    ending.start()
+    ending.join(20)
+    held_up = ending.is_alive()
+    process.kill()
+    asking.join()
+    assert not held_up and len(lost) == 1
+
+
 def test_processes_that_never_answer_are_given_up_and_said_so(caplog):
     scheduler, answers = Scheduler(Pool(DEADLY, 1)), []
     for _ in range(2):
