@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from rich.console import Console
 
+from assist.live import loading
+from assist.settings import Settings
 from audio.agenda import HUNG_MS, Task
 from audio.errors import AudioError
 from audio.events import Chunk, Gap, Speaker, Utterance
@@ -234,6 +237,19 @@ def test_a_process_that_cannot_be_started_again_is_said_so_and_another_recognise
     scheduler.wait([asked(scheduler, 0.1, answers)])
     assert answers[-1] is not None and not scheduler.missing
     scheduler.close()
+
+
+def test_a_program_that_hears_one_call_loads_a_recogniser_again_that_was_given_up(monkeypatch, caplog):
+    monkeypatch.setattr(loading, "load_recogniser", lambda *_, **__: (Pool(DEADLY, 1), "deadly"))
+    hearing = loading.load_hearing(Settings(), Console(quiet=True))
+    told, back = threading.Event(), threading.Event()
+    hearing.arrived = back.set
+    (process,) = hearing.recogniser().processes
+    process._command = ("/no such program",)
+    process.kill()
+    hearing.later(np.full(800, 0.1, np.float32), (), lambda words: told.set())
+    assert told.wait(20) and back.wait(20)
+    hearing.close()
 
 
 def test_a_child_ends_with_its_parent_even_in_the_middle_of_a_decode():
