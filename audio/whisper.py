@@ -45,13 +45,14 @@ class _Result:
     evidence: Evidence
 
 
-def stored_floor(folder: Path) -> int | None:
-    """The smallest safe window of this model in frames, if it has been calibrated."""
+def stored_floor(folder: Path, version: str) -> int | None:
+    """The smallest safe window of these weights in frames, if they have been calibrated."""
     try:
-        floor = json.loads((folder / FLOOR_FILE).read_text(encoding="utf-8"))["floor_frames"]
+        stored = json.loads((folder / FLOOR_FILE).read_text(encoding="utf-8"))
+        floor, calibrated = stored["floor_frames"], stored["weights"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return floor if isinstance(floor, int) and 0 < floor <= FULL else None
+    return floor if calibrated == version and isinstance(floor, int) and 0 < floor <= FULL else None
 
 
 def gpu_present() -> bool:
@@ -109,7 +110,8 @@ class WhisperRecogniser:
         self._filters = FeatureExtractor(feature_size=self._model.n_mels).mel_filters
         self.previous = self._tokens.sot_prev
         self._head = (*self._tokens.sot_sequence, self._tokens.no_timestamps)
-        self.floor = FULL if encoder_window == "full" else floor_frames or stored_floor(folder) or SAFE_FLOOR
+        safe = floor_frames or stored_floor(folder, self.version) or SAFE_FLOOR
+        self.floor = FULL if encoder_window == "full" else safe
         self.retries = 0
         """How often a suspicious text was decoded again with the full window."""
         self._ended = itertools.count(1)
