@@ -239,6 +239,17 @@ def test_a_process_that_cannot_be_started_again_is_said_so_and_another_recognise
     scheduler.close()
 
 
+def test_what_ends_the_program_leaves_its_recogniser_to_the_last_words():
+    """Ctrl-C, a terminal that is closed and a service that is stopped are told to every process of the program."""
+    one = WorkerProcess(DEADLY)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        os.kill(one.pid, number)
+    decoding = one.begin()
+    decoding.extend(np.full(800, 0.1, np.float32))
+    assert [word.text for word in decoding.final()] == ["800"]
+    one.close()
+
+
 def test_a_program_that_hears_one_call_loads_a_recogniser_again_that_was_given_up(monkeypatch, caplog):
     monkeypatch.setattr(loading, "load_recogniser", lambda *_, **__: (Pool(DEADLY, 1), "deadly"))
     hearing = loading.load_hearing(Settings(), Console(quiet=True))
