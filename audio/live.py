@@ -174,10 +174,9 @@ class LiveDevices:
     duration_ms = None
     speakers = (Speaker.AGENT, Speaker.CUSTOMER)
 
-    def __init__(self, agent: Device, customer: Device, *, chunk_ms: int = 100) -> None:
+    def __init__(self, agent: Device, customer: Device) -> None:
         """Open both devices. Raises AudioError device-failed, device-same."""
         self.name = f"{agent.name} + {customer.name}"
-        self._chunk_ms = chunk_ms
         self._server = PulseServer()
         self._lines = (_Line(Speaker.AGENT, agent, self._server), _Line(Speaker.CUSTOMER, customer, self._server))
         # One for the sound server's answers, one for each device that is opened again.
@@ -197,7 +196,7 @@ class LiveDevices:
         except AudioError:
             self._shut()
             raise
-        self._alignment = Alignment(self.speakers, opened_at=time.monotonic(), chunk_ms=chunk_ms)
+        self._alignment = Alignment(self.speakers, opened_at=time.monotonic())
 
     async def __aiter__(self) -> AsyncIterator[Arrival]:
         """Chunks, gaps and troubles as they come, until `close`."""
@@ -208,7 +207,7 @@ class LiveDevices:
                 loop.call_soon_threadsafe(self._woken.set)
 
         # The call begins now: what was recorded while a model was being loaded is not part of it.
-        self._alignment = Alignment(self.speakers, opened_at=time.monotonic(), chunk_ms=self._chunk_ms)
+        self._alignment = Alignment(self.speakers, opened_at=time.monotonic())
         for line in self._lines:
             line.forget()
             line.wake = wake
@@ -342,13 +341,11 @@ class LiveDevices:
         return self._closed.is_set() or line.delivers()
 
 
-def open_devices(
-    agent: str | int | None = None, customer: str | int | None = None, *, chunk_ms: int = 100
-) -> LiveDevices:
+def open_devices(agent: str | int | None = None, customer: str | int | None = None) -> LiveDevices:
     """Open both parties' devices, each by name, part of a name or number; None takes the likely one.
 
     Raises AudioError: portaudio-missing, device-missing, device-ambiguous, device-no-far-end, device-same,
     device-failed.
     """
     microphone, far_end = choose_devices(list_devices(), agent=agent, customer=customer)
-    return LiveDevices(microphone, far_end, chunk_ms=chunk_ms)
+    return LiveDevices(microphone, far_end)

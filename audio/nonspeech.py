@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker, Utterance
+from audio.events import CHUNK, SAMPLE_RATE, Chunk, Pcm, Speaker, Utterance
 from audio.listener import Listener
 from audio.recogniser import Recogniser
 from audio.scheduling import Scheduler
-
-CHUNK = SAMPLE_RATE // 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from assist.errors import AssistError
 from assist.settings import Settings
-from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker
+from audio.events import CHUNK, SAMPLE_RATE, Chunk, Pcm, Speaker
 from audio.listener import Listener
-from audio.measuring import CHUNK, Load, Transcript, measure
+from audio.measuring import Load, Transcript, measure
 from audio.models import choose_recogniser
 from audio.processes import Pool, default_processes, embedded_model
 from audio.recogniser import Recogniser
