@@ -58,7 +58,7 @@ def test_a_sentence_is_heard_with_true_word_times(recogniser, sentence):
 def test_a_short_window_hears_what_a_full_one_hears(sentence):
     pcm, _, _ = sentence
     short = WhisperRecogniser(MODEL, device="cpu", floor_frames=300)
-    full = WhisperRecogniser(MODEL, device="cpu", encoder_window="full")
+    full = WhisperRecogniser(MODEL, device="cpu", floor_frames=FULL)
     assert (short.floor, full.floor) == (300, FULL)
     assert text(heard(short, pcm)) == text(heard(full, pcm)) == SAID
 
