@@ -171,7 +171,6 @@ class _Line:
 class LiveDevices:
     """A live call on two devices. Iterate once; `close` ends it."""
 
-    duration_ms = None
     speakers = (Speaker.AGENT, Speaker.CUSTOMER)
 
     def __init__(self, agent: Device, customer: Device) -> None:
