@@ -346,5 +346,6 @@ def open_devices(agent: str | int | None = None, customer: str | int | None = No
     Raises AudioError: portaudio-missing, device-missing, device-ambiguous, device-no-far-end, device-same,
     device-failed.
     """
+    portaudio.restart_if_idle()  # it lists what there was when it was started
     microphone, far_end = choose_devices(list_devices(), agent=agent, customer=customer)
     return LiveDevices(microphone, far_end)

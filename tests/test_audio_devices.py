@@ -538,6 +538,21 @@ go(steps(), two=True)
 
 
 @needs_server
+def test_a_program_that_runs_longer_than_the_sound_server_finds_its_devices(server: Server) -> None:
+    script = """
+import os
+from audio import portaudio
+from audio.live import open_devices
+os.environ["PULSE_SERVER"] = "/nobody"
+print([entry.name for entry in portaudio.inputs()])
+del os.environ["PULSE_SERVER"]
+print(open_devices("agent_mic", "speaker.monitor").name)
+"""
+    before, after = python(script, server.environment).splitlines()
+    assert "pulse" not in before and after == "agent_mic + speaker.monitor"
+
+
+@needs_server
 def test_a_device_that_is_not_there_is_one_line(server: Server) -> None:
     script = """
 from audio.live import open_devices
