@@ -61,7 +61,7 @@ class Device:
 
 
 def list_devices() -> tuple[Device, ...]:
-    """All devices that can be recorded from. Raises AudioError portaudio-missing."""
+    """All devices that can be recorded from. Raises AudioError: portaudio-missing, device-failed."""
     listed = portaudio.inputs()
     devices = [
         Device(

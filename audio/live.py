@@ -111,7 +111,8 @@ class _Line:
             time.sleep(0.01)
         if self.stream_number is not None or self.device.pulse_source:
             self.close()
-            raise AudioError("device-failed", f"The sound system does not let this program record {self.device.name}.")
+            refused = f"The sound system does not let this program record {self.device.name}"
+            raise AudioError("device-failed", f"{refused}: allow it in the sound settings, or choose another device.")
 
     def close(self) -> None:
         """Stop recording."""
@@ -195,7 +196,6 @@ class LiveDevices:
         except AudioError:
             self._shut()
             raise
-        self._alignment = Alignment(self.speakers, opened_at=time.monotonic())
 
     async def __aiter__(self) -> AsyncIterator[Arrival]:
         """Chunks, gaps and troubles as they come, until `close`."""

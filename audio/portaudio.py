@@ -55,23 +55,28 @@ def _library() -> Any:
 
 
 def inputs() -> tuple[Input, ...]:
-    """All inputs. Raises AudioError portaudio-missing."""
+    """All inputs. Raises AudioError: portaudio-missing; device-failed where the sound system does not answer."""
     sound = _library()
     with _lock:
-        systems = sound.query_hostapis()
+        try:
+            systems, devices = sound.query_hostapis(), sound.query_devices()
+        except sound.PortAudioError as error:
+            reason = str(error).splitlines()[0]
+            text = f"The sound system lists no devices ({reason}): is it running? Then begin the call again."
+            raise AudioError("device-failed", text) from None
         default = sound.default.device[0]
-        return tuple(
-            Input(
-                device["index"],
-                device["name"],
-                systems[device["hostapi"]]["name"],
-                device["max_input_channels"],
-                device["default_samplerate"],
-                device["index"] == default,
-            )
-            for device in sound.query_devices()
-            if device["max_input_channels"] > 0
+    return tuple(
+        Input(
+            device["index"],
+            device["name"],
+            systems[device["hostapi"]]["name"],
+            device["max_input_channels"],
+            device["default_samplerate"],
+            device["index"] == default,
         )
+        for device in devices
+        if device["max_input_channels"] > 0
+    )
 
 
 def number_of(wanted: Input) -> int:

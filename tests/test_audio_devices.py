@@ -247,6 +247,19 @@ def test_without_pulses_library_there_is_no_pulse_server(tmp_path: Path) -> None
     assert python(script, {**os.environ, "PYTHONPATH": str(tmp_path)}) == "none\n"
 
 
+def test_a_sound_system_that_lists_nothing_is_one_line() -> None:
+    try:
+        import sounddevice
+    except OSError:
+        pytest.skip("needs PortAudio")
+    sounddevice._terminate()
+    try:
+        with pytest.raises(AudioError, match="lists no devices .* is it running"):
+            portaudio.inputs()
+    finally:
+        sounddevice._initialize()
+
+
 # ---------------------------------------------------------------------------- a real sound server
 
 
