@@ -101,9 +101,7 @@ class Scheduler:
 
         `told` is called with its words, from a worker; with None where they cannot be had, or there is no recogniser.
         """
-        with self._change:
-            line = self._agenda.later
-        self.submit(Task(line, phrases, lambda answer: told(answer.words)), pcm, final=True)
+        self.submit(Task(self._agenda.later, phrases, lambda answer: told(answer.words)), pcm, final=True)
 
     def withdraw(self, task: Task) -> bool:
         """Ask no more for the words of this task; False where its last words are known or being decoded."""
