@@ -32,12 +32,13 @@ DIES_S = 5.0
 class WorkerLost(RuntimeError):
     """The process ended, or was ended, before it answered.
 
-    `barren`: so many of its children in a row have not answered anything.
+    `barren`: so many of its children in a row have not answered anything. `asked`: it ended over what it was asked, and
+    not before.
     """
 
-    def __init__(self, barren: int = 0) -> None:
+    def __init__(self, barren: int = 0, *, asked: bool = True) -> None:
         super().__init__("the recogniser's process is gone")
-        self.barren = barren
+        self.barren, self.asked = barren, asked
 
 
 class DecodeFailed(RuntimeError):
@@ -97,7 +98,7 @@ class WorkerProcess:
             number = next(self._numbers)
             with self._book:
                 if not self.alive or any(decoding.life != self.life for decoding in decodings):
-                    raise WorkerLost(self._barren)
+                    raise WorkerLost(self._barren, asked=False)
                 self._waiting[number] = answer
             dropped, self._dropped = tuple(self._dropped), []
             assert self._child.stdin is not None

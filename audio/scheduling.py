@@ -168,7 +168,10 @@ class Scheduler:
                 with self._change:
                     self.lost += 1
                 for job in jobs:
-                    job.task.lost += 1
+                    if loss.asked:
+                        job.task.lost += 1
+                    else:
+                        job.tries -= 1
                     self._failed(job)
                 if isinstance(seat, WorkerProcess):
                     self._revive(recogniser, seat, loss)

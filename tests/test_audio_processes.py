@@ -142,6 +142,17 @@ def test_a_process_that_hangs_is_ended_and_its_words_come_after_all(chunks, undi
     scheduler.close()
 
 
+def test_processes_that_died_while_nobody_spoke_are_not_what_is_said_next_at_fault(caplog):
+    pool = Pool(DEADLY, 2)
+    scheduler, answers = Scheduler(pool), []
+    for process in pool.processes:
+        process.kill()
+        process._reading.join()
+    scheduler.wait([asked(scheduler, 0.1, answers)])
+    assert [words and words[0].text for words in answers] == ["800"]
+    scheduler.close()
+
+
 def test_speech_that_ends_two_processes_is_given_up_and_others_go_on(caplog):
     pool = Pool(DEADLY, 2)
     scheduler, poisoned, well = Scheduler(pool), [], []
