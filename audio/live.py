@@ -99,13 +99,12 @@ class _Line:
         )
         self.stream_number = None
         give_up_at = time.monotonic() + (START_S if self.device.pulse_source else NAMED_S)
-        while self.stream_number is None and time.monotonic() < give_up_at and self._recorded() is not None:
-            recorded = self._recorded() or {}
-            fresh = [number for number in recorded if number not in known]
-            if fresh:
-                self.stream_number = fresh[0]
-                self.source = self.source or recorded[fresh[0]]
-                if recorded[fresh[0]] == self.source:
+        while time.monotonic() < give_up_at and (recorded := self._recorded()) is not None:
+            number = next((number for number in recorded if number not in known), None)
+            if number is not None:
+                self.stream_number = number
+                self.source = self.source or recorded[number]
+                if recorded[number] == self.source:
                     return
                 break
             time.sleep(0.01)
