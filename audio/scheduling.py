@@ -218,7 +218,7 @@ class Scheduler:
         self.recogniser = None
         self.missing = f"The recogniser is loaded anew; until then no words are heard: {why}"
         for job in self._agenda.clear():
-            job.task.deliver(Answer(job.final, job.paused, job.samples, None))
+            job.tell(None)
         self._change.notify_all()
 
     def _decode(self, seat: Recogniser, jobs: list[Job]) -> list[tuple[Word, ...]]:
@@ -244,7 +244,7 @@ class Scheduler:
         with self._change:
             if job in self._agenda.running:
                 job.task.lost = 0
-                job.task.deliver(Answer(job.final, job.paused, job.samples, words))
+                job.tell(words)
                 self._agenda.done(job, self.now_ms())
                 self._change.notify_all()
 
@@ -253,10 +253,10 @@ class Scheduler:
             if job not in self._agenda.running:
                 return  # given up before
             if job.tries >= 2 or job.task.lost >= 2:
-                job.task.deliver(Answer(job.final, job.paused, job.samples, None))
+                job.tell(None)
             self._agenda.done(job)
             self._agenda.again(job)
             if job.task.lost >= 2:
                 for other in self._agenda.forget(job.task):
-                    other.task.deliver(Answer(other.final, other.paused, other.samples, None))
+                    other.tell(None)
             self._change.notify_all()
