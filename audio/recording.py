@@ -80,8 +80,6 @@ class Recording:
     path: Path
     rate: int
     """Hz, of the file."""
-    channels: int
-    """1 or 2, of the file."""
     speakers: tuple[Speaker, ...]
     duration_ms: int | None
     """None where the file's header does not say (a stream saved as it came)."""
@@ -176,8 +174,6 @@ class Recording:
                 read += len(frames)
                 if self.same_channels:
                     frames = frames[:, :1]
-                elif self.channels != len(self.speakers):
-                    frames = frames.mean(axis=1, keepdims=True)
                 yield resampling.push(frames)
         yield resampling.finish()
         if promised is not None and read < promised - self.rate // 10:
@@ -191,19 +187,19 @@ class Recording:
 def open_recording(
     path: str | Path,
     *,
-    agent_channel: int | None = 0,
+    agent_channel: int = 0,
     mono: Speaker = Speaker.UNKNOWN,
     speed: float = 1.0,
     clock: Clock | None = None,
 ) -> Recording:
     """Check a recording and make it a call source.
 
-    `agent_channel` says which channel of a two-channel file is the agent (0 left, 1 right); None means that both
-    parties are mixed in both. `mono` says whose voice a one-channel file holds.
+    `agent_channel` says which channel of a two-channel file is the agent (0 left, 1 right), `mono` whose voice a
+    one-channel file holds.
     Raises AudioError: audio-missing, audio-empty, audio-unreadable, audio-channels, audio-setting.
     """
     path = Path(path)
-    if agent_channel not in (0, 1, None):
+    if agent_channel not in (0, 1):
         raise AudioError("audio-setting", f"The agent's channel is {agent_channel}; expected 0 (left) or 1 (right).")
     if not speed > 0:
         raise AudioError("audio-setting", f"The speed is {speed}; expected a number above 0, such as 1, or max.")
@@ -229,15 +225,15 @@ def open_recording(
                     "off: repair it (sox --ignore-length IN.wav OUT.wav), or export it again.",
                 )
             raise AudioError("audio-empty", f"{path} holds no sound that can be read; {EXPECTED}.")
-    same = channels == 2 and agent_channel is not None and _same_channels(path)
-    if channels == 1 or agent_channel is None or same:
-        speakers: tuple[Speaker, ...] = (mono if channels == 1 else Speaker.UNKNOWN,)
+    same = channels == 2 and _same_channels(path)
+    if channels == 1 or same:
+        speakers: tuple[Speaker, ...] = (Speaker.UNKNOWN if same else mono,)
     elif agent_channel == 0:
         speakers = (Speaker.AGENT, Speaker.CUSTOMER)
     else:
         speakers = (Speaker.CUSTOMER, Speaker.AGENT)
     duration_ms = frames * 1000 // rate if frames < UNKNOWN_LENGTH else None
-    return Recording(path, rate, channels, speakers, duration_ms, speed, clock or RealClock(), same)
+    return Recording(path, rate, speakers, duration_ms, speed, clock or RealClock(), same)
 
 
 def _check_file(path: Path) -> None:

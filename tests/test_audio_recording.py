@@ -174,14 +174,6 @@ def test_crosstalk_of_6_db_still_is_two_parties(tmp_path: Path) -> None:
     assert open_recording(path).speakers == (Speaker.AGENT, Speaker.CUSTOMER)
 
 
-def test_stereo_of_two_mixed_parties_is_one_unknown(tmp_path: Path) -> None:
-    path = tmp_path / "room.wav"
-    soundfile.write(path, stereo(16000), 16000)
-    recording = open_recording(path, agent_channel=None, speed=math.inf)
-    heard = sound(read(recording), Speaker.UNKNOWN)
-    assert level_at(heard, 400) == pytest.approx(level_at(heard, 1000), abs=0.5)
-
-
 class HandClock:
     """Time moves only when someone sleeps, or works."""
 
