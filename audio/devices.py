@@ -107,9 +107,7 @@ def list_devices() -> tuple[Device, ...]:
     )
 
 
-def choose_devices(
-    devices: tuple[Device, ...], *, agent: str | int | None, customer: str | int | None
-) -> tuple[Device, Device]:
+def choose_devices(devices: tuple[Device, ...], *, agent: str | None, customer: str | None) -> tuple[Device, Device]:
     """The agent's and the customer's device, each by name, part of a name or number; None takes the likely one.
 
     Raises AudioError: device-missing, device-ambiguous, device-no-far-end, device-same.
@@ -131,18 +129,16 @@ def choose_devices(
     return microphone, far_end
 
 
-def _chosen(devices: tuple[Device, ...], which: str | int, role: str) -> Device:
-    if isinstance(which, str) and which.strip().isdigit():
-        which = int(which)
-    if isinstance(which, int):
-        found = [device for device in devices if device.index == which]
+def _chosen(devices: tuple[Device, ...], which: str, role: str) -> Device:
+    wanted = which.strip().casefold()
+    if wanted.isdecimal():
+        found = [device for device in devices if device.index == int(wanted)]
     else:
-        wanted = which.strip().casefold()
         found = [device for device in devices if device.name.casefold() == wanted]
         found = found or [device for device in devices if wanted in f"{device.name} {device.about}".casefold()]
         pulse = [device for device in found if device.pulse_source]
         found = pulse if len(pulse) == 1 else found
-    if not found or which == "":
+    if not found or not wanted:
         raise AudioError("device-missing", f"There is no device {which!r} for the {role}: `assist devices` lists them.")
     if len(found) > 1:
         names = ", ".join(f"{device.index} {device.name}" for device in found[:4])

@@ -339,7 +339,7 @@ class LiveDevices:
         return self._closed.is_set() or line.delivers()
 
 
-def open_devices(agent: str | int | None = None, customer: str | int | None = None) -> LiveDevices:
+def open_devices(agent: str | None = None, customer: str | None = None) -> LiveDevices:
     """Open both parties' devices, each by name, part of a name or number; None takes the likely one.
 
     Raises AudioError: portaudio-missing, device-missing, device-ambiguous, device-no-far-end, device-same,

@@ -56,7 +56,7 @@ DESK = (
     [
         (None, None, (1, 2)),
         ("headset.mono", "built-in", (0, 3)),
-        (0, "3", (0, 3)),
+        (" 0", "3", (0, 3)),
         ("WEBCAM", "speakers", (1, 3)),
     ],
 )
@@ -70,9 +70,11 @@ def test_devices_are_chosen_by_name_part_number_or_default(agent, customer, expe
     [
         (DESK, "nothing", None, "device-missing"),
         (DESK, "", None, "device-missing"),
-        (DESK, 9, None, "device-missing"),
+        (DESK, " ", None, "device-missing"),
+        (DESK, "²", None, "device-missing"),
+        (DESK, "9", None, "device-missing"),
         (DESK, "headset.mon", None, "device-ambiguous"),
-        (DESK, 0, 0, "device-same"),
+        (DESK, "0", "0", "device-same"),
         (DESK[:2], None, None, "device-no-far-end"),
         (DESK[2:], None, None, "device-missing"),
         ((), None, None, "device-missing"),
