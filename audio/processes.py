@@ -159,7 +159,7 @@ class WorkerProcess:
         self._reading.start()
         assert self._child.stdin is not None
         wanted = {"loader": self._model.loader, "options": dict(self._model.options), "threads": self.threads}
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # it has gone already: as in `ask`
             self._child.stdin.write(json.dumps(wanted).encode() + b"\n")
             self._child.stdin.flush()
         try:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -316,6 +317,29 @@ def test_a_model_that_cannot_be_loaded_is_told_in_its_own_line(tmp_path):
     with pytest.raises(AudioError) as error:
         Pool(Model(WHISPER.loader, {"folder": str(tmp_path)}), 2)
     assert error.value.code == "model-corrupt" and str(tmp_path) in str(error.value)
+
+
+def test_a_process_that_ends_before_it_is_told_its_model_is_told_in_one_line():
+    before = threading.enumerate()
+
+    class Awaited(Mapping):
+        """Options that are read when the process has ended and its pipes are closed."""
+
+        def __getitem__(self, name):
+            raise KeyError(name)
+
+        def __len__(self):
+            return 0
+
+        def __iter__(self):
+            for thread in threading.enumerate():
+                if thread not in before:
+                    thread.join()
+            return iter(())
+
+    with pytest.raises(AudioError) as error:
+        WorkerProcess(Model("none:none", Awaited()), command=("true",))
+    assert error.value.code == "model-memory"
 
 
 def test_too_little_memory_for_a_model_is_told_in_one_line(capfd):
