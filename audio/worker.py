@@ -128,7 +128,10 @@ def main() -> None:
     asked: IO[bytes] = sys.stdin.buffer
     said: IO[bytes] = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not garble the answers
-    wanted = json.loads(asked.readline())
+    line = asked.readline()
+    if not line:  # the parent has gone
+        return
+    wanted = json.loads(line)
     try:
         recogniser = Model(wanted["loader"], wanted["options"]).load()
     except AudioError as error:

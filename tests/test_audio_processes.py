@@ -305,6 +305,11 @@ def test_a_crash_leaves_no_core_file_of_the_program_nor_of_a_recogniser(tmp_path
         pytest.skip("core files of other programs are not written here either")
 
 
+def test_a_child_whose_parent_ends_before_it_says_which_model_has_nothing_to_say():
+    child = subprocess.run(COMMAND, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert (child.returncode, child.stdout, child.stderr) == (0, "", "")
+
+
 def test_a_child_holds_neither_sockets_nor_files_of_its_parent(tmp_path):
     with (tmp_path / "own").open("w") as own:
         one = WorkerProcess(DEADLY)
