@@ -258,8 +258,11 @@ class Choice:
     """One sentence for the terminal and the page."""
     model: str | None = None
     """The model's name, or its folder's."""
-    needs_download: bool = False
-    """Call `fetch_model(choice.model, ...)` first."""
+
+    @property
+    def needs_download(self) -> bool:
+        """Call `fetch_model(choice.model, ...)` first."""
+        return self.kind == "whisper" and self.path is None
 
 
 def choose_recogniser(
@@ -293,7 +296,7 @@ def choose_recogniser(
         label = candidate if candidate in KNOWN_MODELS else path.name
         return Choice("whisper", path, f"Listening with Whisper {label} from {path}", label)
     if reachable():
-        return Choice("whisper", None, f"Downloading Whisper {name} once; it stays in {models_dir}", name, True)
+        return Choice("whisper", None, f"Downloading Whisper {name} once; it stays in {models_dir}", name)
     if which == "whisper":
         raise AudioError(
             "no-network",
