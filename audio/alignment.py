@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from audio.events import SAMPLE_RATE, Chunk, Gap, Pcm, Speaker, Trouble
+from audio.events import CHUNK, SAMPLE_RATE, Chunk, Gap, Pcm, Speaker, Trouble
 from audio.source import Arrival
 
 HOLE_S = 0.220
@@ -94,10 +94,9 @@ class Alignment:
     began. Not safe for use from several threads.
     """
 
-    def __init__(self, speakers: tuple[Speaker, ...], *, opened_at: float, chunk_ms: int = 100) -> None:
+    def __init__(self, speakers: tuple[Speaker, ...], *, opened_at: float) -> None:
         self._streams = {speaker: _Stream() for speaker in speakers}
         self._opened_at = opened_at
-        self._chunk = chunk_ms * SAMPLE_RATE // 1000
         self._zero: float | None = None
         """Arrival time of sample 0."""
         self._sent = 0
@@ -124,7 +123,7 @@ class Alignment:
     def wanted_s(self, speaker: Speaker) -> float:
         """Seconds of sound a stream lacks for the next chunk; 0 while nothing is expected of it."""
         stream = self._streams[speaker]
-        return 0.0 if stream.muted else max(self._chunk - len(stream.pending), 0) / SAMPLE_RATE
+        return 0.0 if stream.muted else max(CHUNK - len(stream.pending), 0) / SAMPLE_RATE
 
     def push(self, speaker: Speaker, pcm: Pcm, at: float, *, dropped: int = 0) -> None:
         """Take a block (16 kHz) that was complete at `at`, after `dropped` samples that are known to be lost."""
@@ -189,28 +188,26 @@ class Alignment:
         """When `poll` should be asked again although no block arrives."""
         if self._zero is None:
             return self._opened_at + START_S
-        return max(self._zero + (self._sent + self._chunk) / SAMPLE_RATE + HOLE_S, now)
+        return max(self._zero + (self._sent + CHUNK) / SAMPLE_RATE + HOLE_S, now)
 
     def _due(self, now: float) -> bool:
         assert self._zero is not None
-        end_at = self._zero + (self._sent + self._chunk) / SAMPLE_RATE
-        if all(
-            now >= end_at if stream.muted else len(stream.pending) >= self._chunk for stream in self._streams.values()
-        ):
+        end_at = self._zero + (self._sent + CHUNK) / SAMPLE_RATE
+        if all(now >= end_at if stream.muted else len(stream.pending) >= CHUNK for stream in self._streams.values()):
             return True
         return now >= max(end_at + HOLE_S, self._grace_until)
 
     def _send(self) -> None:
         channels: dict[Speaker, Pcm] = {}
         for speaker, stream in self._streams.items():
-            missing = self._chunk - len(stream.pending)
+            missing = CHUNK - len(stream.pending)
             if missing > 0:
                 stream.anchored = False
                 self._silence(stream, missing)
-            channels[speaker] = stream.pending[: self._chunk]
-            stream.pending = stream.pending[self._chunk :]
+            channels[speaker] = stream.pending[:CHUNK]
+            stream.pending = stream.pending[CHUNK:]
         self._out.append(Chunk(self.now_ms, channels))
-        self._sent += self._chunk
+        self._sent += CHUNK
         for speaker, stream in self._streams.items():
             self._report(speaker, stream)
 

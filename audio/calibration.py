@@ -81,7 +81,7 @@ def calibrate(
     speech = [piece for pcm in recordings for piece in utterances(pcm)]
     if not speech:
         raise AudioError("calibration-no-speech", "No speech in these recordings: give recordings of calls.")
-    recogniser = WhisperRecogniser(model, encoder_window="full")
+    recogniser = WhisperRecogniser(model, floor_frames=FULL)
     floors = (FULL, *(bucket for bucket in reversed(BUCKETS) if bucket < FULL))
     wanted: list[list[str]] = []
     rows: list[WindowRow] = []

@@ -40,12 +40,12 @@ class Device:
     """Hz, its own."""
     far_end: bool
     """It carries what is played: the customer."""
+    opens: portaudio.Input
+    """What PortAudio is asked to open."""
     default: bool = False
     """The system's default; a far end: of the default output."""
     about: str = ""
     """The system's description."""
-    portaudio: int = -1
-    """PortAudio's number of the device to open."""
     pulse_source: str = ""
     """The Pulse source to record from."""
 
@@ -61,7 +61,7 @@ class Device:
 
 
 def list_devices() -> tuple[Device, ...]:
-    """All devices that can be recorded from. Raises AudioError portaudio-missing."""
+    """All devices that can be recorded from. Raises AudioError: portaudio-missing, device-failed."""
     listed = portaudio.inputs()
     devices = [
         Device(
@@ -71,12 +71,12 @@ def list_devices() -> tuple[Device, ...]:
             inputs=entry.channels,
             rate=entry.rate,
             far_end=bool(FAR_END.search(entry.name)),
+            opens=entry,
             default=entry.default,
-            portaudio=entry.index,
         )
         for entry in listed
     ]
-    plugin = next((entry.index for entry in listed if entry.name == "pulse"), None)
+    plugin = next((entry for entry in listed if entry.name == "pulse"), None)
     if plugin is None:
         return tuple(devices)
     server = PulseServer()
@@ -96,9 +96,9 @@ def list_devices() -> tuple[Device, ...]:
                 inputs=source.channels,
                 rate=float(source.rate),
                 far_end=source.monitor or bool(FAR_END.search(source.name)),
+                opens=plugin,
                 default=source.default,
                 about=source.description,
-                portaudio=plugin,
                 pulse_source=source.name,
             )
             for i, source in enumerate(sources)
@@ -107,9 +107,7 @@ def list_devices() -> tuple[Device, ...]:
     )
 
 
-def choose_devices(
-    devices: tuple[Device, ...], *, agent: str | int | None, customer: str | int | None
-) -> tuple[Device, Device]:
+def choose_devices(devices: tuple[Device, ...], *, agent: str | None, customer: str | None) -> tuple[Device, Device]:
     """The agent's and the customer's device, each by name, part of a name or number; None takes the likely one.
 
     Raises AudioError: device-missing, device-ambiguous, device-no-far-end, device-same.
@@ -131,18 +129,16 @@ def choose_devices(
     return microphone, far_end
 
 
-def _chosen(devices: tuple[Device, ...], which: str | int, role: str) -> Device:
-    if isinstance(which, str) and which.strip().isdigit():
-        which = int(which)
-    if isinstance(which, int):
-        found = [device for device in devices if device.index == which]
+def _chosen(devices: tuple[Device, ...], which: str, role: str) -> Device:
+    wanted = which.strip().casefold()
+    if wanted.isdecimal():
+        found = [device for device in devices if device.index == int(wanted)]
     else:
-        wanted = which.strip().casefold()
         found = [device for device in devices if device.name.casefold() == wanted]
         found = found or [device for device in devices if wanted in f"{device.name} {device.about}".casefold()]
         pulse = [device for device in found if device.pulse_source]
         found = pulse if len(pulse) == 1 else found
-    if not found or which == "":
+    if not found or not wanted:
         raise AudioError("device-missing", f"There is no device {which!r} for the {role}: `assist devices` lists them.")
     if len(found) > 1:
         names = ", ".join(f"{device.index} {device.name}" for device in found[:4])

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
 """Hz; the only rate past the door of a call source."""
+CHUNK = SAMPLE_RATE // 10
+"""Samples of a chunk (100 ms); the last one of a recording may be shorter."""
 
 Pcm = NDArray[np.float32]
 """Mono sound, shape (samples,), float32 in [-1, 1], 16 kHz."""
@@ -49,7 +51,7 @@ class Chunk:
 
     start_ms: int
     channels: Mapping[Speaker, Pcm]
-    """Equal lengths for all speakers; usually 1600 samples (100 ms)."""
+    """Equal lengths for all speakers."""
 
     @property
     def end_ms(self) -> int:

@@ -1,4 +1,4 @@
-"""Sounds of a telephone line and of a room in which nobody speaks, made from seeded chance."""
+"""Sounds of a telephone line and of a room where nobody speaks, made from seeded chance; what a line makes of any."""
 
 from __future__ import annotations
 
@@ -127,6 +127,18 @@ def beeps(seconds: float, *, seed: int) -> dict[str, Pcm]:
     ):
         found[name] = _level(sound, 0.1)
     return found
+
+
+def telephone(pcm: Pcm) -> Pcm:
+    """The same sound through a G.711 mu-law line: 8 kHz, 300 to 3400 Hz, 8 bits."""
+    even = pcm[: len(pcm) // 2 * 2]
+    spectrum = np.fft.rfft(even)
+    hertz = np.fft.rfftfreq(len(even), 1 / SAMPLE_RATE)
+    spectrum[(hertz < 300) | (hertz > 3400)] = 0
+    narrow = np.clip(np.fft.irfft(spectrum, len(even))[::2], -1, 1)
+    law = np.round(np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256) * 127) / 127
+    narrow = np.sign(law) * np.expm1(np.abs(law) * np.log(256)) / 255
+    return (2 * np.fft.irfft(np.fft.rfft(narrow), len(even))).astype(np.float32)
 
 
 def _times(chance: np.random.Generator, seconds: float, least: float, most: float) -> list[float]:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 
 import numpy as np
 
@@ -36,8 +36,13 @@ ANSWER_S = 0.5
 """Longest wait for the sound server to say where streams record from; what arrives meanwhile is kept back."""
 LONGEST_WAIT_S = 0.25
 """The listener looks up at least this often although no block arrives."""
+CLOSES_S = 3.0
+"""Longest wait for the devices to be closed: a sound server that hangs holds up its own call only."""
 NAMED_S = 0.3
 """Pulse lists a stream at once; an ALSA device that is none of Pulse's is never listed."""
+
+_opening = Lock()
+"""One device at a time, of all calls: that a stream is new tells which of Pulse's it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,11 @@ class _Line:
         self._resampling = Resampling(self.device.open_rate, 1)
 
     def open(self) -> None:
-        """Record, and make sure from what. Raises AudioError device-failed."""
+        """Record, and make sure from what. Raises AudioError device-failed, device-missing."""
+        with _opening:
+            self._open()
+
+    def _open(self) -> None:
         self.close()
         self.forget()
         self._heard.clear()
@@ -82,7 +91,7 @@ class _Line:
         if self.device.pulse_source and not self._is_there():
             raise AudioError("device-missing", f"The sound system has no {self.device.name} now: connect it again.")
         self._stream = portaudio.InputStream(
-            self.device.portaudio,
+            self.device.opens,
             rate=self.device.open_rate,
             channels=self.device.open_channels,
             on_block=self._take_in,
@@ -90,30 +99,25 @@ class _Line:
         )
         self.stream_number = None
         give_up_at = time.monotonic() + (START_S if self.device.pulse_source else NAMED_S)
-        while self.stream_number is None and time.monotonic() < give_up_at and self._recorded() is not None:
-            recorded = self._recorded() or {}
-            fresh = [number for number in recorded if number not in known]
-            if fresh:
-                self.stream_number = fresh[0]
-                self.source = self.source or recorded[fresh[0]]
-                if recorded[fresh[0]] == self.source:
+        while time.monotonic() < give_up_at and (recorded := self._recorded()) is not None:
+            number = next((number for number in recorded if number not in known), None)
+            if number is not None:
+                self.stream_number = number
+                self.source = self.source or recorded[number]
+                if recorded[number] == self.source:
                     return
                 break
             time.sleep(0.01)
         if self.stream_number is not None or self.device.pulse_source:
             self.close()
-            raise AudioError("device-failed", f"The sound system does not let this program record {self.device.name}.")
+            refused = f"The sound system does not let this program record {self.device.name}"
+            raise AudioError("device-failed", f"{refused}: allow it in the sound settings, or choose another device.")
 
     def close(self) -> None:
         """Stop recording."""
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
-
-    @property
-    def active(self) -> bool:
-        """Whether PortAudio still records."""
-        return self._stream is not None and self._stream.active
 
     @property
     def waiting_s(self) -> float:
@@ -167,18 +171,15 @@ class _Line:
 class LiveDevices:
     """A live call on two devices. Iterate once; `close` ends it."""
 
-    duration_ms = None
     speakers = (Speaker.AGENT, Speaker.CUSTOMER)
 
-    def __init__(self, agent: Device, customer: Device, *, chunk_ms: int = 100) -> None:
+    def __init__(self, agent: Device, customer: Device) -> None:
         """Open both devices. Raises AudioError device-failed, device-same."""
         self.name = f"{agent.name} + {customer.name}"
-        self._chunk_ms = chunk_ms
         self._server = PulseServer()
         self._lines = (_Line(Speaker.AGENT, agent, self._server), _Line(Speaker.CUSTOMER, customer, self._server))
         # One for the sound server's answers, one for each device that is opened again.
         self._threads = ThreadPoolExecutor(3, thread_name_prefix="devices")
-        self._opening = Lock()
         self._asking: asyncio.Future[tuple[float, dict[int, str]]] | None = None
         self._reopening: dict[_Line, asyncio.Task[None]] = {}
         self._closed = asyncio.Event()
@@ -194,7 +195,6 @@ class LiveDevices:
         except AudioError:
             self._shut()
             raise
-        self._alignment = Alignment(self.speakers, opened_at=time.monotonic(), chunk_ms=chunk_ms)
 
     async def __aiter__(self) -> AsyncIterator[Arrival]:
         """Chunks, gaps and troubles as they come, until `close`."""
@@ -205,7 +205,7 @@ class LiveDevices:
                 loop.call_soon_threadsafe(self._woken.set)
 
         # The call begins now: what was recorded while a model was being loaded is not part of it.
-        self._alignment = Alignment(self.speakers, opened_at=time.monotonic(), chunk_ms=self._chunk_ms)
+        self._alignment = Alignment(self.speakers, opened_at=time.monotonic())
         for line in self._lines:
             line.forget()
             line.wake = wake
@@ -227,6 +227,20 @@ class LiveDevices:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+
+        def shut() -> None:
+            self._shut()
+            with contextlib.suppress(RuntimeError):  # nobody waits any more
+                loop.call_soon_threadsafe(over.set)
+
+        Thread(target=shut, name="devices-closing", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSES_S):
+                await over.wait()
+
+    def __del__(self) -> None:
+        """A call that was refused: nobody iterates, so nobody closes."""
         self._shut()
 
     def _shut(self) -> None:
@@ -311,33 +325,26 @@ class LiveDevices:
             del self._reopening[line]
 
     def _opened_again(self, line: _Line) -> bool:
-        with self._opening:
-            if self._closed.is_set():
-                return True
-            line.close()
-            if all(not other.active for other in self._lines):
-                # PortAudio finds a restarted sound server, or a device that was plugged in, only when started anew;
-                # that ends every stream, so it is left alone while the other party is heard.
-                for other in self._lines:
-                    other.close()
-                portaudio.restart()
-            try:
-                line.open()
-            except AudioError:
-                return False
-            finally:
-                if self._closed.is_set():  # while it was being opened: `close` did not find it
-                    self._shut()
+        if self._closed.is_set():
+            return True
+        line.close()
+        portaudio.restart_if_idle()
+        try:
+            line.open()
+        except AudioError:
+            return False
+        finally:
+            if self._closed.is_set():  # while it was being opened: `close` did not find it
+                self._shut()
         return self._closed.is_set() or line.delivers()
 
 
-def open_devices(
-    agent: str | int | None = None, customer: str | int | None = None, *, chunk_ms: int = 100
-) -> LiveDevices:
+def open_devices(agent: str | None = None, customer: str | None = None) -> LiveDevices:
     """Open both parties' devices, each by name, part of a name or number; None takes the likely one.
 
     Raises AudioError: portaudio-missing, device-missing, device-ambiguous, device-no-far-end, device-same,
     device-failed.
     """
+    portaudio.restart_if_idle()  # it lists what there was when it was started
     microphone, far_end = choose_devices(list_devices(), agent=agent, customer=customer)
-    return LiveDevices(microphone, far_end, chunk_ms=chunk_ms)
+    return LiveDevices(microphone, far_end)

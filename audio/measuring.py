@@ -13,13 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.events import SAMPLE_RATE, Chunk, Hypothesis, Pcm, Speaker, Utterance
+from audio.events import CHUNK, SAMPLE_RATE, Chunk, Hypothesis, Pcm, Speaker, Utterance
 from audio.listener import Listener
 from audio.recogniser import Recogniser
 from audio.scheduling import Scheduler
 from audio.scoring import NOTHING, Score, SpokenWord, State, score
-
-CHUNK = SAMPLE_RATE // 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,10 +37,10 @@ KNOWN_MODELS = {
 DEFAULT_MODEL = "base.en"
 PREFERRED = (DEFAULT_MODEL, "small.en", "distil-small.en", "base", "small", "tiny.en", "tiny")
 """Taken without being asked for, best first; the larger ones fall behind live speech on most machines without a GPU."""
-NEEDED = ("model.bin", "config.json")
-WORDS = ("tokenizer.json", "vocabulary.json", "vocabulary.txt")
-"""A model has at least one of these."""
-WANTED = (*NEEDED, *WORDS, "preprocessor_config.json")
+NEEDED = ("model.bin", "config.json", "tokenizer.json")
+VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
+"""A model has one of these."""
+WANTED = (*NEEDED, *VOCABULARIES, "preprocessor_config.json")
 MANIFEST = "manifest.json"
 VERIFIED = ".verified.json"
 """Beside the model: which file (inode, time, size) had which checksum when it was last read through."""
@@ -137,8 +137,8 @@ def verify_model(folder: Path) -> str:
     fix = f"Fetch it again: `assist models fetch {folder.name if folder.name in KNOWN_MODELS else DEFAULT_MODEL}`."
     try:
         missing = [name for name in NEEDED if not (folder / name).is_file()]
-        if not any((folder / name).is_file() for name in WORDS):
-            missing.append("tokenizer.json")
+        if not any((folder / name).is_file() for name in VOCABULARIES):
+            missing.append(VOCABULARIES[0])
         if missing:
             raise AudioError("model-corrupt", f"{folder} is no whole model: {', '.join(missing)} missing. {fix}")
         _check_config(folder / "config.json", fix)
@@ -258,8 +258,11 @@ class Choice:
     """One sentence for the terminal and the page."""
     model: str | None = None
     """The model's name, or its folder's."""
-    needs_download: bool = False
-    """Call `fetch_model(choice.model, ...)` first."""
+
+    @property
+    def needs_download(self) -> bool:
+        """Call `fetch_model(choice.model, ...)` first."""
+        return self.kind == "whisper" and self.path is None
 
 
 def choose_recogniser(
@@ -293,7 +296,7 @@ def choose_recogniser(
         label = candidate if candidate in KNOWN_MODELS else path.name
         return Choice("whisper", path, f"Listening with Whisper {label} from {path}", label)
     if reachable():
-        return Choice("whisper", None, f"Downloading Whisper {name} once; it stays in {models_dir}", name, True)
+        return Choice("whisper", None, f"Downloading Whisper {name} once; it stays in {models_dir}", name)
     if which == "whisper":
         raise AudioError(
             "no-network",

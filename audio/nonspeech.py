@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker, Utterance
+from audio.events import CHUNK, SAMPLE_RATE, Chunk, Pcm, Speaker, Utterance
 from audio.listener import Listener
 from audio.recogniser import Recogniser
 from audio.scheduling import Scheduler
-
-CHUNK = SAMPLE_RATE // 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +49,3 @@ def invented(
         progress((number + 1) / len(sounds))
     scheduler.close()
     return found
-
-
-def telephone(pcm: Pcm) -> Pcm:
-    """The same sound through a G.711 mu-law line: 8 kHz, 300 to 3400 Hz, 8 bits."""
-    even = pcm[: len(pcm) // 2 * 2]
-    spectrum = np.fft.rfft(even)
-    hertz = np.fft.rfftfreq(len(even), 1 / SAMPLE_RATE)
-    spectrum[(hertz < 300) | (hertz > 3400)] = 0
-    narrow = np.clip(np.fft.irfft(spectrum, len(even))[::2], -1, 1)
-    law = np.round(np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256) * 127) / 127
-    narrow = np.sign(law) * np.expm1(np.abs(law) * np.log(256)) / 255
-    return (2 * np.fft.irfft(np.fft.rfft(narrow), len(even))).astype(np.float32)

@@ -26,7 +26,10 @@ INSTALL = {
 OnBlock = Callable[[Frames, float], None]
 """Hears (frames of shape (frames, channels), seconds of time.monotonic() at which they were complete)."""
 
-_environment = threading.Lock()
+_lock = threading.RLock()
+"""PortAudio, and the environment it reads, are one for all calls: who lists, opens, closes or restarts is alone."""
+_streams: set[InputStream] = set()
+"""Open ones, of all calls. What is kept here is not collected while PortAudio's thread calls into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,16 @@ def _library() -> Any:
 
 
 def inputs() -> tuple[Input, ...]:
-    """All inputs. Raises AudioError portaudio-missing."""
+    """All inputs. Raises AudioError: portaudio-missing; device-failed where the sound system does not answer."""
     sound = _library()
-    systems = sound.query_hostapis()
-    default = sound.default.device[0]
+    with _lock:
+        try:
+            systems, devices = sound.query_hostapis(), sound.query_devices()
+        except sound.PortAudioError as error:
+            reason = str(error).splitlines()[0]
+            text = f"The sound system lists no devices ({reason}): is it running? Then begin the call again."
+            raise AudioError("device-failed", text) from None
+        default = sound.default.device[0]
     return tuple(
         Input(
             device["index"],
@@ -65,18 +74,31 @@ def inputs() -> tuple[Input, ...]:
             device["default_samplerate"],
             device["index"] == default,
         )
-        for device in sound.query_devices()
+        for device in devices
         if device["max_input_channels"] > 0
     )
+
+
+def number_of(wanted: Input) -> int:
+    """Its number now: a restart gives out others, also that of one party's device to the other's.
+
+    Raises AudioError device-missing.
+    """
+    alike = [entry.index for entry in inputs() if (entry.name, entry.host_api) == (wanted.name, wanted.host_api)]
+    if wanted.index in alike:
+        return wanted.index
+    if len(alike) != 1:
+        raise AudioError("device-missing", f"The sound system has no {wanted.name} now: connect it again.")
+    return alike[0]
 
 
 class InputStream:
     """An input being recorded. Blocks come in PortAudio's own thread.
 
-    Raises AudioError device-failed where the device cannot be opened.
+    Raises AudioError: device-missing; device-failed where it cannot be opened.
     """
 
-    def __init__(self, index: int, *, rate: int, channels: int, on_block: OnBlock, pulse_source: str = "") -> None:
+    def __init__(self, wanted: Input, *, rate: int, channels: int, on_block: OnBlock, pulse_source: str = "") -> None:
         sound = _library()
 
         def heard(frames: Frames, count: int, when: object, status: object) -> None:
@@ -84,11 +106,11 @@ class InputStream:
 
         # ALSA's Pulse plugin has one device; which source it records from is said in the environment, which it reads
         # when a stream is opened. This is how one process records two sources without a file in the user's home.
-        with _environment, _variable("PULSE_SOURCE", pulse_source):
+        with _lock, _variable("PULSE_SOURCE", pulse_source):
             stream = None
             try:
                 stream = sound.InputStream(
-                    device=index,
+                    device=number_of(wanted),
                     samplerate=rate,
                     channels=channels,
                     dtype="float32",
@@ -101,28 +123,42 @@ class InputStream:
                     stream.close(ignore_errors=True)
                 reason = str(error).splitlines()[0]
                 raise AudioError("device-failed", f"The device cannot be opened ({reason}): is it in use?") from None
-        self._stream = stream
+            self._stream = stream
+            _streams.add(self)
 
     @property
     def active(self) -> bool:
         """Whether it still records; False after the sound server died."""
-        return bool(self._stream.active)
+        with _lock:
+            return self in _streams and bool(self._stream.active)
 
     def close(self) -> None:
         """Stop recording at once."""
         sound = _library()
-        with contextlib.suppress(sound.PortAudioError):
-            self._stream.abort(ignore_errors=True)
-            self._stream.close(ignore_errors=True)
+        with _lock:
+            if self not in _streams:
+                return
+            _streams.remove(self)
+            with contextlib.suppress(sound.PortAudioError):
+                self._stream.abort(ignore_errors=True)
+                self._stream.close(ignore_errors=True)
 
 
-def restart() -> None:
-    """Start PortAudio anew: the only way to a sound server that was restarted. Close every stream first."""
+def restart_if_idle() -> None:
+    """Start PortAudio anew, unless a call still records: it ends every stream of this program.
+
+    The only way to a sound server that was restarted, or to a device that was plugged in.
+    """
     sound = _library()
-    with contextlib.suppress(sound.PortAudioError):
-        sound._terminate()
-    with contextlib.suppress(sound.PortAudioError):
-        sound._initialize()
+    with _lock:
+        if any(stream.active for stream in _streams):
+            return
+        for stream in tuple(_streams):
+            stream.close()
+        with contextlib.suppress(sound.PortAudioError):
+            sound._terminate()
+        with contextlib.suppress(sound.PortAudioError):
+            sound._initialize()
 
 
 @contextlib.contextmanager

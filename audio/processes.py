@@ -32,12 +32,13 @@ DIES_S = 5.0
 class WorkerLost(RuntimeError):
     """The process ended, or was ended, before it answered.
 
-    `barren`: so many of its children in a row have not answered anything.
+    `barren`: so many of its children in a row have not answered anything. `asked`: it ended over what it was asked, and
+    not before.
     """
 
-    def __init__(self, barren: int = 0) -> None:
+    def __init__(self, barren: int = 0, *, asked: bool = True) -> None:
         super().__init__("the recogniser's process is gone")
-        self.barren = barren
+        self.barren, self.asked = barren, asked
 
 
 class DecodeFailed(RuntimeError):
@@ -97,7 +98,7 @@ class WorkerProcess:
             number = next(self._numbers)
             with self._book:
                 if not self.alive or any(decoding.life != self.life for decoding in decodings):
-                    raise WorkerLost(self._barren)
+                    raise WorkerLost(self._barren, asked=False)
                 self._waiting[number] = answer
             dropped, self._dropped = tuple(self._dropped), []
             assert self._child.stdin is not None
@@ -129,9 +130,13 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the child and wait for it."""
-        with contextlib.suppress(OSError):
-            assert self._child.stdin is not None
-            self._child.stdin.close()
+        if self._sending.acquire(timeout=DIES_S):
+            with contextlib.suppress(OSError):
+                assert self._child.stdin is not None
+                self._child.stdin.close()
+            self._sending.release()
+        else:  # it hangs, and does not read what it is being sent
+            self.kill()
         try:
             self._child.wait(DIES_S)
         except subprocess.TimeoutExpired:
@@ -154,7 +159,7 @@ class WorkerProcess:
         self._reading.start()
         assert self._child.stdin is not None
         wanted = {"loader": self._model.loader, "options": dict(self._model.options), "threads": self.threads}
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # it has gone already: as in `ask`
             self._child.stdin.write(json.dumps(wanted).encode() + b"\n")
             self._child.stdin.flush()
         try:

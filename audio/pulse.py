@@ -107,15 +107,16 @@ class PulseServer:
     def _ask(self, question: Callable[[Any], T]) -> T:
         if sys.platform != "linux":
             raise PulseUnreachable
-        import pulsectl
-
+        try:
+            import pulsectl
+        except OSError:  # without the server's own library there is no server
+            raise PulseUnreachable from None
         with self._lock:
             try:
                 if self._connection is None:
-                    connection = pulsectl.Pulse("call-assist", connect=False)
+                    self._connection = pulsectl.Pulse("call-assist", connect=False)
                     # No timeout here: with one, pulsectl always waits for all of it.
-                    connection.connect(autospawn=False)
-                    self._connection = connection
+                    self._connection.connect(autospawn=False)
                 return question(self._connection)
             except (pulsectl.PulseError, OSError) as error:
                 self._drop()

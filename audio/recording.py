@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from audio.errors import AudioError
-from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker, Trouble
+from audio.events import CHUNK, SAMPLE_RATE, Chunk, Pcm, Speaker, Trouble
 from audio.resampling import Frames, Resampling, repaired
 from audio.source import Arrival
 
@@ -80,14 +80,11 @@ class Recording:
     path: Path
     rate: int
     """Hz, of the file."""
-    channels: int
-    """1 or 2, of the file."""
     speakers: tuple[Speaker, ...]
     duration_ms: int | None
     """None where the file's header does not say (a stream saved as it came)."""
     speed: float
     """1 is real time, math.inf as fast as it is consumed."""
-    chunk_ms: int
     clock: Clock
     same_channels: bool
     """A two-channel file with the same mixed sound in both: treated as mono."""
@@ -137,24 +134,23 @@ class Recording:
     def _arrivals(self) -> Iterator[Arrival]:
         if self.same_channels:
             yield Trouble(0, "audio-mixed", SAME_CHANNELS)
-        size = self.chunk_ms * SAMPLE_RATE // 1000
         pending = np.zeros((0, len(self.speakers)), np.float32)
-        at_ms = 0
+        at = 0
         for piece in self._resampled():
             if isinstance(piece, Trouble):
                 yield piece
                 continue
             pending = np.concatenate([pending, piece])
-            while len(pending) >= size:
-                yield self._chunk(at_ms, pending[:size])
-                pending = pending[size:]
-                at_ms += self.chunk_ms
+            while len(pending) >= CHUNK:
+                yield self._chunk(at, pending[:CHUNK])
+                pending = pending[CHUNK:]
+                at += CHUNK
         if len(pending):
-            yield self._chunk(at_ms, pending)
+            yield self._chunk(at, pending)
 
-    def _chunk(self, at_ms: int, frames: Frames) -> Chunk:
+    def _chunk(self, at: int, frames: Frames) -> Chunk:
         columns: list[Pcm] = [np.ascontiguousarray(frames[:, i]) for i in range(len(self.speakers))]
-        return Chunk(at_ms, dict(zip(self.speakers, columns, strict=True)))
+        return Chunk(at * 1000 // SAMPLE_RATE, dict(zip(self.speakers, columns, strict=True)))
 
     def _resampled(self) -> Iterator[Frames | Trouble]:
         """16 kHz frames, one column per speaker."""
@@ -178,8 +174,6 @@ class Recording:
                 read += len(frames)
                 if self.same_channels:
                     frames = frames[:, :1]
-                elif self.channels != len(self.speakers):
-                    frames = frames.mean(axis=1, keepdims=True)
                 yield resampling.push(frames)
         yield resampling.finish()
         if promised is not None and read < promised - self.rate // 10:
@@ -193,25 +187,22 @@ class Recording:
 def open_recording(
     path: str | Path,
     *,
-    agent_channel: int | None = 0,
+    agent_channel: int = 0,
     mono: Speaker = Speaker.UNKNOWN,
     speed: float = 1.0,
-    chunk_ms: int = 100,
     clock: Clock | None = None,
 ) -> Recording:
     """Check a recording and make it a call source.
 
-    `agent_channel` says which channel of a two-channel file is the agent (0 left, 1 right); None means that both
-    parties are mixed in both. `mono` says whose voice a one-channel file holds.
+    `agent_channel` says which channel of a two-channel file is the agent (0 left, 1 right), `mono` whose voice a
+    one-channel file holds.
     Raises AudioError: audio-missing, audio-empty, audio-unreadable, audio-channels, audio-setting.
     """
     path = Path(path)
-    if agent_channel not in (0, 1, None):
+    if agent_channel not in (0, 1):
         raise AudioError("audio-setting", f"The agent's channel is {agent_channel}; expected 0 (left) or 1 (right).")
     if not speed > 0:
         raise AudioError("audio-setting", f"The speed is {speed}; expected a number above 0, such as 1, or max.")
-    if chunk_ms <= 0:
-        raise AudioError("audio-setting", f"The chunk length is {chunk_ms} ms; expected more than 0.")
     _check_file(path)
     with _opened(path) as file:
         rate, channels, frames = file.samplerate, file.channels, file.frames
@@ -234,15 +225,15 @@ def open_recording(
                     "off: repair it (sox --ignore-length IN.wav OUT.wav), or export it again.",
                 )
             raise AudioError("audio-empty", f"{path} holds no sound that can be read; {EXPECTED}.")
-    same = channels == 2 and agent_channel is not None and _same_channels(path)
-    if channels == 1 or agent_channel is None or same:
-        speakers: tuple[Speaker, ...] = (mono if channels == 1 else Speaker.UNKNOWN,)
+    same = channels == 2 and _same_channels(path)
+    if channels == 1 or same:
+        speakers: tuple[Speaker, ...] = (Speaker.UNKNOWN if same else mono,)
     elif agent_channel == 0:
         speakers = (Speaker.AGENT, Speaker.CUSTOMER)
     else:
         speakers = (Speaker.CUSTOMER, Speaker.AGENT)
     duration_ms = frames * 1000 // rate if frames < UNKNOWN_LENGTH else None
-    return Recording(path, rate, channels, speakers, duration_ms, speed, chunk_ms, clock or RealClock(), same)
+    return Recording(path, rate, speakers, duration_ms, speed, clock or RealClock(), same)
 
 
 def _check_file(path: Path) -> None:

@@ -101,9 +101,7 @@ class Scheduler:
 
         `told` is called with its words, from a worker; with None where they cannot be had, or there is no recogniser.
         """
-        with self._change:
-            line = self._agenda.later
-        self.submit(Task(line, phrases, lambda answer: told(answer.words)), pcm, final=True)
+        self.submit(Task(self._agenda.later, phrases, lambda answer: told(answer.words)), pcm, final=True)
 
     def withdraw(self, task: Task) -> bool:
         """Ask no more for the words of this task; False where its last words are known or being decoded."""
@@ -170,7 +168,10 @@ class Scheduler:
                 with self._change:
                     self.lost += 1
                 for job in jobs:
-                    job.task.lost += 1
+                    if loss.asked:
+                        job.task.lost += 1
+                    else:
+                        job.tries -= 1
                     self._failed(job)
                 if isinstance(seat, WorkerProcess):
                     self._revive(recogniser, seat, loss)
@@ -217,7 +218,7 @@ class Scheduler:
         self.recogniser = None
         self.missing = f"The recogniser is loaded anew; until then no words are heard: {why}"
         for job in self._agenda.clear():
-            job.task.deliver(Answer(job.final, job.paused, job.samples, None))
+            job.tell(None)
         self._change.notify_all()
 
     def _decode(self, seat: Recogniser, jobs: list[Job]) -> list[tuple[Word, ...]]:
@@ -243,7 +244,7 @@ class Scheduler:
         with self._change:
             if job in self._agenda.running:
                 job.task.lost = 0
-                job.task.deliver(Answer(job.final, job.paused, job.samples, words))
+                job.tell(words)
                 self._agenda.done(job, self.now_ms())
                 self._change.notify_all()
 
@@ -252,10 +253,10 @@ class Scheduler:
             if job not in self._agenda.running:
                 return  # given up before
             if job.tries >= 2 or job.task.lost >= 2:
-                job.task.deliver(Answer(job.final, job.paused, job.samples, None))
+                job.tell(None)
             self._agenda.done(job)
             self._agenda.again(job)
             if job.task.lost >= 2:
                 for other in self._agenda.forget(job.task):
-                    other.task.deliver(Answer(other.final, other.paused, other.samples, None))
+                    other.tell(None)
             self._change.notify_all()

@@ -24,11 +24,6 @@ class CallSource(Protocol):
         """Who is in every chunk's channels."""
         ...
 
-    @property
-    def duration_ms(self) -> int | None:
-        """How long the call is, or None while nobody can know."""
-        ...
-
     def __aiter__(self) -> AsyncIterator[Arrival]:
         """The chunks in order; ends with the call."""
         ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,25 +85,20 @@ class VoiceMeter:
         self._before: NDArray[np.float64] | None = None
         self._frames: deque[_Frame] = deque(maxlen=MOST_FRAMES)
 
-    def push(self, audio: CustomerAudio, speech: bool | Sequence[bool] = True) -> list[VoiceMeasure]:
+    def push(self, audio: CustomerAudio, speech: bool = True) -> list[VoiceMeasure]:
         """Measure the next sound.
 
         Args:
             audio: the customer's next chunk, 16 kHz float32, any length, gapless.
-            speech: the product's voice activity for this chunk, or for equal parts of it; what is no speech is not
-                measured, nor is anything while both parties talk (`audio.crosstalk`).
+            speech: whether it is, by voice activity; what is no speech is not measured, nor is anything while both
+                parties talk (`audio.crosstalk`).
         """
         start = audio.start_ms * SAMPLE_RATE // 1000
-        if self._position + len(self._pending) != start and abs(self._position + len(self._pending) - start) > FRAME:
+        if abs(self._position + len(self._pending) - start) > FRAME:
             self._pending, self._position, self._before = np.zeros(0), start, None
-        flags = [speech] if isinstance(speech, bool) else list(speech)
         pcm = np.nan_to_num(np.asarray(audio.pcm, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-        parts = np.array_split(pcm, len(flags))
-        end = self._position + len(self._pending)
-        for part, flag in zip(parts, flags, strict=True):
-            end += len(part)
-            self._speech.append((end, flag and not audio.crosstalk))
         self._pending = np.concatenate([self._pending, pcm])
+        self._speech.append((self._position + len(self._pending), speech and not audio.crosstalk))
         measures: list[VoiceMeasure] = []
         length = HOP * (BLOCK - 1) + FRAME
         while len(self._pending) >= length:

@@ -45,13 +45,14 @@ class _Result:
     evidence: Evidence
 
 
-def stored_floor(folder: Path) -> int | None:
-    """The smallest safe window of this model in frames, if it has been calibrated."""
+def stored_floor(folder: Path, version: str) -> int | None:
+    """The smallest safe window of these weights in frames, if they have been calibrated."""
     try:
-        floor = json.loads((folder / FLOOR_FILE).read_text(encoding="utf-8"))["floor_frames"]
+        stored = json.loads((folder / FLOOR_FILE).read_text(encoding="utf-8"))
+        floor, calibrated = stored["floor_frames"], stored["weights"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return floor if isinstance(floor, int) and 0 < floor <= FULL else None
+    return floor if calibrated == version and isinstance(floor, int) and 0 < floor <= FULL else None
 
 
 def gpu_present() -> bool:
@@ -66,8 +67,8 @@ class WhisperRecogniser:
     """A loaded Whisper model; `begin` and `hypotheses` are safe from several threads.
 
     `device` "auto" takes a GPU when there is one (float16), otherwise the CPU (int8). `workers` decode at the same
-    time, one thread each. `encoder_window` "full" pads everything to 30 s, as faster-whisper does; "adaptive"
-    uses the stored floor, or 10 s. Raises AudioError: model-corrupt, model-wrong-family, model-memory, model-device.
+    time, one thread each. `floor_frames` is the shortest window; None: the stored one, or 10 s.
+    Raises AudioError: model-corrupt, model-wrong-family, model-memory, model-device.
     """
 
     embedded = False
@@ -78,9 +79,7 @@ class WhisperRecogniser:
         *,
         workers: int = 1,
         device: Literal["auto", "cpu", "cuda"] = "auto",
-        encoder_window: Literal["adaptive", "full"] = "adaptive",
         floor_frames: int | None = None,
-        language: str = "en",
     ) -> None:
         folder = Path(folder)
         self.version = verify_model(folder)
@@ -99,7 +98,7 @@ class WhisperRecogniser:
                 str(folder), device=device, compute_type=compute, inter_threads=workers, intra_threads=1
             )
             words = Words.from_file(str(folder / "tokenizer.json"))
-            self._tokens = Tokenizer(words, self._model.is_multilingual, "transcribe", language)
+            self._tokens = Tokenizer(words, self._model.is_multilingual, "transcribe", "en")
         except AudioError:
             raise
         except Exception as error:  # CTranslate2 raises RuntimeError or ValueError, tokenizers a bare Exception
@@ -109,7 +108,7 @@ class WhisperRecogniser:
         self._filters = FeatureExtractor(feature_size=self._model.n_mels).mel_filters
         self.previous = self._tokens.sot_prev
         self._head = (*self._tokens.sot_sequence, self._tokens.no_timestamps)
-        self.floor = FULL if encoder_window == "full" else floor_frames or stored_floor(folder) or SAFE_FLOOR
+        self.floor = floor_frames or stored_floor(folder, self.version) or SAFE_FLOOR
         self.retries = 0
         """How often a suspicious text was decoded again with the full window."""
         self._ended = itertools.count(1)

@@ -122,11 +122,16 @@ class Reply:
 def main() -> None:
     """Load, then answer until there is nothing more to read."""
     keep_off_disk()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C is for the parent to act on
+    for name in ("SIGINT", "SIGHUP", "SIGTERM"):  # for the parent to act on: the last words are still asked for
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     asked: IO[bytes] = sys.stdin.buffer
     said: IO[bytes] = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not garble the answers
-    wanted = json.loads(asked.readline())
+    line = asked.readline()
+    if not line:  # the parent has gone
+        return
+    wanted = json.loads(line)
     try:
         recogniser = Model(wanted["loader"], wanted["options"]).load()
     except AudioError as error:

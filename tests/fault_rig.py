@@ -66,7 +66,6 @@ class Sound:
 
     name = "rig"
     speakers = BOTH
-    duration_ms = None
 
     def __init__(self, chunks: int | None = None, breath: Callable[[], object] = lambda: asyncio.sleep(0)) -> None:
         self._chunks = chunks

@@ -24,7 +24,6 @@ class QuietLine:
 
     name = "quiet line"
     speakers = (Speaker.AGENT, Speaker.CUSTOMER)
-    duration_ms = None
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         await asyncio.Event().wait()

@@ -33,7 +33,7 @@ def saying(text, start_ms, speaker=Speaker.CUSTOMER):
 class Source:
     """Sound on demand."""
 
-    name, speakers, duration_ms = "scripted", SPEAKERS, None
+    name, speakers = "scripted", SPEAKERS
 
     def __init__(self):
         self._sound = asyncio.Queue()

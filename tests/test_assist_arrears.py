@@ -48,7 +48,7 @@ def recogniser():
 class Spoken:
     """The spoken call, as fast as it is taken; `acts` are done on the way: at (ms) -> what to do."""
 
-    name, speakers, duration_ms = "spoken", BOTH, None
+    name, speakers = "spoken", BOTH
 
     def __init__(self, acts):
         self._acts = dict(acts)

@@ -8,7 +8,7 @@ import soxr
 
 from audio.activity import FRAME, LINE_FRAMES, Endpoint, Endpointer, Onset, VoiceActivity
 from audio.events import SAMPLE_RATE
-from audio.nonspeech import telephone as narrow
+from audio.line_sounds import telephone as narrow
 from audio.turns import LONGEST, Began, Ended, Hop, Turns
 
 DATA = Path(__file__).parent / "data"

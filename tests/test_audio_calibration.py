@@ -7,7 +7,7 @@ import soundfile
 
 from audio.calibration import calibrate, utterances
 from audio.errors import AudioError
-from audio.whisper import WhisperRecogniser, stored_floor
+from audio.whisper import FLOOR_FILE, WhisperRecogniser
 
 MODEL = Path(__file__).parent / "models" / "test-recogniser"
 DATA = Path(__file__).parent / "data"
@@ -29,7 +29,7 @@ def test_the_smallest_safe_window_is_kept_beside_the_model(model, sound):
     assert [row.floor_frames for row in found.rows][:2] == [3000, 2000]
     assert found.rows[0].different == 0 and found.rows[0].words > 100
     assert found.rows[-1].cpu_s < found.rows[0].cpu_s
-    assert stored_floor(model) == found.floor_frames == WhisperRecogniser(model, device="cpu").floor
+    assert found.floor_frames == WhisperRecogniser(model, device="cpu").floor
     assert found.floor_frames == min(row.floor_frames for row in found.rows if row.safe)
     unsafe = [row.floor_frames for row in found.rows if not row.safe]
     assert all(floor < found.floor_frames for floor in unsafe)
@@ -50,7 +50,7 @@ def test_every_window_that_is_called_safe_has_been_tried(model, sound, monkeypat
 
 def test_too_few_words_change_nothing(model, sound):
     found = calibrate(model, [sound[1]])
-    assert found.floor_frames is None and stored_floor(model) is None
+    assert found.floor_frames is None and not (model / FLOOR_FILE).exists()
 
 
 def test_recordings_without_speech_are_refused(model):

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio import live
-from audio.devices import Device, choose_devices
+from audio import live, portaudio
+from audio.devices import Device, choose_devices, list_devices
 from audio.errors import AudioError
 from audio.events import Speaker
 from audio.live import QUEUE_S, _Line
@@ -35,7 +36,11 @@ QUIET_DB = -60.0
 
 def device(index: int, name: str, **more) -> Device:
     settings = {"inputs": 1, "rate": 48000.0, "far_end": "monitor" in name, "pulse_source": name, **more}
-    return Device(name, index, "PulseAudio", **settings)
+    return Device(name, index, "PulseAudio", opens=listed(index, name), **settings)
+
+
+def listed(index: int, name: str) -> portaudio.Input:
+    return portaudio.Input(index, name, "any", 2, 44100.0, False)
 
 
 DESK = (
@@ -51,7 +56,7 @@ DESK = (
     [
         (None, None, (1, 2)),
         ("headset.mono", "built-in", (0, 3)),
-        (0, "3", (0, 3)),
+        (" 0", "3", (0, 3)),
         ("WEBCAM", "speakers", (1, 3)),
     ],
 )
@@ -65,9 +70,11 @@ def test_devices_are_chosen_by_name_part_number_or_default(agent, customer, expe
     [
         (DESK, "nothing", None, "device-missing"),
         (DESK, "", None, "device-missing"),
-        (DESK, 9, None, "device-missing"),
+        (DESK, " ", None, "device-missing"),
+        (DESK, "²", None, "device-missing"),
+        (DESK, "9", None, "device-missing"),
         (DESK, "headset.mon", None, "device-ambiguous"),
-        (DESK, 0, 0, "device-same"),
+        (DESK, "0", "0", "device-same"),
         (DESK[:2], None, None, "device-no-far-end"),
         (DESK[2:], None, None, "device-missing"),
         ((), None, None, "device-missing"),
@@ -93,11 +100,29 @@ def test_a_choice_that_cannot_be_is_one_line(devices, agent, customer, code: str
     ],
 )
 def test_far_ends_are_known_by_name(name: str, far_end: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from audio import devices, portaudio
+    monkeypatch.setattr(portaudio, "inputs", lambda: (listed(4, name),))
+    [found] = list_devices()
+    assert (found.far_end, found.index, found.inputs) == (far_end, 4, 2)
 
-    monkeypatch.setattr(portaudio, "inputs", lambda: (portaudio.Input(4, name, "any", 2, 44100.0, False),))
-    [listed] = devices.list_devices()
-    assert (listed.far_end, listed.index, listed.inputs) == (far_end, 4, 2)
+
+@pytest.mark.parametrize(
+    ("now", "number"),
+    [
+        (["microphone", "headset", "loop"], 1),
+        (["headset", "loop"], 0),  # the microphone before it is gone
+        (["loop", "microphone", "loop"], None),
+        (["headset", "loop", "headset"], None),  # which of the two?
+    ],
+)
+def test_a_device_is_opened_by_its_name_also_where_numbers_were_given_out_anew(
+    now: list[str], number: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portaudio, "inputs", lambda: tuple(listed(n, name) for n, name in enumerate(now)))
+    if number is not None:
+        assert portaudio.number_of(listed(1, "headset")) == number
+    else:
+        with pytest.raises(AudioError, match="no headset now: connect it again"):
+            portaudio.number_of(listed(1, "headset"))
 
 
 def test_a_queue_keeps_the_newest_and_counts_what_it_dropped() -> None:
@@ -127,27 +152,69 @@ class NoPulse:
         pass
 
 
-def test_no_device_records_after_the_call_ended_while_it_was_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[Stream] = []
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list:
+    """The streams that are opened instead of real ones."""
+    streams: list[Stream] = []
 
     class Stream:
-        def __init__(self, index: int, **settings: object) -> None:
-            self.active = True
-            opened.append(self)
-            if len(opened) > 2:  # the call ends before the device is open again
-                asyncio.run(call.close())
+        def __init__(self, wanted: portaudio.Input, **settings: object) -> None:
+            self.recording, self.closes = True, lambda: None
+            streams.append(self)
 
         def close(self) -> None:
-            self.active = False
+            self.closes()
+            self.recording = False
 
     monkeypatch.setattr(live.portaudio, "InputStream", Stream)
-    monkeypatch.setattr(live.portaudio, "restart", lambda: None)
+    monkeypatch.setattr(live.portaudio, "restart_if_idle", lambda: None)
     monkeypatch.setattr(live, "PulseServer", NoPulse)
-    call = live.LiveDevices(device(0, "microphone", pulse_source=""), device(1, "far end", pulse_source=""))
-    assert [stream.active for stream in opened] == [True, True]
-    for line in call._lines:
-        assert call._opened_again(line)
-    assert [stream.active for stream in opened] == [False, False, False]
+    return streams
+
+
+def call_of_two_devices() -> live.LiveDevices:
+    return live.LiveDevices(device(0, "microphone", pulse_source=""), device(1, "far end", pulse_source=""))
+
+
+def test_no_device_records_after_the_call_ended_while_it_was_opened_again(
+    opened: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, stream = call_of_two_devices(), live.portaudio.InputStream
+    assert [stream.recording for stream in opened] == [True, True]
+
+    def slowly(*arguments: object, **settings: object) -> object:
+        asyncio.run(call.close())  # the call ends before the device is open again
+        return stream(*arguments, **settings)
+
+    monkeypatch.setattr(live.portaudio, "InputStream", slowly)
+    assert call._opened_again(call._lines[0])
+    assert [stream.recording for stream in opened] == [False, False, False]
+
+
+def test_no_device_records_for_a_call_that_was_refused(opened: list) -> None:
+    call_of_two_devices()  # and nobody iterates
+    assert [stream.recording for stream in opened] == [False, False]
+
+
+def test_a_sound_server_that_hangs_holds_up_no_other_call(opened: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "CLOSES_S", 0.01)
+    call, goes_on = call_of_two_devices(), threading.Event()
+    opened[0].closes = goes_on.wait  # as PortAudio waits for a server that is stopped
+    asyncio.run(call.close())
+    assert [stream.recording for stream in opened] == [True, True]
+    goes_on.set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_asking_in_vain_for_a_sound_server_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A lost device is tried again every second, for as long as it takes."""
+    monkeypatch.setenv("PULSE_SERVER", str(tmp_path / "nobody"))
+    server, files = PulseServer(), []
+    for _ in range(3):
+        with pytest.raises(PulseUnreachable):
+            server.recorded()
+        files.append(len(list(Path("/proc/self/fd").iterdir())))
+    assert files[0] == files[1] == files[2]
 
 
 def python(script: str, environment: dict[str, str], *arguments: str, timeout: float = 60) -> str:
@@ -171,6 +238,28 @@ def test_without_portaudio_one_line_says_what_to_install(tmp_path: Path) -> None
     line = python(script, {**os.environ, "PYTHONPATH": str(tmp_path)})
     assert line.startswith("portaudio-missing ")
     assert sys.platform != "linux" or "apt install libportaudio2" in line
+
+
+def test_without_pulses_library_there_is_no_pulse_server(tmp_path: Path) -> None:
+    (tmp_path / "pulsectl.py").write_text("raise OSError('libpulse.so.0: cannot open shared object file')")
+    script = (
+        "from audio.pulse import PulseServer, PulseUnreachable\n"
+        "try: PulseServer().recorded()\nexcept PulseUnreachable: print('none')"
+    )
+    assert python(script, {**os.environ, "PYTHONPATH": str(tmp_path)}) == "none\n"
+
+
+def test_a_sound_system_that_lists_nothing_is_one_line() -> None:
+    try:
+        import sounddevice
+    except OSError:
+        pytest.skip("needs PortAudio")
+    sounddevice._terminate()
+    try:
+        with pytest.raises(AudioError, match="lists no devices .* is it running"):
+            portaudio.inputs()
+    finally:
+        sounddevice._initialize()
 
 
 # ---------------------------------------------------------------------------- a real sound server
@@ -247,7 +336,7 @@ from audio.live import open_devices
 from audio.events import Chunk, Gap, Speaker, Trouble
 
 folder = sys.argv[1]
-players, notes, sound = {}, [], {"agent": [], "customer": []}
+players, notes, sound = {}, [], {"agent": [], "customer": [], "another call's customer": []}
 
 def clicks(name):
     return any(np.abs(pcm).max() > 0.2 for pcm in sound[name])
@@ -276,9 +365,15 @@ def stop_all():
     for name in list(players):
         stop(name)
 
-async def listen(steps, linger):
+async def another_call():
+    async for arrival in open_devices("agent_mic", "speaker.monitor"):
+        if isinstance(arrival, Chunk):
+            sound["another call's customer"].append(arrival.channels[Speaker.CUSTOMER])
+
+async def listen(steps, linger, two):
     "Each step is a generator that yields until it has heard what it waits for."
     live = open_devices("agent_mic", "speaker.monitor")
+    other = asyncio.create_task(another_call()) if two else None
     while linger and not all(line.waiting_s >= 1.9 for line in live._lines):
         await asyncio.sleep(0.02)
     async for arrival in live:
@@ -294,12 +389,12 @@ async def listen(steps, linger):
         else:
             notes.append(["trouble", arrival.at_ms, arrival.code, arrival.text, arrival.cleared])
 
-def go(steps, linger=False):
+def go(steps, linger=False, two=False):
     try:
-        asyncio.run(asyncio.wait_for(listen(steps, linger), 50))
+        asyncio.run(asyncio.wait_for(listen(steps, linger, two), 50))
     finally:
         stop_all()
-    np.savez(f"{folder}/heard.npz", **{name: np.concatenate(pcm) for name, pcm in sound.items()})
+    np.savez(f"{folder}/heard.npz", **{name: np.concatenate(pcm) for name, pcm in sound.items() if pcm})
     print(json.dumps({"notes": notes, "marks": marks_seen}))
 
 marks_seen = {}
@@ -426,13 +521,13 @@ go(steps())
 
 
 @needs_server
-def test_a_sound_server_that_dies_is_found_again(server: Server) -> None:
+def test_a_sound_server_that_dies_is_found_again_by_every_call(server: Server) -> None:
     heard, notes, marks = listen(
         server,
         """
 def steps():
     play("customer", "speaker"); play("agent", "agent_mic_feed")
-    while not (hears("agent") and hears("customer")): yield
+    while not all(map(hears, sound)): yield
     run("pulseaudio", "--kill")
     marks_seen["killed"] = ms()
     while not said("audio-lost", False): yield
@@ -445,16 +540,31 @@ def steps():
         "-L", "module-remap-source source_name=agent_mic master=agent_mic_feed.monitor",
     )
     play("customer", "speaker"); play("agent", "agent_mic_feed")
-    while not (hears("agent") and hears("customer") and said("audio-lost", True)): yield
-go(steps())
+    while not (all(map(hears, sound)) and said("audio-lost", True)): yield
+go(steps(), two=True)
 """,
     )
     assert marks["told"] - marks["killed"] <= 2500
-    for name, own, other in (("agent", 1000, 400), ("customer", 400, 1000)):
+    for name, own, other in (("agent", 1000, 400), ("customer", 400, 1000), ("another call's customer", 400, 1000)):
         assert is_heard(heard[name][-12800:], own)
         assert np.median(levels(heard[name][-12800:], other)) < QUIET_DB
     for speaker in ("agent", "customer"):
         assert any(note[0] == "gap" and note[1] == speaker and note[3] > marks["killed"] for note in notes)
+
+
+@needs_server
+def test_a_program_that_runs_longer_than_the_sound_server_finds_its_devices(server: Server) -> None:
+    script = """
+import os
+from audio import portaudio
+from audio.live import open_devices
+os.environ["PULSE_SERVER"] = "/nobody"
+print([entry.name for entry in portaudio.inputs()])
+del os.environ["PULSE_SERVER"]
+print(open_devices("agent_mic", "speaker.monitor").name)
+"""
+    before, after = python(script, server.environment).splitlines()
+    assert "pulse" not in before and after == "agent_mic + speaker.monitor"
 
 
 @needs_server

@@ -23,8 +23,8 @@ from audio.events import (
     VoiceMeasure,
     Word,
 )
+from audio.line_sounds import telephone
 from audio.listener import BEHIND_MS, Listener
-from audio.nonspeech import telephone
 from audio.scheduling import Scheduler
 from audio.settling import plain
 from audio.whisper import WhisperRecogniser

@@ -251,7 +251,8 @@ def test_a_folder_of_ones_own(tmp_path: Path) -> None:
     [
         ({"model_bin": None}, "model-corrupt"),
         ({"config_json": None}, "model-corrupt"),
-        ({"tokenizer_json": None, "vocabulary_txt": None}, "model-corrupt"),
+        ({"tokenizer_json": None}, "model-corrupt"),
+        ({"vocabulary_txt": None}, "model-corrupt"),
         ({"model_bin": b""}, "model-corrupt"),
         ({"model_bin": b"hello this is text" * 100}, "model-corrupt"),
         ({"model_bin": weights()[:-70_000]}, "model-corrupt"),

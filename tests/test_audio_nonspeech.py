@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio.line_sounds import beeps, synthetic
-from audio.nonspeech import invented, telephone
+from audio.line_sounds import beeps, synthetic, telephone
+from audio.nonspeech import invented
 from audio.sphinx import SphinxRecogniser
 from audio.whisper import WhisperRecogniser
 

@@ -7,12 +7,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from rich.console import Console
 
+from assist.live import loading
+from assist.settings import Settings
 from audio.agenda import HUNG_MS, Task
 from audio.errors import AudioError
 from audio.events import Chunk, Gap, Speaker, Utterance
@@ -139,6 +143,17 @@ def test_a_process_that_hangs_is_ended_and_its_words_come_after_all(chunks, undi
     scheduler.close()
 
 
+def test_processes_that_died_while_nobody_spoke_are_not_what_is_said_next_at_fault(caplog):
+    pool = Pool(DEADLY, 2)
+    scheduler, answers = Scheduler(pool), []
+    for process in pool.processes:
+        process.kill()
+        process._reading.join()
+    scheduler.wait([asked(scheduler, 0.1, answers)])
+    assert [words and words[0].text for words in answers] == ["800"]
+    scheduler.close()
+
+
 def test_speech_that_ends_two_processes_is_given_up_and_others_go_on(caplog):
     pool = Pool(DEADLY, 2)
     scheduler, poisoned, well = Scheduler(pool), [], []
@@ -159,6 +174,33 @@ def test_a_recogniser_that_raises_in_its_process_loses_only_that_decode(caplog):
     assert bad == [None] and well[0] is not None and scheduler.lost == 0
     assert "ValueError" in caplog.text
     scheduler.close()
+
+
+def test_a_process_that_hangs_before_it_has_read_what_it_was_given_does_not_hold_up_the_end(monkeypatch):
+    monkeypatch.setattr("audio.processes.DIES_S", 0.1)
+    pool, lost = Pool(DEADLY, 1), []
+    process = pool.processes[0]
+    decoding = process.begin()
+    decoding.extend(np.zeros(1 << 20, np.float32))  # more than a pipe holds
+
+    def ask():
+        try:
+            decoding.final()
+        except WorkerLost as error:
+            lost.append(error)
+
+    os.kill(process.pid, signal.SIGSTOP)
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    while process._sending.acquire(blocking=False):
+        process._sending.release()
+    ending = threading.Thread(target=pool.close, daemon=True)
+    ending.start()
+    ending.join(20)
+    held_up = ending.is_alive()
+    process.kill()
+    asking.join()
+    assert not held_up and len(lost) == 1
 
 
 def test_processes_that_never_answer_are_given_up_and_said_so(caplog):
@@ -209,6 +251,30 @@ def test_a_process_that_cannot_be_started_again_is_said_so_and_another_recognise
     scheduler.close()
 
 
+def test_what_ends_the_program_leaves_its_recogniser_to_the_last_words():
+    """Ctrl-C, a terminal that is closed and a service that is stopped are told to every process of the program."""
+    one = WorkerProcess(DEADLY)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        os.kill(one.pid, number)
+    decoding = one.begin()
+    decoding.extend(np.full(800, 0.1, np.float32))
+    assert [word.text for word in decoding.final()] == ["800"]
+    one.close()
+
+
+def test_a_program_that_hears_one_call_loads_a_recogniser_again_that_was_given_up(monkeypatch, caplog):
+    monkeypatch.setattr(loading, "load_recogniser", lambda *_, **__: (Pool(DEADLY, 1), "deadly"))
+    hearing = loading.load_hearing(Settings(), Console(quiet=True))
+    told, back = threading.Event(), threading.Event()
+    hearing.arrived = back.set
+    (process,) = hearing.recogniser().processes
+    process._command = ("/no such program",)
+    process.kill()
+    hearing.later(np.full(800, 0.1, np.float32), (), lambda words: told.set())
+    assert told.wait(20) and back.wait(20)
+    hearing.close()
+
+
 def test_a_child_ends_with_its_parent_even_in_the_middle_of_a_decode():
     script = (
         "import numpy, sys\nfrom audio.processes import WorkerProcess\nfrom tests.test_audio_processes import WHISPER\n"
@@ -239,6 +305,11 @@ def test_a_crash_leaves_no_core_file_of_the_program_nor_of_a_recogniser(tmp_path
         pytest.skip("core files of other programs are not written here either")
 
 
+def test_a_child_whose_parent_ends_before_it_says_which_model_has_nothing_to_say():
+    child = subprocess.run(COMMAND, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert (child.returncode, child.stdout, child.stderr) == (0, "", "")
+
+
 def test_a_child_holds_neither_sockets_nor_files_of_its_parent(tmp_path):
     with (tmp_path / "own").open("w") as own:
         one = WorkerProcess(DEADLY)
@@ -251,6 +322,29 @@ def test_a_model_that_cannot_be_loaded_is_told_in_its_own_line(tmp_path):
     with pytest.raises(AudioError) as error:
         Pool(Model(WHISPER.loader, {"folder": str(tmp_path)}), 2)
     assert error.value.code == "model-corrupt" and str(tmp_path) in str(error.value)
+
+
+def test_a_process_that_ends_before_it_is_told_its_model_is_told_in_one_line():
+    before = threading.enumerate()
+
+    class Awaited(Mapping):
+        """Options that are read when the process has ended and its pipes are closed."""
+
+        def __getitem__(self, name):
+            raise KeyError(name)
+
+        def __len__(self):
+            return 0
+
+        def __iter__(self):
+            for thread in threading.enumerate():
+                if thread not in before:
+                    thread.join()
+            return iter(())
+
+    with pytest.raises(AudioError) as error:
+        WorkerProcess(Model("none:none", Awaited()), command=("true",))
+    assert error.value.code == "model-memory"
 
 
 def test_too_little_memory_for_a_model_is_told_in_one_line(capfd):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio.events import Pcm, Word
-from audio.nonspeech import telephone
+from audio.line_sounds import telephone
 from audio.sphinx import LINE_NOISE, LONGEST_MS, UNSURE, SphinxRecogniser, believed, filled
 
 DEMO = Path(__file__).parent.parent / "assist" / "demo"

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio.events import Pcm
-from audio.line_sounds import beeps
-from audio.nonspeech import telephone
+from audio.line_sounds import beeps, telephone
 from audio.steadiness import STEADY, Steadiness
 
 CALL = Path(__file__).parent / "data" / "spoken-call.flac"

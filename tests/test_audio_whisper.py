@@ -58,7 +58,7 @@ def test_a_sentence_is_heard_with_true_word_times(recogniser, sentence):
 def test_a_short_window_hears_what_a_full_one_hears(sentence):
     pcm, _, _ = sentence
     short = WhisperRecogniser(MODEL, device="cpu", floor_frames=300)
-    full = WhisperRecogniser(MODEL, device="cpu", encoder_window="full")
+    full = WhisperRecogniser(MODEL, device="cpu", floor_frames=FULL)
     assert (short.floor, full.floor) == (300, FULL)
     assert text(heard(short, pcm)) == text(heard(full, pcm)) == SAID
 
@@ -139,15 +139,18 @@ def test_no_window_falls_into_the_trap(n_mels):
             forbid_trap(trap, n_mels)
 
 
-def test_the_floor_is_ten_seconds_until_one_is_stored(tmp_path):
-    assert WhisperRecogniser(MODEL, device="cpu").floor == 1000
+def test_the_floor_is_ten_seconds_until_one_is_stored_for_these_weights(tmp_path):
+    own = WhisperRecogniser(MODEL, device="cpu")
+    assert own.floor == 1000
     model = tmp_path / "model"
     shutil.copytree(MODEL, model)
-    (model / FLOOR_FILE).write_text('{"floor_frames": 400}')
+    good = {"floor_frames": 400, "weights": own.version}
+    (model / FLOOR_FILE).write_text(json.dumps(good))
     assert WhisperRecogniser(model, device="cpu").floor == 400
-    for bad in ("", "{}", '{"floor_frames": "x"}', '{"floor_frames": 99999}', "[]"):
+    others = [json.dumps(good | bad) for bad in ({"floor_frames": "x"}, {"floor_frames": 99999}, {"weights": "0ff"})]
+    for bad in ("", "{}", "[]", *others):
         (model / FLOOR_FILE).write_text(bad)
-        assert stored_floor(model) is None
+        assert stored_floor(model, own.version) is None
 
 
 def damaged(tmp_path, change):

@@ -5,7 +5,9 @@ import gc
 import json
 import os
 import resource
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from math import inf
 
 import numpy as np
@@ -378,6 +380,27 @@ def test_a_call_that_comes_while_the_server_stops_is_refused_and_not_begun_to_be
 
     asyncio.run(run())
     assert heard == []
+
+
+def test_calls_that_go_on_and_their_records_do_not_wait_for_the_devices_of_one_that_joins(tmp_path, monkeypatch):
+    others, went_on = [], threading.Event()
+
+    def source(asked):
+        others[0].call_soon_threadsafe(others[0].run_in_executor, None, went_on.set)
+        return Sound(1) if went_on.wait(5) else Broken()
+
+    monkeypatch.setattr(Joining, "source", source)
+
+    async def run():
+        others.append(asyncio.get_running_loop())
+        others[0].set_default_executor(ThreadPoolExecutor(1))
+        one = service(tmp_path)
+        one.open()
+        async with open_to_calls(one):
+            await join_and_stay(tmp_path, Joining(microphone="1"), lambda event: None)
+        await one.close()
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("last", [b"", b'{"type": "Utter'])

@@ -25,7 +25,7 @@ def level(n):
 class Talking:
     """A call source that is never silent."""
 
-    name, speakers, duration_ms = "talking", BOTH, None
+    name, speakers = "talking", BOTH
 
     def __init__(self, chunks=None, mark=None):
         self._chunks, self._mark = chunks, mark

@@ -12,14 +12,15 @@ from rich.console import Console
 
 from assist.errors import AssistError
 from assist.settings import Settings
-from audio.events import SAMPLE_RATE, Chunk, Pcm, Speaker
+from audio.events import CHUNK, SAMPLE_RATE, Chunk, Pcm, Speaker
 from audio.listener import Listener
-from audio.measuring import CHUNK, Load, Transcript, measure
+from audio.measuring import Load, Transcript, measure
 from audio.models import choose_recogniser
 from audio.processes import Pool, default_processes, embedded_model
 from audio.recogniser import Recogniser
 from audio.scheduling import Scheduler
 from audio.scoring import SpokenWord
+from audio.windows import FULL
 from audio.worker import Model
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -44,10 +45,9 @@ class Ears:
         if self.folder is None:
             return embedded_model(processes)
         options: dict[str, str | int | None] = {"folder": str(self.folder), "workers": workers, "device": self.device}
-        options["floor_frames"] = self.floor_frames
+        options["floor_frames"] = FULL if full_windows else self.floor_frames
         if self.junk:
             return Model("audio.shapes:ShapeRecogniser", options)
-        options["encoder_window"] = "full" if full_windows else "adaptive"
         return Model("audio.whisper:WhisperRecogniser", options)
 
     def load(self, *, full_windows: bool = False) -> Recogniser:

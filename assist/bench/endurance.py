@@ -16,9 +16,8 @@ from assist.bench.ears import Ears
 from assist.bench.figures import resident_mib
 from assist.bench.listening import steps
 from assist.bench.material import Material
-from audio.events import SAMPLE_RATE, Chunk, Utterance
+from audio.events import CHUNK, SAMPLE_RATE, Chunk, Utterance
 from audio.listener import Listener
-from audio.measuring import CHUNK
 from audio.scheduling import Scheduler
 from audio.voice import VoiceMeter
 

@@ -175,10 +175,6 @@ class _TimedSource:
     def speakers(self) -> tuple[Speaker, ...]:
         return self._source.speakers
 
-    @property
-    def duration_ms(self) -> int | None:
-        return self._source.duration_ms
-
     async def __aiter__(self) -> AsyncIterator[Arrival]:
         async for item in self._source:
             if isinstance(item, Chunk):

@@ -12,8 +12,8 @@ from rich.table import Table
 from assist.live.loading import load_recogniser
 from assist.settings import Settings
 from assist.sound import whole
-from audio.line_sounds import synthetic
-from audio.nonspeech import Invented, invented, telephone
+from audio.line_sounds import synthetic, telephone
+from audio.nonspeech import Invented, invented
 
 
 def nonspeech_table(settings: Settings, recordings: Sequence[Path], console: Console) -> Table:

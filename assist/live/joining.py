@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ ALONE = (
     "run `assist serve`, which takes many"
 )
 LOST = "the running server went away in mid-call; what was heard is in its store"
+
+_opening = ThreadPoolExecutor(4, thread_name_prefix="joining")
+"""Calls that go on must not wait for the device of another, or until a long recording has been looked through; nor may
+a sound server that hangs take the threads in which records are written."""
 
 
 class Joining(BaseModel):
@@ -249,7 +254,8 @@ async def _take(service: Service, reader: asyncio.StreamReader, writer: asyncio.
             say(await write(service, line))
         elif joins:
             asked = Joining.model_validate_json(line)
-            call, task = begin(service, asked, asked.source(), tell)
+            loop = asyncio.get_running_loop()
+            call, task = begin(service, asked, await loop.run_in_executor(_opening, asked.source), tell)
             say({"ended": await _to_its_end(service, call, task, reader)})
         else:
             say({"refused": ALONE})

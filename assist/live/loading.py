@@ -28,7 +28,7 @@ from audio.worker import Model
 
 
 def load_hearing(settings: Settings, console: Console, *, patient: bool = False) -> Hearing:
-    """Choose and load the recogniser, saying in one line which it is.
+    """Choose and load the recogniser, saying in one line which it is; one that is given up later is loaded again.
 
     `patient`: where none can be loaded, say so, take calls without words, and try again until one can.
 
@@ -47,15 +47,14 @@ def load_hearing(settings: Settings, console: Console, *, patient: bool = False)
     else:
         scheduler = Scheduler(recogniser)
         hearing = heard_by(scheduler, line, backfill_ms, room)
-    if patient:
-        quiet = Console(quiet=True)
-        reloading = Reloading(hearing, scheduler, lambda: load_recogniser(settings, quiet, apart=True))
+    quiet = Console(quiet=True)
+    reloading = Reloading(hearing, scheduler, lambda: load_recogniser(settings, quiet, apart=True))
 
-        def close() -> None:
-            reloading.close()
-            scheduler.close()
+    def close() -> None:
+        reloading.close()
+        scheduler.close()
 
-        hearing.close = close
+    hearing.close = close
     return hearing
 
 

@@ -11,10 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from audio.events import SAMPLE_RATE, Pcm
+from audio.events import CHUNK, SAMPLE_RATE, Pcm
 from audio.scoring import State
-
-CHUNK = SAMPLE_RATE // 10
 
 
 @dataclass
