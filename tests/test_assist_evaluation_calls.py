@@ -337,7 +337,7 @@ def in_use(call, detectors=None):
 
 @pytest.mark.parametrize(
     ("part", "escalating", "late", "false_escalations", "false_prompts"),
-    [pytest.param("heldout2", 20, 3, 2, 11, marks=pytest.mark.slow), ("heldout3", 10, 2, 1, 4)],
+    [pytest.param("heldout2", 20, 3, 2, 11, marks=pytest.mark.slow), ("heldout3", 10, 2, 1, 5)],
 )
 def test_the_rules_in_use_notice_the_written_escalations_and_leave_the_calm_calls_alone(
     part, escalating, late, false_escalations, false_prompts

@@ -1,21 +1,24 @@
-"""`python -m tests.teaching.further OUT TEXT NEW…`: teaches the caller's network the files NEW only; OUT/caller.pt.
+"""`python -m tests.teaching.further NETWORK OUT TEXT NEW…`: teaches a network (`words`, `caller`) the files NEW only.
 
-Whatever else it has learnt from is read as well, less often, and held to what the network said of it before: a new way
-of being upset is learnt, and the thresholds of all else stay true. From what is shipped or lies in OUT.
+Whatever else it has learnt from is read as well, less often, and held to what the network said of it before: new ways
+of saying things are learnt, and the thresholds of all else stay true. From what is shipped or lies in OUT, where the
+weights are left as `tests.teaching.teach` and `tests.teaching.caller` leave them.
 """
 
+import sys
 from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
 
 from tests.teaching.caller import CallerSchool
-from tests.teaching.learning import DEVICE, SMOOTH, taught_further
-from tests.teaching.lines import of_callers
+from tests.teaching.learning import DEVICE, SMOOTH, School, taught_further
+from tests.teaching.lines import of_callers, taught
+from tests.teaching.teach import WordsSchool
 
 
-class FurtherSchool(CallerSchool):
-    """Teaches what holds in the new lines; told are (words, place, what holds: nothing of a line that is not new)."""
+class FurtherSchool(School):
+    """Teaches what holds in the new lines; of all other lines told is that nobody has looked for anything."""
 
     older = 0.06
     rate, head_rate = 6e-5, 6e-4
@@ -26,23 +29,33 @@ class FurtherSchool(CallerSchool):
         return super().teach(network, lines, seed)
 
     def _told(self, line, beside, draw):
-        words, place, holds = super()._told(line, beside, draw)
-        return words, place, holds if line.source in self._new else {}
+        *told, holds = super()._told(line, beside, draw)
+        return *told, holds if line.source in self._new else {}
 
     def _learn(self, learning, chosen):
         """What holds in the new lines, and of all else what was said of it before."""
         given = self.coded(chosen)
         with torch.no_grad(), torch.autocast(DEVICE, dtype=torch.bfloat16):
-            held = self._before(*given)[0].float().sigmoid()
-        weights = torch.ones_like(held)
+            wanted = self._before(*given)[0].float().sigmoid()
+        weights = torch.ones_like(wanted)
         for at, (*_, holds) in enumerate(chosen):
             for row, label in enumerate(self.labels):
                 if label in holds:
-                    held[at, row] = SMOOTH + (1 - 2 * SMOOTH) * holds[label]
-                    weights[at, row] = self.wanted
-        loss = F.binary_cross_entropy_with_logits(learning.scores(given), held, reduction="none")
-        learning.take((loss * weights).mean())
+                    wanted[at, row] = SMOOTH + (1 - 2 * SMOOTH) * holds[label]
+                    weights[at, row] = self.wanted if holds[label] else 1.0
+        loss = F.binary_cross_entropy_with_logits(learning.scores(given), wanted, reduction="none")
+        learning.take((loss * weights).mean() * self.scale)
 
+
+class FurtherCaller(FurtherSchool, CallerSchool):
+    """Of the network that hears how a caller is."""
+
+
+class FurtherWords(FurtherSchool, WordsSchool):
+    """Of the network that hears what is said."""
+
+
+SCHOOLS = {"words": (FurtherWords, taught), "caller": (FurtherCaller, of_callers)}
 
 if __name__ == "__main__":
-    taught_further(FurtherSchool, of_callers)
+    taught_further(*SCHOOLS[sys.argv.pop(1)])
