@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from tests.teaching.caller import CallerSchool
-from tests.teaching.learning import DEVICE, SMOOTH, School, taught_further
+from tests.teaching.learning import DEVICE, SMOOTH, School, autocast, taught_further
 from tests.teaching.lines import of_callers, taught
 from tests.teaching.teach import WordsSchool
 
@@ -35,7 +35,7 @@ class FurtherSchool(School):
     def _learn(self, learning, chosen):
         """What holds in the new lines, and of all else what was said of it before."""
         given = self.coded(chosen)
-        with torch.no_grad(), torch.autocast(DEVICE, dtype=torch.bfloat16):
+        with torch.no_grad(), autocast():
             wanted = self._before(*given)[0].float().sigmoid()
         weights = torch.ones_like(wanted)
         for at, (*_, holds) in enumerate(chosen):
