@@ -9,9 +9,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from detectors.sentences import Coder, vocabulary
-from tests.teaching.mishearing import Mishearing
-from tests.teaching.shipped import network as begun
+from detectors.sentence_model import Tokenizer, load_vocabulary
+from tests.training.asr_noise import Mishearing
+from tests.training.weights import network as begun
 
 EPOCHS, BATCH = 2, 96
 SMOOTH = 0.02
@@ -35,7 +35,7 @@ class School:
 
     def __init__(self, mishearing=None, new=frozenset()):
         self._mishearing, self._new = mishearing, new
-        self._coder = Coder(vocabulary())
+        self._coder = Tokenizer(load_vocabulary())
 
     def teach(self, network, lines, seed):
         """Teach on these lines, in an order of its own."""

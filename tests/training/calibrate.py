@@ -1,11 +1,11 @@
-"""`python -m tests.teaching.level OUT`: OUT/taught.pt with its scores shifted to the thresholds of what is shipped.
+"""`python -m tests.training.calibrate OUT`: OUT/taught.pt with its scores shifted to the thresholds of what is shipped.
 
 Lines half of which are look-alikes teach a network to hear everything less often. Each label's score is shifted so that
 as many lines of the authors held back are heard as with the network that is shipped, and a customer's in no more
 telephone talk (HELD_TALK) than with that one, but for one line: what it gains is in which lines it hears, not in how
 many. What was scored low before, and is still, must not be taken for more by the shift: `doubt` rises with it, and
 `sure` to where as many of these lines are acted on as before (detectors/meanings/labels.json).
-To be run before `tests.teaching.export`.
+To be run before `tests.training.export`.
 """
 
 import json
@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from detectors.sentences import FOLDER
-from tests.teaching.lines import DATA, HELD_TALK, LABELS, NEVER_IN_TALK, held, talk
-from tests.teaching.shipped import network as begun
-from tests.teaching.teach import WordsSchool
+from detectors.sentence_model import FOLDER
+from tests.training.examples import DATA, HELD_TALK, LABELS, NEVER_IN_TALK, held, talk
+from tests.training.train_words import WordsSchool
+from tests.training.weights import network as begun
 
 JUST = 1e-4
 NEVER = 50

@@ -8,8 +8,8 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from detectors.sentences import FOLDER
-from tests.teaching.network import Network
+from detectors.sentence_model import FOLDER
+from tests.training.network import Network
 
 SHIPPED = {"taught": "model.onnx", "caller": "caller.onnx"}
 """Of the weights that teaching leaves: the file they are shipped in."""
@@ -25,7 +25,7 @@ def network(name, out=None):
 
 
 def _weights(path):
-    """What is in an ONNX file that `tests.teaching.export` has written, by the names of Network."""
+    """What is in an ONNX file that `tests.training.export` has written, by the names of Network."""
     graph = onnx.load(path).graph
     stored = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     told = {

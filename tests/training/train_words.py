@@ -1,12 +1,12 @@
-"""`python -m tests.teaching.teach OUT TEXT NEW…`: teaches the network that hears what is said; OUT/taught.pt.
+"""`python -m tests.training.train_words OUT TEXT NEW…`: teaches the network that hears what is said; OUT/taught.pt.
 
 It goes on from what is shipped, or from OUT/taught.pt where that is there already. NEW names the files of lines that it
 does not know yet (`agents-6`): these are taken in every pass, those it has learnt before less often.
 """
 
-from tests.teaching.learning import School, padded, taught_further
-from tests.teaching.lines import LABELS, taught
-from tests.teaching.mishearing import as_heard
+from tests.training.asr_noise import as_heard
+from tests.training.examples import LABELS, taught
+from tests.training.trainer import School, padded, taught_further
 
 JOINED = 0.25
 """Share of lines joined to a calm one."""

@@ -1,8 +1,8 @@
-"""`python -m tests.teaching.further NETWORK OUT TEXT NEW…`: teaches a network (`words`, `caller`) the files NEW only.
+"""`python -m tests.training.distil NETWORK OUT TEXT NEW…`: teaches a network (`words`, `caller`) the files NEW only.
 
 Whatever else it has learnt from is read as well, less often, and held to what the network said of it before: new ways
 of saying things are learnt, and the thresholds of all else stay true. From what is shipped or lies in OUT, where the
-weights are left as `tests.teaching.teach` and `tests.teaching.caller` leave them.
+weights are left as `tests.training.train_words` and `tests.training.train_caller` leave them.
 """
 
 import sys
@@ -11,10 +11,10 @@ from copy import deepcopy
 import torch
 import torch.nn.functional as F
 
-from tests.teaching.caller import CallerSchool
-from tests.teaching.learning import DEVICE, SMOOTH, School, taught_further
-from tests.teaching.lines import of_callers, taught
-from tests.teaching.teach import WordsSchool
+from tests.training.examples import of_callers, taught
+from tests.training.train_caller import CallerSchool
+from tests.training.train_words import WordsSchool
+from tests.training.trainer import DEVICE, SMOOTH, School, taught_further
 
 
 class FurtherSchool(School):

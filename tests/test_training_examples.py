@@ -8,7 +8,8 @@ import pytest
 
 from assist.evaluation.cases import read_cases
 from detectors.meaning import COMPLAINT
-from tests.teaching.lines import (
+from tests.telephone_talk import calls
+from tests.training.examples import (
     DATA,
     HELD_BACK,
     HELD_HARM,
@@ -23,7 +24,6 @@ from tests.teaching.lines import (
     outright,
     taught,
 )
-from tests.telephone_talk import calls
 
 TAUGHT = sorted((DATA / "words" / "taught").glob("*.txt"))
 HELD = sorted((DATA / "words" / "held").glob("*.txt"))
@@ -108,7 +108,7 @@ def test_all_that_is_taught_can_be_read(tmp_path: Path) -> None:
     assert {"vulnerable", COMPLAINT} < {name for line in taught(tmp_path) for name in line.holds}
     lines = list(of_callers(tmp_path))
     assert {name for line in lines for name in line.holds} == set(OF_CALLER)
-    assert any(line.place.before and line.place.other for line in lines)
+    assert any(line.place.previous_turn and line.place.other_turn for line in lines)
 
 
 def test_a_turn_is_taught_in_its_place(tmp_path: Path) -> None:
@@ -118,11 +118,11 @@ def test_a_turn_is_taught_in_its_place(tmp_path: Path) -> None:
         "a|-|It may be the meter.\nc|2|So nobody knows.\n\na|-|Hello, Robbie speaking.\nc|0|Hiya.\n"
     )
     first, second, third, other = graded(path)
-    assert first[0].other == tuple("Good morning, how can I help?".split()) and not first[0].before
-    assert second[1] == 1 and second[0].other == tuple("I see nothing here.".split())
-    assert third[0].other == tuple("I see nothing here. It may be the meter.".split()), "a nod takes no turn"
-    assert third[0].before == tuple("It's about my bill.".split())
-    assert other[0].other == tuple("Hello, Robbie speaking.".split()), "another call"
+    assert first[0].other_turn == tuple("Good morning, how can I help?".split()) and not first[0].previous_turn
+    assert second[1] == 1 and second[0].other_turn == tuple("I see nothing here.".split())
+    assert third[0].other_turn == tuple("I see nothing here. It may be the meter.".split()), "a nod takes no turn"
+    assert third[0].previous_turn == tuple("It's about my bill.".split())
+    assert other[0].other_turn == tuple("Hello, Robbie speaking.".split()), "another call"
 
 
 def test_a_conversation_is_two_calls_either_speaker_once_the_customer(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.teaching.export OUT [caller]`: OUT/taught.pt as detectors/meanings/model.onnx, 8 bits.
+"""`python -m tests.training.export OUT [caller]`: OUT/taught.pt as detectors/meanings/model.onnx, 8 bits.
 
 With `caller` OUT/caller.pt as caller.onnx.
 """
@@ -11,9 +11,9 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import nn
 
-from detectors.sentences import FOLDER
-from tests.teaching.shipped import SHIPPED
-from tests.teaching.shipped import network as begun
+from detectors.sentence_model import FOLDER
+from tests.training.weights import SHIPPED
+from tests.training.weights import network as begun
 
 
 class One(nn.Module):
@@ -43,8 +43,8 @@ def export(out, name):
             dynamic_axes={"ids": {0: "n"}, "parts": {1: "n"}}, opset_version=17, dynamo=False,
         )  # fmt: skip
     # Weights of 7 bits: with 8, processors without VNNI (AMD before Zen 4, Intel before 2019) need a slower way to add
-    # exactly (detectors/sentences.py). Against unrounded weights 7 bits are off by 0.12 (root of the mean square), 8
-    # bits by 0.10.
+    # exactly (detectors/sentence_model.py). Against unrounded weights 7 bits are off by 0.12 (root mean square),
+    # 8 bits by 0.10.
     quantize_dynamic(
         str(whole), str(FOLDER / SHIPPED[name]), weight_type=QuantType.QInt8, per_channel=True, reduce_range=True
     )

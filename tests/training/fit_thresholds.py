@@ -1,4 +1,4 @@
-"""`python -m tests.teaching.fit OUT TEXT [caller]`: each label's thresholds (detectors/meanings/labels.json).
+"""`python -m tests.training.fit_thresholds OUT TEXT [caller]`: thresholds of labels (detectors/meanings/labels.json).
 
 With `caller` those of the network that hears how a caller is; without, those of the other one. Nothing they are set on
 was taught: lines by authors who are held back (tests/data/words/held), calls and hints of self-harm that are, and talk
@@ -11,7 +11,7 @@ thresholds come of fourteen authors. Half of the lines hold something, of a call
 heard more often in ordinary lines and talk than NOTED, nor acted on more often than ACTED, and only where PRECISE among
 the authors' lines; so are an agent's steps ticked.
 
-To be run before `tests.teaching.export`: that puts the network where the shipped one is, with which it is compared.
+To be run before `tests.training.export`: that puts the network where the shipped one is, with which it is compared.
 """
 
 import json
@@ -24,12 +24,10 @@ from audio.events import Speaker
 from detectors.meaning import COMPLAINT, SELF_HARM, UPSET
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
-from detectors.sentences import FOLDER
+from detectors.sentence_model import FOLDER
 from detectors.signals import AGENT_STEPS
 from tests.calm_talk import lines as ordinary
-from tests.teaching.caller import CallerSchool
-from tests.teaching.learning import DEVICE, targets
-from tests.teaching.lines import (
+from tests.training.examples import (
     DATA,
     HELD_TALK,
     LABELS,
@@ -41,8 +39,10 @@ from tests.teaching.lines import (
     in_conversation,
     talk,
 )
-from tests.teaching.shipped import network as begun
-from tests.teaching.teach import WordsSchool
+from tests.training.train_caller import CallerSchool
+from tests.training.train_words import WordsSchool
+from tests.training.trainer import DEVICE, targets
+from tests.training.weights import network as begun
 
 NOTED, ACTED = (8.0, 2.0), (0.0, 0.0)
 """Hits in 10,000 words of the ordinary lines and of the telephone talk."""
@@ -194,7 +194,7 @@ def of_caller(out):
     score = school.scores(network, [(line.text.split(), line.place) for line in told])[:, row]
     holds = np.array([line.holds[SELF_HARM] for line in told])
     path = DATA / "words" / "talk" / f"{HELD_TALK}.txt"
-    spoken = [([*place.turn, *said.split()], place) for place, said in in_conversation(path)]
+    spoken = [([*place.current_turn, *said.split()], place) for place, said in in_conversation(path)]
     in_talk = school.scores(network, spoken)[:, row]
     spoken_words = sum(len(said) for said, _ in spoken)
     noted, acted = (_above(in_talk, spoken_words, per) for per in HINTED)

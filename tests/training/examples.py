@@ -22,7 +22,7 @@ from pathlib import Path
 from assist.evaluation.cases import read_cases
 from audio.events import Speaker
 from detectors.context import written
-from detectors.exchange import NOWHERE, Exchange, before_turn
+from detectors.dialogue_context import NO_CONTEXT, DialogueContext, context_after
 from detectors.meaning import COMPLAINT, SELF_HARM, UPSET
 from detectors.rulebook import load_rules
 from detectors.signals import AGENT_SIGNALS, AGENT_STEPS
@@ -78,7 +78,7 @@ class Line:
     """Labels somebody has looked for."""
     weight: float = 1.0
     """How often it is taken in an epoch."""
-    place: Exchange = NOWHERE
+    place: DialogueContext = NO_CONTEXT
     """What was said before it, where that is taught, too."""
 
 
@@ -173,7 +173,7 @@ def turns(call):
     said = []
     for who, text in call:
         speaker = Speaker.AGENT if who in ("a", "B") else Speaker.CUSTOMER
-        yield before_turn(said, speaker), text
+        yield context_after(said, speaker), text
         said.append((speaker, written(text)))
 
 
