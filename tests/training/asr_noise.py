@@ -1,5 +1,7 @@
-"""Lines as a recogniser may give them: words mistaken for others that sound like them (by the sounds of the CMU
-dictionary), lost or filled in, no punctuation."""
+"""Data augmentation: texts as a recogniser may transcribe them, with words confused, lost or filled in, no punctuation.
+
+A word is confused with words of the training data that sound like it, by the pronunciations of the CMU dictionary.
+"""
 
 import re
 from collections import Counter
@@ -10,66 +12,72 @@ import pocketsphinx
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
-WORD_MISHEARD = 0.12
-"""Share of the words of a line that is misheard: recognisers get 5 to 20 % of telephone speech wrong."""
-LEAST_SEEN = 3
-"""Only words seen so often are put in another's place."""
-NEAREST = 6
-PLAIN, LOSSY, LOST, FILLED, MISHEARD = 0.6, 0.3, 0.06, 0.1, 0.2
-"""Shares of lines without punctuation, with words lost (and of their words), with fillers, with words misheard."""
+PLAIN_SHARE = 0.6
+"""Share of texts without punctuation."""
+DELETION_SHARE, WORD_DELETION = 0.3, 0.06
+"""Share of texts with deletions, and of their words that are deleted."""
+FILLER_SHARE = 0.1
+"""Share of texts with a filler inserted; they are among those with deletions."""
 FILLERS = ("um", "uh", "like", "you know", "i mean", "er", "so", "well")
+SUBSTITUTION_SHARE, WORD_SUBSTITUTION = 0.2, 0.12
+"""Share of texts with substitutions, and of their words that are substituted: recognisers get 5 to 20 % of telephone
+speech wrong."""
+MIN_COUNT = 3
+"""Only words seen so often are substituted or take another's place."""
+MAX_CANDIDATES = 6
 
 
-class Mishearing:
-    """What may be heard for what, among the words of some lines."""
+class WordConfusions:
+    """For each word of some texts those that it may be confused with: the nearest in pronunciation."""
 
     def __init__(self, texts):
-        seen = Counter(word for text in texts for word in text.lower().replace("’", "'").split())
-        sounds = _pronunciations()
-        words = [word for word, count in seen.most_common() if count >= LEAST_SEEN and word in sounds]
-        told = [sounds[word] for word in words]
-        # One edit in up to four sounds, two in longer words.
-        apart = cdist(told, told, scorer=Levenshtein.distance, score_cutoff=2, dtype=np.uint8)
-        self._near = {}
+        counts = Counter(word for text in texts for word in text.lower().replace("’", "'").split())
+        pronunciations = _pronunciations()
+        words = [word for word, count in counts.most_common() if count >= MIN_COUNT and word in pronunciations]
+        phones = [pronunciations[word] for word in words]
+        distances = cdist(phones, phones, scorer=Levenshtein.distance, score_cutoff=2, dtype=np.uint8)
+        self._candidates = {}
         for n, word in enumerate(words):
-            most = 1 if len(told[n]) <= 4 else 2
-            close = [int(m) for m in np.flatnonzero(apart[n] <= most) if m != n]
-            close.sort(key=lambda m: (apart[n][m], m))
-            if close:
-                self._near[word] = [words[m] for m in close[:NEAREST]]
+            max_distance = 1 if len(phones[n]) <= 4 else 2
+            near = [int(m) for m in np.flatnonzero(distances[n] <= max_distance) if m != n]
+            near.sort(key=lambda m: (distances[n][m], m))
+            if near:
+                self._candidates[word] = [words[m] for m in near[:MAX_CANDIDATES]]
 
-    def __call__(self, text, draw):
-        """The text with some of its words misheard."""
+    def substitute(self, text, rng):
+        """The text with some of its words confused."""
         return " ".join(
-            draw.choice(self._near[word]) if word in self._near and draw.random() < WORD_MISHEARD else word
+            rng.choice(self._candidates[word])
+            if word in self._candidates and rng.random() < WORD_SUBSTITUTION
+            else word
             for word in text.split()
         )
 
 
-def as_heard(text, mishearing, draw):
-    """A text as a recogniser may give it."""
+def add_asr_noise(text, confusions, rng):
+    """A text as a recogniser may transcribe it, in lower case."""
     text = text.lower().replace("’", "'")
-    if draw.random() < PLAIN:
+    if rng.random() < PLAIN_SHARE:
         text = " ".join(re.sub(r"[^a-z0-9' ]+", " ", text).split())
-    lot = draw.random()
-    if lot < LOSSY:
-        text = " ".join([word for word in text.split() if draw.random() > LOST] or text.split())
-    if lot < FILLED:
+    lot = rng.random()
+    if lot < DELETION_SHARE:
+        text = " ".join([word for word in text.split() if rng.random() > WORD_DELETION] or text.split())
+    if lot < FILLER_SHARE:
         words = text.split()
-        words.insert(draw.randrange(len(words) + 1), draw.choice(FILLERS))
+        words.insert(rng.randrange(len(words) + 1), rng.choice(FILLERS))
         text = " ".join(words)
-    if draw.random() < MISHEARD:
-        text = mishearing(text, draw)
+    if rng.random() < SUBSTITUTION_SHARE:
+        text = confusions.substitute(text, rng)
     return text
 
 
 def _pronunciations():
-    """Word -> its sounds, one character each (ARPAbet, as CMUdict writes them); its first pronunciation only."""
-    place = {}
+    """Word -> its first pronunciation in CMUdict, one character for each ARPAbet phone."""
+    phone_ids = {}
     out = {}
     path = Path(pocketsphinx.get_model_path("en-us/cmudict-en-us.dict"))
     for line in path.read_text(encoding="utf-8").splitlines():
-        word, sounds = line.split(" ", 1)
+        word, phones = line.split(" ", 1)
         if "(" not in word:
-            out[word] = "".join(chr(0x100 + place.setdefault(each, len(place))) for each in sounds.split())
+            out[word] = "".join(chr(0x100 + phone_ids.setdefault(each, len(phone_ids))) for each in phones.split())
     return out

@@ -1,10 +1,11 @@
-"""`python -m tests.training.calibrate OUT`: OUT/taught.pt with its scores shifted to the thresholds of what is shipped.
+"""`python -m tests.training.calibrate OUT`: shifts the biases of OUT/words.pt so that the shipped thresholds fit it.
 
-Lines half of which are look-alikes teach a network to hear everything less often. Each label's score is shifted so that
-as many lines of the authors held back are heard as with the network that is shipped, and a customer's in no more
-telephone talk (HELD_TALK) than with that one, but for one line: what it gains is in which lines it hears, not in how
-many. What was scored low before, and is still, must not be taken for more by the shift: `doubt` rises with it, and
-`sure` to where as many of these lines are acted on as before (detectors/meanings/labels.json).
+Training on lines of which half are look-alikes lowers all scores. Each label's bias is shifted so that as many held-out
+lines reach `least` as with the shipped network, and a customer's label at most one line more of telephone talk
+(HELD_OUT_TALK): what a network gains is in which lines it finds, not in how many. What had low scores, and still has,
+must not pass for more by the shift: `doubt` rises with it, and `sure` to where as many held-out lines are acted on as
+before (detectors/meanings/labels.json).
+
 To be run before `tests.training.export`.
 """
 
@@ -16,57 +17,81 @@ import numpy as np
 import torch
 
 from detectors.sentence_model import FOLDER
-from tests.training.examples import DATA, HELD_TALK, LABELS, NEVER_IN_TALK, held, talk
-from tests.training.train_words import WordsSchool
-from tests.training.weights import network as begun
+from tests.training.examples import (
+    ABSENT_IN_TALK,
+    HELD_OUT_TALK,
+    WORDS,
+    WORDS_LABELS,
+    Example,
+    held_out_examples,
+    read_talk,
+)
+from tests.training.train_words import WordsTrainer
+from tests.training.trainer import targets
+from tests.training.weights import load_network, weights_path
 
-JUST = 1e-4
+EPSILON = 1e-4
+"""So far beside a threshold a score is put."""
 NEVER = 50
-"""A label whose `sure` is beyond this is never acted on."""
-FEWEST = 2
-"""From fewer lines that are acted on nobody can say how often that is."""
+"""A label whose `sure` is higher is never acted on."""
+MIN_ACTED = 2
+"""A rate of fewer lines that are acted on says nothing."""
 
 
-def shift_of(label, least, before, after, talk_before, talk_after):
-    """What to add to a label's score; scores of lines in which somebody has looked for it, and of talk."""
-    heard = int((before >= least).sum())
-    shift = least - np.sort(after)[-heard] + JUST
-    if label in NEVER_IN_TALK[0]:
-        most = int((talk_before >= least).sum()) + 1
-        shift = min(shift, max(0.0, least - np.sort(talk_after)[-most - 1] - JUST))
+def shift_for(label, least, before, after, talk_before, talk_after):
+    """What to add to a label's bias.
+
+    Args:
+        label: its name.
+        least: its threshold.
+        before: the shipped network's scores of the held-out lines in which the label is known.
+        after: the new network's.
+        talk_before: the shipped network's scores of telephone talk.
+        talk_after: the new network's.
+    """
+    hits = int((before >= least).sum())
+    shift = least - np.sort(after)[-hits] + EPSILON
+    if label in ABSENT_IN_TALK[False]:
+        max_hits = int((talk_before >= least).sum()) + 1
+        shift = min(shift, max(0.0, least - np.sort(talk_after)[-max_hits - 1] - EPSILON))
     return float(shift)
 
 
-def follow(told, shift, before, after):
-    """A label's thresholds behind its shifted score; `after`: with the shift."""
-    if shift > 0 and told["doubt"] < told["agree"]:
-        told["doubt"] = round(min(told["doubt"] + shift, told["agree"], told["least"]), 2)
-    acted = int((before >= told["sure"]).sum())
-    if told["sure"] < NEVER and acted >= FEWEST:
-        sure = round(max(told["sure"], float(np.sort(after)[-acted - 1 : len(after) - acted + 1].mean())), 2)
-        told |= {name: sure for name in ("sure", "urgent") if told.get(name) == told["sure"]}
+def shift_thresholds(thresholds, shift, before, after):
+    """A label's thresholds for its shifted score; `before` and `after`: scores as above, `after` with the shift."""
+    out = dict(thresholds)
+    if shift > 0 and out["doubt"] < out["agree"]:
+        out["doubt"] = round(min(out["doubt"] + shift, out["agree"], out["least"]), 2)
+    acted = int((before >= out["sure"]).sum())
+    if out["sure"] < NEVER and acted >= MIN_ACTED:
+        same = float(np.sort(after)[-acted - 1 : len(after) - acted + 1].mean())  # between two scores
+        sure = round(max(out["sure"], same), 2)
+        out |= {name: sure for name in ("sure", "urgent") if out.get(name) == out["sure"]}
+    return out
 
 
-def level(out):
+def calibrate(out):
     """Write the weights and the thresholds again."""
-    school, shipped, network = WordsSchool(), begun("taught"), begun("taught", out)
-    lines = [(line.text.split(), line.holds) for line in held()]
-    said = [(text.split(), {}) for _, text in talk(DATA / "words" / "talk" / f"{HELD_TALK}.txt")]
-    before, after = ([school.scores(each.eval(), some) for some in (lines, said)] for each in (shipped, network))
+    trainer, shipped, network = WordsTrainer(), load_network("words"), load_network("words", out)
+    held_out = list(held_out_examples())
+    talk = [Example(text) for text in read_talk(WORDS / "talk" / f"{HELD_OUT_TALK}.txt")]
+    before, talk_before = (trainer.predict(shipped.eval(), each) for each in (held_out, talk))
+    after, talk_after = (trainer.predict(network.eval(), each) for each in (held_out, talk))
+    _, mask = targets(held_out, WORDS_LABELS)
     path = FOLDER / "labels.json"
-    told = json.loads(path.read_text(encoding="utf-8"))
-    thresholds = {label: values for each in told["networks"] for label, values in each["labels"].items()}
+    config = json.loads(path.read_text(encoding="utf-8"))
+    thresholds = config["networks"][0]["labels"]
     with torch.no_grad():
-        for row, label in enumerate(LABELS):
-            asked = [label in holds for _, holds in lines]
-            was, now = before[0][asked, row], after[0][asked, row]
-            shift = shift_of(label, thresholds[label]["least"], was, now, before[1][:, row], after[1][:, row])
-            follow(thresholds[label], shift, was, now + shift)
+        for row, label in enumerate(WORDS_LABELS):
+            known = mask[:, row] > 0
+            was, now = before[known, row], after[known, row]
+            shift = shift_for(label, thresholds[label]["least"], was, now, talk_before[:, row], talk_after[:, row])
+            thresholds[label] = shift_thresholds(thresholds[label], shift, was, now + shift)
             network.bias[row] += shift
             print(f"{label} {shift:+.2f} {thresholds[label]}")
-    torch.save(network.state_dict(), out / "taught.pt")
-    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    torch.save(network.state_dict(), weights_path("words", out))
+    path.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    level(Path(sys.argv[1]))
+    calibrate(Path(sys.argv[1]))

@@ -1,61 +1,58 @@
-"""`python -m tests.training.distil NETWORK OUT TEXT NEW…`: teaches a network (`words`, `caller`) the files NEW only.
+"""`python -m tests.training.distil NETWORK OUT TEXT NEW…`: trains a network (`words`, `caller`) on the files NEW only.
 
-Whatever else it has learnt from is read as well, less often, and held to what the network said of it before: new ways
-of saying things are learnt, and the thresholds of all else stay true. From what is shipped or lies in OUT, where the
-weights are left as `tests.training.train_words` and `tests.training.train_caller` leave them.
+The other examples are taken too, less often, with the scores of the network before training as their targets
+(learning without forgetting, Li & Hoiem 2016): it learns new ways of saying things, and the thresholds stay valid for
+all else. OUT and TEXT as in `tests.training.train_words`.
 """
 
 import sys
 from copy import deepcopy
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 
-from tests.training.examples import of_callers, taught
-from tests.training.train_caller import CallerSchool
-from tests.training.train_words import WordsSchool
-from tests.training.trainer import DEVICE, SMOOTH, School, taught_further
+from tests.training.examples import caller_examples, words_examples
+from tests.training.train_caller import CallerTrainer
+from tests.training.train_words import WordsTrainer
+from tests.training.trainer import DEVICE, LABEL_SMOOTHING, Trainer, logits, targets, train_from_command_line
 
 
-class FurtherSchool(School):
-    """Teaches what holds in the new lines; of all other lines told is that nobody has looked for anything."""
+class DistillingTrainer(Trainer):
+    """Trains on the labels of new examples, and on the earlier network's probabilities where no label is known."""
 
-    older = 0.06
-    rate, head_rate = 6e-5, 6e-4
+    old_data_weight = 0.06
+    encoder_lr, head_lr = 6e-5, 6e-4
 
-    def teach(self, network, lines, seed):
-        """Beside the network as it was."""
-        self._before = deepcopy(network).eval().to(DEVICE)
-        return super().teach(network, lines, seed)
+    def train(self, network, examples, seed):
+        """Train; the network as it is now is the teacher."""
+        self._teacher = deepcopy(network).eval().to(DEVICE)
+        return super().train(network, examples, seed)
 
-    def _told(self, line, beside, draw):
-        *told, holds = super()._told(line, beside, draw)
-        return *told, holds if line.source in self._new else {}
+    def _augmented(self, example, partners, rng):
+        augmented = super()._augmented(example, partners, rng)
+        return augmented if example.source in self._new else replace(augmented, labels={})
 
-    def _learn(self, learning, chosen):
-        """What holds in the new lines, and of all else what was said of it before."""
-        given = self.coded(chosen)
-        with torch.no_grad(), torch.autocast(DEVICE, dtype=torch.bfloat16):
-            wanted = self._before(*given)[0].float().sigmoid()
-        weights = torch.ones_like(wanted)
-        for at, (*_, holds) in enumerate(chosen):
-            for row, label in enumerate(self.labels):
-                if label in holds:
-                    wanted[at, row] = SMOOTH + (1 - 2 * SMOOTH) * holds[label]
-                    weights[at, row] = self.wanted if holds[label] else 1.0
-        loss = F.binary_cross_entropy_with_logits(learning.scores(given), wanted, reduction="none")
-        learning.take((loss * weights).mean() * self.scale)
+    def _loss(self, network, batch):
+        inputs = self._inputs(batch)
+        target, mask = (torch.tensor(each, device=DEVICE) for each in targets(batch, self.labels))
+        weights = torch.where(target > 0, self.positive_weight, 1.0)
+        target = target.clamp(LABEL_SMOOTHING, 1 - LABEL_SMOOTHING)
+        with torch.no_grad():
+            target = torch.where(mask > 0, target, logits(self._teacher, inputs).sigmoid())
+        loss = F.binary_cross_entropy_with_logits(logits(network, inputs), target, reduction="none")
+        return (loss * weights).mean() * self.loss_scale
 
 
-class FurtherCaller(FurtherSchool, CallerSchool):
-    """Of the network that hears how a caller is."""
+class DistillingCallerTrainer(DistillingTrainer, CallerTrainer):
+    """Of the `caller` network."""
 
 
-class FurtherWords(FurtherSchool, WordsSchool):
-    """Of the network that hears what is said."""
+class DistillingWordsTrainer(DistillingTrainer, WordsTrainer):
+    """Of the `words` network."""
 
 
-SCHOOLS = {"words": (FurtherWords, taught), "caller": (FurtherCaller, of_callers)}
+TRAINERS = {"words": (DistillingWordsTrainer, words_examples), "caller": (DistillingCallerTrainer, caller_examples)}
 
 if __name__ == "__main__":
-    taught_further(*SCHOOLS[sys.argv.pop(1)])
+    train_from_command_line(*TRAINERS[sys.argv.pop(1)])

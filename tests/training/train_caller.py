@@ -1,51 +1,56 @@
-"""`python -m tests.training.train_caller OUT TEXT NEW…`: teaches the network that hears how a caller is; OUT/caller.pt.
+"""`python -m tests.training.train_caller OUT TEXT NEW…`: trains the `caller` network, which scores how the caller is.
 
-It reads a customer's turn with its dialogue context (detectors/dialogue_context.py). As with `tests.training.train_words`
-it goes on from what is shipped or lies in OUT, and takes what it has learnt before less often than the files NEW.
+It reads a customer's turn with its dialogue context. OUT, TEXT and NEW as in `tests.training.train_words`; it writes
+OUT/caller.pt.
 """
+
+from dataclasses import replace
 
 import torch
 
 from detectors.dialogue_context import NO_CONTEXT
-from tests.training.asr_noise import as_heard
-from tests.training.examples import OF_CALLER, of_callers
-from tests.training.trainer import DEVICE, School, padded, taught_further
+from tests.training.asr_noise import add_asr_noise
+from tests.training.examples import CALLER_LABELS, caller_examples
+from tests.training.trainer import DEVICE, Trainer, padded, train_from_command_line
 
-ALONE, ELSEWHERE = 0.12, 0.4
-"""Shares of turns read without what was said before, and of single lines read after some agent's words."""
+CONTEXT_DROPOUT = 0.12
+"""Share of turns with a context that lose it."""
+RANDOM_CONTEXT = 0.4
+"""Share of lines without a context that get some other turn's."""
 
 
-class CallerSchool(School):
-    """Teaches that network; told are (words, place, what holds)."""
+class CallerTrainer(Trainer):
+    """Of the `caller` network."""
 
-    name, labels = "caller", OF_CALLER
-    older, wanted = 0.2, 1.5
+    name, labels = "caller", CALLER_LABELS
+    old_data_weight, positive_weight = 0.2, 1.5
 
-    def coded(self, told):
-        """Ids, which of them are there, and which of them are the turn's."""
-        rows = [self._coder(words, place) for words, place, *_ in told]
-        ids, mask = padded([row.ids for row in rows])
-        begins = torch.tensor([[row.text_start] for row in rows], device=DEVICE)
-        return ids, mask, mask * (torch.arange(ids.shape[1], device=DEVICE) >= begins)
+    def _inputs(self, batch):
+        """Token ids, attention mask, pooling mask."""
+        encodings = [self._tokenizer(example.text.split(), example.context) for example in batch]
+        ids, mask = padded([each.ids for each in encodings])
+        text_start = torch.tensor([[each.text_start] for each in encodings], device=DEVICE)
+        return ids, mask, mask * (torch.arange(ids.shape[1], device=DEVICE) >= text_start)
 
-    def _beside(self, lines):
-        """Places after some agent's words."""
-        return [line.place for line in lines if line.place.other_turn]
+    def _partners(self, examples):
+        """Contexts in which an agent has spoken."""
+        return [each.context for each in examples if each.context.other_turn]
 
-    def _told(self, line, beside, draw):
-        """In its place, in none, or after what some agent has said."""
-        place = line.place
-        if place is NO_CONTEXT:
-            place = draw.choice(beside) if draw.random() < ELSEWHERE else NO_CONTEXT
-        elif draw.random() < ALONE:
-            place = NO_CONTEXT
-        text = " ".join((*place.current_turn, line.text)) if place is line.place else line.text
-        return as_heard(text, self._mishearing, draw).split(), place, line.holds
+    def _augmented(self, example, partners, rng):
+        text, context = example.text, example.context
+        if context is NO_CONTEXT:
+            if rng.random() < RANDOM_CONTEXT:
+                context = rng.choice(partners)
+        elif rng.random() < CONTEXT_DROPOUT:
+            context = NO_CONTEXT
+        else:
+            text = " ".join((*context.current_turn, text))
+        return replace(example, text=add_asr_noise(text, self._confusions, rng), context=context)
 
-    def _length(self, told):
-        words, place, *_ = told
-        return len(words) + len(place.previous_turn) + len(place.other_turn)
+    def _length(self, example):
+        context = example.context
+        return super()._length(example) + len(context.previous_turn) + len(context.other_turn)
 
 
 if __name__ == "__main__":
-    taught_further(CallerSchool, of_callers)
+    train_from_command_line(CallerTrainer, caller_examples)

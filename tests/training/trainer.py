@@ -1,4 +1,4 @@
-"""How a network learns and is asked: what the teaching of both networks shares."""
+"""Fine-tuning a network, and scoring with it: what the trainers of both networks share."""
 
 import random
 import sys
@@ -10,158 +10,154 @@ import torch
 import torch.nn.functional as F
 
 from detectors.sentence_model import Tokenizer, load_vocabulary
-from tests.training.asr_noise import Mishearing
-from tests.training.weights import network as begun
+from tests.training.asr_noise import WordConfusions
+from tests.training.weights import load_network, weights_path
 
-EPOCHS, BATCH = 2, 96
-SMOOTH = 0.02
+EPOCHS, BATCH_SIZE, PREDICTION_BATCH_SIZE = 2, 96, 256
+LABEL_SMOOTHING = 0.02
+"""Targets are this and 1 - this instead of 0 and 1 (Szegedy et al. 2016)."""
+WARMUP = 0.06
+"""Share of the steps in which the learning rates rise; then they fall linearly to 0."""
+WEIGHT_DECAY = 0.01
+"""Of the encoder."""
+MAX_GRADIENT_NORM = 1.0
+LENGTH_JITTER = 6
+"""Batches are of examples whose lengths differ by about so many words: little padding, but other batches each epoch."""
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
-class School:
-    """Teaches one network; what is its own stands in the classes of both."""
+class Trainer:
+    """Trains one of the networks; its subclasses say what differs between the two."""
 
     name: str
-    """Of the weights it leaves in OUT."""
+    """Of the network: `words` or `caller`."""
     labels: tuple[str, ...]
-    """In the order of its scores."""
-    older: float
-    """Lines that are not new are taken so much less often."""
-    wanted: float
-    """Weight of a label that holds."""
-    scale = 1.0
-    """Of the loss."""
-    rate, head_rate = 1e-4, 1e-3
+    """In the order of the network's outputs."""
+    old_data_weight: float
+    """The weights of examples that are not of new files are multiplied by it."""
+    positive_weight: float
+    """Of a positive label in the loss."""
+    loss_scale = 1.0
+    encoder_lr, head_lr = 1e-4, 1e-3
+    """Highest learning rates; the heads are the pooling queries and the outputs."""
 
-    def __init__(self, mishearing=None, new=frozenset()):
-        self._mishearing, self._new = mishearing, new
-        self._coder = Tokenizer(load_vocabulary())
+    def __init__(self, confusions=None, new=frozenset()):
+        """`confusions`: WordConfusions, needed to train; `new`: names of the files not trained on yet."""
+        self._confusions, self._new = confusions, new
+        self._tokenizer = Tokenizer(load_vocabulary())
 
-    def teach(self, network, lines, seed):
-        """Teach on these lines, in an order of its own."""
-        draw = random.Random(seed)
+    def train(self, network, examples, seed):
+        """Train on these examples, in a random order, and return the network."""
+        rng = random.Random(seed)
         torch.manual_seed(seed)
         network = network.train().to(DEVICE)
-        steps = EPOCHS * -(-round(sum(line.weight for line in lines)) // BATCH)
-        learning = Learning(network, steps, self.rate, self.head_rate, warming=0.06)
-        beside = self._beside(lines)
+        steps = EPOCHS * -(-round(sum(example.weight for example in examples)) // BATCH_SIZE)
+        optimiser = _optimiser(network, self.encoder_lr, self.head_lr)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: min(1, (step + 1) / (WARMUP * steps)) * max(0.0, 1 - step / steps)
+        )
+        partners = self._partners(examples)
         for epoch in range(EPOCHS):
-            told = [self._told(line, beside, draw) for line in lines if draw.random() < line.weight]
-            for number, chosen in enumerate(batches(told, self._length, draw)):
-                self._learn(learning, chosen)
+            sample = [self._augmented(each, partners, rng) for each in examples if rng.random() < each.weight]
+            for number, batch in enumerate(_batches(sample, self._length, rng)):
+                optimiser.zero_grad()
+                self._loss(network, batch).backward()
+                torch.nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
+                optimiser.step()
+                schedule.step()
                 if number % 100 == 0:
-                    print(f"pass {epoch + 1}, batch {number} of {len(told) // BATCH}", flush=True)
+                    print(f"epoch {epoch + 1}, batch {number} of {len(sample) // BATCH_SIZE}", flush=True)
         return network.eval()
 
-    def _learn(self, learning, chosen):
-        """From one batch of what is told."""
-        holds = targets([each[-1] for each in chosen], self.labels)
-        learning.step(self.coded(chosen), holds, self.wanted, self.scale)
+    def predict(self, network, examples):
+        """Logits, an array of shape (examples, labels); each is scored in a batch with others of like length."""
+        scores = np.zeros((len(examples), len(self.labels)), np.float32)
+        order = sorted(range(len(examples)), key=lambda n: self._length(examples[n]))
+        with torch.no_grad():
+            for first in range(0, len(order), PREDICTION_BATCH_SIZE):
+                batch = order[first : first + PREDICTION_BATCH_SIZE]
+                scores[batch] = logits(network, self._inputs([examples[n] for n in batch])).cpu().numpy()
+        return scores
 
-    def scores(self, network, told):
-        """What is told to a score for each label."""
-        with torch.autocast(DEVICE, dtype=torch.bfloat16):
-            return scored(network, told, self._length, self.coded)
-
-    def coded(self, told):
-        """Ids, which of them are there, and what else the network is given."""
-        raise NotImplementedError
-
-    def _told(self, line, beside, draw):
-        """A line as a recogniser may give it: its words, what else is told of it, and what holds."""
-        raise NotImplementedError
-
-    def _beside(self, lines):
-        """What lines are put beside."""
-        raise NotImplementedError
-
-    def _length(self, told):
-        return len(told[0])
-
-
-def taught_further(school, read):
-    """Teach on from what is shipped or lies in OUT: the command line of both schools."""
-    out, text, new = Path(sys.argv[1]), Path(sys.argv[2]), frozenset(sys.argv[3:])
-    lines = [line if line.source in new else replace(line, weight=line.weight * school.older) for line in read(text)]
-    network = school(Mishearing([line.text for line in lines]), new).teach(begun(school.name, out), lines, seed=0)
-    torch.save(network.state_dict(), out / f"{school.name}.pt")
-
-
-class Learning:
-    """What makes a network learn: slower in the encoder than in the heads, ever slower after the first steps."""
-
-    def __init__(self, network, steps, rate, head_rate, warming):
-        """`warming`: share of the steps in which the rates rise."""
-        heads = ("ask", "say", "bias")
-        encoder = [value for name, value in network.named_parameters() if not name.startswith(heads)]
-        head = [value for name, value in network.named_parameters() if name.startswith(heads)]
-        self._network = network
-        self._optimiser = torch.optim.AdamW(
-            [{"params": encoder, "lr": rate, "weight_decay": 0.01}, {"params": head, "lr": head_rate}],
-            weight_decay=0.0,
-            fused=True,
-        )
-        self._pace = torch.optim.lr_scheduler.LambdaLR(
-            self._optimiser, lambda step: min(1, (step + 1) / (warming * steps)) * max(0.0, 1 - step / steps)
-        )
-
-    def step(self, told, wanted_asked, weight, scale=1.0):
-        """Learn from one batch: what the network is given, what holds in it and what was looked for.
-
-        `weight`: of a label that holds.
-        """
-        wanted, asked = (torch.tensor(each, device=DEVICE) for each in wanted_asked)
+    def _loss(self, network, batch):
+        """Binary cross-entropy over the known labels (Example.labels)."""
+        target, mask = (torch.tensor(each, device=DEVICE) for each in targets(batch, self.labels))
+        target = target * (1 - 2 * LABEL_SMOOTHING) + LABEL_SMOOTHING
         loss = F.binary_cross_entropy_with_logits(
-            self.scores(told), wanted * (1 - 2 * SMOOTH) + SMOOTH, reduction="none",
-            pos_weight=torch.tensor(weight, device=DEVICE),
+            logits(network, self._inputs(batch)), target, reduction="none",
+            pos_weight=torch.tensor(self.positive_weight, device=DEVICE),
         )  # fmt: skip
-        self.take((loss * asked).sum() / asked.sum() * scale)
+        return (loss * mask).sum() / mask.sum() * self.loss_scale
 
-    def scores(self, told):
-        """What the network says of one batch now."""
-        with torch.autocast(DEVICE, dtype=torch.bfloat16):
-            return self._network(*told)[0].float()
+    def _inputs(self, batch):
+        """The network's arguments for a batch of examples."""
+        raise NotImplementedError
 
-    def take(self, loss):
-        """Learn from this loss."""
-        self._optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
-        self._optimiser.step()
-        self._pace.step()
+    def _augmented(self, example, partners, rng):
+        """The example as a recogniser may transcribe it, perhaps joined to something of `partners`."""
+        raise NotImplementedError
 
+    def _partners(self, examples):
+        """What of the examples may be joined to others."""
+        raise NotImplementedError
 
-def batches(told, length, draw):
-    """What is told of like length together, in any order."""
-    order = sorted(told, key=lambda each: length(each) + draw.random() * 6)
-    some = [order[at : at + BATCH] for at in range(0, len(order), BATCH)]
-    draw.shuffle(some)
-    return some
+    def _length(self, example):
+        """In words."""
+        return len(example.text.split())
 
 
-def padded(rows):
-    """Lists of tokens as ids, and which of them are there."""
-    ids, mask = (torch.zeros(len(rows), max(map(len, rows)), dtype=kind) for kind in (torch.long, torch.float))
-    for n, row in enumerate(rows):
-        ids[n, : len(row)], mask[n, : len(row)] = torch.tensor(row), 1
+def train_from_command_line(trainer_class, read_examples):
+    """`… OUT TEXT NEW…`: go on from what lies in OUT or is shipped, and write the weights to OUT."""
+    out, text_folder, new = Path(sys.argv[1]), Path(sys.argv[2]), frozenset(sys.argv[3:])
+    examples = [
+        each if each.source in new else replace(each, weight=each.weight * trainer_class.old_data_weight)
+        for each in read_examples(text_folder)
+    ]
+    trainer = trainer_class(WordConfusions([each.text for each in examples]), new)
+    network = trainer.train(load_network(trainer.name, out), examples, seed=0)
+    torch.save(network.state_dict(), weights_path(trainer.name, out))
+
+
+def targets(examples, labels):
+    """Targets (1 positive, 0 negative) and mask (1 known, 0 unknown): two arrays of shape (examples, labels)."""
+    target, mask = (np.zeros((len(examples), len(labels)), np.float32) for _ in range(2))
+    for n, example in enumerate(examples):
+        for name in example.labels.keys() & set(labels):
+            target[n, labels.index(name)], mask[n, labels.index(name)] = example.labels[name], 1
+    return target, mask
+
+
+def padded(sequences):
+    """Token ids, padded with 0, and the attention mask: two tensors of shape (sequences, tokens)."""
+    shape = len(sequences), max(map(len, sequences))
+    ids, mask = (torch.zeros(shape, dtype=kind) for kind in (torch.long, torch.float))
+    for n, sequence in enumerate(sequences):
+        ids[n, : len(sequence)], mask[n, : len(sequence)] = torch.tensor(sequence), 1
     return ids.to(DEVICE), mask.to(DEVICE)
 
 
-def scored(network, told, length, coded):
-    """Scores of each of what is told, read beside others of like length."""
-    out = np.zeros((len(told), len(network.bias)), np.float32)
-    order = sorted(range(len(told)), key=lambda n: length(told[n]))
-    with torch.no_grad():
-        for at in range(0, len(order), 256):
-            some = order[at : at + 256]
-            out[some] = network(*coded([told[n] for n in some]))[0].float().cpu().numpy()
-    return out
+def logits(network, inputs):
+    """Of a batch, as 32-bit floats."""
+    with torch.autocast(DEVICE, dtype=torch.bfloat16):
+        return network(*inputs)[0].float()
 
 
-def targets(holds, labels):
-    """What holds, and what somebody has looked for: lines x labels each."""
-    wanted, asked = (np.zeros((len(holds), len(labels)), np.float32) for _ in range(2))
-    for n, each in enumerate(holds):
-        for name in each.keys() & set(labels):
-            wanted[n, labels.index(name)], asked[n, labels.index(name)] = each[name], 1
-    return wanted, asked
+def _optimiser(network, encoder_lr, head_lr):
+    heads = ("ask", "say", "bias")
+    encoder = [value for name, value in network.named_parameters() if not name.startswith(heads)]
+    head = [value for name, value in network.named_parameters() if name.startswith(heads)]
+    return torch.optim.AdamW(
+        [
+            {"params": encoder, "lr": encoder_lr, "weight_decay": WEIGHT_DECAY},
+            {"params": head, "lr": head_lr, "weight_decay": 0.0},
+        ],
+        fused=True,
+    )
+
+
+def _batches(examples, length, rng):
+    """Batches of examples of like length, in a random order."""
+    order = sorted(examples, key=lambda each: length(each) + rng.random() * LENGTH_JITTER)
+    batches = [order[first : first + BATCH_SIZE] for first in range(0, len(order), BATCH_SIZE)]
+    rng.shuffle(batches)
+    return batches

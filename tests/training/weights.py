@@ -1,6 +1,6 @@
-"""The networks as they are: what is shipped in detectors/meanings, or what an earlier run of teaching has left.
+"""Loads a network to go on from: the weights of an earlier training, or those shipped in detectors/meanings.
 
-What is shipped was stored in 8 bits: a weight comes back within half a step of what it was.
+The shipped ones are 8-bit integers: a weight comes back within half a quantisation step of what it was.
 """
 
 import numpy as np
@@ -11,36 +11,42 @@ from onnx import numpy_helper
 from detectors.sentence_model import FOLDER
 from tests.training.network import Network
 
-SHIPPED = {"taught": "model.onnx", "caller": "caller.onnx"}
-"""Of the weights that teaching leaves: the file they are shipped in."""
+ONNX_FILES = {"words": "model.onnx", "caller": "caller.onnx"}
+"""Network -> the file it is shipped in."""
 
 
-def network(name, out=None):
-    """`taught` or `caller`, of OUT if it is there, else as shipped."""
-    path = None if out is None else out / f"{name}.pt"
-    weights = torch.load(path) if path is not None and path.exists() else _weights(FOLDER / SHIPPED[name])
-    made = Network(*weights["word.weight"].shape[:1], *weights["bias"].shape, places=len(weights["pos.weight"]))
-    made.load_state_dict(weights)
-    return made
+def weights_path(name, out):
+    """Where the training of a network leaves its weights."""
+    return out / f"{name}.pt"
 
 
-def _weights(path):
-    """What is in an ONNX file that `tests.training.export` has written, by the names of Network."""
+def load_network(name, out=None):
+    """The network `words` or `caller`: of the folder `out` if it is there, else as it is shipped."""
+    trained = out is not None and weights_path(name, out).exists()
+    weights = torch.load(weights_path(name, out)) if trained else _shipped_weights(FOLDER / ONNX_FILES[name])
+    vocabulary_size, label_count = len(weights["word.weight"]), len(weights["bias"])
+    network = Network(vocabulary_size, label_count, max_positions=len(weights["pos.weight"]))
+    network.load_state_dict(weights)
+    return network
+
+
+def _shipped_weights(path):
+    """The weights in an ONNX file of `tests.training.export`, by their names in Network."""
     graph = onnx.load(path).graph
     stored = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
-    told = {
+    weights = {
         name.removeprefix("network."): value
         for name, value in stored.items()
         if name.startswith("network.") and value.dtype == np.float32 and not name.endswith("_scale")
     }
-    told["word.weight"] = _whole(stored, "network.word.weight")
+    weights["word.weight"] = _dequantised(stored, "network.word.weight")
     for node in graph.node:
         if node.op_type == "MatMulInteger" and node.input[1] in stored:  # "/network/layers.0/q/MatMul_quant"
             layer = node.name.removeprefix("/network/").split("/MatMul")[0].replace("/", ".")
-            told[f"{layer}.weight"] = _whole(stored, node.input[1].removesuffix("_quantized")).T
-    return {name: torch.tensor(value) for name, value in told.items()}
+            weights[f"{layer}.weight"] = _dequantised(stored, node.input[1].removesuffix("_quantized")).T
+    return {name: torch.tensor(value) for name, value in weights.items()}
 
 
-def _whole(stored, name):
+def _dequantised(stored, name):
     scale, zero, value = (stored[f"{name}_{part}"].astype(np.float32) for part in ("scale", "zero_point", "quantized"))
     return (value - zero) * scale
