@@ -167,7 +167,8 @@ def _matched_by_rules(examples):
     out = np.zeros((len(examples), len(WORDS_LABELS)), bool)
     for n, example in enumerate(examples):
         for signal in rules.find(example.text, Speaker.AGENT if example.agent else Speaker.CUSTOMER):
-            out[n, WORDS_LABELS.index(signal.id)] = True
+            if signal.id in WORDS_LABELS:
+                out[n, WORDS_LABELS.index(signal.id)] = True
     return out
 
 
