@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assist.evaluation.cases import read_cases
-from detectors.meaning import COMPLAINT
+from detectors.meaning import COMPLAINT, SELF_HARM, UPSET
 from tests.telephone_talk import calls
 from tests.training.examples import (
     AGENT_LABELS,
@@ -116,6 +116,12 @@ def test_all_examples_can_be_read(tmp_path: Path) -> None:
     lines = list(caller_examples(tmp_path))
     assert {name for line in lines for name in line.labels} == set(CALLER_LABELS)
     assert any(line.context.previous_turn and line.context.other_turn for line in lines)
+
+
+def test_whether_somebody_who_wants_something_is_upset_is_not_known(tmp_path: Path) -> None:
+    assert len(set(CUSTOMER_LABELS)) == len(CUSTOMER_LABELS)
+    lines = [line for line in caller_examples(tmp_path) if line.source in {path.stem for path in TRAINING}]
+    assert lines and not [line.text for line in lines if line.labels.get(SELF_HARM) and UPSET in line.labels]
 
 
 def test_a_turn_of_a_graded_call_has_its_context(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ CALL_FOLDERS = ("dev", "dev2", "heldout2")
 
 AGENT_LABELS = tuple(sorted(AGENT_SIGNALS))
 CUSTOMER_LABELS = (
-    *sorted({rule.signal for rule in load_rules().rules} - AGENT_SIGNALS),
+    *sorted({rule.signal for rule in load_rules().rules} - AGENT_SIGNALS - {UPSET}),
     SELF_HARM,
     COMPLAINT,
     UPSET,
