@@ -1,8 +1,8 @@
-"""Cues and steps by what a sentence means: the phrase rules and a taught sentence model, each mending the other.
+"""Signals by what words mean: the phrase rules and the sentence model together, each correcting the other.
 
-The model hears what no list of phrases foresees, and doubts a shipped rule where its words mean something else ("my
-lawyer sent the form"). Rules of a deployment's own are never doubted. The evidence is the words that carried the score,
-quoted.
+The model detects wordings that no list of phrases foresees, and rejects false positives of the shipped rules ("my
+lawyer sent the form"); rules of a deployment's own are never rejected. The evidence of a signal of the model's is a
+quote: the words that contributed most to its score.
 """
 
 from __future__ import annotations
@@ -13,103 +13,108 @@ from math import exp, inf
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
 from detectors import context
-from detectors.exchange import NOWHERE, Exchange, exchange
+from detectors.dialogue_context import NO_CONTEXT, DialogueContext, window_context
 from detectors.phrases import COMPLAINT_MS, MENTIONED, PhraseDetector, just_before
-from detectors.sentences import Reading, SentenceModel, Threshold
+from detectors.sentence_model import Prediction, SentenceModel, Thresholds
 from detectors.signals import AGENT_MISSTEPS, AGENT_SIGNALS, CUSTOMER_WORDS, Evidence, Severity, Signal, Window
 
-MOST_WORDS = 48
-"""Longer utterances are read in stretches of this many words ..."""
+MAX_WORDS = 48
+"""Longer utterances are scored in overlapping segments of this many words ..."""
 HOP_WORDS = 32
-"""... beginning this far apart: the model was taught on lines of up to 60 words."""
-LEAST_WORDS = 2
+"""... that start this far apart: the model was trained on lines of up to 60 words."""
+MIN_WORDS = 2
+"""Nothing shorter is scored."""
 EARLIER_WORDS = 16
-"""So many words of what the speaker said just before are read along: sentences run over pauses."""
-AROUND_WORDS = 8
-"""What a rule found is also read by itself, in its sentence and at most so many words on either side: a long complaint
-drowns a short threat ..."""
-CLOSE_WORDS = 2
+"""So many words of what the speaker said just before are scored along: sentences run over pauses."""
+WIDE_MARGIN_WORDS = 8
+"""The words that a rule matched are also scored without the rest of the utterance, in their sentence and with at most
+so many words on either side: a long complaint outweighs a short threat ..."""
+NARROW_MARGIN_WORDS = 2
 """... and, where it is a threat to somebody in a sentence that runs on further, with so few: nothing tells where the
 sentences before and after it end."""
-ENDS = (".", "?", "!")
-STEP_WORDS = 6
-"""An unfinished utterance is read again after so many agreed words more."""
-UNFINISHED = 2.5
-"""So much surer the model must be of an unfinished utterance."""
+SENTENCE_ENDS = (".", "?", "!")
+RESCORE_WORDS = 6
+"""A hypothesis is scored again after so many agreed words more."""
+HYPOTHESIS_MARGIN = 2.5
+"""A hypothesis, whose words may still change, must score so much above each threshold."""
 QUOTE_SHARE = 0.7
-"""The quote grows around its strongest word until it holds this share of what spoke for the signal ..."""
-QUOTE_WORDS = 9
-"""... or has this many words."""
+"""The quote grows from the word that contributes most until it has this share of all positive contributions ..."""
+MAX_QUOTE_WORDS = 9
+"""... or this many words."""
 COOL_DOWN_MS = 60_000
-"""What the rules or the model have raised is not raised by the model again so soon, unless it is more severe."""
+"""The model does not repeat a signal of the rules or its own within this time, unless it is more severe."""
 COMPLAINT = "complaint"
-"""The caller is displeased. It tells what is meant from what is only mentioned, and supports other cues ..."""
-PLAINLY = 1.5
-"""... where it is this much surer than it must be for the former."""
+"""The caller is displeased. It supports other cues: it tells what is meant from what is only mentioned. A signal of its
+own ..."""
+COMPLAINT_MARGIN = 1.5
+"""... is raised only where its score is this much above `sure`."""
 UPSET = "upset"
 """The caller is upset with the firm (sarcasm, scorn, an accusation, despair ...), in whatever words: a cue of its own
 where no other is clear in the same words."""
-AFTER_MS = 60_000
-"""Noted so soon after it was noted before, or after a wrong move of the agent's, it is clear."""
+UPSET_REPEAT_MS = 60_000
+"""`upset` so soon after another one, or after a misstep of the agent's, is raised from a note to a cue."""
 SELF_HARM = "self_harm"
-"""A label of its own, which raises `vulnerable`: it is noted at less than any other, as a miss is worse here."""
+"""A label of its own, which raises the signal `vulnerable`. Its threshold for a note is lower than any other, as a miss
+is worse here."""
 CUES = frozenset(CUSTOMER_WORDS) - {"de_escalation"}
-STEPS_AGAINST = MENTIONED | {"derogatory", "personal_threat"}
-"""People speak of these in calm calls too: the model alone acts on them only where the caller is displeased as well."""
+NEEDS_COMPLAINT = MENTIONED | {"derogatory", "personal_threat"}
+"""People speak of these in calm calls too: the model alone acts on them only where the caller complains as well."""
 
 
 @dataclass(frozen=True, slots=True)
-class Meant:
-    """One label heard in a stretch of words."""
+class LabelScore:
+    """The score of one label in one segment of an utterance."""
 
     score: float
-    reading: Reading
-    row: int
-    """The label's place in the reading."""
-    earlier: int
-    """So many words of the reading were said before the utterance."""
-    first: int
-    """Where in the utterance the stretch begins."""
-    in_place: bool
-    """What both sides said before was read as well."""
+    """Logit."""
+    prediction: Prediction
+    """Of the segment and the words before it."""
+    label_index: int
+    """The label's row in the prediction."""
+    words_before: int
+    """So many of the words scored were said before the utterance."""
+    first_word: int
+    """Index in the utterance of the segment's first word."""
+    uses_context: bool
+    """Whether the network has read the dialogue context as well."""
 
-    def is_said_now(self) -> bool:
-        """Whether what speaks for the label was said in the utterance, not in the words before it."""
-        parts = self.reading.parts[self.row].clip(min=0)
-        return float(parts[self.earlier :].sum()) >= float(parts[: self.earlier].sum())
+    def is_from_utterance(self) -> bool:
+        """Whether the utterance contributes at least as much to the score as the words before it."""
+        contributions = self.prediction.contributions[self.label_index].clip(min=0)
+        return float(contributions[self.words_before :].sum()) >= float(contributions[: self.words_before].sum())
 
     def quote(self) -> tuple[int, int]:
-        """First and last word of the utterance around the one that speaks loudest for the label."""
-        parts = self.reading.parts[self.row, self.earlier :].clip(min=0)
-        first = last = int(parts.argmax())
-        wanted = float(parts.sum()) * QUOTE_SHARE
-        while float(parts[first : last + 1].sum()) < wanted and last - first + 1 < QUOTE_WORDS:
-            left = float(parts[first - 1]) if first > 0 else -1.0
-            right = float(parts[last + 1]) if last + 1 < len(parts) else -1.0
+        """Indices in the utterance of the quote's first and last word (see `QUOTE_SHARE`)."""
+        contributions = self.prediction.contributions[self.label_index, self.words_before :].clip(min=0)
+        first = last = int(contributions.argmax())
+        wanted = float(contributions.sum()) * QUOTE_SHARE
+        while float(contributions[first : last + 1].sum()) < wanted and last - first + 1 < MAX_QUOTE_WORDS:
+            left = float(contributions[first - 1]) if first > 0 else -1.0
+            right = float(contributions[last + 1]) if last + 1 < len(contributions) else -1.0
             if left > right:
                 first -= 1
             else:
                 last += 1
-        return self.first + first, self.first + last
+        return self.first_word + first, self.first_word + last
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What was heard in one utterance when it was judged last."""
+class UtteranceResult:
+    """What was found in one utterance when it was last judged."""
 
     end_ms: int
-    complaint: float
-    """How much of a complaint was in it."""
+    complaint_score: float
     upset: Sequence[Signal]
+    """All of `upset` above its threshold, raised or not."""
     raised: Sequence[Signal]
     """By the rules or the model."""
 
 
 class MeaningDetector:
-    """The words of a call, judged by rules and model together; one per call."""
+    """Judges the words of a call by rules and model together; one per call."""
 
     name = "phrases"
-    """Whoever leaves out the words leaves out both."""
+    """As the rules alone are named: leaving out the detector of words leaves out both."""
 
     def __init__(self, phrases: PhraseDetector, model: SentenceModel) -> None:
         self.version = phrases.version
@@ -119,180 +124,193 @@ class MeaningDetector:
             agent: [each for each in model.networks if any((label in AGENT_SIGNALS) is agent for label in each.labels)]
             for agent in (False, True)
         }
-        """Those that know labels of the customer, and of the agent."""
-        self._judged: dict[str, Judged] = {}
-        """The utterances of late, by their ids."""
-        self._read: tuple[str, int, dict[str, Meant]] = ("", 0, {})
-        """The utterance last read, how many of its words, and what was heard in them."""
+        """Those with labels of the customer (False), and of the agent (True)."""
+        self._recent: dict[str, UtteranceResult] = {}
+        """Utterance id -> result, of the last `COMPLAINT_MS` and more."""
+        self._scored: tuple[str, int, dict[str, LabelScore]] = ("", 0, {})
+        """The utterance scored last: its id, how many words it had, and the scores."""
 
     def __call__(self, window: Window) -> Iterable[Signal]:
-        """What rules and model find in the latest utterance or hypothesis."""
+        """The signals of rules and model in the latest utterance or hypothesis."""
         latest = window.latest
         by_rules = list(self._phrases(window))
         if latest is None:
             return by_rules
-        since_ms = latest.start_ms - max(COOL_DOWN_MS, COMPLAINT_MS, AFTER_MS)
-        self._judged = {
-            name: each for name, each in self._judged.items() if name != latest.id and each.end_ms > since_ms
+        since_ms = latest.start_ms - max(COOL_DOWN_MS, COMPLAINT_MS, UPSET_REPEAT_MS)
+        self._recent = {
+            name: each for name, each in self._recent.items() if name != latest.id and each.end_ms > since_ms
         }
         if not latest.words:
             return by_rules
-        meant = self._meant(window, latest, pressing=bool(by_rules))
-        heard = list(self._confirmed(by_rules, meant, latest.words, settled=latest.settled))
-        confirmed = [self._in_course(each) for each in heard]
+        scores = self._scores_of_latest(window, latest, rule_fired=bool(by_rules))
+        kept = list(self._confirmed(by_rules, scores, latest.words, settled=latest.settled))
+        confirmed = [self._with_history(each) for each in kept]
         self._phrases.stand(latest.id, confirmed)
-        by_meaning = list(self._signals(meant, latest, self._lately(meant, latest.words)))
-        added = _added([self._in_course(each) for each in by_meaning], confirmed)
-        found = [*confirmed, *(signal for signal in added if self._is_due(signal))]
-        self._judged[latest.id] = Judged(
+        by_model = list(self._signals(scores, latest, self._recent_complaint(scores, latest.words)))
+        added = _added([self._with_history(each) for each in by_model], confirmed)
+        found = [*confirmed, *(signal for signal in added if not self._is_cooling_down(signal))]
+        self._recent[latest.id] = UtteranceResult(
             latest.words[-1].end_ms,
-            _complaint(meant),
-            [each for each in (*heard, *by_meaning) if each.id == UPSET],
+            _complaint_score(scores),
+            [each for each in (*kept, *by_model) if each.id == UPSET],
             found,
         )
         return found
 
     def find(self, text: str, speaker: Speaker | str = Speaker.CUSTOMER) -> list[Signal]:
-        """What one written line says, by rules and model; times are counted at 300 ms a word."""
+        """The signals of rules and model in one written line, without context; times are counted at 300 ms a word."""
         words, who = context.written(text), Speaker(speaker)
-        meant = self._hear(words, who)
-        found = list(self._confirmed(self._phrases.find(text, who), meant, words, settled=True))
+        scores = self._score(words, who)
+        found = list(self._confirmed(self._phrases.find(text, who), scores, words, settled=True))
         line = Utterance("text", who, 0, words[-1].end_ms if words else 0, tuple(words))
-        return found + _added(self._signals(meant, line, _complaint(meant)), found)
+        return found + _added(self._signals(scores, line, _complaint_score(scores)), found)
 
-    def _meant(self, window: Window, latest: Utterance | Hypothesis, *, pressing: bool) -> dict[str, Meant]:
-        """What the latest words say; unfinished ones are read every few words, or where a rule has found something."""
-        name, count, meant = self._read
+    def _scores_of_latest(
+        self, window: Window, latest: Utterance | Hypothesis, *, rule_fired: bool
+    ) -> dict[str, LabelScore]:
+        """The latest words' scores; of a hypothesis new ones only every few words, or where a rule has fired."""
+        name, count, scores = self._scored
         words = latest.words
         grown = len(words) - (count if name == latest.id else 0)
-        if latest.settled or grown >= STEP_WORDS or (pressing and grown > 0) or grown < 0:
+        if latest.settled or grown >= RESCORE_WORDS or (rule_fired and grown > 0) or grown < 0:
             earlier = just_before(window, latest, EARLIER_WORDS)
-            meant = self._hear(words, latest.speaker, [word.text for word in earlier], exchange(window, latest))
-            self._read = (latest.id, len(words), meant)
-            return meant
-        return meant if name == latest.id else {}
+            scores = self._score(words, latest.speaker, [word.text for word in earlier], window_context(window, latest))
+            self._scored = (latest.id, len(words), scores)
+            return scores
+        return scores if name == latest.id else {}
 
-    def _hear(
+    def _score(
         self,
         words: Sequence[Word],
         speaker: Speaker,
         earlier: Sequence[str] = (),
-        place: Exchange = NOWHERE,
+        dialogue: DialogueContext = NO_CONTEXT,
         only: str | None = None,
-    ) -> dict[str, Meant]:
-        """Each label's highest score over the stretches, and the words behind it.
+    ) -> dict[str, LabelScore]:
+        """Label -> its highest score over the segments.
 
-        `earlier`: what the speaker said just before, which belongs to the same sentence; `place`: where in the call;
-        `only`: the one label that is wanted; other networks than its own are not asked.
+        Args:
+            words: of the utterance.
+            speaker: whose labels are scored.
+            earlier: what the speaker said just before, in the same sentence perhaps; for networks without context.
+            dialogue: the context, for networks that use it.
+            only: the one label that is wanted; networks that do not have it are not run.
         """
-        if len(words) < LEAST_WORDS:
+        if len(words) < MIN_WORDS:
             return {}
         agent, texts = speaker is Speaker.AGENT, [word.text for word in words]
-        best: dict[str, Meant] = {}
+        best: dict[str, LabelScore] = {}
         for network in self._networks[agent]:
             if only is not None and only not in network.labels:
                 continue
-            begun = place.turn if network.in_place else earlier
-            for first in range(0, max(1, len(words) - MOST_WORDS + HOP_WORDS), HOP_WORDS):
-                before = begun if first == 0 else ()
-                stretch = texts[first : first + MOST_WORDS]
-                reading, alone = network([*before, *stretch], place), None
+            preceding = dialogue.current_turn if network.uses_context else earlier
+            for first in range(0, max(1, len(words) - MAX_WORDS + HOP_WORDS), HOP_WORDS):
+                before = preceding if first == 0 else ()
+                segment = texts[first : first + MAX_WORDS]
+                prediction, alone = network([*before, *segment], dialogue), None
                 for row, label in enumerate(network.labels):
                     if (label in AGENT_SIGNALS) is not agent:
                         continue
-                    meant = Meant(float(reading.scores[row]), reading, row, len(before), first, network.in_place)
-                    if network.in_place and before and not meant.is_said_now():
-                        alone = alone or network(stretch, place)
-                        meant = Meant(float(alone.scores[row]), alone, row, 0, first, network.in_place)
-                    if label not in best or meant.score > best[label].score:
-                        best[label] = meant
+                    score = LabelScore(
+                        float(prediction.scores[row]), prediction, row, len(before), first, network.uses_context
+                    )
+                    if network.uses_context and before and not score.is_from_utterance():
+                        alone = alone or network(segment, dialogue)
+                        score = LabelScore(float(alone.scores[row]), alone, row, 0, first, network.uses_context)
+                    if label not in best or score.score > best[label].score:
+                        best[label] = score
         return best
 
     def _confirmed(
-        self, by_rules: Iterable[Signal], meant: dict[str, Meant], words: Sequence[Word], *, settled: bool
+        self, by_rules: Iterable[Signal], scores: dict[str, LabelScore], words: Sequence[Word], *, settled: bool
     ) -> Iterable[Signal]:
-        """What rules found, as far as the model hears it too, in all of these words or by itself.
+        """The signals of the rules that the model confirms, by the score of all words or of those around the match.
 
-        What it hears less clearly is noted only, what it does not hear is dropped (what is urgent never is); of an
-        unfinished utterance both wait for the end. Steps against the firm are believed of whoever plainly complains in
-        the same breath, or takes another such step. Misheard words are read as the rule took them.
+        Below `agree` a signal is a note only, below `doubt` it is dropped (an urgent one is noted all the same); in a
+        hypothesis both wait for its end. Signals of `NEEDS_COMPLAINT` are confirmed without a score of their own where
+        the caller plainly complains in the same words, or where of several of them one reaches `agree`. Misheard words
+        are scored as the rule corrected them.
         """
         by_rules = list(by_rules)
-        steps = {each.id for each in by_rules if each.id in STEPS_AGAINST and each.id in meant}
-        complains = _complaint(meant) >= self._model.thresholds[COMPLAINT].sure or (
-            len(steps) > 1 and any(meant[each].score >= self._model.thresholds[each].agree for each in steps)
+        dependent = {each.id for each in by_rules if each.id in NEEDS_COMPLAINT and each.id in scores}
+        has_support = _complaint_score(scores) >= self._model.thresholds[COMPLAINT].sure or (
+            len(dependent) > 1 and any(scores[each].score >= self._model.thresholds[each].agree for each in dependent)
         )
         for signal in by_rules:
             urgent = signal.severity is Severity.URGENT
             label = SELF_HARM if urgent and signal.id == "vulnerable" else signal.id
-            believed = complains and label in STEPS_AGAINST
-            if believed or label not in meant or not self._phrases.is_doubtful(signal.rule):
+            is_supported = has_support and label in NEEDS_COMPLAINT
+            if is_supported or label not in scores or not self._phrases.is_doubtful(signal.rule):
                 yield signal
                 continue
-            threshold = self._model.thresholds[label]
-            score = meant[label].score
+            thresholds = self._model.thresholds[label]
+            score = scores[label].score
             first, last = signal.evidence.first_word, signal.evidence.last_word
-            taken = self._phrases.as_taken(signal.rule, words)
-            as_heard = taken is words and not (meant[label].earlier or meant[label].in_place)
-            read = len(words) if as_heard else 0
-            for around in (AROUND_WORDS, CLOSE_WORDS):
-                sentence = _near(taken, first, last, around)
+            corrected = self._phrases.as_taken(signal.rule, words)
+            is_alone = corrected is words and not (scores[label].words_before or scores[label].uses_context)
+            words_scored = len(words) if is_alone else 0
+            for margin in (WIDE_MARGIN_WORDS, NARROW_MARGIN_WORDS):
+                sentence = _sentence_around(corrected, first, last, margin)
                 near = [word for word in sentence if word.text]
-                if score < threshold.agree and LEAST_WORDS <= len(near) != read:
-                    score, read = max(score, self._hear(near, signal.speaker, only=label)[label].score), len(near)
-                if not urgent or label == SELF_HARM or len(sentence) == len(_near(taken, first, last, len(words))):
+                if score < thresholds.agree and MIN_WORDS <= len(near) != words_scored:
+                    score = max(score, self._score(near, signal.speaker, only=label)[label].score)
+                    words_scored = len(near)
+                whole = _sentence_around(corrected, first, last, len(words))
+                if not urgent or label == SELF_HARM or len(sentence) == len(whole):
                     break
-            score -= 0.0 if settled else UNFINISHED
-            if score >= threshold.agree:
+            score -= 0.0 if settled else HYPOTHESIS_MARGIN
+            if score >= thresholds.agree:
                 yield signal
-            elif settled and (urgent or score >= threshold.doubt):
+            elif settled and (urgent or score >= thresholds.doubt):
                 yield replace(signal, severity=Severity.NOTE)
 
-    def _lately(self, meant: dict[str, Meant], words: Sequence[Word]) -> float:
-        """The strongest complaint of the caller's, in these words or shortly before."""
+    def _recent_complaint(self, scores: dict[str, LabelScore], words: Sequence[Word]) -> float:
+        """The highest score of a complaint of the caller's, in these words or in the `COMPLAINT_MS` before them."""
         since_ms = words[0].start_ms - COMPLAINT_MS
-        before = (each.complaint for each in self._judged.values() if each.end_ms > since_ms)
-        return max([_complaint(meant), *before])
+        before = (each.complaint_score for each in self._recent.values() if each.end_ms > since_ms)
+        return max([_complaint_score(scores), *before])
 
-    def _in_course(self, signal: Signal) -> Signal:
-        """The signal; upset, where it was noted or the agent has made a wrong move shortly before, as a clear cue."""
+    def _with_history(self, signal: Signal) -> Signal:
+        """The signal; `upset` as a cue where another one or a misstep of the agent's was within `UPSET_REPEAT_MS`."""
         if signal.id != UPSET:
             return signal
-        clear = any(
-            0 <= signal.at_ms - before.at_ms <= AFTER_MS
-            for each in self._judged.values()
+        is_cue = any(
+            0 <= signal.at_ms - before.at_ms <= UPSET_REPEAT_MS
+            for each in self._recent.values()
             for before in (*each.upset, *each.raised)
             if before.id == UPSET or before.id in AGENT_MISSTEPS
         )
-        return replace(signal, severity=max(signal.severity, Severity.HELP)) if clear else signal
+        return replace(signal, severity=max(signal.severity, Severity.HELP)) if is_cue else signal
 
-    def _is_due(self, signal: Signal) -> bool:
-        return not any(
+    def _is_cooling_down(self, signal: Signal) -> bool:
+        return any(
             known.id == signal.id
             and signal.severity <= known.severity
             and 0 <= signal.at_ms - known.at_ms < COOL_DOWN_MS
-            for each in self._judged.values()
+            for each in self._recent.values()
             for known in each.raised
         )
 
-    def _signals(self, meant: dict[str, Meant], said: Utterance | Hypothesis, complaint: float) -> Iterable[Signal]:
-        """Labels over their thresholds as signals, the surest first; `vulnerable` once, in its graver form."""
-        displeased = complaint >= self._model.thresholds[COMPLAINT].least
+    def _signals(
+        self, scores: dict[str, LabelScore], said: Utterance | Hypothesis, complaint_score: float
+    ) -> Iterable[Signal]:
+        """Labels above their thresholds as signals, the highest score first; self-harm stands for `vulnerable`."""
+        complains = complaint_score >= self._model.thresholds[COMPLAINT].least
         raised: set[str] = set()
-        margin = 0.0 if said.settled else UNFINISHED
-        for label, heard in sorted(meant.items(), key=lambda each: (each[0] != SELF_HARM, -each[1].score)):
+        margin = 0.0 if said.settled else HYPOTHESIS_MARGIN
+        for label, found in sorted(scores.items(), key=lambda each: (each[0] != SELF_HARM, -each[1].score)):
             signal = "vulnerable" if label == SELF_HARM else label
-            threshold, score = self._model.thresholds[label], heard.score - margin
-            least = threshold.sure + PLAINLY if label == COMPLAINT else threshold.least
+            thresholds, score = self._model.thresholds[label], found.score - margin
+            least = thresholds.sure + COMPLAINT_MARGIN if label == COMPLAINT else thresholds.least
             if signal in raised or score < least:
                 continue
             severity = _severity(
-                score, threshold, acts=label != COMPLAINT and (displeased or label not in STEPS_AGAINST)
+                score, thresholds, acts=label != COMPLAINT and (complains or label not in NEEDS_COMPLAINT)
             )
             if severity is Severity.NOTE and not said.settled:
                 continue
             raised.add(signal)
-            first, last = heard.quote()
+            first, last = found.quote()
             quoted = said.words[first : last + 1]
             yield Signal(
                 id=signal,
@@ -300,7 +318,7 @@ class MeaningDetector:
                 version=self._model.version,
                 speaker=said.speaker,
                 at_ms=quoted[-1].end_ms,
-                strength=round(1 / (1 + exp(-heard.score)), 3),
+                strength=round(1 / (1 + exp(-found.score)), 3),
                 severity=severity,
                 evidence=Evidence(
                     start_ms=quoted[0].start_ms,
@@ -309,36 +327,36 @@ class MeaningDetector:
                     utterance=said.id,
                     first_word=first,
                     last_word=last,
-                    measured={"score": round(heard.score, 2)},
+                    measured={"score": round(found.score, 2)},
                 ),
                 settled=said.settled,
             )
 
 
-def _complaint(meant: dict[str, Meant]) -> float:
-    return meant[COMPLAINT].score if COMPLAINT in meant else -inf
+def _complaint_score(scores: dict[str, LabelScore]) -> float:
+    return scores[COMPLAINT].score if COMPLAINT in scores else -inf
 
 
-def _near(words: Sequence[Word], first: int, last: int, around: int) -> Sequence[Word]:
-    """These words and what is said around them in the same sentence, at most so many on either side."""
+def _sentence_around(words: Sequence[Word], first: int, last: int, margin: int) -> Sequence[Word]:
+    """The words from `first` to `last` and those around them in the same sentence, at most `margin` on either side."""
     begin, end = first, last + 1
-    while begin > max(0, first - around) and words[begin - 1].text[-1:] not in ENDS:
+    while begin > max(0, first - margin) and words[begin - 1].text[-1:] not in SENTENCE_ENDS:
         begin -= 1
-    while end < min(len(words), last + 1 + around) and words[end - 1].text[-1:] not in ENDS:
+    while end < min(len(words), last + 1 + margin) and words[end - 1].text[-1:] not in SENTENCE_ENDS:
         end += 1
     return words[begin:end]
 
 
 def _added(signals: Iterable[Signal], found: Sequence[Signal]) -> list[Signal]:
-    """Those of ids that were not found yet, or only less gravely; `upset` where nothing says what it is."""
+    """Those whose id was not found yet, or less severe; `upset` only where no cue says what it is about."""
     known = {signal.id: signal.severity for signal in sorted(found, key=lambda each: each.severity)}
     new = [signal for signal in signals if signal.severity > known.get(signal.id, 0)]
-    clear = any(each.severity >= Severity.HELP and each.id in CUES for each in (*found, *new))
-    return [signal for signal in new if signal.id != UPSET or not clear]
+    has_cue = any(each.severity >= Severity.HELP and each.id in CUES for each in (*found, *new))
+    return [signal for signal in new if signal.id != UPSET or not has_cue]
 
 
-def _severity(score: float, threshold: Threshold, *, acts: bool) -> Severity:
-    """How much a label over its threshold asks of people."""
-    if score >= threshold.urgent:
+def _severity(score: float, thresholds: Thresholds, *, acts: bool) -> Severity:
+    """The severity of a label above its threshold; without `acts` it is a note unless urgent."""
+    if score >= thresholds.urgent:
         return Severity.URGENT
-    return Severity.HELP if acts and score >= threshold.sure else Severity.NOTE
+    return Severity.HELP if acts and score >= thresholds.sure else Severity.NOTE

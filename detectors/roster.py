@@ -13,7 +13,7 @@ from detectors.phrases import PhraseDetector
 from detectors.raised_voice import RaisedVoice
 from detectors.repetition import Repetition
 from detectors.rulebook import Rulebook
-from detectors.sentences import FOLDER, SentenceModel, shipped_model
+from detectors.sentence_model import FOLDER, SentenceModel, shipped_model
 from detectors.sentiment import Sentiment
 from detectors.signals import Detector
 from detectors.silence import Silence

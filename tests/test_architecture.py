@@ -40,8 +40,8 @@ DOORS = {
 their files. CTranslate2 has two: models run in whisper.py, random ones are written in its format by shapes.py.
 """
 TWO_MODELS = {
-    "onnxruntime": ["audio/", "detectors/sentences.py"],
-    "tokenizers": ["audio/", "detectors/sentences.py"],
+    "onnxruntime": ["audio/", "detectors/sentence_model.py"],
+    "tokenizers": ["audio/", "detectors/sentence_model.py"],
 }
 """One for each of two models: of what is heard, and, optional, of what a sentence means."""
 WHOLE = {"sqlalchemy", "starlette", "typer", "ctranslate2"}

@@ -32,7 +32,7 @@ from assist.store.sounds import RATE, Recordings, SoundFile
 from assist.store.store import open_store
 from detectors import roster
 from detectors.rulebook import Rulebook, load_rules
-from detectors.sentences import FOLDER, SentenceModel
+from detectors.sentence_model import FOLDER, SentenceModel
 
 MODEL = Path(__file__).parent / "models" / "test-recogniser"
 RULE = """

@@ -63,7 +63,7 @@ def left_by_onnxruntime(tmp_path, *line):
     return [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name.lower()]
 
 
-@pytest.mark.parametrize("package", ["audio.activity", "detectors.sentences"])
+@pytest.mark.parametrize("package", ["audio.activity", "detectors.sentence_model"])
 def test_the_libraries_that_run_the_networks_tell_their_maker_nothing(tmp_path, package):
     assert left_by_onnxruntime(tmp_path, "-c", f"import {package}, onnxruntime") == []
 

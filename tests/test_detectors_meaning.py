@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from audio.events import Hypothesis, Speaker, Utterance
-from detectors.exchange import NOWHERE, Exchange
-from detectors.meaning import AFTER_MS, COMPLAINT, MOST_WORDS, SELF_HARM, UPSET, MeaningDetector
+from detectors.dialogue_context import NO_CONTEXT, DialogueContext
+from detectors.meaning import COMPLAINT, MAX_WORDS, SELF_HARM, UPSET, UPSET_REPEAT_MS, MeaningDetector
 from detectors.phrases import PhraseDetector
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook, load_rules
-from detectors.sentences import Network, Reading, Threshold, shipped_model
+from detectors.sentence_model import Network, Prediction, Thresholds, shipped_model
 from detectors.signals import AGENT_SIGNALS, SIGNAL_IDS, Severity, Window
 from tests.heard import words
 
 VEILED = "I just don't see the point in waking up any more if I'm honest"
-UNHELPFUL = Exchange(
+UNHELPFUL = DialogueContext(
     tuple("I had a plumber out and he said there's nothing wrong".split()),
     tuple("It would be the meter then, but the meter was replaced so it can't be the meter.".split()),
 )
@@ -47,13 +47,13 @@ def judge(model, rules):
 )
 def test_scores_are_the_same_on_every_processor(model, line, self_harm, upset):
     """With weights of 8 bits the first line's self-harm was 1.6 higher where a processor has no VNNI."""
-    [caller] = (network for network in model.networks if network.in_place)
+    [caller] = (network for network in model.networks if network.uses_context)
     scores = dict(zip(caller.labels, caller(line.split()).scores, strict=True))
     assert scores[SELF_HARM] == pytest.approx(self_harm, abs=0.02) and scores[UPSET] == pytest.approx(upset, abs=0.02)
 
 
 def nothing(network, words):
-    return Reading(
+    return Prediction(
         np.full(len(network.labels), -9.0, np.float32), np.zeros((len(network.labels), len(words)), np.float32)
     )
 
@@ -85,27 +85,29 @@ def test_every_signal_of_the_rules_has_a_label_and_ordered_thresholds(model, rul
         assert threshold.doubt <= threshold.least <= threshold.sure, name
 
 
-@pytest.mark.parametrize(("label", "place"), [("supervisor_demand", NOWHERE), (UPSET, NOWHERE), (UPSET, UNHELPFUL)])
-def test_words_add_up_to_the_score(model, label, place):
+@pytest.mark.parametrize(
+    ("label", "context"), [("supervisor_demand", NO_CONTEXT), (UPSET, NO_CONTEXT), (UPSET, UNHELPFUL)]
+)
+def test_contributions_of_words_add_up_to_the_score(model, label, context):
     (network,) = [each for each in model.networks if label in each.labels]
     words = "I can't do this any more, three weeks of excuses, I want somebody above you.".split()
-    reading, other = network(words, place), network(["hello", "there"], place)
-    assert reading.parts.shape == (len(network.labels), len(words))
-    apart = reading.scores - reading.parts.sum(axis=1) - (other.scores - other.parts.sum(axis=1))
+    prediction, other = network(words, context), network(["hello", "there"], context)
+    assert prediction.contributions.shape == (len(network.labels), len(words))
+    apart = prediction.scores - prediction.contributions.sum(axis=1) - (other.scores - other.contributions.sum(axis=1))
     row = network.labels.index(label)
-    assert reading.scores[row] > other.scores[row]
+    assert prediction.scores[row] > other.scores[row]
     assert np.abs(apart).max() < 0.9, "the markers at both ends add little"
 
 
 def test_only_what_hears_how_a_caller_is_reads_what_was_said_before(model):
     words = "So it's not the house and it's not the meter.".split()
-    changed = {each.in_place for each in model.networks if (each(words).scores != each(words, UNHELPFUL).scores).any()}
-    assert changed == {True}
+    for network in model.networks:
+        assert (network(words).scores != network(words, UNHELPFUL).scores).any() == network.uses_context
 
 
 def test_an_agents_words_are_read_by_what_knows_of_agents_only(rules, model, monkeypatch):
     read = []
-    monkeypatch.setattr(Network, "__call__", lambda self, words, place: read.append(self) or nothing(self, words))
+    monkeypatch.setattr(Network, "__call__", lambda self, words, context: read.append(self) or nothing(self, words))
     judge = MeaningDetector(PhraseDetector(rules), model)
     judge.find("That is what the system says here.", Speaker.AGENT)
     assert [AGENT_SIGNALS.isdisjoint(each.labels) for each in read] == [False]
@@ -181,7 +183,7 @@ def test_a_shipped_rule_is_doubted_and_a_deployments_own_is_not(model, rules, te
 def test_what_is_plainly_said_is_believed_whatever_the_model_hears_and_an_idiom_is_not(
     rules, model, monkeypatch, text, severity
 ):
-    monkeypatch.setattr(Network, "__call__", lambda self, words, place: nothing(self, words))
+    monkeypatch.setattr(Network, "__call__", lambda self, words, context: nothing(self, words))
     found = MeaningDetector(PhraseDetector(rules), model).find(text)
     assert max(each.severity for each in found) is severity
 
@@ -367,8 +369,8 @@ def test_that_somebody_is_upset_is_not_raised_beside_what_says_more(judge):
 class ByWord:
     """A model that hears something in six words only."""
 
-    version, labels, in_place = "t", (UPSET, COMPLAINT, "legal_threat", "policy", "apology"), False
-    thresholds = dict.fromkeys(labels, Threshold(least=1.0, sure=3.0, doubt=-9.0, agree=0.0))
+    version, labels, uses_context = "t", (UPSET, COMPLAINT, "legal_threat", "policy", "apology"), False
+    thresholds = dict.fromkeys(labels, Thresholds(least=1.0, sure=3.0, doubt=-9.0, agree=0.0))
     heard = {
         "tired": (UPSET, 2.0),
         "furious": (UPSET, 6.0),
@@ -382,9 +384,11 @@ class ByWord:
     def networks(self):
         return (self,)
 
-    def __call__(self, words, place):
+    def __call__(self, words, context):
         scores = dict.fromkeys(self.labels, -9.0) | dict(self.heard[word] for word in words if word in self.heard)
-        return Reading(np.array(list(scores.values()), np.float32), np.ones((len(self.labels), len(words)), np.float32))
+        return Prediction(
+            np.array(list(scores.values()), np.float32), np.ones((len(self.labels), len(words)), np.float32)
+        )
 
 
 @pytest.fixture
@@ -405,7 +409,9 @@ def course(judge, *told):
     return found
 
 
-@pytest.mark.parametrize(("second_ms", "severity"), [(20_000, Severity.HELP), (AFTER_MS + 20_000, Severity.NOTE)])
+@pytest.mark.parametrize(
+    ("second_ms", "severity"), [(20_000, Severity.HELP), (UPSET_REPEAT_MS + 20_000, Severity.NOTE)]
+)
 def test_upset_twice_within_a_minute_is_clear(by_word, second_ms, severity):
     found = course(by_word, ("u1", 0, "I am tired"), ("u2", second_ms, "I am tired"))
     assert found == [[Severity.NOTE], [severity]]
@@ -416,7 +422,7 @@ def test_upset_twice_within_a_minute_is_clear(by_word, second_ms, severity):
     [
         ("those are the rules", 9_000, Severity.HELP),
         ("I am sorry", 9_000, Severity.NOTE),
-        ("those are the rules", AFTER_MS + 20_000, Severity.NOTE),
+        ("those are the rules", UPSET_REPEAT_MS + 20_000, Severity.NOTE),
     ],
 )
 def test_upset_after_a_wrong_move_of_the_agents_is_clear(by_word, agent, second_ms, severity):
@@ -496,10 +502,10 @@ def test_a_rule_that_was_doubted_cools_nothing_down(judge):
 )
 def test_a_cue_at_the_end_of_a_very_long_turn_is_heard(judge, end, signal_id):
     text = ORDINARY * 6 + end
-    assert len(text.split()) > 2 * MOST_WORDS
+    assert len(text.split()) > 2 * MAX_WORDS
     (signal,) = [each for each in judge(said(text)) if each.id == signal_id]
-    assert signal.evidence.first_word > 2 * MOST_WORDS
-    assert signal.at_ms > 300 * 2 * MOST_WORDS
+    assert signal.evidence.first_word > 2 * MAX_WORDS
+    assert signal.at_ms > 300 * 2 * MAX_WORDS
 
 
 def test_a_sentence_that_runs_over_a_pause_is_read_as_one(model):

@@ -7,7 +7,7 @@ import pytest
 from detectors.meaning import UPSET, MeaningDetector
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
-from detectors.sentences import shipped_model
+from detectors.sentence_model import shipped_model
 
 LINES = Path(__file__).parent / "data" / "words" / "outright" / "outright-2.txt"
 

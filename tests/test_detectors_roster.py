@@ -9,7 +9,7 @@ from audio.events import Speaker, Utterance, VoiceMeasure
 from detectors import roster
 from detectors.roster import ModelError, RosterSettings, build
 from detectors.rulebook import Rulebook, load_rules
-from detectors.sentences import FOLDER, SentenceModel
+from detectors.sentence_model import FOLDER, SentenceModel
 from detectors.signals import SIGNAL_IDS, Window
 from tests.heard import words
 

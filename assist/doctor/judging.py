@@ -14,7 +14,7 @@ from assist.settings import Settings
 from detectors.examples import failing
 from detectors.roster import ModelError, RosterSettings, build
 from detectors.rulebook import Rulebook, RuleError, load_rules
-from detectors.sentences import shipped_model
+from detectors.sentence_model import shipped_model
 
 
 def rules(settings: Settings) -> Iterator[Finding]:
