@@ -211,7 +211,7 @@ def _read_labelled(path):
         given = set(labels.split(","))
         given |= {label.replace(SELF_HARM, "vulnerable") for label in given}
         known = [label for label in (CUSTOMER_LABELS if who == "c" else AGENT_LABELS) if f"?{label}" not in given]
-        if given != {"-"} and UPSET in known:
+        if given != {"-"} and UPSET not in given and UPSET in known:
             known.remove(UPSET)  # whoever wants or threatens something may be upset or not
         yield Example(text, who == "a", path.stem, {name: name in given for name in known})
 
