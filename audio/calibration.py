@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.activity import VoiceActivity
+from audio.activity import VoiceActivityDetector
 from audio.errors import AudioError
 from audio.events import Pcm
 from audio.scoring import word_errors
@@ -59,7 +59,7 @@ class Calibration:
 
 def utterances(pcm: Pcm) -> list[Pcm]:
     """The stretches of speech of one channel."""
-    activity, turns = VoiceActivity(), Turns()
+    activity, turns = VoiceActivityDetector(), Turns()
     steps = [step for frame in activity.push(pcm) for step in turns.push(frame, stretch=0)]
     steps += [step for frame in activity.flush() for step in turns.push(frame, stretch=0)]
     steps += turns.finish()

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from audio.activity import FRAME, Frame, decibel
+from audio.activity import FRAME, Frame, power_to_db
 from audio.events import SAMPLE_RATE, Speaker, Utterance, Word
 from audio.settling import plain
 
@@ -94,7 +94,7 @@ class Crosstalk:
 
     def _mean(self, speaker: Speaker, span: Utterance) -> float:
         powers = self._powers(speaker, span)
-        return decibel(sum(powers) / len(powers)) if powers else -120.0
+        return power_to_db(sum(powers) / len(powers)) if powers else -120.0
 
     def _powers(self, speaker: Speaker, span: Utterance) -> list[float]:
         begin, end = span.start_ms * SAMPLE_RATE // 1000, span.end_ms * SAMPLE_RATE // 1000

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from audio.activity import FRAME, Frame, VoiceActivity
+from audio.activity import FRAME, Frame, VoiceActivityDetector
 from audio.agenda import Answer, Line, Task
 from audio.crosstalk import Crosstalk
 from audio.events import (
@@ -73,7 +73,7 @@ class _Open:
 class _Channel:
     speaker: Speaker
     line: Line
-    activity: VoiceActivity = field(default_factory=VoiceActivity)
+    activity: VoiceActivityDetector = field(default_factory=VoiceActivityDetector)
     turns: Turns = field(default_factory=Turns)
     open: _Open | None = None
     waiting: list[_Open] = field(default_factory=list)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audio.activity import ENDPOINT, FRAME, ONSET_WITHIN, Endpoint, Endpointer, Frame, Onset
+from audio.activity import ENDPOINT_SILENCE, FRAME, ONSET_WITHIN, Endpoint, Endpointer, Frame, Onset
 from audio.events import SAMPLE_RATE, Pcm
 
 MS = SAMPLE_RATE // 1000
@@ -86,7 +86,7 @@ class Turns:
         """Take a frame. `stretch` makes hops that many times rarer; 0 makes none."""
         was_speaking = self._ends.speaking
         long = was_speaking and self.samples - self._start >= LONG
-        change = self._ends.push(frame, patience=LONG_ENDPOINT if long else ENDPOINT)
+        change = self._ends.push(frame, endpoint_silence=LONG_ENDPOINT if long else ENDPOINT_SILENCE)
         self.samples += len(frame.pcm)
         self._kept = np.concatenate([self._kept, frame.pcm])
         if isinstance(change, Onset):
@@ -114,23 +114,23 @@ class Turns:
 
     def _grow(self, frame: Frame, stretch: int) -> Iterator[Step]:
         length = self.samples - self._start
-        if self._ends.voiced:
+        if self._ends.frame_is_speech:
             self._fresh += len(frame.pcm)
         if length > CUT_FROM:
-            self._marks.append((frame.speech, self.samples))
+            self._marks.append((frame.speech_probability, self.samples))
             if length >= LONGEST:
                 cut = min(self._marks)[1]
                 yield self._end(cut, paused=False)
                 self._start = cut
                 self._fresh, self._marks = self.samples - cut, []
                 yield Began(cut, cut, continued=True)
-        elif self._ends.voiced and stretch and self._fresh >= stretch * HOP:
+        elif self._ends.frame_is_speech and stretch and self._fresh >= stretch * HOP:
             self._fresh = 0
             pcm, self._kept = self._kept, np.zeros(0, np.float32)
             yield Hop(pcm)
-        elif stretch and self._fresh and self.samples - self._ends.last_voiced >= AFTER:
+        elif stretch and self._fresh and self.samples - self._ends.speech_end >= AFTER:
             self._fresh = 0
-            yield Hop(self._give(self._ends.last_voiced + AFTER), paused=True)
+            yield Hop(self._give(self._ends.speech_end + AFTER), paused=True)
 
     def _end(self, speech_end: int, *, paused: bool) -> Ended:
         end = max(self._start, min(speech_end + AFTER, self.samples)) if paused else speech_end

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 import soxr
 
-from audio.activity import FRAME, LINE_FRAMES, Endpoint, Endpointer, Onset, VoiceActivity
+from audio.activity import COMFORT_NOISE_FRAMES, FRAME, Endpoint, Endpointer, Onset, VoiceActivityDetector
 from audio.events import SAMPLE_RATE
 from audio.line_sounds import telephone as narrow
 from audio.turns import LONGEST, Began, Ended, Hop, Turns
@@ -26,7 +26,7 @@ def customer(spoken):
 
 
 def marks(pcm):
-    activity, ends = VoiceActivity(), Endpointer()
+    activity, ends = VoiceActivityDetector(), Endpointer()
     return [mark for frame in activity.push(pcm) if (mark := ends.push(frame)) is not None]
 
 
@@ -83,11 +83,11 @@ class Watched:
 def test_a_channel_with_noise_of_its_own_is_heard_as_it_is(customer):
     noise = np.random.default_rng(3).normal(0, 10 ** (-50 / 20), 6 * RATE).astype(np.float32)
     noisy = customer[: 6 * RATE] + noise
-    activity = VoiceActivity()
+    activity = VoiceActivityDetector()
     activity._session = Watched(activity._session)
     frames = activity.push(noisy)
     same = [np.array_equal(shown, frame.pcm) for shown, frame in zip(activity._session.shown, frames, strict=True)]
-    assert not any(same[: LINE_FRAMES - 1]) and all(same[LINE_FRAMES:])
+    assert not any(same[: COMFORT_NOISE_FRAMES - 1]) and all(same[COMFORT_NOISE_FRAMES:])
 
 
 @pytest.mark.parametrize("below", ["offset", "hum", "rumble"])
@@ -108,11 +108,11 @@ def test_what_lies_below_speech_hides_none_of_it(customer, below):
 
 
 def test_chunk_sizes_change_nothing(customer):
-    whole, pieces = VoiceActivity(), VoiceActivity()
-    together = [frame.speech for frame in whole.push(customer[: 8 * RATE])]
+    whole, pieces = VoiceActivityDetector(), VoiceActivityDetector()
+    together = [frame.speech_probability for frame in whole.push(customer[: 8 * RATE])]
     apart = []
     for at in range(0, 8 * RATE, 777):
-        apart += [frame.speech for frame in pieces.push(customer[at : min(at + 777, 8 * RATE)])]
+        apart += [frame.speech_probability for frame in pieces.push(customer[at : min(at + 777, 8 * RATE)])]
     assert together == apart and max(together) > 0.9
 
 
@@ -156,7 +156,7 @@ def test_who_answers_after_ringback_or_music_on_a_clean_line_is_heard_at_once(cu
 
 
 def steps(pcm, stretch=1):
-    activity, turns = VoiceActivity(), Turns()
+    activity, turns = VoiceActivityDetector(), Turns()
     found = [step for frame in activity.push(pcm) for step in turns.push(frame, stretch=stretch)]
     found += [step for frame in activity.flush() for step in turns.push(frame)]
     return [*found, *turns.finish()]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio.activity import FRAME, Frame, decibel
+from audio.activity import FRAME, Frame, power_to_db
 from audio.agenda import HUNG_MS, Task
 from audio.crosstalk import Crosstalk
 from audio.events import (
@@ -201,7 +201,7 @@ def is_a_leak(customer, agent):
         pcm = np.pad(pcm, (3200, 3200 + length - len(pcm)))
         for at in range(0, len(pcm) - FRAME + 1, FRAME):
             frame = pcm[at : at + FRAME]
-            crosstalk.level(who, Frame(frame, 0.0, decibel(float(np.mean(np.square(frame, dtype=np.float64))))))
+            crosstalk.level(who, Frame(frame, 0.0, power_to_db(float(np.mean(np.square(frame, dtype=np.float64))))))
     words = (Word("cancel", 500, 700), Word("it", 800, 900))
     [said] = crosstalk.hear(Utterance("c1", Speaker.CUSTOMER, 0, (length + 6400) // 16, words), {})
     return not said.words

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from assist.bench.peers.peer import Feed, int16
-from audio.activity import VoiceActivity
+from audio.activity import VoiceActivityDetector
 from audio.events import SAMPLE_RATE, Pcm
 from audio.turns import Ended, Step, Turns
 
@@ -46,7 +46,7 @@ class WyomingFasterWhisper:
 
     async def hear(self, port: int, feed: Feed) -> Sequence[str]:
         """Feed one channel, utterance by utterance."""
-        activity, turns = VoiceActivity(), Turns()
+        activity, turns = VoiceActivityDetector(), Turns()
         said: dict[int, str] = {}
         asked: list[asyncio.Task[None]] = []
 
