@@ -22,7 +22,7 @@ AGENT_WAITS_MS = 20_000
 BATCH = 4
 """Most utterances decoded together on a CPU; past 4 greedy decoding gains little."""
 GPU_BATCH = 16
-STRETCH_MS = 400
+THROTTLE_MS = 400
 """Lateness behind deadlines from which hops come half as often; from 4 times that a quarter, from 10 times none."""
 LATER_MS = 1_000_000_000
 """What nobody waits for is due at some far time: it makes nothing late."""
@@ -253,11 +253,11 @@ class Agenda:
         allowed = min(most, max(least, 10 * max(self._took_ms))) if self._took_ms else most
         return [job for job in self.running if now_ms - job.started_ms >= allowed]
 
-    def stretch(self, now_ms: int) -> int:
+    def interval_factor(self, now_ms: int) -> int:
         """How many times rarer hops should come: 1, 2, 4; 0 for finals only."""
         waiting = [job for line in self._lines if (job := line.next) is not None]
         late = max(self._faded(now_ms), *(now_ms - job.due_ms for job in waiting), 0.0)
-        return 1 if late < STRETCH_MS else 2 if late < 4 * STRETCH_MS else 4 if late < 10 * STRETCH_MS else 0
+        return 1 if late < THROTTLE_MS else 2 if late < 4 * THROTTLE_MS else 4 if late < 10 * THROTTLE_MS else 0
 
     def _note_lateness(self, late_ms: int, now_ms: int) -> None:
         self._late_ms = max(late_ms, self._faded(now_ms))

@@ -20,8 +20,8 @@ from audio.activity import VoiceActivityDetector
 from audio.errors import AudioError
 from audio.events import Pcm
 from audio.scoring import word_errors
+from audio.segmentation import UtteranceEnd, UtteranceSegmenter
 from audio.settling import plain
-from audio.turns import Ended, Turns
 from audio.whisper import FLOOR_FILE, WhisperRecogniser
 from audio.windows import BUCKETS, FULL
 
@@ -59,11 +59,11 @@ class Calibration:
 
 def utterances(pcm: Pcm) -> list[Pcm]:
     """The stretches of speech of one channel."""
-    activity, turns = VoiceActivityDetector(), Turns()
-    steps = [step for frame in activity.push(pcm) for step in turns.push(frame, stretch=0)]
-    steps += [step for frame in activity.flush() for step in turns.push(frame, stretch=0)]
-    steps += turns.finish()
-    return [step.pcm for step in steps if isinstance(step, Ended)]
+    activity, segmenter = VoiceActivityDetector(), UtteranceSegmenter()
+    events = [event for frame in activity.push(pcm) for event in segmenter.push(frame, interval_factor=0)]
+    events += [event for frame in activity.flush() for event in segmenter.push(frame, interval_factor=0)]
+    events += segmenter.finish()
+    return [event.pcm for event in events if isinstance(event, UtteranceEnd)]
 
 
 def calibrate(

@@ -1,9 +1,9 @@
 """Listening to one call: chunks in, everything heard out. Start reading here.
 
-Each channel is cut into utterances (audio/turns.py) by its own voice activity (audio/activity.py). While an utterance
-grows, its words are asked for every 0.5 s of speech and at every pause; those that two answers agree on, or that one is
-sure of, are marked (audio/settling.py). At its end the whole of it is decoded once more, and that is final; the pause
-that became the end has mostly been decoded already.
+Each channel is segmented into utterances (audio/segmentation.py) by its voice activity (audio/activity.py). An open
+utterance is decoded every 0.5 s of speech and at every pause; the words on which two hypotheses agree, or of which one
+is sure, are marked as agreed (audio/settling.py). At its end the whole utterance is decoded again, and that result is
+final; where nothing was said since the last pause, the decode at that pause is used.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from audio.events import (
 )
 from audio.owed import Owed, Room, as_heard, held
 from audio.scheduling import Scheduler
+from audio.segmentation import PartialDue, SegmenterEvent, UtteranceEnd, UtteranceSegmenter, UtteranceStart
 from audio.settling import Settling
-from audio.turns import Began, Ended, Hop, Step, Turns
 
 BEHIND_MS = 3000
 """An answer outstanding this long is worth telling people about."""
@@ -74,7 +74,7 @@ class _Channel:
     speaker: Speaker
     line: Line
     activity: VoiceActivityDetector = field(default_factory=VoiceActivityDetector)
-    turns: Turns = field(default_factory=Turns)
+    segmenter: UtteranceSegmenter = field(default_factory=UtteranceSegmenter)
     open: _Open | None = None
     waiting: list[_Open] = field(default_factory=list)
     """Utterances whose last words are not known yet."""
@@ -138,13 +138,13 @@ class Listener:
         """Take the next sound; says everything that is ready, also from earlier sound."""
         self._now_ms = chunk.end_ms
         heard = self._presence()
-        stretch = 0 if self._missing else 1 if self._in_step else self._scheduler.stretch()
+        interval_factor = 0 if self._missing else 1 if self._in_step else self._scheduler.interval_factor()
         for speaker, channel in self._channels.items():
             pcm = chunk.channels.get(speaker)
             if pcm is None:
                 continue
             for frame in channel.activity.push(pcm):
-                heard += self._frame(channel, frame, stretch)
+                heard += self._frame(channel, frame, interval_factor)
         heard += self._measure(chunk)
         return heard + self.poll()
 
@@ -165,7 +165,7 @@ class Listener:
         for channel in self._channels.values():
             for frame in channel.activity.flush():
                 heard += self._frame(channel, frame, 1)
-            heard += self._steps(channel, channel.turns.finish())
+            heard += self._on_segmenter_events(channel, channel.segmenter.finish())
         if self._owe is not None:
             for channel, utterance in self._backlog:
                 if self._scheduler.withdraw(utterance.task):
@@ -178,43 +178,43 @@ class Listener:
         self._scheduler.shut(lines)
         return heard
 
-    def _frame(self, channel: _Channel, frame: Frame, stretch: int) -> list[Heard]:
+    def _frame(self, channel: _Channel, frame: Frame, interval_factor: int) -> list[Heard]:
         channel.levels.append(frame.level_db)
-        if channel.turns.speaking:
+        if channel.segmenter.speaking:
             channel.loudest = max(channel.loudest, frame.level_db)
         pending = [ms for each in self._channels.values() if (ms := _earliest(each)) is not None]
         self._crosstalk.level(channel.speaker, frame, min(pending, default=None))
-        return self._steps(channel, channel.turns.push(frame, stretch=stretch))
+        return self._on_segmenter_events(channel, channel.segmenter.push(frame, interval_factor=interval_factor))
 
-    def _steps(self, channel: _Channel, steps: Iterator[Step]) -> list[Heard]:
+    def _on_segmenter_events(self, channel: _Channel, events: Iterator[SegmenterEvent]) -> list[Heard]:
         heard: list[Heard] = []
-        for step in steps:
-            if isinstance(step, Began):
-                if not step.continued:
-                    heard.append(SpeechActivity(channel.speaker, _ms(step.heard), True))
-                self._begin(channel, step)
+        for event in events:
+            if isinstance(event, UtteranceStart):
+                if not event.continued:
+                    heard.append(SpeechActivity(channel.speaker, _ms(event.onset), True))
+                self._start_utterance(channel, event)
             elif channel.open is not None:
-                final = isinstance(step, Ended)
+                final = isinstance(event, UtteranceEnd)
                 utterance = channel.open
-                if isinstance(step, Ended):
-                    utterance.end = step.end
+                if isinstance(event, UtteranceEnd):
+                    utterance.end = event.end
                     channel.open = None
-                    if step.paused:
-                        heard.append(SpeechActivity(channel.speaker, _ms(step.paused_at), False))
-                paused = isinstance(step, Hop) and step.paused
+                    if event.paused:
+                        heard.append(SpeechActivity(channel.speaker, _ms(event.speech_end), False))
+                paused = isinstance(event, PartialDue) and event.paused
                 if self._missing:
                     if final:
-                        heard += self._hold(channel, utterance, step.pcm)
+                        heard += self._hold(channel, utterance, event.pcm)
                     else:
-                        utterance.task.sound.append(step.pcm)
+                        utterance.task.sound.append(event.pcm)
                     continue
-                self._scheduler.submit(utterance.task, step.pcm, final=final, paused=paused)
+                self._scheduler.submit(utterance.task, event.pcm, final=final, paused=paused)
                 if self._in_step:
                     self._scheduler.wait([channel.line])
                     heard += self.poll()
         return heard
 
-    def _begin(self, channel: _Channel, step: Began) -> None:
+    def _start_utterance(self, channel: _Channel, event: UtteranceStart) -> None:
         channel.begun += 1
 
         def deliver(answer: Answer) -> None:
@@ -224,7 +224,7 @@ class Listener:
         recogniser = self._scheduler.recogniser
         settling = Settling(trusting=recogniser is not None and not recogniser.embedded)
         task = Task(channel.line, self._phrases, deliver)
-        utterance = _Open(f"{channel.speaker[0]}{channel.begun}", step.start, task, settling)
+        utterance = _Open(f"{channel.speaker[0]}{channel.begun}", event.start, task, settling)
         channel.open = utterance
         channel.waiting.append(utterance)
 
@@ -234,8 +234,8 @@ class Listener:
             return ()
         theirs, ours = (max(channel.levels, default=-120.0) for channel in (customer, agent))
         loud = ours > theirs - COVERS_DB or ours > agent.loudest - MURMUR_DB
-        audio = chunk.customer_audio(crosstalk=agent.turns.speaking and loud)
-        return () if audio is None else self._meter.push(audio, customer.turns.speaking)
+        audio = chunk.customer_audio(crosstalk=agent.segmenter.speaking and loud)
+        return () if audio is None else self._meter.push(audio, customer.segmenter.speaking)
 
     def _say(self, channel: _Channel, utterance: _Open, answer: Answer) -> list[Heard]:
         start, words = _ms(utterance.start), answer.words

@@ -108,10 +108,10 @@ class Scheduler:
         with self._change:
             return any(job.final for job in self._agenda.forget(task))
 
-    def stretch(self) -> int:
+    def interval_factor(self) -> int:
         """How many times rarer hops should come: 1, 2, 4; 0 for finals only."""
         with self._change:
-            return self._agenda.stretch(self.now_ms())
+            return self._agenda.interval_factor(self.now_ms())
 
     def lag_ms(self, lines: Iterable[Line]) -> int:
         """How long the oldest unanswered wish of these channels has waited."""

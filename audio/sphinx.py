@@ -49,10 +49,10 @@ LONGEST_MS = 1200
 of 331 right words of recorded prompts and of single words is 720 ms. Of 4, 8 and 16 talkers mixed, a minute each, full
 band and telephone, it takes out 26 of 620 words."""
 UNSURE, COVERS, AROUND_MS = 0.2, 0.9, 400
-"""Where no word is this probable, only one alone is believed that takes up so much of the speech, which is the sound
-without what is kept around it (audio/turns.py). On the same words it takes out none of 331 right ones and 70 of 778
-wrong ones, on other single words none of 125 and 29 of 254; what was invented on a kitchen's noise, on talk in the
-background and on a ringtone was one or two words at 0.07 to 0.18."""
+"""Where no word is this probable, only a word alone is accepted that takes up so much of the speech, which is the sound
+without pre-roll and post-roll (audio/segmentation.py). On the same words it takes out none of 331 right ones and 70 of
+778 wrong ones, on other single words none of 125 and 29 of 254; hallucinations on a kitchen's noise, on talk in the
+background and on a ringtone were one or two words at 0.07 to 0.18."""
 NARROW = 1e-6
 """Share of the energy above 4 kHz under which the sound came over a telephone (-60 dB)."""
 LINE_NOISE = 0.03

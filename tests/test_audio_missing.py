@@ -247,5 +247,5 @@ def test_speech_of_ended_calls_is_decoded_only_when_no_live_call_waits():
         scheduler.submit(Task(line, (), lambda answer: order.append("live")), CHUNK, final=True)
     recogniser.permits.release(5)
     assert done.wait(10) and order == ["later", "live", "live", "later", "later"]
-    assert scheduler.stretch() == 1
+    assert scheduler.interval_factor() == 1
     scheduler.close()

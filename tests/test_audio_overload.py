@@ -19,8 +19,8 @@ def played(slow_ms, *, cost_ms=30, until_ms=60_000, end_ms=150_000):
     asked = answered = 0
     free_at, running = 0, []
     for now in range(0, end_ms, STEP_MS):
-        stretch = agenda.stretch(now)
-        stretches.append((now, stretch))
+        interval_factor = agenda.interval_factor(now)
+        stretches.append((now, interval_factor))
         for number, line in enumerate(lines):
             at = now - number * TURN_MS // CALLS
             if at < 0 or now >= until_ms + TURN_MS:
@@ -33,7 +33,7 @@ def played(slow_ms, *, cost_ms=30, until_ms=60_000, end_ms=150_000):
             elif said == SPEECH_MS:
                 agenda.submit(tasks[number], now, final=True)
                 asked += 1
-            elif said < SPEECH_MS and stretch and said - hopped[number] >= stretch * HOP_MS:
+            elif said < SPEECH_MS and interval_factor and said - hopped[number] >= interval_factor * HOP_MS:
                 hopped[number] = said
                 agenda.submit(tasks[number], now, final=False)
         while free_at <= now:
@@ -61,7 +61,7 @@ def test_twice_too_slow_costs_hops_and_no_final_and_the_customer_is_not_late():
     unhurried, _, all_hops, _ = played(10)
     assert len(finals) == len(unhurried) and hops < 0.6 * all_hops
     assert max(lateness(finals, Speaker.CUSTOMER)) < 3000
-    assert all(stretch == 1 for now, stretch in stretches if now > 80_000)
+    assert all(interval_factor == 1 for now, interval_factor in stretches if now > 80_000)
 
 
 def test_when_even_finals_are_too_many_the_agents_wait_and_none_is_lost():
@@ -69,7 +69,7 @@ def test_when_even_finals_are_too_many_the_agents_wait_and_none_is_lost():
     assert lost == 0
     late = [max(lateness(finals, who, 20_000, 60_000)) for who in (Speaker.CUSTOMER, Speaker.AGENT)]
     assert late[0] < 5000 < late[1], "the customer's words come in time, the agent's when there is time"
-    assert 0 in {stretch for now, stretch in stretches if 10_000 < now < 60_000}
+    assert 0 in {interval_factor for now, interval_factor in stretches if 10_000 < now < 60_000}
     caught_up = max(done for _, _, done in finals)
     assert caught_up < 90_000, "within half a minute after the rush"
-    assert all(stretch == 1 for now, stretch in stretches if now > caught_up + 20_000)
+    assert all(interval_factor == 1 for now, interval_factor in stretches if now > caught_up + 20_000)

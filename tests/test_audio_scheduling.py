@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 
-from audio.agenda import FINAL_DUE_MS, HUNG_MS, STRETCH_MS, Agenda, Task
+from audio.agenda import FINAL_DUE_MS, HUNG_MS, THROTTLE_MS, Agenda, Task
 from audio.events import Speaker, Word
 from audio.scheduling import Scheduler
 
@@ -117,14 +117,14 @@ def test_hops_stretch_when_work_is_late_and_come_back_afterwards():
     agenda = Agenda()
     line = agenda.open(Speaker.CUSTOMER)
     agenda.submit(task(line), 0, final=True)
-    assert agenda.stretch(0) == 1
-    stretches = [agenda.stretch(FINAL_DUE_MS + times * STRETCH_MS) for times in (0, 1, 4, 10)]
+    assert agenda.interval_factor(0) == 1
+    stretches = [agenda.interval_factor(FINAL_DUE_MS + times * THROTTLE_MS) for times in (0, 1, 4, 10)]
     assert stretches == [1, 2, 4, 0]
-    late = FINAL_DUE_MS + 10 * STRETCH_MS
+    late = FINAL_DUE_MS + 10 * THROTTLE_MS
     (job,) = agenda.take(late)
     agenda.done(job)
-    assert agenda.stretch(late) == 0
-    assert agenda.stretch(late + 60_000) == 1
+    assert agenda.interval_factor(late) == 0
+    assert agenda.interval_factor(late + 60_000) == 1
 
 
 def test_a_failed_job_is_tried_once_more_from_the_beginning():
@@ -169,7 +169,11 @@ def test_a_minute_at_half_the_speed_that_is_needed_loses_no_last_words_and_is_ca
             talking[call].sound.append(PIECE)
             if at == 3900:
                 agenda.submit(talking[call], now, final=True)
-            elif at % 500 == 400 and (stretch := agenda.stretch(now)) and at % (500 * stretch) == 400:
+            elif (
+                at % 500 == 400
+                and (interval_factor := agenda.interval_factor(now))
+                and at % (500 * interval_factor) == 400
+            ):
                 agenda.submit(talking[call], now, final=False)
         held = sum(job.task.samples for line in lines for job in line.finals) * 4
         most_held = max(most_held, held)
