@@ -19,9 +19,9 @@ import numpy as np
 from audio.activity import VoiceActivityDetector
 from audio.errors import AudioError
 from audio.events import Pcm
+from audio.normalisation import normalised
 from audio.scoring import word_errors
 from audio.segmentation import UtteranceEnd, UtteranceSegmenter
-from audio.settling import plain
 from audio.whisper import FLOOR_FILE, WhisperRecogniser
 from audio.windows import BUCKETS, FULL
 
@@ -111,7 +111,7 @@ def _words(recogniser: WhisperRecogniser, pcm: Pcm) -> Iterator[list[str]]:
     decoding = recogniser.begin()
     decoding.extend(np.ascontiguousarray(pcm))
     for words in (decoding.hypothesis(), decoding.final()):
-        yield [plain(word.text) for word in words]
+        yield [normalised(word.text) for word in words]
 
 
 def _keep(model: Path, version: str, rows: Sequence[WindowRow], floor: int) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from audio.activity import FRAME, Frame, power_to_db
 from audio.events import SAMPLE_RATE, Speaker, Utterance, Word
-from audio.settling import plain
+from audio.normalisation import normalised
 
 LOUDER_DB = 6.0
 WORDS = 3
@@ -138,7 +138,7 @@ def _alike(ours: Sequence[Word], theirs: Sequence[Word]) -> int:
     """How many words both begin with, the same and at the same time."""
     count = 0
     for a, b in zip(ours, theirs, strict=False):
-        if plain(a.text) != plain(b.text) or abs(a.start_ms - b.start_ms) > WITHIN_MS:
+        if normalised(a.text) != normalised(b.text) or abs(a.start_ms - b.start_ms) > WITHIN_MS:
             break
         count += 1
     return count

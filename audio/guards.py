@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audio.events import Word
-from audio.settling import plain
+from audio.normalisation import normalised
 
 STOCK = frozenset(
     (
@@ -85,7 +85,7 @@ def looping(words: Sequence[str]) -> bool:
 
 def suspicion(text: str, evidence: Evidence) -> str | None:
     """Why a text should be decoded again with the full window, or None."""
-    words = [plain(word) for word in text.split()]
+    words = [normalised(word) for word in text.split()]
     if not words or evidence.tonal:  # a tone: nothing will be believed, so nothing is worth 30 s
         return None
     if evidence.cut:
@@ -111,7 +111,7 @@ def believable(words: Sequence[Word], evidence: Evidence) -> tuple[Word, ...]:
     if not words or evidence.tonal:
         return ()
     mean = sum(word.probability for word in words) / len(words)
-    text = " ".join(plain(word.text) for word in words)
+    text = " ".join(normalised(word.text) for word in words)
     if evidence.no_speech > 0.6 and evidence.mean_log_probability < -0.7:
         return ()
     if text in STOCK and (evidence.voiced_ms < SHORT_MS or mean < 0.5) and mean < 0.8:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from rapidfuzz.distance import Levenshtein
 
 from audio.events import Speaker
-from audio.settling import plain
+from audio.normalisation import normalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def score(words: Sequence[SpokenWord], states: Sequence[State], *, last: Sequenc
     Each state is aligned (Levenshtein, on words without case and punctuation) with the words begun by then, so that a
     word said twice in a call is not found before it was said.
     """
-    wanted = [plain(word.text) for word in words]
+    wanted = [normalised(word.text) for word in words]
     shown: dict[int, int] = {}
     settled: dict[int, int] = {}
     withdrawn = 0
@@ -83,21 +83,21 @@ def score(words: Sequence[SpokenWord], states: Sequence[State], *, last: Sequenc
         if (state.settled, state.tentative, begun) == before:
             continue
         before = (state.settled, state.tentative, begun)
-        sure = [plain(text) for text in state.settled]
+        sure = [normalised(text) for text in state.settled]
         found = _found(wanted[:begun], sure)
         for index in settled.keys() - found:
             del settled[index]
             withdrawn += 1
         for index in found:
             settled.setdefault(index, state.at_ms)
-        for index in _found(wanted[:begun], [*sure, *map(plain, state.tentative)]):
+        for index in _found(wanted[:begun], [*sure, *map(normalised, state.tentative)]):
             shown.setdefault(index, state.at_ms)
     if last is None:
         last = states[-1].settled if states else ()
     right = sorted(settled)
     return Score(
         len(words),
-        word_errors([plain(text) for text in last], wanted),
+        word_errors([normalised(text) for text in last], wanted),
         withdrawn,
         tuple(min(shown.get(index, settled[index]), settled[index]) - words[index].end_ms for index in right),
         tuple(settled[index] - words[index].end_ms for index in right),

@@ -42,7 +42,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DecodingInput:
     """One decoding in a request: begun if its number is new, then given its new sound."""
 
     number: int
@@ -57,7 +57,7 @@ class Request:
     number: int
     what: str
     """hypothesis (of one or several together), close, final."""
-    parts: tuple[Part, ...]
+    parts: tuple[DecodingInput, ...]
     dropped: tuple[int, ...]
     """Decodings nobody asks about any more."""
 
@@ -73,12 +73,12 @@ class Request:
     def read(cls, source: IO[bytes]) -> Request:
         """Raises ValueError at the end, or where it is cut short."""
         number, what, parts, dropped = json.loads(source.readline())
-        read = tuple(Part(at, tuple(phrases), _sound(source, samples)) for at, phrases, samples in parts)
+        read = tuple(DecodingInput(at, tuple(phrases), _sound(source, samples)) for at, phrases, samples in parts)
         return cls(number, what, read, tuple(dropped))
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RecogniserInfo:
     """The first answer: what was loaded."""
 
     name: str
@@ -125,44 +125,44 @@ def main() -> None:
     for name in ("SIGINT", "SIGHUP", "SIGTERM"):  # for the parent to act on: the last words are still asked for
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    asked: IO[bytes] = sys.stdin.buffer
-    said: IO[bytes] = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    requests: IO[bytes] = sys.stdin.buffer
+    replies: IO[bytes] = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not garble the answers
-    line = asked.readline()
+    line = requests.readline()
     if not line:  # the parent has gone
         return
-    wanted = json.loads(line)
+    settings = json.loads(line)
     try:
-        recogniser = Model(wanted["loader"], wanted["options"]).load()
+        recogniser = Model(settings["loader"], settings["options"]).load()
     except AudioError as error:
-        said.write(_line({"code": error.code, "text": str(error)}))
-        said.flush()
+        replies.write(_line({"code": error.code, "text": str(error)}))
+        replies.flush()
         return
-    said.write(_line(asdict(facts_of(recogniser))))
-    said.flush()
-    desk = _Desk(recogniser, said)
-    with ThreadPoolExecutor(wanted["threads"]) as pool:
+    replies.write(_line(asdict(recogniser_info(recogniser))))
+    replies.flush()
+    handler = _RequestHandler(recogniser, replies)
+    with ThreadPoolExecutor(settings["threads"]) as pool:
         while True:
             try:
-                request = Request.read(asked)
+                request = Request.read(requests)
             except (OSError, ValueError):
                 os._exit(0)  # at once: nobody waits for what is still being decoded
-            pool.submit(desk.serve, request)
+            pool.submit(handler.handle, request)
 
 
-def facts_of(recogniser: Recogniser) -> Facts:
+def recogniser_info(recogniser: Recogniser) -> RecogniserInfo:
     """What its parent has to know of a recogniser."""
     on_gpu, floor = getattr(recogniser, "on_gpu", False), getattr(recogniser, "floor", None)
-    return Facts(recogniser.name, recogniser.version, recogniser.embedded, on_gpu, floor)
+    return RecogniserInfo(recogniser.name, recogniser.version, recogniser.embedded, on_gpu, floor)
 
 
-class _Desk:
-    def __init__(self, recogniser: Recogniser, said: IO[bytes]) -> None:
-        self._recogniser, self._said = recogniser, said
+class _RequestHandler:
+    def __init__(self, recogniser: Recogniser, replies: IO[bytes]) -> None:
+        self._recogniser, self._replies = recogniser, replies
         self._decodings: dict[int, Decoding] = {}
         self._lock = threading.Lock()
 
-    def serve(self, request: Request) -> None:
+    def handle(self, request: Request) -> None:
         """Never raises: what a recogniser raises is told."""
         words, error = None, ""
         try:
@@ -172,7 +172,7 @@ class _Desk:
             for part in request.parts:
                 self._decodings.pop(part.number, None)
         with self._lock:
-            Reply(request.number, words, error, time.process_time()).write(self._said)
+            Reply(request.number, words, error, time.process_time()).write(self._replies)
 
     def _words(self, request: Request) -> tuple[tuple[Word, ...], ...]:
         for number in request.dropped:
@@ -186,8 +186,8 @@ class _Desk:
                 decoding.extend(part.sound)
             decodings.append(decoding)
         if len(decodings) > 1:
-            together: Callable[..., list[tuple[Word, ...]]] = self._recogniser.hypotheses  # type: ignore[attr-defined]
-            return tuple(together(decodings))
+            batch: Callable[..., list[tuple[Word, ...]]] = self._recogniser.hypotheses  # type: ignore[attr-defined]
+            return tuple(batch(decodings))
         (decoding,) = decodings
         if request.what == "final":
             self._decodings.pop(request.parts[0].number, None)

@@ -1,6 +1,6 @@
 """A recogniser too slow for its calls, in scripted time: what is late, what is dropped, and how soon it is over."""
 
-from audio.agenda import Agenda, Task
+from audio.decode_queue import DecodeQueue, UtteranceTask
 from audio.events import Speaker
 
 CALLS = 8
@@ -12,14 +12,14 @@ def played(slow_ms, *, cost_ms=30, until_ms=60_000, end_ms=150_000):
 
     Returns for each final (speaker, asked, answered), how many hops were asked for and answered, and the stretches.
     """
-    agenda = Agenda(batch=1)
-    lines = [{who: agenda.open(who) for who in (Speaker.CUSTOMER, Speaker.AGENT)} for _ in range(CALLS)]
+    queue = DecodeQueue(max_batch=1)
+    lines = [{who: queue.open_channel(who) for who in (Speaker.CUSTOMER, Speaker.AGENT)} for _ in range(CALLS)]
     tasks, hopped = {}, {}
     finals, stretches = [], []
     asked = answered = 0
     free_at, running = 0, []
     for now in range(0, end_ms, STEP_MS):
-        interval_factor = agenda.interval_factor(now)
+        interval_factor = queue.interval_factor(now)
         stretches.append((now, interval_factor))
         for number, line in enumerate(lines):
             at = now - number * TURN_MS // CALLS
@@ -28,22 +28,22 @@ def played(slow_ms, *, cost_ms=30, until_ms=60_000, end_ms=150_000):
             who = Speaker.CUSTOMER if at // TURN_MS % 2 == 0 else Speaker.AGENT
             said = at % TURN_MS
             if said == 0:
-                tasks[number] = Task(line[who], (), lambda answer: None)
+                tasks[number] = UtteranceTask(line[who], (), lambda answer: None)
                 hopped[number] = 0
             elif said == SPEECH_MS:
-                agenda.submit(tasks[number], now, final=True)
+                queue.submit(tasks[number], now, final=True)
                 asked += 1
             elif said < SPEECH_MS and interval_factor and said - hopped[number] >= interval_factor * HOP_MS:
                 hopped[number] = said
-                agenda.submit(tasks[number], now, final=False)
+                queue.submit(tasks[number], now, final=False)
         while free_at <= now:
             for job in running:
-                agenda.done(job)
+                queue.finish(job)
                 if job.final:
-                    finals.append((job.task.line.speaker, job.asked_ms, free_at))
+                    finals.append((job.task.channel.speaker, job.submitted_ms, free_at))
                 else:
                     answered += 1
-            running = agenda.take(now)
+            running = queue.take(now)
             if not running:
                 free_at = now + STEP_MS
                 break

@@ -10,7 +10,7 @@ import soundfile
 from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Word
 from audio.guards import Evidence, believable, insisted, looping, suspicion
-from audio.settling import plain
+from audio.normalisation import normalised
 from audio.whisper import FLOOR_FILE, WhisperRecogniser, stored_floor
 from audio.windows import BUCKETS, FULL, SAFE_FLOOR, TAIL, Spectrum, forbid_trap, window_frames
 
@@ -34,7 +34,7 @@ def sentence():
 
 
 def text(words):
-    return " ".join(plain(word.text) for word in words)
+    return " ".join(normalised(word.text) for word in words)
 
 
 SAID = "i want my money back or i will cancel my account"
@@ -187,7 +187,7 @@ def test_who_says_one_word_over_and_over_is_heard(recogniser):
     [this] = [word for word in json.loads((DATA / "spoken-call.json").read_text()) if word["word"] == "this."]
     word = np.pad(pcm[(this["start_ms"] - 20) * 16 : (this["end_ms"] + 40) * 16], (0, 1200))
     said = heard(recogniser, np.concatenate([np.zeros(3200, np.float32), *[word] * 6]))
-    assert len(said) >= 5 and {plain(each.text) for each in said} == {"this"}
+    assert len(said) >= 5 and {normalised(each.text) for each in said} == {"this"}
 
 
 def test_a_repetition_is_believed_only_of_a_model_that_is_sure_and_for_nothing_else():
