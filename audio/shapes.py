@@ -20,7 +20,7 @@ import numpy as np
 from ctranslate2.specs import whisper_spec
 
 from audio.events import SAMPLE_RATE
-from audio.whisper import FRAME_MS, WhisperDecoding, WhisperRecogniser, longest
+from audio.whisper import POSITION_MS, WhisperDecoding, WhisperRecogniser, max_length_for
 
 TOKENS_PER_S = 3.5
 """Text tokens per second of speech: conversational English has about 2.6 words a second (150 to 160 a minute) and
@@ -73,7 +73,7 @@ class ShapeRecogniser(WhisperRecogniser):
 
     def decode(self, decodings: Sequence[WhisperDecoding], frames: int) -> Any:
         """As always, with the lengths of speech made known to the model."""
-        self._model.spoken = [decoding.spectrum.samples / SAMPLE_RATE for decoding in decodings]
+        self._model.spoken = [decoding.spectrogram.samples / SAMPLE_RATE for decoding in decodings]
         return super().decode(decodings, frames)
 
     def encoder_ms(self, frames: int, *, times: int = 5) -> float:
@@ -102,7 +102,7 @@ class _Paced(threading.local):
     def generate(self, encoded: Any, prompts: list[list[int]], **options: Any) -> list[Any]:
         """The work of the longest text of the batch, as it is done together."""
         counts = [max(1, round(TOKENS_PER_S * seconds)) for seconds in self.spoken]
-        options["max_length"] = longest(len(prompts[0]), max(counts))
+        options["max_length"] = max_length_for(len(prompts[0]), max(counts))
         self._model.generate(encoded, prompts, **options)
         return [
             SimpleNamespace(
@@ -114,7 +114,7 @@ class _Paced(threading.local):
     def align(self, encoded: Any, start: list[int], texts: list[list[int]], frames: list[int], **options: Any) -> Any:
         """The work is done; each token is then put where the pace of talk has it."""
         self._model.align(encoded, start, texts, frames, **options)
-        step = 1000 / TOKENS_PER_S / FRAME_MS
+        step = 1000 / TOKENS_PER_S / POSITION_MS
         return [
             SimpleNamespace(
                 alignments=[(number, round(number * step)) for number in range(len(text) + 1)],

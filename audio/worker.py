@@ -23,7 +23,7 @@ import numpy as np
 
 from audio.errors import AudioError
 from audio.events import Pcm, Word
-from audio.memory import keep_off_disk
+from audio.memory import disable_core_dumps
 from audio.recogniser import Decoding, Recogniser
 
 
@@ -121,7 +121,7 @@ class Reply:
 
 def main() -> None:
     """Load, then answer until there is nothing more to read."""
-    keep_off_disk()
+    disable_core_dumps()
     for name in ("SIGINT", "SIGHUP", "SIGTERM"):  # for the parent to act on: the last words are still asked for
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
