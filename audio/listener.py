@@ -197,7 +197,7 @@ class Listener:
         if channel.segmenter.speaking:
             channel.loudest_db = max(channel.loudest_db, frame.level_db)
         pending = [ms for each in self._channels.values() if (ms := _first_pending_ms(each)) is not None]
-        self._crosstalk.level(channel.speaker, frame, min(pending, default=None))
+        self._crosstalk.push_level(channel.speaker, frame, min(pending, default=None))
         return self._on_segmenter_events(channel, channel.segmenter.push(frame, interval_factor=interval_factor))
 
     def _on_segmenter_events(self, channel: _Channel, events: Iterator[SegmenterEvent]) -> list[Heard]:
@@ -280,7 +280,7 @@ class Listener:
             heard.append(Trouble(self._now_ms, "transcriber-failed", "The recogniser works again.", cleared=True))
         final = Utterance(utterance.id, channel.speaker, start, end, shifted_words(words or (), start))
         pending = {speaker: _first_pending_ms(other) for speaker, other in self._channels.items()}
-        return heard + list(self._crosstalk.hear(final, pending))
+        return heard + list(self._crosstalk.push_utterance(final, pending))
 
     def _check_recogniser(self) -> list[Heard]:
         """Trouble when the recogniser has gone or has come; held utterances are then submitted."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio.alignment import HOLE_S, Alignment
+from audio.alignment import MAX_CHUNK_DELAY_S, Alignment
 from audio.events import Chunk, Gap, Speaker, Trouble
 from audio.resampling import Resampling
 
@@ -99,7 +99,7 @@ def test_a_muted_party_holds_up_nobody_and_comes_back_in_its_place() -> None:
     line.run(2, 2.9, AGENT)
     line.run(2.9, 5, AGENT, CUSTOMER)
     delay = np.array(line.sent_at) - np.array([c.end_ms / 1000 for c in line.chunks])
-    assert delay.max() < HOLE_S + BLOCK_S + 0.001
+    assert delay.max() < MAX_CHUNK_DELAY_S + BLOCK_S + 0.001
     assert np.abs(line.misplaced_ms(AGENT)).max() < 0.3
     assert np.abs(line.misplaced_ms(CUSTOMER)).max() < 0.3
     assert line.gaps(CUSTOMER) == [(2000, 2900)]

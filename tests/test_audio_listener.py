@@ -201,9 +201,11 @@ def is_a_leak(customer, agent):
         pcm = np.pad(pcm, (3200, 3200 + length - len(pcm)))
         for at in range(0, len(pcm) - FRAME + 1, FRAME):
             frame = pcm[at : at + FRAME]
-            crosstalk.level(who, Frame(frame, 0.0, power_to_db(float(np.mean(np.square(frame, dtype=np.float64))))))
+            crosstalk.push_level(
+                who, Frame(frame, 0.0, power_to_db(float(np.mean(np.square(frame, dtype=np.float64)))))
+            )
     words = (Word("cancel", 500, 700), Word("it", 800, 900))
-    [said] = crosstalk.hear(Utterance("c1", Speaker.CUSTOMER, 0, (length + 6400) // 16, words), {})
+    [said] = crosstalk.push_utterance(Utterance("c1", Speaker.CUSTOMER, 0, (length + 6400) // 16, words), {})
     return not said.words
 
 
