@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Pcm
-from audio.tones import ToneGate
+from audio.tones import ToneDetector
 
 FRAME = 512
 """Samples per frame: 32 ms at 16 kHz, the network's input length."""
@@ -133,7 +133,7 @@ class VoiceActivityDetector:
     def __init__(self) -> None:
         self._session = _session()
         self._remainder: Pcm = np.zeros(0, np.float32)
-        self._tones = ToneGate()
+        self._tones = ToneDetector()
         self._noise = _comfort_noise()
         self._noise_position = 0
         self._frames_since_silence = 0
