@@ -24,7 +24,7 @@ from audio.devices import Device, choose_devices, list_devices
 from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Pcm, Speaker
 from audio.pulse import PulseServer, PulseUnreachable
-from audio.resampling import Frames, Resampling, repaired
+from audio.resampling import Frames, Resampler, repaired
 from audio.source import Arrival
 
 QUEUE_S = 2.0
@@ -75,7 +75,7 @@ class _DeviceStream:
         with self._lock:
             self._blocks: deque[_Block] = deque()
             self._queued_frames = 0
-        self._resampling = Resampling(self.device.open_rate, 1)
+        self._resampler = Resampler(self.device.open_rate, 1)
 
     def open(self) -> None:
         """Start to record, and check from which source. Raises AudioError device-failed, device-missing."""
@@ -139,7 +139,7 @@ class _DeviceStream:
     def resampled(self, block: _Block) -> Pcm:
         """A block, mixed down and resampled to 16 kHz."""
         frames = repaired(block.frames)[0].mean(axis=1, keepdims=True, dtype=np.float32)
-        return self._resampling.push(frames)[:, 0]
+        return self._resampler.push(frames)[:, 0]
 
     def _on_block(self, frames: Frames, at: float) -> None:
         with self._lock:
@@ -156,7 +156,7 @@ class _DeviceStream:
 
     def _recorded(self) -> dict[int, str] | None:
         try:
-            return self._server.recorded()
+            return self._server.own_streams()
         except PulseUnreachable:
             return None
 

@@ -119,10 +119,10 @@ def test_a_device_is_opened_by_its_name_also_where_numbers_were_given_out_anew(
 ) -> None:
     monkeypatch.setattr(portaudio, "inputs", lambda: tuple(listed(n, name) for n, name in enumerate(now)))
     if number is not None:
-        assert portaudio.number_of(listed(1, "headset")) == number
+        assert portaudio.current_index(listed(1, "headset")) == number
     else:
         with pytest.raises(AudioError, match="no headset now: connect it again"):
-            portaudio.number_of(listed(1, "headset"))
+            portaudio.current_index(listed(1, "headset"))
 
 
 def test_a_queue_keeps_the_newest_and_counts_what_it_dropped() -> None:
@@ -145,7 +145,7 @@ def test_only_what_had_arrived_before_the_question_is_taken() -> None:
 
 
 class NoPulse:
-    def recorded(self) -> dict[int, str]:
+    def own_streams(self) -> dict[int, str]:
         raise PulseUnreachable
 
     def close(self) -> None:
@@ -212,7 +212,7 @@ def test_asking_in_vain_for_a_sound_server_leaves_nothing_open(monkeypatch: pyte
     server, files = PulseServer(), []
     for _ in range(3):
         with pytest.raises(PulseUnreachable):
-            server.recorded()
+            server.own_streams()
         files.append(len(list(Path("/proc/self/fd").iterdir())))
     assert files[0] == files[1] == files[2]
 
@@ -244,7 +244,7 @@ def test_without_pulses_library_there_is_no_pulse_server(tmp_path: Path) -> None
     (tmp_path / "pulsectl.py").write_text("raise OSError('libpulse.so.0: cannot open shared object file')")
     script = (
         "from audio.pulse import PulseServer, PulseUnreachable\n"
-        "try: PulseServer().recorded()\nexcept PulseUnreachable: print('none')"
+        "try: PulseServer().own_streams()\nexcept PulseUnreachable: print('none')"
     )
     assert python(script, {**os.environ, "PYTHONPATH": str(tmp_path)}) == "none\n"
 
