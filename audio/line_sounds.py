@@ -1,4 +1,4 @@
-"""Sounds of a telephone line and of a room where nobody speaks, made from seeded chance; what a line makes of any."""
+"""Synthetic audio without speech, of telephone lines and rooms, from seeded random numbers; and a telephone channel."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def beeps(seconds: float, *, seed: int) -> dict[str, Pcm]:
 
 
 def telephone(pcm: Pcm) -> Pcm:
-    """The same sound through a G.711 mu-law line: 8 kHz, 300 to 3400 Hz, 8 bits."""
+    """Audio through a G.711 mu-law line: 8 kHz, 300 to 3400 Hz, 8 bits; an odd last sample is dropped."""
     even = pcm[: len(pcm) // 2 * 2]
     spectrum = np.fft.rfft(even)
     hertz = np.fft.rfftfreq(len(even), 1 / SAMPLE_RATE)

@@ -1,8 +1,8 @@
-"""The child process around one recogniser: `main`, started and watched by audio/processes.py.
+"""The child process around one recogniser: `main`, started and supervised by audio/processes.py.
 
-It reads its standard input: a line of JSON, the Model, then one per Request, each followed by the sound it tells of
-(float32, native order). It writes one line of JSON per answer: first Facts, or the code and text of an AudioError, then
-Replies. It ends when its input does, so it never outlives its parent.
+It reads its standard input: a line of JSON with the Model, then one for each Request, followed by the request's audio
+(float32, native order). It writes lines of JSON: first RecogniserInfo, or the code and text of an AudioError, then a
+Reply for each request. It ends when its input does, so it never outlives its parent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from audio.recogniser import Decoding, Recogniser
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """How a recogniser is loaded, in whichever process: as "module:callable" and its arguments."""
+    """What loads a recogniser, in any process: "module:callable" and its keyword arguments."""
 
     loader: str
     options: Mapping[str, str | int | None]
@@ -43,7 +43,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class DecodingInput:
-    """One decoding in a request: begun if its number is new, then given its new sound."""
+    """New audio of one decoding, which is begun if its number is new."""
 
     number: int
     phrases: tuple[str, ...]
@@ -52,14 +52,14 @@ class DecodingInput:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is wanted of some decodings."""
+    """Asks for the words of one decoding, or of several as one batch."""
 
     number: int
     what: str
-    """hypothesis (of one or several together), close, final."""
+    """hypothesis (of one or several), close, final: the method of the decoding to call."""
     parts: tuple[DecodingInput, ...]
     dropped: tuple[int, ...]
-    """Decodings nobody asks about any more."""
+    """Numbers of decodings to discard."""
 
     def write(self, to: IO[bytes]) -> None:
         """Raises OSError."""
@@ -79,19 +79,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class RecogniserInfo:
-    """The first answer: what was loaded."""
+    """The first reply: what was loaded."""
 
     name: str
     version: str
     embedded: bool
     on_gpu: bool
     floor: int | None
-    """Shortest window in frames; None: nothing can be decoded together."""
+    """Shortest encoder window in frames; None: decodings cannot be batched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to one request."""
+    """The reply to one request."""
 
     number: int
     words: tuple[tuple[Word, ...], ...] | None
@@ -120,14 +120,14 @@ class Reply:
 
 
 def main() -> None:
-    """Load, then answer until there is nothing more to read."""
+    """Load the recogniser, then serve requests until the input ends."""
     disable_core_dumps()
-    for name in ("SIGINT", "SIGHUP", "SIGTERM"):  # for the parent to act on: the last words are still asked for
+    for name in ("SIGINT", "SIGHUP", "SIGTERM"):  # left to the parent, which may still need final words
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     requests: IO[bytes] = sys.stdin.buffer
     replies: IO[bytes] = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not garble the answers
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not get among the replies
     line = requests.readline()
     if not line:  # the parent has gone
         return
@@ -151,7 +151,7 @@ def main() -> None:
 
 
 def recogniser_info(recogniser: Recogniser) -> RecogniserInfo:
-    """What its parent has to know of a recogniser."""
+    """What the parent needs to know of a recogniser."""
     on_gpu, floor = getattr(recogniser, "on_gpu", False), getattr(recogniser, "floor", None)
     return RecogniserInfo(recogniser.name, recogniser.version, recogniser.embedded, on_gpu, floor)
 
@@ -163,7 +163,7 @@ class _RequestHandler:
         self._lock = threading.Lock()
 
     def handle(self, request: Request) -> None:
-        """Never raises: what a recogniser raises is told."""
+        """Serve one request. Never raises: an exception of the recogniser is replied by its type."""
         words, error = None, ""
         try:
             words = self._words(request)
