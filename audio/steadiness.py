@@ -73,7 +73,7 @@ class Steadiness:
         power = np.abs(np.fft.rfft(windows * self._hann, axis=1)) ** 2
         total = power[:, LOW_BIN:HIGH_BIN].sum(axis=1)
         self._shapes.extend(power)
-        hertz, held = _strongest_peaks(power)
+        hertz, energy = _strongest_peaks(power)
         peaks_hz = np.concatenate([self._recent_peaks_hz, hertz])
         before = len(self._recent_peaks_hz)
         for row in range(count):
@@ -84,7 +84,7 @@ class Steadiness:
             past = np.abs(hertz[row][None, :, None] - peaks_hz[at - STEADY_SPECTRA : at][:, None, :])
             still = (past < tolerance[None, :, None]).any(axis=2).all(axis=0)
             self._energy.append(float(total[row]))
-            self._share.append(min(1.0, float(held[row][still].sum() / max(total[row], 1e-12))))
+            self._share.append(min(1.0, float(energy[row][still].sum() / max(total[row], 1e-12))))
         self._recent_peaks_hz = peaks_hz[-STEADY_SPECTRA:]
 
     @property
@@ -136,17 +136,17 @@ class _ShapeRuns:
 
 def _strongest_peaks(power: Spectra) -> tuple[Spectra, Spectra]:
     """(Hz, energy) of the strongest peaks of each spectrum, each of shape (spectra, PEAKS)."""
-    left = power[:, LOW_BIN:HIGH_BIN].copy()
+    remaining = power[:, LOW_BIN:HIGH_BIN].copy()
     rows = np.arange(len(power))
-    hertz, held = np.zeros((len(power), PEAKS)), np.zeros((len(power), PEAKS))
-    bins = np.arange(left.shape[1])
+    hertz, energy = np.zeros((len(power), PEAKS)), np.zeros((len(power), PEAKS))
+    bins = np.arange(remaining.shape[1])
     for number in range(PEAKS):
-        peak = left.argmax(axis=1)
+        peak = remaining.argmax(axis=1)
         near = np.abs(bins[None] - peak[:, None]) <= PEAK_BINS
-        held[:, number] = np.where(near, power[:, LOW_BIN:HIGH_BIN], 0).sum(axis=1)
+        energy[:, number] = np.where(near, power[:, LOW_BIN:HIGH_BIN], 0).sum(axis=1)
         below, here, above = (np.log(power[rows, peak + LOW_BIN + step] + 1e-24) for step in (-1, 0, 1))
         curvature = below - 2 * here + above
         offset = np.where(curvature < 0, 0.5 * (below - above) / np.minimum(curvature, -1e-12), 0.0)
         hertz[:, number] = (peak + LOW_BIN + np.clip(offset, -1, 1)) * SAMPLE_RATE / WINDOW
-        left[near] = 0
-    return hertz, held
+        remaining[near] = 0
+    return hertz, energy
