@@ -1,9 +1,10 @@
-"""Sound in, words out. Imports no sibling. Start reading in listener.py.
+"""Streaming speech recognition of calls: audio in, words out. Imports no sibling. Start reading in listener.py.
 
-A call's sound:   events, errors, source: what is said of it, and by whom it is brought
-                  recording; live: two devices (devices, portaudio, pulse), put on one clock (alignment); resampling
-Listening to it:  listener, turns, activity, tones, settling, crosstalk; channels, voice
-Words of it:      recogniser: the protocol; scheduling, agenda: whose turn it is; processes, worker, memory; owed
-                  whisper (windows, guards, steadiness), sphinx; models, hub, calibration
-Measuring that:   scoring, measuring, nonspeech, line_sounds, shapes
+Types:          events, errors; protocols: source (of calls), recogniser
+Call sources:   recording; live: two devices (devices, portaudio, pulse) on one clock (alignment); resampling
+Listening:      listener; activity (voice activity detection; tones), segmentation (utterances), local_agreement
+                crosstalk; channels (silent ones); voice (measures of the customer's voice)
+Scheduling:     decode_queue, scheduling; processes, worker, memory; backfill (speech without a recogniser)
+Recognisers:    whisper (windows, hallucinations, steadiness), sphinx; normalisation; models, hub, calibration
+Measuring:      scoring (word error rate, latency), measuring (load), nonspeech (hallucinations), line_sounds, shapes
 """

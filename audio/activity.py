@@ -1,7 +1,8 @@
-"""Voice activity of one channel, streaming: Silero in 32 ms frames, and the onsets and endpoints read from it.
+"""Streaming voice activity detection (VAD) of one channel: Silero VAD on 32 ms frames, then onset and endpoint rules.
 
-The door to onnxruntime. The network is the one inside faster-whisper (silero_vad_v6.onnx, MIT licence): input 64
-samples of context and 512 new ones at 16 kHz, output the probability of speech, with a recurrent state per channel.
+The only importer of onnxruntime in this package. The network is the one inside faster-whisper (silero_vad_v6.onnx, MIT
+licence): input 64 samples of context and 512 new ones at 16 kHz, output the probability of speech, with a recurrent
+state per channel.
 """
 
 from __future__ import annotations
@@ -19,81 +20,84 @@ from numpy.typing import NDArray
 
 from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Pcm
-from audio.tones import ToneGate
+from audio.tones import ToneDetector
 
 FRAME = 512
-"""Samples per frame: 32 ms at 16 kHz, the network's own step."""
-CONTEXT = 64
+"""Samples per frame: 32 ms at 16 kHz, the network's input length."""
+CONTEXT_SAMPLES = 64
+"""The end of the previous frame, which the network takes as well."""
 ONSET = 0.4
 OFFSET = 0.2
-"""Below Silero's own 0.5 and 0.35, because it is less sure on the telephone. On 20 synthetic sentences and 25 recorded
+"""Probabilities of speech with which speech begins and goes on (hysteresis). Below Silero's own 0.5 and 0.35, because
+its scores are lower on telephone speech. On 20 synthetic sentences and 25 recorded
 announcements through 8 kHz mu-law, onsets are at most 64 and 294 ms late (95th percentile; 178 and 326 with 0.5 and
 0.35), and no sentence falls apart; of 460 s of recorded noise 3.7 % passes the network instead of 3.3 %."""
 ONSET_FRAMES = 3
 ONSET_WITHIN = 6
-"""Speech is believed after 3 frames of 6: clicks and single DTMF edges are shorter."""
-ENDPOINT = 400 * SAMPLE_RATE // 1000
+"""An onset needs 3 speech frames among 6: clicks and single DTMF edges are shorter."""
+ENDPOINT_SILENCE = 400 * SAMPLE_RATE // 1000
 """Samples without speech (400 ms) after which an utterance is over."""
-RESET_FRAMES = 30 * SAMPLE_RATE // FRAME
-"""After 30 s without a change the recurrent state is renewed: it can stick on steady noise."""
-QUIET_DB = -62.0
-"""Below this level (RMS, dB full scale) nothing is speech; mu-law's own idle noise is about -72 dB."""
-LINE_DB = -63.0
-LINE_HERTZ = (300, 3400)
-"""A little telephone-band noise is added to what the network hears where the channel is silent: it has not learnt what
-speech by telephone out of digital silence is, and missed half of the words that are said alone. Of 32 such words by
-four synthetic voices, mu-law, 60 of 128 are found without and 119 with it (chosen on these). On sound it was not chosen
-on: six other synthetic voices 147 and 188 of 192, words cut from human speech (TESS) 30 and 43 of 43. Noise up to 8 kHz
-does harm."""
-LINE_FRAMES = SAMPLE_RATE // FRAME
-"""For so long (1 s) after silence: a channel that has noise of its own is heard as it is."""
+STATE_RESET_FRAMES = 30 * SAMPLE_RATE // FRAME
+"""After 30 s without a change of its decision the recurrent state is reset: it can stick on steady noise."""
+SILENCE_DB = -62.0
+"""Below this level (RMS, dBFS) nothing is speech; mu-law's own idle noise is about -72 dBFS."""
+COMFORT_NOISE_DB = -63.0
+COMFORT_NOISE_BAND_HZ = (300, 3400)
+"""Comfort noise in the telephone band (RMS, dBFS) is added to the network's input where the channel is silent: the
+network was not trained on telephone speech out of digital silence, and missed half of the words that are said alone.
+Of 32 such words by four synthetic voices, mu-law, 60 of 128 are found without and 119 with it (chosen on these). On
+sound it was not chosen on: six other synthetic voices 147 and 188 of 192, words cut from human speech (TESS) 30 and 43
+of 43. Noise up to 8 kHz does harm."""
+COMFORT_NOISE_FRAMES = SAMPLE_RATE // FRAME
+"""It is added for so long (1 s) after silence; a channel that has noise of its own gets none."""
 ABOVE_FLOOR_DB = 8.0
 """Speech begins this far above the channel's noise floor: Silero alone passes a near-silent channel."""
 FLOOR_FRAMES = 10 * SAMPLE_RATE // FRAME
-FLOOR_NEEDS = 3 * SAMPLE_RATE // FRAME
-SILENT_FRAMES = 10
+FLOOR_MIN_FRAMES = 3 * SAMPLE_RATE // FRAME
+"""The noise floor is the 10th percentile of the levels of the last 10 s outside speech; unknown before 3 s."""
+FLOOR_RESET_FRAMES = 10
 """After so much digital silence (0.3 s) a channel has no noise of its own: what was loud before was ringback or music,
 and its floor is as unknown as when the call began."""
 
 
-def decibel(power: float) -> float:
+def power_to_db(power: float) -> float:
     """Mean square as dB relative to full scale; silence is -120."""
     return float(10 * np.log10(max(power, 1e-12)))
 
 
-HUM_HERTZ = 125
-"""What lies below is no part of a frame's level: a sound card's offset, mains hum, wind. As part of it they are a floor
-that speech does not rise above: with an offset of 0.1, or hum of -20 dB, two thirds of the speech were lost."""
-_BAND = slice(HUM_HERTZ * FRAME // SAMPLE_RATE + 1, None)
-_SHAPE = np.hanning(FRAME)
+LEVEL_HIGH_PASS_HZ = 125
+"""Lower frequencies do not count in a frame's level: a sound card's offset, mains hum, wind. With them the noise floor
+is one that speech does not rise above: with an offset of 0.1, or hum of -20 dB, two thirds of the speech were lost."""
+_LEVEL_BINS = slice(LEVEL_HIGH_PASS_HZ * FRAME // SAMPLE_RATE + 1, None)
+_HANN = np.hanning(FRAME)
 
 
-def level_of(frame: Pcm) -> float:
-    """Level of a whole frame, dB full scale, without what lies under HUM_HERTZ."""
-    spectrum = np.fft.rfft(frame * _SHAPE)[_BAND]
-    return decibel(2 * float(np.sum(spectrum.real**2 + spectrum.imag**2)) / (FRAME * float(np.sum(_SHAPE**2))))
+def frame_level_db(frame: Pcm) -> float:
+    """Level of a whole frame above LEVEL_HIGH_PASS_HZ, dBFS."""
+    spectrum = np.fft.rfft(frame * _HANN)[_LEVEL_BINS]
+    return power_to_db(2 * float(np.sum(spectrum.real**2 + spectrum.imag**2)) / (FRAME * float(np.sum(_HANN**2))))
 
 
 @cache
-def _line_noise() -> Pcm:
-    """Four seconds that go round without a seam: always the same, so that a recording gives the same events."""
+def _comfort_noise() -> Pcm:
+    """Four seconds of noise that loop without a seam; a fixed seed, so that a recording gives the same events."""
     spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(125 * FRAME))
     hertz = np.fft.rfftfreq(125 * FRAME, 1 / SAMPLE_RATE)
-    spectrum[(hertz < LINE_HERTZ[0]) | (hertz > LINE_HERTZ[1])] = 0
+    spectrum[(hertz < COMFORT_NOISE_BAND_HZ[0]) | (hertz > COMFORT_NOISE_BAND_HZ[1])] = 0
     noise = np.fft.irfft(spectrum, 125 * FRAME)
-    return np.asarray(noise * 10 ** (LINE_DB / 20) / noise.std(), np.float32)
+    return np.asarray(noise * 10 ** (COMFORT_NOISE_DB / 20) / noise.std(), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The verdict on 32 ms."""
+    """32 ms of one channel."""
 
     pcm: Pcm
     """512 samples; the last frame of a call may be shorter."""
-    speech: float
-    """0..1"""
+    speech_probability: float
+    """0..1; 0 where a tone or a low level rules speech out."""
     level_db: float
-    """Above HUM_HERTZ."""
+    """dBFS, above LEVEL_HIGH_PASS_HZ."""
 
 
 # From 1.29 on onnxruntime tells its maker of every process that loads it, and keeps a device id in the user's cache,
@@ -120,62 +124,66 @@ def _session() -> Any:
         raise AudioError("vad-missing", f"{path.name} inside faster-whisper cannot be used: reinstall it.") from error
 
 
-class VoiceActivity:
-    """Frames of one channel with their probability of speech. Whole frames only, so chunk sizes change nothing."""
+class VoiceActivityDetector:
+    """The frames of one channel with their probability of speech; they do not depend on the sizes of chunks.
+
+    Raises AudioError: vad-missing.
+    """
 
     def __init__(self) -> None:
         self._session = _session()
-        self._rest: Pcm = np.zeros(0, np.float32)
-        self._tones = ToneGate()
-        self._noise = _line_noise()
-        self._noise_at = 0
-        self._since_silence = 0
-        """Frames since the channel was last silent."""
-        self._renew()
+        self._remainder: Pcm = np.zeros(0, np.float32)
+        self._tones = ToneDetector()
+        self._noise = _comfort_noise()
+        self._noise_position = 0
+        self._frames_since_silence = 0
+        """Frames since the channel was last under SILENCE_DB."""
+        self._reset_state()
 
-    def _renew(self) -> None:
+    def _reset_state(self) -> None:
+        # Hidden and cell state of the network's LSTM.
         self._h: NDArray[np.float32] = np.zeros((1, 1, 128), np.float32)
         self._c: NDArray[np.float32] = np.zeros((1, 1, 128), np.float32)
-        self._context: Pcm = np.zeros(CONTEXT, np.float32)
-        self._same = 0
+        self._context: Pcm = np.zeros(CONTEXT_SAMPLES, np.float32)
+        self._unchanged_frames = 0
         self._speaking = False
 
     def push(self, pcm: Pcm) -> list[Frame]:
-        """The frames that are complete with these samples."""
-        self._rest = np.concatenate([self._rest, pcm])
+        """Take the next samples (any number); returns the frames that they complete."""
+        self._remainder = np.concatenate([self._remainder, pcm])
         frames = []
-        while len(self._rest) >= FRAME:
-            frame, self._rest = self._rest[:FRAME], self._rest[FRAME:]
-            frames.append(self._judge(frame))
+        while len(self._remainder) >= FRAME:
+            frame, self._remainder = self._remainder[:FRAME], self._remainder[FRAME:]
+            frames.append(self._classify(frame))
         return frames
 
     def flush(self) -> list[Frame]:
-        """The last incomplete frame, as silence."""
-        rest, self._rest = self._rest, np.zeros(0, np.float32)
-        return [Frame(rest, 0.0, -120.0)] if len(rest) else []
+        """The last, incomplete frame, which counts as silence."""
+        remainder, self._remainder = self._remainder, np.zeros(0, np.float32)
+        return [Frame(remainder, 0.0, -120.0)] if len(remainder) else []
 
-    def _judge(self, pcm: Pcm) -> Frame:
-        tonal = self._tones.push(pcm)
-        if np.ptp(pcm) == 0:  # muted, or a hole filled with zeros: no need to ask
-            self._renew()
-            self._since_silence = 0
+    def _classify(self, pcm: Pcm) -> Frame:
+        is_tone = self._tones.push(pcm)
+        if np.ptp(pcm) == 0:  # muted, or a gap filled with zeros: the network is not needed
+            self._reset_state()
+            self._frames_since_silence = 0
             return Frame(pcm, 0.0, -120.0)
-        level = decibel(float(np.mean(np.square(pcm, dtype=np.float64))))
-        self._since_silence = 0 if level < QUIET_DB else self._since_silence + 1
-        heard = pcm
-        if self._since_silence < LINE_FRAMES:
-            heard = pcm + self._noise[self._noise_at : self._noise_at + FRAME]
-            self._noise_at = (self._noise_at + FRAME) % len(self._noise)
-        feed = {"input": np.concatenate([self._context, heard])[None], "h": self._h, "c": self._c}
-        probability, self._h, self._c = self._session.run(None, feed)
-        self._context = heard[-CONTEXT:]
+        level = power_to_db(float(np.mean(np.square(pcm, dtype=np.float64))))
+        self._frames_since_silence = 0 if level < SILENCE_DB else self._frames_since_silence + 1
+        model_input = pcm
+        if self._frames_since_silence < COMFORT_NOISE_FRAMES:
+            model_input = pcm + self._noise[self._noise_position : self._noise_position + FRAME]
+            self._noise_position = (self._noise_position + FRAME) % len(self._noise)
+        inputs = {"input": np.concatenate([self._context, model_input])[None], "h": self._h, "c": self._c}
+        probability, self._h, self._c = self._session.run(None, inputs)
+        self._context = model_input[-CONTEXT_SAMPLES:]
         speech = float(probability[0])
         speaking = speech >= (OFFSET if self._speaking else ONSET)
-        self._same = self._same + 1 if speaking == self._speaking else 0
+        self._unchanged_frames = self._unchanged_frames + 1 if speaking == self._speaking else 0
         self._speaking = speaking
-        if self._same >= RESET_FRAMES:
-            self._renew()
-        return Frame(pcm, 0.0 if tonal or level < QUIET_DB else speech, level_of(pcm))
+        if self._unchanged_frames >= STATE_RESET_FRAMES:
+            self._reset_state()
+        return Frame(pcm, 0.0 if is_tone or level < SILENCE_DB else speech, frame_level_db(pcm))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,55 +201,61 @@ class Endpoint:
 
 
 class Endpointer:
-    """Onsets and endpoints: speech starts with 3 frames of 6 and ends after so long without any."""
+    """Onsets and endpoints of one channel: speech starts with 3 frames of 6 and ends after enough silence."""
 
     def __init__(self) -> None:
         self._floor: deque[float] = deque(maxlen=FLOOR_FRAMES)
-        self._silent = 0
+        self._silent_frames = 0
         """Frames of digital silence in a row, outside speech."""
-        self._recent: deque[int | None] = deque(maxlen=ONSET_WITHIN)
-        """Where each of the last frames began, if it looked like speech."""
-        self._at = 0
+        self._onset_candidates: deque[int | None] = deque(maxlen=ONSET_WITHIN)
+        """First sample of each of the last frames that looked like speech; None for the others."""
+        self._position = 0
+        """Samples taken so far."""
         self.speaking = False
-        self.voiced = False
+        self.frame_is_speech = False
         """Whether the last frame was speech."""
-        self.last_voiced = 0
+        self.speech_end = 0
         """The sample after the last frame of speech."""
 
-    def push(self, frame: Frame, *, patience: int = ENDPOINT) -> Onset | Endpoint | None:
-        """What this frame changes, if anything; speech ends after `patience` samples without any."""
-        start, self._at = self._at, self._at + len(frame.pcm)
+    def push(self, frame: Frame, *, endpoint_silence: int = ENDPOINT_SILENCE) -> Onset | Endpoint | None:
+        """Take the next frame; returns the onset or endpoint that it brings.
+
+        Args:
+            frame: of the channel.
+            endpoint_silence: samples without speech after which speech has ended.
+        """
+        start, self._position = self._position, self._position + len(frame.pcm)
         if self.speaking:
-            self.voiced = frame.speech >= OFFSET
-            if self.voiced:
-                self.last_voiced = self._at
-            elif self._at - self.last_voiced >= patience:
+            self.frame_is_speech = frame.speech_probability >= OFFSET
+            if self.frame_is_speech:
+                self.speech_end = self._position
+            elif self._position - self.speech_end >= endpoint_silence:
                 return self.end()
             return None
-        self.voiced = False
-        self._silent = self._silent + 1 if frame.level_db <= -120 else 0
-        if self._silent >= SILENT_FRAMES:
+        self.frame_is_speech = False
+        self._silent_frames = self._silent_frames + 1 if frame.level_db <= -120 else 0
+        if self._silent_frames >= FLOOR_RESET_FRAMES:
             self._floor.clear()
-        elif not self._silent and frame.speech < OFFSET:
+        elif not self._silent_frames and frame.speech_probability < OFFSET:
             self._floor.append(frame.level_db)
-        like = frame.speech >= ONSET and frame.level_db >= self._threshold()
-        self._recent.append(start if like else None)
-        first = [at for at in self._recent if at is not None]
-        if not like or len(first) < ONSET_FRAMES:
+        is_candidate = frame.speech_probability >= ONSET and frame.level_db >= self._onset_level_db()
+        self._onset_candidates.append(start if is_candidate else None)
+        candidates = [at for at in self._onset_candidates if at is not None]
+        if not is_candidate or len(candidates) < ONSET_FRAMES:
             return None
-        self._recent.clear()
-        self.speaking = self.voiced = True
-        self.last_voiced = self._at
-        return Onset(first[0])
+        self._onset_candidates.clear()
+        self.speaking = self.frame_is_speech = True
+        self.speech_end = self._position
+        return Onset(candidates[0])
 
     def end(self) -> Endpoint | None:
-        """Speech is over, whatever follows: an endpoint, or the call's end."""
+        """End speech now; None where there was none."""
         if not self.speaking:
             return None
-        self.speaking = self.voiced = False
-        return Endpoint(self.last_voiced)
+        self.speaking = self.frame_is_speech = False
+        return Endpoint(self.speech_end)
 
-    def _threshold(self) -> float:
-        if len(self._floor) < FLOOR_NEEDS:
+    def _onset_level_db(self) -> float:
+        if len(self._floor) < FLOOR_MIN_FRAMES:
             return -120.0
         return float(np.percentile(self._floor, 10)) + ABOVE_FLOOR_DB

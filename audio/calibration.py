@@ -1,8 +1,8 @@
-"""The smallest window a Whisper model can be shown without hearing worse: measured on recordings, kept beside it.
+"""The smallest encoder window with which a Whisper model makes no more errors, measured and stored beside the model.
 
-Short windows save most of the encoder's work, and some models lose words on them (CTranslate2 issue 2100). Each stretch
-of speech is decoded with a full 30 s window and with each shorter floor, as if it went on (with less silence behind it,
-so in a shorter window) and as a whole, and the words are compared.
+Short windows save most of the encoder's work, and some models lose words on them (CTranslate2 issue 2100). Each
+utterance is decoded with a full 30 s window and with each shorter floor, as a hypothesis (with less silence after it,
+so in a shorter window) and as a final, and the words are compared.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from pathlib import Path
 
 import numpy as np
 
-from audio.activity import VoiceActivity
+from audio.activity import VoiceActivityDetector
 from audio.errors import AudioError
 from audio.events import Pcm
+from audio.normalisation import normalised
 from audio.scoring import word_errors
-from audio.settling import plain
-from audio.turns import Ended, Turns
+from audio.segmentation import UtteranceEnd, UtteranceSegmenter
 from audio.whisper import FLOOR_FILE, WhisperRecogniser
 from audio.windows import BUCKETS, FULL
 
-SAFE_DIFFERENCE = 0.02
+MAX_DIFFERENCE = 0.02
 """Share of words that may differ from the full window's."""
-SAFE_RETRIES = 0.05
-"""Share of utterances that may look invented."""
-ENOUGH_WORDS = 100
+MAX_RETRIED = 0.05
+"""Share of utterances that may have signs of hallucination."""
+MIN_WORDS = 100
 """With fewer, a difference of 2 % cannot be told."""
 
 
@@ -40,30 +40,30 @@ class WindowRow:
     floor_frames: int
     """10 ms each."""
     words: int
-    """Words heard with full windows."""
+    """Words recognised with full windows."""
     different: float
-    """Words that differ, by words, provisional and final ones together."""
+    """Share of words that differ, of hypotheses and finals together."""
     retried: float
-    """Share of utterances whose text looked invented and was decoded again."""
+    """Share of utterances with signs of hallucination, which were decoded again."""
     cpu_s: float
     safe: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The table, and the floor that was kept: None where nothing was changed for want of words."""
+    """The table, and the floor that was chosen: None where there were too few words to choose one."""
 
     rows: tuple[WindowRow, ...]
     floor_frames: int | None
 
 
 def utterances(pcm: Pcm) -> list[Pcm]:
-    """The stretches of speech of one channel."""
-    activity, turns = VoiceActivity(), Turns()
-    steps = [step for frame in activity.push(pcm) for step in turns.push(frame, stretch=0)]
-    steps += [step for frame in activity.flush() for step in turns.push(frame, stretch=0)]
-    steps += turns.finish()
-    return [step.pcm for step in steps if isinstance(step, Ended)]
+    """The utterances of one channel."""
+    activity, segmenter = VoiceActivityDetector(), UtteranceSegmenter()
+    events = [event for frame in activity.push(pcm) for event in segmenter.push(frame, interval_factor=0)]
+    events += [event for frame in activity.flush() for event in segmenter.push(frame, interval_factor=0)]
+    events += segmenter.finish()
+    return [event.pcm for event in events if isinstance(event, UtteranceEnd)]
 
 
 def calibrate(
@@ -73,48 +73,49 @@ def calibrate(
     keep: bool = True,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Calibration:
-    """Compare windows on recordings (one array of 16 kHz float32 per channel) and keep the smallest safe floor.
+    """Compare windows on recordings (one array of 16 kHz float32 per channel) and store the smallest safe floor.
 
-    A floor is safe when it and every longer one differ from full windows in at most 2 % of the words and look invented
-    in at most 5 % of the utterances. Raises AudioError: the model's own, calibration-no-speech, model-read-only.
+    A floor is safe when with it and every longer one at most 2 % of the words differ from full windows, and at most
+    5 % of the utterances have signs of hallucination.
+    Raises AudioError: those of the model, calibration-no-speech, model-read-only.
     """
-    speech = [piece for pcm in recordings for piece in utterances(pcm)]
-    if not speech:
+    segments = [segment for pcm in recordings for segment in utterances(pcm)]
+    if not segments:
         raise AudioError("calibration-no-speech", "No speech in these recordings: give recordings of calls.")
     recogniser = WhisperRecogniser(model, floor_frames=FULL)
     floors = (FULL, *(bucket for bucket in reversed(BUCKETS) if bucket < FULL))
-    wanted: list[list[str]] = []
+    reference: list[list[str]] = []
     rows: list[WindowRow] = []
     safe = True
     for number, floor in enumerate(floors):
         recogniser.floor = floor
         before, cpu = recogniser.retries, time.process_time()
-        heard = [words for pcm in speech for words in _words(recogniser, pcm)]
+        hypotheses = [words for pcm in segments for words in _words(recogniser, pcm)]
         cpu = time.process_time() - cpu
-        wanted = wanted or heard
-        count = sum(map(len, wanted))
-        different = sum(word_errors(ours, full) for ours, full in zip(heard, wanted, strict=True)) / max(1, count)
-        retried = (recogniser.retries - before) / len(speech)
-        safe = safe and different <= SAFE_DIFFERENCE and (floor == FULL or retried <= SAFE_RETRIES)
-        rows.append(WindowRow(floor, sum(map(len, wanted[1::2])), different, retried, cpu, safe))
+        reference = reference or hypotheses
+        count = sum(map(len, reference))
+        different = sum(word_errors(*pair) for pair in zip(hypotheses, reference, strict=True)) / max(1, count)
+        retried = (recogniser.retries - before) / len(segments)
+        safe = safe and different <= MAX_DIFFERENCE and (floor == FULL or retried <= MAX_RETRIED)
+        rows.append(WindowRow(floor, sum(map(len, reference[1::2])), different, retried, cpu, safe))
         progress(number + 1, len(floors))
     floor_kept = min(row.floor_frames for row in rows if row.safe) if rows[0].safe else FULL
-    if rows[0].words < ENOUGH_WORDS:
+    if rows[0].words < MIN_WORDS:
         return Calibration(tuple(rows), None)
     if keep:
-        _keep(model, recogniser.version, rows, floor_kept)
+        _store(model, recogniser.version, rows, floor_kept)
     return Calibration(tuple(rows), floor_kept)
 
 
 def _words(recogniser: WhisperRecogniser, pcm: Pcm) -> Iterator[list[str]]:
-    """Its provisional words, then its final ones."""
+    """The words of its hypothesis, then the final ones."""
     decoding = recogniser.begin()
     decoding.extend(np.ascontiguousarray(pcm))
     for words in (decoding.hypothesis(), decoding.final()):
-        yield [plain(word.text) for word in words]
+        yield [normalised(word.text) for word in words]
 
 
-def _keep(model: Path, version: str, rows: Sequence[WindowRow], floor: int) -> None:
+def _store(model: Path, version: str, rows: Sequence[WindowRow], floor: int) -> None:
     text = json.dumps({"floor_frames": floor, "weights": version, "words": rows[0].words}, indent=1)
     part = model / (FLOOR_FILE + ".part")
     try:

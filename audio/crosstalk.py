@@ -1,9 +1,9 @@
-"""The same words on both channels: one party's voice leaking into the other's line.
+"""Crosstalk: removes words of one party whose voice leaks into the other's channel.
 
 Where both channels have the same three or more words within half a second, the channel that is more than 6 dB louder
-keeps them. Leaked speech is often misheard, so an utterance whose level rises and falls as the louder channel's does is
-a leak whatever its words. An utterance that is the quieter one waits until the other channel's words for that time are
-known.
+keeps them. Leaked speech is often misrecognised, so an utterance whose level rises and falls as the louder channel's
+does is a leak whatever its words. An utterance that is the quieter one waits until the other channel's utterances of
+that time are final.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from audio.activity import FRAME, Frame, decibel
+from audio.activity import FRAME, Frame, power_to_db
 from audio.events import SAMPLE_RATE, Speaker, Utterance, Word
-from audio.settling import plain
+from audio.normalisation import normalised
 
 LOUDER_DB = 6.0
-WORDS = 3
-WITHIN_MS = 500
-ALIKE = 0.86
-"""Correlation of the two channels' levels (dB per 32 ms, best within 0.26 s) from which they are the same sound.
+MIN_WORDS = 3
+MAX_OFFSET_MS = 500
+LEAK_CORRELATION = 0.86
+"""Correlation of the two channels' levels (dB per 32 ms, best within 0.26 s) from which they are the same speech.
 Between 190 pairs of unrelated synthetic sentences at most 0.855; between a sentence and its telephone leak at -8 to
 -30 dB 0.90 in the median: about three leaks of four are found so, the others by their words."""
-INSIDE, SOUND, FAINT_DB = 0.5, -6.8, 20.0
-"""And where both channels hold sound (mean squares above -68 dB, log10) their levels correlate so far: two parties who
-say something short at once begin and end together too. Not asked where the difference is so large: then too little of
-a leak is above that level, and nobody speaks so softly. Of 830 pairs of unlike bits of speech that begin and end
-together, 9 dB apart, 21 are taken for a leak instead of 95. Of 440 bits of five and more words leaking at -8 to -20 dB
-265 are found as before, of 368 shorter ones 265 instead of 272."""
-LAG = 8
-"""Frames either way."""
-KEEP = 60 * SAMPLE_RATE
-"""Samples for which levels are remembered, beyond the oldest utterance whose last words are not known yet."""
-UTTERANCES = 8
+SPEECH_CORRELATION, SPEECH_LOG_POWER, FAINT_DB = 0.5, -6.8, 20.0
+"""Where both channels have sound (mean square above -68 dB, as log10) their levels must correlate so far as well: two
+parties who say something short at once begin and end together too. Not where the difference in level is so large: then
+too little of a leak is above that level, and nobody speaks so softly. Of 830 pairs of unlike bits of speech that begin
+and end together, 9 dB apart, 21 are taken for a leak instead of 95. Of 440 bits of five and more words leaking at -8 to
+-20 dB 265 are found as before, of 368 shorter ones 265 instead of 272."""
+MAX_LAG = 8
+"""Frames by which either channel may be late."""
+LEVEL_HISTORY = 60 * SAMPLE_RATE
+"""Samples for which levels are kept before the oldest utterance that is not final or not released yet."""
+UTTERANCE_HISTORY = 8
 
 
 class Crosstalk:
@@ -44,31 +44,36 @@ class Crosstalk:
 
     def __init__(self, speakers: Sequence[Speaker]) -> None:
         self._levels: dict[Speaker, deque[tuple[int, float]]] = {speaker: deque() for speaker in speakers}
-        self._at = dict.fromkeys(speakers, 0)
-        self._known: dict[Speaker, deque[Utterance]] = {speaker: deque(maxlen=UTTERANCES) for speaker in speakers}
+        self._position = dict.fromkeys(speakers, 0)
+        self._recent: dict[Speaker, deque[Utterance]] = {
+            speaker: deque(maxlen=UTTERANCE_HISTORY) for speaker in speakers
+        }
         self._held: dict[Speaker, deque[Utterance]] = {speaker: deque() for speaker in speakers}
 
-    def level(self, speaker: Speaker, frame: Frame, pending_ms: int | None = None) -> None:
-        """Take the level of a channel's next frame; `pending_ms`: the beginning of the earliest undecided utterance."""
+    def push_level(self, speaker: Speaker, frame: Frame, pending_ms: int | None = None) -> None:
+        """Take the level of a channel's next frame; `pending_ms`: start of the earliest utterance not final yet."""
         levels = self._levels[speaker]
-        self._at[speaker] += len(frame.pcm)
-        levels.append((self._at[speaker], 10 ** (frame.level_db / 10)))
-        began = [held[0].start_ms for held in self._held.values() if held]
+        self._position[speaker] += len(frame.pcm)
+        levels.append((self._position[speaker], 10 ** (frame.level_db / 10)))
+        pending_from = [held[0].start_ms for held in self._held.values() if held]
         if pending_ms is not None:
-            began.append(pending_ms)
-        oldest = min([self._at[speaker], *(ms * SAMPLE_RATE // 1000 for ms in began)])
-        while levels[0][0] < oldest - KEEP:
+            pending_from.append(pending_ms)
+        oldest = min([self._position[speaker], *(ms * SAMPLE_RATE // 1000 for ms in pending_from)])
+        while levels[0][0] < oldest - LEVEL_HISTORY:
             levels.popleft()
 
-    def hear(self, utterance: Utterance, pending_ms: Mapping[Speaker, int | None]) -> Iterator[Utterance]:
-        """Take a final utterance; `pending_ms` says when each channel's earliest undecided utterance began."""
+    def push_utterance(self, utterance: Utterance, pending_ms: Mapping[Speaker, int | None]) -> Iterator[Utterance]:
+        """Take a final utterance; yields those that can be released, without leaked words.
+
+        `pending_ms`: start of each channel's earliest utterance that is not final yet.
+        """
         self._held[utterance.speaker].append(utterance)
-        self._known[utterance.speaker].append(utterance)
+        self._recent[utterance.speaker].append(utterance)
         for speaker in self._held:
             yield from self._release(speaker, pending_ms)
 
     def finish(self) -> Iterator[Utterance]:
-        """The call is over: what is still held."""
+        """The call is over: yields what is still held."""
         for speaker in self._held:
             yield from self._release(speaker, {})
 
@@ -79,49 +84,53 @@ class Crosstalk:
             for other in self._levels:
                 if other is speaker or not utterance.words:
                     continue
-                louder_db = self._mean(other, utterance) - self._mean(speaker, utterance)
+                louder_db = self._mean_level_db(other, utterance) - self._mean_level_db(speaker, utterance)
                 if louder_db <= LOUDER_DB:
                     continue
-                began = pending_ms.get(other)
-                if began is not None and began < utterance.end_ms + WITHIN_MS:
+                pending_from = pending_ms.get(other)
+                if pending_from is not None and pending_from < utterance.end_ms + MAX_OFFSET_MS:
                     return
-                if self._same_sound(utterance, other, faint=louder_db > FAINT_DB):
+                if self._is_leak(utterance, other, faint=louder_db > FAINT_DB):
                     utterance = replace(utterance, words=())
                 else:
-                    utterance = self._without_echo(utterance, other)
+                    utterance = self._without_shared_words(utterance, other)
             held.popleft()
             yield utterance
 
-    def _mean(self, speaker: Speaker, span: Utterance) -> float:
+    def _mean_level_db(self, speaker: Speaker, span: Utterance) -> float:
         powers = self._powers(speaker, span)
-        return decibel(sum(powers) / len(powers)) if powers else -120.0
+        return power_to_db(sum(powers) / len(powers)) if powers else -120.0
 
     def _powers(self, speaker: Speaker, span: Utterance) -> list[float]:
         begin, end = span.start_ms * SAMPLE_RATE // 1000, span.end_ms * SAMPLE_RATE // 1000
         return [power for at, power in self._levels[speaker] if begin < at <= end + FRAME]
 
-    def _same_sound(self, utterance: Utterance, other: Speaker, *, faint: bool) -> bool:
-        own, theirs = (
+    def _is_leak(self, utterance: Utterance, other: Speaker, *, faint: bool) -> bool:
+        ours, theirs = (
             np.log10(np.array(self._powers(speaker, utterance)) + 1e-7) for speaker in (utterance.speaker, other)
         )
-        length = min(len(own), len(theirs))
-        if length < 4 * LAG:
+        length = min(len(ours), len(theirs))
+        if length < 4 * MAX_LAG:
             return False
-        for lag in range(-LAG, LAG + 1):
-            a = own[max(0, lag) : length + min(0, lag)]
+        for lag in range(-MAX_LAG, MAX_LAG + 1):
+            a = ours[max(0, lag) : length + min(0, lag)]
             b = theirs[max(0, -lag) : length + min(0, -lag)]
-            both = (a > SOUND) & (b > SOUND)
-            if _correlation(a, b) >= ALIKE and (faint or _correlation(a[both], b[both]) >= INSIDE):
+            both = (a > SPEECH_LOG_POWER) & (b > SPEECH_LOG_POWER)
+            if _correlation(a, b) >= LEAK_CORRELATION and (
+                faint or _correlation(a[both], b[both]) >= SPEECH_CORRELATION
+            ):
                 return True
         return False
 
-    def _without_echo(self, utterance: Utterance, other: Speaker) -> Utterance:
-        said = [word for known in self._known[other] for word in known.words]
+    def _without_shared_words(self, utterance: Utterance, other: Speaker) -> Utterance:
+        others = [word for known in self._recent[other] for word in known.words]
         kept: list[Word] = []
         at = 0
         while at < len(utterance.words):
-            length = max((_alike(utterance.words[at:], said[start:]) for start in range(len(said))), default=0)
-            if length >= WORDS:
+            length = max(
+                (_common_prefix(utterance.words[at:], others[start:]) for start in range(len(others))), default=0
+            )
+            if length >= MIN_WORDS:
                 at += length
             else:
                 kept.append(utterance.words[at])
@@ -130,15 +139,15 @@ class Crosstalk:
 
 
 def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """0 where there is none: too few, or always the same."""
+    """Pearson's; 0 where it is undefined: too few values, or constant ones."""
     return float(np.corrcoef(a, b)[0, 1]) if len(a) > 3 and a.std() > 0 and b.std() > 0 else 0.0
 
 
-def _alike(ours: Sequence[Word], theirs: Sequence[Word]) -> int:
-    """How many words both begin with, the same and at the same time."""
+def _common_prefix(ours: Sequence[Word], theirs: Sequence[Word]) -> int:
+    """Number of words with which both begin, the same at the same time."""
     count = 0
     for a, b in zip(ours, theirs, strict=False):
-        if plain(a.text) != plain(b.text) or abs(a.start_ms - b.start_ms) > WITHIN_MS:
+        if normalised(a.text) != normalised(b.text) or abs(a.start_ms - b.start_ms) > MAX_OFFSET_MS:
             break
         count += 1
     return count

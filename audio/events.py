@@ -1,4 +1,4 @@
-"""What the audio package says: speakers, chunks of sound, words heard, measures of the customer's voice, trouble.
+"""Types of the audio package: speakers, chunks of audio, recognised words, voice measures, gaps, trouble.
 
 Time everywhere is an int: milliseconds since the call began, counted in samples, never read from a clock.
 Sound everywhere is float32 in [-1, 1] at 16 kHz, one 1-D array per speaker.
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
-"""Hz; the only rate past the door of a call source."""
+"""Hz; call sources resample to it, and nothing else has another rate."""
 CHUNK = SAMPLE_RATE // 10
 """Samples of a chunk (100 ms); the last one of a recording may be shorter."""
 
@@ -68,9 +68,9 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch of one channel of which no words can be had.
+    """A part of one channel without words.
 
-    Lost sound never came: the source has put silence in its place, so that time stays true.
+    Lost audio never arrived: the source has put silence in its place, so that later times stay correct.
     """
 
     speaker: Speaker
@@ -134,7 +134,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One stretch of speech of one speaker, final: its words will not change any more."""
+    """A final utterance of one speaker: its words will not change any more."""
 
     id: str
     """Unique in the call and shared with its hypotheses, such as "c12"."""
@@ -176,8 +176,8 @@ class VoiceMeasure:
     flux: float
     """Mean change between successive spectra, each normalised to a sum of 1."""
     period_semitones: float
-    """Mean of what repeats soonest, semitones relative to 100 Hz: F0, or the first formant where that is stronger."""
+    """Mean of the shortest period, semitones relative to 100 Hz: F0, or the first formant where that is stronger."""
 
 
 Heard = Hypothesis | Utterance | SpeechActivity | VoiceMeasure | Gap | Trouble
-"""Everything a listener says about a call."""
+"""The events of a listener."""

@@ -1,4 +1,4 @@
-"""The model hub: what it holds, fetching a file, and whether it can be reached. The door to huggingface_hub.
+"""The model hub: what it holds, fetching a file, and whether it can be reached. The only importer of huggingface_hub.
 
 The address is https://huggingface.co, or HF_ENDPOINT; HF_HUB_OFFLINE=1 keeps this program off the network.
 """

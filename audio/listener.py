@@ -1,9 +1,9 @@
-"""Listening to one call: chunks in, everything heard out. Start reading here.
+"""Listening to one call: chunks of audio in, events out (`Heard`). Start reading here.
 
-Each channel is cut into utterances (audio/turns.py) by its own voice activity (audio/activity.py). While an utterance
-grows, its words are asked for every 0.5 s of speech and at every pause; those that two answers agree on, or that one is
-sure of, are marked (audio/settling.py). At its end the whole of it is decoded once more, and that is final; the pause
-that became the end has mostly been decoded already.
+Each channel is segmented into utterances (audio/segmentation.py) by its voice activity (audio/activity.py). An open
+utterance is decoded every 0.5 s of speech and at every pause; the words on which two hypotheses agree, or of which one
+is certain, are marked as agreed (audio/local_agreement.py). At its end the whole utterance is decoded again, and that
+result is final; where nothing was said since the last pause, the decode at that pause is used.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from audio.activity import FRAME, Frame, VoiceActivity
-from audio.agenda import Answer, Line, Task
+from audio.activity import FRAME, Frame, VoiceActivityDetector
+from audio.backfill import BackfillBudget, UntranscribedUtterance, to_float, to_int16
 from audio.crosstalk import Crosstalk
+from audio.decode_queue import ChannelQueue, DecodeResult, UtteranceTask
 from audio.events import (
     SAMPLE_RATE,
     Chunk,
@@ -32,71 +33,82 @@ from audio.events import (
     Trouble,
     Utterance,
     VoiceMeasure,
+    Word,
     shifted_words,
 )
-from audio.owed import Owed, Room, as_heard, held
+from audio.local_agreement import LocalAgreement
 from audio.scheduling import Scheduler
-from audio.settling import Settling
-from audio.turns import Began, Ended, Hop, Step, Turns
+from audio.segmentation import PartialDue, SegmenterEvent, UtteranceEnd, UtteranceSegmenter, UtteranceStart
 
 BEHIND_MS = 3000
-"""An answer outstanding this long is worth telling people about."""
+"""A decode unfinished for so long is reported as trouble (transcriber-behind) ..."""
 CAUGHT_UP_MS = 1000
-COVERS_DB, MURMUR_DB = 10.0, 15.0
-"""The agent speaks over the customer from so far under the customer's level, or under the loudest the agent was in this
-call. What is softer than both on the agent's channel (the customer's own voice out of a headset, colleagues at the next
-desk) hides nothing: even an echo as loud as itself would change the customer's level by less than half a decibel."""
-COVERS_FRAMES = 500 * SAMPLE_RATE // 1000 // FRAME
-"""Levels are the loudest of the last 0.5 s: an echo comes late, and a leak as well."""
+"""... until none is older than this."""
+OVERLAP_DB, BLEED_DB = 10.0, 15.0
+"""The customer's voice is not measured while the agent's level is less than the first below the customer's, or less
+than the second below the agent's highest in this call. Softer sound on the agent's channel (the customer's own voice
+out of a headset, colleagues at the next desk) does no harm: even an echo as loud as itself would change the customer's
+level by less than half a decibel."""
+LEVEL_FRAMES = 500 * SAMPLE_RATE // 1000 // FRAME
+"""A channel's level is the highest of the last 0.5 s: echoes and leaks arrive late."""
 
 
 class Meter(Protocol):
-    """What measures the customer's voice (audio/voice.py)."""
+    """Measures the customer's voice (audio/voice.py)."""
 
     def push(self, audio: CustomerAudio, speech: bool) -> Sequence[VoiceMeasure]:
-        """Take the customer's next sound and whether it is speech."""
+        """Take the customer's next audio and whether it is speech."""
         ...
 
 
 @dataclass(eq=False, slots=True)
-class _Open:
-    """An utterance between its beginning and its last words."""
+class _Utterance:
+    """An utterance that is not final yet."""
 
     id: str
     start: int
-    task: Task
-    settling: Settling
+    """Its first sample."""
+    task: UtteranceTask
+    agreement: LocalAgreement
     end: int = 0
+    """The sample after its last one, once it has ended."""
 
 
 @dataclass(eq=False, slots=True)
 class _Channel:
     speaker: Speaker
-    line: Line
-    activity: VoiceActivity = field(default_factory=VoiceActivity)
-    turns: Turns = field(default_factory=Turns)
-    open: _Open | None = None
-    waiting: list[_Open] = field(default_factory=list)
-    """Utterances whose last words are not known yet."""
-    begun: int = 0
-    levels: deque[float] = field(default_factory=lambda: deque(maxlen=COVERS_FRAMES))
-    """Of the newest frames, dB."""
-    loudest: float = -120.0
-    """Frame of this speaker so far, dB."""
+    queue: ChannelQueue
+    activity: VoiceActivityDetector = field(default_factory=VoiceActivityDetector)
+    segmenter: UtteranceSegmenter = field(default_factory=UtteranceSegmenter)
+    utterance: _Utterance | None = None
+    """The open one."""
+    pending: list[_Utterance] = field(default_factory=list)
+    """Utterances that are not final yet, the open one included."""
+    utterance_count: int = 0
+    levels_db: deque[float] = field(default_factory=lambda: deque(maxlen=LEVEL_FRAMES))
+    """Of the newest frames, dBFS."""
+    loudest_db: float = -120.0
+    """The highest level of a frame within speech so far, dBFS."""
 
 
 class Listener:
-    """The ears of one call.
+    """Turns the audio of one call into events: speech activity, hypotheses, utterances, voice measures, trouble.
 
-    `in_step` waits for each decode before the next sound is looked at, so that a recording gives the same events at any
-    speed. Otherwise nothing blocks: `wake` is called, from a worker thread, whenever `poll` would say something new; it
-    must return at once.
-    Utterances are the same either way.
+    While there is no recogniser, the newest speech is held in memory and transcribed when there is one. What does not
+    fit becomes a Gap "untranscribed", the agent's oldest utterance first. So does what is still held, or waits to be
+    decoded, when the call ends.
 
-    While there is no recogniser, what is said is a Gap "untranscribed"; the newest `backfill_ms` of speech are held in
-    memory, as far as there is `room` beside what other calls hold, and transcribed when one comes. Of too much, the
-    agent's oldest goes first. What is still held when the call ends, or has not been transcribed yet, is a Gap as well,
-    and is handed to `owe`.
+    Args:
+        scheduler: decodes the utterances.
+        speakers: of the chunks.
+        in_step: wait for each decode before the next audio is looked at, so that a recording gives the same events at
+            any speed. Otherwise only `finish` blocks. Utterances are the same either way.
+        wake: called from a worker thread when `poll` has something new; must return at once.
+        phrases: words worth expecting, for the recogniser.
+        voice_meter: measures the customer's voice; None: it is not measured.
+        backfill_ms: speech held while there is no recogniser.
+        budget: the limit that all calls share; None: `backfill_ms` alone.
+        on_untranscribed: takes what has not been transcribed when the call ends.
     """
 
     def __init__(
@@ -109,8 +121,8 @@ class Listener:
         phrases: Sequence[str] = (),
         voice_meter: Meter | None = None,
         backfill_ms: int = 0,
-        room: Room | None = None,
-        owe: Callable[[Owed], None] | None = None,
+        budget: BackfillBudget | None = None,
+        on_untranscribed: Callable[[UntranscribedUtterance], None] | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._in_step = in_step
@@ -118,145 +130,147 @@ class Listener:
         self._phrases = tuple(phrases)
         self._meter = voice_meter
         order = sorted(speakers, key=lambda speaker: speaker is Speaker.AGENT)  # the customer first
-        self._channels = {speaker: _Channel(speaker, scheduler.open(speaker, alone=in_step)) for speaker in order}
+        self._channels = {
+            speaker: _Channel(speaker, scheduler.open_channel(speaker, unbatched=in_step)) for speaker in order
+        }
         self._crosstalk = Crosstalk(tuple(order))
-        self._answers: deque[tuple[_Channel, _Open, Answer]] = deque()
+        self._results: deque[tuple[_Channel, _Utterance, DecodeResult]] = deque()
         self._now_ms = 0
         self._behind = False
         self._failing = False
         self._missing = False
-        self._backfill = backfill_ms * SAMPLE_RATE // 1000
-        self._room = room or Room(self._backfill)
-        self._owe = owe
-        self._held: list[tuple[_Channel, _Open, NDArray[np.int16]]] = []
-        """What was said while there was no recogniser, oldest first."""
-        self._backlog: list[tuple[_Channel, _Open]] = []
-        """What was held and has been handed to the recogniser since."""
+        self._backfill_samples = backfill_ms * SAMPLE_RATE // 1000
+        self._budget = budget or BackfillBudget(self._backfill_samples)
+        self._on_untranscribed = on_untranscribed
+        self._held_back: list[tuple[_Channel, _Utterance, NDArray[np.int16]]] = []
+        """Utterances that ended while there was no recogniser, oldest first."""
+        self._backlog: list[tuple[_Channel, _Utterance]] = []
+        """Utterances that were held and have been submitted since."""
         self._finished = False
 
     def push(self, chunk: Chunk) -> list[Heard]:
-        """Take the next sound; says everything that is ready, also from earlier sound."""
+        """Take the next audio; returns all new events, those of earlier audio included."""
         self._now_ms = chunk.end_ms
-        heard = self._presence()
-        stretch = 0 if self._missing else 1 if self._in_step else self._scheduler.stretch()
+        heard = self._check_recogniser()
+        interval_factor = 0 if self._missing else 1 if self._in_step else self._scheduler.interval_factor()
         for speaker, channel in self._channels.items():
             pcm = chunk.channels.get(speaker)
             if pcm is None:
                 continue
             for frame in channel.activity.push(pcm):
-                heard += self._frame(channel, frame, stretch)
-        heard += self._measure(chunk)
+                heard += self._push_frame(channel, frame, interval_factor)
+        heard += self._measure_voice(chunk)
         return heard + self.poll()
 
     def poll(self) -> list[Heard]:
-        """What has become ready since."""
+        """The events that have become ready since."""
         heard: list[Heard] = []
-        while self._answers:
-            heard += self._say(*self._answers.popleft())
-        heard += self._late()
+        while self._results:
+            heard += self._on_result(*self._results.popleft())
+        heard += self._check_lag()
         return heard
 
     def finish(self) -> list[Heard]:
-        """The call is over: blocks until its last words are final, but for those that are owed."""
+        """The call is over: blocks until every utterance is final, or has been handed to `on_untranscribed`."""
         if self._finished:
             return []
         self._finished = True
         heard: list[Heard] = []
         for channel in self._channels.values():
             for frame in channel.activity.flush():
-                heard += self._frame(channel, frame, 1)
-            heard += self._steps(channel, channel.turns.finish())
-        if self._owe is not None:
+                heard += self._push_frame(channel, frame, 1)
+            heard += self._on_segmenter_events(channel, channel.segmenter.finish())
+        if self._on_untranscribed is not None:
             for channel, utterance in self._backlog:
                 if self._scheduler.withdraw(utterance.task):
-                    self._held.append((channel, utterance, held(utterance.task.sound)))
-        lines = [channel.line for channel in self._channels.values()]
-        self._scheduler.wait(lines)
+                    self._held_back.append((channel, utterance, to_int16(utterance.task.sound)))
+        queues = [channel.queue for channel in self._channels.values()]
+        self._scheduler.wait(queues)
         heard += self.poll()
-        heard += self._drop_held(0, self._owe)
+        heard += self._release_held(0, self._on_untranscribed)
         heard += self._crosstalk.finish()
-        self._scheduler.shut(lines)
+        self._scheduler.close_channels(queues)
         return heard
 
-    def _frame(self, channel: _Channel, frame: Frame, stretch: int) -> list[Heard]:
-        channel.levels.append(frame.level_db)
-        if channel.turns.speaking:
-            channel.loudest = max(channel.loudest, frame.level_db)
-        pending = [ms for each in self._channels.values() if (ms := _earliest(each)) is not None]
-        self._crosstalk.level(channel.speaker, frame, min(pending, default=None))
-        return self._steps(channel, channel.turns.push(frame, stretch=stretch))
+    def _push_frame(self, channel: _Channel, frame: Frame, interval_factor: int) -> list[Heard]:
+        channel.levels_db.append(frame.level_db)
+        if channel.segmenter.speaking:
+            channel.loudest_db = max(channel.loudest_db, frame.level_db)
+        pending = [ms for each in self._channels.values() if (ms := _first_pending_ms(each)) is not None]
+        self._crosstalk.push_level(channel.speaker, frame, min(pending, default=None))
+        return self._on_segmenter_events(channel, channel.segmenter.push(frame, interval_factor=interval_factor))
 
-    def _steps(self, channel: _Channel, steps: Iterator[Step]) -> list[Heard]:
+    def _on_segmenter_events(self, channel: _Channel, events: Iterator[SegmenterEvent]) -> list[Heard]:
         heard: list[Heard] = []
-        for step in steps:
-            if isinstance(step, Began):
-                if not step.continued:
-                    heard.append(SpeechActivity(channel.speaker, _ms(step.heard), True))
-                self._begin(channel, step)
-            elif channel.open is not None:
-                final = isinstance(step, Ended)
-                utterance = channel.open
-                if isinstance(step, Ended):
-                    utterance.end = step.end
-                    channel.open = None
-                    if step.paused:
-                        heard.append(SpeechActivity(channel.speaker, _ms(step.paused_at), False))
-                paused = isinstance(step, Hop) and step.paused
+        for event in events:
+            if isinstance(event, UtteranceStart):
+                if not event.continued:
+                    heard.append(SpeechActivity(channel.speaker, _ms(event.onset), True))
+                self._start_utterance(channel, event)
+            elif channel.utterance is not None:
+                final = isinstance(event, UtteranceEnd)
+                utterance = channel.utterance
+                if isinstance(event, UtteranceEnd):
+                    utterance.end = event.end
+                    channel.utterance = None
+                    if event.paused:
+                        heard.append(SpeechActivity(channel.speaker, _ms(event.speech_end), False))
+                paused = isinstance(event, PartialDue) and event.paused
                 if self._missing:
                     if final:
-                        heard += self._hold(channel, utterance, step.pcm)
+                        heard += self._hold_back(channel, utterance, event.pcm)
                     else:
-                        utterance.task.sound.append(step.pcm)
+                        utterance.task.sound.append(event.pcm)
                     continue
-                self._scheduler.submit(utterance.task, step.pcm, final=final, paused=paused)
+                self._scheduler.submit(utterance.task, event.pcm, final=final, paused=paused)
                 if self._in_step:
-                    self._scheduler.wait([channel.line])
+                    self._scheduler.wait([channel.queue])
                     heard += self.poll()
         return heard
 
-    def _begin(self, channel: _Channel, step: Began) -> None:
-        channel.begun += 1
+    def _start_utterance(self, channel: _Channel, event: UtteranceStart) -> None:
+        channel.utterance_count += 1
 
-        def deliver(answer: Answer) -> None:
-            self._answers.append((channel, utterance, answer))
+        def deliver(result: DecodeResult) -> None:
+            self._results.append((channel, utterance, result))
             self._wake()
 
         recogniser = self._scheduler.recogniser
-        settling = Settling(trusting=recogniser is not None and not recogniser.embedded)
-        task = Task(channel.line, self._phrases, deliver)
-        utterance = _Open(f"{channel.speaker[0]}{channel.begun}", step.start, task, settling)
-        channel.open = utterance
-        channel.waiting.append(utterance)
+        agreement = LocalAgreement(trust_probabilities=recogniser is not None and not recogniser.embedded)
+        task = UtteranceTask(channel.queue, self._phrases, deliver)
+        utterance = _Utterance(f"{channel.speaker[0]}{channel.utterance_count}", event.start, task, agreement)
+        channel.utterance = utterance
+        channel.pending.append(utterance)
 
-    def _measure(self, chunk: Chunk) -> Sequence[VoiceMeasure]:
+    def _measure_voice(self, chunk: Chunk) -> Sequence[VoiceMeasure]:
         customer, agent = self._channels.get(Speaker.CUSTOMER), self._channels.get(Speaker.AGENT)
         if self._meter is None or customer is None or agent is None:
             return ()
-        theirs, ours = (max(channel.levels, default=-120.0) for channel in (customer, agent))
-        loud = ours > theirs - COVERS_DB or ours > agent.loudest - MURMUR_DB
-        audio = chunk.customer_audio(crosstalk=agent.turns.speaking and loud)
-        return () if audio is None else self._meter.push(audio, customer.turns.speaking)
+        theirs, ours = (max(channel.levels_db, default=-120.0) for channel in (customer, agent))
+        loud = ours > theirs - OVERLAP_DB or ours > agent.loudest_db - BLEED_DB
+        audio = chunk.customer_audio(crosstalk=agent.segmenter.speaking and loud)
+        return () if audio is None else self._meter.push(audio, customer.segmenter.speaking)
 
-    def _say(self, channel: _Channel, utterance: _Open, answer: Answer) -> list[Heard]:
-        start, words = _ms(utterance.start), answer.words
-        if not answer.final:
-            if words is None or utterance not in channel.waiting:
-                return []
-            utterance.settling.push(words, heard_ms=_ms(answer.samples), paused=answer.paused)
-            agreed, tentative = utterance.settling.agreed, utterance.settling.tentative
-            return [
-                Hypothesis(
-                    utterance.id, channel.speaker, start, shifted_words(agreed, start), shifted_words(tentative, start)
-                )
-            ]
-        if words is None and self._scheduler.missing and utterance.task.lost < 2:  # nobody has tried it
-            utterance.task.decoding, utterance.task.taken = None, 0
-            return [*self._presence(), *self._hold(channel, utterance, np.zeros(0, np.float32))]
+    def _on_result(self, channel: _Channel, utterance: _Utterance, result: DecodeResult) -> list[Heard]:
+        if result.final:
+            return self._on_final(channel, utterance, result.words)
+        if result.words is None or utterance not in channel.pending:
+            return []
+        start, agreement = _ms(utterance.start), utterance.agreement
+        agreement.push(result.words, audio_ms=_ms(result.samples), paused=result.paused)
+        agreed, tentative = (shifted_words(words, start) for words in (agreement.agreed, agreement.tentative))
+        return [Hypothesis(utterance.id, channel.speaker, start, agreed, tentative)]
+
+    def _on_final(self, channel: _Channel, utterance: _Utterance, words: tuple[Word, ...] | None) -> list[Heard]:
+        if words is None and self._scheduler.missing and utterance.task.crashes < 2:  # no recogniser has tried it
+            utterance.task.decoding, utterance.task.pieces_fed = None, 0
+            return [*self._check_recogniser(), *self._hold_back(channel, utterance, np.zeros(0, np.float32))]
+        start, end = _ms(utterance.start), _ms(utterance.end)
         heard: list[Heard] = []
-        channel.waiting.remove(utterance)
+        channel.pending.remove(utterance)
         utterance.task.release()
         if words is None:
-            heard.append(Gap(channel.speaker, start, _ms(utterance.end), "failed"))
+            heard.append(Gap(channel.speaker, start, end, "failed"))
             if not self._failing:
                 text = "Words of this call are being lost: the recogniser failed twice on the same speech."
                 heard.append(Trouble(self._now_ms, "transcriber-failed", text))
@@ -264,59 +278,61 @@ class Listener:
         elif self._failing:
             self._failing = False
             heard.append(Trouble(self._now_ms, "transcriber-failed", "The recogniser works again.", cleared=True))
-        said = Utterance(utterance.id, channel.speaker, start, _ms(utterance.end), shifted_words(words or (), start))
-        pending = {speaker: _earliest(other) for speaker, other in self._channels.items()}
-        return heard + list(self._crosstalk.hear(said, pending))
+        final = Utterance(utterance.id, channel.speaker, start, end, shifted_words(words or (), start))
+        pending = {speaker: _first_pending_ms(other) for speaker, other in self._channels.items()}
+        return heard + list(self._crosstalk.push_utterance(final, pending))
 
-    def _presence(self) -> list[Heard]:
-        """Whether there is a recogniser, told when that changes; what waited for one is handed over."""
+    def _check_recogniser(self) -> list[Heard]:
+        """Trouble when the recogniser has gone or has come; held utterances are then submitted."""
         missing = self._scheduler.missing
         if bool(missing) == self._missing:
             return []
         self._missing = bool(missing)
         if missing:
             return [Trouble(self._now_ms, "transcriber-missing", missing)]
-        before, self._held = self._held, []
-        self._room.note(self, 0)
-        self._backlog = [each for each in self._backlog if each[1] in each[0].waiting]
-        for channel, utterance, sound in before:
+        held, self._held_back = self._held_back, []
+        self._budget.set_held(self, 0)
+        self._backlog = [each for each in self._backlog if each[1] in each[0].pending]
+        for channel, utterance, sound in held:
             self._backlog.append((channel, utterance))
-            self._scheduler.submit(utterance.task, as_heard(sound), final=True)
+            self._scheduler.submit(utterance.task, to_float(sound), final=True)
             if self._in_step:
-                self._scheduler.wait([channel.line])
+                self._scheduler.wait([channel.queue])
         return [Trouble(self._now_ms, "transcriber-missing", "A recogniser is there: words are heard.", cleared=True)]
 
-    def _hold(self, channel: _Channel, utterance: _Open, pcm: Pcm) -> list[Heard]:
-        self._held.append((channel, utterance, held([*utterance.task.sound, pcm])))
+    def _hold_back(self, channel: _Channel, utterance: _Utterance, pcm: Pcm) -> list[Heard]:
+        self._held_back.append((channel, utterance, to_int16([*utterance.task.sound, pcm])))
         utterance.task.sound.clear()
-        return self._drop_held(self._backfill)
+        return self._release_held(self._backfill_samples)
 
-    def _drop_held(self, most: int, owe: Callable[[Owed], None] | None = None) -> list[Heard]:
-        """Let go of held sound, or hand it on, until at most so many samples are left."""
+    def _release_held(
+        self, max_samples: int, on_untranscribed: Callable[[UntranscribedUtterance], None] | None = None
+    ) -> list[Heard]:
+        """Give up held utterances until at most `max_samples` are left and the budget is kept."""
         heard: list[Heard] = []
-        while self._held:
-            holding = sum(len(sound) for _, _, sound in self._held)
-            full = self._room.note(self, holding)
-            if holding <= most and not full:
+        while self._held_back:
+            holding = sum(len(sound) for _, _, sound in self._held_back)
+            full = self._budget.set_held(self, holding)
+            if holding <= max_samples and not full:
                 break
-            number = next((n for n, (who, _, _) in enumerate(self._held) if who.speaker is Speaker.AGENT), 0)
-            channel, utterance, sound = self._held.pop(number)
-            channel.waiting.remove(utterance)
+            number = next((n for n, (who, _, _) in enumerate(self._held_back) if who.speaker is Speaker.AGENT), 0)
+            channel, utterance, sound = self._held_back.pop(number)
+            channel.pending.remove(utterance)
             utterance.task.release()
             start, end = _ms(utterance.start), _ms(utterance.end)
             heard.append(Gap(channel.speaker, start, end, "untranscribed"))
-            if utterance.settling.agreed or utterance.settling.tentative:  # what was shown of it does not stand
+            if utterance.agreement.agreed or utterance.agreement.tentative:  # withdraws its hypotheses
                 heard.append(Utterance(utterance.id, channel.speaker, start, end, ()))
-            if owe is not None:
-                owe(Owed(utterance.id, channel.speaker, start, end, sound))
-        if not self._held:
-            self._room.note(self, 0)
+            if on_untranscribed is not None:
+                on_untranscribed(UntranscribedUtterance(utterance.id, channel.speaker, start, end, sound))
+        if not self._held_back:
+            self._budget.set_held(self, 0)
         return heard
 
-    def _late(self) -> list[Heard]:
+    def _check_lag(self) -> list[Heard]:
         if self._in_step:
             return []
-        lag = self._scheduler.lag_ms(channel.line for channel in self._channels.values())
+        lag = self._scheduler.lag_ms(channel.queue for channel in self._channels.values())
         if not self._behind and lag >= BEHIND_MS:
             self._behind = True
             text = "Words come late: the machine is busy. Nothing is lost; fewer calls or a smaller model help."
@@ -331,6 +347,6 @@ def _ms(sample: int) -> int:
     return sample * 1000 // SAMPLE_RATE
 
 
-def _earliest(channel: _Channel) -> int | None:
-    """When the earliest utterance of this channel began whose last words are not known yet, in ms."""
-    return min((_ms(utterance.start) for utterance in channel.waiting), default=None)
+def _first_pending_ms(channel: _Channel) -> int | None:
+    """Start of the channel's earliest utterance that is not final yet."""
+    return min((_ms(utterance.start) for utterance in channel.pending), default=None)

@@ -1,4 +1,4 @@
-"""How late words are and what they cost: the same recording as many calls at once, at the pace of real time."""
+"""Load measurement: latency, errors, CPU and memory with one recording played as many calls at once, in real time."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from audio.events import CHUNK, SAMPLE_RATE, Chunk, Hypothesis, Pcm, Speaker, Ut
 from audio.listener import Listener
 from audio.recogniser import Recogniser
 from audio.scheduling import Scheduler
-from audio.scoring import NOTHING, Score, SpokenWord, State, score
+from audio.scoring import EMPTY_SCORE, Score, SpokenWord, State, score
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What so many calls at once cost, and how late their words were."""
+    """Cost and latency of so many calls at once."""
 
     calls: int
     words: int
@@ -35,7 +35,7 @@ class Load:
     settled_ms: tuple[int, int]
     """The same, to when it was settled for good."""
     withdrawn: int
-    """Times a rightly settled word was taken back."""
+    """Times a correct settled word was changed again."""
     cpu_per_audio: float
     """CPU seconds per second of one call (all its channels)."""
     cores: float
@@ -50,8 +50,8 @@ def load_of(calls: int, total: Score, *, cpu_s: float, wall_s: float, audio_s: f
         calls,
         total.words,
         total.errors / max(1, total.words),
-        spread(total.shown_ms),
-        spread(total.settled_ms),
+        median_and_p95(total.shown_ms),
+        median_and_p95(total.settled_ms),
         total.withdrawn,
         cpu_s / (audio_s * calls),
         cpu_s / wall_s,
@@ -59,7 +59,7 @@ def load_of(calls: int, total: Score, *, cpu_s: float, wall_s: float, audio_s: f
     )
 
 
-def spread(values: Sequence[int]) -> tuple[int, int]:
+def median_and_p95(values: Sequence[int]) -> tuple[int, int]:
     """Median and 95th percentile."""
     if not values:
         return 0, 0
@@ -68,7 +68,7 @@ def spread(values: Sequence[int]) -> tuple[int, int]:
 
 @dataclass
 class Transcript:
-    """What a listener has said of each channel, kept as the states that `score` compares."""
+    """The states of each channel (see scoring.State), built from a listener's events."""
 
     states: dict[Speaker, list[State]] = field(default_factory=dict)
     utterances: list[Utterance] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Transcript:
     _latest: dict[str, Hypothesis | Utterance] = field(default_factory=dict)
 
     def note(self, at_ms: int, heard: Sequence[object]) -> None:
-        """Take what the listener said at this moment."""
+        """Take the events of this moment."""
         fresh = [item for item in heard if isinstance(item, Hypothesis | Utterance)]
         for item in fresh:
             self._latest[item.id] = item
@@ -90,7 +90,7 @@ class Transcript:
             self.states.setdefault(speaker, []).append(State(at_ms, settled, tentative))
 
     def spoken(self) -> list[SpokenWord]:
-        """The final words as if they were the truth, in order of time."""
+        """The final words as a reference, in order of time."""
         words = [
             SpokenWord(item.speaker, word.text, word.start_ms, word.end_ms)
             for item in self.utterances
@@ -99,8 +99,8 @@ class Transcript:
         return sorted(words, key=lambda word: word.start_ms)
 
     def score(self, words: Sequence[SpokenWord]) -> Score:
-        """Held against the words spoken, over all channels."""
-        total = NOTHING
+        """Score against the words spoken, over all channels."""
+        total = EMPTY_SCORE
         for speaker in {word.speaker for word in words} | self.states.keys():
             spoken = [word for word in words if word.speaker is speaker]
             total += score(spoken, self.states.get(speaker, []))
@@ -108,20 +108,20 @@ class Transcript:
 
 
 @dataclass
-class _Ear:
-    """One call while it runs."""
+class _Playback:
+    """One call being played."""
 
     listener: Listener
-    began: float
+    start_s: float
     transcript: Transcript = field(default_factory=Transcript)
-    place: int = 0
+    position: int = 0
 
     def note(self, heard: Sequence[object]) -> None:
-        self.transcript.note(round((time.monotonic() - self.began) * 1000), heard)
+        self.transcript.note(round((time.monotonic() - self.start_s) * 1000), heard)
 
     def due(self, length: int) -> float:
-        """When the next sound has been spoken."""
-        return self.began + min(self.place + CHUNK, length) / SAMPLE_RATE
+        """When the next chunk is complete, on the monotonic clock."""
+        return self.start_s + min(self.position + CHUNK, length) / SAMPLE_RATE
 
     def finish(self) -> None:
         self.note(self.listener.finish())
@@ -138,32 +138,34 @@ def measure(
 ) -> Load:
     """Play `sound` as so many calls at once, staggered over one second, in real time.
 
-    Without `words` each call's own final words stand for the truth: lateness means something then, errors do not.
+    Without `words` each call's own final words are the reference: then latency means something, errors do not.
     """
     scheduler = Scheduler(recogniser, workers)
     changed = threading.Event()
     length = max(len(pcm) for pcm in sound.values())
     cpu, wall = cpu_s(recogniser), time.monotonic()
-    ears = [_Ear(Listener(scheduler, tuple(sound), wake=changed.set), wall + number / calls) for number in range(calls)]
+    playbacks = [
+        _Playback(Listener(scheduler, tuple(sound), wake=changed.set), wall + number / calls) for number in range(calls)
+    ]
     with ThreadPoolExecutor(calls) as hanging_up:
-        while talking := [ear for ear in ears if ear.place < length]:
-            changed.wait(max(0.0, min(ear.due(length) for ear in talking) - time.monotonic()))
+        while talking := [playback for playback in playbacks if playback.position < length]:
+            changed.wait(max(0.0, min(playback.due(length) for playback in talking) - time.monotonic()))
             changed.clear()
-            for ear in talking:
-                if time.monotonic() < ear.due(length):
-                    ear.note(ear.listener.poll())
+            for playback in talking:
+                if time.monotonic() < playback.due(length):
+                    playback.note(playback.listener.poll())
                     continue
-                pieces = {who: pcm[ear.place : ear.place + CHUNK] for who, pcm in sound.items()}
-                ear.note(ear.listener.push(Chunk(ear.place * 1000 // SAMPLE_RATE, pieces)))
-                ear.place += CHUNK
-                if ear.place >= length:
-                    hanging_up.submit(ear.finish)  # blocks until its last words are final
-            progress(sum(min(ear.place, length) for ear in ears) / (length * calls))
+                pieces = {who: pcm[playback.position : playback.position + CHUNK] for who, pcm in sound.items()}
+                playback.note(playback.listener.push(Chunk(playback.position * 1000 // SAMPLE_RATE, pieces)))
+                playback.position += CHUNK
+                if playback.position >= length:
+                    hanging_up.submit(playback.finish)  # blocks until its last words are final
+            progress(sum(min(playback.position, length) for playback in playbacks) / (length * calls))
     cpu, wall, peak = cpu_s(recogniser) - cpu, time.monotonic() - wall, peak_mib(*getattr(recogniser, "pids", ()))
     scheduler.close()
-    total = NOTHING
-    for ear in ears:
-        total += ear.transcript.score(ear.transcript.spoken() if words is None else words)
+    total = EMPTY_SCORE
+    for playback in playbacks:
+        total += playback.transcript.score(playback.transcript.spoken() if words is None else words)
     return load_of(calls, total, cpu_s=cpu, wall_s=wall, audio_s=length / SAMPLE_RATE, peak_mib=peak)
 
 
@@ -193,16 +195,16 @@ def capacity(measured: Callable[[int], Load], *, limit_ms: int = 1000, most: int
     largest `calls` of a load within it.
     """
     loads: list[Load] = []
-    good, bad, calls = 0, most + 1, 1
-    while bad - good > 1:
+    largest_good, smallest_bad, calls = 0, most + 1, 1
+    while smallest_bad - largest_good > 1:
         load = measured(calls)
         loads.append(load)
         if within(load, limit_ms):
-            good = calls
+            largest_good = calls
         else:
-            bad = calls
-        calls = min(2 * good, most) if bad > most else (good + bad) // 2
-        if calls <= good:
+            smallest_bad = calls
+        calls = min(2 * largest_good, most) if smallest_bad > most else (largest_good + smallest_bad) // 2
+        if calls <= largest_good:
             break
     return loads
 

@@ -1,4 +1,4 @@
-"""Memory that was let go of, handed back to the system; and none of it written to disk where the process crashes."""
+"""Freed memory returned to the operating system, and no core dumps."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 
 @cache
-def _trim() -> Any:
+def _malloc_trim() -> Any:
     """The C library's malloc_trim(3); None with another C library."""
     if sys.platform != "linux":
         return None
     return getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
-def give_back() -> None:
-    """Hand free pages back. Decoding leaves holes of many sizes in glibc's arenas, which keeps them otherwise."""
-    trim = _trim()
+def release_free_memory() -> None:
+    """Return free pages to the system: decoding leaves holes of many sizes in glibc's arenas, which glibc keeps."""
+    trim = _malloc_trim()
     if trim is not None:
         trim(ctypes.c_size_t(0))
 
 
-def keep_off_disk() -> None:
-    """A crash of this process, or of one that it starts from now on, leaves no core file: sound and words are in it.
+def disable_core_dumps() -> None:
+    """No core files of this process, and of those it starts from now on: audio and words would be in them.
 
     Linux writes none into a file shorter than a page, and hands none to a program that collects them where the limit is
     1: where it is 0, it does.

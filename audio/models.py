@@ -35,21 +35,21 @@ KNOWN_MODELS = {
 """Names people use, and where the hub keeps each; the table of faster-whisper 1.2.1."""
 
 DEFAULT_MODEL = "base.en"
-PREFERRED = (DEFAULT_MODEL, "small.en", "distil-small.en", "base", "small", "tiny.en", "tiny")
-"""Taken without being asked for, best first; the larger ones fall behind live speech on most machines without a GPU."""
-NEEDED = ("model.bin", "config.json", "tokenizer.json")
-VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
+PREFERRED_MODELS = (DEFAULT_MODEL, "small.en", "distil-small.en", "base", "small", "tiny.en", "tiny")
+"""Chosen by default, best first; larger ones fall behind live speech on most machines without a GPU."""
+REQUIRED_FILES = ("model.bin", "config.json", "tokenizer.json")
+VOCABULARY_FILES = ("vocabulary.json", "vocabulary.txt")
 """A model has one of these."""
-WANTED = (*NEEDED, *VOCABULARIES, "preprocessor_config.json")
-MANIFEST = "manifest.json"
-VERIFIED = ".verified.json"
-"""Beside the model: which file (inode, time, size) had which checksum when it was last read through."""
+DOWNLOADED_FILES = (*REQUIRED_FILES, *VOCABULARY_FILES, "preprocessor_config.json")
+MANIFEST_FILE = "manifest.json"
+DIGESTS_FILE = ".verified.json"
+"""Beside the model: file -> [inode, modification time, size, SHA-256] when it was last read."""
 READ_BYTES = 1 << 20
-_digests_read: dict[Path, dict[str, list[object]]] = {}
-"""The same for this process, by folder."""
+_digest_cache: dict[Path, dict[str, list[object]]] = {}
+"""The same, by folder, for this process."""
 
 Progress = Callable[[str, int, int], None]
-"""Hears (file, bytes so far of all files, bytes of all files)."""
+"""Called with (file, bytes so far of all files, bytes of all files)."""
 
 
 def find_model(name_or_folder: str, *, models_dir: Path) -> Path | None:
@@ -84,7 +84,7 @@ def fetch_model(name: str, models_dir: Path, progress: Progress | None = None) -
     if name not in KNOWN_MODELS:
         raise AudioError("model-unknown", f"No model is called {name}; expected one of: {', '.join(KNOWN_MODELS)}.")
     model = hub.describe(KNOWN_MODELS[name])
-    files = [file for file in model.files if file.name in WANTED]
+    files = [file for file in model.files if file.name in DOWNLOADED_FILES]
     total, done = sum(file.size for file in files), 0
     part = models_dir / f".{name}.part"
     entries: dict[str, dict[str, object]] = {}
@@ -112,7 +112,7 @@ def fetch_model(name: str, models_dir: Path, progress: Progress | None = None) -
                 )
             entries[file.name] = {"size": path.stat().st_size, "sha256": sha256}
         manifest = {"name": name, "repo": model.repo, "revision": model.revision, "files": entries}
-        (part / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+        (part / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
         verify_model(part)
         shutil.rmtree(part / ".cache", ignore_errors=True)
         target = models_dir / name
@@ -136,16 +136,16 @@ def verify_model(folder: Path) -> str:
     """
     fix = f"Fetch it again: `assist models fetch {folder.name if folder.name in KNOWN_MODELS else DEFAULT_MODEL}`."
     try:
-        missing = [name for name in NEEDED if not (folder / name).is_file()]
-        if not any((folder / name).is_file() for name in VOCABULARIES):
-            missing.append(VOCABULARIES[0])
+        missing = [name for name in REQUIRED_FILES if not (folder / name).is_file()]
+        if not any((folder / name).is_file() for name in VOCABULARY_FILES):
+            missing.append(VOCABULARY_FILES[0])
         if missing:
             raise AudioError("model-corrupt", f"{folder} is no whole model: {', '.join(missing)} missing. {fix}")
         _check_config(folder / "config.json", fix)
         with (folder / "model.bin").open("rb") as weights:
             _check_weights(weights, folder, fix)
-        entries = _entries(folder, fix)
-        digests = _remembered_digests(folder, {"model.bin", *entries}, keep=bool(entries))
+        entries = _manifest_digests(folder, fix)
+        digests = _cached_digests(folder, {"model.bin", *entries}, keep=bool(entries))
         for name, expected in entries.items():
             if digests.get(name) != expected:
                 raise AudioError("model-corrupt", f"{folder / name} is damaged or missing (wrong checksum). {fix}")
@@ -168,12 +168,12 @@ def _check_weights(weights: BinaryIO, folder: Path, fix: str) -> None:
 
     Version, specification and revision, then each variable: name, dimensions, type, size, bytes; then aliases.
     """
-    torn = AudioError("model-corrupt", f"{folder / 'model.bin'} is damaged or incomplete. {fix}")
+    incomplete = AudioError("model-corrupt", f"{folder / 'model.bin'} is damaged or incomplete. {fix}")
 
     def number(code: str) -> int:
         data = weights.read(struct.calcsize(code))
         if len(data) != struct.calcsize(code):
-            raise torn
+            raise incomplete
         return int(struct.unpack(code, data)[0])
 
     def name() -> bytes:
@@ -182,7 +182,7 @@ def _check_weights(weights: BinaryIO, folder: Path, fix: str) -> None:
     size = os.fstat(weights.fileno()).st_size
     version, family = number("<I"), name()
     if not family.endswith(b"Spec"):
-        raise torn
+        raise incomplete
     if family != b"WhisperSpec":
         raise AudioError("model-wrong-family", f"{folder} holds another kind of model, not Whisper. {fix}")
     number("<I")
@@ -194,12 +194,12 @@ def _check_weights(weights: BinaryIO, folder: Path, fix: str) -> None:
         number("<B")
         weights.seek(number("<I"), os.SEEK_CUR)
         if weights.tell() > size:
-            raise torn
+            raise incomplete
 
 
-def _entries(folder: Path, fix: str) -> dict[str, str]:
+def _manifest_digests(folder: Path, fix: str) -> dict[str, str]:
     """File and SHA-256 of each file in the manifest; empty without one."""
-    path = folder / MANIFEST
+    path = folder / MANIFEST_FILE
     if not path.is_file():
         return {}
     try:
@@ -209,31 +209,31 @@ def _entries(folder: Path, fix: str) -> dict[str, str]:
         raise AudioError("model-corrupt", f"{path} is damaged. {fix}") from None
 
 
-def _remembered_digests(folder: Path, names: set[str], *, keep: bool) -> dict[str, str]:
+def _cached_digests(folder: Path, names: set[str], *, keep: bool) -> dict[str, str]:
     """SHA-256 of each file that is there; a file that has not changed since is not read again.
 
     `keep` writes them beside the model for the next start; nothing is written into a folder of the person's own.
     """
-    known = _digests_read.get(folder, {})
+    known = _digest_cache.get(folder, {})
     if keep and not known:
         with contextlib.suppress(OSError, ValueError):
-            read = json.loads((folder / VERIFIED).read_text(encoding="utf-8"))
+            read = json.loads((folder / DIGESTS_FILE).read_text(encoding="utf-8"))
             known = read if isinstance(read, dict) else {}
     fresh: dict[str, list[object]] = {}
     for name in sorted(names):
         path = folder / name
         if path.is_file():
             state = path.stat()
-            mark = [state.st_ino, state.st_mtime_ns, state.st_size]
+            fingerprint = [state.st_ino, state.st_mtime_ns, state.st_size]
             kept = known.get(name)
-            if isinstance(kept, list) and len(kept) == 4 and kept[:3] == mark:
+            if isinstance(kept, list) and len(kept) == 4 and kept[:3] == fingerprint:
                 fresh[name] = kept
             else:
-                fresh[name] = [*mark, _digests(path)[0]]
+                fresh[name] = [*fingerprint, _digests(path)[0]]
     if keep and fresh != known:
         with contextlib.suppress(OSError):  # a folder that may not be written to is read through each time
-            (folder / VERIFIED).write_text(json.dumps(fresh), encoding="utf-8")
-    _digests_read[folder] = fresh
+            (folder / DIGESTS_FILE).write_text(json.dumps(fresh), encoding="utf-8")
+    _digest_cache[folder] = fresh
     return {name: str(values[3]) for name, values in fresh.items()}
 
 
@@ -282,7 +282,7 @@ def choose_recogniser(
         return Choice("pocketsphinx", None, f"Listening with the built-in PocketSphinx, as asked. {better}")
     name = model or DEFAULT_MODEL
     damaged = ""
-    for candidate in (model,) if model else PREFERRED:
+    for candidate in (model,) if model else PREFERRED_MODELS:
         path = find_model(candidate, models_dir=models_dir)
         if path is None:
             continue

@@ -1,4 +1,4 @@
-"""Words invented on sound that nobody said: what a recogniser makes of tones, music, noise and silence."""
+"""Hallucinations on audio without speech: the words a recogniser gives for tones, music, noise and silence."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from audio.scheduling import Scheduler
 
 
 @dataclass(frozen=True, slots=True)
-class Invented:
-    """What was heard in one sound without speech."""
+class NonspeechResult:
+    """What was recognised in one recording without speech."""
 
     name: str
     seconds: float
-    taken_s: float
-    """Seconds that voice activity took for speech and gave to the recogniser."""
+    detected_s: float
+    """Seconds that voice activity detection took for speech."""
     words: int
 
     @property
     def per_minute(self) -> float:
-        """Words per minute of this sound."""
+        """Words per minute of audio."""
         return self.words * 60 / self.seconds if self.seconds else 0.0
 
 
-def invented(
+def decode_nonspeech(
     recogniser: Recogniser,
     sounds: Mapping[str, Pcm],
     *,
     progress: Callable[[float], None] = lambda share: None,
-) -> list[Invented]:
-    """Listen to sounds that hold no speech, each as a call of one customer; any word is invented."""
+) -> list[NonspeechResult]:
+    """Listen to recordings without speech, each as a call with the customer's channel only; every word is invented."""
     scheduler = Scheduler(recogniser, 1)
     found = []
     for number, (name, pcm) in enumerate(sounds.items()):
@@ -44,8 +44,8 @@ def invented(
         heard += listener.finish()
         said = [item for item in heard if isinstance(item, Utterance)]
         words = sum(len(item.words) for item in said)
-        taken_s = sum(item.end_ms - item.start_ms for item in said) / 1000
-        found.append(Invented(name, len(pcm) / SAMPLE_RATE, taken_s, words))
+        detected_s = sum(item.end_ms - item.start_ms for item in said) / 1000
+        found.append(NonspeechResult(name, len(pcm) / SAMPLE_RATE, detected_s, words))
         progress((number + 1) / len(sounds))
     scheduler.close()
     return found

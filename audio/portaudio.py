@@ -1,4 +1,4 @@
-"""Sound inputs through PortAudio: listing and recording. The door to sounddevice, which starts PortAudio on import."""
+"""Listing and recording inputs with PortAudio. The only importer of sounddevice, which starts PortAudio on import."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INSTALL = {
 }
 
 OnBlock = Callable[[Frames, float], None]
-"""Hears (frames of shape (frames, channels), seconds of time.monotonic() at which they were complete)."""
+"""Called with (frames of shape (frames, channels), time.monotonic() at which they were complete)."""
 
 _lock = threading.RLock()
 """PortAudio, and the environment it reads, are one for all calls: who lists, opens, closes or restarts is alone."""
@@ -56,20 +56,20 @@ def _library() -> Any:
 
 def inputs() -> tuple[Input, ...]:
     """All inputs. Raises AudioError: portaudio-missing; device-failed where the sound system does not answer."""
-    sound = _library()
+    sounddevice = _library()
     with _lock:
         try:
-            systems, devices = sound.query_hostapis(), sound.query_devices()
-        except sound.PortAudioError as error:
+            host_apis, devices = sounddevice.query_hostapis(), sounddevice.query_devices()
+        except sounddevice.PortAudioError as error:
             reason = str(error).splitlines()[0]
             text = f"The sound system lists no devices ({reason}): is it running? Then begin the call again."
             raise AudioError("device-failed", text) from None
-        default = sound.default.device[0]
+        default = sounddevice.default.device[0]
     return tuple(
         Input(
             device["index"],
             device["name"],
-            systems[device["hostapi"]]["name"],
+            host_apis[device["hostapi"]]["name"],
             device["max_input_channels"],
             device["default_samplerate"],
             device["index"] == default,
@@ -79,17 +79,17 @@ def inputs() -> tuple[Input, ...]:
     )
 
 
-def number_of(wanted: Input) -> int:
-    """Its number now: a restart gives out others, also that of one party's device to the other's.
+def current_index(device: Input) -> int:
+    """Its index now: after a restart devices have other ones, perhaps that of the other party's device.
 
     Raises AudioError device-missing.
     """
-    alike = [entry.index for entry in inputs() if (entry.name, entry.host_api) == (wanted.name, wanted.host_api)]
-    if wanted.index in alike:
-        return wanted.index
-    if len(alike) != 1:
-        raise AudioError("device-missing", f"The sound system has no {wanted.name} now: connect it again.")
-    return alike[0]
+    same_name = [entry.index for entry in inputs() if (entry.name, entry.host_api) == (device.name, device.host_api)]
+    if device.index in same_name:
+        return device.index
+    if len(same_name) != 1:
+        raise AudioError("device-missing", f"The sound system has no {device.name} now: connect it again.")
+    return same_name[0]
 
 
 class InputStream:
@@ -98,27 +98,27 @@ class InputStream:
     Raises AudioError: device-missing; device-failed where it cannot be opened.
     """
 
-    def __init__(self, wanted: Input, *, rate: int, channels: int, on_block: OnBlock, pulse_source: str = "") -> None:
-        sound = _library()
+    def __init__(self, device: Input, *, rate: int, channels: int, on_block: OnBlock, pulse_source: str = "") -> None:
+        sounddevice = _library()
 
-        def heard(frames: Frames, count: int, when: object, status: object) -> None:
+        def callback(frames: Frames, count: int, when: object, status: object) -> None:
             on_block(frames.copy(), time.monotonic())
 
         # ALSA's Pulse plugin has one device; which source it records from is said in the environment, which it reads
         # when a stream is opened. This is how one process records two sources without a file in the user's home.
-        with _lock, _variable("PULSE_SOURCE", pulse_source):
+        with _lock, _environment_variable("PULSE_SOURCE", pulse_source):
             stream = None
             try:
-                stream = sound.InputStream(
-                    device=number_of(wanted),
+                stream = sounddevice.InputStream(
+                    device=current_index(device),
                     samplerate=rate,
                     channels=channels,
                     dtype="float32",
                     blocksize=round(rate * BLOCK_S),
-                    callback=heard,
+                    callback=callback,
                 )
                 stream.start()
-            except (sound.PortAudioError, ValueError) as error:
+            except (sounddevice.PortAudioError, ValueError) as error:
                 if stream is not None:
                     stream.close(ignore_errors=True)
                 reason = str(error).splitlines()[0]
@@ -134,12 +134,12 @@ class InputStream:
 
     def close(self) -> None:
         """Stop recording at once."""
-        sound = _library()
+        sounddevice = _library()
         with _lock:
             if self not in _streams:
                 return
             _streams.remove(self)
-            with contextlib.suppress(sound.PortAudioError):
+            with contextlib.suppress(sounddevice.PortAudioError):
                 self._stream.abort(ignore_errors=True)
                 self._stream.close(ignore_errors=True)
 
@@ -149,20 +149,20 @@ def restart_if_idle() -> None:
 
     The only way to a sound server that was restarted, or to a device that was plugged in.
     """
-    sound = _library()
+    sounddevice = _library()
     with _lock:
         if any(stream.active for stream in _streams):
             return
         for stream in tuple(_streams):
             stream.close()
-        with contextlib.suppress(sound.PortAudioError):
-            sound._terminate()
-        with contextlib.suppress(sound.PortAudioError):
-            sound._initialize()
+        with contextlib.suppress(sounddevice.PortAudioError):
+            sounddevice._terminate()
+        with contextlib.suppress(sounddevice.PortAudioError):
+            sounddevice._initialize()
 
 
 @contextlib.contextmanager
-def _variable(name: str, value: str) -> Any:
+def _environment_variable(name: str, value: str) -> Any:
     before = os.environ.get(name)
     if value:
         os.environ[name] = value

@@ -1,6 +1,6 @@
 """PulseAudio and PipeWire's Pulse server: their sources, and from which of them this process really records.
 
-The door to pulsectl; Linux only. When the sound a stream records from disappears (a headset is unplugged), the
+The only importer of pulsectl; Linux only. When the sound a stream records from disappears (a headset is unplugged), the
 server moves the stream to another source, often the agent's microphone, and tells nobody.
 """
 
@@ -43,13 +43,13 @@ class PulseServer:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._connection: Any = None
-        self._names: dict[int, str] = {}
-        """Sources by their number, which the server never gives out again."""
+        self._source_names: dict[int, str] = {}
+        """Source index -> name; the server never uses an index again."""
 
     def sources(self) -> tuple[PulseSource, ...]:
         """All there are. Raises PulseUnreachable."""
 
-        def ask(pulse: Any) -> tuple[PulseSource, ...]:
+        def query(pulse: Any) -> tuple[PulseSource, ...]:
             server = pulse.server_info()
             defaults = (server.default_source_name, f"{server.default_sink_name}.monitor")
             return tuple(
@@ -65,46 +65,46 @@ class PulseServer:
                 for source in pulse.source_list()
             )
 
-        return self._ask(ask)
+        return self._query(query)
 
-    def recorded(self) -> dict[int, str]:
+    def own_streams(self) -> dict[int, str]:
         """Each stream this process records, by number, and the name of its source now. Raises PulseUnreachable."""
 
-        def ask(pulse: Any) -> dict[int, str]:
+        def query(pulse: Any) -> dict[int, str]:
             mine = str(os.getpid())
             return {
-                output.index: self._name(pulse, output.source)
+                output.index: self._source_name(pulse, output.source)
                 for output in pulse.source_output_list()
                 if output.proplist.get("application.process.id") == mine
             }
 
-        return self._ask(ask)
+        return self._query(query)
 
     def sources_of(self, streams: tuple[int, ...]) -> dict[int, str]:
         """The same for these streams only, at a fraction of the cost; a stream that has ended is left out."""
 
-        def ask(pulse: Any) -> dict[int, str]:
+        def query(pulse: Any) -> dict[int, str]:
             import pulsectl
 
             now = {}
             for stream in streams:
                 with contextlib.suppress(pulsectl.PulseIndexError):
-                    now[stream] = self._name(pulse, pulse.source_output_info(stream).source)
+                    now[stream] = self._source_name(pulse, pulse.source_output_info(stream).source)
             return now
 
-        return self._ask(ask)
+        return self._query(query)
 
-    def _name(self, pulse: Any, source: int) -> str:
-        if source not in self._names:
-            self._names = {listed.index: listed.name for listed in pulse.source_list()}
-        return self._names.get(source, "")
+    def _source_name(self, pulse: Any, source: int) -> str:
+        if source not in self._source_names:
+            self._source_names = {listed.index: listed.name for listed in pulse.source_list()}
+        return self._source_names.get(source, "")
 
     def close(self) -> None:
-        """Leave the server."""
+        """Disconnect."""
         with self._lock:
-            self._drop()
+            self._disconnect()
 
-    def _ask(self, question: Callable[[Any], T]) -> T:
+    def _query(self, query: Callable[[Any], T]) -> T:
         if sys.platform != "linux":
             raise PulseUnreachable
         try:
@@ -117,13 +117,13 @@ class PulseServer:
                     self._connection = pulsectl.Pulse("call-assist", connect=False)
                     # No timeout here: with one, pulsectl always waits for all of it.
                     self._connection.connect(autospawn=False)
-                return question(self._connection)
+                return query(self._connection)
             except (pulsectl.PulseError, OSError) as error:
-                self._drop()
+                self._disconnect()
                 raise PulseUnreachable from error
 
-    def _drop(self) -> None:
+    def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
-        self._names = {}
+        self._source_names = {}
         if connection is not None:
             connection.close()

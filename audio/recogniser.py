@@ -1,4 +1,4 @@
-"""The protocol every recogniser speaks: audio of one utterance in, words out."""
+"""The protocol of recognisers: audio of one utterance in, words out."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from audio.events import Pcm, Word
 class Decoding(Protocol):
     """One utterance being recognised. Its methods are called by one worker at a time, in order.
 
-    Word times are milliseconds since the first sample given to `extend`. A decoding may have two more methods:
-    `close()`, asked instead of `hypothesis` when the speaker pauses, where that spares `final` its work; and
-    `batch_key(samples)`, equal for decodings that the recogniser's `hypotheses(decodings)` can take together.
+    Word times are milliseconds since the first sample given to `extend`. A decoding may have more:
+    `close()`, called instead of `hypothesis` when the speaker pauses, where `final` can reuse its result;
+    `batch_key(samples)`, equal for decodings that the recogniser's `hypotheses(decodings)` can decode as one batch;
+    `process`, the only backend that can continue it.
     """
 
     def extend(self, pcm: Pcm) -> None:
@@ -21,11 +22,11 @@ class Decoding(Protocol):
         ...
 
     def hypothesis(self) -> tuple[Word, ...]:
-        """The words of what was given so far; may be costly."""
+        """The words of the audio so far; may be costly."""
         ...
 
     def final(self) -> tuple[Word, ...]:
-        """The best words for the whole utterance. Ends the decoding and frees what it held."""
+        """The best words for the whole utterance. Ends the decoding and frees its memory."""
         ...
 
 
@@ -37,7 +38,7 @@ class Recogniser(Protocol):
     version: str
     """Identifies the exact weights, for the incident record."""
     embedded: bool
-    """True for the recogniser that needs no download and hears less well."""
+    """True for the recogniser that needs no download and makes more errors."""
 
     def begin(self, *, phrases: Sequence[str] = ()) -> Decoding:
         """Start an utterance; `phrases` are words worth expecting (playbook and rules)."""

@@ -1,4 +1,7 @@
-"""A recorded call as a call source: WAV, FLAC, OGG, MP3 of any rate, in real time or faster. The door to soundfile."""
+"""A recorded call as a call source: WAV, FLAC, OGG, MP3 of any rate, in real time or faster.
+
+The only importer of soundfile.
+"""
 
 from __future__ import annotations
 
@@ -16,36 +19,37 @@ import soundfile
 
 from audio.errors import AudioError
 from audio.events import CHUNK, SAMPLE_RATE, Chunk, Pcm, Speaker, Trouble
-from audio.resampling import Frames, Resampling, repaired
+from audio.resampling import Frames, Resampler, repaired
 from audio.source import Arrival
 
 EXPECTED = "expected a WAV, FLAC, OGG or MP3 file with one or two channels"
 RATES = (4_000, 768_000)
 """Hz. Below, there is no intelligible speech; above, the header is damaged."""
-LEAST_S = 0.05
-"""Of a part: less is a slip, and says nothing of words or of a voice."""
+MIN_PART_S = 0.05
+"""Least length of a part: less is a mistake, and too short for words or voice measures."""
 BLOCK_MS = 500
 """Read at a time: memory stays the same for a call of any length."""
-COMPARED = 120
+COMPARED_BLOCKS = 120
 """Blocks, spread over a stereo file, that are compared to see whether its channels differ at all: both may begin with
 silence, or with the same ringback."""
-SAME = 0.998
+SAME_CORRELATION = 0.998
 """Channels that correlate so far, either way up, hold the same sound: less than -30 dB is left when one is subtracted
 from the other. Two parties with crosstalk of 6 dB correlate by 0.8; one channel copied into two by 1, also upside down
 or softer on one side, and through OGG and MP3 of 32 to 128 kbit/s by more than this."""
-FAINT = 10 ** (-12 / 10)
-"""A copy this far under the other channel is crosstalk of the only party who speaks, on a channel of its own."""
+MIN_POWER_RATIO = 10 ** (-12 / 10)
+"""Least ratio of the channels' powers for them to count as the same. Below (-12 dB), the softer one holds crosstalk of
+the only party who speaks."""
 HEADER_BYTES = 10_000
 """More than any header without sound."""
-HEALED_MS = 5_000
-"""Clean sound after which damaged samples are over."""
+DAMAGE_OVER_MS = 5_000
+"""So long without impossible samples the damage is over."""
 UNKNOWN_LENGTH = 2**60
 """libsndfile's count for a header without a length is near 2**63."""
 
 SAME_CHANNELS = (
     "Both channels hold the same mixed sound: tone measures are off. Record one party per channel to have them."
 )
-STREAMED_BYTES = 0x7FFF_0000
+PLACEHOLDER_BYTES = 0x7FFF_0000
 """A WAV header's length from here up is the placeholder of a program that could not go back to fill it in."""
 
 
@@ -100,13 +104,13 @@ class Recording:
             AudioError: codes audio-part, audio-short: there is nothing at this second, or hardly anything.
         """
         first, last = round(start_s * self.rate), None if end_s is None else round(end_s * self.rate)
-        with _opened(self.path) as file:
+        with _open(self.path) as file:
             block = next(_blocks(file, first, last), None)
         if block is None:
             raise AudioError("audio-part", f"{self.path} has no sound at {start_s:g} s: it ends before.")
-        if len(block) < LEAST_S * self.rate:
+        if len(block) < MIN_PART_S * self.rate:
             short = f"{self.path} has only {len(block) / self.rate:.2g} s of sound at {start_s:g} s"
-            raise AudioError("audio-short", f"{short}; expected at least {LEAST_S:g}: times are in seconds.")
+            raise AudioError("audio-short", f"{short}; expected at least {MIN_PART_S:g}: times are in seconds.")
         ends = [ms for ms in (self.duration_ms, None if end_s is None else round(end_s * 1000)) if ms is not None]
         duration_ms = min(ends) - round(start_s * 1000) if ends else None
         return replace(self, first=first, last=last, duration_ms=duration_ms)
@@ -154,31 +158,31 @@ class Recording:
 
     def _resampled(self) -> Iterator[Frames | Trouble]:
         """16 kHz frames, one column per speaker."""
-        resampling = Resampling(self.rate, len(self.speakers))
-        read = 0
-        broken_at: int | None = None
-        with _opened(self.path) as file:
-            promised = _promised(file)
-            if promised is not None:
-                promised = min(promised, self.last or promised) - self.first
+        resampler = Resampler(self.rate, len(self.speakers))
+        frames_read = 0
+        damaged_at_ms: int | None = None
+        with _open(self.path) as file:
+            declared = _declared_frames(file)
+            if declared is not None:
+                declared = min(declared, self.last or declared) - self.first
             for frames in _blocks(file, self.first, self.last):
                 frames, bad = repaired(frames)
-                at_ms = read * 1000 // self.rate
-                if bad and broken_at is None:
+                at_ms = frames_read * 1000 // self.rate
+                if bad and damaged_at_ms is None:
                     yield Trouble(at_ms, "audio-damaged", f"{self.name} holds impossible samples: silence instead.")
                 if bad:
-                    broken_at = at_ms
-                elif broken_at is not None and at_ms - broken_at >= HEALED_MS:
+                    damaged_at_ms = at_ms
+                elif damaged_at_ms is not None and at_ms - damaged_at_ms >= DAMAGE_OVER_MS:
                     yield Trouble(at_ms, "audio-damaged", f"{self.name}: samples are sound again.", cleared=True)
-                    broken_at = None
-                read += len(frames)
+                    damaged_at_ms = None
+                frames_read += len(frames)
                 if self.same_channels:
                     frames = frames[:, :1]
-                yield resampling.push(frames)
-        yield resampling.finish()
-        if promised is not None and read < promised - self.rate // 10:
+                yield resampler.push(frames)
+        yield resampler.finish()
+        if declared is not None and frames_read < declared - self.rate // 10:
             yield Trouble(
-                read * 1000 // self.rate,
+                frames_read * 1000 // self.rate,
                 "audio-cut-short",
                 f"{self.name} ends before its header says: the copy is incomplete; what is there was used.",
             )
@@ -204,7 +208,7 @@ def open_recording(
     if not speed > 0:
         raise AudioError("audio-setting", f"The speed is {speed}; expected a number above 0, such as 1, or max.")
     _check_file(path)
-    with _opened(path) as file:
+    with _open(path) as file:
         rate, channels, frames = file.samplerate, file.channels, file.frames
     if channels > 2:
         raise AudioError(
@@ -216,7 +220,7 @@ def open_recording(
             "audio-unreadable",
             f"{path} says it has {rate} samples a second; expected {RATES[0]} to {RATES[1]}. Export it again as WAV.",
         )
-    with _opened(path) as file:
+    with _open(path) as file:
         if next(_blocks(file), None) is None:
             if (size := path.stat().st_size) > HEADER_BYTES:
                 raise AudioError(
@@ -248,7 +252,7 @@ def _check_file(path: Path) -> None:
         raise AudioError("audio-missing", f"{path} cannot be opened: {error.strerror or 'not allowed'}.") from None
 
 
-def _opened(path: Path) -> soundfile.SoundFile:
+def _open(path: Path) -> soundfile.SoundFile:
     try:
         return soundfile.SoundFile(path)
     except (soundfile.SoundFileError, OSError, TypeError, ValueError):
@@ -294,14 +298,14 @@ def _blocks(file: soundfile.SoundFile, first: int = 0, last: int | None = None) 
         first += count
 
 
-def _spread(file: soundfile.SoundFile) -> Iterator[Frames]:
-    """Pieces spread over the file, up to where it breaks; all of a short one, or one whose length is not known."""
+def _sampled_blocks(file: soundfile.SoundFile) -> Iterator[Frames]:
+    """Blocks spread over the file, up to where it breaks; all of a short file, or of one whose length is not known."""
     size = file.samplerate * BLOCK_MS // 1000
-    step = file.frames // (COMPARED * size) * size if file.frames < UNKNOWN_LENGTH else 0
+    step = file.frames // (COMPARED_BLOCKS * size) * size if file.frames < UNKNOWN_LENGTH else 0
     if step <= size:
         yield from _blocks(file)
         return
-    for number in range(COMPARED):
+    for number in range(COMPARED_BLOCKS):
         try:
             file.seek(number * step)
             yield file.read(size, dtype="float32")
@@ -312,23 +316,23 @@ def _spread(file: soundfile.SoundFile) -> Iterator[Frames]:
 def _same_channels(path: Path) -> bool:
     """Whether two channels hold the same sound: then neither is one party's alone."""
     products = np.zeros((2, 2))
-    with _opened(path) as file:
-        for block in _spread(file):
+    with _open(path) as file:
+        for block in _sampled_blocks(file):
             both = repaired(block)[0].astype(np.float64)
             both -= both.mean(axis=0)  # what a sound card adds is the same on both
             products += both.T @ both
     left, right = products[0, 0], products[1, 1]
-    alike = products[0, 1] ** 2 > SAME**2 * left * right
-    return bool(alike and min(left, right) > FAINT * max(left, right))
+    is_same = products[0, 1] ** 2 > SAME_CORRELATION**2 * left * right
+    return bool(is_same and min(left, right) > MIN_POWER_RATIO * max(left, right))
 
 
-def _promised(file: soundfile.SoundFile) -> int | None:
-    """Frames the header promises; None where it does not say.
+def _declared_frames(file: soundfile.SoundFile) -> int | None:
+    """Frames that the header declares; None where it does not say.
 
-    libsndfile corrects the count of a WAV file that is too short and notes the promise beside it.
+    libsndfile corrects the count of a WAV file that is too short, and logs the declared one.
     """
-    noted = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
-    if noted:
-        promised, there = int(noted[1]), int(noted[2])
-        return file.frames * promised // there if there and promised < STREAMED_BYTES else None
+    corrected = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
+    if corrected:
+        declared, there = int(corrected[1]), int(corrected[2])
+        return file.frames * declared // there if there and declared < PLACEHOLDER_BYTES else None
     return file.frames if file.frames < UNKNOWN_LENGTH else None

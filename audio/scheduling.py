@@ -1,7 +1,7 @@
-"""One model, many calls: the workers that decode what the agenda (audio/agenda.py) puts first, supervised.
+"""One recogniser, many calls: the worker threads that run the jobs of the queue (audio/decode_queue.py), supervised.
 
-A worker is a thread of this program. It decodes here, or has a process of the recogniser (audio/processes.py) decode;
-such a process may crash or hang: its utterance is decoded once more, elsewhere, and the process is started anew.
+A worker has a backend: the recogniser, loaded in this process, or one process of a pool (audio/processes.py). Such a
+process may crash or hang: what it decoded is decoded once more, by another one, and the process is restarted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from audio.agenda import BATCH, GPU_BATCH, Agenda, Answer, Job, Line, Task
+from audio.decode_queue import (
+    MAX_BATCH,
+    MAX_GPU_BATCH,
+    ChannelQueue,
+    DecodeJob,
+    DecodeQueue,
+    DecodeResult,
+    UtteranceTask,
+)
 from audio.errors import AudioError
 from audio.events import Pcm, Speaker, Word
 from audio.processes import Pool, WorkerLost, WorkerProcess
@@ -20,17 +28,20 @@ from audio.recogniser import Recogniser
 
 log = logging.getLogger(__name__)
 
-FIRST_S, LONGEST_S = 1.0, 60.0
-"""Seconds between tries to start a process that cannot be started or never answers: doubled after each."""
-BARREN = 3
-"""Children in a row that ended before their first answer, after which a process counts as down."""
+MIN_RESTART_DELAY_S, MAX_RESTART_DELAY_S = 1.0, 60.0
+"""Seconds between attempts to start a process that cannot be started or never replies: doubled after each."""
+MAX_FAILED_STARTS = 3
+"""After so many in a row that ended before their first reply a process counts as down."""
 
 
 class Scheduler:
-    """The workers around one recogniser, shared by all calls. Close it when the last call is over.
+    """The workers of one recogniser, shared by all calls. Close it when the last call is over.
 
-    `workers` threads decode with a recogniser of this process; a Pool brings its own number.
-    Without a recogniser `missing` says why: nothing can be asked for until one is adopted.
+    Args:
+        recogniser: None while there is none; then `missing` says why, and nothing is decoded until `adopt`.
+        workers: threads that decode with a recogniser of this process; a Pool brings its own number.
+        missing: why there is no recogniser.
+        clock: seconds, monotonic.
     """
 
     def __init__(
@@ -42,13 +53,13 @@ class Scheduler:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._agenda = Agenda()
+        self._queue = DecodeQueue()
         self._change = threading.Condition()
         self._closed = False
         self._workers = max(1, workers)
         self._down: set[WorkerProcess] = set()
         """Processes that cannot be started at present."""
-        self.lost = 0
+        self.crashes = 0
         """Processes that crashed, or were ended because a decode hung."""
         self.recogniser: Recogniser | None = None
         self.missing = missing
@@ -59,73 +70,83 @@ class Scheduler:
 
     def adopt(self, recogniser: Recogniser) -> None:
         """Use this recogniser from now on, with workers of its own; it is closed with the scheduler."""
-        seats: list[Recogniser] = [recogniser] * self._workers
+        backends: list[Recogniser] = [recogniser] * self._workers
         if isinstance(recogniser, Pool):
-            seats = [process for process in recogniser.processes for _ in range(process.threads)]
+            backends = [process for process in recogniser.processes for _ in range(process.threads)]
         with self._change:
             self.recogniser, self.missing = recogniser, ""
-            self._agenda.batch = GPU_BATCH if getattr(recogniser, "on_gpu", False) else BATCH
+            self._queue.max_batch = MAX_GPU_BATCH if getattr(recogniser, "on_gpu", False) else MAX_BATCH
             self._down.clear()
             self._change.notify_all()
-        for seat in seats:
-            threading.Thread(target=self._work, args=(recogniser, seat), name="recogniser-worker", daemon=True).start()
+        for backend in backends:
+            threading.Thread(
+                target=self._work, args=(recogniser, backend), name="recogniser-worker", daemon=True
+            ).start()
 
     def now_ms(self) -> int:
         """Milliseconds of the scheduler's own clock; only differences mean anything."""
         return int(self._clock() * 1000)
 
-    def open(self, speaker: Speaker, *, alone: bool = False) -> Line:
-        """A channel joins; `alone`: its words must not depend on what else waits."""
+    def open_channel(self, speaker: Speaker, *, unbatched: bool = False) -> ChannelQueue:
+        """Add a channel; `unbatched`: its words must not depend on what other channels have waiting."""
         with self._change:
-            return self._agenda.open(speaker, alone=alone)
+            return self._queue.open_channel(speaker, unbatched=unbatched)
 
-    def shut(self, lines: Iterable[Line]) -> None:
-        """Channels leave."""
+    def close_channels(self, channels: Iterable[ChannelQueue]) -> None:
+        """Remove channels with the jobs that still wait in them."""
         with self._change:
-            for line in lines:
-                self._agenda.shut(line)
+            for channel in channels:
+                self._queue.close_channel(channel)
 
-    def submit(self, task: Task, pcm: Pcm, *, final: bool, paused: bool = False) -> None:
-        """More sound of an utterance, and the wish for its words so far, or its last words."""
+    def submit(self, task: UtteranceTask, pcm: Pcm, *, final: bool, paused: bool = False) -> None:
+        """Add audio to an utterance and have it decoded so far; `final`: it is complete; `paused`: it ends in a pause.
+
+        The task's `deliver` is called with the result, from a worker; at once, without words, where there is no
+        recogniser or the task has been given up.
+        """
         with self._change:
             if len(pcm):
                 task.sound.append(pcm)
-            if self.recogniser is None or task.lost >= 2:
-                task.deliver(Answer(final, paused, task.samples, None))
+            if self.recogniser is None or task.crashes >= 2:
+                task.deliver(DecodeResult(final, paused, task.samples, None))
                 return
-            self._agenda.submit(task, self.now_ms(), final=final, paused=paused)
+            self._queue.submit(task, self.now_ms(), final=final, paused=paused)
             self._change.notify_all()
 
-    def later(self, pcm: Pcm, phrases: tuple[str, ...], told: Callable[[tuple[Word, ...] | None], None]) -> None:
-        """Have a whole utterance decoded when no live call has anything to decode.
+    def decode_in_background(
+        self, pcm: Pcm, phrases: tuple[str, ...], deliver: Callable[[tuple[Word, ...] | None], None]
+    ) -> None:
+        """Decode a whole utterance when no live call has anything to decode.
 
-        `told` is called with its words, from a worker; with None where they cannot be had, or there is no recogniser.
+        `deliver` is called with its words, from a worker; with None where it failed, or there is no recogniser.
         """
-        self.submit(Task(self._agenda.later, phrases, lambda answer: told(answer.words)), pcm, final=True)
+        self.submit(
+            UtteranceTask(self._queue.background, phrases, lambda result: deliver(result.words)), pcm, final=True
+        )
 
-    def withdraw(self, task: Task) -> bool:
-        """Ask no more for the words of this task; False where its last words are known or being decoded."""
+    def withdraw(self, task: UtteranceTask) -> bool:
+        """Cancel the waiting jobs of a task; returns whether its final was among them."""
         with self._change:
-            return any(job.final for job in self._agenda.forget(task))
+            return any(job.final for job in self._queue.cancel(task))
 
-    def stretch(self) -> int:
-        """How many times rarer hops should come: 1, 2, 4; 0 for finals only."""
+    def interval_factor(self) -> int:
+        """Factor by which the interval between partial decodes should grow: 1, 2, 4; 0: none, finals only."""
         with self._change:
-            return self._agenda.stretch(self.now_ms())
+            return self._queue.interval_factor(self.now_ms())
 
-    def lag_ms(self, lines: Iterable[Line]) -> int:
-        """How long the oldest unanswered wish of these channels has waited."""
+    def lag_ms(self, channels: Iterable[ChannelQueue]) -> int:
+        """Age of the oldest unfinished job of these channels; 0 without one."""
         with self._change:
-            asked = [ms for line in lines if (ms := line.oldest_ms()) is not None]
-            return self.now_ms() - min(asked) if asked else 0
+            submitted = [ms for channel in channels if (ms := channel.oldest_submitted_ms()) is not None]
+            return self.now_ms() - min(submitted) if submitted else 0
 
-    def wait(self, lines: Sequence[Line]) -> None:
-        """Return when nothing of these channels waits or runs, and everything has been delivered."""
+    def wait(self, channels: Sequence[ChannelQueue]) -> None:
+        """Block until no job of these channels waits or runs, and all results have been delivered."""
         with self._change:
-            self._change.wait_for(lambda: self._closed or all(line.idle for line in lines))
+            self._change.wait_for(lambda: self._closed or all(channel.idle for channel in channels))
 
     def close(self) -> None:
-        """Stop the workers; what still waits is not decoded."""
+        """Stop the workers; waiting jobs are not decoded."""
         with self._change:
             self._closed = True
             self._change.notify_all()
@@ -133,130 +154,131 @@ class Scheduler:
         if isinstance(recogniser, Pool):
             recogniser.close()
 
-    def inspect(self) -> None:
-        """End the processes in which a decode hangs: the rest is as if they had crashed.
+    def end_hung_processes(self) -> None:
+        """Kill the processes in which a decode has timed out; they are then handled as crashed.
 
-        What hangs in this program's own process cannot be ended.
+        A decode that hangs in this process cannot be ended.
         """
         with self._change:
-            hung = {job.seat for job in self._agenda.hung(self.now_ms())}
-        for seat in hung:
-            if isinstance(seat, WorkerProcess):
+            hung = {job.backend for job in self._queue.hung(self.now_ms())}
+        for backend in hung:
+            if isinstance(backend, WorkerProcess):
                 log.error("a decode does not come back; its process is ended")
-                seat.kill()
+                backend.kill()
 
     def _supervise(self) -> None:
         while True:
             with self._change:
                 if self._change.wait_for(lambda: self._closed, timeout=1.0):
                     return
-            self.inspect()
+            self.end_hung_processes()
 
-    def _work(self, recogniser: Recogniser, seat: Recogniser) -> None:
+    def _work(self, recogniser: Recogniser, backend: Recogniser) -> None:
         while True:
             with self._change:
-                jobs: list[Job] = []
-                while self._on_duty(recogniser) and not (jobs := self._agenda.take(self.now_ms(), seat)):
+                jobs: list[DecodeJob] = []
+                while self._is_current(recogniser) and not (jobs := self._queue.take(self.now_ms(), backend)):
                     self._change.wait()
             if not jobs:
                 return
             try:
-                answers = self._decode(seat, jobs)
+                results = self._decode(backend, jobs)
             except WorkerLost as loss:
-                if not self._on_duty(recogniser):
+                if not self._is_current(recogniser):
                     return
                 with self._change:
-                    self.lost += 1
+                    self.crashes += 1
                 for job in jobs:
-                    if loss.asked:
-                        job.task.lost += 1
+                    if loss.request_sent:
+                        job.task.crashes += 1
                     else:
-                        job.tries -= 1
-                    self._failed(job)
-                if isinstance(seat, WorkerProcess):
-                    self._revive(recogniser, seat, loss)
+                        job.attempts -= 1
+                    self._on_failure(job)
+                if isinstance(backend, WorkerProcess):
+                    self._restart(recogniser, backend, loss)
             except Exception as error:  # whatever a recogniser raises must not take other calls down
                 log.error("a decode failed: %s", error if str(error).isidentifier() else type(error).__name__)
                 for job in jobs:
-                    self._failed(job)
+                    self._on_failure(job)
             else:
-                for job, words in zip(jobs, answers, strict=True):
-                    self._answer(job, words)
+                for job, words in zip(jobs, results, strict=True):
+                    self._on_result(job, words)
 
-    def _on_duty(self, recogniser: Recogniser) -> bool:
+    def _is_current(self, recogniser: Recogniser) -> bool:
         return not self._closed and self.recogniser is recogniser
 
-    def _revive(self, recogniser: Recogniser, seat: WorkerProcess, loss: WorkerLost) -> None:
-        """Start a lost process again; one that never answers, ever later. All of them down: the recogniser is gone."""
-        delay = 0.0 if loss.barren < 2 else min(FIRST_S * 2 ** (loss.barren - 2), LONGEST_S)
-        why = "its processes end before they answer" if loss.barren >= BARREN else ""
+    def _restart(self, recogniser: Recogniser, backend: WorkerProcess, loss: WorkerLost) -> None:
+        """Restart a process, after growing delays while it fails to start; with all down there is no recogniser."""
+        starts = loss.failed_starts
+        delay = 0.0 if starts < 2 else min(MIN_RESTART_DELAY_S * 2 ** (starts - 2), MAX_RESTART_DELAY_S)
+        reason = "its processes end before they answer" if starts >= MAX_FAILED_STARTS else ""
         log.error("a process of the recogniser is gone; it is started again")
         while True:
             with self._change:
-                if why:
-                    self._down.add(seat)
-                    self._give_up_if_all_are_down(why)
-                if self._change.wait_for(lambda: not self._on_duty(recogniser), timeout=delay):
+                if reason:
+                    self._down.add(backend)
+                    self._give_up_if_all_are_down(reason)
+                if self._change.wait_for(lambda: not self._is_current(recogniser), timeout=delay):
                     return
             try:
-                seat.revive()
+                backend.restart()
             except AudioError as error:
                 log.error("%s", error)
-                why, delay = str(error), min(max(FIRST_S, 2 * delay), LONGEST_S)
+                reason, delay = str(error), min(max(MIN_RESTART_DELAY_S, 2 * delay), MAX_RESTART_DELAY_S)
                 continue
             with self._change:
-                self._down.discard(seat)
-                if self._on_duty(recogniser):
+                self._down.discard(backend)
+                if self._is_current(recogniser):
                     return
-            seat.close()
+            backend.close()
             return
 
-    def _give_up_if_all_are_down(self, why: str) -> None:
+    def _give_up_if_all_are_down(self, reason: str) -> None:
         recogniser = self.recogniser
         if not isinstance(recogniser, Pool) or not self._down.issuperset(recogniser.processes):
             return
         self.recogniser = None
-        self.missing = f"The recogniser is loaded anew; until then no words are heard: {why}"
-        for job in self._agenda.clear():
-            job.tell(None)
+        self.missing = f"The recogniser is loaded anew; until then no words are heard: {reason}"
+        for job in self._queue.clear():
+            job.deliver(None)
         self._change.notify_all()
 
-    def _decode(self, seat: Recogniser, jobs: list[Job]) -> list[tuple[Word, ...]]:
+    def _decode(self, backend: Recogniser, jobs: list[DecodeJob]) -> list[tuple[Word, ...]]:
         decodings: list[Any] = []
         for job in jobs:
             task = job.task
-            if task.decoding is None or getattr(task.decoding, "home", seat) is not seat:
-                task.decoding, task.taken = seat.begin(phrases=task.phrases), 0
-            for pcm in task.sound[task.taken : job.pieces]:
+            if task.decoding is None or getattr(task.decoding, "process", backend) is not backend:
+                task.decoding, task.pieces_fed = backend.begin(phrases=task.phrases), 0
+            for pcm in task.sound[task.pieces_fed : job.pieces]:
                 task.decoding.extend(pcm)
-            task.taken = max(task.taken, job.pieces)
+            task.pieces_fed = max(task.pieces_fed, job.pieces)
             decodings.append(task.decoding)
         if len(jobs) > 1:
-            together: list[tuple[Word, ...]] = seat.hypotheses(decodings)  # type: ignore[attr-defined]
-            return together
+            batch: list[tuple[Word, ...]] = backend.hypotheses(decodings)  # type: ignore[attr-defined]
+            return batch
         (job,) = jobs
         if job.final:
             return [decodings[0].final()]
         close = getattr(decodings[0], "close", None) if job.paused else None
         return [close() if close is not None else decodings[0].hypothesis()]
 
-    def _answer(self, job: Job, words: tuple[Word, ...] | None) -> None:
+    def _on_result(self, job: DecodeJob, words: tuple[Word, ...] | None) -> None:
         with self._change:
-            if job in self._agenda.running:
-                job.task.lost = 0
-                job.tell(words)
-                self._agenda.done(job, self.now_ms())
+            if job in self._queue.running:
+                job.task.crashes = 0
+                job.deliver(words)
+                self._queue.finish(job, self.now_ms())
                 self._change.notify_all()
 
-    def _failed(self, job: Job) -> None:
+    def _on_failure(self, job: DecodeJob) -> None:
         with self._change:
-            if job not in self._agenda.running:
+            if job not in self._queue.running:
                 return  # given up before
-            if job.tries >= 2 or job.task.lost >= 2:
-                job.tell(None)
-            self._agenda.done(job)
-            self._agenda.again(job)
-            if job.task.lost >= 2:
-                for other in self._agenda.forget(job.task):
-                    other.tell(None)
+            if job.attempts >= 2 or job.task.crashes >= 2:
+                job.deliver(None)
+            self._queue.finish(job)
+            self._queue.requeue(job)
+            if job.task.crashes >= 2:
+                for other in self._queue.cancel(job.task):
+                    other.deliver(None)
             self._change.notify_all()

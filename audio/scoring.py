@@ -1,7 +1,7 @@
-"""How late and how right: what a listener said of one channel, moment by moment, held against what was spoken.
+"""Word error rate and latency: the successive texts of one channel compared with the words spoken.
 
-The same ruler for every listener: it looks at texts and at when they came, so that systems that give no word times, or
-other ones, are measured alike.
+Only texts and the times at which they came are used, so that systems without word times, or with other ones, are
+measured alike.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import NamedTuple
 from rapidfuzz.distance import Levenshtein
 
 from audio.events import Speaker
-from audio.settling import plain
+from audio.normalisation import normalised
 
 
 @dataclass(frozen=True, slots=True)
 class SpokenWord:
-    """A word of the recording, with its exact place."""
+    """A word of the reference, with its exact time."""
 
     speaker: Speaker
     text: str
@@ -27,30 +27,30 @@ class SpokenWord:
 
 
 class State(NamedTuple):
-    """What a listener says of one channel at one moment of it."""
+    """The text of one channel at one moment."""
 
     at_ms: int
-    """On the clock of the sound: when it was said, not what it is about."""
+    """When it was given, on the clock of the audio."""
     settled: tuple[str, ...]
-    """Words that it presents as no longer changing."""
+    """Words presented as stable (they should not change any more)."""
     tentative: tuple[str, ...] = ()
-    """Words after those, which may still change."""
+    """The words after those, which may still change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One channel's words, or those of several added up."""
+    """Of one channel, or several added up."""
 
     words: int
-    """Spoken."""
+    """In the reference."""
     errors: int
     """Substitutions, insertions and deletions of the last state's settled words."""
     withdrawn: int
-    """Times a rightly settled word was taken back."""
+    """Times a correct settled word was changed again."""
     shown_ms: tuple[int, ...]
-    """From a word's end to its first appearance, settled or not: one per word that was right in the end."""
+    """From a word's end to its first appearance, settled or not: one per word that is correct in the end."""
     settled_ms: tuple[int, ...]
-    """From a word's end to when it was settled for good: one per word that was right in the end."""
+    """From a word's end to when it was last settled: one per word that is correct in the end."""
 
     def __add__(self, other: Score) -> Score:
         return Score(
@@ -62,57 +62,60 @@ class Score:
         )
 
 
-NOTHING = Score(0, 0, 0, (), ())
+EMPTY_SCORE = Score(0, 0, 0, (), ())
 
 
 def score(words: Sequence[SpokenWord], states: Sequence[State], *, last: Sequence[str] | None = None) -> Score:
-    """Compare the states of one channel, in order of time, with the words spoken on it.
-
-    `last` is the text errors are counted in, where it is more than the last state's settled words.
+    """Score the states of one channel, in order of time, against the words spoken on it.
 
     Each state is aligned (Levenshtein, on words without case and punctuation) with the words begun by then, so that a
     word said twice in a call is not found before it was said.
+
+    Args:
+        words: the reference.
+        states: in order of time.
+        last: the text in which errors are counted; None: the last state's settled words.
     """
-    wanted = [plain(word.text) for word in words]
+    reference = [normalised(word.text) for word in words]
     shown: dict[int, int] = {}
     settled: dict[int, int] = {}
     withdrawn = 0
-    before: tuple[tuple[str, ...], tuple[str, ...], int] | None = None
+    previous: tuple[tuple[str, ...], tuple[str, ...], int] | None = None
     for state in states:
         begun = sum(word.start_ms <= state.at_ms for word in words)
-        if (state.settled, state.tentative, begun) == before:
+        if (state.settled, state.tentative, begun) == previous:
             continue
-        before = (state.settled, state.tentative, begun)
-        sure = [plain(text) for text in state.settled]
-        found = _found(wanted[:begun], sure)
-        for index in settled.keys() - found:
+        previous = (state.settled, state.tentative, begun)
+        stable = [normalised(text) for text in state.settled]
+        matched = _matched(reference[:begun], stable)
+        for index in settled.keys() - matched:
             del settled[index]
             withdrawn += 1
-        for index in found:
+        for index in matched:
             settled.setdefault(index, state.at_ms)
-        for index in _found(wanted[:begun], [*sure, *map(plain, state.tentative)]):
+        for index in _matched(reference[:begun], [*stable, *map(normalised, state.tentative)]):
             shown.setdefault(index, state.at_ms)
     if last is None:
         last = states[-1].settled if states else ()
-    right = sorted(settled)
+    correct = sorted(settled)
     return Score(
         len(words),
-        word_errors([plain(text) for text in last], wanted),
+        word_errors([normalised(text) for text in last], reference),
         withdrawn,
-        tuple(min(shown.get(index, settled[index]), settled[index]) - words[index].end_ms for index in right),
-        tuple(settled[index] - words[index].end_ms for index in right),
+        tuple(min(shown.get(index, settled[index]), settled[index]) - words[index].end_ms for index in correct),
+        tuple(settled[index] - words[index].end_ms for index in correct),
     )
 
 
-def word_errors(heard: Sequence[str], wanted: Sequence[str]) -> int:
-    """Substitutions, insertions and deletions between two texts."""
-    return Levenshtein.distance(wanted, heard)
+def word_errors(hypothesis: Sequence[str], reference: Sequence[str]) -> int:
+    """Substitutions, insertions and deletions: the numerator of the word error rate."""
+    return Levenshtein.distance(reference, hypothesis)
 
 
-def _found(wanted: Sequence[str], heard: Sequence[str]) -> set[int]:
-    """Which of the wanted words are among those heard, in order."""
-    found: set[int] = set()
-    for block in Levenshtein.opcodes(wanted, heard):
+def _matched(reference: Sequence[str], hypothesis: Sequence[str]) -> set[int]:
+    """Indices of the reference words that the alignment finds in the hypothesis."""
+    matched: set[int] = set()
+    for block in Levenshtein.opcodes(reference, hypothesis):
         if block.tag == "equal":
-            found.update(range(block.src_start, block.src_end))
-    return found
+            matched.update(range(block.src_start, block.src_end))
+    return matched

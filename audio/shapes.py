@@ -1,8 +1,8 @@
-"""Models of a true Whisper shape with random weights: what recognition costs on a machine, before anything is fetched.
+"""Whisper models of real size with random weights: measure the cost of recognition before a model is downloaded.
 
-Such a model hears nothing. `ShapeRecogniser` lets it do all its work, then replaces what it said by words at the pace
-of talk, so that everything behind it (settling, retries) goes on as with a real model. Cost and lateness are real;
-the words, and so the errors, mean nothing.
+Such a model recognises nothing. `ShapeRecogniser` runs it, then replaces its output by words at the rate of speech, so
+that what follows (LocalAgreement, retries) goes on as with a real model. Cost and latency are real; the words, and so
+the errors, mean nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from ctranslate2.specs import whisper_spec
 
 from audio.events import SAMPLE_RATE
-from audio.whisper import FRAME_MS, WhisperDecoding, WhisperRecogniser, longest
+from audio.whisper import POSITION_MS, WhisperDecoding, WhisperRecogniser, max_length_for
 
 TOKENS_PER_S = 3.5
 """Text tokens per second of speech: conversational English has about 2.6 words a second (150 to 160 a minute) and
@@ -64,16 +64,16 @@ def make_shape(name: str, folder: Path) -> Path:
 
 
 class ShapeRecogniser(WhisperRecogniser):
-    """A model of random weights that works as hard as a real one of its shape."""
+    """A model with random weights and the computing cost of a real one of its shape."""
 
     def __init__(self, folder: Path | str, **options: Any) -> None:
         super().__init__(folder, **options)
-        self._model: Any = _Paced(self._model)
+        self._model: Any = _SyntheticOutput(self._model)
         self.name = self.name.replace(self.folder.name, f"{self.folder.name} shape, random weights")
 
     def decode(self, decodings: Sequence[WhisperDecoding], frames: int) -> Any:
-        """As always, with the lengths of speech made known to the model."""
-        self._model.spoken = [decoding.spectrum.samples / SAMPLE_RATE for decoding in decodings]
+        """As the base class, after telling the model the lengths of speech."""
+        self._model.speech_s = [decoding.spectrogram.samples / SAMPLE_RATE for decoding in decodings]
         return super().decode(decodings, frames)
 
     def encoder_ms(self, frames: int, *, times: int = 5) -> float:
@@ -88,21 +88,21 @@ class ShapeRecogniser(WhisperRecogniser):
         return best
 
 
-class _Paced(threading.local):
-    """A loaded model that says as many tokens as would have been spoken, at even distances, surely."""
+class _SyntheticOutput(threading.local):
+    """A loaded model whose output is replaced by tokens at the rate of speech, evenly spaced, of high probability."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self.spoken: list[float] = []
+        self.speech_s: list[float] = []
         """Seconds of speech of what this thread decodes next."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
     def generate(self, encoded: Any, prompts: list[list[int]], **options: Any) -> list[Any]:
-        """The work of the longest text of the batch, as it is done together."""
-        counts = [max(1, round(TOKENS_PER_S * seconds)) for seconds in self.spoken]
-        options["max_length"] = longest(len(prompts[0]), max(counts))
+        """Run the model for the longest text of the batch; return texts of the right lengths."""
+        counts = [max(1, round(TOKENS_PER_S * seconds)) for seconds in self.speech_s]
+        options["max_length"] = max_length_for(len(prompts[0]), max(counts))
         self._model.generate(encoded, prompts, **options)
         return [
             SimpleNamespace(
@@ -112,9 +112,9 @@ class _Paced(threading.local):
         ]
 
     def align(self, encoded: Any, start: list[int], texts: list[list[int]], frames: list[int], **options: Any) -> Any:
-        """The work is done; each token is then put where the pace of talk has it."""
+        """Run the alignment; return evenly spaced tokens."""
         self._model.align(encoded, start, texts, frames, **options)
-        step = 1000 / TOKENS_PER_S / FRAME_MS
+        step = 1000 / TOKENS_PER_S / POSITION_MS
         return [
             SimpleNamespace(
                 alignments=[(number, round(number * step)) for number in range(len(text) + 1)],
@@ -125,7 +125,7 @@ class _Paced(threading.local):
 
 
 def _word(number: int) -> int:
-    """The token of the word at a place of an utterance: the same each time, no two alike."""
+    """The token of an utterance's word of this number: always the same, no two alike."""
     return 256 + number
 
 

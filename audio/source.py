@@ -8,11 +8,11 @@ from typing import Protocol
 from audio.events import Chunk, Gap, Speaker, Trouble
 
 Arrival = Chunk | Gap | Trouble
-"""What a source yields: sound, the note that some of it was silence put in the place of lost sound, trouble."""
+"""What a source yields: audio, gaps (lost audio that silence replaces), trouble."""
 
 
 class CallSource(Protocol):
-    """One call's sound, chunk by chunk, all speakers on one sample clock that starts at 0."""
+    """The audio of one call, chunk by chunk, all speakers on one sample clock that starts at 0."""
 
     @property
     def name(self) -> str:

@@ -1,16 +1,16 @@
-"""The embedded recogniser: pocketsphinx with the US-English model of its own wheel. The only door to pocketsphinx.
+"""The embedded recogniser: pocketsphinx with the US-English model of its own wheel. The only importer of pocketsphinx.
 
 It needs no download and starts in under a second, and mishears more than Whisper does. What was measured on synthetic
 voices before it became a rule here:
 
 - Cepstral mean normalisation over the whole utterance ("batch") against the running one ("live"): 24 % words wrong
   against 83 % in the telephone band (447 words, three voices), 10 % against 15 % in the full band. So the final words
-  come from one pass over the whole utterance; provisional ones from a running pass, which costs no sound twice.
+  come from one pass over the whole utterance; hypotheses from a streaming pass, which decodes no audio twice.
 - On the demo's lines: without the second, flat search and with at most 3000 active states per frame, 4.3 % words wrong
   at half the CPU time of the default settings (4.7 %).
 - A decoder is 90 MB. So decoders are pooled, made on demand up to a bound: memory does not grow with the number of
-  calls. An utterance for which none is free has no provisional words, only final ones: for these one decoder is kept
-  from the running passes, which hold theirs for as long as somebody speaks.
+  calls. An utterance for which none is free has no hypotheses, only final words: for these one decoder is kept from
+  the streaming passes, which hold theirs for as long as somebody speaks.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ from audio.steadiness import Steadiness
 
 FRAME_MS = 10
 """Milliseconds per frame of the acoustic model (frate 100)."""
-MARGIN = SAMPLE_RATE // 5
+PADDING = SAMPLE_RATE // 5
 """Samples of silence (200 ms) put before and after the speech: without them first and last words are lost."""
-SHORTEST = SAMPLE_RATE // 5
-"""Less sound than this (200 ms) holds no word."""
-QUIETEST = 1e-4
+MIN_SAMPLES = SAMPLE_RATE // 5
+"""Less audio than this (200 ms) holds no word."""
+SILENCE_PEAK = 1e-4
 """A peak below this (-80 dB) is silence."""
 CALL_WORDS = Path(__file__).parent / "call-words.dict"
-"""Words that the shipped rules listen for and the model lacks, with their sounds (ARPAbet, as CMUdict writes them)."""
+"""Words that the shipped rules look for and the model lacks, with pronunciations (ARPAbet, as in CMUdict)."""
 CALL_WORD_WEIGHT = 20.0
 """Their likelihood in units of an even one. Of 16 sentences with one of them (two synthetic voices, full band) 15 are
 heard with it; before, none as one word and 4 in parts ("trust pilot", "f t c"). 40 clips without them stay the same."""
-LEAST = 0.05
-"""A word less probable was not said: of what is heard in 25 stretches of recorded announcements and 68 single words
+MIN_PROBABILITY = 0.05
+"""A word less probable is dropped: of the words decoded in 25 stretches of recorded announcements and 68 single words
 (synthetic voices), all on the telephone band, it takes out 50 of 218 wrong words and none of 61 right ones."""
-LONGEST_MS = 1200
-"""A longer word was not said: where many talk at once, "and" is heard for seconds, with a probability of 1. The longest
+MAX_WORD_MS = 1200
+"""A longer word is dropped: where many talk at once, "and" is decoded for seconds, with a probability of 1. The longest
 of 331 right words of recorded prompts and of single words is 720 ms. Of 4, 8 and 16 talkers mixed, a minute each, full
 band and telephone, it takes out 26 of 620 words."""
-UNSURE, COVERS, AROUND_MS = 0.2, 0.9, 400
-"""Where no word is this probable, only one alone is believed that takes up so much of the speech, which is the sound
-without what is kept around it (audio/turns.py). On the same words it takes out none of 331 right ones and 70 of 778
-wrong ones, on other single words none of 125 and 29 of 254; what was invented on a kitchen's noise, on talk in the
-background and on a ringtone was one or two words at 0.07 to 0.18."""
-NARROW = 1e-6
-"""Share of the energy above 4 kHz under which the sound came over a telephone (-60 dB)."""
+UNSURE_BELOW, ALONE_COVERS, ROLL_MS = 0.2, 0.9, 400
+"""Where no word is this probable, only a word alone is accepted that takes up so much of the speech, which is the sound
+without pre-roll and post-roll (audio/segmentation.py). On the same words it takes out none of 331 right ones and 70 of
+778 wrong ones, on other single words none of 125 and 29 of 254; hallucinations on a kitchen's noise, on talk in the
+background and on a ringtone were one or two words at 0.07 to 0.18."""
+TELEPHONE_BAND = 1e-6
+"""Share of the energy above 4 kHz (-60 dB) under which the audio came over a telephone."""
 LINE_NOISE = 0.03
-"""White noise put under telephone sound, as a share of its root mean square: the model was made from wide-band speech
-and takes an empty upper band for something. Words wrong without and with it: 87 words of recorded prompts and 130 of
+"""White noise added to telephone audio, as a share of its root mean square: the model was trained on wide-band speech
+and misreads an empty upper band. Words wrong without and with it: 87 words of recorded prompts and 130 of
 synthetic voices (set on) 93 and 78 %, 48 and 40 %; 114 and 129 others 89 and 81 %, 55 and 51 %. Of 61 held-out lines
 with a signal 17 are noticed instead of 12, with as many false ones. It costs words of the demo's lines through a
 telephone (34 and 42 %), which were chosen for what is heard without it, and wide-band speech (7 and 11 %): that gets
@@ -76,71 +76,72 @@ class SphinxRecogniser:
     embedded = True
 
     def __init__(self, *, decoders: int = 4) -> None:
-        """`decoders` bounds how many utterances have provisional words at once; with one more, 90 MB each."""
+        """`decoders`: most utterances with hypotheses at a time. One decoder more than that is created, 90 MB each."""
         self.name = "pocketsphinx en-us (embedded)"
         self.version = f"pocketsphinx {_installed_version()} en-us"
         self._free: list[Any] = [_new_decoder()]
-        self._unmade = max(decoders, 1)
-        self._change = threading.Condition()
+        self._not_created = max(decoders, 1)
+        self._condition = threading.Condition()
 
     def begin(self, *, phrases: Sequence[str] = ()) -> SphinxDecoding:
         """Start an utterance. `phrases` have no effect: the model takes no hints for a single utterance."""
         return SphinxDecoding(self)
 
-    def words_in(self, pcm: Pcm) -> tuple[Word, ...]:
-        """The words of a whole stretch of speech, times in milliseconds since its first sample. Waits for a decoder."""
-        if len(pcm) < SHORTEST or float(np.max(np.abs(pcm))) < QUIETEST:
+    def decode(self, pcm: Pcm) -> tuple[Word, ...]:
+        """The words of a whole utterance, times in milliseconds since its first sample. Waits for a decoder."""
+        if len(pcm) < MIN_SAMPLES or float(np.max(np.abs(pcm))) < SILENCE_PEAK:
             return ()
-        silence = np.zeros(MARGIN, np.float32)
-        decoder = self.borrow(wait=True)
+        silence = np.zeros(PADDING, np.float32)
+        decoder = self.acquire(wait=True)
         try:
             _start(decoder)
             try:
-                decoder.process_raw(_raw(np.concatenate([silence, filled(pcm), silence])), full_utt=True)
+                decoder.process_raw(_raw(np.concatenate([silence, with_line_noise(pcm), silence])), full_utt=True)
             finally:
                 decoder.end_utt()
             return _words(decoder, len(pcm) * 1000 // SAMPLE_RATE)
         finally:
-            self.give_back(decoder)
+            self.release(decoder)
 
-    def borrow(self, *, wait: bool) -> Any:
-        """A decoder to use alone until `give_back`.
+    def acquire(self, *, wait: bool) -> Any:
+        """Take a decoder until `release`.
 
-        Without `wait` the last one is left to those who wait, who need it only for a moment: None where no other is.
+        Without `wait` None where only one is left: that one is for those who wait, who need it only for a moment.
         """
-        with self._change:
-            if not wait and len(self._free) + self._unmade < 2:
+        with self._condition:
+            if not wait and len(self._free) + self._not_created < 2:
                 return None
-            while not self._free and not self._unmade:
-                self._change.wait()
+            while not self._free and not self._not_created:
+                self._condition.wait()
             if self._free:
                 return self._free.pop()
-            self._unmade -= 1
+            self._not_created -= 1
         try:
             return _new_decoder()
         except AudioError:
-            with self._change:
-                self._unmade += 1
-                self._change.notify()
+            with self._condition:
+                self._not_created += 1
+                self._condition.notify()
             raise
 
-    def give_back(self, decoder: Any) -> None:
-        """The decoder is free for others."""
-        with self._change:
+    def release(self, decoder: Any) -> None:
+        """Give a decoder back."""
+        with self._condition:
             self._free.append(decoder)
-            self._change.notify()
+            self._condition.notify()
 
 
 class SphinxDecoding:
-    """One utterance; its sound is kept until `final`."""
+    """One utterance; its audio is kept until `final`."""
 
     def __init__(self, recogniser: SphinxRecogniser) -> None:
         self._recogniser = recogniser
         self._pieces: list[Pcm] = []
-        self._new: list[Pcm] = []
-        """What the running pass has not had yet."""
-        self._running: Any = None
-        self._heard: tuple[Word, ...] = ()
+        self._unfed: list[Pcm] = []
+        """Samples that the streaming decoder has not been given yet."""
+        self._decoder: Any = None
+        """The streaming decoder."""
+        self._latest_words: tuple[Word, ...] = ()
         self._steadiness = Steadiness()
 
     def extend(self, pcm: Pcm) -> None:
@@ -148,41 +149,41 @@ class SphinxDecoding:
         if len(pcm):
             self._steadiness.extend(pcm)
             self._pieces.append(pcm)
-            self._new.append(pcm)
+            self._unfed.append(pcm)
 
     def hypothesis(self) -> tuple[Word, ...]:
-        """The words so far, from the running pass; the words before where no decoder is free for one."""
+        """The words so far, from the streaming decoder; the latest ones, or none, where no decoder is free."""
         if self._steadiness.tonal:
             return ()
-        if not self._new:
-            return self._heard
-        if self._running is None:
-            self._running = self._recogniser.borrow(wait=False)
-            if self._running is None:
-                return self._heard
-            _start(self._running)
-            self._new = [np.zeros(MARGIN, np.float32), *self._pieces]
-        self._running.process_raw(_raw(filled(np.concatenate(self._new))), full_utt=False)
-        self._new = []
-        self._heard = _words(self._running, sum(map(len, self._pieces)) * 1000 // SAMPLE_RATE)
-        return self._heard
+        if not self._unfed:
+            return self._latest_words
+        if self._decoder is None:
+            self._decoder = self._recogniser.acquire(wait=False)
+            if self._decoder is None:
+                return self._latest_words
+            _start(self._decoder)
+            self._unfed = [np.zeros(PADDING, np.float32), *self._pieces]
+        self._decoder.process_raw(_raw(with_line_noise(np.concatenate(self._unfed))), full_utt=False)
+        self._unfed = []
+        self._latest_words = _words(self._decoder, sum(map(len, self._pieces)) * 1000 // SAMPLE_RATE)
+        return self._latest_words
 
     def final(self) -> tuple[Word, ...]:
-        """The words of the whole utterance, from one pass over all of it; frees its sound."""
-        if self._running is not None:
-            self._running.end_utt()
-            self._recogniser.give_back(self._running)
-            self._running = None
-        pieces, self._pieces, self._new = self._pieces, [], []
+        """The words of the whole utterance, decoded in one pass; frees its audio."""
+        if self._decoder is not None:
+            self._decoder.end_utt()
+            self._recogniser.release(self._decoder)
+            self._decoder = None
+        pieces, self._pieces, self._unfed = self._pieces, [], []
         if self._steadiness.tonal:
             return ()
-        return self._recogniser.words_in(np.concatenate(pieces)) if pieces else ()
+        return self._recogniser.decode(np.concatenate(pieces)) if pieces else ()
 
     def __del__(self) -> None:
-        """An utterance given up in the middle (its worker hung or failed) returns its decoder."""
-        if self._running is not None:
-            self._running.end_utt()
-            self._recogniser.give_back(self._running)
+        """Abandoned before its end (its worker hung or failed): gives its decoder back."""
+        if self._decoder is not None:
+            self._decoder.end_utt()
+            self._recogniser.release(self._decoder)
 
 
 def _installed_version() -> str:
@@ -219,10 +220,10 @@ def _start(decoder: Any) -> None:
     decoder.start_utt()
 
 
-def filled(pcm: Pcm) -> Pcm:
-    """Telephone sound with a little noise in all of the model's band; other sound as it is."""
+def with_line_noise(pcm: Pcm) -> Pcm:
+    """Telephone audio with white noise added (see LINE_NOISE); wide-band audio as it is."""
     power = np.abs(np.fft.rfft(pcm * np.hanning(len(pcm)))) ** 2
-    if power[len(power) // 2 :].sum() > NARROW * power.sum():
+    if power[len(power) // 2 :].sum() > TELEPHONE_BAND * power.sum():
         return pcm
     noise = np.random.default_rng(0).standard_normal(len(pcm), np.float32)
     return pcm + noise * np.float32(LINE_NOISE * np.sqrt(np.mean(np.square(pcm, dtype=np.float64))))
@@ -236,24 +237,27 @@ def _words(decoder: Any, duration_ms: int) -> tuple[Word, ...]:
     """The decoder's segments as words with their posteriors, without fillers and pronunciation marks."""
     if decoder.hyp() is None:
         return ()
-    margin_ms = MARGIN * 1000 // SAMPLE_RATE
+    padding_ms = PADDING * 1000 // SAMPLE_RATE
     words = []
     for segment in decoder.seg():
         if segment.word.startswith(("<", "[", "+")):
             continue
-        start = min(max(segment.start_frame * FRAME_MS - margin_ms, 0), duration_ms)
-        end = min(max((segment.end_frame + 1) * FRAME_MS - margin_ms, start), duration_ms)
+        start = min(max(segment.start_frame * FRAME_MS - padding_ms, 0), duration_ms)
+        end = min(max((segment.end_frame + 1) * FRAME_MS - padding_ms, start), duration_ms)
         probability = min(max(float(segment.prob), 0.0), 1.0)
-        if probability < LEAST:
+        if probability < MIN_PROBABILITY:
             continue
         words.append(Word(ALTERNATE.sub("", segment.word), start, end, probability))
-    return believed(words, duration_ms)
+    return without_implausible(words, duration_ms)
 
 
-def believed(words: Sequence[Word], duration_ms: int) -> tuple[Word, ...]:
-    """The words left of so much sound when those are taken out that nobody can have said."""
-    said = tuple(word for word in words if word.end_ms - word.start_ms <= LONGEST_MS)
-    if any(word.probability >= UNSURE for word in said):
+def without_implausible(words: Sequence[Word], duration_ms: int) -> tuple[Word, ...]:
+    """The words without those that are too long or too improbable to have been said.
+
+    `duration_ms`: length of the audio, pre-roll and post-roll included.
+    """
+    said = tuple(word for word in words if word.end_ms - word.start_ms <= MAX_WORD_MS)
+    if any(word.probability >= UNSURE_BELOW for word in said):
         return said
-    alone = len(said) == 1 and said[0].end_ms - said[0].start_ms >= COVERS * (duration_ms - AROUND_MS)
+    alone = len(said) == 1 and said[0].end_ms - said[0].start_ms >= ALONE_COVERS * (duration_ms - ROLL_MS)
     return said if alone else ()

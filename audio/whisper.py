@@ -1,8 +1,8 @@
-"""Whisper through CTranslate2, shown only as much sound as was said: the door to faster-whisper.
+"""Whisper through CTranslate2, with encoder windows as long as the speech: the only importer of faster-whisper.
 
 faster-whisper pads every request to 30 s; here the same models, tokenizer and mel filters are called directly with
-windows as long as the speech (audio/windows.py). Greedy, without timestamp tokens; word times and probabilities come
-from cross-attention alignment. One loaded model serves every channel of every call.
+shorter windows (audio/windows.py). Greedy decoding without timestamp tokens; word times and probabilities come from
+cross-attention alignment. One loaded model serves every channel of every call.
 """
 
 from __future__ import annotations
@@ -16,33 +16,45 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Pcm, Word
-from audio.guards import Evidence, believable, insisted, suspicion
-from audio.memory import give_back
+from audio.hallucinations import DecodeStatistics, hallucination_sign, is_genuine_repetition, without_hallucinations
+from audio.memory import release_free_memory
 from audio.models import verify_model
 from audio.steadiness import Steadiness
-from audio.windows import FULL, HOP, PHRASES_FROM, SAFE_FLOOR, TAIL, Spectrum, batch_key, forbid_trap, window_frames
+from audio.windows import (
+    FULL,
+    HOP,
+    PROMPT_MIN_SAMPLES,
+    SAFE_FLOOR,
+    TAIL,
+    LogMelSpectrogram,
+    batch_key,
+    check_window,
+    window_frames,
+)
 
 FLOOR_FILE = "encoder-window.json"
 """Beside the model: the smallest safe window, written by its calibration."""
 FINAL_TAIL = 300
-"""Frames of silence behind a whole utterance: decoded once, so it may cost more."""
+"""Frames of silence after a whole utterance: it is decoded once, so it may cost more than `TAIL`."""
 PHRASE_TOKENS = 24
-"""At most so many tokens of expected phrases: longer lists make models invent them (faster-whisper #731, #853)."""
-GIVE_BACK_EVERY = 100
-"""Utterances after which free memory is handed back. Over hours of one call nothing grows that is held (Python's
-objects and the C library's used bytes stay level), but the holes between used blocks do: 0.9 to 1.2 MiB an hour."""
-FRAME_MS = 20
-"""One encoder position."""
+"""Most tokens of expected phrases: longer lists make models hallucinate them (faster-whisper #731, #853)."""
+RELEASE_MEMORY_EVERY = 100
+"""Utterances after which freed memory is returned to the system. Over hours of one call memory in use does not grow
+(Python's objects and the C library's used bytes stay level), but the holes between used blocks do: 0.9 to 1.2 MiB an
+hour."""
+POSITION_MS = 20
+"""Duration of one encoder position."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Result:
     words: tuple[Word, ...]
-    suspicion: str | None
-    evidence: Evidence
+    hallucination_sign: str | None
+    statistics: DecodeStatistics
 
 
 def stored_floor(folder: Path, version: str) -> int | None:
@@ -66,9 +78,14 @@ def gpu_present() -> bool:
 class WhisperRecogniser:
     """A loaded Whisper model; `begin` and `hypotheses` are safe from several threads.
 
-    `device` "auto" takes a GPU when there is one (float16), otherwise the CPU (int8). `workers` decode at the same
-    time, one thread each. `floor_frames` is the shortest window; None: the stored one, or 10 s.
-    Raises AudioError: model-corrupt, model-wrong-family, model-memory, model-device.
+    Args:
+        folder: of the model.
+        workers: utterances decoded at the same time, on one thread each.
+        device: "auto" takes a GPU when there is one (float16), otherwise the CPU (int8).
+        floor_frames: the shortest window, in frames of 10 ms; None: the stored one, or 10 s.
+
+    Raises:
+        AudioError: model-corrupt, model-wrong-family, model-memory, model-device.
     """
 
     embedded = False
@@ -87,7 +104,7 @@ class WhisperRecogniser:
         import ctranslate2
         from faster_whisper.feature_extractor import FeatureExtractor
         from faster_whisper.tokenizer import Tokenizer
-        from tokenizers import Tokenizer as Words
+        from tokenizers import Tokenizer as RawTokenizer
 
         self._storage = ctranslate2.StorageView.from_array
         if device == "auto":
@@ -97,7 +114,7 @@ class WhisperRecogniser:
             self._model = ctranslate2.models.Whisper(
                 str(folder), device=device, compute_type=compute, inter_threads=workers, intra_threads=1
             )
-            words = Words.from_file(str(folder / "tokenizer.json"))
+            words = RawTokenizer.from_file(str(folder / "tokenizer.json"))
             self._tokens = Tokenizer(words, self._model.is_multilingual, "transcribe", "en")
         except AudioError:
             raise
@@ -106,66 +123,68 @@ class WhisperRecogniser:
         self.name = f"faster-whisper {folder.name} ({'GPU' if device == 'cuda' else 'CPU'}, {compute})"
         self.on_gpu = device == "cuda"
         self._filters = FeatureExtractor(feature_size=self._model.n_mels).mel_filters
-        self.previous = self._tokens.sot_prev
-        self._head = (*self._tokens.sot_sequence, self._tokens.no_timestamps)
+        self.previous_text_token = self._tokens.sot_prev
+        self._start_tokens = (*self._tokens.sot_sequence, self._tokens.no_timestamps)
         self.floor = floor_frames or stored_floor(folder, self.version) or SAFE_FLOOR
         self.retries = 0
-        """How often a suspicious text was decoded again with the full window."""
-        self._ended = itertools.count(1)
+        """How often a text was decoded again with the full window."""
+        self._finals = itertools.count(1)
 
     def begin(self, *, phrases: Sequence[str] = ()) -> WhisperDecoding:
         """Start an utterance."""
-        hint: tuple[int, ...] = ()
+        phrase_tokens: tuple[int, ...] = ()
         if phrases:
-            hint = tuple(self._tokens.encode(" " + ", ".join(phrases))[:PHRASE_TOKENS])
-        return WhisperDecoding(self, Spectrum(self._filters), hint)
+            phrase_tokens = tuple(self._tokens.encode(" " + ", ".join(phrases))[:PHRASE_TOKENS])
+        return WhisperDecoding(self, LogMelSpectrogram(self._filters), phrase_tokens)
 
     def hypotheses(self, decodings: Sequence[WhisperDecoding]) -> list[tuple[Word, ...]]:
         """The words of several utterances so far, decoded as one batch; their `batch_key` must be equal."""
         found = self.decode(decodings, decodings[0].window(TAIL))
         for decoding, result in zip(decodings, found, strict=True):
-            if result.suspicion is None:  # otherwise the words before stay: a provisional text is not worth 30 s
-                decoding.words = believable(result.words, result.evidence)
+            if result.hallucination_sign is None:  # otherwise the earlier words stay: a hypothesis is not worth 30 s
+                decoding.words = without_hallucinations(result.words, result.statistics)
         return [decoding.words for decoding in decodings]
 
     def close(self, decoding: WhisperDecoding) -> tuple[Word, ...]:
-        """The words if nothing follows, decoded as an end is; kept for `final`."""
-        samples = decoding.spectrum.samples
+        """The words if the utterance ends here, decoded as `final` does, which uses the result if nothing follows."""
+        samples = decoding.spectrogram.samples
         (result,) = self.decode([decoding], decoding.window(FINAL_TAIL))
-        decoding.closed = (samples, result)
-        if result.suspicion is None:
-            decoding.words = believable(result.words, result.evidence)
+        decoding.pause_result = (samples, result)
+        if result.hallucination_sign is None:
+            decoding.words = without_hallucinations(result.words, result.statistics)
         return decoding.words
 
     def final(self, decoding: WhisperDecoding) -> tuple[Word, ...]:
-        """The words of a whole utterance; a suspicious text is decoded again, once, with the full window."""
-        if next(self._ended) % GIVE_BACK_EVERY == 0:
-            give_back()
+        """The words of a whole utterance; decoded again with the full window where they may be hallucinated."""
+        if next(self._finals) % RELEASE_MEMORY_EVERY == 0:
+            release_free_memory()
         frames = decoding.window(FINAL_TAIL)
-        if decoding.closed is not None and decoding.closed[0] == decoding.spectrum.samples:
-            result = decoding.closed[1]
+        if decoding.pause_result is not None and decoding.pause_result[0] == decoding.spectrogram.samples:
+            result = decoding.pause_result[1]
         else:
             (result,) = self.decode([decoding], frames)
-        if result.suspicion is not None and (frames < FULL or decoding.prompt):
+        if result.hallucination_sign is not None and (frames < FULL or decoding.prompt):
             self.retries += 1
-            decoding.hint = ()
+            decoding.phrase_tokens = ()
             (result,) = self.decode([decoding], FULL)
-        if result.suspicion is not None and not insisted(result.suspicion, result.evidence):
+        if result.hallucination_sign is not None and not is_genuine_repetition(
+            result.hallucination_sign, result.statistics
+        ):
             return ()
-        return believable(result.words, result.evidence)
+        return without_hallucinations(result.words, result.statistics)
 
     def decode(self, decodings: Sequence[WhisperDecoding], frames: int) -> list[_Result]:
-        """Greedy decoding of equally long prompts in windows of `frames`."""
-        forbid_trap(frames, self._model.n_mels)
-        features = np.stack([decoding.spectrum.window(frames) for decoding in decodings])
+        """Decode greedily as one batch, in windows of `frames`; the prompts must have equal lengths."""
+        check_window(frames, self._model.n_mels)
+        features = np.stack([decoding.spectrogram.window(frames) for decoding in decodings])
         encoded = self._model.encode(self._storage(features))
-        prompts = [[*decoding.prompt, *self._head] for decoding in decodings]
-        caps = [6 + math.ceil(7 * decoding.spectrum.samples / SAMPLE_RATE) for decoding in decodings]
+        prompts = [[*decoding.prompt, *self._start_tokens] for decoding in decodings]
+        caps = [6 + math.ceil(7 * decoding.spectrogram.samples / SAMPLE_RATE) for decoding in decodings]
         generated = self._model.generate(
             encoded,
             prompts,
             beam_size=1,
-            max_length=longest(len(prompts[0]), max(caps)),
+            max_length=max_length_for(len(prompts[0]), max(caps)),
             suppress_blank=True,
             suppress_tokens=[-1],
             return_scores=True,
@@ -174,37 +193,48 @@ class WhisperRecogniser:
         texts = []
         for answer, cap in zip(generated, caps, strict=True):
             texts.append([token for token in answer.sequences_ids[0] if token < self._tokens.eot][:cap])
-        spoken = [index for index, tokens in enumerate(texts) if tokens]
-        words: dict[int, tuple[Word, ...]] = {}
-        if spoken:
-            shown = encoded
-            if len(spoken) < len(texts):  # only those with text have anything to align
-                shown = self._model.encode(self._storage(np.ascontiguousarray(features[spoken])))
-            contents = [min(decodings[index].spectrum.frames, frames) for index in spoken]
-            aligned = self._model.align(
-                shown, list(self._tokens.sot_sequence), [texts[index] for index in spoken], contents
-            )
-            for index, alignment in zip(spoken, aligned, strict=True):
-                words[index] = self._timed(texts[index], alignment, decodings[index].spectrum.samples)
+        words = self._aligned(encoded, features, texts, decodings)
         results = []
-        for index, (answer, cap) in enumerate(zip(generated, caps, strict=True)):
-            tokens = texts[index]
-            evidence = Evidence(
+        for decoding, answer, tokens, cap, timed in zip(decodings, generated, texts, caps, words, strict=True):
+            statistics = DecodeStatistics(
                 tokens=len(tokens),
-                voiced_ms=decodings[index].spectrum.samples * 1000 // SAMPLE_RATE,
+                audio_ms=decoding.spectrogram.samples * 1000 // SAMPLE_RATE,
                 mean_log_probability=answer.scores[0] * len(tokens) / (len(tokens) + 1),
                 no_speech=answer.no_speech_prob,
-                cut=len(tokens) >= cap,
-                tonal=decodings[index].steadiness.tonal,
+                truncated=len(tokens) >= cap,
+                tonal=decoding.steadiness.tonal,
             )
-            results.append(_Result(words.get(index, ()), suspicion(self._tokens.decode(tokens), evidence), evidence))
+            sign = hallucination_sign(self._tokens.decode(tokens), statistics)
+            results.append(_Result(timed, sign, statistics))
         return results
+
+    def _aligned(
+        self,
+        encoded: Any,
+        features: NDArray[np.float32],
+        texts: Sequence[list[int]],
+        decodings: Sequence[WhisperDecoding],
+    ) -> list[tuple[Word, ...]]:
+        """The words of each text; only those that have tokens are aligned."""
+        words: list[tuple[Word, ...]] = [()] * len(texts)
+        spoken = [index for index, tokens in enumerate(texts) if tokens]
+        if not spoken:
+            return words
+        if len(spoken) < len(texts):
+            encoded = self._model.encode(self._storage(np.ascontiguousarray(features[spoken])))
+        frames = [min(decodings[index].spectrogram.frames, features.shape[2]) for index in spoken]
+        alignments = self._model.align(
+            encoded, list(self._tokens.sot_sequence), [texts[index] for index in spoken], frames
+        )
+        for index, alignment in zip(spoken, alignments, strict=True):
+            words[index] = self._timed(texts[index], alignment, decodings[index].spectrogram.samples)
+        return words
 
     def _timed(self, tokens: list[int], alignment: Any, samples: int) -> tuple[Word, ...]:
         """Words with times, from the pairs (token, encoder position) of one alignment."""
         pairs = np.array(alignment.alignments)
         first = np.concatenate([[True], np.diff(pairs[:, 0]) > 0])
-        jumps = pairs[first, 1] * FRAME_MS
+        starts_ms = pairs[first, 1] * POSITION_MS
         length = samples * 1000 // SAMPLE_RATE
         texts, groups = self._tokens.split_to_word_tokens([*tokens, self._tokens.eot])
         words: list[Word] = []
@@ -213,8 +243,8 @@ class WhisperRecogniser:
             begin, at = at, at + len(group)
             text = text.strip()
             probability = min(1.0, float(np.mean(alignment.text_token_probs[begin:at])))
-            start = min(int(jumps[min(begin, len(jumps) - 1)]), length)
-            end = min(int(jumps[min(at, len(jumps) - 1)]), length)
+            start = min(int(starts_ms[min(begin, len(starts_ms) - 1)]), length)
+            end = min(int(starts_ms[min(at, len(starts_ms) - 1)]), length)
             if words and not any(letter.isalnum() for letter in text):
                 before = words.pop()
                 words.append(Word(before.text + text, before.start_ms, before.end_ms, before.probability))
@@ -224,36 +254,38 @@ class WhisperRecogniser:
 
 
 class WhisperDecoding:
-    """One utterance on its way through the model."""
+    """One utterance being decoded."""
 
-    def __init__(self, recogniser: WhisperRecogniser, spectrum: Spectrum, hint: tuple[int, ...]) -> None:
+    def __init__(
+        self, recogniser: WhisperRecogniser, spectrogram: LogMelSpectrogram, phrase_tokens: tuple[int, ...]
+    ) -> None:
         self._recogniser = recogniser
-        self.spectrum = spectrum
+        self.spectrogram = spectrogram
         self.steadiness = Steadiness()
-        self.hint = hint
+        self.phrase_tokens = phrase_tokens
         self.words: tuple[Word, ...] = ()
         """The latest hypothesis."""
-        self.closed: tuple[int, _Result] | None = None
-        """How many samples were decoded as if they were all, and what was found."""
+        self.pause_result: tuple[int, _Result] | None = None
+        """Result of the decode at the last pause, after the number of samples decoded."""
 
     @property
     def prompt(self) -> tuple[int, ...]:
-        """Tokens shown to the model before the text, never as its beginning."""
-        if not self.hint or self.spectrum.samples < PHRASES_FROM:
+        """Tokens given to the model as previous text: the phrases."""
+        if not self.phrase_tokens or self.spectrogram.samples < PROMPT_MIN_SAMPLES:
             return ()
-        return (self._recogniser.previous, *self.hint)
+        return (self._recogniser.previous_text_token, *self.phrase_tokens)
 
     def window(self, tail: int) -> int:
-        """Frames the encoder is shown."""
-        return window_frames(self.spectrum.frames, floor=self._recogniser.floor, tail=tail)
+        """Length of the encoder window, frames of 10 ms."""
+        return window_frames(self.spectrogram.frames, floor=self._recogniser.floor, tail=tail)
 
     def batch_key(self, samples: int) -> Hashable:
-        """Decodings with equal keys can share a batch: with so many samples, equal windows and equally long prompts."""
-        return batch_key(samples, self._recogniser.floor, len(self.hint))
+        """Decodings with equal keys can share a batch: equal windows for so many samples, and equally long prompts."""
+        return batch_key(samples, self._recogniser.floor, len(self.phrase_tokens))
 
     def extend(self, pcm: Pcm) -> None:
         """Take the next samples."""
-        self.spectrum.extend(pcm)
+        self.spectrogram.extend(pcm)
         self.steadiness.extend(pcm)
 
     def hypothesis(self) -> tuple[Word, ...]:
@@ -261,17 +293,17 @@ class WhisperDecoding:
         return self._recogniser.hypotheses([self])[0]
 
     def close(self) -> tuple[Word, ...]:
-        """The words if nothing follows: `final` then costs nothing more."""
-        return self._recogniser.close(self) if self.spectrum.samples >= HOP else ()
+        """The words if the utterance ends here; if it does, `final` costs nothing more."""
+        return self._recogniser.close(self) if self.spectrogram.samples >= HOP else ()
 
     def final(self) -> tuple[Word, ...]:
         """The words of the whole utterance."""
-        if self.spectrum.samples < HOP:
+        if self.spectrogram.samples < HOP:
             return ()
         return self._recogniser.final(self)
 
 
-def longest(prompt: int, tokens: int) -> int:
+def max_length_for(prompt: int, tokens: int) -> int:
     """The `max_length` with which CTranslate2 generates up to so many tokens after a prompt.
 
     It generates at most half of `max_length`, as Whisper does, and no more than the prompt leaves of it.

@@ -1,8 +1,8 @@
-"""The child process around one recogniser: `main`, started and watched by audio/processes.py.
+"""The child process around one recogniser: `main`, started and supervised by audio/processes.py.
 
-It reads its standard input: a line of JSON, the Model, then one per Request, each followed by the sound it tells of
-(float32, native order). It writes one line of JSON per answer: first Facts, or the code and text of an AudioError, then
-Replies. It ends when its input does, so it never outlives its parent.
+It reads its standard input: a line of JSON with the Model, then one for each Request, followed by the request's audio
+(float32, native order). It writes lines of JSON: first RecogniserInfo, or the code and text of an AudioError, then a
+Reply for each request. It ends when its input does, so it never outlives its parent.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import numpy as np
 
 from audio.errors import AudioError
 from audio.events import Pcm, Word
-from audio.memory import keep_off_disk
+from audio.memory import disable_core_dumps
 from audio.recogniser import Decoding, Recogniser
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """How a recogniser is loaded, in whichever process: as "module:callable" and its arguments."""
+    """What loads a recogniser, in any process: "module:callable" and its keyword arguments."""
 
     loader: str
     options: Mapping[str, str | int | None]
@@ -42,8 +42,8 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One decoding in a request: begun if its number is new, then given its new sound."""
+class DecodingInput:
+    """New audio of one decoding, which is begun if its number is new."""
 
     number: int
     phrases: tuple[str, ...]
@@ -52,14 +52,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is wanted of some decodings."""
+    """Asks for the words of one decoding, or of several as one batch."""
 
     number: int
     what: str
-    """hypothesis (of one or several together), close, final."""
-    parts: tuple[Part, ...]
+    """hypothesis (of one or several), close, final: the method of the decoding to call."""
+    parts: tuple[DecodingInput, ...]
     dropped: tuple[int, ...]
-    """Decodings nobody asks about any more."""
+    """Numbers of decodings to discard."""
 
     def write(self, to: IO[bytes]) -> None:
         """Raises OSError."""
@@ -73,25 +73,25 @@ class Request:
     def read(cls, source: IO[bytes]) -> Request:
         """Raises ValueError at the end, or where it is cut short."""
         number, what, parts, dropped = json.loads(source.readline())
-        read = tuple(Part(at, tuple(phrases), _sound(source, samples)) for at, phrases, samples in parts)
+        read = tuple(DecodingInput(at, tuple(phrases), _sound(source, samples)) for at, phrases, samples in parts)
         return cls(number, what, read, tuple(dropped))
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """The first answer: what was loaded."""
+class RecogniserInfo:
+    """The first reply: what was loaded."""
 
     name: str
     version: str
     embedded: bool
     on_gpu: bool
     floor: int | None
-    """Shortest window in frames; None: nothing can be decoded together."""
+    """Shortest encoder window in frames; None: decodings cannot be batched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to one request."""
+    """The reply to one request."""
 
     number: int
     words: tuple[tuple[Word, ...], ...] | None
@@ -120,50 +120,50 @@ class Reply:
 
 
 def main() -> None:
-    """Load, then answer until there is nothing more to read."""
-    keep_off_disk()
-    for name in ("SIGINT", "SIGHUP", "SIGTERM"):  # for the parent to act on: the last words are still asked for
+    """Load the recogniser, then serve requests until the input ends."""
+    disable_core_dumps()
+    for name in ("SIGINT", "SIGHUP", "SIGTERM"):  # left to the parent, which may still need final words
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    asked: IO[bytes] = sys.stdin.buffer
-    said: IO[bytes] = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a library that prints must not garble the answers
-    line = asked.readline()
+    requests: IO[bytes] = sys.stdin.buffer
+    replies: IO[bytes] = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not get among the replies
+    line = requests.readline()
     if not line:  # the parent has gone
         return
-    wanted = json.loads(line)
+    settings = json.loads(line)
     try:
-        recogniser = Model(wanted["loader"], wanted["options"]).load()
+        recogniser = Model(settings["loader"], settings["options"]).load()
     except AudioError as error:
-        said.write(_line({"code": error.code, "text": str(error)}))
-        said.flush()
+        replies.write(_line({"code": error.code, "text": str(error)}))
+        replies.flush()
         return
-    said.write(_line(asdict(facts_of(recogniser))))
-    said.flush()
-    desk = _Desk(recogniser, said)
-    with ThreadPoolExecutor(wanted["threads"]) as pool:
+    replies.write(_line(asdict(recogniser_info(recogniser))))
+    replies.flush()
+    handler = _RequestHandler(recogniser, replies)
+    with ThreadPoolExecutor(settings["threads"]) as pool:
         while True:
             try:
-                request = Request.read(asked)
+                request = Request.read(requests)
             except (OSError, ValueError):
                 os._exit(0)  # at once: nobody waits for what is still being decoded
-            pool.submit(desk.serve, request)
+            pool.submit(handler.handle, request)
 
 
-def facts_of(recogniser: Recogniser) -> Facts:
-    """What its parent has to know of a recogniser."""
+def recogniser_info(recogniser: Recogniser) -> RecogniserInfo:
+    """What the parent needs to know of a recogniser."""
     on_gpu, floor = getattr(recogniser, "on_gpu", False), getattr(recogniser, "floor", None)
-    return Facts(recogniser.name, recogniser.version, recogniser.embedded, on_gpu, floor)
+    return RecogniserInfo(recogniser.name, recogniser.version, recogniser.embedded, on_gpu, floor)
 
 
-class _Desk:
-    def __init__(self, recogniser: Recogniser, said: IO[bytes]) -> None:
-        self._recogniser, self._said = recogniser, said
+class _RequestHandler:
+    def __init__(self, recogniser: Recogniser, replies: IO[bytes]) -> None:
+        self._recogniser, self._replies = recogniser, replies
         self._decodings: dict[int, Decoding] = {}
         self._lock = threading.Lock()
 
-    def serve(self, request: Request) -> None:
-        """Never raises: what a recogniser raises is told."""
+    def handle(self, request: Request) -> None:
+        """Serve one request. Never raises: an exception of the recogniser is replied by its type."""
         words, error = None, ""
         try:
             words = self._words(request)
@@ -172,7 +172,7 @@ class _Desk:
             for part in request.parts:
                 self._decodings.pop(part.number, None)
         with self._lock:
-            Reply(request.number, words, error, time.process_time()).write(self._said)
+            Reply(request.number, words, error, time.process_time()).write(self._replies)
 
     def _words(self, request: Request) -> tuple[tuple[Word, ...], ...]:
         for number in request.dropped:
@@ -186,8 +186,8 @@ class _Desk:
                 decoding.extend(part.sound)
             decodings.append(decoding)
         if len(decodings) > 1:
-            together: Callable[..., list[tuple[Word, ...]]] = self._recogniser.hypotheses  # type: ignore[attr-defined]
-            return tuple(together(decodings))
+            batch: Callable[..., list[tuple[Word, ...]]] = self._recogniser.hypotheses  # type: ignore[attr-defined]
+            return tuple(batch(decodings))
         (decoding,) = decodings
         if request.what == "final":
             self._decodings.pop(request.parts[0].number, None)

@@ -22,8 +22,8 @@ from assist.records.record import read_record
 from assist.records.seal import verified
 from assist.settings import Settings
 from assist.store.rows import Review
+from audio.backfill import BackfillBudget, UntranscribedUtterance
 from audio.events import Chunk, Gap, Speaker
-from audio.owed import Owed, Room
 from audio.scheduling import Scheduler
 from audio.whisper import WhisperRecogniser
 from detectors.rulebook import load_rules
@@ -67,7 +67,7 @@ class Program:
     def __init__(self, data, recogniser=None, **settings):
         self.settings = Settings(data=data, **({"consent": "granted", "agent": "Dana", "backfill_s": 60} | settings))
         self.scheduler = Scheduler(recogniser)
-        self.hearing = heard_by(self.scheduler, "none", self.settings.backfill_s * 1000, Room(16_000 * 600))
+        self.hearing = heard_by(self.scheduler, "none", self.settings.backfill_s * 1000, BackfillBudget(16_000 * 600))
         self.service = Service(self.settings, RULES, Shelf("default"), Hub(), self.hearing)
         self.service.open()
         self.store, self.arrears = self.service.store, self.service.after.arrears
@@ -355,7 +355,7 @@ def test_a_promise_heard_late_is_a_follow_up_unless_it_is_known(tmp_path):
 
 
 def owed(seconds, start_ms=0, speaker=Speaker.CUSTOMER):
-    return Owed(
+    return UntranscribedUtterance(
         f"{speaker[0]}{start_ms}", speaker, start_ms, start_ms + 1000 * seconds, np.zeros(16_000 * seconds, "i2")
     )
 
@@ -365,7 +365,7 @@ def test_of_too_much_the_oldest_calls_goes_first_and_what_is_too_old_goes_too():
         def held(arrears):
             return {ended.call: [each.id for each in ended.owed] for ended in arrears._calls}
 
-        arrears = Arrears(lambda *_: None, lambda: False, None, room=Room(6 * 16_000), wait_s=3600)
+        arrears = Arrears(lambda *_: None, lambda: False, None, room=BackfillBudget(6 * 16_000), wait_s=3600)
         arrears.take("k1", [owed(2, 0), owed(2, 2_000, Speaker.AGENT), owed(2, 4_000)])
         arrears.take("k2", [owed(1)])
         assert held(arrears) == {"k1": ["c0", "c4000"], "k2": ["c0"]}
@@ -373,7 +373,7 @@ def test_of_too_much_the_oldest_calls_goes_first_and_what_is_too_old_goes_too():
         assert held(arrears) == {"k2": ["c0"], "k3": ["c0"]}
         arrears.take("k4", [owed(7)])
         assert held(arrears) == {}
-        brief = Arrears(lambda *_: None, lambda: False, None, room=Room(6 * 16_000), wait_s=0)
+        brief = Arrears(lambda *_: None, lambda: False, None, room=BackfillBudget(6 * 16_000), wait_s=0)
         brief.take("k1", [owed(2)])
         for _ in range(3):
             await asyncio.sleep(0)
@@ -395,7 +395,7 @@ def test_what_the_recogniser_fails_on_stays_untranscribed_and_one_that_goes_away
         async def add(call, said, after_s):
             added.append((call, [each.start_ms for each in said]))
 
-        arrears = Arrears(decode, lambda: there, add, room=Room(60 * 16_000), wait_s=60)
+        arrears = Arrears(decode, lambda: there, add, room=BackfillBudget(60 * 16_000), wait_s=60)
         arrears.take("k1", [owed(1, 0), owed(1, 1_000), owed(1, 2_000)])
         await arrears.idle()
         assert added == [] and arrears.samples == 16_000

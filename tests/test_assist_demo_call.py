@@ -39,7 +39,7 @@ def heard() -> list[str]:
     texts = []
     for line in LINES:
         channel = sound[line["start_ms"] * 16 - 2000 : line["end_ms"] * 16 + 2000, int(line["speaker"] == "customer")]
-        texts.append(" ".join(word.text for word in recogniser.words_in(channel)))
+        texts.append(" ".join(word.text for word in recogniser.decode(channel)))
     return texts
 
 

@@ -6,10 +6,10 @@ import pytest
 import soundfile
 import soxr
 
-from audio.activity import FRAME, LINE_FRAMES, Endpoint, Endpointer, Onset, VoiceActivity
+from audio.activity import COMFORT_NOISE_FRAMES, FRAME, Endpoint, Endpointer, Onset, VoiceActivityDetector
 from audio.events import SAMPLE_RATE
 from audio.line_sounds import telephone as narrow
-from audio.turns import LONGEST, Began, Ended, Hop, Turns
+from audio.segmentation import MAX_UTTERANCE, PartialDue, UtteranceEnd, UtteranceSegmenter, UtteranceStart
 
 DATA = Path(__file__).parent / "data"
 RATE = SAMPLE_RATE
@@ -26,7 +26,7 @@ def customer(spoken):
 
 
 def marks(pcm):
-    activity, ends = VoiceActivity(), Endpointer()
+    activity, ends = VoiceActivityDetector(), Endpointer()
     return [mark for frame in activity.push(pcm) if (mark := ends.push(frame)) is not None]
 
 
@@ -83,11 +83,11 @@ class Watched:
 def test_a_channel_with_noise_of_its_own_is_heard_as_it_is(customer):
     noise = np.random.default_rng(3).normal(0, 10 ** (-50 / 20), 6 * RATE).astype(np.float32)
     noisy = customer[: 6 * RATE] + noise
-    activity = VoiceActivity()
+    activity = VoiceActivityDetector()
     activity._session = Watched(activity._session)
     frames = activity.push(noisy)
     same = [np.array_equal(shown, frame.pcm) for shown, frame in zip(activity._session.shown, frames, strict=True)]
-    assert not any(same[: LINE_FRAMES - 1]) and all(same[LINE_FRAMES:])
+    assert not any(same[: COMFORT_NOISE_FRAMES - 1]) and all(same[COMFORT_NOISE_FRAMES:])
 
 
 @pytest.mark.parametrize("below", ["offset", "hum", "rumble"])
@@ -108,11 +108,11 @@ def test_what_lies_below_speech_hides_none_of_it(customer, below):
 
 
 def test_chunk_sizes_change_nothing(customer):
-    whole, pieces = VoiceActivity(), VoiceActivity()
-    together = [frame.speech for frame in whole.push(customer[: 8 * RATE])]
+    whole, pieces = VoiceActivityDetector(), VoiceActivityDetector()
+    together = [frame.speech_probability for frame in whole.push(customer[: 8 * RATE])]
     apart = []
     for at in range(0, 8 * RATE, 777):
-        apart += [frame.speech for frame in pieces.push(customer[at : min(at + 777, 8 * RATE)])]
+        apart += [frame.speech_probability for frame in pieces.push(customer[at : min(at + 777, 8 * RATE)])]
     assert together == apart and max(together) > 0.9
 
 
@@ -155,39 +155,42 @@ def test_who_answers_after_ringback_or_music_on_a_clean_line_is_heard_at_once(cu
     assert abs(heard[0].sample - 21 * RATE - clean[0].sample) <= 2 * FRAME
 
 
-def steps(pcm, stretch=1):
-    activity, turns = VoiceActivity(), Turns()
-    found = [step for frame in activity.push(pcm) for step in turns.push(frame, stretch=stretch)]
-    found += [step for frame in activity.flush() for step in turns.push(frame)]
-    return [*found, *turns.finish()]
+def events(pcm, interval_factor=1):
+    activity, segmenter = VoiceActivityDetector(), UtteranceSegmenter()
+    found = [event for frame in activity.push(pcm) for event in segmenter.push(frame, interval_factor=interval_factor)]
+    found += [event for frame in activity.flush() for event in segmenter.push(frame)]
+    return [*found, *segmenter.finish()]
 
 
 def test_utterances_hold_exactly_the_sound_between_their_ends(customer):
     start, sound = None, []
     seen = 0
-    for step in steps(customer):
-        if isinstance(step, Began):
-            start, sound = step.start, []
+    for event in events(customer):
+        if isinstance(event, UtteranceStart):
+            start, sound = event.start, []
         else:
-            sound.append(step.pcm)
-        if isinstance(step, Ended):
+            sound.append(event.pcm)
+        if isinstance(event, UtteranceEnd):
             seen += 1
-            np.testing.assert_array_equal(np.concatenate(sound), customer[start : step.end])
+            np.testing.assert_array_equal(np.concatenate(sound), customer[start : event.end])
     assert seen == 4
 
 
-def test_hops_come_rarer_when_stretched_and_not_at_all_at_zero(customer):
-    count = {stretch: sum(isinstance(step, Hop) for step in steps(customer, stretch)) for stretch in (0, 1, 2)}
+def test_partials_come_rarer_with_a_factor_and_not_at_all_at_zero(customer):
+    count = {
+        interval_factor: sum(isinstance(event, PartialDue) for event in events(customer, interval_factor))
+        for interval_factor in (0, 1, 2)
+    }
     assert count[0] == 0 < count[2] < count[1]
 
 
 def test_a_pause_gives_out_all_of_the_sound_so_that_the_end_has_nothing_to_add(customer):
-    found = steps(customer)
-    for before, step in zip(found, found[1:], strict=False):
-        if isinstance(step, Ended) and step.paused:
-            assert isinstance(before, Hop) and before.paused and len(step.pcm) == 0
-    assert sum(isinstance(step, Hop) and step.paused for step in found) >= 4
-    none = [step for step in steps(customer, stretch=0) if isinstance(step, Hop)]
+    found = events(customer)
+    for before, event in zip(found, found[1:], strict=False):
+        if isinstance(event, UtteranceEnd) and event.paused:
+            assert isinstance(before, PartialDue) and before.paused and len(event.pcm) == 0
+    assert sum(isinstance(event, PartialDue) and event.paused for event in found) >= 4
+    none = [event for event in events(customer, interval_factor=0) if isinstance(event, PartialDue)]
     assert none == []
 
 
@@ -195,16 +198,16 @@ def test_a_long_utterance_ends_at_a_short_pause_instead_of_being_cut(customer):
     speech = customer[marks(customer)[0].sample : marks(customer)[1].sample]
     breath = np.random.default_rng(1).normal(0, 2e-4, 5 * FRAME * 3 // 2).astype(np.float32)
     talk = np.tile(np.concatenate([speech, breath]), 12)
-    ended = [step for step in steps(talk) if isinstance(step, Ended)]
-    assert len(ended) >= 3 and all(step.paused for step in ended)
+    ended = [event for event in events(talk) if isinstance(event, UtteranceEnd)]
+    assert len(ended) >= 3 and all(event.paused for event in ended)
 
 
 def test_endless_speech_is_cut_into_utterances_that_lose_nothing(customer):
     speech = customer[marks(customer)[0].sample : marks(customer)[1].sample]
     endless = np.tile(speech, 14)
-    found = [step for step in steps(endless) if not isinstance(step, Hop)]
-    begun = [step for step in found if isinstance(step, Began)]
-    ended = [step for step in found if isinstance(step, Ended)]
+    found = [event for event in events(endless) if not isinstance(event, PartialDue)]
+    begun = [event for event in found if isinstance(event, UtteranceStart)]
+    ended = [event for event in found if isinstance(event, UtteranceEnd)]
     assert len(begun) == len(ended) >= 3
-    assert all(stop.end - go.start <= LONGEST for go, stop in zip(begun, ended, strict=True))
+    assert all(stop.end - go.start <= MAX_UTTERANCE for go, stop in zip(begun, ended, strict=True))
     assert all(stop.end == go.start for stop, go in zip(ended, begun[1:], strict=False) if not stop.paused)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio.alignment import HOLE_S, Alignment
+from audio.alignment import MAX_CHUNK_DELAY_S, Alignment
 from audio.events import Chunk, Gap, Speaker, Trouble
-from audio.resampling import Resampling
+from audio.resampling import Resampler
 
 AGENT, CUSTOMER = Speaker.AGENT, Speaker.CUSTOMER
 BLOCK_S = 0.02
@@ -99,7 +99,7 @@ def test_a_muted_party_holds_up_nobody_and_comes_back_in_its_place() -> None:
     line.run(2, 2.9, AGENT)
     line.run(2.9, 5, AGENT, CUSTOMER)
     delay = np.array(line.sent_at) - np.array([c.end_ms / 1000 for c in line.chunks])
-    assert delay.max() < HOLE_S + BLOCK_S + 0.001
+    assert delay.max() < MAX_CHUNK_DELAY_S + BLOCK_S + 0.001
     assert np.abs(line.misplaced_ms(AGENT)).max() < 0.3
     assert np.abs(line.misplaced_ms(CUSTOMER)).max() < 0.3
     assert line.gaps(CUSTOMER) == [(2000, 2900)]
@@ -151,7 +151,7 @@ def test_one_device_late_in_a_burst_is_silence_and_then_in_its_place() -> None:
 @pytest.mark.parametrize("rate", [8000, 48000, 96000])
 def test_a_device_of_another_rate_may_be_as_late_as_any(rate: int) -> None:
     """Blocks of 40 ms, up to 60 ms late, and what resampling keeps back: once its filter is full nothing is lost."""
-    line, resampling, random = Line(), Resampling(rate, 1), np.random.default_rng(0)
+    line, resampling, random = Line(), Resampler(rate, 1), np.random.default_rng(0)
     late = np.maximum.accumulate([0.04 * (i + 1) + random.uniform(0, 0.06) for i in range(500)])
     for at, speaker in sorted([(0.02 * (i + 1), AGENT) for i in range(1000)] + [(float(at), CUSTOMER) for at in late]):
         if speaker is AGENT:

@@ -25,7 +25,7 @@ from audio import live, portaudio
 from audio.devices import Device, choose_devices, list_devices
 from audio.errors import AudioError
 from audio.events import Speaker
-from audio.live import QUEUE_S, _Line
+from audio.live import QUEUE_S, _DeviceStream
 from audio.pulse import PulseServer, PulseUnreachable
 
 ROOT = Path(__file__).parent.parent
@@ -119,33 +119,33 @@ def test_a_device_is_opened_by_its_name_also_where_numbers_were_given_out_anew(
 ) -> None:
     monkeypatch.setattr(portaudio, "inputs", lambda: tuple(listed(n, name) for n, name in enumerate(now)))
     if number is not None:
-        assert portaudio.number_of(listed(1, "headset")) == number
+        assert portaudio.current_index(listed(1, "headset")) == number
     else:
         with pytest.raises(AudioError, match="no headset now: connect it again"):
-            portaudio.number_of(listed(1, "headset"))
+            portaudio.current_index(listed(1, "headset"))
 
 
 def test_a_queue_keeps_the_newest_and_counts_what_it_dropped() -> None:
-    line = _Line(Speaker.CUSTOMER, device(0, "line", rate=8000.0, pulse_source=""), PulseServer())
+    stream = _DeviceStream(Speaker.CUSTOMER, device(0, "line", rate=8000.0, pulse_source=""), PulseServer())
     for i in range(200):  # 4 s in blocks of 20 ms
-        line._take_in(np.full((160, 1), i, np.float32), 10.0 + i / 50)
-    blocks = line.take(99.0)
+        stream._on_block(np.full((160, 1), i, np.float32), 10.0 + i / 50)
+    blocks = stream.take(99.0)
     assert [float(block.frames[0, 0]) for block in blocks] == list(range(100, 200))
     assert sum(len(block.frames) for block in blocks) == QUEUE_S * 8000
     assert [block.dropped for block in blocks] == [16000] + [0] * 99
-    assert line.take(99.0) == []
+    assert stream.take(99.0) == []
 
 
 def test_only_what_had_arrived_before_the_question_is_taken() -> None:
-    line = _Line(Speaker.CUSTOMER, device(0, "line"), PulseServer())
+    stream = _DeviceStream(Speaker.CUSTOMER, device(0, "line"), PulseServer())
     for i in range(10):
-        line._take_in(np.zeros((320, 1), np.float32), 10.0 + i)
-    assert [block.at for block in line.take(12.5)] == [10.0, 11.0, 12.0]
-    assert len(line.take(99.0)) == 7
+        stream._on_block(np.zeros((320, 1), np.float32), 10.0 + i)
+    assert [block.at for block in stream.take(12.5)] == [10.0, 11.0, 12.0]
+    assert len(stream.take(99.0)) == 7
 
 
 class NoPulse:
-    def recorded(self) -> dict[int, str]:
+    def own_streams(self) -> dict[int, str]:
         raise PulseUnreachable
 
     def close(self) -> None:
@@ -187,7 +187,7 @@ def test_no_device_records_after_the_call_ended_while_it_was_opened_again(
         return stream(*arguments, **settings)
 
     monkeypatch.setattr(live.portaudio, "InputStream", slowly)
-    assert call._opened_again(call._lines[0])
+    assert call._try_reopen(call._streams[0])
     assert [stream.recording for stream in opened] == [False, False, False]
 
 
@@ -197,7 +197,7 @@ def test_no_device_records_for_a_call_that_was_refused(opened: list) -> None:
 
 
 def test_a_sound_server_that_hangs_holds_up_no_other_call(opened: list, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "CLOSES_S", 0.01)
+    monkeypatch.setattr(live, "CLOSE_TIMEOUT_S", 0.01)
     call, goes_on = call_of_two_devices(), threading.Event()
     opened[0].closes = goes_on.wait  # as PortAudio waits for a server that is stopped
     asyncio.run(call.close())
@@ -212,7 +212,7 @@ def test_asking_in_vain_for_a_sound_server_leaves_nothing_open(monkeypatch: pyte
     server, files = PulseServer(), []
     for _ in range(3):
         with pytest.raises(PulseUnreachable):
-            server.recorded()
+            server.own_streams()
         files.append(len(list(Path("/proc/self/fd").iterdir())))
     assert files[0] == files[1] == files[2]
 
@@ -244,7 +244,7 @@ def test_without_pulses_library_there_is_no_pulse_server(tmp_path: Path) -> None
     (tmp_path / "pulsectl.py").write_text("raise OSError('libpulse.so.0: cannot open shared object file')")
     script = (
         "from audio.pulse import PulseServer, PulseUnreachable\n"
-        "try: PulseServer().recorded()\nexcept PulseUnreachable: print('none')"
+        "try: PulseServer().own_streams()\nexcept PulseUnreachable: print('none')"
     )
     assert python(script, {**os.environ, "PYTHONPATH": str(tmp_path)}) == "none\n"
 
@@ -374,7 +374,7 @@ async def listen(steps, linger, two):
     "Each step is a generator that yields until it has heard what it waits for."
     live = open_devices("agent_mic", "speaker.monitor")
     other = asyncio.create_task(another_call()) if two else None
-    while linger and not all(line.waiting_s >= 1.9 for line in live._lines):
+    while linger and not all(stream.queued_s >= 1.9 for stream in live._streams):
         await asyncio.sleep(0.02)
     async for arrival in live:
         if isinstance(arrival, Chunk):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio.activity import FRAME, Frame, decibel
-from audio.agenda import HUNG_MS, Task
+from audio.activity import FRAME, Frame, power_to_db
 from audio.crosstalk import Crosstalk
+from audio.decode_queue import DECODE_TIMEOUT_MS, UtteranceTask
 from audio.events import (
     SAMPLE_RATE,
     Chunk,
@@ -25,8 +25,8 @@ from audio.events import (
 )
 from audio.line_sounds import telephone
 from audio.listener import BEHIND_MS, Listener
+from audio.normalisation import normalised
 from audio.scheduling import Scheduler
-from audio.settling import plain
 from audio.whisper import WhisperRecogniser
 
 MODEL = Path(__file__).parent / "models" / "test-recogniser"
@@ -73,7 +73,7 @@ def listen(listener, sound, speakers=BOTH, size=1600):
 
 def lines(heard, who):
     return [
-        [plain(word.text) for word in item.words]
+        [normalised(word.text) for word in item.words]
         for item in heard
         if isinstance(item, Utterance) and item.speaker is who
     ]
@@ -113,9 +113,9 @@ def test_an_utterance_is_let_go_of_when_its_words_are_known_without_waiting_for_
     gc.collect()
     gc.disable()
     try:
-        before = sum(isinstance(each, Task) for each in gc.get_objects())
+        before = sum(isinstance(each, UtteranceTask) for each in gc.get_objects())
         ended = sum(isinstance(item, (Utterance, Gap)) for chunk in chunks(sound) for item in listener.push(chunk))
-        held = sum(isinstance(each, Task) for each in gc.get_objects()) - before
+        held = sum(isinstance(each, UtteranceTask) for each in gc.get_objects()) - before
         decodings = sum(ref() is not None for ref in counted.begun)
     finally:
         gc.enable()
@@ -129,7 +129,7 @@ def test_a_call_is_heard_word_for_word_on_both_channels(scheduler, sound, truth)
     heard = listen(Listener(scheduler, BOTH, in_step=True), sound)
     wrong = 0
     for who in BOTH:
-        wanted = [plain(word["word"]) for word in truth if word["who"] == who]
+        wanted = [normalised(word["word"]) for word in truth if word["who"] == who]
         wrong += errors([word for line in lines(heard, who) for word in line], wanted)
     assert wrong <= 3, "of 62 words"
     assert ["you", "people", "are", "useless"] in lines(heard, Speaker.CUSTOMER)
@@ -153,8 +153,8 @@ def test_words_agree_before_the_utterance_ends_and_hypotheses_belong_to_it(sched
     for item in heard:
         if isinstance(item, Utterance):
             last = [other for _, other in early if other.id == item.id][-1:]
-            agreed = [plain(word.text) for other in last for word in other.agreed]
-            kept += sum(word in {plain(w.text) for w in item.words} for word in agreed)
+            agreed = [normalised(word.text) for other in last for word in other.agreed]
+            kept += sum(word in {normalised(w.text) for w in item.words} for word in agreed)
             total += len(agreed)
     assert total > 25 and kept / total > 0.9
 
@@ -201,9 +201,11 @@ def is_a_leak(customer, agent):
         pcm = np.pad(pcm, (3200, 3200 + length - len(pcm)))
         for at in range(0, len(pcm) - FRAME + 1, FRAME):
             frame = pcm[at : at + FRAME]
-            crosstalk.level(who, Frame(frame, 0.0, decibel(float(np.mean(np.square(frame, dtype=np.float64))))))
+            crosstalk.push_level(
+                who, Frame(frame, 0.0, power_to_db(float(np.mean(np.square(frame, dtype=np.float64)))))
+            )
     words = (Word("cancel", 500, 700), Word("it", 800, 900))
-    [said] = crosstalk.hear(Utterance("c1", Speaker.CUSTOMER, 0, (length + 6400) // 16, words), {})
+    [said] = crosstalk.push_utterance(Utterance("c1", Speaker.CUSTOMER, 0, (length + 6400) // 16, words), {})
     return not said.words
 
 
@@ -297,7 +299,7 @@ def test_falling_behind_is_said_once_with_the_lag_and_all_words_come_after_all(r
     listener = Listener(scheduler, BOTH, wake=woken.set)
     heard = []
     for chunk in chunks(sound[:, : 16 * SAMPLE_RATE]):
-        clock.now = min(chunk.end_ms, HUNG_MS[0] - 5000) / 1000
+        clock.now = min(chunk.end_ms, DECODE_TIMEOUT_MS[0] - 5000) / 1000
         heard += listener.push(chunk)
     assert not woken.is_set() and lines(heard, Speaker.CUSTOMER) == []
     behind = [item for item in heard if isinstance(item, Trouble)]

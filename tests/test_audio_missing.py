@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio.agenda import Task
+from audio.backfill import BackfillBudget
+from audio.decode_queue import UtteranceTask
 from audio.errors import AudioError
 from audio.events import Chunk, Gap, Speaker, Trouble, Utterance, Word
 from audio.listener import Listener
-from audio.owed import Room
 from audio.scheduling import Scheduler
 
 DATA = Path(__file__).parent / "data"
@@ -127,21 +127,21 @@ def test_of_too_much_held_speech_the_agents_oldest_goes_first(chunks):
 
 
 def test_what_calls_hold_together_has_its_bound_and_whoever_comes_last_gives_way(chunks):
-    scheduler, room = Scheduler(None, 1), Room(16 * 12_000)
-    first, second = (Listener(scheduler, BOTH, backfill_ms=60_000, room=room) for _ in range(2))
+    scheduler, room = Scheduler(None, 1), BackfillBudget(16 * 12_000)
+    first, second = (Listener(scheduler, BOTH, backfill_ms=60_000, budget=room) for _ in range(2))
     assert gaps(pushed(first, chunks[:140])) == []  # 8 s of speech
     dropped = gaps(pushed(second, chunks[:140]))
     assert dropped and dropped[0].speaker is Speaker.AGENT
-    assert not room.note("a third", 0) and room.note("a third", 16 * 12_000)
+    assert not room.set_held("a third", 0) and room.set_held("a third", 16 * 12_000)
     first.finish(), second.finish()
-    assert not room.note("a third", 16 * 12_000)
+    assert not room.set_held("a third", 16 * 12_000)
     scheduler.close()
 
 
 @pytest.mark.parametrize("length_ms", range(7_100, 7_700, 100))  # a line of the customer's ends at 7.17 s
 def test_the_last_utterance_is_owed_whole_however_soon_after_it_the_call_ends(chunks, length_ms):
     scheduler, owed = Scheduler(None, 1), []
-    listener = Listener(scheduler, BOTH, backfill_ms=60_000, owe=owed.append)
+    listener = Listener(scheduler, BOTH, backfill_ms=60_000, on_untranscribed=owed.append)
     heard = pushed(listener, chunks[: length_ms // 100]) + listener.finish()
     assert [each.speaker for each in owed].count(Speaker.CUSTOMER) == 1
     assert sorted((each.start_ms, each.end_ms) for each in owed) == sorted(
@@ -216,7 +216,7 @@ class Gated(Counting):
 
 def test_a_call_that_ends_hands_over_what_has_not_been_transcribed_yet_and_does_not_wait_for_it(chunks):
     scheduler, recogniser, owed = Scheduler(None, 1), Gated(), []
-    listener = Listener(scheduler, BOTH, backfill_ms=60_000, owe=owed.append)
+    listener = Listener(scheduler, BOTH, backfill_ms=60_000, on_untranscribed=owed.append)
     heard = pushed(listener, chunks[:-1])
     scheduler.adopt(recogniser)
     heard += pushed(listener, chunks[-1:])
@@ -236,16 +236,18 @@ def test_a_call_that_ends_hands_over_what_has_not_been_transcribed_yet_and_does_
 def test_speech_of_ended_calls_is_decoded_only_when_no_live_call_waits():
     scheduler, recogniser, order, done = Scheduler(None, 1), Gated(), [], threading.Event()
     said = []
-    scheduler.later(CHUNK, (), said.append)
+    scheduler.decode_in_background(CHUNK, (), said.append)
     assert said == [None]  # there is no recogniser
     scheduler.adopt(recogniser)
     for _ in range(3):
-        scheduler.later(CHUNK, (), lambda words: (order.append("later"), done.set() if len(order) == 5 else None))
+        scheduler.decode_in_background(
+            CHUNK, (), lambda words: (order.append("later"), done.set() if len(order) == 5 else None)
+        )
     assert recogniser.asked.acquire(timeout=10)
-    line = scheduler.open(Speaker.CUSTOMER)
+    line = scheduler.open_channel(Speaker.CUSTOMER)
     for _ in range(2):
-        scheduler.submit(Task(line, (), lambda answer: order.append("live")), CHUNK, final=True)
+        scheduler.submit(UtteranceTask(line, (), lambda answer: order.append("live")), CHUNK, final=True)
     recogniser.permits.release(5)
     assert done.wait(10) and order == ["later", "live", "live", "later", "later"]
-    assert scheduler.stretch() == 1
+    assert scheduler.interval_factor() == 1
     scheduler.close()

@@ -278,7 +278,7 @@ def test_a_change_after_fetching_is_noticed_and_no_change_is_not_read_again(
     with monkeypatch.context() as patch:
         patch.setattr("audio.models._digests", lambda path: pytest.fail(f"read {path} again"))
         verify_model(path)
-        patch.setattr("audio.models._digests_read", {})  # the next start of the program
+        patch.setattr("audio.models._digest_cache", {})  # the next start of the program
         verify_model(path)
     body = bytearray(FILES["model.bin"])
     body[5000] ^= 1

@@ -1,6 +1,6 @@
 """A recogniser too slow for its calls, in scripted time: what is late, what is dropped, and how soon it is over."""
 
-from audio.agenda import Agenda, Task
+from audio.decode_queue import DecodeQueue, UtteranceTask
 from audio.events import Speaker
 
 CALLS = 8
@@ -12,15 +12,15 @@ def played(slow_ms, *, cost_ms=30, until_ms=60_000, end_ms=150_000):
 
     Returns for each final (speaker, asked, answered), how many hops were asked for and answered, and the stretches.
     """
-    agenda = Agenda(batch=1)
-    lines = [{who: agenda.open(who) for who in (Speaker.CUSTOMER, Speaker.AGENT)} for _ in range(CALLS)]
+    queue = DecodeQueue(max_batch=1)
+    lines = [{who: queue.open_channel(who) for who in (Speaker.CUSTOMER, Speaker.AGENT)} for _ in range(CALLS)]
     tasks, hopped = {}, {}
     finals, stretches = [], []
     asked = answered = 0
     free_at, running = 0, []
     for now in range(0, end_ms, STEP_MS):
-        stretch = agenda.stretch(now)
-        stretches.append((now, stretch))
+        interval_factor = queue.interval_factor(now)
+        stretches.append((now, interval_factor))
         for number, line in enumerate(lines):
             at = now - number * TURN_MS // CALLS
             if at < 0 or now >= until_ms + TURN_MS:
@@ -28,22 +28,22 @@ def played(slow_ms, *, cost_ms=30, until_ms=60_000, end_ms=150_000):
             who = Speaker.CUSTOMER if at // TURN_MS % 2 == 0 else Speaker.AGENT
             said = at % TURN_MS
             if said == 0:
-                tasks[number] = Task(line[who], (), lambda answer: None)
+                tasks[number] = UtteranceTask(line[who], (), lambda answer: None)
                 hopped[number] = 0
             elif said == SPEECH_MS:
-                agenda.submit(tasks[number], now, final=True)
+                queue.submit(tasks[number], now, final=True)
                 asked += 1
-            elif said < SPEECH_MS and stretch and said - hopped[number] >= stretch * HOP_MS:
+            elif said < SPEECH_MS and interval_factor and said - hopped[number] >= interval_factor * HOP_MS:
                 hopped[number] = said
-                agenda.submit(tasks[number], now, final=False)
+                queue.submit(tasks[number], now, final=False)
         while free_at <= now:
             for job in running:
-                agenda.done(job)
+                queue.finish(job)
                 if job.final:
-                    finals.append((job.task.line.speaker, job.asked_ms, free_at))
+                    finals.append((job.task.channel.speaker, job.submitted_ms, free_at))
                 else:
                     answered += 1
-            running = agenda.take(now)
+            running = queue.take(now)
             if not running:
                 free_at = now + STEP_MS
                 break
@@ -61,7 +61,7 @@ def test_twice_too_slow_costs_hops_and_no_final_and_the_customer_is_not_late():
     unhurried, _, all_hops, _ = played(10)
     assert len(finals) == len(unhurried) and hops < 0.6 * all_hops
     assert max(lateness(finals, Speaker.CUSTOMER)) < 3000
-    assert all(stretch == 1 for now, stretch in stretches if now > 80_000)
+    assert all(interval_factor == 1 for now, interval_factor in stretches if now > 80_000)
 
 
 def test_when_even_finals_are_too_many_the_agents_wait_and_none_is_lost():
@@ -69,7 +69,7 @@ def test_when_even_finals_are_too_many_the_agents_wait_and_none_is_lost():
     assert lost == 0
     late = [max(lateness(finals, who, 20_000, 60_000)) for who in (Speaker.CUSTOMER, Speaker.AGENT)]
     assert late[0] < 5000 < late[1], "the customer's words come in time, the agent's when there is time"
-    assert 0 in {stretch for now, stretch in stretches if 10_000 < now < 60_000}
+    assert 0 in {interval_factor for now, interval_factor in stretches if 10_000 < now < 60_000}
     caught_up = max(done for _, _, done in finals)
     assert caught_up < 90_000, "within half a minute after the rush"
-    assert all(stretch == 1 for now, stretch in stretches if now > caught_up + 20_000)
+    assert all(interval_factor == 1 for now, interval_factor in stretches if now > caught_up + 20_000)

@@ -17,13 +17,13 @@ from rich.console import Console
 
 from assist.live import loading
 from assist.settings import Settings
-from audio.agenda import HUNG_MS, Task
+from audio.decode_queue import DECODE_TIMEOUT_MS, UtteranceTask
 from audio.errors import AudioError
 from audio.events import Chunk, Gap, Speaker, Utterance
 from audio.listener import Listener
+from audio.normalisation import normalised
 from audio.processes import COMMAND, Pool, WorkerLost, WorkerProcess
 from audio.scheduling import Scheduler
-from audio.settling import plain
 from audio.worker import Model
 
 ROOT = Path(__file__).parent.parent
@@ -50,7 +50,9 @@ def chunks():
 
 
 def texts(heard):
-    return [(item.speaker, [plain(word.text) for word in item.words]) for item in heard if isinstance(item, Utterance)]
+    return [
+        (item.speaker, [normalised(word.text) for word in item.words]) for item in heard if isinstance(item, Utterance)
+    ]
 
 
 def listen(scheduler, chunks, at=None, deed=lambda: None):
@@ -83,10 +85,10 @@ def ended(descriptor, within_s=30):
     return bool(ready)
 
 
-def asked(scheduler, level, answers):
+def request_sent(scheduler, level, answers):
     """An utterance of that loudness, its last words asked for."""
-    line = scheduler.open(Speaker.CUSTOMER)
-    task = Task(line, (), lambda answer: answers.append(answer.words))
+    line = scheduler.open_channel(Speaker.CUSTOMER)
+    task = UtteranceTask(line, (), lambda answer: answers.append(answer.words))
     scheduler.submit(task, np.full(800, level, np.float32), final=True)
     return line
 
@@ -115,7 +117,7 @@ def test_processes_that_die_while_they_decode_lose_no_word(chunks, undisturbed, 
     said, heard = listen(scheduler, chunks, at=60, deed=die)
     assert said == undisturbed
     assert not [item for item in heard if isinstance(item, Gap)]
-    assert scheduler.lost == 2 and not scheduler.missing
+    assert scheduler.crashes == 2 and not scheduler.missing
     assert {process.pid for process in pool.processes}.isdisjoint(first)
     scheduler.close()
 
@@ -131,15 +133,15 @@ def test_a_process_that_hangs_is_ended_and_its_words_come_after_all(chunks, undi
     was_ended = []
 
     def time_passes():
-        now[0] += HUNG_MS[1] / 1000
-        scheduler.inspect()
+        now[0] += DECODE_TIMEOUT_MS[1] / 1000
+        scheduler.end_hung_processes()
         was_ended.append(ended(descriptor, within_s=10))
         if not was_ended[0]:
             os.kill(stopped, signal.SIGCONT)
 
     said, _ = listen(scheduler, chunks, at=60, deed=time_passes)
     assert was_ended == [True] and said == undisturbed
-    assert scheduler.lost == 1
+    assert scheduler.crashes == 1
     scheduler.close()
 
 
@@ -148,8 +150,8 @@ def test_processes_that_died_while_nobody_spoke_are_not_what_is_said_next_at_fau
     scheduler, answers = Scheduler(pool), []
     for process in pool.processes:
         process.kill()
-        process._reading.join()
-    scheduler.wait([asked(scheduler, 0.1, answers)])
+        process._reader.join()
+    scheduler.wait([request_sent(scheduler, 0.1, answers)])
     assert [words and words[0].text for words in answers] == ["800"]
     scheduler.close()
 
@@ -157,43 +159,43 @@ def test_processes_that_died_while_nobody_spoke_are_not_what_is_said_next_at_fau
 def test_speech_that_ends_two_processes_is_given_up_and_others_go_on(caplog):
     pool = Pool(DEADLY, 2)
     scheduler, poisoned, well = Scheduler(pool), [], []
-    scheduler.wait([asked(scheduler, 0.1, well)])
-    lines = [asked(scheduler, 1.0, poisoned), *(asked(scheduler, 0.1, well) for _ in range(5))]
+    scheduler.wait([request_sent(scheduler, 0.1, well)])
+    lines = [request_sent(scheduler, 1.0, poisoned), *(request_sent(scheduler, 0.1, well) for _ in range(5))]
     scheduler.wait(lines)
     assert poisoned == [None]
     assert [words[0].text for words in well] == ["800"] * 6
-    assert scheduler.lost == 2
-    scheduler.wait([asked(scheduler, 0.1, well)])
+    assert scheduler.crashes == 2
+    scheduler.wait([request_sent(scheduler, 0.1, well)])
     assert well[-1] is not None
     scheduler.close()
 
 
 def test_a_recogniser_that_raises_in_its_process_loses_only_that_decode(caplog):
     scheduler, bad, well = Scheduler(Pool(DEADLY, 1)), [], []
-    scheduler.wait([asked(scheduler, -0.5, bad), asked(scheduler, 0.1, well)])
-    assert bad == [None] and well[0] is not None and scheduler.lost == 0
+    scheduler.wait([request_sent(scheduler, -0.5, bad), request_sent(scheduler, 0.1, well)])
+    assert bad == [None] and well[0] is not None and scheduler.crashes == 0
     assert "ValueError" in caplog.text
     scheduler.close()
 
 
 def test_a_process_that_hangs_before_it_has_read_what_it_was_given_does_not_hold_up_the_end(monkeypatch):
-    monkeypatch.setattr("audio.processes.DIES_S", 0.1)
+    monkeypatch.setattr("audio.processes.EXIT_TIMEOUT_S", 0.1)
     pool, lost = Pool(DEADLY, 1), []
     process = pool.processes[0]
     decoding = process.begin()
     decoding.extend(np.zeros(1 << 20, np.float32))  # more than a pipe holds
 
-    def ask():
+    def request():
         try:
             decoding.final()
         except WorkerLost as error:
             lost.append(error)
 
     os.kill(process.pid, signal.SIGSTOP)
-    asking = threading.Thread(target=ask, daemon=True)
+    asking = threading.Thread(target=request, daemon=True)
     asking.start()
-    while process._sending.acquire(blocking=False):
-        process._sending.release()
+    while process._send_lock.acquire(blocking=False):
+        process._send_lock.release()
     ending = threading.Thread(target=pool.close, daemon=True)
     ending.start()
     ending.join(20)
@@ -206,11 +208,11 @@ def test_a_process_that_hangs_before_it_has_read_what_it_was_given_does_not_hold
 def test_processes_that_never_answer_are_given_up_and_said_so(caplog):
     scheduler, answers = Scheduler(Pool(DEADLY, 1)), []
     for _ in range(2):
-        scheduler.wait([asked(scheduler, 1.0, answers)])
+        scheduler.wait([request_sent(scheduler, 1.0, answers)])
     assert answers == [None, None]
     assert "no words are heard" in scheduler.missing and scheduler.recogniser is None
     scheduler.adopt(Pool(DEADLY, 1))
-    scheduler.wait([asked(scheduler, 0.1, answers)])
+    scheduler.wait([request_sent(scheduler, 0.1, answers)])
     assert answers[-1] is not None and not scheduler.missing
     scheduler.close()
 
@@ -221,7 +223,7 @@ def test_a_process_whose_pipe_is_closed_already_is_lost_and_not_a_decode_that_fa
     decoding = process.begin()
     process._child.stdin.close()  # as its reader does a moment before it tells so
     with pytest.raises(WorkerLost):
-        process.ask("hypothesis", [decoding])
+        process.request("hypothesis", [decoding])
     pool.close()
 
 
@@ -239,14 +241,14 @@ def test_a_process_that_cannot_be_started_again_is_said_so_and_another_recognise
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))  # not one more file, nor pipe
     try:
         os.kill(pool.processes[0].pid, signal.SIGKILL)
-        task = Task(scheduler.open(Speaker.CUSTOMER), (), tell)
+        task = UtteranceTask(scheduler.open_channel(Speaker.CUSTOMER), (), tell)
         scheduler.submit(task, np.full(800, 0.1, np.float32), final=True)
         assert told.wait(20)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert answers == [None] and "could not be started: Too many open files" in scheduler.missing
     scheduler.adopt(Pool(DEADLY, 1))
-    scheduler.wait([asked(scheduler, 0.1, answers)])
+    scheduler.wait([request_sent(scheduler, 0.1, answers)])
     assert answers[-1] is not None and not scheduler.missing
     scheduler.close()
 
@@ -366,9 +368,9 @@ class Killer:
     def run(self):
         for number, deed in enumerate(self.deeds):
             process = self.pool.processes[number % 2]
-            life, at = process.life, time.monotonic()
+            life, at = process.generation, time.monotonic()
             os.kill(process.pid, deed)
-            while deed == signal.SIGKILL and (process.life == life or not process.alive):
+            while deed == signal.SIGKILL and (process.generation == life or not process.alive):
                 if self.over.wait(0.01):
                     return
             if deed == signal.SIGKILL:
@@ -393,7 +395,7 @@ def test_fifty_killed_and_ten_stopped_processes_lose_no_word(undisturbed, chunks
             killer.thread.join(max(0.0, began + number / 10 - time.monotonic()))
             for items, listener in zip(said, listeners, strict=True):
                 items += listener.push(chunk)
-                waits_ms.append(scheduler.lag_ms(channel.line for channel in listener._channels.values()))
+                waits_ms.append(scheduler.lag_ms(channel.queue for channel in listener._channels.values()))
         for items, listener in zip(said, listeners, strict=True):
             items += listener.finish()
             calls += 1
@@ -404,9 +406,10 @@ def test_fifty_killed_and_ten_stopped_processes_lose_no_word(undisturbed, chunks
     scheduler.close()
     with capsys.disabled():
         print(
-            f"\n{scheduler.lost} processes lost; of {calls} calls {differing} with other words, {failed} ranges failed;"
+            f"\n{scheduler.crashes} processes lost; of {calls} calls {differing} with other words, "
+            f"{failed} ranges failed;"
             f" there again after {np.median(killer.revived_s):.2f} s (at most {max(killer.revived_s):.2f}); "
             f"oldest unanswered wish: p95 {np.percentile(waits_ms, 95):.0f} ms, at most {max(waits_ms)} ms"
         )
-    assert scheduler.lost >= 50 and len(killer.revived_s) == 50
+    assert scheduler.crashes >= 50 and len(killer.revived_s) == 50
     assert failed == 0 and differing == 0

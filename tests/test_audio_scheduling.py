@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 
-from audio.agenda import FINAL_DUE_MS, HUNG_MS, STRETCH_MS, Agenda, Task
+from audio.decode_queue import DECODE_TIMEOUT_MS, FINAL_DUE_MS, THROTTLE_MS, DecodeQueue, UtteranceTask
 from audio.events import Speaker, Word
 from audio.scheduling import Scheduler
 
@@ -15,7 +15,7 @@ def task(line, answers=None):
         if answers is not None:
             answers.append((answer.final, answer.words))
 
-    return Task(line, (), deliver, [PIECE])
+    return UtteranceTask(line, (), deliver, [PIECE])
 
 
 class KeyedDecoding:
@@ -29,133 +29,133 @@ class KeyedDecoding:
 
 
 def test_the_earliest_deadline_goes_first_and_the_customer_before_the_agent():
-    agenda = Agenda()
-    agent, customer, other = (agenda.open(who) for who in (Speaker.AGENT, Speaker.CUSTOMER, Speaker.CUSTOMER))
-    agenda.submit(task(agent), 0, final=False)
-    agenda.submit(task(customer), 10, final=False)
-    agenda.submit(task(other), 20, final=True)
-    order = [agenda.take(30)[0].task.line for _ in range(3)]
+    queue = DecodeQueue()
+    agent, customer, other = (queue.open_channel(who) for who in (Speaker.AGENT, Speaker.CUSTOMER, Speaker.CUSTOMER))
+    queue.submit(task(agent), 0, final=False)
+    queue.submit(task(customer), 10, final=False)
+    queue.submit(task(other), 20, final=True)
+    order = [queue.take(30)[0].task.channel for _ in range(3)]
     assert order == [other, customer, agent]
 
 
 def test_a_newer_hop_replaces_the_waiting_one_and_keeps_its_place():
-    agenda = Agenda()
-    line = agenda.open(Speaker.CUSTOMER)
+    queue = DecodeQueue()
+    line = queue.open_channel(Speaker.CUSTOMER)
     one = task(line)
-    agenda.submit(one, 0, final=False)
+    queue.submit(one, 0, final=False)
     one.sound.append(PIECE)
-    agenda.submit(one, 600, final=False)
-    (job,) = agenda.take(700)
-    assert (job.asked_ms, job.pieces) == (0, 2)
-    agenda.done(job)
-    assert agenda.take(700) == []
+    queue.submit(one, 600, final=False)
+    (job,) = queue.take(700)
+    assert (job.submitted_ms, job.pieces) == (0, 2)
+    queue.finish(job)
+    assert queue.take(700) == []
 
 
 def test_finals_are_never_dropped_and_come_in_order_while_their_hops_are():
-    agenda = Agenda()
-    line = agenda.open(Speaker.CUSTOMER)
+    queue = DecodeQueue()
+    line = queue.open_channel(Speaker.CUSTOMER)
     tasks = [task(line) for _ in range(50)]
     for at, one in enumerate(tasks):
-        agenda.submit(one, at, final=False)
-        agenda.submit(one, at, final=True)
+        queue.submit(one, at, final=False)
+        queue.submit(one, at, final=True)
     done = []
-    while jobs := agenda.take(100):
+    while jobs := queue.take(100):
         done += [(job.task, job.final) for job in jobs]
         for job in jobs:
-            agenda.done(job)
+            queue.finish(job)
     assert done == [(one, True) for one in tasks]
 
 
 def test_a_late_final_goes_before_hops_that_are_later_still():
-    agenda = Agenda()
-    hopping, ending = agenda.open(Speaker.CUSTOMER), agenda.open(Speaker.AGENT)
-    agenda.submit(task(hopping), 0, final=False)
-    agenda.submit(task(ending), 5000, final=True)
-    assert agenda.take(5100)[0].task.line is hopping
-    agenda.submit(task(hopping), 5100, final=False)
-    agenda.done(agenda.running[0])
-    assert agenda.take(9000)[0].final
+    queue = DecodeQueue()
+    hopping, ending = queue.open_channel(Speaker.CUSTOMER), queue.open_channel(Speaker.AGENT)
+    queue.submit(task(hopping), 0, final=False)
+    queue.submit(task(ending), 5000, final=True)
+    assert queue.take(5100)[0].task.channel is hopping
+    queue.submit(task(hopping), 5100, final=False)
+    queue.finish(queue.running[0])
+    assert queue.take(9000)[0].final
 
 
 def test_a_channel_is_decoded_by_one_worker_at_a_time():
-    agenda = Agenda()
-    line = agenda.open(Speaker.CUSTOMER)
-    agenda.submit(task(line), 0, final=True)
-    agenda.submit(task(line), 0, final=True)
-    (job,) = agenda.take(0)
-    assert agenda.take(0) == []
-    agenda.done(job)
-    assert agenda.take(0) != []
+    queue = DecodeQueue()
+    line = queue.open_channel(Speaker.CUSTOMER)
+    queue.submit(task(line), 0, final=True)
+    queue.submit(task(line), 0, final=True)
+    (job,) = queue.take(0)
+    assert queue.take(0) == []
+    queue.finish(job)
+    assert queue.take(0) != []
 
 
 def test_hops_that_fit_together_are_taken_as_one_batch_and_finals_alone():
-    agenda = Agenda(batch=3)
-    lines = [agenda.open(Speaker.CUSTOMER) for _ in range(6)]
+    queue = DecodeQueue(max_batch=3)
+    lines = [queue.open_channel(Speaker.CUSTOMER) for _ in range(6)]
     for line, key in zip(lines, "aabaaa", strict=True):
         one = task(line)
         one.decoding = KeyedDecoding(key)
-        agenda.submit(one, 0, final=False)
-    first, second = agenda.take(0), agenda.take(0)
-    assert [job.task.line for job in first] == [lines[0], lines[1], lines[3]]
-    assert [job.task.line for job in second] == [lines[2]]
-    third = agenda.take(0)
-    assert [job.task.line for job in third] == [lines[4], lines[5]]
+        queue.submit(one, 0, final=False)
+    first, second = queue.take(0), queue.take(0)
+    assert [job.task.channel for job in first] == [lines[0], lines[1], lines[3]]
+    assert [job.task.channel for job in second] == [lines[2]]
+    third = queue.take(0)
+    assert [job.task.channel for job in third] == [lines[4], lines[5]]
 
 
 def test_what_must_not_depend_on_other_calls_is_decoded_alone():
-    agenda = Agenda(batch=3)
-    lines = [agenda.open(Speaker.CUSTOMER, alone=alone) for alone in (True, False, True, False)]
+    queue = DecodeQueue(max_batch=3)
+    lines = [queue.open_channel(Speaker.CUSTOMER, unbatched=unbatched) for unbatched in (True, False, True, False)]
     for line in lines:
         one = task(line)
         one.decoding = KeyedDecoding("a")
-        agenda.submit(one, 0, final=False)
-    taken = [[lines.index(job.task.line) for job in agenda.take(0)] for _ in range(3)]
+        queue.submit(one, 0, final=False)
+    taken = [[lines.index(job.task.channel) for job in queue.take(0)] for _ in range(3)]
     assert taken == [[0], [1, 3], [2]]
 
 
 def test_hops_stretch_when_work_is_late_and_come_back_afterwards():
-    agenda = Agenda()
-    line = agenda.open(Speaker.CUSTOMER)
-    agenda.submit(task(line), 0, final=True)
-    assert agenda.stretch(0) == 1
-    stretches = [agenda.stretch(FINAL_DUE_MS + times * STRETCH_MS) for times in (0, 1, 4, 10)]
+    queue = DecodeQueue()
+    line = queue.open_channel(Speaker.CUSTOMER)
+    queue.submit(task(line), 0, final=True)
+    assert queue.interval_factor(0) == 1
+    stretches = [queue.interval_factor(FINAL_DUE_MS + times * THROTTLE_MS) for times in (0, 1, 4, 10)]
     assert stretches == [1, 2, 4, 0]
-    late = FINAL_DUE_MS + 10 * STRETCH_MS
-    (job,) = agenda.take(late)
-    agenda.done(job)
-    assert agenda.stretch(late) == 0
-    assert agenda.stretch(late + 60_000) == 1
+    late = FINAL_DUE_MS + 10 * THROTTLE_MS
+    (job,) = queue.take(late)
+    queue.finish(job)
+    assert queue.interval_factor(late) == 0
+    assert queue.interval_factor(late + 60_000) == 1
 
 
 def test_a_failed_job_is_tried_once_more_from_the_beginning():
-    agenda = Agenda()
-    line = agenda.open(Speaker.CUSTOMER)
+    queue = DecodeQueue()
+    line = queue.open_channel(Speaker.CUSTOMER)
     one = task(line)
-    one.decoding, one.taken = KeyedDecoding("a"), 1
-    agenda.submit(one, 0, final=True)
+    one.decoding, one.pieces_fed = KeyedDecoding("a"), 1
+    queue.submit(one, 0, final=True)
     for _ in range(2):
-        (job,) = agenda.take(0)
-        agenda.done(job)
-        agenda.again(job)
-        assert (one.decoding, one.taken) == (None, 0)
-    assert agenda.take(0) == []
+        (job,) = queue.take(0)
+        queue.finish(job)
+        queue.requeue(job)
+        assert (one.decoding, one.pieces_fed) == (None, 0)
+    assert queue.take(0) == []
 
 
 def test_a_minute_at_half_the_speed_that_is_needed_loses_no_last_words_and_is_caught_up_within_the_next():
     """8 calls, one worker: their last words alone take it 2 s per second for a minute, then 0.5 s. Time is counted."""
-    agenda, lines = Agenda(), []
+    queue, lines = DecodeQueue(), []
     for _ in range(8):
-        lines += [agenda.open(Speaker.AGENT), agenda.open(Speaker.CUSTOMER)]
-    talking: list[Task | None] = [None] * 8
+        lines += [queue.open_channel(Speaker.AGENT), queue.open_channel(Speaker.CUSTOMER)]
+    talking: list[UtteranceTask | None] = [None] * 8
     wanted, answered, hops, most_held, caught_up_at = set(), set(), 0, 0, None
     running, free_at = [], 0.0
     for now in range(0, 120_000, 100):
         while free_at <= now:
             for job in running:
-                agenda.done(job)
+                queue.finish(job)
                 answered |= {job.task} if job.final else set()
                 hops += not job.final
-            running = agenda.take(now)
+            running = queue.take(now)
             if not running:
                 break
             speed = 2.0 if now < 60_000 else 0.5
@@ -168,12 +168,16 @@ def test_a_minute_at_half_the_speed_that_is_needed_loses_no_last_words_and_is_ca
                 wanted.add(talking[call])
             talking[call].sound.append(PIECE)
             if at == 3900:
-                agenda.submit(talking[call], now, final=True)
-            elif at % 500 == 400 and (stretch := agenda.stretch(now)) and at % (500 * stretch) == 400:
-                agenda.submit(talking[call], now, final=False)
+                queue.submit(talking[call], now, final=True)
+            elif (
+                at % 500 == 400
+                and (interval_factor := queue.interval_factor(now))
+                and at % (500 * interval_factor) == 400
+            ):
+                queue.submit(talking[call], now, final=False)
         held = sum(job.task.samples for line in lines for job in line.finals) * 4
         most_held = max(most_held, held)
-        lag_ms = max((now - ms for line in lines if (ms := line.oldest_ms()) is not None), default=0)
+        lag_ms = max((now - ms for line in lines if (ms := line.oldest_submitted_ms()) is not None), default=0)
         if caught_up_at is None and now > 60_000 and lag_ms < 1000:
             caught_up_at = now
     assert len(wanted - answered) <= 16, "all but those still being said"
@@ -227,7 +231,7 @@ def faulty():
 
 
 def run(scheduler, level, answers):
-    line = scheduler.open(Speaker.CUSTOMER)
+    line = scheduler.open_channel(Speaker.CUSTOMER)
     one = task(line, answers)
     one.sound.clear()
     scheduler.submit(one, np.full(800, level, np.float32), final=False)
@@ -256,51 +260,51 @@ def test_a_poisoned_call_is_told_and_others_go_on(faulty, caplog):
 
 
 def test_what_a_process_was_lost_over_is_decoded_alone_and_twice_at_most():
-    agenda, seat, other = Agenda(), object(), object()
-    lines = [agenda.open(Speaker.CUSTOMER) for _ in range(3)]
+    queue, backend, other = DecodeQueue(), object(), object()
+    lines = [queue.open_channel(Speaker.CUSTOMER) for _ in range(3)]
     tasks = [task(line) for line in lines]
     for number, one in enumerate(tasks):
-        agenda.submit(one, number, final=True)
-    (poison,) = agenda.take(10, seat)
-    poison.task.lost += 1
-    agenda.done(poison)
-    agenda.again(poison)
-    (first,) = agenda.take(10, other)  # alone in an idle seat
-    assert first.task is poison.task and agenda.take(10, other) == []
-    (well,) = agenda.take(10, seat)
+        queue.submit(one, number, final=True)
+    (poison,) = queue.take(10, backend)
+    poison.task.crashes += 1
+    queue.finish(poison)
+    queue.requeue(poison)
+    (first,) = queue.take(10, other)  # alone in an idle seat
+    assert first.task is poison.task and queue.take(10, other) == []
+    (well,) = queue.take(10, backend)
     assert well.task is tasks[1]
-    poison.task.lost += 1
-    agenda.done(first)
-    agenda.again(first)
-    assert agenda.take(10, other)[0].task is tasks[2], "the third try is never"
+    poison.task.crashes += 1
+    queue.finish(first)
+    queue.requeue(first)
+    assert queue.take(10, other)[0].task is tasks[2], "the third try is never"
 
 
 def test_a_seat_goes_on_with_what_it_has_heard_and_takes_last_words_from_a_busy_one():
-    agenda, seat, other = Agenda(), object(), object()
-    lines = [agenda.open(Speaker.CUSTOMER) for _ in range(2)]
+    queue, backend, other = DecodeQueue(), object(), object()
+    lines = [queue.open_channel(Speaker.CUSTOMER) for _ in range(2)]
     hopping, ending = task(lines[0]), task(lines[1])
     for one in (hopping, ending):
         one.decoding = KeyedDecoding(None)
-        one.decoding.home = seat
-    agenda.submit(hopping, 0, final=False)
-    assert agenda.take(0, other) == []
-    agenda.submit(ending, 0, final=True)
-    assert agenda.take(0, other)[0].task is ending
-    assert agenda.take(0, seat)[0].task is hopping
+        one.decoding.process = backend
+    queue.submit(hopping, 0, final=False)
+    assert queue.take(0, other) == []
+    queue.submit(ending, 0, final=True)
+    assert queue.take(0, other)[0].task is ending
+    assert queue.take(0, backend)[0].task is hopping
 
 
 def test_a_decode_hangs_when_it_takes_far_longer_than_others_did():
-    agenda = Agenda()
-    line = agenda.open(Speaker.CUSTOMER)
-    least, most = HUNG_MS
+    queue = DecodeQueue()
+    line = queue.open_channel(Speaker.CUSTOMER)
+    least, most = DECODE_TIMEOUT_MS
     for took_ms, allowed_ms in ((300, least), (2000, 20_000), (9000, most)):
-        agenda.submit(task(line), 0, final=True)
-        (job,) = agenda.take(0)
-        agenda.done(job, took_ms)
-        agenda.submit(task(line), 0, final=True)
-        (job,) = agenda.take(0)
-        assert agenda.hung(allowed_ms - 1) == [] and agenda.hung(allowed_ms) == [job]
-        agenda.done(job)
+        queue.submit(task(line), 0, final=True)
+        (job,) = queue.take(0)
+        queue.finish(job, took_ms)
+        queue.submit(task(line), 0, final=True)
+        (job,) = queue.take(0)
+        assert queue.hung(allowed_ms - 1) == [] and queue.hung(allowed_ms) == [job]
+        queue.finish(job)
 
 
 def test_closing_frees_whoever_waits(faulty):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
 from audio.measuring import Load, Transcript, capacity, load_of, within
-from audio.scoring import NOTHING, Score, SpokenWord, State, score, word_errors
+from audio.scoring import EMPTY_SCORE, Score, SpokenWord, State, score, word_errors
 
 
 def spoken(text, *, speaker=Speaker.CUSTOMER):
@@ -88,7 +88,7 @@ def test_a_transcript_follows_hypotheses_until_they_are_final():
 
 
 def test_figures_of_a_load():
-    total = NOTHING + Score(10, 1, 0, (100, 300), (500, 700)) + Score(10, 1, 2, (200,), (600,))
+    total = EMPTY_SCORE + Score(10, 1, 0, (100, 300), (500, 700)) + Score(10, 1, 2, (200,), (600,))
     load = load_of(2, total, cpu_s=6, wall_s=12, audio_s=10, peak_mib=50)
     assert load == Load(2, 20, 0.1, (200, 290), (600, 690), 2, 0.3, 0.5, 50)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audio.events import SAMPLE_RATE
-from audio.guards import suspicion
+from audio.hallucinations import hallucination_sign
 from audio.models import verify_model
 from audio.shapes import SHAPES, TOKENS_PER_S, ShapeRecogniser, make_shape
 from audio.whisper import WhisperRecogniser
@@ -90,16 +90,16 @@ def test_a_text_that_never_ends_is_cut_at_seven_tokens_a_second_and_said_to_be(t
     bare = WhisperRecogniser(tiny, device="cpu", floor_frames=300)
     decoding = begun(bare, noise(seconds), phrases=phrases)
     (result,) = bare.decode([decoding], decoding.window(128))
-    assert result.evidence.tokens == 6 + 7 * seconds and result.evidence.cut
+    assert result.statistics.tokens == 6 + 7 * seconds and result.statistics.truncated
 
 
 def test_encoding_less_is_cheaper(recogniser):
     assert recogniser.encoder_ms(300, times=3) < recogniser.encoder_ms(3000, times=1)
 
 
-def test_guards_would_doubt_random_tokens():
+def test_random_tokens_have_a_sign_of_hallucination():
     """Why the words are replaced: a stuck text would be decoded again with the full window, and cost more."""
-    from audio.guards import Evidence
+    from audio.hallucinations import DecodeStatistics
 
-    evidence = Evidence(tokens=30, voiced_ms=9000, mean_log_probability=-0.1, no_speech=0.0, cut=True)
-    assert suspicion("aaab " * 30, evidence) is not None
+    statistics = DecodeStatistics(tokens=30, audio_ms=9000, mean_log_probability=-0.1, no_speech=0.0, truncated=True)
+    assert hallucination_sign("aaab " * 30, statistics) is not None

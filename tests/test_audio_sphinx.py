@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from audio.events import Pcm, Word
 from audio.line_sounds import telephone
-from audio.sphinx import LINE_NOISE, LONGEST_MS, UNSURE, SphinxRecogniser, believed, filled
+from audio.sphinx import LINE_NOISE, MAX_WORD_MS, UNSURE_BELOW, SphinxRecogniser, with_line_noise, without_implausible
 
 DEMO = Path(__file__).parent.parent / "assist" / "demo"
 
@@ -37,23 +37,23 @@ def lines() -> list[Pcm]:
 def test_reused_decoder_hears_the_same_as_a_fresh_one(lines: list[Pcm]) -> None:
     reused = SphinxRecogniser(decoders=1)
     for line in lines[1:4]:
-        reused.words_in(line)
-    again = [reused.words_in(line) for line in lines[1:3]]
-    assert again == [SphinxRecogniser(decoders=1).words_in(line) for line in lines[1:3]]
+        reused.decode(line)
+    again = [reused.decode(line) for line in lines[1:3]]
+    assert again == [SphinxRecogniser(decoders=1).decode(line) for line in lines[1:3]]
     assert all(again)
 
 
 def test_two_threads_at_once_hear_what_one_does(recogniser: SphinxRecogniser, lines: list[Pcm]) -> None:
     some = [lines[0], lines[3]]
     with ThreadPoolExecutor(2) as threads:
-        together = list(threads.map(recogniser.words_in, some * 2))
-    assert together == [recogniser.words_in(line) for line in some] * 2
+        together = list(threads.map(recogniser.decode, some * 2))
+    assert together == [recogniser.decode(line) for line in some] * 2
 
 
 def test_more_threads_than_decoders_wait_their_turn(lines: list[Pcm]) -> None:
     narrow = SphinxRecogniser(decoders=1)
     with ThreadPoolExecutor(4) as threads:
-        heard = list(threads.map(narrow.words_in, [lines[3]] * 4))
+        heard = list(threads.map(narrow.decode, [lines[3]] * 4))
     assert heard[0] and all(words == heard[0] for words in heard)
 
 
@@ -69,7 +69,7 @@ def test_last_words_do_not_wait_for_others_to_stop_speaking(lines: list[Pcm]) ->
             words = last.result(timeout=60)
         finally:
             first.final()  # so that the thread comes to its end
-    assert words == narrow.words_in(lines[3])
+    assert words == narrow.decode(lines[3])
 
 
 def test_words_in_pieces_are_the_words_of_the_whole(recogniser: SphinxRecogniser, lines: list[Pcm]) -> None:
@@ -79,12 +79,12 @@ def test_words_in_pieces_are_the_words_of_the_whole(recogniser: SphinxRecogniser
         if at == 32_000:
             partial = decoding.hypothesis()
     final = decoding.final()
-    assert final == recogniser.words_in(lines[1])
+    assert final == recogniser.decode(lines[1])
     assert 0 < len(partial) < len(final)
 
 
 def test_word_times_are_ordered_and_inside_the_utterance(recogniser: SphinxRecogniser, lines: list[Pcm]) -> None:
-    words = recogniser.words_in(lines[2])
+    words = recogniser.decode(lines[2])
     assert len(words) > 10
     for word in words:
         assert 0 <= word.start_ms < word.end_ms <= len(lines[2]) // 16
@@ -96,7 +96,7 @@ def test_word_times_are_ordered_and_inside_the_utterance(recogniser: SphinxRecog
 @pytest.mark.parametrize("seconds", [0.0, 0.05, 7.0])
 def test_silence_holds_no_words(recogniser: SphinxRecogniser, seconds: float) -> None:
     silence = np.zeros(int(seconds * 16_000), np.float32)
-    assert recogniser.words_in(silence) == ()
+    assert recogniser.decode(silence) == ()
     decoding = recogniser.begin()
     decoding.extend(silence)
     assert decoding.hypothesis() == ()
@@ -105,7 +105,7 @@ def test_silence_holds_no_words(recogniser: SphinxRecogniser, seconds: float) ->
 
 def test_line_noise_holds_no_words(recogniser: SphinxRecogniser) -> None:
     noise = (np.random.default_rng(0).standard_normal(7 * 16_000) * 10 ** (-60 / 20)).astype(np.float32)
-    assert recogniser.words_in(noise) == ()
+    assert recogniser.decode(noise) == ()
 
 
 @pytest.mark.parametrize(
@@ -119,32 +119,32 @@ def test_line_noise_holds_no_words(recogniser: SphinxRecogniser) -> None:
     ],
 )
 def test_what_nobody_can_have_said_is_taken_out(words: list[tuple[str, int, int, float]], kept: list[str]) -> None:
-    assert [word.text for word in believed([Word(*word) for word in words], 2300)] == kept
+    assert [word.text for word in without_implausible([Word(*word) for word in words], 2300)] == kept
 
 
 def test_an_unsure_answer_that_takes_up_all_of_the_speech_stands() -> None:
     answer = Word("yes", 10, 330, 0.14)
-    assert believed([answer], 590) == (answer,)
-    assert believed([answer], 900) == ()
+    assert without_implausible([answer], 590) == (answer,)
+    assert without_implausible([answer], 900) == ()
 
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 3000), st.floats(0, 1)), max_size=6))
 def test_no_sure_word_of_a_possible_length_is_lost(found: list[tuple[int, int, float]]) -> None:
     words = [Word("word", start, start + length, probability) for start, length, probability in found]
-    kept = believed(words, 9000)
-    sure = [word for word in words if word.probability >= UNSURE and word.end_ms - word.start_ms <= LONGEST_MS]
+    kept = without_implausible(words, 9000)
+    sure = [word for word in words if word.probability >= UNSURE_BELOW and word.end_ms - word.start_ms <= MAX_WORD_MS]
     assert set(sure) <= set(kept) <= set(words)
 
 
 def test_words_of_complaints_that_the_model_lacks_are_heard(recogniser: SphinxRecogniser) -> None:
     sound, _ = soundfile.read(Path(__file__).parent / "data" / "calling-ofcom.flac", dtype="float32")
-    assert "calling ofcom" in " ".join(word.text for word in recogniser.words_in(sound))
+    assert "calling ofcom" in " ".join(word.text for word in recogniser.decode(sound))
 
 
 def test_only_telephone_sound_gets_noise_in_the_band_it_lacks(lines: list[Pcm]) -> None:
     for line in lines[:4]:
-        assert filled(line) is line
+        assert with_line_noise(line) is line
         narrow = telephone(line[: len(line) // 2 * 2])
-        added = filled(narrow) - narrow
+        added = with_line_noise(narrow) - narrow
         assert np.std(added) / np.sqrt(np.mean(narrow**2)) == pytest.approx(LINE_NOISE, rel=0.02)
-    assert not np.any(filled(np.zeros(8000, np.float32)))
+    assert not np.any(with_line_noise(np.zeros(8000, np.float32)))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from audio.events import Pcm
 from audio.line_sounds import beeps, telephone
-from audio.steadiness import STEADY, Steadiness
+from audio.steadiness import TONAL_SHARE, Steadiness
 
 CALL = Path(__file__).parent / "data" / "spoken-call.flac"
 
@@ -27,7 +27,7 @@ def share(sound: Pcm, piece: int = 8000) -> float:
 @pytest.mark.parametrize("level", [0.05, 1.0])
 def test_beeps_and_ringtones_are_steady(name: str, level: float) -> None:
     sound = beeps(4.0, seed=7)[name]
-    assert share(telephone(sound * np.float32(level))) >= STEADY
+    assert share(telephone(sound * np.float32(level))) >= TONAL_SHARE
 
 
 def test_a_vowel_sung_on_and_on_is_nobody_speaking_though_its_pitch_swings() -> None:
@@ -35,7 +35,7 @@ def test_a_vowel_sung_on_and_on_is_nobody_speaking_though_its_pitch_swings() -> 
     for seed in range(401, 411):
         steadiness = Steadiness()
         steadiness.extend(telephone(beeps(4.0, seed=seed)["a vowel, sung"]))
-        held += steadiness.tonal and steadiness.share < STEADY
+        held += steadiness.tonal and steadiness.share < TONAL_SHARE
     assert held >= 8
 
 
@@ -58,7 +58,7 @@ def test_voices_are_not_steady_quiet_or_loud_or_beside_a_hum() -> None:
         voice = call[words[0]["start_ms"] * 16 : words[6]["end_ms"] * 16, channel].copy()
         hum = np.asarray(0.02 * np.sin(2 * np.pi * 120 / 16_000 * np.arange(len(voice))), np.float32)
         for sound in (voice, 0.03 * voice, telephone(voice), voice + hum):
-            assert share(sound.astype(np.float32)) < STEADY / 2
+            assert share(sound.astype(np.float32)) < TONAL_SHARE / 2
 
 
 def test_silence_and_too_little_sound_are_not_steady() -> None:

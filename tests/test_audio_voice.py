@@ -85,7 +85,7 @@ def test_a_line_on_which_nobody_speaks_leaves_nothing_behind():
     meter, hiss = VoiceMeter(), np.random.default_rng(0).normal(0, 1e-4, 1600).astype(np.float32)
     for n in range(600):
         meter.push(CustomerAudio(n * 100, hiss), False)
-    assert len(meter._speech) < 10
+    assert len(meter._speech_flags) < 10
 
 
 def test_broken_samples_do_no_harm():

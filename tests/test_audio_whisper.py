@@ -9,10 +9,16 @@ import soundfile
 
 from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Word
-from audio.guards import Evidence, believable, insisted, looping, suspicion
-from audio.settling import plain
+from audio.hallucinations import (
+    DecodeStatistics,
+    hallucination_sign,
+    is_genuine_repetition,
+    is_loop,
+    without_hallucinations,
+)
+from audio.normalisation import normalised
 from audio.whisper import FLOOR_FILE, WhisperRecogniser, stored_floor
-from audio.windows import BUCKETS, FULL, SAFE_FLOOR, TAIL, Spectrum, forbid_trap, window_frames
+from audio.windows import BUCKETS, FULL, SAFE_FLOOR, TAIL, LogMelSpectrogram, check_window, window_frames
 
 MODEL = Path(__file__).parent / "models" / "test-recogniser"
 DATA = Path(__file__).parent / "data"
@@ -34,7 +40,7 @@ def sentence():
 
 
 def text(words):
-    return " ".join(plain(word.text) for word in words)
+    return " ".join(normalised(word.text) for word in words)
 
 
 SAID = "i want my money back or i will cancel my account"
@@ -72,12 +78,12 @@ def test_utterances_decoded_together_are_heard_as_alone(recogniser, sentence):
     pcm, _, _ = sentence
     cuts = [pcm[: int(share * len(pcm))] for share in (0.5, 0.7, 0.9)]
     alone, together = [], []
-    for cut in cuts:
+    for truncated in cuts:
         decoding = recogniser.begin()
-        decoding.extend(cut)
+        decoding.extend(truncated)
         alone.append(decoding.hypothesis())
         again = recogniser.begin()
-        again.extend(cut)
+        again.extend(truncated)
         together.append(again)
     assert len({decoding.batch_key(1) for decoding in together}) == 1
     assert [text(words) for words in recogniser.hypotheses(together)] == [text(words) for words in alone]
@@ -107,7 +113,7 @@ def test_silence_and_nothing_at_all_have_no_words(recogniser):
 def test_frames_taken_in_pieces_are_those_of_the_whole(sentence):
     pcm = sentence[0]
     filters = np.random.default_rng(0).random((80, 201), np.float32)
-    whole, pieces = Spectrum(filters), Spectrum(filters)
+    whole, pieces = LogMelSpectrogram(filters), LogMelSpectrogram(filters)
     whole.extend(pcm)
     for at in range(0, len(pcm), 1234):
         pieces.extend(pcm[at : at + 1234])
@@ -120,7 +126,7 @@ def test_mel_frames_are_those_of_faster_whisper(sentence):
 
     pcm = sentence[0]
     extractor = FeatureExtractor()
-    ours = Spectrum(extractor.mel_filters)
+    ours = LogMelSpectrogram(extractor.mel_filters)
     ours.extend(pcm)
     count = len(pcm) // 160
     theirs = extractor(np.pad(pcm, (0, 16000)))[:, 2:count]
@@ -132,11 +138,11 @@ def test_no_window_falls_into_the_trap(n_mels):
     for content in range(1, FULL):
         for floor in (1, 300, SAFE_FLOOR, FULL):
             frames = window_frames(content, floor=floor)
-            forbid_trap(frames, n_mels)
+            check_window(frames, n_mels)
             assert frames in BUCKETS and frames >= min(FULL, max(floor, content + TAIL))
     for trap in (2 * n_mels - 1, 2 * n_mels):
         with pytest.raises(ValueError, match="mel bands"):
-            forbid_trap(trap, n_mels)
+            check_window(trap, n_mels)
 
 
 def test_the_floor_is_ten_seconds_until_one_is_stored_for_these_weights(tmp_path):
@@ -171,15 +177,15 @@ def test_a_damaged_model_is_one_clear_line(tmp_path):
     assert damaged(tmp_path / "d", lambda m: (m / "model.bin").unlink()) == "model-corrupt"
 
 
-EVIDENCE = Evidence(tokens=10, voiced_ms=4000, mean_log_probability=-0.2, no_speech=0.1)
+STATISTICS = DecodeStatistics(tokens=10, audio_ms=4000, mean_log_probability=-0.2, no_speech=0.1)
 
 
 def test_loops_are_noticed_and_plain_insistence_is_not():
-    assert looping("no no no no no".split())
-    assert looping("i want my money i want my money i want my money".split())
-    assert not looping("no no no stop it now".split())
-    assert not looping("i want my money i want my money now please".split())
-    assert not looping("no no no no no i want to cancel my contract and i want a manager".split())
+    assert is_loop("no no no no no".split())
+    assert is_loop("i want my money i want my money i want my money".split())
+    assert not is_loop("no no no stop it now".split())
+    assert not is_loop("i want my money i want my money now please".split())
+    assert not is_loop("no no no no no i want to cancel my contract and i want a manager".split())
 
 
 def test_who_says_one_word_over_and_over_is_heard(recogniser):
@@ -187,37 +193,37 @@ def test_who_says_one_word_over_and_over_is_heard(recogniser):
     [this] = [word for word in json.loads((DATA / "spoken-call.json").read_text()) if word["word"] == "this."]
     word = np.pad(pcm[(this["start_ms"] - 20) * 16 : (this["end_ms"] + 40) * 16], (0, 1200))
     said = heard(recogniser, np.concatenate([np.zeros(3200, np.float32), *[word] * 6]))
-    assert len(said) >= 5 and {plain(each.text) for each in said} == {"this"}
+    assert len(said) >= 5 and {normalised(each.text) for each in said} == {"this"}
 
 
 def test_a_repetition_is_believed_only_of_a_model_that_is_sure_and_for_nothing_else():
-    assert insisted("loop", EVIDENCE) and insisted("repetitive", EVIDENCE)
-    assert not insisted("loop", replace(EVIDENCE, mean_log_probability=-0.6))
-    assert not any(insisted(doubt, EVIDENCE) for doubt in (None, "unending", "crowded", "no-speech"))
+    assert is_genuine_repetition("loop", STATISTICS) and is_genuine_repetition("repetitive", STATISTICS)
+    assert not is_genuine_repetition("loop", replace(STATISTICS, mean_log_probability=-0.6))
+    assert not any(is_genuine_repetition(sign, STATISTICS) for sign in (None, "unending", "crowded", "no-speech"))
 
 
 def test_invented_texts_are_suspected():
     def changed(**change):
-        return replace(EVIDENCE, **change)
+        return replace(STATISTICS, **change)
 
-    assert suspicion("I want my money back", EVIDENCE) is None
-    assert suspicion("", changed(cut=True)) is None
-    assert suspicion("a text", changed(cut=True)) == "unending"
-    assert suspicion("one two three four", changed(tokens=30, voiced_ms=1000)) == "crowded"
-    assert suspicion("very " * 5, EVIDENCE) == "loop"
-    assert suspicion("so you know", changed(no_speech=0.9, mean_log_probability=-1.0)) == "no-speech"
+    assert hallucination_sign("I want my money back", STATISTICS) is None
+    assert hallucination_sign("", changed(truncated=True)) is None
+    assert hallucination_sign("a text", changed(truncated=True)) == "unending"
+    assert hallucination_sign("one two three four", changed(tokens=30, audio_ms=1000)) == "crowded"
+    assert hallucination_sign("very " * 5, STATISTICS) == "loop"
+    assert hallucination_sign("so you know", changed(no_speech=0.9, mean_log_probability=-1.0)) == "no-speech"
 
 
 def test_stock_phrases_are_dropped_only_when_doubtful():
     def said(line, probability):
         return tuple(Word(word, 0, 100, probability) for word in line.split())
 
-    brief = replace(EVIDENCE, voiced_ms=800)
-    assert believable(said("Thank you.", 0.95), EVIDENCE)
-    assert believable(said("Thank you.", 0.95), brief)
-    assert not believable(said("Thank you.", 0.6), brief)
-    assert not believable(said("Thank you.", 0.4), EVIDENCE)
-    assert believable(said("Cancel it.", 0.6), brief)
-    assert not believable(said("Cancel it.", 0.1), EVIDENCE)
-    assert not believable(said("Urner.", 0.3), brief)
-    assert believable(said("Cancel it.", 0.3), EVIDENCE)
+    brief = replace(STATISTICS, audio_ms=800)
+    assert without_hallucinations(said("Thank you.", 0.95), STATISTICS)
+    assert without_hallucinations(said("Thank you.", 0.95), brief)
+    assert not without_hallucinations(said("Thank you.", 0.6), brief)
+    assert not without_hallucinations(said("Thank you.", 0.4), STATISTICS)
+    assert without_hallucinations(said("Cancel it.", 0.6), brief)
+    assert not without_hallucinations(said("Cancel it.", 0.1), STATISTICS)
+    assert not without_hallucinations(said("Urner.", 0.3), brief)
+    assert without_hallucinations(said("Cancel it.", 0.3), STATISTICS)

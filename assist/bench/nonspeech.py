@@ -13,7 +13,7 @@ from assist.live.loading import load_recogniser
 from assist.settings import Settings
 from assist.sound import whole
 from audio.line_sounds import synthetic, telephone
-from audio.nonspeech import Invented, invented
+from audio.nonspeech import NonspeechResult, decode_nonspeech
 
 
 def nonspeech_table(settings: Settings, recordings: Sequence[Path], console: Console) -> Table:
@@ -28,17 +28,19 @@ def nonspeech_table(settings: Settings, recordings: Sequence[Path], console: Con
     own = {f"{path.name} {n}": pcm for path in recordings for n, pcm in enumerate(whole(path).values())}
     with Progress(TextColumn("listening"), BarColumn(), console=console, transient=True) as progress:
         task = progress.add_task("", total=1.0)
-        found = invented(recogniser, sounds | own, progress=lambda share: progress.update(task, completed=share))
+        found = decode_nonspeech(
+            recogniser, sounds | own, progress=lambda share: progress.update(task, completed=share)
+        )
     table = Table("Sound", "Length", "Taken for speech", "Words", "Words a minute", title=recogniser.name)
     for row in found:
         table.add_row(*_cells(row))
     table.add_section()
     for name, rows in (("made here", found[: len(sounds)]), ("your recordings", found[len(sounds) :])):
         if rows:
-            seconds, taken_s = sum(row.seconds for row in rows), sum(row.taken_s for row in rows)
-            table.add_row(*_cells(Invented(name, seconds, taken_s, sum(row.words for row in rows))))
+            seconds, detected_s = sum(row.seconds for row in rows), sum(row.detected_s for row in rows)
+            table.add_row(*_cells(NonspeechResult(name, seconds, detected_s, sum(row.words for row in rows))))
     return table
 
 
-def _cells(row: Invented) -> tuple[str, ...]:
-    return (row.name, f"{row.seconds:.0f} s", f"{row.taken_s:.1f} s", str(row.words), f"{row.per_minute:.2f}")
+def _cells(row: NonspeechResult) -> tuple[str, ...]:
+    return (row.name, f"{row.seconds:.0f} s", f"{row.detected_s:.1f} s", str(row.words), f"{row.per_minute:.2f}")

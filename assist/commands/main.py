@@ -45,12 +45,12 @@ def main() -> None:
     """Run the command; every expected error is one line on stderr and exit code 1."""
     from assist.coach.playbook import PlaybookError
     from audio.errors import AudioError
-    from audio.memory import keep_off_disk
+    from audio.memory import disable_core_dumps
     from detectors.roster import ModelError
     from detectors.rulebook import RuleError
     from overlay.errors import OverlayError
 
-    keep_off_disk()
+    disable_core_dumps()
     try:
         app()
     except (AssistError, AudioError, ModelError, PlaybookError, RuleError, OverlayError) as error:

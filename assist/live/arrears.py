@@ -18,8 +18,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from audio.backfill import BackfillBudget, UntranscribedUtterance, to_float
 from audio.events import Pcm, Utterance, Word, shifted_words
-from audio.owed import Owed, Room, as_heard
 
 log = logging.getLogger("assist")
 
@@ -35,7 +35,7 @@ class Ended:
     call: str
     ended_s: float
     """On the event loop's clock."""
-    owed: list[Owed]
+    owed: list[UntranscribedUtterance]
     said: list[Utterance]
     """What has been transcribed since, in call time."""
 
@@ -50,7 +50,7 @@ class Arrears:
         add: Callable[[str, Sequence[Utterance], int], Awaitable[None]],
         *,
         phrases: tuple[str, ...] = (),
-        room: Room,
+        room: BackfillBudget,
         wait_s: int,
     ) -> None:
         """`ready` says whether there is a recogniser; `add` puts what an ended call said into its log and record.
@@ -71,7 +71,7 @@ class Arrears:
         """Of sound held now."""
         return sum(len(owed.sound) for ended in self._calls for owed in ended.owed)
 
-    def take(self, call: str, owed: Sequence[Owed]) -> None:
+    def take(self, call: str, owed: Sequence[UntranscribedUtterance]) -> None:
         """A call has ended, its record is written, and it still owes the words of this."""
         if owed:
             self._calls.append(Ended(call, self._loop.time(), sorted(owed, key=lambda each: each.start_ms), []))
@@ -127,7 +127,7 @@ class Arrears:
                 except Exception as error:  # the others go on; the record still says what it said
                     log.error("call %s could not be transcribed late: %s", ended.call, type(error).__name__)
 
-    async def _words_of(self, owed: Owed) -> Words:
+    async def _words_of(self, owed: UntranscribedUtterance) -> Words:
         answer: asyncio.Future[Words] = self._loop.create_future()
 
         def tell(words: Words) -> None:
@@ -138,7 +138,7 @@ class Arrears:
             with contextlib.suppress(RuntimeError):  # the program has ended
                 self._loop.call_soon_threadsafe(tell, words)
 
-        self._decode(as_heard(owed.sound), self._phrases, told)
+        self._decode(to_float(owed.sound), self._phrases, told)
         return await answer
 
     def _expire(self) -> None:
@@ -148,12 +148,12 @@ class Arrears:
 
     def _fit(self) -> None:
         """Of too much, the longest ended call's goes first, and of that the agent's."""
-        while self._room.note(self, self.samples) and self.samples:
+        while self._room.set_held(self, self.samples) and self.samples:
             owed = self._calls[0].owed
             owed.pop(next((n for n, each in enumerate(owed) if each.speaker == "agent"), 0))
             if not owed:
                 self._calls.pop(0)
 
 
-def _utterance(owed: Owed, words: tuple[Word, ...]) -> Utterance:
+def _utterance(owed: UntranscribedUtterance, words: tuple[Word, ...]) -> Utterance:
     return Utterance(owed.id, owed.speaker, owed.start_ms, owed.end_ms, shifted_words(words, owed.start_ms))

@@ -15,9 +15,9 @@ from assist.live.accounting import Ledger
 from assist.live.resuming import shifted
 from assist.live.session import Session
 from assist.privacy.recordings import Tape
+from audio.backfill import UntranscribedUtterance
 from audio.channels import ChannelWatch
 from audio.events import Chunk, Gap, Heard, Trouble
-from audio.owed import Owed
 
 STALLED_S = 3.0
 """Without any sound for so long, people are told."""
@@ -65,7 +65,7 @@ class LiveCall:
     """Times this call was cut short before: keeps the utterances of each run apart."""
     tape: Tape | None = None
     """Keeps the sound; None: it is not kept."""
-    owed: list[Owed] = field(default_factory=list)
+    owed: list[UntranscribedUtterance] = field(default_factory=list)
     """Speech without words when the call ended, in the call's own time; none of it from where nothing may be kept."""
     _closed: list[tuple[int, int]] = field(default_factory=list)
     """(from, to) in ms of call time: paused, or without consent to be heard and kept."""
@@ -105,7 +105,7 @@ class LiveCall:
             self._begin()
             self._say([make(self.session.now_ms)])
 
-    def owe(self, owed: Owed) -> None:
+    def owe(self, owed: UntranscribedUtterance) -> None:
         """Take speech whose words the listener does not know as the call ends."""
         start_ms, end_ms = owed.start_ms + self.offset_ms, owed.end_ms + self.offset_ms
         if not any(start_ms < closed_to and closed_from < end_ms for closed_from, closed_to in self._closed):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from assist.live.call import Ears
+from audio.backfill import BackfillBudget
 from audio.events import Pcm, Word
-from audio.owed import Room
 from audio.recogniser import Recogniser
 
 
@@ -28,7 +28,7 @@ class Hearing:
     """What listens now."""
     later: Callable[[Pcm, tuple[str, ...], Callable[[tuple[Word, ...] | None], None]], None] = lambda *_: None
     """Have a whole utterance decoded where no live call has anything to decode (audio/scheduling.py)."""
-    room: Room = field(default_factory=lambda: Room(0))
+    room: BackfillBudget = field(default_factory=lambda: BackfillBudget(0))
     """For speech that waits for a recogniser."""
     arrived: Callable[[], None] = lambda: None
     """Called, from any thread, when a recogniser has come where there was none."""

@@ -15,11 +15,11 @@ from assist.live.reloading import Reloading, missing
 from assist.live.terminal import Terminal
 from assist.settings import Settings
 from assist.sound import whole
+from audio.backfill import BackfillBudget, UntranscribedUtterance
 from audio.errors import AudioError
 from audio.events import SAMPLE_RATE, Speaker
 from audio.listener import Listener
 from audio.models import choose_recogniser, fetch_model, find_model
-from audio.owed import Owed, Room
 from audio.processes import Pool, default_processes, embedded_model
 from audio.recogniser import Recogniser
 from audio.scheduling import Scheduler
@@ -35,7 +35,7 @@ def load_hearing(settings: Settings, console: Console, *, patient: bool = False)
     Raises:
         AudioError: an unknown, corrupt or wrong model, no memory for it, or no network where one was asked for by name.
     """
-    backfill_ms, room = settings.backfill_s * 1000, Room(settings.backfill_total_s * SAMPLE_RATE)
+    backfill_ms, room = settings.backfill_s * 1000, BackfillBudget(settings.backfill_total_s * SAMPLE_RATE)
     try:
         recogniser, line = load_recogniser(settings, console, apart=True)
     except AudioError as error:
@@ -95,9 +95,9 @@ def load_recogniser(settings: Settings, console: Console, *, apart: bool = False
         return start(sphinx), line
 
 
-def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: Room | None = None) -> Hearing:
+def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: BackfillBudget | None = None) -> Hearing:
     """What gives every call its listener at this scheduler; without a recogniser they share the room."""
-    room = room or Room(0)
+    room = room or BackfillBudget(0)
 
     def listener(
         speakers: Sequence[Speaker],
@@ -106,7 +106,7 @@ def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: Room |
         wake: Callable[[], None],
         phrases: Sequence[str],
         tone: bool = True,
-        owe: Callable[[Owed], None] | None = None,
+        owe: Callable[[UntranscribedUtterance], None] | None = None,
     ) -> Listener:
         clean = Speaker.CUSTOMER in speakers and Speaker.AGENT in speakers
         return Listener(
@@ -117,8 +117,8 @@ def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: Room |
             phrases=phrases,
             voice_meter=VoiceMeter() if clean and tone else None,
             backfill_ms=backfill_ms,
-            room=room,
-            owe=owe,
+            budget=room,
+            on_untranscribed=owe,
         )
 
     hearing = Hearing(
@@ -129,7 +129,7 @@ def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: Room |
         listener,
         scheduler.close,
         lambda: scheduler.recogniser,
-        scheduler.later,
+        scheduler.decode_in_background,
         room=room,
     )
     if scheduler.recogniser is not None:

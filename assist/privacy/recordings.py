@@ -24,7 +24,7 @@ from assist.store.sounds import RATE, SILENT, MuLaw, Recordings, SoundFile, mu_l
 from audio.events import Chunk, Speaker, Trouble, Utterance
 
 HOLD_MS = 30_000
-"""An utterance is at most 12 s long (audio/turns.py), so its words may be 18 s late. After a crash so much is lost."""
+"""An utterance is at most 12 s long (audio/segmentation.py); words may be 18 s late. After a crash so much is lost."""
 FRAME_MS = 1_000
 WORD_MS = 400
 """Kept on either side of a word, inside its utterance: recognisers' word times are off by some 200 ms."""

@@ -23,7 +23,7 @@ from assist.bench.peers.wyoming import WyomingFasterWhisper
 from assist.errors import AssistError
 from audio.events import SAMPLE_RATE, Pcm, Speaker
 from audio.measuring import Load, load_of
-from audio.scoring import NOTHING, SpokenWord, score
+from audio.scoring import EMPTY_SCORE, SpokenWord, score
 
 PEERS: tuple[Peer, ...] = (WhisperLive(), WhisperLiveKit(), WyomingFasterWhisper())
 HOST = Path(__file__).with_name("host.py")
@@ -177,7 +177,7 @@ async def _measure(
         _, peak = server.cost()
     except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError) as error:
         raise AssistError("peer-failed", f"its client failed: {type(error).__name__} {error}") from None
-    total = NOTHING
+    total = EMPTY_SCORE
     for (speaker, feed), text in zip(feeds, texts, strict=True):
         spoken = [word for word in words if word.speaker is speaker]
         total += score(spoken, feed.states, last=" ".join(text).split())

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from assist.bench.peers.peer import Feed, int16
-from audio.activity import VoiceActivity
+from audio.activity import VoiceActivityDetector
 from audio.events import SAMPLE_RATE, Pcm
-from audio.turns import Ended, Step, Turns
+from audio.segmentation import SegmenterEvent, UtteranceEnd, UtteranceSegmenter
 
 SOUND = {"rate": SAMPLE_RATE, "width": 2, "channels": 1}
 
@@ -46,7 +46,7 @@ class WyomingFasterWhisper:
 
     async def hear(self, port: int, feed: Feed) -> Sequence[str]:
         """Feed one channel, utterance by utterance."""
-        activity, turns = VoiceActivity(), Turns()
+        activity, segmenter = VoiceActivityDetector(), UtteranceSegmenter()
         said: dict[int, str] = {}
         asked: list[asyncio.Task[None]] = []
 
@@ -54,17 +54,17 @@ class WyomingFasterWhisper:
             said[number] = await _transcribe(port, pcm)
             feed.note([said[key] for key in sorted(said)])
 
-        def take(steps: Iterable[Step]) -> None:
-            for step in steps:
-                if isinstance(step, Ended):
-                    asked.append(asyncio.create_task(ask(len(asked), step.pcm)))
+        def take(events: Iterable[SegmenterEvent]) -> None:
+            for event in events:
+                if isinstance(event, UtteranceEnd):
+                    asked.append(asyncio.create_task(ask(len(asked), event.pcm)))
 
         async for piece in feed.chunks():
             for frame in activity.push(piece):
-                take(turns.push(frame, stretch=0))
+                take(segmenter.push(frame, interval_factor=0))
         for frame in activity.flush():
-            take(turns.push(frame, stretch=0))
-        take(turns.finish())
+            take(segmenter.push(frame, interval_factor=0))
+        take(segmenter.finish())
         await asyncio.gather(*asked)
         return [said[key] for key in sorted(said)]
 
