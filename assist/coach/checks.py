@@ -6,8 +6,8 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from assist.coach.matching import matched_words, phrase_regex
 from assist.coach.parts import Option, Play, Playbook, Step
-from assist.coach.words import found, pattern
 from audio.events import Speaker, Utterance, Word
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import Rulebook
@@ -52,7 +52,7 @@ def problems_with_rules(book: Playbook, rulebook: Rulebook) -> Iterator[Problem]
     for step in book.steps:
         for example in step.examples:
             heard = {signal.id for signal in judge.find(example, Speaker.AGENT)}
-            if not heard & set(step.ticked_by) and not found(step.words, spoken(example)):
+            if not heard & set(step.ticked_by) and not matched_words(step.words, spoken(example)):
                 wanted = ", ".join([*step.ticked_by, *step.words])
                 yield "steps", step.id, "examples", f"{example!r} does not tick it: expected {wanted}"
     for kind, part in [("steps", step) for step in book.steps] + [("plays", play) for play in book.plays]:
@@ -130,7 +130,7 @@ def _order(key: str, own: str, after: Mapping[str, Sequence[str]], what: str) ->
 def _phrases(key: str, phrases: Sequence[str]) -> Iterator[tuple[str, str]]:
     for phrase in phrases:
         try:
-            pattern(phrase)
+            phrase_regex(phrase)
         except ValueError as error:
             yield key, f"{phrase!r} is no phrase: {error}; expected words, (a|b), [may be missing], word* or ..."
 

@@ -12,6 +12,7 @@ from math import inf
 
 from assist.coach.clock import RecoveryClock
 from assist.coach.follow_ups import FollowUps, is_telling
+from assist.coach.matching import asserted_words, is_line_said, matched_words
 from assist.coach.offers import Offers
 from assist.coach.parts import Play, Playbook
 from assist.coach.planb import Caller
@@ -22,7 +23,6 @@ from assist.coach.story import Story
 from assist.coach.times import Given, Times
 from assist.coach.turns import CustomerTurn
 from assist.coach.wishes import after_option, from_option, from_play, from_step, then_topic
-from assist.coach.words import found, is_said, meant
 from assist.events import Action, Event, FollowUpNoted, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
 from detectors.escalation import MILD_CUES, SUPPORT_WEIGHTS, WORD_WEIGHTS
@@ -304,7 +304,9 @@ class Coach:
         if utterance is None:
             return events
         done = {signal.id for signal in mine}
-        events += self._place.settled(now_ms, lambda wish: bool(done & wish.acted_by or found(wish.words, utterance)))
+        events += self._place.settled(
+            now_ms, lambda wish: bool(done & wish.acted_by or matched_words(wish.words, utterance))
+        )
         events += self._place.tick(now_ms)
         timed = self._time_named(now_ms, given)
         events += timed
@@ -314,7 +316,7 @@ class Coach:
                 continue
             events += self._follow_ups.note(now_ms, promise.what, promise.due, promise.words)
         for phrases, to in ((TRANSFER, "another team"), (JOINING, "supervisor")):
-            if self._level is not Level.CALM and (words := meant(phrases, utterance)):
+            if self._level is not Level.CALM and (words := asserted_words(phrases, utterance)):
                 events += self._hand_off(now_ms, to, words)
         return events
 
@@ -338,7 +340,7 @@ class Coach:
         words = next((signal.evidence.quote for signal in heard), "")
         if not words and utterance is not None:
             since = replace(utterance, words=tuple(word for word in utterance.words if word.end_ms > shown.at_ms))
-            words = found(wish.words, since) or (since.text if is_said(shown.say, since) else "")
+            words = matched_words(wish.words, since) or (since.text if is_line_said(shown.say, since) else "")
         events: list[Event] = []
         if words and wish.step and self._level is not Level.CALM:
             events += self._progress.said(now_ms, wish.step, words)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from assist.coach.due import due_at, is_hour_of
+from assist.coach.matching import content_words
 from assist.coach.promises import is_call, is_callback, is_same
-from assist.coach.words import plain_tokens
 from assist.events import Event, FollowUpNoted, number_of
 
 _TELLING = frozenset(("send", "email", "text", "message", "post", "write", "ask", "tell", "call", "ring", "phone"))
@@ -112,19 +112,19 @@ class FollowUps:
 
     def _is_due(self, noted: FollowUpNoted, due: str, now_ms: int) -> bool:
         """Whether these words name its time; "within two hours" said again counts from when it was first said."""
-        if plain_tokens(noted.due) == plain_tokens(due):
+        if content_words(noted.due) == content_words(due):
             return True
         return noted.due_at != "" and noted.due_at in (self._due_at(due, noted.at_ms), self._due_at(due, now_ms))
 
 
 def is_telling(promised: str) -> bool:
     """Whether it is promised to tell of something, and not to call the customer."""
-    return not (_TELLING.isdisjoint(plain_tokens(promised)) or is_callback(promised))
+    return not (_TELLING.isdisjoint(content_words(promised)) or is_callback(promised))
 
 
 def _says(given: str, promised: str) -> bool:
     """Whether a promise may be of what was given, by its title: at the same time much else may be promised."""
     if is_call(given):
         return is_callback(promised)
-    told = set(plain_tokens(promised))
-    return not told.isdisjoint(plain_tokens(given)) and told.isdisjoint(_TELLING)
+    told = set(content_words(promised))
+    return not told.isdisjoint(content_words(given)) and told.isdisjoint(_TELLING)

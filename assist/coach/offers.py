@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from assist.coach.matching import asserted_words, matched_words
 from assist.coach.parts import Option, Playbook
 from assist.coach.planb import ON_SCREEN, Caller, Moment, as_row, fits, may_grant, offered
-from assist.coach.words import found, meant
 from assist.events import Event, PlanMoved, PlanOffered, PlanOption
 from audio.events import Speaker, Utterance
 from detectors import context
@@ -81,14 +81,14 @@ class Offers:
             for option in self.playbook.options if turned else ():
                 if option.id in self._offered_ms or option.id in self._answered or not self._may_offer(option):
                     continue
-                if words := meant(option.words, utterance):
+                if words := asserted_words(option.words, utterance):
                     new[option.id] = words
             for name, words in new.items():
                 first = _is_first_choice(words, new.values(), utterance)
                 self._offered_ms[name] = utterance.end_ms - (1 if first else 0)
                 events.append(self._moved(now_ms, name, "offered", "words", words))
             return events
-        self._about |= {o.id for o in self.playbook.options if o.reasons and found(o.reasons, utterance)}
+        self._about |= {o.id for o in self.playbook.options if o.reasons and matched_words(o.reasons, utterance)}
         for signal in signals:
             if signal.id == "de_escalation" and signal.settled:
                 for option_id in self._accepted_by(utterance, signal.at_ms):
@@ -191,7 +191,7 @@ class Offers:
             for option in self.playbook.options
             if option.id not in self._answered and 0 <= at_ms - self._offered_ms.get(option.id, at_ms + 1) <= ANSWER_MS
         }
-        named = [each.id for each in waiting.values() if found((*each.reasons, *each.words), utterance)]
+        named = [each.id for each in waiting.values() if matched_words((*each.reasons, *each.words), utterance)]
         last_ms = max((self._offered_ms[option] for option in waiting), default=0)
         return named or [option for option in waiting if self._offered_ms[option] == last_ms]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from assist.coach.matching import matched_words
 from assist.coach.parts import Playbook, Step
-from assist.coach.words import found
 from assist.events import StepTicked
 from audio.events import Utterance
 from detectors.signals import Level, Signal
@@ -26,7 +26,7 @@ class Progress:
                 continue
             words = next((each.evidence.quote for each in signals if each.settled and each.id in step.ticked_by), "")
             if not words and utterance is not None:
-                words = found(step.words, utterance)
+                words = matched_words(step.words, utterance)
             if words:
                 ticked.append(self._tick(now_ms, step.id, "words", words))
         return ticked

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from assist.coach.matching import is_similar
 from assist.coach.when import ABOUT, When, read
-from assist.coach.words import alike
 from audio.events import Speaker, Utterance
 from detectors import context
 from detectors.context import Line
@@ -133,7 +133,7 @@ def is_same(one: str, other: str) -> bool:
 
     "Call you back" is not "call the courier back"; nor is it a call by somebody else.
     """
-    return alike(one, other) and _caller(one) == _caller(other)
+    return is_similar(one, other) and _caller(one) == _caller(other)
 
 
 def is_callback(what: str) -> bool:

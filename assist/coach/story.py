@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from assist.coach.words import alike
+from assist.coach.matching import is_similar
 from audio.events import Utterance, Word
 from detectors.signals import Severity, Signal
 
@@ -70,7 +70,7 @@ class Story:
         """The telling sentences in order, each with its call time in ms; what was said twice stands once."""
         chosen: list[_Sentence] = []
         for sentence in sorted(self._sentences, key=lambda each: (-each.points, each.at_ms)):
-            if len(chosen) < SENTENCES and not any(alike(sentence.text, other.text) for other in chosen):
+            if len(chosen) < SENTENCES and not any(is_similar(sentence.text, other.text) for other in chosen):
                 chosen.append(sentence)
         return tuple((each.at_ms, each.text) for each in sorted(chosen, key=lambda each: each.at_ms))
 

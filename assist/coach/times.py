@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from assist.coach.due import is_hour_of, refined
+from assist.coach.matching import matched_words
 from assist.coach.parts import Option, Playbook
 from assist.coach.promises import is_call, promises
 from assist.coach.said import Said
-from assist.coach.words import found
 from assist.events import FollowUpNoted, PlanMoved
 from audio.events import Speaker, Utterance
 
@@ -219,7 +219,7 @@ class Times:
 
 def _words_said(option: Option, said: Said) -> str:
     """The words that speak of this option, as they were said; empty where none do."""
-    return found((*option.words, *option.reasons, *(_CALLED if is_call(option.title) else ())), said.utterance)
+    return matched_words((*option.words, *option.reasons, *(_CALLED if is_call(option.title) else ())), said.utterance)
 
 
 def _part_by_part(named: Mapping[str, str], said: Said) -> list[tuple[str, Said]]:
