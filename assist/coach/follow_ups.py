@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from assist.coach.due import due_at, is_hour_of
+from assist.coach.due import adds_hour, due_at
 from assist.coach.matching import content_words
 from assist.coach.promises import is_call, is_callback, is_same
 from assist.events import Event, FollowUpNoted, number_of
@@ -108,7 +108,7 @@ class FollowUps:
     def _is_hour_of(self, noted: FollowUpNoted, due: str, now_ms: int) -> bool:
         """Whether these words name the hour of the day that is all that is known of it."""
         day = noted.due_at[:10]
-        return day != "" and is_hour_of(due, noted.due) and day == self._due_at(due, now_ms)[:10]
+        return day != "" and adds_hour(due, noted.due) and day == self._due_at(due, now_ms)[:10]
 
     def _is_due(self, noted: FollowUpNoted, due: str, now_ms: int) -> bool:
         """Whether these words name its time; "within two hours" said again counts from when it was first said."""

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from assist.coach.matching import is_similar
-from assist.coach.when import ABOUT, When, read
+from assist.coach.time_expressions import ABOUT, TimeExpression, tag_times
 from audio.events import Speaker, Utterance
 from detectors import context
 from detectors.context import Line
@@ -99,7 +99,7 @@ def promises(utterance: Utterance) -> list[Promise]:
         return []
     heard = context.line([word.text for word in utterance.words])
     found: list[Promise] = []
-    times: list[When] | None = None
+    times: list[TimeExpression] | None = None
     reached = 0
     while begin := _BEGINS.search(heard.text, reached):
         reached = begin.end()
@@ -108,11 +108,11 @@ def promises(utterance: Utterance) -> list[Promise]:
         if goes_on or context.negated(heard, first) or context.reported(heard, first) or _is_asked(heard, first):
             continue
         stop = _stop(heard, begin)
-        times = read(heard, utterance.words)[1] if times is None else times
-        within = (each.sure() for each in times if begin.end() <= _end(heard, each.tokens.start) < stop)
+        times = tag_times(heard, utterance.words)[1] if times is None else times
+        within = (each.without_bare_number() for each in times if begin.end() <= _end(heard, each.tokens.start) < stop)
         when = next((each for each in within if each is not None and not each.bare), None)
         until = _end(heard, when.tokens.start) if when is not None else stop
-        if when is not None and when.named.keys() == {"part"} and _PAST.search(heard.text, begin.end(), until):
+        if when is not None and when.groups.keys() == {"part"} and _PAST.search(heard.text, begin.end(), until):
             when, until = None, stop  # "the parcel that was delivered in the morning"
         contact = CONTACT_ALONE.match(heard.text, begin.start("does")) if begin["does"] else None
         if HOLD.search(heard.text, begin.start(), stop) or (when is None and contact is None):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from assist.coach.promises import CONTACT_ALONE, HOLD, promises
-from assist.coach.when import When, read
+from assist.coach.time_expressions import TimeExpression, tag_times
 from audio.events import Utterance
 from detectors import context
 
@@ -104,17 +104,17 @@ class Said:
         return context.line([word.text for word in self.utterance.words])
 
     @cached_property
-    def _read(self) -> tuple[str, list[tuple[int, int, When]]]:
+    def _read(self) -> tuple[str, list[tuple[int, int, TimeExpression]]]:
         """The plain words with each time as one, and where the times stand in it; numbers that are no hours do not."""
-        text, times = read(self.heard, self.utterance.words)
+        text, times = tag_times(self.heard, self.utterance.words)
         hours = {at.end() for where in (_HOUR, _ANSWER)[: 1 + self.asked] for at in where.finditer(text)}
         named = []
         for at, when in zip(re.finditer("TIME|NUMBER", text), times, strict=True):
-            if (sure := when if at.end() in hours else when.sure()) is not None:
+            if (sure := when if at.end() in hours else when.without_bare_number()) is not None:
                 named.append((*at.span(), sure))
         return text, named
 
-    def chosen(self) -> When | None:
+    def chosen(self) -> TimeExpression | None:
         """The time that is chosen: behind "call you back" and the like, else the last one; what is told of is none."""
         text, times = self._read
         contact = CONTACT_ALONE.search(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from assist.coach.due import is_hour_of, refined
+from assist.coach.due import adds_hour, combine_times
 from assist.coach.matching import matched_words
 from assist.coach.parts import Option, Playbook
 from assist.coach.promises import is_call, promises
@@ -32,7 +32,7 @@ class Given:
 
     def at(self, now_ms: int, due: str, said: Said) -> Given:
         """At the time that is named now; an hour is that of the day that was named before it."""
-        return Given(self.option, now_ms, due and refined(self.due, due), said.utterance.text)
+        return Given(self.option, now_ms, due and combine_times(self.due, due), said.utterance.text)
 
 
 @dataclass(slots=True)
@@ -198,7 +198,7 @@ class Times:
         if not timed:
             return None
         given, due = (named or timed)[-1], said.due()
-        hour = (named or said.answers_when()) and is_hour_of(due, given.due)
+        hour = (named or said.answers_when()) and adds_hour(due, given.due)
         return given.at(now_ms, due, said) if hour or refused or said.wants_another() else None
 
     def _name(self, now_ms: int, name: str, said: Said, due: str) -> None:
@@ -209,7 +209,7 @@ class Times:
     def _is_open(self, name: str, said: Said) -> bool:
         """Whether the time of what is offered has not been named yet, or only its day, and these words answer when."""
         known = self._named.get(name)
-        return known is None or (said.answers_when() and is_hour_of(said.due(), known.due))
+        return known is None or (said.answers_when() and adds_hour(said.due(), known.due))
 
     def _timed(self, name: str) -> Option | None:
         """The option of this name, where it needs a time; "": a callback."""
