@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import inf
 
+from assist.coach.appointments import Appointment, Appointments
 from assist.coach.clock import RecoveryClock
-from assist.coach.follow_ups import FollowUps, is_telling
+from assist.coach.follow_ups import FollowUps, is_to_inform
 from assist.coach.matching import asserted_words, is_line_said, matched_words
 from assist.coach.offers import Offers
 from assist.coach.parts import Play, Playbook
@@ -20,7 +21,6 @@ from assist.coach.progress import Progress
 from assist.coach.promises import promises
 from assist.coach.prompting import STALE_MS, PromptPlace, Wish
 from assist.coach.story import Story
-from assist.coach.times import Given, Times
 from assist.coach.turns import CustomerTurn
 from assist.coach.wishes import after_option, from_option, from_play, from_step, then_topic
 from assist.events import Action, Event, FollowUpNoted, HandOffNoted, PlanMoved
@@ -106,7 +106,7 @@ class Coach:
         self._follow_ups = FollowUps(self.agent.name, self.began)
         self._given: list[str] = []
         """Titles of options accepted in this call."""
-        self._times = Times(self.playbook)
+        self._appointments = Appointments(self.playbook)
         self._handed: dict[str, HandOffNoted] = {}
         """To whom it was handed over -> what was told then."""
         self._consented_ms = -1
@@ -121,10 +121,10 @@ class Coach:
         mine = [signal for signal in signals if signal.id in AGENT_STEPS and signal.settled]
         waiting = self._offers.to_time()
         moves = self._offers.hear(now_ms, signals, utterance, turned=self._level is not Level.CALM)
-        timed: list[Given] = []
+        timed: list[Appointment] = []
         if utterance is not None:
             callback = any(signal.id == "callback_time" for signal in mine)
-            timed = self._times.hear(now_ms, utterance, moves, waiting, callback=callback)
+            timed = self._appointments.hear(now_ms, utterance, moves, waiting, callback=callback)
         if mine or said is not None:
             events += self._agent_said(now_ms, mine, said, timed)
         if utterance is not None and theirs:
@@ -246,10 +246,10 @@ class Coach:
     def forget(self, since_ms: int) -> None:
         """What was said after this has been taken back: nobody who takes over reads it."""
         self._story.forget(since_ms)
-        self._follow_ups.forget(since_ms)
-        self._times.forget(since_ms)
-        for noted in self._follow_ups.standing():
-            self._times.follow(noted)
+        self._follow_ups.discard_after(since_ms)
+        self._appointments.discard_after(since_ms)
+        for noted in self._follow_ups.current():
+            self._appointments.restore(noted)
         self._handed = {to: noted for to, noted in self._handed.items() if noted.at_ms <= since_ms}
 
     def consented(self, now_ms: int) -> list[Event]:
@@ -270,9 +270,9 @@ class Coach:
         """A call that was cut short goes on: its cards, its clock and its promises are those of its log."""
         self._place.follow(event)
         self._clock.follow(event)
-        self._follow_ups.follow(event, [option.title for option in self.playbook.options if option.timed])
+        self._follow_ups.restore(event, [option.title for option in self.playbook.options if option.timed])
         if isinstance(event, FollowUpNoted):
-            self._times.follow(event)
+            self._appointments.restore(event)
 
     def _alone(self) -> bool:
         """A play that comes before everything else has been shown."""
@@ -293,7 +293,7 @@ class Coach:
         return {name for name, known in self._heard.items() if known}
 
     def _agent_said(
-        self, now_ms: int, mine: Sequence[Signal], utterance: Utterance | None, given: Sequence[Given]
+        self, now_ms: int, mine: Sequence[Signal], utterance: Utterance | None, given: Sequence[Appointment]
     ) -> list[Event]:
         """The agent's settled signals, and the utterance where one has just settled."""
         events: list[Event] = []
@@ -312,7 +312,7 @@ class Coach:
         events += timed
         due = " / ".join(each.due.casefold() for each in timed if isinstance(each, FollowUpNoted))
         for promise in promises(utterance):
-            if promise.due and promise.due.casefold() in due and not is_telling(promise.what):
+            if promise.due and promise.due.casefold() in due and not is_to_inform(promise.what):
                 continue
             events += self._follow_ups.note(now_ms, promise.what, promise.due, promise.words)
         for phrases, to in ((TRANSFER, "another team"), (JOINING, "supervisor")):
@@ -320,14 +320,19 @@ class Coach:
                 events += self._hand_off(now_ms, to, words)
         return events
 
-    def _time_named(self, now_ms: int, given: Sequence[Given]) -> list[Event]:
+    def _time_named(self, now_ms: int, given: Sequence[Appointment]) -> list[Event]:
         """The time of what was accepted: its card goes, and the one for another that has none comes."""
         events: list[Event] = []
         for each in given:
-            events += self._follow_ups.move(now_ms, each.option.title, each.due, each.words)
+            events += self._follow_ups.reschedule(now_ms, each.option.title, each.due, each.words)
             if self._place.shown is not None and self._place.shown.play == then_topic(each.option):
                 events += self._place.end(now_ms, "acted", each.words)
-        if given and self._place.shown is None and (left := self._times.untimed()) is not None and left.then:
+        if (
+            given
+            and self._place.shown is None
+            and (left := self._appointments.last_without_time()) is not None
+            and left.then
+        ):
             events += self._place.want(after_option(left, now_ms, called_for=not self._place.is_held(now_ms)), now_ms)
         return events
 
@@ -356,11 +361,11 @@ class Coach:
         given = self.playbook.option(option)
         if given is not None:
             self._given.append(given.title)
-            time = self._times.accept(now_ms, given, by_hand=by_hand) if given.timed else None
+            time = self._appointments.accept(now_ms, given, by_hand=by_hand) if given.timed else None
             timeless = given.timed and time is None
             if given.timed:
                 due, words, at_ms = (time.due, time.words, time.at_ms) if time is not None else ("", "", now_ms)
-                events += self._follow_ups.give(now_ms, given.title, due, words, at_ms)
+                events += self._follow_ups.note_option(now_ms, given.title, due, words, at_ms)
             if given.then and (timeless or not given.timed):
                 events += self._place.want(after_option(given, now_ms, called_for=by_hand), now_ms)
         return events
@@ -379,7 +384,7 @@ class Coach:
     def _hand_off(self, now_ms: int, to: str, words: str = "") -> list[Event]:
         """What whoever takes over need not ask; to the same again only where there is more to tell."""
         told = self.story()
-        done = [*(f"given: {title}" for title in self._given), *self._follow_ups.told()]
+        done = [*(f"given: {title}" for title in self._given), *self._follow_ups.lines()]
         known = self._handed.get(to)
         if not told or (known is not None and {*told, *done} <= {*known.said, *known.done}):
             return []
