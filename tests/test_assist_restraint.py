@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from assist.coach.coach import GIVING, AgentProfile, Coach
 from assist.coach.parts import Play
 from assist.coach.playbook import load_playbook
-from assist.coach.prompting import HOLD_MS, STALE_MS
+from assist.coach.prompting import MAX_DEFERRED_MS, STALE_MS
 from assist.events import Action, PlanOffered, PromptEnded, PromptShown, PromptsWaiting, StepTicked
 from audio.events import Speaker, SpeechActivity, Utterance
 from detectors.signals import AGENT_STEPS, SIGNAL_IDS, Evidence, Level, LevelChange, Severity, Signal
@@ -91,7 +91,9 @@ def test_an_urgent_card_does_not_wait_for_a_pause():
 def test_a_microphone_that_never_falls_silent_does_not_hold_cards_for_ever():
     subject = turned()
     speaking(subject, 2_000, True)
-    assert of(subject.hear(2_000 + HOLD_MS, [signal("cancel_threat", 2_000 + HOLD_MS)], None), PromptShown)
+    assert of(
+        subject.hear(2_000 + MAX_DEFERRED_MS, [signal("cancel_threat", 2_000 + MAX_DEFERRED_MS)], None), PromptShown
+    )
 
 
 def test_a_card_does_not_leave_by_itself_while_it_is_being_read_out():
@@ -344,7 +346,7 @@ def test_whatever_happens_the_place_is_restrained(happenings, experienced, name)
                         assert at - max(newest, until) <= STALE_MS, "a prompt that comes too late"
                     asked_for = event.play.startswith(("offer-", "then-"))
                     if event.tier is not Severity.URGENT and not asked_for and speaks_since is not None:
-                        assert at - speaks_since >= HOLD_MS, "a card while the agent speaks"
+                        assert at - speaks_since >= MAX_DEFERRED_MS, "a card while the agent speaks"
                     if not asked_for and event.tier is not Severity.URGENT:
                         assert level is not Level.CALM, "a card in a calm call"
                 case PromptEnded():

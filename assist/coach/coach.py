@@ -11,6 +11,13 @@ from datetime import datetime
 from math import inf
 
 from assist.coach.appointments import Appointment, Appointments
+from assist.coach.candidates import (
+    candidate_for_accepted,
+    candidate_for_offer,
+    candidate_for_play,
+    candidate_for_step,
+    then_topic,
+)
 from assist.coach.clock import RecoveryClock
 from assist.coach.follow_ups import FollowUps, is_to_inform
 from assist.coach.matching import asserted_words, is_line_said, matched_words
@@ -19,10 +26,9 @@ from assist.coach.parts import Play, Playbook
 from assist.coach.planb import Caller
 from assist.coach.progress import Progress
 from assist.coach.promises import promises
-from assist.coach.prompting import STALE_MS, PromptPlace, Wish
+from assist.coach.prompting import STALE_MS, PromptCandidate, PromptSlot
 from assist.coach.story import Story
 from assist.coach.turns import CustomerTurn
-from assist.coach.wishes import after_option, from_option, from_play, from_step, then_topic
 from assist.events import Action, Event, FollowUpNoted, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
 from detectors.escalation import MILD_CUES, SUPPORT_WEIGHTS, WORD_WEIGHTS
@@ -93,7 +99,7 @@ class Coach:
         today = self.began.date().isoformat() if self.began is not None else ""
         self._opening = self.began.minute if self.began is not None else 0
         """Any number that differs from call to call and is the same when one is judged again."""
-        self._place = PromptPlace(self.agent.name, experienced=self.agent.experienced)
+        self._slot = PromptSlot(self.agent.name, experienced=self.agent.experienced)
         self._progress = Progress(self.playbook)
         self._clock = RecoveryClock()
         self._offers = Offers(self.playbook, self.agent.role, self.accepted_here, self.caller, today)
@@ -134,16 +140,16 @@ class Coach:
             events.append(moved)
             if moved.what == "accepted":
                 events += self._accepted(now_ms, moved.option, by_hand=False)
-        if wish := self._answer_to(now_ms, signals):
-            events += self._place.want(wish, now_ms)
+        if candidate := self._answer_to(now_ms, signals):
+            events += self._slot.propose(candidate, now_ms)
         return events + self._show_plan(now_ms, anew=0 <= now_ms - self._escalated_ms <= SETTLING_MS)
 
     def speech(self, activity: SpeechActivity) -> list[Event]:
         """Somebody has begun to speak or has stopped: what waited for the agent's pause may come."""
-        self._turn.take(activity)
-        events: list[Event] = self._place.forget("silence", activity.at_ms) if activity.speaking else []
+        self._turn.update(activity)
+        events: list[Event] = self._slot.drop_waiting("silence", activity.at_ms) if activity.speaking else []
         if activity.speaker is Speaker.AGENT:
-            (self._place.speaking if activity.speaking else self._place.paused)(activity.at_ms)
+            (self._slot.agent_started if activity.speaking else self._slot.agent_stopped)(activity.at_ms)
         return events
 
     def level(self, change: LevelChange, *, withdrawn: bool = False) -> list[Event]:
@@ -162,11 +168,11 @@ class Coach:
         else:
             events += self._clock.recovered(now_ms)
         if change.level is Level.CALM:
-            events += self._place.clear(now_ms)
+            events += self._slot.clear(now_ms)
         for signal in change.because:
             self._heard.setdefault(signal.id, {})[signal.key] = signal
-        if wish := self._answer_to(now_ms, change.because):
-            events += self._place.want(wish, now_ms)
+        if candidate := self._answer_to(now_ms, change.because):
+            events += self._slot.propose(candidate, now_ms)
         return events + self._show_plan(now_ms, anew=change.level is Level.ESCALATED)
 
     def stand(self, level: Level) -> None:
@@ -177,7 +183,7 @@ class Coach:
         """The words under a signal did not hold; `instead`: the same finding under another key."""
         for known in self._heard.values():
             known.pop(key, None)
-        return self._place.withdraw(key, now_ms, instead)
+        return self._slot.withdraw(key, now_ms, instead)
 
     def refuses(self, action: Action) -> str:
         """Why this cannot be done now, in one plain line for the page that tried; empty where it can."""
@@ -199,14 +205,14 @@ class Coach:
         events: list[Event] = []
         match action.what:
             case "used" | "dismissed" | "wrong":
-                if self._place.shown is not None and self._place.shown.id == action.target:
-                    return self._place.end(now_ms, action.what)
+                if self._slot.shown is not None and self._slot.shown.id == action.target:
+                    return self._slot.end(now_ms, action.what)
             case "step":
                 events += self._progress.by_hand(now_ms, action.target, done=action.detail != "undone")
             case "plan-offered":
                 self._offers.take_up(action.target, now_ms)
                 if (option := self.playbook.option(action.target)) is not None and option.say:
-                    events += self._place.want(from_option(self.playbook, option, now_ms), now_ms)
+                    events += self._slot.propose(candidate_for_offer(self.playbook, option, now_ms), now_ms)
             case "plan-accepted":
                 self._offers.answer(action.target)
                 events += self._accepted(now_ms, action.target, by_hand=True)
@@ -226,22 +232,22 @@ class Coach:
 
     def tick(self, now_ms: int) -> list[Event]:
         """Time has passed: prompts leave, waiting ones come or go stale, requests and the clock run out."""
-        events: list[Event] = [*self._clock.tick(now_ms), *self._place.tick(now_ms), *self._offers.tick(now_ms)]
-        due = self._place.shown is None and now_ms - self._place.left_ms >= NEXT_STEP_MS
+        events: list[Event] = [*self._clock.tick(now_ms), *self._slot.tick(now_ms), *self._offers.tick(now_ms)]
+        due = self._slot.shown is None and now_ms - self._slot.last_ended_ms >= NEXT_STEP_MS
         if due and not self._alone() and self._level in (Level.ESCALATED, Level.RECOVERING):
             given = [signal.at_ms for name in GIVING for signal in self._heard.get(name, {}).values()]
             if self._clear_ms() < max(given, default=-inf) >= now_ms - GIVEN_MS:
                 return events
             lately = self._heard_within(LATELY_MS, now_ms)
             step = self._progress.next(self._level, lately)
-            wish = from_step(step, now_ms) if step is not None else None
-            if wish is not None and self._place.could_show(wish.topic, wish.say, now_ms):
-                events += self._place.want(wish, now_ms, waits=False)
+            candidate = candidate_for_step(step, now_ms) if step is not None else None
+            if candidate is not None and self._slot.can_show(candidate.topic, candidate.say, now_ms):
+                events += self._slot.propose(candidate, now_ms, may_wait=False)
         return events
 
     def end(self, now_ms: int, *, cut_short: bool = False) -> list[Event]:
         """The call is over; one that is cut short may go on, and its clock runs meanwhile."""
-        return [*self._place.end(now_ms, "ended"), *([] if cut_short else self._clock.cancel(now_ms))]
+        return [*self._slot.end(now_ms, "ended"), *([] if cut_short else self._clock.cancel(now_ms))]
 
     def forget(self, since_ms: int) -> None:
         """What was said after this has been taken back: nobody who takes over reads it."""
@@ -259,7 +265,7 @@ class Coach:
         """
         self._consented_ms = now_ms
         self.forget(-1)
-        self._place.unquote()
+        self._slot.remove_quotes()
         return [*self._clock.standing(now_ms)]
 
     def story(self) -> tuple[tuple[int, str], ...]:
@@ -268,7 +274,7 @@ class Coach:
 
     def follow(self, event: Event) -> None:
         """A call that was cut short goes on: its cards, its clock and its promises are those of its log."""
-        self._place.follow(event)
+        self._slot.restore(event)
         self._clock.follow(event)
         self._follow_ups.restore(event, [option.title for option in self.playbook.options if option.timed])
         if isinstance(event, FollowUpNoted):
@@ -276,7 +282,7 @@ class Coach:
 
     def _alone(self) -> bool:
         """A play that comes before everything else has been shown."""
-        return any(play.alone and self._place.times.get(play.id) for play in self.playbook.plays)
+        return any(play.alone and self._slot.shown_counts.get(play.id) for play in self.playbook.plays)
 
     def _show_plan(self, now_ms: int, *, anew: bool = False) -> list[Event]:
         level = Level.CALM if self._alone() else self._level
@@ -304,10 +310,10 @@ class Coach:
         if utterance is None:
             return events
         done = {signal.id for signal in mine}
-        events += self._place.settled(
-            now_ms, lambda wish: bool(done & wish.acted_by or matched_words(wish.words, utterance))
+        events += self._slot.agent_settled(
+            now_ms, lambda candidate: bool(done & candidate.acted_by or matched_words(candidate.words, utterance))
         )
-        events += self._place.tick(now_ms)
+        events += self._slot.tick(now_ms)
         timed = self._time_named(now_ms, given)
         events += timed
         due = " / ".join(each.due.casefold() for each in timed if isinstance(each, FollowUpNoted))
@@ -325,34 +331,36 @@ class Coach:
         events: list[Event] = []
         for each in given:
             events += self._follow_ups.reschedule(now_ms, each.option.title, each.due, each.words)
-            if self._place.shown is not None and self._place.shown.play == then_topic(each.option):
-                events += self._place.end(now_ms, "acted", each.words)
+            if self._slot.shown is not None and self._slot.shown.play == then_topic(each.option):
+                events += self._slot.end(now_ms, "acted", each.words)
         if (
             given
-            and self._place.shown is None
+            and self._slot.shown is None
             and (left := self._appointments.last_without_time()) is not None
             and left.then
         ):
-            events += self._place.want(after_option(left, now_ms, called_for=not self._place.is_held(now_ms)), now_ms)
+            events += self._slot.propose(
+                candidate_for_accepted(left, now_ms, requested=not self._slot.is_deferring(now_ms)), now_ms
+            )
         return events
 
     def _acted(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
         """The prompt on screen ends when what it asks for is heard after it was shown; its step is done with it."""
-        wish, shown = self._place.wish, self._place.shown
-        if wish is None or shown is None:
+        candidate, shown = self._slot.candidate, self._slot.shown
+        if candidate is None or shown is None:
             return []
-        heard = [signal for signal in signals if signal.id in wish.acted_by and signal.at_ms > shown.at_ms]
+        heard = [signal for signal in signals if signal.id in candidate.acted_by and signal.at_ms > shown.at_ms]
         words = next((signal.evidence.quote for signal in heard), "")
         if not words and utterance is not None:
             since = replace(utterance, words=tuple(word for word in utterance.words if word.end_ms > shown.at_ms))
-            words = matched_words(wish.words, since) or (since.text if is_line_said(shown.say, since) else "")
+            words = matched_words(candidate.words, since) or (since.text if is_line_said(shown.say, since) else "")
         events: list[Event] = []
-        if words and wish.step and self._level is not Level.CALM:
-            events += self._progress.said(now_ms, wish.step, words)
+        if words and candidate.step and self._level is not Level.CALM:
+            events += self._progress.said(now_ms, candidate.step, words)
         if words:
-            return [*events, *self._place.end(now_ms, "acted", words)]
-        if wish.topic == f"step-{wish.step}" and self._progress.is_done(wish.step):
-            return self._place.end(now_ms, "withdrawn")  # it was said just before the card came
+            return [*events, *self._slot.end(now_ms, "acted", words)]
+        if candidate.topic == f"step-{candidate.step}" and self._progress.is_done(candidate.step):
+            return self._slot.end(now_ms, "withdrawn")  # it was said just before the card came
         return []
 
     def _accepted(self, now_ms: int, option: str, *, by_hand: bool) -> list[Event]:
@@ -367,15 +375,15 @@ class Coach:
                 due, words, at_ms = (time.due, time.words, time.at_ms) if time is not None else ("", "", now_ms)
                 events += self._follow_ups.note_option(now_ms, given.title, due, words, at_ms)
             if given.then and (timeless or not given.timed):
-                events += self._place.want(after_option(given, now_ms, called_for=by_hand), now_ms)
+                events += self._slot.propose(candidate_for_accepted(given, now_ms, requested=by_hand), now_ms)
         return events
 
     def _offer_answered(self, now_ms: int, option: str) -> list[Event]:
         """The customer has answered: the card that offers it ends and makes room."""
-        known, shown = self.playbook.option(option), self._place.shown
-        if known is None or shown is None or shown.play != from_option(self.playbook, known, now_ms).topic:
+        known, shown = self.playbook.option(option), self._slot.shown
+        if known is None or shown is None or shown.play != candidate_for_offer(self.playbook, known, now_ms).topic:
             return []
-        return self._place.end(now_ms, "ended")
+        return self._slot.end(now_ms, "ended")
 
     def _brings_in(self, option: str) -> bool:
         known = self.playbook.option(option)
@@ -397,16 +405,16 @@ class Coach:
         self._handed[to] = HandOffNoted(now_ms, to, told, tuple(done), words, heard)
         return [self._handed[to]]
 
-    def _answer_to(self, now_ms: int, signals: Sequence[Signal]) -> Wish | None:
+    def _answer_to(self, now_ms: int, signals: Sequence[Signal]) -> PromptCandidate | None:
         """The play that fits best: the most urgent, words before tone, what was clear before what was only noted, the
         more particular, then the order in the file.
 
         What was said too long ago is not answered any more, nor what was only noted where the agent has just done what
         the answer asks for.
         """
-        recent = [signal for signal in signals if now_ms - self._turn.ripe_ms(signal, now_ms) <= STALE_MS]
+        recent = [signal for signal in signals if now_ms - self._turn.answerable_ms(signal, now_ms) <= STALE_MS]
         given = self._heard_within(GIVEN_MS, now_ms) & GIVING
-        best: tuple[tuple[int, ...], Wish] | None = None
+        best: tuple[tuple[int, ...], PromptCandidate] | None = None
         for order, play in enumerate(self.playbook.plays):
             mine = tuple(s for s in recent if s.id in play.signals and s.severity >= play.from_severity)
             if not mine or not self._may_come(play, mine, now_ms):
@@ -419,8 +427,8 @@ class Coach:
             particular = 2 * self.playbook.rung(play) + (play.at_least > 1)
             rank = (tier, words, clear, play.from_severity, particular, -order)
             if best is None or rank > best[0]:
-                since_ms = max(self._turn.ripe_ms(signal, now_ms) for signal in mine)
-                best = rank, from_play(self.playbook, play, mine, tier, since_ms, order, self._opening)
+                since_ms = max(self._turn.answerable_ms(signal, now_ms) for signal in mine)
+                best = rank, candidate_for_play(self.playbook, play, mine, tier, since_ms, order, self._opening)
         return best[1] if best is not None else None
 
     def _may_come(self, play: Play, signals: Sequence[Signal], now_ms: int) -> bool:
@@ -436,9 +444,9 @@ class Coach:
         often = len({signal.evidence.utterance or signal.key for signal in grave})
         return (
             often >= play.at_least
-            and self._place.given.issuperset(play.after)
-            and self._place.times.get(play.id, 0) < play.most
-            and self._place.could_show(play.id, play.say, now_ms)
+            and self._slot.acted_on.issuperset(play.after)
+            and self._slot.shown_counts.get(play.id, 0) < play.most
+            and self._slot.can_show(play.id, play.say, now_ms)
         )
 
     def _is_supported(self, signals: Sequence[Signal]) -> bool:
