@@ -125,8 +125,8 @@ class Coach:
         theirs = utterance is not None and utterance.speaker is not Speaker.AGENT
         said = None if theirs else utterance
         mine = [signal for signal in signals if signal.id in AGENT_STEPS and signal.settled]
-        waiting = self._offers.to_time()
-        moves = self._offers.hear(now_ms, signals, utterance, turned=self._level is not Level.CALM)
+        waiting = self._offers.awaiting_time()
+        moves = self._offers.hear(now_ms, signals, utterance, above_calm=self._level is not Level.CALM)
         timed: list[Appointment] = []
         if utterance is not None:
             callback = any(signal.id == "callback_time" for signal in mine)
@@ -142,7 +142,7 @@ class Coach:
                 events += self._accepted(now_ms, moved.option, by_hand=False)
         if candidate := self._answer_to(now_ms, signals):
             events += self._slot.propose(candidate, now_ms)
-        return events + self._show_plan(now_ms, anew=0 <= now_ms - self._escalated_ms <= SETTLING_MS)
+        return events + self._show_plan(now_ms, rechoose=0 <= now_ms - self._escalated_ms <= SETTLING_MS)
 
     def speech(self, activity: SpeechActivity) -> list[Event]:
         """Somebody has begun to speak or has stopped: what waited for the agent's pause may come."""
@@ -173,7 +173,7 @@ class Coach:
             self._heard.setdefault(signal.id, {})[signal.key] = signal
         if candidate := self._answer_to(now_ms, change.because):
             events += self._slot.propose(candidate, now_ms)
-        return events + self._show_plan(now_ms, anew=change.level is Level.ESCALATED)
+        return events + self._show_plan(now_ms, rechoose=change.level is Level.ESCALATED)
 
     def stand(self, level: Level) -> None:
         """Go on from this level."""
@@ -188,8 +188,8 @@ class Coach:
     def refuses(self, action: Action) -> str:
         """Why this cannot be done now, in one plain line for the page that tried; empty where it can."""
         if action.what.startswith("plan-") and action.what != "plan-answered":
-            return self._offers.refuses(action.target, action.what.removeprefix("plan-"))
-        if action.what == "plan-answered" and not self._offers.asked_by(action.target):
+            return self._offers.refusal(action.target, action.what.removeprefix("plan-"))
+        if action.what == "plan-answered" and not self._offers.requested_by(action.target):
             return "That request has run out or is answered already."
         if action.what == "step" and self.playbook.step(action.target) is None:
             return f"There is no step {action.target!r} in this call's playbook."
@@ -197,7 +197,7 @@ class Coach:
 
     def asked(self, option: str, alert: str, now_ms: int) -> None:
         """An option above the agent's limit was asked for, by an alert of this id."""
-        self._offers.ask(option, alert, now_ms)
+        self._offers.mark_requested(option, alert, now_ms)
 
     def act(self, action: Action) -> list[Event]:
         """Something was done at a screen."""
@@ -210,14 +210,14 @@ class Coach:
             case "step":
                 events += self._progress.by_hand(now_ms, action.target, done=action.detail != "undone")
             case "plan-offered":
-                self._offers.take_up(action.target, now_ms)
+                self._offers.mark_offered(action.target, now_ms)
                 if (option := self.playbook.option(action.target)) is not None and option.say:
                     events += self._slot.propose(candidate_for_offer(self.playbook, option, now_ms), now_ms)
             case "plan-accepted":
-                self._offers.answer(action.target)
+                self._offers.mark_answered(action.target)
                 events += self._accepted(now_ms, action.target, by_hand=True)
             case "plan-refused":
-                self._offers.answer(action.target)
+                self._offers.mark_answered(action.target)
                 events += self._offer_answered(now_ms, action.target)
             case "plan-answered":
                 allowed = action.detail.startswith("allowed")
@@ -284,9 +284,9 @@ class Coach:
         """A play that comes before everything else has been shown."""
         return any(play.alone and self._slot.shown_counts.get(play.id) for play in self.playbook.plays)
 
-    def _show_plan(self, now_ms: int, *, anew: bool = False) -> list[Event]:
+    def _show_plan(self, now_ms: int, *, rechoose: bool = False) -> list[Event]:
         level = Level.CALM if self._alone() else self._level
-        return self._offers.show(now_ms, level, self._ids(), anew=anew)
+        return self._offers.update_rows(now_ms, level, self._ids(), rechoose=rechoose)
 
     def _heard_within(self, span_ms: int, now_ms: int) -> set[str]:
         return {
