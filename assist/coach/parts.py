@@ -83,7 +83,7 @@ class Play(_Part):
         return _TIERS[self.tier]
 
     @property
-    def from_severity(self) -> Severity:
+    def min_severity(self) -> Severity:
         """`least` as a number."""
         return _TIERS[self.least]
 
@@ -144,10 +144,10 @@ class Playbook(_Part):
         """The step of that id."""
         return next((step for step in self.steps if step.id == wanted), None)
 
-    def rung(self, play: Play) -> int:
+    def ladder_depth(self, play: Play) -> int:
         """How many plays must have been given one after the other before this one comes."""
         before = [other for other in self.plays if other.id in play.after]
-        return max((1 + self.rung(other) for other in before), default=0)
+        return max((1 + self.ladder_depth(other) for other in before), default=0)
 
     def served(self, play: Play) -> Step | None:
         """The step a play serves: the one it names, or the first one that its signals would tick."""
