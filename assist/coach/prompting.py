@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from assist.coach.attention import AttentionBudget, AttentionSettings
-from assist.coach.checks import AGENT
+from assist.coach.checks import AGENT_PLACEHOLDER
 from assist.events import CallEnded, Event, PromptEnded, PromptShown, PromptsWaiting, number_of
 from assist.wording import clock
 from detectors.signals import Severity, Signal
@@ -131,7 +131,7 @@ class PromptSlot:
             candidate.topic,
             candidate.step,
             candidate.title,
-            say.replace(AGENT, self._agent),
+            say.replace(AGENT_PLACEHOLDER, self._agent),
             tuple(_reason(signal) for signal in candidate.signals[:2]),
             candidate.tier,
             tuple(signal.key for signal in candidate.signals),

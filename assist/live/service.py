@@ -13,7 +13,7 @@ from typing import Any
 
 from assist.access.audit import Audit, open_audit
 from assist.coach.history import MAX_CALLS, History
-from assist.coach.shelf import Shelf
+from assist.coach.reloading import ReloadingPlaybook
 from assist.errors import AssistError
 from assist.events import Action, AlertMoved, CallEnded, CallStarted, Event
 from assist.live.afterwards import Afterwards
@@ -49,7 +49,7 @@ class Service:
 
     settings: Settings
     rulebook: Rulebook
-    playbooks: Shelf
+    playbooks: ReloadingPlaybook
     hub: Hub
     hearing: Hearing
     address: str = ""
@@ -129,7 +129,7 @@ class Service:
         self._refuse_at_the_end()
         if self.store.behind:
             raise AssistError("store-behind", "nothing can be written to disk now: no new call begins until it can")
-        playbook, problem = self.playbooks.take()
+        playbook, problem = self.playbooks.current()
         self.screens.method, self.screens.steps = playbook.outline
         began = datetime.now(UTC).astimezone()
         call = new_id(began)

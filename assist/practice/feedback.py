@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import RenderableType
 from rich.table import Table
 
-from assist.coach.checks import AGENT
+from assist.coach.checks import AGENT_PLACEHOLDER
 from assist.coach.parts import Playbook
 from assist.events import (
     CallEnded,
@@ -68,7 +68,7 @@ def feedback(events: Sequence[Event], playbook: Playbook) -> Feedback:
     for step in playbook.steps:
         tick = ticked.get(step.id)
         done = tick.at_ms if tick else None
-        could_say = "" if tick or not step.say else step.say[0].replace(AGENT, agent)
+        could_say = "" if tick or not step.say else step.say[0].replace(AGENT_PLACEHOLDER, agent)
         steps.append(StepSeen(step.title, done, tick.words if tick else "", could_say))
     prompts = []
     for event in events:
