@@ -52,7 +52,7 @@ class PromptCandidate:
     playbook_index: int = 0
     """Place of its play in the playbook: among equals the first goes first."""
     requested: bool = False
-    """The agent has asked for it, by offering an option: it neither needs the budget nor waits."""
+    """The agent's own action asks for it (an option offered or accepted): it neither needs the budget nor waits."""
 
     @property
     def is_low_priority(self) -> bool:
