@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from assist.coach.shelf import Shelf
+from assist.coach.reloading import ReloadingPlaybook
 from assist.live.hearing import Hearing
 from assist.live.service import Service
 from assist.settings import Settings
@@ -87,7 +87,7 @@ def hearing(every: int = 5) -> Hearing:
 def service(folder: Path, every: int = 5, **settings: Any) -> Service:
     """A whole program on this folder, with scripted ears. Call `open` on an event loop."""
     chosen = Settings(data=folder, **({"consent": "granted"} | settings))
-    return Service(chosen, RULES, Shelf("default"), Hub(), hearing(every))
+    return Service(chosen, RULES, ReloadingPlaybook("default"), Hub(), hearing(every))
 
 
 def acknowledging(one: Service, tell: Callable[[str, int], None]) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from assist.coach.shelf import Shelf
+from assist.coach.reloading import ReloadingPlaybook
 from assist.live.hearing import Hearing
 from assist.live.service import Service
 from assist.settings import Settings
@@ -47,7 +47,7 @@ class QuietEars:
 async def quiet_service(data: Path, **settings: Any) -> AsyncIterator[Service]:
     hearing = Hearing("nobody", "nobody", "0", False, lambda *_, **__: QuietEars(), lambda: None)
     service = Service(
-        Settings(data=data, **({"consent": "granted"} | settings)), RULES, Shelf("default"), Hub(), hearing
+        Settings(data=data, **({"consent": "granted"} | settings)), RULES, ReloadingPlaybook("default"), Hub(), hearing
     )
     service.open()
     try:

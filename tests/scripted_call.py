@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from assist.coach.shelf import Shelf
+from assist.coach.reloading import ReloadingPlaybook
 from assist.events import Event
 from assist.live.hearing import Hearing
 from assist.live.service import Service
@@ -125,7 +125,7 @@ def open_service(data, playbooks=None, **settings):
     ears = Ears()
     hearing = Hearing("", "scripted", "1", False, lambda speakers, **_: ears, lambda: None)
     service = Service(
-        Settings(data=data, agent="Dana", **settings), RULES, playbooks or Shelf("default"), Hub(), hearing
+        Settings(data=data, agent="Dana", **settings), RULES, playbooks or ReloadingPlaybook("default"), Hub(), hearing
     )
     service.open()
     return service, ears

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from assist.coach.shelf import Shelf
+from assist.coach.reloading import ReloadingPlaybook
 from assist.events import Action, CallEnded, CallStarted, FollowUpNoted, TranscribedLate
 from assist.live.arrears import Arrears
 from assist.live.desk import Desk
@@ -68,7 +68,7 @@ class Program:
         self.settings = Settings(data=data, **({"consent": "granted", "agent": "Dana", "backfill_s": 60} | settings))
         self.scheduler = Scheduler(recogniser)
         self.hearing = heard_by(self.scheduler, "none", self.settings.backfill_s * 1000, BackfillBudget(16_000 * 600))
-        self.service = Service(self.settings, RULES, Shelf("default"), Hub(), self.hearing)
+        self.service = Service(self.settings, RULES, ReloadingPlaybook("default"), Hub(), self.hearing)
         self.service.open()
         self.store, self.arrears = self.service.store, self.service.after.arrears
 

@@ -37,7 +37,7 @@ def coach(**profile):
 
 
 def turn(subject, at_ms, level, before=Level.CALM, because=()):
-    return subject.level(LevelChange(at_ms, level, before, 60.0, tuple(because)))
+    return subject.level_changed(LevelChange(at_ms, level, before, 60.0, tuple(because)))
 
 
 def test_a_calm_call_gets_no_card():
@@ -866,7 +866,7 @@ def test_a_call_that_goes_on_after_it_was_cut_short_moves_what_its_log_has():
     events = subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback"))
     after = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
     for event in events:
-        after.follow(event)
+        after.restore(event)
     heard(after, "could we make that Thursday", 32_000, speaker=Speaker.CUSTOMER)
     [moved] = of(heard(after, "yes I will call you on Thursday", 36_000, "callback_time"), FollowUpNoted)
     assert (moved.id, moved.what, moved.due_at) == ("f1", CALL, "2026-11-26")
@@ -928,7 +928,7 @@ def test_what_was_given_before_a_cut_and_is_promised_after_it_is_one_follow_up()
     agent_says(before, "I can call you back tomorrow at ten", 12_000, "callback_time")
     [noted] = of(before.act(Action(20_000, "Dana", "agent", "plan-accepted", "named-callback")), FollowUpNoted)
     after = offering("timed-visit")
-    after.follow(noted)
+    after.restore(noted)
     assert agent_says(after, "as I said I will call you tomorrow at ten", 30_000) == []
 
 

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from assist.bench.live import WATCH
-from assist.coach.prompting import SAID_MS, STALE_MS
-from assist.coach.turns import TURN_MS
+from assist.coach.prompting import REPLACEABLE_MS, STALE_MS
+from assist.coach.turns import MAX_TURN_MS
 from assist.events import LevelChange, PromptEnded, PromptShown, SignalRaised
 from assist.live.runs import program
 from assist.privacy.consent import Consent
@@ -84,9 +84,9 @@ def test_the_prompts_came_after_the_words_that_called_for_them(played):
         if isinstance(event, PromptShown):
             # Words are acted on when what follows cannot change them: at the latest when their turn is over.
             # One that takes the place of another waits until that could be read, while the customer is still speaking.
-            latest = SAID_MS if event.at_ms in replaced else STALE_MS
+            latest = REPLACEABLE_MS if event.at_ms in replaced else STALE_MS
             for key in event.signals:
-                assert said[key] <= event.at_ms <= said[key] + TURN_MS + latest
+                assert said[key] <= event.at_ms <= said[key] + MAX_TURN_MS + latest
 
 
 def test_the_board_saw_it_and_the_agent_saw_who_took_it(played):

@@ -2,7 +2,7 @@ from datetime import date
 
 from assist.coach.history import History
 from assist.coach.parts import Option
-from assist.coach.planb import Caller, Moment, offered
+from assist.coach.planb import Caller, CallFacts, choose_options
 
 
 def option(name, *, cost=5.0, value=10.0, limits=None, **more):
@@ -17,8 +17,8 @@ def option(name, *, cost=5.0, value=10.0, limits=None, **more):
     )
 
 
-def ids(options, **moment):
-    return [each.id for each in offered(options, Moment(moment.pop("role", "agent"), **moment))]
+def ids(options, **facts):
+    return [each.id for each in choose_options(options, CallFacts(facts.pop("role", "agent"), **facts))]
 
 
 def test_what_the_agent_may_give_comes_first_and_one_row_may_ask():
@@ -29,13 +29,13 @@ def test_what_the_agent_may_give_comes_first_and_one_row_may_ask():
         option("cheap", cost=1),
         option("third"),
     ]
-    found = offered(options, Moment("agent"))
+    found = choose_options(options, CallFacts("agent"))
     assert [each.authority for each in found] == ["yours", "yours", "ask"]
-    assert [each.id for each in offered(options[:2], Moment("agent"))] == ["over"], "at most one row asks"
+    assert [each.id for each in choose_options(options[:2], CallFacts("agent"))] == ["over"], "at most one row asks"
 
 
 def test_a_role_without_a_limit_must_ask():
-    assert offered([option("fee")], Moment("trainee"))[0].authority == "ask"
+    assert choose_options([option("fee")], CallFacts("trainee"))[0].authority == "ask"
 
 
 def test_at_most_three_and_only_what_fits():
@@ -68,7 +68,7 @@ def test_what_worked_here_comes_first_and_says_so():
     assert ids(options) == ["a", "b"]
     history = {"a": (1, 10), "b": (9, 10)}
     assert ids(options, accepted_here=history) == ["b", "a"]
-    assert offered(options, Moment("agent", accepted_here=history))[0].worth == "accepted 9 times in 10 here"
+    assert choose_options(options, CallFacts("agent", accepted_here=history))[0].worth == "accepted 9 times in 10 here"
 
 
 def test_answered_and_expired_options_are_gone():
@@ -79,7 +79,7 @@ def test_answered_and_expired_options_are_gone():
 
 def test_what_a_supervisor_has_allowed_is_theirs_to_give_and_first():
     options = [option("a"), option("dear", cost=90, limits={"supervisor": 100.0})]
-    [first, _] = offered(options, Moment("agent", allowed={"dear": "Maria"}))
+    [first, _] = choose_options(options, CallFacts("agent", allowed={"dear": "Maria"}))
     assert (first.id, first.authority, first.worth) == ("dear", "yours", "Maria says yes")
 
 

@@ -27,7 +27,7 @@ from assist.events import (
 )
 from assist.live.loading import load_hearing
 from assist.practice.feedback import feedback, tables
-from assist.practice.practice import ANSWER_MS, MOST_TURNS, TURN_MS
+from assist.practice.practice import END_OF_TURN_MS, MAX_TURNS, SUPERVISOR_ANSWER_MS
 from assist.practice.run import page_of, room_for
 from assist.practice.script import list_scripts, load_script
 from assist.screens.rooms import room_of
@@ -143,12 +143,12 @@ def test_who_leaves_is_told_as_well_and_the_same_answers_give_the_same_call():
 
 
 @settings(max_examples=15)
-@given(st.lists(st.sampled_from([*SOFT, *HARD, "hm", "I can't say", "What would help you?"]), max_size=MOST_TURNS + 5))
+@given(st.lists(st.sampled_from([*SOFT, *HARD, "hm", "I can't say", "What would help you?"]), max_size=MAX_TURNS + 5))
 def test_any_answers_come_to_an_end_and_time_runs_forward(answers):
     room = played("passed-around", answers)
     heard = [event for event in room.events if isinstance(event, Utterance)]
     assert all(a.end_ms <= b.start_ms for a, b in zip(heard, heard[1:], strict=False))
-    assert len(room.practice.said) <= MOST_TURNS
+    assert len(room.practice.said) <= MAX_TURNS
     assert {event.speaker for event in heard} <= {Speaker.AGENT, Speaker.CUSTOMER}
 
 
@@ -275,7 +275,7 @@ def test_the_trainee_can_answer_on_the_agents_page(tmp_path):
                 await expect(field).to_have_value("")
                 await expect(page.locator("#lines li")).to_have_count(min(2 * turns + 1, 40))
             await asyncio.wait_for(playing, 20)
-            room.draw(feedback(room.events, room.practice.playbook))
+            room.update_page(feedback(room.events, room.practice.playbook))
             await expect(page.locator("#practice")).to_contain_text("✓ Empathize “I understand")
             await expect(page.locator("#practice")).to_contain_text("none of it is kept")
             await browser.close()
@@ -320,7 +320,7 @@ def test_the_page_has_room_for_an_answer_keeps_the_feedback_and_takes_the_next_p
                 await page.get_by_label("Your answer").fill("half of an answer")
                 room.replies.put_nowait(None)
                 await playing
-                room.draw(feedback(room.events, room.practice.playbook))
+                room.update_page(feedback(room.events, room.practice.playbook))
                 await expect(page.locator("#practice h2")).to_contain_text("The engineer who never came")
                 await expect(page.locator("#hearing")).to_have_text("Call ended")
                 assert await page.locator("#practice").evaluate(covered) == 0
@@ -371,7 +371,7 @@ def answered(tmp_path, says, *, raised=False, **chosen):
     script.write_text(f'id = "one"\ntitle = "One"\nabout = "x"\n{said}end = true\n')
     room = room_for(load_script(str(script)), Settings(data=tmp_path, agent="Trainee", **chosen), lambda event: None)
     room.publish(room.practice.begin())
-    room.publish(room.practice.until_their_turn())
+    room.publish(room.practice.advance_to_trainee())
     return room
 
 
@@ -399,31 +399,31 @@ def said_at(start_ms, text, name="a1"):
 def test_words_that_are_recognised_late_answer_the_line_after_which_they_were_said(tmp_path):
     practice = room_for(load_script("missed-visit"), Settings(data=tmp_path), lambda event: None).practice
     practice.begin()
-    practice.until_their_turn()
+    practice.advance_to_trainee()
     now = practice.now_ms
     practice.hear(Hypothesis("a1", Speaker.AGENT, now + 500, said_at(now + 500, "well").words, ()))
-    practice.advance(now + TURN_MS + 500)
-    assert not practice.listening  # by what was recognised so far the customer is about to go on
+    practice.advance(now + END_OF_TURN_MS + 500)
+    assert not practice.is_trainees_turn  # by what was recognised so far the customer is about to go on
     practice.hear(said_at(now + 500, "I am so sorry"))
-    practice.until_their_turn()
+    practice.advance_to_trainee()
     assert [line.id for _, line in practice.said] == ["open", "tell"]
     practice.hear(said_at(now + 2_000, "That is our policy", "a2"))
     last = practice.now_ms + 500
     practice.hear(said_at(last, "hm", "a3"))
-    practice.advance(last + TURN_MS + 500)
-    practice.until_their_turn()
+    practice.advance(last + END_OF_TURN_MS + 500)
+    practice.advance_to_trainee()
     assert [line.id for _, line in practice.said] == ["open", "tell", "still-angry"]
 
 
 def test_an_answer_that_begins_in_the_customers_last_words_is_answered(tmp_path):
     practice = room_for(load_script("missed-visit"), Settings(data=tmp_path), lambda event: None).practice
     practice.begin()
-    practice.until_their_turn()
+    practice.advance_to_trainee()
     early = said_at(practice.now_ms - 250, "I am so sorry this happened")
     practice.advance(early.end_ms)
     practice.hear(early)
-    practice.advance(early.end_ms + TURN_MS + 500)
-    practice.until_their_turn()
+    practice.advance(early.end_ms + END_OF_TURN_MS + 500)
+    practice.advance_to_trainee()
     assert [line.id for _, line in practice.said] == ["open", "tell"]
 
 
@@ -466,14 +466,14 @@ def test_what_is_asked_for_is_allowed_by_a_supervisor_of_the_practice(tmp_path):
     plan(room, "offered", "month-credit")
     [asked] = [event.at_ms for event in room.events if isinstance(event, AlertRaised) and event.kind == "ask"]
     [allowed] = [event.at_ms for event in room.events if isinstance(event, PlanMoved) and event.what == "allowed"]
-    assert allowed - asked == pytest.approx(ANSWER_MS, abs=500) and room.practice.listening
+    assert allowed - asked == pytest.approx(SUPERVISOR_ANSWER_MS, abs=500) and room.practice.is_trainees_turn
 
     aloud = answered(tmp_path, "I want to cancel my contract. You will hear from my lawyer.")
-    aloud.spoken = True
+    aloud.by_voice = True
     plan(aloud, "asked", "month-credit")
     with pytest.raises(OverlayError, match="One month free: that is above your limit"):
         plan(aloud, "offered", "month-credit")
-    aloud.publish(aloud.practice.advance(aloud.practice.now_ms + ANSWER_MS + 500))
+    aloud.publish(aloud.practice.advance(aloud.practice.now_ms + SUPERVISOR_ANSWER_MS + 500))
     plan(aloud, "offered", "month-credit")
 
 
@@ -501,7 +501,7 @@ def test_a_second_answer_to_the_same_line_is_refused(tmp_path):
 
     async def scene():
         room.publish(room.practice.begin())
-        room.publish(room.practice.until_their_turn())
+        room.publish(room.practice.advance_to_trainee())
         said = DoSay(do="say", call=room.call, text="I am sorry.")
         await room.desk(Identity("Trainee", "agent"), said)
         with pytest.raises(OverlayError, match="your turn in a moment"):
@@ -574,7 +574,7 @@ def test_aloud_the_page_takes_no_typed_answer(tmp_path):
             await expect(page.locator("#practice")).not_to_contain_text("false")
             with pytest.raises(OverlayError, match="into the microphone"):
                 await room.desk(Identity("Trainee", "agent"), typed)
-            room.draw(feedback(room.events, room.practice.playbook))
+            room.update_page(feedback(room.events, room.practice.playbook))
             await expect(page.locator("#practice")).to_contain_text("Practice over")
             await expect(page.locator("#practice")).not_to_contain_text("Tends to make it worse")
             await expect(page.locator("#practice")).not_to_contain_text("false")

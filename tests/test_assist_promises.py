@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assist.coach.due import DAYS, due_at, due_day, refined
+from assist.coach.due import DAYS, combine_times, due_at, due_day
 from assist.coach.promises import promises
 from audio.events import Speaker, Utterance, Word
 
@@ -335,7 +335,7 @@ def test_a_part_of_the_day_is_one_still_to_come(due, said_at, means):
     ],
 )
 def test_another_hour_is_that_of_the_day_that_was_named(known, later, both):
-    assert refined(known, later) == both
+    assert combine_times(known, later) == both
 
 
 def test_working_days_skip_the_weekend():

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assist.coach.coach import GIVING, AgentProfile, Coach
+from assist.coach.coach import AWAIT_REPLY_STEPS, AgentProfile, Coach
 from assist.coach.parts import Play
 from assist.coach.playbook import load_playbook
-from assist.coach.prompting import HOLD_MS, STALE_MS
+from assist.coach.prompting import MAX_DEFERRED_MS, STALE_MS
 from assist.events import Action, PlanOffered, PromptEnded, PromptShown, PromptsWaiting, StepTicked
 from audio.events import Speaker, SpeechActivity, Utterance
 from detectors.signals import AGENT_STEPS, SIGNAL_IDS, Evidence, Level, LevelChange, Severity, Signal
@@ -37,12 +37,12 @@ def coach(book=BOOK, **profile):
 
 def turned(level=Level.ESCALATED, at_ms=1_000, book=BOOK):
     subject = coach(book)
-    subject.level(LevelChange(at_ms, level, Level.CALM, 60.0, ()))
+    subject.level_changed(LevelChange(at_ms, level, Level.CALM, 60.0, ()))
     return subject
 
 
 def speaking(subject, at_ms, on, speaker=Speaker.AGENT):
-    return subject.speech(SpeechActivity(speaker, at_ms, on))
+    return subject.speech_changed(SpeechActivity(speaker, at_ms, on))
 
 
 def test_while_the_agent_speaks_a_card_waits_and_comes_at_the_pause():
@@ -91,7 +91,9 @@ def test_an_urgent_card_does_not_wait_for_a_pause():
 def test_a_microphone_that_never_falls_silent_does_not_hold_cards_for_ever():
     subject = turned()
     speaking(subject, 2_000, True)
-    assert of(subject.hear(2_000 + HOLD_MS, [signal("cancel_threat", 2_000 + HOLD_MS)], None), PromptShown)
+    assert of(
+        subject.hear(2_000 + MAX_DEFERRED_MS, [signal("cancel_threat", 2_000 + MAX_DEFERRED_MS)], None), PromptShown
+    )
 
 
 def test_a_card_does_not_leave_by_itself_while_it_is_being_read_out():
@@ -149,7 +151,7 @@ def test_the_next_step_is_the_one_that_fits_what_was_just_heard():
     assert prompt.play == "step-empathize", "feelings were heard: understanding goes before an apology"
 
 
-@pytest.mark.parametrize("name", sorted(GIVING))
+@pytest.mark.parametrize("name", sorted(AWAIT_REPLY_STEPS))
 def test_the_next_step_leaves_the_customer_time_to_answer_what_was_given(name):
     subject = turned()
     subject.hear(20_000, [signal(name, 20_000)], None)
@@ -231,7 +233,7 @@ def test_after_a_crisis_nothing_else_is_offered_but_what_is_urgent():
     assert [prompt.play for prompt in of(events, PromptShown)] == ["crisis"]
     assert of(events, PlanOffered)[-1].options == ()
     subject.act(Action(12_000, "Dana", "agent", "used", of(events, PromptShown)[0].id))
-    subject.level(LevelChange(13_000, Level.ESCALATED, Level.TENSE, 90.0, ()))
+    subject.level_changed(LevelChange(13_000, Level.ESCALATED, Level.TENSE, 90.0, ()))
     later = subject.hear(30_000, [signal("cancel_threat", 30_000)], None)
     for now in range(30_500, 80_000, 500):
         later += subject.tick(now)
@@ -258,7 +260,7 @@ def test_silence_that_is_over_is_not_answered():
 )
 def test_what_only_supports_makes_no_prompt_long_after_the_cue(name, at_ms, level, shown):
     subject = coach()
-    subject.level(LevelChange(10_000, level, Level.CALM, 60.0, (signal("influence_claim", 10_000),)))
+    subject.level_changed(LevelChange(10_000, level, Level.CALM, 60.0, (signal("influence_claim", 10_000),)))
     for now in range(10_500, at_ms, 500):
         for prompt in of(subject.tick(now), PromptShown):
             subject.act(Action(now, "Dana", "agent", "used", prompt.id))
@@ -314,13 +316,13 @@ def test_whatever_happens_the_place_is_restrained(happenings, experienced, name)
         elif kind == "withdraw" and known:
             events = subject.withdraw(known.pop(), now)
         elif kind == "level":
-            events, level = subject.level(LevelChange(now, what, level, 50.0, ())), what
+            events, level = subject.level_changed(LevelChange(now, what, level, 50.0, ())), what
         elif kind == "speak":
             if what is Speaker.AGENT:
                 speaks_since = (speaks_since if speaks_since is not None else now) if more else None
             else:
                 customer_until = None if more else now
-            events = subject.speech(SpeechActivity(what, now, more))
+            events = subject.speech_changed(SpeechActivity(what, now, more))
         elif kind == "say":
             events = subject.hear(now, [], said(what, now - 1_000))
         elif kind == "act":
@@ -344,7 +346,7 @@ def test_whatever_happens_the_place_is_restrained(happenings, experienced, name)
                         assert at - max(newest, until) <= STALE_MS, "a prompt that comes too late"
                     asked_for = event.play.startswith(("offer-", "then-"))
                     if event.tier is not Severity.URGENT and not asked_for and speaks_since is not None:
-                        assert at - speaks_since >= HOLD_MS, "a card while the agent speaks"
+                        assert at - speaks_since >= MAX_DEFERRED_MS, "a card while the agent speaks"
                     if not asked_for and event.tier is not Severity.URGENT:
                         assert level is not Level.CALM, "a card in a calm call"
                 case PromptEnded():

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from assist.coach.listing import playbook_lines
 from assist.coach.playbook import PlaybookError, check_playbook, copy_playbook, list_playbooks, load_playbook
-from assist.coach.reading import lines_of
 from assist.commands.main import app
 from assist.evaluation.trial import conversations, course_of, play
 from detectors.rulebook import load_rules
@@ -107,7 +107,7 @@ def test_a_file_named_as_a_shipped_playbook_has_its_own_written_calls(tmp_path, 
 
 
 def test_a_playbook_reads_as_a_person_would_want_it():
-    text = "\n".join(lines_of(load_playbook("jerk")))
+    text = "\n".join(playbook_lines(load_playbook("jerk")))
     assert "1 Just calm yourself – a slow, low answer" in text
     assert "influence_claim (tense, escalated, recovering) → Redirect" in text
     assert "Waive the fee – worth 12 to them; costs 4 (agent up to 20, senior up to 50, supervisor up to 200)" in text

@@ -1,4 +1,4 @@
-"""How much a person can be asked to look at in a call: the attention budget of the agent's one prompt place."""
+"""Rate limits on the prompts of a call: the agent's attention budget. Pure."""
 
 from __future__ import annotations
 
@@ -23,48 +23,47 @@ class AttentionSettings:
 
 
 class AttentionBudget:
-    """Who asks for attention must be allowed first and spend afterwards. Pure: time is an argument.
+    """Ask `allows` before a prompt is shown and call `spend` afterwards.
 
     Urgent prompts pass every limit but their own topic's cool-down, and they do not use the budget up.
     """
 
     def __init__(self, settings: AttentionSettings | None = None) -> None:
         self.settings = settings or AttentionSettings()
-        self._spent: list[int] = []
-        self._quiet: list[int] = []
-        self._help = 0
-        self._topics: dict[str, int] = {}
+        self._shown_ms: list[int] = []
+        self._low_priority_ms: list[int] = []
+        self._help_count = 0
+        self._last_shown_ms: dict[str, int] = {}
 
-    def allows(self, topic: str, tier: Severity, now_ms: int, *, quiet: bool = False) -> bool:
+    def allows(self, topic: str, tier: Severity, now_ms: int, *, low_priority: bool = False) -> bool:
         """May a prompt about `topic` (a play or rule id) be shown now?
 
-        `quiet`: it is the coach's own idea, nothing was said that calls for it. It must fit beside everything else;
-        what was said need not care for it.
+        `low_priority`: the prompt must fit beside all others; for them it is not counted.
         """
         limits = self.settings
-        if not self.cool(topic, now_ms):
+        if not self.has_cooled_down(topic, now_ms):
             return False
         if tier is Severity.URGENT:
             return True
-        if tier is Severity.HELP and self._help >= limits.help_per_call:
+        if tier is Severity.HELP and self._help_count >= limits.help_per_call:
             return False
-        others = self._spent + (self._quiet if quiet else [])
+        others = self._shown_ms + (self._low_priority_ms if low_priority else [])
         if others and now_ms - max(others) < limits.gap_ms:
             return False
         return sum(now_ms - at < 60_000 for at in others) < limits.per_minute
 
-    def cool(self, topic: str, now_ms: int) -> bool:
+    def has_cooled_down(self, topic: str, now_ms: int) -> bool:
         """Is the topic's last prompt long enough ago?"""
-        last = self._topics.get(topic)
+        last = self._last_shown_ms.get(topic)
         return last is None or now_ms - last >= self.settings.cooldown_ms
 
-    def spend(self, topic: str, tier: Severity, now_ms: int, *, quiet: bool = False) -> None:
+    def spend(self, topic: str, tier: Severity, now_ms: int, *, low_priority: bool = False) -> None:
         """A prompt about `topic` was shown at `now_ms`."""
-        self._topics[topic] = now_ms
+        self._last_shown_ms[topic] = now_ms
         if tier is Severity.URGENT:
             return
-        if quiet:
-            self._quiet = [at for at in self._quiet if now_ms - at < 60_000] + [now_ms]
+        if low_priority:
+            self._low_priority_ms = [at for at in self._low_priority_ms if now_ms - at < 60_000] + [now_ms]
             return
-        self._spent = [at for at in self._spent if now_ms - at < 60_000] + [now_ms]
-        self._help += tier is Severity.HELP
+        self._shown_ms = [at for at in self._shown_ms if now_ms - at < 60_000] + [now_ms]
+        self._help_count += tier is Severity.HELP

@@ -13,23 +13,23 @@ class RecoveryClock:
     """One call's clock; it may run more than once."""
 
     def __init__(self) -> None:
-        self._since: int | None = None
+        self._started_ms: int | None = None
         self._missed = False
         self._logged: tuple[int, bool] | None = None
-        """Of a log that is followed: since when it runs there, and whether it is missed."""
+        """By the log of a call that is being resumed: when it was started, and whether the goal was missed."""
 
     def start(self, now_ms: int) -> list[Recovery]:
         """The call has escalated."""
-        if self._since is not None:
+        if self._started_ms is not None:
             return []
-        self._since, self._missed = now_ms, False
+        self._started_ms, self._missed = now_ms, False
         return [Recovery(now_ms, "started", RECOVERY_MS)]
 
-    def standing(self, now_ms: int) -> list[Recovery]:
-        """How it runs now, for a log that begins here."""
-        if self._since is None:
+    def state_events(self, now_ms: int) -> list[Recovery]:
+        """Events that start a log with the present state."""
+        if self._started_ms is None:
             return []
-        took_ms = now_ms - self._since
+        took_ms = now_ms - self._started_ms
         missed = [Recovery(now_ms, "missed", RECOVERY_MS, took_ms)] if self._missed else []
         return [Recovery(now_ms, "started", RECOVERY_MS, took_ms), *missed]
 
@@ -38,20 +38,20 @@ class RecoveryClock:
         return self._stop(now_ms, "missed" if self._missed else "met", by)
 
     def cancel(self, now_ms: int) -> list[Recovery]:
-        """The call is over, or had not escalated after all."""
+        """The call is over, or had not escalated after all (signals were withdrawn)."""
         return self._stop(now_ms, "stopped")
 
     def tick(self, now_ms: int) -> list[Recovery]:
         """Time has passed: the goal may be missed, once."""
-        if self._since is None or self._missed or now_ms - self._since <= RECOVERY_MS:
+        if self._started_ms is None or self._missed or now_ms - self._started_ms <= RECOVERY_MS:
             return []
         self._missed = True
-        return [Recovery(now_ms, "missed", RECOVERY_MS, now_ms - self._since)]
+        return [Recovery(now_ms, "missed", RECOVERY_MS, now_ms - self._started_ms)]
 
-    def follow(self, event: Event) -> None:
-        """A call that was cut short goes on: it runs as its log says, whatever would be by the words that are left.
+    def restore(self, event: Event) -> None:
+        """A call that was cut short is resumed: the clock has the state of its log, whatever its words give now.
 
-        One that only the cut has stopped runs on.
+        One that only the interruption has stopped runs on.
         """
         match event:
             case LevelChange() if event.level is not Level.ESCALATED:
@@ -63,10 +63,10 @@ class RecoveryClock:
             case Recovery(what="missed") if self._logged is not None:
                 self._logged = self._logged[0], True
             case CallEnded():
-                self._since, self._missed = self._logged or (None, False)
+                self._started_ms, self._missed = self._logged or (None, False)
 
     def _stop(self, now_ms: int, what: str, by: str = "") -> list[Recovery]:
-        if self._since is None:
+        if self._started_ms is None:
             return []
-        since, self._since = self._since, None
+        since, self._started_ms = self._started_ms, None
         return [Recovery(now_ms, what, RECOVERY_MS, now_ms - since, by)]

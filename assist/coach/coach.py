@@ -1,6 +1,7 @@
-"""The coach: from signals, level and what people do to one prompt, steps, Plan B, the clock and promises. Pure.
+"""The coach of a call: turns signals, the level and people's actions into prompts, steps, Plan B and follow-ups. Pure.
 
-Each concern has its own small state (prompting, progress, clock, offers, follow_ups, story); here they come together.
+Each concern has its own state (prompting, progress, clock, offers, appointments, follow_ups, summary); `Coach` decides
+what reaches which.
 """
 
 from __future__ import annotations
@@ -10,74 +11,79 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import inf
 
+from assist.coach.appointments import Appointment, Appointments
+from assist.coach.candidates import (
+    candidate_for_accepted,
+    candidate_for_offer,
+    candidate_for_play,
+    candidate_for_step,
+    then_topic,
+)
 from assist.coach.clock import RecoveryClock
-from assist.coach.follow_ups import FollowUps, is_telling
+from assist.coach.follow_ups import FollowUps, is_to_inform
+from assist.coach.matching import asserted_words, is_line_said, matched_words
 from assist.coach.offers import Offers
 from assist.coach.parts import Play, Playbook
 from assist.coach.planb import Caller
 from assist.coach.progress import Progress
 from assist.coach.promises import promises
-from assist.coach.prompting import STALE_MS, PromptPlace, Wish
-from assist.coach.story import Story
-from assist.coach.times import Given, Times
+from assist.coach.prompting import STALE_MS, PromptCandidate, PromptSlot
+from assist.coach.summary import CustomerSummary
 from assist.coach.turns import CustomerTurn
-from assist.coach.wishes import after_option, from_option, from_play, from_step, then_topic
-from assist.coach.words import found, is_said, meant
 from assist.events import Action, Event, FollowUpNoted, HandOffNoted, PlanMoved
 from audio.events import Speaker, SpeechActivity, Utterance
 from detectors.escalation import MILD_CUES, SUPPORT_WEIGHTS, WORD_WEIGHTS
 from detectors.signals import AGENT_MISSTEPS, AGENT_STEPS, CUSTOMER_SIGNALS, Level, LevelChange, Severity, Signal
 
 NEXT_STEP_MS = 6_000
-"""After a prompt has left an escalated call, the method's next step waits this long."""
-LATELY_MS = 20_000
-"""How long a signal lends weight to the steps that fit it."""
-GIVEN_MS = 15_000
-"""After the agent has taken it on, given something or named a time, the customer has so long to answer before the next
-step is suggested; a clear cue is an answer."""
-LONE_MS = 30_000
-"""In a tense call silence, pace, sentiment and what is only noted make a prompt only so long after a clear word cue or
-a raised voice: by then the call has calmed by half, and what only supports no longer supports anything."""
+"""The method's next step is suggested so long after the last prompt has left, in an escalated call."""
+RECENT_MS = 20_000
+"""For so long after a signal, steps that fit it go first."""
+CUSTOMER_REPLY_MS = 15_000
+"""After one of `AWAIT_REPLY_STEPS` no step is suggested for so long: the customer answers first. A clear cue is an
+answer."""
+CUE_SUPPORT_MS = 30_000
+"""In a tense call supporting signals (silence, pace, sentiment, notes) make a prompt only so long after a clear word
+cue or a raised voice: by then the call has calmed by half, and there is nothing left to support."""
 CLEAR_NOTES = MILD_CUES | {"vulnerable"}
-"""What is answered like a clear cue where it was only noted: mild swearing, hurry, and what asks for care."""
+"""Answered like clear cues even as notes: mild swearing, hurry, and what asks for care."""
 SETTLING_MS = 3_000
-"""After an escalation the words that caused it settle: what they tell may still change the Plan B rows."""
+"""So long after an escalation the Plan B rows may still change: the words that caused it are settling."""
 TEAM = (
     "(team|teams|department|desk|colleague*|specialist*|expert*|adviser*|advisor*|agent*|manager*|supervisor*|someone"
     "|somebody|lady|gentleman|person|people|guys|lads|billing|sales|accounts|finance|retention*|complaints|support"
     "|returns|claims|repairs|warehouse|switchboard|reception|dispatch|customer (service|services|care|relations))"
 )
-"""Who somebody is handed over to."""
-TRANSFER = (
+"""Who a customer is transferred to."""
+TRANSFER = (  # the agent's words
     "(transfer|transferring) you (over|through|across|on|to|now|straight|right|back|again|shortly|please|and|so|$)",
     "(put|putting) you [straight|right|back] (through|over|across) "
     "(to|now|in|straight|right|shortly|back|again|please|$)",
     f"(put|putting) you [straight|right|back] (on to|onto|to) [the|a|an|my|our|their|another] [*] [*] {TEAM}",
     "(pass|passing) you [straight|right] [over|through|across|on|back] (to|onto)",
 )
-JOINING = (
+FETCHING_SUPERVISOR = (
     "(get|getting|fetch|bring|bringing|ask|asking) [in] [you] my (manager|supervisor|team leader)",
     "(i (will|can|am)|let me) (ask|asking) for my (manager|supervisor|team leader)",
 )
-"""What handing over sounds like in the agent's words."""
-
-GIVING = frozenset(("ownership", "remedy", "callback_time"))
-"""Steps of the agent's after which it is the customer's turn."""
+AWAIT_REPLY_STEPS = frozenset(("ownership", "remedy", "callback_time"))
+"""Agent signals after which it is the customer's turn: ownership, a remedy, a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentProfile:
-    """Who is coached."""
+    """The agent who is coached."""
 
     name: str
     role: str = "agent"
-    """Whose limits count for Plan B."""
+    """Decides the limits for Plan B."""
     experienced: bool = False
+    """Gets fewer prompts (see `prompting.EXPERIENCED_LIMITS`)."""
 
 
 @dataclass
 class Coach:
-    """One call's coach. Feed it in the order of call time; each method returns what it decided."""
+    """One call's coach. Feed it in the order of call time; methods return the events they have caused."""
 
     playbook: Playbook
     agent: AgentProfile
@@ -87,69 +93,70 @@ class Coach:
     began: datetime | None = None
     """When the call began, for due dates and for options that expire."""
     practising: bool = False
-    """Steps count from the first word: whoever keeps a practice call calm has done them too."""
+    """A practice call: steps count from the first word on, not only above calm."""
 
     def __post_init__(self) -> None:
         today = self.began.date().isoformat() if self.began is not None else ""
-        self._opening = self.began.minute if self.began is not None else 0
-        """Any number that differs from call to call and is the same when one is judged again."""
-        self._place = PromptPlace(self.agent.name, experienced=self.agent.experienced)
+        self._variation = self.began.minute if self.began is not None else 0
+        """Selects the first line of plays that vary: differs between calls; a call judged again has the same."""
+        self._slot = PromptSlot(self.agent.name, experienced=self.agent.experienced)
         self._progress = Progress(self.playbook)
         self._clock = RecoveryClock()
         self._offers = Offers(self.playbook, self.agent.role, self.accepted_here, self.caller, today)
-        self._story = Story()
-        self._turn = CustomerTurn()
+        self._summary = CustomerSummary()
+        self._customer_turn = CustomerTurn()
         self._level = Level.CALM
         self._escalated_ms = -SETTLING_MS - 1
-        self._heard: dict[str, dict[str, Signal]] = {}
-        """Signal id -> the findings of that id, by key."""
+        self._signals: dict[str, dict[str, Signal]] = {}
+        """Signal id -> key -> signal, without those that were withdrawn."""
         self._follow_ups = FollowUps(self.agent.name, self.began)
-        self._given: list[str] = []
-        """Titles of options accepted in this call."""
-        self._times = Times(self.playbook)
-        self._handed: dict[str, HandOffNoted] = {}
-        """To whom it was handed over -> what was told then."""
+        self._accepted_titles: list[str] = []
+        """Titles of accepted options."""
+        self._appointments = Appointments(self.playbook)
+        self._hand_offs: dict[str, HandOffNoted] = {}
+        """To whom -> the last hand-off to them."""
         self._consented_ms = -1
+        """Call time of consent, where it was given during the call."""
 
     def hear(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
-        """New signals, and the utterance that has just settled where there is one."""
+        """New signals, and the utterance that has just settled, if any."""
         for signal in signals:
-            self._heard.setdefault(signal.id, {})[signal.key] = signal
+            self._signals.setdefault(signal.id, {})[signal.key] = signal
         events: list[Event] = []
-        theirs = utterance is not None and utterance.speaker is not Speaker.AGENT
-        said = None if theirs else utterance
-        mine = [signal for signal in signals if signal.id in AGENT_STEPS and signal.settled]
-        waiting = self._offers.to_time()
-        moves = self._offers.hear(now_ms, signals, utterance, turned=self._level is not Level.CALM)
-        timed: list[Given] = []
+        by_customer = utterance is not None and utterance.speaker is not Speaker.AGENT
+        agent_utterance = None if by_customer else utterance
+        agent_signals = [signal for signal in signals if signal.id in AGENT_STEPS and signal.settled]
+        pending = self._offers.awaiting_time()
+        plan_moves = self._offers.hear(now_ms, signals, utterance, above_calm=self._level is not Level.CALM)
+        timed: list[Appointment] = []
         if utterance is not None:
-            callback = any(signal.id == "callback_time" for signal in mine)
-            timed = self._times.hear(now_ms, utterance, moves, waiting, callback=callback)
-        if mine or said is not None:
-            events += self._agent_said(now_ms, mine, said, timed)
-        if utterance is not None and theirs:
-            self._story.hear(utterance, [each for known in self._heard.values() for each in known.values()])
-            events += self._time_named(now_ms, timed)
-        for moved in moves:
+            callback = any(signal.id == "callback_time" for signal in agent_signals)
+            timed = self._appointments.hear(now_ms, utterance, plan_moves, pending, callback=callback)
+        if agent_signals or agent_utterance is not None:
+            events += self._hear_agent(now_ms, agent_signals, agent_utterance, timed)
+        if utterance is not None and by_customer:
+            self._summary.hear(utterance, [each for known in self._signals.values() for each in known.values()])
+            events += self._note_times(now_ms, timed)
+        for moved in plan_moves:
             events.append(moved)
             if moved.what == "accepted":
-                events += self._accepted(now_ms, moved.option, by_hand=False)
-        if wish := self._answer_to(now_ms, signals):
-            events += self._place.want(wish, now_ms)
-        return events + self._show_plan(now_ms, anew=0 <= now_ms - self._escalated_ms <= SETTLING_MS)
+                events += self._accept_option(now_ms, moved.option, by_hand=False)
+        if candidate := self._best_play(now_ms, signals):
+            events += self._slot.propose(candidate, now_ms)
+        return events + self._update_plan(now_ms, rechoose=0 <= now_ms - self._escalated_ms <= SETTLING_MS)
 
-    def speech(self, activity: SpeechActivity) -> list[Event]:
-        """Somebody has begun to speak or has stopped: what waited for the agent's pause may come."""
-        self._turn.take(activity)
-        events: list[Event] = self._place.forget("silence", activity.at_ms) if activity.speaking else []
+    def speech_changed(self, activity: SpeechActivity) -> list[Event]:
+        """Somebody has begun or stopped speaking, which decides when waiting prompts may be shown."""
+        self._customer_turn.update(activity)
+        events: list[Event] = self._slot.drop_waiting("silence", activity.at_ms) if activity.speaking else []
         if activity.speaker is Speaker.AGENT:
-            (self._place.speaking if activity.speaking else self._place.paused)(activity.at_ms)
+            (self._slot.agent_started if activity.speaking else self._slot.agent_stopped)(activity.at_ms)
         return events
 
-    def level(self, change: LevelChange, *, withdrawn: bool = False) -> list[Event]:
-        """The level has changed: the clock, Plan B, and what no longer fits.
+    def level_changed(self, change: LevelChange, *, withdrawn: bool = False) -> list[Event]:
+        """The escalation level has changed.
 
-        `withdrawn`: because words did not hold; a call that comes down by that has not been recovered.
+        `withdrawn`: because signals were withdrawn; a call whose level falls by that has not recovered.
         """
         self._level = change.level
         now_ms = change.at_ms
@@ -162,57 +169,57 @@ class Coach:
         else:
             events += self._clock.recovered(now_ms)
         if change.level is Level.CALM:
-            events += self._place.clear(now_ms)
+            events += self._slot.clear(now_ms)
         for signal in change.because:
-            self._heard.setdefault(signal.id, {})[signal.key] = signal
-        if wish := self._answer_to(now_ms, change.because):
-            events += self._place.want(wish, now_ms)
-        return events + self._show_plan(now_ms, anew=change.level is Level.ESCALATED)
+            self._signals.setdefault(signal.id, {})[signal.key] = signal
+        if candidate := self._best_play(now_ms, change.because):
+            events += self._slot.propose(candidate, now_ms)
+        return events + self._update_plan(now_ms, rechoose=change.level is Level.ESCALATED)
 
-    def stand(self, level: Level) -> None:
-        """Go on from this level."""
+    def set_level(self, level: Level) -> None:
+        """The level of a resumed call."""
         self._level = level
 
-    def withdraw(self, key: str, now_ms: int, instead: Sequence[Signal] = ()) -> list[Event]:
-        """The words under a signal did not hold; `instead`: the same finding under another key."""
-        for known in self._heard.values():
+    def withdraw(self, key: str, now_ms: int, replacements: Sequence[Signal] = ()) -> list[Event]:
+        """The signal of this key was withdrawn; `replacements`: the same finding under other keys."""
+        for known in self._signals.values():
             known.pop(key, None)
-        return self._place.withdraw(key, now_ms, instead)
+        return self._slot.withdraw(key, now_ms, replacements)
 
-    def refuses(self, action: Action) -> str:
-        """Why this cannot be done now, in one plain line for the page that tried; empty where it can."""
+    def refusal(self, action: Action) -> str:
+        """Why an action is refused now, as a line for the page; empty where it is not."""
         if action.what.startswith("plan-") and action.what != "plan-answered":
-            return self._offers.refuses(action.target, action.what.removeprefix("plan-"))
-        if action.what == "plan-answered" and not self._offers.asked_by(action.target):
+            return self._offers.refusal(action.target, action.what.removeprefix("plan-"))
+        if action.what == "plan-answered" and not self._offers.requested_by(action.target):
             return "That request has run out or is answered already."
         if action.what == "step" and self.playbook.step(action.target) is None:
             return f"There is no step {action.target!r} in this call's playbook."
         return ""
 
-    def asked(self, option: str, alert: str, now_ms: int) -> None:
-        """An option above the agent's limit was asked for, by an alert of this id."""
-        self._offers.ask(option, alert, now_ms)
+    def plan_requested(self, option: str, alert: str, now_ms: int) -> None:
+        """A supervisor was asked for an option above the agent's limit, by an alert of this id."""
+        self._offers.mark_requested(option, alert, now_ms)
 
     def act(self, action: Action) -> list[Event]:
-        """Something was done at a screen."""
+        """Somebody has done something on a page."""
         now_ms = action.at_ms
         events: list[Event] = []
         match action.what:
             case "used" | "dismissed" | "wrong":
-                if self._place.shown is not None and self._place.shown.id == action.target:
-                    return self._place.end(now_ms, action.what)
+                if self._slot.shown is not None and self._slot.shown.id == action.target:
+                    return self._slot.end(now_ms, action.what)
             case "step":
-                events += self._progress.by_hand(now_ms, action.target, done=action.detail != "undone")
+                events += self._progress.set_by_hand(now_ms, action.target, done=action.detail != "undone")
             case "plan-offered":
-                self._offers.take_up(action.target, now_ms)
+                self._offers.mark_offered(action.target, now_ms)
                 if (option := self.playbook.option(action.target)) is not None and option.say:
-                    events += self._place.want(from_option(self.playbook, option, now_ms), now_ms)
+                    events += self._slot.propose(candidate_for_offer(self.playbook, option, now_ms), now_ms)
             case "plan-accepted":
-                self._offers.answer(action.target)
-                events += self._accepted(now_ms, action.target, by_hand=True)
+                self._offers.mark_answered(action.target)
+                events += self._accept_option(now_ms, action.target, by_hand=True)
             case "plan-refused":
-                self._offers.answer(action.target)
-                events += self._offer_answered(now_ms, action.target)
+                self._offers.mark_answered(action.target)
+                events += self._end_offer_prompt(now_ms, action.target)
             case "plan-answered":
                 allowed = action.detail.startswith("allowed")
                 events += self._offers.decide(action.target, action.who, allowed=allowed, now_ms=now_ms)
@@ -221,223 +228,229 @@ class Coach:
             case "claim":
                 events += self._hand_off(now_ms, action.who)
         if action.what.startswith("plan-"):
-            events += self._show_plan(now_ms)
+            events += self._update_plan(now_ms)
         return events
 
     def tick(self, now_ms: int) -> list[Event]:
-        """Time has passed: prompts leave, waiting ones come or go stale, requests and the clock run out."""
-        events: list[Event] = [*self._clock.tick(now_ms), *self._place.tick(now_ms), *self._offers.tick(now_ms)]
-        due = self._place.shown is None and now_ms - self._place.left_ms >= NEXT_STEP_MS
-        if due and not self._alone() and self._level in (Level.ESCALATED, Level.RECOVERING):
-            given = [signal.at_ms for name in GIVING for signal in self._heard.get(name, {}).values()]
-            if self._clear_ms() < max(given, default=-inf) >= now_ms - GIVEN_MS:
-                return events
-            lately = self._heard_within(LATELY_MS, now_ms)
-            step = self._progress.next(self._level, lately)
-            wish = from_step(step, now_ms) if step is not None else None
-            if wish is not None and self._place.could_show(wish.topic, wish.say, now_ms):
-                events += self._place.want(wish, now_ms, waits=False)
+        """Time has passed: prompts, requests and the recovery clock may expire, and the next step may be due."""
+        events: list[Event] = [*self._clock.tick(now_ms), *self._slot.tick(now_ms), *self._offers.tick(now_ms)]
+        is_due = self._slot.shown is None and now_ms - self._slot.last_ended_ms >= NEXT_STEP_MS
+        if is_due and not self._is_exclusive() and self._level in (Level.ESCALATED, Level.RECOVERING):
+            events += self._suggest_step(now_ms)
         return events
 
     def end(self, now_ms: int, *, cut_short: bool = False) -> list[Event]:
-        """The call is over; one that is cut short may go on, and its clock runs meanwhile."""
-        return [*self._place.end(now_ms, "ended"), *([] if cut_short else self._clock.cancel(now_ms))]
+        """The call is over; one that is cut short may be resumed, and its clock runs on."""
+        return [*self._slot.end(now_ms, "ended"), *([] if cut_short else self._clock.cancel(now_ms))]
 
     def forget(self, since_ms: int) -> None:
-        """What was said after this has been taken back: nobody who takes over reads it."""
-        self._story.forget(since_ms)
-        self._follow_ups.forget(since_ms)
-        self._times.forget(since_ms)
-        for noted in self._follow_ups.standing():
-            self._times.follow(noted)
-        self._handed = {to: noted for to, noted in self._handed.items() if noted.at_ms <= since_ms}
+        """What was said after `since_ms` may not be kept: no hand-off tells it."""
+        self._summary.discard_after(since_ms)
+        self._follow_ups.discard_after(since_ms)
+        self._appointments.discard_after(since_ms)
+        for noted in self._follow_ups.current():
+            self._appointments.restore(noted)
+        self._hand_offs = {to: noted for to, noted in self._hand_offs.items() if noted.at_ms <= since_ms}
 
     def consented(self, now_ms: int) -> list[Event]:
-        """Only from now on may be kept what is said: no hand-over tells and no card quotes what was said before.
+        """Consent was given: no hand-off tells and no prompt quotes what was said before.
 
-        The clock that runs is told, for the log.
+        Returns the state of the recovery clock, for the log that begins here.
         """
         self._consented_ms = now_ms
         self.forget(-1)
-        self._place.unquote()
-        return [*self._clock.standing(now_ms)]
+        self._slot.remove_quotes()
+        return [*self._clock.state_events(now_ms)]
 
-    def story(self) -> tuple[tuple[int, str], ...]:
-        """What the customer has said so far: call time in ms and their words."""
-        return self._story.told()
-
-    def follow(self, event: Event) -> None:
-        """A call that was cut short goes on: its cards, its clock and its promises are those of its log."""
-        self._place.follow(event)
-        self._clock.follow(event)
-        self._follow_ups.follow(event, [option.title for option in self.playbook.options if option.timed])
+    def restore(self, event: Event) -> None:
+        """A call that was cut short is resumed: takes over an event of its log."""
+        self._slot.restore(event)
+        self._clock.restore(event)
+        self._follow_ups.restore(event, [option.title for option in self.playbook.options if option.timed])
         if isinstance(event, FollowUpNoted):
-            self._times.follow(event)
+            self._appointments.restore(event)
 
-    def _alone(self) -> bool:
-        """A play that comes before everything else has been shown."""
-        return any(play.alone and self._place.times.get(play.id) for play in self.playbook.plays)
+    def _is_exclusive(self) -> bool:
+        """Whether a play with `alone` has been shown: only urgent prompts may follow."""
+        return any(play.alone and self._slot.shown_counts.get(play.id) for play in self.playbook.plays)
 
-    def _show_plan(self, now_ms: int, *, anew: bool = False) -> list[Event]:
-        level = Level.CALM if self._alone() else self._level
-        return self._offers.show(now_ms, level, self._ids(), anew=anew)
+    def _update_plan(self, now_ms: int, *, rechoose: bool = False) -> list[Event]:
+        level = Level.CALM if self._is_exclusive() else self._level
+        return self._offers.update_rows(now_ms, level, self._signal_ids(), rechoose=rechoose)
 
-    def _heard_within(self, span_ms: int, now_ms: int) -> set[str]:
+    def _signal_ids_within(self, span_ms: int, now_ms: int) -> set[str]:
         return {
             name
-            for name, known in self._heard.items()
+            for name, known in self._signals.items()
             if any(now_ms - signal.at_ms <= span_ms for signal in known.values())
         }
 
-    def _ids(self) -> set[str]:
-        return {name for name, known in self._heard.items() if known}
+    def _suggest_step(self, now_ms: int) -> list[Event]:
+        """The method's next step, unless the customer is to answer first."""
+        acted_ms = [signal.at_ms for name in AWAIT_REPLY_STEPS for signal in self._signals.get(name, {}).values()]
+        if self._last_clear_cue_ms() < max(acted_ms, default=-inf) >= now_ms - CUSTOMER_REPLY_MS:
+            return []
+        step = self._progress.next_step(self._level, self._signal_ids_within(RECENT_MS, now_ms))
+        candidate = candidate_for_step(step, now_ms) if step is not None else None
+        if candidate is None or not self._slot.can_show(candidate.topic, candidate.say, now_ms):
+            return []
+        return self._slot.propose(candidate, now_ms, may_wait=False)
 
-    def _agent_said(
-        self, now_ms: int, mine: Sequence[Signal], utterance: Utterance | None, given: Sequence[Given]
+    def _signal_ids(self) -> set[str]:
+        return {name for name, known in self._signals.items() if known}
+
+    def _hear_agent(
+        self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None, timed: Sequence[Appointment]
     ) -> list[Event]:
-        """The agent's settled signals, and the utterance where one has just settled."""
+        """The agent's settled signals, the utterance that has just settled, if any, and the options it has timed."""
         events: list[Event] = []
         if self.practising or self._level is not Level.CALM:
-            # Recovery steps count from when the call has turned: "thank you for calling" ticks nothing.
-            events += self._progress.heard(now_ms, mine, utterance)
-        events += self._acted(now_ms, mine, utterance)
+            # Steps count above calm only: "thank you for calling" ticks nothing.
+            events += self._progress.tick_heard(now_ms, signals, utterance)
+        events += self._end_if_acted_on(now_ms, signals, utterance)
         if utterance is None:
             return events
-        done = {signal.id for signal in mine}
-        events += self._place.settled(now_ms, lambda wish: bool(done & wish.acted_by or found(wish.words, utterance)))
-        events += self._place.tick(now_ms)
-        timed = self._time_named(now_ms, given)
-        events += timed
-        due = " / ".join(each.due.casefold() for each in timed if isinstance(each, FollowUpNoted))
+        done = {signal.id for signal in signals}
+        events += self._slot.agent_settled(
+            now_ms, lambda candidate: bool(done & candidate.acted_by or matched_words(candidate.words, utterance))
+        )
+        events += self._slot.tick(now_ms)
+        noted = self._note_times(now_ms, timed)
+        events += noted
+        due = " / ".join(each.due.casefold() for each in noted if isinstance(each, FollowUpNoted))
         for promise in promises(utterance):
-            if promise.due and promise.due.casefold() in due and not is_telling(promise.what):
+            if promise.due and promise.due.casefold() in due and not is_to_inform(promise.what):
                 continue
             events += self._follow_ups.note(now_ms, promise.what, promise.due, promise.words)
-        for phrases, to in ((TRANSFER, "another team"), (JOINING, "supervisor")):
-            if self._level is not Level.CALM and (words := meant(phrases, utterance)):
+        for phrases, to in ((TRANSFER, "another team"), (FETCHING_SUPERVISOR, "supervisor")):
+            if self._level is not Level.CALM and (words := asserted_words(phrases, utterance)):
                 events += self._hand_off(now_ms, to, words)
         return events
 
-    def _time_named(self, now_ms: int, given: Sequence[Given]) -> list[Event]:
-        """The time of what was accepted: its card goes, and the one for another that has none comes."""
+    def _note_times(self, now_ms: int, timed: Sequence[Appointment]) -> list[Event]:
+        """Accepted options have their time: it is noted, and the prompt asks for that of the next one without."""
         events: list[Event] = []
-        for each in given:
-            events += self._follow_ups.move(now_ms, each.option.title, each.due, each.words)
-            if self._place.shown is not None and self._place.shown.play == then_topic(each.option):
-                events += self._place.end(now_ms, "acted", each.words)
-        if given and self._place.shown is None and (left := self._times.untimed()) is not None and left.then:
-            events += self._place.want(after_option(left, now_ms, called_for=not self._place.is_held(now_ms)), now_ms)
+        for each in timed:
+            events += self._follow_ups.reschedule(now_ms, each.option.title, each.due, each.words)
+            if self._slot.shown is not None and self._slot.shown.play == then_topic(each.option):
+                events += self._slot.end(now_ms, "acted", each.words)
+        untimed = self._appointments.last_without_time()
+        if timed and self._slot.shown is None and untimed is not None and untimed.then:
+            requested = not self._slot.is_deferring(now_ms)
+            events += self._slot.propose(candidate_for_accepted(untimed, now_ms, requested=requested), now_ms)
         return events
 
-    def _acted(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
-        """The prompt on screen ends when what it asks for is heard after it was shown; its step is done with it."""
-        wish, shown = self._place.wish, self._place.shown
-        if wish is None or shown is None:
+    def _end_if_acted_on(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
+        """Ends the prompt on screen if what it asks for was said after it was shown, and ticks its step."""
+        candidate, shown = self._slot.candidate, self._slot.shown
+        if candidate is None or shown is None:
             return []
-        heard = [signal for signal in signals if signal.id in wish.acted_by and signal.at_ms > shown.at_ms]
+        heard = [signal for signal in signals if signal.id in candidate.acted_by and signal.at_ms > shown.at_ms]
         words = next((signal.evidence.quote for signal in heard), "")
         if not words and utterance is not None:
             since = replace(utterance, words=tuple(word for word in utterance.words if word.end_ms > shown.at_ms))
-            words = found(wish.words, since) or (since.text if is_said(shown.say, since) else "")
+            words = matched_words(candidate.words, since) or (since.text if is_line_said(shown.say, since) else "")
         events: list[Event] = []
-        if words and wish.step and self._level is not Level.CALM:
-            events += self._progress.said(now_ms, wish.step, words)
+        if words and candidate.step and self._level is not Level.CALM:
+            events += self._progress.tick_said(now_ms, candidate.step, words)
         if words:
-            return [*events, *self._place.end(now_ms, "acted", words)]
-        if wish.topic == f"step-{wish.step}" and self._progress.is_done(wish.step):
-            return self._place.end(now_ms, "withdrawn")  # it was said just before the card came
+            return [*events, *self._slot.end(now_ms, "acted", words)]
+        if candidate.topic == f"step-{candidate.step}" and self._progress.is_done(candidate.step):
+            return self._slot.end(now_ms, "withdrawn")  # it was said just before the prompt was shown
         return []
 
-    def _accepted(self, now_ms: int, option: str, *, by_hand: bool) -> list[Event]:
-        """The customer has taken it: the clock stops, and what needs a time of its own becomes a follow-up."""
-        events: list[Event] = [*self._clock.recovered(now_ms, "remedy"), *self._offer_answered(now_ms, option)]
-        given = self.playbook.option(option)
-        if given is not None:
-            self._given.append(given.title)
-            time = self._times.accept(now_ms, given, by_hand=by_hand) if given.timed else None
-            timeless = given.timed and time is None
-            if given.timed:
-                due, words, at_ms = (time.due, time.words, time.at_ms) if time is not None else ("", "", now_ms)
-                events += self._follow_ups.give(now_ms, given.title, due, words, at_ms)
-            if given.then and (timeless or not given.timed):
-                events += self._place.want(after_option(given, now_ms, called_for=by_hand), now_ms)
+    def _accept_option(self, now_ms: int, option: str, *, by_hand: bool) -> list[Event]:
+        """The customer has accepted an option: the recovery clock stops; an option that needs a time is a follow-up."""
+        events: list[Event] = [*self._clock.recovered(now_ms, "remedy"), *self._end_offer_prompt(now_ms, option)]
+        accepted = self.playbook.option(option)
+        if accepted is None:
+            return events
+        self._accepted_titles.append(accepted.title)
+        time = None
+        if accepted.timed:
+            time = self._appointments.accept(now_ms, accepted, by_hand=by_hand)
+            due, words, at_ms = (time.due, time.words, time.at_ms) if time is not None else ("", "", now_ms)
+            events += self._follow_ups.note_option(now_ms, accepted.title, due, words, at_ms)
+        if accepted.then and time is None:
+            events += self._slot.propose(candidate_for_accepted(accepted, now_ms, requested=by_hand), now_ms)
         return events
 
-    def _offer_answered(self, now_ms: int, option: str) -> list[Event]:
-        """The customer has answered: the card that offers it ends and makes room."""
-        known, shown = self.playbook.option(option), self._place.shown
-        if known is None or shown is None or shown.play != from_option(self.playbook, known, now_ms).topic:
+    def _end_offer_prompt(self, now_ms: int, option: str) -> list[Event]:
+        """The customer has answered an offer: its prompt, if on screen, ends."""
+        known, shown = self.playbook.option(option), self._slot.shown
+        if known is None or shown is None or shown.play != candidate_for_offer(self.playbook, known, now_ms).topic:
             return []
-        return self._place.end(now_ms, "ended")
+        return self._slot.end(now_ms, "ended")
 
     def _brings_in(self, option: str) -> bool:
         known = self.playbook.option(option)
         return known is not None and bool(known.bring_in)
 
     def _hand_off(self, now_ms: int, to: str, words: str = "") -> list[Event]:
-        """What whoever takes over need not ask; to the same again only where there is more to tell."""
-        told = self.story()
-        done = [*(f"given: {title}" for title in self._given), *self._follow_ups.told()]
-        known = self._handed.get(to)
-        if not told or (known is not None and {*told, *done} <= {*known.said, *known.done}):
+        """What the next person need not ask the customer again; a second time only where there is more to tell."""
+        said = self._summary.sentences()
+        done = [*(f"given: {title}" for title in self._accepted_titles), *self._follow_ups.lines()]
+        known = self._hand_offs.get(to)
+        if not said or (known is not None and {*said, *done} <= {*known.said, *known.done}):
             return []
         heard = tuple(
             name
-            for name, known in self._heard.items()
+            for name, known in self._signals.items()
             if name in CUSTOMER_SIGNALS
             and any(each.severity >= Severity.HELP and each.at_ms > self._consented_ms for each in known.values())
         )
-        self._handed[to] = HandOffNoted(now_ms, to, told, tuple(done), words, heard)
-        return [self._handed[to]]
+        self._hand_offs[to] = HandOffNoted(now_ms, to, said, tuple(done), words, heard)
+        return [self._hand_offs[to]]
 
-    def _answer_to(self, now_ms: int, signals: Sequence[Signal]) -> Wish | None:
-        """The play that fits best: the most urgent, words before tone, what was clear before what was only noted, the
-        more particular, then the order in the file.
+    def _best_play(self, now_ms: int, signals: Sequence[Signal]) -> PromptCandidate | None:
+        """The best play for these signals: the most urgent, words before tone, clear cues before notes, the more
+        specific, then the order in the playbook.
 
-        What was said too long ago is not answered any more, nor what was only noted where the agent has just done what
-        the answer asks for.
+        Not answered are signals older than `STALE_MS`, and notes where the agent has just done what the play asks for.
         """
-        recent = [signal for signal in signals if now_ms - self._turn.ripe_ms(signal, now_ms) <= STALE_MS]
-        given = self._heard_within(GIVEN_MS, now_ms) & GIVING
-        best: tuple[tuple[int, ...], Wish] | None = None
-        for order, play in enumerate(self.playbook.plays):
-            mine = tuple(s for s in recent if s.id in play.signals and s.severity >= play.from_severity)
-            if not mine or not self._may_come(play, mine, now_ms):
+        recent = [
+            signal for signal in signals if now_ms - self._customer_turn.answerable_ms(signal, now_ms) <= STALE_MS
+        ]
+        just_done = self._signal_ids_within(CUSTOMER_REPLY_MS, now_ms) & AWAIT_REPLY_STEPS
+        best: tuple[tuple[int, ...], PromptCandidate] | None = None
+        for index, play in enumerate(self.playbook.plays):
+            answered = tuple(s for s in recent if s.id in play.signals and s.severity >= play.min_severity)
+            if not answered or not self._is_eligible(play, answered, now_ms):
                 continue
-            tier = Severity.URGENT if any(s.severity is Severity.URGENT for s in mine) else play.severity
-            words = any(signal.id in WORD_WEIGHTS for signal in mine)
-            clear = any(signal.severity >= Severity.HELP or signal.id in CLEAR_NOTES for signal in mine)
-            if words and not clear and not given.isdisjoint(play.acted_by):
+            tier = Severity.URGENT if any(s.severity is Severity.URGENT for s in answered) else play.severity
+            words = any(signal.id in WORD_WEIGHTS for signal in answered)
+            clear = any(signal.severity >= Severity.HELP or signal.id in CLEAR_NOTES for signal in answered)
+            if words and not clear and not just_done.isdisjoint(play.acted_by):
                 continue
-            particular = 2 * self.playbook.rung(play) + (play.at_least > 1)
-            rank = (tier, words, clear, play.from_severity, particular, -order)
+            specificity = 2 * self.playbook.ladder_depth(play) + (play.at_least > 1)
+            rank = (tier, words, clear, play.min_severity, specificity, -index)
             if best is None or rank > best[0]:
-                since_ms = max(self._turn.ripe_ms(signal, now_ms) for signal in mine)
-                best = rank, from_play(self.playbook, play, mine, tier, since_ms, order, self._opening)
+                since_ms = max(self._customer_turn.answerable_ms(signal, now_ms) for signal in answered)
+                best = rank, candidate_for_play(self.playbook, play, answered, tier, since_ms, index, self._variation)
         return best[1] if best is not None else None
 
-    def _may_come(self, play: Play, signals: Sequence[Signal], now_ms: int) -> bool:
+    def _is_eligible(self, play: Play, signals: Sequence[Signal], now_ms: int) -> bool:
         urgent = any(signal.severity is Severity.URGENT for signal in signals)
-        if self._alone() and not (urgent and play.severity is Severity.URGENT):
+        if self._is_exclusive() and not (urgent and play.severity is Severity.URGENT):
             return False
         if not urgent and (self._level not in play.levels or self._level is Level.CALM):
             return False
         if self._level is Level.TENSE and not self._is_supported(signals):
             return False
-        findings = [signal for name in play.signals for signal in self._heard.get(name, {}).values()]
-        grave = [signal for signal in findings if signal.severity >= play.from_severity]
-        often = len({signal.evidence.utterance or signal.key for signal in grave})
+        findings = [signal for name in play.signals for signal in self._signals.get(name, {}).values()]
+        severe = [signal for signal in findings if signal.severity >= play.min_severity]
+        utterances = {signal.evidence.utterance or signal.key for signal in severe}
         return (
-            often >= play.at_least
-            and self._place.given.issuperset(play.after)
-            and self._place.times.get(play.id, 0) < play.most
-            and self._place.could_show(play.id, play.say, now_ms)
+            len(utterances) >= play.at_least
+            and self._slot.acted_on.issuperset(play.after)
+            and self._slot.shown_counts.get(play.id, 0) < play.most
+            and self._slot.can_show(play.id, play.say, now_ms)
         )
 
     def _is_supported(self, signals: Sequence[Signal]) -> bool:
-        """Whether one of these is a clear cue or of the agent's words, or comes shortly after a cue.
+        """Whether one of these is a clear cue or a misstep, or a clear cue was heard shortly before.
 
-        What is only noted, or supports, never makes a prompt by itself: several such may make a call tense.
+        Notes and supporting signals may make a call tense, but never make a prompt by themselves.
         """
         if any(
             signal.id in AGENT_MISSTEPS
@@ -446,14 +459,14 @@ class Coach:
             for signal in signals
         ):
             return True
-        return max(signal.at_ms for signal in signals) - self._clear_ms() <= LONE_MS
+        return max(signal.at_ms for signal in signals) - self._last_clear_cue_ms() <= CUE_SUPPORT_MS
 
-    def _clear_ms(self) -> float:
-        """When the last clear word cue or raised voice was heard."""
-        said = [
+    def _last_clear_cue_ms(self) -> float:
+        """Call time of the last clear word cue or raised voice; -inf: none."""
+        heard_ms = [
             signal.at_ms
             for name in (*WORD_WEIGHTS, "raised_voice")
-            for signal in self._heard.get(name, {}).values()
+            for signal in self._signals.get(name, {}).values()
             if signal.severity >= Severity.HELP or name == "raised_voice"
         ]
-        return max(said, default=-inf)
+        return max(heard_ms, default=-inf)

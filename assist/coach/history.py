@@ -1,4 +1,4 @@
-"""What Plan B came to in earlier calls: how often each option was accepted here, and what each caller has had."""
+"""Plan B in earlier calls: how often each option was accepted, and which ones each caller has had."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 from assist.coach.parts import Option
 
-CALLS = 2_000
-"""So many of the newest calls are read when the program starts: what worked here lately."""
+MAX_CALLS = 2_000
+"""So many of the newest calls are read when the program starts."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Came:
-    """What Plan B came to in one call."""
+class _PlanOutcome:
+    """The options offered in one call, and what became of them."""
 
     caller: str
-    """As shown; empty: not known."""
+    """The masked number; empty: not known."""
     day: date
     offers: tuple[tuple[str, bool], ...]
     """Option, and whether it was accepted; at least one."""
@@ -26,14 +26,15 @@ class _Came:
 
 @dataclass(slots=True)
 class History:
-    """Finished calls with offers in them. Feed it records (or what is kept of them for lists) in any order."""
+    """Finished calls with offers, from their records or digests, in any order."""
 
-    _came: dict[str, _Came] = field(default_factory=dict)
+    _outcomes: dict[str, _PlanOutcome] = field(default_factory=dict)
 
     def take(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Finished calls, one that went on after it was cut short in its own place. A caller is known by how the number
-        is shown ("…0142"), so two callers may be taken for one: an option is then offered once too seldom, never once
-        too often.
+        """Adds finished calls; one that was resumed replaces its earlier state.
+
+        A caller is known by the masked number ("…0142"), so two callers may be taken for one: an option is then
+        offered too seldom, never too often.
         """
         for record in records:
             offers = tuple(
@@ -43,18 +44,18 @@ class History:
             )
             if offers:
                 day = date.fromisoformat(str(record["started_at"])[:10])
-                self._came[str(record["call"])] = _Came(str(record.get("caller") or ""), day, offers)
+                self._outcomes[str(record["call"])] = _PlanOutcome(str(record.get("caller") or ""), day, offers)
 
     def forget(self, calls: Iterable[str]) -> None:
-        """These calls are erased."""
+        """Removes calls that were erased."""
         for call in calls:
-            self._came.pop(call, None)
+            self._outcomes.pop(call, None)
 
     def accepted_here(self) -> dict[str, tuple[int, int]]:
         """Option -> (times accepted, times offered). Any thread."""
         counts: dict[str, tuple[int, int]] = {}
-        for came in list(self._came.values()):
-            for option, accepted in came.offers:
+        for outcome in list(self._outcomes.values()):
+            for option, accepted in outcome.offers:
                 yes, many = counts.get(option, (0, 0))
                 counts[option] = (yes + accepted, many + 1)
         return counts
@@ -63,10 +64,10 @@ class History:
         """Option -> times this caller had it within the option's `per_days`. Any thread."""
         days = {option.id: option.per_days for option in options}
         counts: dict[str, int] = {}
-        for came in list(self._came.values()) if caller else ():
-            if came.caller != caller:
+        for outcome in list(self._outcomes.values()) if caller else ():
+            if outcome.caller != caller:
                 continue
-            for option, accepted in came.offers:
-                if accepted and (today - came.day).days <= days.get(option, 0):
+            for option, accepted in outcome.offers:
+                if accepted and (today - outcome.day).days <= days.get(option, 0):
                     counts[option] = counts.get(option, 0) + 1
         return counts

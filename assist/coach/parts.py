@@ -1,4 +1,4 @@
-"""What a playbook is made of: the steps of a method, the plays that answer signals, the Plan B options. Plain data."""
+"""The playbook's data model: steps of a method, plays that answer signals, Plan B options."""
 
 from __future__ import annotations
 
@@ -13,32 +13,34 @@ from detectors.signals import Level, Severity
 
 _TIERS = {"note": Severity.NOTE, "help": Severity.HELP, "urgent": Severity.URGENT}
 
-_UNSEEN = frozenset(("Cc", "Cs", "Cn"))
-_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Turn the order of whatever follows them on a page."""
+_UNPRINTABLE = frozenset(("Cc", "Cs", "Cn"))
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Change the direction of the text that follows them."""
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
 
 
 def _one_line(text: str) -> str:
-    """The text on one line: breaks and tabs are spaces; hard spaces and what joins letters are the writer's own."""
+    """The text on one line: breaks and tabs become spaces; no-break spaces and joiners are kept."""
     line = re.sub(r"[\t\n\v\f\r\x85\u2028\u2029]+", " ", text).strip()
-    if text and (not line or any(unicodedata.category(sign) in _UNSEEN or sign in _TURNS for sign in line)):
+    if text and (
+        not line or any(unicodedata.category(each) in _UNPRINTABLE or each in _BIDI_CONTROLS for each in line)
+    ):
         raise ValueError("expected one line of text that can be read")
     return line
 
 
 Name = Annotated[str, AfterValidator(_one_line)]
-"""What a page or a table shows as a name."""
+"""Text that a page or a table shows on one line."""
 Phrases = list[Annotated[str, Field(min_length=1)]]
 """Phrase patterns, written as in the rule files (detectors/rules): words, (a|b), [may be missing], word*, ..."""
 
 
-class _Part(BaseModel):
+class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Step(_Part):
+class Step(_Table):
     """One step of the method."""
 
     id: Id
@@ -57,8 +59,8 @@ class Step(_Part):
     avoid: str = Field("", description="what not to say now")
 
 
-class Play(_Part):
-    """An answer to signals at certain levels."""
+class Play(_Table):
+    """A prompt that answers signals at certain levels."""
 
     id: Id
     signals: list[str] = Field(min_length=1)
@@ -79,17 +81,17 @@ class Play(_Part):
 
     @property
     def severity(self) -> Severity:
-        """The tier as the number the rest of the program uses."""
+        """`tier` as a severity."""
         return _TIERS[self.tier]
 
     @property
-    def from_severity(self) -> Severity:
-        """`least` as a number."""
+    def min_severity(self) -> Severity:
+        """`least` as a severity."""
         return _TIERS[self.least]
 
 
-class Option(_Part):
-    """One Plan B option: something of value to give, who may give it, and when."""
+class Option(_Table):
+    """One Plan B option: something of value to the customer, who may grant it, and when."""
 
     id: Id
     title: Name = Field(min_length=1, max_length=40)
@@ -118,8 +120,8 @@ class Option(_Part):
     words: Phrases = Field(default_factory=list, description="phrases in the agent's words that offer it")
 
 
-class Playbook(_Part):
-    """The whole of it, with what it includes."""
+class Playbook(_Table):
+    """A playbook, with all that it includes."""
 
     id: Id
     name: Name = Field(min_length=1)
@@ -144,13 +146,13 @@ class Playbook(_Part):
         """The step of that id."""
         return next((step for step in self.steps if step.id == wanted), None)
 
-    def rung(self, play: Play) -> int:
-        """How many plays must have been given one after the other before this one comes."""
+    def ladder_depth(self, play: Play) -> int:
+        """How many plays must have been acted on one after the other before this one (see `Play.after`)."""
         before = [other for other in self.plays if other.id in play.after]
-        return max((1 + self.rung(other) for other in before), default=0)
+        return max((1 + self.ladder_depth(other) for other in before), default=0)
 
     def served(self, play: Play) -> Step | None:
-        """The step a play serves: the one it names, or the first one that its signals would tick."""
+        """The step a play serves: the one it names, or else the first one that its `acted_by` signals tick."""
         if play.step:
             return self.step(play.step)
         return next((step for step in self.steps if set(step.ticked_by) & set(play.acted_by)), None)

@@ -1,11 +1,11 @@
-"""How far the method has come: steps tick from the agent's words or by hand; which one is next. Pure."""
+"""Progress of the method: which steps are done, by the agent's words or by hand, and which is next. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from assist.coach.matching import matched_words
 from assist.coach.parts import Playbook, Step
-from assist.coach.words import found
 from assist.events import StepTicked
 from audio.events import Utterance
 from detectors.signals import Level, Signal
@@ -18,7 +18,7 @@ class Progress:
         self._playbook = playbook
         self._done: set[str] = set()
 
-    def heard(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None) -> list[StepTicked]:
+    def tick_heard(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None) -> list[StepTicked]:
         """Steps done by these settled signals of the agent and by the agent's utterance."""
         ticked = []
         for step in self._playbook.steps:
@@ -26,12 +26,12 @@ class Progress:
                 continue
             words = next((each.evidence.quote for each in signals if each.settled and each.id in step.ticked_by), "")
             if not words and utterance is not None:
-                words = found(step.words, utterance)
+                words = matched_words(step.words, utterance)
             if words:
                 ticked.append(self._tick(now_ms, step.id, "words", words))
         return ticked
 
-    def said(self, now_ms: int, step: str, words: str) -> list[StepTicked]:
+    def tick_said(self, now_ms: int, step: str, words: str) -> list[StepTicked]:
         """The line that was suggested for this step has been said."""
         if step in self._done or self._playbook.step(step) is None:
             return []
@@ -41,7 +41,7 @@ class Progress:
         """Whether it is ticked."""
         return step in self._done
 
-    def by_hand(self, now_ms: int, step: str, *, done: bool) -> list[StepTicked]:
+    def set_by_hand(self, now_ms: int, step: str, *, done: bool) -> list[StepTicked]:
         """A person ticked a step, or took its tick back."""
         if self._playbook.step(step) is None:
             return []
@@ -50,14 +50,14 @@ class Progress:
         self._done.discard(step)
         return [StepTicked(now_ms, step, False, "hand")]
 
-    def next(self, level: Level, lately: Collection[str]) -> Step | None:
-        """The next undone step that can be prompted at this level; one that fits what was heard lately goes first."""
+    def next_step(self, level: Level, recent: Collection[str]) -> Step | None:
+        """The next open step that can be prompted at this level; one that fits a `recent` signal id goes first."""
         open_steps = [
             step
             for step in self._playbook.steps
             if step.id not in self._done and step.say and level in step.levels and self._done.issuperset(step.after)
         ]
-        return next((step for step in open_steps if set(step.fits) & set(lately)), next(iter(open_steps), None))
+        return next((step for step in open_steps if set(step.fits) & set(recent)), next(iter(open_steps), None))
 
     def _tick(self, now_ms: int, step: str, by: str, words: str) -> StepTicked:
         self._done.add(step)

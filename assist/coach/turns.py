@@ -1,4 +1,4 @@
-"""Who has the word: the customer's turn, so that an answer is late only once the customer has stopped. Pure."""
+"""The customer's turn: a prompt is late only in relation to its end, as nobody answers before. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from audio.events import Speaker, SpeechActivity
 from detectors.signals import Signal
 
 PAUSE_MS = 1_500
-"""A shorter silence is a breath within a turn."""
-TURN_MS = 20_000
-"""A turn lends what was said in it no more time than this: music on hold looks like a turn without end."""
+"""A shorter pause does not end a turn."""
+MAX_TURN_MS = 20_000
+"""A longer turn does not count: hold music looks like a turn without end."""
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class CustomerTurn:
     _until: int | None = None
     """None while they speak."""
 
-    def take(self, activity: SpeechActivity) -> None:
+    def update(self, activity: SpeechActivity) -> None:
         """Somebody has begun to speak or has stopped."""
         if activity.speaker is Speaker.AGENT:
             return
@@ -32,9 +32,9 @@ class CustomerTurn:
             self._since = activity.at_ms
         self._until = None
 
-    def ripe_ms(self, signal: Signal, now_ms: int) -> int:
-        """From when on an answer to this signal could be given: when its words ended, or the turn they stood in."""
+    def answerable_ms(self, signal: Signal, now_ms: int) -> int:
+        """When the signal can be answered: at the end of its words, or of the customer's turn with them."""
         if signal.speaker is Speaker.AGENT or self._since is None or signal.at_ms < self._since:
             return signal.at_ms
         end = now_ms if self._until is None else self._until
-        return max(signal.at_ms, min(end, signal.at_ms + TURN_MS))
+        return max(signal.at_ms, min(end, signal.at_ms + MAX_TURN_MS))

@@ -33,10 +33,10 @@ def playbook_show(
     playbook: Annotated[str, typer.Argument(help="A playbook's name or file.")], options: OptionsOption = None
 ) -> None:
     """One playbook as a person reads it: steps, what is said when, what can be given."""
+    from assist.coach.listing import playbook_lines
     from assist.coach.playbook import load_playbook
-    from assist.coach.reading import lines_of
 
-    for line in lines_of(load_playbook(playbook, options=options)):
+    for line in playbook_lines(load_playbook(playbook, options=options)):
         console.print(line, soft_wrap=True)
 
 

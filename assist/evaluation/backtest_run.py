@@ -65,7 +65,7 @@ def heard_calls(
 
     No pages show it: with logins in the settings nobody could log in there, and without them everybody would see it.
     """
-    from assist.coach.shelf import Shelf
+    from assist.coach.reloading import ReloadingPlaybook
     from assist.live.loading import load_hearing
     from assist.live.service import Service
     from overlay.hub import Hub
@@ -75,7 +75,11 @@ def heard_calls(
         quiet = settings.model_copy(update={"data": folder, "recordings": False})
         hearing = load_hearing(settings, Console(quiet=True))  # with the models that are there
         service = Service(
-            quiet, load_rules(extra=settings.rules), Shelf(settings.playbook, settings.options), Hub(), hearing
+            quiet,
+            load_rules(extra=settings.rules),
+            ReloadingPlaybook(settings.playbook, settings.options),
+            Hub(),
+            hearing,
         )
         service.open()
         try:

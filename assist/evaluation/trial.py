@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.parts import Playbook
 from assist.coach.planb import Caller
-from assist.coach.playbook import SHIPPED, TESTS, PlaybookError, parse, read_text
+from assist.coach.playbook import SHIPPED, TEST_SUFFIX, PlaybookError, parse, read_text
 from assist.errors import first_problem
 from assist.events import (
     Action,
@@ -110,7 +110,7 @@ def conversations(playbook: str | Path, script: Path | None = None) -> tuple[str
     Raises:
         PlaybookError: codes playbook-untested (there is none), playbook-invalid (it cannot be used).
     """
-    beside = f"{str(playbook).removesuffix('.toml')}{TESTS}"
+    beside = f"{str(playbook).removesuffix('.toml')}{TEST_SUFFIX}"
     try:
         place, text = read_text(script) if script is not None else _beside(str(playbook), beside)
     except PlaybookError:
@@ -133,7 +133,7 @@ def conversations(playbook: str | Path, script: Path | None = None) -> tuple[str
 
 
 def _beside(playbook: str, beside: str) -> tuple[str, str]:
-    shipped = SHIPPED / f"{playbook}{TESTS}"
+    shipped = SHIPPED / f"{playbook}{TEST_SUFFIX}"
     if "/" not in playbook and shipped.is_file():
         return beside, shipped.read_text(encoding="utf-8")
     return read_text(Path(beside))

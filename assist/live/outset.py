@@ -12,7 +12,7 @@ from assist.coach.coach import AgentProfile, Coach
 from assist.coach.history import History
 from assist.coach.parts import Playbook
 from assist.coach.planb import Caller
-from assist.coach.shelf import Shelf
+from assist.coach.reloading import ReloadingPlaybook
 from assist.events import CallStarted
 from assist.live.hearing import Hearing
 from assist.live.session import Session
@@ -67,7 +67,7 @@ class Outset:
 
     settings: Settings
     rulebook: Rulebook
-    playbooks: Shelf
+    playbooks: ReloadingPlaybook
     history: History
     known: Callable[[str], str] = lambda agent: agent
     """The name under which an agent logs in; their page and records go by it, however a call's command spells it."""

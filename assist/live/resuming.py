@@ -86,7 +86,7 @@ def stand(session: Session, events: Iterable[Event]) -> None:
             level = event.level
     if session.escalation.level is not level:
         session.escalation.stand(level, session.now_ms)
-        session.coach.stand(level)
+        session.coach.set_level(level)
 
 
 def shifted(heard: Heard, by_ms: int, run: int) -> Heard:

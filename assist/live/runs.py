@@ -20,7 +20,7 @@ from rich.console import Console
 
 from assist.access.audit import Audit
 from assist.access.door import open_door
-from assist.coach.shelf import Shelf
+from assist.coach.reloading import ReloadingPlaybook
 from assist.errors import AssistError
 from assist.events import CallStarted, Event
 from assist.live.desk import Desk
@@ -80,7 +80,7 @@ async def program(
     if joins:
         rulebook.prepare()  # else the first words of many calls would wait for it
     build(rulebook, RosterSettings(meaning=settings.meaning))
-    playbooks = Shelf(settings.playbook, settings.options)
+    playbooks = ReloadingPlaybook(settings.playbook, settings.options)
     if odd := without_limits(settings, playbooks.book):
         console.print(f"Look at {odd}.", markup=False, soft_wrap=True)
     hearing = load_hearing(settings, console, patient=patient)

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from assist.access.audit import Audit, open_audit
-from assist.coach.history import CALLS, History
-from assist.coach.shelf import Shelf
+from assist.coach.history import MAX_CALLS, History
+from assist.coach.reloading import ReloadingPlaybook
 from assist.errors import AssistError
 from assist.events import Action, AlertMoved, CallEnded, CallStarted, Event
 from assist.live.afterwards import Afterwards
@@ -49,7 +49,7 @@ class Service:
 
     settings: Settings
     rulebook: Rulebook
-    playbooks: Shelf
+    playbooks: ReloadingPlaybook
     hub: Hub
     hearing: Hearing
     address: str = ""
@@ -93,7 +93,7 @@ class Service:
         self.screens = Screens(self.hub, settings.supervisor, self.hearing, *self.playbooks.book.outline, turn_ms)
         self.duty = Duty(Rules(alerts.turn_s, alerts.budget, tuple(alerts.order)), self.hub, self._moved)
         interrupted = close_interrupted(self.store)
-        self.history.take(self.store.digests(RecordQuery(limit=CALLS)))
+        self.history.take(self.store.digests(RecordQuery(limit=MAX_CALLS)))
         self.outset = Outset(settings, self.rulebook, self.playbooks, self.history)
         self.after = Afterwards(
             self.store, self.hub, self.duty, self.outset, lambda: self.hearing, self._phrases, turn_ms
@@ -129,7 +129,7 @@ class Service:
         self._refuse_at_the_end()
         if self.store.behind:
             raise AssistError("store-behind", "nothing can be written to disk now: no new call begins until it can")
-        playbook, problem = self.playbooks.take()
+        playbook, problem = self.playbooks.current()
         self.screens.method, self.screens.steps = playbook.outline
         began = datetime.now(UTC).astimezone()
         call = new_id(began)

@@ -104,7 +104,7 @@ class Session:
                 else:
                     self._speaking.pop(heard.speaker, None)
                     self._stopped[heard.speaker] = heard.at_ms
-                return [heard, *self.coach.speech(heard)]
+                return [heard, *self.coach.speech_changed(heard)]
             case Gap() | Trouble():
                 return [heard]
 
@@ -152,7 +152,7 @@ class Session:
 
     def refuses(self, action: Action) -> str:
         """Why a person cannot do this now, in one plain line; empty where they can. Ask before `act`."""
-        return self.coach.refuses(action)
+        return self.coach.refusal(action)
 
     def act(self, action: Action) -> list[Event]:
         """Somebody did something at a screen."""
@@ -163,7 +163,7 @@ class Session:
             case "plan-asked":
                 for asked in self._ask("ask", f"{action.who} asks to give: {action.detail}", action.target):
                     events.append(asked)
-                    self.coach.asked(action.target, asked.id, self.now_ms)
+                    self.coach.plan_requested(action.target, asked.id, self.now_ms)
             case "resolve" | "plan-answered":
                 self._over(action.target)
             case "pause":
@@ -197,12 +197,12 @@ class Session:
                 elif (event.kind, event.target) in self._asked:
                     self._asked[event.kind, event.target] = event.id
                     if event.kind == "ask":
-                        self.coach.asked(event.target, event.id, event.at_ms)
+                        self.coach.plan_requested(event.target, event.id, event.at_ms)
             case SignalWithdrawn():
                 self._alert_without(event.key, ())
             case LevelChange(level=Level.CALM):
                 self._alert = None
-        self.coach.follow(event)
+        self.coach.restore(event)
 
     def end(self, at_ms: int, reason: str, accounted_ms: dict[str, int]) -> list[Event]:
         """The call is over: prompts leave the screen, the last event is written."""
@@ -380,7 +380,7 @@ class Session:
         since = self._since_ms
         because = tuple(signal for signal in change.because if not since or signal.evidence.end_ms > since)
         change = replace(change, because=because)
-        events: list[Event] = [change, *self.coach.level(change, withdrawn=withdrawn)]
+        events: list[Event] = [change, *self.coach.level_changed(change, withdrawn=withdrawn)]
         if change.level is Level.ESCALATED:
             events += self._alert_for(change.because, Severity.HELP)
         elif change.level is Level.CALM:

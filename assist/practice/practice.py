@@ -1,6 +1,6 @@
-"""One practice call: the customer's written lines and the trainee's answers, judged as a real call is. Pure.
+"""One practice call: the customer's scripted lines and the trainee's replies, judged as a real call is. Pure.
 
-Time is an argument, as in a session: with a microphone it is the sound's, in text every word takes 300 ms.
+Time is an argument, as in a session: by voice it is that of the sound, in text every word takes `WORD_MS`.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ from detectors.rulebook import Rulebook
 from detectors.signals import AGENT_SIGNALS, Evidence, Severity, Signal
 
 WORD_MS = 300
-"""How long a written word takes to say: 200 words a minute, an upset caller's pace."""
-PAUSE_MS = 700
-"""Between two people's turns."""
-TURN_MS = 1_500
-"""Aloud: so long after the trainee's last words it is the customer's turn."""
+"""Duration of a written word: 200 words a minute, an upset caller's pace."""
+TURN_GAP_MS = 700
+"""Silence between two turns."""
+END_OF_TURN_MS = 1_500
+"""By voice: the trainee's turn ends so long after the last recognised words."""
 SUPERVISOR = "Practice supervisor"
-"""Who answers what the trainee asks for; no real name, for nobody was asked."""
-ANSWER_MS = 5_000
-"""... with a yes, so long after: what there is to practise is to ask, and what is said to the customer meanwhile."""
-RAISED_MS = 1_400
-"""So long after it begins a raised voice is heard as one: the median of live calls (README)."""
-MOST_TURNS = 40
-"""A call that goes round in circles ends here."""
+"""Named as the person who allows what the trainee asks for; not a real name, as nobody was asked."""
+SUPERVISOR_ANSWER_MS = 5_000
+"""Every request is allowed after this: what is practised is asking, and what to say to the customer meanwhile."""
+RAISED_VOICE_DELAY_MS = 1_400
+"""From the start of a raised voice to its signal: the median of live calls (README)."""
+MAX_TURNS = 40
+"""The call ends after so many lines of the customer's, as scripts may loop."""
 
 
 @dataclass
 class Practice:
-    """Feed it in the order of call time; every method returns what happened because of it."""
+    """Feed it in the order of call time; methods return the events they have caused."""
 
     script: Script
     playbook: Playbook
     rulebook: Rulebook
     started: CallStarted
     settings: Settings = field(default_factory=Settings)
-    """Whether the sentence model judges too, whose limits count in the trainee's calls, how many prompts they want."""
+    """Used for the sentence model, the trainee's role and the number of prompts."""
     said: list[tuple[str, Line]] = field(default_factory=list)
     """(utterance id, line) of every line the customer has said."""
     over: bool = False
     now_ms: int = 0
 
     def __post_init__(self) -> None:
-        self._raised = AsHeard([])
+        self._scripted_signals = AsHeard([])
         detectors = build(
             self.rulebook, RosterSettings(off=frozenset({"raised_voice", "silence"}), meaning=self.settings.meaning)
         )
@@ -64,84 +64,88 @@ class Practice:
             began=datetime.fromisoformat(self.started.started_at),
             practising=True,
         )
-        self.session = Session(self.started, [*detectors, self._raised], Escalation(), coach)
+        self.session = Session(self.started, [*detectors, self._scripted_signals], Escalation(), coach)
         self.line: Line | None = None
-        """The customer's newest line."""
-        self._coming: tuple[int, Line] | None = None
-        self._speaking_until = 0
-        self._begun = False
-        """The line that comes is being said."""
-        self._asked: list[tuple[int, str]] = []
-        """When each open request of the trainee is answered, and its alert."""
-        self._reply: dict[str, str] = {}
-        """Key -> id of what was heard in the answer to the newest line."""
-        self._so_far: dict[str, str] = {}
+        """The customer's last line."""
+        self._next_line: tuple[int, Line] | None = None
+        """(start in call time, line); None in the trainee's turn."""
+        self._customer_until_ms = 0
+        """End of the customer's last line."""
+        self._line_begun = False
+        """Whether the next line is being said."""
+        self._open_requests: list[tuple[int, str]] = []
+        """(call time of the answer, alert id) of the trainee's open requests."""
+        self._reply_signals: dict[str, str] = {}
+        """Signal key -> id, of the trainee's signals in the reply to the last line ..."""
+        self._call_signals: dict[str, str] = {}
+        """... and in the whole call."""
         self._replied_ms: int | None = None
-        self._talking = False
-        self._number = 0
+        """By voice: call time of the last words of the reply; None: no reply yet."""
+        self._trainee_speaking = False
+        self._reply_count = 0
 
     @property
-    def listening(self) -> bool:
-        """It is the trainee's turn."""
-        return not self.over and self._coming is None and self.now_ms >= self._speaking_until
+    def is_trainees_turn(self) -> bool:
+        """Whether the trainee is to speak."""
+        return not self.over and self._next_line is None and self.now_ms >= self._customer_until_ms
 
     def begin(self) -> list[Event]:
-        """The call begins; the customer's first line is on its way."""
-        self._coming = (PAUSE_MS, self.script.lines[0])
+        """The call begins; the customer's first line comes next."""
+        self._next_line = (TURN_GAP_MS, self.script.lines[0])
         return self.session.begin()
 
     def advance(self, now_ms: int) -> list[Event]:
-        """Time has passed: the customer speaks when it is their turn."""
+        """Time has passed: the customer speaks if it is their turn."""
         events: list[Event] = []
         for tick in range(self.now_ms - self.now_ms % TICK_MS + TICK_MS, now_ms + 1, TICK_MS):
             self.now_ms = tick
-            if self._coming is not None and tick >= self._coming[0]:
-                events += self._speak(*self._coming)
-            events += self._told(self.session.tick(tick)) + self._answers()
-            quiet = self._replied_ms is not None and tick - self._replied_ms >= TURN_MS
-            if quiet and not self._talking and self.listening:
-                self._turn()
+            if self._next_line is not None and tick >= self._next_line[0]:
+                events += self._say_line(*self._next_line)
+            events += self._note_signals(self.session.tick(tick)) + self._supervisor_answers()
+            quiet = self._replied_ms is not None and tick - self._replied_ms >= END_OF_TURN_MS
+            if quiet and not self._trainee_speaking and self.is_trainees_turn:
+                self._end_turn()
         self.now_ms = max(self.now_ms, now_ms)
         return events
 
-    def until_their_turn(self) -> list[Event]:
-        """Text: let the customer say their line to its end."""
+    def advance_to_trainee(self) -> list[Event]:
+        """In text: advances to the end of the customer's line."""
         events: list[Event] = []
-        while not self.listening and not self.over:
+        while not self.is_trainees_turn and not self.over:
             events += self.advance(self.now_ms + TICK_MS)
         return events
 
     def reply(self, text: str) -> list[Event]:
-        """Text: the trainee's answer, as if it had been said."""
+        """In text: the trainee's reply, as if it had been said."""
         words = text.split()
-        if not words or not self.listening:
+        if not words or not self.is_trainees_turn:
             return []
-        start = self.now_ms + PAUSE_MS
+        start = self.now_ms + TURN_GAP_MS
         utterance = self._utterance(Speaker.AGENT, words, start)
         events = self.advance(start)
         events += self.session.hear(SpeechActivity(Speaker.AGENT, start, True))
         events += self.advance(utterance.end_ms)
         events += self.session.hear(SpeechActivity(Speaker.AGENT, utterance.end_ms, False))
-        events += self._told(self.session.hear(utterance))
-        self._turn()
+        events += self._note_signals(self.session.hear(utterance))
+        self._end_turn()
         return events
 
     def hear(self, heard: Heard) -> list[Event]:
-        """Aloud: what the recogniser heard on the trainee's microphone."""
+        """By voice: what the recogniser heard on the trainee's microphone."""
         if isinstance(heard, SpeechActivity) and heard.speaker is Speaker.AGENT:
-            self._talking = heard.speaking
+            self._trainee_speaking = heard.speaking
         words = heard.words if isinstance(heard, (Utterance, Hypothesis)) else ()
-        # An answer may begin while the customer still speaks; it is one where it goes on after them.
-        if words and self._speaking_until <= words[-1].start_ms and self._coming is None:
+        # A reply may overlap the customer's line; it counts where it goes on after its end.
+        if words and self._customer_until_ms <= words[-1].start_ms and self._next_line is None:
             self._replied_ms = self.now_ms
-        return self._told(self.session.hear(heard))
+        return self._note_signals(self.session.hear(heard))
 
     def act(self, action: Action) -> list[Event]:
-        """Aloud or in text: something done at the overlay."""
-        events = self._told(self.session.act(action))
+        """The trainee has done something on the page."""
+        events = self._note_signals(self.session.act(action))
         for event in events:
             if isinstance(event, AlertRaised) and event.kind == "ask":
-                self._asked.append((event.at_ms + ANSWER_MS, event.id))
+                self._open_requests.append((event.at_ms + SUPERVISOR_ANSWER_MS, event.id))
         return events
 
     def end(self, reason: str) -> list[Event]:
@@ -149,47 +153,51 @@ class Practice:
         self.over = True
         return self.session.end(self.now_ms, reason, {})
 
-    def _answers(self) -> list[Event]:
-        """What the trainee has asked a supervisor for, where the answer's time has come."""
-        due = [alert for at_ms, alert in self._asked if at_ms <= self.now_ms]
-        self._asked = self._asked[len(due) :]
+    def _supervisor_answers(self) -> list[Event]:
+        """Allows the trainee's requests that are due."""
+        due = [alert for at_ms, alert in self._open_requests if at_ms <= self.now_ms]
+        self._open_requests = self._open_requests[len(due) :]
         answers = [Action(self.now_ms, SUPERVISOR, "supervisor", "plan-answered", alert, "allowed") for alert in due]
         return [event for answer in answers for event in self.act(answer)]
 
-    def _turn(self) -> None:
-        """The customer takes in what was said and answers."""
+    def _end_turn(self) -> None:
+        """The trainee's turn ends: the customer's next line follows, or the call is over."""
         self._replied_ms = None
         if self.line is None:
             return
-        following = self._following(self.line)
-        if following is None or len(self.said) >= MOST_TURNS:
+        following = self._line_after(self.line)
+        if following is None or len(self.said) >= MAX_TURNS:
             self.over = True
         else:
-            self._coming = (self.now_ms + PAUSE_MS, following)
+            self._next_line = (self.now_ms + TURN_GAP_MS, following)
 
-    def _following(self, line: Line) -> Line | None:
-        return self.script.after(line, frozenset(self._reply.values()), frozenset(self._so_far.values()))
+    def _line_after(self, line: Line) -> Line | None:
+        return self.script.next_line(
+            line, frozenset(self._reply_signals.values()), frozenset(self._call_signals.values())
+        )
 
-    def _speak(self, start_ms: int, line: Line) -> list[Event]:
-        """The words are heard as they are said; they settle at the line's end."""
+    def _say_line(self, start_ms: int, line: Line) -> list[Event]:
+        """The customer's line as far as it is said: hypotheses until its end, then the settled utterance."""
         utterance = self._utterance(Speaker.CUSTOMER, line.say.split(), start_ms)
         events: list[Event] = []
-        if not self._begun:
-            self._begun = True
+        if not self._line_begun:
+            self._line_begun = True
             events += self.session.hear(SpeechActivity(Speaker.CUSTOMER, start_ms, True))
             if line.raised:
-                self._raised.signals.append(_raised(start_ms, min(start_ms + RAISED_MS, utterance.end_ms)))
+                self._scripted_signals.signals.append(
+                    _raised_voice(start_ms, min(start_ms + RAISED_VOICE_DELAY_MS, utterance.end_ms))
+                )
         if self.now_ms < utterance.end_ms:
             said = tuple(word for word in utterance.words if word.end_ms <= self.now_ms)
             heard = Hypothesis(utterance.id, utterance.speaker, start_ms, said, ())
-            return events + self._told(self.session.hear(heard))
-        self._coming, self._begun = None, False
-        self._speaking_until = utterance.end_ms
-        self._reply.clear()
+            return events + self._note_signals(self.session.hear(heard))
+        self._next_line, self._line_begun = None, False
+        self._customer_until_ms = utterance.end_ms
+        self._reply_signals.clear()
         self.line = line
         self.said.append((utterance.id, line))
         events += self.session.hear(SpeechActivity(Speaker.CUSTOMER, utterance.end_ms, False))
-        events += self._told(self.session.hear(utterance))
+        events += self._note_signals(self.session.hear(utterance))
         if line.end:
             self.over = True
         return events
@@ -198,32 +206,35 @@ class Practice:
         if speaker is Speaker.CUSTOMER:
             name = f"c{len(self.said) + 1}"
         else:
-            self._number += 1
-            name = f"a{self._number}"
+            self._reply_count += 1
+            name = f"a{self._reply_count}"
         spoken = tuple(
             Word(word, start_ms + WORD_MS * i, start_ms + WORD_MS * (i + 1) - 20) for i, word in enumerate(words)
         )
         return Utterance(name, speaker, start_ms, start_ms + WORD_MS * len(words), spoken)
 
-    def _told(self, events: list[Event]) -> list[Event]:
-        """Notes what the trainee was heard doing; it answers the line after which it was said, however late."""
+    def _note_signals(self, events: list[Event]) -> list[Event]:
+        """Notes the trainee's signals, which decide the next line; returns the events.
+
+        A signal belongs to the reply to the line after which its words were said, however late it comes.
+        """
         for event in events:
             if isinstance(event, SignalWithdrawn):
-                self._reply.pop(event.key, None)
-                self._so_far.pop(event.key, None)
-            elif isinstance(event, SignalRaised) and _is_theirs(event.signal):
-                self._so_far[event.signal.key] = event.signal.id
-                if event.signal.at_ms > self._speaking_until and not self._begun:
-                    self._reply[event.signal.key] = event.signal.id
-        if self._coming is not None and self.line is not None and not self._begun:
-            self._coming = self._coming[0], self._following(self.line) or self._coming[1]
+                self._reply_signals.pop(event.key, None)
+                self._call_signals.pop(event.key, None)
+            elif isinstance(event, SignalRaised) and _is_trainees(event.signal):
+                self._call_signals[event.signal.key] = event.signal.id
+                if event.signal.at_ms > self._customer_until_ms and not self._line_begun:
+                    self._reply_signals[event.signal.key] = event.signal.id
+        if self._next_line is not None and self.line is not None and not self._line_begun:
+            self._next_line = self._next_line[0], self._line_after(self.line) or self._next_line[1]
         return events
 
 
-def _raised(start_ms: int, heard_ms: int) -> Signal:
+def _raised_voice(start_ms: int, heard_ms: int) -> Signal:
     evidence = Evidence(start_ms, heard_ms, summary="a raised voice, as the script has it")
     return Signal("raised_voice", "practice.raised", "1", Speaker.CUSTOMER, heard_ms, 0.9, Severity.HELP, evidence)
 
 
-def _is_theirs(signal: Signal) -> bool:
+def _is_trainees(signal: Signal) -> bool:
     return signal.id in AGENT_SIGNALS and signal.speaker is Speaker.AGENT

@@ -23,7 +23,7 @@ from assist.live.call import Ears
 from assist.live.session import TICK_MS
 from assist.live.terminal import Terminal
 from assist.practice.feedback import Feedback, feedback, tables
-from assist.practice.practice import ANSWER_MS, Practice
+from assist.practice.practice import SUPERVISOR_ANSWER_MS, Practice
 from assist.practice.script import Script, load_script
 from assist.screens.rooms import address_of, room_of
 from assist.screens.screens import Screens
@@ -43,8 +43,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Typed:
-    """What the pages say is hearing."""
+class _NoRecogniser:
+    """Stands for the recogniser on the page."""
 
     name: str = "practice"
     embedded: bool = False
@@ -52,41 +52,41 @@ class _Typed:
 
 @dataclass
 class Room:
-    """One trainee's practice call and everybody who watches it."""
+    """One practice call with its trainee: on the page, in the terminal, in text or by voice."""
 
     practice: Practice
     agent: str
     show: Callable[[Event], None]
     hub: Hub = field(default_factory=Hub)
     replies: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
-    """What the trainee has typed on the page and nobody has read yet: at most one answer to one line."""
+    """Typed on the page and not yet read: at most one reply to each line."""
     events: list[Event] = field(default_factory=list)
-    spoken: bool = False
-    """The trainee answers into the microphone; nobody reads what is typed."""
+    by_voice: bool = False
+    """The trainee replies into the microphone: typed replies are refused."""
 
     def __post_init__(self) -> None:
         outline = self.practice.playbook.outline
-        self.screens = Screens(self.hub, self.practice.settings.supervisor, _Typed(), *outline)
+        self.screens = Screens(self.hub, self.practice.settings.supervisor, _NoRecogniser(), *outline)
         self.call = self.practice.started.call
 
     def publish(self, events: list[Event]) -> None:
-        """Let the terminal and the page see it."""
+        """Shows events in the terminal and on the page."""
         for event in events:
             if not isinstance(event, (Hypothesis, SpeechActivity, PromptsWaiting)):
                 self.events.append(event)
-            if not isinstance(event, ConsentSet):  # there is nobody to ask: nothing is kept
+            if not isinstance(event, ConsentSet):  # nothing is kept, so there is no consent to ask for
                 self.screens.show(self.call, event)
                 self.show(event)
         if events:
             self.screens.pulse(self.call, self.practice.now_ms, self.practice.session.escalation.score)
-            self.draw()
+            self.update_page()
 
-    def draw(self, told: Feedback | None = None) -> None:
-        """The practice part of the agent's page."""
+    def update_page(self, result: Feedback | None = None) -> None:
+        """Updates the practice part of the agent's page; `result`: the call is over."""
         script = self.practice.script
-        steps = told.steps if told is not None else ()
+        steps = result.steps if result is not None else ()
         call = self.hub.latest(room_of(self.agent), "call")
-        if told is not None and isinstance(call, messages.Call):
+        if result is not None and isinstance(call, messages.Call):
             self.hub.show(room_of(self.agent), "call", call.model_copy(update={"state": "ended"}))
         self.hub.show(
             room_of(self.agent),
@@ -96,40 +96,44 @@ class Room:
                 title=script.title,
                 about=script.about,
                 aim=script.aim,
-                turn=self.practice.listening,
-                aloud=self.spoken,
-                over=told is not None,
+                turn=self.practice.is_trainees_turn,
+                aloud=self.by_voice,
+                over=result is not None,
                 steps=[
                     messages.PracticeStep(
                         title=step.title, done=step.done_ms is not None, words=step.words, could_say=step.could_say
                     )
                     for step in steps
                 ],
-                missteps=[f"{what}: “{words}” at {clock(ms)}" for ms, what, words in told.missteps] if told else [],
-                clock=told.clock if told is not None else "",
+                missteps=[f"{what}: “{words}” at {clock(ms)}" for ms, what, words in result.missteps] if result else [],
+                clock=result.clock if result is not None else "",
             ),
         )
 
     async def desk(self, who: Identity, do: doing.Do) -> None:
-        """What the trainee does on the page."""
+        """An action of the trainee's on the page.
+
+        Raises:
+            OverlayError: refused.
+        """
         at_ms = self.practice.now_ms
         match do:
             case doing.DoSay():
-                if self.spoken:
+                if self.by_voice:
                     raise OverlayError("refused", "Answer into the microphone.")
-                if not self.practice.listening or not self.replies.empty():
+                if not self.practice.is_trainees_turn or not self.replies.empty():
                     raise OverlayError("refused", "The customer is speaking; it is your turn in a moment.")
                 self.replies.put_nowait(do.text)
             case doing.DoPrompt() | doing.DoPlan() | doing.DoStep() if self.practice.over:
-                pass  # also what a page sends by itself: the feedback stays
+                pass  # pages send some by themselves; the feedback stays
             case doing.DoPrompt():
                 self._act(Action(at_ms, who.who, "agent", do.what, do.prompt))
             case doing.DoPlan():
                 option = self.practice.playbook.option(do.option)
                 title = option.title if option is not None else do.option
                 self._act(Action(at_ms, who.who, "agent", f"plan-{do.what}", do.option, title))
-                if do.what == "asked" and not self.spoken:  # else time would stand until the trainee has typed
-                    self.publish(self.practice.advance(at_ms + ANSWER_MS + TICK_MS))
+                if do.what == "asked" and not self.by_voice:  # in text no time passes until the trainee has typed
+                    self.publish(self.practice.advance(at_ms + SUPERVISOR_ANSWER_MS + TICK_MS))
             case doing.DoStep():
                 detail = "done" if do.done else "undone"
                 self._act(Action(at_ms, who.who, "agent", "step", do.step, detail))
@@ -142,15 +146,15 @@ class Room:
         self.publish(self.practice.act(action))
 
     async def in_text(self, ask: Callable[[], Awaitable[str | None]]) -> None:
-        """Play it in text until it is over or the trainee leaves; `ask` gives their answer, None when they leave."""
+        """Runs the call in text until it ends or the trainee leaves; `ask` returns a reply, or None if they leave."""
         practice = self.practice
         self.publish(practice.begin())
         reason = "hang-up"
         while True:
-            self.publish(practice.until_their_turn())
+            self.publish(practice.advance_to_trainee())
             if practice.over:
                 break
-            self.draw()
+            self.update_page()
             text = await ask()
             if text is None:
                 reason = "interrupted"
@@ -159,9 +163,9 @@ class Room:
         self.publish(practice.end(reason))
 
     async def aloud(self, source: CallSource, ears_of: Callable[..., Ears], *, in_step: bool = False) -> None:
-        """Play it aloud: the agent's channel of `source` is the trainee's voice; the other one is not heard."""
+        """Runs the call by voice: the agent's channel of `source` is the trainee's; the other one is dropped."""
         practice = self.practice
-        self.spoken = True
+        self.by_voice = True
         loop = asyncio.get_running_loop()
         ears = ears_of((Speaker.AGENT,), in_step=in_step, wake=lambda: loop.call_soon(lambda: None), phrases=())
         self.publish(practice.begin())
@@ -171,7 +175,7 @@ class Room:
         self.publish(practice.end("hang-up" if practice.over else "interrupted"))
 
     async def _listen(self, source: CallSource, ears: Ears) -> None:
-        """Until the customer has said all they will, or the source ends."""
+        """Feeds the sound to the call until it is over or the source ends."""
         practice = self.practice
         async for item in source:
             if isinstance(item, Chunk):
@@ -187,9 +191,9 @@ class Room:
 
 
 def room_for(script: Script, settings: Settings, show: Callable[[Event], None]) -> Room:
-    """A practice call that has not begun."""
+    """A new practice call."""
     now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-    call = f"practice-{token_hex(4)}"  # a page that stays for the next practice keeps nothing of this one
+    call = f"practice-{token_hex(4)}"  # not reused: a page left open shows nothing of an earlier practice
     sides = ("agent", "customer")
     started = CallStarted(0, call, settings.agent, settings.team, "Practice", script.caller, now, script.id, sides, {})
     playbook = load_playbook(settings.playbook, options=settings.options)
@@ -199,7 +203,7 @@ def room_for(script: Script, settings: Settings, show: Callable[[Event], None]) 
 
 @contextlib.asynccontextmanager
 async def page_of(room: Room, settings: Settings) -> AsyncIterator[str]:
-    """The agent's page for this practice call; yields its address."""
+    """Serves the agent's page of this practice call; yields its address."""
     app = create_app(room.hub, room.desk, None, ScreenSettings(agent=room.agent))
     async with contextlib.AsyncExitStack() as stack:
         try:
@@ -222,7 +226,7 @@ def run_practice(
     far_end: str | None = None,
     recording: Path | None = None,
 ) -> None:
-    """One practice call from beginning to feedback.
+    """Runs one practice call, then shows its feedback.
 
     Raises:
         AssistError, PlaybookError, AudioError: the script, the playbook or the microphone cannot be used.
@@ -230,7 +234,7 @@ def run_practice(
     script = load_script(name)
     terminal = Terminal(console)
     if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")  # what is pasted may be no text, and nobody reads after an error
+        sys.stdin.reconfigure(errors="replace")  # pasted bytes may not be text, and an error would end the reading
 
     def show(event: Event) -> None:
         typed = not aloud and isinstance(event, Utterance) and event.speaker is Speaker.AGENT
@@ -245,24 +249,24 @@ def run_practice(
                 address = await stack.enter_async_context(page_of(room, settings))
                 console.print(f"Agent: {address}", markup=False)
             if aloud:
-                await _aloud(room, settings, console, microphone, far_end, recording)
+                await _run_aloud(room, settings, console, microphone, far_end, recording)
             else:
                 if page:
                     console.print("Answer on the page.", style="dim")
-                await room.in_text(lambda: _until_ctrl_c(room.replies.get()) if page else _answer(console))
-            told = feedback(room.events, room.practice.playbook)
-            room.draw(told)
-            for part in tables(told):
+                await room.in_text(lambda: _until_ctrl_c(room.replies.get()) if page else _read_answer(console))
+            result = feedback(room.events, room.practice.playbook)
+            room.update_page(result)
+            for part in tables(result):
                 console.print(part)
             if page:
                 console.print("The same is on the page; Enter closes it.")
-                await _line()
+                await _read_line()
 
     asyncio.run(run())
 
 
 async def _until_ctrl_c(what: Awaitable[T]) -> T | None:
-    """Its result, or None where Ctrl-C came first: `asyncio.run` makes of it a cancelled main task."""
+    """The result, or None where Ctrl-C came first, which `asyncio.run` turns into a cancelled main task."""
     try:
         return await what
     except asyncio.CancelledError:
@@ -272,39 +276,39 @@ async def _until_ctrl_c(what: Awaitable[T]) -> T | None:
         return None
 
 
-async def _line() -> str | None:
+async def _read_line() -> str | None:
     """The next line typed into the terminal; None at the end of input.
 
-    A thread of its own, which nobody waits for, so that Ctrl-C need not wait for Enter: what reads in the event loop's
-    thread misses one that comes just before it begins to wait, and a thread of the loop's pool is waited for.
+    Read in a daemon thread of its own, so that Ctrl-C need not wait for Enter: reading in the event loop's thread would
+    miss a Ctrl-C just before it blocks, and the threads of the loop's pool are joined at the end.
     """
     loop = asyncio.get_running_loop()
     typed: asyncio.Future[str] = loop.create_future()
 
-    def told(line: str) -> None:
-        if not typed.done():  # given up
+    def deliver(line: str) -> None:
+        if not typed.done():  # cancelled meanwhile
             typed.set_result(line)
 
     def read() -> None:
         line = sys.stdin.readline()
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(told, line)
+            loop.call_soon_threadsafe(deliver, line)
 
     threading.Thread(target=read, name="typed", daemon=True).start()
     line = await typed
     return line.rstrip("\n") if line else None
 
 
-async def _answer(console: Console) -> str | None:
-    """What the trainee types; None when they leave: end of input, or Ctrl-C."""
+async def _read_answer(console: Console) -> str | None:
+    """The trainee's typed reply; None if they leave: end of input, or Ctrl-C."""
     console.print("You: ", end="")
-    answer = await _until_ctrl_c(_line())
+    answer = await _until_ctrl_c(_read_line())
     if answer is None:
         console.print()
     return answer
 
 
-async def _aloud(
+async def _run_aloud(
     room: Room,
     settings: Settings,
     console: Console,

@@ -1,4 +1,4 @@
-"""Practice calls as TOML: the customer's lines, and which one follows from what the trainee has done."""
+"""Scripts of practice calls, in TOML: the customer's lines, and which one follows which reply."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ SHIPPED = files("assist.practice") / "calls"
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)]
 
 
-class _Part(BaseModel):
+class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Branch(_Part):
-    """Where the call goes on; the first branch that fits is taken, one without conditions always fits."""
+class Branch(_Table):
+    """The line that follows; the first branch whose conditions hold is taken."""
 
     to: Id
     did: list[str] = Field(default_factory=list, description="any of these was heard in the reply to this line")
     has_done: list[str] = Field(default_factory=list, description="all of these were heard in the call so far")
 
 
-class Line(_Part):
-    """Something the customer says."""
+class Line(_Table):
+    """One line of the customer's."""
 
     id: Id
     say: str = Field(min_length=1, max_length=600)
@@ -38,7 +38,7 @@ class Line(_Part):
     end: bool = Field(False, description="the call is over after this line")
 
 
-class Script(_Part):
+class Script(_Table):
     """One practice call."""
 
     id: Id
@@ -52,13 +52,13 @@ class Script(_Part):
         """The line of that id."""
         return next(line for line in self.lines if line.id == wanted)
 
-    def after(self, line: Line, reply: frozenset[str], so_far: frozenset[str]) -> Line | None:
-        """What the customer says next.
+    def next_line(self, line: Line, reply: frozenset[str], so_far: frozenset[str]) -> Line | None:
+        """The customer's next line; None: the call is over.
 
         Args:
-            line: What they said last.
-            reply: Steps and wrong moves heard in the answer to it.
-            so_far: The same over the whole call.
+            line: The last one.
+            reply: Ids of the agent-side signals in the reply to it.
+            so_far: The same of the whole call.
         """
         if line.end:
             return None
@@ -105,7 +105,7 @@ def load_script(name: str) -> Script:
 
 
 def problems_of(script: Script) -> list[str]:
-    """What does not hold together, one line each."""
+    """Problems of a script that the data model does not find, one line each."""
     ids = [line.id for line in script.lines]
     found = [
         f"line {each!r} stands twice: expected every id once" for each in sorted({i for i in ids if ids.count(i) > 1})

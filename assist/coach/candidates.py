@@ -1,21 +1,37 @@
-"""What the playbook wants said, as wishes for the prompt place: by a play, a step, or an option taken up. Pure."""
+"""Prompt candidates from the playbook: for a play, a step, or a Plan B option. Pure."""
 
 from __future__ import annotations
 
 from assist.coach.parts import Option, Play, Playbook, Step
 from assist.coach.promises import is_call
-from assist.coach.prompting import Wish
+from assist.coach.prompting import PromptCandidate
 from detectors.signals import Severity, Signal
 
 
-def from_play(
-    playbook: Playbook, play: Play, signals: tuple[Signal, ...], tier: Severity, since_ms: int, place: int, opening: int
-) -> Wish:
-    """The answer to these signals; `place`: of the play in the playbook; `opening`: of its line, where that varies."""
+def candidate_for_play(
+    playbook: Playbook,
+    play: Play,
+    signals: tuple[Signal, ...],
+    tier: Severity,
+    since_ms: int,
+    index: int,
+    variation: int,
+) -> PromptCandidate:
+    """The play as the answer to these signals.
+
+    Args:
+        playbook: of the call.
+        play: one of its plays.
+        signals: what it answers.
+        tier: urgency; may be above the play's own.
+        since_ms: call time since when it could be shown.
+        index: of the play in the playbook.
+        variation: any number; plays that vary begin with the line that it selects.
+    """
     served = playbook.served(play)
-    first = opening % len(play.say) if play.vary else 0
+    first = variation % len(play.say) if play.vary else 0
     acted = frozenset(play.acted_by) | frozenset(served.ticked_by if play.step and served is not None else ())
-    return Wish(
+    return PromptCandidate(
         play.id,
         served.id if served is not None else "",
         play.title,
@@ -26,13 +42,13 @@ def from_play(
         acted,
         tuple(play.words),
         play.avoid,
-        place,
+        index,
     )
 
 
-def from_step(step: Step, now_ms: int) -> Wish:
+def candidate_for_step(step: Step, now_ms: int) -> PromptCandidate:
     """The method's next step."""
-    return Wish(
+    return PromptCandidate(
         f"step-{step.id}",
         step.id,
         step.prompt,
@@ -46,11 +62,11 @@ def from_step(step: Step, now_ms: int) -> Wish:
     )
 
 
-def from_option(playbook: Playbook, option: Option, now_ms: int) -> Wish:
-    """The line that offers an option which the agent has taken up."""
+def candidate_for_offer(playbook: Playbook, option: Option, now_ms: int) -> PromptCandidate:
+    """The line that offers an option, for an agent who has chosen to offer it."""
     serving = next((step for step in playbook.steps if "remedy" in step.ticked_by), None)
     acted = frozenset({"callback_time"} if option.timed else {"remedy"})
-    return Wish(
+    return PromptCandidate(
         f"offer-{option.id}",
         serving.id if serving is not None else "",
         "Offer it plainly, then wait",
@@ -60,13 +76,13 @@ def from_option(playbook: Playbook, option: Option, now_ms: int) -> Wish:
         now_ms,
         acted,
         tuple(option.words),
-        called_for=True,
+        requested=True,
     )
 
 
-def after_option(option: Option, now_ms: int, *, called_for: bool) -> Wish:
-    """What is left to say once the customer has taken an option."""
-    return Wish(
+def candidate_for_accepted(option: Option, now_ms: int, *, requested: bool) -> PromptCandidate:
+    """What is left to say once the customer has accepted an option."""
+    return PromptCandidate(
         then_topic(option),
         "",
         "Name the day and hour" if option.timed else "Say what happens now",
@@ -75,10 +91,10 @@ def after_option(option: Option, now_ms: int, *, called_for: bool) -> Wish:
         (),
         now_ms,
         frozenset({"callback_time"} if is_call(option.title) else ()),
-        called_for=called_for,
+        requested=requested,
     )
 
 
 def then_topic(option: Option) -> str:
-    """The topic of what is left to say once the customer has taken this option."""
+    """The topic of `candidate_for_accepted`."""
     return f"then-{option.id}"

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from assist.coach.playbook import PlaybookError, copy_playbook
-from assist.coach.shelf import Shelf
+from assist.coach.reloading import ReloadingPlaybook
 from assist.events import CallStarted
 from audio.events import Trouble
 from tests.scripted_call import Source, on_stage
@@ -19,12 +19,12 @@ def mine(tmp_path):
 
 
 def test_an_edit_counts_from_the_next_call(mine):
-    shelf = Shelf(mine)
-    before, problem = shelf.take()
+    playbooks = ReloadingPlaybook(mine)
+    before, problem = playbooks.current()
     assert (before.release, problem) == ("1.0", "")
-    assert shelf.take()[0] is before, "unchanged, it is not made again"
+    assert playbooks.current()[0] is before, "unchanged, it is not made again"
     mine.write_text(mine.read_text().replace('release = "1.0"', 'release = "1.1"'))
-    assert shelf.take()[0].release == "1.1"
+    assert playbooks.current()[0].release == "1.1"
 
 
 @pytest.mark.parametrize(
@@ -36,32 +36,32 @@ def test_an_edit_counts_from_the_next_call(mine):
     ],
 )
 def test_a_bad_edit_leaves_the_one_before_in_force_and_is_said_at_every_call(mine, edit, says):
-    shelf = Shelf(mine)
+    playbooks = ReloadingPlaybook(mine)
     good = mine.read_text()
     assert edit[0] in good
     mine.write_text(good.replace(*edit, 1))
     for _ in range(2):
-        book, problem = shelf.take()
+        book, problem = playbooks.current()
         assert book.release == "1.0" and says in problem and problem.endswith(f"{book.version} stays in force")
     mine.write_text(good.replace('release = "1.0"', 'release = "1.2"'))
-    assert (shelf.take()[0].release, shelf.take()[1]) == ("1.2", "")
+    assert (playbooks.current()[0].release, playbooks.current()[1]) == ("1.2", "")
 
 
 @pytest.mark.parametrize("broken", ["[[plays\n", None], ids=["typo", "gone for a moment"])
 def test_an_edit_that_is_undone_is_no_trouble_any_more(mine, broken):
-    shelf = Shelf(mine)
+    playbooks = ReloadingPlaybook(mine)
     good = mine.read_text()
     mine.unlink() if broken is None else mine.write_text(good + broken)
-    assert shelf.take()[1]
+    assert playbooks.current()[1]
     mine.write_text(good)
-    book, problem = shelf.take()
+    book, problem = playbooks.current()
     assert (book.release, problem) == ("1.0", "")
 
 
 def test_a_file_that_is_gone_leaves_the_one_before_in_force(mine):
-    shelf = Shelf(mine)
+    playbooks = ReloadingPlaybook(mine)
     mine.unlink()
-    book, problem = shelf.take()
+    book, problem = playbooks.current()
     assert book.release == "1.0" and "No such file" in problem
 
 
@@ -69,22 +69,22 @@ def test_an_edit_of_an_included_file_counts_too(tmp_path, mine):
     extra = '[[plays]]\nid = "x"\nsignals = ["police"]\ntitle = "One"\nsay = ["One line."]\n'
     (tmp_path / "extra.toml").write_text(extra)
     mine.write_text(mine.read_text().replace('"shared/options"]', '"shared/options", "extra.toml"]'))
-    shelf = Shelf(mine)
-    first, _ = shelf.take()
+    playbooks = ReloadingPlaybook(mine)
+    first, _ = playbooks.current()
     (tmp_path / "extra.toml").write_text(extra.replace("One line.", "Another line."))
-    second, _ = shelf.take()
+    second, _ = playbooks.current()
     assert second.version != first.version
     assert next(play for play in second.plays if play.id == "x").say == ["Another line."]
 
 
 def test_without_a_sound_first_reading_there_is_no_shelf(tmp_path):
     with pytest.raises(PlaybookError):
-        Shelf(tmp_path / "gone.toml")
+        ReloadingPlaybook(tmp_path / "gone.toml")
 
 
 def test_the_running_program_reads_it_at_each_call_and_keeps_the_version_in_the_record(tmp_path, mine):
     async def scenario():
-        stage = await on_stage(tmp_path / "data", playbooks=Shelf(mine), consent="granted")
+        stage = await on_stage(tmp_path / "data", playbooks=ReloadingPlaybook(mine), consent="granted")
         await stage.end()
         versions, steps = [], []
         first = mine.read_text()

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assist.coach.story import SENTENCES, Story
+from assist.coach.summary import MAX_SENTENCES, CustomerSummary
 from audio.events import Speaker, Utterance
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
@@ -17,11 +17,11 @@ def said(text, start_ms=0, name="c0"):
 
 
 def told(*texts):
-    story, judge = Story(), PhraseDetector(RULES)
+    summary, judge = CustomerSummary(), PhraseDetector(RULES)
     for number, text in enumerate(texts):
         utterance = said(text, 10_000 * number, f"c{number}")
-        story.hear(utterance, judge(Window(utterance.end_ms, (utterance,), utterance)))
-    return story.told()
+        summary.hear(utterance, judge(Window(utterance.end_ms, (utterance,), utterance)))
+    return summary.sentences()
 
 
 def test_facts_stay_and_greetings_thanks_and_questions_go():
@@ -60,9 +60,9 @@ TELLING = "I waited nobody came on monday again. it is still broken, want my ref
 
 
 @given(st.lists(st.lists(st.sampled_from(TELLING), min_size=3, max_size=40).map(" ".join), max_size=30))
-def test_whatever_is_said_the_story_is_short_in_order_and_in_the_customers_words(texts):
+def test_whatever_is_said_the_summary_is_short_in_order_and_in_the_customers_words(texts):
     spoken = [*texts, "Nobody came on Monday and I waited all day."]
     found = told(*spoken)
-    assert 0 < len(found) <= SENTENCES
+    assert 0 < len(found) <= MAX_SENTENCES
     assert [at for at, _ in found] == sorted(at for at, _ in found)
     assert all(text.removesuffix(" …") in " ".join(spoken) for _, text in found)

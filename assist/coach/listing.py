@@ -1,4 +1,4 @@
-"""A playbook as lines for people to read."""
+"""A playbook as text for people to read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from assist.coach.parts import Option, Playbook
 
 
-def lines_of(book: Playbook) -> Iterator[str]:
+def playbook_lines(book: Playbook) -> Iterator[str]:
     """The whole of a playbook, with what it includes."""
     yield f"{book.name} – {book.version}"
     if book.about:
@@ -35,10 +35,10 @@ def lines_of(book: Playbook) -> Iterator[str]:
             yield f"  not now: {play.avoid}"
     yield ""
     yield "PLAN B"
-    yield from (_option(option) for option in book.options)
+    yield from (_option_line(option) for option in book.options)
 
 
-def _option(option: Option) -> str:
+def _option_line(option: Option) -> str:
     limits = ", ".join(f"{role} up to {limit:g}" for role, limit in option.limits.items())
     when = [f"heard: {', '.join(option.signals)}"] if option.signals else []
     when += [f"about: {', '.join(option.reasons)}"] if option.reasons else []

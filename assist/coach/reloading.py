@@ -1,4 +1,4 @@
-"""The playbook in force: read again when a call begins; an edit that is not sound leaves the one before in force."""
+"""The current playbook: reloaded when a call begins and its files have changed, kept where they are invalid."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ from assist.coach.playbook import PlaybookError, digest_of, load_playbook
 
 
 @dataclass(slots=True)
-class Shelf:
-    """Holds one playbook. Making it raises PlaybookError where the very first reading fails."""
+class ReloadingPlaybook:
+    """One playbook and its files.
+
+    Raises:
+        PlaybookError: on construction, where they cannot be used.
+    """
 
     name: str | Path
     options: Path | None = None
     book: Playbook = field(init=False)
+    """As loaded last."""
     _digest: str = field(init=False)
-    """Of the files as they were last read; empty where they could not be."""
+    """Of the files as last read; empty where that failed."""
     _problem: str = ""
 
     def __post_init__(self) -> None:
         self.book = load_playbook(self.name, options=self.options)
         self._digest = digest_of(self.name, options=self.options)
 
-    def take(self) -> tuple[Playbook, str]:
-        """The playbook for a call that begins now, and one line where its files cannot be used as they are."""
+    def current(self) -> tuple[Playbook, str]:
+        """The playbook for a call that begins now; and one line where its files have become unusable, else empty."""
         before, self._digest = self._digest, ""
         try:
             self._digest = digest_of(self.name, options=self.options)

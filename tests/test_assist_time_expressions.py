@@ -2,7 +2,7 @@
 
 import pytest
 
-from assist.coach.when import read
+from assist.coach.time_expressions import tag_times
 from detectors import context
 
 
@@ -25,6 +25,6 @@ from detectors import context
     ],
 )
 def test_times_are_read_from_plain_words(says, marked, times):
-    text, found = read(context.line(says.split()), context.written(says))
+    text, found = tag_times(context.line(says.split()), context.written(says))
     assert text.replace("\nTIME is free", "\ntomorrow is free") == f" {marked} "
     assert [each.words for each in found] == times

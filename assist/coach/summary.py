@@ -1,7 +1,7 @@
-"""What the customer has already said, in their own words and short, so that nobody makes them say it again. Pure.
+"""Extractive summary of what the customer has said, so that nobody makes them say it again. Pure.
 
-Extractive on purpose: nothing is put into words that were not said. Sentences are chosen by plain features (they tell a
-fact: a time, a number, something that did not happen; or a signal stands on them); abuse and greetings are left out.
+Extractive on purpose: nothing is put into words that were not said. Sentences are scored by plain features (a fact, a
+time or number, a wish, a signal in them); abuse and courtesies are left out.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from assist.coach.words import alike
+from assist.coach.matching import is_similar
 from audio.events import Utterance, Word
 from detectors.signals import Severity, Signal
 
-SENTENCES = 5
-"""A supervisor reads so many while joining."""
-WORDS = 24
-"""A longer sentence is cut, with its end marked."""
-TELLING = 2.0
-"""Points a sentence needs; one plain fact has them."""
+MAX_SENTENCES = 5
+"""What a supervisor can read while joining."""
+MAX_WORDS = 24
+"""A longer sentence is cut, and ends in an ellipsis."""
+MIN_SCORE = 2.0
+"""The score a sentence needs: no feature alone reaches it."""
+PAUSE_MS = 600
 _FACT = re.compile(
     r"\b(not|never|nobody|nothing|no one|none|still|again|twice|only|broken|wrong|late|lost|missing|charged|paid|"
     r"refund|bill|fee|waited|waiting|promised|told|cancelled|delivered|ordered|\w+n't)\b",
@@ -32,7 +33,7 @@ _WHEN = re.compile(
     re.IGNORECASE,
 )
 _WANT = re.compile(r"\bi (just )?(want|need|would like|expect)\b|\bi'd like\b", re.IGNORECASE)
-_EMPTY = re.compile(r"\b(thanks?|thank you|hello|hi|goodbye|bye|okay|works for me|appreciate)\b", re.IGNORECASE)
+_COURTESY = re.compile(r"\b(thanks?|thank you|hello|hi|goodbye|bye|okay|works for me|appreciate)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,62 +41,62 @@ class _Sentence:
     at_ms: int
     end_ms: int
     text: str
-    points: float
+    score: float
 
 
 @dataclass(slots=True)
-class Story:
-    """The customer's side of one call, sentence by sentence."""
+class CustomerSummary:
+    """The summary of one call."""
 
     _sentences: list[_Sentence] = field(default_factory=list)
 
     def hear(self, utterance: Utterance, signals: Iterable[Signal]) -> None:
-        """A settled utterance of the customer, with the signals that were found in it."""
-        mine = [each for each in signals if each.evidence.utterance == utterance.id]
+        """Adds a settled utterance of the customer's; `signals`: of the call, those in the utterance are used."""
+        own = [each for each in signals if each.evidence.utterance == utterance.id]
         for first, words in _sentences_of(utterance.words):
             last = first + len(words) - 1
-            inside = [s for s in mine if s.evidence.first_word <= last and s.evidence.last_word >= first]
+            inside = [s for s in own if s.evidence.first_word <= last and s.evidence.last_word >= first]
             if any(map(_is_abuse, inside)):
                 continue
             text = " ".join(word.text for word in words)
-            points = _points(text) + (1.5 if inside else 0.0)
-            if points >= TELLING and not _EMPTY.search(text):
-                self._sentences.append(_Sentence(words[0].start_ms, words[-1].end_ms, _cut(text), points))
+            score = _score(text) + (1.5 if inside else 0.0)
+            if score >= MIN_SCORE and not _COURTESY.search(text):
+                self._sentences.append(_Sentence(words[0].start_ms, words[-1].end_ms, _shorten(text), score))
 
-    def forget(self, since_ms: int) -> None:
-        """What was said after this is not told any more: it was taken back."""
+    def discard_after(self, since_ms: int) -> None:
+        """Forgets what was said after `since_ms`: it may not be kept."""
         self._sentences = [sentence for sentence in self._sentences if sentence.end_ms <= since_ms]
 
-    def told(self) -> tuple[tuple[int, str], ...]:
-        """The telling sentences in order, each with its call time in ms; what was said twice stands once."""
+    def sentences(self) -> tuple[tuple[int, str], ...]:
+        """(call time in ms, sentence) in order: the best `MAX_SENTENCES`, without repetitions."""
         chosen: list[_Sentence] = []
-        for sentence in sorted(self._sentences, key=lambda each: (-each.points, each.at_ms)):
-            if len(chosen) < SENTENCES and not any(alike(sentence.text, other.text) for other in chosen):
+        for sentence in sorted(self._sentences, key=lambda each: (-each.score, each.at_ms)):
+            if len(chosen) < MAX_SENTENCES and not any(is_similar(sentence.text, other.text) for other in chosen):
                 chosen.append(sentence)
         return tuple((each.at_ms, each.text) for each in sorted(chosen, key=lambda each: each.at_ms))
 
 
 def _is_abuse(signal: Signal) -> bool:
-    """Swear words of any kind, and plain insults; what only may be one is told."""
+    """Swear words of any kind, and clear insults; a sentence with a note of one is kept."""
     return signal.id == "swearing" or (signal.id == "derogatory" and signal.severity >= Severity.HELP)
 
 
 def _sentences_of(words: tuple[Word, ...]) -> Iterable[tuple[int, list[Word]]]:
-    """Runs of words up to a full stop, or to a pause where the recogniser writes none."""
+    """(index of its first word, words) of each sentence; without full stops, a pause of `PAUSE_MS` ends one."""
     begin = 0
     for n, word in enumerate(words):
         last = n + 1 == len(words)
-        if last or word.text.endswith((".", "?", "!")) or words[n + 1].start_ms - word.end_ms > 600:
+        if last or word.text.endswith((".", "?", "!")) or words[n + 1].start_ms - word.end_ms > PAUSE_MS:
             yield begin, list(words[begin : n + 1])
             begin = n + 1
 
 
-def _points(text: str) -> float:
+def _score(text: str) -> float:
     if len(text.split()) < 3 or text.rstrip().endswith("?"):
         return 0.0
     return 1.2 * bool(_FACT.search(text)) + 1.0 * bool(_WHEN.search(text)) + 1.5 * bool(_WANT.search(text))
 
 
-def _cut(text: str) -> str:
+def _shorten(text: str) -> str:
     words = text.split()
-    return text if len(words) <= WORDS else " ".join(words[:WORDS]) + " …"
+    return text if len(words) <= MAX_WORDS else " ".join(words[:MAX_WORDS]) + " …"
