@@ -11,7 +11,7 @@ import soundfile
 
 from assist.coach.shelf import Shelf
 from assist.events import Action, CallEnded, CallStarted, FollowUpNoted, TranscribedLate
-from assist.live.arrears import Arrears
+from assist.live.backfill import Arrears
 from assist.live.desk import Desk
 from assist.live.late_words import heard_late
 from assist.live.loading import heard_by

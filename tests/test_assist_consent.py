@@ -346,7 +346,7 @@ def test_a_call_that_was_paused_when_the_program_died_is_still_paused_when_it_go
         service, _ = open_service(tmp_path)
         session = Session(None, [], None, None)  # type: ignore[arg-type]
         Keeper(service.store, call).restore(session)
-        assert session.deaf and session.paused_since == 1_000
+        assert session.suspended and session.paused_since == 1_000
         assert session.gate.consent is Consent.GRANTED
         await service.close()
 
@@ -368,9 +368,9 @@ def test_only_a_pause_that_began_by_itself_ends_by_itself_after_the_program_died
         stage = taken_up(tmp_path, call, auto_pause_s=10)
         session = stage.service.calls[call].session
         await stage.hear(ms=9_000)
-        assert session.deaf
+        assert session.suspended
         await stage.hear(ms=2_000)
-        assert session.deaf == (not by_itself)
+        assert session.suspended == (not by_itself)
         await stage.end()
         await stage.close()
 
@@ -513,11 +513,11 @@ def test_a_call_that_was_not_kept_goes_on_paused_as_it_was_and_is_still_not_kept
         service, ears = open_service(tmp_path)
         assert service.calls == {} and service.store.events(call) == []
         source, heard = Source(), []
-        _, task = service.resume(call, source, agent="Dana", listener=heard.append)
+        _, task = service.resume(call, source, agent="Dana", on_event=heard.append)
         stage = Stage(service, ears, source, call, task, heard)
         await stage.hear(said(f"my number {CANARY}", 0))
         await stage.written()
-        assert service.calls[call].session.deaf == pause
+        assert service.calls[call].session.suspended == pause
         assert (stage.shown("health").state, stage.ears.silent_ms) == (("paused", 1_000) if pause else ("ok", 0))
         shown = any(CANARY in body for body in service.hub.snapshot("agent/Dana").values())
         assert shown != pause

@@ -219,7 +219,7 @@ def test_a_request_that_was_answered_and_a_trouble_that_is_over_leave_the_others
             assert notice("help") == "Asking Maria"
             await do(MARIA, do="alert", alert="a1", what="claim")
             assert notice("help") == ""
-            trouble = service.calls[call].trouble
+            trouble = service.calls[call].report_trouble
             trouble(Trouble(0, "transcriber-failed", "A stretch could not be read."))
             trouble(Trouble(0, "store-failed", "Nothing can be written."))
             trouble(Trouble(0, "transcriber-failed", "The recogniser works again.", cleared=True))
@@ -236,7 +236,8 @@ def test_a_command_that_a_page_names_works_as_it_stands_there(tmp_path: Path) ->
     async def scene() -> None:
         async with quiet_service(tmp_path) as service:
             call, _, _, notice = await dana_calls(service, MARIA)
-            service.calls[call].trouble(Trouble(0, "store-failed", "Put the last backup back: `assist restore FILE`"))
+            text = "Put the last backup back: `assist restore FILE`"
+            service.calls[call].report_trouble(Trouble(0, "store-failed", text))
             assert notice("trouble") == f"Put the last backup back: `assist restore FILE --data {data}`"
 
     data = tmp_path / "kept"
@@ -264,7 +265,7 @@ def test_time_moves_an_alert_to_the_next_supervisor_in_the_log_and_on_the_boards
 
             for who in (MARIA, TOM):
                 desk.presence(who, "board", True)
-            call, _ = service.start(QuietLine(), agent="Dana", listener=listener)
+            call, _ = service.start(QuietLine(), agent="Dana", on_event=listener)
             await asyncio.sleep(0)
             await desk.do(DANA, doing.DoHelp(do="help", call=call))
             async with asyncio.timeout(20):

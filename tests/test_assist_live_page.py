@@ -47,7 +47,7 @@ async def play(data):
         taken = asyncio.ensure_future(agent.get_by_text("Supervisor is on it").wait_for(timeout=LONGEST_MS))
         await agent.get_by_text("The next call will appear here.").wait_for()
         call, task = service.start(
-            open_recording(DEMO_SOUND, agent_channel=0, speed=6.0), consent=Consent.GRANTED, listener=events.append
+            open_recording(DEMO_SOUND, agent_channel=0, speed=6.0), consent=Consent.GRANTED, on_event=events.append
         )
         seen_row, _, _ = await asyncio.gather(row, claim, taken)
         await task

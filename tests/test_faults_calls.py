@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from assist.errors import AssistError
 from assist.events import Action, CallStarted, ConsentSet
-from assist.live.accounting import ORDER, Ledger, accounted
+from assist.live.accounting import CATEGORIES, Ledger, time_totals
 from assist.live.joining import Joining, join_and_stay, open_to_calls
 from assist.live.writing import socket_of
 from assist.privacy.consent import Consent
@@ -69,7 +69,7 @@ def painted_by_the_millisecond(events, end_ms):
 
     def paint(who, start, end, what):
         for ms in range(max(0, start), min(end, end_ms)):
-            if cells[who][ms] == "silence" or ORDER.index(what) < ORDER.index(cells[who][ms]):
+            if cells[who][ms] == "silence" or CATEGORIES.index(what) < CATEGORIES.index(cells[who][ms]):
                 cells[who][ms] = what
 
     since = {"paused": None, "withheld": None}
@@ -93,13 +93,13 @@ def painted_by_the_millisecond(events, end_ms):
         if at is not None:
             for who in cells:
                 paint(who, at, end_ms, what)
-    return {(who, what): cells[who].count(what) for who in cells for what in (*ORDER, "silence")}
+    return {(who, what): cells[who].count(what) for who in cells for what in (*CATEGORIES, "silence")}
 
 
 @given(histories())
 def test_every_millisecond_of_every_channel_has_one_account(history):
     events, end_ms = history
-    sums = accounted(events, end_ms)
+    sums = time_totals(events, end_ms)
     wanted = painted_by_the_millisecond(events, end_ms)
     assert {key: sums.get(f"{key[0]}.{key[1]}", 0) for key in wanted} == wanted
     for who in ("agent", "customer"):
@@ -109,9 +109,9 @@ def test_every_millisecond_of_every_channel_has_one_account(history):
 def test_an_account_can_be_asked_for_in_the_middle_of_a_pause():
     ledger = Ledger()
     for event in (STARTED, action(1_000, "pause")):
-        ledger.take(event)
-    assert ledger.sums(3_000)["customer.paused"] == 2_000
-    assert ledger.sums(5_000) == {
+        ledger.add(event)
+    assert ledger.totals(3_000)["customer.paused"] == 2_000
+    assert ledger.totals(5_000) == {
         "agent.paused": 4_000, "agent.speech": 0, "agent.silence": 1_000,
         "customer.paused": 4_000, "customer.speech": 0, "customer.silence": 1_000,
     }  # fmt: skip
@@ -151,7 +151,7 @@ def test_an_event_after_one_that_could_not_be_told_has_a_number_of_its_own(tmp_p
     async def run():
         one = service(tmp_path)
         one.open()
-        call, task = one.start(Sound(), agent="Dana", listener=listener)
+        call, task = one.start(Sound(), agent="Dana", on_event=listener)
         await asyncio.sleep(0)
         live = one.calls[call]
         with pytest.raises(RuntimeError):
@@ -242,9 +242,9 @@ def test_sound_that_stops_coming_is_told_and_at_last_given_up(tmp_path):
                 if told == [("audio-stalled", False)]:
                     source.go_on.set()
 
-        call, task = one.start(source, listener=hear)
+        call, task = one.start(source, on_event=hear)
         live = one.calls[call]
-        live.stalled_s, live.given_up_s = 0.02, 0.2
+        live.stalled_s, live.sound_timeout_s = 0.02, 0.2
         await task
         record = one.store.record(call)
         await one.close()

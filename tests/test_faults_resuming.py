@@ -490,7 +490,7 @@ def test_a_call_that_goes_on_after_its_sound_had_stopped_is_shown_as_heard_again
         stage = await on_stage(tmp_path, consent="granted", auto_pause=False)
         await stage.hear(said("hello there", 0), ms=2_000)
         live = stage.service.calls[stage.call]
-        live.stalled_s, live.given_up_s = 0.02, 0.1
+        live.stalled_s, live.sound_timeout_s = 0.02, 0.1
         await stage.hear()
         await stage.task
         told = [event for _, event in stage.service.store.events(stage.call) if isinstance(event, Trouble)]
@@ -510,19 +510,19 @@ def test_that_listening_goes_on_is_told_for_a_moment_and_what_lasts_as_long_as_i
     async def scene():
         stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
         await quiet(stage, 2)
-        stage.service.calls[stage.call].trouble(Trouble(2_000, "store-failed", "Nothing can be written."))
+        stage.service.calls[stage.call].report_trouble(Trouble(2_000, "store-failed", "Nothing can be written."))
         stage = await gone_on(stage, tmp_path)
         live = stage.service.calls[stage.call]
-        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is not judged."))
+        live.report_trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is not judged."))
         assert stage.shown("notice/trouble").text == "Pace is not judged."
-        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is judged.", cleared=True))
+        live.report_trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is judged.", cleared=True))
         assert stage.shown("notice/trouble").text.startswith("Listening again")
         await quiet(stage, 29)
         assert stage.shown("notice/trouble").text.startswith("Listening again")
-        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is not judged."))
+        live.report_trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is not judged."))
         await quiet(stage, 60)
         assert stage.shown("notice/trouble").text == "Pace is not judged."
-        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is judged.", cleared=True))
+        live.report_trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is judged.", cleared=True))
         assert stage.shown("notice/trouble") is None
         await stage.end()
         await stage.close()

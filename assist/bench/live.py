@@ -131,7 +131,7 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
 
             said_ms: dict[str, int] = {}
             ears = _timed_listening(service, figures)
-            call, task = service.start(timed, consent=Consent.GRANTED, consent_by="bench", listener=show)
+            call, task = service.start(timed, consent=Consent.GRANTED, consent_by="bench", on_event=show)
             session = service.calls[call].session
             plain_hear, plain_tick = session.hear, session.tick
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from assist.events import CallStarted, Event, SignalRaised, TranscribedLate
-from assist.live.arrears import Arrears
+from assist.live.backfill import Arrears
 from assist.live.hearing import Hearing
 from assist.live.late_words import add_after, add_late
 from assist.live.outset import Outset

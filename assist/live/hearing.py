@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from assist.live.call import Ears
+from assist.live.call import CallListener
 from audio.events import Pcm, Word
 from audio.owed import Room
 from audio.recogniser import Recogniser
@@ -20,7 +20,7 @@ class Hearing:
     name: str
     version: str
     embedded: bool
-    listener: Callable[..., Ears]
+    listener: Callable[..., CallListener]
     """(speakers, in_step, wake, phrases, tone, owe) -> a listener of its own for one call; tone: measure the voice;
     owe: takes the speech whose words are not known when the call ends."""
     close: Callable[[], None]

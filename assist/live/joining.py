@@ -87,7 +87,7 @@ class Joining(BaseModel):
 
 
 def begin(
-    service: Service, asked: Joining, source: CallSource, listener: Callable[[Event], None], *, in_step: bool = False
+    service: Service, asked: Joining, source: CallSource, on_event: Callable[[Event], None], *, in_step: bool = False
 ) -> tuple[str, asyncio.Task[str]]:
     """Start the call that is asked for, or go on with it: its id, and the task that ends with its record.
 
@@ -95,7 +95,7 @@ def begin(
         AssistError: as `Service.start` and `Service.resume`.
     """
     if asked.resume is not None:
-        return service.resume(asked.resume, source, agent=asked.agent, listener=listener)
+        return service.resume(asked.resume, source, agent=asked.agent, on_event=on_event)
     return service.start(
         source,
         agent=asked.agent,
@@ -106,7 +106,7 @@ def begin(
         consent_by=asked.agreed_by,
         in_step=in_step,
         replay=asked.recording is not None,
-        listener=listener,
+        on_event=on_event,
     )
 
 

@@ -17,8 +17,8 @@ from assist.events import (
     TranscribedLate,
     done_ms,
 )
-from assist.live.accounting import accounted
-from assist.live.resuming import judged
+from assist.live.accounting import time_totals
+from assist.live.resuming import replayed
 from assist.live.session import Session
 from assist.records.filing import record_of
 from assist.store.codec import decode, encode
@@ -101,7 +101,7 @@ def heard_late(
     def known(promise: FollowUpNoted) -> bool:
         return any(is_same(each.what, promise.what) for each in promised)
 
-    for cause, events in judged(session(), _in_time(logged, late)):
+    for cause, events in replayed(session(), _in_time(logged, late)):
         if over():
             return []
         for event in events:
@@ -134,7 +134,7 @@ def heard_late(
         versions,
     )
     whole_ms = sum(ms for name, ms in ended.accounted_ms.items() if name.startswith(f"{ranges[0].speaker}."))
-    sums = accounted([*logged, *kept.values(), marker], whole_ms)
+    sums = time_totals([*logged, *kept.values(), marker], whole_ms)
 
     return [
         replace(marker, accounted_ms=sums),

@@ -184,7 +184,7 @@ def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bo
                 webbrowser.open(f"{service.address}/agent/Dana")
             in_step = math.isinf(speed)
             begun = service.start(
-                source, caller="…0142", consent=Consent.GRANTED, consent_by="demo", in_step=in_step, listener=show
+                source, caller="…0142", consent=Consent.GRANTED, consent_by="demo", in_step=in_step, on_event=show
             )
             call = await _until_over(service, *begun)
             _leave_record(service, call, console)

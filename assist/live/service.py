@@ -17,11 +17,11 @@ from assist.coach.shelf import Shelf
 from assist.errors import AssistError
 from assist.events import Action, AlertMoved, CallEnded, CallStarted, Event
 from assist.live.afterwards import Afterwards
-from assist.live.call import Ears, LiveCall
+from assist.live.call import CallListener, LiveCall
 from assist.live.hearing import Hearing
 from assist.live.keeping import Keeper
 from assist.live.outset import Outset, began_at, new_id
-from assist.live.resuming import rebuild, resumes_ms, resumes_unkept_ms, stand
+from assist.live.resuming import rebuild, restore_level, resume_offset_ms, unstored_resume_offset_ms
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.privacy.recordings import Tape
 from assist.records.filing import close_interrupted, file_record
@@ -113,14 +113,14 @@ class Service:
         consent_by: str = "settings",
         in_step: bool = False,
         replay: bool = False,
-        listener: Callable[[Event], None] | None = None,
+        on_event: Callable[[Event], None] | None = None,
     ) -> tuple[str, asyncio.Task[str]]:
         """Begin listening to a call, with the playbook as its file says now.
 
         The task ends with the call's record written, and gives the call's id. `value` is the customer's, as the phone
         system or CRM names it. `consent` is what is known about it at the start, and `consent_by` who says so; without
         it the settings decide. `replay`: it was recorded, and leaves the agent's page to a call that goes on there.
-        `listener` is told every event as well (a terminal, a bench); it runs on the event loop
+        `on_event` is given every event as well (a terminal, a bench); it runs on the event loop
         and must be quick.
 
         Raises:
@@ -138,13 +138,13 @@ class Service:
         )
         session = self.outset.session(started)
         session.gate = Gate(self.settings.consent_policy, consent or self.settings.consent, consent_by)
-        live = LiveCall(session, partial(self._publish, call, listener))
+        live = LiveCall(session, partial(self._publish, call, on_event))
         if replay:
             self.screens.replays.add(call)
         task = self._begin(call, live, source, in_step=in_step)
         if problem:
             loop = asyncio.get_running_loop()
-            loop.call_soon(live.trouble, Trouble(0, "playbook-kept", problem))
+            loop.call_soon(live.report_trouble, Trouble(0, "playbook-kept", problem))
         return call, task
 
     def resume(
@@ -153,7 +153,7 @@ class Service:
         source: CallSource,
         *,
         agent: str | None = None,
-        listener: Callable[[Event], None] | None = None,
+        on_event: Callable[[Event], None] | None = None,
         now: datetime | None = None,
     ) -> tuple[str, asyncio.Task[str]]:
         """Go on with a call that was cut short at most RESUME_S ago: its log is read, its time runs on.
@@ -169,36 +169,37 @@ class Service:
         events = [event for _, event in logged]
         latched = self.store.gate(call) if not events and call not in self.calls else None
         if latched is not None and not Gate(ConsentPolicy(latched.policy), Consent(latched.consent)).kept:
-            return self._resume_unkept(call, source, agent, listener, now)
+            return self._resume_unkept(call, source, agent, on_event, now)
         if not events or not isinstance(events[0], CallStarted):
             raise AssistError("resume-unknown", f"no call {call!r} in this store; see `assist records list`")
         started, last = events[0], events[-1]
         if call in self.calls or not isinstance(last, CallEnded) or last.reason != "interrupted":
             raise AssistError("resume-not-cut-short", f"call {call} was not cut short: there is nothing to go on with")
-        offset_ms = resumes_ms(started, last, now or datetime.now(UTC))
+        offset_ms = resume_offset_ms(started, last, now or datetime.now(UTC))
         session = self.outset.session(started)
         rebuild(session, events)
-        stand(session, events)
+        restore_level(session, events)
         session.now_ms = offset_ms
-        cuts = sum(isinstance(event, CallEnded) for event in events)
+        interruptions = sum(isinstance(event, CallEnded) for event in events)
         live = LiveCall(
             session,
-            partial(self._publish, call, listener),
-            number=logged[-1][0] + 1,
+            partial(self._publish, call, on_event),
+            next_number=logged[-1][0] + 1,
             offset_ms=offset_ms,
-            cuts=cuts,
+            interruptions=interruptions,
         )
         self.store.reopen(call)
         self.after.arrears.forget([call])
         for event in events:
-            live.ledger.take(event)
+            live.ledger.add(event)
         for alert in self.screens.resume(call, events):
             self.duty.restore(alert)
         task = self._begin(call, live, source, in_step=False)
         for speaker in source.speakers:
-            live.gap(Gap(speaker, last.at_ms, offset_ms))
+            live.report_gap(Gap(speaker, last.at_ms, offset_ms))
         lost_s = round((offset_ms - last.at_ms) / 1000)
-        live.trouble(Trouble(offset_ms, "call-resumed", f"Listening again; the {lost_s} s before were not heard."))
+        text = f"Listening again; the {lost_s} s before were not heard."
+        live.report_trouble(Trouble(offset_ms, "call-resumed", text))
         self._still_paused(live)
         return call, task
 
@@ -211,24 +212,24 @@ class Service:
         call: str,
         source: CallSource,
         agent: str | None,
-        listener: Callable[[Event], None] | None,
+        on_event: Callable[[Event], None] | None,
         now: datetime | None,
     ) -> tuple[str, asyncio.Task[str]]:
         began = began_at(call)
-        offset_ms = resumes_unkept_ms(call, began, now or datetime.now(UTC))
+        offset_ms = unstored_resume_offset_ms(call, began, now or datetime.now(UTC))
         session = self.outset.session(self.outset.started(call, began, source, self.hearing, agent=agent))
         session.now_ms = offset_ms
         live = LiveCall(
             session,
-            partial(self._publish, call, listener),
+            partial(self._publish, call, on_event),
             offset_ms=offset_ms,
-            cuts=1,
+            interruptions=1,
         )
         task = self._begin(call, live, source, in_step=False)
 
         def begun() -> None:
             for speaker in source.speakers:
-                live.gap(Gap(speaker, 0, offset_ms))
+                live.report_gap(Gap(speaker, 0, offset_ms))
             self._still_paused(live)
 
         asyncio.get_running_loop().call_soon(begun)
@@ -245,12 +246,12 @@ class Service:
         """Give the call its ears and its task."""
         loop = asyncio.get_running_loop()
         session = live.session
-        ears = self.hearing.listener(
+        listener = self.hearing.listener(
             source.speakers,
             in_step=in_step,
             wake=lambda: loop.call_soon_threadsafe(live.wake),
             phrases=self._phrases,
-            owe=live.owe,
+            owe=live.add_untranscribed,
             tone=folded(session.started.queue) not in map(folded, self.settings.internal_queues),
         )
         live.pulse = lambda: self.screens.pulse(call, session.now_ms, session.escalation.score)
@@ -259,7 +260,7 @@ class Service:
         keeper = Keeper(self.store, call)
         keeper.restore(session)
         self.calls[call], self.keepers[call] = live, keeper
-        task = asyncio.create_task(self._live(call, live, source, ears), name=f"call {call}")
+        task = asyncio.create_task(self._live(call, live, source, listener), name=f"call {call}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         loop.call_soon(self.begun, call)  # after the task's first step
@@ -287,10 +288,10 @@ class Service:
         await asyncio.to_thread(self.store.close)
         self.hearing.close()
 
-    async def _live(self, call: str, live: LiveCall, source: CallSource, ears: Ears) -> str:
+    async def _live(self, call: str, live: LiveCall, source: CallSource, listener: CallListener) -> str:
         """One guarded call: whatever happens to it, its record is written and no other call is touched."""
         try:
-            await live.run(source, ears)
+            await live.run(source, listener)
         except Exception as error:
             # The error's own text may hold what a caller said; its type and place do not.
             log.error("call %s failed: %s", call, type(error).__name__)
@@ -306,7 +307,7 @@ class Service:
             self.duty.ended(call)
             self.screens.ended(call, form(record, [], self.settings) if record is not None else None)
             if record is not None:
-                self.after.arrears.take(call, live.owed)
+                self.after.arrears.take(call, live.untranscribed)
         return call
 
     def _write_record(self, call: str) -> IncidentRecord:
@@ -324,7 +325,7 @@ class Service:
     def _phrases(self) -> tuple[str, ...]:
         return (self.settings.expect,) if self.settings.expect else ()
 
-    def _publish(self, call: str, listener: Callable[[Event], None] | None, number: int | None, event: Event) -> None:
+    def _publish(self, call: str, on_event: Callable[[Event], None] | None, number: int | None, event: Event) -> None:
         keeper = self.keepers[call]
         latched = keeper.take(number, event) if number is not None else None
         if latched is None:
@@ -341,13 +342,13 @@ class Service:
 
             loop.call_soon(lambda: (keeper.latched or latched).add_done_callback(written))
         self.duty.take(call, event)
-        if listener is not None:
-            listener(event)
+        if on_event is not None:
+            on_event(event)
 
     def _moved(self, call: str, make: Callable[[int], AlertMoved]) -> None:
         live = self.calls.get(call)
         if live is not None:
-            live.moved(make)
+            live.alert_moved(make)
         else:
             self.after.late.moved(call, make)
 
@@ -355,10 +356,10 @@ class Service:
         text = f"what a pause or a refused consent takes out may still be on disk: {error}"
         log.error("call %s: %s", call, text)
         if (live := self.calls.get(call)) is not None:
-            live.trouble(Trouble(live.session.now_ms, "not-erased", text))
+            live.report_trouble(Trouble(live.session.now_ms, "not-erased", text))
 
     def _store_trouble(self, line: str | None) -> None:
         for live in self.calls.values():
             at_ms = live.session.now_ms
             text = line or "writing to disk works again; everything is there"
-            live.trouble(Trouble(at_ms, "store-failed", text, cleared=line is None))
+            live.report_trouble(Trouble(at_ms, "store-failed", text, cleared=line is None))
