@@ -11,7 +11,7 @@ from assist.bench.live import WATCH
 from assist.coach.prompting import SAID_MS, STALE_MS
 from assist.coach.turns import TURN_MS
 from assist.events import LevelChange, PromptEnded, PromptShown, SignalRaised
-from assist.live.runs import program
+from assist.live.runs import running_service
 from assist.privacy.consent import Consent
 from assist.settings import Settings
 from assist.sound import DEMO_SOUND
@@ -30,7 +30,7 @@ async def play(data):
 
     settings = Settings(data=data, port=0, agent="Dana", recogniser="whisper", model=str(MODEL))
     events = []
-    async with program(settings, Console(quiet=True)) as service, async_playwright() as playwright:
+    async with running_service(settings, Console(quiet=True)) as service, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         complaints = []
         agent = await browser.new_page()

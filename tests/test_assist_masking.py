@@ -10,7 +10,7 @@ import pytest
 from assist.evaluation import masking
 from assist.evaluation.masking import measure, measure_talk
 from assist.evaluation.masking_cases import SECRET, Case, held_out, tuned
-from assist.live.desk import Desk
+from assist.live.page_actions import PageActions
 from assist.privacy.consent import Consent
 from assist.privacy.redaction import Redactor
 from assist.privacy.typed import without_cards
@@ -124,7 +124,7 @@ def test_what_is_typed_while_the_call_goes_on_holds_no_card_number_either(tmp_pa
     async def scene():
         stage = await on_stage(tmp_path, start={"consent": Consent.GRANTED})
         note = DoNote.model_validate({"do": "note", "call": stage.call, "text": "pays with 4111 1111 1111 1111"})
-        await Desk(stage.service).do(Identity("Dana", "agent"), note)
+        await PageActions(stage.service).do(Identity("Dana", "agent"), note)
         await stage.end()
         assert stage.service.store.record(stage.call)["notes"][0]["text"] == "pays with [card number]"
         assert not hits(tmp_path, "4111 1111")

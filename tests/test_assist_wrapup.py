@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assist.access.proxy import Spellings
-from assist.live.desk import Desk
+from assist.live.page_actions import PageActions
 from assist.records.folding import fold
 from assist.records.followups import mark, open_followups
 from assist.records.library import Library
@@ -76,7 +76,7 @@ def store(tmp_path):
 
 def test_a_kept_wrap_up_is_in_the_record_the_list_and_the_follow_ups(store):
     house = House(store)
-    asyncio.run(Desk(house).do(DANA, SAID))
+    asyncio.run(PageActions(house).do(DANA, SAID))
     [(agent, kept)] = house.screens.forms
     assert agent == "Dana" and kept.kept and kept.root_cause == "missed appointment"
 
@@ -99,7 +99,7 @@ def test_a_call_that_bears_the_agents_name_in_another_spelling_is_theirs(store):
     dana, other, house = Identity("dana", "agent"), Identity("Maria", "agent"), House(store)
 
     async def scene():
-        desk, library = Desk(house, None, known), Library(store, known=known)
+        desk, library = PageActions(house, None, known), Library(store, known=known)
         with pytest.raises(OverlayError, match="record"):
             await desk.do(other, SAID)
         await desk.do(dana, SAID)
@@ -115,7 +115,7 @@ def test_a_call_that_bears_the_agents_name_in_another_spelling_is_theirs(store):
 
 def test_a_call_its_agent_has_wrapped_up_still_waits_for_review(store):
     async def scene():
-        await Desk(House(store)).do(DANA, SAID)
+        await PageActions(House(store)).do(DANA, SAID)
         library = Library(store)
         mark(store, ["k1/f1"], "admin", done=True)
 
@@ -131,7 +131,7 @@ def test_a_call_its_agent_has_wrapped_up_still_waits_for_review(store):
 
 def test_keeping_it_twice_writes_nothing_twice_and_the_last_word_counts(store):
     house = House(store)
-    desk = Desk(house)
+    desk = PageActions(house)
     asyncio.run(desk.do(DANA, SAID))
     before = store.reviews("k1")
     asyncio.run(desk.do(DANA, SAID))
@@ -143,7 +143,7 @@ def test_keeping_it_twice_writes_nothing_twice_and_the_last_word_counts(store):
 
 def test_a_card_number_that_somebody_types_is_nowhere_in_the_store(store, tmp_path):
     async def scene():
-        desk, library = Desk(House(store)), Library(store)
+        desk, library = PageActions(House(store)), Library(store)
         noted = wrap_up(note="paid with 4539 1488 0343 6467, 12/27", contested="4539148803436467 was read out")
         await desk.do(DANA, noted)
         await desk.do(DANA, noted)
@@ -163,14 +163,14 @@ def test_a_card_number_that_somebody_types_is_nowhere_in_the_store(store, tmp_pa
 def test_an_emptied_note_is_out_of_the_record_and_off_every_page(store):
     async def scene():
         house = House(store)
-        await Desk(house).do(DANA, SAID)
-        await Desk(house).do(DANA, SAID.model_copy(update={"note": ""}))
+        await PageActions(house).do(DANA, SAID)
+        await PageActions(house).do(DANA, SAID.model_copy(update={"note": ""}))
         assert house.screens.forms[-1][1].note == ""
         library = Library(store)
         shown = await library.get(QA, "k1")
         texts = shown.model_dump_json(), json.dumps(await library.export(QA, "k1")), await library.html(QA, "k1")
         assert not any("Third visit was missed" in text for text in texts)
-        await Desk(house).do(DANA, SAID.model_copy(update={"note": "Fee waived"}))
+        await PageActions(house).do(DANA, SAID.model_copy(update={"note": "Fee waived"}))
         shown = await library.get(QA, "k1")
         assert [note for note in shown.notes if note[1] == "note"] == [("Dana", "note", "Fee waived", None)]
 
@@ -179,7 +179,7 @@ def test_an_emptied_note_is_out_of_the_record_and_off_every_page(store):
 
 def test_what_was_left_alone_stays_as_somebody_else_has_said_it_meanwhile(store):
     async def scene():
-        desk = Desk(House(store))
+        desk = PageActions(House(store))
         await desk.do(DANA, SAID)
         mark(store, ["k1/f1"], "Maria", done=True)
         await desk.do(DANA, wrap_up(follow_ups=[{"id": "f1", "day": "2026-12-02"}]))
@@ -194,7 +194,7 @@ def test_what_was_left_alone_stays_as_somebody_else_has_said_it_meanwhile(store)
 
 def test_an_outcome_and_a_cause_that_are_taken_back_are_again_what_was_heard(store):
     async def scene():
-        desk, library = Desk(House(store)), Library(store)
+        desk, library = PageActions(House(store)), Library(store)
         await desk.do(DANA, SAID)
         await desk.do(DANA, wrap_up(outcome="", root_cause=""))
         taken_back = store.reviews("k1")
@@ -211,7 +211,7 @@ def test_an_outcome_and_a_cause_that_are_taken_back_are_again_what_was_heard(sto
 
 def test_what_a_wrap_up_said_and_took_back_is_shown_to_nobody(store):
     async def scene():
-        desk, library = Desk(House(store)), Library(store)
+        desk, library = PageActions(House(store)), Library(store)
         await desk.do(DANA, SAID.model_copy(update={"follow_ups": []}))
         await desk.do(DANA, wrap_up(outcome="", root_cause="", note="", contested=""))
         shown = await library.get(QA, "k1")
@@ -248,11 +248,11 @@ def test_another_agents_call_cannot_be_wrapped_up_and_is_told_from_none_neither_
         live, _ = one.start(QuietLine(), agent="Dana")
         for house, call in ((House(store), "k1"), (House(store), "k9"), (one, live), (one, "k9")):
             with pytest.raises(OverlayError) as refused:
-                await Desk(house).do(tom, SAID.model_copy(update={"call": call}))
+                await PageActions(house).do(tom, SAID.model_copy(update={"call": call}))
             told.add(str(refused.value))
         for call in (live, "k9"):
             with pytest.raises(OverlayError, match="That call is over"):
-                await Desk(one).do(tom, DoHelp(do="help", call=call))
+                await PageActions(one).do(tom, DoHelp(do="help", call=call))
         await one.close()
 
     asyncio.run(scene())

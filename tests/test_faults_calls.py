@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from assist.errors import AssistError
 from assist.events import Action, CallStarted, ConsentSet
 from assist.live.accounting import CATEGORIES, Ledger, time_totals
-from assist.live.joining import Joining, join_and_stay, open_to_calls
-from assist.live.writing import socket_of
+from assist.live.joining import Joining, accept_calls, join_and_resume
+from assist.live.writing import socket_path
 from assist.privacy.consent import Consent
 from assist.store.codec import encode
 from audio.channels import GATED_MS, SILENT_MS, ChannelWatch
@@ -355,9 +355,9 @@ def test_a_call_that_fails_in_the_server_is_told_to_its_command_in_one_line_with
         one.open()
         problems = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
-        async with open_to_calls(one):
+        async with accept_calls(one):
             with pytest.raises(AssistError, match=r"call .* failed \(RuntimeError\); what was heard") as caught:
-                await join_and_stay(tmp_path, Joining(microphone="1"), lambda event: None)
+                await join_and_resume(tmp_path, Joining(microphone="1"), lambda event: None)
         await one.close()
         return caught.value, problems
 
@@ -372,10 +372,10 @@ def test_a_call_that_comes_while_the_server_stops_is_refused_and_not_begun_to_be
     async def run():
         one = service(tmp_path)
         one.open()
-        async with open_to_calls(one):
+        async with accept_calls(one):
             await one.hang_up()
             with pytest.raises(AssistError, match="the program stops: begin the call when it runs again"):
-                await join_and_stay(tmp_path, Joining(microphone="1"), heard.append)
+                await join_and_resume(tmp_path, Joining(microphone="1"), heard.append)
         await one.close()
 
     asyncio.run(run())
@@ -396,8 +396,8 @@ def test_calls_that_go_on_and_their_records_do_not_wait_for_the_devices_of_one_t
         others[0].set_default_executor(ThreadPoolExecutor(1))
         one = service(tmp_path)
         one.open()
-        async with open_to_calls(one):
-            await join_and_stay(tmp_path, Joining(microphone="1"), lambda event: None)
+        async with accept_calls(one):
+            await join_and_resume(tmp_path, Joining(microphone="1"), lambda event: None)
         await one.close()
 
     asyncio.run(run())
@@ -419,9 +419,9 @@ def test_while_the_server_is_away_its_command_says_that_nothing_is_heard_and_ctr
             said.append(line)
             hang_up.set()
 
-        async with await asyncio.start_unix_server(dies, socket_of(tmp_path)):
+        async with await asyncio.start_unix_server(dies, socket_path(tmp_path)):
             with pytest.raises(AssistError, match="went away in mid-call") as lost:
-                await join_and_stay(tmp_path, Joining(microphone="1"), lambda event: None, hang_up, tell)
+                await join_and_resume(tmp_path, Joining(microphone="1"), lambda event: None, hang_up, tell)
         return lost.value.code, said
 
     code, (line,) = asyncio.run(run())

@@ -65,7 +65,7 @@ def record_and_pause(folder, pipe):
         call, task = one.start(sound, agent="Dana")
         await sound.marked.wait()
         one.calls[call].act(Action(60_000, "Dana", "agent", "pause"))
-        await asyncio.wrap_future(one.keepers[call].latched)
+        await asyncio.wrap_future(one.call_logs[call].receipt)
         os.write(pipe, f"{call}\n".encode())
         await task
 

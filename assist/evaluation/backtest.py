@@ -25,7 +25,7 @@ from assist.events import (
     TranscribedLate,
     done_ms,
 )
-from assist.live.outset import profile_of
+from assist.live.call_setup import agent_profile
 from assist.live.session import TICK_MS, Session
 from assist.settings import Settings
 from audio.events import Hypothesis, Utterance
@@ -97,7 +97,7 @@ def judge(events: Sequence[Event], judges: Judges) -> list[Event]:
     detectors = build(judges.rulebook, RosterSettings(off=OF_SOUND, meaning=judges.settings.meaning))
     coach = Coach(
         judges.playbook,
-        profile_of(judges.settings, started.agent),
+        agent_profile(judges.settings, started.agent),
         caller=Caller(started.value),
         began=datetime.fromisoformat(started.started_at),
     )

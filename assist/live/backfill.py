@@ -1,13 +1,14 @@
-"""Speech of calls that have ended which no recogniser was there to transcribe: it gets its words when one comes.
+"""Transcribes, after their end, calls whose speech no recogniser was there to transcribe.
 
-The path: 1. at the end of a call its listener hands over what it still holds (audio/listener.py); the record says
-"untranscribed" of it, as of now. 2. The sound stays here, in memory only, until a recogniser is there, its time is up,
-too much of it is held, or the call is erased. 3. One utterance at a time is decoded, where no live call has anything to
-decode. 4. The call's log is judged again with these words at the times they were said (assist/live/late_words.py):
-masked, paused and refused as live ones. 5. Words, findings, promises and the level's course are added to the log behind
-a TranscribedLate, and the record is folded and sealed again; both at once, and only where the call is still there.
+1. At the end of a call its listener hands over the audio it could not transcribe (audio/listener.py); the record says
+"untranscribed" for it. 2. The audio stays here, in memory only, until a recogniser is available, its time is up, the
+memory limit is exceeded, or the call is erased. 3. It is decoded one utterance at a time, while no live call has
+anything to decode. 4. The call's log is replayed with these words at the times they were said
+(assist/live/late_words.py); masking, pauses and consent apply as in a live call. 5. Utterances, signals, promises and
+level changes are appended to the log after a TranscribedLate, and the record is made and sealed again: in one
+transaction, and only if the call has not been erased or resumed.
 
-Whatever ends the program loses the sound and nothing else: the record goes on saying "untranscribed".
+When the program ends the audio is lost and nothing else: the record still says "untranscribed".
 """
 
 from __future__ import annotations
@@ -23,25 +24,26 @@ from audio.owed import Owed, Room, as_heard
 
 log = logging.getLogger("assist")
 
-Words = tuple[Word, ...] | None
-Decode = Callable[[Pcm, tuple[str, ...], Callable[[Words], None]], None]
-"""Have a whole utterance decoded in the background (audio/scheduling.py); None: it cannot be, or not now."""
+Transcript = tuple[Word, ...] | None
+Decode = Callable[[Pcm, tuple[str, ...], Callable[[Transcript], None]], None]
+"""Decodes a whole utterance in the background and calls back (audio/scheduling.py); None: not possible, or not now."""
 
 
 @dataclass(eq=False, slots=True)
-class Ended:
-    """One ended call and what it is owed."""
+class PendingCall:
+    """One ended call with speech that is not transcribed yet."""
 
     call: str
     ended_s: float
-    """On the event loop's clock."""
-    owed: list[Owed]
-    said: list[Utterance]
-    """What has been transcribed since, in call time."""
+    """When it ended, in seconds of the event loop's clock."""
+    speech: list[Owed]
+    """Not transcribed yet, in order of time."""
+    transcribed: list[Utterance]
+    """In call time."""
 
 
-class Arrears:
-    """The speech of all ended calls that waits for a recogniser. Event loop only."""
+class Backfill:
+    """The queue of ended calls that wait for a recogniser. Event loop only."""
 
     def __init__(
         self,
@@ -53,88 +55,94 @@ class Arrears:
         room: Room,
         wait_s: int,
     ) -> None:
-        """`ready` says whether there is a recogniser; `add` puts what an ended call said into its log and record.
+        """Prepare an empty queue.
 
-        What is held shares its `room` with live calls, and stays at most `wait_s` seconds after its call's end.
+        Args:
+            decode: Decodes one utterance.
+            ready: Whether there is a recogniser.
+            add: Adds utterances of an ended call, so many seconds after its end, to its log and record.
+            phrases: Bias phrases for the recogniser.
+            room: The memory limit, shared with live calls.
+            wait_s: How long audio is kept after the end of its call.
         """
         self._decode, self._ready, self._add, self._phrases = decode, ready, add, phrases
         self._room = room
         self._wait_s = wait_s
-        self._calls: list[Ended] = []
+        self._calls: list[PendingCall] = []
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self.closed = False
-        """Whether the program ends."""
+        """Whether the program is stopping."""
 
     @property
     def samples(self) -> int:
-        """Of sound held now."""
-        return sum(len(owed.sound) for ended in self._calls for owed in ended.owed)
+        """Number of samples held now, at 16 kHz."""
+        return sum(len(owed.sound) for waiting in self._calls for owed in waiting.speech)
 
-    def take(self, call: str, owed: Sequence[Owed]) -> None:
-        """A call has ended, its record is written, and it still owes the words of this."""
-        if owed:
-            self._calls.append(Ended(call, self._loop.time(), sorted(owed, key=lambda each: each.start_ms), []))
+    def add_call(self, call: str, speech: Sequence[Owed]) -> None:
+        """Queue the speech of a call that has ended and whose record is written."""
+        if speech:
+            self._calls.append(PendingCall(call, self._loop.time(), sorted(speech, key=lambda each: each.start_ms), []))
             self._loop.call_later(self._wait_s, self._expire)
-            self._fit()
-            self.go()
+            self._enforce_limit()
+            self.start()
 
     def forget(self, calls: Sequence[str]) -> None:
-        """These calls are erased, or live again: their sound is let go of."""
-        self._calls = [ended for ended in self._calls if ended.call not in calls]
-        self._fit()
+        """Drop the audio of calls that are erased or resumed."""
+        self._calls = [waiting for waiting in self._calls if waiting.call not in calls]
+        self._enforce_limit()
 
-    def go(self) -> None:
-        """There may be a recogniser now: go on."""
+    def start(self) -> None:
+        """Start transcribing if there is a recogniser and it has not started yet."""
         if self._calls and self._ready() and (self._task is None or self._task.done()):
-            self._task = self._loop.create_task(self._work(), name="arrears")
+            self._task = self._loop.create_task(self._run(), name="backfill")
 
     async def idle(self) -> None:
-        """Wait until nothing more can be done now."""
+        """Wait until nothing more can be transcribed now."""
         while self._task is not None and not self._task.done():
             await asyncio.wait([self._task])
 
     async def close(self) -> None:
-        """Let go of everything."""
+        """Stop and drop all audio."""
         self.closed = True
         self._calls.clear()
-        self._fit()
+        self._enforce_limit()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _work(self) -> None:
+    async def _run(self) -> None:
         while self._calls and self._ready():
-            ended = self._calls[0]
-            while ended.owed and ended in self._calls:
-                owed = ended.owed[0]
-                words = await self._words_of(owed)
+            waiting = self._calls[0]
+            while waiting.speech and waiting in self._calls:
+                owed = waiting.speech[0]
+                words = await self._transcribe(owed)
                 if words is None and not self._ready():
                     return
-                if owed in ended.owed:  # not let go of meanwhile for want of room
-                    ended.owed.remove(owed)
-                    self._fit()
+                if owed in waiting.speech:  # not dropped meanwhile to free memory
+                    waiting.speech.remove(owed)
+                    self._enforce_limit()
                 if words is not None:
-                    ended.said.append(_utterance(owed, words))
-            if ended not in self._calls:
+                    waiting.transcribed.append(_utterance(owed, words))
+            if waiting not in self._calls:
                 continue
-            self._calls.remove(ended)
-            if ended.said:
+            self._calls.remove(waiting)
+            if waiting.transcribed:
                 try:
-                    await self._add(ended.call, ended.said, round(self._loop.time() - ended.ended_s))
-                    log.warning("call %s: %d utterances transcribed after it", ended.call, len(ended.said))
-                except Exception as error:  # the others go on; the record still says what it said
-                    log.error("call %s could not be transcribed late: %s", ended.call, type(error).__name__)
+                    await self._add(waiting.call, waiting.transcribed, round(self._loop.time() - waiting.ended_s))
+                    log.warning("call %s: %d utterances transcribed after it", waiting.call, len(waiting.transcribed))
+                except Exception as error:  # the other calls go on; the record is unchanged
+                    log.error("call %s could not be transcribed late: %s", waiting.call, type(error).__name__)
 
-    async def _words_of(self, owed: Owed) -> Words:
-        answer: asyncio.Future[Words] = self._loop.create_future()
+    async def _transcribe(self, owed: Owed) -> Transcript:
+        answer: asyncio.Future[Transcript] = self._loop.create_future()
 
-        def tell(words: Words) -> None:
+        def tell(words: Transcript) -> None:
             if not answer.done():
                 answer.set_result(words)
 
-        def told(words: Words) -> None:
+        def told(words: Transcript) -> None:
             with contextlib.suppress(RuntimeError):  # the program has ended
                 self._loop.call_soon_threadsafe(tell, words)
 
@@ -143,15 +151,15 @@ class Arrears:
 
     def _expire(self) -> None:
         now_s = self._loop.time()
-        self._calls = [ended for ended in self._calls if now_s - ended.ended_s < self._wait_s]
-        self._fit()
+        self._calls = [waiting for waiting in self._calls if now_s - waiting.ended_s < self._wait_s]
+        self._enforce_limit()
 
-    def _fit(self) -> None:
-        """Of too much, the longest ended call's goes first, and of that the agent's."""
+    def _enforce_limit(self) -> None:
+        """Drop audio while the memory limit is exceeded: of the call that ended first, the agent's before others'."""
         while self._room.note(self, self.samples) and self.samples:
-            owed = self._calls[0].owed
-            owed.pop(next((n for n, each in enumerate(owed) if each.speaker == "agent"), 0))
-            if not owed:
+            speech = self._calls[0].speech
+            speech.pop(next((n for n, each in enumerate(speech) if each.speaker == "agent"), 0))
+            if not speech:
                 self._calls.pop(0)
 
 

@@ -1,4 +1,4 @@
-"""What people do at their screens, taken to the call it is about."""
+"""Carries out what people do on the pages: turns each message into an Action of the call it is about."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from overlay.identity import Identity
 from overlay.records import unknown_record
 
 
-class Desk:
-    """The one callback of the pages."""
+class PageActions:
+    """The callback of the pages; it also tells agents who reads their calls along."""
 
-    def __init__(self, service: Service, audit: Audit | None = None, known: Callable[[str], str] = str) -> None:
+    def __init__(self, service: Service, audit: Audit | None = None, login_name: Callable[[str], str] = str) -> None:
         self._service = service
         self._audit = audit
-        self._known = known
-        """The name under which somebody logs in: an earlier call may bear it in another spelling."""
-        self._readers: dict[str, list[Identity]] = {}
-        """By agent: who else has that agent's page open, once for each page. They read every call on it along."""
-        self._boards: dict[str, list[tuple[Identity, LiveCall | None]]] = {}
-        """By call: who reads it along from a board, and the run of it whose agent was told. A page stays with a call
-        that is cut short, and sees what is said when it goes on."""
-        self._begun: set[str] = set()
-        """Live calls whose readers have been told."""
-        service.begun = self._read_from_the_start
+        self._login_name = login_name
+        """Spelling of a name -> the name that person logs in with: an earlier call may spell it otherwise."""
+        self._page_viewers: dict[str, list[Identity]] = {}
+        """Agent -> others who have that agent's page open, once for each page: they read all calls on it along."""
+        self._board_viewers: dict[str, list[tuple[Identity, LiveCall | None]]] = {}
+        """Call -> who reads it along from a board, and the LiveCall whose agent was told (None: not told yet). A page
+        stays with a call that is interrupted, and shows it again when it is resumed."""
+        self._announced: set[str] = set()
+        """Live calls whose agents have been told of their viewers."""
+        service.on_call_begun = self._announce_viewers
 
     async def do(self, who: Identity, what: doing.Do) -> None:
         """Carry out one message of a page.
@@ -44,30 +44,30 @@ class Desk:
             OverlayError: refused, record-unknown; shown on the page, when the call is over or not this agent's.
         """
         live = self._service.calls.get(what.call)
-        if live is not None and who.role == "agent" and self._known(live.session.started.agent) != who.who:
-            live = None  # as if it were not there
+        if live is not None and who.role == "agent" and self._login_name(live.session.started.agent) != who.who:
+            live = None  # another agent's call: as if there were none
         if live is None and isinstance(what, doing.DoWrapUp):
             agent, kept = await asyncio.to_thread(self._wrap_up, who, what)
             self._service.screens.wrapped_up(agent, kept)
             return
-        if live is None and isinstance(what, doing.DoNote) and (name := self._notes_as(who, what.call)):
+        if live is None and isinstance(what, doing.DoNote) and (name := self._author_on_record(who, what.call)):
             note = Review(stamp(), name, "comment", "", without_cards(what.text))
             await asyncio.wrap_future(self._service.store.review(what.call, note))
             return
-        late = self._service.after.late
+        late = self._service.post_call.late
         if live is None and isinstance(what, doing.DoAlert) and late.has(what.call):
             if what.what != "seen":
                 self._service.duty.do(who.who, what.what, what.call, what.alert)
-            done, target, detail = self._read(what, self._service.playbooks.book)
+            done, target, detail = self._action_of(what, self._service.playbooks.book)
             late.act(what.call, Action(late.now_ms(what.call), who.who, who.role, done, target, without_cards(detail)))
             return
         if isinstance(what, doing.DoWatch):
-            self._read_from_a_board(who, what, live)
+            self._board_view_changed(who, what, live)
             if live is None and not what.on:
                 return
         if live is None:
             raise OverlayError("refused", "That call is over; use its record instead.")
-        done, target, detail = self._read(what, live.session.coach.playbook)
+        done, target, detail = self._action_of(what, live.session.coach.playbook)
         action = Action(live.session.now_ms, who.who, who.role, done, target, without_cards(detail))
         if reason := live.session.refuses(action):
             raise OverlayError("refused", reason)
@@ -77,22 +77,22 @@ class Desk:
             self._service.duty.do(who.who, "answer", what.call, what.alert)
         live.act(action)
 
-    def _notes_as(self, who: Identity, call: str) -> str:
-        """Under which name this person notes on the call's record; empty where there is none, or it is not theirs."""
+    def _author_on_record(self, who: Identity, call: str) -> str:
+        """The name this person's note on the call's record gets; empty: no record, or of another agent's call."""
         body = self._service.store.record(call)
-        return "" if body is None else self._name(who, body["agent"])
+        return "" if body is None else self._name_on_record(who, body["agent"])
 
-    def _name(self, who: Identity, agent: str) -> str:
-        """As this call of theirs spells it; empty for an agent whose call it is not."""
-        theirs = self._known(agent) == who.who
+    def _name_on_record(self, who: Identity, agent: str) -> str:
+        """An agent's name as their call spells it, empty for another agent's call; everybody else's name as it is."""
+        theirs = self._login_name(agent) == who.who
         return agent if theirs else "" if who.role == "agent" else who.who
 
     def _wrap_up(self, who: Identity, said: doing.DoWrapUp) -> tuple[str, messages.WrapUp]:
-        """Keep what has changed; the agent whose call it was, and the wrap-up as it now stands."""
+        """Store what has changed in a wrap-up; returns the call's agent and the new wrap-up. Blocks."""
         store = self._service.store
         body = store.record(said.call)
         record = read_record(body) if body is not None else None
-        if record is None or not (name := self._name(who, record.agent)):
+        if record is None or not (name := self._name_on_record(who, record.agent)):
             raise unknown_record()
         reviews = store.reviews(said.call)
         before = form(record, reviews, self._service.settings)
@@ -103,9 +103,9 @@ class Desk:
         return record.agent, now.model_copy(update={"kept": True})
 
     def presence(self, who: Identity, room: str, here: bool) -> None:
-        """A page has come to a room or left it.
+        """A page was opened or closed.
 
-        Supervisors are on duty while a board is open; somebody else at an agent's page reads that agent's calls along.
+        Supervisors are on duty while a board is open; others on an agent's page read that agent's calls along.
         """
         if room == "board":
             (self._service.duty.arrive if here else self._service.duty.leave)(who.who)
@@ -116,52 +116,52 @@ class Desk:
             self._service.screens.waiting(agent)
         if who.who == agent:
             return
-        readers = self._readers.setdefault(agent, [])
-        (readers.append if here else readers.remove)(who)
-        if not readers:
-            del self._readers[agent]
-        for call in self._begun & self._service.calls.keys():
+        viewers = self._page_viewers.setdefault(agent, [])
+        (viewers.append if here else viewers.remove)(who)
+        if not viewers:
+            del self._page_viewers[agent]
+        for call in self._announced & self._service.calls.keys():
             if self._service.calls[call].session.started.agent == agent:
-                self._read_along(who, call, here)
+                self._tell_agent(who, call, here)
         if here and isinstance(shown, messages.Call) and shown.call and shown.call not in self._service.calls:
-            self._note(who, "look", shown.call)
+            self._audit_note(who, "look", shown.call)
 
-    def _read_from_a_board(self, who: Identity, what: doing.DoWatch, live: LiveCall | None) -> None:
-        """A board begins or stops reading a call, which may be over or cut short (`live`: it goes on)."""
-        readers = self._boards.setdefault(what.call, [])
+    def _board_view_changed(self, who: Identity, what: doing.DoWatch, live: LiveCall | None) -> None:
+        """A board starts or stops reading a call along; `live` is None where it is over or interrupted."""
+        viewers = self._board_viewers.setdefault(what.call, [])
         if what.on:
-            readers.append((who, live))
-            self._note(who, "read-along" if live is not None else "look", what.call)
-        elif here := [each for each in readers if each[0] == who]:
-            readers.remove(here[0])
-        if not readers:
-            del self._boards[what.call]
+            viewers.append((who, live))
+            self._audit_note(who, "read-along" if live is not None else "look", what.call)
+        elif here := [each for each in viewers if each[0] == who]:
+            viewers.remove(here[0])
+        if not viewers:
+            del self._board_viewers[what.call]
 
-    def _read_from_the_start(self, call: str) -> None:
-        """A call has begun, or goes on after it was cut short."""
-        self._begun = self._begun & self._service.calls.keys() | {call}
+    def _announce_viewers(self, call: str) -> None:
+        """Tell the agent of a call that has begun, or is resumed, who reads it along."""
+        self._announced = self._announced & self._service.calls.keys() | {call}
         live = self._service.calls.get(call)
         if live is None:
             return
-        boards = self._boards.get(call, [])
-        untold = [who for who, told in boards if told is not live]
+        boards = self._board_viewers.get(call, [])
+        new_viewers = [who for who, told in boards if told is not live]
         boards[:] = [(who, live) for who, _ in boards]
-        for who in (*self._readers.get(live.session.started.agent, []), *untold):
-            self._read_along(who, call, True)
+        for who in (*self._page_viewers.get(live.session.started.agent, []), *new_viewers):
+            self._tell_agent(who, call, True)
 
-    def _read_along(self, who: Identity, call: str, on: bool) -> None:
-        """Somebody else reads an agent's page: the agent is told, as of a supervisor who does so from the board."""
+    def _tell_agent(self, who: Identity, call: str, on: bool) -> None:
+        """Tell the agent that somebody reads the call along, or has stopped to."""
         if on:
-            self._note(who, "read-along", call)
+            self._audit_note(who, "read-along", call)
         live = self._service.calls[call]
         live.act(Action(live.session.now_ms, who.who, who.role, "watch" if on else "unwatch"))
 
-    def _note(self, who: Identity, what: str, call: str) -> None:
+    def _audit_note(self, who: Identity, what: str, call: str) -> None:
         if self._audit is not None:
             self._audit.note(who.who, who.role, what, call)
 
-    def _read(self, what: doing.Do, playbook: Playbook) -> tuple[str, str, str]:
-        """What is done, to what, and with which words."""
+    def _action_of(self, what: doing.Do, playbook: Playbook) -> tuple[str, str, str]:
+        """The fields `what`, `target` and `detail` of the Action that a message stands for."""
         match what:
             case doing.DoPrompt():
                 return what.what, what.prompt, ""
