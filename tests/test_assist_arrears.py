@@ -19,7 +19,7 @@ from assist.live.service import Service
 from assist.live.writing import Erase, handle_write
 from assist.records.page import page
 from assist.records.record import read_record
-from assist.records.seal import verified
+from assist.records.seal import verify_log
 from assist.settings import Settings
 from assist.store.rows import Review
 from audio.events import Chunk, Gap, Speaker
@@ -145,8 +145,8 @@ def test_a_call_without_a_recogniser_has_its_words_in_the_record_when_one_comes(
             assert now["accounted_ms"]["customer.transcribed-late"] == before["accounted_ms"]["customer.untranscribed"]
             assert now["duration_ms"] == before["duration_ms"] and now["versions"]["late recogniser"] == recogniser.name
             assert [each.text for each in one.store.reviews(call)] == ["No words?"]
-            assert "unchanged since the record was made" in verified(one.store, call)
-            assert "words transcribed late" in verified(one.store, call, exported)
+            assert "unchanged since the record was made" in verify_log(one.store, call)
+            assert "words transcribed late" in verify_log(one.store, call, exported)
             shown = page(read_record(now))
             assert "transcribed after the call" in shown and "nobody was prompted" in shown
             assert one.backfill.samples == 0
@@ -287,7 +287,7 @@ def test_something_urgent_heard_late_rings_supervisors_until_one_has_ended_it(tm
             ]  # fmt: skip
             assert (alert["kind"], alert["note"], alert["at_ms"]) == ("late", "Called back.", before["duration_ms"])
             assert one.store.record(call)["duration_ms"] == before["duration_ms"]
-            assert "unchanged" in verified(one.store, call)
+            assert "unchanged" in verify_log(one.store, call)
 
     asyncio.run(scene())
 

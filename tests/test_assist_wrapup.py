@@ -9,9 +9,9 @@ import pytest
 from assist.access.proxy import Spellings
 from assist.live.page_actions import PageActions
 from assist.records.folding import fold
-from assist.records.followups import mark, open_followups
+from assist.records.followups import mark_follow_ups, open_followups
 from assist.records.library import Library
-from assist.records.wrapup import changes, completed, form
+from assist.records.wrapup import new_reviews, with_reviews, wrap_up_form
 from assist.settings import Settings
 from assist.store.rows import Review
 from assist.store.store import open_store
@@ -99,7 +99,7 @@ def test_a_call_that_bears_the_agents_name_in_another_spelling_is_theirs(store):
     dana, other, house = Identity("dana", "agent"), Identity("Maria", "agent"), House(store)
 
     async def scene():
-        desk, library = PageActions(house, None, known), Library(store, known=known)
+        desk, library = PageActions(house, None, known), Library(store, login_name=known)
         with pytest.raises(OverlayError, match="record"):
             await desk.do(other, SAID)
         await desk.do(dana, SAID)
@@ -117,7 +117,7 @@ def test_a_call_its_agent_has_wrapped_up_still_waits_for_review(store):
     async def scene():
         await PageActions(House(store)).do(DANA, SAID)
         library = Library(store)
-        mark(store, ["k1/f1"], "admin", done=True)
+        mark_follow_ups(store, ["k1/f1"], "admin", done=True)
 
         async def listed(marks):
             return [(line.id, line.reviewed) for line in (await library.search(QA, Filters(marks=marks))).records]
@@ -137,7 +137,7 @@ def test_keeping_it_twice_writes_nothing_twice_and_the_last_word_counts(store):
     asyncio.run(desk.do(DANA, SAID))
     assert store.reviews("k1") == before
     asyncio.run(desk.do(DANA, wrap_up(contested="", follow_ups=[{"id": "f1", "done": True}])))
-    record = completed(RECORD, store.reviews("k1"))
+    record = with_reviews(RECORD, store.reviews("k1"))
     assert record.contested == "" and record.follow_ups[0].done and open_followups(store) == []
 
 
@@ -181,12 +181,12 @@ def test_what_was_left_alone_stays_as_somebody_else_has_said_it_meanwhile(store)
     async def scene():
         desk = PageActions(House(store))
         await desk.do(DANA, SAID)
-        mark(store, ["k1/f1"], "Maria", done=True)
+        mark_follow_ups(store, ["k1/f1"], "Maria", done=True)
         await desk.do(DANA, wrap_up(follow_ups=[{"id": "f1", "day": "2026-12-02"}]))
         await desk.do(DANA, wrap_up(outcome="solved in the call"))
 
     asyncio.run(scene())
-    record = completed(RECORD, store.reviews("k1"))
+    record = with_reviews(RECORD, store.reviews("k1"))
     assert (record.follow_ups[0].done, record.follow_ups[0].day) == (True, "2026-12-02")
     assert (record.outcome, record.root_cause) == ("solved in the call", "missed appointment")
     assert record.contested == "I did not interrupt" and record.notes[-1].text == "Third visit was missed"
@@ -200,7 +200,7 @@ def test_an_outcome_and_a_cause_that_are_taken_back_are_again_what_was_heard(sto
         taken_back = store.reviews("k1")
         await desk.do(DANA, wrap_up(outcome="", root_cause=""))
         assert store.reviews("k1") == taken_back
-        record = completed(RECORD, store.reviews("k1"))
+        record = with_reviews(RECORD, store.reviews("k1"))
         assert (record.outcome, record.root_cause) == (RECORD.outcome, RECORD.root_cause)
         for asked in (Filters(outcome=RECORD.outcome), Filters(root_cause=RECORD.root_cause)):
             [line] = (await library.search(QA, asked)).records
@@ -227,14 +227,14 @@ def test_what_a_wrap_up_said_and_took_back_is_shown_to_nobody(store):
 
 
 def test_an_empty_wrap_up_takes_nothing_away():
-    before = form(RECORD, [], SETTINGS)
-    assert changes(wrap_up(), before, [], "Dana", "now") == []
+    before = wrap_up_form(RECORD, [], SETTINGS)
+    assert new_reviews(wrap_up(), before, [], "Dana", "now") == []
     assert before.follow_ups[0].day == "2026-11-27"  # "by Friday", said on a Tuesday
 
 
 def test_quiet_is_offered_after_an_escalated_call_only():
-    assert form(RECORD, [], SETTINGS).reset_s == 60
-    assert form(RECORD.model_copy(update={"level_reached": "tense"}), [], SETTINGS).reset_s == 0
+    assert wrap_up_form(RECORD, [], SETTINGS).reset_s == 60
+    assert wrap_up_form(RECORD.model_copy(update={"level_reached": "tense"}), [], SETTINGS).reset_s == 0
 
 
 def test_another_agents_call_cannot_be_wrapped_up_and_is_told_from_none_neither_when_over_nor_while_it_goes_on(
@@ -264,7 +264,7 @@ def test_the_form_goes_to_the_page_unless_the_next_call_is_on(store):
 
     hub = Hub()
     screens = Screens(hub, "Maria", hearing=None, method="", steps=())
-    kept = form(RECORD, [Review("t", "Dana", "outcome", "", "solved")], SETTINGS)
+    kept = wrap_up_form(RECORD, [Review("t", "Dana", "outcome", "", "solved")], SETTINGS)
     hub.show("agent/Dana", "call", Call(call="k1", agent="Dana", state="ended"))
     screens.wrapped_up("Dana", kept)
     assert hub.latest("agent/Dana", "wrapup") == kept

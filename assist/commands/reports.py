@@ -24,17 +24,17 @@ def report(
     config: ConfigOption = None,
 ) -> None:
     """Prevention: what went wrong, how often, what it cost, what worked, week by week. No agent is named or ranked."""
-    from assist.records.export import day
+    from assist.records.export import parse_day
     from assist.records.report_page import tables
-    from assist.records.reporting import figures, report_of, write_page
+    from assist.records.reporting import report_as_json, report_from_store, write_page
 
-    first, last = day(since, "--since"), day(until, "--until")
+    first, last = parse_day(since, "--since"), parse_day(until, "--until")
     with closing(store_of(load_settings(config, data=data))) as store:
-        found = report_of(store, first, last, team)
+        found = report_from_store(store, first, last, team)
     if html is not None:
         write_page(found, html)
     if as_json:
-        typer.echo(json.dumps(figures(found), indent=2))
+        typer.echo(json.dumps(report_as_json(found), indent=2))
         return
     for part in tables(found):
         console.print(part)

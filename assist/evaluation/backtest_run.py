@@ -18,8 +18,8 @@ from assist.evaluation.backtest import CallChanges, Judges, compare
 from assist.events import Event
 from assist.files import check_file, write_file
 from assist.privacy.consent import Consent
-from assist.records.export import day, span
-from assist.records.sheet import section, sheet
+from assist.records.export import parse_day, records_between
+from assist.records.sheet import html_page, section
 from assist.settings import Settings
 from assist.store.rows import Review, verdicts
 from assist.store.searching import RecordQuery
@@ -220,7 +220,7 @@ def page(results: Sequence[CallChanges], old: Judges, new: Judges, notes: Sequen
         section("Signals", ("Signal", "Gained", "Lost"), _signals(results)),
     ]
     parts += [section(f"Call {each.call}", CALL_HEAD, _details(each)) for each in results]
-    return sheet("Back-test", "".join(parts))
+    return html_page("Back-test", "".join(parts))
 
 
 def spanning(since: str, until: str, limit: int) -> RecordQuery:
@@ -229,4 +229,4 @@ def spanning(since: str, until: str, limit: int) -> RecordQuery:
     Raises:
         AssistError: code day-invalid.
     """
-    return span(day(since, "--since"), day(until, "--until"), limit=limit)
+    return records_between(parse_day(since, "--since"), parse_day(until, "--until"), limit=limit)

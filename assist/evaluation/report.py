@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 
 from assist.evaluation.figures import Course, Evaluation, Figure, Grid, LevelFigures, SignalFigures, iter_notes
-from assist.records.sheet import sheet, table
+from assist.records.sheet import html_page, table
 
 _ROW = 26
 _LEFT = 180
@@ -87,7 +87,7 @@ def page(evaluations: Sequence[Evaluation], title: str = "How good the signals a
         "95 % intervals: Wilson for precision and recall, Goutte and Gaussier for F1, Poisson (Byar) for rates. "
         "A delay in a call is the time from the end of the words that a signal stands on until it is raised."
     )
-    return sheet(title, f"<h1>{escape(title)}</h1>{sections}<p class=second>{how}</p>", style=_STYLE)
+    return html_page(title, f"<h1>{escape(title)}</h1>{sections}<p class=second>{how}</p>", style=_STYLE)
 
 
 def _section(evaluation: Evaluation) -> str:

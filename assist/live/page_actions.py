@@ -12,7 +12,7 @@ from assist.live.call import LiveCall
 from assist.live.service import Service
 from assist.privacy.typed import without_cards
 from assist.records.record import read_record
-from assist.records.wrapup import changes, form
+from assist.records.wrapup import new_reviews, wrap_up_form
 from assist.store.rows import Review, stamp
 from overlay import doing, messages
 from overlay.errors import OverlayError
@@ -95,11 +95,11 @@ class PageActions:
         if record is None or not (name := self._name_on_record(who, record.agent)):
             raise unknown_record()
         reviews = store.reviews(said.call)
-        before = form(record, reviews, self._service.settings)
-        changed = changes(said, before, reviews, name, stamp())
+        before = wrap_up_form(record, reviews, self._service.settings)
+        changed = new_reviews(said, before, reviews, name, stamp())
         for receipt in [store.review(said.call, review) for review in changed]:
             receipt.result()
-        now = form(record, store.reviews(said.call), self._service.settings)
+        now = wrap_up_form(record, store.reviews(said.call), self._service.settings)
         return record.agent, now.model_copy(update={"kept": True})
 
     def presence(self, who: Identity, room: str, here: bool) -> None:

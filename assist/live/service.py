@@ -26,7 +26,7 @@ from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.privacy.recordings import Tape
 from assist.records.filing import close_interrupted, file_record
 from assist.records.record import IncidentRecord
-from assist.records.wrapup import form
+from assist.records.wrapup import wrap_up_form
 from assist.screens.alerts import Rules
 from assist.screens.duty import Duty
 from assist.screens.screens import Screens
@@ -305,7 +305,7 @@ class Service:
             else:  # refused after it was cut short, perhaps
                 self.history.forget([call])
             self.duty.ended(call)
-            self.screens.ended(call, form(record, [], self.settings) if record is not None else None)
+            self.screens.ended(call, wrap_up_form(record, [], self.settings) if record is not None else None)
             if record is not None:
                 self.post_call.backfill.add_call(call, live.untranscribed)
         return call
