@@ -61,23 +61,23 @@ def backtest(
 ) -> None:
     """Judge calls of the past with a new playbook or new rules: which prompts would come, go or move."""
     from assist.coach.playbook import load_playbook
-    from assist.evaluation.backtest import Judges
-    from assist.evaluation.backtest_run import run_backtest, spanning
+    from assist.evaluation.backtest import Configuration
+    from assist.evaluation.backtest_run import calls_between, run_backtest
     from detectors.rulebook import load_rules
 
     if not playbook and not rules:
         fail("nothing to try: give --playbook, --rules, or both", "backtest-empty")
     settings = load_settings(config, data=data, recogniser=recogniser, model=model)
-    before = Judges(
+    before = Configuration(
         load_playbook(old or settings.playbook, options=settings.options),
         load_rules(extra=settings.rules),
         settings,
     )
-    after = Judges(
+    after = Configuration(
         load_playbook(playbook or old or settings.playbook, options=settings.options),
         load_rules(extra=[*settings.rules, *(rules or [])]),
         settings,
     )
     with closing(store_of(settings)) as store:
-        query = spanning(since, until, limit)
+        query = calls_between(since, until, limit)
         run_backtest(settings, store, console, what or [], old=before, new=after, query=query, html=html)

@@ -108,7 +108,7 @@ def hyphenated(spoken: str) -> str:
 _DIGIT_WORDS = frozenset([*_UNITS, *_TEENS, *_TENS, "oh", "nought", "hundred", "thousand"])
 
 
-def bears_digits(word: str) -> bool:
+def has_digits(word: str) -> bool:
     """Whether a word says digits, spoken or written."""
     return digits_in(word) > 0
 
