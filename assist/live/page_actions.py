@@ -46,20 +46,7 @@ class PageActions:
         live = self._service.calls.get(what.call)
         if live is not None and who.role == "agent" and self._login_name(live.session.started.agent) != who.who:
             live = None  # another agent's call: as if there were none
-        if live is None and isinstance(what, doing.DoWrapUp):
-            agent, kept = await asyncio.to_thread(self._wrap_up, who, what)
-            self._service.screens.wrapped_up(agent, kept)
-            return
-        if live is None and isinstance(what, doing.DoNote) and (name := self._author_on_record(who, what.call)):
-            note = Review(stamp(), name, "comment", "", without_cards(what.text))
-            await asyncio.wrap_future(self._service.store.review(what.call, note))
-            return
-        late = self._service.post_call.late
-        if live is None and isinstance(what, doing.DoAlert) and late.has(what.call):
-            if what.what != "seen":
-                self._service.duty.do(who.who, what.what, what.call, what.alert)
-            done, target, detail = self._action_of(what, self._service.playbooks.book)
-            late.act(what.call, Action(late.now_ms(what.call), who.who, who.role, done, target, without_cards(detail)))
+        if live is None and await self._do_after_call(who, what):
             return
         if isinstance(what, doing.DoWatch):
             self._board_view_changed(who, what, live)
@@ -76,6 +63,25 @@ class PageActions:
         elif isinstance(what, doing.DoAnswer):
             self._service.duty.do(who.who, "answer", what.call, what.alert)
         live.act(action)
+
+    async def _do_after_call(self, who: Identity, what: doing.Do) -> bool:
+        """Carry out what can be done after a call: wrap-up, note, late alert; False where it is none of these."""
+        if isinstance(what, doing.DoWrapUp):
+            agent, kept = await asyncio.to_thread(self._wrap_up, who, what)
+            self._service.screens.wrapped_up(agent, kept)
+            return True
+        if isinstance(what, doing.DoNote) and (name := self._author_on_record(who, what.call)):
+            note = Review(stamp(), name, "comment", "", without_cards(what.text))
+            await asyncio.wrap_future(self._service.store.review(what.call, note))
+            return True
+        late = self._service.post_call.late
+        if isinstance(what, doing.DoAlert) and late.has(what.call):
+            if what.what != "seen":
+                self._service.duty.do(who.who, what.what, what.call, what.alert)
+            done, target, detail = self._action_of(what, self._service.playbooks.book)
+            late.act(what.call, Action(late.now_ms(what.call), who.who, who.role, done, target, without_cards(detail)))
+            return True
+        return False
 
     def _author_on_record(self, who: Identity, call: str) -> str:
         """The name this person's note on the call's record gets; empty: no record, or of another agent's call."""
