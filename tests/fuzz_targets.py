@@ -10,7 +10,7 @@ from pathlib import Path
 
 from assist.errors import AssistError
 from assist.live.joining import Joining
-from assist.live.writing import ASK
+from assist.live.writing import WRITE_REQUEST
 from assist.privacy.redaction import Redactor
 from assist.store.codec import decode
 from assist.store.keys import Keyring
@@ -23,7 +23,7 @@ from overlay.records import Answer, Filters, Mark, RecordNote
 CORPUS = Path(__file__).parent / "data" / "fuzz"
 PARSERS: tuple[Callable[[bytes], object], ...] = (
     DO.validate_json,
-    ASK.validate_json,
+    WRITE_REQUEST.validate_json,
     Joining.model_validate_json,
     GateAsk.model_validate_json,
     Filters.model_validate_json,

@@ -134,7 +134,7 @@ def open_service(data, playbooks=None, **settings):
 async def on_stage(data, *, start=None, **settings):
     service, ears = open_service(data, **settings)
     source, heard = Source(), []
-    call, task = service.start(source, listener=heard.append, **(start or {}))
+    call, task = service.start(source, on_event=heard.append, **(start or {}))
     return Stage(service, ears, source, call, task, heard)
 
 
@@ -142,7 +142,7 @@ def taken_up(data, call, **settings):
     """A call that was cut short, taken up by another program."""
     service, ears = open_service(data, **settings)
     source, heard = Source(), []
-    _, task = service.resume(call, source, listener=heard.append)
+    _, task = service.resume(call, source, on_event=heard.append)
     return Stage(service, ears, source, call, task, heard)
 
 

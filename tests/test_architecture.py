@@ -49,7 +49,7 @@ PURE = [
     "detectors/*.py",
     "assist/live/session.py",
     "assist/coach/*.py",
-    "assist/records/alert_courses.py",
+    "assist/records/alert_history.py",
     "assist/records/folding.py",
     "assist/records/icalendar.py",
     "assist/records/plan_uses.py",

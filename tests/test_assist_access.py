@@ -33,8 +33,8 @@ from assist.coach.playbook import SHIPPED, load_playbook
 from assist.commands.main import app
 from assist.errors import AssistError
 from assist.files import make_secret
-from assist.live.outset import profile_of
-from assist.live.runs import program
+from assist.live.call_setup import agent_profile
+from assist.live.runs import running_service
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
 from assist.records.library import Library
@@ -435,9 +435,9 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
     assert load_settings(file, agent=" Zoe\u0308 ").agent == "Zo\u00eb", "as a user of that name is kept"
     assert code_of(lambda: load_settings(file, agent=" ")) == "settings-invalid"
     file.write_text('authority = "agent"\nexperienced_agents = ["Zoe\u0308"]\nauthorities = {"Zoe\u0308 " = "senior"}')
-    zoe = profile_of(load_settings(file), load_settings(file, agent="Zoe\u0308").agent)
+    zoe = agent_profile(load_settings(file), load_settings(file, agent="Zoe\u0308").agent)
     assert (zoe.role, zoe.experienced) == ("senior", True)
-    zoe = profile_of(load_settings(file), "ZOË")
+    zoe = agent_profile(load_settings(file), "ZOË")
     assert (zoe.role, zoe.experienced) == ("senior", True), "of a user whose name is spelled otherwise than here"
     file.write_text('proxies = ["10.0.0.0/24"]\n[login]\nby = "proxy"\nheader = "X-User"\nrole = "agent"')
     assert door_of(load_settings(file, data=tmp_path), store).screens.identify is not None
@@ -669,7 +669,7 @@ def test_a_call_is_the_users_however_its_command_spells_the_name(store: Store, t
     )  # fmt: skip
 
     async def heard(named: str | None) -> str:
-        async with program(settings, Console(quiet=True)) as service:
+        async with running_service(settings, Console(quiet=True)) as service:
             call, over = service.start(Sound(3), agent=named)
             await over
             return str(service.store.record(call)["agent"])  # type: ignore[index]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from assist.live.loading import heard_by
+from assist.live.loading import hearing_with
 from assist.records.record import IncidentRecord
 from assist.settings import Settings
 from assist.store.schema import TABLES
@@ -75,7 +75,7 @@ def play(tmp_path, channels, *, queue="", **settings):
 
     async def run():
         service, _ = open_service(tmp_path, consent="granted", **settings)
-        service.hearing = heard_by(Scheduler(Deaf(), 1), "")
+        service.hearing = hearing_with(Scheduler(Deaf(), 1), "")
         source = Source()
         source.speakers = tuple(channels)
         for start in range(0, 80_000, 1_600):

@@ -11,15 +11,15 @@ import soundfile
 
 from assist.coach.reloading import ReloadingPlaybook
 from assist.events import Action, CallEnded, CallStarted, FollowUpNoted, TranscribedLate
-from assist.live.arrears import Arrears
-from assist.live.desk import Desk
-from assist.live.late_words import heard_late
-from assist.live.loading import heard_by
+from assist.live.backfill import Backfill
+from assist.live.late_words import late_events
+from assist.live.loading import hearing_with
+from assist.live.page_actions import PageActions
 from assist.live.service import Service
-from assist.live.writing import Erase, write
+from assist.live.writing import Erase, handle_write
 from assist.records.page import page
 from assist.records.record import read_record
-from assist.records.seal import verified
+from assist.records.seal import verify_log
 from assist.settings import Settings
 from assist.store.rows import Review
 from audio.backfill import BackfillBudget, UntranscribedUtterance
@@ -67,10 +67,12 @@ class Program:
     def __init__(self, data, recogniser=None, **settings):
         self.settings = Settings(data=data, **({"consent": "granted", "agent": "Dana", "backfill_s": 60} | settings))
         self.scheduler = Scheduler(recogniser)
-        self.hearing = heard_by(self.scheduler, "none", self.settings.backfill_s * 1000, BackfillBudget(16_000 * 600))
+        self.hearing = hearing_with(
+            self.scheduler, "none", self.settings.backfill_s * 1000, BackfillBudget(16_000 * 600)
+        )
         self.service = Service(self.settings, RULES, ReloadingPlaybook("default"), Hub(), self.hearing)
         self.service.open()
-        self.store, self.arrears = self.service.store, self.service.after.arrears
+        self.store, self.backfill = self.service.store, self.service.post_call.backfill
 
     async def call(self, acts=()):
         """The id of a call that has ended; `acts`: at (ms) -> (what, detail) of the agent."""
@@ -88,11 +90,11 @@ class Program:
 
     async def come(self, recogniser):
         """A recogniser is there, and all that can be done with it has been done."""
-        self.hearing.take(recogniser, "there")
+        self.hearing.use(recogniser, "there")
         self.scheduler.adopt(recogniser)
-        self.hearing.arrived()
+        self.hearing.on_available()
         await asyncio.sleep(0)
-        await self.arrears.idle()
+        await self.backfill.idle()
 
 
 @asynccontextmanager
@@ -145,11 +147,11 @@ def test_a_call_without_a_recogniser_has_its_words_in_the_record_when_one_comes(
             assert now["accounted_ms"]["customer.transcribed-late"] == before["accounted_ms"]["customer.untranscribed"]
             assert now["duration_ms"] == before["duration_ms"] and now["versions"]["late recogniser"] == recogniser.name
             assert [each.text for each in one.store.reviews(call)] == ["No words?"]
-            assert "unchanged since the record was made" in verified(one.store, call)
-            assert "words transcribed late" in verified(one.store, call, exported)
+            assert "unchanged since the record was made" in verify_log(one.store, call)
+            assert "words transcribed late" in verify_log(one.store, call, exported)
             shown = page(read_record(now))
             assert "transcribed after the call" in shown and "nobody was prompted" in shown
-            assert one.arrears.samples == 0
+            assert one.backfill.samples == 0
 
     asyncio.run(scene())
 
@@ -158,9 +160,11 @@ def test_erased_in_between_nothing_is_heard_any_more(recogniser, tmp_path):
     async def scene():
         async with program(tmp_path) as one:
             gone, stays = await one.call(), await one.call()
-            held = one.arrears.samples
-            assert (await write(one.service, Erase(calls=[gone]).model_dump_json().encode())) == {"written": True}
-            assert one.arrears.samples == held // 2
+            held = one.backfill.samples
+            assert (await handle_write(one.service, Erase(calls=[gone]).model_dump_json().encode())) == {
+                "written": True
+            }
+            assert one.backfill.samples == held // 2
             await one.come(recogniser)
             assert one.store.events(gone) == [] and one.store.record(gone) is None
             assert one.store.record(stays)["transcript"]
@@ -189,12 +193,12 @@ def test_a_program_that_ends_first_loses_the_sound_and_still_says_untranscribed(
         one = Program(tmp_path)
         call = await one.call()
         before = one.store.record(call)
-        one.hearing.take(recogniser, "there")
+        one.hearing.use(recogniser, "there")
         one.scheduler.adopt(recogniser)
-        one.hearing.arrived()
+        one.hearing.on_available()
         await asyncio.sleep(0)  # it has begun to listen
         await one.service.close()
-        assert one.arrears.samples == 0
+        assert one.backfill.samples == 0
         return call, before
 
     call, before = asyncio.run(scene())
@@ -249,7 +253,7 @@ MARIA, TOM = Identity("Maria", "supervisor"), Identity("Tom", "supervisor")
 def test_something_urgent_heard_late_rings_supervisors_until_one_has_ended_it(tmp_path):
     async def scene():
         async with program(tmp_path) as one:
-            desk, hub = Desk(one.service), one.service.hub
+            desk, hub = PageActions(one.service), one.service.hub
             for who in (MARIA, TOM):
                 desk.presence(who, "board", True)
             call = await one.call()
@@ -285,7 +289,7 @@ def test_something_urgent_heard_late_rings_supervisors_until_one_has_ended_it(tm
             ]  # fmt: skip
             assert (alert["kind"], alert["note"], alert["at_ms"]) == ("late", "Called back.", before["duration_ms"])
             assert one.store.record(call)["duration_ms"] == before["duration_ms"]
-            assert "unchanged" in verified(one.store, call)
+            assert "unchanged" in verify_log(one.store, call)
 
     asyncio.run(scene())
 
@@ -296,7 +300,7 @@ def test_an_alert_about_a_call_that_is_erased_leaves_the_boards(tmp_path):
             call = await one.call()
             await one.come(Says("i am going to kill myself"))
             assert one.service.hub.latest("board", f"alert/{call}-late") is not None
-            await write(one.service, Erase(calls=[call]).model_dump_json().encode())
+            await handle_write(one.service, Erase(calls=[call]).model_dump_json().encode())
             assert one.service.hub.latest("board", f"alert/{call}-late") is None
             await one.service.hang_up()
             assert one.store.events(call) == []
@@ -315,7 +319,7 @@ def late(tmp_path, logged, *utterances):
             gaps = [Gap(each.speaker, each.start_ms, each.end_ms, "untranscribed") for each in utterances]
             ended = CallEnded(60_000, "hang-up", {"agent.silence": 60_000, "customer.silence": 60_000})
             log = [STARTED, *sorted([*logged, *gaps], key=lambda each: getattr(each, "at_ms", 0)), ended]
-            return heard_late(lambda: one.service.outset.session(STARTED), log, utterances, after_s=60, versions={})
+            return late_events(lambda: one.service.setup.new_session(STARTED), log, utterances, after_s=60, versions={})
 
     return asyncio.run(scene())
 
@@ -362,19 +366,19 @@ def owed(seconds, start_ms=0, speaker=Speaker.CUSTOMER):
 
 def test_of_too_much_the_oldest_calls_goes_first_and_what_is_too_old_goes_too():
     async def scene():
-        def held(arrears):
-            return {ended.call: [each.id for each in ended.owed] for ended in arrears._calls}
+        def held(backfill):
+            return {waiting.call: [each.id for each in waiting.speech] for waiting in backfill._calls}
 
-        arrears = Arrears(lambda *_: None, lambda: False, None, room=BackfillBudget(6 * 16_000), wait_s=3600)
-        arrears.take("k1", [owed(2, 0), owed(2, 2_000, Speaker.AGENT), owed(2, 4_000)])
-        arrears.take("k2", [owed(1)])
-        assert held(arrears) == {"k1": ["c0", "c4000"], "k2": ["c0"]}
-        arrears.take("k3", [owed(5)])
-        assert held(arrears) == {"k2": ["c0"], "k3": ["c0"]}
-        arrears.take("k4", [owed(7)])
-        assert held(arrears) == {}
-        brief = Arrears(lambda *_: None, lambda: False, None, room=BackfillBudget(6 * 16_000), wait_s=0)
-        brief.take("k1", [owed(2)])
+        backfill = Backfill(lambda *_: None, lambda: False, None, room=BackfillBudget(6 * 16_000), wait_s=3600)
+        backfill.add_call("k1", [owed(2, 0), owed(2, 2_000, Speaker.AGENT), owed(2, 4_000)])
+        backfill.add_call("k2", [owed(1)])
+        assert held(backfill) == {"k1": ["c0", "c4000"], "k2": ["c0"]}
+        backfill.add_call("k3", [owed(5)])
+        assert held(backfill) == {"k2": ["c0"], "k3": ["c0"]}
+        backfill.add_call("k4", [owed(7)])
+        assert held(backfill) == {}
+        brief = Backfill(lambda *_: None, lambda: False, None, room=BackfillBudget(6 * 16_000), wait_s=0)
+        brief.add_call("k1", [owed(2)])
         for _ in range(3):
             await asyncio.sleep(0)
         assert brief.samples == 0
@@ -395,13 +399,13 @@ def test_what_the_recogniser_fails_on_stays_untranscribed_and_one_that_goes_away
         async def add(call, said, after_s):
             added.append((call, [each.start_ms for each in said]))
 
-        arrears = Arrears(decode, lambda: there, add, room=BackfillBudget(60 * 16_000), wait_s=60)
-        arrears.take("k1", [owed(1, 0), owed(1, 1_000), owed(1, 2_000)])
-        await arrears.idle()
-        assert added == [] and arrears.samples == 16_000
+        backfill = Backfill(decode, lambda: there, add, room=BackfillBudget(60 * 16_000), wait_s=60)
+        backfill.add_call("k1", [owed(1, 0), owed(1, 1_000), owed(1, 2_000)])
+        await backfill.idle()
+        assert added == [] and backfill.samples == 16_000
         there = True
-        arrears.go()
-        await arrears.idle()
+        backfill.start()
+        await backfill.idle()
         assert added == [("k1", [1_000, 2_000])]
 
     asyncio.run(scene())

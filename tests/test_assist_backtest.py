@@ -17,8 +17,8 @@ from rich.console import Console
 
 from assist.coach.playbook import copy_playbook, load_playbook
 from assist.errors import AssistError
-from assist.evaluation.backtest import Judges, compare, judge
-from assist.evaluation.backtest_run import heard_calls, page, run_backtest, tables
+from assist.evaluation.backtest import Configuration, compare, replay_call
+from assist.evaluation.backtest_run import page, run_backtest, tables, transcribed_calls
 from assist.events import Action, CallEnded, CallStarted, PlanOffered, PromptEnded, PromptShown, SignalRaised
 from assist.privacy.retention import erase
 from assist.records.folding import fold
@@ -60,12 +60,12 @@ LOUD = Signal("raised_voice", "tone.raised-voice", "1", Speaker.CUSTOMER, 14_000
 INPUTS = [STARTED, *(utterance(n, *line) for n, line in enumerate(SAID)), SignalRaised(14_000, LOUD),
           CallEnded(40_000, "hang-up")]  # fmt: skip
 ROOT = Path(__file__).parent.parent
-OLD = Judges(load_playbook("default"), load_rules())
+OLD = Configuration(load_playbook("default"), load_rules())
 
 
 def with_prompts(events):
     """The log of the call as it would have been stored: inputs and what was shown."""
-    shown = [e for e in judge(events, OLD) if isinstance(e, (PromptShown, PromptEnded))]
+    shown = [e for e in replay_call(events, OLD) if isinstance(e, (PromptShown, PromptEnded))]
     return [*events[:-1], *shown, events[-1]]
 
 
@@ -86,19 +86,19 @@ def test_the_same_judges_change_nothing():
     found = compare("k1", LOG, OLD, OLD)
     assert [change.what for change in found.changes] == ["kept"] * len(PROMPTS)
     assert found.signals_gained == found.signals_lost == ()
-    assert judge(LOG, OLD) == judge(LOG, OLD)
+    assert replay_call(LOG, OLD) == replay_call(LOG, OLD)
 
 
 def test_signals_that_stood_on_sound_are_taken_as_they_were_heard():
-    heard = [event.signal for event in judge(LOG, OLD) if isinstance(event, SignalRaised)]
+    heard = [event.signal for event in replay_call(LOG, OLD) if isinstance(event, SignalRaised)]
     assert LOUD in heard and "swearing" in {signal.id for signal in heard}
     with pytest.raises(ValueError):
-        judge([], OLD)
+        replay_call([], OLD)
 
 
 def test_a_play_taken_out_is_lost_with_its_mark_and_another_may_come():
     play = PROMPTS[0].play
-    new = Judges(without(OLD.playbook, play), OLD.rulebook)
+    new = Configuration(without(OLD.playbook, play), OLD.rulebook)
     found = compare("k1", LOG, OLD, new, {PROMPTS[0].id: "wrong"})
     lost = [change for change in found.changes if change.what == "lost" and change.play == play]
     assert [change.mark for change in lost] == ["wrong"]
@@ -112,14 +112,14 @@ def test_another_line_is_reworded_and_a_later_one_has_moved():
     book = OLD.playbook
     first = next(play for play in book.plays if play.id == PROMPTS[0].play)
     lines = first.model_copy(update={"say": ["I hear you. Let me put this right."]})
-    new = Judges(
+    new = Configuration(
         book.model_copy(update={"plays": [lines if p.id == first.id else p for p in book.plays]}), OLD.rulebook
     )
     assert compare("k1", LOG, OLD, new).changes[0].what == "reworded"
     late = first.model_copy(update={"at_least": 2})
     again = replace(utterance(9, "customer", 20_500, SAID[1][2]), id="u9")
     log = [*LOG[:5], again, *LOG[5:]]
-    new = Judges(swapped(book, late), OLD.rulebook)
+    new = Configuration(swapped(book, late), OLD.rulebook)
     kinds = {change.what for change in compare("k1", log, OLD, new).changes if change.play == first.id}
     assert kinds & {"moved", "lost"}
 
@@ -128,8 +128,8 @@ def test_what_people_did_to_a_prompt_goes_to_the_same_prompt_of_the_new_run():
     first = PROMPTS[0]
     log = [*LOG, Action(first.at_ms + 700, "Dana", "agent", "used", first.id)]
     log.sort(key=lambda event: getattr(event, "at_ms", getattr(event, "start_ms", 0)))
-    new = Judges(without(OLD.playbook, PROMPTS[-1].play), OLD.rulebook)
-    used = [event for event in judge(log, new) if isinstance(event, PromptEnded) and event.how == "used"]
+    new = Configuration(without(OLD.playbook, PROMPTS[-1].play), OLD.rulebook)
+    used = [event for event in replay_call(log, new) if isinstance(event, PromptEnded) and event.how == "used"]
     assert len(used) == 1
 
 
@@ -139,7 +139,7 @@ def test_new_rules_gain_signals(tmp_path):
         'version = "1"\nowner = "quality"\nlanguage = "en"\n[[rule]]\nid = "mine.third"\nsignal = "giving_up"\n'
         'severity = "help"\nphrases = ["third time"]\nfires = ["this is the third time"]\nsilent = ["hello"]\n'
     )
-    new = Judges(OLD.playbook, load_rules(extra=[rules]))
+    new = Configuration(OLD.playbook, load_rules(extra=[rules]))
     assert "giving_up" in compare("k1", LOG, OLD, new).signals_gained
 
 
@@ -165,7 +165,7 @@ def store(tmp_path):
 
 def test_the_command_prints_tables_and_writes_a_page(store, tmp_path):
     out = tmp_path / "back.html"
-    new = Judges(without(OLD.playbook, PROMPTS[0].play), OLD.rulebook)
+    new = Configuration(without(OLD.playbook, PROMPTS[0].play), OLD.rulebook)
     console = Console(record=True, width=160, file=open(tmp_path / "out.txt", "w"))  # noqa: SIM115
     settings = Settings(data=tmp_path)
     [found] = run_backtest(settings, store, console, [], old=OLD, new=new, query=RecordQuery(limit=10), html=out)
@@ -207,17 +207,17 @@ def test_calls_and_parties_that_are_not_judged_as_one_might_think_are_told(store
 def test_without_the_sentence_model_in_the_settings_no_call_is_judged_by_it(monkeypatch):
     monkeypatch.setattr("detectors.roster.shipped_model", lambda: 1 / 0)
     with pytest.raises(ModelError):
-        judge(LOG, OLD)
-    assert judge(LOG, replace(OLD, settings=Settings(meaning=False)))
+        replay_call(LOG, OLD)
+    assert replay_call(LOG, replace(OLD, settings=Settings(meaning=False)))
 
 
 def test_an_agents_own_limits_and_wishes_count_as_they_would_in_a_call():
     def asked(settings):
-        found = judge(INPUTS, replace(OLD, settings=settings))
+        found = replay_call(INPUTS, replace(OLD, settings=settings))
         return {option.authority for event in found if isinstance(event, PlanOffered) for option in event.options}
 
     assert "yours" in asked(Settings()) and asked(Settings(authorities={"Dana": "trainee"})) == {"ask"}
-    few = judge(INPUTS, replace(OLD, settings=Settings(experienced_agents=["Dana"])))
+    few = replay_call(INPUTS, replace(OLD, settings=Settings(experienced_agents=["Dana"])))
     assert sum(isinstance(event, PromptShown) for event in few) < len(PROMPTS)
 
 
@@ -230,7 +230,7 @@ def test_a_recording_is_heard_and_judged_twice_as_a_stored_call_is(store, tmp_pa
     )
     shutil.copytree(ROOT / "tests" / "models" / "test-recogniser", settings.models_dir / "tiny.en")
     recording = ROOT / "tests" / "data" / "spoken-call.flac"
-    [(name, log, _)] = heard_calls(settings, [open_recording(recording, speed=inf)], Console(quiet=True))
+    [(name, log, _)] = transcribed_calls(settings, [open_recording(recording, speed=inf)], Console(quiet=True))
     assert name == recording.name and any(isinstance(event, Utterance) for event in log)
     assert compare(name, log, OLD, OLD).call == name
     assert {each["call"] for each in store.digests(RecordQuery())} == {"k1"}, "nothing of it is kept"
@@ -281,8 +281,8 @@ def test_what_a_killed_back_test_leaves_goes_with_an_erasure_a_retention_run_and
 
 def test_the_page_escapes_what_a_playbook_says():
     book = OLD.playbook.model_copy(update={"version": "<script>"})
-    found = compare("k1", LOG, OLD, Judges(without(book, PROMPTS[0].play), OLD.rulebook))
-    html = page([replace(found, call="<b>k1")], OLD, Judges(book, OLD.rulebook))
+    found = compare("k1", LOG, OLD, Configuration(without(book, PROMPTS[0].play), OLD.rulebook))
+    html = page([replace(found, call="<b>k1")], OLD, Configuration(book, OLD.rulebook))
     assert "<script" not in html and "<b>k1" not in html
     assert len(tables([found])) >= 2
 
@@ -290,5 +290,5 @@ def test_the_page_escapes_what_a_playbook_says():
 def test_a_copied_playbook_changes_nothing_but_its_version(tmp_path):
     mine = tmp_path / "mine.toml"
     copy_playbook("default", Path(mine))
-    found = compare("k1", LOG, OLD, Judges(load_playbook(mine), OLD.rulebook))
+    found = compare("k1", LOG, OLD, Configuration(load_playbook(mine), OLD.rulebook))
     assert {change.what for change in found.changes} == {"kept"}

@@ -20,7 +20,7 @@ import soundfile
 from assist.commands.main import main
 from assist.errors import AssistError
 from assist.hints import COMMAND
-from assist.live.writing import socket_of
+from assist.live.writing import socket_path
 from assist.settings import load_settings
 from assist.store.store import open_store
 
@@ -440,7 +440,7 @@ def test_ctrl_c_hangs_a_call_up_that_has_joined_a_server_and_says_what_came_of_i
 
 def test_a_second_ctrl_c_leaves_a_server_that_does_not_answer(tmp_path):
     with socket.socket(socket.AF_UNIX) as frozen:
-        frozen.bind(str(socket_of(tmp_path)))
+        frozen.bind(str(socket_path(tmp_path)))
         frozen.listen()
         with (
             begun("replay", DEMO, data=tmp_path) as call,

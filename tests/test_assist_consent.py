@@ -10,7 +10,7 @@ import pytest
 
 from assist.errors import AssistError
 from assist.events import Action, CallStarted, ConsentSet, Recovery, SignalRaised
-from assist.live.keeping import Keeper
+from assist.live.call_log import CallLog
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from assist.records.page import page
@@ -345,8 +345,8 @@ def test_a_call_that_was_paused_when_the_program_died_is_still_paused_when_it_go
 
         service, _ = open_service(tmp_path)
         session = Session(None, [], None, None)  # type: ignore[arg-type]
-        Keeper(service.store, call).restore(session)
-        assert session.deaf and session.paused_since == 1_000
+        CallLog(service.store, call).restore(session)
+        assert session.suspended and session.paused_since == 1_000
         assert session.gate.consent is Consent.GRANTED
         await service.close()
 
@@ -368,9 +368,9 @@ def test_only_a_pause_that_began_by_itself_ends_by_itself_after_the_program_died
         stage = taken_up(tmp_path, call, auto_pause_s=10)
         session = stage.service.calls[call].session
         await stage.hear(ms=9_000)
-        assert session.deaf
+        assert session.suspended
         await stage.hear(ms=2_000)
-        assert session.deaf == (not by_itself)
+        assert session.suspended == (not by_itself)
         await stage.end()
         await stage.close()
 
@@ -454,7 +454,7 @@ def test_a_pause_takes_what_was_written_of_an_unfinished_utterance_long_before_i
         await stage.written()
         assert hits(tmp_path, "your manager")
         act(stage, "pause")
-        await asyncio.wrap_future(stage.service.keepers[stage.call].latched)
+        await asyncio.wrap_future(stage.service.call_logs[stage.call].receipt)
         assert not hits(tmp_path, "your manager"), "acknowledged when it is gone"
         await stage.written()
         assert stage.shown("health").state == "paused"
@@ -497,7 +497,7 @@ def listen_without_consent(folder, pause, pipe):
         await asyncio.sleep(0)
         if pause:
             one.calls[call].act(Action(one.calls[call].session.now_ms, "Dana", "agent", "pause"))
-        await asyncio.wrap_future(one.keepers[call].latched)
+        await asyncio.wrap_future(one.call_logs[call].receipt)
         os.write(pipe, f"{call}\n".encode())
         await task
 
@@ -513,11 +513,11 @@ def test_a_call_that_was_not_kept_goes_on_paused_as_it_was_and_is_still_not_kept
         service, ears = open_service(tmp_path)
         assert service.calls == {} and service.store.events(call) == []
         source, heard = Source(), []
-        _, task = service.resume(call, source, agent="Dana", listener=heard.append)
+        _, task = service.resume(call, source, agent="Dana", on_event=heard.append)
         stage = Stage(service, ears, source, call, task, heard)
         await stage.hear(said(f"my number {CANARY}", 0))
         await stage.written()
-        assert service.calls[call].session.deaf == pause
+        assert service.calls[call].session.suspended == pause
         assert (stage.shown("health").state, stage.ears.silent_ms) == (("paused", 1_000) if pause else ("ok", 0))
         shown = any(CANARY in body for body in service.hub.snapshot("agent/Dana").values())
         assert shown != pause
@@ -614,7 +614,7 @@ def test_the_terminal_says_what_is_kept_and_who_pauses():
 
 def test_what_a_pause_has_taken_out_is_not_written_again_with_what_it_takes_back(tmp_path):
     store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
-    keeper = Keeper(store, "c1", Gate(ConsentPolicy.ALL_PARTY, Consent.GRANTED))
+    call_log = CallLog(store, "c1", Gate(ConsentPolicy.ALL_PARTY, Consent.GRANTED))
 
     def because(utterance, at_ms):
         evidence = Evidence(at_ms - 400, at_ms, f"{DURING} {utterance}", utterance, 0, 1)
@@ -631,8 +631,8 @@ def test_what_a_pause_has_taken_out_is_not_written_again_with_what_it_takes_back
         Utterance("u2", Speaker.CUSTOMER, 9_000, 13_000, ()),
     ]
     for number, event in enumerate(events):
-        keeper.take(number, event)
-    keeper.latched.result(timeout=30)
+        call_log.write(number, event)
+    call_log.receipt.result(timeout=30)
     levels = [event for _, event in store.events("c1") if isinstance(event, LevelChange)]
     assert [(each.level, each.because) for each in levels] == [(Level.TENSE, ())]
     assert not hits(tmp_path, DURING)
@@ -642,11 +642,11 @@ def test_what_a_pause_has_taken_out_is_not_written_again_with_what_it_takes_back
 @pytest.mark.parametrize("what", ["pause", "resume"])
 def test_a_call_is_paused_whenever_the_program_dies_while_a_pause_begins_or_ends(what, tmp_path):
     with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
-        keeper = Keeper(store, "c1", Gate(ConsentPolicy.ALL_PARTY, Consent.GRANTED))
+        call_log = CallLog(store, "c1", Gate(ConsentPolicy.ALL_PARTY, Consent.GRANTED))
         started = CallStarted(0, "c1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
-        keeper.take(0, started)
+        call_log.write(0, started)
         if what == "resume":
-            keeper.take(1, Action(1000, "Dana", "agent", "pause"))
+            call_log.write(1, Action(1000, "Dana", "agent", "pause"))
         append, stood = store.append, []
 
         def appended(call, number, event):
@@ -656,21 +656,21 @@ def test_a_call_is_paused_whenever_the_program_dies_while_a_pause_begins_or_ends
             return append(call, number, event)
 
         store.append = appended
-        keeper.take(2, Action(2000, "Dana", "agent", what)).result()
+        call_log.write(2, Action(2000, "Dana", "agent", what)).result()
         assert stood == [True] and (store.gate("c1").paused_ms is None) == (what == "resume")
 
 
 def test_a_pause_is_told_while_somebody_reads_the_store_and_its_bytes_go_afterwards(tmp_path):
     store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
-    keeper = Keeper(store, "c1", Gate(ConsentPolicy.ALL_PARTY, Consent.GRANTED))
+    call_log = CallLog(store, "c1", Gate(ConsentPolicy.ALL_PARTY, Consent.GRANTED))
     started = CallStarted(0, "c1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {})
-    keeper.take(0, started)
-    keeper.take(1, said(f"my number is {DURING}", 5_000))
+    call_log.write(0, started)
+    call_log.write(1, said(f"my number is {DURING}", 5_000))
     store.flush().result(timeout=30)
     with closing(sqlite3.connect(tmp_path / "assist.db")) as reader:
         reader.execute("BEGIN")
         assert reader.execute("SELECT count(*) FROM events").fetchone() == (2,)
-        keeper.take(2, Action(6_500, "Dana", "agent", "pause")).result(timeout=20)
+        call_log.write(2, Action(6_500, "Dana", "agent", "pause")).result(timeout=20)
         assert DURING not in str(store.events("c1"))
     store.close()
     assert not hits(tmp_path, DURING)

@@ -11,9 +11,9 @@ import pytest
 
 from assist import hints
 from assist.access.audit import open_audit
-from assist.live.desk import Desk
 from assist.live.hearing import Hearing
-from assist.live.joining import Joining, begin
+from assist.live.joining import Joining, start_call
+from assist.live.page_actions import PageActions
 from assist.live.service import Service
 from assist.screens.cards import STEPS_SHOWN
 from assist.screens.listening import recogniser_of
@@ -30,7 +30,7 @@ ROOT = Identity("Root", "admin")
 
 async def dana_calls(service: Service, *supervisors: Identity) -> tuple[str, Any, Any, Any]:
     """Dana's call, with these at their boards: its name, its task, who does what in it, and a notice on her page."""
-    desk = Desk(service)
+    desk = PageActions(service)
     for who in supervisors:
         desk.presence(who, "board", True)
     call, ended = service.start(QuietLine(), agent="Dana")
@@ -98,7 +98,7 @@ def test_a_request_for_help_from_raised_to_resolved_on_every_page_and_in_the_rec
 def test_an_admin_at_an_agents_page_reads_along_in_the_audit_log_and_for_the_agent_to_see(tmp_path: Path) -> None:
     async def scene() -> None:
         async with quiet_service(tmp_path) as service:
-            desk = Desk(service, open_audit(service.store.people, tmp_path))
+            desk = PageActions(service, open_audit(service.store.people, tmp_path))
 
             async def dana_calls_again() -> tuple[str, Any]:
                 call, ended = service.start(QuietLine(), agent="Dana")
@@ -219,7 +219,7 @@ def test_a_request_that_was_answered_and_a_trouble_that_is_over_leave_the_others
             assert notice("help") == "Asking Maria"
             await do(MARIA, do="alert", alert="a1", what="claim")
             assert notice("help") == ""
-            trouble = service.calls[call].trouble
+            trouble = service.calls[call].report_trouble
             trouble(Trouble(0, "transcriber-failed", "A stretch could not be read."))
             trouble(Trouble(0, "store-failed", "Nothing can be written."))
             trouble(Trouble(0, "transcriber-failed", "The recogniser works again.", cleared=True))
@@ -236,7 +236,8 @@ def test_a_command_that_a_page_names_works_as_it_stands_there(tmp_path: Path) ->
     async def scene() -> None:
         async with quiet_service(tmp_path) as service:
             call, _, _, notice = await dana_calls(service, MARIA)
-            service.calls[call].trouble(Trouble(0, "store-failed", "Put the last backup back: `assist restore FILE`"))
+            text = "Put the last backup back: `assist restore FILE`"
+            service.calls[call].report_trouble(Trouble(0, "store-failed", text))
             assert notice("trouble") == f"Put the last backup back: `assist restore FILE --data {data}`"
 
     data = tmp_path / "kept"
@@ -252,7 +253,7 @@ def test_a_command_that_a_page_names_works_as_it_stands_there(tmp_path: Path) ->
 def test_time_moves_an_alert_to_the_next_supervisor_in_the_log_and_on_the_boards(tmp_path: Path) -> None:
     async def scene() -> None:
         async with quiet_service(tmp_path, alerts={"turn_s": 1.0}) as service:
-            desk, hub = Desk(service), service.hub
+            desk, hub = PageActions(service), service.hub
             moved = asyncio.Event()
             seen: list[str] = []
 
@@ -264,7 +265,7 @@ def test_time_moves_an_alert_to_the_next_supervisor_in_the_log_and_on_the_boards
 
             for who in (MARIA, TOM):
                 desk.presence(who, "board", True)
-            call, _ = service.start(QuietLine(), agent="Dana", listener=listener)
+            call, _ = service.start(QuietLine(), agent="Dana", on_event=listener)
             await asyncio.sleep(0)
             await desk.do(DANA, doing.DoHelp(do="help", call=call))
             async with asyncio.timeout(20):
@@ -294,7 +295,7 @@ def test_the_board_says_how_long_cards_took_after_the_words_they_answer(tmp_path
 def test_what_comes_of_a_call_after_the_agents_next_one_has_begun_is_not_on_the_agents_page(tmp_path: Path) -> None:
     async def scene() -> None:
         stage = await on_stage(tmp_path, consent="granted")
-        hub, desk = stage.service.hub, Desk(stage.service)
+        hub, desk = stage.service.hub, PageActions(stage.service)
         await stage.hear(said("get me your manager right now", 1_000), ms=4_000)
         await desk.do(MARIA, doing.DoTell(do="tell", call=stage.call, text="Offer the engineer."))
         following, _ = stage.service.start(QuietLine(), agent="Dana")
@@ -319,7 +320,7 @@ def test_what_comes_of_a_call_after_the_agents_next_one_has_begun_is_not_on_the_
 def test_a_replay_under_the_name_of_an_agent_who_is_in_a_call_leaves_them_their_page(tmp_path: Path) -> None:
     async def replayed(service: Service) -> tuple[str, asyncio.Task[str]]:
         asked = Joining(recording=tmp_path / "earlier.wav", agent="Dana")
-        begun = begin(service, asked, QuietLine(), lambda event: None)
+        begun = start_call(service, asked, QuietLine(), lambda event: None)
         await asyncio.sleep(0)
         return begun
 

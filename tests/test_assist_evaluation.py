@@ -28,7 +28,7 @@ from assist.evaluation.cases import (
     read_labelled,
 )
 from assist.evaluation.figures import Figure, f1, iter_notes, percentile, rate, wilson
-from assist.evaluation.progress import HowFar
+from assist.evaluation.progress import ProgressReporter
 from assist.evaluation.report import page, tables
 from assist.evaluation.scoring import evaluate_calls, evaluate_cases, evaluate_clips
 from audio.events import Speaker, Word
@@ -223,7 +223,7 @@ def test_silence_of_a_clip_is_time_too(tmp_path):
 
 def test_of_a_long_clip_it_is_said_how_far_it_is(tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr(command, "HowFar", lambda tell, what: lambda done, of: told.append((what, done, of)))
+    monkeypatch.setattr(command, "ProgressReporter", lambda tell, what: lambda done, of: told.append((what, done, of)))
     soundfile.write(tmp_path / "a.wav", np.zeros(3 * 8000, np.float32), 8000)
     table = lines(tmp_path, "path,signals,start,end", "a.wav,,1,", name="labels.csv")
     asked = ["eval", str(tmp_path), "--labels", str(table), "--recogniser", "pocketsphinx"]
@@ -589,7 +589,7 @@ def test_a_folder_holds_calls_or_utterances_and_something(tmp_path):
 
 def test_nothing_is_measured_before_all_that_is_named_was_seen_to_be_there(tmp_path, monkeypatch):
     judged = []
-    monkeypatch.setattr(command, "HowFar", lambda tell, what: lambda done, of: judged.append(what))
+    monkeypatch.setattr(command, "ProgressReporter", lambda tell, what: lambda done, of: judged.append(what))
     answer = CliRunner().invoke(app, ["eval", str(lines(tmp_path, *CASES)), str(tmp_path / "none.jsonl")])
     assert "none.jsonl: cannot be read" in str(answer.exception) and judged == []
     for out in (tmp_path / "none" / "page.html", tmp_path):
@@ -666,7 +666,7 @@ def test_the_tables_show_every_signal_with_its_counts_and_intervals_in_80_column
 
 def test_a_long_measurement_says_now_and_then_how_far_it_is(tmp_path):
     said, seconds = [], iter(range(0, 600, 3))
-    far = HowFar(said.append, "my cases", lambda: next(seconds))
+    far = ProgressReporter(said.append, "my cases", lambda: next(seconds))
     cases = read_cases(lines(tmp_path, *CASES * 20))
     evaluate_cases(cases, lambda: [], "my cases", far)
     assert said[0] == "my cases: 1 of 100 judged after 6 s" and len(said) == 7

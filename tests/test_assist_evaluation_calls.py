@@ -17,7 +17,7 @@ from assist.evaluation.scoring import (
     TICK_MS,
     evaluate_calls,
     evaluate_cases,
-    play,
+    play_call,
 )
 from assist.events import CallStarted, PromptShown, SignalRaised
 from assist.live.session import Session
@@ -146,7 +146,7 @@ class Log:
 def test_a_call_is_played_as_a_streaming_recogniser_gives_it():
     log = Log()
     long = "one two three four five six seven eight nine ten"
-    play(call(turn(1.0, long, end=6.0), turn(5.0, "yes but", "agent", end=6.0)), log)
+    play_call(call(turn(1.0, long, end=6.0), turn(5.0, "yes but", "agent", end=6.0)), log)
     times = [at for at, _ in log.at]
     assert times == sorted(times)
     assert {at for at in range(TICK_MS, times[-1], TICK_MS)} <= set(times)
@@ -320,7 +320,7 @@ def test_with_words_read_perfectly_the_level_follows_the_written_calls(part):
     level = result.level
     assert (level.false_escalations, level.late) == (0, 0)
     assert level.noticed == level.escalated == level.escalating_calls >= 3
-    for labelled, course in zip(calls, result.courses, strict=True):
+    for labelled, course in zip(calls, result.timelines, strict=True):
         relieved = any("de_escalation" in turn.labels for turn in labelled.turns)
         levels = [name for _, name in course.levels]
         if labelled.escalates_at is None:
@@ -355,7 +355,7 @@ def test_the_rules_in_use_notice_the_written_escalations_and_leave_the_calm_call
 
 def test_every_step_of_the_level_in_the_written_calls_is_explained():
     for labelled in [*read_calls(CALLS / "dev"), *read_calls(CALLS / "heldout")]:
-        for event in play(labelled, everyone(labelled)):
+        for event in play_call(labelled, everyone(labelled)):
             if isinstance(event, LevelChange) and event.level in (Level.TENSE, Level.ESCALATED):
                 assert event.because and all(
                     signal.evidence.quote or signal.evidence.summary for signal in event.because
@@ -392,5 +392,5 @@ def test_the_page_shows_each_call():
     result = evaluate_calls(read_calls(CALLS / "dev"), everyone, "dev")
     html = page([result])
     assert html.count('class="mark"') == result.level.escalating_calls
-    for course in result.courses:
+    for course in result.timelines:
         assert course.call[:22] in html

@@ -13,7 +13,7 @@ from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, FollowUpNoted
 from assist.records.folding import fold
-from assist.records.followups import mark, open_followups, write_calendar
+from assist.records.followups import mark_follow_ups, open_followups, write_calendar
 from assist.records.icalendar import to_icalendar
 from assist.store.rows import Review
 from assist.store.store import open_store
@@ -77,9 +77,9 @@ def test_calls_whose_promises_are_written_to_a_file_are_noted_before_as_exported
 
 
 def test_done_ones_leave_the_list_and_come_back_when_reopened(store):
-    mark(store, ["k1/f1"], "lee", done=True)
+    mark_follow_ups(store, ["k1/f1"], "lee", done=True)
     assert [each.id for each in open_followups(store)] == ["f2", "f3"]
-    mark(store, ["k1/f1"], "lee", done=False)
+    mark_follow_ups(store, ["k1/f1"], "lee", done=False)
     assert [each.id for each in open_followups(store)] == ["f1", "f2", "f3"]
     assert [(review.who, review.text) for review in store.reviews("k1")] == [("lee", "done"), ("lee", "open")]
 
@@ -98,7 +98,7 @@ def test_a_day_that_is_none_hides_no_promise(store, tmp_path):
 @pytest.mark.parametrize("name", ["f1", "k1/f9", "k2/f1", ""])
 def test_one_that_is_not_there_is_refused_and_nothing_is_marked(store, name):
     with pytest.raises(AssistError, match="expected CALL/ID"):
-        mark(store, ["k1/f1", name], "lee", done=True)
+        mark_follow_ups(store, ["k1/f1", name], "lee", done=True)
     assert len(open_followups(store)) == 3
 
 

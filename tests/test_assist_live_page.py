@@ -11,7 +11,7 @@ from assist.bench.live import WATCH
 from assist.coach.prompting import REPLACEABLE_MS, STALE_MS
 from assist.coach.turns import MAX_TURN_MS
 from assist.events import LevelChange, PromptEnded, PromptShown, SignalRaised
-from assist.live.runs import program
+from assist.live.runs import running_service
 from assist.privacy.consent import Consent
 from assist.settings import Settings
 from assist.sound import DEMO_SOUND
@@ -30,7 +30,7 @@ async def play(data):
 
     settings = Settings(data=data, port=0, agent="Dana", recogniser="whisper", model=str(MODEL))
     events = []
-    async with program(settings, Console(quiet=True)) as service, async_playwright() as playwright:
+    async with running_service(settings, Console(quiet=True)) as service, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         complaints = []
         agent = await browser.new_page()
@@ -47,7 +47,7 @@ async def play(data):
         taken = asyncio.ensure_future(agent.get_by_text("Supervisor is on it").wait_for(timeout=LONGEST_MS))
         await agent.get_by_text("The next call will appear here.").wait_for()
         call, task = service.start(
-            open_recording(DEMO_SOUND, agent_channel=0, speed=6.0), consent=Consent.GRANTED, listener=events.append
+            open_recording(DEMO_SOUND, agent_channel=0, speed=6.0), consent=Consent.GRANTED, on_event=events.append
         )
         seen_row, _, _ = await asyncio.gather(row, claim, taken)
         await task

@@ -12,7 +12,7 @@ from assist.commands.main import app
 from assist.evaluation.cases import LabelledCall, read_calls
 from assist.evaluation.figures import iter_notes
 from assist.evaluation.marks import marked_call, marked_calls
-from assist.evaluation.scoring import _utterance, evaluate_marks, play
+from assist.evaluation.scoring import _utterance, evaluate_marks, play_call
 from assist.events import CallEnded, CallStarted
 from assist.live.session import Session
 from assist.records.folding import fold
@@ -92,7 +92,7 @@ def recorded(call):
     turns = call.turns
     log = [CallStarted(0, call.call, "Dana", "", "", "", "2026-11-24T10:00:00+00:00", "x", ("agent", "customer"), {})]
     log += [_utterance(f"t{n}", turn.who, turn.text, turn.start_ms, turn.end_ms) for n, turn in enumerate(turns)]
-    log += [event for event in play(call, session(call)) if not isinstance(event, Utterance)]
+    log += [event for event in play_call(call, session(call)) if not isinstance(event, Utterance)]
     return fold([*log, CallEnded(turns[-1].end_ms, "hang-up")])
 
 

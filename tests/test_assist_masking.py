@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from assist.evaluation import masking
-from assist.evaluation.masking import measure, measure_talk
+from assist.evaluation.masking import measure_false_masking, measure_masking
 from assist.evaluation.masking_cases import SECRET, Case, held_out, tuned
-from assist.live.desk import Desk
+from assist.live.page_actions import PageActions
 from assist.privacy.consent import Consent
 from assist.privacy.redaction import Redactor
 from assist.privacy.typed import without_cards
@@ -27,7 +27,7 @@ LEAST = {"card": 0.999, "security code": 0.999, "social security": 0.99, "teleph
 
 @pytest.mark.parametrize("cases", [tuned, held_out], ids=["tuned", "held out"])
 def test_numbers_are_masked_whole_and_no_partial_shows_three_digits_of_one(cases):
-    for found in measure(cases()):
+    for found in measure_masking(cases()):
         assert found.whole >= LEAST.get(found.kind, 0.99) * found.cases, found
         assert found.partial_leaks == 0, found
 
@@ -45,14 +45,16 @@ def test_the_measure_counts_digits_in_sight_and_not_the_words_that_bear_them(mon
     monkeypatch.setattr(masking, "Redactor", ShowsTheNewest)
     for number, leaks in (("4929 1827", 3), ("4539", 2), ("078-05-1120", 2), ("seventeen eleven", 1), ("41 7", 1)):
         words = " ".join(f"{SECRET}{word}" for word in number.split())
-        [found] = measure([Case("card", "as written", ((Speaker.CUSTOMER, f"it is {words} thanks"),))])
+        [found] = measure_masking([Case("card", "as written", ((Speaker.CUSTOMER, f"it is {words} thanks"),))])
         assert found.partial_leaks == leaks, number
-    [mail] = measure([Case("e-mail", "as said", ((Speaker.CUSTOMER, f"it is {SECRET}jane {SECRET}at thanks"),))])
+    [mail] = measure_masking(
+        [Case("e-mail", "as said", ((Speaker.CUSTOMER, f"it is {SECRET}jane {SECRET}at thanks"),))]
+    )
     assert mail.partial_leaks == 0, "two of its words"
 
 
 def test_another_draw_of_the_same_forms_is_masked_as_well():
-    for found in measure(held_out(seed=78)):
+    for found in measure_masking(held_out(seed=78)):
         assert found.whole == found.cases, found
 
 
@@ -65,7 +67,7 @@ def calm_talk():
 def test_at_most_one_word_in_two_hundred_of_ordinary_talk_is_masked_for_nothing():
     private = ("third of may", "grant at", "eight eight one", "four seven one")  # what is rightly masked in these calls
     talk = [[turn for turn in call if not any(each in turn[1].casefold() for each in private)] for call in calm_talk()]
-    found = measure_talk(talk)
+    found = measure_false_masking(talk)
     assert found.words > 2_500 and found.masked <= 0.005 * found.words, found
 
 
@@ -124,7 +126,7 @@ def test_what_is_typed_while_the_call_goes_on_holds_no_card_number_either(tmp_pa
     async def scene():
         stage = await on_stage(tmp_path, start={"consent": Consent.GRANTED})
         note = DoNote.model_validate({"do": "note", "call": stage.call, "text": "pays with 4111 1111 1111 1111"})
-        await Desk(stage.service).do(Identity("Dana", "agent"), note)
+        await PageActions(stage.service).do(Identity("Dana", "agent"), note)
         await stage.end()
         assert stage.service.store.record(stage.call)["notes"][0]["text"] == "pays with [card number]"
         assert not hits(tmp_path, "4111 1111")

@@ -6,7 +6,7 @@ import pytest
 
 from assist.coach.offers import REQUEST_MS
 from assist.events import PlanMoved, PlanOffered, PromptShown, Recovery
-from assist.live.desk import Desk
+from assist.live.page_actions import PageActions
 from assist.records.followups import open_followups
 from assist.records.page import page
 from assist.records.record import read_record
@@ -24,7 +24,7 @@ async def escalated(tmp_path, **settings):
     stage = await on_stage(tmp_path, consent="granted", **settings)
     await stage.hear(said("I want to cancel my contract today", 1_000), ms=3_000)
     await stage.hear(said("and I will leave a one star review", 4_000), ms=3_000)
-    return stage, Desk(stage.service)
+    return stage, PageActions(stage.service)
 
 
 def states(stage):

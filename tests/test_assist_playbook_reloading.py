@@ -92,7 +92,7 @@ def test_the_running_program_reads_it_at_each_call_and_keeps_the_version_in_the_
         for text in (first, second, second + "[["):
             mine.write_text(text)
             heard, source = [], Source()
-            call, task = stage.service.start(source, listener=heard.append)
+            call, task = stage.service.start(source, on_event=heard.append)
             source.play(1000)
             source.stop()
             await task

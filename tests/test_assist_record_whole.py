@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from assist.errors import AssistError
 from assist.events import Action, AlertRaised, FollowUpNoted, PlanOffered, PlanOption, PromptShown
 from assist.files import write_file
-from assist.records.export import COLUMNS, chosen, export, span, to_csv, written
+from assist.records.export import COLUMNS, export, records_between, select_records, serialised, to_csv
 from assist.records.folding import fold
 from assist.records.page import page
 from assist.records.record import SCHEMA_VERSION, IncidentRecord, read_record, record_schema
-from assist.records.seal import seal, verified
-from assist.records.wrapup import completed
+from assist.records.seal import seal, verify_log
+from assist.records.wrapup import with_reviews
 from assist.store.codec import decode, encode
 from assist.store.rows import Review
 from assist.store.searching import RecordQuery
@@ -96,7 +96,7 @@ def test_what_is_said_afterwards_is_laid_over_the_record():
         Review("2026-11-24T12:00:01", "Quinn", "signal", signal().key, "wrong"),
         Review("2026-11-24T12:00:02", "Quinn", "signal", signal().key, "clear"),
     ]
-    record = completed(fold(CALL), reviews)
+    record = with_reviews(fold(CALL), reviews)
     assert record.wrap_up and (record.wrap_up.who, record.wrap_up.at) == ("Dana", "2026-11-24T11:00:00")
     assert [(m.target, m.verdict) for m in record.marks] == [("p1", "right")]
     assert IncidentRecord.model_validate_json(record.model_dump_json()) == record
@@ -107,7 +107,7 @@ def test_a_day_that_was_corrected_takes_the_moment_with_it():
     record = fold([*CALL[:-1], noted, CALL[-1]])
     [promise] = [each for each in record.follow_ups if each.id == "f9"]
     assert (promise.day, promise.at) == ("2026-11-25", "2026-11-25T10:00+00:00")
-    [promise] = completed(record, [Review("t", "Dana", "due", "f9", "2026-12-01")]).follow_ups[1:]
+    [promise] = with_reviews(record, [Review("t", "Dana", "due", "f9", "2026-12-01")]).follow_ups[1:]
     assert (promise.day, promise.at) == ("2026-12-01", "")
 
 
@@ -152,21 +152,21 @@ def store(tmp_path):
 
 
 def test_the_seal_holds_until_the_log_is_touched(store, tmp_path):
-    assert "unchanged" in verified(store, "k1")
+    assert "unchanged" in verify_log(store, "k1")
     taken = tmp_path / "k1.json"
-    export(chosen(store, ["k1"], RecordQuery()), taken, "")
-    assert "unchanged" in verified(store, "k1", taken)
+    export(select_records(store, ["k1"], RecordQuery()), taken, "")
+    assert "unchanged" in verify_log(store, "k1", taken)
     with sqlite3.connect(tmp_path / "assist.db") as other:
         other.execute("UPDATE events SET body = replace(body, 'guy', 'man') WHERE type = 'Utterance'")
     other.close()
     for record in (None, taken):
         with pytest.raises(AssistError, match="not the one its record was made from"):
-            verified(store, "k1", record)
+            verify_log(store, "k1", record)
     with sqlite3.connect(tmp_path / "assist.db") as other:
         other.execute("DELETE FROM events")
     other.close()
     with pytest.raises(AssistError, match="no longer here"):
-        verified(store, "k1")
+        verify_log(store, "k1")
 
 
 @given(st.lists(st.sampled_from(CALL), min_size=1, max_size=8), st.data())
@@ -187,9 +187,9 @@ def test_records_are_exported_one_many_and_by_day(store, tmp_path):
         store.finish(f"k{n}", "ended", body).result(10)
     from datetime import date
 
-    only = chosen(store, [], span(date(2026, 11, 25), date(2026, 11, 25)))
+    only = select_records(store, [], records_between(date(2026, 11, 25), date(2026, 11, 25)))
     assert [record.call for record in only] == ["k2"]
-    everything = chosen(store, [], RecordQuery(limit=100))
+    everything = select_records(store, [], RecordQuery(limit=100))
     export(everything, tmp_path / "all.json", "")
     assert [each["call"] for each in json.loads((tmp_path / "all.json").read_text())] == ["k3", "k2", "k1"]
     assert export(everything, tmp_path / "pages", "html") == 3
@@ -201,7 +201,7 @@ def test_records_are_exported_one_many_and_by_day(store, tmp_path):
     assert [row["call"] for row in rows] == ["k3", "k2", "k1"]
     assert rows[0]["cost"] == "12.0" and rows[0]["recovery"] == "met" and rows[0]["recovery_s"] == "15.7"
     with pytest.raises(AssistError, match="no record of call 'nope'"):
-        chosen(store, ["nope"], RecordQuery())
+        select_records(store, ["nope"], RecordQuery())
     with pytest.raises(AssistError, match="name a folder"):
         export(everything, tmp_path / "all.html", "")
     with pytest.raises(AssistError, match="expected a name that ends in"):
@@ -214,15 +214,15 @@ def test_an_export_of_many_holds_one_record_at_a_time_and_passes_over_one_that_i
     for body in made_records(20):
         store.finish(body["call"], "ended", body).result(10)
     monkeypatch.setattr(store, "records", lambda query: pytest.fail("read whole"))
-    many = chosen(store, [], RecordQuery(limit=None))
-    first = next(written(many, "csv"))
+    many = select_records(store, [], RecordQuery(limit=None))
+    first = next(serialised(many, "csv"))
     assert first.count("\r\n") == 1 + len(many) == 22
     store.erase(["k000007"]).result(10)
     export(many, tmp_path / "all.json", "")
     left = [each["call"] for each in json.loads((tmp_path / "all.json").read_text())]
     assert len(left) == 20 and "k000007" not in left
     store.erase(list(many.calls)).result(10)
-    assert json.loads("".join(written(many, "json"))) == []
+    assert json.loads("".join(serialised(many, "json"))) == []
 
 
 def test_an_export_that_stops_at_a_record_leaves_the_file_of_the_one_before(tmp_path):

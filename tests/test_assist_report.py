@@ -14,11 +14,11 @@ from rich.console import Console
 from assist.errors import AssistError
 from assist.privacy.retention import due
 from assist.records import report_page
-from assist.records.export import chosen, span
+from assist.records.export import records_between, select_records
 from assist.records.library import Library
-from assist.records.report import LEAST_AGENTS, POOLED, report
+from assist.records.report import MIN_AGENTS, POOLED, report
 from assist.records.report_page import page, parts, tables
-from assist.records.reporting import figures, report_of
+from assist.records.reporting import report_as_json, report_from_store
 from assist.settings import KeepSettings
 from assist.store.digest import digest_of
 from assist.store.rows import Review
@@ -107,7 +107,7 @@ def test_a_great_cost_is_written_out_to_its_hundredths():
     fee = {"id": "fee", "title": "Waive the fee", "offered_ms": 1, "answer": "accepted", "calmed_after_ms": None}
     costs = (1_234_567.1, 0.2, 0.3)
     found = report([call(n, plan=[fee | {"cost": cost}]) for n, cost in enumerate(costs)], {}, since=None, until=UNTIL)
-    assert figures(found)["total"]["cost"] == figures(found)["options"][0]["cost"] == 1_234_567.6
+    assert report_as_json(found)["total"]["cost"] == report_as_json(found)["options"][0]["cost"] == 1_234_567.6
     assert "<b>1234567.60</b>cost of what was given" in page(found)
     assert {row[-1] for _, head, rows in parts(found) if head[-1] == "Cost" for row in rows} == {"1234567.60"}
 
@@ -121,7 +121,7 @@ def test_no_share_reads_as_none_or_all_that_is_neither(part, whole, told):
 
 
 def test_a_terminal_of_80_columns_shows_every_week_whole(site):
-    found, out = report_of(site, date(2026, 6, 1), date(2026, 6, 28)), io.StringIO()
+    found, out = report_from_store(site, date(2026, 6, 1), date(2026, 6, 28)), io.StringIO()
     console = Console(file=out, width=80)
     for table in tables(found):
         console.print(table)
@@ -180,8 +180,8 @@ def test_no_shown_team_and_no_difference_stands_for_fewer_than_five(sizes):
     found = report(calls, {}, since=None, until=UNTIL)
     shown = set(found.teams) - {POOLED}
     hidden = sum(many for team, many in sizes.items() if team not in shown)
-    assert all(sizes[team] >= LEAST_AGENTS for team in shown)
-    assert hidden == 0 or hidden >= LEAST_AGENTS or not shown
+    assert all(sizes[team] >= MIN_AGENTS for team in shown)
+    assert hidden == 0 or hidden >= MIN_AGENTS or not shown
     for team in sizes:
         if team in shown:
             assert report(calls, {}, since=None, until=UNTIL, team=team).total == found.teams[team]
@@ -222,9 +222,9 @@ def site(tmp_path_factory):
 
 
 def test_no_form_of_the_report_names_an_agent(site):
-    found = report_of(site, date(2026, 6, 1), date(2026, 8, 1))
+    found = report_from_store(site, date(2026, 6, 1), date(2026, 8, 1))
     assert found.total.calls == 300 and len(found.teams) == 4
-    texts = [page(found), json.dumps(figures(found)), "".join(map(str, tables(found)))]
+    texts = [page(found), json.dumps(report_as_json(found)), "".join(map(str, tables(found)))]
     for text in texts:
         assert not re.search(r"agent \d", text)
 
@@ -240,10 +240,10 @@ def test_the_page_is_self_contained_escaped_and_drawn(site):
 
 
 def test_an_empty_span_is_a_report_too(site):
-    found = report_of(site, date(2020, 1, 1), date(2020, 1, 31))
+    found = report_from_store(site, date(2020, 1, 1), date(2020, 1, 31))
     assert found.total.calls == 0 and "Prevention report" in page(found)
     with pytest.raises(AssistError, match="give an earlier first or a later last one"):
-        report_of(site, date(2021, 1, 1), date(2020, 1, 1))
+        report_from_store(site, date(2021, 1, 1), date(2020, 1, 1))
 
 
 def test_the_review_page_gives_the_report(site):
@@ -259,13 +259,13 @@ def test_the_last_day_there_is_has_an_end_and_a_report_of_thousands_of_years_is_
 
     last, library = date(9999, 12, 31), Library(site)
     assert len(asyncio.run(library.search(QA, Filters(until=last, limit=200))).records) == 200
-    assert len(chosen(site, [], span(None, last))) == 300
+    assert len(select_records(site, [], records_between(None, last))) == 300
     for since, until in ((None, last), (date(1, 1, 1), None), (None, date(1, 1, 1)), (date(202, 1, 1), UNTIL)):
         with pytest.raises(AssistError, match="between 2000-01-01 and 2099-12-31"):
-            report_of(site, since, until)
+            report_from_store(site, since, until)
         with pytest.raises(OverlayError, match="between 2000-01-01 and 2099-12-31"):
             asyncio.run(library.report(QA, ReportAsked(since=since or "", until=until or "")))
-    assert report_of(site, date(2000, 1, 1), date(2099, 12, 31)).total.calls == 300
+    assert report_from_store(site, date(2000, 1, 1), date(2099, 12, 31)).total.calls == 300
 
 
 def test_a_day_that_is_asked_for_ends_at_midnight(site):
@@ -274,7 +274,7 @@ def test_a_day_that_is_asked_for_ends_at_midnight(site):
     def found(since, until):
         asked = Filters(since=since, until=until, limit=200)
         calls = {each.id for each in asyncio.run(Library(site).search(QA, asked)).records}
-        assert calls == {record.call for record in chosen(site, [], span(since, until))}
+        assert calls == {record.call for record in select_records(site, [], records_between(since, until))}
         return calls
 
     day, next_day = date(2026, 6, 1), date(2026, 6, 2)
@@ -306,5 +306,5 @@ def test_lists_and_counts_read_no_whole_record(site, monkeypatch):
     asyncio.run(library.trends(QA, TrendsAsked(weeks=104, team="team 1")))
     with pytest.raises(OverlayError, match="from 5 agents up"):
         asyncio.run(library.trends(QA, TrendsAsked(weeks=104, team="nobody")))
-    report_of(site, date(2026, 6, 1), date(2026, 8, 1))
+    report_from_store(site, date(2026, 6, 1), date(2026, 8, 1))
     assert due(site, KeepSettings(), datetime(2026, 9, 1, tzinfo=UTC)).words == ()

@@ -15,7 +15,7 @@ from assist.access.audit import open_audit
 from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, HandOffNoted, PlanMoved, PlanOffered, PlanOption
-from assist.live.runs import purging
+from assist.live.runs import scheduled_retention
 from assist.privacy.consent import Consent
 from assist.privacy.retention import due, erase, export, of_customer, stripped, take_out
 from assist.records.filing import file_record
@@ -433,7 +433,7 @@ def test_serve_says_which_file_its_retention_run_could_not_remove(tmp_path, capl
         monkeypatch.setattr(logging.getLogger("assist"), "filters", [lambda _: told.set() or True])
         one = service(tmp_path)
         one.open()
-        async with asyncio.timeout(30), purging(one):
+        async with asyncio.timeout(30), scheduled_retention(one):
             await told.wait()
         await one.close()
 

@@ -14,7 +14,7 @@ from assist.commands.main import app
 from assist.doctor.keeping import retention
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted
-from assist.live.runs import purging
+from assist.live.runs import scheduled_retention
 from assist.privacy.clock import begin_run, doubted
 from assist.privacy.retention import due
 from assist.records.filing import file_record
@@ -102,7 +102,7 @@ def test_serve_doubts_a_leap_says_so_and_takes_out_what_is_due_once_it_has_waite
         forget = one.forget
         one.forget = lambda calls, **how: (forget(calls, **how), told.set())
         monkeypatch.setattr(logging.getLogger("assist"), "filters", [lambda _: told.set() or True])
-        async with asyncio.timeout(30), purging(one):
+        async with asyncio.timeout(30), scheduled_retention(one):
             await told.wait()
         left = one.store.record("k1")
         await one.close()
@@ -137,7 +137,7 @@ def test_serve_takes_out_what_is_due_without_the_key_of_the_audit_log_says_so_an
         gone, forget = asyncio.Event(), one.forget
         one.forget = lambda calls, **how: (forget(calls, **how), gone.set())
         key.unlink()
-        async with asyncio.timeout(30), purging(one):
+        async with asyncio.timeout(30), scheduled_retention(one):
             await gone.wait()
             assert key.exists() and one.store.record("k1") is None
             key.unlink()
@@ -151,7 +151,7 @@ def test_serve_takes_out_what_is_due_without_the_key_of_the_audit_log_says_so_an
 
 def test_serve_ends_while_a_run_waits_for_what_cannot_be_written(tmp_path, monkeypatch):
     """As with keys that are damaged, or a full disk: its calls are still to be closed."""
-    monkeypatch.setattr("assist.live.runs.END_S", 0.1)
+    monkeypatch.setattr("assist.live.runs.RETENTION_STOP_S", 0.1)
 
     async def scene():
         one, told = service(tmp_path), asyncio.Event()
@@ -162,7 +162,7 @@ def test_serve_ends_while_a_run_waits_for_what_cannot_be_written(tmp_path, monke
         (tmp_path / "keys.db").write_text("no keys")
         one._store_trouble = lambda line: told.set()
         try:
-            async with asyncio.timeout(30), purging(one):
+            async with asyncio.timeout(30), scheduled_retention(one):
                 await told.wait()
         finally:
             await one.close()

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from assist.coach.listing import playbook_lines
 from assist.coach.playbook import PlaybookError, check_playbook, copy_playbook, list_playbooks, load_playbook
 from assist.commands.main import app
-from assist.evaluation.trial import conversations, course_of, play
+from assist.evaluation.trial import load_conversations, run_conversation, turn_report
 from detectors.rulebook import load_rules
 
 RULES = load_rules()
@@ -29,19 +29,19 @@ expect = { prompt = "refund", acted = "influence-claim", promise = "by Friday" }
 def test_written_calls_that_are_there_and_cannot_be_read_are_not_called_missing(tmp_path):
     (tmp_path / "mine.test.toml").write_text(SCRIPT, encoding="utf-16")
     with pytest.raises(PlaybookError, match="mine.test.toml: not a text file in UTF-8: save it as UTF-8"):
-        conversations(tmp_path / "mine.toml")
+        load_conversations(tmp_path / "mine.toml")
     (tmp_path / "mine.test.toml").write_text(SCRIPT, encoding="utf-8-sig")
-    assert [call.name for call in conversations(tmp_path / "mine.toml")[1]] == ["one"]
+    assert [call.name for call in load_conversations(tmp_path / "mine.toml")[1]] == ["one"]
 
 
 @pytest.mark.parametrize("name", list_playbooks())
 def test_the_written_calls_of_every_shipped_playbook_go_as_expected(name):
     book = load_playbook(name)
-    place, calls = conversations(name)
+    place, calls = load_conversations(name)
     misses = [
         f"{place}: {call.name}: {outcome.turn.says}: {miss}"
         for call in calls
-        for outcome in play(book, RULES, call)
+        for outcome in run_conversation(book, RULES, call)
         for miss in outcome.misses
     ]
     assert misses == []
@@ -55,14 +55,14 @@ def test_every_shipped_playbook_is_sound_with_the_rules(name):
 def test_what_does_not_come_is_said_in_plain_lines(tmp_path):
     script = tmp_path / "mine.test.toml"
     script.write_text(SCRIPT)
-    _, [call] = conversations(tmp_path / "mine.toml")
-    first, second = play(load_playbook("default"), RULES, call)
+    _, [call] = load_conversations(tmp_path / "mine.toml")
+    first, second = run_conversation(load_playbook("default"), RULES, call)
     assert first.misses == ()
     assert second.misses == (
         "prompt: expected refund, there was none",
         "promise due: expected by Friday, there was none",
     )
-    lines = [line for outcome in (first, second) for line in course_of(outcome)]
+    lines = [line for outcome in (first, second) for line in turn_report(outcome)]
     assert "    level tense (42)" in lines
     assert any(line.startswith("    ▶ influence-claim: [Be the person they can call]") for line in lines)
 
@@ -82,28 +82,28 @@ def test_a_bad_script_is_refused_with_its_place(change, says, tmp_path):
     assert change[0] in SCRIPT
     script.write_text(SCRIPT.replace(*change, 1))
     with pytest.raises(PlaybookError) as caught:
-        conversations(tmp_path / "bad.toml")
+        load_conversations(tmp_path / "bad.toml")
     assert str(caught.value).startswith(str(script)) and says in str(caught.value)
 
 
 def test_a_playbook_without_written_calls_says_where_they_belong(tmp_path):
     with pytest.raises(PlaybookError, match=r"expected .*mine\.test\.toml"):
-        conversations(tmp_path / "mine.toml")
+        load_conversations(tmp_path / "mine.toml")
     with pytest.raises(PlaybookError, match=r"expected .*gone\.toml"):
-        conversations("default", Path(tmp_path / "gone.toml"))
+        load_conversations("default", Path(tmp_path / "gone.toml"))
 
 
 def test_a_file_named_as_a_shipped_playbook_has_its_own_written_calls(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     copy_playbook("default", Path("default.toml"))
     Path("default.test.toml").write_text(SCRIPT)
-    assert [call.name for call in conversations("default.toml")[1]] == ["one"]
-    assert "one" not in [call.name for call in conversations("default")[1]]
+    assert [call.name for call in load_conversations("default.toml")[1]] == ["one"]
+    assert "one" not in [call.name for call in load_conversations("default")[1]]
     answer = CliRunner().invoke(app, ["playbook", "test", "default.toml"])
     assert answer.exit_code == 1 and "prompt: expected refund, there was none" in answer.output
     Path("default.test.toml").unlink()
     with pytest.raises(PlaybookError, match=r"no scripted .* default\.toml: expected default\.test\.toml"):
-        conversations("default.toml")
+        load_conversations("default.toml")
 
 
 def test_a_playbook_reads_as_a_person_would_want_it():
@@ -114,9 +114,9 @@ def test_a_playbook_reads_as_a_person_would_want_it():
 
 
 def test_a_whole_call_comes_to_exactly_these_events():
-    _, [call, *_] = conversations("default")
-    outcomes = play(load_playbook("default"), RULES, call)
-    lines = [line.strip() for outcome in outcomes for line in course_of(outcome)]
+    _, [call, *_] = load_conversations("default")
+    outcomes = run_conversation(load_playbook("default"), RULES, call)
+    lines = [line.strip() for outcome in outcomes for line in turn_report(outcome)]
     kept = [line for line in lines if not line.startswith(("heard", "agent:", "customer:"))]
     assert [line.split("] “")[0] for line in kept] == WHOLE
 

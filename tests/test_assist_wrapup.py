@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from assist.access.proxy import Spellings
-from assist.live.desk import Desk
+from assist.live.page_actions import PageActions
 from assist.records.folding import fold
-from assist.records.followups import mark, open_followups
+from assist.records.followups import mark_follow_ups, open_followups
 from assist.records.library import Library
-from assist.records.wrapup import changes, completed, form
+from assist.records.wrapup import new_reviews, with_reviews, wrap_up_form
 from assist.settings import Settings
 from assist.store.rows import Review
 from assist.store.store import open_store
@@ -76,7 +76,7 @@ def store(tmp_path):
 
 def test_a_kept_wrap_up_is_in_the_record_the_list_and_the_follow_ups(store):
     house = House(store)
-    asyncio.run(Desk(house).do(DANA, SAID))
+    asyncio.run(PageActions(house).do(DANA, SAID))
     [(agent, kept)] = house.screens.forms
     assert agent == "Dana" and kept.kept and kept.root_cause == "missed appointment"
 
@@ -99,7 +99,7 @@ def test_a_call_that_bears_the_agents_name_in_another_spelling_is_theirs(store):
     dana, other, house = Identity("dana", "agent"), Identity("Maria", "agent"), House(store)
 
     async def scene():
-        desk, library = Desk(house, None, known), Library(store, known=known)
+        desk, library = PageActions(house, None, known), Library(store, login_name=known)
         with pytest.raises(OverlayError, match="record"):
             await desk.do(other, SAID)
         await desk.do(dana, SAID)
@@ -115,9 +115,9 @@ def test_a_call_that_bears_the_agents_name_in_another_spelling_is_theirs(store):
 
 def test_a_call_its_agent_has_wrapped_up_still_waits_for_review(store):
     async def scene():
-        await Desk(House(store)).do(DANA, SAID)
+        await PageActions(House(store)).do(DANA, SAID)
         library = Library(store)
-        mark(store, ["k1/f1"], "admin", done=True)
+        mark_follow_ups(store, ["k1/f1"], "admin", done=True)
 
         async def listed(marks):
             return [(line.id, line.reviewed) for line in (await library.search(QA, Filters(marks=marks))).records]
@@ -131,19 +131,19 @@ def test_a_call_its_agent_has_wrapped_up_still_waits_for_review(store):
 
 def test_keeping_it_twice_writes_nothing_twice_and_the_last_word_counts(store):
     house = House(store)
-    desk = Desk(house)
+    desk = PageActions(house)
     asyncio.run(desk.do(DANA, SAID))
     before = store.reviews("k1")
     asyncio.run(desk.do(DANA, SAID))
     assert store.reviews("k1") == before
     asyncio.run(desk.do(DANA, wrap_up(contested="", follow_ups=[{"id": "f1", "done": True}])))
-    record = completed(RECORD, store.reviews("k1"))
+    record = with_reviews(RECORD, store.reviews("k1"))
     assert record.contested == "" and record.follow_ups[0].done and open_followups(store) == []
 
 
 def test_a_card_number_that_somebody_types_is_nowhere_in_the_store(store, tmp_path):
     async def scene():
-        desk, library = Desk(House(store)), Library(store)
+        desk, library = PageActions(House(store)), Library(store)
         noted = wrap_up(note="paid with 4539 1488 0343 6467, 12/27", contested="4539148803436467 was read out")
         await desk.do(DANA, noted)
         await desk.do(DANA, noted)
@@ -163,14 +163,14 @@ def test_a_card_number_that_somebody_types_is_nowhere_in_the_store(store, tmp_pa
 def test_an_emptied_note_is_out_of_the_record_and_off_every_page(store):
     async def scene():
         house = House(store)
-        await Desk(house).do(DANA, SAID)
-        await Desk(house).do(DANA, SAID.model_copy(update={"note": ""}))
+        await PageActions(house).do(DANA, SAID)
+        await PageActions(house).do(DANA, SAID.model_copy(update={"note": ""}))
         assert house.screens.forms[-1][1].note == ""
         library = Library(store)
         shown = await library.get(QA, "k1")
         texts = shown.model_dump_json(), json.dumps(await library.export(QA, "k1")), await library.html(QA, "k1")
         assert not any("Third visit was missed" in text for text in texts)
-        await Desk(house).do(DANA, SAID.model_copy(update={"note": "Fee waived"}))
+        await PageActions(house).do(DANA, SAID.model_copy(update={"note": "Fee waived"}))
         shown = await library.get(QA, "k1")
         assert [note for note in shown.notes if note[1] == "note"] == [("Dana", "note", "Fee waived", None)]
 
@@ -179,14 +179,14 @@ def test_an_emptied_note_is_out_of_the_record_and_off_every_page(store):
 
 def test_what_was_left_alone_stays_as_somebody_else_has_said_it_meanwhile(store):
     async def scene():
-        desk = Desk(House(store))
+        desk = PageActions(House(store))
         await desk.do(DANA, SAID)
-        mark(store, ["k1/f1"], "Maria", done=True)
+        mark_follow_ups(store, ["k1/f1"], "Maria", done=True)
         await desk.do(DANA, wrap_up(follow_ups=[{"id": "f1", "day": "2026-12-02"}]))
         await desk.do(DANA, wrap_up(outcome="solved in the call"))
 
     asyncio.run(scene())
-    record = completed(RECORD, store.reviews("k1"))
+    record = with_reviews(RECORD, store.reviews("k1"))
     assert (record.follow_ups[0].done, record.follow_ups[0].day) == (True, "2026-12-02")
     assert (record.outcome, record.root_cause) == ("solved in the call", "missed appointment")
     assert record.contested == "I did not interrupt" and record.notes[-1].text == "Third visit was missed"
@@ -194,13 +194,13 @@ def test_what_was_left_alone_stays_as_somebody_else_has_said_it_meanwhile(store)
 
 def test_an_outcome_and_a_cause_that_are_taken_back_are_again_what_was_heard(store):
     async def scene():
-        desk, library = Desk(House(store)), Library(store)
+        desk, library = PageActions(House(store)), Library(store)
         await desk.do(DANA, SAID)
         await desk.do(DANA, wrap_up(outcome="", root_cause=""))
         taken_back = store.reviews("k1")
         await desk.do(DANA, wrap_up(outcome="", root_cause=""))
         assert store.reviews("k1") == taken_back
-        record = completed(RECORD, store.reviews("k1"))
+        record = with_reviews(RECORD, store.reviews("k1"))
         assert (record.outcome, record.root_cause) == (RECORD.outcome, RECORD.root_cause)
         for asked in (Filters(outcome=RECORD.outcome), Filters(root_cause=RECORD.root_cause)):
             [line] = (await library.search(QA, asked)).records
@@ -211,7 +211,7 @@ def test_an_outcome_and_a_cause_that_are_taken_back_are_again_what_was_heard(sto
 
 def test_what_a_wrap_up_said_and_took_back_is_shown_to_nobody(store):
     async def scene():
-        desk, library = Desk(House(store)), Library(store)
+        desk, library = PageActions(House(store)), Library(store)
         await desk.do(DANA, SAID.model_copy(update={"follow_ups": []}))
         await desk.do(DANA, wrap_up(outcome="", root_cause="", note="", contested=""))
         shown = await library.get(QA, "k1")
@@ -227,14 +227,14 @@ def test_what_a_wrap_up_said_and_took_back_is_shown_to_nobody(store):
 
 
 def test_an_empty_wrap_up_takes_nothing_away():
-    before = form(RECORD, [], SETTINGS)
-    assert changes(wrap_up(), before, [], "Dana", "now") == []
+    before = wrap_up_form(RECORD, [], SETTINGS)
+    assert new_reviews(wrap_up(), before, [], "Dana", "now") == []
     assert before.follow_ups[0].day == "2026-11-27"  # "by Friday", said on a Tuesday
 
 
 def test_quiet_is_offered_after_an_escalated_call_only():
-    assert form(RECORD, [], SETTINGS).reset_s == 60
-    assert form(RECORD.model_copy(update={"level_reached": "tense"}), [], SETTINGS).reset_s == 0
+    assert wrap_up_form(RECORD, [], SETTINGS).reset_s == 60
+    assert wrap_up_form(RECORD.model_copy(update={"level_reached": "tense"}), [], SETTINGS).reset_s == 0
 
 
 def test_another_agents_call_cannot_be_wrapped_up_and_is_told_from_none_neither_when_over_nor_while_it_goes_on(
@@ -248,11 +248,11 @@ def test_another_agents_call_cannot_be_wrapped_up_and_is_told_from_none_neither_
         live, _ = one.start(QuietLine(), agent="Dana")
         for house, call in ((House(store), "k1"), (House(store), "k9"), (one, live), (one, "k9")):
             with pytest.raises(OverlayError) as refused:
-                await Desk(house).do(tom, SAID.model_copy(update={"call": call}))
+                await PageActions(house).do(tom, SAID.model_copy(update={"call": call}))
             told.add(str(refused.value))
         for call in (live, "k9"):
             with pytest.raises(OverlayError, match="That call is over"):
-                await Desk(one).do(tom, DoHelp(do="help", call=call))
+                await PageActions(one).do(tom, DoHelp(do="help", call=call))
         await one.close()
 
     asyncio.run(scene())
@@ -264,7 +264,7 @@ def test_the_form_goes_to_the_page_unless_the_next_call_is_on(store):
 
     hub = Hub()
     screens = Screens(hub, "Maria", hearing=None, method="", steps=())
-    kept = form(RECORD, [Review("t", "Dana", "outcome", "", "solved")], SETTINGS)
+    kept = wrap_up_form(RECORD, [Review("t", "Dana", "outcome", "", "solved")], SETTINGS)
     hub.show("agent/Dana", "call", Call(call="k1", agent="Dana", state="ended"))
     screens.wrapped_up("Dana", kept)
     assert hub.latest("agent/Dana", "wrapup") == kept

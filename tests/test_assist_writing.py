@@ -18,9 +18,9 @@ from assist.commands.app import store_of
 from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, FollowUpNoted
-from assist.live.joining import Joining, join, open_to_calls
-from assist.live.runs import purging
-from assist.live.writing import Erase, Strip, socket_of, write
+from assist.live.joining import Joining, accept_calls, join
+from assist.live.runs import scheduled_retention
+from assist.live.writing import Erase, Strip, handle_write, socket_path
 from assist.privacy.retention import erase, stripped
 from assist.records.folding import fold
 from assist.settings import Settings
@@ -159,7 +159,7 @@ def test_every_command_works_beside_a_running_server_and_none_opens_its_store_fo
     server.kill()
     server.wait()
     open_store(Settings(data=data).store_url).close()  # the lock went with the process, though its socket is there
-    assert socket_of(data).exists()
+    assert socket_path(data).exists()
 
 
 def test_a_program_that_cannot_be_asked_is_named_and_one_that_hears_a_single_call_writes_but_takes_no_other(
@@ -173,11 +173,11 @@ def test_a_program_that_cannot_be_asked_is_named_and_one_that_hears_a_single_cal
         one.open()
         with pytest.raises(AssistError, match=f"written by another assist program \\(process {os.getpid()}\\)"):
             store_of(settings)  # no socket: there is nobody to ask
-        socket_of(data).mkdir()
-        async with open_to_calls(one) as closed:
+        socket_path(data).mkdir()
+        async with accept_calls(one) as closed:
             assert closed.startswith("no socket can be made in the data folder (")
-        socket_of(data).rmdir()
-        async with open_to_calls(one, joins=False):
+        socket_path(data).rmdir()
+        async with accept_calls(one, joins=False):
             with pytest.raises(AssistError, match="run `assist serve`, which takes many"):
                 await join(data, Joining(microphone="m", far_end="f"), lambda event: None)
             with pytest.raises(AssistError, match="only be told names in UTF-8: rename the file"):
@@ -207,7 +207,7 @@ def test_a_call_whose_words_are_taken_out_leaves_the_page_of_its_agent_and_no_ot
         [of_dana] = [each.call for each in one.store.calls() if each.agent == "Dana"]
         assert "your manager" in str(one.hub.snapshot("agent/Dana"))
         ask = Erase(calls=[of_dana]) if erases else Strip(call=of_dana, record=stripped(one.store.record(of_dana)))
-        assert await write(one, ask.model_dump_json().encode()) == {"written": True}
+        assert await handle_write(one, ask.model_dump_json().encode()) == {"written": True}
         assert set(one.hub.snapshot("agent/Dana")) == {"call"}
         assert one.hub.latest("agent/Dana", "call").state == "waiting"
         assert one.hub.latest("agent/Tom", "ended").record == call
@@ -221,7 +221,7 @@ def test_a_command_waits_for_another_one_that_has_the_store(data, monkeypatch, k
     owner = Owner(data / "assist.db")
     if killed:  # what a killed server leaves
         with closing(socket.socket(socket.AF_UNIX)) as left:
-            left.bind(str(socket_of(data)))
+            left.bind(str(socket_path(data)))
     monkeypatch.setattr("assist.commands.app.sleep", lambda _: owner.close())
     line = ["privacy", "hold", "k1", "--why", "case 7", "--data", str(data)]
     assert CliRunner().invoke(app, line).exit_code == 0
@@ -275,11 +275,11 @@ def test_what_an_erased_call_was_offered_is_forgotten_by_the_program_that_runs(d
         one.forget = lambda calls, **how: (forget(calls, **how), "k1" in calls and gone.set())
         assert one.history.accepted_here() == {"fee": (1, 1)}
         if goes == "by age":
-            async with purging(one):
+            async with scheduled_retention(one):
                 await gone.wait()
         else:
             ask = Strip(call="k1", record=stripped(record)) if goes == "words alone" else Erase(calls=["k1"])
-            answer = await write(one, ask.model_dump_json().encode())
+            answer = await handle_write(one, ask.model_dump_json().encode())
             assert answer.get("code", "") == ("files-left" if left and goes == "by a command" else "")
         assert one.history.accepted_here() == ({"fee": (1, 1)} if goes == "words alone" else {})
         await one.close()
@@ -297,7 +297,7 @@ def test_what_is_no_write_is_refused_in_one_line_and_nothing_is_written(data, li
     async def scene():
         one.open()
         before = (data / "assist.db-wal").read_bytes()
-        answer = await write(one, line)
+        answer = await handle_write(one, line)
         assert answer["refused"].startswith("not understood: ") and "\n" not in answer["refused"]
         one.store.flush().result()
         assert (data / "assist.db-wal").read_bytes() == before

@@ -152,11 +152,11 @@ def test_the_last_utterance_is_owed_whole_however_soon_after_it_the_call_ends(ch
 
 
 def test_loading_is_tried_again_ever_later_until_it_works():
-    from assist.live.loading import heard_by
-    from assist.live.reloading import Reloading
+    from assist.live.loading import hearing_with
+    from assist.live.reloading import RecogniserReloader
 
     scheduler = Scheduler(None, 1, missing="first")
-    hearing = heard_by(scheduler, "nothing")
+    hearing = hearing_with(scheduler, "nothing")
     tries, delays, ready = [], [], threading.Event()
 
     def load():
@@ -172,7 +172,7 @@ def test_loading_is_tried_again_ever_later_until_it_works():
             return True
         return False
 
-    Reloading(hearing, scheduler, load, wait=wait)
+    RecogniserReloader(hearing, scheduler, load, wait=wait)
     assert ready.wait(10)
     assert delays == [1, 2, 4, 8, 16, 32, 60, 60, 60, 1]
     assert (hearing.name, hearing.line, scheduler.missing) == ("counting", "Listening with counting", "")

@@ -268,11 +268,11 @@ def test_a_program_that_hears_one_call_loads_a_recogniser_again_that_was_given_u
     monkeypatch.setattr(loading, "load_recogniser", lambda *_, **__: (Pool(DEADLY, 1), "deadly"))
     hearing = loading.load_hearing(Settings(), Console(quiet=True))
     told, back = threading.Event(), threading.Event()
-    hearing.arrived = back.set
+    hearing.on_available = back.set
     (process,) = hearing.recogniser().processes
     process._command = ("/no such program",)
     process.kill()
-    hearing.later(np.full(800, 0.1, np.float32), (), lambda words: told.set())
+    hearing.decode_in_background(np.full(800, 0.1, np.float32), (), lambda words: told.set())
     assert told.wait(20) and back.wait(20)
     hearing.close()
 

@@ -10,7 +10,7 @@ import soundfile
 from assist.evaluation.cases import Clip
 from assist.evaluation.report import page
 from assist.evaluation.tone import auc, evaluate_tone, natural_alarms
-from assist.evaluation.tone_course import Course, Voice
+from assist.evaluation.tone_course import ConditionFigures, SpeakerClips
 from assist.evaluation.tone_lines import in_condition, measures, sound
 from audio.errors import AudioError
 from audio.events import VoiceMeasure
@@ -219,7 +219,7 @@ def spoken(seed, *, pitch=120.0, level=0.04, bright=1.0, restless=0.3):
 
 
 def course(voices):
-    found = Course()
+    found = ConditionFigures()
     for each in voices:
         found.add(each, "tel")
     return found
@@ -229,9 +229,9 @@ def test_whole_calls_count_what_they_say():
     calm = [spoken(n) for n in range(10)]
     loud = [spoken(100 + n, pitch=160.0, level=0.3, bright=3.0, restless=0.7) for n in range(8)]
     voices = [
-        Voice("one", calm=calm, raised=loud, levels={"shouted": loud}, talk={"lively": calm + loud[:2]}),
-        Voice("two", talk={"natural": calm}),
-        Voice("three", raised=loud),
+        SpeakerClips("one", calm=calm, raised=loud, levels={"shouted": loud}, talk={"lively": calm + loud[:2]}),
+        SpeakerClips("two", talk={"natural": calm}),
+        SpeakerClips("three", raised=loud),
     ]
     found = course(voices)
     assert found.third[1] > 30 and found.third[0] > 0.7 * found.third[1]
@@ -244,7 +244,7 @@ def test_whole_calls_count_what_they_say():
 
 def test_how_soon_calm_is_seen_again_is_counted_of_anger_that_was_heard_to_its_end():
     calm = [spoken(n) for n in range(10)]
-    found = course([Voice("unheard", calm=calm, raised=[spoken(100 + n) for n in range(8)])])
+    found = course([SpeakerClips("unheard", calm=calm, raised=[spoken(100 + n) for n in range(8)])])
     assert found.third[0] == 0 and found.clears_s == []
 
 

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from assist.errors import AssistError
 from assist.events import Action, CallStarted, ConsentSet
-from assist.live.accounting import ORDER, Ledger, accounted
-from assist.live.joining import Joining, join_and_stay, open_to_calls
-from assist.live.writing import socket_of
+from assist.live.accounting import CATEGORIES, Ledger, time_totals
+from assist.live.joining import Joining, accept_calls, join_and_resume
+from assist.live.writing import socket_path
 from assist.privacy.consent import Consent
 from assist.store.codec import encode
 from audio.channels import GATED_MS, SILENT_MS, ChannelWatch
@@ -69,7 +69,7 @@ def painted_by_the_millisecond(events, end_ms):
 
     def paint(who, start, end, what):
         for ms in range(max(0, start), min(end, end_ms)):
-            if cells[who][ms] == "silence" or ORDER.index(what) < ORDER.index(cells[who][ms]):
+            if cells[who][ms] == "silence" or CATEGORIES.index(what) < CATEGORIES.index(cells[who][ms]):
                 cells[who][ms] = what
 
     since = {"paused": None, "withheld": None}
@@ -93,13 +93,13 @@ def painted_by_the_millisecond(events, end_ms):
         if at is not None:
             for who in cells:
                 paint(who, at, end_ms, what)
-    return {(who, what): cells[who].count(what) for who in cells for what in (*ORDER, "silence")}
+    return {(who, what): cells[who].count(what) for who in cells for what in (*CATEGORIES, "silence")}
 
 
 @given(histories())
 def test_every_millisecond_of_every_channel_has_one_account(history):
     events, end_ms = history
-    sums = accounted(events, end_ms)
+    sums = time_totals(events, end_ms)
     wanted = painted_by_the_millisecond(events, end_ms)
     assert {key: sums.get(f"{key[0]}.{key[1]}", 0) for key in wanted} == wanted
     for who in ("agent", "customer"):
@@ -109,9 +109,9 @@ def test_every_millisecond_of_every_channel_has_one_account(history):
 def test_an_account_can_be_asked_for_in_the_middle_of_a_pause():
     ledger = Ledger()
     for event in (STARTED, action(1_000, "pause")):
-        ledger.take(event)
-    assert ledger.sums(3_000)["customer.paused"] == 2_000
-    assert ledger.sums(5_000) == {
+        ledger.add(event)
+    assert ledger.totals(3_000)["customer.paused"] == 2_000
+    assert ledger.totals(5_000) == {
         "agent.paused": 4_000, "agent.speech": 0, "agent.silence": 1_000,
         "customer.paused": 4_000, "customer.speech": 0, "customer.silence": 1_000,
     }  # fmt: skip
@@ -151,7 +151,7 @@ def test_an_event_after_one_that_could_not_be_told_has_a_number_of_its_own(tmp_p
     async def run():
         one = service(tmp_path)
         one.open()
-        call, task = one.start(Sound(), agent="Dana", listener=listener)
+        call, task = one.start(Sound(), agent="Dana", on_event=listener)
         await asyncio.sleep(0)
         live = one.calls[call]
         with pytest.raises(RuntimeError):
@@ -242,9 +242,9 @@ def test_sound_that_stops_coming_is_told_and_at_last_given_up(tmp_path):
                 if told == [("audio-stalled", False)]:
                     source.go_on.set()
 
-        call, task = one.start(source, listener=hear)
+        call, task = one.start(source, on_event=hear)
         live = one.calls[call]
-        live.stalled_s, live.given_up_s = 0.02, 0.2
+        live.stalled_s, live.sound_timeout_s = 0.02, 0.2
         await task
         record = one.store.record(call)
         await one.close()
@@ -355,9 +355,9 @@ def test_a_call_that_fails_in_the_server_is_told_to_its_command_in_one_line_with
         one.open()
         problems = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
-        async with open_to_calls(one):
+        async with accept_calls(one):
             with pytest.raises(AssistError, match=r"call .* failed \(RuntimeError\); what was heard") as caught:
-                await join_and_stay(tmp_path, Joining(microphone="1"), lambda event: None)
+                await join_and_resume(tmp_path, Joining(microphone="1"), lambda event: None)
         await one.close()
         return caught.value, problems
 
@@ -372,10 +372,10 @@ def test_a_call_that_comes_while_the_server_stops_is_refused_and_not_begun_to_be
     async def run():
         one = service(tmp_path)
         one.open()
-        async with open_to_calls(one):
+        async with accept_calls(one):
             await one.hang_up()
             with pytest.raises(AssistError, match="the program stops: begin the call when it runs again"):
-                await join_and_stay(tmp_path, Joining(microphone="1"), heard.append)
+                await join_and_resume(tmp_path, Joining(microphone="1"), heard.append)
         await one.close()
 
     asyncio.run(run())
@@ -396,8 +396,8 @@ def test_calls_that_go_on_and_their_records_do_not_wait_for_the_devices_of_one_t
         others[0].set_default_executor(ThreadPoolExecutor(1))
         one = service(tmp_path)
         one.open()
-        async with open_to_calls(one):
-            await join_and_stay(tmp_path, Joining(microphone="1"), lambda event: None)
+        async with accept_calls(one):
+            await join_and_resume(tmp_path, Joining(microphone="1"), lambda event: None)
         await one.close()
 
     asyncio.run(run())
@@ -419,9 +419,9 @@ def test_while_the_server_is_away_its_command_says_that_nothing_is_heard_and_ctr
             said.append(line)
             hang_up.set()
 
-        async with await asyncio.start_unix_server(dies, socket_of(tmp_path)):
+        async with await asyncio.start_unix_server(dies, socket_path(tmp_path)):
             with pytest.raises(AssistError, match="went away in mid-call") as lost:
-                await join_and_stay(tmp_path, Joining(microphone="1"), lambda event: None, hang_up, tell)
+                await join_and_resume(tmp_path, Joining(microphone="1"), lambda event: None, hang_up, tell)
         return lost.value.code, said
 
     code, (line,) = asyncio.run(run())

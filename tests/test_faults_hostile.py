@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from assist.coach.playbook import PlaybookError, load_playbook
 from assist.errors import AssistError
-from assist.live.desk import Desk
-from assist.live.joining import LINE_BYTES, open_to_calls
+from assist.live.joining import MAX_LINE_BYTES, accept_calls
+from assist.live.page_actions import PageActions
 from assist.practice.script import load_script
 from assist.settings import load_settings
 from audio.errors import AudioError
@@ -42,7 +42,7 @@ HOSTILE_LINES = [
     b'{"unknown": 1}\n',
     b"\xff\xfe\x00\n",
     b'{"recording": "\\ud800"}\n',
-    b"x" * (LINE_BYTES + 10) + b"\n",
+    b"x" * (MAX_LINE_BYTES + 10) + b"\n",
     b'{"write": 3}\n',
     b'{"write": "erase", "calls": [[]]}\n',
     b'{"write": "erase", "calls": []}\n',
@@ -61,9 +61,9 @@ def test_hostile_lines_at_the_joining_socket_are_refused_and_the_live_call_goes_
         problems = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
         answers = []
-        async with open_to_calls(one):
+        async with accept_calls(one):
             for line in HOSTILE_LINES:
-                reader, writer = await asyncio.open_unix_connection(str(tmp_path / "serve.sock"), limit=LINE_BYTES)
+                reader, writer = await asyncio.open_unix_connection(str(tmp_path / "serve.sock"), limit=MAX_LINE_BYTES)
                 with contextlib.suppress(OSError):
                     writer.write(line)
                     writer.write_eof()
@@ -112,7 +112,7 @@ def test_whatever_people_and_pages_do_the_call_goes_on_and_ends_with_its_record(
     async def run():
         one = service(folder)
         one.open()
-        desk = Desk(one)
+        desk = PageActions(one)
         breath = asyncio.Event()
         call, task = one.start(Sound(40, breath=breath.wait), agent="Dana")
         await asyncio.sleep(0)

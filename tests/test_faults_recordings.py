@@ -65,7 +65,7 @@ def record_and_pause(folder, pipe):
         call, task = one.start(sound, agent="Dana")
         await sound.marked.wait()
         one.calls[call].act(Action(60_000, "Dana", "agent", "pause"))
-        await asyncio.wrap_future(one.keepers[call].latched)
+        await asyncio.wrap_future(one.call_logs[call].receipt)
         os.write(pipe, f"{call}\n".encode())
         await task
 
@@ -114,7 +114,7 @@ def test_a_call_killed_while_paused_keeps_no_sound_until_somebody_lets_it_go_on(
         events = [event for _, event in one.store.events(call)]
         began = datetime.fromisoformat(events[0].started_at)
         _, task = one.resume(call, Talking(600), now=began + timedelta(milliseconds=events[-1].at_ms + 1_000))
-        assert one.calls[call].session.deaf
+        assert one.calls[call].session.suspended
         await task
         await one.close()
         return events[-1].at_ms

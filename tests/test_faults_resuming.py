@@ -12,8 +12,8 @@ import pytest
 from assist.access.audit import open_audit
 from assist.errors import AssistError
 from assist.events import Action, AlertRaised, CallStarted, PromptShown, Recovery, StepTicked
-from assist.live.desk import Desk
-from assist.live.outset import new_id
+from assist.live.call_setup import new_call_id
+from assist.live.page_actions import PageActions
 from assist.live.resuming import RESUME_S
 from assist.store.store import open_store
 from audio.events import Gap, Speaker, Trouble, Utterance
@@ -112,7 +112,7 @@ def listen_with_alerts(folder, pipe):
     async def run():
         one = service(folder)
         one.open()
-        desk = Desk(one)
+        desk = PageActions(one)
         desk.presence(MARIA, "board", True)
         call, task = one.start(QuietLine(), agent="Dana")
         await asyncio.sleep(0)
@@ -134,7 +134,7 @@ def test_alerts_of_a_call_that_was_cut_short_go_on_and_nobody_is_shown_who_read_
     async def run():
         one = service(tmp_path)
         one.open()
-        desk, hub = Desk(one), one.hub
+        desk, hub = PageActions(one), one.hub
         desk.presence(TOM, "board", True)
         _, task = one.resume(call, QuietLine(), now=datetime.now(UTC) - timedelta(hours=1))
         await asyncio.sleep(0)
@@ -166,7 +166,7 @@ def test_alerts_of_a_call_that_was_cut_short_go_on_and_nobody_is_shown_who_read_
 def test_who_is_at_a_board_when_a_call_goes_on_is_told_to_its_agent_and_noted(restarted, tmp_path):
     async def scene():
         one = service(tmp_path)
-        interrupted, desk = one.open(), Desk(one, open_audit(one.store.people, tmp_path))
+        interrupted, desk = one.open(), PageActions(one, open_audit(one.store.people, tmp_path))
 
         async def reads(who, on=True):
             await desk.do(who, doing.DoWatch(do="watch", call=call, on=on))
@@ -341,7 +341,7 @@ def test_what_was_offered_before_the_cut_is_forgotten_where_consent_is_refused_a
 def test_consent_refused_erases_a_call_that_was_cut_short_with_nothing_but_its_beginning_on_disk(tmp_path):
     async def scene():
         began = datetime.now(UTC).astimezone()
-        store, call = open_store(f"sqlite:///{tmp_path / 'assist.db'}"), new_id(began)
+        store, call = open_store(f"sqlite:///{tmp_path / 'assist.db'}"), new_call_id(began)
         started = CallStarted(0, call, "Dana", "", "", "", began.isoformat(timespec="seconds"), "made", BOTH, {})
         store.begin(call, started.started_at, "Dana")
         store.append(call, 1, started).result()
@@ -490,7 +490,7 @@ def test_a_call_that_goes_on_after_its_sound_had_stopped_is_shown_as_heard_again
         stage = await on_stage(tmp_path, consent="granted", auto_pause=False)
         await stage.hear(said("hello there", 0), ms=2_000)
         live = stage.service.calls[stage.call]
-        live.stalled_s, live.given_up_s = 0.02, 0.1
+        live.stalled_s, live.sound_timeout_s = 0.02, 0.1
         await stage.hear()
         await stage.task
         told = [event for _, event in stage.service.store.events(stage.call) if isinstance(event, Trouble)]
@@ -510,19 +510,19 @@ def test_that_listening_goes_on_is_told_for_a_moment_and_what_lasts_as_long_as_i
     async def scene():
         stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
         await quiet(stage, 2)
-        stage.service.calls[stage.call].trouble(Trouble(2_000, "store-failed", "Nothing can be written."))
+        stage.service.calls[stage.call].report_trouble(Trouble(2_000, "store-failed", "Nothing can be written."))
         stage = await gone_on(stage, tmp_path)
         live = stage.service.calls[stage.call]
-        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is not judged."))
+        live.report_trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is not judged."))
         assert stage.shown("notice/trouble").text == "Pace is not judged."
-        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is judged.", cleared=True))
+        live.report_trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is judged.", cleared=True))
         assert stage.shown("notice/trouble").text.startswith("Listening again")
         await quiet(stage, 29)
         assert stage.shown("notice/trouble").text.startswith("Listening again")
-        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is not judged."))
+        live.report_trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is not judged."))
         await quiet(stage, 60)
         assert stage.shown("notice/trouble").text == "Pace is not judged."
-        live.trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is judged.", cleared=True))
+        live.report_trouble(Trouble(live.session.now_ms, "detector-off:pace", "Pace is judged.", cleared=True))
         assert stage.shown("notice/trouble") is None
         await stage.end()
         await stage.close()

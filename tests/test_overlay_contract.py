@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, TypeAdapter
 
 from assist.commands.main import main as assist_main
-from assist.live.desk import Desk
+from assist.live.page_actions import PageActions
 from overlay import contract, doing, messages
 from overlay.guard import STATIC
 from overlay.hub import Hub
@@ -49,7 +49,7 @@ def test_every_message_says_in_its_docstring_which_key_it_is() -> None:
 def test_what_a_real_call_shows_fits_the_contract(tmp_path: Path) -> None:
     async def scene() -> set[str]:
         async with quiet_service(tmp_path) as service:
-            desk = Desk(service)
+            desk = PageActions(service)
             dana, maria = Identity("Dana", "agent"), Identity("Maria", "supervisor")
             desk.presence(maria, "board", True)
             call, ended = service.start(QuietLine(), agent="Dana")

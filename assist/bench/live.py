@@ -20,7 +20,7 @@ from assist.bench.browser import page_at
 from assist.bench.figures import at_share
 from assist.events import Event, PromptShown, SignalRaised
 from assist.live.hearing import Hearing
-from assist.live.runs import program
+from assist.live.runs import running_service
 from assist.live.service import Service
 from assist.privacy.consent import Consent
 from assist.screens.rooms import address_of
@@ -110,7 +110,7 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
     """Play the source through the whole program in real time and measure."""
     figures = LiveFigures()
     timed = _TimedSource(source)
-    async with program(settings, console, any_port=True) as service:
+    async with running_service(settings, console, any_port=True) as service:
         figures.recogniser = service.hearing.name
         page = f"{service.address}{address_of(settings.agent)}"
         async with _watching(page, service.address, settings.agent) as (drawn, figures.browser):
@@ -131,7 +131,7 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
 
             said_ms: dict[str, int] = {}
             ears = _timed_listening(service, figures)
-            call, task = service.start(timed, consent=Consent.GRANTED, consent_by="bench", listener=show)
+            call, task = service.start(timed, consent=Consent.GRANTED, consent_by="bench", on_event=show)
             session = service.calls[call].session
             plain_hear, plain_tick = session.hear, session.tick
 

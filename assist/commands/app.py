@@ -184,7 +184,7 @@ def store_of(settings: Settings, *, begins: bool = False) -> Store:
     once. A store that is not there is begun only by what an installation begins with: the folder may be mistyped, and a
     backup of nothing be taken for one.
     """
-    from assist.live.writing import store_beside
+    from assist.live.writing import open_remote_store
     from assist.store.owner import StoreInUse
     from assist.store.store import open_store, path_of
 
@@ -198,7 +198,7 @@ def store_of(settings: Settings, *, begins: bool = False) -> Store:
             return open_store(settings.store_url, _held_up)
         except StoreInUse as in_use:
             with contextlib.suppress(StoreInUse):
-                return store_beside(settings.store_url, in_use)
+                return open_remote_store(settings.store_url, in_use)
             if monotonic() > until:
                 raise
         sleep(0.1)

@@ -99,22 +99,22 @@ def playbook_test(
 ) -> None:
     """Try playbooks on their written calls: what is prompted, ticked, offered, promised at each turn."""
     from assist.coach.playbook import list_playbooks, load_playbook
-    from assist.evaluation.trial import conversations, course_of, play
+    from assist.evaluation.trial import load_conversations, run_conversation, turn_report
     from detectors.rulebook import load_rules
 
     rulebook = load_rules(extra=rules or None)
     calls = turns = misses = 0
     for name in playbook or list_playbooks():
         book = load_playbook(name, options=options)
-        place, written = conversations(name, script)
+        place, written = load_conversations(name, script)
         for call in written:
             calls += 1
             if show:
                 console.print(f"{place}: {call.name}", style="bold")
-            for number, outcome in enumerate(play(book, rulebook, call), 1):
+            for number, outcome in enumerate(run_conversation(book, rulebook, call), 1):
                 turns += 1
                 misses += len(outcome.misses)
-                for line in course_of(outcome) if show else ():
+                for line in turn_report(outcome) if show else ():
                     console.print(line, soft_wrap=True)
                 for miss in outcome.misses:
                     said = outcome.turn.says or outcome.turn.does or "waiting"

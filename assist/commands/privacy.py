@@ -159,21 +159,21 @@ def privacy_measure(
     ] = False,
 ) -> None:
     """How much of generated numbers the masking catches, with 95 % intervals; also read aloud, if asked."""
-    from assist.evaluation.masking import measure
+    from assist.evaluation.masking import measure_masking
     from assist.evaluation.masking_cases import held_out, tuned
 
     table = Table("Set", "Kind", "Masked whole", "95 % from", "Provisional leaks")
     for name, cases in (("tuned", tuned()), ("held out", held_out())):
-        for each in measure(cases):
+        for each in measure_masking(cases):
             table.add_row(
                 name, each.kind, f"{each.whole}/{each.cases}", f"{100 * each.share.low:.1f} %", str(each.partial_leaks)
             )
     console.print(table)
     if spoken:
-        from assist.evaluation.spoken_masking import UNSEEN, VOICES, measure_spoken
+        from assist.evaluation.spoken_masking import HELD_OUT_VOICES, VOICES, measure_spoken
         from audio.sphinx import SphinxRecogniser
 
-        found = measure_spoken(SphinxRecogniser(decoders=1), spoken, voices=UNSEEN if unseen else VOICES)
+        found = measure_spoken(SphinxRecogniser(decoders=1), spoken, voices=HELD_OUT_VOICES if unseen else VOICES)
         console.print(
             f"read aloud: {found.none_left}/{found.numbers} with no digit word left "
             f"(95 % from {100 * found.none_share.low:.1f} %), {found.few_left} with fewer than four; "

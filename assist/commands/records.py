@@ -90,21 +90,21 @@ def records_export(
 ) -> None:
     """Records as JSON, CSV (a row per call; `assist records columns`) or pages; one, several, or by date."""
     from assist.access.audit import open_audit
-    from assist.records.export import FORMATS, chosen, day, export, span, written
+    from assist.records.export import FORMATS, export, parse_day, records_between, select_records, serialised
 
     if form and form not in FORMATS:
         fail(f"--format {form}: expected one of {', '.join(FORMATS)}", "export-format")
     if calls and (since or until or team):
         fail("name calls, or say which by --since, --until and --team: not both", "calls-doubled")
-    query = span(day(since, "--since"), day(until, "--until"), team)
+    query = records_between(parse_day(since, "--since"), parse_day(until, "--until"), team)
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:
-        records = chosen(store, calls or [], query)
+        records = select_records(store, calls or [], query)
         if out is None and form == "html" and len(records) != 1:
             fail("a page holds one record: name one call, or a folder with --out", "export-format")
         open_audit(store.people, settings.data).each_by_command("export", records.calls)
         if out is None:
-            for part in written(records, form or "json"):
+            for part in serialised(records, form or "json"):
                 typer.echo(part.encode(), nl=False)  # UTF-8, as the files, whatever the terminal
             return
         files = export(records, out, form)
@@ -138,10 +138,10 @@ def records_verify(
     config: ConfigOption = None,
 ) -> None:
     """Whether the event log of a call is still the one its record was made from."""
-    from assist.records.seal import verified
+    from assist.records.seal import verify_log
 
     with closing(store_of(load_settings(config, data=data))) as store:
-        console.print(verified(store, call, record))
+        console.print(verify_log(store, call, record))
 
 
 @app.command()
@@ -155,13 +155,13 @@ def followups(
 ) -> None:
     """Open promises of finished calls, with owner and due day; mark them done."""
     from assist.access.audit import open_audit, system_user
-    from assist.records.followups import mark, open_followups, write_calendar
+    from assist.records.followups import mark_follow_ups, open_followups, write_calendar
     from overlay.identity import folded
 
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:
-        mark(store, done or [], system_user(), done=True)
-        mark(store, reopen or [], system_user(), done=False)
+        mark_follow_ups(store, done or [], system_user(), done=True)
+        mark_follow_ups(store, reopen or [], system_user(), done=False)
         found = [each for each in open_followups(store) if not owner or folded(owner) == folded(each.owner)]
         if ical is not None:
             written = dict.fromkeys(each.call for each in found if each.day is not None)

@@ -24,17 +24,17 @@ def report(
     config: ConfigOption = None,
 ) -> None:
     """Prevention: what went wrong, how often, what it cost, what worked, week by week. No agent is named or ranked."""
-    from assist.records.export import day
+    from assist.records.export import parse_day
     from assist.records.report_page import tables
-    from assist.records.reporting import figures, report_of, write_page
+    from assist.records.reporting import report_as_json, report_from_store, write_page
 
-    first, last = day(since, "--since"), day(until, "--until")
+    first, last = parse_day(since, "--since"), parse_day(until, "--until")
     with closing(store_of(load_settings(config, data=data))) as store:
-        found = report_of(store, first, last, team)
+        found = report_from_store(store, first, last, team)
     if html is not None:
         write_page(found, html)
     if as_json:
-        typer.echo(json.dumps(figures(found), indent=2))
+        typer.echo(json.dumps(report_as_json(found), indent=2))
         return
     for part in tables(found):
         console.print(part)
@@ -61,23 +61,23 @@ def backtest(
 ) -> None:
     """Judge calls of the past with a new playbook or new rules: which prompts would come, go or move."""
     from assist.coach.playbook import load_playbook
-    from assist.evaluation.backtest import Judges
-    from assist.evaluation.backtest_run import run_backtest, spanning
+    from assist.evaluation.backtest import Configuration
+    from assist.evaluation.backtest_run import calls_between, run_backtest
     from detectors.rulebook import load_rules
 
     if not playbook and not rules:
         fail("nothing to try: give --playbook, --rules, or both", "backtest-empty")
     settings = load_settings(config, data=data, recogniser=recogniser, model=model)
-    before = Judges(
+    before = Configuration(
         load_playbook(old or settings.playbook, options=settings.options),
         load_rules(extra=settings.rules),
         settings,
     )
-    after = Judges(
+    after = Configuration(
         load_playbook(playbook or old or settings.playbook, options=settings.options),
         load_rules(extra=[*settings.rules, *(rules or [])]),
         settings,
     )
     with closing(store_of(settings)) as store:
-        query = spanning(since, until, limit)
+        query = calls_between(since, until, limit)
         run_backtest(settings, store, console, what or [], old=before, new=after, query=query, html=html)

@@ -9,7 +9,7 @@ from datetime import date
 from assist.coach.playbook import check_playbook, list_playbooks, load_playbook
 from assist.doctor.finding import Finding, bad, ok, warning
 from assist.hints import quoted
-from assist.live.outset import without_limits
+from assist.live.call_setup import unknown_authorities
 from assist.settings import Settings
 from detectors.examples import failing
 from detectors.roster import ModelError, RosterSettings, build
@@ -63,7 +63,7 @@ def playbook(settings: Settings) -> Iterator[Finding]:
         yield bad("playbook", f"{_first(settings, problems)}: until it is mended no call is heard")
         return
     book = load_playbook(settings.playbook, options=settings.options)
-    if odd := without_limits(settings, book):
+    if odd := unknown_authorities(settings, book):
         yield warning("authority", odd)
     text = f"{book.name}, version {book.version}"
     if settings.playbook in list_playbooks() and not (settings.options or settings.rules):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from assist.doctor.finding import Finding, bad, ok, warning
-from assist.live.writing import socket_of
+from assist.live.writing import socket_path
 from assist.settings import Settings
 from overlay.errors import OverlayError
 from overlay.guard import STATIC
@@ -106,7 +106,7 @@ def network(settings: Settings) -> Iterator[Finding]:
 
 
 def _server_runs(data: Path) -> bool:
-    path = socket_of(data)
+    path = socket_path(data)
     if path is None or not hasattr(socket, "AF_UNIX") or not path.exists():
         return False
     with socket.socket(socket.AF_UNIX) as probe:

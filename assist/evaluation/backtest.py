@@ -1,8 +1,8 @@
-"""Stored calls judged again with an old and a new playbook or rule set: which prompts come, go or move. Pure.
+"""Back-test: stored calls replayed with an old and a new playbook or rule set, to compare their prompts. Pure.
 
-Both runs get the same inputs from the log, so what differs comes from the playbook or rules alone: settled words
-(handed over word by word, late by the usual delay, as a recogniser would), what people did, and the signals that stood
-on sound (the sound itself is not kept: those signals are taken as they were heard).
+Both runs get the same inputs from the log, so that differences come from the playbook or rules alone: settled words
+(word by word, with the usual delay of a recogniser), actions of people, and acoustic signals as logged (the sound is
+not stored).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from assist.events import (
     TranscribedLate,
     done_ms,
 )
-from assist.live.outset import profile_of
+from assist.live.call_setup import agent_profile
 from assist.live.session import TICK_MS, Session
 from assist.settings import Settings
 from audio.events import Hypothesis, Utterance
@@ -34,30 +34,30 @@ from detectors.escalation import Escalation
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook
 
-OF_SOUND = frozenset({"raised_voice", "overlap", "silence", "monologue"})
+ACOUSTIC_SIGNALS = frozenset({"raised_voice", "overlap", "silence", "monologue"})
 """Detectors (and the signals of the same name) that judge sound or speech activity, which are not in the log."""
-WORDS_LATE_MS = 700
-"""How long after it was said a word settles: the median of the recogniser's own measurement (tests/figures.md)."""
+SETTLE_DELAY_MS = 700
+"""Delay until a word settles: the recogniser's measured median (tests/figures.md)."""
 MOVED_MS = 1_000
-"""A prompt that comes this much sooner or later has moved."""
-SAME_MS = 15_000
-"""Prompts of one play further apart than this are two prompts."""
-OF_PROMPTS = ("seen", "used", "dismissed", "wrong")
+"""A prompt shown this much sooner or later has moved."""
+MAX_MATCH_MS = 15_000
+"""Prompts of one play further apart than this are different prompts."""
+PROMPT_ACTIONS = ("seen", "used", "dismissed", "wrong")
 
 
 @dataclass(frozen=True, slots=True)
-class Judges:
-    """What a call is judged with."""
+class Configuration:
+    """What a call is replayed with."""
 
     playbook: Playbook
     rulebook: Rulebook
     settings: Settings = field(default_factory=Settings)
-    """Whether the sentence model judges too, whose limits count in an agent's calls, and how many prompts they want."""
+    """For the sentence model on or off, and an agent's authority and experience."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of one prompt. `what`: kept, moved, reworded, gained, lost."""
+    """The difference in one prompt. `what`: kept, moved, reworded, gained, lost."""
 
     what: str
     play: str
@@ -66,17 +66,17 @@ class Change:
     """In the new run; lost: in the old one."""
     before_ms: int | None
     mark: str = ""
-    """right or wrong, as reviewers or the agent marked the prompt of the stored call that it stands for."""
+    """right or wrong, as people marked the corresponding prompt of the stored call; empty: not marked."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallChanges:
-    """One call, judged twice."""
+    """The differences in one call."""
 
     call: str
     changes: tuple[Change, ...]
     signals_gained: tuple[str, ...] = ()
-    """Ids, once per finding."""
+    """Ids, once per signal raised."""
     signals_lost: tuple[str, ...] = ()
 
     def count(self, what: str, mark: str | None = None) -> int:
@@ -84,8 +84,8 @@ class CallChanges:
         return sum(each.what == what and mark in (None, each.mark) for each in self.changes)
 
 
-def judge(events: Sequence[Event], judges: Judges) -> list[Event]:
-    """What these judges would have said in a stored call.
+def replay_call(events: Sequence[Event], configuration: Configuration) -> list[Event]:
+    """The events of a stored call replayed with this configuration.
 
     Raises:
         ValueError: the events hold no CallStarted.
@@ -93,11 +93,13 @@ def judge(events: Sequence[Event], judges: Judges) -> list[Event]:
     started = next((event for event in events if isinstance(event, CallStarted)), None)
     if started is None:
         raise ValueError("the events hold no CallStarted")
-    heard = [e.signal for e in events if isinstance(e, SignalRaised) and e.signal.id in OF_SOUND]
-    detectors = build(judges.rulebook, RosterSettings(off=OF_SOUND, meaning=judges.settings.meaning))
+    heard = [e.signal for e in events if isinstance(e, SignalRaised) and e.signal.id in ACOUSTIC_SIGNALS]
+    detectors = build(
+        configuration.rulebook, RosterSettings(off=ACOUSTIC_SIGNALS, meaning=configuration.settings.meaning)
+    )
     coach = Coach(
-        judges.playbook,
-        profile_of(judges.settings, started.agent),
+        configuration.playbook,
+        agent_profile(configuration.settings, started.agent),
         caller=Caller(started.value),
         began=datetime.fromisoformat(started.started_at),
     )
@@ -106,61 +108,61 @@ def judge(events: Sequence[Event], judges: Judges) -> list[Event]:
 
 
 @dataclass
-class _Prompts:
-    """Which prompt of this run stands for which of the stored call: people acted on those by their id."""
+class _PromptMapping:
+    """Maps prompts of the stored call to those of this run: actions refer to the former by id."""
 
     stored: dict[str, str]
     """Stored prompt id -> its play."""
     open: dict[str, str] = field(default_factory=dict)
     """Play -> id of this run's prompt that is on screen."""
 
-    def take(self, events: Iterable[Event]) -> None:
-        """What this run has said."""
+    def add(self, events: Iterable[Event]) -> None:
+        """Note the prompts shown and ended in this run."""
         for event in events:
             if isinstance(event, PromptShown):
                 self.open[event.play] = event.id
             elif isinstance(event, PromptEnded):
                 self.open = {play: name for play, name in self.open.items() if name != event.id}
 
-    def meant(self, action: Action) -> Action | None:
-        """The action as this run understands it; None where its prompt is not on screen here."""
-        if action.what not in OF_PROMPTS:
+    def translate(self, action: Action) -> Action | None:
+        """The action with the prompt id of this run; None where that prompt is not on screen in it."""
+        if action.what not in PROMPT_ACTIONS:
             return action
-        here = self.open.get(self.stored.get(action.target, ""))
-        return replace(action, target=here) if here is not None else None
+        prompt_id = self.open.get(self.stored.get(action.target, ""))
+        return replace(action, target=prompt_id) if prompt_id is not None else None
 
 
 def _run(session: Session, events: Sequence[Event]) -> list[Event]:
     end_ms = max((done_ms(event) for event in events), default=0)
-    coming = sorted((e for e in events if isinstance(e, Utterance) and e.words), key=lambda each: each.start_ms)
+    pending = sorted((e for e in events if isinstance(e, Utterance) and e.words), key=lambda each: each.start_ms)
     actions = [event for event in events if isinstance(event, Action)]
-    prompts = _Prompts({event.id: event.play for event in events if isinstance(event, PromptShown)})
-    said: list[Event] = []
+    prompts = _PromptMapping({event.id: event.play for event in events if isinstance(event, PromptShown)})
+    emitted: list[Event] = []
 
-    def say(found: list[Event]) -> None:
-        said.extend(found)
-        prompts.take(found)
+    def emit(found: list[Event]) -> None:
+        emitted.extend(found)
+        prompts.add(found)
 
-    for now_ms in range(TICK_MS, end_ms + WORDS_LATE_MS + 2 * TICK_MS, TICK_MS):
+    for now_ms in range(TICK_MS, end_ms + SETTLE_DELAY_MS + 2 * TICK_MS, TICK_MS):
         while actions and actions[0].at_ms <= now_ms:
-            action = prompts.meant(actions.pop(0))
+            action = prompts.translate(actions.pop(0))
             if action is not None:
-                say(session.act(action))
-        for utterance in [each for each in coming if each.start_ms < now_ms]:
-            known = tuple(word for word in utterance.words if word.end_ms <= now_ms - WORDS_LATE_MS)
+                emit(session.act(action))
+        for utterance in [each for each in pending if each.start_ms < now_ms]:
+            known = tuple(word for word in utterance.words if word.end_ms <= now_ms - SETTLE_DELAY_MS)
             if len(known) == len(utterance.words):
-                coming.remove(utterance)
-                say(session.hear(utterance))
+                pending.remove(utterance)
+                emit(session.hear(utterance))
             elif known:
-                say(session.hear(Hypothesis(utterance.id, utterance.speaker, utterance.start_ms, known, ())))
-        say(session.tick(now_ms))
+                emit(session.hear(Hypothesis(utterance.id, utterance.speaker, utterance.start_ms, known, ())))
+        emit(session.tick(now_ms))
     reason = next((event.reason for event in events if isinstance(event, CallEnded)), "interrupted")
-    say(session.end(end_ms, reason, {}))
-    return said
+    emit(session.end(end_ms, reason, {}))
+    return emitted
 
 
-def _of_the_call(events: Sequence[Event]) -> list[Event]:
-    """Without what came after its end, but for words that were transcribed late."""
+def _without_later_events(events: Sequence[Event]) -> list[Event]:
+    """The events up to the call's end, and utterances transcribed late."""
     after = next((n for n, event in enumerate(events) if isinstance(event, TranscribedLate)), len(events))
     return [*events[:after], *(event for event in events[after:] if isinstance(event, Utterance))]
 
@@ -168,36 +170,36 @@ def _of_the_call(events: Sequence[Event]) -> list[Event]:
 def compare(
     call: str,
     events: Sequence[Event],
-    old: Judges,
-    new: Judges,
+    old: Configuration,
+    new: Configuration,
     marks: dict[str, str] | None = None,
 ) -> CallChanges:
-    """One call judged twice.
+    """Replay one call with both configurations.
 
     Args:
         call: Its id.
         events: Its stored log.
-        old: What was used.
-        new: What is to be tried.
+        old: The configuration that was used.
+        new: The one to try.
         marks: Id of a stored prompt -> right or wrong.
     """
-    events = _of_the_call(events)
-    before, after = judge(events, old), judge(events, new)
+    events = _without_later_events(events)
+    before, after = replay_call(events, old), replay_call(events, new)
     stored = [event for event in events if isinstance(event, PromptShown)]
-    was = [event for event in before if isinstance(event, PromptShown)]
-    now = [event for event in after if isinstance(event, PromptShown)]
-    pairs = _pairs(was, now)
-    marked = {i: _mark(stored, each, marks or {}) for i, each in enumerate(was)}
+    old_prompts = [event for event in before if isinstance(event, PromptShown)]
+    new_prompts = [event for event in after if isinstance(event, PromptShown)]
+    pairs = _matches(old_prompts, new_prompts)
+    marked = {i: _mark(stored, each, marks or {}) for i, each in enumerate(old_prompts)}
     changes = []
-    for i, each in enumerate(was):
+    for i, each in enumerate(old_prompts):
         if i not in pairs:
             changes.append(Change("lost", each.play, each.title, each.at_ms, each.at_ms, marked[i]))
     partner = {j: i for i, j in pairs.items()}
-    for j, each in enumerate(now):
+    for j, each in enumerate(new_prompts):
         if j not in partner:
             changes.append(Change("gained", each.play, each.title, each.at_ms, None, _mark(stored, each, marks or {})))
             continue
-        other = was[partner[j]]
+        other = old_prompts[partner[j]]
         moved = abs(each.at_ms - other.at_ms) >= MOVED_MS
         what = "moved" if moved else "kept" if (each.title, each.say) == (other.title, other.say) else "reworded"
         changes.append(Change(what, each.play, each.title, each.at_ms, other.at_ms, marked[partner[j]]))
@@ -210,13 +212,13 @@ def compare(
     )
 
 
-def _pairs(was: Sequence[PromptShown], now: Sequence[PromptShown]) -> dict[int, int]:
-    """Which prompt of the old run is which of the new one: the same play, the nearest in time first, each once."""
+def _matches(old_prompts: Sequence[PromptShown], new_prompts: Sequence[PromptShown]) -> dict[int, int]:
+    """Index in the old run -> index in the new run of prompts of the same play, nearest in time first, each once."""
     near = sorted(
         (abs(a.at_ms - b.at_ms), i, j)
-        for i, a in enumerate(was)
-        for j, b in enumerate(now)
-        if a.play == b.play and abs(a.at_ms - b.at_ms) <= SAME_MS
+        for i, a in enumerate(old_prompts)
+        for j, b in enumerate(new_prompts)
+        if a.play == b.play and abs(a.at_ms - b.at_ms) <= MAX_MATCH_MS
     )
     pairs: dict[int, int] = {}
     for _, i, j in near:
@@ -226,7 +228,7 @@ def _pairs(was: Sequence[PromptShown], now: Sequence[PromptShown]) -> dict[int, 
 
 
 def _mark(stored: Sequence[PromptShown], prompt: PromptShown, marks: dict[str, str]) -> str:
-    """The mark of the stored call's prompt that this one stands for."""
-    same = [each for each in stored if each.play == prompt.play and abs(each.at_ms - prompt.at_ms) <= SAME_MS]
+    """The mark of the stored prompt that corresponds to this one; empty: none."""
+    same = [each for each in stored if each.play == prompt.play and abs(each.at_ms - prompt.at_ms) <= MAX_MATCH_MS]
     nearest = min(same, key=lambda each: abs(each.at_ms - prompt.at_ms), default=None)
     return marks.get(nearest.id, "") if nearest is not None else ""

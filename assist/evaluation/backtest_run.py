@@ -1,4 +1,4 @@
-"""A back-test as a command: calls from the store or from sound, tables for the terminal, a page to keep."""
+"""The back-test command: stored calls or recordings, tables for the terminal, an HTML page."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rich.table import Table
 
 from assist.access.audit import open_audit
 from assist.errors import AssistError
-from assist.evaluation.backtest import CallChanges, Judges, compare
+from assist.evaluation.backtest import CallChanges, Configuration, compare
 from assist.events import Event
 from assist.files import check_file, write_file
 from assist.privacy.consent import Consent
-from assist.records.export import day, span
-from assist.records.sheet import section, sheet
+from assist.records.export import parse_day, records_between
+from assist.records.sheet import html_page, section
 from assist.settings import Settings
 from assist.store.rows import Review, verdicts
 from assist.store.searching import RecordQuery
@@ -35,7 +35,7 @@ Marks = dict[str, str]
 
 
 def stored_calls(store: Store, calls: Sequence[str], query: RecordQuery) -> list[tuple[str, list[Event], Marks]]:
-    """(call, its log, marks of its prompts) of these calls, or of all that fit; the oldest first.
+    """(call, its log, marks of its prompts) of these calls, or of all that match the query; the oldest first.
 
     Raises:
         AssistError: code record-unknown.
@@ -58,10 +58,10 @@ def _marks(store: Store, call: str, reviews: Sequence[Review]) -> Marks:
     return {target: mark for (kind, target), mark in marks.items() if kind == "prompt"}
 
 
-def heard_calls(
+def transcribed_calls(
     settings: Settings, sources: Sequence[CallSource], console: Console
 ) -> list[tuple[str, list[Event], Marks]]:
-    """The same from recorded sound, heard by the recogniser into a store beside the real one that is thrown away.
+    """The same from recordings, transcribed into a temporary store beside the real one.
 
     No pages show it: with logins in the settings nobody could log in there, and without them everybody would see it.
     """
@@ -104,12 +104,12 @@ def run_backtest(
     console: Console,
     what: Sequence[str],
     *,
-    old: Judges,
-    new: Judges,
+    old: Configuration,
+    new: Configuration,
     query: RecordQuery,
     html: Path | None,
 ) -> list[CallChanges]:
-    """Judge the calls twice, print what changes, and write the page; that they are heard and read again is noted.
+    """Replay the calls with both configurations, print the differences and write the page; this is logged in the audit.
 
     Raises:
         AssistError: codes record-unknown, backtest-empty, export-failed.
@@ -122,12 +122,12 @@ def run_backtest(
     calls = [each for each in what if not Path(each).suffix]
     sources = [open_recording(each, agent_channel=0, speed=float("inf")) for each in recordings]
     stored = stored_calls(store, calls, query) if calls or not recordings else []
-    notes = [*_mixed(sources), *(_left_out(store, query, len(stored)) if not what else ())]
+    notes = [*_mono_notes(sources), *(_omission_notes(store, query, len(stored)) if not what else ())]
     names = [*(source.name for source in sources), *(name for name, _, _ in stored)]
     open_audit(store.people, settings.data).each_by_command("backtest", names)
     for note in notes:
         console.print(note, markup=False)
-    found = [*(heard_calls(settings, sources, console) if sources else []), *stored]
+    found = [*(transcribed_calls(settings, sources, console) if sources else []), *stored]
     if not found:
         raise AssistError("backtest-empty", "no stored call fits: name calls, recordings, or an earlier --since")
     results = [
@@ -144,8 +144,8 @@ def run_backtest(
     return results
 
 
-def _left_out(store: Store, query: RecordQuery, read: int) -> list[str]:
-    """What is to be said of stored calls that fit and are not among those that were read."""
+def _omission_notes(store: Store, query: RecordQuery, read: int) -> list[str]:
+    """Notes on stored calls that match and were not read."""
     fit = store.count(query)
     newest = min(fit, query.limit or fit)
     notes = [f"Of {fit:,} calls that fit, the newest {newest:,} are judged (--limit)"] if fit > newest else []
@@ -154,8 +154,8 @@ def _left_out(store: Store, query: RecordQuery, read: int) -> list[str]:
     return notes
 
 
-def _mixed(sources: Sequence[CallSource]) -> list[str]:
-    """What is to be said of recordings without a channel for each party."""
+def _mono_notes(sources: Sequence[CallSource]) -> list[str]:
+    """A note on recordings without a channel for each party."""
     mixed = [source.name for source in sources if Speaker.UNKNOWN in source.speakers]
     names = ", ".join(mixed)
     return [f"Agent and customer are on one channel, and not told apart: {names}"] if mixed else []
@@ -189,7 +189,7 @@ def _signals(results: Sequence[CallChanges]) -> list[tuple[str, ...]]:
     return [(label(name), f"+{gained[name]}", f"-{lost[name]}") for name in sorted(gained | lost)]
 
 
-HEAD = ("Prompts", "All", "Marked right", "Marked wrong")
+TOTALS_HEAD = ("Prompts", "All", "Marked right", "Marked wrong")
 CALL_HEAD = ("At", "What", "Play", "Title", "Marked")
 
 
@@ -202,7 +202,7 @@ def tables(results: Sequence[CallChanges]) -> list[Table]:
     if signals := _signals(results):
         shown.append(_table("Signals", ("Signal", "Gained", "Lost"), signals))
     same = sum(not _details(each) for each in results)
-    shown.append(_table(f"{len(results)} calls, {same} of them unchanged", HEAD, totals(results)))
+    shown.append(_table(f"{len(results)} calls, {same} of them unchanged", TOTALS_HEAD, totals(results)))
     return shown
 
 
@@ -213,24 +213,24 @@ def _table(title: str, head: Sequence[str], rows: Sequence[tuple[str, ...]]) -> 
     return table
 
 
-def page(results: Sequence[CallChanges], old: Judges, new: Judges, notes: Sequence[str] = ()) -> str:
+def page(results: Sequence[CallChanges], old: Configuration, new: Configuration, notes: Sequence[str] = ()) -> str:
     """The same as one page; everything is escaped."""
     parts = [
         "<h1>Back-test</h1>",
         f'<p class="second">old: {escape(old.playbook.version)}, rules {escape(old.rulebook.version)}</p>',
         f'<p class="second">new: {escape(new.playbook.version)}, rules {escape(new.rulebook.version)}</p>',
         *(f'<p class="second">{escape(note)}</p>' for note in notes),
-        section("All calls", HEAD, totals(results)),
+        section("All calls", TOTALS_HEAD, totals(results)),
         section("Signals", ("Signal", "Gained", "Lost"), _signals(results)),
     ]
     parts += [section(f"Call {each.call}", CALL_HEAD, _details(each)) for each in results]
-    return sheet("Back-test", "".join(parts))
+    return html_page("Back-test", "".join(parts))
 
 
-def spanning(since: str, until: str, limit: int) -> RecordQuery:
+def calls_between(since: str, until: str, limit: int) -> RecordQuery:
     """The stored calls of these days.
 
     Raises:
         AssistError: code day-invalid.
     """
-    return span(day(since, "--since"), day(until, "--until"), limit=limit)
+    return records_between(parse_day(since, "--since"), parse_day(until, "--until"), limit=limit)

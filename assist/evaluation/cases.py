@@ -29,38 +29,38 @@ from assist.errors import AssistError, first_problem
 from audio.events import Speaker
 from detectors.signals import SIGNAL_IDS
 
-TOO_MUCH = "not valid JSON: nested too deeply, or a number of too many digits"
+INVALID_JSON = "not valid JSON: nested too deeply, or a number of too many digits"
 WORDS_PER_S = 2.7
-"""Where a turn has no end: telephone talk runs at some 160 words a minute."""
-AFTER_S = 5.0
-"""A call ends so long after its last turn."""
-DAY_S = 86_400
-"""No call of a file is longer: its times are milliseconds, or those of a clock."""
+"""Estimates the length of a turn without an end: telephone talk has some 160 words a minute."""
+CALL_TAIL_S = 5.0
+"""Seconds from the last turn to the end of the call."""
+MAX_CALL_S = 86_400
+"""A day. Times of a longer call must be milliseconds or times of day."""
 
-MS_WORDS_PER_S = 0.005
-"""A call in whole numbers with no more words than that is one in milliseconds; seconds leave 1 or 2."""
-TURN_OF = ("call", "call_id", "conversation_id")
-CALL_NAMES = (*TURN_OF, "id")
-SPEAKERS = {"caller": "customer", "client": "customer", "operator": "agent", "representative": "agent"}
-"""What others call the two."""
-HEADS = {
+MIN_WORDS_PER_S = 0.005
+"""A call whose times are whole numbers with fewer words than this is in milliseconds; usual are 1 or 2 words/s."""
+TURN_CALL_KEYS = ("call", "call_id", "conversation_id")
+CALL_KEYS = (*TURN_CALL_KEYS, "id")
+SPEAKER_ALIASES = {"caller": "customer", "client": "customer", "operator": "agent", "representative": "agent"}
+"""Other names of the speakers."""
+COLUMN_ALIASES = {
     **dict.fromkeys(("file", "filename", "file_name", "filepath", "file_path", "audio", "clip"), "path"),
     **dict.fromkeys(("labels", "emotion"), "label"),
     "speaker_id": "speaker",
     "signal": "signals",
 }
-"""What others call a table's columns."""
-NO_SIGNAL = ("none", "calm", "neutral")
-"""Labels of clips in which no signal is heard, where the others' are signals."""
-SUFFIXES = (".json", ".jsonl", ".ndjson")
-TABLES = (".csv", ".tsv")
-THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
-TIMES = ("start", "end", "start_ms", "end_ms", "escalates_at")
+"""Other names of the columns of a table."""
+NO_SIGNAL_LABELS = ("none", "calm", "neutral")
+"""Labels of clips without a signal, in a table whose labels are signals."""
+JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+TABLE_SUFFIXES = (".csv", ".tsv")
+THOUSANDS_PATTERN = re.compile(r"\d{1,3}(,\d{3})+")
+TIME_COLUMNS = ("start", "end", "start_ms", "end_ms", "escalates_at")
 
-_Kind = TypeVar("_Kind", bound=BaseModel)
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
-def _listed(labels: object) -> list[object]:
+def _as_signal_ids(labels: object) -> list[object]:
     if isinstance(labels, str):
         labels = [label for label in re.split(r"[\s,;|]+", labels) if label]
     if not isinstance(labels, list | tuple):
@@ -68,7 +68,7 @@ def _listed(labels: object) -> list[object]:
     return [re.sub("[ -]", "_", label.strip().casefold()) if isinstance(label, str) else label for label in labels]
 
 
-def _known(labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
+def _checked_signal_ids(labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
     for label in labels or ():
         if label not in SIGNAL_IDS:
             turns = "; when a call turns is its escalates_at, in seconds" if "escalat" in label else ""
@@ -81,39 +81,39 @@ class _Part(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_slip(cls, value: Any) -> Any:
-        """What is not known is left alone, but not what is nearly the name of something that is not given.
+    def _reject_misspelt_keys(cls, value: Any) -> Any:
+        """Refuse an unknown key that is nearly the name of a missing field; other unknown keys are ignored.
 
-        Null is nothing given.
+        A value of null counts as missing.
         """
         if isinstance(value, dict):
             value = {key: given for key, given in value.items() if given is not None}
             absent = cls.model_fields.keys() - value.keys()
             for key in value.keys() - cls.model_fields.keys():
-                for meant in get_close_matches(str(key), absent, 1, 0.8):
-                    raise ValueError(f"{key!r} is not known; expected {meant!r}")
+                for suggestion in get_close_matches(str(key), absent, 1, 0.8):
+                    raise ValueError(f"{key!r} is not known; expected {suggestion!r}")
         return value
 
 
 class Labelled(_Part):
-    """Words somebody has labelled."""
+    """Text labelled with signals."""
 
     speaker: Literal["agent", "customer", "unknown"] = "customer"
     text: Annotated[str, Field(min_length=1)]
     labels: tuple[str, ...] = ()
     judged: tuple[str, ...] | None = None
-    """Signals somebody has looked for here; None: the call's, else the word signals and all that is labelled at all."""
+    """Signals somebody has looked for; None: the call's, else the word signals and all that is labelled anywhere."""
     unsure: tuple[str, ...] = ()
-    """Signals on which good people disagree here: counted neither way."""
+    """Signals on which annotators disagree: not counted."""
 
-    _labels_listed = field_validator("labels", "judged", "unsure", mode="before")(_listed)
-    _labels_known = field_validator("labels", "judged", "unsure")(_known)
+    _labels_listed = field_validator("labels", "judged", "unsure", mode="before")(_as_signal_ids)
+    _labels_known = field_validator("labels", "judged", "unsure")(_checked_signal_ids)
 
     @field_validator("speaker", mode="before")
     @classmethod
-    def _either(cls, speaker: object) -> object:
+    def _speaker_alias(cls, speaker: object) -> object:
         plain = speaker.strip().casefold() if isinstance(speaker, str) else speaker
-        return SPEAKERS.get(plain, plain) if isinstance(plain, str) else plain
+        return SPEAKER_ALIASES.get(plain, plain) if isinstance(plain, str) else plain
 
     @property
     def who(self) -> Speaker:
@@ -122,7 +122,7 @@ class Labelled(_Part):
 
 
 class Case(Labelled):
-    """One utterance with what should be heard in it."""
+    """One labelled utterance."""
 
 
 class Turn(Labelled):
@@ -141,19 +141,19 @@ class Turn(Labelled):
         return {**seconds, **value}
 
     @model_validator(mode="after")
-    def _forward(self) -> Turn:
+    def _end_after_start(self) -> Turn:
         if self.end is not None and self.end < self.start:
             raise ValueError(f"end ({self.end}) must come after start ({self.start})")
         return self
 
     @property
     def start_ms(self) -> int:
-        """When it begins."""
+        """Start in ms since the call began."""
         return round(self.start * 1000)
 
     @property
     def end_ms(self) -> int:
-        """When it ends: as labelled, or estimated from its words."""
+        """End in ms since the call began: as labelled, or estimated from the number of words."""
         if self.end is not None and self.end > self.start:
             return round(self.end * 1000)
         return round((self.start + max(len(self.text.split()) / WORDS_PER_S, 0.4)) * 1000)
@@ -167,19 +167,19 @@ class LabelledCall(_Part):
     escalates_at: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
     """Seconds at which the first cue of the escalation is complete; None: the call stays calm."""
     judged: tuple[str, ...] | None = None
-    """For turns that do not say it themselves."""
+    """For turns without their own."""
 
-    _judged_listed = field_validator("judged", mode="before")(_listed)
-    _judged_known = field_validator("judged")(_known)
+    _judged_listed = field_validator("judged", mode="before")(_as_signal_ids)
+    _judged_known = field_validator("judged")(_checked_signal_ids)
 
     @field_validator("turns")
     @classmethod
-    def _in_order(cls, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    def _sorted_turns(cls, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
         return tuple(sorted(turns, key=lambda turn: turn.start))
 
     @model_validator(mode="after")
-    def _within(self) -> LabelledCall:
-        ends = max(turn.end_ms for turn in self.turns) / 1000 + AFTER_S
+    def _escalates_within(self) -> LabelledCall:
+        ends = max(turn.end_ms for turn in self.turns) / 1000 + CALL_TAIL_S
         if self.escalates_at is not None and self.escalates_at > ends:
             raise ValueError(f"escalates_at ({self.escalates_at:g}) must not come after the call's end ({ends:g} s)")
         return self
@@ -190,9 +190,9 @@ class Clip(_Part):
 
     path: Path
     start: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """Seconds at which it begins in the file."""
+    """Second of the file at which it begins ..."""
     end: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
-    """... and ends; None: with the file."""
+    """... and ends; None: the end of the file."""
     speaker: str = ""
     """Whose voice; any name: the tone measures need several clips of one speaker."""
     label: str = ""
@@ -200,11 +200,11 @@ class Clip(_Part):
     signals: tuple[str, ...] | None = None
     """Word signals that should be heard in it; None: not labelled for words."""
 
-    _signals_listed = field_validator("signals", mode="before")(_listed)
-    _signals_known = field_validator("signals")(_known)
+    _signals_listed = field_validator("signals", mode="before")(_as_signal_ids)
+    _signals_known = field_validator("signals")(_checked_signal_ids)
 
     @model_validator(mode="after")
-    def _forward(self) -> Clip:
+    def _end_after_start(self) -> Clip:
         if self.end is not None and self.end <= self.start:
             raise ValueError(f"end ({self.end:g}) must come after start ({self.start:g})")
         return self
@@ -216,54 +216,58 @@ class Clip(_Part):
 
 
 def read_labelled(path: Path) -> tuple[list[Case], list[LabelledCall]]:
-    """Utterances or whole calls, whichever a file, or every one in a folder and below, holds; not what is hidden there.
+    """Read a file, or all in a folder and below but hidden ones: (utterances, []) or ([], calls), whichever they hold.
 
     Raises:
         AssistError: code eval-input, naming file, line and what was expected.
     """
-    files = [(file, _objects(file)) for file in _files(path)]
+    files = [(file, _read_objects(file)) for file in _files(path)]
     if any(_holds_calls(objects) for _, objects in files):
         return [], _all_calls(files, path)
     if not (cases := _all_cases(files)):
-        raise _bad(path, None, "nothing to measure: expected labelled utterances or calls")
+        raise _input_error(path, None, "nothing to measure: expected labelled utterances or calls")
     return cases, []
 
 
 def read_cases(path: Path) -> list[Case]:
-    """As `read_labelled`, of what must be utterances."""
-    return _all_cases([(file, _objects(file)) for file in _files(path)])
+    """As `read_labelled`, for utterances only."""
+    return _all_cases([(file, _read_objects(file)) for file in _files(path)])
 
 
 def read_calls(path: Path) -> list[LabelledCall]:
-    """As `read_labelled`, of what must be whole calls."""
-    return _all_calls([(file, _objects(file)) for file in _files(path)], path)
+    """As `read_labelled`, for whole calls only."""
+    return _all_calls([(file, _read_objects(file)) for file in _files(path)], path)
 
 
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    kinds = (*SUFFIXES, *TABLES)
+    kinds = (*JSON_SUFFIXES, *TABLE_SUFFIXES)
     below = ((file, file.relative_to(path).parts) for file in path.rglob("*") if file.suffix.casefold() in kinds)
     files = sorted(file for file, parts in below if not any(part.startswith(".") for part in parts))
     if not files:
-        raise _bad(path, None, f"expected *{', *'.join(kinds)} files, or --labels with the table of a folder of audio")
+        raise _input_error(
+            path, None, f"expected *{', *'.join(kinds)} files, or --labels with the table of a folder of audio"
+        )
     return files
 
 
 _Objects = list[tuple[int, dict[str, Any]]]
 
 
-def _objects(path: Path) -> _Objects:
-    """What a file lists and in which line: JSON lines, else one JSON object or a list of them (then its number).
+def _read_objects(path: Path) -> _Objects:
+    """(line, object) of each object in a file: JSON lines, or one JSON object or a list (then numbered from 1).
 
-    Of a table, by its ending, its rows, without what is empty in them.
+    A file with the suffix of a table gives its rows without empty cells.
     """
-    if path.suffix.casefold() in TABLES:
-        columns, rows = _rows(path)
+    if path.suffix.casefold() in TABLE_SUFFIXES:
+        columns, rows = _table_rows(path)
         names = {column: column.strip().casefold() for column in columns}
         if "text" not in names.values():
             of_clips = f"a table of clips is for their folder: assist eval FOLDER --labels {path}"
-            raise _bad(path, 1, f"expected the columns text, speaker, labels, of turns also call, start; {of_clips}")
+            raise _input_error(
+                path, 1, f"expected the columns text, speaker, labels, of turns also call, start; {of_clips}"
+            )
         return [
             (line, filled)
             for line, row in rows
@@ -274,18 +278,18 @@ def _objects(path: Path) -> _Objects:
         whole = json.loads(text) if text.strip() else []
     except json.JSONDecodeError as error:
         if not error.msg.startswith("Extra data") and (path.suffix == ".json" or text.lstrip().startswith("[")):
-            raise _bad(path, error.lineno, f"not valid JSON: {error.msg}") from None
+            raise _input_error(path, error.lineno, f"not valid JSON: {error.msg}") from None
         listed = [
             (number, _json(line, path, number)) for number, line in enumerate(text.split("\n"), 1) if line.strip()
         ]
     except (ValueError, RecursionError):
-        raise _bad(path, None, TOO_MUCH) from None
+        raise _input_error(path, None, INVALID_JSON) from None
     else:
         listed = list(enumerate(whole if isinstance(whole, list) else [whole], 1))
     for number, value in listed:
         if not isinstance(value, dict):
             expected = 'expected a JSON object such as {"speaker": "customer", "text": "...", "labels": []}'
-            raise _bad(path, number, expected)
+            raise _input_error(path, number, expected)
     return listed
 
 
@@ -293,24 +297,26 @@ def _json(line: str, path: Path, number: int) -> Any:
     try:
         return json.loads(line)
     except json.JSONDecodeError as error:
-        raise _bad(path, number, f"not valid JSON: {error.msg}") from None
+        raise _input_error(path, number, f"not valid JSON: {error.msg}") from None
     except (ValueError, RecursionError):
-        raise _bad(path, number, TOO_MUCH) from None
+        raise _input_error(path, number, INVALID_JSON) from None
 
 
 def _holds_calls(objects: _Objects) -> bool:
-    """Whether these are calls, or their turns: with a start and the call's name."""
-    return any("turns" in value or (_starts(value) is not None and _name(value, TURN_OF)) for _, value in objects)
+    """Whether these are calls, or turns of calls: objects with a start and the call's name."""
+    return any("turns" in value or (_start(value) is not None and _name(value, TURN_CALL_KEYS)) for _, value in objects)
 
 
 def _all_cases(files: Sequence[tuple[Path, _Objects]]) -> list[Case]:
-    return [_parsed(Case, value, file, line) for file, objects in files for line, value in objects]
+    return [_validated(Case, value, file, line) for file, objects in files for line, value in objects]
 
 
 def _all_calls(files: Sequence[tuple[Path, _Objects]], path: Path) -> list[LabelledCall]:
     for file, objects in files:
         if objects and not _holds_calls(objects) and path.is_dir():
-            raise _bad(file, None, f"not whole calls as the other files of {path}: measure them one after the other")
+            raise _input_error(
+                file, None, f"not whole calls as the other files of {path}: measure them one after the other"
+            )
     return [call for file, objects in files for call in _calls_of(objects, file)]
 
 
@@ -323,12 +329,12 @@ def _calls_of(objects: _Objects, path: Path) -> list[LabelledCall]:
         ]
     rows: dict[str, _Objects] = defaultdict(list)
     for number, value in objects:
-        rows[_name(value, TURN_OF) or path.stem].append((number, value))
+        rows[_name(value, TURN_CALL_KEYS) or path.stem].append((number, value))
     return [
         _call(
             {
                 "call": name,
-                "turns": [_parsed(Turn, value, path, line) for line, value in turns],
+                "turns": [_validated(Turn, value, path, line) for line, value in turns],
                 "escalates_at": next((v["escalates_at"] for _, v in turns if v.get("escalates_at") is not None), None),
             },
             path,
@@ -338,11 +344,11 @@ def _calls_of(objects: _Objects, path: Path) -> list[LabelledCall]:
     ]
 
 
-def _name(value: Mapping[str, Any], keys: tuple[str, ...] = CALL_NAMES) -> str:
+def _name(value: Mapping[str, Any], keys: tuple[str, ...] = CALL_KEYS) -> str:
     return next((str(value[key]) for key in keys if value.get(key) not in (None, "")), "")
 
 
-def _starts(value: Mapping[str, Any]) -> Any:
+def _start(value: Mapping[str, Any]) -> Any:
     return value.get("start", value.get("start_ms"))
 
 
@@ -353,51 +359,59 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
         AssistError: code eval-input, naming file, line and what was expected.
     """
     if not folder.is_dir():
-        raise _bad(folder, None, f"expected the folder in which the audio files of {table} are")
-    columns, listed = (_json_rows if table.suffix.casefold() in SUFFIXES else _rows)(table)
+        raise _input_error(folder, None, f"expected the folder in which the audio files of {table} are")
+    columns, listed = (_json_rows if table.suffix.casefold() in JSON_SUFFIXES else _table_rows)(table)
     names = [column.strip().casefold() for column in columns]
-    heads = {
-        column: HEADS[name] if HEADS.get(name, name) not in names else name
+    columns_by_head = {
+        column: COLUMN_ALIASES[name] if COLUMN_ALIASES.get(name, name) not in names else name
         for column, name in zip(columns, names, strict=True)
     }
-    known = set(heads.values())
+    known = set(columns_by_head.values())
     missing = {"path", "label"} - {*known, *(["label"] if "signals" in known else [])}
     filled = [
         (line, values)  # and no empty row, as spreadsheets leave them
         for line, row in listed
-        if any((values := {heads[key]: _plain(row[key]) for key in heads if row.get(key) is not None}).values())
+        if any(
+            (
+                values := {
+                    columns_by_head[key]: _as_text(row[key]) for key in columns_by_head if row.get(key) is not None
+                }
+            ).values()
+        )
     ]
     if "signals" not in known and not missing:
         _signals_as_labels([values for _, values in filled])
     if "speaker" not in known and any(values.get("label") for _, values in filled):
         missing.add("speaker")
     if missing:
-        raise _bad(table, 1, f"expected the columns path, speaker, label; missing: {', '.join(sorted(missing))}")
+        raise _input_error(
+            table, 1, f"expected the columns path, speaker, label; missing: {', '.join(sorted(missing))}"
+        )
     return [_clip(values, folder, table, line) for line, values in filled]
 
 
-def _rows(table: Path) -> tuple[Sequence[str], _Objects]:
-    """The columns of a CSV or TSV table, and its rows with their lines: what is a time is a number."""
+def _table_rows(table: Path) -> tuple[Sequence[str], _Objects]:
+    """The columns of a CSV or TSV table, and (line, row) of its rows; times are converted to numbers."""
     text = _text(table)
     first = text.partition("\n")[0]
-    mark = max("\t;,", key=first.count)
-    rows = csv.DictReader(io.StringIO(text), delimiter=mark, skipinitialspace=True)
+    delimiter = max("\t;,", key=first.count)
+    rows = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
     listed: _Objects = []
     try:
         for row in rows:
             if any(row.pop(None, ())):
-                told = f"more values than columns; what has a {mark!r} in it stands between quotation marks"
-                raise _bad(table, rows.line_num, told)
-            listed.append((rows.line_num, {key: _cell(key, value, mark) for key, value in row.items() if key}))
+                expected = f"more values than columns; what has a {delimiter!r} in it stands between quotation marks"
+                raise _input_error(table, rows.line_num, expected)
+            listed.append((rows.line_num, {key: _cell(key, value, delimiter) for key, value in row.items() if key}))
     except csv.Error as error:
-        raise _bad(table, rows.line_num, f"not a table: {error}") from None
+        raise _input_error(table, rows.line_num, f"not a table: {error}") from None
     return rows.fieldnames or (), listed
 
 
-def _cell(column: str, value: str | None, mark: str) -> object:
+def _cell(column: str, value: str | None, delimiter: str) -> object:
     value = (value or "").strip()
-    either = mark == "," and THOUSANDS.fullmatch(value)  # 1,500 of a table with commas may be 1.5 or 1500
-    if column.strip().casefold() in TIMES and not either:
+    either = delimiter == "," and THOUSANDS_PATTERN.fullmatch(value)  # 1,500 of a table with commas may be 1.5 or 1500
+    if column.strip().casefold() in TIME_COLUMNS and not either:
         try:
             return float(value.replace(",", "."))  # as spreadsheets write it in half of the world
         except ValueError:
@@ -406,22 +420,24 @@ def _cell(column: str, value: str | None, mark: str) -> object:
 
 
 def _json_rows(table: Path) -> tuple[Sequence[str], _Objects]:
-    """The same of a table whose rows are JSON objects."""
-    listed = _objects(table)
+    """The same for a table whose rows are JSON objects."""
+    listed = _read_objects(table)
     return list(dict.fromkeys(key for _, row in listed for key in row)), listed
 
 
-def _plain(value: object) -> object:
+def _as_text(value: object) -> object:
     return [str(each) for each in value] if isinstance(value, list) else str(value).strip()
 
 
 def _signals_as_labels(rows: list[dict[str, Any]]) -> None:
-    """Where all labels are signals, or say that there is none, the clips are labelled for words and not for voices.
+    """Move `label` to `signals` where all labels are signals or NO_SIGNAL_LABELS: such clips are labelled for words.
 
-    Not where one is of a voice: "upset" and "silence", say, are used for voices, too.
+    Not where any label is of a voice: "upset" and "silence", say, are used for voices, too.
     """
     words = SIGNAL_IDS - {"raised_voice"}
-    read = [tuple(each for each in _listed(row.get("label", "")) if each not in NO_SIGNAL) for row in rows]
+    read = [
+        tuple(each for each in _as_signal_ids(row.get("label", "")) if each not in NO_SIGNAL_LABELS) for row in rows
+    ]
     if any(read) and all(words.issuperset(listed) for listed in read):
         for row, listed in zip(rows, read, strict=True):
             row["signals"] = listed
@@ -430,15 +446,17 @@ def _signals_as_labels(rows: list[dict[str, Any]]) -> None:
 
 def _clip(values: dict[str, Any], folder: Path, table: Path, line: int) -> Clip:
     if not values.get("path") or not isinstance(values["path"], str):
-        raise _bad(table, line, "expected the path of an audio file, relative to the folder")
+        raise _input_error(table, line, "expected the path of an audio file, relative to the folder")
     if "\n" in values["path"]:
-        raise _bad(
+        raise _input_error(
             table, line, f"a quotation mark is not closed: the path goes over lines: {values['path'][:40]!r} ..."
         )
     values["path"] = folder / values["path"]
     if values.get("label") and not values.get("speaker"):
-        raise _bad(table, line, "expected a speaker beside the label: a voice is judged by its own normal")
-    return _parsed(Clip, {key: value for key, value in values.items() if value != "" or key == "signals"}, table, line)
+        raise _input_error(table, line, "expected a speaker beside the label: a voice is judged by its own normal")
+    return _validated(
+        Clip, {key: value for key, value in values.items() if value != "" or key == "signals"}, table, line
+    )
 
 
 def _text(path: Path) -> str:
@@ -447,37 +465,37 @@ def _text(path: Path) -> str:
         encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
         return io.TextIOWrapper(io.BytesIO(raw), encoding).read()
     except OSError as error:
-        raise _bad(path, None, f"cannot be read: {error.strerror}") from None
+        raise _input_error(path, None, f"cannot be read: {error.strerror}") from None
     except UnicodeError:
-        raise _bad(
+        raise _input_error(
             path, None, "expected UTF-8 text (of spreadsheets: CSV UTF-8); sound is measured with --labels"
         ) from None
 
 
-def _parsed(kind: type[_Kind], value: object, path: Path, line: int) -> _Kind:
+def _validated(kind: type[_Model], value: object, path: Path, line: int) -> _Model:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
         where, why = first_problem(error)
-        raise _bad(path, line, f"{where}: {why}" if where else why) from None
+        raise _input_error(path, line, f"{where}: {why}" if where else why) from None
 
 
 def _call(value: object, path: Path, line: int) -> LabelledCall:
-    call = _parsed(LabelledCall, value, path, line)
+    call = _validated(LabelledCall, value, path, line)
     for number, turn in enumerate(call.turns):
-        if turn.end_ms > DAY_S * 1000:
+        if turn.end_ms > MAX_CALL_S * 1000:
             latest = turn.start if turn.end is None else turn.end
-            expected = f"expected seconds since the call began, at most {DAY_S} (a day), not {latest:g}"
-            raise _bad(path, line, f"turns.{number}: {expected}")
+            expected = f"expected seconds since the call began, at most {MAX_CALL_S} (a day), not {latest:g}"
+            raise _input_error(path, line, f"turns.{number}: {expected}")
     times = [time for turn in call.turns for time in (turn.start, turn.end) if time is not None]
     words = sum(len(turn.text.split()) for turn in call.turns)
     span = max(times) - min(times)  # of a long call only a part may be labelled
-    if span > 1000 and all(time.is_integer() for time in times) and words < MS_WORDS_PER_S * span:
+    if span > 1000 and all(time.is_integer() for time in times) and words < MIN_WORDS_PER_S * span:
         expected = f"{words} words in {span:,.0f} s: expected seconds; milliseconds are start_ms and end_ms"
-        raise _bad(path, line, expected)
+        raise _input_error(path, line, expected)
     return call
 
 
-def _bad(path: Path, line: int | None, expected: str) -> AssistError:
+def _input_error(path: Path, line: int | None, expected: str) -> AssistError:
     place = f"{path}, line {line}" if line is not None else str(path)
     return AssistError("eval-input", f"{place}: {expected}")

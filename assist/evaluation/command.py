@@ -1,4 +1,4 @@
-"""`assist eval`, wired: the rules, detectors and coach in use, on whatever labelled data is named."""
+"""The command `assist eval`: evaluates the rules, detectors and coach in use on labelled data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from assist.errors import AssistError
 from assist.evaluation.cases import Clip, LabelledCall, read_clips, read_labelled
 from assist.evaluation.figures import Evaluation, iter_notes
 from assist.evaluation.marks import marked_calls
-from assist.evaluation.progress import HowFar
+from assist.evaluation.progress import ProgressReporter
 from assist.evaluation.report import page, tables
 from assist.evaluation.scoring import evaluate_calls, evaluate_cases, evaluate_clips, evaluate_marks
 from assist.events import CallStarted
@@ -48,8 +48,8 @@ def run_evaluation(
 ) -> None:
     """Measure, print the tables, and write the page where one is wanted.
 
-    `tell` is given a line now and then of how far it is, where that takes long. `store`: also what people have marked
-    in its calls. The page quotes them, so that it is an export of each.
+    `tell` is given a line of progress now and then where it takes long. `store`: also evaluate the marks of people in
+    its calls. The page quotes these calls, so that each is logged as an export.
 
     Raises:
         AssistError: codes eval-input, naming file, line and what was expected; detector-off; export-failed.
@@ -62,7 +62,7 @@ def run_evaluation(
     def detectors() -> list[Detector]:
         return build(rulebook, heard)
 
-    def begin(call: LabelledCall) -> Session:
+    def new_session(call: LabelledCall) -> Session:
         started = CallStarted(0, call.call, "agent", "", "", "", "", "eval", ("agent", "customer"), {})
         coach = Coach(playbook, agent=AgentProfile("agent"))
         return Session(started, detectors(), Escalation(), coach)
@@ -73,9 +73,11 @@ def run_evaluation(
     # all is read before the first is measured: that may take minutes
     if labels is None:
         for name, (cases, whole) in zip(names, [read_labelled(path) for path in what], strict=True):
-            far = HowFar(tell, name)
+            progress = ProgressReporter(tell, name)
             done.append(
-                evaluate_calls(whole, begin, name, far) if whole else evaluate_cases(cases, detectors, name, far)
+                evaluate_calls(whole, new_session, name, progress)
+                if whole
+                else evaluate_cases(cases, detectors, name, progress)
             )
     else:
         for name, listed in zip(names, [read_clips(path, labels) for path in what], strict=True):
@@ -84,7 +86,7 @@ def run_evaluation(
         calls, without = marked_calls(store)
         note = f"{without} marks have no words behind them and are not counted." if without else ""
         note = note or ("" if calls else "Nobody has marked anything yet: it is done on the review page (R, W, M).")
-        marked = evaluate_marks(calls, begin, "marks in the store", HowFar(tell, "marked calls"))
+        marked = evaluate_marks(calls, new_session, "marks in the store", ProgressReporter(tell, "marked calls"))
         done.append(replace(marked, notes=(note,) if note else ()))
     for evaluation in done:
         for note in iter_notes(evaluation):
@@ -107,30 +109,30 @@ def _of_folder(
     detectors: Callable[[], Sequence[Detector]],
     tell: Callable[[str], None],
 ) -> list[Evaluation]:
-    """How voices sound and what is said in them, whichever the clips are labelled for."""
-    from assist.evaluation.tone import USED, evaluate_tone
+    """Evaluate a folder of clips: voices, words, or both, as they are labelled."""
+    from assist.evaluation.tone import KNOWN_LABELS, evaluate_tone
 
     clips, notes = _audible(listed)
-    voices = [clip for clip in clips if clip.label.casefold() in USED]
+    voices = [clip for clip in clips if clip.label.casefold() in KNOWN_LABELS]
     words = any(clip.signals is not None for clip in clips)
     if not voices and not words:
-        known = ", ".join(sorted(USED))
+        known = ", ".join(sorted(KNOWN_LABELS))
         raise AssistError("eval-input", f"{labels}: nothing to measure: expected a column signals, or labels: {known}")
-    unknown = [clip.label for clip in clips if clip.label and clip.label.casefold() not in USED]
+    unknown = [clip.label for clip in clips if clip.label and clip.label.casefold() not in KNOWN_LABELS]
     if unknown:
         notes.append(f"{len(unknown)} clips are no part of the voice's figures: {', '.join(sorted(set(unknown)))}")
     found: list[Evaluation] = []
     if voices:
-        found.append(evaluate_tone(voices, name, HowFar(tell, f"{name}, voices")))
+        found.append(evaluate_tone(voices, name, ProgressReporter(tell, f"{name}, voices")))
     if words:
         transcribe = _transcriber(settings, console, tell)
-        found.append(evaluate_clips(clips, detectors, transcribe, name, HowFar(tell, f"{name}, words")))
+        found.append(evaluate_clips(clips, detectors, transcribe, name, ProgressReporter(tell, f"{name}, words")))
     found[0] = replace(found[0], notes=(*notes, *found[0].notes))
     return [replace(each, left_out=len(listed) - len(clips)) for each in found]
 
 
 def _audible(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
-    """The clips that can be heard, and what is to be said of the others.
+    """The clips that can be read, and notes on the others.
 
     Raises:
         AssistError: code eval-input: none can be heard.
@@ -167,7 +169,7 @@ def _transcriber(
 
     def transcribe(clip: Clip) -> tuple[list[Word], float]:
         source = open_recording(clip.path, speed=math.inf, mono=Speaker.CUSTOMER).part(clip.start, clip.end)
-        far, of_s = HowFar(tell, f"{clip.path.name}, seconds"), (source.duration_ms or 0) // 1000
+        progress, of_s = ProgressReporter(tell, f"{clip.path.name}, seconds"), (source.duration_ms or 0) // 1000
         ears = hearing.listener(source.speakers, in_step=True, wake=lambda: None, phrases=())
 
         async def listen() -> tuple[list[Word], float]:
@@ -175,7 +177,7 @@ def _transcriber(
             end_ms = 0
             async for item in source:
                 if isinstance(item, Chunk):
-                    far(item.start_ms // 1000, of_s)
+                    progress(item.start_ms // 1000, of_s)
                     end_ms = item.end_ms
                     heard += ears.push(item)
             heard += ears.finish()

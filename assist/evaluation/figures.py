@@ -1,4 +1,4 @@
-"""What an evaluation says: figures with 95 % confidence intervals, and how they are reckoned.
+"""The results of an evaluation: figures with 95 % confidence intervals, and their formulas.
 
 Proportions carry Wilson's interval, F1 Goutte and Gaussier's, rates per hour or per 10,000 words Byar's approximation
 to the exact Poisson interval.
@@ -42,7 +42,7 @@ class SignalFigures:
     false_per_hour: Figure | None
     """None where the material has no times."""
     delay_median_s: float | None = None
-    """From the end of the words or sound it stands on to its being raised, in calls; of voices since it began."""
+    """From the end of its evidence until it was raised, in calls; of voices from the beginning of the clip."""
     delay_p95_s: float | None = None
 
 
@@ -83,7 +83,7 @@ class LevelFigures:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One thing that went wrong, to look at."""
+    """One miss or false alarm, to look at."""
 
     what: str
     """missed or false."""
@@ -91,12 +91,12 @@ class Example:
     text: str
     place: str = ""
     because: str = ""
-    """The words or values the false alarm stood on, with its rule."""
+    """The words or values that raised the false alarm, with its rule."""
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """How the level of one call went."""
+class LevelTimeline:
+    """The level of one call over time."""
 
     call: str
     length_s: float
@@ -126,7 +126,7 @@ class Evaluation:
     hours: float | None
     signals: tuple[SignalFigures, ...]
     level: LevelFigures | None = None
-    courses: tuple[Course, ...] = ()
+    timelines: tuple[LevelTimeline, ...] = ()
     examples: tuple[Example, ...] = ()
     marks: int = 0
     """Judgements of people in calls, where these were measured: each one signal on one line."""
@@ -171,12 +171,12 @@ def rate(count: int, exposure: float) -> Figure:
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """What so many percent of the values are no higher than, by linear interpolation; None of nothing."""
+    """Percentile by linear interpolation; None without values."""
     return float(np.percentile(values, percent)) if values else None
 
 
 def iter_notes(evaluation: Evaluation) -> Iterator[str]:
-    """Plain sentences that belong under the figures."""
+    """Notes to show with the figures."""
     yield from evaluation.notes
     small = [row.id for row in evaluation.signals if 0 < row.labelled < 30]
     if small:

@@ -1,4 +1,4 @@
-"""How the escalation level and the prompts did on whole calls: false, early, in time, missed."""
+"""Scores the escalation level and the prompts on whole calls: false, early, in time, missed."""
 
 from __future__ import annotations
 
@@ -12,49 +12,54 @@ from assist.events import Event, PromptShown, SignalRaised
 from detectors.signals import CALMER, Level, LevelChange, Signal
 
 EARLY_S = 2.0
-"""A change of level this little before the labelled moment is a prompt answer, and so is any in that turn."""
-EARLY_MOST_S = 60.0
-"""A change before the labelled moment is early if the level stands until then; longer before it is a false alarm."""
+"""A change of level up to so much before the labelled moment, or in the same turn, is in time."""
+MAX_EARLY_S = 60.0
+"""A change up to so much before the labelled moment is early if the level stays up until then; else false."""
 LATE_S = 5.0
-"""The goal: from the first cue to the change of level."""
+"""The goal: at most so long from the first cue to the change of level."""
 
 
-TurnOf = Callable[[LabelledCall, Signal], int]
+TurnIndex = Callable[[LabelledCall, Signal], int]
 
 
-def level_figures(courses: Sequence[tuple[LabelledCall, list[Event]]], turn_of: TurnOf) -> LevelFigures:
-    """Count over whole calls. Calm time is that of calm calls, and that before the first cue of the others."""
+def level_figures(calls: Sequence[tuple[LabelledCall, list[Event]]], turn_index: TurnIndex) -> LevelFigures:
+    """Count over whole calls. Calm time is that of calm calls, and that before the first cue of the others.
+
+    Args:
+        calls: Labelled calls with the events of the session they were played to.
+        turn_index: Index of the turn of a call that a signal belongs to.
+    """
     calm_hours = 0.0
     counts: Counter[str] = Counter()
     causes: Counter[str] = Counter()
     delays: list[float] = []
     early: list[float] = []
-    for call, events in courses:
+    for call, events in calls:
         changes = [event for event in events if isinstance(event, LevelChange)]
         cue_s = call.escalates_at
         calm_s = max(turn.end_ms for turn in call.turns) / 1000 if cue_s is None else _calm_until_s(call, cue_s)
         calm_hours += calm_s / 3600
-        before = [change for change in changes if cue_s is None or change.at_ms / 1000 < calm_s]
-        rise = _standing(before) if cue_s is not None else None
+        calm_changes = [change for change in changes if cue_s is None or change.at_ms / 1000 < calm_s]
+        rise = _last_rise(calm_changes) if cue_s is not None else None
         early_s = cue_s - rise.at_ms / 1000 if cue_s is not None and rise is not None else 0.0
-        if early_s > EARLY_MOST_S:
+        if early_s > MAX_EARLY_S:
             rise = None
-        false = [change for change in before if rise is None or change.at_ms < rise.at_ms]
+        false = [change for change in calm_changes if rise is None or change.at_ms < rise.at_ms]
         counts["tense"] += sum(c.level is Level.TENSE and c.before is Level.CALM for c in false)
         counts["false"] += sum(c.level is Level.ESCALATED for c in false)
-        causes.update(_false_prompts(call, events, turn_of, round(calm_s * 1000) if cue_s is not None else None))
+        causes.update(_false_prompts(call, events, turn_index, round(calm_s * 1000) if cue_s is not None else None))
         if cue_s is None:
             counts["calm"] += 1
             continue
         counts["escalating"] += 1
-        timely = [c for c in changes if c not in before and c.level in (Level.TENSE, Level.ESCALATED)]
+        in_time = [c for c in changes if c not in calm_changes and c.level in (Level.TENSE, Level.ESCALATED)]
         if rise is not None:
             early.append(early_s)
-        elif timely:
+        elif in_time:
             counts["in time"] += 1
-            delays.append(max(timely[0].at_ms / 1000 - cue_s, 0.0))
-        own = [*timely, *(c for c in before if rise is not None and c.at_ms >= rise.at_ms)]
-        escalated_ms = [c.at_ms for c in own if c.level is Level.ESCALATED]
+            delays.append(max(in_time[0].at_ms / 1000 - cue_s, 0.0))
+        matched = [*in_time, *(c for c in calm_changes if rise is not None and c.at_ms >= rise.at_ms)]
+        escalated_ms = [c.at_ms for c in matched if c.level is Level.ESCALATED]
         if escalated_ms:
             counts["escalated"] += 1
             counts["recovered"] += any(c.level in CALMER and c.at_ms > min(escalated_ms) for c in changes)
@@ -82,14 +87,14 @@ def level_figures(courses: Sequence[tuple[LabelledCall, list[Event]]], turn_of: 
 
 
 def _calm_until_s(call: LabelledCall, cue_s: float) -> float:
-    """From when on the call may be taken to turn: the begin of the customer's turn in which the cue lies."""
+    """End of the calm time: the start of the customer's turn with the cue, or EARLY_S before the cue."""
     theirs = [turn for turn in call.turns if turn.speaker == "customer" and turn.end_ms >= round(cue_s * 1000)]
     begins = (turn.start for turn in theirs if turn.start <= cue_s)
     return max(min((cue_s - EARLY_S, *begins)), 0.0)
 
 
-def _standing(changes: Sequence[LevelChange]) -> LevelChange | None:
-    """The change since which the level has not been calm; None where it is calm at the end."""
+def _last_rise(changes: Sequence[LevelChange]) -> LevelChange | None:
+    """The last change from calm; None where the level is calm at the end."""
     since: LevelChange | None = None
     for change in changes:
         if change.level is Level.CALM:
@@ -99,10 +104,12 @@ def _standing(changes: Sequence[LevelChange]) -> LevelChange | None:
     return since
 
 
-def _false_prompts(call: LabelledCall, events: Sequence[Event], turn_of: TurnOf, until_ms: int | None) -> list[str]:
-    """What each prompt stood on none of whose signals is labelled in the turn it was heard in: rules, or the play."""
+def _false_prompts(
+    call: LabelledCall, events: Sequence[Event], turn_index: TurnIndex, until_ms: int | None
+) -> list[str]:
+    """Cause (rules, or the play) of each prompt for which no signal is labelled in its turn."""
     raised = {event.signal.key: event.signal for event in events if isinstance(event, SignalRaised)}
-    true = {key for key, signal in raised.items() if signal.id in call.turns[turn_of(call, signal)].labels}
+    true = {key for key, signal in raised.items() if signal.id in call.turns[turn_index(call, signal)].labels}
     return [
         ", ".join(sorted({raised[key].rule for key in event.signals if key in raised})) or event.play
         for event in events

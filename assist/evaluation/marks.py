@@ -1,6 +1,6 @@
-"""What people have said about finished calls, as labelled calls: marks on signals and prompts, and signals missed.
+"""Turns reviews of finished calls into labelled calls: marks on signals and prompts, and missed signals.
 
-A mark is about one signal on one line, however many rules, prompts and people said it: the last word counts.
+A mark is about one signal on one line, however many rules, prompts and people gave it: the newest counts.
 """
 
 from __future__ import annotations
@@ -16,51 +16,51 @@ from detectors.signals import SIGNAL_IDS
 
 
 def marked_calls(store: Store) -> tuple[list[LabelledCall], int]:
-    """Every call in the store with marks in it, and how many marks say nothing that can be measured.
+    """All calls in the store with marks, and the number of marks that cannot be measured.
 
-    That is where no words are behind it: tone and silence, a transcript taken out since, a missed signal that nobody
-    has named or placed.
+    Those have no words behind them: tone and silence, a transcript erased since, a missed signal without a name or a
+    place.
     """
     said = store.said()
     calls: list[LabelledCall] = []
-    without = 0
+    unusable = 0
     for digest in store.digests(RecordQuery(limit=None)):
         body = store.record(digest["call"])
         if body is None:
             continue
-        call, lost = marked_call(read_record(body), said.get(digest["call"], ()))
+        call, unusable_here = marked_call(read_record(body), said.get(digest["call"], ()))
         calls += [call] if call is not None else []
-        without += lost
-    return calls, without
+        unusable += unusable_here
+    return calls, unusable
 
 
 def marked_call(record: IncidentRecord, reviews: Sequence[Review]) -> tuple[LabelledCall | None, int]:
-    """A call up to its last marked line, and its marks that say nothing. On each line only what is marked is judged.
+    """A call up to its last marked line, and the number of unusable marks. On each line only what is marked is scored.
 
     The newest review of a thing counts, and a reviewer's word over the agent's.
     """
     lines = {line.id: line for line in sorted(record.transcript, key=lambda line: line.start_ms) if line.text.strip()}
     signals = {signal.key: signal for signal in record.signals}
-    told: dict[str, dict[str, bool]] = {}
-    without = 0
-    for key, right in _marks(record, reviews).items():
+    judged_lines: dict[str, dict[str, bool]] = {}
+    unusable = 0
+    for key, is_right in _marks(record, reviews).items():
         signal = signals.get(key)
         if signal is None or signal.utterance not in lines or signal.id not in SIGNAL_IDS:
-            without += 1
+            unusable += 1
         else:
-            told.setdefault(signal.utterance, {})[signal.id] = right
+            judged_lines.setdefault(signal.utterance, {})[signal.id] = is_right
     for review in reviews:
         if review.kind == "missed":
-            line, name = _line_at(list(lines.values()), review.at_ms), _named(review)
+            line, name = _line_at(list(lines.values()), review.at_ms), _missed_signal(review)
             if line is None or name in ("", "raised_voice"):
-                without += 1
+                unusable += 1
             else:
-                told.setdefault(line.id, {})[name] = True
-    if not told:
-        return None, without
-    last = max(number for number, name in enumerate(lines) if name in told)
-    turns = tuple(_turn(line, told.get(line.id, {})) for line in list(lines.values())[: last + 1])
-    return LabelledCall(call=record.call, turns=turns), without
+                judged_lines.setdefault(line.id, {})[name] = True
+    if not judged_lines:
+        return None, unusable
+    last = max(number for number, name in enumerate(lines) if name in judged_lines)
+    turns = tuple(_turn(line, judged_lines.get(line.id, {})) for line in list(lines.values())[: last + 1])
+    return LabelledCall(call=record.call, turns=turns), unusable
 
 
 def _marks(record: IncidentRecord, reviews: Sequence[Review]) -> dict[str, bool]:
@@ -68,20 +68,20 @@ def _marks(record: IncidentRecord, reviews: Sequence[Review]) -> dict[str, bool]
     prompts = {prompt.id: prompt.signals for prompt in record.prompts}
     marks: dict[str, bool] = {}
 
-    def say(keys: Iterable[str], right: bool | None) -> None:
+    def set_marks(keys: Iterable[str], is_right: bool | None) -> None:
         for key in keys:
             marks.pop(key, None)
-            if right is not None:
-                marks[key] = right
+            if is_right is not None:
+                marks[key] = is_right
 
     for prompt in record.prompts:
         if prompt.how in ("wrong", "used"):
-            say(prompt.signals, prompt.how == "used")
+            set_marks(prompt.signals, prompt.how == "used")
     for review in _newest(reviews, "prompt"):
         if review.text in ("right", "wrong"):
-            say(prompts.get(review.target, ()), review.text == "right")
+            set_marks(prompts.get(review.target, ()), review.text == "right")
     for review in _newest(reviews, "signal"):
-        say([review.target], {"right": True, "wrong": False}.get(review.text))
+        set_marks([review.target], {"right": True, "wrong": False}.get(review.text))
     return marks
 
 
@@ -94,7 +94,7 @@ def _newest(reviews: Iterable[Review], kind: str) -> list[Review]:
     return list(newest.values())
 
 
-def _turn(line: Line, told: Mapping[str, bool]) -> Turn:
+def _turn(line: Line, labels: Mapping[str, bool]) -> Turn:
     end_ms = line.end_ms if line.end_ms > line.start_ms else None
     return Turn.model_validate(
         {
@@ -102,13 +102,13 @@ def _turn(line: Line, told: Mapping[str, bool]) -> Turn:
             "text": line.text,
             "start": line.start_ms / 1000,
             "end": None if end_ms is None else end_ms / 1000,
-            "labels": [name for name, right in told.items() if right],
-            "judged": list(told),
+            "labels": [name for name, is_right in labels.items() if is_right],
+            "judged": list(labels),
         }
     )
 
 
-def _named(review: Review) -> str:
+def _missed_signal(review: Review) -> str:
     """The signal a reviewer missed: as picked, or written as the note ("supervisor demand")."""
     for name in (review.target, review.text):
         plain = name.strip().lower().replace(" ", "_").replace("-", "_")
@@ -118,7 +118,7 @@ def _named(review: Review) -> str:
 
 
 def _line_at(transcript: Sequence[Line], at_ms: int | None) -> Line | None:
-    """The line that was being said at that moment, else the last one before."""
+    """The line being said at that time, else the last one before."""
     begun = [line for line in transcript if at_ms is not None and line.start_ms <= at_ms]
     running = [line for line in begun if at_ms is not None and at_ms < line.end_ms]
     return (running or begun)[-1] if begun else None

@@ -1,4 +1,4 @@
-"""What the redactor masks and misses: of what must be masked (assist/evaluation/masking_cases.py), of ordinary talk.
+"""What the redactor masks: hits and misses on secrets (assist/evaluation/masking_cases.py), false masking on talk.
 
 The cases come from the hand that wrote the redactor, so their figures are an upper bound for real calls, and they hold
 words as said: what a recogniser mishears is measured by reading them aloud (assist/evaluation/spoken_masking.py).
@@ -21,8 +21,8 @@ TURN_GAP_MS = 800
 
 
 @dataclass(frozen=True, slots=True)
-class Masked:
-    """How one kind came out."""
+class MaskingFigures:
+    """Figures of one kind of secret, such as card numbers."""
 
     kind: str
     cases: int
@@ -36,8 +36,8 @@ class Masked:
 
 
 @dataclass(frozen=True, slots=True)
-class Falsely:
-    """What of ordinary talk was masked."""
+class FalseMaskingFigures:
+    """How much of ordinary talk was masked."""
 
     utterances: int
     words: int
@@ -46,13 +46,13 @@ class Falsely:
     ms_per_utterance: float
 
 
-def measure(cases: Iterable[Case]) -> list[Masked]:
-    """Play every case through a redactor of its own."""
+def measure_masking(cases: Iterable[Case]) -> list[MaskingFigures]:
+    """Run every case through a new redactor; figures by kind."""
     found: dict[str, list[tuple[str, bool, int]]] = {}
     for case in cases:
-        whole, partial = _play(case)
+        whole, partial = _run_case(case)
         found.setdefault(case.kind, []).append((case.form, whole, partial))
-    out = []
+    measured = []
     for kind, results in found.items():
         forms: dict[str, tuple[int, int]] = {}
         for form, whole, _ in results:
@@ -60,30 +60,32 @@ def measure(cases: Iterable[Case]) -> list[Masked]:
             forms[form] = (had[0] + whole, had[1] + 1)
         count = sum(whole for _, whole, _ in results)
         share = wilson(count, len(results))
-        out.append(Masked(kind, len(results), count, share, sum(leak for _, _, leak in results), forms))
-    return out
+        measured.append(MaskingFigures(kind, len(results), count, share, sum(leak for _, _, leak in results), forms))
+    return measured
 
 
-def measure_talk(calls: Iterable[Sequence[tuple[Speaker, str]]]) -> Falsely:
-    """Ordinary talk, call by call: how much of it is masked for nothing, and what an utterance costs."""
+def measure_false_masking(calls: Iterable[Sequence[tuple[Speaker, str]]]) -> FalseMaskingFigures:
+    """How much of ordinary talk (calls without secrets) is masked, and the CPU time per utterance."""
     utterances = words = masked = 0
-    spent = 0.0
+    cpu_s = 0.0
     for call in calls:
         redactor, at = Redactor(), 0
         for n, (speaker, text) in enumerate(call):
-            said = _said(f"u{n}", speaker, text, at)
-            began = time.thread_time()
+            said = _utterance(f"u{n}", speaker, text, at)
+            started = time.thread_time()
             kept = redactor.settled(said)
-            spent += time.thread_time() - began
-            left = {word.start_ms for word in kept.words if not word.text.startswith("[")}
+            cpu_s += time.thread_time() - started
+            visible = {word.start_ms for word in kept.words if not word.text.startswith("[")}
             utterances += 1
             words += len(said.words)
-            masked += sum(word.start_ms not in left for word in said.words)
+            masked += sum(word.start_ms not in visible for word in said.words)
             at = said.end_ms + TURN_GAP_MS
-    return Falsely(utterances, words, masked, wilson(masked, max(1, words)), 1000 * spent / max(1, utterances))
+    return FalseMaskingFigures(
+        utterances, words, masked, wilson(masked, max(1, words)), 1000 * cpu_s / max(1, utterances)
+    )
 
 
-def _said(name: str, speaker: Speaker, text: str, at_ms: int) -> Utterance:
+def _utterance(name: str, speaker: Speaker, text: str, at_ms: int) -> Utterance:
     spoken = [
         Word(word.removeprefix(SECRET), at_ms + WORD_MS * i, at_ms + WORD_MS * i + 300)
         for i, word in enumerate(text.split())
@@ -91,11 +93,11 @@ def _said(name: str, speaker: Speaker, text: str, at_ms: int) -> Utterance:
     return Utterance(name, speaker, at_ms, at_ms + WORD_MS * len(spoken), tuple(spoken))
 
 
-def _play(case: Case) -> tuple[bool, int]:
+def _run_case(case: Case) -> tuple[bool, int]:
     """Whether no secret word was left, and how many provisional texts showed three or more secret digits."""
-    redactor, at, left, leaks = Redactor(), 0, 0, 0
+    redactor, at, visible, leaks = Redactor(), 0, 0, 0
     for n, (speaker, text) in enumerate(case.turns):
-        said = _said(f"u{n}", speaker, text, at)
+        said = _utterance(f"u{n}", speaker, text, at)
         hidden = [(at + WORD_MS * i, word[1:]) for i, word in enumerate(text.split()) if word.startswith(SECRET)]
         secret = dict.fromkeys((start for start, _ in hidden), 1)
         figures = {start: 1 if case.kind == "e-mail" else digits_in(word) for start, word in hidden}
@@ -104,11 +106,11 @@ def _play(case: Case) -> tuple[bool, int]:
             partial = Hypothesis(said.id, speaker, at, said.words[:cut], said.words[cut:shown])
             seen = redactor.provisional(partial)
             leaks += _visible(seen.agreed + seen.tentative, figures) >= 3
-        left += _visible(redactor.settled(said).words, secret)
+        visible += _visible(redactor.settled(said).words, secret)
         at = said.end_ms + TURN_GAP_MS
-    return left == 0, leaks
+    return visible == 0, leaks
 
 
 def _visible(words: Sequence[Word], secret: Mapping[int, int]) -> int:
-    """What is in sight of words that count so much each (start -> how much)."""
+    """Sum of the weights of the secret words that are not masked; `secret`: start of a word in ms -> weight."""
     return sum(secret.get(word.start_ms, 0) for word in words if not word.text.startswith("["))

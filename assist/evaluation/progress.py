@@ -1,4 +1,4 @@
-"""How far a long measurement is."""
+"""Progress of a long measurement."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import TypeVar
 _Item = TypeVar("_Item")
 
 Progress = Callable[[int, int], None]
-"""Told how many units of how many are judged."""
+"""Called with the number of units done and of all."""
 
 
-def silent(done: int, of: int) -> None:
-    """Progress that nobody is told of."""
+def no_progress(done: int, of: int) -> None:
+    """Report nothing."""
 
 
-def counted(items: Sequence[_Item], progress: Progress) -> Iterator[_Item]:
-    """The items, of each of which it is told when it is taken up."""
+def with_progress(items: Sequence[_Item], progress: Progress) -> Iterator[_Item]:
+    """Iterate over items, reporting progress before each."""
     for done, item in enumerate(items):
         progress(done, len(items))
         yield item
 
 
-class HowFar:
-    """Says how far a long measurement is: first after 5 s, then each time after twice as long, at most a minute."""
+class ProgressReporter:
+    """Tells the progress of a long measurement: after 5 s, then at intervals that double up to a minute."""
 
     def __init__(self, tell: Callable[[str], None], what: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._tell, self._what, self._clock = tell, what, clock
@@ -32,7 +32,7 @@ class HowFar:
         self._said_s, self._wait_s = 0.0, 5.0
 
     def __call__(self, done: int, of: int) -> None:
-        """So many units of so many are judged."""
+        """Report that `done` units of `of` are done."""
         now_s = self._clock() - self._began
         if now_s - self._said_s >= self._wait_s:
             self._said_s, self._wait_s = now_s, min(2 * self._wait_s, 60.0)

@@ -10,8 +10,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from assist.evaluation.figures import Course, Evaluation, Figure, Grid, LevelFigures, SignalFigures, iter_notes
-from assist.records.sheet import sheet, table
+from assist.evaluation.figures import Evaluation, Figure, Grid, LevelFigures, LevelTimeline, SignalFigures, iter_notes
+from assist.records.sheet import html_page, table
 
 _ROW = 26
 _LEFT = 180
@@ -87,7 +87,7 @@ def page(evaluations: Sequence[Evaluation], title: str = "How good the signals a
         "95 % intervals: Wilson for precision and recall, Goutte and Gaussier for F1, Poisson (Byar) for rates. "
         "A delay in a call is the time from the end of the words that a signal stands on until it is raised."
     )
-    return sheet(title, f"<h1>{escape(title)}</h1>{sections}<p class=second>{how}</p>", style=_STYLE)
+    return html_page(title, f"<h1>{escape(title)}</h1>{sections}<p class=second>{how}</p>", style=_STYLE)
 
 
 def _section(evaluation: Evaluation) -> str:
@@ -98,7 +98,7 @@ def _section(evaluation: Evaluation) -> str:
             for name, value in _level_rows(evaluation.level)
         )
         parts.append(f"<h3>Escalation level</h3><table>{rows}</table>")
-        parts.append(_strips(evaluation.courses))
+        parts.append(_strips(evaluation.timelines))
     parts += [f"<div class=wide>{table(grid.head, grid.rows, figures=True)}</div>" for grid in evaluation.grids]
     timed = evaluation.hours is not None
     heads = ["labelled", "hits", "false", "missed", "precision", "recall", "F1", "false per 10,000 words"]
@@ -123,7 +123,7 @@ def _section(evaluation: Evaluation) -> str:
 
 def _extent(evaluation: Evaluation) -> str:
     units = {
-        "calls": f"{len(evaluation.courses):,} calls, {evaluation.units:,} turns",
+        "calls": f"{len(evaluation.timelines):,} calls, {evaluation.units:,} turns",
         "audio": f"{evaluation.units:,} clips",
         "voices": f"{evaluation.units:,} clips",
     }
@@ -220,26 +220,26 @@ def _bars(rows: Sequence[SignalFigures], timed: bool) -> str:
     return f"<h3>False alarms {per}</h3>{plot}"
 
 
-def _strips(courses: Sequence[Course]) -> str:
+def _strips(timelines: Sequence[LevelTimeline]) -> str:
     """One strip per call: its level over time, with a mark at the labelled moment."""
-    if not courses:
+    if not timelines:
         return ""
-    longest = max(course.length_s for course in courses) or 1.0
-    parts = [_axis(len(courses), [longest * part for part in (0, 0.25, 0.5, 0.75, 1.0)], longest, " s")]
-    for number, course in enumerate(courses):
+    longest = max(timeline.length_s for timeline in timelines) or 1.0
+    parts = [_axis(len(timelines), [longest * part for part in (0, 0.25, 0.5, 0.75, 1.0)], longest, " s")]
+    for number, timeline in enumerate(timelines):
         y = 20 + number * _ROW
-        parts.append(f'<text x="0" y="{y + 12}">{escape(course.call[:22])}</text>')
-        steps = [(0.0, "calm"), *course.levels]
-        ends = [at for at, _ in steps[1:]] + [course.length_s]
+        parts.append(f'<text x="0" y="{y + 12}">{escape(timeline.call[:22])}</text>')
+        steps = [(0.0, "calm"), *timeline.levels]
+        ends = [at for at, _ in steps[1:]] + [timeline.length_s]
         for (at, level), until in zip(steps, ends, strict=True):
             x, wide = _LEFT + _WIDE * at / longest, _WIDE * max(until - at, 0.0) / longest
-            tip = f"{course.call}: {level} from {at:.1f} s"
+            tip = f"{timeline.call}: {level} from {at:.1f} s"
             band = f'<rect class="l-{escape(level)}" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="15"/>'
             parts.append(f"<g><title>{escape(tip)}</title>{band}</g>")
-        if course.escalates_at is not None:
-            x = _LEFT + _WIDE * course.escalates_at / longest
+        if timeline.escalates_at is not None:
+            x = _LEFT + _WIDE * timeline.escalates_at / longest
             parts.append(f'<path class="mark" d="M{x:.1f} {y - 3} v21"/>')
-    plot = _svg(len(courses), "".join(parts), "Level of each call over time")
+    plot = _svg(len(timelines), "".join(parts), "Level of each call over time")
     names = ("calm", "tense", "escalated", "recovering")
     legend = " ".join(
         f'<svg width="14" height="12" aria-hidden="true"><rect class="l-{n}" width="12" height="12"/></svg> {n}'

@@ -1,4 +1,4 @@
-"""Card numbers read aloud to a recogniser: how much of them is still seen after the redactor.
+"""Masking of synthesised card numbers as recognised: how many digits are still visible after the redactor.
 
 Voices are flite's (`apt install flite`): synthetic, clear, American and Scottish English; the redactor was tuned on
 what the embedded recogniser made of them. The unseen one, festival's (`apt install festival festvox-kdlpc16k`), was not
@@ -21,7 +21,7 @@ import numpy as np
 
 from assist.errors import AssistError
 from assist.evaluation.figures import Figure, wilson
-from assist.evaluation.spoken_numbers import bears_digits, card, digits, doubled, groups, pairs
+from assist.evaluation.spoken_numbers import card, digits, doubled, groups, has_digits, pairs
 from assist.privacy.redaction import Redactor
 from assist.sound import whole
 from audio.events import SAMPLE_RATE, Chunk, Hypothesis, Pcm, Speaker, Utterance, Word
@@ -30,10 +30,10 @@ from audio.recogniser import Recogniser
 from audio.scheduling import Scheduler
 
 VOICES = ("flite:slt", "flite:rms", "flite:awb", "flite:kal16")
-UNSEEN = ("festival:ked_diphone",)
+HELD_OUT_VOICES = ("festival:ked_diphone",)
 """Voices as program:name."""
-LEAK = 4
-"""Digit-bearing words in sight that make a leak worth the name: a group of a card."""
+MIN_LEAK_WORDS = 4
+"""So many visible digit words count as a leak: a group of a card number."""
 
 
 _QUESTION = Utterance(
@@ -42,15 +42,15 @@ _QUESTION = Utterance(
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """What came of the numbers read aloud."""
+class SpokenMaskingFigures:
+    """Figures of the numbers read aloud."""
 
     numbers: int
     none_left: int
     """Numbers of which no digit-bearing word was left in sight."""
     none_share: Figure
     few_left: int
-    """Numbers of which fewer than LEAK digit-bearing words were left in sight."""
+    """Numbers of which fewer than MIN_LEAK_WORDS digit-bearing words were left in sight."""
     said: int
     """Digit-bearing words recognised, all numbers together."""
     seen: int
@@ -59,7 +59,7 @@ class Spoken:
     """Provisional texts with three digit-bearing words and more in sight, all numbers together."""
 
 
-def measure_spoken(recogniser: Recogniser, numbers: int, *, voices: Sequence[str] = VOICES) -> Spoken:
+def measure_spoken(recogniser: Recogniser, numbers: int, *, voices: Sequence[str] = VOICES) -> SpokenMaskingFigures:
     """Read that many card numbers to the recogniser, half of them after the agent's question.
 
     Raises:
@@ -73,20 +73,20 @@ def measure_spoken(recogniser: Recogniser, numbers: int, *, voices: Sequence[str
     scheduler = Scheduler(recogniser, 1)
     none = few = said = seen = leaks = 0
     try:
-        for n, (voice, text) in enumerate(_texts(numbers, voices, random.Random(3))):
+        for n, (voice, text) in enumerate(_spoken_numbers(numbers, voices, random.Random(3))):
             redactor = Redactor()
             if n % 2 == 0:
                 redactor.settled(_QUESTION)
-            before, after, partial = _digits_seen(scheduler, redactor, spoken(voice, text))
+            before, after, partial = _digits_seen(scheduler, redactor, synthesise(voice, text))
             said, seen, leaks = said + before, seen + after, leaks + partial
             none += after == 0
-            few += after < LEAK
+            few += after < MIN_LEAK_WORDS
     finally:
         scheduler.close()
-    return Spoken(numbers, none, wilson(none, numbers), few, said, seen, leaks)
+    return SpokenMaskingFigures(numbers, none, wilson(none, numbers), few, said, seen, leaks)
 
 
-def _texts(numbers: int, voices: Sequence[str], rng: random.Random) -> Iterator[tuple[str, str]]:
+def _spoken_numbers(numbers: int, voices: Sequence[str], rng: random.Random) -> Iterator[tuple[str, str]]:
     before = ["", "sure, it is", "my card number is", "okay, so"]
     after = ["", "thank you", "is that right"]
     for n in range(numbers):
@@ -100,8 +100,8 @@ def _texts(numbers: int, voices: Sequence[str], rng: random.Random) -> Iterator[
         yield voices[n % len(voices)], f"{rng.choice(before)} {body}. {rng.choice(after)}".strip()
 
 
-def spoken(voice: str, text: str) -> Pcm:
-    """The text as sound, with a second of silence after it. `voice`: program:name."""
+def synthesise(voice: str, text: str) -> Pcm:
+    """Synthesise a text: 16 kHz, peak 0.5, with a second of silence after it. `voice`: program:name."""
     program, _, name = voice.partition(":")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "said.wav"
@@ -134,4 +134,4 @@ def _digits_seen(scheduler: Scheduler, redactor: Redactor, pcm: Pcm) -> tuple[in
 
 
 def _digit_words(words: Sequence[Word]) -> int:
-    return sum(bears_digits(word.text) for word in words)
+    return sum(has_digits(word.text) for word in words)

@@ -1,4 +1,4 @@
-"""Numbers as people say and recognisers write them: generated, spelled in many ways, and told from other words."""
+"""Numbers as people say and recognisers write them: generates them in many spoken forms, and finds digits in words."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 
 
 def random_digits(rng: random.Random, length: int) -> str:
-    """So many digits."""
+    """`length` random digits."""
     return "".join(str(rng.randrange(10)) for _ in range(length))
 
 
 def luhn(rng: random.Random, prefix: str, length: int) -> str:
-    """A number of the card kind with its check digit."""
+    """A number of `length` digits with a check digit by the Luhn algorithm (ISO/IEC 7812-1)."""
     body = prefix + random_digits(rng, length - len(prefix) - 1)
     total = 0
     for i, digit in enumerate(reversed(body)):
@@ -31,7 +31,7 @@ def card(rng: random.Random) -> str:
 
 
 def digits(number: str, zero: str = "zero") -> str:
-    """Digit by digit."""
+    """A number spoken digit by digit."""
     return " ".join(zero if d == "0" else _UNITS[int(d)] for d in number)
 
 
@@ -108,7 +108,7 @@ def hyphenated(spoken: str) -> str:
 _DIGIT_WORDS = frozenset([*_UNITS, *_TEENS, *_TENS, "oh", "nought", "hundred", "thousand"])
 
 
-def bears_digits(word: str) -> bool:
+def has_digits(word: str) -> bool:
     """Whether a word says digits, spoken or written."""
     return digits_in(word) > 0
 

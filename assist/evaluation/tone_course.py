@@ -1,8 +1,8 @@
-"""The raised-voice detector over whole calls: how soon it speaks, long anger, the way back to calm, a phone moved
-closer, and how often it alarms on talk that is not raised.
+"""The raised-voice detector on whole simulated calls: detection delay, long anger, recovery, a step in gain, and false
+alarms on speech that is not raised.
 
-Calls are put together from a speaker's clips and go over one telephone line (assist/evaluation/tone_lines.py), so that
-what is measured is what a call would bring. False alarms are counted on clips labelled "natural" (a calm caller's
+Calls are joined from a speaker's clips and sent over one simulated telephone line (assist/evaluation/tone_lines.py).
+False alarms are counted on clips labelled "natural" (a calm caller's
 ordinary talk); acted neutral speech hides them.
 """
 
@@ -21,20 +21,20 @@ from detectors.raised_voice import RaisedVoice
 from detectors.signals import Window
 
 MEASURE_S = 0.2
-"""Voiced speech that one measure adds."""
+"""Seconds of voiced speech that one measure covers."""
 CALM_S = 20.0
 """Calm speech before anything else."""
 ANGER_S = 40.0
-OUTBURST = 4
-"""Raised clips in a row, for what is found and how soon."""
-STEP_DB = 8.0
-"""A telephone moved closer, or a gateway that turns its gain up."""
+OUTBURST_CLIPS = 4
+"""Raised clips in a row, to measure detection and its delay."""
+GAIN_STEP_DB = 8.0
+"""Such as a phone moved closer, or a gateway that raises its gain."""
 PAUSE_S = (0.2, 0.6)
-"""Between clips."""
+"""Between clips: least and most."""
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class SpeakerClips:
     """One speaker's clips, by how they are spoken."""
 
     speaker: str
@@ -48,7 +48,7 @@ class Voice:
 
 
 @dataclass(slots=True)
-class Course:
+class ConditionFigures:
     """Figures of one condition, over all speakers."""
 
     third: list[int] = field(default_factory=lambda: [0, 0])
@@ -62,15 +62,15 @@ class Course:
     talk: dict[str, list[float]] = field(default_factory=dict)
     """Alarms and hours of measured speech, by kind of talk that is not raised."""
 
-    def add(self, voice: Voice, condition: str) -> None:
-        """Put this speaker's calls together, over this condition's line, and play them."""
-        chance = random.Random(zlib.crc32(voice.speaker.encode()))
-        calm = _string(voice.calm, CALM_S, chance)
+    def add(self, voice: SpeakerClips, condition: str) -> None:
+        """Simulate this speaker's calls over this condition's line and count what the detector does."""
+        rng = random.Random(zlib.crc32(voice.speaker.encode()))
+        calm = _joined_clips(voice.calm, CALM_S, rng)
         if calm and voice.raised:
-            _long_anger(self, voice, condition, calm, chance)
+            _long_anger(self, voice, condition, calm, rng)
             for level, clips in (voice.levels or {"any": voice.raised}).items():
-                _outbursts(self.found.setdefault(level, []), voice, condition, calm, clips, chance)
-        halves = (calm, _string(voice.calm, CALM_S, chance)) if calm else _halves(voice.talk.get("natural", ()))
+                _outbursts(self.found.setdefault(level, []), voice, condition, calm, clips, rng)
+        halves = (calm, _joined_clips(voice.calm, CALM_S, rng)) if calm else _halves(voice.talk.get("natural", ()))
         if halves:
             self.steps[0] += _alarms_louder(halves, voice, condition)
             self.steps[1] += 1
@@ -78,68 +78,70 @@ class Course:
         if len(voice.calm) > 1:
             talk["acted calm"] = voice.calm
         for kind, clips in talk.items():
-            heard = measures(in_condition(_string(clips, 0, chance), condition, voice.speaker))
+            heard = measures(in_condition(_joined_clips(clips, 0, rng), condition, voice.speaker))
             total = self.talk.setdefault(kind, [0.0, 0.0])
-            total[0] += alarms_in(heard)
+            total[0] += count_alarms(heard)
             total[1] += MEASURE_S * len(heard) / 3600
 
 
-def alarms_in(heard: Sequence[VoiceMeasure]) -> int:
-    """How often the detector speaks; the same rise counts once."""
-    judge = RaisedVoice()
-    return len({signal.key for m in heard for signal in judge(Window(m.at_ms, voice=m))})
+def count_alarms(heard: Sequence[VoiceMeasure]) -> int:
+    """Number of alarms of the detector; one that is raised repeatedly counts once."""
+    detector = RaisedVoice()
+    return len({signal.key for m in heard for signal in detector(Window(m.at_ms, voice=m))})
 
 
-def _long_anger(out: Course, voice: Voice, condition: str, calm: Sequence[Pcm], chance: random.Random) -> None:
-    anger, again = _string(voice.raised, ANGER_S, chance), _string(voice.calm, CALM_S, chance)
+def _long_anger(
+    figures: ConditionFigures, voice: SpeakerClips, condition: str, calm: Sequence[Pcm], rng: random.Random
+) -> None:
+    anger, again = _joined_clips(voice.raised, ANGER_S, rng), _joined_clips(voice.calm, CALM_S, rng)
     start, end = _seconds(calm), _seconds(calm) + _seconds(anger)
-    judge, since = RaisedVoice(), end - (end - start) / 3
+    detector, since = RaisedVoice(), end - (end - start) / 3
     raised, clear = False, None
     for measure in measures(in_condition([*calm, *anger, *again], condition, voice.speaker)):
-        judge(Window(measure.at_ms, voice=measure))
+        detector(Window(measure.at_ms, voice=measure))
         at = measure.at_ms / 1000
         if at < end:
-            raised = judge.raised
-        elif clear is None and not judge.raised:
+            raised = detector.raised
+        elif clear is None and not detector.raised:
             clear = at - end
         if since <= at < end:
-            out.third[0] += judge.raised
-            out.third[1] += 1
+            figures.third[0] += detector.raised
+            figures.third[1] += 1
     if raised:
-        out.clears_s.append(clear if clear is not None else _seconds(again))
+        figures.clears_s.append(clear if clear is not None else _seconds(again))
 
 
 def _outbursts(
     found: list[float | None],
-    voice: Voice,
+    voice: SpeakerClips,
     condition: str,
     calm: Sequence[Pcm],
     clips: Sequence[Pcm],
-    chance: random.Random,
+    rng: random.Random,
 ) -> None:
-    for first in range(0, len(clips) - OUTBURST + 1, OUTBURST):
-        anger = _string(clips[first : first + OUTBURST], 0, chance)
-        judge, spoken, when = RaisedVoice(), 0, None
+    for first in range(0, len(clips) - OUTBURST_CLIPS + 1, OUTBURST_CLIPS):
+        anger = _joined_clips(clips[first : first + OUTBURST_CLIPS], 0, rng)
+        detector, spoken, alarm_s = RaisedVoice(), 0, None
         for measure in measures(in_condition([*calm, *anger], condition, voice.speaker)):
             raised = measure.at_ms / 1000 >= _seconds(calm)
             spoken += raised
-            if judge(Window(measure.at_ms, voice=measure)) and raised:
-                when = MEASURE_S * spoken
+            if detector(Window(measure.at_ms, voice=measure)) and raised:
+                alarm_s = MEASURE_S * spoken
                 break
-        found.append(when)
+        found.append(alarm_s)
 
 
-def _string(clips: Sequence[Pcm], seconds: float, chance: random.Random) -> list[Pcm]:
-    """Clips with pauses between them: so much speech, again from the beginning where there is less; 0: each once."""
+def _joined_clips(clips: Sequence[Pcm], seconds: float, rng: random.Random) -> list[Pcm]:
+    """Clips in random order with pauses between: `seconds` of speech, repeated where there is less; 0: each once."""
     order = list(clips)
-    chance.shuffle(order)
-    out: list[Pcm] = []
+    rng.shuffle(order)
+    pieces: list[Pcm] = []
     spoken = 0.0
-    while order and (spoken < seconds or (not seconds and len(out) < 2 * len(order))):
-        clip = order[len(out) // 2 % len(order)]
-        out += [clip, np.zeros(int(chance.uniform(*PAUSE_S) * SAMPLE_RATE), dtype=np.float32)]
+    while order and (spoken < seconds or (not seconds and len(pieces) < 2 * len(order))):
+        clip = order[len(pieces) // 2 % len(order)]
+        pieces += [clip, np.zeros(int(rng.uniform(*PAUSE_S) * SAMPLE_RATE), dtype=np.float32)]
         spoken += len(clip) / SAMPLE_RATE
-    return out
+    return pieces
 
 
 def _halves(clips: Sequence[Pcm]) -> tuple[list[Pcm], list[Pcm]] | None:
@@ -148,10 +150,10 @@ def _halves(clips: Sequence[Pcm]) -> tuple[list[Pcm], list[Pcm]] | None:
     return ([whole[:middle]], [whole[middle:]]) if middle >= CALM_S / 2 * SAMPLE_RATE else None
 
 
-def _alarms_louder(halves: tuple[list[Pcm], list[Pcm]], voice: Voice, condition: str) -> bool:
+def _alarms_louder(halves: tuple[list[Pcm], list[Pcm]], voice: SpeakerClips, condition: str) -> bool:
     """Whether the second half alarms more often when it comes 8 dB louder."""
     before, after = halves
-    louder = [part * np.float32(10 ** (STEP_DB / 20)) for part in after]
+    louder = [part * np.float32(10 ** (GAIN_STEP_DB / 20)) for part in after]
     plain, stepped = ([*before, *then] for then in (after, louder))
     return _alarms(in_condition(stepped, condition, voice.speaker)) > _alarms(
         in_condition(plain, condition, voice.speaker)
@@ -163,4 +165,4 @@ def _seconds(parts: Sequence[Pcm]) -> float:
 
 
 def _alarms(pcm: Pcm) -> int:
-    return alarms_in(measures(pcm))
+    return count_alarms(measures(pcm))

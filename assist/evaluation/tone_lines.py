@@ -1,4 +1,4 @@
-"""Clips as a telephone line would carry them, and what the voice meter makes of them."""
+"""Simulates a telephone line for clips, and measures their voice as in a call."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ _Signal = NDArray[np.float64]
 
 
 def in_condition(clips: Sequence[Pcm], condition: str, speaker: str) -> Pcm:
-    """Clips (16 kHz) in a row over one line; the same speaker always has the same handset and gain."""
-    own = np.random.default_rng(zlib.crc32(speaker.encode()))
-    tilt, gain = own.uniform(-8, 8), own.uniform(-10, 10)
-    parts = [_in_band(clip, tilt, gain) for clip in clips if len(clip)]
+    """Clips (16 kHz) in a row over one simulated line; a speaker always has the same handset and gain.
+
+    `condition`: one of CONDITIONS. Shape (samples,), the sum of the clips' lengths.
+    """
+    rng = np.random.default_rng(zlib.crc32(speaker.encode()))
+    tilt_db, gain_db = rng.uniform(-8, 8), rng.uniform(-10, 10)
+    parts = [_band_limited(clip, tilt_db, gain_db) for clip in clips if len(clip)]
     if condition == "norm":
         parts = [part / (math.sqrt(float(np.mean(part**2))) + 1e-9) * 0.05 if np.any(part) else part for part in parts]
     out = np.concatenate(parts) if parts else np.zeros(0)
@@ -36,7 +39,7 @@ def in_condition(clips: Sequence[Pcm], condition: str, speaker: str) -> Pcm:
 
 
 def measures(pcm: Pcm) -> list[VoiceMeasure]:
-    """The measures of one channel's sound, in chunks as a call would bring them."""
+    """The voice measures of 16 kHz sound, fed to the meter in chunks of 100 ms as in a call."""
     meter = VoiceMeter()
     found: list[VoiceMeasure] = []
     for start in range(0, len(pcm), 1600):
@@ -45,23 +48,24 @@ def measures(pcm: Pcm) -> list[VoiceMeasure]:
 
 
 def sound(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Pcm:
-    """The customer's side of a recording or of a part of it, 16 kHz: of two channels the right one, if they differ."""
+    """The customer's channel of a recording or a part of it, 16 kHz: of two channels the right one, if they differ."""
     sides = whole(path, mono=Speaker.CUSTOMER, start_s=start_s, end_s=end_s)
     [theirs] = (pcm for who, pcm in sides.items() if who is not Speaker.AGENT)
     return theirs
 
 
-def _in_band(pcm: Pcm, tilt: float, gain: float) -> _Signal:
+def _band_limited(pcm: Pcm, tilt_db: float, gain_db: float) -> _Signal:
+    """300-3400 Hz by FFT, with a spectral tilt (dB over the band, 0 at 1 kHz) and a gain in dB."""
     size = 1 << (len(pcm) + SAMPLE_RATE // 10).bit_length()
     frequencies = np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), 1.0)
-    slope = np.clip(tilt * np.log2(frequencies / 1000) / np.log2(3400 / 300), -abs(tilt), abs(tilt))
+    slope = np.clip(tilt_db * np.log2(frequencies / 1000) / np.log2(3400 / 300), -abs(tilt_db), abs(tilt_db))
     line = np.where((frequencies >= 300) & (frequencies <= 3400), 10 ** (slope / 20), 0.0)
     out: _Signal = np.fft.irfft(np.fft.rfft(pcm.astype(np.float64), size) * line, size)[: len(pcm)]
-    return out * 10 ** (gain / 20)
+    return out * 10 ** (gain_db / 20)
 
 
 def _automatic_gain(pcm: _Signal) -> _Signal:
-    """A gateway's: towards -20 dBov in 20 ms steps, down quickly, up slowly, at most 20 dB either way."""
+    """Automatic gain control of a gateway: towards -20 dBov in 20 ms steps, fast down, slow up, within +-20 dB."""
     step, gain = SAMPLE_RATE // 50, 0.0
     out = pcm.copy()
     for start in range(0, len(pcm), step):
@@ -75,7 +79,7 @@ def _automatic_gain(pcm: _Signal) -> _Signal:
 
 
 def _mu_law(pcm: _Signal) -> _Signal:
-    """There and back: G.711's curve with 8 bits."""
+    """Encoded and decoded with the mu-law curve of G.711 at 8 bits."""
     clipped = np.clip(pcm, -1, 1)
     code = np.round(np.sign(clipped) * np.log1p(255 * np.abs(clipped)) / math.log(256) * 127) / 127
     return np.asarray(np.sign(code) * (np.power(256.0, np.abs(code)) - 1) / 255)

@@ -1,7 +1,7 @@
-"""Scripted conversations: a playbook tried on written calls, through the real rules, detectors, level and coach.
+"""Tests of a playbook on scripted conversations, with the real rules, detectors, level and coach.
 
-They stand beside the playbook (mine.toml, mine.test.toml). Words are spoken at an ordinary pace, ticks come as they do
-in a live call; what is measured from sound (a raised voice) is written as `hears`.
+The script is beside the playbook (mine.toml, mine.test.toml). Words are given times at an ordinary pace, ticks come as
+in a live call; signals measured from sound (a raised voice) are written as `hears`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from detectors.signals import SIGNAL_IDS, Evidence, Level, LevelChange, Severity
 WORD_MS = 330
 """About three words a second: telephone talk."""
 SETTLED_MS = 500
-"""After the last word until it settles."""
+"""From the last word until the utterance settles."""
 
 
 class _Part(BaseModel):
@@ -96,29 +96,29 @@ class _Script(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One turn as it went."""
+    """One turn and its events."""
 
     turn: Turn
     events: tuple[Event, ...]
     misses: tuple[str, ...]
-    """What was expected and did not come, in plain lines."""
+    """Expectations that were not met, one line each."""
 
 
-def conversations(playbook: str | Path, script: Path | None = None) -> tuple[str, list[Conversation]]:
+def load_conversations(playbook: str | Path, script: Path | None = None) -> tuple[str, list[Conversation]]:
     """The scripted conversations of a playbook, from the file beside it or the one given; with the file's name.
 
     Raises:
         PlaybookError: codes playbook-untested (there is none), playbook-invalid (it cannot be used).
     """
-    beside = f"{str(playbook).removesuffix('.toml')}{TEST_SUFFIX}"
+    script_name = f"{str(playbook).removesuffix('.toml')}{TEST_SUFFIX}"
     try:
-        place, text = read_text(script) if script is not None else _beside(str(playbook), beside)
+        place, text = read_text(script) if script is not None else _read_script(str(playbook), script_name)
     except PlaybookError:
-        if os.path.lexists(script or beside):
+        if os.path.lexists(script or script_name):
             raise
         raise PlaybookError(
             "playbook-untested",
-            f"no scripted conversations of {playbook}: expected {script or beside}",
+            f"no scripted conversations of {playbook}: expected {script or script_name}",
         ) from None
     try:
         found = _Script.model_validate(parse(place, text)).calls
@@ -132,27 +132,27 @@ def conversations(playbook: str | Path, script: Path | None = None) -> tuple[str
     return place, found
 
 
-def _beside(playbook: str, beside: str) -> tuple[str, str]:
+def _read_script(playbook: str, script_name: str) -> tuple[str, str]:
     shipped = SHIPPED / f"{playbook}{TEST_SUFFIX}"
     if "/" not in playbook and shipped.is_file():
-        return beside, shipped.read_text(encoding="utf-8")
-    return read_text(Path(beside))
+        return script_name, shipped.read_text(encoding="utf-8")
+    return read_text(Path(script_name))
 
 
-def play(book: Playbook, rules: Rulebook, call: Conversation) -> list[Outcome]:
-    """Take one conversation through rules, detectors, level and coach."""
-    stage = _Stage(book, rules, call)
-    return [stage.take(turn, number) for number, turn in enumerate(call.turns)]
+def run_conversation(book: Playbook, rules: Rulebook, call: Conversation) -> list[Outcome]:
+    """Run one conversation through rules, detectors, level and coach."""
+    simulation = _Simulation(book, rules, call)
+    return [simulation.run_turn(turn, number) for number, turn in enumerate(call.turns)]
 
 
-class _Stage:
+class _Simulation:
     def __init__(self, book: Playbook, rules: Rulebook, call: Conversation) -> None:
         began = datetime.fromisoformat("2026-11-24T10:00:00+00:00")
         started = CallStarted(
             0, "scripted", "Dana", "", "", "", began.isoformat(), "script", ("agent", "customer"), {}, call.value
         )
         self.sounds = AsHeard([])
-        """What is measured from sound: the script says what is heard."""
+        """Raises the signals that the script gives as measured from sound."""
         profile = AgentProfile("Dana", call.role, call.experienced)
         coach = Coach(book, profile, caller=Caller(call.value), began=began)
         self.session = Session(started, [self.sounds, *build(rules)], Escalation(), coach)
@@ -163,8 +163,8 @@ class _Stage:
         """Prompt id -> play, of all that were shown."""
         self.shown = ""
 
-    def take(self, turn: Turn, number: int) -> Outcome:
-        events = list(self._run(turn, number))
+    def run_turn(self, turn: Turn, number: int) -> Outcome:
+        events = list(self._turn_events(turn, number))
         for event in events:
             match event:
                 case LevelChange():
@@ -177,8 +177,8 @@ class _Stage:
                     pass
         return Outcome(turn, tuple(events), tuple(self._misses(turn.expect, events)))
 
-    def _run(self, turn: Turn, number: int) -> Iterator[Event]:
-        yield from self._pass(round(turn.after_s * 1000))
+    def _turn_events(self, turn: Turn, number: int) -> Iterator[Event]:
+        yield from self._advance(round(turn.after_s * 1000))
         if turn.does:
             what, _, target = turn.does.partition(" ")
             action = Action(self.now_ms, "Dana", "agent", what, target or self.shown)
@@ -191,48 +191,48 @@ class _Stage:
             Word(text, start + WORD_MS * n, start + WORD_MS * n + WORD_MS - 60) for n, text in enumerate(texts)
         )
         yield from self.session.hear(SpeechActivity(speaker, start, True))
-        yield from self._pass(WORD_MS * len(words))
-        self.sounds.signals += [_measured(name, self.now_ms) for name in turn.hears]
+        yield from self._advance(WORD_MS * len(words))
+        self.sounds.signals += [_acoustic_signal(name, self.now_ms) for name in turn.hears]
         yield from self.session.hear(SpeechActivity(speaker, self.now_ms, False))
-        yield from self._pass(SETTLED_MS)
+        yield from self._advance(SETTLED_MS)
         said = Utterance(f"{speaker.value[0]}{number}", speaker, start, start + WORD_MS * len(words), words)
         yield from self.session.hear(said)
-        yield from self._pass(TICK_MS)
+        yield from self._advance(TICK_MS)
 
-    def _pass(self, milliseconds: int) -> Iterator[Event]:
+    def _advance(self, milliseconds: int) -> Iterator[Event]:
         until = self.now_ms + milliseconds
         while self.now_ms + TICK_MS <= until:
             self.now_ms += TICK_MS
             yield from self.session.tick(self.now_ms)
         self.now_ms = until
 
-    def _misses(self, wanted: Expected, events: list[Event]) -> Iterator[str]:
+    def _misses(self, expect: Expected, events: list[Event]) -> Iterator[str]:
         shown = [event.play for event in events if isinstance(event, PromptShown)]
         acted = [self.prompts[e.id] for e in events if isinstance(e, PromptEnded) and e.how == "acted"]
         moved = [(event.what, event.option) for event in events if isinstance(event, PlanMoved)]
-        came: dict[str, tuple[list[str], list[str]]] = {
-            "prompt": ([wanted.prompt], shown),
-            "prompt acted on": ([wanted.acted], acted),
-            "step": (wanted.steps, [event.step for event in events if isinstance(event, StepTicked) and event.done]),
-            "signal": (wanted.signals, [event.signal.id for event in events if isinstance(event, SignalRaised)]),
-            "level": ([wanted.level or ""], [self.level]),
-            "option on screen": (wanted.options, self.options),
-            "option offered": ([wanted.offered], [option for what, option in moved if what == "offered"]),
-            "option accepted": ([wanted.accepted], [option for what, option in moved if what == "accepted"]),
-            "promise due": ([wanted.promise], [event.due for event in events if isinstance(event, FollowUpNoted)]),
-            "hand-off to": ([wanted.hand_off], [event.to for event in events if isinstance(event, HandOffNoted)]),
-            "clock": ([wanted.clock], [event.what for event in events if isinstance(event, Recovery)]),
+        compared: dict[str, tuple[list[str], list[str]]] = {
+            "prompt": ([expect.prompt], shown),
+            "prompt acted on": ([expect.acted], acted),
+            "step": (expect.steps, [event.step for event in events if isinstance(event, StepTicked) and event.done]),
+            "signal": (expect.signals, [event.signal.id for event in events if isinstance(event, SignalRaised)]),
+            "level": ([expect.level or ""], [self.level]),
+            "option on screen": (expect.options, self.options),
+            "option offered": ([expect.offered], [option for what, option in moved if what == "offered"]),
+            "option accepted": ([expect.accepted], [option for what, option in moved if what == "accepted"]),
+            "promise due": ([expect.promise], [event.due for event in events if isinstance(event, FollowUpNoted)]),
+            "hand-off to": ([expect.hand_off], [event.to for event in events if isinstance(event, HandOffNoted)]),
+            "clock": ([expect.clock], [event.what for event in events if isinstance(event, Recovery)]),
         }
-        for what, (expected, found) in came.items():
+        for what, (expected, found) in compared.items():
             for each in expected:
                 if each and each not in found:
                     yield f"{what}: expected {each}, there was {', '.join(found) or 'none'}"
-        if wanted.no_prompt and shown:
+        if expect.no_prompt and shown:
             yield f"prompt: expected none, there was {', '.join(shown)}"
 
 
-def course_of(outcome: Outcome) -> Iterator[str]:
-    """What was said in a turn, and what came of it."""
+def turn_report(outcome: Outcome) -> Iterator[str]:
+    """What was said in a turn and the events it gave, as lines."""
     turn = outcome.turn
     yield f"{turn.who}: {turn.says}" if turn.says else f"({turn.does or f'{turn.after_s:g} s pass'})"
     for event in outcome.events:
@@ -261,6 +261,6 @@ def course_of(outcome: Outcome) -> Iterator[str]:
                 pass
 
 
-def _measured(name: str, at_ms: int) -> Signal:
+def _acoustic_signal(name: str, at_ms: int) -> Signal:
     evidence = Evidence(at_ms - 1_000, at_ms, summary="written in the script", measured={"seconds": 1.0})
     return Signal(name, f"script.{name}", "1", Speaker.CUSTOMER, at_ms, 0.9, Severity.NOTE, evidence)

@@ -20,20 +20,20 @@ from audio.channels import ChannelWatch
 from audio.events import Chunk, Gap, Heard, Trouble
 
 STALLED_S = 3.0
-"""Without any sound for so long, people are told."""
-GIVEN_UP_S = 30.0
-"""Without any sound for so long, the call is ended as interrupted."""
+"""People are told when no sound has come for so long ..."""
+SOUND_TIMEOUT_S = 30.0
+"""... and the call is ended as interrupted after so long."""
 
 
-class Ears(Protocol):
-    """What a call needs of a listener (audio/listener.py)."""
+class CallListener(Protocol):
+    """The part of audio.listener.Listener that a call uses."""
 
     def push(self, chunk: Chunk) -> Iterable[Heard]:
-        """Take the next sound; say everything that is ready."""
+        """Process the next chunk; returns everything that is ready."""
         ...
 
     def poll(self) -> Iterable[Heard]:
-        """Say what has become ready since."""
+        """What has become ready since, without new sound."""
         ...
 
     def finish(self) -> Iterable[Heard]:
@@ -51,26 +51,26 @@ class LiveCall:
 
     session: Session
     publish: Callable[[int | None, Event], None]
-    """Called in order with every event and, where the log keeps it, its number in the call."""
+    """Called in order with every event and its number in the call's log; None: screens only, not logged."""
     pulse: Callable[[], None] = lambda: None
-    """Called once a second of call time: screens that show how things stand even when nothing happens."""
+    """Called once a second of call time, to refresh screens when nothing else happens."""
     ledger: Ledger = field(default_factory=Ledger)
-    number: int = 0
-    """Of the next event: above 0 where a call that was cut short goes on."""
+    next_number: int = 0
+    """Log number of the next event; above 0 for a call that is resumed."""
     offset_ms: int = 0
-    """Call time at which this run's sound begins."""
+    """Call time in ms at which this run's sound begins; above 0 for a call that is resumed."""
     stalled_s: float = STALLED_S
-    given_up_s: float = GIVEN_UP_S
-    cuts: int = 0
-    """Times this call was cut short before: keeps the utterances of each run apart."""
+    sound_timeout_s: float = SOUND_TIMEOUT_S
+    interruptions: int = 0
+    """How often this call was interrupted before: makes utterance ids of each run distinct."""
     tape: Tape | None = None
-    """Keeps the sound; None: it is not kept."""
-    owed: list[UntranscribedUtterance] = field(default_factory=list)
-    """Speech without words when the call ended, in the call's own time; none of it from where nothing may be kept."""
-    _closed: list[tuple[int, int]] = field(default_factory=list)
-    """(from, to) in ms of call time: paused, or without consent to be heard and kept."""
+    """Records the sound; None: no recording."""
+    untranscribed: list[UntranscribedUtterance] = field(default_factory=list)
+    """Speech not transcribed when the call ended, in call time; none from `_private_ranges`."""
+    _private_ranges: list[tuple[int, int]] = field(default_factory=list)
+    """(from, to) in ms of call time: paused, or without the consent to transcribe and store."""
     _watch: ChannelWatch = field(default_factory=ChannelWatch)
-    _stalled: bool = False
+    _is_stalled: bool = False
     _end_ms: int = 0
     _next_pulse_ms: int = 0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -84,46 +84,46 @@ class LiveCall:
     def act(self, action: Action) -> None:
         """A person did something; ignored once the call has ended."""
         if not self._ended:
-            self._begin()
-            self._say(self.session.act(action))
+            self._emit_start()
+            self._emit(self.session.act(action))
             if action.what == "hang-up":
                 self.hang_up()
 
-    def trouble(self, trouble: Trouble) -> None:
-        """Something outside the sound went wrong (the store, a page)."""
+    def report_trouble(self, trouble: Trouble) -> None:
+        """Publish a problem from outside the sound (the store, a page); ignored once the call has ended."""
         if not self._ended:
-            self._begin()
-            self._say([trouble])
+            self._emit_start()
+            self._emit([trouble])
 
-    def gap(self, gap: Gap) -> None:
-        """A stretch that nobody listened to, in the call's own time."""
-        self._say([gap])
+    def report_gap(self, gap: Gap) -> None:
+        """Publish a stretch that was not listened to, in call time."""
+        self._emit([gap])
 
-    def moved(self, make: Callable[[int], AlertMoved]) -> None:
-        """An alert of this call went on; `make` is given the call time."""
+    def alert_moved(self, make: Callable[[int], AlertMoved]) -> None:
+        """Publish a change of an alert of this call; `make` is given the call time in ms."""
         if not self._ended:
-            self._begin()
-            self._say([make(self.session.now_ms)])
+            self._emit_start()
+            self._emit([make(self.session.now_ms)])
 
-    def owe(self, owed: UntranscribedUtterance) -> None:
-        """Take speech whose words the listener does not know as the call ends."""
+    def add_untranscribed(self, owed: UntranscribedUtterance) -> None:
+        """Keep speech that the listener could not transcribe before the call ended."""
         start_ms, end_ms = owed.start_ms + self.offset_ms, owed.end_ms + self.offset_ms
-        if not any(start_ms < closed_to and closed_from < end_ms for closed_from, closed_to in self._closed):
-            name = f"{owed.id}.{self.cuts}" if self.offset_ms else owed.id
-            self.owed.append(replace(owed, id=name, start_ms=start_ms, end_ms=end_ms))
+        if not any(start_ms < to_ms and from_ms < end_ms for from_ms, to_ms in self._private_ranges):
+            name = f"{owed.id}.{self.interruptions}" if self.offset_ms else owed.id
+            self.untranscribed.append(replace(owed, id=name, start_ms=start_ms, end_ms=end_ms))
 
     def hang_up(self) -> None:
-        """End the call after the sound already taken."""
+        """End the call after the sound already processed."""
         self._hang_up = True
         self._wake.set()
 
-    async def run(self, source: AsyncIterable[Chunk | Gap | Trouble], ears: Ears) -> None:
-        """Listen until the sound ends or somebody hangs up. The call is ended properly even when this is cancelled."""
+    async def run(self, source: AsyncIterable[Chunk | Gap | Trouble], listener: CallListener) -> None:
+        """Process sound until it ends or somebody hangs up. CallEnded is published even when this is cancelled."""
         reason = "failed"
-        self._begin()
+        self._emit_start()
         sound = aiter(source)
         try:
-            reason = await self._listen(sound, ears)
+            reason = await self._listen(sound, listener)
         except asyncio.CancelledError:
             reason = "interrupted"
             raise
@@ -131,97 +131,98 @@ class LiveCall:
             if hasattr(sound, "aclose"):
                 with contextlib.suppress(Exception):
                     await sound.aclose()
-            for heard in await asyncio.to_thread(lambda: list(ears.finish())):
-                self._hear(heard)
+            for heard in await asyncio.to_thread(lambda: list(listener.finish())):
+                self._judge(heard)
             if self.tape is not None:
-                self._say(await self.tape.finish())
-            self._say(self.session.end(self.session.now_ms, reason, self.ledger.sums(self._end_ms)))
+                self._emit(await self.tape.finish())
+            self._emit(self.session.end(self.session.now_ms, reason, self.ledger.totals(self._end_ms)))
             self._ended = True
 
-    def _begin(self) -> None:
-        """The first events of the call stand before all others, also where something happens before it is run."""
-        if self.number == 0:
-            self._say(self.session.begin())
+    def _emit_start(self) -> None:
+        """Publish the first events of the call, also where something happens before it is run."""
+        if self.next_number == 0:
+            self._emit(self.session.begin())
 
-    async def _listen(self, sound: object, ears: Ears) -> str:
+    async def _listen(self, sound: object, listener: CallListener) -> str:
         clock = asyncio.get_running_loop().time
-        coming: asyncio.Task[Chunk | Gap | Trouble] = asyncio.ensure_future(anext(sound))  # type: ignore[call-overload]
-        woken = asyncio.ensure_future(self._wake.wait())
+        next_item: asyncio.Task[Chunk | Gap | Trouble] = asyncio.ensure_future(anext(sound))  # type: ignore[call-overload]
+        wake_up = asyncio.ensure_future(self._wake.wait())
         try:
             last = clock()
             while not self._hang_up:
-                limit = (self.given_up_s if self._stalled else self.stalled_s) - (clock() - last)
-                await asyncio.wait({coming, woken}, timeout=max(0.0, limit), return_when=asyncio.FIRST_COMPLETED)
-                without_s = 0.0 if coming.done() else clock() - last
-                if without_s >= self.given_up_s:
+                limit = (self.sound_timeout_s if self._is_stalled else self.stalled_s) - (clock() - last)
+                await asyncio.wait({next_item, wake_up}, timeout=max(0.0, limit), return_when=asyncio.FIRST_COMPLETED)
+                silent_s = 0.0 if next_item.done() else clock() - last
+                if silent_s >= self.sound_timeout_s:
                     return "interrupted"
-                self._say(self._stall(without_s >= self.stalled_s))
-                if woken.done():
+                self._emit(self._stall_changed(silent_s >= self.stalled_s))
+                if wake_up.done():
                     self._wake.clear()
-                    woken = asyncio.ensure_future(self._wake.wait())
-                    for heard in ears.poll():
-                        self._hear(heard)
-                if coming.done():
+                    wake_up = asyncio.ensure_future(self._wake.wait())
+                    for heard in listener.poll():
+                        self._judge(heard)
+                if next_item.done():
                     try:
-                        item = coming.result()
+                        item = next_item.result()
                     except StopAsyncIteration:
                         return "end-of-recording"
-                    coming = asyncio.ensure_future(anext(sound))  # type: ignore[call-overload]
-                    self._take(item, ears)
+                    next_item = asyncio.ensure_future(anext(sound))  # type: ignore[call-overload]
+                    self._process(item, listener)
                     last = clock()
             return "hang-up"
         finally:
-            for task in (coming, woken):
+            for task in (next_item, wake_up):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration, Exception):
                     await task
 
-    def _take(self, item: Chunk | Gap | Trouble, ears: Ears) -> None:
+    def _process(self, item: Chunk | Gap | Trouble, listener: CallListener) -> None:
         if not isinstance(item, Chunk):
-            self._hear(item)
+            self._judge(item)
             return
-        if self.session.deaf:
+        if self.session.suspended:
             item = replace(item, channels={who: np.zeros_like(pcm) for who, pcm in item.channels.items()})
         else:
             for trouble in self._watch.push(item):
-                self._hear(trouble)
-        if self.session.deaf or not self.session.gate.kept:
-            self._close(item.start_ms + self.offset_ms, item.end_ms + self.offset_ms)
+                self._judge(trouble)
+        if self.session.suspended or not self.session.gate.kept:
+            self._add_private_range(item.start_ms + self.offset_ms, item.end_ms + self.offset_ms)
         if self.tape is not None:
-            self._say(self.tape.push(item, self.offset_ms, self.session.gate.consent, deaf=self.session.deaf))
-        for heard in ears.push(item):
-            self._hear(heard)
+            self._emit(self.tape.push(item, self.offset_ms, self.session.gate.consent, deaf=self.session.suspended))
+        for heard in listener.push(item):
+            self._judge(heard)
         self._end_ms = item.end_ms + self.offset_ms
-        self._say(self.session.tick(self._end_ms))
+        self._emit(self.session.tick(self._end_ms))
         if self._end_ms >= self._next_pulse_ms:
             self._next_pulse_ms = self._end_ms + 1000
             self.pulse()
 
-    def _close(self, start_ms: int, end_ms: int) -> None:
-        if self._closed and self._closed[-1][1] >= start_ms:
-            start_ms = self._closed.pop()[0]
-        self._closed.append((start_ms, end_ms))
+    def _add_private_range(self, start_ms: int, end_ms: int) -> None:
+        if self._private_ranges and self._private_ranges[-1][1] >= start_ms:
+            start_ms = self._private_ranges.pop()[0]
+        self._private_ranges.append((start_ms, end_ms))
 
-    def _stall(self, stalled: bool) -> list[Trouble]:
-        """No sound of any kind is coming, or it comes again."""
-        if stalled == self._stalled:
+    def _stall_changed(self, stalled: bool) -> list[Trouble]:
+        """The event where sound has stopped coming or comes again; empty where nothing changed."""
+        if stalled == self._is_stalled:
             return []
-        self._stalled = stalled
+        self._is_stalled = stalled
         text = "No sound comes from the telephone system or the devices: check that the call is still there."
         if not stalled:
             text = "Sound comes again."
         return [Trouble(self.session.now_ms, "audio-stalled", text, cleared=not stalled)]
 
-    def _hear(self, heard: Heard) -> None:
-        self._say(self.session.hear(shifted(heard, self.offset_ms, self.cuts) if self.offset_ms else heard))
+    def _judge(self, heard: Heard) -> None:
+        self._emit(self.session.hear(shifted(heard, self.offset_ms, self.interruptions) if self.offset_ms else heard))
 
-    def _say(self, events: Iterable[Event]) -> None:
+    def _emit(self, events: Iterable[Event]) -> None:
         for event in events:
-            self.ledger.take(event)
+            self.ledger.add(event)
             if self.tape is not None:
                 self.tape.take(event)
             if isinstance(event, SCREEN_ONLY):
                 self.publish(None, event)
             else:
-                number, self.number = self.number, self.number + 1  # also where it fails: no number is given twice
+                number = self.next_number
+                self.next_number += 1  # before publishing, which may fail: no number is used twice
                 self.publish(number, event)

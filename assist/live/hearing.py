@@ -1,11 +1,11 @@
-"""The recogniser as the running program needs it: its name for people, and a listener for each call."""
+"""The recogniser in use: its name and state for people, and a factory of listeners for calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from assist.live.call import Ears
+from assist.live.call import CallListener
 from audio.backfill import BackfillBudget
 from audio.events import Pcm, Word
 from audio.recogniser import Recogniser
@@ -13,27 +13,29 @@ from audio.recogniser import Recogniser
 
 @dataclass(slots=True)
 class Hearing:
-    """Another recogniser may take its place while calls go on."""
+    """The recogniser in use; it may be replaced during calls (`use`)."""
 
     line: str
-    """What is being used and how to get better, for the terminal and the pages."""
+    """For people: which recogniser is used, and how to get a better one."""
     name: str
     version: str
     embedded: bool
-    listener: Callable[..., Ears]
-    """(speakers, in_step, wake, phrases, tone, owe) -> a listener of its own for one call; tone: measure the voice;
-    owe: takes the speech whose words are not known when the call ends."""
+    listener: Callable[..., CallListener]
+    """(speakers, in_step, wake, phrases, tone, owe) -> a new listener for one call. tone: measure the customer's voice;
+    owe: called with each utterance that is not transcribed when the call ends."""
     close: Callable[[], None]
     recogniser: Callable[[], Recogniser | None] = lambda: None
-    """What listens now."""
-    later: Callable[[Pcm, tuple[str, ...], Callable[[tuple[Word, ...] | None], None]], None] = lambda *_: None
-    """Have a whole utterance decoded where no live call has anything to decode (audio/scheduling.py)."""
+    """The current recogniser; None: there is none."""
+    decode_in_background: Callable[[Pcm, tuple[str, ...], Callable[[tuple[Word, ...] | None], None]], None] = (
+        lambda *_: None
+    )
+    """(16 kHz samples, phrases, callback): decode an utterance once no live call waits (audio/scheduling.py)."""
     room: BackfillBudget = field(default_factory=lambda: BackfillBudget(0))
-    """For speech that waits for a recogniser."""
-    arrived: Callable[[], None] = lambda: None
-    """Called, from any thread, when a recogniser has come where there was none."""
+    """Memory limit for speech that waits for a recogniser, shared by all calls."""
+    on_available: Callable[[], None] = lambda: None
+    """Called, from any thread, when a recogniser has been loaded after there was none."""
 
-    def take(self, recogniser: Recogniser, line: str) -> None:
-        """This recogniser listens from now on."""
+    def use(self, recogniser: Recogniser, line: str) -> None:
+        """Switch to this recogniser; `line` tells people of it."""
         self.line, self.name, self.version = line, recogniser.name, recogniser.version
         self.embedded = recogniser.embedded

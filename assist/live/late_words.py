@@ -1,4 +1,4 @@
-"""What words that came after a call's end make of it: its log judged again with them, its record made anew."""
+"""Adds words transcribed after a call's end to its log, with what the detectors and the coach find in them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from assist.events import (
     TranscribedLate,
     done_ms,
 )
-from assist.live.accounting import accounted
-from assist.live.resuming import judged
+from assist.live.accounting import time_totals
+from assist.live.resuming import replayed
 from assist.live.session import Session
 from assist.records.filing import record_of
 from assist.store.codec import decode, encode
@@ -27,18 +27,18 @@ from audio.events import Utterance
 from detectors.signals import LevelChange
 
 
-async def add_late(
+async def add_late_words(
     store: Store,
     session_of: Callable[[CallStarted], Session],
     call: str,
     said: Sequence[Utterance],
     after_s: int,
     versions: dict[str, str],
-    over: Callable[[], bool],
+    cancelled: Callable[[], bool],
 ) -> list[Event]:
-    """Put what an ended call said into its log, and a new record in the old one's place; its start and what was added.
+    """Add late utterances to an ended call's log and replace its record; returns CallStarted and the added events.
 
-    Nothing is added where the call has been erased or goes on again, or where nothing may be kept of these words.
+    Nothing is added where the call has been erased or resumed, or where none of these words may be stored.
     """
     rows = await asyncio.to_thread(store.log, call)
     logged = [decode(name, body) for _, name, body in rows]
@@ -46,7 +46,7 @@ async def add_late(
         return []
     started = logged[0]
     events = await asyncio.to_thread(
-        heard_late, lambda: session_of(started), logged, said, after_s=after_s, versions=versions, over=over
+        late_events, lambda: session_of(started), logged, said, after_s=after_s, versions=versions, cancelled=cancelled
     )
     if not events:
         return []
@@ -54,8 +54,8 @@ async def add_late(
     return [started, *events]
 
 
-async def add_after(store: Store, call: str, event: Event) -> None:
-    """Put what happened about a call after its end into its log and its record."""
+async def add_late_event(store: Store, call: str, event: Event) -> None:
+    """Add an event that happened after a call's end to its log and its record."""
     rows = await asyncio.to_thread(store.log, call)
     if rows:
         await _amend(store, call, rows, [event])
@@ -68,62 +68,62 @@ async def _amend(store: Store, call: str, rows: Sequence[tuple[int, str, str]], 
     await asyncio.wrap_future(store.amend(call, last, numbered, record.model_dump(mode="json")))
 
 
-def heard_late(
+def late_events(
     session: Callable[[], Session],
     logged: Sequence[Event],
-    late: Sequence[Utterance],
+    late_words: Sequence[Utterance],
     *,
     after_s: int,
     versions: dict[str, str],
-    over: Callable[[], bool] = lambda: False,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> list[Event]:
-    """What words that came after the call add to its log; empty where nothing of them may be kept.
+    """The events that late words add to a call's log; empty where none of them may be stored.
 
     Args:
-        session: Gives a fresh one for this call.
+        session: Makes a new session for this call.
         logged: The call's log.
-        late: What was said, unmasked, with its true times.
+        late_words: The utterances, unmasked, at the call time they were said.
         after_s: How long after the call's end this is, in seconds.
         versions: The recogniser, its model and the rules.
-        over: Asked now and then whether to give up.
+        cancelled: Asked now and then whether to give up.
     """
     ended = next((event for event in reversed(logged) if isinstance(event, CallEnded)), None)
-    if ended is None:  # when it ended, nothing of it was to be kept any more
+    if ended is None:  # nothing of the call was to be stored any more when it ended
         return []
-    ids = {said.id for said in late}
+    ids = {said.id for said in late_words}
     said: dict[str, Utterance] = {}
-    taken_back = False
+    withdrawn = False
     signals: dict[str, SignalRaised] = {}
     promises: list[tuple[str, FollowUpNoted]] = []
     course: list[LevelChange] = []
-    promised = [event for event in logged if isinstance(event, FollowUpNoted)]
+    known_promises = [event for event in logged if isinstance(event, FollowUpNoted)]
 
-    def known(promise: FollowUpNoted) -> bool:
-        return any(is_same(each.what, promise.what) for each in promised)
+    def is_known(promise: FollowUpNoted) -> bool:
+        return any(is_same(each.what, promise.what) for each in known_promises)
 
-    for cause, events in judged(session(), _in_time(logged, late)):
-        if over():
+    for cause, events in replayed(session(), _merged(logged, late_words)):
+        if cancelled():
             return []
         for event in events:
             match event:
                 case Utterance() if event.id in ids:
-                    taken_back = taken_back or event.id in said
+                    withdrawn = withdrawn or event.id in said
                     said[event.id] = event
                 case SignalRaised(signal=signal) if signal.evidence.utterance in ids:
                     signals[signal.key] = event
                 case SignalWithdrawn():
                     signals.pop(event.key, None)
-                case FollowUpNoted() if isinstance(cause, Utterance) and cause.id in ids and not known(event):
+                case FollowUpNoted() if isinstance(cause, Utterance) and cause.id in ids and not is_known(event):
                     promises.append((cause.id, event))
                 case LevelChange():
                     course.append(event)
-    silent = {each.id for each in late if not each.words}
-    kept = {name: each for name, each in said.items() if each.words}
-    if taken_back:  # by a pause: what stood on it has never been
-        left = [replace(each, words=kept[each.id].words) if each.id in kept else each for each in late]
-        left = [each for each in left if each.id in silent or each.id in kept]
-        return heard_late(session, logged, left, after_s=after_s, versions=versions, over=over)
-    ranges = [each for each in late if each.id in silent or each.id in kept]
+    silent = {each.id for each in late_words if not each.words}
+    stored = {name: each for name, each in said.items() if each.words}
+    if withdrawn:  # by a pause: replay once more without these words, as if they had not been transcribed
+        left = [replace(each, words=stored[each.id].words) if each.id in stored else each for each in late_words]
+        left = [each for each in left if each.id in silent or each.id in stored]
+        return late_events(session, logged, left, after_s=after_s, versions=versions, cancelled=cancelled)
+    ranges = [each for each in late_words if each.id in silent or each.id in stored]
     if not ranges:
         return []
     marker = TranscribedLate(
@@ -133,21 +133,21 @@ def heard_late(
         {},
         versions,
     )
-    whole_ms = sum(ms for name, ms in ended.accounted_ms.items() if name.startswith(f"{ranges[0].speaker}."))
-    sums = accounted([*logged, *kept.values(), marker], whole_ms)
+    duration_ms = sum(ms for name, ms in ended.accounted_ms.items() if name.startswith(f"{ranges[0].speaker}."))
+    sums = time_totals([*logged, *stored.values(), marker], duration_ms)
 
     return [
         replace(marker, accounted_ms=sums),
-        *sorted(kept.values(), key=lambda each: each.start_ms),
+        *sorted(stored.values(), key=lambda each: each.start_ms),
         *sorted(signals.values(), key=lambda each: each.at_ms),
-        *(replace(each, id=f"late-{each.id}") for name, each in promises if name in kept),
+        *(replace(each, id=f"late-{each.id}") for name, each in promises if name in stored),
         *course,
     ]
 
 
-def _in_time(logged: Sequence[Event], late: Sequence[Utterance]) -> list[Event]:
-    """The log with the late words where they ended."""
-    waiting = sorted(late, key=lambda each: each.end_ms)
+def _merged(logged: Sequence[Event], late_words: Sequence[Utterance]) -> list[Event]:
+    """The log with each late utterance inserted at its end."""
+    waiting = sorted(late_words, key=lambda each: each.end_ms)
     merged: list[Event] = []
     for event in logged:
         at_ms = done_ms(event)

@@ -1,4 +1,4 @@
-"""The recogniser, chosen, fetched where needed, loaded, and ready to give every call its listener."""
+"""Chooses, downloads and loads the recogniser, and makes a listener for each call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 
 from assist.live.hearing import Hearing
-from assist.live.reloading import Reloading, missing
+from assist.live.reloading import RecogniserReloader, missing_message
 from assist.live.terminal import Terminal
 from assist.settings import Settings
 from assist.sound import whole
@@ -27,28 +27,28 @@ from audio.voice import VoiceMeter
 from audio.worker import Model
 
 
-def load_hearing(settings: Settings, console: Console, *, patient: bool = False) -> Hearing:
-    """Choose and load the recogniser, saying in one line which it is; one that is given up later is loaded again.
+def load_hearing(settings: Settings, console: Console, *, keep_trying: bool = False) -> Hearing:
+    """Choose and load the recogniser and print which it is; one that fails later is loaded again.
 
-    `patient`: where none can be loaded, say so, take calls without words, and try again until one can.
+    `keep_trying`: if none can be loaded, say so, take calls without transcribing them, and try again until one can.
 
     Raises:
         AudioError: an unknown, corrupt or wrong model, no memory for it, or no network where one was asked for by name.
     """
     backfill_ms, room = settings.backfill_s * 1000, BackfillBudget(settings.backfill_total_s * SAMPLE_RATE)
     try:
-        recogniser, line = load_recogniser(settings, console, apart=True)
+        recogniser, line = load_recogniser(settings, console, in_processes=True)
     except AudioError as error:
-        if not patient:
+        if not keep_trying:
             raise
-        console.print(f"{missing(error)} It is tried again.", markup=False, soft_wrap=True)
-        scheduler = Scheduler(None, missing=missing(error))
-        hearing = heard_by(scheduler, missing(error), backfill_ms, room)
+        console.print(f"{missing_message(error)} It is tried again.", markup=False, soft_wrap=True)
+        scheduler = Scheduler(None, missing=missing_message(error))
+        hearing = hearing_with(scheduler, missing_message(error), backfill_ms, room)
     else:
         scheduler = Scheduler(recogniser)
-        hearing = heard_by(scheduler, line, backfill_ms, room)
+        hearing = hearing_with(scheduler, line, backfill_ms, room)
     quiet = Console(quiet=True)
-    reloading = Reloading(hearing, scheduler, lambda: load_recogniser(settings, quiet, apart=True))
+    reloading = RecogniserReloader(hearing, scheduler, lambda: load_recogniser(settings, quiet, in_processes=True))
 
     def close() -> None:
         reloading.close()
@@ -58,11 +58,11 @@ def load_hearing(settings: Settings, console: Console, *, patient: bool = False)
     return hearing
 
 
-def load_recogniser(settings: Settings, console: Console, *, apart: bool = False) -> tuple[Recogniser, str]:
-    """The recogniser the settings ask for, and the line that tells of it.
+def load_recogniser(settings: Settings, console: Console, *, in_processes: bool = False) -> tuple[Recogniser, str]:
+    """The recogniser that the settings ask for, and a line for people that names it.
 
-    `apart`: in processes of its own, as calls need it. With `auto` a Whisper model that cannot be loaded gives way to
-    the embedded recogniser.
+    `in_processes`: in processes of its own, as calls need it. With `auto` the embedded recogniser replaces a Whisper
+    model that cannot be loaded.
 
     Raises:
         AudioError: as `load_hearing`.
@@ -75,7 +75,7 @@ def load_recogniser(settings: Settings, console: Console, *, apart: bool = False
     if choice.needs_download:
         path = fetch_with_progress(str(choice.model), settings.models_dir, console)
         line = f"Listening with Whisper {choice.model} from {path}"
-    processes = min(workers, settings.processes or default_processes(choice.kind == "whisper")) if apart else 1
+    processes = min(workers, settings.processes or default_processes(choice.kind == "whisper")) if in_processes else 1
     threads = workers // processes
     sphinx = embedded_model(processes)
     model = sphinx
@@ -83,7 +83,7 @@ def load_recogniser(settings: Settings, console: Console, *, apart: bool = False
         model = Model("audio.whisper:WhisperRecogniser", {"folder": str(path), "workers": threads})
 
     def start(model: Model) -> Recogniser:
-        return Pool(model, processes, threads) if apart else model.load()
+        return Pool(model, processes, threads) if in_processes else model.load()
 
     try:
         return start(model), line
@@ -95,8 +95,8 @@ def load_recogniser(settings: Settings, console: Console, *, apart: bool = False
         return start(sphinx), line
 
 
-def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: BackfillBudget | None = None) -> Hearing:
-    """What gives every call its listener at this scheduler; without a recogniser they share the room."""
+def hearing_with(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: BackfillBudget | None = None) -> Hearing:
+    """A Hearing whose listeners decode on this scheduler; `room` limits the audio held while there is no recogniser."""
     room = room or BackfillBudget(0)
 
     def listener(
@@ -108,14 +108,14 @@ def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: Backfi
         tone: bool = True,
         owe: Callable[[UntranscribedUtterance], None] | None = None,
     ) -> Listener:
-        clean = Speaker.CUSTOMER in speakers and Speaker.AGENT in speakers
+        has_customer_channel = Speaker.CUSTOMER in speakers and Speaker.AGENT in speakers
         return Listener(
             scheduler,
             speakers,
             in_step=in_step,
             wake=wake,
             phrases=phrases,
-            voice_meter=VoiceMeter() if clean and tone else None,
+            voice_meter=VoiceMeter() if has_customer_channel and tone else None,
             backfill_ms=backfill_ms,
             budget=room,
             on_untranscribed=owe,
@@ -133,7 +133,7 @@ def heard_by(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: Backfi
         room=room,
     )
     if scheduler.recogniser is not None:
-        hearing.take(scheduler.recogniser, line)
+        hearing.use(scheduler.recogniser, line)
     return hearing
 
 

@@ -1,4 +1,4 @@
-"""A recogniser that could not be loaded, or was given up, is tried again; when it comes, running calls get it too."""
+"""Loads the recogniser again when it could not be loaded or has failed; running calls then use it, too."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from audio.scheduling import Scheduler
 
 log = logging.getLogger("assist")
 
-FIRST_S, LONGEST_S = 1.0, 60.0
-"""Seconds between tries: doubled after each."""
+FIRST_DELAY_S, MAX_DELAY_S = 1.0, 60.0
+"""Seconds between attempts: doubled after each failure, up to the second."""
 
 
-def missing(error: AudioError) -> str:
-    """The line people see while there is no recogniser."""
+def missing_message(error: AudioError) -> str:
+    """What people read while there is no recogniser."""
     return f"No words are heard; calls are taken all the same. {error}"
 
 
-class Reloading:
-    """Watches over one scheduler, on a thread of its own, until closed."""
+class RecogniserReloader:
+    """A thread that watches one scheduler until closed."""
 
     def __init__(
         self,
@@ -33,9 +33,10 @@ class Reloading:
         *,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
-        """`load` gives a recogniser and the line that tells of it, or raises: an AudioError has its own line.
+        """Start the thread.
 
-        `wait` sleeps for so many seconds and says whether to stop.
+        `load` returns a recogniser and a line for people that names it, or raises. `wait` sleeps for so many seconds
+        and returns whether to stop.
         """
         self._hearing, self._scheduler, self._load = hearing, scheduler, load
         self._closed = threading.Event()
@@ -48,22 +49,22 @@ class Reloading:
         self._closed.set()
 
     def _watch(self) -> None:
-        delay = FIRST_S
+        delay = FIRST_DELAY_S
         while not self._wait(delay):
             if not self._scheduler.missing:
-                delay = FIRST_S
+                delay = FIRST_DELAY_S
                 continue
             try:
                 recogniser, line = self._load()
             except Exception as error:
                 if isinstance(error, AudioError):
-                    self._scheduler.missing = missing(error)
+                    self._scheduler.missing = missing_message(error)
                 else:
                     log.error("the recogniser could not be loaded: %s", type(error).__name__)
-                delay = min(2 * delay, LONGEST_S)
+                delay = min(2 * delay, MAX_DELAY_S)
                 continue
-            self._hearing.take(recogniser, line)
+            self._hearing.use(recogniser, line)
             self._scheduler.adopt(recogniser)
-            self._hearing.arrived()
+            self._hearing.on_available()
             log.warning("%s", line)
-            delay = FIRST_S
+            delay = FIRST_DELAY_S

@@ -1,4 +1,4 @@
-"""A call that was cut short goes on: its state is made again from its own log, its time runs on from there."""
+"""Resuming an interrupted call: its session is rebuilt from its event log, and call time runs on."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from audio.events import Gap, Heard, Hypothesis, SpeechActivity, Trouble, Uttera
 from detectors.signals import Level, LevelChange
 
 RESUME_S = 120
-"""A call that was cut short longer ago is over."""
-UNKEPT_S = 12 * 3600
-"""When a call that was not kept was cut short, nobody can say; one that began longer ago is over."""
+"""A call interrupted longer ago cannot be resumed."""
+UNSTORED_RESUME_S = 12 * 3600
+"""A call that was not stored cannot be resumed if it began longer ago: when it was interrupted is not known."""
 
 
-def resumes_ms(started: CallStarted, cut: CallEnded, now: datetime) -> int:
-    """The call time at which a call that was cut short there goes on.
+def resume_offset_ms(started: CallStarted, cut: CallEnded, now: datetime) -> int:
+    """Call time in ms at which an interrupted call goes on.
 
     Raises:
         AssistError: code resume-late.
@@ -33,35 +33,37 @@ def resumes_ms(started: CallStarted, cut: CallEnded, now: datetime) -> int:
     return offset_ms
 
 
-def resumes_unkept_ms(call: str, began: datetime, now: datetime) -> int:
-    """The same for a call of which only its beginning is known.
+def unstored_resume_offset_ms(call: str, began: datetime, now: datetime) -> int:
+    """The same for a call that was not stored: only when it began is known.
 
     Raises:
         AssistError: code resume-late.
     """
     offset_ms = max(0, round((now - began).total_seconds() * 1000))
-    if offset_ms > UNKEPT_S * 1000:
-        raise AssistError("resume-late", f"call {call} began more than {UNKEPT_S // 3600} h ago: begin a new one")
+    if offset_ms > UNSTORED_RESUME_S * 1000:
+        raise AssistError(
+            "resume-late", f"call {call} began more than {UNSTORED_RESUME_S // 3600} h ago: begin a new one"
+        )
     return offset_ms
 
 
 def rebuild(session: Session, events: Iterable[Event]) -> None:
-    """Bring a fresh session to where the log left off. What it says meanwhile has been said and is dropped.
+    """Replay a log into a new session. The events that the session returns are dropped: they are in the log already.
 
-    The log lacks words that did not settle, that were said before consent or that a pause took back: judged again, it
-    comes to other cards and alerts. Those of the log count, for it is them that pages and record know.
+    The log lacks hypotheses, words said before consent and words withdrawn by a pause, so a replay may give other
+    prompts and alerts than the log has. Those of the log count: pages and record show them.
     """
     for event in events:
-        for _ in judged(session, (event,)):
+        for _ in replayed(session, (event,)):
             pass
-        session.follow(event)
+        session.adopt_logged(event)
 
 
-def judged(session: Session, events: Iterable[Event]) -> Iterator[tuple[Event | None, list[Event]]]:
-    """Judge a log again in a fresh session: each event, or None where time has passed, with what is said because of it.
+def replayed(session: Session, events: Iterable[Event]) -> Iterator[tuple[Event | None, list[Event]]]:
+    """Replay a log in a new session: each logged event (None: a tick of time) with the events that it gives now.
 
-    Words and actions are judged again; signals that stood on sound (a raised voice) are taken as they were logged, for
-    the sound is gone.
+    Words and actions are judged again; signals without a quote (a raised voice) are restored as logged, as their audio
+    is gone.
     """
     for event in events:
         at_ms = done_ms(event)
@@ -73,13 +75,13 @@ def judged(session: Session, events: Iterable[Event]) -> Iterator[tuple[Event | 
             case Action():
                 yield event, session.act(event)
             case SignalRaised() if not event.signal.evidence.quote:
-                yield event, session.take(event)
+                yield event, session.restore_signal(event)
             case _:
                 session.now_ms = max(session.now_ms, at_ms)
 
 
-def stand(session: Session, events: Iterable[Event]) -> None:
-    """Take the level from the log where what led to it is not in there: it was said before consent."""
+def restore_level(session: Session, events: Iterable[Event]) -> None:
+    """Set the level to the logged one where the replay gave another: what led to it was said before consent."""
     level = Level.CALM
     for event in events:
         if isinstance(event, LevelChange):
@@ -90,7 +92,7 @@ def stand(session: Session, events: Iterable[Event]) -> None:
 
 
 def shifted(heard: Heard, by_ms: int, run: int) -> Heard:
-    """What a listener that began in mid-call says, in the call's own time; utterance ids are kept apart by the run."""
+    """What the listener of a resumed call reports, moved to call time; `run` makes its utterance ids distinct."""
     match heard:
         case Utterance() | Hypothesis():
             moved = replace(heard, id=f"{heard.id}.{run}", start_ms=heard.start_ms + by_ms)

@@ -23,11 +23,11 @@ from assist.access.door import open_door
 from assist.coach.reloading import ReloadingPlaybook
 from assist.errors import AssistError
 from assist.events import CallStarted, Event
-from assist.live.desk import Desk
+from assist.live.call_setup import unknown_authorities
 from assist.live.gates import Gates
-from assist.live.joining import Joining, begin, join_and_stay, open_to_calls
+from assist.live.joining import Joining, accept_calls, join_and_resume, start_call
 from assist.live.loading import load_hearing
-from assist.live.outset import without_limits
+from assist.live.page_actions import PageActions
 from assist.live.service import Service
 from assist.live.terminal import Terminal
 from assist.privacy.clock import begin_run
@@ -54,24 +54,24 @@ from overlay.server import create_app
 
 log = logging.getLogger("assist")
 
-DAY_S = 86_400
-AGAIN_S = 3_600
-"""After a retention run that failed."""
-END_S = 10.0
-"""At the end, for one that has begun."""
-NOT_KEPT = (
+RETENTION_INTERVAL_S = 86_400
+RETENTION_RETRY_S = 3_600
+"""After a run that failed or was put off."""
+RETENTION_STOP_S = 10.0
+"""How long a run that has begun is waited for when the program stops."""
+NOT_STORED = (
     "Nothing of this call was kept: consent to it was not given (--consent granted, or key C on the agent's page)."
 )
 UNANSWERED = "the running server has not answered that the call is to end; what was heard is in its store"
 
 
 @contextlib.asynccontextmanager
-async def program(
-    settings: Settings, console: Console, *, any_port: bool = False, patient: bool = False, joins: bool = False
+async def running_service(
+    settings: Settings, console: Console, *, any_port: bool = False, keep_trying: bool = False, joins: bool = False
 ) -> AsyncIterator[Service]:
-    """The whole program with its pages up; closed in order on the way out.
+    """A service with its pages served; closed in order on the way out.
 
-    `patient`: it starts without a recogniser where none can be loaded. `joins`: it takes calls of other commands.
+    `keep_trying`: start without a recogniser where none can be loaded. `joins`: accept calls of other commands.
     """
     check_unowned(path_of(settings.store_url))  # before seconds of loading
     if not any_port:
@@ -81,42 +81,42 @@ async def program(
         rulebook.prepare()  # else the first words of many calls would wait for it
     build(rulebook, RosterSettings(meaning=settings.meaning))
     playbooks = ReloadingPlaybook(settings.playbook, settings.options)
-    if odd := without_limits(settings, playbooks.book):
+    if odd := unknown_authorities(settings, playbooks.book):
         console.print(f"Look at {odd}.", markup=False, soft_wrap=True)
-    hearing = load_hearing(settings, console, patient=patient)
+    hearing = load_hearing(settings, console, keep_trying=keep_trying)
     service = Service(settings, rulebook, playbooks, Hub(), hearing)
     for call in service.open():
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
     try:
         door = open_door(settings, service.store.people, service.audit)
-        known = service.outset.known = door.screens.known
-        desk = Desk(service, service.audit, known)
+        login_name = service.setup.login_name = door.screens.known
+        page_actions = PageActions(service, service.audit, login_name)
         sounds = Recordings(settings.data)
-        library = Library(service.store, settings.review_form, service.audit, sounds, settings.keep, known)
+        library = Library(service.store, settings.review_form, service.audit, sounds, settings.keep, login_name)
         gateway = Gateway(Gates(service).do, gate_key(settings.data), settings.payment_pages)
         app = create_app(
             service.hub,
-            desk.do,
+            page_actions.do,
             library,
             door.screens,
-            desk.presence,
+            page_actions.presence,
             door.accounts,
             door.logins,
             gateway,
             FAILURES,
         )
         async with contextlib.AsyncExitStack() as stack:
-            fresh = asyncio.create_task(door.keep_fresh())
-            stack.callback(fresh.cancel)
+            refresh = asyncio.create_task(door.keep_fresh())
+            stack.callback(refresh.cancel)
             try:
                 base = await stack.enter_async_context(serving(app, settings.host, settings.port))
             except OverlayError as error:
                 if not any_port or error.code != "port-in-use":
                     raise
                 base = await stack.enter_async_context(serving(app, settings.host, 0))
-            closed = await stack.enter_async_context(open_to_calls(service, joins=joins))
+            closed = await stack.enter_async_context(accept_calls(service, joins=joins))
             service.address = base
-            agent, named = service.outset.known(settings.agent), _named(base, settings)
+            agent, named = service.setup.login_name(settings.agent), _public_address(base, settings)
             service.screens.waiting(agent)
             console.print(
                 f"Agent:  {named}{address_of(agent)}\nBoard:  {named}/board\nReview: {named}/review", markup=False
@@ -127,7 +127,7 @@ async def program(
                     f"as assist.example:{urlsplit(base).port}; behind a proxy, as it passes the name on.",
                     soft_wrap=True,
                 )
-            if ends := _certificate_ends(settings):
+            if ends := _certificate_warning(settings):
                 console.print(ends, markup=False, soft_wrap=True)
             if joins and closed:
                 console.print(
@@ -142,17 +142,17 @@ async def program(
         await service.close()
 
 
-def _failed(error: Exception) -> str:
+def _failure_line(error: Exception) -> str:
     """What a page is told where store or keys fail; so is the log, in a line: its traceback would be the database's."""
     line = unreadable(error) or str(error)
     log.error("a page was answered: %s", line)
     return line
 
 
-FAILURES: dict[type[Exception], Callable[[Exception], str]] = {AssistError: _failed, Unreadable: _failed}
+FAILURES: dict[type[Exception], Callable[[Exception], str]] = {AssistError: _failure_line, Unreadable: _failure_line}
 
 
-def _certificate_ends(settings: Settings) -> str:
+def _certificate_warning(settings: Settings) -> str:
     """One line where browsers refuse the certificate for its dates, or soon will; they say so to the agents alone."""
     if settings.certificate is None or settings.certificate_key is None:
         return ""
@@ -162,8 +162,8 @@ def _certificate_ends(settings: Settings) -> str:
         return str(error)
 
 
-def _named(base: str, settings: Settings) -> str:
-    """The address that people are told: of what is served on, one that answers to it and that browsers may use."""
+def _public_address(base: str, settings: Settings) -> str:
+    """The address to print: one that browsers may use."""
     at = urlsplit(base)
     if settings.hosts and at.port == settings.port:  # else what the names lead to is another program
         return f"{'https' if settings.certificate or settings.proxies else 'http'}://{settings.hosts[0]}"
@@ -179,15 +179,15 @@ def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bo
     async def run() -> None:
         source, show = open_recording(DEMO_SOUND, agent_channel=0, speed=speed), Terminal(console).show
         demo = settings.model_copy(update={"agent": "Dana", "team": "Billing"})
-        async with program(demo, console, any_port=any_port) as service:
+        async with running_service(demo, console, any_port=any_port) as service:
             if browser if browser is not None else _on_a_terminal():
                 webbrowser.open(f"{service.address}/agent/Dana")
             in_step = math.isinf(speed)
-            begun = service.start(
-                source, caller="…0142", consent=Consent.GRANTED, consent_by="demo", in_step=in_step, listener=show
+            started = service.start(
+                source, caller="…0142", consent=Consent.GRANTED, consent_by="demo", in_step=in_step, on_event=show
             )
-            call = await _until_over(service, *begun)
-            _leave_record(service, call, console)
+            call = await _until_ended(service, *started)
+            _write_record_files(service, call, console)
             if _on_a_terminal():
                 console.print(f"Review it at {service.address}/review/{call} – Ctrl-C ends the program.", markup=False)
                 await _until_stopped()
@@ -196,23 +196,25 @@ def run_demo(settings: Settings, console: Console, *, speed: float, any_port: bo
     _run(run)
 
 
-def run_call(settings: Settings, console: Console, asked: Joining, own: Sequence[str] = ()) -> None:
+def run_call(settings: Settings, console: Console, request: Joining, ignored_options: Sequence[str] = ()) -> None:
     """A recorded call, or a live one on two devices; in the server that runs on this data folder, or by itself.
 
-    `own`: options that were given and count only in a program of its own; in the server they are said to do nothing.
+    `ignored_options`: options given that a running server ignores; people are told if one takes the call.
     """
 
     async def run() -> None:
         terminal, hang_up = Terminal(console), asyncio.Event()
 
         def show(event: Event) -> None:
-            nonlocal own
-            if isinstance(event, CallStarted) and own:
-                terminal.say(f"The running server hears this call with its own settings, not with {', '.join(own)}.")
-                own = ()
+            nonlocal ignored_options
+            if isinstance(event, CallStarted) and ignored_options:
+                terminal.say(
+                    f"The running server hears this call with its own settings, not with {', '.join(ignored_options)}."
+                )
+                ignored_options = ()
             terminal.show(event)
 
-        joining = asyncio.ensure_future(join_and_stay(settings.data, asked, show, hang_up, terminal.say))
+        joining = asyncio.ensure_future(join_and_resume(settings.data, request, show, hang_up, terminal.say))
 
         def stop() -> None:
             if hang_up.is_set():  # asked again: the server does not answer
@@ -225,13 +227,13 @@ def run_call(settings: Settings, console: Console, asked: Joining, own: Sequence
             except asyncio.CancelledError:
                 raise AssistError("join-lost", UNANSWERED) from None
         if call is not None:
-            terminal.say(f"The running server has the record: `assist records show {call}`" if call else NOT_KEPT)
+            terminal.say(f"The running server has the record: `assist records show {call}`" if call else NOT_STORED)
             return
-        source = asked.source()
-        async with program(settings, console, any_port=True) as service:
-            begun = begin(service, asked, source, terminal.show, in_step=math.isinf(asked.speed))
-            call = await _until_over(service, *begun)
-            _leave_record(service, call, console)
+        source = request.source()
+        async with running_service(settings, console, any_port=True) as service:
+            started = start_call(service, request, source, terminal.show, in_step=math.isinf(request.speed))
+            call = await _until_ended(service, *started)
+            _write_record_files(service, call, console)
 
     _run(run)
 
@@ -240,7 +242,10 @@ def run_server(settings: Settings, console: Console) -> None:
     """The pages, and every call that joins, until stopped."""
 
     async def run() -> None:
-        async with program(settings, console, patient=True, joins=True) as service, purging(service):
+        async with (
+            running_service(settings, console, keep_trying=True, joins=True) as service,
+            scheduled_retention(service),
+        ):
             console.print("Ready. Ctrl-C stops it.")
             await _until_stopped()
 
@@ -248,19 +253,19 @@ def run_server(settings: Settings, console: Console) -> None:
 
 
 @contextlib.asynccontextmanager
-async def purging(service: Service) -> AsyncIterator[None]:
-    """While the block runs, what is past its time is taken out: at once, then daily; an hour after one that failed, or
-    waits because the clock is doubted.
+async def scheduled_retention(service: Service) -> AsyncIterator[None]:
+    """While the block runs, delete what is past its retention period: at once, then daily; RETENTION_RETRY_S after a
+    run that failed, or was put off because the clock is doubted.
 
-    A run that has begun is waited for, END_S at most: it writes to the store that is closed next. One that waits for a
-    full disk, say, is ended by that close.
+    On exit a run in progress is waited for, RETENTION_STOP_S at most: it writes to the store that is closed next.
+    Closing ends one that waits longer, as for a full disk.
     """
-    over = asyncio.Event()
+    stopping = asyncio.Event()
 
     async def daily() -> None:
-        while not over.is_set():
-            settings, now, next_s = service.settings, datetime.now(UTC), DAY_S
-            await asyncio.to_thread(_keep_key, service.audit)
+        while not stopping.is_set():
+            settings, now, next_s = service.settings, datetime.now(UTC), RETENTION_INTERVAL_S
+            await asyncio.to_thread(_ensure_audit_key, service.audit)
             try:
                 found = await asyncio.to_thread(due, service.store, settings.keep, now, settings.data)
                 await asyncio.to_thread(begin_run, service.store, service.audit, found, now)
@@ -272,24 +277,24 @@ async def purging(service: Service) -> AsyncIterator[None]:
                     service.forget(found.words)
                     service.forget(found.records, whole=True)
             except Exception as error:  # the calls go on; `assist doctor` says what is overdue
-                next_s = AGAIN_S
+                next_s = RETENTION_RETRY_S
                 why = error if isinstance(error, AssistError) else type(error).__name__
                 waits = isinstance(error, AssistError) and error.code == "clock-doubted"
                 log.error("the retention run %s, the next one is in an hour: %s", "waits" if waits else "failed", why)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), next_s)
+                await asyncio.wait_for(stopping.wait(), next_s)
 
     task = asyncio.create_task(daily())
     try:
         yield
     finally:
-        over.set()
-        await asyncio.wait([task], timeout=END_S)
-        _keep_key(service.audit)
+        stopping.set()
+        await asyncio.wait([task], timeout=RETENTION_STOP_S)
+        _ensure_audit_key(service.audit)
 
 
-def _keep_key(audit: Audit) -> None:
-    """See that the key of the audit log is there, without which this program does not start again."""
+def _ensure_audit_key(audit: Audit) -> None:
+    """Put the audit log's key back where it is gone: without it this program does not start again."""
     try:
         if audit.put_key_back():
             log.error("audit.key was gone from the data folder, and is put back: keep a copy of it elsewhere")
@@ -297,17 +302,17 @@ def _keep_key(audit: Audit) -> None:
         log.error("audit.key is gone and cannot be put back, and nothing starts without it: %s", error)
 
 
-async def _until_over(service: Service, call: str, task: asyncio.Task[str]) -> str:
+async def _until_ended(service: Service, call: str, task: asyncio.Task[str]) -> str:
     """Wait until the call is over; Ctrl-C or SIGTERM hangs up and the record is still written."""
     with _on_stop(lambda: service.calls[call].hang_up() if call in service.calls else None):
         return await task
 
 
-def _leave_record(service: Service, call: str, console: Console) -> None:
+def _write_record_files(service: Service, call: str, console: Console) -> None:
     """Write the record beside the store as JSON and HTML, for the store's owner only, and say where."""
     body = service.store.record(call)
     if body is None:
-        console.print(NOT_KEPT, markup=False, soft_wrap=True)
+        console.print(NOT_STORED, markup=False, soft_wrap=True)
         return
     folder = service.settings.data / "records"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,7 @@
-"""One call, judged: what is heard and done goes in, events come out. Pure: time is an argument, nothing is read."""
+"""The state machine of one call: recognised words and actions go in, events come out.
+
+Pure: time is an argument, nothing is read from outside.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +29,18 @@ from audio.events import Gap, Heard, Hypothesis, Speaker, SpeechActivity, Troubl
 from detectors.escalation import Escalation
 from detectors.signals import Detector, Level, LevelChange, Severity, Signal, Window
 
-MEMORY_MS = 120_000
-"""How far back the detectors see."""
+WINDOW_MS = 120_000
+"""Length of the window that the detectors see."""
 TICK_MS = 500
-"""Silence, decay and dwell are judged this often; words and measures at once."""
+"""Silence, score decay and dwell times are judged this often; words and voice measures at once."""
 
-AUTOMATIC = "call-assist"
-"""Who pauses where nobody did."""
+AUTO_PAUSE_USER = "call-assist"
+"""Named as the person in the actions of an automatic pause."""
 
 
 @dataclass
 class Session:
-    """The state of one call. Feed it in the order of call time; every method returns what happened because of it."""
+    """The state of one call. Feed it in order of call time (ms since the call began); methods return the new events."""
 
     started: CallStarted
     detectors: list[Detector]
@@ -46,33 +49,34 @@ class Session:
     redactor: Redactor = field(default_factory=Redactor)
     gate: Gate = field(default_factory=lambda: Gate(consent=Consent.GRANTED))
     auto_pause: AutoPause | None = None
-    """Pauses by itself where a card number is asked for; None: only people pause."""
+    """Pauses automatically where a card number is asked for; None: only people pause."""
     now_ms: int = 0
     paused_since: int | None = None
     """Call time at which listening was paused; None while listening."""
     _resumed_ms: int = 0
-    _kept_from_ms: int = 0
-    """Since when what is said may be kept; words that began before it and come later are not."""
-    _reach_ms: int = PAUSE_REACH_MS
-    _pause_ends_ms: int | None = None
-    """When a pause that began by itself ends by itself."""
+    _consented_ms: int = 0
+    """When consent was granted, 0 if from the start; words begun before it are not stored, however late they come."""
+    _lookback_ms: int = PAUSE_REACH_MS
+    """How far the current pause reaches back; 0 for an automatic one."""
+    _auto_resume_ms: int | None = None
+    """When an automatic pause ends at the latest; None: no such pause."""
     _utterances: dict[str, Utterance | Hypothesis] = field(default_factory=dict)
-    """Of the last two minutes: settled words, and every hypothesis shown, also one that no words are agreed on yet."""
-    _speaking: dict[Speaker, int] = field(default_factory=dict)
-    _stopped: dict[Speaker, int] = field(default_factory=dict)
-    _signals: dict[str, Signal] = field(default_factory=dict)
-    """What was raised and stands, by key, as it was raised last."""
+    """Within WINDOW_MS, by id: settled utterances and every hypothesis shown, also those without agreed words yet."""
+    _speaking_since: dict[Speaker, int] = field(default_factory=dict)
+    _last_speech_end: dict[Speaker, int] = field(default_factory=dict)
+    _active_signals: dict[str, Signal] = field(default_factory=dict)
+    """By key: signals raised and not withdrawn, as last raised."""
     _provisional: dict[str, set[str]] = field(default_factory=dict)
-    """Utterance id -> keys of signals that stand on its words while they may still change."""
-    _alert: AlertRaised | None = None
-    _asked: dict[tuple[str, str], str] = field(default_factory=dict)
-    """(kind, target) -> id of what a person has asked for and nobody has answered: asking again is the same alert."""
-    _alerts: int = 0
+    """Utterance id -> keys of signals found in it while its words may still change."""
+    _open_alert: AlertRaised | None = None
+    _open_requests: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(kind, target) -> alert id of a request that nobody has answered; the same request raises no second alert."""
+    _alert_count: int = 0
     _next_tick_ms: int = TICK_MS
 
     @property
-    def deaf(self) -> bool:
-        """Nothing may be listened to now: a pause, or no consent."""
+    def suspended(self) -> bool:
+        """Whether nothing may be transcribed now: paused, or no consent."""
         return self.paused_since is not None or not self.gate.heard
 
     def begin(self) -> list[Event]:
@@ -80,10 +84,10 @@ class Session:
         return [self.started, self._consent_event()]
 
     def hear(self, heard: Heard) -> list[Event]:
-        """Take what the listener says and judge it."""
+        """Process what the listener reports: run the detectors on words and voice measures."""
         match heard:
             case Utterance() | Hypothesis():
-                heard = self._keepable(heard)
+                heard = self._redacted(heard)
                 end = heard.end_ms if heard.settled else (heard.words[-1].end_ms if heard.words else heard.start_ms)
                 self.now_ms = max(self.now_ms, end)
                 known = heard.id in self._utterances or heard.id in self._provisional
@@ -93,60 +97,60 @@ class Session:
                     self._utterances.pop(heard.id, None)
                 if heard.settled and not heard.words and not known:
                     return []
-                return [heard, *self._judge(latest=heard), *self._pause_for(heard)]
+                return [heard, *self._detect(latest=heard), *self._auto_pause_for(heard)]
             case VoiceMeasure():
                 self.now_ms = max(self.now_ms, heard.at_ms)
-                return self._judge(voice=heard)
+                return self._detect(voice=heard)
             case SpeechActivity():
                 self.now_ms = max(self.now_ms, heard.at_ms)
                 if heard.speaking:
-                    self._speaking[heard.speaker] = heard.at_ms
+                    self._speaking_since[heard.speaker] = heard.at_ms
                 else:
-                    self._speaking.pop(heard.speaker, None)
-                    self._stopped[heard.speaker] = heard.at_ms
+                    self._speaking_since.pop(heard.speaker, None)
+                    self._last_speech_end[heard.speaker] = heard.at_ms
                 return [heard, *self.coach.speech_changed(heard)]
             case Gap() | Trouble():
                 return [heard]
 
-    def _keepable(self, heard: Utterance | Hypothesis) -> Utterance | Hypothesis:
-        """The words as they may be shown and kept: masked, none from a pause or just before it or before consent."""
+    def _redacted(self, heard: Utterance | Hypothesis) -> Utterance | Hypothesis:
+        """The words that may be shown and stored: masked, none from a pause or its lookback or before consent."""
         paused = self.paused_since
         words = heard.words if heard.settled else (*heard.agreed, *heard.tentative)
         last_ms = words[-1].end_ms if words else heard.start_ms
-        held = paused is not None and last_ms > paused - self._reach_ms
-        if held or heard.start_ms < self._resumed_ms or not self.gate.heard:
+        in_pause = paused is not None and last_ms > paused - self._lookback_ms
+        if in_pause or heard.start_ms < self._resumed_ms or not self.gate.heard:
             return Utterance(heard.id, heard.speaker, heard.start_ms, last_ms, ())
         # Masked whole, cut afterwards: the words from before may be what tells that digits are a card's.
         masked = self.redactor.settled(heard) if heard.settled else self.redactor.provisional(heard)
-        return self._agreed_to(masked)
+        return self._storable(masked)
 
     @property
-    def _since_ms(self) -> int:
-        """Since when what is said may be kept, where it may; nothing that is written quotes what came before."""
-        return self._kept_from_ms if self.gate.kept else 0
+    def _storable_from_ms(self) -> int:
+        """From when on words may be stored, 0 while nothing is stored; no stored event may quote earlier words."""
+        return self._consented_ms if self.gate.kept else 0
 
-    def _agreed_to(self, heard: Utterance | Hypothesis) -> Utterance | Hypothesis:
-        """Without the words that began before anything might be kept."""
-        since = self._since_ms
+    def _storable(self, heard: Utterance | Hypothesis) -> Utterance | Hypothesis:
+        """The words from `_storable_from_ms` on."""
+        since = self._storable_from_ms
         if heard.start_ms >= since:
             return heard
         if heard.settled:
-            return replace(heard, words=_from(heard.words, since))
-        return replace(heard, agreed=_from(heard.agreed, since), tentative=_from(heard.tentative, since))
+            return replace(heard, words=_words_since(heard.words, since))
+        return replace(heard, agreed=_words_since(heard.agreed, since), tentative=_words_since(heard.tentative, since))
 
     def tick(self, now_ms: int) -> list[Event]:
-        """Time has passed: silence, decay, dwell and the recovery clock count too."""
+        """Call time has passed: silence, score decay, dwell times and the recovery clock depend on it."""
         self.now_ms = max(self.now_ms, now_ms)
         if self.now_ms < self._next_tick_ms:
             return []
         self._next_tick_ms = self.now_ms - self.now_ms % TICK_MS + TICK_MS
-        self._forget()
-        events = self._go_on() + self._judge()
-        events += self._changed(self.escalation.tick(self.now_ms))
+        self._drop_old_utterances()
+        events = self._end_auto_pause() + self._detect()
+        events += self._level_events(self.escalation.tick(self.now_ms))
         for event in self.coach.tick(self.now_ms):
             events.append(event)
             if isinstance(event, PlanMoved) and event.what == "expired":
-                self._over(event.alert)
+                self._close_alert(event.alert)
                 events.append(AlertMoved(self.now_ms, event.alert, "expired"))
         return events
 
@@ -155,144 +159,144 @@ class Session:
         return self.coach.refusal(action)
 
     def act(self, action: Action) -> list[Event]:
-        """Somebody did something at a screen."""
+        """Apply an action of a person at a screen."""
         events: list[Event] = [action]
         match action.what:
             case "help":
-                events += self._ask("help", action.detail or f"{action.who} asks for help")
+                events += self._request_alert("help", action.detail or f"{action.who} asks for help")
             case "plan-asked":
-                for asked in self._ask("ask", f"{action.who} asks to give: {action.detail}", action.target):
+                for asked in self._request_alert("ask", f"{action.who} asks to give: {action.detail}", action.target):
                     events.append(asked)
                     self.coach.plan_requested(action.target, asked.id, self.now_ms)
             case "resolve" | "plan-answered":
-                self._over(action.target)
+                self._close_alert(action.target)
             case "pause":
                 events += self._pause(PAUSE_REACH_MS)
-                self._pause_ends_ms = None
-                if action.who == AUTOMATIC and self.auto_pause is not None:
-                    self._pause_ends_ms = self.now_ms + self.auto_pause.longest_ms
+                self._auto_resume_ms = None
+                if action.who == AUTO_PAUSE_USER and self.auto_pause is not None:
+                    self._auto_resume_ms = self.now_ms + self.auto_pause.longest_ms
             case "resume":
                 self._resume()
             case "consent":
                 events += self._consent(Consent(action.detail), action.who)
         return [*events, *self.coach.act(action)]
 
-    def take(self, raised: SignalRaised) -> list[Event]:
-        """What stood on sound that is gone: taken as it is logged, unless it has been found again."""
+    def restore_signal(self, raised: SignalRaised) -> list[Event]:
+        """Restore a logged signal whose audio is gone (a raised voice), unless it has been found again."""
         signal = raised.signal
         self.now_ms = max(self.now_ms, raised.at_ms)
-        if signal.key in self._signals:
+        if signal.key in self._active_signals:
             return []
-        self._signals[signal.key] = signal
-        changed = self._changed(self.escalation.hear((signal,), self.now_ms))
+        self._active_signals[signal.key] = signal
+        changed = self._level_events(self.escalation.hear((signal,), self.now_ms))
         return [*changed, *self.coach.hear(self.now_ms, (signal,), None)]
 
-    def follow(self, event: Event) -> None:
-        """The call was cut short and its log is judged again: this stands in the log, whatever was judged just now."""
+    def adopt_logged(self, event: Event) -> None:
+        """While an interrupted call is rebuilt: adopt alerts and prompts as logged, even where the replay differs."""
         match event:
             case AlertRaised():
-                self._alerts = max(self._alerts, number_of(event.id))
+                self._alert_count = max(self._alert_count, number_of(event.id))
                 if event.kind == "escalated":
-                    self._alert = event
-                elif (event.kind, event.target) in self._asked:
-                    self._asked[event.kind, event.target] = event.id
+                    self._open_alert = event
+                elif (event.kind, event.target) in self._open_requests:
+                    self._open_requests[event.kind, event.target] = event.id
                     if event.kind == "ask":
                         self.coach.plan_requested(event.target, event.id, event.at_ms)
             case SignalWithdrawn():
-                self._alert_without(event.key, ())
+                self._withdraw_from_alert(event.key, ())
             case LevelChange(level=Level.CALM):
-                self._alert = None
+                self._open_alert = None
         self.coach.restore(event)
 
     def end(self, at_ms: int, reason: str, accounted_ms: dict[str, int]) -> list[Event]:
-        """The call is over: prompts leave the screen, the last event is written."""
+        """The call is over: prompts are ended, CallEnded is the last event."""
         self.now_ms = max(self.now_ms, at_ms)
         ended = self.coach.end(self.now_ms, cut_short=reason == "interrupted")
         return [*ended, CallEnded(self.now_ms, reason, accounted_ms)]
 
-    def _pause(self, reach_ms: int) -> list[Event]:
-        """Stop listening, and take back what is being said and what was said this shortly before."""
+    def _pause(self, lookback_ms: int) -> list[Event]:
+        """Stop transcribing; withdraw the current hypotheses and all words of the last `lookback_ms`."""
         if self.paused_since is not None:
             return []
         self.paused_since = self.now_ms
-        self._reach_ms = reach_ms
-        cut = self.now_ms - reach_ms
-        if reach_ms:
-            self.coach.forget(cut)
+        self._lookback_ms = lookback_ms
+        cut_ms = self.now_ms - lookback_ms
+        if lookback_ms:
+            self.coach.forget(cut_ms)
         events: list[Event] = []
         for heard in list(self._utterances.values()):
             if isinstance(heard, Hypothesis):
                 events += self.hear(heard)
-            elif heard.words and heard.words[-1].end_ms > cut:
-                events += self._take_back(heard, cut)
+            elif heard.words and heard.words[-1].end_ms > cut_ms:
+                events += self._truncate(heard, cut_ms)
         return events
 
-    def _take_back(self, said: Utterance, cut_ms: int) -> list[Event]:
-        """A settled utterance without its words after `cut_ms`, and without what stood on them."""
-        words = tuple(word for word in _from(said.words, self._since_ms) if word.end_ms <= cut_ms)
+    def _truncate(self, said: Utterance, cut_ms: int) -> list[Event]:
+        """Remove the words after `cut_ms` from a settled utterance and withdraw the signals found in them."""
+        words = tuple(word for word in _words_since(said.words, self._storable_from_ms) if word.end_ms <= cut_ms)
         shorter = replace(said, words=words)
         if words:
             self._utterances[said.id] = shorter
         else:
             self._utterances.pop(said.id, None)
-        standing = [(key, signal.evidence) for key, signal in self._signals.items()]
-        gone = [key for key, place in standing if place.utterance == said.id and place.end_ms > cut_ms]
-        return [shorter, *(event for key in gone for event in self._unsay(key))]
+        active = [(key, signal.evidence) for key, signal in self._active_signals.items()]
+        withdrawn = [key for key, evidence in active if evidence.utterance == said.id and evidence.end_ms > cut_ms]
+        return [shorter, *(event for key in withdrawn for event in self._withdraw_signal(key))]
 
-    def _unsay(self, key: str, instead: Sequence[Signal] = ()) -> list[Event]:
-        """A signal whose words are taken back; `instead`: the same finding under another key.
+    def _withdraw_signal(self, key: str, replacements: Sequence[Signal] = ()) -> list[Event]:
+        """Withdraw a signal; `replacements` are signals that say the same under other keys.
 
-        Prompts go before the level falls: one that a calm call ends has cost something, one that is withdrawn has not.
+        Prompts are withdrawn before the level falls: else the coach counts them as ended by the calm call, at a cost.
         """
-        self._signals.pop(key, None)
+        self._active_signals.pop(key, None)
         events: list[Event] = []
-        if instead:
-            events += self._changed(self.escalation.hear(instead, self.now_ms))
-        events += self._alert_without(key, instead)
+        if replacements:
+            events += self._level_events(self.escalation.hear(replacements, self.now_ms))
+        events += self._withdraw_from_alert(key, replacements)
         events.append(SignalWithdrawn(self.now_ms, key))
-        events += self.coach.withdraw(key, self.now_ms, instead)
-        return events + self._changed(self.escalation.withdraw(key, self.now_ms), withdrawn=True)
+        events += self.coach.withdraw(key, self.now_ms, replacements)
+        return events + self._level_events(self.escalation.withdraw(key, self.now_ms), withdrawn=True)
 
     def _resume(self) -> None:
         self._resumed_ms = self.now_ms
         self.paused_since = None
-        self._pause_ends_ms = None
-        self._listen_again()
+        self._auto_resume_ms = None
+        self._restart_silence()
 
-    def _listen_again(self) -> None:
-        """Nobody knows how long it was quiet while nothing was listened to: that counts from now on."""
-        self._stopped = dict.fromkeys(self._stopped, self.now_ms)
+    def _restart_silence(self) -> None:
+        """Measure silence from now on: how long it was silent during the pause is unknown."""
+        self._last_speech_end = dict.fromkeys(self._last_speech_end, self.now_ms)
 
-    def _pause_for(self, heard: Utterance | Hypothesis) -> list[Event]:
-        """Pause by itself where a card number is about to be said."""
-        if self.auto_pause is None or self.deaf:
+    def _auto_pause_for(self, heard: Utterance | Hypothesis) -> list[Event]:
+        """Pause automatically where a card number is about to be said."""
+        if self.auto_pause is None or self.suspended:
             return []
         reason = self.auto_pause.asks(heard)
         if not reason:
             return []
-        self._pause_ends_ms = self.now_ms + self.auto_pause.longest_ms
-        return [Action(self.now_ms, AUTOMATIC, "system", "pause", detail=reason), *self._pause(0)]
+        self._auto_resume_ms = self.now_ms + self.auto_pause.longest_ms
+        return [Action(self.now_ms, AUTO_PAUSE_USER, "system", "pause", detail=reason), *self._pause(0)]
 
-    def _go_on(self) -> list[Event]:
-        """A pause that began by itself ends by itself, if nobody has ended it before."""
-        if self._pause_ends_ms is None or self.now_ms < self._pause_ends_ms:
+    def _end_auto_pause(self) -> list[Event]:
+        """Resume when an automatic pause has lasted its maximum, unless somebody resumed before."""
+        if self._auto_resume_ms is None or self.now_ms < self._auto_resume_ms:
             return []
         self._resume()
-        return [Action(self.now_ms, AUTOMATIC, "system", "resume")]
+        return [Action(self.now_ms, AUTO_PAUSE_USER, "system", "resume")]
 
     def _consent(self, consent: Consent, by: str) -> list[Event]:
-        """What is known about consent changes; where nothing may be heard any more, nothing stays in memory either."""
+        """Apply a change of consent; where nothing may be transcribed any more, drop all words from memory."""
         heard, kept = self.gate.heard, self.gate.kept
         self.gate = replace(self.gate, consent=consent, by=by)
         events: list[Event] = [self._consent_event()]
         if self.gate.kept and not kept:
-            self._kept_from_ms = self.now_ms
-            events += [*self._standing(), *self.coach.consented(self.now_ms)]
+            self._consented_ms = self.now_ms
+            events += [*self._initial_level(), *self.coach.consented(self.now_ms)]
         if self.gate.heard and not heard:
-            self._listen_again()
+            self._restart_silence()
         if not self.gate.heard:
-            for key in list(self._signals):
-                events += self._unsay(key)
+            for key in list(self._active_signals):
+                events += self._withdraw_signal(key)
             for said in list(self._utterances.values()):
                 events.append(Utterance(said.id, said.speaker, said.start_ms, said.start_ms, ()))
             self._utterances.clear()
@@ -300,24 +304,24 @@ class Session:
             self.coach.forget(-1)
         return events
 
-    def _standing(self) -> list[Event]:
-        """The level at which the log begins, without the words that led to it."""
+    def _initial_level(self) -> list[Event]:
+        """The level when storing begins, without the signals that led to it."""
         level, score = self.escalation.level, round(self.escalation.score, 1)
         return [LevelChange(self.now_ms, level, level, score, ())] if level is not Level.CALM else []
 
     def _consent_event(self) -> ConsentSet:
         return ConsentSet(self.now_ms, self.gate.consent, self.gate.by, self.gate.policy)
 
-    def _judge(self, latest: Utterance | Hypothesis | None = None, voice: VoiceMeasure | None = None) -> list[Event]:
-        spoken = (each for each in map(self._agreed_to, self._utterances.values()) if each.words)
+    def _detect(self, latest: Utterance | Hypothesis | None = None, voice: VoiceMeasure | None = None) -> list[Event]:
+        spoken = (each for each in map(self._storable, self._utterances.values()) if each.words)
         window = Window(
             now_ms=self.now_ms,
             utterances=tuple(sorted(spoken, key=lambda each: each.start_ms)),
             latest=latest,
             voice=voice,
-            speaking_since=dict(self._speaking),
-            last_speech_end=dict(self._stopped),
-            held=self.deaf,
+            speaking_since=dict(self._speaking_since),
+            last_speech_end=dict(self._last_speech_end),
+            held=self.suspended,
         )
         events: list[Event] = []
         found: dict[str, Signal] = {}
@@ -329,32 +333,31 @@ class Session:
                 self.detectors.remove(detector)
                 text = f"detector {detector.name} stopped ({type(error).__name__}); the call goes on without it"
                 events.append(Trouble(self.now_ms, f"detector-off:{detector.name}", text))
-        found = _whole(found)
-        fresh = [signal for key, signal in found.items() if self._is_news(key, signal)]
-        for signal in fresh:
-            self._signals[signal.key] = signal
+        found = _without_contained(found)
+        new = [signal for key, signal in found.items() if self._is_new(key, signal)]
+        for signal in new:
+            self._active_signals[signal.key] = signal
             events.append(SignalRaised(self.now_ms, signal))
         if latest is not None:
-            events += self._withdraw(latest, found)
+            events += self._withdraw_unconfirmed(latest, found)
         if found:
-            events += self._changed(self.escalation.hear(tuple(found.values()), self.now_ms))
-        if fresh or (latest is not None and latest.settled):
+            events += self._level_events(self.escalation.hear(tuple(found.values()), self.now_ms))
+        if new or (latest is not None and latest.settled):
             utterance = latest if isinstance(latest, Utterance) else None
-            events += self.coach.hear(self.now_ms, fresh, utterance)
-        urgent = tuple(signal for signal in fresh if signal.severity is Severity.URGENT)
+            events += self.coach.hear(self.now_ms, new, utterance)
+        urgent = tuple(signal for signal in new if signal.severity is Severity.URGENT)
         if urgent:
-            events += self._alert_for(urgent, Severity.URGENT)
+            events += self._raise_or_upgrade(urgent, Severity.URGENT)
         return events
 
-    def _is_news(self, key: str, signal: Signal) -> bool:
-        known = self._signals.get(key)
+    def _is_new(self, key: str, signal: Signal) -> bool:
+        known = self._active_signals.get(key)
         return known is None or (signal.settled and not known.settled)
 
-    def _withdraw(self, latest: Utterance | Hypothesis, found: dict[str, Signal]) -> list[Event]:
-        """Take back what stood on words of this utterance that did not hold.
+    def _withdraw_unconfirmed(self, latest: Utterance | Hypothesis, found: dict[str, Signal]) -> list[Event]:
+        """Withdraw this utterance's provisional signals that its settled words do not confirm.
 
-        Only once they have settled: half a sentence is heard in one way and in another with each word that is added,
-        and nobody shall see a card leave and come back.
+        Only once it has settled: a hypothesis changes with each word added, and prompt cards must not flicker.
         """
         if not latest.settled:
             provisional = self._provisional.setdefault(latest.id, set())
@@ -362,96 +365,97 @@ class Session:
             return []
         events: list[Event] = []
         for key in sorted(self._provisional.pop(latest.id, set()) - found.keys()):
-            events += self._unsay(key, self._instead_of(key, found))
+            events += self._withdraw_signal(key, self._replacements(key, found))
         return events
 
-    def _instead_of(self, key: str, found: dict[str, Signal]) -> tuple[Signal, ...]:
-        """What else says of the same utterance what this signal did, and no less gravely."""
-        gone = self._signals.get(key)
-        if gone is None:
+    def _replacements(self, key: str, found: dict[str, Signal]) -> tuple[Signal, ...]:
+        """Signals found with the same id in the same utterance and at least as severe."""
+        old = self._active_signals.get(key)
+        if old is None:
             return ()
-        place = gone.evidence.utterance
-        alike = (signal for signal in found.values() if (signal.id, signal.evidence.utterance) == (gone.id, place))
-        return tuple(signal for signal in alike if signal.severity >= gone.severity)
+        same = (old.id, old.evidence.utterance)
+        alike = (signal for signal in found.values() if (signal.id, signal.evidence.utterance) == same)
+        return tuple(signal for signal in alike if signal.severity >= old.severity)
 
-    def _changed(self, change: LevelChange | None, *, withdrawn: bool = False) -> list[Event]:
+    def _level_events(self, change: LevelChange | None, *, withdrawn: bool = False) -> list[Event]:
         if change is None:
             return []
-        since = self._since_ms
+        since = self._storable_from_ms
         because = tuple(signal for signal in change.because if not since or signal.evidence.end_ms > since)
         change = replace(change, because=because)
         events: list[Event] = [change, *self.coach.level_changed(change, withdrawn=withdrawn)]
         if change.level is Level.ESCALATED:
-            events += self._alert_for(change.because, Severity.HELP)
+            events += self._raise_or_upgrade(change.because, Severity.HELP)
         elif change.level is Level.CALM:
-            self._alert = None
+            self._open_alert = None
         return events
 
-    def _alert_for(self, signals: Sequence[Signal], tier: Severity) -> list[Event]:
-        """One open alert per call, raised once more only when it has become more urgent."""
-        if self._alert is not None and self._alert.tier >= tier:
+    def _raise_or_upgrade(self, signals: Sequence[Signal], tier: Severity) -> list[Event]:
+        """At most one escalation alert is open per call; it is raised again only with a higher tier."""
+        if self._open_alert is not None and self._open_alert.tier >= tier:
             return []
-        return [self._raise(self._alert.id if self._alert is not None else self._alert_id(), signals, tier)]
+        identifier = self._open_alert.id if self._open_alert is not None else self._new_alert_id()
+        return [self._raise_alert(identifier, signals, tier)]
 
-    def _alert_without(self, key: str, instead: Sequence[Signal]) -> list[Event]:
-        """Where nothing stands any more that the open alert was raised for, what comes raises a new one.
+    def _withdraw_from_alert(self, key: str, replacements: Sequence[Signal]) -> list[Event]:
+        """Close the open alert if all signals it was raised for are withdrawn, or raise it again for `replacements`.
 
-        The boards keep the old one, without its words, until somebody ends it.
+        Supervisors' boards keep the closed one, without its quotes, until somebody resolves it.
         """
-        alert = self._alert
-        if alert is None or key not in alert.signals or any(each in self._signals for each in alert.signals):
+        alert = self._open_alert
+        if alert is None or key not in alert.signals or any(each in self._active_signals for each in alert.signals):
             return []
-        if instead:
-            return [self._raise(alert.id, instead, alert.tier)]
-        self._alert = None
+        if replacements:
+            return [self._raise_alert(alert.id, replacements, alert.tier)]
+        self._open_alert = None
         return []
 
-    def _raise(self, identifier: str, signals: Sequence[Signal], tier: Severity) -> AlertRaised:
+    def _raise_alert(self, identifier: str, signals: Sequence[Signal], tier: Severity) -> AlertRaised:
         reasons = [each.evidence.in_words for each in signals]
         reason = ", ".join(dict.fromkeys(text for text in reasons[:3] if text)) or "The call has escalated"
-        self._alert = AlertRaised(self.now_ms, identifier, tier, reason, tuple(signal.key for signal in signals))
-        return self._alert
+        self._open_alert = AlertRaised(self.now_ms, identifier, tier, reason, tuple(signal.key for signal in signals))
+        return self._open_alert
 
-    def _over(self, alert: str) -> None:
-        """An alert has been dealt with: the same thing may be asked again, the call may alert again."""
-        self._asked = {asked: known for asked, known in self._asked.items() if known != alert}
-        if self._alert is not None and self._alert.id == alert:
-            self._alert = None
+    def _close_alert(self, alert: str) -> None:
+        """An alert is resolved or expired: the same request, or an escalation, may raise a new one."""
+        self._open_requests = {asked: known for asked, known in self._open_requests.items() if known != alert}
+        if self._open_alert is not None and self._open_alert.id == alert:
+            self._open_alert = None
 
-    def _ask(self, kind: str, reason: str, target: str = "") -> list[AlertRaised]:
-        """What a person asks for is an alert of its own; asked again while it is open, it is the same one."""
-        if (kind, target) in self._asked:
+    def _request_alert(self, kind: str, reason: str, target: str = "") -> list[AlertRaised]:
+        """Alert supervisors to a request; repeated while it is open, it raises nothing."""
+        if (kind, target) in self._open_requests:
             return []
-        self._asked[kind, target] = f"a{self._alerts + 1}"
-        return [AlertRaised(self.now_ms, self._alert_id(), Severity.HELP, reason, (), kind, target)]
+        self._open_requests[kind, target] = f"a{self._alert_count + 1}"
+        return [AlertRaised(self.now_ms, self._new_alert_id(), Severity.HELP, reason, (), kind, target)]
 
-    def _alert_id(self) -> str:
-        self._alerts += 1
-        return f"a{self._alerts}"
+    def _new_alert_id(self) -> str:
+        self._alert_count += 1
+        return f"a{self._alert_count}"
 
-    def _forget(self) -> None:
-        horizon = self.now_ms - MEMORY_MS
+    def _drop_old_utterances(self) -> None:
+        horizon = self.now_ms - WINDOW_MS
         for key, utterance in list(self._utterances.items()):
             if utterance.start_ms < horizon:
                 del self._utterances[key]
 
 
-def _whole(found: dict[str, Signal]) -> dict[str, Signal]:
-    """Without what is urgent and quotes no more than a part of what another rule quotes for the same."""
+def _without_contained(found: dict[str, Signal]) -> dict[str, Signal]:
+    """Without urgent signals whose quote is contained in that of another signal with the same id."""
     urgent = [signal for signal in found.values() if signal.severity is Severity.URGENT and signal.evidence.quote]
     kept: list[Signal] = []
     for signal in sorted(urgent, key=lambda each: each.evidence.start_ms - each.evidence.end_ms):
-        if not any(_is_part(signal, other) for other in kept):
+        if not any(_is_contained(signal, other) for other in kept):
             kept.append(signal)
-    gone = {signal.key for signal in urgent} - {signal.key for signal in kept}
-    return {key: signal for key, signal in found.items() if key not in gone}
+    dropped = {signal.key for signal in urgent} - {signal.key for signal in kept}
+    return {key: signal for key, signal in found.items() if key not in dropped}
 
 
-def _is_part(signal: Signal, other: Signal) -> bool:
-    words, more = signal.evidence, other.evidence
-    same = (signal.id, words.utterance) == (other.id, more.utterance)
-    return same and more.start_ms <= words.start_ms and words.end_ms <= more.end_ms
+def _is_contained(signal: Signal, other: Signal) -> bool:
+    inner, outer = signal.evidence, other.evidence
+    same = (signal.id, inner.utterance) == (other.id, outer.utterance)
+    return same and outer.start_ms <= inner.start_ms and inner.end_ms <= outer.end_ms
 
 
-def _from(words: tuple[Word, ...], since_ms: int) -> tuple[Word, ...]:
+def _words_since(words: tuple[Word, ...], since_ms: int) -> tuple[Word, ...]:
     return tuple(word for word in words if word.start_ms >= since_ms)

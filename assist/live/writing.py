@@ -1,7 +1,7 @@
-"""What other commands write while a program has the store: asked of that program over its socket; it alone writes.
+"""Writes of other commands while a program owns the store: sent to that program over its socket, as it alone writes.
 
-`store_beside` opens the store for reading and passes each write on; a write of another kind is refused. The socket is
-the one that calls join by (assist/live/joining.py): whoever may read the store may ask, nobody else.
+`open_remote_store` opens the store for reading and sends each write to the owner; other kinds of writes are refused.
+The socket is the one that calls join by (assist/live/joining.py): whoever may read the store may send, nobody else.
 """
 
 from __future__ import annotations
@@ -26,52 +26,52 @@ from assist.store.rows import Hold, Review
 from assist.store.sqlite import ReadOnlyStore
 from assist.store.store import Store, path_of
 
-LONGEST_PATH = 100
+MAX_PATH_BYTES = 100
 """Bytes; a Unix socket's path has a limit of 108 on Linux and 104 on macOS. A longer one is not used."""
-LINE_BYTES = 1 << 20
+MAX_LINE_BYTES = 1 << 20
 """Longest line on the socket."""
 
 
-class _Ask(BaseModel):
+class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PutUser(_Ask):
+class PutUser(_Request):
     """Add or replace one who may log in."""
 
     write: Literal["put-user"] = "put-user"
     user: StoredUser
 
 
-class RemoveUser(_Ask):
+class RemoveUser(_Request):
     """Take one out."""
 
     write: Literal["remove-user"] = "remove-user"
     name: str
 
 
-class Note(_Ask):
+class Note(_Request):
     """Append to the audit log; the program seals it."""
 
     write: Literal["note"] = "note"
     entries: list[AuditEntry] = Field(min_length=1)
 
 
-class PutHold(_Ask):
+class PutHold(_Request):
     """Keep a call from being erased."""
 
     write: Literal["hold"] = "hold"
     hold: Hold
 
 
-class Release(_Ask):
+class Release(_Request):
     """End the hold of a call."""
 
     write: Literal["release"] = "release"
     call: str
 
 
-class PutReview(_Ask):
+class PutReview(_Request):
     """Say something about a finished call."""
 
     write: Literal["review"] = "review"
@@ -79,14 +79,14 @@ class PutReview(_Ask):
     review: Review
 
 
-class Erase(_Ask):
+class Erase(_Request):
     """Take whole calls out; not live ones, nor those on hold."""
 
     write: Literal["erase"] = "erase"
     calls: list[str] = Field(min_length=1)
 
 
-class Strip(_Ask):
+class Strip(_Request):
     """Take a call's words out; the record is what stays of it."""
 
     write: Literal["strip"] = "strip"
@@ -94,14 +94,14 @@ class Strip(_Ask):
     record: dict[str, Any]
 
 
-class Forget(_Ask):
+class Forget(_Request):
     """Take the consent rows of calls out."""
 
     write: Literal["forget"] = "forget"
     calls: list[str]
 
 
-class Shorten(_Ask):
+class Shorten(_Request):
     """Take the oldest entries of the audit log out."""
 
     write: Literal["shorten"] = "shorten"
@@ -109,42 +109,42 @@ class Shorten(_Ask):
     held: list[str]
 
 
-Ask = PutUser | RemoveUser | Note | PutHold | Release | PutReview | Erase | Strip | Forget | Shorten
-ASK: TypeAdapter[Ask] = TypeAdapter(Annotated[Ask, Field(discriminator="write")])
-BEGINS = b'{"write"'
-"""How a line that asks for a write begins."""
+WriteRequest = PutUser | RemoveUser | Note | PutHold | Release | PutReview | Erase | Strip | Forget | Shorten
+WRITE_REQUEST: TypeAdapter[WriteRequest] = TypeAdapter(Annotated[WriteRequest, Field(discriminator="write")])
+WRITE_PREFIX = b'{"write"'
+"""Tells a write request from a request to join a call: both are lines on the same socket."""
 
 
-class Owning(Protocol):
-    """The program that has the store, as far as writes need it."""
+class StoreOwner(Protocol):
+    """The part of the program that owns the store which writes need."""
 
     settings: Settings
     store: Store
     audit: Audit
 
     @property
-    def live(self) -> Sequence[str]:
-        """Calls that go on now."""
+    def live_calls(self) -> Sequence[str]:
+        """Ids of the live calls."""
         ...
 
     def forget(self, calls: Sequence[str], *, whole: bool = False) -> None:
-        """The words of these calls are being erased: none of them stays in memory; `whole`: nor what came of them."""
+        """Drop the words of calls that are being erased from memory; `whole`: the outcomes of their offers, too."""
         ...
 
 
-def socket_of(data: Path) -> Path | None:
-    """The socket of the program that has this data folder; None where the path is too long for one."""
+def socket_path(data: Path) -> Path | None:
+    """Path of the socket of the program that owns this data folder; None where it is too long for a socket."""
     path = data / "serve.sock"
-    return path if len(bytes(path)) <= LONGEST_PATH else None
+    return path if len(bytes(path)) <= MAX_PATH_BYTES else None
 
 
-# ---- the program that has the store ----
+# ---- in the program that owns the store ----
 
 
-async def write(owning: Owning, line: bytes) -> dict[str, Any]:
-    """Carry out what a line asks; the answer to it, given when it is on disk."""
+async def handle_write(owner: StoreOwner, line: bytes) -> dict[str, Any]:
+    """Carry out one request line and return the answer to send, once the write is on disk."""
     try:
-        await _carry_out(owning, ASK.validate_json(line))
+        await _apply(owner, WRITE_REQUEST.validate_json(line))
     except AssistError as error:
         return {"refused": str(error), "code": error.code}
     except ValueError as error:
@@ -152,120 +152,120 @@ async def write(owning: Owning, line: bytes) -> dict[str, Any]:
     return {"written": True}
 
 
-async def _carry_out(owning: Owning, ask: Ask) -> None:
-    store, data = owning.store, owning.settings.data
-    match ask:
+async def _apply(owner: StoreOwner, request: WriteRequest) -> None:
+    store, data = owner.store, owner.settings.data
+    match request:
         case PutUser():
-            receipt = store.people.put_user(ask.user)
+            receipt = store.people.put_user(request.user)
         case RemoveUser():
-            receipt = store.people.remove_user(ask.name)
+            receipt = store.people.remove_user(request.name)
         case Note():
-            receipt = owning.audit.append(ask.entries)
+            receipt = owner.audit.append(request.entries)
         case Shorten():
-            receipt = owning.audit.shorten(ask.before, ask.held)
+            receipt = owner.audit.shorten(request.before, request.held)
         case PutHold():
-            receipt = store.hold(ask.hold)
+            receipt = store.hold(request.hold)
         case Release():
-            receipt = store.release(ask.call)
+            receipt = store.release(request.call)
         case PutReview():
-            receipt = store.review(ask.call, ask.review)
+            receipt = store.review(request.call, request.review)
         case Strip():
-            owning.forget([ask.call])
-            receipt = store.strip(ask.call, ask.record)
+            owner.forget([request.call])
+            receipt = store.strip(request.call, request.record)
         case Forget():
-            receipt = store.forget(ask.calls)
+            receipt = store.forget(request.calls)
         case Erase():
-            live = [call for call in ask.calls if call in owning.live]
+            live = [call for call in request.calls if call in owner.live_calls]
             if live:
                 raise AssistError("call-live", f"call {live[0]} is live: hang up first, or refuse consent on its page")
             try:
-                await asyncio.to_thread(erase, store, data, ask.calls)
-            finally:  # a file that could not be removed is told, and the call has gone all the same
-                owning.forget(await asyncio.to_thread(_gone, store, ask.calls), whole=True)
+                await asyncio.to_thread(erase, store, data, request.calls)
+            finally:  # also where a file could not be removed: the call is erased from the store all the same
+                owner.forget(await asyncio.to_thread(_erased, store, request.calls), whole=True)
             return
     await asyncio.wrap_future(receipt)
 
 
-def _gone(store: Store, calls: Sequence[str]) -> list[str]:
-    """Those that nothing is kept of."""
+def _erased(store: Store, calls: Sequence[str]) -> list[str]:
+    """Those of which nothing is stored any more."""
     return [call for call in calls if store.record(call) is None and not store.log(call)]
 
 
-# ---- the command beside it ----
+# ---- in a command beside it ----
 
 
-def store_beside(url: str, in_use: StoreInUse) -> Store:
-    """The store that another program has: read here, written there.
+def open_remote_store(url: str, in_use: StoreInUse) -> Store:
+    """The store that another program owns: read directly, written through that program.
 
     Raises:
-        AssistError: `in_use` itself where that program cannot be asked; what `open_reader` raises.
+        AssistError: `in_use` itself where that program does not answer; as `open_reader`.
     """
     path = path_of(url)
-    at = socket_of(path.parent)
-    if at is None or not hasattr(socket, "AF_UNIX"):
+    socket_file = socket_path(path.parent)
+    if socket_file is None or not hasattr(socket, "AF_UNIX"):
         raise in_use
     try:
-        with socket.socket(socket.AF_UNIX) as line:
-            line.connect(str(at))
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(socket_file))
     except OSError:  # none, or that of a program that was killed
         raise in_use from None
-    return _StoreBeside(path, at)
+    return _RemoteStore(path, socket_file)
 
 
-class _StoreBeside(ReadOnlyStore):
-    def __init__(self, path: Path, at: Path) -> None:
+class _RemoteStore(ReadOnlyStore):
+    def __init__(self, path: Path, socket_file: Path) -> None:
         super().__init__(path)
-        self._at = at
+        self._socket_file = socket_file
 
     def hold(self, hold: Hold) -> Future[None]:
-        return _asked(self._at, PutHold(hold=hold))
+        return _send(self._socket_file, PutHold(hold=hold))
 
     def release(self, call: str) -> Future[None]:
-        return _asked(self._at, Release(call=call))
+        return _send(self._socket_file, Release(call=call))
 
     def review(self, call: str, review: Review) -> Future[None]:
-        return _asked(self._at, PutReview(call=call, review=review))
+        return _send(self._socket_file, PutReview(call=call, review=review))
 
     def erase(self, calls: Sequence[str]) -> Future[None]:
-        return _asked(self._at, Erase(calls=list(calls)))
+        return _send(self._socket_file, Erase(calls=list(calls)))
 
     def strip(self, call: str, record: dict[str, Any]) -> Future[None]:
-        return _asked(self._at, Strip(call=call, record=record))
+        return _send(self._socket_file, Strip(call=call, record=record))
 
     def forget(self, calls: Sequence[str]) -> Future[None]:
-        return _asked(self._at, Forget(calls=list(calls)))
+        return _send(self._socket_file, Forget(calls=list(calls)))
 
     @property
     def people(self) -> People:
-        return _PeopleBeside(self._writer, self._reader, self._at)
+        return _RemotePeople(self._writer, self._reader, self._socket_file)
 
 
-class _PeopleBeside(People):
-    def __init__(self, writer: Any, reader: Any, at: Path) -> None:
+class _RemotePeople(People):
+    def __init__(self, writer: Any, reader: Any, socket_file: Path) -> None:
         super().__init__(writer, reader)
-        self._at = at
+        self._socket_file = socket_file
 
     def put_user(self, user: StoredUser) -> Future[None]:
-        return _asked(self._at, PutUser(user=user))
+        return _send(self._socket_file, PutUser(user=user))
 
     def remove_user(self, name: str) -> Future[None]:
-        return _asked(self._at, RemoveUser(name=name))
+        return _send(self._socket_file, RemoveUser(name=name))
 
     def note(self, entries: Sequence[AuditEntry], seals: Seals) -> Future[None]:
-        return _asked(self._at, Note(entries=list(entries)))
+        return _send(self._socket_file, Note(entries=list(entries)))
 
     def shorten_audit(self, before: str, held: Collection[str], seals: Seals) -> Future[None]:
-        return _asked(self._at, Shorten(before=before, held=sorted(held)))
+        return _send(self._socket_file, Shorten(before=before, held=sorted(held)))
 
 
-def _asked(at: Path, ask: Ask) -> Future[None]:
-    """Ask, and wait for the answer: a receipt that is fulfilled already."""
+def _send(socket_file: Path, request: WriteRequest) -> Future[None]:
+    """Send a request and block until it is answered; the future returned is already done."""
     receipt: Future[None] = Future()
     try:
-        with socket.socket(socket.AF_UNIX) as line:
-            line.connect(str(at))
-            line.sendall(ask.model_dump_json().encode() + b"\n")
-            with line.makefile("rb") as answers:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(socket_file))
+            sock.sendall(request.model_dump_json().encode() + b"\n")
+            with sock.makefile("rb") as answers:
                 answer = json.loads(answers.readline() or b"{}")
     except OSError as error:
         raise AssistError("write-lost", f"the running program cannot be asked ({error}): try again") from None

@@ -11,7 +11,7 @@ from datetime import datetime
 from assist.coach.coach import Coach
 from assist.coach.parts import Playbook
 from assist.events import Action, AlertRaised, CallStarted, Event, SignalRaised, SignalWithdrawn
-from assist.live.outset import profile_of
+from assist.live.call_setup import agent_profile
 from assist.live.session import TICK_MS, Session
 from assist.practice.script import Line, Script
 from assist.settings import Settings
@@ -60,7 +60,7 @@ class Practice:
         )
         coach = Coach(
             self.playbook,
-            profile_of(self.settings, self.started.agent),
+            agent_profile(self.settings, self.started.agent),
             began=datetime.fromisoformat(self.started.started_at),
             practising=True,
         )

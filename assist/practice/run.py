@@ -19,7 +19,7 @@ from rich.text import Text
 
 from assist.coach.playbook import load_playbook
 from assist.events import Action, CallStarted, ConsentSet, Event, PromptsWaiting
-from assist.live.call import Ears
+from assist.live.call import CallListener
 from assist.live.session import TICK_MS
 from assist.live.terminal import Terminal
 from assist.practice.feedback import Feedback, feedback, tables
@@ -162,7 +162,7 @@ class Room:
             self.publish(practice.reply(text))
         self.publish(practice.end(reason))
 
-    async def aloud(self, source: CallSource, ears_of: Callable[..., Ears], *, in_step: bool = False) -> None:
+    async def aloud(self, source: CallSource, ears_of: Callable[..., CallListener], *, in_step: bool = False) -> None:
         """Runs the call by voice: the agent's channel of `source` is the trainee's; the other one is dropped."""
         practice = self.practice
         self.by_voice = True
@@ -174,7 +174,7 @@ class Room:
             self.publish(practice.hear(heard))
         self.publish(practice.end("hang-up" if practice.over else "interrupted"))
 
-    async def _listen(self, source: CallSource, ears: Ears) -> None:
+    async def _listen(self, source: CallSource, ears: CallListener) -> None:
         """Feeds the sound to the call until it is over or the source ends."""
         practice = self.practice
         async for item in source:

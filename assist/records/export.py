@@ -1,4 +1,4 @@
-"""Records taken out of the store: one or many, as JSON, as CSV (a row per call), or as pages."""
+"""Exports records from the store: one or many, as JSON, CSV (a row per call) or HTML pages."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from assist.errors import AssistError
 from assist.files import write_file
 from assist.records.page import page
 from assist.records.record import IncidentRecord, read_record
-from assist.records.trends import DONE
-from assist.records.wrapup import completed
+from assist.records.trends import USEFUL_ENDINGS
+from assist.records.wrapup import with_reviews
 from assist.store.searching import RecordQuery
 from assist.store.store import Store
 
 FORMATS = ("json", "csv", "html")
 
 
-def day(text: str, option: str) -> date | None:
+def parse_day(text: str, option: str) -> date | None:
     """A day given on the command line; None where it is empty.
 
     Raises:
@@ -35,12 +35,12 @@ def day(text: str, option: str) -> date | None:
         raise AssistError("day-invalid", f"{option} {text}: expected a day such as 2026-11-24") from None
 
 
-def end_of(day: date | None) -> str:
-    """What every time of that day comes before, as text; empty without a day. There may be no day after it."""
+def end_of_day(day: date | None) -> str:
+    """A text that sorts after all times of a day (not the next day: there may be none); empty without a day."""
     return f"{day.isoformat()}T24:00" if day else ""
 
 
-def span(since: date | None, until: date | None, team: str = "", limit: int | None = None) -> RecordQuery:
+def records_between(since: date | None, until: date | None, team: str = "", limit: int | None = None) -> RecordQuery:
     """The query for calls that began on these days, both included.
 
     Raises:
@@ -53,7 +53,7 @@ def span(since: date | None, until: date | None, team: str = "", limit: int | No
         )
     return RecordQuery(
         since=since.isoformat() if since else "",
-        before=end_of(until),
+        before=end_of_day(until),
         team=team,
         limit=limit,
     )
@@ -68,8 +68,8 @@ class Records(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """Records in a store, each read when its turn comes: ten thousand at once take 3 GB."""
+class StoredRecords:
+    """Records in a store, each read when it is iterated over: ten thousand at once take 3 GB."""
 
     store: Store
     calls: tuple[str, ...]
@@ -78,15 +78,15 @@ class Chosen:
         return len(self.calls)
 
     def __iter__(self) -> Iterator[IncidentRecord]:
-        """With what was said afterwards laid over them; without those that have been erased meanwhile."""
+        """With their reviews applied; without those that have been erased meanwhile."""
         for call in self.calls:
             body = self.store.record(call)
             if body is not None:
-                yield completed(read_record(body), self.store.reviews(call))
+                yield with_reviews(read_record(body), self.store.reviews(call))
 
 
-def chosen(store: Store, calls: Sequence[str], query: RecordQuery) -> Chosen:
-    """These calls' records, or all that fit.
+def select_records(store: Store, calls: Sequence[str], query: RecordQuery) -> StoredRecords:
+    """The records of these calls; without calls, all that match the query.
 
     Raises:
         AssistError: code record-unknown.
@@ -94,34 +94,36 @@ def chosen(store: Store, calls: Sequence[str], query: RecordQuery) -> Chosen:
     for call in calls:
         if store.record(call) is None:
             raise AssistError("record-unknown", f"no record of call {call!r}; see `assist records list`")
-    return Chosen(store, tuple(dict.fromkeys(calls) if calls else (each["call"] for each in store.digests(query))))
+    return StoredRecords(
+        store, tuple(dict.fromkeys(calls) if calls else (each["call"] for each in store.digests(query)))
+    )
 
 
-def export(records: Records, out: Path, form: str) -> int:
-    """Write them to one file, or one file each into a folder; how many files.
+def export(records: Records, out: Path, file_format: str) -> int:
+    """Write records to one file, or one file each into a folder; returns the number of files.
 
     Raises:
         AssistError: codes export-format, export-failed.
     """
-    chosen_form = form or out.suffix.removeprefix(".")
-    folder = out.is_dir() or (not out.suffix and bool(form))
-    if chosen_form not in FORMATS:
+    chosen_format = file_format or out.suffix.removeprefix(".")
+    folder = out.is_dir() or (not out.suffix and bool(file_format))
+    if chosen_format not in FORMATS:
         raise AssistError("export-format", f"--out {out}: expected a name that ends in .json, .csv or .html")
-    if not folder and chosen_form == "html" and len(records) != 1:
+    if not folder and chosen_format == "html" and len(records) != 1:
         raise AssistError("export-format", f"--out {out}: a page holds one record: name a folder and --format html")
     if not folder:
-        write_file(out, written(records, chosen_form))
+        write_file(out, serialised(records, chosen_format))
         return 1
     for record in records:
-        write_file(out / f"{record.call}.{chosen_form}", written([record], chosen_form), make_folder=True)
+        write_file(out / f"{record.call}.{chosen_format}", serialised([record], chosen_format), make_folder=True)
     return len(records)
 
 
-def written(records: Records, form: str) -> Iterator[str]:
-    """Part by part: one record as a JSON object or a page, many as a JSON array; any number as CSV."""
-    if form == "csv":
+def serialised(records: Records, file_format: str) -> Iterator[str]:
+    """The text of an export in parts: one record as a JSON object or a page, many as a JSON array, any as CSV."""
+    if file_format == "csv":
         yield to_csv(records)
-    elif form == "html":
+    elif file_format == "html":
         yield from map(page, records)
     elif len(records) == 1:
         yield from (f"{_as_json(record)}\n" for record in records)
@@ -149,8 +151,8 @@ def _seconds(ms: int | None) -> float | str:
     return "" if ms is None else round(ms / 1000, 1)
 
 
-def _clock(record: IncidentRecord) -> tuple[str, float | str]:
-    """The first run of the 60-second clock that was met, else the last."""
+def _recovery(record: IncidentRecord) -> tuple[str, float | str]:
+    """Result and seconds of the first run of the 60-second clock that was met, else of the last."""
     if not record.recovery:
         return "", ""
     run = next((run for run in record.recovery if run.result == "met"), record.recovery[-1])
@@ -179,7 +181,9 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "prompts_seen", "of these, drawn on a visible page", lambda r: sum(p.seen_ms is not None for p in r.prompts)
     ),
-    Column("prompts_done", "of these, marked used or acted on", lambda r: sum(p.how in DONE for p in r.prompts)),
+    Column(
+        "prompts_done", "of these, marked used or acted on", lambda r: sum(p.how in USEFUL_ENDINGS for p in r.prompts)
+    ),
     Column("prompts_wrong", "of these, marked wrong by the agent", lambda r: sum(p.how == "wrong" for p in r.prompts)),
     Column("steps", "ids of the method's steps done", lambda r: " ".join(s.step for s in r.steps)),
     Column(
@@ -191,9 +195,11 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "cost", "cost of what was accepted", lambda r: round(sum(p.cost for p in r.plan if p.answer == "accepted"), 2)
     ),
-    Column("recovery", "60-second clock: met, missed, stopped; empty: never started", lambda r: _clock(r)[0]),
+    Column("recovery", "60-second clock: met, missed, stopped; empty: never started", lambda r: _recovery(r)[0]),
     Column(
-        "recovery_s", "seconds until a remedy was accepted or the level came down; empty: never", lambda r: _clock(r)[1]
+        "recovery_s",
+        "seconds until a remedy was accepted or the level came down; empty: never",
+        lambda r: _recovery(r)[1],
     ),
     Column("follow_ups_open", "promises not marked done", lambda r: sum(not f.done for f in r.follow_ups)),
     Column("alerts", "alerts to supervisors", lambda r: len(r.alerts)),
@@ -206,22 +212,22 @@ COLUMNS: tuple[Column, ...] = (
 
 
 def to_csv(records: Iterable[IncidentRecord]) -> str:
-    """One row per call, RFC 4180; text that a spreadsheet would run as a formula is defused."""
+    """One row per call, RFC 4180; text that a spreadsheet would run as a formula is escaped."""
     out = io.StringIO()
     rows = csv.writer(out)
     rows.writerow([column.name for column in COLUMNS])
     for record in records:
-        rows.writerow([_cell(column.value(record)) for column in COLUMNS])
+        rows.writerow([_without_formula(column.value(record)) for column in COLUMNS])
     return out.getvalue()
 
 
-FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
-def _cell(value: str | int | float) -> str | int | float:
+def _without_formula(value: str | int | float) -> str | int | float:
     """A cell that begins with =, +, -, @ (also of full width), tab or return is a formula to a spreadsheet: an
     apostrophe makes it text.
     """
-    if isinstance(value, str) and value.lstrip(" ")[:1] in FORMULA:
+    if isinstance(value, str) and value.lstrip(" ")[:1] in FORMULA_STARTS:
         return "'" + value
     return value

@@ -1,4 +1,4 @@
-"""The record of a call, made from its log as it stands in the store and sealed over it."""
+"""Makes the record of a call from its stored log, and seals it."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from assist.store.store import Store
 
 
 def record_of(call: str, rows: Sequence[tuple[int, str, str]]) -> IncidentRecord:
-    """The record that a log comes to; `rows`: (number, type, JSON) of its events, in order."""
+    """The sealed record of a log; `rows`: (number, type, JSON) of its events, in order."""
     record = fold(decode(name, body) for _, name, body in rows)
     return record.model_copy(update={"seal": seal(call, rows)})
 
 
 def file_record(store: Store, call: str, state: str) -> IncidentRecord:
-    """Close a call in this state with its record; blocks until both are on disk."""
+    """Store a call's record and set its state, such as "ended"; blocks until both are on disk."""
     record = record_of(call, store.log(call))
     store.finish(call, state, record.model_dump(mode="json")).result()
     return record
 
 
 def close_interrupted(store: Store) -> list[str]:
-    """Close the calls that an earlier run of the program left open; their ids."""
+    """Close the calls that an earlier run of the program left open; returns their ids."""
     interrupted = []
     for stored in store.calls("live"):
         events, gate = store.events(stored.call), store.gate(stored.call)
-        refused = gate is not None and gate.consent == Consent.REFUSED  # and could not be erased then
-        # Else cut short before its first event was kept.
+        refused = gate is not None and gate.consent == Consent.REFUSED  # and could not be erased at once
+        # Without CallStarted: interrupted before its first event was stored.
         if refused or not events or not isinstance(events[0][1], CallStarted):
             store.erase([stored.call]).result()
             continue

@@ -1,4 +1,4 @@
-"""What a call's event log comes to, folded into the incident record. Pure; the log is the truth."""
+"""Builds the incident record from a call's event log (a fold). Pure; the log is the truth."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from assist.events import (
     TranscribedLate,
     done_ms,
 )
-from assist.records.alert_courses import AlertCourses
+from assist.records.alert_history import AlertHistory
 from assist.records.plan_uses import PlanUses
 from assist.records.record import (
     ConsentStep,
@@ -51,25 +51,25 @@ from assist.records.record import (
 from audio.events import Gap, Trouble, Utterance
 from detectors.signals import CALMER, Level, LevelChange, Signal
 
-KEPT_OF_AGENTS = ("help", "pause", "resume", "hang-up", "contest", "outcome", "root-cause", "follow-up")
-"""What an agent does that stands nowhere else in the record."""
-_MASK = re.compile(r"\[([a-z][a-z -]*)\]")
-_RANK = {Level.CALM: 0, Level.RECOVERING: 1, Level.TENSE: 2, Level.ESCALATED: 3}
+LISTED_AGENT_ACTIONS = ("help", "pause", "resume", "hang-up", "contest", "outcome", "root-cause", "follow-up")
+"""Actions of agents that are listed in the record's `actions`, as no other part of it shows them."""
+_MASK_PATTERN = re.compile(r"\[([a-z][a-z -]*)\]")
+_LEVEL_RANK = {Level.CALM: 0, Level.RECOVERING: 1, Level.TENSE: 2, Level.ESCALATED: 3}
 
 
 def fold(events: Iterable[Event]) -> IncidentRecord:
-    """The record of a call from its events, in order; a call cut short folds as well.
+    """The record of a call from its events, in order; also of an interrupted call.
 
     Raises:
         ValueError: the events hold no CallStarted.
     """
-    folding = _Folding()
+    builder = _RecordBuilder()
     for event in events:
-        folding.take(event)
-    return folding.record()
+        builder.add(event)
+    return builder.record()
 
 
-class _Folding:
+class _RecordBuilder:
     def __init__(self) -> None:
         self.started: CallStarted | None = None
         self.ended = CallEnded(0, "interrupted")
@@ -77,28 +77,28 @@ class _Folding:
         self.signals: dict[str, HeardSignal] = {}
         self.levels: list[LevelStep] = []
         self.late: TranscribedLate | None = None
-        """Behind it stands what was transcribed after the call."""
+        """Events after it are of words transcribed after the call."""
         self.late_ranges: list[LateRange] = []
         self.levels_late: list[LevelStep] = []
         self.prompts: dict[str, dict[str, Any]] = {}
         self.plan = PlanUses()
         self.steps: dict[str, StepDone] = {}
         self.follow_ups: dict[str, FollowUp] = {}
-        self.alerts = AlertCourses()
+        self.alerts = AlertHistory()
         self.notes: list[Note] = []
         self.recovery: list[dict[str, Any]] = []
         self.lines: dict[str, Line] = {}
         self.troubles: list[Problem] = []
         self.consent: list[ConsentStep] = []
-        self.withdrawn = 0
+        self.withdrawn_count = 0
         self.actions: list[Deed] = []
         self.pauses: list[Pause] = []
         self.hand_offs: list[HandOff] = []
-        self.lost: list[tuple[int, int]] = []
-        """From and to in ms, of each channel."""
+        self.lost_ranges: list[tuple[int, int]] = []
+        """(from, to) in ms of sound that never came, of any channel."""
         self.outcome = self.root_cause = self.contested = ""
 
-    def take(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         if self.late is None:
             self.last_ms = max(self.last_ms, done_ms(event))
         match event:
@@ -117,20 +117,20 @@ class _Folding:
                     ConsentStep(at_ms=event.at_ms, consent=event.consent, by=event.by, policy=event.policy)
                 )
             case Utterance():
-                self.lines.pop(event.id, None)  # said again: a pause has shortened it
+                self.lines.pop(event.id, None)  # again under its id: a pause has shortened it
                 if event.words:
-                    self.lines[event.id] = _line(event)
+                    self.lines[event.id] = _transcript_line(event)
             case SignalRaised(signal=signal):
-                self.signals[signal.key] = _heard(signal)
+                self.signals[signal.key] = _signal_entry(signal)
             case SignalWithdrawn():
-                self.withdrawn += self.signals.pop(event.key, None) is not None
+                self.withdrawn_count += self.signals.pop(event.key, None) is not None
             case LevelChange():
                 because = [signal.key for signal in event.because]
                 (self.levels if self.late is None else self.levels_late).append(
                     LevelStep(at_ms=event.at_ms, level=event.level, score=round(event.score, 1), because=because)
                 )
             case PromptShown():
-                self.prompts[event.id] = _shown(event)
+                self.prompts[event.id] = _prompt_entry(event)
             case PromptEnded():
                 if event.id in self.prompts:
                     self.prompts[event.id] |= {"ended_ms": event.at_ms, "how": event.how, "words": event.words}
@@ -154,8 +154,8 @@ class _Folding:
                     run = self.recovery[-1]
                     result = run.get("result") or event.what
                     # "missed" is told when the goal passes, and once more when the call recovers after all
-                    over = event.what == "met" or (event.what == "missed" and "result" in run)
-                    run |= {"result": result, "took_ms": event.took_ms if over else None, "by": event.by}
+                    is_final = event.what == "met" or (event.what == "missed" and "result" in run)
+                    run |= {"result": result, "took_ms": event.took_ms if is_final else None, "by": event.by}
             case FollowUpNoted():
                 self.follow_ups[event.id] = FollowUp(
                     id=event.id,
@@ -163,26 +163,26 @@ class _Folding:
                     due=event.due,
                     owner=event.owner,
                     words=event.words,
-                    day=event.due_at[:10] or _day(event.due, self.started),
+                    day=event.due_at[:10] or _due_day(event.due, self.started),
                     at=event.due_at if "T" in event.due_at else "",
                 )
             case AlertRaised():
                 self.alerts.raised(event)
             case AlertMoved():
-                self.alerts.step(event.id, event.at_ms, event.what, event.who)
+                self.alerts.add_step(event.id, event.at_ms, event.what, event.who)
             case Action():
-                self.act(event)
+                self._add_action(event)
             case Trouble():
                 self.troubles.append(
                     Problem(at_ms=event.at_ms, code=event.code, text=event.text, cleared=event.cleared)
                 )
             case Gap() if event.why == "lost":
-                self.lost.append((event.start_ms, event.end_ms))
+                self.lost_ranges.append((event.start_ms, event.end_ms))
             case _:
                 pass
 
-    def act(self, action: Action) -> None:
-        if action.role != "agent" or action.what in KEPT_OF_AGENTS:
+    def _add_action(self, action: Action) -> None:
+        if action.role != "agent" or action.what in LISTED_AGENT_ACTIONS:
             self.actions.append(
                 Deed(
                     at_ms=action.at_ms,
@@ -198,7 +198,7 @@ class _Folding:
                 if action.target in self.prompts:
                     self.prompts[action.target].setdefault("seen_ms", action.at_ms)
             case "plan-offered" | "plan-asked" | "plan-accepted" | "plan-refused":
-                self.plan.done(action)
+                self.plan.agent_acted(action)
             case "pause":
                 if not self.pauses or self.pauses[-1].to_ms is not None:
                     self.pauses.append(Pause(from_ms=action.at_ms))
@@ -206,7 +206,7 @@ class _Folding:
                 if self.pauses and self.pauses[-1].to_ms is None:
                     self.pauses[-1] = self.pauses[-1].model_copy(update={"to_ms": action.at_ms})
             case "message":
-                self.alerts.wrote(action)
+                self.alerts.message_sent(action)
                 self.notes.append(Note(at_ms=action.at_ms, who=action.who, text=action.detail))
             case "note":
                 self.notes.append(Note(at_ms=action.at_ms, who=action.who, text=action.detail))
@@ -221,11 +221,11 @@ class _Folding:
                 if known is not None:
                     self.follow_ups[action.target] = known.model_copy(update={"done": action.detail == "done"})
             case "alert-seen" | "claim" | "release":
-                self.alerts.step(action.target, action.at_ms, action.what, action.who)
+                self.alerts.add_step(action.target, action.at_ms, action.what, action.who)
             case "resolve" | "plan-answered":
-                option, answer = self.alerts.ended(action)
+                option, answer = self.alerts.resolved(action)
                 if option:
-                    self.plan.answered(option, answer)
+                    self.plan.request_answered(option, answer)
             case _:
                 pass
 
@@ -233,7 +233,7 @@ class _Folding:
         if self.started is None:
             raise ValueError("the events hold no CallStarted")
         levels = [*self.levels, *self.levels_late]
-        reached = max((Level(step.level) for step in levels), key=_RANK.__getitem__, default=Level.CALM)
+        reached = max((Level(step.level) for step in levels), key=_LEVEL_RANK.__getitem__, default=Level.CALM)
         at_end = Level(levels[-1].level) if levels else Level.CALM
         return IncidentRecord(
             call=self.started.call,
@@ -261,38 +261,38 @@ class _Folding:
             contested=self.contested,
             transcript=sorted(self.lines.values(), key=lambda line: line.start_ms),
             troubles=self.troubles,
-            gaps_ms=_covered(self.lost),
+            gaps_ms=_union_ms(self.lost_ranges),
             accounted_ms=dict((self.late or self.ended).accounted_ms),
             versions=dict(self.started.versions)
             | {f"late {name}": version for name, version in (self.late.versions.items() if self.late else ())},
             transcribed_late=self.late_ranges,
             levels_late=self.levels_late,
             consent=self.consent,
-            withdrawn=self.withdrawn,
+            withdrawn=self.withdrawn_count,
             actions=self.actions,
             hand_offs=self.hand_offs,
             pauses=self.pauses,
-            redactions=_redactions(self.lines.values()),
+            redactions=_mask_counts(self.lines.values()),
         )
 
 
-def _covered(spans: Iterable[tuple[int, int]]) -> int:
-    """How much time they cover together: what both channels lack at once counts once."""
-    covered = until = 0
+def _union_ms(spans: Iterable[tuple[int, int]]) -> int:
+    """Length in ms of the union of ranges: what both channels lack at once counts once."""
+    total_ms = until = 0
     for start, end in sorted(spans):
-        covered += max(0, end - max(start, until))
+        total_ms += max(0, end - max(start, until))
         until = max(until, end)
-    return covered
+    return total_ms
 
 
-def _line(said: Utterance) -> Line:
+def _transcript_line(said: Utterance) -> Line:
     words = [(word.text, word.start_ms, word.end_ms, round(word.probability, 3)) for word in said.words]
     return Line(
         id=said.id, speaker=said.speaker, start_ms=said.start_ms, end_ms=said.end_ms, text=said.text, words=words
     )
 
 
-def _heard(signal: Signal) -> HeardSignal:
+def _signal_entry(signal: Signal) -> HeardSignal:
     evidence = signal.evidence
     return HeardSignal(
         key=signal.key,
@@ -314,8 +314,8 @@ def _heard(signal: Signal) -> HeardSignal:
     )
 
 
-def _shown(prompt: PromptShown) -> dict[str, Any]:
-    """A PromptUse as it begins; how it ends is added later."""
+def _prompt_entry(prompt: PromptShown) -> dict[str, Any]:
+    """Fields of a PromptUse when it is shown; how it ends is added later."""
     return {
         "id": prompt.id,
         "play": prompt.play,
@@ -341,23 +341,23 @@ def _hand_off(noted: HandOffNoted) -> HandOff:
     )
 
 
-def _day(due: str, started: CallStarted | None) -> str:
+def _due_day(due: str, started: CallStarted | None) -> str:
     day = due_day(due, datetime.fromisoformat(started.started_at).date()) if started is not None else None
     return day.isoformat() if day is not None else ""
 
 
-def _redactions(lines: Iterable[Line]) -> dict[str, int]:
-    """How often each kind of mask stands in the transcript (assist/privacy/redaction.py writes "[card number]")."""
+def _mask_counts(lines: Iterable[Line]) -> dict[str, int]:
+    """Number of masks in the transcript by kind (assist/privacy/redaction.py writes "[card number]")."""
     found: dict[str, int] = {}
     for line in lines:
         for text, *_ in line.words:
-            if mask := _MASK.search(text):
+            if mask := _MASK_PATTERN.search(text):
                 found[mask[1]] = found.get(mask[1], 0) + 1
     return found
 
 
 def _outcome(reached: Level, at_end: Level) -> str:
-    """In plain words where nobody has said better: only what was heard, never a verdict on a person."""
+    """The outcome where nobody has given one: only what was heard, never a verdict on a person."""
     if reached in CALMER:
         return "calm throughout"
     if at_end in CALMER:

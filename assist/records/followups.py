@@ -1,4 +1,4 @@
-"""Open promises over all finished calls: a fold over their records, as a list and as a calendar."""
+"""Open follow-ups (promises) of all finished calls, as a list and as a calendar."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class OpenFollowUp:
     due: str
     """As it was said."""
     day: date | None
-    """The day that means, counted from the day of the call."""
+    """The day `due` means, counted from the day of the call; None: it names none."""
     owner: str
     at: datetime | None = None
-    """The moment, where an hour was named."""
+    """The time, where an hour was named."""
 
     @property
     def name(self) -> str:
-        """What `mark` knows it by."""
+        """How `mark_follow_ups` names it: CALL/ID."""
         return f"{self.call}/{self.id}"
 
 
 def is_open(promise: Mapping[str, Any], last: Mapping[tuple[str, str], str]) -> bool:
-    """Whether a record's promise is still to be kept: as somebody said last (`last_said`), else as the call ended."""
+    """Whether a follow-up is open: by the newest review (`last` is from `last_said`), else as the record says."""
     said = last.get(("follow-up", promise["id"]))
     return said == "open" if said else not promise.get("done", False)
 
@@ -56,28 +56,28 @@ def open_followups(store: Store) -> list[OpenFollowUp]:
                 continue
             corrected = last.get(("due", each["id"]), "")
             due = corrected or each.get("day", "")
-            day = _read(due) if due else due_day(each["due"], said_on)
+            day = _parse_day(due) if due else due_day(each["due"], said_on)
             moment = "" if corrected else each.get("at", "")
             at = datetime.fromisoformat(moment) if moment else None
             found.append(OpenFollowUp(digest["call"], each["id"], each["what"], each["due"], day, each["owner"], at))
     return sorted(found, key=lambda each: (each.day or date.max, each.at is None, str(each.at), each.call))
 
 
-def _read(day: str) -> date | None:
-    """A stored day; None where it is none, such as 30 February: earlier versions took those."""
+def _parse_day(day: str) -> date | None:
+    """A stored day; None if invalid, such as 30 February, which earlier versions stored."""
     try:
         return date.fromisoformat(day)
     except ValueError:
         return None
 
 
-def mark(store: Store, names: Sequence[str], who: str, *, done: bool) -> None:
-    """Mark follow-ups (`OpenFollowUp.name`) done, or open again; kept as what somebody said about the call.
+def mark_follow_ups(store: Store, names: Sequence[str], who: str, *, done: bool) -> None:
+    """Mark follow-ups (`OpenFollowUp.name`) done, or open again; stored as reviews of the call.
 
     Raises:
         AssistError: code followup-unknown, before anything is marked.
     """
-    wanted = []
+    found_ids = []
     for name in names:
         call, _, identifier = name.rpartition("/")
         record = store.record(call) if call else None
@@ -85,9 +85,9 @@ def mark(store: Store, names: Sequence[str], who: str, *, done: bool) -> None:
             raise AssistError(
                 "followup-unknown", f"no follow-up {name!r}: expected CALL/ID as `assist followups` lists them"
             )
-        wanted.append((call, identifier))
+        found_ids.append((call, identifier))
     at = stamp()
-    for call, identifier in wanted:
+    for call, identifier in found_ids:
         store.review(call, Review(at, who, "follow-up", identifier, "done" if done else "open")).result()
 
 

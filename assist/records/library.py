@@ -1,4 +1,4 @@
-"""Finished calls for the review page: found, read, marked, noted. Every look is kept."""
+"""Finished calls for the review page: search, view, mark, comment. Every view is logged."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from assist.access.audit import Audit
 from assist.errors import AssistError
 from assist.privacy.typed import without_cards
 from assist.records import report_page
-from assist.records.export import end_of
+from assist.records.export import end_of_day
 from assist.records.page import page
 from assist.records.record import IncidentRecord, read_record
-from assist.records.report import LEAST_AGENTS, named_teams
-from assist.records.reporting import report_of
+from assist.records.report import MIN_AGENTS, teams_to_show
+from assist.records.reporting import report_from_store
 from assist.records.trends import monday, trends
-from assist.records.wrapup import completed, last_note, standing
+from assist.records.wrapup import effective_reviews, last_note, with_reviews
 from assist.settings import KeepSettings
 from assist.store.rows import NO_REVIEW, VERDICTS, Review, stamp, verdicts
 from assist.store.searching import Place, RecordQuery, place_of
@@ -47,8 +47,8 @@ from overlay.records import (
     unknown_record,
 )
 
-ANSWER = "answer"
-MOST_VIEWS = 50
+ANSWER_KIND = "answer"
+MAX_VIEWS = 50
 
 
 class Library:
@@ -61,29 +61,29 @@ class Library:
         audit: Audit | None = None,
         recordings: Recordings | None = None,
         keep: KeepSettings | None = None,
-        known: Callable[[str], str] = str,
+        login_name: Callable[[str], str] = str,
     ) -> None:
         self._store = store
-        self._known = known
-        """The name under which somebody logs in: an earlier call may bear it in another spelling."""
+        self._login_name = login_name
+        """Spelling of a name -> the name that person logs in with: an earlier call may spell it otherwise."""
         self._recordings = recordings
         self._keep = keep or KeepSettings()
-        self._heard: dict[str, tuple[str, date]] = {}
-        """Who -> the call they heard last, and on which day: a player asks many times for parts of one."""
+        self._last_played: dict[str, tuple[str, date]] = {}
+        """Who -> the call they played last, and the day, to log it once: players request many parts of it."""
         self._audit = audit
         self._questions = {question.id: question for question in questions}
 
     async def search(self, who: Identity, filters: Filters) -> Found:
-        """The records that fit."""
+        """The records that match the filters."""
         since = filters.since.isoformat() if filters.since else ""
         if filters.days:
             earliest = datetime.now() - timedelta(days=filters.days)
-            since = max(since, earliest.astimezone().isoformat(timespec="seconds"))  # as calls write when they began
+            since = max(since, earliest.astimezone().isoformat(timespec="seconds"))  # the format of `started_at`
         query = RecordQuery(
             words=filters.words,
             level=filters.level,
             since=since,
-            before=end_of(filters.until or None),
+            before=end_of_day(filters.until or None),
             agent=filters.agent,
             team=filters.team,
             signal=filters.signal,
@@ -93,51 +93,51 @@ class Library:
             reviewed={"reviewed": True, "unreviewed": False}.get(filters.marks),
             wrong=filters.marks == "wrong",
             worst_first=filters.order == "worst",
-            after=_place(filters.after),
-            limit=filters.limit + 1,  # one more tells whether there are more
+            after=_position(filters.after),
+            limit=filters.limit + 1,  # one more than asked, to know whether there are more
         )
         if self._audit is not None:
             self._audit.note(who.who, who.role, "search")
         return await asyncio.to_thread(self._search, query)
 
     async def get(self, who: Identity, record: str) -> RecordView:
-        """One record in full; that `who` has looked is kept."""
+        """One record in full; the view is logged."""
         view = await asyncio.to_thread(self._get, who, record)
-        await self._noted(who, "look", record)
+        await self._write_audit(who, "look", record)
         return view
 
     async def mark(self, who: Identity, record: str, mark: Mark) -> int:
-        """A verdict on a signal or prompt; how much of the call is marked wrong now."""
+        """Store a verdict on a signal or prompt; returns how many of the call are marked wrong now."""
         await self._add(record, Review(stamp(), who.who, mark.kind, mark.target, mark.verdict))
-        return await asyncio.to_thread(lambda: _wrong(self._body(record), self._store.reviews(record)))
+        return await asyncio.to_thread(lambda: _wrong_count(self._body(record), self._store.reviews(record)))
 
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
-        """A comment, a missed signal, a contest, the outcome or root cause."""
+        """Store a comment, a missed signal, a contest, the outcome or root cause."""
         target = note.signal if note.kind == "missed" else ""
         await self._add(record, Review(stamp(), who.who, note.kind, target, without_cards(note.text), note.at_ms))
 
     async def answer(self, who: Identity, record: str, answer: Answer) -> None:
-        """An answer to a question of the form."""
+        """Store an answer to a question of the form."""
         question = self._questions.get(answer.question)
         if question is None:
             raise OverlayError("question-unknown", "That question is no longer on the form; load the page again.")
         if answer.answer and answer.answer not in question.answers:
             raise OverlayError("answer-unknown", f"Expected one of: {', '.join(question.answers)}.")
-        await self._add(record, Review(stamp(), who.who, ANSWER, question.id, answer.answer))
+        await self._add(record, Review(stamp(), who.who, ANSWER_KIND, question.id, answer.answer))
 
     async def sound(self, who: Identity, record: str) -> Playable:
-        """The sound that was kept, as WAV; that `who` has asked for it is kept."""
+        """The recording as WAV; playing it is logged, once a day for the same call."""
         sound = await asyncio.to_thread(self._sound, record)
         if sound is None:
             raise OverlayError("sound-missing", "No sound was kept of this call, or it has been erased.")
-        heard = record, date.today()
-        if self._heard.get(who.who) != heard:
-            await self._noted(who, "sound", record)
-            self._heard[who.who] = heard
+        played = record, date.today()
+        if self._last_played.get(who.who) != played:
+            await self._write_audit(who, "sound", record)
+            self._last_played[who.who] = played
         return Playable("audio/wav", sound.size, sound.wav)
 
     async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
-        """What the last weeks came to."""
+        """Weekly counts of calls."""
         return await asyncio.to_thread(self._trends, asked)
 
     async def report(self, who: Identity, asked: ReportAsked) -> str:
@@ -149,26 +149,26 @@ class Library:
 
     async def html(self, who: Identity, record: str) -> str:
         """The record as one self-contained page."""
-        return page(await self._taken_out(who, record))
+        return page(await self._export(who, record))
 
     async def export(self, who: Identity, record: str) -> dict[str, object]:
         """The incident record as JSON, with the wrap-up, marks, missed signals and comments; not with the form."""
-        return (await self._taken_out(who, record)).model_dump(mode="json")
+        return (await self._export(who, record)).model_dump(mode="json")
 
     async def agent_of(self, record: str) -> str:
-        """Whose call it was, as they log in; not a look."""
-        return self._known(str((await asyncio.to_thread(self._body, record))["agent"]))
+        """Login name of the call's agent; not logged as a view."""
+        return self._login_name(str((await asyncio.to_thread(self._body, record))["agent"]))
 
     async def views(self, who: Identity) -> list[SavedView]:
-        """The searches this person has saved; of one that an earlier version saved, what is still a filter."""
+        """The searches this person has saved, without filters of earlier versions that no longer exist."""
         rows = await asyncio.to_thread(self._store.people.views, who.who)
-        return [SavedView(name=name, filters=_known(json.loads(filters))) for name, filters in rows]
+        return [SavedView(name=name, filters=_known_filters(json.loads(filters))) for name, filters in rows]
 
     async def save_view(self, who: Identity, view: SavedView) -> None:
         """Save a search under a name."""
-        known = {each.name for each in await self.views(who)}
-        if len(known | {view.name}) > MOST_VIEWS:
-            raise OverlayError("too-many", f"{MOST_VIEWS} searches are saved already; delete one first.")
+        names = {each.name for each in await self.views(who)}
+        if len(names | {view.name}) > MAX_VIEWS:
+            raise OverlayError("too-many", f"{MAX_VIEWS} searches are saved already; delete one first.")
         filters = view.filters.model_dump_json(exclude_defaults=True, exclude={"after"})
         await asyncio.wrap_future(self._store.people.save_view(who.who, view.name, filters))
 
@@ -179,16 +179,18 @@ class Library:
         await asyncio.wrap_future(self._store.people.delete_view(who.who, name))
 
     def _report(self, asked: ReportAsked) -> str:
-        return report_page.page(report_of(self._store, asked.since or None, asked.until or None, asked.team.strip()))
+        return report_page.page(
+            report_from_store(self._store, asked.since or None, asked.until or None, asked.team.strip())
+        )
 
-    async def _taken_out(self, who: Identity, record: str) -> IncidentRecord:
-        """The record with what was said afterwards; that `who` has taken it out is kept."""
+    async def _export(self, who: Identity, record: str) -> IncidentRecord:
+        """The record with its reviews applied; the export is logged."""
         body = await asyncio.to_thread(self._body, record)
         reviews = await asyncio.to_thread(self._store.reviews, record)
-        await self._noted(who, "export", record)
-        return completed(read_record(body), reviews)
+        await self._write_audit(who, "export", record)
+        return with_reviews(read_record(body), reviews)
 
-    async def _noted(self, who: Identity, what: str, record: str) -> None:
+    async def _write_audit(self, who: Identity, what: str, record: str) -> None:
         if self._audit is not None:
             await asyncio.wrap_future(self._audit.note(who.who, who.role, what, record))
 
@@ -208,7 +210,7 @@ class Library:
         reviews = self._store.reviews(record)
         self._store.review(record, Review(stamp(), who.who, "looked")).result()
         before, note = read_record(body), last_note(reviews)
-        now = completed(before, reviews).model_copy(update={"notes": before.notes})
+        now = with_reviews(before, reviews).model_copy(update={"notes": before.notes})
         looks = {review.who: review.at for review in reviews if review.kind == "looked"} | {who.who: stamp()}
         return RecordView.model_validate(
             {
@@ -221,8 +223,9 @@ class Library:
                 "seen_by": list(looks.items()),
                 "notes": [
                     (review.who, review.kind, review.text, review.at_ms)
-                    for review in standing(reviews)
-                    if review.kind not in (*VERDICTS, ANSWER, *NO_REVIEW) and (review.kind != "note" or review == note)
+                    for review in effective_reviews(reviews)
+                    if review.kind not in (*VERDICTS, ANSWER_KIND, *NO_REVIEW)
+                    and (review.kind != "note" or review == note)
                 ],
                 "questions": list(self._questions.values()),
                 "answers": self._answers(reviews),
@@ -235,7 +238,7 @@ class Library:
 
     def _recording(self, record: str, started_at: str, duration_ms: int) -> Recording | None:
         sound = None
-        with suppress(AssistError):  # keys that cannot be read keep nobody from the record
+        with suppress(AssistError):  # the record can be viewed without the keys of its recording
             sound = self._sound(record)
         if sound is None:
             return None
@@ -245,7 +248,7 @@ class Library:
 
     def _answers(self, reviews: list[Review]) -> list[Answer]:
         """The newest answer to each question that is still on the form."""
-        last = {review.target: review for review in reviews if review.kind == ANSWER}
+        last = {review.target: review for review in reviews if review.kind == ANSWER_KIND}
         return [
             Answer(question=review.target, answer=review.text, who=review.who, at=review.at)
             for review in last.values()
@@ -257,18 +260,18 @@ class Library:
         since = monday(today) - timedelta(weeks=asked.weeks - 1)
         records = list(self._store.digests(RecordQuery(since=since.isoformat(), limit=None)))
         if asked.team:
-            if asked.team not in named_teams(records):
+            if asked.team not in teams_to_show(records):
                 raise OverlayError(
                     "team-small",
-                    f"Figures of a team are shown from {LEAST_AGENTS} agents up, "
-                    f"unless those of fewer than {LEAST_AGENTS} others would follow from them.",
+                    f"Figures of a team are shown from {MIN_AGENTS} agents up, "
+                    f"unless those of fewer than {MIN_AGENTS} others would follow from them.",
                 )
             records = [record for record in records if record["team"] == asked.team]
         return trends(records, self._store.said(), today, asked.weeks)
 
     async def _add(self, record: str, review: Review) -> None:
         agent = str((await asyncio.to_thread(self._body, record))["agent"])
-        if self._known(agent) == review.who:  # as this call of theirs spells it
+        if self._login_name(agent) == review.who:  # as their call spells it
             review = replace(review, who=agent)
         await asyncio.wrap_future(self._store.review(record, review))
 
@@ -280,7 +283,7 @@ class Library:
 
 
 def _summary(digest: Mapping[str, Any], reviews: Sequence[Review]) -> RecordSummary:
-    """One line of the list: the digest of a record, and what was said about the call afterwards."""
+    """One row of the list: the digest of a record with its reviews applied."""
     said = {review.kind: review.text for review in reviews}
     cause = said.get("root-cause") or digest["root_cause"]
     return RecordSummary.model_validate(
@@ -297,24 +300,24 @@ def _summary(digest: Mapping[str, Any], reviews: Sequence[Review]) -> RecordSumm
             "ended": digest["ended"],
             "signals": sum(signal["times"] for signal in digest["signals"]),
             "prompts": len(digest["prompts"]),
-            "wrong": _wrong(digest, reviews),
+            "wrong": _wrong_count(digest, reviews),
             "reviewed": any(review.who != digest["agent"] and review.kind not in NO_REVIEW for review in reviews),
             "contested": bool(said.get("contest", digest["contested"])),
         }
     )
 
 
-def _wrong(digest: Mapping[str, Any], reviews: Sequence[Review]) -> int:
-    """How much of the call is marked wrong."""
+def _wrong_count(digest: Mapping[str, Any], reviews: Sequence[Review]) -> int:
+    """How many signals and prompts of the call are marked wrong."""
     return [*verdicts(digest["prompts"], reviews).values()].count("wrong")
 
 
-def _known(filters: dict[str, Any]) -> Filters:
+def _known_filters(filters: dict[str, Any]) -> Filters:
     return Filters.model_validate({name: value for name, value in filters.items() if name in Filters.model_fields})
 
 
-def _place(after: str) -> Place | None:
-    """Where the page before has ended, as `_search` wrote it."""
+def _position(after: str) -> Place | None:
+    """Where the previous page of results ended, from the text that `_search` wrote."""
     if not after:
         return None
     rank, started_at, call = after.split(" ", 2)

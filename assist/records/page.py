@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from assist.records.record import Alert, IncidentRecord, LevelStep, PlanUse, PromptUse
-from assist.records.sheet import section, sheet
+from assist.records.sheet import html_page, section
 from assist.wording import amount, clock, label
 
 STYLE = """
@@ -18,7 +18,7 @@ background:var(--soft);border-radius:8px}dt{color:var(--second)}dd{margin:0}
 mark{background:none;color:inherit;border-bottom:3px solid #d99a00}
 .small{font-size:.87rem}
 """
-WORDS = {
+ACTION_TEXTS = {
     "alert-seen": "saw the alert",
     "claim": "claimed the call",
     "resolve": "closed the alert",
@@ -41,7 +41,7 @@ WORDS = {
     "resume": "resumed listening",
     "hang-up": "hung up",
 }
-"""What people did, in words."""
+"""`what` of actions and alert steps, in words."""
 
 
 def page(record: IncidentRecord) -> str:
@@ -50,14 +50,14 @@ def page(record: IncidentRecord) -> str:
     parts = (
         _head(title, record),
         _facts(record),
-        _judged(record),
-        _advised(record),
-        _left_to_do(record),
-        _by_people(record),
+        _signals_and_levels(record),
+        _prompts_and_options(record),
+        _follow_ups(record),
+        _actions_and_notes(record),
         _transcript(record),
-        "<h2>How this record was made</h2>" + _made(record),
+        "<h2>How this record was made</h2>" + _provenance(record),
     )
-    return sheet(title, "".join(parts), style=STYLE)
+    return html_page(title, "".join(parts), style=STYLE)
 
 
 def _head(title: str, record: IncidentRecord) -> str:
@@ -85,8 +85,8 @@ def _facts(record: IncidentRecord) -> str:
     return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(text)}</dd>' for name, text in facts if text)}</dl>"
 
 
-def _judged(record: IncidentRecord) -> str:
-    """What was heard, and what level came of it."""
+def _signals_and_levels(record: IncidentRecord) -> str:
+    """The signals, and the level over the call."""
     heard = [
         (clock(s.at_ms), label(s.id), f"“{s.quote}”" if s.quote else s.summary, f"{s.rule} v{s.version}")
         for s in record.signals
@@ -99,20 +99,20 @@ def _judged(record: IncidentRecord) -> str:
 
 
 def _levels(title: str, record: IncidentRecord, levels: Sequence[LevelStep]) -> str:
-    rows = [(clock(s.at_ms), label(s.level), f"{s.score:.0f}", _because(record, s.because)) for s in levels]
+    rows = [(clock(s.at_ms), label(s.level), f"{s.score:.0f}", _signal_labels(record, s.because)) for s in levels]
     return section(title, ("At", "Level", "Score", "Because of"), rows)
 
 
-def _advised(record: IncidentRecord) -> str:
-    """What the agent was shown, and did."""
-    prompts = [(clock(p.shown_ms), p.title, f"“{p.say}”", _done(p)) for p in record.prompts]
+def _prompts_and_options(record: IncidentRecord) -> str:
+    """Prompts, Plan B options and steps, with what the agent did."""
+    prompts = [(clock(p.shown_ms), p.title, f"“{p.say}”", _prompt_ending(p)) for p in record.prompts]
     plan = [
         (
             clock(p.offered_ms if p.offered_ms is not None else p.shown_ms),
             p.title,
             p.worth,
             "the agent's" if p.authority == "yours" else f"asked{f', {p.permission}' if p.permission else ''}",
-            _given(p),
+            _option_result(p),
         )
         for p in record.plan
     ]
@@ -124,23 +124,23 @@ def _advised(record: IncidentRecord) -> str:
     )
 
 
-def _left_to_do(record: IncidentRecord) -> str:
-    """What was promised, and what whoever took over was told."""
+def _follow_ups(record: IncidentRecord) -> str:
+    """Follow-ups and hand-offs."""
     promised = [
         (f.what, f.due + (f" ({f.day})" if f.day else ""), f.owner, "done" if f.done else "open")
         for f in record.follow_ups
     ]
-    told = [(clock(at_ms), f"“{text}”", h.to) for h in record.hand_offs for at_ms, text in h.said]
+    said_before = [(clock(at_ms), f"“{text}”", h.to) for h in record.hand_offs for at_ms, text in h.said]
     return section("Follow-ups", ("What", "Due", "Owner", ""), promised) + section(
-        "What the customer had said when somebody took over", ("At", "Words", "To"), told
+        "What the customer had said when somebody took over", ("At", "Words", "To"), said_before
     )
 
 
-def _by_people(record: IncidentRecord) -> str:
-    """What supervisors, agents and reviewers did and said, and what went wrong."""
-    alerts = [(clock(a.at_ms), a.reason, _course(a) or "nobody claimed it") for a in record.alerts]
+def _actions_and_notes(record: IncidentRecord) -> str:
+    """Alerts, actions, notes and marks of people, and troubles."""
+    alerts = [(clock(a.at_ms), a.reason, _alert_history(a) or "nobody claimed it") for a in record.alerts]
     did = [
-        (clock(d.at_ms), f"{d.who} ({d.role})", WORDS.get(d.what, d.what) + (f": {d.text}" if d.text else ""))
+        (clock(d.at_ms), f"{d.who} ({d.role})", ACTION_TEXTS.get(d.what, d.what) + (f": {d.text}" if d.text else ""))
         for d in record.actions
     ]
     notes = [(clock(n.at_ms), n.who, n.text) for n in record.notes]
@@ -160,22 +160,22 @@ def _by_people(record: IncidentRecord) -> str:
     )
 
 
-def _course(alert: Alert) -> str:
-    return ", ".join(f"{clock(ms)} {who} {WORDS.get(what, what)}" for ms, what, who in alert.course)
+def _alert_history(alert: Alert) -> str:
+    return ", ".join(f"{clock(ms)} {who} {ACTION_TEXTS.get(what, what)}" for ms, what, who in alert.course)
 
 
-def _because(record: IncidentRecord, keys: Sequence[str]) -> str:
+def _signal_labels(record: IncidentRecord, keys: Sequence[str]) -> str:
     ids = {signal.key: signal.id for signal in record.signals}
     return ", ".join(dict.fromkeys(label(ids[key]) for key in keys if key in ids))
 
 
-def _done(prompt: PromptUse) -> str:
+def _prompt_ending(prompt: PromptUse) -> str:
     read = "seen" if prompt.seen_ms is not None else "not seen"
     words = f": “{prompt.words}”" if prompt.words else ""
     return f"{read}, {prompt.how or 'open when the call was cut short'}{words}"
 
 
-def _given(use: PlanUse) -> str:
+def _option_result(use: PlanUse) -> str:
     if use.answer == "accepted":
         after = "the call did not calm down after it" if use.calmed_after_ms is None else "the call was calmer already"
         if use.calmed_after_ms:
@@ -185,24 +185,26 @@ def _given(use: PlanUse) -> str:
     return use.answer or ("offered, no answer noted" if use.offered_ms is not None else "on screen, not offered")
 
 
-def _made(record: IncidentRecord) -> str:
+def _provenance(record: IncidentRecord) -> str:
     masked = ", ".join(f"{count} × {kind}" for kind, count in record.redactions.items())
     pauses = ", ".join(
         f"{clock(each.from_ms)} to {clock(each.to_ms) if each.to_ms is not None else 'the end'}"
         for each in record.pauses
     )
     heard = ", ".join(f"{what.replace('.', ' ')} {clock(ms)}" for what, ms in record.accounted_ms.items())
-    unkept_ms = record.consent[0].at_ms if record.consent else 0
+    unstored_ms = record.consent[0].at_ms if record.consent else 0
     seal = f"{record.seal.events} events, sha256 {record.seal.sha256}" if record.seal else ""
     return (
         '<div class="small">'
         + _lines(
             " · ".join(f"{key} {value}" for key, value in record.versions.items()),
             f"Masked before it was kept: {masked or 'nothing'}",
-            f"Not kept, consent came then: the first {clock(unkept_ms)}" if unkept_ms else "",
+            f"Not kept, consent came then: the first {clock(unstored_ms)}" if unstored_ms else "",
             f"Paused, nothing heard or kept: {pauses}" if pauses else "",
             f"Time of each channel: {heard}" if heard else "",
-            f"Transcribed after the call, nobody was prompted: {_late(record)}" if record.transcribed_late else "",
+            f"Transcribed after the call, nobody was prompted: {_late_ranges(record)}"
+            if record.transcribed_late
+            else "",
             f"Sound that never came: {record.gaps_ms / 1000:.1f} s" if record.gaps_ms else "",
             f"Event log: {seal}" if seal else "",
             f"Schema {record.schema_version}",
@@ -211,7 +213,7 @@ def _made(record: IncidentRecord) -> str:
     )
 
 
-def _late(record: IncidentRecord) -> str:
+def _late_ranges(record: IncidentRecord) -> str:
     ranges = [
         f"{each.speaker} {clock(each.start_ms)} to {clock(each.end_ms)}, {-(-each.after_s // 60)} min after its end"
         for each in record.transcribed_late

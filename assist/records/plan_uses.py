@@ -1,4 +1,4 @@
-"""What became of each Plan B option in a call: on screen, offered, asked for, answered, and whether it helped. Pure."""
+"""How each Plan B option was used in a call: shown, offered, requested, answered, whether it calmed the call. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from detectors.signals import CALMER
 
 @dataclass
 class PlanUses:
-    """A fold over the call's events."""
+    """The options of a call by id, built from its events in order."""
 
     _uses: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -33,7 +33,7 @@ class PlanUses:
             )
 
     def moved(self, moved: PlanMoved) -> None:
-        """What was heard about an option, and requests that ran out; what is done by hand is an action."""
+        """Offered or accepted in words, or a request for it expired; clicks are actions (`agent_acted`)."""
         use = self._uses.get(moved.option)
         if use is None:
             use = {"id": moved.option, "title": moved.title, "worth": "", "authority": "yours"}
@@ -47,8 +47,8 @@ class PlanUses:
             case "expired":
                 use["permission"] = "expired"
 
-    def done(self, action: Action) -> None:
-        """The agent has offered it, asked for it, or noted the customer's answer."""
+    def agent_acted(self, action: Action) -> None:
+        """The agent has clicked that it was offered, requested, or accepted or refused by the customer."""
         use = self._uses.get(action.target)
         if use is None:
             return
@@ -59,24 +59,27 @@ class PlanUses:
         if action.what != "plan-offered":
             use |= {"answer": action.what.removeprefix("plan-"), "answered_ms": action.at_ms}
 
-    def answered(self, option: str, answer: str) -> None:
-        """A supervisor has answered a request for it: allowed or denied."""
+    def request_answered(self, option: str, answer: str) -> None:
+        """A supervisor has answered a request for an option: allowed or denied."""
         if option in self._uses:
             self._uses[option]["permission"] = answer
 
     def uses(self, levels: Sequence[LevelStep]) -> list[PlanUse]:
-        """In the order in which they came; `levels` tell when the call came down after a yes."""
-        return [PlanUse(**use, calmed_after_ms=_calmed_after(use, levels)) for use in self._uses.values()]
+        """In order of their first appearance; `levels` tell when the call calmed down after an acceptance."""
+        return [PlanUse(**use, calmed_after_ms=_calmed_after_ms(use, levels)) for use in self._uses.values()]
 
 
-def _calmed_after(use: dict[str, Any], levels: Sequence[LevelStep]) -> int | None:
-    """From the yes to a calmer call, at least 1; 0 where it was calmer already, None where it never was or there was no
-    yes. A yes that is heard in words brings the level down in the same moment.
+def _calmed_after_ms(use: dict[str, Any], levels: Sequence[LevelStep]) -> int | None:
+    """Milliseconds from the acceptance until the call was calmer, at least 1; 0: it was calmer already; None: it never
+    was, or the option was not accepted. An acceptance heard in words lowers the level in the same moment.
     """
     if use.get("answer") != "accepted":
         return None
-    since: int = use["answered_ms"]
-    before = [step.level for step in levels if step.at_ms < since]
+    accepted_ms: int = use["answered_ms"]
+    before = [step.level for step in levels if step.at_ms < accepted_ms]
     if before and before[-1] in CALMER:
         return 0
-    return next((max(1, step.at_ms - since) for step in levels if step.level in CALMER and step.at_ms >= since), None)
+    return next(
+        (max(1, step.at_ms - accepted_ms) for step in levels if step.level in CALMER and step.at_ms >= accepted_ms),
+        None,
+    )

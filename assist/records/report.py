@@ -1,8 +1,8 @@
 """The prevention report: what went wrong, how often, what it cost, what worked, week by week. Pure.
 
-It counts calls, never people: no agent is named, and a team is shown only from five agents up. Where teams are left
-out, enough others are pooled with them that no figure can be had by taking the shown ones from the total; those are not
-shown alone either.
+It counts calls, never people: no agent is named, and a team is shown only with at least five agents. Smaller teams are
+pooled, with as many others as needed, so that their figures do not follow from the total less the teams shown; teams
+pooled are not shown alone either.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Any
 
 from assist.errors import AssistError
 from assist.records.followups import is_open
-from assist.records.trends import DONE, NOT_SAID, monday
+from assist.records.trends import UNKNOWN_CAUSE, USEFUL_ENDINGS, monday
 from assist.store.rows import Review, last_said, verdicts
 from detectors.signals import CALMER
 from overlay.identity import folded
 
-LEAST_AGENTS = 5
-"""Aggregates of fewer people are figures about persons."""
+MIN_AGENTS = 5
+"""Figures of a team with fewer agents would be about persons."""
 POOLED = "other teams"
 
 
 @dataclass(slots=True)
 class Tally:
-    """Calls and what became of them."""
+    """Counts of calls."""
 
     calls: int = 0
     tense: int = 0
@@ -43,7 +43,7 @@ class Tally:
     cost: float = 0.0
     """Of what was accepted."""
 
-    def take(self, call: Mapping[str, Any]) -> None:
+    def add(self, call: Mapping[str, Any]) -> None:
         """Count one more call (its digest)."""
         self.calls += 1
         self.tense += call["level_reached"] == "tense"
@@ -67,7 +67,7 @@ class OptionTally:
     accepted: int = 0
     refused: int = 0
     calmer_already: int = 0
-    """Accepted in a call that had calmed down before: what that did to the call nobody can say."""
+    """Accepted in a call that had calmed down before: its effect is unknown."""
     calmed: int = 0
     """Accepted, and the call calmed down after it."""
     cost: float = 0.0
@@ -75,7 +75,7 @@ class OptionTally:
 
     @property
     def median_s(self) -> float | None:
-        """Median seconds from the yes to a calmer call."""
+        """Median seconds from acceptance to a calmer call."""
         return round(median(self.calmed_after_s), 1) if self.calmed_after_s else None
 
 
@@ -105,7 +105,7 @@ class StepTally:
 
 @dataclass(slots=True)
 class Report:
-    """Everything that is shown."""
+    """All figures of the report."""
 
     since: date | None
     until: date
@@ -138,7 +138,7 @@ def report(
 
     Args:
         calls: Digests of records (assist/store/digest.py), of all teams; those outside the span are left out.
-        said: Call -> what was said about it afterwards.
+        said: Call -> its reviews.
         since: First day; None: the first call's.
         until: Last day.
         team: Only this team's calls; empty: all.
@@ -147,9 +147,9 @@ def report(
         AssistError: codes team-unknown, team-small.
     """
     chosen = [call for call in calls if _day(call) <= until and (since is None or _day(call) >= since)]
-    people = _people(chosen)
+    agents = _agents_by_team(chosen)
     if team:
-        _refuse_small(team, people)
+        _check_team_size(team, agents)
         chosen = [call for call in chosen if call["team"] == team]
     first = since or min((_day(call) for call in chosen), default=until)
     weeks = {week.isoformat(): Tally() for week in _weeks(first, until)}
@@ -164,17 +164,17 @@ def report(
     for call in chosen:
         reviews = said.get(call["call"], ())
         last = last_said(reviews)
-        result.total.take(call)
-        weeks[monday(_day(call)).isoformat()].take(call)
+        result.total.add(call)
+        weeks[monday(_day(call)).isoformat()].add(call)
         if call["level_reached"] in ("tense", "escalated"):
-            causes[last.get(("root-cause", "")) or call["root_cause"] or NOT_SAID].take(call)
+            causes[last.get(("root-cause", "")) or call["root_cause"] or UNKNOWN_CAUSE].add(call)
         heard = {signal["id"] for signal in call["signals"] if signal["speaker"] != "agent"}
         signals.update(heard)
         if call["level_reached"] == "escalated":
             escalated.update(heard)
-            mine = [step["step"] for step in call["steps"]]
-            steps += [step for step in mine if step not in steps]
-            done.append((frozenset(mine), call["level_at_end"] in CALMER))
+            steps_done = [step["step"] for step in call["steps"]]
+            steps += [step for step in steps_done if step not in steps]
+            done.append((frozenset(steps_done), call["level_at_end"] in CALMER))
         _count_options(options, call)
         _count_plays(plays, call, reviews)
         result.open_follow_ups += sum(is_open(each, last) for each in call["follow_ups"])
@@ -182,31 +182,31 @@ def report(
     result.signals = {name: (count, escalated[name]) for name, count in signals.most_common()}
     result.options = sorted(options.values(), key=lambda each: (-each.accepted, -each.offered, each.id))
     result.plays = sorted(plays.values(), key=lambda each: (-each.shown, each.id))
-    result.steps = [_step(step, done) for step in steps]
+    result.steps = [_step_tally(step, done) for step in steps]
     if not team:
-        result.teams, result.left_out = _by_team(chosen, people)
+        result.teams, result.left_out = _by_team(chosen, agents)
     return result
 
 
-def _refuse_small(team: str, people: Mapping[str, set[str]]) -> None:
-    if team not in people:
-        known = ", ".join(sorted(name for name in people if name))
+def _check_team_size(team: str, agents: Mapping[str, set[str]]) -> None:
+    if team not in agents:
+        known = ", ".join(sorted(name for name in agents if name))
         expected = f"expected one of: {known}" if known else "no call in it names a team"
         raise AssistError("team-unknown", f"no calls of team {team!r} in this span: {expected}")
-    if len(people[team]) < LEAST_AGENTS:
+    if len(agents[team]) < MIN_AGENTS:
         raise AssistError(
-            "team-small", f"team {team!r} has fewer than {LEAST_AGENTS} agents with calls: its figures are not shown"
+            "team-small", f"team {team!r} has fewer than {MIN_AGENTS} agents with calls: its figures are not shown"
         )
-    if team not in _parted(people)[0]:
+    if team not in _split_by_size(agents)[0]:
         raise AssistError(
             "team-small",
-            f"team {team!r} is not shown: figures of fewer than {LEAST_AGENTS} others would follow from its own",
+            f"team {team!r} is not shown: figures of fewer than {MIN_AGENTS} others would follow from its own",
         )
 
 
-def named_teams(calls: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The teams that are shown by name where all these calls (digests) are shown as well."""
-    return _parted(_people(calls))[0]
+def teams_to_show(calls: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The teams that may be shown by name beside the total of these calls (digests)."""
+    return _split_by_size(_agents_by_team(calls))[0]
 
 
 def _day(call: Mapping[str, Any]) -> date:
@@ -218,34 +218,34 @@ def _weeks(first: date, last: date) -> list[date]:
     return [begin + timedelta(weeks=n) for n in range((monday(last) - begin).days // 7 + 1)]
 
 
-def _people(calls: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
-    people: defaultdict[str, set[str]] = defaultdict(set)
+def _agents_by_team(calls: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
+    agents: defaultdict[str, set[str]] = defaultdict(set)
     for call in calls:
-        people[call["team"]].add(folded(call["agent"]))
-    return dict(people)
+        agents[call["team"]].add(folded(call["agent"]))
+    return dict(agents)
 
 
-def _parted(people: Mapping[str, set[str]]) -> tuple[list[str], list[str]]:
-    """Teams from five agents up; the others to be pooled, with as many of the smallest of those as five agents need."""
+def _split_by_size(agents: Mapping[str, set[str]]) -> tuple[list[str], list[str]]:
+    """(teams to show, teams to pool): small ones are pooled, with the smallest others until they have MIN_AGENTS."""
     shown = sorted(
-        (name for name in people if name and len(people[name]) >= LEAST_AGENTS), key=lambda n: (len(people[n]), n)
+        (name for name in agents if name and len(agents[name]) >= MIN_AGENTS), key=lambda n: (len(agents[n]), n)
     )
-    pooled = [name for name in people if name not in shown]
-    while pooled and shown and len(set[str]().union(*(people[name] for name in pooled))) < LEAST_AGENTS:
+    pooled = [name for name in agents if name not in shown]
+    while pooled and shown and len(set[str]().union(*(agents[name] for name in pooled))) < MIN_AGENTS:
         pooled.append(shown.pop(0))
     return shown, pooled
 
 
-def _by_team(calls: Sequence[Mapping[str, Any]], people: Mapping[str, set[str]]) -> tuple[dict[str, Tally], int]:
-    """The teams that are shown, and how many are left out; none of either where no call names its team."""
-    if not any(people):
+def _by_team(calls: Sequence[Mapping[str, Any]], agents: Mapping[str, set[str]]) -> tuple[dict[str, Tally], int]:
+    """Tallies of the teams shown, and the number of teams left out; neither where no call names its team."""
+    if not any(agents):
         return {}, 0
-    shown, pooled = _parted(people)
-    enough = bool(pooled) and len(set[str]().union(*(people[name] for name in pooled))) >= LEAST_AGENTS
+    shown, pooled = _split_by_size(agents)
+    enough = bool(pooled) and len(set[str]().union(*(agents[name] for name in pooled))) >= MIN_AGENTS
     teams = {name: Tally() for name in sorted(shown)}
     rest = Tally()
     for call in calls:
-        teams.get(call["team"], rest).take(call)
+        teams.get(call["team"], rest).add(call)
     return (teams | {POOLED: rest} if enough else teams), (0 if enough else len(pooled))
 
 
@@ -272,11 +272,11 @@ def _count_plays(plays: dict[str, PlayTally], call: Mapping[str, Any], reviews: 
     for prompt in call["prompts"]:
         tally = plays.setdefault(prompt["play"], PlayTally(prompt["play"], prompt.get("title", prompt["play"])))
         tally.shown += 1
-        tally.done += prompt.get("how") in DONE
+        tally.done += prompt.get("how") in USEFUL_ENDINGS
         tally.wrong += marks.get(("prompt", prompt["id"])) == "wrong"
 
 
-def _step(step: str, done: Sequence[tuple[frozenset[str], bool]]) -> StepTally:
+def _step_tally(step: str, done: Sequence[tuple[frozenset[str], bool]]) -> StepTally:
     tally = StepTally(step)
     for steps, turned in done:
         if step in steps:

@@ -9,8 +9,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from assist.records.report import LEAST_AGENTS, OptionTally, PlayTally, Report, StepTally, Tally
-from assist.records.sheet import sheet, table
+from assist.records.report import MIN_AGENTS, OptionTally, PlayTally, Report, StepTally, Tally
+from assist.records.sheet import html_page, table
 from assist.wording import amount, label
 
 _WIDE, _HIGH, _LEFT, _ROW = 720, 190, 210, 24
@@ -141,7 +141,7 @@ def tables(report: Report) -> list[RenderableType]:
             table.add_row(*row)
         shown.append(table)
     if report.left_out:
-        shown.append(f"{report.left_out} team(s) of fewer than {LEAST_AGENTS} agents are not shown")
+        shown.append(f"{report.left_out} team(s) of fewer than {MIN_AGENTS} agents are not shown")
     return shown
 
 
@@ -156,14 +156,14 @@ def page(report: Report) -> str:
         sections.append(f"<h2>{escape(title)}</h2>{plots.get(title, '')}<div class=wide>{figures}</div>")
     if report.left_out:
         sections.append(
-            f'<p class="second">{report.left_out} team(s) of fewer than {LEAST_AGENTS} agents are not shown.</p>'
+            f'<p class="second">{report.left_out} team(s) of fewer than {MIN_AGENTS} agents are not shown.</p>'
         )
     notes = "".join(f'<p class="second">{note}</p>' for note in _NOTES)
     body = (
         f"<h1>Prevention report</h1><p>{escape(_span(report))}</p>"
         f'<ul class="facts">{facts}</ul>{"".join(sections)}{notes}'
     )
-    return sheet("Prevention report", body, style=STYLE)
+    return html_page("Prevention report", body, style=STYLE)
 
 
 def _columns(weeks: Mapping[str, Tally]) -> str:

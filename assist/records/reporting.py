@@ -1,4 +1,4 @@
-"""The prevention report taken from the store, and given away as figures or a page."""
+"""Makes the prevention report from the store, as JSON values or a page."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ from typing import Any
 
 from assist.errors import AssistError
 from assist.files import write_file
-from assist.records.export import span
+from assist.records.export import records_between
 from assist.records.report import Report, report
 from assist.records.report_page import page
 from assist.store.store import Store
 
-WEEKS = 12
-"""How far back a report goes where nobody says."""
-FIRST, LAST = date(2000, 1, 1), date(2099, 12, 31)
-"""A report has a row for every week, with calls or without: it never goes beyond these days."""
+DEFAULT_WEEKS = 12
+"""Span of a report without a first day."""
+EARLIEST_DAY, LATEST_DAY = date(2000, 1, 1), date(2099, 12, 31)
+"""Limits of a report's span, as it has a row for every week, with calls or without."""
 
 
-def report_of(store: Store, since: date | None, until: date | None, team: str = "") -> Report:
+def report_from_store(store: Store, since: date | None, until: date | None, team: str = "") -> Report:
     """The report of these days (both included).
 
     Raises:
         AssistError: codes span-invalid, team-unknown, team-small.
     """
     last = until or date.today()
-    if not all(FIRST <= each <= LAST for each in (since or last, last)):
-        raise AssistError("span-invalid", f"a report's days lie between {FIRST} and {LAST}: give others")
-    first = since or last - timedelta(weeks=WEEKS)
-    calls = list(store.digests(span(first, last)))
+    if not all(EARLIEST_DAY <= each <= LATEST_DAY for each in (since or last, last)):
+        raise AssistError("span-invalid", f"a report's days lie between {EARLIEST_DAY} and {LATEST_DAY}: give others")
+    first = since or last - timedelta(weeks=DEFAULT_WEEKS)
+    calls = list(store.digests(records_between(first, last)))
     return report(calls, store.said(), since=first, until=last, team=team)
 
 
-def figures(found: Report) -> dict[str, Any]:
+def report_as_json(result: Report) -> dict[str, Any]:
     """The report as JSON values."""
-    plain: dict[str, Any] = asdict(found)
-    plain |= {"since": str(found.since or ""), "until": str(found.until)}
-    for option, tally in zip(plain["options"], found.options, strict=True):
+    plain: dict[str, Any] = asdict(result)
+    plain |= {"since": str(result.since or ""), "until": str(result.until)}
+    for option, tally in zip(plain["options"], result.options, strict=True):
         del option["calmed_after_s"]
         option["median_s"] = tally.median_s
     return plain
 
 
-def write_page(found: Report, out: Path) -> None:
+def write_page(result: Report, out: Path) -> None:
     """The report as a page.
 
     Raises:
         AssistError: code export-failed.
     """
-    write_file(out, page(found))
+    write_file(out, page(result))

@@ -16,8 +16,8 @@ from assist.events import TranscribedLate
 from assist.records.record import Seal, read_record
 from assist.store.store import Store
 
-LATE = TranscribedLate.__name__
-"""The event behind which a finished log may grow (assist/live/late_words.py)."""
+LATE_EVENT = TranscribedLate.__name__
+"""The event type after which a finished log may grow (assist/live/late_words.py)."""
 
 
 def seal(call: str, rows: Iterable[tuple[int, str, str]]) -> Seal:
@@ -35,13 +35,13 @@ def seal(call: str, rows: Iterable[tuple[int, str, str]]) -> Seal:
     return Seal(events=count, sha256=link.hex())
 
 
-def verified(store: Store, call: str, exported: Path | None = None) -> str:
-    """One line that says that the stored log is the one the record was made from.
+def verify_log(store: Store, call: str, exported: Path | None = None) -> str:
+    """Check that the stored log is the one the record was made from; returns a line that says so.
 
     Args:
         store: Where the log is.
         call: Id of the call.
-        exported: A record that was taken away as JSON; None: the stored one.
+        exported: A record exported as JSON; None: the stored one.
 
     Raises:
         AssistError: codes record-unknown, record-unreadable, record-unsealed, log-erased, log-changed.
@@ -60,19 +60,20 @@ def verified(store: Store, call: str, exported: Path | None = None) -> str:
     rows = store.log(call)
     if not rows:
         raise AssistError("log-erased", f"the event log of call {call} is no longer here: there is nothing to compare")
-    now = seal(call, rows)
-    then = record.seal.events
-    grown = exported is not None and [name for _, name, _ in rows[then : then + 1]] == [LATE]
-    if grown and seal(call, rows[:then]) == record.seal:
+    current = seal(call, rows)
+    sealed_count = record.seal.events
+    grown = exported is not None and [name for _, name, _ in rows[sealed_count : sealed_count + 1]] == [LATE_EVENT]
+    if grown and seal(call, rows[:sealed_count]) == record.seal:
         return (
-            f"call {call}: the first {then} events are unchanged since this record was exported "
-            f"(sha256 {record.seal.sha256}); {len(rows) - then} have been added since, of words transcribed late: "
+            f"call {call}: the first {sealed_count} events are unchanged since this record was exported "
+            f"(sha256 {record.seal.sha256}); {len(rows) - sealed_count} have been added since, "
+            "of words transcribed late: "
             "export it again"
         )
-    if now != record.seal:
+    if current != record.seal:
         raise AssistError(
             "log-changed",
-            f"the log of call {call} is not the one its record was made from: {now.events} events, "
-            f"sha256 {now.sha256[:16]}…, expected {record.seal.events} events, {record.seal.sha256[:16]}…",
+            f"the log of call {call} is not the one its record was made from: {current.events} events, "
+            f"sha256 {current.sha256[:16]}…, expected {record.seal.events} events, {record.seal.sha256[:16]}…",
         )
-    return f"call {call}: {now.events} events, unchanged since the record was made (sha256 {now.sha256})"
+    return f"call {call}: {current.events} events, unchanged since the record was made (sha256 {current.sha256})"

@@ -1,4 +1,4 @@
-"""The sheet every written page stands on: one HTML file, readable and printable, with no script or outside assets."""
+"""The frame of every exported HTML page: one file, readable and printable, with no script or outside assets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ thead{display:table-header-group}}
 """
 
 
-def sheet(title: str, body: str, *, style: str = "") -> str:
+def html_page(title: str, body: str, *, style: str = "") -> str:
     """The whole page around an escaped body; `style` comes after the common one and before what printing asks for."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'

@@ -1,4 +1,4 @@
-"""What the last weeks came to, for the review page's plots: counts of calls, never about a person. Pure."""
+"""Weekly counts of calls for the review page's plots, never about a person. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from assist.store.rows import Review, last_said, verdicts
 from detectors.signals import CALMER
 from overlay.records import Trends, Week
 
-DONE = ("used", "acted")
-"""How a prompt ended that was of use."""
-MOST_CAUSES = 10
-MOST_SIGNALS = 12
-NOT_SAID = "not said"
+USEFUL_ENDINGS = ("used", "acted")
+"""Endings (`how`) of prompts that were of use."""
+MAX_CAUSES = 10
+MAX_SIGNALS = 12
+UNKNOWN_CAUSE = "not said"
 
 
 def monday(day: date) -> date:
@@ -30,7 +30,7 @@ def trends(
 
     Args:
         records: Incident records; those of other weeks are left out.
-        said: Call -> what was said about it afterwards.
+        said: Call -> its reviews.
         today: A day of the last week.
         weeks: How many weeks, 1 and more.
     """
@@ -51,13 +51,13 @@ def trends(
         if reached == "escalated":
             count["turned"] += record["level_at_end"] in CALMER
             count["within_60"] += any(run["result"] == "met" for run in record["recovery"])
-            causes[last.get(("root-cause", "")) or record["root_cause"] or NOT_SAID] += 1
+            causes[last.get(("root-cause", "")) or record["root_cause"] or UNKNOWN_CAUSE] += 1
         for prompt in record["prompts"]:
             count["prompts"] += 1
-            count["used"] += prompt["how"] in DONE
+            count["used"] += prompt["how"] in USEFUL_ENDINGS
             count["wrong"] += marks.get(("prompt", prompt["id"])) == "wrong"
     return Trends(
         weeks=[Week(starts=day.isoformat(), **count) for day, count in counts.items()],
-        root_causes=causes.most_common(MOST_CAUSES),
-        signals=signals.most_common(MOST_SIGNALS),
+        root_causes=causes.most_common(MAX_CAUSES),
+        signals=signals.most_common(MAX_SIGNALS),
     )

@@ -1,4 +1,4 @@
-"""After the call: the wrap-up of one screen, kept as reviews of the record and laid over it wherever it is shown."""
+"""After-call wrap-up: stored as reviews of the record, and applied to the record wherever it is shown."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from assist.store.rows import VERDICTS, Review, last_said
 from detectors.signals import Level
 from overlay import doing, messages
 
-KINDS = ("outcome", "root-cause", "note", "contest", "follow-up", "due")
+WRAP_UP_KINDS = ("outcome", "root-cause", "note", "contest", "follow-up", "due")
 """Kinds of review that a wrap-up writes; the last of a kind counts. follow-up: done or open; due: an ISO date."""
 
 
-def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentRecord:
-    """The record with what people have said since the call ended laid over what the call itself left."""
+def with_reviews(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentRecord:
+    """The record with the reviews of people applied: they override what the call itself left."""
     last = last_said(reviews)
     follow_ups = []
     for each in record.follow_ups:
@@ -26,7 +26,9 @@ def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentReco
     added = [review for review in reviews if review.kind == "comment"]
     if (note := last_note(reviews)) is not None:
         added.append(note)
-    kept = [review for review in standing(reviews) if review.kind in KINDS and review.who == record.agent]
+    kept = [
+        review for review in effective_reviews(reviews) if review.kind in WRAP_UP_KINDS and review.who == record.agent
+    ]
     marks = {(review.kind, review.target): review for review in reviews if review.kind in VERDICTS}
     return record.model_copy(
         update={
@@ -53,21 +55,21 @@ def completed(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentReco
     )
 
 
-def standing(reviews: Sequence[Review]) -> list[Review]:
-    """Without what was taken back: an empty review takes back all that was said of the same thing before."""
+def effective_reviews(reviews: Sequence[Review]) -> list[Review]:
+    """Without withdrawn reviews: an empty review withdraws all earlier ones of the same kind and target."""
     emptied = {(review.kind, review.target): n for n, review in enumerate(reviews) if not review.text}
     return [review for n, review in enumerate(reviews) if n > emptied.get((review.kind, review.target), -1)]
 
 
 def last_note(reviews: Sequence[Review]) -> Review | None:
-    """The wrap-up's note as it was kept last; None where there is none or it was emptied."""
+    """The newest note of a wrap-up; None where there is none or it was emptied."""
     note = next((review for review in reversed(reviews) if review.kind == "note"), None)
     return note if note is not None and note.text else None
 
 
-def form(record: IncidentRecord, reviews: Sequence[Review], settings: Settings) -> messages.WrapUp:
-    """The wrap-up as the agent's page draws it."""
-    now = completed(record, reviews)
+def wrap_up_form(record: IncidentRecord, reviews: Sequence[Review], settings: Settings) -> messages.WrapUp:
+    """The wrap-up form as the agent's page shows it."""
+    now = with_reviews(record, reviews)
     note = last_note(reviews)
     return messages.WrapUp(
         call=record.call,
@@ -84,17 +86,17 @@ def form(record: IncidentRecord, reviews: Sequence[Review], settings: Settings) 
             for each in now.follow_ups
         ],
         reset_s=settings.reset_s if record.level_reached == Level.ESCALATED else 0,
-        kept=any(review.kind in KINDS and review.who == record.agent for review in reviews),
+        kept=any(review.kind in WRAP_UP_KINDS and review.who == record.agent for review in reviews),
     )
 
 
-def changes(
-    said: doing.DoWrapUp, before: messages.WrapUp, reviews: Sequence[Review], who: str, at: str
+def new_reviews(
+    submitted: doing.DoWrapUp, before: messages.WrapUp, reviews: Sequence[Review], who: str, at: str
 ) -> list[Review]:
-    """What a wrap-up says that was not so before; keeping the same twice writes nothing twice.
+    """The reviews to store for a submitted wrap-up: one for each field that has changed, so none for the same again.
 
-    Of the outcome and the root cause the form before shows what was heard where people have said nothing, or taken it
-    back; `reviews` tell that apart.
+    `before` shows what was heard as outcome and root cause where people have given none or withdrawn it; `reviews`
+    tell these cases apart.
     """
     last = last_said(reviews)
     found = []
@@ -103,12 +105,12 @@ def changes(
         if now is not None and (text := without_cards(now.strip())) not in (was, last.get((kind, target))):
             found.append(Review(at, who, kind, target, text))
 
-    add("outcome", "", said.outcome, before.outcome)
-    add("root-cause", "", said.root_cause, before.root_cause)
-    add("note", "", said.note, before.note)
-    add("contest", "", said.contested, before.contested)
+    add("outcome", "", submitted.outcome, before.outcome)
+    add("root-cause", "", submitted.root_cause, before.root_cause)
+    add("note", "", submitted.note, before.note)
+    add("contest", "", submitted.contested, before.contested)
     known = {each.id: each for each in before.follow_ups}
-    for each in said.follow_ups:
+    for each in submitted.follow_ups:
         was = known.get(each.id)
         if was is not None:
             if each.done is not None:

@@ -1,7 +1,7 @@
-"""What of one call goes to disk: nothing without consent, and what a pause reaches back to is taken out again.
+"""Writes a call's events to the store: nothing without consent; a pause deletes the events of its lookback again.
 
-The gate (consent, policy, pause) is latched in the store before a page hears of it, and read back when a call that was
-cut short goes on: a call that was paused is still paused, a consent refused is still refused.
+The gate (consent, policy, pause) is stored before a page is told of a change, and read back when an interrupted call is
+resumed: a call that was paused is still paused, a consent refused is still refused.
 """
 
 from __future__ import annotations
@@ -31,102 +31,102 @@ from assist.store.store import Store
 from audio.events import Utterance
 from detectors.signals import LevelChange
 
-RECENT = 400
-"""Events remembered for a pause to reach back to; 2 s of a call hold some tens, an unfinished utterance a few more."""
+MAX_RECENT = 400
+"""Events remembered for the lookback of a pause; 2 s of a call have some tens, an unfinished utterance a few more."""
 
 
 @dataclass
-class Keeper:
-    """Stands between one call and the store."""
+class CallLog:
+    """The event log of one call, written where consent and pauses allow it."""
 
     store: Store
     call: str
     gate: Gate = field(default_factory=Gate)
-    latched: Future[None] | None = None
-    """Fulfilled when the last pause, resumption or word about consent is on disk; fails where what it takes out is not
-    out."""
+    receipt: Future[None] | None = None
+    """Of the last pause, resumption or change of consent: done when it is on disk; fails if what it deletes
+    could not be deleted."""
     paused_by: str = ""
     """Who paused; empty while listening."""
     _paused_ms: int | None = None
     _resumed_ms: int = 0
     _started: tuple[int, CallStarted] | None = None
-    _begun: bool = False
-    _recent: deque[tuple[int, Event]] = field(default_factory=lambda: deque(maxlen=RECENT))
+    _stored: bool = False
+    _recent: deque[tuple[int, Event]] = field(default_factory=lambda: deque(maxlen=MAX_RECENT))
 
     @property
-    def kept(self) -> bool:
-        """There is something of this call on disk."""
-        return self._begun
+    def has_stored(self) -> bool:
+        """Whether anything of this call is on disk."""
+        return self._stored
 
     def restore(self, session: Session) -> None:
-        """Give a call that goes on the gate it had; one that is new keeps its own."""
+        """Restore the stored gate of a call that is resumed; a new call keeps its own."""
         stored = self.store.gate(self.call)
         if stored is not None:
             session.gate = Gate(ConsentPolicy(stored.policy), Consent(stored.consent), stored.by)
             session.paused_since = stored.paused_ms
             self._paused_ms, self.paused_by = stored.paused_ms, stored.paused_by
-        self._begun = bool(self.store.log(self.call))  # also where it was cut short before its first word about consent
+        self._stored = bool(self.store.log(self.call))  # also without a stored gate
         self.gate = session.gate
 
-    def take(self, number: int, event: Event) -> Future[None] | None:
-        """Keep an event where that is allowed.
+    def write(self, number: int, event: Event) -> Future[None] | None:
+        """Store an event where that is allowed.
 
         Returns:
-            For a pause, a resumption or a word about consent: the receipt to wait for before anybody is told.
+            For a pause, a resumption or a change of consent: the future to wait for before anybody is told; else None.
         """
         match event:
             case CallStarted():
                 self._started = (number, event)
                 if self.gate.kept:
-                    self._begin()
+                    self._write_start()
                 return None
             case ConsentSet():
-                self.latched = self._consent(number, event)
-                return self.latched
+                self.receipt = self._set_consent(number, event)
+                return self.receipt
             case Action(what="pause" | "resume"):
-                self.latched = self._pause(number, event)
-                return self.latched
+                self.receipt = self._pause(number, event)
+                return self.receipt
         if self.gate.kept:
             self.store.append(self.call, number, event)
             self._recent.append((number, event))
             if isinstance(event, Utterance) and not event.words:
-                self._take_back(event)
+                self._scrub_utterance(event)
         return None
 
-    def _take_back(self, said: Utterance) -> None:
-        """What was written of an utterance while it was still being said goes where a pause takes its words."""
+    def _scrub_utterance(self, said: Utterance) -> None:
+        """Delete the events stored about a hypothesis whose words a pause has withdrawn."""
         if self._paused_ms is None and said.start_ms >= self._resumed_ms:
             return
-        reached = [(number, event) for number, event in self._recent if said.id in _utterances(event)]
+        reached = [(number, event) for number, event in self._recent if said.id in _quoted_utterances(event)]
         if not reached:
             return
         scrubbed = self._scrub({number for number, _ in reached})
         for number, event in reached:
-            if isinstance(event, LevelChange):  # the level's course stays, without these words
+            if isinstance(event, LevelChange):  # level changes stay, without these signals
                 because = tuple(signal for signal in event.because if signal.evidence.utterance != said.id)
-                course = replace(event, because=because)
-                self.store.append(self.call, number, course)
-                self._recent.append((number, course))
-        self.latched = _with(scrubbed, self.store.flush())  # told when all this is on disk
+                change = replace(event, because=because)
+                self.store.append(self.call, number, change)
+                self._recent.append((number, change))
+        self.receipt = _joined(scrubbed, self.store.flush())
 
-    def _begin(self) -> None:
+    def _write_start(self) -> None:
         if self._started is not None:
             number, started = self._started
             self.store.begin(self.call, started.started_at, started.agent)
             self.store.append(self.call, number, started)
-            self._begun = True
+            self._stored = True
 
-    def _consent(self, number: int, event: ConsentSet) -> Future[None]:
+    def _set_consent(self, number: int, event: ConsentSet) -> Future[None]:
         self.gate = Gate(ConsentPolicy(event.policy), Consent(event.consent), event.by)
         if self.gate.kept:
-            if not self._begun:
-                self._begin()
+            if not self._stored:
+                self._write_start()
             self.store.append(self.call, number, event)
-        elif self.gate.consent is Consent.REFUSED and self._begun:
+        elif self.gate.consent is Consent.REFUSED and self._stored:
             erased = self.store.erase([self.call])
-            self._begun = False
+            self._stored = False
             self._recent.clear()
-            return _with(erased, self._latch())
+            return _joined(erased, self._latch())
         return self._latch()
 
     def _pause(self, number: int, action: Action) -> Future[None]:
@@ -135,7 +135,7 @@ class Keeper:
             self._paused_ms, self.paused_by, self._resumed_ms = None, "", action.at_ms
         elif self._paused_ms is None:
             self._paused_ms, self.paused_by = action.at_ms, action.who
-        if paused:  # before the log tells of it: killed in between, the call still goes on paused
+        if paused:  # before the action is logged: if killed in between, the call is still resumed paused
             self._latch()
         if self.gate.kept:
             self.store.append(self.call, number, action)
@@ -144,14 +144,14 @@ class Keeper:
         since_ms = action.at_ms - PAUSE_REACH_MS
         reached = set()
         if action.role != "system":
-            reached = {n for n, event in self._recent if (ends := _ends_ms(event)) is not None and ends > since_ms}
-        return _with(self._scrub(reached), self.store.flush())
+            reached = {n for n, event in self._recent if (ends := _words_end_ms(event)) is not None and ends > since_ms}
+        return _joined(self._scrub(reached), self.store.flush())
 
     def _scrub(self, numbers: set[int]) -> Future[None] | None:
-        """Take these events from disk; they cannot be written again."""
+        """Delete these events from disk; they cannot be written again."""
         if not numbers:
             return None
-        self._recent = deque((each for each in self._recent if each[0] not in numbers), maxlen=RECENT)
+        self._recent = deque((each for each in self._recent if each[0] not in numbers), maxlen=MAX_RECENT)
         return self.store.scrub(self.call, sorted(numbers))
 
     def _latch(self) -> Future[None]:
@@ -166,24 +166,25 @@ class Keeper:
         return self.store.latch(self.call, gate)
 
 
-def _with(taken_out: Future[None] | None, last: Future[None]) -> Future[None]:
-    """The receipt of what was written last, which fails where what was to be taken out before it could not be: that is
-    known by then. It does not wait for bytes in the write-ahead log, which somebody may be reading.
+def _joined(erasure: Future[None] | None, last: Future[None]) -> Future[None]:
+    """A future done with `last`, which fails if the erasure before it has failed: that is known by then.
+
+    It does not wait for the erasure itself, which waits for readers of the write-ahead log.
     """
-    if taken_out is None:
+    if erasure is None:
         return last
     both: Future[None] = Future()
 
     def written(_: Future[None]) -> None:
-        error = (taken_out.exception() if taken_out.done() else None) or last.exception()
+        error = (erasure.exception() if erasure.done() else None) or last.exception()
         both.set_result(None) if error is None else both.set_exception(error)
 
     last.add_done_callback(written)
     return both
 
 
-def _utterances(event: Event) -> set[str]:
-    """Ids of the utterances whose words an event carries because of what was found in them."""
+def _quoted_utterances(event: Event) -> set[str]:
+    """Ids of the utterances whose signals an event quotes."""
     match event:
         case SignalRaised():
             return {event.signal.evidence.utterance or ""}
@@ -194,8 +195,8 @@ def _utterances(event: Event) -> set[str]:
     return set()
 
 
-def _ends_ms(event: Event) -> int | None:
-    """When the words an event carries were said, or None where it carries none."""
+def _words_end_ms(event: Event) -> int | None:
+    """End in ms of the words that an event contains; None where it contains none."""
     match event:
         case Utterance() if event.words:
             return event.words[-1].end_ms

@@ -1,4 +1,4 @@
-"""What a call begins with: its id, who and what is in it, and a fresh session to judge it."""
+"""Sets up a call: its id, its first event and its session."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook
 from overlay.identity import folded
 
-_BEGAN = "%Y%m%d-%H%M%S"
+_ID_TIME_FORMAT = "%Y%m%d-%H%M%S"
 
 
-def new_id(began: datetime) -> str:
-    """An id for a call that begins now; long, as of a second call of the same id the store would keep nothing."""
-    return f"{began:{_BEGAN}}-{secrets.token_hex(4)}"
+def new_call_id(began: datetime) -> str:
+    """An id for a call that begins now; random, as the store would keep nothing of a second call with the same id."""
+    return f"{began:{_ID_TIME_FORMAT}}-{secrets.token_hex(4)}"
 
 
-def began_at(call: str) -> datetime:
-    """When the call with this id began: all that is known of one that was not kept."""
-    return datetime.strptime(call[:15], _BEGAN).astimezone()
+def started_at_of(call: str) -> datetime:
+    """When the call with this id began: all that is known of a call that was not stored."""
+    return datetime.strptime(call[:15], _ID_TIME_FORMAT).astimezone()
 
 
-def profile_of(settings: Settings, agent: str) -> AgentProfile:
-    """What the coach knows of an agent: whose limits count in their calls, and whether they want fewer prompts."""
-    key = folded(agent)  # the settings may spell a name as a call's command does, and a call bears the user's name
+def agent_profile(settings: Settings, agent: str) -> AgentProfile:
+    """What the coach knows of an agent: whose limits apply in their calls, and whether they want fewer prompts."""
+    key = folded(agent)  # the settings may spell a name otherwise than the call
     authorities = {folded(name): authority for name, authority in settings.authorities.items()}
     experienced = settings.experienced or key in map(folded, settings.experienced_agents)
     return AgentProfile(agent, authorities.get(key, settings.authority), experienced)
 
 
-def without_limits(settings: Settings, playbook: Playbook) -> str:
-    """One line where an authority in the settings has no limit in any option (mistyped, perhaps); else empty."""
+def unknown_authorities(settings: Settings, playbook: Playbook) -> str:
+    """A warning where an authority in the settings has no limit in any option (mistyped, perhaps); else empty."""
     named = {
         *settings.authorities.values(),
         *([settings.authority] if "authority" in settings.model_fields_set else []),
@@ -62,17 +62,17 @@ def without_limits(settings: Settings, playbook: Playbook) -> str:
 
 
 @dataclass
-class Outset:
-    """Everything that the beginning of a call depends on."""
+class CallSetup:
+    """Makes the first event and the session of new calls."""
 
     settings: Settings
     rulebook: Rulebook
     playbooks: ReloadingPlaybook
     history: History
-    known: Callable[[str], str] = lambda agent: agent
-    """The name under which an agent logs in; their page and records go by it, however a call's command spells it."""
+    login_name: Callable[[str], str] = lambda agent: agent
+    """Spelling of an agent's name -> the name they log in with, under which their page and records are found."""
 
-    def started(
+    def call_started(
         self,
         call: str,
         began: datetime,
@@ -85,11 +85,11 @@ class Outset:
         caller: str = "",
         value: str = "",
     ) -> CallStarted:
-        """The first event of the call; agent and team are those of the settings where nobody says otherwise."""
+        """The first event of a call; agent and team default to those of the settings."""
         return CallStarted(
             at_ms=0,
             call=call,
-            agent=self.known(agent or self.settings.agent),
+            agent=self.login_name(agent or self.settings.agent),
             team=self.settings.team if team is None else team,
             queue=queue,
             caller=caller,
@@ -106,13 +106,13 @@ class Outset:
             value=value,
         )
 
-    def session(self, started: CallStarted) -> Session:
-        """Judges and coaches the call that begins so; with the playbook as it was read last."""
+    def new_session(self, started: CallStarted) -> Session:
+        """A session for the call that begins so, with the playbook as last read."""
         playbook, began = self.playbooks.book, datetime.fromisoformat(started.started_at)
         used = self.history.used_by(started.caller, playbook.options, began.date())
         caller = Caller(started.value, used)
         settings = self.settings
-        coach = Coach(playbook, profile_of(settings, started.agent), self.history.accepted_here(), caller, began)
+        coach = Coach(playbook, agent_profile(settings, started.agent), self.history.accepted_here(), caller, began)
         session = Session(started, build(self.rulebook, RosterSettings(meaning=settings.meaning)), Escalation(), coach)
         session.redactor.names = settings.mask_names
         session.auto_pause = AutoPause(settings.auto_pause_s * 1000) if settings.auto_pause else None
