@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
-from detectors.nods import is_nod
+from detectors.backchannels import is_backchannel
 from detectors.phrases import STRADDLE_MS
 from detectors.signals import Window
 
@@ -55,7 +55,7 @@ def context_after(
     turns: tuple[list[str], list[str], list[str]] = ([], [], [])  # from the latest to the earliest
     turn = 0
     for who, words in reversed(history):
-        if is_nod(words):
+        if is_backchannel(words):
             continue
         if (who is speaker) is (turn == 1):  # the speaker changes
             turn += 1

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from audio.events import Hypothesis, Speaker, Utterance
-from detectors.nods import is_nod
+from detectors.backchannels import is_backchannel
 from detectors.signals import Evidence, Severity, Signal, Window
 
 
 @dataclass(slots=True)
 class Monologue:
-    """Fires when the customer's run of speech, broken by listening signals only, passes `least_ms`."""
+    """Fires when the customer's run of speech, broken by backchannels only, passes `least_ms`."""
 
     least_ms: int = 45_000
-    nod_words: int = 3
-    """The agent's turns of at most this many words, or of more that only nod ("yeah, okay, I see"), do not end it."""
+    backchannel_words: int = 3
+    """The agent's turns of at most this many words, or of backchannels only ("yeah, okay, I see"), do not end it."""
     pause_ms: int = 6_000
     """A pause of both sides this long ends it."""
     talk_share: float = 0.6
@@ -34,7 +34,7 @@ class Monologue:
         if latest is None or not latest.words:
             return
         if latest.speaker is Speaker.AGENT:
-            if len(latest.words) > self.nod_words and not is_nod(latest.words):
+            if len(latest.words) > self.backchannel_words and not is_backchannel(latest.words):
                 self._start_ms = -1
             return
         if latest.speaker is not Speaker.CUSTOMER:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from audio.events import Hypothesis, Speaker, Utterance
-from detectors.nods import is_nod
+from detectors.backchannels import is_backchannel
 from detectors.signals import Evidence, Severity, Signal, Window
 
 _Span = tuple[int, int]
@@ -29,7 +29,7 @@ class Overlap:
     into_turn_ms: int = 500
     """The agent has been talking at least this long."""
     least_words: int = 3
-    """Fewer are listening signals; so are more that only nod ("yeah, okay, right, sure")."""
+    """Fewer are taken for a backchannel; so are more of them ("yeah, okay, right, sure")."""
     name: str = "overlap"
     version: str = "3"
     _episode_ms: int = -1
@@ -81,7 +81,7 @@ class Overlap:
         """Once it has settled: until then it may be the agent's echo."""
         words = utterance.words
         ours = utterance.settled and utterance.speaker is Speaker.CUSTOMER
-        return ours and len(words) >= self.least_words and not is_nod(words)
+        return ours and len(words) >= self.least_words and not is_backchannel(words)
 
 
 def _span(utterance: Utterance | Hypothesis) -> _Span:

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
 from detectors import context
+from detectors.backchannels import is_backchannel
 from detectors.context import Line
 from detectors.courtesy import complains, intends, is_friendly
-from detectors.nods import is_nod
 from detectors.phrase_index import PhraseIndex
 from detectors.phrasing import Phrase, marked
 from detectors.rulebook import Rule, Rulebook
@@ -300,7 +300,7 @@ def _is_followed(words: Sequence[Word], last: int) -> bool:
 def _answered(signal: Signal, since_ms: int, window: Window) -> bool:
     """Whether the agent has said more than "I see" between this finding of the customer's and the one before."""
     return signal.speaker is not Speaker.AGENT and any(
-        each.speaker is Speaker.AGENT and each.start_ms >= since_ms and not is_nod(each.words)
+        each.speaker is Speaker.AGENT and each.start_ms >= since_ms and not is_backchannel(each.words)
         for each in window.utterances
         if each.words and each.words[-1].end_ms <= signal.at_ms
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from audio.events import Speaker, Utterance, Word
-from detectors.nods import is_nod
+from detectors.backchannels import is_backchannel
 from detectors.signals import Evidence, Severity, Signal, Window
 
 _REQUEST = re.compile(
@@ -80,7 +80,7 @@ class Repetition:
     version: str = "1"
     _requests: list[_Request] = field(default_factory=list)
     _agent_ms: int = -1
-    """End of the agent's newest words, nods left out."""
+    """End of the agent's newest words, backchannels left out."""
     _asked_ms: int = -1
     """When the agent last asked to hear something again."""
 
@@ -90,7 +90,7 @@ class Repetition:
         if latest is None or not latest.settled or not latest.words:
             return
         if latest.speaker is Speaker.AGENT:
-            if not is_nod(latest.words):
+            if not is_backchannel(latest.words):
                 self._agent_ms = latest.end_ms
             if _ASKED_AGAIN.search(_line(latest)):
                 self._asked_ms = latest.end_ms
