@@ -33,7 +33,7 @@ _PLEASED = re.compile(
     re.VERBOSE,
 )
 """Friendly, unless a denial stands before it."""
-_DENIED = re.compile(
+_NEGATION = re.compile(
     r"""\b(?:not|never|hardly)
     (?:\ (?:a|an|any|all|at\ all|be|been|being|even|exactly|particularly|really|very|too|much
      |(?<!never\ been\ )so|(?<!is\ not\ )(?<!was\ not\ )that|(?<=it\ is\ not\ )that
@@ -41,7 +41,7 @@ _DENIED = re.compile(
     re.VERBOSE,
 )
 """A denial of what comes next; "never been so impressed" and "is not that lovely" deny nothing."""
-_COMPLAINS = re.compile(
+_COMPLAINT = re.compile(
     r"""\b(?:
     still|again|nobody|no\ one|nothing\ (?:happens|has|is)|never\ (?:again|once|even|came|called|heard)|unacceptable
     |(?:must|got\ to|have\ to)\ be\ (?:joking|kidding)
@@ -66,7 +66,7 @@ _COMPLAINS = re.compile(
     )\b""",
     re.VERBOSE,
 )
-_INTENDS = re.compile(
+_INTENT = re.compile(
     r"""\b(?:
     (?:i|we)\ (?:will|shall|may|might|must|have\ to|am\ going\ to|are\ going\ to|am\ about\ to|am\ ready\ to
      |(?:am|are)\ (?:just\ |now\ )?(?:calling|reporting|taking|ringing|phoning|writing|going|suing|posting|putting
@@ -82,15 +82,15 @@ _INTENDS = re.compile(
 
 def is_friendly(text: str) -> bool:
     """Whether the words are friendly and complain of nothing."""
-    pleased = any(_DENIED.search(text[: found.start()]) is None for found in _PLEASED.finditer(text))
+    pleased = any(_NEGATION.search(text[: found.start()]) is None for found in _PLEASED.finditer(text))
     return (pleased or _FRIENDLY.search(text) is not None) and not complains(text)
 
 
 def complains(text: str) -> bool:
     """Whether the words complain of something, or accuse somebody."""
-    return _COMPLAINS.search(text) is not None
+    return _COMPLAINT.search(text) is not None
 
 
-def intends(text: str) -> bool:
+def states_intent(text: str) -> bool:
     """Whether the speaker says what they, or their lawyer, are going to do."""
-    return _INTENDS.search(text) is not None
+    return _INTENT.search(text) is not None
