@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from math import exp, inf
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
-from detectors import context
 from detectors.dialogue_context import NO_CONTEXT, DialogueContext, window_context
+from detectors.normalisation import timed_words
 from detectors.phrases import COMPLAINT_MS, NEEDS_INTENT, PhraseDetector, preceding_words
 from detectors.sentence_model import Prediction, SentenceModel, Thresholds
 from detectors.signals import AGENT_MISSTEPS, AGENT_SIGNALS, CUSTOMER_WORDS, Evidence, Severity, Signal, Window
@@ -159,7 +159,7 @@ class MeaningDetector:
 
     def find(self, text: str, speaker: Speaker | str = Speaker.CUSTOMER) -> list[Signal]:
         """The signals of rules and model in one written line, without context; times are counted at 300 ms a word."""
-        words, who = context.written(text), Speaker(speaker)
+        words, who = timed_words(text), Speaker(speaker)
         scores = self._score(words, who)
         found = list(self._confirmed(self._phrases.find(text, who), scores, words, settled=True))
         line = Utterance("text", who, 0, words[-1].end_ms if words else 0, tuple(words))

@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
-from detectors import context
+from detectors.assertion import ASSERTION_CHECKS
 from detectors.backchannels import is_backchannel
-from detectors.context import Line
 from detectors.courtesy import complains, is_friendly, states_intent
+from detectors.normalisation import NormalisedText, normalise, timed_words
 from detectors.phrase_index import PhraseIndex
 from detectors.phrasing import Phrase, marked
 from detectors.rulebook import Rule, Rulebook
@@ -119,7 +119,7 @@ class PhraseDetector:
         friendly = is_friendly(recent)
         complaint = complains(recent) or complains(self._recent_text(window, latest, COMPLAINT_MS))
         hostile = any(signal.id in ("swearing", "derogatory") for signal in found)
-        text = " ".join(context.line([word.text for word in latest.words]).tokens)
+        text = " ".join(normalise([word.text for word in latest.words]).tokens)
         meant = complaint or hostile or states_intent(text)
         return [
             replace(each, severity=Severity.NOTE)
@@ -138,7 +138,7 @@ class PhraseDetector:
             for word in each.words
             if latest.start_ms - back_ms <= word.start_ms < latest.start_ms
         ]
-        return " ".join(context.line([*words, *(word.text for word in latest.words)]).tokens)
+        return " ".join(normalise([*words, *(word.text for word in latest.words)]).tokens)
 
     def _is_raised(self, signal: Signal) -> bool:
         return signal.rule in self._last_raised and self._last_raised[signal.rule].key == signal.key
@@ -149,7 +149,7 @@ class PhraseDetector:
 
     def find(self, text: str, speaker: Speaker | str = Speaker.CUSTOMER) -> list[Signal]:
         """Signals in one written line; times are counted at 300 ms a word."""
-        found, self._corrections = self._search(context.written(text), (), Speaker(speaker), "text", True)
+        found, self._corrections = self._search(timed_words(text), (), Speaker(speaker), "text", True)
         return found
 
     def corrected_words(self, rule: str, words: Sequence[Word]) -> Sequence[Word]:
@@ -172,10 +172,10 @@ class PhraseDetector:
     ) -> tuple[list[Signal], dict[str, Mapping[int, str]]]:
         """One signal for each rule that matches, and the corrections by rule id, with indices in `words`."""
         all_words = (*earlier, *words)
-        heard = context.line([word.text for word in all_words])
+        text = normalise([word.text for word in all_words])
         signals: dict[str, Signal] = {}
         corrections_by_rule: dict[str, Mapping[int, str]] = {}
-        for rule, first, last, corrections in self._all_matches(heard, speaker, len(earlier)):
+        for rule, first, last, corrections in self._all_matches(text, speaker, len(earlier)):
             if rule.id in signals:
                 continue
             quoted = all_words[first : last + 1]
@@ -206,34 +206,34 @@ class PhraseDetector:
             )
         return list(signals.values()), corrections_by_rule
 
-    def _all_matches(self, heard: Line, speaker: Speaker, earlier: int) -> Iterable[Match]:
+    def _all_matches(self, text: NormalisedText, speaker: Speaker, earlier: int) -> Iterable[Match]:
         """Matches in the words as recognised, then with misheard forms that are listed, then with corrected words.
 
         A match that ends within the first `earlier` words is left out: it was found when they came.
         """
-        yield from self._matches(heard, heard.origin, speaker, earlier, self._exact, {})
-        if self._misheard.intersection(heard.tokens):
-            listed = self._listed_corrections(heard)
-            yield from self._matches(heard, heard.origin, speaker, earlier, self._loose, listed)
-        corrected = self._corrected(heard)
+        yield from self._matches(text, text.word_indices, speaker, earlier, self._exact, {})
+        if self._misheard.intersection(text.tokens):
+            listed = self._listed_corrections(text)
+            yield from self._matches(text, text.word_indices, speaker, earlier, self._loose, listed)
+        corrected = self._corrected(text)
         if corrected is not None:
-            line, ends = corrected
-            after = dict(zip(line.origin, line.tokens, strict=True))
-            before = dict(zip(heard.origin, heard.tokens, strict=True))
+            corrected_text, ends = corrected
+            after = dict(zip(corrected_text.word_indices, corrected_text.tokens, strict=True))
+            before = dict(zip(text.word_indices, text.tokens, strict=True))
             changes = {at: after.get(at, "") for at, token in before.items() if after.get(at, "") != token}
-            yield from self._matches(line, ends, speaker, earlier, self._exact, changes)
+            yield from self._matches(corrected_text, ends, speaker, earlier, self._exact, changes)
 
-    def _listed_corrections(self, heard: Line) -> Mapping[int, str]:
+    def _listed_corrections(self, text: NormalisedText) -> Mapping[int, str]:
         """The corrections of all misheard forms that misheard.toml lists (see `Match`)."""
         return {
-            heard.origin[at + nth]: "" if nth else word
+            text.word_indices[at + nth]: "" if nth else word
             for form, word in self._word_of_form.items()
-            for at in range(len(heard.tokens))
-            if heard.tokens[at : at + len(form)] == form
+            for at in range(len(text.tokens))
+            if text.tokens[at : at + len(form)] == form
             for nth in range(len(form))
         }
 
-    def _corrected(self, heard: Line) -> tuple[Line, Sequence[int]] | None:
+    def _corrected(self, text: NormalisedText) -> tuple[NormalisedText, Sequence[int]] | None:
         """The words with split and misheard ones corrected by sound, and for each token the index of its last word.
 
         None where nothing was to be corrected.
@@ -241,7 +241,7 @@ class PhraseDetector:
         tokens: list[str] = []
         kept: list[int] = []
         skip = False
-        for index, (one, two) in enumerate(pairwise((*heard.tokens, ""))):
+        for index, (one, two) in enumerate(pairwise((*text.tokens, ""))):
             if skip:
                 skip = False
                 continue
@@ -249,21 +249,21 @@ class PhraseDetector:
             skip = joined is not None
             tokens.append(joined or self._sounds.nearest(one) or one)
             kept.append(index)
-        if tuple(tokens) == heard.tokens:
+        if tuple(tokens) == text.tokens:
             return None
         new_index = {old: new for new, old in enumerate(kept)}
-        corrected = Line(
+        corrected = NormalisedText(
             tuple(tokens),
-            tuple(heard.origin[index] for index in kept),
-            frozenset(new_index[index] for index in heard.opens if index in new_index),
-            tuple(new_index.get(heard.clause[index], 0) for index in kept),
-            frozenset(new_index[index] for index in heard.quoted if index in new_index),
+            tuple(text.word_indices[index] for index in kept),
+            frozenset(new_index[index] for index in text.sentence_starts if index in new_index),
+            tuple(new_index.get(text.clause_starts[index], 0) for index in kept),
+            frozenset(new_index[index] for index in text.quote_starts if index in new_index),
         )
-        return corrected, [heard.origin[after - 1] for after in (*kept[1:], len(heard.tokens))]
+        return corrected, [text.word_indices[after - 1] for after in (*kept[1:], len(text.tokens))]
 
     def _matches(
         self,
-        heard: Line,
+        text: NormalisedText,
         ends: Sequence[int],
         speaker: Speaker,
         earlier: int,
@@ -271,30 +271,30 @@ class PhraseDetector:
         corrections: Mapping[int, str],
     ) -> Iterable[Match]:
         """The first match of each rule without an exception; `ends`: for each token the index of its last word."""
-        text = marked(heard)
+        marked_text = marked(text)
         who = Speaker.CUSTOMER if speaker is Speaker.UNKNOWN else speaker
         matched: set[int] = set()
-        for rule_index, pattern_index in index.candidates(heard.tokens):
+        for rule_index, pattern_index in index.candidates(text.tokens):
             rule = self._rules[rule_index]
             if rule_index in matched or rule.speaker is not who:
                 continue
             phrase = rule.patterns[pattern_index]
             pattern = phrase.loose if index.loose else phrase.exact
             assert pattern is not None
-            for found in pattern.finditer(text):
-                first, last = _token_span(text, found)
+            for found in pattern.finditer(marked_text):
+                first, last = _token_span(marked_text, found)
                 if ends[last] < earlier:
                     continue
-                if index.loose and not self._has_enough_exact(heard.tokens[first : last + 1]):
+                if index.loose and not self._has_enough_exact(text.tokens[first : last + 1]):
                     continue
-                if _crosses_sentence_end(phrase, heard, first, last):
+                if _crosses_sentence_end(phrase, text, first, last):
                     continue
-                if any(context.POLICIES[policy](heard, first) for policy in rule.silent_when):
+                if any(ASSERTION_CHECKS[check](text, first) for check in rule.silent_when):
                     continue
-                if any(_is_exception(unless, heard, text, first, last) for unless in rule.unless):
+                if any(_is_exception(unless, text, marked_text, first, last) for unless in rule.unless):
                     continue
                 matched.add(rule_index)
-                yield Match(rule, heard.origin[first], ends[last], corrections)
+                yield Match(rule, text.word_indices[first], ends[last], corrections)
                 break
 
     def _has_enough_exact(self, tokens: Sequence[str]) -> bool:
@@ -327,23 +327,23 @@ def _is_answered(signal: Signal, since_ms: int, window: Window) -> bool:
     )
 
 
-def _token_span(text: str, found: re.Match[str]) -> tuple[int, int]:
+def _token_span(marked_text: str, found: re.Match[str]) -> tuple[int, int]:
     """Indices of the first and last token of a match."""
-    return text.count(" ", 0, found.start()), text.count(" ", 0, found.end()) - 1
+    return marked_text.count(" ", 0, found.start()), marked_text.count(" ", 0, found.end()) - 1
 
 
-def _crosses_sentence_end(phrase: Phrase, heard: Line, first: int, last: int) -> bool:
+def _crosses_sentence_end(phrase: Phrase, text: NormalisedText, first: int, last: int) -> bool:
     """Whether a gap of the phrase may hide the end of a sentence within this match."""
-    return phrase.gapped and any(place in heard.opens for place in range(first + 1, last + 1))
+    return phrase.gapped and any(place in text.sentence_starts for place in range(first + 1, last + 1))
 
 
-def _is_exception(unless: Phrase, heard: Line, text: str, first: int, last: int) -> bool:
+def _is_exception(unless: Phrase, text: NormalisedText, marked_text: str, first: int, last: int) -> bool:
     """Whether the exception overlaps the match from token `first` to `last`, or is in the same clause."""
-    own = {heard.clause[first], heard.clause[last]}
-    for found in unless.exact.finditer(text):
-        start, end = _token_span(text, found)
-        if _crosses_sentence_end(unless, heard, start, end):
+    own = {text.clause_starts[first], text.clause_starts[last]}
+    for found in unless.exact.finditer(marked_text):
+        start, end = _token_span(marked_text, found)
+        if _crosses_sentence_end(unless, text, start, end):
             continue
-        if (start <= last and first <= end) or own.intersection(heard.clause[start : end + 1]):
+        if (start <= last and first <= end) or own.intersection(text.clause_starts[start : end + 1]):
             return True
     return False

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from detectors.context import Line, edges, plain
+from detectors.normalisation import NormalisedText, clause_edges, normalise_word
 
 GAP_WORDS = 3
 """What "..." stands for: at most so many words."""
@@ -73,12 +73,12 @@ def compile_phrase(phrase: str, classes: Mapping[str, str], misheard: Mapping[st
     return Phrase(exact, loose, anchors, loose_anchors, bool({"...", "...."}.intersection(parts)))
 
 
-def marked(heard: Line) -> str:
+def marked(text: NormalisedText) -> str:
     """Every token between single spaces, with marks on those that open or close a clause."""
-    opens, closes = edges(heard)
+    opens, closes = clause_edges(text)
     tokens = (
         f"{OPENS if opening else ''}{token}{CLOSES if closing else ''}"
-        for token, opening, closing in zip(heard.tokens, opens, closes, strict=True)
+        for token, opening, closing in zip(text.tokens, opens, closes, strict=True)
     )
     return f" {' '.join(tokens)} "
 
@@ -162,7 +162,7 @@ def _compiled(parts: list[str], misheard: Mapping[str, tuple[str, ...]]) -> tupl
 @cache
 def _words(part: str) -> tuple[str, ...]:
     """The plain tokens of a word of a pattern; rules repeat them tens of thousands of times."""
-    return tuple(plain(part))
+    return tuple(normalise_word(part))
 
 
 @cache

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from audio.events import Speaker
-from detectors.context import POLICIES, plain
+from detectors.assertion import ASSERTION_CHECKS
+from detectors.normalisation import normalise_word
 from detectors.phrase_index import PhraseIndex
 from detectors.phrasing import Phrase, compile_phrase
 from detectors.signals import SIGNAL_IDS, Severity
@@ -63,7 +64,7 @@ class Rule:
     unless: tuple[Phrase, ...]
     """Exceptions: each silences what it overlaps, or what stands in the same clause."""
     silent_when: frozenset[str]
-    """Of detectors.context.POLICIES."""
+    """Of detectors.assertion.ASSERTION_CHECKS."""
     cool_down_ms: int
     fires: tuple[str, ...]
     silent: tuple[str, ...]
@@ -195,7 +196,7 @@ def _word_lists(file: Path, text: str) -> dict[str, tuple[str, ...]]:
 
 
 def _plain_forms(forms: Sequence[str]) -> tuple[str, ...]:
-    return tuple(" ".join(token for word in form.split() for token in plain(word)) for form in forms)
+    return tuple(" ".join(token for word in form.split() for token in normalise_word(word)) for form in forms)
 
 
 def _line_of(file: Path, key: str, start: int = 1) -> int:
@@ -301,5 +302,5 @@ def _check(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError]) -> No
         if not raw.get(name):
             raise wrong(name, "at least one text")
     for name in raw.get("silent_when", []):
-        if name not in POLICIES:
-            raise wrong("silent_when", f"only {', '.join(POLICIES)}")
+        if name not in ASSERTION_CHECKS:
+            raise wrong("silent_when", f"only {', '.join(ASSERTION_CHECKS)}")

@@ -3,7 +3,7 @@
 import pytest
 
 from assist.coach.when import read
-from detectors import context
+from detectors.normalisation import normalise, timed_words
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,6 @@ from detectors import context
     ],
 )
 def test_times_are_read_from_plain_words(says, marked, times):
-    text, found = read(context.line(says.split()), context.written(says))
+    text, found = read(normalise(says.split()), timed_words(says))
     assert text.replace("\nTIME is free", "\ntomorrow is free") == f" {marked} "
     assert [each.words for each in found] == times

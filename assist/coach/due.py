@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 
 from assist.coach.when import DAYS, MONTHS, MORNING, ORDINALS, When, number, read
-from detectors import context
+from detectors.normalisation import normalise, timed_words
 
 _END_OF = {"morning": time(12), "lunchtime": time(13), "afternoon": time(18), "evening": time(21), "night": time(21)}
 """By when a part of the day is over."""
@@ -16,7 +16,7 @@ _END_OF = {"morning": time(12), "lunchtime": time(13), "afternoon": time(18), "e
 
 def time_in(due: str) -> When | None:
     """The time that these words name; None where they name none."""
-    _, times = read(context.line(due.split()), context.written(due))
+    _, times = read(normalise(due.split()), timed_words(due))
     return next((when for each in times if (when := each.sure()) is not None), None)
 
 

@@ -11,7 +11,7 @@ from assist.coach.planb import ON_SCREEN, Caller, Moment, as_row, fits, may_gran
 from assist.coach.words import found, meant
 from assist.events import Event, PlanMoved, PlanOffered, PlanOption
 from audio.events import Speaker, Utterance
-from detectors import context
+from detectors.normalisation import normalise
 from detectors.signals import Level, Signal
 
 REQUEST_MS = 90_000
@@ -184,7 +184,7 @@ class Offers:
 
     def _accepted_by(self, utterance: Utterance, at_ms: int) -> list[str]:
         """The options that relief in these words takes."""
-        if _DECLINES.search(context.line([word.text for word in utterance.words]).text):
+        if _DECLINES.search(normalise([word.text for word in utterance.words]).text):
             return []
         waiting = {
             option.id: option

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from assist.coach.when import ABOUT, When, read
 from assist.coach.words import alike
 from audio.events import Speaker, Utterance
-from detectors import context
-from detectors.context import Line
+from detectors.assertion import negated, reported
+from detectors.normalisation import NormalisedText, normalise
 
 REACH = 18
 """Words from the promise to its time: "I'll send you the form with everything on it by post by Friday"."""
@@ -97,7 +97,7 @@ def promises(utterance: Utterance) -> list[Promise]:
     """Promises in an agent's utterance: with a time, or to call or write back; others and questions promise nothing."""
     if utterance.speaker is not Speaker.AGENT:
         return []
-    heard = context.line([word.text for word in utterance.words])
+    heard = normalise([word.text for word in utterance.words])
     found: list[Promise] = []
     times: list[When] | None = None
     reached = 0
@@ -105,7 +105,7 @@ def promises(utterance: Utterance) -> list[Promise]:
         reached = begin.end()
         first = heard.text.count(" ", 0, begin.start()) - 1
         goes_on = heard.tokens[first] == "and" and not found
-        if goes_on or context.negated(heard, first) or context.reported(heard, first) or _is_asked(heard, first):
+        if goes_on or negated(heard, first) or reported(heard, first) or _is_asked(heard, first):
             continue
         stop = _stop(heard, begin)
         times = read(heard, utterance.words)[1] if times is None else times
@@ -148,38 +148,38 @@ def is_call(given: str) -> bool:
 
 def _caller(what: str) -> str | None:
     """Who calls or writes to the customer: "manager", "someone", empty for the agent; None: nobody does."""
-    text = " ".join(context.line(what.split()).tokens)
+    text = " ".join(normalise(what.split()).tokens)
     if (found := _TO_YOU.search(text)) is None:
         return None
     another = _CALLER.search(text[: found.start()])
     return another["who"].replace("somebody", "someone").split()[-1] if another else ""
 
 
-def _stop(heard: Line, begin: re.Match[str]) -> int:
+def _stop(heard: NormalisedText, begin: re.Match[str]) -> int:
     """How far a promise may reach: to the next sentence or clause, at most REACH words; a place in the plain text."""
     text = heard.text
     stop = len(text) - 1
     if (cut := _ENDS.search(text, begin.end())) is not None:
         stop = cut.start()
     first = text.count(" ", 0, begin.start()) - 1
-    last = min([token for token in heard.opens if token > first] + [first + REACH + 4, len(heard.tokens)])
+    last = min([token for token in heard.sentence_starts if token > first] + [first + REACH + 4, len(heard.tokens)])
     return min(stop, _end(heard, last))
 
 
-def _end(heard: Line, tokens: int) -> int:
+def _end(heard: NormalisedText, tokens: int) -> int:
     """Where so many tokens end in the plain text."""
     return len(" ".join(heard.tokens[:tokens])) + 1
 
 
-def _words_of(utterance: Utterance, heard: Line, start: int, end: int) -> str:
+def _words_of(utterance: Utterance, heard: NormalisedText, start: int, end: int) -> str:
     """The words as they were heard that stand behind a stretch of the plain text."""
     first = heard.text.count(" ", 0, start) - 1
     last = heard.text.count(" ", 0, len(heard.text[:end].rstrip()))
     if last <= first:
         return ""
-    words = utterance.words[heard.origin[first] : heard.origin[last - 1] + 1]
+    words = utterance.words[heard.word_indices[first] : heard.word_indices[last - 1] + 1]
     return " ".join(word.text for word in words).strip(" .,;:!?")
 
 
-def _is_asked(heard: Line, at: int) -> bool:
+def _is_asked(heard: NormalisedText, at: int) -> bool:
     return at > 0 and heard.tokens[at - 1] in ("shall", "should", "would", "can", "could", "may", "if", "think")

@@ -13,7 +13,7 @@ from functools import cached_property
 from assist.coach.promises import CONTACT_ALONE, HOLD, promises
 from assist.coach.when import When, read
 from audio.events import Utterance
-from detectors import context
+from detectors.normalisation import NormalisedText, normalise
 
 ANSWERS = 3
 """Words before a time, at most, that is an answer by itself."""
@@ -99,9 +99,9 @@ class Said:
     """Whether the other one has just asked when."""
 
     @cached_property
-    def heard(self) -> context.Line:
+    def heard(self) -> NormalisedText:
         """The plain words."""
-        return context.line([word.text for word in self.utterance.words])
+        return normalise([word.text for word in self.utterance.words])
 
     @cached_property
     def _read(self) -> tuple[str, list[tuple[int, int, When]]]:
@@ -146,7 +146,7 @@ class Said:
         if (when := self.chosen()) is None:
             return False
         until = text[: next(end for _, end, each in times if each is when)].rpartition("\n")[2]
-        behind = (word.text for word in self.utterance.words[self.heard.origin[when.tokens[-1]] :])
+        behind = (word.text for word in self.utterance.words[self.heard.word_indices[when.tokens[-1]] :])
         ends = next((word for word in behind if word.endswith((".", "?", "!"))), "")
         return ends.endswith("?") or _ASKS.search(until) is not None
 

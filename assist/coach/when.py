@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from datetime import time
 
 from audio.events import Word
-from detectors.context import Line
+from detectors.normalisation import NormalisedText
 
 
 def _any(*words: str) -> str:
@@ -147,16 +147,16 @@ class When:
         return day if self.bare == "number" else self
 
 
-def read(heard: Line, words: Sequence[Word]) -> tuple[str, list[When]]:
+def read(heard: NormalisedText, words: Sequence[Word]) -> tuple[str, list[When]]:
     """The plain words with each time as one, TIME, or NUMBER for a bare number; and these times.
 
     A line break stands before each sentence. `words`: as they were heard, with the colon that tells 10:30 from 1030.
     """
     tokens = list(heard.tokens)
     for index, token in enumerate(heard.tokens):
-        if token[0].isdigit() and (written := _WRITTEN.search(words[heard.origin[index]].text)) is not None:
+        if token[0].isdigit() and (written := _WRITTEN.search(words[heard.word_indices[index]].text)) is not None:
             tokens[index] = written[0] + token.lstrip("0123456789")
-        if index in heard.opens and index:
+        if index in heard.sentence_starts and index:
             tokens[index] = f"\n{tokens[index]}"
     text, marked, done, times = f" {' '.join(tokens)} ", "", 0, []
     for pieces in _pieces(text):
@@ -193,7 +193,7 @@ def number(text: str) -> int:
     return sum(int(word) if word.isdigit() else _NUMBERS.get(word, 0) for word in text.split())
 
 
-def _when(heard: Line, words: Sequence[Word], found: Mapping[str, re.Match[str]]) -> When | None:
+def _when(heard: NormalisedText, words: Sequence[Word], found: Mapping[str, re.Match[str]]) -> When | None:
     """The time that these pieces name; None for what is none by itself: "the fifth", "midnight", "one"."""
     pieces, hour = [*found.values()], found.get("hour")
     said = {name: told.strip() for piece in pieces for name, told in piece.groupdict().items() if told}
@@ -206,7 +206,7 @@ def _when(heard: Line, words: Sequence[Word], found: Mapping[str, re.Match[str]]
         return None
     tokens, of_hour = _tokens(pieces[0], pieces[-1]), _tokens(hour, hour) if hour is not None else range(0)
     due, day = (
-        " ".join(words[n].text for n in sorted({heard.origin[token] for token in part})).strip(" .,;:!?")
+        " ".join(words[n].text for n in sorted({heard.word_indices[token] for token in part})).strip(" .,;:!?")
         for part in (tokens, {*tokens} - {*of_hour})
     )
     if alone or bare == "number":

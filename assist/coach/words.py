@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from audio.events import Utterance
-from detectors import context
+from detectors.assertion import negated, reported
+from detectors.normalisation import NormalisedText, normalise
 from detectors.phrasing import compile_phrase, marked
 
 SAID_SHARE = 0.6
@@ -40,30 +41,30 @@ def found(phrases: Iterable[str], utterance: Utterance) -> str:
 def meant(phrases: Iterable[str], utterance: Utterance) -> str:
     """As `found`, of what the speaker does: what they deny, cannot do or report of others is passed over."""
     for heard, first, words in _fitting(phrases, utterance):
-        unable = "unable" in heard.tokens[max(heard.clause[first], first - 5) : first]
-        if not (unable or context.negated(heard, first) or context.reported(heard, first)):
+        unable = "unable" in heard.tokens[max(heard.clause_starts[first], first - 5) : first]
+        if not (unable or negated(heard, first) or reported(heard, first)):
             return words
     return ""
 
 
-def _fitting(phrases: Iterable[str], utterance: Utterance) -> Iterator[tuple[context.Line, int, str]]:
+def _fitting(phrases: Iterable[str], utterance: Utterance) -> Iterator[tuple[NormalisedText, int, str]]:
     """Where phrases fit, phrase by phrase: the plain words, the first token of the place, the words as heard."""
-    heard = context.line([word.text for word in utterance.words])
+    heard = normalise([word.text for word in utterance.words])
     text = marked(heard)
     for phrase in phrases:
         for match in pattern(phrase).finditer(text):
             first = text.count(" ", 0, match.start())
             last = text.count(" ", 0, match.end()) - 1
-            words = utterance.words[heard.origin[first] : heard.origin[last] + 1]
+            words = utterance.words[heard.word_indices[first] : heard.word_indices[last] + 1]
             yield heard, first, " ".join(word.text for word in words).strip(" .,;:!?")
 
 
 def is_said(line: str, utterance: Utterance) -> bool:
     """Whether the agent has said about this line."""
-    wanted = set(context.line(line.split()).tokens) - _SMALL
+    wanted = set(normalise(line.split()).tokens) - _SMALL
     if len(wanted) < SAID_LEAST:
         return False
-    spoken = set(context.line([word.text for word in utterance.words]).tokens)
+    spoken = set(normalise([word.text for word in utterance.words]).tokens)
     return len(wanted & spoken) >= SAID_SHARE * len(wanted)
 
 
@@ -75,4 +76,4 @@ def alike(one: str, other: str) -> bool:
 
 def plain_tokens(text: str) -> Sequence[str]:
     """The telling words of a text, in plain form."""
-    return [token for token in context.line(text.split()).tokens if token not in _SMALL]
+    return [token for token in normalise(text.split()).tokens if token not in _SMALL]
