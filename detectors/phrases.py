@@ -14,7 +14,7 @@ from detectors.backchannels import is_backchannel
 from detectors.courtesy import complains, is_friendly, states_intent
 from detectors.normalisation import NormalisedText, normalise, timed_words
 from detectors.phrase_index import PhraseIndex
-from detectors.phrasing import Phrase, marked
+from detectors.phrase_pattern import PhrasePattern, mark_clauses
 from detectors.rulebook import Rule, Rulebook
 from detectors.signals import Evidence, Severity, Signal, Window
 
@@ -67,12 +67,15 @@ class PhraseDetector:
 
     def __init__(self, rulebook: Rulebook) -> None:
         self.version = rulebook.version
-        self._sounds, self._exact, self._loose = rulebook.sounds, rulebook.exact, rulebook.loose
+        self._index, self._misheard_index = rulebook.index, rulebook.misheard_index
+        self._corrector = rulebook.corrector
         self._rules = rulebook.rules
         self._by_id = {rule.id: rule for rule in rulebook.rules}
         self._last_raised: dict[str, Signal] = {}
         """Rule id -> the signal it raised last."""
-        self._misheard = frozenset(token for forms in rulebook.misheard.values() for f in forms for token in f.split())
+        self._misheard_tokens = frozenset(
+            token for forms in rulebook.misheard.values() for f in forms for token in f.split()
+        )
         self._word_of_form = {tuple(form.split()): word for word, forms in rulebook.misheard.items() for form in forms}
         self._corrections: dict[str, Mapping[int, str]] = {}
         """Rule id -> the corrections its match needed in the words last searched (see `Match`)."""
@@ -211,17 +214,17 @@ class PhraseDetector:
 
         A match that ends within the first `earlier` words is left out: it was found when they came.
         """
-        yield from self._matches(text, text.word_indices, speaker, earlier, self._exact, {})
-        if self._misheard.intersection(text.tokens):
+        yield from self._matches(text, text.word_indices, speaker, earlier, self._index, {})
+        if self._misheard_tokens.intersection(text.tokens):
             listed = self._listed_corrections(text)
-            yield from self._matches(text, text.word_indices, speaker, earlier, self._loose, listed)
+            yield from self._matches(text, text.word_indices, speaker, earlier, self._misheard_index, listed)
         corrected = self._corrected(text)
         if corrected is not None:
             corrected_text, ends = corrected
             after = dict(zip(corrected_text.word_indices, corrected_text.tokens, strict=True))
             before = dict(zip(text.word_indices, text.tokens, strict=True))
             changes = {at: after.get(at, "") for at, token in before.items() if after.get(at, "") != token}
-            yield from self._matches(corrected_text, ends, speaker, earlier, self._exact, changes)
+            yield from self._matches(corrected_text, ends, speaker, earlier, self._index, changes)
 
     def _listed_corrections(self, text: NormalisedText) -> Mapping[int, str]:
         """The corrections of all misheard forms that misheard.toml lists (see `Match`)."""
@@ -245,9 +248,9 @@ class PhraseDetector:
             if skip:
                 skip = False
                 continue
-            joined = self._sounds.joined(one, two)
+            joined = self._corrector.join(one, two)
             skip = joined is not None
-            tokens.append(joined or self._sounds.nearest(one) or one)
+            tokens.append(joined or self._corrector.correct(one) or one)
             kept.append(index)
         if tuple(tokens) == text.tokens:
             return None
@@ -271,23 +274,23 @@ class PhraseDetector:
         corrections: Mapping[int, str],
     ) -> Iterable[Match]:
         """The first match of each rule without an exception; `ends`: for each token the index of its last word."""
-        marked_text = marked(text)
+        marked_text = mark_clauses(text)
         who = Speaker.CUSTOMER if speaker is Speaker.UNKNOWN else speaker
         matched: set[int] = set()
         for rule_index, pattern_index in index.candidates(text.tokens):
             rule = self._rules[rule_index]
             if rule_index in matched or rule.speaker is not who:
                 continue
-            phrase = rule.patterns[pattern_index]
-            pattern = phrase.loose if index.loose else phrase.exact
-            assert pattern is not None
-            for found in pattern.finditer(marked_text):
+            pattern = rule.patterns[pattern_index]
+            regex = pattern.misheard if index.misheard else pattern.exact
+            assert regex is not None
+            for found in regex.finditer(marked_text):
                 first, last = _token_span(marked_text, found)
                 if ends[last] < earlier:
                     continue
-                if index.loose and not self._has_enough_exact(text.tokens[first : last + 1]):
+                if index.misheard and not self._has_enough_exact(text.tokens[first : last + 1]):
                     continue
-                if _crosses_sentence_end(phrase, text, first, last):
+                if _crosses_sentence_end(pattern, text, first, last):
                     continue
                 if any(ASSERTION_CHECKS[check](text, first) for check in rule.silent_when):
                     continue
@@ -298,7 +301,7 @@ class PhraseDetector:
                 break
 
     def _has_enough_exact(self, tokens: Sequence[str]) -> bool:
-        misheard = sum(token in self._misheard for token in tokens)
+        misheard = sum(token in self._misheard_tokens for token in tokens)
         return 0 < misheard <= 2 and len(tokens) - misheard >= MIN_EXACT_WORDS
 
 
@@ -332,12 +335,12 @@ def _token_span(marked_text: str, found: re.Match[str]) -> tuple[int, int]:
     return marked_text.count(" ", 0, found.start()), marked_text.count(" ", 0, found.end()) - 1
 
 
-def _crosses_sentence_end(phrase: Phrase, text: NormalisedText, first: int, last: int) -> bool:
-    """Whether a gap of the phrase may hide the end of a sentence within this match."""
-    return phrase.gapped and any(place in text.sentence_starts for place in range(first + 1, last + 1))
+def _crosses_sentence_end(pattern: PhrasePattern, text: NormalisedText, first: int, last: int) -> bool:
+    """Whether a gap of the pattern may hide the end of a sentence within this match."""
+    return pattern.has_gap and any(place in text.sentence_starts for place in range(first + 1, last + 1))
 
 
-def _is_exception(unless: Phrase, text: NormalisedText, marked_text: str, first: int, last: int) -> bool:
+def _is_exception(unless: PhrasePattern, text: NormalisedText, marked_text: str, first: int, last: int) -> bool:
     """Whether the exception overlaps the match from token `first` to `last`, or is in the same clause."""
     own = {text.clause_starts[first], text.clause_starts[last]}
     for found in unless.exact.finditer(marked_text):

@@ -9,7 +9,7 @@ from functools import cache
 from audio.events import Utterance
 from detectors.assertion import negated, reported
 from detectors.normalisation import NormalisedText, normalise
-from detectors.phrasing import compile_phrase, marked
+from detectors.phrase_pattern import compile_phrase, mark_clauses
 
 SAID_SHARE = 0.6
 """A suggested line counts as said when so many of its telling words were: nobody reads a card aloud word by word."""
@@ -50,7 +50,7 @@ def meant(phrases: Iterable[str], utterance: Utterance) -> str:
 def _fitting(phrases: Iterable[str], utterance: Utterance) -> Iterator[tuple[NormalisedText, int, str]]:
     """Where phrases fit, phrase by phrase: the plain words, the first token of the place, the words as heard."""
     heard = normalise([word.text for word in utterance.words])
-    text = marked(heard)
+    text = mark_clauses(heard)
     for phrase in phrases:
         for match in pattern(phrase).finditer(text):
             first = text.count(" ", 0, match.start())
