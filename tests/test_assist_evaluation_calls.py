@@ -110,7 +110,7 @@ class Judged:
                 PromptShown(self.now_ms, f"p{n}", "play", "", "", "", (), Severity.HELP, (signal.key,))
                 for n, signal in enumerate(fresh)
             ]
-        change = self.escalation.hear(found, self.now_ms)
+        change = self.escalation.update(found, self.now_ms)
         return events + ([change] if change else [])
 
 

@@ -85,7 +85,7 @@ def stand(session: Session, events: Iterable[Event]) -> None:
         if isinstance(event, LevelChange):
             level = event.level
     if session.escalation.level is not level:
-        session.escalation.stand(level, session.now_ms)
+        session.escalation.resume(level, session.now_ms)
         session.coach.stand(level)
 
 

@@ -184,7 +184,7 @@ class Session:
         if signal.key in self._signals:
             return []
         self._signals[signal.key] = signal
-        changed = self._changed(self.escalation.hear((signal,), self.now_ms))
+        changed = self._changed(self.escalation.update((signal,), self.now_ms))
         return [*changed, *self.coach.hear(self.now_ms, (signal,), None)]
 
     def follow(self, event: Event) -> None:
@@ -247,7 +247,7 @@ class Session:
         self._signals.pop(key, None)
         events: list[Event] = []
         if instead:
-            events += self._changed(self.escalation.hear(instead, self.now_ms))
+            events += self._changed(self.escalation.update(instead, self.now_ms))
         events += self._alert_without(key, instead)
         events.append(SignalWithdrawn(self.now_ms, key))
         events += self.coach.withdraw(key, self.now_ms, instead)
@@ -337,7 +337,7 @@ class Session:
         if latest is not None:
             events += self._withdraw(latest, found)
         if found:
-            events += self._changed(self.escalation.hear(tuple(found.values()), self.now_ms))
+            events += self._changed(self.escalation.update(tuple(found.values()), self.now_ms))
         if fresh or (latest is not None and latest.settled):
             utterance = latest if isinstance(latest, Utterance) else None
             events += self.coach.hear(self.now_ms, fresh, utterance)
