@@ -249,7 +249,7 @@ def _play(judge: RaisedVoice, clips: Sequence[list[VoiceMeasure]], offset: int =
     scores: list[float] = []
     for clip in clips:
         for measure in clip:
-            scores.append(judge.judge(replace(measure, at_ms=measure.at_ms + offset)))
+            scores.append(judge.update(replace(measure, at_ms=measure.at_ms + offset)))
         offset += clip[-1].at_ms + 400 if clip else 0
     return scores
 
