@@ -11,7 +11,7 @@ from assist.doctor.finding import Finding, bad, ok, warning
 from assist.hints import quoted
 from assist.live.outset import without_limits
 from assist.settings import Settings
-from detectors.examples import failing
+from detectors.examples import failing_examples
 from detectors.roster import ModelError, RosterSettings, build
 from detectors.rulebook import Rulebook, RuleError, load_rules
 from detectors.sentence_model import shipped_model
@@ -29,7 +29,7 @@ def rules(settings: Settings) -> Iterator[Finding]:
         return
     text = f"{len(rulebook.rules)} rules, version {rulebook.version}"
     own = replace(rulebook, rules=tuple(rule for rule in rulebook.rules if not rule.shipped))
-    problems, overdue = failing(own), own.overdue(date.today())
+    problems, overdue = failing_examples(own), own.overdue(date.today())
     if problems:
         yield warning("rules", f"{text}; {_first(settings, problems)}: mend the rule or its example")
     elif overdue:

@@ -29,8 +29,8 @@ from assist.live.outset import profile_of
 from assist.live.session import TICK_MS, Session
 from assist.settings import Settings
 from audio.events import Hypothesis, Utterance
-from detectors.as_heard import AsHeard
 from detectors.escalation import Escalation
+from detectors.replay import ReplayDetector
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook
 
@@ -101,7 +101,7 @@ def judge(events: Sequence[Event], judges: Judges) -> list[Event]:
         caller=Caller(started.value),
         began=datetime.fromisoformat(started.started_at),
     )
-    session = Session(started, [*detectors, AsHeard(heard)], Escalation(), coach)
+    session = Session(started, [*detectors, ReplayDetector(heard)], Escalation(), coach)
     return _run(session, events)
 
 

@@ -36,8 +36,8 @@ from assist.events import (
 )
 from assist.live.session import TICK_MS, Session
 from audio.events import Speaker, SpeechActivity, Utterance, Word
-from detectors.as_heard import AsHeard
 from detectors.escalation import Escalation
+from detectors.replay import ReplayDetector
 from detectors.roster import build
 from detectors.rulebook import Rulebook
 from detectors.signals import SIGNAL_IDS, Evidence, Level, LevelChange, Severity, Signal
@@ -151,7 +151,7 @@ class _Stage:
         started = CallStarted(
             0, "scripted", "Dana", "", "", "", began.isoformat(), "script", ("agent", "customer"), {}, call.value
         )
-        self.sounds = AsHeard([])
+        self.sounds = ReplayDetector([])
         """What is measured from sound: the script says what is heard."""
         profile = AgentProfile("Dana", call.role, call.experienced)
         coach = Coach(book, profile, caller=Caller(call.value), began=began)

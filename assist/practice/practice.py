@@ -16,8 +16,8 @@ from assist.live.session import TICK_MS, Session
 from assist.practice.script import Line, Script
 from assist.settings import Settings
 from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Utterance, Word
-from detectors.as_heard import AsHeard
 from detectors.escalation import Escalation
+from detectors.replay import ReplayDetector
 from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook
 from detectors.signals import AGENT_SIGNALS, Evidence, Severity, Signal
@@ -54,7 +54,7 @@ class Practice:
     now_ms: int = 0
 
     def __post_init__(self) -> None:
-        self._raised = AsHeard([])
+        self._raised = ReplayDetector([])
         detectors = build(
             self.rulebook, RosterSettings(off=frozenset({"raised_voice", "silence"}), meaning=self.settings.meaning)
         )
