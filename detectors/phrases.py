@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
 from detectors.assertion import ASSERTION_CHECKS
+from detectors.attitude import complains, is_friendly, states_intent
 from detectors.backchannels import is_backchannel
-from detectors.courtesy import complains, is_friendly, states_intent
 from detectors.normalisation import NormalisedText, normalise, timed_words
 from detectors.phrase_index import PhraseIndex
 from detectors.phrase_pattern import PhrasePattern, mark_clauses
