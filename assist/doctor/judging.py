@@ -12,7 +12,7 @@ from assist.hints import quoted
 from assist.live.outset import without_limits
 from assist.settings import Settings
 from detectors.examples import failing_examples
-from detectors.roster import ModelError, RosterSettings, build
+from detectors.factory import DetectorSettings, ModelError, build_detectors
 from detectors.rulebook import Rulebook, RuleError, load_rules
 from detectors.sentence_model import shipped_model
 
@@ -46,7 +46,7 @@ def sentences(settings: Settings) -> Iterator[Finding]:
         yield ok("sentences", "the sentence model is off (meaning = false): the phrase rules judge alone")
         return
     try:
-        build(Rulebook((), {}, ""), RosterSettings())
+        build_detectors(Rulebook((), {}, ""), DetectorSettings())
     except ModelError as error:
         yield bad("sentences", str(error))
         return

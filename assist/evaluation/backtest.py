@@ -30,8 +30,8 @@ from assist.live.session import TICK_MS, Session
 from assist.settings import Settings
 from audio.events import Hypothesis, Utterance
 from detectors.escalation import Escalation
+from detectors.factory import DetectorSettings, build_detectors
 from detectors.replay import ReplayDetector
-from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook
 
 OF_SOUND = frozenset({"raised_voice", "overlap", "silence", "monologue"})
@@ -94,7 +94,7 @@ def judge(events: Sequence[Event], judges: Judges) -> list[Event]:
     if started is None:
         raise ValueError("the events hold no CallStarted")
     heard = [e.signal for e in events if isinstance(e, SignalRaised) and e.signal.id in OF_SOUND]
-    detectors = build(judges.rulebook, RosterSettings(off=OF_SOUND, meaning=judges.settings.meaning))
+    detectors = build_detectors(judges.rulebook, DetectorSettings(off=OF_SOUND, meaning=judges.settings.meaning))
     coach = Coach(
         judges.playbook,
         profile_of(judges.settings, started.agent),

@@ -37,8 +37,8 @@ from assist.events import (
 from assist.live.session import TICK_MS, Session
 from audio.events import Speaker, SpeechActivity, Utterance, Word
 from detectors.escalation import Escalation
+from detectors.factory import build_detectors
 from detectors.replay import ReplayDetector
-from detectors.roster import build
 from detectors.rulebook import Rulebook
 from detectors.signals import SIGNAL_IDS, Evidence, Level, LevelChange, Severity, Signal
 
@@ -155,7 +155,7 @@ class _Stage:
         """What is measured from sound: the script says what is heard."""
         profile = AgentProfile("Dana", call.role, call.experienced)
         coach = Coach(book, profile, caller=Caller(call.value), began=began)
-        self.session = Session(started, [self.sounds, *build(rules)], Escalation(), coach)
+        self.session = Session(started, [self.sounds, *build_detectors(rules)], Escalation(), coach)
         self.now_ms = 0
         self.level = Level.CALM
         self.options: list[str] = []

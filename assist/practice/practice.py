@@ -17,8 +17,8 @@ from assist.practice.script import Line, Script
 from assist.settings import Settings
 from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Utterance, Word
 from detectors.escalation import Escalation
+from detectors.factory import DetectorSettings, build_detectors
 from detectors.replay import ReplayDetector
-from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook
 from detectors.signals import AGENT_SIGNALS, Evidence, Severity, Signal
 
@@ -55,8 +55,8 @@ class Practice:
 
     def __post_init__(self) -> None:
         self._raised = ReplayDetector([])
-        detectors = build(
-            self.rulebook, RosterSettings(off=frozenset({"raised_voice", "silence"}), meaning=self.settings.meaning)
+        detectors = build_detectors(
+            self.rulebook, DetectorSettings(off=frozenset({"raised_voice", "silence"}), meaning=self.settings.meaning)
         )
         coach = Coach(
             self.playbook,
