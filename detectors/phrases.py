@@ -115,7 +115,7 @@ class PhraseDetector:
         return [each for each in found if each.rule not in waiting - confirmed]
 
     def _downgraded(self, found: list[Signal], window: Window, latest: Utterance | Hypothesis) -> list[Signal]:
-        """The signals, those of severity HELP that are said in a friendly way or only mentioned as notes."""
+        """The signals; those of severity HELP as notes where the customer is friendly or only mentions the subject."""
         if latest.speaker is Speaker.AGENT or not any(signal.severity is Severity.HELP for signal in found):
             return found
         recent = self._recent_text(window, latest, FRIENDLY_MS)
@@ -163,7 +163,7 @@ class PhraseDetector:
         return [replace(word, text=corrections.get(at, word.text)) for at, word in enumerate(words)]
 
     def _is_cooling_down(self, signal: Signal, window: Window) -> bool:
-        """Whether its rule has fired so recently, no less severe, that this is no news; an agent's answer ends that."""
+        """Whether its rule's cool-down holds it back: not if it is more severe, or repeated after an agent's answer."""
         last = self._last_raised.get(signal.rule)
         if last is None or last.key == signal.key or signal.severity > last.severity:
             return False

@@ -42,7 +42,7 @@ CUSTOMER_SIGNALS = (
     "monologue",
     "repeated_request",
 )
-"""Stable ids of what is heard from the customer or in the conversation: rules, records, exports, labels."""
+"""Stable ids of all signals about the customer or the conversation, as in rules, records, exports and labels."""
 
 AGENT_STEPS = (
     "apology",
@@ -55,13 +55,13 @@ AGENT_STEPS = (
     "callback_time",
     "thanks",
 )
-"""Stable ids of recovery steps heard in the agent's words."""
+"""Stable ids of recovery steps in the agent's words."""
 
 AGENT_MISSTEPS = ("defending", "blaming", "calm_down", "policy", "correcting", "passing_on")
-"""Stable ids of the known wrong moves heard in the agent's words."""
+"""Stable ids of what agents should not say, such as arguing or quoting policy."""
 
 AGENT_SIGNALS = frozenset(AGENT_STEPS + AGENT_MISSTEPS)
-"""Everything heard in the agent's words."""
+"""All signals of the agent's words."""
 
 SIGNAL_IDS = AGENT_SIGNALS.union(CUSTOMER_SIGNALS)
 
@@ -88,7 +88,7 @@ class Evidence:
     """Index of the first quoted word in that utterance."""
     last_word: int = -1
     """Index of the last quoted word (inclusive); -1 where no words are to be marked: there is no quote, or the quote is
-    a whole line whose mood was judged, no phrase in it."""
+    a whole utterance (as of sentiment), not a phrase in it."""
     measured: Mapping[str, float] = field(default_factory=dict)
     """Physical values with the unit in the key: level_db, pitch_semitones, seconds, count ..."""
     summary: str = ""
@@ -103,7 +103,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Something worth knowing was heard."""
+    """What a detector has found, with its evidence."""
 
     id: str
     """One of SIGNAL_IDS."""
@@ -115,7 +115,7 @@ class Signal:
     at_ms: int
     """When it was complete in the audio (the end of its evidence)."""
     strength: float
-    """0..1: how sure and how strong."""
+    """0..1: confidence and intensity in one."""
     severity: Severity
     evidence: Evidence
     settled: bool = True
