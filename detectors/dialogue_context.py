@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
-from detectors.nods import is_nod
-from detectors.phrases import STRADDLE_MS
+from detectors.backchannels import is_backchannel
+from detectors.phrases import MAX_PAUSE_MS
 from detectors.signals import Window
 
 MAX_CURRENT_WORDS = 16
@@ -25,7 +25,7 @@ class DialogueContext:
     other_turn: tuple[str, ...] = ()
     """The other speaker's."""
     current_turn: tuple[str, ...] = ()
-    """The same speaker's turn so far; what lies before a pause of more than `STRADDLE_MS` is left out."""
+    """The same speaker's turn so far; what lies before a pause of more than `MAX_PAUSE_MS` is left out."""
 
 
 NO_CONTEXT = DialogueContext()
@@ -55,14 +55,14 @@ def context_after(
     turns: tuple[list[str], list[str], list[str]] = ([], [], [])  # from the latest to the earliest
     turn = 0
     for who, words in reversed(history):
-        if is_nod(words):
+        if is_backchannel(words):
             continue
         if (who is speaker) is (turn == 1):  # the speaker changes
             turn += 1
             if turn > 2:
                 break
         if turn == 0 and start_ms is not None:
-            if start_ms - words[-1].end_ms > STRADDLE_MS:
+            if start_ms - words[-1].end_ms > MAX_PAUSE_MS:
                 continue
             start_ms = words[0].start_ms
         turns[turn][:0] = [word.text for word in words]

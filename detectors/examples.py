@@ -1,4 +1,4 @@
-"""The examples in the rule files, tried: each rule must fire on its own and stay silent where it says so."""
+"""Tests of the examples in the rule files: each rule must fire on those of `fires`, and not on those of `silent`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from detectors.phrases import PhraseDetector
 from detectors.rulebook import Rulebook
 
 
-def failing(rulebook: Rulebook) -> list[str]:
-    """Every example that does not do what it should, one line each; empty when all is well."""
-    judge = PhraseDetector(rulebook)
+def failing_examples(rulebook: Rulebook) -> list[str]:
+    """A line of text for each example that fails, for people; empty if all pass."""
+    detector = PhraseDetector(rulebook)
     problems = []
     for rule in rulebook.rules:
-        for wanted, examples in ((True, rule.fires), (False, rule.silent)):
+        for should_fire, examples in ((True, rule.fires), (False, rule.silent)):
             for text in examples:
-                if any(signal.rule == rule.id for signal in judge.find(text, rule.speaker)) != wanted:
-                    says = "should fire but is silent" if wanted else "should be silent but fires"
+                if any(signal.rule == rule.id for signal in detector.find(text, rule.speaker)) != should_fire:
+                    says = "should fire but is silent" if should_fire else "should be silent but fires"
                     problems.append(f"{rule.source}: {rule.id}: {says} on {text!r}")
     return problems

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from math import exp, inf
 
 from audio.events import Hypothesis, Speaker, Utterance, Word
-from detectors import context
 from detectors.dialogue_context import NO_CONTEXT, DialogueContext, window_context
-from detectors.phrases import COMPLAINT_MS, MENTIONED, PhraseDetector, just_before
+from detectors.normalisation import timed_words
+from detectors.phrases import COMPLAINT_MS, NEEDS_INTENT, PhraseDetector, preceding_words
 from detectors.sentence_model import Prediction, SentenceModel, Thresholds
 from detectors.signals import AGENT_MISSTEPS, AGENT_SIGNALS, CUSTOMER_WORDS, Evidence, Severity, Signal, Window
 
@@ -57,7 +57,7 @@ SELF_HARM = "self_harm"
 """A label of its own, which raises the signal `vulnerable`. Its threshold for a note is lower than any other, as a miss
 is worse here."""
 CUES = frozenset(CUSTOMER_WORDS) - {"de_escalation"}
-NEEDS_COMPLAINT = MENTIONED | {"derogatory", "personal_threat"}
+NEEDS_COMPLAINT = NEEDS_INTENT | {"derogatory", "personal_threat"}
 """People speak of these in calm calls too: the model alone acts on them only where the caller complains as well."""
 
 
@@ -145,7 +145,7 @@ class MeaningDetector:
         scores = self._scores_of_latest(window, latest, rule_fired=bool(by_rules))
         kept = list(self._confirmed(by_rules, scores, latest.words, settled=latest.settled))
         confirmed = [self._with_history(each) for each in kept]
-        self._phrases.stand(latest.id, confirmed)
+        self._phrases.set_raised(latest.id, confirmed)
         by_model = list(self._signals(scores, latest, self._recent_complaint(scores, latest.words)))
         added = _added([self._with_history(each) for each in by_model], confirmed)
         found = [*confirmed, *(signal for signal in added if not self._is_cooling_down(signal))]
@@ -159,7 +159,7 @@ class MeaningDetector:
 
     def find(self, text: str, speaker: Speaker | str = Speaker.CUSTOMER) -> list[Signal]:
         """The signals of rules and model in one written line, without context; times are counted at 300 ms a word."""
-        words, who = context.written(text), Speaker(speaker)
+        words, who = timed_words(text), Speaker(speaker)
         scores = self._score(words, who)
         found = list(self._confirmed(self._phrases.find(text, who), scores, words, settled=True))
         line = Utterance("text", who, 0, words[-1].end_ms if words else 0, tuple(words))
@@ -173,7 +173,7 @@ class MeaningDetector:
         words = latest.words
         grown = len(words) - (count if name == latest.id else 0)
         if latest.settled or grown >= RESCORE_WORDS or (rule_fired and grown > 0) or grown < 0:
-            earlier = just_before(window, latest, EARLIER_WORDS)
+            earlier = preceding_words(window, latest, EARLIER_WORDS)
             scores = self._score(words, latest.speaker, [word.text for word in earlier], window_context(window, latest))
             self._scored = (latest.id, len(words), scores)
             return scores
@@ -240,13 +240,13 @@ class MeaningDetector:
             urgent = signal.severity is Severity.URGENT
             label = SELF_HARM if urgent and signal.id == "vulnerable" else signal.id
             is_supported = has_support and label in NEEDS_COMPLAINT
-            if is_supported or label not in scores or not self._phrases.is_doubtful(signal.rule):
+            if is_supported or label not in scores or not self._phrases.may_be_rejected(signal.rule):
                 yield signal
                 continue
             thresholds = self._model.thresholds[label]
             score = scores[label].score
             first, last = signal.evidence.first_word, signal.evidence.last_word
-            corrected = self._phrases.as_taken(signal.rule, words)
+            corrected = self._phrases.corrected_words(signal.rule, words)
             is_alone = corrected is words and not (scores[label].words_before or scores[label].uses_context)
             words_scored = len(words) if is_alone else 0
             for margin in (WIDE_MARGIN_WORDS, NARROW_MARGIN_WORDS):

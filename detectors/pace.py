@@ -1,4 +1,4 @@
-"""The customer speaks faster than this customer usually does: syllables per second against the call's earlier ones."""
+"""Fast speech: the customer's articulation rate (syllables per second) against their own earlier in the call."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from audio.events import Speaker, Word
 from detectors.signals import Evidence, Severity, Signal, Window
 
 _VOWELS = re.compile(r"[aeiouy]+")
-_NOT_AS_SAID = re.compile(r"\[|\d\D*\d")
-"""What was masked, or is written in digits: fewer syllables than were spoken."""
+_SYLLABLES_UNKNOWN = re.compile(r"\[|\d\D*\d")
+"""Masked or written in digits: the spelling has fewer syllables than were spoken."""
 _SILENT_END = re.compile(r"(?:[^laeiouy]e|[^aeiouytd]ed|[^aeiouysxzcg]es)$")
 PAUSE_MS = 300
 """A longer gap between two words is a pause."""
@@ -29,12 +29,12 @@ def syllables(word: str) -> int:
     return max(count, 1)
 
 
-def pace(words: Sequence[Word]) -> tuple[float, int]:
-    """Articulation rate in syllables per second, pauses left out, and the syllables counted.
+def articulation_rate(words: Sequence[Word]) -> tuple[float, int]:
+    """Articulation rate in syllables per second, without pauses, and the number of syllables.
 
-    Rate 0.0 where there is nothing to measure, or a word does not show how many syllables were spoken.
+    (0.0, 0) where a word does not show how many syllables were spoken.
     """
-    if not words or any(_NOT_AS_SAID.search(word.text) for word in words):
+    if not words or any(_SYLLABLES_UNKNOWN.search(word.text) for word in words):
         return 0.0, 0
     spoken_ms = words[-1].end_ms - words[0].start_ms
     for before, after in zip(words, words[1:], strict=False):
@@ -47,10 +47,10 @@ def pace(words: Sequence[Word]) -> tuple[float, int]:
 
 @dataclass(slots=True)
 class Pace:
-    """Fires when an utterance runs well ahead of the median of this customer's earlier ones.
+    """Fires when the rate of an utterance is well above the median of this customer's earlier ones.
 
-    Fast speech must not become what is usual: an utterance well over the median enters it at a fifth. It does enter, so
-    that somebody who began by spelling out a number is not called fast for the rest of the call.
+    Fast speech must not become the baseline: an utterance well above the median enters it at the weight `drift_share`.
+    It does enter, so that somebody who began by spelling out a number is not called fast for the rest of the call.
 
     The just noticeable difference of speaking rate is about 5 % (Quené 2007); utterances of one speaker scatter by
     more, mostly with their length, so +30 % over the median is asked for. Under 4.5 syllables per second nothing is
@@ -58,33 +58,33 @@ class Pace:
     """
 
     ratio: float = 1.3
-    floor: float = 4.5
+    min_rate: float = 4.5
     """Syllables per second."""
-    least_syllables: int = 12
+    min_syllables: int = 12
     """Of a judged utterance: short ones scatter too much."""
-    least_earlier: int = 4
-    """Earlier utterances of `baseline_syllables` or more."""
+    min_earlier: int = 4
+    """Earlier utterances, of `baseline_syllables` or more, before one is judged."""
     drift_ratio: float = 1.15
-    """From here on over the median an utterance enters it at `drift_share`: three just noticeable differences."""
+    """Over the median, from here on with `drift_share`: three just noticeable differences."""
     drift_share: float = 0.2
     baseline_syllables: int = 6
     name: str = "fast_speech"
     version: str = "2"
     _earlier: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Utterance id -> its rate, and the weight it has in the median."""
+    """Utterance id -> its rate, and its weight in the median."""
 
     def __call__(self, window: Window) -> Iterable[Signal]:
-        """Judge the customer's utterances when they have settled."""
+        """The signal of a settled utterance of the customer's that is fast."""
         latest = window.latest
         if latest is None or not latest.settled or latest.speaker is not Speaker.CUSTOMER:
             return
-        rate, count = pace(latest.words)
+        rate, count = articulation_rate(latest.words)
         if rate <= 0 or count < self.baseline_syllables or latest.id in self._earlier:
             return
-        known = len(self._earlier) >= self.least_earlier
+        known = len(self._earlier) >= self.min_earlier
         usual = _median(list(self._earlier.values())) if known else rate
         self._earlier[latest.id] = rate, self.drift_share if rate > self.drift_ratio * usual else 1.0
-        if not known or count < self.least_syllables or rate < self.floor or rate < self.ratio * usual:
+        if not known or count < self.min_syllables or rate < self.min_rate or rate < self.ratio * usual:
             return
         more = rate / usual - 1.0
         yield Signal(
@@ -105,7 +105,7 @@ class Pace:
 
 
 def _median(rates: Sequence[tuple[float, float]]) -> float:
-    """The rate with half of the weight on either side."""
+    """The weighted median of (rate, weight)."""
     left = sum(weight for _, weight in rates) / 2
     for rate, weight in sorted(rates):
         left -= weight

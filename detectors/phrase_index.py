@@ -1,31 +1,31 @@
-"""Which patterns can match some words at all: one look-up for each word instead of thousands of searches."""
+"""An inverted index of phrases: which can match some words at all, without thousands of regular expressions tried."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from detectors.phrasing import Phrase
+from detectors.phrase_pattern import PhrasePattern
 
 
 class PhraseIndex:
-    """Patterns by the words they need."""
+    """Phrases by their anchors, each as (index of its rule, index among the rule's patterns)."""
 
-    def __init__(self, rules: Sequence[Sequence[Phrase]], *, loose: bool) -> None:
-        """The patterns of each rule; `loose`: those with misheard forms of their words only."""
-        self.loose = loose
-        self._by_word: dict[str, list[tuple[int, int]]] = {}
-        self._always: list[tuple[int, int]] = []
-        for number, patterns in enumerate(rules):
-            for which, phrase in enumerate(patterns):
-                if loose and phrase.loose_source is None:
+    def __init__(self, rules: Sequence[Sequence[PhrasePattern]], *, misheard: bool) -> None:
+        """Index the patterns of each rule; with `misheard` only those of which misheard forms are listed."""
+        self.misheard = misheard
+        self._by_anchor: dict[str, list[tuple[int, int]]] = {}
+        self._without_anchors: list[tuple[int, int]] = []
+        for rule_index, patterns in enumerate(rules):
+            for pattern_index, pattern in enumerate(patterns):
+                if misheard and pattern.misheard_source is None:
                     continue
-                anchors = phrase.loose_anchors if loose else phrase.anchors
-                for word in anchors:
-                    self._by_word.setdefault(word, []).append((number, which))
+                anchors = pattern.misheard_anchors if misheard else pattern.anchors
+                for anchor in anchors:
+                    self._by_anchor.setdefault(anchor, []).append((rule_index, pattern_index))
                 if not anchors:
-                    self._always.append((number, which))
+                    self._without_anchors.append((rule_index, pattern_index))
 
     def candidates(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
-        """Numbers of rule and pattern, in order."""
-        wanted = {place for token in set(tokens) for place in self._by_word.get(token, ())}
-        return sorted(wanted.union(self._always))
+        """(rule index, pattern index) of every pattern that may match, in order."""
+        found = {each for token in set(tokens) for each in self._by_anchor.get(token, ())}
+        return sorted(found.union(self._without_anchors))

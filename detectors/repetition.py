@@ -1,4 +1,4 @@
-"""The customer says the same request again, in the same or similar words: they have not been heard."""
+"""Repeated requests: the customer asks for the same again in the same or similar words, after an answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from audio.events import Speaker, Utterance, Word
-from detectors.nods import is_nod
+from detectors.backchannels import is_backchannel
 from detectors.signals import Evidence, Severity, Signal, Window
 
 _REQUEST = re.compile(
@@ -15,7 +15,7 @@ _REQUEST = re.compile(
     r"(?:you|i)|will you|would you|please|give me|send me|tell me|get me|put me|let me|when (?:will|is|are|do|am)|"
     r"why (?:is|are|do|did|was|can't|won't|don't)|where (?:is|are)|where's|how (?:do|can|long|come)|what about)\b"
 )
-_ASKED_AGAIN = re.compile(
+_REPETITION_REQUEST = re.compile(
     r"\b(?:(?:can|could|would|will) you (?:[\w']+ ){0,3}(?:repeat|spell|confirm|slow down|speak up"
     r"|(?:say|tell|explain|give|read|go (?:over|through))\b[^.?!]*\b(?:again|once more))"
     r"|(?:can|could|may) i (?:have|get|take)\b[^.?!]*\bagain|please confirm|your (?:[\w']+ ){1,2}again\?"
@@ -27,7 +27,7 @@ _ASKED_AGAIN = re.compile(
     r"|(?:(?:can|could|may|shall) i|let me|just to) (?:just |quickly )?(?:double.?check|confirm|check)"
     r"[,:]? (?:that |what )?(?:i|we|you)\b)"
 )
-"""The agent asks to hear it again, or reads it back; "I can confirm", "sorry again" and "try again" are answers."""
+"""The agent asks for a repetition, or reads back; "I can confirm", "sorry again" and "try again" are answers."""
 _FUNCTION_WORDS = """
 a about actually after again all already also am an and any are as ask asked asking at back be because been
 before being but by can can't come could did didn't do does doesn't doing don't down for from get gets getting
@@ -40,13 +40,13 @@ why will with won't would yeah yes yet you you're your zero one two three four f
 eleven twelve hundred thousand double oh january february march april may june july august september october
 november december monday tuesday wednesday thursday friday saturday sunday
 """
-_PLAIN = frozenset(_FUNCTION_WORDS.split())
+_STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 
-def content(words: Sequence[Word]) -> frozenset[str]:
-    """The words that say what it is about: no function words, numbers or single letters; endings cut off."""
-    plain = (re.sub(r"[^a-z']", "", word.text.lower().replace("’", "'")) for word in words)
-    return frozenset(_stem(word) for word in plain if len(word) > 2 and word not in _PLAIN)
+def content_words(words: Sequence[Word]) -> frozenset[str]:
+    """The stems of the content words: without function words, numbers and words of one or two letters."""
+    lowered = (re.sub(r"[^a-z']", "", word.text.lower().replace("’", "'")) for word in words)
+    return frozenset(_stem(word) for word in lowered if len(word) > 2 and word not in _STOP_WORDS)
 
 
 def _stem(word: str) -> str:
@@ -60,52 +60,53 @@ def _stem(word: str) -> str:
 class _Request:
     id: str
     end_ms: int
-    about: frozenset[str]
+    content: frozenset[str]
 
 
 @dataclass(slots=True)
 class Repetition:
-    """Fires when a request of the customer's has the content words of one they made before, and the agent has answered
-    in between. Repeating because the agent asked for it ("could you say that again?") is not a repeated request, and
-    numbers read out twice are not one either.
+    """Fires when a request of the customer's shares its content words with an earlier one that the agent has answered.
+
+    A request repeated because the agent asked for that ("could you say that again?") does not count, and numbers read
+    out twice do not either.
     """
 
-    likeness: float = 0.6
-    """Shared content words over those of the shorter request ..."""
-    overall: float = 0.33
-    """... and over those of both: a long new request may mention the same account."""
-    least_shared: int = 2
-    least_gap_ms: int = 8_000
+    min_share_of_shorter: float = 0.6
+    """Shared content words must be at least this share of those of the shorter request ..."""
+    min_share_of_both: float = 0.33
+    """... and this share of those of both together: a long new request may mention the same account."""
+    min_shared_words: int = 2
+    min_gap_ms: int = 8_000
     name: str = "repeated_request"
     version: str = "1"
     _requests: list[_Request] = field(default_factory=list)
-    _agent_ms: int = -1
-    """End of the agent's newest words, nods left out."""
-    _asked_ms: int = -1
-    """When the agent last asked to hear something again."""
+    _answer_end_ms: int = -1
+    """End of the agent's latest utterance that is no backchannel."""
+    _repetition_request_ms: int = -1
+    """End of the agent's latest request for a repetition."""
 
     def __call__(self, window: Window) -> Iterable[Signal]:
-        """Judge settled utterances."""
+        """The signal of a settled utterance that repeats a request."""
         latest = window.latest
         if latest is None or not latest.settled or not latest.words:
             return
         if latest.speaker is Speaker.AGENT:
-            if not is_nod(latest.words):
-                self._agent_ms = latest.end_ms
-            if _ASKED_AGAIN.search(_line(latest)):
-                self._asked_ms = latest.end_ms
-        elif latest.speaker is Speaker.CUSTOMER and _REQUEST.search(_line(latest)):
+            if not is_backchannel(latest.words):
+                self._answer_end_ms = latest.end_ms
+            if _REPETITION_REQUEST.search(_lowered_text(latest)):
+                self._repetition_request_ms = latest.end_ms
+        elif latest.speaker is Speaker.CUSTOMER and _REQUEST.search(_lowered_text(latest)):
             yield from self._judge(latest)
 
     def _judge(self, latest: Utterance) -> Iterable[Signal]:
-        about = content(latest.words)
-        same = [request for request in self._requests if self._is_same(request, about, latest)]
+        words = content_words(latest.words)
+        same = [request for request in self._requests if self._is_repeated(request, words, latest)]
         known = any(request.id == latest.id for request in self._requests)
-        if len(about) >= self.least_shared and not known:
-            self._requests.append(_Request(latest.id, latest.end_ms, about))
-        answered = any(request.end_ms < self._agent_ms <= latest.end_ms for request in same)
-        asked = same and self._asked_ms > same[-1].end_ms
-        if not same or not answered or asked:
+        if len(words) >= self.min_shared_words and not known:
+            self._requests.append(_Request(latest.id, latest.end_ms, words))
+        answered = any(request.end_ms < self._answer_end_ms <= latest.end_ms for request in same)
+        was_asked_to = same and self._repetition_request_ms > same[-1].end_ms
+        if not same or not answered or was_asked_to:
             return
         times = len(same) + 1
         seconds = (latest.end_ms - same[0].end_ms) / 1000
@@ -129,14 +130,14 @@ class Repetition:
             ),
         )
 
-    def _is_same(self, request: _Request, about: frozenset[str], latest: Utterance) -> bool:
-        shared = len(about & request.about)
-        shorter = min(len(about), len(request.about))
-        apart = latest.start_ms - request.end_ms >= self.least_gap_ms
-        both = len(about | request.about)
-        alike = shared >= self.likeness * shorter and shared >= self.overall * both
-        return apart and alike and shared >= self.least_shared
+    def _is_repeated(self, request: _Request, words: frozenset[str], latest: Utterance) -> bool:
+        shared = len(words & request.content)
+        shorter = min(len(words), len(request.content))
+        apart = latest.start_ms - request.end_ms >= self.min_gap_ms
+        both = len(words | request.content)
+        alike = shared >= self.min_share_of_shorter * shorter and shared >= self.min_share_of_both * both
+        return apart and alike and shared >= self.min_shared_words
 
 
-def _line(utterance: Utterance) -> str:
+def _lowered_text(utterance: Utterance) -> str:
     return utterance.text.lower().replace("’", "'")

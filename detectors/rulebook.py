@@ -1,4 +1,4 @@
-"""Rules as data: what to listen for, read from TOML and compiled."""
+"""The phrase rules: read from TOML files, checked, compiled and indexed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from audio.events import Speaker
-from detectors.context import POLICIES, plain
+from detectors.assertion import ASSERTION_CHECKS
+from detectors.normalisation import normalise_word
+from detectors.phonetic import PhoneticCorrector
 from detectors.phrase_index import PhraseIndex
-from detectors.phrasing import Phrase, compile_phrase
+from detectors.phrase_pattern import PhrasePattern, compile_phrase
 from detectors.signals import SIGNAL_IDS, Severity
-from detectors.sounds import Sounds
 
 SHIPPED = Path(__file__).parent / "rules"
-_KEYS = {
+_RULE_KEYS = {
     "id",
     "signal",
     "speaker",
@@ -36,22 +37,22 @@ _KEYS = {
     "fires",
     "silent",
 }
-_HEAD = {"version", "owner", "language", "review_by", "rule"}
-_BEGINS = re.compile(r"\s*\[\[\s*rule\s*\]\]\s*(#.*)?")
-_SAYS = re.compile(r"[\w#*]")
-"""What a word of a list holds at least: an empty one would make whatever phrase it stands in fit too much."""
+_FILE_KEYS = {"version", "owner", "language", "review_by", "rule"}
+_RULE_HEADER = re.compile(r"\s*\[\[\s*rule\s*\]\]\s*(#.*)?")
+_WORD_CHARACTER = re.compile(r"[\w#*]")
+"""Every word of a list has one: a phrase with an empty word would match too much."""
 _WORD_LISTS = ("classes.toml", "misheard.toml")
 
 
 class RuleError(Exception):
-    """A rule file that cannot be used; the text names file, line and key, and what was expected."""
+    """A rule file is not valid; the text names file, line and key, and what was expected."""
 
     code = "rule-invalid"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One thing to listen for."""
+    """One rule: phrases of one speaker that raise one signal."""
 
     id: str
     signal: str
@@ -59,11 +60,11 @@ class Rule:
     severity: Severity
     strength: float
     phrases: tuple[str, ...]
-    patterns: tuple[Phrase, ...]
-    unless: tuple[Phrase, ...]
-    """Exceptions: each silences what it overlaps, or what stands in the same clause."""
+    patterns: tuple[PhrasePattern, ...]
+    unless: tuple[PhrasePattern, ...]
+    """Exceptions: a match that overlaps one, or is in the same clause, does not count."""
     silent_when: frozenset[str]
-    """Of detectors.context.POLICIES."""
+    """Of detectors.assertion.ASSERTION_CHECKS."""
     cool_down_ms: int
     fires: tuple[str, ...]
     silent: tuple[str, ...]
@@ -75,51 +76,51 @@ class Rule:
     source: str
     """File and line, for people."""
     shipped: bool = False
-    """Not of a deployment's own files."""
+    """Part of this package, not one of a deployment's own files."""
     certain: bool = False
-    """Its words are taken at their word: the sentence model is not asked."""
+    """The sentence model may not reject it."""
 
 
 @dataclass(frozen=True)
 class Rulebook:
-    """All rules in force, and what every call looks them up by."""
+    """All rules in force, with their indices; shared by all calls."""
 
     rules: tuple[Rule, ...]
     misheard: Mapping[str, tuple[str, ...]]
-    """For a word, in plain tokens, what recognisers are known to write instead."""
+    """Word -> the forms that recognisers are known to write instead, in tokens separated by single spaces."""
     version: str
     """First 12 hex digits of SHA-256 over the files."""
 
-    def mendable(self) -> frozenset[str]:
-        """Every word that some pattern of a polite rule needs.
+    def correctable_words(self) -> frozenset[str]:
+        """The words that similar ones are corrected to: the anchors of all rules but those for swearing and insults.
 
-        Without swearing and insults: everyday words sound like them ("shouting", "shutting", "screening"), and how
-        recognisers write them is listed (misheard.toml).
+        Everyday words sound like swear words ("shouting", "shutting", "screening"); how recognisers write these is
+        listed in misheard.toml.
         """
-        polite = (rule for rule in self.rules if rule.signal not in ("swearing", "derogatory"))
-        return frozenset(word for rule in polite for phrase in rule.patterns for word in phrase.anchors)
+        rules = (rule for rule in self.rules if rule.signal not in ("swearing", "derogatory"))
+        return frozenset(word for rule in rules for pattern in rule.patterns for word in pattern.anchors)
 
     @cached_property
-    def exact(self) -> PhraseIndex:
-        """Patterns by the words they need."""
-        return PhraseIndex([rule.patterns for rule in self.rules], loose=False)
+    def index(self) -> PhraseIndex:
+        """Of all patterns."""
+        return PhraseIndex([rule.patterns for rule in self.rules], misheard=False)
 
     @cached_property
-    def loose(self) -> PhraseIndex:
-        """The same with what recognisers write for those words."""
-        return PhraseIndex([rule.patterns for rule in self.rules], loose=True)
+    def misheard_index(self) -> PhraseIndex:
+        """Of the patterns with listed misheard forms."""
+        return PhraseIndex([rule.patterns for rule in self.rules], misheard=True)
 
     @cached_property
-    def sounds(self) -> Sounds:
-        """What words of the rules may have been misheard as."""
-        return Sounds(self.mendable())
+    def corrector(self) -> PhoneticCorrector:
+        """Corrects misheard words that are not listed."""
+        return PhoneticCorrector(self.correctable_words())
 
     def prepare(self) -> None:
-        """Compile and index every pattern now, not while somebody is waiting."""
-        _ = self.exact, self.loose, self.sounds
+        """Compile and index every pattern now, not during the first call."""
+        _ = self.index, self.misheard_index, self.corrector
         for rule in self.rules:
-            for phrase in (*rule.patterns, *rule.unless):
-                _ = phrase.exact, phrase.loose
+            for pattern in (*rule.patterns, *rule.unless):
+                _ = pattern.exact, pattern.misheard
 
     def overdue(self, today: date) -> list[Rule]:
         """Rules whose review date has passed."""
@@ -131,30 +132,33 @@ def load_rules(paths: Sequence[Path] | Path | None = None, *, extra: Sequence[Pa
 
     A `classes.toml` (named lists of words) or `misheard.toml` (what recognisers write for a word) in a folder adds to
     the shipped one, word by word.
+
+    Raises:
+        RuleError: a file cannot be read, is not valid, or has an id that another has.
     """
     files = [SHIPPED / name for name in _WORD_LISTS] + _files(paths if paths else SHIPPED) + _files(extra or ())
-    return _loaded(tuple((file, _text(file)) for file in files))
+    return _parse_files(tuple((file, _read(file)) for file in files))
 
 
 @lru_cache(maxsize=8)
-def _loaded(files: tuple[tuple[Path, str], ...]) -> Rulebook:
-    """Those of these files, with what stands in them: read once per program as long as nothing changes."""
-    words: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in _WORD_LISTS}
+def _parse_files(files: tuple[tuple[Path, str], ...]) -> Rulebook:
+    """The rules of these files, given as (path, content); cached, as all calls share them."""
+    word_lists: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in _WORD_LISTS}
     digest = hashlib.sha256()
     for name in _WORD_LISTS:
         for file, text in dict.fromkeys(each for each in files if each[0].name == name):
-            for key, more in _word_lists(file, text).items():
-                words[name][key] = words[name].get(key, ()) + more
+            for key, more in _parse_word_lists(file, text).items():
+                word_lists[name][key] = word_lists[name].get(key, ()) + more
             digest.update(text.encode())
-    classes = {name: f"({'|'.join(members)})" for name, members in words["classes.toml"].items()}
-    misheard = {word: _plain_forms(forms) for word, forms in words["misheard.toml"].items()}
+    classes = {name: f"({'|'.join(members)})" for name, members in word_lists["classes.toml"].items()}
+    misheard = {word: _normalised_forms(forms) for word, forms in word_lists["misheard.toml"].items()}
     rules: list[Rule] = []
     seen: dict[str, str] = {}
     for file, text in files:
         if file.name in _WORD_LISTS:
             continue
         digest.update(text.encode())
-        for rule in _rules(file, text, classes, misheard):
+        for rule in _parse_rules(file, text, classes, misheard):
             if rule.id in seen:
                 raise RuleError(
                     f"{rule.source}: id: {rule.id!r} is taken by {seen[rule.id]}; expected an id of its own"
@@ -171,51 +175,57 @@ def _files(paths: Sequence[Path] | Path) -> list[Path]:
     return out
 
 
-def _text(file: Path) -> str:
+def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise RuleError(f"{file}: cannot be read ({error}); expected a rule file in UTF-8") from None
 
 
-def _toml(file: Path, text: str) -> dict[str, Any]:
+def _parse_toml(file: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # tables without an end; numbers of thousands of digits
         raise RuleError(f"{file}: not TOML: {error}") from None
 
 
-def _word_lists(file: Path, text: str) -> dict[str, tuple[str, ...]]:
+def _parse_word_lists(file: Path, text: str) -> dict[str, tuple[str, ...]]:
     found = {}
-    for name, words in _toml(file, text).items():
-        if not isinstance(words, list) or not words or not all(isinstance(w, str) and _SAYS.search(w) for w in words):
+    for name, words in _parse_toml(file, text).items():
+        if (
+            not isinstance(words, list)
+            or not words
+            or not all(isinstance(w, str) and _WORD_CHARACTER.search(w) for w in words)
+        ):
             raise RuleError(f"{file}:{_line_of(file, name)}: {name}: expected a list of words")
         found[name] = tuple(words)
     return found
 
 
-def _plain_forms(forms: Sequence[str]) -> tuple[str, ...]:
-    return tuple(" ".join(token for word in form.split() for token in plain(word)) for form in forms)
+def _normalised_forms(forms: Sequence[str]) -> tuple[str, ...]:
+    return tuple(" ".join(token for word in form.split() for token in normalise_word(word)) for form in forms)
 
 
 def _line_of(file: Path, key: str, start: int = 1) -> int:
-    """The line on which a key stands, from line `start` to the next rule; `start` where it does not."""
-    for number, line in enumerate(_text(file).splitlines()[start - 1 :], start):
-        if number > start and _BEGINS.fullmatch(line):
+    """The number of the line with a key, from line `start` to the next rule; `start` where there is none."""
+    for number, line in enumerate(_read(file).splitlines()[start - 1 :], start):
+        if number > start and _RULE_HEADER.fullmatch(line):
             break
         if re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
             return number
     return start
 
 
-def _rules(file: Path, text: str, classes: Mapping[str, str], misheard: Mapping[str, tuple[str, ...]]) -> list[Rule]:
-    data = _toml(file, text)
+def _parse_rules(
+    file: Path, text: str, classes: Mapping[str, str], misheard: Mapping[str, tuple[str, ...]]
+) -> list[Rule]:
+    data = _parse_toml(file, text)
 
     def wrong(name: str, expected: str) -> RuleError:
         return RuleError(f"{file}:{_line_of(file, name)}: {name}: {expected}")
 
-    for name in data.keys() - _HEAD:
-        raise wrong(name, f"unknown; expected one of {', '.join(sorted(_HEAD))}")
+    for name in data.keys() - _FILE_KEYS:
+        raise wrong(name, f"unknown; expected one of {', '.join(sorted(_FILE_KEYS))}")
     for name in ("version", "owner", "language"):
         if not isinstance(data.get(name), str):
             raise wrong(name, "expected a text at the head of the file")
@@ -223,25 +233,27 @@ def _rules(file: Path, text: str, classes: Mapping[str, str], misheard: Mapping[
         raise wrong("review_by", "expected a date such as 2027-01-31")
     if not isinstance(data.get("rule"), list):
         raise wrong("rule", "expected at least one [[rule]]")
-    starts = [n for n, line in enumerate(text.splitlines(), 1) if _BEGINS.fullmatch(line)]
-    places = starts + [starts[-1] if starts else 1] * len(data["rule"])
-    return [_rule(raw, file, place, data, classes, misheard) for raw, place in zip(data["rule"], places, strict=False)]
+    starts = [n for n, line in enumerate(text.splitlines(), 1) if _RULE_HEADER.fullmatch(line)]
+    lines = starts + [starts[-1] if starts else 1] * len(data["rule"])
+    return [
+        _parse_rule(raw, file, line, data, classes, misheard) for raw, line in zip(data["rule"], lines, strict=False)
+    ]
 
 
-def _rule(
+def _parse_rule(
     raw: dict[str, Any],
     file: Path,
-    place: int,
+    line: int,
     head: Mapping[str, Any],
     classes: Mapping[str, str],
     misheard: Mapping[str, tuple[str, ...]],
 ) -> Rule:
     def wrong(name: str, expected: str) -> RuleError:
-        line = _line_of(file, name, place)
-        return RuleError(f"{file.name}:{line}: {raw.get('id', 'rule')}: {name}: expected {expected}")
+        at = _line_of(file, name, line)
+        return RuleError(f"{file.name}:{at}: {raw.get('id', 'rule')}: {name}: expected {expected}")
 
     _check(raw, wrong)
-    compiled: dict[str, list[Phrase]] = {"phrases": [], "unless": []}
+    compiled: dict[str, list[PhrasePattern]] = {"phrases": [], "unless": []}
     for name, phrases in compiled.items():
         for phrase in raw.get(name, []):
             try:
@@ -264,16 +276,16 @@ def _rule(
         version=head["version"],
         owner=raw.get("owner", head["owner"]),
         review_by=raw.get("review_by", head.get("review_by")),
-        source=f"{file.name}:{place}",
+        source=f"{file.name}:{line}",
         shipped=file.parent == SHIPPED,
         certain=raw.get("certain", False),
     )
 
 
 def _check(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError]) -> None:
-    """Raise what is wrong with a rule as it was written, all but its phrases' patterns."""
-    for name in raw.keys() - _KEYS:
-        raise wrong(name, f"one of {', '.join(sorted(_KEYS))}")
+    """Raise what is wrong with a rule as read; its phrases are checked when they are compiled."""
+    for name in raw.keys() - _RULE_KEYS:
+        raise wrong(name, f"one of {', '.join(sorted(_RULE_KEYS))}")
     if not isinstance(raw.get("id"), str):
         raise wrong("id", "a text such as 'influence.my-guy'")
     if raw.get("signal") not in SIGNAL_IDS:
@@ -301,5 +313,5 @@ def _check(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError]) -> No
         if not raw.get(name):
             raise wrong(name, "at least one text")
     for name in raw.get("silent_when", []):
-        if name not in POLICIES:
-            raise wrong("silent_when", f"only {', '.join(POLICIES)}")
+        if name not in ASSERTION_CHECKS:
+            raise wrong("silent_when", f"only {', '.join(ASSERTION_CHECKS)}")

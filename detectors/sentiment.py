@@ -1,7 +1,8 @@
-"""Negative sentiment of the customer's recent words, by VADER; a supporting voice, never alone. The only door to VADER.
+"""Negative sentiment of the customer's recent words, by VADER; it supports other signals, never acts alone. Only this
+module imports VADER.
 
-VADER (Hutto & Gilbert, ICWSM 2014) scores words by a lexicon built on social media; in a service call the subject
-itself ("problem", "cancel", "lost", "dispute") is not a feeling, so such words are taken out of its lexicon.
+VADER (Hutto & Gilbert, ICWSM 2014) scores words by a lexicon built on social media; in a service call the words of the
+domain ("problem", "cancel", "lost", "dispute") are no sentiment, so they are removed from its lexicon.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from audio.events import Speaker, Utterance
 from detectors.signals import Evidence, Severity, Signal, Window
 
-_SUBJECT = """
+_DOMAIN = """
 accident accidentally account alarm alert arrears attack benefit benefits block blocked bonus broke broken
 cancel canceled cancellation cancelled cancelling cancels care charge charged charges charging claim claims
 collision complain complained complaint complaints credit cut damage damaged damages dead dear death debt debts
@@ -27,25 +28,25 @@ problems reject rejected risk save saved secure security share shares sick sorry
 support supported sure suspend suspended thank thanks theft trouble troubles trust trusted unpaid urgent value
 values victim virus wait warning well wrong wth yes
 """
-SUBJECT_WORDS = frozenset(_SUBJECT.split())
-"""Words of the service call's subject and its politeness, neutral here. Collected from the 27 request kinds of the
-Bitext customer-support set by looking at what VADER reads into plain requests: untouched it finds 391 of 7,445 of
-them (no complaints, no swearing) at -0.4 or lower."""
+DOMAIN_WORDS = frozenset(_DOMAIN.split())
+"""Words of service calls and their politeness, neutral here. Collected from the 27 kinds of requests of the Bitext
+customer-support set by the scores that VADER gives to plain requests: with its full lexicon 391 of 7,445 (no
+complaints, no swearing) are at -0.4 or lower."""
 
 
 @lru_cache(maxsize=1)
 def _analyser() -> Any:
-    """VADER with the subject words out of its lexicon; reads its lexicon file once per process."""
+    """VADER without the domain words; its lexicon file is read once per process."""
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     analyser = SentimentIntensityAnalyzer()
-    for word in SUBJECT_WORDS:
+    for word in DOMAIN_WORDS:
         analyser.lexicon.pop(word, None)
     return analyser
 
 
 def compound(text: str) -> float:
-    """VADER's compound score of a text, -1 (most negative) .. 1, subject words neutral."""
+    """VADER's compound score of a text, -1 (most negative) .. 1, without the domain words."""
     return float(_analyser().polarity_scores(text)["compound"])
 
 
@@ -54,25 +55,25 @@ class Sentiment:
     """Fires when the customer's words of the last seconds, taken together, are clearly negative.
 
     `threshold`: set on one half of the Airline Sentiment tweets and on plain Bitext requests. It finds a fifth of the
-    other half's negative tweets with 93 % precision. A weak voice: hence a note, and support only.
+    other half's negative tweets with 93 % precision. Weak evidence: hence a note, and support only.
     """
 
     threshold: float = -0.4
-    memory_ms: int = 20_000
-    least_words: int = 6
+    window_ms: int = 20_000
+    min_words: int = 6
     name: str = "negative_sentiment"
     version: str = "1"
     _recent: deque[Utterance] = field(default_factory=deque)
 
     def __call__(self, window: Window) -> Iterable[Signal]:
-        """Judge the customer's utterances when they have settled, together with those just before."""
+        """The signal of a settled utterance of the customer's, judged together with those just before."""
         latest = window.latest
         if latest is None or not latest.settled or latest.speaker is not Speaker.CUSTOMER or not latest.words:
             return
         self._recent.append(latest)
-        while self._recent[0].end_ms < latest.end_ms - self.memory_ms:
+        while self._recent[0].end_ms < latest.end_ms - self.window_ms:
             self._recent.popleft()
-        if sum(len(each.words) for each in self._recent) < self.least_words:
+        if sum(len(each.words) for each in self._recent) < self.min_words:
             return
         score = compound(". ".join(each.text for each in self._recent))
         own = compound(latest.text)

@@ -1,4 +1,4 @@
-"""What the detectors say: signals with their evidence, and the window of the recent past they judge."""
+"""The types of the detectors: signals with their evidence, escalation levels, and the window of the recent past."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CUSTOMER_SIGNALS = (
     "monologue",
     "repeated_request",
 )
-"""Stable ids of what is heard from the customer or in the conversation: rules, records, exports, labels."""
+"""Stable ids of all signals about the customer or the conversation, as in rules, records, exports and labels."""
 
 AGENT_STEPS = (
     "apology",
@@ -55,19 +55,19 @@ AGENT_STEPS = (
     "callback_time",
     "thanks",
 )
-"""Stable ids of recovery steps heard in the agent's words."""
+"""Stable ids of recovery steps in the agent's words."""
 
 AGENT_MISSTEPS = ("defending", "blaming", "calm_down", "policy", "correcting", "passing_on")
-"""Stable ids of the known wrong moves heard in the agent's words."""
+"""Stable ids of what agents should not say, such as arguing or quoting policy."""
 
 AGENT_SIGNALS = frozenset(AGENT_STEPS + AGENT_MISSTEPS)
-"""Everything heard in the agent's words."""
+"""All signals of the agent's words."""
 
 SIGNAL_IDS = AGENT_SIGNALS.union(CUSTOMER_SIGNALS)
 
 
 class Severity(IntEnum):
-    """How much a signal asks of people."""
+    """How much attention a signal needs."""
 
     NOTE = 1
     HELP = 2
@@ -83,12 +83,12 @@ class Evidence:
     quote: str = ""
     """The exact words heard, as transcribed; empty for acoustic signals."""
     utterance: str | None = None
-    """Id of the utterance the quote stands in."""
+    """Id of the utterance that the quote is from."""
     first_word: int = 0
     """Index of the first quoted word in that utterance."""
     last_word: int = -1
     """Index of the last quoted word (inclusive); -1 where no words are to be marked: there is no quote, or the quote is
-    a whole line whose mood was judged, no phrase in it."""
+    a whole utterance (as of sentiment), not a phrase in it."""
     measured: Mapping[str, float] = field(default_factory=dict)
     """Physical values with the unit in the key: level_db, pitch_semitones, seconds, count ..."""
     summary: str = ""
@@ -103,7 +103,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Something worth knowing was heard."""
+    """What a detector has found, with its evidence."""
 
     id: str
     """One of SIGNAL_IDS."""
@@ -115,7 +115,7 @@ class Signal:
     at_ms: int
     """When it was complete in the audio (the end of its evidence)."""
     strength: float
-    """0..1: how sure and how strong."""
+    """0..1: confidence and intensity in one."""
     severity: Severity
     evidence: Evidence
     settled: bool = True
@@ -123,13 +123,13 @@ class Signal:
 
     @property
     def key(self) -> str:
-        """The same finding has the same key, on provisional and on final words."""
+        """The same for all signals of one rule on one utterance, hypothesis or settled; else for those of one start."""
         place = self.evidence.utterance or str(self.evidence.start_ms)
         return f"{self.rule}@{place}"
 
 
 class Level(StrEnum):
-    """How the call stands, judged from everything heard."""
+    """The escalation level of a call."""
 
     CALM = "calm"
     TENSE = "tense"
@@ -138,12 +138,12 @@ class Level(StrEnum):
 
 
 CALMER = (Level.CALM, Level.RECOVERING)
-"""Levels of a call that has come down, or never rose."""
+"""Levels of a call that has de-escalated, or never escalated."""
 
 
 @dataclass(frozen=True, slots=True)
 class LevelChange:
-    """The escalation level has changed, with the signals that carried it."""
+    """A change of the escalation level, with the signals that caused it."""
 
     at_ms: int
     level: Level
@@ -152,7 +152,7 @@ class LevelChange:
     score: float
     """0..100 after the change."""
     because: tuple[Signal, ...]
-    """What contributed most, strongest first; for a step down, what brought it down (may be empty: time alone)."""
+    """The signals with the most points first; where the level falls, the reliefs (none where time alone did it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class Window:
 
     now_ms: int
     utterances: tuple[Utterance | Hypothesis, ...] = ()
-    """The last two minutes in order of start, both speakers; a hypothesis stands here until it settles."""
+    """The last two minutes in order of start, both speakers; of an utterance that has not settled its hypothesis."""
     latest: Utterance | Hypothesis | None = None
     """What has just changed, or None when only time has passed. Word detectors judge this one."""
     voice: VoiceMeasure | None = None
@@ -175,11 +175,11 @@ class Window:
 
 
 class Detector(Protocol):
-    """A judge: one instance per call, fed every window in order. Small state of its own is allowed, clocks are not."""
+    """One instance per call, called with every window in order. It may keep a small state, but reads no clock."""
 
     name: str
     version: str
 
     def __call__(self, window: Window) -> Iterable[Signal]:
-        """Signals found in this window; the same finding may be returned again (same key) and is folded."""
+        """Signals found in this window. One with the key of an earlier signal replaces it."""
         ...

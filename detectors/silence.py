@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from audio.events import Hypothesis, Speaker, Utterance
-from detectors.nods import is_nod
+from detectors.backchannels import is_backchannel
 from detectors.signals import Evidence, Severity, Signal, Window
 
-_ANNOUNCED = re.compile(
+_WAIT_ANNOUNCED = re.compile(
     r"\b(?:(?:one|just a|give me a|a) (?:moment|second|sec|minute)|bear with me|hold on|hang on|take your time"
     r"|(?:let me|i'll|i will|i'm going to) (?:just |quickly )?(?:look|check|see|find|get|pull|bring|grab|fetch)"
     r"|while (?:i|you|we) (?:just |quickly )?(?:wait|look|check|see|find|get|pull|bring|grab|fetch|do (?:that|this|it)"
@@ -18,10 +18,10 @@ _ANNOUNCED = re.compile(
     r"|while (?:it|that|this|the \w+|my \w+) (?:is |'s )?(?:load|open|com(?:e|ing)|restart|updat|boot|sav|search|runn?"
     r"|process|refresh|think|connect|go(?:es|ing) through|catch)\w*)\b"
 )
-"""Only what is going to be done now is announced: "while you did nothing" is a complaint."""
-NOD_MS = 5_000
-"""A nod ("okay, thanks") that begins so soon after an announced wait answers it and changes nothing; nor does speech
-without words, such as a cough, that is over so soon."""
+"""In the present or the future only: "while you did nothing" is a complaint."""
+BACKCHANNEL_MS = 5_000
+"""A backchannel ("okay, thanks") that begins so soon after an announced wait answers it and changes nothing; nor does
+speech without words, such as a cough, that is over so soon."""
 
 
 @dataclass(slots=True)
@@ -29,27 +29,27 @@ class Silence:
     """Fires once when dead air reaches each of its steps; a new silence starts anew.
 
     8 s is where silence on a line is felt as a fault rather than as work (contact-centre practice calls anything past
-    some 5-10 s "dead air"); at 20 s it is worth another look. Both steps only ever note it. After "one moment, let me
+    some 5-10 s "dead air"); at 20 s it is worth another look. Both are notes. After "one moment, let me
     check" both know why nobody speaks: only the second step counts then.
     """
 
     steps_ms: tuple[int, ...] = (8_000, 20_000)
     name: str = "silence"
     version: str = "2"
-    _said_ms: int = -1
+    _words_end_ms: int = -1
     """End of the newest words; kept here, as a silence may outlast what the window remembers."""
     _announced: bool = False
 
     def __call__(self, window: Window) -> Iterable[Signal]:
         """The step reached, measured from the last end of speech of either side."""
         if window.latest is not None and window.utterances:
-            self._listen(window)
+            self._track_speech(window)
         since = min(window.speaking_since.values(), default=window.now_ms)
-        if window.now_ms - max(since, self._said_ms) > NOD_MS:
+        if window.now_ms - max(since, self._words_end_ms) > BACKCHANNEL_MS:
             self._announced = False
         if window.held or window.speaking_since or not window.last_speech_end:
             return
-        quiet_since = max(self._said_ms, *window.last_speech_end.values())
+        quiet_since = max(self._words_end_ms, *window.last_speech_end.values())
         quiet_ms = window.now_ms - quiet_since
         for step_ms in self.steps_ms[self._announced :]:
             if quiet_ms >= step_ms:
@@ -69,21 +69,22 @@ class Silence:
                     ),
                 )
 
-    def _listen(self, window: Window) -> None:
-        """Until when words were said, and whether the last of them announced a wait."""
-        self._said_ms, self._announced = -1, False
-        announced_ms = -NOD_MS - 1
+    def _track_speech(self, window: Window) -> None:
+        """Update the end of the newest words, and whether they announce a wait or answer one that was announced."""
+        self._words_end_ms, self._announced = -1, False
+        announced_ms = -BACKCHANNEL_MS - 1
         for utterance in window.utterances[-6:]:
-            nods = self._announced and is_nod(utterance.words) and utterance.start_ms - announced_ms <= NOD_MS
-            self._announced = nods or _announces(utterance)
+            is_soon = utterance.start_ms - announced_ms <= BACKCHANNEL_MS
+            is_answer = self._announced and is_soon and is_backchannel(utterance.words)
+            self._announced = is_answer or _announces_wait(utterance)
             if self._announced:
                 announced_ms = _end_ms(utterance)
-            self._said_ms = max(self._said_ms, _end_ms(utterance))
+            self._words_end_ms = max(self._words_end_ms, _end_ms(utterance))
 
 
-def _announces(utterance: Utterance | Hypothesis) -> bool:
+def _announces_wait(utterance: Utterance | Hypothesis) -> bool:
     spoken = " ".join(word.text for word in utterance.words[-14:]).lower().replace("’", "'")
-    return _ANNOUNCED.search(spoken) is not None
+    return _WAIT_ANNOUNCED.search(spoken) is not None
 
 
 def _end_ms(utterance: Utterance | Hypothesis) -> int:

@@ -30,7 +30,7 @@ from assist.store.store import open_store
 from audio.errors import AudioError
 from audio.events import Speaker, Utterance, Word
 from audio.recording import open_recording
-from detectors.roster import ModelError
+from detectors.factory import ModelError
 from detectors.rulebook import load_rules
 from detectors.signals import Evidence, Severity, Signal
 from tests.fault_rig import in_a_child, killed_after
@@ -205,7 +205,7 @@ def test_calls_and_parties_that_are_not_judged_as_one_might_think_are_told(store
 
 
 def test_without_the_sentence_model_in_the_settings_no_call_is_judged_by_it(monkeypatch):
-    monkeypatch.setattr("detectors.roster.shipped_model", lambda: 1 / 0)
+    monkeypatch.setattr("detectors.factory.shipped_model", lambda: 1 / 0)
     with pytest.raises(ModelError):
         replay_call(LOG, OLD)
     assert replay_call(LOG, replace(OLD, settings=Settings(meaning=False)))

@@ -30,7 +30,7 @@ from assist.store.checking import encrypted
 from assist.store.keys import Keyring
 from assist.store.sounds import RATE, Recordings, SoundFile
 from assist.store.store import open_store
-from detectors import roster
+from detectors import factory
 from detectors.rulebook import Rulebook, load_rules
 from detectors.sentence_model import FOLDER, SentenceModel
 
@@ -421,7 +421,7 @@ def test_a_damaged_sentence_model_is_bad(tmp_path, monkeypatch):
     folder = tmp_path / "meanings"
     shutil.copytree(FOLDER, folder)
     (folder / "model.onnx").write_bytes(b"no model")
-    monkeypatch.setattr(roster, "shipped_model", lambda: SentenceModel(folder))
+    monkeypatch.setattr(factory, "shipped_model", lambda: SentenceModel(folder))
     found = levels(settings_of(tmp_path))["sentences"]
     assert found.level is Level.BAD and "install call-assist again" in found.text
 

@@ -23,12 +23,12 @@ from assist.events import CallStarted, PromptShown, SignalRaised
 from assist.live.session import Session
 from audio.events import Hypothesis, Speaker, SpeechActivity, Utterance
 from detectors.escalation import Escalation
+from detectors.factory import build_detectors
 from detectors.monologue import Monologue
 from detectors.overlap import Overlap
 from detectors.pace import Pace
 from detectors.phrases import PhraseDetector
 from detectors.repetition import Repetition
-from detectors.roster import build
 from detectors.rulebook import load_rules
 from detectors.sentiment import Sentiment
 from detectors.signals import AGENT_STEPS, Evidence, Level, LevelChange, Severity, Signal, Window
@@ -110,7 +110,7 @@ class Judged:
                 PromptShown(self.now_ms, f"p{n}", "play", "", "", "", (), Severity.HELP, (signal.key,))
                 for n, signal in enumerate(fresh)
             ]
-        change = self.escalation.hear(found, self.now_ms)
+        change = self.escalation.update(found, self.now_ms)
         return events + ([change] if change else [])
 
 
@@ -332,7 +332,7 @@ def test_with_words_read_perfectly_the_level_follows_the_written_calls(part):
 def in_use(call, detectors=None):
     """The rules, detectors (or these) and coach as shipped."""
     started = CallStarted(0, call.call, "agent", "", "", "", "", "test", ("agent", "customer"), {})
-    return Session(started, detectors or build(RULES), Escalation(), Coach(BOOK, agent=AgentProfile("agent")))
+    return Session(started, detectors or build_detectors(RULES), Escalation(), Coach(BOOK, agent=AgentProfile("agent")))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from assist.store.rows import Review
 from assist.store.store import open_store
 from audio.events import Utterance
 from detectors.escalation import Escalation
-from detectors.roster import build
+from detectors.factory import build_detectors
 from detectors.rulebook import load_rules
 from overlay.identity import Identity
 from overlay.records import Mark, RecordNote
@@ -98,7 +98,7 @@ def recorded(call):
 
 def session(call):
     started = CallStarted(0, call.call, "Dana", "", "", "", "", "test", ("agent", "customer"), {})
-    return Session(started, build(RULES), Escalation(), Coach(BOOK, agent=AgentProfile("Dana")))
+    return Session(started, build_detectors(RULES), Escalation(), Coach(BOOK, agent=AgentProfile("Dana")))
 
 
 def review(kind, target, text, at_ms=None, who="Lee"):

@@ -35,7 +35,7 @@ from assist.settings import Settings
 from assist.wording import clock
 from audio.events import Chunk, Hypothesis, Speaker, Utterance, Word
 from audio.recording import open_recording
-from detectors.roster import ModelError
+from detectors.factory import ModelError
 from detectors.signals import Evidence, LevelChange, Severity, Signal
 from overlay.doing import DoHelp, DoPlan, DoSay, DoStep
 from overlay.errors import OverlayError
@@ -478,7 +478,7 @@ def test_what_is_asked_for_is_allowed_by_a_supervisor_of_the_practice(tmp_path):
 
 
 def test_without_the_sentence_model_in_the_settings_practice_is_not_judged_by_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("detectors.roster.shipped_model", lambda: 1 / 0)
+    monkeypatch.setattr("detectors.factory.shipped_model", lambda: 1 / 0)
     chosen = Settings(data=tmp_path, agent="Trainee")
     with pytest.raises(ModelError):
         room_for(load_script("missed-visit"), chosen, lambda event: None)

@@ -22,8 +22,8 @@ from assist.live.session import Session
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
 from audio.events import Hypothesis, Speaker, SpeechActivity, Trouble, Utterance
 from detectors.escalation import Escalation
+from detectors.factory import build_detectors
 from detectors.phrases import PhraseDetector
-from detectors.roster import build
 from detectors.rulebook import load_rules
 from detectors.signals import LevelChange, Window
 from detectors.silence import Silence
@@ -97,7 +97,7 @@ def test_a_correction_withdraws_the_signal_its_level_and_its_prompt():
 def test_a_card_stands_until_the_words_under_it_have_settled():
     """As the embedded recogniser hears the first complaint of `spoken-call.flac`."""
     coach = Coach(BOOK, agent=AgentProfile("Dana"))
-    call = Session(STARTED, build(RULES), Escalation(), coach)
+    call = Session(STARTED, build_detectors(RULES), Escalation(), coach)
     events = []
     for agreed, tentative in (
         ("this is the third time", "i and"),
@@ -162,7 +162,7 @@ def test_an_escalation_that_is_taken_back_is_no_recovery():
 
 
 def test_an_alert_whose_finding_goes_under_another_key_stays_one_alert():
-    call = Session(STARTED, build(RULES), Escalation(), Coach(BOOK, agent=AgentProfile("Dana")))
+    call = Session(STARTED, build_detectors(RULES), Escalation(), Coach(BOOK, agent=AgentProfile("Dana")))
     events = call.hear(saying(DEMAND)) + call.hear(saying("I'll report this theft to the", 8_000))
     [alert] = of(events, AlertRaised)
     assert of(call.hear(said("I want to speak to your mango right now")), AlertRaised) == [], "one of two still stands"
@@ -466,7 +466,7 @@ def test_a_card_whose_words_did_not_hold_has_cost_nothing_also_where_the_call_is
 
 def test_what_only_goes_under_another_key_leaves_level_and_card_as_they_are():
     coach = Coach(BOOK, agent=AgentProfile("Dana"))
-    call = Session(STARTED, build(RULES), Escalation(), coach)
+    call = Session(STARTED, build_detectors(RULES), Escalation(), coach)
     early = call.hear(saying("I'll report this theft to the"))
     [before], [card] = of(early, SignalRaised), of(early, PromptShown)
     late = call.hear(said("I'll report this theft to the police"))

@@ -3,7 +3,7 @@
 import pytest
 
 from assist.coach.time_expressions import tag_times
-from detectors import context
+from detectors.normalisation import normalise, timed_words
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,6 @@ from detectors import context
     ],
 )
 def test_times_are_read_from_plain_words(says, marked, times):
-    text, found = tag_times(context.line(says.split()), context.written(says))
+    text, found = tag_times(normalise(says.split()), timed_words(says))
     assert text.replace("\nTIME is free", "\ntomorrow is free") == f" {marked} "
     assert [each.words for each in found] == times

@@ -27,7 +27,7 @@ def course(escalation, signals, until_ms, step_ms=500):
     waiting = sorted(signals, key=lambda signal: signal.at_ms)
     for now in range(0, until_ms + 1, step_ms):
         while waiting and waiting[0].at_ms <= now:
-            changes.append(escalation.hear((waiting.pop(0),), now))
+            changes.append(escalation.update((waiting.pop(0),), now))
         changes.append(escalation.tick(now))
     return [change for change in changes if change is not None]
 
@@ -46,7 +46,7 @@ def test_every_weight_belongs_to_a_known_signal_and_none_is_forgotten():
 )
 def test_one_unmistakable_statement_makes_it_tense_at_once_and_no_more(name):
     escalation = Escalation()
-    change = escalation.hear((found(name, 30_000),), 30_400)
+    change = escalation.update((found(name, 30_000),), 30_400)
     assert change is not None
     assert (change.level, change.before, change.at_ms) == (Level.TENSE, Level.CALM, 30_400)
     assert [signal.id for signal in change.because] == [name]
@@ -58,14 +58,14 @@ MENTIONED = [name for name in WORD_WEIGHTS if name not in TENSE_NOTES]
 @pytest.mark.parametrize("name", MENTIONED)
 def test_one_mild_word_changes_nothing(name):
     escalation = Escalation()
-    assert escalation.hear((found(name, 30_000, Severity.NOTE, 1.0),), 30_000) is None
+    assert escalation.update((found(name, 30_000, Severity.NOTE, 1.0),), 30_000) is None
     assert escalation.level is Level.CALM
 
 
 def test_a_mild_word_over_and_over_in_one_breath_changes_nothing():
     escalation = Escalation()
     mild = [found("swearing", 1000 + i, Severity.NOTE, 1.0, "u1", rule=f"swearing.{i}") for i in range(20)]
-    assert escalation.hear(mild, 2000) is None
+    assert escalation.update(mild, 2000) is None
 
 
 @pytest.mark.parametrize("second", sorted(set(WORD_WEIGHTS) - {"passed_around", "vulnerable"}))
@@ -96,10 +96,10 @@ def test_two_kinds_found_in_the_same_words_are_one_cue():
         return replace(signal, evidence=replace(signal.evidence, first_word=first, last_word=last))
 
     one_breath = Escalation()
-    one_breath.hear((quoted("swearing", 1, 1), quoted("derogatory", 0, 2)), 5000)
+    one_breath.update((quoted("swearing", 1, 1), quoted("derogatory", 0, 2)), 5000)
     assert one_breath.level is Level.TENSE
     two_things = Escalation()
-    two_things.hear((quoted("swearing", 1, 1), quoted("supervisor_demand", 4, 7)), 5000)
+    two_things.update((quoted("swearing", 1, 1), quoted("supervisor_demand", 4, 7)), 5000)
     assert two_things.level is Level.ESCALATED
 
 
@@ -145,12 +145,12 @@ def test_support_does_not_carry_one_word_to_escalated_but_two_kinds_of_cue_it_do
 
 @pytest.mark.parametrize("name", ["personal_threat", "vulnerable"])
 def test_urgent_words_escalate_at_once(name):
-    change = Escalation().hear((found(name, 8000, Severity.URGENT, 0.7),), 8200)
+    change = Escalation().update((found(name, 8000, Severity.URGENT, 0.7),), 8200)
     assert change is not None and change.level is Level.ESCALATED and change.because[0].id == name
 
 
 def test_urgent_sound_alone_does_not_escalate():
-    change = Escalation().hear((found("raised_voice", 8000, Severity.URGENT, 1.0, lasts_ms=9000),), 8200)
+    change = Escalation().update((found("raised_voice", 8000, Severity.URGENT, 1.0, lasts_ms=9000),), 8200)
     assert change is not None and change.level is Level.TENSE
 
 
@@ -178,7 +178,7 @@ def test_words_said_in_the_same_breath_as_a_thank_you_are_not_shrunk_by_it():
     demand = found("supervisor_demand", 5000, utterance="u1")
     thanks = found("de_escalation", 6000, utterance="u1")
     escalation = Escalation()
-    escalation.hear((demand, thanks), 6000)
+    escalation.update((demand, thanks), 6000)
     assert escalation.level is Level.TENSE
 
 
@@ -282,7 +282,7 @@ def test_a_relief_counts_again_when_nothing_is_said_after_it():
     escalation = Escalation()
     course(escalation, said, 9000)
     before = escalation.score
-    escalation.hear((found("remedy", 10_000),), 10_000)
+    escalation.update((found("remedy", 10_000),), 10_000)
     assert escalation.score < before
 
 
@@ -292,7 +292,7 @@ def test_a_new_cue_while_recovering_escalates_again_but_a_rise_of_the_voice_does
     assert levels(course(calmed, angry, 20_000))[-1] is Level.RECOVERING
     loud = course(calmed, [found("raised_voice", 21_000), found("raised_voice", 24_000)], 26_000)
     assert loud == []
-    change = calmed.hear((found("passed_around", 27_000),), 27_000)
+    change = calmed.update((found("passed_around", 27_000),), 27_000)
     assert change is not None and (change.before, change.level) == (Level.RECOVERING, Level.ESCALATED)
 
 
@@ -307,8 +307,8 @@ def test_what_is_withdrawn_takes_its_level_along():
     escalation = Escalation()
     first = replace(found("supervisor_demand", 5000), settled=False)
     second = replace(found("swearing", 6000), settled=False)
-    escalation.hear((first,), 5000)
-    assert escalation.hear((second,), 6000).level is Level.ESCALATED
+    escalation.update((first,), 5000)
+    assert escalation.update((second,), 6000).level is Level.ESCALATED
     back = escalation.withdraw(second.key, 6500)
     assert (back.level, back.before, back.at_ms) == (Level.TENSE, Level.ESCALATED, 6500)
     assert escalation.withdraw(second.key, 6600) is None
@@ -319,7 +319,7 @@ def test_a_thank_you_that_was_misheard_is_taken_back_too():
     escalation = Escalation()
     course(escalation, [found("supervisor_demand", 1000), found("swearing", 2000)], 15_000)
     thanks = replace(found("de_escalation", 16_000, strength=1.0), settled=False)
-    assert escalation.hear((thanks,), 16_000).level is Level.RECOVERING
+    assert escalation.update((thanks,), 16_000).level is Level.RECOVERING
     back = escalation.withdraw(thanks.key, 16_500)
     assert (back.level, back.before) == (Level.ESCALATED, Level.RECOVERING)
 
@@ -327,8 +327,8 @@ def test_a_thank_you_that_was_misheard_is_taken_back_too():
 def test_when_the_first_of_two_cues_is_taken_back_the_second_still_stands():
     escalation = Escalation()
     first, second = found("supervisor_demand", 5000), found("swearing", 6000)
-    escalation.hear((first,), 5000)
-    escalation.hear((second,), 6000)
+    escalation.update((first,), 5000)
+    escalation.update((second,), 6000)
     assert escalation.withdraw(first.key, 6500).level is Level.TENSE
     assert escalation.withdraw(second.key, 6600).level is Level.CALM
 
@@ -341,7 +341,7 @@ def test_the_agents_own_words_never_raise_it_beyond_missteps():
 def test_the_same_finding_on_later_words_is_refreshed_not_added():
     escalation = Escalation()
     for now in range(5000, 9000, 500):
-        escalation.hear((replace(found("supervisor_demand", 5000), settled=now > 8000),), now)
+        escalation.update((replace(found("supervisor_demand", 5000), settled=now > 8000),), now)
     assert escalation.score == pytest.approx(45.0 * 0.96)
     assert len(escalation.contributions()) == 1
 
@@ -426,7 +426,7 @@ def test_withdrawing_restores_score_and_level(heard, extra):
     course(escalation, heard, 120_000, 5000)
     course(plain, heard, 120_000, 5000)
     fresh = replace(extra, at_ms=121_000, rule="fresh", evidence=replace(extra.evidence, utterance="fresh"))
-    escalation.hear((fresh,), 121_000)
+    escalation.update((fresh,), 121_000)
     escalation.withdraw(fresh.key, 121_000)
     plain.tick(121_000)
     assert escalation.score == pytest.approx(plain.score)
@@ -441,8 +441,8 @@ def test_the_order_in_which_findings_of_one_moment_arrive_makes_no_difference(he
     if len(unique) < len(heard):
         return
     one, other = Escalation(), Escalation()
-    one.hear(heard, 120_000)
-    other.hear(shuffled, 120_000)
+    one.update(heard, 120_000)
+    other.update(shuffled, 120_000)
     assert one.score == pytest.approx(other.score)
     assert one.level is other.level
 

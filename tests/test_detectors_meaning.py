@@ -7,9 +7,9 @@ import pytest
 
 from audio.events import Hypothesis, Speaker, Utterance
 from detectors.dialogue_context import NO_CONTEXT, DialogueContext
+from detectors.factory import DetectorSettings, build_detectors
 from detectors.meaning import COMPLAINT, MAX_WORDS, SELF_HARM, UPSET, UPSET_REPEAT_MS, MeaningDetector
 from detectors.phrases import PhraseDetector
-from detectors.roster import RosterSettings, build
 from detectors.rulebook import Rulebook, load_rules
 from detectors.sentence_model import Network, Prediction, Thresholds, shipped_model
 from detectors.signals import AGENT_SIGNALS, SIGNAL_IDS, Severity, Window
@@ -537,5 +537,7 @@ def test_a_clear_finding_does_not_wait_for_the_end_of_the_turn(judge):
 
 
 def test_it_is_on_unless_turned_off():
-    assert any(isinstance(one, MeaningDetector) for one in build(load_rules()))
-    assert not any(isinstance(one, MeaningDetector) for one in build(load_rules(), RosterSettings(meaning=False)))
+    assert any(isinstance(one, MeaningDetector) for one in build_detectors(load_rules()))
+    assert not any(
+        isinstance(one, MeaningDetector) for one in build_detectors(load_rules(), DetectorSettings(meaning=False))
+    )

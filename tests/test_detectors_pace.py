@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from assist.privacy.redaction import Redactor
 from audio.events import Speaker, Utterance, Word
-from detectors.pace import Pace, pace, syllables
+from detectors.pace import Pace, articulation_rate, syllables
 from detectors.signals import Window
 
 TEXT = "i have been waiting for my order and nobody has called me about it"
@@ -42,9 +42,9 @@ def judged(utterances):
 
 
 def test_pace_leaves_pauses_out():
-    assert pace(said(0, 4.0).words)[0] == pytest.approx(4.0, abs=0.05)
-    assert pace(said(0, 4.0, pause_ms=5000).words)[0] == pytest.approx(4.0, abs=0.05)
-    assert pace(()) == (0.0, 0)
+    assert articulation_rate(said(0, 4.0).words)[0] == pytest.approx(4.0, abs=0.05)
+    assert articulation_rate(said(0, 4.0, pause_ms=5000).words)[0] == pytest.approx(4.0, abs=0.05)
+    assert articulation_rate(()) == (0.0, 0)
 
 
 def test_a_third_faster_than_before_is_found_with_both_values():
@@ -97,8 +97,8 @@ def test_numbers_that_are_masked_or_written_as_digits_are_no_slow_speech(as_digi
 
 
 def test_one_digit_is_one_syllable_and_is_measured():
-    assert pace(said(0, 4.0, "I have been here since 8 today").words)[0] == pytest.approx(4.0, abs=0.05)
-    assert pace(said(0, 4.0, "I have been here since 18 today").words) == (0.0, 0)
+    assert articulation_rate(said(0, 4.0, "I have been here since 8 today").words)[0] == pytest.approx(4.0, abs=0.05)
+    assert articulation_rate(said(0, 4.0, "I have been here since 18 today").words) == (0.0, 0)
 
 
 def test_a_fast_talker_is_not_fast_for_themselves():

@@ -14,7 +14,7 @@ from assist.evaluation.tone_course import ConditionFigures, SpeakerClips
 from assist.evaluation.tone_lines import in_condition, measures, sound
 from audio.errors import AudioError
 from audio.events import VoiceMeasure
-from detectors.raised_voice import CLIP, FEATURES, LOWERED, RAISED, RaisedVoice
+from detectors.raised_voice import CLIP, FEATURES, OFFSET_SCORE, ONSET_SCORE, RaisedVoice
 from detectors.signals import Severity, Window
 from tests.test_audio_voice import voice
 
@@ -80,7 +80,7 @@ def test_a_rise_does_not_go_on_after_the_caller_was_on_hold():
     before = speak(judge, UP, 3, 20_000)
     assert before and judge.raised
     after = speak(judge, voice_of(CALM, UP, 0.5), 2, 143_000)
-    assert LOWERED < judge.score < RAISED, "neither calm nor raised"
+    assert OFFSET_SCORE < judge.score < ONSET_SCORE, "neither calm nor raised"
     assert after == [] and not judge.raised
     again = speak(judge, UP, 3, 145_000)
     assert again and again[0].key != before[0].key and again[0].evidence.start_ms > 145_000
@@ -126,7 +126,7 @@ def test_the_normal_does_not_drift_into_a_long_anger():
     judge = RaisedVoice()
     speak(judge, CALM, 20)
     speak(judge, UP, 40, 20_000)
-    assert judge.raised and judge.score >= RAISED
+    assert judge.raised and judge.score >= ONSET_SCORE
 
 
 def test_it_comes_down_again():
@@ -146,7 +146,7 @@ def test_level_alone_is_not_enough():
 
 
 def test_the_level_alone_can_never_reach_the_threshold():
-    assert FEATURES["level_db"].weight * CLIP[1] < RAISED
+    assert FEATURES["level_db"].weight * CLIP[1] < ONSET_SCORE
     judge = RaisedVoice()
     speak(judge, CALM, 20)
     assert speak(judge, replace(CALM, level_db=CALM.level_db + 30), 10, 20_000) == []
@@ -172,7 +172,7 @@ def test_raised_clips_score_above_calm_ones_of_the_same_speakers():
         calm = [each for each in clips if each.speaker == clip.speaker and each.label == "neutral" and each != clip][:6]
         offset = 0
         for each in [*calm, clip]:
-            heard = [judge.judge(replace(m, at_ms=m.at_ms + offset)) for m in in_line(each)]
+            heard = [judge.update(replace(m, at_ms=m.at_ms + offset)) for m in in_line(each)]
             offset += 10_000
         if heard:
             scores[clip.label].append(max(heard))

@@ -1,7 +1,7 @@
 import pytest
 
 from audio.events import Speaker, Utterance, Word
-from detectors.repetition import Repetition, content
+from detectors.repetition import Repetition, content_words
 from detectors.signals import Severity, Window
 from tests.heard import words
 
@@ -22,7 +22,7 @@ ASK = "I want to know when the engineer will come and repair my boiler."
 
 def test_content_drops_function_words_numbers_and_endings():
     one, other = "I wanted the engineers repairing my two boilers", "When will an engineer repair the boiler?"
-    about = [content([Word(word, 0, 1) for word in text.split()]) for text in (one, other)]
+    about = [content_words([Word(word, 0, 1) for word in text.split()]) for text in (one, other)]
     assert about[0] == about[1] and len(about[0]) == 3
 
 

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from detectors.examples import failing
+from detectors.examples import failing_examples
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import RuleError, load_rules
 
@@ -28,9 +28,9 @@ def written(tmp_path, text):
 def test_a_file_of_ones_own_is_read_and_checked(tmp_path):
     book = load_rules(written(tmp_path, GOOD))
     assert [rule.id for rule in book.rules] == ["a.b"]
-    assert failing(book) == []
+    assert failing_examples(book) == []
     broken = load_rules(written(tmp_path, GOOD.replace("a blue flashing lamp", "a red lamp")))
-    assert len(failing(broken)) == 1
+    assert len(failing_examples(broken)) == 1
     assert broken.version != book.version
 
 
@@ -85,7 +85,7 @@ def test_word_lists_of_ones_own_add_to_the_shipped_ones(tmp_path):
     (tmp_path / "misheard.toml").write_text('manager = ["mangler"]\n')
     written(tmp_path, GOOD.replace("(light|lamp)", "{crew}").replace("flashing lamp", "flashing deckhand"))
     book = load_rules(extra=tmp_path)
-    assert failing(book) == []
+    assert failing_examples(book) == []
     assert book.misheard["manager"] == (*shipped.misheard["manager"], "mangler")
     judge = PhraseDetector(book)
     for who in ("supervisor", "manager", "team captain"):

@@ -3,7 +3,7 @@
 import pytest
 
 from audio.events import Speaker
-from detectors.examples import failing
+from detectors.examples import failing_examples
 from detectors.meaning import UPSET
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
@@ -16,7 +16,7 @@ def rulebook():
 
 
 def test_every_example_in_the_rule_files_holds(rulebook):
-    assert failing(rulebook) == []
+    assert failing_examples(rulebook) == []
 
 
 def test_every_signal_of_the_words_has_a_rule(rulebook):

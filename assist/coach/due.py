@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 
 from assist.coach.time_expressions import DAYS, MONTHS, NIGHT_ENDS, ORDINALS, TimeExpression, parse_number, tag_times
-from detectors import context
+from detectors.normalisation import normalise, timed_words
 
 _END_OF = {"morning": time(12), "lunchtime": time(13), "afternoon": time(18), "evening": time(21), "night": time(21)}
 """When a part of the day is over."""
@@ -13,7 +13,7 @@ _END_OF = {"morning": time(12), "lunchtime": time(13), "afternoon": time(18), "e
 
 def find_time(due: str) -> TimeExpression | None:
     """The first time that these words name, if any."""
-    _, times = tag_times(context.line(due.split()), context.written(due))
+    _, times = tag_times(normalise(due.split()), timed_words(due))
     return next((when for each in times if (when := each.without_bare_number()) is not None), None)
 
 

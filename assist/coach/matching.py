@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from audio.events import Utterance
-from detectors import context
-from detectors.phrasing import compile_phrase, marked
+from detectors.assertion import negated, reported
+from detectors.normalisation import NormalisedText, normalise
+from detectors.phrase_pattern import compile_phrase, mark_clauses
 
 LINE_SAID_SHARE = 0.6
 """A suggested line counts as said when this share of its content words was: nobody reads a card out word by word."""
@@ -40,21 +41,21 @@ def matched_words(phrases: Iterable[str], utterance: Utterance) -> str:
 def asserted_words(phrases: Iterable[str], utterance: Utterance) -> str:
     """As `matched_words`, without matches that the speaker negates, cannot do or reports of others."""
     for heard, first, words in _matches(phrases, utterance):
-        unable = "unable" in heard.tokens[max(heard.clause[first], first - 5) : first]
-        if not (unable or context.negated(heard, first) or context.reported(heard, first)):
+        unable = "unable" in heard.tokens[max(heard.clause_starts[first], first - 5) : first]
+        if not (unable or negated(heard, first) or reported(heard, first)):
             return words
     return ""
 
 
-def _matches(phrases: Iterable[str], utterance: Utterance) -> Iterator[tuple[context.Line, int, str]]:
+def _matches(phrases: Iterable[str], utterance: Utterance) -> Iterator[tuple[NormalisedText, int, str]]:
     """Each match, phrase by phrase: the normalised line, the index of its first token there, its words as heard."""
-    heard = context.line([word.text for word in utterance.words])
-    text = marked(heard)
+    heard = normalise([word.text for word in utterance.words])
+    text = mark_clauses(heard)
     for phrase in phrases:
         for match in phrase_regex(phrase).finditer(text):
             first = text.count(" ", 0, match.start())
             last = text.count(" ", 0, match.end()) - 1
-            words = utterance.words[heard.origin[first] : heard.origin[last] + 1]
+            words = utterance.words[heard.word_indices[first] : heard.word_indices[last] + 1]
             yield heard, first, " ".join(word.text for word in words).strip(" .,;:!?")
 
 
@@ -63,7 +64,7 @@ def is_line_said(line: str, utterance: Utterance) -> bool:
     wanted = set(content_words(line))
     if len(wanted) < MIN_CONTENT_WORDS:
         return False
-    spoken = set(context.line([word.text for word in utterance.words]).tokens)
+    spoken = set(normalise([word.text for word in utterance.words]).tokens)
     return len(wanted & spoken) >= LINE_SAID_SHARE * len(wanted)
 
 
@@ -75,4 +76,4 @@ def is_similar(one: str, other: str) -> bool:
 
 def content_words(text: str) -> Sequence[str]:
     """The normalised words of a text without its stop words."""
-    return [token for token in context.line(text.split()).tokens if token not in _STOP_WORDS]
+    return [token for token in normalise(text.split()).tokens if token not in _STOP_WORDS]

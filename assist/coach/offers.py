@@ -11,7 +11,7 @@ from assist.coach.parts import Option, Playbook
 from assist.coach.planb import MAX_ROWS, Caller, CallFacts, as_row, choose_options, is_applicable, may_grant
 from assist.events import Event, PlanMoved, PlanOffered, PlanOption
 from audio.events import Speaker, Utterance
-from detectors import context
+from detectors.normalisation import normalise
 from detectors.signals import Level, Signal
 
 REQUEST_MS = 90_000
@@ -192,7 +192,7 @@ class Offers:
 
     def _accepted_by(self, utterance: Utterance, at_ms: int) -> list[str]:
         """The options that relief in this utterance accepts."""
-        if _DECLINES.search(context.line([word.text for word in utterance.words]).text):
+        if _DECLINES.search(normalise([word.text for word in utterance.words]).text):
             return []
         waiting = {
             option.id: option

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from assist.coach.matching import is_similar
 from assist.coach.time_expressions import ABOUT, TimeExpression, tag_times
 from audio.events import Speaker, Utterance
-from detectors import context
-from detectors.context import Line
+from detectors.assertion import negated, reported
+from detectors.normalisation import NormalisedText, normalise
 
 MAX_WORDS_TO_TIME = 18
 """Words from the promise to its time: "I'll send you the form with everything on it by post by Friday". Four more are
@@ -102,7 +102,7 @@ def promises(utterance: Utterance) -> list[Promise]:
     """
     if utterance.speaker is not Speaker.AGENT:
         return []
-    heard = context.line([word.text for word in utterance.words])
+    heard = normalise([word.text for word in utterance.words])
     found: list[Promise] = []
     times: list[TimeExpression] | None = None
     position = 0
@@ -110,7 +110,7 @@ def promises(utterance: Utterance) -> list[Promise]:
         position = match.end()
         first = heard.text.count(" ", 0, match.start()) - 1
         continues = heard.tokens[first] == "and" and not found
-        if continues or context.negated(heard, first) or context.reported(heard, first) or _is_question(heard, first):
+        if continues or negated(heard, first) or reported(heard, first) or _is_question(heard, first):
             continue
         stop = _search_end(heard, match)
         times = tag_times(heard, utterance.words)[1] if times is None else times
@@ -155,38 +155,40 @@ def is_call(title: str) -> bool:
 
 def _contacted_by(what: str) -> str | None:
     """Who calls or writes to the customer: "manager", "someone"; empty: the agent; None: nobody."""
-    text = " ".join(context.line(what.split()).tokens)
+    text = " ".join(normalise(what.split()).tokens)
     if (found := _CONTACTS_CUSTOMER.search(text)) is None:
         return None
     somebody = _CONTACTED_BY.search(text[: found.start()])
     return somebody["who"].replace("somebody", "someone").split()[-1] if somebody else ""
 
 
-def _search_end(heard: Line, match: re.Match[str]) -> int:
+def _search_end(heard: NormalisedText, match: re.Match[str]) -> int:
     """Character offset in the normalised text where the promise ends at the latest (clause or MAX_WORDS_TO_TIME)."""
     text = heard.text
     stop = len(text) - 1
     if (cut := _PROMISE_END.search(text, match.end())) is not None:
         stop = cut.start()
     first = text.count(" ", 0, match.start()) - 1
-    last = min([token for token in heard.opens if token > first] + [first + MAX_WORDS_TO_TIME + 4, len(heard.tokens)])
+    last = min(
+        [token for token in heard.sentence_starts if token > first] + [first + MAX_WORDS_TO_TIME + 4, len(heard.tokens)]
+    )
     return min(stop, _char_offset(heard, last))
 
 
-def _char_offset(heard: Line, tokens: int) -> int:
+def _char_offset(heard: NormalisedText, tokens: int) -> int:
     """Character offset in the normalised text where its first `tokens` tokens end."""
     return len(" ".join(heard.tokens[:tokens])) + 1
 
 
-def _words_as_heard(utterance: Utterance, heard: Line, start: int, end: int) -> str:
+def _words_as_heard(utterance: Utterance, heard: NormalisedText, start: int, end: int) -> str:
     """The words as heard between two character offsets of the normalised text."""
     first = heard.text.count(" ", 0, start) - 1
     last = heard.text.count(" ", 0, len(heard.text[:end].rstrip()))
     if last <= first:
         return ""
-    words = utterance.words[heard.origin[first] : heard.origin[last - 1] + 1]
+    words = utterance.words[heard.word_indices[first] : heard.word_indices[last - 1] + 1]
     return " ".join(word.text for word in words).strip(" .,;:!?")
 
 
-def _is_question(heard: Line, at: int) -> bool:
+def _is_question(heard: NormalisedText, at: int) -> bool:
     return at > 0 and heard.tokens[at - 1] in ("shall", "should", "would", "can", "could", "may", "if", "think")

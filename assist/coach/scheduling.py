@@ -13,7 +13,7 @@ from functools import cached_property
 from assist.coach.promises import CONTACT_PROMISE, HOLD_REQUEST, promises
 from assist.coach.time_expressions import TimeExpression, tag_times
 from audio.events import Utterance
-from detectors import context
+from detectors.normalisation import NormalisedText, normalise
 
 MAX_WORDS_BEFORE_ANSWER = 3
 """A time with at most so many words before it is an answer by itself."""
@@ -101,9 +101,9 @@ class SchedulingUtterance:
     """Whether the other speaker has just asked when."""
 
     @cached_property
-    def line(self) -> context.Line:
+    def line(self) -> NormalisedText:
         """The normalised words."""
-        return context.line([word.text for word in self.utterance.words])
+        return normalise([word.text for word in self.utterance.words])
 
     @cached_property
     def _tagged(self) -> tuple[str, list[tuple[int, int, TimeExpression]]]:
@@ -155,7 +155,7 @@ class SchedulingUtterance:
         if (when := self.proposed_time()) is None:
             return False
         until = text[: next(end for _, end, each in times if each is when)].rpartition("\n")[2]
-        behind = (word.text for word in self.utterance.words[self.line.origin[when.tokens[-1]] :])
+        behind = (word.text for word in self.utterance.words[self.line.word_indices[when.tokens[-1]] :])
         ends = next((word for word in behind if word.endswith((".", "?", "!"))), "")
         return ends.endswith("?") or _QUESTION.search(until) is not None
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from datetime import time
 
 from audio.events import Word
-from detectors.context import Line
+from detectors.normalisation import NormalisedText
 
 
 def _any(*words: str) -> str:
@@ -149,7 +149,7 @@ class TimeExpression:
         return day if self.bare == "number" else self
 
 
-def tag_times(heard: Line, words: Sequence[Word]) -> tuple[str, list[TimeExpression]]:
+def tag_times(heard: NormalisedText, words: Sequence[Word]) -> tuple[str, list[TimeExpression]]:
     """The normalised text with each time replaced by TIME, or by NUMBER where it is a bare number; and these times.
 
     Args:
@@ -158,9 +158,9 @@ def tag_times(heard: Line, words: Sequence[Word]) -> tuple[str, list[TimeExpress
     """
     tokens = list(heard.tokens)
     for index, token in enumerate(heard.tokens):
-        if token[0].isdigit() and (written := _WRITTEN.search(words[heard.origin[index]].text)) is not None:
+        if token[0].isdigit() and (written := _WRITTEN.search(words[heard.word_indices[index]].text)) is not None:
             tokens[index] = written[0] + token.lstrip("0123456789")
-        if index in heard.opens and index:
+        if index in heard.sentence_starts and index:
             tokens[index] = f"\n{tokens[index]}"
     text, tagged, done, times = f" {' '.join(tokens)} ", "", 0, []
     for components in _components(text):
@@ -198,7 +198,9 @@ def parse_number(text: str) -> int:
     return sum(int(word) if word.isdigit() else _NUMBERS.get(word, 0) for word in text.split())
 
 
-def _time_expression(heard: Line, words: Sequence[Word], found: Mapping[str, re.Match[str]]) -> TimeExpression | None:
+def _time_expression(
+    heard: NormalisedText, words: Sequence[Word], found: Mapping[str, re.Match[str]]
+) -> TimeExpression | None:
     """The time of these components; None for what is none by itself: "the fifth", "midnight", "one"."""
     components, hour = [*found.values()], found.get("hour")
     said = {name: text.strip() for component in components for name, text in component.groupdict().items() if text}
@@ -211,7 +213,7 @@ def _time_expression(heard: Line, words: Sequence[Word], found: Mapping[str, re.
         return None
     tokens, of_hour = _tokens(components[0], components[-1]), _tokens(hour, hour) if hour is not None else range(0)
     due, day = (
-        " ".join(words[n].text for n in sorted({heard.origin[token] for token in part})).strip(" .,;:!?")
+        " ".join(words[n].text for n in sorted({heard.word_indices[token] for token in part})).strip(" .,;:!?")
         for part in (tokens, {*tokens} - {*of_hour})
     )
     if alone or bare == "number":

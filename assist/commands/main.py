@@ -46,7 +46,7 @@ def main() -> None:
     from assist.coach.playbook import PlaybookError
     from audio.errors import AudioError
     from audio.memory import disable_core_dumps
-    from detectors.roster import ModelError
+    from detectors.factory import ModelError
     from detectors.rulebook import RuleError
     from overlay.errors import OverlayError
 

@@ -48,13 +48,13 @@ def playbook_check(
 ) -> None:
     """Check playbooks and rules: keys, limits, reachable steps, and the examples inside every file."""
     from assist.coach.playbook import check_playbook, list_playbooks
-    from detectors.examples import failing
+    from detectors.examples import failing_examples
     from detectors.rulebook import load_rules
 
     rulebook = load_rules(extra=rules or None)
     names = playbook or list_playbooks()
     problems = [line for name in names for line in check_playbook(name, options=options, rules=rulebook)]
-    problems += failing(rulebook)
+    problems += failing_examples(rulebook)
     for line in dict.fromkeys(problems):
         console.print(line, soft_wrap=True)
     if problems:

@@ -11,8 +11,8 @@ from assist.doctor.finding import Finding, bad, ok, warning
 from assist.hints import quoted
 from assist.live.call_setup import unknown_authorities
 from assist.settings import Settings
-from detectors.examples import failing
-from detectors.roster import ModelError, RosterSettings, build
+from detectors.examples import failing_examples
+from detectors.factory import DetectorSettings, ModelError, build_detectors
 from detectors.rulebook import Rulebook, RuleError, load_rules
 from detectors.sentence_model import shipped_model
 
@@ -29,7 +29,7 @@ def rules(settings: Settings) -> Iterator[Finding]:
         return
     text = f"{len(rulebook.rules)} rules, version {rulebook.version}"
     own = replace(rulebook, rules=tuple(rule for rule in rulebook.rules if not rule.shipped))
-    problems, overdue = failing(own), own.overdue(date.today())
+    problems, overdue = failing_examples(own), own.overdue(date.today())
     if problems:
         yield warning("rules", f"{text}; {_first(settings, problems)}: mend the rule or its example")
     elif overdue:
@@ -46,7 +46,7 @@ def sentences(settings: Settings) -> Iterator[Finding]:
         yield ok("sentences", "the sentence model is off (meaning = false): the phrase rules judge alone")
         return
     try:
-        build(Rulebook((), {}, ""), RosterSettings())
+        build_detectors(Rulebook((), {}, ""), DetectorSettings())
     except ModelError as error:
         yield bad("sentences", str(error))
         return

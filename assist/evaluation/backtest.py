@@ -29,9 +29,9 @@ from assist.live.call_setup import agent_profile
 from assist.live.session import TICK_MS, Session
 from assist.settings import Settings
 from audio.events import Hypothesis, Utterance
-from detectors.as_heard import AsHeard
 from detectors.escalation import Escalation
-from detectors.roster import RosterSettings, build
+from detectors.factory import DetectorSettings, build_detectors
+from detectors.replay import ReplayDetector
 from detectors.rulebook import Rulebook
 
 ACOUSTIC_SIGNALS = frozenset({"raised_voice", "overlap", "silence", "monologue"})
@@ -94,8 +94,8 @@ def replay_call(events: Sequence[Event], configuration: Configuration) -> list[E
     if started is None:
         raise ValueError("the events hold no CallStarted")
     heard = [e.signal for e in events if isinstance(e, SignalRaised) and e.signal.id in ACOUSTIC_SIGNALS]
-    detectors = build(
-        configuration.rulebook, RosterSettings(off=ACOUSTIC_SIGNALS, meaning=configuration.settings.meaning)
+    detectors = build_detectors(
+        configuration.rulebook, DetectorSettings(off=ACOUSTIC_SIGNALS, meaning=configuration.settings.meaning)
     )
     coach = Coach(
         configuration.playbook,
@@ -103,7 +103,7 @@ def replay_call(events: Sequence[Event], configuration: Configuration) -> list[E
         caller=Caller(started.value),
         began=datetime.fromisoformat(started.started_at),
     )
-    session = Session(started, [*detectors, AsHeard(heard)], Escalation(), coach)
+    session = Session(started, [*detectors, ReplayDetector(heard)], Escalation(), coach)
     return _run(session, events)
 
 

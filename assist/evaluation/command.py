@@ -30,7 +30,7 @@ from assist.store.store import Store
 from audio.errors import AudioError
 from audio.events import Chunk, Heard, Speaker, Utterance, Word
 from detectors.escalation import Escalation
-from detectors.roster import RosterSettings, build
+from detectors.factory import DetectorSettings, build_detectors
 from detectors.rulebook import load_rules
 from detectors.signals import Detector
 
@@ -56,11 +56,11 @@ def run_evaluation(
     """
     check_file(html)
     rulebook = load_rules(extra=[*settings.rules, *rules] or None)
-    heard = RosterSettings(meaning=settings.meaning)
+    heard = DetectorSettings(meaning=settings.meaning)
     playbook = load_playbook(settings.playbook, options=settings.options)
 
     def detectors() -> list[Detector]:
-        return build(rulebook, heard)
+        return build_detectors(rulebook, heard)
 
     def new_session(call: LabelledCall) -> Session:
         started = CallStarted(0, call.call, "agent", "", "", "", "", "eval", ("agent", "customer"), {})

@@ -250,7 +250,7 @@ def _scores_over_time(detector: RaisedVoice, clips: Sequence[list[VoiceMeasure]]
     scores: list[float] = []
     for clip in clips:
         for measure in clip:
-            scores.append(detector.judge(replace(measure, at_ms=measure.at_ms + offset)))
+            scores.append(detector.update(replace(measure, at_ms=measure.at_ms + offset)))
         offset += clip[-1].at_ms + 400 if clip else 0
     return scores
 

@@ -36,9 +36,9 @@ from assist.events import (
 )
 from assist.live.session import TICK_MS, Session
 from audio.events import Speaker, SpeechActivity, Utterance, Word
-from detectors.as_heard import AsHeard
 from detectors.escalation import Escalation
-from detectors.roster import build
+from detectors.factory import build_detectors
+from detectors.replay import ReplayDetector
 from detectors.rulebook import Rulebook
 from detectors.signals import SIGNAL_IDS, Evidence, Level, LevelChange, Severity, Signal
 
@@ -151,11 +151,11 @@ class _Simulation:
         started = CallStarted(
             0, "scripted", "Dana", "", "", "", began.isoformat(), "script", ("agent", "customer"), {}, call.value
         )
-        self.sounds = AsHeard([])
+        self.sounds = ReplayDetector([])
         """Raises the signals that the script gives as measured from sound."""
         profile = AgentProfile("Dana", call.role, call.experienced)
         coach = Coach(book, profile, caller=Caller(call.value), began=began)
-        self.session = Session(started, [self.sounds, *build(rules)], Escalation(), coach)
+        self.session = Session(started, [self.sounds, *build_detectors(rules)], Escalation(), coach)
         self.now_ms = 0
         self.level = Level.CALM
         self.options: list[str] = []

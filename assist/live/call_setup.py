@@ -20,7 +20,7 @@ from assist.privacy.autopause import AutoPause
 from assist.settings import Settings
 from audio.source import CallSource
 from detectors.escalation import Escalation
-from detectors.roster import RosterSettings, build
+from detectors.factory import DetectorSettings, build_detectors
 from detectors.rulebook import Rulebook
 from overlay.identity import folded
 
@@ -113,7 +113,9 @@ class CallSetup:
         caller = Caller(started.value, used)
         settings = self.settings
         coach = Coach(playbook, agent_profile(settings, started.agent), self.history.accepted_here(), caller, began)
-        session = Session(started, build(self.rulebook, RosterSettings(meaning=settings.meaning)), Escalation(), coach)
+        session = Session(
+            started, build_detectors(self.rulebook, DetectorSettings(meaning=settings.meaning)), Escalation(), coach
+        )
         session.redactor.names = settings.mask_names
         session.auto_pause = AutoPause(settings.auto_pause_s * 1000) if settings.auto_pause else None
         return session

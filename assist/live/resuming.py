@@ -87,7 +87,7 @@ def restore_level(session: Session, events: Iterable[Event]) -> None:
         if isinstance(event, LevelChange):
             level = event.level
     if session.escalation.level is not level:
-        session.escalation.stand(level, session.now_ms)
+        session.escalation.resume(level, session.now_ms)
         session.coach.set_level(level)
 
 

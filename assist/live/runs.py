@@ -43,7 +43,7 @@ from assist.store.owner import check_unowned
 from assist.store.sounds import Recordings
 from assist.store.store import path_of
 from assist.store.writer import Unreadable, unreadable
-from detectors.roster import RosterSettings, build
+from detectors.factory import DetectorSettings, build_detectors
 from detectors.rulebook import load_rules
 from overlay.errors import OverlayError
 from overlay.gate import Gateway
@@ -79,7 +79,7 @@ async def running_service(
     rulebook = load_rules(extra=settings.rules)
     if joins:
         rulebook.prepare()  # else the first words of many calls would wait for it
-    build(rulebook, RosterSettings(meaning=settings.meaning))
+    build_detectors(rulebook, DetectorSettings(meaning=settings.meaning))
     playbooks = ReloadingPlaybook(settings.playbook, settings.options)
     if odd := unknown_authorities(settings, playbooks.book):
         console.print(f"Look at {odd}.", markup=False, soft_wrap=True)

@@ -188,7 +188,7 @@ class Session:
         if signal.key in self._active_signals:
             return []
         self._active_signals[signal.key] = signal
-        changed = self._level_events(self.escalation.hear((signal,), self.now_ms))
+        changed = self._level_events(self.escalation.update((signal,), self.now_ms))
         return [*changed, *self.coach.hear(self.now_ms, (signal,), None)]
 
     def adopt_logged(self, event: Event) -> None:
@@ -251,7 +251,7 @@ class Session:
         self._active_signals.pop(key, None)
         events: list[Event] = []
         if replacements:
-            events += self._level_events(self.escalation.hear(replacements, self.now_ms))
+            events += self._level_events(self.escalation.update(replacements, self.now_ms))
         events += self._withdraw_from_alert(key, replacements)
         events.append(SignalWithdrawn(self.now_ms, key))
         events += self.coach.withdraw(key, self.now_ms, replacements)
@@ -341,7 +341,7 @@ class Session:
         if latest is not None:
             events += self._withdraw_unconfirmed(latest, found)
         if found:
-            events += self._level_events(self.escalation.hear(tuple(found.values()), self.now_ms))
+            events += self._level_events(self.escalation.update(tuple(found.values()), self.now_ms))
         if new or (latest is not None and latest.settled):
             utterance = latest if isinstance(latest, Utterance) else None
             events += self.coach.hear(self.now_ms, new, utterance)

@@ -16,9 +16,9 @@ from assist.live.session import TICK_MS, Session
 from assist.practice.script import Line, Script
 from assist.settings import Settings
 from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Utterance, Word
-from detectors.as_heard import AsHeard
 from detectors.escalation import Escalation
-from detectors.roster import RosterSettings, build
+from detectors.factory import DetectorSettings, build_detectors
+from detectors.replay import ReplayDetector
 from detectors.rulebook import Rulebook
 from detectors.signals import AGENT_SIGNALS, Evidence, Severity, Signal
 
@@ -54,9 +54,9 @@ class Practice:
     now_ms: int = 0
 
     def __post_init__(self) -> None:
-        self._scripted_signals = AsHeard([])
-        detectors = build(
-            self.rulebook, RosterSettings(off=frozenset({"raised_voice", "silence"}), meaning=self.settings.meaning)
+        self._scripted_signals = ReplayDetector([])
+        detectors = build_detectors(
+            self.rulebook, DetectorSettings(off=frozenset({"raised_voice", "silence"}), meaning=self.settings.meaning)
         )
         coach = Coach(
             self.playbook,

@@ -26,9 +26,9 @@ from pathlib import Path
 
 from assist.evaluation.cases import read_cases
 from audio.events import Speaker
-from detectors.context import written
 from detectors.dialogue_context import NO_CONTEXT, DialogueContext, context_after
 from detectors.meaning import COMPLAINT, SELF_HARM, UPSET
+from detectors.normalisation import timed_words
 from detectors.rulebook import load_rules
 from detectors.signals import AGENT_SIGNALS, AGENT_STEPS
 from tests.calm_talk import requests
@@ -183,7 +183,7 @@ def _with_context(turns):
     for who, text in turns:
         speaker = Speaker.AGENT if who in ("a", "B") else Speaker.CUSTOMER
         yield context_after(history, speaker), text
-        history.append((speaker, written(text)))
+        history.append((speaker, timed_words(text)))
 
 
 def _training_files(folder):

@@ -1,4 +1,4 @@
-"""Which detectors judge a call."""
+"""Builds the detectors of a call."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from detectors.sentiment import Sentiment
 from detectors.signals import Detector
 from detectors.silence import Silence
 
-OF_THE_CONVERSATION: tuple[Callable[[], Detector], ...] = (
+CONVERSATION_DETECTORS: tuple[Callable[[], Detector], ...] = (
     RaisedVoice,
     Overlap,
     Silence,
@@ -27,17 +27,17 @@ OF_THE_CONVERSATION: tuple[Callable[[], Detector], ...] = (
     Repetition,
     Sentiment,
 )
-"""Everything that needs no rules; the words come first."""
+"""Those that need no rules. Those of words come before them."""
 
 
 @dataclass(frozen=True, slots=True)
-class RosterSettings:
-    """What a deployment leaves out."""
+class DetectorSettings:
+    """Which detectors a deployment has."""
 
     off: frozenset[str] = frozenset()
-    """Names of detectors, such as "negative_sentiment" or "raised_voice"."""
+    """Names of detectors that are left out, such as "negative_sentiment" or "raised_voice"."""
     meaning: bool = True
-    """Judge words by the sentence model too, not by the phrase rules alone."""
+    """Whether the sentence model is used, not the phrase rules alone."""
 
 
 class ModelError(Exception):
@@ -46,23 +46,23 @@ class ModelError(Exception):
     code = "meaning-model"
 
 
-def build(rulebook: Rulebook, settings: RosterSettings | None = None) -> list[Detector]:
-    """Fresh detectors for one call: each keeps the state of its own call only.
+def build_detectors(rulebook: Rulebook, settings: DetectorSettings | None = None) -> list[Detector]:
+    """New detectors for one call, whose state they keep; without `settings` all of them.
 
     Raises:
         ModelError: the sentence model's files are damaged or missing.
     """
-    settings = settings or RosterSettings()
+    settings = settings or DetectorSettings()
     phrases = PhraseDetector(rulebook)
-    words = MeaningDetector(phrases, _model()) if settings.meaning else phrases
-    everyone: list[Detector] = [words, *(make() for make in OF_THE_CONVERSATION)]
-    return [detector for detector in everyone if detector.name not in settings.off]
+    words = MeaningDetector(phrases, _load_model()) if settings.meaning else phrases
+    detectors: list[Detector] = [words, *(create() for create in CONVERSATION_DETECTORS)]
+    return [detector for detector in detectors if detector.name not in settings.off]
 
 
-def _model() -> SentenceModel:
+def _load_model() -> SentenceModel:
     try:
         return shipped_model()
-    except Exception as error:  # of the runtime, of a file, of what stands in it: whatever a damaged file gives
+    except Exception as error:  # a damaged file may raise anything: in onnxruntime, gzip, json ...
         raise ModelError(
             f"the sentence model in {FOLDER} is damaged ({type(error).__name__}): install call-assist again, or set "
             "meaning = false in the settings to go on with the phrase rules alone"

@@ -1,4 +1,4 @@
-"""A listener's nods on the telephone: "mhm", "okay, right", "I see". They take no turn, whoever gives them."""
+"""Backchannels: a listener's "mhm", "okay, right", "I see". They take no turn, whoever gives them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from audio.events import Word
 
-MOST_WORDS = 10
+MAX_WORDS = 10
 """A longer run of such words is somebody talking."""
 _PHRASES = re.compile(
     r"\b(?:i see|i understand|i hear you|i get (?:it|that|you)|go (?:on|ahead)|carry on|of course|got (?:it|you|that)"
@@ -24,9 +24,9 @@ _WORDS = frozenset(
 """No "no" and no "I know": said over somebody they are objections."""
 
 
-def is_nod(words: Sequence[Word]) -> bool:
-    """Whether these words only say that somebody is listening."""
-    if len(words) > MOST_WORDS:
+def is_backchannel(words: Sequence[Word]) -> bool:
+    """Whether the words are backchannels only; True of no words."""
+    if len(words) > MAX_WORDS:
         return False
     line = " ".join(word.text for word in words).lower().replace("’", "'")
     line = re.sub(r"[^a-z' ]", " ", line.replace("-", ""))

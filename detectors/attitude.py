@@ -1,9 +1,9 @@
-"""How somebody talks around a cue: friendly, complaining, or saying what they are going to do.
+"""The attitude of the words around a cue: friendly, complaining, or stating an intent.
 
 "Lovely. My wife wrote to the press once, she's fierce." threatens nobody, and neither does "my lawyer is Mrs Osei".
 Friendly words alone are not enough ("Great. Wonderful. You've lost it again."): nothing near them may complain, and
-what is denied is not friendly ("I'm not joking"). All texts are plain words: lower case, contractions opened, no
-punctuation.
+they must not be negated ("I'm not joking"). All texts are normalised tokens separated by spaces (see
+`normalisation.normalise`).
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _PLEASED = re.compile(
     )\b""",
     re.VERBOSE,
 )
-"""Friendly, unless a denial stands before it."""
-_DENIED = re.compile(
+"""Friendly unless negated."""
+_NEGATION = re.compile(
     r"""\b(?:not|never|hardly)
     (?:\ (?:a|an|any|all|at\ all|be|been|being|even|exactly|particularly|really|very|too|much
      |(?<!never\ been\ )so|(?<!is\ not\ )(?<!was\ not\ )that|(?<=it\ is\ not\ )that
      |feel|feeling|looking|going|make|made|me|fucking|bloody|damn)){0,3}\ $""",
     re.VERBOSE,
 )
-"""A denial of what comes next; "never been so impressed" and "is not that lovely" deny nothing."""
-_COMPLAINS = re.compile(
+"""A negation of the next word; "never been so impressed" and "is not that lovely" negate nothing."""
+_COMPLAINT = re.compile(
     r"""\b(?:
     still|again|nobody|no\ one|nothing\ (?:happens|has|is)|never\ (?:again|once|even|came|called|heard)|unacceptable
     |(?:must|got\ to|have\ to)\ be\ (?:joking|kidding)
@@ -66,7 +66,7 @@ _COMPLAINS = re.compile(
     )\b""",
     re.VERBOSE,
 )
-_INTENDS = re.compile(
+_INTENT = re.compile(
     r"""\b(?:
     (?:i|we)\ (?:will|shall|may|might|must|have\ to|am\ going\ to|are\ going\ to|am\ about\ to|am\ ready\ to
      |(?:am|are)\ (?:just\ |now\ )?(?:calling|reporting|taking|ringing|phoning|writing|going|suing|posting|putting
@@ -81,16 +81,16 @@ _INTENDS = re.compile(
 
 
 def is_friendly(text: str) -> bool:
-    """Whether the words are friendly and complain of nothing."""
-    pleased = any(_DENIED.search(text[: found.start()]) is None for found in _PLEASED.finditer(text))
+    """Whether the text is friendly and complains of nothing."""
+    pleased = any(_NEGATION.search(text[: found.start()]) is None for found in _PLEASED.finditer(text))
     return (pleased or _FRIENDLY.search(text) is not None) and not complains(text)
 
 
 def complains(text: str) -> bool:
-    """Whether the words complain of something, or accuse somebody."""
-    return _COMPLAINS.search(text) is not None
+    """Whether the text complains of something, or accuses somebody."""
+    return _COMPLAINT.search(text) is not None
 
 
-def intends(text: str) -> bool:
-    """Whether the speaker says what they, or their lawyer, are going to do."""
-    return _INTENDS.search(text) is not None
+def states_intent(text: str) -> bool:
+    """Whether the speaker states what they, or their lawyer, are going to do."""
+    return _INTENT.search(text) is not None

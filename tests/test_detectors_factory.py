@@ -6,8 +6,8 @@ import pytest
 from assist.commands.main import main
 from assist.live import runs
 from audio.events import Speaker, Utterance, VoiceMeasure
-from detectors import roster
-from detectors.roster import ModelError, RosterSettings, build
+from detectors import factory
+from detectors.factory import DetectorSettings, ModelError, build_detectors
 from detectors.rulebook import Rulebook, load_rules
 from detectors.sentence_model import FOLDER, SentenceModel
 from detectors.signals import SIGNAL_IDS, Window
@@ -25,7 +25,7 @@ def said(text):
 
 
 def test_every_detector_has_a_name_of_its_own_and_a_version(rulebook):
-    detectors = build(rulebook)
+    detectors = build_detectors(rulebook)
     names = [detector.name for detector in detectors]
     assert len(names) == len(set(names)) and all(names)
     assert all(detector.version for detector in detectors)
@@ -35,25 +35,27 @@ def test_every_detector_has_a_name_of_its_own_and_a_version(rulebook):
 def test_words_and_voice_are_both_judged(rulebook):
     utterance = said("I want to speak to your supervisor right now")
     window = Window(utterance.end_ms, (utterance,), utterance)
-    found = {signal.id for detector in build(rulebook) for signal in detector(window)}
+    found = {signal.id for detector in build_detectors(rulebook) for signal in detector(window)}
     assert "supervisor_demand" in found and found <= SIGNAL_IDS
-    assert "raised_voice" in {detector.name for detector in build(rulebook)}
+    assert "raised_voice" in {detector.name for detector in build_detectors(rulebook)}
 
 
 def test_calls_share_nothing(rulebook):
-    one, other = build(rulebook), build(rulebook)
+    one, other = build_detectors(rulebook), build_detectors(rulebook)
     assert not {id(detector) for detector in one} & {id(detector) for detector in other}
 
 
 def test_a_detector_can_be_left_out(rulebook):
-    names = {detector.name for detector in build(rulebook, RosterSettings(off=frozenset({"negative_sentiment"})))}
-    assert names == {detector.name for detector in build(rulebook)} - {"negative_sentiment"}
+    names = {
+        detector.name for detector in build_detectors(rulebook, DetectorSettings(off=frozenset({"negative_sentiment"})))
+    }
+    assert names == {detector.name for detector in build_detectors(rulebook)} - {"negative_sentiment"}
 
 
 def test_time_and_sound_alone_without_any_words_are_fine(rulebook):
     measure = VoiceMeasure(1000, 800, -20.0, 12.0, 7.0, 0.2, 12.0)
     for window in (Window(0), Window(5000), Window(5000, voice=measure)):
-        assert [signal for detector in build(rulebook) for signal in detector(window)] == []
+        assert [signal for detector in build_detectors(rulebook) for signal in detector(window)] == []
 
 
 def damaged(folder, file, share):
@@ -78,13 +80,13 @@ def damaged(folder, file, share):
     ],
 )
 def test_a_damaged_sentence_model_is_an_error_of_its_own(file, share, tmp_path, monkeypatch):
-    monkeypatch.setattr(roster, "shipped_model", damaged(tmp_path, file, share))
+    monkeypatch.setattr(factory, "shipped_model", damaged(tmp_path, file, share))
     with pytest.raises(ModelError, match=r"install call-assist again, or set meaning = false"):
-        build(Rulebook((), {}, "none"))
+        build_detectors(Rulebook((), {}, "none"))
 
 
 def test_a_damaged_sentence_model_is_one_clear_line_at_the_start(rulebook, tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(roster, "shipped_model", damaged(tmp_path, "model.onnx", 0.5))
+    monkeypatch.setattr(factory, "shipped_model", damaged(tmp_path, "model.onnx", 0.5))
     monkeypatch.setattr(runs, "load_rules", lambda **_: rulebook)
     monkeypatch.setattr(sys, "argv", ["assist", "serve", "--data", str(tmp_path)])
     with pytest.raises(SystemExit) as ended:
