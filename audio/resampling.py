@@ -16,7 +16,7 @@ MAX_AMPLITUDE = 4.0
 
 
 def repaired(frames: Frames) -> tuple[Frames, int]:
-    """The frames with each impossible sample (NaN, infinite, beyond LOUDEST) set to 0, and how many there were."""
+    """The frames with each sample that is NaN, infinite or beyond MAX_AMPLITUDE set to 0, and how many there were."""
     bad = ~(np.abs(frames) <= MAX_AMPLITUDE)
     count = int(np.count_nonzero(bad))
     return (np.where(bad, np.float32(0), frames) if count else frames), count

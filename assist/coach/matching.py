@@ -25,7 +25,7 @@ _STOP_WORDS = frozenset(
 
 @cache
 def phrase_regex(phrase: str) -> re.Pattern[str]:
-    """A phrase pattern as a regular expression over an utterance's text as `detectors.phrasing.marked` writes it.
+    """A phrase pattern as a regular expression over an utterance's text as `mark_clauses` (detectors) writes it.
 
     Raises:
         ValueError: the pattern is malformed; the text says how.
