@@ -118,10 +118,11 @@ def test_all_examples_can_be_read(tmp_path: Path) -> None:
     assert any(line.context.previous_turn and line.context.other_turn for line in lines)
 
 
-def test_whether_somebody_who_wants_something_is_upset_is_not_known(tmp_path: Path) -> None:
+def test_whether_somebody_who_wants_something_is_upset_is_known_only_where_it_is_said(tmp_path: Path) -> None:
     assert len(set(CUSTOMER_LABELS)) == len(CUSTOMER_LABELS)
     lines = [line for line in caller_examples(tmp_path) if line.source in {path.stem for path in TRAINING}]
-    assert lines and not [line.text for line in lines if line.labels.get(SELF_HARM) and UPSET in line.labels]
+    assert lines and not [line.text for line in lines if line.labels.get(SELF_HARM) and line.labels.get(UPSET) is False]
+    assert [line for line in lines if line.source == "plain-6" and line.labels.get(UPSET)]
 
 
 def test_a_turn_of_a_graded_call_has_its_context(tmp_path: Path) -> None:
