@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from assist.coach.parts import Option, Playbook
 
@@ -16,11 +16,7 @@ def playbook_lines(book: Playbook) -> Iterator[str]:
     yield f"STEPS OF {book.method}"
     for number, step in enumerate(book.steps, 1):
         yield f"{number} {step.title} – {step.looks_like}" if step.looks_like else f"{number} {step.title}"
-        if step.prompt:
-            yield f"  [{step.prompt}]"
-        yield from (f"  “{line}”" for line in step.say)
-        if step.avoid:
-            yield f"  not now: {step.avoid}"
+        yield from _prompt_lines(step.prompt, step.say, step.avoid)
     yield ""
     yield "WHEN THIS IS HEARD"
     for play in book.plays:
@@ -29,13 +25,18 @@ def playbook_lines(book: Playbook) -> Iterator[str]:
         often = f", from the {play.at_least}. time on" if play.at_least > 1 else ""
         after = f", after {', '.join(play.after)}" if play.after else ""
         yield f"{', '.join(play.signals)} ({', '.join(play.levels)}{often}{after}){serves}"
-        yield f"  [{play.title}]"
-        yield from (f"  “{line}”" for line in play.say)
-        if play.avoid:
-            yield f"  not now: {play.avoid}"
+        yield from _prompt_lines(play.title, play.say, play.avoid)
     yield ""
     yield "PLAN B"
     yield from (_option_line(option) for option in book.options)
+
+
+def _prompt_lines(title: str, say: Sequence[str], avoid: str) -> Iterator[str]:
+    if title:
+        yield f"  [{title}]"
+    yield from (f"  “{line}”" for line in say)
+    if avoid:
+        yield f"  not now: {avoid}"
 
 
 def _option_line(option: Option) -> str:
