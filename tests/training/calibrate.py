@@ -26,14 +26,13 @@ from tests.training.examples import (
     held_out_examples,
     read_talk,
 )
+from tests.training.fit_thresholds import reached_by
 from tests.training.train_words import WordsTrainer
 from tests.training.trainer import targets
 from tests.training.weights import load_network, weights_path
 
 EPSILON = 1e-4
 """So far beside a threshold a score is put."""
-NEVER = 50
-"""A label whose `sure` is higher is never acted on."""
 MIN_ACTED = 2
 """A rate of fewer lines that are acted on says nothing."""
 
@@ -63,9 +62,8 @@ def shift_thresholds(thresholds, shift, before, after):
     if shift > 0 and out["doubt"] < out["agree"]:
         out["doubt"] = round(min(out["doubt"] + shift, out["agree"], out["least"]), 2)
     acted = int((before >= out["sure"]).sum())
-    if out["sure"] < NEVER and acted >= MIN_ACTED:
-        same = float(np.sort(after)[-acted - 1 : len(after) - acted + 1].mean())  # between two scores
-        sure = round(max(out["sure"], same), 2)
+    if acted >= MIN_ACTED:
+        sure = round(max(out["sure"], reached_by(after, acted)), 2)
         out |= {name: sure for name in ("sure", "urgent") if out.get(name) == out["sure"]}
     return out
 

@@ -123,7 +123,7 @@ def fit(scores, examples, calm, shipped_calm_scores, shipped):
             """The threshold that is reached as often in calm data as the shipped one by the shipped network."""
             threshold = shipped[name][key]
             hits = [int((each >= threshold).sum()) for each in shipped_scores]
-            same = [_reached_by(each, n) for (each, _), n in zip(calm_scores, hits, strict=True) if n >= MIN_HITS]
+            same = [reached_by(each, n) for (each, _), n in zip(calm_scores, hits, strict=True) if n >= MIN_HITS]
             return float(np.mean(same)) if same else threshold
 
         best, doubt = _highest_f1(score, positive, by_rule)
@@ -193,7 +193,7 @@ def _soft_f1(found, positive):
     return 2 * (found * positive).sum() / max(1, found.sum() + positive.sum())
 
 
-def _reached_by(scores, count):
+def reached_by(scores, count):
     """The threshold that so many scores reach."""
     ordered = np.sort(scores)[::-1]
     return float(ordered[count - 1] + ordered[count]) / 2
