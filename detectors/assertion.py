@@ -136,7 +136,7 @@ def _states_wish(text: NormalisedText, at: int) -> bool:
 
 def conditional(text: NormalisedText, at: int) -> bool:
     """Whether an "if" is in the six tokens before `at`, in the same clause."""
-    return any(token in _CONDITIONALS for token in _preceding(text, at, 6))
+    return not _CONDITIONALS.isdisjoint(text.tokens[max(text.clause_starts[at], at - 6) : at])
 
 
 def asked(text: NormalisedText, at: int) -> bool:
@@ -144,10 +144,6 @@ def asked(text: NormalisedText, at: int) -> bool:
     before = text.tokens[text.clause_starts[at] : at + 1]
     words = [token for token in before if token not in DISCOURSE_MARKERS]
     return bool(words) and words[0] in _QUESTION_STARTS
-
-
-def _preceding(text: NormalisedText, at: int, most: int) -> tuple[str, ...]:
-    return text.tokens[max(text.clause_starts[at], at - most) : at]
 
 
 ASSERTION_CHECKS = {"negated": negated, "reported": reported, "conditional": conditional, "asked": asked}

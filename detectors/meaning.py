@@ -184,7 +184,7 @@ class MeaningDetector:
         words: Sequence[Word],
         speaker: Speaker,
         earlier: Sequence[str] = (),
-        dialogue: DialogueContext = NO_CONTEXT,
+        context: DialogueContext = NO_CONTEXT,
         only: str | None = None,
     ) -> dict[str, LabelScore]:
         """Label -> its highest score over the segments.
@@ -193,7 +193,7 @@ class MeaningDetector:
             words: of the utterance.
             speaker: whose labels are scored.
             earlier: what the speaker said just before, in the same sentence perhaps; for networks without context.
-            dialogue: the context, for networks that use it.
+            context: what was said before, for networks that use it.
             only: the one label that is wanted; networks that do not have it are not run.
         """
         if len(words) < MIN_WORDS:
@@ -203,11 +203,11 @@ class MeaningDetector:
         for network in self._networks[agent]:
             if only is not None and only not in network.labels:
                 continue
-            preceding = dialogue.current_turn if network.uses_context else earlier
+            preceding = context.current_turn if network.uses_context else earlier
             for first in range(0, max(1, len(words) - MAX_WORDS + HOP_WORDS), HOP_WORDS):
                 before = preceding if first == 0 else ()
                 segment = texts[first : first + MAX_WORDS]
-                prediction, alone = network([*before, *segment], dialogue), None
+                prediction, alone = network([*before, *segment], context), None
                 for row, label in enumerate(network.labels):
                     if (label in AGENT_SIGNALS) is not agent:
                         continue
@@ -215,7 +215,7 @@ class MeaningDetector:
                         float(prediction.scores[row]), prediction, row, len(before), first, network.uses_context
                     )
                     if network.uses_context and before and not score.is_from_utterance():
-                        alone = alone or network(segment, dialogue)
+                        alone = alone or network(segment, context)
                         score = LabelScore(float(alone.scores[row]), alone, row, 0, first, network.uses_context)
                     if label not in best or score.score > best[label].score:
                         best[label] = score
@@ -255,8 +255,9 @@ class MeaningDetector:
                 if score < thresholds.agree and MIN_WORDS <= len(near) != words_scored:
                     score = max(score, self._score(near, signal.speaker, only=label)[label].score)
                     words_scored = len(near)
-                whole = _sentence_around(corrected, first, last, len(words))
-                if not urgent or label == SELF_HARM or len(sentence) == len(whole):
+                if not urgent or label == SELF_HARM:
+                    break
+                if len(sentence) == len(_sentence_around(corrected, first, last, len(words))):
                     break
             score -= 0.0 if settled else HYPOTHESIS_MARGIN
             if score >= thresholds.agree:

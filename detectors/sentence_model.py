@@ -131,7 +131,7 @@ class Network:
         encoding = self._tokenizer(words, context if self.uses_context else NO_CONTEXT)
         inputs = {"ids": np.array(encoding.ids, np.int64)}
         if self.uses_context:
-            inputs["begins"] = np.array(encoding.text_start, np.int64)
+            inputs["begins"] = np.array(encoding.text_start, np.int64)  # so named in the shipped file
         scores, by_token = self._session.run(None, inputs)
         contributions = np.zeros((len(self.labels), len(words)), np.float32)
         for token, word in enumerate(encoding.word_ids, encoding.text_start):

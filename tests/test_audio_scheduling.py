@@ -19,7 +19,7 @@ def task(line, answers=None):
 
 
 class KeyedDecoding:
-    """Only what the agenda asks of a decoding: what it can be batched with."""
+    """Only what the queue asks of a decoding: what it can be batched with."""
 
     def __init__(self, key):
         self.key = key
