@@ -77,7 +77,7 @@ def test_an_edit_of_an_included_file_counts_too(tmp_path, mine):
     assert next(play for play in second.plays if play.id == "x").say == ["Another line."]
 
 
-def test_without_a_sound_first_reading_there_is_no_shelf(tmp_path):
+def test_without_a_sound_first_reading_there_is_no_playbook(tmp_path):
     with pytest.raises(PlaybookError):
         ReloadingPlaybook(tmp_path / "gone.toml")
 

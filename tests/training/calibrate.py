@@ -20,7 +20,6 @@ from detectors.sentence_model import FOLDER
 from tests.training.examples import (
     ABSENT_IN_TALK,
     HELD_OUT_TALK,
-    WORDS,
     WORDS_LABELS,
     Example,
     held_out_examples,
@@ -72,9 +71,9 @@ def calibrate(out):
     """Write the weights and the thresholds again."""
     trainer, shipped, network = WordsTrainer(), load_network("words"), load_network("words", out)
     held_out = list(held_out_examples())
-    talk = [Example(text) for text in read_talk(WORDS / "talk" / f"{HELD_OUT_TALK}.txt")]
-    before, talk_before = (trainer.predict(shipped.eval(), each) for each in (held_out, talk))
-    after, talk_after = (trainer.predict(network.eval(), each) for each in (held_out, talk))
+    talk = [Example(text) for text in read_talk(HELD_OUT_TALK)]
+    before, talk_before = (trainer.predict(shipped, each) for each in (held_out, talk))
+    after, talk_after = (trainer.predict(network, each) for each in (held_out, talk))
     _, mask = targets(held_out, WORDS_LABELS)
     path = FOLDER / "labels.json"
     config = json.loads(path.read_text(encoding="utf-8"))

@@ -32,7 +32,6 @@ from tests.training.examples import (
     CALLER_LABELS,
     CUSTOMER_LABELS,
     HELD_OUT_TALK,
-    WORDS,
     WORDS_LABELS,
     Example,
     held_out_examples,
@@ -42,7 +41,7 @@ from tests.training.examples import (
 )
 from tests.training.train_caller import CallerTrainer
 from tests.training.train_words import WordsTrainer
-from tests.training.trainer import DEVICE, targets
+from tests.training.trainer import targets
 from tests.training.weights import load_network
 
 COMMON = frozenset((COMPLAINT, "de_escalation", "swearing"))
@@ -213,13 +212,13 @@ def _at_precision(score, positive, precision):
 
 def fit_caller(out):
     """The thresholds of the `caller` network."""
-    trainer, network = CallerTrainer(), load_network("caller", out).eval().to(DEVICE)
+    trainer, network = CallerTrainer(), load_network("caller", out)
     row = CALLER_LABELS.index(SELF_HARM)
     examples = list(self_harm_examples(held_out=True))
     score = trainer.predict(network, examples)[:, row]
     talk = [
         Example(" ".join((*context.current_turn, text)), context=context)
-        for context, text in read_talk_in_context(WORDS / "talk" / f"{HELD_OUT_TALK}.txt")
+        for context, text in read_talk_in_context(HELD_OUT_TALK)
     ]
     talk_score = trainer.predict(network, talk)[:, row]
     noted, acted = (_at_rate(talk_score, _word_count(talk), rate) for rate in MAX_SELF_HARM)
@@ -240,11 +239,10 @@ def fit_caller(out):
 def fit_words(out, text_folder, shipped):
     """The thresholds of the `words` network; `shipped`: those of the one in detectors/meanings."""
     trainer = WordsTrainer()
-    network, shipped_network = (load_network("words", each).eval().to(DEVICE) for each in (out, None))
+    network, shipped_network = (load_network("words", each) for each in (out, None))
     examples = list(held_out_examples())
     calm = [
-        [Example(text) for text in texts]
-        for texts in (ordinary_lines(text_folder, "dev"), read_talk(WORDS / "talk" / f"{HELD_OUT_TALK}.txt"))
+        [Example(text) for text in texts] for texts in (ordinary_lines(text_folder, "dev"), read_talk(HELD_OUT_TALK))
     ]
     return fit(
         trainer.predict(network, examples),

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-HIDDEN, FEED_FORWARD, HEADS, LAYERS, MAX_POSITIONS = 384, 1536, 12, 6, 512
+HIDDEN, FEED_FORWARD, HEADS, LAYERS = 384, 1536, 12, 6
 """Sizes of MiniLM-L6-H384 (Wang et al. 2020)."""
+DROPOUT = 0.1
 MASKED = -1e4
 """Added to the attention logits of masked tokens; half precision holds it."""
 
@@ -18,12 +19,12 @@ MASKED = -1e4
 class Layer(nn.Module):
     """One encoder layer of BERT (Devlin et al. 2018)."""
 
-    def __init__(self, dropout):
+    def __init__(self):
         super().__init__()
         self.q, self.k, self.v, self.o = (nn.Linear(HIDDEN, HIDDEN) for _ in range(4))
         self.n1, self.n2 = nn.LayerNorm(HIDDEN, eps=1e-12), nn.LayerNorm(HIDDEN, eps=1e-12)
         self.up, self.down = nn.Linear(HIDDEN, FEED_FORWARD), nn.Linear(FEED_FORWARD, HIDDEN)
-        self.drop, self.p = nn.Dropout(dropout), dropout
+        self.drop = nn.Dropout(DROPOUT)
 
     def forward(self, x, attention_bias):
         batch, length, _ = x.shape
@@ -31,7 +32,7 @@ class Layer(nn.Module):
             each(x).view(batch, length, HEADS, HIDDEN // HEADS).transpose(1, 2) for each in (self.q, self.k, self.v)
         )
         if self.training:
-            mixed = F.scaled_dot_product_attention(q, k, v, attention_bias.to(q.dtype), self.p)
+            mixed = F.scaled_dot_product_attention(q, k, v, attention_bias.to(q.dtype), DROPOUT)
         else:  # written out, as operators that can be exported and quantised
             logits = q @ k.transpose(-1, -2) / math.sqrt(HIDDEN // HEADS)
             mixed = (logits if attention_bias is None else logits + attention_bias).softmax(-1) @ v
@@ -40,26 +41,23 @@ class Layer(nn.Module):
 
 
 class Network(nn.Module):
-    """Token ids to a logit for each label.
+    """Token ids to a logit for each label; its weights are to be loaded.
 
     Args:
         vocabulary_size: number of token ids.
         label_count: number of labels.
-        dropout: probability, in training.
         max_positions: the longest input, in tokens.
     """
 
-    def __init__(self, vocabulary_size, label_count, dropout=0.1, max_positions=MAX_POSITIONS):
+    def __init__(self, vocabulary_size, label_count, max_positions):
         super().__init__()
         self.word, self.pos = nn.Embedding(vocabulary_size, HIDDEN), nn.Embedding(max_positions, HIDDEN)
         self.kind = nn.Parameter(torch.zeros(HIDDEN))  # BERT's embedding of token type 0
-        self.norm, self.drop = nn.LayerNorm(HIDDEN, eps=1e-12), nn.Dropout(dropout)
-        self.layers = nn.ModuleList(Layer(dropout) for _ in range(LAYERS))
+        self.norm, self.drop = nn.LayerNorm(HIDDEN, eps=1e-12), nn.Dropout(DROPOUT)
+        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
         # For each label: the query of its attention over the tokens, and the weights of its linear output.
         self.ask, self.say = (nn.Linear(HIDDEN, label_count, bias=False) for _ in range(2))
-        self.bias = nn.Parameter(torch.full((label_count,), -3.0))
-        nn.init.zeros_(self.ask.weight)
-        nn.init.normal_(self.say.weight, std=0.02)
+        self.bias = nn.Parameter(torch.zeros(label_count))
 
     def forward(self, ids, attention_mask=None, pooling_mask=None):
         """Score a batch.

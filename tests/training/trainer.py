@@ -74,6 +74,7 @@ class Trainer:
 
     def predict(self, network, examples):
         """Logits, an array of shape (examples, labels); each is scored in a batch with others of like length."""
+        network = network.eval().to(DEVICE)
         scores = np.zeros((len(examples), len(self.labels)), np.float32)
         order = sorted(range(len(examples)), key=lambda n: self._length(examples[n]))
         with torch.no_grad():

@@ -22,10 +22,11 @@ def weights_path(name, out):
 
 def load_network(name, out=None):
     """The network `words` or `caller`: of the folder `out` if it is there, else as it is shipped."""
-    trained = out is not None and weights_path(name, out).exists()
-    weights = torch.load(weights_path(name, out)) if trained else _shipped_weights(FOLDER / ONNX_FILES[name])
-    vocabulary_size, label_count = len(weights["word.weight"]), len(weights["bias"])
-    network = Network(vocabulary_size, label_count, max_positions=len(weights["pos.weight"]))
+    if out is not None and weights_path(name, out).exists():
+        weights = torch.load(weights_path(name, out), map_location="cpu")
+    else:
+        weights = _shipped_weights(FOLDER / ONNX_FILES[name])
+    network = Network(len(weights["word.weight"]), len(weights["bias"]), len(weights["pos.weight"]))
     network.load_state_dict(weights)
     return network
 
