@@ -369,7 +369,7 @@ def test_of_too_much_the_oldest_calls_goes_first_and_what_is_too_old_goes_too():
         def held(backfill):
             return {waiting.call: [each.id for each in waiting.speech] for waiting in backfill._calls}
 
-        backfill = Backfill(lambda *_: None, lambda: False, None, room=BackfillBudget(6 * 16_000), wait_s=3600)
+        backfill = Backfill(lambda *_: None, lambda: False, None, budget=BackfillBudget(6 * 16_000), wait_s=3600)
         backfill.add_call("k1", [owed(2, 0), owed(2, 2_000, Speaker.AGENT), owed(2, 4_000)])
         backfill.add_call("k2", [owed(1)])
         assert held(backfill) == {"k1": ["c0", "c4000"], "k2": ["c0"]}
@@ -377,7 +377,7 @@ def test_of_too_much_the_oldest_calls_goes_first_and_what_is_too_old_goes_too():
         assert held(backfill) == {"k2": ["c0"], "k3": ["c0"]}
         backfill.add_call("k4", [owed(7)])
         assert held(backfill) == {}
-        brief = Backfill(lambda *_: None, lambda: False, None, room=BackfillBudget(6 * 16_000), wait_s=0)
+        brief = Backfill(lambda *_: None, lambda: False, None, budget=BackfillBudget(6 * 16_000), wait_s=0)
         brief.add_call("k1", [owed(2)])
         for _ in range(3):
             await asyncio.sleep(0)
@@ -399,7 +399,7 @@ def test_what_the_recogniser_fails_on_stays_untranscribed_and_one_that_goes_away
         async def add(call, said, after_s):
             added.append((call, [each.start_ms for each in said]))
 
-        backfill = Backfill(decode, lambda: there, add, room=BackfillBudget(60 * 16_000), wait_s=60)
+        backfill = Backfill(decode, lambda: there, add, budget=BackfillBudget(60 * 16_000), wait_s=60)
         backfill.add_call("k1", [owed(1, 0), owed(1, 1_000), owed(1, 2_000)])
         await backfill.idle()
         assert added == [] and backfill.samples == 16_000

@@ -253,8 +253,8 @@ class PromptSlot:
             shown_for_ms = now_ms - self.shown.at_ms
             low = candidate.is_low_priority
             higher = candidate.tier > self.shown.tier or (self.candidate.is_low_priority and not low)
-            was_said = candidate.tier == self.shown.tier and not low and shown_for_ms >= REPLACEABLE_MS
-            if not ((higher and shown_for_ms >= MIN_SHOWN_MS) or was_said):
+            is_replaceable = candidate.tier == self.shown.tier and not low and shown_for_ms >= REPLACEABLE_MS
+            if not ((higher and shown_for_ms >= MIN_SHOWN_MS) or is_replaceable):
                 return False
         return self._budget.allows(candidate.topic, candidate.tier, now_ms, low_priority=candidate.is_low_priority)
 

@@ -52,7 +52,7 @@ class Backfill:
         add: Callable[[str, Sequence[Utterance], int], Awaitable[None]],
         *,
         phrases: tuple[str, ...] = (),
-        room: BackfillBudget,
+        budget: BackfillBudget,
         wait_s: int,
     ) -> None:
         """Prepare an empty queue.
@@ -62,11 +62,11 @@ class Backfill:
             ready: Whether there is a recogniser.
             add: Adds utterances of an ended call, so many seconds after its end, to its log and record.
             phrases: Bias phrases for the recogniser.
-            room: The memory limit, shared with live calls.
+            budget: The memory limit, shared with live calls.
             wait_s: How long audio is kept after the end of its call.
         """
         self._decode, self._ready, self._add, self._phrases = decode, ready, add, phrases
-        self._room = room
+        self._budget = budget
         self._wait_s = wait_s
         self._calls: list[PendingCall] = []
         self._loop = asyncio.get_running_loop()
@@ -156,7 +156,7 @@ class Backfill:
 
     def _enforce_limit(self) -> None:
         """Drop audio while the memory limit is exceeded: of the call that ended first, the agent's before others'."""
-        while self._room.set_held(self, self.samples) and self.samples:
+        while self._budget.set_held(self, self.samples) and self.samples:
             speech = self._calls[0].speech
             speech.pop(next((n for n, each in enumerate(speech) if each.speaker == "agent"), 0))
             if not speech:

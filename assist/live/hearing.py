@@ -21,8 +21,9 @@ class Hearing:
     version: str
     embedded: bool
     listener: Callable[..., CallListener]
-    """(speakers, in_step, wake, phrases, tone, owe) -> a new listener for one call. tone: measure the customer's voice;
-    owe: called with each utterance that is not transcribed when the call ends."""
+    """(speakers, in_step, wake, phrases, tone, on_untranscribed) -> a new listener for one call.
+    tone: measure the customer's voice; on_untranscribed: called with each utterance that is not transcribed when the
+    call ends."""
     close: Callable[[], None]
     recogniser: Callable[[], Recogniser | None] = lambda: None
     """The current recogniser; None: there is none."""
@@ -30,7 +31,7 @@ class Hearing:
         lambda *_: None
     )
     """(16 kHz samples, phrases, callback): decode an utterance once no live call waits (audio/scheduling.py)."""
-    room: BackfillBudget = field(default_factory=lambda: BackfillBudget(0))
+    budget: BackfillBudget = field(default_factory=lambda: BackfillBudget(0))
     """Memory limit for speech that waits for a recogniser, shared by all calls."""
     on_available: Callable[[], None] = lambda: None
     """Called, from any thread, when a recogniser has been loaded after there was none."""

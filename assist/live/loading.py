@@ -35,7 +35,7 @@ def load_hearing(settings: Settings, console: Console, *, keep_trying: bool = Fa
     Raises:
         AudioError: an unknown, corrupt or wrong model, no memory for it, or no network where one was asked for by name.
     """
-    backfill_ms, room = settings.backfill_s * 1000, BackfillBudget(settings.backfill_total_s * SAMPLE_RATE)
+    backfill_ms, budget = settings.backfill_s * 1000, BackfillBudget(settings.backfill_total_s * SAMPLE_RATE)
     try:
         recogniser, line = load_recogniser(settings, console, in_processes=True)
     except AudioError as error:
@@ -43,10 +43,10 @@ def load_hearing(settings: Settings, console: Console, *, keep_trying: bool = Fa
             raise
         console.print(f"{missing_message(error)} It is tried again.", markup=False, soft_wrap=True)
         scheduler = Scheduler(None, missing=missing_message(error))
-        hearing = hearing_with(scheduler, missing_message(error), backfill_ms, room)
+        hearing = hearing_with(scheduler, missing_message(error), backfill_ms, budget)
     else:
         scheduler = Scheduler(recogniser)
-        hearing = hearing_with(scheduler, line, backfill_ms, room)
+        hearing = hearing_with(scheduler, line, backfill_ms, budget)
     quiet = Console(quiet=True)
     reloading = RecogniserReloader(hearing, scheduler, lambda: load_recogniser(settings, quiet, in_processes=True))
 
@@ -95,9 +95,11 @@ def load_recogniser(settings: Settings, console: Console, *, in_processes: bool 
         return start(sphinx), line
 
 
-def hearing_with(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: BackfillBudget | None = None) -> Hearing:
-    """A Hearing whose listeners decode on this scheduler; `room` limits the audio held while there is no recogniser."""
-    room = room or BackfillBudget(0)
+def hearing_with(
+    scheduler: Scheduler, line: str, backfill_ms: int = 0, budget: BackfillBudget | None = None
+) -> Hearing:
+    """A Hearing whose listeners decode on this scheduler; `budget`: of the audio held while there is no recogniser."""
+    budget = budget or BackfillBudget(0)
 
     def listener(
         speakers: Sequence[Speaker],
@@ -106,7 +108,7 @@ def hearing_with(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: Ba
         wake: Callable[[], None],
         phrases: Sequence[str],
         tone: bool = True,
-        owe: Callable[[UntranscribedUtterance], None] | None = None,
+        on_untranscribed: Callable[[UntranscribedUtterance], None] | None = None,
     ) -> Listener:
         has_customer_channel = Speaker.CUSTOMER in speakers and Speaker.AGENT in speakers
         return Listener(
@@ -117,8 +119,8 @@ def hearing_with(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: Ba
             phrases=phrases,
             voice_meter=VoiceMeter() if has_customer_channel and tone else None,
             backfill_ms=backfill_ms,
-            budget=room,
-            on_untranscribed=owe,
+            budget=budget,
+            on_untranscribed=on_untranscribed,
         )
 
     hearing = Hearing(
@@ -130,7 +132,7 @@ def hearing_with(scheduler: Scheduler, line: str, backfill_ms: int = 0, room: Ba
         scheduler.close,
         lambda: scheduler.recogniser,
         scheduler.decode_in_background,
-        room=room,
+        budget=budget,
     )
     if scheduler.recogniser is not None:
         hearing.use(scheduler.recogniser, line)

@@ -56,7 +56,7 @@ class PageActions:
             raise OverlayError("refused", "That call is over; use its record instead.")
         done, target, detail = self._action_of(what, live.session.coach.playbook)
         action = Action(live.session.now_ms, who.who, who.role, done, target, without_cards(detail))
-        if reason := live.session.refuses(action):
+        if reason := live.session.refusal(action):
             raise OverlayError("refused", reason)
         if isinstance(what, doing.DoAlert) and what.what != "seen":
             self._service.duty.do(who.who, what.what, what.call, what.alert)

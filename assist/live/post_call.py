@@ -44,7 +44,7 @@ class PostCall:
             lambda: hearing().recogniser() is not None,
             self._add,
             phrases=phrases,
-            room=hearing().room,
+            budget=hearing().budget,
             wait_s=setup.settings.backfill_wait_s,
         )
         loop = asyncio.get_running_loop()

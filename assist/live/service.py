@@ -251,7 +251,7 @@ class Service:
             in_step=in_step,
             wake=lambda: loop.call_soon_threadsafe(live.wake),
             phrases=self._phrases,
-            owe=live.add_untranscribed,
+            on_untranscribed=live.add_untranscribed,
             tone=folded(session.started.queue) not in map(folded, self.settings.internal_queues),
         )
         live.pulse = lambda: self.screens.pulse(call, session.now_ms, session.escalation.score)

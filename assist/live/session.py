@@ -154,7 +154,7 @@ class Session:
                 events.append(AlertMoved(self.now_ms, event.alert, "expired"))
         return events
 
-    def refuses(self, action: Action) -> str:
+    def refusal(self, action: Action) -> str:
         """Why a person cannot do this now, in one plain line; empty where they can. Ask before `act`."""
         return self.coach.refusal(action)
 

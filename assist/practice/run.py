@@ -141,7 +141,7 @@ class Room:
                 raise OverlayError("refused", "This is practice: answer the customer.")
 
     def _act(self, action: Action) -> None:
-        if reason := self.practice.session.refuses(action):
+        if reason := self.practice.session.refusal(action):
             raise OverlayError("refused", reason)
         self.publish(self.practice.act(action))
 
