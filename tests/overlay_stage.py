@@ -22,7 +22,8 @@ from overlay.listening import serving
 from overlay.records import Records
 from overlay.server import create_app
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser"))), None)
+"""The browser; without a desktop (`chromium-headless-shell`) a page opens in half the time."""
 ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync"]  # fmt: skip
 IN_A_BROWSER = [
