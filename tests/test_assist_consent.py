@@ -191,7 +191,7 @@ def test_neither_a_hand_over_nor_an_alert_nor_a_pause_writes_what_was_said_befor
         await stage.hear(said(f"I waited three weeks for nothing {AFTER}", 12_000), ms=5_000)
         act(stage, "claim", role="supervisor")
         await stage.written()
-        log = stage.service.store.log(stage.call)
+        log = stage.service.store.raw_events(stage.call)
         assert [body for _, kind, body in log if kind == "HandOffNoted" and AFTER in body]
         await stage.end()
         await stage.close()

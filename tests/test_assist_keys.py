@@ -24,11 +24,11 @@ from assist.store import backups, sqlite
 from assist.store.backups import restore_backup, write_backup
 from assist.store.checking import check_store
 from assist.store.keys import Keyring
-from assist.store.owner import Owner
+from assist.store.lock import StoreLock
 from assist.store.rows import Hold, Review, StoredGate, stamp
 from assist.store.searching import RecordQuery
-from assist.store.store import open_reader, open_store, path_of
-from assist.store.writer import BATCH
+from assist.store.store import open_reader, open_store, path_from_url
+from assist.store.writer import MAX_BATCH
 from audio.events import Speaker, Utterance, Word
 from tests.fault_rig import in_a_child
 from tests.scripted_call import hits
@@ -103,7 +103,7 @@ def test_nor_does_one_that_was_being_made_while_the_call_was_erased(tmp_path, st
 
 
 def test_nor_words_whose_time_had_come_and_a_later_backup_has_a_key_of_its_own(tmp_path, store):
-    store.strip("k1", stripped(store.record("k1"))).result()
+    store.erase_words("k1", stripped(store.record("k1"))).result()
     write_backup(store, tmp_path / "new.backup")
     keys = Keyring.beside(tmp_path / "data" / "assist.db")
     for name, readable in (("old", False), ("new", True)):
@@ -144,7 +144,7 @@ def test_a_backup_that_fails_leaves_nobodys_words_and_none_were_ever_on_its_disk
 
 
 def test_a_copy_that_would_take_the_room_of_live_calls_is_refused(tmp_path, store, monkeypatch):
-    monkeypatch.setattr(sqlite, "ROOM_BYTES", 1 << 60)
+    monkeypatch.setattr(sqlite, "COPY_MARGIN_BYTES", 1 << 60)
     with pytest.raises(AssistError, match="make room"):
         write_backup(store, tmp_path / "new.backup")
     assert not list(tmp_path.glob("new.backup*"))
@@ -154,14 +154,14 @@ def test_a_restore_keeps_what_was_decided_since_the_backup(tmp_path, store):
     url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
     agreed, refused = (StoredGate("all-party", consent, "dana", at=stamp()) for consent in ("granted", "refused"))
     for call in ("k1", "k2"):
-        store.latch(call, agreed).result()
+        store.set_gate(call, agreed).result()
     released, held = Hold("k1", "legal", "case 7", stamp()), Hold("k2", "legal", "case 8", stamp())
     store.hold(released).result()
     write_backup(store, tmp_path / "new.backup")
     store.release("k1").result()
     store.hold(held).result()
-    store.latch("k2", refused).result()
-    store.latch("k3", refused).result()
+    store.set_gate("k2", refused).result()
+    store.set_gate("k3", refused).result()
     store.close()
     restore_backup(tmp_path / "new.backup", url)
     again = open_store(url)
@@ -172,7 +172,7 @@ def test_a_restore_keeps_what_was_decided_since_the_backup(tmp_path, store):
 
 def test_a_restore_keeps_the_record_of_a_call_whose_words_went_since_the_backup(tmp_path, store):
     url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
-    store.strip("k1", stripped(store.record("k1"))).result()
+    store.erase_words("k1", stripped(store.record("k1"))).result()
     store.erase(["k2"]).result()
     kept, said = store.record("k1"), store.reviews("k1")
     store.close()
@@ -313,7 +313,7 @@ def dies_with_calls_written(url, many, _):
 
 def dies_before_the_backup_takes_its_place(backup, url, _):
     def replace(source, target):
-        if Path(target) == path_of(url):
+        if Path(target) == path_from_url(url):
             os._exit(9)
         os.rename(source, target)
 
@@ -427,7 +427,7 @@ def test_an_erasure_takes_what_a_killed_backup_left_of_the_call_while_the_server
 def test_a_backup_that_is_being_made_keeps_its_copy_and_no_second_one_begins(tmp_path, store):
     making = tmp_path / "data" / "assist.db.copying"
     making.write_text("a part")
-    with closing(Owner(making, folder=False)):
+    with closing(StoreLock(making, lock_folder=False)):
         erase(store, tmp_path / "data", ["k1"])
         with pytest.raises(AssistError, match="another backup"):
             write_backup(store, tmp_path / "new.backup")
@@ -486,12 +486,12 @@ def test_what_damaged_keys_hold_up_takes_nothing_with_it_when_the_store_is_close
     os.truncate(tmp_path / "data" / "keys.db", 100)
     erased = store.erase(["k1"])
     assert "keys.db: " in told.get(timeout=30)
-    written = [store.review("k2", Review("2026-11-26", "Q", "comment", "", f"{n}")) for n in range(BATCH + 10)]
+    written = [store.review("k2", Review("2026-11-26", "Q", "comment", "", f"{n}")) for n in range(MAX_BATCH + 10)]
     store.close()
     assert "put the newest copy of it back" in str(erased.exception(30))
     assert all(receipt.exception(30) is None for receipt in written)
     with closing(open_reader(f"sqlite:///{tmp_path / 'data' / 'assist.db'}")) as kept:
-        assert kept.log("k1") and len(kept.reviews("k2")) == len(written) + 1
+        assert kept.raw_events("k1") and len(kept.reviews("k2")) == len(written) + 1
 
 
 def test_without_the_keys_a_backup_is_nothing(tmp_path, store):

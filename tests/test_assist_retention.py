@@ -117,7 +117,7 @@ def test_erased_is_said_when_the_log_is_empty_and_nothing_else_waits_for_whoever
 
 
 def test_who_waits_is_told_why_and_the_next_run_wipes_what_this_one_could_not(tmp_path, monkeypatch):
-    monkeypatch.setattr("assist.store.writer.WIPE_TOLD", 1)
+    monkeypatch.setattr("assist.store.writer.REPORT_AFTER_CHECKPOINTS", 1)
     url, calls, told = f"sqlite:///{tmp_path / 'assist.db'}", [], []
     on_two_calls(tmp_path, lambda store, *made: calls.extend(made))
     store = open_store(url, told.append)
@@ -197,7 +197,7 @@ def test_words_go_from_the_record_and_from_the_log_at_once_or_from_neither(tmp_p
     store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
     record = handed_over(store, heard=True)
     with pytest.raises(AssistError):
-        store.strip("k1", stripped(record) | {"schema_version": 1 << 63}).result(10)
+        store.erase_words("k1", stripped(record) | {"schema_version": 1 << 63}).result(10)
     assert store.record("k1") == record and len(store.events("k1")) == 6
     store.close()
 

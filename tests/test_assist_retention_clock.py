@@ -169,7 +169,7 @@ def test_serve_ends_while_a_run_waits_for_what_cannot_be_written(tmp_path, monke
 
     asyncio.run(scene())
     with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
-        assert store.logged() == {"k1"}, "its words wait for the next run"
+        assert store.calls_with_events() == {"k1"}, "its words wait for the next run"
 
 
 def test_the_command_asks_whether_the_clock_is_right_and_one_that_nobody_answers_waits(tmp_path):

@@ -24,9 +24,9 @@ from assist.live.writing import Erase, Strip, handle_write, socket_path
 from assist.privacy.retention import erase, stripped
 from assist.records.folding import fold
 from assist.settings import Settings
-from assist.store.owner import Owner, StoreInUse, check_unowned
+from assist.store.lock import StoreInUse, StoreLock, check_not_in_use
 from assist.store.rows import Hold, StoredGate
-from assist.store.sqlite import COPYING
+from assist.store.sqlite import BACKUP_COPY
 from assist.store.store import open_reader, open_store
 from tests.fault_rig import Sound, service
 from tests.test_assist_retention import purge
@@ -90,7 +90,7 @@ def data(tmp_path):
         for n, event in enumerate(events):
             store.append(call, n, event)
         record = fold(events)
-        store.latch(call, StoredGate("one-party", "granted", "Dana", at=NOW.isoformat()))
+        store.set_gate(call, StoredGate("one-party", "granted", "Dana", at=NOW.isoformat()))
         store.finish(call, "ended", record.model_dump(mode="json")).result()
     store.close()
     return folder
@@ -122,7 +122,9 @@ def commands(data, out, lines):
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     said, opened = json.loads(answer.stdout)
-    return said, [each for each in opened if "assist.db" in each and COPYING not in each]  # a backup's copy is not it
+    return said, [
+        each for each in opened if "assist.db" in each and BACKUP_COPY not in each
+    ]  # a backup's copy is not it
 
 
 def test_every_command_works_beside_a_running_server_and_none_opens_its_store_for_writing(data, server, tmp_path):
@@ -218,20 +220,20 @@ def test_a_call_whose_words_are_taken_out_leaves_the_page_of_its_agent_and_no_ot
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_command_waits_for_another_one_that_has_the_store(data, monkeypatch, killed):
-    owner = Owner(data / "assist.db")
+    owner = StoreLock(data / "assist.db")
     if killed:  # what a killed server leaves
         with closing(socket.socket(socket.AF_UNIX)) as left:
             left.bind(str(socket_path(data)))
     monkeypatch.setattr("assist.commands.app.sleep", lambda _: owner.close())
     line = ["privacy", "hold", "k1", "--why", "case 7", "--data", str(data)]
     assert CliRunner().invoke(app, line).exit_code == 0
-    with closing(Owner(data / "assist.db")):
+    with closing(StoreLock(data / "assist.db")):
         monkeypatch.setattr("assist.commands.app.WAIT_S", 0)
         answer = CliRunner().invoke(app, line)
         (data / "assist.db.lock").unlink()  # by hand, taken for one of a program that was killed
         assert CliRunner().invoke(app, line).exception.code == "store-in-use"
         with pytest.raises(StoreInUse):
-            check_unowned(data / "assist.db")
+            check_not_in_use(data / "assist.db")
     assert f"another assist program (process {os.getpid()})" in str(answer.exception)
 
 

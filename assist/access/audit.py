@@ -24,8 +24,8 @@ from pathlib import Path
 
 from assist.errors import AssistError
 from assist.files import make_secret
+from assist.store.paths import audit_key_path
 from assist.store.people import AuditEntry, AuditRow, People, Seals
-from assist.store.places import audit_key_in
 
 KEY_BYTES = 32
 AT_ONCE = 1_000
@@ -120,7 +120,7 @@ def open_audit(people: People, data: Path) -> Audit:
     Raises:
         AssistError: codes data-folder, key-readable, key-weak, key-missing.
     """
-    path = audit_key_in(data)
+    path = audit_key_path(data)
     try:
         if not path.exists():
             if people.audit_head() is not None:

@@ -32,20 +32,20 @@ def records_list(
     config: ConfigOption = None,
 ) -> None:
     """Finished calls, newest first; an id begins with the day and the time at which its call began."""
-    from assist.store.rows import last_said
+    from assist.store.rows import latest_texts
     from assist.store.searching import RecordQuery
     from assist.wording import clock
 
     with closing(store_of(load_settings(config, data=data))) as store:
         found = list(store.digests(RecordQuery(limit=limit)))
-        said = store.said([digest["call"] for digest in found])
+        said = store.reviews_by_call([digest["call"] for digest in found])
     table = listing("Call", "Agent", "Level reached", "Outcome", "Signals", "Length")
     for digest in found:
         table.add_row(
             digest["call"],
             digest["agent"],
             digest["level_reached"],
-            last_said(said.get(digest["call"], ())).get(("outcome", "")) or digest["outcome"],
+            latest_texts(said.get(digest["call"], ())).get(("outcome", "")) or digest["outcome"],
             str(sum(signal["times"] for signal in digest["signals"])),
             clock(digest["duration_ms"]),
         )

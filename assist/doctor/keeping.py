@@ -12,7 +12,7 @@ from assist.privacy.clock import doubted
 from assist.privacy.consent import Consent, ConsentPolicy
 from assist.privacy.retention import due
 from assist.settings import Settings
-from assist.store.places import audit_key_in
+from assist.store.paths import audit_key_path
 from assist.store.store import open_reader
 
 
@@ -101,7 +101,7 @@ def audit(settings: Settings) -> Iterator[Finding]:
         return
     store = open_reader(settings.store_url)
     try:
-        if not audit_key_in(settings.data).exists():
+        if not audit_key_path(settings.data).exists():
             if store.people.audit_head() is None:
                 yield ok("audit log", "empty so far")
             else:

@@ -19,7 +19,7 @@ from assist.settings import Settings
 from assist.store.backups import put_aside as put_aside_stores
 from assist.store.checking import StoreState, check_store, encrypted
 from assist.store.keys import check_keys
-from assist.store.places import gate_key_in, keys_in, store_in
+from assist.store.paths import gate_key_path, keys_path, store_path
 from assist.store.sounds import RATE, Recordings
 from assist.store.store import open_reader
 
@@ -56,7 +56,7 @@ def folder(settings: Settings) -> Iterator[Finding]:
         return
     kept = [data, *(path for pattern in PRIVATE for path in data.glob(pattern))]
     mine = os.getuid()
-    keys = {*data.glob("*.key"), gate_key_in(data)}  # made once, then only read
+    keys = {*data.glob("*.key"), gate_key_path(data)}  # made once, then only read
     shut_out = [path for path in kept if not os.access(path, os.R_OK if path in keys else os.R_OK | os.W_OK)]
     foreign = [path for path in kept if path.stat().st_uid not in (mine, 0)]
     # A folder nobody else may enter keeps what is in it.
@@ -103,19 +103,19 @@ def encryption(settings: Settings) -> Iterator[Finding]:
 
 def store_state(settings: Settings) -> StoreState:
     """What stands on disk, read without opening it as the program does."""
-    return check_store(store_in(settings.data))
+    return check_store(store_path(settings.data))
 
 
 def database(settings: Settings) -> Iterator[Finding]:
     """The store is whole and of this version."""
-    path, state = store_in(settings.data), store_state(settings)
+    path, state = store_path(settings.data), store_state(settings)
     if state.problem and not (os.access(path, os.R_OK | os.W_OK) and os.access(settings.data, os.W_OK)):
         yield bad("database", f"this user may not read and write {path}: change its rights, and its folder's")
     elif state.problem:
         yield bad("database", f"assist.db {state.problem}; put the last backup back: `assist restore FILE`")
     elif state.schema > state.newest:
         yield bad("database", f"schema {state.schema} is newer than this program's {state.newest}: update the program")
-    elif not state.schema and keys_in(settings.data).exists():
+    elif not state.schema and keys_path(settings.data).exists():
         lost = "assist.db is not there, though calls were kept here"
         yield bad(
             "database", f"{lost}: put it back, or the last backup (`assist restore FILE`), before serve begins anew"
@@ -135,8 +135,8 @@ def keys(settings: Settings) -> Iterator[Finding]:
     recorded = [call for call in recordings.calls() if recordings.path(call).stat().st_size > RATE]  # a second of sound
     if recorded:  # of one without its words only the file is left, and that is retention's
         with suppress(AssistError), closing(open_reader(settings.store_url)) as store:
-            recorded = sorted(store.logged().intersection(recorded))
-    if problem := check_keys(keys_in(settings.data), recorded):
+            recorded = sorted(store.calls_with_events().intersection(recorded))
+    if problem := check_keys(keys_path(settings.data), recorded):
         yield bad("keys", f"keys.db: {problem}")
 
 

@@ -39,10 +39,10 @@ from assist.records.page import page
 from assist.records.record import read_record
 from assist.screens.rooms import address_of
 from assist.settings import Settings
-from assist.store.owner import check_unowned
+from assist.store.lock import check_not_in_use
 from assist.store.sounds import Recordings
-from assist.store.store import path_of
-from assist.store.writer import Unreadable, unreadable
+from assist.store.store import path_from_url
+from assist.store.writer import StoreReadError, read_error_line
 from detectors.factory import DetectorSettings, build_detectors
 from detectors.rulebook import load_rules
 from overlay.errors import OverlayError
@@ -73,7 +73,7 @@ async def running_service(
 
     `keep_trying`: start without a recogniser where none can be loaded. `joins`: accept calls of other commands.
     """
-    check_unowned(path_of(settings.store_url))  # before seconds of loading
+    check_not_in_use(path_from_url(settings.store_url))  # before seconds of loading
     if not any_port:
         check_port(settings.host, settings.port)
     rulebook = load_rules(extra=settings.rules)
@@ -144,12 +144,15 @@ async def running_service(
 
 def _failure_line(error: Exception) -> str:
     """What a page is told where store or keys fail; so is the log, in a line: its traceback would be the database's."""
-    line = unreadable(error) or str(error)
+    line = read_error_line(error) or str(error)
     log.error("a page was answered: %s", line)
     return line
 
 
-FAILURES: dict[type[Exception], Callable[[Exception], str]] = {AssistError: _failure_line, Unreadable: _failure_line}
+FAILURES: dict[type[Exception], Callable[[Exception], str]] = {
+    AssistError: _failure_line,
+    StoreReadError: _failure_line,
+}
 
 
 def _certificate_warning(settings: Settings) -> str:

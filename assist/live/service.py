@@ -127,7 +127,7 @@ class Service:
             AssistError: codes store-behind, ending.
         """
         self._refuse_when_stopping()
-        if self.store.behind:
+        if self.store.backlog_full:
             raise AssistError("store-behind", "nothing can be written to disk now: no new call begins until it can")
         playbook, problem = self.playbooks.current()
         self.screens.method, self.screens.steps = playbook.outline

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from assist.errors import AssistError
 from assist.files import make_secret
-from assist.store.places import gate_key_in
+from assist.store.paths import gate_key_path
 
 SHORTEST = 16
 """Characters of a key; with an empty one nothing could ever be paused from outside."""
@@ -20,7 +20,7 @@ def gate_key(data: Path) -> str:
     Raises:
         AssistError: code data-folder, or gate-key where others may read it or no key stands in it.
     """
-    path = gate_key_in(data)
+    path = gate_key_path(data)
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():

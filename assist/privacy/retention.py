@@ -25,11 +25,11 @@ from assist.errors import AssistError
 from assist.events import CallStarted
 from assist.settings import KeepSettings
 from assist.store.backups import holds_a_call, put_aside
-from assist.store.places import store_in
+from assist.store.paths import store_path
 from assist.store.rows import StoredCall, stamp
-from assist.store.searching import RecordQuery, place_of
+from assist.store.searching import RecordQuery, sort_key
 from assist.store.sounds import Recordings
-from assist.store.sqlite import remove_left
+from assist.store.sqlite import remove_leftovers
 from assist.store.store import Store
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]+")
@@ -79,7 +79,7 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         data: The data folder, where recordings and stores put aside are looked for as well.
     """
     holds = {hold.call for hold in store.holds()}
-    with_words = store.logged() | (_record_files(data).keys() if data is not None else set())
+    with_words = store.calls_with_events() | (_record_files(data).keys() if data is not None else set())
     words: list[str] = []
     whole: list[str] = []
     held: list[str] = []
@@ -122,8 +122,8 @@ def take_out(store: Store, audit: Audit, keep: KeepSettings, data: Path, now: da
             store raises where it cannot take something out.
     """
     records = ((call, store.record(call)) for call in found.words)
-    written = [store.strip(call, stripped(record)) for call, record in records if record is not None]
-    store.forget(found.gates).result()
+    written = [store.erase_words(call, stripped(record)) for call, record in records if record is not None]
+    store.delete_gates(found.gates).result()
     left: list[str] = []
     with ExitStack() as steps:  # the last one first; one that fails keeps none of the others
         steps.callback(lambda: [receipt.result() for receipt in written])
@@ -209,7 +209,7 @@ def check_known(store: Store, calls: Sequence[str]) -> None:
         AssistError: code call-unknown, naming the first one.
     """
     for call in calls:
-        if store.record(call) is None and not store.log(call) and store.gate(call) is None:
+        if store.record(call) is None and not store.raw_events(call) and store.gate(call) is None:
             raise AssistError("call-unknown", f"nothing is kept of a call {call!r}; see `assist records list`")
 
 
@@ -224,7 +224,7 @@ def of_customer(store: Store, key: str) -> list[str]:
         return []
     found = [record["call"] for record in _records(store) if _plain(record["caller"]) == wanted]
     for stored in _cut_short(store):
-        _, name, body = store.log(stored.call)[0]
+        _, name, body = store.raw_events(stored.call)[0]
         if name == CallStarted.__name__ and _plain(json.loads(body)["caller"]) == wanted:
             found.append(stored.call)
     return found
@@ -250,7 +250,7 @@ def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = No
     try:
         with open(handle, "w+b") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for call in dict.fromkeys(calls):
-                record, log = store.record(call), store.log(call)
+                record, log = store.record(call), store.raw_events(call)
                 gate = store.gate(call)
                 parts: dict[str, Any] = {
                     "record": record,
@@ -274,7 +274,7 @@ def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = No
 
 def _cut_short(store: Store) -> list[StoredCall]:
     """Calls with words and without a record: cut short, and closed by no program since, or going on now."""
-    logged = store.logged()
+    logged = store.calls_with_events()
     return [each for each in store.calls("live") if each.call in logged and store.record(each.call) is None]
 
 
@@ -287,7 +287,7 @@ def _records(store: Store) -> Iterator[dict[str, Any]]:
     query = RecordQuery(limit=PAGE)
     while page := store.records(query):
         yield from page
-        query = replace(query, after=place_of(page[-1]))
+        query = replace(query, after=sort_key(page[-1]))
 
 
 def _sounds(store: Store, keep: KeepSettings, now: datetime, data: Path) -> list[str]:
@@ -342,7 +342,7 @@ def _remove_files(data: Path, calls: Sequence[str], left: list[str]) -> None:
     files = _record_files(data)
     _remove([path for call in calls for path in (Recordings(data).path(call), *files.get(call, ()))], left)
     try:
-        remove_left(store_in(data))
+        remove_leftovers(store_path(data))
     except OSError as error:
         left.append(f"{error.filename}: {error.strerror}")
 

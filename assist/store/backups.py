@@ -13,24 +13,24 @@ from pathlib import Path
 
 from assist.errors import AssistError
 from assist.store.keys import Keyring, open_copy
-from assist.store.owner import Owner
+from assist.store.lock import StoreLock
 from assist.store.schema import (
     SCHEMA_VERSION,
     audit,
     audit_cut,
     audit_head,
     calls,
+    create_table,
     digests,
     gates,
     holds,
     logins,
-    ready,
     records,
     reviews,
     users,
 )
-from assist.store.sqlite import RESTORING, remove_copies
-from assist.store.store import Store, path_of
+from assist.store.sqlite import RESTORE_COPY, remove_all_leftovers
+from assist.store.store import Store, path_from_url
 
 ASIDE = "%Y%m%dT%H%M%S"
 """When a store was put aside (UTC), in its name: assist.before-20261127T120000.db."""
@@ -81,10 +81,10 @@ def restore_backup(backup: Path, store_url: str, *, audit_log: bool = True) -> R
     if not backup.is_file():
         raise AssistError("backup-missing", f"there is no file {backup}: expected one that assist backup wrote")
     check_backup(backup)
-    target = path_of(store_url)
+    target = path_from_url(store_url)
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with closing(Owner(target)):
+        with closing(StoreLock(target)):
             return _put_back(backup, target, audit_log)
     except (OSError, sqlite3.Error) as error:
         why = getattr(error, "strerror", None) or error
@@ -96,8 +96,8 @@ def _put_back(backup: Path, target: Path, audit_log: bool) -> Restored:
     carried = True
     if target.exists():  # one that this user may not read is not damaged: its holds would be lost, and who may log in
         target.open("rb").close()
-    remove_copies(target)
-    fresh = target.with_name(target.name + RESTORING)
+    remove_all_leftovers(target)
+    fresh = target.with_name(target.name + RESTORE_COPY)
     try:
         shutil.copyfile(backup, fresh)
         fresh.chmod(0o600)
@@ -115,7 +115,7 @@ def _put_back(backup: Path, target: Path, audit_log: bool) -> Restored:
             target.with_name(target.name + end).unlink(missing_ok=True)
         os.replace(fresh, target)
     finally:
-        remove_copies(target)
+        remove_all_leftovers(target)
     return Restored(kept, len(left_out), not carried)
 
 
@@ -190,7 +190,7 @@ def _carry_people(former: Path, fresh: Path) -> bool:
         return False  # not readable: there is nothing to carry over
     with closing(sqlite3.connect(fresh)) as writing, writing:
         for table, names, rows in kept:
-            ready(writing, table)
+            create_table(writing, table)
             writing.execute(f"DELETE FROM {table.name}")
             places = ", ".join("?" * len(table.columns))
             writing.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({places})", rows)
@@ -200,7 +200,7 @@ def _carry_people(former: Path, fresh: Path) -> bool:
 def _leave_out_audit(fresh: Path) -> None:
     with closing(sqlite3.connect(fresh)) as writing, writing:
         for table in (audit, audit_head, audit_cut):
-            ready(writing, table)
+            create_table(writing, table)
             writing.execute(f"DELETE FROM {table.name}")
 
 

@@ -20,8 +20,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from assist.errors import AssistError
-from assist.store.places import keys_in
-from assist.store.schema import SPOKEN
+from assist.store.paths import keys_path
+from assist.store.schema import CREATE_FULL_TEXT_INDEX
 
 KEY_BITS = 256
 NONCE_BYTES = 12
@@ -47,7 +47,7 @@ class Keyring:
     @classmethod
     def beside(cls, store: Path) -> Keyring:
         """The keyring of the store in this file."""
-        return cls(keys_in(store.parent))
+        return cls(keys_path(store.parent))
 
     def seal(self, call: str, text: str) -> str:
         """The text under the call's key, which is made where it is missing."""
@@ -236,7 +236,7 @@ def open_copy(path: Path, keys: Keyring) -> list[str]:
                     else:
                         copy.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (plain, row))
             _take_out(copy, gone)
-            copy.execute(SPOKEN)
+            copy.execute(CREATE_FULL_TEXT_INDEX)
             for call, body in copy.execute("SELECT call, body FROM records").fetchall():
                 words = " ".join(line["text"] for line in json.loads(body)["transcript"])
                 copy.execute("INSERT INTO spoken(call, words) VALUES (?, ?)", (call, words))

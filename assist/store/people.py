@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, inspect, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from assist.store import schema
-from assist.store.writer import Writing
+from assist.store.writer import WriteQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Seals:
 class People:
     """Rows of people: reads on the spot, writes through the one writer."""
 
-    def __init__(self, writer: Writing, reader: Engine) -> None:
+    def __init__(self, writer: WriteQueue, reader: Engine) -> None:
         self._writer = writer
         self._reader = reader
 
@@ -186,7 +186,7 @@ class People:
                 upsert(schema.audit_cut).values(**cut).on_conflict_do_update(index_elements=["one"], set_=cut)
             )
 
-        return self._writer.put(shorten, wipe=True)
+        return self._writer.put(shorten, checkpoint=True)
 
     def audit_before(self, at: str) -> int:
         """How many entries were made before a time (ISO 8601, UTC)."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from assist.errors import AssistError
 from assist.store.keys import SEAL_BYTES, Keyring
-from assist.store.places import keys_in
+from assist.store.paths import keys_path
 
 RATE = 16_000
 """Hz, and samples of a frame."""
@@ -178,7 +178,7 @@ class Recordings:
     @property
     def keys(self) -> Keyring:
         """The keys, as they stand now: a key that was destroyed meanwhile is not remembered."""
-        return Keyring(keys_in(self.data))
+        return Keyring(keys_path(self.data))
 
     def path(self, call: str) -> Path:
         """Where the recording of a call is, if there is one."""
