@@ -14,7 +14,7 @@ from assist.live.writing import WRITE_REQUEST
 from assist.privacy.redaction import Redactor
 from assist.store.codec import decode
 from assist.store.keys import Keyring
-from assist.store.sounds import FORMAT, RATE, Recordings
+from assist.store.recordings import FORMAT, RATE, Recordings
 from audio.events import Hypothesis, Speaker, Utterance, Word
 from overlay.doing import DO
 from overlay.gate import GateAsk
@@ -99,4 +99,4 @@ def whole_recording() -> bytes:
     """A recording of two seconds that opens: where the fuzzer of frames begins."""
     line = FORMAT.encode() + b"agent,customer\n"
     keys = Keyring.beside(Path(_folder().name) / "assist.db")
-    return line + b"".join(keys.lock("k1", bytes(2 * RATE), b"k1\n" + line + str(n).encode()) for n in range(2))
+    return line + b"".join(keys.encrypt("k1", bytes(2 * RATE), b"k1\n" + line + str(n).encode()) for n in range(2))

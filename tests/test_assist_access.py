@@ -40,8 +40,8 @@ from assist.privacy.gate_key import gate_key
 from assist.records.library import Library
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
 from assist.store.people import AuditEntry, AuditRow
+from assist.store.recordings import Recordings
 from assist.store.rows import Hold, Review
-from assist.store.sounds import Recordings
 from assist.store.sqlite import SqliteStore
 from assist.store.store import Store, open_store
 from overlay.access import Access

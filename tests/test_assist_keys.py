@@ -88,13 +88,13 @@ def test_an_old_backup_does_not_bring_an_erased_call_back(tmp_path, store):
 
 
 def test_nor_does_one_that_was_being_made_while_the_call_was_erased(tmp_path, store, monkeypatch):
-    sealing = sqlite.seal_copy
+    sealing = sqlite.encrypt_copy
 
     def erased_before(copy, keys):
         store.erase(["k1"]).result()
         sealing(copy, keys)
 
-    monkeypatch.setattr(sqlite, "seal_copy", erased_before)
+    monkeypatch.setattr(sqlite, "encrypt_copy", erased_before)
     write_backup(store, tmp_path / "new.backup")
     store.close()
     restore_backup(tmp_path / "new.backup", f"sqlite:///{tmp_path / 'data' / 'assist.db'}")
@@ -109,17 +109,17 @@ def test_nor_words_whose_time_had_come_and_a_later_backup_has_a_key_of_its_own(t
     for name, readable in (("old", False), ("new", True)):
         with closing(sqlite3.connect(tmp_path / f"{name}.backup")) as copy:
             [[body]] = copy.execute("SELECT body FROM records WHERE call = 'k1'").fetchall()
-        assert (keys.open("k1", body) is not None) == readable
+        assert (keys.decrypt_text("k1", body) is not None) == readable
 
 
 def test_a_call_that_began_while_a_backup_was_being_made_is_not_in_it(tmp_path, store, monkeypatch):
-    fetching = sqlite.fetch_keys
+    fetching = sqlite.load_keys
 
     def begun_after(path, keys):
         fetching(path, keys)
         with_a_call(store, "k3", "marmalade")
 
-    monkeypatch.setattr(sqlite, "fetch_keys", begun_after)
+    monkeypatch.setattr(sqlite, "load_keys", begun_after)
     write_backup(store, tmp_path / "new.backup")
     with closing(sqlite3.connect(tmp_path / "new.backup")) as copy:
         assert [call for (call,) in copy.execute("SELECT call FROM calls ORDER BY 1")] == ["k1", "k2"]
@@ -136,7 +136,7 @@ def test_a_backup_that_fails_leaves_nobodys_words_and_none_were_ever_on_its_disk
         assert list(away.iterdir()) == []
         raise AssistError("backup-failed", "the disk is full")
 
-    monkeypatch.setattr(sqlite, "seal_copy", full)
+    monkeypatch.setattr(sqlite, "encrypt_copy", full)
     with pytest.raises(AssistError, match="the disk is full"):
         write_backup(store, away / "new.backup")
     assert list(away.iterdir()) == []
@@ -322,7 +322,7 @@ def dies_before_the_backup_takes_its_place(backup, url, _):
 
 
 def dies_before_the_copy_is_sealed(url, out, _):
-    sqlite.seal_copy = lambda copy, keys: os._exit(9)
+    sqlite.encrypt_copy = lambda copy, keys: os._exit(9)
     write_backup(open_reader(url), out)
 
 
@@ -408,7 +408,7 @@ def test_a_restore_that_is_killed_leaves_a_store_in_its_place(tmp_path, store):
 def test_no_store_that_was_put_aside_takes_the_place_of_another(tmp_path, store):
     url, data, now = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data", datetime.now(UTC)
     store.close()
-    others = [data / f"assist.before-{now + timedelta(seconds=n):{backups.ASIDE}}.db" for n in range(120)]
+    others = [data / f"assist.before-{now + timedelta(seconds=n):{backups.FORMER_TIME_FORMAT}}.db" for n in range(120)]
     for other in others:
         other.write_text("another")
     former = restore_backup(tmp_path / "old.backup", url).former
@@ -503,12 +503,12 @@ def test_without_the_keys_a_backup_is_nothing(tmp_path, store):
 
 def test_a_sealed_text_is_its_calls_own_and_no_byte_of_it_can_be_changed(tmp_path):
     keys = Keyring(tmp_path / "keys.db")
-    sealed = keys.seal("k1", "words")
-    assert Keyring(tmp_path / "keys.db").open("k1", sealed) == "words"
-    keys.seal("k2", "x")
-    assert keys.open("k2", sealed) is None
+    sealed = keys.encrypt_text("k1", "words")
+    assert Keyring(tmp_path / "keys.db").decrypt_text("k1", sealed) == "words"
+    keys.encrypt_text("k2", "x")
+    assert keys.decrypt_text("k2", sealed) is None
     swapped = sealed[:-6] + ("A" if sealed[-6] != "A" else "B") + sealed[-5:]
-    assert keys.open("k1", swapped) is None
+    assert keys.decrypt_text("k1", swapped) is None
     assert (tmp_path / "keys.db").stat().st_mode & 0o077 == 0
     keys.destroy(["k1"])
-    assert keys.open("k1", sealed) is None and keys.open("k1", "plain") == "plain"
+    assert keys.decrypt_text("k1", sealed) is None and keys.decrypt_text("k1", "plain") == "plain"

@@ -16,11 +16,11 @@ from assist.errors import AssistError
 from assist.hints import quoted
 from assist.privacy.retention import EARLIEST
 from assist.settings import Settings
-from assist.store.backups import put_aside as put_aside_stores
-from assist.store.checking import StoreState, check_store, encrypted
+from assist.store.backups import former_stores
+from assist.store.checking import StoreState, check_store, is_disk_encrypted
 from assist.store.keys import check_keys
 from assist.store.paths import gate_key_path, keys_path, store_path
-from assist.store.sounds import RATE, Recordings
+from assist.store.recordings import RATE, Recordings
 from assist.store.store import open_reader
 
 LOW_BYTES = 2 << 30
@@ -93,7 +93,7 @@ def disk(settings: Settings) -> Iterator[Finding]:
 def encryption(settings: Settings) -> Iterator[Finding]:
     """The disk is encrypted."""
     place = _standing(settings.data)
-    found = encrypted(place)
+    found = is_disk_encrypted(place)
     if found:
         yield ok("encryption", f"{place} is on an encrypted disk (dm-crypt)")
         return
@@ -113,8 +113,11 @@ def database(settings: Settings) -> Iterator[Finding]:
         yield bad("database", f"this user may not read and write {path}: change its rights, and its folder's")
     elif state.problem:
         yield bad("database", f"assist.db {state.problem}; put the last backup back: `assist restore FILE`")
-    elif state.schema > state.newest:
-        yield bad("database", f"schema {state.schema} is newer than this program's {state.newest}: update the program")
+    elif state.schema > state.supported_schema:
+        yield bad(
+            "database",
+            f"schema {state.schema} is newer than this program's {state.supported_schema}: update the program",
+        )
     elif not state.schema and keys_path(settings.data).exists():
         lost = "assist.db is not there, though calls were kept here"
         yield bad(
@@ -123,7 +126,9 @@ def database(settings: Settings) -> Iterator[Finding]:
     elif not state.schema:
         yield ok("database", "none yet; it is made at the first call")
     else:
-        older = f", brought to {state.newest} at the next start" if state.schema < state.newest else ""
+        older = (
+            f", brought to {state.supported_schema} at the next start" if state.schema < state.supported_schema else ""
+        )
         live = f"; {state.live} marked live" if state.live else ""
         version = f"SQLite {sqlite3.sqlite_version}"
         yield ok("database", f"sound: {state.calls} calls{live}, schema {state.schema}{older}, {version}")
@@ -142,7 +147,7 @@ def keys(settings: Settings) -> Iterator[Finding]:
 
 def put_aside(settings: Settings) -> Iterator[Finding]:
     """No store that a restore has put aside lies there with calls that erasure does not reach."""
-    found = put_aside_stores(settings.data)
+    found = former_stores(settings.data)
     if not found:
         yield ok("put aside", "no store that a restore has put aside")
         return

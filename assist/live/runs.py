@@ -40,7 +40,7 @@ from assist.records.record import read_record
 from assist.screens.rooms import address_of
 from assist.settings import Settings
 from assist.store.lock import check_not_in_use
-from assist.store.sounds import Recordings
+from assist.store.recordings import Recordings
 from assist.store.store import path_from_url
 from assist.store.writer import StoreReadError, read_error_line
 from detectors.factory import DetectorSettings, build_detectors

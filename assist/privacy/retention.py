@@ -24,11 +24,11 @@ from assist.access.audit import Audit
 from assist.errors import AssistError
 from assist.events import CallStarted
 from assist.settings import KeepSettings
-from assist.store.backups import holds_a_call, put_aside
+from assist.store.backups import former_stores, has_holds
 from assist.store.paths import store_path
+from assist.store.recordings import Recordings
 from assist.store.rows import StoredCall, stamp
 from assist.store.searching import RecordQuery, sort_key
-from assist.store.sounds import Recordings
 from assist.store.sqlite import remove_leftovers
 from assist.store.store import Store
 
@@ -310,9 +310,9 @@ def _sounds(store: Store, keep: KeepSettings, now: datetime, data: Path) -> list
 
 def _put_aside(data: Path, before: datetime) -> Iterator[Path]:
     """Stores put aside before then; one with a call on hold stays, as every hold stays good."""
-    for path, when in put_aside(data):
+    for path, when in former_stores(data):
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC)  # later than a clock that had lost the time
-        if max(when, written) < before and not holds_a_call(path):
+        if max(when, written) < before and not has_holds(path):
             yield path
 
 

@@ -22,9 +22,9 @@ from assist.records.reporting import report_from_store
 from assist.records.trends import monday, trends
 from assist.records.wrapup import effective_reviews, last_note, with_reviews
 from assist.settings import KeepSettings
+from assist.store.recordings import Recordings, StoredRecording
 from assist.store.rows import NON_REVIEW_KINDS, VERDICT_KINDS, Review, stamp, verdicts
 from assist.store.searching import RecordQuery, SortKey, sort_key
-from assist.store.sounds import KeptSound, Recordings
 from assist.store.store import Store
 from assist.wording import clock
 from overlay.errors import OverlayError
@@ -233,7 +233,7 @@ class Library:
             }
         )
 
-    def _sound(self, record: str) -> KeptSound | None:
+    def _sound(self, record: str) -> StoredRecording | None:
         return self._recordings.open(record) if self._recordings is not None else None
 
     def _recording(self, record: str, started_at: str, duration_ms: int) -> Recording | None:

@@ -16,7 +16,7 @@ class StoreState:
 
     schema: int = 0
     """Its version; 0: there is no store yet, or it cannot be read."""
-    newest: int = SCHEMA_VERSION
+    supported_schema: int = SCHEMA_VERSION
     calls: int = 0
     live: int = 0
     """Calls marked live: of a running server, or interrupted."""
@@ -51,11 +51,11 @@ def check_store(path: Path) -> StoreState:
     return StoreState(schema, calls=calls, live=live, latest=latest, earliest=earliest)
 
 
-def encrypted(place: Path, devices: Path = Path("/sys/dev/block")) -> bool | None:
+def is_disk_encrypted(folder: Path, devices: Path = Path("/sys/dev/block")) -> bool | None:
     """Whether the disk of a folder is encrypted with dm-crypt; None where that is unknown (not Linux, a network disk, a
     file system with its own encryption).
     """
-    number = place.stat().st_dev
+    number = folder.stat().st_dev
     device = devices / f"{os.major(number)}:{os.minor(number)}" if hasattr(os, "major") else devices / "none"
     if not device.exists():
         return None

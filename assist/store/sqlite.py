@@ -39,7 +39,7 @@ from assist.events import Event
 from assist.store import erasing, schema
 from assist.store.codec import decode, encode
 from assist.store.digest import digest_of
-from assist.store.keys import NO_FILES_ELSEWHERE, Keyring, fetch_keys, seal_copy
+from assist.store.keys import TEMP_STORE_IN_MEMORY, Keyring, encrypt_copy, load_keys
 from assist.store.lock import StoreInUse, StoreLock
 from assist.store.people import People
 from assist.store.rows import Hold, Review, StoredCall, StoredGate
@@ -292,7 +292,7 @@ class SqliteStore:
             AssistError: codes backup-failed, keys-failed.
         """
         keys = Keyring.beside(self.path)
-        fetch_keys(self.path, keys)
+        load_keys(self.path, keys)
         copy = self.path.with_name(self.path.name + BACKUP_COPY)
         try:
             lock = StoreLock(copy, lock_folder=False)
@@ -312,7 +312,7 @@ class SqliteStore:
             os.close(os.open(copy, os.O_CREAT | os.O_WRONLY, 0o600))
             with self._reader.connect() as connection:
                 connection.execute(text("VACUUM INTO :copy").bindparams(copy=str(copy)))
-            seal_copy(copy, keys)
+            encrypt_copy(copy, keys)
             shutil.move(copy, out)
             with open(out, "rb+") as written:
                 os.fsync(written.fileno())
@@ -439,7 +439,7 @@ def _engine(path: Path, *, read_only: bool = False) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _: Any) -> None:
-        connection.execute(NO_FILES_ELSEWHERE)
+        connection.execute(TEMP_STORE_IN_MEMORY)
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
