@@ -76,8 +76,8 @@ def words(data: bytes) -> None:
         if not said:
             continue
         cut = len(said) // 2
-        shown = redactor.provisional(Hypothesis(f"u{number}", Speaker.CUSTOMER, at, said[:cut], said[cut:]))
-        kept = redactor.settled(Utterance(f"u{number}", Speaker.CUSTOMER, at, said[-1].end_ms, said))
+        shown = redactor.redact_hypothesis(Hypothesis(f"u{number}", Speaker.CUSTOMER, at, said[:cut], said[cut:]))
+        kept = redactor.redact_utterance(Utterance(f"u{number}", Speaker.CUSTOMER, at, said[-1].end_ms, said))
         for left in (shown.agreed + shown.tentative, kept.words):
             assert not _LONG.search(" ".join(word.text for word in left)), line
             assert all(before.start_ms <= after.start_ms for before, after in zip(left, left[1:], strict=False))

@@ -44,7 +44,7 @@ def act(stage, what, detail="", role="agent"):
 )
 def test_what_is_heard_shown_and_written_follows_policy_and_consent(policy, consent, heard, kept, tmp_path):
     gate = Gate(ConsentPolicy(policy), Consent(consent))
-    assert (gate.heard, gate.kept) == (heard, kept)
+    assert (gate.allows_transcription, gate.allows_storage) == (heard, kept)
 
     async def scene():
         stage = await on_stage(tmp_path, consent_policy=policy, consent=consent)
@@ -574,7 +574,7 @@ def test_listening_pauses_by_itself_for_a_card_number_and_goes_on_after_a_while(
     ],
 )
 def test_only_a_request_or_an_announcement_pauses(text, who, pauses):
-    assert bool(AutoPause().asks(said(text, 0, who))) == pauses
+    assert bool(AutoPause().reason_to_pause(said(text, 0, who))) == pauses
 
 
 def test_consent_is_an_event_with_who_said_so(tmp_path):

@@ -189,11 +189,11 @@ def test_a_restore_lets_nobody_in_who_was_taken_out_since_and_forgets_no_entry_o
     log = open_audit(store.people, data)
     for name in ("Mallory", "Root"):
         add_user(store.people, name, "admin", "four unlikely words")
-        log.by_command("user-added", name)
+        log.note_command("user-added", name)
     write_backup(store, tmp_path / "new.backup")
     remove_user(store.people, "Mallory")
     set_password(store.people, "Root", "another long password")
-    log.by_command("user-removed", "Mallory")
+    log.note_command("user-removed", "Mallory")
     store.close()
     assert CliRunner().invoke(app, ["restore", str(tmp_path / "new.backup"), "--data", str(data)]).exit_code == 0
     again = open_store(url)
@@ -209,11 +209,11 @@ def test_a_restore_over_a_store_begun_anew_takes_the_people_of_the_backup(tmp_pa
     data, other = tmp_path / "data", tmp_path / "other"
     log = open_audit(store.people, data)
     add_user(store.people, "Root", "admin", "four unlikely words")
-    log.by_command("user-added", "Root")
+    log.note_command("user-added", "Root")
     write_backup(store, tmp_path / "new.backup")
     store.close()
     anew = open_store(f"sqlite:///{other / 'assist.db'}")
-    open_audit(anew.people, other).by_command("settings")
+    open_audit(anew.people, other).note_command("settings")
     anew.close()
     for name in ("keys.db", "audit.key"):
         copyfile(data / name, other / name)
@@ -228,7 +228,7 @@ def test_a_restore_over_a_damaged_store_says_that_the_people_are_those_of_the_ba
     data = tmp_path / "data"
     log = open_audit(store.people, data)
     add_user(store.people, "Mallory", "admin", "four unlikely words")
-    log.by_command("user-added", "Mallory")
+    log.note_command("user-added", "Mallory")
     write_backup(store, tmp_path / "new.backup")
     remove_user(store.people, "Mallory")
     store.close()
@@ -246,7 +246,7 @@ def test_a_backup_from_before_anybody_could_log_in_takes_nobody_out(tmp_path, st
     write_backup(store, tmp_path / "new.backup")
     log = open_audit(store.people, data)
     add_user(store.people, "Root", "admin", "four unlikely words")
-    log.by_command("user-added", "Root")
+    log.note_command("user-added", "Root")
     store.close()
     restore_backup(tmp_path / "new.backup", url)
     again = open_store(url)
@@ -258,10 +258,10 @@ def test_a_backup_from_before_anybody_could_log_in_takes_nobody_out(tmp_path, st
 
 def test_a_restore_beside_another_audit_key_says_so_and_writes_nothing_under_it(tmp_path, store):
     data, other = tmp_path / "data", tmp_path / "other"
-    open_audit(store.people, data).by_command("settings")
+    open_audit(store.people, data).note_command("settings")
     write_backup(store, tmp_path / "new.backup")
     anew = open_store(f"sqlite:///{other / 'assist.db'}")
-    open_audit(anew.people, other).by_command("settings")
+    open_audit(anew.people, other).note_command("settings")
     anew.close()
     line = ["restore", str(tmp_path / "new.backup"), "--data", str(other)]
     told = CliRunner().invoke(app, line).stdout
@@ -275,7 +275,7 @@ def test_a_restore_beside_another_audit_key_says_so_and_writes_nothing_under_it(
 
 
 def test_on_another_machine_a_restore_says_what_is_missing_and_the_audit_log_can_begin_anew(tmp_path, store):
-    open_audit(store.people, tmp_path / "data").by_command("settings")
+    open_audit(store.people, tmp_path / "data").note_command("settings")
     write_backup(store, tmp_path / "new.backup")
     other = tmp_path / "other"
     line = ["restore", str(tmp_path / "new.backup"), "--data", str(other)]

@@ -15,7 +15,7 @@ from assist.doctor.keeping import retention
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted
 from assist.live.runs import scheduled_retention
-from assist.privacy.clock import begin_run, doubted
+from assist.privacy.clock_check import begin_run, clock_doubt
 from assist.privacy.retention import due
 from assist.records.filing import file_record
 from assist.settings import KeepSettings, Settings
@@ -54,9 +54,9 @@ def site(tmp_path):
             try:
                 begin_run(store, audit, found, now)
             except AssistError as error:
-                assert error.code == "clock-doubted" and doubted(store, found, now)
+                assert error.code == "clock-doubted" and clock_doubt(store, found, now)
                 return False
-            assert not doubted(store, found, now)
+            assert not clock_doubt(store, found, now)
             return True
 
         yield store, runs

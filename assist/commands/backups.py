@@ -27,7 +27,7 @@ def backup(
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:
         try:
-            open_audit(store.people, settings.data).by_command("backup", out.name)
+            open_audit(store.people, settings.data).note_command("backup", out.name)
         except AssistError as error:  # where its key is lost, the way out begins with a backup
             console.print(f"This backup is not in the audit log: {error}", soft_wrap=True)
         size = write_backup(store, out)
@@ -61,7 +61,7 @@ def restore(
             log = open_audit(store.people, settings.data)
             if problem := log.verify().problem:
                 raise AssistError("audit-broken", f"{problem}, or {audit_key_path(settings.data)} is not its key")
-            log.by_command("restore", backup.name, "without its audit log" if without_audit_log else "")
+            log.note_command("restore", backup.name, "without its audit log" if without_audit_log else "")
         except AssistError as error:
             text = (
                 f"The audit log cannot go on: {error}; put the right audit.key there before anything starts, and "

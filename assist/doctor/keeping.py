@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from assist.doctor.finding import Finding, bad, ok, warning
 from assist.doctor.machine import store_state
 from assist.errors import AssistError
-from assist.privacy.clock import doubted
+from assist.privacy.clock_check import clock_doubt
 from assist.privacy.consent import Consent, ConsentPolicy
 from assist.privacy.retention import due
 from assist.settings import Settings
@@ -78,7 +78,7 @@ def retention(settings: Settings) -> Iterator[Finding]:
     try:
         now = datetime.now(UTC)
         found = due(store, keep, now, settings.data)
-        doubt = doubted(store, found, now)
+        doubt = clock_doubt(store, found, now)
         holds = len(store.holds())
     finally:
         store.close()

@@ -124,7 +124,7 @@ def run_backtest(
     stored = stored_calls(store, calls, query) if calls or not recordings else []
     notes = [*_mono_notes(sources), *(_omission_notes(store, query, len(stored)) if not what else ())]
     names = [*(source.name for source in sources), *(name for name, _, _ in stored)]
-    open_audit(store.people, settings.data).each_by_command("backtest", names)
+    open_audit(store.people, settings.data).note_command_for_each("backtest", names)
     for note in notes:
         console.print(note, markup=False)
     found = [*(transcribed_calls(settings, sources, console) if sources else []), *stored]

@@ -95,7 +95,7 @@ def run_evaluation(
             console.print(table)
     if html is not None:
         if store is not None:
-            open_audit(store.people, settings.data).each_by_command("export", [call.call for call in calls])
+            open_audit(store.people, settings.data).note_command_for_each("export", [call.call for call in calls])
         write_file(html, page(done))
         console.print(f"written: {html}", markup=False)
 

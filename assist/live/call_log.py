@@ -25,7 +25,7 @@ from assist.events import (
     StepTicked,
 )
 from assist.live.session import Session
-from assist.privacy.consent import PAUSE_REACH_MS, Consent, ConsentPolicy, Gate
+from assist.privacy.consent import PAUSE_LOOKBACK_MS, Consent, ConsentPolicy, Gate
 from assist.store.rows import StoredGate, stamp
 from assist.store.store import Store
 from audio.events import Utterance
@@ -77,7 +77,7 @@ class CallLog:
         match event:
             case CallStarted():
                 self._started = (number, event)
-                if self.gate.kept:
+                if self.gate.allows_storage:
                     self._write_start()
                 return None
             case ConsentSet():
@@ -86,7 +86,7 @@ class CallLog:
             case Action(what="pause" | "resume"):
                 self.receipt = self._pause(number, event)
                 return self.receipt
-        if self.gate.kept:
+        if self.gate.allows_storage:
             self.store.append(self.call, number, event)
             self._recent.append((number, event))
             if isinstance(event, Utterance) and not event.words:
@@ -118,7 +118,7 @@ class CallLog:
 
     def _set_consent(self, number: int, event: ConsentSet) -> Future[None]:
         self.gate = Gate(ConsentPolicy(event.policy), Consent(event.consent), event.by)
-        if self.gate.kept:
+        if self.gate.allows_storage:
             if not self._stored:
                 self._write_start()
             self.store.append(self.call, number, event)
@@ -137,11 +137,11 @@ class CallLog:
             self._paused_ms, self.paused_by = action.at_ms, action.who
         if paused:  # before the action is logged: if killed in between, the call is still resumed paused
             self._set_gate()
-        if self.gate.kept:
+        if self.gate.allows_storage:
             self.store.append(self.call, number, action)
         if not paused:
             return self._set_gate()
-        since_ms = action.at_ms - PAUSE_REACH_MS
+        since_ms = action.at_ms - PAUSE_LOOKBACK_MS
         reached = set()
         if action.role != "system":
             reached = {n for n, event in self._recent if (ends := _words_end_ms(event)) is not None and ends > since_ms}

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from assist.access.audit import Audit
-from assist.access.door import open_door
+from assist.access.authentication import open_authentication
 from assist.coach.reloading import ReloadingPlaybook
 from assist.errors import AssistError
 from assist.events import CallStarted, Event
@@ -30,7 +30,7 @@ from assist.live.loading import load_hearing
 from assist.live.page_actions import PageActions
 from assist.live.service import Service
 from assist.live.terminal import Terminal
-from assist.privacy.clock import begin_run
+from assist.privacy.clock_check import begin_run
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
 from assist.privacy.retention import due, take_out
@@ -88,8 +88,8 @@ async def running_service(
     for call in service.open():
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
     try:
-        door = open_door(settings, service.store.people, service.audit)
-        login_name = service.setup.login_name = door.screens.known
+        authentication = open_authentication(settings, service.store.people, service.audit)
+        login_name = service.setup.login_name = authentication.screens.known
         page_actions = PageActions(service, service.audit, login_name)
         sounds = Recordings(settings.data)
         library = Library(service.store, settings.review_form, service.audit, sounds, settings.keep, login_name)
@@ -98,15 +98,15 @@ async def running_service(
             service.hub,
             page_actions.do,
             library,
-            door.screens,
+            authentication.screens,
             page_actions.presence,
-            door.accounts,
-            door.logins,
+            authentication.accounts,
+            authentication.logins,
             gateway,
             FAILURES,
         )
         async with contextlib.AsyncExitStack() as stack:
-            refresh = asyncio.create_task(door.keep_fresh())
+            refresh = asyncio.create_task(authentication.keep_refreshing())
             stack.callback(refresh.cancel)
             try:
                 base = await stack.enter_async_context(serving(app, settings.host, settings.port))
@@ -299,7 +299,7 @@ async def scheduled_retention(service: Service) -> AsyncIterator[None]:
 def _ensure_audit_key(audit: Audit) -> None:
     """Put the audit log's key back where it is gone: without it this program does not start again."""
     try:
-        if audit.put_key_back():
+        if audit.restore_key_file():
             log.error("audit.key was gone from the data folder, and is put back: keep a copy of it elsewhere")
     except OSError as error:
         log.error("audit.key is gone and cannot be put back, and nothing starts without it: %s", error)

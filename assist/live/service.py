@@ -168,7 +168,10 @@ class Service:
         logged = self.store.events(call)
         events = [event for _, event in logged]
         stored_gate = self.store.gate(call) if not events and call not in self.calls else None
-        if stored_gate is not None and not Gate(ConsentPolicy(stored_gate.policy), Consent(stored_gate.consent)).kept:
+        if (
+            stored_gate is not None
+            and not Gate(ConsentPolicy(stored_gate.policy), Consent(stored_gate.consent)).allows_storage
+        ):
             return self._resume_unkept(call, source, agent, on_event, now)
         if not events or not isinstance(events[0], CallStarted):
             raise AssistError("resume-unknown", f"no call {call!r} in this store; see `assist records list`")

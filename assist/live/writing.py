@@ -251,7 +251,7 @@ class _RemotePeople(People):
     def remove_user(self, name: str) -> Future[None]:
         return _send(self._socket_file, RemoveUser(name=name))
 
-    def note(self, entries: Sequence[AuditEntry], seals: Seals) -> Future[None]:
+    def append_audit(self, entries: Sequence[AuditEntry], seals: Seals) -> Future[None]:
         return _send(self._socket_file, Note(entries=list(entries)))
 
     def shorten_audit(self, before: str, held: Collection[str], seals: Seals) -> Future[None]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from assist.events import Action, ConsentSet, Event
-from assist.privacy.consent import PAUSE_REACH_MS, Consent
+from assist.privacy.consent import PAUSE_LOOKBACK_MS, Consent
 from assist.privacy.redaction import is_masked
 from assist.store.recordings import MU_LAW_SILENCE, RATE, MuLaw, RecordingFile, Recordings, encode_mu_law
 from audio.events import Chunk, Speaker, Trouble, Utterance
@@ -159,7 +159,7 @@ class CallRecorder:
             case Utterance():
                 self._add_spans(event)
             case Action(what="pause"):
-                since = event.at_ms - (0 if event.role == "system" else PAUSE_REACH_MS)
+                since = event.at_ms - (0 if event.role == "system" else PAUSE_LOOKBACK_MS)
                 self._paused_ms = since if self._paused_ms is None else min(since, self._paused_ms)
             case Action(what="resume") if self._paused_ms is not None:
                 self._pauses.append((self._paused_ms, event.at_ms))

@@ -109,7 +109,7 @@ def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = Non
         tuple(gates),
         tuple(held),
         tuple(call for call in sounds if call not in holds),
-        store.people.audit_before(stamp(now - timedelta(days=keep.audit_days))),
+        store.people.count_audit_before(stamp(now - timedelta(days=keep.audit_days))),
         tuple(_put_aside(data, now - timedelta(days=keep.transcript_days))) if data is not None else (),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from assist.access.audit import Audit
 from assist.errors import AssistError
-from assist.privacy.typed import without_cards
+from assist.privacy.typed_text import mask_card_numbers
 from assist.records import report_page
 from assist.records.export import end_of_day
 from assist.records.page import page
@@ -114,7 +114,7 @@ class Library:
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
         """Store a comment, a missed signal, a contest, the outcome or root cause."""
         target = note.signal if note.kind == "missed" else ""
-        await self._add(record, Review(stamp(), who.who, note.kind, target, without_cards(note.text), note.at_ms))
+        await self._add(record, Review(stamp(), who.who, note.kind, target, mask_card_numbers(note.text), note.at_ms))
 
     async def answer(self, who: Identity, record: str, answer: Answer) -> None:
         """Store an answer to a question of the form."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assist.privacy.typed import without_cards
+from assist.privacy.typed_text import mask_card_numbers
 from assist.records.record import IncidentRecord, Judgement, Missed, Note, WrapUp
 from assist.settings import Settings
 from assist.store.rows import VERDICT_KINDS, Review, latest_texts
@@ -102,7 +102,7 @@ def new_reviews(
     found = []
 
     def add(kind: str, target: str, now: str | None, was: str) -> None:
-        if now is not None and (text := without_cards(now.strip())) not in (was, last.get((kind, target))):
+        if now is not None and (text := mask_card_numbers(now.strip())) not in (was, last.get((kind, target))):
             found.append(Review(at, who, kind, target, text))
 
     add("outcome", "", submitted.outcome, before.outcome)
