@@ -18,7 +18,7 @@ from assist.access.audit import open_audit
 from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallStarted
-from assist.privacy.retention import erase, stripped
+from assist.privacy.retention import erase, without_words
 from assist.records.folding import fold
 from assist.store import backups, sqlite
 from assist.store.backups import restore_backup, write_backup
@@ -103,7 +103,7 @@ def test_nor_does_one_that_was_being_made_while_the_call_was_erased(tmp_path, st
 
 
 def test_nor_words_whose_time_had_come_and_a_later_backup_has_a_key_of_its_own(tmp_path, store):
-    store.erase_words("k1", stripped(store.record("k1"))).result()
+    store.erase_words("k1", without_words(store.record("k1"))).result()
     write_backup(store, tmp_path / "new.backup")
     keys = Keyring.beside(tmp_path / "data" / "assist.db")
     for name, readable in (("old", False), ("new", True)):
@@ -172,7 +172,7 @@ def test_a_restore_keeps_what_was_decided_since_the_backup(tmp_path, store):
 
 def test_a_restore_keeps_the_record_of_a_call_whose_words_went_since_the_backup(tmp_path, store):
     url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
-    store.erase_words("k1", stripped(store.record("k1"))).result()
+    store.erase_words("k1", without_words(store.record("k1"))).result()
     store.erase(["k2"]).result()
     kept, said = store.record("k1"), store.reviews("k1")
     store.close()

@@ -23,7 +23,7 @@ from assist.doctor.examine import examine
 from assist.events import Action
 from assist.live.runs import FAILURES
 from assist.privacy.redaction import is_masked
-from assist.privacy.retention import due, erase, export
+from assist.privacy.retention import erase, export, find_due
 from assist.records import library as library_module
 from assist.records.library import Library
 from assist.settings import KeepSettings, load_settings
@@ -290,22 +290,24 @@ def test_a_recording_goes_after_its_days_with_its_call_and_with_its_key(tmp_path
         sealed = path.read_bytes()
         export(store, [call], tmp_path / "all.zip", tmp_path)
         assert f"{call}/sound.wav".encode() in (tmp_path / "all.zip").read_bytes()
-        assert due(store, keep, later(89), tmp_path).sounds == ()
-        assert purge(store, keep, tmp_path, later(91)).sounds == (call,) and not path.exists()
+        assert find_due(store, keep, later(89), tmp_path).recordings == ()
+        assert purge(store, keep, tmp_path, later(91)).recordings == (call,) and not path.exists()
         assert store.record(call)["transcript"], "the words stay longer"
         path.write_bytes(sealed)
         with closing(open_store(f"sqlite:///{tmp_path / 'anew' / 'assist.db'}")) as anew:
-            assert due(anew, keep, later(89), tmp_path).sounds == (), "the store may come back from a backup"
-            assert due(anew, keep, later(91), tmp_path).sounds == (call,)
-        assert due(store, KeepSettings(audio_days=300), later(181), tmp_path).sounds == (call,), "not after the words"
+            assert find_due(anew, keep, later(89), tmp_path).recordings == (), "the store may come back from a backup"
+            assert find_due(anew, keep, later(91), tmp_path).recordings == (call,)
+        assert find_due(store, KeepSettings(audio_days=300), later(181), tmp_path).recordings == (call,), (
+            "not after the words"
+        )
         other = recordings.path("left-over")
         other.write_bytes(sealed)
-        assert purge(store, keep, tmp_path, later(1)).sounds == ("left-over",) and not other.exists()
+        assert purge(store, keep, tmp_path, later(1)).recordings == ("left-over",) and not other.exists()
         erase(store, tmp_path, [call])
         assert not path.exists()
         path.write_bytes(sealed)
         assert recordings.open(call) is None, "its key is gone with it"
-        assert purge(store, keep, tmp_path, later(1)).sounds == (call,)
+        assert purge(store, keep, tmp_path, later(1)).recordings == (call,)
 
     on_a_call(tmp_path, scene)
 

@@ -16,7 +16,7 @@ from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted
 from assist.live.runs import scheduled_retention
 from assist.privacy.clock_check import begin_run, clock_doubt
-from assist.privacy.retention import due
+from assist.privacy.retention import find_due
 from assist.records.filing import file_record
 from assist.settings import KeepSettings, Settings
 from assist.store.people import AuditEntry
@@ -50,7 +50,7 @@ def site(tmp_path):
 
         def runs(days):
             now = BEGAN + timedelta(days=days)
-            found = due(store, KEEP, now, tmp_path)
+            found = find_due(store, KEEP, now, tmp_path)
             try:
                 begin_run(store, audit, found, now)
             except AssistError as error:

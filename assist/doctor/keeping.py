@@ -10,7 +10,7 @@ from assist.doctor.machine import store_state
 from assist.errors import AssistError
 from assist.privacy.clock_check import clock_doubt
 from assist.privacy.consent import Consent, ConsentPolicy
-from assist.privacy.retention import due
+from assist.privacy.retention import find_due
 from assist.settings import Settings
 from assist.store.paths import audit_key_path
 from assist.store.store import open_reader
@@ -77,12 +77,12 @@ def retention(settings: Settings) -> Iterator[Finding]:
     store = open_reader(settings.store_url)
     try:
         now = datetime.now(UTC)
-        found = due(store, keep, now, settings.data)
+        found = find_due(store, keep, now, settings.data)
         doubt = clock_doubt(store, found, now)
         holds = len(store.holds())
     finally:
         store.close()
-    count = len({*found.words, *found.records, *found.sounds})
+    count = len({*found.words, *found.records, *found.recordings})
     held = f"; {holds} calls on hold" if holds else ""
     if count or found.stores:
         former = f" and {len(found.stores)} former stores" if found.stores else ""

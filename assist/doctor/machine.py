@@ -14,7 +14,7 @@ from pathlib import Path
 from assist.doctor.finding import Finding, bad, ok, warning
 from assist.errors import AssistError
 from assist.hints import quoted
-from assist.privacy.retention import EARLIEST
+from assist.privacy.retention import EARLIEST_CALL
 from assist.settings import Settings
 from assist.store.backups import former_stores
 from assist.store.checking import StoreState, check_store, is_disk_encrypted
@@ -171,7 +171,7 @@ def clock(settings: Settings) -> Iterator[Finding]:
     if latest and datetime.fromisoformat(latest) > now + timedelta(minutes=5):
         text = f"the newest call began {latest}, after now ({now:%Y-%m-%d %H:%M} UTC): set the clock; where it is right"
         yield bad("clock", f"{text}, that call was heard under a wrong one, and is yours to erase in time")
-    elif earliest and datetime.fromisoformat(earliest) < EARLIEST:
+    elif earliest and datetime.fromisoformat(earliest) < EARLIEST_CALL:
         text = f"the oldest call began {earliest}, by a clock that had lost the time: nobody knows when it is past its"
         yield warning("clock", f"{text}, and it is yours to erase")
     elif program > now + timedelta(days=1):

@@ -33,7 +33,7 @@ from assist.live.terminal import Terminal
 from assist.privacy.clock_check import begin_run
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
-from assist.privacy.retention import due, take_out
+from assist.privacy.retention import erase_due, find_due
 from assist.records.library import Library
 from assist.records.page import page
 from assist.records.record import read_record
@@ -270,11 +270,11 @@ async def scheduled_retention(service: Service) -> AsyncIterator[None]:
             settings, now, next_s = service.settings, datetime.now(UTC), RETENTION_INTERVAL_S
             await asyncio.to_thread(_ensure_audit_key, service.audit)
             try:
-                found = await asyncio.to_thread(due, service.store, settings.keep, now, settings.data)
+                found = await asyncio.to_thread(find_due, service.store, settings.keep, now, settings.data)
                 await asyncio.to_thread(begin_run, service.store, service.audit, found, now)
                 try:
                     await asyncio.to_thread(
-                        take_out, service.store, service.audit, settings.keep, settings.data, now, found
+                        erase_due, service.store, service.audit, settings.keep, settings.data, now, found
                     )
                 finally:  # one step that fails keeps none of the others from being done
                     service.forget(found.words)
