@@ -105,12 +105,12 @@ class LiveCall:
             self._emit_start()
             self._emit([make(self.session.now_ms)])
 
-    def add_untranscribed(self, owed: UntranscribedUtterance) -> None:
+    def add_untranscribed(self, utterance: UntranscribedUtterance) -> None:
         """Keep speech that the listener could not transcribe before the call ended."""
-        start_ms, end_ms = owed.start_ms + self.offset_ms, owed.end_ms + self.offset_ms
+        start_ms, end_ms = utterance.start_ms + self.offset_ms, utterance.end_ms + self.offset_ms
         if not any(start_ms < to_ms and from_ms < end_ms for from_ms, to_ms in self._private_ranges):
-            name = f"{owed.id}.{self.interruptions}" if self.offset_ms else owed.id
-            self.untranscribed.append(replace(owed, id=name, start_ms=start_ms, end_ms=end_ms))
+            name = f"{utterance.id}.{self.interruptions}" if self.offset_ms else utterance.id
+            self.untranscribed.append(replace(utterance, id=name, start_ms=start_ms, end_ms=end_ms))
 
     def hang_up(self) -> None:
         """End the call after the sound already processed."""
