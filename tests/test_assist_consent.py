@@ -44,7 +44,7 @@ def act(stage, what, detail="", role="agent"):
 )
 def test_what_is_heard_shown_and_written_follows_policy_and_consent(policy, consent, heard, kept, tmp_path):
     gate = Gate(ConsentPolicy(policy), Consent(consent))
-    assert (gate.allows_transcription, gate.allows_storage) == (heard, kept)
+    assert (gate.may_transcribe, gate.may_store) == (heard, kept)
 
     async def scene():
         stage = await on_stage(tmp_path, consent_policy=policy, consent=consent)
@@ -337,7 +337,7 @@ def test_a_call_that_was_paused_when_the_program_died_is_still_paused_when_it_go
         await stage.hear(said("hello", 0))
         act(stage, "pause")
         await stage.written()
-        await stage.cut_short()  # the latch is all there is
+        await stage.cut_short()  # the gate is all there is
         return stage.call
 
     async def second(call):

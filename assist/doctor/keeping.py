@@ -124,4 +124,4 @@ def audit(settings: Settings) -> Iterator[Finding]:
 
 def _readable(settings: Settings) -> bool:
     state = store_state(settings)
-    return state.schema == state.supported_schema
+    return state.schema == state.supported

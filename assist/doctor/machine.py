@@ -113,10 +113,9 @@ def database(settings: Settings) -> Iterator[Finding]:
         yield bad("database", f"this user may not read and write {path}: change its rights, and its folder's")
     elif state.problem:
         yield bad("database", f"assist.db {state.problem}; put the last backup back: `assist restore FILE`")
-    elif state.schema > state.supported_schema:
+    elif state.schema > state.supported:
         yield bad(
-            "database",
-            f"schema {state.schema} is newer than this program's {state.supported_schema}: update the program",
+            "database", f"schema {state.schema} is newer than this program's {state.supported}: update the program"
         )
     elif not state.schema and keys_path(settings.data).exists():
         lost = "assist.db is not there, though calls were kept here"
@@ -126,9 +125,7 @@ def database(settings: Settings) -> Iterator[Finding]:
     elif not state.schema:
         yield ok("database", "none yet; it is made at the first call")
     else:
-        older = (
-            f", brought to {state.supported_schema} at the next start" if state.schema < state.supported_schema else ""
-        )
+        older = f", brought to {state.supported} at the next start" if state.schema < state.supported else ""
         live = f"; {state.live} marked live" if state.live else ""
         version = f"SQLite {sqlite3.sqlite_version}"
         yield ok("database", f"sound: {state.calls} calls{live}, schema {state.schema}{older}, {version}")

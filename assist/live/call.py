@@ -185,7 +185,7 @@ class LiveCall:
         else:
             for trouble in self._watch.push(item):
                 self._judge(trouble)
-        if self.session.suspended or not self.session.gate.allows_storage:
+        if self.session.suspended or not self.session.gate.may_store:
             self._add_private_range(item.start_ms + self.offset_ms, item.end_ms + self.offset_ms)
         if self.recorder is not None:
             self._emit(

@@ -77,7 +77,7 @@ class CallLog:
         match event:
             case CallStarted():
                 self._started = (number, event)
-                if self.gate.allows_storage:
+                if self.gate.may_store:
                     self._write_start()
                 return None
             case ConsentSet():
@@ -86,7 +86,7 @@ class CallLog:
             case Action(what="pause" | "resume"):
                 self.receipt = self._pause(number, event)
                 return self.receipt
-        if self.gate.allows_storage:
+        if self.gate.may_store:
             self.store.append(self.call, number, event)
             self._recent.append((number, event))
             if isinstance(event, Utterance) and not event.words:
@@ -118,7 +118,7 @@ class CallLog:
 
     def _set_consent(self, number: int, event: ConsentSet) -> Future[None]:
         self.gate = Gate(ConsentPolicy(event.policy), Consent(event.consent), event.by)
-        if self.gate.allows_storage:
+        if self.gate.may_store:
             if not self._stored:
                 self._write_start()
             self.store.append(self.call, number, event)
@@ -137,7 +137,7 @@ class CallLog:
             self._paused_ms, self.paused_by = action.at_ms, action.who
         if paused:  # before the action is logged: if killed in between, the call is still resumed paused
             self._set_gate()
-        if self.gate.allows_storage:
+        if self.gate.may_store:
             self.store.append(self.call, number, action)
         if not paused:
             return self._set_gate()

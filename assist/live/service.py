@@ -170,7 +170,7 @@ class Service:
         stored_gate = self.store.gate(call) if not events and call not in self.calls else None
         if (
             stored_gate is not None
-            and not Gate(ConsentPolicy(stored_gate.policy), Consent(stored_gate.consent)).allows_storage
+            and not Gate(ConsentPolicy(stored_gate.policy), Consent(stored_gate.consent)).may_store
         ):
             return self._resume_unkept(call, source, agent, on_event, now)
         if not events or not isinstance(events[0], CallStarted):

@@ -77,7 +77,7 @@ class Session:
     @property
     def suspended(self) -> bool:
         """Whether nothing may be transcribed now: paused, or no consent."""
-        return self.paused_since is not None or not self.gate.allows_transcription
+        return self.paused_since is not None or not self.gate.may_transcribe
 
     def begin(self) -> list[Event]:
         """The first events of the call."""
@@ -118,7 +118,7 @@ class Session:
         words = heard.words if heard.settled else (*heard.agreed, *heard.tentative)
         last_ms = words[-1].end_ms if words else heard.start_ms
         in_pause = paused is not None and last_ms > paused - self._lookback_ms
-        if in_pause or heard.start_ms < self._resumed_ms or not self.gate.allows_transcription:
+        if in_pause or heard.start_ms < self._resumed_ms or not self.gate.may_transcribe:
             return Utterance(heard.id, heard.speaker, heard.start_ms, last_ms, ())
         # Masked whole, cut afterwards: the words from before may be what tells that digits are a card's.
         masked = self.redactor.redact_utterance(heard) if heard.settled else self.redactor.redact_hypothesis(heard)
@@ -127,7 +127,7 @@ class Session:
     @property
     def _storable_from_ms(self) -> int:
         """From when on words may be stored, 0 while nothing is stored; no stored event may quote earlier words."""
-        return self._consented_ms if self.gate.allows_storage else 0
+        return self._consented_ms if self.gate.may_store else 0
 
     def _storable(self, heard: Utterance | Hypothesis) -> Utterance | Hypothesis:
         """The words from `_storable_from_ms` on."""
@@ -286,15 +286,15 @@ class Session:
 
     def _consent(self, consent: Consent, by: str) -> list[Event]:
         """Apply a change of consent; where nothing may be transcribed any more, drop all words from memory."""
-        heard, kept = self.gate.allows_transcription, self.gate.allows_storage
+        heard, kept = self.gate.may_transcribe, self.gate.may_store
         self.gate = replace(self.gate, consent=consent, by=by)
         events: list[Event] = [self._consent_event()]
-        if self.gate.allows_storage and not kept:
+        if self.gate.may_store and not kept:
             self._consented_ms = self.now_ms
             events += [*self._initial_level(), *self.coach.consented(self.now_ms)]
-        if self.gate.allows_transcription and not heard:
+        if self.gate.may_transcribe and not heard:
             self._restart_silence()
-        if not self.gate.allows_transcription:
+        if not self.gate.may_transcribe:
             for key in list(self._active_signals):
                 events += self._withdraw_signal(key)
             for said in list(self._utterances.values()):

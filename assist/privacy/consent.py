@@ -45,14 +45,14 @@ class Gate:
     """Who said so: settings, replay, demo, api, or a person's name."""
 
     @property
-    def allows_transcription(self) -> bool:
+    def may_transcribe(self) -> bool:
         """Words may be recognised and shown ("heard" in the table)."""
         return self.consent is Consent.GRANTED or (
             self.consent is Consent.UNKNOWN and self.policy is not ConsentPolicy.STRICT
         )
 
     @property
-    def allows_storage(self) -> bool:
+    def may_store(self) -> bool:
         """Events and the record may be written ("kept" in the table)."""
         return self.consent is Consent.GRANTED or (
             self.consent is Consent.UNKNOWN and self.policy is ConsentPolicy.ONE_PARTY

@@ -16,7 +16,7 @@ class StoreState:
 
     schema: int = 0
     """Its version; 0: there is no store yet, or it cannot be read."""
-    supported_schema: int = SCHEMA_VERSION
+    supported: int = SCHEMA_VERSION
     calls: int = 0
     live: int = 0
     """Calls marked live: of a running server, or interrupted."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, Table, delete, text
 
 from assist.store import schema
 
@@ -19,11 +19,7 @@ CALL_TABLES = (schema.events, schema.records, schema.reviews, schema.calls)
 
 def erase(connection: Connection, calls: Sequence[str]) -> None:
     """Erase whole calls."""
-    for call in calls:
-        for table in CALL_TABLES:
-            connection.execute(delete(table).where(table.c.call == call))
-        connection.execute(text("DELETE FROM spoken WHERE call = :call").bindparams(call=call))
-    connection.execute(text("INSERT INTO spoken(spoken) VALUES ('optimize')"))
+    _delete_rows(connection, calls, CALL_TABLES)
 
 
 def delete_gates(connection: Connection, calls: Sequence[str]) -> None:
@@ -34,12 +30,19 @@ def delete_gates(connection: Connection, calls: Sequence[str]) -> None:
 
 def erase_words(connection: Connection, call: str) -> None:
     """Erase a call's events and its entry in the full-text index."""
-    connection.execute(delete(schema.events).where(schema.events.c.call == call))
-    connection.execute(text("DELETE FROM spoken WHERE call = :call").bindparams(call=call))
-    connection.execute(text("INSERT INTO spoken(spoken) VALUES ('optimize')"))
+    _delete_rows(connection, [call], (schema.events,))
 
 
 def erase_events(connection: Connection, call: str, numbers: Sequence[int]) -> None:
     """Erase single events of a call's log: what was said just before a pause."""
     for n in numbers:
         connection.execute(delete(schema.events).where(schema.events.c.call == call, schema.events.c.n == n))
+
+
+def _delete_rows(connection: Connection, calls: Sequence[str], tables: Sequence[Table]) -> None:
+    """Delete the rows of calls from these tables, and their entries in the full-text index."""
+    for call in calls:
+        for table in tables:
+            connection.execute(delete(table).where(table.c.call == call))
+        connection.execute(text("DELETE FROM spoken WHERE call = :call").bindparams(call=call))
+    connection.execute(text("INSERT INTO spoken(spoken) VALUES ('optimize')"))

@@ -320,7 +320,7 @@ def error_line(error: BaseException) -> str:
     """A database error as one line, with what to do where the file is damaged."""
     why = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
     line = (str(why) or type(error).__name__).splitlines()[0]
-    is_damaged = any(each in line for each in DAMAGE_MESSAGES) and not isinstance(error, OSError)  # that: another file
+    is_damaged = any(each in line for each in DAMAGE_MESSAGES) and not isinstance(error, OSError)  # of another file
     return f"{line}; put the last backup back: `assist restore FILE`" if is_damaged else line
 
 
