@@ -224,9 +224,9 @@ class CallPages:
 
     def _consent(self, event: ConsentSet) -> None:
         gate = self.listening.gate = Gate(ConsentPolicy(event.policy), Consent(event.consent), event.by)
-        now = {"consent": event.consent, "by": event.by, "heard": gate.heard, "kept": gate.kept}
+        now = {"consent": event.consent, "by": event.by, "heard": gate.may_transcribe, "kept": gate.may_store}
         self.rooms.show("consent", messages.ConsentNow.model_validate(now))
-        if not gate.heard:
+        if not gate.may_transcribe:
             self.transcript.clear()
             self.advice.untick_words()
             self._why = self._quote = ""

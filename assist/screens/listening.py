@@ -91,7 +91,7 @@ class Listening:
                 f"Paused automatically: {self._paused_by_itself}. Press P to resume" if self._paused_by_itself else ""
             )
             return "paused", by_itself or "Nothing is heard or kept. Press P to resume"
-        if not self.gate.heard:
+        if not self.gate.may_transcribe:
             return "paused", "Not listening: there is no consent to this call"
         if self._sound_lost:
             return "lost", next(iter(self._sound_lost.values()))
