@@ -16,7 +16,7 @@ Further examples are the project's other labelled lines and those of the rules, 
 labels only; the turns of three sets of written calls; and as ordinary business half of Bitext's requests
 (CDLA-Sharing-1.0; not kept here).
 
-Left out is what is only measured: tests/data/words/independent/b* to j*, tests/data/calls/heldout3, independent and
+Left out is what is only measured: tests/data/words/independent/b* to k*, tests/data/calls/heldout3, independent and
 dev3. Held out, to set thresholds, are tests/data/words/held and HELD_OUT_FILES.
 """
 
