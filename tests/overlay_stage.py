@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
+from overlay.app import create_app
 from overlay.doing import Do
 from overlay.errors import OverlayError
+from overlay.http_server import serving
 from overlay.hub import Hub
 from overlay.identity import Identify, Identity, ScreenSettings
-from overlay.listening import serving
 from overlay.records import Records
-from overlay.server import create_app
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser"))), None)
 """The browser; without a desktop (`chromium-headless-shell`) a page opens in half the time."""

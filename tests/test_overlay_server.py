@@ -13,14 +13,14 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from overlay.access import ROUTES
+from overlay.app import STATIC, create_app
 from overlay.doing import Do, DoWatch
 from overlay.errors import OverlayError
+from overlay.http_server import serving
 from overlay.hub import Hub
-from overlay.identity import TICKET_LIFE_S, Identity, Pass, ScreenSettings, Tickets
-from overlay.listening import serving
+from overlay.identity import TICKET_LIFE_S, Grant, Identity, ScreenSettings, Tickets
 from overlay.messages import Call, Ended, Next
 from overlay.records import Recording
-from overlay.server import STATIC, create_app
 from tests.overlay_records import Shelf
 from tests.test_overlay_hub import watchers
 
@@ -193,12 +193,12 @@ def test_reading_along_is_one_call_at_a_time_and_ends_with_the_page() -> None:
 def test_tickets_are_good_once_and_for_thirty_seconds() -> None:
     now = [0.0]
     tickets = Tickets(lambda: now[0])
-    entry = Pass(Identity("dana", "agent"), "agent/dana")
-    first, second = tickets.issue(entry), tickets.issue(entry)
-    assert tickets.spend(first) == entry
-    assert tickets.spend(first) is None
+    grant = Grant(Identity("dana", "agent"), "agent/dana")
+    first, second = tickets.issue(grant), tickets.issue(grant)
+    assert tickets.redeem(first) == grant
+    assert tickets.redeem(first) is None
     now[0] = TICKET_LIFE_S
-    assert tickets.spend(second) is None
+    assert tickets.redeem(second) is None
 
 
 @pytest.mark.parametrize("sent", ['{"ticket":"made-up"}', "x", "[]", '{"ticket":"a","more":1}'])
@@ -421,7 +421,7 @@ def test_oversized_and_too_many_messages_close_the_page() -> None:
 
 def test_a_page_that_never_reads_is_bounded_and_others_are_served() -> None:
     async def scene() -> None:
-        house = House(ScreenSettings(send_limit_s=0.3))
+        house = House(ScreenSettings(send_timeout_s=0.3))
         house.hub.show("agent/dana", "call", LIVE)
         async with house.open() as client:
             ticket = (await house.ticket(client)).json()["ticket"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
-from overlay.identity import Identify, Identity, Role, spelled
+from overlay.identity import Identify, Identity, Role, normalised
 
 
 class Spellings:
@@ -21,7 +21,7 @@ class Spellings:
 
     def known(self, name: str) -> str:
         """The name as it was spelled first."""
-        return self._first.setdefault(spelled(name).lower(), name)
+        return self._first.setdefault(normalised(name).lower(), name)
 
 
 def by_header(
@@ -63,7 +63,7 @@ def by_header(
 def _one(headers: Mapping[str, str], name: str) -> str:
     """The header's value; empty where it is there twice: one of them may be the browser's own."""
     given = headers.getlist(name) if hasattr(headers, "getlist") else [headers.get(name.lower(), "")]
-    return spelled(_read(str(given[0]))) if len(given) == 1 else ""
+    return normalised(_read(str(given[0]))) if len(given) == 1 else ""
 
 
 def _read(value: str) -> str:

@@ -20,12 +20,12 @@ from rich.table import Table
 
 from assist.bench.browser import page_at
 from assist.bench.figures import at_share, resident_mib
+from overlay.app import create_app
 from overlay.doing import Do
+from overlay.http_server import serving
 from overlay.hub import Hub
 from overlay.identity import Identity
-from overlay.listening import serving
 from overlay.messages import Alert, Call, LevelNow, Prompt, Row
-from overlay.server import create_app
 
 DRAWN = """
 (() => {

@@ -45,12 +45,12 @@ from assist.store.store import path_of
 from assist.store.writer import Unreadable, unreadable
 from detectors.factory import DetectorSettings, build_detectors
 from detectors.rulebook import load_rules
+from overlay.app import create_app
 from overlay.errors import OverlayError
-from overlay.gate import Gateway
+from overlay.gate import GateEndpoint
+from overlay.http_server import check_dates, check_port, serving
 from overlay.hub import Hub
-from overlay.identity import outsiders
-from overlay.listening import check_dates, check_port, serving
-from overlay.server import create_app
+from overlay.identity import exposure
 
 log = logging.getLogger("assist")
 
@@ -89,11 +89,11 @@ async def running_service(
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
     try:
         door = open_door(settings, service.store.people, service.audit)
-        login_name = service.setup.login_name = door.screens.known
+        login_name = service.setup.login_name = door.screens.login_name
         page_actions = PageActions(service, service.audit, login_name)
         sounds = Recordings(settings.data)
         library = Library(service.store, settings.review_form, service.audit, sounds, settings.keep, login_name)
-        gateway = Gateway(Gates(service).do, gate_key(settings.data), settings.payment_pages)
+        gate = GateEndpoint(Gates(service).do, gate_key(settings.data), settings.payment_pages)
         app = create_app(
             service.hub,
             page_actions.do,
@@ -102,7 +102,7 @@ async def running_service(
             page_actions.presence,
             door.accounts,
             door.logins,
-            gateway,
+            gate,
             FAILURES,
         )
         async with contextlib.AsyncExitStack() as stack:
@@ -121,7 +121,7 @@ async def running_service(
             console.print(
                 f"Agent:  {named}{address_of(agent)}\nBoard:  {named}/board\nReview: {named}/review", markup=False
             )
-            if not settings.hosts and outsiders(settings.host, (), settings.proxies):
+            if not settings.hosts and exposure(settings.host, (), settings.proxies):
                 console.print(
                     "Browsers elsewhere are refused until hosts in the settings says what they call this server, such "
                     f"as assist.example:{urlsplit(base).port}; behind a proxy, as it passes the name on.",

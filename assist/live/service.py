@@ -38,7 +38,7 @@ from audio.events import Gap, Trouble
 from audio.source import CallSource
 from detectors.rulebook import Rulebook
 from overlay.hub import Hub
-from overlay.identity import folded
+from overlay.identity import casefolded
 
 log = logging.getLogger("assist")
 
@@ -252,7 +252,7 @@ class Service:
             wake=lambda: loop.call_soon_threadsafe(live.wake),
             phrases=self._phrases,
             on_untranscribed=live.add_untranscribed,
-            tone=folded(session.started.queue) not in map(folded, self.settings.internal_queues),
+            tone=casefolded(session.started.queue) not in map(casefolded, self.settings.internal_queues),
         )
         live.pulse = lambda: self.screens.pulse(call, session.now_ms, session.escalation.score)
         if self.settings.recordings:

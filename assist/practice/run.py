@@ -33,11 +33,11 @@ from audio.events import Chunk, Hypothesis, Speaker, SpeechActivity, Utterance
 from audio.source import CallSource
 from detectors.rulebook import load_rules
 from overlay import doing, messages
+from overlay.app import create_app
 from overlay.errors import OverlayError
+from overlay.http_server import serving
 from overlay.hub import Hub
 from overlay.identity import Identity, ScreenSettings
-from overlay.listening import serving
-from overlay.server import create_app
 
 T = TypeVar("T")
 
