@@ -50,20 +50,20 @@ class Stage:
     url: str = ""
     done: list[tuple[Identity, Do]] = field(default_factory=list)
     refuses: str = ""
-    """What the desk says to whatever is done from now on; empty: it takes it."""
+    """The text that every action is refused with from now on; empty: it is carried out."""
     complaints: list[str] = field(default_factory=list)
     """Whatever a page wrote to its console or threw: must stay empty."""
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def start(self, port: int = 0) -> None:
-        app = create_app(self.hub, self.desk, self.records, self.settings)
+        app = create_app(self.hub, self.do, self.records, self.settings)
         self.url = await self._open.enter_async_context(serving(app, port=port))
 
     async def stop(self) -> None:
         await self._open.aclose()
 
-    async def desk(self, who: Identity, do: Do) -> None:
+    async def do(self, who: Identity, do: Do) -> None:
         async with self._changed:
             self.done.append((who, do))
             self._changed.notify_all()

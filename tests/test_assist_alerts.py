@@ -13,7 +13,7 @@ from overlay.errors import OverlayError
 HELP, URGENT = Severity.HELP, Severity.URGENT
 
 
-def desk(*people: str, budget: int = 3, order: tuple[str, ...] = ()) -> Alerts:
+def alerts_with(*people: str, budget: int = 3, order: tuple[str, ...] = ()) -> Alerts:
     alerts = Alerts(Rules(budget=budget, order=order))
     for who in people:
         assert alerts.arrive(who, 0.0) == []
@@ -25,7 +25,7 @@ def raise_(alerts: Alerts, call: str, now: float = 0.0, tier: Severity = HELP, n
 
 
 def test_unclaimed_for_twenty_seconds_it_is_the_next_ones_turn_and_after_all_everyones() -> None:
-    alerts = desk("Ann", "Bob")
+    alerts = alerts_with("Ann", "Bob")
     assert raise_(alerts, "c1") == [Move("c1", "a1", "turn", "Ann")]
     assert alerts.due_s(0.0) == TURN_S
     assert alerts.tick(TURN_S - 0.1) == []
@@ -36,14 +36,14 @@ def test_unclaimed_for_twenty_seconds_it_is_the_next_ones_turn_and_after_all_eve
 
 
 def test_turns_go_round_and_an_escalation_list_goes_first() -> None:
-    alerts = desk("Ann", "Bob")
+    alerts = alerts_with("Ann", "Bob")
     assert [raise_(alerts, f"c{n}", float(n))[0].who for n in range(4)] == ["Ann", "Bob", "Ann", "Bob"]
-    alerts = desk("Ann", "Bob", "Cy", order=("Cy", "Bob"))
+    alerts = alerts_with("Ann", "Bob", "Cy", order=("Cy", "Bob"))
     assert [raise_(alerts, f"c{n}", float(n))[0].who for n in range(4)] == ["Cy", "Cy", "Cy", "Bob"]
 
 
 def test_one_with_no_room_is_not_asked_again_unless_it_is_urgent_and_the_queue_empties_worst_first() -> None:
-    alerts = desk("Ann", budget=1)
+    alerts = alerts_with("Ann", budget=1)
     raise_(alerts, "c1")
     alerts.claim("c1", "a1", "Ann", 1.0)
     assert raise_(alerts, "c2", 2.0) == [Move("c2", "a1", "queued")]
@@ -56,13 +56,13 @@ def test_one_with_no_room_is_not_asked_again_unless_it_is_urgent_and_the_queue_e
 
 
 def test_what_waits_for_nobody_rings_for_the_first_who_comes() -> None:
-    alerts = desk()
+    alerts = alerts_with()
     assert raise_(alerts, "c1") == [Move("c1", "a1", "queued")]
     assert alerts.arrive("Ann", 5.0) == [Move("c1", "a1", "turn", "Ann")]
 
 
 def test_somebody_who_has_the_call_already_is_asked_first_even_without_room() -> None:
-    alerts = desk("Ann", "Bob", budget=1)
+    alerts = alerts_with("Ann", "Bob", budget=1)
     raise_(alerts, "c1")
     alerts.claim("c1", "a1", "Bob", 1.0)
     assert raise_(alerts, "c1", 2.0, name="a2") == [Move("c1", "a2", "turn", "Bob")]
@@ -70,7 +70,7 @@ def test_somebody_who_has_the_call_already_is_asked_first_even_without_room() ->
 
 def test_what_was_open_when_the_program_was_cut_short_is_asked_for_again_and_a_claim_waits_for_its_holder() -> None:
     for is_back in (True, False):
-        alerts = desk("Bob")
+        alerts = alerts_with("Bob")
         assert alerts.restored("c1", "a1", "help", HELP, "", 10.0) == [Move("c1", "a1", "turn", "Bob")]
         assert alerts.restored("c1", "a2", "ask", HELP, "Ann", 10.0) == []
         alerts.claim("c1", "a1", "Bob", 10.0)
@@ -83,7 +83,7 @@ def test_what_was_open_when_the_program_was_cut_short_is_asked_for_again_and_a_c
 
 
 def test_claimed_it_is_refused_to_others_in_a_line_that_names_who_has_it() -> None:
-    alerts = desk("Ann", "Bob")
+    alerts = alerts_with("Ann", "Bob")
     raise_(alerts, "c1")
     assert alerts.claim("c1", "a1", "Bob", 1.0) == []  # out of turn is fine
     for act in (alerts.claim, alerts.resolve, alerts.release):
@@ -96,7 +96,7 @@ def test_claimed_it_is_refused_to_others_in_a_line_that_names_who_has_it() -> No
 
 
 def test_given_back_or_left_behind_the_others_are_asked() -> None:
-    alerts = desk("Ann", "Bob")
+    alerts = alerts_with("Ann", "Bob")
     raise_(alerts, "c1")
     alerts.claim("c1", "a1", "Ann", 1.0)
     assert alerts.release("c1", "a1", "Ann", 2.0) == [Move("c1", "a1", "turn", "Bob")]
@@ -108,7 +108,7 @@ def test_given_back_or_left_behind_the_others_are_asked() -> None:
 
 
 def test_a_reload_keeps_the_turn_and_a_board_that_stays_away_loses_it() -> None:
-    alerts = desk("Ann", "Bob")
+    alerts = alerts_with("Ann", "Bob")
     raise_(alerts, "c1")
     alerts.leave("Ann", 1.0)
     alerts.arrive("Ann", 2.0)
@@ -119,7 +119,7 @@ def test_a_reload_keeps_the_turn_and_a_board_that_stays_away_loses_it() -> None:
 
 
 def test_a_call_that_calms_down_or_ends_takes_its_alerts_along() -> None:
-    alerts = desk("Ann")
+    alerts = alerts_with("Ann")
     raise_(alerts, "c1")
     assert alerts.calmed("c1", 1.0) == [Move("c1", "a1", "calmed")]
     raise_(alerts, "c2", 2.0)
@@ -132,7 +132,7 @@ def test_a_call_that_calms_down_or_ends_takes_its_alerts_along() -> None:
 
 
 def test_more_urgent_the_same_alert_is_asked_for_anew_when_nobody_has_it() -> None:
-    alerts = desk("Ann", budget=1)
+    alerts = alerts_with("Ann", budget=1)
     raise_(alerts, "c1")
     alerts.claim("c1", "a1", "Ann", 1.0)
     assert raise_(alerts, "c2", 2.0)[0].what == "queued"

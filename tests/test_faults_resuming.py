@@ -112,15 +112,15 @@ def listen_with_alerts(folder, pipe):
     async def run():
         one = service(folder)
         one.open()
-        desk = PageActions(one)
-        desk.presence(MARIA, "board", True)
+        actions = PageActions(one)
+        actions.presence(MARIA, "board", True)
         call, task = one.start(QuietLine(), agent="Dana")
         await asyncio.sleep(0)
-        await desk.do(DANA, doing.DoHelp(do="help", call=call))
-        await desk.do(DANA, doing.DoPlan(do="plan", call=call, option="month-credit", what="asked"))
+        await actions.do(DANA, doing.DoHelp(do="help", call=call))
+        await actions.do(DANA, doing.DoPlan(do="plan", call=call, option="month-credit", what="asked"))
         await asyncio.sleep(0)
-        await desk.do(MARIA, doing.DoAlert(do="alert", call=call, alert="a2", what="claim"))
-        await desk.do(TOM, doing.DoWatch(do="watch", call=call, on=True))
+        await actions.do(MARIA, doing.DoAlert(do="alert", call=call, alert="a2", what="claim"))
+        await actions.do(TOM, doing.DoWatch(do="watch", call=call, on=True))
         await asyncio.wrap_future(one.store.flush())
         os.write(pipe, f"{call}\n".encode())
         await task
@@ -134,8 +134,8 @@ def test_alerts_of_a_call_that_was_cut_short_go_on_and_nobody_is_shown_who_read_
     async def run():
         one = service(tmp_path)
         one.open()
-        desk, hub = PageActions(one), one.hub
-        desk.presence(TOM, "board", True)
+        actions, hub = PageActions(one), one.hub
+        actions.presence(TOM, "board", True)
         _, task = one.resume(call, QuietLine(), now=datetime.now(UTC) - timedelta(hours=1))
         await asyncio.sleep(0)
         a1, a2 = (hub.latest("board", f"alert/{call}-{name}") for name in ("a1", "a2"))
@@ -144,13 +144,13 @@ def test_alerts_of_a_call_that_was_cut_short_go_on_and_nobody_is_shown_who_read_
             ("Maria", 1, True), ("Tom", 1, False)]  # fmt: skip
         assert hub.latest("agent/Dana", "notice/reading") is None
         assert hub.latest("board", f"row/{call}").read_by == []
-        await desk.do(TOM, doing.DoAlert(do="alert", call=call, alert="a1", what="claim"))
-        await desk.do(TOM, doing.DoAlert(do="alert", call=call, alert="a1", what="resolve", how="took over"))
+        await actions.do(TOM, doing.DoAlert(do="alert", call=call, alert="a1", what="claim"))
+        await actions.do(TOM, doing.DoAlert(do="alert", call=call, alert="a1", what="resolve", how="took over"))
         with pytest.raises(OverlayError, match="Maria is on it already"):
-            await desk.do(TOM, doing.DoAnswer(do="answer", call=call, alert="a2", allow=True))
-        desk.presence(MARIA, "board", True)
-        await desk.do(MARIA, doing.DoAnswer(do="answer", call=call, alert="a2", allow=True))
-        await desk.do(DANA, doing.DoHelp(do="help", call=call))
+            await actions.do(TOM, doing.DoAnswer(do="answer", call=call, alert="a2", allow=True))
+        actions.presence(MARIA, "board", True)
+        await actions.do(MARIA, doing.DoAnswer(do="answer", call=call, alert="a2", allow=True))
+        await actions.do(DANA, doing.DoHelp(do="help", call=call))
         assert hub.latest("board", f"alert/{call}-a3").kind == "help"
         one.calls[call].hang_up()
         await task
@@ -166,10 +166,10 @@ def test_alerts_of_a_call_that_was_cut_short_go_on_and_nobody_is_shown_who_read_
 def test_who_is_at_a_board_when_a_call_goes_on_is_told_to_its_agent_and_noted(restarted, tmp_path):
     async def scene():
         one = service(tmp_path)
-        interrupted, desk = one.open(), PageActions(one, open_audit(one.store.people, tmp_path))
+        interrupted, actions = one.open(), PageActions(one, open_audit(one.store.people, tmp_path))
 
         async def reads(who, on=True):
-            await desk.do(who, doing.DoWatch(do="watch", call=call, on=on))
+            await actions.do(who, doing.DoWatch(do="watch", call=call, on=on))
 
         async def asks_in_vain(who):
             with pytest.raises(OverlayError, match="That call is over"):

@@ -62,12 +62,12 @@ class Place:
         self.settings = ScreenSettings(**({"on_login": on_login, "beat_s": 0.1} | more))
         self.url = ""
 
-    async def desk(self, who: Identity, do: Any) -> None:
+    async def do(self, who: Identity, do: Any) -> None:
         self.done.append((who, do))
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        app = create_app(self.hub, self.desk, Shelf(), self.settings, accounts=self.staff)
+        app = create_app(self.hub, self.do, Shelf(), self.settings, accounts=self.staff)
         async with serving(app, port=0) as self.url:
             yield
 
@@ -167,7 +167,7 @@ def test_an_undeclared_route_a_bare_route_and_a_row_without_route_are_refused_at
             lambda app: app.routes.append(Route("/board", lambda request: PlainTextResponse("x"))),
             lambda app: app.routes.pop(0),
         ):
-            app = create_app(here.hub, here.desk, Shelf(), here.settings, accounts=here.staff)
+            app = create_app(here.hub, here.do, Shelf(), here.settings, accounts=here.staff)
             change(app)
             with pytest.raises(OverlayError) as refused:
                 async with serving(app, port=0):
@@ -543,6 +543,6 @@ def test_fifty_agents_get_their_own_calls_and_never_a_word_of_anothers(said: lis
                 while "last" not in text:
                     text = str(await page.recv())
                     assert set(re.findall(r"agent-\d+", text)) <= {name}
-        assert here.done == []  # nothing done about another's call reached the desk
+        assert here.done == []  # nothing done about another's call was passed on
 
     play(scene)

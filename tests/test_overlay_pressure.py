@@ -184,7 +184,7 @@ def test_with_tls_a_line_without_a_handshake_is_closed_too(
     settings = ScreenSettings(certificate=(str(files["certificate"]), str(files["certificate_key"])))
 
     async def scene() -> None:
-        app = create_app(Hub(), House().desk, None, settings)
+        app = create_app(Hub(), House().do, None, settings)
         async with serving(app, port=0) as base, httpx.AsyncClient(verify=False) as client:  # noqa: S501
             reader, writer = await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
             assert (await client.get(f"{base}/agent")).status_code == 200
@@ -205,7 +205,7 @@ def test_with_tls_a_line_whose_other_side_never_says_goodbye_holds_nothing_up(
     trusting.check_hostname = False
 
     async def scene() -> None:
-        async with serving(create_app(Hub(), House().desk, None, settings), port=0) as base:
+        async with serving(create_app(Hub(), House().do, None, settings), port=0) as base:
             reader, writer = await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
             coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
             client = trusting.wrap_bio(coming, going)

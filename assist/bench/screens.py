@@ -120,10 +120,10 @@ async def _overlays(figures: ScreenFigures, pages: int) -> None:
 
 
 def _server(hub: Hub, port: int = 0) -> contextlib.AbstractAsyncContextManager[str]:
-    async def desk(who: Identity, do: Do) -> None:
+    async def do(who: Identity, do: Do) -> None:
         return None
 
-    return serving(create_app(hub, desk), port=port)
+    return serving(create_app(hub, do), port=port)
 
 
 @dataclass
