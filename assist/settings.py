@@ -23,7 +23,7 @@ from pydantic import (
 
 from assist.errors import AssistError, problems
 from assist.privacy.consent import Consent, ConsentPolicy
-from assist.screens.alerts import TURN_S
+from assist.screens.alert_routing import TURN_S
 from assist.store.places import store_in
 from overlay.identity import Role, normalised
 from overlay.records import Question

@@ -15,8 +15,8 @@ from assist.live.hearing import Hearing
 from assist.live.joining import Joining, start_call
 from assist.live.page_actions import PageActions
 from assist.live.service import Service
-from assist.screens.cards import STEPS_SHOWN
-from assist.screens.listening import recogniser_of
+from assist.screens.call_alerts import MAX_STEPS
+from assist.screens.health import recogniser_fields
 from audio.events import Trouble
 from overlay import doing, messages
 from overlay.errors import OverlayError
@@ -149,11 +149,11 @@ def test_however_much_its_holder_does_in_a_call_the_agents_page_says_who_is_on_i
             call, _, do, _ = await dana_calls(service, MARIA)
             await do(DANA, do="help")
             await do(MARIA, do="alert", alert="a1", what="claim")
-            for n in range(2 * STEPS_SHOWN):
+            for n in range(2 * MAX_STEPS):
                 await do(MARIA, do="watch", on=n % 2 == 0)
                 await do(MARIA, do="tell", text=f"Line {n}.")
             board: Any = hub.latest("board", f"alert/{call}-a1")
-            assert len(board.course) == STEPS_SHOWN and board.course[0].what != "claimed"
+            assert len(board.course) == MAX_STEPS and board.course[0].what != "claimed"
             assert getattr(hub.latest("agent/Dana", "notice/handled"), "text", "") == "Maria is on it"
             await do(MARIA, do="alert", alert="a1", what="release")
             row: Any = hub.latest("board", f"row/{call}")
@@ -244,7 +244,7 @@ def test_a_command_that_a_page_names_works_as_it_stands_there(tmp_path: Path) ->
     hints.begin({"restore": ["--data"], "models fetch": ["--data"]})
     try:
         hints.named("--data", os.path.relpath(data))
-        assert str(recogniser_of(embedded)["advice"]).endswith(f"`assist models fetch base.en --data {data}`")
+        assert str(recogniser_fields(embedded)["advice"]).endswith(f"`assist models fetch base.en --data {data}`")
         asyncio.run(scene())
     finally:
         hints.begin({})

@@ -265,7 +265,7 @@ def test_the_form_goes_to_the_page_unless_the_next_call_is_on(store):
     from assist.screens.screens import Screens
 
     hub = Hub()
-    screens = Screens(hub, "Maria", hearing=None, method="", steps=())
+    screens = Screens(hub, "Maria", recogniser=None, method="", steps=())
     kept = wrap_up_form(RECORD, [Review("t", "Dana", "outcome", "", "solved")], SETTINGS)
     hub.show("agent/Dana", "call", Call(call="k1", agent="Dana", state="ended"))
     screens.wrapped_up("Dana", kept)

@@ -117,7 +117,7 @@ async def running_service(
             closed = await stack.enter_async_context(accept_calls(service, joins=joins))
             service.address = base
             agent, named = service.setup.login_name(settings.agent), _public_address(base, settings)
-            service.screens.waiting(agent)
+            service.screens.show_waiting(agent)
             console.print(
                 f"Agent:  {named}{address_of(agent)}\nBoard:  {named}/board\nReview: {named}/review", markup=False
             )

@@ -27,7 +27,7 @@ from assist.privacy.recordings import Tape
 from assist.records.filing import close_interrupted, file_record
 from assist.records.record import IncidentRecord
 from assist.records.wrapup import wrap_up_form
-from assist.screens.alerts import Rules
+from assist.screens.alert_routing import RoutingRules
 from assist.screens.duty import Duty
 from assist.screens.screens import Screens
 from assist.settings import Settings
@@ -91,7 +91,7 @@ class Service:
             raise
         turn_ms = round(alerts.turn_s * 1000)
         self.screens = Screens(self.hub, settings.supervisor, self.hearing, *self.playbooks.book.outline, turn_ms)
-        self.duty = Duty(Rules(alerts.turn_s, alerts.budget, tuple(alerts.order)), self.hub, self._alert_moved)
+        self.duty = Duty(RoutingRules(alerts.turn_s, alerts.budget, tuple(alerts.order)), self.hub, self._alert_moved)
         interrupted = close_interrupted(self.store)
         self.history.take(self.store.digests(RecordQuery(limit=MAX_CALLS)))
         self.setup = CallSetup(settings, self.rulebook, self.playbooks, self.history)
