@@ -272,13 +272,13 @@ async def quiet(stage, seconds):
 
 
 async def unsettled(stage):
-    """A card and an alert on words that settle otherwise."""
+    """A prompt and an alert on words that settle otherwise."""
     await stage.hear(saying("I will kill you", 1_000), ms=3_000)
     await stage.hear(said("I will call you", 1_000), ms=3_000)
 
 
 async def unkept(stage):
-    """A card on words that were said before they might be kept."""
+    """A prompt on words that were said before they might be kept."""
     await stage.hear(said("I want to cancel my contract today, I want your manager now", 1_000), ms=5_000)
     await quiet(stage, 25)
     act(stage, "consent", detail="granted")
@@ -309,10 +309,10 @@ def test_the_card_of_a_call_that_goes_on_is_still_the_agents_to_use(tmp_path):
         stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
         await unsettled(stage)
         await stage.hear(said("I want to cancel my contract today", 7_000), ms=4_000)
-        card = stage.shown("prompt")
+        prompt = stage.shown("prompt")
         stage = await gone_on(stage, tmp_path)
-        assert stage.shown("prompt") == card and card.id == "p2"
-        act(stage, "used", card.id)
+        assert stage.shown("prompt") == prompt and prompt.id == "p2"
+        act(stage, "used", prompt.id)
         assert stage.shown("prompt") is None
         await stage.end()
         first, second = stage.service.store.record(stage.call)["prompts"]

@@ -357,7 +357,7 @@ class Session:
     def _withdraw_unconfirmed(self, latest: Utterance | Hypothesis, found: dict[str, Signal]) -> list[Event]:
         """Withdraw this utterance's provisional signals that its settled words do not confirm.
 
-        Only once it has settled: a hypothesis changes with each word added, and prompt cards must not flicker.
+        Only once it has settled: a hypothesis changes with each word added, and prompts must not flicker.
         """
         if not latest.settled:
             provisional = self._provisional.setdefault(latest.id, set())
