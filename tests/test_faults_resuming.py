@@ -1,4 +1,4 @@
-"""Calls cut short and gone on with: what their log, pages and record say."""
+"""Interrupted calls that are resumed: what their log, pages and record say."""
 
 import asyncio
 import os
@@ -44,13 +44,13 @@ def listen(folder, paused, pipe):
     asyncio.run(run())
 
 
-def cut_short(folder, acknowledgements=30, paused=False):
+def interrupted_call(folder, acknowledgements=30, paused=False):
     """The id of a call whose process was killed."""
     return killed_after(*in_a_child(listen, folder, paused), acknowledgements)[0].split()[0]
 
 
 def test_a_call_that_was_cut_short_goes_on_where_its_log_left_off(tmp_path):
-    call = cut_short(tmp_path)
+    call = interrupted_call(tmp_path)
 
     async def run():
         one = service(tmp_path)
@@ -91,7 +91,7 @@ def before_level(events):
 
 
 def test_a_call_that_was_paused_when_it_was_cut_short_is_still_paused(tmp_path):
-    call = cut_short(tmp_path, 3, paused=True)
+    call = interrupted_call(tmp_path, 3, paused=True)
 
     async def run():
         one = service(tmp_path)
@@ -203,12 +203,12 @@ def test_who_is_at_a_board_when_a_call_goes_on_is_told_to_its_agent_and_noted(re
         await one.close()
 
     if restarted:
-        cut_short(tmp_path)
+        interrupted_call(tmp_path)
     asyncio.run(scene())
 
 
 def test_only_a_call_that_was_cut_short_a_moment_ago_goes_on(tmp_path):
-    call = cut_short(tmp_path)
+    call = interrupted_call(tmp_path)
 
     async def run():
         one = service(tmp_path)
@@ -232,7 +232,7 @@ def test_only_a_call_that_was_cut_short_a_moment_ago_goes_on(tmp_path):
 
 
 def test_a_clock_that_was_set_back_gives_no_negative_time(tmp_path):
-    call = cut_short(tmp_path)
+    call = interrupted_call(tmp_path)
 
     async def run():
         one = service(tmp_path)

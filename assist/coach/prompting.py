@@ -212,7 +212,7 @@ class PromptSlot:
         return [PromptEnded(now_ms, shown.id, how, words)]
 
     def restore(self, event: Event) -> None:
-        """A call that was cut short is resumed: what was on screen by its log counts, whatever its words give now."""
+        """An interrupted call is resumed: what was on screen by its log counts, whatever its words give now."""
         match event:
             case PromptShown():
                 self._last_number = number_of(event.id)

@@ -302,7 +302,7 @@ class Service:
             record = await asyncio.shield(asyncio.to_thread(self._write_record, call)) if kept else None
             if record is not None:
                 self.history.take([record.model_dump()])
-            else:  # refused after it was cut short, perhaps
+            else:  # refused after it was interrupted, perhaps
                 self.history.forget([call])
             self.duty.ended(call)
             self.screens.ended(call, wrap_up_form(record, [], self.settings) if record is not None else None)
