@@ -59,7 +59,7 @@ class DeclaredRoute(Route):
 
 
 def route(access: Access, route_name: str, endpoint: Endpoint, *, page: bool = False) -> DeclaredRoute:
-    """A route of `overlay.access.ROUTES`, such as "GET /board". A `page` redirects to the login who is not logged in.
+    """A route of `overlay.access.ROUTES`, such as "GET /board". A `page` redirects to the login if nobody is logged in.
 
     Raises:
         OverlayError: route-undeclared.

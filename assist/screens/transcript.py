@@ -74,7 +74,7 @@ class Transcript:
         self.rooms.hub.show(self.rooms.call_room, "told", self._hand_off)
 
     def clear(self) -> None:
-        """Consent is refused: remove all words from the pages."""
+        """There is no consent: remove all words from the pages."""
         for room in self.rooms.current:
             for key in self.rooms.hub.snapshot(room):
                 if key == "told" or key.startswith(("line/", "heard/")):
