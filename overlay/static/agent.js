@@ -7,15 +7,15 @@ import { FRESH_MS, chip, clicks, clock, h, keys, ownLine, put, redraw, refill, r
 import { drawPractice } from "./practice.js";
 import { inItsOwnWindow, popOut } from "./popout.js";
 
-const SURE_MS = 4000; // so long the second "refused" is waited for
+const SURE_MS = 4000; // how long a second press of "refused" confirms the first
 const who = decodeURIComponent(location.pathname.split("/")[2] ?? "") || new URLSearchParams(location.search).get("agent") || "";
 const overlay = document.getElementById("overlay");
 const away = document.getElementById("away");
-const find = (id) => overlay.querySelector(`#${id}`); // the overlay may stand in a window of its own
+const find = (id) => overlay.querySelector(`#${id}`); // the overlay may be in a window of its own
 let callShown = "";
 let levelSaid = "";
-let pausedAt = null; // when this page came to know of the pause that is on
-let refusing = -Infinity; // when it was asked whether a consent that was given is really taken back
+let pausedAt = null; // when this page learned of the current pause
+let refusing = -Infinity; // when the agent was asked to confirm that given consent is refused
 let readNotices = new Set();
 
 const { say, line: ownSays } = ownLine(() => drawHealth());
@@ -30,8 +30,8 @@ const stale = () => link.state !== "live";
 const card = cardSlot({ find, overlay, now, room, stale, act, announce, say, send: link.send });
 const plan = planAndSteps({ find, now, act, say });
 
-// Call time now: runs on from the newest message that carried it; stands still where nothing vouches for it, and in practice
-// while an answer is typed.
+// Call time now: runs on from the newest message that has it; stops while the page is stale, and in practice while an answer
+// is typed.
 function callTime() {
   const stamps = ["call", "health", "clock"].map((key) => room().get(key)).filter((value) => value?.body.at_ms);
   if (!stamps.length) return 0;
@@ -114,7 +114,7 @@ function drawHealth() {
   drawClocks();
 }
 
-// One slot for one line: what went wrong, what is known about consent, how to hear better; whatever matters most now.
+// The strip shows one line, what matters most now: trouble, consent, or how to get the better recogniser.
 function drawStrip(text, state, figure = "", more = "") {
   if (!text) return false;
   find("consent").hidden = true;
@@ -134,13 +134,13 @@ function drawConsent(value) {
   put(place, "class", `consent ${sure ? "refused" : value.consent}`);
   find("grant").hidden = value.consent === "granted";
   find("refuse").hidden = value.consent === "refused";
-  // What follows from it stands first: that must be read in a narrow window.
+  // The consequence comes first: it must be readable in a narrow window.
   const what = value.heard ? value.kept ? "Kept" : "Not kept" : "Not heard";
   write(find("agreed"), sure ? "Erases this call: press again" : `${what}: consent ${{ unknown: "not known", granted: "given", refused: "refused" }[value.consent]}`);
   return true;
 }
 
-// Who is being asked, and who has taken it, at the place where it is asked.
+// The help button says who is asked, or who has claimed the request.
 function drawHelp() {
   const handled = now("notice/handled");
   const text = (handled ?? now("notice/help"))?.text;
@@ -212,7 +212,7 @@ function drawNotices() {
     h("button", { class: "btn", "aria-label": "Mark as read", "data-key": name, onclick: () => read(name) }, h("kbd", { "aria-hidden": "true" }, "R"), "Read"))), find("talk"));
 }
 
-// R takes the newest; but where one has come this very moment, the one before it, for which the key was meant.
+// R marks the newest notice as read; if that has just come, the one before it, which the key was meant for.
 function newest() {
   const names = [...find("notices").querySelectorAll("button")].map((button) => button.dataset.key);
   return names.findLast((name) => performance.now() - room().get(name)?.at >= FRESH_MS) ?? names.at(-1);
@@ -228,7 +228,7 @@ function read(name = newest()) {
 // ---- doing ----
 
 const help = () => act({ do: "help" });
-// Refusing erases what was kept: after consent was given, it takes the key or the button twice, and no bounce of either.
+// Refusing erases what was stored: after consent was given it must be pressed twice, and a bounce does not count.
 const refused = () => performance.now() - refusing;
 function refuse() {
   if (now("consent")?.consent === "granted" && (refused() < FRESH_MS || refused() > SURE_MS)) {
@@ -242,7 +242,7 @@ function grant() {
   refusing = -Infinity;
   act({ do: "consent", consent: "granted" });
 }
-// A pause that has just begun, by itself or by the same hand, is not ended by a key that was to begin it.
+// A pause that has just begun, automatically or by this key, is not ended by a press that was meant to begin it.
 function pause() {
   if (pausedAt !== null && performance.now() - pausedAt < FRESH_MS) return say("Paused already: press again to resume.");
   act({ do: "pause", on: pausedAt === null });

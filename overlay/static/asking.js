@@ -1,6 +1,6 @@
-// Questions to the server, and what it says when it cannot answer.
+// HTTP requests to the server.
 
-/** GET, or POST where there is a body; null where there is nothing to say. Throws an Error with one plain line. */
+/** GET, or POST if there is a body. Returns the JSON, null for an empty answer; throws an Error with one plain line. */
 export async function ask(path, body) {
   let answer;
   try {

@@ -15,7 +15,7 @@ const body = find("rows");
 let order = 0;
 let pointerAt = -Infinity;
 let sortDue = false;
-let tabbed = null; // the one row that Tab comes to
+let tabbed = null; // call of the one row that Tab reaches
 
 const { say, line: ownSays } = ownLine(() => drawState());
 const link = connect("board", new URLSearchParams(location.search).get("name") ?? "", draw);
@@ -123,7 +123,7 @@ function makeRow(call) {
   return { node, cells, body: null, at: 0, order: null };
 }
 
-// Who has taken the call, or is reading along: nobody need go there a second time.
+// Which colleague has claimed the call or reads along.
 function colleagues(it) {
   const me = link.me?.who;
   if (it.handled_by) return `${it.handled_by === me ? "You are" : `${it.handled_by} is`} on it`;

@@ -1,12 +1,12 @@
-// The one place for the one prompt: what to say, why, and what the agent answers. Fixed in height, whatever stands in it.
+// The slot of the one prompt: what to say, why, and the agent's answer. Of fixed height; after the call it holds the wrap-up.
 
 import { clock, h, quoted, refill, write } from "./shared.js";
 import { drawWrapUp, leaveWrapUp } from "./wrapup.js";
 
-const HOLD_MS = 30_000; // longest that a prompt is kept for a pointer or the focus that rests on it
+const HOLD_MS = 30_000; // how long at most a prompt stays because the pointer or the focus is on it
 const SIZES = ["", "long", "longer"]; // of the say-line: the largest in which all of it can be seen
-const OLD_AFTER_MS = 10_000; // past its dwell time: greyed, in case nobody takes it away
-const SWAP_MS = 500; // what is answered sooner after a prompt came to where another stood was meant for the other
+const OLD_AFTER_MS = 10_000; // so long after its dwell time it is greyed, in case the server does not take it away
+const SWAP_MS = 500; // an answer sooner after a prompt has replaced another was meant for the other
 const HOW = { used: "used", dismissed: "not now", wrong: "wrong" };
 
 export function card({ find, overlay, now, room, stale, act, announce, say, send }) {
@@ -15,8 +15,8 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
   const seen = new Set();
   let shown = null; // the prompt drawn now
   let holdingSince = 0;
-  let pointer = false; // rests on it
-  let focus = false; // rests on something in it; on the card itself it is only parked
+  let pointer = false; // is on it
+  let focus = false; // is on something in it; on the slot itself it is only parked
   let swappedAt = -Infinity;
 
   function draw() {
@@ -25,8 +25,8 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     const ended = now("ended");
     if (shown && prompt?.id !== shown.id) {
       const entry = history.find((each) => each.id === shown.id);
-      // What is being read is not taken away under the eye; something urgent still takes its place. The caller's words
-      // under it go at once: they may have been taken back.
+      // A prompt that is being read stays, unless an urgent one comes. The caller's words in it go at once: they may have
+      // been taken back.
       if ((pointer || focus) && !entry?.how && prompt?.tier !== "urgent" && !ended && !stale() && now("health")?.state !== "paused") {
         holdingSince ||= performance.now();
         if (performance.now() - holdingSince < HOLD_MS) return dropWhy();

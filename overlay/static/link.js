@@ -1,9 +1,9 @@
-// The road to the server: a ticket, a websocket, the newest value of every key; comes back by itself.
+// The connection to the server: ticket, websocket, the newest value of every key. Reconnects by itself.
 
 const LONGEST_WAIT_MS = 30_000;
-const FIRST_WAIT_MS = 500; // until the server has said how far to spread
-const REFUSAL_MS = 5000; // so long a refusal stands
-const ANSWER_MS = 1000; // the server answers only what it refuses: silence for so long is taken for a yes
+const FIRST_WAIT_MS = 500; // until the server has sent its own time
+const REFUSAL_MS = 5000; // how long a refusal is shown
+const ANSWER_MS = 1000; // the server answers only what it refuses: no answer within this time means that it was done
 
 /**
  * @param page "agent" or "board"
@@ -26,7 +26,7 @@ export function connect(page, who, draw) {
     return link.rooms.get(name) ?? new Map();
   }
 
-  // False: not sent. Otherwise `then`, if given, is told why it was not done, or "".
+  // Returns whether it was sent. If so, `then` is called later with why it was not done, or "".
   function send(message, then) {
     if (link.state !== "live" || socket?.readyState !== WebSocket.OPEN) return false;
     const [by, at] = [socket, performance.now()];
@@ -85,7 +85,7 @@ export function connect(page, who, draw) {
   function take(frames) {
     const now = performance.now();
     const changed = new Set();
-    const told = frames.some((frame) => frame.type !== "hello"); // before what the room holds nothing is known
+    const told = frames.some((frame) => frame.type !== "hello"); // hello alone says nothing of the room
     if (told) link.heardAt = now;
     for (const frame of frames) {
       if (frame.type === "hello") {
@@ -115,7 +115,7 @@ export function connect(page, who, draw) {
     if (changed.size || was !== link.state) draw(changed);
   }
 
-  // What is old must look old, whoever's timer says so: after three missed heartbeats everything greys, after five the line is given up.
+  // After three missed heartbeats the page is stale and greys out, after five the connection is replaced.
   function check() {
     const now = performance.now();
     if (now - refusedAt > REFUSAL_MS) link.refusal = "";

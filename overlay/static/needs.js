@@ -1,9 +1,9 @@
-// Who needs attention: one card per alert, with whose turn it is, who has it, and what can be done about it now.
+// The board's alerts, a card for each: whose turn it is, who has claimed it, and what can be done about it now.
 
 import { FRESH_MS, chip, clock, find, h, many, span, write } from "./shared.js";
 
 const CARDS = 6; // more alerts than this are counted, not shown, until somebody asks for them
-const SURE_MS = 4000; // so long a click that was refused is waited for once more: as long as it is said
+const SURE_MS = 4000; // how long a second click confirms a refused one: as long as the refusal is shown
 const TIERS = ["urgent", "help", "note"];
 const NAMED = { urgent: "urgent", help: "to help with", note: "to watch" };
 const ENDS = ["settled", "took over", "nothing needed"];
@@ -16,10 +16,10 @@ export function needs({ link, board, running, act, say, choose, calls }) {
   const seen = new Set();
   const told = new Set();
   let foremost; // key of the alert that C claims
-  let foremostAt = -Infinity; // when it came to be the first in another's place
+  let foremostAt = -Infinity; // when it replaced another one as the first
   let ending = ""; // key of the alert whose end is being chosen
   let all = false;
-  let refused = ""; // the button at which a click was refused last
+  let refused = ""; // key of the alert and name of the button of the last refused click
   let refusedAt = -Infinity;
 
   const me = () => link.me?.who;
@@ -43,7 +43,7 @@ export function needs({ link, board, running, act, say, choose, calls }) {
     visible.forEach(([key, value], i) => {
       keep.add(key);
       let card = cards.get(key);
-      const has = isFree(value.body) ? "" : value.body.by === me() ? "me" : "another"; // whoever has but seen it changes no button
+      const has = isFree(value.body) ? "" : value.body.by === me() ? "me" : "another"; // having seen it changes no button
       const stands = `${i} ${value.body.kind} ${has}`; // where, and with which buttons
       const fresh = empty ? -Infinity : card?.stands === stands ? card.fresh : performance.now();
       const face = JSON.stringify([{ ...value.body, at_ms: 0, course: 0 }, key === first, me(), key === ending]);
@@ -51,7 +51,7 @@ export function needs({ link, board, running, act, say, choose, calls }) {
         const made = makeCard(key, value, key === first);
         const had = card?.node.contains(focused) ? focused.dataset.key : null;
         card?.node.replaceWith(made.node);
-        // Where the button has gone, on one that a second Enter does no harm at.
+        // If that button is gone, one where a second Enter does no harm.
         if (had) focused = [had, "b", "d"].map((name) => made.node.querySelector(`[data-key="${name}"]`)).find(Boolean) ?? made.node.querySelector("button");
         card = { ...made, face };
         cards.set(key, card);
@@ -69,7 +69,7 @@ export function needs({ link, board, running, act, say, choose, calls }) {
     drawQuiet(open, alerts);
   }
 
-  // Rolled up: how many more, by how much they need somebody.
+  // How many more alerts there are, by tier.
   function drawMore(rest) {
     const place = find("more");
     place.hidden = rest.length === 0;
@@ -172,8 +172,8 @@ export function needs({ link, board, running, act, say, choose, calls }) {
     return fresh;
   }
 
-  // A click on what has come under the pointer this very moment; once more on the same button it is meant, also where the
-  // board goes on moving. Keys are not asked: the focus goes with its card. Nor is Look, which changes no alert.
+  // Refuses a click on a card that has just moved under the pointer; a second one on the same button counts, even if the
+  // board goes on moving. Not for keys: the focus moves with its card. Nor for Look, which changes no alert.
   find("needs").addEventListener("click", (event) => {
     const name = event.target.closest("[data-key]")?.dataset.key ?? "l";
     if (!event.detail || name === "l") return;

@@ -6,10 +6,10 @@ const TOLD_MS = 3000;
 
 export function pane({ link, board, running, row, chosen }) {
   let call = "";
-  let watching = ""; // connection and call: a new connection asks again
-  let before = JSON.parse(sessionStorage.getItem("along") ?? "[]"); // who read which call along before this page was loaded anew
-  let telling = 0; // timer of what is said beside the line about its sending
-  const drafts = new Map(); // call -> the line begun for its agent, while another call is read
+  let watching = ""; // connection and call that `watch` was sent for: a new connection sends it again
+  let before = JSON.parse(sessionStorage.getItem("along") ?? "[]"); // [who, call] read along before this page was reloaded
+  let telling = 0; // timer of the status beside the message
+  const drafts = new Map(); // call -> the message begun for its agent, while another call is read along
   const lines = transcript(find("lines"), find("talk"), (speaker) => ({ agent: row(call)?.agent ?? "Agent", customer: "Caller" })[speaker] ?? "Voice");
 
   function choose(next) {
@@ -55,7 +55,7 @@ export function pane({ link, board, running, row, chosen }) {
     renew(find("heard"), heard, () => heard.length
       ? heard.map((one) => h("li", {}, `${clock(one.at_ms)} ${one.label}, ${one.evidence}`, one.rule ? ` · rule ${one.rule}` : ""))
       : [h("li", {}, "Nothing so far.")]);
-    const told = room.get("told")?.body; // up to a hand-off: in the customer's own words, and what was given and promised
+    const told = room.get("told")?.body; // of a hand-off: the customer's own words, and what was given and promised
     find("said-box").hidden = !told;
     renew(find("said"), told ?? null, () => [
       ...(told?.said ?? []).map(([at, text]) => h("li", {}, `${clock(at)} “${text}”`)),
@@ -70,7 +70,7 @@ export function pane({ link, board, running, row, chosen }) {
     drawTime();
   }
 
-  // A call that is over: how it ended and its record, in the place of its words; nobody is there to be written to.
+  // An ended call: how it ended and its record, in place of its transcript and the message form.
   function drawOver(it, ended) {
     for (const id of ["talk", "heard-box", "tell"]) find(id).hidden = !it;
     const [text, record] = find("over").children;

@@ -2,13 +2,13 @@
 
 import { FRESH_MS, h, refill, write } from "./shared.js";
 
-// A key pressed while a row is fresh was meant for the option before; fresh after its option was offered, the hand has
-// bounced: nobody has answered yet, and an answer that is kept is not taken back.
+// A key pressed just after a row has changed was meant for the option before. Just after its option was offered it is a
+// bounce: nobody has answered yet, and an answer that is stored cannot be taken back.
 
 export function planAndSteps({ find, now, act, say }) {
   const rows = []; // options by key
   const changed = [-Infinity, -Infinity, -Infinity];
-  const tickedAt = new Map(); // step -> when this page came to know that it is done
+  const tickedAt = new Map(); // step -> when this page learned that it is done
 
   function draw() {
     drawPlan();
@@ -65,7 +65,7 @@ export function planAndSteps({ find, now, act, say }) {
     const option = now("plan")?.options[i];
     if (!option) return null;
     if (performance.now() - changed[i] < FRESH_MS) {
-      const offered = option.state === "offered"; // here only a key at rest is let through
+      const offered = option.state === "offered"; // a bounce starts the time again
       say(offered ? `Option ${i + 1} was just offered: press again for their answer.` : `Option ${i + 1} has just changed: press again to confirm.`);
       changed[i] = offered ? performance.now() : -Infinity;
       return null;
@@ -100,7 +100,7 @@ export function planAndSteps({ find, now, act, say }) {
     write(find("ticked"), value?.words ? `“${value.words}” ticked ${value.ticked}` : "");
   }
 
-  // A step that the words have ticked under the finger stays so.
+  // A click just after the words have ticked a step does not untick it.
   function tick(step) {
     if (performance.now() - tickedAt.get(step.id) < FRESH_MS) return say("Ticked already: press again to untick it.");
     act({ do: "step", step: step.id, done: !step.done });

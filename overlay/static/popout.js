@@ -11,7 +11,7 @@ const keep = (view) => localStorage.setItem("window", JSON.stringify({ width: vi
  * @param listen called with the new window's document and the window itself: its keys, its timers
  */
 export async function popOut(overlay, away, listen) {
-  if (window.name === NAME) return; // it is: opened anew it would lose what has been typed
+  if (window.name === NAME) return; // it is open already; reloading would lose what was typed
   const { width, height } = saved();
   if (!window.documentPictureInPicture) {
     const left = localStorage.getItem("side") === "side-left" ? 0 : Math.max(0, screen.availWidth - width);

@@ -10,7 +10,7 @@ const HOW = { used: "used", acted: "said in the agent’s words", dismissed: "no
 
 export function record({ tell, marked, mayMark }) {
   let open = null;
-  let places = []; // every signal and prompt that can be marked, in order of the page
+  let places = []; // the signals and prompts that can be marked, in order of the page
   let at = -1;
   let axis = null;
   let sound = null;

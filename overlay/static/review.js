@@ -25,7 +25,7 @@ let found = [];
 let following = ""; // where the next page begins; empty after the last
 let total = 0; // calls that fit, on all pages
 let open = null; // the RecordView on screen
-let wanted = ""; // the record asked for last; its answer may be on its way
+let wanted = ""; // id of the record requested last; it may not have arrived yet
 let views = BUILT_IN; // [name, filters], one's own after the built-in ones
 let me = { role: "qa" };
 let asked = 0;
@@ -42,7 +42,7 @@ const drawn = record({ tell, marked, mayMark: () => me.role !== "agent" });
 
 const filters = () => Object.fromEntries([...new FormData(form)].filter(([name, value]) => value !== EMPTY[name]));
 
-// What is listed is no longer what is asked for: no page follows it.
+// The filters have changed: the list cannot be continued with another page.
 function anew() {
   sessionStorage.setItem("search", JSON.stringify([me.who, filters()]));
   following = "";
@@ -55,11 +55,11 @@ async function search(further = false) {
   if (!further) anew();
   try {
     const page = await ask(`/api/records?${new URLSearchParams({ ...filters(), after: further ? following : "", limit: PAGE })}`);
-    if (turn !== asked) return; // a later search has been asked for meanwhile
+    if (turn !== asked) return; // a later search was started meanwhile
     const known = new Set(further ? found.map((it) => it.id) : []); // its level may have changed, and with it its place
     found = [...(further ? found : []), ...page.records.filter((it) => !known.has(it.id))];
     following = page.next;
-    // What has come or was reviewed since the first page is told by the next search.
+    // Calls that have ended or were reviewed since the first page are counted by the next search.
     total = following ? Math.max(further ? total : page.total, found.length + 1) : found.length;
     find("more").hidden = !following;
     drawList();
@@ -84,7 +84,7 @@ function drawList() {
     [many(it.signals, "signal"), many(it.prompts, "prompt"), it.wrong && `${it.wrong} wrong`, it.contested && "contested by the agent", it.ended === "interrupted" && "cut short", it.reviewed && "reviewed"].filter(Boolean).join(", "))))));
 }
 
-// What has been found so far is offered where the same kind of word is asked for.
+// Offer the agents, teams, outcomes and root causes found so far as suggestions.
 const known = { agents: new Set(), teams: new Set(), outcomes: new Set(), causes: new Set() };
 function suggest() {
   for (const it of found) {
@@ -99,7 +99,7 @@ function suggest() {
   }
 }
 
-// All that fits, also what has not been listed yet.
+// All calls that fit, also those on further pages.
 async function all() {
   const [records, given] = [new Map(), filters()]; // by id: of a call whose place has changed there is one row
   for (let after = "", part; !part || after; after = part.next) {
@@ -213,7 +213,7 @@ async function show(id, push = true) {
   }
 }
 
-// What was sent about a call may have arrived when another one is open.
+// An answer of the server about this call may arrive when another one is open.
 function side() {
   const view = open;
   drawSide(find("side"), { open: view, role: me.role, signals: SIGNALS, line: drawn.line, redraw: () => { if (view === open) side(); }, changed: () => summary(view, { reviewed: true }) });
@@ -232,7 +232,7 @@ async function next(step) {
   const from = wanted;
   const place = found.findIndex((it) => it.id === from) + step;
   if (place === found.length && !find("more").hidden) await search(true);
-  if (wanted === from && found[place]) show(found[place].id); // else another one has been chosen meanwhile
+  if (wanted === from && found[place]) show(found[place].id); // otherwise another one was chosen meanwhile
 }
 
 function missed() {
@@ -272,14 +272,14 @@ function named() {
 }
 
 const direct = named();
-const [who, before] = JSON.parse(history.state?.listed && sessionStorage.getItem("search") || "[]"); // of this page, loaded anew
+const [who, before] = JSON.parse(history.state?.listed && sessionStorage.getItem("search") || "[]"); // of this page, before a reload
 me = await ask("/api/me").catch(() => me) ?? me;
 for (const id of ["keep", "trends", "report"]) find(id).hidden = me.role === "agent";
 await loadViews(direct && !history.state?.listed ? "All, newest first" : localStorage.getItem("view") ?? BUILT_IN[0][0]);
-const chosen = filters(); // by somebody who has not waited for all this
+const chosen = filters(); // set by somebody while the page was loading
 await (before && who === me.who ? use({ ...before, ...chosen }) : useView(chosen));
 const first = direct || found[0]?.id;
-if (first && !wanted) { // nor has opened one
+if (first && !wanted) { // nor opened one meanwhile
   await show(first, false);
   if (!direct && first === wanted) history.replaceState({ listed: true }, "", `/review/${encodeURIComponent(first)}${location.search}`);
 }

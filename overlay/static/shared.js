@@ -1,6 +1,6 @@
-// What all screens draw with. Text only ever enters the page as text: there is no markup from strings here.
+// Drawing and keys for all pages. Text is only ever inserted as text, never as markup.
 
-// So long after something has changed under the finger a key or a click was meant for what was there before, or is a bounce.
+// A key or a click within this time after a change was meant for what was there before, or is a bounce.
 export const FRESH_MS = 700;
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -30,13 +30,13 @@ export function put(node, name, value) {
   } else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
-// A live region: read out whenever `text` changes; `figure`, which runs on, is for the eye alone.
+// A live region: `text` is read out when it changes; `figure`, which changes all the time, is only shown.
 export function report(region, text, figure = "") {
   write(region.firstElementChild, text);
   write(region.lastElementChild, figure);
 }
 
-// New content only where the value that it shows has changed.
+// Replaces the content only if the value it shows has changed.
 export function renew(place, value, make) {
   const key = JSON.stringify(value);
   if (place.dataset.shows === key) return;
@@ -44,7 +44,7 @@ export function renew(place, value, make) {
   place.replaceChildren(...make());
 }
 
-// New content in the place of the old, with the focus where it was, otherwise on `rest`.
+// Replaces the content; the focus stays on the element of the same data-key, else goes to `rest`.
 export function refill(place, items, rest = null) {
   const focused = place.ownerDocument.activeElement;
   const key = focused !== place && place.contains(focused) ? focused.dataset.key ?? "" : null;
@@ -68,7 +68,7 @@ export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const plain = (id) => capital(id.replaceAll("_", " ").replaceAll("-", " "));
 export const many = (n, one, more = one + "s") => `${n} ${n === 1 ? one : more}`;
 
-const STEPS = { // of an alert: as the board has it, and as the record has it
+const STEPS = { // as the board and as the record name them
   raised: "alert raised", "raised-again": "alert raised again", turn: "was asked", everyone: "everybody was asked", queued: "waiting until somebody is free",
   seen: "saw it", "alert-seen": "saw it", claimed: "claimed it", claim: "claimed it", release: "gave it back", released: "no longer has it", message: "wrote to the agent", reading: "read along",
   allowed: "allowed it", denied: "refused it", resolved: "closed it", resolve: "closed it", calmed: "call calmed down by itself", expired: "not answered in time",
@@ -172,7 +172,7 @@ export function transcript(list, box, names) {
 
 const OWN_MS = 4000;
 
-// A line of the page's own, such as "that was not sent", which stands for a while: `say` begins it, `line` is it, or "".
+// A line that the page itself shows for a while, such as "that was not sent": `say` shows it, `line` returns it, or "".
 export function ownLine(draw) {
   let told = "";
   let until = 0;
@@ -188,9 +188,9 @@ export function ownLine(draw) {
 
 const STEADY_PX = 5; // a pointer that has gone further has left what it pressed
 
-// A button that is drawn anew between press and release, of the pointer or of the space bar, is another node, and a
-// browser clicks neither, or what has the focus by then: the new one is clicked instead, also where it has moved, if it
-// is the same by its key and by what stands beside it or the alert it belongs to.
+// A button that is redrawn between press and release, of the pointer or the space bar, is another node, and the browser
+// clicks neither, or what has the focus by then. This clicks the new one instead, wherever it is, if it has the same
+// data-key and the same alert or neighbouring text.
 export function clicks(page) {
   let pressed = null;
   const what = (node) => JSON.stringify([node.dataset.key, node.closest("[data-alert]")?.dataset.alert ?? node.parentNode.textContent]);
@@ -212,13 +212,12 @@ export function clicks(page) {
   page.addEventListener("keyup", (event) => { if (event.key === " ") release(event); }, true);
 }
 
-const TYPES_ON_MS = 1500; // so long after the last letter in a field that has gone the next one is still meant for it
+const TYPES_ON_MS = 1500; // a key within this time after the last letter in a field that is gone was meant for the field
 
-// Single keys, never while somebody types, also where the field has just gone from under the letters (`lost` is told so),
-// and never with a modifier that belongs to the browser. Digits by their place on the keyboard: "1", and "Shift+1"
-// whatever the layout writes there.
+// Single-key shortcuts; not while somebody types, nor just after the field vanished during typing (`lost` is told), nor
+// with Ctrl, Alt or Meta. Digits by their place on the keyboard, whatever the layout writes there: "1", "Shift+1".
 export function keys(target, actions, on = () => true, lost = () => {}) {
-  let field = null; // that is being typed into, until Enter, Escape, Tab, a key elsewhere or a click ends it
+  let field = null; // being typed into, until Enter, Escape, Tab, a key elsewhere or a click
   let typedAt = -Infinity;
   target.addEventListener("pointerdown", () => { field = null; }, true);
   target.addEventListener("keydown", (event) => {

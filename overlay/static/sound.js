@@ -1,4 +1,4 @@
-// A kept recording played beside its words: the word that is heard is marked, a word that is clicked is heard.
+// Plays a stored recording beside its transcript: the word being played is marked; a click on a word plays from there.
 
 import { clock, h, put, write } from "./shared.js";
 

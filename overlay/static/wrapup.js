@@ -1,11 +1,11 @@
-// After the call: the wrap-up of one screen, in the card's place and in full height. Nothing has to be filled in.
+// After the call: the wrap-up form, in the prompt's slot and in full height. Nothing has to be filled in.
 
 import { h, put, refill, write } from "./shared.js";
 
 let drawnFor = ""; // the call whose form is on screen: what is being typed is never drawn over
-let unkept = null; // sends what has been typed and the record does not have yet; null where there is nothing
-let follow = null; // brings the form up to what the record now says, but for what was typed
-let quiet = 0; // timer of the quiet minute
+let unkept = null; // saves what was typed and is not in the record yet; null if there is nothing
+let follow = null; // fills the form with what the record says now, except for what was typed
+let quiet = 0; // timer of the break
 
 /**
  * Draws the wrap-up into `place`.
@@ -77,7 +77,7 @@ export function drawWrapUp(place, wrapup, ended, act) {
   refill(place, [form], place);
 }
 
-/** The next call is here: what was typed and not kept is kept now. */
+/** The next call is shown: save what was typed and not saved. */
 export function leaveWrapUp() {
   drawnFor = "";
   unkept?.();
