@@ -52,7 +52,7 @@ class _NoRecogniser:
 
 @dataclass
 class PracticeCall:
-    """One practice call, in text or by voice, shown in the terminal and on the agent's page."""
+    """Runs a practice call with its trainee, in text or by voice, on the terminal and on the agent's page."""
 
     practice: Practice
     agent: str

@@ -8,7 +8,7 @@ import { timeline } from "./timeline.js";
 const MASKED = /(\[[a-z][a-z -]*\]|[█▇•*]{2,})/u; // what redaction leaves in a transcript
 const HOW = { used: "used", acted: "said in the agent’s words", dismissed: "not now", wrong: "marked wrong by the agent", expired: "not used", superseded: "replaced", withdrawn: "withdrawn", ended: "on screen at the end" };
 
-export function record({ tell, marked, mayMark }) {
+export function record({ showError, marked, mayMark }) {
   let open = null;
   let markable = []; // the signals and prompts that can be marked, in order of the page
   let selected = -1;
@@ -176,7 +176,7 @@ export function record({ tell, marked, mayMark }) {
     try {
       told = await request(recordUrl(view.id, "/marks"), { kind: place.kind, target: place.target, verdict: said });
     } catch (error) {
-      return tell(error);
+      return showError(error);
     }
     view.marks = view.marks.filter((each) => each.kind !== place.kind || each.target !== place.target);
     if (said !== "clear") view.marks.push({ kind: place.kind, target: place.target, verdict: said });

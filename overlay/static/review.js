@@ -36,7 +36,7 @@ function showError(error) {
   find("found").className = "trouble";
   write(find("found"), error.message);
 }
-const recordPane = record({ tell: showError, marked, mayMark: () => me.role !== "agent" });
+const recordPane = record({ showError, marked: (view, wrong) => updateSummary(view, { wrong, reviewed: true }), mayMark: () => me.role !== "agent" });
 
 // ---- the list ----
 
@@ -219,9 +219,6 @@ function redrawSide() {
   drawSide(find("side"), { open: view, role: me.role, signals: SIGNALS, line: recordPane.line, redraw: () => { if (view === open) redrawSide(); }, changed: () => updateSummary(view, { reviewed: true }) });
 }
 
-function marked(view, wrong) {
-  updateSummary(view, { wrong, reviewed: true });
-}
 function updateSummary(view, changes) {
   const it = found.find((each) => each.id === view.id);
   if (it) Object.assign(it, changes);
