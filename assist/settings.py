@@ -24,7 +24,7 @@ from pydantic import (
 from assist.errors import AssistError, problems
 from assist.privacy.consent import Consent, ConsentPolicy
 from assist.screens.alert_routing import TURN_S
-from assist.store.places import store_in
+from assist.store.paths import store_path
 from overlay.identity import Role, normalised
 from overlay.records import Question
 
@@ -259,7 +259,7 @@ class Settings(BaseModel):
     @property
     def store_url(self) -> str:
         """URL of the event log."""
-        return f"sqlite:///{store_in(self.data)}"
+        return f"sqlite:///{store_path(self.data)}"
 
     @property
     def models_dir(self) -> Path:

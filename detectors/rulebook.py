@@ -91,15 +91,6 @@ class Rulebook:
     version: str
     """First 12 hex digits of SHA-256 over the files."""
 
-    def correctable_words(self) -> frozenset[str]:
-        """The words that similar ones are corrected to: the anchors of all rules but those for swearing and insults.
-
-        Everyday words sound like swear words ("shouting", "shutting", "screening"); how recognisers write these is
-        listed in misheard.toml.
-        """
-        rules = (rule for rule in self.rules if rule.signal not in ("swearing", "derogatory"))
-        return frozenset(word for rule in rules for pattern in rule.patterns for word in pattern.anchors)
-
     @cached_property
     def index(self) -> PhraseIndex:
         """Of all patterns."""
@@ -112,8 +103,15 @@ class Rulebook:
 
     @cached_property
     def corrector(self) -> PhoneticCorrector:
-        """Corrects misheard words that are not listed."""
-        return PhoneticCorrector(self.correctable_words())
+        """Corrects misheard words that are not listed, to the anchors of all rules but those for swearing and insults.
+
+        Everyday words sound like swear words ("shouting", "shutting", "screening"); how recognisers write these is
+        listed in misheard.toml.
+        """
+        rules = (rule for rule in self.rules if rule.signal not in ("swearing", "derogatory"))
+        return PhoneticCorrector(
+            frozenset(word for rule in rules for pattern in rule.patterns for word in pattern.anchors)
+        )
 
     def prepare(self) -> None:
         """Compile and index every pattern now, not during the first call."""

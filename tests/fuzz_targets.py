@@ -14,7 +14,7 @@ from assist.live.writing import WRITE_REQUEST
 from assist.privacy.redaction import Redactor
 from assist.store.codec import decode
 from assist.store.keys import Keyring
-from assist.store.sounds import FORMAT, RATE, Recordings
+from assist.store.recordings import FORMAT, RATE, Recordings
 from audio.events import Hypothesis, Speaker, Utterance, Word
 from overlay.doing import DO
 from overlay.gate import GateRequest
@@ -76,8 +76,8 @@ def words(data: bytes) -> None:
         if not said:
             continue
         cut = len(said) // 2
-        shown = redactor.provisional(Hypothesis(f"u{number}", Speaker.CUSTOMER, at, said[:cut], said[cut:]))
-        kept = redactor.settled(Utterance(f"u{number}", Speaker.CUSTOMER, at, said[-1].end_ms, said))
+        shown = redactor.redact_hypothesis(Hypothesis(f"u{number}", Speaker.CUSTOMER, at, said[:cut], said[cut:]))
+        kept = redactor.redact_utterance(Utterance(f"u{number}", Speaker.CUSTOMER, at, said[-1].end_ms, said))
         for left in (shown.agreed + shown.tentative, kept.words):
             assert not _LONG.search(" ".join(word.text for word in left)), line
             assert all(before.start_ms <= after.start_ms for before, after in zip(left, left[1:], strict=False))
@@ -99,4 +99,4 @@ def whole_recording() -> bytes:
     """A recording of two seconds that opens: where the fuzzer of frames begins."""
     line = FORMAT.encode() + b"agent,customer\n"
     keys = Keyring.beside(Path(_folder().name) / "assist.db")
-    return line + b"".join(keys.lock("k1", bytes(2 * RATE), b"k1\n" + line + str(n).encode()) for n in range(2))
+    return line + b"".join(keys.encrypt("k1", bytes(2 * RATE), b"k1\n" + line + str(n).encode()) for n in range(2))

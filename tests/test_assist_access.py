@@ -24,11 +24,11 @@ from sqlalchemy.exc import OperationalError
 from starlette.datastructures import Headers
 from typer.testing import CliRunner
 
-from assist.access import door
+from assist.access import authentication
 from assist.access.accounts import Accounts, Logins, add_user, remove_user, set_password, set_role
-from assist.access.audit import Audit, open_audit, seals, system_user, verify
-from assist.access.door import Door, open_door
-from assist.access.proxy import by_header
+from assist.access.audit import Audit, open_audit, seals_of, system_user, verify
+from assist.access.authentication import Authentication, open_authentication
+from assist.access.proxy import identify_by_header
 from assist.coach.playbook import SHIPPED, load_playbook
 from assist.commands.main import app
 from assist.errors import AssistError
@@ -40,8 +40,8 @@ from assist.privacy.gate_key import gate_key
 from assist.records.library import Library
 from assist.settings import KeepSettings, LoginSettings, Settings, load_settings
 from assist.store.people import AuditEntry, AuditRow
+from assist.store.recordings import Recordings
 from assist.store.rows import Hold, Review
-from assist.store.sounds import Recordings
 from assist.store.sqlite import SqliteStore
 from assist.store.store import Store, open_store
 from overlay.access import Access
@@ -64,8 +64,8 @@ def store(tmp_path: Path):  # type: ignore[no-untyped-def]
     made.close()
 
 
-def door_of(settings: Settings, store: Store) -> Door:
-    return open_door(settings, store.people, open_audit(store.people, settings.data))
+def authentication_of(settings: Settings, store: Store) -> Authentication:
+    return open_authentication(settings, store.people, open_audit(store.people, settings.data))
 
 
 def code_of(act) -> str:  # type: ignore[no-untyped-def]
@@ -145,7 +145,7 @@ def test_sessions_nobody_comes_back_with_go_at_the_next_login_and_at_a_restart(s
     token = sessions.begin("Dana")
     assert token and kept() == [sessions.key(token)]
     [login] = store.people.logins()
-    store.people.keep_login(replace(login, active_at=login.active_at - IDLE_S)).result()
+    store.people.save_login(replace(login, active_at=login.active_at - IDLE_S)).result()
     Sessions(Accounts(store.people), Logins(store.people))
     assert kept() == []
 
@@ -154,11 +154,11 @@ def test_after_a_read_that_failed_the_server_still_learns_of_changes(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_user(store.people, "Dana", "agent", PASSWORD)
-    entrance = door_of(Settings(data=tmp_path, login=LoginSettings(by="users")), store)
+    entrance = authentication_of(Settings(data=tmp_path, login=LoginSettings(by="users")), store)
     accounts, database, away = entrance.accounts, tmp_path / "assist.db", tmp_path / "away.db"
     assert accounts is not None
     refresh = accounts.refresh
-    monkeypatch.setattr(door, "REFRESH_S", 0.0)
+    monkeypatch.setattr(authentication, "REFRESH_S", 0.0)
 
     async def scene() -> None:
         loop, happened = asyncio.get_running_loop(), asyncio.Queue[bool]()
@@ -176,7 +176,7 @@ def test_after_a_read_that_failed_the_server_still_learns_of_changes(
                 pass
 
         monkeypatch.setattr(accounts, "refresh", watched)
-        following = asyncio.create_task(entrance.keep_fresh())
+        following = asyncio.create_task(entrance.keep_refreshing())
         database.rename(away)
         async with asyncio.timeout(20):
             await until(read=False)
@@ -237,11 +237,11 @@ def test_a_thousand_changes_to_the_audit_log_are_all_found(store: Store, tmp_pat
             case _:  # sealed with another key
                 forged = AuditEntry("2026-11-26T00:00:00+00:00", "nobody", "", "look")
                 before = changed[place - 1].seal if place else ""
-                changed[place] = AuditRow(place + 1, forged, seals(bytes(32)).row(before, place + 1, forged))
+                changed[place] = AuditRow(place + 1, forged, seals_of(bytes(32)).row(before, place + 1, forged))
         assert verify(changed, head, key).problem, place
     other = [AuditRow(n, AuditEntry("", "x", "", "look"), "") for n in range(1, 41)]
     for n, row in enumerate(other):  # another log sealed with the same key: its rows are at home nowhere else
-        other[n] = AuditRow(row.n, row.entry, seals(key).row(other[n - 1].seal if n else "", row.n, row.entry))
+        other[n] = AuditRow(row.n, row.entry, seals_of(key).row(other[n - 1].seal if n else "", row.n, row.entry))
     assert all(verify(rows[:n] + other[n : n + 1] + rows[n + 1 :], head, key).problem for n in range(40))
     assert verify(rows, None, key).problem and verify([], head, key).problem
     assert verify(rows, (40, "0" * 64), key).problem == "the head of the log was changed"
@@ -252,8 +252,8 @@ def test_what_a_command_does_to_many_calls_is_noted_a_thousand_in_one_transactio
     event.listen(store._engine, "commit", written.append)
     audit, calls = open_audit(store.people, tmp_path), [f"k{n}" for n in range(2_500)]
     audit.note("Q", "qa", "look", "k0").result()
-    audit.each_by_command("export", calls)
-    audit.each_by_command("export", [])
+    audit.note_command_for_each("export", calls)
+    audit.note_command_for_each("export", [])
     assert len(written) == 4
     entries = [row.entry for row in store.people.audit()][1:]
     assert [entry.target for entry in entries] == calls and {entry.what for entry in entries} == {"export"}
@@ -346,7 +346,7 @@ def test_a_disk_that_was_full_at_the_first_start_leaves_no_empty_key_behind(
         patched.setattr(os, "fsync", full)
         assert code_of(lambda: open_audit(store.people, tmp_path)) == "data-folder"
         assert code_of(lambda: gate_key(tmp_path)) == "data-folder"
-    open_audit(store.people, tmp_path).by_command("settings")
+    open_audit(store.people, tmp_path).note_command("settings")
     assert not open_audit(store.people, tmp_path).verify().problem
     assert gate_key(tmp_path) == gate_key(tmp_path) != ""
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(("audit.key.", "gate-key."))]
@@ -383,10 +383,10 @@ def test_keys_and_locks_that_cannot_be_read_are_one_line_and_name_the_file(tmp_p
 def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: Store, tmp_path: Path) -> None:
     users = Settings(data=tmp_path, login=LoginSettings(by="users"))
     with pytest.raises(AssistError, match="`assist users add NAME --role admin`$") as empty:
-        door_of(users, store)
+        authentication_of(users, store)
     assert empty.value.code == "login-empty"
     add_user(store.people, "Root", "admin", PASSWORD)
-    assert door_of(users, store).accounts is not None
+    assert authentication_of(users, store).accounts is not None
     file = tmp_path / "assist.toml"
     for text in (
         '[login]\nby = "proxy"',
@@ -440,7 +440,7 @@ def test_the_way_in_is_refused_where_it_would_let_nobody_in_or_anybody(store: St
     zoe = agent_profile(load_settings(file), "ZOË")
     assert (zoe.role, zoe.experienced) == ("senior", True), "of a user whose name is spelled otherwise than here"
     file.write_text('proxies = ["10.0.0.0/24"]\n[login]\nby = "proxy"\nheader = "X-User"\nrole = "agent"')
-    assert door_of(load_settings(file, data=tmp_path), store).screens.identify is not None
+    assert authentication_of(load_settings(file, data=tmp_path), store).screens.identify is not None
 
 
 def test_paths_in_the_settings_file_start_from_its_folder_wherever_the_program_is_started(
@@ -474,7 +474,9 @@ def test_paths_in_the_settings_file_start_from_its_folder_wherever_the_program_i
 
 
 def test_a_header_counts_from_the_declared_proxy_only_and_roles_follow_the_table() -> None:
-    identify = by_header("X-User", "X-Groups", {"leads": "supervisor", "floor": "agent"}, None, ["10.0.0.0/24"])
+    identify = identify_by_header(
+        "X-User", "X-Groups", {"leads": "supervisor", "floor": "agent"}, None, ["10.0.0.0/24"]
+    )
     given = {"x-user": "Dana", "x-groups": "everyone, floor"}
     assert identify(given, "10.0.0.7") == Identity("Dana", "agent")
     assert identify(given | {"x-groups": "floor,leads"}, "10.0.0.7") == Identity("Dana", "supervisor")
@@ -494,14 +496,14 @@ def test_a_proxys_name_in_capitals_or_small_letters_is_the_one_their_calls_carry
         store.begin(call, began, agent).result()
     store.people.save_view("Quinn", "mine", "{}").result()
     login = LoginSettings(by="proxy", header="X-User", role="agent")
-    door = door_of(Settings(data=tmp_path, login=login, proxies=["127.0.0.1"]), store)
-    assert door.screens.identify is not None
+    subject = authentication_of(Settings(data=tmp_path, login=login, proxies=["127.0.0.1"]), store)
+    assert subject.screens.identify is not None
     for sent, known in (
         ("maria", "Maria"), ("MARIA", "Maria"), ("quinn", "Quinn"), ("Strasse", "Strasse"), ("Straße", "Straße"),
         ("Mária", "Mária"), ("ZOË", "ZOË"), ("Zoe\u0308", "ZOË"), ("Jo ", "Jo"),
     ):  # fmt: skip
-        assert door.screens.identify({"x-user": sent}, "127.0.0.1") == Identity(known, "agent"), sent
-        assert door.screens.login_name(sent) == known, "a call that begins now is theirs"
+        assert subject.screens.identify({"x-user": sent}, "127.0.0.1") == Identity(known, "agent"), sent
+        assert subject.screens.login_name(sent) == known, "a call that begins now is theirs"
 
 
 @pytest.mark.parametrize(
@@ -516,7 +518,7 @@ def test_a_proxys_name_in_capitals_or_small_letters_is_the_one_their_calls_carry
     ],
 )
 def test_a_name_that_a_proxy_passes_on_is_read_as_it_was_written(written: bytes, read: str | None) -> None:
-    identify = by_header("X-User", "X-Groups", {"équipe": "agent"}, None, ["10.0.0.0/24"])
+    identify = identify_by_header("X-User", "X-Groups", {"équipe": "agent"}, None, ["10.0.0.0/24"])
     headers = Headers(raw=[(b"x-user", written), (b"x-groups", "équipe".encode())])
     assert identify(headers, "10.0.0.7") == (Identity(read, "agent") if read else None)
 
@@ -622,7 +624,7 @@ def test_a_user_of_this_system_is_noted_as_who_they_are_or_by_number_whatever_th
 
 def test_settings_that_differ_from_the_last_start_are_in_the_audit_log(store: Store, tmp_path: Path) -> None:
     for settings in (Settings(data=tmp_path), Settings(data=tmp_path), Settings(data=tmp_path, team="Billing")):
-        door_of(settings, store)
+        authentication_of(settings, store)
         store.flush().result()
     assert [row.entry.what for row in store.people.audit()] == ["settings", "settings"]
 
@@ -654,8 +656,8 @@ def test_an_admin_opens_an_agents_page_however_its_address_spells_the_name(
     add_user(store.people, "Zoë", "agent", PASSWORD)
     store.begin("k1", "2026-01", "Zoë").result()
     settings = Settings(data=tmp_path, login=LoginSettings(by=by, header="X-User", role="agent"), proxies=["127.0.0.1"])
-    door = door_of(settings, store)
-    access = Access(door.screens, Sessions(door.accounts) if door.accounts is not None else None)
+    subject = authentication_of(settings, store)
+    access = Access(subject.screens, Sessions(subject.accounts) if subject.accounts is not None else None)
     rooms = [access.admit(Identity("Root", "admin"), "agent", who).room for who in ("ZOE\u0308", "Dana", "")]
     assert rooms == ["agent/Zoë", "agent/Dana", "agent/Root"]
 

@@ -14,7 +14,7 @@ import soundfile
 from assist.live.loading import hearing_with
 from assist.records.record import IncidentRecord
 from assist.settings import Settings
-from assist.store.schema import TABLES
+from assist.store.schema import METADATA
 from audio import voice
 from audio.events import Chunk, CustomerAudio, Speaker, VoiceMeasure
 from audio.scheduling import Scheduler
@@ -84,7 +84,7 @@ def play(tmp_path, channels, *, queue="", **settings):
         source.stop()
         call, task = service.start(source, queue=queue, in_step=True)
         await task
-        log = service.store.log(call)
+        log = service.store.raw_events(call)
         await service.close()
         return log
 
@@ -159,7 +159,7 @@ def names(node):
 
 
 def test_there_is_no_place_to_keep_or_show_a_judgement_of_an_agent_or_a_voiceprint():
-    places = {f"{table.name}.{column.name}" for table in TABLES.tables.values() for column in table.columns}
+    places = {f"{table.name}.{column.name}" for table in METADATA.tables.values() for column in table.columns}
     for each in (schema(), IncidentRecord.model_json_schema(), Settings.model_json_schema()):
         places |= set(names(each))
     assert len(places) > 150

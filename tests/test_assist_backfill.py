@@ -176,14 +176,14 @@ def test_a_log_that_was_erased_or_goes_on_is_not_added_to(tmp_path):
     async def scene():
         async with program(tmp_path) as one:
             call = await one.call()
-            record, log = one.store.record(call), one.store.log(call)
+            record, log = one.store.record(call), one.store.raw_events(call)
             late = [(log[-1][0] + 1, said("never written", 0))]
             one.store.reopen(call)
             await asyncio.wrap_future(one.store.amend(call, log[-1][0], late, record))
-            assert one.store.log(call) == log
+            assert one.store.raw_events(call) == log
             one.store.erase([call])
             await asyncio.wrap_future(one.store.amend(call, log[-1][0], late, record))
-            assert one.store.log(call) == [] and one.store.record(call) is None
+            assert one.store.raw_events(call) == [] and one.store.record(call) is None
 
     asyncio.run(scene())
 

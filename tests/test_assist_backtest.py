@@ -25,7 +25,7 @@ from assist.records.folding import fold
 from assist.settings import KeepSettings, LoginSettings, Settings
 from assist.store.rows import Review
 from assist.store.searching import RecordQuery
-from assist.store.sqlite import folder_beside
+from assist.store.sqlite import temporary_folder
 from assist.store.store import open_store
 from audio.errors import AudioError
 from audio.events import Speaker, Utterance, Word
@@ -145,7 +145,7 @@ def test_new_rules_gain_signals(tmp_path):
 
 def hearing_beside(data, pipe):
     """A back-test that has heard something; killed."""
-    with folder_beside(Path(data) / "assist.db") as folder:
+    with temporary_folder(Path(data) / "assist.db") as folder:
         (folder / "assist.db").write_text("what was said")
         os.write(pipe, b"heard\n")
         signal.pause()
@@ -265,7 +265,7 @@ def test_what_a_killed_back_test_leaves_goes_with_an_erasure_a_retention_run_and
         [folder] = [each for each in tmp_path.glob("assist.db.backtest-*") if each.is_dir() and each != working]
         return folder
 
-    with folder_beside(tmp_path / "assist.db") as working:
+    with temporary_folder(tmp_path / "assist.db") as working:
         now = datetime.now(UTC)
         for goes in (
             lambda: erase(store, tmp_path, ["k1"]),

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from websockets.asyncio.server import serve
 
 from assist.bench.alone import alone
-from assist.bench.ears import Ears
 from assist.bench.endurance import Endurance, endure
 from assist.bench.figures import at_share
 from assist.bench.listening import Comparison, Row, compare, verdicts
@@ -26,6 +25,7 @@ from assist.bench.peers.running import PEERS, peers_named, python_of, serving, v
 from assist.bench.peers.whisper_live import WhisperLive
 from assist.bench.peers.whisper_live_kit import WhisperLiveKit
 from assist.bench.peers.wyoming import WyomingFasterWhisper
+from assist.bench.recogniser_setup import RecogniserSetup
 from assist.bench.tables import capacity_line, listen_table
 from assist.commands.main import app
 from assist.errors import AssistError
@@ -79,7 +79,7 @@ def test_a_real_run_at_two_loads_in_a_table_and_as_json(tmp_path, monkeypatch):
 def test_without_true_words_the_models_own_transcript_is_the_reference_and_the_table_says_so():
     material = load_material(CALL, seconds=2.2)
     assert material.words is None
-    found = compare(QUIET, material, Ears(MODEL, 1, "cpu", 300), [1])
+    found = compare(QUIET, material, RecogniserSetup(MODEL, 1, "cpu", 300), [1])
     assert [word.text for word in found.material.words][:3] == ["Thank", "you", "for"]
     assert abs(found.material.words[1].start_ms - 1083) < 300
     assert "this model's own transcript" in str(listen_table(found).caption)
@@ -138,7 +138,10 @@ def test_lengths_that_are_none_are_refused(arguments):
         (lambda: peers_named(["whisper_live"]), "peer-unknown"),
         (lambda: python_of(WhisperLive(), {"whisper_live": Path("/no/such/python")}), "peer-unusable"),
         (lambda: python_of(WhisperLive(), {"whisper_live": Path(sys.executable)}), "peer-unusable"),
-        (lambda: compare(QUIET, load_material(CALL, WORDS), Ears(None, 1), [1], peers={}), "peers-need-whisper"),
+        (
+            lambda: compare(QUIET, load_material(CALL, WORDS), RecogniserSetup(None, 1), [1], peers={}),
+            "peers-need-whisper",
+        ),
     ],
 )
 def test_every_bad_input_has_its_code(call, code):
@@ -167,7 +170,7 @@ def load(calls, *, cpu, late, errors=0.0, peak=100.0):
 
 
 def verdict_of(*rows):
-    found = Comparison(load_material(CALL, WORDS), Ears(MODEL, 2))
+    found = Comparison(load_material(CALL, WORDS), RecogniserSetup(MODEL, 2))
     found.rows = [Row(system, each) for system, each in rows]
     return verdicts(found)
 
@@ -189,7 +192,7 @@ def test_who_hears_no_word_rightly_is_not_the_soonest():
     assert "settled (95 %) –, word errors 100.0 %" in line
     (line,) = verdict_of(("call-assist", good), ("WhisperLive", deaf), ("WhisperLiveKit", deaf))
     assert "settled (95 %) –, " in line
-    found = Comparison(load_material(CALL, WORDS), Ears(MODEL, 2))
+    found = Comparison(load_material(CALL, WORDS), RecogniserSetup(MODEL, 2))
     found.rows = [Row("call-assist", replace(deaf, shown_ms=(0, 0)))]
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(listen_table(found))
@@ -197,7 +200,7 @@ def test_who_hears_no_word_rightly_is_not_the_soonest():
 
 
 def test_the_table_of_loads_hides_nothing_in_80_columns():
-    found = Comparison(load_material(CALL, WORDS), Ears(MODEL, 2))
+    found = Comparison(load_material(CALL, WORDS), RecogniserSetup(MODEL, 2))
     names = ("call-assist", "WhisperLive", "WhisperLiveKit", "wyoming-faster-whisper")
     found.rows = [Row(name, load(48, cpu=0.104, late=12_340, peak=5_300.0)) for name in names]
     console = Console(width=80, record=True, file=io.StringIO())
@@ -242,7 +245,7 @@ def test_capacity_and_shapes_as_commands():
 
 def test_a_long_call_is_played_over_and_over():
     material = load_material(CALL, WORDS, seconds=8)
-    found = endure(QUIET, material, Ears(MODEL, 1, "cpu", 300), hours=65 / 3600, pause_s=2)
+    found = endure(QUIET, material, RecogniserSetup(MODEL, 1, "cpu", 300), hours=65 / 3600, pause_s=2)
     assert found.utterances >= 6 * 2 and len(found.samples) == 2 and found.cpu_s > 0
     steady = Endurance("x", tuple((at / 10, 100.0 + (5 - at if at < 5 else 0)) for at in range(31)), 1, 1.0)
     assert abs(steady.slope) < 1e-6, "what happens in the first fifth is left out"
@@ -259,7 +262,7 @@ def test_how_late_is_told_as_a_share_of_all():
 @pytest.mark.slow
 def test_memory_is_flat_over_a_long_call():
     """Two hours of dense talk."""
-    found = endure(QUIET, load_material(CALL, WORDS), Ears(MODEL, 2, "cpu", 300), hours=2, pause_s=0)
+    found = endure(QUIET, load_material(CALL, WORDS), RecogniserSetup(MODEL, 2, "cpu", 300), hours=2, pause_s=0)
     assert found.slope < 2.0, found.samples
 
 

@@ -44,7 +44,7 @@ def act(stage, what, detail="", role="agent"):
 )
 def test_what_is_heard_shown_and_written_follows_policy_and_consent(policy, consent, heard, kept, tmp_path):
     gate = Gate(ConsentPolicy(policy), Consent(consent))
-    assert (gate.heard, gate.kept) == (heard, kept)
+    assert (gate.may_transcribe, gate.may_store) == (heard, kept)
 
     async def scene():
         stage = await on_stage(tmp_path, consent_policy=policy, consent=consent)
@@ -191,7 +191,7 @@ def test_neither_a_hand_over_nor_an_alert_nor_a_pause_writes_what_was_said_befor
         await stage.hear(said(f"I waited three weeks for nothing {AFTER}", 12_000), ms=5_000)
         act(stage, "claim", role="supervisor")
         await stage.written()
-        log = stage.service.store.log(stage.call)
+        log = stage.service.store.raw_events(stage.call)
         assert [body for _, kind, body in log if kind == "HandOffNoted" and AFTER in body]
         await stage.end()
         await stage.close()
@@ -337,7 +337,7 @@ def test_a_call_that_was_paused_when_the_program_died_is_still_paused_when_it_go
         await stage.hear(said("hello", 0))
         act(stage, "pause")
         await stage.written()
-        await stage.interrupt()  # the latch is all there is
+        await stage.interrupt()  # the gate is all there is
         return stage.call
 
     async def second(call):
@@ -574,7 +574,7 @@ def test_listening_pauses_by_itself_for_a_card_number_and_goes_on_after_a_while(
     ],
 )
 def test_only_a_request_or_an_announcement_pauses(text, who, pauses):
-    assert bool(AutoPause().asks(said(text, 0, who))) == pauses
+    assert bool(AutoPause().reason_to_pause(said(text, 0, who))) == pauses
 
 
 def test_consent_is_an_event_with_who_said_so(tmp_path):

@@ -26,9 +26,9 @@ from assist.events import CallStarted
 from assist.records.folding import fold
 from assist.settings import LoginSettings, Settings
 from assist.store.backups import restore_backup, write_backup
-from assist.store.checking import encrypted
+from assist.store.checking import is_disk_encrypted
 from assist.store.keys import Keyring
-from assist.store.sounds import RATE, Recordings, SoundFile
+from assist.store.recordings import RATE, RecordingFile, Recordings
 from assist.store.store import open_store
 from detectors import factory
 from detectors.rulebook import Rulebook, load_rules
@@ -127,7 +127,7 @@ def a_link_to_nowhere(settings, tmp_path):
 
 def store_left_behind(settings, tmp_path):
     settings.data.mkdir(mode=0o700)
-    Keyring(settings.data / "keys.db").seal("k1", "words")
+    Keyring(settings.data / "keys.db").encrypt_text("k1", "words")
 
 
 def newer(settings, tmp_path):
@@ -188,7 +188,7 @@ def own_rules(settings, tmp_path, text=RULE):
 def keys_cut_short(settings, tmp_path):
     settings.data.mkdir(mode=0o700)
     keys = settings.data / "keys.db"
-    Keyring(keys).seal("k1", "words")
+    Keyring(keys).encrypt_text("k1", "words")
     os.truncate(keys, keys.stat().st_size - 100)
 
 
@@ -200,11 +200,11 @@ def keys_emptied(settings, tmp_path):
 def keys_begun_anew(settings, tmp_path):
     with_a_call(settings, datetime.now(UTC))
     recordings = Recordings(settings.data)
-    sound = SoundFile(recordings.path("k1"), recordings.keys, "k1", ["agent"])
+    sound = RecordingFile(recordings.path("k1"), recordings.keys, "k1", ["agent"])
     sound.append(np.zeros((RATE, 1), np.uint8))
     sound.close()
     (settings.data / "keys.db").unlink()
-    recordings.keys.seal("k2", "words")
+    recordings.keys.encrypt_text("k2", "words")
 
 
 def rules_of_no_use(settings, tmp_path):
@@ -458,12 +458,12 @@ def test_the_command_says_it_as_lines_and_as_json_with_its_exit_code(tmp_path):
 def test_a_disk_is_called_encrypted_where_a_layer_under_it_is(tmp_path):
     number = tmp_path.stat().st_dev
     device = tmp_path / "sys" / f"{os.major(number)}:{os.minor(number)}"
-    assert encrypted(tmp_path, tmp_path / "sys") is None
+    assert is_disk_encrypted(tmp_path, tmp_path / "sys") is None
     (device / "slaves" / "vda" / "slaves").mkdir(parents=True)
-    assert encrypted(tmp_path, tmp_path / "sys") is False
+    assert is_disk_encrypted(tmp_path, tmp_path / "sys") is False
     under = device / "slaves" / "vda" / "slaves" / "dm-0" / "dm"
     under.mkdir(parents=True)
     (under / "uuid").write_text("LVM-x")
-    assert encrypted(tmp_path, tmp_path / "sys") is False
+    assert is_disk_encrypted(tmp_path, tmp_path / "sys") is False
     (under / "uuid").write_text("CRYPT-LUKS2-x")
-    assert encrypted(tmp_path, tmp_path / "sys") is True
+    assert is_disk_encrypted(tmp_path, tmp_path / "sys") is True

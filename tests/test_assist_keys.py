@@ -18,17 +18,17 @@ from assist.access.audit import open_audit
 from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import CallStarted
-from assist.privacy.retention import erase, stripped
+from assist.privacy.retention import erase, without_words
 from assist.records.folding import fold
 from assist.store import backups, sqlite
 from assist.store.backups import restore_backup, write_backup
 from assist.store.checking import check_store
 from assist.store.keys import Keyring
-from assist.store.owner import Owner
+from assist.store.lock import StoreLock
 from assist.store.rows import Hold, Review, StoredGate, stamp
 from assist.store.searching import RecordQuery
-from assist.store.store import open_reader, open_store, path_of
-from assist.store.writer import BATCH
+from assist.store.store import open_reader, open_store, path_from_url
+from assist.store.writer import MAX_BATCH
 from audio.events import Speaker, Utterance, Word
 from tests.fault_rig import in_a_child
 from tests.scripted_call import hits
@@ -88,13 +88,13 @@ def test_an_old_backup_does_not_bring_an_erased_call_back(tmp_path, store):
 
 
 def test_nor_does_one_that_was_being_made_while_the_call_was_erased(tmp_path, store, monkeypatch):
-    sealing = sqlite.seal_copy
+    sealing = sqlite.encrypt_copy
 
     def erased_before(copy, keys):
         store.erase(["k1"]).result()
         sealing(copy, keys)
 
-    monkeypatch.setattr(sqlite, "seal_copy", erased_before)
+    monkeypatch.setattr(sqlite, "encrypt_copy", erased_before)
     write_backup(store, tmp_path / "new.backup")
     store.close()
     restore_backup(tmp_path / "new.backup", f"sqlite:///{tmp_path / 'data' / 'assist.db'}")
@@ -103,23 +103,23 @@ def test_nor_does_one_that_was_being_made_while_the_call_was_erased(tmp_path, st
 
 
 def test_nor_words_whose_time_had_come_and_a_later_backup_has_a_key_of_its_own(tmp_path, store):
-    store.strip("k1", stripped(store.record("k1"))).result()
+    store.erase_words("k1", without_words(store.record("k1"))).result()
     write_backup(store, tmp_path / "new.backup")
     keys = Keyring.beside(tmp_path / "data" / "assist.db")
     for name, readable in (("old", False), ("new", True)):
         with closing(sqlite3.connect(tmp_path / f"{name}.backup")) as copy:
             [[body]] = copy.execute("SELECT body FROM records WHERE call = 'k1'").fetchall()
-        assert (keys.open("k1", body) is not None) == readable
+        assert (keys.decrypt_text("k1", body) is not None) == readable
 
 
 def test_a_call_that_began_while_a_backup_was_being_made_is_not_in_it(tmp_path, store, monkeypatch):
-    fetching = sqlite.fetch_keys
+    fetching = sqlite.load_keys
 
     def begun_after(path, keys):
         fetching(path, keys)
         with_a_call(store, "k3", "marmalade")
 
-    monkeypatch.setattr(sqlite, "fetch_keys", begun_after)
+    monkeypatch.setattr(sqlite, "load_keys", begun_after)
     write_backup(store, tmp_path / "new.backup")
     with closing(sqlite3.connect(tmp_path / "new.backup")) as copy:
         assert [call for (call,) in copy.execute("SELECT call FROM calls ORDER BY 1")] == ["k1", "k2"]
@@ -136,7 +136,7 @@ def test_a_backup_that_fails_leaves_nobodys_words_and_none_were_ever_on_its_disk
         assert list(away.iterdir()) == []
         raise AssistError("backup-failed", "the disk is full")
 
-    monkeypatch.setattr(sqlite, "seal_copy", full)
+    monkeypatch.setattr(sqlite, "encrypt_copy", full)
     with pytest.raises(AssistError, match="the disk is full"):
         write_backup(store, away / "new.backup")
     assert list(away.iterdir()) == []
@@ -144,7 +144,7 @@ def test_a_backup_that_fails_leaves_nobodys_words_and_none_were_ever_on_its_disk
 
 
 def test_a_copy_that_would_take_the_room_of_live_calls_is_refused(tmp_path, store, monkeypatch):
-    monkeypatch.setattr(sqlite, "ROOM_BYTES", 1 << 60)
+    monkeypatch.setattr(sqlite, "COPY_MARGIN_BYTES", 1 << 60)
     with pytest.raises(AssistError, match="make room"):
         write_backup(store, tmp_path / "new.backup")
     assert not list(tmp_path.glob("new.backup*"))
@@ -154,14 +154,14 @@ def test_a_restore_keeps_what_was_decided_since_the_backup(tmp_path, store):
     url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
     agreed, refused = (StoredGate("all-party", consent, "dana", at=stamp()) for consent in ("granted", "refused"))
     for call in ("k1", "k2"):
-        store.latch(call, agreed).result()
+        store.set_gate(call, agreed).result()
     released, held = Hold("k1", "legal", "case 7", stamp()), Hold("k2", "legal", "case 8", stamp())
     store.hold(released).result()
     write_backup(store, tmp_path / "new.backup")
     store.release("k1").result()
     store.hold(held).result()
-    store.latch("k2", refused).result()
-    store.latch("k3", refused).result()
+    store.set_gate("k2", refused).result()
+    store.set_gate("k3", refused).result()
     store.close()
     restore_backup(tmp_path / "new.backup", url)
     again = open_store(url)
@@ -172,7 +172,7 @@ def test_a_restore_keeps_what_was_decided_since_the_backup(tmp_path, store):
 
 def test_a_restore_keeps_the_record_of_a_call_whose_words_went_since_the_backup(tmp_path, store):
     url = f"sqlite:///{tmp_path / 'data' / 'assist.db'}"
-    store.strip("k1", stripped(store.record("k1"))).result()
+    store.erase_words("k1", without_words(store.record("k1"))).result()
     store.erase(["k2"]).result()
     kept, said = store.record("k1"), store.reviews("k1")
     store.close()
@@ -189,11 +189,11 @@ def test_a_restore_lets_nobody_in_who_was_taken_out_since_and_forgets_no_entry_o
     log = open_audit(store.people, data)
     for name in ("Mallory", "Root"):
         add_user(store.people, name, "admin", "four unlikely words")
-        log.by_command("user-added", name)
+        log.note_command("user-added", name)
     write_backup(store, tmp_path / "new.backup")
     remove_user(store.people, "Mallory")
     set_password(store.people, "Root", "another long password")
-    log.by_command("user-removed", "Mallory")
+    log.note_command("user-removed", "Mallory")
     store.close()
     assert CliRunner().invoke(app, ["restore", str(tmp_path / "new.backup"), "--data", str(data)]).exit_code == 0
     again = open_store(url)
@@ -209,11 +209,11 @@ def test_a_restore_over_a_store_begun_anew_takes_the_people_of_the_backup(tmp_pa
     data, other = tmp_path / "data", tmp_path / "other"
     log = open_audit(store.people, data)
     add_user(store.people, "Root", "admin", "four unlikely words")
-    log.by_command("user-added", "Root")
+    log.note_command("user-added", "Root")
     write_backup(store, tmp_path / "new.backup")
     store.close()
     anew = open_store(f"sqlite:///{other / 'assist.db'}")
-    open_audit(anew.people, other).by_command("settings")
+    open_audit(anew.people, other).note_command("settings")
     anew.close()
     for name in ("keys.db", "audit.key"):
         copyfile(data / name, other / name)
@@ -228,7 +228,7 @@ def test_a_restore_over_a_damaged_store_says_that_the_people_are_those_of_the_ba
     data = tmp_path / "data"
     log = open_audit(store.people, data)
     add_user(store.people, "Mallory", "admin", "four unlikely words")
-    log.by_command("user-added", "Mallory")
+    log.note_command("user-added", "Mallory")
     write_backup(store, tmp_path / "new.backup")
     remove_user(store.people, "Mallory")
     store.close()
@@ -246,7 +246,7 @@ def test_a_backup_from_before_anybody_could_log_in_takes_nobody_out(tmp_path, st
     write_backup(store, tmp_path / "new.backup")
     log = open_audit(store.people, data)
     add_user(store.people, "Root", "admin", "four unlikely words")
-    log.by_command("user-added", "Root")
+    log.note_command("user-added", "Root")
     store.close()
     restore_backup(tmp_path / "new.backup", url)
     again = open_store(url)
@@ -258,10 +258,10 @@ def test_a_backup_from_before_anybody_could_log_in_takes_nobody_out(tmp_path, st
 
 def test_a_restore_beside_another_audit_key_says_so_and_writes_nothing_under_it(tmp_path, store):
     data, other = tmp_path / "data", tmp_path / "other"
-    open_audit(store.people, data).by_command("settings")
+    open_audit(store.people, data).note_command("settings")
     write_backup(store, tmp_path / "new.backup")
     anew = open_store(f"sqlite:///{other / 'assist.db'}")
-    open_audit(anew.people, other).by_command("settings")
+    open_audit(anew.people, other).note_command("settings")
     anew.close()
     line = ["restore", str(tmp_path / "new.backup"), "--data", str(other)]
     told = CliRunner().invoke(app, line).stdout
@@ -275,7 +275,7 @@ def test_a_restore_beside_another_audit_key_says_so_and_writes_nothing_under_it(
 
 
 def test_on_another_machine_a_restore_says_what_is_missing_and_the_audit_log_can_begin_anew(tmp_path, store):
-    open_audit(store.people, tmp_path / "data").by_command("settings")
+    open_audit(store.people, tmp_path / "data").note_command("settings")
     write_backup(store, tmp_path / "new.backup")
     other = tmp_path / "other"
     line = ["restore", str(tmp_path / "new.backup"), "--data", str(other)]
@@ -313,7 +313,7 @@ def dies_with_calls_written(url, many, _):
 
 def dies_before_the_backup_takes_its_place(backup, url, _):
     def replace(source, target):
-        if Path(target) == path_of(url):
+        if Path(target) == path_from_url(url):
             os._exit(9)
         os.rename(source, target)
 
@@ -322,7 +322,7 @@ def dies_before_the_backup_takes_its_place(backup, url, _):
 
 
 def dies_before_the_copy_is_sealed(url, out, _):
-    sqlite.seal_copy = lambda copy, keys: os._exit(9)
+    sqlite.encrypt_copy = lambda copy, keys: os._exit(9)
     write_backup(open_reader(url), out)
 
 
@@ -408,7 +408,7 @@ def test_a_restore_that_is_killed_leaves_a_store_in_its_place(tmp_path, store):
 def test_no_store_that_was_put_aside_takes_the_place_of_another(tmp_path, store):
     url, data, now = f"sqlite:///{tmp_path / 'data' / 'assist.db'}", tmp_path / "data", datetime.now(UTC)
     store.close()
-    others = [data / f"assist.before-{now + timedelta(seconds=n):{backups.ASIDE}}.db" for n in range(120)]
+    others = [data / f"assist.before-{now + timedelta(seconds=n):{backups.FORMER_TIME_FORMAT}}.db" for n in range(120)]
     for other in others:
         other.write_text("another")
     former = restore_backup(tmp_path / "old.backup", url).former
@@ -427,7 +427,7 @@ def test_an_erasure_takes_what_a_killed_backup_left_of_the_call_while_the_server
 def test_a_backup_that_is_being_made_keeps_its_copy_and_no_second_one_begins(tmp_path, store):
     making = tmp_path / "data" / "assist.db.copying"
     making.write_text("a part")
-    with closing(Owner(making, folder=False)):
+    with closing(StoreLock(making, lock_folder=False)):
         erase(store, tmp_path / "data", ["k1"])
         with pytest.raises(AssistError, match="another backup"):
             write_backup(store, tmp_path / "new.backup")
@@ -486,12 +486,12 @@ def test_what_damaged_keys_hold_up_takes_nothing_with_it_when_the_store_is_close
     os.truncate(tmp_path / "data" / "keys.db", 100)
     erased = store.erase(["k1"])
     assert "keys.db: " in told.get(timeout=30)
-    written = [store.review("k2", Review("2026-11-26", "Q", "comment", "", f"{n}")) for n in range(BATCH + 10)]
+    written = [store.review("k2", Review("2026-11-26", "Q", "comment", "", f"{n}")) for n in range(MAX_BATCH + 10)]
     store.close()
     assert "put the newest copy of it back" in str(erased.exception(30))
     assert all(receipt.exception(30) is None for receipt in written)
     with closing(open_reader(f"sqlite:///{tmp_path / 'data' / 'assist.db'}")) as kept:
-        assert kept.log("k1") and len(kept.reviews("k2")) == len(written) + 1
+        assert kept.raw_events("k1") and len(kept.reviews("k2")) == len(written) + 1
 
 
 def test_without_the_keys_a_backup_is_nothing(tmp_path, store):
@@ -503,12 +503,12 @@ def test_without_the_keys_a_backup_is_nothing(tmp_path, store):
 
 def test_a_sealed_text_is_its_calls_own_and_no_byte_of_it_can_be_changed(tmp_path):
     keys = Keyring(tmp_path / "keys.db")
-    sealed = keys.seal("k1", "words")
-    assert Keyring(tmp_path / "keys.db").open("k1", sealed) == "words"
-    keys.seal("k2", "x")
-    assert keys.open("k2", sealed) is None
+    sealed = keys.encrypt_text("k1", "words")
+    assert Keyring(tmp_path / "keys.db").decrypt_text("k1", sealed) == "words"
+    keys.encrypt_text("k2", "x")
+    assert keys.decrypt_text("k2", sealed) is None
     swapped = sealed[:-6] + ("A" if sealed[-6] != "A" else "B") + sealed[-5:]
-    assert keys.open("k1", swapped) is None
+    assert keys.decrypt_text("k1", swapped) is None
     assert (tmp_path / "keys.db").stat().st_mode & 0o077 == 0
     keys.destroy(["k1"])
-    assert keys.open("k1", sealed) is None and keys.open("k1", "plain") == "plain"
+    assert keys.decrypt_text("k1", sealed) is None and keys.decrypt_text("k1", "plain") == "plain"

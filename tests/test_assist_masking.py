@@ -13,7 +13,7 @@ from assist.evaluation.masking_cases import SECRET, Case, held_out, tuned
 from assist.live.page_actions import PageActions
 from assist.privacy.consent import Consent
 from assist.privacy.redaction import Redactor
-from assist.privacy.typed import without_cards
+from assist.privacy.typed_text import mask_card_numbers
 from audio.events import Speaker, Utterance
 from overlay.app import create_app
 from overlay.doing import DoNote
@@ -35,8 +35,8 @@ def test_numbers_are_masked_whole_and_no_partial_shows_three_digits_of_one(cases
 class ShowsTheNewest(Redactor):
     """Lets the two newest words through while they are provisional."""
 
-    def provisional(self, heard):
-        super().provisional(heard)
+    def redact_hypothesis(self, heard):
+        super().redact_hypothesis(heard)
         return replace(heard, agreed=(), tentative=heard.tentative)
 
 
@@ -83,22 +83,26 @@ def test_at_most_one_word_in_two_hundred_of_ordinary_talk_is_masked_for_nothing(
 )
 def test_names_after_a_cue_are_masked_where_that_is_set(text, expected):
     spoken = said(text, 0)
-    assert Redactor(names=True).settled(spoken).text == expected
-    assert Redactor().settled(spoken).text == text
+    assert Redactor(names=True).redact_utterance(spoken).text == expected
+    assert Redactor().redact_utterance(spoken).text == text
 
 
 def test_the_agent_who_reads_a_number_back_is_masked_too():
     redactor = Redactor()
-    redactor.settled(said("it is four one one one two two two two three three three three four four four four", 0))
-    back = redactor.settled(said("so that was three three three three and four four in the end", 8_000, Speaker.AGENT))
+    redactor.redact_utterance(
+        said("it is four one one one two two two two three three three three four four four four", 0)
+    )
+    back = redactor.redact_utterance(
+        said("so that was three three three three and four four in the end", 8_000, Speaker.AGENT)
+    )
     assert back.text.startswith("so that was [") and "three" not in back.text
 
 
 def test_the_agent_who_reads_every_pair_back_with_a_word_beside_it_is_masked_from_the_second_one_on():
     redactor, kept = Redactor(), []
     for n, pair in enumerate(["four five", "three nine", "one four", "eight eight", "zero three"]):
-        redactor.settled(said(pair, n * 4_000))
-        kept.append(redactor.settled(said(f"{pair}, got it", n * 4_000 + 2_000, Speaker.AGENT)).text)
+        redactor.redact_utterance(said(pair, n * 4_000))
+        kept.append(redactor.redact_utterance(said(f"{pair}, got it", n * 4_000 + 2_000, Speaker.AGENT)).text)
     assert kept == ["four five, got it", *["[number] got it"] * 4]
 
 
@@ -119,7 +123,7 @@ def test_the_agent_who_reads_every_pair_back_with_a_word_beside_it_is_masked_fro
     ],
 )  # fmt: skip
 def test_of_what_is_typed_only_card_numbers_are_masked(text, kept):
-    assert without_cards(text) == kept
+    assert mask_card_numbers(text) == kept
 
 
 def test_what_is_typed_while_the_call_goes_on_holds_no_card_number_either(tmp_path):

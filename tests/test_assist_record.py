@@ -15,7 +15,7 @@ from assist.events import (
     SignalWithdrawn,
     StepTicked,
 )
-from assist.privacy.retention import stripped
+from assist.privacy.retention import without_words
 from assist.records.folding import fold
 from assist.records.page import page
 from assist.records.record import IncidentRecord
@@ -124,7 +124,7 @@ def test_a_call_that_never_recovered_has_no_time_of_recovery(ends, took_ms, told
 
 
 def test_a_transcript_that_was_taken_out_is_not_called_unheard():
-    gone = page(IncidentRecord.model_validate(stripped(fold(CALL).model_dump(mode="json"))))
+    gone = page(IncidentRecord.model_validate(without_words(fold(CALL).model_dump(mode="json"))))
     silent = page(fold([STARTED, CallEnded(80_000, "hang-up", {"customer.speech": 0})]))
     assert "The words of this call are not kept." in gone and "No words were recognised." in silent
 

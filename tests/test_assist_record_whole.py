@@ -145,7 +145,7 @@ def store(tmp_path):
     for n, event in enumerate(CALL):
         store.append("k1", n, event)
     store.flush().result(10)
-    record = fold(CALL).model_copy(update={"seal": seal("k1", store.log("k1"))})
+    record = fold(CALL).model_copy(update={"seal": seal("k1", store.raw_events("k1"))})
     store.finish("k1", "ended", record.model_dump(mode="json")).result(10)
     yield store
     store.close()

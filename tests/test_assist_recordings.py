@@ -23,12 +23,12 @@ from assist.doctor.examine import examine
 from assist.events import Action
 from assist.live.runs import FAILURES
 from assist.privacy.redaction import is_masked
-from assist.privacy.retention import due, erase, export
+from assist.privacy.retention import erase, export, find_due
 from assist.records import library as library_module
 from assist.records.library import Library
 from assist.settings import KeepSettings, load_settings
 from assist.store.keys import Keyring
-from assist.store.sounds import DECODED, RATE, Recordings, SoundFile, mu_law
+from assist.store.recordings import MU_LAW_TO_PCM, RATE, RecordingFile, Recordings, encode_mu_law
 from assist.store.store import open_store
 from audio.events import SAMPLE_RATE, Chunk, Speaker, Utterance
 from overlay.app import create_app
@@ -68,7 +68,7 @@ async def hear(stage, seconds, script=None):
 
 async def written(stage):
     """Whatever was put to the recording so far has been done."""
-    await asyncio.gather(*map(asyncio.wrap_future, stage.service.calls[stage.call].tape._reel._done))
+    await asyncio.gather(*map(asyncio.wrap_future, stage.service.calls[stage.call].recorder._writer._pending))
 
 
 def act(stage, what, detail=""):
@@ -129,8 +129,8 @@ def test_a_call_is_kept_sealed_and_comes_back_as_it_was_except_for_what_is_maske
         on_disk = path.read_bytes()
         assert os.name == "nt" or (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
         canary = at(true, 500, 510)
-        codes = mu_law(canary).tobytes()
-        assert codes in mu_law(at(true, 0, 2_000)).tobytes(), "the pattern is one that would be found"
+        codes = encode_mu_law(canary).tobytes()
+        assert codes in encode_mu_law(at(true, 0, 2_000)).tobytes(), "the pattern is one that would be found"
         both = Recordings(tmp_path).open(stage.call).samples()[8_000:8_160].tobytes()
         assert both in Recordings(tmp_path).open(stage.call).wav()
         for plain in (codes, both, canary.tobytes(), (canary * 32767).astype("<i2").tobytes(), b"\xff" * 32):
@@ -227,16 +227,16 @@ def test_speech_whose_words_do_not_come_in_time_or_at_all_is_silence(tmp_path):
 
 
 def test_a_call_cut_short_keeps_its_whole_seconds_and_what_was_torn_is_dropped(tmp_path):
-    speech = mu_law(heard_sound(1))
+    speech = encode_mu_law(heard_sound(1))
     recordings = Recordings(tmp_path)
-    file = SoundFile(recordings.path("k1"), recordings.keys, "k1", SPEAKERS)
+    file = RecordingFile(recordings.path("k1"), recordings.keys, "k1", SPEAKERS)
     for _ in range(3):
         file.append(speech)
     file.close()
     whole = recordings.path("k1").read_bytes()
     recordings.path("k1").write_bytes(whole[:-100])
     assert np.array_equal(recordings.open("k1").samples(), np.concatenate([speech, speech]))
-    again = SoundFile(recordings.path("k1"), recordings.keys, "k1", SPEAKERS)
+    again = RecordingFile(recordings.path("k1"), recordings.keys, "k1", SPEAKERS)
     assert again.frames == 2
     again.append(speech)
     again.close()
@@ -262,8 +262,8 @@ def test_an_admin_is_told_whether_sound_is_kept_and_for_how_long(tmp_path):
 def test_seconds_that_are_swapped_moved_to_another_call_or_changed_are_not_played(tmp_path):
     recordings = Recordings(tmp_path)
     for call in ("k1", "k2"):
-        file = SoundFile(recordings.path(call), recordings.keys, call, SPEAKERS)
-        for second in np.split(mu_law(heard_sound(2)), 2):
+        file = RecordingFile(recordings.path(call), recordings.keys, call, SPEAKERS)
+        for second in np.split(encode_mu_law(heard_sound(2)), 2):
             file.append(second)
         file.close()
     line, _, sealed = recordings.path("k1").read_bytes().partition(b"\n")
@@ -272,7 +272,7 @@ def test_seconds_that_are_swapped_moved_to_another_call_or_changed_are_not_playe
     assert recordings.open("k1") is None
     changed = bytes([sealed[0] ^ 1]) + sealed[1:]
     recordings.path("k1").write_bytes(line + b"\n" + changed)
-    kept = DECODED[recordings.open("k1").samples()]
+    kept = MU_LAW_TO_PCM[recordings.open("k1").samples()]
     assert not kept[:RATE].any() and kept[RATE:].any()
     recordings.path("k2").write_bytes(line + b"\n" + sealed)
     assert recordings.open("k2") is None
@@ -290,22 +290,24 @@ def test_a_recording_goes_after_its_days_with_its_call_and_with_its_key(tmp_path
         sealed = path.read_bytes()
         export(store, [call], tmp_path / "all.zip", tmp_path)
         assert f"{call}/sound.wav".encode() in (tmp_path / "all.zip").read_bytes()
-        assert due(store, keep, later(89), tmp_path).sounds == ()
-        assert purge(store, keep, tmp_path, later(91)).sounds == (call,) and not path.exists()
+        assert find_due(store, keep, later(89), tmp_path).recordings == ()
+        assert purge(store, keep, tmp_path, later(91)).recordings == (call,) and not path.exists()
         assert store.record(call)["transcript"], "the words stay longer"
         path.write_bytes(sealed)
         with closing(open_store(f"sqlite:///{tmp_path / 'anew' / 'assist.db'}")) as anew:
-            assert due(anew, keep, later(89), tmp_path).sounds == (), "the store may come back from a backup"
-            assert due(anew, keep, later(91), tmp_path).sounds == (call,)
-        assert due(store, KeepSettings(audio_days=300), later(181), tmp_path).sounds == (call,), "not after the words"
+            assert find_due(anew, keep, later(89), tmp_path).recordings == (), "the store may come back from a backup"
+            assert find_due(anew, keep, later(91), tmp_path).recordings == (call,)
+        assert find_due(store, KeepSettings(audio_days=300), later(181), tmp_path).recordings == (call,), (
+            "not after the words"
+        )
         other = recordings.path("left-over")
         other.write_bytes(sealed)
-        assert purge(store, keep, tmp_path, later(1)).sounds == ("left-over",) and not other.exists()
+        assert purge(store, keep, tmp_path, later(1)).recordings == ("left-over",) and not other.exists()
         erase(store, tmp_path, [call])
         assert not path.exists()
         path.write_bytes(sealed)
         assert recordings.open(call) is None, "its key is gone with it"
-        assert purge(store, keep, tmp_path, later(1)).sounds == (call,)
+        assert purge(store, keep, tmp_path, later(1)).recordings == (call,)
 
     on_a_call(tmp_path, scene)
 
@@ -417,7 +419,7 @@ def test_the_review_page_plays_what_was_kept(tmp_path):
 
 def test_any_part_is_the_same_part_of_the_whole_and_the_peaks_are_those_of_all_of_it(tmp_path):
     recordings, chance = Recordings(tmp_path), np.random.default_rng(1)
-    file = SoundFile(recordings.path("k1"), recordings.keys, "k1", SPEAKERS)
+    file = RecordingFile(recordings.path("k1"), recordings.keys, "k1", SPEAKERS)
     samples = chance.integers(0, 256, (3 * RATE, 2), np.uint8)
     for second in np.split(samples, 3):
         file.append(second)
@@ -431,7 +433,7 @@ def test_any_part_is_the_same_part_of_the_whole_and_the_peaks_are_those_of_all_o
     for duration_ms in (0, 1, 999, 1_000, 1_001, 2_345, 3_000, 9_000):
         length = min(duration_ms * RATE // 1000, len(samples))
         step = max(1, -(-length // 7))
-        loud = np.abs(DECODED[samples[:length]].astype(np.float32)) / 32768
+        loud = np.abs(MU_LAW_TO_PCM[samples[:length]].astype(np.float32)) / 32768
         for n, found in enumerate(sound.peaks(duration_ms, 7).values()):
             wanted = [float(loud[at : at + step, n].max()) for at in range(0, length, step)]
             assert found == pytest.approx(wanted, abs=6e-4), duration_ms
@@ -440,7 +442,7 @@ def test_any_part_is_the_same_part_of_the_whole_and_the_peaks_are_those_of_all_o
 @given(st.lists(st.floats(-1, 1, width=32), min_size=1))
 def test_mu_law_is_within_half_a_step(samples):
     pcm = np.array(samples, np.float32)
-    decoded = DECODED[mu_law(pcm)] / 32767
+    decoded = MU_LAW_TO_PCM[encode_mu_law(pcm)] / 32767
     assert np.all(np.abs(decoded - pcm) <= STEP * 1.1 * np.abs(pcm) + 0.02 * (np.abs(pcm) > 0.98) + 0.0002)
 
 

@@ -16,7 +16,7 @@ def said(text, *, at=0, speaker=Speaker.CUSTOMER):
 def kept(*texts):
     """The last of several utterances, two seconds apart, as it may be kept."""
     redactor = Redactor()
-    return [redactor.settled(said(text, at=2_000 * n)).text for n, text in enumerate(texts)][-1]
+    return [redactor.redact_utterance(said(text, at=2_000 * n)).text for n, text in enumerate(texts)][-1]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,9 @@ def test_a_number_read_in_groups_is_masked_across_utterances():
     redactor = Redactor()
     groups = ["it starts four one one one", "two two two two", "uh-huh", "three three", "four five six seven okay"]
     texts = [
-        redactor.settled(said(text, at=2_000 * n, speaker=Speaker.AGENT if text == "uh-huh" else Speaker.CUSTOMER)).text
+        redactor.redact_utterance(
+            said(text, at=2_000 * n, speaker=Speaker.AGENT if text == "uh-huh" else Speaker.CUSTOMER)
+        ).text
         for n, text in enumerate(groups)
     ]
     assert texts == ["it starts [number]", "[number]", "uh-huh", "[number]", "[number] okay"]
@@ -95,7 +97,7 @@ def conversation(*turns):
     redactor, texts = Redactor(), []
     for n, turn in enumerate(turns):
         speaker = Speaker.AGENT if turn.startswith("A:") else Speaker.CUSTOMER
-        texts.append(redactor.settled(said(turn.removeprefix("A:"), at=2_000 * n, speaker=speaker)).text)
+        texts.append(redactor.redact_utterance(said(turn.removeprefix("A:"), at=2_000 * n, speaker=speaker)).text)
     return texts
 
 
@@ -143,10 +145,12 @@ def test_an_address_is_masked_also_in_parts_and_only_until_it_is_whole(turns, ke
 def test_a_question_of_the_agent_makes_short_runs_suspect_and_only_for_a_while():
     redactor = Redactor()
     ask = said("and the three digits on the back of the card please", speaker=Speaker.AGENT)
-    assert redactor.settled(ask) == ask
-    assert redactor.settled(said("sure that is seven three five I think", at=4_000)).text.startswith("sure that is [")
+    assert redactor.redact_utterance(ask) == ask
+    assert redactor.redact_utterance(said("sure that is seven three five I think", at=4_000)).text.startswith(
+        "sure that is ["
+    )
     late = said("there were seven three five of them there", at=90_000)
-    assert redactor.settled(late) == late
+    assert redactor.redact_utterance(late) == late
 
 
 FILLERS = st.sampled_from(["uh", "then", "dash", ""])
@@ -165,14 +169,14 @@ def test_no_partial_shows_digits_of_a_run_that_goes_on(digits, shown):
     redactor = Redactor()
     spoken = words("my card is " + " ".join(UNITS[digit] for digit in digits[:shown]))
     cut = len(spoken) // 2
-    partial = redactor.provisional(Hypothesis("u", Speaker.CUSTOMER, 0, spoken[:cut], spoken[cut:]))
+    partial = redactor.redact_hypothesis(Hypothesis("u", Speaker.CUSTOMER, 0, spoken[:cut], spoken[cut:]))
     text = " ".join(word.text for word in partial.agreed + partial.tentative)
     assert sum(unit in UNITS for unit in text.split()) == 0
 
 
 def test_a_partial_without_digits_is_untouched():
     partial = Hypothesis("u", Speaker.CUSTOMER, 0, words("I want to"), words("speak to a manager"))
-    assert Redactor().provisional(partial) == partial
+    assert Redactor().redact_hypothesis(partial) == partial
 
 
 def provisional(text, redactor=None):
@@ -180,7 +184,7 @@ def provisional(text, redactor=None):
     redactor, spoken = redactor or Redactor(), words(text)
     for n in range(1, len(spoken) + 1):
         cut = max(0, n - 2)
-        partial = redactor.provisional(Hypothesis("u", Speaker.CUSTOMER, 0, spoken[:cut], spoken[cut:n]))
+        partial = redactor.redact_hypothesis(Hypothesis("u", Speaker.CUSTOMER, 0, spoken[:cut], spoken[cut:n]))
         yield " ".join(word.text for word in partial.agreed + partial.tentative)
 
 
@@ -196,8 +200,8 @@ def test_an_address_is_held_back_while_it_is_being_said_and_nothing_else_for_lon
     assert said_so_far[3] == "send it to kate" and said_so_far[-1] == "send it to [e-mail] would you"
     assert all("dot b" not in text and "example" not in text for text in said_so_far)
     redactor = Redactor()
-    redactor.settled(said("what is your e-mail address", speaker=Speaker.AGENT))
+    redactor.redact_utterance(said("what is your e-mail address", speaker=Speaker.AGENT))
     assert set(provisional("k a t e b at example", redactor)) == {""}
-    redactor.settled(said("kate dot b at example dot com", at=3_000))
+    redactor.redact_utterance(said("kate dot b at example dot com", at=3_000))
     assert list(provisional("and I want my money", redactor))[-1] == "and I want my money"
     assert list(provisional("I was at home when it came"))[-1] == "I was at home when it came"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from assist.errors import AssistError
-from assist.privacy.retention import due
+from assist.privacy.retention import find_due
 from assist.records import report_page
 from assist.records.export import records_between, select_records
 from assist.records.library import Library
@@ -307,4 +307,4 @@ def test_lists_and_counts_read_no_whole_record(site, monkeypatch):
     with pytest.raises(OverlayError, match="from 5 agents up"):
         asyncio.run(library.trends(QA, TrendsQuery(weeks=104, team="nobody")))
     report_from_store(site, date(2026, 6, 1), date(2026, 8, 1))
-    assert due(site, KeepSettings(), datetime(2026, 9, 1, tzinfo=UTC)).words == ()
+    assert find_due(site, KeepSettings(), datetime(2026, 9, 1, tzinfo=UTC)).words == ()

@@ -17,7 +17,7 @@ from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, HandOffNoted, PlanMoved, PlanOffered, PlanOption
 from assist.live.runs import scheduled_retention
 from assist.privacy.consent import Consent
-from assist.privacy.retention import due, erase, export, of_customer, stripped, take_out
+from assist.privacy.retention import calls_of_customer, erase, erase_due, export, find_due, without_words
 from assist.records.filing import file_record
 from assist.settings import KeepSettings
 from assist.store.backups import restore_backup, write_backup
@@ -71,14 +71,14 @@ def later(days):
 
 def purge(store, keep, data, now):
     """A retention run whose clock nobody doubts; what was taken out."""
-    found = due(store, keep, now, data)
-    take_out(store, open_audit(store.people, data), keep, data, now, found)
+    found = find_due(store, keep, now, data)
+    erase_due(store, open_audit(store.people, data), keep, data, now, found)
     return found
 
 
 def test_an_erased_call_is_in_no_file_and_the_other_one_is_whole(tmp_path):
     def check(store, one, two):
-        assert of_customer(store, "…0142") == [one] and hits(tmp_path, CANARY)
+        assert calls_of_customer(store, "…0142") == [one] and hits(tmp_path, CANARY)
         assert store.records(RecordQuery(words=CANARY))
         erase(store, tmp_path, [one])
         assert not hits(tmp_path, CANARY)
@@ -117,7 +117,7 @@ def test_erased_is_said_when_the_log_is_empty_and_nothing_else_waits_for_whoever
 
 
 def test_who_waits_is_told_why_and_the_next_run_wipes_what_this_one_could_not(tmp_path, monkeypatch):
-    monkeypatch.setattr("assist.store.writer.WIPE_TOLD", 1)
+    monkeypatch.setattr("assist.store.writer.REPORT_AFTER_CHECKPOINTS", 1)
     url, calls, told = f"sqlite:///{tmp_path / 'assist.db'}", [], []
     on_two_calls(tmp_path, lambda store, *made: calls.extend(made))
     store = open_store(url, told.append)
@@ -137,7 +137,7 @@ def test_who_waits_is_told_why_and_the_next_run_wipes_what_this_one_could_not(tm
 
 def test_words_go_first_then_the_record_then_the_consent_row(tmp_path):
     def check(store, one, two):
-        assert due(store, KEEP, later(179)).words == ()
+        assert find_due(store, KEEP, later(179)).words == ()
         assert set(purge(store, KEEP, tmp_path, later(181)).words) == {one, two}
         assert hits(tmp_path, CANARY) == {("assist.db", CANARY)}, "the reviewer's own comment stays"
         record = store.record(one)
@@ -179,7 +179,7 @@ def test_words_that_were_handed_over_or_showed_an_answer_go_too_also_where_nothi
     assert purge(store, KEEP, tmp_path, later(0)).words == ("k1",)
     assert not hits(tmp_path, CANARY)
     assert store.record("k1")["plan"][0]["answer"] == "accepted" and store.record("k1")["hand_offs"][0]["to"] == "Sam"
-    assert due(store, KEEP, later(0)).words == ()
+    assert find_due(store, KEEP, later(0)).words == ()
     store.close()
 
 
@@ -197,7 +197,7 @@ def test_words_go_from_the_record_and_from_the_log_at_once_or_from_neither(tmp_p
     store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
     record = handed_over(store, heard=True)
     with pytest.raises(AssistError):
-        store.strip("k1", stripped(record) | {"schema_version": 1 << 63}).result(10)
+        store.erase_words("k1", without_words(record) | {"schema_version": 1 << 63}).result(10)
     assert store.record("k1") == record and len(store.events("k1")) == 6
     store.close()
 
@@ -282,8 +282,12 @@ def test_an_empty_key_is_no_customer_and_takes_no_call_out(tmp_path):
 
     def check(store, one, two):
         store.finish(one, "ended", store.record(one) | {"caller": ""}).result()
-        assert of_customer(store, "") == of_customer(store, "…") == [] and of_customer(store, "…0199") == [two]
-        assert of_customer(store, "...0199") == of_customer(store, " 0199") == [two] and not of_customer(store, "199")
+        assert calls_of_customer(store, "") == calls_of_customer(store, "…") == [] and calls_of_customer(
+            store, "…0199"
+        ) == [two]
+        assert calls_of_customer(store, "...0199") == calls_of_customer(store, " 0199") == [
+            two
+        ] and not calls_of_customer(store, "199")
         made.extend((one, two))
 
     on_two_calls(tmp_path, check)
@@ -397,7 +401,7 @@ def test_one_file_that_cannot_be_removed_keeps_no_other_file_and_is_named(tmp_pa
         others = [tmp_path / "recordings" / "late.rec", tmp_path / "assist.before-20260102T000000.db"]
         for path in others:
             path.write_text(CANARY)
-        assert len(due(store, KEEP, later(181), tmp_path).stores) == 2, "names as restores give them"
+        assert len(find_due(store, KEEP, later(181), tmp_path).stores) == 2, "names as restores give them"
         with pytest.raises(AssistError, match="all else that was due is gone; .* next run tries again") as told:
             purge(store, KEEP, tmp_path, later(181))
         assert all(str(path) in str(told.value) for path in in_the_way)
@@ -465,7 +469,7 @@ def test_a_call_that_was_cut_short_and_never_closed_is_found_by_its_customer_and
         (CallStarted(0, "k1", "dana", "", "", "…0142", started, "t", ("customer",), {}), utterance)
     ):
         store.append("k1", n, event).result()
-    assert of_customer(store, "…0142") == ["k1"] and of_customer(store, "…0199") == []
+    assert calls_of_customer(store, "…0142") == ["k1"] and calls_of_customer(store, "…0199") == []
     purge(store, KEEP, tmp_path, later(180.5))
     assert store.events("k1")
     assert purge(store, KEEP, tmp_path, later(182)).records == ("k1",)

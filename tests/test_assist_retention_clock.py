@@ -15,8 +15,8 @@ from assist.doctor.keeping import retention
 from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted
 from assist.live.runs import scheduled_retention
-from assist.privacy.clock import begin_run, doubted
-from assist.privacy.retention import due
+from assist.privacy.clock_check import begin_run, clock_doubt
+from assist.privacy.retention import find_due
 from assist.records.filing import file_record
 from assist.settings import KeepSettings, Settings
 from assist.store.people import AuditEntry
@@ -50,13 +50,13 @@ def site(tmp_path):
 
         def runs(days):
             now = BEGAN + timedelta(days=days)
-            found = due(store, KEEP, now, tmp_path)
+            found = find_due(store, KEEP, now, tmp_path)
             try:
                 begin_run(store, audit, found, now)
             except AssistError as error:
-                assert error.code == "clock-doubted" and doubted(store, found, now)
+                assert error.code == "clock-doubted" and clock_doubt(store, found, now)
                 return False
-            assert not doubted(store, found, now)
+            assert not clock_doubt(store, found, now)
             return True
 
         yield store, runs
@@ -169,7 +169,7 @@ def test_serve_ends_while_a_run_waits_for_what_cannot_be_written(tmp_path, monke
 
     asyncio.run(scene())
     with closing(open_store(f"sqlite:///{tmp_path / 'assist.db'}")) as store:
-        assert store.logged() == {"k1"}, "its words wait for the next run"
+        assert store.calls_with_events() == {"k1"}, "its words wait for the next run"
 
 
 def test_the_command_asks_whether_the_clock_is_right_and_one_that_nobody_answers_waits(tmp_path):

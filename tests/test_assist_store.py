@@ -16,7 +16,7 @@ from assist.store.backups import restore_backup, write_backup
 from assist.store.checking import check_store
 from assist.store.codec import decode, encode
 from assist.store.rows import Hold, Review
-from assist.store.searching import RecordQuery, place_of
+from assist.store.searching import RecordQuery, sort_key
 from assist.store.store import open_reader, open_store
 from audio.events import Speaker, Trouble, Utterance, Word
 from detectors.signals import Evidence, Severity, Signal
@@ -104,7 +104,7 @@ def test_acknowledged_events_survive_kill_9(tmp_path):
     writer = """
 import sys
 from assist.store.rows import Review
-from assist.store.searching import RecordQuery, place_of
+from assist.store.searching import RecordQuery, sort_key
 from assist.store.store import open_store
 from assist.events import Action
 store = open_store(sys.argv[1])
@@ -371,9 +371,9 @@ def test_records_are_found_by_what_is_asked(tmp_path):
     assert found(since="2026-11-21") == ["k2", "k1"]
     assert found(level="tense") == ["k2"]
     newest, last = store.records(RecordQuery(limit=1)), store.records(RecordQuery(worst_first=True, limit=1))
-    assert found(limit=1, after=place_of(newest[0])) == ["k1"]
-    assert found(worst_first=True, after=place_of(last[0])) == ["k2", "k0"]
-    assert store.count(RecordQuery(since="2026-11-21", limit=1, after=place_of(newest[0]))) == 2
+    assert found(limit=1, after=sort_key(newest[0])) == ["k1"]
+    assert found(worst_first=True, after=sort_key(last[0])) == ["k2", "k0"]
+    assert store.count(RecordQuery(since="2026-11-21", limit=1, after=sort_key(newest[0]))) == 2
     store.review("k1", Review("2026-11-24T11:00:00", "Q", "signal", "key", "wrong"))
     store.review("k0", Review("2026-11-24T11:00:00", "Q", "looked")).result(10)
     assert found(reviewed=True) == ["k1"] and found(reviewed=False) == ["k2", "k0"] and found(wrong=True) == ["k1"]

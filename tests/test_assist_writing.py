@@ -21,12 +21,12 @@ from assist.events import CallEnded, CallStarted, FollowUpNoted
 from assist.live.joining import Joining, accept_calls, join
 from assist.live.runs import scheduled_retention
 from assist.live.writing import Erase, Strip, handle_write, socket_path
-from assist.privacy.retention import erase, stripped
+from assist.privacy.retention import erase, without_words
 from assist.records.folding import fold
 from assist.settings import Settings
-from assist.store.owner import Owner, StoreInUse, check_unowned
+from assist.store.lock import StoreInUse, StoreLock, check_not_in_use
 from assist.store.rows import Hold, StoredGate
-from assist.store.sqlite import COPYING
+from assist.store.sqlite import BACKUP_COPY
 from assist.store.store import open_reader, open_store
 from tests.fault_rig import Sound, service
 from tests.test_assist_retention import purge
@@ -90,7 +90,7 @@ def data(tmp_path):
         for n, event in enumerate(events):
             store.append(call, n, event)
         record = fold(events)
-        store.latch(call, StoredGate("one-party", "granted", "Dana", at=NOW.isoformat()))
+        store.set_gate(call, StoredGate("one-party", "granted", "Dana", at=NOW.isoformat()))
         store.finish(call, "ended", record.model_dump(mode="json")).result()
     store.close()
     return folder
@@ -122,7 +122,9 @@ def commands(data, out, lines):
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     said, opened = json.loads(answer.stdout)
-    return said, [each for each in opened if "assist.db" in each and COPYING not in each]  # a backup's copy is not it
+    return said, [
+        each for each in opened if "assist.db" in each and BACKUP_COPY not in each
+    ]  # a backup's copy is not it
 
 
 def test_every_command_works_beside_a_running_server_and_none_opens_its_store_for_writing(data, server, tmp_path):
@@ -206,7 +208,7 @@ def test_a_call_whose_words_are_taken_out_leaves_the_page_of_its_agent_and_no_ot
             await task
         [of_dana] = [each.call for each in one.store.calls() if each.agent == "Dana"]
         assert "your manager" in str(one.hub.snapshot("agent/Dana"))
-        ask = Erase(calls=[of_dana]) if erases else Strip(call=of_dana, record=stripped(one.store.record(of_dana)))
+        ask = Erase(calls=[of_dana]) if erases else Strip(call=of_dana, record=without_words(one.store.record(of_dana)))
         assert await handle_write(one, ask.model_dump_json().encode()) == {"written": True}
         assert set(one.hub.snapshot("agent/Dana")) == {"call"}
         assert one.hub.latest("agent/Dana", "call").state == "waiting"
@@ -218,20 +220,20 @@ def test_a_call_whose_words_are_taken_out_leaves_the_page_of_its_agent_and_no_ot
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_command_waits_for_another_one_that_has_the_store(data, monkeypatch, killed):
-    owner = Owner(data / "assist.db")
+    owner = StoreLock(data / "assist.db")
     if killed:  # what a killed server leaves
         with closing(socket.socket(socket.AF_UNIX)) as left:
             left.bind(str(socket_path(data)))
     monkeypatch.setattr("assist.commands.app.sleep", lambda _: owner.close())
     line = ["privacy", "hold", "k1", "--why", "case 7", "--data", str(data)]
     assert CliRunner().invoke(app, line).exit_code == 0
-    with closing(Owner(data / "assist.db")):
+    with closing(StoreLock(data / "assist.db")):
         monkeypatch.setattr("assist.commands.app.WAIT_S", 0)
         answer = CliRunner().invoke(app, line)
         (data / "assist.db.lock").unlink()  # by hand, taken for one of a program that was killed
         assert CliRunner().invoke(app, line).exception.code == "store-in-use"
         with pytest.raises(StoreInUse):
-            check_unowned(data / "assist.db")
+            check_not_in_use(data / "assist.db")
     assert f"another assist program (process {os.getpid()})" in str(answer.exception)
 
 
@@ -278,7 +280,7 @@ def test_what_an_erased_call_was_offered_is_forgotten_by_the_program_that_runs(d
             async with scheduled_retention(one):
                 await gone.wait()
         else:
-            ask = Strip(call="k1", record=stripped(record)) if goes == "words alone" else Erase(calls=["k1"])
+            ask = Strip(call="k1", record=without_words(record)) if goes == "words alone" else Erase(calls=["k1"])
             answer = await handle_write(one, ask.model_dump_json().encode())
             assert answer.get("code", "") == ("files-left" if left and goes == "by a command" else "")
         assert one.history.accepted_here() == ({"fee": (1, 1)} if goes == "words alone" else {})

@@ -90,7 +90,7 @@ def test_numbers_that_are_masked_or_written_as_digits_are_no_slow_speech(as_digi
             Word(each, one.start_ms + k * long_ms, one.start_ms + (k + 1) * long_ms)
             for k, each in enumerate(digits.split())
         ]
-        identity.append(replace(one, words=tuple(written)) if as_digits else redactor.settled(one))
+        identity.append(replace(one, words=tuple(written)) if as_digits else redactor.redact_utterance(one))
     assert as_digits or all("[" in each.text for each in identity)
     assert judged([*identity, *(said(n, 4.7) for n in range(4, 12))]) == []
     assert len(judged([*identity, *(said(n, 4.7) for n in range(4, 12)), said(12, 6.5)])) == 1

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from assist.events import Action
-from assist.privacy.recordings import HOLD_MS, MOST_WAITING
+from assist.privacy.recorder import DELAY_MS, MAX_QUEUED_FRAMES
 from assist.store.keys import Keyring
-from assist.store.sounds import DECODED, RATE, Recordings, SoundFile, mu_law
+from assist.store.recordings import MU_LAW_TO_PCM, RATE, RecordingFile, Recordings, encode_mu_law
 from audio.events import Chunk, Speaker
 from tests.fault_rig import BOTH, acknowledging, in_a_child, killed_after, service
 
@@ -83,7 +83,7 @@ def test_kill_9_loses_no_more_than_the_last_half_minute_of_sound_and_the_call_go
         assert one.open() == [call]
         events = [event for _, event in one.store.events(call)]
         last_ms = events[-1].at_ms
-        assert frames > 10 and last_ms - HOLD_MS - 5_000 < frames * 1_000 <= last_ms
+        assert frames > 10 and last_ms - DELAY_MS - 5_000 < frames * 1_000 <= last_ms
         began = datetime.fromisoformat(events[0].started_at)
         offset_ms = -(-last_ms // 1_000) * 1_000 + 7_000
         _, task = one.resume(call, Talking(400), now=began + timedelta(milliseconds=offset_ms))
@@ -93,7 +93,7 @@ def test_kill_9_loses_no_more_than_the_last_half_minute_of_sound_and_the_call_go
 
     offset_ms = asyncio.run(resume())
     sound = Recordings(tmp_path).open(call)
-    kept = DECODED[sound.samples()].astype(np.float32).reshape(-1, RATE // 10, 2) / 32767
+    kept = MU_LAW_TO_PCM[sound.samples()].astype(np.float32).reshape(-1, RATE // 10, 2) / 32767
     assert len(kept) == offset_ms // 100 + 400 and not kept[:, :, 0].any(), "the agent said nothing"
     for n, chunk in enumerate(kept[:, :, 1]):
         since = n - offset_ms // 100
@@ -121,7 +121,7 @@ def test_a_call_killed_while_paused_keeps_no_sound_until_somebody_lets_it_go_on(
 
     cut_ms = asyncio.run(resume())
     kept = Recordings(tmp_path).open(call)
-    assert kept is None or not DECODED[kept.samples(cut_ms // 1_000)].any()
+    assert kept is None or not MU_LAW_TO_PCM[kept.samples(cut_ms // 1_000)].any()
 
 
 def test_keys_sealing_and_writing_never_run_on_the_event_loop(tmp_path, monkeypatch):
@@ -139,7 +139,7 @@ def test_keys_sealing_and_writing_never_run_on_the_event_loop(tmp_path, monkeypa
     async def run():
         one = service(tmp_path, recordings=True)
         one.open()
-        for owner, *names in ((Keyring, "lock", "_database"), (SoundFile, "append", "close"), (os, "fsync")):
+        for owner, *names in ((Keyring, "encrypt", "_database"), (RecordingFile, "append", "close"), (os, "fsync")):
             for name in names:
                 watched(owner, name)
         await one.start(Talking(500), agent="Dana")[1]
@@ -151,14 +151,14 @@ def test_keys_sealing_and_writing_never_run_on_the_event_loop(tmp_path, monkeypa
         await one.close()
 
     asyncio.run(run())
-    assert threads.keys() == {"lock", "_database", "append", "close", "fsync"}
+    assert threads.keys() == {"encrypt", "_database", "append", "close", "fsync"}
     assert all(threading.main_thread() not in seen for seen in threads.values())
 
 
 def test_a_disk_that_hangs_holds_up_no_call_and_what_waits_for_it_is_bounded(tmp_path, monkeypatch):
     held = threading.Event()
-    append = SoundFile.append
-    monkeypatch.setattr(SoundFile, "append", lambda *arguments: held.wait() and append(*arguments))
+    append = RecordingFile.append
+    monkeypatch.setattr(RecordingFile, "append", lambda *arguments: held.wait() and append(*arguments))
 
     async def run():
         one = service(tmp_path, recordings=True)
@@ -167,9 +167,9 @@ def test_a_disk_that_hangs_holds_up_no_call_and_what_waits_for_it_is_bounded(tmp
         call, task = one.start(sound, agent="Dana")
         live = one.calls[call]
         await sound.marked.wait()
-        waiting = len(live.tape._held), len(live.tape._reel._done)
+        waiting = len(live.recorder._frames), len(live.recorder._writer._pending)
         held.set()
-        assert waiting[0] <= HOLD_MS // 1_000 + 2 and waiting[1] <= MOST_WAITING + 1
+        assert waiting[0] <= DELAY_MS // 1_000 + 2 and waiting[1] <= MAX_QUEUED_FRAMES + 1
         await task
         record = one.store.record(call)
         assert [each["code"] for each in record["troubles"]] == ["recording-failed"]
@@ -182,8 +182,8 @@ def test_a_disk_that_hangs_holds_up_no_call_and_what_waits_for_it_is_bounded(tmp
 @pytest.mark.slow
 def test_an_hour_of_sound_is_played_by_its_parts(tmp_path):
     recordings = Recordings(tmp_path)
-    file = SoundFile(recordings.path("k1"), recordings.keys, "k1", BOTH)
-    second = mu_law(np.random.default_rng(1).normal(0, 0.1, (RATE, 2)).astype(np.float32))
+    file = RecordingFile(recordings.path("k1"), recordings.keys, "k1", BOTH)
+    second = encode_mu_law(np.random.default_rng(1).normal(0, 0.1, (RATE, 2)).astype(np.float32))
     began = time.process_time()
     for _ in range(3_600):
         file.append(second)

@@ -350,7 +350,7 @@ def test_consent_refused_erases_a_call_that_was_cut_short_with_nothing_but_its_b
         act(stage, "consent", detail="refused")
         await stage.end()
         await stage.written()
-        assert stage.service.store.record(call) is None and not stage.service.store.log(call)
+        assert stage.service.store.record(call) is None and not stage.service.store.raw_events(call)
         await stage.close()
 
     asyncio.run(scene())

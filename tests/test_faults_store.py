@@ -244,7 +244,7 @@ def test_a_full_disk_is_told_its_reserve_is_used_and_nothing_is_lost(small_disk)
     while len(told) < 3:
         assert not all(receipt.done() for receipt in more)
     assert "trying again" in told[2]
-    assert store.behind is False
+    assert store.backlog_full is False
     ballast.unlink()
     for receipt in more:
         receipt.result(30)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Route, expect
 
-from assist.privacy.retention import stripped
+from assist.privacy.retention import without_words
 from assist.records.library import Library
 from assist.store.store import open_store
 from detectors.signals import SIGNAL_IDS
@@ -566,7 +566,7 @@ def test_without_words_each_signal_has_its_time_and_words_that_were_taken_out_ar
     async def scene() -> None:
         shelf = Shelf()
         name = "Maximiliane Freifrau von und zu Hohenfels-Sonnenberg"
-        shelf.records["old"] = stripped(incident(call="old", agent=name, accounted_ms={"customer.speech": 90_000}))
+        shelf.records["old"] = without_words(incident(call="old", agent=name, accounted_ms={"customer.speech": 90_000}))
         async with stage(records=shelf) as here:
             page = await here.page("/review/old", width=1440, height=900)
             rows = page.locator("#said tr")

@@ -1,4 +1,4 @@
-"""Local users: names, roles, passwords as argon2id. The one door to argon2."""
+"""Local users: names, roles, passwords as argon2id. The only module that imports argon2."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from overlay.identity import Identity, Role, casefolded, normalised
 from overlay.sessions import StoredSession
 
 ROLES: tuple[Role, ...] = get_args(Role)
-SHORTEST = 12
+MIN_PASSWORD_CHARS = 12
 """Characters of a password; length is what counts (NIST SP 800-63B), so there are no other rules."""
 _HASHER = PasswordHasher()  # RFC 9106's second recommendation: 64 MiB, 3 passes, 4 lanes
 
 
 @cache
-def _nobody() -> str:
-    """Verified for unknown names, so that they take as long as known ones."""
+def _dummy_hash() -> str:
+    """A hash to verify for unknown names, so that they take as long as known ones."""
     return _HASHER.hash("nobody")
 
 
@@ -38,39 +38,39 @@ class Accounts:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take over what another command has changed. Reads the store: call it in a thread."""
+        """Read the users again. Blocks on the store: call it in a thread."""
         self._users = {casefolded(user.name): user for user in self._people.users()}
         if self._users:
-            _nobody()  # now, lest the first unknown name take longer
+            _dummy_hash()  # cached now, so that the first unknown name takes no longer
 
     @property
     def empty(self) -> bool:
-        """Nobody may log in."""
+        """Whether there are no users."""
         return not self._users
 
     def look_up(self, who: str) -> tuple[Identity, int] | None:
-        """The person as of the last refresh."""
+        """Identity and version of a user as of the last refresh; None where there is none."""
         user = self._users.get(casefolded(who))
         return None if user is None else (Identity(user.name, user.role), user.version)  # type: ignore[arg-type]
 
     def verify(self, who: str, password: str) -> bool:
-        """Whether that is the password; takes a tenth of a second whether the name is known or not."""
+        """Whether that is the password; takes 0.1 s whether the name is known or not."""
         user = self._users.get(casefolded(who))
         try:
-            _HASHER.verify(_nobody() if user is None else user.password, _normal(password))
+            _HASHER.verify(_dummy_hash() if user is None else user.password, _normalised(password))
         except (VerificationError, InvalidHashError):
             return False
         return user is not None
 
 
 class Logins:
-    """Sessions that outlive a restart (overlay.sessions.SessionStore)."""
+    """Login sessions in the store, which outlive a restart (overlay.sessions.SessionStore)."""
 
     def __init__(self, people: People) -> None:
         self._people = people
 
     def load(self) -> list[StoredSession]:
-        """All that were kept; a clock set back counts as no time."""
+        """All stored sessions; ages are never negative, even if the clock was set back."""
         now = time.time()
         return [
             StoredSession(
@@ -80,18 +80,18 @@ class Logins:
         ]
 
     def keep(self, session: StoredSession) -> None:
-        """Keep it as it is now."""
+        """Store a session as it is now."""
         now = time.time()
         began, active = now - session.age_s, now - session.idle_s
-        self._people.keep_login(StoredLogin(session.key, session.who, session.version, began, active))
+        self._people.save_login(StoredLogin(session.key, session.who, session.version, began, active))
 
     def forget(self, key: str) -> None:
-        """It is over."""
-        self._people.forget_login(key)
+        """Delete a session."""
+        self._people.delete_login(key)
 
 
-def new_name(people: People, name: str, role: str) -> str:
-    """The name as a new user of this role gets it.
+def new_user_name(people: People, name: str, role: str) -> str:
+    """Check name and role of a new user and return the normalised name.
 
     Raises:
         AssistError: codes user-exists, user-invalid, role-invalid.
@@ -101,7 +101,7 @@ def new_name(people: People, name: str, role: str) -> str:
         raise AssistError("user-invalid", "a user's name has 1 to 60 printable characters")
     if (user := _find(people, name)) is not None:
         raise AssistError("user-exists", f"there is a user {user.name} already; see `assist users list`")
-    _role(role)
+    _checked_role(role)
     return name
 
 
@@ -109,12 +109,12 @@ def add_user(people: People, name: str, role: str, password: str) -> None:
     """Add a user.
 
     Raises:
-        AssistError: as `new_name`, and code password-weak.
+        AssistError: as `new_user_name`, and code password-weak.
     """
-    name = new_name(people, name, role)
-    # No login of an earlier user of this name is one of the new user's: its number is another.
+    name = new_user_name(people, name, role)
+    # A random version: sessions of an earlier user of this name must not be valid for the new one.
     version = secrets.randbits(62)
-    people.put_user(StoredUser(name, role, _hashed(name, password), version, stamp())).result()
+    people.put_user(StoredUser(name, role, _password_hash(name, password), version, stamp())).result()
 
 
 def set_password(people: People, name: str, password: str) -> None:
@@ -123,8 +123,8 @@ def set_password(people: People, name: str, password: str) -> None:
     Raises:
         AssistError: codes user-unknown, password-weak.
     """
-    user = known(people, name)
-    hashed = _hashed(user.name, password)
+    user = find_user(people, name)
+    hashed = _password_hash(user.name, password)
     people.put_user(StoredUser(user.name, user.role, hashed, user.version + 1, stamp())).result()
 
 
@@ -134,17 +134,17 @@ def set_role(people: People, name: str, role: str) -> None:
     Raises:
         AssistError: codes user-unknown, role-invalid.
     """
-    user = known(people, name)
-    people.put_user(StoredUser(user.name, _role(role), user.password, user.version + 1, stamp())).result()
+    user = find_user(people, name)
+    people.put_user(StoredUser(user.name, _checked_role(role), user.password, user.version + 1, stamp())).result()
 
 
 def remove_user(people: People, name: str) -> str:
-    """Take a user out; their name as it was written.
+    """Delete a user; returns their name as it is stored.
 
     Raises:
         AssistError: code user-unknown.
     """
-    user = known(people, name)
+    user = find_user(people, name)
     people.remove_user(user.name).result()
     return user.name
 
@@ -153,7 +153,7 @@ def _find(people: People, name: str) -> StoredUser | None:
     return next((user for user in people.users() if casefolded(user.name) == casefolded(name)), None)
 
 
-def known(people: People, name: str) -> StoredUser:
+def find_user(people: People, name: str) -> StoredUser:
     """A user by any spelling of the name.
 
     Raises:
@@ -165,20 +165,21 @@ def known(people: People, name: str) -> StoredUser:
     return user
 
 
-def _role(role: str) -> str:
+def _checked_role(role: str) -> str:
     if role not in ROLES:
         raise AssistError("role-invalid", f"{role!r} is no role: expected one of {', '.join(ROLES)}")
     return role
 
 
-def _hashed(name: str, password: str) -> str:
-    password = _normal(password)
-    if len(password) < SHORTEST or len(set(password)) < 5 or casefolded(name) == casefolded(password):
+def _password_hash(name: str, password: str) -> str:
+    password = _normalised(password)
+    if len(password) < MIN_PASSWORD_CHARS or len(set(password)) < 5 or casefolded(name) == casefolded(password):
         raise AssistError(
-            "password-weak", f"a password has at least {SHORTEST} characters, 5 different ones, and is not the name"
+            "password-weak",
+            f"a password has at least {MIN_PASSWORD_CHARS} characters, 5 different ones, and is not the name",
         )
     return _HASHER.hash(password)
 
 
-def _normal(password: str) -> str:
+def _normalised(password: str) -> str:
     return unicodedata.normalize("NFKC", password)

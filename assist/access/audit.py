@@ -1,10 +1,10 @@
 """The audit log: who looked at what, did what, changed what. Append-only and sealed in a chain.
 
-Each row's seal is an HMAC-SHA256 over the row and the seal before it, the head's one over the length and the last seal.
-The key lies beside the database, not in it: whoever can change the database alone cannot change, drop, add or reorder a
-row without `verify` finding it. Retention takes out the oldest rows; where the log begins then is sealed too. Against
-somebody who holds the key as well, or puts back an older copy of everything, note the printed head elsewhere from time
-to time.
+Each row's seal is an HMAC-SHA256 over the row and the seal before it, the head's over the number of rows and the last
+seal. The key is beside the database, not in it: who can change only the database cannot change, drop, add or reorder a
+row without `verify` finding it. Retention deletes the oldest rows; the new beginning of the log is sealed too. Against
+somebody who has the key as well, or restores an older copy of everything, note the printed head elsewhere from time to
+time.
 """
 
 from __future__ import annotations
@@ -24,37 +24,39 @@ from pathlib import Path
 
 from assist.errors import AssistError
 from assist.files import make_secret
+from assist.store.paths import audit_key_path
 from assist.store.people import AuditEntry, AuditRow, People, Seals
-from assist.store.places import audit_key_in
 
 KEY_BYTES = 32
-AT_ONCE = 1_000
-"""Entries in one transaction: each by itself costs 20 ms of waiting for the disk, more costs other writers the wait."""
+BATCH_SIZE = 1_000
+"""Entries in one transaction: one by one each waits 20 ms for the disk; larger batches delay other writes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a check of the whole log came to."""
+class AuditCheck:
+    """The result of checking the whole log."""
 
     rows: int
-    """Entries ever made, those taken out since included."""
+    """Number of entries ever made, including those removed since."""
     head: str
-    """Seal of the last row, to be noted elsewhere."""
+    """Seal of the last row."""
     problem: str = ""
     """Empty when every seal holds; otherwise one line with the first place that does not."""
 
 
 class Audit:
-    """Writes the log of one installation."""
+    """The audit log of one installation."""
 
     def __init__(self, people: People, key: bytes, path: Path) -> None:
         self._people = people
         self._key = key
         self._path = path
 
-    def put_key_back(self) -> bool:
-        """Write the key again where its file is gone, and no other is in its place: without it nothing could open this
-        log any more. Whether it was gone.
+    def restore_key_file(self) -> bool:
+        """Write the key file again where it was removed: without it this log could not be continued or verified.
+
+        Returns:
+            Whether it was missing.
 
         Raises:
             OSError: it cannot be written.
@@ -74,24 +76,24 @@ class Audit:
         return self.append([AuditEntry(_now(), who, role, what, target, detail)])
 
     def append(self, entries: Sequence[AuditEntry]) -> Future[None]:
-        """Append entries that are made already, in one transaction."""
-        return self._people.note(entries, seals(self._key))
+        """Append entries in one transaction."""
+        return self._people.append_audit(entries, seals_of(self._key))
 
-    def by_command(self, what: str, target: str = "", detail: str = "") -> None:
-        """Something done on the command line, by the user of this system; on disk when this returns."""
-        self.each_by_command(what, [target], detail)
+    def note_command(self, what: str, target: str = "", detail: str = "") -> None:
+        """Note a command that the system's user ran; on disk when this returns."""
+        self.note_command_for_each(what, [target], detail)
 
-    def each_by_command(self, what: str, targets: Iterable[str], detail: str = "") -> None:
-        """The same done to many, an entry each."""
+    def note_command_for_each(self, what: str, targets: Iterable[str], detail: str = "") -> None:
+        """Note a command that was run on several targets, one entry each; on disk when this returns."""
         who, left = system_user(), iter(targets)
-        while some := list(islice(left, AT_ONCE)):
+        while some := list(islice(left, BATCH_SIZE)):
             self.append([AuditEntry(_now(), who, "command", what, target, detail) for target in some]).result()
 
     def shorten(self, before: str, held: Collection[str]) -> Future[None]:
-        """Take out the entries before a time (ISO 8601, UTC), up to the first that is about a call on hold."""
-        return self._people.shorten_audit(before, held, seals(self._key))
+        """Delete the entries before a time (ISO 8601, UTC), up to the first about a call on hold (`held`)."""
+        return self._people.shorten_audit(before, held, seals_of(self._key))
 
-    def verify(self) -> Verdict:
+    def verify(self) -> AuditCheck:
         """Check every seal."""
         return verify(self._people.audit(), self._people.audit_head(), self._key, self._people.audit_cut())
 
@@ -101,9 +103,7 @@ def _now() -> str:
 
 
 def system_user() -> str:
-    """The user of this system, whatever the environment says: the name, or the number where it has none, as in a
-    container run under any user id.
-    """
+    """Name of the process's user, not from the environment; "uid N" for one without a name, as in some containers."""
     if sys.platform == "win32":
         return getpass.getuser()
     import pwd
@@ -115,12 +115,12 @@ def system_user() -> str:
 
 
 def open_audit(people: People, data: Path) -> Audit:
-    """The audit log of a data folder; its key is made on first use. Open it before what is to be noted is done.
+    """The audit log of a data folder; its key is created on first use. Open it before doing what is to be noted.
 
     Raises:
         AssistError: codes data-folder, key-readable, key-weak, key-missing.
     """
-    path = audit_key_in(data)
+    path = audit_key_path(data)
     try:
         if not path.exists():
             if people.audit_head() is not None:
@@ -138,8 +138,8 @@ def open_audit(people: People, data: Path) -> Audit:
     return Audit(people, key, path)
 
 
-def seals(key: bytes) -> Seals:
-    """The seals of a key."""
+def seals_of(key: bytes) -> Seals:
+    """The sealing functions for a key."""
     return Seals(
         lambda before, n, entry: _hmac(key, ["row", before, n, *astuple(entry)]),
         lambda n, last: _hmac(key, ["head", n, last]),
@@ -149,29 +149,29 @@ def seals(key: bytes) -> Seals:
 
 def verify(
     rows: Iterable[AuditRow], head: tuple[int, str] | None, key: bytes, cut: tuple[int, str, str] | None = None
-) -> Verdict:
-    """Check a chain of rows against its head, from its beginning or from where it was shortened."""
-    sealed = seals(key)
+) -> AuditCheck:
+    """Check a chain of rows, from its beginning or from the `cut` (number, seal, seal over both), up to its head."""
+    seals = seals_of(key)
     count, before, seal = cut or (0, "", "")
-    if cut is not None and not hmac.compare_digest(_ascii(seal), sealed.cut(count, before).encode()):
-        return Verdict(count, before, "where the log begins was changed")
+    if cut is not None and not hmac.compare_digest(_encoded(seal), seals.cut(count, before).encode()):
+        return AuditCheck(count, before, "where the log begins was changed")
     for row in rows:
         count += 1
         if row.n != count:
-            return Verdict(count, before, f"entry {count} is missing or out of order")
-        if not hmac.compare_digest(_ascii(row.seal), sealed.row(before, row.n, row.entry).encode()):
-            return Verdict(count, before, f"entry {count} was changed, or the one before it was")
+            return AuditCheck(count, before, f"entry {count} is missing or out of order")
+        if not hmac.compare_digest(_encoded(row.seal), seals.row(before, row.n, row.entry).encode()):
+            return AuditCheck(count, before, f"entry {count} was changed, or the one before it was")
         before = row.seal
     if head is None:
-        return Verdict(count, before, "the head of the log is missing" if count else "")
+        return AuditCheck(count, before, "the head of the log is missing" if count else "")
     if head[0] != count:
-        return Verdict(count, before, f"{head[0]} entries were written, {count} are there")
-    if not hmac.compare_digest(_ascii(head[1]), sealed.head(count, before).encode()):
-        return Verdict(count, before, "the head of the log was changed")
-    return Verdict(count, before)
+        return AuditCheck(count, before, f"{head[0]} entries were written, {count} are there")
+    if not hmac.compare_digest(_encoded(head[1]), seals.head(count, before).encode()):
+        return AuditCheck(count, before, "the head of the log was changed")
+    return AuditCheck(count, before)
 
 
-def _ascii(seal: str) -> bytes:
+def _encoded(seal: str) -> bytes:
     return seal.encode("utf-8", "surrogatepass")
 
 

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from assist.bench.alone import alone
-from assist.bench.ears import Ears
 from assist.bench.figures import resident_mib
 from assist.bench.listening import steps
 from assist.bench.material import Material
+from assist.bench.recogniser_setup import RecogniserSetup
 from audio.events import CHUNK, SAMPLE_RATE, Chunk, Utterance
 from audio.listener import Listener
 from audio.scheduling import Scheduler
@@ -62,19 +62,19 @@ class Endurance:
         return table
 
 
-def endure(console: Console, material: Material, ears: Ears, *, hours: float, pause_s: float) -> Endurance:
+def endure(console: Console, material: Material, setup: RecogniserSetup, *, hours: float, pause_s: float) -> Endurance:
     """Play the material over and over, with a pause each time, as one call of so many hours."""
     with steps(console) as step:
-        found: Endurance = step(f"a call of {hours:g} h", alone, one_call, ears, material, hours, pause_s)
+        found: Endurance = step(f"a call of {hours:g} h", alone, one_call, setup, material, hours, pause_s)
     return found
 
 
 def one_call(
-    ears: Ears, material: Material, hours: float, pause_s: float, *, progress: Callable[[float], None]
+    setup: RecogniserSetup, material: Material, hours: float, pause_s: float, *, progress: Callable[[float], None]
 ) -> Endurance:
     """The call itself, listened to as the program does; for a process of its own."""
-    recogniser = ears.load()
-    scheduler = Scheduler(recogniser, ears.workers)
+    recogniser = setup.load()
+    scheduler = Scheduler(recogniser, setup.workers)
     listener = Listener(scheduler, tuple(material.sound), in_step=True, voice_meter=VoiceMeter())
     samples: list[tuple[float, float]] = []
     utterances, cpu = 0, time.process_time()

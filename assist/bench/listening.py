@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from assist.bench.alone import alone
-from assist.bench.ears import Ears, measure_ears, transcribe
 from assist.bench.material import Material
 from assist.bench.peers.peer import Peer
 from assist.bench.peers.running import PEERS, measure_peer, python_of, variable
+from assist.bench.recogniser_setup import RecogniserSetup, measure_load, transcribe
 from assist.errors import AssistError
 from assist.files import write_file
 from audio.measuring import Load, capacity
@@ -46,7 +46,7 @@ class Comparison:
     """Everything measured in one run."""
 
     material: Material
-    ears: Ears
+    setup: RecogniserSetup
     recogniser: str = ""
     reference: str = ""
     """Where the true words come from."""
@@ -63,7 +63,7 @@ class Comparison:
 def compare(
     console: Console,
     material: Material,
-    ears: Ears,
+    setup: RecogniserSetup,
     counts: Sequence[int],
     *,
     peers: Mapping[str, Path] | None = None,
@@ -73,18 +73,18 @@ def compare(
     `peers` maps a peer's module to the Python it is installed in; those not named are looked for in their environment
     variable and in this Python.
     """
-    found = Comparison(material, ears, busy=busy())
+    found = Comparison(material, setup, busy=busy())
     known = material.words
     pythons = {}
     if peers is not None:
-        if ears.folder is None:
+        if setup.folder is None:
             raise AssistError(
                 "peers-need-whisper", "--peers: the others run Whisper models only; give one with --model."
             )
         pythons = {peer: python_of(peer, peers) for peer in PEERS}
     with steps(console) as step:
         if known is None:
-            spoken = tuple(step("full-window transcript, as reference", alone, transcribe, ears, material.sound))
+            spoken = tuple(step("full-window transcript, as reference", alone, transcribe, setup, material.sound))
             if not spoken:
                 raise AssistError("bench-no-words", f"{material.name}: no word was heard in it; give a recorded call.")
             material = found.material = replace(material, words=spoken)
@@ -94,7 +94,7 @@ def compare(
         assert material.words is not None
         for calls in counts:
             what = f"{OURS}, {counted(calls)}"
-            found.recogniser, load = step(what, alone, measure_ears, ears, material.sound, material.words, calls)
+            found.recogniser, load = step(what, alone, measure_load, setup, material.sound, material.words, calls)
             found.rows.append(Row(OURS, load))
         for peer, python in pythons.items():
             if python is not None:
@@ -109,7 +109,7 @@ def compare(
 
 def _add_peer(found: Comparison, step: Step, peer: Peer, python: Path, counts: Sequence[int]) -> None:
     """One peer's rows, up to the first number of calls that it fails at, and how it was set."""
-    material, folder = found.material, found.ears.folder
+    material, folder = found.material, found.setup.folder
     for calls in counts:
         what = f"{peer.name}, {counted(calls)}"
         try:
@@ -122,7 +122,7 @@ def _add_peer(found: Comparison, step: Step, peer: Peer, python: Path, counts: S
 
 
 def find_capacity(
-    console: Console, material: Material, ears: Ears, *, limit_ms: int, most: int
+    console: Console, material: Material, setup: RecogniserSetup, *, limit_ms: int, most: int
 ) -> tuple[str, list[Load]]:
     """The recogniser's name, and the loads on the way to the largest this machine carries in time."""
     name = ""
@@ -131,7 +131,7 @@ def find_capacity(
         def measured(calls: int) -> Load:
             nonlocal name
             load: Load
-            name, load = step(counted(calls), alone, measure_ears, ears, material.sound, material.words, calls)
+            name, load = step(counted(calls), alone, measure_load, setup, material.sound, material.words, calls)
             return load
 
         loads = capacity(measured, limit_ms=limit_ms, most=most)
@@ -182,7 +182,7 @@ def write_json(path: Path, found: Comparison) -> None:
         "seconds": found.material.seconds,
         "reference": found.reference,
         "recogniser": found.recogniser,
-        "workers": found.ears.workers,
+        "workers": found.setup.workers,
         "cores": os.cpu_count(),
         "machine": platform.machine(),
         "busy_before": found.busy,

@@ -130,7 +130,7 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
                         prompts[event.id] = _PromptTimes(timed.began + said_ms[key] / 1000, times[key], entered, now)
 
             said_ms: dict[str, int] = {}
-            ears = _timed_listening(service, figures)
+            untimed = _timed_listening(service, figures)
             call, task = service.start(timed, consent=Consent.GRANTED, consent_by="bench", on_event=show)
             session = service.calls[call].session
             plain_hear, plain_tick = session.hear, session.tick
@@ -151,7 +151,7 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
             figures.cpu_s = cpu_s(service.hearing.recogniser()) - cpu
             figures.peak_mib = peak_mib(*getattr(service.hearing.recogniser(), "pids", ()))
             figures.judging_cpu_s = time.thread_time() - own - figures.listening_cpu_s
-            service.hearing = ears
+            service.hearing = untimed
             for prompt, at in (await drawn()).items():
                 if prompt in prompts:
                     prompts[prompt].drawn = at
@@ -185,12 +185,12 @@ class _TimedSource:
 
 
 def _timed_listening(service: Service, figures: LiveFigures) -> Hearing:
-    """Count the event loop's CPU time inside the listener; returns what stood there before."""
+    """Count the event loop's CPU time inside the listener; returns the service's `Hearing` before."""
     before = service.hearing
 
     def listener(*arguments: Any, **named: Any) -> Any:
-        ears = before.listener(*arguments, **named)
-        plain = ears.push
+        call_listener = before.listener(*arguments, **named)
+        plain = call_listener.push
 
         def push(chunk: Chunk) -> Any:
             began = time.thread_time()
@@ -199,8 +199,8 @@ def _timed_listening(service: Service, figures: LiveFigures) -> Hearing:
             finally:
                 figures.listening_cpu_s += time.thread_time() - began
 
-        ears.push = push  # type: ignore[method-assign]
-        return ears
+        call_listener.push = push  # type: ignore[method-assign]
+        return call_listener
 
     service.hearing = replace(before, listener=listener)
     return before

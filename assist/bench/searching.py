@@ -22,7 +22,7 @@ from assist.bench.figures import at_share
 from assist.events import CallEnded, CallStarted, Event, SignalRaised
 from assist.records.folding import fold
 from assist.records.library import Library
-from assist.store.places import store_in
+from assist.store.paths import store_path
 from assist.store.rows import Review
 from assist.store.store import open_store
 from audio.events import Speaker, Utterance, Word
@@ -81,7 +81,7 @@ def measure_search(records: int) -> SearchFigures:
     """Fill a store and search it."""
     figures = SearchFigures(records)
     with tempfile.TemporaryDirectory() as folder:
-        store = open_store(f"sqlite:///{store_in(Path(folder))}")
+        store = open_store(f"sqlite:///{store_path(Path(folder))}")
         chance = random.Random(1)
         for n in track(range(records), "making records", transient=True):
             record = fold(_events(n, chance)).model_dump(mode="json")

@@ -17,7 +17,7 @@ def listen_table(found: Comparison) -> Table:
     sound = f"{found.material.name} ({found.material.seconds:.0f} s, {len(found.material.sound)} channels)"
     table = load_table(
         f"{sound} as so many calls at once, in real time\n"
-        f"{found.recogniser}, {found.ears.workers} workers on {os.cpu_count()} cores"
+        f"{found.recogniser}, {found.setup.workers} workers on {os.cpu_count()} cores"
     )
     for system in dict.fromkeys(row.system for row in found.rows):
         add_loads(table, system, found.of(system))
@@ -56,7 +56,7 @@ def load_table(title: str) -> Table:
     return table
 
 
-def add_loads(table: Table, system: str, loads: Sequence[Load], *, junk: bool = False) -> None:
+def add_loads(table: Table, system: str, loads: Sequence[Load], *, random_weights: bool = False) -> None:
     """One system's rows. The real-time factor (RTF) is the share of the whole machine that the calls took."""
     cores = os.cpu_count() or 1
     for number, load in enumerate(loads):
@@ -65,7 +65,7 @@ def add_loads(table: Table, system: str, loads: Sequence[Load], *, junk: bool = 
             str(load.calls),
             _seconds(load.shown_ms),
             _seconds(load.settled_ms),
-            "–" if junk else f"{100 * load.error_rate:.1f} %",
+            "–" if random_weights else f"{100 * load.error_rate:.1f} %",
             f"{load.cpu_per_audio:.3f}",
             f"{load.cores / cores:.2f}",
             f"{load.peak_mib:.0f}",

@@ -185,10 +185,10 @@ def store_of(settings: Settings, *, begins: bool = False) -> Store:
     backup of nothing be taken for one.
     """
     from assist.live.writing import open_remote_store
-    from assist.store.owner import StoreInUse
-    from assist.store.store import open_store, path_of
+    from assist.store.lock import StoreInUse
+    from assist.store.store import open_store, path_from_url
 
-    path = path_of(settings.store_url)
+    path = path_from_url(settings.store_url)
     if not begins and not path.exists():
         missing = f"store in {path.parent}" if path.parent.exists() else f"folder {path.parent}"
         fail(f"there is no {missing}: expected the data folder of serve, or of a call heard before", "data-folder")

@@ -27,7 +27,7 @@ def backup(
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:
         try:
-            open_audit(store.people, settings.data).by_command("backup", out.name)
+            open_audit(store.people, settings.data).note_command("backup", out.name)
         except AssistError as error:  # where its key is lost, the way out begins with a backup
             console.print(f"This backup is not in the audit log: {error}", soft_wrap=True)
         size = write_backup(store, out)
@@ -51,7 +51,7 @@ def restore(
     """
     from assist.access.audit import open_audit
     from assist.store.backups import restore_backup
-    from assist.store.places import audit_key_in, keys_in
+    from assist.store.paths import audit_key_path, keys_path
 
     settings = load_settings(config, data=data)
     restored = restore_backup(backup, settings.store_url, audit_log=not without_audit_log)
@@ -60,8 +60,8 @@ def restore(
         try:
             log = open_audit(store.people, settings.data)
             if problem := log.verify().problem:
-                raise AssistError("audit-broken", f"{problem}, or {audit_key_in(settings.data)} is not its key")
-            log.by_command("restore", backup.name, "without its audit log" if without_audit_log else "")
+                raise AssistError("audit-broken", f"{problem}, or {audit_key_path(settings.data)} is not its key")
+            log.note_command("restore", backup.name, "without its audit log" if without_audit_log else "")
         except AssistError as error:
             text = (
                 f"The audit log cannot go on: {error}; put the right audit.key there before anything starts, and "
@@ -77,7 +77,7 @@ def restore(
         console.print(complete(text), soft_wrap=True)
     if restored.left_out:
         text = (
-            f"{restored.left_out} call(s) of it are left out, for their keys are not in {keys_in(settings.data)}: "
+            f"{restored.left_out} call(s) of it are left out, for their keys are not in {keys_path(settings.data)}: "
             "erased since, or that is not the file it was made with; then put the right one there and restore again."
         )
         console.print(text, soft_wrap=True)

@@ -65,9 +65,9 @@ def main() -> None:
             fail(f"not all of it could be written: {error.strerror}: make room, and ask again", "output")
         fail(f"{error.filename}: {error.strerror}: expected what this user may use, in a folder that is there", "file")
     except Exception as error:
-        from assist.store.writer import unreadable
+        from assist.store.writer import read_error_line
 
-        if not (line := unreadable(error)):
+        if not (line := read_error_line(error)):
             raise
         fail(line, "store-failed")
     except KeyboardInterrupt:

@@ -131,18 +131,18 @@ def bench_listen(
     config: ConfigOption = None,
 ) -> None:
     """How late words are, how right, and what they cost, with so many calls at once in real time."""
-    from assist.bench.ears import choose_ears
     from assist.bench.listening import compare, write_json
     from assist.bench.material import load_material
     from assist.bench.peers.running import peers_named
+    from assist.bench.recogniser_setup import choose_setup
     from assist.bench.tables import listen_table
 
     settings = load_settings(config, data=data, recogniser=recogniser, model=model, workers=workers)
     counts = _counts(calls)
     named = peers_named(peer) if peers or peer else None
     material = load_material(recording, reference, agent_channel=agent_channel, seconds=seconds)
-    ears = choose_ears(settings, console, device=device, window_s=window)
-    found = compare(console, material, ears, counts, peers=named)
+    setup = choose_setup(settings, console, device=device, window_s=window)
+    found = compare(console, material, setup, counts, peers=named)
     console.print(listen_table(found))
     if json is not None:
         write_json(json, found)
@@ -165,17 +165,17 @@ def bench_capacity(
     config: ConfigOption = None,
 ) -> None:
     """How many calls at once this machine carries with its words settled in time."""
-    from assist.bench.ears import choose_ears
     from assist.bench.listening import find_capacity
     from assist.bench.material import load_material
+    from assist.bench.recogniser_setup import choose_setup
     from assist.bench.tables import capacity_line, capacity_table
 
     settings = load_settings(config, data=data, recogniser=recogniser, model=model, workers=workers)
     if not (limit > 0 and most > 0):
         fail(f"--limit {limit:g} --most {most}: expected numbers above 0", "limit-invalid")
     material = load_material(recording, reference, agent_channel=agent_channel, seconds=seconds)
-    ears = choose_ears(settings, console, device=device, window_s=window)
-    name, loads = find_capacity(console, material, ears, limit_ms=round(limit * 1000), most=most)
+    setup = choose_setup(settings, console, device=device, window_s=window)
+    name, loads = find_capacity(console, material, setup, limit_ms=round(limit * 1000), most=most)
     console.print(capacity_table(name, loads))
     console.print(capacity_line(loads, round(limit * 1000)), style="bold")
 
@@ -224,13 +224,13 @@ def bench_endurance(
     config: ConfigOption = None,
 ) -> None:
     """One long call, as fast as it goes: does its memory grow?"""
-    from assist.bench.ears import choose_ears
     from assist.bench.endurance import endure
     from assist.bench.material import load_material
+    from assist.bench.recogniser_setup import choose_setup
 
     settings = load_settings(config, data=data, recogniser=recogniser, model=model, workers=workers)
-    ears = choose_ears(settings, console, window_s=window)
-    console.print(endure(console, load_material(recording), ears, hours=hours, pause_s=pause).table())
+    setup = choose_setup(settings, console, window_s=window)
+    console.print(endure(console, load_material(recording), setup, hours=hours, pause_s=pause).table())
 
 
 def _counts(text: str) -> list[int]:

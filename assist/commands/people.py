@@ -28,15 +28,15 @@ def users_add(
     config: ConfigOption = None,
 ) -> None:
     """Add a user; the password is asked for."""
-    from assist.access.accounts import add_user, new_name
+    from assist.access.accounts import add_user, new_user_name
     from assist.access.audit import open_audit
 
     settings = load_settings(config, data=data)
     with closing(store_of(settings, begins=True)) as store:
         audit = open_audit(store.people, settings.data)
-        name = new_name(store.people, name, role)
+        name = new_user_name(store.people, name, role)
         add_user(store.people, name, role, _password(password_stdin))
-        audit.by_command("user-added", name, role)
+        audit.note_command("user-added", name, role)
     console.print(f"{name} can log in as {role}")
 
 
@@ -60,7 +60,7 @@ def users_remove(name: UserArgument, data: DataOption = None, config: ConfigOpti
     with closing(store_of(settings)) as store:
         audit = open_audit(store.people, settings.data)
         name = remove_user(store.people, name)
-        audit.by_command("user-removed", name)
+        audit.note_command("user-removed", name)
     console.print(f"{name} can no longer log in")
 
 
@@ -69,15 +69,15 @@ def users_passwd(
     name: UserArgument, password_stdin: StdinOption = False, data: DataOption = None, config: ConfigOption = None
 ) -> None:
     """Give a user another password; their open pages are closed within seconds."""
-    from assist.access.accounts import known, set_password
+    from assist.access.accounts import find_user, set_password
     from assist.access.audit import open_audit
 
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:
         audit = open_audit(store.people, settings.data)
-        name = known(store.people, name).name
+        name = find_user(store.people, name).name
         set_password(store.people, name, _password(password_stdin))
-        audit.by_command("user-password", name)
+        audit.note_command("user-password", name)
     console.print(f"{name} has another password")
 
 
@@ -96,7 +96,7 @@ def users_role(
     with closing(store_of(settings)) as store:
         audit = open_audit(store.people, settings.data)
         set_role(store.people, name, role)
-        audit.by_command("user-role", name, role)
+        audit.note_command("user-role", name, role)
     console.print(f"{name} is {role} now")
 
 

@@ -27,7 +27,7 @@ LONGEST_WHY = 1_000
 
 
 def _calls(settings: Settings, calls: list[str] | None, customer: str | None) -> list[str]:
-    from assist.privacy.retention import of_customer
+    from assist.privacy.retention import calls_of_customer
 
     if bool(calls) == (customer is not None):
         fail("name calls, or --customer KEY", "calls-missing")
@@ -36,7 +36,7 @@ def _calls(settings: Settings, calls: list[str] | None, customer: str | None) ->
     if not customer or not customer.strip():
         fail("--customer is empty: name calls, or the customer's key", "calls-missing")
     with closing(store_of(settings)) as store:
-        found = of_customer(store, customer)
+        found = calls_of_customer(store, customer)
     if not found:
         fail(f"no call of a customer {customer!r} is kept", "customer-unknown")
     return found
@@ -67,7 +67,7 @@ def privacy_export(
     chosen = _calls(settings, calls, customer)
     with closing(store_of(settings)) as store:
         check_known(store, chosen)
-        open_audit(store.people, settings.data).each_by_command("export", chosen)
+        open_audit(store.people, settings.data).note_command_for_each("export", chosen)
         export(store, chosen, out, settings.data)
     console.print(f"written: {out} ({len(chosen)} calls)", soft_wrap=True)
 
@@ -98,9 +98,9 @@ def privacy_erase(
             erase(store, settings.data, chosen)
         except AssistError as error:
             if error.code == "files-left":  # the calls themselves are gone
-                audit.each_by_command("erase", chosen)
+                audit.note_command_for_each("erase", chosen)
             raise
-        audit.each_by_command("erase", chosen)
+        audit.note_command_for_each("erase", chosen)
     console.print(f"erased: {len(chosen)} call(s); backups can no longer bring them back; exports are yours to remove")
 
 
@@ -128,7 +128,7 @@ def privacy_hold(
         before = next((hold.why for hold in store.holds() if hold.call == call), "")
         reasons = before if f"; {why};" in f"; {before};" else "; ".join(filter(None, (before, why)))
         store.hold(Hold(call, system_user(), reasons, stamp())).result()
-        audit.by_command("hold", call, why)
+        audit.note_command("hold", call, why)
     console.print(f"{call} is on hold: {reasons}")
 
 
@@ -144,7 +144,7 @@ def privacy_release(call: CallArgument, data: DataOption = None, config: ConfigO
             fail(f"call {call} is not on hold; see `assist retention show`", "hold-unknown")
         audit = open_audit(store.people, settings.data)
         store.release(call).result()
-        audit.by_command("release", call, reasons)
+        audit.note_command("release", call, reasons)
     console.print(f"{call} is no longer on hold: {reasons}")
 
 
@@ -185,20 +185,20 @@ def privacy_measure(
 @retention_app.command("show")
 def retention_show(data: DataOption = None, config: ConfigOption = None) -> None:
     """What is kept for how long, what is due, what is on hold."""
-    from assist.privacy.clock import doubted
-    from assist.privacy.retention import due
+    from assist.privacy.clock_check import clock_doubt
+    from assist.privacy.retention import find_due
 
     settings, now = load_settings(config, data=data), datetime.now(UTC)
     with closing(store_of(settings)) as store:
-        found = due(store, settings.keep, now, settings.data)
-        doubt = doubted(store, found, now)
+        found = find_due(store, settings.keep, now, settings.data)
+        doubt = clock_doubt(store, found, now)
         holds = store.holds()
     keep = settings.keep
     table = Table("Kind", "Kept for", "Due now")
     table.add_row(
         "sound",
         f"{keep.audio_days} days" if settings.recordings else "not kept (recordings = false)",
-        str(len(found.sounds)),
+        str(len(found.recordings)),
     )
     table.add_row("words: events, transcript, quotes", f"{keep.transcript_days} days", str(len(found.words)))
     table.add_row("record and reviews", f"{keep.review_days} days", str(len(found.records)))
@@ -214,12 +214,12 @@ def retention_show(data: DataOption = None, config: ConfigOption = None) -> None
 
 def _clock_is_right(settings: Settings) -> bool:
     """Whether somebody says so of a clock that is doubted; while they are asked nobody waits for the store."""
-    from assist.privacy.clock import doubted
-    from assist.privacy.retention import due
+    from assist.privacy.clock_check import clock_doubt
+    from assist.privacy.retention import find_due
 
     now = datetime.now(UTC)
     with closing(store_of(settings)) as store:
-        doubt = doubted(store, due(store, settings.keep, now, settings.data), now)
+        doubt = clock_doubt(store, find_due(store, settings.keep, now, settings.data), now)
     return doubt is not None and _sure(complete(f"It waits: {doubt}. Is the clock right?"))
 
 
@@ -231,18 +231,18 @@ def retention_run(
 ) -> None:
     """Take out what is due now; `assist serve` does so by itself every day. Asks where the clock is doubted."""
     from assist.access.audit import open_audit, system_user
-    from assist.privacy.clock import begin_run
-    from assist.privacy.retention import due, take_out
+    from assist.privacy.clock_check import begin_run
+    from assist.privacy.retention import erase_due, find_due
 
     settings = load_settings(config, data=data)
-    believed = yes or _clock_is_right(settings)
+    is_confirmed = yes or _clock_is_right(settings)
     with closing(store_of(settings)) as store:
         audit, now = open_audit(store.people, settings.data), datetime.now(UTC)
-        found = due(store, settings.keep, now, settings.data)
-        begin_run(store, audit, found, now, by=system_user(), believed=believed)
-        take_out(store, audit, settings.keep, settings.data, now, found)
+        found = find_due(store, settings.keep, now, settings.data)
+        begin_run(store, audit, found, now, by=system_user(), is_confirmed=is_confirmed)
+        erase_due(store, audit, settings.keep, settings.data, now, found)
     console.print(
-        f"taken out: words of {len(found.words)} calls, {len(found.sounds)} recordings, {len(found.records)} records, "
-        f"{len(found.gates)} consent rows, {found.audit} old entries of the audit log, {len(found.stores)} stores put "
-        f"aside by a restore; {len(found.held)} kept on hold"
+        f"taken out: words of {len(found.words)} calls, {len(found.recordings)} recordings, {len(found.records)} "
+        f"records, {len(found.gates)} consent rows, {found.audit} old entries of the audit log, {len(found.stores)} "
+        f"stores put aside by a restore; {len(found.held)} kept on hold"
     )

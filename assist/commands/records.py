@@ -32,20 +32,20 @@ def records_list(
     config: ConfigOption = None,
 ) -> None:
     """Finished calls, newest first; an id begins with the day and the time at which its call began."""
-    from assist.store.rows import last_said
+    from assist.store.rows import latest_texts
     from assist.store.searching import RecordQuery
     from assist.wording import clock
 
     with closing(store_of(load_settings(config, data=data))) as store:
         found = list(store.digests(RecordQuery(limit=limit)))
-        said = store.said([digest["call"] for digest in found])
+        said = store.reviews_by_call([digest["call"] for digest in found])
     table = listing("Call", "Agent", "Level reached", "Outcome", "Signals", "Length")
     for digest in found:
         table.add_row(
             digest["call"],
             digest["agent"],
             digest["level_reached"],
-            last_said(said.get(digest["call"], ())).get(("outcome", "")) or digest["outcome"],
+            latest_texts(said.get(digest["call"], ())).get(("outcome", "")) or digest["outcome"],
             str(sum(signal["times"] for signal in digest["signals"])),
             clock(digest["duration_ms"]),
         )
@@ -63,7 +63,7 @@ def records_show(call: CallArgument, data: DataOption = None, config: ConfigOpti
         events = store.events(call)
         left = store.record(call) is not None
         if events:
-            open_audit(store.people, settings.data).by_command("look", call)
+            open_audit(store.people, settings.data).note_command("look", call)
     if left and not events:
         fail(
             f"the words of call {call} are no longer kept; its record is: `assist records export {call}`", "log-erased"
@@ -102,7 +102,7 @@ def records_export(
         records = select_records(store, calls or [], query)
         if out is None and form == "html" and len(records) != 1:
             fail("a page holds one record: name one call, or a folder with --out", "export-format")
-        open_audit(store.people, settings.data).each_by_command("export", records.calls)
+        open_audit(store.people, settings.data).note_command_for_each("export", records.calls)
         if out is None:
             for part in serialised(records, form or "json"):
                 typer.echo(part.encode(), nl=False)  # UTF-8, as the files, whatever the terminal
@@ -165,7 +165,7 @@ def followups(
         found = [each for each in open_followups(store) if not owner or casefolded(owner) == casefolded(each.owner)]
         if ical is not None:
             written = dict.fromkeys(each.call for each in found if each.day is not None)
-            open_audit(store.people, settings.data).each_by_command("export", written)
+            open_audit(store.people, settings.data).note_command_for_each("export", written)
     table = listing("Follow-up", "What", "Due", "Means", "Owner")
     for each in found:
         means = f"{each.at:%Y-%m-%d %H:%M}" if each.at is not None else str(each.day or "–")

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from assist.doctor.finding import Finding, bad, ok, warning
 from assist.doctor.machine import store_state
 from assist.errors import AssistError
-from assist.privacy.clock import doubted
+from assist.privacy.clock_check import clock_doubt
 from assist.privacy.consent import Consent, ConsentPolicy
-from assist.privacy.retention import due
+from assist.privacy.retention import find_due
 from assist.settings import Settings
-from assist.store.places import audit_key_in
+from assist.store.paths import audit_key_path
 from assist.store.store import open_reader
 
 
@@ -77,12 +77,12 @@ def retention(settings: Settings) -> Iterator[Finding]:
     store = open_reader(settings.store_url)
     try:
         now = datetime.now(UTC)
-        found = due(store, keep, now, settings.data)
-        doubt = doubted(store, found, now)
+        found = find_due(store, keep, now, settings.data)
+        doubt = clock_doubt(store, found, now)
         holds = len(store.holds())
     finally:
         store.close()
-    count = len({*found.words, *found.records, *found.sounds})
+    count = len({*found.words, *found.records, *found.recordings})
     held = f"; {holds} calls on hold" if holds else ""
     if count or found.stores:
         former = f" and {len(found.stores)} former stores" if found.stores else ""
@@ -101,7 +101,7 @@ def audit(settings: Settings) -> Iterator[Finding]:
         return
     store = open_reader(settings.store_url)
     try:
-        if not audit_key_in(settings.data).exists():
+        if not audit_key_path(settings.data).exists():
             if store.people.audit_head() is None:
                 yield ok("audit log", "empty so far")
             else:
@@ -124,4 +124,4 @@ def audit(settings: Settings) -> Iterator[Finding]:
 
 def _readable(settings: Settings) -> bool:
     state = store_state(settings)
-    return state.schema == state.newest
+    return state.schema == state.supported

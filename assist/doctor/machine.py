@@ -14,13 +14,13 @@ from pathlib import Path
 from assist.doctor.finding import Finding, bad, ok, warning
 from assist.errors import AssistError
 from assist.hints import quoted
-from assist.privacy.retention import EARLIEST
+from assist.privacy.retention import EARLIEST_CALL
 from assist.settings import Settings
-from assist.store.backups import put_aside as put_aside_stores
-from assist.store.checking import StoreState, check_store, encrypted
+from assist.store.backups import former_stores
+from assist.store.checking import StoreState, check_store, is_disk_encrypted
 from assist.store.keys import check_keys
-from assist.store.places import gate_key_in, keys_in, store_in
-from assist.store.sounds import RATE, Recordings
+from assist.store.paths import gate_key_path, keys_path, store_path
+from assist.store.recordings import RATE, Recordings
 from assist.store.store import open_reader
 
 LOW_BYTES = 2 << 30
@@ -56,7 +56,7 @@ def folder(settings: Settings) -> Iterator[Finding]:
         return
     kept = [data, *(path for pattern in PRIVATE for path in data.glob(pattern))]
     mine = os.getuid()
-    keys = {*data.glob("*.key"), gate_key_in(data)}  # made once, then only read
+    keys = {*data.glob("*.key"), gate_key_path(data)}  # made once, then only read
     shut_out = [path for path in kept if not os.access(path, os.R_OK if path in keys else os.R_OK | os.W_OK)]
     foreign = [path for path in kept if path.stat().st_uid not in (mine, 0)]
     # A folder nobody else may enter keeps what is in it.
@@ -93,7 +93,7 @@ def disk(settings: Settings) -> Iterator[Finding]:
 def encryption(settings: Settings) -> Iterator[Finding]:
     """The disk is encrypted."""
     place = _standing(settings.data)
-    found = encrypted(place)
+    found = is_disk_encrypted(place)
     if found:
         yield ok("encryption", f"{place} is on an encrypted disk (dm-crypt)")
         return
@@ -103,19 +103,21 @@ def encryption(settings: Settings) -> Iterator[Finding]:
 
 def store_state(settings: Settings) -> StoreState:
     """What stands on disk, read without opening it as the program does."""
-    return check_store(store_in(settings.data))
+    return check_store(store_path(settings.data))
 
 
 def database(settings: Settings) -> Iterator[Finding]:
     """The store is whole and of this version."""
-    path, state = store_in(settings.data), store_state(settings)
+    path, state = store_path(settings.data), store_state(settings)
     if state.problem and not (os.access(path, os.R_OK | os.W_OK) and os.access(settings.data, os.W_OK)):
         yield bad("database", f"this user may not read and write {path}: change its rights, and its folder's")
     elif state.problem:
         yield bad("database", f"assist.db {state.problem}; put the last backup back: `assist restore FILE`")
-    elif state.schema > state.newest:
-        yield bad("database", f"schema {state.schema} is newer than this program's {state.newest}: update the program")
-    elif not state.schema and keys_in(settings.data).exists():
+    elif state.schema > state.supported:
+        yield bad(
+            "database", f"schema {state.schema} is newer than this program's {state.supported}: update the program"
+        )
+    elif not state.schema and keys_path(settings.data).exists():
         lost = "assist.db is not there, though calls were kept here"
         yield bad(
             "database", f"{lost}: put it back, or the last backup (`assist restore FILE`), before serve begins anew"
@@ -123,7 +125,7 @@ def database(settings: Settings) -> Iterator[Finding]:
     elif not state.schema:
         yield ok("database", "none yet; it is made at the first call")
     else:
-        older = f", brought to {state.newest} at the next start" if state.schema < state.newest else ""
+        older = f", brought to {state.supported} at the next start" if state.schema < state.supported else ""
         live = f"; {state.live} marked live" if state.live else ""
         version = f"SQLite {sqlite3.sqlite_version}"
         yield ok("database", f"sound: {state.calls} calls{live}, schema {state.schema}{older}, {version}")
@@ -135,14 +137,14 @@ def keys(settings: Settings) -> Iterator[Finding]:
     recorded = [call for call in recordings.calls() if recordings.path(call).stat().st_size > RATE]  # a second of sound
     if recorded:  # of one without its words only the file is left, and that is retention's
         with suppress(AssistError), closing(open_reader(settings.store_url)) as store:
-            recorded = sorted(store.logged().intersection(recorded))
-    if problem := check_keys(keys_in(settings.data), recorded):
+            recorded = sorted(store.calls_with_events().intersection(recorded))
+    if problem := check_keys(keys_path(settings.data), recorded):
         yield bad("keys", f"keys.db: {problem}")
 
 
 def put_aside(settings: Settings) -> Iterator[Finding]:
     """No store that a restore has put aside lies there with calls that erasure does not reach."""
-    found = put_aside_stores(settings.data)
+    found = former_stores(settings.data)
     if not found:
         yield ok("put aside", "no store that a restore has put aside")
         return
@@ -166,7 +168,7 @@ def clock(settings: Settings) -> Iterator[Finding]:
     if latest and datetime.fromisoformat(latest) > now + timedelta(minutes=5):
         text = f"the newest call began {latest}, after now ({now:%Y-%m-%d %H:%M} UTC): set the clock; where it is right"
         yield bad("clock", f"{text}, that call was heard under a wrong one, and is yours to erase in time")
-    elif earliest and datetime.fromisoformat(earliest) < EARLIEST:
+    elif earliest and datetime.fromisoformat(earliest) < EARLIEST_CALL:
         text = f"the oldest call began {earliest}, by a clock that had lost the time: nobody knows when it is past its"
         yield warning("clock", f"{text}, and it is yours to erase")
     elif program > now + timedelta(days=1):

@@ -23,8 +23,8 @@ from assist.records.sheet import html_page, section
 from assist.settings import Settings
 from assist.store.rows import Review, verdicts
 from assist.store.searching import RecordQuery
-from assist.store.sqlite import folder_beside
-from assist.store.store import Store, path_of
+from assist.store.sqlite import temporary_folder
+from assist.store.store import Store, path_from_url
 from assist.wording import clock, label
 from audio.events import Speaker
 from audio.source import CallSource
@@ -41,7 +41,7 @@ def stored_calls(store: Store, calls: Sequence[str], query: RecordQuery) -> list
         AssistError: code record-unknown.
     """
     names = list(calls) or [digest["call"] for digest in reversed(list(store.digests(query)))]
-    said = store.said(None if not calls else names)
+    said = store.reviews_by_call(None if not calls else names)
     found = []
     for name in names:
         events = [event for _, event in store.events(name)]
@@ -94,7 +94,7 @@ def transcribed_calls(
         return found
 
     console.print(f"Listening to {len(sources)} recording(s) …", style="dim")
-    with folder_beside(path_of(settings.store_url)) as folder:
+    with temporary_folder(path_from_url(settings.store_url)) as folder:
         return asyncio.run(hear(folder))
 
 
@@ -124,7 +124,7 @@ def run_backtest(
     stored = stored_calls(store, calls, query) if calls or not recordings else []
     notes = [*_mono_notes(sources), *(_omission_notes(store, query, len(stored)) if not what else ())]
     names = [*(source.name for source in sources), *(name for name, _, _ in stored)]
-    open_audit(store.people, settings.data).each_by_command("backtest", names)
+    open_audit(store.people, settings.data).note_command_for_each("backtest", names)
     for note in notes:
         console.print(note, markup=False)
     found = [*(transcribed_calls(settings, sources, console) if sources else []), *stored]

@@ -95,7 +95,7 @@ def run_evaluation(
             console.print(table)
     if html is not None:
         if store is not None:
-            open_audit(store.people, settings.data).each_by_command("export", [call.call for call in calls])
+            open_audit(store.people, settings.data).note_command_for_each("export", [call.call for call in calls])
         write_file(html, page(done))
         console.print(f"written: {html}", markup=False)
 
@@ -170,7 +170,7 @@ def _transcriber(
     def transcribe(clip: Clip) -> tuple[list[Word], float]:
         source = open_recording(clip.path, speed=math.inf, mono=Speaker.CUSTOMER).part(clip.start, clip.end)
         progress, of_s = ProgressReporter(tell, f"{clip.path.name}, seconds"), (source.duration_ms or 0) // 1000
-        ears = hearing.listener(source.speakers, in_step=True, wake=lambda: None, phrases=())
+        listener = hearing.listener(source.speakers, in_step=True, wake=lambda: None, phrases=())
 
         async def listen() -> tuple[list[Word], float]:
             heard: list[Heard] = []
@@ -179,8 +179,8 @@ def _transcriber(
                 if isinstance(item, Chunk):
                     progress(item.start_ms // 1000, of_s)
                     end_ms = item.end_ms
-                    heard += ears.push(item)
-            heard += ears.finish()
+                    heard += listener.push(item)
+            heard += listener.finish()
             theirs = [each for each in heard if isinstance(each, Utterance) and each.speaker is not Speaker.AGENT]
             return [word for each in theirs for word in each.words], end_ms / 1000
 

@@ -21,7 +21,7 @@ def marked_calls(store: Store) -> tuple[list[LabelledCall], int]:
     Those have no words behind them: tone and silence, a transcript erased since, a missed signal without a name or a
     place.
     """
-    said = store.said()
+    said = store.reviews_by_call()
     calls: list[LabelledCall] = []
     unusable = 0
     for digest in store.digests(RecordQuery(limit=None)):

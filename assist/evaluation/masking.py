@@ -73,7 +73,7 @@ def measure_false_masking(calls: Iterable[Sequence[tuple[Speaker, str]]]) -> Fal
         for n, (speaker, text) in enumerate(call):
             said = _utterance(f"u{n}", speaker, text, at)
             started = time.thread_time()
-            kept = redactor.settled(said)
+            kept = redactor.redact_utterance(said)
             cpu_s += time.thread_time() - started
             visible = {word.start_ms for word in kept.words if not word.text.startswith("[")}
             utterances += 1
@@ -104,9 +104,9 @@ def _run_case(case: Case) -> tuple[bool, int]:
         for shown in range(1, len(said.words) + 1):
             cut = max(0, shown - 2)
             partial = Hypothesis(said.id, speaker, at, said.words[:cut], said.words[cut:shown])
-            seen = redactor.provisional(partial)
+            seen = redactor.redact_hypothesis(partial)
             leaks += _visible(seen.agreed + seen.tentative, figures) >= 3
-        visible += _visible(redactor.settled(said).words, secret)
+        visible += _visible(redactor.redact_utterance(said).words, secret)
         at = said.end_ms + TURN_GAP_MS
     return visible == 0, leaks
 

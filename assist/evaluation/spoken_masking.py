@@ -76,7 +76,7 @@ def measure_spoken(recogniser: Recogniser, numbers: int, *, voices: Sequence[str
         for n, (voice, text) in enumerate(_spoken_numbers(numbers, voices, random.Random(3))):
             redactor = Redactor()
             if n % 2 == 0:
-                redactor.settled(_QUESTION)
+                redactor.redact_utterance(_QUESTION)
             before, after, partial = _digits_seen(scheduler, redactor, synthesise(voice, text))
             said, seen, leaks = said + before, seen + after, leaks + partial
             none += after == 0
@@ -126,9 +126,9 @@ def _digits_seen(scheduler: Scheduler, redactor: Redactor, pcm: Pcm) -> tuple[in
     for each in heard:
         if isinstance(each, Utterance):
             before += _digit_words(each.words)
-            after += _digit_words(redactor.settled(each).words)
+            after += _digit_words(redactor.redact_utterance(each).words)
         elif isinstance(each, Hypothesis):
-            shown = redactor.provisional(each)
+            shown = redactor.redact_hypothesis(each)
             leaks += _digit_words(shown.agreed + shown.tentative) >= 3
     return before, after, leaks
 

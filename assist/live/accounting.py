@@ -35,7 +35,7 @@ class Ledger:
             case Gap():
                 self._add_range(event.speaker, event.start_ms, event.end_ms, event.why)
             case ConsentSet():
-                heard = Gate(ConsentPolicy(event.policy), Consent(event.consent)).heard
+                heard = Gate(ConsentPolicy(event.policy), Consent(event.consent)).may_transcribe
                 if not heard and self._withheld_at is None:
                     self._withheld_at = event.at_ms
                 elif heard and self._withheld_at is not None:

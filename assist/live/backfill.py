@@ -77,7 +77,7 @@ class Backfill:
     @property
     def samples(self) -> int:
         """Number of samples held now, at 16 kHz."""
-        return sum(len(owed.sound) for waiting in self._calls for owed in waiting.speech)
+        return sum(len(utterance.sound) for waiting in self._calls for utterance in waiting.speech)
 
     def add_call(self, call: str, speech: Sequence[UntranscribedUtterance]) -> None:
         """Queue the speech of a call that has ended and whose record is written."""
@@ -116,15 +116,15 @@ class Backfill:
         while self._calls and self._ready():
             waiting = self._calls[0]
             while waiting.speech and waiting in self._calls:
-                owed = waiting.speech[0]
-                words = await self._transcribe(owed)
+                utterance = waiting.speech[0]
+                words = await self._transcribe(utterance)
                 if words is None and not self._ready():
                     return
-                if owed in waiting.speech:  # not dropped meanwhile to free memory
-                    waiting.speech.remove(owed)
+                if utterance in waiting.speech:  # not dropped meanwhile to free memory
+                    waiting.speech.remove(utterance)
                     self._enforce_limit()
                 if words is not None:
-                    waiting.transcribed.append(_utterance(owed, words))
+                    waiting.transcribed.append(_utterance(utterance, words))
             if waiting not in self._calls:
                 continue
             self._calls.remove(waiting)
@@ -135,19 +135,19 @@ class Backfill:
                 except Exception as error:  # the other calls go on; the record is unchanged
                     log.error("call %s could not be transcribed late: %s", waiting.call, type(error).__name__)
 
-    async def _transcribe(self, owed: UntranscribedUtterance) -> Transcript:
-        answer: asyncio.Future[Transcript] = self._loop.create_future()
+    async def _transcribe(self, utterance: UntranscribedUtterance) -> Transcript:
+        transcript: asyncio.Future[Transcript] = self._loop.create_future()
 
-        def tell(words: Transcript) -> None:
-            if not answer.done():
-                answer.set_result(words)
+        def resolve(words: Transcript) -> None:
+            if not transcript.done():
+                transcript.set_result(words)
 
-        def told(words: Transcript) -> None:
+        def on_decoded(words: Transcript) -> None:
             with contextlib.suppress(RuntimeError):  # the program has ended
-                self._loop.call_soon_threadsafe(tell, words)
+                self._loop.call_soon_threadsafe(resolve, words)
 
-        self._decode(to_float(owed.sound), self._phrases, told)
-        return await answer
+        self._decode(to_float(utterance.sound), self._phrases, on_decoded)
+        return await transcript
 
     def _expire(self) -> None:
         now_s = self._loop.time()
@@ -163,5 +163,5 @@ class Backfill:
                 self._calls.pop(0)
 
 
-def _utterance(owed: UntranscribedUtterance, words: tuple[Word, ...]) -> Utterance:
-    return Utterance(owed.id, owed.speaker, owed.start_ms, owed.end_ms, shifted_words(words, owed.start_ms))
+def _utterance(speech: UntranscribedUtterance, words: tuple[Word, ...]) -> Utterance:
+    return Utterance(speech.id, speech.speaker, speech.start_ms, speech.end_ms, shifted_words(words, speech.start_ms))

@@ -14,7 +14,7 @@ from assist.events import SCREEN_ONLY, Action, AlertMoved, Event
 from assist.live.accounting import Ledger
 from assist.live.resuming import shifted
 from assist.live.session import Session
-from assist.privacy.recordings import Tape
+from assist.privacy.recorder import CallRecorder
 from audio.backfill import UntranscribedUtterance
 from audio.channels import ChannelWatch
 from audio.events import Chunk, Gap, Heard, Trouble
@@ -63,8 +63,8 @@ class LiveCall:
     sound_timeout_s: float = SOUND_TIMEOUT_S
     interruptions: int = 0
     """How often this call was interrupted before: makes utterance ids of each run distinct."""
-    tape: Tape | None = None
-    """Records the sound; None: no recording."""
+    recorder: CallRecorder | None = None
+    """None: the call is not recorded."""
     untranscribed: list[UntranscribedUtterance] = field(default_factory=list)
     """Speech not transcribed when the call ended, in call time; none from `_private_ranges`."""
     _private_ranges: list[tuple[int, int]] = field(default_factory=list)
@@ -105,12 +105,12 @@ class LiveCall:
             self._emit_start()
             self._emit([make(self.session.now_ms)])
 
-    def add_untranscribed(self, owed: UntranscribedUtterance) -> None:
+    def add_untranscribed(self, utterance: UntranscribedUtterance) -> None:
         """Keep speech that the listener could not transcribe before the call ended."""
-        start_ms, end_ms = owed.start_ms + self.offset_ms, owed.end_ms + self.offset_ms
+        start_ms, end_ms = utterance.start_ms + self.offset_ms, utterance.end_ms + self.offset_ms
         if not any(start_ms < to_ms and from_ms < end_ms for from_ms, to_ms in self._private_ranges):
-            name = f"{owed.id}.{self.interruptions}" if self.offset_ms else owed.id
-            self.untranscribed.append(replace(owed, id=name, start_ms=start_ms, end_ms=end_ms))
+            name = f"{utterance.id}.{self.interruptions}" if self.offset_ms else utterance.id
+            self.untranscribed.append(replace(utterance, id=name, start_ms=start_ms, end_ms=end_ms))
 
     def hang_up(self) -> None:
         """End the call after the sound already processed."""
@@ -133,8 +133,8 @@ class LiveCall:
                     await sound.aclose()
             for heard in await asyncio.to_thread(lambda: list(listener.finish())):
                 self._judge(heard)
-            if self.tape is not None:
-                self._emit(await self.tape.finish())
+            if self.recorder is not None:
+                self._emit(await self.recorder.finish())
             self._emit(self.session.end(self.session.now_ms, reason, self.ledger.totals(self._end_ms)))
             self._ended = True
 
@@ -185,10 +185,12 @@ class LiveCall:
         else:
             for trouble in self._watch.push(item):
                 self._judge(trouble)
-        if self.session.suspended or not self.session.gate.kept:
+        if self.session.suspended or not self.session.gate.may_store:
             self._add_private_range(item.start_ms + self.offset_ms, item.end_ms + self.offset_ms)
-        if self.tape is not None:
-            self._emit(self.tape.push(item, self.offset_ms, self.session.gate.consent, deaf=self.session.suspended))
+        if self.recorder is not None:
+            self._emit(
+                self.recorder.push(item, self.offset_ms, self.session.gate.consent, suspended=self.session.suspended)
+            )
         for heard in listener.push(item):
             self._judge(heard)
         self._end_ms = item.end_ms + self.offset_ms
@@ -218,8 +220,8 @@ class LiveCall:
     def _emit(self, events: Iterable[Event]) -> None:
         for event in events:
             self.ledger.add(event)
-            if self.tape is not None:
-                self.tape.take(event)
+            if self.recorder is not None:
+                self.recorder.observe(event)
             if isinstance(event, SCREEN_ONLY):
                 self.publish(None, event)
             else:

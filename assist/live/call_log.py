@@ -25,7 +25,7 @@ from assist.events import (
     StepTicked,
 )
 from assist.live.session import Session
-from assist.privacy.consent import PAUSE_REACH_MS, Consent, ConsentPolicy, Gate
+from assist.privacy.consent import PAUSE_LOOKBACK_MS, Consent, ConsentPolicy, Gate
 from assist.store.rows import StoredGate, stamp
 from assist.store.store import Store
 from audio.events import Utterance
@@ -65,7 +65,7 @@ class CallLog:
             session.gate = Gate(ConsentPolicy(stored.policy), Consent(stored.consent), stored.by)
             session.paused_since = stored.paused_ms
             self._paused_ms, self.paused_by = stored.paused_ms, stored.paused_by
-        self._stored = bool(self.store.log(self.call))  # also without a stored gate
+        self._stored = bool(self.store.raw_events(self.call))  # also without a stored gate
         self.gate = session.gate
 
     def write(self, number: int, event: Event) -> Future[None] | None:
@@ -77,7 +77,7 @@ class CallLog:
         match event:
             case CallStarted():
                 self._started = (number, event)
-                if self.gate.kept:
+                if self.gate.may_store:
                     self._write_start()
                 return None
             case ConsentSet():
@@ -86,7 +86,7 @@ class CallLog:
             case Action(what="pause" | "resume"):
                 self.receipt = self._pause(number, event)
                 return self.receipt
-        if self.gate.kept:
+        if self.gate.may_store:
             self.store.append(self.call, number, event)
             self._recent.append((number, event))
             if isinstance(event, Utterance) and not event.words:
@@ -100,14 +100,14 @@ class CallLog:
         reached = [(number, event) for number, event in self._recent if said.id in _quoted_utterances(event)]
         if not reached:
             return
-        scrubbed = self._scrub({number for number, _ in reached})
+        erasure = self._erase_events({number for number, _ in reached})
         for number, event in reached:
             if isinstance(event, LevelChange):  # level changes stay, without these signals
                 because = tuple(signal for signal in event.because if signal.evidence.utterance != said.id)
                 change = replace(event, because=because)
                 self.store.append(self.call, number, change)
                 self._recent.append((number, change))
-        self.receipt = _joined(scrubbed, self.store.flush())
+        self.receipt = _joined(erasure, self.store.flush())
 
     def _write_start(self) -> None:
         if self._started is not None:
@@ -118,7 +118,7 @@ class CallLog:
 
     def _set_consent(self, number: int, event: ConsentSet) -> Future[None]:
         self.gate = Gate(ConsentPolicy(event.policy), Consent(event.consent), event.by)
-        if self.gate.kept:
+        if self.gate.may_store:
             if not self._stored:
                 self._write_start()
             self.store.append(self.call, number, event)
@@ -126,8 +126,8 @@ class CallLog:
             erased = self.store.erase([self.call])
             self._stored = False
             self._recent.clear()
-            return _joined(erased, self._latch())
-        return self._latch()
+            return _joined(erased, self._set_gate())
+        return self._set_gate()
 
     def _pause(self, number: int, action: Action) -> Future[None]:
         paused = action.what == "pause"
@@ -136,25 +136,25 @@ class CallLog:
         elif self._paused_ms is None:
             self._paused_ms, self.paused_by = action.at_ms, action.who
         if paused:  # before the action is logged: if killed in between, the call is still resumed paused
-            self._latch()
-        if self.gate.kept:
+            self._set_gate()
+        if self.gate.may_store:
             self.store.append(self.call, number, action)
         if not paused:
-            return self._latch()
-        since_ms = action.at_ms - PAUSE_REACH_MS
+            return self._set_gate()
+        since_ms = action.at_ms - PAUSE_LOOKBACK_MS
         reached = set()
         if action.role != "system":
             reached = {n for n, event in self._recent if (ends := _words_end_ms(event)) is not None and ends > since_ms}
-        return _joined(self._scrub(reached), self.store.flush())
+        return _joined(self._erase_events(reached), self.store.flush())
 
-    def _scrub(self, numbers: set[int]) -> Future[None] | None:
+    def _erase_events(self, numbers: set[int]) -> Future[None] | None:
         """Delete these events from disk; they cannot be written again."""
         if not numbers:
             return None
         self._recent = deque((each for each in self._recent if each[0] not in numbers), maxlen=MAX_RECENT)
-        return self.store.scrub(self.call, sorted(numbers))
+        return self.store.erase_events(self.call, sorted(numbers))
 
-    def _latch(self) -> Future[None]:
+    def _set_gate(self) -> Future[None]:
         gate = StoredGate(
             self.gate.policy,
             self.gate.consent,
@@ -163,7 +163,7 @@ class CallLog:
             self.paused_by,
             stamp(),
         )
-        return self.store.latch(self.call, gate)
+        return self.store.set_gate(self.call, gate)
 
 
 def _joined(erasure: Future[None] | None, last: Future[None]) -> Future[None]:

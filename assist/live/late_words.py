@@ -40,7 +40,7 @@ async def add_late_words(
 
     Nothing is added where the call has been erased or resumed, or where none of these words may be stored.
     """
-    rows = await asyncio.to_thread(store.log, call)
+    rows = await asyncio.to_thread(store.raw_events, call)
     logged = [decode(name, body) for _, name, body in rows]
     if not logged or not isinstance(logged[0], CallStarted) or store.record(call) is None:
         return []
@@ -56,7 +56,7 @@ async def add_late_words(
 
 async def add_late_event(store: Store, call: str, event: Event) -> None:
     """Add an event that happened after a call's end to its log and its record."""
-    rows = await asyncio.to_thread(store.log, call)
+    rows = await asyncio.to_thread(store.raw_events, call)
     if rows:
         await _amend(store, call, rows, [event])
 

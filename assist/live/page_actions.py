@@ -10,7 +10,7 @@ from assist.coach.parts import Playbook
 from assist.events import Action
 from assist.live.call import LiveCall
 from assist.live.service import Service
-from assist.privacy.typed import without_cards
+from assist.privacy.typed_text import mask_card_numbers
 from assist.records.record import read_record
 from assist.records.wrapup import new_reviews, wrap_up_form
 from assist.store.rows import Review, stamp
@@ -55,7 +55,7 @@ class PageActions:
         if live is None:
             raise OverlayError("refused", "That call is over; use its record instead.")
         done, target, detail = self._action_of(what, live.session.coach.playbook)
-        action = Action(live.session.now_ms, who.who, who.role, done, target, without_cards(detail))
+        action = Action(live.session.now_ms, who.who, who.role, done, target, mask_card_numbers(detail))
         if reason := live.session.refusal(action):
             raise OverlayError("refused", reason)
         if isinstance(what, doing.DoAlert) and what.what != "seen":
@@ -71,7 +71,7 @@ class PageActions:
             self._service.screens.wrapped_up(agent, kept)
             return True
         if isinstance(what, doing.DoNote) and (name := self._author_on_record(who, what.call)):
-            note = Review(stamp(), name, "comment", "", without_cards(what.text))
+            note = Review(stamp(), name, "comment", "", mask_card_numbers(what.text))
             await asyncio.wrap_future(self._service.store.review(what.call, note))
             return True
         late = self._service.post_call.late
@@ -79,7 +79,9 @@ class PageActions:
             if what.what != "seen":
                 self._service.duty.do(who.who, what.what, what.call, what.alert)
             done, target, detail = self._action_of(what, self._service.playbooks.book)
-            late.act(what.call, Action(late.now_ms(what.call), who.who, who.role, done, target, without_cards(detail)))
+            late.act(
+                what.call, Action(late.now_ms(what.call), who.who, who.role, done, target, mask_card_numbers(detail))
+            )
             return True
         return False
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from assist.access.audit import Audit
-from assist.access.door import open_door
+from assist.access.authentication import open_authentication
 from assist.coach.reloading import ReloadingPlaybook
 from assist.errors import AssistError
 from assist.events import CallStarted, Event
@@ -30,19 +30,19 @@ from assist.live.loading import load_hearing
 from assist.live.page_actions import PageActions
 from assist.live.service import Service
 from assist.live.terminal import Terminal
-from assist.privacy.clock import begin_run
+from assist.privacy.clock_check import begin_run
 from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
-from assist.privacy.retention import due, take_out
+from assist.privacy.retention import erase_due, find_due
 from assist.records.library import Library
 from assist.records.page import page
 from assist.records.record import read_record
 from assist.screens.rooms import address_of
 from assist.settings import Settings
-from assist.store.owner import check_unowned
-from assist.store.sounds import Recordings
-from assist.store.store import path_of
-from assist.store.writer import Unreadable, unreadable
+from assist.store.lock import check_not_in_use
+from assist.store.recordings import Recordings
+from assist.store.store import path_from_url
+from assist.store.writer import StoreReadError, read_error_line
 from detectors.factory import DetectorSettings, build_detectors
 from detectors.rulebook import load_rules
 from overlay.app import create_app
@@ -73,7 +73,7 @@ async def running_service(
 
     `keep_trying`: start without a recogniser where none can be loaded. `joins`: accept calls of other commands.
     """
-    check_unowned(path_of(settings.store_url))  # before seconds of loading
+    check_not_in_use(path_from_url(settings.store_url))  # before seconds of loading
     if not any_port:
         check_port(settings.host, settings.port)
     rulebook = load_rules(extra=settings.rules)
@@ -88,8 +88,8 @@ async def running_service(
     for call in service.open():
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
     try:
-        door = open_door(settings, service.store.people, service.audit)
-        login_name = service.setup.login_name = door.screens.login_name
+        authentication = open_authentication(settings, service.store.people, service.audit)
+        login_name = service.setup.login_name = authentication.screens.login_name
         page_actions = PageActions(service, service.audit, login_name)
         sounds = Recordings(settings.data)
         library = Library(service.store, settings.review_form, service.audit, sounds, settings.keep, login_name)
@@ -98,15 +98,15 @@ async def running_service(
             service.hub,
             page_actions.do,
             library,
-            door.screens,
+            authentication.screens,
             page_actions.presence,
-            door.accounts,
-            door.logins,
+            authentication.accounts,
+            authentication.logins,
             gate,
             FAILURES,
         )
         async with contextlib.AsyncExitStack() as stack:
-            refresh = asyncio.create_task(door.keep_fresh())
+            refresh = asyncio.create_task(authentication.keep_refreshing())
             stack.callback(refresh.cancel)
             try:
                 base = await stack.enter_async_context(serving(app, settings.host, settings.port))
@@ -144,12 +144,15 @@ async def running_service(
 
 def _failure_line(error: Exception) -> str:
     """What a page is told where store or keys fail; so is the log, in a line: its traceback would be the database's."""
-    line = unreadable(error) or str(error)
+    line = read_error_line(error) or str(error)
     log.error("a page was answered: %s", line)
     return line
 
 
-FAILURES: dict[type[Exception], Callable[[Exception], str]] = {AssistError: _failure_line, Unreadable: _failure_line}
+FAILURES: dict[type[Exception], Callable[[Exception], str]] = {
+    AssistError: _failure_line,
+    StoreReadError: _failure_line,
+}
 
 
 def _certificate_warning(settings: Settings) -> str:
@@ -267,11 +270,11 @@ async def scheduled_retention(service: Service) -> AsyncIterator[None]:
             settings, now, next_s = service.settings, datetime.now(UTC), RETENTION_INTERVAL_S
             await asyncio.to_thread(_ensure_audit_key, service.audit)
             try:
-                found = await asyncio.to_thread(due, service.store, settings.keep, now, settings.data)
+                found = await asyncio.to_thread(find_due, service.store, settings.keep, now, settings.data)
                 await asyncio.to_thread(begin_run, service.store, service.audit, found, now)
                 try:
                     await asyncio.to_thread(
-                        take_out, service.store, service.audit, settings.keep, settings.data, now, found
+                        erase_due, service.store, service.audit, settings.keep, settings.data, now, found
                     )
                 finally:  # one step that fails keeps none of the others from being done
                     service.forget(found.words)
@@ -296,7 +299,7 @@ async def scheduled_retention(service: Service) -> AsyncIterator[None]:
 def _ensure_audit_key(audit: Audit) -> None:
     """Put the audit log's key back where it is gone: without it this program does not start again."""
     try:
-        if audit.put_key_back():
+        if audit.restore_key_file():
             log.error("audit.key was gone from the data folder, and is put back: keep a copy of it elsewhere")
     except OSError as error:
         log.error("audit.key is gone and cannot be put back, and nothing starts without it: %s", error)

@@ -23,7 +23,7 @@ from assist.live.hearing import Hearing
 from assist.live.post_call import PostCall
 from assist.live.resuming import rebuild, restore_level, resume_offset_ms, unstored_resume_offset_ms
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
-from assist.privacy.recordings import Tape
+from assist.privacy.recorder import CallRecorder
 from assist.records.filing import close_interrupted, file_record
 from assist.records.record import IncidentRecord
 from assist.records.wrapup import wrap_up_form
@@ -31,8 +31,8 @@ from assist.screens.alert_routing import RoutingRules
 from assist.screens.duty import Duty
 from assist.screens.screens import Screens
 from assist.settings import Settings
+from assist.store.recordings import Recordings
 from assist.store.searching import RecordQuery
-from assist.store.sounds import Recordings
 from assist.store.store import Store, open_store
 from audio.events import Gap, Trouble
 from audio.source import CallSource
@@ -127,7 +127,7 @@ class Service:
             AssistError: codes store-behind, ending.
         """
         self._refuse_when_stopping()
-        if self.store.behind:
+        if self.store.backlog_full:
             raise AssistError("store-behind", "nothing can be written to disk now: no new call begins until it can")
         playbook, problem = self.playbooks.current()
         self.screens.method, self.screens.steps = playbook.outline
@@ -168,7 +168,10 @@ class Service:
         logged = self.store.events(call)
         events = [event for _, event in logged]
         stored_gate = self.store.gate(call) if not events and call not in self.calls else None
-        if stored_gate is not None and not Gate(ConsentPolicy(stored_gate.policy), Consent(stored_gate.consent)).kept:
+        if (
+            stored_gate is not None
+            and not Gate(ConsentPolicy(stored_gate.policy), Consent(stored_gate.consent)).may_store
+        ):
             return self._resume_unkept(call, source, agent, on_event, now)
         if not events or not isinstance(events[0], CallStarted):
             raise AssistError("resume-unknown", f"no call {call!r} in this store; see `assist records list`")
@@ -256,7 +259,7 @@ class Service:
         )
         live.pulse = lambda: self.screens.pulse(call, session.now_ms, session.escalation.score)
         if self.settings.recordings:
-            live.tape = Tape(Recordings(self.settings.data), call, tuple(source.speakers))
+            live.recorder = CallRecorder(Recordings(self.settings.data), call, tuple(source.speakers))
         call_log = CallLog(self.store, call)
         call_log.restore(session)
         self.calls[call], self.call_logs[call] = live, call_log

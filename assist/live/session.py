@@ -23,7 +23,7 @@ from assist.events import (
     number_of,
 )
 from assist.privacy.autopause import AutoPause
-from assist.privacy.consent import PAUSE_REACH_MS, Consent, Gate
+from assist.privacy.consent import PAUSE_LOOKBACK_MS, Consent, Gate
 from assist.privacy.redaction import Redactor
 from audio.events import Gap, Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure, Word
 from detectors.escalation import Escalation
@@ -56,7 +56,7 @@ class Session:
     _resumed_ms: int = 0
     _consented_ms: int = 0
     """When consent was granted, 0 if from the start; words begun before it are not stored, however late they come."""
-    _lookback_ms: int = PAUSE_REACH_MS
+    _lookback_ms: int = PAUSE_LOOKBACK_MS
     """How far the current pause reaches back; 0 for an automatic one."""
     _auto_resume_ms: int | None = None
     """When an automatic pause ends at the latest; None: no such pause."""
@@ -77,7 +77,7 @@ class Session:
     @property
     def suspended(self) -> bool:
         """Whether nothing may be transcribed now: paused, or no consent."""
-        return self.paused_since is not None or not self.gate.heard
+        return self.paused_since is not None or not self.gate.may_transcribe
 
     def begin(self) -> list[Event]:
         """The first events of the call."""
@@ -118,16 +118,16 @@ class Session:
         words = heard.words if heard.settled else (*heard.agreed, *heard.tentative)
         last_ms = words[-1].end_ms if words else heard.start_ms
         in_pause = paused is not None and last_ms > paused - self._lookback_ms
-        if in_pause or heard.start_ms < self._resumed_ms or not self.gate.heard:
+        if in_pause or heard.start_ms < self._resumed_ms or not self.gate.may_transcribe:
             return Utterance(heard.id, heard.speaker, heard.start_ms, last_ms, ())
         # Masked whole, cut afterwards: the words from before may be what tells that digits are a card's.
-        masked = self.redactor.settled(heard) if heard.settled else self.redactor.provisional(heard)
+        masked = self.redactor.redact_utterance(heard) if heard.settled else self.redactor.redact_hypothesis(heard)
         return self._storable(masked)
 
     @property
     def _storable_from_ms(self) -> int:
         """From when on words may be stored, 0 while nothing is stored; no stored event may quote earlier words."""
-        return self._consented_ms if self.gate.kept else 0
+        return self._consented_ms if self.gate.may_store else 0
 
     def _storable(self, heard: Utterance | Hypothesis) -> Utterance | Hypothesis:
         """The words from `_storable_from_ms` on."""
@@ -171,10 +171,10 @@ class Session:
             case "resolve" | "plan-answered":
                 self._close_alert(action.target)
             case "pause":
-                events += self._pause(PAUSE_REACH_MS)
+                events += self._pause(PAUSE_LOOKBACK_MS)
                 self._auto_resume_ms = None
                 if action.who == AUTO_PAUSE_USER and self.auto_pause is not None:
-                    self._auto_resume_ms = self.now_ms + self.auto_pause.longest_ms
+                    self._auto_resume_ms = self.now_ms + self.auto_pause.max_pause_ms
             case "resume":
                 self._resume()
             case "consent":
@@ -271,10 +271,10 @@ class Session:
         """Pause automatically where a card number is about to be said."""
         if self.auto_pause is None or self.suspended:
             return []
-        reason = self.auto_pause.asks(heard)
+        reason = self.auto_pause.reason_to_pause(heard)
         if not reason:
             return []
-        self._auto_resume_ms = self.now_ms + self.auto_pause.longest_ms
+        self._auto_resume_ms = self.now_ms + self.auto_pause.max_pause_ms
         return [Action(self.now_ms, AUTO_PAUSE_USER, "system", "pause", detail=reason), *self._pause(0)]
 
     def _end_auto_pause(self) -> list[Event]:
@@ -286,15 +286,15 @@ class Session:
 
     def _consent(self, consent: Consent, by: str) -> list[Event]:
         """Apply a change of consent; where nothing may be transcribed any more, drop all words from memory."""
-        heard, kept = self.gate.heard, self.gate.kept
+        heard, kept = self.gate.may_transcribe, self.gate.may_store
         self.gate = replace(self.gate, consent=consent, by=by)
         events: list[Event] = [self._consent_event()]
-        if self.gate.kept and not kept:
+        if self.gate.may_store and not kept:
             self._consented_ms = self.now_ms
             events += [*self._initial_level(), *self.coach.consented(self.now_ms)]
-        if self.gate.heard and not heard:
+        if self.gate.may_transcribe and not heard:
             self._restart_silence()
-        if not self.gate.heard:
+        if not self.gate.may_transcribe:
             for key in list(self._active_signals):
                 events += self._withdraw_signal(key)
             for said in list(self._utterances.values()):

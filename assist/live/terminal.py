@@ -50,7 +50,8 @@ class Terminal:
                 self._line(0, "", f"[bold]Call with {escape(event.agent)}[/]{said}")
             case ConsentSet():
                 gate = Gate(ConsentPolicy(event.policy), Consent(event.consent))
-                what = "kept" if gate.kept else "heard, nothing is kept" if gate.heard else "not heard, nothing is kept"
+                heard = "heard" if gate.may_transcribe else "not heard"
+                what = "kept" if gate.may_store else f"{heard}, nothing is kept"
                 self._line(event.at_ms, "consent", f"[dim]{event.consent} ({escape(event.by)}): {what}[/]")
             case Action(what="pause" | "resume"):
                 why = f": {escape(event.detail)}" if event.detail else ""

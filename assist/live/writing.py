@@ -20,11 +20,11 @@ from assist.access.audit import Audit
 from assist.errors import AssistError
 from assist.privacy.retention import erase
 from assist.settings import Settings
-from assist.store.owner import StoreInUse
+from assist.store.lock import StoreInUse
 from assist.store.people import AuditEntry, People, Seals, StoredUser
 from assist.store.rows import Hold, Review
 from assist.store.sqlite import ReadOnlyStore
-from assist.store.store import Store, path_of
+from assist.store.store import Store, path_from_url
 
 MAX_PATH_BYTES = 100
 """Bytes; a Unix socket's path has a limit of 108 on Linux and 104 on macOS. A longer one is not used."""
@@ -171,9 +171,9 @@ async def _apply(owner: StoreOwner, request: WriteRequest) -> None:
             receipt = store.review(request.call, request.review)
         case Strip():
             owner.forget([request.call])
-            receipt = store.strip(request.call, request.record)
+            receipt = store.erase_words(request.call, request.record)
         case Forget():
-            receipt = store.forget(request.calls)
+            receipt = store.delete_gates(request.calls)
         case Erase():
             live = [call for call in request.calls if call in owner.live_calls]
             if live:
@@ -188,7 +188,7 @@ async def _apply(owner: StoreOwner, request: WriteRequest) -> None:
 
 def _erased(store: Store, calls: Sequence[str]) -> list[str]:
     """Those of which nothing is stored any more."""
-    return [call for call in calls if store.record(call) is None and not store.log(call)]
+    return [call for call in calls if store.record(call) is None and not store.raw_events(call)]
 
 
 # ---- in a command beside it ----
@@ -200,7 +200,7 @@ def open_remote_store(url: str, in_use: StoreInUse) -> Store:
     Raises:
         AssistError: `in_use` itself where that program does not answer; as `open_reader`.
     """
-    path = path_of(url)
+    path = path_from_url(url)
     socket_file = socket_path(path.parent)
     if socket_file is None or not hasattr(socket, "AF_UNIX"):
         raise in_use
@@ -229,10 +229,10 @@ class _RemoteStore(ReadOnlyStore):
     def erase(self, calls: Sequence[str]) -> Future[None]:
         return _send(self._socket_file, Erase(calls=list(calls)))
 
-    def strip(self, call: str, record: dict[str, Any]) -> Future[None]:
+    def erase_words(self, call: str, record: dict[str, Any]) -> Future[None]:
         return _send(self._socket_file, Strip(call=call, record=record))
 
-    def forget(self, calls: Sequence[str]) -> Future[None]:
+    def delete_gates(self, calls: Sequence[str]) -> Future[None]:
         return _send(self._socket_file, Forget(calls=list(calls)))
 
     @property
@@ -251,7 +251,7 @@ class _RemotePeople(People):
     def remove_user(self, name: str) -> Future[None]:
         return _send(self._socket_file, RemoveUser(name=name))
 
-    def note(self, entries: Sequence[AuditEntry], seals: Seals) -> Future[None]:
+    def append_audit(self, entries: Sequence[AuditEntry], seals: Seals) -> Future[None]:
         return _send(self._socket_file, Note(entries=list(entries)))
 
     def shorten_audit(self, before: str, held: Collection[str], seals: Seals) -> Future[None]:

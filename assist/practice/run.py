@@ -162,26 +162,30 @@ class PracticeCall:
             self.publish(practice.reply(text))
         self.publish(practice.end(reason))
 
-    async def aloud(self, source: CallSource, ears_of: Callable[..., CallListener], *, in_step: bool = False) -> None:
+    async def aloud(
+        self, source: CallSource, make_listener: Callable[..., CallListener], *, in_step: bool = False
+    ) -> None:
         """Runs the call by voice: the agent's channel of `source` is the trainee's; the other one is dropped."""
         practice = self.practice
         self.by_voice = True
         loop = asyncio.get_running_loop()
-        ears = ears_of((Speaker.AGENT,), in_step=in_step, wake=lambda: loop.call_soon(lambda: None), phrases=())
+        listener = make_listener(
+            (Speaker.AGENT,), in_step=in_step, wake=lambda: loop.call_soon(lambda: None), phrases=()
+        )
         self.publish(practice.begin())
-        await _until_ctrl_c(self._listen(source, ears))
-        for heard in await asyncio.to_thread(lambda: list(ears.finish())):
+        await _until_ctrl_c(self._listen(source, listener))
+        for heard in await asyncio.to_thread(lambda: list(listener.finish())):
             self.publish(practice.hear(heard))
         self.publish(practice.end("hang-up" if practice.over else "interrupted"))
 
-    async def _listen(self, source: CallSource, ears: CallListener) -> None:
+    async def _listen(self, source: CallSource, listener: CallListener) -> None:
         """Feeds the sound to the call until it is over or the source ends."""
         practice = self.practice
         async for item in source:
             if isinstance(item, Chunk):
                 if Speaker.AGENT in item.channels:
                     item = replace(item, channels={Speaker.AGENT: item.channels[Speaker.AGENT]})
-                for heard in (*ears.push(item), *ears.poll()):
+                for heard in (*listener.push(item), *listener.poll()):
                     self.publish(practice.hear(heard))
                 self.publish(practice.advance(item.end_ms))
             else:

@@ -1,4 +1,4 @@
-"""Consent to a call being listened to and kept: what each state allows under each policy. Pure.
+"""Consent to a call being transcribed and stored: what each state allows under each policy. Pure.
 
 | consent | one-party            | all-party                 | strict                    |
 |---------|----------------------|---------------------------|---------------------------|
@@ -6,8 +6,8 @@
 | granted | heard, shown, kept   | heard, shown, kept        | heard, shown, kept        |
 | refused | not heard, what was kept is erased (whatever the policy)                     |||
 
-"Not heard" means that the recogniser is given silence; "not kept" that nothing of the call is written but one row that
-says that there was a call and what was said about consent. Which policy a place asks for is for its lawyers to say.
+"Not heard": the recogniser gets silence. "Not kept": nothing of the call is written but one row that says that there
+was a call and what is known about consent. Which policy the law requires is for a site's lawyers to say.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-PAUSE_REACH_MS = 2_000
-"""A pause also takes back what was said this shortly before it: the hand is slower than the first digits."""
+PAUSE_LOOKBACK_MS = 2_000
+"""A pause by hand also erases what was said so shortly before it: the hand is slower than the first digits."""
 
 
 class Consent(StrEnum):
@@ -37,7 +37,7 @@ class ConsentPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Whether a call may be heard and kept now."""
+    """Whether a call may be transcribed and stored now."""
 
     policy: ConsentPolicy = ConsentPolicy.ALL_PARTY
     consent: Consent = Consent.UNKNOWN
@@ -45,15 +45,15 @@ class Gate:
     """Who said so: settings, replay, demo, api, or a person's name."""
 
     @property
-    def heard(self) -> bool:
-        """Words may be recognised and shown."""
+    def may_transcribe(self) -> bool:
+        """Words may be recognised and shown ("heard" in the table)."""
         return self.consent is Consent.GRANTED or (
             self.consent is Consent.UNKNOWN and self.policy is not ConsentPolicy.STRICT
         )
 
     @property
-    def kept(self) -> bool:
-        """Events and the record may be written."""
+    def may_store(self) -> bool:
+        """Events and the record may be written ("kept" in the table)."""
         return self.consent is Consent.GRANTED or (
             self.consent is Consent.UNKNOWN and self.policy is ConsentPolicy.ONE_PARTY
         )

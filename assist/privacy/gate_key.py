@@ -8,19 +8,19 @@ from pathlib import Path
 
 from assist.errors import AssistError
 from assist.files import make_secret
-from assist.store.places import gate_key_in
+from assist.store.paths import gate_key_path
 
-SHORTEST = 16
-"""Characters of a key; with an empty one nothing could ever be paused from outside."""
+MIN_KEY_CHARS = 16
+"""With an empty key no other program could ever pause a call."""
 
 
 def gate_key(data: Path) -> str:
-    """The key of this installation, made at first use; readable by its owner only.
+    """The key of this installation, created on first use; readable by its owner only.
 
     Raises:
-        AssistError: code data-folder, or gate-key where others may read it or no key stands in it.
+        AssistError: code data-folder, or gate-key where others may read it or the file holds no key.
     """
-    path = gate_key_in(data)
+    path = gate_key_path(data)
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
@@ -30,6 +30,6 @@ def gate_key(data: Path) -> str:
         key = path.read_bytes().strip()
     except OSError as error:
         raise AssistError("data-folder", f"cannot keep {path}: {error.strerror or error}") from None
-    if len(key) < SHORTEST or not key.isascii():
+    if len(key) < MIN_KEY_CHARS or not key.isascii():
         raise AssistError("gate-key", f"{path} holds no key: remove it, and a new one is made")
     return key.decode("ascii")

@@ -1,4 +1,4 @@
-"""Numbers and addresses that must not be kept are masked before anything sees them: disk, screens, detectors. Pure.
+"""Masks numbers and addresses that must not be stored, before disk, screens and detectors get the words. Pure.
 
 Spoken or written digits are read as runs ("double five", "forty one eleven", "4111-1111"). What is masked:
 - 13 digits and more: always, whatever a checksum says (a card merged with its expiry fails Luhn and would leak);
@@ -8,10 +8,10 @@ Spoken or written digits are read as runs ("double five", "forty one eleven", "4
 - an utterance that is nothing but digits, where a number has just been spoken of, or where they are three or more, or
   come to four with what the same speaker said so shortly before: a longer number read in groups, joined across
   utterances;
-- a run of four or more at the very end of an utterance, and digits that carry one on: it may not be over yet;
-- runs close together that come to eleven digits or more: a number that was corrected on the way;
-- a stretch of eight digits and more that is digits for the most part, with the words between them: recognisers mishear
-  some digits of a number as other words ("four seven coal fired four seven");
+- a run of four or more at the very end of an utterance, and digits that continue one: it may not be complete yet;
+- runs close together that come to eleven digits or more: a number that was corrected while it was said;
+- eight digits and more with fewer other words between them, which are masked too: recognisers mishear some digits of a
+  number as other words ("four seven coal fired four seven");
 - three digits or more of a number that was masked a moment ago, or the last two said of it, whoever says them: the
   agent reads them back;
 - e-mail addresses, spoken or written, and the parts of one where somebody has just spoken of e-mail; names after a cue,
@@ -27,30 +27,30 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from assist.privacy.numbers import (
+from assist.privacy.digits import (
     FILLERS,
     INTERJECTIONS,
+    MIN_INTERRUPTED_DIGITS,
     REPEATS,
-    TORN_DIGITS,
-    Run,
-    corrected,
-    nothing_else,
-    only_fillers,
-    plain,
-    runs_of,
-    torn,
+    DigitRun,
+    are_fillers,
+    corrected_runs,
+    digit_runs,
+    interrupted_numbers,
+    is_all_digits,
+    normalised,
 )
 from audio.events import Hypothesis, Speaker, Utterance, Word
 
+CARD_KINDS = {"card number", "security code"}
 CUE_MS = 30_000
 """How long a spoken cue ("what's the card number?") makes short digit runs suspect, on both channels."""
-CARRY_MS = 30_000
-"""How long digits at the end of an utterance wait to be carried on by the same speaker."""
+CONTINUATION_MS = 30_000
+"""How long the same speaker may continue digits at the end of an utterance."""
+MIN_DIGITS_ALONE = 4
+"""Digits that one speaker says in utterances of nothing else are a number from so many on; answers have fewer."""
 
-LEAST_ALONE = 4
-"""Digits that one speaker says in utterances of their own are a number from so many on; answers come to fewer."""
-
-_MASKED = re.compile(r"^\[[a-z][a-z -]*\]$")
+_MASK = re.compile(r"^\[[a-z][a-z -]*\]$")
 _MONTHS = frozenset(
     "january february march april may june july august september october november december jan feb mar apr jun jul aug"
     " sep sept oct nov dec".split()
@@ -61,8 +61,8 @@ _ORDINAL = re.compile(
 )
 _YEAR = re.compile(r"^(?:19|20)\d\d$")
 _CUES: tuple[tuple[str, int, re.Pattern[str]], ...] = tuple(
-    (kind, least, re.compile("|".join(patterns)))
-    for kind, least, *patterns in (
+    (kind, min_digits, re.compile("|".join(patterns)))
+    for kind, min_digits, *patterns in (
         (
             "card number",
             3,
@@ -107,18 +107,18 @@ _CUES: tuple[tuple[str, int, re.Pattern[str]], ...] = tuple(
         ),
     )
 )
-"""What was asked for or announced, the smallest run of digits then masked, and the words that say so."""
+"""(what was asked for or announced, shortest run of digits that is then masked, the words that say so)."""
 
 EMAIL_MS = 10_000
-"""After somebody spoke of e-mail, provisional words wait so long to be settled."""
+"""For so long after e-mail was mentioned, provisional words are not shown."""
 _EMAIL_CUE = re.compile(r"\be ?-?mail|\b(?:gmail|hotmail|outlook|icloud|yahoo)\b")
-_ADDRESS_MARKS = frozenset(("dot", "underscore"))
-_DOMAIN_ENDS = frozenset("com net org uk edu gov io de fr eu info biz us ca au ie nz za nl ch es dk jp".split())
-_PROVIDERS = frozenset("gmail googlemail hotmail icloud protonmail".split())
-_ASKED_PROVIDERS = _PROVIDERS | {"outlook", "yahoo", "aol"}
-"""Said without their "dot com"; some only where somebody has spoken of mail."""
-DOMAIN_WORDS, ASKED_DOMAIN_WORDS = 8, 24
-"""So many words from "at" the "dot" of a domain may come; where e-mail is spoken of it may be spelled."""
+_SPOKEN_SEPARATORS = frozenset(("dot", "underscore"))
+_TOP_LEVEL_DOMAINS = frozenset("com net org uk edu gov io de fr eu info biz us ca au ie nz za nl ch es dk jp".split())
+_MAIL_PROVIDERS = frozenset("gmail googlemail hotmail icloud protonmail".split())
+_MAIL_PROVIDERS_IN_CONTEXT = _MAIL_PROVIDERS | {"outlook", "yahoo", "aol"}
+"""Said without their "dot com"; some of them only where mail was mentioned."""
+MAX_DOMAIN_WORDS, MAX_DOMAIN_WORDS_IN_CONTEXT = 8, 24
+"""The "dot" of a domain follows within so many words of "at"; where e-mail was mentioned it may be spelled out."""
 _NAME_CUES = re.compile(
     r"\b(?:my|the|his|her|first|last|full|sur|maiden) ?name(?:'s| is| was)(?: (?:uh|um|er))?$"
     r"|\b(?:this is|speaking with|speaking to|i'm called|it's under)$|\bname on (?:the|my) \w+ is$"
@@ -128,176 +128,188 @@ _AFTER_A_NAME = frozenset(
     " ridiculous unacceptable about wrong right what how just really very no yes".split()
 )
 """Words that end a name, or show that there is none."""
-LONGEST_NAME = 3
-"""Words."""
-_NOT_A_NAME = frozenset("is it's its my mail email e-mail address the to at on you me".split())
+MAX_NAME_WORDS = 3
+_NOT_IN_LOCAL_PART = frozenset("is it's its my mail email e-mail address the to at on you me".split())
+
+Span = tuple[int, int, str]
+"""Words to mask: (index of the first word, of the last word, what is masked)."""
 
 
 @dataclass
 class Redactor:
-    """Masks one call's words; remembers what was asked for and which digits may be carried on."""
+    """Masks one call's words; remembers what was asked for and which digits may be continued."""
 
     names: bool = False
     """Names after cues such as "my name is" are masked too."""
     masked: int = 0
     """How many places have been masked in settled words."""
     _cues: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Kind -> (smallest run to mask, call time in ms until which it holds)."""
+    """Kind -> (length of the shortest run to mask, end of the cue's effect in ms of call time)."""
     _email_until: int = -1
-    """Until when (ms) provisional words are held back: somebody has spoken of e-mail."""
-    _alone: dict[Speaker, tuple[int, int]] = field(default_factory=dict)
-    """Speaker -> (digits of the last utterances that were nothing else, until when in ms they count)."""
-    _open: dict[Speaker, int] = field(default_factory=dict)
-    """Speaker -> until when (ms) digits may be carried on."""
-    _masked: list[tuple[int, str]] = field(default_factory=list)
-    """(until when in ms, digits) of what was masked: in memory only, to know it again when it is read back."""
+    """Until when (ms) provisional words are not shown, because e-mail was mentioned."""
+    _digits_only: dict[Speaker, tuple[int, int]] = field(default_factory=dict)
+    """Speaker -> (number of digits in the latest utterances of nothing else, until when in ms they count)."""
+    _continuable_until: dict[Speaker, int] = field(default_factory=dict)
+    """Speaker -> until when (ms) digits may be continued."""
+    _masked_numbers: list[tuple[int, str]] = field(default_factory=list)
+    """(until when in ms, digits) of what was masked: in memory only, to recognise it when it is read back."""
 
-    def settled(self, utterance: Utterance) -> Utterance:
-        """The utterance as it may be kept."""
+    def redact_utterance(self, utterance: Utterance) -> Utterance:
+        """The utterance as it may be stored."""
         words, spans = self._mask(utterance.words, utterance.speaker, utterance.start_ms)
         self._note_cues(utterance.words, utterance.start_ms, utterance.end_ms)
-        runs = runs_of(utterance.words)
+        runs = digit_runs(utterance.words)
         if spans:
             self.masked += len(spans)
             hidden = "".join(run.number for run in runs if any(first <= run.first <= last for first, last in spans))
-            until = utterance.end_ms + CARRY_MS
-            self._masked = [each for each in self._masked if each[0] > utterance.end_ms] + [(until, hidden)]
-        ends = bool(runs) and only_fillers(utterance.words, runs[-1].last + 1, len(utterance.words))
-        until = utterance.end_ms + CARRY_MS
-        alone = self._digits_alone(utterance.words, runs, utterance.speaker, utterance.start_ms)
-        if alone:
-            self._alone[utterance.speaker] = alone, until
-        if ends and (runs[-1].digits >= 3 or alone >= LEAST_ALONE):
-            self._open[utterance.speaker] = until
-        elif any(plain(word) not in FILLERS for word in utterance.words):
-            self._open.pop(utterance.speaker, None)
-            if not alone:
-                self._alone.pop(utterance.speaker, None)
+            until = utterance.end_ms + CONTINUATION_MS
+            earlier = [each for each in self._masked_numbers if each[0] > utterance.end_ms]
+            self._masked_numbers = [*earlier, (until, hidden)]
+        ends_with_digits = bool(runs) and are_fillers(utterance.words, runs[-1].last + 1, len(utterance.words))
+        until = utterance.end_ms + CONTINUATION_MS
+        count = self._count_digits_only(utterance.words, runs, utterance.speaker, utterance.start_ms)
+        if count:
+            self._digits_only[utterance.speaker] = count, until
+        if ends_with_digits and (runs[-1].digits >= 3 or count >= MIN_DIGITS_ALONE):
+            self._continuable_until[utterance.speaker] = until
+        elif any(normalised(word) not in FILLERS for word in utterance.words):
+            self._continuable_until.pop(utterance.speaker, None)
+            if not count:
+                self._digits_only.pop(utterance.speaker, None)
         return replace(utterance, words=words) if spans else utterance
 
-    def _digits_alone(self, words: Sequence[Word], runs: Sequence[Run], speaker: Speaker, start_ms: int) -> int:
-        """Digits of these words and of those before by the same speaker; 0 where they are not all that is said."""
-        if not runs or not nothing_else(words, runs):
+    def _count_digits_only(
+        self, words: Sequence[Word], runs: Sequence[DigitRun], speaker: Speaker, start_ms: int
+    ) -> int:
+        """Number of digits in these words and the speaker's latest utterances of nothing else; 0 if these say more."""
+        if not runs or not is_all_digits(words, runs):
             return 0
-        before, until = self._alone.get(speaker, (0, -1))
+        before, until = self._digits_only.get(speaker, (0, -1))
         return sum(run.digits for run in runs) + (before if start_ms <= until else 0)
 
-    def provisional(self, hypothesis: Hypothesis) -> Hypothesis:
-        """The hypothesis as it may be shown: digits at its end wait until they are settled."""
+    def redact_hypothesis(self, hypothesis: Hypothesis) -> Hypothesis:
+        """The hypothesis as it may be shown: without digits at its end, which wait until they have settled."""
         both = hypothesis.agreed + hypothesis.tentative
-        runs = runs_of(both)
+        runs = digit_runs(both)
         shown = len(both)
-        if runs and only_fillers(both, runs[-1].last + 1, len(both), {*REPEATS, *INTERJECTIONS}):
+        if runs and are_fillers(both, runs[-1].last + 1, len(both), {*REPEATS, *INTERJECTIONS}):
             shown = runs[-1].first
-        elif both and plain(both[-1]) in {*REPEATS, *INTERJECTIONS}:
+        elif both and normalised(both[-1]) in {*REPEATS, *INTERJECTIONS}:
             shown = len(both) - 1
-        for first, last in torn(both, 3):
+        for first, last in interrupted_numbers(both, 3):
             shown = first if first < shown <= last else shown
-        shown = min(shown, self._address_begins(both, hypothesis.start_ms))
-        words, spans = self._mask(both[:shown], hypothesis.speaker, hypothesis.start_ms, least=3)
+        shown = min(shown, self._email_start(both, hypothesis.start_ms))
+        words, spans = self._mask(both[:shown], hypothesis.speaker, hypothesis.start_ms, min_digits=3)
         agreed = min(len(hypothesis.agreed), shown)
         agreed -= sum(min(last, agreed - 1) - first for first, last in spans if first < agreed)
         return replace(hypothesis, agreed=words[:agreed], tentative=words[agreed:])
 
-    def _address_begins(self, words: Sequence[Word], start_ms: int) -> int:
-        """Index of the word from which on an e-mail address may be on its way; len(words) where none is."""
+    def _email_start(self, words: Sequence[Word], start_ms: int) -> int:
+        """Index of the word with which an unfinished e-mail address may begin; len(words) where there is none."""
         if start_ms <= self._email_until:
             return 0
-        texts = [plain(word) for word in words]
+        texts = [normalised(word) for word in words]
         end = len(texts)
-        whole = [(first, last) for first, last, _ in _addresses(words) if last < end - 1]
-        said = max((last for _, last in whole), default=-1)
-        cue = next((index + 1 for index, text in enumerate(texts) if index > said and _EMAIL_CUE.search(text)), end)
+        complete = [(first, last) for first, last, _ in _email_spans(words) if last < end - 1]
+        last_complete = max((last for _, last in complete), default=-1)
+        cue = next((n + 1 for n, text in enumerate(texts) if n > last_complete and _EMAIL_CUE.search(text)), end)
         at = next((index for index in range(max(0, end - 3), end) if texts[index] == "at"), end)
-        mark = next((index for index, text in enumerate(texts) if index > said and text in _ADDRESS_MARKS), end)
-        if mark < end:
-            before = next((index for index in range(mark, max(0, mark - 4), -1) if texts[index] == "at"), mark)
-            mark = _name_begins(texts, before)
-        begins = min(cue, at, mark)
-        return next((first for first, last in whole if first < begins <= last), begins)
+        part = next((n for n, text in enumerate(texts) if n > last_complete and text in _SPOKEN_SEPARATORS), end)
+        if part < end:
+            before = next((index for index in range(part, max(0, part - 4), -1) if texts[index] == "at"), part)
+            part = _local_part_start(texts, before)
+        start = min(cue, at, part)
+        return next((first for first, last in complete if first < start <= last), start)
 
     def _note_cues(self, words: Sequence[Word], start_ms: int, now_ms: int) -> None:
-        text = " ".join(plain(word) for word in words)
-        addresses = _addresses(words, asked=start_ms <= self._email_until)
-        if any(_is_whole(words[first : last + 1]) for first, last, _ in addresses):
+        text = " ".join(normalised(word) for word in words)
+        addresses = _email_spans(words, asked=start_ms <= self._email_until)
+        if any(_is_complete_address(words[first : last + 1]) for first, last, _ in addresses):
             self._email_until = -1
         elif addresses or _EMAIL_CUE.search(text):
             self._email_until = now_ms + EMAIL_MS
-        for kind, least, pattern in _CUES:
+        for kind, min_digits, pattern in _CUES:
             if pattern.search(text):
-                self._cues[kind] = (least, now_ms + CUE_MS)
+                self._cues[kind] = (min_digits, now_ms + CUE_MS)
 
     def _mask(
-        self, words: tuple[Word, ...], speaker: Speaker, start_ms: int, least: int = 9
+        self, words: tuple[Word, ...], speaker: Speaker, start_ms: int, min_digits: int = 9
     ) -> tuple[tuple[Word, ...], list[tuple[int, int]]]:
-        """The words with masked places as one word each, and those places as word indexes before masking.
+        """Mask the words.
 
-        `least` is the number of digits from which a run is masked whatever stands around it.
+        Args:
+            words: One utterance, or part of one.
+            speaker: Who says them.
+            start_ms: Call time of their beginning.
+            min_digits: Runs of so many digits are masked whatever else is said.
+
+        Returns:
+            The words, with one word such as "[card number]" for each masked span, and the spans before masking, as
+            (index of the first word, of the last word).
         """
-        text = " ".join(plain(word) for word in words)
-        live = {kind: few for kind, (few, until) in self._cues.items() if start_ms <= until}
-        live |= {kind: few for kind, few, pattern in _CUES if pattern.search(text)}
-        runs = runs_of(words)
-        carried = start_ms <= self._open.get(speaker, -1)
-        whole = bool(runs) and nothing_else(words, runs)
-        alone = whole and (
-            sum(run.digits for run in runs) >= 3 or self._digits_alone(words, runs, speaker, start_ms) >= LEAST_ALONE
+        text = " ".join(normalised(word) for word in words)
+        active_cues = {kind: shortest for kind, (shortest, until) in self._cues.items() if start_ms <= until}
+        active_cues |= {kind: shortest for kind, shortest, pattern in _CUES if pattern.search(text)}
+        is_card = bool(CARD_KINDS & active_cues.keys())
+        runs = digit_runs(words)
+        total = sum(run.digits for run in runs)
+        may_continue = start_ms <= self._continuable_until.get(speaker, -1)
+        only_digits = bool(runs) and is_all_digits(words, runs)
+        is_number = only_digits and (
+            total >= 3 or self._count_digits_only(words, runs, speaker, start_ms) >= MIN_DIGITS_ALONE
         )
-        lately = [number for until, number in self._masked if start_ms <= until]
-        known = "".join(lately)
-        long = corrected(runs)
-        if SENSITIVE & live.keys() and sum(run.digits for run in runs) >= min(least, 4):
-            long |= set(range(len(runs)))  # a card is being said: digits torn apart by misheard words are its own
-        name = "card number" if SENSITIVE & live.keys() else "number"
-        spans = [(first, last, name) for first, last in torn(words, min(least, TORN_DIGITS))]
-        for number, run in enumerate(runs):
+        recent = [number for until, number in self._masked_numbers if start_ms <= until]
+        all_recent = "".join(recent)
+        long_numbers = corrected_runs(runs)
+        if is_card and total >= min(min_digits, 4):
+            long_numbers |= set(range(len(runs)))  # all digits are the card's, whatever misheard words are between
+        interrupted = interrupted_numbers(words, min(min_digits, MIN_INTERRUPTED_DIGITS))
+        spans = [(first, last, "card number" if is_card else "number") for first, last in interrupted]
+        for index, run in enumerate(runs):
             kind = ""
-            at_end = number == len(runs) - 1 and only_fillers(words, run.last + 1, len(words))
-            at_start = number == 0 and only_fillers(words, 0, run.first)
+            at_end = index == len(runs) - 1 and are_fillers(words, run.last + 1, len(words))
+            at_start = index == 0 and are_fillers(words, 0, run.first)
             if run.digits >= 13:
                 kind = "card number"
             elif (
-                run.digits >= least
-                or alone
-                or number in long
+                run.digits >= min_digits
+                or is_number
+                or index in long_numbers
                 or (at_end and run.digits >= 4 and not _is_year(words, run))
-                or (carried and at_start and (run.digits >= 2 or whole))
-                or (run.digits >= 3 and run.number in known)
-                or (run.digits == 2 and any(number.endswith(run.number) for number in lately))
+                or (may_continue and at_start and (run.digits >= 2 or only_digits))
+                or (run.digits >= 3 and run.number in all_recent)
+                or (run.digits == 2 and any(number.endswith(run.number) for number in recent))
             ):
                 kind = "number"
-            for cue, few in live.items():
-                if whole or (run.digits >= few and cue != "date of birth"):
+            for cue, shortest in active_cues.items():
+                if only_digits or (run.digits >= shortest and cue != "date of birth"):
                     kind = cue if kind in ("", "number") else kind
             if kind:
                 spans.append((run.first, run.last, kind))
-        if "date of birth" in live:
-            spans += _dates(words, runs)
-        spans += _addresses(words, asked=start_ms <= self._email_until)
+        if "date of birth" in active_cues:
+            spans += _date_spans(words, runs)
+        spans += _email_spans(words, asked=start_ms <= self._email_until)
         if self.names:
-            spans += _names(words)
-        return _replaced(words, spans)
+            spans += _name_spans(words)
+        return _replace_spans(words, spans)
 
 
 def is_masked(word: Word) -> bool:
-    """Whether a word of a settled utterance stands for what was masked there; its times are those of all of it."""
-    return _MASKED.match(word.text) is not None
+    """Whether a word of a redacted utterance is the mask of a span; its times are those of the span."""
+    return _MASK.match(word.text) is not None
 
 
-SENSITIVE = {"card number", "security code"}
+def _is_year(words: Sequence[Word], run: DigitRun) -> bool:
+    return run.first == run.last and bool(_YEAR.match(normalised(words[run.first])))
 
 
-def _is_year(words: Sequence[Word], run: Run) -> bool:
-    return run.first == run.last and bool(_YEAR.match(plain(words[run.first])))
-
-
-def _dates(words: Sequence[Word], runs: Sequence[Run]) -> list[tuple[int, int, str]]:
-    """Months, ordinals and digits, as far as they stand together: one small word between at most, or "of the"."""
+def _date_spans(words: Sequence[Word], runs: Sequence[DigitRun]) -> list[Span]:
+    """Months, ordinals and digits next to each other: at most one word between, or "of the"."""
     parts = {index for run in runs for index in range(run.first, run.last + 1)}
-    parts |= {i for i, word in enumerate(words) if plain(word) in _MONTHS or _ORDINAL.match(plain(word))}
-    spans: list[tuple[int, int, str]] = []
+    parts |= {i for i, word in enumerate(words) if normalised(word) in _MONTHS or _ORDINAL.match(normalised(word))}
+    spans: list[Span] = []
     for index in sorted(parts):
-        between = [plain(word) for word in words[spans[-1][1] + 1 : index]] if spans else []
+        between = [normalised(word) for word in words[spans[-1][1] + 1 : index]] if spans else []
         if spans and (len(between) <= 1 or between == ["of", "the"]):
             spans[-1] = (spans[-1][0], index, "date of birth")
         else:
@@ -306,46 +318,46 @@ def _dates(words: Sequence[Word], runs: Sequence[Run]) -> list[tuple[int, int, s
 
 
 def _is_date(words: Sequence[Word]) -> bool:
-    """More than a small number, a lone month or a lone ordinal."""
-    digits = sum(run.digits for run in runs_of(words))
-    named = any(plain(word) in _MONTHS or _ORDINAL.match(plain(word)) for word in words)
+    """Whether this is more than a small number, a single month or a single ordinal."""
+    digits = sum(run.digits for run in digit_runs(words))
+    named = any(normalised(word) in _MONTHS or _ORDINAL.match(normalised(word)) for word in words)
     return digits >= 3 or (named and len(words) > 1)
 
 
-def _addresses(words: Sequence[Word], *, asked: bool = False) -> list[tuple[int, int, str]]:
+def _email_spans(words: Sequence[Word], *, asked: bool = False) -> list[Span]:
     """E-mail addresses: written ones, and "jane dot smith at example dot com".
 
-    Where e-mail is spoken of (`asked`, or in these words) any domain will do, and so will a part of an address.
+    Where e-mail was mentioned (`asked`, or in these words), any domain counts, and so does a part of an address.
     """
-    spans: list[tuple[int, int, str]] = []
-    texts = [plain(word) for word in words]
+    spans: list[Span] = []
+    texts = [normalised(word) for word in words]
     line = " ".join(texts)
-    providers = _ASKED_PROVIDERS if asked or "mail" in line else _PROVIDERS
+    providers = _MAIL_PROVIDERS_IN_CONTEXT if asked or "mail" in line else _MAIL_PROVIDERS
     asked = asked or _EMAIL_CUE.search(line) is not None
     for index, text in enumerate(texts):
         if re.search(r"\w@\w", text):
             spans.append((index, index, "e-mail"))
         if text != "at":
             continue
-        last = _domain_ends(texts, index, asked)
+        last = _domain_end(texts, index, asked)
         if last == index and index + 1 < len(texts) and texts[index + 1] in providers:
             last = index + 1
-        first = _name_begins(texts, index)
+        first = _local_part_start(texts, index)
         if last > index and (asked or first < index):
             spans.append((first, last, "e-mail"))
     if asked and not spans:
-        spans += _part_of_address(texts)
+        spans += _partial_address_spans(texts)
     return spans
 
 
-def _domain_ends(texts: Sequence[str], at: int, asked: bool) -> int:
-    """Index of the last word of the domain that follows this "at"; that of the "at" where none does."""
-    reach = min(at + (ASKED_DOMAIN_WORDS if asked else DOMAIN_WORDS), len(texts) - 1)
+def _domain_end(texts: Sequence[str], at: int, asked: bool) -> int:
+    """Index of the last word of the domain after this "at"; `at` itself where none follows."""
+    reach = min(at + (MAX_DOMAIN_WORDS_IN_CONTEXT if asked else MAX_DOMAIN_WORDS), len(texts) - 1)
     dot = next((index for index in range(at + 2, reach) if texts[index] == "dot"), None)
-    if dot is not None and (asked or texts[dot + 1] in _DOMAIN_ENDS | {"co", "ac"}):
+    if dot is not None and (asked or texts[dot + 1] in _TOP_LEVEL_DOMAINS | {"co", "ac"}):
         last = dot + 1
         while last + 2 < len(texts) and texts[last + 1] == "dot":
-            if not asked and texts[last] not in ("co", "ac") and texts[last + 2] not in _DOMAIN_ENDS:
+            if not asked and texts[last] not in ("co", "ac") and texts[last + 2] not in _TOP_LEVEL_DOMAINS:
                 break
             last += 2
         while len(texts[last]) == 1 and last + 1 < len(texts) and len(texts[last + 1]) == 1:  # "dot u k"
@@ -356,53 +368,51 @@ def _domain_ends(texts: Sequence[str], at: int, asked: bool) -> int:
     return at + 1 if written else at
 
 
-def _part_of_address(texts: Sequence[str]) -> list[tuple[int, int, str]]:
-    """What ends with a "dot" or "underscore" and one more word: "jane dot smith", "example dot com"."""
+def _partial_address_spans(texts: Sequence[str]) -> list[Span]:
+    """A part of an address at the end: "jane dot smith", "example dot com"."""
     last = len(texts) - 1
     while last > 0 and (texts[last] in FILLERS or texts[last] == "at"):
         last -= 1
     mark = last - 1
-    if mark < 0 or texts[mark] not in _ADDRESS_MARKS:
+    if mark < 0 or texts[mark] not in _SPOKEN_SEPARATORS:
         return []
-    while mark > 1 and texts[mark - 2] in _ADDRESS_MARKS:
+    while mark > 1 and texts[mark - 2] in _SPOKEN_SEPARATORS:
         mark -= 2
-    return [(_name_begins(texts, mark), last, "e-mail")]
+    return [(_local_part_start(texts, mark), last, "e-mail")]
 
 
-def _is_whole(words: Sequence[Word]) -> bool:
-    """Whether this is an address and not a part of one."""
-    return any(plain(word) == "at" or "@" in word.text for word in words)
+def _is_complete_address(words: Sequence[Word]) -> bool:
+    """Whether this is a complete address, not a part of one."""
+    return any(normalised(word) == "at" or "@" in word.text for word in words)
 
 
-def _name_begins(texts: Sequence[str], index: int) -> int:
-    """Where the part of an address begins that stands before this word."""
+def _local_part_start(texts: Sequence[str], index: int) -> int:
+    """Index of the first word of the local part (jane dot smith) that ends before this word."""
     first = index
-    while first > 0 and index - first < 8 and texts[first - 1] not in _NOT_A_NAME:
+    while first > 0 and index - first < 8 and texts[first - 1] not in _NOT_IN_LOCAL_PART:
         first -= 1
     return first
 
 
-def _names(words: Sequence[Word]) -> list[tuple[int, int, str]]:
-    """What follows a cue, as far as it can be a name."""
-    texts = [plain(word) for word in words]
-    spans: list[tuple[int, int, str]] = []
+def _name_spans(words: Sequence[Word]) -> list[Span]:
+    """Names after a cue such as "my name is"."""
+    texts = [normalised(word) for word in words]
+    spans: list[Span] = []
     for index in range(1, len(texts)):
         if not _NAME_CUES.search(" ".join(texts[max(0, index - 5) : index])) or texts[index] in FILLERS:
             continue
         last = index
-        while last < min(len(texts), index + LONGEST_NAME) and texts[last] not in _AFTER_A_NAME:
+        while last < min(len(texts), index + MAX_NAME_WORDS) and texts[last] not in _AFTER_A_NAME:
             last += 1
         if last > index:
             spans.append((index, last - 1, "name"))
     return spans
 
 
-def _replaced(
-    words: tuple[Word, ...], spans: list[tuple[int, int, str]]
-) -> tuple[tuple[Word, ...], list[tuple[int, int]]]:
+def _replace_spans(words: tuple[Word, ...], spans: list[Span]) -> tuple[tuple[Word, ...], list[tuple[int, int]]]:
     if not spans:
         return words, []
-    merged: list[tuple[int, int, str]] = []
+    merged: list[Span] = []
     for first, last, kind in sorted(spans):
         if merged and first <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(last, merged[-1][1]), merged[-1][2])

@@ -1,10 +1,10 @@
-"""How long each kind of data stays, what is due, and how it goes: by age, by call, by customer; a hold stops all of it.
+"""Retention, erasure and export: by age, by call, by customer. A call on hold is never erased.
 
-Four ages of a finished call, counted from its beginning: its sound goes first, where it was kept, with its words at the
-latest; then its words (events, transcript, quotes; the record stays as figures, levels and what people wrote), then the
-record with everything said about it, then the one row that says that there was a call and what was known about consent.
-The audit log loses its oldest entries by their own age, up to the first that is about a call on hold; what is left is
-still a sealed chain. A store that a restore has put aside goes whole when all words in it are past their time.
+A finished call is erased in four steps, by its age: the recording, with the words at the latest; the words (events,
+transcript, quotes: a record of figures, levels and what people wrote remains); the record with its reviews; the gate,
+the row that says that there was a call and what was known about consent. The audit log loses its oldest entries by
+their own age, up to the first about a call on hold; the rest is still a sealed chain. A former store, which a restore
+has kept, is deleted when every word in it is past its retention period.
 """
 
 from __future__ import annotations
@@ -24,125 +24,127 @@ from assist.access.audit import Audit
 from assist.errors import AssistError
 from assist.events import CallStarted
 from assist.settings import KeepSettings
-from assist.store.backups import holds_a_call, put_aside
-from assist.store.places import store_in
+from assist.store.backups import former_stores, has_holds
+from assist.store.paths import store_path
+from assist.store.recordings import Recordings
 from assist.store.rows import StoredCall, stamp
-from assist.store.searching import RecordQuery, place_of
-from assist.store.sounds import Recordings
-from assist.store.sqlite import remove_left
+from assist.store.searching import RecordQuery, sort_key
+from assist.store.sqlite import remove_leftovers
 from assist.store.store import Store
 
-ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]+")
-"""A call's, as it begins the names of its files."""
-EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
-"""What is dated before it was heard under a clock that had lost the time, as of a machine without a battery: this
-program is not so old. Nobody knows its age, so it is never past its time; `assist doctor` says so."""
-PAGE = 200
-MOST_TOLD = 5
-"""Files that a message names."""
-PART_BYTES = 1 << 20
-"""Sound is opened and written so much at a time."""
+CALL_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]+")
+"""A call's id, with which the names of its files begin."""
+EARLIEST_CALL = datetime(2020, 1, 1, tzinfo=UTC)
+"""This program is not so old: calls dated earlier were recorded under a wrong clock, as on a machine without a battery.
+Their age is unknown, so retention never erases them; `assist doctor` names them."""
+PAGE_SIZE = 200
+MAX_FILES_NAMED = 5
+"""Files that an error message names at most."""
+EXPORT_CHUNK_BYTES = 1 << 20
+"""Recordings are decrypted and exported so much at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is past its time at one moment; nothing of a call on hold is ever in it."""
+    """What is past its retention period; nothing of a call on hold, except in `held`."""
 
     words: tuple[str, ...]
-    """Calls whose words are to go, also those of which only record files are left."""
+    """Calls whose words are due, also those of which only record files are left."""
     records: tuple[str, ...]
-    """Calls to be erased whole."""
+    """Calls that are due to be erased completely."""
     gates: tuple[str, ...]
-    """Calls whose consent row is to go as well."""
+    """Calls whose gate is due: the last row about them."""
     held: tuple[str, ...]
-    """Calls that would be among them, but are on hold."""
-    sounds: tuple[str, ...] = ()
-    """Calls whose recordings are to go: too old, or left over from a call that is not there any more."""
+    """Calls that would be due, but are on hold."""
+    recordings: tuple[str, ...] = ()
+    """Calls whose recordings are due: too old, or left over from an erased call."""
     audit: int = 0
-    """Entries of the audit log that are too old, those kept for a call on hold included."""
+    """Number of audit entries that are too old, including those kept for a call on hold."""
     stores: tuple[Path, ...] = ()
-    """Stores put aside by a restore, so long ago that no word in them may stay."""
+    """Former stores, kept by restores so long ago that every word in them is due."""
 
     @property
     def anything(self) -> bool:
-        """Whether something is to go."""
-        return bool(self.words or self.records or self.gates or self.sounds or self.audit or self.stores)
+        """Whether something is due."""
+        return bool(self.words or self.records or self.gates or self.recordings or self.audit or self.stores)
 
 
-def due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = None) -> Due:
-    """What is past its time.
+def find_due(store: Store, keep: KeepSettings, now: datetime, data: Path | None = None) -> Due:
+    """Find what is past its retention period.
 
     Args:
         store: The store.
-        keep: Days for each kind.
+        keep: Retention periods in days.
         now: With its time zone.
-        data: The data folder, where recordings and stores put aside are looked for as well.
+        data: The data folder, to search for recordings, record files and former stores as well.
     """
     holds = {hold.call for hold in store.holds()}
-    with_words = store.logged() | (_record_files(data).keys() if data is not None else set())
+    with_words = store.calls_with_events() | (_record_files(data).keys() if data is not None else set())
     words: list[str] = []
-    whole: list[str] = []
+    records: list[str] = []
     held: list[str] = []
     for digest in store.digests(RecordQuery(limit=None)):
         call, age = digest["call"], _age(digest["started_at"], now)
         if age > timedelta(days=keep.review_days):
-            found = whole
-        elif age > timedelta(days=keep.transcript_days) and (call in with_words or _words_left(store.record(call))):
+            found = records
+        elif age > timedelta(days=keep.transcript_days) and (call in with_words or _has_words(store.record(call))):
             found = words
         else:
             continue
         (held if call in holds else found).append(call)
-    for stored in _cut_short(store):
-        # A day more than the words' time: no call that goes on is so old.
+    for stored in _calls_without_record(store):
+        # One day more than the words' retention period: no live call is so old.
         if _age(stored.started_at, now) > timedelta(days=keep.transcript_days + 1):
-            (held if stored.call in holds else whole).append(stored.call)
+            (held if stored.call in holds else records).append(stored.call)
     if data is not None:
-        left = _left_files(store, data, now - timedelta(days=keep.transcript_days))
+        left = _orphaned_record_files(store, data, now - timedelta(days=keep.transcript_days))
         words += [call for call in left if call not in holds]
         held += [call for call in left if call in holds and call not in held]
     gates = [call for call in store.gates_before(stamp(now - timedelta(days=keep.consent_days))) if call not in holds]
-    sounds = _sounds(store, keep, now, data) if data is not None else []
+    sounds = _due_recordings(store, keep, now, data) if data is not None else []
     held += [call for call in sounds if call in holds and call not in held]
     return Due(
         tuple(words),
-        tuple(whole),
+        tuple(records),
         tuple(gates),
         tuple(held),
         tuple(call for call in sounds if call not in holds),
-        store.people.audit_before(stamp(now - timedelta(days=keep.audit_days))),
-        tuple(_put_aside(data, now - timedelta(days=keep.transcript_days))) if data is not None else (),
+        store.people.count_audit_before(stamp(now - timedelta(days=keep.audit_days))),
+        tuple(_due_former_stores(data, now - timedelta(days=keep.transcript_days))) if data is not None else (),
     )
 
 
-def take_out(store: Store, audit: Audit, keep: KeepSettings, data: Path, now: datetime, found: Due) -> None:
-    """Take out what was found to be due, the oldest of the audit log too; returns when its bytes are gone.
+def erase_due(store: Store, audit: Audit, keep: KeepSettings, data: Path, now: datetime, found: Due) -> None:
+    """Erase what was found to be due; returns when its bytes are gone.
 
     Raises:
-        AssistError: code files-left, naming the files that cannot be removed; all else that is due is gone; what the
-            store raises where it cannot take something out.
+        AssistError: code files-left, naming the files that cannot be removed, when all else is erased; as the store,
+            where it cannot erase something.
     """
     records = ((call, store.record(call)) for call in found.words)
-    written = [store.strip(call, stripped(record)) for call, record in records if record is not None]
-    store.forget(found.gates).result()
+    receipts = [store.erase_words(call, without_words(record)) for call, record in records if record is not None]
+    store.delete_gates(found.gates).result()
     left: list[str] = []
-    with ExitStack() as steps:  # the last one first; one that fails keeps none of the others
-        steps.callback(lambda: [receipt.result() for receipt in written])
-        steps.callback(_tell_left, left, "all else that was due is gone; make that possible, the next run tries again")
-        steps.callback(_remove, [*found.stores, *map(Recordings(data).path, found.sounds)], left)
+    with ExitStack() as steps:  # done in reverse order, each one even if others fail
+        steps.callback(lambda: [receipt.result() for receipt in receipts])
+        steps.callback(
+            _raise_if_left, left, "all else that was due is gone; make that possible, the next run tries again"
+        )
+        steps.callback(_remove, [*found.stores, *map(Recordings(data).path, found.recordings)], left)
         if found.audit:
-            steps.callback(_shorten, audit, store, keep, now)
+            steps.callback(_shorten_audit_log, audit, store, keep, now)
         if found.records:
             steps.callback(_erase, store, data, found.records, left)
-        steps.callback(_remove_files, data, found.words, left)
+        steps.callback(_remove_files_of, data, found.words, left)
 
 
-def _shorten(audit: Audit, store: Store, keep: KeepSettings, now: datetime) -> None:
+def _shorten_audit_log(audit: Audit, store: Store, keep: KeepSettings, now: datetime) -> None:
     held = {hold.call for hold in store.holds()}
     audit.shorten(stamp(now - timedelta(days=keep.audit_days)), held).result()
 
 
-def stripped(record: dict[str, Any]) -> dict[str, Any]:
-    """A record without anybody's words: figures, levels, prompts and what reviewers wrote stay."""
+def without_words(record: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a record without what was said: figures, levels, prompts and what reviewers wrote stay."""
     out = json.loads(json.dumps(record))
     out["transcript"] = []
     blank: dict[str, dict[str, Any]] = {
@@ -160,13 +162,13 @@ def stripped(record: dict[str, Any]) -> dict[str, Any]:
     return out  # type: ignore[no-any-return]
 
 
-def _words_left(record: dict[str, Any] | None) -> bool:
-    """Whether a record holds words that an earlier version left in it."""
-    return record is not None and stripped(record) != record
+def _has_words(record: dict[str, Any] | None) -> bool:
+    """Whether a record still has words: an earlier version left some in it."""
+    return record is not None and without_words(record) != record
 
 
 def erase(store: Store, data: Path, calls: Sequence[str]) -> None:
-    """Take whole calls out of the store and the record files beside it; returns when their bytes are gone.
+    """Erase calls completely, from the store and their files; returns when their bytes are gone.
 
     Raises:
         AssistError: as `check_erasable`, and code files-left.
@@ -174,21 +176,21 @@ def erase(store: Store, data: Path, calls: Sequence[str]) -> None:
     left: list[str] = []
     _erase(store, data, calls, left)
     files = {*_record_files(data), *Recordings(data).calls()} if left else set()
-    again = [call for call in calls if call in files]  # the others are not known any more, and no longer a customer's
+    again = [call for call in calls if call in files]  # the others could not be named any more: nothing is left of them
     do = f"then erase {' '.join(again)} again" if again else "the next retention run tries again"
-    _tell_left(left, f"all else of the calls is gone; make that possible, {do}")
+    _raise_if_left(left, f"all else of the calls is gone; make that possible, {do}")
 
 
 def _erase(store: Store, data: Path, calls: Sequence[str], left: list[str]) -> None:
     check_erasable(store, data, calls)
     store.erase(calls).result()
-    _remove_files(data, calls, left)
+    _remove_files_of(data, calls, left)
 
 
 def check_erasable(store: Store, data: Path, calls: Sequence[str]) -> None:
-    """Refuse ids that nothing is kept of, and calls on hold.
+    """Check that calls exist and are not on hold.
 
-    Not those of which only files are left: of an erasure that was cut short, or of a store restored since.
+    Those of which only files are left exist: their erasure was interrupted, or the store was restored since.
 
     Raises:
         AssistError: code call-unknown or on-hold, naming the first one that is.
@@ -203,41 +205,39 @@ def check_erasable(store: Store, data: Path, calls: Sequence[str]) -> None:
 
 
 def check_known(store: Store, calls: Sequence[str]) -> None:
-    """Refuse ids that nothing is kept of: a mistyped one must not pass for erased, or for held.
+    """Check that something is stored of each call: a mistyped id must not pass for erased, or for held.
 
     Raises:
         AssistError: code call-unknown, naming the first one.
     """
     for call in calls:
-        if store.record(call) is None and not store.log(call) and store.gate(call) is None:
+        if store.record(call) is None and not store.raw_events(call) and store.gate(call) is None:
             raise AssistError("call-unknown", f"nothing is kept of a call {call!r}; see `assist records list`")
 
 
-def of_customer(store: Store, key: str) -> list[str]:
-    """Calls of a customer, by the key the telephone system gave (as it is shown, such as "…0142").
+def calls_of_customer(store: Store, key: str) -> list[str]:
+    """Calls of a customer, by the caller key of the telephone system as it is shown, such as "…0142".
 
-    No keyboard has that sign: three dots or none say the same. No key is nobody's: calls of which the customer is not
-    known are not one customer's.
+    "...0142" and "0142" mean the same, as keyboards have no "…". An empty key finds nothing: calls of unknown
+    customers are not one customer's.
     """
-    wanted = _plain(key)
+    wanted = _normalised_key(key)
     if not wanted:
         return []
-    found = [record["call"] for record in _records(store) if _plain(record["caller"]) == wanted]
-    for stored in _cut_short(store):
-        _, name, body = store.log(stored.call)[0]
-        if name == CallStarted.__name__ and _plain(json.loads(body)["caller"]) == wanted:
+    found = [record["call"] for record in _all_records(store) if _normalised_key(record["caller"]) == wanted]
+    for stored in _calls_without_record(store):
+        _, name, body = store.raw_events(stored.call)[0]
+        if name == CallStarted.__name__ and _normalised_key(json.loads(body)["caller"]) == wanted:
             found.append(stored.call)
     return found
 
 
-def _plain(key: str) -> str:
+def _normalised_key(key: str) -> str:
     return key.strip().lstrip("….").strip()
 
 
 def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = None) -> None:
-    """Everything that is kept of these calls, as one zip file of JSON.
-
-    With the data folder also their recordings, as WAV.
+    """Write everything that is stored of these calls to a zip file: JSON, and with `data` their recordings as WAV.
 
     Raises:
         AssistError: codes export-failed, call-unknown.
@@ -250,7 +250,7 @@ def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = No
     try:
         with open(handle, "w+b") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for call in dict.fromkeys(calls):
-                record, log = store.record(call), store.log(call)
+                record, log = store.record(call), store.raw_events(call)
                 gate = store.gate(call)
                 parts: dict[str, Any] = {
                     "record": record,
@@ -263,92 +263,94 @@ def export(store: Store, calls: Sequence[str], out: Path, data: Path | None = No
                 sound = Recordings(data).open(call) if data is not None else None
                 if sound is not None:
                     with archive.open(f"{call}/sound.wav", "w", force_zip64=True) as part:
-                        for start in range(0, sound.size, PART_BYTES):
-                            part.write(sound.wav(start, start + PART_BYTES))
+                        for start in range(0, sound.size, EXPORT_CHUNK_BYTES):
+                            part.write(sound.wav(start, start + EXPORT_CHUNK_BYTES))
     except BaseException as error:
-        out.unlink(missing_ok=True)  # a part of somebody's words that nobody looks for, and in the way of the next try
+        out.unlink(missing_ok=True)  # an incomplete file would hold words unnoticed, and block the next attempt
         if isinstance(error, OSError):
             raise AssistError("export-failed", f"cannot write {out}: {error.strerror or error}") from None
         raise
 
 
-def _cut_short(store: Store) -> list[StoredCall]:
-    """Calls with words and without a record: cut short, and closed by no program since, or going on now."""
-    logged = store.logged()
+def _calls_without_record(store: Store) -> list[StoredCall]:
+    """Calls with events and without a record: live, or interrupted and not closed since."""
+    logged = store.calls_with_events()
     return [each for each in store.calls("live") if each.call in logged and store.record(each.call) is None]
 
 
 def _age(started_at: str, now: datetime) -> timedelta:
     began = datetime.fromisoformat(started_at)
-    return now - began if began >= EARLIEST or now < EARLIEST else timedelta()
+    return now - began if began >= EARLIEST_CALL or now < EARLIEST_CALL else timedelta()
 
 
-def _records(store: Store) -> Iterator[dict[str, Any]]:
-    query = RecordQuery(limit=PAGE)
+def _all_records(store: Store) -> Iterator[dict[str, Any]]:
+    query = RecordQuery(limit=PAGE_SIZE)
     while page := store.records(query):
         yield from page
-        query = replace(query, after=place_of(page[-1]))
+        query = replace(query, after=sort_key(page[-1]))
 
 
-def _sounds(store: Store, keep: KeepSettings, now: datetime, data: Path) -> list[str]:
-    """Recordings past their time, and those left over from calls that were erased, whose keys have gone with them.
+def _due_recordings(store: Store, keep: KeepSettings, now: datetime, data: Path) -> list[str]:
+    """Recordings past their retention period, and those left over from erased calls, whose keys are gone.
 
-    Of a call that has its key and is not in the store the file's own age counts: the store may have been lost, and come
-    back from a backup.
+    For a call that has its key but is not in the store, the age of the file counts: the store may have been lost and be
+    restored from a backup.
     """
     oldest = now - timedelta(days=min(keep.audio_days, keep.transcript_days))
     began = {stored.call: now - _age(stored.started_at, now) for stored in store.calls()}
     recordings = Recordings(data)
     found = recordings.calls()
     if unknown := set(found).difference(began):
-        with suppress(AssistError):  # a damaged keyring says nothing of any
+        with suppress(AssistError):  # a damaged keyring: nothing is known about any of them
             unknown &= recordings.keys.calls()
         for call in unknown:
             began[call] = datetime.fromtimestamp(recordings.path(call).stat().st_mtime, UTC)
     return [call for call in found if call not in began or began[call] < oldest]
 
 
-def _put_aside(data: Path, before: datetime) -> Iterator[Path]:
-    """Stores put aside before then; one with a call on hold stays, as every hold stays good."""
-    for path, when in put_aside(data):
-        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)  # later than a clock that had lost the time
-        if max(when, written) < before and not holds_a_call(path):
+def _due_former_stores(data: Path, before: datetime) -> Iterator[Path]:
+    """Former stores kept before then, without those that have a call on hold."""
+    for path, when in former_stores(data):
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC)  # the time in the name may be a wrong clock's
+        if max(when, written) < before and not has_holds(path):
             yield path
 
 
-def _left_files(store: Store, data: Path, before: datetime) -> list[str]:
+def _orphaned_record_files(store: Store, data: Path, before: datetime) -> list[str]:
     """Calls that are not in the store and whose record files were all written before then.
 
-    Only names as calls have them: whatever else somebody has put there is theirs to remove.
+    Only files named by a call's id: others are somebody else's.
     """
     known = {stored.call for stored in store.calls()}
     return [
         call
         for call, paths in _record_files(data).items()
-        if call not in known and ID.fullmatch(call) and all(path.stat().st_mtime < before.timestamp() for path in paths)
+        if call not in known
+        and CALL_ID.fullmatch(call)
+        and all(path.stat().st_mtime < before.timestamp() for path in paths)
     ]
 
 
 def _record_files(data: Path) -> dict[str, list[Path]]:
-    """Call -> the files that `listen`, `replay` and `demo` have written of it."""
+    """Call -> its files in `records`, which `listen`, `replay` and `demo` write."""
     found: dict[str, list[Path]] = {}
     for path in (data / "records").glob("*.*"):
         found.setdefault(path.name.partition(".")[0], []).append(path)
     return found
 
 
-def _remove_files(data: Path, calls: Sequence[str], left: list[str]) -> None:
-    """Recordings and record files of these calls, and what a killed backup or back-test has left."""
+def _remove_files_of(data: Path, calls: Sequence[str], left: list[str]) -> None:
+    """Remove recordings and record files of these calls, and what killed backups and back-tests have left."""
     files = _record_files(data)
     _remove([path for call in calls for path in (Recordings(data).path(call), *files.get(call, ()))], left)
     try:
-        remove_left(store_in(data))
+        remove_leftovers(store_path(data))
     except OSError as error:
         left.append(f"{error.filename}: {error.strerror}")
 
 
 def _remove(paths: Iterable[Path], left: list[str]) -> None:
-    """Each for itself; which cannot be removed, and why, is added to `left`."""
+    """Remove files; those that cannot be removed are added to `left`, with the reason."""
     for path in paths:
         try:
             path.unlink(missing_ok=True)
@@ -356,8 +358,8 @@ def _remove(paths: Iterable[Path], left: list[str]) -> None:
             left.append(f"{path}: {error.strerror}")
 
 
-def _tell_left(left: Sequence[str], do: str) -> None:
-    """Raises: AssistError, code files-left, where there are any."""
+def _raise_if_left(left: Sequence[str], do: str) -> None:
+    """Raise AssistError, code files-left, where there are any; `do` is what to do then."""
     if left:
-        more = f" and {len(left) - MOST_TOLD} more" if len(left) > MOST_TOLD else ""
-        raise AssistError("files-left", f"cannot remove {', '.join(left[:MOST_TOLD])}{more}; {do}")
+        more = f" and {len(left) - MAX_FILES_NAMED} more" if len(left) > MAX_FILES_NAMED else ""
+        raise AssistError("files-left", f"cannot remove {', '.join(left[:MAX_FILES_NAMED])}{more}; {do}")

@@ -21,7 +21,7 @@ def record_of(call: str, rows: Sequence[tuple[int, str, str]]) -> IncidentRecord
 
 def file_record(store: Store, call: str, state: str) -> IncidentRecord:
     """Store a call's record and set its state, such as "ended"; blocks until both are on disk."""
-    record = record_of(call, store.log(call))
+    record = record_of(call, store.raw_events(call))
     store.finish(call, state, record.model_dump(mode="json")).result()
     return record
 

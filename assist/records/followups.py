@@ -12,7 +12,7 @@ from assist.coach.due import due_day
 from assist.errors import AssistError
 from assist.files import write_file
 from assist.records.icalendar import to_icalendar
-from assist.store.rows import Review, last_said, stamp
+from assist.store.rows import Review, latest_texts, stamp
 from assist.store.searching import RecordQuery
 from assist.store.store import Store
 
@@ -39,7 +39,7 @@ class OpenFollowUp:
 
 
 def is_open(promise: Mapping[str, Any], last: Mapping[tuple[str, str], str]) -> bool:
-    """Whether a follow-up is open: by the newest review (`last` is from `last_said`), else as the record says."""
+    """Whether a follow-up is open: by the newest review (`last` is from `latest_texts`), else as the record says."""
     said = last.get(("follow-up", promise["id"]))
     return said == "open" if said else not promise.get("done", False)
 
@@ -47,9 +47,9 @@ def is_open(promise: Mapping[str, Any], last: Mapping[tuple[str, str], str]) -> 
 def open_followups(store: Store) -> list[OpenFollowUp]:
     """All open follow-ups, the earliest day first."""
     found = []
-    said = store.said()
+    said = store.reviews_by_call()
     for digest in store.digests(RecordQuery(limit=None)):
-        last = last_said(said.get(digest["call"], ()))
+        last = latest_texts(said.get(digest["call"], ()))
         said_on = datetime.fromisoformat(digest["started_at"]).date()
         for each in digest["follow_ups"]:
             if not is_open(each, last):

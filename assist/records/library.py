@@ -12,7 +12,7 @@ from typing import Any
 
 from assist.access.audit import Audit
 from assist.errors import AssistError
-from assist.privacy.typed import without_cards
+from assist.privacy.typed_text import mask_card_numbers
 from assist.records import report_page
 from assist.records.export import end_of_day
 from assist.records.page import page
@@ -22,9 +22,9 @@ from assist.records.reporting import report_from_store
 from assist.records.trends import monday, trends
 from assist.records.wrapup import effective_reviews, last_note, with_reviews
 from assist.settings import KeepSettings
-from assist.store.rows import NO_REVIEW, VERDICTS, Review, stamp, verdicts
-from assist.store.searching import Place, RecordQuery, place_of
-from assist.store.sounds import KeptSound, Recordings
+from assist.store.recordings import Recordings, StoredRecording
+from assist.store.rows import NON_REVIEW_KINDS, VERDICT_KINDS, Review, stamp, verdicts
+from assist.store.searching import RecordQuery, SortKey, sort_key
 from assist.store.store import Store
 from assist.wording import clock
 from overlay.errors import OverlayError
@@ -114,7 +114,7 @@ class Library:
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
         """Store a comment, a missed signal, a contest, the outcome or root cause."""
         target = note.signal if note.kind == "missed" else ""
-        await self._add(record, Review(stamp(), who.who, note.kind, target, without_cards(note.text), note.at_ms))
+        await self._add(record, Review(stamp(), who.who, note.kind, target, mask_card_numbers(note.text), note.at_ms))
 
     async def answer(self, who: Identity, record: str, answer: Answer) -> None:
         """Store an answer to a question of the form."""
@@ -197,8 +197,8 @@ class Library:
     def _search(self, query: RecordQuery) -> Found:
         digests = list(self._store.digests(query))
         shown = digests if query.limit is None else digests[: query.limit - 1]
-        said = self._store.said([digest["call"] for digest in shown])
-        following = " ".join(map(str, place_of(shown[-1]))) if len(shown) < len(digests) else ""
+        said = self._store.reviews_by_call([digest["call"] for digest in shown])
+        following = " ".join(map(str, sort_key(shown[-1]))) if len(shown) < len(digests) else ""
         return Found(
             records=[_summary(digest, said.get(digest["call"], [])) for digest in shown],
             total=self._store.count(query) if query.after is None else None,
@@ -224,7 +224,7 @@ class Library:
                 "notes": [
                     (review.who, review.kind, review.text, review.at_ms)
                     for review in effective_reviews(reviews)
-                    if review.kind not in (*VERDICTS, ANSWER_KIND, *NO_REVIEW)
+                    if review.kind not in (*VERDICT_KINDS, ANSWER_KIND, *NON_REVIEW_KINDS)
                     and (review.kind != "note" or review == note)
                 ],
                 "questions": list(self._questions.values()),
@@ -233,7 +233,7 @@ class Library:
             }
         )
 
-    def _sound(self, record: str) -> KeptSound | None:
+    def _sound(self, record: str) -> StoredRecording | None:
         return self._recordings.open(record) if self._recordings is not None else None
 
     def _recording(self, record: str, started_at: str, duration_ms: int) -> Recording | None:
@@ -267,7 +267,7 @@ class Library:
                     f"unless those of fewer than {MIN_AGENTS} others would follow from them.",
                 )
             records = [record for record in records if record["team"] == asked.team]
-        return trends(records, self._store.said(), today, asked.weeks)
+        return trends(records, self._store.reviews_by_call(), today, asked.weeks)
 
     async def _add(self, record: str, review: Review) -> None:
         agent = str((await asyncio.to_thread(self._body, record))["agent"])
@@ -301,7 +301,9 @@ def _summary(digest: Mapping[str, Any], reviews: Sequence[Review]) -> RecordSumm
             "signals": sum(signal["times"] for signal in digest["signals"]),
             "prompts": len(digest["prompts"]),
             "wrong": _wrong_count(digest, reviews),
-            "reviewed": any(review.who != digest["agent"] and review.kind not in NO_REVIEW for review in reviews),
+            "reviewed": any(
+                review.who != digest["agent"] and review.kind not in NON_REVIEW_KINDS for review in reviews
+            ),
             "contested": bool(said.get("contest", digest["contested"])),
         }
     )
@@ -316,9 +318,9 @@ def _known_filters(filters: dict[str, Any]) -> Filters:
     return Filters.model_validate({name: value for name, value in filters.items() if name in Filters.model_fields})
 
 
-def _position(after: str) -> Place | None:
+def _position(after: str) -> SortKey | None:
     """Where the previous page of results ended, from the text that `_search` wrote."""
     if not after:
         return None
     rank, started_at, call = after.split(" ", 2)
-    return Place(int(rank), started_at, call)
+    return SortKey(int(rank), started_at, call)

@@ -17,7 +17,7 @@ from typing import Any
 from assist.errors import AssistError
 from assist.records.followups import is_open
 from assist.records.trends import UNKNOWN_CAUSE, USEFUL_ENDINGS, monday
-from assist.store.rows import Review, last_said, verdicts
+from assist.store.rows import Review, latest_texts, verdicts
 from detectors.signals import CALMER
 from overlay.identity import casefolded
 
@@ -163,7 +163,7 @@ def report(
     done: list[tuple[frozenset[str], bool]] = []
     for call in chosen:
         reviews = said.get(call["call"], ())
-        last = last_said(reviews)
+        last = latest_texts(reviews)
         result.total.add(call)
         weeks[monday(_day(call)).isoformat()].add(call)
         if call["level_reached"] in ("tense", "escalated"):

@@ -31,7 +31,7 @@ def report_from_store(store: Store, since: date | None, until: date | None, team
         raise AssistError("span-invalid", f"a report's days lie between {EARLIEST_DAY} and {LATEST_DAY}: give others")
     first = since or last - timedelta(weeks=DEFAULT_WEEKS)
     calls = list(store.digests(records_between(first, last)))
-    return report(calls, store.said(), since=first, until=last, team=team)
+    return report(calls, store.reviews_by_call(), since=first, until=last, team=team)
 
 
 def report_as_json(result: Report) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def verify_log(store: Store, call: str, exported: Path | None = None) -> str:
     record = read_record(body)
     if record.call != call or record.seal is None:
         raise AssistError("record-unsealed", f"the record of call {record.call} carries no seal for {call}")
-    rows = store.log(call)
+    rows = store.raw_events(call)
     if not rows:
         raise AssistError("log-erased", f"the event log of call {call} is no longer here: there is nothing to compare")
     current = seal(call, rows)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from assist.store.rows import Review, last_said, verdicts
+from assist.store.rows import Review, latest_texts, verdicts
 from detectors.signals import CALMER
 from overlay.records import Trends, Week
 
@@ -42,7 +42,7 @@ def trends(
         if count is None:
             continue
         reviews = said.get(record["call"], ())
-        last, marks = last_said(reviews), verdicts(record["prompts"], reviews)
+        last, marks = latest_texts(reviews), verdicts(record["prompts"], reviews)
         reached = record["level_reached"]
         count["calls"] += 1
         if reached in ("tense", "escalated"):

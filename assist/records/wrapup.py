@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assist.privacy.typed import without_cards
+from assist.privacy.typed_text import mask_card_numbers
 from assist.records.record import IncidentRecord, Judgement, Missed, Note, WrapUp
 from assist.settings import Settings
-from assist.store.rows import VERDICTS, Review, last_said
+from assist.store.rows import VERDICT_KINDS, Review, latest_texts
 from detectors.signals import Level
 from overlay import doing, messages
 
@@ -17,7 +17,7 @@ WRAP_UP_KINDS = ("outcome", "root-cause", "note", "contest", "follow-up", "due")
 
 def with_reviews(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentRecord:
     """The record with the reviews of people applied: they override what the call itself left."""
-    last = last_said(reviews)
+    last = latest_texts(reviews)
     follow_ups = []
     for each in record.follow_ups:
         done, day = last.get(("follow-up", each.id)), last.get(("due", each.id))
@@ -29,7 +29,7 @@ def with_reviews(record: IncidentRecord, reviews: Sequence[Review]) -> IncidentR
     kept = [
         review for review in effective_reviews(reviews) if review.kind in WRAP_UP_KINDS and review.who == record.agent
     ]
-    marks = {(review.kind, review.target): review for review in reviews if review.kind in VERDICTS}
+    marks = {(review.kind, review.target): review for review in reviews if review.kind in VERDICT_KINDS}
     return record.model_copy(
         update={
             "wrap_up": WrapUp(at=kept[-1].at, who=kept[-1].who) if kept else record.wrap_up,
@@ -98,11 +98,11 @@ def new_reviews(
     `before` shows what was heard as outcome and root cause where people have given none or withdrawn it; `reviews`
     tell these cases apart.
     """
-    last = last_said(reviews)
+    last = latest_texts(reviews)
     found = []
 
     def add(kind: str, target: str, now: str | None, was: str) -> None:
-        if now is not None and (text := without_cards(now.strip())) not in (was, last.get((kind, target))):
+        if now is not None and (text := mask_card_numbers(now.strip())) not in (was, last.get((kind, target))):
             found.append(Review(at, who, kind, target, text))
 
     add("outcome", "", submitted.outcome, before.outcome)

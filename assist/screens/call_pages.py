@@ -231,9 +231,9 @@ class CallPages:
 
     def _consent(self, event: ConsentSet) -> None:
         gate = self.call_health.gate = Gate(ConsentPolicy(event.policy), Consent(event.consent), event.by)
-        now = {"consent": event.consent, "by": event.by, "heard": gate.heard, "kept": gate.kept}
+        now = {"consent": event.consent, "by": event.by, "heard": gate.may_transcribe, "kept": gate.may_store}
         self.rooms.show("consent", messages.ConsentNow.model_validate(now))
-        if not gate.heard:
+        if not gate.may_transcribe:
             self.transcript.clear()
             self.advice.forget_ticked_words()
             self._why = self._quote = ""

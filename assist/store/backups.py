@@ -1,4 +1,4 @@
-"""Backups: one consistent file, checked before it is believed, put back without losing what it replaces."""
+"""Backups: one consistent, checked file; a restore keeps the store that it replaces."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from assist.errors import AssistError
-from assist.store.keys import Keyring, open_copy
-from assist.store.owner import Owner
+from assist.store.keys import Keyring, decrypt_copy
+from assist.store.lock import StoreLock
 from assist.store.schema import (
     SCHEMA_VERSION,
     audit,
     audit_cut,
     audit_head,
     calls,
+    create_table,
     digests,
     gates,
     holds,
     logins,
-    ready,
     records,
     reviews,
     users,
 )
-from assist.store.sqlite import RESTORING, remove_copies
-from assist.store.store import Store, path_of
+from assist.store.sqlite import RESTORE_COPY, remove_all_leftovers
+from assist.store.store import Store, path_from_url
 
-ASIDE = "%Y%m%dT%H%M%S"
-"""When a store was put aside (UTC), in its name: assist.before-20261127T120000.db."""
+FORMER_TIME_FORMAT = "%Y%m%dT%H%M%S"
+"""Time (UTC) in the name of a former store, which a restore has kept: assist.before-20261127T120000.db."""
 
 
 def write_backup(store: Store, out: Path) -> int:
-    """Copy the store to `out` and check the copy; its size in bytes.
+    """Copy the store to `out` and check the copy; returns its size in bytes.
 
     Raises:
         AssistError: codes backup-exists, backup-failed, backup-damaged.
@@ -60,20 +60,23 @@ def write_backup(store: Store, out: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore came to."""
+    """The result of a restore."""
 
     former: Path | None
-    """Under this name the store that was there is kept, if there was one."""
+    """Where the store that was there is kept; None: there was none."""
     left_out: int
-    """Calls of the backup that cannot be opened: their keys are gone, as those of erased ones are."""
+    """Number of calls of the backup that cannot be decrypted: their keys are gone, as those of erased calls are."""
     people_of_backup: bool
-    """Who may log in is as it was then: the store that was there is damaged, or no later state of the backup's."""
+    """Users and audit log are the backup's: the store that was there is damaged, or no later state of the backup's."""
 
 
 def restore_backup(backup: Path, store_url: str, *, audit_log: bool = True) -> Restored:
-    """Put a backup in the store's place.
+    """Replace the store by a backup.
 
-    `audit_log`: False leaves the audit log out, which cannot go on where its key is lost.
+    Args:
+        backup: The backup's file.
+        store_url: The store.
+        audit_log: False leaves the audit log out, which cannot be continued where its key is lost.
 
     Raises:
         AssistError: codes backup-missing, backup-damaged, store-newer, store-in-use, restore-failed.
@@ -81,48 +84,48 @@ def restore_backup(backup: Path, store_url: str, *, audit_log: bool = True) -> R
     if not backup.is_file():
         raise AssistError("backup-missing", f"there is no file {backup}: expected one that assist backup wrote")
     check_backup(backup)
-    target = path_of(store_url)
+    target = path_from_url(store_url)
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with closing(Owner(target)):
-            return _put_back(backup, target, audit_log)
+        with closing(StoreLock(target)):
+            return _replace_store(backup, target, audit_log)
     except (OSError, sqlite3.Error) as error:
         why = getattr(error, "strerror", None) or error
         raise AssistError("restore-failed", f"cannot write {target}: {why}") from None
 
 
-def _put_back(backup: Path, target: Path, audit_log: bool) -> Restored:
+def _replace_store(backup: Path, target: Path, audit_log: bool) -> Restored:
     kept = None
-    carried = True
-    if target.exists():  # one that this user may not read is not damaged: its holds would be lost, and who may log in
+    people_kept = True
+    if target.exists():  # OSError now: an unreadable file must not be taken for a damaged one and lose users and holds
         target.open("rb").close()
-    remove_copies(target)
-    fresh = target.with_name(target.name + RESTORING)
+    remove_all_leftovers(target)
+    restored = target.with_name(target.name + RESTORE_COPY)
     try:
-        shutil.copyfile(backup, fresh)
-        fresh.chmod(0o600)
-        left_out = open_copy(fresh, Keyring.beside(target))
+        shutil.copyfile(backup, restored)
+        restored.chmod(0o600)
+        left_out = decrypt_copy(restored, Keyring.beside(target))
         if target.exists():
-            _fold(target)
-            _carry_over(target, fresh)
-            carried = _carry_people(target, fresh)
-            left_out = _without_kept(target, fresh, left_out)
+            _checkpoint(target)
+            _carry_holds_and_gates(target, restored)
+            people_kept = _carry_people(target, restored)
+            left_out = _carry_calls_without_words(target, restored, left_out)
         if not audit_log:
-            _leave_out_audit(fresh)
+            _clear_audit_log(restored)
         if target.exists():
             kept = _keep_former(target)
-        for end in ("-wal", "-shm"):  # of a store that was taken away: not of the one that comes
+        for end in ("-wal", "-shm"):  # of the former store, not of the restored one
             target.with_name(target.name + end).unlink(missing_ok=True)
-        os.replace(fresh, target)
+        os.replace(restored, target)
     finally:
-        remove_copies(target)
-    return Restored(kept, len(left_out), not carried)
+        remove_all_leftovers(target)
+    return Restored(kept, len(left_out), not people_kept)
 
 
 def _keep_former(target: Path) -> Path:
-    """Keep the store under another name as well: killed now, the next start still finds it in its place. That name."""
+    """Give the store a second name, which is returned: a process killed now leaves it in its place, too."""
     when = datetime.now(UTC)
-    while (kept := target.with_name(f"{target.stem}.before-{when:{ASIDE}}{target.suffix}")).exists():
+    while (kept := target.with_name(f"{target.stem}.before-{when:{FORMER_TIME_FORMAT}}{target.suffix}")).exists():
         when += timedelta(seconds=1)
     try:
         os.link(target, kept)
@@ -131,83 +134,84 @@ def _keep_former(target: Path) -> Path:
     return kept
 
 
-def _carry_over(former: Path, fresh: Path) -> None:
-    """What was decided since the backup still holds: holds, and the newest word about consent of each call."""
+def _carry_holds_and_gates(former: Path, restored: Path) -> None:
+    """Take over what was decided since the backup: holds, and the newest gate of each call."""
     for table in (holds, gates):
         names = [f'"{column.name}"' for column in table.columns]
         try:
-            with closing(_unchanged(former)) as reading:
-                rows = reading.execute(f"SELECT {', '.join(names)} FROM {table.name}").fetchall()
+            with closing(_open_immutable(former)) as reader:
+                rows = reader.execute(f"SELECT {', '.join(names)} FROM {table.name}").fetchall()
         except sqlite3.Error:
             continue  # not readable: there is nothing to carry over
-        with closing(sqlite3.connect(fresh)) as writing, writing:
+        with closing(sqlite3.connect(restored)) as writer, writer:
             newer = ", ".join(f"{name} = excluded.{name}" for name in names)
-            writing.executemany(
+            writer.executemany(
                 f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
                 f"ON CONFLICT (call) DO UPDATE SET {newer} WHERE excluded.at >= {table.name}.at",
                 rows,
             )
 
 
-def _without_kept(former: Path, fresh: Path, left_out: Sequence[str]) -> list[str]:
-    """Which of these calls stay out: of those whose words went since, and their keys with them, the record is kept."""
+def _carry_calls_without_words(former: Path, restored: Path, left_out: Sequence[str]) -> list[str]:
+    """Take over the calls whose words, and so keys, were erased since the backup; returns the other calls."""
     kept: list[tuple[str, str, list[tuple[object, ...]]]] = []
     try:
-        with closing(_unchanged(former)) as reading:
-            begun = {call for (call,) in reading.execute("SELECT DISTINCT call FROM events")}
-            filed = {call for (call,) in reading.execute("SELECT call FROM records")}
-            stripped = [call for call in left_out if call in filed - begun]
+        with closing(_open_immutable(former)) as reader:
+            with_events = {call for (call,) in reader.execute("SELECT DISTINCT call FROM events")}
+            with_record = {call for (call,) in reader.execute("SELECT call FROM records")}
+            without_words = [call for call in left_out if call in with_record - with_events]
             for table in (calls, records, digests, reviews):
                 names = ", ".join(f'"{column.name}"' for column in table.columns if column is not reviews.c.n)
                 chosen = f"SELECT {names} FROM {table.name} WHERE call = ? ORDER BY rowid"
-                kept.append((table.name, names, [row for call in stripped for row in reading.execute(chosen, (call,))]))
+                rows = [row for call in without_words for row in reader.execute(chosen, (call,))]
+                kept.append((table.name, names, rows))
     except sqlite3.Error:
         return list(left_out)  # not readable: there is nothing to carry over
-    with closing(sqlite3.connect(fresh)) as writing, writing:
+    with closing(sqlite3.connect(restored)) as writer, writer:
         for name, names, rows in kept:
             places = ", ".join("?" * len(names.split(", ")))
-            writing.executemany(f"INSERT INTO {name} ({names}) VALUES ({places})", rows)
-    return [call for call in left_out if call not in stripped]
+            writer.executemany(f"INSERT INTO {name} ({names}) VALUES ({places})", rows)
+    return [call for call in left_out if call not in without_words]
 
 
-def _carry_people(former: Path, fresh: Path) -> bool:
-    """Who may log in and who did what stay as they are: a user taken out since the backup is not let in again by it.
+def _carry_people(former: Path, restored: Path) -> bool:
+    """Take over users, logins and audit log: a user removed since the backup must not be let in again.
 
-    Only where the former store's audit log goes on from the backup's, or the backup knows nobody: any other is another
-    installation's, or a store begun anew, and what the backup says about people is all there is: then False.
+    Only where the former store's audit log continues the backup's, or the backup has no users. Otherwise the former
+    store is another installation's, or new, and the backup's users are the ones to keep: then False.
     """
     kept = []
     try:
-        with closing(_unchanged(former)) as reading, closing(_unchanged(fresh)) as backup:
-            if not _goes_on(reading, backup):
+        with closing(_open_immutable(former)) as reader, closing(_open_immutable(restored)) as backup:
+            if not _continues_audit_log(reader, backup):
                 return False
             for table in (users, logins, audit, audit_head, audit_cut):
                 names = ", ".join(f'"{column.name}"' for column in table.columns)
-                found = reading.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table.name,)).fetchone()
-                rows = reading.execute(f"SELECT {names} FROM {table.name}").fetchall() if found else []
+                found = reader.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table.name,)).fetchone()
+                rows = reader.execute(f"SELECT {names} FROM {table.name}").fetchall() if found else []
                 kept.append((table, names, rows))
     except sqlite3.DatabaseError:
         return False  # not readable: there is nothing to carry over
-    with closing(sqlite3.connect(fresh)) as writing, writing:
+    with closing(sqlite3.connect(restored)) as writer, writer:
         for table, names, rows in kept:
-            ready(writing, table)
-            writing.execute(f"DELETE FROM {table.name}")
+            create_table(writer, table)
+            writer.execute(f"DELETE FROM {table.name}")
             places = ", ".join("?" * len(table.columns))
-            writing.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({places})", rows)
+            writer.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({places})", rows)
     return True
 
 
-def _leave_out_audit(fresh: Path) -> None:
-    with closing(sqlite3.connect(fresh)) as writing, writing:
+def _clear_audit_log(restored: Path) -> None:
+    with closing(sqlite3.connect(restored)) as writer, writer:
         for table in (audit, audit_head, audit_cut):
-            ready(writing, table)
-            writing.execute(f"DELETE FROM {table.name}")
+            create_table(writer, table)
+            writer.execute(f"DELETE FROM {table.name}")
 
 
-def _goes_on(former: sqlite3.Connection, backup: sqlite3.Connection) -> bool:
-    """Whether the newest entry of the backup's audit log is, or was before its oldest went, one of the former's.
+def _continues_audit_log(former: sqlite3.Connection, backup: sqlite3.Connection) -> bool:
+    """Whether the newest entry of the backup's audit log is in the former store's, or was before that was shortened.
 
-    A backup from before the first entry says nothing about people: the former's are all there are.
+    A backup without entries matches if it has no users either.
     """
     last = backup.execute("SELECT n, seal FROM audit ORDER BY n DESC LIMIT 1").fetchone()
     if last is None:
@@ -218,33 +222,33 @@ def _goes_on(former: sqlite3.Connection, backup: sqlite3.Connection) -> bool:
     return bool(begins > last[0])
 
 
-def put_aside(data: Path) -> list[tuple[Path, datetime]]:
-    """Stores that restores have put aside in this folder, with when; oldest first."""
+def former_stores(data: Path) -> list[tuple[Path, datetime]]:
+    """The stores that restores have kept in this folder, each with the time of its restore; oldest first."""
     found = []
     for path in data.glob("*.before-*.db"):
-        with suppress(ValueError):  # a name that no restore has given
-            when = datetime.strptime(path.stem.rpartition(".before-")[2], ASIDE)
+        with suppress(ValueError):  # not a name that a restore gives
+            when = datetime.strptime(path.stem.rpartition(".before-")[2], FORMER_TIME_FORMAT)
             found.append((path, when.replace(tzinfo=UTC)))
     return sorted(found, key=lambda each: each[1])
 
 
-def holds_a_call(path: Path) -> bool:
-    """Whether a call in this store is on hold; one that cannot be read holds none."""
+def has_holds(path: Path) -> bool:
+    """Whether a call in this store is on hold; False where it cannot be read."""
     try:
-        with closing(_unchanged(path)) as connection:
+        with closing(_open_immutable(path)) as connection:
             return connection.execute("SELECT 1 FROM holds LIMIT 1").fetchone() is not None
     except sqlite3.Error:
         return False
 
 
 def check_backup(path: Path) -> None:
-    """Whether this file is a whole store that this version can read.
+    """Check that this file is a complete store that this version can read.
 
     Raises:
         AssistError: codes backup-damaged, store-newer.
     """
     try:
-        with closing(_unchanged(path)) as connection:
+        with closing(_open_immutable(path)) as connection:
             [[verdict]] = connection.execute("PRAGMA integrity_check(1)").fetchall()
             [[found]] = connection.execute("PRAGMA user_version").fetchall()
             connection.execute("SELECT 1 FROM events, calls, records LIMIT 1").close()
@@ -256,13 +260,17 @@ def check_backup(path: Path) -> None:
         raise AssistError("store-newer", f"{path} was written by a newer version (schema {found}); update first")
 
 
-def _unchanged(path: Path) -> sqlite3.Connection:
-    """Opened to be read, leaving nothing beside the file."""
+def _open_immutable(path: Path) -> sqlite3.Connection:
+    """Open for reading without creating files beside it."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
-def _fold(path: Path) -> None:
-    """Write the log of a store back into its file, so that moving the file moves everything; refuse one being read."""
+def _checkpoint(path: Path) -> None:
+    """Move the write-ahead log into the database file, so that renaming the file moves everything.
+
+    Raises:
+        AssistError: code store-in-use, where somebody reads it.
+    """
     try:
         with closing(sqlite3.connect(path, timeout=0.5)) as connection:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -271,9 +279,9 @@ def _fold(path: Path) -> None:
             [[busy, *_]] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.DatabaseError as error:
         if "locked" not in str(error):
-            if path.with_name(path.name + "-wal").exists():  # as on a full disk: what was written last is in there
+            if path.with_name(path.name + "-wal").exists():  # such as on a full disk: it has the latest writes
                 raise
-            return  # not readable at all: moved aside as it is
+            return  # not a readable database: kept unchanged
         busy = 1
     if busy:
         raise AssistError("store-in-use", f"{path} is in use: stop assist serve and every call first")

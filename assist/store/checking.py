@@ -1,4 +1,4 @@
-"""Whether a store on disk is sound: read only, without the program's own connections, also while a server runs."""
+"""Checks of a store on disk; read only, with connections of their own, also while a server runs."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from assist.store.schema import SCHEMA_VERSION
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """What was found."""
+    """What `check_store` found."""
 
     schema: int = 0
-    """0: there is no store yet, or it cannot be read."""
-    newest: int = SCHEMA_VERSION
+    """Its version; 0: there is no store yet, or it cannot be read."""
+    supported: int = SCHEMA_VERSION
     calls: int = 0
     live: int = 0
-    """Calls marked live: of a running server, or cut short since."""
+    """Calls marked live: of a running server, or interrupted."""
     latest: str = ""
     """When the newest call began, ISO 8601."""
     earliest: str = ""
-    """And the oldest."""
+    """When the oldest call began, ISO 8601."""
     problem: str = ""
-    """One line; empty where the store is sound."""
+    """One line; empty where nothing is wrong."""
 
 
 def check_store(path: Path) -> StoreState:
-    """Every page and index of the database file, its schema, and how many calls it holds."""
+    """Check every page and index of the database file; its schema version and how many calls it holds."""
     if not path.exists():
         return StoreState()
     connection = None
@@ -51,11 +51,11 @@ def check_store(path: Path) -> StoreState:
     return StoreState(schema, calls=calls, live=live, latest=latest, earliest=earliest)
 
 
-def encrypted(place: Path, devices: Path = Path("/sys/dev/block")) -> bool | None:
-    """Whether the disk under a folder is encrypted with dm-crypt; None where that cannot be seen (no Linux, a network
-    disk, a file system that encrypts by itself).
+def is_disk_encrypted(folder: Path, devices: Path = Path("/sys/dev/block")) -> bool | None:
+    """Whether the disk of a folder is encrypted with dm-crypt; None where that is unknown (not Linux, a network disk, a
+    file system with its own encryption).
     """
-    number = place.stat().st_dev
+    number = folder.stat().st_dev
     device = devices / f"{os.major(number)}:{os.minor(number)}" if hasattr(os, "major") else devices / "none"
     if not device.exists():
         return None

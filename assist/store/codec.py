@@ -1,4 +1,4 @@
-"""Events of a call as JSON and back: one generic pair, so that a new event type needs no code here."""
+"""Encodes events as JSON and decodes them; generic, so that a new event type needs no code here."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def _adapter(name: str) -> TypeAdapter[Any]:
     return TypeAdapter(EVENT_TYPES[name])
 
 
-def plain(value: Any) -> Any:
-    """A dataclass, mapping or sequence as plain JSON values (enums are str or int already)."""
+def to_json_value(value: Any) -> Any:
+    """A dataclass, mapping or sequence as JSON values (enums are str or int already)."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: to_json_value(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_json_value(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
-        return [plain(item) for item in value]
+        return [to_json_value(item) for item in value]
     return value
 
 
 def encode(event: Event) -> tuple[str, str]:
-    """The event's type name and its fields as one line of JSON."""
-    return type(event).__name__, json.dumps(plain(event), ensure_ascii=False, separators=(",", ":"))
+    """(type name, fields as one line of JSON) of an event."""
+    return type(event).__name__, json.dumps(to_json_value(event), ensure_ascii=False, separators=(",", ":"))
 
 
 def decode(name: str, body: str) -> Event:

@@ -1,7 +1,7 @@
-"""What lists and counts need of an incident record: a small part of it, in the record's own shape. Pure.
+"""The digest of an incident record: the small part that lists and counts need, in the record's own shape. Pure.
 
 Ten thousand records are a quarter of a gigabyte of JSON, their digests ten megabytes: lists, trends and reports read
-these. Kept beside the record and made again from it whenever it is missing.
+these. Stored beside the record, and made again from it where it is missing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-WHOLE = (
+COPIED_FIELDS = (
     "call",
     "started_at",
     "duration_ms",
@@ -23,7 +23,7 @@ WHOLE = (
     "root_cause",
     "contested",
 )
-PARTS = {
+LIST_FIELDS = {
     "recovery": ("result", "took_ms"),
     "prompts": ("id", "play", "step", "title", "how"),
     "plan": ("id", "title", "cost", "offered_ms", "answer", "calmed_after_ms"),
@@ -33,13 +33,13 @@ PARTS = {
 
 
 def digest_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The digest of a record as JSON values; of each signal id and speaker one entry, with how often it was heard."""
-    digest = {key: record[key] for key in WHOLE if key in record}
-    for key, fields in PARTS.items():
+    """The digest of a record as JSON values; signals are counted, one entry for each id and speaker."""
+    digest = {key: record[key] for key in COPIED_FIELDS if key in record}
+    for key, fields in LIST_FIELDS.items():
         digest[key] = [{name: part[name] for name in fields if name in part} for part in record.get(key, ())]
-    heard: dict[tuple[str, str], int] = {}
+    counts: dict[tuple[str, str], int] = {}
     for signal in record["signals"]:
-        place = signal["id"], signal.get("speaker", "")
-        heard[place] = heard.get(place, 0) + 1
-    digest["signals"] = [{"id": name, "speaker": who, "times": times} for (name, who), times in heard.items()]
+        source = signal["id"], signal.get("speaker", "")
+        counts[source] = counts.get(source, 0) + 1
+    digest["signals"] = [{"id": name, "speaker": who, "times": times} for (name, who), times in counts.items()]
     return digest

@@ -1,4 +1,4 @@
-"""The tables of the store, and how a store written by an earlier version becomes one of today's."""
+"""The tables of the store, and the migration of a store that an earlier version wrote."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sqlalchemy.schema import CreateTable
 from assist.errors import AssistError
 from assist.store.digest import digest_of
 
-TABLES = MetaData()
+METADATA = MetaData()
 calls = Table(
     "calls",
-    TABLES,
+    METADATA,
     Column("call", String, primary_key=True),
     Column("state", String, nullable=False),  # live, ended, interrupted
     Column("started_at", String, nullable=False),
@@ -25,7 +25,7 @@ calls = Table(
 )
 events = Table(
     "events",
-    TABLES,
+    METADATA,
     Column("call", String, primary_key=True),
     Column("n", Integer, primary_key=True),
     Column("at_ms", Integer, nullable=False),
@@ -34,7 +34,7 @@ events = Table(
 )
 records = Table(
     "records",
-    TABLES,
+    METADATA,
     Column("call", String, primary_key=True),
     Column("schema_version", Integer, nullable=False),
     Column("started_at", String, nullable=False, index=True),
@@ -48,13 +48,13 @@ records = Table(
 )
 digests = Table(
     "digests",  # the small part of a record that lists and counts read (assist/store/digest.py)
-    TABLES,
+    METADATA,
     Column("call", String, primary_key=True),
     Column("body", Text, nullable=False),
 )
 reviews = Table(
-    "reviews",  # append-only: what people said about a finished call, and that they looked at it
-    TABLES,
+    "reviews",  # append-only: reviews of finished calls, and notes that somebody looked at one
+    METADATA,
     Column("n", Integer, primary_key=True, autoincrement=True),
     Column("call", String, nullable=False, index=True),
     Column("at", String, nullable=False),  # ISO 8601
@@ -65,19 +65,19 @@ reviews = Table(
     Column("at_ms", Integer),
 )
 gates = Table(
-    "gates",  # one row per call: what may be heard and kept of it; outlives the call's content
-    TABLES,
+    "gates",  # one row per call: what may be transcribed and stored of it; outlives the call's content
+    METADATA,
     Column("call", String, primary_key=True),
     Column("policy", String, nullable=False),
     Column("consent", String, nullable=False),  # unknown, granted, refused
     Column("by", String, nullable=False),
-    Column("paused_ms", Integer),  # call time of the pause that holds; NULL while listening
+    Column("paused_ms", Integer),  # call time of the current pause; NULL while listening
     Column("paused_by", String, nullable=False),
     Column("at", String, nullable=False, index=True),  # ISO 8601
 )
 holds = Table(
-    "holds",  # calls that must not be erased, by whom and why
-    TABLES,
+    "holds",  # calls that must not be erased, who holds them and why
+    METADATA,
     Column("call", String, primary_key=True),
     Column("by", String, nullable=False),
     Column("why", String, nullable=False),
@@ -85,32 +85,32 @@ holds = Table(
 )
 users = Table(
     "users",
-    TABLES,
+    METADATA,
     Column("name", String, primary_key=True),
     Column("role", String, nullable=False),  # agent, supervisor, qa, admin
     Column("password", String, nullable=False),  # argon2id, with its salt and parameters
-    Column("version", Integer, nullable=False),  # grows with every change of password or role
+    Column("version", Integer, nullable=False),  # increases with every change of password or role
     Column("changed_at", String, nullable=False),  # ISO 8601
 )
 logins = Table(
-    "logins",  # sessions of browsers, so that a restart logs nobody out
-    TABLES,
-    Column("key", String, primary_key=True),  # SHA-256 of what the browser holds
+    "logins",  # browser sessions, so that a restart logs nobody out
+    METADATA,
+    Column("key", String, primary_key=True),  # SHA-256 of the session token
     Column("who", String, nullable=False),
     Column("version", Integer, nullable=False),
     Column("began_at", Float, nullable=False),  # epoch seconds
     Column("active_at", Float, nullable=False),
 )
 views = Table(
-    "views",  # searches people have saved for themselves
-    TABLES,
+    "views",  # saved searches
+    METADATA,
     Column("who", String, primary_key=True),
     Column("name", String, primary_key=True),
     Column("filters", Text, nullable=False),  # JSON
 )
 audit = Table(
     "audit",  # append-only: who looked at what; each row is sealed together with the one before
-    TABLES,
+    METADATA,
     Column("n", Integer, primary_key=True),
     Column("at", String, nullable=False),  # ISO 8601
     Column("who", String, nullable=False),
@@ -121,49 +121,49 @@ audit = Table(
     Column("seal", String, nullable=False),
 )
 audit_head = Table(
-    "audit_head",  # one row: how long the audit log is, sealed, so that its end cannot be cut off
-    TABLES,
+    "audit_head",  # one row: the length of the audit log, sealed, so that its end cannot be cut off
+    METADATA,
     Column("one", Integer, primary_key=True),
     Column("n", Integer, nullable=False),
     Column("seal", String, nullable=False),
 )
 audit_cut = Table(
-    "audit_cut",  # one row: where the audit log begins after its oldest entries were taken out
-    TABLES,
+    "audit_cut",  # one row: where the audit log begins since its oldest entries were removed
+    METADATA,
     Column("one", Integer, primary_key=True),
-    Column("n", Integer, nullable=False),  # number of the last entry taken out
-    Column("before", String, nullable=False),  # its seal, on which the next entry's stands
+    Column("n", Integer, nullable=False),  # number of the last entry removed
+    Column("before", String, nullable=False),  # its seal, which the next entry's seal covers
     Column("seal", String, nullable=False),  # over both
 )
-SPOKEN = "CREATE VIRTUAL TABLE IF NOT EXISTS spoken USING fts5(call UNINDEXED, words)"
-DIGEST_GONE = """CREATE TRIGGER IF NOT EXISTS digest_gone AFTER DELETE ON records
+CREATE_FULL_TEXT_INDEX = "CREATE VIRTUAL TABLE IF NOT EXISTS spoken USING fts5(call UNINDEXED, words)"
+CREATE_DIGEST_TRIGGER = """CREATE TRIGGER IF NOT EXISTS digest_gone AFTER DELETE ON records
 BEGIN DELETE FROM digests WHERE call = OLD.call; END"""
 
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()
-"""Step n takes a store of schema n + 1 to n + 2. New tables need no step (they are created); changed ones do."""
+"""MIGRATIONS[n] turns a store of schema n + 1 into one of n + 2. Only changed tables need one: new ones are created."""
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 
 
-def ready(connection: sqlite3.Connection, table: Table) -> None:
-    """Create a table where a store of an earlier version has none."""
+def create_table(connection: sqlite3.Connection, table: Table) -> None:
+    """Create a table that is missing in a store of an earlier version."""
     connection.execute(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect())))
 
 
-def _digest_old(connection: Connection) -> None:
-    """Digests of records that have none: those of an earlier version."""
+def _add_missing_digests(connection: Connection) -> None:
+    """Write the digests of records that have none: an earlier version wrote them."""
     missing = select(records.c.call).where(records.c.call.not_in(select(digests.c.call)))
     for call in connection.execute(missing).scalars().all():
         body = json.loads(connection.execute(select(records.c.body).where(records.c.call == call)).scalar_one())
         connection.execute(insert(digests).values(call=call, body=json.dumps(digest_of(body), ensure_ascii=False)))
 
 
-def prepare(connection: Connection, path: Path) -> None:
-    """Create what is missing and migrate what is old: all of it, or nothing where it is cut short.
+def create_or_migrate(connection: Connection, path: Path) -> None:
+    """Create what is missing and migrate what is old, in one transaction.
 
     Raises:
         AssistError: code store-newer.
     """
-    # By itself the driver begins no transaction before DDL: each ALTER TABLE would be committed on its own.
+    # The driver itself begins no transaction before DDL: each ALTER TABLE would be committed on its own.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     found = connection.execute(text("PRAGMA user_version")).scalar() or 0
     if found > SCHEMA_VERSION:
@@ -174,8 +174,8 @@ def prepare(connection: Connection, path: Path) -> None:
     if found:
         for step in MIGRATIONS[found - 1 :]:
             step(connection)
-    TABLES.create_all(connection)
-    connection.execute(text(SPOKEN))
-    connection.execute(text(DIGEST_GONE))
-    _digest_old(connection)
+    METADATA.create_all(connection)
+    connection.execute(text(CREATE_FULL_TEXT_INDEX))
+    connection.execute(text(CREATE_DIGEST_TRIGGER))
+    _add_missing_digests(connection)
     connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))

@@ -1,4 +1,4 @@
-"""What the program needs of a store, and how one is opened."""
+"""The interface of a store, and how one is opened."""
 
 from __future__ import annotations
 
@@ -16,107 +16,112 @@ from assist.store.sqlite import ReadOnlyStore, SqliteStore
 
 
 class Store(Protocol):
-    """What the program needs of a store; `open_store` picks the adapter by URL."""
+    """What the program needs of a store; `open_store` picks the adapter by URL.
+
+    Writes are queued and return a receipt: a Future that is done when the write is on disk, and fails with AssistError
+    where it never will be.
+    """
 
     def begin(self, call: str, started_at: str, agent: str) -> Future[None]:
-        """Enter a call as live."""
+        """Add a call as live."""
         ...
 
     def reopen(self, call: str) -> Future[None]:
-        """A call that was cut short is live again."""
+        """Mark an interrupted call as live again."""
         ...
 
     def append(self, call: str, n: int, event: Event) -> Future[None]:
-        """Append event number `n` of a call; the receipt is fulfilled when it is on disk."""
+        """Append event number `n` of a call; the same (call, n) twice is written once."""
         ...
 
     def finish(self, call: str, state: str, record: dict[str, Any]) -> Future[None]:
-        """Close a call with its incident record; writing it again replaces it."""
+        """Set a call's final state and write its incident record; a later one replaces it."""
         ...
 
     def amend(self, call: str, after: int, events: Sequence[tuple[int, Event]], record: dict[str, Any]) -> Future[None]:
-        """Add to the log of a finished call behind event number `after`, and put a new record in the old one's place.
+        """Append to the log of a finished call after event number `after`, and replace its record, in one transaction.
 
-        Both at once; neither where the log has changed meanwhile: the call was erased, or goes on.
+        Does nothing where the log has changed since: the call was erased or resumed.
         """
         ...
 
     def flush(self) -> Future[None]:
-        """A receipt for everything put in so far."""
+        """A receipt for everything queued so far."""
         ...
 
     def events(self, call: str) -> list[tuple[int, Event]]:
         """All stored events of a call, in order."""
         ...
 
-    def log(self, call: str) -> list[tuple[int, str, str]]:
-        """The same as they stand on disk: number, type, JSON."""
+    def raw_events(self, call: str) -> list[tuple[int, str, str]]:
+        """All stored events of a call in order, not decoded: (number, type name, JSON)."""
         ...
 
-    def logged(self) -> set[str]:
-        """Calls of which there are events."""
+    def calls_with_events(self) -> set[str]:
+        """Ids of the calls that have events."""
         ...
 
     def calls(self, state: str | None = None) -> list[StoredCall]:
-        """Calls, newest first."""
+        """Calls, newest first; only those in this state (live, ended, interrupted) if one is given."""
         ...
 
     def record(self, call: str) -> dict[str, Any] | None:
-        """The incident record of a call."""
+        """The incident record of a call; None where it has none."""
         ...
 
     def records(self, query: RecordQuery) -> list[dict[str, Any]]:
-        """Incident records that fit, newest (or worst) first."""
+        """Incident records that match, newest (or worst) first."""
         ...
 
     def digests(self, query: RecordQuery) -> Iterator[dict[str, Any]]:
-        """The digests of the records that fit (assist/store/digest.py), newest (or worst) first, read as they are asked
-        for: of a year there may be more than should be held in memory.
+        """The digests (assist/store/digest.py) of the records that match, newest (or worst) first.
+
+        Read one by one: those of a year may be too many to hold in memory.
         """
         ...
 
     def count(self, query: RecordQuery) -> int:
-        """How many records fit, whatever the query's limit and the record it begins after."""
+        """How many records match; `limit` and `after` of the query do not count."""
         ...
 
     def review(self, call: str, review: Review) -> Future[None]:
-        """Append what somebody said about a finished call, or that they looked."""
+        """Append a review of a finished call, or the note that somebody looked at it."""
         ...
 
     def reviews(self, call: str) -> list[Review]:
         """All reviews of a call, oldest first."""
         ...
 
-    def latch(self, call: str, gate: StoredGate) -> Future[None]:
-        """Write what may be heard and kept of a call from now on; a pause is acknowledged after this receipt."""
+    def set_gate(self, call: str, gate: StoredGate) -> Future[None]:
+        """Write what may be transcribed and stored of a call from now on. A pause is acknowledged after the receipt."""
         ...
 
     def gate(self, call: str) -> StoredGate | None:
-        """What was last latched for a call."""
+        """The gate that was last set for a call; None where none was."""
         ...
 
-    def scrub(self, call: str, numbers: Sequence[int]) -> Future[None]:
-        """Take single events out of a call's log; fulfilled when their bytes are gone."""
+    def erase_events(self, call: str, numbers: Sequence[int]) -> Future[None]:
+        """Erase single events of a call's log; the receipt waits until their bytes are gone."""
         ...
 
     def erase(self, calls: Sequence[str]) -> Future[None]:
-        """Take calls out of every table, the full-text index and the write-ahead log; their gates stay."""
+        """Erase calls from every table but the gates, the full-text index, the write-ahead log and every backup."""
         ...
 
-    def strip(self, call: str, record: dict[str, Any]) -> Future[None]:
-        """Take a call's words out and put a record without them in the old one's place; both at once."""
+    def erase_words(self, call: str, record: dict[str, Any]) -> Future[None]:
+        """Erase a call's events and replace its record by one without words, in one transaction."""
         ...
 
-    def forget(self, calls: Sequence[str]) -> Future[None]:
-        """Take the gates of calls out."""
+    def delete_gates(self, calls: Sequence[str]) -> Future[None]:
+        """Delete the gates of calls: the last that is stored of them."""
         ...
 
     def gates_before(self, at: str) -> list[str]:
-        """Calls whose gate was last set before a time (ISO 8601, UTC) and of which nothing else is kept."""
+        """Ids of calls whose gate was last set before a time (ISO 8601, UTC) and of which nothing else is stored."""
         ...
 
     def hold(self, hold: Hold) -> Future[None]:
-        """Keep a call from being erased."""
+        """Protect a call from erasure; a later hold of the call replaces it."""
         ...
 
     def release(self, call: str) -> Future[None]:
@@ -127,8 +132,8 @@ class Store(Protocol):
         """All holds."""
         ...
 
-    def said(self, calls: Sequence[str] | None = None) -> dict[str, list[Review]]:
-        """What was said about these calls (None: about any), oldest first; without mere looks."""
+    def reviews_by_call(self, calls: Sequence[str] | None = None) -> dict[str, list[Review]]:
+        """Call -> its reviews, oldest first, without the notes that somebody looked; None: of all calls."""
         ...
 
     @property
@@ -137,8 +142,8 @@ class Store(Protocol):
         ...
 
     @property
-    def behind(self) -> bool:
-        """So much waits to be written that no new call should begin."""
+    def backlog_full(self) -> bool:
+        """Whether so much waits to be written that no new call should begin."""
         ...
 
     def backup(self, out: Path) -> None:
@@ -146,7 +151,7 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Write what is waiting, then let go."""
+        """Write what is queued, then close."""
         ...
 
 
@@ -159,7 +164,7 @@ def open_store(url: str, on_trouble: Callable[[str | None], None] | None = None)
         AssistError: codes data-folder (cannot be created or written), store-failed, store-newer, store-unknown;
             store-in-use (StoreInUse) where another program has it open.
     """
-    return SqliteStore(path_of(url), on_trouble)
+    return SqliteStore(path_from_url(url), on_trouble)
 
 
 def open_reader(url: str) -> Store:
@@ -169,10 +174,10 @@ def open_reader(url: str) -> Store:
         AssistError: codes store-unknown, store-missing, store-failed, store-other (its schema is not this version's);
             store-read-only from whatever would write.
     """
-    return ReadOnlyStore(path_of(url))
+    return ReadOnlyStore(path_from_url(url))
 
 
-def path_of(url: str) -> Path:
+def path_from_url(url: str) -> Path:
     """The file behind a store's URL.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The recogniser a bench measures, described so that a fresh process can load it."""
+"""Describes the recogniser that a benchmark measures, so that a new process can load it."""
 
 from __future__ import annotations
 
@@ -27,41 +27,43 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ears:
+class RecogniserSetup:
     """Which recogniser, and how it is run."""
 
     folder: Path | None
-    """Of the Whisper model; None: the embedded recogniser."""
+    """Folder of the Whisper model; None: the embedded recogniser."""
     workers: int
     device: Device = "auto"
     floor_frames: int | None = None
-    """Shortest window, 10 ms each; None: as calibrated."""
-    junk: bool = False
+    """Length of the shortest window in frames of 10 ms; None: as calibrated."""
+    random_weights: bool = False
     """A model of random weights (audio/shapes.py): what it says is replaced, what it costs is real."""
     processes: int = 2
 
     def model(self, *, workers: int, full_windows: bool = False, processes: int = 1) -> Model:
-        """How each of so many processes loads it, to decode so many utterances at the same time."""
+        """How each of `processes` processes loads it; it decodes `workers` utterances at the same time."""
         if self.folder is None:
             return embedded_model(processes)
         options: dict[str, str | int | None] = {"folder": str(self.folder), "workers": workers, "device": self.device}
         options["floor_frames"] = FULL if full_windows else self.floor_frames
-        if self.junk:
+        if self.random_weights:
             return Model("audio.shapes:ShapeRecogniser", options)
         return Model("audio.whisper:WhisperRecogniser", options)
 
     def load(self, *, full_windows: bool = False) -> Recogniser:
-        """In this process. Raises AudioError: the model's own."""
+        """Load it in this process. Raises the model's AudioError."""
         return self.model(workers=self.workers, full_windows=full_windows).load()
 
-    def apart(self) -> Pool:
-        """In processes of its own, as calls are heard. Raises AudioError: the model's own."""
+    def load_pool(self) -> Pool:
+        """Load it in processes of its own, as for live calls. Raises the model's AudioError."""
         processes = min(self.processes, self.workers)
         threads = self.workers // processes
         return Pool(self.model(workers=threads, processes=processes), processes, threads)
 
 
-def choose_ears(settings: Settings, console: Console, *, device: str = "auto", window_s: float | None = None) -> Ears:
+def choose_setup(
+    settings: Settings, console: Console, *, device: str = "auto", window_s: float | None = None
+) -> RecogniserSetup:
     """The recogniser of these settings, fetched where needed, with a line saying which it is.
 
     Raises AudioError: the model's own, no-network; AssistError: device-invalid, window-invalid.
@@ -74,16 +76,20 @@ def choose_ears(settings: Settings, console: Console, *, device: str = "auto", w
 
         folder = fetch_with_progress(str(choice.model), settings.models_dir, console)
     found = folder if choice.kind == "whisper" else None
-    return checked_ears(found, workers=settings.workers, processes=settings.processes, device=device, window_s=window_s)
+    return checked_setup(
+        found, workers=settings.workers, processes=settings.processes, device=device, window_s=window_s
+    )
 
 
-def checked_ears(folder: Path | None, *, workers: int, processes: int = 0, device: str, window_s: float | None) -> Ears:
+def checked_setup(
+    folder: Path | None, *, workers: int, processes: int = 0, device: str, window_s: float | None
+) -> RecogniserSetup:
     """A model's folder with the options as typed. Raises AssistError device-invalid, window-invalid."""
     if device not in ("auto", "cpu", "cuda"):
         raise AssistError("device-invalid", f"--device {device}: expected auto, cpu or cuda.")
     if window_s is not None and not 1 <= window_s <= 30:
         raise AssistError("window-invalid", f"--window {window_s:g}: expected seconds from 1 to 30.")
-    return Ears(
+    return RecogniserSetup(
         folder,
         workers or os.cpu_count() or 1,
         device,  # type: ignore[arg-type]
@@ -92,23 +98,25 @@ def checked_ears(folder: Path | None, *, workers: int, processes: int = 0, devic
     )
 
 
-def measure_ears(
-    ears: Ears,
+def measure_load(
+    setup: RecogniserSetup,
     sound: Mapping[Speaker, Pcm],
     words: Sequence[SpokenWord] | None,
     calls: int,
     *,
     progress: Callable[[float], None],
 ) -> tuple[str, Load]:
-    """The recogniser's name, and so many calls at once; for a process of its own."""
-    recogniser = ears.apart()
-    load = measure(recogniser, sound, words, calls=calls, workers=ears.workers, progress=progress)
+    """Measure so many calls at once, in a process of its own: (the recogniser's name, its load)."""
+    recogniser = setup.load_pool()
+    load = measure(recogniser, sound, words, calls=calls, workers=setup.workers, progress=progress)
     return recogniser.name, load
 
 
-def transcribe(ears: Ears, sound: Mapping[Speaker, Pcm], *, progress: Callable[[float], None]) -> list[SpokenWord]:
-    """What the same model says of the recording with full windows and all the time it wants."""
-    scheduler = Scheduler(ears.load(full_windows=True), ears.workers)
+def transcribe(
+    setup: RecogniserSetup, sound: Mapping[Speaker, Pcm], *, progress: Callable[[float], None]
+) -> list[SpokenWord]:
+    """Transcribe the recording with the same model, with full windows and not in real time."""
+    scheduler = Scheduler(setup.load(full_windows=True), setup.workers)
     listener = Listener(scheduler, tuple(sound), in_step=True)
     transcript = Transcript()
     length = max(len(pcm) for pcm in sound.values())

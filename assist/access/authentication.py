@@ -1,4 +1,4 @@
-"""The way in as the settings describe it: no login on loopback, local users, or a reverse proxy's word."""
+"""How users are identified, by the settings: no login on loopback, local users, or headers of a reverse proxy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 
 from assist.access.accounts import Accounts, Logins
 from assist.access.audit import Audit
-from assist.access.proxy import Spellings, by_header
+from assist.access.proxy import Spellings, identify_by_header
 from assist.errors import AssistError
 from assist.settings import Settings
 from assist.store.people import People
@@ -21,30 +21,30 @@ from overlay.sessions import login_name_of
 log = logging.getLogger("assist")
 
 REFRESH_S = 2.0
-"""What `assist users` changes is known to a running server this soon; with its heartbeat, a removed user's pages are
-closed within 5 s."""
+"""How often a running server reads what `assist users` has changed; with its heartbeat, this closes a removed user's
+pages within 5 s."""
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """What the server needs to know people."""
+class Authentication:
+    """What the server needs to identify users."""
 
     screens: ScreenSettings
     accounts: Accounts | None
     logins: Logins | None
 
-    async def keep_fresh(self) -> None:
-        """Follow what other commands change, until cancelled."""
+    async def keep_refreshing(self) -> None:
+        """Refresh the accounts every REFRESH_S, until cancelled."""
         while self.accounts is not None:
             await asyncio.sleep(REFRESH_S)
             try:
                 await asyncio.to_thread(self.accounts.refresh)
-            except Exception as error:  # what was read last goes on counting, until it can be read again
+            except Exception as error:  # the last state stays in force until it can be read again
                 log.error("users could not be read: %s", type(error).__name__)
 
 
-def open_door(settings: Settings, people: People, audit: Audit) -> Door:
-    """Build it; who comes and goes is noted in the audit log.
+def open_authentication(settings: Settings, people: People, audit: Audit) -> Authentication:
+    """Build it from the settings; logins and logouts are noted in the audit log.
 
     Raises:
         AssistError: code login-empty.
@@ -59,7 +59,9 @@ def open_door(settings: Settings, people: People, audit: Audit) -> Door:
         login_name = partial(login_name_of, accounts)
     elif login.by == "proxy":
         spellings = Spellings(people.spellings())
-        identify = by_header(login.header, login.roles_header, login.roles, login.role, settings.proxies, spellings)
+        identify = identify_by_header(
+            login.header, login.roles_header, login.roles, login.role, settings.proxies, spellings
+        )
         login_name = spellings.known
     certificate = None
     if settings.certificate is not None and settings.certificate_key is not None:
@@ -80,12 +82,12 @@ def open_door(settings: Settings, people: People, audit: Audit) -> Door:
         on_login=on_login,
     )
     _note_settings(settings, people, audit)
-    return Door(screens, accounts, logins)
+    return Authentication(screens, accounts, logins)
 
 
 def _note_settings(settings: Settings, people: People, audit: Audit) -> None:
-    """A start with other settings than the last time is in the audit log, by a digest of them."""
-    digest = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
-    last = people.last_noted("settings")
-    if last is None or last.detail != digest:
-        audit.note("", "program", "settings", "", digest)
+    """Note a start with changed settings in the audit log, with a hash of them."""
+    settings_hash = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
+    last = people.last_audit_entry("settings")
+    if last is None or last.detail != settings_hash:
+        audit.note("", "program", "settings", "", settings_hash)
