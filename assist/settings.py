@@ -23,9 +23,9 @@ from pydantic import (
 
 from assist.errors import AssistError, problems
 from assist.privacy.consent import Consent, ConsentPolicy
-from assist.screens.alerts import TURN_S
+from assist.screens.alert_routing import TURN_S
 from assist.store.paths import store_path
-from overlay.identity import Role, spelled
+from overlay.identity import Role, normalised
 from overlay.records import Question
 
 APP = "call-assist"
@@ -63,7 +63,7 @@ def _own_file() -> Path | None:
         return None
 
 
-Agent = Annotated[str, BeforeValidator(lambda agent: spelled(agent) if isinstance(agent, str) else agent)]
+Agent = Annotated[str, BeforeValidator(lambda agent: normalised(agent) if isinstance(agent, str) else agent)]
 """Name of an agent, as a user of that name is kept."""
 
 FilePath = Annotated[Path, AfterValidator(_nameable)]

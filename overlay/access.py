@@ -1,6 +1,6 @@
-"""Who may go where: one table of all routes and rooms, denied by default. No sockets, no framework.
+"""Access control: the roles of every route and room, denied by default. No sockets, no framework.
 
-A route that is not in the table is refused at start-up; a row without a route too.
+A route that is missing in the table is refused at start-up, and so is a row without a route.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from overlay.errors import OverlayError
-from overlay.identity import Identity, Pass, Role, ScreenSettings
+from overlay.identity import Grant, Identity, Role, ScreenSettings
 from overlay.sessions import Sessions
 
 ALL: frozenset[Role] = frozenset({"agent", "supervisor", "qa", "admin"})
 REVIEWERS: frozenset[Role] = ALL - {"agent"}
 WITHOUT_LOGIN: frozenset[Role] = frozenset()
-"""No roles needed because nobody is known yet: the way in, and what the way in looks like."""
+"""No role needed, as nobody is known yet: the login page and its files."""
 
-KEYED = "/api/gate"
-"""Opened by a key that no browser sends by itself (overlay/gate.py): foreign origins are judged there."""
+GATE_PATH = "/api/gate"
+"""Authorised by a key that no browser sends by itself; overlay/gate.py judges other origins itself."""
 
 ROUTES: dict[str, frozenset[Role]] = {
     "GET /login": WITHOUT_LOGIN,
@@ -47,32 +47,32 @@ ROUTES: dict[str, frozenset[Role]] = {
     "GET /api/views": REVIEWERS,
     "POST /api/views": REVIEWERS,
     "POST /api/views/delete": REVIEWERS,
-    f"POST {KEYED}": WITHOUT_LOGIN,  # opens to the installation's key only
-    f"OPTIONS {KEYED}": WITHOUT_LOGIN,
+    f"POST {GATE_PATH}": WITHOUT_LOGIN,  # opens to the installation's key only
+    f"OPTIONS {GATE_PATH}": WITHOUT_LOGIN,
     "WS /live": WITHOUT_LOGIN,  # opens to a ticket only, which is fetched with an identity
 }
-"""Method and path -> roles let in. What each of them then sees is narrowed by identity: an agent's own calls only."""
+"""Method and path -> roles let in. What they see is narrowed by identity: agents see their own calls only."""
 
 ROOMS: dict[str, frozenset[Role]] = {
-    "agent": frozenset({"agent", "admin"}),  # an agent: the own room
+    "agent": frozenset({"agent", "admin"}),  # an agent: their own room only
     "board": frozenset({"supervisor", "admin"}),
     "call": frozenset({"supervisor", "admin"}),  # reading along, from the board
 }
 
 
-def roles_of(place: str) -> frozenset[Role]:
+def roles_of(route: str) -> frozenset[Role]:
     """The roles of a route.
 
     Raises:
         OverlayError: route-undeclared.
     """
-    if place not in ROUTES:
-        raise OverlayError("route-undeclared", f"{place} is in no row of overlay.access.ROUTES: say who may go there.")
-    return ROUTES[place]
+    if route not in ROUTES:
+        raise OverlayError("route-undeclared", f"{route} is in no row of overlay.access.ROUTES: say who may go there.")
+    return ROUTES[route]
 
 
 class Access:
-    """Who is at the other end of a request, by whichever way this server knows people."""
+    """Who sends a request, by whichever login this server uses, and what they may open."""
 
     def __init__(self, settings: ScreenSettings, sessions: Sessions | None) -> None:
         self.settings = settings
@@ -80,48 +80,48 @@ class Access:
 
     @property
     def open(self) -> bool:
-        """No login: whoever reaches the loopback address is believed."""
+        """Whether there is no login: whoever reaches the loopback address is believed."""
         return self.settings.identify is None and self.sessions is None
 
     @property
-    def unknown(self) -> OverlayError:
-        """What somebody who is not known is told."""
+    def not_logged_in(self) -> OverlayError:
+        """The error for somebody who is not logged in."""
         if self.sessions is None:
             return OverlayError("not-vouched", "The proxy in front has not said who you are: log in there.")
         return OverlayError("login-needed", "Log in first, then open this page again.")
 
     @property
     def cookie(self) -> str:
-        """Name of the session's cookie; the prefix makes browsers refuse it from anywhere but this very host."""
+        """Name of the session cookie; with its prefix browsers accept it from this very host only."""
         return "__Host-session" if self.settings.secure else "session"
 
     def token(self, headers: Mapping[str, str]) -> str:
-        """The session key a browser sent, beside cookies of others on this host that may be written in any way."""
+        """The session token a browser sent. Parsed leniently: other programs on this host may set malformed cookies."""
         pairs = (part.partition("=") for part in headers.get("cookie", "").split(";"))
         return {name.strip(): value.strip() for name, _, value in pairs}.get(self.cookie, "")
 
     def identity(self, headers: Mapping[str, str], peer: str) -> Identity | None:
-        """Who it is; None where nobody is logged in (or no login is set up)."""
+        """Who sends the request; None where nobody is logged in or no login is set up."""
         if self.settings.identify is not None:
             return self.settings.identify(headers, peer)
         return self.sessions.who(self.token(headers)) if self.sessions is not None else None
 
     def address(self, headers: Mapping[str, str], peer: str) -> str:
-        """Where a request comes from: behind a trusted proxy, the address that this proxy saw."""
-        # Before that stands what the browser sent: in the same line, or, of a proxy that adds its own, in one above.
+        """The address a request comes from: behind a trusted proxy, the one that proxy saw."""
+        # What the browser itself sent stands before it: in the same header line or in an earlier one.
         lines = [value for name, value in headers.items() if name == "x-forwarded-for"]
         seen = lines[-1].rpartition(",")[2].strip() if lines and self.settings.is_trusted(peer) else ""
         return seen or peer
 
-    def client(self, headers: Mapping[str, str], peer: str) -> str:
-        """Whose requests are counted together: a person's, else an address's; empty where nobody logs in."""
+    def rate_key(self, headers: Mapping[str, str], peer: str) -> str:
+        """Whom the request rate is counted for: a person, else an address; empty where there is no login."""
         if self.open:
             return ""
         identity = self.identity(headers, peer)
         return f"who {identity.who}" if identity is not None else f"from {self.address(headers, peer)}"
 
-    def admit(self, identity: Identity | None, page: str, who: str, session: str = "") -> Pass:
-        """What a page that asks for `page` ("agent" or "board") as `who` (may be empty) is let into.
+    def admit(self, identity: Identity | None, page: str, who: str, session: str = "") -> Grant:
+        """What a page may open that asks for `page` ("agent" or "board") as `who` (may be empty).
 
         Raises:
             OverlayError: login-needed or forbidden.
@@ -129,20 +129,20 @@ class Access:
         settings = self.settings
         if self.open:
             if page == "agent":
-                return Pass(Identity(who or settings.agent, "agent"), f"agent/{who or settings.agent}")
-            return Pass(Identity(who or settings.supervisor, "supervisor"), "board")
+                return Grant(Identity(who or settings.agent, "agent"), f"agent/{who or settings.agent}")
+            return Grant(Identity(who or settings.supervisor, "supervisor"), "board")
         if identity is None:
-            raise self.unknown
+            raise self.not_logged_in
         if identity.role not in ROOMS[page]:
             raise OverlayError(
                 "forbidden", f"This page is not for the role {identity.role}; ask an admin for the role you need."
             )
         if page == "board":
-            return Pass(identity, "board", session)
+            return Grant(identity, "board", session)
         agent = who if who and identity.role == "admin" else identity.who
-        agent = settings.known(agent)  # however the address of the page spells it
-        return Pass(identity, f"agent/{agent}", session)
+        agent = settings.login_name(agent)  # the URL may spell it otherwise
+        return Grant(identity, f"agent/{agent}", session)
 
-    def still(self, entry: Pass) -> bool:
-        """Whether a page that was let in may stay."""
-        return not entry.session or self.sessions is None or self.sessions.check(entry.session) == entry.identity
+    def is_valid(self, grant: Grant) -> bool:
+        """Whether an open page may stay: its session is neither over nor of another role by now."""
+        return not grant.session or self.sessions is None or self.sessions.check(grant.session) == grant.identity

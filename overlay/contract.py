@@ -1,14 +1,14 @@
-"""The contract between the server and its pages: everything that is sent either way, and its JSON Schema.
+"""The contract between the server and its pages: every message in either direction, and its JSON Schema.
 
 Server to page: one websocket text message is a JSON array of frames. A frame is one of
     {"type": "hello", "who": W, "role": "agent", "room": R, "beat_ms": B, "again_ms": A}
-                                                                  first of all: who you are to the server; when the line
-                                                                  is lost, come back at a random moment within A ms
+                                                                  first of all: who the server knows you as; when the
+                                                                  connection is lost, reconnect within a random A ms
     {"type": "reset", "room": R}                                  forget what you know of this room
-    {"type": "set", "room": R, "key": K, "age": ms, "body": {}}   the newest value of K, said `age` ms ago
+    {"type": "set", "room": R, "key": K, "age": ms, "body": {}}   the newest value of K, `age` ms old
     {"type": "drop", "room": R, "key": K}                         K is gone
     {"type": "beat"}                                              the server is alive (at least every 2 s)
-    {"type": "refused", "text": "..."}                            what you did was not accepted, in one plain line
+    {"type": "refused", "text": "..."}                            your action was not accepted, in one plain line
 Page to server: first {"ticket": "..."}, then one `Do` per message.
 
 Rooms and their keys:

@@ -161,6 +161,6 @@ _AnyDo = (
     | DoWatch
 )
 Do = Annotated[_AnyDo, Field(discriminator="do")]
-AGENT_DOES = (DoPrompt, DoPlan, DoStep, DoHelp, DoPause, DoConsent, DoNote, DoWrapUp, DoSay)
-SUPERVISOR_DOES = (DoAlert, DoAnswer, DoTell, DoWatch)
+AGENT_ACTIONS = (DoPrompt, DoPlan, DoStep, DoHelp, DoPause, DoConsent, DoNote, DoWrapUp, DoSay)
+SUPERVISOR_ACTIONS = (DoAlert, DoAnswer, DoTell, DoWatch)
 DO: TypeAdapter[_AnyDo] = TypeAdapter(Do)

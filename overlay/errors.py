@@ -5,7 +5,7 @@ class OverlayError(Exception):
     """The screens cannot be served, or something asked of them cannot be done.
 
     `code` is stable (port-in-use, address-unknown, login-needed, records-missing, refused ...); the text is one line
-    that says what was expected and what to do. Raised by a desk or by records, its text is shown on the page.
+    that says what was expected and what to do. Raised by an action handler or by records, it is shown on the page.
     """
 
     def __init__(self, code: str, text: str) -> None:

@@ -1,8 +1,7 @@
-"""Pause, resume and consent from outside: a payment page, a desktop script, an IVR. One route, opened by a key alone.
+"""Pause, resume and consent by other systems: a payment page, a desktop script, an IVR. One route, authorised by a key.
 
-The key is sent as `Authorization: Bearer ...`; a browser sends none by itself, so that no page can do this without
-knowing it. Pages of other origins may only where the settings name their origin. The answer comes when what was asked
-is on disk.
+The key is sent as `Authorization: Bearer ...`. A browser sends none by itself, so that only a page that knows the key
+can do this. Pages of other origins may if the settings name their origin. The answer comes once the change is on disk.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from overlay.errors import OverlayError
 from overlay.guard import body_of
 
 
-class GateAsk(BaseModel):
-    """What is asked, about a call by its id or about the call an agent is on."""
+class GateRequest(BaseModel):
+    """A request about one call, by its id, or about the calls an agent is on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +30,7 @@ class GateAsk(BaseModel):
     consent: Literal["granted", "refused"] | None = Field(None, description="only with do: consent")
 
     @model_validator(mode="after")
-    def _whole(self) -> GateAsk:
+    def _check_fields(self) -> GateRequest:
         if (self.call is None) == (self.agent is None):
             raise ValueError("name either the call or the agent")
         if (self.do == "consent") != (self.consent is not None):
@@ -40,7 +39,7 @@ class GateAsk(BaseModel):
 
 
 class GateState(BaseModel):
-    """How the call stands now, on disk."""
+    """The state of the call, as it is on disk."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,37 +48,37 @@ class GateState(BaseModel):
     consent: Literal["unknown", "granted", "refused"]
 
 
-Gates = Callable[[GateAsk], Awaitable[GateState]]
-"""Carries out what is asked; an OverlayError with code call-unknown where there is no such live call."""
+GateHandler = Callable[[GateRequest], Awaitable[GateState]]
+"""Carries out a request; raises OverlayError (call-unknown) where there is no such live call."""
 
 
-class Gateway:
-    """The endpoint."""
+class GateEndpoint:
+    """The endpoint; without a handler or a key nobody is let in."""
 
-    def __init__(self, gates: Gates | None, key: str, origins: Sequence[str] = ()) -> None:
-        self._gates = gates
+    def __init__(self, handler: GateHandler | None, key: str, origins: Sequence[str] = ()) -> None:
+        self._handler = handler
         self._key = key
         self._origins = tuple(origins)
 
-    async def ask(self, request: Request) -> Response:
-        """Carry out one request and say how the call stands then."""
+    async def post(self, request: Request) -> Response:
+        """POST: carry out one request; answers with the GateState."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        known = (
+        authorised = (
             scheme.casefold() == "bearer" and bool(self._key) and hmac.compare_digest(key.encode(), self._key.encode())
         )
-        if self._gates is None or not known:
+        if self._handler is None or not authorised:
             raise OverlayError("key-needed", "Send the key of this installation: Authorization: Bearer KEY.")
         origin = request.headers.get("origin")
         if origin is not None and origin not in self._origins:
             raise OverlayError("forbidden", "Pages of this origin may not: name it in payment_pages of the settings.")
-        state = await self._gates(GateAsk.model_validate_json(await body_of(request)))
-        return JSONResponse(state.model_dump(), headers=self._allowed(request))
+        state = await self._handler(GateRequest.model_validate_json(await body_of(request)))
+        return JSONResponse(state.model_dump(), headers=self._cors_headers(request))
 
-    async def may(self, request: Request) -> Response:
-        """What a browser asks before a page of another origin may send its request."""
-        return Response(status_code=204, headers=self._allowed(request))
+    async def preflight(self, request: Request) -> Response:
+        """OPTIONS: the CORS preflight of a browser, for a page of another origin."""
+        return Response(status_code=204, headers=self._cors_headers(request))
 
-    def _allowed(self, request: Request) -> dict[str, str]:
+    def _cors_headers(self, request: Request) -> dict[str, str]:
         origin = request.headers.get("origin")
         if origin is None or origin not in self._origins:
             return {}

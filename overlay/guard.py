@@ -1,4 +1,4 @@
-"""Before any endpoint: known host, own origin, the right role; after it: the headers every answer carries."""
+"""Before every endpoint: host, origin, request rate and role are checked; after it: the headers of every answer."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from overlay.access import KEYED, ROUTES, WITHOUT_LOGIN, Access, roles_of
+from overlay.access import GATE_PATH, ROUTES, WITHOUT_LOGIN, Access, roles_of
 from overlay.errors import OverlayError
-from overlay.identity import Identity, is_foreign, is_known_host, is_own_origin
+from overlay.identity import Identity, is_cross_site, is_known_host, is_own_origin
 from overlay.rates import REQUESTS_A_SECOND, Rates
 
 STATIC = Path(__file__).parent / "static"
-LIVE = "/live"
-BY_ITSELF = "POST /api/ticket"
-"""What an open page asks for with nobody there, whenever it comes back: no activity. Everything else is a person's."""
-BODY_BYTES = 65_536
-POLICY = (
+LIVE_PATH = "/live"
+TICKET_ROUTE = "POST /api/ticket"
+"""An open page fetches this by itself whenever it reconnects: no activity of a person, as all other requests are."""
+MAX_BODY_BYTES = 65_536
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; "
     "media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
-STATUS = {
+STATUS_OF_CODE = {
     "too-large": 413,
     "login-needed": 401,
     "not-vouched": 401,
@@ -42,7 +42,7 @@ STATUS = {
     "view-unknown": 404,
 }
 HEADERS = [
-    (b"content-security-policy", POLICY.encode()),
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
@@ -55,62 +55,62 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class DeclaredRoute(Route):
-    """A route whose endpoint is reached by the roles of the table only."""
+    """A route of overlay.access.ROUTES: its endpoint is reached by the roles of the table only."""
 
 
-def route(access: Access, place: str, endpoint: Endpoint, *, page: bool = False) -> DeclaredRoute:
-    """A route of `overlay.access.ROUTES`, such as "GET /board". A `page` sends whoever is not logged in to the login.
+def route(access: Access, route_name: str, endpoint: Endpoint, *, page: bool = False) -> DeclaredRoute:
+    """A route of `overlay.access.ROUTES`, such as "GET /board". A `page` redirects to the login if nobody is logged in.
 
     Raises:
         OverlayError: route-undeclared.
     """
-    roles = roles_of(place)
-    method, _, path = place.partition(" ")
+    roles = roles_of(route_name)
+    method, _, path = route_name.partition(" ")
 
-    async def entered(request: Request) -> Response:
+    async def authorised(request: Request) -> Response:
         identity = access.identity(request.headers, peer_of(request))
         if roles != WITHOUT_LOGIN and not access.open:
             if identity is None:
                 if page and access.sessions is not None:
                     return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
-                raise access.unknown
+                raise access.not_logged_in
             if identity.role not in roles:
                 raise OverlayError("forbidden", f"This is not for the role {identity.role}; ask an admin for another.")
-        if access.sessions is not None and place != BY_ITSELF:
+        if access.sessions is not None and route_name != TICKET_ROUTE:
             access.sessions.touch(access.sessions.key(access.token(request.headers)))
         request.state.who = identity
         return await endpoint(request)
 
-    return DeclaredRoute(path, entered, methods=[method])
+    return DeclaredRoute(path, authorised, methods=[method])
 
 
 def check_declared(routes: Iterable[BaseRoute]) -> None:
-    """Every route stands in the table and is entered through it, and every row has its route.
+    """Check that every route is in the table and declared by `route`, and that every row is served.
 
     Raises:
         OverlayError: route-undeclared, naming the first one.
     """
-    found = {f"WS {LIVE}"}
+    found = {f"WS {LIVE_PATH}"}
     for each in routes:
         if isinstance(each, Mount):
-            place = f"GET {each.path}"
+            route_name = f"GET {each.path}"
         elif isinstance(each, DeclaredRoute):
-            place = f"{next(iter((each.methods or set()) - {'HEAD'}))} {each.path}"
+            route_name = f"{next(iter((each.methods or set()) - {'HEAD'}))} {each.path}"
         else:
-            place = f"{getattr(each, 'path', each)} (not a declared route)"
-        roles_of(place)
-        found.add(place)
-    for place in ROUTES.keys() - found:
-        raise OverlayError("route-undeclared", f"{place} stands in overlay.access.ROUTES and is not served.")
+            route_name = f"{getattr(each, 'path', each)} (not a declared route)"
+        roles_of(route_name)
+        found.add(route_name)
+    for route_name in ROUTES.keys() - found:
+        raise OverlayError("route-undeclared", f"{route_name} stands in overlay.access.ROUTES and is not served.")
 
 
 def peer_of(connection: HTTPConnection) -> str:
-    """The address at the other end of the socket."""
+    """The address of the peer; of a proxy, if there is one in front."""
     return connection.client.host if connection.client is not None else ""
 
 
-def who_of(request: Request, otherwise: str) -> Identity:
-    """Who asks; where no login is set up, a reviewer of the given name."""
+def person_of(request: Request, otherwise: str) -> Identity:
+    """Who sends the request; where no login is set up, a reviewer of the name `otherwise`."""
     who: Identity | None = request.state.who
     return who if who is not None else Identity(otherwise, "qa")
 
@@ -128,13 +128,13 @@ async def body_of(request: Request) -> bytes:
     """The body, at most 64 KiB.
 
     Raises:
-        OverlayError: too-large; cut-off, which nobody is there to read.
+        OverlayError: too-large; cut-off, when the client has gone, so that nobody reads the answer.
     """
     parts, size = [], 0
     try:
         async for part in request.stream():
             size += len(part)
-            if size > BODY_BYTES:
+            if size > MAX_BODY_BYTES:
                 raise OverlayError("too-large", "At most 64 KiB can be sent at once.")
             parts.append(part)
     except ClientDisconnect:
@@ -145,11 +145,11 @@ async def body_of(request: Request) -> bytes:
 async def refused(request: Request, error: Exception) -> Response:
     """An OverlayError as JSON, with its status."""
     code = error.code if isinstance(error, OverlayError) else "refused"
-    return JSONResponse({"code": code, "text": str(error)}, STATUS.get(code, 400))
+    return JSONResponse({"code": code, "text": str(error)}, STATUS_OF_CODE.get(code, 400))
 
 
-def failing(tell: Callable[[Exception], str]) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """What is answered where something behind the pages fails: the one line that `tell` has for it."""
+def failure_handler(tell: Callable[[Exception], str]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Answers an error of what is behind the pages with status 503 and the line that `tell` has for it."""
 
     async def failed(request: Request, error: Exception) -> Response:
         return JSONResponse({"code": "failed", "text": tell(error)}, 503)
@@ -157,12 +157,12 @@ def failing(tell: Callable[[Exception], str]) -> Callable[[Request, Exception], 
     return failed
 
 
-async def invalid(request: Request, error: Exception) -> Response:
-    """Something that does not fit the contract."""
-    return JSONResponse({"code": "invalid", "text": line(error)}, 400)
+async def invalid_request(request: Request, error: Exception) -> Response:
+    """A request that does not fit the contract, as JSON with status 400."""
+    return JSONResponse({"code": "invalid", "text": error_line(error)}, 400)
 
 
-def line(error: Exception) -> str:
+def error_line(error: Exception) -> str:
     """What was wrong with a message, in one line without its content."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -172,7 +172,7 @@ def line(error: Exception) -> str:
 
 
 class Guard:
-    """Known host names only, own origin only where something changes, and the headers every answer carries."""
+    """ASGI middleware: refuses unknown hosts, other origins and too many requests; adds the headers of every answer."""
 
     def __init__(self, app: ASGIApp, access: Access, live: Callable[[WebSocket], Awaitable[None]]) -> None:
         self.app = app
@@ -187,10 +187,10 @@ class Guard:
             await self.app(scope, receive, send)
             return
         wait_s = self._wait_s(scope)
-        served = wait_s == 0 and self._serves(scope)
+        served = wait_s == 0 and self._is_allowed(scope)
         if scope["type"] == "websocket":
-            if served and scope["path"] == LIVE:
-                # Straight to it: a thousand open pages do not each hold the layers of routing and error pages.
+            if served and scope["path"] == LIVE_PATH:
+                # Past the router: it would keep its layers of middleware in memory for each of a thousand open pages.
                 await self.live(WebSocket(scope, receive, send))
             else:
                 await receive()
@@ -204,25 +204,26 @@ class Guard:
         if not served:
             await PlainTextResponse("This address or origin is not served here.", 403)(scope, receive, send)
             return
-        await self._answer(scope, receive, send)
+        await self._with_headers(scope, receive, send)
 
     def _wait_s(self, scope: Scope) -> float:
         connection = HTTPConnection(scope)
-        client = self.access.client(connection.headers, peer_of(connection))
+        client = self.access.rate_key(connection.headers, peer_of(connection))
         return self.rates.wait_s(client) if client else 0.0
 
-    def _serves(self, scope: Scope) -> bool:
-        """Whether the request names this server, and comes from a page of this server, or from nowhere where it changes
-        nothing. A foreign page may lead a browser here, but it has nothing loaded: that somebody has looked is noted.
+    def _is_allowed(self, scope: Scope) -> bool:
+        """Whether the Host header names this server, and the request is of its own pages, or changes nothing.
+
+        Another site may link here, but not load anything: every look at a record is noted.
         """
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
-        changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
-        keyed = scope["type"] == "http" and scope["path"] == KEYED
-        own = keyed or is_own_origin(headers.get("origin"), host, secure=self.settings.secure)
-        return is_known_host(self.settings, host) and (own or not (changes or is_foreign(headers)))
+        changes_something = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
+        has_key = scope["type"] == "http" and scope["path"] == GATE_PATH
+        own = has_key or is_own_origin(headers.get("origin"), host, secure=self.settings.secure)
+        return is_known_host(self.settings, host) and (own or not (changes_something or is_cross_site(headers)))
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _with_headers(self, scope: Scope, receive: Receive, send: Send) -> None:
         secure = self.settings.secure
 
         async def guarded(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Rooms of keyed values, and the pages that watch them: snapshot first, then the latest of each key.
+"""Publish and subscribe: pages watch rooms of keyed values; first the snapshot, then the latest value of each key.
 
 Called on the event loop only, never waits: a page that reads slowly costs a call nothing but one reference per key.
 """
@@ -13,11 +13,11 @@ from time import monotonic
 
 from pydantic import BaseModel
 
-KEPT = {"line": 40, "heard": 20, "notice/message": 6, "notice/answer": 6}
-"""Newest values kept in a room of the keys that are this, a slash and one word more."""
+MAX_VALUES_KEPT = {"line": 40, "heard": 20, "notice/message": 6, "notice/answer": 6}
+"""Key prefix (before the last slash) -> how many of its newest values a room keeps."""
 OUTBOX_BYTES = 256 << 10
-"""What a page may have waiting besides the snapshot it came for, in characters of JSON: a page that stopped reading
-does not grow past it."""
+"""Limit of what waits for a page besides the snapshot it joined with, in characters of JSON: bounds the memory that a
+page costs which has stopped reading."""
 BEAT = '{"type":"beat"}'
 
 
@@ -26,8 +26,8 @@ class _Value:
     message: BaseModel
     body: str
     """JSON, encoded once for all pages."""
-    said: float
-    """Reading of the hub's clock."""
+    shown_at_s: float
+    """On the hub's clock."""
 
 
 class Outbox:
@@ -38,7 +38,7 @@ class Outbox:
         "_delivered",
         "_limit",
         "_resets",
-        "_said",
+        "_direct_frame",
         "_size",
         "_snapshot",
         "_waiter",
@@ -50,26 +50,26 @@ class Outbox:
     def __init__(self, clock: Callable[[], float], limit: int = OUTBOX_BYTES) -> None:
         self.rooms: set[str] = set()
         self.overfull = False
-        """The bound was passed: nothing more is taken, the page must be closed (4408) and will come back."""
+        """The limit was passed: nothing more is queued; the page must be closed (4408) and will reconnect."""
         self._clock = clock
         self._limit = limit
         self._size = 0
         self._snapshot = 0
-        """Of the size, what a snapshot brought: a board of any number of calls can be joined."""
-        self._said = ""
+        """The part of the size that is a snapshot, which is not limited: a board may have any number of calls."""
+        self._direct_frame = ""
         self._resets: dict[str, None] = {}
         self._waiting: dict[tuple[str, str], _Value | None] = {}
         self._delivered: set[tuple[str, str]] = set()
-        """Keys the page knows: only those are dropped by a frame, others are just taken back."""
+        """(room, key) the page has: only for these a drop frame is sent; others are just removed from the outbox."""
         self._waiter: asyncio.Future[None] | None = None
 
     @property
     def ready(self) -> bool:
         """There is something to send, or the outbox is overfull."""
-        return bool(self._waiting or self._resets or self._said or self.overfull)
+        return bool(self._waiting or self._resets or self._direct_frame or self.overfull)
 
     async def wait(self, seconds: float) -> bool:
-        """Return when it is ready, or after so long; whether it is ready. For one waiter."""
+        """Wait until it is ready, at most `seconds`; returns whether it is. One waiter at a time."""
         if not self.ready:
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
@@ -89,38 +89,38 @@ class Outbox:
         """Everything waiting, as one websocket message (a JSON array of frames); the outbox is empty afterwards."""
         now = self._clock()
         frames = [json.dumps({"type": "reset", "room": room}) for room in self._resets]
-        if self._said:
-            frames.append(self._said)
-            self._said = ""
-        for place, value in self._waiting.items():
-            room, key = json.dumps(place[0]), json.dumps(place[1])
+        if self._direct_frame:
+            frames.append(self._direct_frame)
+            self._direct_frame = ""
+        for slot, value in self._waiting.items():
+            room, key = json.dumps(slot[0]), json.dumps(slot[1])
             if value is None:
-                self._delivered.discard(place)
+                self._delivered.discard(slot)
                 frames.append(f'{{"type":"drop","room":{room},"key":{key}}}')
             else:
-                self._delivered.add(place)
-                age = max(0, round((now - value.said) * 1000))
+                self._delivered.add(slot)
+                age = max(0, round((now - value.shown_at_s) * 1000))
                 frames.append(f'{{"type":"set","room":{room},"key":{key},"age":{age},"body":{value.body}}}')
         self._resets = {}
         self._waiting = {}
         self._size = self._snapshot = 0
         return f"[{','.join(frames) or BEAT}]"
 
-    def say(self, frame: str) -> None:
-        """A frame for this page alone, outside any room; the last one said wins."""
-        self._said = frame
+    def send_direct(self, frame: str) -> None:
+        """Queue a frame for this page alone, outside any room; replaces one still waiting."""
+        self._direct_frame = frame
         self._wake()
 
     def _put(self, room: str, key: str, value: _Value | None) -> None:
         if self.overfull:
             return
-        place = (room, key)
-        before = self._waiting.get(place)
+        slot = (room, key)
+        before = self._waiting.get(slot)
         self._size -= len(before.body) if before is not None else 0
-        if value is None and place not in self._delivered:
-            self._waiting.pop(place, None)
+        if value is None and slot not in self._delivered:
+            self._waiting.pop(slot, None)
             return
-        self._waiting[place] = value
+        self._waiting[slot] = value
         self._size += len(value.body) if value is not None else 0
         if self._size > self._limit + self._snapshot:
             self.overfull = True
@@ -129,9 +129,9 @@ class Outbox:
 
     def _reset(self, room: str) -> None:
         self._resets[room] = None
-        self._delivered = {place for place in self._delivered if place[0] != room}
-        for place in [place for place in self._waiting if place[0] == room]:
-            value = self._waiting.pop(place)
+        self._delivered = {slot for slot in self._delivered if slot[0] != room}
+        for slot in [slot for slot in self._waiting if slot[0] == room]:
+            value = self._waiting.pop(slot)
             self._size -= len(value.body) if value is not None else 0
         self._wake()
 
@@ -151,26 +151,26 @@ class Hub:
 
     def show(self, room: str, key: str, message: BaseModel) -> None:
         """Make `message` the value of `key`; the same value again is not sent again."""
-        place = self._rooms.setdefault(room, _Room())
+        state = self._rooms.setdefault(room, _Room())
         body = message.model_dump_json()
-        before = place.values.get(key)
+        before = state.values.get(key)
         if before is not None and before.body == body:
             return
         value = _Value(message, body, self._clock())
-        place.values[key] = value
-        for page in place.pages:
+        state.values[key] = value
+        for page in state.pages:
             page._put(room, key, value)
         if before is None:
-            self._trim(room, place, key)
+            self._trim(room, state, key)
 
     def drop(self, room: str, key: str) -> None:
         """Take `key` away; nothing happens where it is not there."""
-        place = self._rooms.get(room)
-        if place is None or place.values.pop(key, None) is None:
+        state = self._rooms.get(room)
+        if state is None or state.values.pop(key, None) is None:
             return
-        for page in place.pages:
+        for page in state.pages:
             page._put(room, key, None)
-        self._sweep(room, place)
+        self._forget_if_unused(room, state)
 
     def clear(self, room: str) -> None:
         """Take every key away: the next call of an agent begins with an empty room."""
@@ -179,13 +179,13 @@ class Hub:
 
     def snapshot(self, room: str) -> dict[str, str]:
         """The values of a room by key, each as JSON, in the order in which the keys came."""
-        place = self._rooms.get(room)
-        return {key: value.body for key, value in place.values.items()} if place else {}
+        state = self._rooms.get(room)
+        return {key: value.body for key, value in state.values.items()} if state else {}
 
     def latest(self, room: str, key: str) -> BaseModel | None:
         """The value of one key as it was shown, or None."""
-        place = self._rooms.get(room)
-        value = place.values.get(key) if place else None
+        state = self._rooms.get(room)
+        value = state.values.get(key) if state else None
         return value.message if value else None
 
     def open(self, *rooms: str, limit: int = OUTBOX_BYTES) -> Outbox:
@@ -197,37 +197,37 @@ class Hub:
 
     def watch(self, page: Outbox, room: str) -> None:
         """The page sees this room too: its snapshot first, then what comes."""
-        place = self._rooms.setdefault(room, _Room())
-        place.pages.add(page)
+        state = self._rooms.setdefault(room, _Room())
+        state.pages.add(page)
         page.rooms.add(room)
         page._reset(room)
-        page._snapshot += sum(len(value.body) for value in place.values.values())
-        for key, value in place.values.items():
+        page._snapshot += sum(len(value.body) for value in state.values.values())
+        for key, value in state.values.items():
             page._put(room, key, value)
 
     def unwatch(self, page: Outbox, room: str) -> None:
         """The page no longer sees this room."""
         page.rooms.discard(room)
         page._reset(room)
-        place = self._rooms.get(room)
-        if place is not None:
-            place.pages.discard(page)
-            self._sweep(room, place)
+        state = self._rooms.get(room)
+        if state is not None:
+            state.pages.discard(page)
+            self._forget_if_unused(room, state)
 
     def close(self, page: Outbox) -> None:
         """The page has gone."""
         for room in tuple(page.rooms):
             self.unwatch(page, room)
 
-    def _trim(self, room: str, place: _Room, key: str) -> None:
+    def _trim(self, room: str, state: _Room, key: str) -> None:
         kind, slash, _ = key.rpartition("/")
-        limit = KEPT.get(kind)
+        limit = MAX_VALUES_KEPT.get(kind)
         if not slash or limit is None:
             return
-        same = [each for each in place.values if each.startswith(f"{kind}/")]
+        same = [each for each in state.values if each.startswith(f"{kind}/")]
         for old in same[: max(0, len(same) - limit)]:
             self.drop(room, old)
 
-    def _sweep(self, room: str, place: _Room) -> None:
-        if not place.values and not place.pages:
+    def _forget_if_unused(self, room: str, state: _Room) -> None:
+        if not state.values and not state.pages:
             self._rooms.pop(room, None)

@@ -307,7 +307,7 @@ class Quality(_Message):
     """`quality`: this site's own measured quality, since the program was started; delays of its last 1,000 prompts."""
 
     median_ms: int | None = Field(
-        None, description="end of what was heard to its card, the agent's own words waited for; None before any"
+        None, description="end of what was heard to its prompt, the agent's own words waited for; None before any"
     )
     p95_ms: int | None = None
     wrong: int = 0

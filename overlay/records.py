@@ -1,4 +1,4 @@
-"""Finished calls, for review: what is asked of them, what is drawn, and the protocol behind which they are kept."""
+"""Finished calls, for review: queries, what the pages show of a record, and the protocol of the store behind it."""
 
 from __future__ import annotations
 
@@ -115,14 +115,14 @@ class Recording(_Part):
     )
 
 
-class TrendsAsked(_Part):
+class TrendsQuery(_Part):
     """Query parameters of GET /api/trends."""
 
     weeks: int = Field(12, ge=1, le=104)
     team: str = Field("", max_length=120)
 
 
-class ReportAsked(_Part):
+class ReportQuery(_Part):
     """Query parameters of GET /report."""
 
     since: Literal[""] | date = Field("", description="first day; default: twelve weeks before the last")
@@ -178,19 +178,18 @@ class RecordView(_Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Playable:
-    """Sound that is read in parts, as a player asks for them."""
+class PlayableSound:
+    """A recording that a player reads in parts."""
 
-    kind: str
-    """Its media type."""
+    media_type: str
     size: int
     """Bytes."""
-    part: Callable[[int, int], bytes]
-    """(from, to (exclusive)) -> these bytes. Runs in a thread; OSError where it has been taken away meanwhile."""
+    read: Callable[[int, int], bytes]
+    """(first byte, end (exclusive)) -> these bytes. Runs in a thread; OSError if the file was erased meanwhile."""
 
 
 def unknown_record() -> OverlayError:
-    """What whoever asks for a record is told that is not there, and that is not theirs: the same, so that nobody learns
+    """The error for a record that does not exist, and for one of somebody else's call: the same, so that nobody learns
     of others' calls by asking.
     """
     return OverlayError(
@@ -200,18 +199,18 @@ def unknown_record() -> OverlayError:
 
 
 class Records(Protocol):
-    """Finished calls, for review. `unknown_record` where there is none of that id."""
+    """Finished calls, for review. Methods raise `unknown_record()` where there is no record of that id."""
 
     async def search(self, who: Identity, filters: Filters) -> Found:
         """The records that fit, at most `filters.limit` of them, from `filters.after` on."""
         ...
 
     async def get(self, who: Identity, record: str) -> RecordView:
-        """One record in full; that `who` has looked at it is kept."""
+        """One record in full; the look is logged."""
         ...
 
     async def mark(self, who: Identity, record: str, mark: Mark) -> int:
-        """A verdict on a signal or prompt; how much of the call is marked wrong now, as `RecordSummary.wrong`."""
+        """Store a verdict on a signal or prompt; returns `RecordSummary.wrong` as it is then."""
         ...
 
     async def note(self, who: Identity, record: str, note: RecordNote) -> None:
@@ -222,28 +221,28 @@ class Records(Protocol):
         """An answer to a question of the form."""
         ...
 
-    async def sound(self, who: Identity, record: str) -> Playable:
+    async def sound(self, who: Identity, record: str) -> PlayableSound:
         """The kept sound; code sound-missing where none was kept or it has been erased."""
         ...
 
-    async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
+    async def trends(self, who: Identity, asked: TrendsQuery) -> Trends:
         """What the last weeks came to."""
         ...
 
-    async def report(self, who: Identity, asked: ReportAsked) -> str:
+    async def report(self, who: Identity, asked: ReportQuery) -> str:
         """The prevention report as one self-contained HTML page."""
         ...
 
     async def html(self, who: Identity, record: str) -> str:
-        """The record as one self-contained HTML page; that it was exported is kept."""
+        """The record as one self-contained HTML page; the export is logged."""
         ...
 
     async def export(self, who: Identity, record: str) -> dict[str, Any]:
-        """The incident record as JSON; that it was exported is kept."""
+        """The incident record as JSON; the export is logged."""
         ...
 
     async def agent_of(self, record: str) -> str:
-        """Whose call it was; not a look."""
+        """Whose call it was; logs no look."""
         ...
 
     async def views(self, who: Identity) -> list[SavedView]:

@@ -1,7 +1,7 @@
-"""Logged in: sessions that lock when idle, and failed logins counted. No sockets; the clock is an argument.
+"""Login sessions, which end when idle, and the throttle of failed logins. No sockets; the clock is an argument.
 
-A session lives on the server; the browser holds a random key of which only the SHA-256 is kept. Times are seconds on a
-clock that never goes back.
+A session lives on the server. The browser holds a random token; the session's key is the SHA-256 of the token, and only
+the key is stored. Times are seconds on a monotonic clock.
 """
 
 from __future__ import annotations
@@ -20,63 +20,63 @@ IDLE_S = 15 * 60.0
 """PCI DSS 8.2.8: log in again after 15 minutes without activity. An active call counts as activity."""
 LIFE_S = 14 * 3600.0
 """Longer than any shift."""
-KEEP_EVERY_S = 60.0
-"""Activity is written down at most this often: after a restart an idle time may be this much too long."""
-FAILURES = 5
-FAILURES_S = 15 * 60.0
-"""So many failed logins of one user from one address in so long, then 429."""
-FAILURES_OF_ADDRESS = 100
-"""Of all users from one address: a site behind one address mistypes less than this."""
-PLACES = 20_000
-"""Counted places: beyond it the oldest are forgotten, so that guessing cannot fill the memory."""
+STORE_EVERY_S = 60.0
+"""Activity is stored at most this often: after a restart a session may seem idle for this much longer than it was."""
+MAX_FAILURES = 5
+FAILURES_WITHIN_S = 15 * 60.0
+"""After MAX_FAILURES failed logins of one user from one address within this time: status 429."""
+MAX_FAILURES_OF_ADDRESS = 100
+"""The limit for all users of one address: more than a site behind one address mistypes."""
+MAX_COUNTED = 20_000
+"""Counters kept; of more the oldest are forgotten, so that guessing cannot fill the memory."""
 
 
 class Accounts(Protocol):
-    """Who may log in."""
+    """The users who may log in."""
 
-    def standing(self, who: str) -> tuple[Identity, int] | None:
-        """The person as of now and a number that changes with their password or role; None: not (or no more) known.
+    def look_up(self, who: str) -> tuple[Identity, int] | None:
+        """The person, and a version that changes with their password or role; None if they may not log in (any more).
 
-        Quick, from memory.
+        Must be quick: from memory.
         """
         ...
 
     def verify(self, who: str, password: str) -> bool:
-        """Whether that is the password. Slow on purpose: call it in a thread."""
+        """Whether that is the password. Slow on purpose (argon2id): call it in a thread."""
         ...
 
 
-def known_as(accounts: Accounts, who: str) -> str:
-    """The name under which somebody logs in, of any way to spell it; as it is given where nobody does."""
-    standing = accounts.standing(who)
-    return who if standing is None else standing[0].who
+def login_name_of(accounts: Accounts, who: str) -> str:
+    """Any spelling of a name -> the name that person logs in with; unchanged for somebody who cannot log in."""
+    found = accounts.look_up(who)
+    return who if found is None else found[0].who
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A session as it is kept over a restart."""
+class StoredSession:
+    """A session as it is stored, to outlive a restart."""
 
     key: str
-    """SHA-256 of the browser's key, hex."""
+    """SHA-256 of the browser's token, hex."""
     who: str
     version: int
     age_s: float
     idle_s: float
 
 
-class Shelf(Protocol):
-    """Where sessions outlive a restart."""
+class SessionStore(Protocol):
+    """Where sessions are stored to outlive a restart."""
 
-    def load(self) -> list[Kept]:
-        """All that were kept."""
+    def load(self) -> list[StoredSession]:
+        """All stored sessions."""
         ...
 
-    def keep(self, session: Kept) -> None:
-        """Keep it as it is now; must not block."""
+    def keep(self, session: StoredSession) -> None:
+        """Store it as it is now; must not block."""
         ...
 
     def forget(self, key: str) -> None:
-        """It is over; must not block."""
+        """Delete an ended session; must not block."""
         ...
 
 
@@ -86,89 +86,91 @@ class _Session:
     version: int
     began_s: float
     active_s: float
-    kept_s: float
+    stored_s: float
 
 
 @dataclass
 class Sessions:
-    """All who are logged in."""
+    """All open sessions."""
 
     accounts: Accounts
-    shelf: Shelf | None = None
+    store: SessionStore | None = None
     clock: Callable[[], float] = monotonic
     _open: dict[str, _Session] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         now = self.clock()
-        for kept in self.shelf.load() if self.shelf is not None else []:
-            self._open[kept.key] = _Session(kept.who, kept.version, now - kept.age_s, now - kept.idle_s, now)
+        for stored in self.store.load() if self.store is not None else []:
+            self._open[stored.key] = _Session(stored.who, stored.version, now - stored.age_s, now - stored.idle_s, now)
         self._sweep()
 
     def begin(self, who: str) -> str | None:
-        """A new session of somebody whose password was right: the browser's key; None where they are not known."""
-        standing = self.accounts.standing(who)
-        if standing is None:
+        """Begin a session after the password was right; returns the browser's token, None for an unknown user."""
+        found = self.accounts.look_up(who)
+        if found is None:
             return None
         self._sweep()
         token = secrets.token_urlsafe(32)
         now = self.clock()
         key = _key(token)
-        self._open[key] = _Session(standing[0].who, standing[1], now, now, now)
-        self._keep(key, now)
+        self._open[key] = _Session(found[0].who, found[1], now, now, now)
+        self._store(key, now)
         return token
 
     def who(self, token: str) -> Identity | None:
-        """Whose session it is; None where it is unknown, locked, over, or its user's password or role has changed."""
+        """Whose session it is; None if it is unknown or over, or its user's password or role has changed."""
         return self.check(_key(token)) if token else None
 
     def key(self, token: str) -> str:
-        """What stands for the session on the server."""
+        """The session's key of a browser's token; empty for none."""
         return _key(token) if token else ""
 
     def check(self, key: str) -> Identity | None:
-        """As `who`, by the server's own key."""
+        """As `who`, by the session's key."""
         session = self._open.get(key)
         if session is None:
             return None
         now = self.clock()
-        standing = self.accounts.standing(session.who)
+        found = self.accounts.look_up(session.who)
         over = now - session.active_s >= IDLE_S or now - session.began_s >= LIFE_S
-        if over or standing is None or standing[1] != session.version:
+        if over or found is None or found[1] != session.version:
             self._end(key)
             return None
-        return standing[0]
+        return found[0]
 
     def touch(self, key: str) -> None:
-        """The person did something, or is on a call."""
+        """Note activity: the person did something, or is on a call."""
         session = self._open.get(key)
         if session is not None:
             session.active_s = now = self.clock()
-            if now - session.kept_s >= KEEP_EVERY_S:
-                self._keep(key, now)
+            if now - session.stored_s >= STORE_EVERY_S:
+                self._store(key, now)
 
     def end(self, token: str) -> None:
         """Log out."""
         self._end(_key(token))
 
     def _sweep(self) -> None:
-        """Let go of sessions that are over and that nobody has come back with."""
+        """Remove sessions that are over and were not used since."""
         for key in list(self._open):
             self.check(key)
 
-    def _keep(self, key: str, now: float) -> None:
+    def _store(self, key: str, now: float) -> None:
         session = self._open[key]
-        session.kept_s = now
-        if self.shelf is not None:
-            self.shelf.keep(Kept(key, session.who, session.version, now - session.began_s, now - session.active_s))
+        session.stored_s = now
+        if self.store is not None:
+            self.store.keep(
+                StoredSession(key, session.who, session.version, now - session.began_s, now - session.active_s)
+            )
 
     def _end(self, key: str) -> None:
-        if self._open.pop(key, None) is not None and self.shelf is not None:
-            self.shelf.forget(key)
+        if self._open.pop(key, None) is not None and self.store is not None:
+            self.store.forget(key)
 
 
 @dataclass
 class Throttle:
-    """Failed logins by user and address, and by address."""
+    """Counts failed logins by user and address, and by address."""
 
     clock: Callable[[], float] = monotonic
     _failed: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
@@ -177,23 +179,23 @@ class Throttle:
         """Seconds until this user may try again from there; 0: now."""
         now = self.clock()
         waits = []
-        for place, limit in (((who, address), FAILURES), (("", address), FAILURES_OF_ADDRESS)):
-            times = self._failed.get(place, deque[float]())
-            while times and now - times[0] >= FAILURES_S:
+        for counted_by, limit in (((who, address), MAX_FAILURES), (("", address), MAX_FAILURES_OF_ADDRESS)):
+            times = self._failed.get(counted_by, deque[float]())
+            while times and now - times[0] >= FAILURES_WITHIN_S:
                 times.popleft()
-            waits.append(times[-limit] + FAILURES_S - now if len(times) >= limit else 0.0)
+            waits.append(times[-limit] + FAILURES_WITHIN_S - now if len(times) >= limit else 0.0)
         return max(waits)
 
     def failed(self, who: str, address: str) -> None:
         """Count a failure."""
-        for place in ((who, address), ("", address)):
-            while place not in self._failed and len(self._failed) >= PLACES:
+        for counted_by in ((who, address), ("", address)):
+            while counted_by not in self._failed and len(self._failed) >= MAX_COUNTED:
                 del self._failed[next(iter(self._failed))]
-            times = self._failed.setdefault(place, deque(maxlen=FAILURES_OF_ADDRESS))
+            times = self._failed.setdefault(counted_by, deque(maxlen=MAX_FAILURES_OF_ADDRESS))
             times.append(self.clock())
 
     def passed(self, who: str, address: str) -> None:
-        """A right password clears that user's failures from there, and was none of the address."""
+        """The password was right: forget the user's failures from there and the one counted ahead for the address."""
         self._failed.pop((who, address), None)
         if times := self._failed.get(("", address)):
             times.pop()

@@ -17,7 +17,7 @@ from assist.store.keys import Keyring
 from assist.store.recordings import FORMAT, RATE, Recordings
 from audio.events import Hypothesis, Speaker, Utterance, Word
 from overlay.doing import DO
-from overlay.gate import GateAsk
+from overlay.gate import GateRequest
 from overlay.records import Answer, Filters, Mark, RecordNote
 
 CORPUS = Path(__file__).parent / "data" / "fuzz"
@@ -25,7 +25,7 @@ PARSERS: tuple[Callable[[bytes], object], ...] = (
     DO.validate_json,
     WRITE_REQUEST.validate_json,
     Joining.model_validate_json,
-    GateAsk.model_validate_json,
+    GateRequest.model_validate_json,
     Filters.model_validate_json,
     Mark.model_validate_json,
     RecordNote.model_validate_json,

@@ -18,16 +18,16 @@ from overlay.records import (
     Filters,
     Found,
     Mark,
-    Playable,
+    PlayableSound,
     Question,
     Recording,
     RecordNote,
     RecordSummary,
     RecordView,
-    ReportAsked,
+    ReportQuery,
     SavedView,
     Trends,
-    TrendsAsked,
+    TrendsQuery,
     Week,
     unknown_record,
 )
@@ -215,16 +215,16 @@ class Shelf:
     async def answer(self, who: Identity, record: str, answer: Answer) -> None:
         self.answers.append((record, answer.model_copy(update={"who": who.who, "at": "2026-11-24T10:41:00+00:00"})))
 
-    async def sound(self, who: Identity, record: str) -> Playable:
+    async def sound(self, who: Identity, record: str) -> PlayableSound:
         if record not in self.kept:
             raise OverlayError("sound-missing", "No sound was kept of this call.")
         sound = self.kept[record][1]
-        return Playable("audio/wav", len(sound), lambda start, end: sound[start:end])
+        return PlayableSound("audio/wav", len(sound), lambda start, end: sound[start:end])
 
-    async def report(self, who: Identity, asked: ReportAsked) -> str:
+    async def report(self, who: Identity, asked: ReportQuery) -> str:
         return "<p>nothing yet</p>"
 
-    async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
+    async def trends(self, who: Identity, asked: TrendsQuery) -> Trends:
         return trends(asked.weeks)
 
     async def export(self, who: Identity, record: str) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
+from overlay.app import create_app
 from overlay.doing import Do
 from overlay.errors import OverlayError
+from overlay.http_server import serving
 from overlay.hub import Hub
 from overlay.identity import Identify, Identity, ScreenSettings
-from overlay.listening import serving
 from overlay.records import Records
-from overlay.server import create_app
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser"))), None)
 """The browser; without a desktop (`chromium-headless-shell`) a page opens in half the time."""
@@ -50,20 +50,20 @@ class Stage:
     url: str = ""
     done: list[tuple[Identity, Do]] = field(default_factory=list)
     refuses: str = ""
-    """What the desk says to whatever is done from now on; empty: it takes it."""
+    """The text that every action is refused with from now on; empty: it is carried out."""
     complaints: list[str] = field(default_factory=list)
     """Whatever a page wrote to its console or threw: must stay empty."""
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def start(self, port: int = 0) -> None:
-        app = create_app(self.hub, self.desk, self.records, self.settings)
+        app = create_app(self.hub, self.do, self.records, self.settings)
         self.url = await self._open.enter_async_context(serving(app, port=port))
 
     async def stop(self) -> None:
         await self._open.aclose()
 
-    async def desk(self, who: Identity, do: Do) -> None:
+    async def do(self, who: Identity, do: Do) -> None:
         async with self._changed:
             self.done.append((who, do))
             self._changed.notify_all()

@@ -111,7 +111,7 @@ class Stage:
         self.source.stop()
         await self.task
 
-    async def cut_short(self):
+    async def interrupt(self):
         """As a kill does: without a proper end, and nothing is written any more."""
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
@@ -139,7 +139,7 @@ async def on_stage(data, *, start=None, **settings):
 
 
 def taken_up(data, call, **settings):
-    """A call that was cut short, taken up by another program."""
+    """An interrupted call, resumed by another program."""
     service, ears = open_service(data, **settings)
     source, heard = Source(), []
     _, task = service.resume(call, source, on_event=heard.append)

@@ -45,9 +45,9 @@ from assist.store.rows import Hold, Review
 from assist.store.sqlite import SqliteStore
 from assist.store.store import Store, open_store
 from overlay.access import Access
+from overlay.app import create_app
 from overlay.hub import Hub
 from overlay.identity import Identity, ScreenSettings
-from overlay.server import create_app
 from overlay.sessions import IDLE_S, Sessions
 from tests.fault_rig import Sound
 from tests.made_records import made_records
@@ -78,20 +78,20 @@ def code_of(act) -> str:  # type: ignore[no-untyped-def]
 def test_users_are_added_known_by_any_spelling_of_their_name_changed_and_removed(store: Store) -> None:
     add_user(store.people, "Zoë", "agent", PASSWORD)
     accounts = Accounts(store.people)
-    added = accounts.standing("zoe\u0308 ")
+    added = accounts.look_up("zoe\u0308 ")
     assert added is not None and added[0] == Identity("Zoë", "agent")
     assert accounts.verify("ZOË", PASSWORD)
     assert not accounts.verify("Zoë", PASSWORD + " ") and not accounts.verify("nobody", PASSWORD)
     set_role(store.people, "zoë", "qa")
     set_password(store.people, "zoë", "another long password")
-    assert accounts.standing("Zoë") == added  # until the next refresh
+    assert accounts.look_up("Zoë") == added  # until the next refresh
     accounts.refresh()
-    changed = accounts.standing("Zoë")
+    changed = accounts.look_up("Zoë")
     assert changed is not None and changed[0] == Identity("Zoë", "qa") and changed[1] != added[1]
     assert accounts.verify("Zoë", "another long password") and not accounts.verify("Zoë", PASSWORD)
     assert remove_user(store.people, "ZOË") == "Zoë"
     accounts.refresh()
-    assert accounts.empty and accounts.standing("Zoë") is None
+    assert accounts.empty and accounts.look_up("Zoë") is None
 
 
 def test_what_is_no_user_no_role_and_no_password_is_refused_in_one_line(store: Store) -> None:
@@ -183,7 +183,7 @@ def test_after_a_read_that_failed_the_server_still_learns_of_changes(
             away.rename(database)
             await until(read=True)
             await asyncio.to_thread(remove_user, store.people, "Dana")
-            while accounts.standing("Dana") is not None:
+            while accounts.look_up("Dana") is not None:
                 await until(read=True)
         following.cancel()
 
@@ -503,7 +503,7 @@ def test_a_proxys_name_in_capitals_or_small_letters_is_the_one_their_calls_carry
         ("Mária", "Mária"), ("ZOË", "ZOË"), ("Zoe\u0308", "ZOË"), ("Jo ", "Jo"),
     ):  # fmt: skip
         assert subject.screens.identify({"x-user": sent}, "127.0.0.1") == Identity(known, "agent"), sent
-        assert subject.screens.known(sent) == known, "a call that begins now is theirs"
+        assert subject.screens.login_name(sent) == known, "a call that begins now is theirs"
 
 
 @pytest.mark.parametrize(

@@ -6,28 +6,28 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from assist.screens.alerts import AWAY_S, LEFT_S, TURN_S, Alerts, Move, Rules
+from assist.screens.alert_routing import AWAY_S, RELEASE_AFTER_S, TURN_S, AlertRouting, Move, RoutingRules
 from detectors.signals import Severity
 from overlay.errors import OverlayError
 
 HELP, URGENT = Severity.HELP, Severity.URGENT
 
 
-def desk(*people: str, budget: int = 3, order: tuple[str, ...] = ()) -> Alerts:
-    alerts = Alerts(Rules(budget=budget, order=order))
+def alerts_with(*people: str, budget: int = 3, order: tuple[str, ...] = ()) -> AlertRouting:
+    alerts = AlertRouting(RoutingRules(budget=budget, order=order))
     for who in people:
         assert alerts.arrive(who, 0.0) == []
     return alerts
 
 
-def raise_(alerts: Alerts, call: str, now: float = 0.0, tier: Severity = HELP, name: str = "a1") -> list[Move]:
+def raise_(alerts: AlertRouting, call: str, now: float = 0.0, tier: Severity = HELP, name: str = "a1") -> list[Move]:
     return alerts.raised(call, name, "escalated", tier, now)
 
 
 def test_unclaimed_for_twenty_seconds_it_is_the_next_ones_turn_and_after_all_everyones() -> None:
-    alerts = desk("Ann", "Bob")
+    alerts = alerts_with("Ann", "Bob")
     assert raise_(alerts, "c1") == [Move("c1", "a1", "turn", "Ann")]
-    assert alerts.due_s(0.0) == TURN_S
+    assert alerts.next_due_s(0.0) == TURN_S
     assert alerts.tick(TURN_S - 0.1) == []
     assert alerts.tick(TURN_S) == [Move("c1", "a1", "turn", "Bob")]
     assert alerts.tick(2 * TURN_S) == [Move("c1", "a1", "everyone")]
@@ -36,14 +36,14 @@ def test_unclaimed_for_twenty_seconds_it_is_the_next_ones_turn_and_after_all_eve
 
 
 def test_turns_go_round_and_an_escalation_list_goes_first() -> None:
-    alerts = desk("Ann", "Bob")
+    alerts = alerts_with("Ann", "Bob")
     assert [raise_(alerts, f"c{n}", float(n))[0].who for n in range(4)] == ["Ann", "Bob", "Ann", "Bob"]
-    alerts = desk("Ann", "Bob", "Cy", order=("Cy", "Bob"))
+    alerts = alerts_with("Ann", "Bob", "Cy", order=("Cy", "Bob"))
     assert [raise_(alerts, f"c{n}", float(n))[0].who for n in range(4)] == ["Cy", "Cy", "Cy", "Bob"]
 
 
 def test_one_with_no_room_is_not_asked_again_unless_it_is_urgent_and_the_queue_empties_worst_first() -> None:
-    alerts = desk("Ann", budget=1)
+    alerts = alerts_with("Ann", budget=1)
     raise_(alerts, "c1")
     alerts.claim("c1", "a1", "Ann", 1.0)
     assert raise_(alerts, "c2", 2.0) == [Move("c2", "a1", "queued")]
@@ -56,13 +56,13 @@ def test_one_with_no_room_is_not_asked_again_unless_it_is_urgent_and_the_queue_e
 
 
 def test_what_waits_for_nobody_rings_for_the_first_who_comes() -> None:
-    alerts = desk()
+    alerts = alerts_with()
     assert raise_(alerts, "c1") == [Move("c1", "a1", "queued")]
     assert alerts.arrive("Ann", 5.0) == [Move("c1", "a1", "turn", "Ann")]
 
 
 def test_somebody_who_has_the_call_already_is_asked_first_even_without_room() -> None:
-    alerts = desk("Ann", "Bob", budget=1)
+    alerts = alerts_with("Ann", "Bob", budget=1)
     raise_(alerts, "c1")
     alerts.claim("c1", "a1", "Bob", 1.0)
     assert raise_(alerts, "c1", 2.0, name="a2") == [Move("c1", "a2", "turn", "Bob")]
@@ -70,7 +70,7 @@ def test_somebody_who_has_the_call_already_is_asked_first_even_without_room() ->
 
 def test_what_was_open_when_the_program_was_cut_short_is_asked_for_again_and_a_claim_waits_for_its_holder() -> None:
     for is_back in (True, False):
-        alerts = desk("Bob")
+        alerts = alerts_with("Bob")
         assert alerts.restored("c1", "a1", "help", HELP, "", 10.0) == [Move("c1", "a1", "turn", "Bob")]
         assert alerts.restored("c1", "a2", "ask", HELP, "Ann", 10.0) == []
         alerts.claim("c1", "a1", "Bob", 10.0)
@@ -79,11 +79,11 @@ def test_what_was_open_when_the_program_was_cut_short_is_asked_for_again_and_a_c
         if is_back:
             assert alerts.arrive("Ann", 12.0) == []
         again = [Move("c1", "a2", "released", "Ann"), Move("c1", "a2", "turn", "Bob")]
-        assert alerts.tick(10.0 + LEFT_S) == ([] if is_back else again)
+        assert alerts.tick(10.0 + RELEASE_AFTER_S) == ([] if is_back else again)
 
 
 def test_claimed_it_is_refused_to_others_in_a_line_that_names_who_has_it() -> None:
-    alerts = desk("Ann", "Bob")
+    alerts = alerts_with("Ann", "Bob")
     raise_(alerts, "c1")
     assert alerts.claim("c1", "a1", "Bob", 1.0) == []  # out of turn is fine
     for act in (alerts.claim, alerts.resolve, alerts.release):
@@ -96,30 +96,30 @@ def test_claimed_it_is_refused_to_others_in_a_line_that_names_who_has_it() -> No
 
 
 def test_given_back_or_left_behind_the_others_are_asked() -> None:
-    alerts = desk("Ann", "Bob")
+    alerts = alerts_with("Ann", "Bob")
     raise_(alerts, "c1")
     alerts.claim("c1", "a1", "Ann", 1.0)
     assert alerts.release("c1", "a1", "Ann", 2.0) == [Move("c1", "a1", "turn", "Bob")]
     alerts.claim("c1", "a1", "Bob", 3.0)
     alerts.leave("Bob", 4.0)
-    assert alerts.people() == [("Ann", 0, False), ("Bob", 1, True)]
-    assert alerts.tick(4.0 + LEFT_S - 1) == []
-    assert alerts.tick(4.0 + LEFT_S) == [Move("c1", "a1", "released", "Bob"), Move("c1", "a1", "turn", "Ann")]
+    assert alerts.supervisors() == [("Ann", 0, False), ("Bob", 1, True)]
+    assert alerts.tick(4.0 + RELEASE_AFTER_S - 1) == []
+    assert alerts.tick(4.0 + RELEASE_AFTER_S) == [Move("c1", "a1", "released", "Bob"), Move("c1", "a1", "turn", "Ann")]
 
 
 def test_a_reload_keeps_the_turn_and_a_board_that_stays_away_loses_it() -> None:
-    alerts = desk("Ann", "Bob")
+    alerts = alerts_with("Ann", "Bob")
     raise_(alerts, "c1")
     alerts.leave("Ann", 1.0)
     alerts.arrive("Ann", 2.0)
     assert alerts.tick(1.0 + AWAY_S) == []
     alerts.leave("Ann", 8.0)
-    assert alerts.due_s(8.0) == 8.0 + AWAY_S
+    assert alerts.next_due_s(8.0) == 8.0 + AWAY_S
     assert alerts.tick(8.0 + AWAY_S) == [Move("c1", "a1", "turn", "Bob")]
 
 
 def test_a_call_that_calms_down_or_ends_takes_its_alerts_along() -> None:
-    alerts = desk("Ann")
+    alerts = alerts_with("Ann")
     raise_(alerts, "c1")
     assert alerts.calmed("c1", 1.0) == [Move("c1", "a1", "calmed")]
     raise_(alerts, "c2", 2.0)
@@ -128,11 +128,11 @@ def test_a_call_that_calms_down_or_ends_takes_its_alerts_along() -> None:
     assert alerts.raised("c2", "a2", "help", HELP, 5.0)[0].what == "turn"
     assert alerts.calmed("c2", 6.0) == []  # the agent still asks
     alerts.ended("c2", 7.0)
-    assert alerts.people() == [("Ann", 0, False)]
+    assert alerts.supervisors() == [("Ann", 0, False)]
 
 
 def test_more_urgent_the_same_alert_is_asked_for_anew_when_nobody_has_it() -> None:
-    alerts = desk("Ann", budget=1)
+    alerts = alerts_with("Ann", budget=1)
     raise_(alerts, "c1")
     alerts.claim("c1", "a1", "Ann", 1.0)
     assert raise_(alerts, "c2", 2.0)[0].what == "queued"
@@ -181,7 +181,7 @@ STEPS = st.lists(
 def test_whatever_happens_no_alert_is_forgotten_and_no_one_is_asked_beyond_the_budget(
     steps: list[tuple[str, str, str]], budget: int
 ) -> None:
-    alerts, now = Alerts(Rules(budget=budget)), 0.0
+    alerts, now = AlertRouting(RoutingRules(budget=budget)), 0.0
     pages = dict.fromkeys(PEOPLE, 0)
     open_: set[str] = set()
     for what, who, call in steps:
@@ -218,13 +218,13 @@ def test_whatever_happens_no_alert_is_forgotten_and_no_one_is_asked_beyond_the_b
             continue
         for move in moves:
             if move.what == "turn":
-                given = alerts.case(move.call, move.alert)
+                given = alerts.open_alert(move.call, move.alert)
                 load = sum(
                     case is not None and move.who in (case.by, case.turn)
-                    for case in (alerts.case(each, "a1") for each in CALLS)
+                    for case in (alerts.open_alert(each, "a1") for each in CALLS)
                 )
                 assert load <= budget or (given is not None and given.tier is URGENT)
-        cases = {call: alerts.case(call, "a1") for call in CALLS}
+        cases = {call: alerts.open_alert(call, "a1") for call in CALLS}
         assert {call for call, case in cases.items() if case is not None} == open_
         for case in cases.values():  # each is exactly one of: claimed, somebody's turn, waiting
             assert case is None or [bool(case.by), bool(case.turn), bool(case.waits)].count(True) == 1

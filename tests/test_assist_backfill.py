@@ -253,9 +253,9 @@ MARIA, TOM = Identity("Maria", "supervisor"), Identity("Tom", "supervisor")
 def test_something_urgent_heard_late_rings_supervisors_until_one_has_ended_it(tmp_path):
     async def scene():
         async with program(tmp_path) as one:
-            desk, hub = PageActions(one.service), one.service.hub
+            actions, hub = PageActions(one.service), one.service.hub
             for who in (MARIA, TOM):
-                desk.presence(who, "board", True)
+                actions.presence(who, "board", True)
             call = await one.call()
             agents_page = hub.snapshot("agent/Dana")
             before = one.store.record(call)
@@ -265,7 +265,7 @@ def test_something_urgent_heard_late_rings_supervisors_until_one_has_ended_it(tm
                 return hub.latest("board", f"alert/{call}-late")
 
             def do(who, **what):
-                return desk.do(who, doing.DO.validate_python({"call": call, "do": "alert", "alert": "late", **what}))
+                return actions.do(who, doing.DO.validate_python({"call": call, "do": "alert", "alert": "late", **what}))
 
             await asyncio.sleep(0)
             assert (board().kind, board().tier, board().to, board().state) == ("late", "urgent", "Maria", "raised")
@@ -277,7 +277,7 @@ def test_something_urgent_heard_late_rings_supervisors_until_one_has_ended_it(tm
             with pytest.raises(OverlayError, match="Maria is on it already"):
                 await do(TOM, what="claim")
             with pytest.raises(OverlayError, match="That call is over"):
-                await desk.do(MARIA, doing.DO.validate_python({"call": call, "do": "tell", "text": "Hello?"}))
+                await actions.do(MARIA, doing.DO.validate_python({"call": call, "do": "tell", "text": "Hello?"}))
             await do(MARIA, what="resolve", how="settled", note="Called back.")
             assert board() is None
             with pytest.raises(OverlayError, match="That call is over"):

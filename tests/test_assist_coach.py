@@ -80,10 +80,10 @@ def test_what_was_clear_is_answered_before_what_was_only_noted_but_for_care(note
     assert prompt.play == play
 
 
-@pytest.mark.parametrize(("severity", "cards"), [(Severity.NOTE, 0), (Severity.HELP, 1)])
-def test_a_call_that_is_tense_because_somebody_was_noted_to_be_upset_gets_no_card(severity, cards):
+@pytest.mark.parametrize(("severity", "prompts"), [(Severity.NOTE, 0), (Severity.HELP, 1)])
+def test_a_call_that_is_tense_because_somebody_was_noted_to_be_upset_gets_no_prompt(severity, prompts):
     because = [signal("upset", 9_500, severity=severity), signal("negative_sentiment", 9_500)]
-    assert len(of(turn(coach(), 10_000, Level.TENSE, because=because), PromptShown)) == cards
+    assert len(of(turn(coach(), 10_000, Level.TENSE, because=because), PromptShown)) == prompts
 
 
 def test_the_card_that_comes_most_does_not_open_alike_in_each_call():
@@ -92,8 +92,8 @@ def test_the_card_that_comes_most_does_not_open_alike_in_each_call():
         for cue, severity in (("upset", Severity.HELP), ("personal_threat", Severity.URGENT)):
             subject = Coach(BOOK, AgentProfile("Dana"), began=datetime(2026, 11, 24, 10, minute))
             because = [signal(cue, 9_500, severity=severity)]
-            [card] = of(turn(subject, 10_000, Level.TENSE, because=because), PromptShown)
-            lines[card.play].add(card.say)
+            [prompt] = of(turn(subject, 10_000, Level.TENSE, because=because), PromptShown)
+            lines[prompt.play].add(prompt.say)
     assert len(lines["feelings"]) == 3 and len(lines["personal-threat"]) == 1
 
 
@@ -116,15 +116,15 @@ def test_the_agents_own_words_tick_steps_and_end_the_prompt():
 
 
 @pytest.mark.parametrize(
-    ("severity", "owned_ms", "cards"),
+    ("severity", "owned_ms", "prompts"),
     [(Severity.NOTE, 10_000, 0), (Severity.NOTE, -20_000, 1), (Severity.HELP, 10_000, 1)],
 )
-def test_what_was_only_noted_is_not_answered_with_what_the_agent_has_just_done(severity, owned_ms, cards):
+def test_what_was_only_noted_is_not_answered_with_what_the_agent_has_just_done(severity, owned_ms, prompts):
     subject = coach()
     turn(subject, 1_000, Level.ESCALATED)
     subject.hear(10_000, [agent_signal("ownership", owned_ms, "I'll get you the weekend man")], None)
     doubt = signal("giving_up", 14_000, quote="not get my hopes up", severity=severity)
-    assert len(of(subject.hear(14_000, [doubt], None), PromptShown)) == cards
+    assert len(of(subject.hear(14_000, [doubt], None), PromptShown)) == prompts
 
 
 def test_the_word_police_alone_is_no_sign_of_danger():
@@ -239,11 +239,11 @@ def test_an_accepted_option_stops_the_clock_and_its_row_goes():
 def test_the_customers_answer_ends_the_card_that_offers_and_makes_room_for_what_waits(answer):
     subject = coach()
     turn(subject, 10_000, Level.ESCALATED)
-    [card] = of(subject.act(Action(20_000, "Dana", "agent", "plan-offered", "direct-line")), PromptShown)
+    [prompt] = of(subject.act(Action(20_000, "Dana", "agent", "plan-offered", "direct-line")), PromptShown)
     assert of(subject.hear(25_000, [signal("influence_claim", 25_000)], None), PromptShown) == []
     assert of(subject.act(Action(26_000, "Dana", "agent", "plan-refused", "late-fee")), PromptEnded) == []
     events = subject.act(Action(27_000, "Dana", "agent", answer, "direct-line"))
-    assert of(events, PromptEnded) == [PromptEnded(27_000, card.id, "ended")]
+    assert of(events, PromptEnded) == [PromptEnded(27_000, prompt.id, "ended")]
     events = subject.tick(28_000)
     assert [shown.play for shown in of(events, PromptShown)] == ["influence-claim"] and not of(events, PromptEnded)
 
@@ -551,10 +551,10 @@ def test_an_hour_that_is_offered_is_a_time_however_it_is_spoken(says, due, due_a
 @pytest.mark.parametrize("says", ["five o'clock", "so between two and four"])
 def test_the_card_that_asks_for_a_time_goes_once_an_hour_was_said(says):
     subject = offering("timed-visit")
-    [card] = of(subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "timed-visit")), PromptShown)
+    [prompt] = of(subject.act(Action(20_000, "Dana", "agent", "plan-accepted", "timed-visit")), PromptShown)
     words = tuple(Word(word, 25_000 + i * 100, 25_090 + i * 100) for i, word in enumerate(says.split()))
     events = subject.hear(26_000, [], Utterance("a1", Speaker.AGENT, 25_000, 26_000, words))
-    assert [(each.id, each.how) for each in of(events, PromptEnded)] == [(card.id, "acted")]
+    assert [(each.id, each.how) for each in of(events, PromptEnded)] == [(prompt.id, "acted")]
     assert [each.due_at[:13] for each in of(events, FollowUpNoted)] in (["2026-11-24T17"], ["2026-11-24T14"])
 
 
@@ -593,8 +593,8 @@ def test_of_two_that_were_accepted_without_a_time_each_gets_its_own(says, signal
     events = heard(subject, says, 25_000, *signals)
     assert times_of(events) == [timed]
     left, play = (CALL, "then-named-callback") if timed[0] == VISIT else (VISIT, "then-timed-visit")
-    cards = of(events, PromptShown) or of(asked, PromptShown)
-    assert [card.play for card in cards] == [play], "the card goes on asking for the other"
+    prompts = of(events, PromptShown) or of(asked, PromptShown)
+    assert [prompt.play for prompt in prompts] == [play], "the prompt goes on asking for the other"
     assert times_of(heard(subject, "and on Friday at three", 32_000)) == [
         (left, "on Friday at three", "2026-11-27T15:00")
     ]
@@ -630,10 +630,10 @@ def test_the_customer_names_the_time_of_each_in_any_order(turns):
 
 def test_the_card_for_the_visit_stays_while_the_time_of_the_call_is_named():
     subject, events = both_accepted("named-callback", "timed-visit")
-    [card] = of(events, PromptShown)
+    [prompt] = of(events, PromptShown)
     events = heard(subject, "I will call you back at five", 25_000, "callback_time")
     assert times_of(events) == [(CALL, "at five", "2026-11-24T17:00")]
-    assert card.play == "then-timed-visit" and of(events, PromptEnded) == []
+    assert prompt.play == "then-timed-visit" and of(events, PromptEnded) == []
 
 
 @pytest.mark.parametrize(

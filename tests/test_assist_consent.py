@@ -122,7 +122,7 @@ def test_a_call_that_goes_on_is_at_the_level_at_which_it_was_though_its_words_ca
         await stage.hear(ms=15_000)
         await stage.written()
         since = stage.shown("clock").started_at_ms
-        await stage.cut_short()
+        await stage.interrupt()
         return stage.call, since
 
     async def second(call, since):
@@ -337,7 +337,7 @@ def test_a_call_that_was_paused_when_the_program_died_is_still_paused_when_it_go
         await stage.hear(said("hello", 0))
         act(stage, "pause")
         await stage.written()
-        await stage.cut_short()  # the gate is all there is
+        await stage.interrupt()  # the gate is all there is
         return stage.call
 
     async def second(call):
@@ -361,7 +361,7 @@ def test_only_a_pause_that_began_by_itself_ends_by_itself_after_the_program_died
         if not by_itself:
             act(stage, "pause")
         await stage.written()
-        await stage.cut_short()
+        await stage.interrupt()
         return stage.call
 
     async def second(call):

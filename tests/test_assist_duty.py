@@ -15,8 +15,8 @@ from assist.live.hearing import Hearing
 from assist.live.joining import Joining, start_call
 from assist.live.page_actions import PageActions
 from assist.live.service import Service
-from assist.screens.cards import STEPS_SHOWN
-from assist.screens.listening import recogniser_of
+from assist.screens.call_alerts import MAX_STEPS
+from assist.screens.health import recogniser_fields
 from audio.events import Trouble
 from overlay import doing, messages
 from overlay.errors import OverlayError
@@ -30,14 +30,14 @@ ROOT = Identity("Root", "admin")
 
 async def dana_calls(service: Service, *supervisors: Identity) -> tuple[str, Any, Any, Any]:
     """Dana's call, with these at their boards: its name, its task, who does what in it, and a notice on her page."""
-    desk = PageActions(service)
+    actions = PageActions(service)
     for who in supervisors:
-        desk.presence(who, "board", True)
+        actions.presence(who, "board", True)
     call, ended = service.start(QuietLine(), agent="Dana")
     await asyncio.sleep(0)
 
     def do(who: Identity, **what: Any) -> Any:
-        return desk.do(who, doing.DO.validate_python({"call": call, **what}))
+        return actions.do(who, doing.DO.validate_python({"call": call, **what}))
 
     def notice(kind: str) -> str:
         return getattr(service.hub.latest("agent/Dana", f"notice/{kind}"), "text", "")
@@ -98,7 +98,7 @@ def test_a_request_for_help_from_raised_to_resolved_on_every_page_and_in_the_rec
 def test_an_admin_at_an_agents_page_reads_along_in_the_audit_log_and_for_the_agent_to_see(tmp_path: Path) -> None:
     async def scene() -> None:
         async with quiet_service(tmp_path) as service:
-            desk = PageActions(service, open_audit(service.store.people, tmp_path))
+            actions = PageActions(service, open_audit(service.store.people, tmp_path))
 
             async def dana_calls_again() -> tuple[str, Any]:
                 call, ended = service.start(QuietLine(), agent="Dana")
@@ -108,20 +108,20 @@ def test_an_admin_at_an_agents_page_reads_along_in_the_audit_log_and_for_the_age
             def reading() -> str:
                 return getattr(service.hub.latest("agent/Dana", "notice/reading"), "text", "")
 
-            desk.presence(DANA, "agent/Dana", True)
+            actions.presence(DANA, "agent/Dana", True)
             first, ended = await dana_calls_again()
-            desk.presence(ROOT, "agent/Dana", True)
+            actions.presence(ROOT, "agent/Dana", True)
             assert reading() == "Root is reading along"
-            desk.presence(ROOT, "agent/Dana", True)  # on a second page
-            desk.presence(ROOT, "agent/Dana", False)
+            actions.presence(ROOT, "agent/Dana", True)  # on a second page
+            actions.presence(ROOT, "agent/Dana", False)
             assert reading() == "Root is reading along"
-            desk.presence(ROOT, "agent/Dana", False)
+            actions.presence(ROOT, "agent/Dana", False)
             assert reading() == ""
             service.calls[first].hang_up()
             await ended
-            desk.presence(ROOT, "agent/Dana", True)  # the first call is still on the page
+            actions.presence(ROOT, "agent/Dana", True)  # the first call is still on the page
             second, ended = await dana_calls_again()
-            desk.presence(ROOT, "agent/Root", True)
+            actions.presence(ROOT, "agent/Root", True)
             assert reading() == "Root is reading along"
             service.calls[second].hang_up()
             await ended
@@ -149,11 +149,11 @@ def test_however_much_its_holder_does_in_a_call_the_agents_page_says_who_is_on_i
             call, _, do, _ = await dana_calls(service, MARIA)
             await do(DANA, do="help")
             await do(MARIA, do="alert", alert="a1", what="claim")
-            for n in range(2 * STEPS_SHOWN):
+            for n in range(2 * MAX_STEPS):
                 await do(MARIA, do="watch", on=n % 2 == 0)
                 await do(MARIA, do="tell", text=f"Line {n}.")
             board: Any = hub.latest("board", f"alert/{call}-a1")
-            assert len(board.course) == STEPS_SHOWN and board.course[0].what != "claimed"
+            assert len(board.course) == MAX_STEPS and board.course[0].what != "claimed"
             assert getattr(hub.latest("agent/Dana", "notice/handled"), "text", "") == "Maria is on it"
             await do(MARIA, do="alert", alert="a1", what="release")
             row: Any = hub.latest("board", f"row/{call}")
@@ -244,7 +244,7 @@ def test_a_command_that_a_page_names_works_as_it_stands_there(tmp_path: Path) ->
     hints.begin({"restore": ["--data"], "models fetch": ["--data"]})
     try:
         hints.named("--data", os.path.relpath(data))
-        assert str(recogniser_of(embedded)["advice"]).endswith(f"`assist models fetch base.en --data {data}`")
+        assert str(recogniser_fields(embedded)["advice"]).endswith(f"`assist models fetch base.en --data {data}`")
         asyncio.run(scene())
     finally:
         hints.begin({})
@@ -253,7 +253,7 @@ def test_a_command_that_a_page_names_works_as_it_stands_there(tmp_path: Path) ->
 def test_time_moves_an_alert_to_the_next_supervisor_in_the_log_and_on_the_boards(tmp_path: Path) -> None:
     async def scene() -> None:
         async with quiet_service(tmp_path, alerts={"turn_s": 1.0}) as service:
-            desk, hub = PageActions(service), service.hub
+            actions, hub = PageActions(service), service.hub
             moved = asyncio.Event()
             seen: list[str] = []
 
@@ -264,10 +264,10 @@ def test_time_moves_an_alert_to_the_next_supervisor_in_the_log_and_on_the_boards
                         moved.set()
 
             for who in (MARIA, TOM):
-                desk.presence(who, "board", True)
+                actions.presence(who, "board", True)
             call, _ = service.start(QuietLine(), agent="Dana", on_event=listener)
             await asyncio.sleep(0)
-            await desk.do(DANA, doing.DoHelp(do="help", call=call))
+            await actions.do(DANA, doing.DoHelp(do="help", call=call))
             async with asyncio.timeout(20):
                 await moved.wait()
             assert seen == ["turn Maria", "turn Tom", "everyone"]
@@ -295,17 +295,17 @@ def test_the_board_says_how_long_cards_took_after_the_words_they_answer(tmp_path
 def test_what_comes_of_a_call_after_the_agents_next_one_has_begun_is_not_on_the_agents_page(tmp_path: Path) -> None:
     async def scene() -> None:
         stage = await on_stage(tmp_path, consent="granted")
-        hub, desk = stage.service.hub, PageActions(stage.service)
+        hub, actions = stage.service.hub, PageActions(stage.service)
         await stage.hear(said("get me your manager right now", 1_000), ms=4_000)
-        await desk.do(MARIA, doing.DoTell(do="tell", call=stage.call, text="Offer the engineer."))
+        await actions.do(MARIA, doing.DoTell(do="tell", call=stage.call, text="Offer the engineer."))
         following, _ = stage.service.start(QuietLine(), agent="Dana")
         await asyncio.sleep(0)
         await stage.written()
         page = hub.snapshot("agent/Dana")
         await stage.hear(said("hello is anybody there", 4_200), ms=3_000)
         assert any("anybody there" in body for body in hub.snapshot(f"call/{stage.call}").values())
-        await desk.do(MARIA, doing.DoTell(do="tell", call=stage.call, text="Offer a month."))
-        await desk.do(MARIA, doing.DoWatch(do="watch", call=stage.call, on=True))
+        await actions.do(MARIA, doing.DoTell(do="tell", call=stage.call, text="Offer a month."))
+        await actions.do(MARIA, doing.DoWatch(do="watch", call=stage.call, on=True))
         await stage.end()
         assert stage.service.store.record(stage.call) is not None
         assert stage.shown("call").call == following and hub.snapshot("agent/Dana") == page

@@ -198,7 +198,7 @@ def test_a_restore_lets_nobody_in_who_was_taken_out_since_and_forgets_no_entry_o
     assert CliRunner().invoke(app, ["restore", str(tmp_path / "new.backup"), "--data", str(data)]).exit_code == 0
     again = open_store(url)
     people = Accounts(again.people)
-    assert people.standing("Mallory") is None and people.verify("Root", "another long password")
+    assert people.look_up("Mallory") is None and people.verify("Root", "another long password")
     noted = [(row.entry.what, row.entry.target) for row in again.people.audit()]
     assert noted[2:] == [("user-removed", "Mallory"), ("restore", "new.backup")]
     assert not open_audit(again.people, data).verify().problem

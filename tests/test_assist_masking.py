@@ -15,10 +15,10 @@ from assist.privacy.consent import Consent
 from assist.privacy.redaction import Redactor
 from assist.privacy.typed_text import mask_card_numbers
 from audio.events import Speaker, Utterance
+from overlay.app import create_app
 from overlay.doing import DoNote
+from overlay.http_server import serving
 from overlay.identity import Identity, ScreenSettings
-from overlay.listening import serving
-from overlay.server import create_app
 from tests.scripted_call import hits, on_stage, said, saying
 
 CALLS = Path(__file__).parent / "data" / "calls"

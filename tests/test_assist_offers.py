@@ -1,4 +1,4 @@
-"""Plan B in a live call: from the agent's page through desk, session and coach to the supervisor's board and back."""
+"""Plan B in a live call: from the agent's page through actions, session and coach to the board and back."""
 
 import asyncio
 
@@ -48,29 +48,29 @@ def board(stage):
 
 def test_above_the_limit_is_asked_allowed_offered_and_accepted(tmp_path):
     async def scenario():
-        stage, desk = await escalated(tmp_path)
+        stage, actions = await escalated(tmp_path)
         assert states(stage)["month-credit"] == ("ask", "")
         with pytest.raises(OverlayError, match="above your limit; ask for it first"):
-            await desk.do(DANA, plan(stage, "month-credit", "offered"))
-        await desk.do(DANA, plan(stage, "month-credit", "asked"))
+            await actions.do(DANA, plan(stage, "month-credit", "offered"))
+        await actions.do(DANA, plan(stage, "month-credit", "asked"))
         assert states(stage)["month-credit"] == ("ask", "asked")
         with pytest.raises(OverlayError, match="was asked already"):
-            await desk.do(DANA, plan(stage, "month-credit", "asked"))
+            await actions.do(DANA, plan(stage, "month-credit", "asked"))
         [ask] = [alert for alert in board(stage) if alert.kind == "ask"]
         assert ask.title == "Dana asks to give: One month free"
-        await desk.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=True))
+        await actions.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=True))
         assert states(stage)["month-credit"] == ("yours", "allowed")
         assert stage.shown("notice/answer/month-credit").text == "Maria: yes, give it (One month free)"
         with pytest.raises(OverlayError, match="run out or is answered already"):
-            await desk.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=False))
-        await desk.do(DANA, plan(stage, "month-credit", "offered"))
+            await actions.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=False))
+        await actions.do(DANA, plan(stage, "month-credit", "offered"))
         [offer] = [prompt for prompt in of(stage.heard, PromptShown) if prompt.play == "offer-month-credit"]
         assert offer.say == "The next month is on us. You will see it on your next bill."
-        await desk.do(DANA, plan(stage, "month-credit", "accepted"))
+        await actions.do(DANA, plan(stage, "month-credit", "accepted"))
         assert of(stage.heard, Recovery)[-1].what == "met"
         assert "month-credit" not in states(stage)
         with pytest.raises(OverlayError, match="has been answered in this call"):
-            await desk.do(DANA, plan(stage, "month-credit", "offered"))
+            await actions.do(DANA, plan(stage, "month-credit", "offered"))
         await stage.end()
         record = stage.service.store.record(stage.call)
         [use] = [use for use in record["plan"] if use["id"] == "month-credit"]
@@ -83,8 +83,8 @@ def test_above_the_limit_is_asked_allowed_offered_and_accepted(tmp_path):
 
 def test_a_request_that_nobody_answers_runs_out_and_may_be_asked_again(tmp_path):
     async def scenario():
-        stage, desk = await escalated(tmp_path)
-        await desk.do(DANA, plan(stage, "month-credit", "asked"))
+        stage, actions = await escalated(tmp_path)
+        await actions.do(DANA, plan(stage, "month-credit", "asked"))
         [ask] = [alert for alert in board(stage) if alert.kind == "ask"]
         for second in range(REQUEST_MS // 1000 + 1):
             angry = [said("I will leave a one star review", 7_000 + 1000 * second)] if second % 40 == 30 else []
@@ -96,8 +96,8 @@ def test_a_request_that_nobody_answers_runs_out_and_may_be_asked_again(tmp_path)
         [after] = [alert for alert in board(stage) if alert.id == ask.id]
         assert (after.state, after.how) == ("resolved", "ran out")
         with pytest.raises(OverlayError, match="run out or is answered already"):
-            await desk.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=True))
-        await desk.do(DANA, plan(stage, "month-credit", "asked"))
+            await actions.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=True))
+        await actions.do(DANA, plan(stage, "month-credit", "asked"))
         assert states(stage)["month-credit"] == ("ask", "asked")
         await stage.end()
         await stage.close()
@@ -107,11 +107,11 @@ def test_a_request_that_nobody_answers_runs_out_and_may_be_asked_again(tmp_path)
 
 def test_denied_it_leaves_and_the_answer_says_by_whom(tmp_path):
     async def scenario():
-        stage, desk = await escalated(tmp_path)
-        await desk.do(DANA, plan(stage, "month-credit", "asked"))
+        stage, actions = await escalated(tmp_path)
+        await actions.do(DANA, plan(stage, "month-credit", "asked"))
         [ask] = [alert for alert in board(stage) if alert.kind == "ask"]
         answer = doing.DoAnswer(call=stage.call, do="answer", alert=ask.id, allow=False, text="try the visit")
-        await desk.do(MARIA, answer)
+        await actions.do(MARIA, answer)
         assert "month-credit" not in states(stage)
         assert stage.shown("notice/answer/month-credit").text == "Maria: not this time (One month free). try the visit"
         await stage.end()
@@ -134,11 +134,11 @@ def test_a_senior_agent_gives_what_another_must_ask_for(tmp_path, settings):
 @pytest.mark.parametrize("remedy", [True, False])
 def test_a_clock_that_a_yes_has_stopped_is_not_told_as_a_call_that_has_turned(remedy, tmp_path):
     async def scenario():
-        stage, desk = await escalated(tmp_path)
+        stage, actions = await escalated(tmp_path)
         if remedy:
-            await desk.do(DANA, plan(stage, "direct-line", "offered"))
+            await actions.do(DANA, plan(stage, "direct-line", "offered"))
             await stage.hear(ms=2_000)
-            await desk.do(DANA, plan(stage, "direct-line", "accepted"))
+            await actions.do(DANA, plan(stage, "direct-line", "accepted"))
         else:
             await stage.hear(said("okay thank you so much that really helps", 8_000), ms=4_000)
             for _ in range(45):
@@ -160,22 +160,22 @@ def test_a_clock_that_a_yes_has_stopped_is_not_told_as_a_call_that_has_turned(re
 
 def test_the_board_goes_on_saying_what_was_accepted_until_something_else_is_offered(tmp_path):
     async def scenario():
-        stage, desk = await escalated(tmp_path)
+        stage, actions = await escalated(tmp_path)
 
         def told():
             return stage.service.hub.latest("board", f"row/{stage.call}").plan
 
-        await desk.do(DANA, plan(stage, "named-callback", "offered"))
+        await actions.do(DANA, plan(stage, "named-callback", "offered"))
         assert told() == "Call back at their time, offered"
-        await desk.do(DANA, plan(stage, "named-callback", "accepted"))
+        await actions.do(DANA, plan(stage, "named-callback", "accepted"))
         assert "named-callback" not in states(stage)
         assert told() == "Call back at their time, accepted"
-        await desk.do(DANA, plan(stage, "month-credit", "asked"))
+        await actions.do(DANA, plan(stage, "month-credit", "asked"))
         assert told() == "Call back at their time, accepted"
-        await desk.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=board(stage)[-1].id, allow=True))
-        await desk.do(DANA, plan(stage, "month-credit", "offered"))
+        await actions.do(MARIA, doing.DoAnswer(call=stage.call, do="answer", alert=board(stage)[-1].id, allow=True))
+        await actions.do(DANA, plan(stage, "month-credit", "offered"))
         assert told() == "One month free, offered"
-        await desk.do(DANA, plan(stage, "month-credit", "refused"))
+        await actions.do(DANA, plan(stage, "month-credit", "refused"))
         assert told() == "Call back at their time, accepted"
         await stage.end()
         await stage.close()
@@ -308,9 +308,9 @@ def test_what_the_agent_cannot_give_is_no_offer_and_thanks_take_nothing(tmp_path
 
 def test_a_supervisor_who_takes_over_sees_what_the_customer_has_said(tmp_path):
     async def scenario():
-        stage, desk = await escalated(tmp_path)
+        stage, actions = await escalated(tmp_path)
         [alert] = [alert for alert in board(stage) if alert.kind == "escalated"]
-        await desk.do(MARIA, doing.DoAlert(call=stage.call, do="alert", alert=alert.id, what="claim"))
+        await actions.do(MARIA, doing.DoAlert(call=stage.call, do="alert", alert=alert.id, what="claim"))
         told = stage.service.hub.latest(f"call/{stage.call}", "told")
         assert [text for _, text in told.said] == ["I want to cancel my contract today"]
         assert told.heard == ["Cancel threat", "Review threat"]
@@ -341,9 +341,9 @@ def test_whoever_reads_along_is_told_how_the_call_ended_and_an_erased_one_is_gon
 def test_what_worked_in_earlier_calls_is_read_from_the_store(tmp_path):
     async def scenario():
         for _ in range(5):
-            stage, desk = await escalated(tmp_path)
-            await desk.do(DANA, plan(stage, "named-callback", "offered"))
-            await desk.do(DANA, plan(stage, "named-callback", "accepted"))
+            stage, actions = await escalated(tmp_path)
+            await actions.do(DANA, plan(stage, "named-callback", "offered"))
+            await actions.do(DANA, plan(stage, "named-callback", "accepted"))
             await stage.end()
             await stage.close()
         stage, _ = await escalated(tmp_path)

@@ -28,7 +28,7 @@ from assist.events import (
 from assist.live.loading import load_hearing
 from assist.practice.feedback import feedback, tables
 from assist.practice.practice import END_OF_TURN_MS, MAX_TURNS, SUPERVISOR_ANSWER_MS
-from assist.practice.run import page_of, room_for
+from assist.practice.run import new_practice_call, page_of
 from assist.practice.script import list_scripts, load_script
 from assist.screens.rooms import room_of
 from assist.settings import Settings
@@ -54,19 +54,21 @@ HARD = ["Our records show that somebody was there.", "Please calm down.", "That 
 
 
 def played(name, answers, **chosen):
-    """The room after these answers; who runs out of them leaves."""
+    """The practice call after these answers; who runs out of them leaves."""
     left = list(answers)
-    room = room_for(load_script(name), Settings(data=Path("unused"), agent="Trainee", **chosen), lambda event: None)
+    call = new_practice_call(
+        load_script(name), Settings(data=Path("unused"), agent="Trainee", **chosen), lambda event: None
+    )
 
     async def ask():
         return left.pop(0) if left else None
 
-    asyncio.run(room.in_text(ask))
-    return room
+    asyncio.run(call.in_text(ask))
+    return call
 
 
-def lines_of(room):
-    return [line.id for _, line in room.practice.said]
+def lines_of(call):
+    return [line.id for _, line in call.practice.said]
 
 
 @pytest.mark.parametrize("name", list_scripts())
@@ -81,13 +83,13 @@ def test_every_shipped_call_can_be_turned_and_can_be_lost(name):
 
 
 def test_feedback_says_which_words_did_which_step_and_what_is_left():
-    room = played("missed-visit", [HARD[0], *SOFT])
-    told = feedback(room.events, room.practice.playbook)
+    call = played("missed-visit", [HARD[0], *SOFT])
+    told = feedback(call.events, call.practice.playbook)
     words = {step.title: step.words for step in told.steps}
     assert words["Just calm"].startswith("I am so sorry") and words["Empathize"].startswith("I understand")
     assert told.clock.startswith("calmer ") and told.prompts
-    room = played("missed-visit", HARD)
-    told = feedback(room.events, room.practice.playbook)
+    call = played("missed-visit", HARD)
+    told = feedback(call.events, call.practice.playbook)
     assert all(step.done_ms is None and step.could_say for step in told.steps)
     assert ("Calm down", "calm down") in [(what, words) for _, what, words in told.missteps]
     assert "calmer" in told.clock and "goal" not in told.clock
@@ -104,19 +106,19 @@ def test_a_call_that_escalates_twice_is_told_how_long_each_took(tmp_path):
     lines = [f'[[line]]\nid = "l{n}"\nsay = "{say}"\nraised = {str(say != soft).lower()}' for n, say in enumerate(said)]
     script = tmp_path / "twice.toml"
     script.write_text("\n".join(['id = "twice"\ntitle = "Twice"\nabout = "x"', *lines, "end = true"]))
-    room = played(str(script), ["let me look " * 40] * 5 + [" ".join(SOFT[:2])] * 14)
-    runs = [event for event in room.events if isinstance(event, Recovery)]
+    call = played(str(script), ["let me look " * 40] * 5 + [" ".join(SOFT[:2])] * 14)
+    runs = [event for event in call.events if isinstance(event, Recovery)]
     assert [run.what for run in runs] == ["started", "missed", "missed", "started", "met"]
     first, second = (clock(run.at_ms) for run in runs if run.what == "started")
-    assert feedback(room.events, room.practice.playbook).clock == (
+    assert feedback(call.events, call.practice.playbook).clock == (
         f"not calmer within 60 s of {first}, when it escalated; "
         f"calmer {runs[-1].took_ms / 1000:.0f} s after it escalated at {second} (goal 60 s)"
     )
 
 
 def test_what_could_be_said_is_said_by_the_trainee():
-    room = played("charged-twice", HARD[:1], playbook="disaster")
-    lines = [step.could_say for step in feedback(room.events, room.practice.playbook).steps]
+    call = played("charged-twice", HARD[:1], playbook="disaster")
+    lines = [step.could_say for step in feedback(call.events, call.practice.playbook).steps]
     assert any("I'm Trainee." in line for line in lines) and not any("{" in line for line in lines)
 
 
@@ -127,28 +129,28 @@ def test_an_escalation_whose_words_were_withdrawn_has_no_clock():
 
 
 def test_a_call_that_is_kept_calm_has_no_clock_and_its_steps_count():
-    room = played("missed-visit", SOFT)
-    told = feedback(room.events, room.practice.playbook)
+    call = played("missed-visit", SOFT)
+    told = feedback(call.events, call.practice.playbook)
     assert "never started" in told.clock
     words = {step.title: step.words for step in told.steps}
     assert words["Just calm"].startswith("I am so sorry") and words["Plan B"]
 
 
 def test_who_leaves_is_told_as_well_and_the_same_answers_give_the_same_call():
-    room = played("charged-twice", HARD[:1])
-    assert len(room.practice.said) == 2 and room.events[-1].reason == "interrupted"
-    assert feedback(room.events, room.practice.playbook).steps
+    call = played("charged-twice", HARD[:1])
+    assert len(call.practice.said) == 2 and call.events[-1].reason == "interrupted"
+    assert feedback(call.events, call.practice.playbook).steps
     again = played("charged-twice", HARD[:1])
-    assert [event for event in again.events[1:]] == [event for event in room.events[1:]]
+    assert [event for event in again.events[1:]] == [event for event in call.events[1:]]
 
 
 @settings(max_examples=15)
 @given(st.lists(st.sampled_from([*SOFT, *HARD, "hm", "I can't say", "What would help you?"]), max_size=MAX_TURNS + 5))
 def test_any_answers_come_to_an_end_and_time_runs_forward(answers):
-    room = played("passed-around", answers)
-    heard = [event for event in room.events if isinstance(event, Utterance)]
+    call = played("passed-around", answers)
+    heard = [event for event in call.events if isinstance(event, Utterance)]
     assert all(a.end_ms <= b.start_ms for a, b in zip(heard, heard[1:], strict=False))
-    assert len(room.practice.said) <= MAX_TURNS
+    assert len(call.practice.said) <= MAX_TURNS
     assert {event.speaker for event in heard} <= {Speaker.AGENT, Speaker.CUSTOMER}
 
 
@@ -257,33 +259,33 @@ def test_the_trainee_can_answer_on_the_agents_page(tmp_path):
 
     async def scene():
         chosen = Settings(data=tmp_path, port=0, agent="Trainee")
-        room = room_for(load_script("missed-visit"), chosen, lambda event: None)
+        call = new_practice_call(load_script("missed-visit"), chosen, lambda event: None)
         complaints = []
-        async with page_of(room, chosen) as address, async_playwright() as playwright:
+        async with page_of(call, chosen) as address, async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
             page = await browser.new_page(viewport={"width": 380, "height": 760})
             page.on("console", lambda each: complaints.append(each.text) if each.type == "error" else None)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             await page.goto(address)
-            playing = asyncio.create_task(room.in_text(room.replies.get))
+            playing = asyncio.create_task(call.in_text(call.replies.get))
             field = page.get_by_label("Your answer")
             for said in [HARD[0], *SOFT]:
                 await expect(page.locator("#practice [role=status]")).to_have_text("Your turn")
-                turns = len(room.practice.said)
+                turns = len(call.practice.said)
                 await field.fill(said)
                 await field.press("Enter")
                 await expect(field).to_have_value("")
                 await expect(page.locator("#lines li")).to_have_count(min(2 * turns + 1, 40))
             await asyncio.wait_for(playing, 20)
-            room.update_page(feedback(room.events, room.practice.playbook))
+            call.update_page(feedback(call.events, call.practice.playbook))
             await expect(page.locator("#practice")).to_contain_text("✓ Empathize “I understand")
             await expect(page.locator("#practice")).to_contain_text("none of it is kept")
             await browser.close()
-        return room, complaints
+        return call, complaints
 
-    room, complaints = asyncio.run(scene())
+    call, complaints = asyncio.run(scene())
     assert complaints == []
-    assert any(isinstance(event, PromptShown) for event in room.events)
+    assert any(isinstance(event, PromptShown) for event in call.events)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
@@ -298,14 +300,14 @@ def test_the_page_has_room_for_an_answer_keeps_the_feedback_and_takes_the_next_p
 
     async def scene():
         chosen = Settings(data=tmp_path, port=0, agent="Trainee", supervisor="Maria", playbook="jerk")
-        room = room_for(load_script("missed-visit"), chosen, lambda event: None)
+        call = new_practice_call(load_script("missed-visit"), chosen, lambda event: None)
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
             page = await browser.new_page(viewport={"width": 380, "height": 560})
             await page.add_init_script(LATER)
-            async with page_of(room, chosen) as address:
+            async with page_of(call, chosen) as address:
                 await page.goto(address)
-                playing = asyncio.create_task(room.in_text(room.replies.get))
+                playing = asyncio.create_task(call.in_text(call.replies.get))
                 status = page.locator("#practice [role=status]")
                 await expect(status).to_have_text("Your turn")
                 await expect(page.locator("#consent")).to_be_hidden()
@@ -318,35 +320,35 @@ def test_the_page_has_room_for_an_answer_keeps_the_feedback_and_takes_the_next_p
                 await page.keyboard.press("Enter")
                 await expect(page.locator(".title")).not_to_have_count(0)
                 await page.get_by_label("Your answer").fill("half of an answer")
-                room.replies.put_nowait(None)
+                call.replies.put_nowait(None)
                 await playing
-                room.update_page(feedback(room.events, room.practice.playbook))
+                call.update_page(feedback(call.events, call.practice.playbook))
                 await expect(page.locator("#practice h2")).to_contain_text("The engineer who never came")
                 await expect(page.locator("#hearing")).to_have_text("Call ended")
                 assert await page.locator("#practice").evaluate(covered) == 0
                 told = await page.locator("#practice").inner_text()
-                step = DoStep(do="step", call=room.call, step=room.practice.playbook.steps[0].id, done=True)
-                await room.desk(Identity("Trainee", "agent"), step)
+                step = DoStep(do="step", call=call.call, step=call.practice.playbook.steps[0].id, done=True)
+                await call.do(Identity("Trainee", "agent"), step)
                 await page.reload()
                 await expect(page.locator("#practice h2")).to_be_visible()
                 assert await page.locator("#practice").inner_text() == told
             port = int(address.split(":")[2].split("/")[0])
             chosen = chosen.model_copy(update={"port": port})
-            room = room_for(load_script("charged-twice"), chosen, lambda event: None)
-            async with page_of(room, chosen):
-                playing = asyncio.create_task(room.in_text(room.replies.get))
-                await expect(page.locator("#practice")).to_contain_text(room.practice.script.about)
+            call = new_practice_call(load_script("charged-twice"), chosen, lambda event: None)
+            async with page_of(call, chosen):
+                playing = asyncio.create_task(call.in_text(call.replies.get))
+                await expect(page.locator("#practice")).to_contain_text(call.practice.script.about)
                 await page.get_by_label("Your answer").fill("half of an answer")
-                room.replies.put_nowait(None)
+                call.replies.put_nowait(None)
                 await playing
-            room = room_for(load_script("missed-visit"), chosen, lambda event: None)
-            async with page_of(room, chosen):
-                playing = asyncio.create_task(room.in_text(room.replies.get))
-                await expect(page.locator("#practice")).to_contain_text(room.practice.script.about)
+            call = new_practice_call(load_script("missed-visit"), chosen, lambda event: None)
+            async with page_of(call, chosen):
+                playing = asyncio.create_task(call.in_text(call.replies.get))
+                await expect(page.locator("#practice")).to_contain_text(call.practice.script.about)
                 await expect(page.get_by_label("Your answer")).to_have_value("")
                 await page.keyboard.press("e")
                 await expect(page.locator("#drawer")).to_contain_text("None in this call")
-                room.replies.put_nowait(None)
+                call.replies.put_nowait(None)
                 await playing
             await browser.close()
 
@@ -354,39 +356,41 @@ def test_the_page_has_room_for_an_answer_keeps_the_feedback_and_takes_the_next_p
 
 
 def test_what_is_no_practice_is_refused(tmp_path):
-    room = room_for(load_script("missed-visit"), Settings(data=tmp_path, agent="Trainee"), lambda event: None)
+    call = new_practice_call(load_script("missed-visit"), Settings(data=tmp_path, agent="Trainee"), lambda event: None)
     who = Identity("Trainee", "agent")
-    room.publish(room.practice.begin())
+    call.publish(call.practice.begin())
     with pytest.raises(OverlayError, match="your turn in a moment"):
-        asyncio.run(room.desk(who, DoSay(do="say", call="practice", text="hello")))
+        asyncio.run(call.do(who, DoSay(do="say", call="practice", text="hello")))
     with pytest.raises(OverlayError, match="answer the customer"):
-        asyncio.run(room.desk(who, DoHelp(do="help", call="practice")))
+        asyncio.run(call.do(who, DoHelp(do="help", call="practice")))
 
 
 def answered(tmp_path, says, *, raised=False, **chosen):
-    """A room after one such line of the customer's: it is the trainee's turn."""
+    """A practice call after one such line of the customer's: it is the trainee's turn."""
     script = tmp_path / "one.toml"
     line = '[[line]]\nid = "{}"\nsay = "{}"\nraised = {}\n'
     said = line.format("a", says, str(raised).lower()) + line.format("b", "Bye.", "false")
     script.write_text(f'id = "one"\ntitle = "One"\nabout = "x"\n{said}end = true\n')
-    room = room_for(load_script(str(script)), Settings(data=tmp_path, agent="Trainee", **chosen), lambda event: None)
-    room.publish(room.practice.begin())
-    room.publish(room.practice.advance_to_trainee())
-    return room
+    call = new_practice_call(
+        load_script(str(script)), Settings(data=tmp_path, agent="Trainee", **chosen), lambda event: None
+    )
+    call.publish(call.practice.begin())
+    call.publish(call.practice.advance_to_trainee())
+    return call
 
 
 def test_a_cue_in_a_long_line_counts_and_is_answered_when_it_is_said(tmp_path):
-    room = answered(tmp_path, "I want to speak to your manager right now. " + "and it was in the box in the hall " * 8)
-    [rise] = [event for event in room.events if isinstance(event, LevelChange)]
-    [line] = [event for event in room.events if isinstance(event, Utterance)]
+    call = answered(tmp_path, "I want to speak to your manager right now. " + "and it was in the box in the hall " * 8)
+    [rise] = [event for event in call.events if isinstance(event, LevelChange)]
+    [line] = [event for event in call.events if isinstance(event, Utterance)]
     assert rise.at_ms < 5_000 < 15_000 < line.end_ms
-    assert [event.play for event in room.events if isinstance(event, PromptShown)] == ["supervisor-demand"]
+    assert [event.play for event in call.events if isinstance(event, PromptShown)] == ["supervisor-demand"]
 
 
 def test_a_raised_voice_counts_while_the_line_is_said(tmp_path):
-    room = answered(tmp_path, "hm " * 40, raised=True)
-    heard = next(event for event in room.events if isinstance(event, SignalRaised))
-    [line] = [event for event in room.events if isinstance(event, Utterance)]
+    call = answered(tmp_path, "hm " * 40, raised=True)
+    heard = next(event for event in call.events if isinstance(event, SignalRaised))
+    [line] = [event for event in call.events if isinstance(event, Utterance)]
     assert heard.signal.id == "raised_voice" and heard.signal.evidence.start_ms == line.start_ms
     assert heard.at_ms - line.start_ms < 2_000 < 10_000 < line.end_ms
 
@@ -397,7 +401,7 @@ def said_at(start_ms, text, name="a1"):
 
 
 def test_words_that_are_recognised_late_answer_the_line_after_which_they_were_said(tmp_path):
-    practice = room_for(load_script("missed-visit"), Settings(data=tmp_path), lambda event: None).practice
+    practice = new_practice_call(load_script("missed-visit"), Settings(data=tmp_path), lambda event: None).practice
     practice.begin()
     practice.advance_to_trainee()
     now = practice.now_ms
@@ -416,7 +420,7 @@ def test_words_that_are_recognised_late_answer_the_line_after_which_they_were_sa
 
 
 def test_an_answer_that_begins_in_the_customers_last_words_is_answered(tmp_path):
-    practice = room_for(load_script("missed-visit"), Settings(data=tmp_path), lambda event: None).practice
+    practice = new_practice_call(load_script("missed-visit"), Settings(data=tmp_path), lambda event: None).practice
     practice.begin()
     practice.advance_to_trainee()
     early = said_at(practice.now_ms - 250, "I am so sorry this happened")
@@ -428,12 +432,12 @@ def test_an_answer_that_begins_in_the_customers_last_words_is_answered(tmp_path)
 
 
 def test_a_wrong_move_that_two_findings_tell_of_is_told_once(tmp_path):
-    room = answered(tmp_path, "Hello, my line is down.")
-    room.publish(room.practice.reply("Please calm down. " + "I look at it and it is in the box. " * 4))
-    room.publish(room.practice.reply("Please calm down."))
-    found = [event.signal.id for event in room.events if isinstance(event, SignalRaised)]
+    call = answered(tmp_path, "Hello, my line is down.")
+    call.publish(call.practice.reply("Please calm down. " + "I look at it and it is in the box. " * 4))
+    call.publish(call.practice.reply("Please calm down."))
+    found = [event.signal.id for event in call.events if isinstance(event, SignalRaised)]
     assert found.count("calm_down") == 2  # the rule's and the sentence model's
-    assert [words for _, _, words in feedback(room.events, room.practice.playbook).missteps] == ["calm down"]
+    assert [words for _, _, words in feedback(call.events, call.practice.playbook).missteps] == ["calm down"]
 
 
 def test_a_wrong_move_that_was_misheard_is_not_told():
@@ -443,30 +447,30 @@ def test_a_wrong_move_that_was_misheard_is_not_told():
     assert told.missteps == ()
 
 
-def plan(room, what, option):
-    asyncio.run(room.desk(Identity("Trainee", "agent"), DoPlan(do="plan", call=room.call, option=option, what=what)))
+def plan(call, what, option):
+    asyncio.run(call.do(Identity("Trainee", "agent"), DoPlan(do="plan", call=call.call, option=option, what=what)))
 
 
 def test_an_option_is_asked_for_by_its_name_and_only_what_may_be_given_is(tmp_path):
-    room = answered(tmp_path, "I want to cancel my contract. You will hear from my lawyer.")
+    call = answered(tmp_path, "I want to cancel my contract. You will hear from my lawyer.")
     with pytest.raises(OverlayError, match="One month free: that is above your limit"):
-        plan(room, "accepted", "month-credit")
+        plan(call, "accepted", "month-credit")
     with pytest.raises(OverlayError, match="no option 'gold'"):
-        plan(room, "offered", "gold")
-    plan(room, "asked", "month-credit")
-    [alert] = [event for event in room.events if isinstance(event, AlertRaised) and event.kind == "ask"]
+        plan(call, "offered", "gold")
+    plan(call, "asked", "month-credit")
+    [alert] = [event for event in call.events if isinstance(event, AlertRaised) and event.kind == "ask"]
     assert alert.reason == "Trainee asks to give: One month free"
 
 
 def test_what_is_asked_for_is_allowed_by_a_supervisor_of_the_practice(tmp_path):
-    room = answered(tmp_path, "I want to cancel my contract. You will hear from my lawyer.", supervisor="Maria")
-    plan(room, "asked", "month-credit")
-    notice = room.hub.latest(room_of("Trainee"), "notice/answer/month-credit")
+    call = answered(tmp_path, "I want to cancel my contract. You will hear from my lawyer.", supervisor="Maria")
+    plan(call, "asked", "month-credit")
+    notice = call.hub.latest(room_of("Trainee"), "notice/answer/month-credit")
     assert notice.text == "Practice supervisor: yes, give it (One month free)"
-    plan(room, "offered", "month-credit")
-    [asked] = [event.at_ms for event in room.events if isinstance(event, AlertRaised) and event.kind == "ask"]
-    [allowed] = [event.at_ms for event in room.events if isinstance(event, PlanMoved) and event.what == "allowed"]
-    assert allowed - asked == pytest.approx(SUPERVISOR_ANSWER_MS, abs=500) and room.practice.is_trainees_turn
+    plan(call, "offered", "month-credit")
+    [asked] = [event.at_ms for event in call.events if isinstance(event, AlertRaised) and event.kind == "ask"]
+    [allowed] = [event.at_ms for event in call.events if isinstance(event, PlanMoved) and event.what == "allowed"]
+    assert allowed - asked == pytest.approx(SUPERVISOR_ANSWER_MS, abs=500) and call.practice.is_trainees_turn
 
     aloud = answered(tmp_path, "I want to cancel my contract. You will hear from my lawyer.")
     aloud.by_voice = True
@@ -481,54 +485,56 @@ def test_without_the_sentence_model_in_the_settings_practice_is_not_judged_by_it
     monkeypatch.setattr("detectors.factory.shipped_model", lambda: 1 / 0)
     chosen = Settings(data=tmp_path, agent="Trainee")
     with pytest.raises(ModelError):
-        room_for(load_script("missed-visit"), chosen, lambda event: None)
-    room_for(load_script("missed-visit"), chosen.model_copy(update={"meaning": False}), lambda event: None)
+        new_practice_call(load_script("missed-visit"), chosen, lambda event: None)
+    new_practice_call(load_script("missed-visit"), chosen.model_copy(update={"meaning": False}), lambda event: None)
 
 
 def test_the_trainees_own_limits_count():
-    room = room_for(load_script("missed-visit"), Settings(authorities={"Ann": "lead"}, agent="Ann"), lambda event: None)
-    assert room.practice.session.coach.agent.role == "lead"
+    call = new_practice_call(
+        load_script("missed-visit"), Settings(authorities={"Ann": "lead"}, agent="Ann"), lambda event: None
+    )
+    assert call.practice.session.coach.agent.role == "lead"
 
 
 def test_who_is_asked_is_named_as_in_the_settings():
-    room = played("charged-twice", HARD[:3], supervisor="Maria")
-    plan = room.hub.latest(room_of("Trainee"), "plan")
+    call = played("charged-twice", HARD[:3], supervisor="Maria")
+    plan = call.hub.latest(room_of("Trainee"), "plan")
     assert [option.who for option in plan.options if option.authority == "ask"] == ["Maria"]
 
 
 def test_a_second_answer_to_the_same_line_is_refused(tmp_path):
-    room = room_for(load_script("missed-visit"), Settings(data=tmp_path, agent="Trainee"), lambda event: None)
+    call = new_practice_call(load_script("missed-visit"), Settings(data=tmp_path, agent="Trainee"), lambda event: None)
 
     async def scene():
-        room.publish(room.practice.begin())
-        room.publish(room.practice.advance_to_trainee())
-        said = DoSay(do="say", call=room.call, text="I am sorry.")
-        await room.desk(Identity("Trainee", "agent"), said)
+        call.publish(call.practice.begin())
+        call.publish(call.practice.advance_to_trainee())
+        said = DoSay(do="say", call=call.call, text="I am sorry.")
+        await call.do(Identity("Trainee", "agent"), said)
         with pytest.raises(OverlayError, match="your turn in a moment"):
-            await room.desk(Identity("Trainee", "agent"), said)
+            await call.do(Identity("Trainee", "agent"), said)
 
     asyncio.run(scene())
 
 
 def test_aloud_the_trainees_own_words_move_the_call(tmp_path):
     chosen = Settings(data=tmp_path, agent="Dana", recogniser="whisper", model=str(MODEL))
-    room = room_for(load_script("missed-visit"), chosen, lambda event: None)
+    call = new_practice_call(load_script("missed-visit"), chosen, lambda event: None)
     hearing = load_hearing(chosen, Console(quiet=True))
     try:
         source = open_recording(ROOT / "assist" / "demo" / "call.ogg", agent_channel=0, speed=float("inf"))
-        asyncio.run(room.aloud(source, hearing.listener, in_step=True))
+        asyncio.run(call.aloud(source, hearing.listener, in_step=True))
     finally:
         hearing.close()
-    heard = [event for event in room.events if isinstance(event, Utterance)]
+    heard = [event for event in call.events if isinstance(event, Utterance)]
     theirs = {event.text for event in heard if event.speaker is Speaker.CUSTOMER}
-    assert theirs == {line.say for _, line in room.practice.said}  # the recording's other channel is not listened to
+    assert theirs == {line.say for _, line in call.practice.said}  # the recording's other channel is not listened to
     assert any("sorry" in event.text for event in heard if event.speaker is Speaker.AGENT)
-    assert len(room.practice.said) >= 3 and any(isinstance(event, StepTicked) for event in room.events)
+    assert len(call.practice.said) >= 3 and any(isinstance(event, StepTicked) for event in call.events)
 
 
 def test_aloud_ctrl_c_ends_the_call_and_the_feedback_is_told(tmp_path):
     chosen = Settings(data=tmp_path, agent="Dana", recogniser="whisper", model=str(MODEL))
-    room = room_for(load_script("missed-visit"), chosen, lambda event: None)
+    call = new_practice_call(load_script("missed-visit"), chosen, lambda event: None)
     begun = asyncio.Event()
 
     async def held():
@@ -540,7 +546,7 @@ def test_aloud_ctrl_c_ends_the_call_and_the_feedback_is_told(tmp_path):
         await asyncio.Event().wait()  # a microphone goes on
 
     async def scene(ears):
-        playing = asyncio.create_task(room.aloud(held(), ears, in_step=True))
+        playing = asyncio.create_task(call.aloud(held(), ears, in_step=True))
         await begun.wait()
         playing.cancel()  # what asyncio.run does at Ctrl-C
         await playing
@@ -550,8 +556,8 @@ def test_aloud_ctrl_c_ends_the_call_and_the_feedback_is_told(tmp_path):
         asyncio.run(scene(hearing.listener))
     finally:
         hearing.close()
-    assert [event.reason for event in room.events if isinstance(event, CallEnded)] == ["interrupted"]
-    assert any(isinstance(event, Utterance) and event.speaker is Speaker.AGENT for event in room.events)
+    assert [event.reason for event in call.events if isinstance(event, CallEnded)] == ["interrupted"]
+    assert any(isinstance(event, Utterance) and event.speaker is Speaker.AGENT for event in call.events)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
@@ -559,22 +565,22 @@ def test_aloud_the_page_takes_no_typed_answer(tmp_path):
     from playwright.async_api import async_playwright, expect
 
     chosen = Settings(data=tmp_path, port=0, agent="Trainee", recogniser="whisper", model=str(MODEL))
-    room = room_for(load_script("missed-visit"), chosen, lambda event: None)
+    call = new_practice_call(load_script("missed-visit"), chosen, lambda event: None)
     typed = DoSay(do="say", call="practice", text="hello")
 
     async def scene(ears):
         source = open_recording(ROOT / "assist" / "demo" / "call.ogg", agent_channel=0, speed=float("inf"))
-        async with page_of(room, chosen) as address, async_playwright() as playwright:
+        async with page_of(call, chosen) as address, async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
             page = await browser.new_page(viewport={"width": 380, "height": 760})
             await page.goto(address)
-            await room.aloud(source, ears, in_step=True)
+            await call.aloud(source, ears, in_step=True)
             await expect(page.locator("#practice [role=status]")).to_be_visible()
             await expect(page.get_by_label("Your answer")).to_have_count(0)
             await expect(page.locator("#practice")).not_to_contain_text("false")
             with pytest.raises(OverlayError, match="into the microphone"):
-                await room.desk(Identity("Trainee", "agent"), typed)
-            room.update_page(feedback(room.events, room.practice.playbook))
+                await call.do(Identity("Trainee", "agent"), typed)
+            call.update_page(feedback(call.events, call.practice.playbook))
             await expect(page.locator("#practice")).to_contain_text("Practice over")
             await expect(page.locator("#practice")).not_to_contain_text("Tends to make it worse")
             await expect(page.locator("#practice")).not_to_contain_text("false")
@@ -590,5 +596,5 @@ def test_aloud_the_page_takes_no_typed_answer(tmp_path):
 def test_the_shipped_playbooks_all_fit_practice():
     for name in ("default", "six-steps"):
         assert load_playbook(name).steps
-        room = played("charged-twice", SOFT, playbook=name)
-        assert any(step.done_ms is not None for step in feedback(room.events, room.practice.playbook).steps)
+        call = played("charged-twice", SOFT, playbook=name)
+        assert any(step.done_ms is not None for step in feedback(call.events, call.practice.playbook).steps)

@@ -31,10 +31,10 @@ from assist.store.keys import Keyring
 from assist.store.recordings import MU_LAW_TO_PCM, RATE, RecordingFile, Recordings, encode_mu_law
 from assist.store.store import open_store
 from audio.events import SAMPLE_RATE, Chunk, Speaker, Utterance
+from overlay.app import create_app
+from overlay.http_server import serving
 from overlay.hub import Hub
 from overlay.identity import Identity, ScreenSettings
-from overlay.listening import serving
-from overlay.server import create_app
 from tests.overlay_stage import CHROMIUM, play
 from tests.overlay_stage import stage as pages
 from tests.scripted_call import SPEAKERS, on_stage, said

@@ -25,7 +25,7 @@ from assist.store.rows import Review
 from assist.store.store import open_store
 from overlay.errors import OverlayError
 from overlay.identity import Identity
-from overlay.records import ReportAsked, TrendsAsked
+from overlay.records import ReportQuery, TrendsQuery
 from tests.made_records import made_records
 
 UNTIL = date(2026, 11, 29)
@@ -196,7 +196,7 @@ def test_trends_show_no_team_beside_which_too_few_are_left(tmp_path):
     began = datetime.now().astimezone().isoformat(timespec="seconds")
 
     def trends():
-        return asyncio.run(Library(store).trends(QA, TrendsAsked(weeks=1, team="Sales")))
+        return asyncio.run(Library(store).trends(QA, TrendsQuery(weeks=1, team="Sales")))
 
     try:
         for n, body in enumerate(bodies):
@@ -248,10 +248,10 @@ def test_an_empty_span_is_a_report_too(site):
 
 def test_the_review_page_gives_the_report(site):
     library = Library(site)
-    asked = ReportAsked(since="2026-06-01", until="2026-08-01")
+    asked = ReportQuery(since="2026-06-01", until="2026-08-01")
     assert "Prevention report" in asyncio.run(library.report(QA, asked))
     with pytest.raises(OverlayError, match="No calls of team 'nobody'"):
-        asyncio.run(library.report(QA, ReportAsked(since="2026-06-01", until="2026-08-01", team="nobody")))
+        asyncio.run(library.report(QA, ReportQuery(since="2026-06-01", until="2026-08-01", team="nobody")))
 
 
 def test_the_last_day_there_is_has_an_end_and_a_report_of_thousands_of_years_is_refused(site):
@@ -264,7 +264,7 @@ def test_the_last_day_there_is_has_an_end_and_a_report_of_thousands_of_years_is_
         with pytest.raises(AssistError, match="between 2000-01-01 and 2099-12-31"):
             report_from_store(site, since, until)
         with pytest.raises(OverlayError, match="between 2000-01-01 and 2099-12-31"):
-            asyncio.run(library.report(QA, ReportAsked(since=since or "", until=until or "")))
+            asyncio.run(library.report(QA, ReportQuery(since=since or "", until=until or "")))
     assert report_from_store(site, date(2000, 1, 1), date(2099, 12, 31)).total.calls == 300
 
 
@@ -287,7 +287,7 @@ def test_the_page_of_a_report_is_not_drawn_where_live_calls_wait_for_it(site, mo
 
     drew = []
     monkeypatch.setattr(report_page, "page", lambda found: drew.append(threading.current_thread()) or page(found))
-    asyncio.run(Library(site).report(QA, ReportAsked(since="2026-06-01", until="2026-08-01")))
+    asyncio.run(Library(site).report(QA, ReportQuery(since="2026-06-01", until="2026-08-01")))
     assert len(drew) == 1 and threading.main_thread() not in drew
 
 
@@ -297,14 +297,14 @@ def test_lists_and_counts_read_no_whole_record(site, monkeypatch):
 
     monkeypatch.setattr(site, "records", whole)
     monkeypatch.setattr(site, "record", whole)
-    from overlay.records import Filters, TrendsAsked
+    from overlay.records import Filters, TrendsQuery
 
     library = Library(site)
     found = asyncio.run(library.search(QA, Filters(order="worst", words="engineer"))).records
     assert len(found) == 50 and found[0].level_reached == "escalated"
-    asyncio.run(library.trends(QA, TrendsAsked()))
-    asyncio.run(library.trends(QA, TrendsAsked(weeks=104, team="team 1")))
+    asyncio.run(library.trends(QA, TrendsQuery()))
+    asyncio.run(library.trends(QA, TrendsQuery(weeks=104, team="team 1")))
     with pytest.raises(OverlayError, match="from 5 agents up"):
-        asyncio.run(library.trends(QA, TrendsAsked(weeks=104, team="nobody")))
+        asyncio.run(library.trends(QA, TrendsQuery(weeks=104, team="nobody")))
     report_from_store(site, date(2026, 6, 1), date(2026, 8, 1))
     assert find_due(site, KeepSettings(), datetime(2026, 9, 1, tzinfo=UTC)).words == ()

@@ -167,7 +167,7 @@ def test_who_escalates_again_has_answered_what_was_given_and_the_next_step_comes
     subject.act(Action(12_000, "Dana", "agent", "used", "p1"))
     subject.hear(20_000, [signal("ownership", 20_000)], None)
     again = subject.hear(23_000, [signal(name, 23_000, severity=severity)], None)
-    assert of(again, PromptShown) == [], "it has its card"
+    assert of(again, PromptShown) == [], "it has its prompt"
     [prompt] = of(subject.tick(23_500), PromptShown)
     assert prompt.play.startswith("step-")
 
@@ -293,7 +293,7 @@ HAPPENINGS = st.lists(
         ),
         st.tuples(st.just("wait"), st.integers(1, 60), st.none()),
     ),
-    min_size=20,  # of few happenings hardly any meet: the agent speaks while a card is on screen and another waits
+    min_size=20,  # of few happenings hardly any meet: the agent speaks while a prompt is on screen and another waits
     max_size=80,
 )
 
@@ -346,9 +346,9 @@ def test_whatever_happens_the_place_is_restrained(happenings, experienced, name)
                         assert at - max(newest, until) <= STALE_MS, "a prompt that comes too late"
                     asked_for = event.play.startswith(("offer-", "then-"))
                     if event.tier is not Severity.URGENT and not asked_for and speaks_since is not None:
-                        assert at - speaks_since >= MAX_DEFERRED_MS, "a card while the agent speaks"
+                        assert at - speaks_since >= MAX_DEFERRED_MS, "a prompt while the agent speaks"
                     if not asked_for and event.tier is not Severity.URGENT:
-                        assert level is not Level.CALM, "a card in a calm call"
+                        assert level is not Level.CALM, "a prompt in a calm call"
                 case PromptEnded():
                     assert shown is not None and shown.id == event.id
                     if event.how == "withdrawn":
@@ -356,7 +356,7 @@ def test_whatever_happens_the_place_is_restrained(happenings, experienced, name)
                     shown = None
                 case PromptsWaiting():
                     assert len(event.titles) <= 2
-                    assert not event.titles or shown is not None, "chips without a card"
+                    assert not event.titles or shown is not None, "chips without a prompt"
                 case PlanOffered():
                     assert len(event.options) <= 3
                     assert sum(option.authority == "ask" for option in event.options) <= 1

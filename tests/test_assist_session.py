@@ -106,8 +106,8 @@ def test_a_card_stands_until_the_words_under_it_have_settled():
     ):
         events += call.hear(saying(agreed, tentative=tentative))
     events += call.hear(said("this is the third time i am calling about this"))
-    [card] = of(events, PromptShown)
-    assert card.play == "passed-around" and of(events, (PromptEnded, SignalWithdrawn)) == []
+    [prompt] = of(events, PromptShown)
+    assert prompt.play == "passed-around" and of(events, (PromptEnded, SignalWithdrawn)) == []
 
 
 def test_words_that_are_never_known_are_taken_back_however_late_that_is_told():
@@ -258,8 +258,8 @@ def test_a_card_that_waits_across_consent_does_not_quote_what_it_answers():
     events = call.hear(said(DEMAND)) + call.act(Action(3_400, "Dana", "agent", "consent", detail="granted"))
     assert of(events, PromptShown) == []
     call.hear(SpeechActivity(Speaker.AGENT, 3_500, False))
-    [card] = [event for now_ms in range(3_500, 7_000, 500) for event in of(call.tick(now_ms), PromptShown)]
-    assert card.why == ("00:01: said before consent",)
+    [prompt] = [event for now_ms in range(3_500, 7_000, 500) for event in of(call.tick(now_ms), PromptShown)]
+    assert prompt.why == ("00:01: said before consent",)
 
 
 def test_a_hand_over_tells_nothing_from_before_consent_and_a_promise_made_again_is_noted():
@@ -431,8 +431,8 @@ def test_the_end_takes_the_prompt_down():
 def test_a_second_cry_for_help_leaves_the_crisis_card_where_it_is():
     call = session()
     first = call.hear(said("I am going to kill myself tonight"))
-    [card] = of(first, PromptShown)
-    assert card.play == "crisis"
+    [prompt] = of(first, PromptShown)
+    assert prompt.play == "crisis"
     assert not any(waiting.titles for waiting in of(first, PromptsWaiting)), "nothing stands under it either"
     for now_ms in range(3_500, 15_000, 500):
         assert of(call.tick(now_ms), PromptEnded) == []
@@ -445,33 +445,33 @@ def test_a_card_that_answers_two_findings_stays_with_one_and_goes_with_both():
     call.hear(said(DEMAND))
     for now_ms in range(4_000, 29_000, 500):
         call.tick(now_ms)
-    [card] = of(call.hear(saying("well fuck you then and all of you there", 29_000)), PromptShown)
-    assert len(card.signals) == 2
+    [prompt] = of(call.hear(saying("well fuck you then and all of you there", 29_000)), PromptShown)
+    assert len(prompt.signals) == 2
     assert of(call.hear(saying("well fuck stew then and all of you there", 29_000)), PromptEnded) == []
     [ended] = of(call.hear(said("well duck stew then and all of you there", 29_000)), PromptEnded)
-    assert (ended.id, ended.how) == (card.id, "withdrawn")
+    assert (ended.id, ended.how) == (prompt.id, "withdrawn")
 
 
 def test_a_card_whose_words_did_not_hold_has_cost_nothing_also_where_the_call_is_calm_again():
     call = session()
-    [card] = of(call.hear(saying(DEMAND)), PromptShown)
+    [prompt] = of(call.hear(saying(DEMAND)), PromptShown)
     events = call.hear(said("I want to speak to your mango right now"))
-    assert [(ended.id, ended.how) for ended in of(events, PromptEnded)] == [(card.id, "withdrawn")]
+    assert [(ended.id, ended.how) for ended in of(events, PromptEnded)] == [(prompt.id, "withdrawn")]
     assert call.escalation.level == "calm"
     for now_ms in range(4_000, 20_000, 500):
         call.tick(now_ms)
     [again] = of(call.hear(said("Get me your manager right now", 20_000)), PromptShown)
-    assert (again.play, again.say) == (card.play, card.say), "neither its cool-down nor its line is spent"
+    assert (again.play, again.say) == (prompt.play, prompt.say), "neither its cool-down nor its line is spent"
 
 
 def test_what_only_goes_under_another_key_leaves_level_and_card_as_they_are():
     coach = Coach(BOOK, agent=AgentProfile("Dana"))
     call = Session(STARTED, build_detectors(RULES), Escalation(), coach)
     early = call.hear(saying("I'll report this theft to the"))
-    [before], [card] = of(early, SignalRaised), of(early, PromptShown)
+    [before], [prompt] = of(early, SignalRaised), of(early, PromptShown)
     late = call.hear(said("I'll report this theft to the police"))
     [after], [gone] = of(late, SignalRaised), of(late, SignalWithdrawn)
     assert (gone.key, after.signal.id) == (before.signal.key, before.signal.id) and after.signal.key != gone.key
     assert of(late, (LevelChange, PromptEnded, PromptShown)) == []
     [ended] = of(call.act(Action(4_000, "Dana", "agent", "pause")), PromptEnded)
-    assert (ended.id, ended.how) == (card.id, "withdrawn"), "it stands on the new one"
+    assert (ended.id, ended.how) == (prompt.id, "withdrawn"), "it stands on the new one"

@@ -17,7 +17,7 @@ from assist.store.rows import Review
 from assist.store.store import open_store
 from overlay.errors import OverlayError
 from overlay.identity import Identity
-from overlay.records import Answer, Filters, Mark, RecordNote, SavedView, TrendsAsked
+from overlay.records import Answer, Filters, Mark, RecordNote, SavedView, TrendsQuery
 from tests.overlay_records import incident
 
 QUINN = Identity("Quinn", "qa")
@@ -94,7 +94,7 @@ def test_the_library_keeps_answers_missed_signals_and_finds_by_cause_and_day(tmp
             await library.sound(QUINN, "a")
         assert missing.value.code == "sound-missing"
         await library.mark(QUINN, "a", Mark(kind="prompt", target="p2", verdict="wrong"))
-        counted = await library.trends(QUINN, TrendsAsked(weeks=104))
+        counted = await library.trends(QUINN, TrendsQuery(weeks=104))
         assert sum(week.calls for week in counted.weeks) == 3
         assert sum(week.wrong for week in counted.weeks) == 1
 
@@ -114,7 +114,7 @@ def test_a_prompt_that_the_agent_marked_wrong_is_found_and_counted_until_a_revie
 
         async def wrong() -> list[tuple[str, int]]:
             marks = [*_marks(store, "a", store.reviews("a")).values()].count("wrong")
-            assert marks == sum(week.wrong for week in (await library.trends(QUINN, TrendsAsked(weeks=104))).weeks)
+            assert marks == sum(week.wrong for week in (await library.trends(QUINN, TrendsQuery(weeks=104))).weeks)
             found = (await library.search(QUINN, Filters(marks="wrong"))).records
             assert sum(each.wrong for each in found) == marks, "everybody says the same"
             return [(each.id, each.wrong) for each in found]

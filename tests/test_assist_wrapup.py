@@ -56,7 +56,7 @@ class Shown:
 
 
 class House:
-    """What the desk needs of a service, around a real store."""
+    """What the page actions need of a service, around a real store."""
 
     def __init__(self, store):
         self.store = store
@@ -99,11 +99,11 @@ def test_a_call_that_bears_the_agents_name_in_another_spelling_is_theirs(store):
     dana, other, house = Identity("dana", "agent"), Identity("Maria", "agent"), House(store)
 
     async def scene():
-        desk, library = PageActions(house, None, known), Library(store, login_name=known)
+        actions, library = PageActions(house, None, known), Library(store, login_name=known)
         with pytest.raises(OverlayError, match="record"):
-            await desk.do(other, SAID)
-        await desk.do(dana, SAID)
-        await desk.do(dana, DoNote(do="note", call="k1", text="Rang again"))
+            await actions.do(other, SAID)
+        await actions.do(dana, SAID)
+        await actions.do(dana, DoNote(do="note", call="k1", text="Rang again"))
         await library.note(dana, "k1", RecordNote(kind="contest", text="Not so"))
         return await library.agent_of("k1"), (await library.search(QA, Filters())).records
 
@@ -131,23 +131,25 @@ def test_a_call_its_agent_has_wrapped_up_still_waits_for_review(store):
 
 def test_keeping_it_twice_writes_nothing_twice_and_the_last_word_counts(store):
     house = House(store)
-    desk = PageActions(house)
-    asyncio.run(desk.do(DANA, SAID))
+    actions = PageActions(house)
+    asyncio.run(actions.do(DANA, SAID))
     before = store.reviews("k1")
-    asyncio.run(desk.do(DANA, SAID))
+    asyncio.run(actions.do(DANA, SAID))
     assert store.reviews("k1") == before
-    asyncio.run(desk.do(DANA, wrap_up(contested="", follow_ups=[{"id": "f1", "done": True}])))
+    asyncio.run(actions.do(DANA, wrap_up(contested="", follow_ups=[{"id": "f1", "done": True}])))
     record = with_reviews(RECORD, store.reviews("k1"))
     assert record.contested == "" and record.follow_ups[0].done and open_followups(store) == []
 
 
 def test_a_card_number_that_somebody_types_is_nowhere_in_the_store(store, tmp_path):
     async def scene():
-        desk, library = PageActions(House(store)), Library(store)
+        actions, library = PageActions(House(store)), Library(store)
         noted = wrap_up(note="paid with 4539 1488 0343 6467, 12/27", contested="4539148803436467 was read out")
-        await desk.do(DANA, noted)
-        await desk.do(DANA, noted)
-        await desk.do(QA, DoNote.model_validate({"do": "note", "call": "k1", "text": "the card 4539-1488-0343-6467"}))
+        await actions.do(DANA, noted)
+        await actions.do(DANA, noted)
+        await actions.do(
+            QA, DoNote.model_validate({"do": "note", "call": "k1", "text": "the card 4539-1488-0343-6467"})
+        )
         await library.note(QA, "k1", RecordNote(kind="missed", text="4539 1488 0343 6467 was not masked"))
 
     asyncio.run(scene())
@@ -179,11 +181,11 @@ def test_an_emptied_note_is_out_of_the_record_and_off_every_page(store):
 
 def test_what_was_left_alone_stays_as_somebody_else_has_said_it_meanwhile(store):
     async def scene():
-        desk = PageActions(House(store))
-        await desk.do(DANA, SAID)
+        actions = PageActions(House(store))
+        await actions.do(DANA, SAID)
         mark_follow_ups(store, ["k1/f1"], "Maria", done=True)
-        await desk.do(DANA, wrap_up(follow_ups=[{"id": "f1", "day": "2026-12-02"}]))
-        await desk.do(DANA, wrap_up(outcome="solved in the call"))
+        await actions.do(DANA, wrap_up(follow_ups=[{"id": "f1", "day": "2026-12-02"}]))
+        await actions.do(DANA, wrap_up(outcome="solved in the call"))
 
     asyncio.run(scene())
     record = with_reviews(RECORD, store.reviews("k1"))
@@ -194,11 +196,11 @@ def test_what_was_left_alone_stays_as_somebody_else_has_said_it_meanwhile(store)
 
 def test_an_outcome_and_a_cause_that_are_taken_back_are_again_what_was_heard(store):
     async def scene():
-        desk, library = PageActions(House(store)), Library(store)
-        await desk.do(DANA, SAID)
-        await desk.do(DANA, wrap_up(outcome="", root_cause=""))
+        actions, library = PageActions(House(store)), Library(store)
+        await actions.do(DANA, SAID)
+        await actions.do(DANA, wrap_up(outcome="", root_cause=""))
         taken_back = store.reviews("k1")
-        await desk.do(DANA, wrap_up(outcome="", root_cause=""))
+        await actions.do(DANA, wrap_up(outcome="", root_cause=""))
         assert store.reviews("k1") == taken_back
         record = with_reviews(RECORD, store.reviews("k1"))
         assert (record.outcome, record.root_cause) == (RECORD.outcome, RECORD.root_cause)
@@ -211,9 +213,9 @@ def test_an_outcome_and_a_cause_that_are_taken_back_are_again_what_was_heard(sto
 
 def test_what_a_wrap_up_said_and_took_back_is_shown_to_nobody(store):
     async def scene():
-        desk, library = PageActions(House(store)), Library(store)
-        await desk.do(DANA, SAID.model_copy(update={"follow_ups": []}))
-        await desk.do(DANA, wrap_up(outcome="", root_cause="", note="", contested=""))
+        actions, library = PageActions(House(store)), Library(store)
+        await actions.do(DANA, SAID.model_copy(update={"follow_ups": []}))
+        await actions.do(DANA, wrap_up(outcome="", root_cause="", note="", contested=""))
         shown = await library.get(QA, "k1")
         assert shown.notes == [] and shown.record["contested"] == ""
         [line] = (await library.search(QA, Filters())).records
@@ -263,7 +265,7 @@ def test_the_form_goes_to_the_page_unless_the_next_call_is_on(store):
     from assist.screens.screens import Screens
 
     hub = Hub()
-    screens = Screens(hub, "Maria", hearing=None, method="", steps=())
+    screens = Screens(hub, "Maria", recogniser=None, method="", steps=())
     kept = wrap_up_form(RECORD, [Review("t", "Dana", "outcome", "", "solved")], SETTINGS)
     hub.show("agent/Dana", "call", Call(call="k1", agent="Dana", state="ended"))
     screens.wrapped_up("Dana", kept)

@@ -1,4 +1,4 @@
-"""Whatever comes in from outside: nonsense at the joining socket, at the pages' desk, in recordings and in TOML files.
+"""Whatever comes in from outside: nonsense at the joining socket, in what pages send, in recordings and in TOML files.
 
 Each of them may be refused in one line; none of them may raise anything else, end a call, or reach another one.
 """
@@ -107,12 +107,12 @@ WHO = st.sampled_from(
 @settings(max_examples=20)
 @given(steps=st.lists(st.tuples(WHO, DOES), max_size=25))
 def test_whatever_people_and_pages_do_the_call_goes_on_and_ends_with_its_record(tmp_path_factory, steps):
-    folder = tmp_path_factory.mktemp("desk")
+    folder = tmp_path_factory.mktemp("actions")
 
     async def run():
         one = service(folder)
         one.open()
-        desk = PageActions(one)
+        actions = PageActions(one)
         breath = asyncio.Event()
         call, task = one.start(Sound(40, breath=breath.wait), agent="Dana")
         await asyncio.sleep(0)
@@ -122,7 +122,7 @@ def test_whatever_people_and_pages_do_the_call_goes_on_and_ends_with_its_record(
             except ValueError:
                 continue
             with contextlib.suppress(OverlayError):
-                await desk.do(who, message)
+                await actions.do(who, message)
         breath.set()
         await task
         record = one.store.record(call)

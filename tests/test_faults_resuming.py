@@ -1,4 +1,4 @@
-"""Calls cut short and gone on with: what their log, pages and record say."""
+"""Interrupted calls that are resumed: what their log, pages and record say."""
 
 import asyncio
 import os
@@ -44,13 +44,13 @@ def listen(folder, paused, pipe):
     asyncio.run(run())
 
 
-def cut_short(folder, acknowledgements=30, paused=False):
+def interrupted_call(folder, acknowledgements=30, paused=False):
     """The id of a call whose process was killed."""
     return killed_after(*in_a_child(listen, folder, paused), acknowledgements)[0].split()[0]
 
 
 def test_a_call_that_was_cut_short_goes_on_where_its_log_left_off(tmp_path):
-    call = cut_short(tmp_path)
+    call = interrupted_call(tmp_path)
 
     async def run():
         one = service(tmp_path)
@@ -91,7 +91,7 @@ def before_level(events):
 
 
 def test_a_call_that_was_paused_when_it_was_cut_short_is_still_paused(tmp_path):
-    call = cut_short(tmp_path, 3, paused=True)
+    call = interrupted_call(tmp_path, 3, paused=True)
 
     async def run():
         one = service(tmp_path)
@@ -112,15 +112,15 @@ def listen_with_alerts(folder, pipe):
     async def run():
         one = service(folder)
         one.open()
-        desk = PageActions(one)
-        desk.presence(MARIA, "board", True)
+        actions = PageActions(one)
+        actions.presence(MARIA, "board", True)
         call, task = one.start(QuietLine(), agent="Dana")
         await asyncio.sleep(0)
-        await desk.do(DANA, doing.DoHelp(do="help", call=call))
-        await desk.do(DANA, doing.DoPlan(do="plan", call=call, option="month-credit", what="asked"))
+        await actions.do(DANA, doing.DoHelp(do="help", call=call))
+        await actions.do(DANA, doing.DoPlan(do="plan", call=call, option="month-credit", what="asked"))
         await asyncio.sleep(0)
-        await desk.do(MARIA, doing.DoAlert(do="alert", call=call, alert="a2", what="claim"))
-        await desk.do(TOM, doing.DoWatch(do="watch", call=call, on=True))
+        await actions.do(MARIA, doing.DoAlert(do="alert", call=call, alert="a2", what="claim"))
+        await actions.do(TOM, doing.DoWatch(do="watch", call=call, on=True))
         await asyncio.wrap_future(one.store.flush())
         os.write(pipe, f"{call}\n".encode())
         await task
@@ -134,8 +134,8 @@ def test_alerts_of_a_call_that_was_cut_short_go_on_and_nobody_is_shown_who_read_
     async def run():
         one = service(tmp_path)
         one.open()
-        desk, hub = PageActions(one), one.hub
-        desk.presence(TOM, "board", True)
+        actions, hub = PageActions(one), one.hub
+        actions.presence(TOM, "board", True)
         _, task = one.resume(call, QuietLine(), now=datetime.now(UTC) - timedelta(hours=1))
         await asyncio.sleep(0)
         a1, a2 = (hub.latest("board", f"alert/{call}-{name}") for name in ("a1", "a2"))
@@ -144,13 +144,13 @@ def test_alerts_of_a_call_that_was_cut_short_go_on_and_nobody_is_shown_who_read_
             ("Maria", 1, True), ("Tom", 1, False)]  # fmt: skip
         assert hub.latest("agent/Dana", "notice/reading") is None
         assert hub.latest("board", f"row/{call}").read_by == []
-        await desk.do(TOM, doing.DoAlert(do="alert", call=call, alert="a1", what="claim"))
-        await desk.do(TOM, doing.DoAlert(do="alert", call=call, alert="a1", what="resolve", how="took over"))
+        await actions.do(TOM, doing.DoAlert(do="alert", call=call, alert="a1", what="claim"))
+        await actions.do(TOM, doing.DoAlert(do="alert", call=call, alert="a1", what="resolve", how="took over"))
         with pytest.raises(OverlayError, match="Maria is on it already"):
-            await desk.do(TOM, doing.DoAnswer(do="answer", call=call, alert="a2", allow=True))
-        desk.presence(MARIA, "board", True)
-        await desk.do(MARIA, doing.DoAnswer(do="answer", call=call, alert="a2", allow=True))
-        await desk.do(DANA, doing.DoHelp(do="help", call=call))
+            await actions.do(TOM, doing.DoAnswer(do="answer", call=call, alert="a2", allow=True))
+        actions.presence(MARIA, "board", True)
+        await actions.do(MARIA, doing.DoAnswer(do="answer", call=call, alert="a2", allow=True))
+        await actions.do(DANA, doing.DoHelp(do="help", call=call))
         assert hub.latest("board", f"alert/{call}-a3").kind == "help"
         one.calls[call].hang_up()
         await task
@@ -166,10 +166,10 @@ def test_alerts_of_a_call_that_was_cut_short_go_on_and_nobody_is_shown_who_read_
 def test_who_is_at_a_board_when_a_call_goes_on_is_told_to_its_agent_and_noted(restarted, tmp_path):
     async def scene():
         one = service(tmp_path)
-        interrupted, desk = one.open(), PageActions(one, open_audit(one.store.people, tmp_path))
+        interrupted, actions = one.open(), PageActions(one, open_audit(one.store.people, tmp_path))
 
         async def reads(who, on=True):
-            await desk.do(who, doing.DoWatch(do="watch", call=call, on=on))
+            await actions.do(who, doing.DoWatch(do="watch", call=call, on=on))
 
         async def asks_in_vain(who):
             with pytest.raises(OverlayError, match="That call is over"):
@@ -203,12 +203,12 @@ def test_who_is_at_a_board_when_a_call_goes_on_is_told_to_its_agent_and_noted(re
         await one.close()
 
     if restarted:
-        cut_short(tmp_path)
+        interrupted_call(tmp_path)
     asyncio.run(scene())
 
 
 def test_only_a_call_that_was_cut_short_a_moment_ago_goes_on(tmp_path):
-    call = cut_short(tmp_path)
+    call = interrupted_call(tmp_path)
 
     async def run():
         one = service(tmp_path)
@@ -232,7 +232,7 @@ def test_only_a_call_that_was_cut_short_a_moment_ago_goes_on(tmp_path):
 
 
 def test_a_clock_that_was_set_back_gives_no_negative_time(tmp_path):
-    call = cut_short(tmp_path)
+    call = interrupted_call(tmp_path)
 
     async def run():
         one = service(tmp_path)
@@ -272,13 +272,13 @@ async def quiet(stage, seconds):
 
 
 async def unsettled(stage):
-    """A card and an alert on words that settle otherwise."""
+    """A prompt and an alert on words that settle otherwise."""
     await stage.hear(saying("I will kill you", 1_000), ms=3_000)
     await stage.hear(said("I will call you", 1_000), ms=3_000)
 
 
 async def unkept(stage):
-    """A card on words that were said before they might be kept."""
+    """A prompt on words that were said before they might be kept."""
     await stage.hear(said("I want to cancel my contract today, I want your manager now", 1_000), ms=5_000)
     await quiet(stage, 25)
     act(stage, "consent", detail="granted")
@@ -309,10 +309,10 @@ def test_the_card_of_a_call_that_goes_on_is_still_the_agents_to_use(tmp_path):
         stage = await on_stage(tmp_path / "a", consent="granted", auto_pause=False)
         await unsettled(stage)
         await stage.hear(said("I want to cancel my contract today", 7_000), ms=4_000)
-        card = stage.shown("prompt")
+        prompt = stage.shown("prompt")
         stage = await gone_on(stage, tmp_path)
-        assert stage.shown("prompt") == card and card.id == "p2"
-        act(stage, "used", card.id)
+        assert stage.shown("prompt") == prompt and prompt.id == "p2"
+        act(stage, "used", prompt.id)
         assert stage.shown("prompt") is None
         await stage.end()
         first, second = stage.service.store.record(stage.call)["prompts"]

@@ -58,16 +58,16 @@ def kills(folder, rounds, seed):
 
         async def check(told=told):
             one = service(folder)
-            cut_short = one.open()
+            interrupted = one.open()
             for call in {call for call, _ in told}:
                 stored = [n for n, _ in one.store.events(call)]
                 assert {int(n) for c, n in told if c == call} <= set(stored), "an acknowledged event is lost"
                 assert stored == list(range(len(stored))), "a hole, or an event twice"
                 assert one.store.events(call)[-1][1].reason == "interrupted"
                 assert one.store.record(call)["ended"] == "interrupted"
-            assert set(cut_short) >= {call for call, _ in told}
+            assert set(interrupted) >= {call for call, _ in told}
             await one.close()
-            return len(cut_short)
+            return len(interrupted)
 
         interrupted += asyncio.run(check())
         with closing(sqlite3.connect(folder / "assist.db")) as connection:
@@ -87,10 +87,10 @@ def test_a_call_cut_short_before_its_first_event_is_no_call(tmp_path):
 
     async def run():
         one = service(tmp_path)
-        cut_short = one.open()
+        interrupted = one.open()
         calls = one.store.calls()
         await one.close()
-        return cut_short, calls
+        return interrupted, calls
 
     for _ in range(2):
         assert asyncio.run(run()) == ([], [])

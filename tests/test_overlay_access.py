@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from overlay import server
+from overlay import app as app_module
 from overlay import sessions as limits
 from overlay.access import ROOMS, ROUTES, WITHOUT_LOGIN, roles_of
+from overlay.app import create_app
 from overlay.errors import OverlayError
+from overlay.http_server import serving
 from overlay.hub import Hub
 from overlay.identity import Identity, Role, ScreenSettings
-from overlay.listening import serving
 from overlay.messages import Call, Line
-from overlay.server import create_app
-from overlay.sessions import Kept, Sessions, Throttle
+from overlay.sessions import Sessions, StoredSession, Throttle
 from tests.overlay_records import Shelf
 from tests.test_overlay_server import frame, play
 
@@ -44,7 +44,7 @@ class Staff:
     )
     asked: int = 0
 
-    def standing(self, who: str) -> tuple[Identity, int] | None:
+    def look_up(self, who: str) -> tuple[Identity, int] | None:
         return self.people.get(who)
 
     def verify(self, who: str, password: str) -> bool:
@@ -58,16 +58,16 @@ class Place:
         self.staff = Staff()
         self.done: list[Any] = []
         self.noted: list[tuple[str, str]] = []
-        noted = lambda who, what, detail: self.noted.append((who, what))  # noqa: E731
-        self.settings = ScreenSettings(**({"noted": noted, "beat_s": 0.1} | more))
+        on_login = lambda who, what, detail: self.noted.append((who, what))  # noqa: E731
+        self.settings = ScreenSettings(**({"on_login": on_login, "beat_s": 0.1} | more))
         self.url = ""
 
-    async def desk(self, who: Identity, do: Any) -> None:
+    async def do(self, who: Identity, do: Any) -> None:
         self.done.append((who, do))
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        app = create_app(self.hub, self.desk, Shelf(), self.settings, accounts=self.staff)
+        app = create_app(self.hub, self.do, Shelf(), self.settings, accounts=self.staff)
         async with serving(app, port=0) as self.url:
             yield
 
@@ -167,7 +167,7 @@ def test_an_undeclared_route_a_bare_route_and_a_row_without_route_are_refused_at
             lambda app: app.routes.append(Route("/board", lambda request: PlainTextResponse("x"))),
             lambda app: app.routes.pop(0),
         ):
-            app = create_app(here.hub, here.desk, Shelf(), here.settings, accounts=here.staff)
+            app = create_app(here.hub, here.do, Shelf(), here.settings, accounts=here.staff)
             change(app)
             with pytest.raises(OverlayError) as refused:
                 async with serving(app, port=0):
@@ -277,7 +277,7 @@ def test_wrong_passwords_and_unknown_names_read_the_same_and_the_sixth_try_waits
             assert sixth.status_code == 429 and 0 < int(sixth.headers["retry-after"]) <= 901
             assert "Try again in 15 min." in sixth.text
             with monkeypatch.context() as almost_over:
-                almost_over.setattr("overlay.sessions.FAILURES_S", 20)
+                almost_over.setattr("overlay.sessions.FAILURES_WITHIN_S", 20)
                 assert "Try again in 1 min." in (await attempt("Maria", PASSWORD, "10.0.0.1")).text
             assert here.staff.asked == asked  # not even looked at
             assert (await attempt("Maria", PASSWORD, "10.0.0.2")).status_code == 303  # from elsewhere
@@ -331,31 +331,31 @@ def test_a_name_that_would_command_the_terminal_of_whoever_reads_the_log_is_note
 def test_failed_logins_are_forgotten_in_time_and_from_one_address_count_together() -> None:
     now = [0.0]
     throttle = Throttle(lambda: now[0])
-    for n in range(limits.FAILURES):
+    for n in range(limits.MAX_FAILURES):
         assert throttle.wait_s("maria", "a") == 0
         now[0] = float(n)
         throttle.failed("maria", "a")
-    assert throttle.wait_s("maria", "a") == limits.FAILURES_S - 4
-    now[0] = limits.FAILURES_S
+    assert throttle.wait_s("maria", "a") == limits.FAILURES_WITHIN_S - 4
+    now[0] = limits.FAILURES_WITHIN_S
     assert throttle.wait_s("maria", "a") == 0
-    for n in range(limits.FAILURES_OF_ADDRESS):
+    for n in range(limits.MAX_FAILURES_OF_ADDRESS):
         throttle.failed(f"user{n}", "b")
     assert throttle.wait_s("fresh", "b") > 0
     assert throttle.wait_s("fresh", "c") == 0
-    for n in range(limits.PLACES):
+    for n in range(limits.MAX_COUNTED):
         throttle.failed("x", f"10.{n}")
-    assert len(throttle._failed) <= limits.PLACES
+    assert len(throttle._failed) <= limits.MAX_COUNTED
 
 
 def test_a_session_locks_when_idle_ends_with_the_shift_and_survives_a_restart() -> None:
     now = [1000.0]
-    kept: dict[str, Kept] = {}
+    kept: dict[str, StoredSession] = {}
 
     class Shelves:
-        def load(self) -> list[Kept]:
+        def load(self) -> list[StoredSession]:
             return list(kept.values())
 
-        def keep(self, session: Kept) -> None:
+        def keep(self, session: StoredSession) -> None:
             kept[session.key] = session
 
         def forget(self, key: str) -> None:
@@ -440,7 +440,7 @@ def test_work_on_records_counts_as_activity_and_a_page_that_comes_back_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(server, "Sessions", lambda accounts, shelf: Sessions(accounts, shelf, lambda: now[0]))
+    monkeypatch.setattr(app_module, "Sessions", lambda accounts, store: Sessions(accounts, store, lambda: now[0]))
 
     async def scene() -> None:
         here = Place()
@@ -543,6 +543,6 @@ def test_fifty_agents_get_their_own_calls_and_never_a_word_of_anothers(said: lis
                 while "last" not in text:
                     text = str(await page.recv())
                     assert set(re.findall(r"agent-\d+", text)) <= {name}
-        assert here.done == []  # nothing done about another's call reached the desk
+        assert here.done == []  # nothing done about another's call was passed on
 
     play(scene)

@@ -49,9 +49,9 @@ def test_every_message_says_in_its_docstring_which_key_it_is() -> None:
 def test_what_a_real_call_shows_fits_the_contract(tmp_path: Path) -> None:
     async def scene() -> set[str]:
         async with quiet_service(tmp_path) as service:
-            desk = PageActions(service)
+            actions = PageActions(service)
             dana, maria = Identity("Dana", "agent"), Identity("Maria", "supervisor")
-            desk.presence(maria, "board", True)
+            actions.presence(maria, "board", True)
             call, ended = service.start(QuietLine(), agent="Dana")
             await asyncio.sleep(0)
             shown = check(service.hub)
@@ -62,7 +62,7 @@ def test_what_a_real_call_shows_fits_the_contract(tmp_path: Path) -> None:
                 (maria, {"do": "tell", "text": "Well done."}),
                 (maria, {"do": "alert", "alert": "a1", "what": "resolve", "how": "settled"}),
             ):
-                await desk.do(who, doing.DO.validate_python(what | {"call": call}))
+                await actions.do(who, doing.DO.validate_python(what | {"call": call}))
                 await asyncio.sleep(0)
                 shown |= check(service.hub)
             service.calls[call].hang_up()

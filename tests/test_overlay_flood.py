@@ -31,7 +31,7 @@ def test_requests_are_counted_by_client_and_second_in_bounded_memory(monkeypatch
     assert counted.wait_s("a") == 0.25
     now[0] = 11.0
     assert counted.wait_s("a") == 0.0
-    monkeypatch.setattr(rates, "PLACES", 100)
+    monkeypatch.setattr(rates, "MAX_COUNTED", 100)
     for n in range(1_000):
         counted.wait_s(f"made up {n}")
     assert len(counted._counted) <= 102

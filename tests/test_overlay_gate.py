@@ -14,9 +14,9 @@ from assist.privacy.consent import Consent
 from assist.privacy.gate_key import gate_key
 from assist.records.filing import close_interrupted
 from assist.store.store import open_store
-from overlay.gate import Gateway
-from overlay.listening import serving
-from overlay.server import create_app
+from overlay.app import create_app
+from overlay.gate import GateEndpoint
+from overlay.http_server import serving
 from tests.scripted_call import Source, hits, on_stage, said
 
 KEY = "k" * 43
@@ -26,7 +26,7 @@ PAGE = "https://pay.example"
 def play(scene, tmp_path, **settings):
     async def run():
         stage = await on_stage(tmp_path, **{"consent": "granted", "auto_pause": False} | settings)
-        app = create_app(stage.service.hub, None, gateway=Gateway(Gates(stage.service).do, KEY, [PAGE]))
+        app = create_app(stage.service.hub, None, gate=GateEndpoint(Gates(stage.service).do, KEY, [PAGE]))
         async with serving(app, port=0) as base, httpx.AsyncClient(base_url=base) as client:
             await scene(stage, client)
         await stage.end()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overlay.hub import KEPT, Hub, Outbox
+from overlay.hub import MAX_VALUES_KEPT, Hub, Outbox
 from overlay.messages import Call, LevelNow, Line, Next
 
 
@@ -73,16 +73,16 @@ def test_a_key_dropped_before_it_was_sent_leaves_nothing_and_afterwards_a_drop()
     assert frames(page) == [{"type": "drop", "room": "board", "key": "k"}]
 
 
-@pytest.mark.parametrize("kind", KEPT)
+@pytest.mark.parametrize("kind", MAX_VALUES_KEPT)
 def test_only_the_newest_lines_and_messages_of_a_room_stay_and_pages_are_told(kind: str) -> None:
     hub = Hub()
     page = hub.open("agent/a")
     hub.show("agent/a", "notice/reading", Line(speaker="agent", start_ms=0))
-    for n in range(KEPT[kind] + 5):
+    for n in range(MAX_VALUES_KEPT[kind] + 5):
         hub.show("agent/a", f"{kind}/{n}", Line(speaker="agent", start_ms=n))
         page.take()
     kept = hub.snapshot("agent/a")
-    assert list(kept) == ["notice/reading", *(f"{kind}/{n}" for n in range(5, KEPT[kind] + 5))]
+    assert list(kept) == ["notice/reading", *(f"{kind}/{n}" for n in range(5, MAX_VALUES_KEPT[kind] + 5))]
 
 
 def test_a_page_too_far_behind_is_marked_and_grows_no_more() -> None:

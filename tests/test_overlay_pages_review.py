@@ -14,7 +14,7 @@ from assist.records.library import Library
 from assist.store.store import open_store
 from detectors.signals import SIGNAL_IDS
 from overlay.identity import Identity, Role
-from overlay.records import Trends, TrendsAsked, Week
+from overlay.records import Trends, TrendsQuery, Week
 from tests.made_records import made_records
 from tests.overlay_records import Shelf, incident, recorded, trends
 from tests.overlay_stage import IN_A_BROWSER, LATER, place, play, stage
@@ -540,7 +540,7 @@ def test_weeks_without_a_call_have_no_share_rather_than_none_that_turned() -> No
     class Beginning(Shelf):
         """Calls in the fifth, the sixth and the last of the weeks."""
 
-        async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
+        async def trends(self, who: Identity, asked: TrendsQuery) -> Trends:
             made = await super().trends(who, asked)
             weeks = [week if n in (4, 5, 11) else Week(starts=week.starts) for n, week in enumerate(made.weeks)]
             return made.model_copy(update={"weeks": weeks})

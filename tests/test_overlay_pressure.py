@@ -20,13 +20,13 @@ import websockets
 from assist.bench.figures import resident_mib
 from assist.bench.screens import _crowd, _server
 from audio.events import Chunk, Speaker
+from overlay.app import create_app
+from overlay.http_server import _Http, serving
 from overlay.hub import OUTBOX_BYTES, Hub
 from overlay.identity import Identity, ScreenSettings
-from overlay.listening import _Http, serving
 from overlay.messages import Line as Words
 from overlay.messages import Next
-from overlay.records import Filters, Playable, RecordSummary
-from overlay.server import create_app
+from overlay.records import Filters, PlayableSound, RecordSummary
 from tests.fault_rig import SILENCE, service
 from tests.fault_rig import Sound as Talk
 from tests.test_assist_doctor import certified
@@ -62,7 +62,7 @@ async def deaf_page(house: House, client: Any) -> Any:
 def test_a_line_by_which_no_whole_request_comes_is_closed_and_no_other(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("overlay.listening.REQUEST_S", 0.2)
+    monkeypatch.setattr("overlay.http_server.REQUEST_TIMEOUT_S", 0.2)
     head = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
     async def scene() -> None:
@@ -98,14 +98,14 @@ def test_a_line_by_which_no_whole_request_comes_is_closed_and_no_other(
 def test_a_line_by_which_nothing_of_an_answer_is_taken_is_cut_and_a_player_goes_on_by_another(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("overlay.listening.ANSWER_S", 0.5)
+    monkeypatch.setattr("overlay.http_server.SEND_TIMEOUT_S", 0.5)
     size = 32 << 20  # more than the system holds for a line
 
     async def scene() -> None:
         house = House()
 
-        async def sound(who: Identity, record: str) -> Playable:
-            return Playable("audio/wav", size, lambda start, end: b"x" * (end - start))
+        async def sound(who: Identity, record: str) -> PlayableSound:
+            return PlayableSound("audio/wav", size, lambda start, end: b"x" * (end - start))
 
         house.shelf.sound = sound  # type: ignore[method-assign]
         async with house.open() as client, client.stream("GET", "/api/records/r/sound") as paused:
@@ -126,14 +126,14 @@ def test_a_line_by_which_nothing_of_an_answer_is_taken_is_cut_and_a_player_goes_
 def test_a_player_that_is_paused_when_the_program_stops_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("overlay.listening.ANSWER_S", 0.1)
+    monkeypatch.setattr("overlay.http_server.SEND_TIMEOUT_S", 0.1)
 
     async def scene() -> None:
         house, untaken = House(), asyncio.Event()
-        monkeypatch.setattr(_Http, "_look", lambda line, left: untaken.set())  # instead of cutting it
+        monkeypatch.setattr(_Http, "_check_send_progress", lambda line, left: untaken.set())  # instead of cutting it
 
-        async def sound(who: Identity, record: str) -> Playable:
-            return Playable("audio/wav", 32 << 20, lambda start, end: b"x" * (end - start))
+        async def sound(who: Identity, record: str) -> PlayableSound:
+            return PlayableSound("audio/wav", 32 << 20, lambda start, end: b"x" * (end - start))
 
         house.shelf.sound = sound  # type: ignore[method-assign]
         async with house.open():
@@ -149,14 +149,14 @@ def test_a_player_that_is_paused_when_the_program_stops_is_not_waited_for(
 
 
 def test_a_big_answer_is_taken_in_its_own_time_by_a_slow_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("overlay.listening.ANSWER_S", 0.1)
-    size, looks, look = 64 << 20, asyncio.Queue[None](), _Http._look
+    monkeypatch.setattr("overlay.http_server.SEND_TIMEOUT_S", 0.1)
+    size, looks, look = 64 << 20, asyncio.Queue[None](), _Http._check_send_progress
 
     def looked(line: _Http, left: int) -> None:
         look(line, left)
         looks.put_nowait(None)
 
-    monkeypatch.setattr(_Http, "_look", looked)
+    monkeypatch.setattr(_Http, "_check_send_progress", looked)
 
     async def scene() -> None:
         house = House()
@@ -180,11 +180,11 @@ def test_with_tls_a_line_without_a_handshake_is_closed_too(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     files = certified(tmp_path)
-    monkeypatch.setattr("overlay.listening.REQUEST_S", 0.5)
+    monkeypatch.setattr("overlay.http_server.REQUEST_TIMEOUT_S", 0.5)
     settings = ScreenSettings(certificate=(str(files["certificate"]), str(files["certificate_key"])))
 
     async def scene() -> None:
-        app = create_app(Hub(), House().desk, None, settings)
+        app = create_app(Hub(), House().do, None, settings)
         async with serving(app, port=0) as base, httpx.AsyncClient(verify=False) as client:  # noqa: S501
             reader, writer = await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
             assert (await client.get(f"{base}/agent")).status_code == 200
@@ -199,13 +199,13 @@ def test_with_tls_a_line_whose_other_side_never_says_goodbye_holds_nothing_up(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     files = certified(tmp_path)
-    monkeypatch.setattr("overlay.listening.GOODBYE_S", 0.2)
+    monkeypatch.setattr("overlay.http_server.TLS_SHUTDOWN_TIMEOUT_S", 0.2)
     settings = ScreenSettings(certificate=(str(files["certificate"]), str(files["certificate_key"])))
     trusting = ssl.create_default_context(cafile=files["certificate"])
     trusting.check_hostname = False
 
     async def scene() -> None:
-        async with serving(create_app(Hub(), House().desk, None, settings), port=0) as base:
+        async with serving(create_app(Hub(), House().do, None, settings), port=0) as base:
             reader, writer = await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
             coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
             client = trusting.wrap_bio(coming, going)
@@ -231,7 +231,7 @@ def test_with_tls_a_line_whose_other_side_never_says_goodbye_holds_nothing_up(
 
 def test_fifty_pages_that_never_read_are_cut_cost_little_and_slow_nobody() -> None:
     async def scene() -> None:
-        house = House(ScreenSettings(send_limit_s=1.0))
+        house = House(ScreenSettings(send_timeout_s=1.0))
         house.hub.show("agent/dana", "call", LIVE)
         async with house.open() as client:
             deaf = [await deaf_page(house, client) for _ in range(50)]
@@ -254,7 +254,7 @@ def test_fifty_pages_that_never_read_are_cut_cost_little_and_slow_nobody() -> No
 
 def test_what_a_slow_page_missed_is_in_its_next_snapshot() -> None:
     async def scene() -> None:
-        house = House(ScreenSettings(send_limit_s=0.3))
+        house = House(ScreenSettings(send_timeout_s=0.3))
         house.hub.show("agent/dana", "call", LIVE)
         async with house.open() as client:
             deaf = await deaf_page(house, client)
@@ -375,14 +375,14 @@ def test_a_thousand_pages_come_back_after_a_restart_within_thirty_seconds_and_tw
 
 
 def test_the_ping_interval_and_time_out_find_a_dead_peer_in_time() -> None:
-    from overlay.listening import PING_S
+    from overlay.http_server import PING_S
 
     assert 2 * PING_S + 2 <= 12
 
 
 def test_pages_hear_the_end_of_the_server_as_a_restart_also_while_they_do_not_read() -> None:
     async def scene() -> None:
-        house = House(ScreenSettings(send_limit_s=60))
+        house = House(ScreenSettings(send_timeout_s=60))
         house.hub.show("agent/dana", "call", LIVE)
         async with house.open() as client:
             deaf = await deaf_page(house, client)

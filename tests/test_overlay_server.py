@@ -13,14 +13,14 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from overlay.access import ROUTES
+from overlay.app import STATIC, create_app
 from overlay.doing import Do, DoWatch
 from overlay.errors import OverlayError
+from overlay.http_server import serving
 from overlay.hub import Hub
-from overlay.identity import TICKET_LIFE_S, Identity, Pass, ScreenSettings, Tickets
-from overlay.listening import serving
+from overlay.identity import TICKET_LIFE_S, Grant, Identity, ScreenSettings, Tickets
 from overlay.messages import Call, Ended, Next
 from overlay.records import Recording
-from overlay.server import STATIC, create_app
 from tests.overlay_records import Shelf
 from tests.test_overlay_hub import watchers
 
@@ -28,7 +28,7 @@ LIVE = Call(call="c1", agent="dana", state="live")
 
 
 class House:
-    """A real server with a desk that writes down what it is told."""
+    """A real server that keeps what is done on its pages."""
 
     def __init__(self, settings: ScreenSettings | None = None) -> None:
         self.hub = Hub()
@@ -39,7 +39,7 @@ class House:
         self.url = ""
         self.reading_ended = asyncio.Event()
 
-    async def desk(self, who: Identity, do: Do) -> None:
+    async def do(self, who: Identity, do: Do) -> None:
         if self.fails is not None:
             raise self.fails
         self.done.append((who, do))
@@ -48,7 +48,7 @@ class House:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[httpx.AsyncClient]:
-        app = create_app(self.hub, self.desk, self.shelf, self.settings)
+        app = create_app(self.hub, self.do, self.shelf, self.settings)
         async with serving(app, port=0) as self.url, httpx.AsyncClient(base_url=self.url) as client:
             yield client
 
@@ -110,7 +110,7 @@ def test_a_heartbeat_comes_when_nothing_else_does() -> None:
     play(scene)
 
 
-def test_what_is_done_reaches_the_desk_and_bad_messages_are_refused_in_one_line() -> None:
+def test_what_is_done_reaches_the_action_handler_and_bad_messages_are_refused_in_one_line() -> None:
     async def scene() -> None:
         house = House()
         house.hub.show("agent/dana", "call", LIVE)
@@ -139,7 +139,7 @@ def test_what_is_done_reaches_the_desk_and_bad_messages_are_refused_in_one_line(
     play(scene)
 
 
-def test_a_desk_that_refuses_is_quoted_and_one_that_breaks_is_not_and_the_page_stays() -> None:
+def test_an_action_handler_that_refuses_is_quoted_and_one_that_breaks_is_not_and_the_page_stays() -> None:
     async def scene() -> None:
         house = House()
         house.hub.show("agent/dana", "call", LIVE)
@@ -193,12 +193,12 @@ def test_reading_along_is_one_call_at_a_time_and_ends_with_the_page() -> None:
 def test_tickets_are_good_once_and_for_thirty_seconds() -> None:
     now = [0.0]
     tickets = Tickets(lambda: now[0])
-    entry = Pass(Identity("dana", "agent"), "agent/dana")
-    first, second = tickets.issue(entry), tickets.issue(entry)
-    assert tickets.spend(first) == entry
-    assert tickets.spend(first) is None
+    grant = Grant(Identity("dana", "agent"), "agent/dana")
+    first, second = tickets.issue(grant), tickets.issue(grant)
+    assert tickets.redeem(first) == grant
+    assert tickets.redeem(first) is None
     now[0] = TICKET_LIFE_S
-    assert tickets.spend(second) is None
+    assert tickets.redeem(second) is None
 
 
 @pytest.mark.parametrize("sent", ['{"ticket":"made-up"}', "x", "[]", '{"ticket":"a","more":1}'])
@@ -421,7 +421,7 @@ def test_oversized_and_too_many_messages_close_the_page() -> None:
 
 def test_a_page_that_never_reads_is_bounded_and_others_are_served() -> None:
     async def scene() -> None:
-        house = House(ScreenSettings(send_limit_s=0.3))
+        house = House(ScreenSettings(send_timeout_s=0.3))
         house.hub.show("agent/dana", "call", LIVE)
         async with house.open() as client:
             ticket = (await house.ticket(client)).json()["ticket"]
@@ -443,7 +443,7 @@ def test_a_page_that_never_reads_is_bounded_and_others_are_served() -> None:
 
 def test_a_port_in_use_an_unknown_address_and_an_open_door_are_one_clear_error() -> None:
     async def scene() -> None:
-        app = create_app(Hub(), House().desk)
+        app = create_app(Hub(), House().do)
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
@@ -465,10 +465,10 @@ def test_a_port_in_use_an_unknown_address_and_an_open_door_are_one_clear_error()
             ("127.0.0.1", ScreenSettings(hosts=("localhost:80", "assist.example:8765")), "login-needed"),
         ):
             with pytest.raises(OverlayError) as refused:
-                async with serving(create_app(Hub(), House().desk, settings=settings), host, 0):
+                async with serving(create_app(Hub(), House().do, settings=settings), host, 0):
                     pass
             assert refused.value.code == code
-        async with serving(create_app(Hub(), House().desk, settings=ScreenSettings(hosts=("localhost:80",))), port=0):
+        async with serving(create_app(Hub(), House().do, settings=ScreenSettings(hosts=("localhost:80",))), port=0):
             pass
 
     play(scene)

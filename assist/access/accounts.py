@@ -14,8 +14,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from assist.errors import AssistError
 from assist.store.people import People, StoredLogin, StoredUser
 from assist.store.rows import stamp
-from overlay.identity import Identity, Role, folded, spelled
-from overlay.sessions import Kept
+from overlay.identity import Identity, Role, casefolded, normalised
+from overlay.sessions import StoredSession
 
 ROLES: tuple[Role, ...] = get_args(Role)
 MIN_PASSWORD_CHARS = 12
@@ -39,7 +39,7 @@ class Accounts:
 
     def refresh(self) -> None:
         """Read the users again. Blocks on the store: call it in a thread."""
-        self._users = {folded(user.name): user for user in self._people.users()}
+        self._users = {casefolded(user.name): user for user in self._people.users()}
         if self._users:
             _dummy_hash()  # cached now, so that the first unknown name takes no longer
 
@@ -48,14 +48,14 @@ class Accounts:
         """Whether there are no users."""
         return not self._users
 
-    def standing(self, who: str) -> tuple[Identity, int] | None:
+    def look_up(self, who: str) -> tuple[Identity, int] | None:
         """Identity and version of a user as of the last refresh; None where there is none."""
-        user = self._users.get(folded(who))
+        user = self._users.get(casefolded(who))
         return None if user is None else (Identity(user.name, user.role), user.version)  # type: ignore[arg-type]
 
     def verify(self, who: str, password: str) -> bool:
         """Whether that is the password; takes 0.1 s whether the name is known or not."""
-        user = self._users.get(folded(who))
+        user = self._users.get(casefolded(who))
         try:
             _HASHER.verify(_dummy_hash() if user is None else user.password, _normalised(password))
         except (VerificationError, InvalidHashError):
@@ -64,20 +64,22 @@ class Accounts:
 
 
 class Logins:
-    """Login sessions in the store, which outlive a restart (overlay.sessions.Shelf)."""
+    """Login sessions in the store, which outlive a restart (overlay.sessions.SessionStore)."""
 
     def __init__(self, people: People) -> None:
         self._people = people
 
-    def load(self) -> list[Kept]:
+    def load(self) -> list[StoredSession]:
         """All stored sessions; ages are never negative, even if the clock was set back."""
         now = time.time()
         return [
-            Kept(each.key, each.who, each.version, max(0.0, now - each.began_at), max(0.0, now - each.active_at))
+            StoredSession(
+                each.key, each.who, each.version, max(0.0, now - each.began_at), max(0.0, now - each.active_at)
+            )
             for each in self._people.logins()
         ]
 
-    def keep(self, session: Kept) -> None:
+    def keep(self, session: StoredSession) -> None:
         """Store a session as it is now."""
         now = time.time()
         began, active = now - session.age_s, now - session.idle_s
@@ -94,7 +96,7 @@ def new_user_name(people: People, name: str, role: str) -> str:
     Raises:
         AssistError: codes user-exists, user-invalid, role-invalid.
     """
-    name = spelled(name)
+    name = normalised(name)
     if not 0 < len(name) <= 60 or not name.isprintable():
         raise AssistError("user-invalid", "a user's name has 1 to 60 printable characters")
     if (user := _find(people, name)) is not None:
@@ -148,7 +150,7 @@ def remove_user(people: People, name: str) -> str:
 
 
 def _find(people: People, name: str) -> StoredUser | None:
-    return next((user for user in people.users() if folded(user.name) == folded(name)), None)
+    return next((user for user in people.users() if casefolded(user.name) == casefolded(name)), None)
 
 
 def find_user(people: People, name: str) -> StoredUser:
@@ -171,7 +173,7 @@ def _checked_role(role: str) -> str:
 
 def _password_hash(name: str, password: str) -> str:
     password = _normalised(password)
-    if len(password) < MIN_PASSWORD_CHARS or len(set(password)) < 5 or folded(name) == folded(password):
+    if len(password) < MIN_PASSWORD_CHARS or len(set(password)) < 5 or casefolded(name) == casefolded(password):
         raise AssistError(
             "password-weak",
             f"a password has at least {MIN_PASSWORD_CHARS} characters, 5 different ones, and is not the name",

@@ -16,7 +16,7 @@ from assist.errors import AssistError
 from assist.settings import Settings
 from assist.store.people import People
 from overlay.identity import ScreenSettings
-from overlay.sessions import known_as
+from overlay.sessions import login_name_of
 
 log = logging.getLogger("assist")
 
@@ -51,23 +51,23 @@ def open_authentication(settings: Settings, people: People, audit: Audit) -> Aut
     """
     login = settings.login
     accounts = logins = identify = None
-    known: Callable[[str], str] = str
+    login_name: Callable[[str], str] = str
     if login.by == "users":
         accounts, logins = Accounts(people), Logins(people)
         if accounts.empty:
             raise AssistError("login-empty", "nobody can log in yet: `assist users add NAME --role admin`")
-        known = partial(known_as, accounts)
+        login_name = partial(login_name_of, accounts)
     elif login.by == "proxy":
         spellings = Spellings(people.spellings())
         identify = identify_by_header(
             login.header, login.roles_header, login.roles, login.role, settings.proxies, spellings
         )
-        known = spellings.known
+        login_name = spellings.known
     certificate = None
     if settings.certificate is not None and settings.certificate_key is not None:
         certificate = (str(settings.certificate), str(settings.certificate_key))
 
-    def noted(who: str, what: str, detail: str) -> None:
+    def on_login(who: str, what: str, detail: str) -> None:
         audit.note(who, "", what, "", detail)
 
     named = settings.supervisor != Settings.model_fields["supervisor"].default
@@ -75,11 +75,11 @@ def open_authentication(settings: Settings, people: People, audit: Audit) -> Aut
         agent=settings.agent,
         supervisor=settings.supervisor if named else "Supervisor",
         identify=identify,
-        known=known,
+        login_name=login_name,
         hosts=tuple(settings.hosts),
         proxies=tuple(settings.proxies),
         certificate=certificate,
-        noted=noted,
+        on_login=on_login,
     )
     _note_settings(settings, people, audit)
     return Authentication(screens, accounts, logins)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
-from overlay.identity import Identify, Identity, Role, spelled
+from overlay.identity import Identify, Identity, Role, normalised
 
 
 class Spellings:
@@ -21,7 +21,7 @@ class Spellings:
 
     def known(self, name: str) -> str:
         """The first spelling of this name."""
-        return self._first.setdefault(spelled(name).lower(), name)
+        return self._first.setdefault(normalised(name).lower(), name)
 
 
 def identify_by_header(
@@ -63,7 +63,7 @@ def identify_by_header(
 def _header_value(headers: Mapping[str, str], name: str) -> str:
     """The header's value; empty where it is sent twice: one may be the browser's."""
     given = headers.getlist(name) if hasattr(headers, "getlist") else [headers.get(name.lower(), "")]
-    return spelled(_decoded(str(given[0]))) if len(given) == 1 else ""
+    return normalised(_decoded(str(given[0]))) if len(given) == 1 else ""
 
 
 def _decoded(value: str) -> str:

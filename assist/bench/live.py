@@ -1,4 +1,4 @@
-"""`assist bench live`: from the end of the words that fire to the card on a page, split into its parts, and the cost.
+"""`assist bench live`: from the end of the words that fire to the prompt on a page, split into its parts, and the cost.
 
 The demo call (or any recording) is played in real time through the whole program, with the agent's page open in a real
 browser where Playwright and Chromium are there, and otherwise on a bare websocket. Nothing is simulated; run it on a
@@ -45,7 +45,7 @@ WATCH = """
 
 
 @dataclass
-class _Card:
+class _PromptTimes:
     """One prompt's way to the screen; all times are epoch seconds."""
 
     said: float
@@ -53,8 +53,8 @@ class _Card:
     heard: float
     """Those words reached the session."""
     judged: float
-    """The session was entered in the step that showed the card: later than `heard` where it was held back, for the
-    attention budget or because another card stood there."""
+    """The session was entered in the step that showed the prompt: later than `heard` where it was held back, for the
+    attention budget or because another one was on screen."""
     published: float
     drawn: float | None = None
 
@@ -63,7 +63,7 @@ class _Card:
 class LiveFigures:
     """What was measured."""
 
-    cards: list[_Card] = field(default_factory=list)
+    prompts: list[_PromptTimes] = field(default_factory=list)
     call_s: float = 0.0
     cpu_s: float = 0.0
     listening_cpu_s: float = 0.0
@@ -80,16 +80,16 @@ class LiveFigures:
             "From the end of the words", "median", "p95", "cards", title=f"{self.recogniser}, {self.call_s:.0f} s call"
         )
         parts = [
-            ("recognition (words settled or agreed)", [c.heard - c.said for c in self.cards]),
-            ("held back on purpose (one card at a time)", [c.judged - c.heard for c in self.cards]),
-            ("judging (rules, level, coach)", [c.published - c.judged for c in self.cards]),
+            ("recognition (words settled or agreed)", [p.heard - p.said for p in self.prompts]),
+            ("held back on purpose (one card at a time)", [p.judged - p.heard for p in self.prompts]),
+            ("judging (rules, level, coach)", [p.published - p.judged for p in self.prompts]),
         ]
-        drawn = [card for card in self.cards if card.drawn is not None]
+        drawn = [prompt for prompt in self.prompts if prompt.drawn is not None]
         where = "to the browser's page" if self.browser else "to a bare websocket (no browser here)"
         parts += [
-            (f"delivery {where}", [c.drawn - c.published for c in drawn if c.drawn is not None]),
-            ("judging + delivery", [c.drawn - c.judged for c in drawn if c.drawn is not None]),
-            ("all: words to card", [c.drawn - c.said for c in drawn if c.drawn is not None]),
+            (f"delivery {where}", [p.drawn - p.published for p in drawn if p.drawn is not None]),
+            ("judging + delivery", [p.drawn - p.judged for p in drawn if p.drawn is not None]),
+            ("all: words to card", [p.drawn - p.said for p in drawn if p.drawn is not None]),
         ]
         for name, seconds in parts:
             ms = [1000 * each for each in seconds]
@@ -116,7 +116,7 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
         async with _watching(page, service.address, settings.agent) as (drawn, figures.browser):
             cpu, own = cpu_s(service.hearing.recogniser()), time.thread_time()
             times: dict[str, float] = {}
-            cards: dict[str, _Card] = {}
+            prompts: dict[str, _PromptTimes] = {}
             entered = 0.0
 
             def show(event: Event) -> None:
@@ -127,7 +127,7 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
                 elif isinstance(event, PromptShown):
                     key = max((k for k in event.signals if k in said_ms), key=said_ms.__getitem__, default=None)
                     if key is not None:
-                        cards[event.id] = _Card(timed.began + said_ms[key] / 1000, times[key], entered, now)
+                        prompts[event.id] = _PromptTimes(timed.began + said_ms[key] / 1000, times[key], entered, now)
 
             said_ms: dict[str, int] = {}
             untimed = _timed_listening(service, figures)
@@ -153,9 +153,9 @@ async def measure_live(settings: Settings, source: CallSource, console: Any) -> 
             figures.judging_cpu_s = time.thread_time() - own - figures.listening_cpu_s
             service.hearing = untimed
             for prompt, at in (await drawn()).items():
-                if prompt in cards:
-                    cards[prompt].drawn = at
-            figures.cards = list(cards.values())
+                if prompt in prompts:
+                    prompts[prompt].drawn = at
+            figures.prompts = list(prompts.values())
     return figures
 
 

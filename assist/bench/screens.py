@@ -20,12 +20,12 @@ from rich.table import Table
 
 from assist.bench.browser import page_at
 from assist.bench.figures import at_share, resident_mib
+from overlay.app import create_app
 from overlay.doing import Do
+from overlay.http_server import serving
 from overlay.hub import Hub
 from overlay.identity import Identity
-from overlay.listening import serving
 from overlay.messages import Alert, Call, LevelNow, Prompt, Row
-from overlay.server import create_app
 
 DRAWN = """
 (() => {
@@ -120,10 +120,10 @@ async def _overlays(figures: ScreenFigures, pages: int) -> None:
 
 
 def _server(hub: Hub, port: int = 0) -> contextlib.AbstractAsyncContextManager[str]:
-    async def desk(who: Identity, do: Do) -> None:
+    async def do(who: Identity, do: Do) -> None:
         return None
 
-    return serving(create_app(hub, desk), port=port)
+    return serving(create_app(hub, do), port=port)
 
 
 @dataclass

@@ -120,7 +120,7 @@ class Appointments:
         return named
 
     def restore(self, event: FollowUpNoted) -> None:
-        """A call that was cut short is resumed: an accepted option has the time of its logged follow-up."""
+        """An interrupted call is resumed: an accepted option has the time of its logged follow-up."""
         for option in self.playbook.options:
             if option.timed and option.title == event.what:
                 self._accepted[option.id] = Appointment(option, event.at_ms, event.due, event.words)

@@ -14,12 +14,12 @@ class AttentionSettings:
     per_minute: int = 2
     """Prompts of any tier below urgent in any 60 seconds."""
     help_per_call: int = 6
-    """Help cards in one call. Ajoxi shows 0 to 3 in an ordinary one (ajoxi.com/blog/agent-whisper-not-creepy); a call
-    that escalates, recovers and escalates again needs both runs, hence twice that."""
+    """Help prompts in one call. Ajoxi shows 0 to 3 in an ordinary one (ajoxi.com/blog/agent-whisper-not-creepy); a
+    call that escalates, recovers and escalates again needs both runs, hence twice that."""
     cooldown_ms: int = 60_000
     """The same topic comes back after this at the earliest, urgent ones too (de-duplicated)."""
     gap_ms: int = 8_000
-    """Two prompts below urgent are at least this far apart: a card must stay long enough to be read."""
+    """Two prompts below urgent are at least this far apart: a prompt must stay long enough to be read."""
 
 
 class AttentionBudget:

@@ -49,7 +49,7 @@ class RecoveryClock:
         return [Recovery(now_ms, "missed", RECOVERY_MS, now_ms - self._started_ms)]
 
     def restore(self, event: Event) -> None:
-        """A call that was cut short is resumed: the clock has the state of its log, whatever its words give now.
+        """An interrupted call is resumed: the clock has the state of its log, whatever its words give now.
 
         One that only the interruption has stopped runs on.
         """

@@ -239,9 +239,9 @@ class Coach:
             events += self._suggest_step(now_ms)
         return events
 
-    def end(self, now_ms: int, *, cut_short: bool = False) -> list[Event]:
-        """The call is over; one that is cut short may be resumed, and its clock runs on."""
-        return [*self._slot.end(now_ms, "ended"), *([] if cut_short else self._clock.cancel(now_ms))]
+    def end(self, now_ms: int, *, interrupted: bool = False) -> list[Event]:
+        """The call is over; an interrupted one may be resumed, and its clock runs on."""
+        return [*self._slot.end(now_ms, "ended"), *([] if interrupted else self._clock.cancel(now_ms))]
 
     def forget(self, since_ms: int) -> None:
         """What was said after `since_ms` may not be kept: no hand-off tells it."""
@@ -263,7 +263,7 @@ class Coach:
         return [*self._clock.state_events(now_ms)]
 
     def restore(self, event: Event) -> None:
-        """A call that was cut short is resumed: takes over an event of its log."""
+        """An interrupted call is resumed: takes over an event of its log."""
         self._slot.restore(event)
         self._clock.restore(event)
         self._follow_ups.restore(event, [option.title for option in self.playbook.options if option.timed])

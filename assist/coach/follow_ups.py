@@ -95,7 +95,7 @@ class FollowUps:
         return [f"promised: {each.what}{', ' if each.due else ''}{each.due}" for each in self.current()]
 
     def restore(self, event: Event, titles: Collection[str]) -> None:
-        """A call that was cut short is resumed: a follow-up in its log keeps its id.
+        """An interrupted call is resumed: a follow-up in its log keeps its id.
 
         `titles`: of the options that need a time.
         """

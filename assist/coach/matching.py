@@ -12,7 +12,7 @@ from detectors.normalisation import NormalisedText, normalise
 from detectors.phrase_pattern import compile_phrase, mark_clauses
 
 LINE_SAID_SHARE = 0.6
-"""A suggested line counts as said when this share of its content words was: nobody reads a card out word by word."""
+"""A suggested line counts as said when this share of its content words was: nobody reads a prompt out word by word."""
 MIN_CONTENT_WORDS = 3
 """A line with fewer content words is never recognised."""
 SIMILAR_SHARE = 0.6

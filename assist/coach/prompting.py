@@ -212,7 +212,7 @@ class PromptSlot:
         return [PromptEnded(now_ms, shown.id, how, words)]
 
     def restore(self, event: Event) -> None:
-        """A call that was cut short is resumed: what was on screen by its log counts, whatever its words give now."""
+        """An interrupted call is resumed: what was on screen by its log counts, whatever its words give now."""
         match event:
             case PromptShown():
                 self._last_number = number_of(event.id)
@@ -283,10 +283,12 @@ def _without_signal(candidate: PromptCandidate, key: str, replacements: Sequence
     return replace(candidate, signals=tuple(left.values())) if left else None
 
 
-def _candidate_of(card: PromptShown) -> PromptCandidate:
+def _candidate_of(shown: PromptShown) -> PromptCandidate:
     """The candidate of a logged prompt, without its signals: their words had not settled, or may not be kept."""
-    answers = bool(card.signals)
-    return PromptCandidate(card.play, card.step, card.title, (card.say,), card.tier, (), card.at_ms, requested=answers)
+    answers = bool(shown.signals)
+    return PromptCandidate(
+        shown.play, shown.step, shown.title, (shown.say,), shown.tier, (), shown.at_ms, requested=answers
+    )
 
 
 def _without_quote(signal: Signal) -> Signal:

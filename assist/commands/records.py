@@ -156,13 +156,13 @@ def followups(
     """Open promises of finished calls, with owner and due day; mark them done."""
     from assist.access.audit import open_audit, system_user
     from assist.records.followups import mark_follow_ups, open_followups, write_calendar
-    from overlay.identity import folded
+    from overlay.identity import casefolded
 
     settings = load_settings(config, data=data)
     with closing(store_of(settings)) as store:
         mark_follow_ups(store, done or [], system_user(), done=True)
         mark_follow_ups(store, reopen or [], system_user(), done=False)
-        found = [each for each in open_followups(store) if not owner or folded(owner) == folded(each.owner)]
+        found = [each for each in open_followups(store) if not owner or casefolded(owner) == casefolded(each.owner)]
         if ical is not None:
             written = dict.fromkeys(each.call for each in found if each.day is not None)
             open_audit(store.people, settings.data).note_command_for_each("export", written)

@@ -14,7 +14,7 @@ from assist.live.writing import socket_path
 from assist.settings import Settings
 from overlay.errors import OverlayError
 from overlay.guard import STATIC
-from overlay.identity import is_loopback, outsiders
+from overlay.identity import exposure, is_loopback
 
 
 def pages(settings: Settings) -> Iterator[Finding]:
@@ -34,7 +34,7 @@ def pages(settings: Settings) -> Iterator[Finding]:
 
 def port(settings: Settings) -> Iterator[Finding]:
     """The port is free, or this program's own server has it."""
-    from overlay.listening import check_port
+    from overlay.http_server import check_port
 
     if _server_runs(settings.data):
         yield ok("port", f"a server runs on this data folder (port {settings.port} by the settings)")
@@ -50,7 +50,7 @@ def port(settings: Settings) -> Iterator[Finding]:
 def login(settings: Settings) -> Iterator[Finding]:
     """Whoever can reach the pages is known."""
     by = settings.login.by
-    how = outsiders(settings.host, settings.hosts, settings.proxies)
+    how = exposure(settings.host, settings.hosts, settings.proxies)
     if by == "none" and how:
         yield bad("login", f"{how}, which needs a login: [login] by = ..., or loopback without hosts and proxies")
     elif by == "none":
@@ -81,7 +81,7 @@ def names(settings: Settings) -> Iterator[Finding]:
 
 def certificate(settings: Settings) -> Iterator[Finding]:
     """The TLS certificate, where there is one, can be served with."""
-    from overlay.listening import check_certificate, check_dates
+    from overlay.http_server import check_certificate, check_dates
 
     if settings.certificate is None or settings.certificate_key is None:
         return

@@ -22,7 +22,7 @@ from audio.source import CallSource
 from detectors.escalation import Escalation
 from detectors.factory import DetectorSettings, build_detectors
 from detectors.rulebook import Rulebook
-from overlay.identity import folded
+from overlay.identity import casefolded
 
 _ID_TIME_FORMAT = "%Y%m%d-%H%M%S"
 
@@ -39,9 +39,9 @@ def started_at_of(call: str) -> datetime:
 
 def agent_profile(settings: Settings, agent: str) -> AgentProfile:
     """What the coach knows of an agent: whose limits apply in their calls, and whether they want fewer prompts."""
-    key = folded(agent)  # the settings may spell a name otherwise than the call
-    authorities = {folded(name): authority for name, authority in settings.authorities.items()}
-    experienced = settings.experienced or key in map(folded, settings.experienced_agents)
+    key = casefolded(agent)  # the settings may spell a name otherwise than the call
+    authorities = {casefolded(name): authority for name, authority in settings.authorities.items()}
+    experienced = settings.experienced or key in map(casefolded, settings.experienced_agents)
     return AgentProfile(agent, authorities.get(key, settings.authority), experienced)
 
 

@@ -8,8 +8,8 @@ from assist.errors import AssistError
 from assist.events import Action
 from assist.live.service import Service
 from overlay.errors import OverlayError
-from overlay.gate import GateAsk, GateState
-from overlay.identity import folded
+from overlay.gate import GateRequest, GateState
+from overlay.identity import casefolded
 
 API = "api"
 """Named as the person in the log."""
@@ -21,7 +21,7 @@ class Gates:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def do(self, ask: GateAsk) -> GateState:
+    async def do(self, ask: GateRequest) -> GateState:
         """Carry out a request; returns the state of the newest matching call once it is on disk.
 
         A pause for an agent applies to all their live calls: in which one the card number will be said is not known
@@ -32,9 +32,9 @@ class Gates:
                 change is not on disk, or what it deletes still is.
         """
         live = self._service.calls
-        agent = folded(ask.agent) if ask.agent else None
+        agent = casefolded(ask.agent) if ask.agent else None
         matching = [
-            name for name, each in live.items() if name == ask.call or agent == folded(each.session.started.agent)
+            name for name, each in live.items() if name == ask.call or agent == casefolded(each.session.started.agent)
         ]
         if not matching:
             raise OverlayError("call-unknown", "There is no such live call; name a live call's id, or its agent.")

@@ -121,7 +121,7 @@ class PageActions:
         agent = room.removeprefix("agent/")
         shown = self._service.hub.latest(room, "call")
         if here and shown is None:
-            self._service.screens.waiting(agent)
+            self._service.screens.show_waiting(agent)
         if who.who == agent:
             return
         viewers = self._page_viewers.setdefault(agent, [])

@@ -45,12 +45,12 @@ from assist.store.store import path_from_url
 from assist.store.writer import StoreReadError, read_error_line
 from detectors.factory import DetectorSettings, build_detectors
 from detectors.rulebook import load_rules
+from overlay.app import create_app
 from overlay.errors import OverlayError
-from overlay.gate import Gateway
+from overlay.gate import GateEndpoint
+from overlay.http_server import check_dates, check_port, serving
 from overlay.hub import Hub
-from overlay.identity import outsiders
-from overlay.listening import check_dates, check_port, serving
-from overlay.server import create_app
+from overlay.identity import exposure
 
 log = logging.getLogger("assist")
 
@@ -89,11 +89,11 @@ async def running_service(
         console.print(f"Call {call} was cut short earlier; its record is kept, marked interrupted.", markup=False)
     try:
         authentication = open_authentication(settings, service.store.people, service.audit)
-        login_name = service.setup.login_name = authentication.screens.known
+        login_name = service.setup.login_name = authentication.screens.login_name
         page_actions = PageActions(service, service.audit, login_name)
         sounds = Recordings(settings.data)
         library = Library(service.store, settings.review_form, service.audit, sounds, settings.keep, login_name)
-        gateway = Gateway(Gates(service).do, gate_key(settings.data), settings.payment_pages)
+        gate = GateEndpoint(Gates(service).do, gate_key(settings.data), settings.payment_pages)
         app = create_app(
             service.hub,
             page_actions.do,
@@ -102,7 +102,7 @@ async def running_service(
             page_actions.presence,
             authentication.accounts,
             authentication.logins,
-            gateway,
+            gate,
             FAILURES,
         )
         async with contextlib.AsyncExitStack() as stack:
@@ -117,11 +117,11 @@ async def running_service(
             closed = await stack.enter_async_context(accept_calls(service, joins=joins))
             service.address = base
             agent, named = service.setup.login_name(settings.agent), _public_address(base, settings)
-            service.screens.waiting(agent)
+            service.screens.show_waiting(agent)
             console.print(
                 f"Agent:  {named}{address_of(agent)}\nBoard:  {named}/board\nReview: {named}/review", markup=False
             )
-            if not settings.hosts and outsiders(settings.host, (), settings.proxies):
+            if not settings.hosts and exposure(settings.host, (), settings.proxies):
                 console.print(
                     "Browsers elsewhere are refused until hosts in the settings says what they call this server, such "
                     f"as assist.example:{urlsplit(base).port}; behind a proxy, as it passes the name on.",

@@ -27,7 +27,7 @@ from assist.privacy.recorder import CallRecorder
 from assist.records.filing import close_interrupted, file_record
 from assist.records.record import IncidentRecord
 from assist.records.wrapup import wrap_up_form
-from assist.screens.alerts import Rules
+from assist.screens.alert_routing import RoutingRules
 from assist.screens.duty import Duty
 from assist.screens.screens import Screens
 from assist.settings import Settings
@@ -38,7 +38,7 @@ from audio.events import Gap, Trouble
 from audio.source import CallSource
 from detectors.rulebook import Rulebook
 from overlay.hub import Hub
-from overlay.identity import folded
+from overlay.identity import casefolded
 
 log = logging.getLogger("assist")
 
@@ -91,7 +91,7 @@ class Service:
             raise
         turn_ms = round(alerts.turn_s * 1000)
         self.screens = Screens(self.hub, settings.supervisor, self.hearing, *self.playbooks.book.outline, turn_ms)
-        self.duty = Duty(Rules(alerts.turn_s, alerts.budget, tuple(alerts.order)), self.hub, self._alert_moved)
+        self.duty = Duty(RoutingRules(alerts.turn_s, alerts.budget, tuple(alerts.order)), self.hub, self._alert_moved)
         interrupted = close_interrupted(self.store)
         self.history.take(self.store.digests(RecordQuery(limit=MAX_CALLS)))
         self.setup = CallSetup(settings, self.rulebook, self.playbooks, self.history)
@@ -255,7 +255,7 @@ class Service:
             wake=lambda: loop.call_soon_threadsafe(live.wake),
             phrases=self._phrases,
             on_untranscribed=live.add_untranscribed,
-            tone=folded(session.started.queue) not in map(folded, self.settings.internal_queues),
+            tone=casefolded(session.started.queue) not in map(casefolded, self.settings.internal_queues),
         )
         live.pulse = lambda: self.screens.pulse(call, session.now_ms, session.escalation.score)
         if self.settings.recordings:
@@ -305,7 +305,7 @@ class Service:
             record = await asyncio.shield(asyncio.to_thread(self._write_record, call)) if kept else None
             if record is not None:
                 self.history.take([record.model_dump()])
-            else:  # refused after it was cut short, perhaps
+            else:  # refused after it was interrupted, perhaps
                 self.history.forget([call])
             self.duty.ended(call)
             self.screens.ended(call, wrap_up_form(record, [], self.settings) if record is not None else None)

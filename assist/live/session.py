@@ -211,7 +211,7 @@ class Session:
     def end(self, at_ms: int, reason: str, accounted_ms: dict[str, int]) -> list[Event]:
         """The call is over: prompts are ended, CallEnded is the last event."""
         self.now_ms = max(self.now_ms, at_ms)
-        ended = self.coach.end(self.now_ms, cut_short=reason == "interrupted")
+        ended = self.coach.end(self.now_ms, interrupted=reason == "interrupted")
         return [*ended, CallEnded(self.now_ms, reason, accounted_ms)]
 
     def _pause(self, lookback_ms: int) -> list[Event]:
@@ -357,7 +357,7 @@ class Session:
     def _withdraw_unconfirmed(self, latest: Utterance | Hypothesis, found: dict[str, Signal]) -> list[Event]:
         """Withdraw this utterance's provisional signals that its settled words do not confirm.
 
-        Only once it has settled: a hypothesis changes with each word added, and prompt cards must not flicker.
+        Only once it has settled: a hypothesis changes with each word added, and prompts must not flicker.
         """
         if not latest.settled:
             provisional = self._provisional.setdefault(latest.id, set())

@@ -33,11 +33,11 @@ from audio.events import Chunk, Hypothesis, Speaker, SpeechActivity, Utterance
 from audio.source import CallSource
 from detectors.rulebook import load_rules
 from overlay import doing, messages
+from overlay.app import create_app
 from overlay.errors import OverlayError
+from overlay.http_server import serving
 from overlay.hub import Hub
 from overlay.identity import Identity, ScreenSettings
-from overlay.listening import serving
-from overlay.server import create_app
 
 T = TypeVar("T")
 
@@ -51,8 +51,8 @@ class _NoRecogniser:
 
 
 @dataclass
-class Room:
-    """One practice call with its trainee: on the page, in the terminal, in text or by voice."""
+class PracticeCall:
+    """Runs a practice call with its trainee, in text or by voice, on the terminal and on the agent's page."""
 
     practice: Practice
     agent: str
@@ -110,8 +110,8 @@ class Room:
             ),
         )
 
-    async def desk(self, who: Identity, do: doing.Do) -> None:
-        """An action of the trainee's on the page.
+    async def do(self, who: Identity, do: doing.Do) -> None:
+        """Carry out what the trainee does on the page.
 
         Raises:
             OverlayError: refused.
@@ -194,7 +194,7 @@ class Room:
                 break
 
 
-def room_for(script: Script, settings: Settings, show: Callable[[Event], None]) -> Room:
+def new_practice_call(script: Script, settings: Settings, show: Callable[[Event], None]) -> PracticeCall:
     """A new practice call."""
     now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
     call = f"practice-{token_hex(4)}"  # not reused: a page left open shows nothing of an earlier practice
@@ -202,13 +202,13 @@ def room_for(script: Script, settings: Settings, show: Callable[[Event], None]) 
     started = CallStarted(0, call, settings.agent, settings.team, "Practice", script.caller, now, script.id, sides, {})
     playbook = load_playbook(settings.playbook, options=settings.options)
     practice = Practice(script, playbook, load_rules(extra=settings.rules), started, settings)
-    return Room(practice, settings.agent, show)
+    return PracticeCall(practice, settings.agent, show)
 
 
 @contextlib.asynccontextmanager
-async def page_of(room: Room, settings: Settings) -> AsyncIterator[str]:
+async def page_of(practice_call: PracticeCall, settings: Settings) -> AsyncIterator[str]:
     """Serves the agent's page of this practice call; yields its address."""
-    app = create_app(room.hub, room.desk, None, ScreenSettings(agent=room.agent))
+    app = create_app(practice_call.hub, practice_call.do, None, ScreenSettings(agent=practice_call.agent))
     async with contextlib.AsyncExitStack() as stack:
         try:
             base = await stack.enter_async_context(serving(app, "127.0.0.1", settings.port))
@@ -216,7 +216,7 @@ async def page_of(room: Room, settings: Settings) -> AsyncIterator[str]:
             if error.code != "port-in-use":
                 raise
             base = await stack.enter_async_context(serving(app, "127.0.0.1", 0))
-        yield f"{base}{address_of(room.agent)}"
+        yield f"{base}{address_of(practice_call.agent)}"
 
 
 def run_practice(
@@ -246,20 +246,22 @@ def run_practice(
             terminal.show(event)
 
     async def run() -> None:
-        room = room_for(script, settings, show)
+        practice_call = new_practice_call(script, settings, show)
         console.print(Text.assemble((script.title, "bold"), f" {script.about}\n", (script.aim, "dim")))
         async with contextlib.AsyncExitStack() as stack:
             if page:
-                address = await stack.enter_async_context(page_of(room, settings))
+                address = await stack.enter_async_context(page_of(practice_call, settings))
                 console.print(f"Agent: {address}", markup=False)
             if aloud:
-                await _run_aloud(room, settings, console, microphone, far_end, recording)
+                await _run_aloud(practice_call, settings, console, microphone, far_end, recording)
             else:
                 if page:
                     console.print("Answer on the page.", style="dim")
-                await room.in_text(lambda: _until_ctrl_c(room.replies.get()) if page else _read_answer(console))
-            result = feedback(room.events, room.practice.playbook)
-            room.update_page(result)
+                await practice_call.in_text(
+                    lambda: _until_ctrl_c(practice_call.replies.get()) if page else _read_answer(console)
+                )
+            result = feedback(practice_call.events, practice_call.practice.playbook)
+            practice_call.update_page(result)
             for part in tables(result):
                 console.print(part)
             if page:
@@ -313,7 +315,7 @@ async def _read_answer(console: Console) -> str | None:
 
 
 async def _run_aloud(
-    room: Room,
+    practice_call: PracticeCall,
     settings: Settings,
     console: Console,
     microphone: str | None,
@@ -332,6 +334,6 @@ async def _run_aloud(
         source = open_devices(agent=microphone, customer=far_end)
     hearing = load_hearing(settings, console)
     try:
-        await room.aloud(source, hearing.listener, in_step=recording is not None)
+        await practice_call.aloud(source, hearing.listener, in_step=recording is not None)
     finally:
         hearing.close()

@@ -34,16 +34,16 @@ from overlay.records import (
     Filters,
     Found,
     Mark,
-    Playable,
+    PlayableSound,
     Question,
     Recording,
     RecordNote,
     RecordSummary,
     RecordView,
-    ReportAsked,
+    ReportQuery,
     SavedView,
     Trends,
-    TrendsAsked,
+    TrendsQuery,
     unknown_record,
 )
 
@@ -125,7 +125,7 @@ class Library:
             raise OverlayError("answer-unknown", f"Expected one of: {', '.join(question.answers)}.")
         await self._add(record, Review(stamp(), who.who, ANSWER_KIND, question.id, answer.answer))
 
-    async def sound(self, who: Identity, record: str) -> Playable:
+    async def sound(self, who: Identity, record: str) -> PlayableSound:
         """The recording as WAV; playing it is logged, once a day for the same call."""
         sound = await asyncio.to_thread(self._sound, record)
         if sound is None:
@@ -134,13 +134,13 @@ class Library:
         if self._last_played.get(who.who) != played:
             await self._write_audit(who, "sound", record)
             self._last_played[who.who] = played
-        return Playable("audio/wav", sound.size, sound.wav)
+        return PlayableSound("audio/wav", sound.size, sound.wav)
 
-    async def trends(self, who: Identity, asked: TrendsAsked) -> Trends:
+    async def trends(self, who: Identity, asked: TrendsQuery) -> Trends:
         """Weekly counts of calls."""
         return await asyncio.to_thread(self._trends, asked)
 
-    async def report(self, who: Identity, asked: ReportAsked) -> str:
+    async def report(self, who: Identity, asked: ReportQuery) -> str:
         """The prevention report as a page."""
         try:
             return await asyncio.to_thread(self._report, asked)
@@ -178,7 +178,7 @@ class Library:
             raise OverlayError("view-unknown", f"There is no saved search {name}.")
         await asyncio.wrap_future(self._store.people.delete_view(who.who, name))
 
-    def _report(self, asked: ReportAsked) -> str:
+    def _report(self, asked: ReportQuery) -> str:
         return report_page.page(
             report_from_store(self._store, asked.since or None, asked.until or None, asked.team.strip())
         )
@@ -255,7 +255,7 @@ class Library:
             if review.text and review.target in self._questions
         ]
 
-    def _trends(self, asked: TrendsAsked) -> Trends:
+    def _trends(self, asked: TrendsQuery) -> Trends:
         today = date.today()
         since = monday(today) - timedelta(weeks=asked.weeks - 1)
         records = list(self._store.digests(RecordQuery(since=since.isoformat(), limit=None)))

@@ -19,7 +19,7 @@ from assist.records.followups import is_open
 from assist.records.trends import UNKNOWN_CAUSE, USEFUL_ENDINGS, monday
 from assist.store.rows import Review, latest_texts, verdicts
 from detectors.signals import CALMER
-from overlay.identity import folded
+from overlay.identity import casefolded
 
 MIN_AGENTS = 5
 """Figures of a team with fewer agents would be about persons."""
@@ -221,7 +221,7 @@ def _weeks(first: date, last: date) -> list[date]:
 def _agents_by_team(calls: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
     agents: defaultdict[str, set[str]] = defaultdict(set)
     for call in calls:
-        agents[call["team"]].add(folded(call["agent"]))
+        agents[call["team"]].add(casefolded(call["agent"]))
     return dict(agents)
 
 

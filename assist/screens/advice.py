@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from assist.coach.prompting import DWELL_MS
 from assist.events import PlanMoved, PlanOffered, PromptEnded, PromptShown, PromptsWaiting, Recovery, StepTicked
-from assist.screens.cards import TIERS
+from assist.screens.call_alerts import TIERS
 from assist.screens.rooms import Rooms
 from assist.wording import label
 from detectors.signals import Signal
@@ -16,7 +16,7 @@ from overlay import messages
 
 @dataclass
 class Advice:
-    """Nobody but the agent sees it whole; the board's row says what of it is in use."""
+    """Shown to the agent alone; the board's row names the prompt and option in use."""
 
     rooms: Rooms
     method: str
@@ -27,15 +27,15 @@ class Advice:
     clock: messages.Clock | None = None
     _prompt: PromptShown | None = None
     _options: tuple[messages.PlanOption, ...] = ()
-    _plan_states: dict[str, str] = field(default_factory=dict)
-    """By option, what moved last at the end."""
-    _titles: dict[str, str] = field(default_factory=dict)
-    """By option: of those that moved, on screen still or not."""
-    _done: set[str] = field(default_factory=set)
-    _ticked: tuple[str, str] = ("", "")
+    _option_states: dict[str, str] = field(default_factory=dict)
+    """Option id -> its state, in the order of the last change."""
+    _option_titles: dict[str, str] = field(default_factory=dict)
+    """Option id -> title, of all options that changed, shown still or not."""
+    _done_steps: set[str] = field(default_factory=set)
+    _ticked_words: tuple[str, str] = ("", "")
     """The agent's words that ticked the last step, and its title."""
-    _told: dict[str, str] = field(default_factory=dict)
-    """By alert: what was said with the answer to a request."""
+    _answers: dict[str, str] = field(default_factory=dict)
+    """Alert id -> words of a supervisor with the answer to a request."""
 
     @property
     def in_use(self) -> str:
@@ -44,18 +44,18 @@ class Advice:
 
     @property
     def plan(self) -> str:
-        """How far Plan B has come, for the board: what moved last, offered and on screen still, or accepted."""
+        """The option that was accepted last, or offered last and is still shown, with its state; for the board."""
         on_screen = {option.id for option in self._options}
-        for option, state in reversed(self._plan_states.items()):
+        for option, state in reversed(self._option_states.items()):
             if state == "accepted" or (state == "offered" and option in on_screen):
-                return f"{self._titles[option]}, {state}"
+                return f"{self._option_titles[option]}, {state}"
         return ""
 
     def shown(self, prompt: PromptShown, signals: Mapping[str, Signal]) -> None:
-        """A prompt comes; `signals`: what stands, by key."""
+        """A prompt is shown; `signals`: those of the call by key."""
         self._prompt = prompt
         names = [label(signals[key].id) for key in prompt.signals if key in signals]
-        self.rooms.tell(
+        self.rooms.show_to_agent(
             "prompt",
             messages.Prompt.model_validate(
                 {
@@ -74,36 +74,36 @@ class Advice:
         self.show_steps()
 
     def ended(self, event: PromptEnded) -> bool:
-        """A prompt goes; whether it was the one on screen."""
+        """A prompt ends; returns whether it was the one on screen."""
         if self._prompt is None or self._prompt.id != event.id:
             return False
         self._prompt = None
-        self.rooms.untell("prompt")
+        self.rooms.drop_from_agent("prompt")
         return True
 
     def waiting(self, event: PromptsWaiting) -> None:
-        """What comes next."""
+        """The prompts that wait have changed."""
         if event.titles:
-            self.rooms.tell("next", messages.Next(titles=list(event.titles[:2])))
+            self.rooms.show_to_agent("next", messages.Next(titles=list(event.titles[:2])))
         else:
-            self.rooms.untell("next")
+            self.rooms.drop_from_agent("next")
 
     def offered(self, event: PlanOffered) -> None:
-        """Plan B is on screen, or leaves it."""
+        """The options of Plan B have changed; none: it leaves the screen."""
         self._options = tuple(
             messages.PlanOption(
                 id=option.id,
                 title=option.title,
                 worth=option.worth,
                 authority="yours" if option.authority == "yours" else "ask",
-                who="" if option.authority == "yours" else self._asked(option.bring_in),
+                who="" if option.authority == "yours" else self._authority(option.bring_in),
             )
             for option in event.options[:3]
         )
         self._show_plan()
 
     def moved(self, event: PlanMoved) -> None:
-        """What was heard about an option, or a request that ran out, stands on its row."""
+        """An option's state changed by what was heard, by a supervisor's answer, or because a request expired."""
         answer = {
             "allowed": f"{event.by}: yes, give it ({event.title})",
             "denied": f"{event.by}: not this time ({event.title})",
@@ -111,33 +111,33 @@ class Advice:
         }.get(event.what)
         if answer is not None:
             who = "" if event.what == "expired" else event.by
-            text = ". ".join(filter(None, (answer, self._told.pop(event.alert, ""))))
+            text = ". ".join(filter(None, (answer, self._answers.pop(event.alert, ""))))
             notice = messages.Notice(kind="answer", text=text, who=who, at_ms=event.at_ms)
-            self.rooms.tell(f"notice/answer/{event.option}", notice)
-        self.chosen(event.option, event.title, "" if event.what == "expired" else event.what)
+            self.rooms.show_to_agent(f"notice/answer/{event.option}", notice)
+        self.option_changed(event.option, event.title, "" if event.what == "expired" else event.what)
 
     def answered(self, alert: str, words: str) -> None:
-        """A supervisor says this with the answer to a request; the answer itself comes as a PlanMoved."""
-        self._told[alert] = words
+        """Keep a supervisor's words with the answer to a request; the answer itself comes as a PlanMoved."""
+        self._answers[alert] = words
 
-    def chosen(self, option: str, title: str, state: str) -> None:
-        """An option is offered, asked for, or answered."""
-        self._plan_states.pop(option, None)
-        self._plan_states[option] = state
-        self._titles[option] = title
+    def option_changed(self, option: str, title: str, state: str) -> None:
+        """An option was offered, asked for, or answered."""
+        self._option_states.pop(option, None)
+        self._option_states[option] = state
+        self._option_titles[option] = title
         self._show_plan()
 
     def ticked(self, event: StepTicked) -> None:
-        """A step of the method is done, or is not."""
-        (self._done.add if event.done else self._done.discard)(event.step)
+        """A step of the method was ticked or unticked."""
+        (self._done_steps.add if event.done else self._done_steps.discard)(event.step)
         if event.done and event.words:
-            self._ticked = (event.words, dict(self.steps).get(event.step, label(event.step)))
+            self._ticked_words = (event.words, dict(self.steps).get(event.step, label(event.step)))
         self.show_steps()
 
-    def untick_words(self) -> None:
-        """Words were taken back: no ticked step shows them."""
-        if self._ticked != ("", ""):
-            self._ticked = ("", "")
+    def forget_ticked_words(self) -> None:
+        """Words were taken back: no longer show those that ticked the last step."""
+        if self._ticked_words != ("", ""):
+            self._ticked_words = ("", "")
             self.show_steps()
 
     def recovery(self, event: Recovery) -> None:
@@ -155,28 +155,28 @@ class Advice:
                 self.clock.model_dump() | {"running": False, "result": result, "at_ms": event.at_ms, "by": event.by}
             )
         if self.clock is not None:
-            self.rooms.tell("clock", self.clock)
+            self.rooms.show_to_agent("clock", self.clock)
 
     def show_steps(self) -> None:
-        """The method's steps, the one that is wanted now marked."""
-        undone = [step for step, _ in self.steps if step not in self._done]
+        """Show the method's steps, with the current one marked."""
+        undone = [step for step, _ in self.steps if step not in self._done_steps]
         wanted = self._prompt.step if self._prompt is not None and self._prompt.step in undone else ""
         current = wanted or (undone[0] if undone else "")
         steps = [
-            messages.Step(id=step, title=title, done=step in self._done, current=step == current)
+            messages.Step(id=step, title=title, done=step in self._done_steps, current=step == current)
             for step, title in self.steps[:8]
         ]
-        words, ticked = self._ticked
-        self.rooms.tell("steps", messages.Steps(method=self.method, steps=steps, words=words, ticked=ticked))
+        words, ticked = self._ticked_words
+        self.rooms.show_to_agent("steps", messages.Steps(method=self.method, steps=steps, words=words, ticked=ticked))
 
-    def _asked(self, bring_in: str) -> str:
+    def _authority(self, bring_in: str) -> str:
         return self.supervisor if bring_in in ("", "supervisor") else bring_in
 
     def _show_plan(self) -> None:
         if not self._options:
-            self.rooms.untell("plan")
+            self.rooms.drop_from_agent("plan")
             return
         options = [
-            option.model_copy(update={"state": self._plan_states.get(option.id, "")}) for option in self._options
+            option.model_copy(update={"state": self._option_states.get(option.id, "")}) for option in self._options
         ]
-        self.rooms.tell("plan", messages.Plan(options=options))
+        self.rooms.show_to_agent("plan", messages.Plan(options=options))

@@ -1,4 +1,4 @@
-"""The hub's rooms for one call: its agent's page, and everybody who reads along."""
+"""The hub's rooms of one call: that of its agent's page, and that of everybody who reads along."""
 
 from __future__ import annotations
 
@@ -12,74 +12,74 @@ from overlay.messages import Call
 
 
 def room_of(agent: str) -> str:
-    """The room of an agent's page, in a call or waiting for one."""
+    """The room of an agent's page."""
     return f"agent/{agent}"
 
 
 def address_of(agent: str) -> str:
-    """The path of an agent's page; a name that no path can hold (with a slash, or dots) stands in its query."""
+    """The URL path of an agent's page; a name that no path can hold (a slash, only dots) goes into the query."""
     named = quote(agent, safe="")
     return f"/agent?agent={named}" if "/" in agent or agent in (".", "..") else f"/agent/{named}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """Where one call is shown; the board is another matter.
+    """The two rooms in which one call is shown; its row of the board is not among them.
 
     The agent's page shows the agent's newest live call, and a replay only while there is no other.
     """
 
     hub: Hub
-    agent: str
-    call: str
-    aside: bool = False
-    """Another call keeps the agent's page when this one begins."""
-    _told: dict[str, BaseModel] = field(default_factory=dict)
-    """What is for the agent alone, by key, also while the page shows another call."""
+    agent_room: str
+    call_room: str
+    in_background: bool = False
+    """The agent's page goes on showing another call when this one begins."""
+    _agent_messages: dict[str, BaseModel] = field(default_factory=dict)
+    """The messages for the agent alone by key; kept also while the page shows another call."""
 
     def begin(self, call: Call) -> None:
-        """The call is the agent's now, unless it begins aside: nothing of the one before stays on the page."""
-        self._told["call"] = call
-        if not self.aside:
-            self.hub.clear(self.agent)
-            self.hub.show(self.agent, "call", call)
-        self.hub.show(self.call, "call", call)
+        """Show the call, on a cleared agent's page unless it begins in the background."""
+        self._agent_messages["call"] = call
+        if not self.in_background:
+            self.hub.clear(self.agent_room)
+            self.hub.show(self.agent_room, "call", call)
+        self.hub.show(self.call_room, "call", call)
 
-    def come_back(self) -> None:
-        """The agent's page shows this call again, as it stands."""
-        self.hub.clear(self.agent)
-        shown = {key: self.hub.latest(self.call, key) for key in self.hub.snapshot(self.call)}
-        for key, message in {**shown, **self._told}.items():
+    def show_again(self) -> None:
+        """The agent's page shows this call again, in its current state."""
+        self.hub.clear(self.agent_room)
+        shown = {key: self.hub.latest(self.call_room, key) for key in self.hub.snapshot(self.call_room)}
+        for key, message in {**shown, **self._agent_messages}.items():
             if message is not None:
-                self.hub.show(self.agent, key, message)
+                self.hub.show(self.agent_room, key, message)
 
     @property
-    def all(self) -> tuple[str, ...]:
-        """The rooms that show this call now."""
-        current = self.hub.latest(self.agent, "call")
-        is_on = isinstance(current, Call) and self.call == f"call/{current.call}"
-        return (self.agent, self.call) if is_on else (self.call,)
+    def current(self) -> tuple[str, ...]:
+        """The rooms that show this call now: the agent's may show another one."""
+        current = self.hub.latest(self.agent_room, "call")
+        is_on_agent_page = isinstance(current, Call) and self.call_room == f"call/{current.call}"
+        return (self.agent_room, self.call_room) if is_on_agent_page else (self.call_room,)
 
     def show(self, key: str, message: BaseModel) -> None:
-        """To the agent and to whoever reads along."""
-        for room in self.all:
+        """Show a message to the agent and to whoever reads along."""
+        for room in self.current:
             self.hub.show(room, key, message)
 
     def drop(self, key: str) -> None:
-        """From both."""
-        for room in self.all:
+        """Drop a key from both rooms."""
+        for room in self.current:
             self.hub.drop(room, key)
 
-    def tell(self, key: str, message: BaseModel) -> None:
-        """To the agent alone."""
-        self._told[key] = message
-        if self.agent in self.all:
-            self.hub.show(self.agent, key, message)
+    def show_to_agent(self, key: str, message: BaseModel) -> None:
+        """Show a message to the agent alone."""
+        self._agent_messages[key] = message
+        if self.agent_room in self.current:
+            self.hub.show(self.agent_room, key, message)
 
-    def untell(self, *keys: str) -> None:
-        """From the agent's page alone."""
-        is_on = self.agent in self.all
+    def drop_from_agent(self, *keys: str) -> None:
+        """Drop keys from the agent's page alone."""
+        is_on_agent_page = self.agent_room in self.current
         for key in keys:
-            self._told.pop(key, None)
-            if is_on:
-                self.hub.drop(self.agent, key)
+            self._agent_messages.pop(key, None)
+            if is_on_agent_page:
+                self.hub.drop(self.agent_room, key)

@@ -1,4 +1,4 @@
-"""What the pages see of all live calls, and of the agents who wait for one."""
+"""What the pages show of all live calls, and of the agents who wait for one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 
 from assist.events import CallStarted, Event, PromptEnded, PromptShown
 from assist.screens.advice import Advice
+from assist.screens.call_alerts import CallAlerts
 from assist.screens.call_pages import CallPages
-from assist.screens.cards import Cards
-from assist.screens.listening import Hears, recogniser_of
+from assist.screens.health import RecogniserInfo, recogniser_fields
 from assist.screens.rooms import Rooms, room_of
 from assist.screens.transcript import Transcript
 from detectors.signals import Level, LevelChange
@@ -24,13 +24,13 @@ from overlay.hub import Hub
 
 log = logging.getLogger("assist")
 
-OVER = 100
-"""Calls that are over and whose end is still told to whoever read them along."""
+MAX_ENDED = 100
+"""Ended calls whose end is still shown to whoever read them along."""
 
 
 @contextlib.contextmanager
-def _harmless() -> Iterator[None]:
-    """What cannot be shown is logged; the call that it is of goes on."""
+def _errors_logged() -> Iterator[None]:
+    """Log errors of drawing instead of raising them: the call goes on."""
     try:
         yield
     except Exception as error:
@@ -45,7 +45,7 @@ class Screens:
 
     hub: Hub
     supervisor: str
-    hearing: Hears
+    recogniser: RecogniserInfo
     method: str
     steps: tuple[tuple[str, str], ...]
     """(step id, title) of the method that the next call begins with, in order."""
@@ -53,24 +53,25 @@ class Screens:
     """How long one supervisor is asked about an alert before the next one is."""
     _calls: dict[str, CallPages] = field(default_factory=dict)
     replays: set[str] = field(default_factory=set)
-    """Live calls that are recordings: the page of an agent who is in a call stays with that."""
-    _over: deque[str] = field(default_factory=deque)
+    """Ids of live calls that are played recordings: they do not take the page of an agent who is in a call."""
+    _ended: deque[str] = field(default_factory=deque)
+    """Ids of ended calls, oldest first, at most MAX_ENDED."""
     _agents: set[str] = field(default_factory=set)
-    """Everybody who has had a call."""
-    _shown: int = 0
-    _wrong: int = 0
+    """The agents of all calls so far."""
+    _prompts_shown: int = 0
+    _prompts_wrong: int = 0
     _delays_ms: deque[int] = field(default_factory=lambda: deque(maxlen=1000))
-    """From the end of what a prompt answers to its card, of the last prompts."""
+    """From the end of what a prompt answers until it was shown, of the last prompts."""
 
-    def waiting(self, agent: str) -> None:
-        """An agent's page while no call is on."""
+    def show_waiting(self, agent: str) -> None:
+        """Show an agent's page without a call."""
         self.hub.clear(room_of(agent))
-        call = messages.Call.model_validate({"agent": agent, "state": "waiting", **recogniser_of(self.hearing)})
+        call = messages.Call.model_validate({"agent": agent, "state": "waiting", **recogniser_fields(self.recogniser)})
         self.hub.show(room_of(agent), "call", call)
 
-    @_harmless()
-    def show(self, call: str, event: Event, *, again: bool = False) -> None:
-        """Let every page that should see this event see it. `again`: it was shown before, and counted."""
+    @_errors_logged()
+    def show(self, call: str, event: Event, *, shown_before: bool = False) -> None:
+        """Show an event on every page that it concerns. `shown_before`: it is counted already."""
         if isinstance(event, CallStarted):
             self._begin(call, event)
             return
@@ -79,95 +80,95 @@ class Screens:
             return
         pages.show(event)
         match event:
-            case PromptShown() if not again:
-                self._shown += 1
+            case PromptShown() if not shown_before:
+                self._prompts_shown += 1
                 self._delays_ms.extend(pages.delays_ms(event))
-                self._quality()
-            case PromptEnded(how="wrong") if not again:
-                self._wrong += 1
-                self._quality()
+                self._show_quality()
+            case PromptEnded(how="wrong") if not shown_before:
+                self._prompts_wrong += 1
+                self._show_quality()
             case LevelChange():
-                self._quality()
+                self._show_quality()
             case _:
                 pass
 
     def resume(self, call: str, log: Iterable[Event]) -> list[messages.Alert]:
-        """A call that was cut short goes on, and is shown from its log: the alerts in it that are still open."""
-        again = call in self._over
+        """Show an interrupted call that is resumed, from its log; returns its alerts that are still open."""
+        shown_before = call in self._ended
         for event in log:
-            self.show(call, event, again=again)
-        if again:
-            self._over.remove(call)
+            self.show(call, event, shown_before=shown_before)
+        if shown_before:
+            self._ended.remove(call)
         pages = self._calls.get(call)
         return pages.resume() if pages is not None else []
 
-    @_harmless()
+    @_errors_logged()
     def pulse(self, call: str, now_ms: int, score: float) -> None:
-        """Once a second of call time: course, row and health go on even when nothing happens."""
+        """Called once a second of call time: updates scores, row and health even when nothing happens."""
         if (pages := self._calls.get(call)) is not None:
             pages.pulse(now_ms, score)
 
-    @_harmless()
+    @_errors_logged()
     def ended(self, call: str, wrapup: messages.WrapUp | None) -> None:
         """The call is over and its record written; None: nothing was kept of it."""
         pages = self._calls.pop(call, None)
         if pages is not None:
             ended = pages.end(wrapup)
             agent = pages.started.agent
-            live = self._of(agent, replays=call in self.replays)
-            if live and self._on_page(agent) == call:
-                live[-1].come_back(ended)
-            self._over.append(call)
-            if len(self._over) > OVER:
-                self._leave(self._over[0])
-            self._quality()
+            live = self._calls_of(agent, replays=call in self.replays)
+            if live and self._call_on_page(agent) == call:
+                live[-1].show_again(ended)
+            self._ended.append(call)
+            if len(self._ended) > MAX_ENDED:
+                self._clear_ended(self._ended[0])
+            self._show_quality()
         self.replays.discard(call)
 
     def wrapped_up(self, agent: str, wrapup: messages.WrapUp) -> None:
-        """A wrap-up was kept: shown as it now stands, unless the agent is on the next call already."""
-        if self._on_page(agent) == wrapup.call:
+        """Show a stored wrap-up, unless the agent's page shows another call already."""
+        if self._call_on_page(agent) == wrapup.call:
             self.hub.show(room_of(agent), "wrapup", wrapup)
 
     def forget(self, calls: Collection[str]) -> None:
-        """These calls, which are over, are being erased: no page shows one of them any more."""
-        for call in [call for call in self._over if call in calls]:
-            self._leave(call)
+        """Ended calls are being erased: no page shows them any more."""
+        for call in [call for call in self._ended if call in calls]:
+            self._clear_ended(call)
         for agent in self._agents:
-            if (call := self._on_page(agent)) in calls and call not in self._calls:
-                self.waiting(agent)
+            if (call := self._call_on_page(agent)) in calls and call not in self._calls:
+                self.show_waiting(agent)
 
-    def _leave(self, call: str) -> None:
-        self._over.remove(call)
+    def _clear_ended(self, call: str) -> None:
+        self._ended.remove(call)
         self.hub.clear(f"call/{call}")
 
-    def _on_page(self, agent: str) -> str:
-        """The call on an agent's page, live or over; empty while there is none."""
+    def _call_on_page(self, agent: str) -> str:
+        """Id of the call on an agent's page, live or ended; empty if there is none."""
         current = self.hub.latest(room_of(agent), "call")
         return current.call if isinstance(current, messages.Call) else ""
 
-    def _of(self, agent: str, *, replays: bool = False) -> list[CallPages]:
+    def _calls_of(self, agent: str, *, replays: bool = False) -> list[CallPages]:
         """An agent's live calls, oldest first."""
         live = [pages for call, pages in self._calls.items() if replays or call not in self.replays]
         return [pages for pages in live if pages.started.agent == agent]
 
     def _begin(self, call: str, started: CallStarted) -> None:
-        aside = call in self.replays and bool(self._of(started.agent))
-        rooms = Rooms(self.hub, room_of(started.agent), f"call/{started.call}", aside)
+        in_background = call in self.replays and bool(self._calls_of(started.agent))
+        rooms = Rooms(self.hub, room_of(started.agent), f"call/{started.call}", in_background)
         self._agents.add(started.agent)
         pages = self._calls[call] = CallPages(
             self.hub,
             started,
-            self.hearing,
+            self.recogniser,
             Transcript(rooms),
             Advice(rooms, self.method, self.steps, self.supervisor),
-            Cards(started, self.turn_ms),
+            CallAlerts(started, self.turn_ms),
             rooms,
         )
         pages.begin()
-        self._quality()
+        self._show_quality()
 
-    def _quality(self) -> None:
-        """How the machine does, for the board."""
+    def _show_quality(self) -> None:
+        """Show the measured quality on the board."""
         median_ms, p95_ms = np.percentile(self._delays_ms, (50, 95)).round() if self._delays_ms else (None, None)
         counts = {level.value: 0 for level in Level}
         for pages in self._calls.values():
@@ -179,8 +180,8 @@ class Screens:
                 {
                     "median_ms": median_ms,
                     "p95_ms": p95_ms,
-                    "wrong": self._wrong,
-                    "shown": self._shown,
+                    "wrong": self._prompts_wrong,
+                    "shown": self._prompts_shown,
                     "calls": counts,
                 }
             ),

@@ -1,47 +1,47 @@
 // The agent's overlay. Draws what the room agent/<id> holds; sends what the agent does. Never takes the focus, never sounds.
 
 import { connect } from "./link.js";
-import { card as cardSlot } from "./card.js";
+import { promptSlot } from "./prompt.js";
 import { planAndSteps } from "./plan.js";
-import { FRESH_MS, chip, clicks, clock, h, keys, ownLine, put, redraw, refill, report, s, span, spark, transcript, write, lag as seconds } from "./shared.js";
+import { FRESH_MS, chip, keepClicks, clock, h, onKeys, temporaryLine, put, redrawSparkline, replaceKeepingFocus, writeStatus, s, duration, sparkline, transcript, write, seconds } from "./shared.js";
 import { drawPractice } from "./practice.js";
 import { inItsOwnWindow, popOut } from "./popout.js";
 
-const SURE_MS = 4000; // so long the second "refused" is waited for
+const CONFIRM_WITHIN_MS = 4000; // how long a second press of "refused" confirms the first
 const who = decodeURIComponent(location.pathname.split("/")[2] ?? "") || new URLSearchParams(location.search).get("agent") || "";
 const overlay = document.getElementById("overlay");
 const away = document.getElementById("away");
-const find = (id) => overlay.querySelector(`#${id}`); // the overlay may stand in a window of its own
-let callShown = "";
-let levelSaid = "";
-let pausedAt = null; // when this page came to know of the pause that is on
-let refusing = -Infinity; // when it was asked whether a consent that was given is really taken back
+const find = (id) => overlay.querySelector(`#${id}`); // the overlay may be in a window of its own
+let shownCall = "";
+let announcedLevel = "";
+let pausedAt = null; // when this page learned of the current pause
+let refusalAskedAt = -Infinity; // when the agent was asked to confirm that given consent is refused
 let readNotices = new Set();
 
-const { say, line: ownSays } = ownLine(() => drawHealth());
+const { say, line: ownText } = temporaryLine(() => drawHealth());
 const link = connect("agent", who, draw);
 const lines = transcript(find("lines"), find("talk-box"), (speaker) => ({ agent: "You", customer: "Caller" })[speaker] ?? "Voice");
-const course = spark([], 170, 34);
+const course = sparkline([], 170, 34);
 find("course").append(course);
 
 const room = () => (link.me ? link.room(link.me.room) : new Map());
-const now = (key) => room().get(key)?.body ?? null;
+const latest = (key) => room().get(key)?.body ?? null;
 const stale = () => link.state !== "live";
-const card = cardSlot({ find, overlay, now, room, stale, act, announce, say, send: link.send });
-const plan = planAndSteps({ find, now, act, say });
+const prompt = promptSlot({ find, overlay, latest, room, stale, act, announce, say, send: link.send });
+const plan = planAndSteps({ find, latest, act, say });
 
-// Call time now: runs on from the newest message that carried it; stands still where nothing vouches for it, and in practice
-// while an answer is typed.
+// Call time now: runs on from the newest message that has it; stops while the page is stale, and in practice while an answer
+// is typed.
 function callTime() {
   const stamps = ["call", "health", "clock"].map((key) => room().get(key)).filter((value) => value?.body.at_ms);
   if (!stamps.length) return 0;
   const newest = stamps.reduce((a, b) => (b.at > a.at ? b : a));
-  if (now("call")?.state !== "live" || stale() || now("practice")?.aloud === false) return Math.max(...stamps.map((value) => value.body.at_ms));
+  if (latest("call")?.state !== "live" || stale() || latest("practice")?.aloud === false) return Math.max(...stamps.map((value) => value.body.at_ms));
   return newest.body.at_ms + (performance.now() - newest.at);
 }
 
 function act(message) {
-  const call = now("call")?.call;
+  const call = latest("call")?.call;
   if (!call) return say("No call yet.");
   return link.send({ ...message, call }) || say("Not connected: that was not sent.");
 }
@@ -54,27 +54,27 @@ function announce(text, urgent = false) {
 // ---- drawing ----
 
 function draw() {
-  const current = now("call")?.call ?? "";
-  if (current !== callShown) { // another call: nothing of the last one stays
-    callShown = current;
-    card.forget();
+  const current = latest("call")?.call ?? "";
+  if (current !== shownCall) { // another call: nothing of the last one stays
+    shownCall = current;
+    prompt.reset();
     readNotices = new Set();
-    refusing = -Infinity;
+    refusalAskedAt = -Infinity;
   }
   drawHealth();
   drawLevel();
-  card.draw();
+  prompt.draw();
   drawNext();
   plan.draw();
   lines(room());
-  drawPractice(find("practice"), now("practice"), (what, then) => link.send(what, then) || (say("Not connected: that was not sent."), false));
+  drawPractice(find("practice"), latest("practice"), (what, then) => link.send(what, then) || (say("Not connected: that was not sent."), false));
   drawNotices();
 }
 
-function hearing(call, health) {
-  if (link.state === "refused") return ["off", "No access", link.trouble];
-  if (link.state === "connecting" && link.heardAt === null) return ["wait", "Connecting", ""];
-  if (stale()) return ["off", "Not connected", "What is shown is old.", ` Last heard ${span(performance.now() - link.heardAt)} ago.`];
+function hearingStatus(call, health) {
+  if (link.state === "refused") return ["off", "No access", link.noAccess];
+  if (link.state === "connecting" && link.lastFrameAt === null) return ["wait", "Connecting", ""];
+  if (stale()) return ["off", "Not connected", "What is shown is old.", ` Last heard ${duration(performance.now() - link.lastFrameAt)} ago.`];
   if (!call || call.state === "waiting") return ["wait", "Waiting for a call", ""];
   if (call.state === "ended") return ["wait", "Call ended", ""];
   const both = health?.speakers?.includes("agent") && health.speakers.includes("customer");
@@ -91,19 +91,19 @@ function hearing(call, health) {
 }
 
 function drawHealth() {
-  const call = now("call");
-  const health = now("health");
-  const [state, word, text, figure] = hearing(call, health);
+  const call = latest("call");
+  const health = latest("health");
+  const [state, word, text, figure] = hearingStatus(call, health);
   pausedAt = health?.state === "paused" ? pausedAt ?? performance.now() : null;
-  overlay.classList.toggle("stale", stale() && link.heardAt !== null);
+  overlay.classList.toggle("stale", stale() && link.lastFrameAt !== null);
   find("dot").className = `dot ${state}`;
-  report(find("hearing"), word, state === "behind" ? figure : "");
+  writeStatus(find("hearing"), word, state === "behind" ? figure : "");
   write(find("lag"), state === "ok" && health.lag_ms ? seconds(health.lag_ms) : "");
-  const own = ownSays() || link.refusal;
+  const own = ownText() || link.refusal;
   const embedded = call?.embedded ? "Built-in speech recognition: it hears less well." : "";
-  const consent = call?.state === "live" ? now("consent") : null;
-  if (consent?.consent !== "granted") refusing = -Infinity;
-  consent && refused() < SURE_MS && drawConsent(consent) || drawStrip(own || (state === "off" ? text : ""), own ? "behind" : state, own ? "" : figure) || consent && consent.consent !== "granted" && drawConsent(consent)
+  const consent = call?.state === "live" ? latest("consent") : null;
+  if (consent?.consent !== "granted") refusalAskedAt = -Infinity;
+  consent && sinceRefusalAsked() < CONFIRM_WITHIN_MS && drawConsent(consent) || drawStrip(own || (state === "off" ? text : ""), own ? "behind" : state, own ? "" : figure) || consent && consent.consent !== "granted" && drawConsent(consent)
     || drawStrip(text, state) || drawStrip(embedded, "", "", call?.advice) || consent && drawConsent(consent) || drawStrip(" ", "");
   write(find("caller"), call && call.state !== "waiting" ? [call.queue || call.team, call.caller].filter(Boolean).map((part) => ` · ${part}`).join("") : "");
   for (const id of ["help", "pause"]) if (find(id).disabled !== (call?.state !== "live")) find(id).disabled = call?.state !== "live";
@@ -114,13 +114,13 @@ function drawHealth() {
   drawClocks();
 }
 
-// One slot for one line: what went wrong, what is known about consent, how to hear better; whatever matters most now.
+// The strip shows one line, what matters most now: trouble, consent, or how to get the better recogniser.
 function drawStrip(text, state, figure = "", more = "") {
   if (!text) return false;
   find("consent").hidden = true;
   const strip = find("strip");
   strip.hidden = false;
-  report(strip, text.trim(), figure);
+  writeStatus(strip, text.trim(), figure);
   put(strip, "title", more || strip.textContent || null);
   put(strip, "class", `strip ${state}`);
   return true;
@@ -130,29 +130,29 @@ function drawConsent(value) {
   find("strip").hidden = true;
   const place = find("consent");
   place.hidden = false;
-  const sure = refused() < SURE_MS;
+  const sure = sinceRefusalAsked() < CONFIRM_WITHIN_MS;
   put(place, "class", `consent ${sure ? "refused" : value.consent}`);
   find("grant").hidden = value.consent === "granted";
   find("refuse").hidden = value.consent === "refused";
-  // What follows from it stands first: that must be read in a narrow window.
+  // The consequence comes first: it must be readable in a narrow window.
   const what = value.heard ? value.kept ? "Kept" : "Not kept" : "Not heard";
   write(find("agreed"), sure ? "Erases this call: press again" : `${what}: consent ${{ unknown: "not known", granted: "given", refused: "refused" }[value.consent]}`);
   return true;
 }
 
-// Who is being asked, and who has taken it, at the place where it is asked.
+// The help button says who is asked, or who has claimed the request.
 function drawHelp() {
-  const handled = now("notice/handled");
-  const text = (handled ?? now("notice/help"))?.text;
+  const handled = latest("notice/handled");
+  const text = (handled ?? latest("notice/help"))?.text;
   write(find("help").lastElementChild, text || "Ask supervisor");
   put(find("help"), "title", text || "Ask a supervisor for help");
   find("help").classList.toggle("asked", Boolean(text));
 }
 
 function drawClocks() {
-  const call = now("call");
+  const call = latest("call");
   write(find("time"), call && call.state !== "waiting" ? clock(callTime()) : "");
-  const value = now("clock");
+  const value = latest("clock");
   const ring = find("ring");
   const shows = value?.running ? "running" : value?.result === "met" && call?.state === "live" ? "met" : "";
   if (ring.dataset.shows !== shows) {
@@ -168,30 +168,30 @@ function drawClocks() {
   const part = shows === "met" ? 1 : Math.max(0, Math.min(1, left / limit));
   // A remedy that was accepted stops the clock; whether the call has turned is for the level to say.
   const turned = value.by !== "remedy";
-  ring.classList.toggle("met", shows === "met" && (turned || now("level")?.level !== "escalated"));
+  ring.classList.toggle("met", shows === "met" && (turned || latest("level")?.level !== "escalated"));
   put(ring, "title", shows === "met" ? `${turned ? "Calmer after" : "Remedy accepted after"} ${Math.round((limit - left) / 1000)} s` : "Seconds left of the 60 to recover the call");
   put(ring.querySelector(".left"), "stroke-dasharray", `${(part * 100).toFixed(1)} 100`);
   write(ring.querySelector("text"), shows === "met" ? `✓${Math.round((limit - left) / 1000)}` : left >= 0 ? String(Math.ceil(left / 1000)) : `+${Math.floor(-left / 1000)}`);
 }
 
 function drawLevel() {
-  const value = now("level");
+  const value = latest("level");
   const place = find("level");
-  const call = now("call");
+  const call = latest("call");
   const level = value && call && call.state !== "waiting" ? value.level : "none";
   if (place.dataset.level !== level) {
     place.dataset.level = level;
     place.replaceChildren(level === "none" ? h("span", { class: "chip none" }, "No call") : chip(level));
     find("course").className = level;
-    if (levelSaid && level !== "none" && levelSaid !== level) announce(`The call is ${level}.`);
-    levelSaid = level;
+    if (announcedLevel && level !== "none" && announcedLevel !== level) announce(`The call is ${level}.`);
+    announcedLevel = level;
   }
   find("course").classList.toggle("gone", level === "none");
-  redraw(course, value?.course ?? [], 170, 34);
+  redrawSparkline(course, value?.course ?? [], 170, 34);
 }
 
 function drawNext() {
-  const titles = now("next")?.titles ?? [];
+  const titles = latest("next")?.titles ?? [];
   const place = find("next");
   write(place, titles.length ? `Next: ${titles.join(" · ")}` : "");
   put(place, "title", place.textContent || null);
@@ -199,7 +199,7 @@ function drawNext() {
 }
 
 function drawNotices() {
-  write(find("reading"), now("notice/reading")?.text ?? "");
+  write(find("reading"), latest("notice/reading")?.text ?? "");
   const open = [...room()].filter(([key, value]) => /^notice\/(message\/|answer\/|trouble$)/u.test(key)
     && !readNotices.has(JSON.stringify([key, value.body]))) // each has its own time: the one before may come back
     .sort((a, b) => a[1].at - b[1].at);
@@ -207,20 +207,20 @@ function drawNotices() {
   const key = JSON.stringify(open.map(([name, value]) => [name, value.body]));
   if (place.dataset.shows === key) return;
   place.dataset.shows = key;
-  refill(place, open.slice(-2).map(([name, value]) => h("div", { class: `notice ${value.body.kind}` },
+  replaceKeepingFocus(place, open.slice(-2).map(([name, value]) => h("div", { class: `notice ${value.body.kind}` },
     h("p", {}, value.body.who && !value.body.text.startsWith(value.body.who) ? h("b", {}, `${value.body.who}: `) : "", value.body.text),
-    h("button", { class: "btn", "aria-label": "Mark as read", "data-key": name, onclick: () => read(name) }, h("kbd", { "aria-hidden": "true" }, "R"), "Read"))), find("talk"));
+    h("button", { class: "btn", "aria-label": "Mark as read", "data-key": name, onclick: () => markRead(name) }, h("kbd", { "aria-hidden": "true" }, "R"), "Read"))), find("talk"));
 }
 
-// R takes the newest; but where one has come this very moment, the one before it, for which the key was meant.
-function newest() {
+// R marks the newest notice as read; if that has just come, the one before it, which the key was meant for.
+function newestNotice() {
   const names = [...find("notices").querySelectorAll("button")].map((button) => button.dataset.key);
   return names.findLast((name) => performance.now() - room().get(name)?.at >= FRESH_MS) ?? names.at(-1);
 }
 
-function read(name = newest()) {
+function markRead(name = newestNotice()) {
   if (!name) return false;
-  readNotices.add(JSON.stringify([name, now(name)]));
+  readNotices.add(JSON.stringify([name, latest(name)]));
   drawNotices();
   return true;
 }
@@ -228,106 +228,106 @@ function read(name = newest()) {
 // ---- doing ----
 
 const help = () => act({ do: "help" });
-// Refusing erases what was kept: after consent was given, it takes the key or the button twice, and no bounce of either.
-const refused = () => performance.now() - refusing;
+// Refusing erases what was stored: after consent was given it must be pressed twice, and a bounce does not count.
+const sinceRefusalAsked = () => performance.now() - refusalAskedAt;
 function refuse() {
-  if (now("consent")?.consent === "granted" && (refused() < FRESH_MS || refused() > SURE_MS)) {
-    refusing = performance.now();
+  if (latest("consent")?.consent === "granted" && (sinceRefusalAsked() < FRESH_MS || sinceRefusalAsked() > CONFIRM_WITHIN_MS)) {
+    refusalAskedAt = performance.now();
     return drawHealth();
   }
-  refusing = -Infinity;
+  refusalAskedAt = -Infinity;
   act({ do: "consent", consent: "refused" });
 }
 function grant() {
-  refusing = -Infinity;
+  refusalAskedAt = -Infinity;
   act({ do: "consent", consent: "granted" });
 }
-// A pause that has just begun, by itself or by the same hand, is not ended by a key that was to begin it.
+// A pause that has just begun, automatically or by this key, is not ended by a press that was meant to begin it.
 function pause() {
   if (pausedAt !== null && performance.now() - pausedAt < FRESH_MS) return say("Paused already: press again to resume.");
   act({ do: "pause", on: pausedAt === null });
 }
 
-function fold(open) {
+function setTranscriptOpen(open) {
   put(find("fold"), "aria-expanded", String(open));
   find("talk-box").hidden = !open;
   localStorage.setItem("fold", open ? "" : "folded");
 }
 
-function show(panel, button, open) {
+function setPanelOpen(panel, button, open) {
   find(panel).hidden = !open;
   put(find(button), "aria-expanded", String(open));
 }
-function earlier() {
+function toggleHistory() {
   const open = find("drawer").hidden;
-  show("menu", "view", false);
-  show("drawer", "earlier", open);
-  if (open) card.drawHistory(find("drawer"));
+  setPanelOpen("menu", "view", false);
+  setPanelOpen("drawer", "earlier", open);
+  if (open) prompt.drawHistory(find("drawer"));
 }
-function view() {
-  show("drawer", "earlier", false);
-  show("menu", "view", find("menu").hidden);
+function toggleMenu() {
+  setPanelOpen("drawer", "earlier", false);
+  setPanelOpen("menu", "view", find("menu").hidden);
 }
-function leave() {
-  if (!find("menu").hidden) return view();
-  if (!find("drawer").hidden) return earlier();
-  card.answer("dismissed");
+function closeOrDismiss() {
+  if (!find("menu").hidden) return toggleMenu();
+  if (!find("drawer").hidden) return toggleHistory();
+  prompt.answer("dismissed");
 }
 
 const SIZES = [["", "normal"], ["text-l", "large"], ["text-xl", "larger"]];
 const SIDES = [["", "middle"], ["side-left", "left"], ["side-right", "right"]];
-function choose(name, values, step) {
+function chooseSetting(name, values, step) {
   const at = (Math.max(0, values.findIndex(([value]) => value === (localStorage.getItem(name) ?? ""))) + step) % values.length;
   localStorage.setItem(name, values[at][0]);
   write(find(`${name}-now`), values[at][1]);
   const classes = [localStorage.getItem("size"), localStorage.getItem("side")].filter(Boolean).join(" ");
   for (const page of new Set([document, overlay.ownerDocument])) page.documentElement.className = classes;
 }
-function single(on) {
+function setSingleKeys(on) {
   localStorage.setItem("keys", on ? "" : "off");
   put(find("single"), "aria-pressed", String(on));
   write(find("single-now"), on ? "on" : "off");
 }
 
 const actions = {
-  u: () => card.answer("used"), w: () => card.answer("wrong"), Escape: leave, r: () => read(),
-  h: help, p: pause, c: grant, n: refuse, e: earlier, v: view, o: pop,
+  u: () => prompt.answer("used"), w: () => prompt.answer("wrong"), Escape: closeOrDismiss, r: () => markRead(),
+  h: help, p: pause, c: grant, n: refuse, e: toggleHistory, v: toggleMenu, o: openOwnWindow,
   ...Object.fromEntries([0, 1, 2].flatMap((i) => [[`${i + 1}`, () => plan.pick(i)], [`Shift+${i + 1}`, () => plan.refuse(i)]])),
 };
-function listen(page) {
-  keys(page, actions, () => localStorage.getItem("keys") !== "off", say);
-  clicks(page);
+function listenForKeys(page) {
+  onKeys(page, actions, () => localStorage.getItem("keys") !== "off", say);
+  keepClicks(page);
 }
-function pop() {
-  show("menu", "view", false);
+function openOwnWindow() {
+  setPanelOpen("menu", "view", false);
   popOut(overlay, away, (page, view) => {
-    listen(page);
+    listenForKeys(page);
     view.setInterval(tick, 250); // this page may be hidden now, and a hidden page's own timers sleep
   });
 }
 function tick() {
   link.check();
   drawHealth();
-  card.draw();
+  prompt.draw();
 }
 
-listen(document);
+listenForKeys(document);
 find("help").addEventListener("click", help);
 find("pause").addEventListener("click", pause);
 find("grant").addEventListener("click", grant);
 find("refuse").addEventListener("click", refuse);
-find("earlier").addEventListener("click", earlier);
-find("view").addEventListener("click", view);
-find("fold").addEventListener("click", () => fold(find("talk-box").hidden));
-find("size").addEventListener("click", () => choose("size", SIZES, 1));
-find("side").addEventListener("click", () => choose("side", SIDES, 1));
-find("single").addEventListener("click", () => single(localStorage.getItem("keys") === "off"));
-find("pop").addEventListener("click", pop);
-document.addEventListener("visibilitychange", card.noteSeen);
+find("earlier").addEventListener("click", toggleHistory);
+find("view").addEventListener("click", toggleMenu);
+find("fold").addEventListener("click", () => setTranscriptOpen(find("talk-box").hidden));
+find("size").addEventListener("click", () => chooseSetting("size", SIZES, 1));
+find("side").addEventListener("click", () => chooseSetting("side", SIDES, 1));
+find("single").addEventListener("click", () => setSingleKeys(localStorage.getItem("keys") === "off"));
+find("pop").addEventListener("click", openOwnWindow);
+document.addEventListener("visibilitychange", prompt.noteSeen);
 
-choose("size", SIZES, 0);
-choose("side", SIDES, 0);
-single(localStorage.getItem("keys") !== "off");
-fold(localStorage.getItem("fold") !== "folded");
+chooseSetting("size", SIZES, 0);
+chooseSetting("side", SIDES, 0);
+setSingleKeys(localStorage.getItem("keys") !== "off");
+setTranscriptOpen(localStorage.getItem("fold") !== "folded");
 inItsOwnWindow();
 setInterval(tick, 250);

@@ -1,12 +1,12 @@
 // The supervisor's board: what needs somebody first, then every call, worst first, and one call read along.
 
 import { connect } from "./link.js";
-import { needs } from "./needs.js";
-import { pane } from "./pane.js";
-import { chip, clicks, clock, find, h, keys, many, ownLine, put, redraw, renew, report, span, spark, write, lag as seconds } from "./shared.js";
+import { alertList } from "./alerts.js";
+import { readAlongPane } from "./readalong.js";
+import { chip, keepClicks, clock, find, h, onKeys, plural, temporaryLine, put, redrawSparkline, redrawOnChange, writeStatus, duration, sparkline, write, seconds } from "./shared.js";
 
 const WORST_FIRST = ["escalated", "recovering", "tense", "calm"];
-const STILL_MS = 1500; // rows do not move under a pointer that has just moved
+const POINTER_STILL_MS = 1500; // rows do not move under a pointer that has just moved
 const HEARING = { starting: "starting", lost: "sound lost", paused: "paused", untranscribed: "no words" };
 const HEARING_TONE = { ok: "calm", behind: "tense", lost: "escalated", untranscribed: "escalated" };
 
@@ -15,49 +15,49 @@ const body = find("rows");
 let order = 0;
 let pointerAt = -Infinity;
 let sortDue = false;
-let tabbed = null; // the one row that Tab comes to
+let tabStopCall = null; // call of the one row that Tab reaches
 
-const { say, line: ownSays } = ownLine(() => drawState());
+const { say, line: ownText } = temporaryLine(() => drawState());
 const link = connect("board", new URLSearchParams(location.search).get("name") ?? "", draw);
 const board = () => link.room("board");
 const running = (value) => value.body.at_ms + (link.state === "live" ? performance.now() - value.at : 0);
 const act = (message) => link.send(message) || say("Not connected: that was not sent.");
-const reading = pane({ link, board, running, row: (call) => rows.get(call)?.body, chosen: markChosen });
-const wanted = needs({ link, board, running, act, say, choose: reading.choose, calls: () => rows });
+const pane = readAlongPane({ link, board, running, row: (call) => rows.get(call)?.body, chosen: highlightRow });
+const alerts = alertList({ link, board, running, act, say, choose: pane.choose, calls: () => rows });
 
 function draw(changed) {
-  document.body.classList.toggle("stale", link.state !== "live" && link.heardAt !== null);
+  document.body.classList.toggle("stale", link.state !== "live" && link.lastFrameAt !== null);
   drawState();
-  if (link.heardAt === null) return;
+  if (link.lastFrameAt === null) return;
   drawRows(changed);
   drawTop();
   drawDuty();
-  wanted.draw();
-  reading.draw();
+  alerts.draw();
+  pane.draw();
   drawTimes();
 }
 
 function drawTimes() {
   for (const row of rows.values()) write(row.cells.time, clock(running(row)));
-  wanted.drawTimes();
-  reading.drawTime();
+  alerts.drawTimes();
+  pane.drawTime();
 }
 
 function drawState() {
-  const [text, figure] = link.state === "refused" ? [`No access. ${link.trouble}`]
+  const [text, figure] = link.state === "refused" ? [`No access. ${link.noAccess}`]
     : link.state === "live" && link.refusal ? [link.refusal]
-    : ownSays() ? [ownSays()]
+    : ownText() ? [ownText()]
     : link.state === "live" ? [""]
-    : link.heardAt === null ? ["Connecting"]
-    : ["Not connected.", ` Last heard ${span(performance.now() - link.heardAt)} ago.`];
-  report(find("state"), text, figure);
+    : link.lastFrameAt === null ? ["Connecting"]
+    : ["Not connected.", ` Last heard ${duration(performance.now() - link.lastFrameAt)} ago.`];
+  writeStatus(find("state"), text, figure);
 }
 
 function drawTop() {
   const quality = board().get("quality")?.body;
   const calls = { escalated: 0, tense: 0, recovering: 0, calm: 0 };
   for (const row of rows.values()) calls[row.body.level] += 1;
-  renew(find("counts"), calls, () => Object.entries(calls).filter(([, n]) => n).map(([level, n]) => chip(level, `${n} ${level}`)));
+  redrawOnChange(find("counts"), calls, () => Object.entries(calls).filter(([, n]) => n).map(([level, n]) => chip(level, `${n} ${level}`)));
   const parts = [];
   if (quality?.median_ms != null) {
     parts.push(`Prompts come ${(quality.median_ms / 1000).toFixed(1)} s after the words`
@@ -70,9 +70,9 @@ function drawTop() {
 function drawDuty() {
   const duty = board().get("duty")?.body;
   find("duty-head").hidden = !duty?.people.length;
-  renew(find("duty"), duty ?? null, () => [
-    ...(duty?.people ?? []).map((one) => h("li", {}, h("b", {}, one.who), one.who === link.me?.who ? " (you)" : "", ` · ${one.away ? "away" : one.open ? `${one.open} of ${many(duty.budget, "call")}` : "free"}`)),
-    duty?.queued ? h("li", {}, `${many(duty.queued, "call")} waiting until somebody is free`) : "",
+  redrawOnChange(find("duty"), duty ?? null, () => [
+    ...(duty?.people ?? []).map((one) => h("li", {}, h("b", {}, one.who), one.who === link.me?.who ? " (you)" : "", ` · ${one.away ? "away" : one.open ? `${one.open} of ${plural(duty.budget, "call")}` : "free"}`)),
+    duty?.queued ? h("li", {}, `${plural(duty.queued, "call")} waiting until somebody is free`) : "",
   ].filter(Boolean));
 }
 
@@ -105,7 +105,7 @@ function drawRows(changed) {
   if (touched.length) {
     for (const id of ["calls", "all-head", "legend"]) find(id).hidden = rows.size === 0;
     put(find("calls"), "aria-rowcount", String(rows.size + 1));
-    if (!rows.has(tabbed)) tabStop(body.firstElementChild?.dataset.call ?? [...rows.keys()][0]);
+    if (!rows.has(tabStopCall)) tabStop(body.firstElementChild?.dataset.call ?? [...rows.keys()][0]);
   }
   sort();
 }
@@ -114,16 +114,16 @@ function makeRow(call) {
   const line = (extra = "") => h("span", { class: `line ${extra}` });
   const cell = (...inside) => h("span", { role: "cell" }, inside);
   const name = h("button", { class: "name", "data-name": call, tabindex: "-1", "aria-pressed": "false" });
-  const cells = { level: cell(), name, team: line("second small"), course: spark([], 120, 28), why: line(), quote: line("second small"), use: line(), plan: line("second small"), hear: cell(), time: cell() };
+  const cells = { level: cell(), name, team: line("second small"), course: sparkline([], 120, 28), why: line(), quote: line("second small"), use: line(), plan: line("second small"), hear: cell(), time: cell() };
   const node = h("div", {
     role: "row", class: "row", "data-call": call,
-    onclick: () => reading.choose(call),
+    onclick: () => pane.choose(call),
     onfocusin: () => tabStop(call),
   }, cells.level, cell(name, cells.team), cell(cells.course), cell(cells.why, cells.quote), cell(cells.use, cells.plan), cells.hear, cells.time);
   return { node, cells, body: null, at: 0, order: null };
 }
 
-// Who has taken the call, or is reading along: nobody need go there a second time.
+// Which colleague has claimed the call or reads along.
 function colleagues(it) {
   const me = link.me?.who;
   if (it.handled_by) return `${it.handled_by === me ? "You are" : `${it.handled_by} is`} on it`;
@@ -141,7 +141,7 @@ function fillRow(row) {
   write(cells.name, it.agent);
   put(cells.name, "aria-label", `${it.agent}: read along`);
   write(cells.team, it.team);
-  redraw(cells.course, it.course, 120, 28);
+  redrawSparkline(cells.course, it.course, 120, 28);
   write(cells.why, it.why || (it.level === "calm" ? "nothing that needs you" : ""));
   put(cells.why, "class", `line ${it.why ? "" : "second small"}`);
   write(cells.quote, it.quote ? `“${it.quote}”` : "");
@@ -155,7 +155,7 @@ function fillRow(row) {
 
 // Worst level first; within a level who came to it first stays first, however the scores move.
 function sort() {
-  if (!sortDue || performance.now() - pointerAt < STILL_MS) return;
+  if (!sortDue || performance.now() - pointerAt < POINTER_STILL_MS) return;
   sortDue = false;
   const fresh = [...rows.values()].filter((row) => row.order === null);
   fresh.sort((a, b) => (b.body.at_ms - b.body.since_ms) - (a.body.at_ms - a.body.since_ms) || (a.body.call < b.body.call ? -1 : 1));
@@ -170,20 +170,20 @@ function sort() {
 }
 
 function tabStop(call) {
-  put(rows.get(tabbed)?.cells.name ?? document.createElement("i"), "tabindex", "-1");
-  tabbed = call;
+  put(rows.get(tabStopCall)?.cells.name ?? document.createElement("i"), "tabindex", "-1");
+  tabStopCall = call;
   if (rows.has(call)) put(rows.get(call).cells.name, "tabindex", "0");
 }
 
 function move(step) {
   const inside = document.activeElement.closest?.("#rows .row");
-  const next = inside ? (step > 0 ? inside.nextElementSibling : inside.previousElementSibling) : rows.get(tabbed)?.node ?? body.firstElementChild;
+  const next = inside ? (step > 0 ? inside.nextElementSibling : inside.previousElementSibling) : rows.get(tabStopCall)?.node ?? body.firstElementChild;
   next?.querySelector(".name").focus();
   next?.scrollIntoView({ block: "nearest" });
   return Boolean(next);
 }
 
-function markChosen(before, now) {
+function highlightRow(before, now) {
   for (const call of [before, now]) {
     const row = rows.get(call);
     if (!row) continue;
@@ -192,15 +192,15 @@ function markChosen(before, now) {
   }
 }
 
-keys(document, {
-  c: wanted.claimFirst,
+onKeys(document, {
+  c: alerts.claimFirst,
   j: () => move(1), k: () => move(-1),
   ArrowDown: () => Boolean(document.activeElement.closest?.("#rows")) && move(1),
   ArrowUp: () => Boolean(document.activeElement.closest?.("#rows")) && move(-1),
-  m: () => { if (!reading.call()) return false; find("text").focus(); return true; },
-  Escape: () => { if (!wanted.leave()) reading.choose(""); },
+  m: () => { if (!pane.call()) return false; find("text").focus(); return true; },
+  Escape: () => { if (!alerts.cancelResolving()) pane.choose(""); },
 }, () => true, say);
-clicks(document);
+keepClicks(document);
 body.addEventListener("pointermove", () => (pointerAt = performance.now()));
 body.addEventListener("pointerleave", () => { pointerAt = -Infinity; sort(); });
 document.addEventListener("visibilitychange", () => draw(new Set()));

@@ -1,24 +1,25 @@
-// The road to the server: a ticket, a websocket, the newest value of every key; comes back by itself.
+// The connection to the server: ticket, websocket, the newest value of every key. Reconnects by itself.
 
-const LONGEST_WAIT_MS = 30_000;
-const FIRST_WAIT_MS = 500; // until the server has said how far to spread
-const REFUSAL_MS = 5000; // so long a refusal stands
-const ANSWER_MS = 1000; // the server answers only what it refuses: silence for so long is taken for a yes
+const MAX_RECONNECT_MS = 30_000;
+const FIRST_RECONNECT_MS = 500; // until the server has sent its own time
+const REFUSAL_MS = 5000; // how long a refusal is shown
+const NO_REFUSAL_MS = 1000; // the server answers only what it refuses: no answer within this time means that it was done
 
 /**
  * @param page "agent" or "board"
  * @param who id or name from the address, may be empty
  * @param draw called after every message and every change of state
- * @returns link: rooms (Map room -> Map key -> {body, at}), state, heardAt, me, connections (so far), send(do, then), room(name), check()
- *   state: "connecting" | "live" | "stale" | "refused"; `at` and `heardAt` are readings of performance.now().
+ * @returns link: rooms (Map room -> Map key -> {body, at}), state, lastFrameAt, me (the hello frame), connections (so far),
+ *   refusal (of the last action, while it is shown), noAccess (why, in state refused), send(do, then), room(name), check()
+ *   state: "connecting" | "live" | "stale" | "refused"; `at` and `lastFrameAt` are readings of performance.now().
  */
 export function connect(page, who, draw) {
-  const link = { rooms: new Map(), state: "connecting", heardAt: null, me: null, refusal: "", connections: 0, send, room, trouble: "", check };
+  const link = { rooms: new Map(), state: "connecting", lastFrameAt: null, me: null, refusal: "", connections: 0, send, room, noAccess: "", check };
   let socket = null;
   let tries = 0;
   let timer = 0;
-  let beat = 2000;
-  let first = FIRST_WAIT_MS;
+  let beatMs = 2000;
+  let reconnectWithinMs = FIRST_RECONNECT_MS;
   let openedAt = 0;
   let refusedAt = -Infinity;
 
@@ -26,16 +27,16 @@ export function connect(page, who, draw) {
     return link.rooms.get(name) ?? new Map();
   }
 
-  // False: not sent. Otherwise `then`, if given, is told why it was not done, or "".
+  // Returns whether it was sent. If so, `then` is called later with why it was not done, or "".
   function send(message, then) {
     if (link.state !== "live" || socket?.readyState !== WebSocket.OPEN) return false;
     const [by, at] = [socket, performance.now()];
     by.send(JSON.stringify(message));
-    if (then) setTimeout(() => then(refusedAt >= at ? link.refusal : by === socket ? "" : "The connection broke: that may not have arrived."), ANSWER_MS);
+    if (then) setTimeout(() => then(refusedAt >= at ? link.refusal : by === socket ? "" : "The connection broke: that may not have arrived."), NO_REFUSAL_MS);
     return true;
   }
 
-  function change(state) {
+  function setState(state) {
     if (link.state === state) return;
     link.state = state;
     draw(new Set());
@@ -51,48 +52,48 @@ export function connect(page, who, draw) {
         body: JSON.stringify({ page, who }),
         signal: AbortSignal.timeout(5000),
       });
-      const said = await answer.json();
-      if (said.code === "login-needed") location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+      const reply = await answer.json();
+      if (reply.code === "login-needed") location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
       if (!answer.ok) {
-        link.trouble = said.text ?? "";
-        change("refused");
-        return again();
+        link.noAccess = reply.text ?? "";
+        setState("refused");
+        return reconnectLater();
       }
       const ws = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
       socket = ws;
       openedAt = performance.now();
-      ws.onopen = () => ws.send(JSON.stringify({ ticket: said.ticket }));
-      ws.onmessage = (event) => ws === socket && take(JSON.parse(event.data));
-      ws.onclose = () => ws === socket && lost();
+      ws.onopen = () => ws.send(JSON.stringify({ ticket: reply.ticket }));
+      ws.onmessage = (event) => ws === socket && receive(JSON.parse(event.data));
+      ws.onclose = () => ws === socket && closed();
     } catch {
-      again();
+      reconnectLater();
     }
   }
 
-  function lost() {
+  function closed() {
     socket = null;
-    again();
+    reconnectLater();
   }
 
   // Full jitter: a thousand pages that lose one server do not come back at one moment.
-  function again() {
+  function reconnectLater() {
     if (timer) return;
-    const longest = Math.min(LONGEST_WAIT_MS, first * 2 ** tries);
+    const longest = Math.min(MAX_RECONNECT_MS, reconnectWithinMs * 2 ** tries);
     tries += 1;
     timer = setTimeout(open, Math.random() * longest);
   }
 
-  function take(frames) {
+  function receive(frames) {
     const now = performance.now();
     const changed = new Set();
-    const told = frames.some((frame) => frame.type !== "hello"); // before what the room holds nothing is known
-    if (told) link.heardAt = now;
+    const hasContent = frames.some((frame) => frame.type !== "hello"); // hello alone says nothing of the room
+    if (hasContent) link.lastFrameAt = now;
     for (const frame of frames) {
       if (frame.type === "hello") {
         link.me = frame;
         link.connections += 1;
-        beat = frame.beat_ms;
-        first = frame.again_ms;
+        beatMs = frame.beat_ms;
+        reconnectWithinMs = frame.again_ms;
         tries = 0;
       } else if (frame.type === "reset") {
         for (const key of room(frame.room).keys()) changed.add(`${frame.room} ${key}`);
@@ -110,34 +111,34 @@ export function connect(page, who, draw) {
         changed.add("refused");
       }
     }
-    const was = link.state;
-    if (told) link.state = "live";
-    if (changed.size || was !== link.state) draw(changed);
+    const stateBefore = link.state;
+    if (hasContent) link.state = "live";
+    if (changed.size || stateBefore !== link.state) draw(changed);
   }
 
-  // What is old must look old, whoever's timer says so: after three missed heartbeats everything greys, after five the line is given up.
+  // After three missed heartbeats the page is stale and greys out, after five the connection is replaced.
   function check() {
     const now = performance.now();
     if (now - refusedAt > REFUSAL_MS) link.refusal = "";
-    if (link.state === "live" && now - link.heardAt > 3 * beat) change("stale");
-    if (socket && now - Math.max(link.heardAt ?? 0, openedAt) > 5 * beat) {
+    if (link.state === "live" && now - link.lastFrameAt > 3 * beatMs) setState("stale");
+    if (socket && now - Math.max(link.lastFrameAt ?? 0, openedAt) > 5 * beatMs) {
       const old = socket;
       socket = null;
       old.onclose = null;
       old.close();
-      again();
+      reconnectLater();
     }
   }
   setInterval(check, 250);
 
-  const atOnce = () => {
+  const reconnectNow = () => {
     if (!socket && timer && document.visibilityState === "visible") {
       tries = 0;
       open();
     }
   };
-  addEventListener("online", atOnce);
-  document.addEventListener("visibilitychange", atOnce);
+  addEventListener("online", reconnectNow);
+  document.addEventListener("visibilitychange", reconnectNow);
   open();
   return link;
 }

@@ -1,14 +1,14 @@
 // Plan B by its keys 1-3, and the method's steps. Rows keep their place; each key does what its row says.
 
-import { FRESH_MS, h, refill, write } from "./shared.js";
+import { FRESH_MS, h, replaceKeepingFocus, write } from "./shared.js";
 
-// A key pressed while a row is fresh was meant for the option before; fresh after its option was offered, the hand has
-// bounced: nobody has answered yet, and an answer that is kept is not taken back.
+// A key pressed just after a row has changed was meant for the option before. Just after its option was offered it is a
+// bounce: nobody has answered yet, and an answer that is stored cannot be taken back.
 
-export function planAndSteps({ find, now, act, say }) {
+export function planAndSteps({ find, latest, act, say }) {
   const rows = []; // options by key
-  const changed = [-Infinity, -Infinity, -Infinity];
-  const tickedAt = new Map(); // step -> when this page came to know that it is done
+  const changedAt = [-Infinity, -Infinity, -Infinity];
+  const tickedAt = new Map(); // step -> when this page learned that it is done
 
   function draw() {
     drawPlan();
@@ -16,19 +16,19 @@ export function planAndSteps({ find, now, act, say }) {
   }
 
   function drawPlan() {
-    const options = now("plan")?.options ?? [];
+    const options = latest("plan")?.options ?? [];
     const list = find("plan");
     const key = JSON.stringify(options);
     find("plan-head").classList.toggle("none", options.length === 0);
     if (list.dataset.shows === key) return;
     list.dataset.shows = key;
-    changed.forEach((_, i) => {
+    changedAt.forEach((_, i) => {
       const [before, next] = [rows[i], options[i]];
       const offered = next?.state === "offered" && before?.state !== "offered";
-      if (before && next && (before.id !== next.id || offered)) changed[i] = performance.now();
+      if (before && next && (before.id !== next.id || offered)) changedAt[i] = performance.now();
       rows[i] = next;
     });
-    refill(list, options.map((option, i) => {
+    replaceKeepingFocus(list, options.map((option, i) => {
       const named = option.who && !option.who.startsWith("your ") ? option.who : ""; // the title needs the room more
       const [word, tone] = {
         yours: ["yours to give", "calm"], ask: [named ? `asks ${named}` : "ask first", "tense"], offered: ["offered", "recovering"],
@@ -47,7 +47,7 @@ export function planAndSteps({ find, now, act, say }) {
 
   // The same key again keeps the customer's answer: 1 offers, then 1 is yes and Shift+1 is no.
   function pick(i) {
-    const option = known(i);
+    const option = settledOption(i);
     if (!option) return false;
     if (option.state === "offered") act({ do: "plan", option: option.id, what: "accepted" });
     else offer(option);
@@ -55,19 +55,19 @@ export function planAndSteps({ find, now, act, say }) {
   }
 
   function refuse(i) {
-    const option = known(i);
+    const option = settledOption(i);
     if (option?.state !== "offered") return false;
     act({ do: "plan", option: option.id, what: "refused" });
     return true;
   }
 
-  function known(i) {
-    const option = now("plan")?.options[i];
+  function settledOption(i) {
+    const option = latest("plan")?.options[i];
     if (!option) return null;
-    if (performance.now() - changed[i] < FRESH_MS) {
-      const offered = option.state === "offered"; // here only a key at rest is let through
+    if (performance.now() - changedAt[i] < FRESH_MS) {
+      const offered = option.state === "offered"; // a bounce starts the time again
       say(offered ? `Option ${i + 1} was just offered: press again for their answer.` : `Option ${i + 1} has just changed: press again to confirm.`);
-      changed[i] = offered ? performance.now() : -Infinity;
+      changedAt[i] = offered ? performance.now() : -Infinity;
       return null;
     }
     return option;
@@ -79,7 +79,7 @@ export function planAndSteps({ find, now, act, say }) {
   }
 
   function drawSteps() {
-    const value = now("steps");
+    const value = latest("steps");
     write(find("method"), value?.method ?? "");
     find("method").classList.toggle("gone", !value?.method);
     const list = find("steps");
@@ -90,7 +90,7 @@ export function planAndSteps({ find, now, act, say }) {
         if (!done) tickedAt.delete(id);
         else if (!tickedAt.has(id)) tickedAt.set(id, performance.now());
       }
-      refill(list, (value?.steps ?? []).map((step) => h("li", {}, h("button", {
+      replaceKeepingFocus(list, (value?.steps ?? []).map((step) => h("li", {}, h("button", {
         "data-key": step.id, "aria-pressed": String(step.done), "aria-current": step.current ? "step" : null, title: step.title,
         onclick: () => tick(step),
       }, step.done ? "✓ " : "", step.title))));
@@ -100,7 +100,7 @@ export function planAndSteps({ find, now, act, say }) {
     write(find("ticked"), value?.words ? `“${value.words}” ticked ${value.ticked}` : "");
   }
 
-  // A step that the words have ticked under the finger stays so.
+  // A click just after the words have ticked a step does not untick it.
   function tick(step) {
     if (performance.now() - tickedAt.get(step.id) < FRESH_MS) return say("Ticked already: press again to untick it.");
     act({ do: "step", step: step.id, done: !step.done });

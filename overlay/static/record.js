@@ -1,17 +1,17 @@
 // One finished call: its time axis, its words with what they caused, its sound; and marks at the place itself.
 
-import { ask, at as path, day } from "./asking.js";
+import { request, recordUrl, dayAndTime } from "./api.js";
 import { player } from "./sound.js";
-import { FRESH_MS, capital, clock, find, h, many, plain, put } from "./shared.js";
+import { FRESH_MS, capitalised, clock, find, h, plural, readable, put } from "./shared.js";
 import { timeline } from "./timeline.js";
 
 const MASKED = /(\[[a-z][a-z -]*\]|[█▇•*]{2,})/u; // what redaction leaves in a transcript
 const HOW = { used: "used", acted: "said in the agent’s words", dismissed: "not now", wrong: "marked wrong by the agent", expired: "not used", superseded: "replaced", withdrawn: "withdrawn", ended: "on screen at the end" };
 
-export function record({ tell, marked, mayMark }) {
+export function record({ showError, marked, mayMark }) {
   let open = null;
-  let places = []; // every signal and prompt that can be marked, in order of the page
-  let at = -1;
+  let markable = []; // the signals and prompts that can be marked, in order of the page
+  let selected = -1;
   let axis = null;
   let sound = null;
 
@@ -19,15 +19,15 @@ export function record({ tell, marked, mayMark }) {
 
   function draw(view, title) {
     open = view;
-    at = -1;
-    places = [];
+    selected = -1;
+    markable = [];
     sound?.stop();
     const it = open.record;
     document.title = `Review · ${it.agent}`;
     axis = timeline(it, it.agent || "Agent", open.recording?.peaks ?? {}, (ms) => { showTime(ms); sound?.seek(ms); });
-    sound = open.recording ? player(path(open.id, "/sound"), it, (ms) => axis.point(ms)) : null;
-    const kept = open.recording ? `recording kept${open.recording.kept_until ? ` until ${day(open.recording.kept_until).replace(/ [\d:]+$/u, "")}` : ""}` : "no recording kept";
-    const meta = [[it.agent, it.team].filter(Boolean).join(", "), day(it.started_at), `lasted ${clock(it.duration_ms)}`, it.caller && `caller ${it.caller}`, kept].filter(Boolean).join(" · ");
+    sound = open.recording ? player(recordUrl(open.id, "/sound"), it, (ms) => axis.point(ms)) : null;
+    const kept = open.recording ? `recording kept${open.recording.kept_until ? ` until ${dayAndTime(open.recording.kept_until).replace(/ [\d:]+$/u, "")}` : ""}` : "no recording kept";
+    const meta = [[it.agent, it.team].filter(Boolean).join(", "), dayAndTime(it.started_at), `lasted ${clock(it.duration_ms)}`, it.caller && `caller ${it.caller}`, kept].filter(Boolean).join(" · ");
     const versions = Object.entries(it.versions ?? {}).map(([name, version]) => `${name} ${version}`).join(" · ");
     const flag = (text) => h("p", { class: "flag" }, text);
     find("record").replaceChildren(
@@ -38,23 +38,23 @@ export function record({ tell, marked, mayMark }) {
       it.ended === "interrupted" ? flag("This call was cut short; all that was heard until then is here.") : "",
       it.consent?.[0]?.at_ms ? flag(`The first ${clock(it.consent[0].at_ms)} were not kept: consent was given only then.`) : "",
       ...it.troubles.filter((trouble) => !trouble.cleared).slice(0, 3).map((trouble) => flag(`${clock(trouble.at_ms)} ${trouble.text}`)),
-      it.transcribed_late?.length ? flag(`${many(it.transcribed_late.length, "utterance")} transcribed after the call: nobody was prompted. With these words counted the level reached ${it.level_reached}.`) : "",
+      it.transcribed_late?.length ? flag(`${plural(it.transcribed_late.length, "utterance")} transcribed after the call: nobody was prompted. With these words counted the level reached ${it.level_reached}.`) : "",
       h("section", { class: "panel timeline", "aria-label": "The call on one time axis" }, axis.node, sound?.node ?? ""),
       h("section", { class: "panel", "aria-label": "Transcript" }, h("table", { class: "said" },
         h("colgroup", {}, h("col", { class: "c-time" }), h("col", { class: "c-who" }), h("col", {}), h("col", { class: "c-cause" })),
         h("thead", { class: "visually-hidden" }, h("tr", {}, ["Time", "Who", "Words", "What it caused"].map((name) => h("th", { scope: "col" }, name)))),
-        h("tbody", { id: "said", onclick: hear }, drawLines(it)))));
+        h("tbody", { id: "said", onclick: playWord }, drawLines(it)))));
     sound?.follow(find("said"));
     find("record").scrollTop = 0;
   }
 
   // A click on a word plays from there; without a recording it only points there.
-  function hear(event) {
+  function playWord(event) {
     const word = event.target.closest("[data-from]");
     if (!word) return;
     const ms = Number(word.dataset.from);
     axis.point(ms);
-    current(word.closest("tr"));
+    highlight(word.closest("tr"));
     sound?.seek(ms, true);
   }
 
@@ -66,12 +66,12 @@ export function record({ tell, marked, mayMark }) {
       const fit = order.filter(([line]) => line.start_ms <= ms && (!speaker || line.speaker === speaker));
       return fit.length ? fit.at(-1)[1] : order.length ? 0 : -1;
     };
-    const loose = []; // [ms, make] where there are no words
-    const add = (i, ms, make) => (i >= 0 ? causes[i].push(make) : loose.push([ms, make]));
+    const unplaced = []; // [ms, make] where there are no words
+    const add = (i, ms, make) => (i >= 0 ? causes[i].push(make) : unplaced.push([ms, make]));
     const placed = new Set();
     for (const signal of it.signals) {
       const own = order.find(([line]) => line.id === signal.utterance)?.[1] ?? lineAt(signal.at_ms, signal.speaker === "unknown" ? "" : signal.speaker);
-      add(own, signal.at_ms, () => cause("signal", signal.key, signal.at_ms, [plain(signal.id), signal.summary && `, ${signal.summary}`]));
+      add(own, signal.at_ms, () => cause("signal", signal.key, signal.at_ms, [readable(signal.id), signal.summary && `, ${signal.summary}`]));
       for (const prompt of it.prompts) {
         if (placed.has(prompt.id) || !prompt.signals.includes(signal.key)) continue;
         placed.add(prompt.id);
@@ -79,7 +79,7 @@ export function record({ tell, marked, mayMark }) {
       }
     }
     for (const prompt of it.prompts) if (!placed.has(prompt.id)) add(lineAt(prompt.shown_ms), prompt.shown_ms, () => promptCause(prompt, null));
-    for (const step of it.steps) add(lineAt(step.at_ms, step.by === "words" ? "agent" : ""), step.at_ms, () => h("p", { class: "cause" }, `ticked ${plain(step.step)}${step.by === "hand" ? ", by hand" : ""}`));
+    for (const step of it.steps) add(lineAt(step.at_ms, step.by === "words" ? "agent" : ""), step.at_ms, () => h("p", { class: "cause" }, `ticked ${readable(step.step)}${step.by === "hand" ? ", by hand" : ""}`));
     for (const option of it.plan) {
       if (option.offered_ms != null) add(lineAt(option.offered_ms), option.offered_ms, () => h("p", { class: "cause" }, `Plan B: ${option.title}, ${option.answer || "offered"}`));
     }
@@ -90,7 +90,7 @@ export function record({ tell, marked, mayMark }) {
     const when = (ms) => h("td", {}, h("button", { class: "when", "data-from": ms, "aria-label": `${open.recording ? "Hear from" : "Show"} ${clock(ms)}` }, clock(ms)));
     const rows = it.transcript.map((line, i) => {
       const row = h("tr", { "data-ms": line.start_ms }, when(line.start_ms), h("td", {}, { agent: it.agent, customer: "Caller" }[line.speaker] ?? "Voice"),
-        h("td", {}, spoken(it, line)));
+        h("td", {}, lineContent(it, line)));
       const after = late.has(`${line.speaker} ${line.start_ms}`) ? h("p", { class: "cause" }, "transcribed after the call") : "";
       row.append(h("td", {}, after, causes[i].map((make) => make())));
       return row;
@@ -99,7 +99,7 @@ export function record({ tell, marked, mayMark }) {
     const heard = Object.entries(it.accounted_ms ?? {}).some(([what, ms]) => ms > 0 && /\.(speech|transcribed-late)$/u.test(what));
     const none = heard ? "The words of this call are not kept." : "No words were recognised.";
     return [h("tr", { "data-ms": 0 }, h("td", {}), h("td", {}), h("td", { class: "second" }, none), h("td", {})),
-      ...loose.sort((a, b) => a[0] - b[0]).map(([ms, make]) => h("tr", { "data-ms": ms }, when(ms), h("td", {}), h("td", {}), h("td", {}, make())))];
+      ...unplaced.sort((a, b) => a[0] - b[0]).map(([ms, make]) => h("tr", { "data-ms": ms }, when(ms), h("td", {}), h("td", {}), h("td", {}, make())))];
   }
 
   function promptCause(prompt, after) {
@@ -112,14 +112,14 @@ export function record({ tell, marked, mayMark }) {
     const place = { kind, target, ms };
     const button = (word) => h("button", {
       class: `verdict ${word}`, "aria-pressed": String(verdict(kind, target) === word),
-      "aria-label": `${capital(word)}: ${text.join("").slice(0, 80)}`, onclick: () => { showMark(places.indexOf(place)); mark(word); },
-    }, capital(word));
+      "aria-label": `${capitalised(word)}: ${text.join("").slice(0, 80)}`, onclick: () => { select(markable.indexOf(place)); mark(word); },
+    }, capitalised(word));
     place.node = h("div", { class: "cause", title }, h("span", {}, text), mayMark() && h("div", { class: "does" }, button("right"), button("wrong")));
-    places.push(place);
+    markable.push(place);
     return place.node;
   }
 
-  function spoken(it, line) {
+  function lineContent(it, line) {
     if (!line.words.length) return masked(line.text);
     const hit = new Set(it.signals.filter((signal) => signal.utterance === line.id && signal.last_word >= 0)
       .flatMap((signal) => line.words.map((_, i) => i).filter((i) => i >= signal.first_word && i <= signal.last_word)));
@@ -143,17 +143,17 @@ export function record({ tell, marked, mayMark }) {
 
   // ---- marks, by key or click ----
 
-  function current(row) {
+  function highlight(row) {
     for (const each of find("said").rows) each.classList.toggle("current", each === row);
   }
 
-  function showMark(i) {
-    if (!places.length) return;
-    at = Math.max(0, Math.min(places.length - 1, i));
-    for (const place of places) place.node.classList.remove("at");
-    const place = places[at];
+  function select(i) {
+    if (!markable.length) return;
+    selected = Math.max(0, Math.min(markable.length - 1, i));
+    for (const place of markable) place.node.classList.remove("at");
+    const place = markable[selected];
     place.node.classList.add("at");
-    current(place.node.closest("tr"));
+    highlight(place.node.closest("tr"));
     place.node.scrollIntoView({ block: "nearest" });
     axis.point(place.ms);
   }
@@ -161,22 +161,22 @@ export function record({ tell, marked, mayMark }) {
   function showTime(ms) {
     const rows = [...find("said").rows];
     const row = rows.filter((each) => Number(each.dataset.ms) <= ms).at(-1) ?? rows[0];
-    current(row);
+    highlight(row);
     row?.scrollIntoView({ block: "center" });
     axis.point(ms);
   }
 
   async function mark(word) {
-    const [view, place] = [open, places[at]];
+    const [view, place] = [open, markable[selected]];
     if (!place || !mayMark()) return;
     const said = verdict(place.kind, place.target) === word ? "clear" : word;
     if (said === "clear" && performance.now() - place.markedAt < FRESH_MS) return; // clicked twice, or a key that bounced
     place.markedAt = performance.now();
     let told;
     try {
-      told = await ask(path(view.id, "/marks"), { kind: place.kind, target: place.target, verdict: said });
+      told = await request(recordUrl(view.id, "/marks"), { kind: place.kind, target: place.target, verdict: said });
     } catch (error) {
-      return tell(error);
+      return showError(error);
     }
     view.marks = view.marks.filter((each) => each.kind !== place.kind || each.target !== place.target);
     if (said !== "clear") view.marks.push({ kind: place.kind, target: place.target, verdict: said });
@@ -185,11 +185,11 @@ export function record({ tell, marked, mayMark }) {
   }
 
   /** No record is on screen: no key reaches the one before. */
-  function leave() {
+  function close() {
     sound?.stop();
     open = axis = sound = null;
-    places = [];
-    at = -1;
+    markable = [];
+    selected = -1;
   }
 
   /** Start of the line that is marked now, in ms; null where none is. */
@@ -198,5 +198,5 @@ export function record({ tell, marked, mayMark }) {
     return row ? Number(row.dataset.ms) : null;
   }
 
-  return { draw, leave, mark, line, go: (step) => showMark(at + step), play: () => Boolean(sound) && (sound.toggle(), true) };
+  return { draw, close, mark, line, go: (step) => select(selected + step), play: () => Boolean(sound) && (sound.toggle(), true) };
 }

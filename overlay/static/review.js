@@ -1,9 +1,9 @@
 // Review: find finished calls, see one whole, say at the place itself whether the machine was right.
 
-import { ask, at, day } from "./asking.js";
+import { request, recordUrl, dayAndTime } from "./api.js";
 import { record } from "./record.js";
 import { drawSide } from "./side.js";
-import { chip, clicks, clock, find, h, keys, many, plain, put, refill, write } from "./shared.js";
+import { chip, keepClicks, clock, find, h, onKeys, plural, readable, put, replaceKeepingFocus, write } from "./shared.js";
 
 const SIGNALS = [ // of the caller and the conversation; then the agent's steps and wrong moves
   "swearing", "derogatory", "influence_claim", "supervisor_demand", "cancel_threat", "legal_threat", "regulator_threat", "press_threat", "review_threat",
@@ -12,60 +12,60 @@ const SIGNALS = [ // of the caller and the conversation; then the agent's steps 
   "apology", "empathy", "repeat_back", "question", "alternative", "ownership", "remedy", "callback_time", "thanks",
   "defending", "blaming", "calm_down", "policy", "correcting", "passing_on",
 ];
-const PAGE = 50;
-const MOST = 200; // that the server gives at once
+const PAGE_SIZE = 50;
+const MAX_PAGE_SIZE = 200; // that the server gives at once
 const BUILT_IN = [
   ["Unreviewed, worst first", { marks: "unreviewed", order: "worst" }], ["All, newest first", {}], ["All, worst first", { order: "worst" }],
   ["Something wrong", { marks: "wrong" }], ["Contested", { marks: "contested" }],
 ];
-const EMPTY = { words: "", level: "", days: "0", marks: "", signal: "", agent: "", team: "", outcome: "", root_cause: "", since: "", until: "", order: "newest" };
+const NO_FILTERS = { words: "", level: "", days: "0", marks: "", signal: "", agent: "", team: "", outcome: "", root_cause: "", since: "", until: "", order: "newest" };
 
 const form = find("filters");
 let found = [];
-let following = ""; // where the next page begins; empty after the last
+let nextPage = ""; // where the next page begins; empty after the last
 let total = 0; // calls that fit, on all pages
 let open = null; // the RecordView on screen
-let wanted = ""; // the record asked for last; its answer may be on its way
+let requested = ""; // id of the record requested last; it may not have arrived yet
 let views = BUILT_IN; // [name, filters], one's own after the built-in ones
 let me = { role: "qa" };
-let asked = 0;
+let searches = 0;
 let exporting = false;
-let typing = 0; // the timer of a search that waits for the next letter
+let searchTimer = 0; // the timer of a search that waits for the next letter
 
-function tell(error) {
+function showError(error) {
   find("found").className = "trouble";
   write(find("found"), error.message);
 }
-const drawn = record({ tell, marked, mayMark: () => me.role !== "agent" });
+const recordPane = record({ showError, marked: (view, wrong) => updateSummary(view, { wrong, reviewed: true }), mayMark: () => me.role !== "agent" });
 
 // ---- the list ----
 
-const filters = () => Object.fromEntries([...new FormData(form)].filter(([name, value]) => value !== EMPTY[name]));
+const filters = () => Object.fromEntries([...new FormData(form)].filter(([name, value]) => value !== NO_FILTERS[name]));
 
-// What is listed is no longer what is asked for: no page follows it.
-function anew() {
+// The filters have changed: the list cannot be continued with another page.
+function filtersChanged() {
   sessionStorage.setItem("search", JSON.stringify([me.who, filters()]));
-  following = "";
+  nextPage = "";
   find("more").hidden = true;
 }
 
 async function search(further = false) {
-  const turn = ++asked;
-  clearTimeout(typing);
-  if (!further) anew();
+  const turn = ++searches;
+  clearTimeout(searchTimer);
+  if (!further) filtersChanged();
   try {
-    const page = await ask(`/api/records?${new URLSearchParams({ ...filters(), after: further ? following : "", limit: PAGE })}`);
-    if (turn !== asked) return; // a later search has been asked for meanwhile
+    const page = await request(`/api/records?${new URLSearchParams({ ...filters(), after: further ? nextPage : "", limit: PAGE_SIZE })}`);
+    if (turn !== searches) return; // a later search was started meanwhile
     const known = new Set(further ? found.map((it) => it.id) : []); // its level may have changed, and with it its place
     found = [...(further ? found : []), ...page.records.filter((it) => !known.has(it.id))];
-    following = page.next;
-    // What has come or was reviewed since the first page is told by the next search.
-    total = following ? Math.max(further ? total : page.total, found.length + 1) : found.length;
-    find("more").hidden = !following;
+    nextPage = page.next;
+    // Calls that have ended or were reviewed since the first page are counted by the next search.
+    total = nextPage ? Math.max(further ? total : page.total, found.length + 1) : found.length;
+    find("more").hidden = !nextPage;
     drawList();
     suggest();
   } catch (error) {
-    if (turn === asked) { found = further ? found : []; drawList(); tell(error); }
+    if (turn === searches) { found = further ? found : []; drawList(); showError(error); }
   }
 }
 
@@ -73,18 +73,18 @@ function drawList() {
   find("found").className = "";
   const none = Object.keys(filters()).some((name) => !["marks", "order"].includes(name)) || filters().marks !== "unreviewed"
     ? "No calls found. Widen the search or choose another view." : "No calls left to review.";
-  write(find("found"), found.length ? `${found.length < total ? `${found.length} of ` : ""}${many(total, "call")}` : none);
+  write(find("found"), found.length ? `${found.length < total ? `${found.length} of ` : ""}${plural(total, "call")}` : none);
   find("table").hidden = found.length === 0;
-  refill(find("list"), found.map((it) => h("li", {}, h("button", {
+  replaceKeepingFocus(find("list"), found.map((it) => h("li", {}, h("button", {
     "data-key": it.id, "aria-current": String(it.id === open?.id), onclick: () => show(it.id),
   },
   h("span", { class: "line" }, h("b", {}, it.title), h("span", { class: "second" }, clock(it.duration_ms))),
-  h("span", { class: "line second small" }, [it.agent, day(it.started_at), it.outcome].filter(Boolean).join(" · ")),
+  h("span", { class: "line second small" }, [it.agent, dayAndTime(it.started_at), it.outcome].filter(Boolean).join(" · ")),
   h("span", { class: "small second" }, chip(it.level_reached), " ",
-    [many(it.signals, "signal"), many(it.prompts, "prompt"), it.wrong && `${it.wrong} wrong`, it.contested && "contested by the agent", it.ended === "interrupted" && "cut short", it.reviewed && "reviewed"].filter(Boolean).join(", "))))));
+    [plural(it.signals, "signal"), plural(it.prompts, "prompt"), it.wrong && `${it.wrong} wrong`, it.contested && "contested by the agent", it.ended === "interrupted" && "cut short", it.reviewed && "reviewed"].filter(Boolean).join(", "))))));
 }
 
-// What has been found so far is offered where the same kind of word is asked for.
+// Offer the agents, teams, outcomes and root causes found so far as suggestions.
 const known = { agents: new Set(), teams: new Set(), outcomes: new Set(), causes: new Set() };
 function suggest() {
   for (const it of found) {
@@ -99,26 +99,26 @@ function suggest() {
   }
 }
 
-// All that fits, also what has not been listed yet.
-async function all() {
+// All calls that fit, also those on further pages.
+async function fetchAll() {
   const [records, given] = [new Map(), filters()]; // by id: of a call whose place has changed there is one row
   for (let after = "", part; !part || after; after = part.next) {
-    part = await ask(`/api/records?${new URLSearchParams({ ...given, after, limit: MOST })}`);
+    part = await request(`/api/records?${new URLSearchParams({ ...given, after, limit: MAX_PAGE_SIZE })}`);
     for (const it of part.records) records.set(it.id, it);
-    write(find("found"), `Exporting ${many(records.size, "call")}`);
+    write(find("found"), `Exporting ${plural(records.size, "call")}`);
   }
   return [...records.values()];
 }
 
 // For a spreadsheet; what such a program would take for a formula is quoted.
-async function table() {
+async function exportTable() {
   if (exporting) return;
   exporting = true; // not disabled: that would take the focus
   try {
-    download(await all());
+    download(await fetchAll());
     drawList();
   } catch (error) {
-    tell(error);
+    showError(error);
   }
   exporting = false;
 }
@@ -135,7 +135,7 @@ function download(records) {
 // ---- views ----
 
 async function loadViews(chosen = find("view").value) {
-  const own = me.role === "agent" ? [] : await ask("/api/views").catch(() => []);
+  const own = me.role === "agent" ? [] : await request("/api/views").catch(() => []);
   views = [...BUILT_IN, ...own.map((view) => [view.name, view.filters])];
   find("view").replaceChildren(...views.map(([name]) => h("option", {}, name)));
   if (views.some(([name]) => name === chosen)) find("view").value = chosen;
@@ -151,7 +151,7 @@ function useView(chosen = {}) {
 }
 
 function use(given) {
-  for (const [name, empty] of Object.entries(EMPTY)) form.elements[name].value = given[name] ?? empty;
+  for (const [name, empty] of Object.entries(NO_FILTERS)) form.elements[name].value = given[name] ?? empty;
   widen(["signal", "agent", "team", "outcome", "root_cause", "since", "until"].some((name) => form.elements[name].value));
   return search();
 }
@@ -164,11 +164,11 @@ function widen(on) {
 async function saveView(event) {
   event.preventDefault();
   const name = find("save-name").value.trim();
-  if (BUILT_IN.some(([own]) => own === name)) return tell(new Error("That is the name of a built-in view: choose another."));
+  if (BUILT_IN.some(([own]) => own === name)) return showError(new Error("That is the name of a built-in view: choose another."));
   try {
-    await ask("/api/views", { name, filters: { ...filters(), ...("days" in filters() ? { days: Number(filters().days) } : {}) } });
+    await request("/api/views", { name, filters: { ...filters(), ...("days" in filters() ? { days: Number(filters().days) } : {}) } });
   } catch (error) {
-    return tell(error);
+    return showError(error);
   }
   find("save").hidden = true;
   find("keep").hidden = false;
@@ -178,9 +178,9 @@ async function saveView(event) {
 
 async function forgetView() {
   try {
-    await ask("/api/views/delete", { name: find("view").value });
+    await request("/api/views/delete", { name: find("view").value });
   } catch (error) {
-    return tell(error);
+    return showError(error);
   }
   await loadViews("All, newest first");
   await useView();
@@ -189,15 +189,15 @@ async function forgetView() {
 // ---- one record ----
 
 async function show(id, push = true) {
-  wanted = id;
+  requested = id;
   try {
-    const view = await ask(at(id));
-    if (id !== wanted) return;
+    const view = await request(recordUrl(id));
+    if (id !== requested) return;
     open = view;
   } catch (error) {
-    if (id !== wanted) return;
+    if (id !== requested) return;
     open = null;
-    drawn.leave();
+    recordPane.close();
     drawList();
     find("side").hidden = true;
     find("side").replaceChildren();
@@ -205,37 +205,34 @@ async function show(id, push = true) {
     return;
   }
   if (push) history.pushState({ listed: true }, "", `/review/${encodeURIComponent(id)}${location.search}`);
-  drawn.draw(open, found.find((each) => each.id === id)?.title);
-  side();
+  recordPane.draw(open, found.find((each) => each.id === id)?.title);
+  redrawSide();
   for (const button of find("list").querySelectorAll("[data-key]")) {
     put(button, "aria-current", String(button.dataset.key === id));
     if (button.dataset.key === id) button.scrollIntoView({ block: "nearest" });
   }
 }
 
-// What was sent about a call may have arrived when another one is open.
-function side() {
+// An answer of the server about this call may arrive when another one is open.
+function redrawSide() {
   const view = open;
-  drawSide(find("side"), { open: view, role: me.role, signals: SIGNALS, line: drawn.line, redraw: () => { if (view === open) side(); }, changed: () => summary(view, { reviewed: true }) });
+  drawSide(find("side"), { open: view, role: me.role, signals: SIGNALS, line: recordPane.line, redraw: () => { if (view === open) redrawSide(); }, changed: () => updateSummary(view, { reviewed: true }) });
 }
 
-function marked(view, wrong) {
-  summary(view, { wrong, reviewed: true });
-}
-function summary(view, changes) {
+function updateSummary(view, changes) {
   const it = found.find((each) => each.id === view.id);
   if (it) Object.assign(it, changes);
   drawList();
 }
 
-async function next(step) {
-  const from = wanted;
+async function openNext(step) {
+  const from = requested;
   const place = found.findIndex((it) => it.id === from) + step;
   if (place === found.length && !find("more").hidden) await search(true);
-  if (wanted === from && found[place]) show(found[place].id); // else another one has been chosen meanwhile
+  if (requested === from && found[place]) show(found[place].id); // otherwise another one was chosen meanwhile
 }
 
-function missed() {
+function addMissed() {
   const kind = find("add-kind");
   if (!kind) return false;
   kind.value = "missed";
@@ -244,14 +241,14 @@ function missed() {
   return true;
 }
 
-keys(document, {
-  j: () => drawn.go(1), k: () => drawn.go(-1), r: () => drawn.mark("right"), w: () => drawn.mark("wrong"), m: missed,
-  n: () => next(1), b: () => next(-1), "/": () => form.elements.words.focus(),
-  " ": (event) => !event.target.closest?.("button, a, summary, input") && drawn.play(),
+onKeys(document, {
+  j: () => recordPane.go(1), k: () => recordPane.go(-1), r: () => recordPane.mark("right"), w: () => recordPane.mark("wrong"), m: addMissed,
+  n: () => openNext(1), b: () => openNext(-1), "/": () => form.elements.words.focus(),
+  " ": (event) => !event.target.closest?.("button, a, summary, input") && recordPane.play(),
 });
-clicks(document);
-find("signals").append(...SIGNALS.map((id) => h("option", { value: id }, plain(id))));
-form.addEventListener("input", () => { anew(); asked++; clearTimeout(typing); typing = setTimeout(() => search(), 200); });
+keepClicks(document);
+find("signals").append(...SIGNALS.map((id) => h("option", { value: id }, readable(id))));
+form.addEventListener("input", () => { filtersChanged(); searches++; clearTimeout(searchTimer); searchTimer = setTimeout(() => search(), 200); });
 form.addEventListener("submit", (event) => { event.preventDefault(); search(); });
 find("wider").addEventListener("click", () => widen(find("further").hidden));
 find("view").addEventListener("change", () => useView());
@@ -265,21 +262,21 @@ find("save").addEventListener("keydown", (event) => {
 });
 find("forget").addEventListener("click", forgetView);
 find("more").addEventListener("click", () => search(true));
-find("table").addEventListener("click", table);
-addEventListener("popstate", () => { const id = named(); if (id) show(id, false); });
-function named() {
+find("table").addEventListener("click", exportTable);
+addEventListener("popstate", () => { const id = recordInUrl(); if (id) show(id, false); });
+function recordInUrl() {
   return decodeURIComponent(location.pathname.split("/")[2] ?? "");
 }
 
-const direct = named();
-const [who, before] = JSON.parse(history.state?.listed && sessionStorage.getItem("search") || "[]"); // of this page, loaded anew
-me = await ask("/api/me").catch(() => me) ?? me;
+const direct = recordInUrl();
+const [who, before] = JSON.parse(history.state?.listed && sessionStorage.getItem("search") || "[]"); // of this page, before a reload
+me = await request("/api/me").catch(() => me) ?? me;
 for (const id of ["keep", "trends", "report"]) find(id).hidden = me.role === "agent";
 await loadViews(direct && !history.state?.listed ? "All, newest first" : localStorage.getItem("view") ?? BUILT_IN[0][0]);
-const chosen = filters(); // by somebody who has not waited for all this
+const chosen = filters(); // set by somebody while the page was loading
 await (before && who === me.who ? use({ ...before, ...chosen }) : useView(chosen));
 const first = direct || found[0]?.id;
-if (first && !wanted) { // nor has opened one
+if (first && !requested) { // nor opened one meanwhile
   await show(first, false);
-  if (!direct && first === wanted) history.replaceState({ listed: true }, "", `/review/${encodeURIComponent(first)}${location.search}`);
+  if (!direct && first === requested) history.replaceState({ listed: true }, "", `/review/${encodeURIComponent(first)}${location.search}`);
 }

@@ -1,6 +1,6 @@
-// What all screens draw with. Text only ever enters the page as text: there is no markup from strings here.
+// Drawing and keys for all pages. Text is only ever inserted as text, never as markup.
 
-// So long after something has changed under the finger a key or a click was meant for what was there before, or is a bounce.
+// A key or a click within this time after a change was meant for what was there before, or is a bounce.
 export const FRESH_MS = 700;
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -30,22 +30,22 @@ export function put(node, name, value) {
   } else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
-// A live region: read out whenever `text` changes; `figure`, which runs on, is for the eye alone.
-export function report(region, text, figure = "") {
+// A live region: `text` is read out when it changes; `figure`, which changes all the time, is only shown.
+export function writeStatus(region, text, figure = "") {
   write(region.firstElementChild, text);
   write(region.lastElementChild, figure);
 }
 
-// New content only where the value that it shows has changed.
-export function renew(place, value, make) {
+// Replaces the content only if the value it shows has changed.
+export function redrawOnChange(place, value, make) {
   const key = JSON.stringify(value);
   if (place.dataset.shows === key) return;
   place.dataset.shows = key;
   place.replaceChildren(...make());
 }
 
-// New content in the place of the old, with the focus where it was, otherwise on `rest`.
-export function refill(place, items, rest = null) {
+// Replaces the content; the focus stays on the element of the same data-key, else goes to `rest`.
+export function replaceKeepingFocus(place, items, rest = null) {
   const focused = place.ownerDocument.activeElement;
   const key = focused !== place && place.contains(focused) ? focused.dataset.key ?? "" : null;
   place.replaceChildren(...items);
@@ -59,21 +59,21 @@ export function clock(ms) {
   return minutes < 60 ? `${two(minutes)}:${two(seconds % 60)}`
     : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
 }
-export function span(ms) {
+export function duration(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   return seconds < 60 ? `${seconds} s` : clock(ms).replace(/^0/u, "");
 }
-export const lag = (ms) => (ms < 950 || (ms < 3000 && ms % 1000) ? (ms / 1000).toFixed(1) : Math.round(ms / 1000)) + " s";
-export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-export const plain = (id) => capital(id.replaceAll("_", " ").replaceAll("-", " "));
-export const many = (n, one, more = one + "s") => `${n} ${n === 1 ? one : more}`;
+export const seconds = (ms) => (ms < 950 || (ms < 3000 && ms % 1000) ? (ms / 1000).toFixed(1) : Math.round(ms / 1000)) + " s";
+export const capitalised = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+export const readable = (id) => capitalised(id.replaceAll("_", " ").replaceAll("-", " "));
+export const plural = (n, one, more = one + "s") => `${n} ${n === 1 ? one : more}`;
 
-const STEPS = { // of an alert: as the board has it, and as the record has it
+const ALERT_STEPS = { // as the board and as the record name them
   raised: "alert raised", "raised-again": "alert raised again", turn: "was asked", everyone: "everybody was asked", queued: "waiting until somebody is free",
   seen: "saw it", "alert-seen": "saw it", claimed: "claimed it", claim: "claimed it", release: "gave it back", released: "no longer has it", message: "wrote to the agent", reading: "read along",
   allowed: "allowed it", denied: "refused it", resolved: "closed it", resolve: "closed it", calmed: "call calmed down by itself", expired: "not answered in time",
 };
-export const alertStep = (what, who) => [who, STEPS[what] ?? plain(what).toLowerCase()].filter(Boolean).join(" ");
+export const alertStep = (what, who) => [who, ALERT_STEPS[what] ?? readable(what).toLowerCase()].filter(Boolean).join(" ");
 
 const ICONS = {
   calm: ["M8 1.8a6.2 6.2 0 1 0 0 12.4A6.2 6.2 0 0 0 8 1.8z", "M5.2 8.2l2 2 3.7-4"],
@@ -88,17 +88,17 @@ function icon(level) {
     s("path", { d: shape, fill: solid ? "currentColor" : "none", stroke: "currentColor", "stroke-width": 1.5, "stroke-linejoin": "round" }),
     s("path", { d: sign, fill: "none", stroke: solid ? "var(--panel)" : "currentColor", "stroke-width": 1.7, "stroke-linecap": "round" }));
 }
-export function chip(level, text = capital(level)) {
+export function chip(level, text = capitalised(level)) {
   return h("span", { class: `chip ${level}` }, icon(level), text);
 }
 
 // Scores 0..100, evenly spaced or as [time, score]; drawn once per change, stretched by its viewBox.
-export function spark(points, width, height) {
+export function sparkline(points, width, height) {
   const svg = s("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
-  redraw(svg, points, width, height);
+  redrawSparkline(svg, points, width, height);
   return svg;
 }
-export function redraw(svg, points, width, height) {
+export function redrawSparkline(svg, points, width, height) {
   const timed = points.length > 0 && Array.isArray(points[0]);
   const first = timed ? points[0][0] : 0;
   const wide = timed ? Math.max(1, points.at(-1)[0] - first) : Math.max(1, points.length - 1);
@@ -121,7 +121,7 @@ export function quoted(text) {
 }
 
 // One transcript line; offsets are in code points, as the server counts.
-function words(line) {
+function lineContent(line) {
   const points = [...(line.settled ?? "")];
   const marks = [...(line.marks ?? [])].sort((a, b) => a[0] - b[0]);
   const parts = [];
@@ -155,7 +155,7 @@ export function transcript(list, box, names) {
       if (entry.body !== value.body) {
         entry.body = value.body;
         write(entry.node.firstChild, names(value.body.speaker));
-        entry.node.lastChild.replaceChildren(...words(value.body));
+        entry.node.lastChild.replaceChildren(...lineContent(value.body));
         changed = true;
       }
       if (list.children[place] !== entry.node) list.insertBefore(entry.node, list.children[place] ?? null);
@@ -170,28 +170,28 @@ export function transcript(list, box, names) {
   };
 }
 
-const OWN_MS = 4000;
+const TEMPORARY_MS = 4000;
 
-// A line of the page's own, such as "that was not sent", which stands for a while: `say` begins it, `line` is it, or "".
-export function ownLine(draw) {
+// A line that the page itself shows for a while, such as "that was not sent": `say` shows it, `line` returns it, or "".
+export function temporaryLine(draw) {
   let told = "";
   let until = 0;
   return {
     line: () => (performance.now() < until ? told : ""),
     say(text) {
       told = text;
-      until = performance.now() + OWN_MS;
+      until = performance.now() + TEMPORARY_MS;
       draw();
     },
   };
 }
 
-const STEADY_PX = 5; // a pointer that has gone further has left what it pressed
+const MAX_DRIFT_PX = 5; // a pointer that has gone further has left what it pressed
 
-// A button that is drawn anew between press and release, of the pointer or of the space bar, is another node, and a
-// browser clicks neither, or what has the focus by then: the new one is clicked instead, also where it has moved, if it
-// is the same by its key and by what stands beside it or the alert it belongs to.
-export function clicks(page) {
+// A button that is redrawn between press and release, of the pointer or the space bar, is another node, and the browser
+// clicks neither, or what has the focus by then. This clicks the new one instead, wherever it is, if it has the same
+// data-key and the same alert or neighbouring text.
+export function keepClicks(page) {
   let pressed = null;
   const what = (node) => JSON.stringify([node.dataset.key, node.closest("[data-alert]")?.dataset.alert ?? node.parentNode.textContent]);
   function press(event, x = 0, y = 0) {
@@ -201,7 +201,7 @@ export function clicks(page) {
   function release(event, x = 0, y = 0) {
     const before = pressed;
     pressed = null;
-    if (!before || before.node.isConnected || Math.hypot(x - before.x, y - before.y) > STEADY_PX) return;
+    if (!before || before.node.isConnected || Math.hypot(x - before.x, y - before.y) > MAX_DRIFT_PX) return;
     event.preventDefault();
     const now = [...page.querySelectorAll("[data-key]")].find((node) => what(node) === before.is);
     now?.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, detail: event.detail }));
@@ -212,27 +212,26 @@ export function clicks(page) {
   page.addEventListener("keyup", (event) => { if (event.key === " ") release(event); }, true);
 }
 
-const TYPES_ON_MS = 1500; // so long after the last letter in a field that has gone the next one is still meant for it
+const STILL_TYPING_MS = 1500; // a key within this time after the last letter in a field that is gone was meant for the field
 
-// Single keys, never while somebody types, also where the field has just gone from under the letters (`lost` is told so),
-// and never with a modifier that belongs to the browser. Digits by their place on the keyboard: "1", and "Shift+1"
-// whatever the layout writes there.
-export function keys(target, actions, on = () => true, lost = () => {}) {
-  let field = null; // that is being typed into, until Enter, Escape, Tab, a key elsewhere or a click ends it
+// Single-key shortcuts; not while somebody types, nor just after the field vanished during typing (`lost` is told), nor
+// with Ctrl, Alt or Meta. Digits by their place on the keyboard, whatever the layout writes there: "1", "Shift+1".
+export function onKeys(target, actions, on = () => true, lost = () => {}) {
+  let field = null; // being typed into, until Enter, Escape, Tab, a key elsewhere or a click
   let typedAt = -Infinity;
   target.addEventListener("pointerdown", () => { field = null; }, true);
   target.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !on() && event.key !== "Escape") return;
     const typing = event.target.closest?.("input:not([type=radio], [type=range]), textarea, select, [contenteditable]");
-    const typesOn = !typing && field && !field.getClientRects().length && performance.now() - typedAt < TYPES_ON_MS;
+    const stillTyping = !typing && field && !field.getClientRects().length && performance.now() - typedAt < STILL_TYPING_MS;
     const ends = ["Escape", "Tab"].includes(event.key) || event.key === "Enter" && typing?.tagName === "INPUT";
-    if (!typesOn) field = ends ? null : typing;
-    if (typing || typesOn) typedAt = performance.now();
+    if (!stillTyping) field = ends ? null : typing;
+    if (typing || stillTyping) typedAt = performance.now();
     if (typing) return event.key === "Escape" && typing.blur();
     const digit = /^(?:Digit|Numpad)(\d)$/u.exec(event.code)?.[1];
     const name = digit ? `${event.shiftKey ? "Shift+" : ""}${digit}` : event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const action = actions[name];
-    if (typesOn) return action && lost("Taken as typing: wait a moment, then press again.");
+    if (stillTyping) return action && lost("Taken as typing: wait a moment, then press again.");
     if (action && action(event) !== false) event.preventDefault();
   });
 }

@@ -1,7 +1,7 @@
 // Beside the record: what came of the call, the form people fill in, what was said about it, and what can be added.
 
-import { ask, at, day } from "./asking.js";
-import { alertStep, capital, clock, h, plain, write } from "./shared.js";
+import { request, recordUrl, dayAndTime } from "./api.js";
+import { alertStep, capitalised, clock, h, readable, write } from "./shared.js";
 
 const ADDS = [["comment", "Comment"], ["missed", "Missed signal, at the highlighted line"], ["root-cause", "Root cause"], ["outcome", "Outcome"], ["contest", "Contest, as the agent"]];
 
@@ -16,21 +16,21 @@ export function drawSide(side, { open, role, signals, line, redraw, changed }) {
   const it = open.record;
   side.hidden = false;
   const part = (title, ...inside) => h("section", {}, h("h2", {}, title), ...inside);
-  const path = (what) => at(open.id, what);
+  const path = (what) => recordUrl(open.id, what);
   side.replaceChildren(...[
     part("Outcome", h("dl", {}, facts(it).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))),
     it.follow_ups.length && part("Follow-ups", h("ul", {}, it.follow_ups.map((each) => h("li", {}, `${each.what}, ${[each.owner, each.due].filter(Boolean).join(", ")}`, h("span", { class: "second" }, each.done ? " · done" : " · open"))))),
     role !== "agent" && open.questions.length && part("Review form", form()),
     (it.notes.length || open.notes.length) && part("Notes", h("ul", {},
       it.notes.map((note) => h("li", {}, h("b", {}, note.who), ` ${clock(note.at_ms)}: ${note.text}`)),
-      open.notes.map(([who, what, said, ms]) => h("li", {}, h("b", {}, who), what === "comment" ? "" : ` · ${plain(what)}`, ms == null ? "" : ` ${clock(ms)}`, `: ${said}`)))),
+      open.notes.map(([who, what, said, ms]) => h("li", {}, h("b", {}, who), what === "comment" ? "" : ` · ${readable(what)}`, ms == null ? "" : ` ${clock(ms)}`, `: ${said}`)))),
     it.alerts.length && part("Supervisors", h("ul", {}, it.alerts.map((alert) => h("li", {}, `${clock(alert.at_ms)} ${alert.reason}`, h("p", { class: "second small" },
       alert.course.map(([ms, what, who]) => `${clock(ms)} ${alertStep(what, who)}`).join(", ") || "nobody claimed it"))))),
     part("Add", adding()),
     part("Keys", h("div", { class: "keys" }, [
       [["J", "K"], "next, previous mark"], [["R", "W"], "right, wrong"], [["M"], "missed signal"], open.recording && [["Space"], "play, pause"], [["N", "B"], "next, previous call"], [["/"], "search"],
     ].filter(Boolean).map(([letters, what]) => h("p", {}, letters.flatMap((letter) => [h("kbd", {}, letter), " "]), what)))),
-    open.seen_by.length && part("Seen by", h("p", { class: "second" }, open.seen_by.map(([who, when]) => `${who} ${day(when)}`).join(", "))),
+    open.seen_by.length && part("Seen by", h("p", { class: "second" }, open.seen_by.map(([who, when]) => `${who} ${dayAndTime(when)}`).join(", "))),
     part("Export", h("p", { class: "row" },
       h("a", { class: "btn", href: path("/html"), target: "_blank", rel: "noopener" }, "As a web page"),
       h("a", { class: "btn", href: path("/export"), download: "" }, "As JSON"))),
@@ -52,7 +52,7 @@ export function drawSide(side, { open, role, signals, line, redraw, changed }) {
 
   async function answer(question, text, state) {
     try {
-      await ask(path("/answers"), { question, answer: text });
+      await request(path("/answers"), { question, answer: text });
     } catch (error) {
       return write(state, error.message);
     }
@@ -63,7 +63,7 @@ export function drawSide(side, { open, role, signals, line, redraw, changed }) {
 
   function adding() {
     const kind = h("select", { id: "add-kind", "aria-label": "What to add", onchange: () => { signal.hidden = kind.value !== "missed"; } }, ADDS.filter(([value]) => value !== "contest" || !role || role === "agent").map(([value, text]) => h("option", { value }, text)));
-    const signal = h("select", { id: "add-signal", "aria-label": "Which signal", hidden: true }, signals.map((value) => h("option", { value }, plain(value))));
+    const signal = h("select", { id: "add-signal", "aria-label": "Which signal", hidden: true }, signals.map((value) => h("option", { value }, readable(value))));
     const text = h("textarea", { rows: 2, maxlength: 2000, "aria-label": "Text" });
     const state = h("span", { class: "second small", role: "status" });
     const add = h("button", { class: "btn" }, "Add");
@@ -74,12 +74,12 @@ export function drawSide(side, { open, role, signals, line, redraw, changed }) {
       onsubmit: async (event) => {
         event.preventDefault();
         const missed = kind.value === "missed";
-        const said = text.value.trim() || (missed ? plain(signal.value) : "");
+        const said = text.value.trim() || (missed ? readable(signal.value) : "");
         if (!said) return;
         const body = { kind: kind.value, text: said, at_ms: missed ? line() : null, signal: missed ? signal.value : "" };
         add.disabled = true;
         try {
-          await ask(path("/notes"), body);
+          await request(path("/notes"), body);
         } catch (error) {
           add.disabled = false;
           return write(state, error.message);
@@ -100,10 +100,10 @@ function facts(it) {
   const given = it.plan.filter((option) => option.answer === "accepted").map((option) => option.title);
   const offered = it.plan.filter((option) => option.offered_ms != null).length;
   return [
-    ["Result", capital(it.outcome)],
+    ["Result", capitalised(it.outcome)],
     run && ["Recovery", run.took_ms ? `${run.by === "remedy" ? "remedy accepted after " : ""}${Math.round(run.took_ms / 1000)} s, ${run.result} (goal ${run.limit_ms / 1000} s)` : `${run.result === "missed" ? "missed, never in this call" : run.result || "no end heard"} (goal ${run.limit_ms / 1000} s)`],
     ["Given", given.join(", ") || (offered ? `${offered} offered, none accepted` : "nothing")],
     ["Root cause", it.root_cause || "not set yet"],
-    ["At the end", capital(it.level_at_end)],
+    ["At the end", capitalised(it.level_at_end)],
   ].filter(Boolean);
 }

@@ -1,6 +1,6 @@
 // One call on one time axis: level, both voices, signals, prompts. Everything drawn here also stands in words below it.
 
-import { clock, h, many, s } from "./shared.js";
+import { clock, h, plural, s } from "./shared.js";
 
 const W = 1000;
 const H = 176; // user units; rows below
@@ -10,16 +10,16 @@ const AGENT = 82;
 const SIGNALS = 107;
 const PROMPTS = 129;
 const STEPS = 151;
-const GOOD = ["de_escalation", "apology", "empathy", "repeat_back", "question", "alternative", "ownership", "remedy", "callback_time", "thanks"];
-const TAKEN = ["used", "acted"];
+const GOOD_SIGNALS = ["de_escalation", "apology", "empathy", "repeat_back", "question", "alternative", "ownership", "remedy", "callback_time", "thanks"];
+const USED = ["used", "acted"];
 
 /**
  * @param peaks speaker -> loudness 0..1, evenly over the call, where sound was kept; otherwise the words stand for it
- * @param jump called with the time in ms that was clicked
+ * @param seek called with the time in ms that was clicked
  */
-export function timeline(record, agent, peaks, jump) {
-  const whole = Math.max(1, record.duration_ms);
-  const x = (ms) => Math.min(W, Math.max(0, (ms / whole) * W));
+export function timeline(record, agent, peaks, seek) {
+  const durationMs = Math.max(1, record.duration_ms);
+  const x = (ms) => Math.min(W, Math.max(0, (ms / durationMs) * W));
   const at = (ms) => x(ms).toFixed(1);
   const [top, bottom] = LEVEL;
   const y = (score) => (bottom - (Math.min(100, Math.max(0, score)) / 100) * (bottom - top)).toFixed(1);
@@ -29,7 +29,7 @@ export function timeline(record, agent, peaks, jump) {
   const began = kept && record.levels[0]?.at_ms === kept ? [] : [{ at_ms: kept, level: "calm", score: 0 }];
   const levels = [...before, ...began, ...record.levels];
   const bands = levels.map((step, i) => {
-    const until = levels[i + 1]?.at_ms ?? whole;
+    const until = levels[i + 1]?.at_ms ?? durationMs;
     return s("rect", { class: step.level, x: at(step.at_ms), y: top, width: Math.max(0, x(until) - x(step.at_ms)).toFixed(1), height: bottom - top });
   });
   const score = levels.slice(before.length).map((step, i) => `${i ? "L" : "M"}${at(step.at_ms)} ${y(step.score)}`).join("")
@@ -45,23 +45,23 @@ export function timeline(record, agent, peaks, jump) {
   const mixed = record.transcript.some((line) => line.speaker === "unknown");
 
   const dots = record.signals.map((signal) => s("path", {
-    class: `dot s${signal.severity}${GOOD.includes(signal.id) ? " good" : ""}`, d: `M${at(signal.at_ms)} ${SIGNALS}h.01`,
+    class: `dot s${signal.severity}${GOOD_SIGNALS.includes(signal.id) ? " good" : ""}`, d: `M${at(signal.at_ms)} ${SIGNALS}h.01`,
   }));
   const prompts = record.prompts.flatMap((prompt) => {
-    const end = Math.max(prompt.ended_ms ?? whole, prompt.shown_ms);
+    const end = Math.max(prompt.ended_ms ?? durationMs, prompt.shown_ms);
     return [
-      s("path", { class: `prompt${TAKEN.includes(prompt.how) ? " taken" : ""}`, d: `M${at(prompt.shown_ms)} ${PROMPTS}H${Math.max(x(end), x(prompt.shown_ms) + 3).toFixed(1)}` }),
+      s("path", { class: `prompt${USED.includes(prompt.how) ? " taken" : ""}`, d: `M${at(prompt.shown_ms)} ${PROMPTS}H${Math.max(x(end), x(prompt.shown_ms) + 3).toFixed(1)}` }),
       prompt.seen_ms != null && s("path", { class: "tick", d: `M${at(prompt.seen_ms)} ${PROMPTS - 6}v12` }),
     ].filter(Boolean);
   });
   const steps = record.steps.map((step) => s("path", { class: "step", d: `M${at(step.at_ms)} ${STEPS - 6}v12` }));
   const here = s("path", { class: "here", d: "" });
-  const summary = `${many(record.levels.length, "change")} of level, ${many(record.signals.length, "signal")}, ${many(record.prompts.length, "prompt")}, ${many(record.steps.length, "step")} in ${clock(whole)}${kept ? `, the first ${clock(kept)} not kept` : ""}`;
+  const summary = `${plural(record.levels.length, "change")} of level, ${plural(record.signals.length, "signal")}, ${plural(record.prompts.length, "prompt")}, ${plural(record.steps.length, "step")} in ${clock(durationMs)}${kept ? `, the first ${clock(kept)} not kept` : ""}`;
   const svg = s("svg", {
     viewBox: `0 0 ${W} ${H}`, preserveAspectRatio: "none", role: "img", "aria-label": summary,
     onclick: (event) => {
       const box = svg.getBoundingClientRect();
-      jump(((event.clientX - box.left) / box.width) * whole);
+      seek(((event.clientX - box.left) / box.width) * durationMs);
     },
   }, bands, kept ? s("path", { class: "unkept", d: `M0 ${(top + bottom) / 2}H${at(kept)}` }) : "", s("path", { class: "score", d: score }),
     [CALLER, AGENT].map((middle) => s("path", { class: "rest", d: `M0 ${middle}H${W}` })),
@@ -70,6 +70,6 @@ export function timeline(record, agent, peaks, jump) {
   const node = h("div", { class: "axis" },
     h("ol", { class: "names", "aria-hidden": "true" }, ["Level", mixed ? "Voices" : "Caller", agent, "Signals", "Prompts", "Steps"].map((name) => h("li", {}, name))),
     svg,
-    h("p", { class: "scale", "aria-hidden": "true" }, [0, 0.25, 0.5, 0.75, 1].map((part) => h("span", {}, clock(whole * part)))));
+    h("p", { class: "scale", "aria-hidden": "true" }, [0, 0.25, 0.5, 0.75, 1].map((part) => h("span", {}, clock(durationMs * part)))));
   return { node, point: (ms) => here.setAttribute("d", `M${at(ms)} 0V${H}`) };
 }

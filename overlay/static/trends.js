@@ -1,7 +1,7 @@
 // What the last weeks came to: counts of calls as plots, each with its figures as a table. Never about a person.
 
-import { ask } from "./asking.js";
-import { find, h, many, plain, s, write } from "./shared.js";
+import { request } from "./api.js";
+import { find, h, plural, readable, s, write } from "./shared.js";
 
 const W = 600;
 const H = 150;
@@ -9,19 +9,19 @@ const TOPS = [1, 2, 4, 10, 20, 30, 40, 50, 60, 80, 100]; // what the top line of
 const share = (part, whole) => (whole ? part / whole : null); // of nothing there is no share
 const ofHundred = (part, whole) => (whole ? (100 * part) / whole : null);
 const percent = (value) => `${Math.round(value * 100)} %`;
-let turn = 0;
+let newestDraw = 0;
 
 async function draw() {
-  const mine = ++turn;
+  const thisDraw = ++newestDraw;
   const asked = [...new FormData(find("asked"))].filter(([, value]) => value);
   write(find("state"), "Loading");
   let found;
   try {
-    found = await ask(`/api/trends?${new URLSearchParams(asked)}`);
+    found = await request(`/api/trends?${new URLSearchParams(asked)}`);
   } catch (error) {
-    return mine === turn && write(find("state"), error.message);
+    return thisDraw === newestDraw && write(find("state"), error.message);
   }
-  if (mine !== turn) return;
+  if (thisDraw !== newestDraw) return;
   const weeks = found.weeks;
   const calls = weeks.reduce((sum, week) => sum + week.calls, 0);
   if (!calls) {
@@ -29,8 +29,8 @@ async function draw() {
     find("plots").replaceChildren(h("p", { class: "second" }, "No calls in these weeks."));
     return;
   }
-  write(find("state"), many(calls, "call"));
-  const span = `all ${many(weeks.length, "week")} together`;
+  write(find("state"), plural(calls, "call"));
+  const span = `all ${plural(weeks.length, "week")} together`;
   find("plots").replaceChildren(
     plot("Of 100 calls, how many went wrong", "Calls out of every 100 that week.", weeks, [
       ["escalated", "escalated", (week) => ofHundred(week.escalated, week.calls)],
@@ -45,7 +45,7 @@ async function draw() {
       ["marked wrong, in the call or in review", "line second-line", (week) => share(week.wrong, week.prompts)],
     ], lines, percent),
     ranked("What escalated calls were about", `Escalated calls, ${span}.`, found.root_causes, (name) => name),
-    ranked("What was heard in tense and escalated calls", `Calls in which it was heard, ${span}.`, found.signals, plain));
+    ranked("What was heard in tense and escalated calls", `Calls in which it was heard, ${span}.`, found.signals, readable));
 }
 
 // Series as stacked bars: the height is the sum.

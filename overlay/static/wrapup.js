@@ -1,11 +1,11 @@
-// After the call: the wrap-up of one screen, in the card's place and in full height. Nothing has to be filled in.
+// After the call: the wrap-up form, in the prompt's slot and in full height. Nothing has to be filled in.
 
-import { h, put, refill, write } from "./shared.js";
+import { h, put, replaceKeepingFocus, write } from "./shared.js";
 
 let drawnFor = ""; // the call whose form is on screen: what is being typed is never drawn over
-let unkept = null; // sends what has been typed and the record does not have yet; null where there is nothing
-let follow = null; // brings the form up to what the record now says, but for what was typed
-let quiet = 0; // timer of the quiet minute
+let saveUnsaved = null; // saves what was typed and is not in the record yet; null if there is nothing
+let update = null; // fills the form with what the record says now, except for what was typed
+let breakTimer = 0; // timer of the break
 
 /**
  * Draws the wrap-up into `place`.
@@ -14,7 +14,7 @@ let quiet = 0; // timer of the quiet minute
 export function drawWrapUp(place, wrapup, ended, act) {
   if (drawnFor === wrapup.call && place.querySelector("form.wrap")) {
     write(place.querySelector("[role=status]"), wrapup.kept ? "Saved in the record" : "");
-    return follow(wrapup);
+    return update(wrapup);
   }
   drawnFor = wrapup.call;
   const outcome = field("Outcome", "wrap-outcome", wrapup.outcomes, wrapup.outcome);
@@ -23,7 +23,7 @@ export function drawWrapUp(place, wrapup, ended, act) {
   const why = h("input", { type: "text", maxlength: 2000, "aria-label": "What was wrong", placeholder: "What was wrong?", hidden: true });
   const contest = h("input", { type: "checkbox", onchange: () => { why.hidden = !contest.checked; } });
   const contesting = h("div", { class: "contest" }, h("label", {}, contest, " The system got this wrong (QA will see that you contest it)"), why);
-  const own = [
+  const answers = [
     answer(outcome.node, "outcome", text(outcome.input), (now) => (now.kept ? now.outcome : "")),
     answer(cause.node, "root_cause", text(cause.input), (now) => now.root_cause),
     answer(note, "note", text(note), (now) => now.note),
@@ -47,25 +47,25 @@ export function drawWrapUp(place, wrapup, ended, act) {
     return { id, said, row: h("li", {}, h("label", {}, done, ` ${what}`), h("span", { class: "second small" }, due), day) };
   });
   let known = wrapup;
-  follow = (now) => {
+  update = (now) => {
     known = now;
-    const all = [...own, ...promises.flatMap(({ said }) => said)];
+    const all = [...answers, ...promises.flatMap(({ said }) => said)];
     for (const each of all) each.follow(known);
-    if (!all.some((each) => each.touched)) unkept = null;
+    if (!all.some((each) => each.touched)) saveUnsaved = null;
   };
-  follow(wrapup);
-  const keep = () => {
+  update(wrapup);
+  const save = () => {
     const follow_ups = promises.filter(({ said }) => said.some((each) => each.touched)).map(({ id, said }) => ({ id, ...changed(said) }));
-    act({ do: "wrap-up", call: wrapup.call, ...changed(own), follow_ups });
-    follow(known);
+    act({ do: "wrap-up", call: wrapup.call, ...changed(answers), follow_ups });
+    update(known);
   };
   const form = h("form", {
-    class: "wrap", "aria-label": "Wrap-up", oninput: () => { unkept = keep; },
-    onsubmit: (event) => { event.preventDefault(); keep(); },
+    class: "wrap", "aria-label": "Wrap-up", oninput: () => { saveUnsaved = save; },
+    onsubmit: (event) => { event.preventDefault(); save(); },
   },
   h("p", { class: "label" }, "Call ended"),
   h("h2", { class: "title" }, ended.summary || "The record is kept"),
-  wrapup.reset_s > 0 && reset(wrapup.reset_s),
+  wrapup.reset_s > 0 && breakOffer(wrapup.reset_s),
   outcome.node, cause.node,
   h("label", { class: "field" }, h("span", {}, "Note"), note),
   contesting,
@@ -74,14 +74,14 @@ export function drawWrapUp(place, wrapup, ended, act) {
     h("button", { class: "btn main" }, "Save"),
     h("a", { class: "btn", href: `/review/${encodeURIComponent(ended.record)}`, target: "_blank", rel: "noopener" }, "Open record"),
     h("span", { class: "second small", role: "status" }, wrapup.kept ? "Saved in the record" : "")));
-  refill(place, [form], place);
+  replaceKeepingFocus(place, [form], place);
 }
 
-/** The next call is here: what was typed and not kept is kept now. */
+/** The next call is shown: save what was typed and not saved. */
 export function leaveWrapUp() {
   drawnFor = "";
-  unkept?.();
-  unkept = null;
+  saveUnsaved?.();
+  saveUnsaved = null;
 }
 
 // One answer of the form: what it reads, how it is drawn, and what the record says. What was touched is sent until the
@@ -107,10 +107,10 @@ function field(name, id, choices, heard = "") {
 }
 
 // A moment of quiet after a heavy call. It stays on this page: nothing about it is sent, counted or kept.
-function reset(seconds) {
+function breakOffer(seconds) {
   const state = h("span", { class: "second", role: "timer" }, "That was a hard call. This break is not counted.");
   const button = h("button", { type: "button", class: "btn", "aria-pressed": "false", onclick: () => {
-    clearInterval(quiet);
+    clearInterval(breakTimer);
     if (button.getAttribute("aria-pressed") === "true") return stop("Good to have you back.");
     const until = performance.now() + seconds * 1000;
     put(button, "aria-pressed", "true");
@@ -121,10 +121,10 @@ function reset(seconds) {
       write(state, `${left % 8 < 4 ? "Breathe out" : "Breathe in"} · ${left} s`);
     };
     tick();
-    quiet = setInterval(tick, 250);
+    breakTimer = setInterval(tick, 250);
   } }, "Take a minute");
   const stop = (text) => {
-    clearInterval(quiet);
+    clearInterval(breakTimer);
     put(button, "aria-pressed", "false");
     write(button, "Take a minute");
     write(state, text);

@@ -1,4 +1,4 @@
-"""Whether one call is heard now, by what, and what to say where it is not. Pure."""
+"""Whether one call is heard and transcribed now, by which recogniser, and the line to show if it is not. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from assist.privacy.consent import Gate
 from audio.events import Trouble
 from overlay import messages
 
-BETTER = "This is the built-in speech recognition. For a better one: `assist models fetch base.en`"
-SOUND_TROUBLE = ("audio-lost", "audio-swapped", "audio-stalled", "channel-silent")
+BUILT_IN_ADVICE = "This is the built-in speech recognition. For a better one: `assist models fetch base.en`"
+SOUND_TROUBLE_CODES = ("audio-lost", "audio-swapped", "audio-stalled", "channel-silent")
 
 
-class Hears(Protocol):
-    """The recogniser, as the pages speak of it."""
+class RecogniserInfo(Protocol):
+    """The recogniser, as the pages show it."""
 
     @property
     def name(self) -> str:
@@ -28,35 +28,35 @@ class Hears(Protocol):
         ...
 
 
-def recogniser_of(hearing: Hears) -> dict[str, str | bool]:
-    """The part of `messages.Call` that says what hears."""
+def recogniser_fields(recogniser: RecogniserInfo) -> dict[str, str | bool]:
+    """The fields of `messages.Call` about the recogniser."""
     return {
-        "recogniser": hearing.name,
-        "embedded": hearing.embedded,
-        "advice": complete(BETTER, on_a_page=True) if hearing.embedded else "",
+        "recogniser": recogniser.name,
+        "embedded": recogniser.embedded,
+        "advice": complete(BUILT_IN_ADVICE, on_a_page=True) if recogniser.embedded else "",
     }
 
 
 @dataclass
-class Listening:
-    """What keeps one call from being heard; the gravest is said."""
+class CallHealth:
+    """What keeps one call from being heard or transcribed; `status` gives the worst of it."""
 
     gate: Gate = field(default_factory=Gate)
     lag_ms: int = 0
     """How late settled words are."""
     _paused: bool = False
-    _paused_by_itself: str = ""
-    """Why; empty where a person has paused it."""
+    _pause_reason: str = ""
+    """Of an automatic pause; empty where a person has paused it."""
     _sound_lost: dict[str, str] = field(default_factory=dict)
     """Trouble code -> its line, while it lasts."""
     _untranscribed: str = ""
     """Why there is no recogniser; empty while there is one."""
     _behind: str = ""
 
-    def take(self, trouble: Trouble) -> bool:
-        """A trouble begins or is over; False where it does not concern hearing."""
+    def update(self, trouble: Trouble) -> bool:
+        """A trouble begins or is cleared; returns False if it does not concern hearing."""
         text = "" if trouble.cleared else trouble.text
-        if trouble.code.split(":")[0] in SOUND_TROUBLE:
+        if trouble.code.split(":")[0] in SOUND_TROUBLE_CODES:
             self._sound_lost.pop(trouble.code, None)
             if not trouble.cleared:
                 self._sound_lost[trouble.code] = text
@@ -69,28 +69,26 @@ class Listening:
             return False
         return True
 
-    def anew(self) -> None:
-        """Another run listens: what kept the one before from hearing is not known of it."""
+    def reset(self) -> None:
+        """The call is resumed by another run of the program: forget the troubles of the last one."""
         self._sound_lost.clear()
         self._untranscribed = self._behind = ""
         self.lag_ms = 0
 
-    def pause(self, by_itself: str = "") -> None:
-        """Nothing is heard from now on; `by_itself`: why, where nobody has done it."""
-        self._paused, self._paused_by_itself = True, by_itself
+    def pause(self, reason: str = "") -> None:
+        """Listening is paused; `reason`: of an automatic pause, empty for one by a person."""
+        self._paused, self._pause_reason = True, reason
 
     def resume(self) -> None:
-        """It goes on."""
-        self._paused, self._paused_by_itself = False, ""
+        """Listening goes on."""
+        self._paused, self._pause_reason = False, ""
 
     @property
-    def health(self) -> tuple[messages.HealthState, str]:
-        """The state and one plain line."""
+    def status(self) -> tuple[messages.HealthState, str]:
+        """(state, one plain line; empty when ok)."""
         if self._paused:
-            by_itself = (
-                f"Paused automatically: {self._paused_by_itself}. Press P to resume" if self._paused_by_itself else ""
-            )
-            return "paused", by_itself or "Nothing is heard or kept. Press P to resume"
+            reason = f"Paused automatically: {self._pause_reason}. Press P to resume" if self._pause_reason else ""
+            return "paused", reason or "Nothing is heard or kept. Press P to resume"
         if not self.gate.may_transcribe:
             return "paused", "Not listening: there is no consent to this call"
         if self._sound_lost:

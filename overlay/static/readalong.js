@@ -1,40 +1,40 @@
 // One call read along: its words, what was heard, what supervisors have done, and a line to the agent's screen.
 
-import { alertStep, chip, clock, find, h, put, renew, transcript, write } from "./shared.js";
+import { alertStep, chip, clock, find, h, put, redrawOnChange, transcript, write } from "./shared.js";
 
-const TOLD_MS = 3000;
+const STATUS_MS = 3000;
 
-export function pane({ link, board, running, row, chosen }) {
+export function readAlongPane({ link, board, running, row, chosen }) {
   let call = "";
-  let watching = ""; // connection and call: a new connection asks again
-  let before = JSON.parse(sessionStorage.getItem("along") ?? "[]"); // who read which call along before this page was loaded anew
-  let telling = 0; // timer of what is said beside the line about its sending
-  const drafts = new Map(); // call -> the line begun for its agent, while another call is read
+  let watchSent = ""; // connection and call that `watch` was sent for: a new connection sends it again
+  let restored = JSON.parse(sessionStorage.getItem("along") ?? "[]"); // [who, call] read along before this page was reloaded
+  let statusTimer = 0; // timer of the status beside the message
+  const drafts = new Map(); // call -> the message begun for its agent, while another call is read along
   const lines = transcript(find("lines"), find("talk"), (speaker) => ({ agent: row(call)?.agent ?? "Agent", customer: "Caller" })[speaker] ?? "Voice");
 
   function choose(next) {
     if (call === next) return;
     if (call) link.send({ do: "watch", call, on: false });
-    const last = call;
-    drafts.set(last, find("text").value);
+    const previous = call;
+    drafts.set(previous, find("text").value);
     call = next;
-    before = [];
+    restored = [];
     sessionStorage.setItem("along", JSON.stringify([link.me?.who, call]));
     find("text").value = drafts.get(call) ?? "";
-    watching = "";
-    tell("");
-    chosen(last, call);
+    watchSent = "";
+    showStatus("");
+    chosen(previous, call);
     draw();
     if (call) find("pane").scrollIntoView({ block: "nearest" }); // in a narrow window it stands below all calls
   }
 
   function draw() {
-    if (before[0] === link.me?.who && row(before[1])) return choose(before[1]);
+    if (restored[0] === link.me?.who && row(restored[1])) return choose(restored[1]);
     find("choose").hidden = Boolean(call);
     find("reading").hidden = !call;
     if (!call) return;
-    const asked = `${link.connections} ${call}`;
-    if (watching !== asked && link.send({ do: "watch", call, on: true })) watching = asked;
+    const connectionAndCall = `${link.connections} ${call}`;
+    if (watchSent !== connectionAndCall && link.send({ do: "watch", call, on: true })) watchSent = connectionAndCall;
     const room = link.room(`call/${call}`);
     const it = row(call);
     const known = room.get("call")?.body;
@@ -48,16 +48,16 @@ export function pane({ link, board, running, row, chosen }) {
     write(find("pane-who"), [agent, it?.team ?? known?.team].filter(Boolean).join(" · "));
     write(find("pane-sees"), it ? `${agent} sees: “${link.me?.who} is reading along”` : "");
     write(find("tell-head"), `To ${agent}’s screen`);
-    if (!telling) write(find("told"), `${agent} sees your name`);
+    if (!statusTimer) write(find("told"), `${agent} sees your name`);
     drawOver(it, room.get("ended")?.body);
     lines(room);
     const heard = [...room].filter(([key]) => key.startsWith("heard/")).map(([, value]) => value.body).sort((a, b) => b.at_ms - a.at_ms);
-    renew(find("heard"), heard, () => heard.length
+    redrawOnChange(find("heard"), heard, () => heard.length
       ? heard.map((one) => h("li", {}, `${clock(one.at_ms)} ${one.label}, ${one.evidence}`, one.rule ? ` · rule ${one.rule}` : ""))
       : [h("li", {}, "Nothing so far.")]);
-    const told = room.get("told")?.body; // up to a hand-off: in the customer's own words, and what was given and promised
+    const told = room.get("told")?.body; // of a hand-off: the customer's own words, and what was given and promised
     find("said-box").hidden = !told;
-    renew(find("said"), told ?? null, () => [
+    redrawOnChange(find("said"), told ?? null, () => [
       ...(told?.said ?? []).map(([at, text]) => h("li", {}, `${clock(at)} “${text}”`)),
       ...(told?.heard?.length ? [h("li", { class: "second" }, `heard: ${told.heard.join(", ").toLowerCase()}`)] : []),
       ...(told?.done ?? []).map((text) => h("li", { class: "second" }, text)),
@@ -66,11 +66,11 @@ export function pane({ link, board, running, row, chosen }) {
       .flatMap(([, value]) => value.body.course)
       .sort((a, b) => a.at_ms - b.at_ms);
     find("life-box").hidden = life.length === 0;
-    renew(find("life"), life, () => life.map((step) => h("li", {}, `${clock(step.at_ms)} ${alertStep(step.what, step.who)}`)));
+    redrawOnChange(find("life"), life, () => life.map((step) => h("li", {}, `${clock(step.at_ms)} ${alertStep(step.what, step.who)}`)));
     drawTime();
   }
 
-  // A call that is over: how it ended and its record, in the place of its words; nobody is there to be written to.
+  // An ended call: how it ended and its record, in place of its transcript and the message form.
   function drawOver(it, ended) {
     for (const id of ["talk", "heard-box", "tell"]) find(id).hidden = !it;
     const [text, record] = find("over").children;
@@ -85,9 +85,9 @@ export function pane({ link, board, running, row, chosen }) {
     write(find("pane-time"), value ? clock(running(value)) : "");
   }
 
-  function tell(text) {
-    clearTimeout(telling);
-    telling = text ? setTimeout(() => { telling = 0; draw(); }, TOLD_MS) : 0;
+  function showStatus(text) {
+    clearTimeout(statusTimer);
+    statusTimer = text ? setTimeout(() => { statusTimer = 0; draw(); }, STATUS_MS) : 0;
     write(find("told"), text);
   }
 
@@ -99,10 +99,10 @@ export function pane({ link, board, running, row, chosen }) {
     const sent = link.send({ do: "tell", call, text }, (refusal) => {
       if (to !== call) return refusal && drafts.set(to, drafts.get(to) || text);
       if (refusal) find("text").value ||= text;
-      tell(refusal || "Sent");
+      showStatus(refusal || "Sent");
     });
     if (sent) find("text").value = "";
-    tell(sent ? "Sending" : "Not connected: that was not sent.");
+    showStatus(sent ? "Sending" : "Not connected: that was not sent.");
   });
   find("leave").addEventListener("click", () => choose(""));
   return { choose, draw, drawTime, call: () => call };

@@ -1,7 +1,7 @@
-// Questions to the server, and what it says when it cannot answer.
+// HTTP requests to the server.
 
-/** GET, or POST where there is a body; null where there is nothing to say. Throws an Error with one plain line. */
-export async function ask(path, body) {
+/** GET, or POST if there is a body. Returns the JSON, null for an empty answer; throws an Error with one plain line. */
+export async function request(path, body) {
   let answer;
   try {
     answer = await fetch(path, body === undefined ? {} : {
@@ -16,10 +16,10 @@ export async function ask(path, body) {
   return said;
 }
 
-export const at = (record, what = "") => `/api/records/${encodeURIComponent(record)}${what}`;
+export const recordUrl = (record, what = "") => `/api/records/${encodeURIComponent(record)}${what}`;
 
 /** "today 10:14", "3 Nov 09:00" */
-export function day(iso) {
+export function dayAndTime(iso) {
   const date = new Date(iso);
   if (Number.isNaN(date.getTime())) return iso;
   const days = Math.round((new Date().setHours(0, 0, 0, 0) - new Date(date).setHours(0, 0, 0, 0)) / 86_400_000);

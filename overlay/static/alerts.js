@@ -1,81 +1,81 @@
-// Who needs attention: one card per alert, with whose turn it is, who has it, and what can be done about it now.
+// The board's alerts, a card for each: whose turn it is, who has claimed it, and what can be done about it now.
 
-import { FRESH_MS, chip, clock, find, h, many, span, write } from "./shared.js";
+import { FRESH_MS, capitalised, chip, clock, find, h, plural, quoted, duration, write } from "./shared.js";
 
-const CARDS = 6; // more alerts than this are counted, not shown, until somebody asks for them
-const SURE_MS = 4000; // so long a click that was refused is waited for once more: as long as it is said
+const MAX_CARDS = 6; // more alerts than this are counted, not shown, until somebody asks for them
+const CONFIRM_WITHIN_MS = 4000; // how long a second click confirms a refused one: as long as the refusal is shown
 const TIERS = ["urgent", "help", "note"];
-const NAMED = { urgent: "urgent", help: "to help with", note: "to watch" };
-const ENDS = ["settled", "took over", "nothing needed"];
-const ASKS = { ask: "Asks you", help: "Asks for help", late: "Heard late" };
+const TIER_WORDS = { urgent: "urgent", help: "to help with", note: "to watch" };
+const OUTCOMES = ["settled", "took over", "nothing needed"];
+const KIND_LABELS = { ask: "Asks you", help: "Asks for help", late: "Heard late" };
 
 const isFree = (alert) => alert.state === "raised" || alert.state === "seen";
 
-export function needs({ link, board, running, act, say, choose, calls }) {
-  const cards = new Map(); // key -> {node, face, since, time, value, stands, fresh}
+export function alertList({ link, board, running, act, say, choose, calls }) {
+  const cards = new Map(); // key -> {node, content, since, time, value, position, movedAt}
   const seen = new Set();
-  const told = new Set();
-  let foremost; // key of the alert that C claims
-  let foremostAt = -Infinity; // when it came to be the first in another's place
-  let ending = ""; // key of the alert whose end is being chosen
-  let all = false;
-  let refused = ""; // the button at which a click was refused last
+  const announced = new Set();
+  let claimable; // key of the alert that C claims
+  let claimableSince = -Infinity; // when it replaced another one as the first
+  let resolving = ""; // key of the alert whose end is being chosen
+  let showsAll = false;
+  let refusedButton = ""; // key of the alert and name of the button of the last refused click
   let refusedAt = -Infinity;
 
   const me = () => link.me?.who;
-  const mineNow = (alert) => isFree(alert) && (alert.to === me() || alert.waits === "everyone" || !alert.to && !alert.waits);
-  const began = (value) => value.at - value.body.at_ms + value.body.raised_ms;
+  const isForMe = (alert) => isFree(alert) && (alert.to === me() || alert.waits === "everyone" || !alert.to && !alert.waits);
+  const raisedAt = (value) => value.at - value.body.at_ms + value.body.raised_ms;
   // Mine to answer, then what I have, then what another is asked for, then what another has.
-  const rank = (alert) => (mineNow(alert) ? 0 : isFree(alert) ? 8 : alert.by === me() ? 4 : 12) + TIERS.indexOf(alert.tier);
+  const rank = (alert) => (isForMe(alert) ? 0 : isFree(alert) ? 8 : alert.by === me() ? 4 : 12) + TIERS.indexOf(alert.tier);
 
   function draw() {
     const alerts = [...board()].filter(([key]) => key.startsWith("alert/"));
     const open = alerts.filter(([, value]) => value.body.state !== "resolved")
-      .sort((a, b) => rank(a[1].body) - rank(b[1].body) || began(a[1]) - began(b[1]));
-    const visible = all ? open : open.slice(0, CARDS);
+      .sort((a, b) => rank(a[1].body) - rank(b[1].body) || raisedAt(a[1]) - raisedAt(b[1]));
+    const visible = showsAll ? open : open.slice(0, MAX_CARDS);
     const first = visible.find(([, value]) => isFree(value.body) && value.body.kind !== "ask")?.[0];
-    if (foremost && foremost !== first) foremostAt = performance.now();
-    foremost = first;
+    if (claimable && claimable !== first) claimableSince = performance.now();
+    claimable = first;
     const list = find("needs");
-    const keep = new Set();
-    const empty = cards.size === 0;
+    const shown = new Set();
+    const wasEmpty = cards.size === 0;
     let focused = list.contains(document.activeElement) ? document.activeElement : null;
     visible.forEach(([key, value], i) => {
-      keep.add(key);
+      shown.add(key);
       let card = cards.get(key);
-      const has = isFree(value.body) ? "" : value.body.by === me() ? "me" : "another"; // whoever has but seen it changes no button
-      const stands = `${i} ${value.body.kind} ${has}`; // where, and with which buttons
-      const fresh = empty ? -Infinity : card?.stands === stands ? card.fresh : performance.now();
-      const face = JSON.stringify([{ ...value.body, at_ms: 0, course: 0 }, key === first, me(), key === ending]);
-      if (!card || card.face !== face) {
+      const holder = isFree(value.body) ? "" : value.body.by === me() ? "me" : "another"; // having seen it changes no button
+      const position = `${i} ${value.body.kind} ${holder}`; // where, and with which buttons
+      const movedAt = wasEmpty ? -Infinity : card?.position === position ? card.movedAt : performance.now();
+      const content = JSON.stringify([{ ...value.body, at_ms: 0, course: 0 }, key === first, me(), key === resolving]);
+      if (!card || card.content !== content) {
         const made = makeCard(key, value, key === first);
         const had = card?.node.contains(focused) ? focused.dataset.key : null;
         card?.node.replaceWith(made.node);
-        // Where the button has gone, on one that a second Enter does no harm at.
+        // If that button is gone, one where a second Enter does no harm.
         if (had) focused = [had, "b", "d"].map((name) => made.node.querySelector(`[data-key="${name}"]`)).find(Boolean) ?? made.node.querySelector("button");
-        card = { ...made, face };
+        card = { ...made, content };
         cards.set(key, card);
       }
-      Object.assign(card, { value, stands, fresh });
+      Object.assign(card, { value, position, movedAt });
       if (list.children[i] !== card.node) list.insertBefore(card.node, list.children[i] ?? null);
       noteSeen(key, value.body);
       announce(key, value.body);
     });
     if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true }); // also where its card has moved
     for (const [key, card] of cards) {
-      if (!keep.has(key)) { card.node.remove(); cards.delete(key); }
+      if (!shown.has(key)) { card.node.remove(); cards.delete(key); }
     }
-    drawMore(open.slice(CARDS).map(([, value]) => value.body));
+    drawMore(open.slice(MAX_CARDS).map(([, value]) => value.body));
     drawQuiet(open, alerts);
   }
 
-  // Rolled up: how many more, by how much they need somebody.
+  // How many more alerts there are, by tier.
   function drawMore(rest) {
     const place = find("more");
     place.hidden = rest.length === 0;
-    const tiers = TIERS.map((tier) => [rest.filter((alert) => alert.tier === tier).length, tier]).filter(([n]) => n).map(([n, tier]) => `${n} ${NAMED[tier]}`);
-    write(place.firstElementChild, all ? "" : `and ${many(rest.length, "more call")}: ${tiers.join(", ")}.`);
-    write(place.lastElementChild, all ? "Show fewer" : "Show them");
+    const tiers = TIERS.map((tier) => [rest.filter((alert) => alert.tier === tier).length, tier]).filter(([n]) => n).map(([n, tier]) => `${n} ${TIER_WORDS[tier]}`);
+    write(place.firstElementChild, showsAll ? "" : `and ${plural(rest.length, "more call")}: ${tiers.join(", ")}.`);
+    write(place.lastElementChild, showsAll ? "Show fewer" : "Show them");
   }
 
   function drawQuiet(open, alerts) {
@@ -87,7 +87,7 @@ export function needs({ link, board, running, act, say, choose, calls }) {
     const over = alerts.map(([, value]) => value.body).filter((alert) => alert.how).sort((a, b) => b.at_ms - a.at_ms)[0];
     const loud = [...calls().values()].filter((row) => row.body.level === "escalated").length;
     write(find("quiet"), calls().size
-      ? [loud ? `Nobody is waiting for you. Escalated: ${many(loud, "call")}.` : "All quiet. Nobody needs you.", over && `Last: ${over.agent}, ${over.how}${over.by ? ` by ${over.by === me() ? "you" : over.by}` : ""}.`].filter(Boolean).join(" ")
+      ? [loud ? `Nobody is waiting for you. Escalated: ${plural(loud, "call")}.` : "All quiet. Nobody needs you.", over && `Last: ${over.agent}, ${over.how}${over.by ? ` by ${over.by === me() ? "you" : over.by}` : ""}.`].filter(Boolean).join(" ")
       : "No calls now. New ones appear here.");
   }
 
@@ -98,28 +98,28 @@ export function needs({ link, board, running, act, say, choose, calls }) {
     const button = (letter, text, does, kind = "") => h("button", { class: `btn ${kind}`, "data-key": letter, "aria-keyshortcuts": letter.toUpperCase(), onclick: does },
       text, h("kbd", { "aria-hidden": "true" }, letter.toUpperCase()));
     const answer = (allow) => () => act({ do: "answer", call: it.call, alert: it.id, allow });
-    const look = it.kind === "late"
+    const lookButton = it.kind === "late"
       ? h("a", { class: "btn", href: `/review/${encodeURIComponent(it.call)}`, target: "_blank", rel: "noopener", "data-key": "l", "aria-keyshortcuts": "L" }, "Open record", h("kbd", { "aria-hidden": "true" }, "L"))
       : button("l", "Look", () => choose(it.call));
-    const does = key === ending
-      ? [...ENDS.map((how, i) => button(String(i + 1), how[0].toUpperCase() + how.slice(1), () => { ending = ""; send("resolve", { how }); })), button("b", "Back", () => { ending = ""; draw(); })]
-      : it.kind === "ask" && (isFree(it) || mine) ? [button("r", "Refuse", answer(false)), button("a", "Allow", answer(true), mineNow(it) || mine ? "main" : "")]
-      : isFree(it) ? [look, button("c", "Claim", () => send("claim"), `${mineNow(it) ? "main" : ""}${first ? " first" : ""}`)]
-      : mine ? [look, button("g", "Give back", () => send("release")), button("d", "Done", () => { ending = key; draw(); }, "main")]
-      : [look];
-    const label = ASKS[it.kind] ? h("span", { class: "chip tense" }, ASKS[it.kind]) : chip(it.level);
+    const buttons = key === resolving
+      ? [...OUTCOMES.map((how, i) => button(String(i + 1), capitalised(how), () => { resolving = ""; send("resolve", { how }); })), button("b", "Back", () => { resolving = ""; draw(); })]
+      : it.kind === "ask" && (isFree(it) || mine) ? [button("r", "Refuse", answer(false)), button("a", "Allow", answer(true), isForMe(it) || mine ? "main" : "")]
+      : isFree(it) ? [lookButton, button("c", "Claim", () => send("claim"), `${isForMe(it) ? "main" : ""}${first ? " first" : ""}`)]
+      : mine ? [lookButton, button("g", "Give back", () => send("release")), button("d", "Done", () => { resolving = key; draw(); }, "main")]
+      : [lookButton];
+    const label = KIND_LABELS[it.kind] ? h("span", { class: "chip tense" }, KIND_LABELS[it.kind]) : chip(it.level);
     const time = h("span", {});
     const since = h("p", { class: "since" });
     const turn = h("p", { class: "since small" });
     const person = [it.agent, it.team].filter(Boolean).join(" · ");
-    const reason = it.reason === it.title ? [person] : it.reason.split(/(“[^”]*”)/u).filter(Boolean).map((part) => (part.startsWith("“") && isFree(it) ? h("mark", {}, part) : part));
+    const reason = it.reason === it.title ? person : isFree(it) ? quoted(it.reason) : it.reason;
     const node = h("li", {
-      class: `need of-${it.kind} ${it.tier} ${isFree(it) ? mineNow(it) ? "free mine" : "free" : "taken"}${key === ending ? " ending" : ""}`, "data-alert": `${it.call}-${it.id}`, "aria-label": `${it.agent}: ${it.kind === "ask" ? it.title : it.level}`,
+      class: `need of-${it.kind} ${it.tier} ${isFree(it) ? isForMe(it) ? "free mine" : "free" : "taken"}${key === resolving ? " ending" : ""}`, "data-alert": `${it.call}-${it.id}`, "aria-label": `${it.agent}: ${it.kind === "ask" ? it.title : it.level}`,
       onkeydown: (event) => {
         if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
         const letter = event.key.toLowerCase();
         const target = node.querySelector(`[data-key="${CSS.escape(letter)}"]`);
-        if (!target) return letter === "c" && isFresh(key) ? event.stopPropagation() : undefined; // meant for this call
+        if (!target) return letter === "c" && hasJustMoved(key) ? event.stopPropagation() : undefined; // meant for this call
         event.preventDefault();
         event.stopPropagation();
         target.click();
@@ -127,7 +127,7 @@ export function needs({ link, board, running, act, say, choose, calls }) {
     },
     h("div", { class: "label" }, label, it.tier === "urgent" && h("span", { class: "escalated small" }, "urgent")),
     h("div", { class: "what" }, h("b", {}, it.title || person, it.title ? "" : time), h("p", {}, reason, it.again ? ` · ${it.again + 1} times` : "")),
-    h("div", { class: "life" }, since, turn), h("div", { class: "does" }, does));
+    h("div", { class: "life" }, since, turn), h("div", { class: "does" }, buttons));
     return { node, since, turn, time, first };
   }
 
@@ -136,7 +136,7 @@ export function needs({ link, board, running, act, say, choose, calls }) {
       const it = card.value.body;
       const at = running(card.value);
       const name = it.by === me() ? "You are" : `${it.by || "Somebody"} is`;
-      write(card.since, isFree(it) ? `waiting ${span(at - it.raised_ms)}` : `${name} on it, ${span(at - (it.claimed_ms ?? it.raised_ms))}`);
+      write(card.since, isFree(it) ? `waiting ${duration(at - it.raised_ms)}` : `${name} on it, ${duration(at - (it.claimed_ms ?? it.raised_ms))}`);
       write(card.turn, isFree(it) ? turnText(it, at) : [it.action, it.kind === "ask" && it.by !== me() ? "answers it" : ""].filter(Boolean).join(" · "));
       write(card.time, it.kind === "late" ? "" : ` · ${clock(at)}`);
     }
@@ -144,7 +144,7 @@ export function needs({ link, board, running, act, say, choose, calls }) {
 
   // Whose turn it is, whose it was, and when it goes on.
   function turnText(it, at) {
-    const left = it.passes_at_ms > at ? `, passes on in ${span(it.passes_at_ms - at + 999)}` : "";
+    const left = it.passes_at_ms > at ? `, passes on in ${duration(it.passes_at_ms - at + 999)}` : "";
     const before = it.passed.filter((who) => who !== it.to);
     const after = before.length ? ` after ${before.map((who) => (who === me() ? "you" : who)).join(", ")}` : "";
     const seenBy = it.state === "seen" && it.by ? ` · ${it.by === me() ? "you have" : `${it.by} has`} seen it` : "";
@@ -161,47 +161,47 @@ export function needs({ link, board, running, act, say, choose, calls }) {
 
   function announce(key, alert) {
     const turn = `${key} ${alert.to} ${alert.waits}`;
-    if (!mineNow(alert) || told.has(turn)) return;
-    told.add(turn);
+    if (!isForMe(alert) || announced.has(turn)) return;
+    announced.add(turn);
     write(find("announce"), `${alert.agent} needs attention: ${alert.title || alert.reason}`);
   }
 
-  function isFresh(key) {
-    const fresh = performance.now() - cards.get(key)?.fresh < FRESH_MS;
-    if (fresh) say("That has just changed: press again to confirm.");
-    return fresh;
+  function hasJustMoved(key) {
+    const moved = performance.now() - cards.get(key)?.movedAt < FRESH_MS;
+    if (moved) say("That has just changed: press again to confirm.");
+    return moved;
   }
 
-  // A click on what has come under the pointer this very moment; once more on the same button it is meant, also where the
-  // board goes on moving. Keys are not asked: the focus goes with its card. Nor is Look, which changes no alert.
+  // Refuses a click on a card that has just moved under the pointer; a second one on the same button counts, even if the
+  // board goes on moving. Not for keys: the focus moves with its card. Nor for Look, which changes no alert.
   find("needs").addEventListener("click", (event) => {
     const name = event.target.closest("[data-key]")?.dataset.key ?? "l";
     if (!event.detail || name === "l") return;
     const key = [...cards].find(([, card]) => card.node.contains(event.target))?.[0];
-    const again = refused === `${key} ${name}` && event.detail === 1 && performance.now() - refusedAt < SURE_MS;
-    refused = "";
-    if (again || !key || !isFresh(key)) return;
-    refused = `${key} ${name}`;
+    const again = refusedButton === `${key} ${name}` && event.detail === 1 && performance.now() - refusedAt < CONFIRM_WITHIN_MS;
+    refusedButton = "";
+    if (again || !key || !hasJustMoved(key)) return;
+    refusedButton = `${key} ${name}`;
     refusedAt = performance.now();
     event.preventDefault();
     event.stopPropagation();
   }, true);
 
-  find("more").lastElementChild.addEventListener("click", () => { all = !all; draw(); });
+  find("more").lastElementChild.addEventListener("click", () => { showsAll = !showsAll; draw(); });
 
   function claimFirst() {
-    if (foremost && performance.now() - foremostAt < FRESH_MS) return say("Another call is first now: press again to confirm.");
+    if (claimable && performance.now() - claimableSince < FRESH_MS) return say("Another call is first now: press again to confirm.");
     const card = [...cards.values()].find((each) => each.first);
     card?.node.querySelector('[data-key="c"]')?.click();
     return Boolean(card);
   }
 
-  function leave() {
-    if (!ending) return false;
-    ending = "";
+  function cancelResolving() {
+    if (!resolving) return false;
+    resolving = "";
     draw();
     return true;
   }
 
-  return { draw, drawTimes, claimFirst, leave };
+  return { draw, drawTimes, claimFirst, cancelResolving };
 }

@@ -1,4 +1,4 @@
-"""The port: one uvicorn server inside the running event loop. The one door to uvicorn."""
+"""Serving the pages on a port: one uvicorn server inside the running event loop. Only this file imports uvicorn."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from overlay.errors import OverlayError
-from overlay.identity import ScreenSettings, is_loopback, outsiders
+from overlay.identity import ScreenSettings, exposure, is_loopback
 
-WS_BYTES = 65_536
+MAX_MESSAGE_BYTES = 65_536
 PING_S = 5.0
-REQUEST_S = 10.0
-"""A line by which no whole request has come for so long is closed."""
-ANSWER_S = 60.0
-"""A line by which nothing of an answer is taken for so long is cut; a player that is paused asks again for the rest."""
-GOODBYE_S = 1.0
-"""So long a closed line waits for the other side to close its TLS too; within it what is written must be taken."""
-SOON = timedelta(days=14)
-"""So long before a certificate ends it is said."""
+REQUEST_TIMEOUT_S = 10.0
+"""A connection on which no whole request has arrived within this time is closed."""
+SEND_TIMEOUT_S = 60.0
+"""A connection whose client receives nothing of an answer for this time is aborted; a paused player asks again."""
+TLS_SHUTDOWN_TIMEOUT_S = 1.0
+"""How long a closed connection waits for the peer to end TLS too; what was written must be received within it."""
+EXPIRY_WARNING = timedelta(days=14)
+"""How long before a certificate expires there is a warning."""
 _NOT_YET, _EXPIRED = 9, 10
 """X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED."""
 
 
 class App(Protocol):
-    """What `overlay.server.create_app` makes: an ASGI application that carries its settings."""
+    """What `overlay.app.create_app` makes: an ASGI application that carries its settings."""
 
     @property
     def state(self) -> Any:
@@ -47,8 +47,8 @@ class App(Protocol):
         ...
 
 
-class _Inbox:
-    """What uvicorn needs of asyncio.Queue, for one reader and without its four deques (3 KiB a page)."""
+class _MessageQueue:
+    """The part of asyncio.Queue that uvicorn needs, for one reader; saves its four deques (3 KiB a page)."""
 
     __slots__ = ("_items", "_reader")
 
@@ -75,99 +75,101 @@ class _Inbox:
 
 
 class _Socket(WebSocketsSansIOProtocol):
-    """uvicorn's websocket, without what a thousand idle pages would hold for nothing, and with an end to dead ones.
+    """uvicorn's websocket with less memory for each of a thousand idle pages, and an end to dead connections.
 
-    A peer that has stopped reading never takes the rest of what was written: closing waits for it, cutting does not.
+    Closing waits until the peer has received what was written, which one that has stopped reading never does; aborting
+    does not wait.
     """
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self.queue = _Inbox()  # type: ignore[assignment]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.queue = _MessageQueue()  # type: ignore[assignment]
 
     async def send(self, message: Any) -> None:
-        """Forget the handshake once it is over."""
+        """Free the memory of the handshake once it is over."""
         await super().send(message)
         if message["type"] == "websocket.accept":
             del self.request, self.response
 
     async def run_asgi(self) -> None:
-        """Cut the line of a page that is closed while it does not read."""
+        """Abort the connection of a page that is closed while it does not read."""
         await super().run_asgi()
         if not self.writable.is_set():
             self.transport.abort()
 
     def keepalive_timeout(self) -> None:
-        """Cut the line of a page that has not answered a ping."""
+        """Abort the connection of a page that has not answered a ping."""
         super().keepalive_timeout()
         self.transport.abort()
 
 
 class _Http(H11Protocol):
-    """uvicorn's HTTP, with an end to lines by which no whole request comes or nothing of an answer is taken: each holds
-    one of the files a process may have open, and without a limit they hold all.
+    """uvicorn's HTTP with time limits for requests to arrive and answers to be received: without them idle connections
+    could use up the files that the process may open.
     """
 
-    _limit: asyncio.TimerHandle | None = None
-    _untaken: asyncio.TimerHandle | None = None
+    _request_timer: asyncio.TimerHandle | None = None
+    _send_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
         super().connection_made(transport)
-        self._wait()
+        self._update_request_timer()
 
     def handle_events(self) -> None:
         """Wait for the rest of a request, or for the next one; not while an answer is made, nor of a websocket."""
         super().handle_events()
-        self._wait()
+        self._update_request_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is waited for."""
+        """Stop both timers."""
         super().connection_lost(exc)
-        self._wait()
-        self._taken()
+        self._update_request_timer()
+        self._stop_send_timer()
 
     def pause_writing(self) -> None:
-        """Wait for what is written to be taken."""
+        """The write buffer is full: wait for the client to receive some of it."""
         super().pause_writing()
-        self._await_taking()
+        self._start_send_timer()
 
     def resume_writing(self) -> None:
-        """It is taken."""
+        """The client has received enough."""
         super().resume_writing()
-        self._taken()
+        self._stop_send_timer()
 
-    def _await_taking(self) -> None:
-        self._taken()
-        self._untaken = self.loop.call_later(ANSWER_S, self._look, self.transport.get_write_buffer_size())
+    def _start_send_timer(self) -> None:
+        self._stop_send_timer()
+        unsent = self.transport.get_write_buffer_size()
+        self._send_timer = self.loop.call_later(SEND_TIMEOUT_S, self._check_send_progress, unsent)
 
-    def _look(self, left: int) -> None:
-        """Cut the line where all that was left is left still: a slow one takes a big answer in its own time."""
-        if self.transport.get_write_buffer_size() < left:
-            self._await_taking()
+    def _check_send_progress(self, unsent_before: int) -> None:
+        """Abort the connection if nothing was received since; a slow client may take its time over a big answer."""
+        if self.transport.get_write_buffer_size() < unsent_before:
+            self._start_send_timer()
         else:
             self.transport.abort()
 
-    def _taken(self) -> None:
-        if self._untaken is not None:
-            self._untaken.cancel()
-        self._untaken = None
+    def _stop_send_timer(self) -> None:
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+        self._send_timer = None
 
-    def _wait(self) -> None:
+    def _update_request_timer(self) -> None:
         answering = self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
-        over = self.transport.is_closing()  # it may have no protocol any more
+        over = self.transport.is_closing()  # then the transport may have no protocol any more
         handed_over = not over and self.transport.get_protocol() is not self
         if handed_over:
-            self._taken()
+            self._stop_send_timer()
         if answering or over or handed_over:
-            if self._limit is not None:
-                self._limit.cancel()
-            self._limit = None
-        elif self._limit is None:
-            self._limit = self.loop.call_later(REQUEST_S, self.transport.close)
+            if self._request_timer is not None:
+                self._request_timer.cancel()
+            self._request_timer = None
+        elif self._request_timer is None:
+            self._request_timer = self.loop.call_later(REQUEST_TIMEOUT_S, self.transport.close)
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the program around it; uvicorn's own would raise SIGTERM again and skip what follows."""
+    """Leaves signals to the program around it: uvicorn would raise SIGTERM again and skip the program's own ending."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -175,11 +177,11 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.up = asyncio.Event()
+        self.is_listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen here: uvicorn leaves a line a minute for its TLS handshake and half a minute for its end, of which
-        `_Http` hears nothing.
+        """Listen with shorter TLS timeouts than uvicorn's, a minute for the handshake and half a minute for the end:
+        `_Http` is not called meanwhile.
         """
         await super().startup([])
         for each in sockets or []:
@@ -188,19 +190,19 @@ class _Server(uvicorn.Server):
                 sock=each,
                 ssl=self.config.ssl,
                 backlog=self.config.backlog,
-                ssl_handshake_timeout=REQUEST_S if self.config.ssl else None,
-                ssl_shutdown_timeout=GOODBYE_S if self.config.ssl else None,
+                ssl_handshake_timeout=REQUEST_TIMEOUT_S if self.config.ssl else None,
+                ssl_shutdown_timeout=TLS_SHUTDOWN_TIMEOUT_S if self.config.ssl else None,
             )
             self.servers.append(listening)
-        self.up.set()
+        self.is_listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Cut the lines that take nothing now (a player that is paused): they would be waited for in vain, and told of
-        with a traceback.
+        """Abort connections that receive nothing now, as of a paused player: uvicorn would wait in vain and log a
+        traceback.
         """
-        for line in list(self.server_state.connections):
-            if isinstance(line, _Http) and line.flow.write_paused:
-                line.transport.abort()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, _Http) and connection.flow.write_paused:
+                connection.transport.abort()
         await super().shutdown(sockets)
 
 
@@ -214,16 +216,16 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncI
     """
     settings: ScreenSettings = app.state.settings
     app.state.check()
-    _refuse_open_doors(host, settings, app.state.open)
+    _check_exposure(host, settings, app.state.open)
     certificate, key = settings.certificate or (None, None)
-    listener = _listen(host, port)
+    listener = _bind(host, port)
     config = uvicorn.Config(
         app,
         ssl_certfile=certificate,
         ssl_keyfile=key,
-        proxy_headers=False,  # who is believed about that stands in overlay.access
+        proxy_headers=False,  # overlay.access decides whose headers are believed
         ws=_Socket,
-        ws_max_size=WS_BYTES,
+        ws_max_size=MAX_MESSAGE_BYTES,
         ws_ping_interval=PING_S,
         ws_ping_timeout=PING_S,
         ws_per_message_deflate=False,
@@ -238,9 +240,9 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncI
     server = _Server(config)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        up = asyncio.create_task(server.up.wait())
-        await asyncio.wait((up, running), return_when=asyncio.FIRST_COMPLETED)
-        up.cancel()
+        listening = asyncio.create_task(server.is_listening.wait())
+        await asyncio.wait((listening, running), return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
         if running.done():
             running.result()
             raise OverlayError("not-started", "The screens could not be served; see the log.")
@@ -253,16 +255,16 @@ async def serving(app: App, host: str = "127.0.0.1", port: int = 8765) -> AsyncI
 
 
 def check_port(host: str, port: int) -> None:
-    """Whether the port could be served on now.
+    """Check that the port could be served on now.
 
     Raises:
         OverlayError: port-in-use, port-forbidden, address-unknown.
     """
-    _listen(host, port).close()
+    _bind(host, port).close()
 
 
-def _refuse_open_doors(host: str, settings: ScreenSettings, no_login: bool) -> None:
-    if no_login and (how := outsiders(host, settings.hosts, settings.proxies)):
+def _check_exposure(host: str, settings: ScreenSettings, no_login: bool) -> None:
+    if no_login and (how := exposure(host, settings.hosts, settings.proxies)):
         raise OverlayError(
             "login-needed",
             f"No login is set up, and {how}: configure a login, or serve on 127.0.0.1 without hosts and proxies.",
@@ -280,7 +282,7 @@ def _refuse_open_doors(host: str, settings: ScreenSettings, no_login: bool) -> N
 
 
 def check_certificate(certificate: Path, key: Path) -> None:
-    """Whether pages can be served with this TLS certificate (with its chain) and its key.
+    """Check that pages can be served with this TLS certificate (with its chain) and its key.
 
     Raises:
         OverlayError: certificate-unusable, key-readable.
@@ -291,21 +293,21 @@ def check_certificate(certificate: Path, key: Path) -> None:
         except OSError as error:
             why = f"{path}: {error.strerror}: expected a PEM file that this user may read."
             raise OverlayError("certificate-unusable", why) from None
-    _serving_with(certificate, key)
+    _server_context(certificate, key)
     if sys.platform != "win32" and key.stat().st_mode & 0o077:
         raise OverlayError("key-readable", f"{key} can be read by others: chmod 600 it, and consider a new key.")
 
 
 def check_dates(certificate: Path, key: Path, now: datetime) -> str:
-    """One line where a certificate that pages can be served with ends within a fortnight; empty where it does not.
+    """A one-line warning if a usable certificate expires within EXPIRY_WARNING of `now`; otherwise empty.
 
     Raises:
         OverlayError: code certificate-out-of-date.
     """
     renew = "renew it, then start the program again."
-    # The library tells the dates of a peer's certificate, once it has verified it: so both sides are here, in memory.
+    # ssl gives the dates of a verified peer's certificate only: so make both ends of a connection, in memory.
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server = _serving_with(certificate, key).wrap_bio(to_server, to_client, server_side=True)
+    server = _server_context(certificate, key).wrap_bio(to_server, to_client, server_side=True)
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.check_hostname = False
     trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -323,12 +325,12 @@ def check_dates(certificate: Path, key: Path, now: datetime) -> str:
                 "certificate-out-of-date", f"{certificate} {what}, and browsers refuse the pages: {renew}"
             ) from None
         return ""
-    except (ssl.SSLError, ValueError, KeyError):  # not to be told here; browsers say what they think of it
+    except (ssl.SSLError, ValueError, KeyError):  # dates unknown: browsers will say what is wrong
         return ""
-    return f"{certificate} ends on {ends:%Y-%m-%d}: {renew}" if ends < now + SOON else ""
+    return f"{certificate} ends on {ends:%Y-%m-%d}: {renew}" if ends < now + EXPIRY_WARNING else ""
 
 
-def _serving_with(certificate: Path, key: Path) -> ssl.SSLContext:
+def _server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     def no_pass_phrase() -> str:
         raise OverlayError(
             "certificate-unusable",
@@ -346,7 +348,7 @@ def _serving_with(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:  # UnicodeError: no name that a host can have

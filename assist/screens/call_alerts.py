@@ -1,4 +1,4 @@
-"""The alerts of one live call as the boards show them: a fold over the call's events."""
+"""The alerts of one call as the boards show them: a fold over the call's events."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from overlay import messages
 
 TIERS = {Severity.NOTE: "note", Severity.HELP: "help", Severity.URGENT: "urgent"}
 SEVERITIES = {tier: severity for severity, tier in TIERS.items()}
-STEPS_SHOWN = 20
-BY_HOLDER = {"message": ("message", "wrote to {agent}"), "watch": ("reading", "reading along")}
-"""What whoever has claimed an alert does in its call counts as done about the alert."""
-
+MAX_STEPS = 20
+"""Newest steps of an alert that are shown."""
+ACTIONS_OF_CLAIMANT = {"message": ("message", "wrote to {agent}"), "watch": ("reading", "reading along")}
+"""What the claimant of an alert does in its call counts as done about it: action -> (step, text)."""
 TAKEN_BACK = "The words heard here were taken back"
-OUT_OF_TURN = {"to": "", "passes_at_ms": 0, "waits": ""}
+NO_TURN = {"to": "", "passes_at_ms": 0, "waits": ""}
 
 
 @dataclass
-class Cards:
-    """Every method returns the alerts that look different now."""
+class CallAlerts:
+    """The alerts of one call; every method returns those it has changed."""
 
     started: CallStarted
     turn_ms: int
     """How long one supervisor's turn lasts."""
-    open: dict[str, messages.Alert] = field(default_factory=dict)
-    """All alerts of the call by id, resolved ones too, until it ends."""
-    stand_on: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Alert -> keys of the signals it was raised for."""
+    by_id: dict[str, messages.Alert] = field(default_factory=dict)
+    """Alert id -> alert; resolved ones too."""
+    signals_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Alert id -> keys of the signals it was raised for."""
 
     @property
     def handled_by(self) -> str:
         """Who has claimed an alert of this call; empty when nobody has."""
-        return next((alert.by for alert in self.open.values() if alert.state == "claimed"), "")
+        return next((alert.by for alert in self.by_id.values() if alert.state == "claimed"), "")
 
     def raised(self, event: AlertRaised, level: Level, quote: str) -> list[messages.Alert]:
-        """Somebody is needed, or needed more."""
-        self.stand_on[event.id] = event.signals
-        known = self.open.get(event.id)
+        """An alert is raised, or raised again."""
+        self.signals_of[event.id] = event.signals
+        known = self.by_id.get(event.id)
         if known is not None:
             more = {"tier": TIERS[event.tier], "reason": event.reason, "quote": quote, "level": level.value}
-            return [self._step(known, event.at_ms, "raised-again", "", again=known.again + 1, **more)]
+            return [self._add_step(known, event.at_ms, "raised-again", "", again=known.again + 1, **more)]
         started = self.started
         alert = messages.Alert.model_validate(
             {
@@ -60,25 +60,25 @@ class Cards:
                 "at_ms": event.at_ms,
             }
         )
-        return [self._step(alert, event.at_ms, "raised", "")]
+        return [self._add_step(alert, event.at_ms, "raised", "")]
 
-    def unsaid(self, key: str, left: dict[str, Signal]) -> list[messages.Alert]:
-        """The words under a signal were taken back: no alert quotes them any more. `left`: the signals that stand."""
+    def drop_signal(self, key: str, remaining: dict[str, Signal]) -> list[messages.Alert]:
+        """The words of a signal were taken back: no alert quotes them any more. `remaining`: the other signals."""
         changed = []
-        for name, keys in self.stand_on.items():
+        for name, keys in self.signals_of.items():
             if key in keys:
-                self.stand_on[name] = keys = tuple(each for each in keys if each in left)
-                evidence = [left[each].evidence for each in keys]
+                self.signals_of[name] = keys = tuple(each for each in keys if each in remaining)
+                evidence = [remaining[each].evidence for each in keys]
                 quotes = [each.quote for each in evidence if each.quote]
                 reason = ", ".join(each.in_words for each in evidence[:3])
                 more = {"reason": reason or TAKEN_BACK, "quote": quotes[0] if quotes else ""}
-                self.open[name] = self.open[name].model_copy(update=more)
-                changed.append(self.open[name])
+                self.by_id[name] = self.by_id[name].model_copy(update=more)
+                changed.append(self.by_id[name])
         return changed
 
     def moved(self, event: AlertMoved) -> list[messages.Alert]:
-        """The alert went on by itself."""
-        alert = self.open.get(event.id)
+        """The alert changed without a supervisor's doing."""
+        alert = self.by_id.get(event.id)
         if alert is None or alert.state == "resolved":
             return []
         passed = [*alert.passed, alert.to] if alert.to else alert.passed
@@ -91,42 +91,44 @@ class Cards:
             "calmed": quiet | {"state": "resolved", "how": "calmed down", "waits": ""},
             "expired": quiet | {"state": "resolved", "how": "ran out", "waits": ""},
         }[event.what]  # type: ignore[assignment]
-        return [self._step(alert, event.at_ms, event.what, event.who, **more)]
+        return [self._add_step(alert, event.at_ms, event.what, event.who, **more)]
 
     def done(self, action: Action) -> list[messages.Alert]:
-        """A supervisor did something about it."""
-        if action.what in BY_HOLDER:
-            step, text = BY_HOLDER[action.what]
+        """A supervisor did something about an alert."""
+        if action.what in ACTIONS_OF_CLAIMANT:
+            step, text = ACTIONS_OF_CLAIMANT[action.what]
             text = text.format(agent=self.started.agent)
-            held = [alert for alert in self.open.values() if alert.state == "claimed" and alert.by == action.who]
-            return [self._step(alert, action.at_ms, step, action.who, action=text) for alert in held]
-        alert = self.open.get(action.target)
+            claimed = [alert for alert in self.by_id.values() if alert.state == "claimed" and alert.by == action.who]
+            return [self._add_step(alert, action.at_ms, step, action.who, action=text) for alert in claimed]
+        alert = self.by_id.get(action.target)
         if alert is None or alert.state == "resolved":
             return []
         match action.what:
             case "alert-seen":
                 seen = {"state": "seen", "by": action.who} if alert.state != "claimed" else {}
-                return [self._step(alert, action.at_ms, "seen", action.who, **seen)]
+                return [self._add_step(alert, action.at_ms, "seen", action.who, **seen)]
             case "claim":
-                held_now = {"state": "claimed", "by": action.who, "claimed_ms": action.at_ms, **OUT_OF_TURN}
-                return [self._step(alert, action.at_ms, "claimed", action.who, **held_now)]
+                claim = {"state": "claimed", "by": action.who, "claimed_ms": action.at_ms, **NO_TURN}
+                return [self._add_step(alert, action.at_ms, "claimed", action.who, **claim)]
             case "release":
-                return [self._step(alert, action.at_ms, "released", action.who, state="raised", by="", claimed_ms=None)]
+                return [
+                    self._add_step(alert, action.at_ms, "released", action.who, state="raised", by="", claimed_ms=None)
+                ]
             case "resolve":
                 how, _, note = action.detail.partition("\n")
-                return [self._end(alert, action, "resolved", how, note)]
+                return [self._resolve(alert, action, "resolved", how, note)]
             case "plan-answered":
                 answer, _, words = action.detail.partition(" ")
-                return [self._end(alert, action, answer, "answered", words)]
+                return [self._resolve(alert, action, answer, "answered", words)]
         return []
 
-    def _end(self, alert: messages.Alert, action: Action, step: str, how: str, note: str) -> messages.Alert:
-        over = {"state": "resolved", "by": action.who, "how": how, "note": note, **OUT_OF_TURN}
-        return self._step(alert, action.at_ms, step, action.who, **over)
+    def _resolve(self, alert: messages.Alert, action: Action, step: str, how: str, note: str) -> messages.Alert:
+        over = {"state": "resolved", "by": action.who, "how": how, "note": note, **NO_TURN}
+        return self._add_step(alert, action.at_ms, step, action.who, **over)
 
-    def _step(self, alert: messages.Alert, at_ms: int, what: str, who: str, **more: object) -> messages.Alert:
+    def _add_step(self, alert: messages.Alert, at_ms: int, what: str, who: str, **more: object) -> messages.Alert:
         step = messages.AlertStep.model_validate({"at_ms": at_ms, "what": what, "who": who})
-        course = [*alert.course, step][-STEPS_SHOWN:]
+        course = [*alert.course, step][-MAX_STEPS:]
         alert = alert.model_copy(update={**more, "at_ms": at_ms, "course": course})
-        self.open[alert.id] = alert
+        self.by_id[alert.id] = alert
         return alert

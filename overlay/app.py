@@ -12,51 +12,51 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from overlay.access import KEYED, Access
+from overlay.access import GATE_PATH, Access
 from overlay.contract import schema
 from overlay.errors import OverlayError
-from overlay.gate import Gateway
-from overlay.guard import STATIC, Guard, check_declared, failing, invalid, refused, route, static_page
+from overlay.gate import GateEndpoint
+from overlay.guard import STATIC, Guard, check_declared, failure_handler, invalid_request, refused, route, static_page
 from overlay.hub import Hub
 from overlay.identity import ScreenSettings
-from overlay.live import Desk, Live, Presence
+from overlay.live import ActionHandler, Live, Presence
 from overlay.login import Login
 from overlay.records import Records
 from overlay.reviewing import Reviewing
-from overlay.sessions import Accounts, Sessions, Shelf
+from overlay.sessions import Accounts, Sessions, SessionStore
 
 
 def create_app(
     hub: Hub,
-    desk: Desk,
+    on_action: ActionHandler,
     records: Records | None = None,
     settings: ScreenSettings | None = None,
     presence: Presence = lambda who, room, here: None,
     accounts: Accounts | None = None,
-    shelf: Shelf | None = None,
-    gateway: Gateway | None = None,
+    session_store: SessionStore | None = None,
+    gate: GateEndpoint | None = None,
     failures: Mapping[type[Exception], Callable[[Exception], str]] | None = None,
 ) -> Starlette:
-    """The application; serve it with overlay.listening.
+    """The application; serve it with overlay.http_server.serving.
 
     Args:
         hub: What the pages show.
-        desk: What people do goes here.
+        on_action: Carries out what people do on the pages.
         records: Finished calls; None: the review page says that there are none.
         settings: Names, login, heartbeat.
-        presence: Told who comes and goes.
+        presence: Told which pages open and close.
         accounts: Who may log in with a password here; None: nobody does.
-        shelf: Where sessions outlive a restart.
-        gateway: Pause, resume and consent from outside; None: nobody may.
+        session_store: Where sessions are stored to outlive a restart.
+        gate: Pause, resume and consent from outside; None: nobody may.
         failures: Errors of what stands behind the pages, with what tells them in one line; any other is a fault of the
             program, and its traceback in the log.
     """
     chosen = settings or ScreenSettings()
-    access = Access(chosen, Sessions(accounts, shelf) if accounts is not None else None)
-    live = Live(hub, desk, records, access, presence)
+    access = Access(chosen, Sessions(accounts, session_store) if accounts is not None else None)
+    live = Live(hub, on_action, records, access, presence)
     review = Reviewing(records, chosen.reviewer)
     login = Login(access, accounts)
-    gate = gateway or Gateway(None, "")
+    gate_endpoint = gate or GateEndpoint(None, "")
     pages = {
         "GET /agent": "agent.html",
         "GET /agent/{agent}": "agent.html",
@@ -68,11 +68,11 @@ def create_app(
     endpoints = {
         "GET /": login.home,
         "GET /login": login.page,
-        "POST /login": login.enter,
-        "POST /logout": login.leave,
+        "POST /login": login.log_in,
+        "POST /logout": login.log_out,
         "GET /api/me": login.me,
-        f"POST {KEYED}": gate.ask,
-        f"OPTIONS {KEYED}": gate.may,
+        f"POST {GATE_PATH}": gate_endpoint.post,
+        f"OPTIONS {GATE_PATH}": gate_endpoint.preflight,
         "POST /api/ticket": live.ticket,
         "GET /api/schema": _schema,
         "GET /api/trends": review.trends,
@@ -90,15 +90,15 @@ def create_app(
         "POST /api/records/{record}/notes": review.note,
     }
     routes = [
-        *(route(access, place, static_page(name), page=True) for place, name in pages.items()),
+        *(route(access, route_name, static_page(name), page=True) for route_name, name in pages.items()),
         *(
-            route(access, place, endpoint, page=place in ("GET /", "GET /report"))
-            for place, endpoint in endpoints.items()
+            route(access, route_name, endpoint, page=route_name in ("GET /", "GET /report"))
+            for route_name, endpoint in endpoints.items()
         ),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
-    handlers: Any = {OverlayError: refused, ValidationError: invalid}
-    handlers |= {kind: failing(tell) for kind, tell in (failures or {}).items()}
+    handlers: Any = {OverlayError: refused, ValidationError: invalid_request}
+    handlers |= {kind: failure_handler(tell) for kind, tell in (failures or {}).items()}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.state.settings = chosen
     app.state.open = access.open

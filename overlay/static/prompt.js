@@ -1,41 +1,41 @@
-// The one place for the one prompt: what to say, why, and what the agent answers. Fixed in height, whatever stands in it.
+// The slot of the one prompt: what to say, why, and the agent's answer. Of fixed height; after the call it holds the wrap-up.
 
-import { clock, h, quoted, refill, write } from "./shared.js";
+import { clock, h, quoted, replaceKeepingFocus, write } from "./shared.js";
 import { drawWrapUp, leaveWrapUp } from "./wrapup.js";
 
-const HOLD_MS = 30_000; // longest that a prompt is kept for a pointer or the focus that rests on it
+const HOLD_MS = 30_000; // how long at most a prompt stays because the pointer or the focus is on it
 const SIZES = ["", "long", "longer"]; // of the say-line: the largest in which all of it can be seen
-const OLD_AFTER_MS = 10_000; // past its dwell time: greyed, in case nobody takes it away
-const SWAP_MS = 500; // what is answered sooner after a prompt came to where another stood was meant for the other
+const OLD_AFTER_MS = 10_000; // so long after its dwell time it is greyed, in case the server does not take it away
+const SETTLE_MS = 500; // an answer sooner after a prompt has replaced another was meant for the other
 const HOW = { used: "used", dismissed: "not now", wrong: "wrong" };
 
-export function card({ find, overlay, now, room, stale, act, announce, say, send }) {
+export function promptSlot({ find, overlay, latest, room, stale, act, announce, say, send }) {
   const slot = find("card");
   const history = []; // prompts since this page was opened, newest first; none of the caller's words, which may be taken back
   const seen = new Set();
   let shown = null; // the prompt drawn now
   let holdingSince = 0;
-  let pointer = false; // rests on it
-  let focus = false; // rests on something in it; on the card itself it is only parked
+  let hovered = false; // by the pointer
+  let focused = false; // something in it; on the slot itself the focus is only parked
   let swappedAt = -Infinity;
 
   function draw() {
     const value = room().get("prompt");
     const prompt = value?.body ?? null;
-    const ended = now("ended");
+    const ended = latest("ended");
     if (shown && prompt?.id !== shown.id) {
       const entry = history.find((each) => each.id === shown.id);
-      // What is being read is not taken away under the eye; something urgent still takes its place. The caller's words
-      // under it go at once: they may have been taken back.
-      if ((pointer || focus) && !entry?.how && prompt?.tier !== "urgent" && !ended && !stale() && now("health")?.state !== "paused") {
+      // A prompt that is being read stays, unless an urgent one comes. The caller's words in it go at once: they may have
+      // been taken back.
+      if ((hovered || focused) && !entry?.how && prompt?.tier !== "urgent" && !ended && !stale() && latest("health")?.state !== "paused") {
         holdingSince ||= performance.now();
         if (performance.now() - holdingSince < HOLD_MS) return dropWhy();
       }
     }
     holdingSince = 0;
-    const wrapup = prompt || !ended ? null : now("wrapup");
+    const wrapup = prompt || !ended ? null : latest("wrapup");
     overlay.classList.toggle("wrapping", wrapup !== null);
-    if (prompt || !ended && now("call")) leaveWrapUp();
+    if (prompt || !ended && latest("call")) leaveWrapUp();
     if (prompt) return drawPrompt(prompt, value.at);
     shown = null;
     if (wrapup) {
@@ -48,18 +48,18 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     slot.dataset.shows = kind;
     if (ended) return drawEnded(ended);
     slot.className = "card empty";
-    refill(slot, [h("p", {}, emptyText())], slot);
+    replaceKeepingFocus(slot, [h("p", {}, emptyText())], slot);
   }
 
   function emptyText() {
-    const call = now("call");
-    const health = now("health")?.state;
+    const call = latest("call");
+    const health = latest("health")?.state;
     if (!call || call.state === "waiting") return "The next call will appear here.";
     if (call.state === "ended") return "";
     if (health === "paused") return "Paused. Nothing is heard or kept.";
     if (health === "lost" || health === "untranscribed") return "Nothing can be heard right now, so no prompts come. Press H for help.";
-    if ((now("level")?.level ?? "calm") === "calm") return "Nothing to do. Just listen.";
-    const step = now("steps")?.steps.find((each) => each.current && !each.done);
+    if ((latest("level")?.level ?? "calm") === "calm") return "Nothing to do. Just listen.";
+    const step = latest("steps")?.steps.find((each) => each.current && !each.done);
     return step ? `Next step: ${step.title}` : "Stay with them. Press H for help.";
   }
 
@@ -78,7 +78,7 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
       slot.className = `card on ${prompt.tier}`;
       const tier = { urgent: "urgent", note: "note" }[prompt.tier];
       const button = (name, text, what) => h("button", { "data-key": `${prompt.id} ${what}`, "aria-keyshortcuts": name === "Esc" ? "Escape" : name, onclick: () => answer(what) }, h("kbd", { "aria-hidden": "true" }, name), text);
-      refill(slot, [
+      replaceKeepingFocus(slot, [
         h("p", { class: "label", title: prompt.label }, [prompt.label, tier].filter(Boolean).join(" · ")),
         h("h2", { class: "title", title: prompt.title }, prompt.title),
         h("p", { class: "say" }, `“${prompt.say}”`),
@@ -107,17 +107,17 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
 
   function noteSeen() {
     if (!shown || seen.has(shown.id) || overlay.ownerDocument.visibilityState !== "visible") return; // wherever it stands: a tab behind it may be hidden
-    const call = now("call")?.call;
+    const call = latest("call")?.call;
     if (call && send({ do: "prompt", call, prompt: shown.id, what: "seen" })) seen.add(shown.id);
   }
 
   function answer(what) {
     if (!shown) return;
-    if (performance.now() - swappedAt < SWAP_MS) return say("This prompt is new: press again to confirm.");
+    if (performance.now() - swappedAt < SETTLE_MS) return say("This prompt is new: press again to confirm.");
     if (!act({ do: "prompt", prompt: shown.id, what })) return;
     const entry = history.find((each) => each.id === shown.id);
     if (entry) entry.how = what;
-    pointer = focus = false;
+    hovered = focused = false;
     draw();
   }
 
@@ -126,10 +126,10 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
     const state = h("span", { class: "second small", role: "status" });
     slot.className = "card on";
     if (!ended.record) {
-      refill(slot, [h("p", { class: "label" }, "Call ended"), h("h2", { class: "title", title: ended.summary }, ended.summary)], slot);
+      replaceKeepingFocus(slot, [h("p", { class: "label" }, "Call ended"), h("h2", { class: "title", title: ended.summary }, ended.summary)], slot);
       return;
     }
-    refill(slot, [
+    replaceKeepingFocus(slot, [
       h("p", { class: "label" }, "Call ended"),
       h("h2", { class: "title", title: ended.summary }, ended.summary || "The record is kept"),
       note,
@@ -137,7 +137,7 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
         h("button", { class: "btn", onclick: () => {
           const text = note.value.trim();
           if (!text) return;
-          const sent = send({ do: "note", call: now("call")?.call, text }, (refusal) => {
+          const sent = send({ do: "note", call: latest("call")?.call, text }, (refusal) => {
             if (refusal) note.value ||= text;
             write(state, refusal || "Note saved");
           });
@@ -156,20 +156,20 @@ export function card({ find, overlay, now, room, stale, act, announce, say, send
       : h("p", { class: "second" }, "None in this call since this page was opened."));
   }
 
-  function forget() {
+  function reset() {
     history.length = 0;
     seen.clear();
     shown = null;
   }
 
-  slot.addEventListener("pointerenter", () => { pointer = true; });
-  slot.addEventListener("pointerleave", () => { pointer = false; draw(); });
-  slot.addEventListener("focusin", (event) => { focus = event.target !== slot; });
+  slot.addEventListener("pointerenter", () => { hovered = true; });
+  slot.addEventListener("pointerleave", () => { hovered = false; draw(); });
+  slot.addEventListener("focusin", (event) => { focused = event.target !== slot; });
   slot.addEventListener("focusout", (event) => {
     if (slot.contains(event.relatedTarget)) return;
-    focus = false;
+    focused = false;
     draw();
   });
   new ResizeObserver(fit).observe(slot);
-  return { draw, answer, noteSeen, drawHistory, forget };
+  return { draw, answer, noteSeen, drawHistory, reset };
 }
