@@ -35,6 +35,7 @@ from audio.events import Speaker, Word
 from detectors.signals import Evidence, Severity, Signal
 
 ROOT = Path(__file__).parent.parent
+SPOKEN_CALL = ROOT / "tests" / "data" / "spoken-call.flac"
 
 
 class Spotter:
@@ -190,8 +191,14 @@ def test_clips_are_judged_by_the_words_a_recogniser_hears(tmp_path):
     assert result.hours == pytest.approx(36 / 3600), "the sound's length, silence and all"
 
 
+def opening_of_the_call():
+    """Eighteen seconds, in which both speak: sound of shape (frames, 2), and its rate."""
+    rate = soundfile.info(SPOKEN_CALL).samplerate
+    return soundfile.read(SPOKEN_CALL, frames=18 * rate)
+
+
 def test_of_a_clip_with_two_channels_only_the_customers_words_count(tmp_path):
-    sound, rate = soundfile.read(ROOT / "tests" / "data" / "spoken-call.flac")
+    sound, rate = opening_of_the_call()
     agent, customer = sound.T
     soundfile.write(tmp_path / "call.wav", sound, rate)
     soundfile.write(tmp_path / "agent.wav", np.stack([agent, 0 * agent], axis=1), rate)
@@ -433,7 +440,7 @@ def test_clips_that_cannot_be_heard_are_counted_and_named_and_the_others_measure
 
 
 def test_words_of_a_part_of_a_file_are_those_of_the_part(tmp_path):
-    sound, rate = soundfile.read(ROOT / "tests" / "data" / "spoken-call.flac")
+    sound, rate = opening_of_the_call()
     half = len(sound) // 2 // rate
     soundfile.write(tmp_path / "call.wav", sound, rate)
     soundfile.write(tmp_path / "half.wav", sound[half * rate :], rate)
