@@ -304,6 +304,28 @@ def test_whoever_is_upset_is_heard_to_be_in_whatever_words(judge, text):
     assert UPSET not in ids(judge.find("I stayed in all day for my brother and he never even rang the bell."))
 
 
+def hardly_heard(window, probability):
+    """The same words, each of this probability."""
+    said = window.latest
+    latest = replace(said, words=tuple(replace(word, probability=probability) for word in said.words))
+    return Window(window.now_ms, (latest,), latest)
+
+
+def test_in_words_that_were_hardly_heard_the_model_finds_nothing_but_hints_of_self_harm(judge, rules, model):
+    accused = said("So you took my money, you lost my parcel, and now you want me to prove it?")
+    assert UPSET in ids(judge(hardly_heard(accused, 0.7)))
+    another = MeaningDetector(PhraseDetector(rules), model)
+    assert not [each for each in another(hardly_heard(accused, 0.5)) if each.rule.startswith("meaning.")]
+    for text, probability, severity in (
+        ("I sit here at night and I think about stopping", 0.7, Severity.HELP),
+        ("I sit here at night and I think about stopping", 0.3, Severity.NOTE),
+        (VEILED, 0.3, Severity.URGENT),
+    ):
+        another = MeaningDetector(PhraseDetector(rules), model)
+        (hint,) = [each for each in another(hardly_heard(said(text), probability)) if each.id == "vulnerable"]
+        assert hint.severity is severity
+
+
 def in_turn(judge, *told):
     """What is found in the last of some utterances: (speaker, ms after the one before, text)."""
     windows, at_ms = [], 0
