@@ -8,7 +8,7 @@ digits, `{name}` a class of classes.toml, `^` at the start of a clause, `$` at t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -34,11 +34,26 @@ class PhrasePattern:
     exact_source: str
     misheard_source: str | None
     """With the listed misheard forms of its words as well; None where none are listed."""
-    anchors: frozenset[str]
-    """Tokens one of which is in every match; empty where no such set is known."""
-    misheard_anchors: frozenset[str]
+    anchor_sets: tuple[frozenset[str], ...]
+    """Sets of tokens: of each set one is in every match. The best for an index first; none where none is known."""
+    misheard_anchor_sets: tuple[frozenset[str], ...]
     has_gap: bool
     """It has a gap ("..."), which must not span the end of a sentence."""
+
+    @property
+    def anchors(self) -> frozenset[str]:
+        """The first of `anchor_sets`; empty where there is none."""
+        return next(iter(self.anchor_sets), frozenset())
+
+    @property
+    def misheard_anchors(self) -> frozenset[str]:
+        """The first of `misheard_anchor_sets`; empty where there is none."""
+        return next(iter(self.misheard_anchor_sets), frozenset())
+
+    def may_match(self, tokens: Sequence[str], *, misheard: bool = False) -> bool:
+        """Whether the tokens have what every match needs: tells most from the few to compile and search for."""
+        anchor_sets = self.misheard_anchor_sets if misheard else self.anchor_sets
+        return not any(anchors.isdisjoint(tokens) for anchors in anchor_sets)
 
     @property
     def exact(self) -> re.Pattern[str]:
@@ -71,12 +86,12 @@ def compile_phrase(phrase: str, classes: Mapping[str, str], misheard: Mapping[st
     elements = _ELEMENTS.findall(phrase)
     if "".join(elements) != re.sub(r"\s", "", phrase):
         raise ValueError("a { or } has no partner")
-    exact, anchors, words = _compile(elements, {})
-    misheard_source, misheard_anchors = None, anchors
+    exact, anchor_sets, words = _compile(elements, {})
+    misheard_source, misheard_anchor_sets = None, anchor_sets
     if words & misheard.keys():
-        misheard_source, misheard_anchors, _ = _compile(elements, misheard)
+        misheard_source, misheard_anchor_sets, _ = _compile(elements, misheard)
     return PhrasePattern(
-        exact, misheard_source, anchors, misheard_anchors, bool({"...", "...."}.intersection(elements))
+        exact, misheard_source, anchor_sets, misheard_anchor_sets, bool({"...", "...."}.intersection(elements))
     )
 
 
@@ -103,8 +118,8 @@ def _expand_classes(phrase: str, classes: Mapping[str, str]) -> str:
 
 def _compile(
     elements: list[str], misheard: Mapping[str, tuple[str, ...]]
-) -> tuple[str, frozenset[str], frozenset[str]]:
-    """The source of the regular expression, the anchors, and all words of the phrase."""
+) -> tuple[str, tuple[frozenset[str], ...], frozenset[str]]:
+    """The source of the regular expression, the sets of anchors, and all words of the phrase."""
     regex: list[str] = []
     open_brackets: list[str] = []
     anchor_sets: list[frozenset[str]] = []
@@ -167,9 +182,8 @@ def _compile(
         raise ValueError(f"{open_brackets[-1]} is not closed")
     if needs_word != [[True]]:
         raise ValueError("it needs no word: expected at least one that must be said")
-    usable = [words for words in anchor_sets if words and "*" not in words]
-    anchors = min(usable, key=_anchor_rank) if usable else frozenset()
-    return "".join(regex) + "(?= )", anchors, frozenset(all_words)
+    usable = (words for words in anchor_sets if words and "*" not in words)
+    return "".join(regex) + "(?= )", tuple(sorted(usable, key=_anchor_rank)), frozenset(all_words)
 
 
 @cache

@@ -282,6 +282,8 @@ class PhraseDetector:
             if rule_index in matched or rule.speaker is not who:
                 continue
             pattern = rule.patterns[pattern_index]
+            if not pattern.may_match(text.tokens, misheard=index.misheard):
+                continue
             regex = pattern.misheard if index.misheard else pattern.exact
             assert regex is not None
             for found in regex.finditer(marked_text):
@@ -342,6 +344,8 @@ def _crosses_sentence_end(pattern: PhrasePattern, text: NormalisedText, first: i
 
 def _is_exception(unless: PhrasePattern, text: NormalisedText, marked_text: str, first: int, last: int) -> bool:
     """Whether the exception overlaps the match from token `first` to `last`, or is in the same clause."""
+    if not unless.may_match(text.tokens):
+        return False
     own = {text.clause_starts[first], text.clause_starts[last]}
     for found in unless.exact.finditer(marked_text):
         start, end = _token_span(marked_text, found)
