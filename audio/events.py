@@ -107,6 +107,11 @@ class Word:
     """0..1, the recogniser's own."""
 
 
+def mean_probability(words: Sequence[Word]) -> float:
+    """Of the words, of which there must be one."""
+    return sum(word.probability for word in words) / len(words)
+
+
 def shifted_words(words: Sequence[Word], by_ms: int) -> tuple[Word, ...]:
     """The same words so much later."""
     return tuple(replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms) for word in words)

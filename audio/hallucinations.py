@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audio.events import Word
+from audio.events import Word, mean_probability
 from audio.normalisation import normalised
 
 STOCK_PHRASES = frozenset(
@@ -111,7 +111,7 @@ def without_hallucinations(words: Sequence[Word], statistics: DecodeStatistics) 
     """The words without those that are too improbable to have been said."""
     if not words or statistics.tonal:
         return ()
-    mean = sum(word.probability for word in words) / len(words)
+    mean = mean_probability(words)
     text = " ".join(normalised(word.text) for word in words)
     if statistics.no_speech > 0.6 and statistics.mean_log_probability < -0.7:
         return ()

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import exp, inf
-from statistics import fmean
 
-from audio.events import Hypothesis, Speaker, Utterance, Word
+from audio.events import Hypothesis, Speaker, Utterance, Word, mean_probability
 from detectors.dialogue_context import NO_CONTEXT, DialogueContext, window_context
 from detectors.normalisation import timed_words
 from detectors.phrases import COMPLAINT_MS, NEEDS_INTENT, PhraseDetector, preceding_words
@@ -302,11 +301,11 @@ class MeaningDetector:
         self, scores: dict[str, LabelScore], said: Utterance | Hypothesis, complaint_score: float
     ) -> Iterable[Signal]:
         """Labels above their thresholds as signals, the highest score first; self-harm stands for `vulnerable`."""
-        complains = complaint_score >= self._model.thresholds[COMPLAINT].least
         if not scores:
             return
+        complains = complaint_score >= self._model.thresholds[COMPLAINT].least
+        is_well_heard = mean_probability(said.words) >= MIN_UTTERANCE_PROBABILITY
         raised: set[str] = set()
-        is_well_heard = fmean(word.probability for word in said.words) >= MIN_UTTERANCE_PROBABILITY
         margin = 0.0 if said.settled else HYPOTHESIS_MARGIN
         for label, found in sorted(scores.items(), key=lambda each: (each[0] != SELF_HARM, -each[1].score)):
             signal = "vulnerable" if label == SELF_HARM else label

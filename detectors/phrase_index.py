@@ -13,19 +13,25 @@ class PhraseIndex:
     def __init__(self, rules: Sequence[Sequence[PhrasePattern]], *, misheard: bool) -> None:
         """Index the patterns of each rule; with `misheard` only those of which misheard forms are listed."""
         self.misheard = misheard
+        self._anchor_sets: dict[tuple[int, int], tuple[frozenset[str], ...]] = {}
         self._by_anchor: dict[str, list[tuple[int, int]]] = {}
         self._without_anchors: list[tuple[int, int]] = []
         for rule_index, patterns in enumerate(rules):
             for pattern_index, pattern in enumerate(patterns):
                 if misheard and pattern.misheard_source is None:
                     continue
-                anchors = pattern.misheard_anchors if misheard else pattern.anchors
-                for anchor in anchors:
-                    self._by_anchor.setdefault(anchor, []).append((rule_index, pattern_index))
-                if not anchors:
-                    self._without_anchors.append((rule_index, pattern_index))
+                where = rule_index, pattern_index
+                anchor_sets = pattern.misheard_anchor_sets if misheard else pattern.anchor_sets
+                self._anchor_sets[where] = anchor_sets
+                if not anchor_sets:
+                    self._without_anchors.append(where)
+                    continue
+                for anchor in anchor_sets[0]:
+                    self._by_anchor.setdefault(anchor, []).append(where)
 
     def candidates(self, tokens: Sequence[str]) -> list[tuple[int, int]]:
         """(rule index, pattern index) of every pattern that may match, in order."""
-        found = {each for token in set(tokens) for each in self._by_anchor.get(token, ())}
-        return sorted(found.union(self._without_anchors))
+        present = frozenset(tokens)
+        found = {each for token in present for each in self._by_anchor.get(token, ())}
+        may_match = [each for each in found if not any(map(present.isdisjoint, self._anchor_sets[each]))]
+        return sorted([*may_match, *self._without_anchors])

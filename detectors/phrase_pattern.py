@@ -8,7 +8,7 @@ digits, `{name}` a class of classes.toml, `^` at the start of a clause, `$` at t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -44,16 +44,6 @@ class PhrasePattern:
     def anchors(self) -> frozenset[str]:
         """The first of `anchor_sets`; empty where there is none."""
         return next(iter(self.anchor_sets), frozenset())
-
-    @property
-    def misheard_anchors(self) -> frozenset[str]:
-        """The first of `misheard_anchor_sets`; empty where there is none."""
-        return next(iter(self.misheard_anchor_sets), frozenset())
-
-    def may_match(self, tokens: Sequence[str], *, misheard: bool = False) -> bool:
-        """Whether the tokens have what every match needs: tells most from the few to compile and search for."""
-        anchor_sets = self.misheard_anchor_sets if misheard else self.anchor_sets
-        return not any(anchors.isdisjoint(tokens) for anchors in anchor_sets)
 
     @property
     def exact(self) -> re.Pattern[str]:

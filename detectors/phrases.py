@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
-from audio.events import Hypothesis, Speaker, Utterance, Word
+from audio.events import Hypothesis, Speaker, Utterance, Word, mean_probability
 from detectors.assertion import ASSERTION_CHECKS
 from detectors.attitude import complains, is_friendly, states_intent
 from detectors.backchannels import is_backchannel
@@ -182,7 +182,7 @@ class PhraseDetector:
             if rule.id in signals:
                 continue
             quoted = all_words[first : last + 1]
-            probability = sum(word.probability for word in quoted) / len(quoted)
+            probability = mean_probability(quoted)
             if probability < MIN_PROBABILITY and rule.severity < Severity.URGENT:
                 continue
             if corrections:
@@ -282,8 +282,6 @@ class PhraseDetector:
             if rule_index in matched or rule.speaker is not who:
                 continue
             pattern = rule.patterns[pattern_index]
-            if not pattern.may_match(text.tokens, misheard=index.misheard):
-                continue
             regex = pattern.misheard if index.misheard else pattern.exact
             assert regex is not None
             for found in regex.finditer(marked_text):
@@ -344,7 +342,7 @@ def _crosses_sentence_end(pattern: PhrasePattern, text: NormalisedText, first: i
 
 def _is_exception(unless: PhrasePattern, text: NormalisedText, marked_text: str, first: int, last: int) -> bool:
     """Whether the exception overlaps the match from token `first` to `last`, or is in the same clause."""
-    if not unless.may_match(text.tokens):
+    if any(anchors.isdisjoint(text.tokens) for anchors in unless.anchor_sets):
         return False
     own = {text.clause_starts[first], text.clause_starts[last]}
     for found in unless.exact.finditer(marked_text):
