@@ -20,7 +20,7 @@ from assist.errors import AssistError
 from assist.events import CallEnded, CallStarted, FollowUpNoted
 from assist.live.joining import Joining, accept_calls, join
 from assist.live.runs import scheduled_retention
-from assist.live.writing import Erase, Strip, handle_write, socket_path
+from assist.live.writing import Erase, EraseWords, handle_write, socket_path
 from assist.privacy.retention import erase, without_words
 from assist.records.folding import fold
 from assist.settings import Settings
@@ -208,7 +208,11 @@ def test_a_call_whose_words_are_taken_out_leaves_the_page_of_its_agent_and_no_ot
             await task
         [of_dana] = [each.call for each in one.store.calls() if each.agent == "Dana"]
         assert "your manager" in str(one.hub.snapshot("agent/Dana"))
-        ask = Erase(calls=[of_dana]) if erases else Strip(call=of_dana, record=without_words(one.store.record(of_dana)))
+        ask = (
+            Erase(calls=[of_dana])
+            if erases
+            else EraseWords(call=of_dana, record=without_words(one.store.record(of_dana)))
+        )
         assert await handle_write(one, ask.model_dump_json().encode()) == {"written": True}
         assert set(one.hub.snapshot("agent/Dana")) == {"call"}
         assert one.hub.latest("agent/Dana", "call").state == "waiting"
@@ -280,7 +284,7 @@ def test_what_an_erased_call_was_offered_is_forgotten_by_the_program_that_runs(d
             async with scheduled_retention(one):
                 await gone.wait()
         else:
-            ask = Strip(call="k1", record=without_words(record)) if goes == "words alone" else Erase(calls=["k1"])
+            ask = EraseWords(call="k1", record=without_words(record)) if goes == "words alone" else Erase(calls=["k1"])
             answer = await handle_write(one, ask.model_dump_json().encode())
             assert answer.get("code", "") == ("files-left" if left and goes == "by a command" else "")
         assert one.history.accepted_here() == ({"fee": (1, 1)} if goes == "words alone" else {})

@@ -57,7 +57,7 @@ class Accounts:
         """Whether that is the password; takes 0.1 s whether the name is known or not."""
         user = self._users.get(casefolded(who))
         try:
-            _HASHER.verify(_dummy_hash() if user is None else user.password, _normalised(password))
+            _HASHER.verify(_dummy_hash() if user is None else user.password, _normalised_password(password))
         except (VerificationError, InvalidHashError):
             return False
         return user is not None
@@ -172,7 +172,7 @@ def _checked_role(role: str) -> str:
 
 
 def _password_hash(name: str, password: str) -> str:
-    password = _normalised(password)
+    password = _normalised_password(password)
     if len(password) < MIN_PASSWORD_CHARS or len(set(password)) < 5 or casefolded(name) == casefolded(password):
         raise AssistError(
             "password-weak",
@@ -181,5 +181,5 @@ def _password_hash(name: str, password: str) -> str:
     return _HASHER.hash(password)
 
 
-def _normalised(password: str) -> str:
+def _normalised_password(password: str) -> str:
     return unicodedata.normalize("NFKC", password)

@@ -77,11 +77,15 @@ class LiveFigures:
     def table(self) -> Table:
         """The figures as a table, in milliseconds."""
         table = Table(
-            "From the end of the words", "median", "p95", "cards", title=f"{self.recogniser}, {self.call_s:.0f} s call"
+            "From the end of the words",
+            "median",
+            "p95",
+            "prompts",
+            title=f"{self.recogniser}, {self.call_s:.0f} s call",
         )
         parts = [
             ("recognition (words settled or agreed)", [p.heard - p.said for p in self.prompts]),
-            ("held back on purpose (one card at a time)", [p.judged - p.heard for p in self.prompts]),
+            ("held back on purpose (one prompt at a time)", [p.judged - p.heard for p in self.prompts]),
             ("judging (rules, level, coach)", [p.published - p.judged for p in self.prompts]),
         ]
         drawn = [prompt for prompt in self.prompts if prompt.drawn is not None]
@@ -89,7 +93,7 @@ class LiveFigures:
         parts += [
             (f"delivery {where}", [p.drawn - p.published for p in drawn if p.drawn is not None]),
             ("judging + delivery", [p.drawn - p.judged for p in drawn if p.drawn is not None]),
-            ("all: words to card", [p.drawn - p.said for p in drawn if p.drawn is not None]),
+            ("all: words to prompt", [p.drawn - p.said for p in drawn if p.drawn is not None]),
         ]
         for name, seconds in parts:
             ms = [1000 * each for each in seconds]

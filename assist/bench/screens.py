@@ -120,7 +120,7 @@ async def _overlays(figures: ScreenFigures, pages: int) -> None:
 
 
 def _server(hub: Hub, port: int = 0) -> contextlib.AbstractAsyncContextManager[str]:
-    async def do(who: Identity, do: Do) -> None:
+    async def do(who: Identity, what: Do) -> None:
         return None
 
     return serving(create_app(hub, do), port=port)

@@ -86,7 +86,7 @@ class Erase(_Request):
     calls: list[str] = Field(min_length=1)
 
 
-class Strip(_Request):
+class EraseWords(_Request):
     """Take a call's words out; the record is what stays of it."""
 
     write: Literal["strip"] = "strip"
@@ -94,7 +94,7 @@ class Strip(_Request):
     record: dict[str, Any]
 
 
-class Forget(_Request):
+class DeleteGates(_Request):
     """Take the consent rows of calls out."""
 
     write: Literal["forget"] = "forget"
@@ -109,7 +109,7 @@ class Shorten(_Request):
     held: list[str]
 
 
-WriteRequest = PutUser | RemoveUser | Note | PutHold | Release | PutReview | Erase | Strip | Forget | Shorten
+WriteRequest = PutUser | RemoveUser | Note | PutHold | Release | PutReview | Erase | EraseWords | DeleteGates | Shorten
 WRITE_REQUEST: TypeAdapter[WriteRequest] = TypeAdapter(Annotated[WriteRequest, Field(discriminator="write")])
 WRITE_PREFIX = b'{"write"'
 """Tells a write request from a request to join a call: both are lines on the same socket."""
@@ -169,10 +169,10 @@ async def _apply(owner: StoreOwner, request: WriteRequest) -> None:
             receipt = store.release(request.call)
         case PutReview():
             receipt = store.review(request.call, request.review)
-        case Strip():
+        case EraseWords():
             owner.forget([request.call])
             receipt = store.erase_words(request.call, request.record)
-        case Forget():
+        case DeleteGates():
             receipt = store.delete_gates(request.calls)
         case Erase():
             live = [call for call in request.calls if call in owner.live_calls]
@@ -230,10 +230,10 @@ class _RemoteStore(ReadOnlyStore):
         return _send(self._socket_file, Erase(calls=list(calls)))
 
     def erase_words(self, call: str, record: dict[str, Any]) -> Future[None]:
-        return _send(self._socket_file, Strip(call=call, record=record))
+        return _send(self._socket_file, EraseWords(call=call, record=record))
 
     def delete_gates(self, calls: Sequence[str]) -> Future[None]:
-        return _send(self._socket_file, Forget(calls=list(calls)))
+        return _send(self._socket_file, DeleteGates(calls=list(calls)))
 
     @property
     def people(self) -> People:

@@ -159,14 +159,13 @@ class Redactor:
         words, spans = self._mask(utterance.words, utterance.speaker, utterance.start_ms)
         self._note_cues(utterance.words, utterance.start_ms, utterance.end_ms)
         runs = digit_runs(utterance.words)
+        until = utterance.end_ms + CONTINUATION_MS
         if spans:
             self.masked += len(spans)
             hidden = "".join(run.number for run in runs if any(first <= run.first <= last for first, last in spans))
-            until = utterance.end_ms + CONTINUATION_MS
             earlier = [each for each in self._masked_numbers if each[0] > utterance.end_ms]
             self._masked_numbers = [*earlier, (until, hidden)]
         ends_with_digits = bool(runs) and are_fillers(utterance.words, runs[-1].last + 1, len(utterance.words))
-        until = utterance.end_ms + CONTINUATION_MS
         count = self._count_digits_only(utterance.words, runs, utterance.speaker, utterance.start_ms)
         if count:
             self._digits_only[utterance.speaker] = count, until
