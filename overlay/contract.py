@@ -3,7 +3,8 @@
 Server to page: one websocket text message is a JSON array of frames. A frame is one of
     {"type": "hello", "who": W, "role": "agent", "room": R, "beat_ms": B, "again_ms": A}
                                                                   first of all: who the server knows you as; when the
-                                                                  connection is lost, reconnect within a random A ms
+                                                                  connection is lost, reconnect at a random moment
+                                                                  within A ms
     {"type": "reset", "room": R}                                  forget what you know of this room
     {"type": "set", "room": R, "key": K, "age": ms, "body": {}}   the newest value of K, `age` ms old
     {"type": "drop", "room": R, "key": K}                         K is gone

@@ -24,7 +24,7 @@ MAX_MESSAGE_BYTES = 65_536
 PING_S = 5.0
 REQUEST_TIMEOUT_S = 10.0
 """A connection on which no whole request has arrived within this time is closed."""
-SEND_TIMEOUT_S = 60.0
+ANSWER_TIMEOUT_S = 60.0
 """A connection whose client receives nothing of an answer for this time is aborted; a paused player asks again."""
 TLS_SHUTDOWN_TIMEOUT_S = 1.0
 """How long a closed connection waits for the peer to end TLS too; what was written must be received within it."""
@@ -140,7 +140,7 @@ class _Http(H11Protocol):
     def _start_send_timer(self) -> None:
         self._stop_send_timer()
         unsent = self.transport.get_write_buffer_size()
-        self._send_timer = self.loop.call_later(SEND_TIMEOUT_S, self._check_send_progress, unsent)
+        self._send_timer = self.loop.call_later(ANSWER_TIMEOUT_S, self._check_send_progress, unsent)
 
     def _check_send_progress(self, unsent_before: int) -> None:
         """Abort the connection if nothing was received since; a slow client may take its time over a big answer."""

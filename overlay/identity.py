@@ -112,7 +112,7 @@ def normalised(name: str) -> str:
 
 
 def casefolded(name: str) -> str:
-    """A name as it is looked up and counted: normalised, in lower case."""
+    """A name as it is looked up and counted: normalised and case-folded (ß as ss)."""
     return normalised(name).casefold()
 
 

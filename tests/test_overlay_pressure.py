@@ -98,7 +98,7 @@ def test_a_line_by_which_no_whole_request_comes_is_closed_and_no_other(
 def test_a_line_by_which_nothing_of_an_answer_is_taken_is_cut_and_a_player_goes_on_by_another(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("overlay.http_server.SEND_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("overlay.http_server.ANSWER_TIMEOUT_S", 0.5)
     size = 32 << 20  # more than the system holds for a line
 
     async def scene() -> None:
@@ -126,7 +126,7 @@ def test_a_line_by_which_nothing_of_an_answer_is_taken_is_cut_and_a_player_goes_
 def test_a_player_that_is_paused_when_the_program_stops_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("overlay.http_server.SEND_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("overlay.http_server.ANSWER_TIMEOUT_S", 0.1)
 
     async def scene() -> None:
         house, untaken = House(), asyncio.Event()
@@ -149,7 +149,7 @@ def test_a_player_that_is_paused_when_the_program_stops_is_not_waited_for(
 
 
 def test_a_big_answer_is_taken_in_its_own_time_by_a_slow_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("overlay.http_server.SEND_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("overlay.http_server.ANSWER_TIMEOUT_S", 0.1)
     size, looks, look = 64 << 20, asyncio.Queue[None](), _Http._check_send_progress
 
     def looked(line: _Http, left: int) -> None:

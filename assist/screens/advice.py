@@ -96,7 +96,7 @@ class Advice:
                 title=option.title,
                 worth=option.worth,
                 authority="yours" if option.authority == "yours" else "ask",
-                who="" if option.authority == "yours" else self._authority(option.bring_in),
+                who="" if option.authority == "yours" else self._who_is_asked(option.bring_in),
             )
             for option in event.options[:3]
         )
@@ -169,7 +169,7 @@ class Advice:
         words, ticked = self._ticked_words
         self.rooms.show_to_agent("steps", messages.Steps(method=self.method, steps=steps, words=words, ticked=ticked))
 
-    def _authority(self, bring_in: str) -> str:
+    def _who_is_asked(self, bring_in: str) -> str:
         return self.supervisor if bring_in in ("", "supervisor") else bring_in
 
     def _show_plan(self) -> None:

@@ -1,7 +1,7 @@
 """Which supervisor is asked about each alert, who has claimed it, and what is queued. Pure: time is an argument.
 
-Times are seconds on a monotonic clock, not call time: one supervisor has alerts of many calls. Every method returns the
-moves that follow, for the log and the boards.
+Times are seconds on a monotonic clock, not call time: one supervisor has alerts of many calls. Methods return the moves
+that follow, if any, for the log and the boards.
 
 An alert is one supervisor's turn at a time. Who is asked: somebody who has claimed an alert of this call; else, among
 those present who are below their attention budget and were not asked about it yet, the first of the escalation list,

@@ -71,7 +71,7 @@ class CallPages:
     _readers: list[str] = field(default_factory=list)
     """Who reads along, once for each page."""
     _troubles: dict[str, Trouble] = field(default_factory=dict)
-    """Trouble code -> trouble that lasts, of those that CallHealth does not cover."""
+    """Trouble code -> trouble that is shown now, of those that CallHealth does not cover."""
     _message_count: int = 0
     """Messages to the agent so far."""
 

@@ -14,7 +14,7 @@ from overlay.hub import Hub
 
 
 class Duty:
-    """Event loop only. `log_move(call, make)` appends the event `make(call time)` to the log of a live call."""
+    """Event loop only. `log_move(call, make)` appends the event `make(call time)` to the log of its call."""
 
     def __init__(
         self, rules: RoutingRules, hub: Hub, log_move: Callable[[str, Callable[[int], AlertMoved]], None]

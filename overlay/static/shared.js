@@ -53,15 +53,15 @@ export function replaceKeepingFocus(place, items, rest = null) {
 }
 
 export function clock(ms) {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const whole = Math.max(0, Math.floor(ms / 1000));
   const two = (n) => String(n).padStart(2, "0");
-  const minutes = Math.floor(seconds / 60);
-  return minutes < 60 ? `${two(minutes)}:${two(seconds % 60)}`
-    : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
+  const minutes = Math.floor(whole / 60);
+  return minutes < 60 ? `${two(minutes)}:${two(whole % 60)}`
+    : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`;
 }
 export function duration(ms) {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  return seconds < 60 ? `${seconds} s` : clock(ms).replace(/^0/u, "");
+  const whole = Math.max(0, Math.floor(ms / 1000));
+  return whole < 60 ? `${whole} s` : clock(ms).replace(/^0/u, "");
 }
 export const seconds = (ms) => (ms < 950 || (ms < 3000 && ms % 1000) ? (ms / 1000).toFixed(1) : Math.round(ms / 1000)) + " s";
 export const capitalised = (text) => text.charAt(0).toUpperCase() + text.slice(1);
