@@ -113,13 +113,6 @@ class Rulebook:
             frozenset(word for rule in rules for pattern in rule.patterns for word in pattern.anchors)
         )
 
-    def prepare(self) -> None:
-        """Compile and index every pattern now, not during the first call."""
-        _ = self.index, self.misheard_index, self.corrector
-        for rule in self.rules:
-            for pattern in (*rule.patterns, *rule.unless):
-                _ = pattern.exact, pattern.misheard
-
     def overdue(self, today: date) -> list[Rule]:
         """Rules whose review date has passed."""
         return [rule for rule in self.rules if rule.review_by is not None and rule.review_by < today]
@@ -195,7 +188,7 @@ def _parse_word_lists(file: Path, text: str) -> dict[str, tuple[str, ...]]:
             or not words
             or not all(isinstance(w, str) and _WORD_CHARACTER.search(w) for w in words)
         ):
-            raise RuleError(f"{file}:{_line_of(file, name)}: {name}: expected a list of words")
+            raise RuleError(f"{file}:{_line_of(text, name)}: {name}: expected a list of words")
         found[name] = tuple(words)
     return found
 
@@ -204,9 +197,9 @@ def _normalised_forms(forms: Sequence[str]) -> tuple[str, ...]:
     return tuple(" ".join(token for word in form.split() for token in normalise_word(word)) for form in forms)
 
 
-def _line_of(file: Path, key: str, start: int = 1) -> int:
+def _line_of(text: str, key: str, start: int = 1) -> int:
     """The number of the line with a key, from line `start` to the next rule; `start` where there is none."""
-    for number, line in enumerate(_read(file).splitlines()[start - 1 :], start):
+    for number, line in enumerate(text.splitlines()[start - 1 :], start):
         if number > start and _RULE_HEADER.fullmatch(line):
             break
         if re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
@@ -220,7 +213,7 @@ def _parse_rules(
     data = _parse_toml(file, text)
 
     def wrong(name: str, expected: str) -> RuleError:
-        return RuleError(f"{file}:{_line_of(file, name)}: {name}: {expected}")
+        return RuleError(f"{file}:{_line_of(text, name)}: {name}: {expected}")
 
     for name in data.keys() - _FILE_KEYS:
         raise wrong(name, f"unknown; expected one of {', '.join(sorted(_FILE_KEYS))}")
@@ -234,20 +227,22 @@ def _parse_rules(
     starts = [n for n, line in enumerate(text.splitlines(), 1) if _RULE_HEADER.fullmatch(line)]
     lines = starts + [starts[-1] if starts else 1] * len(data["rule"])
     return [
-        _parse_rule(raw, file, line, data, classes, misheard) for raw, line in zip(data["rule"], lines, strict=False)
+        _parse_rule(raw, file, text, line, data, classes, misheard)
+        for raw, line in zip(data["rule"], lines, strict=False)
     ]
 
 
 def _parse_rule(
     raw: dict[str, Any],
     file: Path,
+    text: str,
     line: int,
     head: Mapping[str, Any],
     classes: Mapping[str, str],
     misheard: Mapping[str, tuple[str, ...]],
 ) -> Rule:
     def wrong(name: str, expected: str) -> RuleError:
-        at = _line_of(file, name, line)
+        at = _line_of(text, name, line)
         return RuleError(f"{file.name}:{at}: {raw.get('id', 'rule')}: {name}: expected {expected}")
 
     _check(raw, wrong)

@@ -77,8 +77,6 @@ async def running_service(
     if not any_port:
         check_port(settings.host, settings.port)
     rulebook = load_rules(extra=settings.rules)
-    if joins:
-        rulebook.prepare()  # else the first words of many calls would wait for it
     build_detectors(rulebook, DetectorSettings(meaning=settings.meaning))
     playbooks = ReloadingPlaybook(settings.playbook, settings.options)
     if odd := unknown_authorities(settings, playbooks.book):
