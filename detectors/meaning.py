@@ -179,7 +179,9 @@ class MeaningDetector:
         grown = len(words) - (count if name == latest.id else 0)
         if latest.settled or grown >= RESCORE_WORDS or (rule_fired and grown > 0) or grown < 0:
             earlier = preceding_words(window, latest, EARLIER_WORDS)
-            scores = self._score(words, latest.speaker, [word.text for word in earlier], window_context(window, latest))
+            believed = self._phrases.without_doubtful(words)
+            context = window_context(window, latest)
+            scores = self._score(believed, latest.speaker, [word.text for word in earlier], context)
             self._scored = (latest.id, len(words), scores)
             return scores
         return scores if name == latest.id else {}

@@ -25,6 +25,10 @@ MAX_EARLIER_WORDS = 8
 MIN_PROBABILITY = 0.15
 """A match is dropped where its words' mean probability is lower; urgent rules are exempt. pocketsphinx gives right
 words 0.2 on the telephone band: at 0.3 a quarter of its right words was lost, with no false positive less."""
+MIN_HINGE_PROBABILITY = 0.6
+"""A match is a note only where the recogniser gives a word that the rule hinges on less ..."""
+NEUTRAL = "something"
+"""... and the sentence model reads this in its place."""
 
 CONNECTIVES = frozenset("to of for from about with on in at by who that which if".split())
 """After these the object is still to come ("cancel my subscription" ... "to your newsletter"): twice the lookahead."""
@@ -70,6 +74,7 @@ class PhraseDetector:
         self._index, self._misheard_index = rulebook.index, rulebook.misheard_index
         self._corrector = rulebook.corrector
         self._rules = rulebook.rules
+        self._hinges = rulebook.hinges
         self._by_id = {rule.id: rule for rule in rulebook.rules}
         self._last_raised: dict[str, Signal] = {}
         """Rule id -> the signal it raised last."""
@@ -162,6 +167,11 @@ class PhraseDetector:
             return words
         return [replace(word, text=corrections.get(at, word.text)) for at, word in enumerate(words)]
 
+    def without_doubtful(self, words: Sequence[Word]) -> Sequence[Word]:
+        """The words, with a neutral one for each that rules hinge on and the recogniser doubts."""
+        hinges = self._hinges
+        return [replace(word, text=NEUTRAL) if _is_doubtful(word, hinges) else word for word in words]
+
     def _is_cooling_down(self, signal: Signal, window: Window) -> bool:
         """Whether its rule's cool-down holds it back: not if it is more severe, or repeated after an agent's answer."""
         last = self._last_raised.get(signal.rule)
@@ -185,6 +195,7 @@ class PhraseDetector:
             probability = mean_probability(quoted)
             if probability < MIN_PROBABILITY and rule.severity < Severity.URGENT:
                 continue
+            doubtful = any(_is_doubtful(word, rule.hinges_on) for word in quoted)
             if corrections:
                 corrections_by_rule[rule.id] = {
                     at - len(earlier): word for at, word in corrections.items() if first <= at <= last
@@ -196,7 +207,7 @@ class PhraseDetector:
                 speaker=speaker,
                 at_ms=quoted[-1].end_ms,
                 strength=round(rule.strength * (0.5 + 0.5 * probability), 3),
-                severity=rule.severity,
+                severity=Severity.NOTE if doubtful and rule.severity < Severity.URGENT else rule.severity,
                 evidence=Evidence(
                     start_ms=quoted[0].start_ms,
                     end_ms=quoted[-1].end_ms,
@@ -312,6 +323,14 @@ def preceding_words(window: Window, latest: Utterance | Hypothesis, most: int) -
             near = latest.words[0].start_ms - one.words[-1].end_ms <= MAX_PAUSE_MS
             return one.words[-most:] if near else ()
     return ()
+
+
+def _is_doubtful(word: Word, hinges: Iterable[PhrasePattern]) -> bool:
+    """Whether the recogniser doubts a word that something hinges on: "how do you shit my orders"."""
+    if word.probability >= MIN_HINGE_PROBABILITY:
+        return False
+    text = mark_clauses(normalise([word.text]))
+    return any(hinge.exact.search(text) for hinge in hinges)
 
 
 def _has_lookahead(words: Sequence[Word], last: int) -> bool:

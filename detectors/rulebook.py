@@ -29,6 +29,7 @@ _RULE_KEYS = {
     "strength",
     "phrases",
     "unless",
+    "hinges_on",
     "cool_down_s",
     "owner",
     "review_by",
@@ -63,6 +64,8 @@ class Rule:
     patterns: tuple[PhrasePattern, ...]
     unless: tuple[PhrasePattern, ...]
     """Exceptions: a match that overlaps one, or is in the same clause, does not count."""
+    hinges_on: tuple[PhrasePattern, ...]
+    """Words that decide it: a match is a note only where the recogniser doubts one of them, urgent rules excepted."""
     silent_when: frozenset[str]
     """Of detectors.assertion.ASSERTION_CHECKS."""
     cool_down_ms: int
@@ -112,6 +115,11 @@ class Rulebook:
         return PhoneticCorrector(
             frozenset(word for rule in rules for pattern in rule.patterns for word in pattern.anchors)
         )
+
+    @cached_property
+    def hinges(self) -> tuple[PhrasePattern, ...]:
+        """What rules hinge on, each once."""
+        return tuple(dict.fromkeys(hinge for rule in self.rules for hinge in rule.hinges_on))
 
     def overdue(self, today: date) -> list[Rule]:
         """Rules whose review date has passed."""
@@ -246,7 +254,7 @@ def _parse_rule(
         return RuleError(f"{file.name}:{at}: {raw.get('id', 'rule')}: {name}: expected {expected}")
 
     _check(raw, wrong)
-    compiled: dict[str, list[PhrasePattern]] = {"phrases": [], "unless": []}
+    compiled: dict[str, list[PhrasePattern]] = {"phrases": [], "unless": [], "hinges_on": []}
     for name, phrases in compiled.items():
         for phrase in raw.get(name, []):
             try:
@@ -262,6 +270,7 @@ def _parse_rule(
         phrases=tuple(raw["phrases"]),
         patterns=tuple(compiled["phrases"]),
         unless=tuple(compiled["unless"]),
+        hinges_on=tuple(compiled["hinges_on"]),
         silent_when=frozenset(raw.get("silent_when", [])),
         cool_down_ms=raw.get("cool_down_s", 0) * 1000,
         fires=tuple(raw["fires"]),
@@ -299,7 +308,7 @@ def _check(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError]) -> No
         raise wrong("owner", "a name")
     if type(raw.get("review_by", date.min)) is not date:
         raise wrong("review_by", "a date such as 2027-01-31")
-    for name in ("phrases", "unless", "silent_when", "fires", "silent"):
+    for name in ("phrases", "unless", "hinges_on", "silent_when", "fires", "silent"):
         if not isinstance(raw.get(name, []), list) or not all(isinstance(text, str) for text in raw.get(name, [])):
             raise wrong(name, "a list of texts")
     for name in ("phrases", "fires"):

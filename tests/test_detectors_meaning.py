@@ -304,6 +304,18 @@ def test_whoever_is_upset_is_heard_to_be_in_whatever_words(judge, text):
     assert UPSET not in ids(judge.find("I stayed in all day for my brother and he never even rang the bell."))
 
 
+@pytest.mark.parametrize(("probability", "is_acted_on"), [(0.55, False), (0.95, True)])
+def test_a_swear_word_that_the_recogniser_doubts_is_a_note_and_turns_no_meaning_round(judge, probability, is_acted_on):
+    """Whisper base's words in a recorded call, in which they ask how orders are shipped."""
+    window = said("How do you shit my orders?")
+    heard = [replace(word, probability=probability) if word.text == "shit" else word for word in window.latest.words]
+    latest = replace(window.latest, words=tuple(heard))
+    found = list(judge(replace(window, utterances=(latest,), latest=latest)))
+    assert "swearing" in ids(found)
+    assert ("swearing" in acted(found)) is is_acted_on
+    assert is_acted_on or not acted(found)
+
+
 def hardly_heard(window, probability):
     """The same words, each of this probability."""
     said = window.latest

@@ -24,6 +24,32 @@ def demands_a_supervisor(rulebook, text):
     return "supervisor_demand" in {signal.id for signal in PhraseDetector(rulebook).find(text)}
 
 
+def test_a_rule_of_ones_own_may_hinge_on_a_word_that_must_be_heard_clearly(tmp_path):
+    (tmp_path / "own.toml").write_text(
+        """version = "1"
+owner = "me"
+language = "en"
+[[rule]]
+id = "own.lamp"
+signal = "supervisor_demand"
+severity = "help"
+phrases = ["blue (light|lamp)"]
+hinges_on = ["lamp"]
+fires = ["the blue lamp"]
+""",
+        encoding="utf-8",
+    )
+    rules = load_rules(tmp_path / "own.toml")
+    for text, probability, severity in (
+        ("the blue lamp", 0.5, Severity.NOTE),
+        ("the blue lamp", 0.7, Severity.HELP),
+        ("the blue light", 0.5, Severity.HELP),
+    ):
+        heard = said(text, probability=probability)
+        (found,) = PhraseDetector(rules)(Window(heard.end_ms, (heard,), heard))
+        assert found.severity is severity
+
+
 def test_the_key_is_the_same_on_provisional_and_final_words(rulebook):
     judge = PhraseDetector(rulebook)
     early = Hypothesis("c1", Speaker.CUSTOMER, 0, words("i want your manager today and"), ())

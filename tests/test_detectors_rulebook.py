@@ -60,6 +60,11 @@ def test_an_error_names_the_line_of_its_key(tmp_path):
         ("blue [flashing] (light|lamp)", "^ [blue]", "it needs no word"),
         ("blue [flashing] (light|lamp)", "$", "it needs no word"),
         ("fires =", 'unless = ["[not]"]\nfires =', "unless: expected a phrase pattern; '[not]': it needs no word"),
+        (
+            "fires =",
+            'hinges_on = ["(light"]\nfires =',
+            "hinges_on: expected a phrase pattern; '(light': ( is not closed",
+        ),
         ('owner = "me"', "", "owner: expected"),
         ("id =", "colour =", "expected"),
         ("fires =", "certain = 1\nfires =", "certain: expected true or false"),
