@@ -215,6 +215,7 @@ def test_the_same_recording_gives_the_same_record(replayed, told, tmp_path):
         (("listen", "--value", "x" * 41), "--value: String should have at most 40 characters"),
         (("replay", str(DEMO), "--recogniser", "whisper", "--model", "gigantic"), "gigantic"),
         (("replay", str(DEMO), "--recogniser", "parrot"), "--recogniser parrot: Input should be 'auto'"),
+        (("practice", "no-such"), "expected charged-twice, missed-visit, passed-around"),
         (("serve", "--port", "80800"), "assist: --port 80800: Input should be less than or equal to 65535"),
         (("replay", str(DEMO), "--playbook", "no-such-book"), "expected one of default"),
         (("listen", "--microphone", "no such device", "--far-end", "none such"), "device"),
