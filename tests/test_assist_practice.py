@@ -537,7 +537,8 @@ def test_aloud_the_trainees_own_words_move_the_call(tmp_path):
     call = new_practice_call(load_script("missed-visit"), chosen, lambda event: None)
     hearing = load_hearing(chosen, Console(quiet=True))
     try:
-        said = spoken(tmp_path, (5.7, 16), APOLOGY, (5.7, 14), OWNERSHIP, (5.7, 9))  # silent while the customer speaks
+        listens = (5.7, 15)  # to the customer
+        said = spoken(tmp_path, listens, APOLOGY, listens, OWNERSHIP, listens)
         source = open_recording(said, agent_channel=0, speed=float("inf"))
         asyncio.run(call.aloud(source, hearing.listener, in_step=True))
     finally:
