@@ -69,8 +69,14 @@ def with_prompts(events):
     return [*events[:-1], *shown, events[-1]]
 
 
-LOG = with_prompts(INPUTS)
-PROMPTS = [event for event in LOG if isinstance(event, PromptShown)]
+@pytest.fixture(scope="module")
+def log():
+    return with_prompts(INPUTS)
+
+
+@pytest.fixture(scope="module")
+def prompts(log):
+    return [event for event in log if isinstance(event, PromptShown)]
 
 
 def without(book, play):
@@ -81,66 +87,66 @@ def swapped(book, play):
     return book.model_copy(update={"plays": [play if each.id == play.id else each for each in book.plays]})
 
 
-def test_the_same_judges_change_nothing():
-    assert len(PROMPTS) >= 2
-    found = compare("k1", LOG, OLD, OLD)
-    assert [change.what for change in found.changes] == ["kept"] * len(PROMPTS)
+def test_the_same_judges_change_nothing(log, prompts):
+    assert len(prompts) >= 2
+    found = compare("k1", log, OLD, OLD)
+    assert [change.what for change in found.changes] == ["kept"] * len(prompts)
     assert found.signals_gained == found.signals_lost == ()
-    assert replay_call(LOG, OLD) == replay_call(LOG, OLD)
+    assert replay_call(log, OLD) == replay_call(log, OLD)
 
 
-def test_signals_that_stood_on_sound_are_taken_as_they_were_heard():
-    heard = [event.signal for event in replay_call(LOG, OLD) if isinstance(event, SignalRaised)]
+def test_signals_that_stood_on_sound_are_taken_as_they_were_heard(log):
+    heard = [event.signal for event in replay_call(log, OLD) if isinstance(event, SignalRaised)]
     assert LOUD in heard and "swearing" in {signal.id for signal in heard}
     with pytest.raises(ValueError):
         replay_call([], OLD)
 
 
-def test_a_play_taken_out_is_lost_with_its_mark_and_another_may_come():
-    play = PROMPTS[0].play
+def test_a_play_taken_out_is_lost_with_its_mark_and_another_may_come(log, prompts):
+    play = prompts[0].play
     new = Configuration(without(OLD.playbook, play), OLD.rulebook)
-    found = compare("k1", LOG, OLD, new, {PROMPTS[0].id: "wrong"})
+    found = compare("k1", log, OLD, new, {prompts[0].id: "wrong"})
     lost = [change for change in found.changes if change.what == "lost" and change.play == play]
     assert [change.mark for change in lost] == ["wrong"]
     assert found.count("lost", "wrong") == 1 and found.count("lost", "right") == 0
-    back = compare("k1", LOG, new, OLD, {PROMPTS[0].id: "wrong"})
+    back = compare("k1", log, new, OLD, {prompts[0].id: "wrong"})
     gained = [change for change in back.changes if change.what == "gained" and change.play == play]
     assert gained and gained[0].mark == "wrong" and gained[0].before_ms is None
 
 
-def test_another_line_is_reworded_and_a_later_one_has_moved():
+def test_another_line_is_reworded_and_a_later_one_has_moved(log, prompts):
     book = OLD.playbook
-    first = next(play for play in book.plays if play.id == PROMPTS[0].play)
+    first = next(play for play in book.plays if play.id == prompts[0].play)
     lines = first.model_copy(update={"say": ["I hear you. Let me put this right."]})
     new = Configuration(
         book.model_copy(update={"plays": [lines if p.id == first.id else p for p in book.plays]}), OLD.rulebook
     )
-    assert compare("k1", LOG, OLD, new).changes[0].what == "reworded"
+    assert compare("k1", log, OLD, new).changes[0].what == "reworded"
     late = first.model_copy(update={"at_least": 2})
     again = replace(utterance(9, "customer", 20_500, SAID[1][2]), id="u9")
-    log = [*LOG[:5], again, *LOG[5:]]
+    longer = [*log[:5], again, *log[5:]]
     new = Configuration(swapped(book, late), OLD.rulebook)
-    kinds = {change.what for change in compare("k1", log, OLD, new).changes if change.play == first.id}
+    kinds = {change.what for change in compare("k1", longer, OLD, new).changes if change.play == first.id}
     assert kinds & {"moved", "lost"}
 
 
-def test_what_people_did_to_a_prompt_goes_to_the_same_prompt_of_the_new_run():
-    first = PROMPTS[0]
-    log = [*LOG, Action(first.at_ms + 700, "Dana", "agent", "used", first.id)]
-    log.sort(key=lambda event: getattr(event, "at_ms", getattr(event, "start_ms", 0)))
-    new = Configuration(without(OLD.playbook, PROMPTS[-1].play), OLD.rulebook)
-    used = [event for event in replay_call(log, new) if isinstance(event, PromptEnded) and event.how == "used"]
+def test_what_people_did_to_a_prompt_goes_to_the_same_prompt_of_the_new_run(log, prompts):
+    first = prompts[0]
+    longer = [*log, Action(first.at_ms + 700, "Dana", "agent", "used", first.id)]
+    longer.sort(key=lambda event: getattr(event, "at_ms", getattr(event, "start_ms", 0)))
+    new = Configuration(without(OLD.playbook, prompts[-1].play), OLD.rulebook)
+    used = [event for event in replay_call(longer, new) if isinstance(event, PromptEnded) and event.how == "used"]
     assert len(used) == 1
 
 
-def test_new_rules_gain_signals(tmp_path):
+def test_new_rules_gain_signals(tmp_path, log):
     rules = tmp_path / "mine.toml"
     rules.write_text(
         'version = "1"\nowner = "quality"\nlanguage = "en"\n[[rule]]\nid = "mine.third"\nsignal = "giving_up"\n'
         'severity = "help"\nphrases = ["third time"]\nfires = ["this is the third time"]\nsilent = ["hello"]\n'
     )
     new = Configuration(OLD.playbook, load_rules(extra=[rules]))
-    assert "giving_up" in compare("k1", LOG, OLD, new).signals_gained
+    assert "giving_up" in compare("k1", log, OLD, new).signals_gained
 
 
 def hearing_beside(data, pipe):
@@ -152,20 +158,20 @@ def hearing_beside(data, pipe):
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, log, prompts):
     store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
     store.begin("k1", STARTED.started_at, "Dana")
-    for n, event in enumerate(LOG):
+    for n, event in enumerate(log):
         store.append("k1", n, event)
-    store.finish("k1", "ended", fold(LOG).model_dump(mode="json"))
-    store.review("k1", Review("t", "Quinn", "prompt", PROMPTS[0].id, "right")).result(10)
+    store.finish("k1", "ended", fold(log).model_dump(mode="json"))
+    store.review("k1", Review("t", "Quinn", "prompt", prompts[0].id, "right")).result(10)
     yield store
     store.close()
 
 
-def test_the_command_prints_tables_and_writes_a_page(store, tmp_path):
+def test_the_command_prints_tables_and_writes_a_page(store, tmp_path, prompts):
     out = tmp_path / "back.html"
-    new = Configuration(without(OLD.playbook, PROMPTS[0].play), OLD.rulebook)
+    new = Configuration(without(OLD.playbook, prompts[0].play), OLD.rulebook)
     console = Console(record=True, width=160, file=open(tmp_path / "out.txt", "w"))  # noqa: SIM115
     settings = Settings(data=tmp_path)
     [found] = run_backtest(settings, store, console, [], old=OLD, new=new, query=RecordQuery(limit=10), html=out)
@@ -204,21 +210,21 @@ def test_calls_and_parties_that_are_not_judged_as_one_might_think_are_told(store
     assert told(str(tmp_path / "mixed.wav")).count("on one channel, and not told apart: mixed.wav") == 1
 
 
-def test_without_the_sentence_model_in_the_settings_no_call_is_judged_by_it(monkeypatch):
+def test_without_the_sentence_model_in_the_settings_no_call_is_judged_by_it(monkeypatch, log):
     monkeypatch.setattr("detectors.factory.shipped_model", lambda: 1 / 0)
     with pytest.raises(ModelError):
-        replay_call(LOG, OLD)
-    assert replay_call(LOG, replace(OLD, settings=Settings(meaning=False)))
+        replay_call(log, OLD)
+    assert replay_call(log, replace(OLD, settings=Settings(meaning=False)))
 
 
-def test_an_agents_own_limits_and_wishes_count_as_they_would_in_a_call():
+def test_an_agents_own_limits_and_wishes_count_as_they_would_in_a_call(prompts):
     def asked(settings):
         found = replay_call(INPUTS, replace(OLD, settings=settings))
         return {option.authority for event in found if isinstance(event, PlanOffered) for option in event.options}
 
     assert "yours" in asked(Settings()) and asked(Settings(authorities={"Dana": "trainee"})) == {"ask"}
     few = replay_call(INPUTS, replace(OLD, settings=Settings(experienced_agents=["Dana"])))
-    assert sum(isinstance(event, PromptShown) for event in few) < len(PROMPTS)
+    assert sum(isinstance(event, PromptShown) for event in few) < len(prompts)
 
 
 def test_a_recording_is_heard_and_judged_twice_as_a_stored_call_is(store, tmp_path):
@@ -229,7 +235,9 @@ def test_a_recording_is_heard_and_judged_twice_as_a_stored_call_is(store, tmp_pa
         login=LoginSettings(by="users"),
     )
     shutil.copytree(ROOT / "tests" / "models" / "test-recogniser", settings.models_dir / "tiny.en")
-    recording = ROOT / "tests" / "data" / "spoken-call.flac"
+    sound, rate = soundfile.read(ROOT / "tests" / "data" / "spoken-call.flac", stop=8 * 16_000)
+    recording = tmp_path / "call.wav"
+    soundfile.write(recording, sound, rate)
     [(name, log, _)] = transcribed_calls(settings, [open_recording(recording, speed=inf)], Console(quiet=True))
     assert name == recording.name and any(isinstance(event, Utterance) for event in log)
     assert compare(name, log, OLD, OLD).call == name
@@ -279,16 +287,16 @@ def test_what_a_killed_back_test_leaves_goes_with_an_erasure_a_retention_run_and
     assert not list(tmp_path.glob("*backtest*"))
 
 
-def test_the_page_escapes_what_a_playbook_says():
+def test_the_page_escapes_what_a_playbook_says(log, prompts):
     book = OLD.playbook.model_copy(update={"version": "<script>"})
-    found = compare("k1", LOG, OLD, Configuration(without(book, PROMPTS[0].play), OLD.rulebook))
+    found = compare("k1", log, OLD, Configuration(without(book, prompts[0].play), OLD.rulebook))
     html = page([replace(found, call="<b>k1")], OLD, Configuration(book, OLD.rulebook))
     assert "<script" not in html and "<b>k1" not in html
     assert len(tables([found])) >= 2
 
 
-def test_a_copied_playbook_changes_nothing_but_its_version(tmp_path):
+def test_a_copied_playbook_changes_nothing_but_its_version(tmp_path, log):
     mine = tmp_path / "mine.toml"
     copy_playbook("default", Path(mine))
-    found = compare("k1", LOG, OLD, Configuration(load_playbook(mine), OLD.rulebook))
+    found = compare("k1", log, OLD, Configuration(load_playbook(mine), OLD.rulebook))
     assert {change.what for change in found.changes} == {"kept"}

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+import soundfile
 from rich.console import Console
 
 from assist.bench.live import WATCH
@@ -20,12 +21,19 @@ from tests.overlay_stage import ARGS, CHROMIUM
 
 MODEL = Path(__file__).parent / "models" / "test-recogniser"
 LONGEST_MS = 120_000
-"""The call lasts 90 s by its own clock; a busy machine may play it no faster than life."""
+"""The call lasts 32 s by its own clock; a busy machine may play it no faster than life."""
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
 
 
+def where_it_turns(folder):
+    """The demo call from the complaint to the apology."""
+    sound, rate = soundfile.read(DEMO_SOUND, dtype="float32")
+    soundfile.write(folder / "turns.wav", sound[23 * rate : 55 * rate], rate)
+    return folder / "turns.wav"
+
+
 async def play(data):
-    """The demo call, six times faster than life, with the agent's page and the board open."""
+    """The demo call where it turns, six times faster than life, with the agent's page and the board open."""
     from playwright.async_api import async_playwright
 
     settings = Settings(data=data, port=0, agent="Dana", recogniser="whisper", model=str(MODEL))
@@ -46,9 +54,8 @@ async def play(data):
         claim = asyncio.ensure_future(board.get_by_role("button", name="Claim").first.click(timeout=LONGEST_MS))
         taken = asyncio.ensure_future(agent.get_by_text("Supervisor is on it").wait_for(timeout=LONGEST_MS))
         await agent.get_by_text("The next call will appear here.").wait_for()
-        call, task = service.start(
-            open_recording(DEMO_SOUND, agent_channel=0, speed=6.0), consent=Consent.GRANTED, on_event=events.append
-        )
+        source = open_recording(where_it_turns(data.parent), agent_channel=0, speed=6.0)
+        call, task = service.start(source, consent=Consent.GRANTED, on_event=events.append)
         seen_row, _, _ = await asyncio.gather(row, claim, taken)
         await task
         link = agent.get_by_role("link", name="Open record")

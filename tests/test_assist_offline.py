@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import soundfile
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -78,13 +79,16 @@ def local(where):
 
 
 def test_a_whole_call_with_its_pages_up_reaches_no_address_beyond_this_machine(tmp_path):
+    sound, rate = soundfile.read(CALL, stop=8 * 16_000)
+    soundfile.write(tmp_path / "call.wav", sound, rate)
     seen = watched(
-        tmp_path, "replay", CALL, "--speed", "max", "--port", "0", "--data", tmp_path / "data",
+        tmp_path, "replay", tmp_path / "call.wav", "--speed", "max", "--port", "0", "--data", tmp_path / "data",
         "--recogniser", "whisper", "--model", MODEL,
     )  # fmt: skip
     assert ("socket.bind", "127.0.0.1") in seen, "the pages were up, and the watch sees sockets"
     assert [each for each in seen if not local(each[1])] == []
-    assert list((tmp_path / "data" / "records").glob("*.json")), "there was a call"
+    [record] = (tmp_path / "data" / "records").glob("*.json")
+    assert {line["speaker"] for line in json.loads(record.read_text())["transcript"]} == {"agent", "customer"}
 
 
 def test_the_watch_would_see_a_socket_that_goes_out(tmp_path):

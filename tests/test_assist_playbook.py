@@ -418,7 +418,8 @@ def test_rules_of_ones_own_are_checked_beside_the_shipped_ones(tmp_path):
     good = check("default")
     assert good.exit_code == 0 and f"rules ok ({len(load_rules().rules) + 1} rules" in good.output, good.output
     book.write_text(SOUND.replace("This is mine now.", "That is our policy."))
-    assert check(book).exit_code == 1 and "would be heard as policy" in check(book).output
+    wrong = check(book)
+    assert wrong.exit_code == 1 and "would be heard as policy" in wrong.output
     taken = load_rules().rules[0].id
     own.write_text(RULES.replace("own.portal", taken))
     error = check("default").exception

@@ -8,12 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from typer.testing import CliRunner
 
 from assist.coach.playbook import load_playbook
+from assist.commands.main import app
 from assist.errors import AssistError
 from assist.events import (
     AlertRaised,
@@ -33,7 +37,7 @@ from assist.practice.script import list_scripts, load_script
 from assist.screens.rooms import room_of
 from assist.settings import Settings
 from assist.wording import clock
-from audio.events import Chunk, Hypothesis, Speaker, Utterance, Word
+from audio.events import Hypothesis, Speaker, Utterance, Word
 from audio.recording import open_recording
 from detectors.factory import ModelError
 from detectors.signals import Evidence, LevelChange, Severity, Signal
@@ -207,14 +211,25 @@ def test_the_command_plays_a_call_in_text_and_stores_nothing(tmp_path):
         assert text in answer.stdout, text
     assert "granted" not in answer.stdout and "consent" not in answer.stdout and "trouble" not in answer.stdout
     assert not data.exists()
-    listed = run("--data", data, home=tmp_path)
-    assert "charged-twice" in listed.stdout
-    wrong = run("no-such", "--data", data, home=tmp_path)
-    assert wrong.returncode == 1 and len(wrong.stderr.strip().splitlines()) == 1
+    assert "charged-twice" in CliRunner().invoke(app, ["practice", "--data", str(data)]).output
+    wrong = CliRunner().invoke(app, ["practice", "no-such", "--data", str(data)])
+    assert isinstance(wrong.exception, AssistError) and not data.exists()
 
 
-SPOKEN = ["--page", "--port", "0", "--recogniser", "whisper", "--model", str(MODEL), "--recording",
-          str(ROOT / "tests" / "data" / "spoken-call.flac")]  # fmt: skip
+DEMO = ROOT / "assist" / "demo" / "call.ogg"
+GREETING = (0, 7)
+APOLOGY = (47.4, 54.5)
+OWNERSHIP = (57.8, 63)
+"""Seconds of the sample call in which the agent says so."""
+SPOKEN = ["--page", "--port", "0", "--recogniser", "whisper", "--model", str(MODEL), "--recording"]
+
+
+def spoken(folder, *spans):
+    """A recording of these parts of the sample call, given in seconds, one after the other."""
+    sound, rate = soundfile.read(DEMO, dtype="float32")
+    path = folder / "spoken.wav"
+    soundfile.write(path, np.concatenate([sound[int(begin * rate) : int(end * rate)] for begin, end in spans]), rate)
+    return path
 
 
 @pytest.mark.parametrize(
@@ -225,6 +240,7 @@ SPOKEN = ["--page", "--port", "0", "--recogniser", "whisper", "--model", str(MOD
 @pytest.mark.usefixtures("on_a_terminal")
 def test_ctrl_c_in_a_terminal_leaves_at_once_and_the_feedback_is_told(arguments, at, code, says, tmp_path):
     pty = pytest.importorskip("pty")
+    arguments = [*arguments, str(spoken(tmp_path, GREETING))] if arguments else []
     terminal, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "assist", "practice", "missed-visit", "--data", str(tmp_path), *arguments],
@@ -521,7 +537,9 @@ def test_aloud_the_trainees_own_words_move_the_call(tmp_path):
     call = new_practice_call(load_script("missed-visit"), chosen, lambda event: None)
     hearing = load_hearing(chosen, Console(quiet=True))
     try:
-        source = open_recording(ROOT / "assist" / "demo" / "call.ogg", agent_channel=0, speed=float("inf"))
+        listens = (5.7, 15)  # to the customer
+        said = spoken(tmp_path, listens, APOLOGY, listens, OWNERSHIP, listens)
+        source = open_recording(said, agent_channel=0, speed=float("inf"))
         asyncio.run(call.aloud(source, hearing.listener, in_step=True))
     finally:
         hearing.close()
@@ -538,10 +556,8 @@ def test_aloud_ctrl_c_ends_the_call_and_the_feedback_is_told(tmp_path):
     begun = asyncio.Event()
 
     async def held():
-        async for item in open_recording(SPOKEN[-1], agent_channel=0, speed=float("inf")):
+        async for item in open_recording(spoken(tmp_path, GREETING), agent_channel=0, speed=float("inf")):
             yield item
-            if isinstance(item, Chunk) and item.end_ms > 20_000:
-                break
         begun.set()
         await asyncio.Event().wait()  # a microphone goes on
 
@@ -569,7 +585,7 @@ def test_aloud_the_page_takes_no_typed_answer(tmp_path):
     typed = DoSay(do="say", call="practice", text="hello")
 
     async def scene(ears):
-        source = open_recording(ROOT / "assist" / "demo" / "call.ogg", agent_channel=0, speed=float("inf"))
+        source = open_recording(spoken(tmp_path, GREETING), agent_channel=0, speed=float("inf"))
         async with page_of(call, chosen) as address, async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
             page = await browser.new_page(viewport={"width": 380, "height": 760})

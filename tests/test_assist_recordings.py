@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from assist.access.audit import open_audit
 from assist.commands.main import app
-from assist.doctor.examine import examine
+from assist.doctor.keeping import retention
 from assist.events import Action
 from assist.live.runs import FAILURES
 from assist.privacy.redaction import is_masked
@@ -255,7 +255,7 @@ def test_an_admin_is_told_whether_sound_is_kept_and_for_how_long(tmp_path):
     off.write_text("")
     assert "not kept" in run("retention", "show", "--config", str(off))
     for config, says in ((on, "recordings are on: sound kept 33 days"), (off, "recordings are off: sound is not kept")):
-        [found] = [each for each in examine(load_settings(config, data=tmp_path)) if each.check == "retention"]
+        [found] = retention(load_settings(config, data=tmp_path))
         assert says in found.text
 
 
