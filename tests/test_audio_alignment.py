@@ -78,7 +78,10 @@ def test_steady_streams_pass_untouched_and_at_once() -> None:
 
 @pytest.mark.parametrize(("ppm", "minutes"), [(80, 12), (300, 4), (-300, 4)])
 def test_a_device_whose_clock_drifts_stays_in_place(ppm: float, minutes: int) -> None:
-    """Unanchored, 80 ppm are 58 ms after 12 minutes, and 300 ppm 72 ms after 4. Jitter of up to 30 ms must not look like drift."""
+    """Unanchored, 80 ppm are 58 ms after 12 minutes, and 300 ppm 72 ms after 4.
+
+    Jitter of up to 30 ms must not look like drift.
+    """
     line = Line()
     random = np.random.default_rng(3)
     blocks = [(BLOCK_S * (i + 1), AGENT, 0.0) for i in range(minutes * 60 * 50)]
