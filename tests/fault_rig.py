@@ -85,8 +85,11 @@ def hearing(every: int = 5) -> Hearing:
 
 
 def service(folder: Path, every: int = 5, **settings: Any) -> Service:
-    """A whole program on this folder, with scripted ears. Call `open` on an event loop."""
-    chosen = Settings(data=folder, **({"consent": "granted"} | settings))
+    """A whole program on this folder, with scripted ears. Call `open` on an event loop.
+
+    It judges by its rules alone: the sentence model would cost more than all that is tried here.
+    """
+    chosen = Settings(data=folder, **({"consent": "granted", "meaning": False} | settings))
     return Service(chosen, RULES, ReloadingPlaybook("default"), Hub(), hearing(every))
 
 

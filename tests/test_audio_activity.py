@@ -25,6 +25,12 @@ def customer(spoken):
     return spoken[1]
 
 
+@pytest.fixture(scope="module")
+def two_turns(customer):
+    """The customer's first two turns: 16.5 s."""
+    return customer[: 33 * RATE // 2]
+
+
 def marks(pcm):
     activity, ends = VoiceActivityDetector(), Endpointer()
     return [mark for frame in activity.push(pcm) if (mark := ends.push(frame)) is not None]
@@ -58,7 +64,7 @@ def test_the_same_marks_over_the_telephone(customer):
 
 def test_one_word_out_of_silence_is_heard_by_telephone(spoken):
     """An answer said alone: every longer word of a call, cut out and put into digital silence."""
-    silence = np.zeros(2 * RATE, np.float32)
+    silence = np.zeros(RATE, np.float32)
     words = [
         word for word in json.loads((DATA / "spoken-call.json").read_text()) if word["end_ms"] - word["start_ms"] >= 200
     ]
@@ -66,7 +72,7 @@ def test_one_word_out_of_silence_is_heard_by_telephone(spoken):
     for word in words:
         said = spoken[int(word["who"] == "customer"), word["start_ms"] * 16 : word["end_ms"] * 16]
         found += any(isinstance(mark, Onset) for mark in marks(narrow(np.concatenate([silence, said, silence]))))
-    assert len(words) == 38 and found >= 35  # 20 without noise
+    assert len(words) == 38 and found >= 35  # 29 without noise
 
 
 class Watched:
@@ -91,10 +97,10 @@ def test_a_channel_with_noise_of_its_own_is_heard_as_it_is(customer):
 
 
 @pytest.mark.parametrize("below", ["offset", "hum", "rumble"])
-def test_what_lies_below_speech_hides_none_of_it(customer, below):
+def test_what_lies_below_speech_hides_none_of_it(two_turns, below):
     """A sound card's offset, mains hum, traffic: stronger than the speech, with pauses long enough to be a floor."""
-    quiet = np.concatenate([np.zeros(4 * RATE, np.float32), customer * np.float32(0.3)])
-    rms = float(np.sqrt(np.mean(customer**2))) * 0.3
+    quiet = np.concatenate([np.zeros(4 * RATE, np.float32), two_turns * np.float32(0.3)])
+    rms = float(np.sqrt(np.mean(two_turns**2))) * 0.3
     under = {
         "offset": np.full(len(quiet), 3 * rms),
         "hum": 3 * rms * np.sin(2 * np.pi * 50 * np.arange(len(quiet)) / RATE),
@@ -116,20 +122,21 @@ def test_chunk_sizes_change_nothing(customer):
     assert together == apart and max(together) > 0.9
 
 
-T = np.arange(20 * RATE) / RATE
+NOT_SPEECH_S = 12
+T = np.arange(NOT_SPEECH_S * RATE) / RATE
 NOT_SPEECH = {
-    "zeros": np.zeros(20 * RATE, np.float32),
-    "constant": np.full(20 * RATE, 0.2, np.float32),
-    "ringback": tone(20, 440, 480) * ((T % 6) < 2),
-    "european ringback": tone(20, 425) * ((T % 5) < 1),
-    "busy": tone(20, 480, 620) * ((T % 1) < 0.5),
-    "fax": tone(20, 1100) * ((T % 3.5) < 0.5),
-    "hold chord": tone(20, 262, 330, 392, 523),
+    "zeros": np.zeros(NOT_SPEECH_S * RATE, np.float32),
+    "constant": np.full(NOT_SPEECH_S * RATE, 0.2, np.float32),
+    "ringback": tone(NOT_SPEECH_S, 440, 480) * ((T % 6) < 2),
+    "european ringback": tone(NOT_SPEECH_S, 425) * ((T % 5) < 1),
+    "busy": tone(NOT_SPEECH_S, 480, 620) * ((T % 1) < 0.5),
+    "fax": tone(NOT_SPEECH_S, 1100) * ((T % 3.5) < 0.5),
+    "hold chord": tone(NOT_SPEECH_S, 262, 330, 392, 523),
     "dtmf": np.concatenate(
         [np.pad(tone(0.1, a, b), (0, RATE // 10)) for a in (697, 770, 852, 941) for b in (1209, 1336, 1477)] * 4
     ),
-    "hiss": np.random.default_rng(2).normal(0, 0.02, 20 * RATE).astype(np.float32),
-    "idle mu-law": np.random.default_rng(2).choice([0, 8 / 32768, -8 / 32768], 20 * RATE).astype(np.float32),
+    "hiss": np.random.default_rng(2).normal(0, 0.02, NOT_SPEECH_S * RATE).astype(np.float32),
+    "idle mu-law": np.random.default_rng(2).choice([0, 8 / 32768, -8 / 32768], NOT_SPEECH_S * RATE).astype(np.float32),
 }
 
 
@@ -141,8 +148,9 @@ def test_nothing_but_speech_is_speech(name):
 
 def test_speech_after_a_long_mute_is_heard_at_once(customer):
     mute = np.zeros(40 * RATE, np.float32)
-    clean = marks(customer)[0].sample
-    first = marks(np.concatenate([mute, customer]))[0]
+    speech = customer[: 8 * RATE]
+    clean = marks(speech)[0].sample
+    first = marks(np.concatenate([mute, speech]))[0]
     assert isinstance(first, Onset) and abs(first.sample - len(mute) - clean) <= 2 * FRAME
 
 
@@ -152,7 +160,7 @@ def test_who_answers_after_ringback_or_music_on_a_clean_line_is_heard_at_once(cu
     clean = marks(speech)
     heard = marks(np.concatenate([NOT_SPEECH[name], np.zeros(RATE, np.float32), speech]))
     assert [type(mark) for mark in heard] == [Onset, Endpoint]
-    assert abs(heard[0].sample - 21 * RATE - clean[0].sample) <= 2 * FRAME
+    assert abs(heard[0].sample - (NOT_SPEECH_S + 1) * RATE - clean[0].sample) <= 2 * FRAME
 
 
 def events(pcm, interval_factor=1):
@@ -176,9 +184,9 @@ def test_utterances_hold_exactly_the_sound_between_their_ends(customer):
     assert seen == 4
 
 
-def test_partials_come_rarer_with_a_factor_and_not_at_all_at_zero(customer):
+def test_partials_come_rarer_with_a_factor_and_not_at_all_at_zero(two_turns):
     count = {
-        interval_factor: sum(isinstance(event, PartialDue) for event in events(customer, interval_factor))
+        interval_factor: sum(isinstance(event, PartialDue) for event in events(two_turns, interval_factor))
         for interval_factor in (0, 1, 2)
     }
     assert count[0] == 0 < count[2] < count[1]
@@ -204,7 +212,7 @@ def test_a_long_utterance_ends_at_a_short_pause_instead_of_being_cut(customer):
 
 def test_endless_speech_is_cut_into_utterances_that_lose_nothing(customer):
     speech = customer[marks(customer)[0].sample : marks(customer)[1].sample]
-    endless = np.tile(speech, 14)
+    endless = np.tile(speech, 10)
     found = [event for event in events(endless) if not isinstance(event, PartialDue)]
     begun = [event for event in found if isinstance(event, UtteranceStart)]
     ended = [event for event in found if isinstance(event, UtteranceEnd)]

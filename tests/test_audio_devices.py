@@ -288,6 +288,7 @@ class Server:
     """A PulseAudio with a microphone (agent_mic) and an output (speaker)."""
 
     folder: Path
+    played: Path
     environment: dict[str, str]
 
     def start(self) -> None:
@@ -304,8 +305,22 @@ class Server:
         return done.stdout
 
 
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what players play."""
+    folder = tmp_path_factory.mktemp("played")
+    for name, hz in (("customer", 400), ("agent", 1000)):
+        tone = 0.3 * np.sin(2 * np.pi * hz * np.arange(16000 * 120) / 16000)
+        soundfile.write(folder / f"{name}.wav", tone, 16000)
+    clicks = np.zeros(16000 * 60)
+    for i in range(1, 60):
+        clicks[i * 16000 : i * 16000 + 32] = 0.8
+    soundfile.write(folder / "clicks.wav", clicks, 16000)
+    return folder
+
+
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, played: Path) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("p")  # short: a socket's path has at most 108 characters
     for name in ("run", "home"):
         (folder / name).mkdir(mode=0o700)
@@ -316,14 +331,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "PULSE_RUNTIME_PATH": str(folder / "run" / "pulse"),
         "LC_ALL": "C.UTF-8",
     }
-    for name, hz in (("customer", 400), ("agent", 1000)):
-        tone = 0.3 * np.sin(2 * np.pi * hz * np.arange(16000 * 120) / 16000)
-        soundfile.write(folder / f"{name}.wav", tone, 16000)
-    clicks = np.zeros(16000 * 60)
-    for i in range(1, 60):
-        clicks[i * 16000 : i * 16000 + 32] = 0.8
-    soundfile.write(folder / "clicks.wav", clicks, 16000)
-    server = Server(folder, environment)
+    server = Server(folder, played, environment)
     server.start()
     yield server
     subprocess.run(["pulseaudio", "--kill"], env=environment, capture_output=True)
@@ -335,14 +343,14 @@ import numpy as np
 from audio.live import open_devices
 from audio.events import Chunk, Gap, Speaker, Trouble
 
-folder = sys.argv[1]
+folder, played = sys.argv[1:]
 players, notes, sound = {}, [], {"agent": [], "customer": [], "another call's customer": []}
 
 def clicks(name):
     return any(np.abs(pcm).max() > 0.2 for pcm in sound[name])
 
 def play(name, sink):
-    players[name] = subprocess.Popen(["paplay", f"--device={sink}", f"{folder}/{name}.wav"])
+    players[name] = subprocess.Popen(["paplay", f"--device={sink}", f"{played}/{name}.wav"])
 
 def stop(name):
     players[name].kill()
@@ -402,7 +410,9 @@ marks_seen = {}
 
 
 def listen(server: Server, steps: str) -> tuple[dict[str, np.ndarray], list[list], dict[str, int]]:
-    said = json.loads(python(LISTEN + steps, server.environment, str(server.folder)).splitlines()[-1])
+    said = json.loads(
+        python(LISTEN + steps, server.environment, str(server.folder), str(server.played)).splitlines()[-1]
+    )
     with np.load(server.folder / "heard.npz") as heard:
         return dict(heard), said["notes"], said["marks"]
 

@@ -36,32 +36,31 @@ def lines() -> list[Pcm]:
 
 def test_reused_decoder_hears_the_same_as_a_fresh_one(lines: list[Pcm]) -> None:
     reused = SphinxRecogniser(decoders=1)
-    for line in lines[1:4]:
+    for line in (lines[7], lines[3]):
         reused.decode(line)
-    again = [reused.decode(line) for line in lines[1:3]]
-    assert again == [SphinxRecogniser(decoders=1).decode(line) for line in lines[1:3]]
-    assert all(again)
+    again = reused.decode(lines[16])
+    assert again and again == SphinxRecogniser(decoders=1).decode(lines[16])
 
 
 def test_two_threads_at_once_hear_what_one_does(recogniser: SphinxRecogniser, lines: list[Pcm]) -> None:
-    some = [lines[0], lines[3]]
+    some = [lines[16], lines[3]]
     with ThreadPoolExecutor(2) as threads:
-        together = list(threads.map(recogniser.decode, some * 2))
-    assert together == [recogniser.decode(line) for line in some] * 2
+        together = list(threads.map(recogniser.decode, some))
+    assert together == [recogniser.decode(line) for line in some]
 
 
 def test_more_threads_than_decoders_wait_their_turn(lines: list[Pcm]) -> None:
     narrow = SphinxRecogniser(decoders=1)
-    with ThreadPoolExecutor(4) as threads:
-        heard = list(threads.map(narrow.decode, [lines[3]] * 4))
+    with ThreadPoolExecutor(3) as threads:
+        heard = list(threads.map(narrow.decode, [lines[3]] * 3))
     assert heard[0] and all(words == heard[0] for words in heard)
 
 
 def test_last_words_do_not_wait_for_others_to_stop_speaking(lines: list[Pcm]) -> None:
-    narrow = SphinxRecogniser(decoders=2)
+    narrow, line = SphinxRecogniser(decoders=2), lines[3][:24_000]
     first, second, third = speaking = [narrow.begin() for _ in range(3)]
     for decoding in speaking:
-        decoding.extend(lines[3])
+        decoding.extend(line)
     assert first.hypothesis() == second.hypothesis() != () == third.hypothesis()
     with ThreadPoolExecutor(1) as thread:
         last = thread.submit(third.final)
@@ -69,25 +68,25 @@ def test_last_words_do_not_wait_for_others_to_stop_speaking(lines: list[Pcm]) ->
             words = last.result(timeout=60)
         finally:
             first.final()  # so that the thread comes to its end
-    assert words == narrow.decode(lines[3])
+    assert words and words == narrow.decode(line)
 
 
 def test_words_in_pieces_are_the_words_of_the_whole(recogniser: SphinxRecogniser, lines: list[Pcm]) -> None:
     decoding = recogniser.begin(phrases=("call my guy",))
-    for at in range(0, len(lines[1]), 1600):
-        decoding.extend(lines[1][at : at + 1600])
+    for at in range(0, len(lines[8]), 1600):
+        decoding.extend(lines[8][at : at + 1600])
         if at == 32_000:
             partial = decoding.hypothesis()
     final = decoding.final()
-    assert final == recogniser.decode(lines[1])
+    assert final == recogniser.decode(lines[8])
     assert 0 < len(partial) < len(final)
 
 
 def test_word_times_are_ordered_and_inside_the_utterance(recogniser: SphinxRecogniser, lines: list[Pcm]) -> None:
-    words = recogniser.decode(lines[2])
+    words = recogniser.decode(lines[8])
     assert len(words) > 10
     for word in words:
-        assert 0 <= word.start_ms < word.end_ms <= len(lines[2]) // 16
+        assert 0 <= word.start_ms < word.end_ms <= len(lines[8]) // 16
         assert 0.0 <= word.probability <= 1.0
         assert word.text == word.text.strip() and not set(word.text) & set("<>[]()+")
     assert all(a.end_ms <= b.start_ms for a, b in zip(words, words[1:], strict=False))
@@ -104,7 +103,7 @@ def test_silence_holds_no_words(recogniser: SphinxRecogniser, seconds: float) ->
 
 
 def test_line_noise_holds_no_words(recogniser: SphinxRecogniser) -> None:
-    noise = (np.random.default_rng(0).standard_normal(7 * 16_000) * 10 ** (-60 / 20)).astype(np.float32)
+    noise = (np.random.default_rng(0).standard_normal(3 * 16_000) * 10 ** (-60 / 20)).astype(np.float32)
     assert recogniser.decode(noise) == ()
 
 

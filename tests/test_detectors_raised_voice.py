@@ -284,7 +284,7 @@ def test_clips_are_counted_that_alarm_and_that_should(tmp_path):
 
 
 def test_a_clip_may_be_a_part_of_a_file(tmp_path):
-    clips = labelled_voices(tmp_path)
+    clips = [clip for clip in labelled_voices(tmp_path) if clip.label != "angry"]
     whole, at, parts = np.concatenate([sound(clip.path) for clip in clips]), 0.0, []
     soundfile.write(tmp_path / "all.wav", whole, 16_000, subtype="FLOAT")
     for clip in clips:
@@ -292,7 +292,7 @@ def test_a_clip_may_be_a_part_of_a_file(tmp_path):
         parts.append(clip.model_copy(update={"path": tmp_path / "all.wav", "start": at, "end": ends}))
         at = ends
     apart, together = (evaluate_tone(each) for each in (clips, parts))
-    assert apart.signals == together.signals
+    assert apart.signals == together.signals and apart.signals[0].false == 1
     with pytest.raises(AudioError, match=r"all\.wav has no sound at 99 s: it ends before"):
         evaluate_tone([parts[0].model_copy(update={"start": 99.0, "end": 100.0})])
 

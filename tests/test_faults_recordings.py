@@ -59,7 +59,7 @@ def record_and_pause(folder, pipe):
     """A recorded call that is paused after a minute; a line when that is in the notes."""
 
     async def run():
-        one = service(folder, recordings=True)
+        one = service(folder, every=50, recordings=True)
         one.open()
         sound = Talking(mark=600)
         call, task = one.start(sound, agent="Dana")
@@ -109,7 +109,7 @@ def test_a_call_killed_while_paused_keeps_no_sound_until_somebody_lets_it_go_on(
     [call] = killed_after(*in_a_child(record_and_pause, tmp_path), 1)
 
     async def resume():
-        one = service(tmp_path, recordings=True)
+        one = service(tmp_path, every=50, recordings=True)
         one.open()
         events = [event for _, event in one.store.events(call)]
         began = datetime.fromisoformat(events[0].started_at)
@@ -137,7 +137,7 @@ def test_keys_sealing_and_writing_never_run_on_the_event_loop(tmp_path, monkeypa
         monkeypatch.setattr(owner, name, watch)
 
     async def run():
-        one = service(tmp_path, recordings=True)
+        one = service(tmp_path, every=50, recordings=True)
         one.open()
         for owner, *names in ((Keyring, "encrypt", "_database"), (RecordingFile, "append", "close"), (os, "fsync")):
             for name in names:
@@ -161,7 +161,7 @@ def test_a_disk_that_hangs_holds_up_no_call_and_what_waits_for_it_is_bounded(tmp
     monkeypatch.setattr(RecordingFile, "append", lambda *arguments: held.wait() and append(*arguments))
 
     async def run():
-        one = service(tmp_path, recordings=True)
+        one = service(tmp_path, every=50, recordings=True)
         one.open()
         sound = Talking(1_100, mark=1_000)
         call, task = one.start(sound, agent="Dana")

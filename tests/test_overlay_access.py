@@ -516,7 +516,7 @@ def test_fifty_agents_get_their_own_calls_and_never_a_word_of_anothers(said: lis
     async def scene() -> None:
         here = Place(beat_s=5.0)
         here.staff.people |= {name: (Identity(name, "agent"), 1) for name in AGENTS}
-        watched = sorted({name for pair in said for name in pair[:2]})[:12]
+        watched = sorted({name for pair in said for name in pair[:2]})[:6]
         async with here.open(), AsyncExitStack() as stack:
             pages = []
             for n, name in enumerate(watched):

@@ -163,7 +163,7 @@ def read_talk(path):
 def read_talk_in_context(path):
     """(context, text) of each turn in a file of telephone talk."""
     for conversation in path.read_text(encoding="utf-8").strip().split("\n\n"):
-        yield from _with_context([line.split("|", 1) for line in conversation.splitlines()])
+        yield from _with_context([line.split("|", 1) for line in conversation.splitlines()], ("A", "B"))
 
 
 def read_graded_calls(path):
@@ -171,18 +171,19 @@ def read_graded_calls(path):
     separator = "\n" if path.stem.startswith("ordinary") else "\n\n"
     for call in path.read_text(encoding="utf-8").strip().split(separator):
         lines = [line.split("|") for line in call.splitlines()]
-        turns = _with_context([(who, text) for who, _, text in lines])
-        for (who, degree, _), (context, text) in zip(lines, turns, strict=True):
-            if who == "c":
-                yield context, int(degree), text
+        degrees = [int(degree) for who, degree, _ in lines if who == "c"]
+        turns = _with_context([(who, text) for who, _, text in lines], ("c",))
+        for degree, (context, text) in zip(degrees, turns, strict=True):
+            yield context, degree, text
 
 
-def _with_context(turns):
-    """(context, text) of each turn of a call, which is (who, text)."""
+def _with_context(turns, wanted):
+    """(context, text) of the turns of those wanted in a call, which is (who, text) of every turn."""
     history = []
     for who, text in turns:
         speaker = Speaker.AGENT if who in ("a", "B") else Speaker.CUSTOMER
-        yield context_after(history, speaker), text
+        if who in wanted:
+            yield context_after(history, speaker), text
         history.append((speaker, timed_words(text)))
 
 
