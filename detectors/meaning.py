@@ -17,6 +17,7 @@ from detectors.normalisation import timed_words
 from detectors.phrases import COMPLAINT_MS, NEEDS_INTENT, PhraseDetector, preceding_words
 from detectors.sentence_model import Prediction, SentenceModel, Thresholds
 from detectors.signals import AGENT_MISSTEPS, AGENT_SIGNALS, CUSTOMER_WORDS, Evidence, Severity, Signal, Window
+from detectors.speaker_role import agent_odds
 
 MAX_WORDS = 48
 """Longer utterances are scored in overlapping segments of this many words ..."""
@@ -302,9 +303,14 @@ class MeaningDetector:
     def _signals(
         self, scores: dict[str, LabelScore], said: Utterance | Hypothesis, complaint_score: float
     ) -> Iterable[Signal]:
-        """Labels above their thresholds as signals, the highest score first; self-harm stands for `vulnerable`."""
+        """Labels above their thresholds as signals, the highest score first; self-harm stands for `vulnerable`.
+
+        Nothing but self-harm is raised from words that were hardly heard, nor, where both parties share a channel, from
+        words likelier the agent's.
+        """
         if not scores:
             return
+        is_agents = agent_odds(said) >= 0.0
         complains = complaint_score >= self._model.thresholds[COMPLAINT].least
         is_well_heard = mean_probability(said.words) >= MIN_UTTERANCE_PROBABILITY
         raised: set[str] = set()
@@ -313,7 +319,7 @@ class MeaningDetector:
             signal = "vulnerable" if label == SELF_HARM else label
             thresholds, score = self._model.thresholds[label], found.score - margin
             least = thresholds.sure + COMPLAINT_MARGIN if label == COMPLAINT else thresholds.least
-            if signal in raised or score < least or not (is_well_heard or label == SELF_HARM):
+            if signal in raised or score < least or not ((is_well_heard and not is_agents) or label == SELF_HARM):
                 continue
             severity = _severity(
                 score, thresholds, acts=label != COMPLAINT and (complains or label not in NEEDS_COMPLAINT)

@@ -17,6 +17,7 @@ from detectors.phrase_index import PhraseIndex
 from detectors.phrase_pattern import PhrasePattern, mark_clauses
 from detectors.rulebook import Rule, Rulebook
 from detectors.signals import Evidence, Severity, Signal, Window
+from detectors.speaker_role import agent_odds
 
 MAX_PAUSE_MS = 2000
 """A phrase may run over a pause of at most this length."""
@@ -48,6 +49,10 @@ NEEDS_INTENT = frozenset(
 """People speak of these in calm calls too ("my lawyer is Mrs Osei"): they are more than a note only where the customer
 states an intent, swears, or has complained in the last `COMPLAINT_MS`. Together with friendliness this makes notes of
 22 false and 2 true positives in the 106 written calls."""
+
+MIN_AGENT_ODDS = 0.25
+"""In a channel that both parties share, a cue below urgent is only a note from these log-odds on that the words are the
+agent's ("I'm processing a full refund")."""
 
 MIN_EXACT_WORDS = 2
 """A match with listed misheard words needs so many other words."""
@@ -120,18 +125,22 @@ class PhraseDetector:
         return [each for each in found if each.rule not in waiting - confirmed]
 
     def _downgraded(self, found: list[Signal], window: Window, latest: Utterance | Hypothesis) -> list[Signal]:
-        """The signals; those of severity HELP as notes where the customer is friendly or only mentions the subject."""
+        """The signals; those of severity HELP as notes where the customer is friendly or only mentions the subject.
+
+        So are those in words that sound like the agent's, where both parties share a channel.
+        """
         if latest.speaker is Speaker.AGENT or not any(signal.severity is Severity.HELP for signal in found):
             return found
         recent = self._recent_text(window, latest, FRIENDLY_MS)
         friendly = is_friendly(recent)
+        is_agents = agent_odds(latest) >= MIN_AGENT_ODDS
         complaint = complains(recent) or complains(self._recent_text(window, latest, COMPLAINT_MS))
         hostile = any(signal.id in ("swearing", "derogatory") for signal in found)
         text = " ".join(normalise([word.text for word in latest.words]).tokens)
         meant = complaint or hostile or states_intent(text)
         return [
             replace(each, severity=Severity.NOTE)
-            if each.severity is Severity.HELP and (friendly or (each.id in NEEDS_INTENT and not meant))
+            if each.severity is Severity.HELP and (friendly or is_agents or (each.id in NEEDS_INTENT and not meant))
             else each
             for each in found
         ]
