@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from math import inf
+from math import fsum, inf
 from pathlib import Path
 
 from audio.events import Hypothesis, Speaker, Utterance
@@ -35,7 +35,8 @@ class SpeakerRoleModel:
 
     def agent_odds(self, words: Sequence[str]) -> float:
         """Log-odds that the agent said these words, with both parties speaking equally often."""
-        return self.bias + sum(self.weights.get(feature, 0.0) for feature in features(" ".join(words)))
+        known = (self.weights.get(feature, 0.0) for feature in features(" ".join(words)))
+        return fsum((self.bias, *known))  # exact: the features are in no order, and the sum must not depend on it
 
 
 def features(text: str) -> frozenset[str]:
