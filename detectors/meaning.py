@@ -313,13 +313,14 @@ class MeaningDetector:
         is_agents = agent_odds(said) >= 0.0
         complains = complaint_score >= self._model.thresholds[COMPLAINT].least
         is_well_heard = mean_probability(said.words) >= MIN_UTTERANCE_PROBABILITY
+        only_self_harm = is_agents or not is_well_heard
         raised: set[str] = set()
         margin = 0.0 if said.settled else HYPOTHESIS_MARGIN
         for label, found in sorted(scores.items(), key=lambda each: (each[0] != SELF_HARM, -each[1].score)):
             signal = "vulnerable" if label == SELF_HARM else label
             thresholds, score = self._model.thresholds[label], found.score - margin
             least = thresholds.sure + COMPLAINT_MARGIN if label == COMPLAINT else thresholds.least
-            if signal in raised or score < least or not ((is_well_heard and not is_agents) or label == SELF_HARM):
+            if signal in raised or score < least or (only_self_harm and label != SELF_HARM):
                 continue
             severity = _severity(
                 score, thresholds, acts=label != COMPLAINT and (complains or label not in NEEDS_COMPLAINT)

@@ -334,9 +334,9 @@ def preceding_words(window: Window, latest: Utterance | Hypothesis, most: int) -
     return ()
 
 
-def _is_doubtful(word: Word, hinges: Iterable[PhrasePattern]) -> bool:
+def _is_doubtful(word: Word, hinges: Sequence[PhrasePattern]) -> bool:
     """Whether the recogniser doubts a word that something hinges on: "how do you shit my orders"."""
-    if word.probability >= MIN_HINGE_PROBABILITY:
+    if not hinges or word.probability >= MIN_HINGE_PROBABILITY:
         return False
     text = mark_clauses(normalise([word.text]))
     return any(hinge.exact.search(text) for hinge in hinges)

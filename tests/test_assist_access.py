@@ -639,7 +639,12 @@ def test_users_on_the_command_line_and_what_they_leave_in_the_audit_log(tmp_path
     data = ("--data", str(tmp_path))
     added = command("users", "add", "Dana", "--role", "agent", "--password-stdin", *data, stdin=PASSWORD + "\n")
     assert added.returncode == 0 and "Dana can log in as agent" in added.stdout
-    here = lambda *line: CliRunner().invoke(app, [*line, *data]).output  # noqa: E731
+
+    def here(*line: str) -> str:
+        answer = CliRunner().invoke(app, [*line, *data])
+        assert answer.exit_code == 0, answer.output
+        return answer.output
+
     here("users", "role", "Dana", "supervisor")
     listed = here("users", "list")
     assert "Dana" in listed and "supervisor" in listed

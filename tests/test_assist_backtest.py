@@ -33,6 +33,7 @@ from audio.recording import open_recording
 from detectors.factory import ModelError
 from detectors.rulebook import load_rules
 from detectors.signals import Evidence, Severity, Signal
+from tests.call_parts import write_parts
 from tests.fault_rig import in_a_child, killed_after
 from tests.test_assist_retention import purge
 
@@ -235,9 +236,7 @@ def test_a_recording_is_heard_and_judged_twice_as_a_stored_call_is(store, tmp_pa
         login=LoginSettings(by="users"),
     )
     shutil.copytree(ROOT / "tests" / "models" / "test-recogniser", settings.models_dir / "tiny.en")
-    sound, rate = soundfile.read(ROOT / "tests" / "data" / "spoken-call.flac", stop=8 * 16_000)
-    recording = tmp_path / "call.wav"
-    soundfile.write(recording, sound, rate)
+    recording = write_parts(tmp_path / "call.wav", ROOT / "tests" / "data" / "spoken-call.flac", (0, 8))
     [(name, log, _)] = transcribed_calls(settings, [open_recording(recording, speed=inf)], Console(quiet=True))
     assert name == recording.name and any(isinstance(event, Utterance) for event in log)
     assert compare(name, log, OLD, OLD).call == name

@@ -28,6 +28,7 @@ from assist.live.runs import running_service
 from assist.live.writing import socket_path
 from assist.settings import load_settings
 from assist.store.store import open_reader, open_store
+from tests.call_parts import write_parts
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "assist" / "demo" / "call.ogg"
@@ -78,10 +79,8 @@ def fast(recording, data):
 
 
 def parts(folder, *spans):
-    """What the sample call holds from one second to another, one such part after the other."""
-    sound, rate = soundfile.read(DEMO, dtype="float32")
-    pieces = [sound[round(begin * rate) : round(end * rate)] for begin, end in spans]
-    return written(folder / "parts.wav", np.concatenate(pieces), rate)
+    """Parts of the sample call."""
+    return write_parts(folder / "parts.wav", DEMO, *spans)
 
 
 def silence(folder, seconds):

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import pytest
-import soundfile
 from rich.console import Console
 
 from assist.bench.live import WATCH
@@ -17,6 +16,7 @@ from assist.privacy.consent import Consent
 from assist.settings import Settings
 from assist.sound import DEMO_SOUND
 from audio.recording import open_recording
+from tests.call_parts import write_parts
 from tests.overlay_stage import ARGS, CHROMIUM
 
 MODEL = Path(__file__).parent / "models" / "test-recogniser"
@@ -27,9 +27,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt in
 
 def where_it_turns(folder):
     """The demo call from the complaint to the apology."""
-    sound, rate = soundfile.read(DEMO_SOUND, dtype="float32")
-    soundfile.write(folder / "turns.wav", sound[23 * rate : 55 * rate], rate)
-    return folder / "turns.wav"
+    return write_parts(folder / "turns.wav", DEMO_SOUND, (23, 55))
 
 
 async def play(data):

@@ -10,7 +10,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import soundfile
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -18,6 +17,7 @@ from audio import models
 from audio.errors import AudioError
 from audio.models import verify_model
 from tests.audit_lock import Verdict, verdict
+from tests.call_parts import write_parts
 
 ROOT = Path(__file__).parent.parent
 CALL = ROOT / "tests" / "data" / "spoken-call.flac"
@@ -79,10 +79,9 @@ def local(where):
 
 
 def test_a_whole_call_with_its_pages_up_reaches_no_address_beyond_this_machine(tmp_path):
-    sound, rate = soundfile.read(CALL, stop=8 * 16_000)
-    soundfile.write(tmp_path / "call.wav", sound, rate)
+    call = write_parts(tmp_path / "call.wav", CALL, (0, 8))
     seen = watched(
-        tmp_path, "replay", tmp_path / "call.wav", "--speed", "max", "--port", "0", "--data", tmp_path / "data",
+        tmp_path, "replay", call, "--speed", "max", "--port", "0", "--data", tmp_path / "data",
         "--recogniser", "whisper", "--model", MODEL,
     )  # fmt: skip
     assert ("socket.bind", "127.0.0.1") in seen, "the pages were up, and the watch sees sockets"

@@ -8,9 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -44,6 +42,7 @@ from detectors.signals import Evidence, LevelChange, Severity, Signal
 from overlay.doing import DoHelp, DoPlan, DoSay, DoStep
 from overlay.errors import OverlayError
 from overlay.identity import Identity
+from tests.call_parts import write_parts
 from tests.overlay_stage import ARGS, CHROMIUM, LATER
 
 ROOT = Path(__file__).parent.parent
@@ -225,11 +224,8 @@ SPOKEN = ["--page", "--port", "0", "--recogniser", "whisper", "--model", str(MOD
 
 
 def spoken(folder, *spans):
-    """A recording of these parts of the sample call, given in seconds, one after the other."""
-    sound, rate = soundfile.read(DEMO, dtype="float32")
-    path = folder / "spoken.wav"
-    soundfile.write(path, np.concatenate([sound[int(begin * rate) : int(end * rate)] for begin, end in spans]), rate)
-    return path
+    """A recording of these parts of the sample call."""
+    return write_parts(folder / "spoken.wav", DEMO, *spans)
 
 
 @pytest.mark.parametrize(

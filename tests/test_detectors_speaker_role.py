@@ -1,19 +1,19 @@
 """Whose words are whose, where both parties share a channel."""
 
-import json
 from dataclasses import replace
 from math import inf
 from pathlib import Path
 
 import pytest
 
+from assist.evaluation.cases import read_calls
 from audio.events import Speaker, Utterance
 from detectors.meaning import UPSET, MeaningDetector
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
 from detectors.sentence_model import shipped_model
 from detectors.signals import Severity, Window
-from detectors.speaker_role import agent_odds, shipped_role_model
+from detectors.speaker_role import MIN_WORDS, agent_odds, shipped_role_model
 from tests.heard import words
 
 CALLS = Path(__file__).parent / "data" / "calls"
@@ -75,15 +75,15 @@ def test_where_the_speaker_is_known_or_little_is_said_the_words_tell_nothing():
 
 
 def test_the_parties_of_calls_that_it_has_not_learnt_from_are_told_apart():
-    taken = {"agent": [], "customer": []}
+    taken = {Speaker.AGENT: [], Speaker.CUSTOMER: []}
     for path in [
         *sorted((CALLS / "dev3").glob("*.jsonl")),
         *(CALLS / "independent" / f"{name}.jsonl" for name in "ghij"),
     ]:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            for turn in json.loads(line)["turns"]:
-                if len(turn["text"].split()) >= 4:
-                    taken[turn["speaker"]].append(shipped_role_model().agent_odds(turn["text"].split()) >= 0)
+        for call in read_calls(path):
+            for turn in call.turns:
+                if len(turn.text.split()) >= MIN_WORDS:
+                    taken[turn.who].append(shipped_role_model().agent_odds(turn.text.split()) >= 0)
     assert min(map(len, taken.values())) > 1_000
-    agents, customers = (sum(taken[who]) / len(taken[who]) for who in ("agent", "customer"))
+    agents, customers = (sum(taken[who]) / len(taken[who]) for who in (Speaker.AGENT, Speaker.CUSTOMER))
     assert agents > 0.85 and customers < 0.2

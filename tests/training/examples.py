@@ -123,7 +123,7 @@ def held_out_examples():
 
 def talk_examples():
     """Telephone talk, each line as a customer's and as an agent's."""
-    for path in _training_files("talk"):
+    for path in training_files("talk"):
         for text in read_talk(path):
             for agent in (False, True):
                 labels = dict.fromkeys(ABSENT_IN_TALK[agent], False)
@@ -132,7 +132,7 @@ def talk_examples():
 
 def upset_examples():
     """Customers' turns of graded calls."""
-    for path in _training_files("upset"):
+    for path in training_files("upset"):
         for context, degree, text in read_graded_calls(path):
             weight = GRUMBLE_WEIGHT if degree == GRUMBLE else 1.0
             yield Example(text, False, path.stem, {UPSET: degree >= UPSET_FROM}, weight, context)
@@ -187,7 +187,8 @@ def _with_context(turns, wanted):
         history.append((speaker, timed_words(text)))
 
 
-def _training_files(folder):
+def training_files(folder):
+    """The files of a folder of tests/data/words that are not held out."""
     return [path for path in sorted((WORDS / folder).glob("*.txt")) if path.stem not in HELD_OUT_FILES]
 
 
@@ -218,7 +219,7 @@ def _read_labelled(path):
 
 
 def _talk_in_context():
-    for path in _training_files("talk"):
+    for path in training_files("talk"):
         for context, text in read_talk_in_context(path):
             labels = dict.fromkeys(CALLER_LABELS, False)
             yield Example(text, False, path.stem, labels, TALK_IN_CONTEXT_WEIGHT, context)
