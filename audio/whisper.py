@@ -239,17 +239,23 @@ class WhisperRecogniser:
         texts, groups = self._tokens.split_to_word_tokens([*tokens, self._tokens.eot])
         words: list[Word] = []
         at = 0
-        for text, group in zip(texts[:-1], groups[:-1], strict=True):
+        spaced = False
+        for piece, group in zip(texts[:-1], groups[:-1], strict=True):
             begin, at = at, at + len(group)
-            text = text.strip()
+            text = piece.strip()
             probability = min(1.0, float(np.mean(alignment.text_token_probs[begin:at])))
             start = min(int(starts_ms[min(begin, len(starts_ms) - 1)]), length)
             end = min(int(starts_ms[min(at, len(starts_ms) - 1)]), length)
             if words and not any(letter.isalnum() for letter in text):
                 before = words.pop()
                 words.append(Word(before.text + text, before.start_ms, before.end_ms, before.probability))
+            elif words and not (spaced or piece.startswith(" ")):  # " $15" ".50", " brother" "-in" "-law"
+                before = words.pop()
+                least = min(before.probability, probability)
+                words.append(Word(before.text + text, before.start_ms, max(before.end_ms, end), least))
             elif text:
                 words.append(Word(text, start, max(start, end), probability))
+            spaced = piece.endswith(" ")
         return tuple(words)
 
 

@@ -136,6 +136,13 @@ def test_when_somebody_was_born_is_masked_however_it_is_asked():
         (["my email is jane dot smith", "at example dot com"], ["my email is [e-mail]", "[e-mail]"]),
         (["my email is jane dot smith at", "example dot ie"], ["my email is [e-mail] at", "[e-mail]"]),
         (["A:what's your email", "jane at yahoo", "it is a red dot app"], None),
+        (["A:what's your email", "It's kate.brownatexample.com."], ["what's your email", "It's [e-mail]"]),
+        (["my email is kate underscore brown with example.co.uk"], ["my email is [e-mail]"]),
+        (
+            ["my email does not let me log in at all on example.com"],
+            ["my email does not let me log in at all on [e-mail]"],
+        ),
+        (["I ordered it on example.com"], ["I ordered it on example.com"]),
     ],
 )
 def test_an_address_is_masked_also_in_parts_and_only_until_it_is_whole(turns, kept_of_them):

@@ -1,7 +1,9 @@
+import itertools
 import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -59,6 +61,19 @@ def test_a_sentence_is_heard_with_true_word_times(recogniser, sentence):
     off = [abs(word.start_ms + start - true["start_ms"]) for word, true in zip(words, spoken, strict=True)]
     assert np.median(off) < 200 and max(off) < 600
     assert all(0 < word.probability <= 1 and word.start_ms <= word.end_ms for word in words)
+
+
+def test_what_is_written_without_a_space_is_one_word(recogniser):
+    said = " My brother-in-law owes $15.50, at 9:30 p.m. or so – john.smith@example.com."
+    tokens = recogniser._tokens.encode(said)
+    aligned = SimpleNamespace(
+        alignments=[(n, 10 * n) for n in range(len(tokens))],
+        text_token_probs=[0.9 - 0.01 * n for n in range(len(tokens))],
+    )
+    words = recogniser._timed(tokens, aligned, 60 * SAMPLE_RATE)
+    assert [word.text for word in words] == said.replace(" –", "–").split()
+    assert words[1].end_ms == words[2].start_ms
+    assert all(before.probability > after.probability for before, after in itertools.pairwise(words))
 
 
 def test_a_short_window_hears_what_a_full_one_hears(sentence):

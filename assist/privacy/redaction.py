@@ -119,6 +119,9 @@ _MAIL_PROVIDERS_IN_CONTEXT = _MAIL_PROVIDERS | {"outlook", "yahoo", "aol"}
 """Said without their "dot com"; some of them only where mail was mentioned."""
 MAX_DOMAIN_WORDS, MAX_DOMAIN_WORDS_IN_CONTEXT = 8, 24
 """The "dot" of a domain follows within so many words of "at"; where e-mail was mentioned it may be spelled out."""
+_WRITTEN_DOMAIN = re.compile(r"[\w-]+(?:\.[\w-]+)*\.[a-z]{2,4}")
+MAX_LOCAL_PART_WORDS = 4
+"""Where more words come before a domain without an "at", they are a sentence's."""
 _NAME_CUES = re.compile(
     r"\b(?:my|the|his|her|first|last|full|sur|maiden) ?name(?:'s| is| was)(?: (?:uh|um|er))?$"
     r"|\b(?:this is|speaking with|speaking to|i'm called|it's under)$|\bname on (?:the|my) \w+ is$"
@@ -345,7 +348,17 @@ def _email_spans(words: Sequence[Word], *, asked: bool = False) -> list[Span]:
         if last > index and (asked or first < index):
             spans.append((first, last, "e-mail"))
     if asked and not spans:
-        spans += _partial_address_spans(texts)
+        spans += _misheard_address_spans(texts) or _partial_address_spans(texts)
+    return spans
+
+
+def _misheard_address_spans(texts: Sequence[str]) -> list[Span]:
+    """Written domains whose "at" was misheard: "kate.brownatexample.com", "bob underscore jones with example.co.uk"."""
+    spans: list[Span] = []
+    for index, text in enumerate(texts):
+        if _WRITTEN_DOMAIN.fullmatch(text) and text.rpartition(".")[2] in _TOP_LEVEL_DOMAINS:
+            first = _local_part_start(texts, index)
+            spans.append((first if index - first <= MAX_LOCAL_PART_WORDS else index, index, "e-mail"))
     return spans
 
 
@@ -363,8 +376,7 @@ def _domain_end(texts: Sequence[str], at: int, asked: bool) -> int:
             last += 1
         return last
     follows = texts[at + 1] if at + 1 < len(texts) else ""
-    written = re.fullmatch(r"[\w-]+(?:\.[\w-]+)*\.[a-z]{2,4}", follows)
-    return at + 1 if written else at
+    return at + 1 if _WRITTEN_DOMAIN.fullmatch(follows) else at
 
 
 def _partial_address_spans(texts: Sequence[str]) -> list[Span]:
