@@ -305,8 +305,8 @@ class MeaningDetector:
     ) -> Iterable[Signal]:
         """Labels above their thresholds as signals, the highest score first; self-harm stands for `vulnerable`.
 
-        Nothing but self-harm is raised from words that were hardly heard, nor, where both parties share a channel, from
-        words likelier the agent's.
+        Clauses that an exception of the rules names are not read for its signal. Nothing but self-harm is raised from
+        words that were hardly heard, nor, where both parties share a channel, from words likelier the agent's.
         """
         if not scores:
             return
@@ -322,6 +322,13 @@ class MeaningDetector:
             least = thresholds.sure + COMPLAINT_MARGIN if label == COMPLAINT else thresholds.least
             if signal in raised or score < least or (only_self_harm and label != SELF_HARM):
                 continue
+            kept: Sequence[int] = range(len(said.words))
+            if label != SELF_HARM and (excepted := self._phrases.excepted_words(signal, said.words, said.speaker)):
+                kept = [index for index in kept if index not in excepted]
+                rest = self._score([said.words[index] for index in kept], said.speaker, only=label)
+                if label not in rest or (score := rest[label].score - margin) < least:
+                    continue
+                found = rest[label]
             severity = _severity(
                 score, thresholds, acts=label != COMPLAINT and (complains or label not in NEEDS_COMPLAINT)
             )
@@ -330,7 +337,7 @@ class MeaningDetector:
             if severity is Severity.NOTE and not said.settled:
                 continue
             raised.add(signal)
-            first, last = found.quote()
+            first, last = (kept[index] for index in found.quote())
             quoted = said.words[first : last + 1]
             yield Signal(
                 id=signal,

@@ -81,6 +81,7 @@ class PhraseDetector:
         self._corrector = rulebook.corrector
         self._rules = rulebook.rules
         self._hinges = rulebook.hinges
+        self._exceptions = rulebook.exception_patterns
         self._by_id = {rule.id: rule for rule in rulebook.rules}
         self._last_raised: dict[str, Signal] = {}
         """Rule id -> the signal it raised last."""
@@ -176,6 +177,22 @@ class PhraseDetector:
         if not corrections:
             return words
         return [replace(word, text=corrections.get(at, word.text)) for at, word in enumerate(words)]
+
+    def excepted_words(self, signal: str, words: Sequence[Word], speaker: Speaker) -> frozenset[int]:
+        """Indices of the words in clauses in which an exception says that they are no such signal."""
+        patterns = self._exceptions.get((signal, _rules_speaker(speaker)))
+        if not patterns:
+            return frozenset()
+        text = normalise([word.text for word in words])
+        clauses = {
+            text.clause_starts[token]
+            for pattern in patterns
+            for first, last in _occurrences(pattern, text, mark_clauses(text))
+            for token in range(first, last + 1)
+        }
+        return frozenset(
+            index for index, start in zip(text.word_indices, text.clause_starts, strict=True) if start in clauses
+        )
 
     def without_doubtful(self, words: Sequence[Word]) -> Sequence[Word]:
         """The words, with a neutral one for each that rules hinge on and the recogniser doubts."""
@@ -295,7 +312,7 @@ class PhraseDetector:
     ) -> Iterable[Match]:
         """The first match of each rule without an exception; `ends`: for each token the index of its last word."""
         marked_text = mark_clauses(text)
-        who = Speaker.CUSTOMER if speaker is Speaker.UNKNOWN else speaker
+        who = _rules_speaker(speaker)
         matched: set[int] = set()
         for rule_index, pattern_index in index.candidates(text.tokens):
             rule = self._rules[rule_index]
@@ -314,11 +331,16 @@ class PhraseDetector:
                     continue
                 if any(ASSERTION_CHECKS[check](text, first) for check in rule.silent_when):
                     continue
-                if any(_is_exception(unless, text, marked_text, first, last) for unless in rule.unless):
+                exceptions = (*rule.unless, *self._exceptions_to(rule))
+                if any(_is_exception(each, text, marked_text, first, last) for each in exceptions):
                     continue
                 matched.add(rule_index)
                 yield Match(rule, text.word_indices[first], ends[last], corrections)
                 break
+
+    def _exceptions_to(self, rule: Rule) -> Sequence[PhrasePattern]:
+        """Those of its signal; none of what is urgent."""
+        return self._exceptions.get((rule.signal, rule.speaker), ()) if rule.severity < Severity.URGENT else ()
 
     def _has_enough_exact(self, tokens: Sequence[str]) -> bool:
         misheard = sum(token in self._misheard_tokens for token in tokens)
@@ -368,15 +390,25 @@ def _crosses_sentence_end(pattern: PhrasePattern, text: NormalisedText, first: i
     return pattern.has_gap and any(place in text.sentence_starts for place in range(first + 1, last + 1))
 
 
+def _rules_speaker(speaker: Speaker) -> Speaker:
+    """Whose rules are applied to a speaker's words: where both parties share a channel, the customer's."""
+    return Speaker.CUSTOMER if speaker is Speaker.UNKNOWN else speaker
+
+
+def _occurrences(pattern: PhrasePattern, text: NormalisedText, marked_text: str) -> Iterable[tuple[int, int]]:
+    """(first, last) token of each place where the phrase stands, within a sentence where it has a gap."""
+    if any(anchors.isdisjoint(text.tokens) for anchors in pattern.anchor_sets):
+        return
+    for found in pattern.exact.finditer(marked_text):
+        first, last = _token_span(marked_text, found)
+        if not _crosses_sentence_end(pattern, text, first, last):
+            yield first, last
+
+
 def _is_exception(unless: PhrasePattern, text: NormalisedText, marked_text: str, first: int, last: int) -> bool:
     """Whether the exception overlaps the match from token `first` to `last`, or is in the same clause."""
-    if any(anchors.isdisjoint(text.tokens) for anchors in unless.anchor_sets):
-        return False
     own = {text.clause_starts[first], text.clause_starts[last]}
-    for found in unless.exact.finditer(marked_text):
-        start, end = _token_span(marked_text, found)
-        if _crosses_sentence_end(unless, text, start, end):
-            continue
-        if (start <= last and first <= end) or own.intersection(text.clause_starts[start : end + 1]):
-            return True
-    return False
+    return any(
+        (start <= last and first <= end) or own.intersection(text.clause_starts[start : end + 1])
+        for start, end in _occurrences(unless, text, marked_text)
+    )

@@ -38,8 +38,9 @@ _RULE_KEYS = {
     "fires",
     "silent",
 }
-_FILE_KEYS = {"version", "owner", "language", "review_by", "rule"}
-_RULE_HEADER = re.compile(r"\s*\[\[\s*rule\s*\]\]\s*(#.*)?")
+_EXCEPTION_KEYS = {"id", "signal", "speaker", "phrases", "owner", "review_by", "fires", "silent"}
+_FILE_KEYS = {"version", "owner", "language", "review_by", "rule", "exception"}
+_HEADERS = {name: re.compile(rf"\s*\[\[\s*{name}\s*\]\]\s*(#.*)?") for name in ("rule", "exception")}
 _WORD_CHARACTER = re.compile(r"[\w#*]")
 """Every word of a list has one: a phrase with an empty word would match too much."""
 _WORD_LISTS = ("classes.toml", "misheard.toml")
@@ -84,6 +85,24 @@ class Rule:
     """The sentence model may not reject it."""
 
 
+@dataclass(frozen=True, slots=True)
+class SignalException:
+    """Clauses in which a speaker's words are no signal, neither of the rules nor of the sentence model."""
+
+    id: str
+    signal: str
+    speaker: Speaker
+    patterns: tuple[PhrasePattern, ...]
+    fires: tuple[str, ...]
+    """Lines to which it does not apply."""
+    silent: tuple[str, ...]
+    """Lines to which it does."""
+    owner: str
+    review_by: date | None
+    source: str
+    """File and line, for people."""
+
+
 @dataclass(frozen=True)
 class Rulebook:
     """All rules in force, with their indices; shared by all calls."""
@@ -93,6 +112,15 @@ class Rulebook:
     """Word -> the forms that recognisers are known to write instead, in tokens separated by single spaces."""
     version: str
     """First 12 hex digits of SHA-256 over the files."""
+    exceptions: tuple[SignalException, ...] = ()
+
+    @cached_property
+    def exception_patterns(self) -> Mapping[tuple[str, Speaker], tuple[PhrasePattern, ...]]:
+        """(signal, speaker) -> the phrases of its exceptions."""
+        found: dict[tuple[str, Speaker], tuple[PhrasePattern, ...]] = {}
+        for each in self.exceptions:
+            found[each.signal, each.speaker] = found.get((each.signal, each.speaker), ()) + each.patterns
+        return found
 
     @cached_property
     def index(self) -> PhraseIndex:
@@ -121,9 +149,10 @@ class Rulebook:
         """What rules hinge on, each once."""
         return tuple(dict.fromkeys(hinge for rule in self.rules for hinge in rule.hinges_on))
 
-    def overdue(self, today: date) -> list[Rule]:
-        """Rules whose review date has passed."""
-        return [rule for rule in self.rules if rule.review_by is not None and rule.review_by < today]
+    def overdue(self, today: date) -> list[Rule | SignalException]:
+        """Rules and exceptions whose review date has passed."""
+        both: tuple[Rule | SignalException, ...] = (*self.rules, *self.exceptions)
+        return [each for each in both if each.review_by is not None and each.review_by < today]
 
 
 def load_rules(paths: Sequence[Path] | Path | None = None, *, extra: Sequence[Path] | Path | None = None) -> Rulebook:
@@ -152,19 +181,23 @@ def _parse_files(files: tuple[tuple[Path, str], ...]) -> Rulebook:
     classes = {name: f"({'|'.join(members)})" for name, members in word_lists["classes.toml"].items()}
     misheard = {word: _normalised_forms(forms) for word, forms in word_lists["misheard.toml"].items()}
     rules: list[Rule] = []
+    exceptions: list[SignalException] = []
     seen: dict[str, str] = {}
     for file, text in files:
         if file.name in _WORD_LISTS:
             continue
         digest.update(text.encode())
-        for rule in _parse_rules(file, text, classes, misheard):
-            if rule.id in seen:
+        rules_of_file, exceptions_of_file = _parse_rule_file(file, text, classes, misheard)
+        both: tuple[Rule | SignalException, ...] = (*rules_of_file, *exceptions_of_file)
+        for each in both:
+            if each.id in seen:
                 raise RuleError(
-                    f"{rule.source}: id: {rule.id!r} is taken by {seen[rule.id]}; expected an id of its own"
+                    f"{each.source}: id: {each.id!r} is taken by {seen[each.id]}; expected an id of its own"
                 )
-            seen[rule.id] = f"the shipped {rule.source}" if rule.shipped else rule.source
-            rules.append(rule)
-    return Rulebook(tuple(rules), misheard, digest.hexdigest()[:12])
+            seen[each.id] = f"the shipped {each.source}" if file.parent == SHIPPED else each.source
+        rules += rules_of_file
+        exceptions += exceptions_of_file
+    return Rulebook(tuple(rules), misheard, digest.hexdigest()[:12], tuple(exceptions))
 
 
 def _files(paths: Sequence[Path] | Path) -> list[Path]:
@@ -206,18 +239,18 @@ def _normalised_forms(forms: Sequence[str]) -> tuple[str, ...]:
 
 
 def _line_of(text: str, key: str, start: int = 1) -> int:
-    """The number of the line with a key, from line `start` to the next rule; `start` where there is none."""
+    """The number of the line with a key, from line `start` to the next table; `start` where there is none."""
     for number, line in enumerate(text.splitlines()[start - 1 :], start):
-        if number > start and _RULE_HEADER.fullmatch(line):
+        if number > start and any(header.fullmatch(line) for header in _HEADERS.values()):
             break
         if re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
             return number
     return start
 
 
-def _parse_rules(
+def _parse_rule_file(
     file: Path, text: str, classes: Mapping[str, str], misheard: Mapping[str, tuple[str, ...]]
-) -> list[Rule]:
+) -> tuple[list[Rule], list[SignalException]]:
     data = _parse_toml(file, text)
 
     def wrong(name: str, expected: str) -> RuleError:
@@ -230,14 +263,19 @@ def _parse_rules(
             raise wrong(name, "expected a text at the head of the file")
     if type(data.get("review_by", date.min)) is not date:
         raise wrong("review_by", "expected a date such as 2027-01-31")
-    if not isinstance(data.get("rule"), list):
-        raise wrong("rule", "expected at least one [[rule]]")
-    starts = [n for n, line in enumerate(text.splitlines(), 1) if _RULE_HEADER.fullmatch(line)]
-    lines = starts + [starts[-1] if starts else 1] * len(data["rule"])
-    return [
-        _parse_rule(raw, file, text, line, data, classes, misheard)
-        for raw, line in zip(data["rule"], lines, strict=False)
-    ]
+    if not data.keys() & _HEADERS.keys():
+        raise wrong("rule", "expected at least one [[rule]] or [[exception]]")
+    tables: dict[str, list[tuple[dict[str, Any], int]]] = {}
+    for name, header in _HEADERS.items():
+        raws = data.get(name, [])
+        if not isinstance(raws, list) or not all(isinstance(raw, dict) for raw in raws):
+            raise wrong(name, f"expected tables headed [[{name}]]")
+        starts = [n for n, line in enumerate(text.splitlines(), 1) if header.fullmatch(line)]
+        tables[name] = list(zip(raws, starts + [starts[-1] if starts else 1] * len(raws), strict=False))
+    return (
+        [_parse_rule(raw, file, text, line, data, classes, misheard) for raw, line in tables["rule"]],
+        [_parse_exception(raw, file, text, line, data, classes) for raw, line in tables["exception"]],
+    )
 
 
 def _parse_rule(
@@ -254,13 +292,10 @@ def _parse_rule(
         return RuleError(f"{file.name}:{at}: {raw.get('id', 'rule')}: {name}: expected {expected}")
 
     _check(raw, wrong)
-    compiled: dict[str, list[PhrasePattern]] = {"phrases": [], "unless": [], "hinges_on": []}
-    for name, phrases in compiled.items():
-        for phrase in raw.get(name, []):
-            try:
-                phrases.append(compile_phrase(phrase, classes, misheard if name == "phrases" else {}))
-            except ValueError as error:
-                raise wrong(name, f"a phrase pattern; {phrase!r}: {error}") from None
+    compiled = {
+        name: _compile_phrases(raw, name, classes, misheard if name == "phrases" else {}, wrong)
+        for name in ("phrases", "unless", "hinges_on")
+    }
     return Rule(
         id=raw["id"],
         signal=raw["signal"],
@@ -268,9 +303,9 @@ def _parse_rule(
         severity=Severity[raw.get("severity", "note").upper()],
         strength=float(raw.get("strength", 0.8)),
         phrases=tuple(raw["phrases"]),
-        patterns=tuple(compiled["phrases"]),
-        unless=tuple(compiled["unless"]),
-        hinges_on=tuple(compiled["hinges_on"]),
+        patterns=compiled["phrases"],
+        unless=compiled["unless"],
+        hinges_on=compiled["hinges_on"],
         silent_when=frozenset(raw.get("silent_when", [])),
         cool_down_ms=raw.get("cool_down_s", 0) * 1000,
         fires=tuple(raw["fires"]),
@@ -284,16 +319,50 @@ def _parse_rule(
     )
 
 
+def _parse_exception(
+    raw: dict[str, Any], file: Path, text: str, line: int, head: Mapping[str, Any], classes: Mapping[str, str]
+) -> SignalException:
+    def wrong(name: str, expected: str) -> RuleError:
+        at = _line_of(text, name, line)
+        return RuleError(f"{file.name}:{at}: {raw.get('id', 'exception')}: {name}: expected {expected}")
+
+    for name in raw.keys() - _EXCEPTION_KEYS:
+        raise wrong(name, f"one of {', '.join(sorted(_EXCEPTION_KEYS))}")
+    _check_common(raw, wrong, needed=("phrases", "silent"))
+    return SignalException(
+        id=raw["id"],
+        signal=raw["signal"],
+        speaker=Speaker(raw.get("speaker", "customer")),
+        patterns=_compile_phrases(raw, "phrases", classes, {}, wrong),
+        fires=tuple(raw.get("fires", [])),
+        silent=tuple(raw["silent"]),
+        owner=raw.get("owner", head["owner"]),
+        review_by=raw.get("review_by", head.get("review_by")),
+        source=f"{file.name}:{line}",
+    )
+
+
+def _compile_phrases(
+    raw: Mapping[str, Any],
+    name: str,
+    classes: Mapping[str, str],
+    misheard: Mapping[str, tuple[str, ...]],
+    wrong: Callable[[str, str], RuleError],
+) -> tuple[PhrasePattern, ...]:
+    patterns = []
+    for phrase in raw.get(name, []):
+        try:
+            patterns.append(compile_phrase(phrase, classes, misheard))
+        except ValueError as error:
+            raise wrong(name, f"a phrase pattern; {phrase!r}: {error}") from None
+    return tuple(patterns)
+
+
 def _check(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError]) -> None:
     """Raise what is wrong with a rule as read; its phrases are checked when they are compiled."""
     for name in raw.keys() - _RULE_KEYS:
         raise wrong(name, f"one of {', '.join(sorted(_RULE_KEYS))}")
-    if not isinstance(raw.get("id"), str):
-        raise wrong("id", "a text such as 'influence.my-guy'")
-    if raw.get("signal") not in SIGNAL_IDS:
-        raise wrong("signal", f"one of {', '.join(sorted(SIGNAL_IDS))}")
-    if raw.get("speaker", "customer") not in ("customer", "agent"):
-        raise wrong("speaker", "customer or agent")
+    _check_common(raw, wrong, needed=("phrases", "fires"))
     if raw.get("severity", "note") not in ("note", "help", "urgent"):
         raise wrong("severity", "note, help or urgent")
     strength = raw.get("strength", 0.8)
@@ -304,6 +373,19 @@ def _check(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError]) -> No
         raise wrong("cool_down_s", "whole seconds, 0 or more")
     if not isinstance(raw.get("certain", False), bool):
         raise wrong("certain", "true or false")
+    for name in raw.get("silent_when", []):
+        if name not in ASSERTION_CHECKS:
+            raise wrong("silent_when", f"only {', '.join(ASSERTION_CHECKS)}")
+
+
+def _check_common(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError], *, needed: Sequence[str]) -> None:
+    """Raise what is wrong with the keys that rules and exceptions share; `needed`: lists that must not be empty."""
+    if not isinstance(raw.get("id"), str):
+        raise wrong("id", "a text such as 'influence.my-guy'")
+    if raw.get("signal") not in SIGNAL_IDS:
+        raise wrong("signal", f"one of {', '.join(sorted(SIGNAL_IDS))}")
+    if raw.get("speaker", "customer") not in ("customer", "agent"):
+        raise wrong("speaker", "customer or agent")
     if not isinstance(raw.get("owner", ""), str):
         raise wrong("owner", "a name")
     if type(raw.get("review_by", date.min)) is not date:
@@ -311,9 +393,6 @@ def _check(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError]) -> No
     for name in ("phrases", "unless", "hinges_on", "silent_when", "fires", "silent"):
         if not isinstance(raw.get(name, []), list) or not all(isinstance(text, str) for text in raw.get(name, [])):
             raise wrong(name, "a list of texts")
-    for name in ("phrases", "fires"):
+    for name in needed:
         if not raw.get(name):
             raise wrong(name, "at least one text")
-    for name in raw.get("silent_when", []):
-        if name not in ASSERTION_CHECKS:
-            raise wrong("silent_when", f"only {', '.join(ASSERTION_CHECKS)}")

@@ -9,8 +9,9 @@ from audio.events import Hypothesis, Speaker, Utterance
 from detectors.dialogue_context import NO_CONTEXT, DialogueContext
 from detectors.factory import DetectorSettings, build_detectors
 from detectors.meaning import COMPLAINT, MAX_WORDS, SELF_HARM, UPSET, UPSET_REPEAT_MS, MeaningDetector
+from detectors.phrase_pattern import compile_phrase
 from detectors.phrases import PhraseDetector
-from detectors.rulebook import Rulebook, load_rules
+from detectors.rulebook import Rulebook, SignalException, load_rules
 from detectors.sentence_model import Network, Prediction, Thresholds, shipped_model
 from detectors.signals import AGENT_SIGNALS, SIGNAL_IDS, Severity, Window
 from tests.heard import words
@@ -428,6 +429,21 @@ class ByWord:
 @pytest.fixture
 def by_word():
     return MeaningDetector(PhraseDetector(Rulebook((), {}, "none")), ByWord())
+
+
+def with_exception(signal, speaker, *phrases):
+    patterns = tuple(compile_phrase(phrase, {}, {}) for phrase in phrases)
+    exception = SignalException("own", signal, speaker, patterns, (), (), "me", None, "own.toml:1")
+    return MeaningDetector(PhraseDetector(Rulebook((), {}, "none", (exception,))), ByWord())
+
+
+def test_clauses_that_an_exception_names_are_not_read_for_its_signal():
+    judge = with_exception("policy", Speaker.AGENT, "rules of the game")
+    assert [each.id for each in judge.find("I am sorry but those are the rules of the game", "agent")] == ["apology"]
+    (heard,) = judge.find("those are the rules of the game but for you there are rules", "agent")
+    assert (heard.id, heard.evidence.first_word > 6) == ("policy", True)
+    assert heard.evidence.quote == "but for you there are"
+    assert [each.id for each in judge.find("those are the rules", "agent")] == ["policy"]
 
 
 def course(judge, *told):

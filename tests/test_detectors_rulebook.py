@@ -78,6 +78,72 @@ def test_a_wrong_file_is_refused_with_its_place(tmp_path, old, new, says):
     assert "\n" not in str(refused.value)
 
 
+EXCEPTION = """version = "1"
+owner = "me"
+language = "en"
+[[exception]]
+id = "police.of-a-museum"
+signal = "police"
+phrases = ["police museum"]
+fires = ["I'll call the police"]
+silent = ["I'm calling the police museum about tickets"]
+"""
+
+
+def test_an_exception_silences_every_rule_of_its_signal_in_its_own_clause(tmp_path):
+    own = load_rules(extra=written(tmp_path, EXCEPTION))
+    assert failing_examples(own) == []
+    shipped, with_exception = PhraseDetector(load_rules()), PhraseDetector(own)
+    museum = "I'm going to call the police museum"
+    assert {signal.id for signal in shipped.find(museum)} == {"police"}
+    assert with_exception.find(museum) == []
+    both = with_exception.find(f"{museum}, and I'm going to call the police about your driver.")
+    assert [(signal.id, signal.evidence.first_word > 6) for signal in both] == [("police", True)]
+
+
+def test_an_exception_does_not_silence_what_is_urgent(tmp_path):
+    rules = GOOD.replace('signal = "police"', 'signal = "police"\nseverity = "urgent"')
+    exception = EXCEPTION[EXCEPTION.index("[[exception]]") :].replace("police museum", "blue")
+    book = load_rules(written(tmp_path, rules + exception))
+    assert [signal.id for signal in PhraseDetector(book).find("a blue flashing lamp")] == ["police"]
+    calm = load_rules(written(tmp_path, GOOD + exception))
+    assert PhraseDetector(calm).find("a blue flashing lamp") == []
+
+
+def test_examples_of_an_exception_are_checked_and_its_review_date_is_kept(tmp_path):
+    wrong = EXCEPTION.replace("the police museum about", "the museum about").replace("call the police", "police museum")
+    book = load_rules(
+        written(tmp_path, wrong.replace('signal = "police"', 'signal = "police"\nreview_by = 2026-01-31'))
+    )
+    assert [line.partition(": ")[2] for line in failing_examples(book)] == [
+        'police.of-a-museum: should not apply but does to "I\'ll police museum"',
+        'police.of-a-museum: should apply but does not to "I\'m calling the museum about tickets"',
+    ]
+    assert [each.id for each in book.overdue(date(2026, 2, 1))] == ["police.of-a-museum"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("phrases =", "unless = []\nphrases =", "unless: expected one of fires, id, "),
+        ('silent = ["I\'m calling the police museum about tickets"]', "", "silent: expected at least one text"),
+        ('["police museum"]', '["(police"]', "phrases: expected a phrase pattern; '(police': ( is not closed"),
+        ('"police.of-a-museum"', "1", "id: expected a text"),
+        ("[[exception]]", "[exception]", "exception: expected tables headed [[exception]]"),
+        ("[[exception]]", "[[exemption]]", "exemption: unknown"),
+    ],
+)
+def test_a_wrong_exception_is_refused_with_its_place(tmp_path, old, new, says):
+    with pytest.raises(RuleError, match="own.toml") as refused:
+        load_rules(written(tmp_path, EXCEPTION.replace(old, new)))
+    assert says in str(refused.value)
+
+
+def test_a_file_without_rules_and_exceptions_is_refused(tmp_path):
+    with pytest.raises(RuleError, match=r"expected at least one \[\[rule\]\] or \[\[exception\]\]"):
+        load_rules(written(tmp_path, EXCEPTION[: EXCEPTION.index("[[exception]]")]))
+
+
 def test_a_rule_with_the_id_of_a_shipped_one_is_told_which(tmp_path):
     taken = load_rules().rules[0]
     with pytest.raises(RuleError, match=rf"own\.toml:\d+: id: '{taken.id}' is taken by the shipped {taken.source};"):
