@@ -305,8 +305,9 @@ class MeaningDetector:
     ) -> Iterable[Signal]:
         """Labels above their thresholds as signals, the highest score first; self-harm stands for `vulnerable`.
 
-        Clauses that an exception of the rules names are not read for its signal. Nothing but self-harm is raised from
-        words that were hardly heard, nor, where both parties share a channel, from words likelier the agent's.
+        Clauses that an exception of the rules names are not read for its signal, unless it is urgent. Nothing but
+        self-harm is raised from words that were hardly heard, nor, where both parties share a channel, from words
+        likelier the agent's.
         """
         if not scores:
             return
@@ -323,7 +324,8 @@ class MeaningDetector:
             if signal in raised or score < least or (only_self_harm and label != SELF_HARM):
                 continue
             kept: Sequence[int] = range(len(said.words))
-            if label != SELF_HARM and (excepted := self._phrases.excepted_words(signal, said.words, said.speaker)):
+            excepted = self._phrases.excepted_words(signal, said.words, said.speaker)
+            if excepted and label != SELF_HARM and score < thresholds.urgent:
                 kept = [index for index in kept if index not in excepted]
                 rest = self._score([said.words[index] for index in kept], said.speaker, only=label)
                 if label not in rest or (score := rest[label].score - margin) < least:

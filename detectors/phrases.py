@@ -82,6 +82,7 @@ class PhraseDetector:
         self._rules = rulebook.rules
         self._hinges = rulebook.hinges
         self._exceptions = rulebook.exception_patterns
+        self._own_exceptions = rulebook.own_exception_patterns
         self._by_id = {rule.id: rule for rule in rulebook.rules}
         self._last_raised: dict[str, Signal] = {}
         """Rule id -> the signal it raised last."""
@@ -339,8 +340,11 @@ class PhraseDetector:
                 break
 
     def _exceptions_to(self, rule: Rule) -> Sequence[PhrasePattern]:
-        """Those of its signal; none of what is urgent."""
-        return self._exceptions.get((rule.signal, rule.speaker), ()) if rule.severity < Severity.URGENT else ()
+        """Those of its signal; none of what is urgent, no shipped ones of a deployment's own rule."""
+        if rule.severity is Severity.URGENT:
+            return ()
+        exceptions = self._exceptions if rule.shipped else self._own_exceptions
+        return exceptions.get((rule.signal, rule.speaker), ())
 
     def _has_enough_exact(self, tokens: Sequence[str]) -> bool:
         misheard = sum(token in self._misheard_tokens for token in tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
@@ -44,6 +44,10 @@ _HEADERS = {name: re.compile(rf"\s*\[\[\s*{name}\s*\]\]\s*(#.*)?") for name in (
 _WORD_CHARACTER = re.compile(r"[\w#*]")
 """Every word of a list has one: a phrase with an empty word would match too much."""
 _WORD_LISTS = ("classes.toml", "misheard.toml")
+
+
+ExceptionPatterns = Mapping[tuple[str, Speaker], tuple[PhrasePattern, ...]]
+"""(signal, speaker) -> the phrases of its exceptions."""
 
 
 class RuleError(Exception):
@@ -101,6 +105,8 @@ class SignalException:
     review_by: date | None
     source: str
     """File and line, for people."""
+    shipped: bool = False
+    """Part of this package: it silences shipped rules and the sentence model, not the rules of a deployment."""
 
 
 @dataclass(frozen=True)
@@ -115,12 +121,14 @@ class Rulebook:
     exceptions: tuple[SignalException, ...] = ()
 
     @cached_property
-    def exception_patterns(self) -> Mapping[tuple[str, Speaker], tuple[PhrasePattern, ...]]:
-        """(signal, speaker) -> the phrases of its exceptions."""
-        found: dict[tuple[str, Speaker], tuple[PhrasePattern, ...]] = {}
-        for each in self.exceptions:
-            found[each.signal, each.speaker] = found.get((each.signal, each.speaker), ()) + each.patterns
-        return found
+    def exception_patterns(self) -> ExceptionPatterns:
+        """Of all exceptions."""
+        return _exception_patterns(self.exceptions)
+
+    @cached_property
+    def own_exception_patterns(self) -> ExceptionPatterns:
+        """Of a deployment's own exceptions, which alone hold for its own rules."""
+        return _exception_patterns(each for each in self.exceptions if not each.shipped)
 
     @cached_property
     def index(self) -> PhraseIndex:
@@ -153,6 +161,13 @@ class Rulebook:
         """Rules and exceptions whose review date has passed."""
         both: tuple[Rule | SignalException, ...] = (*self.rules, *self.exceptions)
         return [each for each in both if each.review_by is not None and each.review_by < today]
+
+
+def _exception_patterns(exceptions: Iterable[SignalException]) -> ExceptionPatterns:
+    found: dict[tuple[str, Speaker], tuple[PhrasePattern, ...]] = {}
+    for each in exceptions:
+        found[each.signal, each.speaker] = found.get((each.signal, each.speaker), ()) + each.patterns
+    return found
 
 
 def load_rules(paths: Sequence[Path] | Path | None = None, *, extra: Sequence[Path] | Path | None = None) -> Rulebook:
@@ -194,7 +209,7 @@ def _parse_files(files: tuple[tuple[Path, str], ...]) -> Rulebook:
                 raise RuleError(
                     f"{each.source}: id: {each.id!r} is taken by {seen[each.id]}; expected an id of its own"
                 )
-            seen[each.id] = f"the shipped {each.source}" if file.parent == SHIPPED else each.source
+            seen[each.id] = f"the shipped {each.source}" if each.shipped else each.source
         rules += rules_of_file
         exceptions += exceptions_of_file
     return Rulebook(tuple(rules), misheard, digest.hexdigest()[:12], tuple(exceptions))
@@ -339,6 +354,7 @@ def _parse_exception(
         owner=raw.get("owner", head["owner"]),
         review_by=raw.get("review_by", head.get("review_by")),
         source=f"{file.name}:{line}",
+        shipped=file.parent == SHIPPED,
     )
 
 

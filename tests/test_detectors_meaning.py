@@ -431,10 +431,10 @@ def by_word():
     return MeaningDetector(PhraseDetector(Rulebook((), {}, "none")), ByWord())
 
 
-def with_exception(signal, speaker, *phrases):
+def with_exception(signal, speaker, *phrases, model=None):
     patterns = tuple(compile_phrase(phrase, {}, {}) for phrase in phrases)
     exception = SignalException("own", signal, speaker, patterns, (), (), "me", None, "own.toml:1")
-    return MeaningDetector(PhraseDetector(Rulebook((), {}, "none", (exception,))), ByWord())
+    return MeaningDetector(PhraseDetector(Rulebook((), {}, "none", (exception,))), model or ByWord())
 
 
 def test_clauses_that_an_exception_names_are_not_read_for_its_signal():
@@ -444,6 +444,16 @@ def test_clauses_that_an_exception_names_are_not_read_for_its_signal():
     assert (heard.id, heard.evidence.first_word > 6) == ("policy", True)
     assert heard.evidence.quote == "but for you there are"
     assert [each.id for each in judge.find("those are the rules", "agent")] == ["policy"]
+
+
+def test_what_the_model_hears_as_urgent_is_no_exception():
+    model = ByWord()
+    model.thresholds = {
+        **model.thresholds,
+        "policy": Thresholds(least=1.0, sure=3.0, doubt=-9.0, agree=0.0, urgent=5.0),
+    }
+    judge = with_exception("policy", Speaker.AGENT, "rules of the game", model=model)
+    assert [each.severity for each in judge.find("those are the rules of the game", "agent")] == [Severity.URGENT]
 
 
 def course(judge, *told):

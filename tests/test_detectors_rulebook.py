@@ -110,6 +110,16 @@ def test_an_exception_does_not_silence_what_is_urgent(tmp_path):
     assert PhraseDetector(calm).find("a blue flashing lamp") == []
 
 
+def test_a_shipped_exception_leaves_the_rules_of_a_deployment_alone(tmp_path):
+    routine = "could you spell the surname for me"
+    assert PhraseDetector(load_rules()).find(routine, "agent") == []
+    rule = GOOD.replace('signal = "police"', 'signal = "question"\nspeaker = "agent"')
+    own = rule.replace("blue [flashing] (light|lamp)", "spell the surname").replace("a blue flashing lamp", routine)
+    book = load_rules(extra=written(tmp_path, own))
+    assert failing_examples(book) == []
+    assert [signal.rule for signal in PhraseDetector(book).find(routine, "agent")] == ["a.b"]
+
+
 def test_examples_of_an_exception_are_checked_and_its_review_date_is_kept(tmp_path):
     wrong = EXCEPTION.replace("the police museum about", "the museum about").replace("call the police", "police museum")
     book = load_rules(
