@@ -185,10 +185,11 @@ class PhraseDetector:
         if not patterns:
             return frozenset()
         text = normalise([word.text for word in words])
+        marked_text = mark_clauses(text)
         clauses = {
             text.clause_starts[token]
             for pattern in patterns
-            for first, last in _occurrences(pattern, text, mark_clauses(text))
+            for first, last in _occurrences(pattern, text, marked_text)
             for token in range(first, last + 1)
         }
         return frozenset(

@@ -306,7 +306,7 @@ def _parse_rule(
         at = _line_of(text, name, line)
         return RuleError(f"{file.name}:{at}: {raw.get('id', 'rule')}: {name}: expected {expected}")
 
-    _check(raw, wrong)
+    _check_rule(raw, wrong)
     compiled = {
         name: _compile_phrases(raw, name, classes, misheard if name == "phrases" else {}, wrong)
         for name in ("phrases", "unless", "hinges_on")
@@ -374,7 +374,7 @@ def _compile_phrases(
     return tuple(patterns)
 
 
-def _check(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError]) -> None:
+def _check_rule(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError]) -> None:
     """Raise what is wrong with a rule as read; its phrases are checked when they are compiled."""
     for name in raw.keys() - _RULE_KEYS:
         raise wrong(name, f"one of {', '.join(sorted(_RULE_KEYS))}")
