@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, lru_cache
@@ -302,10 +302,7 @@ def _parse_rule(
     classes: Mapping[str, str],
     misheard: Mapping[str, tuple[str, ...]],
 ) -> Rule:
-    def wrong(name: str, expected: str) -> RuleError:
-        at = _line_of(text, name, line)
-        return RuleError(f"{file.name}:{at}: {raw.get('id', 'rule')}: {name}: expected {expected}")
-
+    wrong = _refusals(raw, "rule", file, text, line)
     _check_rule(raw, wrong)
     compiled = {
         name: _compile_phrases(raw, name, classes, misheard if name == "phrases" else {}, wrong)
@@ -337,13 +334,8 @@ def _parse_rule(
 def _parse_exception(
     raw: dict[str, Any], file: Path, text: str, line: int, head: Mapping[str, Any], classes: Mapping[str, str]
 ) -> SignalException:
-    def wrong(name: str, expected: str) -> RuleError:
-        at = _line_of(text, name, line)
-        return RuleError(f"{file.name}:{at}: {raw.get('id', 'exception')}: {name}: expected {expected}")
-
-    for name in raw.keys() - _EXCEPTION_KEYS:
-        raise wrong(name, f"one of {', '.join(sorted(_EXCEPTION_KEYS))}")
-    _check_common(raw, wrong, needed=("phrases", "silent"))
+    wrong = _refusals(raw, "exception", file, text, line)
+    _check_common(raw, wrong, known=_EXCEPTION_KEYS, needed=("phrases", "silent"))
     return SignalException(
         id=raw["id"],
         signal=raw["signal"],
@@ -356,6 +348,17 @@ def _parse_exception(
         source=f"{file.name}:{line}",
         shipped=file.parent == SHIPPED,
     )
+
+
+def _refusals(raw: Mapping[str, Any], kind: str, file: Path, text: str, line: int) -> Callable[[str, str], RuleError]:
+    """What makes an error of a key and what was expected of it, for the table that begins at this line."""
+
+    def wrong(name: str, expected: str) -> RuleError:
+        return RuleError(
+            f"{file.name}:{_line_of(text, name, line)}: {raw.get('id', kind)}: {name}: expected {expected}"
+        )
+
+    return wrong
 
 
 def _compile_phrases(
@@ -376,9 +379,7 @@ def _compile_phrases(
 
 def _check_rule(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError]) -> None:
     """Raise what is wrong with a rule as read; its phrases are checked when they are compiled."""
-    for name in raw.keys() - _RULE_KEYS:
-        raise wrong(name, f"one of {', '.join(sorted(_RULE_KEYS))}")
-    _check_common(raw, wrong, needed=("phrases", "fires"))
+    _check_common(raw, wrong, known=_RULE_KEYS, needed=("phrases", "fires"))
     if raw.get("severity", "note") not in ("note", "help", "urgent"):
         raise wrong("severity", "note, help or urgent")
     strength = raw.get("strength", 0.8)
@@ -394,8 +395,19 @@ def _check_rule(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError]) 
             raise wrong("silent_when", f"only {', '.join(ASSERTION_CHECKS)}")
 
 
-def _check_common(raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError], *, needed: Sequence[str]) -> None:
-    """Raise what is wrong with the keys that rules and exceptions share; `needed`: lists that must not be empty."""
+def _check_common(
+    raw: Mapping[str, Any], wrong: Callable[[str, str], RuleError], *, known: Set[str], needed: Sequence[str]
+) -> None:
+    """Raise what is wrong with the keys that rules and exceptions share.
+
+    Args:
+        raw: the table as read.
+        wrong: makes the error.
+        known: the keys it may have.
+        needed: lists that must not be empty.
+    """
+    for name in raw.keys() - known:
+        raise wrong(name, f"one of {', '.join(sorted(known))}")
     if not isinstance(raw.get("id"), str):
         raise wrong("id", "a text such as 'influence.my-guy'")
     if raw.get("signal") not in SIGNAL_IDS:

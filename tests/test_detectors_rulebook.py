@@ -25,6 +25,14 @@ def written(tmp_path, text):
     return path
 
 
+def refusal(tmp_path, text):
+    """The one line with which the file is refused."""
+    with pytest.raises(RuleError, match="own.toml") as refused:
+        load_rules(written(tmp_path, text))
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
 def test_a_file_of_ones_own_is_read_and_checked(tmp_path):
     book = load_rules(written(tmp_path, GOOD))
     assert [rule.id for rule in book.rules] == ["a.b"]
@@ -72,10 +80,7 @@ def test_an_error_names_the_line_of_its_key(tmp_path):
     ],
 )
 def test_a_wrong_file_is_refused_with_its_place(tmp_path, old, new, says):
-    with pytest.raises(RuleError, match="own.toml") as refused:
-        load_rules(written(tmp_path, GOOD.replace(old, new)))
-    assert says in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert says in refusal(tmp_path, GOOD.replace(old, new))
 
 
 EXCEPTION = """version = "1"
@@ -144,9 +149,7 @@ def test_examples_of_an_exception_are_checked_and_its_review_date_is_kept(tmp_pa
     ],
 )
 def test_a_wrong_exception_is_refused_with_its_place(tmp_path, old, new, says):
-    with pytest.raises(RuleError, match="own.toml") as refused:
-        load_rules(written(tmp_path, EXCEPTION.replace(old, new)))
-    assert says in str(refused.value)
+    assert says in refusal(tmp_path, EXCEPTION.replace(old, new))
 
 
 def test_a_file_without_rules_and_exceptions_is_refused(tmp_path):
