@@ -468,29 +468,28 @@ go(steps(), linger=True)
 
 @needs_server
 def test_both_devices_are_on_one_clock(server: Server) -> None:
-    """One player's clicks reach both devices: they are heard at the same time in both channels."""
-    server.run(
-        "pactl", "load-module", "module-combine-sink", "sink_name=both", "slaves=agent_mic_feed,speaker"
-    )  # fmt: skip
-    heard, _, marks = listen(
+    """The microphone records what is played, so that clicks reach both devices at once: both channels have them at
+    the same time, to 60 ms (`MAX_LEAD_S`). A stream that began with late blocks is moved, which takes some seconds."""
+    server.run("pactl", "unload-module", "module-remap-source")
+    server.run("pactl", "load-module", "module-remap-source", "source_name=agent_mic", "master=speaker.monitor")
+    heard, _, _ = listen(
         server,
         """
+def starts(name):
+    loud = np.flatnonzero(np.abs(np.concatenate(sound[name])) > 0.2)
+    return loud[np.diff(loud, prepend=-9999) > 4000][-4:] / 16
+
 def steps():
-    play("clicks", "both")
-    while not (clicks("agent") and clicks("customer")): yield
-    marks_seen["start"] = ms()
-    while ms() < marks_seen["start"] + 6000: yield
+    play("clicks", "speaker")
+    while True:
+        yield
+        agent, customer = starts("agent"), starts("customer")
+        if len(agent) == len(customer) == 4 and np.abs(agent - customer).max() < 60:
+            return
 go(steps())
 """,
     )
-    starts = []
-    for name in ("agent", "customer"):
-        loud = np.flatnonzero(np.abs(heard[name]) > 0.2)
-        starts.append(loud[np.diff(loud, prepend=-9999) > 4000] / 16)
-    agent, customer = starts
-    pairs = [(a, float(customer[np.argmin(np.abs(customer - a))])) for a in agent if a > marks["start"]]
-    assert len(pairs) >= 4
-    assert max(abs(a - c) for a, c in pairs) < 60
+    assert set(heard) == {"agent", "customer"}
 
 
 @needs_server
