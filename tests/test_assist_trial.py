@@ -132,7 +132,7 @@ WHOLE = [
     "▶ supervisor-demand: [Own it, ask the manager in",
     "plan B: Engineer at a fixed time, Your direct line, Supervisor joins this call",
     "✓ just-calm “I'm so sorry about”",
-    "✓ empathize “I understand how”",
+    "✓ empathize “I understand how frustrating that”",
     "✓ plan-b “I can waive”",
     "p2 acted: “I can waive”",
     "promise: call you back, due tomorrow at ten 2026-11-25T10:00+00:00",
