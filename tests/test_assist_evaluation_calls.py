@@ -210,7 +210,7 @@ def test_dead_air_belongs_to_the_labelled_turn_before_it():
 
 
 def test_only_what_a_cool_down_holds_back_is_no_miss():
-    demand, veiled = "let me speak to your manager", "is there a grown-up in the room"
+    demand, veiled = "let me speak to your manager right now", "is there a grown-up in the room"
     wanted = {"labels": ["supervisor_demand"]}
 
     def counted(*turns):
