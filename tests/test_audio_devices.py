@@ -22,6 +22,7 @@ import pytest
 import soundfile
 
 from audio import live, portaudio
+from audio.alignment import MAX_LEAD_S
 from audio.devices import Device, choose_devices, list_devices
 from audio.errors import AudioError
 from audio.events import Speaker
@@ -346,9 +347,6 @@ from audio.events import Chunk, Gap, Speaker, Trouble
 folder, played = sys.argv[1:]
 players, notes, sound = {}, [], {"agent": [], "customer": [], "another call's customer": []}
 
-def clicks(name):
-    return any(np.abs(pcm).max() > 0.2 for pcm in sound[name])
-
 def play(name, sink):
     players[name] = subprocess.Popen(["paplay", f"--device={sink}", f"{played}/{name}.wav"])
 
@@ -429,6 +427,18 @@ def levels(pcm: np.ndarray, hz: float) -> list[float]:
     return [level(pcm[i : i + 800], hz) for i in range(0, len(pcm) - 799, 400)]
 
 
+def latest_clicks(pcm: np.ndarray) -> np.ndarray:
+    """When the last four clicks began, in milliseconds."""
+    loud = np.flatnonzero(np.abs(pcm) > 0.2)
+    return loud[np.diff(loud, prepend=-9999) > 4000][-4:] / 16
+
+
+def are_together(clicks: list[np.ndarray]) -> bool:
+    """Whether four clicks of both parties began at the same time, to `MAX_LEAD_S`."""
+    agent, customer = clicks
+    return len(agent) == len(customer) == 4 and bool(np.abs(agent - customer).max() < MAX_LEAD_S * 1000)
+
+
 def is_heard(pcm: np.ndarray, hz: float) -> bool:
     """At the level it is played, give or take 1 dB."""
     return bool(np.median(levels(pcm, hz)) == pytest.approx(-10.5, abs=1))
@@ -469,27 +479,21 @@ go(steps(), linger=True)
 @needs_server
 def test_both_devices_are_on_one_clock(server: Server) -> None:
     """The microphone records what is played, so that clicks reach both devices at once: both channels have them at
-    the same time, to 60 ms (`MAX_LEAD_S`). A stream that began with late blocks is moved, which takes some seconds."""
+    the same time. A stream that began with late blocks is moved, which takes some seconds."""
     server.run("pactl", "unload-module", "module-remap-source")
     server.run("pactl", "load-module", "module-remap-source", "source_name=agent_mic", "master=speaker.monitor")
     heard, _, _ = listen(
         server,
         """
-def starts(name):
-    loud = np.flatnonzero(np.abs(np.concatenate(sound[name])) > 0.2)
-    return loud[np.diff(loud, prepend=-9999) > 4000][-4:] / 16
+from tests.test_audio_devices import are_together, latest_clicks
 
 def steps():
     play("clicks", "speaker")
-    while True:
-        yield
-        agent, customer = starts("agent"), starts("customer")
-        if len(agent) == len(customer) == 4 and np.abs(agent - customer).max() < 60:
-            return
+    while not are_together([latest_clicks(np.concatenate(sound[name])) for name in ("agent", "customer")]): yield
 go(steps())
 """,
     )
-    assert set(heard) == {"agent", "customer"}
+    assert are_together([latest_clicks(heard[name]) for name in ("agent", "customer")])
 
 
 @needs_server
