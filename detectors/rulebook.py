@@ -21,24 +21,16 @@ from detectors.phrase_pattern import PhrasePattern, compile_phrase
 from detectors.signals import SIGNAL_IDS, Severity
 
 SHIPPED = Path(__file__).parent / "rules"
-_RULE_KEYS = {
-    "id",
-    "signal",
-    "speaker",
+_EXCEPTION_KEYS = {"id", "signal", "speaker", "phrases", "owner", "review_by", "fires", "silent"}
+_RULE_KEYS = _EXCEPTION_KEYS | {
     "severity",
     "strength",
-    "phrases",
     "unless",
     "hinges_on",
     "cool_down_s",
-    "owner",
-    "review_by",
     "silent_when",
     "certain",
-    "fires",
-    "silent",
 }
-_EXCEPTION_KEYS = {"id", "signal", "speaker", "phrases", "owner", "review_by", "fires", "silent"}
 _FILE_KEYS = {"version", "owner", "language", "review_by", "rule", "exception"}
 _HEADERS = {name: re.compile(rf"\s*\[\[\s*{name}\s*\]\]\s*(#.*)?") for name in ("rule", "exception")}
 _WORD_CHARACTER = re.compile(r"[\w#*]")
@@ -56,17 +48,37 @@ class RuleError(Exception):
     code = "rule-invalid"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule: phrases of one speaker that raise one signal."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What a rule and an exception have in common: phrases of one speaker, and one signal."""
 
     id: str
     signal: str
     speaker: Speaker
+    patterns: tuple[PhrasePattern, ...]
+    """Its phrases, compiled."""
+    fires: tuple[str, ...]
+    """Example lines that the signal must be heard in."""
+    silent: tuple[str, ...]
+    """Example lines that it must not be heard in."""
+    owner: str
+    """Who answers for it."""
+    review_by: date | None
+    """When somebody should look at it again."""
+    source: str
+    """File and line, for people."""
+    shipped: bool
+    """Part of this package, not one of a deployment's own files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule(Entry):
+    """One rule: phrases of one speaker that raise one signal."""
+
     severity: Severity
     strength: float
     phrases: tuple[str, ...]
-    patterns: tuple[PhrasePattern, ...]
+    """As they are written in the file."""
     unless: tuple[PhrasePattern, ...]
     """Exceptions: a match that overlaps one, or is in the same clause, does not count."""
     hinges_on: tuple[PhrasePattern, ...]
@@ -74,39 +86,17 @@ class Rule:
     silent_when: frozenset[str]
     """Of detectors.assertion.ASSERTION_CHECKS."""
     cool_down_ms: int
-    fires: tuple[str, ...]
-    silent: tuple[str, ...]
     version: str
-    owner: str
-    """Who answers for it."""
-    review_by: date | None
-    """When somebody should look at it again."""
-    source: str
-    """File and line, for people."""
-    shipped: bool = False
-    """Part of this package, not one of a deployment's own files."""
-    certain: bool = False
+    certain: bool
     """The sentence model may not reject it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignalException:
-    """Clauses in which a speaker's words are no signal, neither of the rules nor of the sentence model."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalException(Entry):
+    """Clauses in which a speaker's words are no signal, neither of the rules nor of the sentence model.
 
-    id: str
-    signal: str
-    speaker: Speaker
-    patterns: tuple[PhrasePattern, ...]
-    fires: tuple[str, ...]
-    """Lines to which it does not apply."""
-    silent: tuple[str, ...]
-    """Lines to which it does."""
-    owner: str
-    review_by: date | None
-    source: str
-    """File and line, for people."""
-    shipped: bool = False
-    """Part of this package: it silences shipped rules and the sentence model, not the rules of a deployment."""
+    A shipped one silences shipped rules and the sentence model, not the rules of a deployment.
+    """
 
 
 @dataclass(frozen=True)
@@ -157,10 +147,10 @@ class Rulebook:
         """What rules hinge on, each once."""
         return tuple(dict.fromkeys(hinge for rule in self.rules for hinge in rule.hinges_on))
 
-    def overdue(self, today: date) -> list[Rule | SignalException]:
+    def overdue(self, today: date) -> list[Entry]:
         """Rules and exceptions whose review date has passed."""
-        both: tuple[Rule | SignalException, ...] = (*self.rules, *self.exceptions)
-        return [each for each in both if each.review_by is not None and each.review_by < today]
+        entries: tuple[Entry, ...] = (*self.rules, *self.exceptions)
+        return [each for each in entries if each.review_by is not None and each.review_by < today]
 
 
 def _exception_patterns(exceptions: Iterable[SignalException]) -> ExceptionPatterns:
@@ -203,8 +193,8 @@ def _parse_files(files: tuple[tuple[Path, str], ...]) -> Rulebook:
             continue
         digest.update(text.encode())
         rules_of_file, exceptions_of_file = _parse_rule_file(file, text, classes, misheard)
-        both: tuple[Rule | SignalException, ...] = (*rules_of_file, *exceptions_of_file)
-        for each in both:
+        entries: tuple[Entry, ...] = (*rules_of_file, *exceptions_of_file)
+        for each in entries:
             if each.id in seen:
                 raise RuleError(
                     f"{each.source}: id: {each.id!r} is taken by {seen[each.id]}; expected an id of its own"
@@ -309,24 +299,16 @@ def _parse_rule(
         for name in ("phrases", "unless", "hinges_on")
     }
     return Rule(
-        id=raw["id"],
-        signal=raw["signal"],
-        speaker=Speaker(raw.get("speaker", "customer")),
+        **_common_fields(raw, file, line, head),
+        patterns=compiled["phrases"],
         severity=Severity[raw.get("severity", "note").upper()],
         strength=float(raw.get("strength", 0.8)),
         phrases=tuple(raw["phrases"]),
-        patterns=compiled["phrases"],
         unless=compiled["unless"],
         hinges_on=compiled["hinges_on"],
         silent_when=frozenset(raw.get("silent_when", [])),
         cool_down_ms=raw.get("cool_down_s", 0) * 1000,
-        fires=tuple(raw["fires"]),
-        silent=tuple(raw.get("silent", [])),
         version=head["version"],
-        owner=raw.get("owner", head["owner"]),
-        review_by=raw.get("review_by", head.get("review_by")),
-        source=f"{file.name}:{line}",
-        shipped=file.parent == SHIPPED,
         certain=raw.get("certain", False),
     )
 
@@ -337,17 +319,23 @@ def _parse_exception(
     wrong = _refusals(raw, "exception", file, text, line)
     _check_common(raw, wrong, known=_EXCEPTION_KEYS, needed=("phrases", "silent"))
     return SignalException(
-        id=raw["id"],
-        signal=raw["signal"],
-        speaker=Speaker(raw.get("speaker", "customer")),
-        patterns=_compile_phrases(raw, "phrases", classes, {}, wrong),
-        fires=tuple(raw.get("fires", [])),
-        silent=tuple(raw["silent"]),
-        owner=raw.get("owner", head["owner"]),
-        review_by=raw.get("review_by", head.get("review_by")),
-        source=f"{file.name}:{line}",
-        shipped=file.parent == SHIPPED,
+        **_common_fields(raw, file, line, head), patterns=_compile_phrases(raw, "phrases", classes, {}, wrong)
     )
+
+
+def _common_fields(raw: Mapping[str, Any], file: Path, line: int, head: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an `Entry` but its patterns, of a checked table that begins at this line."""
+    return {
+        "id": raw["id"],
+        "signal": raw["signal"],
+        "speaker": Speaker(raw.get("speaker", "customer")),
+        "fires": tuple(raw.get("fires", [])),
+        "silent": tuple(raw.get("silent", [])),
+        "owner": raw.get("owner", head["owner"]),
+        "review_by": raw.get("review_by", head.get("review_by")),
+        "source": f"{file.name}:{line}",
+        "shipped": file.parent == SHIPPED,
+    }
 
 
 def _refusals(raw: Mapping[str, Any], kind: str, file: Path, text: str, line: int) -> Callable[[str, str], RuleError]:

@@ -433,7 +433,18 @@ def by_word():
 
 def with_exception(signal, speaker, *phrases, model=None):
     patterns = tuple(compile_phrase(phrase, {}, {}) for phrase in phrases)
-    exception = SignalException("own", signal, speaker, patterns, (), (), "me", None, "own.toml:1")
+    exception = SignalException(
+        id="own",
+        signal=signal,
+        speaker=speaker,
+        patterns=patterns,
+        fires=(),
+        silent=(),
+        owner="me",
+        review_by=None,
+        source="own.toml:1",
+        shipped=False,
+    )
     return MeaningDetector(PhraseDetector(Rulebook((), {}, "none", (exception,))), model or ByWord())
 
 
