@@ -9,6 +9,8 @@ Written for this project by authors who had seen neither rules nor other lines o
   cannot be in it (ABSENT_IN_TALK).
 - tests/data/words/upset/*.txt, `who|degree|text`: calls (`ordinary-*`: single turns). The degree is how upset with the
   firm a customer is in that turn: 0 not, 1 a grumble, 2 so that somebody should know, 3 rage.
+- tests/data/words/stock/us.jsonl and look-alikes-*.jsonl: ordinary lines and what sounds like them; `question` only holds
+  of questions that help to find what is wrong or wanted, not of routine ones.
 - tests/data/words/self-harm/*.txt, `h|text` (a hint of it) and `-|text` (only sounds like one); outright/*.txt, the
   same of being upset: turns that say it outright, without context, and look-alikes of the same words.
 
@@ -16,8 +18,8 @@ Further examples are the project's other labelled lines and those of the rules, 
 labels only; the turns of three sets of written calls; and as ordinary business half of Bitext's requests
 (CDLA-Sharing-1.0; not kept here).
 
-Left out is what is only measured: tests/data/words/independent/b* to k*, tests/data/calls/heldout3, independent and
-dev3. Held out, to set thresholds, are tests/data/words/held and HELD_OUT_FILES.
+Left out is what is only measured: tests/data/words/independent/b* to k*, stock/uk and look-alikes-3,
+tests/data/calls/heldout3, independent and dev3. Held out, to set thresholds, are tests/data/words/held and HELD_OUT_FILES.
 """
 
 import json
@@ -37,6 +39,7 @@ DATA = Path(__file__).parent.parent / "data"
 WORDS = DATA / "words"
 LABELLED_FOLDERS = ("dev", "dev2", "dev3", "heldout", "heldout2", "blind")
 CALL_FOLDERS = ("dev", "dev2", "heldout2")
+STOCK_FILES = ("us", "look-alikes-1", "look-alikes-2")
 
 AGENT_LABELS = tuple(sorted(AGENT_SIGNALS))
 CUSTOMER_LABELS = (
@@ -99,6 +102,7 @@ def words_examples(text_folder):
         *_authored(),
         *talk_examples(),
         *_annotated(),
+        *_stock(),
         *_rule_examples(),
         *_call_turns(),
         *_requests(text_folder),
@@ -247,6 +251,15 @@ def _annotated():
                     labels[SELF_HARM] = labels["vulnerable"]
                 source, weight = ("a", 1.0) if folder == "independent" else ("old", 0.5)
                 yield Example(case.text, agent, source, labels, weight)
+
+
+def _stock():
+    """The labelled lines of stock/ that may be trained on: all labels but those of CALLER_LABELS and COMPLAINT."""
+    for name in STOCK_FILES:
+        for case in read_cases(WORDS / "stock" / f"{name}.jsonl"):
+            agent = case.speaker == "agent"
+            known = AGENT_LABELS if agent else ANNOTATED_LABELS
+            yield Example(case.text, agent, f"stock-{name}", {each: each in case.labels for each in known})
 
 
 def _rule_examples():

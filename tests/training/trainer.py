@@ -13,7 +13,7 @@ from detectors.sentence_model import Tokenizer, load_vocabulary
 from tests.training.asr_noise import WordConfusions
 from tests.training.weights import load_network, weights_path
 
-EPOCHS, BATCH_SIZE, PREDICTION_BATCH_SIZE = 2, 96, 256
+BATCH_SIZE, PREDICTION_BATCH_SIZE = 96, 256
 LABEL_SMOOTHING = 0.02
 """Targets are this and 1 - this instead of 0 and 1 (Szegedy et al. 2016)."""
 WARMUP = 0.06
@@ -41,6 +41,7 @@ class Trainer:
     positive_weight: float
     """Of a positive label in the loss."""
     loss_scale = 1.0
+    epochs = 2
     encoder_lr, head_lr = 1e-4, 1e-3
     """Highest learning rates; the heads are the pooling queries and the outputs."""
 
@@ -54,13 +55,13 @@ class Trainer:
         rng = random.Random(seed)
         torch.manual_seed(seed)
         network = network.train().to(DEVICE)
-        steps = EPOCHS * -(-round(sum(example.weight for example in examples)) // BATCH_SIZE)
+        steps = self.epochs * -(-round(sum(example.weight for example in examples)) // BATCH_SIZE)
         optimiser = _optimiser(network, self.encoder_lr, self.head_lr)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: min(1, (step + 1) / (WARMUP * steps)) * max(0.0, 1 - step / steps)
         )
         partners = self._partners(examples)
-        for epoch in range(EPOCHS):
+        for epoch in range(self.epochs):
             sample = [self._augmented(each, partners, rng) for each in examples if rng.random() < each.weight]
             for number, batch in enumerate(_batches(sample, self._length, rng)):
                 optimiser.zero_grad()
