@@ -71,10 +71,10 @@ class ShapeRecogniser(WhisperRecogniser):
         self._model: Any = _SyntheticOutput(self._model)
         self.name = self.name.replace(self.folder.name, f"{self.folder.name} shape, random weights")
 
-    def decode(self, decodings: Sequence[WhisperDecoding], frames: int) -> Any:
+    def decode(self, decodings: Sequence[WhisperDecoding], frames: int, beam_size: int = 1) -> Any:
         """As the base class, after telling the model the lengths of speech."""
         self._model.speech_s = [decoding.spectrogram.samples / SAMPLE_RATE for decoding in decodings]
-        return super().decode(decodings, frames)
+        return super().decode(decodings, frames, beam_size)
 
     def encoder_ms(self, frames: int, *, times: int = 5) -> float:
         """Milliseconds of one encoding of so many frames, the fastest of some: of CPU time, on a GPU of the clock."""

@@ -1,8 +1,8 @@
 """Whisper through CTranslate2, with encoder windows as long as the speech: the only importer of faster-whisper.
 
 faster-whisper pads every request to 30 s; here the same models, tokenizer and mel filters are called directly with
-shorter windows (audio/windows.py). Greedy decoding without timestamp tokens; word times and probabilities come from
-cross-attention alignment. One loaded model serves every channel of every call.
+shorter windows (audio/windows.py). No timestamp tokens: word times and probabilities come from cross-attention
+alignment. One loaded model serves every channel of every call.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ FLOOR_FILE = "encoder-window.json"
 """Beside the model: the smallest safe window, written by its calibration."""
 FINAL_TAIL = 300
 """Frames of silence after a whole utterance: it is decoded once, so it may cost more than `TAIL`."""
+BEAM_SIZE = 5
+"""Texts followed at a time where an utterance is complete; its hypotheses are decoded greedily, as their words may still
+change."""
 PHRASE_TOKENS = 24
 """Most tokens of expected phrases: longer lists make models hallucinate them (faster-whisper #731, #853)."""
 RELEASE_MEMORY_EVERY = 100
@@ -148,7 +151,7 @@ class WhisperRecogniser:
     def close(self, decoding: WhisperDecoding) -> tuple[Word, ...]:
         """The words if the utterance ends here, decoded as `final` does, which uses the result if nothing follows."""
         samples = decoding.spectrogram.samples
-        (result,) = self.decode([decoding], decoding.window(FINAL_TAIL))
+        (result,) = self.decode([decoding], decoding.window(FINAL_TAIL), BEAM_SIZE)
         decoding.pause_result = (samples, result)
         if result.hallucination_sign is None:
             decoding.words = without_hallucinations(result.words, result.statistics)
@@ -162,19 +165,19 @@ class WhisperRecogniser:
         if decoding.pause_result is not None and decoding.pause_result[0] == decoding.spectrogram.samples:
             result = decoding.pause_result[1]
         else:
-            (result,) = self.decode([decoding], frames)
+            (result,) = self.decode([decoding], frames, BEAM_SIZE)
         if result.hallucination_sign is not None and (frames < FULL or decoding.prompt):
             self.retries += 1
             decoding.phrase_tokens = ()
-            (result,) = self.decode([decoding], FULL)
+            (result,) = self.decode([decoding], FULL, BEAM_SIZE)
         if result.hallucination_sign is not None and not is_genuine_repetition(
             result.hallucination_sign, result.statistics
         ):
             return ()
         return without_hallucinations(result.words, result.statistics)
 
-    def decode(self, decodings: Sequence[WhisperDecoding], frames: int) -> list[_Result]:
-        """Decode greedily as one batch, in windows of `frames`; the prompts must have equal lengths."""
+    def decode(self, decodings: Sequence[WhisperDecoding], frames: int, beam_size: int = 1) -> list[_Result]:
+        """Decode as one batch, in windows of `frames`; the prompts must have equal lengths."""
         check_window(frames, self._model.n_mels)
         features = np.stack([decoding.spectrogram.window(frames) for decoding in decodings])
         encoded = self._model.encode(self._storage(features))
@@ -183,7 +186,7 @@ class WhisperRecogniser:
         generated = self._model.generate(
             encoded,
             prompts,
-            beam_size=1,
+            beam_size=beam_size,
             max_length=max_length_for(len(prompts[0]), max(caps)),
             suppress_blank=True,
             suppress_tokens=[-1],

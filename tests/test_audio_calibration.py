@@ -39,9 +39,9 @@ def test_every_window_that_is_called_safe_has_been_tried(model, sound, monkeypat
     shown = set()
     decode = WhisperRecogniser.decode
 
-    def watched(recogniser, decodings, frames):
+    def watched(recogniser, decodings, frames, *beam_size):
         shown.add(frames)
-        return decode(recogniser, decodings, frames)
+        return decode(recogniser, decodings, frames, *beam_size)
 
     monkeypatch.setattr(WhisperRecogniser, "decode", watched)
     found = calibrate(model, [sound[1, 20 * 16_000 : 21 * 16_000]])
