@@ -41,8 +41,9 @@ FLOOR_FILE = "encoder-window.json"
 FINAL_TAIL = 300
 """Frames of silence after a whole utterance: it is decoded once, so it may cost more than `TAIL`."""
 BEAM_SIZE = 5
-"""Texts followed at a time where an utterance is complete; its hypotheses are decoded greedily, as their words may still
-change."""
+"""So many texts are followed at a time where an utterance is complete; its hypotheses, whose words may still change,
+are decoded greedily. Of 220 lines spoken by neural voices over a telephone, half of them in noise, Whisper base got
+14.5, 13.6, 13.0, 12.5, 12.5 of 100 words wrong with 1, 2, 3, 5, 8, in 133, 148, 151, 162, 183 s of CPU time."""
 PHRASE_TOKENS = 24
 """Most tokens of expected phrases: longer lists make models hallucinate them (faster-whisper #731, #853)."""
 RELEASE_MEMORY_EVERY = 100

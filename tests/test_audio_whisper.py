@@ -2,6 +2,7 @@ import itertools
 import json
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from audio.hallucinations import (
     without_hallucinations,
 )
 from audio.normalisation import normalised
+from audio.scoring import word_errors
 from audio.whisper import FLOOR_FILE, WhisperRecogniser, stored_floor
 from audio.windows import BUCKETS, FULL, SAFE_FLOOR, TAIL, LogMelSpectrogram, check_window, window_frames
 
@@ -43,6 +45,19 @@ def sentence():
 
 def text(words):
     return " ".join(normalised(word.text) for word in words)
+
+
+def utterances():
+    """Samples and normalised words of what is said without a pause in the sample call."""
+    sound = soundfile.read(DATA / "spoken-call.flac", dtype="float32")[0]
+    words = json.loads((DATA / "spoken-call.json").read_text())
+    for channel, who in enumerate(("agent", "customer")):
+        of_party = [word for word in words if word["who"] == who]
+        ends = [n for n, (one, next_) in enumerate(pairwise(of_party), 1) if next_["start_ms"] - one["end_ms"] > 500]
+        for first, end in pairwise([0, *ends, len(of_party)]):
+            spoken = of_party[first:end]
+            pcm = sound[(spoken[0]["start_ms"] - 200) * 16 : (spoken[-1]["end_ms"] + 200) * 16, channel]
+            yield pcm, [normalised(word["word"]) for word in spoken]
 
 
 SAID = "i want my money back or i will cancel my account"
@@ -103,6 +118,19 @@ def test_utterances_decoded_together_are_heard_as_alone(recogniser, sentence):
     assert len({decoding.batch_key(1) for decoding in together}) == 1
     assert [text(words) for words in recogniser.hypotheses(together)] == [text(words) for words in alone]
     assert text(alone[-1]).startswith("i want my money back")
+
+
+def test_in_noise_a_complete_utterance_is_heard_better_than_its_last_hypothesis(recogniser):
+    in_hypotheses = in_finals = 0
+    for seed in range(3):
+        noise = np.random.default_rng(seed)
+        for pcm, spoken in utterances():
+            level = np.sqrt(np.mean(pcm**2)) * 10 ** (-12 / 20)
+            decoding = recogniser.begin()
+            decoding.extend(pcm + (level * noise.standard_normal(len(pcm))).astype(np.float32))
+            in_hypotheses += word_errors(text(decoding.hypothesis()).split(), spoken)
+            in_finals += word_errors(text(decoding.final()).split(), spoken)
+    assert in_finals < 0.85 * in_hypotheses, (in_finals, in_hypotheses)
 
 
 def test_what_a_pause_has_decoded_is_not_decoded_again_at_the_end(recogniser, sentence, monkeypatch):

@@ -16,6 +16,7 @@ from tests.training.examples import (
     DATA,
     HELD_OUT_FILES,
     HELD_OUT_SELF_HARM,
+    STOCK_FILES,
     WORDS,
     Example,
     caller_examples,
@@ -98,6 +99,10 @@ def test_nothing_that_is_measured_on_is_trained_on() -> None:
         for case in read_cases(path)
         if path.stem not in tuple("ghijk") or is_long(case.text)
     }
+    for path in (WORDS / "stock").glob("*.jsonl"):
+        measured |= {
+            plain(case.text) for case in read_cases(path) if path.stem not in STOCK_FILES and is_long(case.text)
+        }
     for folder in ("heldout3", "independent"):
         for path in (DATA / "calls" / folder).glob("*.jsonl"):
             for call in map(json.loads, path.read_text(encoding="utf-8").splitlines()):

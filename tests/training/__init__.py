@@ -12,6 +12,7 @@ tests/calm_talk.py); NEW files of tests/data/words that the network has not been
     python -m tests.training.fit_thresholds OUT TEXT caller
     python -m tests.training.export OUT caller             writes detectors/meanings/caller.onnx
 
-Instead of the first of each: `distil` trains on NEW alone and keeps all other scores as they were. Instead of new
-thresholds for `words`: `calibrate` shifts its scores to those that are shipped.
+Instead of the first of each: `distil` trains on NEW alone and keeps all other scores as they were; `train_head` trains
+the output of one label, whose meaning has changed. Instead of new thresholds for `words`: `calibrate` shifts its scores
+to those that are shipped.
 """

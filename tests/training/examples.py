@@ -9,8 +9,7 @@ Written for this project by authors who had seen neither rules nor other lines o
   cannot be in it (ABSENT_IN_TALK).
 - tests/data/words/upset/*.txt, `who|degree|text`: calls (`ordinary-*`: single turns). The degree is how upset with the
   firm a customer is in that turn: 0 not, 1 a grumble, 2 so that somebody should know, 3 rage.
-- tests/data/words/stock/us.jsonl and look-alikes-*.jsonl: ordinary lines and what sounds like them; `question` only holds
-  of questions that help to find what is wrong or wanted, not of routine ones.
+- tests/data/words/stock, STOCK_FILES: ordinary lines, and what sounds like them.
 - tests/data/words/self-harm/*.txt, `h|text` (a hint of it) and `-|text` (only sounds like one); outright/*.txt, the
   same of being upset: turns that say it outright, without context, and look-alikes of the same words.
 
@@ -18,8 +17,9 @@ Further examples are the project's other labelled lines and those of the rules, 
 labels only; the turns of three sets of written calls; and as ordinary business half of Bitext's requests
 (CDLA-Sharing-1.0; not kept here).
 
-Left out is what is only measured: tests/data/words/independent/b* to k*, stock/uk and look-alikes-3,
-tests/data/calls/heldout3, independent and dev3. Held out, to set thresholds, are tests/data/words/held and HELD_OUT_FILES.
+Left out is what is only measured: the other files of stock, tests/data/words/independent/b* to k*,
+tests/data/calls/heldout3, independent and dev3. Held out, to set thresholds, are tests/data/words/held and
+HELD_OUT_FILES.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""`python -m tests.training.train_head LABEL OUT TEXT NEW…`: trains one output of the `words` network, and nothing else.
+"""`python -m tests.training.train_head LABEL OUT TEXT NEW…`: trains one output of the `words` network alone.
 
 For a label whose meaning has become narrower or wider: the encoder ranks lines well enough already, so the query of the
 label's attention and its linear output are fitted to the files NEW, and to all older lines that the label does not hold
