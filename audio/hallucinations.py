@@ -51,6 +51,11 @@ CONFIDENT_LOG_PROBABILITY = -0.5
 itself: it is stopped at the token limit, or has too many words for the time."""
 
 
+TIMELESS_WORDS = 3
+"""So many words at the end of a text that all begin at the same moment are invented: alignment finds no sound for them.
+A beam writes some sentences twice (4 of 300 recorded prompts, Whisper base): the second time they have none."""
+
+
 @dataclass(frozen=True, slots=True)
 class DecodeStatistics:
     """What is known of one decode besides its words."""
@@ -108,7 +113,8 @@ def is_genuine_repetition(sign: str | None, statistics: DecodeStatistics) -> boo
 
 
 def without_hallucinations(words: Sequence[Word], statistics: DecodeStatistics) -> tuple[Word, ...]:
-    """The words without those that are too improbable to have been said."""
+    """The words without those that are too improbable to have been said, or for which there is no sound."""
+    words = _without_timeless_end(words)
     if not words or statistics.tonal:
         return ()
     mean = mean_probability(words)
@@ -122,3 +128,9 @@ def without_hallucinations(words: Sequence[Word], statistics: DecodeStatistics) 
     if statistics.mean_log_probability < LOW_LOG_PROBABILITY:
         return tuple(word for word in words if word.probability >= MIN_WORD_PROBABILITY)
     return tuple(words)
+
+
+def _without_timeless_end(words: Sequence[Word]) -> Sequence[Word]:
+    """The words without those at their end that begin at the same moment, if these are `TIMELESS_WORDS` or more."""
+    timeless = sum(1 for word in words if word.start_ms == words[-1].start_ms)
+    return words[:-timeless] if timeless >= TIMELESS_WORDS else words

@@ -271,3 +271,12 @@ def test_stock_phrases_are_dropped_only_when_doubtful():
     assert not without_hallucinations(said("Cancel it.", 0.1), STATISTICS)
     assert not without_hallucinations(said("Urner.", 0.3), brief)
     assert without_hallucinations(said("Cancel it.", 0.3), STATISTICS)
+
+
+def test_words_without_a_sound_at_the_end_are_dropped():
+    said = [Word(word, 300 * n, 300 * n + 250, 0.9) for n, word in enumerate("press the star key".split())]
+    again = [Word(word.text, 1150, 1150, 0.99) for word in said]
+    assert without_hallucinations([*said, *again], STATISTICS) == tuple(said)
+    assert without_hallucinations([*said, *again[:2]], STATISTICS) == (*said, *again[:2]), (
+        "short words may share a moment"
+    )
