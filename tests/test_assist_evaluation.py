@@ -192,9 +192,9 @@ def test_clips_are_judged_by_the_words_a_recogniser_hears(tmp_path):
 
 
 def opening_of_the_call():
-    """Eighteen seconds, in which both speak: sound of shape (frames, 2), and its rate."""
+    """Fourteen seconds, in which both speak: sound of shape (frames, 2), and its rate."""
     rate = soundfile.info(SPOKEN_CALL).samplerate
-    return soundfile.read(SPOKEN_CALL, frames=18 * rate)
+    return soundfile.read(SPOKEN_CALL, frames=14 * rate)
 
 
 def test_of_a_clip_with_two_channels_only_the_customers_words_count(tmp_path):

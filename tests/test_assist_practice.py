@@ -147,7 +147,7 @@ def test_who_leaves_is_told_as_well_and_the_same_answers_give_the_same_call():
     assert [event for event in again.events[1:]] == [event for event in call.events[1:]]
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(st.lists(st.sampled_from([*SOFT, *HARD, "hm", "I can't say", "What would help you?"]), max_size=MAX_TURNS + 5))
 def test_any_answers_come_to_an_end_and_time_runs_forward(answers):
     call = played("passed-around", answers)

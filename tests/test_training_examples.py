@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from assist.evaluation.cases import read_cases
 from detectors.meaning import COMPLAINT, SELF_HARM, UPSET
 from tests.telephone_talk import calls
+from tests.training import examples
 from tests.training.examples import (
     AGENT_LABELS,
     CALLER_LABELS,
@@ -46,8 +48,14 @@ def fields(path: Path) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def of_callers(tmp_path_factory: pytest.TempPathFactory) -> list[Example]:
-    """The examples of the network `caller`, read once: they take many seconds."""
-    return list(caller_examples(tmp_path_factory.mktemp("without-bitext")))
+    """The examples of the network `caller`; of each file of talk or graded calls those of its first call only."""
+    words = tmp_path_factory.mktemp("data") / "words"
+    shutil.copytree(WORDS, words)
+    for path in (*words.glob("talk/*.txt"), *words.glob("upset/upset-*.txt")):
+        path.write_text(path.read_text(encoding="utf-8").partition("\n\n")[0], encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(examples, "WORDS", words)
+        return list(caller_examples(tmp_path_factory.mktemp("without-bitext")))
 
 
 @pytest.mark.parametrize("path", [*TRAINING, *HELD_OUT], ids=lambda path: path.stem)
