@@ -265,8 +265,12 @@ class Escalation:
                 return Level.CALM if over else Level.RECOVERING
 
     def _has_new_cue(self) -> bool:
-        """Whether the customer has given a cue since the call began to recover."""
-        return any(signal.at_ms > self._level_since_ms and _is_cue(signal) for signal in self._signals.values())
+        """Whether a cue was said, or heard, since the call began to recover: words are heard a second late."""
+        known = self._changes[-1][2] if self._changes else frozenset(self._signals)
+        return any(
+            (signal.at_ms > self._level_since_ms or key not in known) and _is_cue(signal)
+            for key, signal in self._signals.items()
+        )
 
     def _compute_score(self) -> float:
         """The score. It is clipped to 100 before relief reduces it, so that a long quarrel can be calmed too."""

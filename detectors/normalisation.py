@@ -44,6 +44,8 @@ _MASKED_SWEARING = (
 )
 _SYMBOL_FOR_LETTER = re.compile(r"(?<=[a-z$])[$]|[$](?=[a-z$])|(?<=[a-z])!(?=[a-z])")
 """Symbols for a letter inside a word: "bull$hit", "sh!t"."""
+_AMOUNT = re.compile(r"([£$€])(\d[\d,.]*)")
+_CURRENCIES = {"£": "pounds", "$": "dollars", "€": "euros"}
 _AM_PM = re.compile(r"[\d:.]*[ap]\.m\.", re.IGNORECASE)
 _OPENING_QUOTES = ('"', "'", "“", "‘")
 _TITLES = frozenset(["mr.", "mrs.", "ms.", "dr."])
@@ -60,6 +62,9 @@ _NO_CLAUSE_AFTER = frozenset(
     suppose guess hope sure wish feel swear bet thing one person time way reason""".split()
 )
 """After these a subject pronoun does not begin a clause of its own: "who I am", "if I", "can I", "not think I will"."""
+_DETERMINERS = frozenset("my our your his her their the this that".split())
+_CLAUSE_VERBS = frozenset("is was are were has have does do did will keeps keep kept".split())
+"""One of these soon after "and my internet" tells that a clause of its own has begun."""
 DISCOURSE_MARKERS = frozenset(
     """and but so well okay ok oh ah right yes yeah yep um uh er erm hm now alright just then please look listen no nah
     mate sir love madam ma actually honestly seriously sorry hello hi hey fine like you know i mean""".split()
@@ -106,6 +111,8 @@ def normalise_word(word: str) -> list[str]:
     if len(word) <= MAX_CENSORED_LENGTH and _CENSORED.fullmatch(word):
         return ["expletive"]
     word = word.strip(' .,!?;:"()[]…“”')
+    if amount := _AMOUNT.fullmatch(word):  # as it is said: "£200" is two hundred pounds
+        return [re.sub(r"[,.]", "", amount[2]), _CURRENCIES[amount[1]]]
     if not any(letter.isdigit() for letter in word):
         word = _SYMBOL_FOR_LETTER.sub(lambda mark: {"$": "s", "!": "i"}[mark[0]], word)
     if any(mark in word for mark in "*#@") or word.startswith(("f--", "s--")):
@@ -214,12 +221,17 @@ def _clause_starts(tokens: Sequence[str], after_punctuation: set[int]) -> tuple[
         if (
             index in after_punctuation
             or token in CLAUSE_OPENERS
-            or (token in COORDINATORS and after in _ALL_SUBJECTS)
+            or (token in COORDINATORS and (after in _ALL_SUBJECTS or _begins_subject(tokens, index + 1)))
             or (token in _SUBJECT_PRONOUNS and before not in _NO_CLAUSE_AFTER and index - start > 1)
         ):
             start = index
         out.append(start)
     return tuple(out)
+
+
+def _begins_subject(tokens: Sequence[str], at: int) -> bool:
+    """Whether a noun with a verb after it begins here: "my internet is"."""
+    return not _DETERMINERS.isdisjoint(tokens[at : at + 1]) and not _CLAUSE_VERBS.isdisjoint(tokens[at + 2 : at + 4])
 
 
 def clause_edges(text: NormalisedText) -> tuple[list[bool], list[bool]]:

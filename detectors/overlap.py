@@ -28,10 +28,13 @@ class Overlap:
     """Shorter double talk is common at a change of turns."""
     into_turn_ms: int = 500
     """The agent has been talking at least so long."""
+    continues_ms: int = 1_000
+    """Speech that goes on after so short a pause, over the agent who began in it, interrupts nobody: long speech is cut
+    into utterances at pauses of 0.2 s."""
     min_words: int = 3
     """Fewer are taken for a backchannel; so are more of them ("yeah, okay, right, sure")."""
     name: str = "overlap"
-    version: str = "3"
+    version: str = "4"
     _episode_ms: int = -1
     _last_ms: int = -1
 
@@ -42,13 +45,18 @@ class Overlap:
             return
         agent = [_span(each) for each in window.utterances if each.speaker is Speaker.AGENT and each.words]
         interruptions: dict[str, _Span] = {}
+        before_ms = -self.continues_ms
         for utterance in window.utterances:
+            if utterance.speaker is not Speaker.CUSTOMER or not utterance.words:
+                continue
+            start, end = _span(utterance)
             if self._may_interrupt(utterance):
-                start, end = _span(utterance)
                 for agent_start, agent_end in agent:
                     shared = min(end, agent_end) - start
-                    if start - agent_start >= self.into_turn_ms and shared >= self.min_overlap_ms:
+                    continues = start - before_ms < self.continues_ms and agent_start < before_ms
+                    if not continues and start - agent_start >= self.into_turn_ms and shared >= self.min_overlap_ms:
                         interruptions[utterance.id] = (start, start + shared)
+            before_ms = max(before_ms, end)
         horizon = window.now_ms - self.window_ms
         spans = sorted(span for span in interruptions.values() if span[1] > horizon)
         if len(spans) < self.min_count:
@@ -80,8 +88,7 @@ class Overlap:
     def _may_interrupt(self, utterance: Utterance | Hypothesis) -> bool:
         """Whether the customer says more than a backchannel; a hypothesis may be the agent's echo."""
         words = utterance.words
-        is_customers = utterance.settled and utterance.speaker is Speaker.CUSTOMER
-        return is_customers and len(words) >= self.min_words and not is_backchannel(words)
+        return utterance.settled and len(words) >= self.min_words and not is_backchannel(words)
 
 
 def _span(utterance: Utterance | Hypothesis) -> _Span:

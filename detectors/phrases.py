@@ -114,7 +114,7 @@ class PhraseDetector:
         found, self._corrections = self._search(latest.words, earlier, latest.speaker, latest.id, latest.settled)
         if isinstance(latest, Hypothesis):
             found = self._stable(found, latest, earlier)
-        found = self._downgraded(found, window, latest)
+        found = self._downgraded(found, window, latest, earlier)
         return [signal for signal in found if not self._is_cooling_down(signal, window)]
 
     def _stable(self, found: list[Signal], latest: Hypothesis, earlier: Sequence[Word]) -> list[Signal]:
@@ -127,7 +127,9 @@ class PhraseDetector:
         confirmed = {each.rule for each in later if _has_lookahead(words, each.evidence.last_word)}
         return [each for each in found if each.rule not in waiting - confirmed]
 
-    def _downgraded(self, found: list[Signal], window: Window, latest: Utterance | Hypothesis) -> list[Signal]:
+    def _downgraded(
+        self, found: list[Signal], window: Window, latest: Utterance | Hypothesis, earlier: Sequence[Word]
+    ) -> list[Signal]:
         """The signals; those of severity HELP as notes where the customer is friendly or only mentions the subject.
 
         So are those in words that sound like the agent's, where both parties share a channel.
@@ -139,7 +141,7 @@ class PhraseDetector:
         is_agents = agent_odds(latest) >= MIN_AGENT_ODDS
         complaint = complains(recent) or complains(self._recent_text(window, latest, COMPLAINT_MS))
         hostile = any(signal.id in ("swearing", "derogatory") for signal in found)
-        text = " ".join(normalise([word.text for word in latest.words]).tokens)
+        text = " ".join(normalise([word.text for word in (*earlier, *latest.words)]).tokens)
         meant = complaint or hostile or states_intent(text)
         return [
             replace(each, severity=Severity.NOTE)
@@ -211,19 +213,24 @@ class PhraseDetector:
     def _search(
         self, words: Sequence[Word], earlier: Sequence[Word], speaker: Speaker, utterance: str, settled: bool
     ) -> tuple[list[Signal], dict[str, Mapping[int, str]]]:
-        """One signal for each rule that matches, and the corrections by rule id, with indices in `words`."""
+        """One signal for each rule that matches, and the corrections by rule id, with indices in `words`.
+
+        It is that of the first match, or of the first that is no mere note where the first one is doubtful.
+        """
         all_words = (*earlier, *words)
         text = normalise([word.text for word in all_words])
         signals: dict[str, Signal] = {}
         corrections_by_rule: dict[str, Mapping[int, str]] = {}
         for rule, first, last, corrections in self._all_matches(text, speaker, len(earlier)):
-            if rule.id in signals:
-                continue
             quoted = all_words[first : last + 1]
             probability = mean_probability(quoted)
             if probability < MIN_PROBABILITY and rule.severity < Severity.URGENT:
                 continue
             doubtful = any(_is_doubtful(word, rule.hinges_on) for word in quoted)
+            severity = Severity.NOTE if doubtful and rule.severity < Severity.URGENT else rule.severity
+            if rule.id in signals and severity <= signals[rule.id].severity:
+                continue
+            corrections_by_rule.pop(rule.id, None)
             if corrections:
                 corrections_by_rule[rule.id] = {
                     at - len(earlier): word for at, word in corrections.items() if first <= at <= last
@@ -235,7 +242,7 @@ class PhraseDetector:
                 speaker=speaker,
                 at_ms=quoted[-1].end_ms,
                 strength=round(rule.strength * (0.5 + 0.5 * probability), 3),
-                severity=Severity.NOTE if doubtful and rule.severity < Severity.URGENT else rule.severity,
+                severity=severity,
                 evidence=Evidence(
                     start_ms=quoted[0].start_ms,
                     end_ms=quoted[-1].end_ms,
@@ -312,13 +319,12 @@ class PhraseDetector:
         index: PhraseIndex,
         corrections: Mapping[int, str],
     ) -> Iterable[Match]:
-        """The first match of each rule without an exception; `ends`: for each token the index of its last word."""
+        """The matches of each rule without an exception; `ends`: for each token the index of its last word."""
         marked_text = mark_clauses(text)
         who = _rules_speaker(speaker)
-        matched: set[int] = set()
         for rule_index, pattern_index in index.candidates(text.tokens):
             rule = self._rules[rule_index]
-            if rule_index in matched or rule.speaker is not who:
+            if rule.speaker is not who:
                 continue
             pattern = rule.patterns[pattern_index]
             regex = pattern.misheard if index.misheard else pattern.exact
@@ -336,9 +342,7 @@ class PhraseDetector:
                 exceptions = (*rule.unless, *self._exceptions_to(rule))
                 if any(_is_exception(each, text, marked_text, first, last) for each in exceptions):
                     continue
-                matched.add(rule_index)
                 yield Match(rule, text.word_indices[first], ends[last], corrections)
-                break
 
     def _exceptions_to(self, rule: Rule) -> Sequence[PhrasePattern]:
         """Those of its signal; none of what is urgent, no shipped ones of a deployment's own rule."""

@@ -381,6 +381,28 @@ def test_an_answer_is_late_only_once_the_customer_has_stopped():
     assert of(before_that_turn, PromptShown) == []
 
 
+@pytest.mark.parametrize(("pause_ms", "shown"), [(1_400, True), (1_700, True), (6_000, False)])
+def test_a_turn_whose_words_settle_when_the_next_has_begun_counts_from_its_end(pause_ms, shown):
+    subject = turned()
+    speaking(subject, 10_000, True, Speaker.CUSTOMER)
+    speaking(subject, 19_000, False, Speaker.CUSTOMER)
+    speaking(subject, 19_000 + pause_ms, True, Speaker.CUSTOMER)
+    late = subject.hear(19_100 + pause_ms, [signal("cancel_threat", 19_100, heard_ms=11_000)], None)
+    assert bool(of(late, PromptShown)) is shown
+
+
+def test_what_is_said_again_while_its_card_waits_does_not_become_stale_with_the_first():
+    subject = turned()
+    speaking(subject, 9_000, True)
+    subject.hear(10_000, [signal("cancel_threat", 10_000)], None)
+    subject.hear(14_000, [signal("cancel_threat", 14_000)], None)
+    assert of(subject.tick(16_000), PromptShown) == []
+    speaking(subject, 16_200, False)
+    [prompt] = of(subject.hear(16_900, [], said("I am opening your account", 9_000)), PromptShown)
+    assert prompt.play == "cancel-threat"
+    assert prompt.why[0].startswith("Heard at 00:13")
+
+
 def test_what_waits_takes_its_turn_when_the_card_has_been_read():
     subject = turned()
     subject.hear(10_000, [signal("calm_down", 10_000)], None)

@@ -25,7 +25,7 @@ from detectors.escalation import Escalation
 from detectors.factory import build_detectors
 from detectors.phrases import PhraseDetector
 from detectors.rulebook import load_rules
-from detectors.signals import LevelChange, Window
+from detectors.signals import LevelChange, Severity, Window
 from detectors.silence import Silence
 from tests.heard import of, words
 
@@ -92,6 +92,28 @@ def test_a_correction_withdraws_the_signal_its_level_and_its_prompt():
     events = call.hear(said("I am going to call by nine", 6_000)) + call.hear(said("I want to eat your mango", 1_000))
     assert len(of(events, SignalWithdrawn)) >= 2
     assert call.escalation.level == "calm"
+
+
+def test_what_settles_as_a_note_takes_back_the_level_the_alert_and_the_prompt_of_the_cue():
+    call = session()
+    cues = "get me your manager and my lawyer will sue you"
+    early = call.hear(saying(cues, tentative="for it"))
+    [alert], [prompt] = of(early, AlertRaised), of(early, PromptShown)
+    settled = call.hear(said(cues + " haha lovely thank you you have been brilliant"))
+    assert [event.how for event in of(settled, PromptEnded) if event.id == prompt.id] == ["withdrawn"]
+    assert set(alert.signals) <= {event.key for event in of(settled, SignalWithdrawn)}
+    assert {event.signal.severity for event in of(settled, SignalRaised)} == {Severity.NOTE}
+    assert call.escalation.level == "calm" and of(settled, PromptShown) == []
+    assert of(call.hear(said(DEMAND, 60_000)), PromptShown)
+
+
+def test_what_becomes_more_severe_while_it_is_said_is_acted_on_at_once():
+    call = session()
+    early = call.hear(saying("I would need a refund for this one and", tentative="for that"))
+    assert {event.signal.severity for event in of(early, SignalRaised)} == {Severity.NOTE}
+    later = call.hear(saying("I would need a refund for this one and you keep charging me", tentative="for it"))
+    assert [event.signal.severity for event in of(later, SignalRaised)] == [Severity.HELP]
+    assert of(later, LevelChange)
 
 
 def test_a_card_stands_until_the_words_under_it_have_settled():

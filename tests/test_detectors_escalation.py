@@ -296,6 +296,18 @@ def test_a_new_cue_while_recovering_escalates_again_but_a_rise_of_the_voice_does
     assert change is not None and (change.before, change.level) == (Level.RECOVERING, Level.ESCALATED)
 
 
+def test_a_cue_that_was_said_before_the_fall_and_heard_after_it_escalates_again():
+    """Words are heard a second after they were said; what was heard before the fall is no new cue."""
+    angry = [found("supervisor_demand", 1000), found("swearing", 2000), found("de_escalation", 15_000, strength=1.0)]
+    calmed = Escalation()
+    fall = course(calmed, angry, 20_000)[-1]
+    assert fall.level is Level.RECOVERING
+    again = found("swearing", 2000, Severity.URGENT)
+    assert calmed.update((again,), 20_500) is None
+    change = calmed.update((found("derogatory", fall.at_ms - 200, strength=1.0),), 20_500)
+    assert change is not None and change.level is Level.ESCALATED
+
+
 def test_dwell_an_escalated_call_does_not_flap():
     angry = [found("supervisor_demand", 1000), found("swearing", 2000), found("de_escalation", 2500, strength=1.0)]
     changes = course(Escalation(), angry, 12_000)

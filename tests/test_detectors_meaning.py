@@ -305,6 +305,28 @@ def test_whoever_is_upset_is_heard_to_be_in_whatever_words(judge, text):
     assert UPSET not in ids(judge.find("I stayed in all day for my brother and he never even rang the bell."))
 
 
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("My bill is wrong again so I'm closing my account.", "cancel.threat"),
+        ("I'll sue you over my car insurance.", "legal.threat"),
+        ("My daughter's delivery never came so I'm reporting you to the ombudsman.", "regulator.threat"),
+    ],
+)
+def test_the_reason_of_a_threat_does_not_drown_it(judge, text, rule):
+    assert Severity.HELP in {each.severity for each in judge.find(text) if each.rule == rule}
+
+
+def test_an_agent_s_step_counts_each_time(judge):
+    sorry = (
+        (Speaker.AGENT, 0, "We let you down there and I feel bad about it."),
+        (Speaker.CUSTOMER, 500, "Nobody rang me back."),
+        (Speaker.AGENT, 500, "We let you down there and I feel awful about it."),
+    )
+    assert "apology" in {each.id for each in in_turn(judge, *sorry[:1])}
+    assert "apology" in {each.id for each in in_turn(judge, *sorry)}
+
+
 @pytest.mark.parametrize(("probability", "is_acted_on"), [(0.55, False), (0.95, True)])
 def test_a_swear_word_that_the_recogniser_doubts_is_a_note_and_turns_no_meaning_round(judge, probability, is_acted_on):
     """Whisper base's words in a recorded call, in which they ask how orders are shipped."""

@@ -73,6 +73,15 @@ def test_the_agent_breaking_in_is_not_the_customers_doing():
     assert judged(swapped) == []
 
 
+def test_who_is_broken_into_and_speaks_on_interrupts_nobody():
+    """Long speech comes in pieces, cut at short pauses; the agent breaks in three times."""
+    pieces = [said(f"c{n}", C, 10_000 * n, 10_000 * n + 9_800, 20) for n in range(4)]
+    agent = [said(f"a{n}", A, 10_000 * n + 9_000, 10_000 * n + 12_000, 9) for n in range(3)]
+    assert judged(pieces + agent) == []
+    later = [said(f"c{n}", C, 10_000 * n + 1_000, 10_000 * n + 9_000, 20) for n in range(4)]
+    assert judged(later + agent)[0].evidence.measured["count"] == 3.0
+
+
 def test_starting_together_is_no_interruption():
     together = [said(f"{who}{n}", who, 10_000 * n, 10_000 * n + 4000) for n in range(5) for who in (A, C)]
     assert judged(together) == []

@@ -1,5 +1,7 @@
 """Phrases found in words as they come: provisional, final, over a pause, misheard, unsure."""
 
+from dataclasses import replace
+
 import pytest
 
 from audio.events import Hypothesis, Speaker, Utterance
@@ -332,9 +334,9 @@ def test_what_settles_as_a_note_cools_no_demand_down(rulebook):
 # --- friendly talk
 
 
-def severities(rulebook, *turns):
+def severities(rulebook, *turns, apart_ms=4_000):
     """Severity of each finding of the last turn, by rule."""
-    said = tuple(line(text, f"c{n}", 4_000 * n) for n, text in enumerate(turns))
+    said = tuple(line(text, f"c{n}", apart_ms * n) for n, text in enumerate(turns))
     judge = PhraseDetector(rulebook)
     found = [list(judge(Window(each.end_ms, said[: n + 1], each))) for n, each in enumerate(said)][-1]
     return {s.rule: s.severity for s in found if s.id != "de_escalation"}
@@ -438,6 +440,30 @@ def test_a_note_among_friendly_words_does_not_cool_the_real_demand_down(rulebook
 def test_what_is_only_mentioned_is_noted(rulebook, turns, severity):
     found = severities(rulebook, *turns)
     assert found and max(found.values()) is severity
+
+
+@pytest.mark.parametrize(("said_before", "text"), [("and you will be hearing", "from my solicitor on Monday morning")])
+def test_an_intent_that_was_stated_before_a_pause_counts(rulebook, said_before, text):
+    assert severities(rulebook, said_before, text, apart_ms=2_000) == {"legal.threat": Severity.HELP}
+    assert severities(rulebook, said_before, text) == {"legal.threat": Severity.NOTE}
+
+
+def test_a_doubtful_word_does_not_hide_a_clear_one_of_the_same_rule(rulebook):
+    heard = words("when did you shit my order and why is the fucking thing not here")
+    unsure = tuple(replace(word, probability=0.3) if word.text == "shit" else word for word in heard)
+    for spoken, severity, quote in ((unsure, Severity.HELP, "fucking"), (heard, Severity.HELP, "shit")):
+        latest = Utterance("c1", Speaker.CUSTOMER, 0, spoken[-1].end_ms, spoken)
+        found = {each.rule: each for each in PhraseDetector(rulebook)(Window(latest.end_ms, (latest,), latest))}
+        assert (found["swearing.strong"].severity, found["swearing.strong"].evidence.quote) == (severity, quote)
+
+
+@pytest.mark.parametrize("amount", ["£200", "$50", "€30.50", "200 pounds"])
+def test_a_sum_is_the_same_with_a_sign_as_in_words(rulebook, amount):
+    assert severities(rulebook, f"I want my {amount} back.") == {"refund.chargeback": Severity.HELP}
+
+
+def test_the_next_clause_does_not_excuse_an_insult(rulebook):
+    assert severities(rulebook, "you are all idiots and my internet is slow") == {"derogatory.person": Severity.HELP}
 
 
 @pytest.mark.parametrize("word", ["BULL$HIT", "$h!t", "a$$holes", "#$%!"])

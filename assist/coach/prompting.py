@@ -259,13 +259,17 @@ class PromptSlot:
         return self._budget.allows(candidate.topic, candidate.tier, now_ms, low_priority=candidate.is_low_priority)
 
     def _enqueue(self, candidate: PromptCandidate, now_ms: int) -> list[Event]:
-        if any(each.topic == candidate.topic for each in self._waiting):
-            return []
+        """Let it wait; where its topic waits already, the newer cue keeps it from becoming stale."""
         before = self._waiting
+        known = next((each for each in before if each.topic == candidate.topic), None)
+        if known is not None:
+            candidate = _merged(known, candidate)
+        others = [each for each in before if each is not known]
         self._waiting = sorted(
-            [*before, candidate], key=lambda each: (-each.tier, each.playbook_index, -each.since_ms)
+            [*others, candidate], key=lambda each: (-each.tier, each.playbook_index, -each.since_ms)
         )[:MAX_WAITING]
-        return self._waiting_event(now_ms, changed=self._waiting != before)
+        titles, titles_before = ([each.title for each in waiting] for waiting in (self._waiting, before))
+        return self._waiting_event(now_ms, changed=titles != titles_before)
 
     def _waiting_event(self, now_ms: int, *, changed: bool) -> list[Event]:
         """The titles of what waits, which are shown only under a prompt; nothing where they have not `changed`."""
@@ -281,6 +285,12 @@ def _without_signal(candidate: PromptCandidate, key: str, replacements: Sequence
         return candidate
     left = {signal.key: signal for signal in (*candidate.signals, *replacements) if signal.key != key}
     return replace(candidate, signals=tuple(left.values())) if left else None
+
+
+def _merged(known: PromptCandidate, newer: PromptCandidate) -> PromptCandidate:
+    """The newer candidate of a topic, which answers the signals of both; the latest are its reasons."""
+    signals = {signal.key: signal for signal in (*newer.signals, *known.signals)}
+    return replace(newer, tier=max(known.tier, newer.tier), signals=tuple(signals.values()))
 
 
 def _candidate_of(shown: PromptShown) -> PromptCandidate:

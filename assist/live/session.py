@@ -334,6 +334,8 @@ class Session:
                 text = f"detector {detector.name} stopped ({type(error).__name__}); the call goes on without it"
                 events.append(Trouble(self.now_ms, f"detector-off:{detector.name}", text))
         found = _without_contained(found)
+        if latest is not None and latest.settled:
+            events += self._withdraw_weakened(latest, found)
         new = [signal for key, signal in found.items() if self._is_new(key, signal)]
         for signal in new:
             self._active_signals[signal.key] = signal
@@ -352,7 +354,19 @@ class Session:
 
     def _is_new(self, key: str, signal: Signal) -> bool:
         known = self._active_signals.get(key)
-        return known is None or (signal.settled and not known.settled)
+        return known is None or signal.severity > known.severity or (signal.settled and not known.settled)
+
+    def _withdraw_weakened(self, latest: Utterance, found: dict[str, Signal]) -> list[Event]:
+        """Withdraw this utterance's provisional signals that its settled words make less of; they are raised anew.
+
+        What was a cue and is a note now must not keep the level, the alert and the prompt that the cue has led to.
+        """
+        events: list[Event] = []
+        for key in sorted(self._provisional.get(latest.id, set()) & found.keys()):
+            known = self._active_signals.get(key)
+            if known is not None and found[key].severity < known.severity:
+                events += self._withdraw_signal(key, self._replacements(key, found))
+        return events
 
     def _withdraw_unconfirmed(self, latest: Utterance | Hypothesis, found: dict[str, Signal]) -> list[Event]:
         """Withdraw this utterance's provisional signals that its settled words do not confirm.
