@@ -34,9 +34,10 @@ NARROW_MARGIN_WORDS = 2
 """... and, where it is a threat to somebody in a sentence that runs on further, with so few: nothing tells where the
 sentences before and after it end."""
 REASONED_THREATS = frozenset(("cancel_threat", "legal_threat", "regulator_threat", "press_threat"))
-"""Of these the clause with the match is scored as well, without its reason: "the price went up again so I'm cancelling
-my contract" sounds like a complaint about a bill. Of the lines that thresholds were chosen on (stock but for the blind
-sets, `h`, `j`) six more are rightly acted on, and one wrongly; of most other signals more would be wrongly."""
+"""Of these the clause with the match may speak for itself, without its reason: "the price went up again so I'm
+cancelling my contract" sounds like a complaint about a bill. Of the lines that thresholds were chosen on (stock without
+the blind sets, `h`, `j`) six more are rightly acted on, one wrongly; of most other signals more would be wrongly."""
+ACTORS = frozenset("i we my our you".split())
 SENTENCE_ENDS = (".", "?", "!")
 RESCORE_WORDS = 6
 """A hypothesis is scored again after so many agreed words more."""
@@ -262,11 +263,16 @@ class MeaningDetector:
             corrected = self._phrases.corrected_words(signal.rule, words)
             is_alone = corrected is words and not (scores[label].words_before or scores[label].uses_context)
             words_scored = len(words) if is_alone else 0
-            for around in _segments_around(corrected, first, last, label, urgent=urgent):
+            for around in _segments_around(corrected, first, last, urgent=urgent and label != SELF_HARM):
                 near = [word for word in around if word.text]
                 if score < thresholds.agree and MIN_WORDS <= len(near) != words_scored:
                     score = max(score, self._score(near, signal.speaker, only=label)[label].score)
                     words_scored = len(near)
+            if score < thresholds.agree and label in REASONED_THREATS:
+                clause = _clause_around(corrected, first, last)
+                alone = self._score(clause, signal.speaker, only=label).get(label)
+                if alone is not None and alone.score >= thresholds.agree:
+                    score = alone.score
             score -= 0.0 if settled else HYPOTHESIS_MARGIN
             if score >= thresholds.agree:
                 yield signal
@@ -366,25 +372,26 @@ def _complaint_score(scores: dict[str, LabelScore]) -> float:
     return scores[COMPLAINT].score if COMPLAINT in scores else -inf
 
 
-def _segments_around(
-    words: Sequence[Word], first: int, last: int, label: str, *, urgent: bool
-) -> Iterable[Sequence[Word]]:
-    """The words to score alone for a match from `first` to `last`, the longest first."""
+def _segments_around(words: Sequence[Word], first: int, last: int, *, urgent: bool) -> Iterable[Sequence[Word]]:
+    """The words to score alone for a match from `first` to `last`, the longest first (see `NARROW_MARGIN_WORDS`)."""
     wide = _sentence_around(words, first, last, WIDE_MARGIN_WORDS)
     yield wide
-    if urgent and label != SELF_HARM and len(wide) < len(_sentence_around(words, first, last, len(words))):
+    if urgent and len(wide) < len(_sentence_around(words, first, last, len(words))):
         yield _sentence_around(words, first, last, NARROW_MARGIN_WORDS)
-    if label in REASONED_THREATS:
-        yield _clause_around(words, first, last)
 
 
 def _clause_around(words: Sequence[Word], first: int, last: int) -> Sequence[Word]:
-    """The words of the clauses that have words from `first` to `last`."""
+    """The words of the clauses that have words from `first` to `last`; none where nobody is said to act in them.
+
+    "Just cancel it, please" is a request, for whatever reason.
+    """
     text = normalise([word.text for word in words])
-    places = list(zip(text.word_indices, text.clause_starts, strict=True))
-    clauses = {start for index, start in places if first <= index <= last}
-    indices = [index for index, start in places if start in clauses]
-    return words[min(indices, default=first) : max(indices, default=last) + 1]
+    places = list(zip(text.word_indices, text.clause_starts, text.tokens, strict=True))
+    clauses = {start for index, start, _ in places if first <= index <= last}
+    clause = [(index, token) for index, start, token in places if start in clauses]
+    if ACTORS.isdisjoint(token for _, token in clause):
+        return ()
+    return [word for word in words[clause[0][0] : clause[-1][0] + 1] if word.text]
 
 
 def _sentence_around(words: Sequence[Word], first: int, last: int, margin: int) -> Sequence[Word]:
