@@ -425,9 +425,8 @@ class Session:
         return []
 
     def _raise_alert(self, identifier: str, signals: Sequence[Signal], tier: Severity) -> AlertRaised:
-        reasons = [each.evidence.in_words for each in signals]
-        reason = ", ".join(dict.fromkeys(text for text in reasons[:3] if text)) or "The call has escalated"
-        self._open_alert = AlertRaised(self.now_ms, identifier, tier, reason, tuple(signal.key for signal in signals))
+        keys = tuple(signal.key for signal in signals)
+        self._open_alert = AlertRaised(self.now_ms, identifier, tier, alert_reason(signals), keys)
         return self._open_alert
 
     def _close_alert(self, alert: str) -> None:
@@ -452,6 +451,12 @@ class Session:
         for key, utterance in list(self._utterances.items()):
             if utterance.start_ms < horizon:
                 del self._utterances[key]
+
+
+def alert_reason(signals: Sequence[Signal]) -> str:
+    """What an escalation alert says of the signals it was raised for: the words heard, or what was measured."""
+    reasons = [each.evidence.in_words for each in signals]
+    return ", ".join(dict.fromkeys(text for text in reasons[:3] if text)) or "The call has escalated"
 
 
 def _without_contained(found: dict[str, Signal]) -> dict[str, Signal]:
