@@ -232,6 +232,17 @@ def test_a_pause_takes_back_what_is_being_said_and_keeps_nothing_until_resumed()
     assert of(call.hear(said("and now go on", 31_000)), Utterance)
 
 
+def test_a_resumption_where_nothing_is_paused_loses_nothing_of_what_is_being_said():
+    call = session()
+    threat = "if nobody helps me today I am going to kill myself I mean it"
+    call.hear(saying("if nobody helps me", 2_000))
+    call.tick(3_500)
+    assert of(call.act(Action(3_500, "Dana", "agent", "resume")), Utterance) == []
+    events = call.hear(said(threat, 2_000))
+    assert [each.text for each in of(events, Utterance)] == [threat]
+    assert of(events, AlertRaised)[-1].tier == Severity.URGENT
+
+
 @pytest.mark.parametrize("agreed", ["", "so"])
 def test_a_pause_takes_back_words_that_are_not_agreed_on_yet(agreed):
     call = session()

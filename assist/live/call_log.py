@@ -124,10 +124,10 @@ class CallLog:
 
     def _pause(self, number: int, action: Action) -> Future[None]:
         paused = action.what == "pause"
-        if not paused:
-            self._paused_ms, self.paused_by, self._resumed_ms = None, "", action.at_ms
-        elif self._paused_ms is None:
+        if paused and self._paused_ms is None:
             self._paused_ms, self.paused_by = action.at_ms, action.who
+        elif not paused and self._paused_ms is not None:
+            self._paused_ms, self.paused_by, self._resumed_ms = None, "", action.at_ms
         if paused:  # before the action is logged: if killed in between, the call is still resumed paused
             self._set_gate()
         if self.gate.may_store:

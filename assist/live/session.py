@@ -175,7 +175,7 @@ class Session:
                 self._auto_resume_ms = None
                 if action.who == AUTO_PAUSE_USER and self.auto_pause is not None:
                     self._auto_resume_ms = self.now_ms + self.auto_pause.max_pause_ms
-            case "resume":
+            case "resume" if self.paused_since is not None:  # else what is being said now would be lost
                 self._resume()
             case "consent":
                 events += self._consent(Consent(action.detail), action.who)
