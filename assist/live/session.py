@@ -399,7 +399,8 @@ class Session:
         change = replace(change, because=because)
         events: list[Event] = [change, *self.coach.level_changed(change, withdrawn=withdrawn)]
         if change.level is Level.ESCALATED:
-            events += self._raise_or_upgrade(change.because, Severity.HELP)
+            urgent = tuple(signal for signal in because if signal.severity is Severity.URGENT)
+            events += self._raise_or_upgrade(urgent or because, Severity.URGENT if urgent else Severity.HELP)
         elif change.level is Level.CALM:
             self._open_alert = None
         return events
