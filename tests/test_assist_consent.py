@@ -143,6 +143,81 @@ def test_a_call_that_goes_on_is_at_the_level_at_which_it_was_though_its_words_ca
     asyncio.run(second(*asyncio.run(first())))
 
 
+def by(stage, who, role, what, target="", detail=""):
+    live = stage.service.calls[stage.call]
+    live.act(Action(live.session.now_ms, who, role, what, target, detail))
+
+
+async def alerted_before_consent(folder):
+    """A call that escalates, whose agent asks for help and for an option above their limit, and then gets consent."""
+    stage = await on_stage(folder, auto_pause=False)
+    await stage.hear(ms=7_000)
+    await stage.hear(said(f"I am cancelling my contract and get me your manager right now {BEFORE}", 1_000), ms=1_000)
+    act(stage, "help")
+    by(stage, "Dana", "agent", "plan-asked", "supervisor-joins", "Supervisor joins")
+    before = boarded(stage)
+    act(stage, "consent", "granted")
+    await stage.written()
+    assert boarded(stage) == before, "known there already, it is raised no second time"
+    return stage
+
+
+def boarded(stage):
+    board = stage.service.hub
+    alerts = (board.latest("board", key) for key in board.snapshot("board") if key.startswith("alert/"))
+    return {alert.id: (alert.kind, alert.state, alert.again, alert.quote) for alert in alerts}
+
+
+def test_alerts_that_are_open_when_consent_comes_and_what_is_done_about_them_are_kept_without_words(tmp_path):
+    async def scene():
+        stage = await alerted_before_consent(tmp_path)
+        await stage.hear(said(f"so what now {AFTER}", 9_000), ms=3_000)
+        act(stage, "help")
+        assert set(boarded(stage)) == {"a1", "a2", "a3"}, "the call for help is still open"
+        by(stage, "Sue", "supervisor", "plan-answered", "a3", "allowed go on")
+        by(stage, "Dana", "agent", "plan-accepted", "supervisor-joins")
+        by(stage, "Sue", "supervisor", "resolve", "a1", "took over")
+        await stage.hear()
+        await stage.end()
+        record = read_record(stage.service.store.record(stage.call))
+        told = [(each.id, each.kind, each.reason, each.how) for each in record.alerts]
+        assert told == [
+            ("a1", "escalated", "The call has escalated", "took over"),
+            ("a2", "help", "Dana asks for help", ""),
+            ("a3", "ask", "Dana asks to give: Supervisor joins", "answered"),
+        ]
+        [use] = [use for use in record.plan if use.id == "supervisor-joins"]
+        assert (use.authority, use.permission, use.answer) == ("ask", "allowed", "accepted")
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, BEFORE, "your manager") and hits(tmp_path, AFTER)
+
+
+def test_alerts_from_before_consent_are_still_open_when_the_call_goes_on(tmp_path):
+    async def first():
+        stage = await alerted_before_consent(tmp_path)
+        await stage.hear()
+        await stage.written()
+        await stage.interrupt()
+        return stage.call
+
+    async def second(call):
+        stage = taken_up(tmp_path, call, auto_pause=False)
+        await stage.hear(ms=2_000)
+        opened = {name: (kind, state) for name, (kind, state, _, _) in boarded(stage).items()}
+        assert opened == {"a1": ("escalated", "raised"), "a2": ("help", "raised"), "a3": ("ask", "raised")}
+        act(stage, "help")
+        await stage.hear(said("I will sue you", stage.source.end_ms), ms=2_000)
+        assert set(boarded(stage)) == {"a1", "a2", "a3"}, "the same requests raise no others"
+        by(stage, "Sue", "supervisor", "plan-answered", "a3", "allowed go on")
+        await stage.hear()
+        await stage.end()
+        await stage.close()
+
+    asyncio.run(second(asyncio.run(first())))
+
+
 def test_words_from_before_consent_that_come_after_it_are_not_kept(tmp_path):
     async def scene():
         stage = await on_stage(tmp_path)
