@@ -220,7 +220,8 @@ class Action:
 class AlertRaised:
     """Supervisors were alerted.
 
-    The same id once more, while it is open: it has become more urgent, or what it stood on is found under other keys.
+    The same id once more, while it is open: it has become more urgent, or what it stood on is found under other keys;
+    without signals, a log begins with it: it was raised before consent, and whoever knows it learns nothing new.
     """
 
     at_ms: int

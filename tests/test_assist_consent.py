@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from assist.errors import AssistError
-from assist.events import Action, CallStarted, ConsentSet, Recovery, SignalRaised
+from assist.events import Action, AlertRaised, CallStarted, ConsentSet, PromptShown, Recovery, SignalRaised
 from assist.live.call_log import CallLog
 from assist.privacy.autopause import AutoPause
 from assist.privacy.consent import Consent, ConsentPolicy, Gate
@@ -141,6 +141,81 @@ def test_a_call_that_goes_on_is_at_the_level_at_which_it_was_though_its_words_ca
         await service.close()
 
     asyncio.run(second(*asyncio.run(first())))
+
+
+def by(stage, who, role, what, target="", detail=""):
+    live = stage.service.calls[stage.call]
+    live.act(Action(live.session.now_ms, who, role, what, target, detail))
+
+
+async def alerted_before_consent(folder):
+    """A call that escalates, whose agent asks for help and for an option above their limit, and then gets consent."""
+    stage = await on_stage(folder, auto_pause=False)
+    await stage.hear(ms=7_000)
+    await stage.hear(said(f"I am cancelling my contract and get me your manager right now {BEFORE}", 1_000), ms=1_000)
+    act(stage, "help")
+    by(stage, "Dana", "agent", "plan-asked", "supervisor-joins", "Supervisor joins")
+    before = boarded(stage)
+    act(stage, "consent", "granted")
+    await stage.written()
+    assert boarded(stage) == before, "known there already, it is raised no second time"
+    return stage
+
+
+def boarded(stage):
+    board = stage.service.hub
+    alerts = (board.latest("board", key) for key in board.snapshot("board") if key.startswith("alert/"))
+    return {alert.id: (alert.kind, alert.state, alert.again, alert.quote) for alert in alerts}
+
+
+def test_alerts_that_are_open_when_consent_comes_and_what_is_done_about_them_are_kept_without_words(tmp_path):
+    async def scene():
+        stage = await alerted_before_consent(tmp_path)
+        await stage.hear(said(f"so what now {AFTER}", 9_000), ms=3_000)
+        act(stage, "help")
+        assert set(boarded(stage)) == {"a1", "a2", "a3"}, "the call for help is still open"
+        by(stage, "Sue", "supervisor", "plan-answered", "a3", "allowed go on")
+        by(stage, "Dana", "agent", "plan-accepted", "supervisor-joins")
+        by(stage, "Sue", "supervisor", "resolve", "a1", "took over")
+        await stage.hear()
+        await stage.end()
+        record = read_record(stage.service.store.record(stage.call))
+        told = [(each.id, each.kind, each.reason, each.how) for each in record.alerts]
+        assert told == [
+            ("a1", "escalated", "The call has escalated", "took over"),
+            ("a2", "help", "Dana asks for help", ""),
+            ("a3", "ask", "Dana asks to give: Supervisor joins", "answered"),
+        ]
+        [use] = [use for use in record.plan if use.id == "supervisor-joins"]
+        assert (use.authority, use.permission, use.answer) == ("ask", "allowed", "accepted")
+        await stage.close()
+
+    asyncio.run(scene())
+    assert not hits(tmp_path, BEFORE, "your manager") and hits(tmp_path, AFTER)
+
+
+def test_alerts_from_before_consent_are_still_open_when_the_call_goes_on(tmp_path):
+    async def first():
+        stage = await alerted_before_consent(tmp_path)
+        await stage.hear()
+        await stage.written()
+        await stage.interrupt()
+        return stage.call
+
+    async def second(call):
+        stage = taken_up(tmp_path, call, auto_pause=False)
+        await stage.hear(ms=2_000)
+        opened = {name: (kind, state) for name, (kind, state, _, _) in boarded(stage).items()}
+        assert opened == {"a1": ("escalated", "raised"), "a2": ("help", "raised"), "a3": ("ask", "raised")}
+        act(stage, "help")
+        await stage.hear(said("I will sue you", stage.source.end_ms), ms=2_000)
+        assert set(boarded(stage)) == {"a1", "a2", "a3"}, "the same requests raise no others"
+        by(stage, "Sue", "supervisor", "plan-answered", "a3", "allowed go on")
+        await stage.hear()
+        await stage.end()
+        await stage.close()
+
+    asyncio.run(second(asyncio.run(first())))
 
 
 def test_words_from_before_consent_that_come_after_it_are_not_kept(tmp_path):
@@ -634,9 +709,87 @@ def test_what_a_pause_has_taken_out_is_not_written_again_with_what_it_takes_back
         call_log.write(number, event)
     call_log.receipt.result(timeout=30)
     levels = [event for _, event in store.events("c1") if isinstance(event, LevelChange)]
-    assert [(each.level, each.because) for each in levels] == [(Level.TENSE, ())]
+    assert [(each.level, each.because) for each in levels] == [(Level.TENSE, ()), (Level.ESCALATED, ())]
     assert not hits(tmp_path, DURING)
     store.close()
+
+
+def test_what_stands_on_words_before_the_reach_of_a_pause_too_stays_without_those_it_takes_back(tmp_path):
+    store = open_store(f"sqlite:///{tmp_path / 'assist.db'}")
+    call_log = CallLog(store, "c1", Gate(ConsentPolicy.ALL_PARTY, Consent.GRANTED))
+
+    def heard(utterance, end_ms, quote):
+        evidence = Evidence(end_ms - 400, end_ms, quote, utterance, 0, 1)
+        return Signal("swearing", "rule", "1", Speaker.CUSTOMER, end_ms, 0.9, Severity.HELP, evidence)
+
+    both = (heard("u1", 9_000, BEFORE), heard("u2", 12_500, DURING))
+    keys = tuple(signal.key for signal in both)
+    why = tuple(signal.evidence.quote for signal in both)
+    events = [
+        CallStarted(0, "c1", "Dana", "", "", "", "2026-11-26T10:00:00+00:00", "t", ("agent", "customer"), {}),
+        *(SignalRaised(signal.at_ms, signal) for signal in both),
+        LevelChange(12_600, Level.ESCALATED, Level.TENSE, 60.0, both),
+        AlertRaised(12_600, "a1", Severity.HELP, f"“{BEFORE}”, “{DURING}”", keys),
+        AlertRaised(12_600, "a2", Severity.HELP, "Dana asks for help", (), "help"),
+        PromptShown(12_600, "p1", "play", "", "title", "say", why, Severity.HELP, keys),
+        Action(13_000, "Dana", "agent", "pause"),
+    ]
+    for number, event in enumerate(events):
+        call_log.write(number, event)
+    call_log.receipt.result(timeout=30)
+    [_, raised, level, alert, asked, prompt, _] = [event for _, event in store.events("c1")]
+    assert (raised, level.because) == (SignalRaised(9_000, both[0]), both[:1])
+    assert (alert.reason, alert.signals) == (f"“{BEFORE}”", keys[:1]) and asked == events[5]
+    assert (prompt.why, prompt.signals) == ((), keys[:1])
+    assert not hits(tmp_path, DURING)
+    store.close()
+
+
+async def paused_after(folder, *heard, late_ms, done=()):
+    """The record of a call with these words, paused by hand `late_ms` after the last of them were judged."""
+    stage = await on_stage(folder, consent="granted", auto_pause=False)
+    for each in heard:
+        while stage.source.end_ms < each.end_ms + 1_100:
+            await stage.hear(ms=500)
+        await stage.hear(each, ms=250)
+    await stage.hear(ms=late_ms)
+    for what, target, detail in done:
+        live = stage.service.calls[stage.call]
+        live.act(Action(live.session.now_ms, "Dana", "agent", what, target, detail))
+    act(stage, "pause")
+    await stage.written()
+    await stage.hear(ms=3_000)
+    act(stage, "resume")
+    await stage.hear()
+    await stage.end()
+    record = read_record(stage.service.store.record(stage.call))
+    await stage.close()
+    return record
+
+
+def test_a_pause_does_not_take_out_what_words_before_its_reach_have_led_to(tmp_path):
+    threat = said("this is ridiculous I am cancelling my contract and get me your manager right now", 1_000)
+    record = asyncio.run(paused_after(tmp_path, threat, late_ms=750))
+    [level], [alert], [prompt] = record.levels, record.alerts, record.prompts
+    assert record.pauses[0].from_ms - level.at_ms < 2_000 < record.pauses[0].from_ms - threat.end_ms
+    assert (record.level_reached, len(level.because)) == ("escalated", 4)
+    assert "get me your manager" in alert.reason and alert.at_ms == prompt.shown_ms == level.at_ms
+
+
+def test_a_pause_leaves_what_was_promised_and_accepted_before_its_reach_and_what_was_done_by_hand(tmp_path):
+    angry = said("this is ridiculous I am cancelling my contract and get me your manager right now", 1_000)
+    offer = said("I am sorry and I will call you back tomorrow at ten", 8_000, Speaker.AGENT)
+    yes = said("yes that is fine thank you that works for me", 13_000)
+    ticked = ("step", "empathize", "done")
+    record = asyncio.run(paused_after(tmp_path / "a", angry, offer, yes, late_ms=750, done=[ticked]))
+    assert [(use.id, use.answer) for use in record.plan if use.answer] == [("named-callback", "accepted")]
+    assert ("empathize", "hand") in [(step.step, step.by) for step in record.steps]
+    record = asyncio.run(paused_after(tmp_path / "b", angry, offer, late_ms=750))
+    assert [(each.what, each.due) for each in record.follow_ups] == [("call you back", "tomorrow at ten")]
+    taken = ("plan-accepted", "named-callback", "")
+    record = asyncio.run(paused_after(tmp_path / "c", angry, offer, said("okay", 13_000), late_ms=1, done=[taken]))
+    assert [each.due for each in record.follow_ups] == ["tomorrow at ten"], "the words are those of the offer"
+    assert [line.text for line in record.transcript] == [angry.text, offer.text]
 
 
 @pytest.mark.parametrize("what", ["pause", "resume"])

@@ -168,11 +168,20 @@ def test_urgent_words_that_two_rules_hear_are_quoted_once():
 def test_a_call_that_escalates_after_an_alert_was_taken_back_alerts_again():
     call = session()
     call.hear(said(DEMAND))
-    assert {alert.tier for alert in of(call.hear(saying("I will find you and kill you", 8_000)), AlertRaised)} == {2, 3}
+    [urgent] = of(call.hear(saying("I will find you and kill you", 8_000)), AlertRaised)
+    assert urgent.tier == Severity.URGENT
     events = call.hear(said("I will find the bill you sent", 8_000))
     assert of(events, SignalWithdrawn) and call.escalation.level == "tense"
     [alert] = of(call.hear(said(CLAIM, 14_000)), AlertRaised)
     assert (alert.id, alert.tier) == ("a2", 2) and "my guy" in alert.reason
+
+
+def test_one_urgent_cue_that_escalates_the_call_raises_its_alert_once():
+    call = session()
+    events = call.hear(said("if nobody helps me today I am going to kill myself I mean it"))
+    assert [change.level for change in of(events, LevelChange)] == ["escalated"]
+    [alert] = of(events, AlertRaised)
+    assert alert.tier == Severity.URGENT and "kill myself" in alert.reason
 
 
 def test_an_escalation_that_is_taken_back_is_no_recovery():
@@ -230,6 +239,17 @@ def test_a_pause_takes_back_what_is_being_said_and_keeps_nothing_until_resumed()
     call.act(Action(30_000, "Dana", "agent", "resume"))
     assert call.hear(said("still from before", 29_000)) == []
     assert of(call.hear(said("and now go on", 31_000)), Utterance)
+
+
+def test_a_resumption_where_nothing_is_paused_loses_nothing_of_what_is_being_said():
+    call = session()
+    threat = "if nobody helps me today I am going to kill myself I mean it"
+    call.hear(saying("if nobody helps me", 2_000))
+    call.tick(3_500)
+    assert of(call.act(Action(3_500, "Dana", "agent", "resume")), Utterance) == []
+    events = call.hear(said(threat, 2_000))
+    assert [each.text for each in of(events, Utterance)] == [threat]
+    assert of(events, AlertRaised)[-1].tier == Severity.URGENT
 
 
 @pytest.mark.parametrize("agreed", ["", "so"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from assist.coach.due import adds_hour, combine_times
@@ -129,10 +129,14 @@ class Appointments:
         """The option accepted last that still has no time."""
         return next((each.option for each in reversed(self._accepted.values()) if not each.due), None)
 
-    def discard_after(self, since_ms: int) -> None:
-        """Forgets the times that were named after `since_ms`."""
-        self._offered = {name: each for name, each in self._offered.items() if each.at_ms <= since_ms}
-        self._requested = self._requested if self._requested is not None and self._requested.at_ms <= since_ms else None
+    def discard_after(self, since_ms: int, source_end_ms: Callable[[int, str], int]) -> None:
+        """Forgets the times that were named in words that ended after `since_ms`; `source_end_ms`: as in FollowUps."""
+
+        def is_kept(named: Appointment) -> bool:
+            return source_end_ms(named.at_ms, named.words) <= since_ms
+
+        self._offered = {name: each for name, each in self._offered.items() if is_kept(each)}
+        self._requested = self._requested if self._requested is not None and is_kept(self._requested) else None
 
     def _customer_answers(self, now_ms: int, name: str, said: SchedulingUtterance, *, accepts: bool) -> None:
         """The customer speaks of the time of what is offered, or accepts it now.

@@ -117,9 +117,13 @@ class Coach:
         """To whom -> the last hand-off to them."""
         self._consented_ms = -1
         """Call time of consent, where it was given during the call."""
+        self._heard: list[tuple[int, Utterance]] = []
+        """(call time when it settled, utterance): what may have to be forgotten is judged by these."""
 
     def hear(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
         """New signals, and the utterance that has just settled, if any."""
+        if utterance is not None and utterance.words:
+            self._heard.append((now_ms, utterance))
         for signal in signals:
             self._signals.setdefault(signal.id, {})[signal.key] = signal
         events: list[Event] = []
@@ -244,13 +248,19 @@ class Coach:
         return [*self._slot.end(now_ms, "ended"), *([] if interrupted else self._clock.cancel(now_ms))]
 
     def forget(self, since_ms: int) -> None:
-        """What was said after `since_ms` may not be kept: no hand-off tells it."""
+        """The words that ended after `since_ms` may not be kept: nothing tells them or what was concluded from them.
+
+        As in the log, what was done by hand stays, unless it quotes them.
+        """
         self._summary.discard_after(since_ms)
-        self._follow_ups.discard_after(since_ms)
-        self._appointments.discard_after(since_ms)
+        self._follow_ups.discard_after(since_ms, self._source_end_ms)
+        self._appointments.discard_after(since_ms, self._source_end_ms)
         for noted in self._follow_ups.current():
             self._appointments.restore(noted)
-        self._hand_offs = {to: noted for to, noted in self._hand_offs.items() if noted.at_ms <= since_ms}
+        self._hand_offs = {
+            to: noted for to, noted in self._hand_offs.items() if self._words_end_ms(noted.at_ms) <= since_ms
+        }
+        self._heard = [each for each in self._heard if each[1].words[-1].end_ms <= since_ms]
 
     def consented(self, now_ms: int) -> list[Event]:
         """Consent was given: no hand-off tells and no prompt quotes what was said before.
@@ -269,6 +279,17 @@ class Coach:
         self._follow_ups.restore(event, [option.title for option in self.playbook.options if option.timed])
         if isinstance(event, FollowUpNoted):
             self._appointments.restore(event)
+
+    def _words_end_ms(self, at_ms: int, words: str = "") -> int:
+        """The end of the latest utterance that had settled by `at_ms` and has these words; without such, of any."""
+        heard = [(each.words[-1].end_ms, each.text) for settled_ms, each in self._heard if settled_ms <= at_ms]
+        latest_ms = max((end_ms for end_ms, _ in heard), default=0)
+        return max((end_ms for end_ms, text in heard if words in text), default=latest_ms)
+
+    def _source_end_ms(self, at_ms: int, words: str) -> int:
+        """The end of the words of which something was noted at `at_ms`; 0 where it was by hand, without `words`."""
+        by_hand = not words and all(settled_ms != at_ms for settled_ms, _ in self._heard)
+        return 0 if by_hand else self._words_end_ms(at_ms, words)
 
     def _is_exclusive(self) -> bool:
         """Whether a play with `alone` has been shown: only urgent prompts may follow."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -82,9 +82,12 @@ class FollowUps:
         self._noted.append(replace(known, at_ms=now_ms, due=due, words=words, due_at=self._due_at(due, now_ms)))
         return self._noted[-1:]
 
-    def discard_after(self, since_ms: int) -> None:
-        """Forgets what was noted after `since_ms`; promised again, it is noted again."""
-        self._noted = [each for each in self._noted if each.at_ms <= since_ms]
+    def discard_after(self, since_ms: int, source_end_ms: Callable[[int, str], int]) -> None:
+        """Forgets what was noted of words that ended after `since_ms`; promised again, it is noted again.
+
+        `source_end_ms` gives their end, by when something was noted and the words it quotes.
+        """
+        self._noted = [each for each in self._noted if source_end_ms(each.at_ms, each.words) <= since_ms]
 
     def current(self) -> list[FollowUpNoted]:
         """The newest version of each follow-up."""

@@ -7,6 +7,7 @@ resumed: a call that was paused is still paused, a consent refused is still refu
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
@@ -24,12 +25,12 @@ from assist.events import (
     SignalRaised,
     StepTicked,
 )
-from assist.live.session import Session
+from assist.live.session import Session, alert_reason
 from assist.privacy.consent import PAUSE_LOOKBACK_MS, Consent, ConsentPolicy, Gate
 from assist.store.rows import StoredGate, stamp
 from assist.store.store import Store
 from audio.events import Utterance
-from detectors.signals import LevelChange
+from detectors.signals import LevelChange, Signal
 
 MAX_RECENT = 400
 """Events remembered for the lookback of a pause; 2 s of a call have some tens, an unfinished utterance a few more."""
@@ -94,20 +95,12 @@ class CallLog:
         return None
 
     def _scrub_utterance(self, said: Utterance) -> None:
-        """Delete the events stored about a hypothesis whose words a pause has withdrawn."""
+        """Take back what is stored about a hypothesis whose words a pause has withdrawn."""
         if self._paused_ms is None and said.start_ms >= self._resumed_ms:
             return
-        reached = [(number, event) for number, event in self._recent if said.id in _quoted_utterances(event)]
-        if not reached:
-            return
-        erasure = self._erase_events({number for number, _ in reached})
-        for number, event in reached:
-            if isinstance(event, LevelChange):  # level changes stay, without these signals
-                because = tuple(signal for signal in event.because if signal.evidence.utterance != said.id)
-                change = replace(event, because=because)
-                self.store.append(self.call, number, change)
-                self._recent.append((number, change))
-        self.receipt = _joined(erasure, self.store.flush())
+        keys = {key for _, event in self._recent for key in _signal_keys(event) if key.rpartition("@")[2] == said.id}
+        if keys:
+            self.receipt = _joined(self._take_back(set(), keys), self.store.flush())
 
     def _write_start(self) -> None:
         if self._started is not None:
@@ -131,21 +124,56 @@ class CallLog:
 
     def _pause(self, number: int, action: Action) -> Future[None]:
         paused = action.what == "pause"
-        if not paused:
-            self._paused_ms, self.paused_by, self._resumed_ms = None, "", action.at_ms
-        elif self._paused_ms is None:
+        if paused and self._paused_ms is None:
             self._paused_ms, self.paused_by = action.at_ms, action.who
+        elif not paused and self._paused_ms is not None:
+            self._paused_ms, self.paused_by, self._resumed_ms = None, "", action.at_ms
         if paused:  # before the action is logged: if killed in between, the call is still resumed paused
             self._set_gate()
         if self.gate.may_store:
             self.store.append(self.call, number, action)
         if not paused:
             return self._set_gate()
-        since_ms = action.at_ms - PAUSE_LOOKBACK_MS
-        reached = set()
+        erasure = None
         if action.role != "system":
-            reached = {n for n, event in self._recent if (ends := _words_end_ms(event)) is not None and ends > since_ms}
-        return _joined(self._erase_events(reached), self.store.flush())
+            erasure = self._take_back_since(action.at_ms - PAUSE_LOOKBACK_MS)
+        return _joined(erasure, self.store.flush())
+
+    def _take_back_since(self, since_ms: int) -> Future[None] | None:
+        """Take back what contains or quotes words that ended after `since_ms`, or was concluded from them."""
+        numbers: set[int] = set()
+        keys: set[str] = set()
+        stored: set[str] = set()
+        heard: list[Utterance] = []
+        by_hand = False
+        for number, event in self._recent:
+            match event:
+                case Action():
+                    by_hand = True
+                case Utterance() if event.words:
+                    by_hand = False
+                    heard.append(event)
+                case SignalRaised() | LevelChange():
+                    signals = event.because if isinstance(event, LevelChange) else (event.signal,)
+                    stored |= {signal.key for signal in signals}
+                    keys |= {signal.key for signal in signals if _quotes_since(signal, since_ms)}
+                case AlertRaised() | PromptShown() if event.at_ms > since_ms:
+                    keys |= set(event.signals) - stored  # never stored: it may be of any words
+            if _words_end_ms(event, heard, by_hand=by_hand) > since_ms:
+                numbers.add(number)
+        return self._take_back(numbers, keys)
+
+    def _take_back(self, numbers: set[int], keys: set[str]) -> Future[None] | None:
+        """Delete these events, and these signals from all others: what stands on other signals too stays without."""
+        reached = [each for each in self._recent if each[0] in numbers or not keys.isdisjoint(_signal_keys(each[1]))]
+        signals = {event.signal.key: event.signal for _, event in self._recent if isinstance(event, SignalRaised)}
+        erasure = self._erase_events({number for number, _ in reached})
+        for number, event in reached:
+            left = None if number in numbers else _without_signals(event, keys, signals)
+            if left is not None:
+                self.store.append(self.call, number, left)
+                self._recent.append((number, left))
+        return erasure
 
     def _erase_events(self, numbers: set[int]) -> Future[None] | None:
         """Delete these events from disk; they cannot be written again."""
@@ -183,29 +211,62 @@ def _joined(erasure: Future[None] | None, last: Future[None]) -> Future[None]:
     return both
 
 
-def _quoted_utterances(event: Event) -> set[str]:
-    """Ids of the utterances whose signals an event quotes."""
+def _signal_keys(event: Event) -> tuple[str, ...]:
+    """Keys of the signals that an event quotes."""
     match event:
         case SignalRaised():
-            return {event.signal.evidence.utterance or ""}
+            return (event.signal.key,)
         case LevelChange():
-            return {signal.evidence.utterance or "" for signal in event.because}
+            return tuple(signal.key for signal in event.because)
         case PromptShown() | AlertRaised():
-            return {key.rpartition("@")[2] for key in event.signals}
-    return set()
+            return event.signals
+    return ()
 
 
-def _words_end_ms(event: Event) -> int | None:
-    """End in ms of the words that an event contains; None where it contains none."""
+def _without_signals(event: Event, keys: set[str], signals: Mapping[str, Signal]) -> Event | None:
+    """The event without the signals of these keys; None where only they were its reason.
+
+    `signals`: all by their keys, for the reason that is left. A level stays: what it was is no word that was said.
+    """
     match event:
-        case Utterance() if event.words:
-            return event.words[-1].end_ms
-        case AlertRaised(kind="help" | "ask"):
-            return None  # a person asked; nobody is quoted
-        case SignalRaised():
-            return event.signal.evidence.end_ms
-        case PromptShown() | AlertRaised() | StepTicked() | FollowUpNoted() | PromptEnded() | LevelChange():
-            return event.at_ms
-        case PlanMoved() | HandOffNoted():
-            return event.at_ms
+        case LevelChange():
+            return replace(event, because=tuple(signal for signal in event.because if signal.key not in keys))
+        case AlertRaised() | PromptShown():
+            left = tuple(key for key in event.signals if key not in keys)
+            if not left:
+                return None
+            if isinstance(event, PromptShown):
+                return replace(event, signals=left, why=())
+            return replace(event, signals=left, reason=alert_reason([signals[key] for key in left if key in signals]))
     return None
+
+
+def _quotes_since(signal: Signal, since_ms: int) -> bool:
+    """Whether a signal is of words that ended after `since_ms`; what was only measured quotes none."""
+    evidence = signal.evidence
+    return bool(evidence.quote or evidence.utterance) and evidence.end_ms > since_ms
+
+
+def _words_end_ms(event: Event, heard: Sequence[Utterance], *, by_hand: bool) -> int:
+    """The end of the words that an event contains or came of; 0 where it came of none (signals: `_quotes_since`).
+
+    Args:
+        event: the event.
+        heard: the settled utterances before it, itself included. Where none has its words it is judged by the latest.
+        by_hand: it followed from somebody's action; then it may still contain words from before.
+    """
+    match event:
+        case Utterance():
+            return event.words[-1].end_ms if event.words else 0
+        case HandOffNoted():
+            words = ""
+        case PlanMoved(by="words") | StepTicked(by="words"):
+            words = event.words
+        case PromptEnded() if event.words:
+            words = event.words
+        case FollowUpNoted() if event.words or not by_hand:
+            words = event.words
+        case _:
+            return 0
+    latest_ms = max((each.words[-1].end_ms for each in heard), default=0)
+    return max((each.words[-1].end_ms for each in heard if words in each.text), default=latest_ms)

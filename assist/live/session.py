@@ -69,8 +69,8 @@ class Session:
     _provisional: dict[str, set[str]] = field(default_factory=dict)
     """Utterance id -> keys of signals found in it while its words may still change."""
     _open_alert: AlertRaised | None = None
-    _open_requests: dict[tuple[str, str], str] = field(default_factory=dict)
-    """(kind, target) -> alert id of a request that nobody has answered; the same request raises no second alert."""
+    _open_requests: dict[tuple[str, str], AlertRaised] = field(default_factory=dict)
+    """(kind, target) -> alert of a request that nobody has answered; the same request raises no second one."""
     _alert_count: int = 0
     _next_tick_ms: int = TICK_MS
 
@@ -175,7 +175,7 @@ class Session:
                 self._auto_resume_ms = None
                 if action.who == AUTO_PAUSE_USER and self.auto_pause is not None:
                     self._auto_resume_ms = self.now_ms + self.auto_pause.max_pause_ms
-            case "resume":
+            case "resume" if self.paused_since is not None:  # else what is being said now would be lost
                 self._resume()
             case "consent":
                 events += self._consent(Consent(action.detail), action.who)
@@ -198,8 +198,8 @@ class Session:
                 self._alert_count = max(self._alert_count, number_of(event.id))
                 if event.kind == "escalated":
                     self._open_alert = event
-                elif (event.kind, event.target) in self._open_requests:
-                    self._open_requests[event.kind, event.target] = event.id
+                elif event.kind in ("help", "ask"):
+                    self._open_requests[event.kind, event.target] = event
                     if event.kind == "ask":
                         self.coach.plan_requested(event.target, event.id, event.at_ms)
             case SignalWithdrawn():
@@ -291,7 +291,7 @@ class Session:
         events: list[Event] = [self._consent_event()]
         if self.gate.may_store and not kept:
             self._consented_ms = self.now_ms
-            events += [*self._initial_level(), *self.coach.consented(self.now_ms)]
+            events += [*self._initial_level(), *self._initial_alerts(), *self.coach.consented(self.now_ms)]
         if self.gate.may_transcribe and not heard:
             self._restart_silence()
         if not self.gate.may_transcribe:
@@ -308,6 +308,13 @@ class Session:
         """The level when storing begins, without the signals that led to it."""
         level, score = self.escalation.level, round(self.escalation.score, 1)
         return [LevelChange(self.now_ms, level, level, score, ())] if level is not Level.CALM else []
+
+    def _initial_alerts(self) -> list[AlertRaised]:
+        """The alerts that are open when storing begins, for its log, without the signals that led to them."""
+        alerts = [*self._open_requests.values()]
+        if self._open_alert is not None:
+            alerts.append(replace(self._open_alert, reason=alert_reason(()), signals=()))
+        return [replace(alert, at_ms=self.now_ms) for alert in sorted(alerts, key=lambda each: number_of(each.id))]
 
     def _consent_event(self) -> ConsentSet:
         return ConsentSet(self.now_ms, self.gate.consent, self.gate.by, self.gate.policy)
@@ -399,7 +406,8 @@ class Session:
         change = replace(change, because=because)
         events: list[Event] = [change, *self.coach.level_changed(change, withdrawn=withdrawn)]
         if change.level is Level.ESCALATED:
-            events += self._raise_or_upgrade(change.because, Severity.HELP)
+            urgent = tuple(signal for signal in because if signal.severity is Severity.URGENT)
+            events += self._raise_or_upgrade(urgent or because, Severity.URGENT if urgent else Severity.HELP)
         elif change.level is Level.CALM:
             self._open_alert = None
         return events
@@ -425,14 +433,13 @@ class Session:
         return []
 
     def _raise_alert(self, identifier: str, signals: Sequence[Signal], tier: Severity) -> AlertRaised:
-        reasons = [each.evidence.in_words for each in signals]
-        reason = ", ".join(dict.fromkeys(text for text in reasons[:3] if text)) or "The call has escalated"
-        self._open_alert = AlertRaised(self.now_ms, identifier, tier, reason, tuple(signal.key for signal in signals))
+        keys = tuple(signal.key for signal in signals)
+        self._open_alert = AlertRaised(self.now_ms, identifier, tier, alert_reason(signals), keys)
         return self._open_alert
 
     def _close_alert(self, alert: str) -> None:
         """An alert is resolved or expired: the same request, or an escalation, may raise a new one."""
-        self._open_requests = {asked: known for asked, known in self._open_requests.items() if known != alert}
+        self._open_requests = {asked: known for asked, known in self._open_requests.items() if known.id != alert}
         if self._open_alert is not None and self._open_alert.id == alert:
             self._open_alert = None
 
@@ -440,8 +447,9 @@ class Session:
         """Alert supervisors to a request; repeated while it is open, it raises nothing."""
         if (kind, target) in self._open_requests:
             return []
-        self._open_requests[kind, target] = f"a{self._alert_count + 1}"
-        return [AlertRaised(self.now_ms, self._new_alert_id(), Severity.HELP, reason, (), kind, target)]
+        alert = AlertRaised(self.now_ms, self._new_alert_id(), Severity.HELP, reason, (), kind, target)
+        self._open_requests[kind, target] = alert
+        return [alert]
 
     def _new_alert_id(self) -> str:
         self._alert_count += 1
@@ -452,6 +460,12 @@ class Session:
         for key, utterance in list(self._utterances.items()):
             if utterance.start_ms < horizon:
                 del self._utterances[key]
+
+
+def alert_reason(signals: Sequence[Signal]) -> str:
+    """What an escalation alert says of the signals it was raised for: the words heard, or what was measured."""
+    reasons = [each.evidence.in_words for each in signals]
+    return ", ".join(dict.fromkeys(text for text in reasons[:3] if text)) or "The call has escalated"
 
 
 def _without_contained(found: dict[str, Signal]) -> dict[str, Signal]:

@@ -28,6 +28,8 @@ class AlertHistory:
                 target=event.target,
             )
             return
+        if not event.signals:
+            return
         self.alerts[event.id] = known.model_copy(update={"tier": event.tier, "reason": event.reason})
         self.add_step(event.id, event.at_ms, "raised-again", "")
 

@@ -33,10 +33,12 @@ class PlanUses:
             )
 
     def moved(self, moved: PlanMoved) -> None:
-        """Offered or accepted in words, or a request for it expired; clicks are actions (`agent_acted`)."""
+        """Offered or accepted in words, or a request for it was answered or expired; clicks are actions."""
+        requested = moved.what in ("allowed", "denied", "expired")
         use = self._uses.get(moved.option)
         if use is None:
-            use = {"id": moved.option, "title": moved.title, "worth": "", "authority": "yours"}
+            authority = "ask" if requested else "yours"
+            use = {"id": moved.option, "title": moved.title, "worth": "", "authority": authority}
             use = self._uses[moved.option] = use | {"cost": moved.cost, "shown_ms": moved.at_ms}
         match moved.what:
             case "offered":
@@ -44,8 +46,8 @@ class PlanUses:
                 use["heard"] = moved.words
             case "accepted":
                 use |= {"answer": "accepted", "answered_ms": moved.at_ms, "heard": moved.words}
-            case "expired":
-                use["permission"] = "expired"
+            case "allowed" | "denied" | "expired":
+                use["permission"] = moved.what
 
     def agent_acted(self, action: Action) -> None:
         """The agent has clicked that it was offered, requested, or accepted or refused by the customer."""

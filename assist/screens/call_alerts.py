@@ -37,8 +37,10 @@ class CallAlerts:
 
     def raised(self, event: AlertRaised, level: Level, quote: str) -> list[messages.Alert]:
         """An alert is raised, or raised again."""
-        self.signals_of[event.id] = event.signals
         known = self.by_id.get(event.id)
+        if known is not None and not event.signals:
+            return []
+        self.signals_of[event.id] = event.signals
         if known is not None:
             more = {"tier": TIERS[event.tier], "reason": event.reason, "quote": quote, "level": level.value}
             return [self._add_step(known, event.at_ms, "raised-again", "", again=known.again + 1, **more)]
