@@ -6,6 +6,7 @@ what reaches which.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -49,6 +50,8 @@ CLEAR_NOTES = MILD_CUES | {"vulnerable"}
 """Answered like clear cues even as notes: mild swearing, hurry, and what asks for care."""
 SETTLING_MS = 3_000
 """So long after an escalation the Plan B rows may still change: the words that caused it are settling."""
+MAX_HEARD = 50
+"""A pause by hand takes back the words of the last 2 s: so many utterances reach further back, however late they come."""
 TEAM = (
     "(team|teams|department|desk|colleague*|specialist*|expert*|adviser*|advisor*|agent*|manager*|supervisor*|someone"
     "|somebody|lady|gentleman|person|people|guys|lads|billing|sales|accounts|finance|retention*|complaints|support"
@@ -117,8 +120,8 @@ class Coach:
         """To whom -> the last hand-off to them."""
         self._consented_ms = -1
         """Call time of consent, where it was given during the call."""
-        self._heard: list[tuple[int, Utterance]] = []
-        """(call time when it settled, utterance): what may have to be forgotten is judged by these."""
+        self._heard: deque[tuple[int, Utterance]] = deque(maxlen=MAX_HEARD)
+        """(call time when it settled, utterance) of the last ones: what is to be forgotten is judged by these."""
 
     def hear(self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None) -> list[Event]:
         """New signals, and the utterance that has just settled, if any."""
@@ -260,7 +263,7 @@ class Coach:
         self._hand_offs = {
             to: noted for to, noted in self._hand_offs.items() if self._words_end_ms(noted.at_ms) <= since_ms
         }
-        self._heard = [each for each in self._heard if each[1].words[-1].end_ms <= since_ms]
+        self._heard = deque((each for each in self._heard if each[1].words[-1].end_ms <= since_ms), MAX_HEARD)
 
     def consented(self, now_ms: int) -> list[Event]:
         """Consent was given: no hand-off tells and no prompt quotes what was said before.
