@@ -16,7 +16,16 @@ from detectors.dialogue_context import NO_CONTEXT, DialogueContext, window_conte
 from detectors.normalisation import normalise, timed_words
 from detectors.phrases import COMPLAINT_MS, NEEDS_INTENT, PhraseDetector, preceding_words
 from detectors.sentence_model import Prediction, SentenceModel, Thresholds
-from detectors.signals import AGENT_MISSTEPS, AGENT_SIGNALS, CUSTOMER_WORDS, Evidence, Severity, Signal, Window
+from detectors.signals import (
+    AGENT_MISSTEPS,
+    AGENT_SIGNALS,
+    AGENT_STEPS,
+    CUSTOMER_WORDS,
+    Evidence,
+    Severity,
+    Signal,
+    Window,
+)
 from detectors.speaker_role import agent_odds
 
 MAX_WORDS = 48
@@ -48,8 +57,8 @@ QUOTE_SHARE = 0.7
 MAX_QUOTE_WORDS = 9
 """... or this many words."""
 COOL_DOWN_MS = 60_000
-"""The model does not repeat a customer's signal of the rules or its own within this time, unless it is more severe.
-What an agent does counts each time, as it does by rules."""
+"""The model does not repeat a signal of the rules or its own within this time, unless it is more severe. The steps that
+an agent takes count each time, as they do by rules."""
 COMPLAINT = "complaint"
 """The caller is displeased. It supports other cues: it tells what is meant from what is only mentioned. A signal of its
 own ..."""
@@ -298,7 +307,7 @@ class MeaningDetector:
         return replace(signal, severity=max(signal.severity, Severity.HELP)) if is_cue else signal
 
     def _is_cooling_down(self, signal: Signal) -> bool:
-        return signal.id not in AGENT_SIGNALS and any(
+        return signal.id not in AGENT_STEPS and any(
             known.id == signal.id
             and signal.severity <= known.severity
             and 0 <= signal.at_ms - known.at_ms < COOL_DOWN_MS

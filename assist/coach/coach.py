@@ -51,7 +51,7 @@ CLEAR_NOTES = MILD_CUES | {"vulnerable"}
 SETTLING_MS = 3_000
 """So long after an escalation the Plan B rows may still change: the words that caused it are settling."""
 MAX_HEARD = 50
-"""A pause by hand takes back the words of the last 2 s: so many utterances reach beyond them, however late they come."""
+"""More utterances than settle within a pause by hand and the 2 s before it, whose words are forgotten."""
 TEAM = (
     "(team|teams|department|desk|colleague*|specialist*|expert*|adviser*|advisor*|agent*|manager*|supervisor*|someone"
     "|somebody|lady|gentleman|person|people|guys|lads|billing|sales|accounts|finance|retention*|complaints|support"
