@@ -160,6 +160,30 @@ def test_a_question_of_the_agent_makes_short_runs_suspect_and_only_for_a_while()
     assert redactor.redact_utterance(late) == late
 
 
+@pytest.mark.parametrize(
+    ("ask", "answer", "kept_of_it"),
+    [
+        ("and the security code please", "got it now it is seven two nine", "got it now it is [security code]"),
+        ("what's the one-time code we texted", "let me see it says 402 here", "let me see it says [code] here"),
+    ],
+)
+def test_a_code_that_has_to_be_fetched_is_masked_minutes_after_the_agent_asked_and_then_no_longer_than_others(
+    ask, answer, kept_of_it
+):
+    redactor = Redactor()
+    redactor.redact_utterance(said(ask, speaker=Speaker.AGENT))
+    assert redactor.redact_utterance(said(answer, at=150_000)).text == kept_of_it
+    fee = said("there is a fee of one twenty five for that", at=200_000, speaker=Speaker.AGENT)
+    assert redactor.redact_utterance(fee) == fee
+
+
+def test_a_code_that_the_customer_speaks_of_makes_runs_suspect_no_longer_than_other_numbers():
+    redactor = Redactor()
+    redactor.redact_utterance(said("I have forgotten my password"))
+    late = said("there were seven three five of them there", at=40_000)
+    assert redactor.redact_utterance(late) == late
+
+
 FILLERS = st.sampled_from(["uh", "then", "dash", ""])
 
 

@@ -4,7 +4,7 @@ Spoken or written digits are read as runs ("double five", "forty one eleven", "4
 - 13 digits and more: always, whatever a checksum says (a card merged with its expiry fails Luhn and would leak);
 - 9 to 12: always (telephone, bank and social-security numbers);
 - shorter runs where either party has just spoken of a card, security code, PIN, bank, social-security or telephone
-  number or a date of birth;
+  number or a date of birth, for longer where the agent spoke of a code that has to be fetched;
 - an utterance that is nothing but digits, where a number has just been spoken of, or where they are three or more, or
   come to four with what the same speaker said so shortly before: a longer number read in groups, joined across
   utterances;
@@ -43,8 +43,12 @@ from assist.privacy.digits import (
 from audio.events import Hypothesis, Speaker, Utterance, Word
 
 CARD_KINDS = {"card number", "security code"}
+CODE_KINDS = {"security code", "code"}
 CUE_MS = 30_000
 """How long a spoken cue ("what's the card number?") makes short digit runs suspect, on both channels."""
+CODE_CUE_MS = 180_000
+"""The same where the agent speaks of a code, which may have to be fetched: the card from a purse, a message from a
+telephone. Once it has been said, CUE_MS."""
 CONTINUATION_MS = 30_000
 """How long the same speaker may continue digits at the end of an utterance."""
 MIN_DIGITS_ALONE = 4
@@ -79,7 +83,7 @@ _CUES: tuple[tuple[str, int, re.Pattern[str]], ...] = tuple(
             r"\b(?:three|3|four|4) digits?\b",
             r"\bback of (?:the|your|my) card",
         ),
-        ("code", 3, r"\bpin\b", r"\bpass ?(?:code|word)", r"\b(?:one time|verification) code", r"\bmemorable"),
+        ("code", 3, r"\bpin\b", r"\bpass ?(?:code|word)", r"\b(?:one[ -]time|verification) code", r"\bmemorable"),
         (
             "social security number",
             4,
@@ -160,24 +164,25 @@ class Redactor:
     def redact_utterance(self, utterance: Utterance) -> Utterance:
         """The utterance as it may be stored."""
         words, spans = self._mask(utterance.words, utterance.speaker, utterance.start_ms)
-        self._note_cues(utterance.words, utterance.start_ms, utterance.end_ms)
         runs = digit_runs(utterance.words)
+        hidden = "".join(run.number for run in runs if any(first <= run.first <= last for first, last in spans))
         until = utterance.end_ms + CONTINUATION_MS
         if spans:
             self.masked += len(spans)
-            hidden = "".join(run.number for run in runs if any(first <= run.first <= last for first, last in spans))
             earlier = [each for each in self._masked_numbers if each[0] > utterance.end_ms]
             self._masked_numbers = [*earlier, (until, hidden)]
         ends_with_digits = bool(runs) and are_fillers(utterance.words, runs[-1].last + 1, len(utterance.words))
         count = self._count_digits_only(utterance.words, runs, utterance.speaker, utterance.start_ms)
         if count:
             self._digits_only[utterance.speaker] = count, until
+        self._shorten_answered_cues(max(len(hidden), count), utterance.end_ms)
         if ends_with_digits and (runs[-1].digits >= 3 or count >= MIN_DIGITS_ALONE):
             self._continuable_until[utterance.speaker] = until
         elif any(normalised(word) not in FILLERS for word in utterance.words):
             self._continuable_until.pop(utterance.speaker, None)
             if not count:
                 self._digits_only.pop(utterance.speaker, None)
+        self._note_cues(utterance)
         return replace(utterance, words=words) if spans else utterance
 
     def _count_digits_only(
@@ -188,6 +193,17 @@ class Redactor:
             return 0
         before, until = self._digits_only.get(speaker, (0, -1))
         return sum(run.digits for run in runs) + (before if start_ms <= until else 0)
+
+    def expect_card(self, now_ms: int) -> None:
+        """A card's number or code may be said from now on, as if it had just been spoken of."""
+        for kind, min_digits, _ in _CUES:
+            if kind in CARD_KINDS:
+                self._cues[kind] = min_digits, max(now_ms + CUE_MS, self._cues.get(kind, (0, -1))[1])
+
+    def _shorten_answered_cues(self, digits: int, now_ms: int) -> None:
+        for kind, (min_digits, until) in self._cues.items():
+            if digits >= min_digits:
+                self._cues[kind] = min_digits, min(until, now_ms + CUE_MS)
 
     def redact_hypothesis(self, hypothesis: Hypothesis) -> Hypothesis:
         """The hypothesis as it may be shown: without digits at its end, which wait until they have settled."""
@@ -223,7 +239,8 @@ class Redactor:
         start = min(cue, at, part)
         return next((first for first, last in complete if first < start <= last), start)
 
-    def _note_cues(self, words: Sequence[Word], start_ms: int, now_ms: int) -> None:
+    def _note_cues(self, said: Utterance) -> None:
+        words, start_ms, now_ms = said.words, said.start_ms, said.end_ms
         text = " ".join(normalised(word) for word in words)
         addresses = _email_spans(words, asked=start_ms <= self._email_until)
         if any(_is_complete_address(words[first : last + 1]) for first, last, _ in addresses):
@@ -232,7 +249,9 @@ class Redactor:
             self._email_until = now_ms + EMAIL_MS
         for kind, min_digits, pattern in _CUES:
             if pattern.search(text):
-                self._cues[kind] = (min_digits, now_ms + CUE_MS)
+                has_to_be_fetched = kind in CODE_KINDS and said.speaker is not Speaker.CUSTOMER
+                until = now_ms + (CODE_CUE_MS if has_to_be_fetched else CUE_MS)
+                self._cues[kind] = min_digits, max(until, self._cues.get(kind, (0, -1))[1])
 
     def _mask(
         self, words: tuple[Word, ...], speaker: Speaker, start_ms: int, min_digits: int = 9
