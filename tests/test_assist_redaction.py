@@ -172,8 +172,8 @@ def test_a_code_that_has_to_be_fetched_is_masked_minutes_after_the_agent_asked_a
 ):
     redactor = Redactor()
     redactor.redact_utterance(said(ask, speaker=Speaker.AGENT))
-    assert redactor.redact_utterance(said(answer, at=150_000)).text == kept_of_it
-    fee = said("there is a fee of one twenty five for that", at=200_000, speaker=Speaker.AGENT)
+    assert redactor.redact_utterance(said(answer, at=120_000)).text == kept_of_it
+    fee = said("there is a fee of one twenty five for that", at=160_000, speaker=Speaker.AGENT)
     assert redactor.redact_utterance(fee) == fee
 
 
