@@ -107,6 +107,7 @@ def conversation(*turns):
         ("can I take your account number", "four one seven two nine nine three eight"),
         ("what's the sixteen digit card number", "forty eleven twelve thirteen nineteen ten ten ten"),
         ("what is your pin", "seven three nine one"),
+        ("read me the six-digit code", "eight four two one nine three"),
         ("and your date of birth please", "three four eighty five"),
     ],
 )
@@ -175,6 +176,21 @@ def test_a_code_that_has_to_be_fetched_is_masked_minutes_after_the_agent_asked_a
     assert redactor.redact_utterance(said(answer, at=120_000)).text == kept_of_it
     fee = said("there is a fee of one twenty five for that", at=160_000, speaker=Speaker.AGENT)
     assert redactor.redact_utterance(fee) == fee
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        "read me the six digit code",
+        "there are six digits on your screen",
+        "and your 8-digit customer number",
+        "please give me the code from the text message",
+        "what's the one-time code",
+    ],
+)
+def test_a_code_is_masked_however_it_is_asked_for(ask):
+    answers = conversation(f"A:{ask}", "it says eight four two one nine three here")
+    assert answers[-1] == "it says [code] here"
 
 
 def test_a_code_that_the_customer_speaks_of_makes_runs_suspect_no_longer_than_other_numbers():

@@ -83,7 +83,17 @@ _CUES: tuple[tuple[str, int, re.Pattern[str]], ...] = tuple(
             r"\b(?:three|3|four|4) digits?\b",
             r"\bback of (?:the|your|my) card",
         ),
-        ("code", 3, r"\bpin\b", r"\bpass ?(?:code|word)", r"\b(?:one[ -]time|verification) code", r"\bmemorable"),
+        (
+            "code",
+            3,
+            r"\bpin\b",
+            r"\bpass ?(?:code|word)",
+            r"\b(?:one[ -]time|verification) code",
+            r"\bcode (?:from|in) (?:the|your|that) (?:text|message|e-?mail|app)",
+            r"\bmemorable",
+            r"\b(?:four|five|six|seven|eight|[4-8])[ -]digit (?:\w+ )?(?:code|number|pin)\b",
+            r"\b(?:four|six|[46])[ -]digits\b",
+        ),
         (
             "social security number",
             4,
