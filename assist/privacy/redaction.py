@@ -5,6 +5,7 @@ Spoken or written digits are read as runs ("double five", "forty one eleven", "4
 - 9 to 12: always (telephone, bank and social-security numbers);
 - shorter runs where either party has just spoken of a card, security code, PIN, bank, social-security or telephone
   number or a date of birth, for longer where the agent spoke of a code that has to be fetched;
+- letters and digits written as one word: a British national-insurance number always, others after such a cue;
 - an utterance that is nothing but digits, where a number has just been spoken of, or where they are three or more, or
   come to four with what the same speaker said so shortly before: a longer number read in groups, joined across
   utterances;
@@ -24,7 +25,7 @@ last words from "at" on. How much it catches and how much it masks for nothing: 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from assist.privacy.digits import (
@@ -63,6 +64,9 @@ _ORDINAL = re.compile(
     r"^(?:\d{1,2}(?:st|nd|rd|th)|(?:twenty|thirty)?-?(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)"
     r"|tenth|eleventh|twelfth|(?:thir|four|fif|six|seven|eigh|nine)teenth|twentieth|thirtieth)$"
 )
+_NATIONAL_INSURANCE = re.compile(r"[a-z]{2}\d{6}[a-d]")
+MIN_MIXED_DIGITS = 6
+"""After a cue, a word with letters and so many digits is what was asked for."""
 _YEAR = re.compile(r"^(?:19|20)\d\d$")
 _CUES: tuple[tuple[str, int, re.Pattern[str]], ...] = tuple(
     (kind, min_digits, re.compile("|".join(patterns)))
@@ -317,6 +321,7 @@ class Redactor:
                     kind = cue if kind in ("", "number") else kind
             if kind:
                 spans.append((run.first, run.last, kind))
+        spans += _mixed_spans(words, active_cues, min(min_digits, MIN_MIXED_DIGITS))
         if "date of birth" in active_cues:
             spans += _date_spans(words, runs)
         spans += _email_spans(words, asked=start_ms <= self._email_until)
@@ -332,6 +337,18 @@ def is_masked(word: Word) -> bool:
 
 def _is_year(words: Sequence[Word], run: DigitRun) -> bool:
     return run.first == run.last and bool(_YEAR.match(normalised(words[run.first])))
+
+
+def _mixed_spans(words: Sequence[Word], kinds: Collection[str], min_digits: int) -> list[Span]:
+    """Words of letters and digits, where one of these kinds was asked for or the word is of its own form."""
+    spans: list[Span] = []
+    for index, word in enumerate(words):
+        text = normalised(word).replace("-", "")
+        if _NATIONAL_INSURANCE.fullmatch(text):
+            spans.append((index, index, "social security number"))
+        elif kinds and text.isalnum() and not text.isdigit() and sum(map(str.isdigit, text)) >= min_digits:
+            spans.append((index, index, next(iter(kinds))))
+    return spans
 
 
 def _date_spans(words: Sequence[Word], runs: Sequence[DigitRun]) -> list[Span]:
