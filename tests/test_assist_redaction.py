@@ -198,6 +198,15 @@ def test_a_code_is_masked_however_it_is_asked_for(ask):
     assert answers[-1] == "it says [code] here"
 
 
+def test_a_short_number_that_was_asked_for_is_masked_with_what_it_was_corrected_from():
+    corrected = conversation(
+        "A:what's your pin", "four two no sorry four three one one", "A:so not four two but four three"
+    )
+    assert corrected == ["what's your pin", "[number] no sorry [code]", "so not [number] but [number]"]
+    hours = "the kitchen closes at nine not ten and it was ten on the menu"
+    assert conversation("A:what's your pin", hours)[-1] == hours
+
+
 def test_a_code_that_the_customer_speaks_of_makes_runs_suspect_no_longer_than_other_numbers():
     redactor = Redactor()
     redactor.redact_utterance(said("I have forgotten my password"))

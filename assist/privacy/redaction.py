@@ -10,7 +10,8 @@ Spoken or written digits are read as runs ("double five", "forty one eleven", "4
   come to four with what the same speaker said so shortly before: a longer number read in groups, joined across
   utterances;
 - a run of four or more at the very end of an utterance, and digits that continue one: it may not be complete yet;
-- runs close together that come to eleven digits or more: a number that was corrected while it was said;
+- runs close together that come to eleven digits or more: a number that was corrected while it was said; fewer after
+  such a cue, with a word of correction between ("four two no sorry four three");
 - eight digits and more with fewer other words between them, which are masked too: recognisers mishear some digits of a
   number as other words ("four seven coal fired four seven");
 - three digits or more of a number that was masked a moment ago, or the last two said of it, whoever says them: the
@@ -40,6 +41,7 @@ from assist.privacy.digits import (
     interrupted_numbers,
     is_all_digits,
     normalised,
+    put_right,
 )
 from audio.events import Hypothesis, Speaker, Utterance, Word
 
@@ -295,7 +297,10 @@ class Redactor:
         )
         recent = [number for until, number in self._masked_numbers if start_ms <= until]
         all_recent = "".join(recent)
+        asked_for = [shortest for cue, shortest in active_cues.items() if cue != "date of birth"]
         long_numbers = corrected_runs(runs)
+        if asked_for:
+            long_numbers |= put_right(words, runs, min(asked_for))
         if is_card and total >= min(min_digits, 4):
             long_numbers |= set(range(len(runs)))  # all digits are the card's, whatever misheard words are between
         interrupted = interrupted_numbers(words, min(min_digits, MIN_INTERRUPTED_DIGITS))
