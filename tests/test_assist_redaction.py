@@ -207,6 +207,35 @@ def test_a_short_number_that_was_asked_for_is_masked_with_what_it_was_corrected_
     assert conversation("A:what's your pin", hours)[-1] == hours
 
 
+@pytest.mark.parametrize(
+    ("turns", "late", "kept_of_it"),
+    [
+        (
+            ["call me on oh seven seven one one nine hundred two three four five"],
+            "the number ending three four five yes",
+            "the number ending [number] yes",
+        ),
+        (["A:and your pin", "it is 4291"], "so four two nine one was it", "so [number] was it"),
+        (["my pin is 4291"], "so four two nine one was it", "so [number] was it"),
+        (
+            ["A:what's your date of birth", "the fifth of May nineteen eighty one"],
+            "so the fifth of May eighty one is that right",
+            "so the [date of birth] is that right",
+        ),
+        (["A:what's your date of birth", "the fifth of May nineteen eighty one"], "on the fifth in May we wrote", None),
+        (["that would be two thousand"], "I paid two thousand pounds for it", None),
+        (["call me on oh seven seven one one nine hundred two three four five"], "for three four five pounds", None),
+    ],
+)
+def test_what_was_masked_is_masked_when_it_is_read_back_later_in_the_call(turns, late, kept_of_it):
+    redactor = Redactor()
+    for n, turn in enumerate(turns):
+        speaker = Speaker.AGENT if turn.startswith("A:") else Speaker.CUSTOMER
+        redactor.redact_utterance(said(turn.removeprefix("A:"), at=5_000 * n, speaker=speaker))
+    back = redactor.redact_utterance(said(late, at=400_000, speaker=Speaker.AGENT))
+    assert back.text == (kept_of_it or late)
+
+
 def test_a_code_that_the_customer_speaks_of_makes_runs_suspect_no_longer_than_other_numbers():
     redactor = Redactor()
     redactor.redact_utterance(said("I have forgotten my password"))

@@ -15,7 +15,8 @@ Spoken or written digits are read as runs ("double five", "forty one eleven", "4
 - eight digits and more with fewer other words between them, which are masked too: recognisers mishear some digits of a
   number as other words ("four seven coal fired four seven");
 - three digits or more of a number that was masked a moment ago, or the last two said of it, whoever says them: the
-  agent reads them back;
+  agent reads them back; later in the call four digits of one that was asked for or is long, its last three after
+  "ending", or the words of a date of birth with its year;
 - e-mail addresses, spoken or written, and the parts of one where somebody has just spoken of e-mail; names after a cue,
   where the site asks for that.
 In provisional words every run of three digits and more is masked, and any digits at the end are held back until they
@@ -26,8 +27,10 @@ last words from "at" on. How much it catches and how much it masks for nothing: 
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from assist.privacy.digits import (
     FILLERS,
@@ -47,6 +50,7 @@ from audio.events import Hypothesis, Speaker, Utterance, Word
 
 CARD_KINDS = {"card number", "security code"}
 CODE_KINDS = {"security code", "code"}
+BIRTH = "date of birth"
 CUE_MS = 30_000
 """How long a spoken cue ("what's the card number?") makes short digit runs suspect, on both channels."""
 CODE_CUE_MS = 180_000
@@ -54,6 +58,16 @@ CODE_CUE_MS = 180_000
 telephone. Once it has been said, CUE_MS."""
 CONTINUATION_MS = 30_000
 """How long the same speaker may continue digits at the end of an utterance."""
+READ_BACK_MS = 30_000
+"""For so long every three digits of a masked number count as read back; later in the call MIN_LATE_READ_BACK do."""
+MIN_LATE_READ_BACK = 4
+MIN_CERTAIN = 9
+"""So many digits are a number that is read out, whether it was asked for or not."""
+MAX_REMEMBERED = 50
+"""Masked numbers, and dates of birth, that are remembered: the latest."""
+_ENDING = frozenset("ending ends end last finishing finishes".split())
+MAX_ENDING_WORDS = 3
+"""So many words before the last digits of a number one of these announces them."""
 MIN_DIGITS_ALONE = 4
 """Digits that one speaker says in utterances of nothing else are a number from so many on; answers have fewer."""
 
@@ -117,7 +131,7 @@ _CUES: tuple[tuple[str, int, re.Pattern[str]], ...] = tuple(
             r"\b(?:call|reach|ring) (?:me|you) (?:back )?(?:on|at)\b",
         ),
         (
-            "date of birth",
+            BIRTH,
             1,
             r"\bdate of birth",
             r"\b(?:when|year|day|date) (?:\w+ ){1,4}born\b",
@@ -174,8 +188,11 @@ class Redactor:
     """Speaker -> (number of digits in the latest utterances of nothing else, until when in ms they count)."""
     _continuable_until: dict[Speaker, int] = field(default_factory=dict)
     """Speaker -> until when (ms) digits may be continued."""
-    _masked_numbers: list[tuple[int, str]] = field(default_factory=list)
-    """(until when in ms, digits) of what was masked: in memory only, to recognise it when it is read back."""
+    _masked_numbers: deque[tuple[int, str, bool]] = field(default_factory=partial(deque, maxlen=MAX_REMEMBERED))
+    """(when in ms, digits, whether they were asked for or many) of what was masked: in memory only, to recognise it
+    when it is read back."""
+    _masked_births: deque[frozenset[str]] = field(default_factory=partial(deque, maxlen=MAX_REMEMBERED))
+    """Words of the dates of birth that were masked, likewise."""
 
     def redact_utterance(self, utterance: Utterance) -> Utterance:
         """The utterance as it may be stored."""
@@ -185,8 +202,10 @@ class Redactor:
         until = utterance.end_ms + CONTINUATION_MS
         if spans:
             self.masked += len(spans)
-            earlier = [each for each in self._masked_numbers if each[0] > utterance.end_ms]
-            self._masked_numbers = [*earlier, (until, hidden)]
+            births = [word for word in words if word.text == f"[{BIRTH}]"]
+            said = [word for word in utterance.words if any(b.start_ms <= word.start_ms < b.end_ms for b in births)]
+            if said:
+                self._masked_births.append(frozenset(map(normalised, said)))
         ends_with_digits = bool(runs) and are_fillers(utterance.words, runs[-1].last + 1, len(utterance.words))
         count = self._count_digits_only(utterance.words, runs, utterance.speaker, utterance.start_ms)
         if count:
@@ -199,6 +218,9 @@ class Redactor:
             if not count:
                 self._digits_only.pop(utterance.speaker, None)
         self._note_cues(utterance)
+        if spans:
+            is_certain = len(hidden) >= MIN_CERTAIN or any(utterance.start_ms <= end for _, end in self._cues.values())
+            self._masked_numbers.append((utterance.end_ms, hidden, is_certain))
         return replace(utterance, words=words) if spans else utterance
 
     def _count_digits_only(
@@ -269,6 +291,12 @@ class Redactor:
                 until = now_ms + (CODE_CUE_MS if has_to_be_fetched else CUE_MS)
                 self._cues[kind] = min_digits, max(until, self._cues.get(kind, (0, -1))[1])
 
+    def _is_masked_birth(self, words: Sequence[Word]) -> bool:
+        """Whether these words, a month or an ordinal and a year, have all been said in one date of birth."""
+        texts = set(map(normalised, words))
+        has_year = any(run.digits >= 2 for run in digit_runs(words))
+        return has_year and any(map(_is_month_or_ordinal, words)) and any(texts <= each for each in self._masked_births)
+
     def _mask(
         self, words: tuple[Word, ...], speaker: Speaker, start_ms: int, min_digits: int = 9
     ) -> tuple[tuple[Word, ...], list[tuple[int, int]]]:
@@ -295,9 +323,10 @@ class Redactor:
         is_number = only_digits and (
             total >= 3 or self._count_digits_only(words, runs, speaker, start_ms) >= MIN_DIGITS_ALONE
         )
-        recent = [number for until, number in self._masked_numbers if start_ms <= until]
-        all_recent = "".join(recent)
-        asked_for = [shortest for cue, shortest in active_cues.items() if cue != "date of birth"]
+        certain = [number for _, number, is_certain in self._masked_numbers if is_certain]
+        recent = [number for at_ms, number, _ in self._masked_numbers if start_ms <= at_ms + READ_BACK_MS]
+        all_certain, all_recent = "".join(certain), "".join(recent)
+        asked_for = [shortest for cue, shortest in active_cues.items() if cue != BIRTH]
         long_numbers = corrected_runs(runs)
         if asked_for:
             long_numbers |= put_right(words, runs, min(asked_for))
@@ -318,17 +347,21 @@ class Redactor:
                 or (at_end and run.digits >= 4 and not _is_year(words, run))
                 or (may_continue and at_start and (run.digits >= 2 or only_digits))
                 or (run.digits >= 3 and run.number in all_recent)
+                or (run.digits >= MIN_LATE_READ_BACK and run.number in all_certain)
+                or (run.digits == 3 and _is_ending(words, run) and any(each.endswith(run.number) for each in certain))
                 or (run.digits == 2 and any(number.endswith(run.number) for number in recent))
             ):
                 kind = "number"
             for cue, shortest in active_cues.items():
-                if only_digits or (run.digits >= shortest and cue != "date of birth"):
+                if only_digits or (run.digits >= shortest and cue != BIRTH):
                     kind = cue if kind in ("", "number") else kind
             if kind:
                 spans.append((run.first, run.last, kind))
         spans += _mixed_spans(words, active_cues, min(min_digits, MIN_MIXED_DIGITS))
-        if "date of birth" in active_cues:
+        if BIRTH in active_cues:
             spans += _date_spans(words, runs)
+        elif self._masked_births:
+            spans += [span for span in _date_spans(words, runs) if self._is_masked_birth(words[span[0] : span[1] + 1])]
         spans += _email_spans(words, asked=start_ms <= self._email_until)
         if self.names:
             spans += _name_spans(words)
@@ -338,6 +371,15 @@ class Redactor:
 def is_masked(word: Word) -> bool:
     """Whether a word of a redacted utterance is the mask of a span; its times are those of the span."""
     return _MASK.match(word.text) is not None
+
+
+def _is_ending(words: Sequence[Word], run: DigitRun) -> bool:
+    before = words[max(0, run.first - MAX_ENDING_WORDS) : run.first]
+    return not _ENDING.isdisjoint(map(normalised, before))
+
+
+def _is_month_or_ordinal(word: Word) -> bool:
+    return normalised(word) in _MONTHS or _ORDINAL.match(normalised(word)) is not None
 
 
 def _is_year(words: Sequence[Word], run: DigitRun) -> bool:
@@ -359,21 +401,21 @@ def _mixed_spans(words: Sequence[Word], kinds: Collection[str], min_digits: int)
 def _date_spans(words: Sequence[Word], runs: Sequence[DigitRun]) -> list[Span]:
     """Months, ordinals and digits next to each other: at most one word between, or "of the"."""
     parts = {index for run in runs for index in range(run.first, run.last + 1)}
-    parts |= {i for i, word in enumerate(words) if normalised(word) in _MONTHS or _ORDINAL.match(normalised(word))}
+    parts |= {index for index, word in enumerate(words) if _is_month_or_ordinal(word)}
     spans: list[Span] = []
     for index in sorted(parts):
         between = [normalised(word) for word in words[spans[-1][1] + 1 : index]] if spans else []
         if spans and (len(between) <= 1 or between == ["of", "the"]):
-            spans[-1] = (spans[-1][0], index, "date of birth")
+            spans[-1] = (spans[-1][0], index, BIRTH)
         else:
-            spans.append((index, index, "date of birth"))
+            spans.append((index, index, BIRTH))
     return [span for span in spans if _is_date(words[span[0] : span[1] + 1])]
 
 
 def _is_date(words: Sequence[Word]) -> bool:
     """Whether this is more than a small number, a single month or a single ordinal."""
     digits = sum(run.digits for run in digit_runs(words))
-    named = any(normalised(word) in _MONTHS or _ORDINAL.match(normalised(word)) for word in words)
+    named = any(map(_is_month_or_ordinal, words))
     return digits >= 3 or (named and len(words) > 1)
 
 
