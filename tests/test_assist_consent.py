@@ -631,6 +631,20 @@ def test_listening_pauses_by_itself_for_a_card_number_and_goes_on_after_a_while(
     assert not hits(tmp_path, CANARY)
 
 
+def test_a_number_that_is_said_when_an_automatic_pause_has_ended_is_masked_as_if_just_asked_for(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted", auto_pause_s=40)
+        await stage.hear(said("Could you read me the long card number please", 0, Speaker.AGENT), ms=3_000)
+        await stage.hear(ms=45_000)
+        await stage.hear(said("well it starts four five three nine there you are", 50_000), ms=9_000)
+        await stage.end()
+        texts = [line["text"] for line in stage.service.store.record(stage.call)["transcript"]]
+        assert texts[-1] == "well it starts [card number] there you are"
+        await stage.close()
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize(
     ("text", "who", "pauses"),
     [

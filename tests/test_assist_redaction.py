@@ -35,6 +35,10 @@ def kept(*texts):
         ("four or eight seven coal fired for four seven seven four four two four on it", "[number] on it"),
         ("so one five nine they'd want six five page for all seven seven seven to one", "so [number]"),
         ("two sexual double want four to five on three two three seven eight six online", "[number] online"),
+        ("it is QQ-123456-C thanks", "it is [social security number] thanks"),
+        ("it is QQ123456C thanks", "it is [social security number] thanks"),
+        ("my national insurance is QQ12 34 56C", "my national insurance is [social security number]"),
+        ("my account number is GB12345678X thanks", "my account number is [bank number] thanks"),
         ("I was born on the third of May nineteen eighty two", "I was born on the [date of birth]"),
         ("I was born on the third of the fifth eighty two", "I was born on the [date of birth]"),
         ("it is naught seven seven naught naught nine naught naught one two three thanks", "it is [number] thanks"),
@@ -62,6 +66,7 @@ def test_what_must_not_be_kept_is_masked(text, expected):
         "call nine one one if it gets worse",
         "the engineer comes between eight and ten on the third of May",
         "flight two three four was late",
+        "the booking is KX123456 in the subject line",
         "in 2024 it was fine",
         "I'll look at the dot on the map at home",
         "I may be late",
@@ -107,6 +112,7 @@ def conversation(*turns):
         ("can I take your account number", "four one seven two nine nine three eight"),
         ("what's the sixteen digit card number", "forty eleven twelve thirteen nineteen ten ten ten"),
         ("what is your pin", "seven three nine one"),
+        ("read me the six-digit code", "eight four two one nine three"),
         ("and your date of birth please", "three four eighty five"),
     ],
 )
@@ -157,6 +163,83 @@ def test_a_question_of_the_agent_makes_short_runs_suspect_and_only_for_a_while()
         "sure that is ["
     )
     late = said("there were seven three five of them there", at=90_000)
+    assert redactor.redact_utterance(late) == late
+
+
+@pytest.mark.parametrize(
+    ("ask", "answer", "kept_of_it"),
+    [
+        ("and the security code please", "got it now it is seven two nine", "got it now it is [security code]"),
+        ("what's the one-time code we texted", "let me see it says 402 here", "let me see it says [code] here"),
+    ],
+)
+def test_a_code_that_has_to_be_fetched_is_masked_minutes_after_the_agent_asked_and_then_no_longer_than_others(
+    ask, answer, kept_of_it
+):
+    redactor = Redactor()
+    redactor.redact_utterance(said(ask, speaker=Speaker.AGENT))
+    assert redactor.redact_utterance(said(answer, at=120_000)).text == kept_of_it
+    fee = said("there is a fee of one twenty five for that", at=160_000, speaker=Speaker.AGENT)
+    assert redactor.redact_utterance(fee) == fee
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        "read me the six digit code",
+        "there are six digits on your screen",
+        "and your 8-digit customer number",
+        "please give me the code from the text message",
+        "what's the one-time code",
+    ],
+)
+def test_a_code_is_masked_however_it_is_asked_for(ask):
+    answers = conversation(f"A:{ask}", "it says eight four two one nine three here")
+    assert answers[-1] == "it says [code] here"
+
+
+def test_a_short_number_that_was_asked_for_is_masked_with_what_it_was_corrected_from():
+    corrected = conversation(
+        "A:what's your pin", "four two no sorry four three one one", "A:so not four two but four three"
+    )
+    assert corrected == ["what's your pin", "[number] no sorry [code]", "so not [number] but [number]"]
+    hours = "the kitchen closes at nine not ten and it was ten on the menu"
+    assert conversation("A:what's your pin", hours)[-1] == hours
+
+
+@pytest.mark.parametrize(
+    ("turns", "late", "kept_of_it"),
+    [
+        (
+            ["call me on oh seven seven one one nine hundred two three four five"],
+            "the number ending three four five yes",
+            "the number ending [number] yes",
+        ),
+        (["A:and your pin", "it is 4291"], "so four two nine one was it", "so [number] was it"),
+        (["my pin is 4291"], "so four two nine one was it", "so [number] was it"),
+        (
+            ["A:what's your date of birth", "the fifth of May nineteen eighty one"],
+            "so the fifth of May eighty one is that right",
+            "so the [date of birth] is that right",
+        ),
+        (["A:what's your date of birth", "the fifth of May nineteen eighty one"], "on the fifth in May we wrote", None),
+        (["that would be two thousand"], "I paid two thousand pounds for it", None),
+        (["call me on oh seven seven one one nine hundred two three four five"], "for three four five pounds", None),
+    ],
+)
+def test_what_was_masked_is_masked_when_it_is_read_back_later_in_the_call(turns, late, kept_of_it):
+    redactor = Redactor()
+    for n, turn in enumerate(turns):
+        speaker = Speaker.AGENT if turn.startswith("A:") else Speaker.CUSTOMER
+        redactor.redact_utterance(said(turn.removeprefix("A:"), at=5_000 * n, speaker=speaker))
+    back = redactor.redact_utterance(said(late, at=400_000, speaker=Speaker.AGENT))
+    assert back.text == (kept_of_it or late)
+
+
+def test_a_code_that_the_customer_speaks_of_makes_runs_suspect_no_longer_than_other_numbers():
+    redactor = Redactor()
+    redactor.redact_utterance(said("I have forgotten my password"))
+    late = said("there were seven three five of them there", at=40_000)
     assert redactor.redact_utterance(late) == late
 
 

@@ -260,6 +260,8 @@ class Session:
     def _resume(self) -> None:
         self._resumed_ms = self.now_ms
         self.paused_since = None
+        if self._auto_resume_ms is not None:
+            self.redactor.expect_card(self.now_ms)
         self._auto_resume_ms = None
         self._restart_silence()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from audio.events import Word
 
@@ -63,6 +64,9 @@ MAX_CORRECTION_WORDS = 3
 """At most so many other words between the parts of a corrected number ("one, no sorry, two")."""
 MIN_CORRECTED_DIGITS = 11
 """Runs so close together belong to one number if they come to so many digits."""
+_CORRECTIONS = frozenset("no sorry not but wait mean actually rather correction".split())
+MIN_CORRECTED_RUN_DIGITS = 2
+"""Where a word of correction is between, shorter runs are not parts of a number ("closes at nine, not ten")."""
 
 
 def normalised(word: Word) -> str:
@@ -170,6 +174,17 @@ def corrected_runs(runs: Sequence[DigitRun]) -> set[int]:
         chain.append(index)
         if sum(runs[each].digits for each in chain) >= MIN_CORRECTED_DIGITS and len(chain) > 1:
             found |= set(chain)
+    return found
+
+
+def put_right(words: Sequence[Word], runs: Sequence[DigitRun], min_digits: int) -> set[int]:
+    """Indexes of the runs around words of correction ("four two no sorry four three") that come to so many digits."""
+    found: set[int] = set()
+    for index, (run, following) in enumerate(pairwise(runs)):
+        between = [normalised(word) for word in words[run.last + 1 : following.first]]
+        is_number = min(run.digits, following.digits) >= MIN_CORRECTED_RUN_DIGITS
+        if is_number and len(between) <= MAX_CORRECTION_WORDS and not _CORRECTIONS.isdisjoint(between):
+            found |= {index, index + 1} if run.digits + following.digits >= min_digits else set()
     return found
 
 

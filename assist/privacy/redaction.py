@@ -4,16 +4,19 @@ Spoken or written digits are read as runs ("double five", "forty one eleven", "4
 - 13 digits and more: always, whatever a checksum says (a card merged with its expiry fails Luhn and would leak);
 - 9 to 12: always (telephone, bank and social-security numbers);
 - shorter runs where either party has just spoken of a card, security code, PIN, bank, social-security or telephone
-  number or a date of birth;
+  number or a date of birth, for longer where the agent spoke of a code that has to be fetched;
+- letters and digits written as one word: a British national-insurance number always, others after such a cue;
 - an utterance that is nothing but digits, where a number has just been spoken of, or where they are three or more, or
   come to four with what the same speaker said so shortly before: a longer number read in groups, joined across
   utterances;
 - a run of four or more at the very end of an utterance, and digits that continue one: it may not be complete yet;
-- runs close together that come to eleven digits or more: a number that was corrected while it was said;
+- runs close together that come to eleven digits or more: a number that was corrected while it was said; fewer after
+  such a cue, with a word of correction between ("four two no sorry four three");
 - eight digits and more with fewer other words between them, which are masked too: recognisers mishear some digits of a
   number as other words ("four seven coal fired four seven");
 - three digits or more of a number that was masked a moment ago, or the last two said of it, whoever says them: the
-  agent reads them back;
+  agent reads them back; later in the call four digits of one that was asked for or is long, its last three after
+  "ending", or the words of a date of birth with its year;
 - e-mail addresses, spoken or written, and the parts of one where somebody has just spoken of e-mail; names after a cue,
   where the site asks for that.
 In provisional words every run of three digits and more is masked, and any digits at the end are held back until they
@@ -24,8 +27,10 @@ last words from "at" on. How much it catches and how much it masks for nothing: 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from assist.privacy.digits import (
     FILLERS,
@@ -39,14 +44,30 @@ from assist.privacy.digits import (
     interrupted_numbers,
     is_all_digits,
     normalised,
+    put_right,
 )
 from audio.events import Hypothesis, Speaker, Utterance, Word
 
 CARD_KINDS = {"card number", "security code"}
+CODE_KINDS = {"security code", "code"}
+BIRTH = "date of birth"
 CUE_MS = 30_000
 """How long a spoken cue ("what's the card number?") makes short digit runs suspect, on both channels."""
+CODE_CUE_MS = 180_000
+"""The same where the agent speaks of a code, which may have to be fetched: the card from a purse, a message from a
+telephone. Once it has been said, CUE_MS."""
 CONTINUATION_MS = 30_000
 """How long the same speaker may continue digits at the end of an utterance."""
+READ_BACK_MS = 30_000
+"""For so long every three digits of a masked number count as read back; later in the call MIN_LATE_READ_BACK do."""
+MIN_LATE_READ_BACK = 4
+MIN_CERTAIN = 9
+"""So many digits are a number that is read out, whether it was asked for or not."""
+MAX_REMEMBERED = 50
+"""Masked numbers, and dates of birth, that are remembered: the latest."""
+_ENDING = frozenset("ending ends end last finishing finishes".split())
+MAX_ENDING_WORDS = 3
+"""So many words before the last digits of a number one of these announces them."""
 MIN_DIGITS_ALONE = 4
 """Digits that one speaker says in utterances of nothing else are a number from so many on; answers have fewer."""
 
@@ -59,6 +80,9 @@ _ORDINAL = re.compile(
     r"^(?:\d{1,2}(?:st|nd|rd|th)|(?:twenty|thirty)?-?(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)"
     r"|tenth|eleventh|twelfth|(?:thir|four|fif|six|seven|eigh|nine)teenth|twentieth|thirtieth)$"
 )
+_NATIONAL_INSURANCE = re.compile(r"[a-z]{2}\d{6}[a-d]")
+MIN_MIXED_DIGITS = 6
+"""After a cue, a word with letters and so many digits is what was asked for."""
 _YEAR = re.compile(r"^(?:19|20)\d\d$")
 _CUES: tuple[tuple[str, int, re.Pattern[str]], ...] = tuple(
     (kind, min_digits, re.compile("|".join(patterns)))
@@ -79,7 +103,17 @@ _CUES: tuple[tuple[str, int, re.Pattern[str]], ...] = tuple(
             r"\b(?:three|3|four|4) digits?\b",
             r"\bback of (?:the|your|my) card",
         ),
-        ("code", 3, r"\bpin\b", r"\bpass ?(?:code|word)", r"\b(?:one time|verification) code", r"\bmemorable"),
+        (
+            "code",
+            3,
+            r"\bpin\b",
+            r"\bpass ?(?:code|word)",
+            r"\b(?:one[ -]time|verification) code",
+            r"\bcode (?:from|in) (?:the|your|that) (?:text|message|e-?mail|app)",
+            r"\bmemorable",
+            r"\b(?:four|five|six|seven|eight|[4-8])[ -]digit (?:\w+ )?(?:code|number|pin)\b",
+            r"\b(?:four|six|[46])[ -]digits\b",
+        ),
         (
             "social security number",
             4,
@@ -97,7 +131,7 @@ _CUES: tuple[tuple[str, int, re.Pattern[str]], ...] = tuple(
             r"\b(?:call|reach|ring) (?:me|you) (?:back )?(?:on|at)\b",
         ),
         (
-            "date of birth",
+            BIRTH,
             1,
             r"\bdate of birth",
             r"\b(?:when|year|day|date) (?:\w+ ){1,4}born\b",
@@ -154,30 +188,39 @@ class Redactor:
     """Speaker -> (number of digits in the latest utterances of nothing else, until when in ms they count)."""
     _continuable_until: dict[Speaker, int] = field(default_factory=dict)
     """Speaker -> until when (ms) digits may be continued."""
-    _masked_numbers: list[tuple[int, str]] = field(default_factory=list)
-    """(until when in ms, digits) of what was masked: in memory only, to recognise it when it is read back."""
+    _masked_numbers: deque[tuple[int, str, bool]] = field(default_factory=partial(deque, maxlen=MAX_REMEMBERED))
+    """(when in ms, digits, whether they were asked for or many) of what was masked: in memory only, to recognise it
+    when it is read back."""
+    _masked_births: deque[frozenset[str]] = field(default_factory=partial(deque, maxlen=MAX_REMEMBERED))
+    """Words of the dates of birth that were masked, likewise."""
 
     def redact_utterance(self, utterance: Utterance) -> Utterance:
         """The utterance as it may be stored."""
         words, spans = self._mask(utterance.words, utterance.speaker, utterance.start_ms)
-        self._note_cues(utterance.words, utterance.start_ms, utterance.end_ms)
         runs = digit_runs(utterance.words)
+        hidden = "".join(run.number for run in runs if any(first <= run.first <= last for first, last in spans))
         until = utterance.end_ms + CONTINUATION_MS
         if spans:
             self.masked += len(spans)
-            hidden = "".join(run.number for run in runs if any(first <= run.first <= last for first, last in spans))
-            earlier = [each for each in self._masked_numbers if each[0] > utterance.end_ms]
-            self._masked_numbers = [*earlier, (until, hidden)]
+            births = [word for word in words if word.text == f"[{BIRTH}]"]
+            said = [word for word in utterance.words if any(b.start_ms <= word.start_ms < b.end_ms for b in births)]
+            if said:
+                self._masked_births.append(frozenset(map(normalised, said)))
         ends_with_digits = bool(runs) and are_fillers(utterance.words, runs[-1].last + 1, len(utterance.words))
         count = self._count_digits_only(utterance.words, runs, utterance.speaker, utterance.start_ms)
         if count:
             self._digits_only[utterance.speaker] = count, until
+        self._shorten_answered_cues(max(len(hidden), count), utterance.end_ms)
         if ends_with_digits and (runs[-1].digits >= 3 or count >= MIN_DIGITS_ALONE):
             self._continuable_until[utterance.speaker] = until
         elif any(normalised(word) not in FILLERS for word in utterance.words):
             self._continuable_until.pop(utterance.speaker, None)
             if not count:
                 self._digits_only.pop(utterance.speaker, None)
+        self._note_cues(utterance)
+        if spans:
+            is_certain = len(hidden) >= MIN_CERTAIN or any(utterance.start_ms <= end for _, end in self._cues.values())
+            self._masked_numbers.append((utterance.end_ms, hidden, is_certain))
         return replace(utterance, words=words) if spans else utterance
 
     def _count_digits_only(
@@ -188,6 +231,17 @@ class Redactor:
             return 0
         before, until = self._digits_only.get(speaker, (0, -1))
         return sum(run.digits for run in runs) + (before if start_ms <= until else 0)
+
+    def expect_card(self, now_ms: int) -> None:
+        """A card's number or code may be said from now on, as if it had just been spoken of."""
+        for kind, min_digits, _ in _CUES:
+            if kind in CARD_KINDS:
+                self._cues[kind] = min_digits, max(now_ms + CUE_MS, self._cues.get(kind, (0, -1))[1])
+
+    def _shorten_answered_cues(self, digits: int, now_ms: int) -> None:
+        for kind, (min_digits, until) in self._cues.items():
+            if digits >= min_digits:
+                self._cues[kind] = min_digits, min(until, now_ms + CUE_MS)
 
     def redact_hypothesis(self, hypothesis: Hypothesis) -> Hypothesis:
         """The hypothesis as it may be shown: without digits at its end, which wait until they have settled."""
@@ -223,7 +277,8 @@ class Redactor:
         start = min(cue, at, part)
         return next((first for first, last in complete if first < start <= last), start)
 
-    def _note_cues(self, words: Sequence[Word], start_ms: int, now_ms: int) -> None:
+    def _note_cues(self, said: Utterance) -> None:
+        words, start_ms, now_ms = said.words, said.start_ms, said.end_ms
         text = " ".join(normalised(word) for word in words)
         addresses = _email_spans(words, asked=start_ms <= self._email_until)
         if any(_is_complete_address(words[first : last + 1]) for first, last, _ in addresses):
@@ -232,7 +287,15 @@ class Redactor:
             self._email_until = now_ms + EMAIL_MS
         for kind, min_digits, pattern in _CUES:
             if pattern.search(text):
-                self._cues[kind] = (min_digits, now_ms + CUE_MS)
+                has_to_be_fetched = kind in CODE_KINDS and said.speaker is not Speaker.CUSTOMER
+                until = now_ms + (CODE_CUE_MS if has_to_be_fetched else CUE_MS)
+                self._cues[kind] = min_digits, max(until, self._cues.get(kind, (0, -1))[1])
+
+    def _is_masked_birth(self, words: Sequence[Word]) -> bool:
+        """Whether these words, a month or an ordinal and a year, have all been said in one date of birth."""
+        texts = set(map(normalised, words))
+        has_year = any(run.digits >= 2 for run in digit_runs(words))
+        return has_year and any(map(_is_month_or_ordinal, words)) and any(texts <= each for each in self._masked_births)
 
     def _mask(
         self, words: tuple[Word, ...], speaker: Speaker, start_ms: int, min_digits: int = 9
@@ -260,9 +323,13 @@ class Redactor:
         is_number = only_digits and (
             total >= 3 or self._count_digits_only(words, runs, speaker, start_ms) >= MIN_DIGITS_ALONE
         )
-        recent = [number for until, number in self._masked_numbers if start_ms <= until]
-        all_recent = "".join(recent)
+        certain = [number for _, number, is_certain in self._masked_numbers if is_certain]
+        recent = [number for at_ms, number, _ in self._masked_numbers if start_ms <= at_ms + READ_BACK_MS]
+        all_certain, all_recent = "".join(certain), "".join(recent)
+        asked_for = [shortest for cue, shortest in active_cues.items() if cue != BIRTH]
         long_numbers = corrected_runs(runs)
+        if asked_for:
+            long_numbers |= put_right(words, runs, min(asked_for))
         if is_card and total >= min(min_digits, 4):
             long_numbers |= set(range(len(runs)))  # all digits are the card's, whatever misheard words are between
         interrupted = interrupted_numbers(words, min(min_digits, MIN_INTERRUPTED_DIGITS))
@@ -280,16 +347,21 @@ class Redactor:
                 or (at_end and run.digits >= 4 and not _is_year(words, run))
                 or (may_continue and at_start and (run.digits >= 2 or only_digits))
                 or (run.digits >= 3 and run.number in all_recent)
+                or (run.digits >= MIN_LATE_READ_BACK and run.number in all_certain)
+                or (run.digits == 3 and _is_ending(words, run) and any(each.endswith(run.number) for each in certain))
                 or (run.digits == 2 and any(number.endswith(run.number) for number in recent))
             ):
                 kind = "number"
             for cue, shortest in active_cues.items():
-                if only_digits or (run.digits >= shortest and cue != "date of birth"):
+                if only_digits or (run.digits >= shortest and cue != BIRTH):
                     kind = cue if kind in ("", "number") else kind
             if kind:
                 spans.append((run.first, run.last, kind))
-        if "date of birth" in active_cues:
+        spans += _mixed_spans(words, active_cues, min(min_digits, MIN_MIXED_DIGITS))
+        if BIRTH in active_cues:
             spans += _date_spans(words, runs)
+        elif self._masked_births:
+            spans += [span for span in _date_spans(words, runs) if self._is_masked_birth(words[span[0] : span[1] + 1])]
         spans += _email_spans(words, asked=start_ms <= self._email_until)
         if self.names:
             spans += _name_spans(words)
@@ -301,28 +373,49 @@ def is_masked(word: Word) -> bool:
     return _MASK.match(word.text) is not None
 
 
+def _is_ending(words: Sequence[Word], run: DigitRun) -> bool:
+    before = words[max(0, run.first - MAX_ENDING_WORDS) : run.first]
+    return not _ENDING.isdisjoint(map(normalised, before))
+
+
+def _is_month_or_ordinal(word: Word) -> bool:
+    return normalised(word) in _MONTHS or _ORDINAL.match(normalised(word)) is not None
+
+
 def _is_year(words: Sequence[Word], run: DigitRun) -> bool:
     return run.first == run.last and bool(_YEAR.match(normalised(words[run.first])))
+
+
+def _mixed_spans(words: Sequence[Word], kinds: Collection[str], min_digits: int) -> list[Span]:
+    """Words of letters and digits, where one of these kinds was asked for or the word is of its own form."""
+    spans: list[Span] = []
+    for index, word in enumerate(words):
+        text = normalised(word).replace("-", "")
+        if _NATIONAL_INSURANCE.fullmatch(text):
+            spans.append((index, index, "social security number"))
+        elif kinds and text.isalnum() and not text.isdigit() and sum(map(str.isdigit, text)) >= min_digits:
+            spans.append((index, index, next(iter(kinds))))
+    return spans
 
 
 def _date_spans(words: Sequence[Word], runs: Sequence[DigitRun]) -> list[Span]:
     """Months, ordinals and digits next to each other: at most one word between, or "of the"."""
     parts = {index for run in runs for index in range(run.first, run.last + 1)}
-    parts |= {i for i, word in enumerate(words) if normalised(word) in _MONTHS or _ORDINAL.match(normalised(word))}
+    parts |= {index for index, word in enumerate(words) if _is_month_or_ordinal(word)}
     spans: list[Span] = []
     for index in sorted(parts):
         between = [normalised(word) for word in words[spans[-1][1] + 1 : index]] if spans else []
         if spans and (len(between) <= 1 or between == ["of", "the"]):
-            spans[-1] = (spans[-1][0], index, "date of birth")
+            spans[-1] = (spans[-1][0], index, BIRTH)
         else:
-            spans.append((index, index, "date of birth"))
+            spans.append((index, index, BIRTH))
     return [span for span in spans if _is_date(words[span[0] : span[1] + 1])]
 
 
 def _is_date(words: Sequence[Word]) -> bool:
     """Whether this is more than a small number, a single month or a single ordinal."""
     digits = sum(run.digits for run in digit_runs(words))
-    named = any(normalised(word) in _MONTHS or _ORDINAL.match(normalised(word)) for word in words)
+    named = any(map(_is_month_or_ordinal, words))
     return digits >= 3 or (named and len(words) > 1)
 
 

@@ -7,10 +7,13 @@ so a card number must also have an issuer's prefix and length, and begin and end
 from __future__ import annotations
 
 import re
-from itertools import product
 
-_DIGIT_GROUPS = re.compile(r"(?<!\d)\d(?:[ \u00a0.-]?\d){13,}")
+_DIGIT_GROUPS = re.compile(r"(?<!\d)\d(?:[\s.,/\u2010-\u2015-]{0,3}\d){13,}")
+_DATE_OR_AMOUNT = re.compile(
+    r"(?<!\d)(?:0?[1-9]|[12]\d|3[01])([/.-])(?:0?[1-9]|1[0-2])\1(?:19|20)\d\d(?!\d)|(?<!\d)\d{1,3},\d{3}(?!\d)"
+)
 _CARD_NUMBER = re.compile(r"4\d{15}|4\d{18}|5\d{15}|2[2-7]\d{14}|3[47]\d{13}|3[0689]\d{12}|35\d{14}|6\d{15}|6\d{18}")
+MAX_CARD_DIGITS = 19
 
 
 def mask_card_numbers(text: str) -> str:
@@ -20,9 +23,11 @@ def mask_card_numbers(text: str) -> str:
 
 def _mask_first(run: str) -> str:
     groups = list(re.finditer(r"\d+", run))
-    for first, last in product(groups, reversed(groups)):
-        digits = re.sub(r"\D", "", run[first.start() : last.end()])
-        if _CARD_NUMBER.fullmatch(digits) and _passes_luhn(digits):
+    pairs = ((first, last) for n, first in enumerate(groups) for last in reversed(groups[n : n + MAX_CARD_DIGITS]))
+    for first, last in pairs:
+        typed = run[first.start() : last.end()]
+        digits = re.sub(r"\D", "", typed)
+        if _CARD_NUMBER.fullmatch(digits) and _passes_luhn(digits) and not _DATE_OR_AMOUNT.search(typed):
             return run[: first.start()] + "[card number]" + mask_card_numbers(run[last.end() :])
     return run
 
