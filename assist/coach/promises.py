@@ -119,7 +119,8 @@ def promises(utterance: Utterance) -> list[Promise]:
         )
         when = next((each for each in within if each is not None and not each.bare), None)
         until = _char_offset(heard, when.tokens.start) if when is not None else stop
-        if when is not None and when.groups.keys() == {"part"} and _PAST_EVENT.search(heard.text, match.end(), until):
+        is_vague = when is not None and when.groups.keys() in ({"part"}, {"open_day"})
+        if is_vague and _PAST_EVENT.search(heard.text, match.end(), until):
             when, until = None, stop  # "the parcel that was delivered in the morning"
         contact = CONTACT_PROMISE.match(heard.text, match.start("does")) if match["does"] else None
         if HOLD_REQUEST.search(heard.text, match.start(), stop) or (when is None and contact is None):
