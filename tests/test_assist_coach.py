@@ -842,6 +842,29 @@ def test_the_yes_that_the_agent_notes_is_theirs_to_what_was_asked_for(answers, d
     assert accepted(subject, "named-callback", 21_000)[0][2] == due
 
 
+@pytest.mark.parametrize(
+    ("refuses", "then", "takes", "due"),
+    [
+        ("no I'm at work", "what about six then", "six is perfect thank you", "tomorrow at six"),
+        ("no I'm at work", "what about six then", "perfect thank you", "tomorrow at six"),
+        ("I'm away tomorrow", "Thursday at four then", "perfect thank you", "Thursday at four"),
+        ("I'm away tomorrow", "I could do Thursday", "perfect thank you", "Thursday"),
+        ("no I'm at work", "I see", "thank you but at five please", "tomorrow at five"),
+        ("hmm", "okay", "five please thank you", "tomorrow at five"),
+        ("hmm", "okay", "tomorrow at four is perfect thank you as I start at nine on Friday", "tomorrow at four"),
+        ("hmm", "the shop opens at nine then", "perfect thank you", "tomorrow at four"),
+        ("hmm", "I will send you the form on Friday then", "perfect thank you", "tomorrow at four"),
+    ],
+)
+def test_a_time_that_is_proposed_instead_or_named_with_the_yes_is_the_one_that_holds(refuses, then, takes, due):
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at four", 12_000, "callback_time")
+    heard(subject, refuses, 14_000, speaker=Speaker.CUSTOMER)
+    heard(subject, then, 16_000)
+    events = heard(subject, takes, 19_000, "de_escalation", speaker=Speaker.CUSTOMER)
+    assert [each[:2] for each in times_of(events)] == [(CALL, due)]
+
+
 def test_a_time_that_is_asked_for_and_then_not_taken_is_no_follow_up_s():
     subject = offering("named-callback")
     agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")

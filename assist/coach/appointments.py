@@ -65,7 +65,9 @@ class Appointments:
                 A time is that of the pending option unless other words say otherwise.
             callback: whether the agent names the time of a callback (the signal `callback_time`).
         """
-        said = SchedulingUtterance(utterance, was_asked_when=self._asked_when_by not in ("", utterance.speaker))
+        accepts = any(each.what == "accepted" and self._timed_option(each.option) for each in plan_moves)
+        was_asked = self._asked_when_by not in ("", utterance.speaker)
+        said = SchedulingUtterance(utterance, was_asked_when=accepts or was_asked)
         self._asked_when_by = utterance.speaker if said.asks_when() else ""
         if utterance.speaker is Speaker.AGENT:
             settled = self._hear_agent(now_ms, said, plan_moves, pending, callback=callback)
@@ -85,8 +87,9 @@ class Appointments:
         offers = {moved.option: moved.words for moved in plan_moves if moved.what == "offered"}
         offered = next((name for name in reversed(offers) if self._timed_option(name)), pending)
         for name, part in _split_by_option(offers, said) or [(offered, said)]:
-            if callback or (name and self._needs_time(name, part)):
-                self._set_offered_time(now_ms, name, part, part.due(needs_hour=not callback))
+            proposes = name != "" and part.proposes()
+            if callback or proposes or (name and self._needs_time(name, part)):
+                self._set_offered_time(now_ms, name, part, part.due(needs_hour=not (callback or proposes)))
         return settled
 
     def _hear_customer(
@@ -141,7 +144,8 @@ class Appointments:
         needs the agent's agreement.
         """
         known, due, declines = self._offered.get(name), said.due(needs_hour=True), said.declines()
-        if not (declines or said.wants_change() or self._needs_time(name, said)):
+        names_time = self._needs_time(name, said) or (accepts and said.names_one_time())
+        if not (declines or said.wants_change() or names_time):
             return
         if declines and not accepts:
             self._offered.pop(name, None)
