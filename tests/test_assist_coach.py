@@ -998,3 +998,65 @@ def test_an_escalation_that_is_taken_back_stops_the_clock():
     subject = coach()
     turn(subject, 10_000, Level.ESCALATED, Level.TENSE)
     assert of(turn(subject, 12_000, Level.TENSE, Level.ESCALATED), Recovery)[0].what == "stopped"
+
+
+def promising(*turns):
+    """The due times of the follow-ups of a calm call, by id: its turns begin with the agent's, "" says nothing."""
+    subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    noted = {}
+    for number, text in enumerate(turns):
+        speaker = Speaker.CUSTOMER if number % 2 else Speaker.AGENT
+        found = ["callback_time"] if "call you" in text and speaker is Speaker.AGENT else []
+        events = heard(subject, text, 5_000 + 4_000 * number, *found, speaker=speaker) if text else []
+        noted |= {each.id: each.due for each in of(events, FollowUpNoted)}
+    return list(noted.values())
+
+
+@pytest.mark.parametrize(
+    ("asks", "answers", "due"),
+    [
+        ("can you make it Thursday", "yes I will call you back on Thursday at four", ["on Thursday at four"]),
+        ("can you make it five", "yes sure five o'clock tomorrow", ["five o'clock tomorrow"]),
+        ("can you make it five", "of course", ["tomorrow at five"]),
+        ("can you make it five", "I am afraid that is not possible", ["tomorrow at four"]),
+        ("okay", "sorry I mean I will call you back on Thursday at ten", ["on Thursday at ten"]),
+        ("thanks", "I will call you again on Thursday at ten", ["tomorrow at four", "on Thursday at ten"]),
+        ("thanks", "and I will send you the form by Friday", ["tomorrow at four", "by Friday"]),
+        ("okay", "your next bill goes out on Friday then", ["tomorrow at four"]),
+    ],
+)
+def test_a_promised_callback_moves_as_an_appointment_does(asks, answers, due):
+    assert promising("I will call you back tomorrow at four", asks, answers) == due
+
+
+def test_a_promised_callback_is_not_moved_by_what_is_arranged_long_after_it():
+    long_after = [""] * 9
+    turns = ["I will call you back tomorrow at four", *long_after, "would Friday suit you for the delivery", "yes"]
+    assert promising(*turns) == ["tomorrow at four"]
+    turns = ["I will call you back tomorrow at four", *long_after, "can you make the call on Friday", "yes of course"]
+    assert promising(turns[0], *turns[2:]) == ["on Friday"]
+
+
+def test_of_two_promised_callbacks_the_one_just_spoken_of_moves():
+    promised = ["I will call you back tomorrow at nine", "", "and I will call you back on Friday at ten"]
+    moved = ["tomorrow at nine", "on Friday at noon"]
+    assert promising(*promised, "could you make it noon", "yes of course") == moved
+
+
+def test_two_promises_that_each_have_a_word_of_their_own_are_two():
+    both = "I will refund the delivery charge by Friday and I will refund the late charge by Friday"
+    assert promising(both) == ["by Friday", "by Friday"]
+    assert len(promising("I will send you a new router tomorrow", "", "I will send you a new bill tomorrow")) == 2
+    again = "so I will send you a new router by post tomorrow"
+    assert len(promising("I will send you a new router tomorrow", "", again)) == 1
+
+
+def test_a_promised_callback_moves_after_a_cut_and_not_where_its_words_were_taken_back():
+    subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    [promised] = of(heard(subject, "I will call you back tomorrow at four", 5_000, "callback_time"), FollowUpNoted)
+    after = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    after.restore(promised)
+    subject.forget(1_000)
+    for each, moved in ((after, ["tomorrow at five"]), (subject, [])):
+        heard(each, "can you make it five", 10_000, speaker=Speaker.CUSTOMER)
+        assert [noted.due for noted in of(heard(each, "of course", 14_000), FollowUpNoted)] == moved

@@ -1,4 +1,6 @@
-"""Times of Plan B options that need one (a callback, a visit): named with the offer, in the answer or later. Pure."""
+"""Times of Plan B options that need one (a callback, a visit), and of promised callbacks: named with the offer or the
+promise, in the answer or later. Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from assist.coach.due import adds_hour, combine_times
 from assist.coach.matching import matched_words
 from assist.coach.parts import Option, Playbook
-from assist.coach.promises import is_call, promises
+from assist.coach.promises import is_call, is_callback, promises
 from assist.coach.scheduling import SchedulingUtterance
 from assist.events import FollowUpNoted, PlanMoved
 from audio.events import Speaker, Utterance
@@ -21,9 +23,10 @@ _CALL_PHRASES = ("(the|my|our|your|a|that) (call|callback|call back)", "(call|ri
 
 @dataclass(frozen=True, slots=True)
 class Appointment:
-    """An option that needs a time: offered to the customer, or accepted."""
+    """An option that needs a time, offered to the customer or accepted, or a callback that the agent has promised."""
 
     option: Option
+    """Of a promised callback one that no playbook has: its id is that of the follow-up."""
     at_ms: int
     """Call time when its time was named, or the option accepted."""
     due: str = ""
@@ -44,7 +47,7 @@ class Appointments:
     _offered: dict[str, Appointment] = field(default_factory=dict)
     """Option -> its time as named with the offer or in the answer; "": of a callback, while none was offered."""
     _accepted: dict[str, Appointment] = field(default_factory=dict)
-    """By option, the one accepted last at the end."""
+    """By option, the one accepted (or promised) last at the end."""
     _last_topic: tuple[str, int] = ("", 0)
     """The accepted option that was spoken of last, and when: a time that follows is taken for its time."""
     _requested: Appointment | None = None
@@ -122,11 +125,18 @@ class Appointments:
         self._accepted[option.id] = Appointment(option, now_ms, named.due if named is not None else "")
         return named
 
-    def restore(self, event: FollowUpNoted) -> None:
-        """An interrupted call is resumed: an accepted option has the time of its logged follow-up."""
-        for option in self.playbook.options:
-            if option.timed and option.title == event.what:
-                self._accepted[option.id] = Appointment(option, event.at_ms, event.due, event.words)
+    def take(self, noted: FollowUpNoted) -> None:
+        """A follow-up is noted, or in the log of a call that is resumed.
+
+        An accepted option has its time, and a callback that is promised for a time can be moved like one.
+        """
+        options = [option for option in self.playbook.options if option.timed and option.title == noted.what]
+        if not options and noted.due and is_callback(noted.what):
+            options = [
+                Option.model_construct(id=noted.id, title=noted.what, worth="", value=0, cost=0, limits={}, timed=True)
+            ]
+        for option in options:
+            self._accepted[option.id] = Appointment(option, noted.at_ms, noted.due, noted.words)
 
     def last_without_time(self) -> Option | None:
         """The option accepted last that still has no time."""
@@ -136,6 +146,9 @@ class Appointments:
         """Forgets the times that were named after `since_ms`."""
         self._offered = {name: each for name, each in self._offered.items() if each.at_ms <= since_ms}
         self._requested = self._requested if self._requested is not None and self._requested.at_ms <= since_ms else None
+        self._accepted = {
+            name: each for name, each in self._accepted.items() if each.at_ms <= since_ms or self._timed_option(name)
+        }
 
     def _customer_answers(self, now_ms: int, name: str, said: SchedulingUtterance, *, accepts: bool) -> None:
         """The customer speaks of the time of what is offered, or accepts it now.
@@ -217,10 +230,14 @@ class Appointments:
         return asked if asked.due else self._accepted[asked.option.id]
 
     def _change_wanted(self, now_ms: int, said: SchedulingUtterance, *, declined: bool) -> Appointment | None:
-        """The accepted appointment that is wanted at another time, or at an hour of its day; `due` empty: any."""
+        """The accepted appointment that is wanted at another time, or at an hour of its day; `due` empty: any.
+
+        A promised callback is meant only where it is named or was spoken of just before: anything may follow a promise.
+        """
         timed = [each for each in self._accepted.values() if each.due]
         named = [each for each in timed if _option_words(each.option, said)]
-        if not timed:
+        timed = [each for each in timed if self._timed_option(each.option.id) or now_ms - each.at_ms <= MAX_APART_MS]
+        if not (named or timed):
             return None
         known, due = (named or timed)[-1], said.due()
         hour = (named or said.answers_when()) and adds_hour(due, known.due)

@@ -249,7 +249,7 @@ class Coach:
         self._follow_ups.discard_after(since_ms)
         self._appointments.discard_after(since_ms)
         for noted in self._follow_ups.current():
-            self._appointments.restore(noted)
+            self._appointments.take(noted)
         self._hand_offs = {to: noted for to, noted in self._hand_offs.items() if noted.at_ms <= since_ms}
 
     def consented(self, now_ms: int) -> list[Event]:
@@ -268,7 +268,7 @@ class Coach:
         self._clock.restore(event)
         self._follow_ups.restore(event, [option.title for option in self.playbook.options if option.timed])
         if isinstance(event, FollowUpNoted):
-            self._appointments.restore(event)
+            self._appointments.take(event)
 
     def _is_exclusive(self) -> bool:
         """Whether a play with `alone` has been shown: only urgent prompts may follow."""
@@ -321,7 +321,9 @@ class Coach:
         for promise in promises(utterance):
             if promise.due and promise.due.casefold() in due and not is_to_inform(promise.what):
                 continue
-            events += self._follow_ups.note(now_ms, promise.what, promise.due, promise.words)
+            for noted_promise in self._follow_ups.note(now_ms, promise.what, promise.due, promise.words):
+                events.append(noted_promise)
+                self._appointments.take(noted_promise)
         for phrases, to in ((TRANSFER, "another team"), (FETCHING_SUPERVISOR, "supervisor")):
             if self._level is not Level.CALM and (words := asserted_words(phrases, utterance)):
                 events += self._hand_off(now_ms, to, words)
@@ -331,7 +333,7 @@ class Coach:
         """Accepted options have their time: it is noted, and the prompt asks for that of the next one without."""
         events: list[Event] = []
         for each in timed:
-            events += self._follow_ups.reschedule(now_ms, each.option.title, each.due, each.words)
+            events += self._follow_ups.reschedule(now_ms, each.option.title, each.due, each.words, each.option.id)
             if self._slot.shown is not None and self._slot.shown.play == then_topic(each.option):
                 events += self._slot.end(now_ms, "acted", each.words)
         untimed = self._appointments.last_without_time()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from assist.coach.matching import is_similar
+from assist.coach.matching import content_words, is_similar
 from assist.coach.time_expressions import ABOUT, TimeExpression, tag_times
 from audio.events import Speaker, Utterance
 from detectors.assertion import negated, reported
@@ -139,9 +139,13 @@ def promises(utterance: Utterance) -> list[Promise]:
 def is_same(one: str, other: str) -> bool:
     """Whether two promises are the same: similar words, and the same person who contacts the customer, if any does.
 
-    "Call you back" is not "call the courier back"; nor is it a call by somebody else.
+    "Call you back" is not "call the courier back"; nor is it a call by somebody else. Two that are no callbacks differ
+    where each has a word of its own: "send you a new router" and "send you a new bill".
     """
-    return is_similar(one, other) and _contacted_by(one) == _contacted_by(other)
+    first, second = set(content_words(one)), set(content_words(other))
+    contacted_by = _contacted_by(one)
+    differ = contacted_by is None and bool(first - second) and bool(second - first)
+    return is_similar(one, other) and contacted_by == _contacted_by(other) and not differ
 
 
 def is_callback(what: str) -> bool:

@@ -64,7 +64,8 @@ _DECLINES = re.compile(
 """A time does not suit; "the internet does not work" speaks of something else."""
 _APPOINTMENT = r"(?:it|that|this|the (?:time|day|appointment|visit|call))"
 _WANTS_CHANGE = re.compile(
-    r"\b(?:(?:change|move|push|switch|shift) the (?:time|day|appointment|visit|call)|reschedule|rearrange|postpone"
+    r"\b(?:(?:sorry|i mean|i meant) i (?:will|can) (?:call|ring|phone) you (?:back )?(?:on |at )?TIME"
+    r"|(?:change|move|push|switch|shift) the (?:time|day|appointment|visit|call)|reschedule|rearrange|postpone"
     r"|(?:move|push|shift) (?:it|that|this)|(?:another|a different|some other) (?:time|day|hour)|that is better"
     r"|(?:(?:make|do|change|move|push|switch|shift|bring|put(?: (?:me|us) (?:in|down))?|let us say"
     rf"|(?:can|could|may|shall|should) (?:i|we) (?:have|say)) (?:{_APPOINTMENT} )?(?:back |forward )?"
