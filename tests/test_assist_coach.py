@@ -9,6 +9,7 @@ from assist.coach.prompting import STALE_MS
 from assist.events import (
     Action,
     FollowUpNoted,
+    HandOffNoted,
     PlanOffered,
     PromptEnded,
     PromptShown,
@@ -1060,3 +1061,39 @@ def test_a_promised_callback_moves_after_a_cut_and_not_where_its_words_were_take
     for each, moved in ((after, ["tomorrow at five"]), (subject, [])):
         heard(each, "can you make it five", 10_000, speaker=Speaker.CUSTOMER)
         assert [noted.due for noted in of(heard(each, "of course", 14_000), FollowUpNoted)] == moved
+
+
+def test_the_clock_that_a_yes_stopped_runs_on_when_it_was_none():
+    subject = offering("named-callback")
+    heard(subject, "I want to cancel my contract today", 11_500, "cancel_threat", speaker=Speaker.CUSTOMER)
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    events = heard(subject, "that is kind thank you", 20_000, "de_escalation", speaker=Speaker.CUSTOMER)
+    assert of(events, Recovery)[-1].by == "remedy" and times_of(events) == [
+        (CALL, "tomorrow at ten", "2026-11-25T10:00")
+    ]
+    no = Action(24_000, "Dana", "agent", "plan-refused", "named-callback")
+    assert subject.refusal(no) == ""
+    [resumed] = of(subject.act(no), Recovery)
+    assert (resumed.what, resumed.at_ms - resumed.took_ms) == ("started", 10_000)
+    assert subject.refusal(no) != ""
+    [missed] = of(subject.tick(71_000), Recovery)
+    assert (missed.what, missed.took_ms) == ("missed", 61_000)
+    handed = of(subject.act(Action(72_000, "Maria", "supervisor", "claim", "a1")), HandOffNoted)
+    assert [each.done for each in handed] == [()], "nothing was given or promised"
+
+
+def test_of_two_that_were_heard_as_accepted_the_other_keeps_the_clock_stopped():
+    subject = offering("named-callback")
+    subject.act(Action(11_000, "Dana", "agent", "plan-offered", "timed-visit"))
+    heard(subject, "that is kind thank you", 20_000, "de_escalation", speaker=Speaker.CUSTOMER)
+    for option, kept in (("named-callback", True), ("timed-visit", False)):
+        no = Action(24_000, "Dana", "agent", "plan-refused", option)
+        assert subject.refusal(no) == ""
+        assert (of(subject.act(no), Recovery) == []) == kept
+
+
+def test_a_yes_that_was_heard_is_no_longer_corrected_when_something_else_is_offered():
+    subject = offering("named-callback")
+    heard(subject, "that is kind thank you", 20_000, "de_escalation", speaker=Speaker.CUSTOMER)
+    subject.act(Action(24_000, "Dana", "agent", "plan-offered", "timed-visit"))
+    assert "answered" in subject.refusal(Action(25_000, "Dana", "agent", "plan-refused", "named-callback"))

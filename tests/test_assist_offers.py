@@ -222,6 +222,33 @@ def test_what_is_said_is_noted_without_a_click(tmp_path):
     run(scenario)
 
 
+def test_an_acceptance_that_was_only_heard_is_corrected_by_the_agent_s_no(tmp_path):
+    async def scenario():
+        stage, actions = await escalated(tmp_path)
+        await stage.hear(said("I can call you back tomorrow at ten myself", 8_000, Speaker.AGENT), ms=6_000)
+        await stage.hear(said("okay thank you that helps", 14_000), ms=5_000)
+        assert states(stage)["named-callback"] == ("yours", "accepted")
+        assert [(each.what, each.by) for each in of(stage.heard, Recovery)] == [("started", ""), ("met", "remedy")]
+        with pytest.raises(OverlayError, match="has been answered in this call"):
+            await actions.do(DANA, plan(stage, "named-callback", "accepted"))
+        await actions.do(DANA, plan(stage, "named-callback", "refused"))
+        assert "named-callback" not in states(stage)
+        with pytest.raises(OverlayError, match="has been answered in this call"):
+            await actions.do(DANA, plan(stage, "named-callback", "refused"))
+        assert [(each.what, each.by) for each in of(stage.heard, Recovery)[2:]] == [("started", ""), ("met", "")]
+        assert stage.service.hub.latest("board", f"row/{stage.call}").plan == ""
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        [use] = [use for use in record["plan"] if use["id"] == "named-callback"]
+        assert (use["answer"], use["heard"], use["calmed_after_ms"]) == ("refused", "", None)
+        assert open_followups(stage.service.store) == [] and record["follow_ups"] == []
+        assert [(run["result"], run["by"]) for run in record["recovery"]] == [("met", "")], "the level has come down"
+        assert stage.service.history.accepted_here()["named-callback"] == (0, 1)
+        await stage.close()
+
+    run(scenario)
+
+
 LATE_FEE = "You charged me a late fee and it is on my bill again"
 
 
@@ -236,6 +263,11 @@ LATE_FEE = "You charged me a late fee and it is on my bill again"
         (["I can waive the late fee for you"], "No, that doesn't work for me. Thank you though.", []),
         (["I can waive the late fee for you"], "No thank you, that helps nobody", []),
         (["I can waive the late fee for you"], "Thank you. I'd rather have my money back.", []),
+        (["I can waive the late fee for you"], "Okay thank you that helps I will think about it", []),
+        (["I can waive the late fee for you"], "that is kind of you but it does not change anything thank you", []),
+        (["I can waive the late fee for you"], "thank you for being honest but it is not about the money", []),
+        (["I can waive the late fee for you"], "thanks but I need to ask my husband first thank you", []),
+        (["I can waive the late fee for you"], "okay thank you but I would still like to leave", []),
         (
             ["I can waive the late fee for you", "Or I give you my direct line"],
             "Just the late fee then, thank you, that works for me",

@@ -125,6 +125,11 @@ class Appointments:
         self._accepted[option.id] = Appointment(option, now_ms, named.due if named is not None else "")
         return named
 
+    def withdraw(self, option: str) -> None:
+        """An accepted option was refused after all."""
+        for known in (self._offered, self._accepted):
+            known.pop(option, None)
+
     def take(self, noted: FollowUpNoted) -> None:
         """A follow-up is noted, or in the log of a call that is resumed.
 

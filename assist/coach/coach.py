@@ -218,8 +218,7 @@ class Coach:
                 self._offers.mark_answered(action.target)
                 events += self._accept_option(now_ms, action.target, by_hand=True)
             case "plan-refused":
-                self._offers.mark_answered(action.target)
-                events += self._end_offer_prompt(now_ms, action.target)
+                events += self._refuse_option(now_ms, action.target)
             case "plan-answered":
                 allowed = action.detail.startswith("allowed")
                 events += self._offers.decide(action.target, action.who, allowed=allowed, now_ms=now_ms)
@@ -376,6 +375,29 @@ class Coach:
         if accepted.then and time is None:
             events += self._slot.propose(candidate_for_accepted(accepted, now_ms, requested=by_hand), now_ms)
         return events
+
+    def _refuse_option(self, now_ms: int, option: str) -> list[Event]:
+        """The customer has refused an option, perhaps one that was heard as accepted.
+
+        No follow-up is left of it, and the clock that it has stopped runs on.
+        """
+        events: list[Event] = []
+        if self._offers.is_correction(option, "refused") and not self._offers.is_accepted_with_others(option):
+            events += self._clock.resume(now_ms)
+            if self._level is Level.TENSE:
+                events += self._clock.cancel(now_ms)
+            elif self._level is not Level.ESCALATED:
+                events += self._clock.recovered(now_ms)
+        self._offers.mark_answered(option)
+        self._appointments.withdraw(option)
+        known = self.playbook.option(option)
+        if known is None:
+            return events
+        self._accepted_titles = [title for title in self._accepted_titles if title != known.title]
+        self._follow_ups.withdraw_option(known.title)
+        if self._slot.shown is not None and self._slot.shown.play == then_topic(known):
+            events += self._slot.end(now_ms, "ended")
+        return [*events, *self._end_offer_prompt(now_ms, option)]
 
     def _end_offer_prompt(self, now_ms: int, option: str) -> list[Event]:
         """The customer has answered an offer: its prompt, if on screen, ends."""

@@ -86,6 +86,10 @@ class FollowUps:
         self._noted.append(replace(known, at_ms=now_ms, due=due, words=words, due_at=self._due_at(due, now_ms)))
         return self._noted[-1:]
 
+    def withdraw_option(self, title: str) -> None:
+        """An accepted option was refused after all; what the agent has promised besides stays."""
+        self._noted = [each for each in self._noted if not (each.id in self._of_options and each.what == title)]
+
     def discard_after(self, since_ms: int) -> None:
         """Forgets what was noted after `since_ms`; promised again, it is noted again."""
         self._noted = [each for each in self._noted if each.at_ms <= since_ms]
