@@ -1,6 +1,9 @@
 """Plan B in a live call: from the agent's page through actions, session and coach to the board and back."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -15,7 +18,7 @@ from overlay import doing
 from overlay.errors import OverlayError
 from overlay.identity import Identity
 from tests.heard import of
-from tests.scripted_call import on_stage, said
+from tests.scripted_call import on_stage, open_service, said
 
 DANA, MARIA = Identity("Dana", "agent"), Identity("Maria", "supervisor")
 
@@ -383,5 +386,36 @@ def test_what_worked_in_earlier_calls_is_read_from_the_store(tmp_path):
         assert row.worth == "accepted 5 times in 5 here"
         await stage.end()
         await stage.close()
+
+    run(scenario)
+
+
+def test_what_a_customer_had_is_known_after_a_restart_however_many_calls_came_after_it(tmp_path):
+    async def scenario():
+        stage, _ = await escalated(tmp_path)
+        await stage.end()
+        store, now = stage.service.store, datetime.now().astimezone()
+        record = store.record(stage.call)
+        credit = {"id": "month-credit", "title": "One month free", "cost": 25.0, "offered_ms": 1_000}
+        calls = [("accepted", 1, {"answer": "accepted"}), ("offered", 2, {}), ("too-old", 400, {"answer": "accepted"})]
+        for call, days_ago, answer in [*calls, ("seen", 1, {"offered_ms": None})]:
+            began = (now - timedelta(days=days_ago)).isoformat()
+            uses = {"caller": "…0142", "plan": [credit | {"answer": ""} | answer]}
+            store.finish(call, "ended", record | uses | {"call": call, "started_at": began}).result()
+        await stage.close()
+        with closing(sqlite3.connect(tmp_path / "assist.db")) as database, database:
+            later = "WITH RECURSIVE later(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM later WHERE n < 2001) "
+            database.execute(
+                f"""INSERT INTO records {later} SELECT 'later' || n, schema_version, '{now.isoformat()}', agent, team,
+                level, outcome, contested, signal_ids, '' FROM later, records WHERE call = 'seen'"""
+            )
+            database.execute(
+                f"""INSERT INTO digests {later} SELECT 'later' || n,
+                '{{"call": "later' || n || '", "started_at": "{now.isoformat()}", "plan": []}}' FROM later"""
+            )
+        service, _ = open_service(tmp_path)
+        used = service.history.used_by("…0142", service.playbooks.book.options, now.date())
+        assert (used, service.history.accepted_here()) == ({"month-credit": 1}, {"month-credit": (1, 2)})
+        await service.close()
 
     run(scenario)
