@@ -1097,3 +1097,26 @@ def test_a_yes_that_was_heard_is_no_longer_corrected_when_something_else_is_offe
     heard(subject, "that is kind thank you", 20_000, "de_escalation", speaker=Speaker.CUSTOMER)
     subject.act(Action(24_000, "Dana", "agent", "plan-offered", "timed-visit"))
     assert "answered" in subject.refusal(Action(25_000, "Dana", "agent", "plan-refused", "named-callback"))
+
+
+@pytest.mark.parametrize(
+    ("turns", "due"),
+    [
+        (["can you make it Thursday", "yes I will call you back on Thursday at four"], ["on Thursday at four"]),
+        (["can you make it five", "yes sure five o'clock tomorrow"], ["five o'clock tomorrow"]),
+        (["fine", "sorry I mean I will call you back on Thursday at ten"], ["on Thursday at ten"]),
+        (["no I'm at work", "what about six then"], ["tomorrow at six"]),
+        (["okay", "and I will call you again on Friday at ten"], ["tomorrow at four", "on Friday at ten"]),
+    ],
+)
+def test_a_callback_that_was_promised_and_so_offered_is_one_follow_up_that_moves(turns, due):
+    subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    turn(subject, 10_000, Level.ESCALATED)
+    noted = {}
+    for number, text in enumerate(["I will call you back tomorrow at four", *turns, "oh that is great thank you"]):
+        speaker, found = (Speaker.CUSTOMER, ["de_escalation"]) if number == 3 else (Speaker.AGENT, ["callback_time"])
+        speaker = Speaker.CUSTOMER if number == 1 else speaker
+        found = found if number == 3 or "call you" in text else []
+        events = heard(subject, text, 12_000 + 3_000 * number, *found, speaker=speaker)
+        noted |= {each.id: each.due for each in of(events, FollowUpNoted)}
+    assert list(noted.values()) == due

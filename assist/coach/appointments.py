@@ -48,6 +48,8 @@ class Appointments:
     """Option -> its time as named with the offer or in the answer; "": of a callback, while none was offered."""
     _accepted: dict[str, Appointment] = field(default_factory=dict)
     """By option, the one accepted (or promised) last at the end."""
+    _promised_as: dict[str, str] = field(default_factory=dict)
+    """Callback that was offered as a promise ("I will call you back at ten") -> the follow-up of that promise."""
     _last_topic: tuple[str, int] = ("", 0)
     """The accepted option that was spoken of last, and when: a time that follows is taken for its time."""
     _requested: Appointment | None = None
@@ -93,6 +95,9 @@ class Appointments:
             proposes = name != "" and part.proposes()
             if callback or proposes or (name and self._needs_time(name, part)):
                 self._set_offered_time(now_ms, name, part, part.due(needs_hour=not (callback or proposes)))
+        offer, promise = self._offered.get(pending), self._accepted.get(self.promised_as(pending))
+        if offer and promise and offer.due != promise.due and (agreed or (callback and said.wants_change())):
+            settled = [*settled, replace(offer, option=promise.option)]
         return settled
 
     def _hear_customer(
@@ -142,6 +147,15 @@ class Appointments:
             ]
         for option in options:
             self._accepted[option.id] = Appointment(option, noted.at_ms, noted.due, noted.words)
+            if option.id == noted.id:
+                same = (
+                    name for name, each in self._offered.items() if each.due == noted.due and is_call(each.option.title)
+                )
+                self._promised_as |= dict.fromkeys(same, noted.id)
+
+    def promised_as(self, option: str) -> str:
+        """The follow-up of the promise by which this callback was offered; empty: it was offered otherwise."""
+        return self._promised_as.get(option, "")
 
     def last_without_time(self) -> Option | None:
         """The option accepted last that still has no time."""
@@ -161,7 +175,8 @@ class Appointments:
         A time that was named with the offer holds until they decline it or name another; one that they only ask for
         needs the agent's agreement.
         """
-        known, due, declines = self._offered.get(name), said.due(needs_hour=True), said.declines()
+        known, declines = self._offered.get(name), said.declines()
+        due = said.due(needs_hour=not said.wants_change())
         names_time = self._needs_time(name, said) or (accepts and said.names_one_time())
         if not (declines or said.wants_change() or names_time):
             return

@@ -371,7 +371,10 @@ class Coach:
         if accepted.timed:
             time = self._appointments.accept(now_ms, accepted, by_hand=by_hand)
             due, words, at_ms = (time.due, time.words, time.at_ms) if time is not None else ("", "", now_ms)
-            events += self._follow_ups.note_option(now_ms, accepted.title, due, words, at_ms)
+            if due and (promise := self._appointments.promised_as(option)):
+                events += self._follow_ups.reschedule(now_ms, accepted.title, due, words, promise)
+            else:
+                events += self._follow_ups.note_option(now_ms, accepted.title, due, words, at_ms)
         if accepted.then and time is None:
             events += self._slot.propose(candidate_for_accepted(accepted, now_ms, requested=by_hand), now_ms)
         return events
