@@ -3,7 +3,7 @@
 import { FRESH_MS, h, replaceKeepingFocus, write } from "./shared.js";
 
 // A key pressed just after a row has changed was meant for the option before. Just after its option was offered it is a
-// bounce: nobody has answered yet, and an answer that is stored cannot be taken back.
+// bounce: nobody has answered yet, and an answer that is given by hand cannot be taken back.
 
 export function planAndSteps({ find, latest, act, say }) {
   const rows = []; // options by key
