@@ -9,6 +9,7 @@ from assist.coach.prompting import STALE_MS
 from assist.events import (
     Action,
     FollowUpNoted,
+    HandOffNoted,
     PlanOffered,
     PromptEnded,
     PromptShown,
@@ -842,6 +843,29 @@ def test_the_yes_that_the_agent_notes_is_theirs_to_what_was_asked_for(answers, d
     assert accepted(subject, "named-callback", 21_000)[0][2] == due
 
 
+@pytest.mark.parametrize(
+    ("refuses", "then", "takes", "due"),
+    [
+        ("no I'm at work", "what about six then", "six is perfect thank you", "tomorrow at six"),
+        ("no I'm at work", "what about six then", "perfect thank you", "tomorrow at six"),
+        ("I'm away tomorrow", "Thursday at four then", "perfect thank you", "Thursday at four"),
+        ("I'm away tomorrow", "I could do Thursday", "perfect thank you", "Thursday"),
+        ("no I'm at work", "I see", "thank you but at five please", "tomorrow at five"),
+        ("hmm", "okay", "five please thank you", "tomorrow at five"),
+        ("hmm", "okay", "tomorrow at four is perfect thank you as I start at nine on Friday", "tomorrow at four"),
+        ("hmm", "the shop opens at nine then", "perfect thank you", "tomorrow at four"),
+        ("hmm", "I will send you the form on Friday then", "perfect thank you", "tomorrow at four"),
+    ],
+)
+def test_a_time_that_is_proposed_instead_or_named_with_the_yes_is_the_one_that_holds(refuses, then, takes, due):
+    subject = offering("named-callback")
+    agent_says(subject, "I can call you back tomorrow at four", 12_000, "callback_time")
+    heard(subject, refuses, 14_000, speaker=Speaker.CUSTOMER)
+    heard(subject, then, 16_000)
+    events = heard(subject, takes, 19_000, "de_escalation", speaker=Speaker.CUSTOMER)
+    assert [each[:2] for each in times_of(events)] == [(CALL, due)]
+
+
 def test_a_time_that_is_asked_for_and_then_not_taken_is_no_follow_up_s():
     subject = offering("named-callback")
     agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
@@ -975,3 +999,124 @@ def test_an_escalation_that_is_taken_back_stops_the_clock():
     subject = coach()
     turn(subject, 10_000, Level.ESCALATED, Level.TENSE)
     assert of(turn(subject, 12_000, Level.TENSE, Level.ESCALATED), Recovery)[0].what == "stopped"
+
+
+def promising(*turns):
+    """The due times of the follow-ups of a calm call, by id: its turns begin with the agent's, "" says nothing."""
+    subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    noted = {}
+    for number, text in enumerate(turns):
+        speaker = Speaker.CUSTOMER if number % 2 else Speaker.AGENT
+        found = ["callback_time"] if "call you" in text and speaker is Speaker.AGENT else []
+        events = heard(subject, text, 5_000 + 4_000 * number, *found, speaker=speaker) if text else []
+        noted |= {each.id: each.due for each in of(events, FollowUpNoted)}
+    return list(noted.values())
+
+
+@pytest.mark.parametrize(
+    ("asks", "answers", "due"),
+    [
+        ("can you make it Thursday", "yes I will call you back on Thursday at four", ["on Thursday at four"]),
+        ("can you make it five", "yes sure five o'clock tomorrow", ["five o'clock tomorrow"]),
+        ("can you make it five", "of course", ["tomorrow at five"]),
+        ("can you make it five", "I am afraid that is not possible", ["tomorrow at four"]),
+        ("okay", "sorry I mean I will call you back on Thursday at ten", ["on Thursday at ten"]),
+        ("thanks", "I will call you again on Thursday at ten", ["tomorrow at four", "on Thursday at ten"]),
+        ("thanks", "and I will send you the form by Friday", ["tomorrow at four", "by Friday"]),
+        ("okay", "your next bill goes out on Friday then", ["tomorrow at four"]),
+    ],
+)
+def test_a_promised_callback_moves_as_an_appointment_does(asks, answers, due):
+    assert promising("I will call you back tomorrow at four", asks, answers) == due
+
+
+def test_a_promised_callback_is_not_moved_by_what_is_arranged_long_after_it():
+    long_after = [""] * 9
+    turns = ["I will call you back tomorrow at four", *long_after, "would Friday suit you for the delivery", "yes"]
+    assert promising(*turns) == ["tomorrow at four"]
+    turns = ["I will call you back tomorrow at four", *long_after, "can you make the call on Friday", "yes of course"]
+    assert promising(turns[0], *turns[2:]) == ["on Friday"]
+
+
+def test_of_two_promised_callbacks_the_one_just_spoken_of_moves():
+    promised = ["I will call you back tomorrow at nine", "", "and I will call you back on Friday at ten"]
+    moved = ["tomorrow at nine", "on Friday at noon"]
+    assert promising(*promised, "could you make it noon", "yes of course") == moved
+
+
+def test_two_promises_that_each_have_a_word_of_their_own_are_two():
+    both = "I will refund the delivery charge by Friday and I will refund the late charge by Friday"
+    assert promising(both) == ["by Friday", "by Friday"]
+    assert len(promising("I will send you a new router tomorrow", "", "I will send you a new bill tomorrow")) == 2
+    again = "so I will send you a new router by post tomorrow"
+    assert len(promising("I will send you a new router tomorrow", "", again)) == 1
+
+
+def test_a_promised_callback_moves_after_a_cut_and_not_where_its_words_were_taken_back():
+    subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    [promised] = of(heard(subject, "I will call you back tomorrow at four", 5_000, "callback_time"), FollowUpNoted)
+    after = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    after.restore(promised)
+    subject.forget(1_000)
+    for each, moved in ((after, ["tomorrow at five"]), (subject, [])):
+        heard(each, "can you make it five", 10_000, speaker=Speaker.CUSTOMER)
+        assert [noted.due for noted in of(heard(each, "of course", 14_000), FollowUpNoted)] == moved
+
+
+def test_the_clock_that_a_yes_stopped_runs_on_when_it_was_none():
+    subject = offering("named-callback")
+    heard(subject, "I want to cancel my contract today", 11_500, "cancel_threat", speaker=Speaker.CUSTOMER)
+    agent_says(subject, "I can call you back tomorrow at ten", 12_000, "callback_time")
+    events = heard(subject, "that is kind thank you", 20_000, "de_escalation", speaker=Speaker.CUSTOMER)
+    assert of(events, Recovery)[-1].by == "remedy" and times_of(events) == [
+        (CALL, "tomorrow at ten", "2026-11-25T10:00")
+    ]
+    no = Action(24_000, "Dana", "agent", "plan-refused", "named-callback")
+    assert subject.refusal(no) == ""
+    [resumed] = of(subject.act(no), Recovery)
+    assert (resumed.what, resumed.at_ms - resumed.took_ms) == ("started", 10_000)
+    assert subject.refusal(no) != ""
+    [missed] = of(subject.tick(71_000), Recovery)
+    assert (missed.what, missed.took_ms) == ("missed", 61_000)
+    handed = of(subject.act(Action(72_000, "Maria", "supervisor", "claim", "a1")), HandOffNoted)
+    assert [each.done for each in handed] == [()], "nothing was given or promised"
+
+
+def test_of_two_that_were_heard_as_accepted_the_other_keeps_the_clock_stopped():
+    subject = offering("named-callback")
+    subject.act(Action(11_000, "Dana", "agent", "plan-offered", "timed-visit"))
+    heard(subject, "that is kind thank you", 20_000, "de_escalation", speaker=Speaker.CUSTOMER)
+    for option, kept in (("named-callback", True), ("timed-visit", False)):
+        no = Action(24_000, "Dana", "agent", "plan-refused", option)
+        assert subject.refusal(no) == ""
+        assert (of(subject.act(no), Recovery) == []) == kept
+
+
+def test_a_yes_that_was_heard_is_no_longer_corrected_when_something_else_is_offered():
+    subject = offering("named-callback")
+    heard(subject, "that is kind thank you", 20_000, "de_escalation", speaker=Speaker.CUSTOMER)
+    subject.act(Action(24_000, "Dana", "agent", "plan-offered", "timed-visit"))
+    assert "answered" in subject.refusal(Action(25_000, "Dana", "agent", "plan-refused", "named-callback"))
+
+
+@pytest.mark.parametrize(
+    ("turns", "due"),
+    [
+        (["can you make it Thursday", "yes I will call you back on Thursday at four"], ["on Thursday at four"]),
+        (["can you make it five", "yes sure five o'clock tomorrow"], ["five o'clock tomorrow"]),
+        (["fine", "sorry I mean I will call you back on Thursday at ten"], ["on Thursday at ten"]),
+        (["no I'm at work", "what about six then"], ["tomorrow at six"]),
+        (["okay", "and I will call you again on Friday at ten"], ["tomorrow at four", "on Friday at ten"]),
+    ],
+)
+def test_a_callback_that_was_promised_and_so_offered_is_one_follow_up_that_moves(turns, due):
+    subject = Coach(BOOK, AgentProfile("Dana"), began=datetime.fromisoformat("2026-11-24T10:00:00+00:00"))
+    turn(subject, 10_000, Level.ESCALATED)
+    noted = {}
+    for number, text in enumerate(["I will call you back tomorrow at four", *turns, "oh that is great thank you"]):
+        speaker, found = (Speaker.CUSTOMER, ["de_escalation"]) if number == 3 else (Speaker.AGENT, ["callback_time"])
+        speaker = Speaker.CUSTOMER if number == 1 else speaker
+        found = found if number == 3 or "call you" in text else []
+        events = heard(subject, text, 12_000 + 3_000 * number, *found, speaker=speaker)
+        noted |= {each.id: each.due for each in of(events, FollowUpNoted)}
+    assert list(noted.values()) == due

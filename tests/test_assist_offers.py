@@ -1,6 +1,9 @@
 """Plan B in a live call: from the agent's page through actions, session and coach to the board and back."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -15,7 +18,7 @@ from overlay import doing
 from overlay.errors import OverlayError
 from overlay.identity import Identity
 from tests.heard import of
-from tests.scripted_call import on_stage, said
+from tests.scripted_call import on_stage, open_service, said
 
 DANA, MARIA = Identity("Dana", "agent"), Identity("Maria", "supervisor")
 
@@ -222,6 +225,33 @@ def test_what_is_said_is_noted_without_a_click(tmp_path):
     run(scenario)
 
 
+def test_an_acceptance_that_was_only_heard_is_corrected_by_the_agent_s_no(tmp_path):
+    async def scenario():
+        stage, actions = await escalated(tmp_path)
+        await stage.hear(said("I can call you back tomorrow at ten myself", 8_000, Speaker.AGENT), ms=6_000)
+        await stage.hear(said("okay thank you that helps", 14_000), ms=5_000)
+        assert states(stage)["named-callback"] == ("yours", "accepted")
+        assert [(each.what, each.by) for each in of(stage.heard, Recovery)] == [("started", ""), ("met", "remedy")]
+        with pytest.raises(OverlayError, match="has been answered in this call"):
+            await actions.do(DANA, plan(stage, "named-callback", "accepted"))
+        await actions.do(DANA, plan(stage, "named-callback", "refused"))
+        assert "named-callback" not in states(stage)
+        with pytest.raises(OverlayError, match="has been answered in this call"):
+            await actions.do(DANA, plan(stage, "named-callback", "refused"))
+        assert [(each.what, each.by) for each in of(stage.heard, Recovery)[2:]] == [("started", ""), ("met", "")]
+        assert stage.service.hub.latest("board", f"row/{stage.call}").plan == ""
+        await stage.end()
+        record = stage.service.store.record(stage.call)
+        [use] = [use for use in record["plan"] if use["id"] == "named-callback"]
+        assert (use["answer"], use["heard"], use["calmed_after_ms"]) == ("refused", "", None)
+        assert open_followups(stage.service.store) == [] and record["follow_ups"] == []
+        assert [(run["result"], run["by"]) for run in record["recovery"]] == [("met", "")], "the level has come down"
+        assert stage.service.history.accepted_here()["named-callback"] == (0, 1)
+        await stage.close()
+
+    run(scenario)
+
+
 LATE_FEE = "You charged me a late fee and it is on my bill again"
 
 
@@ -236,6 +266,11 @@ LATE_FEE = "You charged me a late fee and it is on my bill again"
         (["I can waive the late fee for you"], "No, that doesn't work for me. Thank you though.", []),
         (["I can waive the late fee for you"], "No thank you, that helps nobody", []),
         (["I can waive the late fee for you"], "Thank you. I'd rather have my money back.", []),
+        (["I can waive the late fee for you"], "Okay thank you that helps I will think about it", []),
+        (["I can waive the late fee for you"], "that is kind of you but it does not change anything thank you", []),
+        (["I can waive the late fee for you"], "thank you for being honest but it is not about the money", []),
+        (["I can waive the late fee for you"], "thanks but I need to ask my husband first thank you", []),
+        (["I can waive the late fee for you"], "okay thank you but I would still like to leave", []),
         (
             ["I can waive the late fee for you", "Or I give you my direct line"],
             "Just the late fee then, thank you, that works for me",
@@ -351,5 +386,36 @@ def test_what_worked_in_earlier_calls_is_read_from_the_store(tmp_path):
         assert row.worth == "accepted 5 times in 5 here"
         await stage.end()
         await stage.close()
+
+    run(scenario)
+
+
+def test_what_a_customer_had_is_known_after_a_restart_however_many_calls_came_after_it(tmp_path):
+    async def scenario():
+        stage, _ = await escalated(tmp_path)
+        await stage.end()
+        store, now = stage.service.store, datetime.now().astimezone()
+        record = store.record(stage.call)
+        credit = {"id": "month-credit", "title": "One month free", "cost": 25.0, "offered_ms": 1_000}
+        calls = [("accepted", 1, {"answer": "accepted"}), ("offered", 2, {}), ("too-old", 400, {"answer": "accepted"})]
+        for call, days_ago, answer in [*calls, ("seen", 1, {"offered_ms": None})]:
+            began = (now - timedelta(days=days_ago)).isoformat()
+            uses = {"caller": "…0142", "plan": [credit | {"answer": ""} | answer]}
+            store.finish(call, "ended", record | uses | {"call": call, "started_at": began}).result()
+        await stage.close()
+        with closing(sqlite3.connect(tmp_path / "assist.db")) as database, database:
+            later = "WITH RECURSIVE later(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM later WHERE n < 2001) "
+            database.execute(
+                f"""INSERT INTO records {later} SELECT 'later' || n, schema_version, '{now.isoformat()}', agent, team,
+                level, outcome, contested, signal_ids, '' FROM later, records WHERE call = 'seen'"""
+            )
+            database.execute(
+                f"""INSERT INTO digests {later} SELECT 'later' || n,
+                '{{"call": "later' || n || '", "started_at": "{now.isoformat()}", "plan": []}}' FROM later"""
+            )
+        service, _ = open_service(tmp_path)
+        used = service.history.used_by("…0142", service.playbooks.book.options, now.date())
+        assert (used, service.history.accepted_here()) == ({"month-credit": 1}, {"month-credit": (1, 2)})
+        await service.close()
 
     run(scenario)

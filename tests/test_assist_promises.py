@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assist.coach.due import DAYS, combine_times, due_at, due_day
+from assist.coach.due import DAYS, combine_times, due_at, due_day, find_time
 from assist.coach.promises import promises
 from audio.events import Speaker, Utterance, Word
 
@@ -110,6 +110,18 @@ DEV = [
     ("I'll look into the bill of the third of March.", []),
     ("I'll call you in the morning or the afternoon on Friday.", ["on Friday"]),
     ("I'll refund you an extra week today.", ["today"]),
+    ("I'll call you back on 3 December at ten.", ["on 3 December at ten"]),
+    ("I'll call you on the third, may I ask your number?", ["on the third"]),
+    ("I'll call you on the Friday after next at ten.", ["Friday after next at ten"]),
+    ("I'll ring you on Christmas Eve at ten.", ["on Christmas Eve at ten"]),
+    ("I'll call you back in three months at ten.", ["in three months at ten"]),
+    ("I'll send it by bank holiday Monday.", ["by bank holiday Monday"]),
+    ("I'll look into the visit that was booked at the weekend.", []),
+    ("I'll refund the bill in January.", []),
+    ("I'll call you back tomorrow, no sorry, on Thursday at four.", ["on Thursday at four"]),
+    ("I'll call you back tomorrow. No, sorry, on Thursday.", ["on Thursday"]),
+    ("I'll call you back tomorrow at four, I mean at five.", ["tomorrow at five"]),
+    ("I'll call you back at four, sorry, five tomorrow.", ["at five tomorrow"]),
     ("I'll text you a link.", []),
     ("Shall I call you back tomorrow?", []),
     ("Would you like me to call you tomorrow?", []),
@@ -283,12 +295,42 @@ def test_the_customer_promises_nothing():
         ("by Monday week", "2026-12-07"),
         ("tomorrow week", "2026-12-02"),
         ("by Thursday noon", "2026-11-26T12:00+00:00"),
+        ("on 3rd December at ten", "2026-12-03T10:00+00:00"),
+        ("on the 3rd December at ten", "2026-12-03T10:00+00:00"),
+        ("on 3 December at ten", "2026-12-03T10:00+00:00"),
+        ("twenty four December", "2026-12-24"),
+        ("Friday fortnight", "2026-12-11"),
+        ("Friday after next at ten", "2026-12-11T10:00+00:00"),
+        ("Monday after next", "2026-12-07"),
+        ("the week after next", "2026-12-08"),
+        ("the week after next on Tuesday at ten", "2026-12-08T10:00+00:00"),
         ("soon", ""),
         ("", ""),
     ],
 )
 def test_what_a_due_time_means(due, means):
     assert due_at(due, NOW) == means
+
+
+@pytest.mark.parametrize(
+    "due",
+    [
+        "on the twenty ninth of February at ten",
+        "by the thirtieth of February",
+        "on Christmas Eve at ten",
+        "at ten on Boxing Day",
+        "New Year's Day at noon",
+        "at the weekend at ten",
+        "next weekend at ten",
+        "on Good Friday",
+        "by bank holiday Monday",
+        "in three months at ten",
+        "in December at ten",
+        "at ten next year",
+    ],
+)
+def test_where_the_day_is_not_understood_its_hour_is_that_of_no_other_day(due):
+    assert find_time(due) is not None and due_at(due, NOW) == ""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Times of Plan B options that need one (a callback, a visit): named with the offer, in the answer or later. Pure."""
+"""Times of Plan B options that need one (a callback, a visit), and of promised callbacks: named with the offer or the
+promise, in the answer or later. Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from assist.coach.due import adds_hour, combine_times
 from assist.coach.matching import matched_words
 from assist.coach.parts import Option, Playbook
-from assist.coach.promises import is_call, promises
+from assist.coach.promises import is_call, is_callback, promises
 from assist.coach.scheduling import SchedulingUtterance
 from assist.events import FollowUpNoted, PlanMoved
 from audio.events import Speaker, Utterance
@@ -21,9 +23,10 @@ _CALL_PHRASES = ("(the|my|our|your|a|that) (call|callback|call back)", "(call|ri
 
 @dataclass(frozen=True, slots=True)
 class Appointment:
-    """An option that needs a time: offered to the customer, or accepted."""
+    """An option that needs a time, offered to the customer or accepted, or a callback that the agent has promised."""
 
     option: Option
+    """Of a promised callback one that no playbook has: its id is that of the follow-up."""
     at_ms: int
     """Call time when its time was named, or the option accepted."""
     due: str = ""
@@ -44,7 +47,9 @@ class Appointments:
     _offered: dict[str, Appointment] = field(default_factory=dict)
     """Option -> its time as named with the offer or in the answer; "": of a callback, while none was offered."""
     _accepted: dict[str, Appointment] = field(default_factory=dict)
-    """By option, the one accepted last at the end."""
+    """By option, the one accepted (or promised) last at the end."""
+    _promised_as: dict[str, str] = field(default_factory=dict)
+    """Callback that was offered as a promise ("I will call you back at ten") -> the follow-up of that promise."""
     _last_topic: tuple[str, int] = ("", 0)
     """The accepted option that was spoken of last, and when: a time that follows is taken for its time."""
     _requested: Appointment | None = None
@@ -65,7 +70,9 @@ class Appointments:
                 A time is that of the pending option unless other words say otherwise.
             callback: whether the agent names the time of a callback (the signal `callback_time`).
         """
-        said = SchedulingUtterance(utterance, was_asked_when=self._asked_when_by not in ("", utterance.speaker))
+        accepts = any(each.what == "accepted" and self._timed_option(each.option) for each in plan_moves)
+        was_asked = self._asked_when_by not in ("", utterance.speaker)
+        said = SchedulingUtterance(utterance, was_asked_when=accepts or was_asked)
         self._asked_when_by = utterance.speaker if said.asks_when() else ""
         if utterance.speaker is Speaker.AGENT:
             settled = self._hear_agent(now_ms, said, plan_moves, pending, callback=callback)
@@ -85,8 +92,12 @@ class Appointments:
         offers = {moved.option: moved.words for moved in plan_moves if moved.what == "offered"}
         offered = next((name for name in reversed(offers) if self._timed_option(name)), pending)
         for name, part in _split_by_option(offers, said) or [(offered, said)]:
-            if callback or (name and self._needs_time(name, part)):
-                self._set_offered_time(now_ms, name, part, part.due(needs_hour=not callback))
+            proposes = name != "" and part.proposes()
+            if callback or proposes or (name and self._needs_time(name, part)):
+                self._set_offered_time(now_ms, name, part, part.due(needs_hour=not (callback or proposes)))
+        offer, promise = self._offered.get(pending), self._accepted.get(self.promised_as(pending))
+        if offer and promise and offer.due != promise.due and (agreed or (callback and said.wants_change())):
+            settled = [*settled, replace(offer, option=promise.option)]
         return settled
 
     def _hear_customer(
@@ -119,11 +130,32 @@ class Appointments:
         self._accepted[option.id] = Appointment(option, now_ms, named.due if named is not None else "")
         return named
 
-    def restore(self, event: FollowUpNoted) -> None:
-        """An interrupted call is resumed: an accepted option has the time of its logged follow-up."""
-        for option in self.playbook.options:
-            if option.timed and option.title == event.what:
-                self._accepted[option.id] = Appointment(option, event.at_ms, event.due, event.words)
+    def withdraw(self, option: str) -> None:
+        """An accepted option was refused after all."""
+        for known in (self._offered, self._accepted):
+            known.pop(option, None)
+
+    def take(self, noted: FollowUpNoted) -> None:
+        """A follow-up is noted, or in the log of a call that is resumed.
+
+        An accepted option has its time, and a callback that is promised for a time can be moved like one.
+        """
+        options = [option for option in self.playbook.options if option.timed and option.title == noted.what]
+        if not options and noted.due and is_callback(noted.what):
+            options = [
+                Option.model_construct(id=noted.id, title=noted.what, worth="", value=0, cost=0, limits={}, timed=True)
+            ]
+        for option in options:
+            self._accepted[option.id] = Appointment(option, noted.at_ms, noted.due, noted.words)
+            if option.id == noted.id:
+                same = (
+                    name for name, each in self._offered.items() if each.due == noted.due and is_call(each.option.title)
+                )
+                self._promised_as |= dict.fromkeys(same, noted.id)
+
+    def promised_as(self, option: str) -> str:
+        """The follow-up of the promise by which this callback was offered; empty: it was offered otherwise."""
+        return self._promised_as.get(option, "")
 
     def last_without_time(self) -> Option | None:
         """The option accepted last that still has no time."""
@@ -137,6 +169,9 @@ class Appointments:
 
         self._offered = {name: each for name, each in self._offered.items() if is_kept(each)}
         self._requested = self._requested if self._requested is not None and is_kept(self._requested) else None
+        self._accepted = {
+            name: each for name, each in self._accepted.items() if is_kept(each) or self._timed_option(name)
+        }
 
     def _customer_answers(self, now_ms: int, name: str, said: SchedulingUtterance, *, accepts: bool) -> None:
         """The customer speaks of the time of what is offered, or accepts it now.
@@ -144,8 +179,10 @@ class Appointments:
         A time that was named with the offer holds until they decline it or name another; one that they only ask for
         needs the agent's agreement.
         """
-        known, due, declines = self._offered.get(name), said.due(needs_hour=True), said.declines()
-        if not (declines or said.wants_change() or self._needs_time(name, said)):
+        known, declines = self._offered.get(name), said.declines()
+        due = said.due(needs_hour=not said.wants_change())
+        names_time = self._needs_time(name, said) or (accepts and said.names_one_time())
+        if not (declines or said.wants_change() or names_time):
             return
         if declines and not accepts:
             self._offered.pop(name, None)
@@ -217,10 +254,14 @@ class Appointments:
         return asked if asked.due else self._accepted[asked.option.id]
 
     def _change_wanted(self, now_ms: int, said: SchedulingUtterance, *, declined: bool) -> Appointment | None:
-        """The accepted appointment that is wanted at another time, or at an hour of its day; `due` empty: any."""
+        """The accepted appointment that is wanted at another time, or at an hour of its day; `due` empty: any.
+
+        A promised callback is meant only where it is named or was spoken of just before: anything may follow a promise.
+        """
         timed = [each for each in self._accepted.values() if each.due]
         named = [each for each in timed if _option_words(each.option, said)]
-        if not timed:
+        timed = [each for each in timed if self._timed_option(each.option.id) or now_ms - each.at_ms <= MAX_APART_MS]
+        if not (named or timed):
             return None
         known, due = (named or timed)[-1], said.due()
         hour = (named or said.answers_when()) and adds_hour(due, known.due)

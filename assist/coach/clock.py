@@ -15,6 +15,8 @@ class RecoveryClock:
     def __init__(self) -> None:
         self._started_ms: int | None = None
         self._missed = False
+        self._stopped_by_remedy: tuple[int, bool] | None = None
+        """When the run that an accepted remedy has stopped was started, and whether its goal was missed by then."""
         self._logged: tuple[int, bool] | None = None
         """By the log of a call that is being resumed: when it was started, and whether the goal was missed."""
 
@@ -22,7 +24,7 @@ class RecoveryClock:
         """The call has escalated."""
         if self._started_ms is not None:
             return []
-        self._started_ms, self._missed = now_ms, False
+        self._started_ms, self._missed, self._stopped_by_remedy = now_ms, False, None
         return [Recovery(now_ms, "started", RECOVERY_MS)]
 
     def state_events(self, now_ms: int) -> list[Recovery]:
@@ -36,6 +38,13 @@ class RecoveryClock:
     def recovered(self, now_ms: int, by: str = "") -> list[Recovery]:
         """A remedy was accepted (`by`: "remedy"), or the level came down."""
         return self._stop(now_ms, "missed" if self._missed else "met", by)
+
+    def resume(self, now_ms: int) -> list[Recovery]:
+        """The remedy that has stopped it was not accepted after all: the clock runs on."""
+        if self._stopped_by_remedy is None:
+            return []
+        (self._started_ms, self._missed), self._stopped_by_remedy = self._stopped_by_remedy, None
+        return self.state_events(now_ms)
 
     def cancel(self, now_ms: int) -> list[Recovery]:
         """The call is over, or had not escalated after all (signals were withdrawn)."""
@@ -69,4 +78,5 @@ class RecoveryClock:
         if self._started_ms is None:
             return []
         since, self._started_ms = self._started_ms, None
+        self._stopped_by_remedy = (since, self._missed) if by == "remedy" else None
         return [Recovery(now_ms, what, RECOVERY_MS, now_ms - since, by)]

@@ -225,8 +225,7 @@ class Coach:
                 self._offers.mark_answered(action.target)
                 events += self._accept_option(now_ms, action.target, by_hand=True)
             case "plan-refused":
-                self._offers.mark_answered(action.target)
-                events += self._end_offer_prompt(now_ms, action.target)
+                events += self._refuse_option(now_ms, action.target)
             case "plan-answered":
                 allowed = action.detail.startswith("allowed")
                 events += self._offers.decide(action.target, action.who, allowed=allowed, now_ms=now_ms)
@@ -259,7 +258,7 @@ class Coach:
         self._follow_ups.discard_after(since_ms, self._source_end_ms)
         self._appointments.discard_after(since_ms, self._source_end_ms)
         for noted in self._follow_ups.current():
-            self._appointments.restore(noted)
+            self._appointments.take(noted)
         self._hand_offs = {
             to: noted for to, noted in self._hand_offs.items() if self._words_end_ms(noted.at_ms) <= since_ms
         }
@@ -281,7 +280,7 @@ class Coach:
         self._clock.restore(event)
         self._follow_ups.restore(event, [option.title for option in self.playbook.options if option.timed])
         if isinstance(event, FollowUpNoted):
-            self._appointments.restore(event)
+            self._appointments.take(event)
 
     def _words_end_ms(self, at_ms: int, words: str = "") -> int:
         """The end of the latest utterance that had settled by `at_ms` and has these words; without such, of any."""
@@ -345,7 +344,9 @@ class Coach:
         for promise in promises(utterance):
             if promise.due and promise.due.casefold() in due and not is_to_inform(promise.what):
                 continue
-            events += self._follow_ups.note(now_ms, promise.what, promise.due, promise.words)
+            for noted_promise in self._follow_ups.note(now_ms, promise.what, promise.due, promise.words):
+                events.append(noted_promise)
+                self._appointments.take(noted_promise)
         for phrases, to in ((TRANSFER, "another team"), (FETCHING_SUPERVISOR, "supervisor")):
             if self._level is not Level.CALM and (words := asserted_words(phrases, utterance)):
                 events += self._hand_off(now_ms, to, words)
@@ -355,7 +356,7 @@ class Coach:
         """Accepted options have their time: it is noted, and the prompt asks for that of the next one without."""
         events: list[Event] = []
         for each in timed:
-            events += self._follow_ups.reschedule(now_ms, each.option.title, each.due, each.words)
+            events += self._follow_ups.reschedule(now_ms, each.option.title, each.due, each.words, each.option.id)
             if self._slot.shown is not None and self._slot.shown.play == then_topic(each.option):
                 events += self._slot.end(now_ms, "acted", each.words)
         untimed = self._appointments.last_without_time()
@@ -394,10 +395,36 @@ class Coach:
         if accepted.timed:
             time = self._appointments.accept(now_ms, accepted, by_hand=by_hand)
             due, words, at_ms = (time.due, time.words, time.at_ms) if time is not None else ("", "", now_ms)
-            events += self._follow_ups.note_option(now_ms, accepted.title, due, words, at_ms)
+            if due and (promise := self._appointments.promised_as(option)):
+                events += self._follow_ups.reschedule(now_ms, accepted.title, due, words, promise)
+            else:
+                events += self._follow_ups.note_option(now_ms, accepted.title, due, words, at_ms)
         if accepted.then and time is None:
             events += self._slot.propose(candidate_for_accepted(accepted, now_ms, requested=by_hand), now_ms)
         return events
+
+    def _refuse_option(self, now_ms: int, option: str) -> list[Event]:
+        """The customer has refused an option, perhaps one that was heard as accepted.
+
+        No follow-up is left of it, and the clock that it has stopped runs on.
+        """
+        events: list[Event] = []
+        if self._offers.is_correction(option, "refused") and not self._offers.is_accepted_with_others(option):
+            events += self._clock.resume(now_ms)
+            if self._level is Level.TENSE:
+                events += self._clock.cancel(now_ms)
+            elif self._level is not Level.ESCALATED:
+                events += self._clock.recovered(now_ms)
+        self._offers.mark_answered(option)
+        self._appointments.withdraw(option)
+        known = self.playbook.option(option)
+        if known is None:
+            return events
+        self._accepted_titles = [title for title in self._accepted_titles if title != known.title]
+        self._follow_ups.withdraw_option(known.title)
+        if self._slot.shown is not None and self._slot.shown.play == then_topic(known):
+            events += self._slot.end(now_ms, "ended")
+        return [*events, *self._end_offer_prompt(now_ms, option)]
 
     def _end_offer_prompt(self, now_ms: int, option: str) -> list[Event]:
         """The customer has answered an offer: its prompt, if on screen, ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time, timedelta
 
 from assist.coach.time_expressions import DAYS, MONTHS, NIGHT_ENDS, ORDINALS, TimeExpression, parse_number, tag_times
@@ -34,7 +35,7 @@ def due_at(due: str, said: datetime) -> str:
     elif day is not None and hour is not None and when.part == "night" and hour < NIGHT_ENDS:
         still = when.groups.get("ahead") == "tonight" and _local_datetime(day, hour, said) > said
         day += timedelta(days=0 if still else 1)  # a night begins on the evening before
-    if day is None and hour is not None:
+    if day is None and hour is not None and not when.groups:
         day = said.date() + timedelta(days=_local_datetime(said.date(), hour, said) <= said)
     if day is None:
         return ""
@@ -95,21 +96,24 @@ def _add_span(when: TimeExpression, said: datetime) -> str:
 
 
 def _named_day(when: TimeExpression, said: datetime) -> date | None:
-    """The day of a time expression; None where it is an hour alone."""
+    """The day of a time expression; None where it is an hour alone, or a day that is not understood or never comes."""
     groups, today = when.groups, said.date()
     period = groups.get("all") or ("end " + groups["of"] if "of" in groups else "")
-    week_on = "next" in groups or "of_next" in groups or period == "next week"
+    after_next = "after_next" in groups or period == "the week after next"
+    week_on = "next" in groups or "of_next" in groups or period == "next week" or after_next
+    if "open_day" in groups:
+        return None
     if (ahead := groups.get("ahead")) in ("tomorrow", "the day after tomorrow"):
         day = today + timedelta(days=1 if ahead == "tomorrow" else 2)
     elif (on := groups.get("number")) is not None:
-        on_day = ORDINALS.index(on) + 1 if on in ORDINALS else int(on.rstrip("stndrh"))
+        on_day = ORDINALS.index(on) + 1 if on in ORDINALS else parse_number(re.sub(r"(?<=\d)(?:st|nd|rd|th)$", "", on))
         month = groups.get("month") or groups.get("of_month") or ""
         days = (today + timedelta(days=n) for n in range(1, 397))
         return next((day for day in days if day.day == on_day and month in ("", MONTHS[day.month - 1])), None)
     elif "weekday" in groups:
         weekday = DAYS.index(groups["weekday"])
         day = today + timedelta(days=(weekday - today.weekday()) % 7 or 7)
-        day += timedelta(days=7 if week_on and weekday > today.weekday() else 0)
+        day += timedelta(days=7 * (after_next + (week_on and weekday > today.weekday())))
     elif "ahead" in groups or "this" in groups:
         day = today
     elif period:
@@ -120,7 +124,8 @@ def _named_day(when: TimeExpression, said: datetime) -> date | None:
     else:
         return None
     weeks = (parse_number(groups["weeks"]) or 1) * (2 if "fortnight" in groups else 1) if "weeks" in groups else 0
-    return day + timedelta(weeks=weeks + ("week" in groups and not week_on))
+    later = 2 if "fortnight_on" in groups else "week" in groups and not week_on
+    return day + timedelta(weeks=weeks + later)
 
 
 def _period_day(period: str, today: date) -> date:
@@ -131,6 +136,7 @@ def _period_day(period: str, today: date) -> date:
         "end week": today + timedelta(days=(4 - today.weekday()) % 7),
         "end next week": today + timedelta(days=11 - today.weekday()),
         "next week": today + timedelta(days=7),
+        "the week after next": today + timedelta(days=14),
         "end month": next_month - timedelta(days=1),
         "end next month": (next_month + timedelta(days=32)).replace(day=1) - timedelta(days=1),
         "next month": next_month,

@@ -69,18 +69,26 @@ class FollowUps:
         self._of_options |= {each.id for each in noted}
         return noted
 
-    def reschedule(self, now_ms: int, what: str, due: str, words: str) -> list[FollowUpNoted]:
-        """An accepted option has its time now, or another one; also where it was noted as a promise."""
+    def reschedule(self, now_ms: int, what: str, due: str, words: str, of: str = "") -> list[FollowUpNoted]:
+        """An accepted option or a promised callback has its time now, or another one.
+
+        Also an option that was noted as a promise. `of`: the follow-up's id, of a promised callback.
+        """
         if any(each.what == what and not each.due for each in self.current()):
             return self.note(now_ms, what, due, words)
         same = [each for each in self.current() if each.due and (each.what == what or _is_about(what, each.what))]
-        known = next((each for each in same if each.what == what), same[-1] if same else None)
+        likely = [each for each in same if each.id == of] or [each for each in same if each.what == what] or same[-1:]
+        known = next(iter(likely), None)
         if known is None:
             return self.note(now_ms, what, due, words)
         if self._is_same_time(known, due, now_ms):
             return []
         self._noted.append(replace(known, at_ms=now_ms, due=due, words=words, due_at=self._due_at(due, now_ms)))
         return self._noted[-1:]
+
+    def withdraw_option(self, title: str) -> None:
+        """An accepted option was refused after all; what the agent has promised besides stays."""
+        self._noted = [each for each in self._noted if not (each.id in self._of_options and each.what == title)]
 
     def discard_after(self, since_ms: int, source_end_ms: Callable[[int, str], int]) -> None:
         """Forgets what was noted of words that ended after `since_ms`; promised again, it is noted again.

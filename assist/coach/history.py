@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from assist.coach.parts import Option
-
-MAX_CALLS = 2_000
-"""So many of the newest calls are read when the program starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +68,8 @@ class History:
                 if accepted and (today - outcome.day).days <= days.get(option, 0):
                     counts[option] = counts.get(option, 0) + 1
         return counts
+
+
+def first_day(options: Iterable[Option], today: date) -> date:
+    """The first day of the calls that matter today: the longest `per_days` of these options goes back to it."""
+    return today - timedelta(days=max((option.per_days for option in options), default=0))

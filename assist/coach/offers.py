@@ -20,7 +20,9 @@ ACCEPTANCE_MS = 20_000
 """Relief or thanks (the signal `de_escalation`) so soon after an offer count as its acceptance."""
 _DECLINES = re.compile(
     r" (?:no thanks?|no i (?:want|need|would|will|do|can)|not (?:work|help|want|accept|take|good|enough|what|for me|"
-    r"interested|happy)|never (?:accept|take)|rather|instead|too (?:little|late))(?= )"
+    r"interested|happy|(?:really )?change|about)|never (?:accept|take)|rather|instead|too (?:little|late)|"
+    r"think (?:about|it over|that over)|ask my \w+|talk (?:it over|to my)|discuss (?:it|that|this) with|"
+    r"still (?:leaving|cancelling|going to|(?:want|like|need|wish) to (?:leave|cancel|go|complain|speak|talk)))(?= )"
 )
 """With one of these, thanks are polite and accept nothing."""
 _OR = re.compile(r"\b(?:or|otherwise|alternatively)\b", re.IGNORECASE)
@@ -32,6 +34,7 @@ class Offers:
     """The options of one call.
 
     The rows on the page change only when one of them is answered or the call escalates, not while they are being read.
+    One that was heard as accepted stays, in a call that is not calm, as long as that may be corrected.
     """
 
     playbook: Playbook
@@ -41,6 +44,8 @@ class Offers:
     today: str = ""
     rows: tuple[PlanOption, ...] = ()
     _answered: set[str] = field(default_factory=set)
+    _heard_accepted: set[str] = field(default_factory=set)
+    """Those whose acceptance was only heard, until something else is offered: the agent may correct it."""
     _reasons_heard: set[str] = field(default_factory=set)
     _requests: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Option -> (alert id, call time) of open requests."""
@@ -56,6 +61,8 @@ class Offers:
         known = self.playbook.option(option)
         if known is None:
             return f"There is no option {option!r} in this call's playbook."
+        if self.is_correction(option, what):
+            return ""
         if option in self._answered:
             return f"{known.title}: that has been answered in this call."
         if what == "asked":
@@ -65,6 +72,14 @@ class Offers:
         if not may_grant(known, self._facts(())):
             return f"{known.title}: that is above your limit; ask for it first."
         return ""
+
+    def is_correction(self, option: str, what: str) -> bool:
+        """Whether the agent corrects what was heard: the customer has not accepted it."""
+        return what == "refused" and option in self._heard_accepted
+
+    def is_accepted_with_others(self, option: str) -> bool:
+        """Whether others, too, were just heard as accepted."""
+        return bool(self._heard_accepted - {option})
 
     def hear(
         self, now_ms: int, signals: Sequence[Signal], utterance: Utterance | None, *, above_calm: bool
@@ -89,6 +104,8 @@ class Offers:
                     continue
                 if words := asserted_words(option.words, utterance):
                     new[option.id] = words
+            if new:
+                self._heard_accepted.clear()
             for name, words in new.items():
                 first = _has_alternative(words, new.values(), utterance)
                 self._offered_ms[name] = utterance.end_ms - (1 if first else 0)
@@ -101,12 +118,14 @@ class Offers:
             if signal.id == "de_escalation" and signal.settled:
                 for option_id in self._accepted_by(utterance, signal.at_ms):
                     self._answered.add(option_id)
+                    self._heard_accepted.add(option_id)
                     events.append(self._event(now_ms, option_id, "accepted", "words", signal.evidence.quote))
         return events
 
     def mark_offered(self, option: str, now_ms: int) -> None:
         """The agent says, on the page, that they offer it."""
         self._offered_ms[option] = now_ms
+        self._heard_accepted.clear()
 
     def awaiting_time(self) -> str:
         """The option offered last that needs a time and has no answer yet; empty: none."""
@@ -120,6 +139,7 @@ class Offers:
     def mark_answered(self, option: str) -> None:
         """The customer has accepted or refused it."""
         self._answered.add(option)
+        self._heard_accepted.discard(option)
         self._requests.pop(option, None)
 
     def mark_requested(self, option: str, alert: str, now_ms: int) -> None:
@@ -155,11 +175,12 @@ class Offers:
     def update_rows(self, now_ms: int, level: Level, heard: set[str], *, rechoose: bool = False) -> list[Event]:
         """Updates the rows; an event only where they change. `rechoose`: only rows in use are kept."""
         facts = self._facts(heard)
-        left = tuple(self._refreshed(row, facts) for row in self.rows if row.id not in self._answered)
+        gone = self._answered - self._heard_accepted
+        left = tuple(self._refreshed(row, facts) for row in self.rows if row.id not in gone)
         if rechoose:
             left = tuple(row for row in left if self._in_use(row.id))
         if level is Level.CALM:
-            left = tuple(row for row in left if self._in_use(row.id))
+            left = tuple(row for row in left if self._in_use(row.id) and row.id not in self._answered)
         elif level is not Level.RECOVERING and len(left) < MAX_ROWS:
             left = self._fill_up(left, choose_options(self.playbook.options, facts))
         if left == self.rows:

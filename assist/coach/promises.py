@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from assist.coach.matching import is_similar
+from assist.coach.matching import content_words, is_similar
 from assist.coach.time_expressions import ABOUT, TimeExpression, tag_times
 from audio.events import Speaker, Utterance
 from detectors.assertion import negated, reported
@@ -119,7 +119,8 @@ def promises(utterance: Utterance) -> list[Promise]:
         )
         when = next((each for each in within if each is not None and not each.bare), None)
         until = _char_offset(heard, when.tokens.start) if when is not None else stop
-        if when is not None and when.groups.keys() == {"part"} and _PAST_EVENT.search(heard.text, match.end(), until):
+        is_vague = when is not None and when.groups.keys() in ({"part"}, {"open_day"})
+        if is_vague and _PAST_EVENT.search(heard.text, match.end(), until):
             when, until = None, stop  # "the parcel that was delivered in the morning"
         contact = CONTACT_PROMISE.match(heard.text, match.start("does")) if match["does"] else None
         if HOLD_REQUEST.search(heard.text, match.start(), stop) or (when is None and contact is None):
@@ -138,9 +139,13 @@ def promises(utterance: Utterance) -> list[Promise]:
 def is_same(one: str, other: str) -> bool:
     """Whether two promises are the same: similar words, and the same person who contacts the customer, if any does.
 
-    "Call you back" is not "call the courier back"; nor is it a call by somebody else.
+    "Call you back" is not "call the courier back"; nor is it a call by somebody else. Two that are no callbacks differ
+    where each has a word of its own: "send you a new router" and "send you a new bill".
     """
-    return is_similar(one, other) and _contacted_by(one) == _contacted_by(other)
+    first, second = set(content_words(one)), set(content_words(other))
+    contacted_by = _contacted_by(one)
+    differ = contacted_by is None and bool(first - second) and bool(second - first)
+    return is_similar(one, other) and contacted_by == _contacted_by(other) and not differ
 
 
 def is_callback(what: str) -> bool:

@@ -64,7 +64,8 @@ _DECLINES = re.compile(
 """A time does not suit; "the internet does not work" speaks of something else."""
 _APPOINTMENT = r"(?:it|that|this|the (?:time|day|appointment|visit|call))"
 _WANTS_CHANGE = re.compile(
-    r"\b(?:(?:change|move|push|switch|shift) the (?:time|day|appointment|visit|call)|reschedule|rearrange|postpone"
+    r"\b(?:(?:sorry|i mean|i meant) i (?:will|can) (?:call|ring|phone) you (?:back )?(?:on |at )?TIME"
+    r"|(?:change|move|push|switch|shift) the (?:time|day|appointment|visit|call)|reschedule|rearrange|postpone"
     r"|(?:move|push|shift) (?:it|that|this)|(?:another|a different|some other) (?:time|day|hour)|that is better"
     r"|(?:(?:make|do|change|move|push|switch|shift|bring|put(?: (?:me|us) (?:in|down))?|let us say"
     rf"|(?:can|could|may|shall|should) (?:i|we) (?:have|say)) (?:{_APPOINTMENT} )?(?:back |forward )?"
@@ -76,6 +77,8 @@ _WANTS_CHANGE = re.compile(
     r"(?= $| (?:for )?(?:me|you|him|her|us|then|instead)\b)"
 )
 """Asks for another time; "could you send me the invoice by Friday" is the time of something else."""
+_PROPOSES = re.compile(rf"{_ANY_TIME} then(?= $| \n)|\b(?:i|we) (?:can|could) (?:also )?do {_ANY_TIME}(?= )")
+"""Names another time than the one before, besides `_WANTS_CHANGE`."""
 _QUESTION = re.compile(
     r"\b(?:(?:can|could|would|will|shall|should|may|do|does|is|are) (?:i|we|you|he|she|they|it|that)"
     r"|(?<!that )(?<!it )(?:would|does|is) (?:TIME|NUMBER)|(?:how|what) about|what if|why not)\b"
@@ -149,6 +152,10 @@ class SchedulingUtterance:
         text, times = self._tagged
         return bool(times) and text.count(" ", 0, times[0][0]) - 1 <= MAX_WORDS_BEFORE_ANSWER
 
+    def names_one_time(self) -> bool:
+        """Whether it begins with its only time: "six is perfect, thank you"."""
+        return len(self._tagged[1]) == 1 and self.answers_when()
+
     def is_question(self) -> bool:
         """Whether it asks if the proposed time would do: "what about Thursday", "Thursday at nine?"."""
         text, times = self._tagged
@@ -168,6 +175,11 @@ class SchedulingUtterance:
     def wants_change(self) -> bool:
         """Whether it asks for another time than the agreed one, named or not."""
         return _WANTS_CHANGE.search(self._tagged[0]) is not None
+
+    def proposes(self) -> bool:
+        """Whether it names a time, or another than the one that was offered, for what the speakers arrange."""
+        proposed = self.wants_change() or _PROPOSES.search(self._tagged[0]) is not None
+        return proposed and self.concerns_speakers()
 
     def declines(self) -> bool:
         """Whether it turns a time down."""

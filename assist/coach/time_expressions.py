@@ -1,11 +1,14 @@
 """Times as they are spoken: "tomorrow at half past four", "within two working days", "five". Pure.
 
     time  = span | component+             at most one component of a kind, in any order, within a sentence
+          | time "no, sorry," time        the later one holds
     span  = "within two working days", "in half an hour"
-    component = day | date | period | part | hour
-    day     = "on Friday", "tomorrow morning", "Friday week", "a fortnight on Monday"
-    date    = "by the fifth", "the fifth of December"; without "by" or "on" only beside another component
+    component = day | date | period | unread | part | hour
+    day     = "on Friday", "tomorrow morning", "Friday week", "a fortnight on Monday", "the Friday after next"
+    date    = "by the fifth", "3rd December"; without "by", "on" or a month only beside another component
     period = "next week", "the end of the day", "close of play"
+    unread  = "on Boxing Day", "at the weekend", "in three months": a time with one of these has no date; months only
+              beside another component
     part    = "in the morning", "this evening"
     hour    = "at five", "between two and four"; without a word such as "at" only what is one by its form: "half past
               four", "noon", "five o'clock", "3pm"
@@ -22,7 +25,7 @@ from dataclasses import dataclass, replace
 from datetime import time
 
 from audio.events import Word
-from detectors.normalisation import NormalisedText
+from detectors.normalisation import NormalisedText, normalise, timed_words
 
 
 def _any(*words: str) -> str:
@@ -55,7 +58,8 @@ _DAY = (
     r"(?:(?:first thing|(?:by )?the end of|by|on|before|(?P<next>next)|this|coming|until|no later than) )*"
     r"(?:(?<!for )(?<!once )(?<!twice )(?<!times )(?P<weeks>a|one|two|three) (?:weeks?|(?P<fortnight>fortnight)) "
     rf"(?:(?:on|from) )?)?(?:(?P<weekday>{_any(*DAYS)})|(?P<ahead>the day after tomorrow|tomorrow|today|tonight)) "
-    rf"(?:(?P<of_next>next )?(?P<week>week ))?(?:(?:in the )?(?P<part_of>{_any(*_PARTS)}) )?"
+    r"(?:(?P<after_next>after next )|(?P<fortnight_on>fortnight )|(?P<of_next>next )?(?P<week>week ))?"
+    rf"(?:(?:in the )?(?P<part_of>{_any(*_PARTS)}) )?"
 )
 _ORDINAL = _any(*reversed(ORDINALS), r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?")
 _NUMBERED_NOUN = (
@@ -63,13 +67,26 @@ _NUMBERED_NOUN = (
     r"|delivery|one|floor|page|line|step|(?:call|ring)(?! (?:me|us))|day(?! of))\b"
 )
 """Nouns that an ordinal numbers: "the second visit" is no day of the month."""
+_BARE_MONTH = rf"(?!may (?:be|have|not|well|take|need|i|we|you|he|she|it|they) ){_any(*MONTHS)} "
+"""A month without an "of"; "may" only where it is no verb."""
 _DATE = (
-    rf"(?P<on>(?:by|on|before|until) )?(?:(?P<of_month>{_any(*MONTHS)}) )?(?P<the>the )?(?P<number>{_ORDINAL}) "
-    rf"(?:of (?P<month>{_any(*MONTHS)}) )?(?(of_month)|(?(month)|(?(the)(?!{_NUMBERED_NOUN})|(?!))))"
+    rf"(?P<on>(?:by|on|before|until) )?(?:(?P<of_month>{_any(*MONTHS)}) )?(?P<the>the )?"
+    rf"(?P<number>{_ORDINAL}|{_NUM}(?= (?:of )?{_BARE_MONTH})) "
+    rf"(?:(?:of |(?={_BARE_MONTH}))(?P<month>{_any(*MONTHS)}) )?"
+    rf"(?(of_month)|(?(month)|(?(the)(?!{_NUMBERED_NOUN})|(?!))))"
 )
 _PERIOD = (
     r"(?:(?:by|at|before|later) )?(?:(?P<end>(?:the )?(?:end|close) of (?:(?:the|this) )?)"
-    r"(?P<of>(?:next )?(?:week|month)|day|business|play)|(?P<all>next week|next month|this week)) "
+    r"(?P<of>(?:next )?(?:week|month)|day|business|play)|(?P<all>next week|next month|this week"
+    r"|the week after next)) "
+)
+_UNREAD = (
+    r"(?P<open_day>(?:(?:on|at|by|before|over|until|for|next|this|the|following) )+"
+    r"(?:weekend|christmas(?: eve| day)?|easter"
+    rf"|new year|(?:bank|public) holiday)|(?:(?:on|by|before|until) )?(?:christmas (?:eve|day)|boxing day"
+    rf"|new years? (?:eve|day)|(?<!\ba )good friday|(?:(?:easter|(?:bank|public) holiday) )+{_any(*DAYS)})"
+    rf"|(?P<open_month>in {ABOUT}{_NUM}(?: (?:to |or )?{_NUM})? (?:months?|years?)|in {_any(*MONTHS)}"
+    r"|(?:(?:by|before|at) )?(?:the )?end of (?:the |this |next )?year|next year)) "
 )
 _PART = (
     r"(?:(?:(?:by|before|later) )?(?P<this>this)|(?:first thing |early )?(?:in the|by the|by)) "
@@ -112,9 +129,13 @@ _HOUR = (
     rf"{_hour('')}(?(window)(?:and|to|until|till) {_hour('last_')})"
 )
 _COMPONENT = re.compile(
-    rf"(?<=[ \n])(?:(?P<span>{_SPAN})|(?P<day>{_DAY})|(?P<date>{_DATE})|(?P<period>{_PERIOD})|(?P<day_part>{_PART})"
-    rf"|(?P<hour>{_HOUR}))"
+    rf"(?<=[ \n])(?:(?P<unread>{_UNREAD})|(?P<span>{_SPAN})|(?P<day>{_DAY})|(?P<date>{_DATE})|(?P<period>{_PERIOD})"
+    rf"|(?P<day_part>{_PART})|(?P<hour>{_HOUR}))"
 )
+_CORRECTED = re.compile(
+    r"(?:\n?(?:oh|no|wait|sorry|apologies|actually|i (?:mean|meant)|or rather|make that|let us say) )+\n?"
+)
+"""Between two times: the later one is meant."""
 _HOUR_GROUPS = ("at", "around", "named", "written", "oclock", "half")
 """A number that has one of these groups is an hour."""
 _NO_HOUR_ALONE = ("midnight ", "one ", *(f"{n} " for n in range(13, 24)))
@@ -162,14 +183,28 @@ def tag_times(heard: NormalisedText, words: Sequence[Word]) -> tuple[str, list[T
             tokens[index] = written[0] + token.lstrip("0123456789")
         if index in heard.sentence_starts and index:
             tokens[index] = f"\n{tokens[index]}"
-    text, tagged, done, times = f" {' '.join(tokens)} ", "", 0, []
+    times: list[TimeExpression] = []
+    text, tagged, done = f" {' '.join(tokens)} ", "", 0
     for components in _components(text):
         if (when := _time_expression(heard, words, components)) is not None:
             first, *_, last = [*components.values()] * 2
-            tagged += f"{text[done : first.start()]}{'NUMBER' if when.bare == 'number' else 'TIME'} "
-            done = last.end()
+            between, done = text[done : first.start()], last.end()
+            if times and times[-1].bare != "number" and _CORRECTED.fullmatch(between):
+                times[-1] = _correct(times[-1], when)
+                continue
+            tagged += f"{between}{'NUMBER' if when.bare == 'number' else 'TIME'} "
             times.append(when)
     return tagged + text[done:], times
+
+
+def _correct(before: TimeExpression, later: TimeExpression) -> TimeExpression:
+    """The later time in place of the one before; an hour alone is one of the day that was named before."""
+    tokens = range(before.tokens.start, later.tokens.stop)
+    if later.groups or not before.groups or "unit" in before.groups:
+        return replace(later, tokens=tokens, bare="")
+    due = f"{before.day_words} {later.words}"
+    _, both = tag_times(normalise(due.split()), timed_words(due))
+    return replace(both[0] if len(both) == 1 else later, tokens=tokens)
 
 
 def _components(text: str) -> Iterator[dict[str, re.Match[str]]]:
@@ -201,8 +236,10 @@ def parse_number(text: str) -> int:
 def _time_expression(
     heard: NormalisedText, words: Sequence[Word], found: Mapping[str, re.Match[str]]
 ) -> TimeExpression | None:
-    """The time of these components; None for what is none by itself: "the fifth", "midnight", "one"."""
+    """The time of these components; None for what is none by itself: "the fifth", "in May", "one"."""
     components, hour = [*found.values()], found.get("hour")
+    if found.keys() == {"unread"} and found["unread"]["open_month"]:
+        return None
     said = {name: text.strip() for component in components for name, text in component.groupdict().items() if text}
     groups = {name: text for name, text in said.items() if name not in found and (hour is None or not hour[name])}
     alone = hour is not None and not groups and "at" not in said

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from assist.access.audit import Audit, open_audit
-from assist.coach.history import MAX_CALLS, History
+from assist.coach.history import History, first_day
 from assist.coach.reloading import ReloadingPlaybook
 from assist.errors import AssistError
 from assist.events import Action, AlertMoved, CallEnded, CallStarted, Event
@@ -93,7 +93,8 @@ class Service:
         self.screens = Screens(self.hub, settings.supervisor, self.hearing, *self.playbooks.book.outline, turn_ms)
         self.duty = Duty(RoutingRules(alerts.turn_s, alerts.budget, tuple(alerts.order)), self.hub, self._alert_moved)
         interrupted = close_interrupted(self.store)
-        self.history.take(self.store.digests(RecordQuery(limit=MAX_CALLS)))
+        since = first_day(self.playbooks.book.options, datetime.now().astimezone().date())
+        self.history.take(self.store.digests(RecordQuery(since=since.isoformat(), offered=True, limit=None)))
         self.setup = CallSetup(settings, self.rulebook, self.playbooks, self.history)
         self.post_call = PostCall(
             self.store, self.hub, self.duty, self.setup, lambda: self.hearing, self._phrases, turn_ms

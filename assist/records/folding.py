@@ -148,7 +148,10 @@ class _RecordBuilder:
                 else:
                     self.steps.pop(event.step, None)
             case Recovery(what="started"):
-                self.recovery.append({"started_ms": event.at_ms - event.took_ms, "limit_ms": event.limit_ms})
+                started_ms = event.at_ms - event.took_ms
+                if self.recovery and self.recovery[-1]["started_ms"] == started_ms:
+                    self.recovery.pop()  # it runs on: the remedy that had stopped it was not accepted
+                self.recovery.append({"started_ms": started_ms, "limit_ms": event.limit_ms})
             case Recovery():
                 if self.recovery:
                     run = self.recovery[-1]
@@ -199,6 +202,9 @@ class _RecordBuilder:
                     self.prompts[action.target].setdefault("seen_ms", action.at_ms)
             case "plan-offered" | "plan-asked" | "plan-accepted" | "plan-refused":
                 self.plan.agent_acted(action)
+                if action.what == "plan-refused":  # what was heard as accepted leaves no follow-up of its own
+                    title = self.plan.title(action.target)
+                    self.follow_ups = {name: each for name, each in self.follow_ups.items() if each.what != title}
             case "pause":
                 if not self.pauses or self.pauses[-1].to_ms is not None:
                     self.pauses.append(Pause(from_ms=action.at_ms))

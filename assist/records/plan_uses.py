@@ -58,8 +58,14 @@ class PlanUses:
             use.setdefault("asked_ms", action.at_ms)
             return
         use.setdefault("offered_ms", action.at_ms)
+        if action.what == "plan-refused" and use.get("answer"):
+            use["heard"] = ""  # of an acceptance that there was none of
         if action.what != "plan-offered":
             use |= {"answer": action.what.removeprefix("plan-"), "answered_ms": action.at_ms}
+
+    def title(self, option: str) -> str:
+        """The title of an option that was used; empty for any other."""
+        return str(self._uses[option]["title"]) if option in self._uses else ""
 
     def request_answered(self, option: str, answer: str) -> None:
         """A supervisor has answered a request for an option: allowed or denied."""

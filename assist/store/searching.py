@@ -50,6 +50,8 @@ class RecordQuery:
     """Whether somebody other than the call's agent has reviewed it."""
     wrong: bool = False
     """Only those with a wrong signal or prompt, by `assist.store.rows.verdicts`."""
+    offered: bool = False
+    """Only those in which a Plan B option was offered or answered."""
     worst_first: bool = False
     after: SortKey | None = None
     """Only those that come after this position."""
@@ -99,6 +101,8 @@ def _select_filtered(column: Any, query: RecordQuery) -> Select[Any]:
         statement = statement.where(others if query.reviewed else ~others)
     if query.wrong:
         statement = statement.where(or_(_is_marked_wrong(), _is_marked_wrong_by_agent()))
+    if query.offered:
+        statement = statement.where(_has_offer())
     if query.words:
         phrase = '"' + query.words.replace('"', " ") + '"'  # a phrase, never the query language of FTS5
         found = text("records.call IN (SELECT call FROM spoken WHERE spoken MATCH :phrase)")
@@ -126,6 +130,14 @@ def _is_marked_wrong_by_agent() -> Any:
     verdict = func.coalesce(last.order_by(reviews.c.n.desc()).limit(1).scalar_subquery(), "clear")
     # Few records have one: the others are excluded before their JSON is parsed.
     return and_(digests.c.body.contains('"wrong"'), exists().where(how == "wrong", verdict == "clear"))
+
+
+def _has_offer() -> Any:
+    """A Plan B option was offered or answered in the call."""
+    option = func.json_each(digests.c.body, "$.plan").table_valued("value")
+    offered_ms, answer = (func.json_extract(option.c.value, place) for place in ("$.offered_ms", "$.answer"))
+    # Most calls have no option on screen: they are excluded before their JSON is parsed.
+    return and_(digests.c.body.contains('"offered_ms"'), exists().where(or_(offered_ms.is_not(None), answer != "")))
 
 
 def _latest_text(kind: str) -> Any:

@@ -3,7 +3,7 @@
 import { FRESH_MS, h, replaceKeepingFocus, write } from "./shared.js";
 
 // A key pressed just after a row has changed was meant for the option before. Just after its option was offered it is a
-// bounce: nobody has answered yet, and an answer that is stored cannot be taken back.
+// bounce: nobody has answered yet, and an answer that is given by hand cannot be taken back.
 
 export function planAndSteps({ find, latest, act, say }) {
   const rows = []; // options by key
@@ -41,11 +41,12 @@ export function planAndSteps({ find, latest, act, say }) {
         h("button", { class: "pick", "data-key": option.id, "aria-keyshortcuts": String(i + 1), title: option.title, onclick: () => offer(option) }, option.title),
         h("span", { class: `whose ${tone}` }, word),
         h("p", { class: "worth", title: option.worth }, option.state === "offered"
-          ? [h("span", { class: "they" }, "They said"), reply("accepted", String(i + 1), "Yes"), reply("refused", `⇧${i + 1}`, "No")] : option.worth));
+          ? [h("span", { class: "they" }, "They said"), reply("accepted", String(i + 1), "Yes"), reply("refused", `⇧${i + 1}`, "No")]
+          : option.state === "accepted" ? [h("span", { class: "they" }, "Heard as a yes"), reply("refused", `⇧${i + 1}`, "No")] : option.worth));
     }));
   }
 
-  // The same key again keeps the customer's answer: 1 offers, then 1 is yes and Shift+1 is no.
+  // The same key again keeps the customer's answer: 1 offers, then 1 is yes and Shift+1 is no, also after a yes was heard.
   function pick(i) {
     const option = settledOption(i);
     if (!option) return false;
@@ -56,7 +57,7 @@ export function planAndSteps({ find, latest, act, say }) {
 
   function refuse(i) {
     const option = settledOption(i);
-    if (option?.state !== "offered") return false;
+    if (!["offered", "accepted"].includes(option?.state)) return false;
     act({ do: "plan", option: option.id, what: "refused" });
     return true;
   }
