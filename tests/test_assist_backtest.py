@@ -179,6 +179,11 @@ def test_the_command_prints_tables_and_writes_a_page(store, tmp_path, prompts):
     console.file.close()
     assert found.count("lost", "right") == 1
     assert "Call k1" in console.export_text() and "lost" in out.read_text()
+    mine = copy_playbook("default", tmp_path / "mine.toml") or tmp_path / "mine.toml"
+    before = mine.read_text()
+    with pytest.raises(AssistError, match="mine.toml is there and does not begin as"):
+        run_backtest(settings, store, Console(quiet=True), [], old=OLD, new=new, query=RecordQuery(), html=mine)
+    assert mine.read_text() == before
     with pytest.raises(AssistError, match="no log of call 'nope'"):
         run_backtest(settings, store, Console(quiet=True), ["nope"], old=OLD, new=new, query=RecordQuery(), html=None)
     with pytest.raises(AudioError, match="There is no file nope.wav"):

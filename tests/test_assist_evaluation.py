@@ -31,6 +31,7 @@ from assist.evaluation.figures import Figure, f1, iter_notes, percentile, rate, 
 from assist.evaluation.progress import ProgressReporter
 from assist.evaluation.report import page, tables
 from assist.evaluation.scoring import evaluate_calls, evaluate_cases, evaluate_clips
+from assist.files import PAGE_BEGINS
 from audio.events import Speaker, Word
 from detectors.signals import Evidence, Severity, Signal
 
@@ -604,6 +605,21 @@ def test_nothing_is_measured_before_all_that_is_named_was_seen_to_be_there(tmp_p
         assert f"cannot write {out}" in str(answer.exception) and judged == []
     answer = CliRunner().invoke(app, ["eval", "--labels", str(lines(tmp_path, "path", name="t.csv"))])
     assert answer.exit_code == 1 and "t.csv: name the folder" in answer.output.replace("\n", "")
+
+
+def test_a_page_replaces_a_page_and_no_other_file(tmp_path):
+    table = lines(tmp_path, "speaker,text", "customer,hello", name="a.csv")
+    taken, page, made = tmp_path / "mine.html", tmp_path / "page.html", tmp_path / "made.html"
+    taken.write_text("labels")
+    made.write_text("")
+    for out in (table, taken):
+        before = out.read_bytes()
+        answer = CliRunner().invoke(app, ["eval", str(table), "--html", str(out)])
+        assert f"{out} is there and does not begin as what is written there would" in str(answer.exception)
+        assert out.read_bytes() == before
+    for out in (page, page, made):
+        assert CliRunner().invoke(app, ["eval", str(table), "--html", str(out)]).exit_code == 0
+        assert out.read_text(encoding="utf-8").startswith(PAGE_BEGINS)
 
 
 def test_one_call_a_list_or_lines_are_all_read(tmp_path):

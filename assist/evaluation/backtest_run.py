@@ -16,7 +16,7 @@ from assist.access.audit import open_audit
 from assist.errors import AssistError
 from assist.evaluation.backtest import CallChanges, Configuration, compare
 from assist.events import Event
-from assist.files import check_file, write_file
+from assist.files import PAGE_BEGINS, check_file, write_file
 from assist.privacy.consent import Consent
 from assist.records.export import parse_day, records_between
 from assist.records.sheet import html_page, section
@@ -117,7 +117,7 @@ def run_backtest(
     """
     from audio.recording import open_recording
 
-    check_file(html)
+    check_file(html, PAGE_BEGINS)
     recordings = [Path(each) for each in what if Path(each).suffix]
     calls = [each for each in what if not Path(each).suffix]
     sources = [open_recording(each, agent_channel=0, speed=float("inf")) for each in recordings]

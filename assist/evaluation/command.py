@@ -23,7 +23,7 @@ from assist.evaluation.progress import ProgressReporter
 from assist.evaluation.report import page, tables
 from assist.evaluation.scoring import evaluate_calls, evaluate_cases, evaluate_clips, evaluate_marks
 from assist.events import CallStarted
-from assist.files import check_file, write_file
+from assist.files import PAGE_BEGINS, check_file, write_file
 from assist.live.session import Session
 from assist.settings import Settings
 from assist.store.store import Store
@@ -54,7 +54,7 @@ def run_evaluation(
     Raises:
         AssistError: codes eval-input, naming file, line and what was expected; detector-off; export-failed.
     """
-    check_file(html)
+    check_file(html, PAGE_BEGINS)
     rulebook = load_rules(extra=[*settings.rules, *rules] or None)
     heard = DetectorSettings(meaning=settings.meaning)
     playbook = load_playbook(settings.playbook, options=settings.options)
