@@ -333,6 +333,7 @@ def test_bad_tables(tmp_path):
         ("path;speaker;label", "a.wav;ann;calm"),
         ("Path, Speaker, Label", "a.wav, ann, calm "),
         ("path,speaker,label", "", "a.wav,ann,calm", ",,", ""),
+        ("", " ; ;", "path;speaker;label", "a.wav;ann;calm"),
     ],
 )
 def test_tables_are_read_as_spreadsheets_write_them(tmp_path, rows):
@@ -374,6 +375,12 @@ def test_lines_and_turns_may_be_rows_of_a_table(tmp_path):
         read_cases(lines(tmp_path, "speaker,text", "agent,hello,,", "customer,get me, now, your manager", name="t.csv"))
     with pytest.raises(AssistError, match=r"t\.csv, line 3: start: .*valid number"):
         read_labelled(lines(tmp_path, "call,start,text", '7,"0,5",hello', '7,"1,500",hello', name="t.csv"))
+    open_quote = ["speaker,text", 'customer,"hello', *["customer,get me your manager"] * 5]
+    for rows in (open_quote, [*open_quote, 'agent,"hello, there"']):
+        with pytest.raises(AssistError, match=r"t\.csv, line 2: not a table: .* a quotation mark is not closed"):
+            read_cases(lines(tmp_path, *rows, name="t.csv"))
+    [case] = read_cases(lines(tmp_path, "", "speaker,text", 'agent,"one\n""two"""', name="t.csv"))
+    assert case.text == 'one\n"two"'
     table = ["call\tstart_ms\tend\ttext\tescalates_at", "7\t1500\t2,25\thello\t", "7\t300\t\thm\t2.5"]
     path = tmp_path / "turns.tsv"
     path.write_text("\r\n".join(table), encoding="utf-16")
@@ -460,7 +467,8 @@ def test_words_of_a_part_of_a_file_are_those_of_the_part(tmp_path):
     ("rows", "said"),
     [
         (("path,speaker,label,start,end", "a.wav,ann,calm,3,2"), r"end \(2\) must come after start \(3\)"),
-        (("path,speaker,label", '"x.wav,ann,calm', *["b.wav,ann,calm"] * 30), r"line 32: .* mark is not"),
+        (("path,speaker,label", '"x.wav,ann,calm', *["b.wav,ann,calm"] * 30), r"line 2: .* mark is not"),
+        (("path,speaker,label", "", "a.wav,ann,calm", 'a.wav,"ann"n,calm'), r"line 4: .* mark is not"),
         (("path,speaker,label", '"' + "x" * 200_000), r"t\.csv, line \d: not a table"),
         (("path,speaker,label", ",ann,calm"), r"line 2: expected the path"),
         (("speaker,label,path", "ann,calm"), r"line 2: expected the path"),

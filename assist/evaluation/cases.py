@@ -54,6 +54,8 @@ NO_SIGNAL_LABELS = ("none", "calm", "neutral")
 """Labels of clips without a signal, in a table whose labels are signals."""
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 TABLE_SUFFIXES = (".csv", ".tsv")
+EMPTY_ROWS_PATTERN = re.compile(r"(?:[ \t;,]*\n)*")
+"""Above the header, as spreadsheets leave them."""
 THOUSANDS_PATTERN = re.compile(r"\d{1,3}(,\d{3})+")
 TIME_COLUMNS = ("start", "end", "start_ms", "end_ms", "escalates_at")
 
@@ -393,19 +395,28 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
 def _table_rows(table: Path) -> tuple[Sequence[str], _Objects]:
     """The columns of a CSV or TSV table, and (line, row) of its rows; times are converted to numbers."""
     text = _text(table)
+    blank = EMPTY_ROWS_PATTERN.match(text)
+    above = blank[0].count("\n") if blank else 0
+    text = text.split("\n", above)[-1]
     first = text.partition("\n")[0]
     delimiter = max("\t;,", key=first.count)
-    rows = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    rows = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True, strict=True)
     listed: _Objects = []
+    line = above
     try:
+        columns = rows.fieldnames or ()
+        line += rows.line_num
         for row in rows:
+            line = above + rows.line_num
             if any(row.pop(None, ())):
                 expected = f"more values than columns; what has a {delimiter!r} in it stands between quotation marks"
-                raise _input_error(table, rows.line_num, expected)
-            listed.append((rows.line_num, {key: _cell(key, value, delimiter) for key, value in row.items() if key}))
+                raise _input_error(table, line, expected)
+            listed.append((line, {key: _cell(key, value, delimiter) for key, value in row.items() if key}))
     except csv.Error as error:
-        raise _input_error(table, rows.line_num, f"not a table: {error}") from None
-    return rows.fieldnames or (), listed
+        why = "a quotation mark is not closed, or one within a text is not doubled"
+        begins = next(n for n, row in enumerate(text.split("\n")[line - above :], line + 1) if row.strip())
+        raise _input_error(table, begins, f"not a table: {error}: {why}") from None
+    return columns, listed
 
 
 def _cell(column: str, value: str | None, delimiter: str) -> object:
