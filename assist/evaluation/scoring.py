@@ -399,8 +399,8 @@ def _count_call(
 
 
 def _turn_spans_ms(call: LabelledCall) -> list[int]:
-    """The time in ms from each turn's start to the next one's."""
-    edges = [0, *(turn.start_ms for turn in call.turns[1:]), max(turn.end_ms for turn in call.turns)]
+    """The time in ms from each turn's start to the next one's; what comes before the first one nobody has labelled."""
+    edges = [*(turn.start_ms for turn in call.turns), max(turn.end_ms for turn in call.turns)]
     return [after - before for before, after in pairwise(edges)]
 
 
