@@ -398,7 +398,7 @@ def _check_common(
         raise wrong(name, f"one of {', '.join(sorted(known))}")
     if not isinstance(raw.get("id"), str):
         raise wrong("id", "a text such as 'influence.my-guy'")
-    if raw.get("signal") not in SIGNAL_IDS:
+    if not isinstance(raw.get("signal"), str) or raw["signal"] not in SIGNAL_IDS:
         raise wrong("signal", f"one of {', '.join(sorted(SIGNAL_IDS))}")
     if raw.get("speaker", "customer") not in ("customer", "agent"):
         raise wrong("speaker", "customer or agent")

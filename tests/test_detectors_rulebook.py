@@ -60,6 +60,10 @@ def test_an_error_names_the_line_of_its_key(tmp_path):
     ("old", "new", "says"),
     [
         ('signal = "police"', 'signal = "cops"', "signal: expected one of"),
+        ('signal = "police"', 'signal = ["police"]', "signal: expected one of"),
+        ('signal = "police"', "signal = { police = true }", "signal: expected one of"),
+        ('signal = "police"', 'signal = "police"\nspeaker = ["agent"]', "speaker: expected customer or agent"),
+        ('signal = "police"', 'signal = "police"\nseverity = ["help"]', "severity: expected note, help or urgent"),
         ("(light|lamp)", "(light|lamp", "is not closed"),
         ("(light|lamp)", "{nothing}", "no class"),
         ('"blue [flashing] (light|lamp)"', '""', "phrases: expected a phrase pattern; '': it needs no word"),
