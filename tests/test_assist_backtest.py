@@ -115,6 +115,19 @@ def test_a_play_taken_out_is_lost_with_its_mark_and_another_may_come(log, prompt
     assert gained and gained[0].mark == "wrong" and gained[0].before_ms is None
 
 
+def test_a_marked_prompt_that_comes_in_neither_run_is_told(store, tmp_path, log, prompts):
+    new = Configuration(without(OLD.playbook, prompts[0].play), OLD.rulebook)
+    marks = {prompts[0].id: "right"}
+    assert compare("k1", log, OLD, new, marks).unplaced_marks == 0
+    assert compare("k1", log, new, new, marks).unplaced_marks == 1
+    out, console = tmp_path / "back.html", Console(width=200, record=True, file=io.StringIO())
+    query, settings = RecordQuery(limit=10), Settings(data=tmp_path)
+    [found] = run_backtest(settings, store, console, ["k1", "k1"], old=new, new=new, query=query, html=out)
+    assert found.unplaced_marks == 1
+    for said in (console.export_text(), out.read_text()):
+        assert "Of the prompts that people have marked, 1 came in neither run" in said
+
+
 def test_another_line_is_reworded_and_a_later_one_has_moved(log, prompts):
     book = OLD.playbook
     first = next(play for play in book.plays if play.id == prompts[0].play)

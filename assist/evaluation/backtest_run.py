@@ -118,6 +118,7 @@ def run_backtest(
     from audio.recording import open_recording
 
     check_file(html, PAGE_BEGINS)
+    what = list(dict.fromkeys(what))
     recordings = [Path(each) for each in what if Path(each).suffix]
     calls = [each for each in what if not Path(each).suffix]
     sources = [open_recording(each, agent_channel=0, speed=float("inf")) for each in recordings]
@@ -134,6 +135,10 @@ def run_backtest(
         compare(name, events, old, new, marks)
         for name, events, marks in track(found, "Judging", console=console, transient=True)
     ]
+    unplaced = sum(each.unplaced_marks for each in results)
+    if unplaced:
+        notes.append(f"Of the prompts that people have marked, {unplaced:,} came in neither run: they are in no row")
+        console.print(notes[-1], markup=False)
     console.print(f"old: {old.playbook.version}, rules {old.rulebook.version}", markup=False)
     console.print(f"new: {new.playbook.version}, rules {new.rulebook.version}", markup=False)
     for table in tables(results):

@@ -84,7 +84,11 @@ def run_evaluation(
             done += _of_folder(name, listed, labels, settings, console, detectors, tell)
     if store is not None:
         calls, without = marked_calls(store)
-        note = f"{without} marks stand on no words (of sound, of a step, of a line that is gone): they are not counted." if without else ""
+        note = (
+            f"{without} marks stand on no words (of sound, of a step, of a line that is gone): they are not counted."
+            if without
+            else ""
+        )
         note = note or ("" if calls else "Nobody has marked anything yet: it is done on the review page (R, W, M).")
         marked = evaluate_marks(calls, new_session, "marks in the store", ProgressReporter(tell, "marked calls"))
         done.append(replace(marked, notes=(note,) if note else ()))
