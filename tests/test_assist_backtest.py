@@ -226,6 +226,8 @@ def test_calls_and_parties_that_are_not_judged_as_one_might_think_are_told(store
     purge(store, KeepSettings(transcript_days=1), tmp_path, datetime(2026, 11, 22, tzinfo=UTC))
     assert told(limit=5).count("Of 1 calls only the record is kept and not the words: they are left out") == 2
     soundfile.write(tmp_path / "mixed.wav", np.zeros(8_000, np.float32), 8_000)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "mixed.wav").read_bytes()[:9_000])
+    assert told(str(tmp_path / "cut.wav")).count("cut.wav ends before its header says") == 1
     assert told(str(tmp_path / "mixed.wav")).count("on one channel, and not told apart: mixed.wav") == 1
 
 

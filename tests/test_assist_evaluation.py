@@ -284,6 +284,11 @@ TURN = {"speaker": "customer", "text": "hello", "start": 1.0}
         ({"call": "x", "turns": [{**TURN, "labels": ["rage"]}]}, "turns.0.labels: 'rage' is not a signal"),
         ({"call": "x", "turns": [{**TURN, "labels": ["escalation"]}]}, "when a call turns is its escalates_at, in sec"),
         ({"call": "x", "turns": [TURN, {**TURN, "start": 60_001}]}, "2 words in 60,000 s: expected seconds; millisec"),
+        (
+            {"call": "x", "turns": [{**TURN, "start_ms": 10**400, "start": None}]},
+            "turns.0: start_ms: expected millisec",
+        ),
+        ({"call": "x", "turns": [{**TURN, "end": 10**400}]}, "turns.0.end: "),
         ({"call": "x", "turns": [{**TURN, "end": math.nan}]}, "turns.0.end: Input should be a finite number"),
         ({"call": "x", "turns": [{**TURN, "start": math.inf}]}, "turns.0.start: Input should be a finite number"),
         ({"call": "x", "turns": [TURN, {**TURN, "start": 1.7643e9}]}, "turns.1: expected seconds since the call began"),
@@ -445,6 +450,18 @@ def test_clips_that_cannot_be_heard_are_counted_and_named_and_the_others_measure
     error = CliRunner().invoke(app, command).exception
     assert isinstance(error, AssistError) and error.code == "eval-input"
     assert f"5 of 6 clips left out: There is no file {tmp_path / 'a.wav'}" in str(error)
+
+
+def test_a_clip_that_ends_before_its_header_says_is_named(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.sin(np.arange(24_000) / 20).astype(np.float32) / 4, 8000)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:32_000])
+    rows = ["a.wav,ann,happy,,", "cut.wav,ann,happy,,", "cut.wav,ann,happy,0,1"]
+    table = lines(tmp_path, "path,speaker,label,start,end", *rows, name="t.csv")
+    answer = CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(table)], env={"COLUMNS": "200"})
+    assert "1 of 3 clips end before their headers say: what is there was used: cut.wav" in answer.output
+    far = lines(tmp_path, "path,speaker,label,start", "a.wav,ann,happy,1e18", "a.wav,ann,happy,1e300", name="far.csv")
+    error = CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(far)]).exception
+    assert isinstance(error, AssistError) and "a.wav: 1e+18 to 1e+18: expected seconds of it" in str(error)
 
 
 def test_words_of_a_part_of_a_file_are_those_of_the_part(tmp_path):

@@ -139,6 +139,9 @@ class Turn(Labelled):
         if not isinstance(value, dict):
             return value
         given = {name: value.get(f"{name}_ms") for name in ("start", "end")}
+        for name, ms in given.items():
+            if isinstance(ms, int | float) and abs(ms) > MAX_CALL_S * 1e6:
+                raise ValueError(f"{name}_ms: expected milliseconds since the call began")
         seconds = {name: ms / 1000 for name, ms in given.items() if isinstance(ms, int | float)}
         return {**seconds, **value}
 

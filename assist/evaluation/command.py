@@ -136,7 +136,7 @@ def _of_folder(
 
 
 def _audible(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
-    """The clips that can be read, and notes on the others.
+    """The clips that can be read, and notes on the others and on those that end too early.
 
     Raises:
         AssistError: code eval-input: none can be heard.
@@ -145,12 +145,14 @@ def _audible(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
 
     opened = lru_cache(maxsize=1)(open_recording)  # many clips may be parts of one file
     good: list[Clip] = []
+    cut: list[str] = []
     left: dict[str, list[tuple[str, str]]] = defaultdict(list)
     """Kind of reason -> (place, all that is said of it)."""
     for clip in clips:
         try:
-            opened(clip.path).part(clip.start, clip.end)
+            part = opened(clip.path).part(clip.start, clip.end)
             good.append(clip)
+            cut += [clip.place] if part.is_cut_short() else []
         except AudioError as error:
             left[error.code].append((clip.place, str(error)))
     notes = []
@@ -158,6 +160,9 @@ def _audible(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
         # where none can be heard, the table itself is the list of them
         same = f" The same of: {', '.join(place for place, _ in others)}." if others and good else ""
         notes.append(f"{1 + len(others)} of {len(clips)} clips left out: {said}{same}")
+    if cut:
+        names = ", ".join(cut)
+        notes.append(f"{len(cut)} of {len(clips)} clips end before their headers say: what is there was used: {names}")
     if notes and not good:
         raise AssistError("eval-input", " ".join(notes))
     return good, notes
