@@ -233,6 +233,7 @@ def _parse_word_lists(file: Path, text: str) -> dict[str, tuple[str, ...]]:
             not isinstance(words, list)
             or not words
             or not all(isinstance(w, str) and _WORD_CHARACTER.search(w) for w in words)
+            or (file.name == "misheard.toml" and not all(_normalised_forms(words)))
         ):
             raise RuleError(f"{file}:{_line_of(text, name)}: {name}: expected a list of words")
         found[name] = tuple(words)

@@ -522,6 +522,7 @@ def test_a_table_says_who_speaks_and_has_something_to_measure(tmp_path):
     assert answer.exit_code == 0 and "1 clips are no part of the voice's figures: fear" in answer.output
     assert re.search(r"clips with AUC\W+0\W+0\W+0\W", answer.output), "silence is not scored"
     assert "nan" not in answer.output
+    assert "nan" not in eval_of("path,speaker,label", "a.wav,ann,happy").output
 
 
 def test_calls_are_told_from_utterances(tmp_path):
@@ -598,6 +599,28 @@ def test_turns_may_stand_one_by_one(tmp_path):
     assert read_calls(lines(tmp_path, *written, name="written.jsonl"))[0].turns[1].start == 3
     with pytest.raises(AssistError, match=r"clock\.jsonl, line 1: start: Input should be a valid number"):
         read_labelled(lines(tmp_path, {**written[0], "start": "00:01:05"}, name="clock.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"call": "x", "begin": 1.5}, "line 2: a turn of a call without its start: expected start .* not begin"),
+        ({"call": "x", "End": 1.5}, "line 2: a turn of a call without its start: expected start .* not End"),
+        ({"escalates_at": 1.5}, "line 2: a turn of a call without its start: expected start .* not escalates_at"),
+    ],
+)
+def test_turns_without_a_start_that_is_known_are_no_utterances(tmp_path, row, said):
+    with pytest.raises(AssistError, match=said):
+        read_labelled(lines(tmp_path, {"text": "hello", "call": "x"}, {"text": "hello", **row}))
+    assert len(read_labelled(lines(tmp_path, {"text": "hello", "call": "x"}, name="of.jsonl"))[0]) == 1
+
+
+def test_a_call_turns_once(tmp_path):
+    head = "call,start,text,escalates_at"
+    with pytest.raises(AssistError, match=r"t\.csv, line 3: expected one escalates_at for a call, not 1\.5 and 2\.0"):
+        read_labelled(lines(tmp_path, head, "7,1,hello,1.5", "7,2,hello,2", "8,1,hello,1", name="t.csv"))
+    same = lines(tmp_path, head, "7,1,hello,1.5", "7,2,hello,1.5", "8,1,hello,1", name="same.csv")
+    assert [call.escalates_at for call in read_labelled(same)[1]] == [1.5, 1]
 
 
 def test_a_calls_name_and_times_are_read_as_they_come(tmp_path):

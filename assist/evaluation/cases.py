@@ -40,6 +40,19 @@ MAX_CALL_S = 86_400
 MIN_WORDS_PER_S = 0.005
 """A call whose times are whole numbers with fewer words than this is in milliseconds; usual are 1 or 2 words/s."""
 TURN_CALL_KEYS = ("call", "call_id", "conversation_id")
+TIMES_OF_A_TURN = (
+    "begin",
+    "begin_ms",
+    "begins",
+    "start_s",
+    "start_time",
+    "start_sec",
+    "time",
+    "offset",
+    "end",
+    "end_ms",
+)
+"""With these, what names its call is one of its turns, and no utterance by itself."""
 CALL_KEYS = (*TURN_CALL_KEYS, "id")
 SPEAKER_ALIASES = {"caller": "customer", "client": "customer", "operator": "agent", "representative": "agent"}
 """Other names of the speakers."""
@@ -313,6 +326,12 @@ def _holds_calls(objects: _Objects) -> bool:
 
 
 def _all_cases(files: Sequence[tuple[Path, _Objects]]) -> list[Case]:
+    for file, objects in files:
+        for line, value in objects:
+            times = [key for key in value if key.casefold() in TIMES_OF_A_TURN]
+            if value.get("escalates_at") is not None or (times and _name(value, TURN_CALL_KEYS)):
+                expected = f"expected start (seconds) or start_ms beside call, not {', '.join(times) or 'escalates_at'}"
+                raise _input_error(file, line, f"a turn of a call without its start: {expected}")
     return [_validated(Case, value, file, line) for file, objects in files for line, value in objects]
 
 
@@ -334,7 +353,11 @@ def _calls_of(objects: _Objects, path: Path) -> list[LabelledCall]:
         ]
     rows: dict[str, _Objects] = defaultdict(list)
     for number, value in objects:
-        rows[_name(value, TURN_CALL_KEYS) or path.stem].append((number, value))
+        of_call = rows[_name(value, TURN_CALL_KEYS) or path.stem]
+        of_call.append((number, value))
+        if len(given := {str(v["escalates_at"]) for _, v in of_call if v.get("escalates_at") is not None}) > 1:
+            expected = f"expected one escalates_at for a call, not {' and '.join(sorted(given))}"
+            raise _input_error(path, number, expected)
     return [
         _call(
             {
