@@ -164,13 +164,14 @@ def load_rules(paths: Sequence[Path] | Path | None = None, *, extra: Sequence[Pa
     """The rules of the given files or folders (default: those shipped), and those of `extra` after them.
 
     A `classes.toml` (named lists of words) or `misheard.toml` (what recognisers write for a word) in a folder adds to
-    the shipped one, word by word.
+    the shipped one, word by word. A file that is named twice is read once.
 
     Raises:
         RuleError: a file cannot be read, is not valid, or has an id that another has.
     """
     files = [SHIPPED / name for name in _WORD_LISTS] + _files(paths if paths else SHIPPED) + _files(extra or ())
-    return _parse_files(tuple((file, _read(file)) for file in files))
+    once = {file.resolve(): file for file in files}
+    return _parse_files(tuple((file, _read(file)) for file in once.values()))
 
 
 @lru_cache(maxsize=8)

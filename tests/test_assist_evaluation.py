@@ -156,6 +156,13 @@ def test_lines_that_do_not_say_who_speaks_are_counted(tmp_path):
     assert any("1 of 2 do not say" in note for note in evaluate_calls(calls, lambda call: Quiet(), "x").notes)
 
 
+def test_labels_that_their_speaker_is_not_listened_to_for_are_told(tmp_path):
+    rows = [(("agent"), "supervisor_demand"), ("customer", "apology"), ("agent", "apology"), ("customer", "swearing")]
+    cases = read_cases(lines(tmp_path, *({"speaker": who, "text": "a", "labels": [label]} for who, label in rows)))
+    [note] = [note for note in iter_notes(evaluate_cases(cases, build, "x")) if "other speaker" in note]
+    assert note.startswith("2 labels are of") and note.endswith("apology (customer), supervisor_demand (agent).")
+
+
 class Quiet:
     """A session that hears nothing in what is said."""
 

@@ -1,5 +1,6 @@
 """Whole labelled calls: how they are played, what is counted, and the course of the level on the written calls."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,24 @@ def test_signals_of_calls_have_rates_per_hour_and_delays():
     # A word is agreed on a second after its end at the earliest, and known at the next step of one second.
     assert 1.0 <= row.delay_median_s <= 2.0
     assert row.delay_p95_s == row.delay_median_s
+
+
+def test_a_hit_has_one_delay_however_many_rules_raise_it():
+    class Late(Spotter):
+        """The same, of another rule and two seconds later."""
+
+        def __call__(self, window):
+            for signal in super().__call__(window):
+                if window.now_ms - signal.at_ms >= 2_000:
+                    yield replace(signal, rule="late")
+
+    said = turn(0, "a manager please " + "now " * 20, labels=["supervisor_demand"])
+
+    def measured(*detectors):
+        (row,) = evaluate_calls([call(said)], lambda _: Judged(detectors), "x").signals
+        return row.hits, row.delay_median_s, row.delay_p95_s
+
+    assert measured(Spotter(), Late()) == measured(Spotter()) != measured(Late())
 
 
 def test_false_alarms_an_hour_are_of_the_time_in_which_somebody_looked_for_them():

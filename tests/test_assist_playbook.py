@@ -441,6 +441,11 @@ def test_rules_of_ones_own_are_checked_beside_the_shipped_ones(tmp_path):
 
     good = check("default")
     assert good.exit_code == 0 and f"rules ok ({len(load_rules().rules) + 1} rules" in good.output, good.output
+    settings = tmp_path / "assist.toml"
+    settings.write_text('rules = ["own.toml"]')
+    for more in ([], ["--rules", str(own)]):
+        found = CliRunner().invoke(app, ["playbook", "check", "default", "--config", str(settings), *more])
+        assert found.exit_code == 0 and found.output == good.output
     book.write_text(SOUND.replace("This is mine now.", "That is our policy."))
     wrong = check(book)
     assert wrong.exit_code == 1 and "would be heard as policy" in wrong.output
