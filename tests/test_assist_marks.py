@@ -61,7 +61,7 @@ def test_marks_made_on_the_review_page_are_counted_by_eval(tmp_path):
     result = CliRunner().invoke(app, ["eval", "--marks", "--data", str(database.parent), "--html", str(page)])
     assert result.exit_code == 0, result.output
     assert "marks in the store: 2 utterances" in result.output
-    assert "1 marks have no words" in result.output
+    assert "1 marks stand on no words" in result.output
     listed = CliRunner().invoke(app, ["audit", "--data", str(database.parent)])
     assert re.search(rf"export.*{call[:15]}", listed.output), "the page holds words of the call"
     text = page.read_text()
