@@ -11,6 +11,9 @@ from secrets import token_hex
 
 from assist.errors import AssistError
 
+PAGE_BEGINS = "<!doctype html>"
+"""So begins every page of this program."""
+
 
 def _private(path: str, flags: int) -> int:
     """Opens a file that is its owner's only if it is new."""
@@ -61,8 +64,11 @@ def write_file(out: Path, text: str | Iterable[str], *, make_folder: bool = Fals
         raise _unwritten(out, error) from None
 
 
-def check_file(out: Path | None) -> None:
+def check_file(out: Path | None, *begins: str) -> None:
     """Whether a file that an option names (None: none) can be written, before what stands in it takes minutes.
+
+    A file that is there already is only written over where it begins as one of `begins`, as what is written does: any
+    other is somebody's work, and may be what the command reads.
 
     Raises:
         AssistError: code export-failed.
@@ -70,6 +76,13 @@ def check_file(out: Path | None) -> None:
     if out is None:
         return
     try:
+        if out.is_file() and not _may_be_replaced(out, begins):
+            expected = " or ".join(map(repr, begins))
+            raise AssistError(
+                "export-failed",
+                f"{out} is there and does not begin as what is written there would ({expected}): it is left as it is; "
+                "name another file",
+            )
         if out.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if out.is_file() or not out.exists():
@@ -78,6 +91,12 @@ def check_file(out: Path | None) -> None:
             part.unlink()
     except OSError as error:
         raise _unwritten(out, error) from None
+
+
+def _may_be_replaced(out: Path, begins: Iterable[str]) -> bool:
+    with open(out, "rb") as file:
+        start = file.read(256)
+    return not start or start.startswith(tuple(each.encode() for each in begins))
 
 
 def _unwritten(out: Path, error: OSError) -> AssistError:

@@ -27,6 +27,8 @@ RATES = (4_000, 768_000)
 """Hz. Below, there is no intelligible speech; above, the header is damaged."""
 MIN_PART_S = 0.05
 """Least length of a part: less is a mistake, and too short for words or voice measures."""
+MAX_S = 1e9
+"""No recording has a second from here up."""
 BLOCK_MS = 500
 """Read at a time: memory stays the same for a call of any length."""
 COMPARED_BLOCKS = 120
@@ -103,6 +105,8 @@ class Recording:
         Raises:
             AudioError: codes audio-part, audio-short: there is nothing at this second, or hardly anything.
         """
+        if max(start_s, end_s or 0.0) > MAX_S:
+            raise AudioError("audio-part", f"{self.path}: {start_s:g} to {end_s or start_s:g}: expected seconds of it.")
         first, last = round(start_s * self.rate), None if end_s is None else round(end_s * self.rate)
         with _open(self.path) as file:
             block = next(_blocks(file, first, last), None)
@@ -162,9 +166,7 @@ class Recording:
         frames_read = 0
         damaged_at_ms: int | None = None
         with _open(self.path) as file:
-            declared = _declared_frames(file)
-            if declared is not None:
-                declared = min(declared, self.last or declared) - self.first
+            declared = self._declared_frames(file)
             for frames in _blocks(file, self.first, self.last):
                 frames, bad = repaired(frames)
                 at_ms = frames_read * 1000 // self.rate
@@ -180,12 +182,25 @@ class Recording:
                     frames = frames[:, :1]
                 yield resampler.push(frames)
         yield resampler.finish()
-        if declared is not None and frames_read < declared - self.rate // 10:
+        if self._ends_early(frames_read, declared):
             yield Trouble(
                 frames_read * 1000 // self.rate,
                 "audio-cut-short",
                 f"{self.name} ends before its header says: the copy is incomplete; what is there was used.",
             )
+
+    def is_cut_short(self) -> bool:
+        """Whether it ends before its header says: the copy is incomplete."""
+        with _open(self.path) as file:
+            declared = self._declared_frames(file)
+            return self._ends_early(sum(map(len, _blocks(file, self.first, self.last))), declared)
+
+    def _declared_frames(self, file: soundfile.SoundFile) -> int | None:
+        declared = _declared_frames(file)
+        return None if declared is None else min(declared, self.last or declared) - self.first
+
+    def _ends_early(self, frames_read: int, declared: int | None) -> bool:
+        return declared is not None and frames_read < declared - self.rate // 10
 
 
 def open_recording(

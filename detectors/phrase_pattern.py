@@ -153,6 +153,10 @@ def _compile(
             if open_brackets and "[" not in open_brackets:
                 alternatives[-1].add("*")
         else:
+            if ".." in element:
+                raise ValueError(f"{element!r}: dots without spaces around them are no gap; expected 'one ... other'")
+            if "\\" in element:
+                raise ValueError(f"{element!r}: this is no regular expression; expected words as they are said")
             words = _tokens_of(element.rstrip("*"))
             if not words:
                 raise ValueError(f"{element!r} is no word")

@@ -164,13 +164,14 @@ def load_rules(paths: Sequence[Path] | Path | None = None, *, extra: Sequence[Pa
     """The rules of the given files or folders (default: those shipped), and those of `extra` after them.
 
     A `classes.toml` (named lists of words) or `misheard.toml` (what recognisers write for a word) in a folder adds to
-    the shipped one, word by word.
+    the shipped one, word by word. A file that is named twice is read once.
 
     Raises:
         RuleError: a file cannot be read, is not valid, or has an id that another has.
     """
     files = [SHIPPED / name for name in _WORD_LISTS] + _files(paths if paths else SHIPPED) + _files(extra or ())
-    return _parse_files(tuple((file, _read(file)) for file in files))
+    once = {file.resolve(): file for file in files}
+    return _parse_files(tuple((file, _read(file)) for file in once.values()))
 
 
 @lru_cache(maxsize=8)
@@ -233,6 +234,7 @@ def _parse_word_lists(file: Path, text: str) -> dict[str, tuple[str, ...]]:
             not isinstance(words, list)
             or not words
             or not all(isinstance(w, str) and _WORD_CHARACTER.search(w) for w in words)
+            or (file.name == "misheard.toml" and not all(_normalised_forms(words)))
         ):
             raise RuleError(f"{file}:{_line_of(text, name)}: {name}: expected a list of words")
         found[name] = tuple(words)
@@ -398,7 +400,7 @@ def _check_common(
         raise wrong(name, f"one of {', '.join(sorted(known))}")
     if not isinstance(raw.get("id"), str):
         raise wrong("id", "a text such as 'influence.my-guy'")
-    if raw.get("signal") not in SIGNAL_IDS:
+    if not isinstance(raw.get("signal"), str) or raw["signal"] not in SIGNAL_IDS:
         raise wrong("signal", f"one of {', '.join(sorted(SIGNAL_IDS))}")
     if raw.get("speaker", "customer") not in ("customer", "agent"):
         raise wrong("speaker", "customer or agent")

@@ -115,6 +115,19 @@ def test_a_play_taken_out_is_lost_with_its_mark_and_another_may_come(log, prompt
     assert gained and gained[0].mark == "wrong" and gained[0].before_ms is None
 
 
+def test_a_marked_prompt_that_comes_in_neither_run_is_told(store, tmp_path, log, prompts):
+    new = Configuration(without(OLD.playbook, prompts[0].play), OLD.rulebook)
+    marks = {prompts[0].id: "right"}
+    assert compare("k1", log, OLD, new, marks).unplaced_marks == 0
+    assert compare("k1", log, new, new, marks).unplaced_marks == 1
+    out, console = tmp_path / "back.html", Console(width=200, record=True, file=io.StringIO())
+    query, settings = RecordQuery(limit=10), Settings(data=tmp_path)
+    [found] = run_backtest(settings, store, console, ["k1", "k1"], old=new, new=new, query=query, html=out)
+    assert found.unplaced_marks == 1
+    for said in (console.export_text(), out.read_text()):
+        assert "Of the prompts that people have marked, 1 came in neither run" in said
+
+
 def test_another_line_is_reworded_and_a_later_one_has_moved(log, prompts):
     book = OLD.playbook
     first = next(play for play in book.plays if play.id == prompts[0].play)
@@ -179,6 +192,11 @@ def test_the_command_prints_tables_and_writes_a_page(store, tmp_path, prompts):
     console.file.close()
     assert found.count("lost", "right") == 1
     assert "Call k1" in console.export_text() and "lost" in out.read_text()
+    mine = copy_playbook("default", tmp_path / "mine.toml") or tmp_path / "mine.toml"
+    before = mine.read_text()
+    with pytest.raises(AssistError, match="mine.toml is there and does not begin as"):
+        run_backtest(settings, store, Console(quiet=True), [], old=OLD, new=new, query=RecordQuery(), html=mine)
+    assert mine.read_text() == before
     with pytest.raises(AssistError, match="no log of call 'nope'"):
         run_backtest(settings, store, Console(quiet=True), ["nope"], old=OLD, new=new, query=RecordQuery(), html=None)
     with pytest.raises(AudioError, match="There is no file nope.wav"):
@@ -208,6 +226,8 @@ def test_calls_and_parties_that_are_not_judged_as_one_might_think_are_told(store
     purge(store, KeepSettings(transcript_days=1), tmp_path, datetime(2026, 11, 22, tzinfo=UTC))
     assert told(limit=5).count("Of 1 calls only the record is kept and not the words: they are left out") == 2
     soundfile.write(tmp_path / "mixed.wav", np.zeros(8_000, np.float32), 8_000)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "mixed.wav").read_bytes()[:9_000])
+    assert told(str(tmp_path / "cut.wav")).count("cut.wav ends before its header says") == 1
     assert told(str(tmp_path / "mixed.wav")).count("on one channel, and not told apart: mixed.wav") == 1
 
 

@@ -250,7 +250,7 @@ def test_a_command_that_is_named_works_as_it_is_printed(told, tmp_path):
     assert f"`assist restore '{tmp_path}/my backup' {named}`" in saved
     looked = told("doctor", *both).stdout
     assert f"`assist models fetch base.en {named}`" in looked
-    assert f"`assist playbook check {tmp_path}/mine.toml`" in looked, "of what is in force; it takes no data folder"
+    assert f"`assist playbook check {tmp_path}/mine.toml --config {config}`" in looked, "it takes no data folder"
 
 
 def test_every_command_that_is_named_is_one():

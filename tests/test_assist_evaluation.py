@@ -31,6 +31,7 @@ from assist.evaluation.figures import Figure, f1, iter_notes, percentile, rate, 
 from assist.evaluation.progress import ProgressReporter
 from assist.evaluation.report import page, tables
 from assist.evaluation.scoring import evaluate_calls, evaluate_cases, evaluate_clips
+from assist.files import PAGE_BEGINS
 from audio.events import Speaker, Word
 from detectors.signals import Evidence, Severity, Signal
 
@@ -153,6 +154,13 @@ def test_lines_that_do_not_say_who_speaks_are_counted(tmp_path):
     turns = [{**silent, "start": 1}, {**TURN, "start": 3}]
     calls = read_calls(lines(tmp_path, {"call": "x", "turns": turns}, name="c.jsonl"))
     assert any("1 of 2 do not say" in note for note in evaluate_calls(calls, lambda call: Quiet(), "x").notes)
+
+
+def test_labels_that_their_speaker_is_not_listened_to_for_are_told(tmp_path):
+    rows = [(("agent"), "supervisor_demand"), ("customer", "apology"), ("agent", "apology"), ("customer", "swearing")]
+    cases = read_cases(lines(tmp_path, *({"speaker": who, "text": "a", "labels": [label]} for who, label in rows)))
+    [note] = [note for note in iter_notes(evaluate_cases(cases, build, "x")) if "other speaker" in note]
+    assert note.startswith("2 labels are of") and note.endswith("apology (customer), supervisor_demand (agent).")
 
 
 class Quiet:
@@ -283,6 +291,11 @@ TURN = {"speaker": "customer", "text": "hello", "start": 1.0}
         ({"call": "x", "turns": [{**TURN, "labels": ["rage"]}]}, "turns.0.labels: 'rage' is not a signal"),
         ({"call": "x", "turns": [{**TURN, "labels": ["escalation"]}]}, "when a call turns is its escalates_at, in sec"),
         ({"call": "x", "turns": [TURN, {**TURN, "start": 60_001}]}, "2 words in 60,000 s: expected seconds; millisec"),
+        (
+            {"call": "x", "turns": [{**TURN, "start_ms": 10**400, "start": None}]},
+            "turns.0: start_ms: expected millisec",
+        ),
+        ({"call": "x", "turns": [{**TURN, "end": 10**400}]}, "turns.0.end: "),
         ({"call": "x", "turns": [{**TURN, "end": math.nan}]}, "turns.0.end: Input should be a finite number"),
         ({"call": "x", "turns": [{**TURN, "start": math.inf}]}, "turns.0.start: Input should be a finite number"),
         ({"call": "x", "turns": [TURN, {**TURN, "start": 1.7643e9}]}, "turns.1: expected seconds since the call began"),
@@ -332,6 +345,7 @@ def test_bad_tables(tmp_path):
         ("path;speaker;label", "a.wav;ann;calm"),
         ("Path, Speaker, Label", "a.wav, ann, calm "),
         ("path,speaker,label", "", "a.wav,ann,calm", ",,", ""),
+        ("", " ; ;", "path;speaker;label", "a.wav;ann;calm"),
     ],
 )
 def test_tables_are_read_as_spreadsheets_write_them(tmp_path, rows):
@@ -373,6 +387,12 @@ def test_lines_and_turns_may_be_rows_of_a_table(tmp_path):
         read_cases(lines(tmp_path, "speaker,text", "agent,hello,,", "customer,get me, now, your manager", name="t.csv"))
     with pytest.raises(AssistError, match=r"t\.csv, line 3: start: .*valid number"):
         read_labelled(lines(tmp_path, "call,start,text", '7,"0,5",hello', '7,"1,500",hello', name="t.csv"))
+    open_quote = ["speaker,text", 'customer,"hello', *["customer,get me your manager"] * 5]
+    for rows in (open_quote, [*open_quote, 'agent,"hello, there"']):
+        with pytest.raises(AssistError, match=r"t\.csv, line 2: not a table: .* a quotation mark is not closed"):
+            read_cases(lines(tmp_path, *rows, name="t.csv"))
+    [case] = read_cases(lines(tmp_path, "", "speaker,text", 'agent,"one\n""two"""', name="t.csv"))
+    assert case.text == 'one\n"two"'
     table = ["call\tstart_ms\tend\ttext\tescalates_at", "7\t1500\t2,25\thello\t", "7\t300\t\thm\t2.5"]
     path = tmp_path / "turns.tsv"
     path.write_text("\r\n".join(table), encoding="utf-16")
@@ -439,6 +459,18 @@ def test_clips_that_cannot_be_heard_are_counted_and_named_and_the_others_measure
     assert f"5 of 6 clips left out: There is no file {tmp_path / 'a.wav'}" in str(error)
 
 
+def test_a_clip_that_ends_before_its_header_says_is_named(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.sin(np.arange(24_000) / 20).astype(np.float32) / 4, 8000)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:32_000])
+    rows = ["a.wav,ann,happy,,", "cut.wav,ann,happy,,", "cut.wav,ann,happy,0,1"]
+    table = lines(tmp_path, "path,speaker,label,start,end", *rows, name="t.csv")
+    answer = CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(table)], env={"COLUMNS": "200"})
+    assert "1 of 3 clips end before their headers say: what is there was used: cut.wav" in answer.output
+    far = lines(tmp_path, "path,speaker,label,start", "a.wav,ann,happy,1e18", "a.wav,ann,happy,1e300", name="far.csv")
+    error = CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(far)]).exception
+    assert isinstance(error, AssistError) and "a.wav: 1e+18 to 1e+18: expected seconds of it" in str(error)
+
+
 def test_words_of_a_part_of_a_file_are_those_of_the_part(tmp_path):
     sound, rate = opening_of_the_call()
     half = len(sound) // 2 // rate
@@ -459,7 +491,8 @@ def test_words_of_a_part_of_a_file_are_those_of_the_part(tmp_path):
     ("rows", "said"),
     [
         (("path,speaker,label,start,end", "a.wav,ann,calm,3,2"), r"end \(2\) must come after start \(3\)"),
-        (("path,speaker,label", '"x.wav,ann,calm', *["b.wav,ann,calm"] * 30), r"line 32: .* mark is not"),
+        (("path,speaker,label", '"x.wav,ann,calm', *["b.wav,ann,calm"] * 30), r"line 2: .* mark is not"),
+        (("path,speaker,label", "", "a.wav,ann,calm", 'a.wav,"ann"n,calm'), r"line 4: .* mark is not"),
         (("path,speaker,label", '"' + "x" * 200_000), r"t\.csv, line \d: not a table"),
         (("path,speaker,label", ",ann,calm"), r"line 2: expected the path"),
         (("speaker,label,path", "ann,calm"), r"line 2: expected the path"),
@@ -496,6 +529,7 @@ def test_a_table_says_who_speaks_and_has_something_to_measure(tmp_path):
     assert answer.exit_code == 0 and "1 clips are no part of the voice's figures: fear" in answer.output
     assert re.search(r"clips with AUC\W+0\W+0\W+0\W", answer.output), "silence is not scored"
     assert "nan" not in answer.output
+    assert "nan" not in eval_of("path,speaker,label", "a.wav,ann,happy").output
 
 
 def test_calls_are_told_from_utterances(tmp_path):
@@ -574,6 +608,28 @@ def test_turns_may_stand_one_by_one(tmp_path):
         read_labelled(lines(tmp_path, {**written[0], "start": "00:01:05"}, name="clock.jsonl"))
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"call": "x", "begin": 1.5}, "line 2: a turn of a call without its start: expected start .* not begin"),
+        ({"call": "x", "End": 1.5}, "line 2: a turn of a call without its start: expected start .* not End"),
+        ({"escalates_at": 1.5}, "line 2: a turn of a call without its start: expected start .* not escalates_at"),
+    ],
+)
+def test_turns_without_a_start_that_is_known_are_no_utterances(tmp_path, row, said):
+    with pytest.raises(AssistError, match=said):
+        read_labelled(lines(tmp_path, {"text": "hello", "call": "x"}, {"text": "hello", **row}))
+    assert len(read_labelled(lines(tmp_path, {"text": "hello", "call": "x"}, name="of.jsonl"))[0]) == 1
+
+
+def test_a_call_turns_once(tmp_path):
+    head = "call,start,text,escalates_at"
+    with pytest.raises(AssistError, match=r"t\.csv, line 3: expected one escalates_at for a call, not 1\.5 and 2\.0"):
+        read_labelled(lines(tmp_path, head, "7,1,hello,1.5", "7,2,hello,2", "8,1,hello,1", name="t.csv"))
+    same = lines(tmp_path, head, "7,1,hello,1.5", "7,2,hello,1.5", "8,1,hello,1", name="same.csv")
+    assert [call.escalates_at for call in read_labelled(same)[1]] == [1.5, 1]
+
+
 def test_a_calls_name_and_times_are_read_as_they_come(tmp_path):
     ms = {"speaker": "customer", "text": "hello", "start_ms": 1500, "end_ms": 2500}
     called = {"id": "a", "turns": [{**TURN, "start": 9, "end": 9}, ms]}
@@ -604,6 +660,21 @@ def test_nothing_is_measured_before_all_that_is_named_was_seen_to_be_there(tmp_p
         assert f"cannot write {out}" in str(answer.exception) and judged == []
     answer = CliRunner().invoke(app, ["eval", "--labels", str(lines(tmp_path, "path", name="t.csv"))])
     assert answer.exit_code == 1 and "t.csv: name the folder" in answer.output.replace("\n", "")
+
+
+def test_a_page_replaces_a_page_and_no_other_file(tmp_path):
+    table = lines(tmp_path, "speaker,text", "customer,hello", name="a.csv")
+    taken, page, made = tmp_path / "mine.html", tmp_path / "page.html", tmp_path / "made.html"
+    taken.write_text("labels")
+    made.write_text("")
+    for out in (table, taken):
+        before = out.read_bytes()
+        answer = CliRunner().invoke(app, ["eval", str(table), "--html", str(out)])
+        assert f"{out} is there and does not begin as what is written there would" in str(answer.exception)
+        assert out.read_bytes() == before
+    for out in (page, page, made):
+        assert CliRunner().invoke(app, ["eval", str(table), "--html", str(out)]).exit_code == 0
+        assert out.read_text(encoding="utf-8").startswith(PAGE_BEGINS)
 
 
 def test_one_call_a_list_or_lines_are_all_read(tmp_path):

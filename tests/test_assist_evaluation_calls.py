@@ -1,5 +1,6 @@
 """Whole labelled calls: how they are played, what is counted, and the course of the level on the written calls."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,24 @@ def test_signals_of_calls_have_rates_per_hour_and_delays():
     assert row.delay_p95_s == row.delay_median_s
 
 
+def test_a_hit_has_one_delay_however_many_rules_raise_it():
+    class Late(Spotter):
+        """The same, of another rule and two seconds later."""
+
+        def __call__(self, window):
+            for signal in super().__call__(window):
+                if window.now_ms - signal.at_ms >= 2_000:
+                    yield replace(signal, rule="late")
+
+    said = turn(0, "a manager please " + "now " * 20, labels=["supervisor_demand"])
+
+    def measured(*detectors):
+        (row,) = evaluate_calls([call(said)], lambda _: Judged(detectors), "x").signals
+        return row.hits, row.delay_median_s, row.delay_p95_s
+
+    assert measured(Spotter(), Late()) == measured(Spotter()) != measured(Late())
+
+
 def test_false_alarms_an_hour_are_of_the_time_in_which_somebody_looked_for_them():
     asked = turn(0, "a manager", judged=["supervisor_demand"])
     result = evaluate_calls(
@@ -199,6 +218,23 @@ def test_false_alarms_an_hour_are_of_the_time_in_which_somebody_looked_for_them(
     (row,) = result.signals
     assert (row.false, row.false_per_hour.value) == (1, pytest.approx(3600 / 18))
     assert result.hours == pytest.approx(36 / 3600)
+
+
+def test_what_comes_before_the_first_labelled_turn_is_no_time_in_which_somebody_looked():
+    part = [turn(0, "a manager"), turn(18, "well", "agent"), turn(30, "sue you", labels=["legal_threat"], end=36)]
+    later = [{**each, **{key: each[key] + 1500 for key in ("start", "end") if key in each}} for each in part]
+
+    def measured(turns, **rest):
+        return evaluate_calls([call(*turns, **rest)], lambda _: Judged([Spotter()], prompts=True), "x")
+
+    for whole, moved in (
+        (measured(part), measured(later)),
+        (measured(part, escalates_at=31), measured(later, escalates_at=1531)),
+    ):
+        assert moved.hours == pytest.approx(whole.hours) and moved.signals == whole.signals
+        assert moved.level.calm_hours == pytest.approx(whole.level.calm_hours)
+        assert moved.level.false_prompts_per_hour.value == pytest.approx(whole.level.false_prompts_per_hour.value)
+    assert whole.level.calm_hours == pytest.approx(29 / 3600)
 
 
 def test_dead_air_belongs_to_the_labelled_turn_before_it():
@@ -267,6 +303,22 @@ class Course:
 
 
 @pytest.mark.parametrize(
+    ("course", "counted"),
+    [
+        ({"s102": "tense", "s110": "escalated"}, (1, 1, 0)),
+        ({"s159": "tense", "s170": "escalated"}, (1, 1, 1)),
+        ({"s170": "tense", "s180": "escalated"}, (0, 0, 0)),
+        ({"s80": "tense", "s170": "escalated"}, (1, 1, 0)),
+    ],
+)
+def test_a_level_that_rises_minutes_later_has_not_risen_in_time(course, counted):
+    turned = call(turn(0, "a b c"), turn(100, "d e f"), turn(290, "so"), escalates_at=100.0)
+    result = evaluate_calls([turned], lambda _: Course(**course), "x")
+    assert (result.level.noticed, result.level.escalated, result.level.late) == counted
+    assert "whose level rose within 60 s / early / later or never" in page([result])
+
+
+@pytest.mark.parametrize(
     ("later", "came_down"), [({}, 0), ({"s230": "recovering"}, 1), ({"s220": "tense", "s230": "calm"}, 1)]
 )
 def test_a_call_comes_down_again_only_after_it_has_escalated(later, came_down):
@@ -278,8 +330,8 @@ def test_a_call_comes_down_again_only_after_it_has_escalated(later, came_down):
 
 
 def test_what_comes_of_the_turn_with_the_cue_before_its_end_is_neither_early_nor_false():
-    asked = call(turn(10, "get me a manager" + " now" * 30, labels=["police"]))
-    turned = asked.model_copy(update={"escalates_at": asked.turns[0].end_ms / 1000})
+    asked = call(turn(0, "hello"), turn(10, "get me a manager" + " now" * 30, labels=["police"]))
+    turned = asked.model_copy(update={"escalates_at": asked.turns[1].end_ms / 1000})
     level = evaluate_calls([turned], lambda _: Judged([Spotter()], prompts=True), "x").level
     assert (level.noticed, level.early, level.false_prompts, level.late) == (1, 0, 0, 0)
     assert level.calm_hours == pytest.approx(10 / 3600)

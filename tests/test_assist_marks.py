@@ -61,7 +61,7 @@ def test_marks_made_on_the_review_page_are_counted_by_eval(tmp_path):
     result = CliRunner().invoke(app, ["eval", "--marks", "--data", str(database.parent), "--html", str(page)])
     assert result.exit_code == 0, result.output
     assert "marks in the store: 2 utterances" in result.output
-    assert "1 marks have no words" in result.output
+    assert "1 marks stand on no words" in result.output
     listed = CliRunner().invoke(app, ["audit", "--data", str(database.parent)])
     assert re.search(rf"export.*{call[:15]}", listed.output), "the page holds words of the call"
     text = page.read_text()
@@ -137,6 +137,59 @@ def test_however_many_rules_prompts_and_people_say_it_a_signal_on_a_line_is_judg
     missed = [review("missed", "vulnerable", "hint", 1_500, who) for who in ("Lee", "Quinn", "Quinn")]
     assert judged(*missed) == [(("vulnerable",), ("vulnerable",))]
     assert evaluate_marks([marked_call(record, missed)[0]], session, "marks").marks == 1
+
+
+def judged(record, *reviews):
+    """(labels, judged) of the marked lines, and the number of unusable marks."""
+    found, unusable = marked_call(record, reviews)
+    return [(turn.labels, turn.judged) for turn in (found.turns if found else ()) if turn.judged], unusable
+
+
+def test_the_newest_mark_counts_whatever_its_kind_and_a_cleared_one_leaves_the_agents():
+    demand = {"speaker": "customer", "text": "get me your manager, I want your manager", "start": 1.0}
+    record = recorded(LabelledCall.model_validate({"call": "x", "turns": [demand]}))
+    [signal] = [signal for signal in record.signals if signal.id == "supervisor_demand"]
+    [prompt] = [prompt for prompt in record.prompts if signal.key in prompt.signals]
+    right, wrong = [((each, ("supervisor_demand",))) for each in (("supervisor_demand",), ())]
+    missed = review("missed", "supervisor_demand", "", 1_500)
+    for reviews, counted in (
+        ([("signal", "wrong"), ("prompt", "right")], right),
+        ([("prompt", "right"), ("signal", "wrong")], wrong),
+        ([("signal", "wrong"), ("prompt", "right"), ("prompt", "clear")], wrong),
+    ):
+        targets = {"signal": signal.key, "prompt": prompt.id}
+        assert judged(record, *(review(kind, targets[kind], text) for kind, text in reviews)) == ([counted], 0)
+    assert judged(record, missed, review("signal", signal.key, "wrong")) == ([wrong], 0)
+    assert judged(record, review("signal", signal.key, "wrong"), missed) == ([right], 0)
+    by_agent = record.model_copy(update={"prompts": [prompt.model_copy(update={"how": "wrong"})]})
+    said = [review("signal", signal.key, text) for text in ("right", "clear")]
+    assert judged(by_agent) == judged(by_agent, *said) == ([wrong], 0)
+    assert judged(by_agent, said[0]) == ([right], 0)
+
+
+def test_a_mark_on_a_prompt_that_answers_no_signal_is_counted_as_unusable():
+    demand = {"speaker": "customer", "text": "get me your manager, I want your manager", "start": 1.0}
+    record = recorded(LabelledCall.model_validate({"call": "x", "turns": [demand]}))
+    step = record.prompts[0].model_copy(update={"id": "p9", "play": "step-own", "signals": []})
+    for how, reviews, unusable in (
+        ("wrong", [], 1),
+        ("used", [], 0),
+        ("expired", [review("prompt", "p9", "wrong")], 1),
+        ("wrong", [review("prompt", "p9", "right")], 1),
+        ("expired", [review("prompt", "p9", "wrong"), review("prompt", "p9", "clear")], 0),
+    ):
+        with_step = record.model_copy(update={"prompts": [step.model_copy(update={"how": how})]})
+        assert judged(with_step, *reviews) == ([], unusable), (how, reviews)
+
+
+def test_a_missed_signal_is_on_a_line_of_somebody_who_can_raise_it():
+    turns = [{"speaker": "customer", "text": "the tie your boss wears was a gift", "start": 1.0, "end": 4.0}]
+    turns += [{"speaker": "agent", "text": "one moment please", "start": 4.2, "end": 6.0}]
+    record = recorded(LabelledCall.model_validate({"call": "x", "turns": turns}))
+    for name, speaker in (("influence_claim", "customer"), ("calm_down", "agent")):
+        found, _ = marked_call(record, [review("missed", name, "", 4_500)])
+        assert [turn.speaker for turn in found.turns if turn.judged] == [speaker]
+    assert judged(record, review("missed", "calm_down", "", 1_500)) == ([], 1)
 
 
 def test_eval_of_nothing_says_what_it_wants():

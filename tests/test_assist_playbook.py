@@ -99,6 +99,24 @@ def test_another_order_and_another_reason_to_choose_it_are_differences(tmp_path,
         (('title = "Be the one"', 'title = "one two three four five six seven"'), "expected at most 6"),
         (("{agent}", "{customer}"), "{customer} is no placeholder: expected {agent}"),
         (("This is mine now.", "This is mine now!"), "expected no exclamation mark"),
+        (
+            ('say = ["I will see to it."]', 'say = ["I will see to it.", ""]'),
+            "steps.own.say.1: empty: expected some text",
+        ),
+        (
+            ('say = ["I will see to it."]', 'say = ["   "]'),
+            "steps.own.say.0: expected one line of text that can be read",
+        ),
+        (("This is mine now.", r"This is \u202Emine now."), "say.0: expected one line of text that can be read"),
+        (("This is mine now.", r"This is\u0007 mine now."), "say.0: expected one line of text that can be read"),
+        (("I'm {agent}. This is mine now.", "\\u200B ..."), "has no words: expected some that can be read"),
+        (("This is mine now.", "This is " + "m" * 3_000), "has 3,021 characters: expected at most 200"),
+        (('title = "Be the one"', f'title = "Be {"x" * 90}"'), "has 93 characters: expected at most 60"),
+        (('title = "Be the one"', f'title = "Be the one"\navoid = "{"x" * 300}"'), "avoid: 'xxx"),
+        (
+            ('title = "Be the one"', r'title = "Be the one"' + "\n" + r'avoid = "\u202E"'),
+            "avoid: expected one line of text",
+        ),
         (('ticked_by = ["ownership"]\nprompt = "Own it"\nsay = ["I will see to it."]', ""), "cannot be reached"),
         (('prompt = "Own it"\n', ""), "has lines to say but no prompt"),
         (
@@ -211,6 +229,12 @@ def test_a_title_as_people_write_it_is_one_line(written, title, tmp_path):
 def test_a_name_that_names_no_playbook_is_one_clear_line(name, says):
     [problem] = check_playbook(name)
     assert says in problem and problem.isprintable() and len(problem) < 600
+
+
+def test_a_line_to_say_is_one_line_however_it_is_written(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(SOUND.replace("This is mine now.", r"This is\nmine now.\n"))
+    assert load_playbook(path).plays[0].say[0] == "I'm {agent}. This is mine now."
 
 
 def test_what_is_not_there_is_said(tmp_path):
@@ -417,6 +441,11 @@ def test_rules_of_ones_own_are_checked_beside_the_shipped_ones(tmp_path):
 
     good = check("default")
     assert good.exit_code == 0 and f"rules ok ({len(load_rules().rules) + 1} rules" in good.output, good.output
+    settings = tmp_path / "assist.toml"
+    settings.write_text('rules = ["own.toml"]')
+    for more in ([], ["--rules", str(own)]):
+        found = CliRunner().invoke(app, ["playbook", "check", "default", "--config", str(settings), *more])
+        assert found.exit_code == 0 and found.output == good.output
     book.write_text(SOUND.replace("This is mine now.", "That is our policy."))
     wrong = check(book)
     assert wrong.exit_code == 1 and "would be heard as policy" in wrong.output

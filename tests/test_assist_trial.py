@@ -75,6 +75,11 @@ def test_what_does_not_come_is_said_in_plain_lines(tmp_path):
         (("prompt = ", "promt = "), "calls.0.turns.0.expect.promt: Extra inputs are not permitted"),
         (('who = "agent"', 'hears = ["shouting"]'), "'shouting': expected one of"),
         (("[[calls]]", "[[calls"), "not valid TOML"),
+        (('who = "agent"', 'does = "plan-offred late-fee"'), "does: 'plan-offred late-fee' is nothing that is done"),
+        (
+            ('who = "agent"\nsays = "I will take care of this myself."', 'hears = ["overlap"]'),
+            "hears: a signal is heard",
+        ),
     ],
 )
 def test_a_bad_script_is_refused_with_its_place(change, says, tmp_path):
@@ -84,6 +89,13 @@ def test_a_bad_script_is_refused_with_its_place(change, says, tmp_path):
     with pytest.raises(PlaybookError) as caught:
         load_conversations(tmp_path / "bad.toml")
     assert str(caught.value).startswith(str(script)) and says in str(caught.value)
+
+
+def test_what_would_be_refused_at_the_screen_does_not_come(tmp_path):
+    (tmp_path / "mine.test.toml").write_text(SCRIPT.replace('who = "agent"', 'does = "plan-offered late-fea"'))
+    _, [call] = load_conversations(tmp_path / "mine.toml")
+    first, second = run_conversation(load_playbook("default"), RULES, call)
+    assert first.misses == () and "does: There is no option 'late-fea' in this call's playbook." in second.misses
 
 
 def test_a_playbook_without_written_calls_says_where_they_belong(tmp_path):

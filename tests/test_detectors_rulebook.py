@@ -60,6 +60,10 @@ def test_an_error_names_the_line_of_its_key(tmp_path):
     ("old", "new", "says"),
     [
         ('signal = "police"', 'signal = "cops"', "signal: expected one of"),
+        ('signal = "police"', 'signal = ["police"]', "signal: expected one of"),
+        ('signal = "police"', "signal = { police = true }", "signal: expected one of"),
+        ('signal = "police"', 'signal = "police"\nspeaker = ["agent"]', "speaker: expected customer or agent"),
+        ('signal = "police"', 'signal = "police"\nseverity = ["help"]', "severity: expected note, help or urgent"),
         ("(light|lamp)", "(light|lamp", "is not closed"),
         ("(light|lamp)", "{nothing}", "no class"),
         ('"blue [flashing] (light|lamp)"', '""', "phrases: expected a phrase pattern; '': it needs no word"),
@@ -67,6 +71,8 @@ def test_an_error_names_the_line_of_its_key(tmp_path):
         ("blue [flashing] (light|lamp)", "((blue|)|lamp) ....", "it needs no word"),
         ("blue [flashing] (light|lamp)", "^ [blue]", "it needs no word"),
         ("blue [flashing] (light|lamp)", "$", "it needs no word"),
+        ("blue [flashing] (light|lamp)", "blue...lamp", "dots without spaces around them are no gap"),
+        ("blue [flashing] (light|lamp)", r"\\\\bblue\\\\b lamp", "this is no regular expression"),
         ("fires =", 'unless = ["[not]"]\nfires =', "unless: expected a phrase pattern; '[not]': it needs no word"),
         (
             "fires =",
@@ -175,6 +181,12 @@ def test_word_lists_of_ones_own_add_to_the_shipped_ones(tmp_path):
     for who in ("supervisor", "manager", "team captain"):
         assert "supervisor_demand" in {signal.id for signal in judge.find(f"I want to speak to a {who}")}, who
     assert list(PhraseDetector(shipped).find("I want to speak to a team captain")) == []
+
+
+def test_a_misheard_form_that_no_recogniser_writes_is_refused_with_its_line(tmp_path):
+    (tmp_path / "misheard.toml").write_text('crew = ["deckhand"]\nguy = ["gai", "é"]\n')
+    with pytest.raises(RuleError, match=r"misheard\.toml:2: guy: expected a list of words$"):
+        load_rules(extra=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["classes.toml", "misheard.toml"])

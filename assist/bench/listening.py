@@ -20,7 +20,7 @@ from assist.bench.peers.peer import Peer
 from assist.bench.peers.running import PEERS, measure_peer, python_of, variable
 from assist.bench.recogniser_setup import RecogniserSetup, measure_load, transcribe
 from assist.errors import AssistError
-from assist.files import write_file
+from assist.files import check_file, write_file
 from audio.measuring import Load, capacity
 
 Step = Callable[..., Any]
@@ -175,6 +175,9 @@ def _behind(load: Load, loads: Sequence[Load]) -> bool:
     return load.settled_ms[1] > 2 * max(1000, fewest.settled_ms[1]) or load.error_rate > fewest.error_rate + 0.1
 
 
+JSON_BEGINS = '{\n "recording"'
+
+
 def write_json(path: Path, found: Comparison) -> None:
     """The comparison, for a program to read. Raises AssistError where it cannot be written."""
     body: dict[str, Any] = {
@@ -192,6 +195,7 @@ def write_json(path: Path, found: Comparison) -> None:
         ],
         "notes": [*found.notes, *verdicts(found)],
     }
+    check_file(path, JSON_BEGINS)
     write_file(path, json.dumps(body, indent=1) + "\n")
 
 

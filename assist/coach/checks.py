@@ -16,6 +16,9 @@ from detectors.signals import AGENT_MISSTEPS, AGENT_STEPS, SIGNAL_IDS, Level
 MAX_TITLE_WORDS = 6
 MAX_LINE_WORDS = 20
 """What is read at a glance while somebody talks. Chosen, not measured."""
+MAX_TITLE_CHARACTERS = 60
+MAX_LINE_CHARACTERS = 200
+"""... however long the words are."""
 AGENT_PLACEHOLDER = "{agent}"
 """In a line to say, stands for the agent's name."""
 
@@ -146,6 +149,8 @@ def _unknown_names(key: str, given: Sequence[str], known: frozenset[str], what: 
 def _prompt_problems(key: str, title: str, lines: Sequence[str], avoid: str) -> Iterator[tuple[str, str]]:
     if len(title.split()) > MAX_TITLE_WORDS:
         yield key, f"title {title!r} has {len(title.split())} words: expected at most {MAX_TITLE_WORDS}"
+    yield from _text_problems(key, title, MAX_TITLE_CHARACTERS)
+    yield from _text_problems("avoid", avoid, MAX_LINE_CHARACTERS)
     yield from _line_problems("say", lines)
     for line in lines:
         if avoid and avoid.casefold() in line.casefold():
@@ -154,9 +159,17 @@ def _prompt_problems(key: str, title: str, lines: Sequence[str], avoid: str) -> 
 
 def _line_problems(key: str, lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
+        yield from _text_problems(key, line, MAX_LINE_CHARACTERS)
         if len(line.split()) > MAX_LINE_WORDS:
             yield key, f"{line!r} has {len(line.split())} words: expected at most {MAX_LINE_WORDS}"
         if odd := re.search(r"{\w*}?|}", line.replace(AGENT_PLACEHOLDER, "")):
             yield key, f"{odd[0]} is no placeholder: expected {AGENT_PLACEHOLDER}"
         if "!" in line:
             yield key, f"{line!r}: expected no exclamation mark"
+
+
+def _text_problems(key: str, text: str, most: int) -> Iterator[tuple[str, str]]:
+    if text and not any(each.isalnum() for each in text):
+        yield key, f"{text!r} has no words: expected some that can be read"
+    if len(text) > most:
+        yield key, f"{text[:30]!r} ... has {len(text):,} characters: expected at most {most}"

@@ -32,6 +32,8 @@ def _one_line(text: str) -> str:
 
 Name = Annotated[str, AfterValidator(_one_line)]
 """Text that a page or a table shows on one line."""
+Line = Annotated[str, Field(min_length=1), AfterValidator(_one_line)]
+"""One line to say."""
 Phrases = list[Annotated[str, Field(min_length=1)]]
 """Phrase patterns, written as in the rule files (detectors/rules): words, (a|b), [may be missing], word*, ..."""
 
@@ -55,8 +57,8 @@ class Step(_Table):
         default_factory=lambda: [Level.ESCALATED], min_length=1, description="where its own prompt may come"
     )
     prompt: Name = Field("", description="title of its prompt, at most six words; empty: the step is never prompted")
-    say: list[str] = Field(default_factory=list, description="lines to say, several so that it stays sincere")
-    avoid: str = Field("", description="what not to say now")
+    say: list[Line] = Field(default_factory=list, description="lines to say, several so that it stays sincere")
+    avoid: Name = Field("", description="what not to say now")
 
 
 class Play(_Table):
@@ -73,8 +75,8 @@ class Play(_Table):
     after: list[str] = Field(default_factory=list, description="plays that must have been given (acted on or used)")
     tier: Literal["note", "help", "urgent"] = "help"
     title: Name = Field(min_length=1)
-    say: list[str] = Field(min_length=1)
-    avoid: str = ""
+    say: list[Line] = Field(min_length=1)
+    avoid: Name = ""
     most: int = Field(3, ge=1, le=10, description="times in one call")
     vary: bool = Field(False, description="which line comes first differs from call to call; for what comes often")
     alone: bool = Field(False, description="once shown, no step, no Plan B and no other play below urgent comes")
@@ -111,10 +113,10 @@ class Option(_Table):
     per_customer: int = Field(0, ge=0, description="times one customer may have it in per_days; 0: no limit")
     per_days: int = Field(90, ge=1)
     expires: date | None = Field(None, description="the last day on which it is offered")
-    bring_in: str = Field("", description="who is brought in, such as supervisor or security; empty: the supervisor")
+    bring_in: Name = Field("", description="who is brought in, such as supervisor or security; empty: the supervisor")
     timed: bool = Field(False, description="it needs a day and an hour: a callback at a set time")
-    say: list[str] = Field(default_factory=list, description="lines that offer it, shown when the agent takes it up")
-    then: list[str] = Field(
+    say: list[Line] = Field(default_factory=list, description="lines that offer it, shown when the agent takes it up")
+    then: list[Line] = Field(
         default_factory=list, description="lines for when it was accepted; of a timed one where no time was named yet"
     )
     words: Phrases = Field(default_factory=list, description="phrases in the agent's words that offer it")

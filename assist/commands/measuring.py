@@ -131,14 +131,16 @@ def bench_listen(
     config: ConfigOption = None,
 ) -> None:
     """How late words are, how right, and what they cost, with so many calls at once in real time."""
-    from assist.bench.listening import compare, write_json
+    from assist.bench.listening import JSON_BEGINS, compare, write_json
     from assist.bench.material import load_material
     from assist.bench.peers.running import peers_named
     from assist.bench.recogniser_setup import choose_setup
     from assist.bench.tables import listen_table
+    from assist.files import check_file
 
     settings = load_settings(config, data=data, recogniser=recogniser, model=model, workers=workers)
     counts = _counts(calls)
+    check_file(json, JSON_BEGINS)
     named = peers_named(peer) if peers or peer else None
     material = load_material(recording, reference, agent_channel=agent_channel, seconds=seconds)
     setup = choose_setup(settings, console, device=device, window_s=window)

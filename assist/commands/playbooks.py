@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from assist.commands.app import console, fail, group, listing
+from assist.commands.app import ConfigOption, console, fail, group, listing
 from assist.hints import quoted
+from assist.settings import load_settings
 
 playbook_app = group("playbook", "Playbooks: list, show, copy, check, compare, try on written calls.")
 
@@ -43,15 +44,19 @@ def playbook_show(
 @playbook_app.command("check")
 def playbook_check(
     playbook: Annotated[list[str] | None, typer.Argument(help="Playbook names or files; default: all shipped.")] = None,
-    rules: Annotated[list[Path] | None, typer.Option("--rules", help="Rule files besides the shipped ones.")] = None,
+    rules: Annotated[
+        list[Path] | None,
+        typer.Option("--rules", help="Rule files besides those in the settings."),
+    ] = None,
     options: OptionsOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """Check playbooks and rules: keys, limits, reachable steps, and the examples inside every file."""
     from assist.coach.playbook import check_playbook, list_playbooks
     from detectors.examples import failing_examples
     from detectors.rulebook import load_rules
 
-    rulebook = load_rules(extra=rules or None)
+    rulebook = load_rules(extra=[*load_settings(config).rules, *(rules or [])] or None)
     names = playbook or list_playbooks()
     problems = [line for name in names for line in check_playbook(name, options=options, rules=rulebook)]
     problems += failing_examples(rulebook)
@@ -93,16 +98,20 @@ def playbook_diff(before: str, after: str) -> None:
 def playbook_test(
     playbook: Annotated[list[str] | None, typer.Argument(help="Playbook names or files; default: all shipped.")] = None,
     script: Annotated[Path | None, typer.Option(help="Written calls; default: NAME.test.toml beside it.")] = None,
-    rules: Annotated[list[Path] | None, typer.Option("--rules", help="Rule files besides the shipped ones.")] = None,
+    rules: Annotated[
+        list[Path] | None,
+        typer.Option("--rules", help="Rule files besides those in the settings."),
+    ] = None,
     options: OptionsOption = None,
     show: Annotated[bool, typer.Option("--show", help="Also show what was said and what came of it.")] = False,
+    config: ConfigOption = None,
 ) -> None:
     """Try playbooks on their written calls: what is prompted, ticked, offered, promised at each turn."""
     from assist.coach.playbook import list_playbooks, load_playbook
     from assist.evaluation.trial import load_conversations, run_conversation, turn_report
     from detectors.rulebook import load_rules
 
-    rulebook = load_rules(extra=rules or None)
+    rulebook = load_rules(extra=[*load_settings(config).rules, *(rules or [])] or None)
     calls = turns = misses = 0
     for name in playbook or list_playbooks():
         book = load_playbook(name, options=options)

@@ -88,5 +88,4 @@ def _check(settings: Settings) -> str:
     """The command that checks what these settings have in force."""
     words = [settings.playbook]
     words += ["--options", str(settings.options)] if settings.options else []
-    words += [word for path in settings.rules for word in ("--rules", str(path))]
     return f"`assist playbook check {' '.join(map(quoted, words))}`"

@@ -78,6 +78,8 @@ class CallChanges:
     signals_gained: tuple[str, ...] = ()
     """Ids, once per signal raised."""
     signals_lost: tuple[str, ...] = ()
+    unplaced_marks: int = 0
+    """Marked prompts of the stored call that came in neither run."""
 
     def count(self, what: str, mark: str | None = None) -> int:
         """How many prompts of this kind (and this mark)."""
@@ -189,7 +191,9 @@ def compare(
     old_prompts = [event for event in before if isinstance(event, PromptShown)]
     new_prompts = [event for event in after if isinstance(event, PromptShown)]
     pairs = _matches(old_prompts, new_prompts)
-    marked = {i: _mark(stored, each, marks or {}) for i, each in enumerate(old_prompts)}
+    marks = marks or {}
+    came = {_nearest(stored, each) for each in (*old_prompts, *new_prompts)}
+    marked = {i: marks.get(_nearest(stored, each), "") for i, each in enumerate(old_prompts)}
     changes = []
     for i, each in enumerate(old_prompts):
         if i not in pairs:
@@ -197,7 +201,8 @@ def compare(
     partner = {j: i for i, j in pairs.items()}
     for j, each in enumerate(new_prompts):
         if j not in partner:
-            changes.append(Change("gained", each.play, each.title, each.at_ms, None, _mark(stored, each, marks or {})))
+            mark = marks.get(_nearest(stored, each), "")
+            changes.append(Change("gained", each.play, each.title, each.at_ms, None, mark))
             continue
         other = old_prompts[partner[j]]
         moved = abs(each.at_ms - other.at_ms) >= MOVED_MS
@@ -209,6 +214,7 @@ def compare(
         tuple(sorted(changes, key=lambda change: change.at_ms)),
         tuple(sorted(keys[1][key] for key in keys[1].keys() - keys[0].keys())),
         tuple(sorted(keys[0][key] for key in keys[0].keys() - keys[1].keys())),
+        len(marks.keys() - came),
     )
 
 
@@ -227,8 +233,8 @@ def _matches(old_prompts: Sequence[PromptShown], new_prompts: Sequence[PromptSho
     return pairs
 
 
-def _mark(stored: Sequence[PromptShown], prompt: PromptShown, marks: dict[str, str]) -> str:
-    """The mark of the stored prompt that corresponds to this one; empty: none."""
+def _nearest(stored: Sequence[PromptShown], prompt: PromptShown) -> str:
+    """The id of the stored prompt that corresponds to this one; empty: none."""
     same = [each for each in stored if each.play == prompt.play and abs(each.at_ms - prompt.at_ms) <= MAX_MATCH_MS]
     nearest = min(same, key=lambda each: abs(each.at_ms - prompt.at_ms), default=None)
-    return marks.get(nearest.id, "") if nearest is not None else ""
+    return nearest.id if nearest is not None else ""

@@ -16,7 +16,7 @@ from assist.access.audit import open_audit
 from assist.errors import AssistError
 from assist.evaluation.backtest import CallChanges, Configuration, compare
 from assist.events import Event
-from assist.files import check_file, write_file
+from assist.files import PAGE_BEGINS, check_file, write_file
 from assist.privacy.consent import Consent
 from assist.records.export import parse_day, records_between
 from assist.records.sheet import html_page, section
@@ -117,12 +117,16 @@ def run_backtest(
     """
     from audio.recording import open_recording
 
-    check_file(html)
+    check_file(html, PAGE_BEGINS)
+    what = list(dict.fromkeys(what))
     recordings = [Path(each) for each in what if Path(each).suffix]
     calls = [each for each in what if not Path(each).suffix]
     sources = [open_recording(each, agent_channel=0, speed=float("inf")) for each in recordings]
     stored = stored_calls(store, calls, query) if calls or not recordings else []
-    notes = [*_mono_notes(sources), *(_omission_notes(store, query, len(stored)) if not what else ())]
+    cut = [
+        f"{each.name} ends before its header says: what is there was used" for each in sources if each.is_cut_short()
+    ]
+    notes = [*cut, *_mono_notes(sources), *(_omission_notes(store, query, len(stored)) if not what else ())]
     names = [*(source.name for source in sources), *(name for name, _, _ in stored)]
     open_audit(store.people, settings.data).note_command_for_each("backtest", names)
     for note in notes:
@@ -134,6 +138,10 @@ def run_backtest(
         compare(name, events, old, new, marks)
         for name, events, marks in track(found, "Judging", console=console, transient=True)
     ]
+    unplaced = sum(each.unplaced_marks for each in results)
+    if unplaced:
+        notes.append(f"Of the prompts that people have marked, {unplaced:,} came in neither run: they are in no row")
+        console.print(notes[-1], markup=False)
     console.print(f"old: {old.playbook.version}, rules {old.rulebook.version}", markup=False)
     console.print(f"new: {new.playbook.version}, rules {new.rulebook.version}", markup=False)
     for table in tables(results):

@@ -40,6 +40,19 @@ MAX_CALL_S = 86_400
 MIN_WORDS_PER_S = 0.005
 """A call whose times are whole numbers with fewer words than this is in milliseconds; usual are 1 or 2 words/s."""
 TURN_CALL_KEYS = ("call", "call_id", "conversation_id")
+TIMES_OF_A_TURN = (
+    "begin",
+    "begin_ms",
+    "begins",
+    "start_s",
+    "start_time",
+    "start_sec",
+    "time",
+    "offset",
+    "end",
+    "end_ms",
+)
+"""With these, what names its call is one of its turns, and no utterance by itself."""
 CALL_KEYS = (*TURN_CALL_KEYS, "id")
 SPEAKER_ALIASES = {"caller": "customer", "client": "customer", "operator": "agent", "representative": "agent"}
 """Other names of the speakers."""
@@ -54,6 +67,8 @@ NO_SIGNAL_LABELS = ("none", "calm", "neutral")
 """Labels of clips without a signal, in a table whose labels are signals."""
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 TABLE_SUFFIXES = (".csv", ".tsv")
+EMPTY_ROWS_PATTERN = re.compile(r"(?:[ \t;,]*\n)*")
+"""Above the header, as spreadsheets leave them."""
 THOUSANDS_PATTERN = re.compile(r"\d{1,3}(,\d{3})+")
 TIME_COLUMNS = ("start", "end", "start_ms", "end_ms", "escalates_at")
 
@@ -137,6 +152,9 @@ class Turn(Labelled):
         if not isinstance(value, dict):
             return value
         given = {name: value.get(f"{name}_ms") for name in ("start", "end")}
+        for name, ms in given.items():
+            if isinstance(ms, int | float) and abs(ms) > MAX_CALL_S * 1e6:
+                raise ValueError(f"{name}_ms: expected milliseconds since the call began")
         seconds = {name: ms / 1000 for name, ms in given.items() if isinstance(ms, int | float)}
         return {**seconds, **value}
 
@@ -308,6 +326,12 @@ def _holds_calls(objects: _Objects) -> bool:
 
 
 def _all_cases(files: Sequence[tuple[Path, _Objects]]) -> list[Case]:
+    for file, objects in files:
+        for line, value in objects:
+            times = [key for key in value if key.casefold() in TIMES_OF_A_TURN]
+            if value.get("escalates_at") is not None or (times and _name(value, TURN_CALL_KEYS)):
+                expected = f"expected start (seconds) or start_ms beside call, not {', '.join(times) or 'escalates_at'}"
+                raise _input_error(file, line, f"a turn of a call without its start: {expected}")
     return [_validated(Case, value, file, line) for file, objects in files for line, value in objects]
 
 
@@ -329,7 +353,11 @@ def _calls_of(objects: _Objects, path: Path) -> list[LabelledCall]:
         ]
     rows: dict[str, _Objects] = defaultdict(list)
     for number, value in objects:
-        rows[_name(value, TURN_CALL_KEYS) or path.stem].append((number, value))
+        of_call = rows[_name(value, TURN_CALL_KEYS) or path.stem]
+        of_call.append((number, value))
+        if len(given := {str(v["escalates_at"]) for _, v in of_call if v.get("escalates_at") is not None}) > 1:
+            expected = f"expected one escalates_at for a call, not {' and '.join(sorted(given))}"
+            raise _input_error(path, number, expected)
     return [
         _call(
             {
@@ -393,19 +421,28 @@ def read_clips(folder: Path, table: Path) -> list[Clip]:
 def _table_rows(table: Path) -> tuple[Sequence[str], _Objects]:
     """The columns of a CSV or TSV table, and (line, row) of its rows; times are converted to numbers."""
     text = _text(table)
+    blank = EMPTY_ROWS_PATTERN.match(text)
+    above = blank[0].count("\n") if blank else 0
+    text = text.split("\n", above)[-1]
     first = text.partition("\n")[0]
     delimiter = max("\t;,", key=first.count)
-    rows = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    rows = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True, strict=True)
     listed: _Objects = []
+    line = above
     try:
+        columns = rows.fieldnames or ()
+        line += rows.line_num
         for row in rows:
+            line = above + rows.line_num
             if any(row.pop(None, ())):
                 expected = f"more values than columns; what has a {delimiter!r} in it stands between quotation marks"
-                raise _input_error(table, rows.line_num, expected)
-            listed.append((rows.line_num, {key: _cell(key, value, delimiter) for key, value in row.items() if key}))
+                raise _input_error(table, line, expected)
+            listed.append((line, {key: _cell(key, value, delimiter) for key, value in row.items() if key}))
     except csv.Error as error:
-        raise _input_error(table, rows.line_num, f"not a table: {error}") from None
-    return rows.fieldnames or (), listed
+        why = "a quotation mark is not closed, or one within a text is not doubled"
+        begins = next(n for n, row in enumerate(text.split("\n")[line - above :], line + 1) if row.strip())
+        raise _input_error(table, begins, f"not a table: {error}: {why}") from None
+    return columns, listed
 
 
 def _cell(column: str, value: str | None, delimiter: str) -> object:

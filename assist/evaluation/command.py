@@ -23,7 +23,7 @@ from assist.evaluation.progress import ProgressReporter
 from assist.evaluation.report import page, tables
 from assist.evaluation.scoring import evaluate_calls, evaluate_cases, evaluate_clips, evaluate_marks
 from assist.events import CallStarted
-from assist.files import check_file, write_file
+from assist.files import PAGE_BEGINS, check_file, write_file
 from assist.live.session import Session
 from assist.settings import Settings
 from assist.store.store import Store
@@ -54,7 +54,7 @@ def run_evaluation(
     Raises:
         AssistError: codes eval-input, naming file, line and what was expected; detector-off; export-failed.
     """
-    check_file(html)
+    check_file(html, PAGE_BEGINS)
     rulebook = load_rules(extra=[*settings.rules, *rules] or None)
     heard = DetectorSettings(meaning=settings.meaning)
     playbook = load_playbook(settings.playbook, options=settings.options)
@@ -84,7 +84,11 @@ def run_evaluation(
             done += _of_folder(name, listed, labels, settings, console, detectors, tell)
     if store is not None:
         calls, without = marked_calls(store)
-        note = f"{without} marks have no words behind them and are not counted." if without else ""
+        note = (
+            f"{without} marks stand on no words (of sound, of a step, of a line that is gone): they are not counted."
+            if without
+            else ""
+        )
         note = note or ("" if calls else "Nobody has marked anything yet: it is done on the review page (R, W, M).")
         marked = evaluate_marks(calls, new_session, "marks in the store", ProgressReporter(tell, "marked calls"))
         done.append(replace(marked, notes=(note,) if note else ()))
@@ -132,7 +136,7 @@ def _of_folder(
 
 
 def _audible(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
-    """The clips that can be read, and notes on the others.
+    """The clips that can be read, and notes on the others and on those that end too early.
 
     Raises:
         AssistError: code eval-input: none can be heard.
@@ -141,12 +145,14 @@ def _audible(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
 
     opened = lru_cache(maxsize=1)(open_recording)  # many clips may be parts of one file
     good: list[Clip] = []
+    cut: list[str] = []
     left: dict[str, list[tuple[str, str]]] = defaultdict(list)
     """Kind of reason -> (place, all that is said of it)."""
     for clip in clips:
         try:
-            opened(clip.path).part(clip.start, clip.end)
+            part = opened(clip.path).part(clip.start, clip.end)
             good.append(clip)
+            cut += [clip.place] if part.is_cut_short() else []
         except AudioError as error:
             left[error.code].append((clip.place, str(error)))
     notes = []
@@ -154,6 +160,9 @@ def _audible(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
         # where none can be heard, the table itself is the list of them
         same = f" The same of: {', '.join(place for place, _ in others)}." if others and good else ""
         notes.append(f"{1 + len(others)} of {len(clips)} clips left out: {said}{same}")
+    if cut:
+        names = ", ".join(cut)
+        notes.append(f"{len(cut)} of {len(clips)} clips end before their headers say: what is there was used: {names}")
     if notes and not good:
         raise AssistError("eval-input", " ".join(notes))
     return good, notes

@@ -64,7 +64,7 @@ class LevelFigures:
     """Rules (or the play, where no signal was behind it) and how many false prompts stood on them, most first."""
     escalating_calls: int
     noticed: int
-    """Escalating calls whose level rose, in time or early, and stood at the labelled moment or rose after it."""
+    """Escalating calls whose level had risen and stood at the labelled moment, or rose within a minute of it."""
     early: int
     """Of those, calls whose level had risen before the labelled moment and stood until then."""
     early_median_s: float | None

@@ -15,6 +15,8 @@ EARLY_S = 2.0
 """A change of level up to so much before the labelled moment, or in the same turn, is in time."""
 MAX_EARLY_S = 60.0
 """A change up to so much before the labelled moment is early if the level stays up until then; else false."""
+MAX_LATE_S = 60.0
+"""A call whose level rises later than so long after the labelled moment counts as one whose level never rose."""
 LATE_S = 5.0
 """The goal: at most so long from the first cue to the change of level."""
 
@@ -24,6 +26,8 @@ TurnIndex = Callable[[LabelledCall, Signal], int]
 
 def level_figures(calls: Sequence[tuple[LabelledCall, list[Event]]], turn_index: TurnIndex) -> LevelFigures:
     """Count over whole calls. Calm time is that of calm calls, and that before the first cue of the others.
+
+    It begins with the first turn: of a long call only a part may be labelled.
 
     Args:
         calls: Labelled calls with the events of the session they were played to.
@@ -38,7 +42,7 @@ def level_figures(calls: Sequence[tuple[LabelledCall, list[Event]]], turn_index:
         changes = [event for event in events if isinstance(event, LevelChange)]
         cue_s = call.escalates_at
         calm_s = max(turn.end_ms for turn in call.turns) / 1000 if cue_s is None else _calm_until_s(call, cue_s)
-        calm_hours += calm_s / 3600
+        calm_hours += max(calm_s - call.turns[0].start, 0.0) / 3600
         calm_changes = [change for change in changes if cue_s is None or change.at_ms / 1000 < calm_s]
         rise = _last_rise(calm_changes) if cue_s is not None else None
         early_s = cue_s - rise.at_ms / 1000 if cue_s is not None and rise is not None else 0.0
@@ -52,13 +56,15 @@ def level_figures(calls: Sequence[tuple[LabelledCall, list[Event]]], turn_index:
             counts["calm"] += 1
             continue
         counts["escalating"] += 1
-        in_time = [c for c in changes if c not in calm_changes and c.level in (Level.TENSE, Level.ESCALATED)]
+        rises = [c for c in changes if c not in calm_changes and c.level in (Level.TENSE, Level.ESCALATED)]
+        if rise is None and rises and rises[0].at_ms / 1000 - cue_s > MAX_LATE_S:
+            rises = []
         if rise is not None:
             early.append(early_s)
-        elif in_time:
+        elif rises:
             counts["in time"] += 1
-            delays.append(max(in_time[0].at_ms / 1000 - cue_s, 0.0))
-        matched = [*in_time, *(c for c in calm_changes if rise is not None and c.at_ms >= rise.at_ms)]
+            delays.append(max(rises[0].at_ms / 1000 - cue_s, 0.0))
+        matched = [*rises, *(c for c in calm_changes if rise is not None and c.at_ms >= rise.at_ms)]
         escalated_ms = [c.at_ms for c in matched if c.level is Level.ESCALATED]
         if escalated_ms:
             counts["escalated"] += 1

@@ -12,14 +12,15 @@ from assist.records.record import IncidentRecord, Line, read_record
 from assist.store.rows import Review
 from assist.store.searching import RecordQuery
 from assist.store.store import Store
-from detectors.signals import SIGNAL_IDS
+from audio.events import Speaker
+from detectors.signals import AGENT_SIGNALS, SIGNAL_IDS
 
 
 def marked_calls(store: Store) -> tuple[list[LabelledCall], int]:
     """All calls in the store with marks, and the number of marks that cannot be measured.
 
-    Those have no words behind them: tone and silence, a transcript erased since, a missed signal without a name or a
-    place.
+    Those have no words behind them: tone and silence, a prompt that answers no signal, a transcript erased since, a
+    missed signal without a name or a place.
     """
     said = store.reviews_by_call()
     calls: list[LabelledCall] = []
@@ -37,25 +38,16 @@ def marked_calls(store: Store) -> tuple[list[LabelledCall], int]:
 def marked_call(record: IncidentRecord, reviews: Sequence[Review]) -> tuple[LabelledCall | None, int]:
     """A call up to its last marked line, and the number of unusable marks. On each line only what is marked is scored.
 
-    The newest review of a thing counts, and a reviewer's word over the agent's.
+    The newest review of a thing counts, of whatever kind, and a reviewer's word over the agent's.
     """
     lines = {line.id: line for line in sorted(record.transcript, key=lambda line: line.start_ms) if line.text.strip()}
-    signals = {signal.key: signal for signal in record.signals}
     judged_lines: dict[str, dict[str, bool]] = {}
     unusable = 0
-    for key, is_right in _marks(record, reviews).items():
-        signal = signals.get(key)
-        if signal is None or signal.utterance not in lines or signal.id not in SIGNAL_IDS:
+    for (line, name), is_right in _marks(record, reviews, list(lines.values())):
+        if line not in lines or name not in SIGNAL_IDS - {"raised_voice"}:
             unusable += 1
         else:
-            judged_lines.setdefault(signal.utterance, {})[signal.id] = is_right
-    for review in reviews:
-        if review.kind == "missed":
-            line, name = _line_at(list(lines.values()), review.at_ms), _missed_signal(review)
-            if line is None or name in ("", "raised_voice"):
-                unusable += 1
-            else:
-                judged_lines.setdefault(line.id, {})[name] = True
+            judged_lines.setdefault(line, {})[name] = is_right
     if not judged_lines:
         return None, unusable
     last = max(number for number, name in enumerate(lines) if name in judged_lines)
@@ -63,34 +55,49 @@ def marked_call(record: IncidentRecord, reviews: Sequence[Review]) -> tuple[Labe
     return LabelledCall(call=record.call, turns=turns), unusable
 
 
-def _marks(record: IncidentRecord, reviews: Sequence[Review]) -> dict[str, bool]:
-    """Key of a signal -> whether it was right, in the order in which it was last said."""
-    prompts = {prompt.id: prompt.signals for prompt in record.prompts}
-    marks: dict[str, bool] = {}
+_Place = tuple[str, str]
+"""Ids of a line and of a signal; empty where a mark has none."""
 
-    def set_marks(keys: Iterable[str], is_right: bool | None) -> None:
-        for key in keys:
-            marks.pop(key, None)
-            if is_right is not None:
-                marks[key] = is_right
 
+def _marks(
+    record: IncidentRecord, reviews: Sequence[Review], transcript: Sequence[Line]
+) -> Iterable[tuple[_Place, bool]]:
+    """Every mark, in the order in which they were made: where it is, and whether the signal belongs there."""
+    keys = {prompt.id: prompt.signals or (prompt.id,) for prompt in record.prompts}
+    by_agent: dict[str, bool] = {}
     for prompt in record.prompts:
-        if prompt.how in ("wrong", "used"):
-            set_marks(prompt.signals, prompt.how == "used")
-    for review in _newest(reviews, "prompt"):
-        if review.text in ("right", "wrong"):
-            set_marks(prompts.get(review.target, ()), review.text == "right")
-    for review in _newest(reviews, "signal"):
-        set_marks([review.target], {"right": True, "wrong": False}.get(review.text))
-    return marks
+        if prompt.how == "wrong" or (prompt.how == "used" and prompt.signals):
+            by_agent |= dict.fromkeys(keys[prompt.id], prompt.how == "used")
+    reviewed: dict[str, bool] = {}
+    missed: dict[str, _Place] = {}
+    for review in _newest(reviews):
+        marked = keys.get(review.target, (review.target,)) if review.kind == "prompt" else (review.target,)
+        if review.kind == "missed":
+            name = _missed_signal(review)
+            line = _line_at(transcript, review.at_ms, by_agent=name in AGENT_SIGNALS)
+            marked = (f"missed {len(missed)}",)
+            missed[marked[0]] = ("" if line is None else line.id, name)
+        for key in marked:
+            is_right = review.kind == "missed" or {"right": True, "wrong": False}.get(review.text)
+            if is_right is not None:
+                reviewed.pop(key, None)
+                reviewed[key] = is_right
+            elif review.kind == "signal":  # cleared: also what was said of its prompts before
+                reviewed.pop(key, None)
+    signals = {signal.key: (signal.utterance or "", signal.id) for signal in record.signals}
+    unreviewed = {key: is_right for key, is_right in by_agent.items() if key not in reviewed}
+    for key, is_right in [*unreviewed.items(), *reviewed.items()]:
+        yield missed.get(key) or signals.get(key, ("", "")), is_right
 
 
-def _newest(reviews: Iterable[Review], kind: str) -> list[Review]:
-    newest: dict[str, Review] = {}
-    for review in reviews:
-        if review.kind == kind:
-            newest.pop(review.target, None)
-            newest[review.target] = review
+def _newest(reviews: Iterable[Review]) -> list[Review]:
+    """Of each signal and prompt the newest review, and all missed signals, in the order in which they were made."""
+    newest: dict[object, Review] = {}
+    for number, review in enumerate(reviews):
+        if review.kind in ("signal", "prompt", "missed"):
+            thing = number if review.kind == "missed" else (review.kind, review.target)
+            newest.pop(thing, None)
+            newest[thing] = review
     return list(newest.values())
 
 
@@ -117,8 +124,9 @@ def _missed_signal(review: Review) -> str:
     return ""
 
 
-def _line_at(transcript: Sequence[Line], at_ms: int | None) -> Line | None:
-    """The line being said at that time, else the last one before."""
-    begun = [line for line in transcript if at_ms is not None and line.start_ms <= at_ms]
+def _line_at(transcript: Sequence[Line], at_ms: int | None, *, by_agent: bool) -> Line | None:
+    """The line of the agent, or of somebody else, that is being said at that time, else the last one before."""
+    theirs = [line for line in transcript if (line.speaker == Speaker.AGENT) is by_agent]
+    begun = [line for line in theirs if at_ms is not None and line.start_ms <= at_ms]
     running = [line for line in begun if at_ms is not None and at_ms < line.end_ms]
     return (running or begun)[-1] if begun else None

@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 
 from assist.evaluation.figures import Evaluation, Figure, Grid, LevelFigures, LevelTimeline, SignalFigures, iter_notes
+from assist.evaluation.levels import MAX_LATE_S
 from assist.records.sheet import html_page, table
 
 _ROW = 26
@@ -152,6 +153,7 @@ def _level_rows(level: LevelFigures) -> list[tuple[str, str]]:
     delay = "–" if level.delay_median_s is None else f"{level.delay_median_s:.1f} / {level.delay_p95_s or 0:.1f}"
     early = "–" if level.early_median_s is None else f"{level.early_median_s:.0f} / {level.early_most_s or 0:.0f}"
     missed = level.escalating_calls - level.noticed
+    rose = f"... whose level rose within {MAX_LATE_S:.0f} s / early / later or never"
     return [
         ("calm calls (calm hours, with those before the first cue)", f"{level.calm_calls} ({level.calm_hours:.2f} h)"),
         ("false escalations per calm hour", f"{_rate(level.false_escalations_per_hour)} ({level.false_escalations})"),
@@ -159,7 +161,7 @@ def _level_rows(level: LevelFigures) -> list[tuple[str, str]]:
         *((f"... on {cause}", f"{count}") for cause, count in level.false_prompt_causes),
         ("changes to tense in calm time", f"{level.false_tense}"),
         ("escalating calls", f"{level.escalating_calls}"),
-        ("... whose level rose in time / early / never", f"{level.noticed - level.early} / {level.early} / {missed}"),
+        (rose, f"{level.noticed - level.early} / {level.early} / {missed}"),
         ("... how early in s, median / most", early),
         ("... to escalated", f"{level.escalated}"),
         ("... and came down again", f"{level.recovered}"),

@@ -38,7 +38,7 @@ from assist.evaluation.progress import Progress, no_progress, with_progress
 from assist.events import Event, SignalRaised, SignalWithdrawn
 from assist.live.session import TICK_MS
 from audio.events import Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, Word
-from detectors.signals import CUSTOMER_WORDS, Detector, LevelChange, Signal, Window
+from detectors.signals import AGENT_SIGNALS, CUSTOMER_WORDS, Detector, LevelChange, Signal, Window
 
 PARTIAL_MS = 1_000
 """A simulated recogniser gives a hypothesis this often while a turn is spoken ..."""
@@ -50,6 +50,10 @@ REPEAT_MS = 60_000
 """A rule is silent for its cool-down (at most this) after it has fired: a repeat within it is no miss, if the turn by
 itself raises the signal."""
 REPEATED = "Labels that count neither way, for their signal had been raised less than a minute before: {}."
+OTHER_SPEAKER = (
+    "{} labels are of signals that are listened for in the other speaker's words only, and count as missed unless a "
+    "rule of your own has them: {}."
+)
 NO_SPEAKER = "{} of {} do not say who speaks (speaker): they are taken as the customer's."
 ALL_CALM = (
     "No call says when it turns (escalates_at, in seconds): all are taken as calm, every rise of the level as false."
@@ -330,7 +334,15 @@ def _default_ids(items: Iterable[Labelled]) -> frozenset[str]:
 
 def _speaker_notes(items: Sequence[Labelled]) -> list[str]:
     missing = sum("speaker" not in item.model_fields_set for item in items)
-    return [NO_SPEAKER.format(missing, len(items))] if missing else []
+    notes = [NO_SPEAKER.format(missing, len(items))] if missing else []
+    others = [
+        f"{label} ({item.speaker})"
+        for item in items
+        for label in item.labels
+        if (item.who is Speaker.AGENT and label in CUSTOMER_WORDS)
+        or (item.who is Speaker.CUSTOMER and label in AGENT_SIGNALS)
+    ]
+    return [*notes, OTHER_SPEAKER.format(len(others), ", ".join(sorted(set(others))))] if others else notes
 
 
 def _found_in(utterance: Utterance, detectors: Sequence[Detector]) -> dict[str, str]:
@@ -377,10 +389,11 @@ def _count_call(
         evidence = signal.evidence
         number = _turn_index(call, signal)
         turn = call.turns[number]
+        is_first = signal.id not in by_turn[number]
         by_turn[number].setdefault(signal.id, f"{evidence.quote or evidence.summary} [{signal.rule}]")
         if signal.id in (*turn.labels, *turn.unsure):
             said_at[signal.id].append(raised.at_ms)
-        if signal.id in turn.labels:
+        if is_first and signal.id in turn.labels:
             counts.by_id[signal.id].delays.append((raised.at_ms - signal.at_ms) / 1000)
     spans = _turn_spans_ms(call)
     for number, turn in enumerate(call.turns):
@@ -399,8 +412,8 @@ def _count_call(
 
 
 def _turn_spans_ms(call: LabelledCall) -> list[int]:
-    """The time in ms from each turn's start to the next one's."""
-    edges = [0, *(turn.start_ms for turn in call.turns[1:]), max(turn.end_ms for turn in call.turns)]
+    """The time in ms from each turn's start to the next one's; what comes before the first one nobody has labelled."""
+    edges = [*(turn.start_ms for turn in call.turns), max(turn.end_ms for turn in call.turns)]
     return [after - before for before, after in pairwise(edges)]
 
 

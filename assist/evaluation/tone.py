@@ -284,8 +284,8 @@ def _detected_within(found: Sequence[float | None]) -> str:
 
 
 def _alarm_rate(done: ConditionFigures, kind: str) -> str:
-    if kind not in done.talk:
+    alarms, hours = done.talk.get(kind, (0.0, 0.0))
+    if not hours:
         return "-"
-    alarms, hours = done.talk[kind]
     figure = rate(round(alarms), hours)
     return f"{figure.value:.1f} ({figure.low:.1f}-{figure.high:.1f}); {alarms:.0f} in {hours:.2f} h"

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.parts import Playbook
@@ -48,6 +48,13 @@ SETTLED_MS = 500
 """From the last word until the utterance settles."""
 
 
+DOES = (
+    "seen", "used", "dismissed", "wrong", "plan-asked", "plan-offered", "plan-accepted", "plan-refused", "step", "help",
+    "pause", "resume",
+)  # fmt: skip
+"""What a written call may have done at the agent's screen."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -75,9 +82,17 @@ class Turn(_Part):
     who: Literal["agent", "customer"] = "customer"
     says: str = ""
     hears: list[str] = Field(default_factory=list, description="signals measured from sound while it is said")
-    does: str = Field("", description='instead of words, at the screen: "plan-offered late-fee", "used", "dismissed"')
+    does: str = Field("", description='before any words, at the screen: "plan-offered late-fee", "used", "dismissed"')
     after_s: float = Field(0.6, ge=0, le=600, description="seconds of silence before it")
     expect: Expected = Field(default_factory=Expected)
+
+    @model_validator(mode="after")
+    def _happens(self) -> Turn:
+        if self.hears and not self.says:
+            raise ValueError("hears: a signal is heard while something is said: expected says as well")
+        if self.does and self.does.split(" ")[0] not in DOES:
+            raise ValueError(f"does: {self.does!r} is nothing that is done at a screen: expected {', '.join(DOES)}")
+        return self
 
 
 class Conversation(_Part):
@@ -158,6 +173,8 @@ class _Simulation:
         self.session = Session(started, [self.sounds, *build_detectors(rules)], Escalation(), coach)
         self.now_ms = 0
         self.level = Level.CALM
+        self.refused = ""
+        """Why what was done in this turn is refused; empty where it is not."""
         self.options: list[str] = []
         self.prompts: dict[str, str] = {}
         """Prompt id -> play, of all that were shown."""
@@ -179,9 +196,11 @@ class _Simulation:
 
     def _turn_events(self, turn: Turn, number: int) -> Iterator[Event]:
         yield from self._advance(round(turn.after_s * 1000))
+        self.refused = ""
         if turn.does:
             what, _, target = turn.does.partition(" ")
             action = Action(self.now_ms, "Dana", "agent", what, target or self.shown)
+            self.refused = self.session.coach.refusal(action)
             yield from self.session.act(action)
         if not turn.says:
             return
@@ -227,6 +246,8 @@ class _Simulation:
             for each in expected:
                 if each and each not in found:
                     yield f"{what}: expected {each}, there was {', '.join(found) or 'none'}"
+        if self.refused:
+            yield f"does: {self.refused}"
         if expect.no_prompt and shown:
             yield f"prompt: expected none, there was {', '.join(shown)}"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from assist.errors import AssistError
-from assist.files import write_file
+from assist.files import PAGE_BEGINS, check_file, write_file
 from assist.records.page import page
 from assist.records.record import IncidentRecord, read_record
 from assist.records.trends import USEFUL_ENDINGS
@@ -21,6 +21,8 @@ from assist.store.searching import RecordQuery
 from assist.store.store import Store
 
 FORMATS = ("json", "csv", "html")
+_BEGINS = {"json": ("{\n", "[\n"), "csv": ("call,",), "html": (PAGE_BEGINS,)}
+"""How a file of each format begins."""
 
 
 def parse_day(text: str, option: str) -> date | None:
@@ -112,6 +114,7 @@ def export(records: Records, out: Path, file_format: str) -> int:
     if not folder and chosen_format == "html" and len(records) != 1:
         raise AssistError("export-format", f"--out {out}: a page holds one record: name a folder and --format html")
     if not folder:
+        check_file(out, *_BEGINS[chosen_format])
         write_file(out, serialised(records, chosen_format))
         return 1
     for record in records:

@@ -10,7 +10,7 @@ from typing import Any
 
 from assist.coach.due import due_day
 from assist.errors import AssistError
-from assist.files import write_file
+from assist.files import check_file, write_file
 from assist.records.icalendar import to_icalendar
 from assist.store.rows import Review, latest_texts, stamp
 from assist.store.searching import RecordQuery
@@ -98,4 +98,5 @@ def write_calendar(followups: list[OpenFollowUp], out: Path) -> None:
         AssistError: code export-failed.
     """
     dated = [(f"{f.call}-{f.id}", f.what, f.owner, f.at or f.day) for f in followups if f.day is not None]
+    check_file(out, "BEGIN:VCALENDAR")
     write_file(out, to_icalendar(dated, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assist.errors import AssistError
-from assist.files import write_file
+from assist.files import PAGE_BEGINS, check_file, write_file
 from assist.records.export import records_between
 from assist.records.report import Report, report
 from assist.records.report_page import page
@@ -50,4 +50,5 @@ def write_page(result: Report, out: Path) -> None:
     Raises:
         AssistError: code export-failed.
     """
+    check_file(out, PAGE_BEGINS)
     write_file(out, page(result))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from assist.files import PAGE_BEGINS
+
 STYLE = """
 :root{color-scheme:light dark;--ink:#16202b;--second:#51606f;--line:#dfe3e8;--ground:#fff;--soft:#f4f6f8}
 @media (prefers-color-scheme:dark){:root{--ink:#edf1f5;--second:#b3bfca;--line:#2b3642;--ground:#182029;--soft:#202b36}}
@@ -30,7 +32,7 @@ thead{display:table-header-group}}
 def html_page(title: str, body: str, *, style: str = "") -> str:
     """The whole page around an escaped body; `style` comes after the common one and before what printing asks for."""
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'{PAGE_BEGINS}<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<style>{STYLE}{style}{PRINT}</style></head><body>{body}</body></html>\n"
