@@ -72,6 +72,11 @@ class Crosstalk:
         for speaker in self._held:
             yield from self._release(speaker, pending_ms)
 
+    def may_be_leak(self, speaker: Speaker, start_ms: int, end_ms: int) -> bool:
+        """Whether another channel is so much louder in this span that the words heard in it may be that party's."""
+        others = (other for other in self._levels if other is not speaker)
+        return any(self._louder_db(other, speaker, start_ms, end_ms) > LOUDER_DB for other in others)
+
     def finish(self) -> Iterator[Utterance]:
         """The call is over: yields what is still held."""
         for speaker in self._held:
@@ -84,7 +89,7 @@ class Crosstalk:
             for other in self._levels:
                 if other is speaker or not utterance.words:
                     continue
-                louder_db = self._mean_level_db(other, utterance) - self._mean_level_db(speaker, utterance)
+                louder_db = self._louder_db(other, speaker, utterance.start_ms, utterance.end_ms)
                 if louder_db <= LOUDER_DB:
                     continue
                 pending_from = pending_ms.get(other)
@@ -97,17 +102,22 @@ class Crosstalk:
             held.popleft()
             yield utterance
 
-    def _mean_level_db(self, speaker: Speaker, span: Utterance) -> float:
-        powers = self._powers(speaker, span)
+    def _louder_db(self, other: Speaker, speaker: Speaker, start_ms: int, end_ms: int) -> float:
+        """By how much the other's channel is louder in this span."""
+        return self._mean_level_db(other, start_ms, end_ms) - self._mean_level_db(speaker, start_ms, end_ms)
+
+    def _mean_level_db(self, speaker: Speaker, start_ms: int, end_ms: int) -> float:
+        powers = self._powers(speaker, start_ms, end_ms)
         return power_to_db(sum(powers) / len(powers)) if powers else -120.0
 
-    def _powers(self, speaker: Speaker, span: Utterance) -> list[float]:
-        begin, end = span.start_ms * SAMPLE_RATE // 1000, span.end_ms * SAMPLE_RATE // 1000
+    def _powers(self, speaker: Speaker, start_ms: int, end_ms: int) -> list[float]:
+        begin, end = start_ms * SAMPLE_RATE // 1000, end_ms * SAMPLE_RATE // 1000
         return [power for at, power in self._levels[speaker] if begin < at <= end + FRAME]
 
     def _is_leak(self, utterance: Utterance, other: Speaker, *, faint: bool) -> bool:
         ours, theirs = (
-            np.log10(np.array(self._powers(speaker, utterance)) + 1e-7) for speaker in (utterance.speaker, other)
+            np.log10(np.array(self._powers(speaker, utterance.start_ms, utterance.end_ms)) + 1e-7)
+            for speaker in (utterance.speaker, other)
         )
         length = min(len(ours), len(theirs))
         if length < 4 * MAX_LAG:
