@@ -241,6 +241,19 @@ def test_an_agent_who_speaks_into_what_leaks_of_the_customer_is_known_to_speak_a
     assert abs(found[0][0] - 5_000) <= 300 and abs(found[1][0] - 7_000) <= 700
 
 
+@pytest.mark.parametrize("delay_ms", [64, 120])
+def test_the_customer_out_of_loudspeakers_stays_the_customer_though_louder_in_the_agents_microphone(
+    scheduler, sound, heard, delay_ms
+):
+    customer = np.float32(0.15) * sound[1]
+    loudspeakers = np.float32(2.5) * np.pad(customer, (delay_ms * 16, 0))[: len(customer)]  # 8 dB
+    found = listen(Listener(scheduler, BOTH, in_step=True), np.stack([0.6 * sound[0] + loudspeakers, customer]))
+    kept = [line for line in lines(found, Speaker.CUSTOMER) if line]
+    assert all(errors(*pair) <= 1 for pair in zip(kept, lines(heard, Speaker.CUSTOMER), strict=True))
+    agents = [line for line in lines(found, Speaker.AGENT) if line]
+    assert len(agents) == len(lines(heard, Speaker.AGENT)) and not [line for line in kept if line in agents]
+
+
 def bits(sound, truth, who):
     """Every three words that are said in a row, equally loud."""
     words = [word for word in truth if word["who"] == who]
