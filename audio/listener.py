@@ -48,7 +48,8 @@ OVERLAP_DB, BLEED_DB = 10.0, 15.0
 """The customer's voice is not measured while the agent's level is less than the first below the customer's, or less
 than the second below the agent's highest in this call. Softer sound on the agent's channel (the customer's own voice
 out of a headset, colleagues at the next desk) does no harm: even an echo as loud as itself would change the customer's
-level by less than half a decibel."""
+level by less than half a decibel. Nor is it the agent who speaks, where it is further below the customer's than the
+first while the customer speaks: an agent said to speak is shown no prompt."""
 LEVEL_FRAMES = 500 * SAMPLE_RATE // 1000 // FRAME
 """A channel's level is the highest of the last 0.5 s: echoes and leaks arrive late."""
 
@@ -70,6 +71,8 @@ class _Utterance:
     """Its first sample."""
     task: UtteranceTask
     agreement: LocalAgreement
+    agreed_count: int = 0
+    """Words handed out as agreed; those that may be the other party's wait until the utterance is final."""
     end: int = 0
     """The sample after its last one, once it has ended."""
 
@@ -89,6 +92,15 @@ class _Channel:
     """Of the newest frames, dBFS."""
     loudest_db: float = -120.0
     """The highest level of a frame within speech so far, dBFS."""
+    active: bool = False
+    """Whether its party was said to speak."""
+    speech_end: int = 0
+    """The sample after the last frame of its own party's speech."""
+
+    @property
+    def level_db(self) -> float:
+        """The highest of the newest frames, dBFS."""
+        return max(self.levels_db, default=-120.0)
 
 
 class Listener:
@@ -198,14 +210,37 @@ class Listener:
             channel.loudest_db = max(channel.loudest_db, frame.level_db)
         pending = [ms for each in self._channels.values() if (ms := _first_pending_ms(each)) is not None]
         self._crosstalk.push_level(channel.speaker, frame, min(pending, default=None))
-        return self._on_segmenter_events(channel, channel.segmenter.push(frame, interval_factor=interval_factor))
+        heard = self._on_segmenter_events(channel, channel.segmenter.push(frame, interval_factor=interval_factor))
+        return heard + self._update_activity(channel)
+
+    def _is_customers_voice(self, channel: _Channel) -> bool:
+        """Whether what is on the agent's channel now is the customer's voice, out of a headset."""
+        customer = self._channels.get(Speaker.CUSTOMER)
+        if customer is None or channel.speaker is not Speaker.AGENT or not customer.segmenter.speaking:
+            return False
+        return channel.level_db < customer.level_db - OVERLAP_DB
+
+    def _update_activity(self, channel: _Channel) -> list[SpeechActivity]:
+        """Whether the party speaks, where that changes within an utterance: its own voice ends or begins in a leak."""
+        is_others = self._is_customers_voice(channel)
+        if channel.segmenter.frame_is_speech and not is_others:
+            channel.speech_end = channel.segmenter.samples
+            if not channel.active:
+                return [self._changed_activity(channel, channel.speech_end)]
+        elif channel.active and is_others:
+            return [self._changed_activity(channel, channel.speech_end)]
+        return []
+
+    def _changed_activity(self, channel: _Channel, at: int) -> SpeechActivity:
+        channel.active = not channel.active
+        return SpeechActivity(channel.speaker, _ms(at), channel.active)
 
     def _on_segmenter_events(self, channel: _Channel, events: Iterator[SegmenterEvent]) -> list[Heard]:
         heard: list[Heard] = []
         for event in events:
             if isinstance(event, UtteranceStart):
-                if not event.continued:
-                    heard.append(SpeechActivity(channel.speaker, _ms(event.onset), True))
+                if not event.continued and not self._is_customers_voice(channel):
+                    heard.append(self._changed_activity(channel, event.onset))
                 self._start_utterance(channel, event)
             elif channel.utterance is not None:
                 final = isinstance(event, UtteranceEnd)
@@ -213,8 +248,8 @@ class Listener:
                 if isinstance(event, UtteranceEnd):
                     utterance.end = event.end
                     channel.utterance = None
-                    if event.paused:
-                        heard.append(SpeechActivity(channel.speaker, _ms(event.speech_end), False))
+                    if event.paused and channel.active:
+                        heard.append(self._changed_activity(channel, event.speech_end))
                 paused = isinstance(event, PartialDue) and event.paused
                 if self._missing:
                     if final:
@@ -246,8 +281,8 @@ class Listener:
         customer, agent = self._channels.get(Speaker.CUSTOMER), self._channels.get(Speaker.AGENT)
         if self._meter is None or customer is None or agent is None:
             return ()
-        theirs, ours = (max(channel.levels_db, default=-120.0) for channel in (customer, agent))
-        loud = ours > theirs - OVERLAP_DB or ours > agent.loudest_db - BLEED_DB
+        ours = agent.level_db
+        loud = ours > customer.level_db - OVERLAP_DB or ours > agent.loudest_db - BLEED_DB
         audio = chunk.customer_audio(crosstalk=agent.segmenter.speaking and loud)
         return () if audio is None else self._meter.push(audio, customer.segmenter.speaking)
 
@@ -258,8 +293,10 @@ class Listener:
             return []
         start, agreement = _ms(utterance.start), utterance.agreement
         agreement.push(result.words, audio_ms=_ms(result.samples), paused=result.paused)
-        agreed, tentative = (shifted_words(words, start) for words in (agreement.agreed, agreement.tentative))
-        return [Hypothesis(utterance.id, channel.speaker, start, agreed, tentative)]
+        if not self._crosstalk.may_be_leak(channel.speaker, start, start + _ms(result.samples)):
+            utterance.agreed_count = len(agreement.agreed)
+        words, count = shifted_words((*agreement.agreed, *agreement.tentative), start), utterance.agreed_count
+        return [Hypothesis(utterance.id, channel.speaker, start, words[:count], words[count:])]
 
     def _on_final(self, channel: _Channel, utterance: _Utterance, words: tuple[Word, ...] | None) -> list[Heard]:
         if words is None and self._scheduler.missing and utterance.task.crashes < 2:  # no recogniser has tried it

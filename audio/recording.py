@@ -6,6 +6,7 @@ The only importer of soundfile.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import re
 import time
@@ -19,6 +20,7 @@ import soundfile
 
 from audio.errors import AudioError
 from audio.events import CHUNK, SAMPLE_RATE, Chunk, Pcm, Speaker, Trouble
+from audio.file_length import mp3_samples, ogg_is_whole, wav_unread_s
 from audio.resampling import Frames, Resampler, repaired
 from audio.source import Arrival
 
@@ -45,6 +47,11 @@ HEADER_BYTES = 10_000
 """More than any header without sound."""
 DAMAGE_OVER_MS = 5_000
 """So long without impossible samples the damage is over."""
+UNTOLD_S = 0.1
+"""So little that is missing at the end is not told: a coder's padding."""
+MIN_UNREAD_S = 1.0
+"""... nor so little after the end that a WAV header gives: some programs write what is no chunk there."""
+WAV = ("WAV", "WAVEX")
 UNKNOWN_LENGTH = 2**60
 """libsndfile's count for a header without a length is near 2**63."""
 
@@ -166,7 +173,7 @@ class Recording:
         frames_read = 0
         damaged_at_ms: int | None = None
         with _open(self.path) as file:
-            declared = self._declared_frames(file)
+            form, declared = file.format, self._declared_frames(file)
             for frames in _blocks(file, self.first, self.last):
                 frames, bad = repaired(frames)
                 at_ms = frames_read * 1000 // self.rate
@@ -182,25 +189,45 @@ class Recording:
                     frames = frames[:, :1]
                 yield resampler.push(frames)
         yield resampler.finish()
-        if self._ends_early(frames_read, declared):
-            yield Trouble(
-                frames_read * 1000 // self.rate,
-                "audio-cut-short",
-                f"{self.name} ends before its header says: the copy is incomplete; what is there was used.",
-            )
+        text = ""
+        with contextlib.suppress(OSError):  # the file has gone meanwhile
+            text = self._unread(form, frames_read, declared)
+        if text:
+            yield Trouble(frames_read * 1000 // self.rate, "audio-cut-short", text)
 
-    def is_cut_short(self) -> bool:
-        """Whether it ends before its header says: the copy is incomplete."""
+    def _unread(self, form: str, frames_read: int, declared: int | None) -> str:
+        """What of the file was not read, and what to do; empty where all of it was.
+
+        Args:
+            form: libsndfile's name of the format.
+            frames_read: of the file, or of this part of it.
+            declared: how many it says it has; None where it does not say.
+        """
+        unread_s = ((declared or 0) - frames_read) / self.rate
+        if form == "MP3" and (samples := mp3_samples(self.path)) is not None:
+            unread_s = (min(samples, self.last or samples) - self.first - frames_read) / self.rate
+            if unread_s > UNTOLD_S:
+                lost = f"The last {unread_s:.0f} s of {self.name} were not read: it does not say how long it is"
+                return f"{lost}. Convert it, and use that (ffmpeg -i IN.mp3 OUT.flac)."
+        elif unread_s > UNTOLD_S:
+            return f"{self.name} ends before its header says: the copy is incomplete; what is there was used."
+        elif self.last is None and form == "OGG" and not ogg_is_whole(self.path):
+            return f"{self.name} ends in the middle: the copy is incomplete; what is there was used."
+        elif self.last is None and form in WAV and (unread_s := wav_unread_s(self.path)) > MIN_UNREAD_S:
+            lost = f"The last {unread_s:.0f} s of {self.name} were not read: its header says that it ends before"
+            return f"{lost}, as when a recorder was cut off. Repair it (sox --ignore-length IN.wav OUT.wav)."
+        return ""
+
+    def unread(self) -> str:
+        """What of it cannot be read, as is told at its end when it is listened to; empty where all of it can."""
         with _open(self.path) as file:
-            declared = self._declared_frames(file)
-            return self._ends_early(sum(map(len, _blocks(file, self.first, self.last))), declared)
+            form, declared = file.format, self._declared_frames(file)
+            frames_read = sum(map(len, _blocks(file, self.first, self.last)))
+        return self._unread(form, frames_read, declared)
 
     def _declared_frames(self, file: soundfile.SoundFile) -> int | None:
         declared = _declared_frames(file)
         return None if declared is None else min(declared, self.last or declared) - self.first
-
-    def _ends_early(self, frames_read: int, declared: int | None) -> bool:
-        return declared is not None and frames_read < declared - self.rate // 10
 
 
 def open_recording(

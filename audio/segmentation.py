@@ -89,6 +89,11 @@ class UtteranceSegmenter:
         """Whether an utterance is open."""
         return self._endpointer.speaking
 
+    @property
+    def frame_is_speech(self) -> bool:
+        """Whether the last frame was speech."""
+        return self._endpointer.frame_is_speech
+
     def push(self, frame: Frame, *, interval_factor: int = 1) -> Iterator[SegmenterEvent]:
         """Take the next frame.
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -560,6 +561,23 @@ def test_a_pause_by_itself_takes_what_was_written_of_the_utterance_in_which_a_ca
 
     asyncio.run(scene())
     assert not hits(tmp_path, CANARY, DURING, "your manager")
+
+
+def test_what_was_written_of_an_utterance_that_began_as_a_pause_ended_stays_though_it_settles_without_words(tmp_path):
+    async def scene():
+        stage = await on_stage(tmp_path, consent="granted")
+        await stage.hear(ms=2_000)
+        act(stage, "pause")
+        await stage.hear(ms=3_000)
+        act(stage, "resume")
+        await stage.hear(saying(THREAT, 4_770), ms=3_000)
+        await stage.hear(replace(said(THREAT, 4_770), words=()))
+        await stage.end()
+        kinds = [type(event) for _, event in stage.service.store.events(stage.call)]
+        await stage.close()
+        return kinds
+
+    assert SignalRaised in asyncio.run(scene())
 
 
 def listen_without_consent(folder, pause, pipe):

@@ -465,7 +465,7 @@ def test_a_clip_that_ends_before_its_header_says_is_named(tmp_path):
     rows = ["a.wav,ann,happy,,", "cut.wav,ann,happy,,", "cut.wav,ann,happy,0,1"]
     table = lines(tmp_path, "path,speaker,label,start,end", *rows, name="t.csv")
     answer = CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(table)], env={"COLUMNS": "200"})
-    assert "1 of 3 clips end before their headers say: what is there was used: cut.wav" in answer.output
+    assert "1 of 3 clips are not whole: what can be read was used: cut.wav" in answer.output
     far = lines(tmp_path, "path,speaker,label,start", "a.wav,ann,happy,1e18", "a.wav,ann,happy,1e300", name="far.csv")
     error = CliRunner().invoke(app, ["eval", str(tmp_path), "--labels", str(far)]).exception
     assert isinstance(error, AssistError) and "a.wav: 1e+18 to 1e+18: expected seconds of it" in str(error)

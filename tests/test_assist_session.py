@@ -1,6 +1,9 @@
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from assist.coach.coach import AgentProfile, Coach
 from assist.coach.playbook import load_playbook
@@ -19,8 +22,10 @@ from assist.events import (
     SignalWithdrawn,
 )
 from assist.live.session import Session
-from assist.privacy.consent import Consent, ConsentPolicy, Gate
-from audio.events import Hypothesis, Speaker, SpeechActivity, Trouble, Utterance
+from assist.privacy.consent import UTTERANCE_LEAD_MS, Consent, ConsentPolicy, Gate
+from audio.activity import VoiceActivityDetector
+from audio.events import SAMPLE_RATE, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance
+from audio.segmentation import UtteranceSegmenter, UtteranceStart
 from detectors.escalation import Escalation
 from detectors.factory import build_detectors
 from detectors.phrases import PhraseDetector
@@ -30,6 +35,7 @@ from detectors.silence import Silence
 from tests.heard import of, words
 
 STARTED = CallStarted(0, "k1", "Dana", "", "", "", "2026-11-24T10:00:00+00:00", "t", ("agent", "customer"), {})
+DATA = Path(__file__).parent / "data"
 RULES, BOOK = load_rules(), load_playbook("default")
 
 
@@ -239,6 +245,32 @@ def test_a_pause_takes_back_what_is_being_said_and_keeps_nothing_until_resumed()
     call.act(Action(30_000, "Dana", "agent", "resume"))
     assert call.hear(said("still from before", 29_000)) == []
     assert of(call.hear(said("and now go on", 31_000)), Utterance)
+
+
+@pytest.mark.parametrize(
+    ("paused_ms", "start_ms", "kept"),
+    [(11_000, 29_768, True), (11_000, 29_700, False), (29_900, 29_900, True), (29_900, 29_850, False)],
+)
+def test_who_speaks_as_a_pause_ends_is_heard_and_nothing_that_began_before_the_pause(paused_ms, start_ms, kept):
+    call = session()
+    call.tick(paused_ms)
+    call.act(Action(paused_ms, "Dana", "agent", "pause"))
+    call.tick(30_000)
+    call.act(Action(30_000, "Dana", "agent", "resume"))
+    events = [*call.hear(saying(DEMAND, start_ms)), *call.hear(said(DEMAND, start_ms))]
+    assert [each.text for each in of(events, Utterance) if each.words] == [DEMAND] * kept
+    assert bool(of(events, SignalRaised)) == kept
+
+
+def test_the_silence_of_a_pause_leads_an_utterance_in_for_no_longer_than_is_allowed_for():
+    speech = soundfile.read(DATA / "spoken-call.flac", dtype="float32")[0][:, 1]
+    begun = []
+    for at in range(13 * SAMPLE_RATE, 14 * SAMPLE_RATE, 1_234):  # in mid-sentence
+        segmenter = UtteranceSegmenter()
+        call = np.concatenate([np.zeros(SAMPLE_RATE + at % 512, np.float32), speech[at : at + SAMPLE_RATE]])
+        events = [each for frame in VoiceActivityDetector().push(call) for each in segmenter.push(frame)]
+        begun += [each.start - SAMPLE_RATE - at % 512 for each in events if isinstance(each, UtteranceStart)]
+    assert len(begun) >= 12 and -UTTERANCE_LEAD_MS <= min(begun) * 1000 // SAMPLE_RATE <= -200
 
 
 def test_a_resumption_where_nothing_is_paused_loses_nothing_of_what_is_being_said():

@@ -8,6 +8,7 @@ import soxr
 
 from audio.activity import COMFORT_NOISE_FRAMES, FRAME, Endpoint, Endpointer, Onset, VoiceActivityDetector
 from audio.events import SAMPLE_RATE
+from audio.line_sounds import synthetic
 from audio.line_sounds import telephone as narrow
 from audio.segmentation import MAX_UTTERANCE, PartialDue, UtteranceEnd, UtteranceSegmenter, UtteranceStart
 
@@ -161,6 +162,32 @@ def test_who_answers_after_ringback_or_music_on_a_clean_line_is_heard_at_once(cu
     heard = marks(np.concatenate([NOT_SPEECH[name], np.zeros(RATE, np.float32), speech]))
     assert [type(mark) for mark in heard] == [Onset, Endpoint]
     assert abs(heard[0].sample - (NOT_SPEECH_S + 1) * RATE - clean[0].sample) <= 2 * FRAME
+
+
+def at_level(pcm, db):
+    """Scaled so that what is not silent has this RMS level, dBFS."""
+    return pcm * np.float32(10 ** (db / 20) / np.sqrt(np.mean(np.square(pcm[np.abs(pcm) > 0.01]))))
+
+
+@pytest.mark.parametrize("gap_s", [0.1, 0.5])
+@pytest.mark.parametrize("name", ["held music", "held music, sung on one vowel", "hiss"])
+def test_who_speaks_when_hold_music_or_noise_has_ended_is_heard_at_once(customer, name, gap_s):
+    loud = at_level(synthetic(20.0)[name], -18)
+    gap, speech = np.zeros(int(gap_s * RATE), np.float32), at_level(customer[int(3.3 * RATE) : 8 * RATE], -24)
+    line = np.random.default_rng(0).normal(0, 10 ** (-62 / 20), 30 * RATE).astype(np.float32)
+    clean = marks(speech + line[: len(speech)])
+    call = np.concatenate([loud, gap, speech])
+    heard = marks(call + line[: len(call)])
+    assert [type(mark) for mark in heard] == [type(mark) for mark in clean]
+    assert heard[0].sample - len(loud) - len(gap) - clean[0].sample <= 4 * FRAME
+
+
+def test_a_pause_in_the_noise_makes_no_speech_of_it():
+    """Noise that comes and goes: the floor is not known after each pause."""
+    loud = at_level(synthetic(40.0)["hiss"], -18)
+    gated = loud * np.float32(np.arange(len(loud)) // (RATE // 4) % 16 != 15)  # 0.25 s of 4 s
+    line = np.random.default_rng(0).normal(0, 10 ** (-62 / 20), len(loud)).astype(np.float32)
+    assert marks(gated + line) == []
 
 
 def events(pcm, interval_factor=1):

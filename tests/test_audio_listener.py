@@ -195,6 +195,65 @@ def test_words_leaking_into_the_other_channel_stay_with_the_louder(scheduler, so
         assert len(mine) <= len(kept) + 1, "a leak may be misheard, once"
 
 
+def leaked(pcm, db, delay=1600):
+    """What a telephone makes of it on the other channel, 100 ms later."""
+    return np.pad(telephone(pcm) * np.float32(10 ** (db / 20)), (delay, 0))[: len(pcm)]
+
+
+@pytest.mark.parametrize("speaker", BOTH)
+def test_no_detector_sees_leaked_words_before_they_are_known_to_be_the_others(scheduler, sound, heard, speaker):
+    own = sound[1, : 17 * SAMPLE_RATE]
+    both = [own, leaked(own, -16)] if speaker is Speaker.CUSTOMER else [leaked(own, -16), own]
+    leaking = listen(Listener(scheduler, BOTH, in_step=True), np.stack(both))
+    hypotheses = [item for item in leaking if isinstance(item, Hypothesis)]
+    theirs = [item for item in hypotheses if item.speaker is speaker]
+    assert len([item for item in theirs if item.tentative]) > 5 and not any(item.agreed for item in theirs)
+    wanted = [item for item in heard if isinstance(item, Hypothesis) and item.speaker is Speaker.CUSTOMER]
+    seen = [[word.text for word in item.agreed] for item in hypotheses if item.speaker is not speaker]
+    assert seen == [[word.text for word in item.agreed] for item in wanted[: len(seen)]], "the other party's as ever"
+
+
+def activity(heard, speaker):
+    return [
+        (item.at_ms, item.speaking) for item in heard if isinstance(item, SpeechActivity) and item.speaker is speaker
+    ]
+
+
+@pytest.mark.parametrize("leak_db", [-30, -16])
+def test_the_agent_does_not_speak_while_the_customers_voice_is_in_the_agents_microphone(deaf, sound, leak_db):
+    clean = listen(Listener(deaf, BOTH), sound)
+    microphone = sound[0] + leaked(sound[1], leak_db)
+    heard = listen(Listener(deaf, BOTH), np.stack([microphone, sound[1]]))
+    found, wanted = (activity(each, Speaker.AGENT) for each in (heard, clean))
+    assert [speaking for _, speaking in found] == [speaking for _, speaking in wanted]
+    assert max(abs(at - due) for (at, _), (due, _) in zip(found, wanted, strict=True)) <= 100
+    assert activity(heard, Speaker.CUSTOMER) == activity(clean, Speaker.CUSTOMER)
+
+
+def test_an_agent_who_speaks_into_what_leaks_of_the_customer_is_known_to_speak_and_to_stop(deaf, sound):
+    rant = np.tile(sound[1, int(13.2 * SAMPLE_RATE) : int(15.6 * SAMPLE_RATE)], 5)
+    customer = np.concatenate([np.zeros(SAMPLE_RATE, np.float32), rant, np.zeros(SAMPLE_RATE, np.float32)])
+    said = sound[0, int(8.2 * SAMPLE_RATE) : int(10.2 * SAMPLE_RATE)]
+    microphone = leaked(customer, -16)
+    microphone[5 * SAMPLE_RATE : 5 * SAMPLE_RATE + len(said)] += said
+    found = activity(listen(Listener(deaf, BOTH), np.stack([microphone, customer])), Speaker.AGENT)
+    assert [speaking for _, speaking in found] == [True, False]
+    assert abs(found[0][0] - 5_000) <= 300 and abs(found[1][0] - 7_000) <= 700
+
+
+@pytest.mark.parametrize("delay_ms", [64, 120])
+def test_the_customer_out_of_loudspeakers_stays_the_customer_though_louder_in_the_agents_microphone(
+    scheduler, sound, heard, delay_ms
+):
+    customer = np.float32(0.15) * sound[1]
+    loudspeakers = np.float32(2.5) * np.pad(customer, (delay_ms * 16, 0))[: len(customer)]  # 8 dB
+    found = listen(Listener(scheduler, BOTH, in_step=True), np.stack([0.6 * sound[0] + loudspeakers, customer]))
+    kept = [line for line in lines(found, Speaker.CUSTOMER) if line]
+    assert all(errors(*pair) <= 1 for pair in zip(kept, lines(heard, Speaker.CUSTOMER), strict=True))
+    agents = [line for line in lines(found, Speaker.AGENT) if line]
+    assert len(agents) == len(lines(heard, Speaker.AGENT)) and not [line for line in kept if line in agents]
+
+
 def bits(sound, truth, who):
     """Every three words that are said in a row, equally loud."""
     words = [word for word in truth if word["who"] == who]

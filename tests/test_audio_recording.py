@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -241,6 +242,80 @@ def test_half_a_file_is_used_and_reported(tmp_path: Path, name: str) -> None:
     arrivals = read(open_recording(half, speed=math.inf))
     assert troubles(arrivals) == [("audio-cut-short", False)]
     assert len(sound(arrivals, Speaker.AGENT)) == pytest.approx(4 * 16000, rel=0.12)  # a FLAC frame is 0.5 s here
+
+
+def noise(seconds: float, rate: int) -> np.ndarray:
+    return np.random.default_rng(1).normal(0, 0.05, (round(seconds * rate), 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("id3", [b"", b"ID3\x04\0\0\0\0\x7f\x76" + bytes(16_374)])
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
+def test_an_mp3_that_does_not_say_how_long_it_is_says_what_of_it_was_not_read(
+    tmp_path: Path, rate: int, id3: bytes
+) -> None:
+    path = tmp_path / "call.mp3"
+    soundfile.write(path, np.concatenate([noise(4, rate), 0.01 * noise(30, rate)]), rate, bitrate_mode="VARIABLE")
+    whole = path.read_bytes()
+    path.write_bytes(id3 + whole[whole.index(whole[:2], 4) :])  # without its first frame, which says how many follow
+    recording = open_recording(path, speed=math.inf)
+    arrivals = read(recording)
+    read_s = len(sound(arrivals, Speaker.AGENT)) / 16_000
+    [trouble] = [each for each in arrivals if isinstance(each, Trouble)]
+    told = re.fullmatch(r"The last (\d+) s of call.mp3 were not read: .*Convert it.*", trouble.text)
+    assert told and read_s < 32 and float(told[1]) == pytest.approx(34 - read_s, abs=0.7)
+    assert troubles(read(recording.part(1.0, 3.0))) == []
+
+
+@pytest.mark.parametrize("seconds", [10.0, 3.21])
+def test_an_mp3_that_does_not_say_how_long_it_is_is_not_called_incomplete(tmp_path: Path, seconds: float) -> None:
+    path = tmp_path / "call.mp3"
+    soundfile.write(path, np.concatenate([np.zeros((8000, 2)), noise(seconds - 1, 8000)]), 8000)
+    whole = path.read_bytes()
+    path.write_bytes(whole[whole.index(whole[:2], 4) :])
+    arrivals = read(open_recording(path, speed=math.inf))
+    assert troubles(arrivals) == []
+    assert len(sound(arrivals, Speaker.AGENT)) == pytest.approx(seconds * 16_000, abs=0.3 * 16_000)
+
+
+def wav_that_says(path: Path, seconds: float, length: int) -> bytes:
+    """A 16-bit stereo file at 8 kHz; its header says that the sound has so many bytes."""
+    soundfile.write(path, noise(seconds, 8000), 8000)
+    whole = bytearray(path.read_bytes())
+    at = whole.index(b"data") + 4
+    whole[at : at + 4] = length.to_bytes(4, "little")
+    return bytes(whole)
+
+
+def test_sound_after_the_end_that_a_wav_header_gives_is_told_with_how_to_repair_it(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    path.write_bytes(wav_that_says(path, 10, 8_000))
+    recording = open_recording(path, speed=math.inf)
+    [trouble] = [each for each in read(recording) if isinstance(each, Trouble)]
+    assert (trouble.code, trouble.at_ms) == ("audio-cut-short", 250)
+    assert re.match(r"The last 10 s of call.wav were not read: .*Repair it \(sox", trouble.text)
+    assert troubles(read(recording.part(0.0, 0.2))) == []
+
+
+@pytest.mark.parametrize(
+    "rest", [b"LIST" + (80_000).to_bytes(4, "little") + b"x" * 80_000, bytes(80_000), b"\x55" * 8_000]
+)
+@pytest.mark.parametrize("length", [64_000, 2**32 - 1])
+def test_what_follows_the_sound_of_a_wav_file_is_none(tmp_path: Path, rest: bytes, length: int) -> None:
+    path = tmp_path / "call.wav"
+    path.write_bytes(wav_that_says(path, 2, length) + rest)
+    assert troubles(read(open_recording(path, speed=math.inf))) == []
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_file_that_ends_in_the_middle_is_told(tmp_path: Path, subtype: str, share: float) -> None:
+    path = tmp_path / "call.ogg"
+    soundfile.write(path, noise(20, 16_000), 16_000, subtype=subtype)
+    assert troubles(read(open_recording(path, speed=math.inf))) == []
+    path.write_bytes(path.read_bytes()[: round(share * path.stat().st_size)])
+    recording = open_recording(path, speed=math.inf)
+    assert troubles(read(recording)) == [("audio-cut-short", False)]
+    assert troubles(read(recording.part(1.0, 2.0))) == []
 
 
 @pytest.mark.parametrize("name", ["call.wav", "call.flac", "call.mp3", "call.ogg"])

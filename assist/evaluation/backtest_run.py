@@ -123,9 +123,7 @@ def run_backtest(
     calls = [each for each in what if not Path(each).suffix]
     sources = [open_recording(each, agent_channel=0, speed=float("inf")) for each in recordings]
     stored = stored_calls(store, calls, query) if calls or not recordings else []
-    cut = [
-        f"{each.name} ends before its header says: what is there was used" for each in sources if each.is_cut_short()
-    ]
+    cut = [text for each in sources if (text := each.unread())]
     notes = [*cut, *_mono_notes(sources), *(_omission_notes(store, query, len(stored)) if not what else ())]
     names = [*(source.name for source in sources), *(name for name, _, _ in stored)]
     open_audit(store.people, settings.data).note_command_for_each("backtest", names)

@@ -152,7 +152,7 @@ def _audible(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
         try:
             part = opened(clip.path).part(clip.start, clip.end)
             good.append(clip)
-            cut += [clip.place] if part.is_cut_short() else []
+            cut += [clip.place] if part.unread() else []
         except AudioError as error:
             left[error.code].append((clip.place, str(error)))
     notes = []
@@ -162,7 +162,7 @@ def _audible(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
         notes.append(f"{1 + len(others)} of {len(clips)} clips left out: {said}{same}")
     if cut:
         names = ", ".join(cut)
-        notes.append(f"{len(cut)} of {len(clips)} clips end before their headers say: what is there was used: {names}")
+        notes.append(f"{len(cut)} of {len(clips)} clips are not whole: what can be read was used: {names}")
     if notes and not good:
         raise AssistError("eval-input", " ".join(notes))
     return good, notes

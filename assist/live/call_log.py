@@ -26,7 +26,7 @@ from assist.events import (
     StepTicked,
 )
 from assist.live.session import Session, alert_reason
-from assist.privacy.consent import PAUSE_LOOKBACK_MS, Consent, ConsentPolicy, Gate
+from assist.privacy.consent import PAUSE_LOOKBACK_MS, Consent, ConsentPolicy, Gate, heard_again_from_ms
 from assist.store.rows import StoredGate, stamp
 from assist.store.store import Store
 from audio.events import Utterance
@@ -49,7 +49,8 @@ class CallLog:
     paused_by: str = ""
     """Who paused; empty while listening."""
     _paused_ms: int | None = None
-    _resumed_ms: int = 0
+    _heard_from_ms: int = 0
+    """As the session has it."""
     _started: tuple[int, CallStarted] | None = None
     _stored: bool = False
     _recent: deque[tuple[int, Event]] = field(default_factory=lambda: deque(maxlen=MAX_RECENT))
@@ -96,7 +97,7 @@ class CallLog:
 
     def _scrub_utterance(self, said: Utterance) -> None:
         """Take back what is stored about a hypothesis whose words a pause has withdrawn."""
-        if self._paused_ms is None and said.start_ms >= self._resumed_ms:
+        if self._paused_ms is None and said.start_ms >= self._heard_from_ms:
             return
         keys = {key for _, event in self._recent for key in _signal_keys(event) if key.rpartition("@")[2] == said.id}
         if keys:
@@ -127,7 +128,8 @@ class CallLog:
         if paused and self._paused_ms is None:
             self._paused_ms, self.paused_by = action.at_ms, action.who
         elif not paused and self._paused_ms is not None:
-            self._paused_ms, self.paused_by, self._resumed_ms = None, "", action.at_ms
+            self._heard_from_ms = heard_again_from_ms(self._paused_ms, action.at_ms)
+            self._paused_ms, self.paused_by = None, ""
         if paused:  # before the action is logged: if killed in between, the call is still resumed paused
             self._set_gate()
         if self.gate.may_store:

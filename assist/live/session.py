@@ -23,7 +23,7 @@ from assist.events import (
     number_of,
 )
 from assist.privacy.autopause import AutoPause
-from assist.privacy.consent import PAUSE_LOOKBACK_MS, Consent, Gate
+from assist.privacy.consent import PAUSE_LOOKBACK_MS, Consent, Gate, heard_again_from_ms
 from assist.privacy.redaction import Redactor
 from audio.events import Gap, Heard, Hypothesis, Speaker, SpeechActivity, Trouble, Utterance, VoiceMeasure, Word
 from detectors.escalation import Escalation
@@ -53,7 +53,8 @@ class Session:
     now_ms: int = 0
     paused_since: int | None = None
     """Call time at which listening was paused; None while listening."""
-    _resumed_ms: int = 0
+    _heard_from_ms: int = 0
+    """Utterances that began before are from the last pause, or from before it."""
     _consented_ms: int = 0
     """When consent was granted, 0 if from the start; words begun before it are not stored, however late they come."""
     _lookback_ms: int = PAUSE_LOOKBACK_MS
@@ -118,7 +119,7 @@ class Session:
         words = heard.words if heard.settled else (*heard.agreed, *heard.tentative)
         last_ms = words[-1].end_ms if words else heard.start_ms
         in_pause = paused is not None and last_ms > paused - self._lookback_ms
-        if in_pause or heard.start_ms < self._resumed_ms or not self.gate.may_transcribe:
+        if in_pause or heard.start_ms < self._heard_from_ms or not self.gate.may_transcribe:
             return Utterance(heard.id, heard.speaker, heard.start_ms, last_ms, ())
         # Masked whole, cut afterwards: the words from before may be what tells that digits are a card's.
         masked = self.redactor.redact_utterance(heard) if heard.settled else self.redactor.redact_hypothesis(heard)
@@ -258,7 +259,8 @@ class Session:
         return events + self._level_events(self.escalation.withdraw(key, self.now_ms), withdrawn=True)
 
     def _resume(self) -> None:
-        self._resumed_ms = self.now_ms
+        if self.paused_since is not None:
+            self._heard_from_ms = heard_again_from_ms(self.paused_since, self.now_ms)
         self.paused_since = None
         if self._auto_resume_ms is not None:
             self.redactor.expect_card(self.now_ms)

@@ -17,6 +17,16 @@ from enum import StrEnum
 
 PAUSE_LOOKBACK_MS = 2_000
 """A pause by hand also erases what was said so shortly before it: the hand is slower than the first digits."""
+UTTERANCE_LEAD_MS = 240
+"""An utterance begins at most so long before its first sound: pre-roll and a frame (audio/segmentation.py), 232 ms."""
+
+
+def heard_again_from_ms(paused_ms: int, resumed_ms: int) -> int:
+    """The start from which on an utterance holds no word from before the end of a pause, ms of call time.
+
+    Whoever speaks as a pause ends is led in by the silence that the pause has put in place of its sound.
+    """
+    return max(paused_ms, resumed_ms - UTTERANCE_LEAD_MS)
 
 
 class Consent(StrEnum):
