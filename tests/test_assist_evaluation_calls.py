@@ -309,9 +309,12 @@ class Course:
         ({"s159": "tense", "s170": "escalated"}, (1, 1, 1)),
         ({"s170": "tense", "s180": "escalated"}, (0, 0, 0)),
         ({"s80": "tense", "s170": "escalated"}, (1, 1, 0)),
+        ({"s102": "tense", "s106": "calm"}, (0, 0, 0)),
+        ({"s102": "tense", "s106": "calm", "s110": "escalated"}, (1, 1, 1)),
+        ({"s102": "escalated", "s106": "tense", "s107": "calm"}, (0, 0, 0)),
     ],
 )
-def test_a_level_that_rises_minutes_later_has_not_risen_in_time(course, counted):
+def test_a_level_that_rises_minutes_later_or_is_taken_back_has_not_risen_in_time(course, counted):
     turned = call(turn(0, "a b c"), turn(100, "d e f"), turn(290, "so"), escalates_at=100.0)
     result = evaluate_calls([turned], lambda _: Course(**course), "x")
     assert (result.level.noticed, result.level.escalated, result.level.late) == counted

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from statistics import median
 
 from assist.evaluation.cases import LabelledCall
 from assist.evaluation.figures import LevelFigures, percentile, rate
 from assist.events import Event, PromptShown, SignalRaised
+from detectors.escalation import EscalationSettings
 from detectors.signals import CALMER, Level, LevelChange, Signal
 
 EARLY_S = 2.0
@@ -17,6 +19,8 @@ MAX_EARLY_S = 60.0
 """A change up to so much before the labelled moment is early if the level stays up until then; else false."""
 MAX_LATE_S = 60.0
 """A call whose level rises later than so long after the labelled moment counts as one whose level never rose."""
+TAKEN_BACK_MS = EscalationSettings().dwell_tense_ms
+"""A level that falls sooner was taken back: by itself it stays longer."""
 LATE_S = 5.0
 """The goal: at most so long from the first cue to the change of level."""
 
@@ -56,7 +60,7 @@ def level_figures(calls: Sequence[tuple[LabelledCall, list[Event]]], turn_index:
             counts["calm"] += 1
             continue
         counts["escalating"] += 1
-        rises = [c for c in changes if c not in calm_changes and c.level in (Level.TENSE, Level.ESCALATED)]
+        rises = [c for c in _standing_rises(changes) if c not in calm_changes]
         if rise is None and rises and rises[0].at_ms / 1000 - cue_s > MAX_LATE_S:
             rises = []
         if rise is not None:
@@ -97,6 +101,16 @@ def _calm_until_s(call: LabelledCall, cue_s: float) -> float:
     theirs = [turn for turn in call.turns if turn.speaker == "customer" and turn.end_ms >= round(cue_s * 1000)]
     begins = (turn.start for turn in theirs if turn.start <= cue_s)
     return max(min((cue_s - EARLY_S, *begins)), 0.0)
+
+
+def _standing_rises(changes: Sequence[LevelChange]) -> list[LevelChange]:
+    """The changes to a higher level that were not taken back, because words settled otherwise."""
+    return [
+        change
+        for change, after in zip_longest(changes, changes[1:])
+        if (change.level is Level.ESCALATED or (change.level is Level.TENSE and change.before is not Level.ESCALATED))
+        and (after is None or after.level is Level.ESCALATED or after.at_ms - change.at_ms >= TAKEN_BACK_MS)
+    ]
 
 
 def _last_rise(changes: Sequence[LevelChange]) -> LevelChange | None:
