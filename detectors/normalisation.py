@@ -81,6 +81,9 @@ _AFTER_IS = frozenset(
     blind stupid useless broken""".split()
 )
 _FILLERS = frozenset("um uh er erm uhm hmm hm mm eh uhh umm".split())
+_FILLER_PHRASES = frozenset((("you", "know"), ("i", "mean")))
+_NEVER_LAST = frozenset("to a an the my your our their his her its with of for about at from by like".split())
+"""After these a sentence must go on: "you know" is a filler there ("to, you know, cancel")."""
 _NUMBERS = frozenset("zero oh one two three four five six seven eight nine ten".split())
 
 
@@ -198,12 +201,17 @@ def _is_contracted_is(word: str, after: Sequence[str]) -> bool:
 
 
 def _fluent(tokens: Sequence[str]) -> list[int]:
-    """Indices of the tokens without disfluencies: fillers ("uh") and repetitions ("can I can I")."""
+    """Indices of the tokens without disfluencies: fillers ("uh", "you know") and repetitions ("can I can I")."""
     kept: list[int] = []
     for index, token in enumerate(tokens):
         if token in _FILLERS:
             continue
         kept.append(index)
+        if tuple(tokens[each] for each in kept[-2:]) in _FILLER_PHRASES and len(kept) > 2:
+            before = tokens[kept[-3]]
+            if before in _NEVER_LAST:
+                del kept[-3 if before == "like" else -2 :]
+                continue
         for size in (1, 2, 3):
             said = [tokens[each] for each in kept[-2 * size :]]
             if len(said) == 2 * size and said[:size] == said[size:] and not _NUMBERS.intersection(said):

@@ -457,6 +457,19 @@ def test_a_doubtful_word_does_not_hide_a_clear_one_of_the_same_rule(rulebook):
         assert (found["swearing.strong"].severity, found["swearing.strong"].evidence.quote) == (severity, quote)
 
 
+@pytest.mark.parametrize(
+    ("text", "cues"),
+    [
+        ("I'm going to, you know, cancel my contract with you", {"cancel.threat"}),
+        ("get me your like you know manager", {"supervisor.demand"}),
+        ("I would like to I mean speak to your manager", {"supervisor.demand"}),
+        ("do you know who I am", {"influence.who-i-am"}),
+    ],
+)
+def test_what_is_said_while_looking_for_words_is_no_part_of_a_phrase(rulebook, text, cues):
+    assert set(severities(rulebook, text)) == cues
+
+
 @pytest.mark.parametrize("amount", ["£200", "$50", "€30.50", "200 pounds"])
 def test_a_sum_is_the_same_with_a_sign_as_in_words(rulebook, amount):
     assert severities(rulebook, f"I want my {amount} back.") == {"refund.chargeback": Severity.HELP}
