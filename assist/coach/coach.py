@@ -22,7 +22,7 @@ from assist.coach.candidates import (
 )
 from assist.coach.clock import RecoveryClock
 from assist.coach.follow_ups import FollowUps, is_to_inform
-from assist.coach.matching import asserted_words, is_line_said, matched_words
+from assist.coach.matching import asserted_words, is_line_said, matched_words, source_end_ms
 from assist.coach.offers import Offers
 from assist.coach.parts import Play, Playbook
 from assist.coach.planb import Caller
@@ -283,10 +283,8 @@ class Coach:
             self._appointments.take(event)
 
     def _words_end_ms(self, at_ms: int, words: str = "") -> int:
-        """The end of the latest utterance that had settled by `at_ms` and has these words; without such, of any."""
-        heard = [(each.words[-1].end_ms, each.text) for settled_ms, each in self._heard if settled_ms <= at_ms]
-        latest_ms = max((end_ms for end_ms, _ in heard), default=0)
-        return max((end_ms for end_ms, text in heard if words in text), default=latest_ms)
+        """The end of the words (see `source_end_ms`) among what had settled by `at_ms`."""
+        return source_end_ms(words, [each for settled_ms, each in self._heard if settled_ms <= at_ms])
 
     def _source_end_ms(self, at_ms: int, words: str) -> int:
         """The end of the words of which something was noted at `at_ms`; 0 where it was by hand, without `words`."""

@@ -77,3 +77,9 @@ def is_similar(one: str, other: str) -> bool:
 def content_words(text: str) -> Sequence[str]:
     """The normalised words of a text without its stop words."""
     return [token for token in normalise(text.split()).tokens if token not in _STOP_WORDS]
+
+
+def source_end_ms(words: str, heard: Sequence[Utterance]) -> int:
+    """The end of the last utterance that has these words, ms of call time; where none has them, of any; 0: none."""
+    latest_ms = max((each.words[-1].end_ms for each in heard), default=0)
+    return max((each.words[-1].end_ms for each in heard if words in each.text), default=latest_ms)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
+from assist.coach.matching import source_end_ms
 from assist.events import (
     Action,
     AlertRaised,
@@ -270,5 +271,4 @@ def _words_end_ms(event: Event, heard: Sequence[Utterance], *, by_hand: bool) ->
             words = event.words
         case _:
             return 0
-    latest_ms = max((each.words[-1].end_ms for each in heard), default=0)
-    return max((each.words[-1].end_ms for each in heard if words in each.text), default=latest_ms)
+    return source_end_ms(words, heard)
