@@ -32,6 +32,10 @@ BACKGROUND_DELAY_MS = 1_000_000_000
 DECODE_TIMEOUT_MS = (10_000, 30_000)
 """Least and greatest timeout of a decode; between them it is ten times the slowest of the last 50. 12 s of speech takes
 a small model about 5 s in a full window."""
+MAX_ATTEMPTS = 2
+"""So often a decode is tried that the recogniser answers with an error."""
+MAX_CRASHES = 3
+"""An utterance over which so many processes in a row have ended is given up: two may have ended for another reason."""
 
 
 @dataclass(eq=False, slots=True)
@@ -75,7 +79,7 @@ class DecodeResult:
     samples: int
     """Length of the audio decoded."""
     words: tuple[Word, ...] | None
-    """None where both attempts failed."""
+    """None where every attempt failed."""
 
 
 @dataclass(eq=False, slots=True)
@@ -94,7 +98,12 @@ class UtteranceTask:
     pieces_fed: int = 0
     """Pieces of `sound` that `decoding` has been given."""
     crashes: int = 0
-    """Processes that ended while they decoded it, since its last result; after the second it is given up."""
+    """Processes that ended while they decoded it, since its last result."""
+
+    @property
+    def given_up(self) -> bool:
+        """It has ended too many processes."""
+        return self.crashes >= MAX_CRASHES
 
     @property
     def samples(self) -> int:
@@ -132,6 +141,11 @@ class DecodeJob:
     def deliver(self, words: tuple[Word, ...] | None) -> None:
         """Call the task's `deliver` with the result."""
         self.task.deliver(DecodeResult(self.final, self.paused, self.samples, words))
+
+    def process_ended(self, *, request_sent: bool) -> None:
+        """Its process has ended, with this request or before it had it. No attempt: `UtteranceTask.crashes` counts."""
+        self.attempts -= 1
+        self.task.crashes += request_sent
 
 
 class DecodeQueue:
@@ -228,10 +242,10 @@ class DecodeQueue:
             self._durations_ms.append(now_ms - job.started_ms)
 
     def requeue(self, job: DecodeJob) -> None:
-        """After `finish` of a failed job: put it back at its place for a second attempt, from the beginning."""
+        """After `finish` of a failed job: put it back at its place for another attempt, from the beginning."""
         channel = job.task.channel
         job.task.decoding, job.task.pieces_fed = None, 0
-        if job.attempts >= 2 or job.task.crashes >= 2:
+        if job.attempts >= MAX_ATTEMPTS or job.task.given_up:
             return
         retry = replace(job, started_ms=0, backend=None)
         if job.final:

@@ -299,7 +299,7 @@ class Listener:
         return [Hypothesis(utterance.id, channel.speaker, start, words[:count], words[count:])]
 
     def _on_final(self, channel: _Channel, utterance: _Utterance, words: tuple[Word, ...] | None) -> list[Heard]:
-        if words is None and self._scheduler.missing and utterance.task.crashes < 2:  # no recogniser has tried it
+        if words is None and self._scheduler.missing and not utterance.task.given_up:  # no recogniser has tried it
             utterance.task.decoding, utterance.task.pieces_fed = None, 0
             return [*self._check_recogniser(), *self._hold_back(channel, utterance, np.zeros(0, np.float32))]
         start, end = _ms(utterance.start), _ms(utterance.end)
@@ -309,7 +309,7 @@ class Listener:
         if words is None:
             heard.append(Gap(channel.speaker, start, end, "failed"))
             if not self._failing:
-                text = "Words of this call are being lost: the recogniser failed twice on the same speech."
+                text = "Words of this call are being lost: the recogniser failed again and again on the same speech."
                 heard.append(Trouble(self._now_ms, "transcriber-failed", text))
             self._failing = True
         elif self._failing:

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from audio.decode_queue import (
+    MAX_ATTEMPTS,
     MAX_BATCH,
+    MAX_CRASHES,
     MAX_GPU_BATCH,
     ChannelQueue,
     DecodeJob,
@@ -30,8 +32,9 @@ log = logging.getLogger(__name__)
 
 MIN_RESTART_DELAY_S, MAX_RESTART_DELAY_S = 1.0, 60.0
 """Seconds between attempts to start a process that cannot be started or never replies: doubled after each."""
-MAX_FAILED_STARTS = 3
-"""After so many in a row that ended before their first reply a process counts as down."""
+MAX_FAILED_STARTS = MAX_CRASHES + 1
+"""After so many in a row that ended before their first reply a process counts as down: more than one utterance that is
+given up can cost."""
 
 
 class Scheduler:
@@ -107,7 +110,7 @@ class Scheduler:
         with self._change:
             if len(pcm):
                 task.sound.append(pcm)
-            if self.recogniser is None or task.crashes >= 2:
+            if self.recogniser is None or task.given_up:
                 task.deliver(DecodeResult(final, paused, task.samples, None))
                 return
             self._queue.submit(task, self.now_ms(), final=final, paused=paused)
@@ -189,10 +192,7 @@ class Scheduler:
                 with self._change:
                     self.crashes += 1
                 for job in jobs:
-                    if loss.request_sent:
-                        job.task.crashes += 1
-                    else:
-                        job.attempts -= 1
+                    job.process_ended(request_sent=loss.request_sent)
                     self._on_failure(job)
                 if isinstance(backend, WorkerProcess):
                     self._restart(recogniser, backend, loss)
@@ -274,11 +274,11 @@ class Scheduler:
         with self._change:
             if job not in self._queue.running:
                 return  # given up before
-            if job.attempts >= 2 or job.task.crashes >= 2:
+            if job.attempts >= MAX_ATTEMPTS or job.task.given_up:
                 job.deliver(None)
             self._queue.finish(job)
             self._queue.requeue(job)
-            if job.task.crashes >= 2:
+            if job.task.given_up:
                 for other in self._queue.cancel(job.task):
                     other.deliver(None)
             self._change.notify_all()

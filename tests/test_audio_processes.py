@@ -157,7 +157,25 @@ def test_processes_that_died_while_nobody_spoke_are_not_what_is_said_next_at_fau
     scheduler.close()
 
 
-def test_speech_that_ends_two_processes_is_given_up_and_others_go_on(caplog):
+def test_what_two_processes_were_lost_over_for_another_reason_is_heard_by_the_third(caplog):
+    pool = Pool(DEADLY, 2)
+    scheduler, answers = Scheduler(pool), []
+    for process in pool.processes:
+        os.kill(process.pid, signal.SIGSTOP)  # so that the request is surely under way
+    line = request_sent(scheduler, 0.1, answers)
+    for _ in range(2):
+        while not (asked := [one for one in pool.processes if one._waiting]):
+            pass
+        os.kill(asked[0].pid, signal.SIGKILL)
+        asked[0]._reader.join()
+    scheduler.wait([line])
+    assert [words and words[0].text for words in answers] == ["800"] and scheduler.crashes == 2
+    for process in pool.processes:
+        os.kill(process.pid, signal.SIGCONT)
+    scheduler.close()
+
+
+def test_speech_that_ends_three_processes_is_given_up_and_others_go_on(caplog):
     pool = Pool(DEADLY, 2)
     scheduler, poisoned, well = Scheduler(pool), [], []
     scheduler.wait([request_sent(scheduler, 0.1, well)])
@@ -165,7 +183,7 @@ def test_speech_that_ends_two_processes_is_given_up_and_others_go_on(caplog):
     scheduler.wait(lines)
     assert poisoned == [None]
     assert [words[0].text for words in well] == ["800"] * 6
-    assert scheduler.crashes == 2
+    assert scheduler.crashes == 3
     scheduler.wait([request_sent(scheduler, 0.1, well)])
     assert well[-1] is not None
     scheduler.close()
@@ -206,7 +224,8 @@ def test_a_process_that_hangs_before_it_has_read_what_it_was_given_does_not_hold
     assert not held_up and len(lost) == 1
 
 
-def test_processes_that_never_answer_are_given_up_and_said_so(caplog):
+def test_processes_that_never_answer_are_given_up_and_said_so(monkeypatch, caplog):
+    monkeypatch.setattr("audio.scheduling.MIN_RESTART_DELAY_S", 0.01)
     scheduler, answers = Scheduler(Pool(DEADLY, 1)), []
     for _ in range(2):
         scheduler.wait([request_sent(scheduler, 1.0, answers)])

@@ -259,24 +259,29 @@ def test_a_poisoned_call_is_told_and_others_go_on(faulty, caplog):
     scheduler.close()
 
 
-def test_what_a_process_was_lost_over_is_decoded_alone_and_twice_at_most():
+def test_what_a_process_was_lost_over_is_decoded_alone_and_three_times_at_most():
     queue, backend, other = DecodeQueue(), object(), object()
     lines = [queue.open_channel(Speaker.CUSTOMER) for _ in range(3)]
     tasks = [task(line) for line in lines]
     for number, one in enumerate(tasks):
         queue.submit(one, number, final=True)
+
+    def process_ends(job):
+        job.process_ended(request_sent=True)
+        queue.finish(job)
+        queue.requeue(job)
+
     (poison,) = queue.take(10, backend)
-    poison.task.crashes += 1
-    queue.finish(poison)
-    queue.requeue(poison)
-    (first,) = queue.take(10, other)  # alone in an idle seat
-    assert first.task is poison.task and queue.take(10, other) == []
+    process_ends(poison)
+    (second,) = queue.take(10, other)  # alone in an idle seat
+    assert second.task is poison.task and queue.take(10, other) == []
     (well,) = queue.take(10, backend)
     assert well.task is tasks[1]
-    poison.task.crashes += 1
-    queue.finish(first)
-    queue.requeue(first)
-    assert queue.take(10, other)[0].task is tasks[2], "the third try is never"
+    process_ends(second)
+    (third,) = queue.take(10, other)
+    assert third.task is poison.task
+    process_ends(third)
+    assert queue.take(10, other)[0].task is tasks[2], "the fourth try is never"
 
 
 def test_a_seat_goes_on_with_what_it_has_heard_and_takes_last_words_from_a_busy_one():
